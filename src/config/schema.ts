@@ -1,0 +1,180 @@
+/**
+ * The whole of nexus.toml as one Schema: every key, default and bound lives here and nowhere else.
+ */
+import { Effect, Schema } from "effect"
+import { backendTypes } from "../domain/backend.ts"
+import { strategies } from "../domain/routing.ts"
+
+const described = <S extends Schema.Top>(schema: S, description: string): S =>
+  schema.annotate({ description }) as unknown as S // reason: annotating rebuilds the same schema type
+
+const or = <S extends Schema.Top>(schema: S, value: S["Encoded"], description: string) =>
+  described(schema, description).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
+
+const maybe = <S extends Schema.Top>(schema: S, description: string) =>
+  Schema.optionalKey(described(schema, description))
+
+const seconds = (minimum: number, maximum: number) => Schema.Finite.check(Schema.isBetween({ minimum, maximum }))
+const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+const limit = seconds(0, 86_400)
+
+const Cors = Schema.Struct({
+  origins: or(
+    Schema.Array(Schema.String),
+    [],
+    "Browser origins that may call Nexus, such as https://chat.example; none by default"
+  )
+})
+
+const Server = Schema.Struct({
+  host: or(Schema.NonEmptyString, "127.0.0.1", "Address to listen on"),
+  port: or(whole(0, 65_535), 8000, "Port to listen on; 0 takes any free one"),
+  insecure: or(Schema.Boolean, false, "Allow an address beyond loopback without [auth] keys"),
+  allowed_hosts: or(
+    Schema.Array(Schema.String),
+    [],
+    "Host names accepted on loopback besides localhost, 127.0.0.1 and [::1]"
+  ),
+  request_timeout_seconds: or(
+    limit,
+    300,
+    "Total time of a request, from its arrival to the end of the answer; 0 is no limit"
+  ),
+  connect_timeout_seconds: or(limit, 5, "Time to reach a backend; kept by health probes (see README)"),
+  first_byte_timeout_seconds: maybe(limit, "Time from an attempt's start to the answer's head; the total when absent"),
+  idle_timeout_seconds: or(
+    limit,
+    120,
+    "Longest silence of a backend in the middle of an answer; comments are silence; 0 is no limit"
+  ),
+  upload_timeout_seconds: or(limit, 60, "Time for a client to send its request body; 0 is no limit"),
+  stall_timeout_seconds: or(
+    limit,
+    60,
+    "Longest time a client may take nothing of an answer that waits for it; 0 is no limit"
+  ),
+  shutdown_grace_seconds: or(limit, 30, "Time that requests get to finish after SIGTERM or SIGINT"),
+  max_body_mb: or(seconds(0.001, 1024), 50, "Largest request body, in MB (1,048,576 bytes)"),
+  max_answer_mb: or(
+    seconds(0.001, 1024),
+    10,
+    "Largest answer that is held back and checked before it is sent, in MB; a larger one is passed on as it comes"
+  ),
+  max_concurrent_requests: or(whole(1, 60_000), 1000, "Requests handled at a time; further ones get 429"),
+  max_connections: or(whole(1, 1_000_000), 20_000, "Client connections with a request under way; further ones get 503"),
+  cors: or(Cors, {}, "Browser access")
+})
+
+const AuthKey = Schema.Struct({
+  name: Schema.NonEmptyString.annotate({ description: "Name of the key in logs" }),
+  sha256: maybe(
+    Schema.String.check(
+      Schema.isPattern(/^[0-9a-f]{64}$/, { expected: "64 lower-case hexadecimal digits (a SHA-256 digest)" })
+    ),
+    "SHA-256 digest of the key, as `nexus keys new` prints it"
+  ),
+  env: maybe(Schema.NonEmptyString, "Environment variable that holds the key itself")
+})
+
+const Auth = Schema.Struct({
+  keys: or(Schema.Array(AuthKey), [], "Keys that clients must send as `Authorization: Bearer …`; none means open")
+})
+
+const Discovery = Schema.Struct({
+  enabled: maybe(
+    Schema.Boolean,
+    "Look for LLM servers on well-known ports of this machine; on when no [[backends]] are given, else off"
+  ),
+  interval_seconds: or(seconds(1, 86_400), 15, "Time between two looks")
+})
+
+const HealthCheck = Schema.Struct({
+  enabled: or(
+    Schema.Boolean,
+    true,
+    "Probe the backends; when off, each is probed once at start for its models and then taken to be healthy"
+  ),
+  interval_seconds: or(seconds(0.05, 86_400), 30, "Time between two probes of a backend"),
+  timeout_seconds: or(seconds(0.01, 3600), 5, "Time a probe may take"),
+  failure_threshold: or(whole(1, 1000), 3, "Failed probes in a row that make a backend unhealthy"),
+  recovery_threshold: or(whole(1, 1000), 2, "Good probes in a row that make it healthy again")
+})
+
+const weight = whole(0, 1_000_000)
+
+const Weights = Schema.Struct({
+  priority: or(weight, 50, "Share of the backend's priority in the smart score"),
+  load: or(weight, 30, "Share of its requests in flight"),
+  latency: or(weight, 20, "Share of its measured time to first byte")
+})
+
+const Routing = Schema.Struct({
+  strategy: or(Schema.Literals(strategies), "smart", "How candidates are ordered"),
+  max_retries: or(whole(0, 10), 2, "Further attempts after the first"),
+  weights: or(Weights, {}, "Parts of the smart score; any subset, only proportions count"),
+  aliases: or(
+    Schema.Record(Schema.String, Schema.NonEmptyString),
+    {},
+    "Name a client uses = model it stands for (3 hops at most)"
+  ),
+  fallbacks: or(
+    Schema.Record(Schema.String, Schema.Array(Schema.NonEmptyString)),
+    {},
+    "Model = models that may answer in its place, in order"
+  )
+})
+
+const BackendModel = Schema.Struct({
+  id: Schema.NonEmptyString.annotate({ description: "Model name as the backend knows it" }),
+  context_length: maybe(whole(1, 1_000_000_000), "Usable context in tokens"),
+  vision: maybe(Schema.Boolean, "Takes images"),
+  tools: maybe(Schema.Boolean, "Calls tools"),
+  json_mode: maybe(Schema.Boolean, "Keeps to JSON when asked"),
+  embeddings: maybe(Schema.Boolean, "Makes embeddings")
+})
+
+const BackendEntry = Schema.Struct({
+  name: Schema.String.check(
+    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+      expected: "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
+    })
+  ).annotate({ description: "Identity of the backend in headers, logs and commands" }),
+  url: Schema.NonEmptyString.annotate({ description: "Base URL, with or without a trailing / or /v1" }),
+  type: or(Schema.Literals(backendTypes), "generic", "What kind of server it is"),
+  priority: or(whole(0, 1_000_000), 50, "Lower is preferred"),
+  api_key_env: maybe(Schema.NonEmptyString, "Environment variable that holds the key for this backend"),
+  api_key_file: maybe(Schema.NonEmptyString, "File that holds the key for this backend"),
+  forward_authorization: or(Schema.Boolean, false, "Send the client's own Authorization header on to this backend"),
+  max_concurrent: maybe(whole(1, 60_000), "Requests it is given at a time; no limit when absent"),
+  request_timeout_seconds: maybe(limit, "As in [server], for this backend"),
+  connect_timeout_seconds: maybe(limit, "As in [server], for this backend"),
+  first_byte_timeout_seconds: maybe(limit, "As in [server], for this backend"),
+  idle_timeout_seconds: maybe(limit, "As in [server], for this backend"),
+  models: or(Schema.Array(BackendModel), [], "What is known of its models better than the backend says it")
+})
+
+/** Levels of the log, most severe first. */
+export const logLevels = ["error", "warn", "info", "debug", "trace"] as const
+
+const Logging = Schema.Struct({
+  level: or(Schema.Literals(logLevels), "info", "Least severe level that is written; one line per request at debug"),
+  format: or(
+    Schema.Literals(["auto", "text", "json"]),
+    "auto",
+    "text, json, or auto: text on a terminal, json otherwise"
+  )
+})
+
+/** The decoded settings; keys are spelled as in the file. */
+export const Settings = Schema.Struct({
+  server: or(Server, {}, "The HTTP endpoint"),
+  auth: or(Auth, {}, "Who may use it"),
+  discovery: or(Discovery, {}, "Finding servers on this machine"),
+  health_check: or(HealthCheck, {}, "Watching the backends"),
+  routing: or(Routing, {}, "Choosing a backend"),
+  backends: or(Schema.Array(BackendEntry), [], "The servers to route to"),
+  logging: or(Logging, {}, "What is written to the log")
+})
+
+/** Type of {@link Settings}. */
+export type Settings = typeof Settings.Type

@@ -1,0 +1,63 @@
+/**
+ * What a backend is: a server Nexus calls, and the models it says it serves.
+ */
+import type { Redacted } from "effect"
+
+/** The kinds of server Nexus knows how to ask about their models. */
+export const backendTypes = ["ollama", "vllm", "llamacpp", "lmstudio", "exo", "openai", "generic"] as const
+
+/** One of {@link backendTypes}. */
+export type BackendType = (typeof backendTypes)[number]
+
+/** Where the definition of a backend comes from: the config file, a port found on this machine, or `--demo`. */
+export type BackendOrigin = "config" | "discovered" | "simulated"
+
+/** What a model can do; an absent key means nobody said, and counts as able. */
+export interface Capabilities {
+  readonly vision?: boolean
+  readonly tools?: boolean
+  readonly json_mode?: boolean
+  readonly embeddings?: boolean
+}
+
+/** A model as one backend serves it; `context_length` in tokens, absent when the backend does not say. */
+export interface Model {
+  readonly id: string
+  readonly context_length?: number
+  readonly capabilities: Capabilities
+}
+
+/** Time limits of calls to one backend, in milliseconds; 0 switches a limit off. */
+export interface Limits {
+  /** From the start of an attempt to the response head; includes connecting (Bun's fetch cannot tell them apart). */
+  readonly firstByteMs: number
+  /** Longest silence between two pieces of progress in a body. */
+  readonly idleMs: number
+  /** From the arrival of the request to the end of the answer. */
+  readonly totalMs: number
+  /** For the TCP connection, kept by health probes. */
+  readonly connectMs: number
+}
+
+/** The definition of a backend; its `name` is its identity and stays the same across restarts. */
+export interface Backend {
+  readonly name: string
+  /** Base URL with neither a trailing slash nor a trailing `/v1`. */
+  readonly url: string
+  readonly type: BackendType
+  /** Lower is preferred. */
+  readonly priority: number
+  readonly origin: BackendOrigin
+  /** Sent as `Authorization: Bearer …` to this backend alone. */
+  readonly apiKey: Redacted.Redacted<string> | undefined
+  /** Whether the client's own `Authorization` header is sent on to this backend. */
+  readonly forwardAuthorization: boolean
+  /** Requests in flight it is given at most; undefined is no limit. */
+  readonly maxConcurrent: number | undefined
+  readonly limits: Limits
+  /** What config says of its models, laid over what the backend says itself. */
+  readonly models: ReadonlyArray<Model>
+}
+
+/** `cloud` for a backend outside the user's machines, `local` for the rest (header `x-nexus-backend-type`). */
+export const locality = (type: BackendType): "local" | "cloud" => (type === "openai" ? "cloud" : "local")

@@ -1,0 +1,111 @@
+/**
+ * Every failure the gateway itself can answer with. `http/openai-error.ts` maps each tag to its OpenAI form; a tag that
+ * is missing there does not compile.
+ */
+import { Schema } from "effect"
+
+/** Why one candidate did not answer, in words that hold no address, key or runtime text. */
+export const AttemptFailure = Schema.Struct({ backend: Schema.String, model: Schema.String, reason: Schema.String })
+
+/** One failed attempt. */
+export type AttemptFailure = typeof AttemptFailure.Type
+
+/** The request is not what the endpoint takes; `param` is the field at fault. */
+export class BadRequest extends Schema.TaggedError<BadRequest>()("BadRequest", {
+  message: Schema.String,
+  param: Schema.NullOr(Schema.String)
+}) {}
+
+/** The request carries no key the gateway knows. */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", { message: Schema.String }) {}
+
+/** The request comes from where it may not: a foreign `Host`, or a browser page of an origin that is not listed. */
+export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", { message: Schema.String }) {}
+
+/** No backend has ever named the model; `available` are the names that can be used now. */
+export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
+  model: Schema.String,
+  available: Schema.Array(Schema.String)
+}) {}
+
+/** Backends serve the model, and none of them can do what the request asks; `missing` says what. */
+export class ModelCapabilityMismatch extends Schema.TaggedError<ModelCapabilityMismatch>()("ModelCapabilityMismatch", {
+  model: Schema.String,
+  missing: Schema.String,
+  param: Schema.NullOr(Schema.String)
+}) {}
+
+/** The model is known and no backend that could serve it is in rotation. */
+export class ServiceUnavailable extends Schema.TaggedError<ServiceUnavailable>()("ServiceUnavailable", {
+  model: Schema.String,
+  reasons: Schema.Array(AttemptFailure),
+  retryAfterSeconds: Schema.Number
+}) {}
+
+/** The gateway takes no more work now: too many requests, or it is stopping. */
+export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
+  message: Schema.String,
+  retryAfterSeconds: Schema.Number
+}) {}
+
+/** Every attempt failed, the last one by an answer that is no good answer. */
+export class BadGateway extends Schema.TaggedError<BadGateway>()("BadGateway", {
+  model: Schema.String,
+  reason: Schema.String,
+  failures: Schema.Array(AttemptFailure)
+}) {}
+
+/** A time limit ended the request; `limit` is its name in the config. */
+export class GatewayTimeout extends Schema.TaggedError<GatewayTimeout>()("GatewayTimeout", {
+  message: Schema.String,
+  limit: Schema.String
+}) {}
+
+/** The client took too long to send its request. */
+export class RequestTimeout extends Schema.TaggedError<RequestTimeout>()("RequestTimeout", {
+  message: Schema.String
+}) {}
+
+/** The request body is larger than `server.max_body_mb`. */
+export class PayloadTooLarge extends Schema.TaggedError<PayloadTooLarge>()("PayloadTooLarge", {
+  limitBytes: Schema.Number
+}) {}
+
+/** The request body is in a form that is not taken, such as a compressed one. */
+export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()("UnsupportedMediaType", {
+  message: Schema.String
+}) {}
+
+/** There is nothing at this path. */
+export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
+  method: Schema.String,
+  path: Schema.String
+}) {}
+
+/** The path exists, under other methods. */
+export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
+  method: Schema.String,
+  path: Schema.String,
+  allowed: Schema.Array(Schema.String)
+}) {}
+
+/** A defect of the gateway; the log has its cause under the request id. */
+export class Internal extends Schema.TaggedError<Internal>()("Internal", { requestId: Schema.String }) {}
+
+/** The closed union of all of them. */
+export type GatewayError =
+  | BadRequest
+  | Unauthorized
+  | Forbidden
+  | ModelNotFound
+  | ModelCapabilityMismatch
+  | ServiceUnavailable
+  | Overloaded
+  | BadGateway
+  | GatewayTimeout
+  | RequestTimeout
+  | PayloadTooLarge
+  | UnsupportedMediaType
+  | NotFound
+  | MethodNotAllowed
+  | Internal

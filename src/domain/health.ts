@@ -1,0 +1,58 @@
+/**
+ * The health of a backend as its probes show it, and the pure rule that moves it.
+ */
+import type { Model } from "./backend.ts"
+
+/**
+ * `unknown` before the first probe has ended, `config_error` when the backend refuses the key Nexus was given for it.
+ */
+export type HealthStatus = "unknown" | "healthy" | "unhealthy" | "config_error"
+
+/** Where a backend stands; `streak` counts the probes in a row that speak against `status`. */
+export interface Health {
+  readonly status: HealthStatus
+  readonly streak: number
+  /** Why it is not healthy, in words for a person; empty when it is. */
+  readonly reason: string
+}
+
+/** What one probe found. */
+export type ProbeOutcome =
+  | {
+      readonly _tag: "Up"
+      /** The models it lists; undefined when it answered but its list could not be read, the last one is then kept. */
+      readonly models: ReadonlyArray<Model> | undefined
+      readonly latencyMs: number
+    }
+  | { readonly _tag: "Down"; readonly reason: string }
+  | { readonly _tag: "Refused"; readonly reason: string }
+
+/** How many probes in a row it takes to change the status. */
+export interface Thresholds {
+  readonly failures: number
+  readonly recoveries: number
+}
+
+/** The health of a backend nobody has probed yet. */
+export const unknownHealth: Health = { status: "unknown", streak: 0, reason: "not probed yet" }
+
+/**
+ * Moves the health by one probe: the first probe decides at once, later ones need `failures` or `recoveries` in a row,
+ * and a refused key is believed at once in both directions.
+ */
+export const transition = (health: Health, outcome: ProbeOutcome, thresholds: Thresholds): Health => {
+  if (outcome._tag === "Refused") return { status: "config_error", streak: 0, reason: outcome.reason }
+  const up = outcome._tag === "Up"
+  const reason = up ? "" : outcome.reason
+  if (health.status === "unknown" || health.status === "config_error") {
+    return { status: up ? "healthy" : "unhealthy", streak: 0, reason }
+  }
+  if (up === (health.status === "healthy")) {
+    return health.streak === 0 && health.reason === reason ? health : { status: health.status, streak: 0, reason }
+  }
+  const streak = health.streak + 1
+  if (streak < (up ? thresholds.recoveries : thresholds.failures)) {
+    return { status: health.status, streak, reason: health.reason }
+  }
+  return { status: up ? "healthy" : "unhealthy", streak: 0, reason }
+}

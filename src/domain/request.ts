@@ -1,0 +1,24 @@
+/**
+ * What routing must know of a request; nothing else of a body is looked at.
+ */
+
+/** The OpenAI endpoints that are forwarded, by the path below `/v1`. */
+export const endpoints = ["chat/completions", "completions", "embeddings"] as const
+
+/** One of {@link endpoints}. */
+export type Endpoint = (typeof endpoints)[number]
+
+/** The abilities a request can call for. */
+export type Ability = "vision" | "tools" | "json_mode" | "embeddings"
+
+/** The few facts of a request that decide where it can go; token counts are estimates (UTF-8 bytes / 4). */
+export interface RoutingNeeds {
+  readonly endpoint: Endpoint
+  /** The model name as the client wrote it. */
+  readonly model: string
+  readonly stream: boolean
+  readonly abilities: ReadonlyArray<Ability>
+  readonly promptTokens: number
+  /** What the client allows as output (`max_completion_tokens` or `max_tokens`); 0 when it does not say. */
+  readonly outputTokens: number
+}

@@ -1,0 +1,35 @@
+/**
+ * Every way a call to a backend can fail, as values the retry law decides on. `reason` holds words for a person and
+ * never an address, a key or runtime text, so that it may be shown to clients.
+ */
+import { Data } from "effect"
+
+/** The time limits by their names in the config. */
+export type LimitName = "connect" | "first_byte" | "idle" | "request" | "upload" | "stall"
+
+/** Nothing was sent: name not resolved, connection refused, TLS not agreed. */
+export class Unreachable extends Data.TaggedError("Unreachable")<{ readonly reason: string }> {}
+
+/** The connection closed or broke; `answered` says whether any byte of an answer had come. */
+export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
+  readonly reason: string
+  readonly answered: boolean
+}> {}
+
+/** A time limit passed; `afterMs` is its length. */
+export class TimedOut extends Data.TaggedError("TimedOut")<{ readonly limit: LimitName; readonly afterMs: number }> {}
+
+/** Something came that is no good answer: not HTTP, HTML, cut JSON, an empty body, an error body under a 200. */
+export class BadAnswer extends Data.TaggedError("BadAnswer")<{ readonly reason: string }> {}
+
+/** The backend answered with an error status; `body` is what it sent, up to a bound. */
+export class ErrorStatus extends Data.TaggedError("ErrorStatus")<{
+  readonly status: number
+  readonly contentType: string
+  readonly body: Uint8Array
+  /** What its `retry-after` headers ask for, in milliseconds; undefined when it does not say. */
+  readonly retryAfterMs: number | undefined
+}> {}
+
+/** The closed union of all of them. */
+export type UpstreamError = Unreachable | ConnectionLost | TimedOut | BadAnswer | ErrorStatus
