@@ -1,0 +1,133 @@
+/**
+ * The one table from failures to OpenAI errors, and the only renderer of them. A `GatewayError` without a row here does
+ * not compile.
+ */
+import type { AttemptFailure, GatewayError } from "../domain/errors.ts"
+
+/** The wire form of a failure; `retryAfter` in seconds. */
+export interface ErrorForm {
+  readonly status: number
+  readonly type: "invalid_request_error" | "authentication_error" | "rate_limit_error" | "server_error"
+  readonly code: string
+  readonly param: string | null
+  readonly message: string
+  readonly retryAfter?: number
+  /** Why each backend did not answer; sent as `x-nexus-rejection-reasons`. */
+  readonly reasons?: ReadonlyArray<AttemptFailure>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+type Table = { readonly [T in GatewayError["_tag"]]: (error: Extract<GatewayError, { _tag: T }>) => ErrorForm }
+
+const invalid = (status: number, code: string, param: string | null, message: string): ErrorForm => ({
+  status,
+  type: "invalid_request_error",
+  code,
+  param,
+  message
+})
+
+const server = (status: number, code: string, message: string): ErrorForm => ({
+  status,
+  type: "server_error",
+  code,
+  param: null,
+  message
+})
+
+const megabytes = (bytes: number): string => `${Math.round((bytes / 1_048_576) * 1000) / 1000} MB`
+
+/** Every failure with its form, by tag. */
+export const table: Table = {
+  BadRequest: (e) => invalid(400, "bad_request", e.param, e.message),
+  Unauthorized: (e) => ({
+    ...invalid(401, "invalid_api_key", null, e.message),
+    type: "authentication_error",
+    headers: { "www-authenticate": "Bearer" }
+  }),
+  Forbidden: (e) => invalid(403, "forbidden", null, e.message),
+  ModelNotFound: (e) =>
+    invalid(
+      404,
+      "model_not_found",
+      "model",
+      `Model '${e.model}' not found. ${e.available.length === 0 ? "No models available" : `Available: ${e.available.join(", ")}`}`
+    ),
+  ModelCapabilityMismatch: (e) =>
+    invalid(
+      400,
+      "model_capability_mismatch",
+      e.param,
+      `Model '${e.model}' cannot serve this request: it lacks ${e.missing}`
+    ),
+  ServiceUnavailable: (e) => ({
+    ...server(503, "service_unavailable", `No healthy backends available for model '${e.model}'`),
+    retryAfter: e.retryAfterSeconds,
+    reasons: e.reasons
+  }),
+  Overloaded: (e) => ({
+    status: 429,
+    type: "rate_limit_error",
+    code: "rate_limit_exceeded",
+    param: null,
+    message: e.message,
+    retryAfter: e.retryAfterSeconds
+  }),
+  BadGateway: (e) => ({
+    ...server(502, "bad_gateway", `No good answer from a backend for model '${e.model}': ${e.reason}`),
+    reasons: e.failures
+  }),
+  GatewayTimeout: (e) => server(504, "gateway_timeout", e.message),
+  RequestTimeout: (e) => ({
+    ...invalid(408, "request_timeout", null, e.message),
+    headers: { connection: "close" }
+  }),
+  PayloadTooLarge: (e) => ({
+    ...invalid(413, "payload_too_large", null, `The request body is larger than ${megabytes(e.limitBytes)}`),
+    headers: { connection: "close" }
+  }),
+  UnsupportedMediaType: (e) => invalid(415, "unsupported_media_type", null, e.message),
+  NotFound: (e) =>
+    invalid(404, "not_found", null, `Nothing at ${e.method} ${e.path}. The API is served below /v1, such as /v1/models`),
+  MethodNotAllowed: (e) => ({
+    ...invalid(405, "method_not_allowed", null, `${e.method} is not allowed on ${e.path}; use ${e.allowed.join(" or ")}`),
+    headers: { allow: e.allowed.join(", ") }
+  }),
+  Internal: (e) => server(500, "internal_error", `Internal error; the log has its cause under request id ${e.requestId}`)
+}
+
+/** The form of a failure. */
+export const formOf = (error: GatewayError): ErrorForm =>
+  (table[error._tag] as (error: GatewayError) => ErrorForm)(error) // reason: the row is looked up by the error's own tag
+
+/** The JSON text of a failure, as OpenAI writes it. */
+export const bodyOf = ({ message, type, param, code }: ErrorForm): string =>
+  JSON.stringify({ error: { message, type, param, code } })
+
+// Header values hold visible ASCII only, and stay short.
+const headerText = (reasons: ReadonlyArray<AttemptFailure>): string =>
+  reasons
+    .map(({ backend, reason }) => `${backend}: ${reason}`)
+    .join("; ")
+    .replace(/[^\x20-\x7e]/g, "?")
+    .slice(0, 1000)
+
+/** The HTTP answer for a failure; `extra` headers are laid over its own. */
+export const render = (
+  error: GatewayError,
+  requestId: string,
+  extra: Readonly<Record<string, string>> = {}
+): Response => {
+  const form = formOf(error)
+  const headers: Record<string, string> = {
+    "content-type": "application/json",
+    "x-request-id": requestId,
+    ...form.headers,
+    ...extra
+  }
+  if (form.retryAfter !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(form.retryAfter)))
+  if (form.reasons !== undefined && form.reasons.length > 0) {
+    headers["x-nexus-rejection-reasons"] = headerText(form.reasons)
+  }
+  return new Response(bodyOf(form), { status: form.status, headers })
+}
