@@ -1,0 +1,4 @@
+/**
+ * The version of this program, as package.json has it.
+ */
+export { version } from "../../package.json"

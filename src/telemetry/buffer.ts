@@ -1,0 +1,67 @@
+/**
+ * Lines wait here, in a bounded ring, until the sink takes them: a log reader that stalls costs lines, never time.
+ */
+
+/** Takes text without blocking and calls `done` once it has been handed over, or could not be. */
+export type Sink = (text: string, done: () => void) => void
+
+/** Most characters that wait; beyond them the oldest lines are dropped. */
+export const maxWaiting = 1024 * 1024
+
+const maxChunk = 64 * 1024
+
+/** A bounded queue of lines in front of `sink`; `lost` makes the line that reports how many were dropped. */
+export const makeBuffer = (sink: Sink, lost: (count: number) => string) => {
+  const waiting: Array<string> = []
+  let head = 0
+  let size = 0
+  let dropped = 0
+  let busy = false
+  let idle: Array<() => void> = []
+  const take = (): string => {
+    let chunk = dropped === 0 ? "" : `${lost(dropped)}\n`
+    dropped = 0
+    while (head < waiting.length && chunk.length < maxChunk) {
+      const line = waiting[head++] ?? ""
+      size -= line.length
+      chunk += `${line}\n`
+    }
+    if (head > 1024 || head === waiting.length) {
+      waiting.splice(0, head)
+      head = 0
+    }
+    return chunk
+  }
+  const pump = (): void => {
+    const chunk = take()
+    busy = chunk !== ""
+    if (busy) return sink(chunk, pump)
+    const waiters = idle
+    idle = []
+    for (const wake of waiters) wake()
+  }
+  return {
+    /** Adds a line; it leaves in a later turn of the event loop, together with others. */
+    push: (line: string): void => {
+      waiting.push(line)
+      size += line.length
+      while (size > maxWaiting) {
+        size -= (waiting[head++] ?? "").length
+        dropped += 1
+      }
+      if (busy) return
+      busy = true
+      queueMicrotask(pump)
+    },
+    /** Resolves when nothing waits any more. */
+    flushed: (): Promise<void> => (busy ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve())
+  }
+}
+
+/** Standard error as a sink; a reader that has gone away is no error of ours. */
+export const stderrSink = (): Sink => {
+  process.stderr.on("error", () => {})
+  return (text, done) => {
+    process.stderr.write(text, () => done())
+  }
+}

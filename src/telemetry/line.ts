@@ -1,0 +1,89 @@
+/**
+ * A log record as one line, text or JSON: control characters escaped, secrets hidden, length bounded.
+ */
+import { Redacted } from "effect"
+import type { logLevels } from "../config/schema.ts"
+
+/** One of the levels of the config. */
+export type LogLevel = (typeof logLevels)[number]
+
+/** What a line is made of; `time` in milliseconds since 1970. */
+export interface LogRecord {
+  readonly time: number
+  readonly level: LogLevel
+  readonly message: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+/** Longest line, in UTF-16 units without the line feed; at most 8 KB of ASCII. */
+export const maxLine = 8 * 1024
+
+const maxValue = 2048
+
+// C0 and C1 controls, DEL, line separators, and the marks that reverse or hide text on a terminal.
+// oxlint-disable-next-line no-control-regex -- reason: control characters are what this file is about
+const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+
+const escape = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
+
+const short = (text: string): string => (text.length <= maxValue ? text : `${text.slice(0, maxValue)}…`)
+
+/** Text that can be shown on a terminal and takes one line. */
+export const printable = (text: string): string => text.replace(unsafe, escape)
+
+const hidden = "<redacted>"
+
+const replacer = (_key: string, value: unknown): unknown => {
+  if (Redacted.isRedacted(value)) return hidden
+  if (typeof value === "bigint") return String(value)
+  if (value instanceof Error) return value.message
+  if (value instanceof Map) return Object.fromEntries(value)
+  if (value instanceof Set) return [...value]
+  return typeof value === "string" ? short(value) : value
+}
+
+const json = (value: unknown): string => {
+  try {
+    return JSON.stringify(value, replacer) ?? String(value)
+  } catch {
+    return '"<not representable>"'
+  }
+}
+
+/** Any value in words; a Redacted one is never opened. */
+export const words = (value: unknown): string => {
+  if (Redacted.isRedacted(value)) return hidden
+  if (typeof value === "string") return short(value)
+  if (value instanceof Error) return short(value.message === "" ? value.name : value.message)
+  return short(typeof value === "object" && value !== null ? json(value) : String(value))
+}
+
+const cut = (line: string): string => (line.length <= maxLine ? line : `${line.slice(0, maxLine - 1)}…`)
+
+const plain = /^[^\s"=\\]+$/
+
+const asText = (value: unknown): string => {
+  const text = printable(words(value))
+  return plain.test(text) ? text : JSON.stringify(text).replaceAll("\\\\u", "\\u")
+}
+
+/** `2026-01-31T12:00:00.000Z INFO  message key=value …` */
+export const textLine = ({ time, level, message, fields }: LogRecord): string => {
+  const pairs = Object.entries(fields).map(([key, value]) => ` ${printable(key)}=${asText(value)}`)
+  const head = `${new Date(time).toISOString()} ${level.toUpperCase().padEnd(5)} `
+  return cut(head + printable(short(message)) + pairs.join(""))
+}
+
+/** A JSON object with `time`, `level`, `message` and the fields; those that do not fit are left out and counted. */
+export const jsonLine = ({ time, level, message, fields }: LogRecord): string => {
+  const member = (key: string, value: unknown) => `${json(key)}:${json(value)}`.replace(unsafe, escape)
+  let line = `{"time":"${new Date(time).toISOString()}","level":"${level}",${member("message", message)}`
+  let left = 0
+  for (const [key, value] of Object.entries(fields)) {
+    if (value === undefined) continue
+    const next = `,${member(key === "time" || key === "level" || key === "message" ? `${key}_` : key, value)}`
+    if (line.length + next.length > maxLine - 32) left += 1
+    else line += next
+  }
+  return left === 0 ? `${line}}` : `${line},"fields_left_out":${left}}`
+}

@@ -1,0 +1,79 @@
+/**
+ * Where log lines go: level and format from the config, through the bounded buffer, to standard error.
+ */
+import { Cause, Clock, Context, Effect, Layer, Logger, References } from "effect"
+import type { LogLevel as EffectLevel } from "effect"
+import { logLevels } from "../config/schema.ts"
+import { makeBuffer, type Sink, stderrSink } from "./buffer.ts"
+import { jsonLine, type LogLevel, type LogRecord, textLine, words } from "./line.ts"
+
+/** What the config says of the log. */
+export interface LoggingSettings {
+  readonly level: LogLevel
+  readonly format: "auto" | "text" | "json"
+}
+
+/** The log as the request path uses it: plain calls, no fiber. */
+export class RequestLog extends Context.Service<
+  RequestLog,
+  {
+    /** Whether lines of level debug are written; look before building one. */
+    readonly debugEnabled: boolean
+    /** Writes one line, when its level is. */
+    readonly write: (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void
+  }
+>()("nexus/telemetry/RequestLog") {}
+
+const effectLevels = { error: "Error", warn: "Warn", info: "Info", debug: "Debug", trace: "Trace" } as const
+
+const ownLevels: Readonly<Record<EffectLevel.LogLevel, LogLevel>> = {
+  All: "trace",
+  None: "trace",
+  Fatal: "error",
+  Error: "error",
+  Warn: "warn",
+  Info: "info",
+  Debug: "debug",
+  Trace: "trace"
+}
+
+const parts = (message: unknown): ReadonlyArray<unknown> => (Array.isArray(message) ? message : [message])
+
+const record = (options: Logger.Options<unknown>): LogRecord => {
+  const causes = options.cause.reasons.length === 0 ? {} : { cause: Cause.pretty(options.cause) }
+  return {
+    time: options.date.getTime(),
+    level: ownLevels[options.logLevel],
+    message: parts(options.message).map(words).join(" "),
+    fields: { ...options.fiber.getRef(References.CurrentLogAnnotations), ...causes }
+  }
+}
+
+/** The loggers over a given sink; `terminal` says whether a person reads it. */
+export const layerOf = (settings: LoggingSettings, sink: Sink, terminal: boolean): Layer.Layer<RequestLog> => {
+  const line = settings.format === "json" || (settings.format === "auto" && !terminal) ? jsonLine : textLine
+  const enabled = logLevels.indexOf(settings.level)
+  const make = Effect.gen(function* () {
+    const clock = yield* Clock.Clock
+    const format = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) =>
+      line({ time: clock.currentTimeMillisUnsafe(), level, message, fields })
+    const lost = (lines: number) => format("warn", "log lines dropped, the reader is too slow", { lines })
+    const buffer = yield* Effect.acquireRelease(
+      Effect.sync(() => makeBuffer(sink, lost)),
+      ({ flushed }) => Effect.ignore(Effect.timeout(Effect.promise(flushed), "1 second"))
+    )
+    const write = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> = {}) => {
+      if (logLevels.indexOf(level) <= enabled) buffer.push(format(level, message, fields))
+    }
+    const logger = Logger.make((options) => buffer.push(line(record(options))))
+    return Context.make(RequestLog, { debugEnabled: enabled >= logLevels.indexOf("debug"), write }).pipe(
+      Context.add(Logger.CurrentLoggers, new Set([logger])),
+      Context.add(References.MinimumLogLevel, effectLevels[settings.level])
+    )
+  })
+  return Layer.effectContext(make)
+}
+
+/** The loggers over standard error. */
+export const layer = (settings: LoggingSettings): Layer.Layer<RequestLog> =>
+  Layer.suspend(() => layerOf(settings, stderrSink(), process.stderr.isTTY === true))

@@ -1,0 +1,119 @@
+import { describe, expect, test } from "bun:test"
+import { Effect, Redacted } from "effect"
+import fc from "fast-check"
+import { jsonLine, maxLine, textLine } from "../../src/telemetry/line.ts"
+import { makeBuffer, maxWaiting } from "../../src/telemetry/buffer.ts"
+import { layerOf, RequestLog } from "../../src/telemetry/logging.ts"
+
+const record = (message: string, fields: Record<string, unknown> = {}) =>
+  ({ time: 0, level: "info", message, fields }) as const
+
+const values = fc.oneof(fc.string({ unit: "binary", maxLength: 3000 }), fc.jsonValue(), fc.bigInt())
+const records = fc
+  .tuple(fc.string({ unit: "binary", maxLength: 3000 }), fc.dictionary(fc.string({ unit: "binary" }), values))
+  .map(([message, fields]) => record(message, fields))
+
+// oxlint-disable-next-line no-control-regex -- reason: the law is about control characters
+const control = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e]/
+
+describe("a log line", () => {
+  test("is one bounded line without control characters, whatever is logged", () =>
+    fc.assert(
+      fc.property(records, (entry) => {
+        for (const line of [textLine(entry), jsonLine(entry)]) {
+          expect(line).not.toMatch(control)
+          expect(line.length).toBeLessThanOrEqual(maxLine)
+        }
+      })
+    ))
+
+  test("in JSON always parses and keeps its own time, level and message", () =>
+    fc.assert(
+      fc.property(records, (entry) => {
+        const parsed = JSON.parse(jsonLine(entry))
+        expect(parsed.time).toBe("1970-01-01T00:00:00.000Z")
+        expect(parsed.level).toBe("info")
+        if (entry.message.length < 2000) expect(parsed.message).toBe(entry.message)
+      })
+    ))
+
+  test("never shows a redacted value", () => {
+    const fields = { key: Redacted.make("sk-secret"), deep: { list: [Redacted.make("sk-secret")] } }
+    expect(textLine(record("m", fields))).not.toContain("sk-secret")
+    expect(jsonLine(record("m", fields))).not.toContain("sk-secret")
+  })
+
+  test("as text reads message first, then the fields", () => {
+    expect(
+      textLine(record("backend is healthy", { backend: "a", models: 2, note: "two words", esc: "\u001b[31m" }))
+    ).toBe('1970-01-01T00:00:00.000Z INFO  backend is healthy backend=a models=2 note="two words" esc="\\u001b[31m"')
+  })
+
+  test("in JSON counts the fields that did not fit", () => {
+    const fields = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`f${at}`, "x".repeat(1500)]))
+    expect(JSON.parse(jsonLine(record("m", fields))).fields_left_out).toBeGreaterThan(0)
+  })
+})
+
+describe("a log reader that stalls", () => {
+  test("costs the oldest lines and is told how many when it comes back", async () => {
+    const taken: Array<string> = []
+    const resume: Array<() => void> = []
+    const buffer = makeBuffer(
+      (text, done) => {
+        taken.push(text)
+        resume.push(done)
+      },
+      (count) => `lost ${count}`
+    )
+    const line = "x".repeat(1023)
+    buffer.push("first")
+    await Promise.resolve()
+    expect(taken).toEqual(["first\n"])
+    for (let at = 0; at < maxWaiting / 1023 + 99; at++) buffer.push(line)
+    buffer.push("last")
+    while (resume.length > 0) resume.shift()?.()
+    await buffer.flushed()
+    const text = taken.join("")
+    const lost = Number(/lost (\d+)/.exec(text)?.[1])
+    expect(lost).toBeGreaterThanOrEqual(99)
+    expect(text).toEndWith("last\n")
+    expect(text.split("\n").filter((each) => each === line).length + lost).toBe(Math.ceil(maxWaiting / 1023 + 99))
+  })
+})
+
+describe("the log", () => {
+  const run = async (level: "info" | "debug", format: "auto" | "text" | "json", terminal: boolean) => {
+    let out = ""
+    const sink = (text: string, done: () => void) => {
+      out += text
+      done()
+    }
+    await Effect.runPromise(
+      Effect.gen(function* () {
+        const log = yield* RequestLog
+        log.write("debug", "a request", { id: "r1" })
+        yield* Effect.annotateLogs(Effect.logWarning("a warning"), { backend: "b" })
+        yield* Effect.logDebug("a detail")
+        expect(log.debugEnabled).toBe(level === "debug")
+      }).pipe(Effect.provide(layerOf({ level, format }, sink, terminal)))
+    )
+    return out
+  }
+
+  test("has only what its level lets through, flushed at the end", async () => {
+    expect((await run("info", "text", true)).split("\n")).toHaveLength(2)
+    expect((await run("debug", "text", true)).split("\n")).toHaveLength(4)
+  })
+
+  test("is text on a terminal and JSON elsewhere, unless the format is forced", async () => {
+    expect(await run("info", "auto", true)).toContain("WARN  a warning backend=b")
+    expect(JSON.parse(await run("info", "auto", false))).toMatchObject({
+      level: "warn",
+      message: "a warning",
+      backend: "b"
+    })
+    expect(await run("info", "text", false)).toContain("WARN  a warning")
+    expect(JSON.parse(await run("info", "json", true)).message).toBe("a warning")
+  })
+})
