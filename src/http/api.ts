@@ -1,0 +1,108 @@
+/**
+ * The operational endpoints as one contract: the server, `/openapi.json` and the command line's client are made from it.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { version } from "../domain/version.ts"
+import { backendTypes } from "../domain/backend.ts"
+
+const Status = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])
+
+const HealthDetail = Schema.Struct({ name: Schema.String, status: Status, reason: Schema.String })
+
+const health = {
+  uptime_seconds: Schema.Number,
+  backends: Schema.Struct({ total: Schema.Number, healthy: Schema.Number, unhealthy: Schema.Number }),
+  models: Schema.Number,
+  details: Schema.Array(HealthDetail)
+}
+
+/** The state of the gateway; `models` counts those that can be used now, `unhealthy` all backends that are not healthy. */
+export const Health = Schema.Struct({ status: Schema.Literals(["healthy", "degraded"]), ...health })
+
+/** The same when no backend is healthy; answered with 503. */
+export const Unhealthy = Schema.Struct({ status: Schema.Literal("unhealthy"), ...health }).pipe(
+  HttpApiSchema.status(503)
+)
+
+const Alive = Schema.Struct({ status: Schema.Literal("alive") })
+const Ready = Schema.Struct({ status: Schema.Literal("ready") })
+
+/** Why no request can be routed now; answered with 503. */
+export const NotReady = Schema.Struct({ status: Schema.Literal("not_ready"), reason: Schema.String }).pipe(
+  HttpApiSchema.status(503)
+)
+
+/** A model as `/v1/models` lists it, over all healthy backends that serve it. */
+export const ModelEntry = Schema.Struct({
+  id: Schema.String,
+  object: Schema.Literal("model"),
+  created: Schema.Number,
+  owned_by: Schema.Literal("nexus"),
+  context_length: Schema.optionalKey(Schema.Number),
+  capabilities: Schema.Struct({ vision: Schema.Boolean, tools: Schema.Boolean, json_mode: Schema.Boolean }),
+  backends: Schema.Array(Schema.String)
+})
+
+/** Type of {@link ModelEntry}. */
+export type ModelEntry = typeof ModelEntry.Type
+
+/** The answer of `/v1/models`. */
+export const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(ModelEntry) })
+
+const CircuitEntry = Schema.Struct({
+  model: Schema.String,
+  state: Schema.Literals(["closed", "open", "half_open"]),
+  failures: Schema.Number,
+  retry_in_ms: Schema.Number
+})
+
+/** A backend with its probed and its live state; times in milliseconds, `latency_ms` null before the first measurement. */
+export const BackendEntry = Schema.Struct({
+  name: Schema.String,
+  url: Schema.String,
+  type: Schema.Literals(backendTypes),
+  origin: Schema.Literals(["config", "discovered", "simulated"]),
+  priority: Schema.Number,
+  status: Status,
+  reason: Schema.String,
+  models: Schema.Array(ModelEntry.mapFields(({ id, context_length }) => ({ id, context_length }))),
+  latency_ms: Schema.NullOr(Schema.Number),
+  in_flight: Schema.Number,
+  cooling_ms: Schema.Number,
+  circuits: Schema.Array(CircuitEntry)
+})
+
+/** Type of {@link BackendEntry}. */
+export type BackendEntry = typeof BackendEntry.Type
+
+/** The answer of `/nexus/backends`; `version` is that of the gateway. */
+export const BackendList = Schema.Struct({ version: Schema.String, backends: Schema.Array(BackendEntry) })
+
+/** A failure in OpenAI's shape. */
+export const Refusal = Schema.Struct({
+  error: Schema.Struct({
+    message: Schema.String,
+    type: Schema.String,
+    param: Schema.NullOr(Schema.String),
+    code: Schema.NullOr(Schema.String)
+  })
+}).pipe(HttpApiSchema.status(404))
+
+const Gateway = HttpApiGroup.make("gateway").add(
+  HttpApiEndpoint.get("health", "/health", { success: Health, error: Unhealthy }),
+  HttpApiEndpoint.get("live", "/livez", { success: Alive }),
+  HttpApiEndpoint.get("ready", "/readyz", { success: Ready, error: NotReady }),
+  HttpApiEndpoint.get("models", "/v1/models", { success: ModelList }),
+  HttpApiEndpoint.get("model", "/v1/models/:id", {
+    params: { id: Schema.String },
+    success: ModelEntry,
+    error: Refusal
+  }),
+  HttpApiEndpoint.get("backends", "/nexus/backends", { success: BackendList })
+)
+
+/** All operational endpoints. */
+export const Api = HttpApi.make("nexus")
+  .add(Gateway)
+  .annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

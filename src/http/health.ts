@@ -1,0 +1,66 @@
+/**
+ * What `/health`, `/readyz` and `/nexus/backends` say of a snapshot.
+ */
+import type { Circuit } from "../domain/circuit.ts"
+import type { BackendState, Snapshot } from "../registry/snapshot.ts"
+import type { BackendEntry } from "./api.ts"
+import { listModels } from "./models.ts"
+
+/** Counts and the three states: healthy (all backends are, or there are none), degraded, unhealthy (none is). */
+export const summary = (snapshot: Snapshot) => {
+  const states = [...snapshot.backends.values()]
+  const healthy = states.filter(({ health }) => health.status === "healthy").length
+  const status = healthy === states.length ? "healthy" : healthy > 0 ? "degraded" : "unhealthy"
+  return {
+    status,
+    backends: { total: states.length, healthy, unhealthy: states.length - healthy },
+    models: listModels(snapshot, 0).length,
+    details: states.map(({ backend, health: { status, reason } }) => ({ name: backend.name, status, reason }))
+  } as const
+}
+
+/** Why no request can be routed now, or undefined when some can. */
+export const notReady = (snapshot: Snapshot, draining: boolean): string | undefined => {
+  if (draining) return "the gateway is stopping"
+  const healthy = [...snapshot.backends.values()].filter(({ health }) => health.status === "healthy")
+  if (healthy.length === 0) return "no backend is healthy"
+  return healthy.some(({ models }) => models.size > 0) ? undefined : "no healthy backend serves a model"
+}
+
+const shownUrl = (url: string): string => url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1")
+
+const circuitState = ({ openUntil }: Circuit, now: number) =>
+  openUntil === 0 ? "closed" : openUntil > now ? "open" : "half_open"
+
+const left = (until: number, now: number): number => Math.max(0, Math.ceil(until - now))
+
+const rounded = (ms: number): number => Math.round(ms * 10) / 10
+
+/** A backend with its live figures; `now` in monotonic milliseconds. */
+export const describeBackend = (state: BackendState, now: number): BackendEntry => {
+  const { backend, health, live } = state
+  const latency = live.firstByteMs ?? live.probeMs
+  return {
+    name: backend.name,
+    url: shownUrl(backend.url),
+    type: backend.type,
+    origin: backend.origin,
+    priority: backend.priority,
+    status: health.status,
+    reason: health.reason,
+    models: [...state.models.values()].map(({ id, context_length }) =>
+      context_length === undefined ? { id } : { id, context_length }
+    ),
+    latency_ms: latency === undefined ? null : rounded(latency),
+    in_flight: live.inFlight,
+    cooling_ms: left(live.coolUntil, now),
+    circuits: [...live.circuits]
+      .filter(([, circuit]) => circuit.openUntil !== 0 || circuit.failures > 0)
+      .map(([model, circuit]) => ({
+        model,
+        state: circuitState(circuit, now),
+        failures: circuit.failures,
+        retry_in_ms: left(circuit.openUntil, now)
+      }))
+  }
+}

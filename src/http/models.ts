@@ -1,0 +1,40 @@
+/**
+ * What `/v1/models` says of a snapshot.
+ */
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { ModelEntry } from "./api.ts"
+
+const healthyOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
+  candidates.filter(({ state }) => state.health.status === "healthy")
+
+const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1)
+
+const merge = (id: string, candidates: ReadonlyArray<Candidate>, created: number): ModelEntry => {
+  const lengths = candidates.flatMap(({ model }) => model.context_length ?? [])
+  const some = (ability: "vision" | "tools" | "json_mode") =>
+    candidates.some(({ model }) => model.capabilities[ability] === true)
+  return {
+    id,
+    object: "model",
+    created,
+    owned_by: "nexus",
+    ...(lengths.length === 0 ? {} : { context_length: Math.max(...lengths) }),
+    capabilities: { vision: some("vision"), tools: some("tools"), json_mode: some("json_mode") },
+    backends: candidates.map(({ state }) => state.backend.name)
+  }
+}
+
+/** Every model that a healthy backend serves, once, sorted by id; `created` in seconds since 1970. */
+export const listModels = (snapshot: Snapshot, created: number): ReadonlyArray<ModelEntry> =>
+  [...snapshot.candidates]
+    .flatMap(([id, candidates]) => {
+      const healthy = healthyOf(candidates)
+      return healthy.length === 0 ? [] : [merge(id, healthy, created)]
+    })
+    .sort(byId)
+
+/** One of them by its id, or undefined when no healthy backend serves it. */
+export const findModel = (snapshot: Snapshot, id: string, created: number): ModelEntry | undefined => {
+  const healthy = healthyOf(snapshot.candidates.get(id) ?? [])
+  return healthy.length === 0 ? undefined : merge(id, healthy, created)
+}
