@@ -50,6 +50,14 @@ export type ModelEntry = typeof ModelEntry.Type
 /** The answer of `/v1/models`. */
 export const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(ModelEntry) })
 
+const ability = Schema.optionalKey(Schema.Boolean)
+
+const ServedModel = Schema.Struct({
+  id: Schema.String,
+  context_length: Schema.optionalKey(Schema.Number),
+  capabilities: Schema.Struct({ vision: ability, tools: ability, json_mode: ability, embeddings: ability })
+})
+
 const CircuitEntry = Schema.Struct({
   model: Schema.String,
   state: Schema.Literals(["closed", "open", "half_open"]),
@@ -66,7 +74,7 @@ export const BackendEntry = Schema.Struct({
   priority: Schema.Number,
   status: Status,
   reason: Schema.String,
-  models: Schema.Array(ModelEntry.mapFields(({ id, context_length }) => ({ id, context_length }))),
+  models: Schema.Array(ServedModel),
   latency_ms: Schema.NullOr(Schema.Number),
   in_flight: Schema.Number,
   cooling_ms: Schema.Number,

@@ -48,9 +48,7 @@ export const describeBackend = (state: BackendState, now: number): BackendEntry 
     priority: backend.priority,
     status: health.status,
     reason: health.reason,
-    models: [...state.models.values()].map(({ id, context_length }) =>
-      context_length === undefined ? { id } : { id, context_length }
-    ),
+    models: [...state.models.values()],
     latency_ms: latency === undefined ? null : rounded(latency),
     in_flight: live.inFlight,
     cooling_ms: left(live.coolUntil, now),

@@ -3,6 +3,7 @@
  */
 import { Redacted } from "effect"
 import type { logLevels } from "../config/schema.ts"
+import { printable } from "../domain/text.ts"
 
 /** One of the levels of the config. */
 export type LogLevel = (typeof logLevels)[number]
@@ -20,16 +21,7 @@ export const maxLine = 8 * 1024
 
 const maxValue = 2048
 
-// C0 and C1 controls, DEL, line separators, and the marks that reverse or hide text on a terminal.
-// oxlint-disable-next-line no-control-regex -- reason: control characters are what this file is about
-const unsafe = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
-
-const escape = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
-
 const short = (text: string): string => (text.length <= maxValue ? text : `${text.slice(0, maxValue)}…`)
-
-/** Text that can be shown on a terminal and takes one line. */
-export const printable = (text: string): string => text.replace(unsafe, escape)
 
 const hidden = "<redacted>"
 
@@ -76,7 +68,7 @@ export const textLine = ({ time, level, message, fields }: LogRecord): string =>
 
 /** A JSON object with `time`, `level`, `message` and the fields; those that do not fit are left out and counted. */
 export const jsonLine = ({ time, level, message, fields }: LogRecord): string => {
-  const member = (key: string, value: unknown) => `${json(key)}:${json(value)}`.replace(unsafe, escape)
+  const member = (key: string, value: unknown) => printable(`${json(key)}:${json(value)}`)
   let line = `{"time":"${new Date(time).toISOString()}","level":"${level}",${member("message", message)}`
   let left = 0
   for (const [key, value] of Object.entries(fields)) {

@@ -170,7 +170,10 @@ describe("with two healthy backends and one that is down", () => {
       priority: 50,
       status: "healthy",
       reason: "",
-      models: [{ id: "mistral:7b", context_length: 4096 }, { id: "org/zephyr:latest" }],
+      models: [
+        { id: "mistral:7b", context_length: 4096, capabilities: { tools: true, vision: false } },
+        { id: "org/zephyr:latest", capabilities: {} }
+      ],
       latency_ms: 12.3,
       in_flight: 2,
       cooling_ms: expect.any(Number),

@@ -1,0 +1,85 @@
+/**
+ * What `serve` tells a person once it listens.
+ */
+import type { BackendEntry } from "../http/api.ts"
+import { printable } from "../domain/text.ts"
+import { table } from "./output.ts"
+
+/** All the banner speaks of. */
+export interface Started {
+  readonly version: string
+  /** Base URL without a trailing slash. */
+  readonly url: string
+  readonly configPath: string | undefined
+  /** Whether clients must send a key. */
+  readonly keysNeeded: boolean
+  /** Whether local ports are being looked at. */
+  readonly discovering: boolean
+  readonly backends: ReadonlyArray<BackendEntry>
+  readonly warnings: ReadonlyArray<string>
+}
+
+const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
+
+const origins = { config: "", discovered: "found on this machine", simulated: "SIMULATED" } as const
+
+const nameList = (ids: ReadonlyArray<string>): string =>
+  ids.length <= 4 ? ids.join(", ") : `${ids.slice(0, 4).join(", ")} and ${ids.length - 4} more`
+
+const row = ({ name, url, type, status, reason, models, origin }: BackendEntry): ReadonlyArray<string> => [
+  `  ${name}`,
+  url,
+  type,
+  status === "healthy" || status === "unknown" ? status : `${status}: ${reason}`,
+  models.length === 0 ? "-" : nameList(models.map(({ id }) => id)),
+  origins[origin]
+]
+
+// Words that no POSIX shell touches stay as they are.
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
+
+const chatModel = (backends: ReadonlyArray<BackendEntry>): string | undefined =>
+  backends
+    .filter(({ status }) => status === "healthy")
+    .flatMap(({ models }) => models)
+    .find(({ capabilities }) => capabilities.embeddings !== true)?.id
+
+/** A command that asks the first chat model something; undefined while there is none. */
+export const curlLine = ({ url, backends, keysNeeded }: Started): string | undefined => {
+  const model = chatModel(backends)
+  if (model === undefined) return undefined
+  const body = JSON.stringify({ model, messages: [{ role: "user", content: "Hello" }] })
+  const key = keysNeeded ? ` -H "Authorization: Bearer $NEXUS_KEY"` : ""
+  return `curl -s ${url}/v1/chat/completions -H 'Content-Type: application/json'${key} -d ${quoted(printable(body))}`
+}
+
+const nothingYet = (discovering: boolean): string =>
+  discovering
+    ? "  none yet; looking at the well-known ports of this machine (Ollama, LM Studio, llama.cpp, vLLM, SGLang, exo)"
+    : "  none; add [[backends]] to nexus.toml, or see `nexus serve --demo`"
+
+/** The whole text, without a line feed at its end. */
+export const banner = (started: Started): string => {
+  const { version, url, configPath, discovering, backends, warnings } = started
+  const models = new Set(
+    backends.filter(({ status }) => status === "healthy").flatMap((each) => each.models.map(({ id }) => id))
+  )
+  const curl = curlLine(started)
+  const [heading = "", ...lines] =
+    backends.length === 0
+      ? ["", nothingYet(discovering)]
+      : table(["  Name", "URL", "Type", "Status", "Models", ""], backends.map(row)).split("\n")
+  return [
+    `Nexus ${version} listens on ${url}`,
+    `Config: ${configPath ?? "no config file, defaults"}`,
+    ...warnings.map((warning) => `Warning: ${printable(warning)}`),
+    ...(backends.some(({ origin }) => origin === "simulated")
+      ? ["Demo: backends marked SIMULATED are not language models; their answers are made up."]
+      : []),
+    "",
+    `${plural(backends.length, "backend")}, ${plural(models.size, "model")}`,
+    ...(heading === "" ? [] : [heading]),
+    ...lines,
+    ...(curl === undefined ? [] : ["", "Try:", `  ${curl}`])
+  ].join("\n")
+}

@@ -1,0 +1,7 @@
+/**
+ * The one failure of commands.
+ */
+import { Data } from "effect"
+
+/** A command could not do its work; `message` is all that is shown, and the exit code is 1. */
+export class CliFailure extends Data.TaggedError("CliFailure")<{ readonly message: string }> {}

@@ -1,0 +1,42 @@
+/**
+ * Tables for people and JSON for programs.
+ */
+import { printable } from "../domain/text.ts"
+
+/** Columns padded to their widest cell, two spaces apart, without trailing spaces; the first row is the heading. */
+export const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const cells = [heading, ...rows].map((row) => row.map(printable))
+  const widths = heading.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)))
+  return cells
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join("  ")
+        .trimEnd()
+    )
+    .join("\n")
+}
+
+/** JSON for programs: indented, and safe to show on a terminal. */
+export const json = (value: unknown): string => JSON.stringify(value, null, 2).split("\n").map(printable).join("\n")
+
+/** Milliseconds in words; `-` when unknown. */
+export const milliseconds = (value: number | null): string => (value === null ? "-" : `${Math.round(value)} ms`)
+
+/** Seconds in words, such as `2d 3h`, `4m 5s` or `6s`. */
+export const duration = (seconds: number): string => {
+  const parts = [
+    [Math.floor(seconds / 86_400), "d"],
+    [Math.floor(seconds / 3600) % 24, "h"],
+    [Math.floor(seconds / 60) % 60, "m"],
+    [Math.floor(seconds) % 60, "s"]
+  ] as const
+  const first = parts.findIndex(([count]) => count > 0)
+  return first === -1
+    ? "0s"
+    : parts
+        .slice(first, first + 2)
+        .filter(([count]) => count > 0)
+        .map(([count, unit]) => `${count}${unit}`)
+        .join(" ")
+}
