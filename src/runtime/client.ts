@@ -1,0 +1,98 @@
+/**
+ * The typed client of a running gateway, made from the contract of its operational endpoints.
+ */
+import { Data, Effect, Redacted } from "effect"
+import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import { Api, type BackendList, type Health, type Unhealthy } from "../http/api.ts"
+import { Transport } from "../upstream/Transport.ts"
+
+/** Nothing that could be a gateway answers at the address. */
+export class NoGateway extends Data.TaggedError("NoGateway")<{ readonly url: string; readonly reason: string }> {}
+
+/** A gateway answers, and does not say what it was asked. */
+export class GatewayRefused extends Data.TaggedError("GatewayRefused")<{
+  readonly url: string
+  readonly status: number
+}> {}
+
+/** Where a gateway is looked for, and the key it may want. */
+export interface GatewayAddress {
+  /** Base URL without a trailing slash. */
+  readonly url: string
+  readonly key: Redacted.Redacted<string> | undefined
+}
+
+/** The state of a gateway, as `/health` tells it. */
+export type GatewayHealth = typeof Health.Type | typeof Unhealthy.Type
+
+const timeoutMs = 5000
+
+/** The address of a gateway that listens on `host`; a wildcard address is asked on loopback. */
+export const urlOf = (host: string, port: number): string => {
+  const bare = host.replace(/^\[(.*)\]$/, "$1")
+  const reachable = bare === "0.0.0.0" || bare === "" ? "127.0.0.1" : bare === "::" ? "::1" : bare
+  return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`
+}
+
+const httpClient = (transport: Transport["Service"]): HttpClient.HttpClient =>
+  HttpClient.make((request, url) =>
+    transport.ask({ method: "GET", url: url.href, headers: { ...request.headers }, timeoutMs }).pipe(
+      Effect.map(({ status, headers, text }) =>
+        HttpClientResponse.fromWeb(request, new Response(text === "" ? null : text, { status, headers }))
+      ),
+      Effect.mapError(
+        (error) =>
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.TransportError({
+              request,
+              description: "reason" in error ? error.reason : "no answer in time"
+            })
+          })
+      )
+    )
+  )
+
+const connect = Effect.fnUntraced(function* ({ url, key }: GatewayAddress) {
+  const transport = yield* Transport
+  const authorized = HttpClientRequest.setHeaders(
+    key === undefined ? {} : { authorization: `Bearer ${Redacted.value(key)}` }
+  )
+  return yield* HttpApiClient.makeWith(Api, {
+    baseUrl: url,
+    httpClient: HttpClient.mapRequest(httpClient(transport), authorized)
+  })
+})
+
+const refusals: ReadonlyArray<number> = [401, 403, 429, 500, 503]
+
+// What answers, and speaks another language, is some other server: then no gateway runs at that address.
+const explain = (url: string) => (error: unknown) => {
+  const reason = HttpClientError.isHttpClientError(error) ? error.reason : undefined
+  if (reason?._tag === "TransportError") return new NoGateway({ url, reason: reason.description ?? "no answer" })
+  if (reason !== undefined && "response" in reason && refusals.includes(reason.response.status)) {
+    return new GatewayRefused({ url, status: reason.response.status })
+  }
+  return new NoGateway({ url, reason: "what answers there is not Nexus" })
+}
+
+/** The backends of the gateway at this address. */
+export const askBackends = (
+  address: GatewayAddress
+): Effect.Effect<typeof BackendList.Type, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.gateway.backends()).pipe(Effect.mapError(explain(address.url)))
+
+const isHealth = (value: unknown): value is typeof Unhealthy.Type =>
+  typeof value === "object" && value !== null && "status" in value && value.status === "unhealthy"
+
+/** The health of the gateway at this address; an unhealthy one is an answer as well. */
+export const askHealth = (
+  address: GatewayAddress
+): Effect.Effect<GatewayHealth, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.gateway.health()).pipe(
+    Effect.catchIf(
+      (error) => isHealth(error),
+      (unhealthy) => Effect.succeed(unhealthy as GatewayHealth) // reason: isHealth has checked it
+    ),
+    Effect.mapError(explain(address.url))
+  )

@@ -1,0 +1,107 @@
+import { describe, expect, test } from "bun:test"
+import { Effect, Layer, Redacted } from "effect"
+import { Unreachable } from "../../src/domain/upstream.ts"
+import { Drain } from "../../src/http/Drain.ts"
+import { Operations } from "../../src/http/Operations.ts"
+import { Registry } from "../../src/registry/Registry.ts"
+import { askBackends, askHealth, urlOf } from "../../src/runtime/client.ts"
+import { type Question, type TextReply, Transport } from "../../src/upstream/Transport.ts"
+
+const transport = (ask: (question: Question) => Effect.Effect<TextReply, Unreachable>) =>
+  Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")) })
+
+const answering = (status: number, text: string) =>
+  transport(() => Effect.succeed({ status, headers: new Headers({ "content-type": "application/json" }), text }))
+
+const address = { url: "http://127.0.0.1:8000", key: undefined }
+
+const gateway = Layer.effect(
+  Transport,
+  Effect.gen(function* () {
+    const { handle } = yield* Operations
+    return Transport.of({
+      ask: ({ url, headers }) =>
+        Effect.promise(async () => {
+          const response = await handle(new Request(url, { headers }))
+          return { status: response.status, headers: response.headers, text: await response.text() }
+        }),
+      send: () => Promise.reject(new Error("not a question"))
+    })
+  })
+).pipe(
+  Layer.provide(Operations.layer),
+  Layer.provideMerge(Layer.mergeAll(Registry.layer({ failures: 1, recoveries: 1 }), Drain.layer))
+)
+
+const run = <A, E, R>(effect: Effect.Effect<A, E, R>, layer: Layer.Layer<R>) =>
+  Effect.runPromise(effect.pipe(Effect.provide(layer)))
+
+describe("asking a running gateway", () => {
+  test("an unhealthy one answers its health as well as a healthy one", async () => {
+    const [before, after] = await run(
+      Effect.gen(function* () {
+        const healthy = yield* askHealth(address)
+        const registry = yield* Registry
+        yield* registry.put({
+          name: "a",
+          url: "http://127.0.0.1:1",
+          type: "ollama",
+          priority: 1,
+          origin: "config",
+          apiKey: undefined,
+          forwardAuthorization: false,
+          maxConcurrent: undefined,
+          limits: { firstByteMs: 0, idleMs: 0, totalMs: 0, connectMs: 0 },
+          models: []
+        })
+        yield* registry.noteProbe("a", { _tag: "Down", reason: "connection refused" })
+        expect((yield* askBackends(address)).backends).toMatchObject([{ name: "a", status: "unhealthy" }])
+        return [healthy, yield* askHealth(address)] as const
+      }),
+      gateway
+    )
+    expect(before.status).toBe("healthy")
+    expect(after).toMatchObject({ status: "unhealthy", backends: { total: 1 } })
+  })
+
+  test("nothing there, another server there and a refusal are told apart", async () => {
+    const refused = await run(
+      Effect.flip(askBackends(address)),
+      transport(() => Effect.fail(new Unreachable({ reason: "connection refused" })))
+    )
+    expect(refused).toMatchObject({ _tag: "NoGateway", reason: "connection refused" })
+    for (const other of [
+      answering(404, '{"detail":"Not Found"}'),
+      answering(200, '{"object":"list"}'),
+      answering(200, "<html>")
+    ]) {
+      expect(await run(Effect.flip(askBackends(address)), other)).toMatchObject({ _tag: "NoGateway" })
+      expect(await run(Effect.flip(askHealth(address)), other)).toMatchObject({ _tag: "NoGateway" })
+    }
+    expect(await run(Effect.flip(askBackends(address)), answering(401, "{}"))).toMatchObject({
+      _tag: "GatewayRefused",
+      status: 401
+    })
+  })
+
+  test("sends its key and nothing else of value", async () => {
+    const asked: Array<Question> = []
+    await run(
+      Effect.flip(askBackends({ ...address, key: Redacted.make("k") })),
+      transport((question) => {
+        asked.push(question)
+        return Effect.fail(new Unreachable({ reason: "x" }))
+      })
+    )
+    expect(asked).toMatchObject([
+      { url: "http://127.0.0.1:8000/nexus/backends", headers: { authorization: "Bearer k" } }
+    ])
+  })
+
+  test("a wildcard address is asked on loopback", () => {
+    expect(urlOf("0.0.0.0", 80)).toBe("http://127.0.0.1:80")
+    expect(urlOf("::", 80)).toBe("http://[::1]:80")
+    expect(urlOf("[::1]", 80)).toBe("http://[::1]:80")
+    expect(urlOf("localhost", 80)).toBe("http://localhost:80")
+  })
+})
