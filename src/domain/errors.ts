@@ -48,6 +48,9 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   retryAfterSeconds: Schema.Number
 }) {}
 
+/** The gateway is stopping. */
+export class Stopping extends Schema.TaggedError<Stopping>()("Stopping", { retryAfterSeconds: Schema.Number }) {}
+
 /** Every attempt failed, the last one by an answer that is no good answer. */
 export class BadGateway extends Schema.TaggedError<BadGateway>()("BadGateway", {
   model: Schema.String,
@@ -101,6 +104,7 @@ export type GatewayError =
   | ModelCapabilityMismatch
   | ServiceUnavailable
   | Overloaded
+  | Stopping
   | BadGateway
   | GatewayTimeout
   | RequestTimeout

@@ -73,6 +73,11 @@ export const table: Table = {
     message: e.message,
     retryAfter: e.retryAfterSeconds
   }),
+  Stopping: (e) => ({
+    ...server(503, "service_unavailable", "Nexus is stopping; try again in a moment"),
+    retryAfter: e.retryAfterSeconds,
+    headers: { connection: "close" }
+  }),
   BadGateway: (e) => ({
     ...server(502, "bad_gateway", `No good answer from a backend for model '${e.model}': ${e.reason}`),
     reasons: e.failures
@@ -88,12 +93,23 @@ export const table: Table = {
   }),
   UnsupportedMediaType: (e) => invalid(415, "unsupported_media_type", null, e.message),
   NotFound: (e) =>
-    invalid(404, "not_found", null, `Nothing at ${e.method} ${e.path}. The API is served below /v1, such as /v1/models`),
+    invalid(
+      404,
+      "not_found",
+      null,
+      `Nothing at ${e.method} ${e.path}. The API is served below /v1, such as /v1/models`
+    ),
   MethodNotAllowed: (e) => ({
-    ...invalid(405, "method_not_allowed", null, `${e.method} is not allowed on ${e.path}; use ${e.allowed.join(" or ")}`),
+    ...invalid(
+      405,
+      "method_not_allowed",
+      null,
+      `${e.method} is not allowed on ${e.path}; use ${e.allowed.join(" or ")}`
+    ),
     headers: { allow: e.allowed.join(", ") }
   }),
-  Internal: (e) => server(500, "internal_error", `Internal error; the log has its cause under request id ${e.requestId}`)
+  Internal: (e) =>
+    server(500, "internal_error", `Internal error; the log has its cause under request id ${e.requestId}`)
 }
 
 /** The form of a failure. */

@@ -1,7 +1,7 @@
 /**
  * Counters of one backend that change with each request; they sit beside the snapshot so that a request changes no Ref.
  */
-import type { Circuit } from "../domain/circuit.ts"
+import { abandon, allows, begin, closed, fail, succeed, type Circuit } from "../domain/circuit.ts"
 
 /** Live figures of one backend; the same object is kept through all snapshots of that backend. */
 export interface Live {
@@ -35,3 +35,56 @@ export const idle = (): Live => ({
 /** Exponential smoothing with weight 0.2 for the new sample; the first sample is taken as it is. */
 export const smooth = (previous: number | undefined, sample: number): number =>
   previous === undefined ? sample : previous + 0.2 * (sample - previous)
+
+/** What one attempt showed of its backend. */
+export type Evidence = "good" | "bad" | "none"
+
+// Circuits of models that have come and gone are not kept without end.
+const maxCircuits = 1000
+
+/** The place one attempt takes at its backend, from start to end; settled once, whatever happens. */
+export class Ticket {
+  private settled = false
+  private readonly live: Live
+  private readonly model: string
+  private readonly started: number
+
+  constructor(live: Live, model: string, now: number) {
+    this.live = live
+    this.model = model
+    this.started = now
+    live.inFlight += 1
+    live.requests += 1
+    const circuit = live.circuits.get(model)
+    if (circuit !== undefined) live.circuits.set(model, begin(circuit, now))
+  }
+
+  /** Notes the first body byte. */
+  answered(now: number): void {
+    this.live.firstByteMs = smooth(this.live.firstByteMs, now - this.started)
+  }
+
+  /** Frees the place and notes what the attempt showed; later calls do nothing. */
+  settle(evidence: Evidence, now: number): void {
+    if (this.settled) return
+    this.settled = true
+    const { live, model } = this
+    live.inFlight -= 1
+    const circuit = live.circuits.get(model)
+    if (evidence === "good") {
+      live.durationMs = smooth(live.durationMs, now - this.started)
+      if (circuit !== undefined && succeed(circuit) === closed) live.circuits.delete(model)
+    } else if (evidence === "bad") {
+      live.failures += 1
+      if (circuit !== undefined || live.circuits.size < maxCircuits) {
+        live.circuits.set(model, fail(circuit ?? closed, now))
+      }
+    } else if (circuit !== undefined) {
+      live.circuits.set(model, abandon(circuit))
+    }
+  }
+}
+
+/** How the circuit of a model stands, in one word. */
+export const circuitState = (circuit: Circuit, now: number): "closed" | "open" | "half_open" =>
+  circuit.openUntil === 0 ? "closed" : allows(circuit, now) || circuit.trial ? "half_open" : "open"

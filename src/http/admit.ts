@@ -1,0 +1,118 @@
+/**
+ * Who may ask at all: looked at before anything of a body is read.
+ */
+import { createHash, timingSafeEqual } from "node:crypto"
+import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domain/errors.ts"
+
+/** A key that clients may use, as its SHA-256 digest. */
+export interface AuthKey {
+  readonly name: string
+  readonly digest: Uint8Array
+}
+
+/** The rules of admission, made once from the settings. */
+export interface Admission {
+  readonly keys: ReadonlyArray<AuthKey>
+  /** Host names that are accepted; undefined accepts any (an address beyond loopback). */
+  readonly hosts: ReadonlySet<string> | undefined
+  /** Browser origins that are accepted. */
+  readonly origins: ReadonlySet<string>
+}
+
+/** Paths that answer without a key. */
+const open = new Set(["/livez", "/readyz"])
+
+const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
+
+/** Whether an address is one that only this machine can reach. */
+export const isLoopback = (hostname: string): boolean =>
+  hostname === "localhost" || hostname === "::1" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname)
+
+/** Builds the rules. */
+export const admission = (options: {
+  readonly hostname: string
+  readonly allowedHosts: ReadonlyArray<string>
+  readonly origins: ReadonlyArray<string>
+  readonly keys: ReadonlyArray<AuthKey>
+}): Admission => ({
+  keys: options.keys,
+  hosts: isLoopback(options.hostname)
+    ? new Set([...loopbackHosts, options.hostname, ...options.allowedHosts].map((host) => host.toLowerCase()))
+    : undefined,
+  origins: new Set(options.origins)
+})
+
+const hostName = (host: string): string => {
+  const end = host.startsWith("[") ? host.indexOf("]") + 1 : host.indexOf(":")
+  return (end <= 0 ? host : host.slice(0, end)).toLowerCase()
+}
+
+const bearer = (headers: Headers): string | undefined => {
+  const value = headers.get("authorization")
+  if (value !== null) return /^bearer +(\S+)\s*$/i.exec(value)?.[1]
+  return headers.get("x-api-key") ?? undefined
+}
+
+// Every key is compared, whichever matches, so that time tells nothing.
+const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): boolean => {
+  const digest = createHash("sha256").update(given).digest()
+  let found = false
+  for (const key of keys) found = timingSafeEqual(key.digest, digest) || found
+  return found
+}
+
+/** Why a request is not let in; undefined when it is. `path` is its path as it is routed. */
+export const refusalOf = (rules: Admission, request: Request, path: string): GatewayError | undefined => {
+  const { headers } = request
+  if (rules.hosts !== undefined) {
+    const host = headers.get("host") ?? ""
+    if (host.includes(",")) return new BadRequest({ message: "The request has more than one Host header", param: null })
+    if (!rules.hosts.has(hostName(host))) {
+      return new Forbidden({
+        message:
+          "This Host is not accepted; call Nexus as localhost or 127.0.0.1, or list the name in server.allowed_hosts"
+      })
+    }
+  }
+  const origin = headers.get("origin")
+  if (origin !== null && !rules.origins.has(origin)) {
+    return new Forbidden({ message: "Browser pages of this origin may not call Nexus; list it in server.cors.origins" })
+  }
+  if (origin === null && headers.get("sec-fetch-site") === "cross-site") {
+    return new Forbidden({
+      message: "Cross-site browser requests are not accepted; list the origin in server.cors.origins"
+    })
+  }
+  if (rules.keys.length === 0 || open.has(path)) return undefined
+  const given = bearer(headers)
+  if (given === undefined) {
+    return new Unauthorized({ message: "No API key: send one as 'Authorization: Bearer …'" })
+  }
+  return knownKey(rules.keys, given) ? undefined : new Unauthorized({ message: "The API key is not known" })
+}
+
+/** CORS headers of an answer to a listed origin; empty for every other request. */
+export const corsHeaders = (rules: Admission, request: Request): Record<string, string> => {
+  if (rules.origins.size === 0) return {}
+  const origin = request.headers.get("origin")
+  if (origin === null || !rules.origins.has(origin)) return { vary: "origin" }
+  return {
+    "access-control-allow-origin": origin,
+    "access-control-expose-headers":
+      "x-request-id, x-nexus-backend, x-nexus-backend-type, x-nexus-route-reason, x-nexus-attempts, x-nexus-fallback-model, retry-after",
+    vary: "origin"
+  }
+}
+
+/** The answer to a preflight request of a listed origin. */
+export const preflight = (rules: Admission, request: Request): Response =>
+  new Response(null, {
+    status: 204,
+    headers: {
+      ...corsHeaders(rules, request),
+      "access-control-allow-methods": "GET, POST",
+      "access-control-allow-headers":
+        request.headers.get("access-control-request-headers") ?? "content-type, authorization",
+      "access-control-max-age": "600"
+    }
+  })

@@ -1,0 +1,73 @@
+/**
+ * Takes in a request body within its size and time, so that every refusal has OpenAI's shape.
+ */
+import { Effect } from "effect"
+import { PayloadTooLarge, RequestTimeout, UnsupportedMediaType } from "../domain/errors.ts"
+import type { RequestClock } from "../upstream/Upstream.ts"
+
+/** Why a body is not taken. */
+export type BodyError = PayloadTooLarge | RequestTimeout | UnsupportedMediaType
+
+const joined = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
+  const whole = new Uint8Array(size)
+  let at = 0
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.byteLength
+  }
+  return whole
+}
+
+// A body without a declared length is counted while it is read.
+const readCounted = async (request: Request, limitBytes: number): Promise<Uint8Array | undefined> => {
+  const reader = request.body?.getReader()
+  if (reader === undefined) return new Uint8Array(0)
+  const pieces: Array<Uint8Array> = []
+  let size = 0
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return joined(pieces, size)
+    size += value.byteLength
+    if (size > limitBytes) {
+      void reader.cancel().catch(() => undefined)
+      return undefined
+    }
+    pieces.push(value)
+  }
+}
+
+/** Reads the body, up to `limitBytes` and within `uploadMs` of the request's clock. */
+export const readBody = (
+  request: Request,
+  clock: RequestClock,
+  limitBytes: number,
+  uploadMs: number
+): Effect.Effect<Uint8Array, BodyError> => {
+  const encoding = request.headers.get("content-encoding")
+  if (encoding !== null && encoding !== "" && encoding.toLowerCase() !== "identity") {
+    return Effect.fail(
+      new UnsupportedMediaType({
+        message: `Request bodies must not be compressed (content-encoding: ${encoding.slice(0, 40)})`
+      })
+    )
+  }
+  const declared = request.headers.get("content-length")
+  if (declared !== null && Number(declared) > limitBytes) return Effect.fail(new PayloadTooLarge({ limitBytes }))
+  return Effect.callback<Uint8Array, BodyError>((resume) => {
+    clock.arm("upload", uploadMs, () =>
+      resume(
+        Effect.fail(
+          new RequestTimeout({
+            message: `The request body did not arrive within upload_timeout_seconds (${uploadMs / 1000} s)`
+          })
+        )
+      )
+    )
+    const bytes = declared === null ? readCounted(request, limitBytes) : request.bytes()
+    bytes.then(
+      (body) => resume(body === undefined ? Effect.fail(new PayloadTooLarge({ limitBytes })) : Effect.succeed(body)),
+      // The client went away in the middle of its upload: its fiber is interrupted by the same event.
+      () => resume(Effect.interrupt)
+    )
+  })
+}

@@ -1,0 +1,56 @@
+/**
+ * The record of one proxied request: filled as it goes, accounted for exactly once when it ends.
+ */
+import type { AttemptFailure } from "../domain/errors.ts"
+import type { Endpoint } from "../domain/request.ts"
+import type { RequestClock } from "../upstream/Upstream.ts"
+
+/** How a request ended. */
+export type Outcome = "completed" | "refused" | "failed" | "truncated" | "client_closed"
+
+/** One request on its way; times are monotonic milliseconds. */
+export interface Exchange {
+  readonly id: string
+  readonly endpoint: Endpoint
+  readonly request: Request
+  readonly started: number
+  readonly clock: RequestClock
+  /** Ends the request from outside, as when the gateway stops. */
+  cut: () => void
+  model: string
+  stream: boolean
+  status: number
+  outcome: Outcome
+  backend: string
+  upstreamModel: string
+  attempts: number
+  firstByteAt: number
+  bytesOut: number
+  readonly failures: Array<AttemptFailure>
+}
+
+/** A request that has just arrived. */
+export const arrived = (
+  id: string,
+  endpoint: Endpoint,
+  request: Request,
+  started: number,
+  clock: RequestClock
+): Exchange => ({
+  id,
+  endpoint,
+  request,
+  started,
+  clock,
+  cut: () => undefined,
+  model: "",
+  stream: false,
+  status: 0,
+  outcome: "failed",
+  backend: "",
+  upstreamModel: "",
+  attempts: 0,
+  firstByteAt: 0,
+  bytesOut: 0,
+  failures: []
+})

@@ -1,0 +1,44 @@
+/**
+ * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
+ */
+import type { Attempt } from "../router/Router.ts"
+import { locality } from "../domain/backend.ts"
+
+// Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus.
+const passed = ["content-type", "content-encoding", "retry-after", "retry-after-ms", "openai-processing-ms"] as const
+
+/** Headers of an answer that comes from a backend. */
+export const replyHeaders = (
+  head: Headers,
+  attempt: Attempt,
+  requestId: string,
+  attempts: number
+): Record<string, string> => {
+  const headers: Record<string, string> = { "x-request-id": requestId, ...decisionHeaders(attempt, attempts) }
+  for (const name of passed) {
+    const value = head.get(name)
+    if (value !== null) headers[name] = value
+  }
+  return headers
+}
+
+/** Headers that say which backend answered and why. */
+export const decisionHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
+  const { backend } = attempt.candidate.state
+  const headers: Record<string, string> = {
+    "x-nexus-backend": backend.name,
+    "x-nexus-backend-type": locality(backend.type),
+    "x-nexus-route-reason": attempts > 1 ? "failover" : attempt.reason,
+    "x-nexus-attempts": String(attempts)
+  }
+  if (attempt.fallback) headers["x-nexus-fallback-model"] = headerText(attempt.model)
+  return headers
+}
+
+/** Headers that keep middle boxes from holding back an event stream. */
+export const streamHeaders: Readonly<Record<string, string>> = {
+  "cache-control": "no-cache",
+  "x-accel-buffering": "no"
+}
+
+const headerText = (text: string): string => (/^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text))

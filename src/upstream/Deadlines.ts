@@ -1,0 +1,62 @@
+/**
+ * One sweep for the time limits of all requests: a timer or a raced fiber per request would cost more than the request.
+ */
+import { Context, Effect, Latch, Layer } from "effect"
+
+/** What the sweep looks at; times are monotonic milliseconds, `Infinity` is no limit. */
+export interface Watch {
+  /** End of the limit of the present phase. */
+  at: number
+  /** End of the whole request. */
+  totalAt: number
+  /** Called once for a limit that has passed; both are switched off before. */
+  readonly expire: (limit: "phase" | "total") => void
+}
+
+/** Time between two sweeps, in milliseconds: a limit ends at most this much late. */
+export const sweepMs = 20
+
+/** Ends the watches whose time has passed at `now`. */
+export const sweep = (watches: Iterable<Watch>, now: number): void => {
+  for (const watch of watches) {
+    if (now < watch.at && now < watch.totalAt) continue
+    const limit = now >= watch.totalAt ? "total" : "phase"
+    watch.at = Infinity
+    watch.totalAt = Infinity
+    watch.expire(limit)
+  }
+}
+
+/** The watches of all requests under way. */
+export class Deadlines extends Context.Service<
+  Deadlines,
+  {
+    readonly add: (watch: Watch) => void
+    readonly remove: (watch: Watch) => void
+  }
+>()("nexus/upstream/Deadlines") {
+  /** Sweeps every {@link sweepMs} while there is something to watch, and sleeps otherwise. */
+  static readonly layer = Layer.effect(
+    Deadlines,
+    Effect.gen(function* () {
+      const watches = new Set<Watch>()
+      const some = Latch.makeUnsafe(false)
+      const round = Effect.gen(function* () {
+        if (watches.size === 0) some.closeUnsafe()
+        yield* some.await
+        yield* Effect.sleep(sweepMs)
+        sweep(watches, performance.now())
+      })
+      yield* round.pipe(Effect.forever, Effect.forkScoped)
+      return Deadlines.of({
+        add: (watch) => {
+          watches.add(watch)
+          if (watches.size === 1) some.openUnsafe()
+        },
+        remove: (watch) => {
+          watches.delete(watch)
+        }
+      })
+    })
+  )
+}

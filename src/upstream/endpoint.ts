@@ -1,0 +1,53 @@
+/**
+ * Where and with what headers a backend is called: addresses come from a table, never from a request.
+ */
+import { Redacted } from "effect"
+import type { Backend } from "../domain/backend.ts"
+import type { Endpoint } from "../domain/request.ts"
+
+/** What is the same for every call to a backend. */
+export interface Prepared {
+  readonly urls: Readonly<Record<Endpoint, string>>
+  readonly headers: Readonly<Record<string, string>>
+}
+
+const cache = new WeakMap<Backend, Prepared>()
+
+const prepare = (backend: Backend): Prepared => ({
+  urls: {
+    "chat/completions": `${backend.url}/v1/chat/completions`,
+    completions: `${backend.url}/v1/completions`,
+    embeddings: `${backend.url}/v1/embeddings`
+  },
+  headers: {
+    "content-type": "application/json",
+    "accept-encoding": "identity",
+    ...(backend.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(backend.apiKey)}` })
+  }
+})
+
+/** Addresses and fixed headers of a backend, made once per definition. */
+export const preparedFor = (backend: Backend): Prepared => {
+  const known = cache.get(backend)
+  if (known !== undefined) return known
+  const made = prepare(backend)
+  cache.set(backend, made)
+  return made
+}
+
+// What a client may say to a backend: content negotiation and tracing. Everything else stays here.
+const forwarded = ["accept", "traceparent", "tracestate", "openai-beta"] as const
+
+/** Headers of one call: those of the backend, the allowed ones of the client, and the request id. */
+export const callHeaders = (backend: Backend, client: Headers, requestId: string): Record<string, string> => {
+  const headers: Record<string, string> = { ...preparedFor(backend).headers, "x-request-id": requestId }
+  for (const name of forwarded) {
+    const value = client.get(name)
+    if (value !== null) headers[name] = value
+  }
+  if (backend.forwardAuthorization) {
+    const value = client.get("authorization")
+    if (value !== null) headers["authorization"] = value
+  }
+  return headers
+}

@@ -1,0 +1,99 @@
+/**
+ * What must be known of an event stream without taking it apart: whether its first event is good, and how it ended.
+ */
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** How many of the last bytes of a stream are kept, to see how it ended. */
+const tailBytes = 4096
+
+/** Keeps the last bytes of a stream; the cost of a piece is one small copy. */
+export class Tail {
+  private kept = new Uint8Array(0)
+  private length = 0
+
+  /** Takes the next piece of the stream. */
+  push(piece: Uint8Array): void {
+    if (piece.byteLength >= tailBytes) {
+      this.kept = piece.slice(-tailBytes)
+      this.length = tailBytes
+      return
+    }
+    if (this.length + piece.byteLength > this.kept.byteLength) this.make(piece.byteLength)
+    this.kept.set(piece, this.length)
+    this.length += piece.byteLength
+  }
+
+  // Room for twice the tail, so that bytes move once per tail and not once per piece.
+  private make(more: number): void {
+    const from = Math.max(0, Math.min(this.length, this.length + more - tailBytes))
+    const last = this.kept.subarray(Math.max(from, this.length - tailBytes), this.length)
+    const room = this.length + more > 512 ? 2 * tailBytes : 1024
+    const next = new Uint8Array(Math.max(room, last.byteLength + more))
+    next.set(last)
+    this.kept = next
+    this.length = last.byteLength
+  }
+
+  /** The kept bytes as text; a character cut at the front shows as U+FFFD. */
+  text(): string {
+    return decoder.decode(this.kept.subarray(Math.max(0, this.length - tailBytes), this.length))
+  }
+}
+
+/** How an event stream ended that closed cleanly. */
+export type Ending = "done" | "finished" | "cut"
+
+/**
+ * Judges the end of a stream by its last bytes: `done` with the end marker, `finished` when a finish reason was seen
+ * without the marker, `cut` when there is neither.
+ */
+export const endingOf = (tail: string): Ending => {
+  if (/(^|[\r\n])data: ?\[DONE\]\s*$/.test(tail)) return "done"
+  return /"finish_reason"\s*:\s*"/.test(tail) || /(^|[\r\n])data: ?\[DONE\]/.test(tail) ? "finished" : "cut"
+}
+
+/** The end marker of OpenAI's event streams. */
+export const doneEvent = encoder.encode("data: [DONE]\n\n")
+
+/** An error as an event of its own, after whatever the stream was in the middle of. */
+export const errorEvent = (body: string, tail: string): Uint8Array => {
+  const separator = tail.endsWith("\n\n") || tail.endsWith("\r\n\r\n") || tail === "" ? "" : "\n\n"
+  return encoder.encode(`${separator}data: ${body}\n\n`)
+}
+
+/** Where a stream stands before its first event: nothing but comments yet, a good event, or an error event. */
+export type Opening =
+  | { readonly _tag: "Waiting" }
+  | { readonly _tag: "Good" }
+  | { readonly _tag: "Error"; readonly data: string }
+
+// Length of an unfinished data line from which it can be told whether it is an error.
+const tellingLength = 48
+
+const isErrorData = (data: string): boolean => /^\{\s*("error"\s*:\s*(?!null)|"object"\s*:\s*"error")/.test(data)
+
+/** Judges the first bytes of an event stream; comments and blank lines are not yet an answer. */
+export const openingOf = (bytes: Uint8Array): Opening => {
+  const lines = decoder.decode(bytes).split(/\r\n|\n|\r/)
+  const unfinished = lines.pop() ?? ""
+  let named = ""
+  for (const line of lines) {
+    if (line.startsWith("event:")) named = line.slice(6).trim()
+    if (!line.startsWith("data:")) continue
+    const data = line.slice(5).trim()
+    return named === "error" || isErrorData(data) ? { _tag: "Error", data } : { _tag: "Good" }
+  }
+  const telling = unfinished.startsWith("data:") && unfinished.length >= tellingLength
+  return telling && named !== "error" && !isErrorData(unfinished.slice(5).trim())
+    ? { _tag: "Good" }
+    : { _tag: "Waiting" }
+}
+
+/** Whether a piece of a stream is nothing but comments, which are life but no progress. */
+export const isComment = (piece: Uint8Array): boolean => {
+  if (piece[0] !== 0x3a) return false
+  const text = decoder.decode(piece)
+  return text.split(/[\r\n]+/).every((line) => line === "" || line.startsWith(":"))
+}

@@ -1,0 +1,132 @@
+import { describe, expect, test } from "bun:test"
+import {
+  BadGateway,
+  BadRequest,
+  Forbidden,
+  GatewayTimeout,
+  type GatewayError,
+  Internal,
+  MethodNotAllowed,
+  ModelCapabilityMismatch,
+  ModelNotFound,
+  NotFound,
+  Overloaded,
+  PayloadTooLarge,
+  RequestTimeout,
+  ServiceUnavailable,
+  Stopping,
+  Unauthorized,
+  UnsupportedMediaType
+} from "../../src/domain/errors.ts"
+import { openAiErrorBody } from "../../src/http/error-body.ts"
+import { formOf, render, table } from "../../src/http/openai-error.ts"
+
+const reasons = [{ backend: "a", model: "m", reason: "connection refused" }]
+
+// One of each tag: the type demands that none is missing.
+const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { _tag: T }>, number, string] } = {
+  BadRequest: [new BadRequest({ message: "no model", param: "model" }), 400, "bad_request"],
+  Unauthorized: [new Unauthorized({ message: "no key" }), 401, "invalid_api_key"],
+  Forbidden: [new Forbidden({ message: "no" }), 403, "forbidden"],
+  ModelNotFound: [new ModelNotFound({ model: "x", available: ["a", "b"] }), 404, "model_not_found"],
+  ModelCapabilityMismatch: [
+    new ModelCapabilityMismatch({ model: "x", missing: "tools", param: "tools" }),
+    400,
+    "model_capability_mismatch"
+  ],
+  ServiceUnavailable: [
+    new ServiceUnavailable({ model: "x", reasons, retryAfterSeconds: 4.2 }),
+    503,
+    "service_unavailable"
+  ],
+  Overloaded: [new Overloaded({ message: "full", retryAfterSeconds: 1 }), 429, "rate_limit_exceeded"],
+  Stopping: [new Stopping({ retryAfterSeconds: 5 }), 503, "service_unavailable"],
+  BadGateway: [new BadGateway({ model: "x", reason: "HTML", failures: reasons }), 502, "bad_gateway"],
+  GatewayTimeout: [new GatewayTimeout({ message: "late", limit: "idle" }), 504, "gateway_timeout"],
+  RequestTimeout: [new RequestTimeout({ message: "slow" }), 408, "request_timeout"],
+  PayloadTooLarge: [new PayloadTooLarge({ limitBytes: 1_048_576 }), 413, "payload_too_large"],
+  UnsupportedMediaType: [new UnsupportedMediaType({ message: "gzip" }), 415, "unsupported_media_type"],
+  NotFound: [new NotFound({ method: "GET", path: "/x" }), 404, "not_found"],
+  MethodNotAllowed: [new MethodNotAllowed({ method: "GET", path: "/x", allowed: ["POST"] }), 405, "method_not_allowed"],
+  Internal: [new Internal({ requestId: "id-1" }), 500, "internal_error"]
+}
+
+test("the error table is total: every failure has a status, type, code, param and message", async () => {
+  expect(Object.keys(table).sort()).toEqual(Object.keys(samples).sort())
+  for (const [error, status, code] of Object.values(samples)) {
+    const response = render(error, "req-1")
+    expect(response.status).toBe(status)
+    expect(response.headers.get("x-request-id")).toBe("req-1")
+    const body = (await response.json()) as { error: Record<string, unknown> }
+    expect(Object.keys(body)).toEqual(["error"])
+    expect(Object.keys(body.error)).toEqual(["message", "type", "param", "code"])
+    expect(body.error["code"]).toBe(code)
+    expect(String(body.error["message"]).length).toBeGreaterThan(0)
+  }
+})
+
+test("a missing model is answered with what is available, in the documented words", () => {
+  expect(formOf(new ModelNotFound({ model: "nope", available: ["mistral:7b", "llama3:70b"] })).message).toBe(
+    "Model 'nope' not found. Available: mistral:7b, llama3:70b"
+  )
+  expect(formOf(new ModelNotFound({ model: "nope", available: [] })).message).toBe(
+    "Model 'nope' not found. No models available"
+  )
+})
+
+test("no healthy backend is answered in the documented words, with the reasons in a header and a time to retry", () => {
+  const response = render(samples.ServiceUnavailable[0], "id")
+  expect(formOf(samples.ServiceUnavailable[0]).message).toBe("No healthy backends available for model 'x'")
+  expect(response.headers.get("retry-after")).toBe("5")
+  expect(response.headers.get("x-nexus-rejection-reasons")).toBe("a: connection refused")
+})
+
+describe("the error body of a backend", () => {
+  const convert = (status: number, body: string) =>
+    new TextDecoder().decode(openAiErrorBody(status, new TextEncoder().encode(body)))
+  const errorOf = (status: number, body: string) => JSON.parse(convert(status, body)).error
+
+  test("in OpenAI's shape stays byte for byte", () => {
+    const body =
+      '{ "error":{"message":"bad temperature","type":"invalid_request_error","param":null,"code":null}, "x":1.0}'
+    expect(convert(400, body)).toBe(body)
+    const coded = '{"error":{"message":"maximum context length","type":"t","param":null,"code":"own_code"}}'
+    expect(convert(400, coded)).toBe(coded)
+  })
+
+  test("of llama-server gets a code that agents know", () => {
+    const body =
+      '{"error":{"code":400,"message":"request (6007 tokens) exceeds the available context size (4096 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":6007,"n_ctx":4096}}'
+    expect(errorOf(400, body)).toMatchObject({ type: "invalid_request_error", code: "context_length_exceeded" })
+  })
+
+  test("of vLLM and Ollama for a missing model gets the code model_not_found", () => {
+    expect(
+      errorOf(
+        404,
+        '{"error":{"message":"The model `x` does not exist.","type":"NotFoundError","param":null,"code":404}}'
+      )
+    ).toMatchObject({ type: "invalid_request_error", code: "model_not_found", param: null })
+    expect(
+      errorOf(404, '{"error":{"message":"model \'nope\' not found","type":"not_found_error","param":null,"code":null}}')
+    ).toMatchObject({ code: "model_not_found" })
+  })
+
+  test("without an envelope gets one", () => {
+    expect(
+      errorOf(400, '{"object":"error","message":"bad tool","type":"BadRequestError","param":null,"code":400}')
+    ).toEqual({ message: "bad tool", type: "invalid_request_error", param: null, code: null })
+    expect(errorOf(422, '{"detail":"no"}').message).toBe("no")
+    expect(errorOf(404, '{"error":"model not found"}').code).toBe("model_not_found")
+  })
+
+  test("that is no JSON is not shown", () => {
+    expect(errorOf(404, "<html>http://10.0.0.1 nginx</html>")).toEqual({
+      message: "The backend answered with status 404",
+      type: "invalid_request_error",
+      param: null,
+      code: null
+    })
+    expect(errorOf(400, "").message).toBe("The backend answered with status 400")
+  })
+})
