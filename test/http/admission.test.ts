@@ -1,0 +1,87 @@
+import { createHash } from "node:crypto"
+import { describe, expect, test } from "bun:test"
+import { admission, corsHeaders, refusalOf } from "../../src/http/admit.ts"
+import { formOf } from "../../src/http/openai-error.ts"
+
+const digest = (key: string) => createHash("sha256").update(key).digest()
+
+const base = { hostname: "127.0.0.1", allowedHosts: [], origins: [], keys: [] }
+
+const ask = (
+  rules: ReturnType<typeof admission>,
+  headers: Record<string, string>,
+  path = "/v1/models"
+): number | undefined => {
+  const request = new Request(`http://localhost${path}`, { headers: { host: "localhost:8000", ...headers } })
+  const refusal = refusalOf(rules, request, path)
+  return refusal === undefined ? undefined : formOf(refusal).status
+}
+
+describe("on loopback", () => {
+  const rules = admission({ ...base, allowedHosts: ["nexus.lan"] })
+  for (const host of ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST", "nexus.lan:80"]) {
+    test(`the Host ${host} is let in`, () => expect(ask(rules, { host })).toBeUndefined())
+  }
+  for (const host of [
+    "evil.example",
+    "evil.example:8000",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "[::2]",
+    "a, b"
+  ]) {
+    test(`the Host ${host} is refused`, () => expect(ask(rules, { host })).toBeGreaterThanOrEqual(400))
+  }
+})
+
+test("beyond loopback any Host is let in", () => {
+  expect(ask(admission({ ...base, hostname: "0.0.0.0" }), { host: "gpu-box.lan" })).toBeUndefined()
+})
+
+describe("a browser page", () => {
+  const rules = admission({ ...base, origins: ["https://chat.example"] })
+  test("of a listed origin is let in and told so", () => {
+    const headers = { origin: "https://chat.example", "sec-fetch-site": "cross-site" }
+    expect(ask(rules, headers)).toBeUndefined()
+    const cors = corsHeaders(rules, new Request("http://localhost/", { headers }))
+    expect(cors["access-control-allow-origin"]).toBe("https://chat.example")
+    expect(cors["access-control-allow-credentials"]).toBeUndefined()
+  })
+  test("of another origin is refused", () => {
+    expect(ask(rules, { origin: "https://evil.example" })).toBe(403)
+    expect(ask(rules, { origin: "null" })).toBe(403)
+    expect(ask(rules, { "sec-fetch-site": "cross-site" })).toBe(403)
+    const headers = { origin: "https://evil.example" }
+    expect(
+      corsHeaders(rules, new Request("http://localhost/", { headers }))["access-control-allow-origin"]
+    ).toBeUndefined()
+  })
+})
+
+describe("with keys", () => {
+  const shared = "nx-0123456789abcdefghij"
+  const rules = admission({
+    ...base,
+    keys: [
+      { name: "one", digest: digest(`${shared}-one`) },
+      { name: "two", digest: digest(`${shared}-two`) }
+    ]
+  })
+  test("each known key is let in", () => {
+    expect(ask(rules, { authorization: `Bearer ${shared}-one` })).toBeUndefined()
+    expect(ask(rules, { authorization: `bearer   ${shared}-two` })).toBeUndefined()
+    expect(ask(rules, { "x-api-key": `${shared}-two` })).toBeUndefined()
+  })
+  test("no key, an unknown one, and one that shares a long prefix are refused", () => {
+    expect(ask(rules, {})).toBe(401)
+    expect(ask(rules, { authorization: `Bearer ${shared}-three` })).toBe(401)
+    expect(ask(rules, { authorization: `Bearer ${shared}` })).toBe(401)
+    expect(ask(rules, { authorization: `Basic ${shared}-one` })).toBe(401)
+    expect(ask(rules, { authorization: "" })).toBe(401)
+  })
+  test("liveness and readiness stay open", () => {
+    expect(ask(rules, {}, "/livez")).toBeUndefined()
+    expect(ask(rules, {}, "/readyz")).toBeUndefined()
+    expect(ask(rules, {}, "/health")).toBe(401)
+  })
+})
