@@ -1,9 +1,11 @@
 /**
  * The immutable picture of all backends that routing reads, and the pure functions that build the next one.
  */
+import { Equal } from "effect"
 import type { Backend, Model } from "../domain/backend.ts"
-import type { Health } from "../domain/health.ts"
-import type { Live } from "./live.ts"
+import { type Health, type ProbeOutcome, type Thresholds, transition, unknownHealth } from "../domain/health.ts"
+import { idle, type Live } from "./live.ts"
+import { lay, sameModels } from "./models.ts"
 
 /** One backend as the router sees it. */
 export interface BackendState {
@@ -30,4 +32,108 @@ export interface Snapshot {
   readonly candidates: ReadonlyMap<string, ReadonlyArray<Candidate>>
   /** Every model name a backend has ever listed. */
   readonly known: ReadonlySet<string>
+}
+
+/** What one probe changed of a backend. */
+export interface Change {
+  readonly before: BackendState
+  readonly after: BackendState
+}
+
+/** Names kept in `known` at most; the oldest are forgotten first. */
+export const knownLimit = 100_000
+
+/** The picture before any backend is put. */
+export const empty: Snapshot = { generation: 0, backends: new Map(), candidates: new Map(), known: new Set() }
+
+const remember = (known: ReadonlySet<string>, ids: Iterable<string>): ReadonlySet<string> => {
+  const fresh: Array<string> = []
+  for (const id of ids) if (!known.has(id)) fresh.push(id)
+  if (fresh.length === 0) return known
+  const next = new Set(known)
+  for (const id of fresh) next.add(id)
+  for (const id of next) {
+    if (next.size <= knownLimit) break
+    next.delete(id)
+  }
+  return next
+}
+
+// Lists of models the backend neither had nor has are kept as they are; the others are made anew.
+const reindex = (
+  candidates: Snapshot["candidates"],
+  backends: Snapshot["backends"],
+  before: BackendState | undefined,
+  after: BackendState | undefined
+): Snapshot["candidates"] => {
+  const name = (after ?? before)?.backend.name
+  const place = new Map([...backends.keys()].map((key, position) => [key, position]))
+  const at = (candidate: Candidate): number => place.get(candidate.state.backend.name) ?? 0
+  const next = new Map(candidates)
+  for (const id of new Set([...(before?.models.keys() ?? []), ...(after?.models.keys() ?? [])])) {
+    const list = (next.get(id) ?? []).filter((candidate) => candidate.state.backend.name !== name)
+    const model = after?.models.get(id)
+    if (after !== undefined && model !== undefined) list.push({ state: after, model })
+    if (list.length === 0) next.delete(id)
+    else next.set(id, list.length === 1 ? list : list.toSorted((a, b) => at(a) - at(b)))
+  }
+  return next
+}
+
+const replace = (snapshot: Snapshot, name: string, after: BackendState | undefined): Snapshot => {
+  const before = snapshot.backends.get(name)
+  const backends = new Map(snapshot.backends)
+  if (after === undefined) backends.delete(name)
+  else backends.set(name, after)
+  return {
+    generation: snapshot.generation + 1,
+    backends,
+    candidates: reindex(snapshot.candidates, backends, before, after),
+    known: after === undefined ? snapshot.known : remember(snapshot.known, after.models.keys())
+  }
+}
+
+const sameServer = (a: Backend, b: Backend): boolean =>
+  a.url === b.url && a.type === b.type && Equal.equals(a.apiKey, b.apiKey)
+
+/**
+ * Adds a backend, or replaces the definition of the one with its name. A changed address, type or key starts afresh;
+ * any other change keeps health, models and counters. Models that config tells of are there from the start.
+ */
+export const put = (snapshot: Snapshot, backend: Backend): Snapshot => {
+  const before = snapshot.backends.get(backend.name)
+  const kept = before !== undefined && sameServer(before.backend, backend) ? before : undefined
+  return replace(snapshot, backend.name, {
+    backend,
+    health: kept?.health ?? unknownHealth,
+    models: lay(kept?.models.values() ?? [], backend.models),
+    listed: kept?.listed ?? false,
+    live: kept?.live ?? idle()
+  })
+}
+
+/** Takes a backend out; its model names stay known. The same snapshot when there is none of that name. */
+export const remove = (snapshot: Snapshot, name: string): Snapshot =>
+  snapshot.backends.has(name) ? replace(snapshot, name, undefined) : snapshot
+
+const sameHealth = (a: Health, b: Health): boolean =>
+  a.status === b.status && a.streak === b.streak && a.reason === b.reason
+
+/** Applies what a probe found; the very same snapshot comes back when that changes neither health nor models. */
+export const applyProbe = (
+  snapshot: Snapshot,
+  name: string,
+  outcome: ProbeOutcome,
+  thresholds: Thresholds
+): { readonly snapshot: Snapshot; readonly change?: Change } => {
+  const before = snapshot.backends.get(name)
+  if (before === undefined) return { snapshot }
+  const health = transition(before.health, outcome, thresholds)
+  const reported = outcome._tag === "Up" ? outcome.models : undefined
+  const models = reported === undefined ? before.models : lay(reported, before.backend.models)
+  const listed = before.listed || reported !== undefined
+  const modelsKept = sameModels(before.models, models)
+  if (modelsKept && listed === before.listed && sameHealth(before.health, health)) return { snapshot }
+  const after = { ...before, health, listed, models: modelsKept ? before.models : models }
+  return { snapshot: replace(snapshot, name, after), change: { before, after } }
 }

@@ -1,0 +1,101 @@
+/**
+ * Keeps the registry true: one supervised fiber per backend that probes it, from when it is put until it is removed.
+ */
+import { Cause, Clock, Effect, FiberMap, Latch, Layer, PubSub, Random } from "effect"
+import { NexusConfig } from "../config/NexusConfig.ts"
+import type { Backend } from "../domain/backend.ts"
+import { type Health, type Thresholds, unknownHealth } from "../domain/health.ts"
+import { Registry } from "../registry/Registry.ts"
+import { Transport } from "../upstream/Transport.ts"
+import { pause } from "./pace.ts"
+import { makeProbe } from "./probe.ts"
+
+/** How backends are watched, times in milliseconds. */
+export interface HealthSettings {
+  /** When false, a backend is probed until it is healthy, and then taken to stay so. */
+  readonly enabled: boolean
+  readonly intervalMs: number
+  readonly timeoutMs: number
+  readonly thresholds: Thresholds
+}
+
+/** A suspected backend is probed at once, but not sooner than this after its last probe, in milliseconds. */
+const suspectEveryMs = 1000
+
+const make = (settings: HealthSettings) =>
+  Effect.gen(function* () {
+    const registry = yield* Registry
+    const transport = yield* Transport
+    const fibers = yield* FiberMap.make<string>()
+    const alarms = new Map<string, Latch.Latch>()
+
+    const healthOf = (name: string): Health => registry.snapshot().backends.get(name)?.health ?? unknownHealth
+
+    const watch = Effect.fnUntraced(function* (backend: Backend, alarm: Latch.Latch) {
+      const { name } = backend
+      const probe = (yield* makeProbe(transport, backend, settings.timeoutMs)).pipe(
+        Effect.tap((outcome) => registry.noteProbe(name, outcome)),
+        // A defect of ours is no word on the backend: its state stays, and the next probe comes.
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.failCause(cause)
+            : Effect.annotateLogs(Effect.logError("probe failed", cause), { backend: name })
+        )
+      )
+      let downs = 0
+      while (true) {
+        alarm.closeUnsafe()
+        yield* probe
+        const probedAt = yield* Clock.currentTimeMillis
+        const health = healthOf(name)
+        if (!settings.enabled && health.status === "healthy") return
+        downs = health.status === "unhealthy" ? downs + 1 : 0
+        const random = yield* Random.next
+        const woken = Effect.andThen(
+          alarm.await,
+          Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, probedAt + suspectEveryMs - now)))
+        )
+        yield* Effect.race(Effect.sleep(pause(health, downs, settings.intervalMs, settings.thresholds, random)), woken)
+      }
+    })
+
+    const start = (backend: Backend) =>
+      Effect.suspend(() => {
+        const alarm = Latch.makeUnsafe(false)
+        alarms.set(backend.name, alarm)
+        return FiberMap.run(fibers, backend.name, watch(backend, alarm))
+      })
+
+    const news = yield* registry.follow
+    yield* Effect.forEach(registry.snapshot().backends.values(), ({ backend }) => start(backend), { discard: true })
+    yield* PubSub.take(news).pipe(
+      Effect.flatMap((change) => {
+        if (change._tag === "Put") return Effect.asVoid(start(change.backend))
+        alarms.delete(change.name)
+        return FiberMap.remove(fibers, change.name)
+      }),
+      Effect.forever,
+      Effect.forkScoped
+    )
+    yield* registry.nextSuspect.pipe(
+      Effect.map((name) => alarms.get(name)?.openUnsafe()),
+      Effect.forever,
+      Effect.forkScoped
+    )
+  })
+
+/** The watch over all backends: starts with those the registry has, and follows it until the scope closes. */
+export const layerOf = (settings: HealthSettings): Layer.Layer<never, never, Registry | Transport> =>
+  Layer.effectDiscard(make(settings))
+
+/** The watch as the config asks for it. */
+export const layer: Layer.Layer<never, never, NexusConfig | Registry | Transport> = Layer.unwrap(
+  NexusConfig.useSync(({ settings, thresholds }) =>
+    layerOf({
+      enabled: settings.health_check.enabled,
+      intervalMs: settings.health_check.interval_seconds * 1000,
+      timeoutMs: settings.health_check.timeout_seconds * 1000,
+      thresholds
+    })
+  )
+)

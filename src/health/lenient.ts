@@ -1,0 +1,40 @@
+/**
+ * Schemas for what strangers send: a field that is null, missing or of another type is simply not there.
+ */
+import { Effect, Option, Schema } from "effect"
+import type { Capabilities, Model } from "../domain/backend.ts"
+
+/** An optional field that becomes undefined when its value does not fit. */
+export const lenient = <S extends Schema.Top>(schema: S) =>
+  Schema.optionalKey(
+    Schema.UndefinedOr(schema).pipe(Schema.catchDecoding(() => Effect.succeed(Option.some(undefined))))
+  )
+
+/** A number of tokens, also when it is written as a string. */
+export const Count = Schema.Union([Schema.Finite, Schema.FiniteFromString])
+
+/** A list whose entries are looked at one by one. */
+export const Entries = Schema.Array(Schema.Unknown)
+
+/** A list of words among which a certain one is looked for; entries that are no strings are of no interest. */
+export const Words = Entries
+
+/** Text that is JSON, parsed; None when it is not. */
+export const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
+
+/** Decodes each entry and leaves out those that do not fit; none when there is no list. */
+export const each = <A>(
+  decode: (entry: unknown) => Option.Option<A>,
+  entries: ReadonlyArray<unknown> | undefined
+): ReadonlyArray<A> => {
+  const found: Array<A> = []
+  for (const entry of entries ?? []) {
+    const decoded = decode(entry)
+    if (Option.isSome(decoded)) found.push(decoded.value)
+  }
+  return found
+}
+
+/** A model as a backend told of it; `context` in tokens, undefined when it did not say. */
+export const modelOf = (id: string, context: number | undefined, capabilities: Capabilities): Model =>
+  context === undefined ? { id, capabilities } : { id, capabilities, context_length: context }

@@ -1,0 +1,60 @@
+/**
+ * llama-server: `/props` says what the loaded model can do, `/v1/models` how long the context of one slot is.
+ */
+import { Option, Schema } from "effect"
+import type { Capabilities, Model } from "../domain/backend.ts"
+import { Count, lenient, modelOf } from "./lenient.ts"
+import { readEntries } from "./openai-like.ts"
+
+const Props = Schema.Struct({
+  role: lenient(Schema.String),
+  default_generation_settings: lenient(Schema.Struct({ n_ctx: lenient(Count) })),
+  modalities: lenient(Schema.Struct({ vision: lenient(Schema.Boolean) })),
+  chat_template_caps: lenient(
+    Schema.Struct({ supports_tools: lenient(Schema.Boolean), supports_tool_calls: lenient(Schema.Boolean) })
+  )
+})
+
+/** What `/props` says, as far as it is understood. */
+export type Props = typeof Props.Type
+
+const decodeProps = Schema.decodeUnknownOption(Props)
+
+/** Reads `/props`; undefined when it is no object. */
+export const readProps = (body: unknown): Props | undefined => Option.getOrUndefined(decodeProps(body))
+
+/** Whether this can only be the `/props` of a llama-server. */
+export const isProps = (props: Props | undefined): boolean =>
+  props?.default_generation_settings !== undefined || props?.role === "router"
+
+// A router serves many models: what its own /props says holds for none of them.
+const abilities = (props: Props | undefined): Capabilities => {
+  if (props === undefined || props.role === "router") return {}
+  const vision = props.modalities?.vision
+  const tools = props.chat_template_caps?.supports_tools ?? props.chat_template_caps?.supports_tool_calls
+  return { ...(vision === undefined ? {} : { vision }), ...(tools === undefined ? {} : { tools }) }
+}
+
+/** The models of a llama-server under their ids and aliases; undefined when the list is none. */
+export const readModels = (list: unknown, props: Props | undefined): ReadonlyArray<Model> | undefined => {
+  const slot = props?.role === "router" ? undefined : props?.default_generation_settings?.n_ctx
+  return readEntries(list)?.flatMap((entry) => {
+    const context = entry.meta?.n_ctx ?? slot ?? entry.context_length
+    const modalities = entry.architecture?.input_modalities
+    const capabilities: Capabilities = {
+      ...(modalities === undefined ? {} : { vision: modalities.includes("image") }),
+      ...abilities(props)
+    }
+    const aliases = (entry.aliases ?? []).filter((alias) => typeof alias === "string")
+    return [...new Set([entry.id, ...aliases])].map((id) => modelOf(id, context, capabilities))
+  })
+}
+
+const Failure = Schema.Struct({ error: Schema.Struct({ type: Schema.String, message: Schema.String }) })
+const decodeFailure = Schema.decodeUnknownOption(Failure)
+
+/** Whether an error body says that the model is still being loaded. */
+export const isLoading = (body: unknown): boolean => {
+  const failure = Option.getOrUndefined(decodeFailure(body))?.error
+  return failure?.type === "unavailable_error" && /loading model/i.test(failure.message)
+}

@@ -1,0 +1,84 @@
+/**
+ * LM Studio: its own lists (`/api/v1/models`, before 0.4 `/api/v0/models`) tell what `/v1/models` does not.
+ */
+import { Option, Schema } from "effect"
+import type { Capabilities, Model } from "../domain/backend.ts"
+import { Count, each, Entries, lenient, modelOf, Words } from "./lenient.ts"
+
+const Instance = Schema.Struct({
+  id: Schema.String,
+  config: lenient(Schema.Struct({ context_length: lenient(Count) }))
+})
+
+const Entry1 = Schema.Struct({
+  type: lenient(Schema.String),
+  key: Schema.String,
+  loaded_instances: lenient(Entries),
+  max_context_length: lenient(Count),
+  capabilities: lenient(
+    Schema.Struct({ vision: lenient(Schema.Boolean), trained_for_tool_use: lenient(Schema.Boolean) })
+  )
+})
+
+const Entry0 = Schema.Struct({
+  id: Schema.String,
+  type: lenient(Schema.String),
+  state: lenient(Schema.String),
+  loaded_context_length: lenient(Count),
+  max_context_length: lenient(Count),
+  capabilities: lenient(Words)
+})
+
+const decodeList1 = Schema.decodeUnknownOption(Schema.Struct({ models: Entries }))
+const decodeList0 = Schema.decodeUnknownOption(Schema.Struct({ data: Entries }))
+const decodeEntry1 = Schema.decodeUnknownOption(Entry1)
+const decodeEntry0 = Schema.decodeUnknownOption(Entry0)
+const decodeInstance = Schema.decodeUnknownOption(Instance)
+
+const isEmbedder = (type: string | undefined): boolean => type === "embedding" || type === "embeddings"
+
+/** Reads `/api/v1/models`: each model, and each loaded instance under a name of its own; undefined when it is no list. */
+export const readV1 = (body: unknown): ReadonlyArray<Model> | undefined => {
+  const list = Option.getOrUndefined(decodeList1(body))
+  if (list === undefined) return undefined
+  return each(decodeEntry1, list.models).flatMap((entry) => {
+    const instances = each(decodeInstance, entry.loaded_instances)
+    const own = instances.find((instance) => instance.id === entry.key) ?? instances[0]
+    const { vision, trained_for_tool_use: tools } = entry.capabilities ?? {}
+    const capabilities: Capabilities = {
+      ...(vision === undefined ? {} : { vision }),
+      ...(tools === undefined ? {} : { tools }),
+      ...(entry.type === undefined ? {} : { embeddings: isEmbedder(entry.type) })
+    }
+    const named = (id: string, instance: typeof Instance.Type | undefined): Model =>
+      modelOf(id, instance?.config?.context_length ?? entry.max_context_length, capabilities)
+    const others = instances.filter((instance) => instance.id !== entry.key)
+    return [named(entry.key, own)].concat(others.map((instance) => named(instance.id, instance)))
+  })
+}
+
+/** Reads `/api/v0/models`; undefined when it is no list. */
+export const readV0 = (body: unknown): ReadonlyArray<Model> | undefined => {
+  const list = Option.getOrUndefined(decodeList0(body))
+  if (list === undefined) return undefined
+  return each(decodeEntry0, list.data).map((entry) => {
+    const loaded = entry.state === "loaded" ? entry.loaded_context_length : undefined
+    return modelOf(entry.id, loaded ?? entry.max_context_length, {
+      ...(entry.type === undefined ? {} : { vision: entry.type === "vlm", embeddings: isEmbedder(entry.type) }),
+      ...(entry.capabilities === undefined ? {} : { tools: entry.capabilities.includes("tool_use") })
+    })
+  })
+}
+
+/**
+ * What can be asked for: the names of `/v1/models` when it answers (it leaves out models that are not loaded when
+ * loading on demand is off), told of by the native list; the native list itself when it does not.
+ */
+export const merge = (
+  native: ReadonlyArray<Model>,
+  offered: ReadonlyArray<Model> | undefined
+): ReadonlyArray<Model> => {
+  if (offered === undefined) return native
+  const told = new Map(native.map((entry) => [entry.id, entry]))
+  return offered.map((entry) => told.get(entry.id) ?? entry)
+}

@@ -1,0 +1,90 @@
+/**
+ * What a model's name and its server's kind tell about its abilities, used only where the server itself says nothing.
+ * The length of a context is never taken from a name.
+ */
+import type { BackendType, Capabilities, Model } from "../domain/backend.ts"
+import type { Ability } from "../domain/request.ts"
+
+/** One row of the table: names that match have these abilities; for each ability the first matching row counts. */
+export interface NameRule {
+  /** Matched against the name in lower case. */
+  readonly pattern: RegExp
+  readonly says: Capabilities
+  readonly meaning: string
+}
+
+const notForText = { vision: false, tools: false, json_mode: false } as const
+
+/** The table of names, in order. */
+export const nameRules: ReadonlyArray<NameRule> = [
+  {
+    pattern: /rerank|whisper|(^|[-/_])(tts|dall-e|sora|flux)|-tts|-audio|transcribe|realtime|moderation|gpt-image/,
+    says: { ...notForText, embeddings: false },
+    meaning: "reranking, speech, images, moderation"
+  },
+  {
+    pattern: /embed|(^|[/_])(bge|gte|e5|uae|all-minilm|paraphrase-|multilingual-e5)[-_]?/,
+    says: { ...notForText, embeddings: true },
+    meaning: "embedding models"
+  },
+  {
+    pattern: /gpt-(4o|4\.1|4\.5|4-turbo|5)|(^|\/)(o1(?!-mini|-preview)|o3(?!-mini)|o4)|claude-|gemini-/,
+    says: { vision: true, tools: true, json_mode: true },
+    meaning: "hosted models that take images"
+  },
+  {
+    pattern: /gpt-(3\.5-turbo(?!-instruct)|4)|(^|\/)o[1-9]/,
+    says: { tools: true, json_mode: true },
+    meaning: "hosted text models"
+  },
+  {
+    pattern:
+      /vision|llava|moondream|pixtral|minicpm-[vo]|internvl|cogvlm|smolvlm|molmo|multimodal|[-\d.]vl\b|-vl-|llama-?4|gemma-?3(?!n)(?![-:](1b|270m))|mistral-small-?3\.[1-9]/,
+    says: { vision: true },
+    meaning: "open models that take images"
+  },
+  {
+    pattern:
+      /gpt-oss|llama-?(3\.[1-9]|4)|qwen-?(2\.5|3)|qwq|mi[sx]tral|ministral|devstral|magistral|command-[ra]|hermes-[2-9]|granite-?[3-9]|deepseek-(chat|v[3-9]|r1)|glm-?[4-9]|kimi-k|firefunction|functionary|nemotron/,
+    says: { tools: true },
+    meaning: "open models trained to call tools"
+  }
+]
+
+/** Kinds of server that keep any text model to JSON by grammar. */
+export const jsonByGrammar: ReadonlyArray<BackendType> = ["ollama", "llamacpp", "vllm"]
+
+const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embeddings"]
+
+/** What the table says of a name; longer names than any model has are not looked at. */
+export const fromName = (id: string): Capabilities => {
+  const name = id.slice(0, 512).toLowerCase()
+  const rules = nameRules.filter((rule) => rule.pattern.test(name))
+  const found: { -readonly [A in Ability]?: boolean } = {}
+  for (const ability of abilities) {
+    const said = rules.find((rule) => rule.says[ability] !== undefined)?.says[ability]
+    if (said !== undefined) found[ability] = said
+  }
+  return found
+}
+
+/** The model with its open abilities filled from the table; what the server said stays. */
+export const complete = (model: Model, type: BackendType): Model => {
+  const named = fromName(model.id)
+  const grammar: Capabilities = jsonByGrammar.includes(type) ? { json_mode: true } : {}
+  return { ...model, capabilities: { ...grammar, ...named, ...model.capabilities } }
+}
+
+const yesNo = (value: boolean | undefined): string => (value === undefined ? "" : value ? "yes" : "no")
+
+/** The table as Markdown, for the README. */
+export const describe = (): string =>
+  [
+    "| names | vision | tools | JSON mode | embeddings |",
+    "| --- | --- | --- | --- | --- |",
+    ...nameRules.map(
+      ({ meaning, says }) =>
+        `| ${meaning} | ${yesNo(says.vision)} | ${yesNo(says.tools)} | ${yesNo(says.json_mode)} | ${yesNo(says.embeddings)} |`
+    ),
+    `| any other, on ${jsonByGrammar.join(", ")} | | | yes | |`
+  ].join("\n")

@@ -1,0 +1,84 @@
+/**
+ * Model lists in OpenAI's shape, with what vLLM, SGLang, exo, llama-server, Nexus and the hosted services add to them.
+ */
+import { Option, Schema } from "effect"
+import type { Capabilities, Model } from "../domain/backend.ts"
+import { Count, each, Entries, lenient, modelOf, Words } from "./lenient.ts"
+
+const Abilities = Schema.Struct({
+  vision: lenient(Schema.Boolean),
+  tools: lenient(Schema.Boolean),
+  function_calling: lenient(Schema.Boolean),
+  json_mode: lenient(Schema.Boolean),
+  embeddings: lenient(Schema.Boolean)
+})
+
+const Entry = Schema.Struct({
+  id: Schema.String,
+  object: lenient(Schema.String),
+  owned_by: lenient(Schema.String),
+  aliases: lenient(Words),
+  parent: lenient(Schema.String),
+  context_length: lenient(Count),
+  max_model_len: lenient(Count),
+  max_context_length: lenient(Count),
+  context_window: lenient(Count),
+  meta: lenient(Schema.Struct({ n_ctx: lenient(Count) })),
+  architecture: lenient(Schema.Struct({ input_modalities: lenient(Words) })),
+  supported_parameters: lenient(Words),
+  capabilities: lenient(Schema.Union([Words, Abilities]))
+})
+
+/** One entry of a list, as far as it is understood. */
+export type Entry = typeof Entry.Type
+
+const decodeEntry = Schema.decodeUnknownOption(Entry)
+const decodeList = Schema.decodeUnknownOption(Schema.Union([Entries, Schema.Struct({ data: Schema.NullOr(Entries) })]))
+
+/** The entries of a list (`data`, or a bare array as some services send); undefined when it is no list. */
+export const readEntries = (body: unknown): ReadonlyArray<Entry> | undefined => {
+  const list = Option.getOrUndefined(decodeList(body))
+  if (list === undefined) return undefined
+  return each(decodeEntry, "data" in list ? (list.data ?? []) : list)
+}
+
+const isWords = (value: Entry["capabilities"]): value is ReadonlyArray<unknown> => Array.isArray(value)
+
+const abilitiesOf = (entry: Entry): Capabilities => {
+  const { capabilities, supported_parameters: parameters } = entry
+  const modalities = entry.architecture?.input_modalities
+  const words = isWords(capabilities) ? capabilities : undefined
+  const flags = capabilities === undefined || isWords(capabilities) ? undefined : capabilities
+  // A list of words says what is there; only OpenRouter's lists are complete enough to say what is not.
+  const vision = flags?.vision ?? modalities?.includes("image") ?? (words?.includes("vision") ? true : undefined)
+  const tools =
+    flags?.tools ??
+    flags?.function_calling ??
+    parameters?.includes("tools") ??
+    (words?.some((word) => word === "tools" || word === "tool_use") ? true : undefined)
+  const json =
+    flags?.json_mode ??
+    parameters?.some((parameter) => parameter === "response_format" || parameter === "structured_outputs")
+  const embeddings =
+    flags?.embeddings ?? (words?.some((w) => w === "embedding" || w === "embeddings") ? true : undefined)
+  return {
+    ...(vision === undefined ? {} : { vision }),
+    ...(tools === undefined ? {} : { tools }),
+    ...(json === undefined ? {} : { json_mode: json }),
+    ...(embeddings === undefined ? {} : { embeddings })
+  }
+}
+
+const contextOf = (entry: Entry): number | undefined =>
+  entry.meta?.n_ctx ?? entry.max_model_len ?? entry.context_length ?? entry.max_context_length ?? entry.context_window
+
+/** The models of a list; undefined when it is no list. An adapter without a context of its own has its parent's. */
+export const readList = (body: unknown): ReadonlyArray<Model> | undefined => {
+  const entries = readEntries(body)
+  if (entries === undefined) return undefined
+  const contexts = new Map(entries.map((entry) => [entry.id, contextOf(entry)]))
+  return entries.map((entry) => {
+    const context = contextOf(entry) ?? (entry.parent === undefined ? undefined : contexts.get(entry.parent))
+    return modelOf(entry.id, context, abilitiesOf(entry))
+  })
+}

@@ -1,0 +1,171 @@
+/**
+ * One probe: each kind of backend is asked in its own words whether it is well, and what its models can do. Only
+ * questions that cost nothing are asked.
+ */
+import { Clock, Effect, Ref } from "effect"
+import type { Backend, BackendType, Model } from "../domain/backend.ts"
+import type { ProbeOutcome } from "../domain/health.ts"
+import type { Transport } from "../upstream/Transport.ts"
+import { readModels, readProps } from "./llamacpp.ts"
+import { merge, readV0, readV1 } from "./lmstudio.ts"
+import { complete } from "./names.ts"
+import { readLoaded, readShow, readTags, type Shown, type Tag, toModel } from "./ollama.ts"
+import { readList } from "./openai-like.ts"
+import { type Answer, need, type Verdict, want } from "./questions.ts"
+
+/** What a prober remembers of an Ollama's models, by digest, so that each is asked about once. */
+interface Memory {
+  readonly shown: ReadonlyMap<string, Shown>
+  readonly inForce: ReadonlyMap<string, number>
+}
+
+const nothing: Memory = { shown: new Map(), inForce: new Map() }
+
+/** The means of one probe; every question gets what is left of the probe's time. */
+interface Talk {
+  readonly need: (path: string) => Effect.Effect<Answer, Verdict>
+  readonly want: (path: string, body?: unknown) => Effect.Effect<Answer | undefined>
+  readonly backend: Backend
+  readonly memory: Ref.Ref<Memory>
+}
+
+type Models = ReadonlyArray<Model> | undefined
+
+/** Questions about single models that are under way at a time. */
+const showsAtOnce = 4
+
+const openaiLike = (talk: Talk): Effect.Effect<Models, Verdict> =>
+  Effect.map(talk.need("/v1/models"), ({ body }) => readList(body))
+
+// vLLM and SGLang: the list answers while the engine is dead, /health does not.
+const withHealth = (talk: Talk): Effect.Effect<Models, Verdict> =>
+  Effect.andThen(talk.need("/health"), openaiLike(talk))
+
+const exo = Effect.fnUntraced(function* (talk: Talk) {
+  const downloaded = yield* talk.need("/v1/models?status=downloaded")
+  const models = downloaded.status < 300 ? readList(downloaded.body) : undefined
+  return models ?? (yield* openaiLike(talk))
+})
+
+const llamacpp = Effect.fnUntraced(function* (talk: Talk) {
+  yield* talk.need("/health")
+  // The list is open to all on some levels, /props is not: it shows whether the key is right.
+  const [props, list] = yield* Effect.all([talk.need("/props"), talk.need("/v1/models")], { concurrency: 2 })
+  return readModels(list.body, props.status < 300 ? readProps(props.body) : undefined)
+})
+
+const lmstudio = Effect.fnUntraced(function* (talk: Talk) {
+  // An unknown path is answered with 200 and an error: only the shape of a list tells.
+  const newer = readV1((yield* talk.need("/api/v1/models")).body)
+  const native = newer ?? readV0((yield* talk.want("/api/v0/models"))?.body)
+  if (native === undefined) return yield* openaiLike(talk)
+  return merge(native, readList((yield* talk.want("/v1/models"))?.body))
+})
+
+const show = (talk: Talk, tag: Tag): Effect.Effect<void> =>
+  Effect.flatMap(talk.want("/api/show", { model: tag.name }), (answer) => {
+    const shown = readShow(answer?.body)
+    return shown === undefined
+      ? Effect.void
+      : Ref.update(talk.memory, ({ inForce, shown: known }) => ({
+          inForce,
+          shown: new Map(known).set(tag.digest, shown)
+        }))
+  })
+
+const ollama = Effect.fnUntraced(function* (talk: Talk) {
+  const tags = readTags((yield* talk.need("/api/tags")).body)
+  if (tags === undefined) return undefined
+  const loaded = readLoaded((yield* talk.want("/api/ps"))?.body)
+  const known = (yield* Ref.get(talk.memory)).shown
+  const unknown = new Map(tags.filter((tag) => !known.has(tag.digest)).map((tag) => [tag.digest, tag]))
+  yield* Effect.forEach(unknown.values(), (tag) => show(talk, tag), { concurrency: showsAtOnce, discard: true })
+  const memory = yield* Ref.updateAndGet(talk.memory, (before) => forget(before, tags, loaded))
+  return tags.map((tag) => toModel(tag, memory.shown.get(tag.digest), memory.inForce.get(tag.digest)))
+})
+
+// Keeps what is known of models that still exist, and takes up the contexts that are in force now.
+const forget = (before: Memory, tags: ReadonlyArray<Tag>, loaded: ReadonlyMap<string, number>): Memory => {
+  const shown = new Map<string, Shown>()
+  const inForce = new Map<string, number>()
+  for (const { name, digest } of tags) {
+    const told = before.shown.get(digest)
+    if (told !== undefined) shown.set(digest, told)
+    const context = loaded.get(name) ?? inForce.get(digest) ?? before.inForce.get(digest)
+    if (context !== undefined) inForce.set(digest, context)
+  }
+  return { shown, inForce }
+}
+
+const conversations: Record<BackendType, (talk: Talk) => Effect.Effect<Models, Verdict>> = {
+  ollama,
+  llamacpp,
+  lmstudio,
+  exo,
+  vllm: withHealth,
+  openai: openaiLike,
+  generic: openaiLike
+}
+
+// Questions beyond the first leave this share of the time for the end of the probe.
+const reserve = 0.1
+
+const probe = Effect.fnUntraced(function* (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutMs: number,
+  memory: Ref.Ref<Memory>
+) {
+  const start = yield* Clock.currentTimeMillis
+  const began = performance.now()
+  const connectMs = backend.limits.connectMs
+  const first = { latencyMs: -1 }
+  const left = Effect.map(Clock.currentTimeMillis, (now) => Math.max(1, timeoutMs * (1 - reserve) - (now - start)))
+  const talk: Talk = {
+    backend,
+    memory,
+    need: (path) =>
+      Effect.suspend(() => {
+        // Whoever answers a first light question in time has been reached in time.
+        const reach = first.latencyMs < 0 && connectMs > 0 ? Math.min(connectMs, timeoutMs) : timeoutMs
+        return need(transport, backend, { path, timeoutMs: reach })
+      }).pipe(
+        Effect.tap(() =>
+          Effect.sync(() => {
+            if (first.latencyMs < 0) first.latencyMs = performance.now() - began
+          })
+        )
+      ),
+    want: (path, body) => Effect.flatMap(left, (ms) => want(transport, backend, { path, body, timeoutMs: ms }))
+  }
+  const models = yield* conversations[backend.type](talk)
+  const outcome: ProbeOutcome = {
+    _tag: "Up",
+    models: models?.map((model) => complete(model, backend.type)),
+    latencyMs: first.latencyMs
+  }
+  return outcome
+})
+
+/**
+ * Makes the probe of one backend, which remembers between runs what it need not ask again. It takes no longer than
+ * `timeoutMs`, and every failure is an outcome.
+ */
+export const makeProbe = (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutMs: number
+): Effect.Effect<Effect.Effect<ProbeOutcome>> =>
+  Effect.map(Ref.make(nothing), (memory) =>
+    probe(transport, backend, timeoutMs, memory).pipe(
+      Effect.catchTag("Verdict", ({ outcome }) => Effect.succeed(outcome)),
+      Effect.timeoutOrElse({
+        duration: timeoutMs,
+        orElse: () => Effect.succeed<ProbeOutcome>({ _tag: "Down", reason: `no answer within ${timeoutMs / 1000} s` })
+      }),
+      // A server that went away may come back with other settings: what was in force before is no longer known.
+      Effect.tap((outcome) =>
+        outcome._tag === "Up" ? Effect.void : Ref.update(memory, ({ shown }) => ({ shown, inForce: new Map() }))
+      )
+    )
+  )

@@ -1,0 +1,112 @@
+/**
+ * What is known of all backends: one Ref of an immutable snapshot, and the news of its changes for those who follow it.
+ */
+import { Context, Effect, Layer, PubSub, Queue, Ref, type Scope } from "effect"
+import type { Backend } from "../domain/backend.ts"
+import type { ProbeOutcome, Thresholds } from "../domain/health.ts"
+import { applyProbe, type Change, empty, put, remove, type Snapshot } from "./snapshot.ts"
+
+/** A backend was put (new or redefined), or removed. */
+export type Membership =
+  | { readonly _tag: "Put"; readonly backend: Backend }
+  | { readonly _tag: "Removed"; readonly name: string }
+
+const escaped = (text: string): string =>
+  text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+const newIn = (a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): number => {
+  let count = 0
+  for (const id of a.keys()) if (!b.has(id)) count += 1
+  return count
+}
+
+/** The one line that is logged for a change of state; nothing when only a streak or a detail moved. */
+const announce = ({ before, after }: Change): Effect.Effect<void> => {
+  const about = { backend: after.backend.name }
+  const { status, reason } = after.health
+  if (status !== before.health.status) {
+    return status === "healthy"
+      ? Effect.annotateLogs(Effect.logInfo("backend became healthy"), { ...about, models: after.models.size })
+      : Effect.annotateLogs(Effect.logWarning(`backend became ${status}`), { ...about, reason: escaped(reason) })
+  }
+  const added = newIn(after.models, before.models)
+  const removed = newIn(before.models, after.models)
+  if (added === 0 && removed === 0) return Effect.void
+  return Effect.annotateLogs(Effect.logInfo("model list changed"), {
+    ...about,
+    added,
+    removed,
+    models: after.models.size
+  })
+}
+
+/** The backends, their health and their models. */
+export class Registry extends Context.Service<
+  Registry,
+  {
+    /** The picture of this moment; a plain read for the request path. */
+    readonly snapshot: () => Snapshot
+    /** Adds a backend or replaces the definition of the one with its name. */
+    readonly put: (backend: Backend) => Effect.Effect<void>
+    /** Takes a backend out; nothing happens when there is none of that name. */
+    readonly remove: (name: string) => Effect.Effect<void>
+    /** Applies what a probe found, and logs a change of state. */
+    readonly noteProbe: (name: string, outcome: ProbeOutcome) => Effect.Effect<void>
+    /** Tells that traffic saw a connection to this backend fail, so that it is probed soon. */
+    readonly suspect: (name: string) => void
+    /** Waits for the next suspected backend; meant for one taker. */
+    readonly nextSuspect: Effect.Effect<string>
+    /** All puts and removals from now on. */
+    readonly follow: Effect.Effect<PubSub.Subscription<Membership>, never, Scope.Scope>
+  }
+>()("nexus/registry/Registry") {
+  /** An empty one; `thresholds` are the probes in a row it takes to change a status. */
+  static readonly layer = (thresholds: Thresholds) =>
+    Layer.effect(
+      Registry,
+      Effect.gen(function* () {
+        const state = yield* Ref.make(empty)
+        const news = yield* PubSub.unbounded<Membership>()
+        const suspects = yield* Queue.unbounded<string>()
+        // A name waits in the queue at most once, however many requests fail meanwhile.
+        const waiting = new Set<string>()
+        return Registry.of({
+          snapshot: () => Ref.getUnsafe(state),
+          put: (backend) =>
+            Effect.andThen(
+              Ref.update(state, (snapshot) => put(snapshot, backend)),
+              PubSub.publish(news, { _tag: "Put", backend })
+            ),
+          remove: (name) =>
+            Ref.modify(state, (snapshot) => {
+              const next = remove(snapshot, name)
+              return [next !== snapshot, next]
+            }).pipe(
+              Effect.flatMap((removed) => (removed ? PubSub.publish(news, { _tag: "Removed", name }) : Effect.void)),
+              Effect.asVoid
+            ),
+          noteProbe: (name, outcome) =>
+            Ref.modify(state, (snapshot) => {
+              const applied = applyProbe(snapshot, name, outcome, thresholds)
+              return [applied, applied.snapshot]
+            }).pipe(
+              Effect.flatMap(({ snapshot, change }) => {
+                const live = snapshot.backends.get(name)?.live
+                if (live !== undefined && outcome._tag === "Up") live.probeMs = outcome.latencyMs
+                return change === undefined ? Effect.void : announce(change)
+              })
+            ),
+          suspect: (name) => {
+            if (waiting.has(name) || !Ref.getUnsafe(state).backends.has(name)) return
+            waiting.add(name)
+            Queue.offerUnsafe(suspects, name)
+          },
+          nextSuspect: Effect.map(Queue.take(suspects), (name) => {
+            waiting.delete(name)
+            return name
+          }),
+          follow: PubSub.subscribe(news)
+        })
+      })
+    )
+}

@@ -1,0 +1,58 @@
+/**
+ * Model lists as strangers send them, made safe, and laid under what config says of the same models.
+ */
+import type { Capabilities, Model } from "../domain/backend.ts"
+
+/** Bounds on a list: entries beyond `count` and names longer than `idLength` are left out. */
+export const bounds = { count: 50_000, idLength: 512 } as const
+
+// Control, format-breaking and separator characters: a name with one of them could forge log lines or headers.
+const unsafe = /[\p{Cc}\u2028\u2029]/u
+
+/**
+ * Whether a name can be a model id: not empty, not too long, well-formed, without control characters or
+ * blanks at its ends.
+ */
+export const usableId = (id: string): boolean =>
+  id.length > 0 && id.length <= bounds.idLength && id.isWellFormed() && !unsafe.test(id) && id.trim() === id
+
+const usableContext = (tokens: number | undefined): tokens is number =>
+  tokens !== undefined && Number.isSafeInteger(tokens) && tokens > 0
+
+const without = (model: Model): Model => ({ id: model.id, capabilities: model.capabilities })
+
+const under = (reported: Model | undefined, told: Model): Model => {
+  const context = told.context_length ?? reported?.context_length
+  const capabilities: Capabilities = { ...reported?.capabilities, ...told.capabilities }
+  return { id: told.id, capabilities, ...(context === undefined ? {} : { context_length: context }) }
+}
+
+/** The models of a backend: what it reports, in its order, with what config tells of them laid over and added. */
+export const lay = (reported: Iterable<Model>, told: ReadonlyArray<Model>): ReadonlyMap<string, Model> => {
+  const models = new Map<string, Model>()
+  for (const model of reported) {
+    if (models.size >= bounds.count) break
+    if (!usableId(model.id) || models.has(model.id)) continue
+    models.set(model.id, usableContext(model.context_length) ? model : without(model))
+  }
+  for (const model of told) models.set(model.id, under(models.get(model.id), model))
+  return models
+}
+
+const same = (a: Model, b: Model): boolean =>
+  a.context_length === b.context_length &&
+  a.capabilities.vision === b.capabilities.vision &&
+  a.capabilities.tools === b.capabilities.tools &&
+  a.capabilities.json_mode === b.capabilities.json_mode &&
+  a.capabilities.embeddings === b.capabilities.embeddings
+
+/** Whether two lists hold the same models with the same abilities, in whatever order. */
+export const sameModels = (a: ReadonlyMap<string, Model>, b: ReadonlyMap<string, Model>): boolean => {
+  if (a === b) return true
+  if (a.size !== b.size) return false
+  for (const [id, model] of a) {
+    const other = b.get(id)
+    if (other === undefined || !same(model, other)) return false
+  }
+  return true
+}
