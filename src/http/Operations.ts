@@ -140,6 +140,8 @@ export class Operations extends Context.Service<
         )
         if (response.status === 500) return render(new Internal({ requestId }), requestId)
         response.headers.set("x-request-id", requestId)
+        // By this another Nexus knows that it must not take this one for a backend.
+        response.headers.set("x-nexus-version", version)
         return response
       }
       return Operations.of({ handle: (request, requestId = crypto.randomUUID()) => route(request, requestId) })

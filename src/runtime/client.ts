@@ -8,13 +8,29 @@ import { Api, type BackendList, type Health, type Unhealthy } from "../http/api.
 import { Transport } from "../upstream/Transport.ts"
 
 /** Nothing that could be a gateway answers at the address. */
-export class NoGateway extends Data.TaggedError("NoGateway")<{ readonly url: string; readonly reason: string }> {}
+export class NoGateway extends Data.TaggedError("NoGateway")<{ readonly url: string; readonly reason: string }> {
+  override get message(): string {
+    return `No gateway answers at ${this.url}: ${this.reason}`
+  }
+}
+
+const refusals: ReadonlyMap<number, string> = new Map([
+  [401, "it wants a key that this config does not hold"],
+  [403, "it does not take requests from here"],
+  [429, "it has too much to do"],
+  [500, "it failed"],
+  [503, "it takes no requests now"]
+])
 
 /** A gateway answers, and does not say what it was asked. */
 export class GatewayRefused extends Data.TaggedError("GatewayRefused")<{
   readonly url: string
   readonly status: number
-}> {}
+}> {
+  override get message(): string {
+    return `The gateway at ${this.url} refuses: ${refusals.get(this.status) ?? `status ${this.status}`}`
+  }
+}
 
 /** Where a gateway is looked for, and the key it may want. */
 export interface GatewayAddress {
@@ -64,13 +80,11 @@ const connect = Effect.fnUntraced(function* ({ url, key }: GatewayAddress) {
   })
 })
 
-const refusals: ReadonlyArray<number> = [401, 403, 429, 500, 503]
-
 // What answers, and speaks another language, is some other server: then no gateway runs at that address.
 const explain = (url: string) => (error: unknown) => {
   const reason = HttpClientError.isHttpClientError(error) ? error.reason : undefined
   if (reason?._tag === "TransportError") return new NoGateway({ url, reason: reason.description ?? "no answer" })
-  if (reason !== undefined && "response" in reason && refusals.includes(reason.response.status)) {
+  if (reason !== undefined && "response" in reason && refusals.has(reason.response.status)) {
     return new GatewayRefused({ url, status: reason.response.status })
   }
   return new NoGateway({ url, reason: "what answers there is not Nexus" })

@@ -1,0 +1,61 @@
+/**
+ * Every check of the project, in order; the last line says `N passed, N failed`.
+ */
+import { smoke } from "./smoke.ts"
+import { endAll, type Result, run } from "./steps.ts"
+
+const bun = process.execPath
+const count = { passed: 0, failed: 0 }
+
+const say = (name: string, began: number, failure: string | undefined): void => {
+  const time = `${((performance.now() - began) / 1000).toFixed(1)} s`
+  console.log(`${failure === undefined ? "ok  " : "FAIL"} ${name} (${time})`)
+  if (failure !== undefined) console.log(failure.replace(/^/gm, "     "))
+}
+
+const output = ({ code, stdout, stderr }: Result): string => `${stdout}\n${stderr}\nexit ${code}`.trim()
+
+const step = async (name: string, args: ReadonlyArray<string>, limitMs: number): Promise<boolean> => {
+  const began = performance.now()
+  const result = await run(bun, args, { limitMs })
+  const passed = result.code === 0
+  count[passed ? "passed" : "failed"] += 1
+  say(name, began, passed ? undefined : output(result))
+  return passed
+}
+
+const tests = async (): Promise<void> => {
+  const began = performance.now()
+  const result = await run(bun, ["test"], { limitMs: 6 * 60_000 })
+  const text = `${result.stdout}\n${result.stderr}`
+  const number = (word: string) => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0)
+  const passed = number("pass")
+  // A run that ends badly without a failed test (an error outside of tests, a crash, no test at all) is one failure.
+  const failed = Math.max(number("fail"), result.code === 0 && passed > 0 ? 0 : 1)
+  count.passed += passed
+  count.failed += failed
+  const lines = text.split("\n").filter((line) => !line.startsWith("(pass)"))
+  say(`tests: ${passed} passed, ${failed} failed`, began, failed === 0 ? undefined : lines.join("\n").trim())
+}
+
+const smokeTests = async (): Promise<void> => {
+  for (const { name, check } of smoke()) {
+    const began = performance.now()
+    const failure = await check().then(
+      () => undefined,
+      (error: unknown) => (error instanceof Error ? error.message : String(error))
+    )
+    count[failure === undefined ? "passed" : "failed"] += 1
+    say(`binary: ${name}`, began, failure)
+  }
+}
+
+await step("types", ["run", "check"], 120_000)
+await step("lint", ["run", "lint"], 60_000)
+await step("format", ["run", "format:check"], 60_000)
+await tests()
+if (await step("build", [".ci/build.ts"], 120_000)) await smokeTests()
+
+endAll()
+console.log(`${count.passed} passed, ${count.failed} failed`)
+process.exit(count.failed === 0 ? 0 : 1)

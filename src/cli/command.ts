@@ -1,0 +1,27 @@
+/**
+ * The root of the command line.
+ */
+import { Command } from "effect/cli"
+import { backendsCommand } from "./backends.ts"
+import { completionsCommand } from "./completions.ts"
+import { configCommand } from "./config.ts"
+import { healthCommand } from "./health.ts"
+import { keysCommand } from "./keys.ts"
+import { modelsCommand } from "./models.ts"
+import { serveCommand } from "./serve.ts"
+
+const completions = completionsCommand((): Command.Command.Any => nexus)
+
+/** All of `nexus`. */
+export const nexus = Command.make("nexus").pipe(
+  Command.withDescription("One OpenAI-compatible endpoint in front of every LLM server you have"),
+  Command.withSubcommands([
+    serveCommand,
+    modelsCommand,
+    backendsCommand,
+    healthCommand,
+    configCommand,
+    keysCommand,
+    completions
+  ])
+)

@@ -1,0 +1,52 @@
+/**
+ * Flags that several commands share, and the settings they stand for.
+ */
+import { Option } from "effect"
+import { Flag } from "effect/cli"
+
+/** `-c FILE`: the config file. */
+export const config = Flag.String("config").pipe(
+  Flag.withAlias("c"),
+  Flag.withMetavar("FILE"),
+  Flag.withDescription("Config file; nexus.toml of this directory when it is there, else defaults"),
+  Flag.optional
+)
+
+/** `-H ADDRESS`: where the gateway listens. */
+export const host = Flag.String("host").pipe(
+  Flag.withAlias("H"),
+  Flag.withMetavar("ADDRESS"),
+  Flag.withDescription("Address the gateway listens on"),
+  Flag.optional
+)
+
+/** `-p PORT`: where the gateway listens. */
+export const port = Flag.Int("port").pipe(
+  Flag.withAlias("p"),
+  Flag.withMetavar("PORT"),
+  Flag.filter(
+    (value) => value >= 0 && value <= 65_535,
+    (value) => `Expected a port from 0 to 65535, got ${value}`
+  ),
+  Flag.withDescription("Port the gateway listens on; 0 takes any free one"),
+  Flag.optional
+)
+
+/** `--json`: JSON for programs. */
+export const json = Flag.Boolean("json").pipe(
+  Flag.withDescription("Print JSON instead of a table"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
+)
+
+/** `--host` and `--port` as settings, nested as in the file. */
+export const addressOverrides = (given: {
+  readonly host: Option.Option<string>
+  readonly port: Option.Option<number>
+}): Record<string, unknown> => {
+  const server = {
+    ...Option.match(given.host, { onNone: () => ({}), onSome: (host) => ({ host }) }),
+    ...Option.match(given.port, { onNone: () => ({}), onSome: (port) => ({ port }) })
+  }
+  return Object.keys(server).length === 0 ? {} : { server }
+}

@@ -1,0 +1,57 @@
+/**
+ * nexus health: whether the running gateway is well.
+ */
+import { Console, Effect } from "effect"
+import { Command } from "effect/cli"
+import type { BackendEntry } from "../http/api.ts"
+import type { GatewayHealth } from "../runtime/client.ts"
+import { inspect } from "../runtime/survey.ts"
+import { CliFailure } from "./failure.ts"
+import * as flags from "./flags.ts"
+import { duration, json, table } from "./output.ts"
+
+const marks = { healthy: "✓", unhealthy: "✗", config_error: "✗", unknown: "?" } as const
+
+const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<BackendEntry>): string =>
+  [
+    table(
+      ["Status:", health.status],
+      [
+        ["Version:", version],
+        ["Uptime:", duration(health.uptime_seconds)],
+        ["Backends:", `${health.backends.healthy}/${health.backends.total} healthy`],
+        ["Models:", String(health.models)]
+      ]
+    ),
+    ...(backends.length === 0
+      ? []
+      : [
+          "",
+          table(
+            ["", "Backend", "Status", "Reason"],
+            backends.map(({ name, status, reason }) => [marks[status], name, status, reason])
+          )
+        ])
+  ].join("\n")
+
+/** The command; it fails unless the gateway is healthy. */
+export const healthCommand = Command.make(
+  "health",
+  { json: flags.json, config: flags.config, host: flags.host, port: flags.port },
+  Effect.fnUntraced(function* (input) {
+    const asked = inspect({ config: input.config, overrides: flags.addressOverrides(input) })
+    const { url, health, version, backends } = yield* input.json
+      ? Effect.tapError(asked, (error) => Console.log(json({ status: "unknown", reason: error.message })))
+      : asked
+    const { status, uptime_seconds, backends: counts, models } = health
+    yield* Console.log(
+      input.json
+        ? json({ status, version, uptime_seconds, backends: counts, models: { total: models } })
+        : toText(health, version, backends)
+    )
+    if (status !== "healthy") return yield* new CliFailure({ message: `The gateway at ${url} is ${status}` })
+  })
+).pipe(
+  Command.withDescription("Show the health of the running gateway; exit code 0 when it is healthy, 1 otherwise"),
+  Command.withExamples([{ command: "nexus health" }, { command: "nexus health --json" }])
+)

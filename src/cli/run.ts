@@ -1,0 +1,80 @@
+/**
+ * Runs the command line: what goes to which stream, and which exit code it ends with.
+ */
+import * as NodeChildProcessSpawner from "@effect/platform-node-shared/NodeChildProcessSpawner"
+import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
+import * as NodePath from "@effect/platform-node-shared/NodePath"
+import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
+import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
+import { Cause, Console, Effect, Exit, Layer, Logger, Runtime } from "effect"
+import { CliConfig, CliError, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
+import { version } from "../domain/version.ts"
+import { nexus } from "./command.ts"
+
+const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildProcessSpawner.layer).pipe(
+  Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer))
+)
+
+const Flags = CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] })
+
+const inWords = (error: CliError.CliError): string => error.message.replace(/\s+/g, " ").trim()
+
+// Standard output is for results alone. `nexus` by itself asks for help; `nexus backends` has left out what to do.
+const Presenter = CliOutput.layerPresenter({
+  present: Effect.fnUntraced(function* (event) {
+    if (event._tag === "InvalidInvocation") {
+      const lines = event.errors.map((error) => `error: ${inWords(error)}`)
+      return yield* Console.error([...lines, `See \`${event.commandPath.join(" ")} --help\`.`].join("\n"))
+    }
+    if (event._tag === "Help" && event.reason === "Implicit" && event.commandPath.length > 1) {
+      const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+      return yield* Console.error(CliOutput.defaultFormatter({ colors: canColor }).formatHelpDoc(event.helpDoc))
+    }
+    if (event._tag === "Version") return yield* Console.log(`${event.name} ${event.version}`)
+    yield* CliOutput.defaultPresenter.present(event)
+  })
+})
+
+const isBareCall = (error: CliError.CliError): boolean =>
+  error._tag === "ShowHelp" && error.errors.length === 0 && error.commandPath.length === 1
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error && error.message !== "" ? error.message : String(error)
+
+/** Says what went wrong, once and without a stack, and gives the exit code: 1 failed, 2 wrong usage. */
+const report = (cause: Cause.Cause<unknown>): Effect.Effect<number> => {
+  if (Cause.hasInterruptsOnly(cause)) return Effect.succeed(130)
+  const error = Cause.squash(cause)
+  if (CliError.isCliError(error)) return Effect.succeed(isBareCall(error) ? 0 : error._tag === "UserError" ? 1 : 2)
+  const head = Cause.hasDies(cause) ? "error: unexpected failure: " : "error: "
+  return Effect.as(Console.error(head + messageOf(error)), 1)
+}
+
+const written = (stream: NodeJS.WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    stream.write("", () => resolve())
+  })
+
+const exit = (code: number): void => {
+  void Promise.all([written(process.stdout), written(process.stderr)]).then(() => process.exit(code))
+}
+
+const runMain = Runtime.makeRunMain(({ fiber }) =>
+  fiber.addObserver((done) => exit(Exit.isSuccess(done) && typeof done.value === "number" ? done.value : 1))
+)
+
+/** Runs `nexus` with these arguments, and ends the process with its exit code. */
+export const run = (args: ReadonlyArray<string>): void => {
+  // A reader that has gone away, as in `nexus models | head`, is no failure.
+  process.stdout.on("error", () => {})
+  process.stderr.on("error", () => {})
+  Command.runWith(nexus, { version })(args).pipe(
+    Effect.as(0),
+    Effect.catchCause(report),
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: this is the entry point
+    Effect.provide(Layer.mergeAll(Platform, Flags, Presenter)),
+    // Until a gateway runs, nothing is logged: results and failures are all a command says.
+    Effect.provideService(Logger.CurrentLoggers, new Set()),
+    runMain({ disableErrorReporting: true })
+  )
+}

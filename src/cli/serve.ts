@@ -1,0 +1,88 @@
+/**
+ * nexus serve: runs the gateway until a signal.
+ */
+import { Console, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import { version } from "../domain/version.ts"
+import { reportOf } from "../runtime/report.ts"
+import { type Running, serve } from "../runtime/serve.ts"
+import { banner } from "./banner.ts"
+import { CliFailure } from "./failure.ts"
+import * as flags from "./flags.ts"
+
+const logLevel = Flag.Literals("log-level", ["error", "warn", "info", "debug", "trace"]).pipe(
+  Flag.withAlias("l"),
+  Flag.withDescription("Least severe level that is logged"),
+  Flag.optional
+)
+
+const onOff = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+const switches = {
+  noDiscovery: onOff("no-discovery", "Do not look for LLM servers on this machine"),
+  noHealthCheck: onOff("no-health-check", "Probe each backend once, then take it to be healthy"),
+  demo: onOff("demo", "Add simulated backends, to see Nexus work without any LLM"),
+  insecure: onOff("insecure", "Allow an address beyond loopback without keys")
+}
+
+interface Given {
+  readonly host: Option.Option<string>
+  readonly port: Option.Option<number>
+  readonly logLevel: Option.Option<string>
+  readonly noDiscovery: boolean
+  readonly noHealthCheck: boolean
+  readonly insecure: boolean
+}
+
+/** The settings that the flags stand for, nested and spelled as in the file. */
+export const overridesOf = (given: Given): Record<string, unknown> => {
+  const { server = {} } = flags.addressOverrides(given) as { readonly server?: object } // reason: it makes no other key
+  const settings = {
+    server: { ...server, ...(given.insecure ? { insecure: true } : {}) },
+    discovery: given.noDiscovery ? { enabled: false } : {},
+    health_check: given.noHealthCheck ? { enabled: false } : {},
+    logging: Option.match(given.logLevel, { onNone: () => ({}), onSome: (level) => ({ level }) })
+  }
+  return Object.fromEntries(Object.entries(settings).filter(([, section]) => Object.keys(section).length > 0))
+}
+
+const announce = ({ url, config, snapshot }: Running): Effect.Effect<void> =>
+  Console.log(
+    banner({
+      version,
+      url,
+      configPath: config.path,
+      keysNeeded: config.authKeys.length > 0,
+      discovering: config.discovery,
+      backends: reportOf(snapshot()),
+      warnings: config.warnings
+    })
+  )
+
+/** The command. */
+export const serveCommand = Command.make(
+  "serve",
+  { config: flags.config, host: flags.host, port: flags.port, logLevel, ...switches },
+  (given) =>
+    serve({
+      config: given.config,
+      overrides: overridesOf(given),
+      demo: given.demo,
+      onReady: announce,
+      onStop: (signal) =>
+        Console.log(`${signal}: stopping; requests under way may finish, a second signal ends at once`)
+    }).pipe(
+      Effect.scoped,
+      Effect.catchTag("ListenFailed", ({ hostname, port, reason }) =>
+        Effect.fail(new CliFailure({ message: `Cannot listen on ${hostname} port ${port}: ${reason}` }))
+      )
+    )
+).pipe(
+  Command.withDescription("Run the gateway"),
+  Command.withExamples([
+    { command: "nexus serve", description: "With nexus.toml of this directory, or with what is found on this machine" },
+    { command: "nexus serve --demo", description: "With simulated backends" },
+    { command: "nexus serve -c nexus.toml --port 9000" }
+  ])
+)

@@ -1,0 +1,113 @@
+/**
+ * What commands want to know of the backends: from the running gateway, or from the backends themselves when none runs.
+ */
+import { Console, Context, Effect, Layer, type Option } from "effect"
+import { type ConfigInvalid, type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import * as Discovery from "../health/Discovery.ts"
+import { makeProbe } from "../health/probe.ts"
+import type { BackendEntry } from "../http/api.ts"
+import { Registry } from "../registry/Registry.ts"
+import { Transport } from "../upstream/Transport.ts"
+import {
+  askBackends,
+  askHealth,
+  type GatewayAddress,
+  type GatewayHealth,
+  GatewayRefused,
+  NoGateway,
+  urlOf
+} from "./client.ts"
+import { reportOf } from "./report.ts"
+
+/** Which config a command goes by; `overrides` are settings from flags, nested as in the file. */
+export interface SurveyOptions {
+  readonly config: Option.Option<string>
+  readonly overrides: Record<string, unknown>
+}
+
+/** The backends, and who told of them. */
+export interface Survey {
+  readonly source: "gateway" | "probes"
+  readonly backends: ReadonlyArray<BackendEntry>
+}
+
+/** The state of the running gateway and of its backends. */
+export interface Inspection {
+  readonly url: string
+  readonly version: string
+  readonly health: GatewayHealth
+  readonly backends: ReadonlyArray<BackendEntry>
+}
+
+const probesAtATime = 16
+
+const load = ({ config, overrides }: SurveyOptions) =>
+  Effect.map(Layer.build(NexusConfig.layer({ path: config, overrides })), Context.get(NexusConfig))
+
+const addressOf = ({ settings, authKeys }: Loaded): GatewayAddress => ({
+  url: urlOf(settings.server.host, settings.server.port),
+  key: authKeys.find(({ key }) => key !== undefined)?.key
+})
+
+const probeAll = Effect.fnUntraced(function* (loaded: Loaded) {
+  const registry = yield* Registry
+  const transport = yield* Transport
+  for (const backend of loaded.backends) yield* registry.put(backend)
+  if (loaded.discovery) {
+    const services = Context.make(NexusConfig, loaded)
+    yield* Layer.build(Discovery.layer({ ownPort: loaded.settings.server.port })).pipe(Effect.provideContext(services))
+  }
+  const timeoutMs = loaded.settings.health_check.timeout_seconds * 1000
+  yield* Effect.forEach(
+    registry.snapshot().backends.values(),
+    ({ backend }) =>
+      makeProbe(transport, backend, timeoutMs).pipe(
+        Effect.flatten,
+        Effect.flatMap((outcome) => registry.noteProbe(backend.name, outcome))
+      ),
+    { concurrency: probesAtATime, discard: true }
+  )
+  return reportOf(registry.snapshot())
+})
+
+/** Probes every configured backend once, and this machine's ports when discovery is on. */
+const probe = (loaded: Loaded) =>
+  probeAll(loaded).pipe(
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: a registry of its own, for this one look
+    Effect.provide(Registry.layer({ failures: 1, recoveries: 1 }))
+  )
+
+/** The backends, from the gateway at the config's address; when none runs there, says so and probes them itself. */
+export const survey = (options: SurveyOptions): Effect.Effect<Survey, ConfigInvalid | GatewayRefused> =>
+  Effect.gen(function* () {
+    const loaded = yield* load(options)
+    return yield* askBackends(addressOf(loaded)).pipe(
+      Effect.map(({ backends }): Survey => ({ source: "gateway", backends })),
+      Effect.catchTag("NoGateway", ({ message }) =>
+        Console.error(`${message}. Asking the backends themselves.`).pipe(
+          Effect.andThen(probe(loaded)),
+          Effect.map((backends): Survey => ({ source: "probes", backends }))
+        )
+      )
+    )
+  }).pipe(
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
+    Effect.provide(Transport.layer)
+  )
+
+/** The state of the gateway at the config's address. */
+export const inspect = (
+  options: SurveyOptions
+): Effect.Effect<Inspection, ConfigInvalid | NoGateway | GatewayRefused> =>
+  Effect.gen(function* () {
+    const address = addressOf(yield* load(options))
+    const health = yield* askHealth(address)
+    const { version, backends } = yield* askBackends(address)
+    return { url: address.url, version, health, backends }
+  }).pipe(
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
+    Effect.provide(Transport.layer)
+  )

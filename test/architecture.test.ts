@@ -1,0 +1,269 @@
+import { describe, expect, test } from "bun:test"
+import { spawnSync } from "node:child_process"
+import { existsSync, readFileSync } from "node:fs"
+import { basename, dirname, join, normalize } from "node:path"
+import { version } from "../src/domain/version.ts"
+
+const root = join(import.meta.dir, "..")
+
+// Git knows what belongs to the project; what is new and not ignored counts as well.
+const tracked = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root })
+  .stdout.toString()
+  .split("\0")
+  .filter((file) => file !== "" && existsSync(join(root, file)))
+
+const textOf = (file: string): string => readFileSync(join(root, file), "utf8")
+const code = tracked.filter((file) => file.endsWith(".ts"))
+const src = code.filter((file) => file.startsWith("src/"))
+
+const scanner = new Bun.Transpiler({ loader: "ts" })
+
+/** Imports that stay when types are gone. */
+const importsOf = (file: string): ReadonlyArray<string> => scanner.scanImports(textOf(file)).map(({ path }) => path)
+
+/** All imports, type-only ones too. */
+const allImportsOf = (file: string): ReadonlyArray<string> =>
+  [...textOf(file).matchAll(/^\s*(?:import|export)\b[^"'`;]*?from\s+"([^"]+)"|^\s*import\s+"([^"]+)"/gm)].map(
+    ([, from, bare]) => from ?? bare ?? ""
+  )
+
+const target = (file: string, path: string): string => normalize(join(dirname(file), path))
+
+/** The folder below src that a file is in; `main` for src/main.ts. */
+const folderOf = (file: string): string => file.split("/")[1]?.replace(/\.ts$/, "") ?? ""
+
+/** Comments blanked out, lines kept. */
+const withoutComments = (text: string): string =>
+  text.replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " ")).replace(/(^|[\s;{(,])\/\/.*$/gm, "$1")
+
+/** Lines of a file, with their place, that match and are not comments. */
+const linesWith = (files: ReadonlyArray<string>, pattern: RegExp): ReadonlyArray<string> =>
+  files.flatMap((file) =>
+    withoutComments(textOf(file))
+      .split("\n")
+      .flatMap((line, at) => (pattern.test(line) ? [`${file}:${at + 1}: ${line.trim()}`] : []))
+  )
+
+const outside = (...allowed: ReadonlyArray<string>) => src.filter((file) => !allowed.includes(file))
+
+const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
+  domain: [],
+  config: ["domain"],
+  telemetry: ["domain", "config"],
+  registry: ["domain"],
+  router: ["domain", "registry", "config"],
+  upstream: ["domain", "telemetry", "config"],
+  health: ["domain", "registry", "upstream", "config"],
+  http: ["domain", "config", "registry", "router", "upstream", "telemetry"],
+  demo: ["domain", "http"],
+  runtime: ["domain", "config", "telemetry", "registry", "router", "upstream", "health", "http", "demo"],
+  cli: ["domain", "config", "runtime"],
+  main: ["cli"]
+}
+
+describe("imports", () => {
+  test("go only where the table allows", () => {
+    const wrong = src.flatMap((file) =>
+      importsOf(file)
+        .filter((path) => path.startsWith("."))
+        .map((path) => target(file, path))
+        .filter((to) => to.startsWith("src/") && folderOf(to) !== folderOf(file))
+        .filter((to) => !(mayImport[folderOf(file)] ?? []).includes(folderOf(to)))
+        .map((to) => `${file} imports ${to}`)
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test("never make a cycle", () => {
+    const done = new Set<string>()
+    const cycles: Array<string> = []
+    const visit = (file: string, path: ReadonlyArray<string>): void => {
+      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(" -> "))
+      if (done.has(file) || path.includes(file)) return
+      for (const to of importsOf(file).filter((each) => each.startsWith("."))) {
+        if (src.includes(target(file, to))) visit(target(file, to), [...path, file])
+      }
+      done.add(file)
+    }
+    for (const file of src) visit(file, [])
+    expect(cycles).toEqual([])
+  })
+
+  test("name files with their extension, and files that exist", () => {
+    const wrong = code.flatMap((file) =>
+      allImportsOf(file)
+        .filter((path) => path.startsWith(".") && !existsSync(join(root, target(file, path))))
+        .map((path) => `${file}: ${path}`)
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test("never lead from src to test, bench or .ci", () => {
+    const wrong = src.flatMap((file) =>
+      allImportsOf(file)
+        .filter((path) => path.startsWith(".") && /^(test|bench|\.ci)\//.test(target(file, path)))
+        .map((path) => `${file}: ${path}`)
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test("of other packages are the two runtime dependencies and Node's own modules", () => {
+    const known = /^(effect(\/|$)|@effect\/platform-node-shared\/|node:)/
+    const wrong = src.flatMap((file) =>
+      allImportsOf(file)
+        .filter((path) => !path.startsWith(".") && !known.test(path))
+        .map((path) => `${file}: ${path}`)
+    )
+    expect(wrong).toEqual([])
+  })
+})
+
+describe("files", () => {
+  test("have at most 300 lines", () => {
+    const long = code.map((file) => [file, textOf(file).trimEnd().split("\n").length] as const)
+    expect(long.filter(([, lines]) => lines > 300)).toEqual([])
+  })
+
+  test("are no barrels", () => {
+    expect(code.filter((file) => basename(file) === "index.ts")).toEqual([])
+  })
+
+  test("say at their top what they are for", () => {
+    expect(src.filter((file) => !textOf(file).startsWith("/**\n * "))).toEqual([])
+  })
+
+  test("in lower case in the core decide and do nothing: no Layer, no fibers, no platform", () => {
+    const core = ["domain", "config", "registry", "router"]
+    const pure = src.filter((file) => core.includes(folderOf(file)) && /^[a-z]/.test(basename(file)))
+    const impure = pure.flatMap((file) =>
+      allImportsOf(file)
+        .filter((path) => /^(node:|@effect\/platform)/.test(path) || /\/[A-Z][A-Za-z]*\.ts$/.test(path))
+        .map((path) => `${file}: ${path}`)
+    )
+    const effects = linesWith(pure, /\b(Layer\.|Effect\.(run|fork|sync|promise|tryPromise|sleep|callback))/)
+    expect([...impure, ...effects]).toEqual([])
+  })
+
+  test("that make a service are named in PascalCase", () => {
+    const wrong = src.filter((file) => /extends Context\.Service</.test(textOf(file)) && /^[a-z]/.test(basename(file)))
+    // RequestLog is one of several things that logging.ts gives to the runtime.
+    expect(wrong).toEqual(["src/telemetry/logging.ts"])
+  })
+})
+
+describe("what the program does not do", () => {
+  test("Bun is named only by the server", () => {
+    expect(linesWith(outside("src/http/BunServer.ts"), /\bBun\./)).toEqual([])
+  })
+
+  test("the environment is read only by the config, and handed on when the process starts over", () => {
+    expect(linesWith(outside("src/config/NexusConfig.ts", "src/cli/ceiling.ts"), /\bprocess\.env\b/)).toEqual([])
+    expect(linesWith(["src/cli/ceiling.ts"], /\benv\b.*= process$/)).toHaveLength(1)
+  })
+
+  test("only the transport calls other servers", () => {
+    expect(linesWith(outside("src/upstream/Transport.ts"), /(?<![\w.])fetch\(|globalThis\.fetch/)).toEqual([])
+  })
+
+  test("time comes from the clock, and waiting from schedules", () => {
+    expect(linesWith(src, /\bDate\.now\(|\bnew Date\(\)|\bset(Timeout|Interval|Immediate)\(/)).toEqual([])
+  })
+
+  test("nothing writes to the console but through Effect", () => {
+    expect(linesWith(src, /(?<![\w.])console\./)).toEqual([])
+  })
+})
+
+describe("exceptions", () => {
+  // What follows a pattern on its line must be a comment that gives the reason.
+  const unexplained = (files: ReadonlyArray<string>, pattern: RegExp) =>
+    files.flatMap((file) => {
+      const text = textOf(file).split("\n")
+      return withoutComments(textOf(file))
+        .split("\n")
+        .flatMap((line, at) =>
+          pattern.test(line) && !(text[at] ?? "").includes("reason:") ? [`${file}:${at + 1}: ${line.trim()}`] : []
+        )
+    })
+
+  test("casts, any, non-null assertions and orDie give their reason on the same line", () => {
+    const cast = /\bas (?!const\b)(unknown as )?[A-Z(<{"'[\w]/
+    const importAs = /^\s*(import|export)\b|^\s*[\w{}, ]+ as [\w$]+,?$|\bimport \* as\b/
+    const casts = unexplained(src, cast).filter((line) => !importAs.test(line.replace(/^[^ ]+ /, "")))
+    expect(casts.filter((line) => !isWords(line))).toEqual([])
+    expect(unexplained(src, /:\s*any\b|<any\b|\bany>|\bas any\b/)).toEqual([])
+    expect(unexplained(src, /[\w)\]]!(\.|;|,|\)|\]|$)/)).toEqual([])
+    expect(unexplained(src, /\bEffect\.orDie\b/)).toEqual([])
+  })
+
+  test("rules that are switched off give their reason on the same line", () => {
+    const wrong = code
+      .filter((file) => file !== "test/architecture.test.ts")
+      .flatMap((file) =>
+        textOf(file)
+          .split("\n")
+          .filter((line) =>
+            /oxlint-disable|eslint-disable|@ts-(ignore|expect-error|nocheck)|@effect-diagnostics/.test(line)
+          )
+          .filter((line) => !line.includes("reason:"))
+          .map((line) => `${file}: ${line.trim()}`)
+      )
+    expect(wrong).toEqual([])
+  })
+})
+
+/** Whether the `as` of a line stands inside a string, where it is a word. */
+const isWords = (line: string): boolean => !/\bas (?!const\b)/.test(line.replace(/"[^"]*"|`[^`]*`|'[^']*'/g, '""'))
+
+describe("the house", () => {
+  test("has exactly these rooms at the top", () => {
+    const rooms = new Set(tracked.map((file) => file.split("/")[0] ?? "").filter((name) => !name.startsWith(".")))
+    expect([...rooms].sort()).toEqual([
+      "CHANGELOG.md",
+      "LICENSE",
+      "README.md",
+      "bench",
+      "bun.lock",
+      "bunfig.toml",
+      "nexus.example.toml",
+      "package.json",
+      "src",
+      "test",
+      "tsconfig.json"
+    ])
+  })
+
+  test("names no registry host and no path of one machine", () => {
+    const host = /registry\.(npmjs|yarnpkg|npmmirror)\.\w+|npm\.pkg\.github|artifactory|nexus\.\w+\.corp/i
+    const place = /(?<![\w.:/-])\/(work|home\/\w+|root|Users\/\w+)\//
+    const wrong = tracked
+      .filter((file) => file !== "test/architecture.test.ts" && !/\.(png|jpg|ico|woff2?)$/.test(file))
+      .flatMap((file) =>
+        textOf(file)
+          .split("\n")
+          .filter((line) => host.test(line) || place.test(line))
+          .map((line) => `${file}: ${line.trim().slice(0, 120)}`)
+      )
+    expect(wrong).toEqual([])
+  })
+
+  test("pins its dependencies, and runs on two", () => {
+    const manifest = JSON.parse(textOf("package.json"))
+    expect(Object.keys(manifest.dependencies).sort()).toEqual(["@effect/platform-node-shared", "effect"])
+    const versions = Object.values<string>({ ...manifest.dependencies, ...manifest.devDependencies })
+    expect(versions.filter((each) => !/^\d+\.\d+\.\d+$/.test(each))).toEqual([])
+    expect(version).toBe(manifest.version)
+  })
+
+  test("has nothing half done", () => {
+    const wrong = code
+      .filter((file) => file !== "test/architecture.test.ts")
+      .flatMap((file) =>
+        textOf(file)
+          .split("\n")
+          .filter((line) => /\b(TODO|FIXME|XXX|HACK)\b/.test(line))
+          .map((line) => `${file}: ${line.trim()}`)
+      )
+    expect(wrong).toEqual([])
+  })
+})
