@@ -25,7 +25,8 @@ const nothing: Memory = { shown: new Map(), inForce: new Map() }
 interface Talk {
   readonly need: (path: string) => Effect.Effect<Answer, Verdict>
   readonly want: (path: string, body?: unknown) => Effect.Effect<Answer | undefined>
-  readonly backend: Backend
+  /** Gives up what has not ended when the time of the probe is nearly over. */
+  readonly whileTimeIsLeft: (effect: Effect.Effect<void>) => Effect.Effect<unknown>
   readonly memory: Ref.Ref<Memory>
 }
 
@@ -79,7 +80,9 @@ const ollama = Effect.fnUntraced(function* (talk: Talk) {
   const loaded = readLoaded((yield* talk.want("/api/ps"))?.body)
   const known = (yield* Ref.get(talk.memory)).shown
   const unknown = new Map(tags.filter((tag) => !known.has(tag.digest)).map((tag) => [tag.digest, tag]))
-  yield* Effect.forEach(unknown.values(), (tag) => show(talk, tag), { concurrency: showsAtOnce, discard: true })
+  yield* talk.whileTimeIsLeft(
+    Effect.forEach(unknown.values(), (tag) => show(talk, tag), { concurrency: showsAtOnce, discard: true })
+  )
   const memory = yield* Ref.updateAndGet(talk.memory, (before) => forget(before, tags, loaded))
   return tags.map((tag) => toModel(tag, memory.shown.get(tag.digest), memory.inForce.get(tag.digest)))
 })
@@ -122,8 +125,8 @@ const probe = Effect.fnUntraced(function* (
   const first = { latencyMs: -1 }
   const left = Effect.map(Clock.currentTimeMillis, (now) => Math.max(1, timeoutMs * (1 - reserve) - (now - start)))
   const talk: Talk = {
-    backend,
     memory,
+    whileTimeIsLeft: (effect) => Effect.flatMap(left, (ms) => Effect.timeoutOption(effect, ms)),
     need: (path) =>
       Effect.suspend(() => {
         // Whoever answers a first light question in time has been reached in time.

@@ -29,6 +29,7 @@ const announce = ({ before, after }: Change): Effect.Effect<void> => {
       ? Effect.annotateLogs(Effect.logInfo("backend became healthy"), { ...about, models: after.models.size })
       : Effect.annotateLogs(Effect.logWarning(`backend became ${status}`), { ...about, reason: escaped(reason) })
   }
+  if (status !== "healthy") return Effect.void
   const added = newIn(after.models, before.models)
   const removed = newIn(before.models, after.models)
   if (added === 0 && removed === 0) return Effect.void
