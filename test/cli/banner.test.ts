@@ -1,0 +1,92 @@
+import { describe, expect, test } from "bun:test"
+import { banner, curlLine, type Started } from "../../src/cli/banner.ts"
+import type { BackendEntry } from "../../src/http/api.ts"
+
+const backend = (name: string, extra: Partial<BackendEntry> = {}): BackendEntry => ({
+  name,
+  url: `http://127.0.0.1:1/${name}`,
+  type: "ollama",
+  origin: "config",
+  priority: 50,
+  status: "healthy",
+  reason: "",
+  models: [{ id: `${name}:7b`, capabilities: {} }],
+  latency_ms: null,
+  in_flight: 0,
+  cooling_ms: 0,
+  circuits: [],
+  ...extra
+})
+
+const started = (extra: Partial<Started> = {}): Started => ({
+  version: "1.2.3",
+  url: "http://127.0.0.1:8000",
+  configPath: undefined,
+  keysNeeded: false,
+  discovering: false,
+  backends: [],
+  warnings: [],
+  ...extra
+})
+
+describe("the start banner", () => {
+  test("without config and backends says what happens next", () => {
+    expect(banner(started({ discovering: true }))).toBe(
+      [
+        "Nexus 1.2.3 listens on http://127.0.0.1:8000",
+        "Config: no config file, defaults",
+        "",
+        "0 backends, 0 models",
+        "  none yet; looking at the well-known ports of this machine (Ollama, LM Studio, llama.cpp, vLLM, SGLang, exo)"
+      ].join("\n")
+    )
+    expect(banner(started())).toContain("nexus serve --demo")
+  })
+
+  test("lists backends, their models, warnings and a curl line", () => {
+    const down = backend("down", { status: "unhealthy", reason: "connection refused", models: [] })
+    const text = banner(
+      started({ configPath: "nexus.toml", backends: [backend("a"), down], warnings: ["open to the network"] })
+    )
+    expect(text).toContain("Config: nexus.toml\nWarning: open to the network\n")
+    expect(text).toContain("2 backends, 1 model\n")
+    expect(text).toContain("unhealthy: connection refused")
+    expect(text).toEndWith(
+      `  curl -s http://127.0.0.1:8000/v1/chat/completions -H 'Content-Type: application/json' -d ` +
+        `'{"model":"a:7b","messages":[{"role":"user","content":"Hello"}]}'`
+    )
+  })
+
+  test("labels simulated backends, and says that their answers are made up", () => {
+    const text = banner(started({ backends: [backend("demo", { origin: "simulated" })] }))
+    expect(text).toContain("SIMULATED")
+    expect(text).toContain("made up")
+  })
+
+  test("shows nothing that could steer a terminal", () => {
+    const models = [{ id: "evil\u001b[2J\u202e", capabilities: {} }]
+    // oxlint-disable-next-line no-control-regex -- reason: control characters are what this is about
+    expect(banner(started({ backends: [backend("a", { models })] }))).not.toMatch(/[\u0000-\u0009\u001b\u202e]/)
+  })
+})
+
+describe("the curl line", () => {
+  test("asks a model that chats, of a backend that is healthy", () => {
+    const embedder = backend("e", { models: [{ id: "embed", capabilities: { embeddings: true } }] })
+    const down = backend("down", { status: "unhealthy" })
+    expect(curlLine(started({ backends: [embedder, down] }))).toBeUndefined()
+    expect(curlLine(started({ backends: [embedder, down, backend("a")] }))).toContain('"model":"a:7b"')
+  })
+
+  test("sends a key when one is needed", () => {
+    expect(curlLine(started({ backends: [backend("a")], keysNeeded: true }))).toContain("Authorization: Bearer")
+  })
+
+  test("survives a model name with quotes in a shell", () => {
+    const name = `it's "quoted" $HOME \`id\``
+    const line = curlLine(started({ backends: [backend("a", { models: [{ id: name, capabilities: {} }] })] })) ?? ""
+    const { stdout } = Bun.spawnSync(["sh", "-c", line.replace(/^curl /, "printf '%s\\n' ")])
+    const body = stdout.toString().trimEnd().split("\n").at(-1) ?? ""
+    expect(JSON.parse(body).model).toBe(name)
+  })
+})

@@ -1,0 +1,108 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { duration, json, milliseconds, table } from "../../src/cli/output.ts"
+import { modelRows } from "../../src/cli/models.ts"
+import { toJson } from "../../src/cli/backends.ts"
+import { overridesOf } from "../../src/cli/serve.ts"
+import { Option } from "effect"
+import type { BackendEntry } from "../../src/http/api.ts"
+
+const entry = (name: string, status: BackendEntry["status"], models: BackendEntry["models"]): BackendEntry => ({
+  name,
+  url: "http://127.0.0.1:1",
+  type: "vllm",
+  origin: "config",
+  priority: 1,
+  status,
+  reason: "",
+  models,
+  latency_ms: 12.3,
+  in_flight: 0,
+  cooling_ms: 0,
+  circuits: []
+})
+
+describe("tables", () => {
+  test("line up, without trailing spaces", () => {
+    expect(
+      table(
+        ["Name", "URL"],
+        [
+          ["a", "x"],
+          ["longer", ""]
+        ]
+      )
+    ).toBe("Name    URL\na       x\nlonger")
+  })
+
+  test("have one line per row, whatever the cells hold", () =>
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }))), (rows) => {
+        expect(table(["A", "B"], rows).split(/[\r\n\u2028\u2029]/)).toHaveLength(rows.length + 1)
+      })
+    ))
+
+  test("show times in words", () => {
+    expect([null, 0.4, 12.5].map(milliseconds)).toEqual(["-", "0 ms", "13 ms"])
+    expect([0, 59, 60, 3600, 90_061].map(duration)).toEqual(["0s", "59s", "1m", "1h", "1d 1h"])
+  })
+})
+
+describe("--json", () => {
+  test("is the same value again when parsed, and has no control characters", () =>
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        const text = json(value)
+        expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)))
+        // oxlint-disable-next-line no-control-regex -- reason: control characters are what this is about
+        expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+      })
+    ))
+
+  test("has the documented keys of a backend", () => {
+    expect(toJson(entry("a", "healthy", [{ id: "m", capabilities: {} }]))).toMatchObject({
+      name: "a",
+      url: "http://127.0.0.1:1",
+      backend_type: "vllm",
+      status: "healthy",
+      models: ["m"],
+      avg_latency_ms: 12.3
+    })
+  })
+})
+
+test("models are listed once, sorted, of healthy backends, with the largest context", () => {
+  const rows = modelRows([
+    entry("a", "healthy", [
+      { id: "z", capabilities: {} },
+      { id: "m", context_length: 10, capabilities: {} }
+    ]),
+    entry("b", "healthy", [{ id: "m", context_length: 20, capabilities: {} }]),
+    entry("c", "unhealthy", [{ id: "gone", capabilities: {} }])
+  ])
+  expect(rows).toEqual([
+    { id: "m", backends: ["a", "b"], context_length: 20 },
+    { id: "z", backends: ["a"], context_length: null }
+  ])
+})
+
+test("flags of serve become settings, and those not given become nothing", () => {
+  const none = { host: Option.none(), port: Option.none(), logLevel: Option.none() }
+  const off = { noDiscovery: false, noHealthCheck: false, insecure: false }
+  expect(overridesOf({ ...none, ...off })).toEqual({})
+  expect(
+    overridesOf({
+      host: Option.some("::1"),
+      port: Option.some(0),
+      logLevel: Option.some("debug"),
+      noDiscovery: true,
+      noHealthCheck: true,
+      insecure: true
+    })
+  ).toEqual({
+    server: { host: "::1", port: 0, insecure: true },
+    discovery: { enabled: false },
+    health_check: { enabled: false },
+    logging: { level: "debug" }
+  })
+})
