@@ -1,34 +1,11 @@
-import { expect, test } from "bun:test"
+import { expect } from "bun:test"
 import { Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
-import fc from "fast-check"
-import type { Backend, Model } from "../../src/domain/backend.ts"
-import type { ProbeOutcome } from "../../src/domain/health.ts"
-import { readProps } from "../../src/health/llamacpp.ts"
-import { readV0, readV1 } from "../../src/health/lmstudio.ts"
-import { readLoaded, readShow, readTags } from "../../src/health/ollama.ts"
-import { readList } from "../../src/health/openai-like.ts"
 import { makeProbe } from "../../src/health/probe.ts"
 import { effect } from "../kit/effect.ts"
 import { backend } from "../registry/backends.ts"
-import { FakeWorld } from "./fake.ts"
+import { modelsOf, once, origin, serving } from "./probing.ts"
 import * as recorded from "./recorded.ts"
-
-const origin = "http://b.test:1"
-
-const once = (world: FakeWorld, more: Partial<Backend>) =>
-  Effect.flatten(makeProbe(world.transport, backend("b", { url: origin, ...more }), 5000))
-
-const serving = (routes: Parameters<FakeWorld["serve"]>[1]): FakeWorld => {
-  const world = new FakeWorld()
-  world.serve(origin, routes)
-  return world
-}
-
-const modelsOf = (outcome: ProbeOutcome): Record<string, Omit<Model, "id">> => {
-  if (outcome._tag !== "Up") throw new Error(`not up: ${outcome.reason}`)
-  return Object.fromEntries((outcome.models ?? []).map(({ id, ...rest }) => [id, rest]))
-}
 
 effect("llama-server: the context of a slot, vision and tools from /props", () =>
   Effect.gen(function* () {
@@ -218,48 +195,6 @@ effect("exo: only what is downloaded, and the whole list on a level that cannot 
   })
 )
 
-const lists: ReadonlyArray<readonly [string, unknown, Record<string, Omit<Model, "id">>]> = [
-  ["`data: null` of an empty Ollama", { object: "list", data: null }, {}],
-  ["a bare array", [{ id: "m", context_length: 8192 }], { m: { context_length: 8192, capabilities: {} } }],
-  [
-    "numbers as strings, nulls and wrong types",
-    { data: [{ id: "m", context_length: "8192", meta: null }, { id: 7 }, null, "x", { id: "n", max_model_len: [] }] },
-    { m: { context_length: 8192, capabilities: {} }, n: { capabilities: {} } }
-  ],
-  [
-    "OpenRouter's modalities and parameters",
-    {
-      data: [
-        {
-          id: "x/y",
-          context_length: 1000,
-          architecture: { input_modalities: ["text", "image"] },
-          supported_parameters: ["tools", "response_format"]
-        },
-        { id: "x/z", architecture: { input_modalities: ["text"] }, supported_parameters: ["seed"] }
-      ]
-    },
-    {
-      "x/y": { context_length: 1000, capabilities: { vision: true, tools: true, json_mode: true } },
-      "x/z": { capabilities: { vision: false, tools: false, json_mode: false } }
-    }
-  ],
-  [
-    "flags of another Nexus",
-    { data: [{ id: "m", capabilities: { vision: false, tools: true, json_mode: true } }] },
-    { m: { capabilities: { vision: false, tools: true, json_mode: true } } }
-  ],
-  ["a name that is a key of every object", { data: [{ id: "__proto__" }] }, { ["__proto__"]: { capabilities: {} } }]
-]
-
-for (const [name, json, expected] of lists) {
-  effect(`a list with ${name} is read`, () =>
-    Effect.gen(function* () {
-      expect(modelsOf(yield* once(serving({ "/v1/models": { json } }), {}))).toEqual(expected)
-    })
-  )
-}
-
 effect("what answers but gives no list is up, and its last list is kept", () =>
   Effect.gen(function* () {
     const odd = [
@@ -305,21 +240,3 @@ effect("a backend that never answers is down when the time of the probe is over"
     expect(yield* Fiber.join(probe)).toEqual({ _tag: "Down", reason: "no answer within 5 s" })
   })
 )
-
-test("no JSON whatever makes a reader throw", () =>
-  fc.assert(
-    fc.property(
-      fc.jsonValue(),
-      fc.constantFrom("data", "models", "capabilities", "model_info", "meta"),
-      (value, key) => {
-        for (const body of [
-          value,
-          { [key]: value },
-          { [key]: [value] },
-          { [key]: [{ id: "m", name: "m", key: "m", ...Object(value) }] }
-        ]) {
-          for (const read of [readList, readTags, readShow, readLoaded, readV0, readV1, readProps]) read(body)
-        }
-      }
-    )
-  ))
