@@ -175,9 +175,9 @@ const limitsOf = ({ server }: Settings): Limits => ({
   connectMs: server.connect_timeout_seconds * 1000
 })
 
-/** The search as the config asks for it; `ownPort` is the port Nexus listens on. */
+/** The search as the config asks for it; `ownPort` is the port Nexus listens on, if it does. */
 export const layer = (options: {
-  readonly ownPort: number
+  readonly ownPort: number | undefined
 }): Layer.Layer<never, never, NexusConfig | Registry | Transport> =>
   Layer.unwrap(
     NexusConfig.useSync(({ settings }) =>
