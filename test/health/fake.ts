@@ -41,7 +41,11 @@ export class FakeWorld {
 
   /** The transport into this world. */
   get transport(): Transport["Service"] {
-    return { ask: (question) => this.answer(question), send: () => Promise.reject(new Error("probes send nothing")) }
+    return {
+      ask: (question) => this.answer(question),
+      send: () => Promise.reject(new Error("probes send nothing")),
+      tellsConnected: () => false
+    }
   }
 
   private answer(question: Question): Reply {
