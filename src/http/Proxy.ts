@@ -11,7 +11,7 @@ import { Ticket } from "../registry/live.ts"
 import { Registry } from "../registry/Registry.ts"
 import { verdict } from "../router/failover.ts"
 import { Router, type Attempt, type Plan } from "../router/Router.ts"
-import { classify } from "../upstream/classify.ts"
+import type { Answer } from "../upstream/answer.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
 import { RequestClock, Upstream, type Reply } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
@@ -22,7 +22,7 @@ import { arrived, type Exchange } from "./exchange.ts"
 import { failureOf, passOn, reasonOf } from "./failure.ts"
 import { readNeeds } from "./needs.ts"
 import { bodyOf, formOf, render } from "./openai-error.ts"
-import { relay, type FlowEnd } from "./relay.ts"
+import { relay, type FlowEnd, type Relay } from "./relay.ts"
 import { decisionHeaders, replyHeaders, streamHeaders } from "./reply.ts"
 import { replaceModel } from "./splice.ts"
 
@@ -68,6 +68,8 @@ interface Failed {
   readonly pass: boolean
 }
 
+const plainBytes = (bytes: Uint8Array) => bytes as Uint8Array<ArrayBuffer> // reason: answers never sit on shared memory
+
 const stopped = new ConnectionLost({ reason: "the gateway is stopping", answered: true })
 
 const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: RoutingSettings) {
@@ -103,70 +105,62 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
   }
 
   /** Hands the flow to the client and waits for its end. */
-  const sendFlow = (current: Run, attempt: Attempt, reply: Reply & { answer: { _tag: "Flow" } }, ticket: Ticket) =>
+  const sendFlow = (current: Run, attempt: Attempt, answer: Answer & { readonly _tag: "Flow" }, ticket: Ticket) =>
     Effect.callback<FlowEnd>((resume) => {
       const { exchange, server } = current
-      const { answer } = reply
-      const idleMs = attempt.candidate.state.backend.limits.idleMs
-      let idleUntil = Infinity
-      const flow = relay({
-        first: answer.first,
-        reader: answer.reader,
+      const { clock } = exchange
+      const { idleMs } = attempt.candidate.state.backend.limits
+      const awaitBackend = () => void clock.arm("idle", idleMs, flow.cut)
+      const flow: Relay = relay({
+        body: answer.head.body,
+        attach: answer.attach,
         events: answer.events,
         marked: answer.events && exchange.endpoint !== "embeddings",
-        classify: (thrown) => classify(thrown, true),
         errorText: (error) => bodyOf(formOf(failureOf(error, exchange.model, exchange.failures))),
-        reading: (progressed) => {
-          idleUntil = exchange.clock.arm("idle", idleMs, flow.cut, progressed ? undefined : idleUntil)
-        },
-        waiting: () => {
-          exchange.clock.arm("stall", limits.stallMs, flow.stall)
-        },
+        progress: () => void clock.arm("idle", idleMs),
+        stalled: () => void clock.arm("stall", limits.stallMs, flow.drop),
+        resumed: awaitBackend,
         onEnd: (end, bytes) => {
           exchange.bytesOut = bytes
           ticket.settle(end._tag === "Complete" ? "good" : end._tag === "Broken" ? "bad" : "none", performance.now())
           server.timeout(exchange.request, keepAliveSeconds)
           resume(Effect.succeed(end))
-        },
-        abort: reply.abort
+        }
       })
+      awaitBackend()
       server.timeout(exchange.request, 0)
       exchange.cut = () => flow.cut(stopped)
-      const headers = replyHeaders(answer.head.headers, attempt, exchange.id, exchange.attempts)
+      const headers = replyHeaders(answer.head, attempt, exchange.id, exchange.attempts)
       current.respond(
         new Response(flow.body, {
           status: answer.head.status,
           headers: answer.events ? { ...headers, ...streamHeaders } : headers
         })
       )
-      return Effect.sync(flow.stall)
+      return Effect.sync(flow.drop)
     })
 
-  /** Sends a committed answer to the client; resolves when it has been taken. */
-  const send = (current: Run, attempt: Attempt, reply: Reply) => {
+  /** Sends a committed answer to the client; resolves when it has been handed over whole. */
+  const send = (current: Run, attempt: Attempt, { answer }: Reply, ticket: Ticket) => {
     const { exchange } = current
-    const { answer } = reply
     const now = performance.now()
-    const ticket = current.ticket
     exchange.firstByteAt = now
     exchange.status = answer.head.status
     exchange.backend = attempt.candidate.state.backend.name
-    ticket?.answered(now)
-    if (answer._tag === "Flow" && ticket !== undefined) {
-      return Effect.map(sendFlow(current, attempt, { ...reply, answer }, ticket), (end) => {
+    ticket.answered(now)
+    if (answer._tag === "Flow") {
+      return Effect.map(sendFlow(current, attempt, answer, ticket), (end) => {
         exchange.outcome = end._tag === "Complete" ? "completed" : end._tag === "Broken" ? "truncated" : "client_closed"
         if (end._tag === "Broken") exchange.failures.push(failed(attempt, end.error))
       })
     }
-    ticket?.settle("good", now)
+    ticket.settle("good", now)
     exchange.outcome = "completed"
-    const body = answer._tag === "Whole" ? answer.body : answer.first
-    exchange.bytesOut = body.byteLength
+    exchange.bytesOut = answer.body.byteLength
     current.respond(
-      new Response(body as Uint8Array<ArrayBuffer>, {
-        // reason: answer bytes never sit on shared memory
+      new Response(plainBytes(answer.body), {
         status: answer.head.status,
-        headers: replyHeaders(answer.head.headers, attempt, exchange.id, exchange.attempts)
+        headers: replyHeaders(answer.head, attempt, exchange.id, exchange.attempts)
       })
     )
     return Effect.void
@@ -191,7 +185,8 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
       exchange.attempts += 1
       exchange.upstreamModel = attempt.model
       exchange.clock.bound(exchange.started, state.backend.limits.totalMs)
-      current.ticket = new Ticket(state.live, attempt.model, now)
+      const ticket = new Ticket(state.live, attempt.model, now)
+      current.ticket = ticket
       const result = yield* Effect.result(
         upstream.call({
           backend: state.backend,
@@ -204,7 +199,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
           fresh
         })
       )
-      if (Result.isSuccess(result)) return yield* send(current, attempt, result.success)
+      if (Result.isSuccess(result)) return yield* send(current, attempt, result.success, ticket)
       const error = result.failure
       exchange.failures.push(failed(attempt, error))
       const judged = verdict(error, {

@@ -2,6 +2,7 @@
  * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
  */
 import type { Attempt } from "../router/Router.ts"
+import type { Arrival } from "../upstream/arrival.ts"
 import { locality } from "../domain/backend.ts"
 
 // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus.
@@ -9,14 +10,14 @@ const passed = ["content-type", "content-encoding", "retry-after", "retry-after-
 
 /** Headers of an answer that comes from a backend. */
 export const replyHeaders = (
-  head: Headers,
+  head: Arrival,
   attempt: Attempt,
   requestId: string,
   attempts: number
 ): Record<string, string> => {
   const headers: Record<string, string> = { "x-request-id": requestId, ...decisionHeaders(attempt, attempts) }
   for (const name of passed) {
-    const value = head.get(name)
+    const value = head.header(name)
     if (value !== null) headers[name] = value
   }
   return headers

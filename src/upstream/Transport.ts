@@ -3,6 +3,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream.ts"
+import { type Arrival, arrivalOf } from "./arrival.ts"
 import { classify } from "./classify.ts"
 
 /** A short question to a backend whose whole answer is wanted as text. */
@@ -30,9 +31,13 @@ export interface Call {
   readonly headers: Record<string, string>
   readonly body: Uint8Array
   readonly signal: AbortSignal
-  /** False asks for a connection of its own that is closed afterwards. */
-  readonly keepalive: boolean
+  /** True asks for a new connection. */
+  readonly fresh: boolean
+  /** Called when there is a connection; never by https backends, whose client does not tell. */
+  readonly connected: () => void
 }
+
+const plainBytes = (body: Uint8Array) => body as Uint8Array<ArrayBuffer> // reason: request bodies never sit on shared memory
 
 const common = { decompress: false, redirect: "manual", timeout: false, proxy: false } as const
 
@@ -57,8 +62,10 @@ export class Transport extends Context.Service<
   {
     /** Asks and reads the whole answer as text, within the question's own time and size. */
     readonly ask: (question: Question) => Effect.Effect<TextReply, UpstreamError>
-    /** Sends a call; resolves with the response head, rejects with what fetch throws or with the signal's reason. */
-    readonly send: (call: Call) => Promise<Response>
+    /** Sends a call; resolves with the head of the answer, rejects with an upstream error or the signal's reason. */
+    readonly send: (call: Call) => Promise<Arrival>
+    /** Whether calls to this address tell when they are connected, so that a connect limit can be kept. */
+    readonly tellsConnected: (url: string) => boolean
   }
 >()("nexus/upstream/Transport") {
   /** The real one. */
@@ -88,9 +95,11 @@ export class Transport extends Context.Service<
           orElse: () => Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
         })
       )
-    const send = ({ url, headers, body, signal, keepalive }: Call) =>
-      fetch(url, { ...common, method: "POST", headers, body: body as Uint8Array<ArrayBuffer>, signal, keepalive }) // reason: request bodies never sit on shared memory
-    return Transport.of({ ask, send })
+    const send = ({ url, headers, body, signal, fresh }: Call) =>
+      fetch(url, { ...common, method: "POST", headers, body: plainBytes(body), signal, keepalive: !fresh }).then(
+        (response) => arrivalOf(response, (thrown) => classify(thrown, true))
+      )
+    return Transport.of({ ask, send, tellsConnected: () => false })
   })
 
   /** A fixed one, for tests. */

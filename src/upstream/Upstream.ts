@@ -9,7 +9,6 @@ import { commit, type Answer } from "./answer.ts"
 import { classify } from "./classify.ts"
 import type { Watch } from "./Deadlines.ts"
 import { callHeaders, preparedFor } from "./endpoint.ts"
-import { retryAfterOf } from "./retry-after.ts"
 import { Transport } from "./Transport.ts"
 
 /** The clock of one request: which limit runs now, and whom it ends. */
@@ -87,39 +86,36 @@ export class Upstream extends Context.Service<
       Upstream,
       Effect.gen(function* () {
         const transport = yield* Transport
-        const open = async (attempted: Attempted, signal: AbortSignal, answered: () => void): Promise<Answer> => {
+        const open = (attempted: Attempted, controller: AbortController): Promise<Answer> => {
           const { backend, clock } = attempted
-          const head = await transport.send({
+          const { connectMs, firstByteMs, idleMs } = backend.limits
+          const expectation = {
+            stream: attempted.stream,
+            maxBytes: maxAnswerBytes,
+            progress: () => void clock.arm("idle", idleMs)
+          }
+          const call = {
             url: preparedFor(backend).urls[attempted.endpoint],
             headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId),
             body: attempted.body,
-            signal,
-            keepalive: !attempted.fresh
-          })
-          answered()
-          return commit(
-            head,
-            {
-              stream: attempted.stream,
-              maxBytes: maxAnswerBytes,
-              progress: () => clock.arm("idle", backend.limits.idleMs)
-            },
-            retryAfterOf
-          )
+            signal: controller.signal,
+            fresh: attempted.fresh,
+            connected: () => void clock.arm("first_byte", firstByteMs)
+          }
+          const expire = (error: TimedOut) => controller.abort(error)
+          if (transport.tellsConnected(call.url)) clock.arm("connect", connectMs, expire)
+          else clock.arm("first_byte", firstByteMs, expire)
+          return transport.send(call).then((head) => commit(head, expectation))
         }
         const call = (attempted: Attempted): Effect.Effect<Reply, UpstreamError> =>
           Effect.callback<Reply, UpstreamError>((resume) => {
             const controller = new AbortController()
             const abort = () => controller.abort()
-            let answered = false
-            attempted.clock.arm("first_byte", attempted.backend.limits.firstByteMs, (error) => controller.abort(error))
-            open(attempted, controller.signal, () => {
-              answered = true
-            }).then(
+            open(attempted, controller).then(
               (answer) => resume(Effect.succeed({ answer, abort })),
               (error: unknown) => {
-                controller.abort()
-                resume(Effect.fail(classify(error, answered)))
+                abort()
+                resume(Effect.fail(classify(error, false)))
               }
             )
             return Effect.sync(abort)

@@ -2,24 +2,23 @@
  * From the head of a backend's answer to the moment it can be sent on: what is good is committed, what is not becomes an
  * upstream error while another backend can still be asked.
  */
+import { Predicate } from "effect"
 import { BadAnswer, ErrorStatus } from "../domain/upstream.ts"
+import { retryAfterOf } from "../domain/retry-after.ts"
+import type { Arrival, Sink } from "./arrival.ts"
 import { openingOf } from "./framing.ts"
+import { type Intake, take } from "./intake.ts"
 
-/** The part of a body reader that is used. */
-export interface Reader {
-  readonly read: () => Promise<{ readonly done: boolean; readonly value?: Uint8Array }>
-  readonly cancel: () => Promise<void>
-}
-
-/** A committed answer: whole, or as a flow whose first piece has come. */
+/** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
-  | { readonly _tag: "Whole"; readonly head: Response; readonly body: Uint8Array }
+  | { readonly _tag: "Whole"; readonly head: Arrival; readonly body: Uint8Array }
   | {
       readonly _tag: "Flow"
-      readonly head: Response
-      readonly first: Uint8Array
-      readonly reader: Reader
+      readonly head: Arrival
+      /** True for an event stream. */
       readonly events: boolean
+      /** Starts the flow; the first bytes are delivered from inside the call. */
+      readonly attach: (sink: Sink) => void
     }
 
 /** What the caller wants of an answer. */
@@ -37,67 +36,46 @@ const errorBytes = 64 * 1024
 // JSON up to this size is parsed to see that it is whole; larger bodies are judged by their ends.
 const parsedBytes = 1024 * 1024
 
+// A date in `retry-after` is wall-clock time.
+const wallClock = (): number => performance.timeOrigin + performance.now()
+
 const decoder = new TextDecoder()
-
-const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
-  const [only] = pieces
-  if (pieces.length === 1 && only !== undefined) return only
-  const whole = new Uint8Array(size)
-  let at = 0
-  for (const piece of pieces) {
-    whole.set(piece, at)
-    at += piece.byteLength
-  }
-  return whole
-}
-
-interface Collected {
-  readonly bytes: Uint8Array
-  /** False when the limit was reached before the end. */
-  readonly ended: boolean
-}
-
-const collect = async (reader: Reader, limit: number, progress: () => void): Promise<Collected> => {
-  const pieces: Array<Uint8Array> = []
-  let size = 0
-  while (size <= limit) {
-    const { value } = await reader.read()
-    if (value === undefined) return { bytes: join(pieces, size), ended: true }
-    progress()
-    pieces.push(value)
-    size += value.byteLength
-  }
-  return { bytes: join(pieces, size), ended: false }
-}
-
-const readError = async (head: Response, retryAfterMs: number | undefined): Promise<ErrorStatus> => {
-  const reader = head.body?.getReader()
-  const { bytes, ended } =
-    reader === undefined
-      ? { bytes: new Uint8Array(0), ended: true }
-      : await collect(reader, errorBytes, () => undefined).catch(() => ({ bytes: new Uint8Array(0), ended: true }))
-  if (!ended) void reader?.cancel().catch(() => undefined)
-  return new ErrorStatus({
-    status: head.status,
-    contentType: head.headers.get("content-type") ?? "",
-    body: bytes,
-    retryAfterMs
-  })
-}
+const encoder = new TextEncoder()
 
 const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
+const readError = (head: Arrival): Promise<never> => {
+  const failed = (body: Uint8Array): never => {
+    throw new ErrorStatus({
+      status: head.status,
+      contentType: head.header("content-type") ?? "",
+      body,
+      retryAfterMs: retryAfterOf(head.header, wallClock())
+    })
+  }
+  const tooLong = (size: number): boolean => size > errorBytes
+  return take(head.body, tooLong).then(
+    (intake) => {
+      if (intake._tag === "Whole") return failed(intake.bytes)
+      head.body.abort()
+      return failed(new Uint8Array(0))
+    },
+    // The status has come; that its text broke off changes nothing.
+    () => failed(new Uint8Array(0))
+  )
+}
+
 const errorUnderGoodStatus = (json: object): ErrorStatus | BadAnswer | undefined => {
   if (!("error" in json) || json.error === null || json.error === undefined || "choices" in json || "data" in json) {
-    return undefined
+    return "object" in json && json.object === "error" ? bad("an error under a good status") : undefined
   }
-  const error = json.error
-  const code = typeof error === "object" && "code" in error ? Number(error.code) : Number.NaN
+  const { error } = json
+  const code = Predicate.isObject(error) ? Number(error["code"]) : Number.NaN
   if (!(code >= 400 && code <= 599)) return bad("an error under a good status")
   return new ErrorStatus({
     status: code,
     contentType: "application/json",
-    body: new TextEncoder().encode(JSON.stringify(json)),
+    body: encoder.encode(JSON.stringify(json)),
     retryAfterMs: undefined
   })
 }
@@ -109,79 +87,72 @@ const checkJson = (body: Uint8Array): ErrorStatus | BadAnswer | undefined => {
   if (body.byteLength > parsedBytes) return body[last] === 0x7d ? undefined : bad("JSON that is cut short")
   try {
     const json: unknown = JSON.parse(decoder.decode(body))
-    if (typeof json !== "object" || json === null) return bad("JSON that is no object")
-    return errorUnderGoodStatus(json)
+    return Predicate.isObject(json) ? errorUnderGoodStatus(json) : bad("JSON that is no object")
   } catch {
     return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
   }
 }
 
-const identity = (head: Response): boolean => {
-  const encoding = head.headers.get("content-encoding")
+const isIdentity = (head: Arrival): boolean => {
+  const encoding = head.header("content-encoding")
   return encoding === null || encoding === "" || encoding === "identity"
-}
-
-const commitEvents = async (head: Response, reader: Reader, expectation: Expectation): Promise<Answer> => {
-  const pieces: Array<Uint8Array> = []
-  let size = 0
-  while (size <= errorBytes) {
-    const { value } = await reader.read()
-    if (value === undefined)
-      throw bad(size === 0 ? "an empty event stream" : "an event stream that ended before its first event")
-    pieces.push(value)
-    size += value.byteLength
-    const first = join(pieces, size)
-    const opening = identity(head) ? openingOf(first) : { _tag: "Good" as const }
-    if (opening._tag === "Good") {
-      expectation.progress()
-      return { _tag: "Flow", head, first, reader, events: true }
-    }
-    if (opening._tag === "Error") {
-      void reader.cancel().catch(() => undefined)
-      throw errorEventOf(opening.data)
-    }
-  }
-  void reader.cancel().catch(() => undefined)
-  throw bad("an event stream without an event")
 }
 
 const errorEventOf = (data: string): ErrorStatus | BadAnswer => {
   try {
     const json: unknown = JSON.parse(data)
-    const found = typeof json === "object" && json !== null ? errorUnderGoodStatus(json) : undefined
-    return found instanceof ErrorStatus ? found : bad("an error as first event")
+    const found = Predicate.isObject(json) ? errorUnderGoodStatus(json) : undefined
+    return found instanceof ErrorStatus ? found : bad("an error as its first event")
   } catch {
-    return bad("an error as first event")
+    return bad("an error as its first event")
   }
+}
+
+const commitEvents = async (head: Arrival, { progress }: Expectation): Promise<Answer> => {
+  const plain = isIdentity(head)
+  const intake = await take(head.body, (size, bytes) => {
+    const opening = plain ? openingOf(bytes()) : { _tag: "Good" as const }
+    if (opening._tag === "Error") throw errorEventOf(opening.data)
+    if (opening._tag === "Waiting") {
+      if (size > errorBytes) throw bad("an event stream without an event")
+      return false
+    }
+    progress()
+    return true
+  })
+  if (intake._tag === "Part") return { _tag: "Flow", head, events: true, attach: intake.attach }
+  throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an event")
+}
+
+const commitBody = async (head: Arrival, { maxBytes, progress }: Expectation): Promise<Answer> => {
+  const intake: Intake = await take(head.body, (size) => {
+    progress()
+    return size > maxBytes
+  })
+  if (intake._tag === "Part") return { _tag: "Flow", head, events: false, attach: intake.attach }
+  const fault = isIdentity(head) ? checkJson(intake.bytes) : undefined
+  if (fault !== undefined) throw fault
+  return { _tag: "Whole", head, body: intake.bytes }
 }
 
 /**
  * Reads an answer as far as it takes to know that it is good. Rejects with a {@link BadAnswer}, an {@link ErrorStatus},
- * or with what the connection threw.
+ * or with what ended the body.
  */
-export const commit = async (
-  head: Response,
-  expectation: Expectation,
-  retryAfter: (headers: Headers) => number | undefined
-): Promise<Answer> => {
-  if (head.status >= 400) throw await readError(head, retryAfter(head.headers))
-  if (head.status >= 300) throw bad("a redirect, which is not followed")
-  if (head.body === null || head.status === 204) throw bad("an empty body")
-  const type = (head.headers.get("content-type") ?? "").toLowerCase()
-  if (type.startsWith("text/event-stream")) {
-    if (expectation.stream) return commitEvents(head, head.body.getReader(), expectation)
-    void head.body.cancel().catch(() => undefined)
-    throw bad("an event stream although none was asked for")
+export const commit = (head: Arrival, expectation: Expectation): Promise<Answer> => {
+  if (head.status >= 400) return readError(head)
+  const fault =
+    head.status >= 300
+      ? "a redirect, which is not followed"
+      : head.status === 204 || head.status === 205
+        ? "an empty body"
+        : undefined
+  const type = (head.header("content-type") ?? "").toLowerCase()
+  const events = type.startsWith("text/event-stream")
+  const unasked = events && !expectation.stream ? "an event stream although none was asked for" : undefined
+  if (fault !== undefined || unasked !== undefined) {
+    head.body.abort()
+    return Promise.reject(bad(fault ?? unasked ?? ""))
   }
-  const declared = Number(head.headers.get("content-length") ?? Number.NaN)
-  const whole = declared <= expectation.maxBytes
-  const reader = whole ? undefined : head.body.getReader()
-  const { bytes, ended } =
-    reader === undefined
-      ? { bytes: await head.bytes(), ended: true }
-      : await collect(reader, expectation.maxBytes, expectation.progress)
-  if (!ended && reader !== undefined) return { _tag: "Flow", head, first: bytes, reader, events: false }
-  const fault = identity(head) ? checkJson(bytes) : undefined
-  if (fault !== undefined) throw fault
-  return { _tag: "Whole", head, body: bytes }
+  return events ? commitEvents(head, expectation) : commitBody(head, expectation)
 }

@@ -2,24 +2,45 @@ import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import { ConnectionLost, TimedOut, type UpstreamError } from "../../src/domain/upstream.ts"
 import { type FlowEnd, relay } from "../../src/http/relay.ts"
+import type { Body, Sink } from "../../src/upstream/arrival.ts"
 
 const encode = (text: string) => new TextEncoder().encode(text)
 
-/** A reader that gives the pieces, then ends or throws; counts what was asked of it. */
-const readerOf = (pieces: ReadonlyArray<Uint8Array>, error?: UpstreamError) => {
-  const state = { reads: 0, left: [...pieces] }
-  return {
-    state,
-    reader: {
-      read: () => {
-        state.reads += 1
-        const value = state.left.shift()
-        if (value !== undefined) return Promise.resolve({ done: false, value })
-        return error === undefined ? Promise.resolve({ done: true }) : Promise.reject(error)
-      },
-      cancel: () => Promise.resolve()
+/** A body that delivers the pieces, then ends or fails, and obeys pause and resume. */
+const bodyOf = (pieces: ReadonlyArray<Uint8Array>, error?: UpstreamError) => {
+  const state = { given: 0, aborts: 0, paused: false, sink: undefined as Sink | undefined }
+  const pump = (): void => {
+    while (!state.paused && state.aborts === 0 && state.sink !== undefined) {
+      const piece = pieces[state.given]
+      if (piece !== undefined) {
+        state.given += 1
+        state.sink.piece(piece)
+        continue
+      }
+      const { sink } = state
+      state.sink = undefined
+      if (error === undefined) sink.end()
+      else sink.fail(error)
     }
   }
+  const body: Body = {
+    length: undefined,
+    start: (sink) => {
+      state.sink = sink
+      queueMicrotask(pump)
+    },
+    pause: () => {
+      state.paused = true
+    },
+    resume: () => {
+      state.paused = false
+      queueMicrotask(pump)
+    },
+    abort: () => {
+      state.aborts += 1
+    }
+  }
+  return { body, state }
 }
 
 interface Options {
@@ -29,25 +50,25 @@ interface Options {
 }
 
 const run = ({ pieces, error, events = true }: Options) => {
-  const [first = new Uint8Array(0), ...rest] = pieces
   const ends: Array<FlowEnd> = []
-  const calls = { aborts: 0, reading: [] as Array<boolean>, waiting: 0 }
-  const { reader, state } = readerOf(rest, error)
+  const calls = { progress: 0, stalled: 0, resumed: 0 }
+  const { body, state } = bodyOf(pieces, error)
   const flow = relay({
-    first,
-    reader,
+    body,
+    attach: body.start,
     events,
     marked: events,
-    classify: () => error ?? new ConnectionLost({ reason: "?", answered: true }),
     errorText: ({ _tag }) => `{"error":{"message":"${_tag}"}}`,
-    reading: (progressed) => void calls.reading.push(progressed),
-    waiting: () => {
-      calls.waiting += 1
+    progress: () => {
+      calls.progress += 1
     },
-    onEnd: (end) => void ends.push(end),
-    abort: () => {
-      calls.aborts += 1
-    }
+    stalled: () => {
+      calls.stalled += 1
+    },
+    resumed: () => {
+      calls.resumed += 1
+    },
+    onEnd: (end) => void ends.push(end)
   })
   return { flow, ends, calls, state, text: () => new Response(flow.body).text() }
 }
@@ -88,12 +109,12 @@ describe("a stream on its way to the client", () => {
 
   test("that ends cleanly without finish reason or end marker ends in an error event, not in success", async () => {
     const text = 'data: {"choices":[{"delta":{"content":"x"},"finish_reason":null}]}\n\n'
-    const { text: read, ends, calls } = run({ pieces: [encode(text)] })
+    const { text: read, ends, state } = run({ pieces: [encode(text)] })
     const received = await read()
     expect(received).toBe(`${text}data: {"error":{"message":"ConnectionLost"}}\n\n`)
     expect(received).not.toContain("[DONE]")
     expect(ends.map((end) => end._tag)).toEqual(["Broken"])
-    expect(calls.aborts).toBe(1)
+    expect(state.aborts).toBe(1)
   })
 
   test("that breaks ends in an error event after what had come, and no end marker", async () => {
@@ -110,24 +131,35 @@ describe("a stream on its way to the client", () => {
     expect(ends).toEqual([{ _tag: "Broken", error }])
   })
 
-  test("is read no further than the client takes", async () => {
-    const pieces = Array.from({ length: 100 }, (_, i) => encode(`data: ${i}\n\n`))
-    const { flow, state } = run({ pieces })
+  test("is read no further than the client takes, and goes on when it takes more", async () => {
+    const pieces = Array.from({ length: 100 }, () => new Uint8Array(16 * 1024).fill(0x20))
+    const { flow, state, calls } = run({ pieces, events: false })
     const reader = flow.body.getReader()
-    await reader.read()
-    await reader.read()
-    expect(state.reads).toBeLessThanOrEqual(4)
+    const first = await reader.read()
+    const given = state.given
+    expect(given).toBeLessThanOrEqual(8)
+    expect(calls.stalled).toBe(1)
+    let size = first.value?.byteLength ?? 0
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) break
+      size += value.byteLength
+    }
+    expect(size).toBe(100 * 16 * 1024)
+    expect(calls.resumed).toBe(calls.stalled)
   })
 
   test("is dropped at the backend when the client leaves, once, and nobody is blamed", async () => {
-    const { flow, ends, calls } = run({ pieces: [encode("data: 1\n\n"), encode("data: 2\n\n")] })
+    const { flow, ends, state } = run({
+      pieces: Array.from({ length: 100 }, () => encode(`data: ${"x".repeat(16_000)}\n\n`))
+    })
     const reader = flow.body.getReader()
     await reader.read()
     await reader.cancel()
     flow.cut(new ConnectionLost({ reason: "late", answered: true }))
-    flow.stall()
+    flow.drop()
     expect(ends).toEqual([{ _tag: "ClientGone" }])
-    expect(calls.aborts).toBe(1)
+    expect(state.aborts).toBe(1)
   })
 
   test("counts comments as life but not as progress", async () => {
@@ -135,6 +167,6 @@ describe("a stream on its way to the client", () => {
       pieces: [encode("data: 1\n\n"), encode(": ping\n\n"), encode(": ping\n\n"), encode("data: [DONE]\n\n")]
     })
     await read()
-    expect(calls.reading).toEqual([true, false, false, true])
+    expect(calls.progress).toBe(2)
   })
 })
