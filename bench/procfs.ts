@@ -1,0 +1,34 @@
+/**
+ * What the kernel says about a process.
+ */
+import { readFileSync } from "node:fs"
+
+const ticksPerSecond = 100
+
+const fieldsOf = (file: string): ReadonlyArray<string> => {
+  const text = readFileSync(file, "latin1")
+  return text.slice(text.lastIndexOf(")") + 2).split(" ")
+}
+
+/** Processor time a process has used, user and system, in microseconds; all its threads. */
+export const cpuOf = (pid: number): number => {
+  const fields = fieldsOf(`/proc/${String(pid)}/stat`)
+  return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerSecond
+}
+
+/** Processor time the whole machine has used, in microseconds: to tell that others were at work. */
+export const cpuOfMachine = (): number => {
+  const line = readFileSync("/proc/stat", "latin1").split("\n", 1)[0] ?? ""
+  const [user = 0, nice = 0, system = 0, , , irq = 0, soft = 0] = line.split(/\s+/).slice(1).map(Number)
+  return ((user + nice + system + irq + soft) * 1e6) / ticksPerSecond
+}
+
+/** Resident memory in bytes. */
+export const rssOf = (pid: number): number => {
+  const status = readFileSync(`/proc/${String(pid)}/status`, "latin1")
+  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024
+}
+
+/** Name of the processor. */
+export const cpuModel = (): string =>
+  /model name\s*:\s*(.+)/.exec(readFileSync("/proc/cpuinfo", "latin1"))?.[1] ?? "unknown processor"
