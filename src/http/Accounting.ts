@@ -2,7 +2,7 @@
  * Accounts for each request exactly once: the log line at debug, and the defects that nobody else reports.
  */
 import { Cause, Context, Effect, Layer } from "effect"
-import type { Plan } from "../router/Router.ts"
+import type { Plan } from "../router/plan.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { Exchange } from "./exchange.ts"
 
@@ -25,7 +25,7 @@ export class Accounting extends Context.Service<
       const log = yield* RequestLog
       const routed = (exchange: Exchange, plan: Plan): void => {
         if (!log.debugEnabled) return
-        log.write("debug", "routing decision", { request_id: exchange.id, ...plan.describe() })
+        log.write("debug", "routing decision", { request_id: exchange.id, ...plan.describe(performance.now()) })
       }
       const ended = (exchange: Exchange): void => {
         if (!log.debugEnabled) return

@@ -10,7 +10,8 @@ import { ConnectionLost, type UpstreamError } from "../domain/upstream.ts"
 import { Ticket } from "../registry/live.ts"
 import { Registry } from "../registry/Registry.ts"
 import { verdict } from "../router/failover.ts"
-import { Router, type Attempt, type Plan } from "../router/Router.ts"
+import type { Attempt, Plan } from "../router/plan.ts"
+import { Router } from "../router/Router.ts"
 import type { Answer } from "../upstream/answer.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
 import { RequestClock, Upstream, type Reply } from "../upstream/Upstream.ts"
@@ -94,10 +95,10 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
 
   const settle = (current: Run, error: UpstreamError, attempt: Attempt, blame: ReturnType<typeof verdict>["blame"]) => {
     const now = performance.now()
-    const { backend, live } = attempt.candidate.state
+    const { backend } = attempt.candidate.state
+    if (blame._tag === "cool") current.ticket?.cool(now + blame.ms)
     current.ticket?.settle(blame._tag === "count" ? "bad" : "none", now)
     current.ticket = undefined
-    if (blame._tag === "cool") live.coolUntil = Math.max(live.coolUntil, now + blame.ms)
     if (blame._tag === "count" && error._tag === "Unreachable") registry.suspect(backend.name)
     return blame._tag === "config"
       ? registry.noteProbe(backend.name, { _tag: "Refused", reason: reasonOf(error) })

@@ -51,7 +51,7 @@ export const describeBackend = (state: BackendState, now: number): BackendEntry 
     models: [...state.models.values()],
     latency_ms: latency === undefined ? null : rounded(latency),
     in_flight: live.inFlight,
-    cooling_ms: left(live.coolUntil, now),
+    cooling_ms: left(Math.max(0, ...live.cooling.values()), now),
     circuits: [...live.circuits]
       .filter(([, circuit]) => circuit.openUntil !== 0 || circuit.failures > 0)
       .map(([model, circuit]) => ({

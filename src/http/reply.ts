@@ -1,7 +1,7 @@
 /**
  * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
  */
-import type { Attempt } from "../router/Router.ts"
+import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../upstream/arrival.ts"
 import { locality } from "../domain/backend.ts"
 

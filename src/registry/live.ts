@@ -14,8 +14,8 @@ export interface Live {
   durationMs: number | undefined
   /** How long the last good probe took, in milliseconds. */
   probeMs: number | undefined
-  /** Monotonic milliseconds until which a 429 keeps this backend out of rotation; 0 is not at all. */
-  coolUntil: number
+  /** Monotonic milliseconds until which a 429 keeps a model of this backend out of rotation, by model. */
+  readonly cooling: Map<string, number>
   /** Passive evidence per model; a model that is absent has a closed circuit. */
   readonly circuits: Map<string, Circuit>
 }
@@ -28,7 +28,7 @@ export const idle = (): Live => ({
   firstByteMs: undefined,
   durationMs: undefined,
   probeMs: undefined,
-  coolUntil: 0,
+  cooling: new Map(),
   circuits: new Map()
 })
 
@@ -62,6 +62,13 @@ export class Ticket {
   /** Notes the first body byte. */
   answered(now: number): void {
     this.live.firstByteMs = smooth(this.live.firstByteMs, now - this.started)
+  }
+
+  /** Leaves the model alone until `until`: its backend asked for it. */
+  cool(until: number): void {
+    const { cooling } = this.live
+    if (cooling.size >= maxCircuits) cooling.clear()
+    cooling.set(this.model, Math.max(until, cooling.get(this.model) ?? 0))
   }
 
   /** Frees the place and notes what the attempt showed; later calls do nothing. */

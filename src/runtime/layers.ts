@@ -39,7 +39,7 @@ export const gateway = (loaded: Loaded) => {
     Registry.layer(loaded.thresholds),
     logging.layer(settings.logging)
   )
-  const Paths = Layer.mergeAll(
+  const Services = Layer.mergeAll(
     Router.layer(loaded.routing),
     Upstream.layer(bytes(settings.server.max_answer_mb)),
     Accounting.layer,
@@ -53,6 +53,6 @@ export const gateway = (loaded: Loaded) => {
   })
   return HttpApi.layer(rules).pipe(
     Layer.provideMerge(Layer.mergeAll(Proxy.layer(proxyLimits(loaded), loaded.routing), Operations.layer)),
-    Layer.provideMerge(Paths)
+    Layer.provideMerge(Services)
   )
 }

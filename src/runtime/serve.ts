@@ -62,7 +62,7 @@ export const start = Effect.fnUntraced(function* (config: Loaded, demo: boolean)
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
   if (config.discovery) {
-    yield* Layer.build(Discovery.layer({ ownPort: listening.port })).pipe(Effect.provide(services))
+    yield* Layer.build(Discovery.layer({ ownPort: listening.port })).pipe(Effect.provideContext(services))
   }
   const running: Running = {
     url: `http://${clientHost(server.host)}:${listening.port}`,

@@ -1,0 +1,101 @@
+/**
+ * Decoded settings as the parts of the gateway take them: seconds become milliseconds, tables become maps, defaults that
+ * depend on other keys are filled in.
+ */
+import { Redacted } from "effect"
+import type { Backend, Limits, Model } from "../domain/backend.ts"
+import type { Thresholds } from "../domain/health.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
+import type { Settings } from "./schema.ts"
+
+/** A key that clients may use, as its SHA-256 digest. */
+export interface AuthKey {
+  readonly name: string
+  readonly digest: Uint8Array
+  /** The key itself where the config knows it (from the environment), so that commands can use it. */
+  readonly key?: Redacted.Redacted<string>
+}
+
+/** Values that the settings only name: keys of backends by backend name, and the keys of clients. */
+export interface Secrets {
+  readonly backendKeys: ReadonlyMap<string, string>
+  readonly authKeys: ReadonlyArray<AuthKey>
+}
+
+/** All that is known once the config has been read and checked. */
+export interface Loaded {
+  readonly settings: Settings
+  readonly backends: ReadonlyArray<Backend>
+  readonly routing: RoutingSettings
+  readonly thresholds: Thresholds
+  readonly authKeys: ReadonlyArray<AuthKey>
+  /** Whether this machine is searched for servers. */
+  readonly discovery: boolean
+  /** The file that was read; undefined when there is none. */
+  readonly path: string | undefined
+  readonly warnings: ReadonlyArray<string>
+}
+
+type BackendEntry = Settings["backends"][number]
+
+/** A base URL with neither a trailing slash nor a trailing `/v1`. */
+export const baseUrl = (url: string): string => url.replace(/\/+$/, "").replace(/\/v1$/, "").replace(/\/+$/, "")
+
+const ms = (seconds: number): number => Math.round(seconds * 1000)
+
+const limitsOf = (entry: Partial<BackendEntry>, { server }: Settings): Limits => {
+  const totalMs = ms(entry.request_timeout_seconds ?? server.request_timeout_seconds)
+  const firstByte = entry.first_byte_timeout_seconds ?? server.first_byte_timeout_seconds
+  return {
+    totalMs,
+    firstByteMs: firstByte === undefined ? totalMs : ms(firstByte),
+    idleMs: ms(entry.idle_timeout_seconds ?? server.idle_timeout_seconds),
+    connectMs: ms(entry.connect_timeout_seconds ?? server.connect_timeout_seconds)
+  }
+}
+
+const modelOf = ({ id, context_length, ...capabilities }: BackendEntry["models"][number]): Model => ({
+  id,
+  ...(context_length === undefined ? {} : { context_length }),
+  capabilities
+})
+
+const backendOf = (entry: BackendEntry, settings: Settings, key: string | undefined): Backend => ({
+  name: entry.name,
+  url: baseUrl(entry.url),
+  type: entry.type,
+  priority: entry.priority,
+  origin: "config",
+  apiKey: key === undefined ? undefined : Redacted.make(key),
+  forwardAuthorization: entry.forward_authorization,
+  maxConcurrent: entry.max_concurrent,
+  limits: limitsOf(entry, settings),
+  models: entry.models.map(modelOf)
+})
+
+/** Time limits of a backend that the config does not name. */
+export const defaultLimits = (settings: Settings): Limits => limitsOf({}, settings)
+
+/** Compiles settings that have been checked. */
+export const compile = (
+  settings: Settings,
+  secrets: Secrets,
+  about: { readonly path: string | undefined; readonly warnings: ReadonlyArray<string> }
+): Loaded => ({
+  settings,
+  backends: settings.backends.map((entry) => backendOf(entry, settings, secrets.backendKeys.get(entry.name))),
+  routing: {
+    strategy: settings.routing.strategy,
+    maxRetries: settings.routing.max_retries,
+    weights: settings.routing.weights,
+    aliases: new Map(Object.entries(settings.routing.aliases)),
+    fallbacks: new Map(Object.entries(settings.routing.fallbacks))
+  },
+  thresholds: {
+    failures: settings.health_check.failure_threshold,
+    recoveries: settings.health_check.recovery_threshold
+  },
+  authKeys: secrets.authKeys,
+  discovery: settings.discovery.enabled ?? settings.backends.length === 0,
+  ...about
+})

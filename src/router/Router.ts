@@ -1,0 +1,112 @@
+/**
+ * From what a request needs to the order in which candidates are asked, or to a refusal that says why.
+ */
+import { Context, Effect, Layer, Random, Result } from "effect"
+import {
+  type AttemptFailure,
+  ModelCapabilityMismatch,
+  ModelNotFound,
+  Overloaded,
+  ServiceUnavailable
+} from "../domain/errors.ts"
+import type { RoutingNeeds } from "../domain/request.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
+import { type Excluded, missingWords, reasonWords } from "./filter.ts"
+import { modelsOf, Plan } from "./plan.ts"
+
+/** Why no candidate can be asked. */
+export type Refusal = ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
+
+/** Names listed in "Available: …" at most. */
+const namesListed = 20
+
+/** Models whose turn is kept for round robin at most. */
+const maxTurns = 10_000
+
+const retryAfterSeconds = 5
+
+/** The models that can be asked for now, sorted, the first {@link namesListed}. */
+const available = (snapshot: Snapshot): ReadonlyArray<string> =>
+  [...snapshot.candidates]
+    .filter(([, candidates]) => candidates.some(({ state }) => state.health.status === "healthy"))
+    .map(([model]) => model)
+    .sort()
+    .slice(0, namesListed)
+
+const paramOf = ({ why }: Excluded): string | null => {
+  if (why._tag === "Unable") {
+    const fields = { vision: "messages", tools: "tools", json_mode: "response_format", embeddings: "model" } as const
+    return fields[why.ability]
+  }
+  return "messages"
+}
+
+const isInability = ({ why }: Excluded): boolean => why._tag === "Unable" || why._tag === "ContextTooShort"
+
+/** Why a plan without a first attempt came to nothing. */
+export const refusalOf = (plan: Plan, snapshot: Snapshot, now: number): Refusal => {
+  const model = plan.requested
+  const excluded = plan.excluded(now)
+  const reasons: ReadonlyArray<AttemptFailure> = excluded.map(({ candidate, why }) => ({
+    backend: candidate.state.backend.name,
+    model: candidate.model.id,
+    reason: reasonWords(why, now)
+  }))
+  const [first] = excluded
+  if (first === undefined) {
+    const known = plan.models.some((name) => snapshot.known.has(name))
+    const unheard = snapshot.backends.size > 0 && [...snapshot.backends.values()].every(({ listed }) => !listed)
+    return known || unheard
+      ? new ServiceUnavailable({ model, reasons, retryAfterSeconds })
+      : new ModelNotFound({ model, available: available(snapshot) })
+  }
+  const cooling = excluded.flatMap(({ why }) => (why._tag === "Cooling" ? [why.untilMs - now] : []))
+  const full = excluded.some(({ why }) => why._tag === "Full")
+  if (cooling.length > 0 || full) {
+    const seconds = full ? 1 : Math.ceil(Math.min(...cooling) / 1000)
+    return new Overloaded({
+      message: `Every backend for model '${model}' has all it can take; try again in ${seconds} s`,
+      retryAfterSeconds: seconds
+    })
+  }
+  // A backend that is down and able may come back; only when all are known to be unable is it the request's fault.
+  if (!excluded.every(isInability)) return new ServiceUnavailable({ model, reasons, retryAfterSeconds })
+  const nearest = excluded.find(({ candidate }) => candidate.model.id === plan.models[0]) ?? first
+  return new ModelCapabilityMismatch({ model, missing: missingWords(nearest.why), param: paramOf(nearest) })
+}
+
+/** Chooses backends. */
+export class Router extends Context.Service<
+  Router,
+  {
+    /** Plans one request; plain and synchronous. `now` in monotonic milliseconds. */
+    readonly route: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Result.Result<Plan, Refusal>
+  }
+>()("nexus/router/Router") {
+  /** Routes as the settings say; the random strategy draws on the Random service. */
+  static readonly layer = (settings: RoutingSettings) =>
+    Layer.effect(
+      Router,
+      Effect.gen(function* () {
+        const seeded = yield* Random.Random
+        const random = () => seeded.nextDoubleUnsafe()
+        const turns = new Map<string, number>()
+        const takeTurn = (model: string): number => {
+          const turn = turns.get(model) ?? 0
+          if (turns.size >= maxTurns && !turns.has(model)) turns.clear()
+          turns.set(model, turn + 1)
+          return turn
+        }
+        const { strategy, weights } = settings
+        const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, Refusal> => {
+          const models = modelsOf(needs.model, settings)
+          const [resolved = needs.model] = models
+          const turn = strategy === "round_robin" && snapshot.candidates.has(resolved) ? takeTurn(resolved) : 0
+          const plan = new Plan(needs, models, snapshot, { strategy, weights, turn, random }, now)
+          return plan.empty ? Result.fail(refusalOf(plan, snapshot, now)) : Result.succeed(plan)
+        }
+        return Router.of({ route })
+      })
+    )
+}

@@ -1,0 +1,17 @@
+/**
+ * Aliases: the names clients use for models that are called otherwise.
+ */
+
+/** Hops a chain of aliases may have; longer ones are refused when the config is read. */
+export const maxHops = 3
+
+/** The model a name stands for. An alias goes before a model of the same name. */
+export const resolve = (name: string, aliases: ReadonlyMap<string, string>): string => {
+  let resolved = name
+  for (let hop = 0; hop < maxHops; hop++) {
+    const next = aliases.get(resolved)
+    if (next === undefined) return resolved
+    resolved = next
+  }
+  return resolved
+}

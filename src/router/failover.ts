@@ -1,0 +1,88 @@
+/**
+ * The retry law: what the failure of an attempt leads to, and what it says of the backend.
+ */
+import type { UpstreamError } from "../domain/upstream.ts"
+
+/** What an attempt's failure says of its backend. */
+export type Blame =
+  | { readonly _tag: "count" }
+  | { readonly _tag: "cool"; readonly ms: number }
+  | { readonly _tag: "config" }
+  | { readonly _tag: "none" }
+
+/** What is known when an attempt has failed. */
+export interface FailureContext {
+  readonly retriesLeft: number
+  /** Whether this attempt was already made on a connection of its own. */
+  readonly freshTried: boolean
+  /** Whether the key the backend saw was the gateway's and not the client's. */
+  readonly ownKey: boolean
+  /** Whether the gateway may spend a retry now. */
+  readonly budgetLeft: boolean
+}
+
+/**
+ * `retry-fresh`: the same backend on a new connection, uncounted; `next`: another candidate, the same one when there is
+ * no other; `pass`: the backend's own answer is for the client; `fail`: nothing more is tried.
+ */
+export interface Verdict {
+  readonly next: "retry-fresh" | "next" | "pass" | "fail"
+  readonly blame: Blame
+  /** With `next`: whether the same candidate may be asked again when there is no other. */
+  readonly again: boolean
+}
+
+/** Shortest and longest time a backend is left alone after a 429, in milliseconds. */
+export const coolForMs = { least: 1000, most: 300_000 } as const
+
+const count: Blame = { _tag: "count" }
+const none: Blame = { _tag: "none" }
+const config: Blame = { _tag: "config" }
+
+const cool = (ms: number | undefined): Blame => ({
+  _tag: "cool",
+  ms: Math.min(coolForMs.most, Math.max(coolForMs.least, ms ?? coolForMs.least))
+})
+
+const decoder = new TextDecoder()
+
+// llama-server answers 500 to requests that are wrong (no projector for an image, a malformed tool or message).
+const clientFault =
+  /image input is not supported|Failed to parse (tools|messages)|"type"\s*:\s*"invalid_request_error"|invalid tool call arguments/
+
+const isClientFault = (body: Uint8Array): boolean => clientFault.test(decoder.decode(body.subarray(0, 4096)))
+
+const statusVerdict = (
+  error: UpstreamError & { readonly _tag: "ErrorStatus" },
+  { ownKey }: FailureContext,
+  may: boolean
+): Verdict => {
+  const { status } = error
+  if (status === 429) return { next: may ? "next" : "pass", blame: cool(error.retryAfterMs), again: false }
+  if ((status === 401 || status === 403) && ownKey) return { next: may ? "next" : "fail", blame: config, again: false }
+  if (status === 408) return { next: may ? "next" : "fail", blame: none, again: true }
+  if (status < 500) return { next: "pass", blame: none, again: false }
+  if (status === 501) return { next: "pass", blame: none, again: false }
+  if (status === 500 && isClientFault(error.body)) return { next: "pass", blame: none, again: false }
+  return { next: may ? "next" : "fail", blame: count, again: true }
+}
+
+/** Judges the failure of an attempt whose answer had not been committed. */
+export const verdict = (error: UpstreamError, context: FailureContext): Verdict => {
+  const may = context.retriesLeft > 0 && context.budgetLeft
+  switch (error._tag) {
+    case "ErrorStatus":
+      return statusVerdict(error, context, may)
+    case "TimedOut":
+      // The total is the client's patience; it says nothing of the backend and leaves no time for another.
+      return error.limit === "request"
+        ? { next: "fail", blame: none, again: false }
+        : { next: may ? "next" : "fail", blame: count, again: false }
+    case "ConnectionLost":
+      return !error.answered && !context.freshTried
+        ? { next: "retry-fresh", blame: none, again: true }
+        : { next: may ? "next" : "fail", blame: count, again: true }
+    default:
+      return { next: may ? "next" : "fail", blame: count, again: true }
+  }
+}

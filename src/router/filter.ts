@@ -1,0 +1,85 @@
+/**
+ * Who can take a request, and for everyone else the reason why not.
+ */
+import { allows } from "../domain/circuit.ts"
+import type { Ability, RoutingNeeds } from "../domain/request.ts"
+import type { Candidate } from "../registry/snapshot.ts"
+
+/** Why a candidate is left out. */
+export type Exclusion =
+  | { readonly _tag: "Unhealthy"; readonly reason: string }
+  | { readonly _tag: "Unable"; readonly ability: Ability }
+  | { readonly _tag: "ContextTooShort"; readonly has: number; readonly needs: number }
+  | { readonly _tag: "Full"; readonly limit: number }
+  | { readonly _tag: "CircuitOpen"; readonly untilMs: number }
+  | { readonly _tag: "Cooling"; readonly untilMs: number }
+
+/** A candidate that is left out of a plan. */
+export interface Excluded {
+  readonly candidate: Candidate
+  readonly why: Exclusion
+}
+
+/** What a candidate can never do for a request, whatever its health. */
+export const inability = ({ model }: Candidate, needs: RoutingNeeds): Exclusion | undefined => {
+  for (const ability of needs.abilities) {
+    if (model.capabilities[ability] === false) return { _tag: "Unable", ability }
+  }
+  const has = model.context_length
+  return has !== undefined && needs.promptTokens > has
+    ? { _tag: "ContextTooShort", has, needs: needs.promptTokens }
+    : undefined
+}
+
+/** Whether it has room for the prompt and for all the output that is asked for. */
+export const fits = ({ model }: Candidate, needs: RoutingNeeds): boolean =>
+  model.context_length === undefined || needs.promptTokens + needs.outputTokens <= model.context_length
+
+/** Why an able candidate is out of rotation by its probes or its own limit. */
+export const absence = ({ state }: Candidate): Exclusion | undefined => {
+  const { health, backend, live } = state
+  if (health.status !== "healthy") return { _tag: "Unhealthy", reason: health.reason }
+  return backend.maxConcurrent !== undefined && live.inFlight >= backend.maxConcurrent
+    ? { _tag: "Full", limit: backend.maxConcurrent }
+    : undefined
+}
+
+/** What its recent answers say against a healthy candidate; `now` in monotonic milliseconds. */
+export const suspicion = ({ state, model }: Candidate, now: number): Exclusion | undefined => {
+  const { live } = state
+  const coolUntil = live.cooling.size === 0 ? undefined : live.cooling.get(model.id)
+  if (coolUntil !== undefined && coolUntil > now) return { _tag: "Cooling", untilMs: coolUntil }
+  const circuit = live.circuits.size === 0 ? undefined : live.circuits.get(model.id)
+  return circuit === undefined || allows(circuit, now) ? undefined : { _tag: "CircuitOpen", untilMs: circuit.openUntil }
+}
+
+const abilityWords: Readonly<Record<Ability, string>> = {
+  vision: "vision (image input)",
+  tools: "tools",
+  json_mode: "JSON mode",
+  embeddings: "embeddings"
+}
+
+/** What is missing, in words that end "it lacks …". */
+export const missingWords = (why: Exclusion): string => {
+  if (why._tag === "Unable") return abilityWords[why.ability]
+  return why._tag === "ContextTooShort" ? `a context of ${why.needs} tokens (it has ${why.has})` : reasonWords(why, 0)
+}
+
+/** An exclusion in words for a person. */
+export const reasonWords = (why: Exclusion, now: number): string => {
+  switch (why._tag) {
+    case "Unhealthy":
+      return why.reason
+    case "Unable":
+      return `lacks ${abilityWords[why.ability]}`
+    case "ContextTooShort":
+      return `context of ${why.has} tokens is too short for about ${why.needs}`
+    case "Full":
+      return `has its ${why.limit} requests in flight`
+    case "CircuitOpen":
+      return `left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s after failures in a row`
+    case "Cooling":
+      return `asked to be left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s (429)`
+  }
+}
