@@ -25,7 +25,8 @@ export const startOver = ({ platform, execPath, argv, execArgv, env }: Self) => 
   const [, script = "", ...args] = argv
   if (platform === "win32" || env[variable] !== undefined || !args.includes("serve")) return undefined
   const self = isInside(script) ? [execPath, ...args] : [execPath, ...execArgv, script, ...args]
-  return { file: execPath, args: self, env: { ...env, [variable]: ceiling } }
+  const lifted: Record<string, string | undefined> = { ...env, [variable]: ceiling }
+  return { file: execPath, args: self, env: lifted }
 }
 
 /** Lifts the ceiling when this is a gateway about to start; does not return when it does. */

@@ -1,7 +1,7 @@
 /**
  * What `/health`, `/readyz` and `/nexus/backends` say of a snapshot.
  */
-import type { Circuit } from "../domain/circuit.ts"
+import { circuitState } from "../registry/live.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"
 import type { BackendEntry } from "./api.ts"
 import { listModels } from "./models.ts"
@@ -28,9 +28,6 @@ export const notReady = (snapshot: Snapshot, draining: boolean): string | undefi
 }
 
 const shownUrl = (url: string): string => url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1")
-
-const circuitState = ({ openUntil }: Circuit, now: number) =>
-  openUntil === 0 ? "closed" : openUntil > now ? "open" : "half_open"
 
 const left = (until: number, now: number): number => Math.max(0, Math.ceil(until - now))
 

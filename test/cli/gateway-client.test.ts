@@ -8,7 +8,7 @@ import { askBackends, askHealth, urlOf } from "../../src/runtime/client.ts"
 import { type Question, type TextReply, Transport } from "../../src/upstream/Transport.ts"
 
 const transport = (ask: (question: Question) => Effect.Effect<TextReply, Unreachable>) =>
-  Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")) })
+  Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")), tellsConnected: () => false })
 
 const answering = (status: number, text: string) =>
   transport(() => Effect.succeed({ status, headers: new Headers({ "content-type": "application/json" }), text }))
@@ -25,7 +25,8 @@ const gateway = Layer.effect(
           const response = await handle(new Request(url, { headers }))
           return { status: response.status, headers: response.headers, text: await response.text() }
         }),
-      send: () => Promise.reject(new Error("not a question"))
+      send: () => Promise.reject(new Error("not a question")),
+      tellsConnected: () => false
     })
   })
 ).pipe(

@@ -156,7 +156,8 @@ describe("with two healthy backends and one that is down", () => {
     )
     if (live === undefined) throw new Error("backend a is missing")
     live.inFlight = 2
-    live.coolUntil = performance.now() + 60_000
+    live.cooling.set("mistral:7b", performance.now() + 60_000)
+    live.cooling.set("org/zephyr:latest", 1)
     live.circuits.set("mistral:7b", { ...closed, failures: 3, opens: 1, openUntil: performance.now() + 60_000 })
     live.circuits.set("org/zephyr:latest", { ...closed, failures: 3, opens: 1, openUntil: 1 })
     const body = await json("/nexus/backends")
