@@ -97,7 +97,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
     const now = performance.now()
     const { backend } = attempt.candidate.state
     if (blame._tag === "cool") current.ticket?.cool(now + blame.ms)
-    current.ticket?.settle(blame._tag === "count" ? "bad" : "none", now)
+    current.ticket?.settle(blame._tag === "count" || blame._tag === "config" ? "bad" : "none", now)
     current.ticket = undefined
     if (blame._tag === "count" && error._tag === "Unreachable") registry.suspect(backend.name)
     return blame._tag === "config"
@@ -117,7 +117,8 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
         attach: answer.attach,
         events: answer.events,
         marked: answer.events && exchange.endpoint !== "embeddings",
-        errorText: (error) => bodyOf(formOf(failureOf(error, exchange.model, exchange.failures))),
+        errorText: (error) =>
+          bodyOf(formOf(failureOf(error, exchange.model, [...exchange.failures, failed(attempt, error)]))),
         progress: () => void clock.arm("idle", idleMs),
         stalled: () => void clock.arm("stall", limits.stallMs, flow.drop),
         resumed: awaitBackend,
@@ -179,6 +180,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
     let retriesLeft = routing.maxRetries
     let attempt = plan.next(performance.now())
     let fresh = false
+    let lostBefore = 0
     let last: Failed | undefined
     while (attempt !== undefined) {
       const { state } = attempt.candidate
@@ -207,8 +209,10 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
         retriesLeft,
         freshTried: fresh,
         ownKey: !state.backend.forwardAuthorization,
-        budgetLeft: budgetLeft()
+        budgetLeft: budgetLeft(),
+        lostBefore
       })
+      if (error._tag === "ConnectionLost" && judged.next !== "retry-fresh") lostBefore += 1
       last = { error, attempt, pass: judged.next === "pass" }
       const note = settle(current, error, attempt, judged.blame)
       if (note !== undefined) yield* note

@@ -3,6 +3,7 @@
  */
 import { Effect } from "effect"
 import { PayloadTooLarge, RequestTimeout, UnsupportedMediaType } from "../domain/errors.ts"
+import { reasonOf } from "./failure.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 
 /** Why a body is not taken. */
@@ -54,15 +55,7 @@ export const readBody = (
   const declared = request.headers.get("content-length")
   if (declared !== null && Number(declared) > limitBytes) return Effect.fail(new PayloadTooLarge({ limitBytes }))
   return Effect.callback<Uint8Array, BodyError>((resume) => {
-    clock.arm("upload", uploadMs, () =>
-      resume(
-        Effect.fail(
-          new RequestTimeout({
-            message: `The request body did not arrive within upload_timeout_seconds (${uploadMs / 1000} s)`
-          })
-        )
-      )
-    )
+    clock.arm("upload", uploadMs, (error) => resume(Effect.fail(new RequestTimeout({ message: reasonOf(error) }))))
     const bytes = declared === null ? readCounted(request, limitBytes) : request.bytes()
     bytes.then(
       (body) => resume(body === undefined ? Effect.fail(new PayloadTooLarge({ limitBytes })) : Effect.succeed(body)),

@@ -19,6 +19,8 @@ export interface FailureContext {
   readonly ownKey: boolean
   /** Whether the gateway may spend a retry now. */
   readonly budgetLeft: boolean
+  /** Earlier attempts of this request that lost their connection after it was sent. */
+  readonly lostBefore: number
 }
 
 /**
@@ -67,9 +69,17 @@ const statusVerdict = (
   return { next: may ? "next" : "fail", blame: count, again: true }
 }
 
-/** Judges the failure of an attempt whose answer had not been committed. */
+/** Backends that one request may break before it is taken to be what breaks them. */
+const poisonAfter = 2
+
+/**
+ * Judges the failure of an attempt whose answer had not been committed. The budget holds back retries of work that a
+ * backend may have done; one that could not be reached, or fell away, has done none, so that the death of a backend
+ * under load loses nothing that another one could serve.
+ */
 export const verdict = (error: UpstreamError, context: FailureContext): Verdict => {
-  const may = context.retriesLeft > 0 && context.budgetLeft
+  const left = context.retriesLeft > 0
+  const may = left && context.budgetLeft
   switch (error._tag) {
     case "ErrorStatus":
       return statusVerdict(error, context, may)
@@ -79,9 +89,10 @@ export const verdict = (error: UpstreamError, context: FailureContext): Verdict 
         ? { next: "fail", blame: none, again: false }
         : { next: may ? "next" : "fail", blame: count, again: false }
     case "ConnectionLost":
-      return !error.answered && !context.freshTried
-        ? { next: "retry-fresh", blame: none, again: true }
-        : { next: may ? "next" : "fail", blame: count, again: true }
+      if (!error.answered && !context.freshTried) return { next: "retry-fresh", blame: none, again: true }
+      return { next: left && context.lostBefore + 1 < poisonAfter ? "next" : "fail", blame: count, again: true }
+    case "Unreachable":
+      return { next: left ? "next" : "fail", blame: count, again: true }
     default:
       return { next: may ? "next" : "fail", blame: count, again: true }
   }

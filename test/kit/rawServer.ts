@@ -84,12 +84,15 @@ interface Connection {
   wanted: number
   nth: number
   working: boolean
+  /** Ends the wait for the write under way. */
+  taken: () => void
 }
 
-const written = (socket: Socket, bytes: Uint8Array): Promise<void> =>
+/** Writes, and waits until the bytes have been taken or the connection is gone. */
+const written = (connection: Connection, bytes: Uint8Array): Promise<void> =>
   new Promise((resolve) => {
-    socket.once("close", () => resolve())
-    socket.write(bytes, () => resolve())
+    connection.taken = resolve
+    connection.socket.write(bytes, () => resolve())
   })
 
 /** Starts a raw server on loopback. */
@@ -102,7 +105,8 @@ export const startRaw = async (options: RawOptions): Promise<RawServer> => {
   let port = options.port ?? 0
 
   /** Plays steps; false when the connection takes no further request. */
-  const play = async ({ socket, gone }: Connection, steps: Iterable<Step> | AsyncIterable<Step>): Promise<boolean> => {
+  const play = async (connection: Connection, steps: Iterable<Step> | AsyncIterable<Step>): Promise<boolean> => {
+    const { socket, gone } = connection
     for await (const step of steps) {
       if (socket.destroyed) return false
       if (step === "fin") {
@@ -118,7 +122,7 @@ export const startRaw = async (options: RawOptions): Promise<RawServer> => {
       } else if (step === "deaf") socket.pause()
       else if (typeof step === "object" && "until" in step) await Promise.race([step.until, gone])
       else if (typeof step === "object" && "pause" in step) await Promise.race([Bun.sleep(step.pause), gone])
-      else await written(socket, typeof step === "string" ? bytesOf(step) : step)
+      else await written(connection, typeof step === "string" ? bytesOf(step) : step)
     }
     return !socket.destroyed
   }
@@ -167,13 +171,15 @@ export const startRaw = async (options: RawOptions): Promise<RawServer> => {
       size: 0,
       wanted: 1,
       nth: 0,
-      working: false
+      working: false,
+      taken: () => undefined
     }
     accepted += 1
     connections.add(connection)
     socket.on("error", () => undefined)
     socket.on("close", () => {
       connections.delete(connection)
+      connection.taken()
       gone.resolve(performance.now())
     })
     socket.on("data", (piece: Buffer) => {
