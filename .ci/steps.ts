@@ -11,6 +11,9 @@ const wholeMs = 9 * 60_000
 
 const began = performance.now()
 
+/** The environment without anything that settles how Nexus runs. */
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("NEXUS_")))
+
 const children = new Set<ChildProcess>()
 
 const end = (child: ChildProcess, signal: NodeJS.Signals): void => {
@@ -53,7 +56,7 @@ export const start = (
   const out = { stdout: "", stderr: "" }
   const child = spawn(file, [...args], {
     cwd: options.cwd ?? root,
-    env: { ...process.env, NO_COLOR: "1", ...options.env },
+    env: { ...environment, NO_COLOR: "1", ...options.env },
     detached: true,
     stdio: ["ignore", "pipe", "pipe"]
   })

@@ -4,6 +4,15 @@
 import { Console, Effect } from "effect"
 import { Argument, Command, Completions } from "effect/cli"
 
+// The script leans on one helper of the bash-completion package; this stands in where that is not installed.
+const bashHelper = `if ! declare -F _init_completion > /dev/null; then
+  _init_completion() {
+    words=("\${COMP_WORDS[@]}") cword=$COMP_CWORD
+    cur=\${words[cword]} prev=\${words[cword - 1]}
+  }
+fi
+`
+
 /** The command, over the tree it completes; it completes itself as well. */
 export const completionsCommand = (tree: () => Command.Command.Any) =>
   Command.make(
@@ -14,7 +23,10 @@ export const completionsCommand = (tree: () => Command.Command.Any) =>
       )
     },
     ({ shell }) =>
-      Effect.suspend(() => Console.log(Completions.generate("nexus", shell, Completions.fromCommand(tree())).trimEnd()))
+      Effect.suspend(() => {
+        const script = Completions.generate("nexus", shell, Completions.fromCommand(tree())).trimEnd()
+        return Console.log(shell === "bash" ? bashHelper + script : script)
+      })
   ).pipe(
     Command.withDescription("Print a script that completes nexus commands in a shell"),
     Command.withExamples([
