@@ -71,6 +71,8 @@ interface Failed {
 
 const plainBytes = (bytes: Uint8Array) => bytes as Uint8Array<ArrayBuffer> // reason: answers never sit on shared memory
 
+const isRateLimit = (error: UpstreamError): boolean => error._tag === "ErrorStatus" && error.status === 429
+
 const stopped = new ConnectionLost({ reason: "the gateway is stopping", answered: true })
 
 const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: RoutingSettings) {
@@ -185,7 +187,8 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
     while (attempt !== undefined) {
       const { state } = attempt.candidate
       const now = performance.now()
-      exchange.attempts += 1
+      // A replay on a fresh connection belongs to the attempt it replays.
+      if (!fresh) exchange.attempts += 1
       exchange.upstreamModel = attempt.model
       exchange.clock.bound(exchange.started, state.backend.limits.totalMs)
       const ticket = new Ticket(state.live, attempt.model, now)
@@ -213,7 +216,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
         lostBefore
       })
       if (error._tag === "ConnectionLost" && judged.next !== "retry-fresh") lostBefore += 1
-      last = { error, attempt, pass: judged.next === "pass" }
+      last = { error, attempt, pass: judged.next === "pass" || isRateLimit(error) }
       const note = settle(current, error, attempt, judged.blame)
       if (note !== undefined) yield* note
       if (judged.next === "pass" || judged.next === "fail") break

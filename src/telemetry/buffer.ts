@@ -58,9 +58,11 @@ export const makeBuffer = (sink: Sink, lost: (count: number) => string) => {
   }
 }
 
+const ignore = (): void => undefined
+
 /** Standard error as a sink; a reader that has gone away is no error of ours. */
 export const stderrSink = (): Sink => {
-  process.stderr.on("error", () => {})
+  if (!process.stderr.listeners("error").includes(ignore)) process.stderr.on("error", ignore)
   return (text, done) => {
     process.stderr.write(text, () => done())
   }

@@ -50,8 +50,8 @@ export type Ending = "done" | "finished" | "cut"
  * without the marker, `cut` when there is neither.
  */
 export const endingOf = (tail: string): Ending => {
-  if (/(^|[\r\n])data: ?\[DONE\]\s*$/.test(tail)) return "done"
-  return /"finish_reason"\s*:\s*"/.test(tail) || /(^|[\r\n])data: ?\[DONE\]/.test(tail) ? "finished" : "cut"
+  if (/(^|[\r\n])data: ?\[DONE\]\s*($|[\r\n])/.test(tail)) return "done"
+  return /"finish_reason"\s*:\s*"/.test(tail) ? "finished" : "cut"
 }
 
 /** The end marker of OpenAI's event streams. */

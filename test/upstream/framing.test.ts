@@ -40,6 +40,7 @@ describe("the first event of a stream", () => {
 describe("the end of a stream", () => {
   const rows: ReadonlyArray<[string, string, string]> = [
     ["the end marker", 'data: {"finish_reason":"stop"}\n\ndata: [DONE]\n\n', "done"],
+    ["the end marker with a comment behind it", "data: [DONE]\n\n: after\n\n", "done"],
     ["the end marker without its blank line", "data: [DONE]", "done"],
     ["the end marker with CRLF", "data: [DONE]\r\n\r\n", "done"],
     ["a finish reason alone", 'data: {"choices":[{"finish_reason":"stop"}]}\n\n', "finished"],
