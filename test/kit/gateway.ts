@@ -1,0 +1,184 @@
+/**
+ * The real gateway for tests, on a free port of loopback: in this process, or as the program a user starts.
+ */
+import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Cause, Effect, Exit, Fiber, Schema } from "effect"
+import { compile, type Secrets } from "../../src/config/compile.ts"
+import { Settings } from "../../src/config/schema.ts"
+import type { BackendEntry } from "../../src/http/api.ts"
+import { reportOf } from "../../src/runtime/report.ts"
+import { type Running, start } from "../../src/runtime/serve.ts"
+import type { FakeUpstream } from "./FakeUpstream.ts"
+
+/** Settings nested and spelled as in nexus.toml. */
+export type SettingsTree = Readonly<Record<string, unknown>>
+
+/** A gateway under test. */
+export interface Gateway extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly running: Running
+  /** The backends as `/nexus/backends` lists them. */
+  readonly backends: () => ReadonlyArray<BackendEntry>
+  /** The one of this name. */
+  readonly backend: (name: string) => BackendEntry
+  /** Requests in flight, summed over the backends, and those the gateway has under way. */
+  readonly inFlight: () => number
+  /** Waits until nothing is in flight. */
+  readonly quiet: () => Promise<void>
+}
+
+/** Waits until something holds, looking at each turn of the event loop; fails after `limitMs`. */
+export const until = async (holds: () => boolean, what: string, limitMs = 5000): Promise<void> => {
+  const end = performance.now() + limitMs
+  while (!holds()) {
+    if (performance.now() > end) throw new Error(`not within ${limitMs} ms: ${what}`)
+    await Bun.sleep(1)
+  }
+}
+
+const value = (of: unknown): string => {
+  if (Array.isArray(of)) return `[${of.map(value).join(", ")}]`
+  if (typeof of === "object" && of !== null) {
+    return `{ ${Object.entries(of)
+      .map(([key, each]) => `${JSON.stringify(key)} = ${value(each)}`)
+      .join(", ")} }`
+  }
+  return JSON.stringify(of)
+}
+
+/** Settings as the text of a nexus.toml. */
+export const toToml = (settings: SettingsTree): string =>
+  Object.entries(settings)
+    .map(([key, each]) => `${key} = ${value(each)}\n`)
+    .join("")
+
+const plain = (of: unknown): of is SettingsTree => typeof of === "object" && of !== null && !Array.isArray(of)
+
+const laid = (under: SettingsTree, over: SettingsTree): SettingsTree => {
+  const both: Record<string, unknown> = { ...under }
+  for (const [key, each] of Object.entries(over)) {
+    const below = both[key]
+    both[key] = plain(below) && plain(each) ? laid(below, each) : each
+  }
+  return both
+}
+
+/** What every test's gateway has unless it says otherwise: no discovery, one probe, no log. */
+const quietly: SettingsTree = {
+  server: { port: 0 },
+  discovery: { enabled: false },
+  health_check: { interval_seconds: 3600 },
+  logging: { level: "error", format: "json" }
+}
+
+/** A `[[backends]]` entry for a fake upstream. */
+export const backendFor = (
+  name: string,
+  { url }: Pick<FakeUpstream, "url">,
+  more: SettingsTree = {}
+): SettingsTree => ({ name, url, ...more })
+
+const withFile = (toml: string): { readonly path: string; readonly remove: () => void } => {
+  const folder = mkdtempSync(join(tmpdir(), "nexus-test-"))
+  const path = join(folder, "nexus.toml")
+  writeFileSync(path, toml)
+  return { path, remove: () => rmSync(folder, { recursive: true, force: true }) }
+}
+
+const decode = Schema.decodeUnknownSync(Settings, { onExcessProperty: "error" })
+
+const noSecrets: Secrets = { backendKeys: new Map(), authKeys: [] }
+
+/** Starts the gateway in this process, and waits until each backend has been probed once. */
+export const startGateway = async (settings: SettingsTree, secrets: Secrets = noSecrets): Promise<Gateway> => {
+  const loaded = compile(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [] })
+  const ready = Promise.withResolvers<Running>()
+  const life = Effect.gen(function* () {
+    ready.resolve(yield* start(loaded, false))
+    return yield* Effect.never
+  }).pipe(Effect.scoped)
+  const fiber = Effect.runFork(life)
+  fiber.addObserver((exit) => {
+    if (Exit.isFailure(exit)) ready.reject(Cause.squash(exit.cause))
+  })
+  const running = await ready.promise
+  const backends = () => reportOf(running.snapshot())
+  const inFlight = () => backends().reduce((sum, { in_flight }) => sum + in_flight, 0) + running.active()
+  await until(() => backends().every(({ status }) => status !== "unknown"), "every backend probed once")
+  return {
+    url: running.url,
+    port: running.port,
+    running,
+    backends,
+    backend: (name) => {
+      const found = backends().find((each) => each.name === name)
+      if (found === undefined) throw new Error(`no backend ${name}`)
+      return found
+    },
+    inFlight,
+    quiet: () => until(() => inFlight() === 0, "nothing in flight"),
+    [Symbol.asyncDispose]: () => Effect.runPromise(Fiber.interrupt(fiber))
+  }
+}
+
+/** The program as a process of its own. */
+export interface Process extends AsyncDisposable {
+  readonly url: string
+  readonly port: number
+  readonly pid: number
+  readonly output: () => string
+  readonly signal: (name: NodeJS.Signals) => void
+  /** Resolves with the exit code, or the signal that ended it. */
+  readonly exited: Promise<number | string>
+}
+
+const root = join(import.meta.dir, "../..")
+
+/** Starts `serve -c` with these settings, and waits for its address. */
+export const startProcess = async (
+  settings: SettingsTree,
+  args: ReadonlyArray<string> = [],
+  env: Readonly<Record<string, string>> = {}
+): Promise<Process> => {
+  const file = withFile(toToml(laid(quietly, settings)))
+  const child = spawn(process.execPath, [join(root, "src/main.ts"), "serve", "-c", file.path, ...args], {
+    cwd: tmpdir(),
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"]
+  })
+  let output = ""
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text
+    })
+  }
+  const ended = Promise.withResolvers<number | string>()
+  let over = false
+  child.on("exit", (code, signal) => {
+    over = true
+    file.remove()
+    ended.resolve(code ?? signal ?? "")
+  })
+  const address = () => /listens on (http:\/\/\S+:(\d+))/.exec(output)
+  await until(() => over || address() !== null, "the banner", 20_000)
+  const [, url = "", port = ""] = address() ?? []
+  if (url === "") throw new Error(`the gateway did not start:\n${output}`)
+  return {
+    url,
+    port: Number(port),
+    pid: child.pid ?? 0,
+    output: () => output,
+    signal: (name) => {
+      child.kill(name)
+    },
+    exited: ended.promise,
+    [Symbol.asyncDispose]: async () => {
+      if (!over) child.kill("SIGKILL")
+      await ended.promise
+    }
+  }
+}
