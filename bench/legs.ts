@@ -16,7 +16,7 @@ import {
   start,
   startMockProcess
 } from "./processes.ts"
-import { get, post } from "./wire.ts"
+import { post } from "./wire.ts"
 
 /** Names of the legs. */
 export type LegName = "direct" | "floor" | "nexus" | "binary" | "nginx" | "haproxy"
@@ -32,6 +32,8 @@ export interface Setup {
   readonly backends?: number
   /** Further lines of nexus.toml, under `[server]`. */
   readonly server?: ReadonlyArray<string>
+  /** Lines under `[routing.aliases]`. */
+  readonly aliasLines?: ReadonlyArray<string>
   /** Whole `[[backends]]` lines in place of the ones made here. */
   readonly backendLines?: ReadonlyArray<string>
 }
@@ -68,6 +70,7 @@ export const nexusToml = (port: number, setup: Setup): string =>
     "[discovery]",
     "enabled = false",
     "[routing.aliases]",
+    ...(setup.aliasLines ?? []),
     ...Array.from(
       { length: setup.aliases ?? 0 },
       (_, at) => `"alias-${String(at)}" = ${JSON.stringify(lastModel(setup.models ?? 1))}`
@@ -171,6 +174,3 @@ export const availableLegs = (): ReadonlyArray<LegName> => [
 
 /** True for the legs that are Nexus. */
 export const isNexus = (name: LegName): boolean => name === "nexus" || name === "binary"
-
-/** A GET of the health of a Nexus leg. */
-export const health = get("/health")

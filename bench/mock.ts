@@ -9,6 +9,7 @@
  */
 import type { Socket } from "bun"
 import { microseconds } from "./clock.ts"
+import { type Inbound, nothingYet, takeIn } from "./inbound.ts"
 import { join, leave, type Paced } from "./pacer.ts"
 
 /** What a request asks of the mock; all of it may be absent. */
@@ -24,11 +25,7 @@ export interface Order {
 }
 
 interface Peer extends Paced {
-  head: string
-  /** Bytes of the request body still to come. */
-  missing: number
-  path: string
-  opening: string
+  readonly inbound: Inbound
   unsent: Uint8Array | undefined
   left: number
   sent: number
@@ -101,7 +98,7 @@ const orderOf = (opening: string): Order => {
 }
 
 const answer = (socket: Socket<Peer>): void => {
-  const { path, opening } = socket.data
+  const { path, opening } = socket.data.inbound
   stats.requests += 1
   if (path.endsWith("/bench/stats")) return json(socket, JSON.stringify({ ...stats, pid: process.pid }))
   if (path.endsWith("/models")) return json(socket, models(path))
@@ -135,26 +132,7 @@ const deliver = (socket: Socket<Peer>, order: Order): void => {
 }
 
 const receive = (socket: Socket<Peer>, bytes: Buffer): void => {
-  const peer = socket.data
-  if (peer.missing > 0) {
-    if (peer.opening.length < 256) peer.opening += bytes.toString("latin1", 0, 256)
-    peer.missing -= bytes.length
-    if (peer.missing <= 0) answer(socket)
-    return
-  }
-  const text = peer.head + bytes.toString("latin1", 0, Math.min(bytes.length, 16_384))
-  const at = text.indexOf("\r\n\r\n")
-  if (at < 0) {
-    peer.head = text
-    return
-  }
-  const body = bytes.length - (at + 4 - peer.head.length)
-  peer.head = ""
-  peer.path = text.slice(text.indexOf(" ") + 1, text.indexOf(" HTTP/")).replace(/\?.*/, "")
-  const length = /content-length: *(\d+)/i.exec(text.slice(0, at))?.[1]
-  peer.opening = text.slice(at + 4, at + 260)
-  peer.missing = Number(length ?? 0) - body
-  if (peer.missing <= 0) answer(socket)
+  if (takeIn(socket.data.inbound, bytes)) answer(socket)
 }
 
 /** Starts a mock; resolves with its port. */
@@ -166,10 +144,7 @@ export const startMock = (port: number): number =>
       open: (socket) => {
         socket.setNoDelay(true)
         socket.data = {
-          head: "",
-          missing: 0,
-          path: "",
-          opening: "",
+          inbound: nothingYet(),
           unsent: undefined,
           left: 0,
           sent: 0,
