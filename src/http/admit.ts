@@ -64,15 +64,13 @@ const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): boolean => {
 /** Why a request is not let in; undefined when it is. `path` is its path as it is routed. */
 export const refusalOf = (rules: Admission, request: Request, path: string): GatewayError | undefined => {
   const { headers } = request
-  if (rules.hosts !== undefined) {
-    const host = headers.get("host") ?? ""
-    if (host.includes(",")) return new BadRequest({ message: "The request has more than one Host header", param: null })
-    if (!rules.hosts.has(hostName(host))) {
-      return new Forbidden({
-        message:
-          "This Host is not accepted; call Nexus as localhost or 127.0.0.1, or list the name in server.allowed_hosts"
-      })
-    }
+  const host = headers.get("host") ?? ""
+  if (host.includes(",")) return new BadRequest({ message: "The request has more than one Host header", param: null })
+  if (rules.hosts !== undefined && !rules.hosts.has(hostName(host))) {
+    return new Forbidden({
+      message:
+        "This Host is not accepted; call Nexus as localhost or 127.0.0.1, or list the name in server.allowed_hosts"
+    })
   }
   const origin = headers.get("origin")
   if (origin !== null && !rules.origins.has(origin)) {
