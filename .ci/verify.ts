@@ -26,7 +26,7 @@ const step = async (name: string, args: ReadonlyArray<string>, limitMs: number):
 
 const tests = async (): Promise<void> => {
   const began = performance.now()
-  const result = await run(bun, ["test"], { limitMs: 6 * 60_000 })
+  const result = await run(bun, ["test", "--timeout", "30000"], { limitMs: 6 * 60_000 })
   const text = `${result.stdout}\n${result.stderr}`
   const number = (word: string) => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0)
   const passed = number("pass")

@@ -58,12 +58,33 @@ const nothingYet = (discovering: boolean): string =>
     ? "  none yet; looking at the well-known ports of this machine (Ollama, LM Studio, llama.cpp, vLLM, SGLang, exo)"
     : "  none; add [[backends]] to nexus.toml, or see `nexus serve --demo`"
 
+const modelCount = (backends: ReadonlyArray<BackendEntry>): number =>
+  new Set(backends.filter(({ status }) => status === "healthy").flatMap(({ models }) => models.map(({ id }) => id)))
+    .size
+
+/** The same as one line of a JSON log; `time` in milliseconds since 1970. */
+export const bannerLine = (started: Started, time: number): string => {
+  const { version, url, configPath, backends, warnings } = started
+  return printable(
+    JSON.stringify({
+      time: new Date(time).toISOString(),
+      level: "info",
+      message: "listening",
+      version,
+      url,
+      config: configPath ?? null,
+      backends: backends.length,
+      models: modelCount(backends),
+      simulated: backends.some(({ origin }) => origin === "simulated"),
+      warnings,
+      try: curlLine(started) ?? null
+    })
+  )
+}
+
 /** The whole text, without a line feed at its end. */
 export const banner = (started: Started): string => {
   const { version, url, configPath, discovering, backends, warnings } = started
-  const models = new Set(
-    backends.filter(({ status }) => status === "healthy").flatMap((each) => each.models.map(({ id }) => id))
-  )
   const curl = curlLine(started)
   const [heading = "", ...lines] =
     backends.length === 0
@@ -77,7 +98,7 @@ export const banner = (started: Started): string => {
       ? ["Demo: backends marked SIMULATED are not language models; their answers are made up."]
       : []),
     "",
-    `${plural(backends.length, "backend")}, ${plural(models.size, "model")}`,
+    `${plural(backends.length, "backend")}, ${plural(modelCount(backends), "model")}`,
     ...(heading === "" ? [] : [heading]),
     ...lines,
     ...(curl === undefined ? [] : ["", "Try:", `  ${curl}`])

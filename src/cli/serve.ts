@@ -1,12 +1,12 @@
 /**
  * nexus serve: runs the gateway until a signal.
  */
-import { Console, Effect, Option } from "effect"
+import { Clock, Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { version } from "../domain/version.ts"
 import { reportOf } from "../runtime/report.ts"
 import { type Running, serve } from "../runtime/serve.ts"
-import { banner } from "./banner.ts"
+import { banner, bannerLine, type Started } from "./banner.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 
@@ -47,18 +47,36 @@ export const overridesOf = (given: Given): Record<string, unknown> => {
   return Object.fromEntries(Object.entries(settings).filter(([, section]) => Object.keys(section).length > 0))
 }
 
-const announce = ({ url, config, snapshot }: Running): Effect.Effect<void> =>
-  Console.log(
-    banner({
-      version,
-      url,
-      configPath: config.path,
-      keysNeeded: config.authKeys.length > 0,
-      discovering: config.discovery,
-      backends: reportOf(snapshot()),
-      warnings: config.warnings
-    })
-  )
+const factsOf = ({ url, config, snapshot }: Running): Started => ({
+  version,
+  url,
+  configPath: config.path,
+  keysNeeded: config.authKeys.length > 0,
+  discovering: config.discovery,
+  backends: reportOf(snapshot()),
+  warnings: config.warnings
+})
+
+// Standard output is a person's, unless the log was asked to be JSON: then every line is.
+const announcer = () => {
+  let asJson = false
+  return {
+    onReady: (running: Running) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        asJson = running.config.settings.logging.format === "json"
+        const facts = factsOf(running)
+        return Console.log(asJson ? bannerLine(facts, now) : banner(facts))
+      }),
+    onStop: (signal: string) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) =>
+        Console.log(
+          asJson
+            ? JSON.stringify({ time: new Date(now).toISOString(), level: "info", message: "stopping", signal })
+            : `${signal}: stopping; requests under way may finish, a second signal ends at once`
+        )
+      )
+  }
+}
 
 /** The command. */
 export const serveCommand = Command.make(
@@ -69,9 +87,7 @@ export const serveCommand = Command.make(
       config: given.config,
       overrides: overridesOf(given),
       demo: given.demo,
-      onReady: announce,
-      onStop: (signal) =>
-        Console.log(`${signal}: stopping; requests under way may finish, a second signal ends at once`)
+      ...announcer()
     }).pipe(
       Effect.scoped,
       Effect.catchTag("ListenFailed", ({ hostname, port, reason }) =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { banner, curlLine, type Started } from "../../src/cli/banner.ts"
+import { banner, bannerLine, curlLine, type Started } from "../../src/cli/banner.ts"
 import type { BackendEntry } from "../../src/http/api.ts"
 
 const backend = (name: string, extra: Partial<BackendEntry> = {}): BackendEntry => ({
@@ -61,6 +61,19 @@ describe("the start banner", () => {
     const text = banner(started({ backends: [backend("demo", { origin: "simulated" })] }))
     expect(text).toContain("SIMULATED")
     expect(text).toContain("made up")
+  })
+
+  test("as a line of a JSON log says the same", () => {
+    expect(JSON.parse(bannerLine(started({ backends: [backend("a")] }), 0))).toMatchObject({
+      time: "1970-01-01T00:00:00.000Z",
+      message: "listening",
+      url: "http://127.0.0.1:8000",
+      config: null,
+      backends: 1,
+      models: 1,
+      simulated: false,
+      try: expect.stringContaining("curl")
+    })
   })
 
   test("shows nothing that could steer a terminal", () => {

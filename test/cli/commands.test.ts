@@ -1,8 +1,11 @@
-import { afterAll, describe, expect, test } from "bun:test"
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { version } from "../../src/domain/version.ts"
+
+// Each test starts processes, and a busy machine starts them slowly.
+setDefaultTimeout(30_000)
 
 const main = join(import.meta.dir, "../../src/main.ts")
 const cwd = mkdtempSync(join(tmpdir(), "nexus-cli-"))
@@ -76,7 +79,7 @@ describe("wrong usage", () => {
     ["completions"]
   ]
   for (const row of rows) {
-    test.concurrent(`nexus ${row.join(" ")} exits with 2 and says why on standard error alone`, async () => {
+    test(`nexus ${row.join(" ")} exits with 2 and says why on standard error alone`, async () => {
       const { code, stdout, stderr } = await nexus(...row)
       expect(stdout).toBe("")
       expect(stderr).not.toBe("")
@@ -87,7 +90,7 @@ describe("wrong usage", () => {
 })
 
 describe("help", () => {
-  test.concurrent("and version go to standard output", async () => {
+  test("and version go to standard output", async () => {
     expect(await nexus("--version")).toEqual({ code: 0, stdout: `nexus ${version}\n`, stderr: "" })
     for (const args of [[], ["--help"]]) {
       const { code, stdout, stderr } = await nexus(...args)
@@ -98,7 +101,7 @@ describe("help", () => {
     }
   })
 
-  test.concurrent("lists the flags of serve", async () => {
+  test("lists the flags of serve", async () => {
     const { stdout } = await nexus("serve", "--help")
     for (const flag of ["--config, -c", "--host, -H", "--port, -p", "--log-level, -l", "--no-discovery", "--demo"]) {
       expect(stdout).toContain(flag)
@@ -108,14 +111,14 @@ describe("help", () => {
 
 describe("completions", () => {
   for (const shell of ["bash", "zsh", "fish"]) {
-    test.concurrent(`for ${shell} know the commands`, async () => {
+    test(`for ${shell} know the commands`, async () => {
       const { code, stdout, stderr } = await nexus("completions", shell)
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
       for (const name of ["serve", "backends", "completions"]) expect(stdout).toContain(name)
     })
   }
 
-  test.concurrent("in bash are valid and complete a subcommand", async () => {
+  test("in bash are valid and complete a subcommand", async () => {
     const { stdout } = await nexus("completions", "bash")
     const probe = `${stdout}
 COMP_WORDS=(nexus ba); COMP_CWORD=1
@@ -138,20 +141,20 @@ describe("without a running gateway", () => {
   afterAll(() => backend.stop(true))
   const file = tomlFor("probed.toml", { up: `http://127.0.0.1:${backend.port}`, down: "http://127.0.0.1:1" })
 
-  test.concurrent("models asks the backends itself and says so, with only JSON on standard output", async () => {
+  test("models asks the backends itself and says so, with only JSON on standard output", async () => {
     const { code, stdout, stderr } = await nexus("models", "--json", "-c", file)
     expect(JSON.parse(stdout)).toEqual({ models: [{ id: "tiny", backends: ["up"], context_length: null }] })
     expect(lines(stderr)).toEqual([expect.stringContaining("No gateway answers at http://127.0.0.1:1")])
     expect(code).toBe(0)
   })
 
-  test.concurrent("models of an unknown backend fail with the names there are", async () => {
+  test("models of an unknown backend fail with the names there are", async () => {
     const { code, stdout, stderr } = await nexus("models", "-b", "nope", "-c", file)
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
     expect(stderr).toContain("error: There is no backend 'nope'. Backends: up, down")
   })
 
-  test.concurrent("backends list shows state, models and reason", async () => {
+  test("backends list shows state, models and reason", async () => {
     const { code, stdout } = await nexus("backends", "list", "-c", file)
     const [heading = "", ...rows] = lines(stdout)
     expect(heading.split(/ {2,}/)).toEqual(["Name", "URL", "Type", "Status", "Models", "Latency", "Reason"])
@@ -160,17 +163,17 @@ describe("without a running gateway", () => {
     expect(code).toBe(0)
   })
 
-  test.concurrent("backends list --status keeps to that state", async () => {
+  test("backends list --status keeps to that state", async () => {
     const { stdout } = await nexus("backends", "list", "--status", "unhealthy", "--json", "-c", file)
     expect(JSON.parse(stdout).backends).toMatchObject([{ name: "down", status: "unhealthy", avg_latency_ms: null }])
   })
 
-  test.concurrent("health fails in one line", async () => {
+  test("health fails in one line", async () => {
     const { code, stdout, stderr } = await nexus("health", "-c", file)
     expect({ code, stdout, lines: lines(stderr).length }).toEqual({ code: 1, stdout: "", lines: 1 })
   })
 
-  test.concurrent("a config file that does not exist is an error of one line", async () => {
+  test("a config file that does not exist is an error of one line", async () => {
     for (const command of [["serve"], ["models"], ["health"]]) {
       const { code, stdout, stderr } = await nexus(...command, "-c", "missing.toml")
       expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
@@ -203,7 +206,7 @@ describe("nexus serve", () => {
 
     child.kill("SIGTERM")
     expect(await child.exited).toBe(0)
-  }, 30_000)
+  })
 
   test("runs with Bun's ceiling of concurrent fetches lifted, in the process it was started as", async () => {
     const { child } = await serving("--no-discovery")
@@ -213,7 +216,7 @@ describe("nexus serve", () => {
     }
     child.kill("SIGINT")
     expect(await child.exited).toBe(0)
-  }, 30_000)
+  })
 
   test("without a healthy backend makes health fail", async () => {
     const file = tomlFor("down.toml", { down: "http://127.0.0.1:1" })
@@ -225,5 +228,5 @@ describe("nexus serve", () => {
     expect(lines(stderr)).toEqual([`error: The gateway at http://127.0.0.1:${port} is unhealthy`])
     child.kill("SIGTERM")
     expect(await child.exited).toBe(0)
-  }, 30_000)
+  })
 })
