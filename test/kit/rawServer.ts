@@ -62,6 +62,7 @@ export interface RawServer extends AsyncDisposable {
   readonly accepted: () => number
   /** Connections open now. */
   readonly open: () => number
+  readonly isOpen: (connection: number) => boolean
   /** Requests that are being answered now. */
   readonly busy: () => number
   /** Most requests that were being answered at one time. */
@@ -222,6 +223,7 @@ export const startRaw = async (options: RawOptions): Promise<RawServer> => {
     requests,
     accepted: () => accepted,
     open: () => connections.size,
+    isOpen: (id) => [...connections].some((each) => each.id === id),
     busy: () => busy,
     busiest: () => busiest,
     kill,
