@@ -1,7 +1,6 @@
 /**
  * Takes in a request body within its size and time, so that every refusal has OpenAI's shape.
  */
-import { Effect } from "effect"
 import { PayloadTooLarge, RequestTimeout, UnsupportedMediaType } from "../domain/errors.ts"
 import { reasonOf } from "./failure.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
@@ -37,30 +36,29 @@ const readCounted = async (request: Request, limitBytes: number): Promise<Uint8A
   }
 }
 
-/** Reads the body, up to `limitBytes` and within `uploadMs` of the request's clock. */
+/**
+ * Reads the body, up to `limitBytes` and within `uploadMs` of the request's clock; resolves with the bytes or with why
+ * they are not taken. A client that leaves in the middle leaves the promise open: its fiber is interrupted.
+ */
 export const readBody = (
   request: Request,
   clock: RequestClock,
   limitBytes: number,
   uploadMs: number
-): Effect.Effect<Uint8Array, BodyError> => {
+): Promise<Uint8Array | BodyError> => {
   const encoding = request.headers.get("content-encoding")
   if (encoding !== null && encoding !== "" && encoding.toLowerCase() !== "identity") {
-    return Effect.fail(
-      new UnsupportedMediaType({
-        message: `Request bodies must not be compressed (content-encoding: ${encoding.slice(0, 40)})`
-      })
-    )
+    const message = `Request bodies must not be compressed (content-encoding: ${encoding.slice(0, 40)})`
+    return Promise.resolve(new UnsupportedMediaType({ message }))
   }
   const declared = request.headers.get("content-length")
-  if (declared !== null && Number(declared) > limitBytes) return Effect.fail(new PayloadTooLarge({ limitBytes }))
-  return Effect.callback<Uint8Array, BodyError>((resume) => {
-    clock.arm("upload", uploadMs, (error) => resume(Effect.fail(new RequestTimeout({ message: reasonOf(error) }))))
+  if (declared !== null && Number(declared) > limitBytes) return Promise.resolve(new PayloadTooLarge({ limitBytes }))
+  return new Promise((resolve) => {
+    clock.arm("upload", uploadMs, (error) => resolve(new RequestTimeout({ message: reasonOf(error) })))
     const bytes = declared === null ? readCounted(request, limitBytes) : request.bytes()
     bytes.then(
-      (body) => resume(body === undefined ? Effect.fail(new PayloadTooLarge({ limitBytes })) : Effect.succeed(body)),
-      // The client went away in the middle of its upload: its fiber is interrupted by the same event.
-      () => resume(Effect.interrupt)
+      (body) => resolve(body ?? new PayloadTooLarge({ limitBytes })),
+      () => undefined
     )
   })
 }

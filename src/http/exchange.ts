@@ -17,6 +17,10 @@ export interface Exchange {
   readonly clock: RequestClock
   /** Ends the request from outside, as when the gateway stops. */
   cut: () => void
+  /** Drops an answer that is on its way. */
+  drop: () => void
+  /** Whether nobody waits for the answer any more. */
+  gone: boolean
   model: string
   stream: boolean
   status: number
@@ -43,6 +47,8 @@ export const arrived = (
   started,
   clock,
   cut: () => undefined,
+  drop: () => undefined,
+  gone: false,
   model: "",
   stream: false,
   status: 0,

@@ -3,6 +3,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream.ts"
+import type { Abort } from "./abort.ts"
 import { type Arrival, arrivalOf } from "./arrival.ts"
 import { classify } from "./classify.ts"
 
@@ -30,7 +31,7 @@ export interface Call {
   readonly url: string
   readonly headers: Record<string, string>
   readonly body: Uint8Array
-  readonly signal: AbortSignal
+  readonly abort: Abort
   /** True asks for a new connection. */
   readonly fresh: boolean
   /** Called when there is a connection; never by https backends, whose client does not tell. */
@@ -95,10 +96,25 @@ export class Transport extends Context.Service<
           orElse: () => Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
         })
       )
-    const send = ({ url, headers, body, signal, fresh }: Call) =>
-      fetch(url, { ...common, method: "POST", headers, body: plainBytes(body), signal, keepalive: !fresh }).then(
-        (response) => arrivalOf(response, (thrown) => classify(thrown, true))
+    const send = ({ url, headers, body, abort, fresh }: Call): Promise<Arrival> => {
+      const controller = new AbortController()
+      abort.onAbort((reason) => controller.abort(reason))
+      const { signal } = controller
+      const answer = fetch(url, {
+        ...common,
+        method: "POST",
+        headers,
+        body: plainBytes(body),
+        signal,
+        keepalive: !fresh
+      })
+      return answer.then(
+        (response) => arrivalOf(response, (thrown) => classify(thrown, true)),
+        (thrown: unknown) => {
+          throw abort.aborted ? abort.reason : classify(thrown, false)
+        }
       )
+    }
     return Transport.of({ ask, send, tellsConnected: () => false })
   })
 

@@ -4,9 +4,9 @@
 import { Context, Effect, Layer } from "effect"
 import type { Backend } from "../domain/backend.ts"
 import type { Endpoint } from "../domain/request.ts"
-import { TimedOut, type LimitName, type UpstreamError } from "../domain/upstream.ts"
+import { TimedOut, type LimitName } from "../domain/upstream.ts"
+import type { Abort } from "./abort.ts"
 import { commit, type Answer } from "./answer.ts"
-import { classify } from "./classify.ts"
 import type { Watch } from "./Deadlines.ts"
 import { callHeaders, preparedFor } from "./endpoint.ts"
 import { Transport } from "./Transport.ts"
@@ -63,64 +63,53 @@ export interface Attempted {
   readonly clock: RequestClock
   /** True asks for a new connection. */
   readonly fresh: boolean
-}
-
-/** A committed answer and the way to drop it. */
-export interface Reply {
-  readonly answer: Answer
-  /** Closes the connection to the backend. */
-  readonly abort: () => void
+  /** Ends the call from outside. */
+  readonly abort: Abort
 }
 
 /** Calls to backends. */
 export class Upstream extends Context.Service<
   Upstream,
   {
-    /** One attempt; interruption closes the connection to the backend at once. */
-    readonly call: (attempted: Attempted) => Effect.Effect<Reply, UpstreamError>
+    /**
+     * One attempt; resolves with a committed answer, rejects with an upstream error or with what the call was aborted
+     * for. A promise and not an effect: it is on the path of every request.
+     */
+    readonly call: (attempted: Attempted) => Promise<Answer>
+    /** Whether a connection that is lost before any answer is known to have been a new one. */
+    readonly knowsFresh: (backend: Backend) => boolean
   }
 >()("nexus/upstream/Upstream") {
   /** Holds back and checks answers of up to `maxAnswerBytes`. */
   static readonly layer = (maxAnswerBytes: number) =>
     Layer.effect(
       Upstream,
-      Effect.gen(function* () {
-        const transport = yield* Transport
-        const open = (attempted: Attempted, controller: AbortController): Promise<Answer> => {
-          const { backend, clock } = attempted
+      Effect.map(Transport, (transport) => {
+        const call = ({ backend, clock, endpoint, abort, ...attempted }: Attempted): Promise<Answer> => {
           const { connectMs, firstByteMs, idleMs } = backend.limits
-          const expectation = {
-            stream: attempted.stream,
-            maxBytes: maxAnswerBytes,
-            progress: () => void clock.arm("idle", idleMs)
-          }
-          const call = {
-            url: preparedFor(backend).urls[attempted.endpoint],
-            headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId),
-            body: attempted.body,
-            signal: controller.signal,
-            fresh: attempted.fresh,
-            connected: () => void clock.arm("first_byte", firstByteMs)
-          }
-          const expire = (error: TimedOut) => controller.abort(error)
-          if (transport.tellsConnected(call.url)) clock.arm("connect", connectMs, expire)
+          const { urls } = preparedFor(backend)
+          const url = urls[endpoint]
+          const expire = (error: TimedOut) => abort.abort(error)
+          if (transport.tellsConnected(url)) clock.arm("connect", connectMs, expire)
           else clock.arm("first_byte", firstByteMs, expire)
-          return transport.send(call).then((head) => commit(head, expectation))
-        }
-        const call = (attempted: Attempted): Effect.Effect<Reply, UpstreamError> =>
-          Effect.callback<Reply, UpstreamError>((resume) => {
-            const controller = new AbortController()
-            const abort = () => controller.abort()
-            open(attempted, controller).then(
-              (answer) => resume(Effect.succeed({ answer, abort })),
-              (error: unknown) => {
-                abort()
-                resume(Effect.fail(classify(error, false)))
-              }
+          return transport
+            .send({
+              url,
+              headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId),
+              body: attempted.body,
+              abort,
+              fresh: attempted.fresh,
+              connected: () => void clock.arm("first_byte", firstByteMs)
+            })
+            .then((head) =>
+              commit(head, {
+                stream: attempted.stream,
+                maxBytes: maxAnswerBytes,
+                progress: () => void clock.arm("idle", idleMs)
+              })
             )
-            return Effect.sync(abort)
-          })
-        return Upstream.of({ call })
+        }
+        return Upstream.of({ call, knowsFresh: ({ url }) => transport.tellsConnected(url) })
       })
     )
 }

