@@ -1,19 +1,103 @@
 /**
  * The settings, read once from file, environment and flags.
  */
-import { Context, Data, Layer, type Option } from "effect"
-import { compile, type Loaded } from "./compile.ts"
+import { dirname, resolve } from "node:path"
+import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
+import { Context, Data, Effect, FileSystem, Layer, Option, type PlatformError } from "effect"
+import type { Loaded } from "./compile.ts"
+import type { Table } from "./path.ts"
+import { type FileText, parseFile, type Read, read } from "./read.ts"
+import type { KeyFiles } from "./secrets.ts"
+import type { Environment } from "./sources.ts"
 
 export type { Loaded } from "./compile.ts"
 
-/** Every mistake of the config, in words with file, line and key. */
+/** Every mistake of the config, in words with file, line and key; one a line. */
 export class ConfigInvalid extends Data.TaggedError("ConfigInvalid")<{
   readonly path: string
   readonly message: string
 }> {}
 
+/** Where settings are to be read from. */
+export interface ConfigOptions {
+  /** The file; without one NEXUS_CONFIG names it, else nexus.toml of this directory is read when it is there. */
+  readonly path: Option.Option<string>
+  /** Settings from flags, nested and spelled as in the file. */
+  readonly overrides: Record<string, unknown>
+}
+
+/** The file that is read when none is named. */
+export const defaultFile = "nexus.toml"
+
+const reasonOf = (error: PlatformError.PlatformError): string => {
+  switch (error.reason._tag) {
+    case "NotFound":
+      return "there is no such file"
+    case "PermissionDenied":
+      return "it may not be read"
+    default:
+      return "it cannot be read"
+  }
+}
+
+const readText = (path: string) =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path)).pipe(Effect.mapError(reasonOf))
+
+const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: Environment) {
+  const named = Option.getOrElse(path, () => env["NEXUS_CONFIG"])
+  if (named === undefined) {
+    const fs = yield* FileSystem.FileSystem
+    const isThere = yield* fs.exists(defaultFile).pipe(Effect.orElseSucceed(() => false))
+    if (!isThere) return undefined
+  }
+  const file = named ?? defaultFile
+  const from = Option.isNone(path) && named !== undefined ? " (from NEXUS_CONFIG)" : ""
+  const text = yield* readText(file).pipe(
+    Effect.mapError((reason) => new ConfigInvalid({ path: file, message: `${file}${from}: ${reason}` }))
+  )
+  const found: FileText = { path: file, text }
+  return found
+})
+
+const readKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, file: FileText | undefined) {
+  const directory = dirname(file?.path ?? ".")
+  const found = yield* Effect.forEach(names, (name) =>
+    readText(resolve(directory, name)).pipe(
+      Effect.map((text) => ({ text })),
+      Effect.catch((fault) => Effect.succeed({ fault })),
+      Effect.map((result) => [name, result] as const)
+    )
+  )
+  const files: KeyFiles = new Map(found)
+  return files
+})
+
+/** Reads all settings, with where each of them comes from. */
+export const readConfig = ({ path, overrides }: ConfigOptions): Effect.Effect<Read, ConfigInvalid> =>
+  Effect.gen(function* () {
+    const env: Environment = { ...process.env }
+    const file = yield* findFile(path, env)
+    const invalid = (message: string) => new ConfigInvalid({ path: file?.path ?? defaultFile, message })
+    const parsed = yield* Effect.fromResult(parseFile(file, env)).pipe(Effect.mapError(invalid))
+    const keyFiles = yield* readKeyFiles(parsed.keyFiles, file)
+    const flags: Table = overrides
+    return yield* Effect.fromResult(read({ file, env, overrides: flags }, parsed, keyFiles)).pipe(
+      Effect.mapError(invalid)
+    )
+  }).pipe(
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
+    Effect.provide(NodeFileSystem.layer)
+  )
+
 /** The settings as the gateway goes by them. */
 export class NexusConfig extends Context.Service<NexusConfig, Loaded>()("nexus/config/NexusConfig") {
+  /** The settings of this machine: file, environment and flags. */
+  static readonly layer = (options: ConfigOptions): Layer.Layer<NexusConfig, ConfigInvalid> =>
+    Layer.effect(
+      NexusConfig,
+      Effect.map(readConfig(options), ({ loaded }) => loaded)
+    )
+
   /** Settings that are there already. */
   static readonly layerOf = (loaded: Loaded): Layer.Layer<NexusConfig> => Layer.succeed(NexusConfig, loaded)
 }

@@ -61,7 +61,6 @@ const Server = Schema.Struct({
     "Largest answer that is held back and checked before it is sent, in MB; a larger one is passed on as it comes"
   ),
   max_concurrent_requests: or(whole(1, 60_000), 1000, "Requests handled at a time; further ones get 429"),
-  max_connections: or(whole(1, 1_000_000), 20_000, "Client connections with a request under way; further ones get 503"),
   cors: or(Cors, {}, "Browser access")
 })
 
@@ -69,7 +68,7 @@ const AuthKey = Schema.Struct({
   name: Schema.NonEmptyString.annotate({ description: "Name of the key in logs" }),
   sha256: maybe(
     Schema.String.check(
-      Schema.isPattern(/^[0-9a-f]{64}$/, { expected: "64 lower-case hexadecimal digits (a SHA-256 digest)" })
+      Schema.isPattern(/^[0-9a-f]{64}$/u, { expected: "64 lower-case hexadecimal digits (a SHA-256 digest)" })
     ),
     "SHA-256 digest of the key, as `nexus keys new` prints it"
   ),
@@ -135,7 +134,7 @@ const BackendModel = Schema.Struct({
 
 const BackendEntry = Schema.Struct({
   name: Schema.String.check(
-    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, {
+    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/u, {
       expected: "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
     })
   ).annotate({ description: "Identity of the backend in headers, logs and commands" }),

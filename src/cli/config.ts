@@ -1,0 +1,103 @@
+/**
+ * nexus config: makes, checks and shows the settings.
+ */
+import { Console, Effect, FileSystem, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import example from "../../nexus.example.toml" with { type: "text" }
+import { defaultFile, readConfig } from "../config/NexusConfig.ts"
+import { jsonSchema, markdown } from "../config/reference.ts"
+import { shown, shownValue } from "../config/show.ts"
+import { printable } from "../domain/text.ts"
+import { CliFailure } from "./failure.ts"
+import * as flags from "./flags.ts"
+import { json, table } from "./output.ts"
+
+const output = Flag.String("output").pipe(
+  Flag.withAlias("o"),
+  Flag.withMetavar("FILE"),
+  Flag.withDescription("File to write"),
+  Flag.withDefault(defaultFile)
+)
+
+const force = Flag.Boolean("force").pipe(
+  Flag.withAlias("f"),
+  Flag.withDescription("Write over a file that is there"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
+)
+
+const init = Command.make(
+  "init",
+  { output, force },
+  Effect.fnUntraced(function* (input) {
+    const fs = yield* FileSystem.FileSystem
+    yield* fs.writeFileString(input.output, example, { flag: input.force ? "w" : "wx" }).pipe(
+      Effect.mapError(
+        ({ reason }) =>
+          new CliFailure({
+            message:
+              reason._tag === "AlreadyExists"
+                ? `${input.output} is there already; --force writes over it`
+                : `${input.output} cannot be written: ${reason._tag === "NotFound" ? "there is no such directory" : "the system refuses"}`
+          })
+      )
+    )
+    yield* Console.log(`Wrote ${input.output}. Next: edit it, then \`nexus config check -c ${input.output}\`.`)
+  })
+).pipe(
+  Command.withDescription("Write a commented nexus.toml"),
+  Command.withExamples([{ command: "nexus config init" }, { command: "nexus config init -o other.toml --force" }])
+)
+
+const load = (path: Option.Option<string>) => readConfig({ path, overrides: {} })
+
+const check = Command.make(
+  "check",
+  { config: flags.config },
+  Effect.fnUntraced(function* (input) {
+    const { loaded } = yield* load(input.config)
+    for (const warning of loaded.warnings) yield* Console.error(`warning: ${printable(warning)}`)
+    const backends = `${loaded.backends.length} backend${loaded.backends.length === 1 ? "" : "s"}`
+    yield* Console.log(`${loaded.path ?? "No config file, defaults"}: no mistakes, ${backends}`)
+  })
+).pipe(
+  Command.withDescription("Say everything that is wrong with the settings, or that nothing is"),
+  Command.withExamples([{ command: "nexus config check -c nexus.toml" }])
+)
+
+const show = Command.make(
+  "show",
+  { config: flags.config, json: flags.json },
+  Effect.fnUntraced(function* (input) {
+    const settings = shown(yield* load(input.config))
+    if (input.json) return yield* Console.log(json({ settings }))
+    yield* Console.log(
+      table(
+        ["Key", "Value", "From"],
+        settings.map(({ key, value, origin }) => [key, shownValue(value), origin])
+      )
+    )
+  })
+).pipe(
+  Command.withDescription("Show the settings in force and where each comes from; no secret is shown"),
+  Command.withExamples([{ command: "nexus config show" }, { command: "nexus config show --json" }])
+)
+
+const asMarkdown = Flag.Boolean("markdown").pipe(
+  Flag.withDescription("Print a table for people instead of JSON Schema"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
+)
+
+const schema = Command.make("schema", { markdown: asMarkdown }, (input) =>
+  Console.log(input.markdown ? markdown() : json(jsonSchema()))
+).pipe(
+  Command.withDescription("Print the JSON Schema of nexus.toml, for editors"),
+  Command.withExamples([{ command: "nexus config schema > nexus.schema.json" }])
+)
+
+/** The command. */
+export const configCommand = Command.make("config").pipe(
+  Command.withDescription("Make, check and show the settings"),
+  Command.withSubcommands([init, check, show, schema])
+)

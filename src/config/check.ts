@@ -1,0 +1,105 @@
+/**
+ * Mistakes of settings: those the Schema finds, and how all of them are told.
+ */
+import { Result, Schema, type SchemaIssue } from "effect"
+import { nearest } from "./nearest.ts"
+import { idOf, isTable, type KeyPath, showPath, showValue, type Table, valueAt } from "./path.ts"
+import { entries, expected, keysAt, nodeAt } from "./reference.ts"
+import { Settings } from "./schema.ts"
+
+/** One mistake; with a `value` it is told as `key = value: reason`, else the reason stands alone. */
+export interface Mistake {
+  readonly path: KeyPath
+  readonly reason: string
+  readonly value?: unknown
+}
+
+/** Decodes settings, keeping every issue. */
+export const decode = Schema.decodeUnknownResult(Settings, { errors: "all", onExcessProperty: "error" })
+
+interface Leaf {
+  readonly path: KeyPath
+  readonly tag: SchemaIssue.Issue["_tag"]
+  readonly message: string
+}
+
+/** Whether a message of the Schema says more than the type and the bounds do. */
+const saysMore = (message: string): boolean => /^Expected (1 to|64) /.test(message)
+
+const messageOf = (issue: SchemaIssue.Issue): string => {
+  if (issue._tag !== "Filter") return ""
+  const told = issue.filter.annotations?.["expected"]
+  return typeof told === "string" ? `Expected ${told}` : ""
+}
+
+const leavesOf = (issue: SchemaIssue.Issue, path: KeyPath): ReadonlyArray<Leaf> => {
+  switch (issue._tag) {
+    case "Pointer":
+      return leavesOf(issue.issue, [...path, ...issue.path.map((key) => (typeof key === "number" ? key : String(key)))])
+    case "Encoding":
+      return leavesOf(issue.issue, path)
+    case "Composite":
+      return issue.issues.flatMap((each) => leavesOf(each, path))
+    default:
+      return [{ path, tag: issue._tag, message: messageOf(issue) }]
+  }
+}
+
+const suggestion = (path: KeyPath): string | undefined => {
+  const parent = path.slice(0, -1)
+  const name = String(path.at(-1))
+  const sibling = nearest(name, keysAt(parent) ?? [])
+  if (sibling !== undefined) return showPath([...parent, sibling])
+  const elsewhere = entries.find((each) => each.path.at(-1) === name && !each.path.includes(0))
+  return elsewhere === undefined ? undefined : showPath(elsewhere.path)
+}
+
+const unknownKey = (path: KeyPath): Mistake => {
+  const meant = suggestion(path)
+  return { path, reason: `unknown key ${showPath(path)}${meant === undefined ? "" : `; did you mean ${meant}?`}` }
+}
+
+const named: ReadonlySet<string> = new Set(["routing.aliases", "routing.fallbacks"])
+
+/** An unquoted dot in a name, as in `gpt-3.5 = "x"`, makes a table of what was to be a name. */
+const unquotedName = (path: KeyPath, value: unknown): Mistake | undefined => {
+  if (!named.has(showPath(path.slice(0, 2))) || path.length !== 3 || !isTable(value)) return undefined
+  const names: Array<string> = [String(path[2])]
+  let below: unknown = value
+  while (isTable(below)) {
+    const [first] = Object.entries(below)
+    if (first === undefined) return undefined
+    names.push(first[0])
+    below = first[1]
+  }
+  const at = [...path, ...names.slice(1)]
+  return {
+    path: at,
+    reason: `${showPath(path.slice(0, 2))}: a name with a dot needs quotes: "${names.join(".")}" = ${showValue(below)}`
+  }
+}
+
+const mistakeOf = (tree: Table, { path, tag, message }: Leaf): Mistake => {
+  if (tag === "UnexpectedKey") return unknownKey(path)
+  const node = nodeAt(path) ?? {}
+  const wanted = message === "" ? expected(node) : message.replace(/^Expected /, "")
+  if (tag === "MissingKey") return { path, reason: `${showPath(path)} is missing: expected ${wanted}` }
+  const value = valueAt(tree, path)
+  return unquotedName(path, value) ?? { path, value, reason: `expected ${saysMore(message) ? wanted : expected(node)}` }
+}
+
+/** What the Schema finds wrong with the settings of one source: one mistake for each key at fault. */
+export const shapeMistakes = (tree: Table): ReadonlyArray<Mistake> => {
+  const decoded = decode(tree)
+  if (Result.isSuccess(decoded)) return []
+  const seen = new Set<string>()
+  return leavesOf(decoded.failure.issue, [])
+    .filter(({ path }) => !seen.has(idOf(path)) && seen.add(idOf(path)))
+    .map((leaf) => mistakeOf(tree, leaf))
+}
+
+/** Tells a mistake; `where` is such as `nexus.toml:12`, and `subject` what holds the value, the key when undefined. */
+export const tell = ({ path, reason, ...rest }: Mistake, where: string | undefined, subject?: string): string => {
+  const text = "value" in rest ? `${subject ?? showPath(path)} = ${showValue(rest.value)}: ${reason}` : reason
+  return where === undefined ? text : `${where}: ${text}`
+}

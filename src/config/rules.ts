@@ -1,0 +1,206 @@
+/**
+ * What a Schema cannot say: rules between several keys. They take settings that may have other mistakes, so that all
+ * are told at once.
+ */
+import type { Mistake } from "./check.ts"
+import { baseUrl } from "./compile.ts"
+import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
+
+/** Line of a path in the file; undefined without a file. */
+export type LineOf = (path: KeyPath) => number | undefined
+
+/** Hops a chain of aliases may have. */
+const maxHops = 3
+
+/** The tables of a list, each with its path. */
+export const tablesAt = (
+  tree: Table,
+  path: KeyPath
+): ReadonlyArray<{ readonly at: KeyPath; readonly table: Table }> => {
+  const list = valueAt(tree, path)
+  if (!Array.isArray(list)) return []
+  return list.flatMap((table: unknown, index) => (isTable(table) ? [{ at: [...path, index], table }] : []))
+}
+
+const textOf = (table: Table, key: string): string | undefined => {
+  const value = Object.hasOwn(table, key) ? table[key] : undefined
+  return typeof value === "string" ? value : undefined
+}
+
+const atLine = (line: number | undefined): string => (line === undefined ? "" : ` (line ${line})`)
+
+const duplicates = (
+  items: ReadonlyArray<{ readonly path: KeyPath; readonly value: string; readonly same: string }>,
+  lineOf: LineOf,
+  reason: (first: KeyPath, line: string) => string
+): ReadonlyArray<Mistake> => {
+  const seen = new Map<string, KeyPath>()
+  return items.flatMap(({ path, value, same }) => {
+    const first = seen.get(same)
+    if (first === undefined) {
+      seen.set(same, path)
+      return []
+    }
+    return [{ path, value, reason: reason(first, atLine(lineOf(first))) }]
+  })
+}
+
+const repeated = (tree: Table, list: KeyPath, key: string, lineOf: LineOf): ReadonlyArray<Mistake> => {
+  const items = tablesAt(tree, list).flatMap(({ at, table }) => {
+    const value = textOf(table, key)
+    return value === undefined ? [] : [{ path: [...at, key], value, same: value }]
+  })
+  return duplicates(items, lineOf, (first, line) => `${showPath(first)}${line} is the same; each must be unique`)
+}
+
+/** Why a text is no base URL; undefined when it is one. */
+export const urlFault = (text: string): string | undefined => {
+  if (!/^https?:\/\//i.test(text)) return "expected a URL that begins with http:// or https://"
+  if (!URL.canParse(text) || /^https?:\/\/[/?#]/i.test(text) || /[\s\\]/.test(text)) {
+    return "expected a URL such as http://127.0.0.1:11434"
+  }
+  const { username, password } = new URL(text)
+  if (username !== "" || password !== "") return "a URL must not hold a user or password; use api_key_env"
+  if (text.includes("?")) return 'a base URL has no query ("?")'
+  return text.includes("#") ? 'a base URL has no fragment ("#")' : undefined
+}
+
+const withoutPassword = (text: string): string => text.replace(/\/\/[^/@]*@/, "//…@")
+
+const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
+  const given = tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
+    const value = textOf(table, "url")
+    return value === undefined || value === "" ? [] : [{ path: [...at, "url"], value, table }]
+  })
+  const faulty = given.flatMap(({ path, value }) => {
+    const reason = urlFault(value)
+    return reason === undefined ? [] : [{ path, value: withoutPassword(value), reason }]
+  })
+  const good = given
+    .filter(({ value }) => urlFault(value) === undefined)
+    .map(({ path, value, table }) => ({
+      path,
+      value,
+      same: JSON.stringify([baseUrl(new URL(value).href), table["api_key_env"], table["api_key_file"]])
+    }))
+  return [
+    ...faulty,
+    ...duplicates(good, lineOf, (first, line) => `${showPath(first)}${line} is the same server with the same key`)
+  ]
+}
+
+const keyOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["backends"]).flatMap(({ at, table }) =>
+    textOf(table, "api_key_env") !== undefined && textOf(table, "api_key_file") !== undefined
+      ? [{ path: [...at, "api_key_file"], reason: `${showPath(at)} has both api_key_env and api_key_file: keep one` }]
+      : []
+  )
+
+const keysOfClients = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["auth", "keys"]).flatMap(({ at, table }) => {
+    const given = ["sha256", "env"].filter((key) => Object.hasOwn(table, key))
+    if (given.length === 1) return []
+    const told = given.length === 0 ? "neither" : "both"
+    return [{ path: at, reason: `${showPath(at)} has ${told} of sha256 and env: exactly one is needed` }]
+  })
+
+const namesOf = (tree: Table): ReadonlyMap<string, string> => {
+  const aliases = valueAt(tree, ["routing", "aliases"])
+  const found = isTable(aliases) ? Object.entries(aliases) : []
+  return new Map(found.flatMap(([name, to]) => (typeof to === "string" ? [[name, to] as const] : [])))
+}
+
+/** All names from an alias to the model it stands for; ends where it meets itself. */
+const chainOf = (name: string, aliases: ReadonlyMap<string, string>): ReadonlyArray<string> => {
+  const chain = [name]
+  for (let next = aliases.get(name); next !== undefined; next = aliases.get(next)) {
+    const again = chain.includes(next)
+    chain.push(next)
+    if (again) break
+  }
+  return chain
+}
+
+const aliasMistakes = (tree: Table): ReadonlyArray<Mistake> => {
+  const aliases = namesOf(tree)
+  return [...aliases.keys()].flatMap((name) => {
+    const chain = chainOf(name, aliases)
+    const path = ["routing", "aliases", name]
+    const value = aliases.get(name)
+    const last = chain.at(-1)
+    if (chain.indexOf(last ?? "") !== chain.length - 1) {
+      // Told once for each cycle, at the first of its names.
+      const cycle = new Set(chain.slice(chain.indexOf(last ?? "")))
+      const first = [...aliases.keys()].find((each) => cycle.has(each))
+      return name === first ? [{ path, value, reason: `the aliases go in a circle: ${chain.join(" -> ")}` }] : []
+    }
+    const hops = chain.length - 1
+    return hops > maxHops
+      ? [{ path, value, reason: `${hops} hops, at most ${maxHops} are allowed: ${chain.join(" -> ")}` }]
+      : []
+  })
+}
+
+const fallbackMistakes = (tree: Table): ReadonlyArray<Mistake> => {
+  const aliases = namesOf(tree)
+  const fallbacks = valueAt(tree, ["routing", "fallbacks"])
+  if (!isTable(fallbacks)) return []
+  const modelOf = (name: string) => chainOf(name, aliases).at(-1)
+  return Object.entries(fallbacks).flatMap(([model, others]) =>
+    (Array.isArray(others) ? others : []).flatMap((other: unknown, index) => {
+      if (typeof other !== "string" || modelOf(other) !== modelOf(model)) return []
+      const through = other === model ? "" : `, which stands for ${modelOf(other) ?? ""} as well`
+      const path = ["routing", "fallbacks", model, index]
+      return [{ path, value: other, reason: `a model cannot be its own fallback${through}` }]
+    })
+  )
+}
+
+const weights = (tree: Table): ReadonlyArray<Mistake> => {
+  const path = ["routing", "weights"]
+  const given = valueAt(tree, path)
+  const all = ["priority", "load", "latency"]
+  return isTable(given) && all.every((key) => given[key] === 0)
+    ? [{ path, reason: "routing.weights: all are 0; at least one must be more" }]
+    : []
+}
+
+/** Whether only this machine can reach an address. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
+
+const openToOthers = (tree: Table): ReadonlyArray<Mistake> => {
+  const path = ["server", "host"]
+  const value = valueAt(tree, path)
+  if (typeof value !== "string" || value === "" || isLoopback(value)) return []
+  if (valueAt(tree, ["server", "insecure"]) === true || tablesAt(tree, ["auth", "keys"]).length > 0) return []
+  const reason =
+    "an address beyond this machine needs keys ([[auth.keys]], see `nexus keys new`), " +
+    "or server.insecure = true (--insecure) to let everybody in"
+  return [{ path, value, reason }]
+}
+
+const origins = (tree: Table): ReadonlyArray<Mistake> => {
+  const list = valueAt(tree, ["server", "cors", "origins"])
+  return (Array.isArray(list) ? list : []).flatMap((value: unknown, index) => {
+    if (typeof value !== "string" || (URL.canParse(value) && new URL(value).origin === value)) return []
+    if (/^[a-z][a-z0-9+.-]*:\/\/[^/?#\s]+$/.test(value) && !/^https?:/.test(value)) return []
+    const reason = "expected scheme, host and port alone, such as https://chat.example"
+    return [{ path: ["server", "cors", "origins", index], value, reason }]
+  })
+}
+
+/** Everything that is wrong between the keys of merged settings. */
+export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => [
+  ...openToOthers(tree),
+  ...origins(tree),
+  ...keysOfClients(tree),
+  ...repeated(tree, ["auth", "keys"], "name", lineOf),
+  ...repeated(tree, ["backends"], "name", lineOf),
+  ...urls(tree, lineOf),
+  ...keyOfBackend(tree),
+  ...tablesAt(tree, ["backends"]).flatMap(({ at }) => repeated(tree, [...at, "models"], "id", lineOf)),
+  ...aliasMistakes(tree),
+  ...fallbackMistakes(tree),
+  ...weights(tree)
+]

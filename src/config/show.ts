@@ -1,0 +1,53 @@
+/**
+ * The settings in force, each with where it comes from, and no secret among them.
+ */
+import { isTable, type KeyPath, idOf, showPath, showValue, valueAt } from "./path.ts"
+import type { Read } from "./read.ts"
+import type { Origin } from "./sources.ts"
+
+/** One setting; `origin` is such as `default`, `nexus.toml`, `NEXUS_PORT` or `--port`. */
+export interface Shown {
+  readonly key: string
+  readonly value: unknown
+  readonly origin: string
+}
+
+const leaves = (value: unknown, path: KeyPath): ReadonlyArray<KeyPath> => {
+  if (Array.isArray(value) && value.some(isTable)) return value.flatMap((each, index) => leaves(each, [...path, index]))
+  if (!isTable(value)) return value === undefined ? [] : [path]
+  return Object.entries(value).flatMap(([key, each]) => leaves(each, [...path, key]))
+}
+
+const originName = (origin: Origin | undefined, file: string | undefined): string => {
+  if (origin === undefined) return "default"
+  return origin._tag === "file" ? (file ?? "file") : origin.name
+}
+
+const isGiven = (tree: unknown, path: KeyPath): boolean => valueAt(tree, path) !== undefined
+
+/** All settings in force, defaults included, in the order of the file. */
+export const shown = ({ loaded, merged, written }: Read): ReadonlyArray<Shown> => {
+  const texts = new Map(written.map(({ path, text }) => [idOf(path), text]))
+  const originOf = (path: KeyPath): Origin | undefined => {
+    if (!isGiven(merged.tree, path)) return undefined
+    for (let length = path.length; length > 0; length--) {
+      const origin = merged.origins.get(idOf(path.slice(0, length)))
+      if (origin !== undefined) return origin
+    }
+    return undefined
+  }
+  const { settings } = loaded
+  const effective = { ...settings, discovery: { ...settings.discovery, enabled: loaded.discovery } }
+  return leaves(effective, []).map((path) => {
+    const origin = originOf(path)
+    // What a variable of the file held may be a secret; the file's own text is not.
+    const text = origin?._tag === "file" ? texts.get(idOf(path)) : undefined
+    const value = path.at(-1) === "sha256" ? masked(valueAt(effective, path)) : (text ?? valueAt(effective, path))
+    return { key: showPath(path), value, origin: originName(origin, loaded.path) }
+  })
+}
+
+const masked = (value: unknown): string => `${String(value).slice(0, 8)}…`
+
+/** A value as the command prints it. */
+export const shownValue = (value: unknown): string => showValue(value)

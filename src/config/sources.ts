@@ -1,0 +1,166 @@
+/**
+ * Where settings come from and which of them wins: default < file < environment < flag.
+ */
+import { nearest } from "./nearest.ts"
+import { idOf, isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
+import { type Entry, expected, scalars } from "./reference.ts"
+
+/** Who gave a value; `name` is the variable or the flag. */
+export type Origin =
+  | { readonly _tag: "file" }
+  | { readonly _tag: "variable"; readonly name: string }
+  | { readonly _tag: "flag"; readonly name: string }
+
+/** Settings of one source, nested and spelled as in the file. */
+export interface Source {
+  readonly tree: Table
+  readonly originOf: (path: KeyPath) => Origin
+}
+
+/** All sources laid over each other; `origins` knows each value by {@link idOf} its path. */
+export interface Merged {
+  readonly tree: Table
+  readonly origins: ReadonlyMap<string, Origin>
+}
+
+const empty = (): Record<string, unknown> => Object.create(null)
+
+const lay = (
+  below: Table,
+  source: Source,
+  tree: Table,
+  path: KeyPath,
+  origins: Map<string, Origin>
+): Record<string, unknown> => {
+  const both = Object.assign(empty(), below)
+  for (const [key, value] of Object.entries(tree)) {
+    const at = [...path, key]
+    const under = both[key]
+    if (isTable(value)) {
+      both[key] = lay(isTable(under) ? under : empty(), source, value, at, origins)
+    } else {
+      both[key] = value
+      origins.set(idOf(at), source.originOf(at))
+    }
+  }
+  return both
+}
+
+/** Lays sources over each other, the last one on top; tables are joined, lists and plain values replaced. */
+export const merge = (sources: ReadonlyArray<Source>): Merged => {
+  const origins = new Map<string, Origin>()
+  let tree: Table = empty()
+  for (const source of sources) tree = lay(tree, source, source.tree, [], origins)
+  return { tree, origins }
+}
+
+/** Settings of the file. */
+export const fromFile = (tree: Table): Source => ({ tree, originOf: () => ({ _tag: "file" }) })
+
+const flagNames: ReadonlyMap<string, string> = new Map([
+  ["server.host", "--host"],
+  ["server.port", "--port"],
+  ["server.insecure", "--insecure"],
+  ["discovery.enabled", "--no-discovery"],
+  ["health_check.enabled", "--no-health-check"],
+  ["logging.level", "--log-level"]
+])
+
+/** Settings of flags. */
+export const fromFlags = (tree: Table): Source => ({
+  tree,
+  originOf: (path) => ({ _tag: "flag", name: flagNames.get(showPath(path)) ?? `flag for ${showPath(path)}` })
+})
+
+const short: ReadonlyMap<string, string> = new Map([
+  ["NEXUS_HOST", "server.host"],
+  ["NEXUS_PORT", "server.port"],
+  ["NEXUS_LOG_LEVEL", "logging.level"],
+  ["NEXUS_LOG_FORMAT", "logging.format"],
+  ["NEXUS_DISCOVERY", "discovery.enabled"],
+  ["NEXUS_HEALTH_CHECK", "health_check.enabled"]
+])
+
+const byName: ReadonlyMap<string, Entry> = new Map(
+  scalars.flatMap((entry) => {
+    const key = showPath(entry.path)
+    const names = [...short].filter(([, each]) => each === key).map(([name]) => name)
+    return [...names, `NEXUS_${key.replaceAll(".", "_").toUpperCase()}`].map((name) => [name, entry] as const)
+  })
+)
+
+/** Names of the variables that set a key. */
+export const variableNames: ReadonlyArray<string> = [...byName.keys()]
+
+// NEXUS_KEY is what the examples call the key a client sends.
+const reserved: ReadonlySet<string> = new Set(["NEXUS_CONFIG", "NEXUS_KEY"])
+
+const words: ReadonlyMap<string, boolean> = new Map([
+  ["true", true],
+  ["1", true],
+  ["yes", true],
+  ["on", true],
+  ["false", false],
+  ["0", false],
+  ["no", false],
+  ["off", false]
+])
+
+const number = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i
+
+/** The value a text stands for; the text itself when it is no such value. */
+const valueOf = (text: string, { node }: Entry): unknown => {
+  const trimmed = text.trim()
+  if (node["type"] === "boolean") return words.get(trimmed.toLowerCase()) ?? text
+  if (node["type"] === "integer" || node["type"] === "number") return number.test(trimmed) ? Number(trimmed) : text
+  return text
+}
+
+const put = (tree: Record<string, unknown>, path: KeyPath, value: unknown): void => {
+  const [key, ...rest] = path.map(String)
+  if (key === undefined) return
+  if (rest.length === 0) {
+    tree[key] = value
+    return
+  }
+  const below = Object.assign(empty(), tree[key])
+  put(below, rest, value)
+  tree[key] = below
+}
+
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** Settings of the environment, and what is wrong with its names. `others` are names that the file speaks of. */
+export const fromEnvironment = (
+  env: Environment,
+  others: ReadonlySet<string>
+): Source & { readonly mistakes: ReadonlyArray<string> } => {
+  const tree = empty()
+  const givenBy = new Map<string, string>()
+  const mistakes: Array<string> = []
+  for (const name of Object.keys(env).sort()) {
+    const text = env[name]
+    if (text === undefined || !name.startsWith("NEXUS_") || reserved.has(name) || others.has(name)) continue
+    const entry = byName.get(name)
+    if (entry === undefined) {
+      const near = nearest(name, [...byName.keys(), "NEXUS_CONFIG"])
+      mistakes.push(`unknown variable ${name}${near === undefined ? "" : `; did you mean ${near}?`}`)
+      continue
+    }
+    const id = idOf(entry.path)
+    const earlier = givenBy.get(id)
+    const value = valueOf(text, entry)
+    if (earlier !== undefined && valueAt(tree, entry.path) !== value) {
+      mistakes.push(`${earlier} and ${name} both set ${showPath(entry.path)}, to different values`)
+    }
+    put(tree, entry.path, value)
+    if (earlier === undefined) givenBy.set(id, name)
+  }
+  const originOf = (path: KeyPath): Origin => ({ _tag: "variable", name: givenBy.get(idOf(path)) ?? "environment" })
+  return { tree, originOf, mistakes }
+}
+
+/** What a variable for this key takes, in words. */
+export const expectedOf = (origin: Origin, node: Table): string =>
+  origin._tag === "variable" && node["type"] === "boolean" ? "true, false, 1, 0, yes, no, on or off" : expected(node)

@@ -1,0 +1,63 @@
+/**
+ * What is allowed and still worth a word at start.
+ */
+import { isTable, showPath, type Table, valueAt } from "./path.ts"
+import { isLoopback, tablesAt } from "./rules.ts"
+import type { Environment } from "./sources.ts"
+
+const privateHost =
+  /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|\[f[cd]|\[fe[89ab])/i
+
+/** Whether a host is reached over networks that others share; a name that may be either counts as such. */
+export const isPublic = (host: string): boolean =>
+  !isLoopback(host) && !privateHost.test(host) && /[.:]/.test(host) && !/\.(local|internal|lan|home\.arpa)$/i.test(host)
+
+const sentInTheOpen = (tree: Table): ReadonlyArray<string> =>
+  tablesAt(tree, ["backends"]).flatMap(({ table }) => {
+    const { name, url } = table
+    const hasKey =
+      table["api_key_env"] !== undefined ||
+      table["api_key_file"] !== undefined ||
+      table["forward_authorization"] === true
+    if (!hasKey || typeof url !== "string" || !/^http:/i.test(url) || !isPublic(new URL(url).hostname)) return []
+    return [`backend ${String(name)}: its key crosses the network unencrypted; use https`]
+  })
+
+const unusedFallbacks = (tree: Table): ReadonlyArray<string> => {
+  const aliases = valueAt(tree, ["routing", "aliases"])
+  const fallbacks = valueAt(tree, ["routing", "fallbacks"])
+  if (!isTable(aliases) || !isTable(fallbacks)) return []
+  return Object.keys(fallbacks)
+    .filter((name) => Object.hasOwn(aliases, name))
+    .map((name) => `${showPath(["routing", "fallbacks", name])} is never used: the name is an alias; name the model`)
+}
+
+const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap((name) => [name, name.toLowerCase()])
+
+const ofEnvironment = (env: Environment): ReadonlyArray<string> => {
+  const set = (name: string): boolean => env[name] !== undefined && env[name] !== ""
+  const ignored = proxies.filter(set)
+  return [
+    ...(ignored.length === 0 ? [] : [`${ignored.join(", ")}: ignored, backends are called directly`]),
+    ...(env["NODE_TLS_REJECT_UNAUTHORIZED"] === "0"
+      ? ["NODE_TLS_REJECT_UNAUTHORIZED=0: certificates of backends are not checked"]
+      : []),
+    ...(set("SSLKEYLOGFILE") ? ["SSLKEYLOGFILE is set: TLS secrets of this process may be written to that file"] : [])
+  ]
+}
+
+const openDoor = (tree: Table): ReadonlyArray<string> => {
+  const host = valueAt(tree, ["server", "host"])
+  const keyless = tablesAt(tree, ["auth", "keys"]).length === 0
+  return typeof host === "string" && !isLoopback(host) && keyless
+    ? [`listening on ${host} without keys: everybody who reaches it can use the backends`]
+    : []
+}
+
+/** Warnings for settings without mistakes. */
+export const warningsOf = (tree: Table, env: Environment): ReadonlyArray<string> => [
+  ...openDoor(tree),
+  ...sentInTheOpen(tree),
+  ...unusedFallbacks(tree),
+  ...ofEnvironment(env)
+]
