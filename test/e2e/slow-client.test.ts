@@ -1,0 +1,106 @@
+import { describe, expect, test } from "bun:test"
+import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway, startProcess, until } from "../kit/gateway.ts"
+import { dial, requestBytes } from "../kit/rawClient.ts"
+
+const body = JSON.stringify({ model: "m", messages: [], stream: true })
+
+const [first = "", ...others] = chatEvents("m", ["a"])
+
+const megabyte = 1_048_576
+
+/** Counts what the backend could hand over: a write counts once the kernel has taken it. */
+const counted = (total: number, count: (bytes: number) => void) =>
+  function* (): Generator<string | Uint8Array> {
+    const filler = chunk(`: ${"x".repeat(65_000)}\n\n`)
+    yield streamHead()
+    yield chunk(first)
+    for (let sent = 0; sent < total; sent += filler.byteLength) {
+      yield filler
+      count(filler.byteLength)
+    }
+    for (const each of others) yield chunk(each)
+    yield lastChunk
+  }
+
+/** Waits until a number has stood still for a while. */
+const settled = async (read: () => number): Promise<number> => {
+  let last = -1
+  while (last !== read()) {
+    last = read()
+    await Bun.sleep(250)
+  }
+  return last
+}
+
+const residentMb = async (pid: number): Promise<number> => {
+  const status = await Bun.file(`/proc/${pid}/status`).text()
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024
+}
+
+describe("a client that reads slowly", () => {
+  test("slows the backend, and gets everything once it reads again", async () => {
+    let taken = 0
+    const total = 100 * megabyte
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: counted(total, (bytes) => {
+        taken += bytes
+      })
+    })
+    await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+    using client = await dial(gateway.port)
+    await client.send(requestBytes("POST", "/v1/chat/completions", body))
+    await client.until(({ text }) => text.startsWith(first))
+    client.pause()
+    const held = await settled(() => taken)
+    expect(held).toBeLessThan(40 * megabyte)
+    client.resume()
+    const answer = await client.answer(20_000)
+    expect(answer.end).toBe("complete")
+    expect(answer.body.byteLength).toBeGreaterThan(0.99 * total)
+    expect(new TextDecoder().decode(answer.body.slice(-14))).toBe("data: [DONE]\n\n")
+    await gateway.quiet()
+  }, 30_000)
+
+  test("costs bounded memory, ten of them too", async () => {
+    await using upstream = await startUpstream({ models: ["m"], script: counted(100 * megabyte, () => undefined) })
+    await using gateway = await startProcess({ backends: [backendFor("one", upstream)] })
+    const ask = async () => {
+      const client = await dial(gateway.port)
+      await client.send(requestBytes("POST", "/v1/chat/completions", body))
+      await client.until(({ text }) => text.startsWith(first))
+      return client
+    }
+    const warm = await ask()
+    warm.hangUp()
+    const before = await residentMb(gateway.pid)
+    const clients = await Promise.all(
+      Array.from({ length: 10 }, async () => {
+        const client = await ask()
+        client.pause()
+        return client
+      })
+    )
+    await Bun.sleep(1500)
+    expect((await residentMb(gateway.pid)) - before).toBeLessThan(100)
+    for (const client of clients) client.hangUp()
+    await until(() => upstream.busy() === 0, "every stream is closed at the backend")
+  }, 30_000)
+
+  test("is dropped once it has taken nothing for stall_timeout_seconds, and the backend is not blamed", async () => {
+    await using upstream = await startUpstream({ models: ["m"], script: counted(100 * megabyte, () => undefined) })
+    await using gateway = await startGateway({
+      server: { stall_timeout_seconds: 0.2 },
+      backends: [backendFor("one", upstream)]
+    })
+    using client = await dial(gateway.port)
+    await client.send(requestBytes("POST", "/v1/chat/completions", body))
+    await client.until(({ text }) => text.startsWith(first))
+    client.pause()
+    await upstream.lastCall().gone
+    await gateway.quiet()
+    expect(gateway.backend("one").circuits).toEqual([])
+  })
+})

@@ -1,0 +1,154 @@
+import { describe, expect, test } from "bun:test"
+import { chatEvents, chunk, completion, json, lastChunk, streamHead } from "../kit/answers.ts"
+import { good, startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Process, startProcess, until } from "../kit/gateway.ts"
+import { ask, dial, requestBytes } from "../kit/rawClient.ts"
+import type { Script } from "../kit/rawServer.ts"
+
+const path = "/v1/chat/completions"
+
+const body = (stream: boolean) =>
+  JSON.stringify({ model: "m", messages: [{ role: "user", content: "a-prompt-nobody-may-log" }], stream })
+
+const [first = "", ...others] = chatEvents("m", ["an-answer-nobody-may-log"])
+
+test("a thousand slow streams all make progress at once", async () => {
+  const gate = Promise.withResolvers<void>()
+  await using upstream = await startUpstream({
+    models: ["m"],
+    script: () => [streamHead(), chunk(first), { until: gate.promise }, ...others.map(chunk), lastChunk]
+  })
+  await using gateway = await startProcess({
+    server: { max_concurrent_requests: 1100 },
+    backends: [backendFor("one", upstream)]
+  })
+  const clients = await Promise.all(Array.from({ length: 1000 }, () => dial(gateway.port)))
+  const began = performance.now()
+  await Promise.all(clients.map((client) => client.send(requestBytes("POST", path, body(true)))))
+  for (const client of clients) expect((await client.until(({ text }) => text === first, 10_000)).status).toBe(200)
+  expect(performance.now() - began).toBeLessThan(10_000)
+  expect(upstream.busy()).toBe(1000)
+  // Others are served, and probes get through, while all of them wait.
+  expect((await ask(gateway.port, "GET", "/health")).json()).toMatchObject({ status: "healthy" })
+  gate.resolve()
+  for (const client of clients) {
+    const answer = await client.answer(20_000)
+    expect([answer.end, answer.text.endsWith("data: [DONE]\n\n")]).toEqual(["complete", true])
+    client.hangUp()
+  }
+}, 60_000)
+
+describe("the environment of the process", () => {
+  test("with proxy variables sends nothing to any proxy", async () => {
+    await using proxy = await startUpstream({ models: [] })
+    await using upstream = await startUpstream({ models: ["m"] })
+    const env = {
+      HTTP_PROXY: proxy.url,
+      http_proxy: proxy.url,
+      HTTPS_PROXY: proxy.url,
+      ALL_PROXY: proxy.url,
+      NO_PROXY: ""
+    }
+    await using gateway = await startProcess({ backends: [backendFor("one", upstream)] }, [], env)
+    for (const stream of [false, true]) expect((await ask(gateway.port, "POST", path, body(stream))).status).toBe(200)
+    expect(proxy.server.accepted()).toBe(0)
+    expect(gateway.output()).toMatch(/proxy/i)
+  })
+})
+
+interface Line {
+  readonly message?: string
+  readonly request_id?: string
+  readonly outcome?: string
+  readonly status?: number
+  readonly attempts?: number
+  readonly backend?: string
+}
+
+const parsed = (text: string): ReadonlyArray<Line> => {
+  try {
+    return [JSON.parse(text)]
+  } catch {
+    return []
+  }
+}
+
+/** The line that accounts for a request. */
+const lineOf = async (gateway: Process, id: string): Promise<Line> => {
+  const lines = () =>
+    gateway
+      .output()
+      .split("\n")
+      .flatMap(parsed)
+      .filter((line) => line.request_id === id && line.outcome !== undefined)
+  await until(() => lines().length > 0, `a line for ${id}`)
+  expect(lines()).toHaveLength(1)
+  return lines()[0] ?? {}
+}
+
+describe("the log", () => {
+  const cases: ReadonlyArray<readonly [name: string, script: Script, stream: boolean, line: Line]> = [
+    ["a good answer", good(["an-answer-nobody-may-log"]), false, { outcome: "completed", status: 200, attempts: 1 }],
+    ["a good stream", good(["an-answer-nobody-may-log"]), true, { outcome: "completed", status: 200, attempts: 1 }],
+    [
+      "a broken stream",
+      () => [streamHead(), chunk(first), { pause: 15 }, "reset"],
+      true,
+      { outcome: "truncated", status: 200 }
+    ],
+    [
+      "a refusal",
+      () => [json({ error: { message: "no", type: "invalid_request_error" } }, 400)],
+      false,
+      { outcome: "refused", status: 400 }
+    ],
+    ["a failure", () => [json({ error: "no" }, 500)], false, { outcome: "failed", status: 502, attempts: 3 }]
+  ]
+
+  test("has one line per request at debug, and never a prompt, an answer or a key", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess(
+      {
+        logging: { level: "debug", format: "json" },
+        backends: [backendFor("one", upstream, { api_key_env: "INNER_KEY" })]
+      },
+      [],
+      { INNER_KEY: "a-key-nobody-may-log" }
+    )
+    for (const [name, script, stream, line] of cases) {
+      upstream.script(script)
+      const id = name.replaceAll(" ", "-")
+      await ask(gateway.port, "POST", path, body(stream), [
+        `X-Request-Id: ${id}`,
+        "Authorization: Bearer another-key-nobody-may-log",
+        "Cookie: c=a-cookie-nobody-may-log"
+      ])
+      expect(await lineOf(gateway, id)).toMatchObject({ ...line, backend: "one" })
+      expect(upstream.lastCall().header("authorization")).toBe("Bearer a-key-nobody-may-log")
+    }
+    upstream.script(() => ["hang"])
+    const client = await dial(gateway.port)
+    const nth = upstream.calls().length
+    await client.send(requestBytes("POST", path, body(true), ["X-Request-Id: gone"]))
+    const seen = await upstream.call(nth)
+    client.hangUp()
+    await seen.gone
+    expect(await lineOf(gateway, "gone")).toMatchObject({ outcome: "client_closed", status: 499 })
+    expect(gateway.output()).not.toContain("nobody-may-log")
+  })
+
+  test("tells once when a backend goes and comes", async () => {
+    await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "x"))] })
+    await using gateway = await startProcess({
+      logging: { level: "info", format: "json" },
+      health_check: { interval_seconds: 0.1, failure_threshold: 2, recovery_threshold: 1 },
+      backends: [backendFor("one", upstream)]
+    })
+    await upstream.server.kill()
+    const count = (text: string) => gateway.output().split(text).length - 1
+    await until(() => count("backend became unhealthy") > 0, "it says that it is down")
+    await upstream.server.revive()
+    await until(() => count("backend became healthy") > 0 && count("unhealthy") > 0, "it says that it is back")
+    expect(count("backend became unhealthy")).toBe(1)
+  })
+})
