@@ -66,9 +66,6 @@ export const passOn = (error: ErrorStatus, requestId: string, decision: Readonly
   if (error.retryAfterMs !== undefined) {
     headers["retry-after"] = String(Math.min(300, Math.max(1, Math.ceil(error.retryAfterMs / 1000))))
   }
-  return new Response(openAiErrorBody(error.status, error.body) as Uint8Array<ArrayBuffer>, {
-    // reason: answer bytes never sit on shared memory
-    status: error.status,
-    headers
-  })
+  const body = openAiErrorBody(error.status, error.body) as Uint8Array<ArrayBuffer> // reason: never on shared memory
+  return new Response(body, { status: error.status, headers })
 }
