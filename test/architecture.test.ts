@@ -152,8 +152,9 @@ describe("files", () => {
 })
 
 describe("what the program does not do", () => {
-  test("Bun is named only by the server", () => {
-    expect(linesWith(outside("src/http/BunServer.ts"), /\bBun\./)).toEqual([])
+  test("Bun is named only by the server and the client for plain http", () => {
+    expect(linesWith(outside("src/http/BunServer.ts", "src/upstream/Connections.ts"), /\bBun\./)).toEqual([])
+    expect(linesWith(["src/upstream/Connections.ts"], /\bBun\.(?!connect\b)/)).toEqual([])
   })
 
   test("the environment is read only by the config, and handed on when the process starts over", () => {

@@ -1,0 +1,195 @@
+/**
+ * One connection of the client for plain http: connects, writes a request, hands on what comes, and waits in its pool.
+ */
+import type { Socket, SocketHandler } from "bun"
+import { Unreachable } from "../domain/upstream.ts"
+import { classify } from "./classify.ts"
+import type { Exchange, Line } from "./exchange.ts"
+import type { Head } from "./head.ts"
+
+/** What the connections of one client share. */
+export interface Settings {
+  readonly maxIdle: number
+  readonly idleMs: number
+  readonly now: () => number
+  readonly all: Set<Connection>
+  /** Opens a socket with the connection as its data; rejection says nothing that the handlers do not. */
+  readonly dial: (connection: Connection) => Promise<unknown>
+}
+
+/** A backend's host and port, and its idle connections, the last used one last. */
+export interface Origin {
+  readonly hostname: string
+  readonly port: number
+  readonly idle: Array<Connection>
+}
+
+// Sockets are looked at for idleness in steps of 4 s; a connection past its time is never used even before that.
+const idleStepSeconds = 4
+
+// After this long without a byte, in milliseconds, the system asks whether the other side is still there.
+const probeAfterMs = 30_000
+
+const unreachable = (error: unknown): Unreachable => {
+  const known = classify(error, false)
+  return known._tag === "Unreachable" ? known : new Unreachable({ reason: "connection could not be opened" })
+}
+
+/** A connection to a backend and its place in the pool. */
+export class Connection implements Line {
+  exchange: Exchange | undefined
+  private readonly settings: Settings
+  readonly origin: Origin
+  private socket: Socket<Connection> | undefined
+  private state: "connecting" | "busy" | "idle" | "closed" = "connecting"
+  private expiresAt = Infinity
+  // What is still to be written.
+  private unsent: ReadonlyArray<Uint8Array> = []
+  // Called when it is connected, or cannot be.
+  private connected: () => void = () => undefined
+  private refused: (error: Unreachable) => void = () => undefined
+
+  constructor(settings: Settings, origin: Origin) {
+    this.settings = settings
+    this.origin = origin
+    settings.all.add(this)
+  }
+
+  /** Whether it may take a call now. */
+  get isUsable(): boolean {
+    return this.state === "idle" && this.settings.now() < this.expiresAt
+  }
+
+  /** Opens its socket; one of the two is called unless it is dropped before. */
+  connect(connected: () => void, refused: (error: Unreachable) => void): void {
+    this.connected = connected
+    this.refused = refused
+    try {
+      this.settings.dial(this).catch(() => undefined)
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  /** Takes an idle connection for a call. */
+  use(): void {
+    this.state = "busy"
+    this.socket?.timeout(0)
+  }
+
+  /** Writes the request, as fast as the backend takes it. */
+  write(pieces: ReadonlyArray<Uint8Array>): void {
+    this.unsent = pieces
+    this.flush()
+  }
+
+  readonly pause = (): void => {
+    if (this.state !== "closed") this.socket?.pause()
+  }
+
+  readonly resume = (): void => {
+    if (this.state !== "closed") this.socket?.resume()
+  }
+
+  readonly drop = (): void => {
+    if (this.state === "closed") return
+    this.leave()
+    this.socket?.terminate()
+  }
+
+  /** Closes it in order, when nothing is under way on it. */
+  readonly retire = (): void => {
+    if (this.state === "closed") return
+    this.leave()
+    this.socket?.end()
+  }
+
+  readonly done = (head: Head, clean: boolean): void => {
+    if (this.state !== "busy") return
+    const { idleMs, maxIdle, now } = this.settings
+    const { idle } = this.origin
+    const keptMs = head.keepSeconds === undefined ? idleMs : Math.min(idleMs, (head.keepSeconds - 1) * 1000)
+    if (this.unsent.length > 0) return this.drop()
+    if (!clean || !head.keeps || keptMs <= 0 || idle.length >= maxIdle) return this.retire()
+    this.exchange = undefined
+    this.state = "idle"
+    this.expiresAt = now() + keptMs
+    this.socket?.timeout(Math.ceil(keptMs / 1000) + idleStepSeconds)
+    idle.push(this)
+  }
+
+  /** The socket is open. */
+  opened(socket: Socket<Connection>): void {
+    // The call may have been given up meanwhile.
+    if (this.state === "closed") return void socket.terminate()
+    this.socket = socket
+    this.state = "busy"
+    socket.setNoDelay(true)
+    this.connected()
+    socket.setKeepAlive(true, probeAfterMs)
+  }
+
+  /** The socket could not be opened. */
+  failed(error: unknown): void {
+    if (this.state === "closed") return
+    this.leave()
+    this.refused(unreachable(error))
+  }
+
+  /** Bytes have come. */
+  data(bytes: Buffer): void {
+    // Nobody asked an idle backend: it is not known what its bytes mean.
+    if (this.state === "idle") this.drop()
+    else this.exchange?.take(bytes)
+  }
+
+  /** The socket takes more. */
+  flush(): void {
+    while (this.state === "busy") {
+      const [next, ...rest] = this.unsent
+      if (next === undefined) return
+      const written = this.socket?.write(next) ?? 0
+      if (written < next.byteLength) {
+        // What a broken connection does not take is left to its close event.
+        if (written > 0) this.unsent = [next.subarray(written), ...rest]
+        return
+      }
+      this.unsent = rest
+    }
+  }
+
+  /** The socket has closed, by an error or in order. */
+  closed(error: unknown): void {
+    const { exchange } = this
+    if (this.state === "closed") return
+    this.leave()
+    exchange?.closed(error === undefined)
+  }
+
+  /** Whoever took a piece threw an exception: the answer cannot go on. */
+  broken(error: unknown): void {
+    const { exchange } = this
+    this.drop()
+    exchange?.fail(classify(error, true))
+  }
+
+  private leave(): void {
+    const { idle } = this.origin
+    if (this.state === "idle") idle.splice(idle.indexOf(this), 1)
+    this.state = "closed"
+    this.exchange = undefined
+    this.unsent = []
+    this.settings.all.delete(this)
+  }
+}
+
+/** The events of a socket, for the connection it belongs to. */
+export const handlers: SocketHandler<Connection> = {
+  open: (socket) => socket.data.opened(socket),
+  data: (socket, bytes) => socket.data.data(bytes),
+  drain: (socket) => socket.data.flush(),
+  close: (socket, error) => socket.data.closed(error),
+  error: (socket, error) => socket.data.broken(error),
+  connectError: (socket, error) => socket.data.failed(error),
+  timeout: (socket) => socket.data.retire()
+}

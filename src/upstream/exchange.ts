@@ -1,0 +1,164 @@
+/**
+ * One call on one connection: settles its promise with the head, hands the body on, and lets go of the connection in the
+ * right state, once. Plain callbacks; no timer, no fiber.
+ */
+import { BadAnswer, type UpstreamError } from "../domain/upstream.ts"
+import type { Arrival, Sink } from "./arrival.ts"
+import { classify } from "./classify.ts"
+import type { Head } from "./head.ts"
+import type { Call } from "./Transport.ts"
+import { AnswerReader, type Receiver } from "./wire.ts"
+
+/** What an exchange may do with its connection. */
+export interface Line {
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Closes it at once. */
+  readonly drop: () => void
+  /** Gives it back after a whole answer; `clean` when it is where the next answer begins. */
+  readonly done: (head: Head, clean: boolean) => void
+}
+
+/** The call of an exchange and how it is settled. */
+export interface Assignment {
+  readonly call: Call
+  readonly resolve: (arrival: Arrival) => void
+  /** Takes an upstream error, or what the call was aborted for. */
+  readonly reject: (reason: unknown) => void
+  /** True when no byte came and the call is taken over by another exchange; asked before it is rejected. */
+  readonly replayed: () => boolean
+}
+
+/** A call under way. */
+export class Exchange implements Receiver {
+  private readonly line: Line
+  private readonly assignment: Assignment
+  private readonly reader = new AnswerReader(this)
+  private gotHead: Head | undefined
+  private sink: Sink | undefined
+  private paused = false
+  private stopped = false
+  private over = false
+  // What ended the body before anybody listened.
+  private failure: UpstreamError | undefined
+
+  constructor(line: Line, assignment: Assignment) {
+    this.line = line
+    this.assignment = assignment
+    assignment.call.abort.onAbort(this.aborted)
+  }
+
+  /** Takes bytes of the connection. */
+  take(bytes: Buffer): void {
+    if (this.reader.isHeld) this.stopLine()
+    this.reader.push(bytes)
+  }
+
+  /** The connection has closed, orderly (FIN) or not. */
+  closed(orderly: boolean): void {
+    this.reader.close(orderly)
+  }
+
+  /** The call cannot go on; a body that has begun fails with the same error. */
+  fail(error: UpstreamError): void {
+    if (this.over) return
+    this.over = true
+    this.reader.stop()
+    this.line.drop()
+    if (this.gotHead === undefined) this.assignment.reject(error)
+    else if (this.sink === undefined) this.failure = error
+    else this.sink.fail(error)
+  }
+
+  readonly head = (head: Head): void => {
+    this.gotHead = head
+    this.assignment.resolve({
+      status: head.status,
+      header: head.header,
+      body: {
+        length: head.length,
+        start: (sink) => {
+          this.sink = sink
+          queueMicrotask(this.deliver)
+        },
+        pause: () => {
+          if (this.over) return
+          this.paused = true
+          this.reader.hold()
+          this.stopLine()
+        },
+        resume: () => {
+          if (!this.paused) return
+          this.paused = false
+          if (this.sink !== undefined) queueMicrotask(this.deliver)
+        },
+        abort: this.dropped
+      }
+    })
+  }
+
+  readonly piece = (bytes: Uint8Array): void => {
+    this.sink?.piece(bytes)
+  }
+
+  readonly end = (clean: boolean): void => {
+    this.over = true
+    // First the connection: who is told of the end may send the next call.
+    if (this.gotHead !== undefined) this.line.done(this.gotHead, clean)
+    this.sink?.end()
+  }
+
+  readonly bad = (reason: string): void => {
+    this.fail(new BadAnswer({ reason }))
+  }
+
+  readonly lost = (answered: boolean): void => {
+    if (answered || !this.assignment.replayed()) this.fail(classify(undefined, answered))
+    else this.over = true
+  }
+
+  private stopLine(): void {
+    if (this.stopped) return
+    this.stopped = true
+    this.line.pause()
+  }
+
+  private readonly deliver = (): void => {
+    const { failure, sink } = this
+    if (failure !== undefined) {
+      this.failure = undefined
+      sink?.fail(failure)
+      return
+    }
+    if (this.paused || this.over) return
+    if (this.stopped) {
+      this.stopped = false
+      this.line.resume()
+    }
+    try {
+      this.reader.release()
+    } catch (defect) {
+      this.fail(classify(defect, true))
+    }
+  }
+
+  private readonly dropped = (): void => {
+    this.failure = undefined
+    this.sink = undefined
+    if (this.over) return
+    this.over = true
+    this.reader.stop()
+    this.line.drop()
+  }
+
+  private readonly aborted = (reason: unknown): void => {
+    if (this.over) return
+    this.over = true
+    this.reader.stop()
+    this.line.drop()
+    if (this.gotHead === undefined) return this.assignment.reject(reason)
+    // Whoever aborts is not called back from inside.
+    this.failure = classify(reason, true)
+    if (this.sink !== undefined) queueMicrotask(this.deliver)
+  }
+}

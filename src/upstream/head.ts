@@ -1,0 +1,106 @@
+/**
+ * The head of an HTTP/1.1 answer: checked strictly, since what frames the body decides where the next answer begins.
+ */
+
+/** How the end of a body is known. */
+export type Framing = "none" | "length" | "chunked" | "close"
+
+/** A checked head. */
+export interface Head {
+  readonly status: number
+  readonly framing: Framing
+  /** Bytes of the body; undefined when the framing does not tell. */
+  readonly length: number | undefined
+  /** Whether the backend lets the connection be used again. */
+  readonly keeps: boolean
+  /** For how many seconds it says to keep an idle connection; undefined when it does not say. */
+  readonly keepSeconds: number | undefined
+  /** Value of a header by its lower-case name, repeated ones joined by a comma; null when absent. */
+  readonly header: (name: string) => string | null
+}
+
+/** Largest head, in bytes, and most lines of it. */
+export const maxHeadBytes = 64 * 1024
+const maxLines = 256
+
+/** Said of whatever is not HTTP/1. */
+export const notHttp = "the answer is not valid HTTP"
+/** Said of a head above the bounds. */
+export const headTooLarge = "the head of the answer is too large"
+/** Said of a body that is not framed as its head says. */
+export const badFraming = "the answer is badly framed"
+
+const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\0\r\n]*)?$/
+const headerLine = /^[!#$%&'*+\-.^`|~\w]+:[^\0\r\n]*$/
+const digits = /^\d{1,16}$/
+
+const lengthOf = (declared: string): number | undefined => {
+  let length: number | undefined
+  for (const each of declared.split(",")) {
+    const value = each.trim()
+    if (!digits.test(value) || (length !== undefined && Number(value) !== length)) return undefined
+    length = Number(value)
+  }
+  return Number.isSafeInteger(length) ? length : undefined
+}
+
+const hasToken = (list: string, token: string): boolean =>
+  list
+    .toLowerCase()
+    .split(",")
+    .some((each) => each.trim() === token)
+
+const keepTime = (value: string): number | undefined => {
+  const seconds = /(?:^|[\s,;])timeout\s*=\s*"?(\d{1,6})/i.exec(value)?.[1]
+  return seconds === undefined ? undefined : Number(seconds)
+}
+
+/**
+ * Reads a head: all its lines, without the blank one. Returns what is wrong with it as words for a person when it cannot
+ * be trusted.
+ */
+export const readHead = (text: string): Head | string => {
+  let at = text.indexOf("\r\n")
+  const first = statusLine.exec(at < 0 ? text : text.slice(0, at))
+  if (first === null) return notHttp
+  const old = first[1] === "0"
+  const status = Number(first[2])
+  const names: Array<string> = []
+  const values: Array<string> = []
+  while (at >= 0) {
+    const from = at + 2
+    at = text.indexOf("\r\n", from)
+    const line = at < 0 ? text.slice(from) : text.slice(from, at)
+    if (!headerLine.test(line)) return notHttp
+    const colon = line.indexOf(":")
+    names.push(line.slice(0, colon).toLowerCase())
+    values.push(line.slice(colon + 1).trim())
+    if (names.length > maxLines) return headTooLarge
+  }
+  const header = (name: string): string | null => {
+    let found: string | null = null
+    for (let nth = names.indexOf(name); nth >= 0; nth = names.indexOf(name, nth + 1)) {
+      const value = values[nth] ?? ""
+      found = found === null ? value : `${found}, ${value}`
+    }
+    return found
+  }
+  const connection = header("connection") ?? ""
+  const coding = header("transfer-encoding")
+  const declared = header("content-length")
+  const keepAlive = header("keep-alive")
+  const length = declared === null ? undefined : lengthOf(declared)
+  if (declared !== null && (length === undefined || coding !== null)) return badFraming
+  if (coding !== null && coding.toLowerCase() !== "chunked") return badFraming
+  const bodiless = status === 204 || status === 304
+  const framing: Framing = bodiless ? "none" : coding !== null ? "chunked" : length === undefined ? "close" : "length"
+  const kept = old ? hasToken(connection, "keep-alive") && coding === null : !hasToken(connection, "close")
+  return {
+    status,
+    framing,
+    length: bodiless ? 0 : length,
+    keeps: kept && framing !== "close",
+    keepSeconds: keepAlive === null ? undefined : keepTime(keepAlive),
+    header
+  }
+}

@@ -1,0 +1,68 @@
+/**
+ * The bytes of a call as HTTP/1.1: framing and host are ours, and no header can smuggle in another line.
+ */
+
+/** Where a call goes, taken from its URL. */
+export interface Target {
+  /** Host name or address, IPv6 without brackets. */
+  readonly hostname: string
+  readonly port: number
+  /** Request line and `Host`, ready to send. */
+  readonly opening: string
+}
+
+// Bodies up to this size, in bytes, are copied behind their head, so that one write sends both.
+const joinedBytes = 64 * 1024
+
+/** The target of an address that is `http://`; undefined for any other. */
+export const targetOf = (address: string): Target | undefined => {
+  const url = URL.parse(address)
+  if (url === null || url.protocol !== "http:" || url.hostname === "") return undefined
+  return {
+    hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: url.port === "" ? 80 : Number(url.port),
+    opening: `POST ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n`
+  }
+}
+
+// These frame the message or concern one connection: what a caller says of them is left out.
+const ours = new Set([
+  "host",
+  "content-length",
+  "transfer-encoding",
+  "connection",
+  "keep-alive",
+  "te",
+  "trailer",
+  "upgrade",
+  "expect"
+])
+
+const goodName = /^[!#$%&'*+\-.^`|~\w]+$/
+const badValue = /[^\t\x20-\x7e\x80-\xff]/
+
+const headOf = (target: Target, headers: Readonly<Record<string, string>>, length: number): string | undefined => {
+  let head = target.opening
+  for (const name in headers) {
+    if (ours.has(name) || ours.has(name.toLowerCase())) continue
+    const value = headers[name] ?? ""
+    if (!goodName.test(name) || badValue.test(value)) return undefined
+    head += `${name}: ${value}\r\n`
+  }
+  return `${head}Content-Length: ${length}\r\nConnection: keep-alive\r\n\r\n`
+}
+
+/** The pieces to write for a call; undefined when a header cannot be written. */
+export const requestBytes = (
+  target: Target,
+  headers: Readonly<Record<string, string>>,
+  body: Uint8Array
+): ReadonlyArray<Uint8Array> | undefined => {
+  const head = headOf(target, headers, body.byteLength)
+  if (head === undefined) return undefined
+  if (body.byteLength > joinedBytes) return [Buffer.from(head, "latin1"), body]
+  const whole = Buffer.allocUnsafe(head.length + body.byteLength)
+  whole.write(head, 0, "latin1")
+  whole.set(body, head.length)
+  return [whole]
+}
