@@ -1,0 +1,66 @@
+/**
+ * Compares what a client got with what a row says it must see.
+ */
+import { expect } from "bun:test"
+import { bytesOf } from "../kit/http.ts"
+import type { Answer } from "../kit/rawClient.ts"
+import type { Sight } from "./fault.ts"
+
+const errorIn = (text: string): Readonly<Record<string, unknown>> => {
+  const parsed: unknown = JSON.parse(text)
+  expect(parsed).toEqual({
+    error: expect.objectContaining({ message: expect.any(String), type: expect.any(String) })
+  })
+  const { error } = parsed as { readonly error: Readonly<Record<string, unknown>> } // reason: just checked
+  expect(error).toHaveProperty("param")
+  expect(error["code"] === null || typeof error["code"] === "string").toBe(true)
+  return error
+}
+
+/** Nothing that a client is shown may lead to a backend or tell what Nexus runs on. */
+const expectDiscreet = (text: string): void => {
+  expect(text).not.toMatch(/127\.0\.0\.1|localhost|10\.1\.2\.3|ECONN|fetch|undefined|<html|sk-inner|at .*\.ts/)
+}
+
+const same = (body: Uint8Array, expected: string | Uint8Array): void => {
+  const bytes = typeof expected === "string" ? bytesOf(expected) : expected
+  if (Buffer.compare(body, bytes) === 0) return
+  const [got, wanted] = [body, bytes].map((each) => new TextDecoder().decode(each).slice(-2000))
+  expect(got).toBe(wanted)
+  throw new Error(`${body.byteLength} bytes came, ${bytes.byteLength} were sent, and they differ`)
+}
+
+/** Fails unless the answer is what the row says. */
+export const expectSight = (answer: Answer, sight: Sight): void => {
+  expect(answer.header("x-request-id")).toMatch(/\S/)
+  switch (sight._tag) {
+    case "Refused": {
+      expect([answer.status, answer.end]).toEqual([sight.status, "complete"])
+      expect(answer.header("content-type")).toStartWith("application/json")
+      const { code, message } = errorIn(answer.text)
+      if (sight.code !== undefined) expect(code).toBe(sight.code)
+      if (sight.message !== undefined) expect(message).toMatch(sight.message)
+      return expectDiscreet(answer.text)
+    }
+    case "Broken": {
+      expect(answer.status).toBe(200)
+      expect(answer.end).not.toBe("reset")
+      expect(answer.text).not.toContain("[DONE]")
+      expect(answer.text.slice(0, sight.before.length)).toBe(sight.before)
+      const [event = "", ...more] = answer.text.slice(sight.before.length).trim().split("\n\n")
+      expect(more).toEqual([])
+      expect(event).toStartWith("data: ")
+      const { message } = errorIn(event.slice(6))
+      if (sight.message !== undefined) expect(message).toMatch(sight.message)
+      return expectDiscreet(event)
+    }
+    case "Intact": {
+      expect([answer.status, answer.end]).toEqual([200, "complete"])
+      return same(answer.body, sight.body)
+    }
+    case "Cut": {
+      expect(answer.status).toBe(200)
+      expect(answer.end).not.toBe("complete")
+    }
+  }
+}

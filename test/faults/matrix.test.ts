@@ -1,0 +1,134 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import { good, type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Gateway, startGateway, until } from "../kit/gateway.ts"
+import { type Answer, dial, requestBytes } from "../kit/rawClient.ts"
+import { answers } from "./answers.ts"
+import { connections } from "./connections.ts"
+import { expectSight } from "./expect.ts"
+import { type Fault, limits } from "./fault.ts"
+import { statuses } from "./statuses.ts"
+import { streams } from "./streams.ts"
+
+/** One cell of the table. */
+interface Cell {
+  readonly fault: Fault
+  readonly stream: boolean
+  readonly two: boolean
+  readonly reused: boolean
+}
+
+/** Further attempts after the first. */
+const retries = 1
+
+const body = (stream: boolean): string =>
+  JSON.stringify({ model: "m", messages: [{ role: "user", content: "hi" }], stream })
+
+const ask = async (gateway: Gateway, stream: boolean): Promise<Answer> => {
+  using client = await dial(gateway.port)
+  await client.send(requestBytes("POST", "/v1/chat/completions", body(stream), ["Authorization: Bearer client-key"]))
+  return await client.answer()
+}
+
+/** The faulty backend: one good answer first when its socket is to be reused, the fault from then on. */
+const faulty = ({ fault, stream, reused }: Cell): Promise<FakeUpstream> => {
+  let nth = 0
+  return startUpstream({
+    models: ["m"],
+    closeProbes: true,
+    script: (request) => {
+      nth += 1
+      return reused && nth === 1 ? good()(request) : fault.steps(stream, request)
+    }
+  })
+}
+
+const expectBlame = ({ fault }: Cell, gateway: Gateway): void => {
+  const { status, circuits, cooling_ms } = gateway.backend("faulty")
+  const failures = circuits.reduce((sum, each) => sum + each.failures, 0)
+  // A wrong key is told apart by the state of the backend; whether its circuit counts as well makes no difference.
+  if (fault.blame === "config") return expect(status).toBe("config_error")
+  expect([status, failures > 0, cooling_ms > 0]).toEqual([
+    "healthy",
+    fault.blame === "counted",
+    fault.blame === "cooled"
+  ])
+  if (fault.blame === "cooled") expect(cooling_ms).toBeLessThanOrEqual(300_000)
+}
+
+const run = async (cell: Cell): Promise<void> => {
+  const { fault, stream, two, reused } = cell
+  await using first = await faulty(cell)
+  await using second = await startUpstream({ models: ["m"] })
+  await using gateway = await startGateway({
+    server: limits,
+    routing: { strategy: "priority_only", max_retries: retries },
+    backends: [
+      backendFor("faulty", first, { priority: 1, ...fault.backend }),
+      ...(two ? [backendFor("other", second, { priority: 2 })] : [])
+    ],
+    ...fault.settings
+  })
+  if (reused) expect((await ask(gateway, false)).status).toBe(200)
+  if (fault.down === true) await first.server.kill()
+  const answer = await ask(gateway, stream)
+  await gateway.quiet()
+
+  const calls = first.calls().slice(reused ? 1 : 0)
+  const failedOver = two && fault.failover
+  if (failedOver) {
+    expect([answer.status, answer.end, answer.header("x-nexus-backend")]).toEqual([200, "complete", "other"])
+    expect(answer.text).toContain(stream ? "[DONE]" : '"finish_reason":"stop"')
+    expect(answer.text).not.toContain('"error"')
+    expect(second.calls().map(({ text }) => text)).toEqual([body(stream)])
+  } else {
+    expectSight(answer, fault.alone(stream))
+    fault.headers?.(answer.header)
+    expect(second.calls()).toHaveLength(0)
+  }
+
+  // A connection that dies silently may have been stale when it was reused: that attempt does not count.
+  const replays = reused && fault.silentDeath === true ? 1 : 0
+  const most = fault.down === true ? 0 : 1 + replays + (fault.again === true && !failedOver ? retries : 0)
+  expect(calls.length).toBeGreaterThanOrEqual(fault.down === true ? 0 : 1 + replays)
+  expect(calls.length).toBeLessThanOrEqual(most)
+  expect(calls.slice(0, 1).map(({ nth }) => nth > 0)).toEqual(fault.down === true ? [] : [reused])
+  for (const call of calls) expect(call.text).toBe(body(stream))
+
+  expect(gateway.inFlight()).toBe(0)
+  expectBlame(cell, gateway)
+  if (fault.closes === true) {
+    await Promise.race([Promise.all(calls.map(({ gone }) => gone)), Bun.sleep(1000)])
+    await until(() => first.busy() === 0, "the backend is told that nobody listens", 1000)
+    const open = calls.map(({ connection }) => first.server.isOpen(connection))
+    expect(open).toEqual(calls.map(() => false))
+  }
+}
+
+const title = ({ stream, two, reused }: Cell): string =>
+  [stream ? "stream" : "whole", two ? "two backends" : "one backend", reused ? "reused socket" : "fresh socket"].join(
+    ", "
+  )
+
+const cellsOf = (fault: Fault): ReadonlyArray<Cell> =>
+  [false, true]
+    .filter((stream) => fault.only === undefined || (fault.only === "stream") === stream)
+    .flatMap((stream) =>
+      [false, true].flatMap((two) => [false, true].map((reused): Cell => ({ fault, stream, two, reused })))
+    )
+
+const table: Readonly<Record<string, ReadonlyArray<Fault>>> = { connections, statuses, answers, streams }
+
+for (const [group, faults] of Object.entries(table)) {
+  describe(group, () => {
+    for (const fault of faults) {
+      describe(fault.name, () => {
+        for (const cell of cellsOf(fault)) test(title(cell), () => run(cell), 15_000)
+      })
+    }
+  })
+}
+
+afterAll(() => {
+  const names = Object.values(table).flatMap((faults) => faults.map(({ name }) => name))
+  expect(new Set(names).size).toBe(names.length)
+})
