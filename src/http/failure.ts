@@ -54,7 +54,9 @@ export const failureOf = (
   if (error._tag === "ErrorStatus" && error.status === 504) {
     return new GatewayTimeout({ message: "The backend itself timed out (status 504)", limit: "request" })
   }
-  const said = error._tag === "ErrorStatus" ? messageOf(error.body)?.slice(0, 500) : undefined
+  // What a backend says about the gateway's own key is not for clients to read.
+  const quotable = error._tag === "ErrorStatus" && error.status !== 401 && error.status !== 403
+  const said = quotable ? messageOf(error.body)?.slice(0, 500) : undefined
   const name = failures.at(-1)?.backend ?? ""
   const reason = `backend '${name}' ${said === undefined ? reasonOf(error) : `${reasonOf(error)}: ${said}`}`
   return new BadGateway({ model, reason, failures })

@@ -4,7 +4,7 @@
  */
 import { ConnectionLost, type UpstreamError } from "../domain/upstream.ts"
 import type { Body, Sink } from "../upstream/arrival.ts"
-import { doneEvent, endingOf, errorEvent, isComment, Tail } from "../upstream/framing.ts"
+import { doneEvent, type Ending, endingOf, errorEvent, isComment, Tail } from "../upstream/framing.ts"
 
 /** How a flow ended. */
 export type FlowEnd =
@@ -61,8 +61,19 @@ export const relay = (flow: Flow): Relay => {
     if (how._tag !== "Complete") flow.body.abort()
     flow.onEnd(how, bytes)
   }
+  const complete = (ending: Ending): void => {
+    if (ending === "finished") client?.enqueue(doneEvent)
+    end({ _tag: "Complete" })
+    client?.close()
+  }
   const fail = (error: UpstreamError): void => {
     if (ended) return
+    // An answer that has said its last word is whole, however its connection ends.
+    const ending = flow.marked ? endingOf(tail.text()) : "cut"
+    if (ending !== "cut") {
+      flow.body.abort()
+      return complete(ending)
+    }
     if (flow.events) client?.enqueue(errorEvent(flow.errorText(error), tail.text()))
     end({ _tag: "Broken", error })
     if (flow.events) client?.close()
@@ -83,10 +94,8 @@ export const relay = (flow: Flow): Relay => {
     end: () => {
       if (ended) return
       const ending = flow.marked ? endingOf(tail.text()) : "done"
-      if (ending === "cut") return fail(truncated)
-      if (ending === "finished") client?.enqueue(doneEvent)
-      end({ _tag: "Complete" })
-      client?.close()
+      if (ending === "cut") fail(truncated)
+      else complete(ending)
     },
     fail
   }

@@ -99,6 +99,7 @@ const isIdentity = (head: Arrival): boolean => {
 }
 
 const errorEventOf = (data: string): ErrorStatus | BadAnswer => {
+  if (data === "[DONE]") return bad("an event stream without an event")
   try {
     const json: unknown = JSON.parse(data)
     const found = Predicate.isObject(json) ? errorUnderGoodStatus(json) : undefined

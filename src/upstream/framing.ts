@@ -63,7 +63,7 @@ export const errorEvent = (body: string, tail: string): Uint8Array => {
   return encoder.encode(`${separator}data: ${body}\n\n`)
 }
 
-/** Where a stream stands before its first event: nothing but comments yet, a good event, or an error event. */
+/** Where a stream stands before its first event: nothing but comments yet, a good event, or one that is no answer. */
 export type Opening =
   | { readonly _tag: "Waiting" }
   | { readonly _tag: "Good" }
@@ -83,7 +83,7 @@ export const openingOf = (bytes: Uint8Array): Opening => {
     if (line.startsWith("event:")) named = line.slice(6).trim()
     if (!line.startsWith("data:")) continue
     const data = line.slice(5).trim()
-    return named === "error" || isErrorData(data) ? { _tag: "Error", data } : { _tag: "Good" }
+    return named === "error" || data === "[DONE]" || isErrorData(data) ? { _tag: "Error", data } : { _tag: "Good" }
   }
   const telling = unfinished.startsWith("data:") && unfinished.length >= tellingLength
   return telling && named !== "error" && !isErrorData(unfinished.slice(5).trim())
