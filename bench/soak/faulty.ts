@@ -69,9 +69,9 @@ export const startFaulty = (ledger: Ledger, chance: Chance): { readonly port: nu
   }
 
   const stream = (socket: Socket<Peer>, { id, frames }: Marker): void => {
-    const fault = faults ? pick(chance, late) : "none"
     // A fault comes some time after the first frame: what is reset at once may never have been seen.
-    const at = fault === "none" ? -1 : between(chance, Math.min(3, frames - 1), frames - 1)
+    const fault = faults && frames > 8 ? pick(chance, late) : "none"
+    const at = fault === "none" ? -1 : between(chance, 6, frames - 1)
     if (fault !== "none") note(`late ${fault}`)
     ledger.begin(id)
     send(socket, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")

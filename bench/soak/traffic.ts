@@ -107,8 +107,11 @@ const exchange = (wire: Wire, asked: Asked, chance: Chance, books: Books): Promi
       clearTimeout(leaving)
       done()
     }
+    let status = 0
     const lost = setTimeout(() => {
-      books.wrong(`${asked.marker.id}: no end within ${String(lostAfterMs / 1000)} s`)
+      books.wrong(
+        `${asked.marker.id}: no end within ${String(lostAfterMs / 1000)} s (${asked.kind}, status ${String(status)}, ${String(text.length)} bytes)`
+      )
       wire.close()
       end()
     }, lostAfterMs)
@@ -124,7 +127,6 @@ const exchange = (wire: Wire, asked: Asked, chance: Chance, books: Books): Promi
             between(chance, 0, 200)
           )
         : undefined
-    let status = 0
     wire.send(asked.request, {
       head: (code) => {
         status = code
@@ -135,7 +137,7 @@ const exchange = (wire: Wire, asked: Asked, chance: Chance, books: Books): Promi
         wire.pause()
         setTimeout(
           () => {
-            if (!over) wire.resume()
+            wire.resume()
           },
           between(chance, 10, 300)
         )
