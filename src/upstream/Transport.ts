@@ -1,11 +1,12 @@
 /**
- * The only place that calls other servers: Bun's fetch behind typed errors.
+ * The only place that calls other servers, behind typed errors.
  */
 import { Context, Effect, Layer } from "effect"
 import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream.ts"
 import type { Abort } from "./abort.ts"
 import { type Arrival, arrivalOf } from "./arrival.ts"
 import { classify } from "./classify.ts"
+import { makeConnections } from "./Connections.ts"
 
 /** A short question to a backend whose whole answer is wanted as text. */
 export interface Question {
@@ -69,55 +70,63 @@ export class Transport extends Context.Service<
     readonly tellsConnected: (url: string) => boolean
   }
 >()("nexus/upstream/Transport") {
-  /** The real one. */
-  static readonly layer = Layer.sync(Transport, () => {
-    const ask = (question: Question) =>
-      Effect.tryPromise({
-        try: async (signal) => {
-          const response = await fetch(question.url, {
-            ...common,
-            method: question.method,
-            headers: { "accept-encoding": "identity", ...question.headers },
-            ...(question.body === undefined ? {} : { body: question.body }),
-            signal
-          })
-          const text = await readText(response, question.maxBytes ?? defaultMaxBytes)
-          return { status: response.status, headers: response.headers, text }
-        },
-        catch: (error) => classify(error, false)
-      }).pipe(
-        Effect.flatMap(({ text, ...head }) =>
-          text === undefined
-            ? Effect.fail(new BadAnswer({ reason: "the answer is too large" }))
-            : Effect.succeed({ ...head, text })
-        ),
-        Effect.timeoutOrElse({
-          duration: question.timeoutMs,
-          orElse: () => Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
-        })
-      )
-    const send = ({ url, headers, body, abort, fresh }: Call): Promise<Arrival> => {
-      const controller = new AbortController()
-      abort.onAbort((reason) => controller.abort(reason))
-      const { signal } = controller
-      const answer = fetch(url, {
-        ...common,
-        method: "POST",
-        headers,
-        body: plainBytes(body),
-        signal,
-        keepalive: !fresh
-      })
-      return answer.then(
-        (response) => arrivalOf(response, (thrown) => classify(thrown, true)),
-        (thrown: unknown) => {
-          throw abort.aborted ? abort.reason : classify(thrown, false)
-        }
-      )
-    }
-    return Transport.of({ ask, send, tellsConnected: () => false })
-  })
+  /**
+   * The real one: forwarded calls to plain http go over our own client, which is cheaper than fetch, has no ceiling and
+   * tells when it is connected; https and probes go over fetch.
+   */
+  static readonly layer = Layer.suspend(() => Layer.effect(Transport, makeTransport))
 
   /** A fixed one, for tests. */
   static readonly layerOf = (service: Transport["Service"]) => Layer.succeed(Transport, service)
 }
+
+const isPlain = (url: string): boolean => url.startsWith("http://")
+
+const makeTransport = Effect.gen(function* () {
+  const connections = yield* Effect.acquireRelease(
+    Effect.sync(() => makeConnections()),
+    ({ close }) => Effect.sync(close)
+  )
+  const ask = (question: Question) =>
+    Effect.tryPromise({
+      try: async (signal) => {
+        const response = await fetch(question.url, {
+          ...common,
+          method: question.method,
+          headers: { "accept-encoding": "identity", ...question.headers },
+          ...(question.body === undefined ? {} : { body: question.body }),
+          signal
+        })
+        const text = await readText(response, question.maxBytes ?? defaultMaxBytes)
+        return { status: response.status, headers: response.headers, text }
+      },
+      catch: (error) => classify(error, false)
+    }).pipe(
+      Effect.flatMap(({ text, ...head }) =>
+        text === undefined
+          ? Effect.fail(new BadAnswer({ reason: "the answer is too large" }))
+          : Effect.succeed({ ...head, text })
+      ),
+      Effect.timeoutOrElse({
+        duration: question.timeoutMs,
+        orElse: () => Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
+      })
+    )
+  const sendByFetch = ({ url, headers, body, abort, fresh }: Call): Promise<Arrival> => {
+    const controller = new AbortController()
+    abort.onAbort((reason) => controller.abort(reason))
+    const { signal } = controller
+    const init = { ...common, method: "POST", headers, body: plainBytes(body), signal, keepalive: !fresh }
+    return fetch(url, init).then(
+      (response) => arrivalOf(response, (thrown) => classify(thrown, true)),
+      (thrown: unknown) => {
+        throw abort.aborted ? abort.reason : classify(thrown, false)
+      }
+    )
+  }
+  return Transport.of({
+    ask,
+    send: (call) => (isPlain(call.url) ? connections.send(call) : sendByFetch(call)),
+    tellsConnected: isPlain
+  })
+})
