@@ -6,7 +6,8 @@ import { Command, Flag } from "effect/cli"
 import example from "../../nexus.example.toml" with { type: "text" }
 import { defaultFile, readConfig } from "../config/NexusConfig.ts"
 import { jsonSchema, markdown } from "../config/reference.ts"
-import { shown, shownValue } from "../config/show.ts"
+import { showValue } from "../config/path.ts"
+import { shown } from "../config/show.ts"
 import { printable } from "../domain/text.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
@@ -74,7 +75,7 @@ const show = Command.make(
     yield* Console.log(
       table(
         ["Key", "Value", "From"],
-        settings.map(({ key, value, origin }) => [key, shownValue(value), origin])
+        settings.map(({ key, value, origin }) => [key, showValue(value), origin])
       )
     )
   })

@@ -1,6 +1,7 @@
 /**
  * The settings, read once from file, environment and flags.
  */
+import { createHash } from "node:crypto"
 import { dirname, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { Context, Data, Effect, FileSystem, Layer, Option, type PlatformError } from "effect"
@@ -40,6 +41,8 @@ const reasonOf = (error: PlatformError.PlatformError): string => {
   }
 }
 
+const digestOf = (text: string): Uint8Array => new Uint8Array(createHash("sha256").update(text).digest())
+
 const readText = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path)).pipe(Effect.mapError(reasonOf))
 
@@ -50,6 +53,7 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
     const isThere = yield* fs.exists(defaultFile).pipe(Effect.orElseSucceed(() => false))
     if (!isThere) return undefined
   }
+  if (named === "") return yield* new ConfigInvalid({ path: "", message: "the name of the config file is empty" })
   const file = named ?? defaultFile
   const from = Option.isNone(path) && named !== undefined ? " (from NEXUS_CONFIG)" : ""
   const text = yield* readText(file).pipe(
@@ -81,9 +85,8 @@ export const readConfig = ({ path, overrides }: ConfigOptions): Effect.Effect<Re
     const parsed = yield* Effect.fromResult(parseFile(file, env)).pipe(Effect.mapError(invalid))
     const keyFiles = yield* readKeyFiles(parsed.keyFiles, file)
     const flags: Table = overrides
-    return yield* Effect.fromResult(read({ file, env, overrides: flags }, parsed, keyFiles)).pipe(
-      Effect.mapError(invalid)
-    )
+    const sources = { file, env, overrides: flags, digestOf }
+    return yield* Effect.fromResult(read(sources, parsed, keyFiles)).pipe(Effect.mapError(invalid))
   }).pipe(
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
     Effect.provide(NodeFileSystem.layer)

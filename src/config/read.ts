@@ -20,7 +20,7 @@ import {
 } from "./sources.ts"
 import { nodeAt } from "./reference.ts"
 import { ruleMistakes } from "./rules.ts"
-import { type KeyFiles, keyFilesOf, resolve } from "./secrets.ts"
+import { type Digest, type KeyFiles, keyFilesOf, masked, resolve } from "./secrets.ts"
 import { type Substituted, substitute } from "./substitute.ts"
 import { warningsOf } from "./warnings.ts"
 
@@ -37,6 +37,7 @@ export interface Sources {
   readonly env: Environment
   /** Settings from flags, nested and spelled as in the file. */
   readonly overrides: Table
+  readonly digestOf: Digest
 }
 
 /** A file whose TOML is good. */
@@ -102,12 +103,21 @@ const inItsWords = (origin: Origin, mistake: Mistake): Mistake => {
     : mistake
 }
 
+/** The value of a mistake as the file writes it: what a variable held, or a digest that may be a key, is not shown. */
+const discreet = (mistake: Mistake, texts: ReadonlyMap<string, string>): Mistake => {
+  if (!("value" in mistake)) return mistake
+  const { path, value } = mistake
+  const text = texts.get(idOf(path))
+  if (text !== undefined) return { ...mistake, value: text }
+  return path.at(-1) === "sha256" && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
+}
+
 /** Makes settings of all sources; fails with every mistake, one a line and sorted by line. */
 export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFiles): Result.Result<Read, string> => {
   const { file, env } = sources
   const ofFile = fromFile(substituted.tree)
   const ofFlags = fromFlags(sources.overrides)
-  const named = resolve(substituted.tree, env, keyFiles)
+  const named = resolve(substituted.tree, env, keyFiles, sources.digestOf)
   const ofEnv = fromEnvironment(env, new Set([...substituted.names, ...named.names]))
   const merged = merge([ofFile, ofEnv, ofFlags])
 
@@ -122,10 +132,13 @@ export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFil
   const between = once([...named.mistakes, ...ruleMistakes(merged.tree, (path) => lineOf(linesOnce(), path))], told)
 
   if (inFile.length + inOthers.length + between.length + ofEnv.mistakes.length > 0) {
+    const texts = new Map(substituted.written.map(({ path, text }) => [idOf(path), text]))
     const all = [
-      ...inFile.map(teller(file, linesOnce(), ofFile.originOf)),
+      ...inFile.map((mistake) => discreet(mistake, texts)).map(teller(file, linesOnce(), ofFile.originOf)),
       ...inOthers.map(({ mistake, originOf }) => teller(file, linesOnce(), originOf)(mistake)),
-      ...between.map(teller(file, linesOnce(), (path) => originIn(merged.origins, path)))
+      ...between
+        .map((mistake) => discreet(mistake, texts))
+        .map(teller(file, linesOnce(), (path) => originIn(merged.origins, path)))
     ].sort((a, b) => a.line - b.line)
     return Result.fail([...all.map(({ text }) => text), ...ofEnv.mistakes].join("\n"))
   }

@@ -44,7 +44,7 @@ export const expected = (node: Table): string => {
     case "object":
       return "a table"
     default:
-      return node["minLength"] === undefined ? "a text" : "a text that is not empty"
+      return node["minLength"] === undefined ? "text" : "text that is not empty"
   }
 }
 
@@ -87,8 +87,8 @@ const defaults: Settings = Schema.decodeUnknownSync(Settings)({
   backends: [{ name: "x", url: "-", models: [{ id: "-" }] }]
 })
 
-/** The default of a key; undefined when it has none. */
-export const defaultOf = ({ path, required }: Entry): unknown => (required ? undefined : valueAt(defaults, path))
+// Undefined when a key has none.
+const defaultOf = ({ path, required }: Entry): unknown => (required ? undefined : valueAt(defaults, path))
 
 const withDefaults = (node: Table, path: KeyPath): Table => {
   const properties = Object.entries(tableOf(node["properties"])).map(([key, value]) => {

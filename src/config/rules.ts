@@ -65,7 +65,7 @@ export const urlFault = (text: string): string | undefined => {
   return text.includes("#") ? 'a base URL has no fragment ("#")' : undefined
 }
 
-const withoutPassword = (text: string): string => text.replace(/\/\/[^/@]*@/, "//…@")
+const withoutPassword = (text: string): string => text.replace(/\/\/.*@/, "//…@")
 
 const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
   const given = tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {

@@ -1,7 +1,6 @@
 /**
  * Keys that the settings only name: taken from the environment and from files, and never shown.
  */
-import { createHash } from "node:crypto"
 import { Redacted } from "effect"
 import type { Mistake } from "./check.ts"
 import type { AuthKey, Secrets } from "./compile.ts"
@@ -27,10 +26,15 @@ export const keyFilesOf = (tree: Table): ReadonlyArray<string> =>
     return typeof file === "string" && file !== "" ? [file] : []
   })
 
+/** The beginning of a text that may be a secret. */
+export const masked = (text: string): string => `${text.slice(0, 4)}…`
+
+const nameOf = ({ name }: Table): string => (typeof name === "string" ? name : "")
+
 const fromHex = (digits: string): Uint8Array => new Uint8Array(Buffer.from(digits, "hex"))
 
-/** SHA-256 of a key. */
-export const digestOf = (key: string): Uint8Array => new Uint8Array(createHash("sha256").update(key).digest())
+/** SHA-256 of a text. */
+export type Digest = (text: string) => Uint8Array
 
 const faultOf = (key: string, what: string): string | undefined => {
   if (key === "") return `${what} is empty`
@@ -38,7 +42,7 @@ const faultOf = (key: string, what: string): string | undefined => {
 }
 
 /** Resolves all keys of settings that may have other mistakes. */
-export const resolve = (tree: Table, env: Environment, files: KeyFiles): Resolved => {
+export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf: Digest): Resolved => {
   const mistakes: Array<Mistake> = []
   const names = new Set<string>()
 
@@ -53,6 +57,12 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles): Resolve
   const fromVariable = (table: Table, key: string, at: KeyPath): string | undefined => {
     const name = table[key]
     if (typeof name !== "string" || name === "") return undefined
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      // It may be the key itself, which is not to be shown.
+      const reason = "expected the name of an environment variable, not the key itself"
+      mistakes.push({ path: [...at, key], value: masked(name), reason })
+      return undefined
+    }
     names.add(name)
     return accepted(env[name], "this environment variable", [...at, key], name)
   }
@@ -70,12 +80,12 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles): Resolve
   const backendKeys = new Map<string, string>()
   for (const { at, table } of tablesAt(tree, ["backends"])) {
     const key = fromVariable(table, "api_key_env", at) ?? fromFile(table, at)
-    if (key !== undefined) backendKeys.set(String(table["name"]), key)
+    if (key !== undefined) backendKeys.set(nameOf(table), key)
   }
 
   const authKeys: Array<AuthKey> = []
   for (const { at, table } of tablesAt(tree, ["auth", "keys"])) {
-    const name = String(table["name"])
+    const name = nameOf(table)
     const key = fromVariable(table, "env", at)
     if (key !== undefined) authKeys.push({ name, digest: digestOf(key), key: Redacted.make(key) })
     else if (typeof table["sha256"] === "string") authKeys.push({ name, digest: fromHex(table["sha256"]) })

@@ -1,8 +1,9 @@
 /**
  * The settings in force, each with where it comes from, and no secret among them.
  */
-import { isTable, type KeyPath, idOf, showPath, showValue, valueAt } from "./path.ts"
+import { isTable, type KeyPath, idOf, showPath, valueAt } from "./path.ts"
 import type { Read } from "./read.ts"
+import { masked } from "./secrets.ts"
 import type { Origin } from "./sources.ts"
 
 /** One setting; `origin` is such as `default`, `nexus.toml`, `NEXUS_PORT` or `--port`. */
@@ -42,12 +43,8 @@ export const shown = ({ loaded, merged, written }: Read): ReadonlyArray<Shown> =
     const origin = originOf(path)
     // What a variable of the file held may be a secret; the file's own text is not.
     const text = origin?._tag === "file" ? texts.get(idOf(path)) : undefined
-    const value = path.at(-1) === "sha256" ? masked(valueAt(effective, path)) : (text ?? valueAt(effective, path))
+    const value =
+      path.at(-1) === "sha256" ? masked(String(valueAt(effective, path))) : (text ?? valueAt(effective, path))
     return { key: showPath(path), value, origin: originName(origin, loaded.path) }
   })
 }
-
-const masked = (value: unknown): string => `${String(value).slice(0, 8)}…`
-
-/** A value as the command prints it. */
-export const shownValue = (value: unknown): string => showValue(value)

@@ -1,0 +1,179 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Cause, Effect, Exit, Option, Redacted } from "effect"
+import { ConfigInvalid, readConfig } from "../../src/config/NexusConfig.ts"
+import { keyText, newKey } from "../../src/cli/keys.ts"
+import { sha256 } from "./reading.ts"
+
+const main = join(import.meta.dir, "../../src/main.ts")
+const made: Array<string> = []
+
+const directory = (files: Readonly<Record<string, string>> = {}): string => {
+  const path = mkdtempSync(join(tmpdir(), "nexus-config-"))
+  made.push(path)
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text)
+  return path
+}
+
+afterAll(() => {
+  for (const path of made) rmSync(path, { recursive: true, force: true })
+})
+
+const nexus = async (cwd: string, args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) => {
+  const kept = Object.entries(process.env).filter(([name]) => !/^NEXUS_|_proxy$/i.test(name))
+  const child = Bun.spawn([process.execPath, main, ...args], {
+    cwd,
+    env: { ...Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""])), NO_COLOR: "1", ...env },
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: 25_000
+  })
+  const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+  return { code: await child.exited, stdout, stderr }
+}
+
+const good = `[server]\nport = 1\n`
+
+describe("the file that is read is", () => {
+  const check = async (files: Readonly<Record<string, string>>, args: ReadonlyArray<string>, env = {}) => {
+    const { code, stdout, stderr } = await nexus(directory(files), ["config", "check", ...args], env)
+    return { code, said: stdout + stderr }
+  }
+
+  test.concurrent("none, when none is named and there is none", async () => {
+    expect(await check({}, [])).toEqual({ code: 0, said: "No config file, defaults: no mistakes, 0 backends\n" })
+  })
+
+  test.concurrent("nexus.toml of this directory", async () => {
+    expect(await check({ "nexus.toml": good }, [])).toEqual({ code: 0, said: "nexus.toml: no mistakes, 0 backends\n" })
+  })
+
+  test.concurrent("the one NEXUS_CONFIG names, before nexus.toml", async () => {
+    const files = { "nexus.toml": "bad = 1", "other.toml": good }
+    const { said } = await check(files, [], { NEXUS_CONFIG: "other.toml" })
+    expect(said).toBe("other.toml: no mistakes, 0 backends\n")
+  })
+
+  test.concurrent("the one of -c, before both", async () => {
+    const files = { "nexus.toml": "bad = 1", "mine.toml": good }
+    const { said } = await check(files, ["-c", "mine.toml"], { NEXUS_CONFIG: "gone.toml" })
+    expect(said).toBe("mine.toml: no mistakes, 0 backends\n")
+  })
+
+  test.concurrent("never one that is named and not there", async () => {
+    expect(await check({ "nexus.toml": good }, ["-c", "gone.toml"])).toEqual({
+      code: 1,
+      said: "error: gone.toml: there is no such file\n"
+    })
+    expect(await check({ "nexus.toml": good }, [], { NEXUS_CONFIG: "gone.toml" })).toEqual({
+      code: 1,
+      said: "error: gone.toml (from NEXUS_CONFIG): there is no such file\n"
+    })
+    expect(await check({}, [], { NEXUS_CONFIG: "" })).toEqual({
+      code: 1,
+      said: "error: the name of the config file is empty\n"
+    })
+  })
+})
+
+describe("key files", () => {
+  const backend = `[[backends]]\nname = "a"\nurl = "http://h"\napi_key_file = "cloud.key"\n`
+  const read = (path: string) => Effect.runPromiseExit(readConfig({ path: Option.some(path), overrides: {} }))
+
+  test("are looked for beside the config file", async () => {
+    const exit = await read(join(directory({ "n.toml": backend, "cloud.key": "sk-1\n" }), "n.toml"))
+    const key = Exit.isSuccess(exit) ? exit.value.loaded.backends[0]?.apiKey : undefined
+    expect(key && Redacted.value(key)).toBe("sk-1")
+  })
+
+  test("that are not there are told with the place that names them", async () => {
+    const path = join(directory({ "n.toml": backend }), "n.toml")
+    const exit = await read(path)
+    const error = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+    expect(error).toBeInstanceOf(ConfigInvalid)
+    expect(error).toMatchObject({
+      path,
+      message: `${path}:4: backends[0].api_key_file = "cloud.key": there is no such file`
+    })
+  })
+})
+
+describe("nexus config", () => {
+  test.concurrent("init writes a file that check takes, and never over another one unasked", async () => {
+    const cwd = directory()
+    expect((await nexus(cwd, ["config", "init"])).code).toBe(0)
+    expect((await nexus(cwd, ["config", "check"])).stdout).toBe("nexus.toml: no mistakes, 0 backends\n")
+    const text = readFileSync(join(cwd, "nexus.toml"), "utf8")
+    writeFileSync(join(cwd, "nexus.toml"), "mine")
+    const { code, stdout, stderr } = await nexus(cwd, ["config", "init"])
+    expect({ code, stdout, stderr }).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "error: nexus.toml is there already; --force writes over it\n"
+    })
+    expect(readFileSync(join(cwd, "nexus.toml"), "utf8")).toBe("mine")
+    expect((await nexus(cwd, ["config", "init", "--force"])).code).toBe(0)
+    expect(readFileSync(join(cwd, "nexus.toml"), "utf8")).toBe(text)
+    expect((await nexus(cwd, ["config", "init", "-o", "no/where.toml"])).stderr).toBe(
+      "error: no/where.toml cannot be written: there is no such directory\n"
+    )
+    expect(existsSync(join(cwd, "no"))).toBe(false)
+  }, 30_000)
+
+  test.concurrent("check fails with all mistakes, a line each, on standard error alone", async () => {
+    const cwd = directory({ "nexus.toml": "[server]\nprot = 1\nport = -1" })
+    expect(await nexus(cwd, ["config", "check"])).toEqual({
+      code: 1,
+      stdout: "",
+      stderr:
+        "error: nexus.toml:2: unknown key server.prot; did you mean server.port?\n" +
+        "nexus.toml:3: server.port = -1: expected a whole number from 0 to 65535\n"
+    })
+  })
+
+  test.concurrent("show tells each value and its origin, and no secret", async () => {
+    const cwd = directory({
+      "nexus.toml": `[[backends]]\nname = "a"\nurl = "\${WHERE}"\napi_key_env = "CLOUD_KEY"\n${good}`
+    })
+    const env = { NEXUS_LOG_LEVEL: "warn", CLOUD_KEY: "sk-secret", WHERE: "http://secret.example" }
+    const { code, stdout } = await nexus(cwd, ["config", "show"], env)
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/^server\.port +1 +nexus\.toml$/m)
+    expect(stdout).toMatch(/^logging\.level +"warn" +NEXUS_LOG_LEVEL$/m)
+    expect(stdout).toMatch(/^server\.host +"127\.0\.0\.1" +default$/m)
+    expect(stdout).toMatch(/^backends\[0\]\.url +"\$\{WHERE\}" +nexus\.toml$/m)
+    expect(stdout).not.toContain("secret")
+    const json = JSON.parse((await nexus(cwd, ["config", "show", "--json"], env)).stdout)
+    expect(json.settings).toContainEqual({ key: "server.port", value: 1, origin: "nexus.toml" })
+  })
+
+  test.concurrent("schema prints JSON Schema, or the table of the README", async () => {
+    const cwd = directory()
+    expect(JSON.parse((await nexus(cwd, ["config", "schema"])).stdout).properties.server.type).toBe("object")
+    expect((await nexus(cwd, ["config", "schema", "--markdown"])).stdout).toStartWith("| key | type and bounds |")
+  })
+})
+
+describe("nexus keys new", () => {
+  test("makes another key each time, and its digest", () => {
+    const keys = Array.from({ length: 100 }, newKey)
+    expect(new Set(keys.map(({ key }) => key)).size).toBe(100)
+    for (const { key, digest } of keys) {
+      expect(key).toMatch(/^nx-[A-Za-z0-9_-]{43}$/)
+      expect(digest).toBe(Buffer.from(sha256(key)).toString("hex"))
+    }
+  })
+
+  test.concurrent("prints the key, its digest, and settings that take it", async () => {
+    const { code, stdout } = await nexus(directory(), ["keys", "new", "lap top"])
+    const key = /^Key: +(nx-\S+)$/m.exec(stdout)?.[1] ?? ""
+    const digest = Buffer.from(sha256(key)).toString("hex")
+    expect(stdout).toBe(`${keyText("lap top", { key, digest })}\n`)
+    const cwd = directory({ "nexus.toml": stdout.slice(stdout.indexOf("[[auth.keys]]")) })
+    expect((await nexus(cwd, ["config", "check"])).code).toBe(0)
+    expect(code).toBe(0)
+  })
+})
