@@ -1,7 +1,7 @@
 /**
  * Faults of connections and heads: nothing of a body has come yet.
  */
-import { chatEvents, chunk, completion, head, json, streamHead } from "../kit/answers.ts"
+import { chatEvents, chunk, completion, head, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { streamed } from "../kit/FakeUpstream.ts"
 import type { Step } from "../kit/rawServer.ts"
 import { badGateway, type Fault, intact, refused, timedOut } from "./fault.ts"
@@ -32,8 +32,46 @@ export const connections: ReadonlyArray<Fault> = [
     blame: "counted"
   },
   {
+    name: "the connection is reset before any byte",
+    steps: () => ["reset"],
+    alone: badGateway,
+    failover: true,
+    again: true,
+    silentDeath: true,
+    blame: "counted",
+    closes: true
+  },
+  {
+    name: "the connection is closed before any byte",
+    steps: () => ["fin"],
+    alone: badGateway,
+    failover: true,
+    again: true,
+    silentDeath: true,
+    blame: "counted",
+    closes: true
+  },
+  {
     name: "an SSH banner comes instead of HTTP",
     steps: () => ["SSH-2.0-OpenSSH_9.9\r\n", "hang"],
+    alone: badGateway,
+    failover: true,
+    again: true,
+    blame: "counted",
+    closes: true
+  },
+  {
+    name: "bytes that are nothing come instead of HTTP",
+    steps: () => [new Uint8Array([0, 1, 2, 255, 254, 13, 10, 13, 10]), "fin"],
+    alone: badGateway,
+    failover: true,
+    again: true,
+    blame: "counted",
+    closes: true
+  },
+  {
+    name: "half a head comes, then the end",
+    steps: () => ["HTTP/1.1 200 OK\r\nContent-Ty", "fin"],
     alone: badGateway,
     failover: true,
     again: true,
@@ -97,6 +135,33 @@ export const connections: ReadonlyArray<Fault> = [
     alone: (stream) => ({ _tag: "Intact", body: goodBody(stream) }),
     failover: false,
     blame: "nothing"
+  },
+  {
+    name: "two lengths contradict each other",
+    steps: () => [
+      head(200, ["Content-Type: application/json", "Content-Length: 2", "Content-Length: 20"]),
+      "{}",
+      "hang"
+    ],
+    alone: badGateway,
+    failover: true,
+    again: true,
+    blame: "counted",
+    closes: true
+  },
+  {
+    name: "a length and chunks contradict each other",
+    steps: () => [
+      head(200, ["Content-Type: application/json", "Content-Length: 5", "Transfer-Encoding: chunked"]),
+      chunk(whole),
+      lastChunk,
+      "hang"
+    ],
+    alone: badGateway,
+    failover: true,
+    again: true,
+    blame: "counted",
+    closes: true
   },
   {
     name: "bytes follow the answer that belong to none",

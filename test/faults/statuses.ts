@@ -180,6 +180,14 @@ export const statuses: ReadonlyArray<Fault> = [
   redirect(307),
   redirect(308),
   {
+    name: "401 comes for our own key",
+    steps: () => [json(openai("Incorrect API key provided: sk-inner", "authentication_error", "invalid_api_key"), 401)],
+    alone: refused(502),
+    failover: true,
+    blame: "config",
+    headers: noHtml
+  },
+  {
     name: "403 comes for our own key",
     steps: () => [json(openai("forbidden", "permission_error"), 403)],
     alone: refused(502),

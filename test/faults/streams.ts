@@ -98,6 +98,7 @@ export const streams: ReadonlyArray<Fault> = [
     again: false,
     blame: "nothing"
   }),
+  early("[DONE] is all that comes", () => [streamHead(), chunk(done), lastChunk]),
   early("an HTML page comes in place of a stream", () => [
     head(200, ["Content-Type: text/html", "Content-Length: 6"]),
     "<html>"
@@ -127,6 +128,19 @@ export const streams: ReadonlyArray<Fault> = [
     ...fine("a stream ends with a finish reason and without [DONE]", first + finish + done),
     steps: () => [streamHead(), chunk(first + finish), lastChunk]
   },
+  {
+    ...fine("the connection is closed after a finish reason", first + finish + done),
+    steps: () => [streamHead(), chunk(first + finish), { pause: 15 }, "fin"],
+    closes: true
+  },
+  fine(
+    "the connection is closed after [DONE], before the last chunk",
+    all,
+    [streamHead(), chunk(all), { pause: 15 }, "fin"],
+    {
+      closes: true
+    }
+  ),
   fine(
     "a connection announced as kept alive is closed after the stream",
     all,
