@@ -2,6 +2,7 @@
  * Mistakes of settings: those the Schema finds, and how all of them are told.
  */
 import { Result, Schema, type SchemaIssue } from "effect"
+import { printable } from "../domain/text.ts"
 import { nearest } from "./nearest.ts"
 import { idOf, isTable, type KeyPath, showPath, showValue, type Table, valueAt } from "./path.ts"
 import { entries, expected, keysAt, nodeAt } from "./reference.ts"
@@ -50,7 +51,7 @@ const suggestion = (path: KeyPath): string | undefined => {
   const name = String(path.at(-1))
   const sibling = nearest(name, keysAt(parent) ?? [])
   if (sibling !== undefined) return showPath([...parent, sibling])
-  const elsewhere = entries.find((each) => each.path.at(-1) === name && !each.path.includes(0))
+  const elsewhere = entries().find((each) => each.path.at(-1) === name && !each.path.includes(0))
   return elsewhere === undefined ? undefined : showPath(elsewhere.path)
 }
 
@@ -85,7 +86,9 @@ const mistakeOf = (tree: Table, { path, tag, message }: Leaf): Mistake => {
   const wanted = message === "" ? expected(node) : message.replace(/^Expected /, "")
   if (tag === "MissingKey") return { path, reason: `${showPath(path)} is missing: expected ${wanted}` }
   const value = valueAt(tree, path)
-  return unquotedName(path, value) ?? { path, value, reason: `expected ${saysMore(message) ? wanted : expected(node)}` }
+  const hint = isTable(value) && expected(node) === "a list of tables" ? `; write [[${showPath(path)}]]` : ""
+  const reason = `expected ${saysMore(message) ? wanted : expected(node)}${hint}`
+  return unquotedName(path, value) ?? { path, value, reason }
 }
 
 /** What the Schema finds wrong with the settings of one source: one mistake for each key at fault. */
@@ -101,5 +104,5 @@ export const shapeMistakes = (tree: Table): ReadonlyArray<Mistake> => {
 /** Tells a mistake; `where` is such as `nexus.toml:12`, and `subject` what holds the value, the key when undefined. */
 export const tell = ({ path, reason, ...rest }: Mistake, where: string | undefined, subject?: string): string => {
   const text = "value" in rest ? `${subject ?? showPath(path)} = ${showValue(rest.value)}: ${reason}` : reason
-  return where === undefined ? text : `${where}: ${text}`
+  return printable(where === undefined ? text : `${where}: ${text}`)
 }

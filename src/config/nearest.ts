@@ -2,8 +2,8 @@
  * The name somebody most likely meant.
  */
 
-/** Least number of letters to insert, remove, replace or swap with their neighbour to turn `a` into `b`. */
-export const distance = (a: string, b: string): number => {
+// Least number of letters to insert, remove, replace or swap with their neighbour to turn `a` into `b`.
+const distance = (a: string, b: string): number => {
   let beforeLast: ReadonlyArray<number> = []
   let last: ReadonlyArray<number> = Array.from({ length: b.length + 1 }, (_, at) => at)
   for (let i = 1; i <= a.length; i++) {

@@ -7,7 +7,7 @@ import { printable } from "../domain/text.ts"
 import { decode, type Mistake, shapeMistakes, tell } from "./check.ts"
 import { compile, type Loaded } from "./compile.ts"
 import { lineOf, type Lines, linesOf } from "./locate.ts"
-import { idOf, isTable, type KeyPath, type Table } from "./path.ts"
+import { idOf, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
 import {
   expectedOf,
   type Environment,
@@ -104,11 +104,11 @@ const inItsWords = (origin: Origin, mistake: Mistake): Mistake => {
 }
 
 /** The value of a mistake as the file writes it: what a variable held, or a digest that may be a key, is not shown. */
-const discreet = (mistake: Mistake, texts: ReadonlyMap<string, string>): Mistake => {
+const discreet = (mistake: Mistake, { original, written }: Substituted): Mistake => {
   if (!("value" in mistake)) return mistake
   const { path, value } = mistake
-  const text = texts.get(idOf(path))
-  if (text !== undefined) return { ...mistake, value: text }
+  const isReplaced = typeof value === "object" || written.some((each) => idOf(each.path) === idOf(path))
+  if (isReplaced) return { ...mistake, value: valueAt(original, path) }
   return path.at(-1) === "sha256" && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
 }
 
@@ -132,12 +132,11 @@ export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFil
   const between = once([...named.mistakes, ...ruleMistakes(merged.tree, (path) => lineOf(linesOnce(), path))], told)
 
   if (inFile.length + inOthers.length + between.length + ofEnv.mistakes.length > 0) {
-    const texts = new Map(substituted.written.map(({ path, text }) => [idOf(path), text]))
     const all = [
-      ...inFile.map((mistake) => discreet(mistake, texts)).map(teller(file, linesOnce(), ofFile.originOf)),
+      ...inFile.map((mistake) => discreet(mistake, substituted)).map(teller(file, linesOnce(), ofFile.originOf)),
       ...inOthers.map(({ mistake, originOf }) => teller(file, linesOnce(), originOf)(mistake)),
       ...between
-        .map((mistake) => discreet(mistake, texts))
+        .map((mistake) => discreet(mistake, substituted))
         .map(teller(file, linesOnce(), (path) => originIn(merged.origins, path)))
     ].sort((a, b) => a.line - b.line)
     return Result.fail([...all.map(({ text }) => text), ...ofEnv.mistakes].join("\n"))

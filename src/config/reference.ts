@@ -5,7 +5,13 @@ import { Schema } from "effect"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 import { Settings } from "./schema.ts"
 
-const root: Table = Schema.toJsonSchemaDocument(Settings, { onExcessProperty: "error" }).schema
+/** Makes a value when it is first asked for: most starts need nothing of this file. */
+export const lazy = <A>(make: () => A): (() => A) => {
+  let made: { readonly value: A } | undefined
+  return () => (made ??= { value: make() }).value
+}
+
+const root = lazy((): Table => Schema.toJsonSchemaDocument(Settings, { onExcessProperty: "error" }).schema)
 
 const tableOf = (value: unknown): Table => (isTable(value) ? value : {})
 
@@ -18,7 +24,7 @@ const stepInto = (node: Table, key: string | number): Table | undefined => {
 
 /** The JSON Schema of the key at a path; undefined when there is no such key. */
 export const nodeAt = (path: KeyPath): Table | undefined => {
-  let node: Table | undefined = root
+  let node: Table | undefined = root()
   for (const key of path) node = node === undefined ? undefined : stepInto(node, key)
   return node
 }
@@ -75,25 +81,27 @@ const walk = (node: Table, path: KeyPath): ReadonlyArray<Entry> =>
   })
 
 /** Every key that holds a value, in the order of the Schema. */
-export const entries: ReadonlyArray<Entry> = walk(root, [])
+export const entries = lazy(() => walk(root(), []))
 
 /** Keys with one plain value that are not inside a list: those a variable can set. */
-export const scalars: ReadonlyArray<Entry> = entries.filter(
-  ({ path, node }) => !path.includes(0) && node["type"] !== "array" && node["type"] !== "object"
+export const scalars = lazy(() =>
+  entries().filter(({ path, node }) => !path.includes(0) && node["type"] !== "array" && node["type"] !== "object")
 )
 
-const defaults: Settings = Schema.decodeUnknownSync(Settings)({
-  auth: { keys: [{ name: "-" }] },
-  backends: [{ name: "x", url: "-", models: [{ id: "-" }] }]
-})
+const defaults = lazy(() =>
+  Schema.decodeUnknownSync(Settings)({
+    auth: { keys: [{ name: "-" }] },
+    backends: [{ name: "x", url: "-", models: [{ id: "-" }] }]
+  })
+)
 
 // Undefined when a key has none.
-const defaultOf = ({ path, required }: Entry): unknown => (required ? undefined : valueAt(defaults, path))
+const defaultOf = ({ path, required }: Entry): unknown => (required ? undefined : valueAt(defaults(), path))
 
 const withDefaults = (node: Table, path: KeyPath): Table => {
   const properties = Object.entries(tableOf(node["properties"])).map(([key, value]) => {
     const at = [...path, key]
-    const entry = entries.find((each) => showPath(each.path) === showPath(at))
+    const entry = entries().find((each) => showPath(each.path) === showPath(at))
     const standard = entry === undefined ? undefined : defaultOf(entry)
     return [key, { ...withDefaults(tableOf(value), at), ...(standard === undefined ? {} : { default: standard }) }]
   })
@@ -108,7 +116,7 @@ const withDefaults = (node: Table, path: KeyPath): Table => {
 export const jsonSchema = (): Table => ({
   $schema: "https://json-schema.org/draft/2020-12/schema",
   title: "nexus.toml",
-  ...withDefaults(root, [])
+  ...withDefaults(root(), [])
 })
 
 const cell = (text: string): string => text.replaceAll("|", "\\|")
@@ -120,7 +128,7 @@ export const markdown = (): string =>
   [
     "| key | type and bounds | default | meaning |",
     "| --- | --- | --- | --- |",
-    ...entries.map((entry) => {
+    ...entries().map((entry) => {
       const key = showPath(entry.path).replaceAll("[0]", "[]")
       const standard = entry.required ? "required" : shown(defaultOf(entry))
       return `| \`${key}\` | ${[typeOf(entry.node), standard, String(entry.node["description"] ?? "")].map(cell).join(" | ")} |`

@@ -53,8 +53,8 @@ const repeated = (tree: Table, list: KeyPath, key: string, lineOf: LineOf): Read
   return duplicates(items, lineOf, (first, line) => `${showPath(first)}${line} is the same; each must be unique`)
 }
 
-/** Why a text is no base URL; undefined when it is one. */
-export const urlFault = (text: string): string | undefined => {
+// Undefined when it is a base URL.
+const urlFault = (text: string): string | undefined => {
   if (!/^https?:\/\//i.test(text)) return "expected a URL that begins with http:// or https://"
   if (!URL.canParse(text) || /^https?:\/\/[/?#]/i.test(text) || /[\s\\]/.test(text)) {
     return "expected a URL such as http://127.0.0.1:11434"

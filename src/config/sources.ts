@@ -3,7 +3,7 @@
  */
 import { nearest } from "./nearest.ts"
 import { idOf, isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
-import { type Entry, expected, scalars } from "./reference.ts"
+import { type Entry, expected, lazy, scalars } from "./reference.ts"
 
 /** Who gave a value; `name` is the variable or the flag. */
 export type Origin =
@@ -81,16 +81,19 @@ const short: ReadonlyMap<string, string> = new Map([
   ["NEXUS_HEALTH_CHECK", "health_check.enabled"]
 ])
 
-const byName: ReadonlyMap<string, Entry> = new Map(
-  scalars.flatMap((entry) => {
-    const key = showPath(entry.path)
-    const names = [...short].filter(([, each]) => each === key).map(([name]) => name)
-    return [...names, `NEXUS_${key.replaceAll(".", "_").toUpperCase()}`].map((name) => [name, entry] as const)
-  })
+const byName = lazy(
+  (): ReadonlyMap<string, Entry> =>
+    new Map(
+      scalars().flatMap((entry) => {
+        const key = showPath(entry.path)
+        const names = [...short].filter(([, each]) => each === key).map(([name]) => name)
+        return [...names, `NEXUS_${key.replaceAll(".", "_").toUpperCase()}`].map((name) => [name, entry] as const)
+      })
+    )
 )
 
 /** Names of the variables that set a key. */
-export const variableNames: ReadonlyArray<string> = [...byName.keys()]
+export const variableNames = (): ReadonlyArray<string> => [...byName().keys()]
 
 // NEXUS_KEY is what the examples call the key a client sends.
 const reserved: ReadonlySet<string> = new Set(["NEXUS_CONFIG", "NEXUS_KEY"])
@@ -142,9 +145,9 @@ export const fromEnvironment = (
   for (const name of Object.keys(env).sort()) {
     const text = env[name]
     if (text === undefined || !name.startsWith("NEXUS_") || reserved.has(name) || others.has(name)) continue
-    const entry = byName.get(name)
+    const entry = byName().get(name)
     if (entry === undefined) {
-      const near = nearest(name, [...byName.keys(), "NEXUS_CONFIG"])
+      const near = nearest(name, [...variableNames(), "NEXUS_CONFIG"])
       mistakes.push(`unknown variable ${name}${near === undefined ? "" : `; did you mean ${near}?`}`)
       continue
     }

@@ -8,6 +8,8 @@ import type { Environment } from "./sources.ts"
 /** The tree with its variables replaced, what was wrong with them, and the names that were spoken of. */
 export interface Substituted {
   readonly tree: Table
+  /** The tree as the file writes it. */
+  readonly original: Table
   readonly mistakes: ReadonlyArray<Mistake>
   readonly names: ReadonlySet<string>
   /** Values that hold what a variable held, as the file writes them. */
@@ -53,5 +55,5 @@ export const substitute = (tree: Table, env: Environment): Substituted => {
     return copy
   }
 
-  return { tree: inTable(tree, []), mistakes, names, written }
+  return { tree: inTable(tree, []), original: tree, mistakes, names, written }
 }

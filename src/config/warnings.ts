@@ -8,8 +8,8 @@ import type { Environment } from "./sources.ts"
 const privateHost =
   /^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.|169\.254\.|100\.(6[4-9]|[7-9]\d|1[01]\d|12[0-7])\.|\[f[cd]|\[fe[89ab])/i
 
-/** Whether a host is reached over networks that others share; a name that may be either counts as such. */
-export const isPublic = (host: string): boolean =>
+// A name that may be either counts as public.
+const isPublic = (host: string): boolean =>
   !isLoopback(host) && !privateHost.test(host) && /[.:]/.test(host) && !/\.(local|internal|lan|home\.arpa)$/i.test(host)
 
 const sentInTheOpen = (tree: Table): ReadonlyArray<string> =>

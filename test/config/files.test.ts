@@ -35,6 +35,8 @@ const nexus = async (cwd: string, args: ReadonlyArray<string>, env: Readonly<Rec
   return { code: await child.exited, stdout, stderr }
 }
 
+const spawning = (name: string, run: () => Promise<void>): void => test.concurrent(name, run, 30_000)
+
 const good = `[server]\nport = 1\n`
 
 describe("the file that is read is", () => {
@@ -43,27 +45,27 @@ describe("the file that is read is", () => {
     return { code, said: stdout + stderr }
   }
 
-  test.concurrent("none, when none is named and there is none", async () => {
+  spawning("none, when none is named and there is none", async () => {
     expect(await check({}, [])).toEqual({ code: 0, said: "No config file, defaults: no mistakes, 0 backends\n" })
   })
 
-  test.concurrent("nexus.toml of this directory", async () => {
+  spawning("nexus.toml of this directory", async () => {
     expect(await check({ "nexus.toml": good }, [])).toEqual({ code: 0, said: "nexus.toml: no mistakes, 0 backends\n" })
   })
 
-  test.concurrent("the one NEXUS_CONFIG names, before nexus.toml", async () => {
+  spawning("the one NEXUS_CONFIG names, before nexus.toml", async () => {
     const files = { "nexus.toml": "bad = 1", "other.toml": good }
     const { said } = await check(files, [], { NEXUS_CONFIG: "other.toml" })
     expect(said).toBe("other.toml: no mistakes, 0 backends\n")
   })
 
-  test.concurrent("the one of -c, before both", async () => {
+  spawning("the one of -c, before both", async () => {
     const files = { "nexus.toml": "bad = 1", "mine.toml": good }
     const { said } = await check(files, ["-c", "mine.toml"], { NEXUS_CONFIG: "gone.toml" })
     expect(said).toBe("mine.toml: no mistakes, 0 backends\n")
   })
 
-  test.concurrent("never one that is named and not there", async () => {
+  spawning("never one that is named and not there", async () => {
     expect(await check({ "nexus.toml": good }, ["-c", "gone.toml"])).toEqual({
       code: 1,
       said: "error: gone.toml: there is no such file\n"
@@ -102,7 +104,7 @@ describe("key files", () => {
 })
 
 describe("nexus config", () => {
-  test.concurrent("init writes a file that check takes, and never over another one unasked", async () => {
+  spawning("init writes a file that check takes, and never over another one unasked", async () => {
     const cwd = directory()
     expect((await nexus(cwd, ["config", "init"])).code).toBe(0)
     expect((await nexus(cwd, ["config", "check"])).stdout).toBe("nexus.toml: no mistakes, 0 backends\n")
@@ -121,9 +123,9 @@ describe("nexus config", () => {
       "error: no/where.toml cannot be written: there is no such directory\n"
     )
     expect(existsSync(join(cwd, "no"))).toBe(false)
-  }, 30_000)
+  })
 
-  test.concurrent("check fails with all mistakes, a line each, on standard error alone", async () => {
+  spawning("check fails with all mistakes, a line each, on standard error alone", async () => {
     const cwd = directory({ "nexus.toml": "[server]\nprot = 1\nport = -1" })
     expect(await nexus(cwd, ["config", "check"])).toEqual({
       code: 1,
@@ -134,7 +136,7 @@ describe("nexus config", () => {
     })
   })
 
-  test.concurrent("show tells each value and its origin, and no secret", async () => {
+  spawning("show tells each value and its origin, and no secret", async () => {
     const cwd = directory({
       "nexus.toml": `[[backends]]\nname = "a"\nurl = "\${WHERE}"\napi_key_env = "CLOUD_KEY"\n${good}`
     })
@@ -150,7 +152,7 @@ describe("nexus config", () => {
     expect(json.settings).toContainEqual({ key: "server.port", value: 1, origin: "nexus.toml" })
   })
 
-  test.concurrent("schema prints JSON Schema, or the table of the README", async () => {
+  spawning("schema prints JSON Schema, or the table of the README", async () => {
     const cwd = directory()
     expect(JSON.parse((await nexus(cwd, ["config", "schema"])).stdout).properties.server.type).toBe("object")
     expect((await nexus(cwd, ["config", "schema", "--markdown"])).stdout).toStartWith("| key | type and bounds |")
@@ -167,7 +169,7 @@ describe("nexus keys new", () => {
     }
   })
 
-  test.concurrent("prints the key, its digest, and settings that take it", async () => {
+  spawning("prints the key, its digest, and settings that take it", async () => {
     const { code, stdout } = await nexus(directory(), ["keys", "new", "lap top"])
     const key = /^Key: +(nx-\S+)$/m.exec(stdout)?.[1] ?? ""
     const digest = Buffer.from(sha256(key)).toString("hex")

@@ -45,7 +45,7 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
   [
     "a table for a list",
     `[backends]\nname = "x"`,
-    `nexus.toml:1: backends = { name = "x" }: expected a list of tables`
+    `nexus.toml:1: backends = { name = "x" }: expected a list of tables; write [[backends]]`
   ],
   ["a date", `[server]\nhost = 1979-05-27`, `nexus.toml:2: server.host = 1979-05-27: expected text that is not empty`],
   ["an empty text", `[server]\nhost = ""`, `nexus.toml:2: server.host = "": expected text that is not empty`],
@@ -240,6 +240,10 @@ describe("refused with file, line, key and what is allowed:", () => {
   test("what a variable of the file holds is not shown", () => {
     const told = mistakesOf(`[[backends]]\nname = "one"\nurl = "http://h/?key=\${TOKEN}"`, { env: { TOKEN: "hidden" } })
     expect(told).toEqual([`nexus.toml:3: backends[0].url = "http://h/?key=\${TOKEN}": a base URL has no query ("?")`])
+    const inside = mistakesOf(`[backends]\nurl = "\${TOKEN}"`, { env: { TOKEN: "hidden" } })
+    expect(inside).toEqual([
+      `nexus.toml:1: backends = { url = "\${TOKEN}" }: expected a list of tables; write [[backends]]`
+    ])
   })
 })
 

@@ -97,7 +97,7 @@ describe("the environment", () => {
       retries: 0
     })
     expect([routing.weights.load, routing.weights.latency, server.max_body_mb]).toEqual([7, 20, 0.5])
-    expect(variableNames).not.toContain("NEXUS_BACKENDS_NAME")
+    expect(variableNames()).not.toContain("NEXUS_BACKENDS_NAME")
   })
 
   test("refuses values that are no number, however JavaScript reads them", () => {
