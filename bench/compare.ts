@@ -31,6 +31,17 @@ export const withField = async <A>(
   }
 }
 
+const own = (field: Field, running: Running): number => cpuOf(process.pid) + cpuOf(running.pid) + cpuOf(field.mock.pid)
+
+/** Takes a reading of a program, and notes what strangers did meanwhile. */
+export const watched = async (field: Field, running: Running, read: () => Promise<void>): Promise<void> => {
+  const before = cpuOfMachine() - own(field, running)
+  const start = performance.now()
+  await read()
+  const others = cpuOfMachine() - own(field, running) - before
+  field.disturbance = Math.max(field.disturbance, others / 1000 / (performance.now() - start))
+}
+
 /** Calls `read` for each leg, `context.trials` times over, in alternating order. */
 export const inTurn = async (
   context: Context,
@@ -40,17 +51,9 @@ export const inTurn = async (
   for (let trial = 0; trial < context.trials; trial += 1) {
     const order = [...field.legs]
     if (trial % 2 === 1) order.reverse()
-    for (const [leg, running] of order) {
-      const before = cpuOfMachine() - own(field, running)
-      const start = performance.now()
-      await read(leg, running)
-      const others = cpuOfMachine() - own(field, running) - before
-      field.disturbance = Math.max(field.disturbance, others / 1000 / (performance.now() - start))
-    }
+    for (const [leg, running] of order) await watched(field, running, () => read(leg, running))
   }
 }
-
-const own = (field: Field, running: Running): number => cpuOf(process.pid) + cpuOf(running.pid) + cpuOf(field.mock.pid)
 
 /** The note on what strangers did meanwhile. */
 export const disturbanceNote = (field: Field): string =>

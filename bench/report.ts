@@ -59,10 +59,11 @@ export const tableOf = (measures: ReadonlyArray<Measure>): string => {
   const shown = measures.map((measure) => {
     const { ratios, mark, met } = judge(measure)
     const ratio = Object.values(ratios)
-      .map((value) => (Number.isFinite(value) ? value.toFixed(2) : ""))
+      .filter(Number.isFinite)
+      .map((value) => value.toFixed(2))
       .join(" / ")
     return [
-      `${measure.what} (${measure.unit})`,
+      measure.unit === "" ? measure.what : `${measure.what} (${measure.unit})`,
       ...legs.map((leg) => cell(measure, leg)),
       ratio,
       mark,

@@ -69,7 +69,7 @@ export const models: Row = {
     growth(
       context,
       counts.map((count) => ({
-        label: `${count.toLocaleString("en")} models and aliases`,
+        label: count === 1 ? "1 model and alias" : `${count.toLocaleString("en")} models and aliases`,
         setup: { models: count, aliases: count },
         model: count === 1 ? "alias-0" : `alias-${String(count - 1)}`
       })),
@@ -85,7 +85,7 @@ export const backends: Row = {
     growth(
       context,
       [1, 10, 1000].map((count) => ({
-        label: `${count.toLocaleString("en")} backends`,
+        label: count === 1 ? "1 backend" : `${count.toLocaleString("en")} backends`,
         setup: { backends: count },
         model: lastModel(1)
       })),

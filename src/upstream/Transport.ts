@@ -41,7 +41,14 @@ export interface Call {
 
 const plainBytes = (body: Uint8Array) => body as Uint8Array<ArrayBuffer> // reason: request bodies never sit on shared memory
 
-const common = { decompress: false, redirect: "manual", timeout: false, proxy: false } as const
+// `rejectUnauthorized` stands against NODE_TLS_REJECT_UNAUTHORIZED=0, which would switch off all checks of certificates.
+const common = {
+  decompress: false,
+  redirect: "manual",
+  timeout: false,
+  proxy: false,
+  tls: { rejectUnauthorized: true }
+} as const
 
 const defaultMaxBytes = 4 * 1024 * 1024
 

@@ -40,29 +40,27 @@ export const arrivalOf = (response: Response, classify: (thrown: unknown) => Ups
   const reader = response.body?.getReader()
   const declared = response.headers.get("content-length")
   let sink: Sink = { piece: nothing, end: nothing, fail: nothing }
-  let paused = false
-  let reading = false
-  let over = false
+  const state = { paused: false, reading: false, over: false }
 
   const pump = async (): Promise<void> => {
-    if (reading) return
-    reading = true
+    if (state.reading) return
+    state.reading = true
     try {
-      while (!over && !paused) {
+      while (!state.over && !state.paused) {
         const { done, value } = reader === undefined ? { done: true, value: undefined } : await reader.read()
-        if (over) break
+        if (state.over) break
         if (done || value === undefined) {
-          over = true
+          state.over = true
           sink.end()
         } else sink.piece(value)
       }
     } catch (thrown) {
-      if (!over) {
-        over = true
+      if (!state.over) {
+        state.over = true
         sink.fail(classify(thrown))
       }
     } finally {
-      reading = false
+      state.reading = false
     }
   }
   return {
@@ -75,14 +73,14 @@ export const arrivalOf = (response: Response, classify: (thrown: unknown) => Ups
         queueMicrotask(() => void pump())
       },
       pause: () => {
-        paused = true
+        state.paused = true
       },
       resume: () => {
-        paused = false
-        if (!over) void pump()
+        state.paused = false
+        if (!state.over) void pump()
       },
       abort: () => {
-        over = true
+        state.over = true
         void reader?.cancel().catch(nothing)
       }
     }

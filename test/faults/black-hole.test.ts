@@ -21,7 +21,7 @@ describe.skipIf(!canSwallow)("a backend whose port swallows connections", () => 
       const started = performance.now()
       const answer = await ask(gateway.port, "POST", "/v1/chat/completions", body(stream))
       expect([answer.status, answer.header("x-nexus-backend")]).toEqual([200, "fine"])
-      expect(performance.now() - started).toBeLessThan(1500)
+      expect(performance.now() - started).toBeLessThan(600)
       await gateway.quiet()
     })
   }
@@ -36,7 +36,7 @@ describe.skipIf(!canSwallow)("a backend whose port swallows connections", () => 
     using _hole = await swallow(swallowed.port)
     const answer = await ask(gateway.port, "POST", "/v1/chat/completions", body(true))
     expect(answer.status).toBe(504)
-    expect(answer.text).toMatch(/(connect|first_byte)_timeout_seconds \(0\.[36] s\)/)
+    expect(answer.text).toContain("connect_timeout_seconds (0.3 s)")
   })
 
   test("is seen by the probe within its connect limit", async () => {

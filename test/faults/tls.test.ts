@@ -57,6 +57,9 @@ describe("a backend is not asked anything over TLS", () => {
   for (const [name, certificate, env] of cases) {
     test(`with a certificate ${name}`, () => expectRefused(certificate, env))
   }
+
+  test("even when the environment says that certificates do not matter", () =>
+    expectRefused(wrong, { ...trust, NODE_TLS_REJECT_UNAUTHORIZED: "0" }))
 })
 
 test("a backend that does not speak TLS on its https port is given up within the connect limit", async () => {
