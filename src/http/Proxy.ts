@@ -5,6 +5,7 @@
 import { Cause, Context, Effect, Exit, Layer } from "effect"
 import { type GatewayError, Internal, Overloaded, Stopping } from "../domain/errors.ts"
 import type { Endpoint } from "../domain/request.ts"
+import { Roster } from "../domain/roster.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
@@ -54,7 +55,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
   const accounting = yield* Accounting
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
-  const runs = new Set<Run>()
+  const runs = new Roster<Run>()
   let retries = 0
 
   const forwarding: Forwarding = {
@@ -128,6 +129,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
     const delivery = { exchange, server, respond, stallMs: limits.stallMs }
     let retrying = false
     const current: Run = {
+      place: -1,
       exchange,
       respond,
       deliver: (attempt, answer, ticket) => deliver(delivery, attempt, answer, ticket),
@@ -163,7 +165,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
     handle,
     active: () => runs.size,
     endAll: () => {
-      for (const current of runs) current.exchange.cut()
+      runs.each(({ exchange }) => exchange.cut())
     }
   })
 })

@@ -4,6 +4,7 @@
  */
 import { Result } from "effect"
 import type { GatewayError } from "../domain/errors.ts"
+import type { Member } from "../domain/roster.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 import { Ticket } from "../registry/live.ts"
 import type { Registry } from "../registry/Registry.ts"
@@ -37,7 +38,7 @@ export interface Forwarding {
 }
 
 /** One request under way: its record, the ways to answer and to end it, and what must be given back at its end. */
-export interface Run {
+export interface Run extends Member {
   readonly exchange: Exchange
   readonly respond: (response: Response) => void
   /** Sends a committed answer; resolves when it has ended. */

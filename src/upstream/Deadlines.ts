@@ -2,9 +2,10 @@
  * One sweep for the time limits of all requests: a timer or a raced fiber per request would cost more than the request.
  */
 import { Context, Effect, Latch, Layer } from "effect"
+import { type Member, Roster } from "../domain/roster.ts"
 
 /** What the sweep looks at; times are monotonic milliseconds, `Infinity` is no limit. */
-export interface Watch {
+export interface Watch extends Member {
   /** End of the limit of the present phase. */
   at: number
   /** End of the whole request. */
@@ -17,15 +18,14 @@ export interface Watch {
 export const sweepMs = 20
 
 /** Ends the watches whose time has passed at `now`. */
-export const sweep = (watches: Iterable<Watch>, now: number): void => {
-  for (const watch of watches) {
-    if (now < watch.at && now < watch.totalAt) continue
+export const sweep = (watches: Roster<Watch>, now: number): void =>
+  watches.each((watch) => {
+    if (now < watch.at && now < watch.totalAt) return
     const limit = now >= watch.totalAt ? "total" : "phase"
     watch.at = Infinity
     watch.totalAt = Infinity
     watch.expire(limit)
-  }
-}
+  })
 
 /** The watches of all requests under way. */
 export class Deadlines extends Context.Service<
@@ -39,7 +39,7 @@ export class Deadlines extends Context.Service<
   static readonly layer = Layer.effect(
     Deadlines,
     Effect.gen(function* () {
-      const watches = new Set<Watch>()
+      const watches = new Roster<Watch>()
       const some = Latch.makeUnsafe(false)
       const round = Effect.gen(function* () {
         if (watches.size === 0) some.closeUnsafe()

@@ -13,6 +13,7 @@ import { Transport } from "./Transport.ts"
 
 /** The clock of one request: which limit runs now, and whom it ends. */
 export class RequestClock implements Watch {
+  place = -1
   at = Infinity
   totalAt = Infinity
   private limit: LimitName = "upload"

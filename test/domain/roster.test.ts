@@ -1,0 +1,68 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { type Member, Roster } from "../../src/domain/roster.ts"
+
+interface Named extends Member {
+  readonly name: number
+}
+
+const named = (name: number): Named => ({ name, place: -1 })
+
+const namesOf = (roster: Roster<Named>): ReadonlyArray<number> => {
+  const names: Array<number> = []
+  roster.each(({ name }) => names.push(name))
+  return names
+}
+
+describe("a roster", () => {
+  test("holds what a set would hold, whatever comes and goes", () => {
+    const step = fc.record({ enters: fc.boolean(), name: fc.nat(9) })
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const members = Array.from({ length: 10 }, (_, name) => named(name))
+        const roster = new Roster<Named>()
+        const set = new Set<number>()
+        for (const { enters, name } of steps) {
+          const member = members[name] ?? named(name)
+          if (enters) {
+            roster.add(member)
+            set.add(name)
+          } else {
+            roster.delete(member)
+            set.delete(name)
+          }
+          expect(namesOf(roster).toSorted()).toEqual([...set].toSorted())
+          expect(roster.size).toBe(set.size)
+        }
+      })
+    )
+  })
+
+  test("visits everyone although others leave meanwhile", () => {
+    const leaving = fc.array(fc.nat(19), { maxLength: 20 })
+    fc.assert(
+      fc.property(fc.nat(19), leaving, (when, gone) => {
+        const members = Array.from({ length: 20 }, (_, name) => named(name))
+        const roster = new Roster<Named>()
+        for (const member of members) roster.add(member)
+        const visited = new Set<number>()
+        roster.each(({ name }) => {
+          visited.add(name)
+          if (name === when) for (const other of gone) roster.delete(members[other] ?? named(-1))
+        })
+        const missing = members.filter(({ name }) => !visited.has(name)).map(({ name }) => name)
+        expect(missing.filter((name) => !gone.includes(name))).toEqual([])
+      })
+    )
+  })
+
+  test("lets nobody go who is in another one", () => {
+    const one = new Roster<Named>()
+    const other = new Roster<Named>()
+    const [a, b] = [named(1), named(2)]
+    one.add(a)
+    other.add(b)
+    other.delete(a)
+    expect([namesOf(one), namesOf(other)]).toEqual([[1], [2]])
+  })
+})
