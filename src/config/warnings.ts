@@ -40,7 +40,7 @@ const ofEnvironment = (env: Environment): ReadonlyArray<string> => {
   return [
     ...(ignored.length === 0 ? [] : [`${ignored.join(", ")}: ignored, backends are called directly`]),
     ...(env["NODE_TLS_REJECT_UNAUTHORIZED"] === "0"
-      ? ["NODE_TLS_REJECT_UNAUTHORIZED=0: certificates of backends are not checked"]
+      ? ["NODE_TLS_REJECT_UNAUTHORIZED=0: ignored, certificates of backends are checked"]
       : []),
     ...(set("SSLKEYLOGFILE") ? ["SSLKEYLOGFILE is set: TLS secrets of this process may be written to that file"] : [])
   ]

@@ -74,6 +74,9 @@ export class PayloadTooLarge extends Schema.TaggedError<PayloadTooLarge>()("Payl
   limitBytes: Schema.Number
 }) {}
 
+/** The URL is longer than `limit` characters. */
+export class UriTooLong extends Schema.TaggedError<UriTooLong>()("UriTooLong", { limit: Schema.Number }) {}
+
 /** The request body is in a form that is not taken, such as a compressed one. */
 export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaType>()("UnsupportedMediaType", {
   message: Schema.String
@@ -109,6 +112,7 @@ export type GatewayError =
   | GatewayTimeout
   | RequestTimeout
   | PayloadTooLarge
+  | UriTooLong
   | UnsupportedMediaType
   | NotFound
   | MethodNotAllowed

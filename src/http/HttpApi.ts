@@ -2,9 +2,9 @@
  * The HTTP surface, readable top to bottom: who is let in, then forwarded endpoints, then everything else.
  */
 import { Context, Effect, Layer } from "effect"
-import { NotFound, BadRequest } from "../domain/errors.ts"
+import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
 import { endpoints, type Endpoint } from "../domain/request.ts"
-import { corsHeaders, preflight, refusalOf, type Admission } from "./admit.ts"
+import { corsHeaders, isPreflight, preflight, refusalOf, type Admission } from "./admit.ts"
 import type { Listening } from "./BunServer.ts"
 import { Operations } from "./Operations.ts"
 import { render } from "./openai-error.ts"
@@ -28,7 +28,12 @@ export const pathOf = (url: string): string | undefined => {
 // outside of model ids.
 const plainPath = /^(\/[A-Za-z0-9._~:@!$&'()*+,;=%-]+)+\/?$|^\/$/
 
+/** Longest URL that is taken, in characters. */
 const maxUrlLength = 8192
+
+// What nobody will read is not taken in: the connection ends with the refusal.
+const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> =>
+  headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0" ? { connection: "close" } : {}
 
 /** Answers every request. */
 export class HttpApi extends Context.Service<
@@ -46,21 +51,28 @@ export class HttpApi extends Context.Service<
         const operations = yield* Operations
 
         const route = (request: Request, server: Listening, path: string, id: string): Promise<Response> | Response => {
-          if (request.method === "OPTIONS" && rules.origins.size > 0) return preflight(rules, request)
+          if (isPreflight(rules, request)) return preflight(rules, request)
           const endpoint = request.method === "POST" ? forwarded.get(path) : undefined
-          return endpoint === undefined ? operations.handle(request, id) : proxy.handle(endpoint, request, id, server)
+          if (endpoint !== undefined) return proxy.handle(endpoint, request, id, server)
+          return operations.handle(request, id).then((response) => {
+            for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
+            return response
+          })
         }
 
         const handle = (request: Request, server: Listening): Promise<Response> | Response => {
           const given = request.headers.get("x-request-id")
           const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
           const path = pathOf(request.url)
+          const refused = (error: GatewayError) =>
+            render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
           if (path === undefined)
-            return render(new BadRequest({ message: "The Host header is not valid", param: null }), id)
+            return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
           const refusal = refusalOf(rules, request, path)
-          if (refusal !== undefined) return render(refusal, id, corsHeaders(rules, request))
-          if (request.url.length > maxUrlLength || !plainPath.test(path)) {
-            return render(new NotFound({ method: request.method, path: path.slice(0, 200) }), id)
+          if (refusal !== undefined) return refused(refusal)
+          if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
+          if (!plainPath.test(path)) {
+            return refused(new NotFound({ method: request.method, path: path.slice(0, 200) }))
           }
           const answer = route(request, server, path, id)
           if (rules.origins.size === 0) return answer

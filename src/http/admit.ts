@@ -61,6 +61,10 @@ const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): boolean => {
   return found
 }
 
+/** Whether a browser asks beforehand what it may send: it never shows a key when it does. */
+export const isPreflight = (rules: Admission, { method, headers }: Request): boolean =>
+  method === "OPTIONS" && headers.has("access-control-request-method") && rules.origins.has(headers.get("origin") ?? "")
+
 /** Why a request is not let in; undefined when it is. `path` is its path as it is routed. */
 export const refusalOf = (rules: Admission, request: Request, path: string): GatewayError | undefined => {
   const { headers } = request
@@ -81,7 +85,7 @@ export const refusalOf = (rules: Admission, request: Request, path: string): Gat
       message: "Cross-site browser requests are not accepted; list the origin in server.cors.origins"
     })
   }
-  if (rules.keys.length === 0 || open.has(path)) return undefined
+  if (rules.keys.length === 0 || open.has(path) || isPreflight(rules, request)) return undefined
   const given = bearer(headers)
   if (given === undefined) {
     return new Unauthorized({ message: "No API key: send one as 'Authorization: Bearer …'" })

@@ -91,7 +91,11 @@ export const table: Table = {
     ...invalid(413, "payload_too_large", null, `The request body is larger than ${megabytes(e.limitBytes)}`),
     headers: { connection: "close" }
   }),
-  UnsupportedMediaType: (e) => invalid(415, "unsupported_media_type", null, e.message),
+  UriTooLong: (e) => invalid(414, "uri_too_long", null, `The URL is longer than ${e.limit} characters`),
+  UnsupportedMediaType: (e) => ({
+    ...invalid(415, "unsupported_media_type", null, e.message),
+    headers: { connection: "close" }
+  }),
   NotFound: (e) =>
     invalid(
       404,

@@ -2,9 +2,9 @@
  * A committed flow on its way to the client: held back when the client is slow, watched for how it ends, ended in a way
  * the client can tell from success when it breaks.
  */
-import { ConnectionLost, type UpstreamError } from "../domain/upstream.ts"
+import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream.ts"
 import type { Body, Sink } from "../upstream/arrival.ts"
-import { doneEvent, type Ending, endingOf, errorEvent, isComment, Tail } from "../upstream/framing.ts"
+import { doneEvent, type Ending, endingOf, errorEvent, Progress, Tail } from "../upstream/framing.ts"
 
 /** How a flow ended. */
 export type FlowEnd =
@@ -17,7 +17,7 @@ export interface Flow {
   readonly body: Body
   /** Starts the delivery of the flow. */
   readonly attach: (sink: Sink) => void
-  /** True for an event stream, which gets an error event when it breaks; other flows are cut short. */
+  /** True for an event stream that can be read, which gets an error event when it breaks; other flows are cut short. */
   readonly events: boolean
   /** True when the stream must carry a finish reason or an end marker. */
   readonly marked: boolean
@@ -47,9 +47,12 @@ const highWaterMark = 64 * 1024
 
 const truncated = new ConnectionLost({ reason: "the stream ended before its answer was complete", answered: true })
 
+const failedInside = new BadAnswer({ reason: "an error in the middle of its stream" })
+
 /** Relays a flow piece by piece; bytes are never changed, only an end marker or an error event may be added after them. */
 export const relay = (flow: Flow): Relay => {
   const tail = new Tail()
+  const progress = new Progress()
   let bytes = 0
   let ended = false
   let held = false
@@ -61,9 +64,10 @@ export const relay = (flow: Flow): Relay => {
     if (how._tag !== "Complete") flow.body.abort()
     flow.onEnd(how, bytes)
   }
-  const complete = (ending: Ending): void => {
+  // The last word has been said, be it an error: the client has it, and nothing more is to be told.
+  const conclude = (ending: Exclude<Ending, "cut">): void => {
     if (ending === "finished") client?.enqueue(doneEvent)
-    end({ _tag: "Complete" })
+    end(ending === "failed" ? { _tag: "Broken", error: failedInside } : { _tag: "Complete" })
     client?.close()
   }
   const fail = (error: UpstreamError): void => {
@@ -72,7 +76,7 @@ export const relay = (flow: Flow): Relay => {
     const ending = flow.marked ? endingOf(tail.text()) : "cut"
     if (ending !== "cut") {
       flow.body.abort()
-      return complete(ending)
+      return conclude(ending)
     }
     if (flow.events) client?.enqueue(errorEvent(flow.errorText(error), tail.text()))
     end({ _tag: "Broken", error })
@@ -85,7 +89,7 @@ export const relay = (flow: Flow): Relay => {
       bytes += piece.byteLength
       if (flow.events) tail.push(piece)
       client.enqueue(piece)
-      if (!(flow.events && isComment(piece))) flow.progress()
+      if (!flow.events || progress.isIn(piece)) flow.progress()
       if (held || (client.desiredSize ?? 0) > 0) return
       held = true
       flow.body.pause()
@@ -95,7 +99,7 @@ export const relay = (flow: Flow): Relay => {
       if (ended) return
       const ending = flow.marked ? endingOf(tail.text()) : "done"
       if (ending === "cut") fail(truncated)
-      else complete(ending)
+      else conclude(ending)
     },
     fail
   }

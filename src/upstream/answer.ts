@@ -15,7 +15,7 @@ export type Answer =
   | {
       readonly _tag: "Flow"
       readonly head: Arrival
-      /** True for an event stream. */
+      /** True for an event stream that can be read: one that came compressed is passed on as bytes. */
       readonly events: boolean
       /** Starts the flow; the first bytes are delivered from inside the call. */
       readonly attach: (sink: Sink) => void
@@ -121,7 +121,7 @@ const commitEvents = async (head: Arrival, { progress }: Expectation): Promise<A
     progress()
     return true
   })
-  if (intake._tag === "Part") return { _tag: "Flow", head, events: true, attach: intake.attach }
+  if (intake._tag === "Part") return { _tag: "Flow", head, events: plain, attach: intake.attach }
   throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an event")
 }
 

@@ -38,16 +38,24 @@ export const preparedFor = (backend: Backend): Prepared => {
 // What a client may say to a backend: content negotiation and tracing. Everything else stays here.
 const forwarded = ["accept", "traceparent", "tracestate", "openai-beta"] as const
 
+// A value that no header may hold is the client's doing: it stays here, so that no backend is blamed for it.
+const sendable = /^[\t\x20-\x7e\x80-\xff]*$/
+
+const valueOf = (client: Headers, name: string): string | undefined => {
+  const value = client.get(name)
+  return value !== null && sendable.test(value) ? value : undefined
+}
+
 /** Headers of one call: those of the backend, the allowed ones of the client, and the request id. */
 export const callHeaders = (backend: Backend, client: Headers, requestId: string): Record<string, string> => {
   const headers: Record<string, string> = { ...preparedFor(backend).headers, "x-request-id": requestId }
   for (const name of forwarded) {
-    const value = client.get(name)
-    if (value !== null) headers[name] = value
+    const value = valueOf(client, name)
+    if (value !== undefined) headers[name] = value
   }
   if (backend.forwardAuthorization) {
-    const value = client.get("authorization")
-    if (value !== null) headers["authorization"] = value
+    const value = valueOf(client, "authorization")
+    if (value !== undefined) headers["authorization"] = value
   }
   return headers
 }

@@ -42,14 +42,19 @@ export class Tail {
   }
 }
 
-/** How an event stream ended that closed cleanly. */
-export type Ending = "done" | "finished" | "cut"
+/** How an event stream ended: whole, whole but for its marker, after an error event of its own, or too early. */
+export type Ending = "done" | "finished" | "failed" | "cut"
+
+// An error object, or the flat form of SGLang; an `error` of null is none.
+const errorData = /^\{\s*("error"\s*:(?!\s*null)|"object"\s*:\s*"error")/
+const errorLine = new RegExp(`(?:^|[\\r\\n])(?:data: ?${errorData.source.slice(1)}|event: ?error[\\r\\n])`)
 
 /**
- * Judges the end of a stream by its last bytes: `done` with the end marker, `finished` when a finish reason was seen
- * without the marker, `cut` when there is neither.
+ * Judges the end of a stream by its last bytes: `failed` when an error event was seen, whatever came after it, `done`
+ * with the end marker, `finished` when a finish reason was seen without the marker, `cut` when there is none of them.
  */
 export const endingOf = (tail: string): Ending => {
+  if (errorLine.test(tail)) return "failed"
   if (/(^|[\r\n])data: ?\[DONE\]\s*($|[\r\n])/.test(tail)) return "done"
   return /"finish_reason"\s*:\s*"/.test(tail) ? "finished" : "cut"
 }
@@ -72,7 +77,7 @@ export type Opening =
 // Length of an unfinished data line from which it can be told whether it is an error.
 const tellingLength = 48
 
-const isErrorData = (data: string): boolean => /^\{\s*("error"\s*:\s*(?!null)|"object"\s*:\s*"error")/.test(data)
+const isErrorData = (data: string): boolean => errorData.test(data)
 
 /** Judges the first bytes of an event stream; comments and blank lines are not yet an answer. */
 export const openingOf = (bytes: Uint8Array): Opening => {
@@ -91,9 +96,30 @@ export const openingOf = (bytes: Uint8Array): Opening => {
     : { _tag: "Waiting" }
 }
 
-/** Whether a piece of a stream is nothing but comments, which are life but no progress. */
-export const isComment = (piece: Uint8Array): boolean => {
-  if (piece[0] !== 0x3a) return false
-  const text = decoder.decode(piece)
-  return text.split(/[\r\n]+/).every((line) => line === "" || line.startsWith(":"))
+const LF = 10
+const CR = 13
+const colon = 58
+
+/** Tells pieces that are progress from those that are nothing but comments and blank lines, wherever lines are cut. */
+export class Progress {
+  // Where the last piece ended: before a line, or inside of one.
+  private line: "begin" | "comment" | "other" = "begin"
+
+  /** Takes the next piece of the stream; whether it is progress. */
+  isIn(piece: Uint8Array): boolean {
+    let at = 0
+    for (; at < piece.length && this.line !== "other"; at += 1) {
+      const byte = piece[at]
+      if (byte === LF || byte === CR) this.line = "begin"
+      else if (this.line === "begin") this.line = byte === colon ? "comment" : "other"
+    }
+    if (this.line !== "other") return false
+    const last = piece.at(-1)
+    if (last === LF || last === CR) this.line = "begin"
+    else {
+      const start = Math.max(piece.lastIndexOf(LF), piece.lastIndexOf(CR)) + 1
+      if (start > 0 && piece[start] === colon) this.line = "comment"
+    }
+    return true
+  }
 }

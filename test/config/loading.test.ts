@@ -144,10 +144,10 @@ describe("a warning is given for", () => {
     ])
   })
 
-  test("switches that make TLS worth less", () => {
+  test("switches of TLS: one that is ignored, one that shows its secrets", () => {
     const { warnings } = loadedFrom("", { env: { NODE_TLS_REJECT_UNAUTHORIZED: "0", SSLKEYLOGFILE: "/tmp/keys" } })
     expect(warnings).toEqual([
-      "NODE_TLS_REJECT_UNAUTHORIZED=0: certificates of backends are not checked",
+      "NODE_TLS_REJECT_UNAUTHORIZED=0: ignored, certificates of backends are checked",
       "SSLKEYLOGFILE is set: TLS secrets of this process may be written to that file"
     ])
   })

@@ -4,7 +4,8 @@
 import { expect } from "bun:test"
 import { bytesOf } from "../kit/http.ts"
 import type { Answer } from "../kit/rawClient.ts"
-import type { Sight } from "./fault.ts"
+import type { LogLine } from "../kit/log.ts"
+import type { Fault, Sight } from "./fault.ts"
 
 const errorIn = (text: string): Readonly<Record<string, unknown>> => {
   const parsed: unknown = JSON.parse(text)
@@ -47,7 +48,10 @@ export const expectSight = (answer: Answer, sight: Sight): void => {
       expect(answer.end).not.toBe("reset")
       expect(answer.text).not.toContain("[DONE]")
       expect(answer.text.slice(0, sight.before.length)).toBe(sight.before)
-      const [event = "", ...more] = answer.text.slice(sight.before.length).trim().split("\n\n")
+      const after = answer.text.slice(sight.before.length)
+      const repeated = sight.again === undefined ? 0 : after.lastIndexOf("data: ")
+      if (sight.again !== undefined) expect(sight.again.repeat(100)).toStartWith(after.slice(0, repeated).trimEnd())
+      const [event = "", ...more] = after.slice(repeated).trim().split("\n\n")
       expect(more).toEqual([])
       expect(event).toStartWith("data: ")
       const { message } = errorIn(event.slice(6))
@@ -62,5 +66,21 @@ export const expectSight = (answer: Answer, sight: Sight): void => {
       expect(answer.status).toBe(200)
       expect(answer.end).not.toBe("complete")
     }
+  }
+}
+
+/** Fails unless the log tells of a request that nobody else answered what its client saw. */
+export const expectRecord = (line: LogLine, answer: Answer, sight: Sight, fault: Fault): void => {
+  // What is passed on is the client's own matter; a 429 is passed on when everybody has said it.
+  const passed = sight._tag === "Refused" && (!fault.failover || sight.status === 429)
+  const whole = sight._tag === "Intact" && fault.blame === "nothing"
+  const failed = sight._tag === "Refused" ? "failed" : "truncated"
+  expect(line).toMatchObject({ backend: "faulty", outcome: passed ? "refused" : whole ? "completed" : failed })
+  if (whole) {
+    expect(line).not.toHaveProperty("failures")
+    // An end marker may have been added to what came.
+    expect([0, "data: [DONE]\n\n".length]).toContain(answer.body.byteLength - Number(line["bytes_out"]))
+  } else {
+    expect(line["failures"]).toContainEqual({ backend: "faulty", model: "m", reason: expect.stringMatching(/\w/) })
   }
 }

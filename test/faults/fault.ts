@@ -14,7 +14,13 @@ export type Sight =
       readonly message?: string | RegExp
     }
   /** The events that came, then one error event, no end marker, no reset. */
-  | { readonly _tag: "Broken"; readonly before: string; readonly message?: string }
+  | {
+      readonly _tag: "Broken"
+      readonly before: string
+      /** What may stand any number of times, and cut anywhere, between them. */
+      readonly again?: string
+      readonly message?: string
+    }
   /** 200 with exactly this body. */
   | { readonly _tag: "Intact"; readonly body: string | Uint8Array; readonly headers?: Readonly<Record<string, string>> }
   /** 200 that does not end by its own framing. */

@@ -1,10 +1,11 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import { good, type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, until } from "../kit/gateway.ts"
+import { type Log, takeLog } from "../kit/log.ts"
 import { type Answer, dial, requestBytes } from "../kit/rawClient.ts"
 import { answers } from "./answers.ts"
 import { connections } from "./connections.ts"
-import { expectSight } from "./expect.ts"
+import { expectRecord, expectSight } from "./expect.ts"
 import { type Fault, limits } from "./fault.ts"
 import { statuses } from "./statuses.ts"
 import { streams } from "./streams.ts"
@@ -23,9 +24,10 @@ const retries = 1
 const body = (stream: boolean): string =>
   JSON.stringify({ model: "m", messages: [{ role: "user", content: "hi" }], stream })
 
-const ask = async (gateway: Gateway, stream: boolean): Promise<Answer> => {
+const ask = async (gateway: Gateway, stream: boolean, id: string): Promise<Answer> => {
   using client = await dial(gateway.port)
-  await client.send(requestBytes("POST", "/v1/chat/completions", body(stream), ["Authorization: Bearer client-key"]))
+  const headers = ["Authorization: Bearer client-key", `X-Request-Id: ${id}`]
+  await client.send(requestBytes("POST", "/v1/chat/completions", body(stream), headers))
   return await client.answer()
 }
 
@@ -42,10 +44,14 @@ const faulty = ({ fault, stream, reused }: Cell): Promise<FakeUpstream> => {
   })
 }
 
-const expectBlame = ({ fault }: Cell, gateway: Gateway): void => {
+const expectBlame = ({ fault }: Cell, gateway: Gateway, log: Log): void => {
   const { status, circuits, cooling_ms } = gateway.backend("faulty")
   const failures = circuits.reduce((sum, each) => sum + each.failures, 0)
   // A wrong key is told apart by the state of the backend; whether its circuit counts as well makes no difference.
+  const told = log.lines().filter(({ message }) => message === "backend became config_error")
+  expect(told.map(({ backend, level }) => [backend, level])).toEqual(
+    fault.blame === "config" ? [["faulty", "warn"]] : []
+  )
   if (fault.blame === "config") return expect(status).toBe("config_error")
   expect([status, failures > 0, cooling_ms > 0]).toEqual([
     "healthy",
@@ -55,12 +61,27 @@ const expectBlame = ({ fault }: Cell, gateway: Gateway): void => {
   if (fault.blame === "cooled") expect(cooling_ms).toBeLessThanOrEqual(300_000)
 }
 
+/** Exactly one line tells of the request, and what it tells is what the client saw. */
+const expectLog = ({ fault, stream }: Cell, log: Log, answer: Answer, failedOver: boolean): void => {
+  expect(log.text()).not.toMatch(/client-key|sk-inner/)
+  const [line = {}, ...more] = log
+    .lines()
+    .filter(({ message, request_id }) => message === "request ended" && request_id === "faulty-one")
+  expect(more).toEqual([])
+  expect(line).toMatchObject({ model: "m", stream, status: answer.status })
+  if (!failedOver) return expectRecord(line, answer, fault.alone(stream), fault)
+  expect(line).toMatchObject({ outcome: "completed", backend: "other", attempts: 2, bytes_out: answer.body.byteLength })
+  expect(line["failures"]).toMatchObject([{ backend: "faulty", model: "m", reason: expect.stringMatching(/\w/) }])
+}
+
 const run = async (cell: Cell): Promise<void> => {
   const { fault, stream, two, reused } = cell
+  using log = takeLog()
   await using first = await faulty(cell)
   await using second = await startUpstream({ models: ["m"] })
   await using gateway = await startGateway({
     server: limits,
+    logging: { level: "debug", format: "json" },
     routing: { strategy: "priority_only", max_retries: retries },
     backends: [
       backendFor("faulty", first, { priority: 1, ...fault.backend }),
@@ -68,9 +89,9 @@ const run = async (cell: Cell): Promise<void> => {
     ],
     ...fault.settings
   })
-  if (reused) expect((await ask(gateway, false)).status).toBe(200)
+  if (reused) expect((await ask(gateway, false, "good-one")).status).toBe(200)
   if (fault.down === true) await first.server.kill()
-  const answer = await ask(gateway, stream)
+  const answer = await ask(gateway, stream, "faulty-one")
   await gateway.quiet()
 
   const calls = first.calls().slice(reused ? 1 : 0)
@@ -95,10 +116,13 @@ const run = async (cell: Cell): Promise<void> => {
   for (const call of calls) expect(call.text).toBe(body(stream))
 
   expect(gateway.inFlight()).toBe(0)
-  expectBlame(cell, gateway)
+  expectBlame(cell, gateway, log)
+  expectLog(cell, log, answer, failedOver)
+  // Nobody is answered any more, and no more than the one connection that may be used again is left.
+  await until(() => first.busy() === 0 && second.busy() === 0, "nobody waits for a backend", 1000)
+  await until(() => first.server.open() <= 1, "at most one connection is kept", 1000)
   if (fault.closes === true) {
     await Promise.race([Promise.all(calls.map(({ gone }) => gone)), Bun.sleep(1000)])
-    await until(() => first.busy() === 0, "the backend is told that nobody listens", 1000)
     const open = calls.map(({ connection }) => first.server.isOpen(connection))
     expect(open).toEqual(calls.map(() => false))
   }

@@ -60,6 +60,21 @@ const failure = { error: { message: "CUDA out of memory", type: "server_error", 
 
 const numeric = { error: { message: "Loading model", type: "unavailable_error", code: 503 } }
 
+/** A stream that says, after its first event, nothing but these pieces, again and again. */
+const comments = (pieces: ReadonlyArray<string>) =>
+  function* (): Generator<Step> {
+    yield* [streamHead(), chunk(first)]
+    for (;;) for (const piece of pieces) yield* [{ pause: 15 }, chunk(piece)]
+  }
+
+/** The stream of {@link comments}, ended by the idle limit. */
+const goesOn = (comment: string) => () => ({
+  _tag: "Broken" as const,
+  before: first,
+  again: comment,
+  message: "idle_timeout_seconds (0.25 s)"
+})
+
 const wrongNumber = { error: { message: "too many tokens", type: "BadRequestError", param: null, code: 400 } }
 
 const flock = Array.from({ length: 10_000 }, (_, i) => event(delta("m", { content: `${i}` }))).join("") + finish + done
@@ -74,6 +89,8 @@ const odd = new Uint8Array(
     Buffer.from(`"}}]}\n\n${finish}${done}`)
   ])
 )
+
+const zipped = new Uint8Array(Bun.gzipSync(all))
 
 /** The rows. */
 export const streams: ReadonlyArray<Fault> = [
@@ -116,6 +133,22 @@ export const streams: ReadonlyArray<Fault> = [
     [chunk(event(delta("", { role: "assistant", content: "" }))), lastChunk],
     { alone: broken(first + event(delta("", { role: "assistant", content: "" }))), closes: false }
   ),
+  late("a stream goes on with nothing but comments", [], {
+    steps: comments([": still here\n\n"]),
+    alone: goesOn(": still here\n\n")
+  }),
+  late("a stream goes on with comments that come in pieces", [], {
+    steps: comments([": sti", "ll here\n", "\n"]),
+    alone: goesOn(": still here\n\n")
+  }),
+  late("an error comes in the middle, and then [DONE] as if all were well", [chunk(event(failure) + done), lastChunk], {
+    alone: () => ({ _tag: "Intact", body: first + event(failure) + done }),
+    closes: false
+  }),
+  late("an error comes in the middle, and then a clean end", [chunk(event(failure)), lastChunk], {
+    alone: () => ({ _tag: "Intact", body: first + event(failure) }),
+    closes: false
+  }),
   {
     ...late("a stream without framing is cut", []),
     steps: () => [closing, first, { pause: 15 }, "fin"]
@@ -191,5 +224,21 @@ export const streams: ReadonlyArray<Fault> = [
     "a stream begins with a comment and repeats it",
     `: keep-alive\n\n${chatEvents("m", ["a"]).join(": keep-alive\n\n")}`
   ),
+  fine("a stream is compressed although that was not asked for", zipped, [
+    head(200, ["Content-Type: text/event-stream", "Content-Encoding: gzip", "Transfer-Encoding: chunked"]),
+    chunk(zipped.subarray(0, 20)),
+    { pause: 15 },
+    chunk(zipped.subarray(20)),
+    lastChunk
+  ]),
+  late("a compressed stream is cut", [], {
+    steps: () => [
+      head(200, ["Content-Type: text/event-stream", "Content-Encoding: gzip", "Transfer-Encoding: chunked"]),
+      chunk(zipped.subarray(0, 20)),
+      { pause: 15 },
+      "fin"
+    ],
+    alone: () => ({ _tag: "Cut" })
+  }),
   fine("a stream ends with trailers", all, [streamHead(), chunk(all), "0\r\nX-Trailer: a\r\n\r\n"])
 ]

@@ -16,6 +16,7 @@ import {
   ServiceUnavailable,
   Stopping,
   Unauthorized,
+  UriTooLong,
   UnsupportedMediaType
 } from "../../src/domain/errors.ts"
 import { openAiErrorBody } from "../../src/http/error-body.ts"
@@ -45,6 +46,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
   GatewayTimeout: [new GatewayTimeout({ message: "late", limit: "idle" }), 504, "gateway_timeout"],
   RequestTimeout: [new RequestTimeout({ message: "slow" }), 408, "request_timeout"],
   PayloadTooLarge: [new PayloadTooLarge({ limitBytes: 1_048_576 }), 413, "payload_too_large"],
+  UriTooLong: [new UriTooLong({ limit: 8192 }), 414, "uri_too_long"],
   UnsupportedMediaType: [new UnsupportedMediaType({ message: "gzip" }), 415, "unsupported_media_type"],
   NotFound: [new NotFound({ method: "GET", path: "/x" }), 404, "not_found"],
   MethodNotAllowed: [new MethodNotAllowed({ method: "GET", path: "/x", allowed: ["POST"] }), 405, "method_not_allowed"],

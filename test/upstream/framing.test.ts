@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
-import { endingOf, errorEvent, isComment, openingOf, Tail } from "../../src/upstream/framing.ts"
+import { endingOf, errorEvent, Progress, openingOf, Tail } from "../../src/upstream/framing.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 const text = (data: Uint8Array) => new TextDecoder().decode(data)
@@ -49,6 +49,11 @@ describe("the end of a stream", () => {
       'data: {"choices":[{"finish_reason": "length"}]}\n\ndata: {"usage":{}}\n\n',
       "finished"
     ],
+    ["an error event, and the end marker", 'data: {"error":{"message":"x"}}\n\ndata: [DONE]\n\n', "failed"],
+    ["an error event by its name", 'event: error\ndata: {"message":"x"}\n\n', "failed"],
+    ["a flat error event", 'data: {"object":"error","message":"x"}\n\n', "failed"],
+    ["an event whose error is null", 'data: {"error": null}\n\ndata: [DONE]\n\n', "done"],
+    ["an error inside a text", 'data: {"content":"data: {\\"error\\":1}"}\n\ndata: [DONE]\n\n', "done"],
     ["a null finish reason", 'data: {"choices":[{"finish_reason":null}]}\n\n', "cut"],
     ["nothing", "", "cut"],
     ["a marker inside a text", 'data: {"content":"data: [DONE]"}\n\n', "cut"]
@@ -78,9 +83,27 @@ test("an error event stands on its own after any kind of end", () => {
   expect(text(errorEvent("{}", ""))).toBe("data: {}\n\n")
 })
 
-test("a piece is a comment only when all its lines are", () => {
-  expect(isComment(bytes(": ping\n\n"))).toBe(true)
-  expect(isComment(bytes(": ping\n\n: pong\r\n\r\n"))).toBe(true)
-  expect(isComment(bytes(": ping\n\ndata: {}\n\n"))).toBe(false)
-  expect(isComment(bytes("data: :\n\n"))).toBe(false)
+describe("progress", () => {
+  const isProgress = (...pieces: ReadonlyArray<string>) => {
+    const progress = new Progress()
+    return pieces.map((piece) => progress.isIn(bytes(piece)))
+  }
+
+  test("is any piece with a line that is no comment", () => {
+    expect(isProgress(": ping\n\n", ": ping\n\n: pong\r\n\r\n", ": ping\n\ndata: {}\n\n")).toEqual([false, false, true])
+    expect(isProgress("data: :\n\n", "\n\n", "data", ": a\n: b")).toEqual([true, false, true, true])
+  })
+
+  test("is no comment, however it is cut", () => {
+    const pieces = [":", " pi", "ng\n", "\n", "data: {}\n", ": ", "data: no\n"]
+    expect(isProgress(...pieces)).toEqual(pieces.map((piece) => piece === "data: {}\n"))
+    const text = fc.stringMatching(/^(:[a-z: ]{0,8}\n{1,2}){0,6}$/)
+    fc.assert(
+      fc.property(text, fc.array(fc.nat(40)), (comments, cuts) => {
+        const at = [0, ...cuts.filter((cut) => cut < comments.length).sort((a, b) => a - b), comments.length]
+        const pieces = at.slice(1).map((to, i) => comments.slice(at[i], to))
+        expect(isProgress(...pieces, "d")).toEqual([...pieces.map(() => false), true])
+      })
+    )
+  })
 })
