@@ -15,6 +15,10 @@ const circuits = ({ circuits, cooling_ms }: BackendEntry): ReadonlyArray<string>
     .map(({ model, state }) => `circuit ${state === "open" ? "open" : "half open"} for ${model}`)
 ]
 
+/** Why a backend is not asked, or not for everything, in words for a person; empty when there is nothing to say. */
+export const reasonsOf = (entry: BackendEntry): string =>
+  [...(entry.reason === "" ? [] : [entry.reason]), ...circuits(entry)].join("; ")
+
 const toRow = (entry: BackendEntry): ReadonlyArray<string> => [
   entry.name,
   entry.url,
@@ -22,7 +26,7 @@ const toRow = (entry: BackendEntry): ReadonlyArray<string> => [
   entry.status,
   String(entry.models.length),
   milliseconds(entry.latency_ms),
-  [...(entry.reason === "" ? [] : [entry.reason]), ...circuits(entry)].join("; ")
+  reasonsOf(entry)
 ]
 
 /** The JSON form of a backend; `models` are ids, times in milliseconds. */

@@ -6,6 +6,7 @@ import { Command } from "effect/cli"
 import type { BackendEntry } from "../http/api.ts"
 import type { GatewayHealth } from "../runtime/client.ts"
 import { inspect } from "../runtime/survey.ts"
+import { reasonsOf } from "./backends.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import { duration, json, table } from "./output.ts"
@@ -29,7 +30,7 @@ const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<
           "",
           table(
             ["", "Backend", "Status", "Reason"],
-            backends.map(({ name, status, reason }) => [marks[status], name, status, reason])
+            backends.map((entry) => [marks[entry.status], entry.name, entry.status, reasonsOf(entry)])
           )
         ])
   ].join("\n")

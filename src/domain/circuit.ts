@@ -11,7 +11,7 @@ export interface Circuit {
   readonly trial: boolean
 }
 
-/** No evidence against the backend. */
+/** No evidence against the backend: what any request that is answered leads to. */
 export const closed: Circuit = { failures: 0, opens: 0, openUntil: 0, trial: false }
 
 /** Failures in a row that open a circuit. */
@@ -27,9 +27,6 @@ export const allows = (circuit: Circuit, now: number): boolean =>
 /** Marks the one trial of a circuit whose time has come. */
 export const begin = (circuit: Circuit, now: number): Circuit =>
   circuit.openUntil !== 0 && now >= circuit.openUntil ? { ...circuit, trial: true } : circuit
-
-/** A request that was answered closes it. */
-export const succeed = (_circuit: Circuit): Circuit => closed
 
 /** A request that ended without a verdict (the client left) frees the trial and changes nothing else. */
 export const abandon = (circuit: Circuit): Circuit => (circuit.trial ? { ...circuit, trial: false } : circuit)

@@ -38,9 +38,15 @@ export const unknownHealth: Health = { status: "unknown", streak: 0, reason: "no
 
 /**
  * Moves the health by one probe: the first probe decides at once, later ones need `failures` or `recoveries` in a row,
- * and a refused key is believed at once in both directions.
+ * and a refused key is believed at once in both directions. While the backend is `answering` real requests, failed
+ * probes are counted and never decide.
  */
-export const transition = (health: Health, outcome: ProbeOutcome, thresholds: Thresholds): Health => {
+export const transition = (
+  health: Health,
+  outcome: ProbeOutcome,
+  thresholds: Thresholds,
+  answering = false
+): Health => {
   if (outcome._tag === "Refused") return { status: "config_error", streak: 0, reason: outcome.reason }
   const up = outcome._tag === "Up"
   const reason = up ? "" : outcome.reason
@@ -54,5 +60,6 @@ export const transition = (health: Health, outcome: ProbeOutcome, thresholds: Th
   if (streak < (up ? thresholds.recoveries : thresholds.failures)) {
     return { status: health.status, streak, reason: health.reason }
   }
+  if (!up && answering) return health
   return { status: up ? "healthy" : "unhealthy", streak: 0, reason }
 }

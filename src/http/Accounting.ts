@@ -2,6 +2,7 @@
  * Accounts for each request exactly once: the log line at debug, and the defects that nobody else reports.
  */
 import { Cause, Context, Effect, Layer } from "effect"
+import type { Turn } from "../registry/live.ts"
 import type { Plan } from "../router/plan.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { Exchange } from "./exchange.ts"
@@ -12,6 +13,8 @@ export class Accounting extends Context.Service<
   {
     /** A plan was made for the request. */
     readonly routed: (exchange: Exchange, plan: Plan) => void
+    /** A request changed how a backend and model stand. */
+    readonly turned: (backend: string, model: string, turn: Turn) => void
     /** The request has ended, whatever the way. */
     readonly ended: (exchange: Exchange) => void
     /** The request ended by a defect of the gateway. */
@@ -27,9 +30,17 @@ export class Accounting extends Context.Service<
         if (!log.debugEnabled) return
         log.write("debug", "routing decision", { request_id: exchange.id, ...plan.describe(performance.now()) })
       }
+      const turned = (backend: string, model: string, turn: Turn): void => {
+        if (turn._tag === "Closed") return log.write("info", "circuit closed", { backend, model })
+        const for_ms = Math.round(turn.forMs)
+        if (turn._tag === "Cooling")
+          return log.write("info", "backend asked to be left alone", { backend, model, for_ms })
+        log.write("warn", "circuit opened", { backend, model, failures: turn.failures, for_ms })
+      }
       const ended = (exchange: Exchange): void => {
         if (!log.debugEnabled) return
         const now = performance.now()
+        const retried = exchange.request.headers.get("x-stainless-retry-count") ?? ""
         log.write("debug", "request ended", {
           request_id: exchange.id,
           endpoint: exchange.endpoint,
@@ -40,6 +51,8 @@ export class Accounting extends Context.Service<
           outcome: exchange.outcome,
           status: exchange.status,
           attempts: exchange.attempts,
+          // What the client's own library says of its retries.
+          ...(/^[1-9]\d{0,3}$/.test(retried) ? { client_retry: Number(retried) } : {}),
           duration_ms: Math.round(now - exchange.started),
           ...(exchange.firstByteAt === 0 ? {} : { first_byte_ms: Math.round(exchange.firstByteAt - exchange.started) }),
           bytes_out: exchange.bytesOut,
@@ -48,7 +61,7 @@ export class Accounting extends Context.Service<
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
-      return Accounting.of({ routed, ended, defect })
+      return Accounting.of({ routed, turned, ended, defect })
     })
   )
 }

@@ -65,8 +65,9 @@ const makeHandlers = (created: number) =>
         Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
       return handlers.handleAll({
         health: () => {
-          const { status, ...counts } = summary(registry.snapshot())
-          const uptime_seconds = Math.floor((performance.now() - started) / 1000)
+          const now = performance.now()
+          const { status, ...counts } = summary(registry.snapshot(), now)
+          const uptime_seconds = Math.floor((now - started) / 1000)
           return status === "unhealthy"
             ? Effect.fail({ status, uptime_seconds, ...counts })
             : Effect.succeed({ status, uptime_seconds, ...counts })

@@ -8,7 +8,20 @@ import { backendTypes } from "../domain/backend.ts"
 
 const Status = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])
 
-const HealthDetail = Schema.Struct({ name: Schema.String, status: Status, reason: Schema.String })
+const CircuitEntry = Schema.Struct({
+  model: Schema.String,
+  state: Schema.Literals(["closed", "open", "half_open"]),
+  failures: Schema.Number,
+  retry_in_ms: Schema.Number
+})
+
+const HealthDetail = Schema.Struct({
+  name: Schema.String,
+  status: Status,
+  reason: Schema.String,
+  cooling_ms: Schema.optionalKey(Schema.Number),
+  circuits: Schema.optionalKey(Schema.Array(CircuitEntry))
+})
 
 const health = {
   uptime_seconds: Schema.Number,
@@ -56,13 +69,6 @@ const ServedModel = Schema.Struct({
   id: Schema.String,
   context_length: Schema.optionalKey(Schema.Number),
   capabilities: Schema.Struct({ vision: ability, tools: ability, json_mode: ability, embeddings: ability })
-})
-
-const CircuitEntry = Schema.Struct({
-  model: Schema.String,
-  state: Schema.Literals(["closed", "open", "half_open"]),
-  failures: Schema.Number,
-  retry_in_ms: Schema.Number
 })
 
 /** A backend with its probed and its live state; times in milliseconds, `latency_ms` null before the first measurement. */

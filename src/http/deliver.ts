@@ -43,6 +43,10 @@ const deliverFlow = (
     const { backend } = attempt.candidate.state
     const { idleMs } = backend.limits
     const failed = (error: UpstreamError) => ({ backend: backend.name, model: attempt.model, reason: reasonOf(error) })
+    const dropSlow = (error: UpstreamError) => {
+      failures.push(failed(error))
+      flow.drop()
+    }
     const awaitBackend = () => void clock.arm("idle", idleMs, flow.cut)
     const onEnd = (end: FlowEnd, bytes: number): void => {
       exchange.bytesOut = bytes
@@ -58,8 +62,12 @@ const deliverFlow = (
       events: answer.events,
       marked: answer.events && exchange.endpoint !== "embeddings",
       errorText: (error) => bodyOf(formOf(failureOf(error, exchange.model, [...failures, failed(error)]))),
-      progress: () => void clock.arm("idle", idleMs),
-      stalled: () => void clock.arm("stall", stallMs, flow.drop),
+      progress: () => {
+        const now = performance.now()
+        ticket.progress(now)
+        clock.arm("idle", idleMs, undefined, idleMs > 0 ? now + idleMs : Infinity)
+      },
+      stalled: () => void clock.arm("stall", stallMs, dropSlow),
       resumed: awaitBackend,
       onEnd
     })

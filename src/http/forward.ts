@@ -55,21 +55,28 @@ interface Failed {
   readonly error: UpstreamError
   readonly attempt: Attempt
   readonly pass: boolean
+  /** Whether it was not tried again because too much is being tried again already. */
+  readonly spent: boolean
 }
 
 const isRateLimit = (error: UpstreamError): boolean => error._tag === "ErrorStatus" && error.status === 429
 
 const settle = (run: Run, registry: Registry["Service"], error: UpstreamError, backend: string, blame: Blame): void => {
   const now = performance.now()
-  if (blame._tag === "cool") run.ticket?.cool(now + blame.ms)
+  if (blame._tag === "cool") run.ticket?.cool(blame.ms, now)
+  if (blame._tag === "count" && blame.coolMs !== undefined) run.ticket?.cool(blame.coolMs, now)
   run.ticket?.settle(blame._tag === "count" || blame._tag === "config" ? "bad" : "none", now)
   run.ticket = undefined
   if (blame._tag === "count" && error._tag === "Unreachable") registry.suspect(backend)
   if (blame._tag === "config") run.noteRefused(backend, reasonOf(error))
 }
 
-const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass }: Failed): void => {
-  const decision = decisionHeaders(attempt, exchange.attempts)
+const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, spent }: Failed): void => {
+  const decision = {
+    ...decisionHeaders(attempt, exchange.attempts),
+    // By this the client's library knows that it must not multiply what is too much already.
+    ...(spent ? { "x-should-retry": "false" } : {})
+  }
   const passed = pass && error._tag === "ErrorStatus" ? passOn(error, exchange.id, decision) : undefined
   const response = passed ?? render(failureOf(error, exchange.model, exchange.failures), exchange.id, decision)
   exchange.outcome = passed === undefined ? "failed" : "refused"
@@ -80,7 +87,7 @@ const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass }: Fai
 
 /** Asks candidate after candidate until one commits and has been delivered; gives the last failure when none does. */
 const attemptAll = async (
-  { registry, upstream, maxRetries, budgetLeft }: Forwarding,
+  { registry, upstream, accounting, maxRetries, budgetLeft }: Forwarding,
   run: Run,
   plan: Plan,
   raw: Uint8Array
@@ -97,7 +104,8 @@ const attemptAll = async (
     if (!fresh) exchange.attempts += 1
     exchange.upstreamModel = attempt.model
     exchange.clock.bound(exchange.started, backend.limits.totalMs)
-    const ticket = new Ticket(live, attempt.model, performance.now())
+    const { model } = attempt
+    const ticket = new Ticket(live, model, performance.now(), (turn) => accounting.turned(backend.name, model, turn))
     run.ticket = ticket
     let answer: Answer
     try {
@@ -116,14 +124,16 @@ const attemptAll = async (
       const error = classify(thrown, false)
       if (exchange.gone) return undefined
       exchange.failures.push({ backend: backend.name, model: attempt.model, reason: reasonOf(error) })
+      const mayRetry = budgetLeft()
       const judged = verdict(error, {
         retriesLeft,
         freshTried: fresh || upstream.knowsFresh(backend),
         ownKey: !backend.forwardAuthorization,
-        budgetLeft: budgetLeft(),
+        budgetLeft: mayRetry,
         lostBefore
       })
-      last = { error, attempt, pass: judged.next === "pass" || isRateLimit(error) }
+      const spent = retriesLeft > 0 && !mayRetry && judged.next === "fail"
+      last = { error, attempt, pass: judged.next === "pass" || isRateLimit(error), spent }
       settle(run, registry, error, backend.name, judged.blame)
       if (judged.next === "pass" || judged.next === "fail") return last
       run.abort = new Abort()

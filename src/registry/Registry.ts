@@ -93,6 +93,7 @@ export class Registry extends Context.Service<
             }).pipe(
               Effect.flatMap(({ snapshot, change }) => {
                 const live = snapshot.backends.get(name)?.live
+                if (live !== undefined && outcome._tag !== "Refused") live.probedAt = performance.now()
                 if (live !== undefined && outcome._tag === "Up") live.probeMs = outcome.latencyMs
                 return change === undefined ? Effect.void : announce(change)
               })

@@ -1,7 +1,7 @@
 /**
  * Counters of one backend that change with each request; they sit beside the snapshot so that a request changes no Ref.
  */
-import { abandon, allows, begin, closed, fail, succeed, type Circuit } from "../domain/circuit.ts"
+import { abandon, allows, begin, closed, fail, type Circuit } from "../domain/circuit.ts"
 
 /** Live figures of one backend; the same object is kept through all snapshots of that backend. */
 export interface Live {
@@ -14,6 +14,10 @@ export interface Live {
   durationMs: number | undefined
   /** How long the last good probe took, in milliseconds. */
   probeMs: number | undefined
+  /** When a probe ended last, when a real request showed life last, and when one failed last; monotonic milliseconds. */
+  probedAt: number
+  aliveAt: number
+  failedAt: number
   /** Monotonic milliseconds until which a 429 keeps a model of this backend out of rotation, by model. */
   readonly cooling: Map<string, number>
   /** Passive evidence per model; a model that is absent has a closed circuit. */
@@ -28,9 +32,15 @@ export const idle = (): Live => ({
   firstByteMs: undefined,
   durationMs: undefined,
   probeMs: undefined,
+  probedAt: 0,
+  aliveAt: 0,
+  failedAt: 0,
   cooling: new Map(),
   circuits: new Map()
 })
+
+/** Whether real requests have shown life since the last probe, and no failure after that. */
+export const isAnswering = ({ aliveAt, failedAt, probedAt }: Live): boolean => aliveAt > probedAt && aliveAt > failedAt
 
 /** Exponential smoothing with weight 0.2 for the new sample; the first sample is taken as it is. */
 export const smooth = (previous: number | undefined, sample: number): number =>
@@ -38,6 +48,12 @@ export const smooth = (previous: number | undefined, sample: number): number =>
 
 /** What one attempt showed of its backend. */
 export type Evidence = "good" | "bad" | "none"
+
+/** What an attempt changed in how its backend and model stand; `forMs` is for how long it is left alone. */
+export type Turn =
+  | { readonly _tag: "Opened"; readonly failures: number; readonly forMs: number }
+  | { readonly _tag: "Closed" }
+  | { readonly _tag: "Cooling"; readonly forMs: number }
 
 // Circuits of models that have come and gone are not kept without end.
 const maxCircuits = 1000
@@ -48,11 +64,13 @@ export class Ticket {
   private readonly live: Live
   private readonly model: string
   private readonly started: number
+  private readonly turned: (turn: Turn) => void
 
-  constructor(live: Live, model: string, now: number) {
+  constructor(live: Live, model: string, now: number, turned: (turn: Turn) => void) {
     this.live = live
     this.model = model
     this.started = now
+    this.turned = turned
     live.inFlight += 1
     live.requests += 1
     const circuit = live.circuits.get(model)
@@ -62,13 +80,21 @@ export class Ticket {
   /** Notes the first body byte. */
   answered(now: number): void {
     this.live.firstByteMs = smooth(this.live.firstByteMs, now - this.started)
+    this.live.aliveAt = now
   }
 
-  /** Leaves the model alone until `until`: its backend asked for it. */
-  cool(until: number): void {
+  /** Notes that the answer goes on. */
+  progress(now: number): void {
+    this.live.aliveAt = now
+  }
+
+  /** Leaves the model alone for `forMs`: its backend asked for it. */
+  cool(forMs: number, now: number): void {
     const { cooling } = this.live
     if (cooling.size >= maxCircuits) cooling.clear()
-    cooling.set(this.model, Math.max(until, cooling.get(this.model) ?? 0))
+    const before = cooling.get(this.model) ?? 0
+    cooling.set(this.model, Math.max(now + forMs, before))
+    if (before <= now) this.turned({ _tag: "Cooling", forMs })
   }
 
   /** Frees the place and notes what the attempt showed; later calls do nothing. */
@@ -80,12 +106,18 @@ export class Ticket {
     const circuit = live.circuits.get(model)
     if (evidence === "good") {
       live.durationMs = smooth(live.durationMs, now - this.started)
-      if (circuit !== undefined && succeed(circuit) === closed) live.circuits.delete(model)
+      live.aliveAt = now
+      if (circuit === undefined) return
+      live.circuits.delete(model)
+      if (circuit.openUntil !== 0) this.turned({ _tag: "Closed" })
     } else if (evidence === "bad") {
       live.failures += 1
-      if (circuit !== undefined || live.circuits.size < maxCircuits) {
-        live.circuits.set(model, fail(circuit ?? closed, now))
-      }
+      live.failedAt = now
+      if (circuit === undefined && live.circuits.size >= maxCircuits) return
+      const after = fail(circuit ?? closed, now)
+      live.circuits.set(model, after)
+      if (after.opens === (circuit?.opens ?? 0)) return
+      this.turned({ _tag: "Opened", failures: after.failures, forMs: after.openUntil - now })
     } else if (circuit !== undefined) {
       live.circuits.set(model, abandon(circuit))
     }

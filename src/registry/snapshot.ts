@@ -4,7 +4,7 @@
 import { Equal } from "effect"
 import type { Backend, Model } from "../domain/backend.ts"
 import { type Health, type ProbeOutcome, type Thresholds, transition, unknownHealth } from "../domain/health.ts"
-import { idle, type Live } from "./live.ts"
+import { idle, isAnswering, type Live } from "./live.ts"
 import { lay, sameModels } from "./models.ts"
 
 /** One backend as the router sees it. */
@@ -128,7 +128,7 @@ export const applyProbe = (
 ): { readonly snapshot: Snapshot; readonly change?: Change } => {
   const before = snapshot.backends.get(name)
   if (before === undefined) return { snapshot }
-  const health = transition(before.health, outcome, thresholds)
+  const health = transition(before.health, outcome, thresholds, isAnswering(before.live))
   const reported = outcome._tag === "Up" ? outcome.models : undefined
   const models = reported === undefined ? before.models : lay(reported, before.backend.models)
   const listed = before.listed || reported !== undefined

@@ -5,7 +5,11 @@ import type { UpstreamError } from "../domain/upstream.ts"
 
 /** What an attempt's failure says of its backend. */
 export type Blame =
-  | { readonly _tag: "count" }
+  | {
+      readonly _tag: "count"
+      /** For how long it asked to be left alone besides, in milliseconds. */
+      readonly coolMs?: number
+    }
   | { readonly _tag: "cool"; readonly ms: number }
   | { readonly _tag: "config" }
   | { readonly _tag: "none" }
@@ -34,17 +38,16 @@ export interface Verdict {
   readonly again: boolean
 }
 
-/** Shortest and longest time a backend is left alone after a 429, in milliseconds. */
+/** Shortest and longest time a backend is left alone because it asked for it, in milliseconds. */
 export const coolForMs = { least: 1000, most: 300_000 } as const
 
 const count: Blame = { _tag: "count" }
 const none: Blame = { _tag: "none" }
 const config: Blame = { _tag: "config" }
 
-const cool = (ms: number | undefined): Blame => ({
-  _tag: "cool",
-  ms: Math.min(coolForMs.most, Math.max(coolForMs.least, ms ?? coolForMs.least))
-})
+const clamped = (ms: number): number => Math.min(coolForMs.most, Math.max(coolForMs.least, ms))
+
+const cool = (ms: number | undefined): Blame => ({ _tag: "cool", ms: clamped(ms ?? coolForMs.least) })
 
 const decoder = new TextDecoder()
 
@@ -66,7 +69,10 @@ const statusVerdict = (
   if (status < 500) return { next: "pass", blame: none, again: false }
   if (status === 501) return { next: "pass", blame: none, again: false }
   if (status === 500 && isClientFault(error.body)) return { next: "pass", blame: none, again: false }
-  return { next: may ? "next" : "fail", blame: count, again: true }
+  // Whoever says when to come back is not asked before.
+  const { retryAfterMs } = error
+  if (retryAfterMs === undefined) return { next: may ? "next" : "fail", blame: count, again: true }
+  return { next: may ? "next" : "fail", blame: { _tag: "count", coolMs: clamped(retryAfterMs) }, again: false }
 }
 
 /** Backends that one request may break before it is taken to be what breaks them. */

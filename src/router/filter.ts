@@ -80,6 +80,6 @@ export const reasonWords = (why: Exclusion, now: number): string => {
     case "CircuitOpen":
       return `left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s after failures in a row`
     case "Cooling":
-      return `asked to be left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s (429)`
+      return `asked to be left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s`
   }
 }

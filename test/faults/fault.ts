@@ -26,8 +26,8 @@ export type Sight =
   /** 200 that does not end by its own framing. */
   | { readonly _tag: "Cut" }
 
-/** What the failure says of the backend: counted in its circuit, left alone for a while, wrong key, or nothing. */
-export type Blame = "counted" | "cooled" | "config" | "nothing"
+/** What the failure says of the backend: counted in its circuit, left alone for a while, both, wrong key, or nothing. */
+export type Blame = "counted" | "cooled" | "both" | "config" | "nothing"
 
 /** One row. */
 export interface Fault {

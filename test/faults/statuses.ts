@@ -170,6 +170,8 @@ export const statuses: ReadonlyArray<Fault> = [
     () => [json(openai("later", "server_error"), 503, ["Retry-After: 17"])],
     unavailable,
     {
+      again: false,
+      blame: "both",
       headers: (header) => {
         if (header("retry-after") !== "17") throw new Error(`retry-after is ${header("retry-after")}`)
       }

@@ -184,6 +184,21 @@ describe("with two healthy backends and one that is down", () => {
       ]
     })
     expect(body.backends[0].cooling_ms).toBeGreaterThan(50_000)
+    const { details } = await json("/health")
+    expect(details.slice(1)).toEqual([
+      { name: "b", status: "healthy", reason: "" },
+      { name: "c", status: "unhealthy", reason: "connection refused" }
+    ])
+    expect(details[0]).toEqual({
+      name: "a",
+      status: "healthy",
+      reason: "",
+      cooling_ms: expect.any(Number),
+      circuits: [
+        { model: "mistral:7b", state: "open", failures: 3, retry_in_ms: expect.any(Number) },
+        { model: "org/zephyr:latest", state: "half_open", failures: 3, retry_in_ms: 0 }
+      ]
+    })
     expect(body.backends[2]).toMatchObject({ status: "unhealthy", reason: "connection refused" })
   })
 

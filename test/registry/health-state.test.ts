@@ -47,6 +47,17 @@ test("one probe to the contrary starts the count again", () =>
     })
   ))
 
+test("failed probes never outvote real requests that are answered, and decide at once when those end", () =>
+  fc.assert(
+    fc.property(thresholds, fc.nat(20), (limits, more) => {
+      const healthy = transition(unknownHealth, good, limits)
+      const probes = times(down, limits.failures + more)
+      const kept = probes.reduce((health, outcome) => transition(health, outcome, limits, true), healthy)
+      expect(kept.status).toBe("healthy")
+      expect(transition(kept, down, limits).status).toBe("unhealthy")
+    })
+  ))
+
 test("a refused key is believed at once, and so is the end of it", () =>
   fc.assert(
     fc.property(thresholds, fc.array(outcomes), (limits, history) => {
