@@ -4,6 +4,7 @@
 import { Context, Effect, Layer, Random, Result } from "effect"
 import {
   type AttemptFailure,
+  BadGateway,
   ModelCapabilityMismatch,
   ModelNotFound,
   Overloaded,
@@ -16,7 +17,7 @@ import { type Excluded, missingWords, reasonWords } from "./filter.ts"
 import { modelsOf, Plan } from "./plan.ts"
 
 /** Why no candidate can be asked. */
-export type Refusal = ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
+export type Refusal = BadGateway | ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
 
 /** Names listed in "Available: …" at most. */
 const namesListed = 20
@@ -69,6 +70,12 @@ export const refusalOf = (plan: Plan, snapshot: Snapshot, now: number): Refusal 
       message: `Every backend for model '${model}' has all it can take; try again in ${seconds} s`,
       retryAfterSeconds: seconds
     })
+  }
+  // Nothing but another key will change this: coming back later is of no use.
+  const wrong = excluded.find(({ why }) => why._tag === "Misconfigured")
+  if (wrong !== undefined && excluded.every((each) => each.why._tag === "Misconfigured" || isInability(each))) {
+    const { name } = wrong.candidate.state.backend
+    return new BadGateway({ model, reason: `backend '${name}': ${reasonWords(wrong.why, now)}`, failures: reasons })
   }
   // A backend that is down and able may come back; only when all are known to be unable is it the request's fault.
   if (!excluded.every(isInability)) return new ServiceUnavailable({ model, reasons, retryAfterSeconds })

@@ -8,6 +8,7 @@ import type { Candidate } from "../registry/snapshot.ts"
 /** Why a candidate is left out. */
 export type Exclusion =
   | { readonly _tag: "Unhealthy"; readonly reason: string }
+  | { readonly _tag: "Misconfigured"; readonly reason: string }
   | { readonly _tag: "Unable"; readonly ability: Ability }
   | { readonly _tag: "ContextTooShort"; readonly has: number; readonly needs: number }
   | { readonly _tag: "Full"; readonly limit: number }
@@ -38,6 +39,7 @@ export const fits = ({ model }: Candidate, needs: RoutingNeeds): boolean =>
 /** Why an able candidate is out of rotation by its probes or its own limit. */
 export const absence = ({ state }: Candidate): Exclusion | undefined => {
   const { health, backend, live } = state
+  if (health.status === "config_error") return { _tag: "Misconfigured", reason: health.reason }
   if (health.status !== "healthy") return { _tag: "Unhealthy", reason: health.reason }
   return backend.maxConcurrent !== undefined && live.inFlight >= backend.maxConcurrent
     ? { _tag: "Full", limit: backend.maxConcurrent }
@@ -70,6 +72,7 @@ export const missingWords = (why: Exclusion): string => {
 export const reasonWords = (why: Exclusion, now: number): string => {
   switch (why._tag) {
     case "Unhealthy":
+    case "Misconfigured":
       return why.reason
     case "Unable":
       return `lacks ${abilityWords[why.ability]}`

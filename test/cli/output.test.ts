@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { duration, json, milliseconds, table } from "../../src/cli/output.ts"
 import { modelRows } from "../../src/cli/models.ts"
-import { toJson } from "../../src/cli/backends.ts"
+import { reasonsOf, toJson } from "../../src/cli/backends.ts"
 import { overridesOf } from "../../src/cli/serve.ts"
 import { Option } from "effect"
 import type { BackendEntry } from "../../src/http/api.ts"
@@ -69,6 +69,21 @@ describe("--json", () => {
       avg_latency_ms: 12.3
     })
   })
+})
+
+test("the reason of a backend tells of pauses and circuits, and nothing of closed ones", () => {
+  const circuit = { model: "m", failures: 3, retry_in_ms: 900 }
+  const shaky: BackendEntry = {
+    ...entry("a", "healthy", []),
+    cooling_ms: 1500,
+    circuits: [
+      { ...circuit, state: "open" },
+      { ...circuit, model: "n", state: "half_open" },
+      { ...circuit, model: "o", state: "closed" }
+    ]
+  }
+  expect(reasonsOf(shaky)).toBe("cooling for 2 s; circuit open for m; circuit half open for n")
+  expect(reasonsOf({ ...shaky, circuits: [], cooling_ms: 0, reason: "connection refused" })).toBe("connection refused")
 })
 
 test("models are listed once, sorted, of healthy backends, with the largest context", () => {

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess, until } from "../kit/gateway.ts"
+import { takeLog } from "../kit/log.ts"
 import { dial, requestBytes } from "../kit/rawClient.ts"
 
 const body = JSON.stringify({ model: "m", messages: [], stream: true })
@@ -89,10 +90,12 @@ describe("a client that reads slowly", () => {
     await until(() => upstream.busy() === 0, "every stream is closed at the backend")
   }, 30_000)
 
-  test("is dropped once it has taken nothing for stall_timeout_seconds, and the backend is not blamed", async () => {
+  test("is dropped once it has taken nothing for stall_timeout_seconds, the log says so, and the backend is not blamed", async () => {
+    using log = takeLog()
     await using upstream = await startUpstream({ models: ["m"], script: counted(100 * megabyte, () => undefined) })
     await using gateway = await startGateway({
       server: { stall_timeout_seconds: 0.2 },
+      logging: { level: "debug", format: "json" },
       backends: [backendFor("one", upstream)]
     })
     using client = await dial(gateway.port)
@@ -102,5 +105,8 @@ describe("a client that reads slowly", () => {
     await upstream.lastCall().gone
     await gateway.quiet()
     expect(gateway.backend("one").circuits).toEqual([])
+    const told = log.lines().filter(({ message }) => message === "request ended")
+    const reason = "The client took nothing for longer than stall_timeout_seconds (0.2 s)"
+    expect(told).toMatchObject([{ outcome: "client_closed", failures: [{ reason }] }])
   })
 })

@@ -116,13 +116,24 @@ test("a stream that goes on writing outlives the idle limit", async () => {
   expect(answer.text).not.toContain('"error"')
 })
 
-test("a limit of a backend wins over that of the server", async () => {
-  await using upstream = await startUpstream({ models: ["m"], script: () => ["hang"] })
-  await using gateway = await startGateway({
-    server: { first_byte_timeout_seconds: 20 },
-    backends: [backendFor("one", upstream, { first_byte_timeout_seconds: 0.1 })]
-  })
-  const answer = await ask(gateway.port, "POST", "/v1/chat/completions", body(true))
-  expect(answer.status).toBe(504)
-  expect(answer.text).toContain("first_byte_timeout_seconds (0.1 s)")
+describe("a limit of a backend wins over that of the server:", () => {
+  const beginning = [streamHead(), chunk(first), "hang"] as const
+  const rows: ReadonlyArray<readonly [limit: string, script: Script, status: number]> = [
+    ["first_byte_timeout_seconds", () => ["hang"], 504],
+    ["idle_timeout_seconds", () => beginning, 200],
+    ["request_timeout_seconds", () => beginning, 200]
+  ]
+  for (const [limit, script, status] of rows) {
+    test(limit, async () => {
+      await using upstream = await startUpstream({ models: ["m"], script })
+      await using gateway = await startGateway({
+        server: { first_byte_timeout_seconds: 20, idle_timeout_seconds: 20, request_timeout_seconds: 20 },
+        backends: [backendFor("one", upstream, { [limit]: 0.1 })],
+        routing: { max_retries: 0 }
+      })
+      const answer = await ask(gateway.port, "POST", "/v1/chat/completions", body(true))
+      expect(answer.status).toBe(status)
+      expect(answer.text).toContain(`${limit} (0.1 s)`)
+    })
+  }
 })

@@ -29,8 +29,8 @@ describe.skipIf(!canSwallow)("a backend whose port swallows connections", () => 
   test("is a time-out that names its limit when there is no other", async () => {
     await using swallowed = await startUpstream({ models: ["m"], closeProbes: true })
     await using gateway = await startGateway({
-      server: { connect_timeout_seconds: 0.3, first_byte_timeout_seconds: 0.6 },
-      backends: [backendFor("hole", swallowed)]
+      server: { connect_timeout_seconds: 9, first_byte_timeout_seconds: 0.6 },
+      backends: [backendFor("hole", swallowed, { connect_timeout_seconds: 0.3 })]
     })
     await swallowed.server.kill()
     using _hole = await swallow(swallowed.port)

@@ -116,6 +116,20 @@ describe("a backend that refuses our key", () => {
       expect(log.text()).not.toContain("sk-inner")
     })
 
+    test(`with ${status} and is alone is a 502 at once, and asked no more`, async () => {
+      await using locked = await startUpstream({ models: ["m"], script: saying(status) })
+      await using gateway = await startGateway({ backends: [backendFor("locked", locked)] })
+      for (let i = 0; i < 3; i += 1) {
+        const answer = await post(gateway)
+        expect([answer.status, answer.header("x-nexus-rejection-reasons")]).toEqual([
+          502,
+          `locked: answered with status ${status}`
+        ])
+        expect(answer.text).toContain(`answered with status ${status}`)
+      }
+      expect(locked.calls()).toHaveLength(1)
+    })
+
     test(`with ${status} is of no account when the key is the client's`, async () => {
       await using theirs = await startUpstream({ models: ["m"], script: saying(status) })
       await using gateway = await startGateway({
