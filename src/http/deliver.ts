@@ -3,7 +3,7 @@
  */
 import type { UpstreamError } from "../domain/upstream.ts"
 import { ConnectionLost } from "../domain/upstream.ts"
-import type { Ticket } from "../registry/live.ts"
+import type { Evidence, Ticket } from "../registry/live.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Answer } from "../upstream/answer.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
@@ -17,9 +17,14 @@ type Flow = Answer & { readonly _tag: "Flow" }
 
 const outcomes = { Complete: "completed", Broken: "truncated", ClientGone: "client_closed" } as const
 
-const evidences = { Complete: "good", Broken: "bad", ClientGone: "none" } as const
-
 const stopped = new ConnectionLost({ reason: "the gateway is stopping", answered: true })
+
+/** What the end says of the backend: nothing when the client left, its total ran out or the gateway stops. */
+const evidenceOf = (end: FlowEnd): Evidence => {
+  if (end._tag === "Complete") return "good"
+  if (end._tag === "ClientGone" || end.error === stopped) return "none"
+  return end.error._tag === "TimedOut" && end.error.limit === "request" ? "none" : "bad"
+}
 
 const plainBytes = (bytes: Uint8Array) => bytes as Uint8Array<ArrayBuffer> // reason: answers never sit on shared memory
 
@@ -52,7 +57,7 @@ const deliverFlow = (
       exchange.bytesOut = bytes
       exchange.outcome = outcomes[end._tag]
       if (end._tag === "Broken") failures.push(failed(end.error))
-      ticket.settle(evidences[end._tag], performance.now())
+      ticket.settle(evidenceOf(end), performance.now())
       server.timeout(exchange.request, keepAliveSeconds)
       resolve()
     }

@@ -23,7 +23,7 @@ const limited = async ({ settings, script, stream }: Limited) => {
   const took = performance.now() - started
   await upstream.lastCall().gone
   await gateway.quiet()
-  return { answer, took, calls: upstream.calls().length }
+  return { answer, took, calls: upstream.calls().length, circuits: gateway.backend("one").circuits }
 }
 
 const drip = function* (): Generator<Step> {
@@ -54,13 +54,14 @@ describe("each time limit names itself:", () => {
 
     test(`the whole request, ${stream ? "stream" : "whole"}`, async () => {
       const settings = { request_timeout_seconds: 0.2, first_byte_timeout_seconds: 5 }
-      const { answer, took, calls } = await limited({ settings, script: () => ["hang"], stream })
+      const { answer, took, calls, circuits } = await limited({ settings, script: () => ["hang"], stream })
       expect(answer.status).toBe(504)
       expect(answer.json()).toMatchObject({
         error: { message: "The request exceeded request_timeout_seconds (0.2 s)", code: "gateway_timeout" }
       })
       expect(took).toBeLessThan(1000)
       expect(calls).toBe(1)
+      expect(circuits).toEqual([])
     })
   }
 
@@ -86,12 +87,14 @@ describe("each time limit names itself:", () => {
 
   test("the whole request in the middle of a stream that flows", async () => {
     const settings = { request_timeout_seconds: 0.3 }
-    const { answer, took } = await limited({ settings, script: drip, stream: true })
+    const { answer, took, circuits } = await limited({ settings, script: drip, stream: true })
     expect(answer.status).toBe(200)
     expect(answer.text).toContain("The request exceeded request_timeout_seconds (0.3 s)")
     expect(answer.text).not.toContain("[DONE]")
     expect(took).toBeGreaterThan(290)
     expect(took).toBeLessThan(1500)
+    // The total is the client's patience: a backend that goes on writing is not at fault.
+    expect(circuits).toEqual([])
   })
 })
 

@@ -49,6 +49,8 @@ export interface Fault {
   /** Whether the connection dies before any byte: on a reused socket that is replayed once, uncounted. */
   readonly silentDeath?: boolean
   readonly blame: Blame
+  /** For how long its model is left alone, in seconds; any time up to five minutes when absent. */
+  readonly cools?: number
   /** Whether the connection to the backend must be closed afterwards. */
   readonly closes?: boolean
   /** Settings of this row, laid over the table's own. */

@@ -58,7 +58,10 @@ const expectBlame = ({ fault }: Cell, gateway: Gateway, log: Log): void => {
     fault.blame === "counted" || fault.blame === "both",
     fault.blame === "cooled" || fault.blame === "both"
   ])
-  if (fault.blame === "cooled" || fault.blame === "both") expect(cooling_ms).toBeLessThanOrEqual(300_000)
+  if (fault.blame !== "cooled" && fault.blame !== "both") return
+  const most = (fault.cools ?? 300) * 1000
+  expect(cooling_ms).toBeLessThanOrEqual(most)
+  if (fault.cools !== undefined) expect(cooling_ms).toBeGreaterThan(most - 950)
 }
 
 /** Exactly one line tells of the request, and what it tells is what the client saw. */

@@ -50,8 +50,14 @@ const noHtml: Fault["headers"] = (header) => {
   if (header("content-type") !== "application/json") throw new Error("an error must be JSON")
 }
 
-/** A 429, the wait it must lead to at the client, and how it says so. */
-const limited = (name: string, headers: ReadonlyArray<string>, seconds: (value: number) => boolean): Fault => ({
+/** A 429, for how long (in seconds) its backend is left alone, and the wait the client must be told. */
+const limited = (
+  name: string,
+  headers: ReadonlyArray<string>,
+  cools: number | undefined,
+  seconds: (value: number) => boolean
+): Fault => ({
+  ...(cools === undefined ? {} : { cools }),
   name: `429 comes with ${name}`,
   steps: () => [json(openai("slow down", "rate_limit_error"), 429, headers)],
   alone: refused(429, null, "slow down"),
@@ -172,6 +178,7 @@ export const statuses: ReadonlyArray<Fault> = [
     {
       again: false,
       blame: "both",
+      cools: 17,
       headers: (header) => {
         if (header("retry-after") !== "17") throw new Error(`retry-after is ${header("retry-after")}`)
       }
@@ -204,14 +211,14 @@ export const statuses: ReadonlyArray<Fault> = [
     failover: false,
     blame: "nothing"
   },
-  limited("seconds", ["Retry-After: 7"], (value) => value === 7),
-  limited("a date", [`Retry-After: ${inSeconds(45)}`], (value) => value >= 30 && value <= 46),
-  limited("a date in the past", [`Retry-After: ${inSeconds(-600)}`], anyWait),
-  limited("zero seconds", ["Retry-After: 0"], anyWait),
-  limited("negative seconds", ["Retry-After: -5"], anyWait),
-  limited("a billion seconds", ["Retry-After: 1000000000"], (value) => value === 300),
-  limited("no number", ["Retry-After: soon"], anyWait),
-  limited("milliseconds", ["Retry-After-Ms: 2500"], (value) => value === 3),
-  limited("the reset of a quota", ["X-Ratelimit-Reset-Requests: 12s"], anyWait),
-  limited("no wait", [], anyWait)
+  limited("seconds", ["Retry-After: 7"], 7, (value) => value === 7),
+  limited("a date", [`Retry-After: ${inSeconds(45)}`], undefined, (value) => value >= 30 && value <= 46),
+  limited("a date in the past", [`Retry-After: ${inSeconds(-600)}`], 1, anyWait),
+  limited("zero seconds", ["Retry-After: 0"], 1, anyWait),
+  limited("negative seconds", ["Retry-After: -5"], 1, anyWait),
+  limited("a billion seconds", ["Retry-After: 1000000000"], 300, (value) => value === 300),
+  limited("no number", ["Retry-After: soon"], 1, anyWait),
+  limited("milliseconds", ["Retry-After-Ms: 2500"], 2.5, (value) => value === 3),
+  limited("the reset of a quota", ["X-Ratelimit-Reset-Requests: 12s"], 12, anyWait),
+  limited("no wait", [], 1, anyWait)
 ]

@@ -2,9 +2,11 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { chatEvents, chunk, head, lastChunk, streamHead, whole } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { backendFor, startGateway, startProcess } from "../kit/gateway.ts"
+import { backendFor, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"
+import type { Script } from "../kit/rawServer.ts"
 import { type Certificate, expired, good, terminate, wrong } from "../kit/tls.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-tls-"))
@@ -15,6 +17,8 @@ const trust = { NODE_EXTRA_CA_CERTS: join(folder, "trusted.pem") }
 beforeAll(() => writeFileSync(trust.NODE_EXTRA_CA_CERTS, good.cert + wrong.cert + expired.cert))
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const [first = ""] = chatEvents("m", ["a"])
 
 const post = (port: number, stream: boolean) =>
   ask(port, "POST", "/v1/chat/completions", JSON.stringify({ model: "m", messages: [], stream }))
@@ -34,6 +38,81 @@ test("a backend with a good certificate answers over TLS, whole and streamed, by
     const answer = await post(gateway.port, stream)
     expect([answer.status, answer.end, answer.text]).toEqual([200, "complete", direct.text])
   }
+})
+
+describe("over TLS, where the client is another one,", () => {
+  const limits = { first_byte_timeout_seconds: 0.4, idle_timeout_seconds: 0.4 }
+  const json = "Content-Type: application/json"
+  // Whether the call is a stream, what the backend does, and the status and words the client must see.
+  const rows: ReadonlyArray<readonly [name: string, stream: boolean, script: Script, status: number, text: RegExp]> = [
+    ["nothing", false, () => ["hang"], 504, /first_byte_timeout_seconds \(0.4 s\)/],
+    ["the end before any byte", false, () => ["fin"], 502, /closed before any answer/],
+    ["garbage", false, () => ["SSH-2.0-x\r\n\r\n", "fin"], 502, /bad_gateway/],
+    ["half a body", false, () => [head(200, [json, "Content-Length: 90"]), "{", "fin"], 502, /bad_gateway/],
+    ["a body that stops", false, () => [head(200, [json, "Content-Length: 90"]), "{", "hang"], 504, /idle_timeout/],
+    ["a redirect", false, () => [head(307, ["Location: /v1/x", "Content-Length: 0"])], 502, /redirect/],
+    [
+      "300 headers",
+      false,
+      () => [
+        head(
+          200,
+          Array.from({ length: 300 }, (_, i) => `X-${i}: a`)
+        )
+      ],
+      502,
+      /bad_gateway/
+    ],
+    ["503", true, () => [whole(503, "busy", "text/plain")], 503, /service_unavailable/],
+    ["a stream that stops", true, () => [streamHead(), chunk(first), "hang"], 200, /idle_timeout_seconds \(0.4 s\)/],
+    ["a stream that is cut", true, () => [streamHead(), chunk(first), { pause: 30 }, "fin"], 200, /"error"/],
+    [
+      "a stream without an end",
+      true,
+      () => [streamHead(), chunk(first), lastChunk],
+      200,
+      /before its answer was complete/
+    ],
+    ["an empty stream", true, () => [streamHead(), lastChunk], 502, /empty event stream/]
+  ]
+
+  test("each fault ends as it does over plain http, and another backend answers when nothing was sent", async () => {
+    await using bad = await startUpstream({ models: ["m"] })
+    await using fine = await startUpstream({ models: ["m"] })
+    await using tls = await terminate(bad.port, good)
+    await using gateway = await startProcess(
+      {
+        server: limits,
+        routing: { strategy: "priority_only", max_retries: 1 },
+        backends: [backendFor("bad", tls, { priority: 1 })]
+      },
+      [],
+      trust
+    )
+    await using both = await startProcess(
+      {
+        server: limits,
+        routing: { strategy: "priority_only", max_retries: 1 },
+        backends: [backendFor("bad", tls, { priority: 1 }), backendFor("fine", fine, { priority: 2 })]
+      },
+      [],
+      trust
+    )
+    const answered = () => [whole(200, '{"choices":[]}')]
+    for (const [name, stream, script, status, text] of rows) {
+      bad.script(script)
+      const alone = await post(gateway.port, stream)
+      expect([name, alone.status]).toEqual([name, status])
+      expect(alone.text).toMatch(text)
+      expect(alone.text).not.toMatch(/127\.0\.0\.1|\[DONE\]|ECONN/)
+      if (status !== 200) expect([name, (await post(both.port, stream)).status]).toEqual([name, 200])
+      await until(() => bad.busy() === 0, `${name}: nobody is left waiting`)
+      // A good answer closes the circuit, so that each row begins afresh.
+      bad.script(answered)
+      expect((await post(gateway.port, false)).status).toBe(200)
+      expect((await post(both.port, false)).status).toBe(200)
+    }
+  }, 30_000)
 })
 
 const expectRefused = async (certificate: Certificate, env: Readonly<Record<string, string>>): Promise<void> => {
