@@ -21,6 +21,7 @@ const openings = (count: number): ReadonlyArray<number> => {
 
 describe("a circuit", () => {
   test("opens at the third failure in a row, and not before", () => {
+    expect(openAfter).toBe(3)
     expect(allows(failTimes(openAfter - 1), start)).toBe(true)
     expect(allows(failTimes(openAfter), start)).toBe(false)
     expect(failTimes(openAfter).openUntil).toBe(start + openForMs.first)

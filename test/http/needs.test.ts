@@ -1,0 +1,191 @@
+import { describe, expect, test } from "bun:test"
+import { Result } from "effect"
+import fc from "fast-check"
+import { readNeeds } from "../../src/http/needs.ts"
+import type { Endpoint } from "../../src/domain/request.ts"
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+const needsOf = (body: object, endpoint: Endpoint = "chat/completions") => {
+  const read = readNeeds(endpoint, bytes(JSON.stringify(body)))
+  if (Result.isFailure(read)) throw read.failure
+  return read.success.needs
+}
+
+const faultOf = (text: string | Uint8Array, endpoint: Endpoint = "chat/completions") => {
+  const read = readNeeds(endpoint, typeof text === "string" ? bytes(text) : text)
+  return Result.isFailure(read) ? { message: read.failure.message, param: read.failure.param } : undefined
+}
+
+const chat = (content: unknown, more: object = {}) => ({ model: "m", messages: [{ role: "user", content }], ...more })
+
+describe("what a chat request needs:", () => {
+  test("nothing in particular, for plain text", () => {
+    expect(needsOf(chat("Hello"))).toEqual({
+      endpoint: "chat/completions",
+      model: "m",
+      stream: false,
+      abilities: [],
+      promptTokens: 1,
+      outputTokens: 0
+    })
+  })
+
+  test("vision, for an image in any message, in each of the forms in use", () => {
+    for (const type of ["image_url", "input_image", "image"]) {
+      expect(
+        needsOf(
+          chat([
+            { type: "text", text: "What is it?" },
+            { type, image_url: { url: "data:," } }
+          ])
+        ).abilities
+      ).toEqual(["vision"])
+    }
+    const later = {
+      model: "m",
+      messages: [
+        { role: "user", content: "a" },
+        { role: "user", content: [{ type: "image_url" }] }
+      ]
+    }
+    expect(needsOf(later).abilities).toEqual(["vision"])
+  })
+
+  test("no vision for a text that speaks of images, and no vision for other parts", () => {
+    expect(needsOf(chat('{"type":"image_url"}')).abilities).toEqual([])
+    expect(
+      needsOf(chat([{ type: "text", text: "image_url" }, { type: "input_audio" }, { type: "file" }])).abilities
+    ).toEqual([])
+  })
+
+  test("tools, when there is at least one tool or function", () => {
+    expect(needsOf(chat("a", { tools: [{ type: "function" }] })).abilities).toEqual(["tools"])
+    expect(needsOf(chat("a", { functions: [{ name: "f" }] })).abilities).toEqual(["tools"])
+    for (const none of [[], null, {}, "tools"]) expect(needsOf(chat("a", { tools: none })).abilities).toEqual([])
+  })
+
+  test("JSON mode, for an object or a schema and not for text", () => {
+    for (const type of ["json_object", "json_schema"]) {
+      expect(needsOf(chat("a", { response_format: { type } })).abilities).toEqual(["json_mode"])
+    }
+    expect(needsOf(chat("a", { response_format: { type: "text" } })).abilities).toEqual([])
+    expect(needsOf(chat("a", { response_format: null })).abilities).toEqual([])
+  })
+
+  test("room for a quarter of its letters, in every message and part, and for the output it allows", () => {
+    const text = "x".repeat(400)
+    const body = {
+      model: "m",
+      messages: [
+        { role: "system", content: text },
+        {
+          role: "user",
+          content: [
+            { type: "text", text },
+            { type: "text", text }
+          ]
+        }
+      ]
+    }
+    expect(needsOf(body).promptTokens).toBe(300)
+    expect(needsOf({ ...body, max_tokens: 7 }).outputTokens).toBe(7)
+    expect(needsOf({ ...body, max_tokens: 7, max_completion_tokens: 9 }).outputTokens).toBe(9)
+    for (const odd of [-1, "9", null, {}]) expect(needsOf({ ...body, max_tokens: odd }).outputTokens).toBe(0)
+  })
+
+  test("a stream only when stream is true", () => {
+    expect(needsOf(chat("a", { stream: true })).stream).toBe(true)
+    for (const odd of [false, null, "true", 1]) expect(needsOf(chat("a", { stream: odd })).stream).toBe(false)
+  })
+})
+
+test("a batch of texts needs room for its longest, since each has the context to itself", () => {
+  const input = ["x".repeat(40), "x".repeat(400)]
+  expect(needsOf({ model: "m", input }, "embeddings")).toMatchObject({ abilities: ["embeddings"], promptTokens: 100 })
+  expect(needsOf({ model: "m", prompt: "x".repeat(40) }, "completions")).toMatchObject({
+    abilities: [],
+    promptTokens: 10
+  })
+  expect(needsOf({ model: "m", input: [1, 2, 3] }, "embeddings").promptTokens).toBe(0)
+})
+
+describe("a body that cannot be routed is refused with the field at fault:", () => {
+  const cases: ReadonlyArray<
+    readonly [name: string, text: string | Uint8Array, param: string | null, says: RegExp, endpoint?: Endpoint]
+  > = [
+    ["empty", "", null, /empty/],
+    ["no JSON", "{", null, /not valid JSON/],
+    ["no UTF-8", new Uint8Array([0x7b, 0xff, 0x7d]), null, /UTF-8/],
+    ["a byte order mark", "\ufeff{}", null, /not valid JSON/],
+    ["an array", "[]", null, /an array/],
+    ["a string", '"x"', null, /a string/],
+    ["null", "null", null, /null/],
+    ["no model", '{"messages":[]}', "model", /missing/],
+    ["a model that is a number", '{"model":1,"messages":[]}', "model", /a number/],
+    ["an empty model", '{"model":"","messages":[]}', "model", /empty/],
+    ["a model of 513 characters", JSON.stringify({ model: "x".repeat(513), messages: [] }), "model", /512/],
+    ["no messages", '{"model":"m"}', "messages", /missing/],
+    ["messages that are a string", '{"model":"m","messages":"hi"}', "messages", /a string/],
+    ["messages that are null", '{"model":"m","messages":null}', "messages", /null/],
+    ["no input", '{"model":"m"}', "input", /missing/, "embeddings"],
+    ["input that is an object", '{"model":"m","input":{}}', "input", /an object/, "embeddings"],
+    ["a prompt that is a number", '{"model":"m","prompt":1}', "prompt", /a number/, "completions"]
+  ]
+  for (const [name, text, param, says, endpoint] of cases) {
+    test(name, () => {
+      const fault = faultOf(text, endpoint)
+      expect(fault?.param).toBe(param)
+      expect(fault?.message).toMatch(says)
+    })
+  }
+})
+
+describe("whatever the body,", () => {
+  const endpoint = fc.constantFrom<Endpoint>("chat/completions", "completions", "embeddings")
+
+  test("it is read or refused, and never breaks the reader (law)", () =>
+    fc.assert(
+      fc.property(endpoint, fc.oneof(fc.uint8Array(), fc.json().map(bytes)), (to, body) => {
+        const read = readNeeds(to, body)
+        if (Result.isFailure(read)) expect(read.failure.message).not.toBe("")
+      })
+    ))
+
+  test("its fields may be anything: needs are sane numbers and known abilities (law)", () => {
+    const odd = fc.jsonValue()
+    const fields = fc.record(
+      {
+        messages: fc.array(
+          fc.oneof(
+            odd,
+            fc.record({ content: odd }),
+            fc.record({ content: fc.array(fc.record({ type: odd, text: odd })) })
+          )
+        ),
+        tools: odd,
+        functions: odd,
+        response_format: odd,
+        max_tokens: odd,
+        max_completion_tokens: odd,
+        stream: odd
+      },
+      { requiredKeys: ["messages"] }
+    )
+    fc.assert(
+      fc.property(fields, (body) => {
+        const needs = needsOf({ model: "m", ...body })
+        expect(Number.isSafeInteger(needs.promptTokens) && needs.promptTokens >= 0).toBe(true)
+        expect(Number.isInteger(needs.outputTokens) && needs.outputTokens >= 0).toBe(true)
+        expect(["vision", "tools", "json_mode"]).toEqual(expect.arrayContaining([...needs.abilities]))
+      })
+    )
+  })
+
+  test("more text never needs less room (law)", () =>
+    fc.assert(
+      fc.property(fc.string(), fc.string(), (text, more) => {
+        expect(needsOf(chat(text + more)).promptTokens).toBeGreaterThanOrEqual(needsOf(chat(text)).promptTokens)
+      })
+    ))
+})

@@ -1,0 +1,48 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { maxHops, resolve } from "../../src/router/aliases.ts"
+import { modelsOf } from "../../src/router/plan.ts"
+
+const names = fc.constantFrom("a", "b", "c", "d", "e", "__proto__", "constructor")
+
+const aliases = fc.array(fc.tuple(names, names), { maxLength: 8 }).map((pairs) => new Map(pairs))
+
+describe("an alias", () => {
+  test("resolves to an end, whatever the table: cycles, itself, chains of any length", () =>
+    fc.assert(
+      fc.property(names, aliases, (name, table) => {
+        let steps = 0
+        const counted = new Map(table)
+        counted.get = (key) => {
+          steps += 1
+          return table.get(key)
+        }
+        expect(new Set<string>([...table.values(), name]).has(resolve(name, counted))).toBe(true)
+        expect(steps).toBeLessThanOrEqual(maxHops + 1)
+      })
+    ))
+
+  test("of up to three hops leads to the model at the end of its chain", () =>
+    fc.assert(
+      fc.property(fc.uniqueArray(fc.string(), { minLength: 1, maxLength: maxHops + 1 }), (chain) => {
+        const table = new Map(chain.slice(1).map((next, at) => [chain[at] ?? "", next]))
+        expect(resolve(chain[0] ?? "", table)).toBe(chain.at(-1) ?? "")
+      })
+    ))
+
+  test("goes before a model of the same name, and no alias means the name itself", () => {
+    expect(resolve("gpt-4", new Map([["gpt-4", "llama"]]))).toBe("llama")
+    expect(resolve("llama", new Map([["gpt-4", "llama"]]))).toBe("llama")
+    expect(resolve("constructor", new Map())).toBe("constructor")
+  })
+})
+
+test("the models that may answer are the resolved one, then its fallbacks in their order, each once, resolved too", () => {
+  const aliases = new Map([
+    ["fast", "small"],
+    ["backup", "large"]
+  ])
+  const fallbacks = new Map([["small", ["medium", "backup", "medium", "fast", "large"]]])
+  expect(modelsOf("fast", { aliases, fallbacks })).toEqual(["small", "medium", "large"])
+  expect(modelsOf("medium", { aliases, fallbacks })).toEqual(["medium"])
+})

@@ -1,0 +1,273 @@
+import { describe, expect, test } from "bun:test"
+import { Effect, Layer, Random, Result } from "effect"
+import fc from "fast-check"
+import type { RoutingNeeds } from "../../src/domain/request.ts"
+import type { RoutingSettings } from "../../src/domain/routing.ts"
+import type { Candidate, Snapshot } from "../../src/registry/snapshot.ts"
+import { reasonWords } from "../../src/router/filter.ts"
+import { type Attempt, modelsOf, Plan, planAll } from "../../src/router/plan.ts"
+import { Router } from "../../src/router/Router.ts"
+import { bestOf, scoreOf } from "../../src/router/strategy.ts"
+import { ableStandings, anyNeeds, modelIds, needs, now, settings, snapshotOf, standings } from "../kit/generators.ts"
+
+const planOf = (wanted: RoutingNeeds, set: RoutingSettings, snapshot: Snapshot, turn = 0, draws = 0.5): Plan => {
+  const { strategy, weights } = set
+  const draw = { strategy, weights, turn, random: () => draws }
+  return new Plan(wanted, modelsOf(wanted.model, set), snapshot, draw, now)
+}
+
+const labels = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<string> =>
+  attempts.map(({ candidate, model }) => `${candidate.state.backend.name} ${model}`)
+
+type Place = "first" | "last resort" | "never"
+
+// Said once more in the words of the design, and not with the functions that are being tested.
+const placeOf = ({ state, model }: Candidate, wanted: RoutingNeeds): Place => {
+  if (state.health.status !== "healthy") return "never"
+  if (wanted.abilities.some((ability) => model.capabilities[ability] === false)) return "never"
+  if (model.context_length !== undefined && wanted.promptTokens > model.context_length) return "never"
+  const { maxConcurrent } = state.backend
+  if (maxConcurrent !== undefined && state.live.inFlight >= maxConcurrent) return "never"
+  if ((state.live.cooling.get(model.id) ?? 0) > now) return "never"
+  const circuit = state.live.circuits.get(model.id)
+  return circuit !== undefined && circuit.openUntil > now ? "last resort" : "first"
+}
+
+const named = (snapshot: Snapshot, models: ReadonlyArray<string>, wanted: RoutingNeeds, place: Place) =>
+  models.flatMap((model) =>
+    (snapshot.candidates.get(model) ?? [])
+      .filter((candidate) => placeOf(candidate, wanted) === place)
+      .map((candidate) => `${candidate.state.backend.name} ${model}`)
+  )
+
+const any = fc.record({
+  all: standings,
+  wanted: needs,
+  set: settings,
+  turn: fc.nat(20),
+  draws: fc.double({ min: 0, max: 0.999, noNaN: true })
+})
+
+const law = (
+  name: string,
+  holds: (snapshot: Snapshot, wanted: RoutingNeeds, set: RoutingSettings, plan: Plan) => void
+) =>
+  test(name, () =>
+    fc.assert(
+      fc.property(any, ({ all, wanted, set, turn, draws }) => {
+        const snapshot = snapshotOf(all)
+        holds(snapshot, wanted, set, planOf(wanted, set, snapshot, turn, draws))
+      }),
+      { numRuns: 400 }
+    )
+  )
+
+describe("a plan", () => {
+  law("is a permutation of the eligible backends", (snapshot, wanted, set, plan) => {
+    const models = modelsOf(wanted.model, set)
+    const eligible = [...named(snapshot, models, wanted, "first"), ...named(snapshot, models, wanted, "last resort")]
+    expect(labels(planAll(plan, now)).toSorted()).toEqual(eligible.toSorted())
+  })
+
+  law("never holds an ineligible backend", (snapshot, wanted, set, plan) => {
+    const never = new Set(named(snapshot, modelsOf(wanted.model, set), wanted, "never"))
+    expect(labels(planAll(plan, now)).filter((label) => never.has(label))).toEqual([])
+  })
+
+  law("keeps the order of the fallbacks, whatever the strategy", (snapshot, wanted, set, plan) => {
+    const models = modelsOf(wanted.model, set)
+    const last = new Set(named(snapshot, models, wanted, "last resort"))
+    const order = planAll(plan, now).filter((attempt) => !last.has(labels([attempt])[0] ?? ""))
+    const places = order.map(({ model }) => models.indexOf(model))
+    expect(places).toEqual(places.toSorted((a, b) => a - b))
+    for (const { model, fallback } of order) expect(fallback).toBe(model !== "a")
+  })
+
+  law("asks backends with an open circuit after all others", (snapshot, wanted, set, plan) => {
+    const last = new Set(named(snapshot, modelsOf(wanted.model, set), wanted, "last resort"))
+    const order = labels(planAll(plan, now)).map((label) => last.has(label))
+    expect(order).toEqual(order.toSorted((a, b) => Number(a) - Number(b)))
+  })
+
+  law("gives a reason for everyone it leaves out", (snapshot, wanted, set, plan) => {
+    const models = modelsOf(wanted.model, set)
+    const excluded = plan.excluded(now).map(({ candidate, why }) => {
+      expect(reasonWords(why, now)).toMatch(/\w/)
+      return `${candidate.state.backend.name} ${candidate.model.id}`
+    })
+    const out = [...named(snapshot, models, wanted, "never"), ...named(snapshot, models, wanted, "last resort")]
+    expect(excluded.toSorted()).toEqual(out.toSorted())
+  })
+
+  law("prefers backends with room for the output that is asked for", (snapshot, wanted, set, plan) => {
+    const models = modelsOf(wanted.model, set)
+    const last = new Set(named(snapshot, models, wanted, "last resort"))
+    const order = planAll(plan, now).filter((attempt) => !last.has(labels([attempt])[0] ?? ""))
+    for (const model of models) {
+      const roomy = order
+        .filter((attempt) => attempt.model === model)
+        .map(
+          ({
+            candidate: {
+              model: { context_length: length }
+            }
+          }) => wanted.outputTokens === 0 || length === undefined || length >= wanted.promptTokens + wanted.outputTokens
+        )
+      expect(roomy).toEqual(roomy.toSorted((a, b) => Number(b) - Number(a)))
+    }
+  })
+})
+
+const smart: RoutingSettings = {
+  strategy: "smart",
+  maxRetries: 2,
+  weights: { priority: 50, load: 30, latency: 20 },
+  aliases: new Map(),
+  fallbacks: new Map()
+}
+
+const candidatesOf = (snapshot: Snapshot): ReadonlyArray<Candidate> => snapshot.candidates.get("a") ?? []
+
+const scoreAt = (snapshot: Snapshot, at: number, weights: RoutingSettings["weights"]): number => {
+  const all = candidatesOf(snapshot)
+  const candidate = all[at]
+  return candidate === undefined ? Number.NaN : scoreOf(candidate, bestOf(all), weights)
+}
+
+const rankOf = (snapshot: Snapshot, set: RoutingSettings, name: string): number =>
+  planAll(planOf(anyNeeds("a"), set, snapshot), now).findIndex(({ candidate }) => candidate.state.backend.name === name)
+
+const pick = fc.record({ all: ableStandings, which: fc.nat(), set: settings, more: fc.integer({ min: 1, max: 5 }) })
+
+describe("of two worlds that differ in one backend,", () => {
+  const change = (
+    name: string,
+    strategies: ReadonlyArray<RoutingSettings["strategy"]>,
+    fields: (each: { readonly inFlight: number; readonly priority: number }, more: number) => object,
+    holds: (before: Snapshot, after: Snapshot, at: number, set: RoutingSettings) => void
+  ) =>
+    test(name, () =>
+      fc.assert(
+        fc.property(pick, fc.constantFrom(...strategies), ({ all, which, set, more }, strategy) => {
+          const at = which % all.length
+          const changed = all.map((each, i) => (i === at ? { ...each, ...fields(each, more) } : each))
+          holds(snapshotOf(all), snapshotOf(changed), at, { ...set, strategy })
+        }),
+        { numRuns: 400 }
+      )
+    )
+
+  change(
+    "the one with more load never has the higher score",
+    ["smart"],
+    ({ inFlight }, more) => ({ inFlight: inFlight + more }),
+    (before, after, at, { weights }) =>
+      expect(scoreAt(after, at, weights)).toBeLessThanOrEqual(scoreAt(before, at, weights) + 1e-9)
+  )
+
+  change(
+    "the one with the better priority never has the lower rank, all else equal",
+    ["smart", "priority_only"],
+    ({ priority }, more) => ({ priority: Math.max(1, priority - more) }),
+    (before, after, at, set) => {
+      const name = `b${String(at)}`
+      expect(rankOf(after, set, name)).toBeLessThanOrEqual(rankOf(before, set, name))
+    }
+  )
+})
+
+describe("the smart strategy", () => {
+  test("asks backends in the order of their scores", () =>
+    fc.assert(
+      fc.property(ableStandings, settings, (all, { weights }) => {
+        const plan = planOf(anyNeeds("a"), { ...smart, weights }, snapshotOf(all))
+        const first = plan.next(now)
+        const scores = candidatesOf(snapshotOf(all)).map((_, at) => scoreAt(snapshotOf(all), at, weights))
+        const chosen = Number(first?.candidate.state.backend.name.slice(1))
+        expect(scores[chosen]).toBeCloseTo(Math.max(...scores), 9)
+      })
+    ))
+
+  test("looks only at the proportions of the weights", () =>
+    fc.assert(
+      fc.property(ableStandings, settings, (all, { weights }) => {
+        const double = { priority: weights.priority * 2, load: weights.load * 2, latency: weights.latency * 2 }
+        const order = (set: RoutingSettings) => labels(planAll(planOf(anyNeeds("a"), set, snapshotOf(all)), now))
+        expect(order({ ...smart, weights: double })).toEqual(order({ ...smart, weights }))
+      })
+    ))
+
+  test("tries a backend that has not been measured yet before one that is known to be slow", () => {
+    const [one] = fc.sample(ableStandings, { numRuns: 1, seed: 1 })[0] ?? []
+    if (one === undefined) throw new Error("no backend")
+    const equal = { ...one, priority: 1, inFlight: 0 }
+    const snapshot = snapshotOf([
+      { ...equal, firstByteMs: 900 },
+      { ...equal, firstByteMs: 100 },
+      { ...equal, firstByteMs: undefined }
+    ])
+    const first = planOf(anyNeeds("a"), { ...smart, weights: { priority: 0, load: 0, latency: 1 } }, snapshot).next(now)
+    expect(first?.candidate.state.backend.name).not.toBe("b0")
+  })
+})
+
+test("priority_only asks the lowest number first, the least busy one among equals", () =>
+  fc.assert(
+    fc.property(ableStandings, (all) => {
+      const plan = planOf(anyNeeds("a"), { ...smart, strategy: "priority_only" }, snapshotOf(all))
+      const order = planAll(plan, now).map(
+        ({ candidate: { state } }) => [state.backend.priority, state.live.inFlight] as const
+      )
+      expect(order).toEqual(order.toSorted(([p, f], [q, g]) => p - q || f - g))
+    })
+  ))
+
+const routerOf = (set: RoutingSettings, seed = "seed") =>
+  Effect.runSync(
+    Effect.map(Effect.scoped(Layer.build(Router.layer(set))), (context) => Router.pipe(Effect.provide(context))).pipe(
+      Effect.flatten,
+      Random.withSeed(seed)
+    )
+  )
+
+const chosenBy = (router: ReturnType<typeof routerOf>, snapshot: Snapshot, model: string): string => {
+  const plan = router.route(anyNeeds(model), snapshot, now)
+  return Result.isSuccess(plan) ? (plan.success.next(now)?.candidate.state.backend.name ?? "") : ""
+}
+
+describe("round robin", () => {
+  test("gives each backend the same number of requests of a model, however requests of other models come between", () =>
+    fc.assert(
+      fc.property(
+        ableStandings,
+        fc.integer({ min: 1, max: 5 }),
+        fc.array(fc.constantFrom(...modelIds)),
+        (all, rounds, between) => {
+          const router = routerOf({ ...smart, strategy: "round_robin" })
+          const snapshot = snapshotOf(all)
+          const counts = new Map<string, number>()
+          for (let i = 0; i < rounds * all.length; i += 1) {
+            const other = between[i]
+            if (other !== undefined && other !== "a") chosenBy(router, snapshot, other)
+            const name = chosenBy(router, snapshot, "a")
+            counts.set(name, (counts.get(name) ?? 0) + 1)
+          }
+          expect([...counts.values()]).toEqual(all.map(() => rounds))
+        }
+      )
+    ))
+})
+
+describe("random", () => {
+  test("gives everyone a share, and the same order for the same seed", () => {
+    const all = fc.sample(ableStandings, { numRuns: 20, seed: 3 }).find((each) => each.length >= 3) ?? []
+    const snapshot = snapshotOf(all)
+    const draw = (seed: string) => {
+      const router = routerOf({ ...smart, strategy: "random" }, seed)
+      return Array.from({ length: 200 }, () => chosenBy(router, snapshot, "a"))
+    }
+    expect(draw("one")).toEqual(draw("one"))
+    expect(draw("one")).not.toEqual(draw("two"))
+    expect(new Set(draw("one")).size).toBe(all.length)
+  })
+})

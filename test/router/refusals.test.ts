@@ -1,0 +1,127 @@
+import { describe, expect, test } from "bun:test"
+import { Effect, Layer, Result } from "effect"
+import fc from "fast-check"
+import type { GatewayError } from "../../src/domain/errors.ts"
+import type { RoutingNeeds } from "../../src/domain/request.ts"
+import type { RoutingSettings } from "../../src/domain/routing.ts"
+import { Router } from "../../src/router/Router.ts"
+import { anyNeeds, needs, now, settings, snapshotOf, type Standing, standings } from "../kit/generators.ts"
+
+const routerOf = (set: RoutingSettings) =>
+  Effect.runSync(
+    Effect.scoped(Layer.build(Router.layer(set))).pipe(
+      Effect.flatMap((context) => Router.pipe(Effect.provide(context)))
+    )
+  )
+
+const plain: RoutingSettings = {
+  strategy: "smart",
+  maxRetries: 2,
+  weights: { priority: 50, load: 30, latency: 20 },
+  aliases: new Map([["alias", "a"]]),
+  fallbacks: new Map([["a", ["b"]]])
+}
+
+const fine: Standing = {
+  status: "healthy",
+  priority: 1,
+  inFlight: 0,
+  maxConcurrent: undefined,
+  firstByteMs: undefined,
+  context: undefined,
+  capabilities: {},
+  coolingMs: undefined,
+  failures: 0,
+  failedMsAgo: 0,
+  models: ["a"]
+}
+
+const refusalOf = (
+  all: ReadonlyArray<Partial<Standing>>,
+  wanted: Partial<RoutingNeeds> = {},
+  set = plain
+): GatewayError | undefined => {
+  const snapshot = snapshotOf(all.map((each) => ({ ...fine, ...each })))
+  const plan = routerOf(set).route({ ...anyNeeds("a"), ...wanted }, snapshot, now)
+  return Result.isFailure(plan) ? plan.failure : undefined
+}
+
+describe("a request that nobody can take is refused:", () => {
+  test("a model that no backend has ever named, with the names there are", () => {
+    const refused = refusalOf([{ models: ["a"] }, { models: ["b", "c"] }], { model: "nope" })
+    expect(refused).toMatchObject({ _tag: "ModelNotFound", model: "nope", available: ["a", "b", "c"] })
+  })
+
+  test("the names are those that can be asked for now, and at most 20", () => {
+    const many = Array.from({ length: 30 }, (_, at) => `m${String(at).padStart(2, "0")}`)
+    const refused = refusalOf([{ models: many }, { models: ["a"], status: "unhealthy" }], { model: "nope" })
+    expect(refused).toMatchObject({ _tag: "ModelNotFound", available: many.slice(0, 20) })
+  })
+
+  test("a model that only unhealthy backends serve, fallbacks included", () => {
+    const refused = refusalOf([{ status: "unhealthy" }, { status: "unhealthy", models: ["b"] }])
+    expect(refused).toMatchObject({
+      _tag: "ServiceUnavailable",
+      model: "a",
+      reasons: [
+        { backend: "b0", model: "a", reason: "down" },
+        { backend: "b1", model: "b", reason: "down" }
+      ]
+    })
+  })
+
+  test("a model whose backends are known not to be able, with what is missing", () => {
+    const blind = { capabilities: { vision: false } }
+    expect(refusalOf([blind, blind], { abilities: ["vision"] })).toMatchObject({
+      _tag: "ModelCapabilityMismatch",
+      missing: "vision (image input)",
+      param: "messages"
+    })
+    expect(refusalOf([{ capabilities: { tools: false } }], { abilities: ["tools"] })).toMatchObject({ param: "tools" })
+    expect(refusalOf([{ capabilities: { json_mode: false } }], { abilities: ["json_mode"] })).toMatchObject({
+      param: "response_format"
+    })
+    expect(refusalOf([{ context: 100 }], { promptTokens: 101 })).toMatchObject({
+      _tag: "ModelCapabilityMismatch",
+      missing: "a context of 101 tokens (it has 100)"
+    })
+  })
+
+  test("an able backend that is down makes it a matter of time, not of ability", () => {
+    const all = [{ capabilities: { vision: false } }, { status: "unhealthy" as const }]
+    expect(refusalOf(all, { abilities: ["vision"] })).toMatchObject({ _tag: "ServiceUnavailable" })
+  })
+
+  test("backends that are full, or asked to be left alone, with when to come back", () => {
+    expect(refusalOf([{ maxConcurrent: 2, inFlight: 2 }])).toMatchObject({ _tag: "Overloaded", retryAfterSeconds: 1 })
+    expect(refusalOf([{ coolingMs: 4100 }, { coolingMs: 9000 }])).toMatchObject({
+      _tag: "Overloaded",
+      retryAfterSeconds: 5
+    })
+  })
+
+  test("an unknown ability or context counts as able", () => {
+    expect(refusalOf([{}], { abilities: ["vision", "tools", "json_mode"], promptTokens: 1_000_000 })).toBeUndefined()
+  })
+
+  test("an open circuit alone refuses nothing: the last candidate is never ejected", () => {
+    expect(refusalOf([{ failures: 3 }])).toBeUndefined()
+  })
+})
+
+test("either there is someone to ask, or a refusal that gives its reason (law)", () =>
+  fc.assert(
+    fc.property(standings, needs, settings, (all, wanted, set) => {
+      const plan = routerOf(set).route(wanted, snapshotOf(all), now)
+      if (Result.isSuccess(plan)) expect(plan.success.next(now)).toBeDefined()
+      else {
+        expect([
+          "ModelNotFound",
+          "ModelCapabilityMismatch",
+          "ServiceUnavailable",
+          "Overloaded",
+          "BadGateway"
+        ]).toContain(plan.failure._tag)
+      }
+    })
+  ))
