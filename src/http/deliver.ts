@@ -52,7 +52,7 @@ const deliverFlow = (
       failures.push(failed(error))
       flow.drop()
     }
-    const awaitBackend = () => void clock.arm("idle", idleMs, flow.cut)
+    const awaitBackend = () => clock.arm("idle", idleMs, flow.cut)
     const onEnd = (end: FlowEnd, bytes: number): void => {
       exchange.bytesOut = bytes
       exchange.outcome = outcomes[end._tag]
@@ -67,16 +67,13 @@ const deliverFlow = (
       events: answer.events,
       marked: answer.events && exchange.endpoint !== "embeddings",
       errorText: (error) => bodyOf(formOf(failureOf(error, exchange.model, [...failures, failed(error)]))),
-      progress: () => {
-        const now = performance.now()
-        ticket.progress(now)
-        clock.arm("idle", idleMs, undefined, idleMs > 0 ? now + idleMs : Infinity)
-      },
-      stalled: () => void clock.arm("stall", stallMs, dropSlow),
+      progress: () => clock.touch(),
+      stalled: () => clock.arm("stall", stallMs, dropSlow),
       resumed: awaitBackend,
       onEnd
     })
     awaitBackend()
+    clock.progressed = (now) => ticket.progress(now)
     // Silence is ours to judge from here on, not Bun's.
     server.timeout(exchange.request, 0)
     exchange.cut = () => flow.cut(stopped)

@@ -56,6 +56,7 @@ export const relay = (flow: Flow): Relay => {
   let bytes = 0
   let ended = false
   let held = false
+  let waiting = 0
   let attached = false
   let client: ReadableStreamDefaultController<Uint8Array> | undefined
 
@@ -90,7 +91,8 @@ export const relay = (flow: Flow): Relay => {
       if (flow.events) tail.push(piece)
       client.enqueue(piece)
       if (!flow.events || progress.isIn(piece)) flow.progress()
-      if (held || (client.desiredSize ?? 0) > 0) return
+      waiting += piece.byteLength
+      if (held || waiting < highWaterMark) return
       held = true
       flow.body.pause()
       flow.stalled()
@@ -103,28 +105,27 @@ export const relay = (flow: Flow): Relay => {
     },
     fail
   }
-  const body = new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        client = controller
-      },
-      pull() {
-        if (!attached) {
-          attached = true
-          flow.attach(sink)
-          return
-        }
-        if (!held || ended) return
-        held = false
-        flow.resumed()
-        flow.body.resume()
-      },
-      cancel() {
-        if (!ended) end({ _tag: "ClientGone" })
-      }
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      client = controller
     },
-    { highWaterMark, size: (piece) => piece?.byteLength ?? 0 }
-  )
+    pull() {
+      if (!attached) {
+        attached = true
+        flow.attach(sink)
+        return
+      }
+      // Called when nothing waits any more.
+      waiting = 0
+      if (!held || ended) return
+      held = false
+      flow.resumed()
+      flow.body.resume()
+    },
+    cancel() {
+      if (!ended) end({ _tag: "ClientGone" })
+    }
+  })
   return {
     body,
     cut: fail,

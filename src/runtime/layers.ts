@@ -2,6 +2,7 @@
  * The one place where layers meet.
  */
 import { Layer } from "effect"
+import { defaultLimits } from "../config/compile.ts"
 import type { Loaded } from "../config/NexusConfig.ts"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import * as HealthScheduler from "../health/HealthScheduler.ts"
@@ -14,7 +15,7 @@ import { Proxy, type ProxyLimits } from "../http/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import * as logging from "../telemetry/logging.ts"
-import { Deadlines } from "../upstream/Deadlines.ts"
+import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
 
@@ -28,13 +29,20 @@ const proxyLimits = ({ settings: { server } }: Loaded): ProxyLimits => ({
   maxConcurrent: server.max_concurrent_requests
 })
 
+const allLimits = (loaded: Loaded): ReadonlyArray<number> => {
+  const { totalMs, uploadMs, stallMs } = proxyLimits(loaded)
+  const every = [defaultLimits(loaded.settings), ...loaded.backends.map(({ limits }) => limits)]
+  const ofBackends = every.flatMap((limits) => [limits.connectMs, limits.firstByteMs, limits.idleMs, limits.totalMs])
+  return [totalMs, uploadMs, stallMs, ...ofBackends]
+}
+
 /** Everything but the socket, over settings that have been read. */
 export const gateway = (loaded: Loaded) => {
   const { settings } = loaded
   const Base = Layer.mergeAll(
     NexusConfig.layerOf(loaded),
     Transport.layer,
-    Deadlines.layer,
+    Deadlines.layer(sweepMs(allLimits(loaded))),
     Drain.layer,
     Registry.layer(loaded.thresholds),
     logging.layer(settings.logging)

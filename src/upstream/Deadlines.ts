@@ -10,16 +10,31 @@ export interface Watch extends Member {
   at: number
   /** End of the whole request. */
   totalAt: number
+  /** Whether something has come since the last sweep, so that the limit of the phase starts anew. */
+  touched: boolean
+  /** Starts the limit of the phase anew at `now`. */
+  readonly renew: (now: number) => void
   /** Called once for a limit that has passed; both are switched off before. */
   readonly expire: (limit: "phase" | "total") => void
 }
 
-/** Time between two sweeps, in milliseconds: a limit ends at most this much late. */
-export const sweepMs = 20
+/**
+ * Time between two sweeps for limits of these lengths, all in milliseconds: a limit ends late by at most a twentieth of
+ * the shortest one, and by at most 200. A limit of 0 is none.
+ */
+export const sweepMs = (limitsMs: Iterable<number>): number => {
+  let shortest = Infinity
+  for (const limit of limitsMs) if (limit > 0 && limit < shortest) shortest = limit
+  return Math.min(200, Math.max(20, shortest / 20))
+}
 
 /** Ends the watches whose time has passed at `now`. */
 export const sweep = (watches: Roster<Watch>, now: number): void =>
   watches.each((watch) => {
+    if (watch.touched) {
+      watch.touched = false
+      watch.renew(now)
+    }
     if (now < watch.at && now < watch.totalAt) return
     const limit = now >= watch.totalAt ? "total" : "phase"
     watch.at = Infinity
@@ -35,28 +50,29 @@ export class Deadlines extends Context.Service<
     readonly remove: (watch: Watch) => void
   }
 >()("nexus/upstream/Deadlines") {
-  /** Sweeps every {@link sweepMs} while there is something to watch, and sleeps otherwise. */
-  static readonly layer = Layer.effect(
-    Deadlines,
-    Effect.gen(function* () {
-      const watches = new Roster<Watch>()
-      const some = Latch.makeUnsafe(false)
-      const round = Effect.gen(function* () {
-        if (watches.size === 0) some.closeUnsafe()
-        yield* some.await
-        yield* Effect.sleep(sweepMs)
-        sweep(watches, performance.now())
+  /** Sweeps every `everyMs` milliseconds while there is something to watch, and sleeps otherwise. */
+  static readonly layer = (everyMs: number) =>
+    Layer.effect(
+      Deadlines,
+      Effect.gen(function* () {
+        const watches = new Roster<Watch>()
+        const some = Latch.makeUnsafe(false)
+        const round = Effect.gen(function* () {
+          if (watches.size === 0) some.closeUnsafe()
+          yield* some.await
+          yield* Effect.sleep(everyMs)
+          sweep(watches, performance.now())
+        })
+        yield* round.pipe(Effect.forever, Effect.forkScoped)
+        return Deadlines.of({
+          add: (watch) => {
+            watches.add(watch)
+            if (watches.size === 1) some.openUnsafe()
+          },
+          remove: (watch) => {
+            watches.delete(watch)
+          }
+        })
       })
-      yield* round.pipe(Effect.forever, Effect.forkScoped)
-      return Deadlines.of({
-        add: (watch) => {
-          watches.add(watch)
-          if (watches.size === 1) some.openUnsafe()
-        },
-        remove: (watch) => {
-          watches.delete(watch)
-        }
-      })
-    })
-  )
+    )
 }

@@ -121,7 +121,7 @@ const makeTransport = Effect.gen(function* () {
     )
   const sendByFetch = ({ url, headers, body, abort, fresh }: Call): Promise<Arrival> => {
     const controller = new AbortController()
-    abort.onAbort((reason) => controller.abort(reason))
+    abort.listen({ aborted: (reason) => controller.abort(reason) })
     const { signal } = controller
     const init = { ...common, method: "POST", headers, body: plainBytes(body), signal, keepalive: !fresh }
     return fetch(url, init).then(

@@ -16,6 +16,7 @@ export class RequestClock implements Watch {
   place = -1
   at = Infinity
   totalAt = Infinity
+  touched = false
   private limit: LimitName = "upload"
   private length = 0
   private end: (error: TimedOut) => void = () => undefined
@@ -31,20 +32,30 @@ export class RequestClock implements Watch {
     this.totalAt = totalMs > 0 ? started + totalMs : Infinity
   }
 
-  /**
-   * Starts a limit in place of the last one, or goes on with it until `until`; `end` is called when it, or the total,
-   * has passed. Returns when it ends.
-   */
-  arm(limit: LimitName, lengthMs: number, end?: (error: TimedOut) => void, until?: number): number {
+  /** Starts a limit in place of the last one; `end`, or the one set before, is called when it or the total has passed. */
+  arm(limit: LimitName, lengthMs: number, end?: (error: TimedOut) => void): void {
     this.limit = limit
     this.length = lengthMs
-    this.at = until ?? (lengthMs > 0 ? performance.now() + lengthMs : Infinity)
+    this.touched = false
+    this.at = lengthMs > 0 ? performance.now() + lengthMs : Infinity
     if (end !== undefined) this.end = end
-    return this.at
+  }
+
+  /** Told of the time, at the next sweep, when the clock has been touched. */
+  progressed: (now: number) => void = () => undefined
+
+  /** Starts the running limit anew, at the next sweep: what comes with every token must not look at the time. */
+  touch(): void {
+    this.touched = true
+  }
+
+  renew(now: number): void {
+    this.progressed(now)
+    this.at = this.length > 0 ? now + this.length : Infinity
   }
 
   /** Called by the sweep. */
-  readonly expire = (limit: "phase" | "total"): void => {
+  expire(limit: "phase" | "total"): void {
     this.end(
       limit === "total"
         ? new TimedOut({ limit: "request", afterMs: this.totalMs })
@@ -100,13 +111,13 @@ export class Upstream extends Context.Service<
               body: attempted.body,
               abort,
               fresh: attempted.fresh,
-              connected: () => void clock.arm("first_byte", firstByteMs)
+              connected: () => clock.arm("first_byte", firstByteMs)
             })
             .then((head) =>
               commit(head, {
                 stream: attempted.stream,
                 maxBytes: maxAnswerBytes,
-                progress: () => void clock.arm("idle", idleMs)
+                progress: () => clock.arm("idle", idleMs)
               })
             )
         }

@@ -3,7 +3,8 @@
  * right state, once. Plain callbacks; no timer, no fiber.
  */
 import { BadAnswer, type UpstreamError } from "../domain/upstream.ts"
-import type { Arrival, Sink } from "./arrival.ts"
+import type { Abortable } from "./abort.ts"
+import type { Arrival, Body, Sink } from "./arrival.ts"
 import { classify } from "./classify.ts"
 import type { Head } from "./head.ts"
 import type { Call } from "./Transport.ts"
@@ -30,7 +31,7 @@ export interface Assignment {
 }
 
 /** A call under way. */
-export class Exchange implements Receiver {
+export class Exchange implements Receiver, Body, Abortable {
   private readonly line: Line
   private readonly assignment: Assignment
   private readonly reader = new AnswerReader(this)
@@ -45,7 +46,7 @@ export class Exchange implements Receiver {
   constructor(line: Line, assignment: Assignment) {
     this.line = line
     this.assignment = assignment
-    assignment.call.abort.onAbort(this.aborted)
+    assignment.call.abort.listen(this)
   }
 
   /** Takes bytes of the connection. */
@@ -70,49 +71,49 @@ export class Exchange implements Receiver {
     else this.sink.fail(error)
   }
 
-  readonly head = (head: Head): void => {
+  head(head: Head): void {
     this.gotHead = head
-    this.assignment.resolve({
-      status: head.status,
-      header: head.header,
-      body: {
-        length: head.length,
-        start: (sink) => {
-          this.sink = sink
-          queueMicrotask(this.deliver)
-        },
-        pause: () => {
-          if (this.over) return
-          this.paused = true
-          this.reader.hold()
-          this.stopLine()
-        },
-        resume: () => {
-          if (!this.paused) return
-          this.paused = false
-          if (this.sink !== undefined) queueMicrotask(this.deliver)
-        },
-        abort: this.dropped
-      }
-    })
+    this.assignment.resolve({ status: head.status, header: head.header, body: this })
   }
 
-  readonly piece = (bytes: Uint8Array): void => {
+  get length(): number | undefined {
+    return this.gotHead?.length
+  }
+
+  start(sink: Sink): void {
+    this.sink = sink
+    queueMicrotask(this.deliver)
+  }
+
+  pause(): void {
+    if (this.over) return
+    this.paused = true
+    this.reader.hold()
+    this.stopLine()
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    if (this.sink !== undefined) queueMicrotask(this.deliver)
+  }
+
+  piece(bytes: Uint8Array): void {
     this.sink?.piece(bytes)
   }
 
-  readonly end = (clean: boolean): void => {
+  end(clean: boolean): void {
     this.over = true
     // First the connection: who is told of the end may send the next call.
     if (this.gotHead !== undefined) this.line.done(this.gotHead, clean)
     this.sink?.end()
   }
 
-  readonly bad = (reason: string): void => {
+  bad(reason: string): void {
     this.fail(new BadAnswer({ reason }))
   }
 
-  readonly lost = (answered: boolean): void => {
+  lost(answered: boolean): void {
     if (answered || !this.assignment.replayed()) this.fail(classify(undefined, answered))
     else this.over = true
   }
@@ -142,7 +143,7 @@ export class Exchange implements Receiver {
     }
   }
 
-  private readonly dropped = (): void => {
+  abort(): void {
     this.failure = undefined
     this.sink = undefined
     if (this.over) return
@@ -151,7 +152,7 @@ export class Exchange implements Receiver {
     this.line.drop()
   }
 
-  private readonly aborted = (reason: unknown): void => {
+  aborted(reason: unknown): void {
     if (this.over) return
     this.over = true
     this.reader.stop()

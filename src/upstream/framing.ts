@@ -15,25 +15,27 @@ export class Tail {
 
   /** Takes the next piece of the stream. */
   push(piece: Uint8Array): void {
-    if (piece.byteLength >= tailBytes) {
-      this.kept = piece.slice(-tailBytes)
-      this.length = tailBytes
-      return
+    const size = piece.byteLength
+    if (size >= tailBytes) {
+      this.length = 0
+      return this.push(piece.subarray(size - tailBytes + 1))
     }
-    if (this.length + piece.byteLength > this.kept.byteLength) this.make(piece.byteLength)
+    if (this.length + size > this.kept.byteLength) this.makeRoom(size)
     this.kept.set(piece, this.length)
-    this.length += piece.byteLength
+    this.length += size
   }
 
   // Room for twice the tail, so that bytes move once per tail and not once per piece.
-  private make(more: number): void {
-    const from = Math.max(0, Math.min(this.length, this.length + more - tailBytes))
-    const last = this.kept.subarray(Math.max(from, this.length - tailBytes), this.length)
-    const room = this.length + more > 512 ? 2 * tailBytes : 1024
-    const next = new Uint8Array(Math.max(room, last.byteLength + more))
-    next.set(last)
-    this.kept = next
-    this.length = last.byteLength
+  private makeRoom(size: number): void {
+    const { kept, length } = this
+    if (kept.byteLength < 2 * tailBytes) {
+      this.kept = new Uint8Array(length + size > 1024 ? 2 * tailBytes : 1024)
+      this.kept.set(kept.subarray(0, length))
+      if (length + size <= this.kept.byteLength) return
+    }
+    const from = Math.max(0, length - tailBytes)
+    this.kept.copyWithin(0, from, length)
+    this.length = length - from
   }
 
   /** The kept bytes as text; a character cut at the front shows as U+FFFD. */

@@ -22,62 +22,78 @@ const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
   return whole
 }
 
-/**
- * Starts the body and takes pieces until it ends or `enough` says so, which is asked after each piece with all bytes so
- * far; it may throw an upstream error, which drops the body. Rejects with what ended the body badly.
- */
-export const take = (body: Body, enough: (size: number, bytes: () => Uint8Array) => boolean): Promise<Intake> =>
-  new Promise((resolve, reject) => {
-    let pieces: Array<Uint8Array> = []
-    let size = 0
-    let part = false
-    let target: Sink | undefined
-    // What comes between the decision and the attachment of the next sink.
-    let last: ((sink: Sink) => void) | undefined
+/** Says whether what has come is enough, `size` bytes so far; may throw an upstream error, which drops the body. */
+export type Enough = (size: number, bytes: () => Uint8Array) => boolean
 
-    const bytes = (): Uint8Array => {
-      const whole = join(pieces, size)
-      pieces = [whole]
-      return whole
+class Taking implements Sink {
+  private readonly body: Body
+  private readonly enough: Enough
+  private readonly resolve: (intake: Intake) => void
+  private readonly reject: (reason: unknown) => void
+  private pieces: Array<Uint8Array> = []
+  private size = 0
+  private part = false
+  private target: Sink | undefined
+  // How the body ended between the decision and the attachment of the next sink.
+  private last: ((sink: Sink) => void) | undefined
+
+  constructor(body: Body, enough: Enough, resolve: (intake: Intake) => void, reject: (reason: unknown) => void) {
+    this.body = body
+    this.enough = enough
+    this.resolve = resolve
+    this.reject = reject
+  }
+
+  piece(piece: Uint8Array): void {
+    if (this.target !== undefined) return this.target.piece(piece)
+    this.pieces.push(piece)
+    this.size += piece.byteLength
+    if (!this.part) this.judge()
+  }
+
+  end(): void {
+    if (this.target !== undefined) this.target.end()
+    else if (this.part) this.last = (sink) => sink.end()
+    else this.resolve({ _tag: "Whole", bytes: this.bytes() })
+  }
+
+  fail(error: UpstreamError): void {
+    if (this.target !== undefined) this.target.fail(error)
+    else if (this.part) this.last = (sink) => sink.fail(error)
+    else this.reject(error)
+  }
+
+  private bytes(): Uint8Array {
+    const whole = join(this.pieces, this.size)
+    this.pieces = [whole]
+    return whole
+  }
+
+  private judge(): void {
+    try {
+      if (!this.enough(this.size, () => this.bytes())) return
+      this.part = true
+      this.body.pause()
+      this.resolve({ _tag: "Part", attach: (sink) => this.attach(sink) })
+    } catch (error) {
+      this.part = true
+      this.body.abort()
+      this.reject(error)
     }
-    const attach = (sink: Sink): void => {
-      target = sink
-      sink.piece(bytes())
-      pieces = []
-      if (last === undefined) body.resume()
-      else last(sink)
-    }
-    const hold = (piece: Uint8Array): void => {
-      pieces.push(piece)
-      size += piece.byteLength
-    }
-    const judge = (): void => {
-      try {
-        if (!enough(size, bytes)) return
-        part = true
-        body.pause()
-        resolve({ _tag: "Part", attach })
-      } catch (error) {
-        part = true
-        body.abort()
-        reject(error)
-      }
-    }
-    body.start({
-      piece: (piece) => {
-        if (target !== undefined) return target.piece(piece)
-        hold(piece)
-        if (!part) judge()
-      },
-      end: () => {
-        if (target !== undefined) target.end()
-        else if (part) last = (sink) => sink.end()
-        else resolve({ _tag: "Whole", bytes: bytes() })
-      },
-      fail: (error: UpstreamError) => {
-        if (target !== undefined) target.fail(error)
-        else if (part) last = (sink) => sink.fail(error)
-        else reject(error)
-      }
-    })
-  })
+  }
+
+  private attach(sink: Sink): void {
+    this.target = sink
+    sink.piece(this.bytes())
+    this.pieces = []
+    if (this.last === undefined) this.body.resume()
+    else this.last(sink)
+  }
+}
+
+/**
+ * Starts the body and takes pieces until it ends or `enough` says so, which is asked after each piece. Rejects with what
+ * ended the body badly, or with what `enough` threw.
+ */
+export const take = (body: Body, enough: Enough): Promise<Intake> =>
+  new Promise((resolve, reject) => body.start(new Taking(body, enough, resolve, reject)))

@@ -164,6 +164,8 @@ export class AnswerReader {
       case "close":
         this.to.piece(at === 0 ? bytes : bytes.subarray(at))
         return bytes.length
+      case "size":
+        return this.wholeChunk(bytes, at) ?? this.lineStep(bytes, at)
       default:
         return this.lineStep(bytes, at)
     }
@@ -228,6 +230,23 @@ export class AnswerReader {
     // The receiver may have stopped or held the reader.
     if (counted && this.left === 0 && this.phase === "length" && !this.held) this.end(to === bytes.length)
     return to
+  }
+
+  // A chunk that has come whole and bare, as nearly all do: delivered in one go. Anything else is read byte by byte.
+  private wholeChunk(bytes: Buffer, at: number): number | undefined {
+    if (this.count > 0) return undefined
+    let size = 0
+    let from = at
+    for (; from - at < 6; from += 1) {
+      const digit = hexOf(bytes[from] ?? 0)
+      if (digit < 0) break
+      size = size * 16 + digit
+    }
+    if (size === 0 || bytes[from] !== CR || bytes[from + 1] !== LF) return undefined
+    const to = from + 2 + size
+    if (bytes[to] !== CR || bytes[to + 1] !== LF) return undefined
+    this.to.piece(bytes.subarray(from + 2, to))
+    return to + 2
   }
 
   private lineStep(bytes: Buffer, at: number): number {
