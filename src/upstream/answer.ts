@@ -7,7 +7,7 @@ import { BadAnswer, ErrorStatus } from "../domain/upstream.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
 import type { Arrival, Sink } from "./arrival.ts"
 import { openingOf } from "./framing.ts"
-import { type Intake, take } from "./intake.ts"
+import { type Enough, take } from "./intake.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
@@ -54,15 +54,15 @@ const readError = (head: Arrival): Promise<never> => {
     })
   }
   const tooLong = (size: number): boolean => size > errorBytes
-  return take(head.body, tooLong).then(
-    (intake) => {
-      if (intake._tag === "Whole") return failed(intake.bytes)
-      head.body.abort()
-      return failed(new Uint8Array(0))
-    },
+  return take(head.body, tooLong, (intake) => {
+    if (intake._tag === "Whole") return failed(intake.bytes)
+    head.body.abort()
+    return failed(new Uint8Array(0))
+  }).catch((error: unknown) => {
     // The status has come; that its text broke off changes nothing.
-    () => failed(new Uint8Array(0))
-  )
+    if (error instanceof ErrorStatus) throw error
+    return failed(new Uint8Array(0))
+  })
 }
 
 const errorUnderGoodStatus = (json: object): ErrorStatus | BadAnswer | undefined => {
@@ -109,9 +109,9 @@ const errorEventOf = (data: string): ErrorStatus | BadAnswer => {
   }
 }
 
-const commitEvents = async (head: Arrival, { progress }: Expectation): Promise<Answer> => {
+const commitEvents = (head: Arrival, { progress }: Expectation): Promise<Answer> => {
   const plain = isIdentity(head)
-  const intake = await take(head.body, (size, bytes) => {
+  const enough: Enough = (size, bytes) => {
     const opening = plain ? openingOf(bytes()) : { _tag: "Good" as const }
     if (opening._tag === "Error") throw errorEventOf(opening.data)
     if (opening._tag === "Waiting") {
@@ -120,20 +120,24 @@ const commitEvents = async (head: Arrival, { progress }: Expectation): Promise<A
     }
     progress()
     return true
+  }
+  return take(head.body, enough, (intake) => {
+    if (intake._tag === "Part") return { _tag: "Flow", head, events: plain, attach: intake.attach }
+    throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an event")
   })
-  if (intake._tag === "Part") return { _tag: "Flow", head, events: plain, attach: intake.attach }
-  throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an event")
 }
 
-const commitBody = async (head: Arrival, { maxBytes, progress }: Expectation): Promise<Answer> => {
-  const intake: Intake = await take(head.body, (size) => {
+const commitBody = (head: Arrival, { maxBytes, progress }: Expectation): Promise<Answer> => {
+  const enough: Enough = (size) => {
     progress()
     return size > maxBytes
+  }
+  return take(head.body, enough, (intake) => {
+    if (intake._tag === "Part") return { _tag: "Flow", head, events: false, attach: intake.attach }
+    const fault = isIdentity(head) ? checkJson(intake.bytes) : undefined
+    if (fault !== undefined) throw fault
+    return { _tag: "Whole", head, body: intake.bytes }
   })
-  if (intake._tag === "Part") return { _tag: "Flow", head, events: false, attach: intake.attach }
-  const fault = isIdentity(head) ? checkJson(intake.bytes) : undefined
-  if (fault !== undefined) throw fault
-  return { _tag: "Whole", head, body: intake.bytes }
 }
 
 /**

@@ -92,8 +92,17 @@ class Taking implements Sink {
 }
 
 /**
- * Starts the body and takes pieces until it ends or `enough` says so, which is asked after each piece. Rejects with what
- * ended the body badly, or with what `enough` threw.
+ * Starts the body and takes pieces until it ends or `enough` says so, which is asked after each piece; then `judge` makes
+ * of them what the promise resolves with. Rejects with what ended the body badly, or with what one of the two threw.
  */
-export const take = (body: Body, enough: Enough): Promise<Intake> =>
-  new Promise((resolve, reject) => body.start(new Taking(body, enough, resolve, reject)))
+export const take = <A>(body: Body, enough: Enough, judge: (intake: Intake) => A): Promise<A> =>
+  new Promise((resolve, reject) => {
+    const taken = (intake: Intake): void => {
+      try {
+        resolve(judge(intake))
+      } catch (error) {
+        reject(error)
+      }
+    }
+    body.start(new Taking(body, enough, taken, reject))
+  })
