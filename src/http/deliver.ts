@@ -67,13 +67,16 @@ const deliverFlow = (
       events: answer.events,
       marked: answer.events && exchange.endpoint !== "embeddings",
       errorText: (error) => bodyOf(formOf(failureOf(error, exchange.model, [...failures, failed(error)]))),
-      progress: () => clock.touch(),
+      progress: () => {
+        const now = performance.now()
+        ticket.progress(now)
+        clock.renew(now)
+      },
       stalled: () => clock.arm("stall", stallMs, dropSlow),
       resumed: awaitBackend,
       onEnd
     })
     awaitBackend()
-    clock.progressed = (now) => ticket.progress(now)
     // Silence is ours to judge from here on, not Bun's.
     server.timeout(exchange.request, 0)
     exchange.cut = () => flow.cut(stopped)

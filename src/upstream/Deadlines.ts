@@ -10,10 +10,6 @@ export interface Watch extends Member {
   at: number
   /** End of the whole request. */
   totalAt: number
-  /** Whether something has come since the last sweep, so that the limit of the phase starts anew. */
-  touched: boolean
-  /** Starts the limit of the phase anew at `now`. */
-  readonly renew: (now: number) => void
   /** Called once for a limit that has passed; both are switched off before. */
   readonly expire: (limit: "phase" | "total") => void
 }
@@ -31,10 +27,6 @@ export const sweepMs = (limitsMs: Iterable<number>): number => {
 /** Ends the watches whose time has passed at `now`. */
 export const sweep = (watches: Roster<Watch>, now: number): void =>
   watches.each((watch) => {
-    if (watch.touched) {
-      watch.touched = false
-      watch.renew(now)
-    }
     if (now < watch.at && now < watch.totalAt) return
     const limit = now >= watch.totalAt ? "total" : "phase"
     watch.at = Infinity

@@ -16,7 +16,6 @@ export class RequestClock implements Watch {
   place = -1
   at = Infinity
   totalAt = Infinity
-  touched = false
   private limit: LimitName = "upload"
   private length = 0
   private end: (error: TimedOut) => void = () => undefined
@@ -36,21 +35,12 @@ export class RequestClock implements Watch {
   arm(limit: LimitName, lengthMs: number, end?: (error: TimedOut) => void): void {
     this.limit = limit
     this.length = lengthMs
-    this.touched = false
-    this.at = lengthMs > 0 ? performance.now() + lengthMs : Infinity
+    this.renew(performance.now())
     if (end !== undefined) this.end = end
   }
 
-  /** Told of the time, at the next sweep, when the clock has been touched. */
-  progressed: (now: number) => void = () => undefined
-
-  /** Starts the running limit anew, at the next sweep: what comes with every token must not look at the time. */
-  touch(): void {
-    this.touched = true
-  }
-
+  /** Starts the running limit anew at `now`. */
   renew(now: number): void {
-    this.progressed(now)
     this.at = this.length > 0 ? now + this.length : Infinity
   }
 

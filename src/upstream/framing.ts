@@ -16,9 +16,9 @@ export class Tail {
   /** Takes the next piece of the stream. */
   push(piece: Uint8Array): void {
     const size = piece.byteLength
-    if (size >= tailBytes) {
+    if (size > tailBytes) {
       this.length = 0
-      return this.push(piece.subarray(size - tailBytes + 1))
+      return this.push(piece.subarray(size - tailBytes))
     }
     if (this.length + size > this.kept.byteLength) this.makeRoom(size)
     this.kept.set(piece, this.length)
