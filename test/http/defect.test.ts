@@ -41,7 +41,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
   const base = Layer.mergeAll(
     broken,
     Registry.layer({ failures: 1, recoveries: 1 }),
-    Deadlines.layer,
+    Deadlines.layer(20),
     Drain.layer,
     Accounting.layer.pipe(Layer.provide(logging)),
     Upstream.layer(1000).pipe(Layer.provide(Transport.layer))
