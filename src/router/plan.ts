@@ -3,9 +3,10 @@
  */
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolve } from "./aliases.ts"
 import { absence, type Excluded, fits, inability, reasonWords, suspicion } from "./filter.ts"
+import { ablePool, isCalm, nobody, type Pool, poolOf } from "./pool.ts"
 import { bestOf, choose, type Draw, scoreOf } from "./strategy.ts"
 
 /** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
@@ -41,7 +42,6 @@ export class Plan {
   private readonly snapshot: Snapshot
   private readonly needs: RoutingNeeds
   private readonly draw: Draw
-  private readonly tried = new Map<string, Set<BackendState>>()
   private readonly asked: Array<Attempt> = []
   private waiting: Attempt | undefined
 
@@ -64,9 +64,6 @@ export class Plan {
     const attempt = this.waiting ?? this.pick(now)
     this.waiting = undefined
     if (attempt === undefined) return undefined
-    const tried = this.tried.get(attempt.model)
-    if (tried === undefined) this.tried.set(attempt.model, new Set([attempt.candidate.state]))
-    else tried.add(attempt.candidate.state)
     this.asked.push(attempt)
     return attempt
   }
@@ -86,7 +83,7 @@ export class Plan {
     const candidates = this.models.flatMap((model) => {
       const able = this.eligible(model, now)
       const best = bestOf(able)
-      return able.map((candidate) => ({
+      return able.candidates.map((candidate) => ({
         backend: candidate.state.backend.name,
         model,
         score: Math.round(scoreOf(candidate, best, this.draw.weights) * 100) / 100
@@ -108,28 +105,35 @@ export class Plan {
     }
   }
 
-  private eligible(model: string, now: number): ReadonlyArray<Candidate> {
-    const all = this.snapshot.candidates.get(model) ?? none
-    const tried = this.tried.get(model)
-    const able = all.filter(
+  private eligible(model: string, now: number): Pool {
+    const list = this.snapshot.candidates.get(model)
+    if (list === undefined) return nobody
+    const pool = ablePool(list, this.needs.abilities)
+    const { promptTokens, outputTokens } = this.needs
+    const fresh = this.asked.length === 0
+    if (fresh && promptTokens + outputTokens <= pool.leastContext && isCalm(pool)) return pool
+    const able = pool.candidates.filter(
       (candidate) =>
-        tried?.has(candidate.state) !== true &&
+        !this.wasAsked(candidate) &&
         inability(candidate, this.needs) === undefined &&
         absence(candidate) === undefined &&
         suspicion(candidate, now) === undefined
     )
-    if (this.needs.outputTokens === 0 || able.length < 2) return able
+    if (outputTokens === 0 || able.length < 2) return poolOf(able)
     const roomy = able.filter((candidate) => fits(candidate, this.needs))
-    return roomy.length === 0 ? able : roomy
+    return poolOf(roomy.length === 0 ? able : roomy)
+  }
+
+  private wasAsked({ state, model }: Candidate): boolean {
+    return this.asked.some(({ candidate }) => candidate.state === state && candidate.model.id === model.id)
   }
 
   // Healthy by their probes, but with open circuits: asked only when nobody else is left.
   private lastResort(model: string, now: number): Candidate | undefined {
-    const tried = this.tried.get(model)
     let chosen: Candidate | undefined
     let soonest = Infinity
     for (const candidate of this.snapshot.candidates.get(model) ?? none) {
-      if (tried?.has(candidate.state) === true) continue
+      if (this.wasAsked(candidate)) continue
       if (inability(candidate, this.needs) !== undefined || absence(candidate) !== undefined) continue
       const why = suspicion(candidate, now)
       if (why?._tag !== "CircuitOpen" || why.untilMs >= soonest) continue
@@ -160,6 +164,7 @@ export class Plan {
   /** Whether a candidate that is preferred by its priority was passed over because it is full. */
   private overflows({ state }: Candidate, model: string): boolean {
     const all = this.snapshot.candidates.get(model) ?? none
+    if (!ablePool(all, this.needs.abilities).limited) return false
     return all.some((other) => other.state.backend.priority < state.backend.priority && absence(other)?._tag === "Full")
   }
 }

@@ -2,7 +2,9 @@
  * Which of the eligible candidates goes first.
  */
 import type { Strategy, Weights } from "../domain/routing.ts"
+import type { Live } from "../registry/live.ts"
 import type { Candidate } from "../registry/snapshot.ts"
+import type { Pool } from "./pool.ts"
 
 /** The best figures among the candidates at hand, against which each one is measured. */
 export interface Best {
@@ -16,15 +18,23 @@ export interface Best {
 export const loadOf = ({ state: { live, backend } }: Candidate): number =>
   backend.maxConcurrent === undefined ? live.inFlight : (live.inFlight / backend.maxConcurrent) * 10
 
+const loadAt = ({ candidates }: Pool, at: number): number => {
+  const candidate = candidates[at]
+  return candidate === undefined ? Infinity : loadOf(candidate)
+}
+
 /** The best priority, load and latency among candidates. */
-export const bestOf = (candidates: ReadonlyArray<Candidate>): Best => {
+export const bestOf = (pool: Pool): Best => {
+  const { limited, lives, priorities } = pool
   let priority = Infinity
   let load = Infinity
   let latency = Infinity
-  for (const candidate of candidates) {
-    const { backend, live } = candidate.state
-    if (backend.priority < priority) priority = backend.priority
-    const carried = loadOf(candidate)
+  for (let at = 0; at < lives.length; at += 1) {
+    const live = lives[at]
+    const wanted = priorities[at] ?? Infinity
+    if (live === undefined) continue
+    if (wanted < priority) priority = wanted
+    const carried = limited ? loadAt(pool, at) : live.inFlight
     if (carried < load) load = carried
     if (live.firstByteMs !== undefined && live.firstByteMs < latency) latency = live.firstByteMs
   }
@@ -38,11 +48,16 @@ export const bestOf = (candidates: ReadonlyArray<Candidate>): Best => {
  */
 export const scoreOf = (candidate: Candidate, best: Best, weights: Weights): number => {
   const { backend, live } = candidate.state
-  const priority = (1 + best.priority) / (1 + backend.priority)
-  const load = (1 + best.load) / (1 + loadOf(candidate))
-  const latency =
-    best.latencyMs === undefined || live.firstByteMs === undefined ? 1 : (1 + best.latencyMs) / (1 + live.firstByteMs)
-  return weights.priority * priority + weights.load * load + weights.latency * latency
+  return score(backend.priority, loadOf(candidate), live.firstByteMs, best, weights)
+}
+
+const score = (priority: number, load: number, latencyMs: number | undefined, best: Best, weights: Weights): number => {
+  const latency = best.latencyMs === undefined || latencyMs === undefined ? 1 : (1 + best.latencyMs) / (1 + latencyMs)
+  return (
+    (weights.priority * (1 + best.priority)) / (1 + priority) +
+    (weights.load * (1 + best.load)) / (1 + load) +
+    weights.latency * latency
+  )
 }
 
 /** What a strategy draws on beside the candidates. */
@@ -56,24 +71,27 @@ export interface Draw {
 }
 
 /** Whether `a` goes before `b` when nothing else tells them apart: fewer in flight, then fewer requests so far. */
-const idler = (a: Candidate, b: Candidate): boolean => {
-  const one = a.state.live
-  const other = b.state.live
-  return one.inFlight === other.inFlight ? one.requests < other.requests : one.inFlight < other.inFlight
-}
+const idler = (a: Live, b: Live): boolean =>
+  a.inFlight === b.inFlight ? a.requests < b.requests : a.inFlight < b.inFlight
 
-const smartest = (candidates: ReadonlyArray<Candidate>, weights: Weights): Candidate | undefined => {
-  const best = bestOf(candidates)
-  let chosen: Candidate | undefined
+const smartest = (pool: Pool, weights: Weights): Candidate | undefined => {
+  const { candidates, limited, lives, priorities } = pool
+  const best = bestOf(pool)
+  let chosen = 0
   let highest = -Infinity
-  for (const candidate of candidates) {
-    const score = scoreOf(candidate, best, weights)
-    if (chosen === undefined || score > highest || (score === highest && idler(candidate, chosen))) {
-      chosen = candidate
-      highest = score
+  let [holder] = lives
+  for (let at = 0; at < lives.length; at += 1) {
+    const live = lives[at]
+    if (live === undefined || holder === undefined) continue
+    const load = limited ? loadAt(pool, at) : live.inFlight
+    const points = score(priorities[at] ?? 0, load, live.firstByteMs, best, weights)
+    if (points > highest || (points === highest && idler(live, holder))) {
+      chosen = at
+      holder = live
+      highest = points
     }
   }
-  return chosen
+  return candidates[chosen]
 }
 
 const foremost = (candidates: ReadonlyArray<Candidate>): Candidate | undefined => {
@@ -91,11 +109,12 @@ const foremost = (candidates: ReadonlyArray<Candidate>): Candidate | undefined =
 }
 
 /** The candidate that goes first; undefined only when there is none. Equal ones keep the order of the config. */
-export const choose = (candidates: ReadonlyArray<Candidate>, draw: Draw): Candidate | undefined => {
+export const choose = (pool: Pool, draw: Draw): Candidate | undefined => {
+  const { candidates } = pool
   if (candidates.length < 2) return candidates[0]
   switch (draw.strategy) {
     case "smart":
-      return smartest(candidates, draw.weights)
+      return smartest(pool, draw.weights)
     case "priority_only":
       return foremost(candidates)
     case "round_robin":

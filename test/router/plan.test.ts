@@ -7,6 +7,7 @@ import type { Candidate, Snapshot } from "../../src/registry/snapshot.ts"
 import { reasonWords } from "../../src/router/filter.ts"
 import { type Attempt, modelsOf, Plan, planAll } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
+import { poolOf } from "../../src/router/pool.ts"
 import { bestOf, scoreOf } from "../../src/router/strategy.ts"
 import { ableStandings, anyNeeds, modelIds, needs, now, settings, snapshotOf, standings } from "../kit/generators.ts"
 
@@ -131,7 +132,7 @@ const candidatesOf = (snapshot: Snapshot): ReadonlyArray<Candidate> => snapshot.
 const scoreAt = (snapshot: Snapshot, at: number, weights: RoutingSettings["weights"]): number => {
   const all = candidatesOf(snapshot)
   const candidate = all[at]
-  return candidate === undefined ? Number.NaN : scoreOf(candidate, bestOf(all), weights)
+  return candidate === undefined ? Number.NaN : scoreOf(candidate, bestOf(poolOf(all)), weights)
 }
 
 const rankOf = (snapshot: Snapshot, set: RoutingSettings, name: string): number =>
