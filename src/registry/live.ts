@@ -22,6 +22,8 @@ export interface Live {
   readonly cooling: Map<string, number>
   /** Passive evidence per model; a model that is absent has a closed circuit. */
   readonly circuits: Map<string, Circuit>
+  /** Whether there is anything in the two maps: who chooses among many looks at this alone. */
+  marked: boolean
 }
 
 /** Figures of a backend that has seen nothing yet. */
@@ -36,8 +38,14 @@ export const idle = (): Live => ({
   aliveAt: 0,
   failedAt: 0,
   cooling: new Map(),
-  circuits: new Map()
+  circuits: new Map(),
+  marked: false
 })
+
+/** Notes anew whether anything is held against a backend; called after each change of its maps. */
+export const mark = (live: Live): void => {
+  live.marked = live.cooling.size > 0 || live.circuits.size > 0
+}
 
 /** Whether real requests have shown life since the last probe, and no failure after that. */
 export const isAnswering = ({ aliveAt, failedAt, probedAt }: Live): boolean => aliveAt > probedAt && aliveAt > failedAt
@@ -94,6 +102,7 @@ export class Ticket {
     if (cooling.size >= maxCircuits) cooling.clear()
     const before = cooling.get(this.model) ?? 0
     cooling.set(this.model, Math.max(now + forMs, before))
+    mark(this.live)
     if (before <= now) this.turned({ _tag: "Cooling", forMs })
   }
 
@@ -107,8 +116,8 @@ export class Ticket {
     if (evidence === "good") {
       live.durationMs = smooth(live.durationMs, now - this.started)
       live.aliveAt = now
+      if (live.marked) this.clear(now)
       if (circuit === undefined) return
-      live.circuits.delete(model)
       if (circuit.openUntil !== 0) this.turned({ _tag: "Closed" })
     } else if (evidence === "bad") {
       live.failures += 1
@@ -116,11 +125,20 @@ export class Ticket {
       if (circuit === undefined && live.circuits.size >= maxCircuits) return
       const after = fail(circuit ?? closed, now)
       live.circuits.set(model, after)
+      mark(live)
       if (after.opens === (circuit?.opens ?? 0)) return
       this.turned({ _tag: "Opened", failures: after.failures, forMs: after.openUntil - now })
     } else if (circuit !== undefined) {
       live.circuits.set(model, abandon(circuit))
     }
+  }
+
+  // A good answer closes the circuit, and shows a pause to be over that had passed.
+  private clear(now: number): void {
+    const { live, model } = this
+    live.circuits.delete(model)
+    if ((live.cooling.get(model) ?? Infinity) <= now) live.cooling.delete(model)
+    mark(live)
   }
 }
 

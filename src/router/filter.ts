@@ -49,9 +49,10 @@ export const absence = ({ state }: Candidate): Exclusion | undefined => {
 /** What its recent answers say against a healthy candidate; `now` in monotonic milliseconds. */
 export const suspicion = ({ state, model }: Candidate, now: number): Exclusion | undefined => {
   const { live } = state
-  const coolUntil = live.cooling.size === 0 ? undefined : live.cooling.get(model.id)
+  if (!live.marked) return undefined
+  const coolUntil = live.cooling.get(model.id)
   if (coolUntil !== undefined && coolUntil > now) return { _tag: "Cooling", untilMs: coolUntil }
-  const circuit = live.circuits.size === 0 ? undefined : live.circuits.get(model.id)
+  const circuit = live.circuits.get(model.id)
   return circuit === undefined || allows(circuit, now) ? undefined : { _tag: "CircuitOpen", untilMs: circuit.openUntil }
 }
 

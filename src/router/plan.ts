@@ -7,7 +7,7 @@ import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolve } from "./aliases.ts"
 import { absence, type Excluded, fits, inability, reasonWords, suspicion } from "./filter.ts"
 import { ablePool, isCalm, nobody, type Pool, poolOf } from "./pool.ts"
-import { bestOf, choose, type Draw, scoreOf } from "./strategy.ts"
+import { type Best, bestOf, choose, type Draw, scoreAt } from "./strategy.ts"
 
 /** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
 export type RouteReason = "capability-match" | "capacity-overflow" | "failover"
@@ -43,6 +43,8 @@ export class Plan {
   private readonly needs: RoutingNeeds
   private readonly draw: Draw
   private readonly asked: Array<Attempt> = []
+  // By the place of the model.
+  private readonly bests: Array<Best | undefined> = []
   private waiting: Attempt | undefined
 
   constructor(needs: RoutingNeeds, models: ReadonlyArray<string>, snapshot: Snapshot, draw: Draw, now: number) {
@@ -83,10 +85,10 @@ export class Plan {
     const candidates = this.models.flatMap((model) => {
       const able = this.eligible(model, now)
       const best = bestOf(able)
-      return able.candidates.map((candidate) => ({
+      return able.candidates.map((candidate, at) => ({
         backend: candidate.state.backend.name,
         model,
-        score: Math.round(scoreOf(candidate, best, this.draw.weights) * 100) / 100
+        score: Math.round(scoreAt(able, at, best, this.draw.weights) * 100) / 100
       }))
     })
     const excluded = this.excluded(now).map(({ candidate, why }) => ({
@@ -144,8 +146,13 @@ export class Plan {
   }
 
   private pick(now: number): Attempt | undefined {
-    for (const model of this.models) {
-      const chosen = choose(this.eligible(model, now), this.draw)
+    for (let at = 0; at < this.models.length; at += 1) {
+      const model = this.models[at] ?? ""
+      const pool = this.eligible(model, now)
+      if (pool.candidates.length === 0) continue
+      // The measure stays the same for all attempts, so that their order is that of the scores at one moment.
+      if (this.draw.strategy === "smart") this.bests[at] ??= bestOf(pool)
+      const chosen = choose(pool, this.bests[at], this.draw)
       if (chosen !== undefined) return this.attempt(chosen, model)
     }
     for (const model of this.models) {

@@ -11,6 +11,8 @@ export interface Pool {
   readonly candidates: ReadonlyArray<Candidate>
   readonly lives: ReadonlyArray<Live>
   readonly priorities: ReadonlyArray<number>
+  /** The best of the priorities: the lowest number. */
+  readonly foremost: number
   /** Whether any of them has a limit of its own on requests in flight. */
   readonly limited: boolean
   /** The smallest context that any of them is known to have, in tokens. */
@@ -18,13 +20,17 @@ export interface Pool {
 }
 
 /** Puts candidates side by side. */
-export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => ({
-  candidates,
-  lives: candidates.map(({ state }) => state.live),
-  priorities: candidates.map(({ state }) => state.backend.priority),
-  limited: candidates.some(({ state }) => state.backend.maxConcurrent !== undefined),
-  leastContext: candidates.reduce((least, { model }) => Math.min(least, model.context_length ?? Infinity), Infinity)
-})
+export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
+  const priorities = candidates.map(({ state }) => state.backend.priority)
+  return {
+    candidates,
+    lives: candidates.map(({ state }) => state.live),
+    priorities,
+    foremost: priorities.reduce((best, each) => Math.min(best, each), Infinity),
+    limited: candidates.some(({ state }) => state.backend.maxConcurrent !== undefined),
+    leastContext: candidates.reduce((least, { model }) => Math.min(least, model.context_length ?? Infinity), Infinity)
+  }
+}
 
 /** Nobody. */
 export const nobody: Pool = poolOf([])
@@ -53,6 +59,6 @@ export const ablePool = (list: ReadonlyArray<Candidate>, abilities: ReadonlyArra
 /** Whether nothing that changes from request to request speaks against any of them. */
 export const isCalm = ({ limited, lives }: Pool): boolean => {
   if (limited) return false
-  for (const { circuits, cooling } of lives) if (circuits.size > 0 || cooling.size > 0) return false
+  for (const { marked } of lives) if (marked) return false
   return true
 }

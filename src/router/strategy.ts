@@ -18,46 +18,38 @@ export interface Best {
 export const loadOf = ({ state: { live, backend } }: Candidate): number =>
   backend.maxConcurrent === undefined ? live.inFlight : (live.inFlight / backend.maxConcurrent) * 10
 
-const loadAt = ({ candidates }: Pool, at: number): number => {
-  const candidate = candidates[at]
-  return candidate === undefined ? Infinity : loadOf(candidate)
+const loadAt = ({ candidates, limited, lives }: Pool, at: number): number => {
+  const candidate = limited ? candidates[at] : undefined
+  return candidate === undefined ? (lives[at]?.inFlight ?? 0) : loadOf(candidate)
 }
 
-/** The best priority, load and latency among candidates. */
+/** The best figures in a pool. */
 export const bestOf = (pool: Pool): Best => {
-  const { limited, lives, priorities } = pool
-  let priority = Infinity
+  const { lives } = pool
   let load = Infinity
   let latency = Infinity
   for (let at = 0; at < lives.length; at += 1) {
-    const live = lives[at]
-    const wanted = priorities[at] ?? Infinity
-    if (live === undefined) continue
-    if (wanted < priority) priority = wanted
-    const carried = limited ? loadAt(pool, at) : live.inFlight
+    const carried = loadAt(pool, at)
     if (carried < load) load = carried
-    if (live.firstByteMs !== undefined && live.firstByteMs < latency) latency = live.firstByteMs
+    const measured = lives[at]?.firstByteMs
+    if (measured !== undefined && measured < latency) latency = measured
   }
-  return { priority, load, latencyMs: latency === Infinity ? undefined : latency }
+  return { priority: pool.foremost, load, latencyMs: latency === Infinity ? undefined : latency }
 }
 
 /**
- * The smart score, from 0 to the sum of the weights. Each part is 1 for the best candidate at hand and shrinks in
- * proportion for the others (twice the latency is half the part); a candidate without a latency sample counts as the
- * best one, so that it gets tried.
+ * The smart score of the candidate at a place, from 0 to the sum of the weights. Each part is 1 for the best candidate at
+ * hand and shrinks in proportion for the others (twice the latency is half the part); a candidate without a latency
+ * sample counts as the best one, so that it gets tried.
  */
-export const scoreOf = (candidate: Candidate, best: Best, weights: Weights): number => {
-  const { backend, live } = candidate.state
-  return score(backend.priority, loadOf(candidate), live.firstByteMs, best, weights)
-}
-
-const score = (priority: number, load: number, latencyMs: number | undefined, best: Best, weights: Weights): number => {
-  const latency = best.latencyMs === undefined || latencyMs === undefined ? 1 : (1 + best.latencyMs) / (1 + latencyMs)
-  return (
-    (weights.priority * (1 + best.priority)) / (1 + priority) +
-    (weights.load * (1 + best.load)) / (1 + load) +
-    weights.latency * latency
-  )
+export const scoreAt = (pool: Pool, at: number, best: Best, weights: Weights): number => {
+  const wanted = pool.priorities[at] ?? Infinity
+  const priority = wanted === best.priority ? 1 : (1 + best.priority) / (1 + wanted)
+  const carried = loadAt(pool, at)
+  const load = carried === best.load ? 1 : (1 + best.load) / (1 + carried)
+  const measured = pool.lives[at]?.firstByteMs
+  const latency = best.latencyMs === undefined || measured === undefined ? 1 : (1 + best.latencyMs) / (1 + measured)
+  return weights.priority * priority + weights.load * load + weights.latency * latency
 }
 
 /** What a strategy draws on beside the candidates. */
@@ -74,17 +66,15 @@ export interface Draw {
 const idler = (a: Live, b: Live): boolean =>
   a.inFlight === b.inFlight ? a.requests < b.requests : a.inFlight < b.inFlight
 
-const smartest = (pool: Pool, weights: Weights): Candidate | undefined => {
-  const { candidates, limited, lives, priorities } = pool
-  const best = bestOf(pool)
+const smartest = (pool: Pool, best: Best, weights: Weights): Candidate | undefined => {
+  const { candidates, lives } = pool
   let chosen = 0
   let highest = -Infinity
   let [holder] = lives
   for (let at = 0; at < lives.length; at += 1) {
     const live = lives[at]
     if (live === undefined || holder === undefined) continue
-    const load = limited ? loadAt(pool, at) : live.inFlight
-    const points = score(priorities[at] ?? 0, load, live.firstByteMs, best, weights)
+    const points = scoreAt(pool, at, best, weights)
     if (points > highest || (points === highest && idler(live, holder))) {
       chosen = at
       holder = live
@@ -108,13 +98,13 @@ const foremost = (candidates: ReadonlyArray<Candidate>): Candidate | undefined =
   return chosen
 }
 
-/** The candidate that goes first; undefined only when there is none. Equal ones keep the order of the config. */
-export const choose = (pool: Pool, draw: Draw): Candidate | undefined => {
+/** The candidate that goes first, for smart measured against `best`; undefined only when there is none. Equal ones keep the order of the config. */
+export const choose = (pool: Pool, best: Best | undefined, draw: Draw): Candidate | undefined => {
   const { candidates } = pool
   if (candidates.length < 2) return candidates[0]
   switch (draw.strategy) {
     case "smart":
-      return smartest(pool, draw.weights)
+      return smartest(pool, best ?? bestOf(pool), draw.weights)
     case "priority_only":
       return foremost(candidates)
     case "round_robin":

@@ -7,7 +7,7 @@ import { closed, fail } from "../../src/domain/circuit.ts"
 import type { HealthStatus } from "../../src/domain/health.ts"
 import type { Ability, RoutingNeeds } from "../../src/domain/request.ts"
 import { type RoutingSettings, strategies, type Strategy } from "../../src/domain/routing.ts"
-import { idle } from "../../src/registry/live.ts"
+import { idle, mark } from "../../src/registry/live.ts"
 import type { BackendState, Candidate, Snapshot } from "../../src/registry/snapshot.ts"
 import { backend, model } from "../registry/backends.ts"
 
@@ -74,6 +74,7 @@ const stateOf = (each: Standing, at: number): BackendState => {
     for (let i = 0; i < each.failures; i += 1) circuit = fail(circuit, now - each.failedMsAgo)
     if (each.failures > 0) live.circuits.set(id, circuit)
   }
+  mark(live)
   const named = each.models.map((id) =>
     model(id, {
       capabilities: each.capabilities,

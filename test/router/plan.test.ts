@@ -8,7 +8,7 @@ import { reasonWords } from "../../src/router/filter.ts"
 import { type Attempt, modelsOf, Plan, planAll } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
 import { poolOf } from "../../src/router/pool.ts"
-import { bestOf, scoreOf } from "../../src/router/strategy.ts"
+import { bestOf, scoreAt } from "../../src/router/strategy.ts"
 import { ableStandings, anyNeeds, modelIds, needs, now, settings, snapshotOf, standings } from "../kit/generators.ts"
 
 const planOf = (wanted: RoutingNeeds, set: RoutingSettings, snapshot: Snapshot, turn = 0, draws = 0.5): Plan => {
@@ -129,10 +129,9 @@ const smart: RoutingSettings = {
 
 const candidatesOf = (snapshot: Snapshot): ReadonlyArray<Candidate> => snapshot.candidates.get("a") ?? []
 
-const scoreAt = (snapshot: Snapshot, at: number, weights: RoutingSettings["weights"]): number => {
-  const all = candidatesOf(snapshot)
-  const candidate = all[at]
-  return candidate === undefined ? Number.NaN : scoreOf(candidate, bestOf(poolOf(all)), weights)
+const scoreIn = (snapshot: Snapshot, at: number, weights: RoutingSettings["weights"]): number => {
+  const pool = poolOf(candidatesOf(snapshot))
+  return scoreAt(pool, at, bestOf(pool), weights)
 }
 
 const rankOf = (snapshot: Snapshot, set: RoutingSettings, name: string): number =>
@@ -163,7 +162,7 @@ describe("of two worlds that differ in one backend,", () => {
     ["smart"],
     ({ inFlight }, more) => ({ inFlight: inFlight + more }),
     (before, after, at, { weights }) =>
-      expect(scoreAt(after, at, weights)).toBeLessThanOrEqual(scoreAt(before, at, weights) + 1e-9)
+      expect(scoreIn(after, at, weights)).toBeLessThanOrEqual(scoreIn(before, at, weights) + 1e-9)
   )
 
   change(
@@ -183,7 +182,7 @@ describe("the smart strategy", () => {
       fc.property(ableStandings, settings, (all, { weights }) => {
         const plan = planOf(anyNeeds("a"), { ...smart, weights }, snapshotOf(all))
         const first = plan.next(now)
-        const scores = candidatesOf(snapshotOf(all)).map((_, at) => scoreAt(snapshotOf(all), at, weights))
+        const scores = candidatesOf(snapshotOf(all)).map((_, at) => scoreIn(snapshotOf(all), at, weights))
         const chosen = Number(first?.candidate.state.backend.name.slice(1))
         expect(scores[chosen]).toBeCloseTo(Math.max(...scores), 9)
       })
