@@ -1,8 +1,9 @@
 /**
  * Every check of the project, in order; the last line says `N passed, N failed`.
  */
+import { join } from "node:path"
 import { smoke } from "./smoke.ts"
-import { endAll, type Result, run } from "./steps.ts"
+import { endAll, type Result, root, run } from "./steps.ts"
 
 const bun = process.execPath
 const count = { passed: 0, failed: 0 }
@@ -24,9 +25,13 @@ const step = async (name: string, args: ReadonlyArray<string>, limitMs: number):
   return passed
 }
 
-const tests = async (): Promise<void> => {
+const tests = async (
+  name: string,
+  files: ReadonlyArray<string>,
+  env: Readonly<Record<string, string>>
+): Promise<void> => {
   const began = performance.now()
-  const result = await run(bun, ["test", "--timeout", "30000"], { limitMs: 6 * 60_000 })
+  const result = await run(bun, ["test", "--timeout", "30000", ...files], { limitMs: 6 * 60_000, env })
   const text = `${result.stdout}\n${result.stderr}`
   const number = (word: string) => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0)
   const passed = number("pass")
@@ -35,7 +40,7 @@ const tests = async (): Promise<void> => {
   count.passed += passed
   count.failed += failed
   const lines = text.split("\n").filter((line) => !line.startsWith("(pass)"))
-  say(`tests: ${passed} passed, ${failed} failed`, began, failed === 0 ? undefined : lines.join("\n").trim())
+  say(`${name}: ${passed} passed, ${failed} failed`, began, failed === 0 ? undefined : lines.join("\n").trim())
 }
 
 const smokeTests = async (): Promise<void> => {
@@ -53,8 +58,12 @@ const smokeTests = async (): Promise<void> => {
 await step("types", ["run", "check"], 120_000)
 await step("lint", ["run", "lint"], 60_000)
 await step("format", ["run", "format:check"], 60_000)
-await tests()
-if (await step("build", [".ci/build.ts"], 120_000)) await smokeTests()
+await tests("tests", [], {})
+if (await step("build", [".ci/build.ts"], 120_000)) {
+  await smokeTests()
+  // What is tested of the program as a process holds for the built file as well.
+  await tests("binary: tests", ["test/faults/process.test.ts"], { PROGRAM_UNDER_TEST: join(root, "dist/nexus") })
+}
 
 endAll()
 console.log(`${count.passed} passed, ${count.failed} failed`)

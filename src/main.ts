@@ -1,7 +1,6 @@
 /**
  * Nexus on Bun: the command line, and nothing else.
  */
-import { liftCeiling } from "./cli/ceiling.ts"
+import { run } from "./cli/run.ts"
 
-liftCeiling()
-void import("./cli/run.ts").then(({ run }) => run(process.argv.slice(2)))
+run(process.argv.slice(2))

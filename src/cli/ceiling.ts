@@ -1,7 +1,8 @@
 /**
- * Bun runs 256 fetches at a time unless its environment says otherwise before it starts, and each forwarded request is
- * one. A gateway that is started without that word starts itself over with it, once, as the same process.
+ * Bun runs 256 fetches at a time unless its environment says otherwise before it starts. Requests to https backends and
+ * probes are fetches: a gateway that may need more starts itself over with that word, once, as the same process.
  */
+import type { Loaded } from "../config/NexusConfig.ts"
 
 const variable = "BUN_CONFIG_MAX_HTTP_REQUESTS"
 
@@ -29,8 +30,16 @@ export const startOver = ({ platform, execPath, argv, execArgv, env }: Self) => 
   return { file: execPath, args: self, env: lifted }
 }
 
-/** Lifts the ceiling when this is a gateway about to start; does not return when it does. */
-export const liftCeiling = (): void => {
+// Probes of so many backends at a time leave room below the ceiling.
+const manyBackends = 100
+
+/** Whether a gateway with this config may come to need more fetches at a time than Bun runs by itself. */
+export const needsMore = ({ backends }: Pick<Loaded, "backends">): boolean =>
+  backends.length > manyBackends || backends.some(({ url }) => url.startsWith("https:"))
+
+/** Lifts the ceiling for a gateway that needs it; does not return when it does. */
+export const liftCeiling = (config: Loaded): void => {
+  if (!needsMore(config)) return
   const { platform, execPath, argv, execArgv, env } = process
   const again = startOver({ platform, execPath, argv, execArgv, env })
   if (again !== undefined) process.execve?.(again.file, again.args, again.env)

@@ -7,6 +7,7 @@ import { version } from "../domain/version.ts"
 import { reportOf } from "../runtime/report.ts"
 import { type Running, serve } from "../runtime/serve.ts"
 import { banner, bannerLine, type Started } from "./banner.ts"
+import { liftCeiling } from "./ceiling.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 
@@ -87,6 +88,7 @@ export const serveCommand = Command.make(
       config: given.config,
       overrides: overridesOf(given),
       demo: given.demo,
+      onConfig: (config) => Effect.sync(() => liftCeiling(config)),
       ...announcer()
     }).pipe(
       Effect.scoped,

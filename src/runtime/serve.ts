@@ -94,6 +94,8 @@ export interface ServeOptions {
   /** Settings from flags, nested and spelled as in the file. */
   readonly overrides: Record<string, unknown>
   readonly demo: boolean
+  /** Called with the settings before anything is started. */
+  readonly onConfig: (config: Loaded) => Effect.Effect<void>
   /** Called once the gateway listens and its backends have been looked at. */
   readonly onReady: (running: Running) => Effect.Effect<void>
   /** Called at the first signal. */
@@ -113,8 +115,10 @@ const probed = (running: Running): Effect.Effect<void> =>
 export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
   Effect.gen(function* () {
     const loaded = yield* Layer.build(NexusConfig.layer({ path: options.config, overrides: options.overrides }))
+    const config = Context.get(loaded, NexusConfig)
+    yield* options.onConfig(config)
     const signal = yield* Effect.forkChild(firstSignal, { startImmediately: true })
-    const running = yield* start(Context.get(loaded, NexusConfig), options.demo)
+    const running = yield* start(config, options.demo)
     yield* probed(running)
     yield* options.onReady(running)
     yield* options.onStop(yield* Fiber.join(signal))

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { startOver } from "../../src/cli/ceiling.ts"
+import { backend } from "../registry/backends.ts"
+import { needsMore, startOver } from "../../src/cli/ceiling.ts"
 
 const source = {
   platform: "linux",
@@ -28,6 +29,13 @@ describe("the ceiling of concurrent fetches", () => {
       argv: ["bun", "/$bunfs/root/nexus", "serve", "-p", "0"]
     }
     expect(startOver(binary)?.args).toEqual(["/opt/nexus", "serve", "-p", "0"])
+  })
+
+  test("is needed for https backends and for a great many, since plain http does without", () => {
+    const plain = Array.from({ length: 100 }, (_, at) => backend(`b${String(at)}`))
+    expect(needsMore({ backends: plain })).toBe(false)
+    expect(needsMore({ backends: [backend("cloud", { url: "https://cloud.test" })] })).toBe(true)
+    expect(needsMore({ backends: [...plain, backend("one more")] })).toBe(true)
   })
 
   test("stays as it is for other commands, on Windows, and where the operator has set it", () => {

@@ -208,8 +208,8 @@ describe("nexus serve", () => {
     expect(await child.exited).toBe(0)
   })
 
-  test("runs with Bun's ceiling of concurrent fetches lifted, in the process it was started as", async () => {
-    const { child } = await serving("--no-discovery")
+  test("for an https backend runs with Bun's ceiling of fetches lifted, in the process it was started as", async () => {
+    const { child } = await serving("-c", tomlFor("https.toml", { cloud: "https://127.0.0.1:1" }))
     const environ = `/proc/${child.pid}/environ`
     if (existsSync(environ)) {
       expect(readFileSync(environ, "latin1").split("\0")).toContain("BUN_CONFIG_MAX_HTTP_REQUESTS=65535")

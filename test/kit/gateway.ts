@@ -138,6 +138,11 @@ export interface Process extends AsyncDisposable {
 
 const root = join(import.meta.dir, "../..")
 
+// The checks run the tests of processes a second time, with the program that was built.
+const binary = process.env["PROGRAM_UNDER_TEST"]
+const program: readonly [string, ...ReadonlyArray<string>] =
+  binary === undefined ? [process.execPath, join(root, "src/main.ts")] : [binary]
+
 /** Starts `serve -c` with these settings, and waits for its address. */
 export const startProcess = async (
   settings: SettingsTree,
@@ -145,7 +150,8 @@ export const startProcess = async (
   env: Readonly<Record<string, string>> = {}
 ): Promise<Process> => {
   const file = withFile(toToml(laid(quietly, settings)))
-  const child = spawn(process.execPath, [join(root, "src/main.ts"), "serve", "-c", file.path, ...args], {
+  const [command, ...script] = program
+  const child = spawn(command, [...script, "serve", "-c", file.path, ...args], {
     cwd: tmpdir(),
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"]
