@@ -62,7 +62,9 @@ await tests("tests", [], {})
 if (await step("build", [".ci/build.ts"], 120_000)) {
   await smokeTests()
   // What is tested of the program as a process holds for the built file as well.
-  await tests("binary: tests", ["test/faults/process.test.ts"], { PROGRAM_UNDER_TEST: join(root, "dist/nexus") })
+  await tests("binary: tests", ["test/faults/process.test.ts", "test/e2e/workers.test.ts"], {
+    PROGRAM_UNDER_TEST: join(root, "dist/nexus")
+  })
 }
 
 endAll()

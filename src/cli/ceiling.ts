@@ -21,13 +21,21 @@ export interface Self {
 // A compiled binary finds its own script; `argv[1]` is a path inside it.
 const isInside = (script: string): boolean => script.startsWith("/$bunfs/") || /^[A-Za-z]:[\\/]~BUN[\\/]/.test(script)
 
+/** The arguments after the program that make it run `args`; its own script among them when it has one. */
+export const argumentsOf = (
+  { argv, execArgv }: Pick<Self, "argv" | "execArgv">,
+  args: ReadonlyArray<string>
+): ReadonlyArray<string> => {
+  const [, script = ""] = argv
+  return isInside(script) ? args : [...execArgv, script, ...args]
+}
+
 /** The call that starts over, or undefined when there is no need to, or no way. */
 export const startOver = ({ platform, execPath, argv, execArgv, env }: Self) => {
-  const [, script = "", ...args] = argv
+  const [, , ...args] = argv
   if (platform === "win32" || env[variable] !== undefined || !args.includes("serve")) return undefined
-  const self = isInside(script) ? [execPath, ...args] : [execPath, ...execArgv, script, ...args]
   const lifted: Record<string, string | undefined> = { ...env, [variable]: ceiling }
-  return { file: execPath, args: self, env: lifted }
+  return { file: execPath, args: [execPath, ...argumentsOf({ argv, execArgv }, args)], env: lifted }
 }
 
 // Probes of so many backends at a time leave room below the ceiling.

@@ -5,9 +5,9 @@ import { Clock, Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { version } from "../domain/version.ts"
 import { reportOf } from "../runtime/report.ts"
-import { type Running, serve } from "../runtime/serve.ts"
+import { type Ready, serve, type WorkerPart } from "../runtime/serve.ts"
 import { banner, bannerLine, type Started } from "./banner.ts"
-import { liftCeiling } from "./ceiling.ts"
+import { argumentsOf, liftCeiling } from "./ceiling.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 
@@ -20,6 +20,28 @@ const logLevel = Flag.Literals("log-level", ["error", "warn", "info", "debug", "
 const onOff = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
 
+const workers = Flag.String("workers").pipe(
+  Flag.withMetavar("N"),
+  Flag.filter(
+    (value) => value === "auto" || /^([1-9]|[1-5]\d|6[0-4])$/.test(value),
+    (value) => `Expected a number from 1 to 64 or auto, got ${value}`
+  ),
+  Flag.map((value) => (value === "auto" ? 0 : Number(value))),
+  Flag.withDescription("Processes that share the port (Linux); auto is one for each core"),
+  Flag.optional
+)
+
+// How the supervisor starts its workers; nobody else has a use for it.
+const asWorker = Flag.String("as-worker").pipe(Flag.withHidden, Flag.optional)
+
+const partOf = (text: string): WorkerPart | undefined => {
+  const [number = 0, of = 0, port = 0, since = 0] = text.split(":").map(Number)
+  return number > 0 && of > 0 ? { number, of, port, since } : undefined
+}
+
+const workerCommand = ({ number, of, port, since }: WorkerPart): ReadonlyArray<string> =>
+  argumentsOf(process, [...process.argv.slice(2), "--as-worker", [number, of, port, since].join(":")])
+
 const switches = {
   noDiscovery: onOff("no-discovery", "Do not look for LLM servers on this machine"),
   noHealthCheck: onOff("no-health-check", "Probe each backend once, then take it to be healthy"),
@@ -30,6 +52,7 @@ const switches = {
 interface Given {
   readonly host: Option.Option<string>
   readonly port: Option.Option<number>
+  readonly workers: Option.Option<number>
   readonly logLevel: Option.Option<string>
   readonly noDiscovery: boolean
   readonly noHealthCheck: boolean
@@ -40,7 +63,11 @@ interface Given {
 export const overridesOf = (given: Given): Record<string, unknown> => {
   const { server = {} } = flags.addressOverrides(given) as { readonly server?: object } // reason: it makes no other key
   const settings = {
-    server: { ...server, ...(given.insecure ? { insecure: true } : {}) },
+    server: {
+      ...server,
+      ...Option.match(given.workers, { onNone: () => ({}), onSome: (count) => ({ workers: count }) }),
+      ...(given.insecure ? { insecure: true } : {})
+    },
     discovery: given.noDiscovery ? { enabled: false } : {},
     health_check: given.noHealthCheck ? { enabled: false } : {},
     logging: Option.match(given.logLevel, { onNone: () => ({}), onSome: (level) => ({ level }) })
@@ -48,7 +75,7 @@ export const overridesOf = (given: Given): Record<string, unknown> => {
   return Object.fromEntries(Object.entries(settings).filter(([, section]) => Object.keys(section).length > 0))
 }
 
-const factsOf = ({ url, config, snapshot }: Running): Started => ({
+const factsOf = ({ url, config, snapshot }: Ready): Started => ({
   version,
   url,
   configPath: config.path,
@@ -62,7 +89,7 @@ const factsOf = ({ url, config, snapshot }: Running): Started => ({
 const announcer = () => {
   let asJson = false
   return {
-    onReady: (running: Running) =>
+    onReady: (running: Ready) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         asJson = running.config.settings.logging.format === "json"
         const facts = factsOf(running)
@@ -82,19 +109,22 @@ const announcer = () => {
 /** The command. */
 export const serveCommand = Command.make(
   "serve",
-  { config: flags.config, host: flags.host, port: flags.port, logLevel, ...switches },
+  { config: flags.config, host: flags.host, port: flags.port, workers, asWorker, logLevel, ...switches },
   (given) =>
     serve({
       config: given.config,
       overrides: overridesOf(given),
       demo: given.demo,
+      asWorker: Option.getOrUndefined(Option.map(given.asWorker, partOf)),
+      workerCommand,
       onConfig: (config) => Effect.sync(() => liftCeiling(config)),
       ...announcer()
     }).pipe(
       Effect.scoped,
       Effect.catchTag("ListenFailed", ({ hostname, port, reason }) =>
         Effect.fail(new CliFailure({ message: `Cannot listen on ${hostname} port ${port}: ${reason}` }))
-      )
+      ),
+      Effect.catchTag("WorkersFailed", ({ reason }) => Effect.fail(new CliFailure({ message: reason })))
     )
 ).pipe(
   Command.withDescription("Run the gateway"),

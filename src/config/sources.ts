@@ -60,6 +60,7 @@ export const fromFile = (tree: Table): Source => ({ tree, originOf: () => ({ _ta
 const flagNames: ReadonlyMap<string, string> = new Map([
   ["server.host", "--host"],
   ["server.port", "--port"],
+  ["server.workers", "--workers"],
   ["server.insecure", "--insecure"],
   ["discovery.enabled", "--no-discovery"],
   ["health_check.enabled", "--no-health-check"],
@@ -75,6 +76,7 @@ export const fromFlags = (tree: Table): Source => ({
 const short: ReadonlyMap<string, string> = new Map([
   ["NEXUS_HOST", "server.host"],
   ["NEXUS_PORT", "server.port"],
+  ["NEXUS_WORKERS", "server.workers"],
   ["NEXUS_LOG_LEVEL", "logging.level"],
   ["NEXUS_LOG_FORMAT", "logging.format"],
   ["NEXUS_DISCOVERY", "discovery.enabled"],

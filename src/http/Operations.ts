@@ -45,14 +45,15 @@ const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
     )
   )
 
-const makeHandlers = (created: number) =>
+const makeHandlers = (sinceMs: number) =>
   HttpApiBuilder.group(
     Api,
     "gateway",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
       const drain = yield* Drain
-      const started = performance.now()
+      const created = Math.floor(sinceMs / 1000)
+      const started = sinceMs - performance.timeOrigin
       let listed: { readonly snapshot: Snapshot; readonly body: string } | undefined
       const list = (): string => {
         const snapshot = registry.snapshot()
@@ -104,48 +105,49 @@ export class Operations extends Context.Service<
     readonly handle: (request: Request, requestId?: string) => Promise<Response>
   }
 >()("nexus/http/Operations") {
-  /** The real one, over the registry. */
-  static readonly layer = Layer.effect(
-    Operations,
-    Effect.gen(function* () {
-      const services = yield* Effect.context<Registry | Drain>()
-      const created = Math.floor((yield* Clock.currentTimeMillis) / 1000)
-      const routes = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
-        Layer.provide(makeHandlers(created)),
-        Layer.provide(HttpServer.layerServices),
-        Layer.provide(Layer.succeedContext(services))
-      )
-      const web = yield* Effect.acquireRelease(
-        Effect.sync(() => HttpRouter.toWebHandler(routes, { disableLogger: true, middleware: logged })),
-        ({ dispose }) => Effect.promise(dispose)
-      )
-      const route = async (request: Request, requestId: string): Promise<Response> => {
-        const { method } = request
-        const url = new URL(request.url)
-        let path = url.pathname
-        if (path.startsWith(modelPrefix) && path.length > modelPrefix.length) {
-          // One path segment, however the client wrote the id: ids hold slashes and colons.
-          url.pathname = modelPrefix + encodeURIComponent(decoded(path.slice(modelPrefix.length)))
-          path = "/v1/models/:id"
-        }
-        const allowed = paths.get(path)
-        if (allowed === undefined) {
-          return render(new NotFound({ method, path: url.pathname }), requestId)
-        }
-        if (allowed !== reads || !reads.includes(method)) {
-          return render(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
-        }
-        const response = await web.handler(
-          new Request(url.href, { method, signal: request.signal }),
-          Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
+  /** The real one, over the registry; `since` is when the gateway began, in milliseconds since 1970, now when absent. */
+  static readonly layer = (since?: number) =>
+    Layer.effect(
+      Operations,
+      Effect.gen(function* () {
+        const services = yield* Effect.context<Registry | Drain>()
+        const sinceMs = since ?? (yield* Clock.currentTimeMillis)
+        const routes = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
+          Layer.provide(makeHandlers(sinceMs)),
+          Layer.provide(HttpServer.layerServices),
+          Layer.provide(Layer.succeedContext(services))
         )
-        if (response.status === 500) return render(new Internal({ requestId }), requestId)
-        response.headers.set("x-request-id", requestId)
-        // By this another Nexus knows that it must not take this one for a backend.
-        response.headers.set("x-nexus-version", version)
-        return response
-      }
-      return Operations.of({ handle: (request, requestId = crypto.randomUUID()) => route(request, requestId) })
-    })
-  )
+        const web = yield* Effect.acquireRelease(
+          Effect.sync(() => HttpRouter.toWebHandler(routes, { disableLogger: true, middleware: logged })),
+          ({ dispose }) => Effect.promise(dispose)
+        )
+        const route = async (request: Request, requestId: string): Promise<Response> => {
+          const { method } = request
+          const url = new URL(request.url)
+          let path = url.pathname
+          if (path.startsWith(modelPrefix) && path.length > modelPrefix.length) {
+            // One path segment, however the client wrote the id: ids hold slashes and colons.
+            url.pathname = modelPrefix + encodeURIComponent(decoded(path.slice(modelPrefix.length)))
+            path = "/v1/models/:id"
+          }
+          const allowed = paths.get(path)
+          if (allowed === undefined) {
+            return render(new NotFound({ method, path: url.pathname }), requestId)
+          }
+          if (allowed !== reads || !reads.includes(method)) {
+            return render(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
+          }
+          const response = await web.handler(
+            new Request(url.href, { method, signal: request.signal }),
+            Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
+          )
+          if (response.status === 500) return render(new Internal({ requestId }), requestId)
+          response.headers.set("x-request-id", requestId)
+          // By this another Nexus knows that it must not take this one for a backend.
+          response.headers.set("x-nexus-version", version)
+          return response
+        }
+        return Operations.of({ handle: (request, requestId = crypto.randomUUID()) => route(request, requestId) })
+      })
+    )
 }

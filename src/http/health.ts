@@ -8,8 +8,6 @@ import { listModels } from "./models.ts"
 
 const left = (until: number, now: number): number => Math.max(0, Math.ceil(until - now))
 
-const coolingMs = ({ cooling }: Live, now: number): number => left(Math.max(0, ...cooling.values()), now)
-
 /** The circuits that are not as if nothing had happened. */
 const circuitsOf = ({ circuits }: Live, now: number): BackendEntry["circuits"] =>
   [...circuits]
@@ -21,9 +19,32 @@ const circuitsOf = ({ circuits }: Live, now: number): BackendEntry["circuits"] =
       retry_in_ms: left(circuit.openUntil, now)
     }))
 
+/** How this process stands with a backend: requests in flight, pause, circuits; `now` in monotonic milliseconds. */
+export const standingOf = (live: Live, now: number): Pick<BackendEntry, "in_flight" | "cooling_ms" | "circuits"> => ({
+  in_flight: live.inFlight,
+  cooling_ms: left(Math.max(0, ...live.cooling.values()), now),
+  circuits: circuitsOf(live, now)
+})
+
+// Of two processes that hold something against the same model, the one that does so for longer is told of.
+const wholeStanding = (live: Live, now: number) => {
+  const own = standingOf(live, now)
+  const { elsewhere } = live
+  const circuits = new Map(own.circuits.map((circuit) => [circuit.model, circuit]))
+  for (const { openUntil, ...other } of elsewhere.circuits) {
+    const retry_in_ms = left(openUntil, now)
+    const known = circuits.get(other.model)
+    if (known === undefined || known.retry_in_ms < retry_in_ms) circuits.set(other.model, { ...other, retry_in_ms })
+  }
+  return {
+    in_flight: own.in_flight + elsewhere.inFlight,
+    cooling_ms: Math.max(own.cooling_ms, left(elsewhere.coolUntil, now)),
+    circuits: [...circuits.values()]
+  }
+}
+
 const detailOf = ({ backend, health: { status, reason }, live }: BackendState, now: number) => {
-  const cooling_ms = coolingMs(live, now)
-  const circuits = circuitsOf(live, now)
+  const { cooling_ms, circuits } = wholeStanding(live, now)
   return {
     name: backend.name,
     status,
@@ -72,8 +93,6 @@ export const describeBackend = (state: BackendState, now: number): BackendEntry 
     reason: health.reason,
     models: [...state.models.values()],
     latency_ms: latency === undefined ? null : rounded(latency),
-    in_flight: live.inFlight,
-    cooling_ms: coolingMs(live, now),
-    circuits: circuitsOf(live, now)
+    ...wholeStanding(live, now)
   }
 }

@@ -4,7 +4,7 @@
 import { Context, Effect, Layer, PubSub, Queue, Ref, type Scope } from "effect"
 import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/health.ts"
-import { applyProbe, type Change, empty, put, remove, type Snapshot } from "./snapshot.ts"
+import { adopt, applyProbe, type Change, empty, put, remove, type Snapshot, type Told } from "./snapshot.ts"
 
 /** A backend was put (new or redefined), or removed. */
 export type Membership =
@@ -53,6 +53,8 @@ export class Registry extends Context.Service<
     readonly remove: (name: string) => Effect.Effect<void>
     /** Applies what a probe found, and logs a change of state. */
     readonly noteProbe: (name: string, outcome: ProbeOutcome) => Effect.Effect<void>
+    /** Takes over what another process of this gateway has found out about a backend; nothing is logged. */
+    readonly adopt: (name: string, told: Told) => Effect.Effect<void>
     /** Tells that traffic saw a connection to this backend fail, so that it is probed soon. */
     readonly suspect: (name: string) => void
     /** Waits for the next suspected backend; meant for one taker. */
@@ -98,6 +100,7 @@ export class Registry extends Context.Service<
                 return change === undefined ? Effect.void : announce(change)
               })
             ),
+          adopt: (name, told) => Ref.update(state, (snapshot) => adopt(snapshot, name, told)),
           suspect: (name) => {
             if (waiting.has(name) || !Ref.getUnsafe(state).backends.has(name)) return
             waiting.add(name)

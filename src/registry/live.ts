@@ -3,6 +3,20 @@
  */
 import { abandon, allows, begin, closed, fail, type Circuit } from "../domain/circuit.ts"
 
+/** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
+export interface Elsewhere {
+  readonly inFlight: number
+  readonly coolUntil: number
+  readonly circuits: ReadonlyArray<{
+    readonly model: string
+    readonly state: CircuitState
+    readonly failures: number
+    readonly openUntil: number
+  }>
+}
+
+const nowhere: Elsewhere = { inFlight: 0, coolUntil: 0, circuits: [] }
+
 /** Live figures of one backend; the same object is kept through all snapshots of that backend. */
 export interface Live {
   inFlight: number
@@ -22,6 +36,8 @@ export interface Live {
   readonly cooling: Map<string, number>
   /** Passive evidence per model; a model that is absent has a closed circuit. */
   readonly circuits: Map<string, Circuit>
+  /** What other processes of this gateway have told, up to half a second ago. */
+  elsewhere: Elsewhere
   /** Whether there is anything in the two maps: who chooses among many looks at this alone. */
   marked: boolean
 }
@@ -39,6 +55,7 @@ export const idle = (): Live => ({
   failedAt: 0,
   cooling: new Map(),
   circuits: new Map(),
+  elsewhere: nowhere,
   marked: false
 })
 
@@ -142,6 +159,9 @@ export class Ticket {
   }
 }
 
-/** How the circuit of a model stands, in one word. */
-export const circuitState = (circuit: Circuit, now: number): "closed" | "open" | "half_open" =>
+/** How a circuit stands, in one word. */
+export type CircuitState = "closed" | "open" | "half_open"
+
+/** How the circuit of a model stands. */
+export const circuitState = (circuit: Circuit, now: number): CircuitState =>
   circuit.openUntil === 0 ? "closed" : allows(circuit, now) || circuit.trial ? "half_open" : "open"

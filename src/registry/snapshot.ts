@@ -119,6 +119,24 @@ export const remove = (snapshot: Snapshot, name: string): Snapshot =>
 const sameHealth = (a: Health, b: Health): boolean =>
   a.status === b.status && a.streak === b.streak && a.reason === b.reason
 
+/** What another process has found out about a backend by its probes. */
+export interface Told {
+  readonly health: Health
+  readonly models: Iterable<Model>
+  readonly listed: boolean
+}
+
+/** Takes over what another process has found out; the very same snapshot when that is nothing new. */
+export const adopt = (snapshot: Snapshot, name: string, told: Told): Snapshot => {
+  const before = snapshot.backends.get(name)
+  if (before === undefined) return snapshot
+  const models = lay(told.models, before.backend.models)
+  const kept = sameModels(before.models, models)
+  const { health, listed } = told
+  if (kept && listed === before.listed && sameHealth(before.health, health)) return snapshot
+  return replace(snapshot, name, { ...before, health, listed, models: kept ? before.models : models })
+}
+
 /** Applies what a probe found; the very same snapshot comes back when that changes neither health nor models. */
 export const applyProbe = (
   snapshot: Snapshot,

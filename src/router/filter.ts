@@ -41,7 +41,7 @@ export const absence = ({ state }: Candidate): Exclusion | undefined => {
   const { health, backend, live } = state
   if (health.status === "config_error") return { _tag: "Misconfigured", reason: health.reason }
   if (health.status !== "healthy") return { _tag: "Unhealthy", reason: health.reason }
-  return backend.maxConcurrent !== undefined && live.inFlight >= backend.maxConcurrent
+  return backend.maxConcurrent !== undefined && live.inFlight + live.elsewhere.inFlight >= backend.maxConcurrent
     ? { _tag: "Full", limit: backend.maxConcurrent }
     : undefined
 }

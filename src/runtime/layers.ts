@@ -36,31 +36,61 @@ const allLimits = (loaded: Loaded): ReadonlyArray<number> => {
   return [totalMs, uploadMs, stallMs, ...ofBackends]
 }
 
-/** Everything but the socket, over settings that have been read. */
-export const gateway = (loaded: Loaded) => {
+/** What a process is for, when it is not the whole gateway: one of several that share its port. */
+export interface Part {
+  /** From 1. */
+  readonly number: number
+  readonly of: number
+  /** When the gateway began, in milliseconds since 1970. */
+  readonly since: number
+}
+
+const services = (loaded: Loaded) => {
   const { settings } = loaded
-  const Base = Layer.mergeAll(
+  return Layer.mergeAll(
+    Router.layer(loaded.routing),
+    Upstream.layer(bytes(settings.server.max_answer_mb)),
+    Accounting.layer
+  )
+}
+
+const base = (loaded: Loaded, part: Part | undefined) =>
+  Layer.mergeAll(
     NexusConfig.layerOf(loaded),
     Transport.layer,
     Deadlines.layer(sweepMs(allLimits(loaded))),
     Drain.layer,
     Registry.layer(loaded.thresholds),
-    logging.layer(settings.logging)
+    logging.layer(loaded.settings.logging, part === undefined ? {} : { worker: part.number })
   )
-  const Services = Layer.mergeAll(
-    Router.layer(loaded.routing),
-    Upstream.layer(bytes(settings.server.max_answer_mb)),
-    Accounting.layer,
-    HealthScheduler.layer
-  ).pipe(Layer.provideMerge(Base))
+
+/** What answers requests, over settings that have been read; without the watch over backends, which a part is told of. */
+const answering = (loaded: Loaded, part: Part | undefined) => {
+  const { server } = loaded.settings
   const rules = admission({
-    hostname: settings.server.host,
-    allowedHosts: settings.server.allowed_hosts,
-    origins: settings.server.cors.origins,
+    hostname: server.host,
+    allowedHosts: server.allowed_hosts,
+    origins: server.cors.origins,
     keys: loaded.authKeys
   })
+  const limits = proxyLimits(loaded)
+  const share = { ...limits, maxConcurrent: Math.ceil(limits.maxConcurrent / (part?.of ?? 1)) }
   return HttpApi.layer(rules).pipe(
-    Layer.provideMerge(Layer.mergeAll(Proxy.layer(proxyLimits(loaded), loaded.routing), Operations.layer)),
-    Layer.provideMerge(Services)
+    Layer.provideMerge(Layer.mergeAll(Proxy.layer(share, loaded.routing), Operations.layer(part?.since))),
+    Layer.provideMerge(services(loaded))
   )
 }
+
+/** Everything but the socket, over settings that have been read. */
+export const gateway = (loaded: Loaded) =>
+  answering(loaded, undefined).pipe(
+    Layer.provideMerge(HealthScheduler.layer),
+    Layer.provideMerge(base(loaded, undefined))
+  )
+
+/** The same for one of several processes, which is told of the backends and watches none. */
+export const worker = (loaded: Loaded, part: Part) =>
+  answering(loaded, part).pipe(Layer.provideMerge(base(loaded, part)))
+
+/** The watch over the backends alone. */
+export const watch = (loaded: Loaded) => HealthScheduler.layer.pipe(Layer.provideMerge(base(loaded, undefined)))

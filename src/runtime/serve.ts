@@ -1,26 +1,33 @@
 /**
  * The running gateway: from read settings to a listening socket, and from a signal to an orderly end.
  */
-import { Context, Duration, Effect, Fiber, Layer, type Option, type Scope } from "effect"
+import { availableParallelism } from "node:os"
+import { Context, Effect, Fiber, Layer, type Option, type Scope } from "effect"
 import { type ConfigInvalid, NexusConfig, type Loaded } from "../config/NexusConfig.ts"
 import { demoBackends } from "../demo/demo.ts"
 import type { Backend } from "../domain/backend.ts"
 import * as Discovery from "../health/Discovery.ts"
-import { listen, type ListenFailed, type Listening } from "../http/BunServer.ts"
-import { Drain } from "../http/Drain.ts"
+import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
 import { Proxy } from "../http/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
-import { gateway } from "./layers.ts"
+import { drainOf } from "./drain.ts"
+import { gateway, type Part } from "./layers.ts"
+import { supervise, type WorkersFailed } from "./Supervisor.ts"
+import { work } from "./Worker.ts"
+
+/** What can be told of a gateway that is listening. */
+export interface Ready {
+  readonly url: string
+  readonly config: Loaded
+  readonly snapshot: () => Snapshot
+}
 
 /** A gateway that is listening. */
-export interface Running {
-  readonly url: string
+export interface Running extends Ready {
   readonly port: number
-  readonly config: Loaded
   readonly demo: boolean
-  readonly snapshot: () => Snapshot
   /** Requests under way. */
   readonly active: () => number
   /** Stops accepting, lets requests finish within the grace, ends the rest. */
@@ -28,23 +35,7 @@ export interface Running {
 }
 
 /** What keeps a gateway from starting. */
-export type StartError = ConfigInvalid | ListenFailed
-
-const finished = (proxy: Proxy["Service"]): Effect.Effect<void> =>
-  Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => proxy.active() > 0 }), Effect.asVoid)
-
-const drainOf = (services: Context.Context<Drain | Proxy>, server: Listening, graceSeconds: number) =>
-  Effect.gen(function* () {
-    const proxy = Context.get(services, Proxy)
-    yield* Context.get(services, Drain).begin
-    const stopped = server.stop(false)
-    yield* finished(proxy).pipe(Effect.timeoutOption(Duration.seconds(graceSeconds)))
-    proxy.endAll()
-    yield* finished(proxy).pipe(Effect.timeoutOption("2 seconds"))
-    // The last bytes of ended answers get a moment to leave.
-    yield* Effect.promise(() => stopped).pipe(Effect.timeoutOption("1 second"))
-    yield* Effect.promise(() => server.stop(true))
-  })
+export type StartError = ConfigInvalid | ListenFailed | WorkersFailed
 
 /** The address a client on this machine uses. */
 const clientHost = (host: string): string => {
@@ -76,17 +67,26 @@ export const start = Effect.fnUntraced(function* (config: Loaded, demo: boolean)
   return running
 })
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once. */
-const firstSignal = Effect.callback<NodeJS.Signals>((resume) => {
-  let seen = false
-  const onSignal = (signal: NodeJS.Signals) => {
-    if (seen) process.exit(signal === "SIGINT" ? 130 : 143)
-    seen = true
-    resume(Effect.succeed(signal))
-  }
-  process.on("SIGTERM", onSignal)
-  process.on("SIGINT", onSignal)
-})
+/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once, `last` being called before. */
+const firstSignal = (last: () => void) =>
+  Effect.callback<NodeJS.Signals>((resume) => {
+    let seen = false
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (seen) {
+        last()
+        process.exit(signal === "SIGINT" ? 130 : 143)
+      }
+      seen = true
+      resume(Effect.succeed(signal))
+    }
+    process.on("SIGTERM", onSignal)
+    process.on("SIGINT", onSignal)
+  })
+
+/** A worker and the port it listens on. */
+export interface WorkerPart extends Part {
+  readonly port: number
+}
 
 /** How `nexus serve` is asked to run. */
 export interface ServeOptions {
@@ -94,33 +94,84 @@ export interface ServeOptions {
   /** Settings from flags, nested and spelled as in the file. */
   readonly overrides: Record<string, unknown>
   readonly demo: boolean
+  /** Which of several processes this is to be; undefined for the one that a person starts. */
+  readonly asWorker: WorkerPart | undefined
+  /** Arguments that make a worker of this program. */
+  readonly workerCommand: (part: WorkerPart) => ReadonlyArray<string>
   /** Called with the settings before anything is started. */
   readonly onConfig: (config: Loaded) => Effect.Effect<void>
   /** Called once the gateway listens and its backends have been looked at. */
-  readonly onReady: (running: Running) => Effect.Effect<void>
+  readonly onReady: (ready: Ready) => Effect.Effect<void>
   /** Called at the first signal. */
   readonly onStop: (signal: string) => Effect.Effect<void>
 }
 
-const probed = (running: Running): Effect.Effect<void> =>
+const probed = ({ snapshot }: Ready): Effect.Effect<void> =>
   Effect.sleep("10 millis").pipe(
     Effect.repeat({
-      while: () => [...running.snapshot().backends.values()].some(({ health }) => health.status === "unknown")
+      while: () => [...snapshot().backends.values()].some(({ health }) => health.status === "unknown")
     }),
     Effect.timeoutOption("1500 millis"),
     Effect.asVoid
   )
 
-/** Runs the gateway until a signal, then drains it. */
-export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
+const serveAlone = (config: Loaded, options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
   Effect.gen(function* () {
-    const loaded = yield* Layer.build(NexusConfig.layer({ path: options.config, overrides: options.overrides }))
-    const config = Context.get(loaded, NexusConfig)
-    yield* options.onConfig(config)
-    const signal = yield* Effect.forkChild(firstSignal, { startImmediately: true })
+    const signal = yield* Effect.forkChild(
+      firstSignal(() => undefined),
+      { startImmediately: true }
+    )
     const running = yield* start(config, options.demo)
     yield* probed(running)
     yield* options.onReady(running)
     yield* options.onStop(yield* Fiber.join(signal))
     yield* running.drain
+  })
+
+const serveTogether = (
+  config: Loaded,
+  count: number,
+  options: ServeOptions
+): Effect.Effect<void, StartError, Scope.Scope> =>
+  Effect.gen(function* () {
+    let kill = (): void => undefined
+    const signal = yield* Effect.forkChild(
+      firstSignal(() => kill()),
+      { startImmediately: true }
+    )
+    const simulated = options.demo ? yield* demoBackends : []
+    const command = (number: number, port: number, since: number) =>
+      options.workerCommand({ number, of: count, since, port })
+    const workers = yield* supervise({ config, count, simulated, command })
+    ;({ kill } = workers)
+    const ready: Ready = {
+      url: `http://${clientHost(config.settings.server.host)}:${workers.port}`,
+      config,
+      snapshot: workers.snapshot
+    }
+    yield* probed(ready)
+    yield* workers.settled
+    yield* options.onReady(ready)
+    yield* options.onStop(yield* Effect.raceFirst(Fiber.join(signal), workers.failure))
+    yield* workers.drain
+  })
+
+/** Runs the gateway, or the part of it that `asWorker` says, until a signal; then drains it. */
+export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const loaded = yield* Layer.build(NexusConfig.layer({ path: options.config, overrides: options.overrides }))
+    const config = Context.get(loaded, NexusConfig)
+    const { asWorker } = options
+    if (asWorker !== undefined) {
+      return yield* work(
+        config,
+        asWorker,
+        asWorker.port,
+        firstSignal(() => undefined)
+      )
+    }
+    yield* options.onConfig(config)
+    const { workers } = config.settings.server
+    const count = workers === 0 ? availableParallelism() : workers
+    yield* count === 1 ? serveAlone(config, options) : serveTogether(config, count, options)
   })

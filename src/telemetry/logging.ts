@@ -13,6 +13,8 @@ export interface LoggingSettings {
   readonly format: "auto" | "text" | "json"
 }
 
+type Fields = Readonly<Record<string, unknown>>
+
 /** The log as the request path uses it: plain calls, no fiber. */
 export class RequestLog extends Context.Service<
   RequestLog,
@@ -39,24 +41,29 @@ const ownLevels: Readonly<Record<EffectLevel.LogLevel, LogLevel>> = {
 
 const parts = (message: unknown): ReadonlyArray<unknown> => (Array.isArray(message) ? message : [message])
 
-const record = (options: Logger.Options<unknown>): LogRecord => {
+const record = (options: Logger.Options<unknown>, fixed: Fields): LogRecord => {
   const causes = options.cause.reasons.length === 0 ? {} : { cause: Cause.pretty(options.cause) }
   return {
     time: options.date.getTime(),
     level: ownLevels[options.logLevel],
     message: parts(options.message).map(words).join(" "),
-    fields: { ...options.fiber.getRef(References.CurrentLogAnnotations), ...causes }
+    fields: { ...fixed, ...options.fiber.getRef(References.CurrentLogAnnotations), ...causes }
   }
 }
 
-/** The loggers over a given sink; `terminal` says whether a person reads it. */
-export const layerOf = (settings: LoggingSettings, sink: Sink, terminal: boolean): Layer.Layer<RequestLog> => {
+/** The loggers over a given sink; `terminal` says whether a person reads it, `fixed` are fields of every line. */
+export const layerOf = (
+  settings: LoggingSettings,
+  sink: Sink,
+  terminal: boolean,
+  fixed: Fields = {}
+): Layer.Layer<RequestLog> => {
   const line = settings.format === "json" || (settings.format === "auto" && !terminal) ? jsonLine : textLine
   const enabled = logLevels.indexOf(settings.level)
   const make = Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const format = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) =>
-      line({ time: clock.currentTimeMillisUnsafe(), level, message, fields })
+      line({ time: clock.currentTimeMillisUnsafe(), level, message, fields: { ...fixed, ...fields } })
     const lost = (lines: number) => format("warn", "log lines dropped, the reader is too slow", { lines })
     const buffer = yield* Effect.acquireRelease(
       Effect.sync(() => makeBuffer(sink, lost)),
@@ -65,7 +72,7 @@ export const layerOf = (settings: LoggingSettings, sink: Sink, terminal: boolean
     const write = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> = {}) => {
       if (logLevels.indexOf(level) <= enabled) buffer.push(format(level, message, fields))
     }
-    const logger = Logger.make((options) => buffer.push(line(record(options))))
+    const logger = Logger.make((options) => buffer.push(line(record(options, fixed))))
     return Context.make(RequestLog, { debugEnabled: enabled >= logLevels.indexOf("debug"), write }).pipe(
       Context.add(Logger.CurrentLoggers, new Set([logger])),
       Context.add(References.MinimumLogLevel, effectLevels[settings.level])
@@ -75,5 +82,5 @@ export const layerOf = (settings: LoggingSettings, sink: Sink, terminal: boolean
 }
 
 /** The loggers over standard error. */
-export const layer = (settings: LoggingSettings): Layer.Layer<RequestLog> =>
-  Layer.suspend(() => layerOf(settings, stderrSink(), process.stderr.isTTY === true))
+export const layer = (settings: LoggingSettings, fixed: Fields = {}): Layer.Layer<RequestLog> =>
+  Layer.suspend(() => layerOf(settings, stderrSink(), process.stderr.isTTY === true, fixed))

@@ -30,7 +30,7 @@ const gateway = Layer.effect(
     })
   })
 ).pipe(
-  Layer.provide(Operations.layer),
+  Layer.provide(Operations.layer()),
   Layer.provideMerge(Layer.mergeAll(Registry.layer({ failures: 1, recoveries: 1 }), Drain.layer))
 )
 

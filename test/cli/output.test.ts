@@ -102,20 +102,21 @@ test("models are listed once, sorted, of healthy backends, with the largest cont
 })
 
 test("flags of serve become settings, and those not given become nothing", () => {
-  const none = { host: Option.none(), port: Option.none(), logLevel: Option.none() }
+  const none = { host: Option.none(), port: Option.none(), workers: Option.none(), logLevel: Option.none() }
   const off = { noDiscovery: false, noHealthCheck: false, insecure: false }
   expect(overridesOf({ ...none, ...off })).toEqual({})
   expect(
     overridesOf({
       host: Option.some("::1"),
       port: Option.some(0),
+      workers: Option.some(0),
       logLevel: Option.some("debug"),
       noDiscovery: true,
       noHealthCheck: true,
       insecure: true
     })
   ).toEqual({
-    server: { host: "::1", port: 0, insecure: true },
+    server: { host: "::1", port: 0, workers: 0, insecure: true },
     discovery: { enabled: false },
     health_check: { enabled: false },
     logging: { level: "debug" }

@@ -55,8 +55,8 @@ describe("of several sources", () => {
     expect(shown(result).slice(0, 4)).toEqual([
       { key: "server.host", value: "127.0.0.3", origin: "NEXUS_SERVER_HOST" },
       { key: "server.port", value: 3, origin: "--port" },
-      { key: "server.insecure", value: false, origin: "default" },
-      { key: "server.allowed_hosts", value: [], origin: "default" }
+      { key: "server.workers", value: 1, origin: "default" },
+      { key: "server.insecure", value: false, origin: "default" }
     ])
     expect(shown(result)).toContainEqual({ key: "server.max_body_mb", value: 3, origin: "nexus.toml" })
   })

@@ -22,7 +22,7 @@ const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
 })
 
 const world = () => {
-  const layer = Operations.layer.pipe(
+  const layer = Operations.layer().pipe(
     Layer.provideMerge(Layer.mergeAll(Registry.layer({ failures: 1, recoveries: 1 }), Drain.layer))
   )
   const runtime = ManagedRuntime.make(layer)

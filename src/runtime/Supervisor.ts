@@ -1,0 +1,295 @@
+/**
+ * Watches the backends for several workers that share one port, starts a worker anew when it ends, and ends them all.
+ */
+import { type ChildProcess, spawn } from "node:child_process"
+import { Clock, Context, Data, Deferred, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
+import type { Loaded } from "../config/NexusConfig.ts"
+import type { Backend } from "../domain/backend.ts"
+import * as Discovery from "../health/Discovery.ts"
+import { listen, type ListenFailed } from "../http/BunServer.ts"
+import { Registry } from "../registry/Registry.ts"
+import type { BackendState, Snapshot } from "../registry/snapshot.ts"
+import { watch } from "./layers.ts"
+import { type Down, type Standing, Up } from "./messages.ts"
+
+/** The workers cannot be run. */
+export class WorkersFailed extends Data.TaggedError("WorkersFailed")<{ readonly reason: string }> {}
+
+/** How the supervisor is to run its workers. */
+export interface SupervisorOptions {
+  readonly config: Loaded
+  readonly count: number
+  /** Backends beside those of the config. */
+  readonly simulated: ReadonlyArray<Backend>
+  /** Arguments that make a worker of this program; `port` 0 is any free one. */
+  readonly command: (number: number, port: number, since: number) => ReadonlyArray<string>
+}
+
+/** Workers that run. */
+export interface Workers {
+  readonly port: number
+  readonly snapshot: () => Snapshot
+  /** Resolves when all workers know what the supervisor knows now, or have had a second to take it in. */
+  readonly settled: Effect.Effect<void>
+  /** Fails when the workers cannot go on. */
+  readonly failure: Effect.Effect<never, WorkersFailed>
+  /** Lets all of them finish what is under way, and end. */
+  readonly drain: Effect.Effect<void>
+  /** Ends all of them at once. */
+  readonly kill: () => void
+}
+
+/** First and longest pause before a worker that ended is started anew, in milliseconds. */
+const restartMs = { first: 100, longest: 10_000 } as const
+
+/** A worker that lived so long had not failed to start, in milliseconds. */
+const steadyMs = 10_000
+
+/** Ends in a row, each soon after a start, after which the gateway gives up. */
+const maxQuickEnds = 5
+
+const newsEveryMs = 25
+const othersEveryMs = 250
+
+const decodeUp = Schema.decodeUnknownOption(Up)
+
+interface Slot {
+  readonly number: number
+  child: ChildProcess | undefined
+  // Called when it has taken in all it was told.
+  heard: () => void
+  standings: ReadonlyArray<Standing>
+  /** What the worker has been told of each backend. */
+  readonly told: Map<string, BackendState>
+}
+
+const tell = ({ child }: Slot, message: Down): void => {
+  if (child?.connected === true) child.send(message)
+}
+
+const stateOf = ({ backend, health, models, listed, live }: BackendState): Down => ({
+  _tag: "State",
+  name: backend.name,
+  ...health,
+  models: [...models.values()],
+  listed,
+  ...(live.probeMs === undefined ? {} : { probeMs: live.probeMs })
+})
+
+/** Tells a worker what is new since it was last told; it knows the backends of the config by itself. */
+const tellNews = (slot: Slot, { backends }: Snapshot): void => {
+  for (const name of slot.told.keys()) {
+    if (backends.has(name)) continue
+    slot.told.delete(name)
+    tell(slot, { _tag: "Removed", name })
+  }
+  for (const [name, state] of backends) {
+    const before = slot.told.get(name)
+    if (before === state) continue
+    slot.told.set(name, state)
+    const { url, type, priority, origin } = state.backend
+    if (before?.backend !== state.backend && origin !== "config") {
+      tell(slot, { _tag: "Put", name, url, type, priority, origin })
+    }
+    tell(slot, stateOf(state))
+  }
+}
+
+const worse = (a: Standing, b: Standing): Standing => {
+  const circuits = new Map(a.circuits.map((circuit) => [circuit.model, circuit]))
+  for (const circuit of b.circuits) {
+    const known = circuits.get(circuit.model)
+    if (known === undefined || known.retry_in_ms < circuit.retry_in_ms) circuits.set(circuit.model, circuit)
+  }
+  return {
+    name: a.name,
+    in_flight: a.in_flight + b.in_flight,
+    cooling_ms: Math.max(a.cooling_ms, b.cooling_ms),
+    circuits: [...circuits.values()]
+  }
+}
+
+/** How all of these workers together stand with each backend. */
+export const together = (all: ReadonlyArray<ReadonlyArray<Standing>>): ReadonlyArray<Standing> => {
+  const sums = new Map<string, Standing>()
+  for (const standing of all.flat()) {
+    const known = sums.get(standing.name)
+    sums.set(standing.name, known === undefined ? standing : worse(known, standing))
+  }
+  return [...sums.values()]
+}
+
+const tellOthers = (slots: ReadonlyArray<Slot>): void => {
+  for (const slot of slots) {
+    const backends = together(slots.filter((other) => other !== slot).map(({ standings }) => standings))
+    tell(slot, { _tag: "Others", backends })
+  }
+}
+
+const onUp = (registry: Registry["Service"], slot: Slot, message: Up): Effect.Effect<void> => {
+  switch (message._tag) {
+    case "Suspect":
+      return Effect.sync(() => registry.suspect(message.name))
+    case "Pong":
+      return Effect.sync(slot.heard)
+    case "Refused":
+      return registry.noteProbe(message.name, { _tag: "Refused", reason: message.reason })
+    case "Figures": {
+      const now = performance.now()
+      slot.standings = message.backends
+      for (const { name, aliveAgoMs, failedAgoMs } of message.backends) {
+        const live = registry.snapshot().backends.get(name)?.live
+        if (live === undefined) continue
+        if (aliveAgoMs >= 0) live.aliveAt = Math.max(live.aliveAt, now - aliveAgoMs)
+        if (failedAgoMs >= 0) live.failedAt = Math.max(live.failedAt, now - failedAgoMs)
+      }
+      return Effect.void
+    }
+    default:
+      return Effect.void
+  }
+}
+
+// Workers share their port with whoever asks for it so: it must be free before the first of them takes it.
+const mustBeFree = ({ settings: { server } }: Loaded): Effect.Effect<void, ListenFailed> =>
+  server.port === 0
+    ? Effect.void
+    : Effect.asVoid(
+        Effect.scoped(
+          listen({ hostname: server.host, port: server.port, fetch: () => new Response(null, { status: 503 }) })
+        )
+      )
+
+/** Starts the watch over the backends and the workers; resolves when all of them listen. */
+export const supervise = (
+  options: SupervisorOptions
+): Effect.Effect<Workers, ListenFailed | WorkersFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { config, count } = options
+    if (process.platform !== "linux") {
+      return yield* new WorkersFailed({
+        reason: `several workers share a port on Linux only, and this is ${process.platform}`
+      })
+    }
+    yield* mustBeFree(config)
+    const since = yield* Clock.currentTimeMillis
+    const services = yield* Layer.build(watch(config))
+    const registry = Context.get(services, Registry)
+    const inContext = Effect.runForkWith(services)
+    for (const backend of [...config.backends, ...options.simulated]) yield* registry.put(backend)
+
+    const slots = Array.from({ length: count }, (_, at): Slot => ({
+      number: at + 1,
+      child: undefined,
+      heard: () => undefined,
+      standings: [],
+      told: new Map()
+    }))
+    const failed = yield* Deferred.make<never, WorkersFailed>()
+    const state = { stopping: false, port: config.settings.server.port }
+
+    /** Runs a worker to its end; `listens` is called when it does. */
+    const run = (slot: Slot, listens: () => void): Effect.Effect<string> =>
+      Effect.callback((resume) => {
+        const args = options.command(slot.number, state.port, since)
+        const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+        let reason = ""
+        slot.child = child
+        slot.told.clear()
+        child.on("message", (raw) => {
+          const read = decodeUp(raw)
+          if (Option.isNone(read)) return
+          const message = read.value
+          if (message._tag === "Failed") ({ reason } = message)
+          if (message._tag !== "Listening") return void inContext(onUp(registry, slot, message))
+          state.port = message.port
+          listens()
+        })
+        const ended = (how: string): void => {
+          slot.child = undefined
+          slot.standings = []
+          resume(Effect.succeed(reason === "" ? how : reason))
+        }
+        child.on("exit", (code, signal) => ended(signal === null ? `exit code ${String(code)}` : signal))
+        child.on("error", ({ message }) => ended(message))
+        tellNews(slot, registry.snapshot())
+        tell(slot, { _tag: "Start" })
+        return Effect.sync(() => child.kill("SIGKILL"))
+      })
+
+    const keep = Effect.fnUntraced(function* (slot: Slot, listens: () => void) {
+      let quick = 0
+      while (!state.stopping) {
+        const began = performance.now()
+        const how = yield* run(slot, listens)
+        if (state.stopping) return
+        const about = { worker: slot.number, reason: how }
+        yield* Effect.annotateLogs(Effect.logError("worker ended, another one is started"), about)
+        quick = performance.now() - began > steadyMs ? 1 : quick + 1
+        if (quick >= maxQuickEnds) {
+          yield* Deferred.fail(
+            failed,
+            new WorkersFailed({ reason: `worker ${slot.number} ends as soon as it has started: ${how}` })
+          )
+          return
+        }
+        yield* Effect.sleep(Math.min(restartMs.longest, restartMs.first * 2 ** (quick - 1)))
+      }
+    })
+
+    const launch = (slot: Slot) =>
+      Effect.gen(function* () {
+        const listening = yield* Deferred.make<void>()
+        yield* keep(slot, () => Deferred.doneUnsafe(listening, Effect.void)).pipe(
+          Effect.provideContext(services),
+          Effect.forkScoped
+        )
+        yield* Effect.raceFirst(Deferred.await(listening), Deferred.await(failed))
+      })
+
+    // The first one finds the port that all of them share.
+    for (const slot of slots.slice(0, 1)) yield* launch(slot)
+    yield* Effect.forEach(slots.slice(1), launch, { concurrency: "unbounded", discard: true })
+    if (config.discovery) {
+      yield* Layer.build(Discovery.layer({ ownPort: state.port })).pipe(Effect.provideContext(services))
+    }
+    yield* Effect.sync(() => {
+      for (const slot of slots) tellNews(slot, registry.snapshot())
+    }).pipe(Effect.andThen(Effect.sleep(newsEveryMs)), Effect.forever, Effect.forkScoped)
+    yield* Effect.sync(() => tellOthers(slots)).pipe(
+      Effect.andThen(Effect.sleep(othersEveryMs)),
+      Effect.forever,
+      Effect.forkScoped
+    )
+
+    const heard = (slot: Slot) =>
+      Effect.callback<void>((resume) => {
+        slot.heard = () => resume(Effect.void)
+        tellNews(slot, registry.snapshot())
+        tell(slot, { _tag: "Ping" })
+      })
+    const kill = (): void => {
+      state.stopping = true
+      for (const { child } of slots) child?.kill("SIGKILL")
+    }
+    const gone = Effect.sleep("20 millis").pipe(
+      Effect.repeat({ while: () => slots.some(({ child }) => child !== undefined) }),
+      Effect.asVoid
+    )
+    return {
+      port: state.port,
+      snapshot: registry.snapshot,
+      settled: Effect.forEach(slots, heard, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.timeoutOption("1 second"),
+        Effect.asVoid
+      ),
+      failure: Deferred.await(failed),
+      drain: Effect.gen(function* () {
+        state.stopping = true
+        for (const slot of slots) tell(slot, { _tag: "Stop" })
+        yield* Effect.timeoutOption(gone, Duration.seconds(config.settings.server.shutdown_grace_seconds + 5))
+        kill()
+      }),
+      kill
+    }
+  })

@@ -1,0 +1,28 @@
+/**
+ * The orderly end of what listens: requests under way may finish within the grace, the rest is ended.
+ */
+import { Context, Duration, Effect } from "effect"
+import type { Listening } from "../http/BunServer.ts"
+import { Drain } from "../http/Drain.ts"
+import { Proxy } from "../http/Proxy.ts"
+
+const finished = (proxy: Proxy["Service"]): Effect.Effect<void> =>
+  Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => proxy.active() > 0 }), Effect.asVoid)
+
+/** Stops accepting, lets requests finish within `graceSeconds`, ends the rest with an error event. */
+export const drainOf = (
+  services: Context.Context<Drain | Proxy>,
+  server: Listening,
+  graceSeconds: number
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const proxy = Context.get(services, Proxy)
+    yield* Context.get(services, Drain).begin
+    const stopped = server.stop(false)
+    yield* finished(proxy).pipe(Effect.timeoutOption(Duration.seconds(graceSeconds)))
+    proxy.endAll()
+    yield* finished(proxy).pipe(Effect.timeoutOption("2 seconds"))
+    // The last bytes of ended answers get a moment to leave.
+    yield* Effect.promise(() => stopped).pipe(Effect.timeoutOption("1 second"))
+    yield* Effect.promise(() => server.stop(true))
+  })

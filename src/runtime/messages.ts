@@ -1,0 +1,90 @@
+/**
+ * What the supervisor and its workers tell each other, one JSON value a message.
+ */
+import { Schema } from "effect"
+import { backendTypes } from "../domain/backend.ts"
+
+const Ability = Schema.optionalKey(Schema.Boolean)
+
+const ModelShape = Schema.Struct({
+  id: Schema.String,
+  context_length: Schema.optionalKey(Schema.Int),
+  capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability })
+})
+
+const CircuitShape = Schema.Struct({
+  model: Schema.String,
+  state: Schema.Literals(["closed", "open", "half_open"]),
+  failures: Schema.Int,
+  retry_in_ms: Schema.Number
+})
+
+/** A backend that the config does not name: one that was found, or a simulated one. */
+const Put = Schema.TaggedStruct("Put", {
+  name: Schema.String,
+  url: Schema.String,
+  type: Schema.Literals(backendTypes),
+  priority: Schema.Int,
+  origin: Schema.Literals(["discovered", "simulated"])
+})
+
+const Removed = Schema.TaggedStruct("Removed", { name: Schema.String })
+
+/** What the probes of the supervisor say of a backend. */
+const State = Schema.TaggedStruct("State", {
+  name: Schema.String,
+  status: Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"]),
+  streak: Schema.Int,
+  reason: Schema.String,
+  models: Schema.Array(ModelShape),
+  listed: Schema.Boolean,
+  probeMs: Schema.optionalKey(Schema.Number)
+})
+
+const Standing = Schema.Struct({
+  name: Schema.String,
+  in_flight: Schema.Int,
+  cooling_ms: Schema.Number,
+  circuits: Schema.Array(CircuitShape)
+})
+
+/** How the other workers stand with each backend. */
+const Others = Schema.TaggedStruct("Others", { backends: Schema.Array(Standing) })
+
+/** All that is known has been told: listen. */
+const Start = Schema.TaggedStruct("Start", {})
+
+/** Asks for a Pong, which comes when all that was told before has been taken in. */
+const Ping = Schema.TaggedStruct("Ping", {})
+
+/** Finish what is under way, and end. */
+const Stop = Schema.TaggedStruct("Stop", {})
+
+/** From the supervisor to a worker. */
+export const Down = Schema.Union([Put, Removed, State, Others, Start, Ping, Stop])
+export type Down = typeof Down.Type
+
+const Listening = Schema.TaggedStruct("Listening", { port: Schema.Int })
+
+const Pong = Schema.TaggedStruct("Pong", {})
+
+/** The worker cannot start. */
+const Failed = Schema.TaggedStruct("Failed", { reason: Schema.String })
+
+/** A request saw the connection to a backend fail. */
+const Suspect = Schema.TaggedStruct("Suspect", { name: Schema.String })
+
+/** A request saw a backend refuse the key that Nexus has for it. */
+const Refused = Schema.TaggedStruct("Refused", { name: Schema.String, reason: Schema.String })
+
+/** How the worker stands with each backend; ages in milliseconds, -1 for never. */
+const Figures = Schema.TaggedStruct("Figures", {
+  backends: Schema.Array(Schema.Struct({ ...Standing.fields, aliveAgoMs: Schema.Number, failedAgoMs: Schema.Number }))
+})
+
+/** From a worker to the supervisor. */
+export const Up = Schema.Union([Listening, Pong, Failed, Suspect, Refused, Figures])
+export type Up = typeof Up.Type
+
+/** How one worker stands with one backend. */
+export type Standing = typeof Standing.Type

@@ -1,0 +1,177 @@
+import { describe, expect, test } from "bun:test"
+import { existsSync, readFileSync } from "node:fs"
+import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Process, startProcess, until } from "../kit/gateway.ts"
+import { ask, dial, requestBytes } from "../kit/rawClient.ts"
+import type { Script } from "../kit/rawServer.ts"
+
+const path = "/v1/chat/completions"
+const body = (stream: boolean) => JSON.stringify({ model: "m", messages: [], stream })
+const [first = "", ...others] = chatEvents("m", ["a"])
+
+const held = (gate: Promise<void>): Script => {
+  return () => [streamHead(), chunk(first), { until: gate }, ...others.map(chunk), lastChunk]
+}
+
+interface Told {
+  readonly backends: ReadonlyArray<{ readonly status: string; readonly in_flight: number }>
+}
+
+// Each question comes on a connection of its own, so that any of the workers may answer.
+const told = async (port: number) => {
+  const answer = (await ask(port, "GET", "/nexus/backends")).json() as Told // reason: checked by what is expected of it
+  return answer.backends[0]
+}
+
+const toldByAll = async (port: number) => Promise.all(Array.from({ length: 20 }, () => told(port)))
+
+/** Asks again and again until it holds; each question is a request of its own. */
+const eventually = async (holds: () => Promise<boolean>, what: string): Promise<void> => {
+  const end = performance.now() + 20_000
+  while (!(await holds())) if (performance.now() > end) throw new Error(`not within 20 s: ${what}`)
+}
+
+const workersOf = ({ pid }: Process): ReadonlyArray<number> =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean).map(Number)
+
+const isThere = (pid: number): boolean => existsSync(`/proc/${pid}/cmdline`)
+
+const numbersIn = (output: string): ReadonlyArray<string> =>
+  [
+    ...new Set(
+      [...output.matchAll(/"message":"request ended".*?"worker":(\d)|"worker":(\d).*?"message":"request ended"/g)].map(
+        ([, a, b]) => a ?? b ?? ""
+      )
+    )
+  ].sort()
+
+const two = { server: { workers: 2 } }
+
+const openStreams = async (port: number, count: number) => {
+  const clients = await Promise.all(Array.from({ length: count }, () => dial(port)))
+  for (const client of clients) await client.send(requestBytes("POST", path, body(true)))
+  for (const client of clients) await client.until(({ text }) => text === first, 10_000)
+  return clients
+}
+
+describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
+  test("lets both of them answer, and says in the log which one did", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({
+      ...two,
+      logging: { level: "debug", format: "json" },
+      backends: [backendFor("one", upstream)]
+    })
+    await eventually(async () => {
+      expect((await ask(gateway.port, "POST", path, body(false))).status).toBe(200)
+      return numbersIn(gateway.output()).join() === "1,2"
+    }, "both have answered")
+  })
+
+  test("asks each backend for its models and health once, not once for each worker", async () => {
+    const probesOf = async (workers: number): Promise<number> => {
+      await using upstream = await startUpstream({ models: ["m"] })
+      await using gateway = await startProcess({
+        server: { workers },
+        health_check: { interval_seconds: 3600 },
+        backends: [backendFor("one", upstream)]
+      })
+      await eventually(
+        async () => (await toldByAll(gateway.port)).every((each) => each?.status === "healthy"),
+        "all know"
+      )
+      return upstream.probes().length
+    }
+    expect(await probesOf(2)).toBe(await probesOf(1))
+  })
+
+  test("answers for the whole: any worker counts the requests of all", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using upstream = await startUpstream({ models: ["m"], script: held(gate.promise) })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const clients = await openStreams(gateway.port, 16)
+    await eventually(
+      async () => (await toldByAll(gateway.port)).every((each) => each?.in_flight === 16),
+      "all count 16"
+    )
+    gate.resolve()
+    for (const client of clients) expect((await client.answer()).end).toBe("complete")
+    await eventually(
+      async () => (await toldByAll(gateway.port)).every((each) => each?.in_flight === 0),
+      "all count none"
+    )
+  })
+
+  test("tells every worker when a backend goes and when it comes back", async () => {
+    const state = { down: false }
+    await using upstream = await startUpstream({ models: ["m"], probe: () => (state.down ? ["reset"] : undefined) })
+    await using gateway = await startProcess({
+      ...two,
+      health_check: { interval_seconds: 0.05, failure_threshold: 1, recovery_threshold: 1 },
+      backends: [backendFor("one", upstream)]
+    })
+    const all = (status: string) => async () => (await toldByAll(gateway.port)).every((each) => each?.status === status)
+    await eventually(all("healthy"), "all know it healthy")
+    state.down = true
+    await eventually(all("unhealthy"), "all know it unhealthy")
+    state.down = false
+    await eventually(all("healthy"), "all know it healthy again")
+  })
+
+  test("starts a worker anew that has died, and goes on meanwhile", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const [killed = 0, other = 0] = workersOf(gateway)
+    process.kill(killed, "SIGKILL")
+    await until(() => !isThere(killed), "it is dead")
+    for (let i = 0; i < 10; i += 1) expect((await ask(gateway.port, "POST", path, body(i % 2 === 0))).status).toBe(200)
+    await until(() => workersOf(gateway).length === 2, "there are two again", 10_000)
+    expect(workersOf(gateway)).toContain(other)
+    expect(workersOf(gateway)).not.toContain(killed)
+    expect(gateway.output()).toContain("worker ended, another one is started")
+  })
+
+  test("lets the streams of all workers finish after SIGTERM, and ends with 0", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using upstream = await startUpstream({ models: ["m"], script: held(gate.promise) })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const clients = await openStreams(gateway.port, 16)
+    gateway.signal("SIGTERM")
+    await until(() => gateway.output().includes("stopping"), "it says so")
+    gate.resolve()
+    for (const client of clients) {
+      const { end, text } = await client.answer()
+      expect([end, text.endsWith("data: [DONE]\n\n")]).toEqual(["complete", true])
+    }
+    expect(await gateway.exited).toBe(0)
+  })
+
+  test("ends at once with all its workers at a second signal", async () => {
+    await using upstream = await startUpstream({ models: ["m"], script: () => [streamHead(), chunk(first), "hang"] })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const clients = await openStreams(gateway.port, 4)
+    const workers = workersOf(gateway)
+    gateway.signal("SIGTERM")
+    await until(() => gateway.output().includes("stopping"), "it says so")
+    gateway.signal("SIGTERM")
+    expect(await gateway.exited).toBe(143)
+    await until(() => !workers.some(isThere), "the workers are gone")
+    for (const client of clients) client.hangUp()
+  })
+
+  test("leaves no worker behind when the supervisor is killed", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const workers = workersOf(gateway)
+    expect(workers).toHaveLength(2)
+    gateway.signal("SIGKILL")
+    await until(() => !workers.some(isThere), "the workers are gone", 10_000)
+  })
+
+  test("does not share a port with whoever has it already", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    const start = () => startProcess({ server: { workers: 2, port: upstream.port }, backends: [] })
+    await expect(start()).rejects.toThrow("the port is in use")
+  })
+})
