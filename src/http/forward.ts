@@ -160,7 +160,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   if (!(body instanceof Uint8Array)) return body
   const read = readNeeds(exchange.endpoint, body)
   if (Result.isFailure(read)) return read.failure
-  const { needs } = read.success
+  const needs = read.success
   exchange.model = needs.model
   exchange.stream = needs.stream
   const plan = router.route(needs, registry.snapshot(), performance.now())

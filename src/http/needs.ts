@@ -3,13 +3,8 @@
  */
 import { Predicate, Result } from "effect"
 import { BadRequest } from "../domain/errors.ts"
+import { lengthOf, skim } from "./skim.ts"
 import type { Ability, Endpoint, RoutingNeeds } from "../domain/request.ts"
-
-/** A parsed body and its needs. */
-export interface Read {
-  readonly needs: RoutingNeeds
-  readonly json: Record<PropertyKey, unknown>
-}
 
 type Json = Record<PropertyKey, unknown>
 
@@ -27,11 +22,20 @@ const kind = (value: unknown): string => {
   return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 
-const parse = (body: Uint8Array): Result.Result<Json, BadRequest> => {
+/** Bodies larger than this, in bytes, are skimmed before they are parsed. */
+export const skimmedAbove = 64 * 1024
+
+const textOf = (body: Uint8Array, skimmed: boolean): string => {
+  const text = skimmed ? skim(body) : decoder.decode(body)
+  if (text === undefined) throw new TypeError("no UTF-8")
+  return text
+}
+
+const parse = (body: Uint8Array, skimmed: boolean): Result.Result<Json, BadRequest> => {
   if (body.byteLength === 0) return Result.fail(bad("The request body is empty; a JSON object is expected", null))
   let json: unknown
   try {
-    json = JSON.parse(decoder.decode(body))
+    json = JSON.parse(textOf(body, skimmed))
   } catch (error) {
     const why = error instanceof SyntaxError ? "is not valid JSON" : "is not valid UTF-8 JSON"
     return Result.fail(bad(`The request body ${why}`, null))
@@ -43,27 +47,32 @@ const parse = (body: Uint8Array): Result.Result<Json, BadRequest> => {
 
 const imageParts = new Set(["image_url", "input_image", "image"])
 
+type LengthOf = (text: string) => number
+
+const plainLength: LengthOf = (text) => text.length
+
 interface Content {
   bytes: number
   vision: boolean
+  readonly length: LengthOf
 }
 
 // Bytes of a text are counted as UTF-16 units: close enough for an estimate, and free.
 const weigh = (content: unknown, into: Content): void => {
-  if (typeof content === "string") into.bytes += content.length
+  if (typeof content === "string") into.bytes += into.length(content)
   if (!Array.isArray(content)) return
   for (const part of content) {
     if (!Predicate.isObject(part)) {
-      if (typeof part === "string") into.bytes += part.length
+      if (typeof part === "string") into.bytes += into.length(part)
       continue
     }
-    if (typeof part["text"] === "string") into.bytes += part["text"].length
+    if (typeof part["text"] === "string") into.bytes += into.length(part["text"])
     if (typeof part["type"] === "string" && imageParts.has(part["type"])) into.vision = true
   }
 }
 
-const weighMessages = (messages: ReadonlyArray<unknown>): Content => {
-  const content: Content = { bytes: 0, vision: false }
+const weighMessages = (messages: ReadonlyArray<unknown>, length: LengthOf): Content => {
+  const content: Content = { bytes: 0, vision: false, length }
   for (const message of messages) if (Predicate.isObject(message)) weigh(message["content"], content)
   return content
 }
@@ -102,49 +111,53 @@ const contentFault = (endpoint: Endpoint, json: Json): BadRequest | undefined =>
     : bad(`The field 'prompt' must be a string or an array; ${kind(prompt)} came`, "prompt")
 }
 
-const modelFault = (model: unknown): BadRequest | undefined => {
+const modelFault = (model: unknown, length: LengthOf): BadRequest | undefined => {
   if (model === undefined) return bad("The field 'model' is missing; the name of a model is expected", "model")
   if (typeof model !== "string") return bad(`The field 'model' must be a string; ${kind(model)} came`, "model")
   if (model === "") return bad("The field 'model' is empty; the name of a model is expected", "model")
-  return model.length > maxModelLength
+  return length(model) > maxModelLength
     ? bad(`The field 'model' is longer than ${maxModelLength} characters`, "model")
     : undefined
 }
 
-const contentOf = (endpoint: Endpoint, json: Json): Content => {
-  if (endpoint === "chat/completions") return weighMessages(Array.isArray(json["messages"]) ? json["messages"] : [])
-  const content: Content = { bytes: 0, vision: false }
+const contentOf = (endpoint: Endpoint, json: Json, length: LengthOf): Content => {
+  if (endpoint === "chat/completions") {
+    return weighMessages(Array.isArray(json["messages"]) ? json["messages"] : [], length)
+  }
+  const content: Content = { bytes: 0, vision: false, length }
   const texts = endpoint === "embeddings" ? json["input"] : json["prompt"]
   if (Array.isArray(texts)) {
     // Each text of a batch has the context to itself.
-    for (const text of texts) if (typeof text === "string") content.bytes = Math.max(content.bytes, text.length)
+    for (const text of texts) if (typeof text === "string") content.bytes = Math.max(content.bytes, length(text))
   } else weigh(texts, content)
   return content
 }
 
 /** Reads what routing must know; fails with the field at fault, what came, and what would be right. */
-export const readNeeds = (endpoint: Endpoint, body: Uint8Array): Result.Result<Read, BadRequest> => {
-  const parsed = parse(body)
+export const readNeeds = (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  skimmed = body.byteLength > skimmedAbove
+): Result.Result<RoutingNeeds, BadRequest> => {
+  const length = skimmed ? lengthOf : plainLength
+  const parsed = parse(body, skimmed)
   if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
   const json = parsed.success
   const { model } = json
-  const fault = modelFault(model) ?? contentFault(endpoint, json)
+  const fault = modelFault(model, length) ?? contentFault(endpoint, json)
   if (fault !== undefined) return Result.fail(fault)
-  const { bytes, vision } = contentOf(endpoint, json)
+  const { bytes, vision } = contentOf(endpoint, json, length)
   const abilities: Array<Ability> = []
   if (vision) abilities.push("vision")
   if (isFilled(json["tools"]) || isFilled(json["functions"])) abilities.push("tools")
   if (wantsJson(json["response_format"])) abilities.push("json_mode")
   if (endpoint === "embeddings") abilities.push("embeddings")
   return Result.succeed({
-    needs: {
-      endpoint,
-      model: String(model),
-      stream: json["stream"] === true,
-      abilities,
-      promptTokens: Math.floor(bytes / 4),
-      outputTokens: outputOf(json)
-    },
-    json
+    endpoint,
+    model: String(model),
+    stream: json["stream"] === true,
+    abilities,
+    promptTokens: Math.floor(bytes / 4),
+    outputTokens: outputOf(json)
   })
 }

@@ -3,8 +3,9 @@
  * came.
  */
 
+import { endOfString } from "./skim.ts"
+
 const quote = 0x22
-const backslash = 0x5c
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -12,18 +13,6 @@ const encoder = new TextEncoder()
 interface Span {
   readonly from: number
   readonly to: number
-}
-
-/** Index behind the string that starts at `at` (its opening quote). */
-const endOfString = (body: Uint8Array, at: number): number => {
-  let close = at
-  for (;;) {
-    close = body.indexOf(quote, close + 1)
-    if (close < 0) return body.length
-    let slashes = 0
-    while (body[close - 1 - slashes] === backslash) slashes += 1
-    if (slashes % 2 === 0) return close + 1
-  }
 }
 
 const isSpace = (byte: number | undefined): boolean => byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09

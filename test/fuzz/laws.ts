@@ -85,7 +85,7 @@ const needs: Law = {
       if (read._tag === "Success") {
         // On the wire a lone surrogate is U+FFFD.
         const model = field(parsed(text.toWellFormed()), "model")
-        check(read.success.needs.model === model, () => `model ${read.success.needs.model}`)
+        check(read.success.model === model, () => `model ${read.success.model}`)
       } else check(read.failure.message.length > 0, () => "a refusal without a reason")
       unpolluted()
     })

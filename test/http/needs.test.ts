@@ -9,7 +9,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const needsOf = (body: object, endpoint: Endpoint = "chat/completions") => {
   const read = readNeeds(endpoint, bytes(JSON.stringify(body)))
   if (Result.isFailure(read)) throw read.failure
-  return read.success.needs
+  return read.success
 }
 
 const faultOf = (text: string | Uint8Array, endpoint: Endpoint = "chat/completions") => {
@@ -139,6 +139,61 @@ describe("a body that cannot be routed is refused with the field at fault:", () 
       expect(fault?.message).toMatch(says)
     })
   }
+})
+
+describe("a long body, which is skimmed and not parsed whole,", () => {
+  const long = fc.oneof(
+    fc.string({ maxLength: 5 }),
+    fc
+      .tuple(
+        fc.constantFrom("x", '"', "\\", '\\"', "\n", "é", "🙂", ' "content": "'),
+        fc.integer({ min: 200, max: 1500 })
+      )
+      .map(([text, times]) => text.repeat(times))
+  )
+  const part = fc.oneof(fc.record({ type: fc.constantFrom("text", "image_url"), text: long }), long)
+  const bodies = fc.record(
+    {
+      messages: fc.array(fc.record({ role: fc.constant("user"), content: fc.oneof(long, fc.array(part)) })),
+      tools: fc.array(fc.record({ description: long })),
+      stream: fc.boolean(),
+      max_tokens: fc.nat(100),
+      response_format: fc.record({ type: fc.constantFrom("text", "json_schema"), schema: long }),
+      user: long
+    },
+    { requiredKeys: ["messages"] }
+  )
+  const both = (body: Uint8Array) =>
+    [readNeeds("chat/completions", body, true), readNeeds("chat/completions", body, false)] as const
+
+  test("has the needs it has when it is parsed, its room estimated by written bytes (law)", () =>
+    fc.assert(
+      fc.property(bodies, (body) => {
+        const [skimmed, parsed] = both(bytes(JSON.stringify({ model: "m", ...body })))
+        if (Result.isFailure(skimmed) || Result.isFailure(parsed)) throw new Error("refused")
+        const { promptTokens: room, ...needs } = skimmed.success
+        const { promptTokens, ...expected } = parsed.success
+        expect(needs).toEqual(expected)
+        expect(room).toBeGreaterThanOrEqual(promptTokens)
+        expect(room).toBeLessThanOrEqual(promptTokens * 3 + 1)
+      })
+    ))
+
+  test("is refused exactly when it would be when it is parsed, however it is cut short (law)", () =>
+    fc.assert(
+      fc.property(bodies, fc.nat(), (body, cut) => {
+        const whole = bytes(JSON.stringify({ model: "m", ...body }))
+        const [skimmed, parsed] = both(whole.subarray(0, cut % (whole.length + 1)))
+        expect(skimmed._tag).toBe(parsed._tag)
+      })
+    ))
+
+  test("is refused when it is no UTF-8, and when its model is a long text", () => {
+    const broken = bytes(JSON.stringify(chat("x".repeat(2000))))
+    broken[100] = 0xff
+    const named = bytes(JSON.stringify({ ...chat("a"), model: "x".repeat(2000) }))
+    for (const body of [broken, named]) expect(both(body).map(({ _tag }) => _tag)).toEqual(["Failure", "Failure"])
+  })
 })
 
 describe("whatever the body,", () => {
