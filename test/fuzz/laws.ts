@@ -48,6 +48,10 @@ export const startWorld = async (): Promise<World> => {
   }
 }
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
+const wireText = (bytes: Uint8Array): string => decoder.decode(bytes)
+
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 
 const parsed = (text: string): unknown => {
@@ -99,8 +103,8 @@ const splice: Law = {
       const before = parsed(text)
       const old = field(before, "model")
       if (typeof old !== "string") return
-      const after = new TextDecoder().decode(replaceModel(bytesOf(text), name))
-      const expected = new TextDecoder().decode(bytesOf(name))
+      const after = wireText(replaceModel(bytesOf(text), name))
+      const expected = wireText(bytesOf(name))
       check(field(parsed(after), "model") === expected, () => `model is ${String(field(parsed(after), "model"))}`)
       let front = 0
       while (front < text.length && text[front] === after[front]) front += 1
@@ -119,10 +123,7 @@ const tail: Law = {
       const kept = new Tail()
       for (const piece of pieces) kept.push(piece)
       const whole = join2(pieces)
-      check(
-        kept.text() === new TextDecoder().decode(whole.subarray(Math.max(0, whole.length - 4096))),
-        () => "another tail"
-      )
+      check(kept.text() === wireText(whole.subarray(Math.max(0, whole.length - 4096))), () => "another tail")
     })
 }
 
@@ -155,7 +156,7 @@ const streams: Law = {
         '{"model":"m","messages":[],"stream":true}'
       )
       const sent = join2(pieces)
-      const marked = new TextDecoder().decode(sent).endsWith("data: [DONE]\n\n")
+      const marked = wireText(sent).endsWith("data: [DONE]\n\n")
       const expected = marked ? sent : join2([sent, bytesOf("data: [DONE]\n\n")])
       check(
         answer.status === 200 && answer.end === "complete",
@@ -172,8 +173,7 @@ const answers: Law = {
     fc.asyncProperty(jsonText, async (text) => {
       upstream.script(() => [whole(200, text)])
       const answer = await ask(gateway.port, "POST", "/v1/chat/completions", '{"model":"m","messages":[]}')
-      if (answer.status === 200)
-        return check(answer.text === new TextDecoder().decode(bytesOf(text)), () => answer.text)
+      if (answer.status === 200) return check(answer.text === wireText(bytesOf(text)), () => answer.text)
       check(isErrorShape(answer.text), () => `${String(answer.status)}: ${answer.text}`)
     })
 }
