@@ -9,15 +9,13 @@ import { Roster } from "../domain/roster.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
-import { Abort } from "../upstream/abort.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
 import { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
 import type { Listening } from "./BunServer.ts"
-import { deliver } from "./deliver.ts"
 import { Drain } from "./Drain.ts"
 import { arrived } from "./exchange.ts"
-import { forward, type Forwarding, type Run } from "./forward.ts"
+import { forward, type Forwarding, Run } from "./forward.ts"
 import { render } from "./openai-error.ts"
 
 /** What bounds a request; times in milliseconds, 0 is no limit. */
@@ -67,7 +65,11 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
     maxBodyBytes: limits.maxBodyBytes,
     uploadMs: limits.uploadMs,
     // A share of the traffic may be retries, so that an outage does not multiply it.
-    budgetLeft: () => retries < Math.max(3, 0.2 * runs.size)
+    budgetLeft: () => retries < Math.max(3, 0.2 * runs.size),
+    retried: () => {
+      retries += 1
+    },
+    noteRefused: (backend, reason) => void run(registry.noteProbe(backend, { _tag: "Refused", reason }))
   }
 
   /** Ends a request from outside: its call to a backend is closed, its answer dropped. */
@@ -126,24 +128,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
     const started = performance.now()
     const clock = new RequestClock(started, limits.totalMs)
     const exchange = arrived(id, endpoint, request, started, clock)
-    const delivery = { exchange, server, respond, stallMs: limits.stallMs }
-    let retrying = false
-    const current: Run = {
-      place: -1,
-      exchange,
-      respond,
-      deliver: (attempt, answer, ticket) => deliver(delivery, attempt, answer, ticket),
-      noteRefused: (backend, reason) => void run(registry.noteProbe(backend, { _tag: "Refused", reason })),
-      abort: new Abort(),
-      ticket: undefined,
-      get retrying() {
-        return retrying
-      },
-      set retrying(now: boolean) {
-        if (now && !retrying) retries += 1
-        retrying = now
-      }
-    }
+    const current = new Run(exchange, server, limits.stallMs, respond)
     runs.add(current)
     deadlines.add(clock)
     const fiber = run(program(current))

@@ -17,6 +17,8 @@ import { classify } from "../upstream/classify.ts"
 import type { Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
 import { readBody } from "./body.ts"
+import type { Listening } from "./BunServer.ts"
+import { deliver, type Delivery } from "./deliver.ts"
 import type { Exchange } from "./exchange.ts"
 import { failureOf, passOn, reasonOf } from "./failure.ts"
 import { readNeeds } from "./needs.ts"
@@ -35,19 +37,30 @@ export interface Forwarding {
   readonly uploadMs: number
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
+  /** Called once for a request that is tried again. */
+  readonly retried: () => void
+  /** Tells that a backend refused the key that Nexus has for it. */
+  readonly noteRefused: (backend: string, reason: string) => void
 }
 
 /** One request under way: its record, the ways to answer and to end it, and what must be given back at its end. */
-export interface Run extends Member {
-  readonly exchange: Exchange
-  readonly respond: (response: Response) => void
-  /** Sends a committed answer; resolves when it has ended. */
-  readonly deliver: (attempt: Attempt, answer: Answer, ticket: Ticket) => Promise<void> | undefined
-  readonly noteRefused: (backend: string, reason: string) => void
-  abort: Abort
+export class Run implements Member, Delivery {
+  place = -1
+  abort = new Abort()
   ticket: Ticket | undefined
   /** Whether the request counts against the retry budget. */
-  retrying: boolean
+  retrying = false
+  readonly exchange: Exchange
+  readonly server: Listening
+  readonly stallMs: number
+  readonly respond: (response: Response) => void
+
+  constructor(exchange: Exchange, server: Listening, stallMs: number, respond: (response: Response) => void) {
+    this.exchange = exchange
+    this.server = server
+    this.stallMs = stallMs
+    this.respond = respond
+  }
 }
 
 /** The attempt that failed last; `pass` when the backend's own answer is for the client to see. */
@@ -60,16 +73,6 @@ interface Failed {
 }
 
 const isRateLimit = (error: UpstreamError): boolean => error._tag === "ErrorStatus" && error.status === 429
-
-const settle = (run: Run, registry: Registry["Service"], error: UpstreamError, backend: string, blame: Blame): void => {
-  const now = performance.now()
-  if (blame._tag === "cool") run.ticket?.cool(blame.ms, now)
-  if (blame._tag === "count" && blame.coolMs !== undefined) run.ticket?.cool(blame.coolMs, now)
-  run.ticket?.settle(blame._tag === "count" || blame._tag === "config" ? "bad" : "none", now)
-  run.ticket = undefined
-  if (blame._tag === "count" && error._tag === "Unreachable") registry.suspect(backend)
-  if (blame._tag === "config") run.noteRefused(backend, reasonOf(error))
-}
 
 const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, spent }: Failed): void => {
   const decision = {
@@ -85,71 +88,98 @@ const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, spent
   respond(response)
 }
 
-/** Asks candidate after candidate until one commits and has been delivered; gives the last failure when none does. */
-const attemptAll = async (
-  { registry, upstream, accounting, maxRetries, budgetLeft }: Forwarding,
-  run: Run,
-  plan: Plan,
-  raw: Uint8Array
-): Promise<Failed | undefined> => {
-  const { exchange } = run
-  let retriesLeft = maxRetries
-  let attempt = plan.next(performance.now())
-  let fresh = false
-  let lostBefore = 0
-  let last: Failed | undefined
-  while (attempt !== undefined) {
-    const { backend, live } = attempt.candidate.state
+/** The candidates of one request, asked one after the other. */
+class Attempts {
+  private readonly forwarding: Forwarding
+  private readonly run: Run
+  private readonly plan: Plan
+  private readonly body: Uint8Array
+  private retriesLeft: number
+  private fresh = false
+  private lostBefore = 0
+  /** The one under way; undefined when the request is over. */
+  attempt: Attempt | undefined
+
+  constructor(forwarding: Forwarding, run: Run, plan: Plan, body: Uint8Array) {
+    this.forwarding = forwarding
+    this.run = run
+    this.plan = plan
+    this.body = body
+    this.retriesLeft = forwarding.maxRetries
+    this.attempt = plan.next(performance.now())
+  }
+
+  /** Calls the backend of an attempt. */
+  call({ candidate, model }: Attempt): Promise<Answer> {
+    const { run, fresh } = this
+    const { exchange } = run
+    const { accounting, upstream } = this.forwarding
+    const { backend, live } = candidate.state
     // A replay on a fresh connection belongs to the attempt it replays.
     if (!fresh) exchange.attempts += 1
-    exchange.upstreamModel = attempt.model
+    exchange.upstreamModel = model
     exchange.clock.bound(exchange.started, backend.limits.totalMs)
-    const { model } = attempt
-    const ticket = new Ticket(live, model, performance.now(), (turn) => accounting.turned(backend.name, model, turn))
-    run.ticket = ticket
-    let answer: Answer
-    try {
-      answer = await upstream.call({
-        backend,
-        endpoint: exchange.endpoint,
-        body: attempt.model === plan.requested ? raw : replaceModel(raw, attempt.model),
-        clientHeaders: exchange.request.headers,
-        requestId: exchange.id,
-        stream: exchange.stream,
-        clock: exchange.clock,
-        fresh,
-        abort: run.abort
-      })
-    } catch (thrown) {
-      const error = classify(thrown, false)
-      if (exchange.gone) return undefined
-      exchange.failures.push({ backend: backend.name, model: attempt.model, reason: reasonOf(error) })
-      const mayRetry = budgetLeft()
-      const judged = verdict(error, {
-        retriesLeft,
-        freshTried: fresh || upstream.knowsFresh(backend),
-        ownKey: !backend.forwardAuthorization,
-        budgetLeft: mayRetry,
-        lostBefore
-      })
-      const spent = retriesLeft > 0 && !mayRetry && judged.next === "fail"
-      last = { error, attempt, pass: judged.next === "pass" || isRateLimit(error), spent }
-      settle(run, registry, error, backend.name, judged.blame)
-      if (judged.next === "pass" || judged.next === "fail") return last
-      run.abort = new Abort()
-      fresh = judged.next === "retry-fresh"
-      if (fresh) continue
-      if (error._tag === "ConnectionLost") lostBefore += 1
-      retriesLeft -= 1
-      run.retrying = true
-      // The same candidate is asked again only when there is no other.
-      attempt = plan.next(performance.now()) ?? (judged.again ? attempt : undefined)
-      continue
-    }
-    await run.deliver(attempt, answer, ticket)
-    return undefined
+    run.ticket = new Ticket(live, model, performance.now(), (turn) => accounting.turned(backend.name, model, turn))
+    return upstream.call({
+      backend,
+      endpoint: exchange.endpoint,
+      body: model === this.plan.requested ? this.body : replaceModel(this.body, model),
+      clientHeaders: exchange.request.headers,
+      requestId: exchange.id,
+      stream: exchange.stream,
+      clock: exchange.clock,
+      fresh,
+      abort: run.abort
+    })
   }
-  return last
+
+  /** Takes the failure of an attempt: moves on to the next one, or answers when nothing more is tried. */
+  failed(attempt: Attempt, thrown: unknown): void {
+    const { run, plan } = this
+    const { budgetLeft, retried, upstream } = this.forwarding
+    const { backend } = attempt.candidate.state
+    const error = classify(thrown, false)
+    this.attempt = undefined
+    if (run.exchange.gone) return
+    run.exchange.failures.push({ backend: backend.name, model: attempt.model, reason: reasonOf(error) })
+    const mayRetry = budgetLeft()
+    const judged = verdict(error, {
+      retriesLeft: this.retriesLeft,
+      freshTried: this.fresh || upstream.knowsFresh(backend),
+      ownKey: !backend.forwardAuthorization,
+      budgetLeft: mayRetry,
+      lostBefore: this.lostBefore
+    })
+    this.settle(error, backend.name, judged.blame)
+    const spent = this.retriesLeft > 0 && !mayRetry && judged.next === "fail"
+    const failed = { error, attempt, pass: judged.next === "pass" || isRateLimit(error), spent }
+    if (judged.next === "pass" || judged.next === "fail") return answerFailure(run, failed)
+    run.abort = new Abort()
+    this.fresh = judged.next === "retry-fresh"
+    if (this.fresh) {
+      this.attempt = attempt
+      return
+    }
+    if (error._tag === "ConnectionLost") this.lostBefore += 1
+    this.retriesLeft -= 1
+    if (!run.retrying) retried()
+    run.retrying = true
+    // The same candidate is asked again only when there is no other.
+    this.attempt = plan.next(performance.now()) ?? (judged.again ? attempt : undefined)
+    if (this.attempt === undefined) answerFailure(run, failed)
+  }
+
+  private settle(error: UpstreamError, backend: string, blame: Blame): void {
+    const { run } = this
+    const { noteRefused, registry } = this.forwarding
+    const now = performance.now()
+    if (blame._tag === "cool") run.ticket?.cool(blame.ms, now)
+    if (blame._tag === "count" && blame.coolMs !== undefined) run.ticket?.cool(blame.coolMs, now)
+    run.ticket?.settle(blame._tag === "count" || blame._tag === "config" ? "bad" : "none", now)
+    run.ticket = undefined
+    if (blame._tag === "count" && error._tag === "Unreachable") registry.suspect(backend)
+    if (blame._tag === "config") noteRefused(backend, reasonOf(error))
+  }
 }
 
 /** Takes a request from its body to the end of its answer; gives what the gateway itself refuses it for. */
@@ -166,7 +196,21 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   const plan = router.route(needs, registry.snapshot(), performance.now())
   if (Result.isFailure(plan)) return plan.failure
   accounting.routed(exchange, plan.success)
-  const left = await attemptAll(forwarding, run, plan.success, body)
-  if (left !== undefined) answerFailure(run, left)
+  const attempts = new Attempts(forwarding, run, plan.success, body)
+  let { attempt } = attempts
+  while (attempt !== undefined) {
+    let answer: Answer
+    try {
+      answer = await attempts.call(attempt)
+    } catch (thrown) {
+      attempts.failed(attempt, thrown)
+      attempt = attempts.attempt
+      continue
+    }
+    const { ticket } = run
+    const going = ticket === undefined ? undefined : deliver(run, attempt, answer, ticket)
+    if (going !== undefined) await going
+    return undefined
+  }
   return undefined
 }
