@@ -67,17 +67,22 @@ export const start = Effect.fnUntraced(function* (config: Loaded, demo: boolean)
   return running
 })
 
+/** Signals so soon after the first are the same wish, in ms: at Ctrl-C the terminal and `bun run` both send one. */
+const sameWishMs = 200
+
 /** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once, `last` being called before. */
 const firstSignal = (last: () => void) =>
   Effect.callback<NodeJS.Signals>((resume) => {
-    let seen = false
+    let first: number | undefined
     const onSignal = (signal: NodeJS.Signals) => {
-      if (seen) {
-        last()
-        process.exit(signal === "SIGINT" ? 130 : 143)
+      const now = performance.now()
+      if (first === undefined) {
+        first = now
+        return resume(Effect.succeed(signal))
       }
-      seen = true
-      resume(Effect.succeed(signal))
+      if (now - first < sameWishMs) return
+      last()
+      process.exit(signal === "SIGINT" ? 130 : 143)
     }
     process.on("SIGTERM", onSignal)
     process.on("SIGINT", onSignal)

@@ -65,9 +65,26 @@ describe("a gateway that is told to stop", () => {
     using client = await streamOf(gateway.port)
     gateway.signal("SIGTERM")
     await until(() => gateway.output().includes("stopping"), "it says so")
-    gateway.signal("SIGTERM")
-    expect(await gateway.exited).toBe(143)
+    expect(await gateway.insist("SIGTERM")).toBe(143)
     expect((await client.answer()).end).not.toBe("complete")
+  })
+
+  test("by the terminal and by `bun run` at the same moment, as at Ctrl-C, is told once", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: () => [streamHead(), chunk(first), { until: gate.promise }, ...others.map(chunk), lastChunk]
+    })
+    await using gateway = await startProcess({ backends: [backendFor("one", upstream)] })
+    using client = await streamOf(gateway.port)
+    // Two of one kind may arrive as one; two kinds always arrive both.
+    gateway.signal("SIGINT")
+    gateway.signal("SIGTERM")
+    await until(() => refused(gateway.port), "it takes no connection", 3000)
+    gate.resolve()
+    const answer = await client.answer()
+    expect([answer.end, answer.text]).toEqual(["complete", [first, ...others].join("")])
+    expect(await gateway.exited).toBe(0)
   })
 })
 

@@ -132,6 +132,8 @@ export interface Process extends AsyncDisposable {
   readonly pid: number
   readonly output: () => string
   readonly signal: (name: NodeJS.Signals) => void
+  /** Sends a signal again and again until the program has ended. */
+  readonly insist: (name: NodeJS.Signals) => Promise<number | string>
   /** Resolves with the exit code, or the signal that ended it. */
   readonly exited: Promise<number | string>
 }
@@ -180,6 +182,13 @@ export const startProcess = async (
     output: () => output,
     signal: (name) => {
       child.kill(name)
+    },
+    insist: async (name) => {
+      await until(() => {
+        child.kill(name)
+        return over
+      }, `${name} ends the program`)
+      return ended.promise
     },
     exited: ended.promise,
     [Symbol.asyncDispose]: async () => {
