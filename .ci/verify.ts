@@ -43,6 +43,19 @@ const tests = async (
   say(`${name}: ${passed} passed, ${failed} failed`, began, failed === 0 ? undefined : lines.join("\n").trim())
 }
 
+/** The speed against the floor: each line is a check, and is shown either way. */
+const gate = async (): Promise<void> => {
+  const began = performance.now()
+  const result = await run(bun, ["bench/gate.ts"], { limitMs: 120_000 })
+  const lines = result.stdout.split("\n").filter((line) => /^(pass|FAIL) /.test(line))
+  const failed =
+    lines.filter((line) => line.startsWith("FAIL")).length + (result.code === 0 || lines.length > 0 ? 0 : 1)
+  count.passed += lines.length - lines.filter((line) => line.startsWith("FAIL")).length
+  count.failed += failed
+  say("speed against the floor", began, failed === 0 ? undefined : output(result))
+  if (failed === 0) console.log(lines.map((line) => line.replace(/^pass */, "     ")).join("\n"))
+}
+
 const smokeTests = async (): Promise<void> => {
   for (const { name, check } of smoke()) {
     const began = performance.now()
@@ -57,6 +70,7 @@ const smokeTests = async (): Promise<void> => {
 
 await step("types", ["run", "check"], 120_000)
 await step("lint", ["run", "lint"], 60_000)
+await step("unused code", ["run", "unused"], 60_000)
 await step("format", ["run", "format:check"], 60_000)
 await tests("tests", [], {})
 if (await step("build", [".ci/build.ts"], 120_000)) {
@@ -66,6 +80,7 @@ if (await step("build", [".ci/build.ts"], 120_000)) {
     PROGRAM_UNDER_TEST: join(root, "dist/nexus")
   })
 }
+await gate()
 
 endAll()
 console.log(`${count.passed} passed, ${count.failed} failed`)

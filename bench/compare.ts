@@ -34,7 +34,7 @@ export const withField = async <A>(
 const own = (field: Field, running: Running): number => cpuOf(process.pid) + cpuOf(running.pid) + cpuOf(field.mock.pid)
 
 /** Takes a reading of a program, and notes what strangers did meanwhile. */
-export const watched = async (field: Field, running: Running, read: () => Promise<void>): Promise<void> => {
+const watched = async (field: Field, running: Running, read: () => Promise<void>): Promise<void> => {
   const before = cpuOfMachine() - own(field, running)
   const start = performance.now()
   await read()

@@ -62,7 +62,7 @@ const backendLines = ({ mockPort, models = 1, backends = 1 }: Setup): ReadonlyAr
   ]).flat()
 
 /** nexus.toml for a setup: defaults, apart from what the setup asks for. */
-export const nexusToml = (port: number, setup: Setup): string =>
+const nexusToml = (port: number, setup: Setup): string =>
   [
     "[server]",
     `port = ${String(port)}`,

@@ -37,7 +37,7 @@ export const pinned = pins
 export const proxyCore = 0
 
 /** Core of the mock and of the generator. */
-export const loadCore = 1
+const loadCore = 1
 
 /** Puts this process, the generator, on its core. */
 export const pinSelf = (): void => {

@@ -126,7 +126,7 @@ const readOne = (wire: Wire, request: Uint8Array, sums: Sums, opened: () => void
   })
 
 /** The request for a stream. */
-export const streamRequest = (plan: Omit<StreamPlan, "port" | "streams">): Uint8Array =>
+const streamRequest = (plan: Omit<StreamPlan, "port" | "streams">): Uint8Array =>
   post(
     plan.path ?? "/v1/chat/completions",
     JSON.stringify({

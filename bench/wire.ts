@@ -4,7 +4,7 @@
 import type { Socket } from "bun"
 
 /** Called as an answer comes in. */
-export interface Reader {
+interface Reader {
   /** The head of the answer has come. */
   readonly head?: (status: number) => void
   /** Each piece of the body, its framing taken off. */

@@ -11,7 +11,7 @@ import { readStreams } from "../streams.ts"
 import { connect, post } from "../wire.ts"
 
 /** A chat request of about the given size, in bytes: many messages of prose with escapes in it. */
-export const bodyOf = (bytes: number): Uint8Array => {
+const bodyOf = (bytes: number): Uint8Array => {
   const line = 'The quick brown fox said: "jump over the lazy dog".\nAnd so it did, twice; naïve as ever. '
   const content = line.repeat(20)
   const one = JSON.stringify({ role: "user", content })

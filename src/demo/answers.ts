@@ -4,7 +4,7 @@
 import { Base64 } from "effect/encoding"
 
 /** The beginning of the text of every answer. */
-export const notice = "This answer is simulated"
+const notice = "This answer is simulated"
 
 const tokensOf = (text: string): number => Math.max(1, Math.ceil(text.length / 4))
 

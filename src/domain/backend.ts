@@ -10,7 +10,7 @@ export const backendTypes = ["ollama", "vllm", "llamacpp", "lmstudio", "exo", "o
 export type BackendType = (typeof backendTypes)[number]
 
 /** Where the definition of a backend comes from: the config file, a port found on this machine, or `--demo`. */
-export type BackendOrigin = "config" | "discovered" | "simulated"
+type BackendOrigin = "config" | "discovered" | "simulated"
 
 /** What a model can do; an absent key means nobody said, and counts as able. */
 export interface Capabilities {

@@ -13,7 +13,7 @@ import { readV1 } from "./lmstudio.ts"
 import { ask, want } from "./questions.ts"
 
 /** Where servers listen by default: Ollama, LM Studio, llama.cpp (two), vLLM and others, SGLang, exo. */
-export const wellKnownPorts: ReadonlyArray<number> = [11434, 1234, 8080, 9931, 8000, 30000, 52415]
+const wellKnownPorts: ReadonlyArray<number> = [11434, 1234, 8080, 9931, 8000, 30000, 52415]
 
 /** How discovery works, times in milliseconds. */
 export interface DiscoverySettings {

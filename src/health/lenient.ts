@@ -16,9 +16,6 @@ export const Count = Schema.Union([Schema.Finite, Schema.FiniteFromString])
 /** A list whose entries are looked at one by one. */
 export const Entries = Schema.Array(Schema.Unknown)
 
-/** A list of words among which a certain one is looked for; entries that are no strings are of no interest. */
-export const Words = Entries
-
 /** Text that is JSON, parsed; None when it is not. */
 export const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 

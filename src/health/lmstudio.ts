@@ -3,7 +3,7 @@
  */
 import { Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/backend.ts"
-import { Count, each, Entries, lenient, modelOf, Words } from "./lenient.ts"
+import { Count, each, Entries, lenient, modelOf } from "./lenient.ts"
 
 const Instance = Schema.Struct({
   id: Schema.String,
@@ -26,7 +26,7 @@ const Entry0 = Schema.Struct({
   state: lenient(Schema.String),
   loaded_context_length: lenient(Count),
   max_context_length: lenient(Count),
-  capabilities: lenient(Words)
+  capabilities: lenient(Entries)
 })
 
 const decodeList1 = Schema.decodeUnknownOption(Schema.Struct({ models: Entries }))

@@ -52,7 +52,7 @@ export const nameRules: ReadonlyArray<NameRule> = [
 ]
 
 /** Kinds of server that keep any text model to JSON by grammar. */
-export const jsonByGrammar: ReadonlyArray<BackendType> = ["ollama", "llamacpp", "vllm"]
+const jsonByGrammar: ReadonlyArray<BackendType> = ["ollama", "llamacpp", "vllm"]
 
 const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embeddings"]
 

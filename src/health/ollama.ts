@@ -3,14 +3,14 @@
  */
 import { Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/backend.ts"
-import { Count, each, Entries, lenient, modelOf, Words } from "./lenient.ts"
+import { Count, each, Entries, lenient, modelOf } from "./lenient.ts"
 
 const Tag = Schema.Struct({
   name: lenient(Schema.String),
   model: lenient(Schema.String),
   digest: lenient(Schema.String),
   details: lenient(Schema.Struct({ context_length: lenient(Count) })),
-  capabilities: lenient(Words),
+  capabilities: lenient(Entries),
   context_length: lenient(Count)
 })
 
@@ -62,7 +62,7 @@ export interface Shown {
 }
 
 const Show = Schema.Struct({
-  capabilities: lenient(Words),
+  capabilities: lenient(Entries),
   model_info: lenient(Schema.Record(Schema.String, Schema.Unknown)),
   parameters: lenient(Schema.String)
 })

@@ -3,7 +3,7 @@
  */
 import { Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/backend.ts"
-import { Count, each, Entries, lenient, modelOf, Words } from "./lenient.ts"
+import { Count, each, Entries, lenient, modelOf } from "./lenient.ts"
 
 const Abilities = Schema.Struct({
   vision: lenient(Schema.Boolean),
@@ -17,15 +17,15 @@ const Entry = Schema.Struct({
   id: Schema.String,
   object: lenient(Schema.String),
   owned_by: lenient(Schema.String),
-  aliases: lenient(Words),
+  aliases: lenient(Entries),
   parent: lenient(Schema.String),
   context_length: lenient(Count),
   max_model_len: lenient(Count),
   max_context_length: lenient(Count),
   context_window: lenient(Count),
   meta: lenient(Schema.Struct({ n_ctx: lenient(Count) })),
-  architecture: lenient(Schema.Struct({ input_modalities: lenient(Words) })),
-  supported_parameters: lenient(Words),
+  architecture: lenient(Schema.Struct({ input_modalities: lenient(Entries) })),
+  supported_parameters: lenient(Entries),
   capabilities: lenient(Schema.Union([Words, Abilities]))
 })
 

@@ -35,7 +35,7 @@ const down = (reason: string) => new Verdict({ outcome: { _tag: "Down", reason }
 const seconds = (ms: number): string => `${Number((ms / 1000).toFixed(2))} s`
 
 /** Words for an error that hold no address. */
-export const wordsFor = (error: UpstreamError): string =>
+const wordsFor = (error: UpstreamError): string =>
   error._tag === "TimedOut"
     ? `no answer within ${seconds(error.afterMs)}`
     : error._tag === "ErrorStatus"
@@ -65,7 +65,7 @@ export const ask = (
   )
 
 /** What a status says of the backend's health; undefined when the answer may be read on. */
-export const verdictOf = (backend: Backend, answer: Answer): Verdict | undefined => {
+const verdictOf = (backend: Backend, answer: Answer): Verdict | undefined => {
   const { status } = answer
   if (status === 401 || status === 403) {
     const reason =

@@ -16,7 +16,7 @@ const forwarded: ReadonlyMap<string, Endpoint> = new Map(endpoints.map((endpoint
 const saneId = /^[A-Za-z0-9._:-]{1,128}$/
 
 /** The path of a request target as it is routed and logged; undefined when the target is none that is served. */
-export const pathOf = (url: string): string | undefined => {
+const pathOf = (url: string): string | undefined => {
   const from = url.indexOf("/", url.indexOf("://") + 3)
   if (!/^https?:\/\//.test(url) || from < 0) return undefined
   const query = url.indexOf("?", from)

@@ -25,7 +25,7 @@ const open = new Set(["/livez", "/readyz"])
 const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
 
 /** Whether an address is one that only this machine can reach. */
-export const isLoopback = (hostname: string): boolean =>
+const isLoopback = (hostname: string): boolean =>
   hostname === "localhost" || hostname === "::1" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname)
 
 /** Builds the rules. */

@@ -42,7 +42,7 @@ const Alive = Schema.Struct({ status: Schema.Literal("alive") })
 const Ready = Schema.Struct({ status: Schema.Literal("ready") })
 
 /** Why no request can be routed now; answered with 503. */
-export const NotReady = Schema.Struct({ status: Schema.Literal("not_ready"), reason: Schema.String }).pipe(
+const NotReady = Schema.Struct({ status: Schema.Literal("not_ready"), reason: Schema.String }).pipe(
   HttpApiSchema.status(503)
 )
 
@@ -61,7 +61,7 @@ export const ModelEntry = Schema.Struct({
 export type ModelEntry = typeof ModelEntry.Type
 
 /** The answer of `/v1/models`. */
-export const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(ModelEntry) })
+const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(ModelEntry) })
 
 const ability = Schema.optionalKey(Schema.Boolean)
 
@@ -94,7 +94,7 @@ export type BackendEntry = typeof BackendEntry.Type
 export const BackendList = Schema.Struct({ version: Schema.String, backends: Schema.Array(BackendEntry) })
 
 /** A failure in OpenAI's shape. */
-export const Refusal = Schema.Struct({
+const Refusal = Schema.Struct({
   error: Schema.Struct({
     message: Schema.String,
     type: Schema.String,

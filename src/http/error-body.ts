@@ -36,7 +36,7 @@ const modelWords =
   /model .*(not found|does not exist|not exist)|no such model|try pulling it first|no instance found for model/i
 
 /** The code of an error, as OpenAI spells it; null when nothing says. */
-export const codeOf = (status: number, type: string, message: string): string | null => {
+const codeOf = (status: number, type: string, message: string): string | null => {
   if (contextWords.test(type) || (status < 500 && contextWords.test(message))) return "context_length_exceeded"
   if ((status === 404 || status === 400) && modelWords.test(message)) return "model_not_found"
   return null

@@ -6,7 +6,7 @@ import type { Endpoint } from "../domain/request.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 
 /** How a request ended. */
-export type Outcome = "completed" | "refused" | "failed" | "truncated" | "client_closed"
+type Outcome = "completed" | "refused" | "failed" | "truncated" | "client_closed"
 
 /** One request on its way; times are monotonic milliseconds. */
 export interface Exchange {

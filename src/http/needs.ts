@@ -23,7 +23,7 @@ const kind = (value: unknown): string => {
 }
 
 /** Bodies larger than this, in bytes, are skimmed before they are parsed. */
-export const skimmedAbove = 64 * 1024
+const skimmedAbove = 64 * 1024
 
 const textOf = (body: Uint8Array, skimmed: boolean): string => {
   const text = skimmed ? skim(body) : decoder.decode(body)

@@ -22,7 +22,7 @@ export const endOfString = (body: Uint8Array, at: number): number => {
 }
 
 /** Strings longer than this, in bytes as they are written, are left out. */
-export const longString = 1024
+const longString = 1024
 
 // What stands for a string that was left out: a character that no text begins with, and the length of the string.
 const standIn = (bytes: number): string => `"\\u0000${String(bytes)}"`

@@ -4,7 +4,7 @@
 import { abandon, allows, begin, closed, fail, type Circuit } from "../domain/circuit.ts"
 
 /** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
-export interface Elsewhere {
+interface Elsewhere {
   readonly inFlight: number
   readonly coolUntil: number
   readonly circuits: ReadonlyArray<{
@@ -68,7 +68,7 @@ export const mark = (live: Live): void => {
 export const isAnswering = ({ aliveAt, failedAt, probedAt }: Live): boolean => aliveAt > probedAt && aliveAt > failedAt
 
 /** Exponential smoothing with weight 0.2 for the new sample; the first sample is taken as it is. */
-export const smooth = (previous: number | undefined, sample: number): number =>
+const smooth = (previous: number | undefined, sample: number): number =>
   previous === undefined ? sample : previous + 0.2 * (sample - previous)
 
 /** What one attempt showed of its backend. */

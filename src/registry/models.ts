@@ -13,7 +13,7 @@ const unsafe = /[\p{Cc}\u2028\u2029]/u
  * Whether a name can be a model id: not empty, not too long, well-formed, without control characters or
  * blanks at its ends.
  */
-export const usableId = (id: string): boolean =>
+const usableId = (id: string): boolean =>
   id.length > 0 && id.length <= bounds.idLength && id.isWellFormed() && !unsafe.test(id) && id.trim() === id
 
 const usableContext = (tokens: number | undefined): tokens is number =>

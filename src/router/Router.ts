@@ -46,7 +46,7 @@ const paramOf = ({ why }: Excluded): string | null => {
 const isInability = ({ why }: Excluded): boolean => why._tag === "Unable" || why._tag === "ContextTooShort"
 
 /** Why a plan without a first attempt came to nothing. */
-export const refusalOf = (plan: Plan, snapshot: Snapshot, now: number): Refusal => {
+const refusalOf = (plan: Plan, snapshot: Snapshot, now: number): Refusal => {
   const model = plan.requested
   const excluded = plan.excluded(now)
   const reasons: ReadonlyArray<AttemptFailure> = excluded.map(({ candidate, why }) => ({

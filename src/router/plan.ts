@@ -10,7 +10,7 @@ import { ablePool, isCalm, nobody, type Pool, poolOf } from "./pool.ts"
 import { type Best, bestOf, choose, type Draw, scoreAt } from "./strategy.ts"
 
 /** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
-export type RouteReason = "capability-match" | "capacity-overflow" | "failover"
+type RouteReason = "capability-match" | "capacity-overflow" | "failover"
 
 /** One candidate to ask. */
 export interface Attempt {

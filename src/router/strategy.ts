@@ -15,7 +15,7 @@ export interface Best {
 }
 
 /** Requests in flight, as a share of the limit where there is one, else their number. */
-export const loadOf = ({ state: { live, backend } }: Candidate): number =>
+const loadOf = ({ state: { live, backend } }: Candidate): number =>
   backend.maxConcurrent === undefined ? live.inFlight : (live.inFlight / backend.maxConcurrent) * 10
 
 const loadAt = ({ candidates, limited, lives }: Pool, at: number): number => {

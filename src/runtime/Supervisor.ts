@@ -110,7 +110,7 @@ const worse = (a: Standing, b: Standing): Standing => {
 }
 
 /** How all of these workers together stand with each backend. */
-export const together = (all: ReadonlyArray<ReadonlyArray<Standing>>): ReadonlyArray<Standing> => {
+const together = (all: ReadonlyArray<ReadonlyArray<Standing>>): ReadonlyArray<Standing> => {
   const sums = new Map<string, Standing>()
   for (const standing of all.flat()) {
     const known = sums.get(standing.name)

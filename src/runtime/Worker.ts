@@ -15,7 +15,7 @@ import { type Part, worker } from "./layers.ts"
 import { Down, type Up } from "./messages.ts"
 
 /** Time between two tellings of figures, in milliseconds. */
-export const figuresEveryMs = 250
+const figuresEveryMs = 250
 
 const decodeDown = Schema.decodeUnknownOption(Down)
 

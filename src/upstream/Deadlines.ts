@@ -25,7 +25,7 @@ export const sweepMs = (limitsMs: Iterable<number>): number => {
 }
 
 /** Ends the watches whose time has passed at `now`. */
-export const sweep = (watches: Roster<Watch>, now: number): void =>
+const sweep = (watches: Roster<Watch>, now: number): void =>
   watches.each((watch) => {
     if (now < watch.at && now < watch.totalAt) return
     const limit = now >= watch.totalAt ? "total" : "phase"

@@ -3,7 +3,7 @@
  */
 
 /** How the end of a body is known. */
-export type Framing = "none" | "length" | "chunked" | "close"
+type Framing = "none" | "length" | "chunked" | "close"
 
 /** A checked head. */
 export interface Head {

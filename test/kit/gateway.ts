@@ -51,7 +51,7 @@ const value = (of: unknown): string => {
 }
 
 /** Settings as the text of a nexus.toml. */
-export const toToml = (settings: SettingsTree): string =>
+const toToml = (settings: SettingsTree): string =>
   Object.entries(settings)
     .map(([key, each]) => `${key} = ${value(each)}\n`)
     .join("")

@@ -8,7 +8,7 @@ import { type BodyReader, bytesOf, end, type Head, headerOf, readerFor, takeHead
  * How an answer ended: `complete` by its own framing, `cut` by an orderly close before that, `reset` by a reset; `open`
  * while it has not ended.
  */
-export type End = "complete" | "cut" | "reset" | "open"
+type End = "complete" | "cut" | "reset" | "open"
 
 /** An answer as far as it has come. */
 export interface Answer {

@@ -18,9 +18,6 @@ export type Step =
   | "hang"
   | "deaf"
 
-/** Words that are steps and no bytes. */
-const words: ReadonlySet<unknown> = new Set(["fin", "reset", "hang", "deaf"])
-
 /** One request as it came. */
 export interface Seen {
   readonly method: string
@@ -232,7 +229,3 @@ export const startRaw = async (options: RawOptions): Promise<RawServer> => {
     [Symbol.asyncDispose]: () => (server.listening ? kill() : Promise.resolve())
   }
 }
-
-/** Whether a step is bytes. */
-export const isBytes = (step: Step): step is string | Uint8Array =>
-  (typeof step === "string" && !words.has(step)) || step instanceof Uint8Array
