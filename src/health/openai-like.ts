@@ -26,7 +26,7 @@ const Entry = Schema.Struct({
   meta: lenient(Schema.Struct({ n_ctx: lenient(Count) })),
   architecture: lenient(Schema.Struct({ input_modalities: lenient(Entries) })),
   supported_parameters: lenient(Entries),
-  capabilities: lenient(Schema.Union([Words, Abilities]))
+  capabilities: lenient(Schema.Union([Entries, Abilities]))
 })
 
 /** One entry of a list, as far as it is understood. */
