@@ -126,10 +126,15 @@ export const smallRequest = (model = "bench"): Uint8Array =>
   )
 
 /** Starts the gateway from source or as a binary, without waiting for its first answer. */
-export const startNexus = (from: "nexus" | "binary", setup: Setup, port = freePort()): Running => {
+export const startNexus = (
+  from: "nexus" | "binary",
+  setup: Setup,
+  port = freePort(),
+  core: number | string = proxyCore
+): Running => {
   const config = write("nexus.toml", nexusToml(port, setup))
   const program = from === "binary" ? [binaryPath] : [bun, resolve(root, "src/main.ts")]
-  return start([...program, "serve", "-c", config], port, proxyCore)
+  return start([...program, "serve", "-c", config], port, core)
 }
 
 const launch = (name: LegName, setup: Setup): Running | Promise<Running> => {

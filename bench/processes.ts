@@ -58,11 +58,14 @@ export const freePort = (): number => {
   return port
 }
 
+/** All cores, for a program that is to run wherever there is room. */
+export const everyCore = `0-${String(availableParallelism() - 1)}`
+
 /** Starts a program; `core` is where it is pinned, if it is. */
 export const start = (
   command: ReadonlyArray<string>,
   port: number,
-  core: number,
+  core: number | string,
   environment: Readonly<Record<string, string>> = {}
 ): Running => {
   const child = Bun.spawn(pins ? ["taskset", "-c", String(core), ...command] : [...command], {

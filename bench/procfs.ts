@@ -16,6 +16,12 @@ export const cpuOf = (pid: number): number => {
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerSecond
 }
 
+/** The same of a process and all that it has started and that still run. */
+export const cpuOfFamily = (pid: number): number => {
+  const children = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "latin1").split(" ")
+  return children.filter(Boolean).reduce((sum, child) => sum + cpuOfFamily(Number(child)), cpuOf(pid))
+}
+
 /** Processor time the whole machine has used, in microseconds: to tell that others were at work. */
 export const cpuOfMachine = (): number => {
   const line = readFileSync("/proc/stat", "latin1").split("\n", 1)[0] ?? ""

@@ -16,6 +16,7 @@ import { backends, models } from "./rows/scale.ts"
 import { startup } from "./rows/start.ts"
 import { frames, memoryOfStreams, tokens } from "./rows/streams.ts"
 import { failover, overload } from "./rows/trouble.ts"
+import { workers } from "./rows/workers.ts"
 
 const rows: ReadonlyArray<Row> = [
   requests,
@@ -29,7 +30,8 @@ const rows: ReadonlyArray<Row> = [
   backends,
   startup,
   overload,
-  failover
+  failover,
+  workers
 ]
 
 const { values, positionals } = parseArgs({
