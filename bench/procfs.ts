@@ -1,7 +1,7 @@
 /**
  * What the kernel says about a process.
  */
-import { readFileSync } from "node:fs"
+import { readFileSync, readdirSync, readlinkSync } from "node:fs"
 
 const ticksPerSecond = 100
 
@@ -33,6 +33,19 @@ export const cpuOfMachine = (): number => {
 export const rssOf = (pid: number): number => {
   const status = readFileSync(`/proc/${String(pid)}/status`, "latin1")
   return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024
+}
+
+/** Sockets that a process has open. */
+export const socketsOf = (pid: number): number => {
+  const folder = `/proc/${String(pid)}/fd`
+  const isSocket = (name: string): boolean => {
+    try {
+      return readlinkSync(`${folder}/${name}`).startsWith("socket:")
+    } catch {
+      return false
+    }
+  }
+  return readdirSync(folder).filter(isSocket).length
 }
 
 /** Name of the processor. */

@@ -1,7 +1,7 @@
 /**
  * A backend that has bad days: it answers well, or resets, fails, stalls, cuts off; and keeps a ledger of what it did.
  */
-import type { Socket } from "bun"
+import type { Socket, TLSOptions } from "bun"
 import { type Inbound, nothingYet, takeIn } from "../inbound.ts"
 import { between, type Chance, pick } from "./chance.ts"
 
@@ -51,8 +51,12 @@ const send = (socket: Socket<Peer>, text: string): void => {
   peer.unsent = bytes.subarray(Math.max(socket.write(bytes), 0))
 }
 
-/** Starts one; resolves with its port. `calm` ends its faults. */
-export const startFaulty = (ledger: Ledger, chance: Chance): { readonly port: number; readonly calm: () => void } => {
+/** Starts one, over TLS when it is given a certificate; `calm` ends its faults. */
+export const startFaulty = (
+  ledger: Ledger,
+  chance: Chance,
+  tls?: TLSOptions
+): { readonly port: number; readonly calm: () => void } => {
   let faults = true
   const idle = (socket: Socket<Peer>): void => {
     if (!socket.data.busy) return
@@ -149,6 +153,7 @@ export const startFaulty = (ledger: Ledger, chance: Chance): { readonly port: nu
   const { port } = Bun.listen<Peer>({
     hostname: "127.0.0.1",
     port: 0,
+    ...(tls === undefined ? {} : { tls }),
     socket: {
       open: (socket) => {
         socket.data = { inbound: nothingYet(), busy: false, timers: [], unsent: Buffer.alloc(0) }

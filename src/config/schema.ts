@@ -59,7 +59,7 @@ const Server = Schema.Struct({
   max_answer_mb: or(
     seconds(0.001, 1024),
     10,
-    "Largest answer that is held back and checked before it is sent, in MB; a larger one is passed on as it comes"
+    "Largest answer that is held back and checked before it is sent, in MB; a larger one is passed on as it comes, and so is one above 64 KB while 16 MB of others are held"
   ),
   max_concurrent_requests: or(whole(1, 60_000), 1000, "Requests handled at a time; further ones get 429"),
   cors: or(Cors, {}, "Browser access")

@@ -12,7 +12,7 @@ import { Router } from "../router/Router.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
 import { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
-import type { Listening } from "./BunServer.ts"
+import { keepAliveSeconds, type Listening } from "./BunServer.ts"
 import { Drain } from "./Drain.ts"
 import { arrived } from "./exchange.ts"
 import { forward, type Forwarding, Run } from "./forward.ts"
@@ -44,6 +44,9 @@ export class Proxy extends Context.Service<
     Layer.effect(Proxy, makeProxy(limits, routing))
 }
 
+// Bun closes a connection after its silent time even when an upload drips in; it looks every 4 s.
+const silentMs = (keepAliveSeconds - 4) * 1000
+
 const clientGone = Symbol("the client has gone")
 
 const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: RoutingSettings) {
@@ -55,6 +58,7 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
   const run = Effect.runForkWith(context)
   const runs = new Roster<Run>()
   let retries = 0
+  const uploadsOutlastBun = limits.uploadMs === 0 || limits.uploadMs > silentMs
 
   const forwarding: Forwarding = {
     registry,
@@ -131,10 +135,14 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
     const current = new Run(exchange, server, limits.stallMs, respond)
     runs.add(current)
     deadlines.add(clock)
+    if (uploadsOutlastBun) server.timeout(request, 0)
     const fiber = run(program(current))
     exchange.cut = () => fiber.interruptUnsafe()
     request.signal.addEventListener("abort", () => fiber.interruptUnsafe(), { once: true })
-    fiber.addObserver((exit) => finish(current, exit))
+    fiber.addObserver((exit) => {
+      finish(current, exit)
+      if (uploadsOutlastBun) server.timeout(request, keepAliveSeconds)
+    })
   }
 
   const handle = (endpoint: Endpoint, request: Request, id: string, server: Listening): Promise<Response> => {

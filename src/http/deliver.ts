@@ -54,6 +54,7 @@ const deliverFlow = (
     }
     const awaitBackend = () => clock.arm("idle", idleMs, flow.cut)
     const onEnd = (end: FlowEnd, bytes: number): void => {
+      answer.taken()
       exchange.bytesOut = bytes
       exchange.outcome = outcomes[end._tag]
       if (end._tag === "Broken") failures.push(failed(end.error))
@@ -73,7 +74,10 @@ const deliverFlow = (
         clock.renew(now)
       },
       stalled: () => clock.arm("stall", stallMs, dropSlow),
-      resumed: awaitBackend,
+      resumed: () => {
+        answer.taken()
+        awaitBackend()
+      },
       onEnd
     })
     awaitBackend()

@@ -9,7 +9,11 @@ import type { Abort } from "./abort.ts"
 import { commit, type Answer } from "./answer.ts"
 import type { Watch } from "./Deadlines.ts"
 import { callHeaders, preparedFor } from "./endpoint.ts"
+import { Holding } from "./holding.ts"
 import { Transport } from "./Transport.ts"
+
+// Of all answers together, unless a single one may be larger.
+const maxHeldBytes = 16 * 1024 * 1024
 
 /** The clock of one request: which limit runs now, and whom it ends. */
 export class RequestClock implements Watch {
@@ -82,11 +86,12 @@ export class Upstream extends Context.Service<
     readonly knowsFresh: (backend: Backend) => boolean
   }
 >()("nexus/upstream/Upstream") {
-  /** Holds back and checks answers of up to `maxAnswerBytes`. */
+  /** Holds back and checks answers of up to `maxAnswerBytes`, and no more than 16 MiB of all of them at a time. */
   static readonly layer = (maxAnswerBytes: number) =>
     Layer.effect(
       Upstream,
       Effect.map(Transport, (transport) => {
+        const holding = new Holding(Math.max(maxHeldBytes, maxAnswerBytes))
         const call = ({ backend, clock, endpoint, abort, ...attempted }: Attempted): Promise<Answer> => {
           const { connectMs, firstByteMs, idleMs } = backend.limits
           const { urls } = preparedFor(backend)
@@ -107,6 +112,7 @@ export class Upstream extends Context.Service<
               commit(head, {
                 stream: attempted.stream,
                 maxBytes: maxAnswerBytes,
+                holding,
                 progress: () => clock.arm("idle", idleMs)
               })
             )

@@ -7,7 +7,8 @@ import { BadAnswer, ErrorStatus } from "../domain/upstream.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
 import type { Arrival, Sink } from "./arrival.ts"
 import { openingOf } from "./framing.ts"
-import { type Enough, take } from "./intake.ts"
+import type { Holding } from "./holding.ts"
+import { type Enough, type Intake, take } from "./intake.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
@@ -19,6 +20,8 @@ export type Answer =
       readonly events: boolean
       /** Starts the flow; the first bytes are delivered from inside the call. */
       readonly attach: (sink: Sink) => void
+      /** To be called when the client has taken the first bytes, or never will; further calls do nothing. */
+      readonly taken: () => void
     }
 
 /** What the caller wants of an answer. */
@@ -26,6 +29,8 @@ export interface Expectation {
   readonly stream: boolean
   /** Answers up to this size are held back and checked. */
   readonly maxBytes: number
+  /** What is held back of all answers. */
+  readonly holding: Holding
   /** Called for each piece that is progress. */
   readonly progress: () => void
 }
@@ -41,6 +46,8 @@ const wallClock = (): number => performance.timeOrigin + performance.now()
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
+
+const nothing = (): void => undefined
 
 const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
@@ -122,22 +129,30 @@ const commitEvents = (head: Arrival, { progress }: Expectation): Promise<Answer>
     return true
   }
   return take(head.body, enough, (intake) => {
-    if (intake._tag === "Part") return { _tag: "Flow", head, events: plain, attach: intake.attach }
+    if (intake._tag === "Part") return { _tag: "Flow", head, events: plain, attach: intake.attach, taken: nothing }
     throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an event")
   })
 }
 
-const commitBody = (head: Arrival, { maxBytes, progress }: Expectation): Promise<Answer> => {
+const commitBody = (head: Arrival, { maxBytes, holding, progress }: Expectation): Promise<Answer> => {
+  let counted = 0
   const enough: Enough = (size) => {
     progress()
-    return size > maxBytes
+    counted = holding.grow(counted, size)
+    return size > maxBytes || holding.isTooMuch(counted)
   }
-  return take(head.body, enough, (intake) => {
-    if (intake._tag === "Part") return { _tag: "Flow", head, events: false, attach: intake.attach }
+  const taken = (): void => {
+    holding.release(counted)
+    counted = 0
+  }
+  const judge = (intake: Intake): Answer => {
+    if (intake._tag === "Part") return { _tag: "Flow", head, events: false, attach: intake.attach, taken }
+    taken()
     const fault = isIdentity(head) ? checkJson(intake.bytes) : undefined
     if (fault !== undefined) throw fault
     return { _tag: "Whole", head, body: intake.bytes }
-  })
+  }
+  return take(head.body, enough, judge, taken)
 }
 
 /**

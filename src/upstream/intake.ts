@@ -84,18 +84,26 @@ class Taking implements Sink {
 
   private attach(sink: Sink): void {
     this.target = sink
-    sink.piece(this.bytes())
-    this.pieces = []
+    // Nothing comes from inside of this; a sink that has enough with the first bytes holds the body back again.
     if (this.last === undefined) this.body.resume()
-    else this.last(sink)
+    const { pieces } = this
+    this.pieces = []
+    for (const piece of pieces) sink.piece(piece)
+    this.last?.(sink)
   }
 }
 
 /**
  * Starts the body and takes pieces until it ends or `enough` says so, which is asked after each piece; then `judge` makes
- * of them what the promise resolves with. Rejects with what ended the body badly, or with what one of the two threw.
+ * of them what the promise resolves with. Rejects with what ended the body badly, or with what one of the two threw;
+ * `dropped` is called before it rejects without having judged.
  */
-export const take = <A>(body: Body, enough: Enough, judge: (intake: Intake) => A): Promise<A> =>
+export const take = <A>(
+  body: Body,
+  enough: Enough,
+  judge: (intake: Intake) => A,
+  dropped: () => void = () => undefined
+): Promise<A> =>
   new Promise((resolve, reject) => {
     const taken = (intake: Intake): void => {
       try {
@@ -104,5 +112,9 @@ export const take = <A>(body: Body, enough: Enough, judge: (intake: Intake) => A
         reject(error)
       }
     }
-    body.start(new Taking(body, enough, taken, reject))
+    const failed = (reason: unknown): void => {
+      dropped()
+      reject(reason)
+    }
+    body.start(new Taking(body, enough, taken, failed))
   })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
+import { chatEvents, chunk, event, head, lastChunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { takeLog } from "../kit/log.ts"
@@ -40,7 +40,52 @@ const residentMb = async (pid: number): Promise<number> => {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024
 }
 
+// What is more than is held back at once, in one piece and in many; most of it must stay with the backend.
+const large: ReadonlyArray<readonly [name: string, begin: ReadonlyArray<string | Uint8Array>]> = [
+  [
+    "a whole answer above max_answer_mb, in chunks",
+    [head(200, ["Content-Type: application/json", "Transfer-Encoding: chunked"])]
+  ],
+  ["a stream whose first event is of megabytes", [streamHead(), chunk(event({ text: "x".repeat(2 * megabyte) }))]],
+  ["a compressed stream", [streamHead(["Content-Encoding: gzip"]), chunk("x".repeat(megabyte))]]
+]
+
 describe("a client that reads slowly", () => {
+  for (const [name, begin] of large) {
+    test(`slows the backend in ${name}`, async () => {
+      let taken = 0
+      const total = 200 * megabyte
+      const filler = chunk(" ".repeat(megabyte))
+      await using upstream = await startUpstream({
+        models: ["m"],
+        script: function* () {
+          yield* begin
+          for (let sent = 0; sent < total; sent += megabyte) {
+            yield filler
+            taken += megabyte
+          }
+          yield lastChunk
+        }
+      })
+      await using gateway = await startGateway({
+        server: { max_answer_mb: 16 },
+        backends: [backendFor("one", upstream)]
+      })
+      using client = await dial(gateway.port)
+      client.pause()
+      const stream = begin.length > 1 || name.includes("stream")
+      await client.send(
+        requestBytes("POST", "/v1/chat/completions", JSON.stringify({ model: "m", messages: [], stream }))
+      )
+      await upstream.call(0)
+      expect(await settled(() => taken)).toBeLessThan(40 * megabyte)
+      client.resume()
+      const answer = await client.answer(20_000)
+      expect(answer.body.byteLength).toBeGreaterThanOrEqual(total)
+      await gateway.quiet()
+    }, 30_000)
+  }
+
   test("slows the backend, and gets everything once it reads again", async () => {
     let taken = 0
     const total = 100 * megabyte
@@ -109,4 +154,46 @@ describe("a client that reads slowly", () => {
     const reason = "The client took nothing for longer than stall_timeout_seconds (0.2 s)"
     expect(told).toMatchObject([{ outcome: "client_closed", failures: [{ reason }] }])
   })
+})
+
+describe("answers that are held back to be checked", () => {
+  const half = 8 * megabyte
+  let given = 0
+
+  test("are bounded in all: beyond 16 MB they are passed on as they come", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: function* () {
+        yield head(200, ["Content-Type: application/json", "Transfer-Encoding: chunked"])
+        for (let sent = 0; sent < half; sent += megabyte) {
+          yield chunk(" ".repeat(megabyte))
+          given += megabyte
+        }
+        yield { until: gate.promise }
+        yield chunk('{"choices":[]}')
+        yield lastChunk
+      }
+    })
+    await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+    const ask = async () => {
+      const client = await dial(gateway.port)
+      await client.send(requestBytes("POST", "/v1/chat/completions", '{"model":"m","messages":[]}'))
+      return client
+    }
+    const many = await Promise.all(Array.from({ length: 8 }, ask))
+    await until(() => many.some((client) => client.now() !== undefined), "what is too much is passed on")
+    for (const client of many) client.hangUp()
+    await gateway.quiet()
+    // What was held is free again: one alone is held back whole.
+    given = 0
+    using one = await ask()
+    await until(() => given === half, "all but its end has been taken")
+    expect(one.now()).toBeUndefined()
+    gate.resolve()
+    const answer = await one.answer(20_000)
+    expect([answer.status, answer.end, answer.body.byteLength]).toEqual([200, "complete", half + 14])
+    expect(answer.header("content-length")).toBe(String(half + 14))
+    await gateway.quiet()
+  }, 30_000)
 })

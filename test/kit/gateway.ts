@@ -5,7 +5,7 @@ import { spawn } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { Cause, Effect, Exit, Fiber, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, Metric, Schema } from "effect"
 import { compile, type Secrets } from "../../src/config/compile.ts"
 import { Settings } from "../../src/config/schema.ts"
 import type { BackendEntry } from "../../src/http/api.ts"
@@ -29,6 +29,8 @@ export interface Gateway extends AsyncDisposable {
   readonly inFlight: () => number
   /** Waits until nothing is in flight. */
   readonly quiet: () => Promise<void>
+  /** Fibers that live. */
+  readonly fibers: () => number
 }
 
 /** Waits until something holds, looking at each turn of the event loop; fails after `limitMs`. */
@@ -97,10 +99,19 @@ const noSecrets: Secrets = { backendKeys: new Map(), authKeys: [] }
 export const startGateway = async (settings: SettingsTree, secrets: Secrets = noSecrets): Promise<Gateway> => {
   const loaded = compile(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [] })
   const ready = Promise.withResolvers<Running>()
+  let fibers = 0
+  const counting: Metric.FiberRuntimeMetricsService = {
+    recordFiberStart: () => {
+      fibers += 1
+    },
+    recordFiberEnd: () => {
+      fibers -= 1
+    }
+  }
   const life = Effect.gen(function* () {
     ready.resolve(yield* start(loaded, false))
     return yield* Effect.never
-  }).pipe(Effect.scoped)
+  }).pipe(Effect.scoped, Effect.provideService(Metric.FiberRuntimeMetrics, counting))
   const fiber = Effect.runFork(life)
   fiber.addObserver((exit) => {
     if (Exit.isFailure(exit)) ready.reject(Cause.squash(exit.cause))
@@ -121,6 +132,7 @@ export const startGateway = async (settings: SettingsTree, secrets: Secrets = no
     },
     inFlight,
     quiet: () => until(() => inFlight() === 0, "nothing in flight"),
+    fibers: () => fibers,
     [Symbol.asyncDispose]: () => Effect.runPromise(Fiber.interrupt(fiber))
   }
 }
