@@ -24,7 +24,10 @@ export const completionsCommand = (tree: () => Command.Command.Any) =>
     },
     ({ shell }) =>
       Effect.suspend(() => {
-        const script = Completions.generate("nexus", shell, Completions.fromCommand(tree())).trimEnd()
+        // Its comment on how to install it names a global flag, which is a command here.
+        const script = Completions.generate("nexus", shell, Completions.fromCommand(tree()))
+          .trimEnd()
+          .replaceAll("nexus --completions ", "nexus completions ")
         return Console.log(shell === "bash" ? bashHelper + script : script)
       })
   ).pipe(

@@ -115,6 +115,9 @@ describe("completions", () => {
       const { code, stdout, stderr } = await nexus("completions", shell)
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
       for (const name of ["serve", "backends", "completions"]) expect(stdout).toContain(name)
+      // How it says it is installed is how it was made.
+      expect(stdout).toContain(`#   nexus completions ${shell} >`)
+      expect(stdout).not.toContain("nexus --completions")
     })
   }
 
