@@ -76,7 +76,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
         return new ListenFailed({
           hostname: options.hostname,
           port: options.port,
-          reason: reasons[code] ?? (code === "" ? "the address cannot be used" : code)
+          reason: reasons[code] ?? `the address cannot be used${code === "" ? "" : ` (${code})`}`
         })
       }
     }),

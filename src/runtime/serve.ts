@@ -12,6 +12,7 @@ import { HttpApi } from "../http/HttpApi.ts"
 import { Proxy } from "../http/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
+import { urlOf } from "./client.ts"
 import { drainOf } from "./drain.ts"
 import { gateway, type Part } from "./layers.ts"
 import { supervise, type WorkersFailed } from "./Supervisor.ts"
@@ -37,12 +38,6 @@ export interface Running extends Ready {
 /** What keeps a gateway from starting. */
 export type StartError = ConfigInvalid | ListenFailed | WorkersFailed
 
-/** The address a client on this machine uses. */
-const clientHost = (host: string): string => {
-  if (host === "0.0.0.0" || host === "::") return "127.0.0.1"
-  return host.includes(":") ? `[${host}]` : host
-}
-
 /** Starts a gateway over read settings; it lives as long as the scope. */
 export const start = Effect.fnUntraced(function* (config: Loaded, demo: boolean) {
   const services = yield* Layer.build(gateway(config))
@@ -56,7 +51,7 @@ export const start = Effect.fnUntraced(function* (config: Loaded, demo: boolean)
     yield* Layer.build(Discovery.layer({ ownPort: listening.port })).pipe(Effect.provideContext(services))
   }
   const running: Running = {
-    url: `http://${clientHost(server.host)}:${listening.port}`,
+    url: urlOf(server.host, listening.port),
     port: listening.port,
     config,
     demo,
@@ -150,7 +145,7 @@ const serveTogether = (
     const workers = yield* supervise({ config, count, simulated, command })
     ;({ kill } = workers)
     const ready: Ready = {
-      url: `http://${clientHost(config.settings.server.host)}:${workers.port}`,
+      url: urlOf(config.settings.server.host, workers.port),
       config,
       snapshot: workers.snapshot
     }
