@@ -11,7 +11,7 @@ export const forms = ["events", "chunked", "declared"] as const
 export type Form = (typeof forms)[number]
 
 /** What a request asks for, at the start of its body. */
-export interface Flooding {
+interface Flooding {
   readonly form: Form
   readonly bytes: number
 }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { chatEvents, chunk, head, lastChunk, streamHead, whole } from "../kit/answers.ts"
-import { startUpstream } from "../kit/FakeUpstream.ts"
+import { good as fine, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"
 import type { Script } from "../kit/rawServer.ts"
@@ -113,6 +113,64 @@ describe("over TLS, where the client is another one,", () => {
       expect((await post(both.port, false)).status).toBe(200)
     }
   }, 30_000)
+})
+
+describe("over TLS too", () => {
+  test("a compressed answer passes untouched, whole and streamed", async () => {
+    const zipped = new Uint8Array(Bun.gzipSync('{"choices":[]}'))
+    const coded = "Content-Encoding: gzip"
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: (request) =>
+        wantsStream(request)
+          ? [streamHead([coded]), chunk(zipped), lastChunk]
+          : [whole(200, zipped, "application/json", [coded])]
+    })
+    await using tls = await terminate(upstream.port, good)
+    await using gateway = await startProcess({ backends: [backendFor("one", tls)] }, [], trust)
+    for (const stream of [false, true]) {
+      const answer = await post(gateway.port, stream)
+      expect([answer.status, answer.end, answer.header("content-encoding")]).toEqual([200, "complete", "gzip"])
+      expect(answer.body).toEqual(zipped)
+      expect(upstream.lastCall().header("accept-encoding")).toBe("identity")
+    }
+  })
+
+  test("a redirect takes neither key nor prompt to another server", async () => {
+    await using elsewhere = await startUpstream({ models: ["m"] })
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: () => [head(307, [`Location: ${elsewhere.url}/v1/chat/completions`, "Content-Length: 0"])]
+    })
+    await using tls = await terminate(upstream.port, good)
+    await using gateway = await startProcess(
+      { backends: [backendFor("one", tls, { api_key_env: "INNER_KEY" })], routing: { max_retries: 0 } },
+      [],
+      { ...trust, INNER_KEY: "sk-inner" }
+    )
+    const answer = await post(gateway.port, false)
+    expect(answer.status).toBe(502)
+    expect(answer.text).not.toContain(elsewhere.url)
+    expect(upstream.lastCall().header("authorization")).toBe("Bearer sk-inner")
+    expect(elsewhere.server.requests).toHaveLength(0)
+  })
+
+  test("a socket that was kept alive and dies as it is reused is replaced in silence, once", async () => {
+    const dying: Script = (request) => (request.nth > 0 ? ["reset"] : fine()(request))
+    await using upstream = await startUpstream({ models: ["m"], script: dying, closeProbes: true })
+    await using tls = await terminate(upstream.port, good)
+    await using gateway = await startProcess({ backends: [backendFor("one", tls)] }, [], trust)
+    for (const stream of [false, true]) {
+      for (let i = 0; i < 2; i += 1) {
+        const answer = await post(gateway.port, stream)
+        expect([answer.status, answer.end, answer.header("x-nexus-attempts")]).toEqual([200, "complete", "1"])
+      }
+    }
+    const reused = upstream.calls().filter(({ nth }) => nth > 0)
+    expect(reused.length).toBeGreaterThan(0)
+    expect(upstream.calls()).toHaveLength(4 + reused.length)
+    expect((await told(gateway.port))?.status).toBe("healthy")
+  })
 })
 
 const expectRefused = async (certificate: Certificate, env: Readonly<Record<string, string>>): Promise<void> => {
