@@ -5,6 +5,7 @@ import { Command } from "effect/cli"
 import { backendsCommand } from "./backends.ts"
 import { completionsCommand } from "./completions.ts"
 import { configCommand } from "./config.ts"
+import { explainCommand } from "./explain.ts"
 import { healthCommand } from "./health.ts"
 import { keysCommand } from "./keys.ts"
 import { modelsCommand } from "./models.ts"
@@ -20,6 +21,7 @@ export const nexus = Command.make("nexus").pipe(
     modelsCommand,
     backendsCommand,
     healthCommand,
+    explainCommand,
     configCommand,
     keysCommand,
     completions

@@ -45,7 +45,11 @@ const messageOf = (error: unknown): string =>
 const report = (cause: Cause.Cause<unknown>): Effect.Effect<number> => {
   if (Cause.hasInterruptsOnly(cause)) return Effect.succeed(130)
   const error = Cause.squash(cause)
-  if (CliError.isCliError(error)) return Effect.succeed(isBareCall(error) ? 0 : error._tag === "UserError" ? 1 : 2)
+  // What came of reading the command line has been said already; a command may find more.
+  if (CliError.isCliError(error) && error._tag === "ShowHelp") return Effect.succeed(isBareCall(error) ? 0 : 2)
+  if (CliError.isCliError(error)) {
+    return Effect.as(Console.error(`error: ${inWords(error)}`), error._tag === "UserError" ? 1 : 2)
+  }
   const head = Cause.hasDies(cause) ? "error: unexpected failure: " : "error: "
   return Effect.as(Console.error(head + messageOf(error)), 1)
 }

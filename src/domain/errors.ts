@@ -88,6 +88,12 @@ export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   path: Schema.String
 }) {}
 
+/** No request of this id is remembered; `kept` is how many are. */
+export class RequestNotKept extends Schema.TaggedError<RequestNotKept>()("RequestNotKept", {
+  id: Schema.String,
+  kept: Schema.Number
+}) {}
+
 /** The path exists, under other methods. */
 export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
   method: Schema.String,
@@ -115,5 +121,6 @@ export type GatewayError =
   | UriTooLong
   | UnsupportedMediaType
   | NotFound
+  | RequestNotKept
   | MethodNotAllowed
   | Internal

@@ -1,11 +1,14 @@
 /**
- * Accounts for each request exactly once: the log line at debug, and the defects that nobody else reports.
+ * Accounts for each request exactly once: the memory of the last ones, the log line at debug, and the defects that nobody
+ * else reports.
  */
 import { Cause, Context, Effect, Layer } from "effect"
 import type { Turn } from "../registry/live.ts"
+import { explain } from "../router/explain.ts"
 import type { Plan } from "../router/plan.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { Exchange } from "./exchange.ts"
+import { Recent } from "./Recent.ts"
 
 /** Where the request path reports. */
 export class Accounting extends Context.Service<
@@ -26,9 +29,19 @@ export class Accounting extends Context.Service<
     Accounting,
     Effect.gen(function* () {
       const log = yield* RequestLog
+      const recent = yield* Recent
       const routed = (exchange: Exchange, plan: Plan): void => {
+        const seen = plan.witness(performance.now())
+        exchange.plan = plan
+        exchange.seen = seen
         if (!log.debugEnabled) return
-        log.write("debug", "routing decision", { request_id: exchange.id, ...plan.describe(performance.now()) })
+        const { requested: model, order, ...decision } = explain(plan, seen)
+        log.write("debug", "routing decision", {
+          request_id: exchange.id,
+          model,
+          backend: order[0]?.backend,
+          ...decision
+        })
       }
       const turned = (backend: string, model: string, turn: Turn): void => {
         if (turn._tag === "Closed") return log.write("info", "circuit closed", { backend, model })
@@ -38,6 +51,7 @@ export class Accounting extends Context.Service<
         log.write("warn", "circuit opened", { backend, model, failures: turn.failures, for_ms })
       }
       const ended = (exchange: Exchange): void => {
+        recent.note(exchange)
         if (!log.debugEnabled) return
         const now = performance.now()
         const retried = exchange.request.headers.get("x-stainless-retry-count") ?? ""

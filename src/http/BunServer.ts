@@ -16,6 +16,8 @@ export interface Listening {
   readonly port: number
   /** Sets the silence after which Bun closes this request's connection, in seconds; 0 is never. */
   readonly timeout: (request: Request, seconds: number) => void
+  /** The address a request comes from; undefined when its connection has gone. */
+  readonly peer: (request: Request) => string | undefined
   /** Requests whose answers have not ended. */
   readonly pending: () => number
   /** Stops accepting; resolves when the last answer has ended, or at once with `now`. */
@@ -66,6 +68,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
           hostname: options.hostname,
           port: server.port ?? options.port,
           timeout: (request, seconds) => server.timeout(request, seconds),
+          peer: (request) => server.requestIP(request)?.address,
           pending: () => server.pendingRequests,
           stop: (now) => server.stop(now)
         }

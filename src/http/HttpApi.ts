@@ -68,7 +68,7 @@ export class HttpApi extends Context.Service<
             render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
           if (path === undefined)
             return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
-          const refusal = refusalOf(rules, request, path)
+          const refusal = refusalOf(rules, request, path, () => server.peer(request))
           if (refusal !== undefined) return refused(refusal)
           if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
           if (!plainPath.test(path)) {

@@ -10,20 +10,33 @@ import { endpoints } from "../domain/request.ts"
 import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
+import { Router } from "../router/Router.ts"
+import { RequestClock } from "../upstream/Upstream.ts"
+import { adminHandlers } from "./admin.ts"
 import { Api } from "./api.ts"
+import { readBody } from "./body.ts"
 import { Drain } from "./Drain.ts"
 import { describeBackend, notReady, summary } from "./health.ts"
 import { findModel, listModels } from "./models.ts"
 import { render } from "./openai-error.ts"
+import { Recent } from "./Recent.ts"
 
-const modelPrefix = "/v1/models/"
+/** Paths whose last part is an id; whatever it holds, it is one part. */
+const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/"]
 
 const reads: ReadonlyArray<string> = ["GET", "HEAD"]
+const writes: ReadonlyArray<string> = ["POST"]
+// Answered before the operational endpoints are asked.
+const forwarded: ReadonlyArray<string> = ["POST"]
 
 const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
-  ...Object.values(Api.groups.gateway.endpoints).map(({ path }) => [path, reads] as const),
+  ...Object.values(Api.groups)
+    .flatMap(({ endpoints }): ReadonlyArray<{ readonly path: string; readonly method: string }> =>
+      Object.values(endpoints)
+    )
+    .map(({ path, method }) => [path, method === "GET" ? reads : writes] as const),
   ["/openapi.json", reads] as const,
-  ...endpoints.map((endpoint) => [`/v1/${endpoint}`, ["POST"]] as const)
+  ...endpoints.map((endpoint) => [`/v1/${endpoint}`, forwarded] as const)
 ])
 
 const RequestId = Context.Reference<string>("nexus/http/Operations/RequestId", { defaultValue: () => "" })
@@ -45,6 +58,12 @@ const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
     )
   )
 
+/** Largest body of an operational endpoint, in bytes. */
+const maxBodyBytes = 16 * 1024 * 1024
+
+const refuse = (error: GatewayError) =>
+  Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
+
 const makeHandlers = (sinceMs: number) =>
   HttpApiBuilder.group(
     Api,
@@ -62,8 +81,6 @@ const makeHandlers = (sinceMs: number) =>
         listed = { snapshot, body }
         return body
       }
-      const refuse = (error: GatewayError) =>
-        Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
       return handlers.handleAll({
         health: () => {
           const now = performance.now()
@@ -97,6 +114,17 @@ const makeHandlers = (sinceMs: number) =>
     })
   )
 
+// Whatever the client calls it.
+const jsonBody = { "content-type": "application/json" }
+
+/** What the operational endpoints tell beside the state of the backends. */
+export interface OperationsOptions {
+  /** Attempts that may follow the first. */
+  readonly maxRetries: number
+  /** When the gateway began, in milliseconds since 1970; now when absent. */
+  readonly since?: number | undefined
+}
+
 /** Answers everything that is no forwarded OpenAI endpoint. */
 export class Operations extends Context.Service<
   Operations,
@@ -105,15 +133,16 @@ export class Operations extends Context.Service<
     readonly handle: (request: Request, requestId?: string) => Promise<Response>
   }
 >()("nexus/http/Operations") {
-  /** The real one, over the registry; `since` is when the gateway began, in milliseconds since 1970, now when absent. */
-  static readonly layer = (since?: number) =>
+  /** The real one, over the registry. */
+  static readonly layer = ({ maxRetries, since }: OperationsOptions) =>
     Layer.effect(
       Operations,
       Effect.gen(function* () {
-        const services = yield* Effect.context<Registry | Drain>()
+        const services = yield* Effect.context<Registry | Drain | Router | Recent>()
         const sinceMs = since ?? (yield* Clock.currentTimeMillis)
         const routes = HttpApiBuilder.layer(Api, { openapiPath: "/openapi.json" }).pipe(
           Layer.provide(makeHandlers(sinceMs)),
+          Layer.provide(adminHandlers(refuse, maxRetries)),
           Layer.provide(HttpServer.layerServices),
           Layer.provide(Layer.succeedContext(services))
         )
@@ -125,20 +154,24 @@ export class Operations extends Context.Service<
           const { method } = request
           const url = new URL(request.url)
           let path = url.pathname
-          if (path.startsWith(modelPrefix) && path.length > modelPrefix.length) {
+          const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
+          if (prefix !== undefined) {
             // One path segment, however the client wrote the id: ids hold slashes and colons.
-            url.pathname = modelPrefix + encodeURIComponent(decoded(path.slice(modelPrefix.length)))
-            path = "/v1/models/:id"
+            url.pathname = prefix + encodeURIComponent(decoded(path.slice(prefix.length)))
+            path = `${prefix}:id`
           }
           const allowed = paths.get(path)
           if (allowed === undefined) {
             return render(new NotFound({ method, path: url.pathname }), requestId)
           }
-          if (allowed !== reads || !reads.includes(method)) {
+          if (allowed === forwarded || !allowed.includes(method)) {
             return render(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
           }
+          const body = allowed === writes ? await readBody(request, new RequestClock(0, 0), maxBodyBytes, 0) : undefined
+          if (body !== undefined && !(body instanceof Uint8Array)) return render(body, requestId)
+          const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
           const response = await web.handler(
-            new Request(url.href, { method, signal: request.signal }),
+            new Request(url.href, { method, signal: request.signal, ...sent }),
             Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
           )
           if (response.status === 500) return render(new Internal({ requestId }), requestId)

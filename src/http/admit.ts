@@ -24,6 +24,9 @@ const open = new Set(["/livez", "/readyz"])
 
 const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
 
+/** Paths of the administrative endpoints begin so. */
+const adminPrefix = "/admin/"
+
 /** Whether an address is one that only this machine can reach. */
 const isLoopback = (hostname: string): boolean =>
   hostname === "localhost" || hostname === "::1" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname)
@@ -65,8 +68,19 @@ const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): boolean => {
 export const isPreflight = (rules: Admission, { method, headers }: Request): boolean =>
   method === "OPTIONS" && headers.has("access-control-request-method") && rules.origins.has(headers.get("origin") ?? "")
 
-/** Why a request is not let in; undefined when it is. `path` is its path as it is routed. */
-export const refusalOf = (rules: Admission, request: Request, path: string): GatewayError | undefined => {
+const isLocal = (address: string | undefined): boolean =>
+  address !== undefined && isLoopback(address.replace(/^::ffff:/i, ""))
+
+/**
+ * Why a request is not let in; undefined when it is. `path` is its path as it is routed, `peer` the address it comes
+ * from.
+ */
+export const refusalOf = (
+  rules: Admission,
+  request: Request,
+  path: string,
+  peer: () => string | undefined
+): GatewayError | undefined => {
   const { headers } = request
   const host = headers.get("host") ?? ""
   if (host.includes(",")) return new BadRequest({ message: "The request has more than one Host header", param: null })
@@ -84,6 +98,9 @@ export const refusalOf = (rules: Admission, request: Request, path: string): Gat
     return new Forbidden({
       message: "Cross-site browser requests are not accepted; list the origin in server.cors.origins"
     })
+  }
+  if (rules.keys.length === 0 && path.startsWith(adminPrefix) && !isLocal(peer())) {
+    return new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" })
   }
   if (rules.keys.length === 0 || open.has(path) || isPreflight(rules, request)) return undefined
   const given = bearer(headers)

@@ -5,6 +5,8 @@ import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { version } from "../domain/version.ts"
 import { backendTypes } from "../domain/backend.ts"
+import { Admin } from "./admin-api.ts"
+import { Refusal } from "./refusal.ts"
 
 const Status = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])
 
@@ -93,16 +95,6 @@ export type BackendEntry = typeof BackendEntry.Type
 /** The answer of `/nexus/backends`; `version` is that of the gateway. */
 export const BackendList = Schema.Struct({ version: Schema.String, backends: Schema.Array(BackendEntry) })
 
-/** A failure in OpenAI's shape. */
-const Refusal = Schema.Struct({
-  error: Schema.Struct({
-    message: Schema.String,
-    type: Schema.String,
-    param: Schema.NullOr(Schema.String),
-    code: Schema.NullOr(Schema.String)
-  })
-}).pipe(HttpApiSchema.status(404))
-
 const Gateway = HttpApiGroup.make("gateway").add(
   HttpApiEndpoint.get("health", "/health", { success: Health, error: Unhealthy }),
   HttpApiEndpoint.get("live", "/livez", { success: Alive }),
@@ -119,4 +111,5 @@ const Gateway = HttpApiGroup.make("gateway").add(
 /** All operational endpoints. */
 export const Api = HttpApi.make("nexus")
   .add(Gateway)
+  .add(Admin)
   .annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

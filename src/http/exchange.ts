@@ -3,6 +3,8 @@
  */
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { Endpoint } from "../domain/request.ts"
+import type { Plan } from "../router/plan.ts"
+import type { Witness } from "../router/witness.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 
 /** How a request ended. */
@@ -31,6 +33,9 @@ export interface Exchange {
   firstByteAt: number
   bytesOut: number
   readonly failures: Array<AttemptFailure>
+  /** What was decided, and the figures it was decided by; undefined before. */
+  plan: Plan | undefined
+  seen: Witness | undefined
 }
 
 /** A request that has just arrived. */
@@ -58,5 +63,7 @@ export const arrived = (
   attempts: 0,
   firstByteAt: 0,
   bytesOut: 0,
-  failures: []
+  failures: [],
+  plan: undefined,
+  seen: undefined
 })

@@ -193,8 +193,13 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   const needs = read.success
   exchange.model = needs.model
   exchange.stream = needs.stream
-  const plan = router.route(needs, registry.snapshot(), performance.now())
-  if (Result.isFailure(plan)) return plan.failure
+  const snapshot = registry.snapshot()
+  const plan = router.route(needs, snapshot, performance.now())
+  if (Result.isFailure(plan)) {
+    // Why there is nobody to ask is what people ask most.
+    accounting.routed(exchange, router.consider(needs, snapshot, performance.now()).plan)
+    return plan.failure
+  }
   accounting.routed(exchange, plan.success)
   const attempts = new Attempts(forwarding, run, plan.success, body)
   let { attempt } = attempts

@@ -103,6 +103,8 @@ export const table: Table = {
       null,
       `Nothing at ${e.method} ${e.path}. The API is served below /v1, such as /v1/models`
     ),
+  RequestNotKept: (e) =>
+    invalid(404, "not_found", null, `No request '${e.id}' among the last ${e.kept}; its id is in x-request-id`),
   MethodNotAllowed: (e) => ({
     ...invalid(
       405,

@@ -19,6 +19,12 @@ import { modelsOf, Plan } from "./plan.ts"
 /** Why no candidate can be asked. */
 export type Refusal = BadGateway | ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
 
+/** A plan, and why it would come to nothing. */
+export interface Considered {
+  readonly plan: Plan
+  readonly refusal: Refusal | undefined
+}
+
 /** Names listed in "Available: …" at most. */
 const namesListed = 20
 
@@ -89,6 +95,8 @@ export class Router extends Context.Service<
   {
     /** Plans one request; plain and synchronous. `now` in monotonic milliseconds. */
     readonly route: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Result.Result<Plan, Refusal>
+    /** The plan that {@link route} would make, or refuse, without taking a turn. */
+    readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Considered
   }
 >()("nexus/router/Router") {
   /** Routes as the settings say; the random strategy draws on the Random service. */
@@ -99,21 +107,30 @@ export class Router extends Context.Service<
         const seeded = yield* Random.Random
         const random = () => seeded.nextDoubleUnsafe()
         const turns = new Map<string, number>()
-        const takeTurn = (model: string): number => {
-          const turn = turns.get(model) ?? 0
+        const turnOf = (model: string): number => turns.get(model) ?? 0
+        const takeTurn = (model: string): void => {
+          const turn = turnOf(model)
           if (turns.size >= maxTurns && !turns.has(model)) turns.clear()
           turns.set(model, turn + 1)
-          return turn
         }
         const { strategy, weights } = settings
-        const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, Refusal> => {
+        const planFor = (needs: RoutingNeeds, snapshot: Snapshot, now: number, take: boolean): Plan => {
           const models = modelsOf(needs.model, settings)
           const [resolved = needs.model] = models
-          const turn = strategy === "round_robin" && snapshot.candidates.has(resolved) ? takeTurn(resolved) : 0
-          const plan = new Plan(needs, models, snapshot, { strategy, weights, turn, random }, now)
+          const inTurn = strategy === "round_robin" && snapshot.candidates.has(resolved)
+          const turn = inTurn ? turnOf(resolved) : 0
+          if (inTurn && take) takeTurn(resolved)
+          return new Plan(needs, models, snapshot, { strategy, weights, turn, random }, now)
+        }
+        const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, Refusal> => {
+          const plan = planFor(needs, snapshot, now, true)
           return plan.empty ? Result.fail(refusalOf(plan, snapshot, now)) : Result.succeed(plan)
         }
-        return Router.of({ route })
+        const consider = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Considered => {
+          const plan = planFor(needs, snapshot, now, false)
+          return { plan, refusal: plan.empty ? refusalOf(plan, snapshot, now) : undefined }
+        }
+        return Router.of({ route, consider })
       })
     )
 }

@@ -5,9 +5,10 @@ import type { RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolve } from "./aliases.ts"
-import { absence, type Excluded, fits, inability, reasonWords, suspicion } from "./filter.ts"
+import { absence, type Excluded, fits, inability, suspicion } from "./filter.ts"
 import { ablePool, isCalm, nobody, type Pool, poolOf } from "./pool.ts"
-import { type Best, bestOf, choose, type Draw, scoreAt } from "./strategy.ts"
+import { type Best, bestOf, choose, type Draw, type Parts, partsAt } from "./strategy.ts"
+import { asSeen, type Witness, witness } from "./witness.ts"
 
 /** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
 type RouteReason = "capability-match" | "capacity-overflow" | "failover"
@@ -20,6 +21,12 @@ export interface Attempt {
   /** Whether the model is a fallback of the one that was asked for. */
   readonly fallback: boolean
   readonly reason: RouteReason
+}
+
+/** A candidate that could be asked, and what its smart score is made of. */
+export interface Rated {
+  readonly candidate: Candidate
+  readonly parts: Parts | undefined
 }
 
 /** The models that may answer, the one asked for first. */
@@ -46,14 +53,21 @@ export class Plan {
   // By the place of the model.
   private readonly bests: Array<Best | undefined> = []
   private waiting: Attempt | undefined
+  // What the random strategy has drawn.
+  private readonly drawn: Array<number> = []
 
   constructor(needs: RoutingNeeds, models: ReadonlyArray<string>, snapshot: Snapshot, draw: Draw, now: number) {
     this.requested = needs.model
     this.needs = needs
     this.models = models
     this.snapshot = snapshot
-    this.draw = draw
+    this.draw = draw.strategy === "random" ? { ...draw, random: () => this.remember(draw.random()) } : draw
     this.waiting = this.pick(now)
+  }
+
+  /** The strategy that orders the candidates. */
+  get strategy(): Draw["strategy"] {
+    return this.draw.strategy
   }
 
   /** Whether there is anyone to ask. */
@@ -80,31 +94,35 @@ export class Plan {
     )
   }
 
-  /** The decision in a form for the log. */
-  describe(now: number): Readonly<Record<string, unknown>> {
-    const candidates = this.models.flatMap((model) => {
+  /** The live figures this plan goes by, to be kept with it for {@link asSeen}. */
+  witness(now: number): Witness {
+    return witness(this.snapshot, this.models, now)
+  }
+
+  /** The same plan from its beginning, as it was at that moment; what becomes of it changes nothing elsewhere. */
+  asSeen(seen: Witness): Plan {
+    const drawn = [...this.drawn]
+    const random = () => drawn.shift() ?? this.draw.random()
+    const snapshot = asSeen(this.snapshot, this.models, seen)
+    return new Plan(this.needs, this.models, snapshot, { ...this.draw, random }, seen.now)
+  }
+
+  /** Those of each model that could be asked now, with the parts of their scores for the smart strategy. */
+  rated(now: number): ReadonlyArray<Rated> {
+    const { strategy, weights } = this.draw
+    return this.models.flatMap((model) => {
       const able = this.eligible(model, now)
       const best = bestOf(able)
       return able.candidates.map((candidate, at) => ({
-        backend: candidate.state.backend.name,
-        model,
-        score: Math.round(scoreAt(able, at, best, this.draw.weights) * 100) / 100
+        candidate,
+        parts: strategy === "smart" ? partsAt(able, at, best, weights) : undefined
       }))
     })
-    const excluded = this.excluded(now).map(({ candidate, why }) => ({
-      backend: candidate.state.backend.name,
-      model: candidate.model.id,
-      reason: reasonWords(why, now)
-    }))
-    const chosen = this.waiting ?? this.asked[0]
-    return {
-      model: this.requested,
-      models: this.models,
-      strategy: this.draw.strategy,
-      backend: chosen?.candidate.state.backend.name,
-      candidates,
-      excluded
-    }
+  }
+
+  private remember(drawn: number): number {
+    this.drawn.push(drawn)
+    return drawn
   }
 
   private eligible(model: string, now: number): Pool {

@@ -37,20 +37,41 @@ export const bestOf = (pool: Pool): Best => {
   return { priority: pool.foremost, load, latencyMs: latency === Infinity ? undefined : latency }
 }
 
+/** The parts of a smart score, each from 0 to its weight. */
+export interface Parts {
+  readonly priority: number
+  readonly load: number
+  readonly latency: number
+}
+
+const preference = (best: Best, wanted: number): number =>
+  wanted === best.priority ? 1 : (1 + best.priority) / (1 + wanted)
+
+const ease = (best: Best, carried: number): number => (carried === best.load ? 1 : (1 + best.load) / (1 + carried))
+
+const speed = (best: Best, measured: number | undefined): number =>
+  best.latencyMs === undefined || measured === undefined ? 1 : (1 + best.latencyMs) / (1 + measured)
+
+// Plain numbers in, a plain number out: this is done a thousand times for one choice among a thousand.
+const points = (weights: Weights, best: Best, wanted: number, carried: number, measured: number | undefined): number =>
+  weights.priority * preference(best, wanted) +
+  weights.load * ease(best, carried) +
+  weights.latency * speed(best, measured)
+
 /**
  * The smart score of the candidate at a place, from 0 to the sum of the weights. Each part is 1 for the best candidate at
  * hand and shrinks in proportion for the others (twice the latency is half the part); a candidate without a latency
  * sample counts as the best one, so that it gets tried.
  */
-export const scoreAt = (pool: Pool, at: number, best: Best, weights: Weights): number => {
-  const wanted = pool.priorities[at] ?? Infinity
-  const priority = wanted === best.priority ? 1 : (1 + best.priority) / (1 + wanted)
-  const carried = loadAt(pool, at)
-  const load = carried === best.load ? 1 : (1 + best.load) / (1 + carried)
-  const measured = pool.lives[at]?.firstByteMs
-  const latency = best.latencyMs === undefined || measured === undefined ? 1 : (1 + best.latencyMs) / (1 + measured)
-  return weights.priority * priority + weights.load * load + weights.latency * latency
-}
+export const scoreAt = (pool: Pool, at: number, best: Best, weights: Weights): number =>
+  points(weights, best, pool.priorities[at] ?? Infinity, loadAt(pool, at), pool.lives[at]?.firstByteMs)
+
+/** What {@link scoreAt} adds up. */
+export const partsAt = (pool: Pool, at: number, best: Best, weights: Weights): Parts => ({
+  priority: weights.priority * preference(best, pool.priorities[at] ?? Infinity),
+  load: weights.load * ease(best, loadAt(pool, at)),
+  latency: weights.latency * speed(best, pool.lives[at]?.firstByteMs)
+})
 
 /** What a strategy draws on beside the candidates. */
 export interface Draw {
@@ -67,18 +88,19 @@ const idler = (a: Live, b: Live): boolean =>
   a.inFlight === b.inFlight ? a.requests < b.requests : a.inFlight < b.inFlight
 
 const smartest = (pool: Pool, best: Best, weights: Weights): Candidate | undefined => {
-  const { candidates, lives } = pool
+  const { candidates, limited, lives, priorities } = pool
   let chosen = 0
   let highest = -Infinity
   let [holder] = lives
   for (let at = 0; at < lives.length; at += 1) {
     const live = lives[at]
     if (live === undefined || holder === undefined) continue
-    const points = scoreAt(pool, at, best, weights)
-    if (points > highest || (points === highest && idler(live, holder))) {
+    const carried = limited ? loadAt(pool, at) : live.inFlight
+    const score = points(weights, best, priorities[at] ?? Infinity, carried, live.firstByteMs)
+    if (score > highest || (score === highest && idler(live, holder))) {
       chosen = at
       holder = live
-      highest = points
+      highest = score
     }
   }
   return candidates[chosen]

@@ -11,6 +11,7 @@ import { Registry } from "../registry/Registry.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"
 import { watch } from "./layers.ts"
 import { type Down, type Standing, Up } from "./messages.ts"
+import { Questions } from "./questions.ts"
 
 /** The workers cannot be run. */
 export class WorkersFailed extends Data.TaggedError("WorkersFailed")<{ readonly reason: string }> {}
@@ -185,6 +186,8 @@ export const supervise = (
       standings: [],
       told: new Map()
     }))
+    const others = (slot: Slot) => slots.filter((other) => other !== slot && other.child?.connected === true)
+    const questions = new Questions(others, tell)
     const failed = yield* Deferred.make<never, WorkersFailed>()
     const state = { stopping: false, port: config.settings.server.port }
 
@@ -201,6 +204,7 @@ export const supervise = (
           if (Option.isNone(read)) return
           const message = read.value
           if (message._tag === "Failed") ({ reason } = message)
+          if (message._tag === "Recall" || message._tag === "Recalled") return questions.take(slot, message)
           if (message._tag !== "Listening") return void inContext(onUp(registry, slot, message))
           state.port = message.port
           listens()

@@ -8,6 +8,8 @@ import type { Loaded } from "../config/NexusConfig.ts"
 import { standingOf } from "../http/health.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
+import { Recent } from "../http/Recent.ts"
+import { type Memories, noMemories, Siblings } from "../http/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 import { drainOf } from "./drain.ts"
@@ -49,6 +51,34 @@ const inbox: Effect.Effect<Queue.Queue<Down>, never, Scope.Scope> = Effect.gen(f
   return queue
 })
 
+/** Time that the other workers have for an answer. */
+const recallFor = "1 second"
+
+/** The other workers as this one asks them, and where their answers go. */
+const makeSiblings = () => {
+  const waiting = new Map<number, (memories: Memories) => void>()
+  let asks = 0
+  const ask = (id: string | undefined): Effect.Effect<Memories> =>
+    Effect.callback<Memories>((resume) => {
+      asks += 1
+      const number = asks
+      waiting.set(number, (memories) => resume(Effect.succeed(memories)))
+      process.send?.({ _tag: "Recall", ask: number, ...(id === undefined ? {} : { id }) } satisfies Up)
+      return Effect.sync(() => waiting.delete(number))
+    }).pipe(Effect.timeoutOrElse({ duration: recallFor, orElse: () => Effect.succeed(noMemories) }))
+  const recalled = (number: number, memories: Memories): void => {
+    waiting.get(number)?.(memories)
+    waiting.delete(number)
+  }
+  return { ask, recalled }
+}
+
+const remembered = (recent: Recent["Service"], id: string | undefined): Memories => {
+  if (id === undefined) return { requests: recent.list(), explained: [] }
+  const found = recent.find(id)
+  return { requests: [], explained: found === undefined ? [] : [found] }
+}
+
 const age = (now: number, at: number): number => (at === 0 ? -1 : Math.max(0, now - at))
 
 const figuresOf = ({ backend, live }: BackendState, now: number) => ({
@@ -67,8 +97,10 @@ export const work = (
 ): Effect.Effect<void, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const messages = yield* inbox
-    const services = yield* Layer.build(worker(config, part))
+    const siblings = makeSiblings()
+    const services = yield* Layer.build(worker(config, part)).pipe(Effect.provideService(Siblings, siblings))
     const registry = Context.get(services, Registry)
+    const recent = Context.get(services, Recent)
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
 
@@ -121,6 +153,12 @@ export const work = (
           return false
         case "Others":
           onOthers(message)
+          return false
+        case "Recall":
+          yield* tell({ _tag: "Recalled", ask: message.ask, ...remembered(recent, message.id) })
+          return false
+        case "Recalled":
+          siblings.recalled(message.ask, message)
           return false
         case "Start":
           return false

@@ -4,8 +4,9 @@
 import { Data, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
+import type { Asked, Explained, Route } from "../http/admin-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../http/api.ts"
-import { Transport } from "../upstream/Transport.ts"
+import { type Question, Transport } from "../upstream/Transport.ts"
 
 /** Nothing that could be a gateway answers at the address. */
 export class NoGateway extends Data.TaggedError("NoGateway")<{ readonly url: string; readonly reason: string }> {
@@ -51,9 +52,12 @@ export const urlOf = (host: string, port: number): string => {
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`
 }
 
+const bodyOf = ({ body }: HttpClientRequest.HttpClientRequest): Pick<Question, "method" | "body"> =>
+  body._tag === "Uint8Array" ? { method: "POST", body: new TextDecoder().decode(body.body) } : { method: "GET" }
+
 const httpClient = (transport: Transport["Service"]): HttpClient.HttpClient =>
   HttpClient.make((request, url) =>
-    transport.ask({ method: "GET", url: url.href, headers: { ...request.headers }, timeoutMs }).pipe(
+    transport.ask({ ...bodyOf(request), url: url.href, headers: { ...request.headers }, timeoutMs }).pipe(
       Effect.map(({ status, headers, text }) =>
         HttpClientResponse.fromWeb(request, new Response(text === "" ? null : text, { status, headers }))
       ),
@@ -109,4 +113,32 @@ export const askHealth = (
       (unhealthy) => Effect.succeed(unhealthy as GatewayHealth) // reason: isHealth has checked it
     ),
     Effect.mapError(explain(address.url))
+  )
+
+const isRefusal = (value: unknown): value is { readonly error: { readonly message: string } } =>
+  typeof value === "object" && value !== null && "error" in value
+
+/** What the gateway has no answer to, in its own words. */
+export class Unanswerable extends Data.TaggedError("Unanswerable")<{ readonly message: string }> {}
+
+// A refusal in OpenAI's shape is the gateway's own word.
+const told = (url: string) => (error: unknown) =>
+  isRefusal(error) ? new Unanswerable({ message: error.error.message }) : explain(url)(error)
+
+/** What would become of a chat request at the gateway of this address. */
+export const askRoute = (
+  address: GatewayAddress,
+  payload: Asked
+): Effect.Effect<Route, NoGateway | GatewayRefused | Unanswerable, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.admin.route({ payload, query: {} })).pipe(
+    Effect.mapError(told(address.url))
+  )
+
+/** What became of a request at the gateway of this address, by its id. */
+export const askDecision = (
+  address: GatewayAddress,
+  id: string
+): Effect.Effect<Explained, NoGateway | GatewayRefused | Unanswerable, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.admin.decision({ params: { id } })).pipe(
+    Effect.mapError(told(address.url))
   )

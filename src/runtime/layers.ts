@@ -11,6 +11,7 @@ import { admission } from "../http/admit.ts"
 import { Drain } from "../http/Drain.ts"
 import { HttpApi } from "../http/HttpApi.ts"
 import { Operations } from "../http/Operations.ts"
+import { Recent } from "../http/Recent.ts"
 import { Proxy, type ProxyLimits } from "../http/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
@@ -50,7 +51,7 @@ const services = (loaded: Loaded) => {
   return Layer.mergeAll(
     Router.layer(loaded.routing),
     Upstream.layer(bytes(settings.server.max_answer_mb)),
-    Accounting.layer
+    Accounting.layer.pipe(Layer.provideMerge(Recent.layer))
   )
 }
 
@@ -75,8 +76,9 @@ const answering = (loaded: Loaded, part: Part | undefined) => {
   })
   const limits = proxyLimits(loaded)
   const share = { ...limits, maxConcurrent: Math.ceil(limits.maxConcurrent / (part?.of ?? 1)) }
+  const operations = Operations.layer({ maxRetries: loaded.routing.maxRetries, since: part?.since })
   return HttpApi.layer(rules).pipe(
-    Layer.provideMerge(Layer.mergeAll(Proxy.layer(share, loaded.routing), Operations.layer(part?.since))),
+    Layer.provideMerge(Layer.mergeAll(Proxy.layer(share, loaded.routing), operations)),
     Layer.provideMerge(services(loaded))
   )
 }

@@ -2,6 +2,7 @@
  * What the supervisor and its workers tell each other, one JSON value a message.
  */
 import { Schema } from "effect"
+import { Explained, RecentRequest } from "../http/admin-api.ts"
 import { backendTypes } from "../domain/backend.ts"
 
 const Ability = Schema.optionalKey(Schema.Boolean)
@@ -60,8 +61,18 @@ const Ping = Schema.TaggedStruct("Ping", {})
 /** Finish what is under way, and end. */
 const Stop = Schema.TaggedStruct("Stop", {})
 
+/** Asks what is remembered of the request with an id, or of the last ones when there is none. */
+const Recall = Schema.TaggedStruct("Recall", { ask: Schema.Int, id: Schema.optionalKey(Schema.String) })
+
+/** The answer to the Recall of that number. */
+const Recalled = Schema.TaggedStruct("Recalled", {
+  ask: Schema.Int,
+  requests: Schema.Array(RecentRequest),
+  explained: Schema.Array(Explained)
+})
+
 /** From the supervisor to a worker. */
-export const Down = Schema.Union([Put, Removed, State, Others, Start, Ping, Stop])
+export const Down = Schema.Union([Put, Removed, State, Others, Start, Ping, Stop, Recall, Recalled])
 export type Down = typeof Down.Type
 
 const Listening = Schema.TaggedStruct("Listening", { port: Schema.Int })
@@ -83,7 +94,7 @@ const Figures = Schema.TaggedStruct("Figures", {
 })
 
 /** From a worker to the supervisor. */
-export const Up = Schema.Union([Listening, Pong, Failed, Suspect, Refused, Figures])
+export const Up = Schema.Union([Listening, Pong, Failed, Suspect, Refused, Figures, Recall, Recalled])
 export type Up = typeof Up.Type
 
 /** How one worker stands with one backend. */

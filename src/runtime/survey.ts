@@ -8,13 +8,17 @@ import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../http/api.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
+import type { Asked, Explained, Route } from "../http/admin-api.ts"
 import {
   askBackends,
+  askDecision,
   askHealth,
+  askRoute,
   type GatewayAddress,
   type GatewayHealth,
   GatewayRefused,
   NoGateway,
+  type Unanswerable,
   urlOf
 } from "./client.ts"
 import { reportOf } from "./report.ts"
@@ -111,3 +115,27 @@ export const inspect = (
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
     Effect.provide(Transport.layer)
   )
+
+const atGateway = <A, E>(
+  options: SurveyOptions,
+  ask: (address: GatewayAddress) => Effect.Effect<A, E, Transport>
+): Effect.Effect<A, E | ConfigInvalid> =>
+  Effect.flatMap(load(options), (loaded) => ask(addressOf(loaded))).pipe(
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
+    Effect.provide(Transport.layer)
+  )
+
+/** What would become of a chat request at the gateway of the config. */
+export const explainRoute = (
+  options: SurveyOptions,
+  body: Asked
+): Effect.Effect<Route, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) => askRoute(address, body))
+
+/** What became of a request at the gateway of the config, by its id. */
+export const explainRequest = (
+  options: SurveyOptions,
+  id: string
+): Effect.Effect<Explained, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) => askDecision(address, id))

@@ -3,9 +3,12 @@ import { Effect, Layer, Redacted } from "effect"
 import { Unreachable } from "../../src/domain/upstream.ts"
 import { Drain } from "../../src/http/Drain.ts"
 import { Operations } from "../../src/http/Operations.ts"
+import { Recent } from "../../src/http/Recent.ts"
 import { Registry } from "../../src/registry/Registry.ts"
+import { Router } from "../../src/router/Router.ts"
 import { askBackends, askHealth, urlOf } from "../../src/runtime/client.ts"
 import { type Question, type TextReply, Transport } from "../../src/upstream/Transport.ts"
+import { plainSettings } from "../kit/generators.ts"
 
 const transport = (ask: (question: Question) => Effect.Effect<TextReply, Unreachable>) =>
   Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")), tellsConnected: () => false })
@@ -30,8 +33,15 @@ const gateway = Layer.effect(
     })
   })
 ).pipe(
-  Layer.provide(Operations.layer()),
-  Layer.provideMerge(Layer.mergeAll(Registry.layer({ failures: 1, recoveries: 1 }), Drain.layer))
+  Layer.provide(Operations.layer({ maxRetries: 2 })),
+  Layer.provideMerge(
+    Layer.mergeAll(
+      Router.layer(plainSettings),
+      Recent.layer,
+      Registry.layer({ failures: 1, recoveries: 1 }),
+      Drain.layer
+    )
+  )
 )
 
 const run = <A, E, R>(effect: Effect.Effect<A, E, R>, layer: Layer.Layer<R>) =>

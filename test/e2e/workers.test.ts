@@ -103,6 +103,27 @@ describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
     )
   })
 
+  test("explains a request whichever worker served it and whichever is asked", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({
+      ...two,
+      logging: { level: "debug", format: "json" },
+      backends: [backendFor("one", upstream)]
+    })
+    const ids: Array<string> = []
+    await eventually(async () => {
+      ids.push((await ask(gateway.port, "POST", path, body(false))).header("x-request-id") ?? "")
+      return numbersIn(gateway.output()).join() === "1,2"
+    }, "both have answered")
+    for (const id of ids) {
+      const answer = await ask(gateway.port, "GET", `/admin/v1/decisions/${id}`)
+      expect([answer.status, answer.json()]).toMatchObject([200, { request: { id }, decision: { order: [{}] } }])
+    }
+    const all = (await ask(gateway.port, "GET", "/admin/v1/decisions")).json() as { requests: Array<{ id: string }> } // reason: checked by what is expected of it
+    expect(all.requests.map(({ id }) => id).toSorted()).toEqual(ids.toSorted())
+    expect((await ask(gateway.port, "GET", "/admin/v1/decisions/nobody")).status).toBe(404)
+  })
+
   test("tells every worker when a backend goes and when it comes back", async () => {
     const state = { down: false }
     await using upstream = await startUpstream({ models: ["m"], probe: () => (state.down ? ["reset"] : undefined) })

@@ -10,10 +10,11 @@ const base = { hostname: "127.0.0.1", allowedHosts: [], origins: [], keys: [] }
 const ask = (
   rules: ReturnType<typeof admission>,
   headers: Record<string, string>,
-  path = "/v1/models"
+  path = "/v1/models",
+  peer = "127.0.0.1"
 ): number | undefined => {
   const request = new Request(`http://localhost${path}`, { headers: { host: "localhost:8000", ...headers } })
-  const refusal = refusalOf(rules, request, path)
+  const refusal = refusalOf(rules, request, path, () => peer)
   return refusal === undefined ? undefined : formOf(refusal).status
 }
 
@@ -83,5 +84,28 @@ describe("with keys", () => {
     expect(ask(rules, {}, "/livez")).toBeUndefined()
     expect(ask(rules, {}, "/readyz")).toBeUndefined()
     expect(ask(rules, {}, "/health")).toBe(401)
+  })
+})
+
+describe("administration", () => {
+  const path = "/admin/v1/decisions"
+  const open = admission({ ...base, hostname: "0.0.0.0" })
+  const digest = createHash("sha256").update("key").digest()
+  const locked = admission({ ...base, hostname: "0.0.0.0", keys: [{ name: "one", digest }] })
+
+  for (const peer of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
+    test(`without keys is open to this machine, at ${peer}`, () => expect(ask(open, {}, path, peer)).toBeUndefined())
+  }
+
+  for (const peer of ["192.168.1.7", "::ffff:10.0.0.2", "fe80::1", "1270.0.1", ""]) {
+    test(`without keys is shut to others, at '${peer}'`, () => {
+      expect(ask(open, {}, path, peer)).toBe(403)
+      expect(ask(open, {}, "/v1/models", peer)).toBeUndefined()
+    })
+  }
+
+  test("with keys needs one, from anywhere", () => {
+    expect(ask(locked, {}, path, "127.0.0.1")).toBe(401)
+    expect(ask(locked, { authorization: "Bearer key" }, path, "192.168.1.7")).toBeUndefined()
   })
 })

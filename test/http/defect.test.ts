@@ -3,6 +3,7 @@ import { Context, Effect, Layer, ManagedRuntime } from "effect"
 import type { Listening } from "../../src/http/BunServer.ts"
 import { Accounting } from "../../src/http/Accounting.ts"
 import { Drain } from "../../src/http/Drain.ts"
+import { Recent } from "../../src/http/Recent.ts"
 import { Proxy } from "../../src/http/Proxy.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
@@ -19,17 +20,17 @@ const server: Listening = {
   hostname: "",
   port: 0,
   timeout: () => undefined,
+  peer: () => "127.0.0.1",
   pending: () => 0,
   stop: () => Promise.resolve()
 }
 
 test("a defect of the gateway is a 500 with the request id alone; the log has its cause, and others are served", async () => {
   let log = ""
-  const broken = Layer.succeed(Router, {
-    route: () => {
-      throw new Error("sk-inner at http://10.1.2.3")
-    }
-  })
+  const fail = () => {
+    throw new Error("sk-inner at http://10.1.2.3")
+  }
+  const broken = Layer.succeed(Router, { route: fail, consider: fail })
   const logging = layerOf(
     { level: "debug", format: "json" },
     (text, done) => {
@@ -43,7 +44,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     Registry.layer({ failures: 1, recoveries: 1 }),
     Deadlines.layer(20),
     Drain.layer,
-    Accounting.layer.pipe(Layer.provide(logging)),
+    Accounting.layer.pipe(Layer.provide(Layer.mergeAll(logging, Recent.layer))),
     Upstream.layer(1000).pipe(Layer.provide(Transport.layer))
   )
   const weights = { priority: 1, load: 1, latency: 1 }

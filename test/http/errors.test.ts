@@ -12,6 +12,7 @@ import {
   NotFound,
   Overloaded,
   PayloadTooLarge,
+  RequestNotKept,
   RequestTimeout,
   ServiceUnavailable,
   Stopping,
@@ -49,6 +50,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
   UriTooLong: [new UriTooLong({ limit: 8192 }), 414, "uri_too_long"],
   UnsupportedMediaType: [new UnsupportedMediaType({ message: "gzip" }), 415, "unsupported_media_type"],
   NotFound: [new NotFound({ method: "GET", path: "/x" }), 404, "not_found"],
+  RequestNotKept: [new RequestNotKept({ id: "r", kept: 512 }), 404, "not_found"],
   MethodNotAllowed: [new MethodNotAllowed({ method: "GET", path: "/x", allowed: ["POST"] }), 405, "method_not_allowed"],
   Internal: [new Internal({ requestId: "id-1" }), 500, "internal_error"]
 }

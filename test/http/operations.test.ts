@@ -5,7 +5,10 @@ import type { Backend, Model } from "../../src/domain/backend.ts"
 import { version } from "../../src/domain/version.ts"
 import { Drain } from "../../src/http/Drain.ts"
 import { Operations } from "../../src/http/Operations.ts"
+import { Recent } from "../../src/http/Recent.ts"
 import { Registry } from "../../src/registry/Registry.ts"
+import { Router } from "../../src/router/Router.ts"
+import { plainSettings } from "../kit/generators.ts"
 
 const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
   name,
@@ -22,8 +25,15 @@ const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
 })
 
 const world = () => {
-  const layer = Operations.layer().pipe(
-    Layer.provideMerge(Layer.mergeAll(Registry.layer({ failures: 1, recoveries: 1 }), Drain.layer))
+  const layer = Operations.layer({ maxRetries: 2 }).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(
+        Router.layer(plainSettings),
+        Recent.layer,
+        Registry.layer({ failures: 1, recoveries: 1 }),
+        Drain.layer
+      )
+    )
   )
   const runtime = ManagedRuntime.make(layer)
   const get = async (path: string, init: RequestInit = {}) => {
@@ -228,9 +238,17 @@ describe("with two healthy backends and one that is down", () => {
   test("/openapi.json describes every operational path", async () => {
     const { openapi, paths } = await json("/openapi.json")
     expect(openapi).toStartWith("3.")
-    expect(Object.keys(paths).sort()).toEqual(
-      ["/health", "/livez", "/readyz", "/v1/models", "/v1/models/{id}", "/nexus/backends"].sort()
-    )
+    expect(Object.keys(paths).sort()).toEqual([
+      "/admin/v1/decisions",
+      "/admin/v1/decisions/{id}",
+      "/admin/v1/route",
+      "/health",
+      "/livez",
+      "/nexus/backends",
+      "/readyz",
+      "/v1/models",
+      "/v1/models/{id}"
+    ])
   })
 })
 

@@ -143,6 +143,15 @@ export const anyNeeds = (name: string): RoutingNeeds => ({
   outputTokens: 0
 })
 
+/** Settings that change nothing. */
+export const plainSettings: RoutingSettings = {
+  strategy: "smart",
+  maxRetries: 2,
+  weights: { priority: 50, load: 30, latency: 20 },
+  aliases: new Map(),
+  fallbacks: new Map()
+}
+
 /** Settings whose fallbacks, if any, are among the models. */
 export const settings: fc.Arbitrary<RoutingSettings> = fc.record({
   strategy: fc.constantFrom<Strategy>(...strategies),

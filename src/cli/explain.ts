@@ -1,0 +1,172 @@
+/**
+ * nexus explain: why a request goes where it goes.
+ */
+import { Console, Effect, Option } from "effect"
+import { CliError, Command, Flag } from "effect/cli"
+import type { Decision, Explained, Route } from "../http/admin-api.ts"
+import { explainRequest, explainRoute } from "../runtime/survey.ts"
+import * as flags from "./flags.ts"
+import { json, milliseconds, table } from "./output.ts"
+
+const model = Flag.String("model").pipe(
+  Flag.withAlias("m"),
+  Flag.withMetavar("MODEL"),
+  Flag.withDescription("Explain a chat request for this model or alias"),
+  Flag.optional
+)
+
+const request = Flag.String("request").pipe(
+  Flag.withAlias("r"),
+  Flag.withMetavar("ID"),
+  Flag.withDescription("Explain a request that was served, by its x-request-id"),
+  Flag.optional
+)
+
+const wants = (name: string, what: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(what), Flag.withoutNegation, Flag.withDefault(false))
+
+const tokens = Flag.Int("tokens").pipe(
+  Flag.withMetavar("N"),
+  Flag.filter(
+    (value) => value >= 0 && value <= 2_000_000,
+    (value) => `Expected 0 to 2000000 tokens, got ${value}`
+  ),
+  Flag.withDescription("Its prompt is of N tokens"),
+  Flag.withDefault(0)
+)
+
+/** What a request needs, as the flags say it. */
+interface Wanted {
+  readonly model: string
+  readonly tools: boolean
+  readonly image: boolean
+  readonly jsonMode: boolean
+  /** Length of the prompt. */
+  readonly tokens: number
+}
+
+// Prompts are estimated at four characters a token.
+const charactersPerToken = 4
+
+/** A chat body that needs just that. */
+const bodyFor = ({ model, tools, image, jsonMode, tokens }: Wanted) => {
+  const text = { type: "text", text: "x".repeat(tokens * charactersPerToken) }
+  const picture = { type: "image_url", image_url: { url: "data:image/png;base64," } }
+  return {
+    model,
+    messages: [{ role: "user", content: image ? [text, picture] : [text] }],
+    ...(tools ? { tools: [{ type: "function", function: { name: "any", parameters: { type: "object" } } }] } : {}),
+    ...(jsonMode ? { response_format: { type: "json_object" } } : {})
+  }
+}
+
+const points = (value: number | undefined): string => (value === undefined ? "-" : String(value))
+
+const decisionText = ({ requested, models, strategy, candidates, excluded, order }: Decision, attempts: number) => {
+  const [resolved = requested, ...fallbacks] = models
+  const lines = [
+    table(
+      ["Model:", resolved === requested ? requested : `${requested} -> ${resolved}`],
+      [
+        ["Fallbacks:", fallbacks.length === 0 ? "none" : fallbacks.join(", ")],
+        ["Strategy:", strategy]
+      ]
+    )
+  ]
+  if (candidates.length > 0) {
+    const rows = candidates.map((each) => [
+      each.backend,
+      each.model,
+      points(each.score),
+      points(each.parts?.priority),
+      points(each.parts?.load),
+      points(each.parts?.latency),
+      String(each.priority),
+      String(each.in_flight),
+      milliseconds(each.first_byte_ms)
+    ])
+    const heading = ["Candidate", "Model", "Score", "= Priority", "+ Load", "+ Latency", "Priority", "In flight"]
+    lines.push("", table([...heading, "First byte"], rows))
+  }
+  if (excluded.length > 0) {
+    const rows = excluded.map(({ backend, model, reason }) => [backend, model, reason])
+    lines.push("", table(["Left out", "Model", "Reason"], rows))
+  }
+  if (order.length > 0) {
+    const rows = order.map(({ backend, model, reason, fallback }, at) => [
+      String(at + 1),
+      backend,
+      model,
+      fallback ? `${reason} (fallback)` : reason,
+      at < attempts ? "" : "beyond max_retries"
+    ])
+    lines.push("", table(["Order", "Backend", "Model", "Reason", ""], rows))
+  }
+  return lines.join("\n")
+}
+
+const routeText = ({ decision, max_retries, refusal }: Route): string =>
+  [
+    decisionText(decision, 1 + max_retries),
+    ...(refusal === null ? [] : ["", `Refused: ${refusal.status} ${refusal.code}: ${refusal.message}`])
+  ].join("\n")
+
+const requestText = ({ request, decision }: Explained): string => {
+  const about = table(
+    ["Request:", request.id],
+    [
+      ["At:", new Date(request.at).toISOString()],
+      ["Endpoint:", request.stream ? `${request.endpoint}, streamed` : request.endpoint],
+      ["Outcome:", `${request.outcome}, status ${request.status}`],
+      ["Backend:", request.backend === "" ? "none" : `${request.backend}, asked for ${request.upstream_model}`],
+      ["Attempts:", String(request.attempts)],
+      ["First byte:", milliseconds(request.first_byte_ms)],
+      ["Duration:", milliseconds(request.duration_ms)]
+    ]
+  )
+  const failures = request.failures.map(({ backend, model, reason }) => [backend, model, reason])
+  return [
+    about,
+    ...(failures.length === 0 ? [] : ["", table(["Failed", "Model", "Reason"], failures)]),
+    "",
+    decision === null
+      ? "It was refused before a backend was looked for."
+      : `By the figures of its beginning:\n${decisionText(decision, Infinity)}`
+  ].join("\n")
+}
+
+/** The command. */
+export const explainCommand = Command.make(
+  "explain",
+  {
+    model,
+    request,
+    tools: wants("tools", "It offers tools"),
+    image: wants("image", "It carries an image"),
+    jsonMode: wants("json-mode", "It asks for JSON"),
+    tokens,
+    json: flags.json,
+    config: flags.config,
+    host: flags.host,
+    port: flags.port
+  },
+  Effect.fnUntraced(function* (input) {
+    const options = { config: input.config, overrides: flags.addressOverrides(input) }
+    if (Option.isSome(input.request) === Option.isSome(input.model)) {
+      return yield* new CliError.ValidationError({ message: "Give either --model MODEL or --request ID" })
+    }
+    if (Option.isSome(input.request)) {
+      const explained = yield* explainRequest(options, input.request.value)
+      return yield* Console.log(input.json ? json(explained) : requestText(explained))
+    }
+    const wanted = { ...input, model: Option.getOrElse(input.model, () => "") }
+    const route = yield* explainRoute(options, bodyFor(wanted))
+    yield* Console.log(input.json ? json(route) : routeText(route))
+  })
+).pipe(
+  Command.withDescription("Show who could answer a request, in which order, and why the others are left out"),
+  Command.withExamples([
+    { command: "nexus explain -m gpt-4 --tools --tokens 20000" },
+    { command: "nexus explain --request 68e95496-5d54-4ec4-b0e0-b39928b055ac" }
+  ])
+)

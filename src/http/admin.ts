@@ -1,0 +1,68 @@
+/**
+ * What the administrative endpoints answer.
+ */
+import { Effect, Result } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { BadRequest, RequestNotKept, type GatewayError } from "../domain/errors.ts"
+import type { Endpoint } from "../domain/request.ts"
+import { Registry } from "../registry/Registry.ts"
+import { explain } from "../router/explain.ts"
+import { Router } from "../router/Router.ts"
+import { Api } from "./api.ts"
+import { readNeeds } from "./needs.ts"
+import { formOf } from "./openai-error.ts"
+import { Recent, remembered } from "./Recent.ts"
+import { Siblings } from "./Siblings.ts"
+
+const refusalOf = (error: GatewayError | undefined) => {
+  if (error === undefined) return null
+  const { status, code, message } = formOf(error)
+  return { status, code, message }
+}
+
+/** The handlers of the group; `refuse` answers in OpenAI's shape, `maxRetries` is how many attempts follow the first. */
+export const adminHandlers = (
+  refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>,
+  maxRetries: number
+) =>
+  HttpApiBuilder.group(
+    Api,
+    "admin",
+    Effect.fnUntraced(function* (handlers) {
+      const registry = yield* Registry
+      const router = yield* Router
+      const recent = yield* Recent
+      const siblings = yield* Siblings
+      const route = (endpoint: Endpoint, body: Uint8Array) => {
+        const needs = readNeeds(endpoint, body)
+        if (Result.isFailure(needs)) return refuse(needs.failure)
+        const snapshot = registry.snapshot()
+        const now = performance.now()
+        const { plan, refusal } = router.consider(needs.success, snapshot, now)
+        const decision = explain(plan, plan.witness(now))
+        return Effect.succeed(
+          HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries, refusal: refusalOf(refusal) })
+        )
+      }
+      return handlers
+        .handleRaw("route", ({ request, query }) =>
+          request.arrayBuffer.pipe(
+            Effect.flatMap((body) => route(query.endpoint ?? "chat/completions", new Uint8Array(body))),
+            Effect.catch(() => refuse(new BadRequest({ message: "The request body did not come whole", param: null })))
+          )
+        )
+        .handle("decisions", () =>
+          Effect.map(siblings.ask(undefined), ({ requests }) => ({
+            requests: [...recent.list(), ...requests].toSorted((a, b) => b.at - a.at)
+          }))
+        )
+        .handle(
+          "decision",
+          Effect.fnUntraced(function* ({ params: { id } }) {
+            const found = recent.find(id) ?? (yield* siblings.ask(id)).explained[0]
+            return found ?? (yield* refuse(new RequestNotKept({ id: id.slice(0, 128), kept: remembered })))
+          })
+        )
+    })
+  )

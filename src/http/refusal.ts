@@ -1,0 +1,15 @@
+/**
+ * A failure in OpenAI's shape, as the contracts of the endpoints name it.
+ */
+import { Schema } from "effect"
+import { HttpApiSchema } from "effect/http-api"
+
+/** A failure in OpenAI's shape. */
+export const Refusal = Schema.Struct({
+  error: Schema.Struct({
+    message: Schema.String,
+    type: Schema.String,
+    param: Schema.NullOr(Schema.String),
+    code: Schema.NullOr(Schema.String)
+  })
+}).pipe(HttpApiSchema.status(404))

@@ -1,0 +1,81 @@
+/**
+ * A routing decision in plain words and numbers, for the log and for people who ask why.
+ */
+import type { Strategy } from "../domain/routing.ts"
+import { reasonWords } from "./filter.ts"
+import { type Plan, planAll, type Rated } from "./plan.ts"
+import type { Parts } from "./strategy.ts"
+import type { Witness } from "./witness.ts"
+
+/** A candidate that could be asked; times in milliseconds, `score` and `parts` for the smart strategy alone. */
+interface CandidateFigures {
+  readonly backend: string
+  readonly model: string
+  readonly priority: number
+  readonly in_flight: number
+  readonly first_byte_ms: number | null
+  readonly score?: number
+  readonly parts?: Parts
+}
+
+/** Who could be asked, who not and why, and in which order; nothing of a message is in it. */
+export interface Decision {
+  /** The model as the client named it. */
+  readonly requested: string
+  /** What aliases make of it, and then its fallbacks. */
+  readonly models: ReadonlyArray<string>
+  readonly strategy: Strategy
+  readonly candidates: ReadonlyArray<CandidateFigures>
+  readonly excluded: ReadonlyArray<{ readonly backend: string; readonly model: string; readonly reason: string }>
+  /** All who would be asked, one after the other, until one answers; `max_retries` ends it earlier. */
+  readonly order: ReadonlyArray<{
+    readonly backend: string
+    readonly model: string
+    readonly reason: string
+    readonly fallback: boolean
+  }>
+}
+
+const rounded = (value: number): number => Math.round(value * 100) / 100
+
+const excludedOf = (plan: Plan, now: number) =>
+  plan.excluded(now).map(({ candidate, why }) => ({
+    backend: candidate.state.backend.name,
+    model: candidate.model.id,
+    reason: reasonWords(why, now)
+  }))
+
+const scored = (parts: Parts | undefined): Pick<CandidateFigures, "score" | "parts"> =>
+  parts === undefined
+    ? {}
+    : {
+        score: rounded(parts.priority + parts.load + parts.latency),
+        parts: { priority: rounded(parts.priority), load: rounded(parts.load), latency: rounded(parts.latency) }
+      }
+
+const figuresOf = ({ candidate: { state, model }, parts }: Rated): CandidateFigures =>
+  Object.assign(
+    {
+      backend: state.backend.name,
+      model: model.id,
+      priority: state.backend.priority,
+      in_flight: state.live.inFlight,
+      first_byte_ms: state.live.firstByteMs === undefined ? null : rounded(state.live.firstByteMs)
+    },
+    scored(parts)
+  )
+
+/** The decision of a plan by the figures of its beginning, which must be those that were noted then. */
+export const explain = (plan: Plan, seen: Witness): Decision => {
+  const { now } = seen
+  const then = plan.asSeen(seen)
+  const candidates = then.rated(now).map(figuresOf)
+  const excluded = excludedOf(then, now)
+  const order = planAll(then, now).map(({ candidate, model, reason, fallback }) => ({
+    backend: candidate.state.backend.name,
+    model,
+    reason,
+    fallback
+  }))
+  return { requested: plan.requested, models: plan.models, strategy: plan.strategy, candidates, excluded, order }
+}

@@ -1,0 +1,181 @@
+import { describe, expect, test } from "bun:test"
+import { remembered } from "../../src/http/Recent.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway } from "../kit/gateway.ts"
+import { ask } from "../kit/rawClient.ts"
+import { head } from "../kit/answers.ts"
+
+const post = async (port: number, path: string, body: unknown) => {
+  const answer = await ask(port, "POST", path, typeof body === "string" ? body : JSON.stringify(body))
+  return { status: answer.status, id: answer.header("x-request-id") ?? "", json: JSON.parse(answer.text) }
+}
+
+const get = async (port: number, path: string) => {
+  const answer = await ask(port, "GET", path)
+  return { status: answer.status, json: JSON.parse(answer.text) }
+}
+
+const chat = { model: "gpt", messages: [{ role: "user", content: "a secret prompt" }] }
+const picture = { role: "user", content: [{ type: "image_url", image_url: { url: "data:image/png;base64,UFJPTVBU" } }] }
+
+const startPair = async () => {
+  const blind = await startUpstream({ type: "llamacpp", models: [{ id: "m", vision: false }] })
+  const seeing = await startUpstream({ type: "llamacpp", models: [{ id: "m", vision: true }] })
+  const gateway = await startGateway({
+    backends: [
+      backendFor("blind", blind, { type: "llamacpp", priority: 1 }),
+      backendFor("seeing", seeing, { type: "llamacpp", priority: 3 })
+    ],
+    routing: { aliases: { gpt: "m" }, fallbacks: { m: ["other"] } }
+  })
+  return {
+    blind,
+    seeing,
+    gateway,
+    [Symbol.asyncDispose]: async () => {
+      await gateway[Symbol.asyncDispose]()
+      await blind[Symbol.asyncDispose]()
+      await seeing[Symbol.asyncDispose]()
+    }
+  }
+}
+
+describe("POST /admin/v1/route", () => {
+  test("says who would be asked, in which order and by which figures, and sends nothing", async () => {
+    await using pair = await startPair()
+    const { status, json } = await post(pair.gateway.port, "/admin/v1/route", chat)
+    expect(status).toBe(200)
+    expect(json).toEqual({
+      decision: {
+        requested: "gpt",
+        models: ["m", "other"],
+        strategy: "smart",
+        candidates: [
+          {
+            backend: "blind",
+            model: "m",
+            priority: 1,
+            in_flight: 0,
+            first_byte_ms: null,
+            score: 100,
+            parts: { priority: 50, load: 30, latency: 20 }
+          },
+          {
+            backend: "seeing",
+            model: "m",
+            priority: 3,
+            in_flight: 0,
+            first_byte_ms: null,
+            score: 75,
+            parts: { priority: 25, load: 30, latency: 20 }
+          }
+        ],
+        excluded: [],
+        order: [
+          { backend: "blind", model: "m", reason: "capability-match", fallback: false },
+          { backend: "seeing", model: "m", reason: "capability-match", fallback: false }
+        ]
+      },
+      max_retries: 2,
+      refusal: null
+    })
+    expect(pair.blind.calls().length + pair.seeing.calls().length).toBe(0)
+  })
+
+  test("says who is left out and why, and what the client would be refused with", async () => {
+    await using pair = await startPair()
+    const { port } = pair.gateway
+    const seen = await post(port, "/admin/v1/route", { model: "m", messages: [picture] })
+    expect(seen.json.decision.excluded).toEqual([
+      { backend: "blind", model: "m", reason: "lacks vision (image input)" }
+    ])
+    expect(seen.json.decision.order).toHaveLength(1)
+    const unknown = await post(port, "/admin/v1/route", { ...chat, model: "nobody's" })
+    expect(unknown.status).toBe(200)
+    expect(unknown.json).toMatchObject({
+      decision: { candidates: [], excluded: [], order: [] },
+      refusal: { status: 404, code: "model_not_found" }
+    })
+  })
+
+  test("refuses a body that no backend would be asked with, as the endpoint itself does", async () => {
+    await using pair = await startPair()
+    for (const body of ["", "nonsense", "[]", { messages: [] }, { model: "m" }]) {
+      const told = await post(pair.gateway.port, "/admin/v1/route", body)
+      const real = await post(pair.gateway.port, "/v1/chat/completions", body)
+      expect([told.status, told.json]).toEqual([400, real.json])
+    }
+    const embeddings = await post(pair.gateway.port, "/admin/v1/route?endpoint=embeddings", { model: "m", input: "x" })
+    expect(embeddings.status).toBe(200)
+  })
+})
+
+describe("GET /admin/v1/decisions", () => {
+  test("keeps what was decided for a request by its id, as it was then, and no word of its messages", async () => {
+    await using pair = await startPair()
+    const { port } = pair.gateway
+    const { id } = await post(port, "/v1/chat/completions", { ...chat, messages: [...chat.messages, picture] })
+    await pair.gateway.quiet()
+    pair.gateway.running.snapshot().backends.forEach(({ live }) => {
+      live.inFlight += 5
+    })
+    const { status, json } = await get(port, `/admin/v1/decisions/${id}`)
+    expect(status).toBe(200)
+    expect(json).toMatchObject({
+      request: {
+        id,
+        endpoint: "chat/completions",
+        model: "gpt",
+        stream: false,
+        outcome: "completed",
+        status: 200,
+        backend: "seeing",
+        upstream_model: "m",
+        attempts: 1,
+        failures: []
+      },
+      decision: {
+        candidates: [{ backend: "seeing", in_flight: 0, first_byte_ms: null }],
+        excluded: [{ backend: "blind", reason: "lacks vision (image input)" }]
+      }
+    })
+    const list = await get(port, "/admin/v1/decisions")
+    expect(list.json.requests).toMatchObject([{ id, status: 200 }])
+    expect(JSON.stringify([json, list.json])).not.toContain("secret prompt")
+    expect(JSON.stringify([json, list.json])).not.toContain("UFJPTVBU")
+    pair.gateway.running.snapshot().backends.forEach(({ live }) => {
+      live.inFlight -= 5
+    })
+  })
+
+  test("keeps failed attempts, and requests that were refused", async () => {
+    await using broken = await startUpstream({
+      models: ["m"],
+      script: function* () {
+        yield head(500, ["Content-Length: 0"])
+      }
+    })
+    await using gateway = await startGateway({ backends: [backendFor("broken", broken)], routing: { max_retries: 0 } })
+    const failed = await post(gateway.port, "/v1/chat/completions", { ...chat, model: "m" })
+    const missing = await post(gateway.port, "/v1/chat/completions", { ...chat, model: "none" })
+    const nonsense = await post(gateway.port, "/v1/chat/completions", "nonsense")
+    await gateway.quiet()
+    const told = async (id: string) => (await get(gateway.port, `/admin/v1/decisions/${id}`)).json
+    expect(await told(failed.id)).toMatchObject({
+      request: { outcome: "failed", status: 502, attempts: 1, failures: [{ backend: "broken", model: "m" }] },
+      decision: { order: [{ backend: "broken" }] }
+    })
+    expect(await told(missing.id)).toMatchObject({
+      request: { outcome: "refused", status: 404, attempts: 0 },
+      decision: { models: ["none"], order: [] }
+    })
+    expect(await told(nonsense.id)).toMatchObject({ request: { outcome: "refused", status: 400 }, decision: null })
+  })
+
+  test("says of an id it does not know how many requests are kept", async () => {
+    await using pair = await startPair()
+    const { status, json } = await get(pair.gateway.port, "/admin/v1/decisions/who%2Fis:this")
+    expect(status).toBe(404)
+    expect(json.error.message).toContain(`No request 'who/is:this' among the last ${String(remembered)}`)
+  })
+})
