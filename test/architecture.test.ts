@@ -56,8 +56,9 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   health: ["domain", "registry", "upstream", "config"],
   http: ["domain", "config", "registry", "router", "upstream", "telemetry"],
   demo: ["domain", "http"],
-  runtime: ["domain", "config", "telemetry", "registry", "router", "upstream", "health", "http", "demo"],
-  cli: ["domain", "config", "runtime"],
+  doctor: ["domain", "config", "upstream", "health"],
+  runtime: ["domain", "config", "telemetry", "registry", "router", "upstream", "health", "http", "demo", "doctor"],
+  cli: ["domain", "config", "runtime", "doctor"],
   main: ["cli"]
 }
 

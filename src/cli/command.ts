@@ -5,6 +5,7 @@ import { Command } from "effect/cli"
 import { backendsCommand } from "./backends.ts"
 import { completionsCommand } from "./completions.ts"
 import { configCommand } from "./config.ts"
+import { doctorCommand } from "./doctor.ts"
 import { explainCommand } from "./explain.ts"
 import { healthCommand } from "./health.ts"
 import { keysCommand } from "./keys.ts"
@@ -22,6 +23,7 @@ export const nexus = Command.make("nexus").pipe(
     backendsCommand,
     healthCommand,
     explainCommand,
+    doctorCommand,
     configCommand,
     keysCommand,
     completions

@@ -3,5 +3,5 @@
  */
 import { Data } from "effect"
 
-/** A command could not do its work; `message` is all that is shown, and the exit code is 1. */
-export class CliFailure extends Data.TaggedError("CliFailure")<{ readonly message: string }> {}
+/** A command could not do its work; `message` is all that is shown, and the exit code is 1 unless it says another. */
+export class CliFailure extends Data.TaggedError("CliFailure")<{ readonly message: string; readonly code?: number }> {}

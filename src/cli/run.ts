@@ -10,6 +10,7 @@ import { Cause, Console, Effect, Exit, Layer, Logger, Runtime } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
 import { version } from "../domain/version.ts"
 import { nexus } from "./command.ts"
+import { CliFailure } from "./failure.ts"
 
 const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildProcessSpawner.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer))
@@ -51,7 +52,8 @@ const report = (cause: Cause.Cause<unknown>): Effect.Effect<number> => {
     return Effect.as(Console.error(`error: ${inWords(error)}`), error._tag === "UserError" ? 1 : 2)
   }
   const head = Cause.hasDies(cause) ? "error: unexpected failure: " : "error: "
-  return Effect.as(Console.error(head + messageOf(error)), 1)
+  const code = error instanceof CliFailure ? (error.code ?? 1) : 1
+  return Effect.as(Console.error(head + messageOf(error)), code)
 }
 
 const written = (stream: NodeJS.WriteStream): Promise<void> =>

@@ -1,16 +1,14 @@
 /**
  * Finds LLM servers on the well-known ports of this machine, and keeps the registry in step with what is there.
  */
-import { Cause, Effect, Latch, Layer, Option, Ref } from "effect"
+import { Cause, Effect, Latch, Layer, Ref } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Settings } from "../config/schema.ts"
 import type { Backend, Limits } from "../domain/backend.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { type Kind, isModelList, isNexus, isVersion, kindOfList, kinds } from "./fingerprint.ts"
-import { isProps, readProps } from "./llamacpp.ts"
-import { readV1 } from "./lmstudio.ts"
-import { ask, want } from "./questions.ts"
+import { type Kind, kinds } from "./fingerprint.ts"
+import { identify } from "./identify.ts"
 
 /** Where servers listen by default: Ollama, LM Studio, llama.cpp (two), vLLM and others, SGLang, exo. */
 const wellKnownPorts: ReadonlyArray<number> = [11434, 1234, 8080, 9931, 8000, 30000, 52415]
@@ -50,27 +48,10 @@ const backendAt = (host: string, port: number, kind: Kind, limits: Limits): Back
   models: []
 })
 
-const look = Effect.fnUntraced(function* (
-  transport: Transport["Service"],
-  host: string,
-  port: number,
-  limits: Limits
-): Effect.fn.Return<Backend | undefined> {
-  const unnamed = backendAt(host, port, kinds.generic, limits)
-  const list = Option.getOrUndefined(
-    yield* Effect.option(ask(transport, unnamed, { path: "/v1/models", timeoutMs: lookMs }))
+const look = (transport: Transport["Service"], host: string, port: number, limits: Limits) =>
+  Effect.map(identify(transport, backendAt(host, port, kinds.generic, limits), lookMs), (kind) =>
+    kind === undefined ? undefined : backendAt(host, port, kind, limits)
   )
-  // What asks for a key cannot be used without one: that is for the config to say.
-  if (list === undefined || list.status === 401 || list.status === 403 || isNexus(list)) return undefined
-  const tell = (path: string) => want(transport, unnamed, { path, timeoutMs: lookMs })
-  const kind: Kind | undefined =
-    kindOfList(list) ??
-    (isVersion((yield* tell("/api/version"))?.body) ? kinds.ollama : undefined) ??
-    (isProps(readProps((yield* tell("/props"))?.body)) ? kinds.llamacpp : undefined) ??
-    (readV1((yield* tell("/api/v1/models"))?.body) === undefined ? undefined : kinds.lmstudio) ??
-    (isModelList(list) ? kinds.generic : undefined)
-  return kind === undefined ? undefined : backendAt(host, port, kind, limits)
-})
 
 const lookAt = Effect.fnUntraced(function* (transport: Transport["Service"], port: number, limits: Limits) {
   for (const host of hosts) {

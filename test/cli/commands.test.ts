@@ -1,70 +1,13 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { existsSync, readFileSync } from "node:fs"
 import { version } from "../../src/domain/version.ts"
+import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
 setDefaultTimeout(30_000)
 
-const main = join(import.meta.dir, "../../src/main.ts")
-const cwd = mkdtempSync(join(tmpdir(), "nexus-cli-"))
-const running = new Set<Bun.Subprocess>()
-
-afterAll(async () => {
-  for (const child of running) child.kill("SIGKILL")
-  await Promise.all([...running].map(({ exited }) => exited))
-  rmSync(cwd, { recursive: true, force: true })
-})
-
-const environment = (): Record<string, string> => {
-  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("NEXUS_"))
-  return { ...Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""])), NO_COLOR: "1" }
-}
-
-const start = (...args: ReadonlyArray<string>) => {
-  const child = Bun.spawn([process.execPath, main, ...args], {
-    cwd,
-    env: environment(),
-    stdin: "ignore",
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: 25_000
-  })
-  running.add(child)
-  void child.exited.then(() => running.delete(child))
-  return child
-}
-
-const nexus = async (...args: ReadonlyArray<string>) => {
-  const child = start(...args)
-  const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
-  return { code: await child.exited, stdout, stderr }
-}
-
-/** Starts a gateway on a free port; resolves once its banner is whole. */
-const serving = async (...args: ReadonlyArray<string>) => {
-  const child = start("serve", "--port", "0", ...args)
-  const decoder = new TextDecoder()
-  const reader = child.stdout.getReader()
-  let text = ""
-  while (!/\d+ backends?, /.test(text)) {
-    const { value, done } = await reader.read()
-    if (done) throw new Error(`no banner: ${text}${await new Response(child.stderr).text()}`)
-    text += decoder.decode(value, { stream: true })
-  }
-  reader.releaseLock()
-  const url = /listens on (\S+)/.exec(text)?.[1] ?? ""
-  return { child, url, port: new URL(url).port, banner: text }
-}
-
-const tomlFor = (file: string, backends: Readonly<Record<string, string>>): string => {
-  const entries = Object.entries(backends).map(([name, url]) => `[[backends]]\nname = "${name}"\nurl = "${url}"\n`)
-  writeFileSync(join(cwd, file), `[server]\nport = 1\n\n${entries.join("\n")}`)
-  return file
-}
-
-const lines = (text: string): ReadonlyArray<string> => text.trimEnd().split("\n")
+const { close, nexus, serving, tomlFor } = makeShell()
+afterAll(close)
 
 describe("wrong usage", () => {
   const rows: ReadonlyArray<ReadonlyArray<string>> = [
@@ -98,7 +41,17 @@ describe("help", () => {
     for (const args of [[], ["--help"]]) {
       const { code, stdout, stderr } = await nexus(...args)
       expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
-      for (const name of ["serve", "models", "backends", "health", "explain", "config", "keys", "completions"]) {
+      for (const name of [
+        "serve",
+        "models",
+        "backends",
+        "health",
+        "explain",
+        "doctor",
+        "config",
+        "keys",
+        "completions"
+      ]) {
         expect(stdout).toContain(`  ${name} `)
       }
     }
@@ -132,47 +85,6 @@ COMP_WORDS=(nexus ba); COMP_CWORD=1
 echo "\${COMPREPLY[@]}"`
     const bash = Bun.spawnSync(["bash", "-c", probe])
     expect(bash.stdout.toString().trim()).toBe("backends")
-  })
-})
-
-describe("nexus explain", () => {
-  test("shows who would be asked, in which order, and what one request was decided by", async () => {
-    const { child, port, url } = await serving("--demo", "--no-discovery")
-    const asked = await nexus("explain", "-m", "simulated-small", "--tools", "--tokens", "100", "--port", port)
-    expect({ code: asked.code, stderr: asked.stderr }).toEqual({ code: 0, stderr: "" })
-    expect(lines(asked.stdout)[0]).toBe("Model:      simulated-small")
-    expect(asked.stdout).toMatch(/^1 +simulated-[ab] +simulated-small +capability-match$/m)
-    expect(asked.stdout).toMatch(/^2 +simulated-[ab] +simulated-small +capability-match$/m)
-
-    const unknown = await nexus("explain", "-m", "nobody", "--port", port, "--json")
-    expect(JSON.parse(unknown.stdout)).toMatchObject({ refusal: { status: 404, code: "model_not_found" } })
-
-    const chat = { model: "simulated-small", messages: [{ role: "user", content: "hello" }] }
-    const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(chat) })
-    const id = answer.headers.get("x-request-id") ?? ""
-    await answer.text()
-    const told = await nexus("explain", "--request", id, "--port", port)
-    expect(told.code).toBe(0)
-    expect(told.stdout).toContain(`Request:     ${id}`)
-    expect(told.stdout).toContain(
-      `Backend:     ${answer.headers.get("x-nexus-backend") ?? ""}, asked for simulated-small`
-    )
-    expect(told.stdout).not.toContain("hello")
-
-    const missing = await nexus("explain", "--request", "nobody", "--port", port)
-    expect(missing).toEqual({
-      code: 1,
-      stdout: "",
-      stderr: "error: No request 'nobody' among the last 512; its id is in x-request-id\n"
-    })
-    child.kill("SIGTERM")
-    expect(await child.exited).toBe(0)
-  })
-
-  test("says that it needs a running gateway", async () => {
-    const { code, stdout, stderr } = await nexus("explain", "-m", "x", "-c", tomlFor("explain.toml", {}))
-    expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
-    expect(stderr).toStartWith("error: No gateway answers at http://127.0.0.1:1")
   })
 })
 

@@ -1,0 +1,209 @@
+/**
+ * Looks at one backend from its address to its answers, and stops where nothing further can be told.
+ */
+import { Clock, Effect, Option } from "effect"
+import { nearest } from "../config/nearest.ts"
+import type { Backend, Model } from "../domain/backend.ts"
+import { identify } from "../health/identify.ts"
+import { makeProbe } from "../health/probe.ts"
+import { type Answer, ask } from "../health/questions.ts"
+import { isModelList } from "../health/fingerprint.ts"
+import { Transport } from "../upstream/Transport.ts"
+import { error, type Finding, info, ok, type Section, warning } from "./finding.ts"
+import { chat, embeddings, jsonMode, stream, tools } from "./inference.ts"
+import { reach } from "./reach.ts"
+
+/** How a backend is to be looked at; times in milliseconds. */
+export interface Examination {
+  /** Whether tokens may be spent. */
+  readonly inference: boolean
+  /** For each question that costs nothing. */
+  readonly timeoutMs: number
+  /** For each answer of a model, which may have to be loaded. */
+  readonly answerMs: number
+}
+
+const baseOf = (url: string): string => url.replace(/\/+$/, "")
+
+/** Where the API of a server may be, when it is not where the config says. */
+const otherBases = (url: string): ReadonlyArray<string> => {
+  const origin = URL.parse(url)?.origin
+  const base = baseOf(url)
+  const without = base.replace(/\/(v1\/)?(chat\/completions|completions|models|embeddings|v1|api)$/, "")
+  const inner = ["/api", "/openai", "/engines", "/inference"].map((path) => base + path)
+  const all = [without, ...(origin === undefined ? [] : [origin]), ...inner]
+  return [...new Set(all)].filter((other) => other !== base)
+}
+
+const listAt = (transport: Transport["Service"], backend: Backend, url: string, timeoutMs: number) =>
+  Effect.option(ask(transport, { ...backend, url }, { path: "/v1/models", timeoutMs })).pipe(
+    Effect.map(Option.filter((answer) => isModelList(answer)))
+  )
+
+const lostPath = Effect.fnUntraced(function* (
+  transport: Transport["Service"],
+  backend: Backend,
+  status: number,
+  timeoutMs: number
+) {
+  const seen = `${backend.url}/v1/models is no list of models (status ${status})`
+  for (const url of otherBases(backend.url)) {
+    if (Option.isSome(yield* listAt(transport, backend, url, timeoutMs))) {
+      return error("base path", `${seen}; the API is below ${url}`, `url = "${url}"`)
+    }
+  }
+  return undefined
+})
+
+const refused = ({ apiKey, name }: Backend, status: number): Finding =>
+  apiKey === undefined
+    ? error(
+        "key",
+        `it asks for a key (status ${status})`,
+        `api_key_env = "${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_KEY"`
+      )
+    : error(
+        "key",
+        `it refuses the key it is given (status ${status})`,
+        "put a good key where api_key_env or api_key_file points"
+      )
+
+/** A clock that is off by more than this makes tokens and logs useless, in milliseconds. */
+const maxSkewMs = 60_000
+
+const clock = Effect.fnUntraced(function* ({ headers }: Answer) {
+  const date = Date.parse(headers.get("date") ?? "")
+  if (Number.isNaN(date)) return []
+  const off = date - (yield* Clock.currentTimeMillis)
+  if (Math.abs(off) <= maxSkewMs) return []
+  const words = `its clock is ${Math.round(Math.abs(off) / 1000)} s ${off > 0 ? "ahead of" : "behind"} this one`
+  return [warning("clock", words, "timedatectl set-ntp true")]
+})
+
+const typed = (backend: Backend, type: Backend["type"] | undefined): ReadonlyArray<Finding> => {
+  if (type === undefined || type === backend.type || type === "generic") return [ok("type", backend.type)]
+  if (backend.type === "generic") {
+    return [info("type", `it is a server of type ${type}, which can say more of its models`, `type = "${type}"`)]
+  }
+  return [warning("type", `it answers as ${type}, not as ${backend.type}`, `type = "${type}"`)]
+}
+
+const pullCommands: Readonly<Partial<Record<Backend["type"], string>>> = {
+  ollama: "ollama pull MODEL",
+  lmstudio: "lms get MODEL",
+  vllm: "vllm serve MODEL",
+  llamacpp: "llama-server -m MODEL.gguf"
+}
+
+const listed = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray<Finding> => {
+  const ids = models.map(({ id }) => id)
+  const some = `${ids.slice(0, 5).join(", ")}${ids.length > 5 ? ", …" : ""}`
+  const found =
+    models.length === 0
+      ? warning("models", "it serves no model", pullCommands[backend.type])
+      : ok("models", `${models.length}: ${some}`)
+  const wrong = backend.models.flatMap((told) => {
+    const known = models.find(({ id }) => id === told.id)
+    if (known === undefined) {
+      const meant = nearest(told.id, ids)
+      const fix = meant === undefined ? undefined : `[[backends.models]] id = "${meant}"`
+      return [warning("models", `[[backends.models]] names ${told.id}, which it does not serve`, fix)]
+    }
+    const { context_length: has } = known
+    return has !== undefined && told.context_length !== undefined && told.context_length > has
+      ? [
+          warning(
+            "context",
+            `${told.id}: configured with a context of ${told.context_length} tokens, the server says ${has}`,
+            `context_length = ${has}`
+          )
+        ]
+      : []
+  })
+  return [found, ...wrong]
+}
+
+// Ollama serves with a few thousand tokens unless it is told otherwise, and cuts longer prompts without a word.
+const smallContext = 4096
+
+const contexts = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray<Finding> => {
+  const small = models.filter(({ context_length: has }) => has !== undefined && has <= smallContext)
+  if (backend.type !== "ollama" || small.length === 0) return []
+  const names = small.map(({ id }) => id).join(", ")
+  return [
+    warning(
+      "context",
+      `${names}: longer prompts than ${smallContext} tokens are cut`,
+      "OLLAMA_CONTEXT_LENGTH=32768 ollama serve"
+    )
+  ]
+}
+
+const isChat = ({ capabilities: { vision, tools, json_mode, embeddings } }: Model): boolean =>
+  embeddings !== true && !(vision === false && tools === false && json_mode === false)
+
+const spoken = Effect.fnUntraced(function* (
+  transport: Transport["Service"],
+  backend: Backend,
+  models: ReadonlyArray<Model>,
+  timeoutMs: number
+) {
+  const findings: Array<Finding> = []
+  const model = models.find(isChat)
+  if (model !== undefined) {
+    const patient = { transport, backend, model, timeoutMs }
+    const first = yield* chat(patient)
+    findings.push(first)
+    if (first.severity !== "error") {
+      findings.push(yield* stream(patient))
+      if (model.capabilities.tools !== false) findings.push(yield* tools(patient))
+      if (model.capabilities.json_mode !== false) findings.push(yield* jsonMode(patient))
+    }
+  }
+  const embedding = models.find(({ capabilities }) => capabilities.embeddings === true)
+  if (embedding !== undefined) findings.push(yield* embeddings({ transport, backend, model: embedding, timeoutMs }))
+  return findings
+})
+
+const examined = Effect.fnUntraced(function* (backend: Backend, { inference, timeoutMs, answerMs }: Examination) {
+  const transport = yield* Transport
+  const findings: Array<Finding> = [...(yield* reach(backend, timeoutMs))]
+  if (findings.some(({ severity }) => severity === "error")) return findings
+  const list = yield* Effect.result(ask(transport, backend, { path: "/v1/models", timeoutMs }))
+  if (list._tag === "Success") {
+    const { status } = list.success
+    if (status === 401 || status === 403) return [...findings, refused(backend, status)]
+    findings.push(...(yield* clock(list.success)))
+    if (!isModelList(list.success)) {
+      const lost = yield* lostPath(transport, backend, status, timeoutMs)
+      if (lost !== undefined) return [...findings, lost]
+    }
+  }
+  const kind = yield* identify(transport, backend, timeoutMs)
+  findings.push(...typed(backend, kind?.type))
+  // Asked in its own words, when these are known, so that a wrong type does not hide the rest.
+  const known = backend.type === "openai" || kind === undefined ? backend : { ...backend, type: kind.type }
+  const outcome = yield* Effect.flatten(makeProbe(transport, known, 2 * timeoutMs))
+  if (outcome._tag === "Refused") return [...findings, error("key", outcome.reason)]
+  if (outcome._tag === "Down") {
+    const why = list._tag === "Failure" && "reason" in list.failure ? list.failure.reason : outcome.reason
+    const check = why.startsWith("TLS") ? "TLS" : "health"
+    const fix =
+      check === "TLS"
+        ? "use the name that its certificate is for, or NODE_EXTRA_CA_CERTS=FILE for your own CA"
+        : undefined
+    return [...findings, error(check, why, fix)]
+  }
+  const models = outcome.models ?? backend.models
+  findings.push(...listed(backend, models), ...contexts(known, models))
+  if (inference) findings.push(...(yield* spoken(transport, backend, models, answerMs)))
+  return findings
+})
+
+/** Looks at one backend; never fails. */
+export const examine = (backend: Backend, how: Examination): Effect.Effect<Section, never, Transport> =>
+  Effect.map(examined(backend, how), (findings) => ({
+    name: backend.name,
+    about: `${backend.type}, ${backend.url.replace(/\/\/[^/@]*@/, "//")}`,
+    findings
+  }))

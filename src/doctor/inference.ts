@@ -1,0 +1,212 @@
+/**
+ * The smallest requests that show whether a backend really answers: a handful of tokens each.
+ */
+import { Effect, Predicate } from "effect"
+import type { Backend, Model } from "../domain/backend.ts"
+import type { Endpoint } from "../domain/request.ts"
+import { printable } from "../domain/text.ts"
+import type { UpstreamError } from "../domain/upstream.ts"
+import { Abort } from "../upstream/abort.ts"
+import { callHeaders, preparedFor } from "../upstream/endpoint.ts"
+import type { Transport } from "../upstream/Transport.ts"
+import { error, type Finding, info, ok, warning } from "./finding.ts"
+
+/** An answer with the times of its pieces, in milliseconds since it was asked for. */
+interface Heard {
+  readonly status: number
+  readonly contentType: string
+  readonly text: string
+  readonly firstMs: number
+  readonly lastMs: number
+}
+
+/** Answers larger than this are cut, in bytes. */
+const maxBytes = 256 * 1024
+
+/** What one request may cost in generated tokens at most. */
+const mostTokens = 64
+
+const say = (
+  transport: Transport["Service"],
+  backend: Backend,
+  endpoint: Endpoint,
+  body: unknown,
+  timeoutMs: number
+): Effect.Effect<Heard, UpstreamError | "timeout"> =>
+  Effect.callback<Heard, UpstreamError>((resume) => {
+    const began = performance.now()
+    const abort = new Abort()
+    const decoder = new TextDecoder()
+    let size = 0
+    let text = ""
+    let firstMs = 0
+    let lastMs = 0
+    transport
+      .send({
+        url: preparedFor(backend).urls[endpoint],
+        headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
+        body: new TextEncoder().encode(JSON.stringify(body)),
+        abort,
+        fresh: true,
+        connected: () => undefined
+      })
+      .then(
+        ({ status, header, body: answer }) =>
+          answer.start({
+            piece: (piece) => {
+              lastMs = performance.now() - began
+              if (size === 0) firstMs = lastMs
+              size += piece.byteLength
+              if (size <= maxBytes) text += decoder.decode(piece, { stream: true })
+            },
+            end: () =>
+              resume(Effect.succeed({ status, contentType: header("content-type") ?? "", text, firstMs, lastMs })),
+            fail: (failure) => resume(Effect.fail(failure))
+          }),
+        (failure: UpstreamError) => resume(Effect.fail(failure))
+      )
+    return Effect.sync(() => abort.abort(new Error("no longer wanted")))
+  }).pipe(Effect.timeoutOrElse({ duration: timeoutMs, orElse: () => Effect.fail("timeout" as const) }))
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const field = (value: unknown, ...path: ReadonlyArray<string | number>): unknown =>
+  path.reduce<unknown>(
+    (at, key) => (Predicate.isObject(at) || Array.isArray(at) ? Reflect.get(at, key) : undefined),
+    value
+  )
+
+/** What a server says of a failure, short and safe to show. */
+const wordsOf = ({ status, text }: Heard): string => {
+  const json = parsed(text)
+  const said =
+    field(json, "error", "message") ?? field(json, "error") ?? field(json, "message") ?? field(json, "detail")
+  const words = typeof said === "string" ? `: ${printable(said.slice(0, 200))}` : ""
+  return `status ${status}${words}`
+}
+
+const seconds = (ms: number): string => (ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`)
+
+const failed = (check: string, why: UpstreamError | "timeout", timeoutMs: number): Finding => {
+  if (why === "timeout") {
+    const fix = "load the model beforehand, or give it time: first_byte_timeout_seconds in its [[backends]] entry"
+    return error(check, `no answer within ${seconds(timeoutMs)}`, fix)
+  }
+  return error(check, "reason" in why ? why.reason : "no answer in time")
+}
+
+/** The means of one backend's questions. */
+export interface Patient {
+  readonly transport: Transport["Service"]
+  readonly backend: Backend
+  readonly model: Model
+  readonly timeoutMs: number
+}
+
+const ask = (
+  { transport, backend, timeoutMs }: Patient,
+  check: string,
+  endpoint: Endpoint,
+  body: unknown,
+  judge: (heard: Heard) => Finding
+): Effect.Effect<Finding> =>
+  say(transport, backend, endpoint, body, timeoutMs).pipe(
+    Effect.map(judge),
+    Effect.catch((why) => Effect.succeed(failed(check, why, timeoutMs)))
+  )
+
+const hello = (model: Model, tokens: number) => ({
+  model: model.id,
+  messages: [{ role: "user", content: "Count from 1 to 9." }],
+  max_tokens: tokens
+})
+
+/** One token of a chat answer. */
+export const chat = (patient: Patient): Effect.Effect<Finding> => {
+  const { model } = patient
+  return ask(patient, "chat", "chat/completions", hello(model, 1), (heard) => {
+    if (heard.status >= 300) return error("chat", `${model.id}: ${wordsOf(heard)}`)
+    return field(parsed(heard.text), "choices", 0, "message") === undefined
+      ? error("chat", `${model.id}: the answer has no choices[0].message`)
+      : ok("chat", `${model.id} answers in ${seconds(heard.lastMs)}`)
+  })
+}
+
+/** Shortest wait and longest spread, in ms, that speak of an answer held back somewhere, and the events it needs. */
+const buffered = { waitMs: 150, spreadMs: 5, events: 4 } as const
+
+/** A few tokens of a streamed chat answer: whether they come one by one. */
+export const stream = (patient: Patient): Effect.Effect<Finding> => {
+  const body = { ...hello(patient.model, 16), stream: true }
+  return ask(patient, "stream", "chat/completions", body, (heard) => {
+    if (heard.status >= 300) return error("stream", wordsOf(heard))
+    if (!heard.contentType.toLowerCase().startsWith("text/event-stream")) {
+      return error("stream", `asked for a stream it answers ${heard.contentType || "without a content type"}`)
+    }
+    const events = heard.text.split(/\r?\n\r?\n/).filter((event) => event.startsWith("data:")).length
+    if (events === 0) return error("stream", "the stream has no event")
+    if (!/data: ?\[DONE\]|"finish_reason" ?: ?"/.test(heard.text)) {
+      return error("stream", "the stream ends with neither a finish reason nor [DONE]")
+    }
+    const spread = heard.lastMs - heard.firstMs
+    if (heard.firstMs >= buffered.waitMs && spread <= buffered.spreadMs && events >= buffered.events) {
+      const seen = `all ${events} events came at once after ${seconds(heard.firstMs)}: something between holds them back`
+      return warning("stream", seen, "switch buffering off in the proxy before it (nginx: proxy_buffering off;)")
+    }
+    return ok("stream", `${events} events, the first after ${seconds(heard.firstMs)}`)
+  })
+}
+
+const override = (model: Model, key: string): string => `[[backends.models]] id = "${model.id}", ${key} = false`
+
+const tool = {
+  type: "function",
+  function: { name: "get_time", description: "Tells the time", parameters: { type: "object", properties: {} } }
+}
+
+/** A round with a tool: whether it is called. */
+export const tools = (patient: Patient): Effect.Effect<Finding> => {
+  const { model } = patient
+  const said = model.capabilities.tools
+  const messages = [{ role: "user", content: "What time is it? Call the tool get_time." }]
+  const body = { model: model.id, messages, tools: [tool], max_tokens: mostTokens }
+  return ask(patient, "tools", "chat/completions", body, (heard) => {
+    if (heard.status >= 300) return warning("tools", `requests with tools: ${wordsOf(heard)}`, override(model, "tools"))
+    const calls = field(parsed(heard.text), "choices", 0, "message", "tool_calls")
+    if (Array.isArray(calls) && calls.length > 0) return ok("tools", "the tool is called")
+    const seen = "it answered in words instead of calling the tool"
+    return said === true ? info("tools", seen) : info("tools", seen, override(model, "tools"))
+  })
+}
+
+/** A round in JSON mode: whether the answer is JSON. */
+export const jsonMode = (patient: Patient): Effect.Effect<Finding> => {
+  const { model } = patient
+  const messages = [{ role: "user", content: 'Answer with the JSON object {"ok": true} and nothing else.' }]
+  const body = { model: model.id, messages, response_format: { type: "json_object" }, max_tokens: mostTokens }
+  return ask(patient, "json", "chat/completions", body, (heard) => {
+    if (heard.status >= 300) return warning("json", `JSON mode: ${wordsOf(heard)}`, override(model, "json_mode"))
+    const content = field(parsed(heard.text), "choices", 0, "message", "content")
+    return typeof content === "string" && Predicate.isObject(parsed(content))
+      ? ok("json", "JSON mode gives JSON")
+      : warning("json", "JSON mode gives something else than a JSON object", override(model, "json_mode"))
+  })
+}
+
+/** One embedding. */
+export const embeddings = (patient: Patient): Effect.Effect<Finding> => {
+  const { model } = patient
+  return ask(patient, "embeddings", "embeddings", { model: model.id, input: "hello" }, (heard) => {
+    if (heard.status >= 300) return error("embeddings", `${model.id}: ${wordsOf(heard)}`)
+    const vector = field(parsed(heard.text), "data", 0, "embedding")
+    return Array.isArray(vector) && vector.length > 0
+      ? ok("embeddings", `${model.id} makes vectors of ${vector.length} numbers`)
+      : error("embeddings", `${model.id}: the answer has no data[0].embedding`)
+  })
+}

@@ -1,0 +1,85 @@
+/**
+ * Whether a server can be reached at all: its name, its port.
+ */
+import { lookup } from "node:dns/promises"
+import { connect, isIP } from "node:net"
+import { Effect } from "effect"
+import type { Backend } from "../domain/backend.ts"
+import { error, type Finding, ok } from "./finding.ts"
+
+const quiet: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "nothing listens there (connection refused)",
+  EHOSTUNREACH: "the host cannot be reached",
+  ENETUNREACH: "its network cannot be reached",
+  EACCES: "connecting there is not permitted"
+}
+
+const codeOf = (thrown: unknown): string => (thrown instanceof Error && "code" in thrown ? String(thrown.code) : "")
+
+/** Host and port of a URL. */
+const targetOf = (address: string): { readonly host: string; readonly port: number } | undefined => {
+  const url = URL.parse(address)
+  if (url === null) return undefined
+  const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port)
+  return { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port }
+}
+
+const startCommands: Readonly<Partial<Record<Backend["type"], string>>> = {
+  ollama: "ollama serve",
+  vllm: "vllm serve MODEL",
+  llamacpp: "llama-server -m MODEL.gguf",
+  lmstudio: "lms server start",
+  exo: "exo"
+}
+
+const resolves = (host: string, timeoutMs: number): Effect.Effect<string | undefined> =>
+  Effect.tryPromise({ try: () => lookup(host), catch: codeOf }).pipe(
+    Effect.as(undefined),
+    Effect.timeoutOrElse({
+      duration: timeoutMs,
+      orElse: () => Effect.succeed(`no answer within ${timeoutMs / 1000} s`)
+    }),
+    Effect.catch((code) =>
+      Effect.succeed(code === "ENOTFOUND" ? "there is no such name" : `it cannot be looked up (${code})`)
+    )
+  )
+
+/** Why no connection can be made; undefined when one can. Closes it again. */
+export const connects = (host: string, port: number, timeoutMs: number): Effect.Effect<string | undefined> =>
+  Effect.callback<string | undefined>((resume) => {
+    const socket = connect({ host, port })
+    socket.once("connect", () => resume(Effect.undefined))
+    socket.once("error", (thrown) => {
+      const code = codeOf(thrown)
+      resume(Effect.succeed(quiet[code] ?? `the connection fails (${code})`))
+    })
+    return Effect.sync(() => socket.destroy())
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: timeoutMs,
+      orElse: () => Effect.succeed(`no connection within ${timeoutMs / 1000} s: a firewall may drop it`)
+    })
+  )
+
+/** Looks up the name and connects; an error among the findings is the end. */
+export const reach = (backend: Backend, timeoutMs: number): Effect.Effect<ReadonlyArray<Finding>> =>
+  Effect.gen(function* () {
+    const target = targetOf(backend.url)
+    if (target === undefined) return [error("address", "the url cannot be read", 'url = "http://HOST:PORT"')]
+    const { host, port } = target
+    const findings: Array<Finding> = []
+    if (isIP(host) === 0) {
+      const unknown = yield* resolves(host, timeoutMs)
+      if (unknown !== undefined) {
+        return [error("name", `${host}: ${unknown}`, `url = "http://ADDRESS:${port}", or put the name into /etc/hosts`)]
+      }
+      findings.push(ok("name", `${host} is known`))
+    }
+    const refused = yield* connects(host, port, timeoutMs)
+    if (refused !== undefined) {
+      const start = startCommands[backend.type]
+      const where = `${host}:${port}`
+      return [...findings, error("connect", `${where}: ${refused}`, start ?? `start the server, or correct its url`)]
+    }
+    return [...findings, ok("connect", `port ${port} takes connections`)]
+  })

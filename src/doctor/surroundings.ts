@@ -1,0 +1,49 @@
+/**
+ * What the gateway itself stands on: open files, and the files that hold keys.
+ */
+import { dirname, resolve } from "node:path"
+import { Effect, FileSystem, Option } from "effect"
+import { type Finding, info, ok, warning } from "./finding.ts"
+
+/** Each request takes two sockets, one for the client and one for the backend. */
+const enoughFiles = 4096
+
+const limits = "/proc/self/limits"
+
+/** The limit on open files of this process; nothing where the system does not tell. */
+export const openFiles = Effect.fnUntraced(function* () {
+  const fs = yield* FileSystem.FileSystem
+  const text = yield* Effect.orElseSucceed(fs.readFileString(limits), () => "")
+  const soft = /^Max open files\s+(\d+|unlimited)/m.exec(text)?.[1]
+  if (soft === undefined) return []
+  if (soft === "unlimited" || Number(soft) >= enoughFiles) return [ok("open files", `${soft} may be open`)]
+  return [warning("open files", `only ${soft} files may be open, two for each request under way`, "ulimit -n 65536")]
+})
+
+/** Who else may read the files that hold keys; `names` as the config of this path has them. */
+export const keyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, config: string | undefined) {
+  const fs = yield* FileSystem.FileSystem
+  const directory = dirname(config ?? ".")
+  const findings: Array<Finding> = []
+  for (const name of names) {
+    const stat = yield* Effect.option(fs.stat(resolve(directory, name)))
+    if (Option.isNone(stat)) continue
+    const open = (stat.value.mode & 0o077) !== 0
+    findings.push(
+      open
+        ? warning("key file", `${name} may be read by other users of this machine`, `chmod 600 ${name}`)
+        : ok("key file", `${name} is its owner's alone`)
+    )
+  }
+  return findings
+})
+
+/** What is said of a config that is good. */
+export const configured = (
+  path: string | undefined,
+  backends: number,
+  warnings: ReadonlyArray<string>
+): ReadonlyArray<Finding> => [
+  ok("config", `${path ?? "no file, defaults"}: ${backends} ${backends === 1 ? "backend" : "backends"}`),
+  ...warnings.map((text) => (text.includes(": ignored") ? info("config", text) : warning("config", text)))
+]

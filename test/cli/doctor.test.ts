@@ -1,0 +1,81 @@
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { chmodSync, readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { version } from "../../src/domain/version.ts"
+import { makeShell } from "../kit/shell.ts"
+
+// Each test starts processes, and a busy machine starts them slowly.
+setDefaultTimeout(30_000)
+
+const { close, cwd, nexus, tomlFor } = makeShell()
+afterAll(close)
+
+describe("nexus doctor", () => {
+  test("exits with 1 when it finds errors, says what mends them, and writes a report without secrets", async () => {
+    const [key, password] = ["sk-very-secret", "hush-hush"]
+    using server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: () => Response.json({ error: { message: `Incorrect key ${key}` } }, { status: 500 })
+    })
+    writeFileSync(join(cwd, "key"), key)
+    chmodSync(join(cwd, "key"), 0o644)
+    writeFileSync(
+      join(cwd, "doctor.toml"),
+      `[server]
+port = 0
+
+[[backends]]
+name = "locked"
+url = "http://user:${password}@127.0.0.1:${String(server.port)}"
+api_key_file = "key"
+`
+    )
+    const { code, stdout, stderr } = await nexus("doctor", "-c", "doctor.toml", "--bundle", "report.json")
+    expect(stderr).toContain("error: 1 error, 1 warning")
+    expect(stdout).toContain("answered with status 500")
+    expect(stdout).toMatch(/! key file +key may be read by other users of this machine\n +→ chmod 600 key/)
+    expect(code).toBe(1)
+    const report = readFileSync(join(cwd, "report.json"), "utf8")
+    expect(JSON.parse(report)).toMatchObject({ version, sections: [{ name: "gateway" }, { name: "locked" }] })
+    for (const text of [stdout, stderr, report]) {
+      expect(text).not.toContain(key)
+      expect(text).not.toContain(password)
+    }
+  })
+
+  test("exits with 0 when all is well and with 3 when there are warnings alone, and prints JSON", async () => {
+    using server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: ({ url }) =>
+        new URL(url).pathname === "/v1/models"
+          ? Response.json({ object: "list", data: [{ id: "m", object: "model", owned_by: "x" }] })
+          : new Response(null, { status: 404 })
+    })
+    const entry = `[server]\nport = 0\n\n[[backends]]\nname = "b"\nurl = "http://127.0.0.1:${String(server.port)}"\n`
+    writeFileSync(join(cwd, "well.toml"), entry)
+    writeFileSync(join(cwd, "wrong.toml"), `${entry}[[backends.models]]\nid = "n"\n`)
+    const well = await nexus("doctor", "-c", "well.toml", "--no-inference", "--json")
+    expect({ code: well.code, stderr: well.stderr }).toEqual({ code: 0, stderr: "" })
+    expect(JSON.parse(well.stdout)).toMatchObject({ errors: 0, warnings: 0 })
+    const wrong = await nexus("doctor", "-c", "wrong.toml", "--no-inference", "--json")
+    expect(wrong.code).toBe(3)
+    expect(JSON.parse(wrong.stdout)).toMatchObject({ errors: 0, warnings: 1 })
+  })
+
+  test("finds the mistakes of a config that no gateway starts with", async () => {
+    writeFileSync(join(cwd, "broken.toml"), '[server]\nprot = 1\n[[backends]]\nname = "b"\nurl = "x"\n')
+    const { code, stdout } = await nexus("doctor", "-c", "broken.toml", "--no-inference")
+    expect(code).toBe(1)
+    expect(stdout).toContain("broken.toml:2: unknown key server.prot; did you mean server.port?")
+    expect(stdout).toContain("broken.toml:5: backends[0].url")
+  })
+
+  test("says when another program has the port", async () => {
+    using server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("another") })
+    const taken = String(server.port)
+    const { stdout } = await nexus("doctor", "--no-inference", "--port", taken, "-c", tomlFor("port.toml", {}))
+    expect(stdout).toContain(`another program listens at http://127.0.0.1:${taken}`)
+  })
+})

@@ -1,0 +1,49 @@
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { lines, makeShell } from "../kit/shell.ts"
+
+// Each test starts processes, and a busy machine starts them slowly.
+setDefaultTimeout(30_000)
+
+const { close, nexus, serving, tomlFor } = makeShell()
+afterAll(close)
+
+describe("nexus explain", () => {
+  test("shows who would be asked, in which order, and what one request was decided by", async () => {
+    const { child, port, url } = await serving("--demo", "--no-discovery")
+    const asked = await nexus("explain", "-m", "simulated-small", "--tools", "--tokens", "100", "--port", port)
+    expect({ code: asked.code, stderr: asked.stderr }).toEqual({ code: 0, stderr: "" })
+    expect(lines(asked.stdout)[0]).toBe("Model:      simulated-small")
+    expect(asked.stdout).toMatch(/^1 +simulated-[ab] +simulated-small +capability-match$/m)
+    expect(asked.stdout).toMatch(/^2 +simulated-[ab] +simulated-small +capability-match$/m)
+
+    const unknown = await nexus("explain", "-m", "nobody", "--port", port, "--json")
+    expect(JSON.parse(unknown.stdout)).toMatchObject({ refusal: { status: 404, code: "model_not_found" } })
+
+    const chat = { model: "simulated-small", messages: [{ role: "user", content: "hello" }] }
+    const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body: JSON.stringify(chat) })
+    const id = answer.headers.get("x-request-id") ?? ""
+    await answer.text()
+    const told = await nexus("explain", "--request", id, "--port", port)
+    expect(told.code).toBe(0)
+    expect(told.stdout).toContain(`Request:     ${id}`)
+    expect(told.stdout).toContain(
+      `Backend:     ${answer.headers.get("x-nexus-backend") ?? ""}, asked for simulated-small`
+    )
+    expect(told.stdout).not.toContain("hello")
+
+    const missing = await nexus("explain", "--request", "nobody", "--port", port)
+    expect(missing).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "error: No request 'nobody' among the last 512; its id is in x-request-id\n"
+    })
+    child.kill("SIGTERM")
+    expect(await child.exited).toBe(0)
+  })
+
+  test("says that it needs a running gateway", async () => {
+    const { code, stdout, stderr } = await nexus("explain", "-m", "x", "-c", tomlFor("explain.toml", {}))
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
+    expect(stderr).toStartWith("error: No gateway answers at http://127.0.0.1:1")
+  })
+})

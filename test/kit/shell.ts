@@ -1,0 +1,73 @@
+/**
+ * The command line as a user runs it, in a directory of its own.
+ */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const main = join(import.meta.dir, "../../src/main.ts")
+
+const environment = (): Record<string, string> => {
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("NEXUS_"))
+  return { ...Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""])), NO_COLOR: "1" }
+}
+
+/** The lines of an output. */
+export const lines = (text: string): ReadonlyArray<string> => text.trimEnd().split("\n")
+
+/** A directory and the processes that run in it; to be closed when the tests of a file are done. */
+export const makeShell = () => {
+  const cwd = mkdtempSync(join(tmpdir(), "nexus-cli-"))
+  const running = new Set<Bun.Subprocess>()
+  const start = (...args: ReadonlyArray<string>) => {
+    const child = Bun.spawn([process.execPath, main, ...args], {
+      cwd,
+      env: environment(),
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: 25_000
+    })
+    running.add(child)
+    void child.exited.then(() => running.delete(child))
+    return child
+  }
+  return {
+    cwd,
+    /** Starts a command. */
+    start,
+    /** Runs a command to its end. */
+    nexus: async (...args: ReadonlyArray<string>) => {
+      const child = start(...args)
+      const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+      return { code: await child.exited, stdout, stderr }
+    },
+    /** Starts a gateway on a free port; resolves once its banner is whole. */
+    serving: async (...args: ReadonlyArray<string>) => {
+      const child = start("serve", "--port", "0", ...args)
+      const decoder = new TextDecoder()
+      const reader = child.stdout.getReader()
+      let text = ""
+      while (!/\d+ backends?, /.test(text)) {
+        const { value, done } = await reader.read()
+        if (done) throw new Error(`no banner: ${text}${await new Response(child.stderr).text()}`)
+        text += decoder.decode(value, { stream: true })
+      }
+      reader.releaseLock()
+      const url = /listens on (\S+)/.exec(text)?.[1] ?? ""
+      return { child, url, port: new URL(url).port, banner: text }
+    },
+    /** Writes a config with these backends, at whose address no gateway runs, and gives its name. */
+    tomlFor: (file: string, backends: Readonly<Record<string, string>>): string => {
+      const entries = Object.entries(backends).map(([name, url]) => `[[backends]]\nname = "${name}"\nurl = "${url}"\n`)
+      writeFileSync(join(cwd, file), `[server]\nport = 1\n\n${entries.join("\n")}`)
+      return file
+    },
+    /** Ends what still runs and removes the directory. */
+    close: async () => {
+      for (const child of running) child.kill("SIGKILL")
+      await Promise.all([...running].map(({ exited }) => exited))
+      rmSync(cwd, { recursive: true, force: true })
+    }
+  }
+}
