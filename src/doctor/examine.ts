@@ -204,6 +204,6 @@ const examined = Effect.fnUntraced(function* (backend: Backend, { inference, tim
 export const examine = (backend: Backend, how: Examination): Effect.Effect<Section, never, Transport> =>
   Effect.map(examined(backend, how), (findings) => ({
     name: backend.name,
-    about: `${backend.type}, ${backend.url.replace(/\/\/[^/@]*@/, "//")}`,
+    about: `${backend.type}, ${backend.url}`,
     findings
   }))

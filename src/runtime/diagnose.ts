@@ -84,16 +84,10 @@ const invalid = ({ message }: ConfigInvalid): Section => ({
 })
 
 /** What must not be told: every key that the settings hold, and those that their variables stand for. */
-const secretsOf = ({ loaded: { backends, authKeys } }: Read): ReadonlyArray<string> => {
-  const passwords = backends.flatMap(({ url }) => {
-    const { password = "" } = URL.parse(url) ?? {}
-    return [password, decodeURIComponent(password)]
-  })
-  const keys = [...backends.map(({ apiKey }) => apiKey), ...authKeys.map(({ key }) => key)]
-  return [...passwords, ...keys.map((key) => (key === undefined ? "" : Redacted.value(key)))].filter(
-    (secret) => secret.length > 0
+const secretsOf = ({ loaded: { backends, authKeys } }: Read): ReadonlyArray<string> =>
+  [...backends.map(({ apiKey }) => apiKey), ...authKeys.map(({ key }) => key)].flatMap((key) =>
+    key === undefined ? [] : [Redacted.value(key)]
   )
-}
 
 const redacted = (sections: ReadonlyArray<Section>, secrets: ReadonlyArray<string>): ReadonlyArray<Section> => {
   const clean = (text: string) =>

@@ -12,7 +12,7 @@ afterAll(close)
 
 describe("nexus doctor", () => {
   test("exits with 1 when it finds errors, says what mends them, and writes a report without secrets", async () => {
-    const [key, password] = ["sk-very-secret", "hush-hush"]
+    const key = "sk-very-secret"
     using server = Bun.serve({
       port: 0,
       hostname: "127.0.0.1",
@@ -27,7 +27,7 @@ port = 0
 
 [[backends]]
 name = "locked"
-url = "http://user:${password}@127.0.0.1:${String(server.port)}"
+url = "http://127.0.0.1:${String(server.port)}"
 api_key_file = "key"
 `
     )
@@ -40,7 +40,6 @@ api_key_file = "key"
     expect(JSON.parse(report)).toMatchObject({ version, sections: [{ name: "gateway" }, { name: "locked" }] })
     for (const text of [stdout, stderr, report]) {
       expect(text).not.toContain(key)
-      expect(text).not.toContain(password)
     }
   })
 
