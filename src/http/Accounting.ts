@@ -32,7 +32,7 @@ export class Accounting extends Context.Service<
       const recent = yield* Recent
       const routed = (exchange: Exchange, plan: Plan): void => {
         const seen = plan.witness(performance.now())
-        exchange.plan = plan
+        exchange.decided = plan
         exchange.seen = seen
         if (!log.debugEnabled) return
         const { requested: model, order, ...decision } = explain(plan, seen)

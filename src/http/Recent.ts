@@ -1,42 +1,189 @@
 /**
  * The last requests with what was decided for each of them, so that a person can ask why; nothing of a message is kept.
+ * What is kept are numbers in columns: objects that outlive their request by a little are what a collector has most work
+ * with, and would make every request dearer.
  */
-import { Context, Layer } from "effect"
+import { Context, Effect, Layer } from "effect"
+import type { AttemptFailure } from "../domain/errors.ts"
+import { type Ability, type Endpoint, endpoints } from "../domain/request.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
+import type { Decided } from "../router/plan.ts"
 import { explain } from "../router/explain.ts"
-import type { Plan } from "../router/plan.ts"
-import type { Witness } from "../router/witness.ts"
+import { Router } from "../router/Router.ts"
+import { type Held, mostFigures, type Witness } from "../router/witness.ts"
 import type { Explained, RecentRequest } from "./admin-api.ts"
-import type { Exchange } from "./exchange.ts"
+import { type Exchange, outcomes } from "./exchange.ts"
 
 /** Requests that are remembered. */
 export const remembered = 512
 
-interface Entry extends RecentRequest {
-  readonly plan: Plan | undefined
-  readonly seen: Witness | undefined
+const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embeddings"]
+
+/** The numbers of a request, by their columns. */
+const columns = [
+  "started",
+  "ended",
+  "firstByteAt",
+  "endpoint",
+  "stream",
+  "outcome",
+  "status",
+  "attempts",
+  "abilities",
+  "promptTokens",
+  "outputTokens",
+  "turn",
+  "seenAt",
+  "figures"
+] as const
+
+const width = columns.length
+
+/** What of a request is no number; the decision is absent when there was none. */
+interface Texts {
+  id: string
+  model: string
+  backend: string
+  upstreamModel: string
+  failures: ReadonlyArray<AttemptFailure>
+  snapshot: Snapshot | undefined
+  held: ReadonlyArray<Held>
+  drawn: ReadonlyArray<number>
 }
+
+const none: ReadonlyArray<never> = []
 
 const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
-const entryOf = (exchange: Exchange, now: number): Entry => ({
-  id: exchange.id,
-  at: Math.round(performance.timeOrigin + exchange.started),
-  endpoint: exchange.endpoint,
-  model: exchange.model,
-  stream: exchange.stream,
-  outcome: exchange.outcome,
-  status: exchange.status,
-  backend: exchange.backend,
-  upstream_model: exchange.upstreamModel,
-  attempts: exchange.attempts,
-  failures: exchange.failures,
-  first_byte_ms: exchange.firstByteAt === 0 ? null : rounded(exchange.firstByteAt - exchange.started),
-  duration_ms: rounded(now - exchange.started),
-  plan: exchange.plan,
-  seen: exchange.seen
-})
+/** A ring of requests. */
+class Ring {
+  private readonly numbers = new Float64Array(remembered * width)
+  private readonly figures = new Float64Array(remembered * mostFigures)
+  private readonly texts = Array.from({ length: remembered }, (): Texts => ({
+    id: "",
+    model: "",
+    backend: "",
+    upstreamModel: "",
+    failures: none,
+    snapshot: undefined,
+    held: none,
+    drawn: none
+  }))
+  private next = 0
+  private size = 0
 
-const shown = ({ plan: _plan, seen: _seen, ...request }: Entry): RecentRequest => request
+  put(exchange: Exchange, now: number): void {
+    const { numbers } = this
+    const at = this.next
+    const { decided } = exchange
+    const needs = decided?.needs
+    let column = at * width
+    numbers[column++] = exchange.started
+    numbers[column++] = now
+    numbers[column++] = exchange.firstByteAt
+    numbers[column++] = endpoints.indexOf(exchange.endpoint)
+    numbers[column++] = exchange.stream ? 1 : 0
+    numbers[column++] = outcomes.indexOf(exchange.outcome)
+    numbers[column++] = exchange.status
+    numbers[column++] = exchange.attempts
+    numbers[column++] = needs === undefined ? 0 : maskOf(needs.abilities)
+    numbers[column++] = needs?.promptTokens ?? 0
+    numbers[column++] = needs?.outputTokens ?? 0
+    numbers[column++] = decided?.turn ?? 0
+    numbers[column++] = exchange.seen?.now ?? 0
+    numbers[column] = exchange.seen?.figures.length ?? 0
+    const seen = exchange.seen?.figures ?? none
+    for (let i = 0, to = at * mostFigures; i < seen.length; i += 1, to += 1) this.figures[to] = seen[i] ?? 0
+    const texts = this.texts[at]
+    if (texts === undefined) return
+    texts.id = exchange.id
+    texts.model = exchange.model
+    texts.backend = exchange.backend
+    texts.upstreamModel = exchange.upstreamModel
+    texts.failures = exchange.failures.length === 0 ? none : exchange.failures
+    texts.snapshot = decided?.snapshot
+    texts.held = exchange.seen?.held ?? none
+    texts.drawn = decided?.drawn ?? none
+    this.next = (at + 1) % remembered
+    this.size = Math.min(this.size + 1, remembered)
+  }
+
+  /** Places, the newest first. */
+  places(): ReadonlyArray<number> {
+    return Array.from({ length: this.size }, (_, back) => (this.next - 1 - back + 2 * remembered) % remembered)
+  }
+
+  placeOf(id: string): number | undefined {
+    return this.places().find((at) => this.texts[at]?.id === id)
+  }
+
+  request(at: number): RecentRequest {
+    const texts = this.text(at)
+    const started = this.number(at, "started")
+    const firstByteAt = this.number(at, "firstByteAt")
+    return {
+      id: texts.id,
+      at: Math.round(performance.timeOrigin + started),
+      endpoint: this.endpoint(at),
+      model: texts.model,
+      stream: this.number(at, "stream") === 1,
+      outcome: outcomes[this.number(at, "outcome")] ?? "failed",
+      status: this.number(at, "status"),
+      backend: texts.backend,
+      upstream_model: texts.upstreamModel,
+      attempts: this.number(at, "attempts"),
+      failures: texts.failures,
+      first_byte_ms: firstByteAt === 0 ? null : rounded(firstByteAt - started),
+      duration_ms: rounded(this.number(at, "ended") - started)
+    }
+  }
+
+  /** What the request was decided by; undefined when it was refused before. */
+  decided(at: number): (Decided & { readonly seen: Witness }) | undefined {
+    const { snapshot, model, held, drawn } = this.text(at)
+    if (snapshot === undefined) return undefined
+    const mask = this.number(at, "abilities")
+    const from = at * mostFigures
+    return {
+      needs: {
+        endpoint: this.endpoint(at),
+        model,
+        stream: this.number(at, "stream") === 1,
+        abilities: abilities.filter((_, bit) => (mask & (1 << bit)) !== 0),
+        promptTokens: this.number(at, "promptTokens"),
+        outputTokens: this.number(at, "outputTokens")
+      },
+      snapshot,
+      turn: this.number(at, "turn"),
+      drawn,
+      seen: {
+        now: this.number(at, "seenAt"),
+        figures: [...this.figures.subarray(from, from + this.number(at, "figures"))],
+        held
+      }
+    }
+  }
+
+  private endpoint(at: number): Endpoint {
+    return endpoints[this.number(at, "endpoint")] ?? endpoints[0]
+  }
+
+  private number(at: number, column: (typeof columns)[number]): number {
+    return this.numbers[at * width + columns.indexOf(column)] ?? 0
+  }
+
+  private text(at: number): Texts {
+    const texts = this.texts[at]
+    if (texts === undefined) throw new RangeError(`no place ${at}`)
+    return texts
+  }
+}
+
+const maskOf = (wanted: ReadonlyArray<Ability>): number => {
+  let mask = 0
+  for (const ability of wanted) mask |= 1 << abilities.indexOf(ability)
+  return mask
+}
 
 /** The memory of requests. */
 export class Recent extends Context.Service<
@@ -51,24 +198,21 @@ export class Recent extends Context.Service<
   }
 >()("nexus/http/Recent") {
   /** A ring of {@link remembered} requests in memory. */
-  static readonly layer = Layer.sync(Recent, () => {
-    const ring: Array<Entry> = []
-    let next = 0
-    const note = (exchange: Exchange): void => {
-      ring[next] = entryOf(exchange, performance.now())
-      next = (next + 1) % remembered
-    }
-    const newestFirst = (): ReadonlyArray<Entry> => [...ring.slice(next), ...ring.slice(0, next)].toReversed()
-    return Recent.of({
-      note,
-      list: () => newestFirst().map(shown),
-      find: (id) => {
-        const entry = newestFirst().find((each) => each.id === id)
-        if (entry === undefined) return undefined
-        const { plan, seen } = entry
-        const decision = plan === undefined || seen === undefined ? null : explain(plan, seen)
-        return { request: shown(entry), decision }
-      }
+  static readonly layer = Layer.effect(
+    Recent,
+    Effect.map(Router, (router) => {
+      const ring = new Ring()
+      return Recent.of({
+        note: (exchange) => ring.put(exchange, performance.now()),
+        list: () => ring.places().map((at) => ring.request(at)),
+        find: (id) => {
+          const at = ring.placeOf(id)
+          if (at === undefined) return undefined
+          const decided = ring.decided(at)
+          const decision = decided === undefined ? null : explain(router.again(decided), decided.seen)
+          return { request: ring.request(at), decision }
+        }
+      })
     })
-  })
+  )
 }

@@ -5,6 +5,7 @@ import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import { endpoints } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
+import { outcomes } from "./exchange.ts"
 import { Refusal } from "./refusal.ts"
 
 const Parts = Schema.Struct({ priority: Schema.Number, load: Schema.Number, latency: Schema.Number })
@@ -58,7 +59,7 @@ export const RecentRequest = Schema.Struct({
   endpoint: Schema.Literals(endpoints),
   model: Schema.String,
   stream: Schema.Boolean,
-  outcome: Schema.Literals(["completed", "refused", "failed", "truncated", "client_closed"]),
+  outcome: Schema.Literals(outcomes),
   status: Schema.Number,
   backend: Schema.String,
   upstream_model: Schema.String,

@@ -3,12 +3,15 @@
  */
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { Endpoint } from "../domain/request.ts"
-import type { Plan } from "../router/plan.ts"
+import type { Decided } from "../router/plan.ts"
 import type { Witness } from "../router/witness.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 
-/** How a request ended. */
-type Outcome = "completed" | "refused" | "failed" | "truncated" | "client_closed"
+/** How a request can end. */
+export const outcomes = ["completed", "refused", "failed", "truncated", "client_closed"] as const
+
+/** One of {@link outcomes}. */
+type Outcome = (typeof outcomes)[number]
 
 /** One request on its way; times are monotonic milliseconds. */
 export interface Exchange {
@@ -34,7 +37,7 @@ export interface Exchange {
   bytesOut: number
   readonly failures: Array<AttemptFailure>
   /** What was decided, and the figures it was decided by; undefined before. */
-  plan: Plan | undefined
+  decided: Decided | undefined
   seen: Witness | undefined
 }
 
@@ -64,6 +67,6 @@ export const arrived = (
   firstByteAt: 0,
   bytesOut: 0,
   failures: [],
-  plan: undefined,
+  decided: undefined,
   seen: undefined
 })

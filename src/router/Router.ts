@@ -14,7 +14,7 @@ import type { RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { type Excluded, missingWords, reasonWords } from "./filter.ts"
-import { modelsOf, Plan } from "./plan.ts"
+import { type Decided, modelsOf, Plan } from "./plan.ts"
 
 /** Why no candidate can be asked. */
 export type Refusal = BadGateway | ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
@@ -97,6 +97,8 @@ export class Router extends Context.Service<
     readonly route: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Result.Result<Plan, Refusal>
     /** The plan that {@link route} would make, or refuse, without taking a turn. */
     readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Considered
+    /** A plan that was made before, from its beginning; to be looked at as it was seen then. */
+    readonly again: (decided: Decided) => Plan
   }
 >()("nexus/router/Router") {
   /** Routes as the settings say; the random strategy draws on the Random service. */
@@ -126,11 +128,16 @@ export class Router extends Context.Service<
           const plan = planFor(needs, snapshot, now, true)
           return plan.empty ? Result.fail(refusalOf(plan, snapshot, now)) : Result.succeed(plan)
         }
+        const again = ({ needs, snapshot, turn, drawn }: Decided): Plan => {
+          const left = [...drawn]
+          const draw = { strategy, weights, turn, random: () => left.shift() ?? random() }
+          return new Plan(needs, modelsOf(needs.model, settings), snapshot, draw, performance.now())
+        }
         const consider = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Considered => {
           const plan = planFor(needs, snapshot, now, false)
           return { plan, refusal: plan.empty ? refusalOf(plan, snapshot, now) : undefined }
         }
-        return Router.of({ route, consider })
+        return Router.of({ route, consider, again })
       })
     )
 }

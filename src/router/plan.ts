@@ -41,20 +41,30 @@ export const modelsOf = (
 
 const none: ReadonlyArray<Candidate> = []
 
+/** What a decision starts from, beside the live figures of its moment. */
+export interface Decided {
+  readonly needs: RoutingNeeds
+  readonly snapshot: Snapshot
+  readonly turn: number
+  /** What the random strategy has drawn. */
+  readonly drawn: ReadonlyArray<number>
+}
+
+const nothingDrawn: ReadonlyArray<number> = []
+
 /** A plan for one request over one snapshot. */
-export class Plan {
+export class Plan implements Decided {
   readonly requested: string
   /** The models that may answer, the one asked for (as aliases resolve it) first. */
   readonly models: ReadonlyArray<string>
-  private readonly snapshot: Snapshot
-  private readonly needs: RoutingNeeds
+  readonly snapshot: Snapshot
+  readonly needs: RoutingNeeds
   private readonly draw: Draw
   private readonly asked: Array<Attempt> = []
   // By the place of the model.
   private readonly bests: Array<Best | undefined> = []
   private waiting: Attempt | undefined
-  // What the random strategy has drawn.
-  private readonly drawn: Array<number> = []
+  drawn: ReadonlyArray<number> = nothingDrawn
 
   constructor(needs: RoutingNeeds, models: ReadonlyArray<string>, snapshot: Snapshot, draw: Draw, now: number) {
     this.requested = needs.model
@@ -68,6 +78,10 @@ export class Plan {
   /** The strategy that orders the candidates. */
   get strategy(): Draw["strategy"] {
     return this.draw.strategy
+  }
+
+  get turn(): number {
+    return this.draw.turn
   }
 
   /** Whether there is anyone to ask. */
@@ -121,7 +135,7 @@ export class Plan {
   }
 
   private remember(drawn: number): number {
-    this.drawn.push(drawn)
+    this.drawn = [...this.drawn, drawn]
     return drawn
   }
 

@@ -7,7 +7,7 @@ import { idle, type Live, mark } from "../registry/live.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 
 /** What recent answers said against a candidate. */
-interface Held {
+export interface Held {
   readonly at: number
   readonly coolUntil: number | undefined
   readonly circuit: Circuit | undefined
@@ -25,6 +25,10 @@ export interface Witness {
 export const mostWitnessed = 32
 
 const perCandidate = 4
+
+/** Figures of a witness at most. */
+export const mostFigures = mostWitnessed * perCandidate
+
 const unmeasured = -1
 const nobody: ReadonlyArray<Candidate> = []
 const nothing: ReadonlyArray<Held> = []
@@ -35,7 +39,7 @@ export const witness = (snapshot: Snapshot, models: ReadonlyArray<string>, now: 
   let held: Array<Held> | undefined
   for (const model of models) {
     for (const { state, model: served } of snapshot.candidates.get(model) ?? nobody) {
-      if (figures.length === mostWitnessed * perCandidate) break
+      if (figures.length === mostFigures) break
       const { live } = state
       if (live.marked) {
         const coolUntil = live.cooling.get(served.id)

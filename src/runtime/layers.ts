@@ -48,10 +48,9 @@ export interface Part {
 
 const services = (loaded: Loaded) => {
   const { settings } = loaded
-  return Layer.mergeAll(
-    Router.layer(loaded.routing),
-    Upstream.layer(bytes(settings.server.max_answer_mb)),
-    Accounting.layer.pipe(Layer.provideMerge(Recent.layer))
+  return Layer.mergeAll(Upstream.layer(bytes(settings.server.max_answer_mb)), Accounting.layer).pipe(
+    Layer.provideMerge(Recent.layer),
+    Layer.provideMerge(Router.layer(loaded.routing))
   )
 }
 

@@ -36,8 +36,7 @@ const gateway = Layer.effect(
   Layer.provide(Operations.layer({ maxRetries: 2 })),
   Layer.provideMerge(
     Layer.mergeAll(
-      Router.layer(plainSettings),
-      Recent.layer,
+      Recent.layer.pipe(Layer.provideMerge(Router.layer(plainSettings))),
       Registry.layer({ failures: 1, recoveries: 1 }),
       Drain.layer
     )

@@ -172,6 +172,20 @@ describe("GET /admin/v1/decisions", () => {
     expect(await told(nonsense.id)).toMatchObject({ request: { outcome: "refused", status: 400 }, decision: null })
   })
 
+  test(`keeps the last ${String(remembered)} requests, newest first, and forgets those before`, async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+    const ids: Array<string> = []
+    for (let nth = 0; nth < remembered + 3; nth += 1) {
+      ids.push((await post(gateway.port, "/v1/chat/completions", { ...chat, model: "m" })).id)
+    }
+    await gateway.quiet()
+    const { requests } = (await get(gateway.port, "/admin/v1/decisions")).json
+    expect(requests.map(({ id }: { id: string }) => id)).toEqual(ids.slice(3).toReversed())
+    expect((await get(gateway.port, `/admin/v1/decisions/${ids[2] ?? ""}`)).status).toBe(404)
+    expect((await get(gateway.port, `/admin/v1/decisions/${ids[3] ?? ""}`)).status).toBe(200)
+  })
+
   test("says of an id it does not know how many requests are kept", async () => {
     await using pair = await startPair()
     const { status, json } = await get(pair.gateway.port, "/admin/v1/decisions/who%2Fis:this")

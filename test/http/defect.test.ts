@@ -30,7 +30,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
   const fail = () => {
     throw new Error("sk-inner at http://10.1.2.3")
   }
-  const broken = Layer.succeed(Router, { route: fail, consider: fail })
+  const broken = Layer.succeed(Router, { route: fail, consider: fail, again: fail })
   const logging = layerOf(
     { level: "debug", format: "json" },
     (text, done) => {
@@ -44,7 +44,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     Registry.layer({ failures: 1, recoveries: 1 }),
     Deadlines.layer(20),
     Drain.layer,
-    Accounting.layer.pipe(Layer.provide(Layer.mergeAll(logging, Recent.layer))),
+    Accounting.layer.pipe(Layer.provide(Layer.mergeAll(logging, Recent.layer.pipe(Layer.provide(broken))))),
     Upstream.layer(1000).pipe(Layer.provide(Transport.layer))
   )
   const weights = { priority: 1, load: 1, latency: 1 }

@@ -28,8 +28,7 @@ const world = () => {
   const layer = Operations.layer({ maxRetries: 2 }).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
-        Router.layer(plainSettings),
-        Recent.layer,
+        Recent.layer.pipe(Layer.provideMerge(Router.layer(plainSettings))),
         Registry.layer({ failures: 1, recoveries: 1 }),
         Drain.layer
       )
