@@ -1,6 +1,6 @@
 /**
- * Bun runs 256 fetches at a time unless its environment says otherwise before it starts. Requests to https backends and
- * probes are fetches: a gateway that may need more starts itself over with that word, once, as the same process.
+ * Bun runs 256 fetches at a time unless its environment says otherwise before it starts. Probes are fetches: a gateway
+ * that may need more starts itself over with that word, once, as the same process.
  */
 import type { Loaded } from "../config/NexusConfig.ts"
 
@@ -42,8 +42,7 @@ export const startOver = ({ platform, execPath, argv, execArgv, env }: Self) => 
 const manyBackends = 100
 
 /** Whether a gateway with this config may come to need more fetches at a time than Bun runs by itself. */
-export const needsMore = ({ backends }: Pick<Loaded, "backends">): boolean =>
-  backends.length > manyBackends || backends.some(({ url }) => url.startsWith("https:"))
+export const needsMore = ({ backends }: Pick<Loaded, "backends">): boolean => backends.length > manyBackends
 
 /** Lifts the ceiling for a gateway that needs it; does not return when it does. */
 export const liftCeiling = (config: Loaded): void => {

@@ -41,7 +41,7 @@ const Server = Schema.Struct({
     300,
     "Total time of a request, from its arrival to the end of the answer; 0 is no limit"
   ),
-  connect_timeout_seconds: or(limit, 5, "Time to connect to a backend; for https kept by health probes alone"),
+  connect_timeout_seconds: or(limit, 5, "Time to connect to a backend, TLS included"),
   first_byte_timeout_seconds: maybe(limit, "Time from an attempt's start to the answer's head; the total when absent"),
   idle_timeout_seconds: or(
     limit,

@@ -29,13 +29,13 @@ export interface Model {
 
 /** Time limits of calls to one backend, in milliseconds; 0 switches a limit off. */
 export interface Limits {
-  /** From the connection (for https from the start of the attempt, since Bun's fetch does not tell) to the answer's head. */
+  /** From the connection to the answer's head. */
   readonly firstByteMs: number
   /** Longest silence between two pieces of progress in a body. */
   readonly idleMs: number
   /** From the arrival of the request to the end of the answer. */
   readonly totalMs: number
-  /** For the TCP connection; for https kept by health probes alone. */
+  /** For the connection, TLS included. */
   readonly connectMs: number
 }
 

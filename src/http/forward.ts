@@ -95,7 +95,6 @@ class Attempts {
   private readonly plan: Plan
   private readonly body: Uint8Array
   private retriesLeft: number
-  private fresh = false
   private lostBefore = 0
   /** The one under way; undefined when the request is over. */
   attempt: Attempt | undefined
@@ -111,12 +110,11 @@ class Attempts {
 
   /** Calls the backend of an attempt. */
   call({ candidate, model }: Attempt): Promise<Answer> {
-    const { run, fresh } = this
+    const { run } = this
     const { exchange } = run
     const { accounting, upstream } = this.forwarding
     const { backend, live } = candidate.state
-    // A replay on a fresh connection belongs to the attempt it replays.
-    if (!fresh) exchange.attempts += 1
+    exchange.attempts += 1
     exchange.upstreamModel = model
     exchange.clock.bound(exchange.started, backend.limits.totalMs)
     run.ticket = new Ticket(live, model, performance.now(), (turn) => accounting.turned(backend.name, model, turn))
@@ -128,7 +126,6 @@ class Attempts {
       requestId: exchange.id,
       stream: exchange.stream,
       clock: exchange.clock,
-      fresh,
       abort: run.abort
     })
   }
@@ -136,7 +133,7 @@ class Attempts {
   /** Takes the failure of an attempt: moves on to the next one, or answers when nothing more is tried. */
   failed(attempt: Attempt, thrown: unknown): void {
     const { run, plan } = this
-    const { budgetLeft, retried, upstream } = this.forwarding
+    const { budgetLeft, retried } = this.forwarding
     const { backend } = attempt.candidate.state
     const error = classify(thrown, false)
     this.attempt = undefined
@@ -145,7 +142,6 @@ class Attempts {
     const mayRetry = budgetLeft()
     const judged = verdict(error, {
       retriesLeft: this.retriesLeft,
-      freshTried: this.fresh || upstream.knowsFresh(backend),
       ownKey: !backend.forwardAuthorization,
       budgetLeft: mayRetry,
       lostBefore: this.lostBefore
@@ -155,11 +151,6 @@ class Attempts {
     const failed = { error, attempt, pass: judged.next === "pass" || isRateLimit(error), spent }
     if (judged.next === "pass" || judged.next === "fail") return answerFailure(run, failed)
     run.abort = new Abort()
-    this.fresh = judged.next === "retry-fresh"
-    if (this.fresh) {
-      this.attempt = attempt
-      return
-    }
     if (error._tag === "ConnectionLost") this.lostBefore += 1
     this.retriesLeft -= 1
     if (!run.retrying) retried()

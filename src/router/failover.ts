@@ -17,8 +17,6 @@ export type Blame =
 /** What is known when an attempt has failed. */
 export interface FailureContext {
   readonly retriesLeft: number
-  /** Whether this attempt was already made on a connection of its own. */
-  readonly freshTried: boolean
   /** Whether the key the backend saw was the gateway's and not the client's. */
   readonly ownKey: boolean
   /** Whether the gateway may spend a retry now. */
@@ -28,11 +26,11 @@ export interface FailureContext {
 }
 
 /**
- * `retry-fresh`: the same backend on a new connection, uncounted; `next`: another candidate, the same one when there is
+ * `next`: another candidate, the same one when there is
  * no other; `pass`: the backend's own answer is for the client; `fail`: nothing more is tried.
  */
 export interface Verdict {
-  readonly next: "retry-fresh" | "next" | "pass" | "fail"
+  readonly next: "next" | "pass" | "fail"
   readonly blame: Blame
   /** With `next`: whether the same candidate may be asked again when there is no other. */
   readonly again: boolean
@@ -95,7 +93,6 @@ export const verdict = (error: UpstreamError, context: FailureContext): Verdict 
         ? { next: "fail", blame: none, again: false }
         : { next: may ? "next" : "fail", blame: count, again: false }
     case "ConnectionLost":
-      if (!error.answered && !context.freshTried) return { next: "retry-fresh", blame: none, again: true }
       return { next: left && context.lostBefore + 1 < poisonAfter ? "next" : "fail", blame: count, again: true }
     case "Unreachable":
       return { next: left ? "next" : "fail", blame: count, again: true }

@@ -1,7 +1,9 @@
 /**
- * The client for plain http: a pool of connections on bare sockets, one call at a time on each. Against fetch it knows
- * when it is connected and whether a socket was used before, has no ceiling of its own, and costs half of the CPU.
+ * The client: a pool of connections on bare sockets or TLS, one call at a time on each. Against fetch it knows when it is
+ * connected and whether a socket was used before, holds a backend back at once when it is to wait, has no ceiling of its
+ * own, and costs half of the CPU.
  */
+import { isIP } from "node:net"
 import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream.ts"
 import type { Arrival } from "./arrival.ts"
 import { classify } from "./classify.ts"
@@ -23,7 +25,7 @@ export interface ConnectionsOptions {
 /** The client and its connections. */
 export interface Connections {
   /**
-   * Sends a call to an http address. Rejects with an upstream error, or with what the call was aborted for. A call
+   * Sends a call to an http or https address. Rejects with an upstream error, or with what the call was aborted for. A call
    * whose used connection closes before any byte of an answer is sent once more on a new one, unseen by the caller.
    */
   readonly send: (call: Call) => Promise<Arrival>
@@ -38,6 +40,11 @@ export interface Connections {
 // Addresses come from a table of backends; the bound is against whoever adds and removes them without end.
 const maxTargets = 4096
 
+// Said outright, it stands against NODE_TLS_REJECT_UNAUTHORIZED=0, which would switch off all checks of certificates.
+const tlsFor = (hostname: string) =>
+  // An address is no name that a server could be told (RFC 6066, section 3); the certificate is checked against it all the same.
+  isIP(hostname) === 0 ? { serverName: hostname, rejectUnauthorized: true } : { rejectUnauthorized: true }
+
 /** Makes a client without connections; they are made as calls need them. */
 export const makeConnections = (options: ConnectionsOptions = {}): Connections => {
   const settings: Settings = {
@@ -46,17 +53,18 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
     now: options.now ?? (() => performance.now()),
     all: new Set(),
     dial: (connection) => {
-      const { hostname, port } = connection.origin
-      return Bun.connect<Connection>({ hostname, port, data: connection, socket: handlers })
+      const { hostname, port, secure } = connection.origin
+      const tls = secure ? { tls: tlsFor(hostname) } : {}
+      return Bun.connect<Connection>({ hostname, port, data: connection, socket: handlers, ...tls })
     }
   }
   const targets = new Map<string, { readonly target: Target; readonly origin: Origin }>()
   const origins = new Map<string, Origin>()
   let closing = false
 
-  const originOf = ({ hostname, port }: Target): Origin => {
-    const key = `${hostname} ${port}`
-    const origin = origins.get(key) ?? { hostname, port, idle: [] }
+  const originOf = ({ hostname, port, secure }: Target): Origin => {
+    const key = `${hostname} ${port} ${secure}`
+    const origin = origins.get(key) ?? { hostname, port, secure, idle: [] }
     origins.set(key, origin)
     return origin
   }

@@ -4,7 +4,7 @@
 import { Context, Effect, Layer } from "effect"
 import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream.ts"
 import type { Abort } from "./abort.ts"
-import { type Arrival, arrivalOf } from "./arrival.ts"
+import type { Arrival } from "./arrival.ts"
 import { classify } from "./classify.ts"
 import { makeConnections } from "./Connections.ts"
 
@@ -35,11 +35,9 @@ export interface Call {
   readonly abort: Abort
   /** True asks for a new connection. */
   readonly fresh: boolean
-  /** Called when there is a connection; never by https backends, whose client does not tell. */
+  /** Called when there is a connection. */
   readonly connected: () => void
 }
-
-const plainBytes = (body: Uint8Array) => body as Uint8Array<ArrayBuffer> // reason: request bodies never sit on shared memory
 
 // `rejectUnauthorized` stands against NODE_TLS_REJECT_UNAUTHORIZED=0, which would switch off all checks of certificates.
 const common = {
@@ -73,21 +71,14 @@ export class Transport extends Context.Service<
     readonly ask: (question: Question) => Effect.Effect<TextReply, UpstreamError>
     /** Sends a call; resolves with the head of the answer, rejects with an upstream error or the signal's reason. */
     readonly send: (call: Call) => Promise<Arrival>
-    /** Whether calls to this address tell when they are connected, so that a connect limit can be kept. */
-    readonly tellsConnected: (url: string) => boolean
   }
 >()("nexus/upstream/Transport") {
-  /**
-   * The real one: forwarded calls to plain http go over our own client, which is cheaper than fetch, has no ceiling and
-   * tells when it is connected; https and probes go over fetch.
-   */
+  /** The real one: forwarded calls go over our own client, short questions over fetch. */
   static readonly layer = Layer.suspend(() => Layer.effect(Transport, makeTransport))
 
   /** A fixed one, for tests. */
   static readonly layerOf = (service: Transport["Service"]) => Layer.succeed(Transport, service)
 }
-
-const isPlain = (url: string): boolean => url.startsWith("http://")
 
 const makeTransport = Effect.gen(function* () {
   const connections = yield* Effect.acquireRelease(
@@ -119,21 +110,5 @@ const makeTransport = Effect.gen(function* () {
         orElse: () => Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
       })
     )
-  const sendByFetch = ({ url, headers, body, abort, fresh }: Call): Promise<Arrival> => {
-    const controller = new AbortController()
-    abort.listen({ aborted: (reason) => controller.abort(reason) })
-    const { signal } = controller
-    const init = { ...common, method: "POST", headers, body: plainBytes(body), signal, keepalive: !fresh }
-    return fetch(url, init).then(
-      (response) => arrivalOf(response, (thrown) => classify(thrown, true)),
-      (thrown: unknown) => {
-        throw abort.aborted ? abort.reason : classify(thrown, false)
-      }
-    )
-  }
-  return Transport.of({
-    ask,
-    send: (call) => (isPlain(call.url) ? connections.send(call) : sendByFetch(call)),
-    tellsConnected: isPlain
-  })
+  return Transport.of({ ask, send: connections.send })
 })

@@ -67,8 +67,6 @@ export interface Attempted {
   readonly requestId: string
   readonly stream: boolean
   readonly clock: RequestClock
-  /** True asks for a new connection. */
-  readonly fresh: boolean
   /** Ends the call from outside. */
   readonly abort: Abort
 }
@@ -82,8 +80,6 @@ export class Upstream extends Context.Service<
      * for. A promise and not an effect: it is on the path of every request.
      */
     readonly call: (attempted: Attempted) => Promise<Answer>
-    /** Whether a connection that is lost before any answer is known to have been a new one. */
-    readonly knowsFresh: (backend: Backend) => boolean
   }
 >()("nexus/upstream/Upstream") {
   /** Holds back and checks answers of up to `maxAnswerBytes`, and no more than 16 MiB of all of them at a time. */
@@ -97,15 +93,14 @@ export class Upstream extends Context.Service<
           const { urls } = preparedFor(backend)
           const url = urls[endpoint]
           const expire = (error: TimedOut) => abort.abort(error)
-          if (transport.tellsConnected(url)) clock.arm("connect", connectMs, expire)
-          else clock.arm("first_byte", firstByteMs, expire)
+          clock.arm("connect", connectMs, expire)
           return transport
             .send({
               url,
               headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId),
               body: attempted.body,
               abort,
-              fresh: attempted.fresh,
+              fresh: false,
               connected: () => clock.arm("first_byte", firstByteMs)
             })
             .then((head) =>
@@ -117,7 +112,7 @@ export class Upstream extends Context.Service<
               })
             )
         }
-        return Upstream.of({ call, knowsFresh: ({ url }) => transport.tellsConnected(url) })
+        return Upstream.of({ call })
       })
     )
 }

@@ -1,5 +1,5 @@
 /**
- * One connection of the client for plain http: connects, writes a request, hands on what comes, and waits in its pool.
+ * One connection of the client: connects, writes a request, hands on what comes, and waits in its pool.
  */
 import type { Socket, SocketHandler } from "bun"
 import { Unreachable } from "../domain/upstream.ts"
@@ -21,6 +21,8 @@ export interface Settings {
 export interface Origin {
   readonly hostname: string
   readonly port: number
+  /** Whether it is called over TLS. */
+  readonly secure: boolean
   readonly idle: Array<Connection>
 }
 
@@ -30,6 +32,11 @@ const idleStepSeconds = 3
 
 // After this long without a byte, in milliseconds, the system asks whether the other side is still there.
 const probeAfterMs = 30_000
+
+const noTls = (why: unknown): Unreachable => {
+  const code = why instanceof Error && "code" in why ? String(why.code) : "the connection was closed"
+  return new Unreachable({ reason: `TLS could not be agreed (${code})` })
+}
 
 const unreachable = (error: unknown): Unreachable => {
   const known = classify(error, false)
@@ -42,7 +49,7 @@ export class Connection implements Line {
   private readonly settings: Settings
   readonly origin: Origin
   private socket: Socket<Connection> | undefined
-  private state: "connecting" | "busy" | "idle" | "closed" = "connecting"
+  private state: "connecting" | "shaking" | "busy" | "idle" | "closed" = "connecting"
   private expiresAt = Infinity
   // What is still to be written.
   private unsent: ReadonlyArray<Uint8Array> = []
@@ -124,17 +131,22 @@ export class Connection implements Line {
     // The call may have been given up meanwhile.
     if (this.state === "closed") return void socket.terminate()
     this.socket = socket
-    this.state = "busy"
     socket.setNoDelay(true)
-    this.connected()
+    if (this.origin.secure) this.state = "shaking"
+    else this.ready()
     socket.setKeepAlive(true, probeAfterMs)
+  }
+
+  /** TLS is agreed, the certificate good and for this host; or not. */
+  shaken(agreed: boolean, error: unknown): void {
+    if (this.state !== "shaking") return
+    if (agreed) this.ready()
+    else this.refuse(noTls(error))
   }
 
   /** The socket could not be opened. */
   failed(error: unknown): void {
-    if (this.state === "closed") return
-    this.leave()
-    this.refused(unreachable(error))
+    if (this.state !== "closed") this.refuse(unreachable(error))
   }
 
   /** Bytes have come. */
@@ -163,6 +175,7 @@ export class Connection implements Line {
   closed(error: unknown): void {
     const { exchange } = this
     if (this.state === "closed") return
+    if (this.state === "shaking") return this.refuse(noTls(error))
     this.leave()
     exchange?.closed(error === undefined)
   }
@@ -170,8 +183,21 @@ export class Connection implements Line {
   /** Whoever took a piece threw an exception: the answer cannot go on. */
   broken(error: unknown): void {
     const { exchange } = this
+    if (this.state === "shaking") return this.refuse(noTls(error))
     this.drop()
     exchange?.fail(classify(error, true))
+  }
+
+  private ready(): void {
+    this.state = "busy"
+    this.connected()
+  }
+
+  private refuse(why: Unreachable): void {
+    const { socket } = this
+    this.leave()
+    socket?.terminate()
+    this.refused(why)
   }
 
   private leave(): void {
@@ -187,6 +213,7 @@ export class Connection implements Line {
 /** The events of a socket, for the connection it belongs to. */
 export const handlers: SocketHandler<Connection> = {
   open: (socket) => socket.data.opened(socket),
+  handshake: (socket, agreed, error) => socket.data.shaken(agreed, error),
   data: (socket, bytes) => socket.data.data(bytes),
   drain: (socket) => socket.data.flush(),
   close: (socket, error) => socket.data.closed(error),

@@ -7,6 +7,8 @@ export interface Target {
   /** Host name or address, IPv6 without brackets. */
   readonly hostname: string
   readonly port: number
+  /** Whether it is called over TLS. */
+  readonly secure: boolean
   /** Request line and `Host`, ready to send. */
   readonly opening: string
 }
@@ -14,13 +16,17 @@ export interface Target {
 // Bodies up to this size, in bytes, are copied behind their head, so that one write sends both.
 const joinedBytes = 64 * 1024
 
-/** The target of an address that is `http://`; undefined for any other. */
+const defaultPorts: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 }
+
+/** The target of an address that is `http://` or `https://`; undefined for any other. */
 export const targetOf = (address: string): Target | undefined => {
   const url = URL.parse(address)
-  if (url === null || url.protocol !== "http:" || url.hostname === "") return undefined
+  const port = url === null ? undefined : defaultPorts[url.protocol]
+  if (url === null || port === undefined || url.hostname === "") return undefined
   return {
     hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: url.port === "" ? 80 : Number(url.port),
+    port: url.port === "" ? port : Number(url.port),
+    secure: url.protocol === "https:",
     opening: `POST ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n`
   }
 }

@@ -167,8 +167,9 @@ describe("nexus serve", () => {
     expect(await child.exited).toBe(0)
   })
 
-  test("for an https backend runs with Bun's ceiling of fetches lifted, in the process it was started as", async () => {
-    const { child } = await serving("-c", tomlFor("https.toml", { cloud: "https://127.0.0.1:1" }))
+  test("for a great many backends runs with Bun's ceiling of fetches lifted, in the process it was started as", async () => {
+    const many = Array.from({ length: 101 }, (_, at) => [`b${String(at)}`, `http://127.0.0.1:1/${String(at)}`])
+    const { child } = await serving("-c", tomlFor("many.toml", Object.fromEntries(many)))
     const environ = `/proc/${child.pid}/environ`
     if (existsSync(environ)) {
       expect(readFileSync(environ, "latin1").split("\0")).toContain("BUN_CONFIG_MAX_HTTP_REQUESTS=65535")

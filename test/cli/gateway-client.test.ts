@@ -11,7 +11,7 @@ import { type Question, type TextReply, Transport } from "../../src/upstream/Tra
 import { plainSettings } from "../kit/generators.ts"
 
 const transport = (ask: (question: Question) => Effect.Effect<TextReply, Unreachable>) =>
-  Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")), tellsConnected: () => false })
+  Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")) })
 
 const answering = (status: number, text: string) =>
   transport(() => Effect.succeed({ status, headers: new Headers({ "content-type": "application/json" }), text }))
@@ -28,8 +28,7 @@ const gateway = Layer.effect(
           const response = await handle(new Request(url, { headers }))
           return { status: response.status, headers: response.headers, text: await response.text() }
         }),
-      send: () => Promise.reject(new Error("not a question")),
-      tellsConnected: () => false
+      send: () => Promise.reject(new Error("not a question"))
     })
   })
 ).pipe(

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { chatEvents, chunk, head, lastChunk, streamHead, whole } from "../kit/answers.ts"
+import { chatEvents, chunk, head, json, lastChunk, streamHead, whole } from "../kit/answers.ts"
 import { good as fine, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"
@@ -198,6 +198,21 @@ describe("a backend is not asked anything over TLS", () => {
   test("even when the environment says that certificates do not matter", () =>
     expectRefused(wrong, { ...trust, NODE_TLS_REJECT_UNAUTHORIZED: "0" }))
 })
+
+test("a large body arrives whole over TLS, and so does a large answer", async () => {
+  const large = "x".repeat(8 * 1_048_576)
+  await using upstream = await startUpstream({
+    models: ["m"],
+    script: ({ body }) => [json({ choices: [], bytes: body.byteLength, large })]
+  })
+  await using tls = await terminate(upstream.port, good)
+  await using gateway = await startProcess({ backends: [backendFor("one", tls)] }, [], trust)
+  const sent = JSON.stringify({ model: "m", messages: [{ role: "user", content: large }] })
+  const answer = await ask(gateway.port, "POST", "/v1/chat/completions", sent)
+  expect(answer.status).toBe(200)
+  const { bytes, large: returned } = answer.json() as { bytes: number; large: string } // reason: checked by what is expected of it
+  expect([bytes, returned === large]).toEqual([sent.length, true])
+}, 30_000)
 
 test("a backend that does not speak TLS on its https port is given up within the connect limit", async () => {
   await using upstream = await startUpstream({ models: ["m"] })

@@ -43,8 +43,7 @@ export class FakeWorld {
   get transport(): Transport["Service"] {
     return {
       ask: (question) => this.answer(question),
-      send: () => Promise.reject(new Error("probes send nothing")),
-      tellsConnected: () => false
+      send: () => Promise.reject(new Error("probes send nothing"))
     }
   }
 

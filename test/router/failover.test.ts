@@ -23,14 +23,14 @@ const late = (limit: LimitName): UpstreamError => new TimedOut({ limit, afterMs:
 
 const lost = (answered: boolean): UpstreamError => new ConnectionLost({ reason: "lost", answered })
 
-/** A first attempt on a connection known to be new, with retries and budget left. */
-const first: FailureContext = { retriesLeft: 2, freshTried: true, ownKey: true, budgetLeft: true, lostBefore: 0 }
+/** A first attempt, with retries and budget left. */
+const first: FailureContext = { retriesLeft: 2, ownKey: true, budgetLeft: true, lostBefore: 0 }
 
 interface Row {
   readonly name: string
   readonly error: UpstreamError
   readonly context?: Partial<FailureContext>
-  readonly next: "retry-fresh" | "next" | "pass" | "fail"
+  readonly next: "next" | "pass" | "fail"
   readonly blame: Blame["_tag"]
   /** Whether a backend that is alone is asked again. */
   readonly again: boolean
@@ -49,14 +49,11 @@ const rows: ReadonlyArray<Row> = [
     budgetLeft: false
   }),
   row("ran into the connect limit", late("connect"), ["next", "count", false]),
-  row("lost a connection that may have been stale, before any byte", lost(false), ["retry-fresh", "none", true], {
-    freshTried: false
-  }),
-  row("lost a new connection before any byte", lost(false), ["next", "count", true]),
+  row("lost its connection before any byte", lost(false), ["next", "count", true]),
   row("is the second to lose its connection over this request", lost(false), ["fail", "count", true], {
     lostBefore: 1
   }),
-  row("broke off in the middle of a head", lost(true), ["next", "count", true], { freshTried: false }),
+  row("broke off in the middle of a head", lost(true), ["next", "count", true]),
   row("ran into the first byte limit", late("first_byte"), ["next", "count", false]),
   row("ran into the idle limit before the commit", late("idle"), ["next", "count", false]),
   row("was asked when the total was over", late("request"), ["fail", "none", false]),
@@ -101,7 +98,6 @@ const errors: fc.Arbitrary<UpstreamError> = fc.oneof(
 
 const contexts: fc.Arbitrary<FailureContext> = fc.record({
   retriesLeft: fc.nat(3),
-  freshTried: fc.boolean(),
   ownKey: fc.boolean(),
   budgetLeft: fc.boolean(),
   lostBefore: fc.nat(3)
@@ -117,10 +113,6 @@ law("without retries left nobody else is asked", (error, context) => {
 law("without budget left only those that did no work are replaced", (error, context) => {
   const { next } = verdict(error, { ...context, budgetLeft: false })
   if (next === "next") expect(["Unreachable", "ConnectionLost"]).toContain(error._tag)
-})
-
-law("the same backend is asked on a new connection at most once", (error, context) => {
-  expect(verdict(error, { ...context, freshTried: true }).next).not.toBe("retry-fresh")
 })
 
 law("a backend is left alone between one second and five minutes", (error, context) => {

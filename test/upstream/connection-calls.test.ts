@@ -89,7 +89,7 @@ describe("addresses", () => {
     expect(error).toEqual(new Unreachable({ reason: "host name not found" }))
   })
 
-  for (const url of ["https://127.0.0.1", "ftp://127.0.0.1", "nonsense", ""]) {
+  for (const url of ["ftp://127.0.0.1", "https://", "nonsense", ""]) {
     test(`like "${url}" are refused`, async () => {
       expect(await rejection(client().send(callTo(url).call))).toEqual(new Unreachable({ reason: "bad URL" }))
     })
