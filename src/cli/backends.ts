@@ -4,7 +4,6 @@
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../http/api.ts"
-import { survey } from "../runtime/survey.ts"
 import * as flags from "./flags.ts"
 import { json, milliseconds, table } from "./output.ts"
 
@@ -58,6 +57,7 @@ const list = Command.make(
   "list",
   { json: flags.json, status, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
+    const { survey } = yield* Effect.promise(() => import("../runtime/survey.ts"))
     const { backends } = yield* survey({ config: input.config, overrides: flags.addressOverrides(input) })
     const wanted = Option.getOrUndefined(input.status)
     const chosen = wanted === undefined ? backends : backends.filter((each) => each.status === wanted)

@@ -4,7 +4,6 @@
 import { Console, Effect, FileSystem, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { count, type Finding, type Section } from "../doctor/finding.ts"
-import { diagnose } from "../runtime/diagnose.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import { json } from "./output.ts"
@@ -49,6 +48,7 @@ export const doctorCommand = Command.make(
   Effect.fnUntraced(function* (input) {
     if (!input.noInference) yield* Console.error(spending)
     const options = { config: input.config, overrides: flags.addressOverrides(input), inference: !input.noInference }
+    const { diagnose } = yield* Effect.promise(() => import("../runtime/diagnose.ts"))
     const diagnosis = yield* diagnose(options)
     const { sections } = diagnosis
     if (Option.isSome(input.bundle)) {

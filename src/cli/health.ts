@@ -5,7 +5,6 @@ import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import type { BackendEntry } from "../http/api.ts"
 import type { GatewayHealth } from "../runtime/client.ts"
-import { inspect } from "../runtime/survey.ts"
 import { reasonsOf } from "./backends.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
@@ -40,6 +39,7 @@ export const healthCommand = Command.make(
   "health",
   { json: flags.json, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
+    const { inspect } = yield* Effect.promise(() => import("../runtime/survey.ts"))
     const asked = inspect({ config: input.config, overrides: flags.addressOverrides(input) })
     const { url, health, version, backends } = yield* input.json
       ? Effect.tapError(asked, (error) => Console.log(json({ status: "unknown", reason: error.message })))

@@ -4,7 +4,6 @@
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../http/api.ts"
-import { survey } from "../runtime/survey.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import { json, table } from "./output.ts"
@@ -57,6 +56,7 @@ export const modelsCommand = Command.make(
   "models",
   { json: flags.json, backend, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
+    const { survey } = yield* Effect.promise(() => import("../runtime/survey.ts"))
     const { backends } = yield* survey({ config: input.config, overrides: flags.addressOverrides(input) })
     const wanted = Option.getOrUndefined(input.backend)
     const chosen = wanted === undefined ? backends : backends.filter(({ name }) => name === wanted)

@@ -93,6 +93,7 @@ const mistakeOf = (tree: Table, { path, tag, message }: Leaf): Mistake => {
 
 /** What the Schema finds wrong with the settings of one source: one mistake for each key at fault. */
 export const shapeMistakes = (tree: Table): ReadonlyArray<Mistake> => {
+  if (Object.keys(tree).length === 0) return []
   const decoded = decode(tree)
   if (Result.isSuccess(decoded)) return []
   const seen = new Set<string>()

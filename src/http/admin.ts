@@ -9,7 +9,7 @@ import type { Endpoint } from "../domain/request.ts"
 import { Registry } from "../registry/Registry.ts"
 import { explain } from "../router/explain.ts"
 import { Router } from "../router/Router.ts"
-import { Api } from "./api.ts"
+import { Answered } from "./api.ts"
 import { readNeeds } from "./needs.ts"
 import { formOf } from "./openai-error.ts"
 import { Recent, remembered } from "./Recent.ts"
@@ -27,7 +27,7 @@ export const adminHandlers = (
   maxRetries: number
 ) =>
   HttpApiBuilder.group(
-    Api,
+    Answered,
     "admin",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry

@@ -97,8 +97,6 @@ export const BackendList = Schema.Struct({ version: Schema.String, backends: Sch
 
 const Gateway = HttpApiGroup.make("gateway").add(
   HttpApiEndpoint.get("health", "/health", { success: Health, error: Unhealthy }),
-  HttpApiEndpoint.get("live", "/livez", { success: Alive }),
-  HttpApiEndpoint.get("ready", "/readyz", { success: Ready, error: NotReady }),
   HttpApiEndpoint.get("models", "/v1/models", { success: ModelList }),
   HttpApiEndpoint.get("model", "/v1/models/:id", {
     params: { id: Schema.String },
@@ -108,8 +106,13 @@ const Gateway = HttpApiGroup.make("gateway").add(
   HttpApiEndpoint.get("backends", "/nexus/backends", { success: BackendList })
 )
 
+const Probes = HttpApiGroup.make("probes").add(
+  HttpApiEndpoint.get("live", "/livez", { success: Alive }),
+  HttpApiEndpoint.get("ready", "/readyz", { success: Ready, error: NotReady })
+)
+
+/** The endpoints that are answered by their contract. */
+export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin)
+
 /** All operational endpoints. */
-export const Api = HttpApi.make("nexus")
-  .add(Gateway)
-  .add(Admin)
-  .annotateMerge(OpenApi.annotations({ title: "Nexus", version }))
+export const Api = Answered.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

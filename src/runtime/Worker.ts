@@ -8,6 +8,7 @@ import type { Loaded } from "../config/NexusConfig.ts"
 import { standingOf } from "../http/health.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
+import { Operations } from "../http/Operations.ts"
 import { Recent } from "../http/Recent.ts"
 import { type Memories, noMemories, Siblings } from "../http/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -182,6 +183,7 @@ export const work = (
       reusePort: true
     }).pipe(Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason })))
     yield* tell({ _tag: "Listening", port: listening.port })
+    yield* Context.get(services, Operations).warm
 
     const refusalsTold = new Map<string, string>()
     const report = Effect.suspend(() => {

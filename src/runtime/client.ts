@@ -45,13 +45,6 @@ export type GatewayHealth = typeof Health.Type | typeof Unhealthy.Type
 
 const timeoutMs = 5000
 
-/** The address of a gateway that listens on `host`; a wildcard address is asked on loopback. */
-export const urlOf = (host: string, port: number): string => {
-  const bare = host.replace(/^\[(.*)\]$/, "$1")
-  const reachable = bare === "0.0.0.0" || bare === "" ? "127.0.0.1" : bare === "::" ? "::1" : bare
-  return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`
-}
-
 const bodyOf = ({ body }: HttpClientRequest.HttpClientRequest): Pick<Question, "method" | "body"> =>
   body._tag === "Uint8Array" ? { method: "POST", body: new TextDecoder().decode(body.body) } : { method: "GET" }
 

@@ -16,7 +16,8 @@ import { printable } from "../domain/text.ts"
 import { version } from "../domain/version.ts"
 import { findOnce } from "../health/Discovery.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { askHealth, urlOf } from "./client.ts"
+import { urlOf } from "./address.ts"
+import { askHealth } from "./client.ts"
 import type { SurveyOptions } from "./survey.ts"
 
 /** What is to be looked at, and how. */

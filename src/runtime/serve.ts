@@ -9,14 +9,14 @@ import type { Backend } from "../domain/backend.ts"
 import * as Discovery from "../health/Discovery.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
+import { Operations } from "../http/Operations.ts"
 import { Proxy } from "../http/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
-import { urlOf } from "./client.ts"
+import { urlOf } from "./address.ts"
 import { drainOf } from "./drain.ts"
 import { gateway, type Part } from "./layers.ts"
-import { supervise, type WorkersFailed } from "./Supervisor.ts"
-import { work } from "./Worker.ts"
+import type { WorkersFailed } from "./Supervisor.ts"
 
 /** What can be told of a gateway that is listening. */
 export interface Ready {
@@ -31,6 +31,8 @@ export interface Running extends Ready {
   readonly demo: boolean
   /** Requests under way. */
   readonly active: () => number
+  /** Loads what no request has needed so far. */
+  readonly warm: Effect.Effect<void>
   /** Stops accepting, lets requests finish within the grace, ends the rest. */
   readonly drain: Effect.Effect<void>
 }
@@ -57,6 +59,7 @@ export const start = Effect.fnUntraced(function* (config: Loaded, demo: boolean)
     demo,
     snapshot: registry.snapshot,
     active: Context.get(services, Proxy).active,
+    warm: Context.get(services, Operations).warm,
     drain: drainOf(services, listening, server.shutdown_grace_seconds)
   }
   return running
@@ -124,6 +127,7 @@ const serveAlone = (config: Loaded, options: ServeOptions): Effect.Effect<void, 
     const running = yield* start(config, options.demo)
     yield* probed(running)
     yield* options.onReady(running)
+    yield* running.warm
     yield* options.onStop(yield* Fiber.join(signal))
     yield* running.drain
   })
@@ -142,6 +146,7 @@ const serveTogether = (
     const simulated = options.demo ? yield* demoBackends : []
     const command = (number: number, port: number, since: number) =>
       options.workerCommand({ number, of: count, since, port })
+    const { supervise } = yield* Effect.promise(() => import("./Supervisor.ts"))
     const workers = yield* supervise({ config, count, simulated, command })
     ;({ kill } = workers)
     const ready: Ready = {
@@ -163,6 +168,7 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
     const config = Context.get(loaded, NexusConfig)
     const { asWorker } = options
     if (asWorker !== undefined) {
+      const { work } = yield* Effect.promise(() => import("./Worker.ts"))
       return yield* work(
         config,
         asWorker,

@@ -9,6 +9,7 @@ import type { BackendEntry } from "../http/api.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { Asked, Explained, Route } from "../http/admin-api.ts"
+import { urlOf } from "./address.ts"
 import {
   askBackends,
   askDecision,
@@ -18,8 +19,7 @@ import {
   type GatewayHealth,
   GatewayRefused,
   NoGateway,
-  type Unanswerable,
-  urlOf
+  type Unanswerable
 } from "./client.ts"
 import { reportOf } from "./report.ts"
 

@@ -1,0 +1,170 @@
+/**
+ * The operational endpoints that are answered by their contract. Loaded when the first of them is asked for: the contract is
+ * a quarter of what a start would take, and a gateway that has just begun forwards requests first.
+ */
+import { Context, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder, OpenApi } from "effect/http-api"
+import { type GatewayError, Internal, MethodNotAllowed, ModelNotFound, NotFound } from "../domain/errors.ts"
+import { endpoints } from "../domain/request.ts"
+import { version } from "../domain/version.ts"
+import { Registry } from "../registry/Registry.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
+import type { Router } from "../router/Router.ts"
+import { RequestClock } from "../upstream/Upstream.ts"
+import { adminHandlers } from "./admin.ts"
+import { Api, Answered } from "./api.ts"
+import { readBody } from "./body.ts"
+import { describeBackend, summary } from "./health.ts"
+import { findModel, listModels } from "./models.ts"
+import { render } from "./openai-error.ts"
+import type { Recent } from "./Recent.ts"
+
+/** Paths whose last part is an id; whatever it holds, it is one part. */
+const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/"]
+
+const reads: ReadonlyArray<string> = ["GET", "HEAD"]
+const writes: ReadonlyArray<string> = ["POST"]
+// Answered before the operational endpoints are asked.
+const forwarded: ReadonlyArray<string> = ["POST"]
+
+const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ...Object.values(Api.groups)
+    .flatMap(({ endpoints }): ReadonlyArray<{ readonly path: string; readonly method: string }> =>
+      Object.values(endpoints)
+    )
+    .map(({ path, method }) => [path, method === "GET" ? reads : writes] as const),
+  ["/openapi.json", reads] as const,
+  ...endpoints.map((endpoint) => [`/v1/${endpoint}`, forwarded] as const)
+])
+
+const RequestId = Context.Reference<string>("nexus/http/Operations/RequestId", { defaultValue: () => "" })
+
+const namesInNotFound = 20
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.tapDefect(answer, (defect) =>
+    Effect.flatMap(RequestId, (request_id) =>
+      Effect.annotateLogs(Effect.logError("internal error", defect), { request_id })
+    )
+  )
+
+/** Largest body of an operational endpoint, in bytes. */
+const maxBodyBytes = 16 * 1024 * 1024
+
+const refuse = (error: GatewayError) =>
+  Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
+
+const makeHandlers = (sinceMs: number) =>
+  HttpApiBuilder.group(
+    Answered,
+    "gateway",
+    Effect.fnUntraced(function* (handlers) {
+      const registry = yield* Registry
+      const created = Math.floor(sinceMs / 1000)
+      const started = sinceMs - performance.timeOrigin
+      let listed: { readonly snapshot: Snapshot; readonly body: string } | undefined
+      const list = (): string => {
+        const snapshot = registry.snapshot()
+        if (listed !== undefined && listed.snapshot === snapshot) return listed.body
+        const body = JSON.stringify({ object: "list", data: listModels(snapshot, created) })
+        listed = { snapshot, body }
+        return body
+      }
+      return handlers.handleAll({
+        health: () => {
+          const now = performance.now()
+          const { status, ...counts } = summary(registry.snapshot(), now)
+          const uptime_seconds = Math.floor((now - started) / 1000)
+          return status === "unhealthy"
+            ? Effect.fail({ status, uptime_seconds, ...counts })
+            : Effect.succeed({ status, uptime_seconds, ...counts })
+        },
+        models: () => Effect.succeed(HttpServerResponse.text(list(), { contentType: "application/json" })),
+        model: ({ params: { id } }) => {
+          const snapshot = registry.snapshot()
+          const entry = findModel(snapshot, id, created)
+          if (entry !== undefined) return Effect.succeed(entry)
+          const available = listModels(snapshot, created).slice(0, namesInNotFound)
+          return refuse(new ModelNotFound({ model: id, available: available.map((model) => model.id) }))
+        },
+        backends: () => {
+          const now = performance.now()
+          const backends = [...registry.snapshot().backends.values()].map((state) => describeBackend(state, now))
+          return Effect.succeed({ version, backends })
+        }
+      })
+    })
+  )
+
+// Whatever the client calls it.
+const jsonBody = { "content-type": "application/json" }
+
+/** What the handlers draw on. */
+export type Needed = Registry | Router | Recent
+
+/** What the contract's endpoints tell beside the state of the backends. */
+export interface ContractOptions {
+  /** Attempts that may follow the first. */
+  readonly maxRetries: number
+  /** When the gateway began, in milliseconds since 1970. */
+  readonly sinceMs: number
+}
+
+/** The endpoints of the contract, behind one function. */
+export interface Contract {
+  readonly handle: (request: Request, requestId: string) => Promise<Response>
+  readonly dispose: () => Promise<void>
+}
+
+/** Makes the handlers of the contract over the services they draw on. */
+export const makeContract = (services: Context.Context<Needed>, { maxRetries, sinceMs }: ContractOptions): Contract => {
+  const routes = HttpApiBuilder.layer(Answered).pipe(
+    Layer.provide(makeHandlers(sinceMs)),
+    Layer.provide(adminHandlers(refuse, maxRetries)),
+    Layer.provide(HttpServer.layerServices),
+    Layer.provide(Layer.succeedContext(services))
+  )
+  const web = HttpRouter.toWebHandler(routes, { disableLogger: true, middleware: logged })
+  let document: string | undefined
+
+  const handle = async (request: Request, requestId: string): Promise<Response> => {
+    const { method } = request
+    const url = new URL(request.url)
+    let path = url.pathname
+    const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
+    if (prefix !== undefined) {
+      // One path segment, however the client wrote the id: ids hold slashes and colons.
+      url.pathname = prefix + encodeURIComponent(decoded(path.slice(prefix.length)))
+      path = `${prefix}:id`
+    }
+    const allowed = paths.get(path)
+    if (allowed === undefined) {
+      return render(new NotFound({ method, path: url.pathname }), requestId)
+    }
+    if (allowed === forwarded || !allowed.includes(method)) {
+      return render(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
+    }
+    if (path === "/openapi.json") {
+      document ??= JSON.stringify(OpenApi.fromApi(Api))
+      return new Response(document, { headers: jsonBody })
+    }
+    const body = allowed === writes ? await readBody(request, new RequestClock(0, 0), maxBodyBytes, 0) : undefined
+    if (body !== undefined && !(body instanceof Uint8Array)) return render(body, requestId)
+    const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
+    const response = await web.handler(
+      new Request(url.href, { method, signal: request.signal, ...sent }),
+      Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
+    )
+    return response.status === 500 ? render(new Internal({ requestId }), requestId) : response
+  }
+  return { handle, dispose: web.dispose }
+}
