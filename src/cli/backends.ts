@@ -4,6 +4,7 @@
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../http/api.ts"
+import { backendChanges } from "./backend-changes.ts"
 import * as flags from "./flags.ts"
 import { json, milliseconds, table } from "./output.ts"
 
@@ -21,8 +22,8 @@ export const reasonsOf = (entry: BackendEntry): string =>
 const toRow = (entry: BackendEntry): ReadonlyArray<string> => [
   entry.name,
   entry.url,
-  entry.origin === "simulated" ? `${entry.type} (simulated)` : entry.type,
-  entry.status,
+  entry.origin === "config" ? entry.type : `${entry.type} (${entry.origin})`,
+  entry.mode === "enabled" ? entry.status : entry.mode,
   String(entry.models.length),
   milliseconds(entry.latency_ms),
   reasonsOf(entry)
@@ -30,11 +31,12 @@ const toRow = (entry: BackendEntry): ReadonlyArray<string> => [
 
 /** The JSON form of a backend; `models` are ids, times in milliseconds. */
 export const toJson = (entry: BackendEntry) => {
-  const { name, url, type, origin, priority, status, reason, models, latency_ms, in_flight } = entry
+  const { name, url, type, origin, priority, mode, status, reason, models, latency_ms, in_flight } = entry
   return {
     name,
     url,
     backend_type: type,
+    mode,
     status,
     models: models.map(({ id }) => id),
     avg_latency_ms: latency_ms,
@@ -75,5 +77,5 @@ const list = Command.make(
 /** The command. */
 export const backendsCommand = Command.make("backends").pipe(
   Command.withDescription("The servers behind the gateway"),
-  Command.withSubcommands([list])
+  Command.withSubcommands([list, ...backendChanges])
 )

@@ -21,7 +21,7 @@ export interface Started {
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 
-const origins = { config: "", discovered: "found on this machine", simulated: "SIMULATED" } as const
+const origins = { config: "", added: "added", discovered: "found on this machine", simulated: "SIMULATED" } as const
 
 const nameList = (ids: ReadonlyArray<string>): string =>
   ids.length <= 4 ? ids.join(", ") : `${ids.slice(0, 4).join(", ")} and ${ids.length - 4} more`

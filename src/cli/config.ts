@@ -10,6 +10,7 @@ import { showValue } from "../config/path.ts"
 import { shown } from "../config/show.ts"
 import { printable } from "../domain/text.ts"
 import { CliFailure } from "./failure.ts"
+import { diff, reload } from "./reload.ts"
 import * as flags from "./flags.ts"
 import { json, table } from "./output.ts"
 
@@ -99,6 +100,6 @@ const schema = Command.make("schema", { markdown: asMarkdown }, (input) =>
 
 /** The command. */
 export const configCommand = Command.make("config").pipe(
-  Command.withDescription("Make, check and show the settings"),
-  Command.withSubcommands([init, check, show, schema])
+  Command.withDescription("Make, check, show and take over the settings"),
+  Command.withSubcommands([init, check, show, schema, diff, reload])
 )

@@ -39,11 +39,15 @@ export const json = Flag.Boolean("json").pipe(
   Flag.withDefault(false)
 )
 
-/** `--host` and `--port` as settings, nested as in the file. */
-export const addressOverrides = (given: {
+/** Which gateway a command is for. */
+export interface Address {
+  readonly config: Option.Option<string>
   readonly host: Option.Option<string>
   readonly port: Option.Option<number>
-}): Record<string, unknown> => {
+}
+
+/** `--host` and `--port` as settings, nested as in the file. */
+export const addressOverrides = (given: Pick<Address, "host" | "port">): Record<string, unknown> => {
   const server = {
     ...Option.match(given.host, { onNone: () => ({}), onSome: (host) => ({ host }) }),
     ...Option.match(given.port, { onNone: () => ({}), onSome: (port) => ({ port }) })

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto"
 import { dirname, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
-import { Context, Data, Effect, FileSystem, Layer, Option, type PlatformError } from "effect"
+import { Context, Data, Effect, FileSystem, Layer, MutableRef, Option, type PlatformError } from "effect"
 import type { Loaded } from "./compile.ts"
 import type { Table } from "./path.ts"
 import { type FileText, parseFile, type Read, read } from "./read.ts"
@@ -43,7 +43,7 @@ const reasonOf = (error: PlatformError.PlatformError): string => {
 
 const digestOf = (text: string): Uint8Array => new Uint8Array(createHash("sha256").update(text).digest())
 
-const readText = (path: string) =>
+const textOf = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path)).pipe(Effect.mapError(reasonOf))
 
 const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: Environment) {
@@ -56,7 +56,7 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
   if (named === "") return yield* new ConfigInvalid({ path: "", message: "the name of the config file is empty" })
   const file = named ?? defaultFile
   const from = Option.isNone(path) && named !== undefined ? " (from NEXUS_CONFIG)" : ""
-  const text = yield* readText(file).pipe(
+  const text = yield* textOf(file).pipe(
     Effect.mapError((reason) => new ConfigInvalid({ path: file, message: `${file}${from}: ${reason}` }))
   )
   const found: FileText = { path: file, text }
@@ -66,7 +66,7 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
 const readKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, file: FileText | undefined) {
   const directory = dirname(file?.path ?? ".")
   const found = yield* Effect.forEach(names, (name) =>
-    readText(resolve(directory, name)).pipe(
+    textOf(resolve(directory, name)).pipe(
       Effect.map((text) => ({ text })),
       Effect.catch((fault) => Effect.succeed({ fault })),
       Effect.map((result) => [name, result] as const)
@@ -76,15 +76,13 @@ const readKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, 
   return files
 })
 
-/** Reads all settings, with where each of them comes from. */
-export const readConfig = ({ path, overrides }: ConfigOptions): Effect.Effect<Read, ConfigInvalid> =>
+const readWith = (find: Effect.Effect<FileText | undefined, ConfigInvalid, FileSystem.FileSystem>, flags: Table) =>
   Effect.gen(function* () {
     const env: Environment = { ...process.env }
-    const file = yield* findFile(path, env)
+    const file = yield* find
     const invalid = (message: string) => new ConfigInvalid({ path: file?.path ?? defaultFile, message })
     const parsed = yield* Effect.fromResult(parseFile(file, env)).pipe(Effect.mapError(invalid))
     const keyFiles = yield* readKeyFiles(parsed.keyFiles, file)
-    const flags: Table = overrides
     const sources = { file, env, overrides: flags, digestOf }
     return yield* Effect.fromResult(read(sources, parsed, keyFiles)).pipe(Effect.mapError(invalid))
   }).pipe(
@@ -92,15 +90,46 @@ export const readConfig = ({ path, overrides }: ConfigOptions): Effect.Effect<Re
     Effect.provide(NodeFileSystem.layer)
   )
 
+/** Reads all settings, with where each of them comes from. */
+export const readConfig = ({ path, overrides }: ConfigOptions): Effect.Effect<Read, ConfigInvalid> =>
+  readWith(findFile(path, process.env), overrides)
+
+/** The same of a file whose text is known already. */
+export const readText = (
+  file: FileText | undefined,
+  overrides: ConfigOptions["overrides"]
+): Effect.Effect<Read, ConfigInvalid> => readWith(Effect.succeed(file), overrides)
+
 /** The settings as the gateway goes by them. */
-export class NexusConfig extends Context.Service<NexusConfig, Loaded>()("nexus/config/NexusConfig") {
+export class NexusConfig extends Context.Service<
+  NexusConfig,
+  {
+    /** Those of this moment; a plain read for the request path. */
+    readonly current: () => Loaded
+    /** Puts others in their place; a plain call, so that what belongs to it can follow in the same step. */
+    readonly replace: (next: Loaded) => void
+  }
+>()("nexus/config/NexusConfig") {
   /** The settings of this machine: file, environment and flags. */
   static readonly layer = (options: ConfigOptions): Layer.Layer<NexusConfig, ConfigInvalid> =>
     Layer.effect(
       NexusConfig,
-      Effect.map(readConfig(options), ({ loaded }) => loaded)
+      Effect.map(readConfig(options), ({ loaded }) => held(loaded))
     )
 
   /** Settings that are there already. */
-  static readonly layerOf = (loaded: Loaded): Layer.Layer<NexusConfig> => Layer.succeed(NexusConfig, loaded)
+  static readonly layerOf = (loaded: Loaded): Layer.Layer<NexusConfig> => Layer.sync(NexusConfig, () => held(loaded))
+
+  /** The service over settings that are there already. */
+  static readonly holding = (loaded: Loaded): NexusConfig["Service"] => held(loaded)
+}
+
+const held = (first: Loaded): NexusConfig["Service"] => {
+  const loaded = MutableRef.make(first)
+  return {
+    current: () => MutableRef.get(loaded),
+    replace: (next) => {
+      MutableRef.set(loaded, next)
+    }
+  }
 }

@@ -1,10 +1,21 @@
 /**
- * The line of a key in the text of a TOML document that parses; asked only when something is wrong.
+ * Where keys and tables stand in the text of a TOML document that parses; asked only when something is wrong or edited.
  */
 import { idOf, type KeyPath } from "./path.ts"
 
 /** First line of each key, each table and each item of a list, by {@link idOf} its path; lines count from 1. */
 export type Lines = ReadonlyMap<string, number>
+
+/** A header of a table, or a key with its value, as places in the text; a trailing comment is not part of it. */
+export interface Statement {
+  readonly kind: "table" | "item" | "pair"
+  /** Of the table, of the new item of a list of tables, or of the value. */
+  readonly path: KeyPath
+  readonly at: number
+  /** Where the value begins; that of a header is its end. */
+  readonly valueAt: number
+  readonly end: number
+}
 
 interface Cursor {
   readonly text: string
@@ -76,8 +87,13 @@ const lineCounter = (text: string) => {
   }
 }
 
-/** Finds all lines of a document; one that does not parse gives some lines or none. */
-export const linesOf = (text: string): Lines => {
+interface Scanned {
+  readonly lines: Lines
+  readonly statements: ReadonlyArray<Statement>
+}
+
+const scan = (text: string): Scanned => {
+  const statements: Array<Statement> = []
   const lines = new Map<string, number>()
   const lengths = new Map<string, number>()
   const lineAt = lineCounter(text)
@@ -87,7 +103,8 @@ export const linesOf = (text: string): Lines => {
     if (!lines.has(idOf(path))) lines.set(idOf(path), line)
   }
 
-  const pair = (prefix: KeyPath): void => {
+  const pair = (prefix: KeyPath): Statement => {
+    const at = cursor.at
     const line = lineAt(cursor.at)
     const path = [...prefix]
     for (const key of keys(cursor)) {
@@ -96,7 +113,9 @@ export const linesOf = (text: string): Lines => {
     }
     if (text[cursor.at] === "=") cursor.at++
     take(cursor, space)
+    const valueAt = cursor.at
     value(path)
+    return { kind: "pair", path, at, valueAt, end: cursor.at }
   }
 
   const items = (close: string, item: (index: number) => void): void => {
@@ -150,11 +169,24 @@ export const linesOf = (text: string): Lines => {
       cursor.at += isList ? 2 : 1
       table = header(keys(cursor), isList)
       cursor.at += isList ? 2 : 1
-    } else pair(table)
+      statements.push({
+        kind: isList ? "item" : "table",
+        path: table,
+        at: before,
+        valueAt: cursor.at,
+        end: cursor.at
+      })
+    } else statements.push(pair(table))
     if (cursor.at === before) cursor.at++
   }
-  return lines
+  return { lines, statements }
 }
+
+/** Finds all lines of a document; one that does not parse gives some lines or none. */
+export const linesOf = (text: string): Lines => scan(text).lines
+
+/** The headers and pairs of a document in their order, without those inside values. */
+export const statementsOf = (text: string): ReadonlyArray<Statement> => scan(text).statements
 
 /** The line of a path, or of the nearest table around it; undefined when there is neither. */
 export const lineOf = (lines: Lines, path: KeyPath): number | undefined => {

@@ -50,6 +50,9 @@ export interface Parsed {
 /** Settings without mistakes, and what `config show` tells of them. */
 export interface Read {
   readonly loaded: Loaded
+  readonly file: FileText | undefined
+  /** Key files that were read, as the settings name them. */
+  readonly keyFiles: ReadonlyArray<string>
   readonly merged: Merged
   /** Strings of the file that held variables, as the file writes them. */
   readonly written: Substituted["written"]
@@ -145,5 +148,5 @@ export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFil
   if (Result.isFailure(decoded)) return Result.fail(decoded.failure.message)
   const about = { path: file?.path, warnings: warningsOf(merged.tree, env) }
   const loaded = compile(decoded.success, named.secrets, about)
-  return Result.succeed({ loaded, merged, written: substituted.written })
+  return Result.succeed({ loaded, file, keyFiles: [...keyFiles.keys()], merged, written: substituted.written })
 }

@@ -30,6 +30,7 @@ const Server = Schema.Struct({
   host: or(Schema.NonEmptyString, "127.0.0.1", "Address to listen on"),
   port: or(whole(0, 65_535), 8000, "Port to listen on; 0 takes any free one"),
   workers: or(whole(0, 64), 1, "Processes that share the port (Linux); 0 is one for each core"),
+  watch_config: or(Schema.Boolean, true, "Take over the config file when it changes"),
   insecure: or(Schema.Boolean, false, "Allow an address beyond loopback without [auth] keys"),
   allowed_hosts: or(
     Schema.Array(Schema.String),

@@ -183,7 +183,7 @@ const examined = Effect.fnUntraced(function* (backend: Backend, { inference, tim
   findings.push(...typed(backend, kind?.type))
   // Asked in its own words, when these are known, so that a wrong type does not hide the rest.
   const known = backend.type === "openai" || kind === undefined ? backend : { ...backend, type: kind.type }
-  const outcome = yield* Effect.flatten(makeProbe(transport, known, 2 * timeoutMs))
+  const outcome = yield* Effect.flatten(makeProbe(transport, known, () => 2 * timeoutMs))
   if (outcome._tag === "Refused") return [...findings, error("key", outcome.reason)]
   if (outcome._tag === "Down") {
     const why = list._tag === "Failure" && "reason" in list.failure ? list.failure.reason : outcome.reason

@@ -9,8 +9,19 @@ export const backendTypes = ["ollama", "vllm", "llamacpp", "lmstudio", "exo", "o
 /** One of {@link backendTypes}. */
 export type BackendType = (typeof backendTypes)[number]
 
-/** Where the definition of a backend comes from: the config file, a port found on this machine, or `--demo`. */
-type BackendOrigin = "config" | "discovered" | "simulated"
+/** Where definitions of backends come from: the config file, the search for servers, `--demo`, or an administrator. */
+export const backendOrigins = ["config", "discovered", "simulated", "added"] as const
+
+type BackendOrigin = (typeof backendOrigins)[number]
+
+/**
+ * Whether a backend gets requests as far as the administrator goes: a draining one gets no new ones, a disabled one gets
+ * none and is not probed either.
+ */
+export const modes = ["enabled", "draining", "disabled"] as const
+
+/** One of {@link modes}. */
+export type Mode = (typeof modes)[number]
 
 /** What a model can do; an absent key means nobody said, and counts as able. */
 export interface Capabilities {

@@ -101,6 +101,19 @@ export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("Me
   allowed: Schema.Array(Schema.String)
 }) {}
 
+/** There is no backend of this name. */
+export class BackendNotFound extends Schema.TaggedError<BackendNotFound>()("BackendNotFound", {
+  name: Schema.String,
+  /** Names of those there are. */
+  known: Schema.Array(Schema.String)
+}) {}
+
+/** What an administrator asks for goes against what is there. */
+export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", { message: Schema.String }) {}
+
+/** The config has mistakes; `message` tells all of them, one a line. */
+export class ConfigRefused extends Schema.TaggedError<ConfigRefused>()("ConfigRefused", { message: Schema.String }) {}
+
 /** A defect of the gateway; the log has its cause under the request id. */
 export class Internal extends Schema.TaggedError<Internal>()("Internal", { requestId: Schema.String }) {}
 
@@ -123,4 +136,7 @@ export type GatewayError =
   | NotFound
   | RequestNotKept
   | MethodNotAllowed
+  | BackendNotFound
+  | Conflict
+  | ConfigRefused
   | Internal

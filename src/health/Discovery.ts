@@ -161,11 +161,12 @@ export const layer = (options: {
   readonly ownPort: number | undefined
 }): Layer.Layer<never, never, NexusConfig | Registry | Transport> =>
   Layer.unwrap(
-    NexusConfig.useSync(({ settings }) =>
-      layerOf({
+    NexusConfig.useSync(({ current }) => {
+      const { settings } = current()
+      return layerOf({
         intervalMs: settings.discovery.interval_seconds * 1000,
         limits: limitsOf(settings),
         ownPort: options.ownPort
       })
-    )
+    })
   )

@@ -2,6 +2,7 @@
  * Keeps the registry true: one supervised fiber per backend that probes it, from when it is put until it is removed.
  */
 import { Cause, Clock, Effect, FiberMap, Latch, Layer, PubSub, Random } from "effect"
+import { derived } from "../config/derived.ts"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../domain/backend.ts"
 import { type Health, type Thresholds, unknownHealth } from "../domain/health.ts"
@@ -22,7 +23,7 @@ export interface HealthSettings {
 /** A suspected backend is probed at once, but not sooner than this after its last probe, in milliseconds. */
 const suspectEveryMs = 1000
 
-const make = (settings: HealthSettings) =>
+const make = (settingsNow: () => HealthSettings) =>
   Effect.gen(function* () {
     const registry = yield* Registry
     const transport = yield* Transport
@@ -33,7 +34,7 @@ const make = (settings: HealthSettings) =>
 
     const watch = Effect.fnUntraced(function* (backend: Backend, alarm: Latch.Latch) {
       const { name } = backend
-      const probe = (yield* makeProbe(transport, backend, settings.timeoutMs)).pipe(
+      const probe = (yield* makeProbe(transport, backend, () => settingsNow().timeoutMs)).pipe(
         Effect.tap((outcome) => registry.noteProbe(name, outcome)),
         // A defect of ours is no word on the backend: its state stays, and the next probe comes.
         Effect.catchCause((cause) =>
@@ -45,17 +46,19 @@ const make = (settings: HealthSettings) =>
       let downs = 0
       while (true) {
         alarm.closeUnsafe()
-        yield* probe
+        if (settingsNow().enabled || healthOf(name).status !== "healthy") yield* probe
         const probedAt = yield* Clock.currentTimeMillis
+        const settings = settingsNow()
         const health = healthOf(name)
-        if (!settings.enabled && health.status === "healthy") return
         downs = health.status === "unhealthy" ? downs + 1 : 0
         const random = yield* Random.next
         const woken = Effect.andThen(
           alarm.await,
           Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, probedAt + suspectEveryMs - now)))
         )
-        yield* Effect.race(Effect.sleep(pause(health, downs, settings.intervalMs, settings.thresholds, random)), woken)
+        const next = pause(health, downs, settings.intervalMs, settings.thresholds, random)
+        const idle = !settings.enabled && health.status === "healthy"
+        yield* idle ? woken : Effect.race(Effect.sleep(next), woken)
       }
     })
 
@@ -84,18 +87,20 @@ const make = (settings: HealthSettings) =>
     )
   })
 
-/** The watch over all backends: starts with those the registry has, and follows it until the scope closes. */
-export const layerOf = (settings: HealthSettings): Layer.Layer<never, never, Registry | Transport> =>
+/** The watch over all backends as the settings of the moment have it: starts with those the registry has, and follows it until the scope closes. */
+export const layerOf = (settings: () => HealthSettings): Layer.Layer<never, never, Registry | Transport> =>
   Layer.effectDiscard(make(settings))
 
 /** The watch as the config asks for it. */
 export const layer: Layer.Layer<never, never, NexusConfig | Registry | Transport> = Layer.unwrap(
-  NexusConfig.useSync(({ settings, thresholds }) =>
-    layerOf({
-      enabled: settings.health_check.enabled,
-      intervalMs: settings.health_check.interval_seconds * 1000,
-      timeoutMs: settings.health_check.timeout_seconds * 1000,
-      thresholds
-    })
+  NexusConfig.useSync(({ current }) =>
+    layerOf(
+      derived(current, ({ settings: { health_check }, thresholds }) => ({
+        enabled: health_check.enabled,
+        intervalMs: health_check.interval_seconds * 1000,
+        timeoutMs: health_check.timeout_seconds * 1000,
+        thresholds
+      }))
+    )
   )
 )

@@ -152,20 +152,24 @@ const probe = Effect.fnUntraced(function* (
 
 /**
  * Makes the probe of one backend, which remembers between runs what it need not ask again. It takes no longer than
- * `timeoutMs`, and every failure is an outcome.
+ * the `timeoutNow` of its start, in milliseconds, and every failure is an outcome.
  */
 export const makeProbe = (
   transport: Transport["Service"],
   backend: Backend,
-  timeoutMs: number
+  timeoutNow: () => number
 ): Effect.Effect<Effect.Effect<ProbeOutcome>> =>
   Effect.map(Ref.make(nothing), (memory) =>
-    probe(transport, backend, timeoutMs, memory).pipe(
-      Effect.catchTag("Verdict", ({ outcome }) => Effect.succeed(outcome)),
-      Effect.timeoutOrElse({
-        duration: timeoutMs,
-        orElse: () => Effect.succeed<ProbeOutcome>({ _tag: "Down", reason: `no answer within ${timeoutMs / 1000} s` })
-      }),
+    Effect.suspend(() => {
+      const timeoutMs = timeoutNow()
+      return probe(transport, backend, timeoutMs, memory).pipe(
+        Effect.catchTag("Verdict", ({ outcome }) => Effect.succeed(outcome)),
+        Effect.timeoutOrElse({
+          duration: timeoutMs,
+          orElse: () => Effect.succeed<ProbeOutcome>({ _tag: "Down", reason: `no answer within ${timeoutMs / 1000} s` })
+        })
+      )
+    }).pipe(
       // A server that went away may come back with other settings: what was in force before is no longer known.
       Effect.tap((outcome) =>
         outcome._tag === "Up" ? Effect.void : Ref.update(memory, ({ shown }) => ({ shown, inForce: new Map() }))

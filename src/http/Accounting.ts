@@ -34,7 +34,7 @@ export class Accounting extends Context.Service<
         const seen = plan.witness(performance.now())
         exchange.decided = plan
         exchange.seen = seen
-        if (!log.debugEnabled) return
+        if (!log.debugEnabled()) return
         const { requested: model, order, ...decision } = explain(plan, seen)
         log.write("debug", "routing decision", {
           request_id: exchange.id,
@@ -52,7 +52,7 @@ export class Accounting extends Context.Service<
       }
       const ended = (exchange: Exchange): void => {
         recent.note(exchange)
-        if (!log.debugEnabled) return
+        if (!log.debugEnabled()) return
         const now = performance.now()
         const retried = exchange.request.headers.get("x-stainless-retry-count") ?? ""
         log.write("debug", "request ended", {

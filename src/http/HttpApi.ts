@@ -42,15 +42,21 @@ export class HttpApi extends Context.Service<
     readonly handle: (request: Request, server: Listening) => Promise<Response> | Response
   }
 >()("nexus/http/HttpApi") {
-  /** The surface under the given rules of admission. */
-  static readonly layer = (rules: Admission) =>
+  /** The surface under the rules of admission of the moment. */
+  static readonly layer = (rulesNow: () => Admission) =>
     Layer.effect(
       HttpApi,
       Effect.gen(function* () {
         const proxy = yield* Proxy
         const operations = yield* Operations
 
-        const route = (request: Request, server: Listening, path: string, id: string): Promise<Response> | Response => {
+        const route = (
+          rules: Admission,
+          request: Request,
+          server: Listening,
+          path: string,
+          id: string
+        ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return preflight(rules, request)
           const endpoint = request.method === "POST" ? forwarded.get(path) : undefined
           if (endpoint !== undefined) return proxy.handle(endpoint, request, id, server)
@@ -61,6 +67,7 @@ export class HttpApi extends Context.Service<
         }
 
         const handle = (request: Request, server: Listening): Promise<Response> | Response => {
+          const rules = rulesNow()
           const given = request.headers.get("x-request-id")
           const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
           const path = pathOf(request.url)
@@ -74,7 +81,7 @@ export class HttpApi extends Context.Service<
           if (!plainPath.test(path)) {
             return refused(new NotFound({ method: request.method, path: path.slice(0, 200) }))
           }
-          const answer = route(request, server, path, id)
+          const answer = route(rules, request, server, path, id)
           if (rules.origins.size === 0) return answer
           return Promise.resolve(answer).then((response) => {
             for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)

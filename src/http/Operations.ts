@@ -8,6 +8,7 @@ import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import type { Contract } from "./contract.ts"
+import type { Control } from "./Control.ts"
 import { Drain } from "./Drain.ts"
 import { notReady } from "./health.ts"
 import { render } from "./openai-error.ts"
@@ -15,8 +16,8 @@ import { Recent } from "./Recent.ts"
 
 /** What the operational endpoints tell beside the state of the backends. */
 export interface OperationsOptions {
-  /** Attempts that may follow the first. */
-  readonly maxRetries: number
+  /** Attempts that may follow the first, at the moment. */
+  readonly maxRetries: () => number
   /** When the gateway began, in milliseconds since 1970; now when absent. */
   readonly since?: number | undefined
 }
@@ -36,7 +37,7 @@ export class Operations extends Context.Service<
     Layer.effect(
       Operations,
       Effect.gen(function* () {
-        const services = yield* Effect.context<Registry | Router | Recent>()
+        const services = yield* Effect.context<Registry | Router | Recent | Control>()
         const registry = yield* Registry
         const drain = yield* Drain
         const sinceMs = since ?? (yield* Clock.currentTimeMillis)

@@ -6,7 +6,6 @@ import { Cause, Context, Effect, Exit, Layer } from "effect"
 import { type GatewayError, Internal, Overloaded, Stopping } from "../domain/errors.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { Roster } from "../domain/roster.ts"
-import type { RoutingSettings } from "../domain/routing.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
@@ -25,6 +24,8 @@ export interface ProxyLimits {
   readonly stallMs: number
   readonly maxBodyBytes: number
   readonly maxConcurrent: number
+  /** Attempts that may follow the first. */
+  readonly maxRetries: number
 }
 
 /** The forwarding of OpenAI endpoints. */
@@ -39,9 +40,8 @@ export class Proxy extends Context.Service<
     readonly endAll: () => void
   }
 >()("nexus/http/Proxy") {
-  /** Needs the services of the request path; `routing` gives the number of retries. */
-  static readonly layer = (limits: ProxyLimits, routing: RoutingSettings) =>
-    Layer.effect(Proxy, makeProxy(limits, routing))
+  /** Needs the services of the request path; a request goes by the limits of its arrival. */
+  static readonly layer = (limits: () => ProxyLimits) => Layer.effect(Proxy, makeProxy(limits))
 }
 
 // Bun closes a connection after its silent time even when an upload drips in; it looks every 4 s.
@@ -49,7 +49,9 @@ const silentMs = (keepAliveSeconds - 4) * 1000
 
 const clientGone = Symbol("the client has gone")
 
-const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: RoutingSettings) {
+const outlastsBun = ({ uploadMs }: ProxyLimits): boolean => uploadMs === 0 || uploadMs > silentMs
+
+const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const registry = yield* Registry
   const deadlines = yield* Deadlines
   const drain = yield* Drain
@@ -58,16 +60,12 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
   const run = Effect.runForkWith(context)
   const runs = new Roster<Run>()
   let retries = 0
-  const uploadsOutlastBun = limits.uploadMs === 0 || limits.uploadMs > silentMs
 
   const forwarding: Forwarding = {
     registry,
     router: yield* Router,
     upstream: yield* Upstream,
     accounting,
-    maxRetries: routing.maxRetries,
-    maxBodyBytes: limits.maxBodyBytes,
-    uploadMs: limits.uploadMs,
     // A share of the traffic may be retries, so that an outage does not multiply it.
     budgetLeft: () => retries < Math.max(3, 0.2 * runs.size),
     retried: () => {
@@ -123,16 +121,18 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
   }
 
   const begin = (
+    limits: ProxyLimits,
     endpoint: Endpoint,
     request: Request,
     id: string,
     server: Listening,
     respond: (response: Response) => void
   ): void => {
+    const uploadsOutlastBun = outlastsBun(limits)
     const started = performance.now()
     const clock = new RequestClock(started, limits.totalMs)
     const exchange = arrived(id, endpoint, request, started, clock)
-    const current = new Run(exchange, server, limits.stallMs, respond)
+    const current = new Run(exchange, server, limits, respond)
     runs.add(current)
     deadlines.add(clock)
     if (uploadsOutlastBun) server.timeout(request, 0)
@@ -147,11 +147,12 @@ const makeProxy = Effect.fnUntraced(function* (limits: ProxyLimits, routing: Rou
 
   const handle = (endpoint: Endpoint, request: Request, id: string, server: Listening): Promise<Response> => {
     if (drain.draining()) return Promise.resolve(render(new Stopping({ retryAfterSeconds: 5 }), id))
+    const limits = limitsNow()
     if (runs.size >= limits.maxConcurrent) {
       const message = `Nexus is handling ${limits.maxConcurrent} requests already (server.max_concurrent_requests)`
       return Promise.resolve(render(new Overloaded({ message, retryAfterSeconds: 1 }), id))
     }
-    return new Promise((resolve) => begin(endpoint, request, id, server, resolve))
+    return new Promise((resolve) => begin(limits, endpoint, request, id, server, resolve))
   }
 
   return Proxy.of({

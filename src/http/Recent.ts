@@ -6,6 +6,7 @@
 import { Context, Effect, Layer } from "effect"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { type Ability, type Endpoint, endpoints } from "../domain/request.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import type { Decided } from "../router/plan.ts"
 import { explain } from "../router/explain.ts"
@@ -46,6 +47,7 @@ interface Texts {
   backend: string
   upstreamModel: string
   failures: ReadonlyArray<AttemptFailure>
+  settings: RoutingSettings | undefined
   snapshot: Snapshot | undefined
   held: ReadonlyArray<Held>
   drawn: ReadonlyArray<number>
@@ -65,6 +67,7 @@ class Ring {
     backend: "",
     upstreamModel: "",
     failures: none,
+    settings: undefined,
     snapshot: undefined,
     held: none,
     drawn: none
@@ -101,6 +104,7 @@ class Ring {
     texts.backend = exchange.backend
     texts.upstreamModel = exchange.upstreamModel
     texts.failures = exchange.failures.length === 0 ? none : exchange.failures
+    texts.settings = decided?.settings
     texts.snapshot = decided?.snapshot
     texts.held = exchange.seen?.held ?? none
     texts.drawn = decided?.drawn ?? none
@@ -140,8 +144,8 @@ class Ring {
 
   /** What the request was decided by; undefined when it was refused before. */
   decided(at: number): (Decided & { readonly seen: Witness }) | undefined {
-    const { snapshot, model, held, drawn } = this.text(at)
-    if (snapshot === undefined) return undefined
+    const { settings, snapshot, model, held, drawn } = this.text(at)
+    if (settings === undefined || snapshot === undefined) return undefined
     const mask = this.number(at, "abilities")
     const from = at * mostFigures
     return {
@@ -153,6 +157,7 @@ class Ring {
         promptTokens: this.number(at, "promptTokens"),
         outputTokens: this.number(at, "outputTokens")
       },
+      settings,
       snapshot,
       turn: this.number(at, "turn"),
       drawn,

@@ -21,10 +21,10 @@ const refusalOf = (error: GatewayError | undefined) => {
   return { status, code, message }
 }
 
-/** The handlers of the group; `refuse` answers in OpenAI's shape, `maxRetries` is how many attempts follow the first. */
+/** The handlers of the group; `refuse` answers in OpenAI's shape, `maxRetries` is how many attempts may follow the first. */
 export const adminHandlers = (
   refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>,
-  maxRetries: number
+  maxRetries: () => number
 ) =>
   HttpApiBuilder.group(
     Answered,
@@ -42,7 +42,7 @@ export const adminHandlers = (
         const { plan, refusal } = router.consider(needs.success, snapshot, now)
         const decision = explain(plan, plan.witness(now))
         return Effect.succeed(
-          HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries, refusal: refusalOf(refusal) })
+          HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })
         )
       }
       return handlers

@@ -4,8 +4,9 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { version } from "../domain/version.ts"
-import { backendTypes } from "../domain/backend.ts"
+import { backendOrigins, backendTypes, modes } from "../domain/backend.ts"
 import { Admin } from "./admin-api.ts"
+import { Changes, ConfigStatus } from "./control-api.ts"
 import { Refusal } from "./refusal.ts"
 
 const Status = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])
@@ -20,6 +21,7 @@ const CircuitEntry = Schema.Struct({
 const HealthDetail = Schema.Struct({
   name: Schema.String,
   status: Status,
+  mode: Schema.optionalKey(Schema.Literals(modes)),
   reason: Schema.String,
   cooling_ms: Schema.optionalKey(Schema.Number),
   circuits: Schema.optionalKey(Schema.Array(CircuitEntry))
@@ -27,9 +29,15 @@ const HealthDetail = Schema.Struct({
 
 const health = {
   uptime_seconds: Schema.Number,
-  backends: Schema.Struct({ total: Schema.Number, healthy: Schema.Number, unhealthy: Schema.Number }),
+  backends: Schema.Struct({
+    total: Schema.Number,
+    healthy: Schema.Number,
+    unhealthy: Schema.Number,
+    out_of_service: Schema.optionalKey(Schema.Number)
+  }),
   models: Schema.Number,
-  details: Schema.Array(HealthDetail)
+  details: Schema.Array(HealthDetail),
+  config: ConfigStatus
 }
 
 /** The state of the gateway; `models` counts those that can be used now, `unhealthy` all backends that are not healthy. */
@@ -78,8 +86,9 @@ export const BackendEntry = Schema.Struct({
   name: Schema.String,
   url: Schema.String,
   type: Schema.Literals(backendTypes),
-  origin: Schema.Literals(["config", "discovered", "simulated"]),
+  origin: Schema.Literals(backendOrigins),
   priority: Schema.Number,
+  mode: Schema.Literals(modes),
   status: Status,
   reason: Schema.String,
   models: Schema.Array(ServedModel),
@@ -103,7 +112,8 @@ const Gateway = HttpApiGroup.make("gateway").add(
     success: ModelEntry,
     error: Refusal
   }),
-  HttpApiEndpoint.get("backends", "/nexus/backends", { success: BackendList })
+  HttpApiEndpoint.get("backends", "/nexus/backends", { success: BackendList }),
+  HttpApiEndpoint.get("administered", "/admin/v1/backends", { success: BackendList })
 )
 
 const Probes = HttpApiGroup.make("probes").add(
@@ -112,7 +122,7 @@ const Probes = HttpApiGroup.make("probes").add(
 )
 
 /** The endpoints that are answered by their contract. */
-export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin)
+export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin).add(Changes)
 
 /** All operational endpoints. */
 export const Api = Answered.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

@@ -15,6 +15,8 @@ import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./admin.ts"
 import { Api, Answered } from "./api.ts"
 import { readBody } from "./body.ts"
+import { Control } from "./Control.ts"
+import { controlHandlers } from "./changes.ts"
 import { describeBackend, summary } from "./health.ts"
 import { findModel, listModels } from "./models.ts"
 import { render } from "./openai-error.ts"
@@ -24,19 +26,24 @@ import type { Recent } from "./Recent.ts"
 const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/"]
 
 const reads: ReadonlyArray<string> = ["GET", "HEAD"]
-const writes: ReadonlyArray<string> = ["POST"]
 // Answered before the operational endpoints are asked.
 const forwarded: ReadonlyArray<string> = ["POST"]
 
+const methodsOf = (path: string, known: ReadonlyArray<{ readonly path: string; readonly method: string }>) =>
+  known.filter((each) => each.path === path).flatMap(({ method }) => (method === "GET" ? reads : [method]))
+
+const described = Object.values(Api.groups).flatMap(
+  ({ endpoints }): ReadonlyArray<{ readonly path: string; readonly method: string }> => Object.values(endpoints)
+)
+
 const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
-  ...Object.values(Api.groups)
-    .flatMap(({ endpoints }): ReadonlyArray<{ readonly path: string; readonly method: string }> =>
-      Object.values(endpoints)
-    )
-    .map(({ path, method }) => [path, method === "GET" ? reads : writes] as const),
+  ...described.map(({ path }) => [path, methodsOf(path, described)] as const),
   ["/openapi.json", reads] as const,
   ...endpoints.map((endpoint) => [`/v1/${endpoint}`, forwarded] as const)
 ])
+
+// Names of backends are plain.
+const ofBackend = /^\/admin\/v1\/backends\/[^/]+(\/[^/]+)?$/
 
 const RequestId = Context.Reference<string>("nexus/http/Operations/RequestId", { defaultValue: () => "" })
 
@@ -69,6 +76,7 @@ const makeHandlers = (sinceMs: number) =>
     "gateway",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
+      const control = yield* Control
       const created = Math.floor(sinceMs / 1000)
       const started = sinceMs - performance.timeOrigin
       let listed: { readonly snapshot: Snapshot; readonly body: string } | undefined
@@ -79,14 +87,22 @@ const makeHandlers = (sinceMs: number) =>
         listed = { snapshot, body }
         return body
       }
+      const backends = () => {
+        const now = performance.now()
+        return {
+          version,
+          backends: [...registry.snapshot().backends.values()].map((state) => describeBackend(state, now))
+        }
+      }
       return handlers.handleAll({
         health: () => {
+          const config = control.status()
           const now = performance.now()
           const { status, ...counts } = summary(registry.snapshot(), now)
           const uptime_seconds = Math.floor((now - started) / 1000)
           return status === "unhealthy"
-            ? Effect.fail({ status, uptime_seconds, ...counts })
-            : Effect.succeed({ status, uptime_seconds, ...counts })
+            ? Effect.fail({ status, uptime_seconds, ...counts, config })
+            : Effect.succeed({ status, uptime_seconds, ...counts, config })
         },
         models: () => Effect.succeed(HttpServerResponse.text(list(), { contentType: "application/json" })),
         model: ({ params: { id } }) => {
@@ -96,11 +112,8 @@ const makeHandlers = (sinceMs: number) =>
           const available = listModels(snapshot, created).slice(0, namesInNotFound)
           return refuse(new ModelNotFound({ model: id, available: available.map((model) => model.id) }))
         },
-        backends: () => {
-          const now = performance.now()
-          const backends = [...registry.snapshot().backends.values()].map((state) => describeBackend(state, now))
-          return Effect.succeed({ version, backends })
-        }
+        backends: () => Effect.sync(backends),
+        administered: () => Effect.sync(backends)
       })
     })
   )
@@ -109,12 +122,12 @@ const makeHandlers = (sinceMs: number) =>
 const jsonBody = { "content-type": "application/json" }
 
 /** What the handlers draw on. */
-export type Needed = Registry | Router | Recent
+export type Needed = Registry | Router | Recent | Control
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {
   /** Attempts that may follow the first. */
-  readonly maxRetries: number
+  readonly maxRetries: () => number
   /** When the gateway began, in milliseconds since 1970. */
   readonly sinceMs: number
 }
@@ -130,6 +143,7 @@ export const makeContract = (services: Context.Context<Needed>, { maxRetries, si
   const routes = HttpApiBuilder.layer(Answered).pipe(
     Layer.provide(makeHandlers(sinceMs)),
     Layer.provide(adminHandlers(refuse, maxRetries)),
+    Layer.provide(controlHandlers(refuse)),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )
@@ -146,6 +160,8 @@ export const makeContract = (services: Context.Context<Needed>, { maxRetries, si
       url.pathname = prefix + encodeURIComponent(decoded(path.slice(prefix.length)))
       path = `${prefix}:id`
     }
+    const ofOne = ofBackend.exec(path)
+    if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
     const allowed = paths.get(path)
     if (allowed === undefined) {
       return render(new NotFound({ method, path: url.pathname }), requestId)
@@ -157,7 +173,7 @@ export const makeContract = (services: Context.Context<Needed>, { maxRetries, si
       document ??= JSON.stringify(OpenApi.fromApi(Api))
       return new Response(document, { headers: jsonBody })
     }
-    const body = allowed === writes ? await readBody(request, new RequestClock(0, 0), maxBodyBytes, 0) : undefined
+    const body = method === "POST" ? await readBody(request, new RequestClock(0, 0), maxBodyBytes, 0) : undefined
     if (body !== undefined && !(body instanceof Uint8Array)) return render(body, requestId)
     const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
     const response = await web.handler(

@@ -33,12 +33,12 @@ export interface Delivery {
   readonly exchange: Exchange
   readonly server: Listening
   readonly respond: (response: Response) => void
-  /** Longest time the client may take nothing, in milliseconds. */
-  readonly stallMs: number
+  /** `stallMs` is the longest time the client may take nothing, in milliseconds. */
+  readonly limits: { readonly stallMs: number }
 }
 
 const deliverFlow = (
-  { exchange, server, respond, stallMs }: Delivery,
+  { exchange, server, respond, limits }: Delivery,
   attempt: Attempt,
   answer: Flow,
   ticket: Ticket
@@ -73,7 +73,7 @@ const deliverFlow = (
         ticket.progress(now)
         clock.renew(now)
       },
-      stalled: () => clock.arm("stall", stallMs, dropSlow),
+      stalled: () => clock.arm("stall", limits.stallMs, dropSlow),
       resumed: () => {
         answer.taken()
         awaitBackend()

@@ -32,15 +32,20 @@ export interface Forwarding {
   readonly router: Router["Service"]
   readonly upstream: Upstream["Service"]
   readonly accounting: Accounting["Service"]
-  readonly maxRetries: number
-  readonly maxBodyBytes: number
-  readonly uploadMs: number
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
   /** Called once for a request that is tried again. */
   readonly retried: () => void
   /** Tells that a backend refused the key that Nexus has for it. */
   readonly noteRefused: (backend: string, reason: string) => void
+}
+
+/** What bounds one request; times in milliseconds, 0 is no limit. */
+export interface RunLimits {
+  readonly uploadMs: number
+  readonly stallMs: number
+  readonly maxBodyBytes: number
+  readonly maxRetries: number
 }
 
 /** One request under way: its record, the ways to answer and to end it, and what must be given back at its end. */
@@ -52,13 +57,13 @@ export class Run implements Member, Delivery {
   retrying = false
   readonly exchange: Exchange
   readonly server: Listening
-  readonly stallMs: number
+  readonly limits: RunLimits
   readonly respond: (response: Response) => void
 
-  constructor(exchange: Exchange, server: Listening, stallMs: number, respond: (response: Response) => void) {
+  constructor(exchange: Exchange, server: Listening, limits: RunLimits, respond: (response: Response) => void) {
     this.exchange = exchange
     this.server = server
-    this.stallMs = stallMs
+    this.limits = limits
     this.respond = respond
   }
 }
@@ -104,7 +109,7 @@ class Attempts {
     this.run = run
     this.plan = plan
     this.body = body
-    this.retriesLeft = forwarding.maxRetries
+    this.retriesLeft = run.limits.maxRetries
     this.attempt = plan.next(performance.now())
   }
 
@@ -177,7 +182,7 @@ class Attempts {
 export const forward = async (forwarding: Forwarding, run: Run): Promise<GatewayError | undefined> => {
   const { exchange } = run
   const { registry, router, accounting } = forwarding
-  const body = await readBody(exchange.request, exchange.clock, forwarding.maxBodyBytes, forwarding.uploadMs)
+  const body = await readBody(exchange.request, exchange.clock, run.limits.maxBodyBytes, run.limits.uploadMs)
   if (!(body instanceof Uint8Array)) return body
   const read = readNeeds(exchange.endpoint, body)
   if (Result.isFailure(read)) return read.failure

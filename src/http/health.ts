@@ -2,7 +2,8 @@
  * What `/health`, `/readyz` and `/nexus/backends` say of a snapshot.
  */
 import { circuitState, type Live } from "../registry/live.ts"
-import type { BackendState, Snapshot } from "../registry/snapshot.ts"
+import { type BackendState, inRotation, type Snapshot } from "../registry/snapshot.ts"
+import { modeWords } from "../router/filter.ts"
 import type { BackendEntry } from "./api.ts"
 import { listModels } from "./models.ts"
 
@@ -43,25 +44,40 @@ const wholeStanding = (live: Live, now: number) => {
   }
 }
 
-const detailOf = ({ backend, health: { status, reason }, live }: BackendState, now: number) => {
+const reasonOf = ({ mode, health }: BackendState): string => (mode === "enabled" ? health.reason : modeWords[mode])
+
+const detailOf = (state: BackendState, now: number) => {
+  const { backend, mode, health, live } = state
   const { cooling_ms, circuits } = wholeStanding(live, now)
   return {
     name: backend.name,
-    status,
-    reason,
+    status: health.status,
+    ...(mode === "enabled" ? {} : { mode }),
+    reason: reasonOf(state),
     ...(cooling_ms > 0 ? { cooling_ms } : {}),
     ...(circuits.length > 0 ? { circuits } : {})
   }
 }
 
-/** Counts and the three states: healthy (all backends are, or there are none), degraded, unhealthy (none is); `now` in monotonic milliseconds. */
+/**
+ * Counts and the three states: healthy (all backends in service are, or there are none at all), degraded, unhealthy (none
+ * is). What the administrator has taken out of service is counted apart; `now` in monotonic milliseconds.
+ */
 export const summary = (snapshot: Snapshot, now: number) => {
   const states = [...snapshot.backends.values()]
-  const healthy = states.filter(({ health }) => health.status === "healthy").length
-  const status = healthy === states.length ? "healthy" : healthy > 0 ? "degraded" : "unhealthy"
+  const inService = states.filter(({ mode }) => mode === "enabled").length
+  const healthy = states.filter(inRotation).length
+  const all = healthy === inService && (healthy > 0 || states.length === 0)
+  const status = all ? "healthy" : healthy > 0 ? "degraded" : "unhealthy"
+  const out_of_service = states.length - inService
   return {
     status,
-    backends: { total: states.length, healthy, unhealthy: states.length - healthy },
+    backends: {
+      total: states.length,
+      healthy,
+      unhealthy: inService - healthy,
+      ...(out_of_service > 0 ? { out_of_service } : {})
+    },
     models: listModels(snapshot, 0).length,
     details: states.map((state) => detailOf(state, now))
   } as const
@@ -70,7 +86,7 @@ export const summary = (snapshot: Snapshot, now: number) => {
 /** Why no request can be routed now, or undefined when some can. */
 export const notReady = (snapshot: Snapshot, draining: boolean): string | undefined => {
   if (draining) return "the gateway is stopping"
-  const healthy = [...snapshot.backends.values()].filter(({ health }) => health.status === "healthy")
+  const healthy = [...snapshot.backends.values()].filter(inRotation)
   if (healthy.length === 0) return "no backend is healthy"
   return healthy.some(({ models }) => models.size > 0) ? undefined : "no healthy backend serves a model"
 }
@@ -89,8 +105,9 @@ export const describeBackend = (state: BackendState, now: number): BackendEntry 
     type: backend.type,
     origin: backend.origin,
     priority: backend.priority,
+    mode: state.mode,
     status: health.status,
-    reason: health.reason,
+    reason: reasonOf(state),
     models: [...state.models.values()],
     latency_ms: latency === undefined ? null : rounded(latency),
     ...wholeStanding(live, now)

@@ -1,11 +1,11 @@
 /**
  * What `/v1/models` says of a snapshot.
  */
-import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import { type Candidate, inRotation, type Snapshot } from "../registry/snapshot.ts"
 import type { ModelEntry } from "./api.ts"
 
-const healthyOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
-  candidates.filter(({ state }) => state.health.status === "healthy")
+const servingOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
+  candidates.filter(({ state }) => inRotation(state))
 
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1)
 
@@ -24,17 +24,17 @@ const merge = (id: string, candidates: ReadonlyArray<Candidate>, created: number
   }
 }
 
-/** Every model that a healthy backend serves, once, sorted by id; `created` in seconds since 1970. */
+/** Every model that a backend in rotation serves, once, sorted by id; `created` in seconds since 1970. */
 export const listModels = (snapshot: Snapshot, created: number): ReadonlyArray<ModelEntry> =>
   [...snapshot.candidates]
     .flatMap(([id, candidates]) => {
-      const healthy = healthyOf(candidates)
-      return healthy.length === 0 ? [] : [merge(id, healthy, created)]
+      const serving = servingOf(candidates)
+      return serving.length === 0 ? [] : [merge(id, serving, created)]
     })
     .sort(byId)
 
-/** One of them by its id, or undefined when no healthy backend serves it. */
+/** One of them by its id, or undefined when no backend in rotation serves it. */
 export const findModel = (snapshot: Snapshot, id: string, created: number): ModelEntry | undefined => {
-  const healthy = healthyOf(snapshot.candidates.get(id) ?? [])
-  return healthy.length === 0 ? undefined : merge(id, healthy, created)
+  const serving = servingOf(snapshot.candidates.get(id) ?? [])
+  return serving.length === 0 ? undefined : merge(id, serving, created)
 }

@@ -114,6 +114,15 @@ export const table: Table = {
     ),
     headers: { allow: e.allowed.join(", ") }
   }),
+  BackendNotFound: (e) =>
+    invalid(
+      404,
+      "backend_not_found",
+      "name",
+      `No backend '${e.name}'. ${e.known.length === 0 ? "There are none" : `There are: ${e.known.join(", ")}`}`
+    ),
+  Conflict: (e) => invalid(409, "conflict", null, e.message),
+  ConfigRefused: (e) => invalid(422, "config_invalid", null, e.message),
   Internal: (e) =>
     server(500, "internal_error", `Internal error; the log has its cause under request id ${e.requestId}`)
 }

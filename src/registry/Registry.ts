@@ -2,11 +2,23 @@
  * What is known of all backends: one Ref of an immutable snapshot, and the news of its changes for those who follow it.
  */
 import { Context, Effect, Layer, PubSub, Queue, Ref, type Scope } from "effect"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend, Mode } from "../domain/backend.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/health.ts"
-import { adopt, applyProbe, type Change, empty, put, remove, type Snapshot, type Told } from "./snapshot.ts"
+import {
+  adopt,
+  applyProbe,
+  type Change,
+  empty,
+  put,
+  reconcile,
+  type Reconciled,
+  remove,
+  setMode,
+  type Snapshot,
+  type Told
+} from "./snapshot.ts"
 
-/** A backend was put (new or redefined), or removed. */
+/** A backend is to be watched (new, redefined, or enabled again), or no longer. */
 export type Membership =
   | { readonly _tag: "Put"; readonly backend: Backend }
   | { readonly _tag: "Removed"; readonly name: string }
@@ -51,6 +63,13 @@ export class Registry extends Context.Service<
     readonly put: (backend: Backend) => Effect.Effect<void>
     /** Takes a backend out; nothing happens when there is none of that name. */
     readonly remove: (name: string) => Effect.Effect<void>
+    /** Takes over the backends of a config in one step; `found` is what probes say of new ones. See {@link reconcile}. */
+    readonly reconcile: (
+      backends: ReadonlyArray<Backend>,
+      found: ReadonlyMap<string, ProbeOutcome>
+    ) => Effect.Effect<Reconciled>
+    /** Sets the mode of a backend; nothing happens when there is none of that name. */
+    readonly setMode: (name: string, mode: Mode) => Effect.Effect<void>
     /** Applies what a probe found, and logs a change of state. */
     readonly noteProbe: (name: string, outcome: ProbeOutcome) => Effect.Effect<void>
     /** Takes over what another process of this gateway has found out about a backend; nothing is logged. */
@@ -63,8 +82,8 @@ export class Registry extends Context.Service<
     readonly follow: Effect.Effect<PubSub.Subscription<Membership>, never, Scope.Scope>
   }
 >()("nexus/registry/Registry") {
-  /** An empty one; `thresholds` are the probes in a row it takes to change a status. */
-  static readonly layer = (thresholds: Thresholds) =>
+  /** An empty one; `thresholds` are the probes in a row that it takes, at the moment, to change a status. */
+  static readonly layer = (thresholds: () => Thresholds) =>
     Layer.effect(
       Registry,
       Effect.gen(function* () {
@@ -88,9 +107,34 @@ export class Registry extends Context.Service<
               Effect.flatMap((removed) => (removed ? PubSub.publish(news, { _tag: "Removed", name }) : Effect.void)),
               Effect.asVoid
             ),
+          reconcile: (backends, found) =>
+            Ref.modify(state, (snapshot) => {
+              const done = reconcile(snapshot, backends, found, thresholds())
+              return [done, done.snapshot]
+            }).pipe(
+              Effect.tap(({ put, removed }) =>
+                PubSub.publishAll(news, [
+                  ...removed.map((name): Membership => ({ _tag: "Removed", name })),
+                  ...put.map((backend): Membership => ({ _tag: "Put", backend }))
+                ])
+              )
+            ),
+          setMode: (name, mode) =>
+            Ref.modify(state, (snapshot) => {
+              const before = snapshot.backends.get(name)
+              return [before, setMode(snapshot, name, mode)]
+            }).pipe(
+              Effect.flatMap((before) => {
+                if (before === undefined || before.mode === mode) return Effect.void
+                if (mode === "disabled") return PubSub.publish(news, { _tag: "Removed", name })
+                if (before.mode === "disabled") return PubSub.publish(news, { _tag: "Put", backend: before.backend })
+                return Effect.void
+              }),
+              Effect.asVoid
+            ),
           noteProbe: (name, outcome) =>
             Ref.modify(state, (snapshot) => {
-              const applied = applyProbe(snapshot, name, outcome, thresholds)
+              const applied = applyProbe(snapshot, name, outcome, thresholds())
               return [applied, applied.snapshot]
             }).pipe(
               Effect.flatMap(({ snapshot, change }) => {

@@ -2,7 +2,7 @@
  * The immutable picture of all backends that routing reads, and the pure functions that build the next one.
  */
 import { Equal } from "effect"
-import type { Backend, Model } from "../domain/backend.ts"
+import type { Backend, Mode, Model } from "../domain/backend.ts"
 import { type Health, type ProbeOutcome, type Thresholds, transition, unknownHealth } from "../domain/health.ts"
 import { idle, isAnswering, type Live } from "./live.ts"
 import { lay, sameModels } from "./models.ts"
@@ -10,6 +10,7 @@ import { lay, sameModels } from "./models.ts"
 /** One backend as the router sees it. */
 export interface BackendState {
   readonly backend: Backend
+  readonly mode: Mode
   readonly health: Health
   /** The models it listed last, kept while it is down; by id. */
   readonly models: ReadonlyMap<string, Model>
@@ -33,6 +34,9 @@ export interface Snapshot {
   /** Every model name a backend has ever listed. */
   readonly known: ReadonlySet<string>
 }
+
+/** Whether a backend may be given requests, as its administrator and its probes have it. */
+export const inRotation = ({ mode, health }: BackendState): boolean => mode === "enabled" && health.status === "healthy"
 
 /** What one probe changed of a backend. */
 export interface Change {
@@ -105,6 +109,7 @@ export const put = (snapshot: Snapshot, backend: Backend): Snapshot => {
   const kept = before !== undefined && sameServer(before.backend, backend) ? before : undefined
   return replace(snapshot, backend.name, {
     backend,
+    mode: before?.mode ?? "enabled",
     health: kept?.health ?? unknownHealth,
     models: lay(kept?.models.values() ?? [], backend.models),
     listed: kept?.listed ?? false,
@@ -116,11 +121,74 @@ export const put = (snapshot: Snapshot, backend: Backend): Snapshot => {
 export const remove = (snapshot: Snapshot, name: string): Snapshot =>
   snapshot.backends.has(name) ? replace(snapshot, name, undefined) : snapshot
 
+/** Sets the mode of a backend; the same snapshot when it has it already, or when there is none of that name. */
+export const setMode = (snapshot: Snapshot, name: string, mode: Mode): Snapshot => {
+  const before = snapshot.backends.get(name)
+  return before === undefined || before.mode === mode ? snapshot : replace(snapshot, name, { ...before, mode })
+}
+
 const sameHealth = (a: Health, b: Health): boolean =>
   a.status === b.status && a.streak === b.streak && a.reason === b.reason
 
+const isSorted = (places: ReadonlyArray<number>): boolean =>
+  places.every((place, at) => at === 0 || place > (places[at - 1] ?? 0))
+
+// Backends of the config in its order, all others after them.
+const inOrder = (snapshot: Snapshot, wanted: ReadonlyArray<Backend>): Snapshot => {
+  const names = [...snapshot.backends.keys()]
+  const place = new Map(names.map((name, at) => [name, wanted.length + at]))
+  for (const [at, { name }] of wanted.entries()) place.set(name, at)
+  const placeOf = (name: string): number => place.get(name) ?? 0
+  if (isSorted(names.map(placeOf))) return snapshot
+  const at = ({ state }: Candidate): number => placeOf(state.backend.name)
+  return {
+    ...snapshot,
+    backends: new Map([...snapshot.backends].sort(([a], [b]) => placeOf(a) - placeOf(b))),
+    candidates: new Map(
+      [...snapshot.candidates].map(([id, list]) => [
+        id,
+        list.length === 1 ? list : list.toSorted((a, b) => at(a) - at(b))
+      ])
+    )
+  }
+}
+
+/** What a new list of backends changed. */
+export interface Reconciled {
+  readonly snapshot: Snapshot
+  /** New and changed ones. */
+  readonly put: ReadonlyArray<Backend>
+  readonly removed: ReadonlyArray<string>
+}
+
+/**
+ * Takes over the backends of a config: new and changed ones as {@link put} does, those of the last config that are not
+ * among them are taken out, and whoever came by another way stays. `found` is what probes say of new ones beforehand.
+ */
+export const reconcile = (
+  before: Snapshot,
+  wanted: ReadonlyArray<Backend>,
+  found: ReadonlyMap<string, ProbeOutcome>,
+  thresholds: Thresholds
+): Reconciled => {
+  const names = new Set(wanted.map(({ name }) => name))
+  const removed = [...before.backends.values()].flatMap(({ backend: { name, origin } }) =>
+    origin === "config" && !names.has(name) ? [name] : []
+  )
+  const changed = wanted.filter((backend) => !Equal.equals(before.backends.get(backend.name)?.backend, backend))
+  let snapshot = removed.reduce(remove, before)
+  for (const backend of changed) {
+    snapshot = put(snapshot, backend)
+    const outcome = found.get(backend.name)
+    const isNew = snapshot.backends.get(backend.name)?.health === unknownHealth
+    if (outcome !== undefined && isNew) ({ snapshot } = applyProbe(snapshot, backend.name, outcome, thresholds))
+  }
+  return { snapshot: inOrder(snapshot, wanted), put: changed, removed }
+}
+
 /** What another process has found out about a backend by its probes. */
 export interface Told {
+  readonly mode: Mode
   readonly health: Health
   readonly models: Iterable<Model>
   readonly listed: boolean
@@ -132,9 +200,9 @@ export const adopt = (snapshot: Snapshot, name: string, told: Told): Snapshot =>
   if (before === undefined) return snapshot
   const models = lay(told.models, before.backend.models)
   const kept = sameModels(before.models, models)
-  const { health, listed } = told
-  if (kept && listed === before.listed && sameHealth(before.health, health)) return snapshot
-  return replace(snapshot, name, { ...before, health, listed, models: kept ? before.models : models })
+  const { mode, health, listed } = told
+  if (kept && mode === before.mode && listed === before.listed && sameHealth(before.health, health)) return snapshot
+  return replace(snapshot, name, { ...before, mode, health, listed, models: kept ? before.models : models })
 }
 
 /** Applies what a probe found; the very same snapshot comes back when that changes neither health nor models. */

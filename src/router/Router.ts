@@ -12,9 +12,10 @@ import {
 } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import type { Snapshot } from "../registry/snapshot.ts"
+import { inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { type Excluded, missingWords, reasonWords } from "./filter.ts"
-import { type Decided, modelsOf, Plan } from "./plan.ts"
+import { resolve } from "./aliases.ts"
+import { type Decided, Plan } from "./plan.ts"
 
 /** Why no candidate can be asked. */
 export type Refusal = BadGateway | ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
@@ -36,7 +37,7 @@ const retryAfterSeconds = 5
 /** The models that can be asked for now, sorted, the first {@link namesListed}. */
 const available = (snapshot: Snapshot): ReadonlyArray<string> =>
   [...snapshot.candidates]
-    .filter(([, candidates]) => candidates.some(({ state }) => state.health.status === "healthy"))
+    .filter(([, candidates]) => candidates.some(({ state }) => inRotation(state)))
     .map(([model]) => model)
     .sort()
     .slice(0, namesListed)
@@ -101,8 +102,8 @@ export class Router extends Context.Service<
     readonly again: (decided: Decided) => Plan
   }
 >()("nexus/router/Router") {
-  /** Routes as the settings say; the random strategy draws on the Random service. */
-  static readonly layer = (settings: RoutingSettings) =>
+  /** Routes as the settings of the moment say; the random strategy draws on the Random service. */
+  static readonly layer = (settingsNow: () => RoutingSettings) =>
     Layer.effect(
       Router,
       Effect.gen(function* () {
@@ -115,23 +116,27 @@ export class Router extends Context.Service<
           if (turns.size >= maxTurns && !turns.has(model)) turns.clear()
           turns.set(model, turn + 1)
         }
-        const { strategy, weights } = settings
         const planFor = (needs: RoutingNeeds, snapshot: Snapshot, now: number, take: boolean): Plan => {
-          const models = modelsOf(needs.model, settings)
-          const [resolved = needs.model] = models
-          const inTurn = strategy === "round_robin" && snapshot.candidates.has(resolved)
+          const settings = settingsNow()
+          const resolved = settings.strategy === "round_robin" ? resolve(needs.model, settings.aliases) : ""
+          const inTurn = snapshot.candidates.has(resolved)
           const turn = inTurn ? turnOf(resolved) : 0
           if (inTurn && take) takeTurn(resolved)
-          return new Plan(needs, models, snapshot, { strategy, weights, turn, random }, now)
+          return new Plan(needs, settings, snapshot, { turn, random }, now)
         }
         const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, Refusal> => {
           const plan = planFor(needs, snapshot, now, true)
           return plan.empty ? Result.fail(refusalOf(plan, snapshot, now)) : Result.succeed(plan)
         }
-        const again = ({ needs, snapshot, turn, drawn }: Decided): Plan => {
+        const again = ({ needs, settings, snapshot, turn, drawn }: Decided): Plan => {
           const left = [...drawn]
-          const draw = { strategy, weights, turn, random: () => left.shift() ?? random() }
-          return new Plan(needs, modelsOf(needs.model, settings), snapshot, draw, performance.now())
+          return new Plan(
+            needs,
+            settings,
+            snapshot,
+            { turn, random: () => left.shift() ?? random() },
+            performance.now()
+          )
         }
         const consider = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Considered => {
           const plan = planFor(needs, snapshot, now, false)

@@ -1,12 +1,14 @@
 /**
  * Who can take a request, and for everyone else the reason why not.
  */
+import type { Mode } from "../domain/backend.ts"
 import { allows } from "../domain/circuit.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 
 /** Why a candidate is left out. */
 export type Exclusion =
+  | { readonly _tag: "OutOfService"; readonly mode: Exclude<Mode, "enabled"> }
   | { readonly _tag: "Unhealthy"; readonly reason: string }
   | { readonly _tag: "Misconfigured"; readonly reason: string }
   | { readonly _tag: "Unable"; readonly ability: Ability }
@@ -38,7 +40,8 @@ export const fits = ({ model }: Candidate, needs: RoutingNeeds): boolean =>
 
 /** Why an able candidate is out of rotation by its probes or its own limit. */
 export const absence = ({ state }: Candidate): Exclusion | undefined => {
-  const { health, backend, live } = state
+  const { mode, health, backend, live } = state
+  if (mode !== "enabled") return { _tag: "OutOfService", mode }
   if (health.status === "config_error") return { _tag: "Misconfigured", reason: health.reason }
   if (health.status !== "healthy") return { _tag: "Unhealthy", reason: health.reason }
   return backend.maxConcurrent !== undefined && live.inFlight + live.elsewhere.inFlight >= backend.maxConcurrent
@@ -63,6 +66,12 @@ const abilityWords: Readonly<Record<Ability, string>> = {
   embeddings: "embeddings"
 }
 
+/** Why a backend that is not enabled gets no requests. */
+export const modeWords: Readonly<Record<Exclude<Mode, "enabled">, string>> = {
+  draining: "is being drained by the administrator",
+  disabled: "is disabled by the administrator"
+}
+
 /** What is missing, in words that end "it lacks …". */
 export const missingWords = (why: Exclusion): string => {
   if (why._tag === "Unable") return abilityWords[why.ability]
@@ -72,6 +81,8 @@ export const missingWords = (why: Exclusion): string => {
 /** An exclusion in words for a person. */
 export const reasonWords = (why: Exclusion, now: number): string => {
   switch (why._tag) {
+    case "OutOfService":
+      return modeWords[why.mode]
     case "Unhealthy":
     case "Misconfigured":
       return why.reason

@@ -7,7 +7,7 @@ import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolve } from "./aliases.ts"
 import { absence, type Excluded, fits, inability, suspicion } from "./filter.ts"
 import { ablePool, isCalm, nobody, type Pool, poolOf } from "./pool.ts"
-import { type Best, bestOf, choose, type Draw, type Parts, partsAt } from "./strategy.ts"
+import { type Best, bestOf, type Chance, choose, type Draw, type Parts, partsAt } from "./strategy.ts"
 import { asSeen, type Witness, witness } from "./witness.ts"
 
 /** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
@@ -44,6 +44,7 @@ const none: ReadonlyArray<Candidate> = []
 /** What a decision starts from, beside the live figures of its moment. */
 export interface Decided {
   readonly needs: RoutingNeeds
+  readonly settings: RoutingSettings
   readonly snapshot: Snapshot
   readonly turn: number
   /** What the random strategy has drawn. */
@@ -57,6 +58,7 @@ export class Plan implements Decided {
   readonly requested: string
   /** The models that may answer, the one asked for (as aliases resolve it) first. */
   readonly models: ReadonlyArray<string>
+  readonly settings: RoutingSettings
   readonly snapshot: Snapshot
   readonly needs: RoutingNeeds
   private readonly draw: Draw
@@ -66,12 +68,16 @@ export class Plan implements Decided {
   private waiting: Attempt | undefined
   drawn: ReadonlyArray<number> = nothingDrawn
 
-  constructor(needs: RoutingNeeds, models: ReadonlyArray<string>, snapshot: Snapshot, draw: Draw, now: number) {
+  constructor(needs: RoutingNeeds, settings: RoutingSettings, snapshot: Snapshot, by: Chance, now: number) {
     this.requested = needs.model
     this.needs = needs
-    this.models = models
+    this.settings = settings
+    this.models = modelsOf(needs.model, settings)
     this.snapshot = snapshot
-    this.draw = draw.strategy === "random" ? { ...draw, random: () => this.remember(draw.random()) } : draw
+    const { strategy, weights } = settings
+    const { turn } = by
+    const random = strategy === "random" ? () => this.remember(by.random()) : by.random
+    this.draw = { strategy, weights, turn, random }
     this.waiting = this.pick(now)
   }
 
@@ -118,7 +124,7 @@ export class Plan implements Decided {
     const drawn = [...this.drawn]
     const random = () => drawn.shift() ?? this.draw.random()
     const snapshot = asSeen(this.snapshot, this.models, seen)
-    return new Plan(this.needs, this.models, snapshot, { ...this.draw, random }, seen.now)
+    return new Plan(this.needs, this.settings, snapshot, { turn: this.turn, random }, seen.now)
   }
 
   /** Those of each model that could be asked now, with the parts of their scores for the smart strategy. */

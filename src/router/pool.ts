@@ -4,7 +4,7 @@
  */
 import type { Ability } from "../domain/request.ts"
 import type { Live } from "../registry/live.ts"
-import type { Candidate } from "../registry/snapshot.ts"
+import { type Candidate, inRotation } from "../registry/snapshot.ts"
 
 /** Candidates and what a choice reads of each, at the same places. */
 export interface Pool {
@@ -39,7 +39,7 @@ export const nobody: Pool = poolOf([])
 const pools = new WeakMap<ReadonlyArray<Candidate>, Map<string, Pool>>()
 
 const isAble = ({ state, model }: Candidate, abilities: ReadonlyArray<Ability>): boolean =>
-  state.health.status === "healthy" && abilities.every((ability) => model.capabilities[ability] !== false)
+  inRotation(state) && abilities.every((ability) => model.capabilities[ability] !== false)
 
 /** Those of a list that are healthy and not known to lack an ability; the same pool for the same list and abilities. */
 export const ablePool = (list: ReadonlyArray<Candidate>, abilities: ReadonlyArray<Ability>): Pool => {

@@ -73,14 +73,18 @@ export const partsAt = (pool: Pool, at: number, best: Best, weights: Weights): P
   latency: weights.latency * speed(best, pool.lives[at]?.firstByteMs)
 })
 
-/** What a strategy draws on beside the candidates. */
-export interface Draw {
-  readonly strategy: Strategy
-  readonly weights: Weights
+/** What makes one choice differ from the next under the same settings and figures. */
+export interface Chance {
   /** Turn of the model, for round robin. */
   readonly turn: number
   /** A number from 0 up to 1, for random. */
   readonly random: () => number
+}
+
+/** What a strategy draws on beside the candidates. */
+export interface Draw extends Chance {
+  readonly strategy: Strategy
+  readonly weights: Weights
 }
 
 /** Whether `a` goes before `b` when nothing else tells them apart: fewer in flight, then fewer requests so far. */

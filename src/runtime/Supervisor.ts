@@ -1,24 +1,28 @@
 /**
  * Watches the backends for several workers that share one port, starts a worker anew when it ends, and ends them all.
  */
-import { type ChildProcess, spawn } from "node:child_process"
+import { spawn } from "node:child_process"
 import { Clock, Context, Data, Deferred, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
-import type { Loaded } from "../config/NexusConfig.ts"
+import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../domain/backend.ts"
-import * as Discovery from "../health/Discovery.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { Registry } from "../registry/Registry.ts"
-import type { BackendState, Snapshot } from "../registry/snapshot.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
 import { watch } from "./layers.ts"
-import { type Down, type Standing, Up } from "./messages.ts"
+import { carryOut } from "./delegation.ts"
+import { Up } from "./messages.ts"
+import { notice } from "./notice.ts"
 import { Questions } from "./questions.ts"
+import { Reloader, type Source } from "./Reloader.ts"
+import { search } from "./search.ts"
+import { type Slot, tell, tellNews, tellOthers } from "./telling.ts"
 
 /** The workers cannot be run. */
 export class WorkersFailed extends Data.TaggedError("WorkersFailed")<{ readonly reason: string }> {}
 
 /** How the supervisor is to run its workers. */
 export interface SupervisorOptions {
-  readonly config: Loaded
+  readonly source: Source
   readonly count: number
   /** Backends beside those of the config. */
   readonly simulated: ReadonlyArray<Backend>
@@ -53,79 +57,6 @@ const newsEveryMs = 25
 const othersEveryMs = 250
 
 const decodeUp = Schema.decodeUnknownOption(Up)
-
-interface Slot {
-  readonly number: number
-  child: ChildProcess | undefined
-  // Called when it has taken in all it was told.
-  heard: () => void
-  standings: ReadonlyArray<Standing>
-  /** What the worker has been told of each backend. */
-  readonly told: Map<string, BackendState>
-}
-
-const tell = ({ child }: Slot, message: Down): void => {
-  if (child?.connected === true) child.send(message)
-}
-
-const stateOf = ({ backend, health, models, listed, live }: BackendState): Down => ({
-  _tag: "State",
-  name: backend.name,
-  ...health,
-  models: [...models.values()],
-  listed,
-  ...(live.probeMs === undefined ? {} : { probeMs: live.probeMs })
-})
-
-/** Tells a worker what is new since it was last told; it knows the backends of the config by itself. */
-const tellNews = (slot: Slot, { backends }: Snapshot): void => {
-  for (const name of slot.told.keys()) {
-    if (backends.has(name)) continue
-    slot.told.delete(name)
-    tell(slot, { _tag: "Removed", name })
-  }
-  for (const [name, state] of backends) {
-    const before = slot.told.get(name)
-    if (before === state) continue
-    slot.told.set(name, state)
-    const { url, type, priority, origin } = state.backend
-    if (before?.backend !== state.backend && origin !== "config") {
-      tell(slot, { _tag: "Put", name, url, type, priority, origin })
-    }
-    tell(slot, stateOf(state))
-  }
-}
-
-const worse = (a: Standing, b: Standing): Standing => {
-  const circuits = new Map(a.circuits.map((circuit) => [circuit.model, circuit]))
-  for (const circuit of b.circuits) {
-    const known = circuits.get(circuit.model)
-    if (known === undefined || known.retry_in_ms < circuit.retry_in_ms) circuits.set(circuit.model, circuit)
-  }
-  return {
-    name: a.name,
-    in_flight: a.in_flight + b.in_flight,
-    cooling_ms: Math.max(a.cooling_ms, b.cooling_ms),
-    circuits: [...circuits.values()]
-  }
-}
-
-/** How all of these workers together stand with each backend. */
-const together = (all: ReadonlyArray<ReadonlyArray<Standing>>): ReadonlyArray<Standing> => {
-  const sums = new Map<string, Standing>()
-  for (const standing of all.flat()) {
-    const known = sums.get(standing.name)
-    sums.set(standing.name, known === undefined ? standing : worse(known, standing))
-  }
-  return [...sums.values()]
-}
-
-const tellOthers = (slots: ReadonlyArray<Slot>): void => {
-  for (const slot of slots) {
-    const backends = together(slots.filter((other) => other !== slot).map(({ standings }) => standings))
-    tell(slot, { _tag: "Others", backends })
-  }
-}
 
 const onUp = (registry: Registry["Service"], slot: Slot, message: Up): Effect.Effect<void> => {
   switch (message._tag) {
@@ -166,7 +97,8 @@ export const supervise = (
   options: SupervisorOptions
 ): Effect.Effect<Workers, ListenFailed | WorkersFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, count } = options
+    const { source, count } = options
+    const config = source.read.loaded
     if (process.platform !== "linux") {
       return yield* new WorkersFailed({
         reason: `several workers share a port on Linux only, and this is ${process.platform}`
@@ -174,8 +106,9 @@ export const supervise = (
     }
     yield* mustBeFree(config)
     const since = yield* Clock.currentTimeMillis
-    const services = yield* Layer.build(watch(config))
+    const services = yield* Layer.build(watch(NexusConfig.holding(config), source))
     const registry = Context.get(services, Registry)
+    const reloader = Context.get(services, Reloader)
     const inContext = Effect.runForkWith(services)
     for (const backend of [...config.backends, ...options.simulated]) yield* registry.put(backend)
 
@@ -184,7 +117,9 @@ export const supervise = (
       child: undefined,
       heard: () => undefined,
       standings: [],
-      told: new Map()
+      told: new Map(),
+      config: undefined,
+      status: ""
     }))
     const others = (slot: Slot) => slots.filter((other) => other !== slot && other.child?.connected === true)
     const questions = new Questions(others, tell)
@@ -199,12 +134,15 @@ export const supervise = (
         let reason = ""
         slot.child = child
         slot.told.clear()
+        slot.config = undefined
+        slot.status = ""
         child.on("message", (raw) => {
           const read = decodeUp(raw)
           if (Option.isNone(read)) return
           const message = read.value
           if (message._tag === "Failed") ({ reason } = message)
           if (message._tag === "Recall" || message._tag === "Recalled") return questions.take(slot, message)
+          if (message._tag === "Change") return void inContext(carryOut(slot, message))
           if (message._tag !== "Listening") return void inContext(onUp(registry, slot, message))
           state.port = message.port
           listens()
@@ -216,7 +154,7 @@ export const supervise = (
         }
         child.on("exit", (code, signal) => ended(signal === null ? `exit code ${String(code)}` : signal))
         child.on("error", ({ message }) => ended(message))
-        tellNews(slot, registry.snapshot())
+        tellNews(slot, registry.snapshot(), reloader)
         tell(slot, { _tag: "Start" })
         return Effect.sync(() => child.kill("SIGKILL"))
       })
@@ -254,13 +192,12 @@ export const supervise = (
     // The first one finds the port that all of them share.
     for (const slot of slots.slice(0, 1)) yield* launch(slot)
     yield* Effect.forEach(slots.slice(1), launch, { concurrency: "unbounded", discard: true })
-    if (config.discovery) {
-      yield* Layer.build(Discovery.layer({ ownPort: state.port })).pipe(Effect.provideContext(services))
-    }
+    yield* Effect.provideContext(search(state.port), services)
+    yield* Effect.provideContext(notice, services)
     yield* Effect.sync(() => {
-      for (const slot of slots) tellNews(slot, registry.snapshot())
+      for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
     }).pipe(Effect.andThen(Effect.sleep(newsEveryMs)), Effect.forever, Effect.forkScoped)
-    yield* Effect.sync(() => tellOthers(slots)).pipe(
+    yield* Effect.sync(() => tellOthers(slots, registry.snapshot())).pipe(
       Effect.andThen(Effect.sleep(othersEveryMs)),
       Effect.forever,
       Effect.forkScoped
@@ -269,7 +206,7 @@ export const supervise = (
     const heard = (slot: Slot) =>
       Effect.callback<void>((resume) => {
         slot.heard = () => resume(Effect.void)
-        tellNews(slot, registry.snapshot())
+        tellNews(slot, registry.snapshot(), reloader)
         tell(slot, { _tag: "Ping" })
       })
     const kill = (): void => {

@@ -2,9 +2,10 @@
  * One of several processes that share a port: answers requests, is told of the backends by its supervisor, and tells it
  * what requests show of them.
  */
-import { Context, Effect, Layer, Option, Queue, Schema, type Scope } from "effect"
+import { Context, Effect, Layer, Option, Queue, Redacted, Schema, type Scope } from "effect"
 import { defaultLimits } from "../config/compile.ts"
-import type { Loaded } from "../config/NexusConfig.ts"
+import { effective } from "../config/difference.ts"
+import { type ConfigInvalid, type ConfigOptions, NexusConfig, readText } from "../config/NexusConfig.ts"
 import { standingOf } from "../http/health.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
@@ -15,6 +16,8 @@ import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 import { drainOf } from "./drain.ts"
 import { type Part, worker } from "./layers.ts"
+import { makeDelegate } from "./delegation.ts"
+import { noteElsewhere } from "./elsewhere.ts"
 import { Down, type Up } from "./messages.ts"
 
 /** Time between two tellings of figures, in milliseconds. */
@@ -89,60 +92,94 @@ const figuresOf = ({ backend, live }: BackendState, now: number) => ({
   failedAgoMs: age(now, live.failedAt)
 })
 
+/** The config a worker starts with: the first thing it is told. */
+const firstConfig = Effect.fnUntraced(function* (
+  messages: Queue.Queue<Down>,
+  overrides: ConfigOptions["overrides"]
+): Effect.fn.Return<NexusConfig["Service"] | undefined, ConfigInvalid> {
+  while (true) {
+    const message = yield* Queue.take(messages)
+    if (message._tag === "Stop") return undefined
+    if (message._tag !== "Config") continue
+    return NexusConfig.holding((yield* readText(message.file ?? undefined, overrides)).loaded)
+  }
+})
+
 /** Runs until the supervisor, a signal or the end of the supervisor asks it to stop; then drains. */
 export const work = (
-  config: Loaded,
+  overrides: ConfigOptions["overrides"],
   part: Part,
   port: number,
   signal: Effect.Effect<unknown>
-): Effect.Effect<void, ListenFailed, Scope.Scope> =>
+): Effect.Effect<void, ListenFailed | ConfigInvalid, Scope.Scope> =>
   Effect.gen(function* () {
+    // A hang-up is for the supervisor; this process is told what comes of it.
+    process.on("SIGHUP", () => undefined)
     const messages = yield* inbox
+    const nexus = yield* firstConfig(messages, overrides)
+    if (nexus === undefined) return
+    const config = nexus.current()
     const siblings = makeSiblings()
-    const services = yield* Layer.build(worker(config, part)).pipe(Effect.provideService(Siblings, siblings))
+    const delegate = makeDelegate((message) => process.send?.(message))
+    const services = yield* Layer.build(worker(nexus, part, delegate.control)).pipe(
+      Effect.provideService(Siblings, siblings)
+    )
     const registry = Context.get(services, Registry)
     const recent = Context.get(services, Recent)
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
 
-    const onState = ({ name, status, streak, reason, models, listed, probeMs }: Down & { readonly _tag: "State" }) => {
+    const onConfig = ({ file }: Down & { readonly _tag: "Config" }) =>
+      readText(file ?? undefined, overrides).pipe(
+        Effect.flatMap(({ loaded }) => {
+          const next = effective(config, loaded)
+          nexus.replace(next)
+          return Effect.asVoid(registry.reconcile(next.backends, new Map()))
+        }),
+        Effect.catch(({ message }) =>
+          Effect.annotateLogs(Effect.logError("config not taken over by this worker"), { reason: message })
+        ),
+        Effect.provideContext(services)
+      )
+    const onState = ({
+      name,
+      mode,
+      status,
+      streak,
+      reason,
+      models,
+      listed,
+      probeMs
+    }: Down & { readonly _tag: "State" }) => {
       const live = registry.snapshot().backends.get(name)?.live
       if (live !== undefined) live.probeMs = probeMs
-      return registry.adopt(name, { health: { status, streak, reason }, models, listed })
+      return registry.adopt(name, { mode, health: { status, streak, reason }, models, listed })
     }
-    const onPut = ({ name, url, type, priority, origin }: Down & { readonly _tag: "Put" }) =>
+    const onPut = ({ name, url, type, priority, origin, key, maxConcurrent }: Down & { readonly _tag: "Put" }) =>
       registry.put({
         name,
         url,
         type,
         priority,
         origin,
-        apiKey: undefined,
+        apiKey: key === undefined ? undefined : Redacted.make(key),
         forwardAuthorization: false,
-        maxConcurrent: undefined,
-        limits: defaultLimits(config.settings),
+        maxConcurrent,
+        limits: defaultLimits(nexus.current().settings),
         models: []
       })
-    const onOthers = ({ backends }: Down & { readonly _tag: "Others" }) => {
-      const now = performance.now()
-      for (const { name, in_flight, cooling_ms, circuits } of backends) {
-        const live = registry.snapshot().backends.get(name)?.live
-        if (live === undefined) continue
-        live.elsewhere = {
-          inFlight: in_flight,
-          coolUntil: now + cooling_ms,
-          circuits: circuits.map(({ model, state, failures, retry_in_ms }) => ({
-            model,
-            state,
-            failures,
-            openUntil: now + retry_in_ms
-          }))
-        }
-      }
-    }
     // True when it was the wish to stop.
     const apply = Effect.fnUntraced(function* (message: Down) {
       switch (message._tag) {
+        case "Config":
+          yield* onConfig(message)
+          return false
+        case "Status":
+          delegate.stands(message.status)
+          return false
+        case "Changed":
+          delegate.changed(message)
+          return false
         case "Put":
           yield* onPut(message)
           return false
@@ -153,7 +190,7 @@ export const work = (
           yield* onState(message)
           return false
         case "Others":
-          onOthers(message)
+          noteElsewhere(registry.snapshot(), message.backends, performance.now())
           return false
         case "Recall":
           yield* tell({ _tag: "Recalled", ask: message.ask, ...remembered(recent, message.id) })

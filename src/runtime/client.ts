@@ -6,6 +6,7 @@ import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } fr
 import { HttpApiClient } from "effect/http-api"
 import type { Asked, Explained, Route } from "../http/admin-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../http/api.ts"
+import type { actions, BackendChange, Comparison, NewBackend } from "../http/control-api.ts"
 import { type Question, Transport } from "../upstream/Transport.ts"
 
 /** Nothing that could be a gateway answers at the address. */
@@ -45,12 +46,23 @@ export type GatewayHealth = typeof Health.Type | typeof Unhealthy.Type
 
 const timeoutMs = 5000
 
-const bodyOf = ({ body }: HttpClientRequest.HttpClientRequest): Pick<Question, "method" | "body"> =>
-  body._tag === "Uint8Array" ? { method: "POST", body: new TextDecoder().decode(body.body) } : { method: "GET" }
+/** A change may have to look at a server first. */
+const changeMs = 30_000
+
+const methods = { GET: "GET", POST: "POST", DELETE: "DELETE" } as const
+
+const methodOf = ({ method }: HttpClientRequest.HttpClientRequest): Question["method"] =>
+  method === "POST" || method === "DELETE" ? methods[method] : "GET"
+
+const questionOf = (request: HttpClientRequest.HttpClientRequest): Pick<Question, "method" | "body" | "timeoutMs"> => ({
+  method: methodOf(request),
+  timeoutMs: methodOf(request) === "GET" ? timeoutMs : changeMs,
+  ...(request.body._tag === "Uint8Array" ? { body: new TextDecoder().decode(request.body.body) } : {})
+})
 
 const httpClient = (transport: Transport["Service"]): HttpClient.HttpClient =>
   HttpClient.make((request, url) =>
-    transport.ask({ ...bodyOf(request), url: url.href, headers: { ...request.headers }, timeoutMs }).pipe(
+    transport.ask({ ...questionOf(request), url: url.href, headers: { ...request.headers } }).pipe(
       Effect.map(({ status, headers, text }) =>
         HttpClientResponse.fromWeb(request, new Response(text === "" ? null : text, { status, headers }))
       ),
@@ -117,6 +129,44 @@ export class Unanswerable extends Data.TaggedError("Unanswerable")<{ readonly me
 // A refusal in OpenAI's shape is the gateway's own word.
 const told = (url: string) => (error: unknown) =>
   isRefusal(error) ? new Unanswerable({ message: error.error.message }) : explain(url)(error)
+
+/** Why a gateway did not do what it was asked. */
+export type NotDone = NoGateway | GatewayRefused | Unanswerable
+
+const changed = <A, E>(
+  address: GatewayAddress,
+  change: (client: Effect.Success<ReturnType<typeof connect>>["control"]) => Effect.Effect<A, E>
+): Effect.Effect<A, NotDone, Transport> =>
+  Effect.flatMap(connect(address), ({ control }) => change(control)).pipe(Effect.mapError(told(address.url)))
+
+/** Has the gateway at this address take over its config; `only` has it tell what that would change, and change nothing. */
+export const askReload = (
+  address: GatewayAddress,
+  only: "compare" | undefined
+): Effect.Effect<Comparison, NotDone, Transport> =>
+  changed(address, (control) => (only === "compare" ? control.compare() : control.reload()))
+
+/** Adds a backend to the gateway at this address. */
+export const askAdd = (
+  address: GatewayAddress,
+  payload: NewBackend
+): Effect.Effect<BackendChange, NotDone, Transport> => changed(address, (control) => control.add({ payload }))
+
+/** Takes a backend out of the gateway at this address, and with `save` out of its config file. */
+export const askRemove = (
+  address: GatewayAddress,
+  name: string,
+  save: boolean
+): Effect.Effect<BackendChange, NotDone, Transport> =>
+  changed(address, (control) => control.remove({ params: { name }, query: save ? { save: "true" } : {} }))
+
+/** Has the gateway at this address enable, drain or disable a backend. */
+export const askAct = (
+  address: GatewayAddress,
+  name: string,
+  action: keyof typeof actions
+): Effect.Effect<BackendChange, NotDone, Transport> =>
+  changed(address, (control) => control.act({ params: { name, action } }))
 
 /** What would become of a chat request at the gateway of this address. */
 export const askRoute = (

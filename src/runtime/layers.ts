@@ -3,11 +3,12 @@
  */
 import { Layer } from "effect"
 import { defaultLimits } from "../config/compile.ts"
-import type { Loaded } from "../config/NexusConfig.ts"
-import { NexusConfig } from "../config/NexusConfig.ts"
+import { derived } from "../config/derived.ts"
+import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
 import * as HealthScheduler from "../health/HealthScheduler.ts"
 import { Accounting } from "../http/Accounting.ts"
-import { admission } from "../http/admit.ts"
+import { Control } from "../http/Control.ts"
+import { type Admission, admission } from "../http/admit.ts"
 import { Drain } from "../http/Drain.ts"
 import { HttpApi } from "../http/HttpApi.ts"
 import { Operations } from "../http/Operations.ts"
@@ -19,15 +20,21 @@ import * as logging from "../telemetry/logging.ts"
 import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
+import * as Administration from "./Administration.ts"
+import { Reloader, type Source } from "./Reloader.ts"
+
+/** The settings of the moment. */
+type Config = NexusConfig["Service"]
 
 const bytes = (megabytes: number): number => Math.round(megabytes * 1_048_576)
 
-const proxyLimits = ({ settings: { server } }: Loaded): ProxyLimits => ({
+const proxyLimits = ({ settings: { server }, routing }: Loaded): ProxyLimits => ({
   totalMs: server.request_timeout_seconds * 1000,
   uploadMs: server.upload_timeout_seconds * 1000,
   stallMs: server.stall_timeout_seconds * 1000,
   maxBodyBytes: bytes(server.max_body_mb),
-  maxConcurrent: server.max_concurrent_requests
+  maxConcurrent: server.max_concurrent_requests,
+  maxRetries: routing.maxRetries
 })
 
 const allLimits = (loaded: Loaded): ReadonlyArray<number> => {
@@ -46,52 +53,64 @@ export interface Part {
   readonly since: number
 }
 
-const services = (loaded: Loaded) => {
-  const { settings } = loaded
-  return Layer.mergeAll(Upstream.layer(bytes(settings.server.max_answer_mb)), Accounting.layer).pipe(
-    Layer.provideMerge(Recent.layer),
-    Layer.provideMerge(Router.layer(loaded.routing))
-  )
-}
-
-const base = (loaded: Loaded, part: Part | undefined) =>
-  Layer.mergeAll(
-    NexusConfig.layerOf(loaded),
-    Transport.layer,
-    Deadlines.layer(sweepMs(allLimits(loaded))),
-    Drain.layer,
-    Registry.layer(loaded.thresholds),
-    logging.layer(loaded.settings.logging, part === undefined ? {} : { worker: part.number })
-  )
-
-/** What answers requests, over settings that have been read; without the watch over backends, which a part is told of. */
-const answering = (loaded: Loaded, part: Part | undefined) => {
-  const { server } = loaded.settings
-  const rules = admission({
+const rulesOf = ({ settings: { server }, authKeys }: Loaded): Admission =>
+  admission({
     hostname: server.host,
     allowedHosts: server.allowed_hosts,
     origins: server.cors.origins,
-    keys: loaded.authKeys
+    keys: authKeys
   })
-  const limits = proxyLimits(loaded)
-  const share = { ...limits, maxConcurrent: Math.ceil(limits.maxConcurrent / (part?.of ?? 1)) }
-  const operations = Operations.layer({ maxRetries: loaded.routing.maxRetries, since: part?.since })
-  return HttpApi.layer(rules).pipe(
-    Layer.provideMerge(Layer.mergeAll(Proxy.layer(share, loaded.routing), operations)),
-    Layer.provideMerge(services(loaded))
+
+const routingOf = ({ routing }: Loaded) => routing
+
+const services = ({ current }: Config) =>
+  Layer.mergeAll(
+    Upstream.layer(() => bytes(current().settings.server.max_answer_mb)),
+    Accounting.layer
+  ).pipe(Layer.provideMerge(Recent.layer), Layer.provideMerge(Router.layer(() => routingOf(current()))))
+
+const base = (config: Config, part: Part | undefined) => {
+  const { current } = config
+  return Layer.mergeAll(
+    Layer.succeed(NexusConfig, config),
+    Transport.layer,
+    Deadlines.layer(derived(current, (loaded) => sweepMs(allLimits(loaded)))),
+    Drain.layer,
+    Registry.layer(() => current().thresholds),
+    logging.layer(() => current().settings.logging, part === undefined ? {} : { worker: part.number })
   )
 }
 
-/** Everything but the socket, over settings that have been read. */
-export const gateway = (loaded: Loaded) =>
-  answering(loaded, undefined).pipe(
-    Layer.provideMerge(HealthScheduler.layer),
-    Layer.provideMerge(base(loaded, undefined))
+/** What answers requests, over settings that have been read; without the watch over backends, which a part is told of. */
+const answering = (config: Config, part: Part | undefined) => {
+  const { current } = config
+  const share = (limits: ProxyLimits): ProxyLimits => ({
+    ...limits,
+    maxConcurrent: Math.ceil(limits.maxConcurrent / (part?.of ?? 1))
+  })
+  const operations = Operations.layer({ maxRetries: () => current().routing.maxRetries, since: part?.since })
+  return HttpApi.layer(derived(current, rulesOf)).pipe(
+    Layer.provideMerge(
+      Layer.mergeAll(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded)))), operations)
+    ),
+    Layer.provideMerge(services(config))
+  )
+}
+
+/** The watch over the backends and the config, and the changes of both. */
+export const watch = (config: Config, source: Source) =>
+  Layer.mergeAll(HealthScheduler.layer, Administration.layer(source.from)).pipe(
+    Layer.provideMerge(Reloader.layer(source)),
+    Layer.provideMerge(base(config, undefined))
   )
 
-/** The same for one of several processes, which is told of the backends and watches none. */
-export const worker = (loaded: Loaded, part: Part) =>
-  answering(loaded, part).pipe(Layer.provideMerge(base(loaded, part)))
+/** Everything but the socket, over settings that have been read. */
+export const gateway = (config: Config, source: Source) =>
+  answering(config, undefined).pipe(Layer.provideMerge(watch(config, source)))
 
-/** The watch over the backends alone. */
-export const watch = (loaded: Loaded) => HealthScheduler.layer.pipe(Layer.provideMerge(base(loaded, undefined)))
+/** The same for one of several processes, which is told of the backends and watches none. */
+export const worker = (config: Config, part: Part, control: Control["Service"]) =>
+  answering(config, part).pipe(
+    Layer.provideMerge(Layer.succeed(Control, control)),
+    Layer.provideMerge(base(config, part))
+  )

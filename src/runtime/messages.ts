@@ -3,7 +3,9 @@
  */
 import { Schema } from "effect"
 import { Explained, RecentRequest } from "../http/admin-api.ts"
-import { backendTypes } from "../domain/backend.ts"
+import { backendTypes, modes } from "../domain/backend.ts"
+import { NotChanged } from "../http/Control.ts"
+import { BackendChange, Comparison, ConfigStatus, NewBackend } from "../http/control-api.ts"
 
 const Ability = Schema.optionalKey(Schema.Boolean)
 
@@ -26,14 +28,20 @@ const Put = Schema.TaggedStruct("Put", {
   url: Schema.String,
   type: Schema.Literals(backendTypes),
   priority: Schema.Int,
-  origin: Schema.Literals(["discovered", "simulated"])
+  origin: Schema.Literals(["discovered", "simulated", "added"]),
+  key: Schema.optionalKey(Schema.String),
+  maxConcurrent: Schema.optionalKey(Schema.Int)
 })
+
+/** Type of {@link Put}. */
+export type Put = typeof Put.Type
 
 const Removed = Schema.TaggedStruct("Removed", { name: Schema.String })
 
 /** What the probes of the supervisor say of a backend. */
 const State = Schema.TaggedStruct("State", {
   name: Schema.String,
+  mode: Schema.Literals(modes),
   status: Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"]),
   streak: Schema.Int,
   reason: Schema.String,
@@ -51,6 +59,38 @@ const Standing = Schema.Struct({
 
 /** How the other workers stand with each backend. */
 const Others = Schema.TaggedStruct("Others", { backends: Schema.Array(Standing) })
+
+/** The text of the config that is to be in force; null when there is no file. */
+const Config = Schema.TaggedStruct("Config", {
+  file: Schema.NullOr(Schema.Struct({ path: Schema.String, text: Schema.String }))
+})
+
+/** How the config stands, for those who ask. */
+const Status = Schema.TaggedStruct("Status", { status: ConfigStatus })
+
+const asked = { ask: Schema.Int }
+
+/** What a worker was asked to change: the supervisor does it. */
+const Wish = Schema.Union([
+  Schema.TaggedStruct("Reload", {}),
+  Schema.TaggedStruct("Compare", {}),
+  Schema.TaggedStruct("Add", { backend: NewBackend }),
+  Schema.TaggedStruct("Remove", { name: Schema.String, save: Schema.Boolean }),
+  Schema.TaggedStruct("SetMode", { name: Schema.String, mode: Schema.Literals(modes) })
+])
+export type Wish = typeof Wish.Type
+
+const Change = Schema.TaggedStruct("Change", { ...asked, wish: Wish })
+
+/** What became of the Change of that number: one of the three. */
+const Changed = Schema.TaggedStruct("Changed", {
+  ...asked,
+  comparison: Schema.optionalKey(Comparison),
+  backend: Schema.optionalKey(BackendChange),
+  refusal: Schema.optionalKey(NotChanged)
+})
+export type Changed = typeof Changed.Type
+export type Change = typeof Change.Type
 
 /** All that is known has been told: listen. */
 const Start = Schema.TaggedStruct("Start", {})
@@ -72,7 +112,20 @@ const Recalled = Schema.TaggedStruct("Recalled", {
 })
 
 /** From the supervisor to a worker. */
-export const Down = Schema.Union([Put, Removed, State, Others, Start, Ping, Stop, Recall, Recalled])
+export const Down = Schema.Union([
+  Config,
+  Status,
+  Put,
+  Removed,
+  State,
+  Others,
+  Start,
+  Ping,
+  Stop,
+  Recall,
+  Recalled,
+  Changed
+])
 export type Down = typeof Down.Type
 
 const Listening = Schema.TaggedStruct("Listening", { port: Schema.Int })
@@ -94,7 +147,7 @@ const Figures = Schema.TaggedStruct("Figures", {
 })
 
 /** From a worker to the supervisor. */
-export const Up = Schema.Union([Listening, Pong, Failed, Suspect, Refused, Figures, Recall, Recalled])
+export const Up = Schema.Union([Listening, Pong, Failed, Suspect, Refused, Figures, Recall, Recalled, Change])
 export type Up = typeof Up.Type
 
 /** How one worker stands with one backend. */

@@ -3,10 +3,9 @@
  */
 import { availableParallelism } from "node:os"
 import { Context, Effect, Fiber, Layer, type Option, type Scope } from "effect"
-import { type ConfigInvalid, NexusConfig, type Loaded } from "../config/NexusConfig.ts"
+import { type ConfigInvalid, type Loaded, NexusConfig, readConfig } from "../config/NexusConfig.ts"
 import { demoBackends } from "../demo/demo.ts"
 import type { Backend } from "../domain/backend.ts"
-import * as Discovery from "../health/Discovery.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
 import { Operations } from "../http/Operations.ts"
@@ -16,6 +15,9 @@ import type { Snapshot } from "../registry/snapshot.ts"
 import { urlOf } from "./address.ts"
 import { drainOf } from "./drain.ts"
 import { gateway, type Part } from "./layers.ts"
+import { notice } from "./notice.ts"
+import type { Source } from "./Reloader.ts"
+import { search } from "./search.ts"
 import type { WorkersFailed } from "./Supervisor.ts"
 
 /** What can be told of a gateway that is listening. */
@@ -33,6 +35,8 @@ export interface Running extends Ready {
   readonly active: () => number
   /** Loads what no request has needed so far. */
   readonly warm: Effect.Effect<void>
+  /** Takes over changes of the config from now on. */
+  readonly notice: Effect.Effect<void, never, Scope.Scope>
   /** Stops accepting, lets requests finish within the grace, ends the rest. */
   readonly drain: Effect.Effect<void>
 }
@@ -41,17 +45,16 @@ export interface Running extends Ready {
 export type StartError = ConfigInvalid | ListenFailed | WorkersFailed
 
 /** Starts a gateway over read settings; it lives as long as the scope. */
-export const start = Effect.fnUntraced(function* (config: Loaded, demo: boolean) {
-  const services = yield* Layer.build(gateway(config))
+export const start = Effect.fnUntraced(function* (source: Source, demo: boolean) {
+  const config = source.read.loaded
+  const services = yield* Layer.build(gateway(NexusConfig.holding(config), source))
   const registry = Context.get(services, Registry)
   const { server } = config.settings
   const api = Context.get(services, HttpApi)
   const simulated: ReadonlyArray<Backend> = demo ? yield* demoBackends : []
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
-  if (config.discovery) {
-    yield* Layer.build(Discovery.layer({ ownPort: listening.port })).pipe(Effect.provideContext(services))
-  }
+  yield* Effect.provideContext(search(listening.port), services)
   const running: Running = {
     url: urlOf(server.host, listening.port),
     port: listening.port,
@@ -60,6 +63,7 @@ export const start = Effect.fnUntraced(function* (config: Loaded, demo: boolean)
     snapshot: registry.snapshot,
     active: Context.get(services, Proxy).active,
     warm: Context.get(services, Operations).warm,
+    notice: Effect.provideContext(notice, services),
     drain: drainOf(services, listening, server.shutdown_grace_seconds)
   }
   return running
@@ -118,22 +122,23 @@ const probed = ({ snapshot }: Ready): Effect.Effect<void> =>
     Effect.asVoid
   )
 
-const serveAlone = (config: Loaded, options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
+const serveAlone = (source: Source, options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
   Effect.gen(function* () {
     const signal = yield* Effect.forkChild(
       firstSignal(() => undefined),
       { startImmediately: true }
     )
-    const running = yield* start(config, options.demo)
+    const running = yield* start(source, options.demo)
     yield* probed(running)
     yield* options.onReady(running)
     yield* running.warm
+    yield* running.notice
     yield* options.onStop(yield* Fiber.join(signal))
     yield* running.drain
   })
 
 const serveTogether = (
-  config: Loaded,
+  source: Source,
   count: number,
   options: ServeOptions
 ): Effect.Effect<void, StartError, Scope.Scope> =>
@@ -147,11 +152,11 @@ const serveTogether = (
     const command = (number: number, port: number, since: number) =>
       options.workerCommand({ number, of: count, since, port })
     const { supervise } = yield* Effect.promise(() => import("./Supervisor.ts"))
-    const workers = yield* supervise({ config, count, simulated, command })
+    const workers = yield* supervise({ source, count, simulated, command })
     ;({ kill } = workers)
     const ready: Ready = {
-      url: urlOf(config.settings.server.host, workers.port),
-      config,
+      url: urlOf(source.read.loaded.settings.server.host, workers.port),
+      config: source.read.loaded,
       snapshot: workers.snapshot
     }
     yield* probed(ready)
@@ -164,20 +169,21 @@ const serveTogether = (
 /** Runs the gateway, or the part of it that `asWorker` says, until a signal; then drains it. */
 export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
   Effect.gen(function* () {
-    const loaded = yield* Layer.build(NexusConfig.layer({ path: options.config, overrides: options.overrides }))
-    const config = Context.get(loaded, NexusConfig)
-    const { asWorker } = options
+    const { asWorker, overrides } = options
     if (asWorker !== undefined) {
       const { work } = yield* Effect.promise(() => import("./Worker.ts"))
       return yield* work(
-        config,
+        overrides,
         asWorker,
         asWorker.port,
         firstSignal(() => undefined)
       )
     }
+    const from = { path: options.config, overrides }
+    const source: Source = { read: yield* readConfig(from), from }
+    const config = source.read.loaded
     yield* options.onConfig(config)
     const { workers } = config.settings.server
     const count = workers === 0 ? availableParallelism() : workers
-    yield* count === 1 ? serveAlone(config, options) : serveTogether(config, count, options)
+    yield* count === 1 ? serveAlone(source, options) : serveTogether(source, count, options)
   })

@@ -1,8 +1,8 @@
 /**
  * What commands want to know of the backends: from the running gateway, or from the backends themselves when none runs.
  */
-import { Console, Context, Effect, Layer, type Option } from "effect"
-import { type ConfigInvalid, type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import { Console, Effect, Layer, type Option } from "effect"
+import { type ConfigInvalid, type Loaded, NexusConfig, readConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../health/Discovery.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../http/api.ts"
@@ -46,7 +46,7 @@ export interface Inspection {
 const probesAtATime = 16
 
 const load = ({ config, overrides }: SurveyOptions) =>
-  Effect.map(Layer.build(NexusConfig.layer({ path: config, overrides })), Context.get(NexusConfig))
+  Effect.map(readConfig({ path: config, overrides }), ({ loaded }) => loaded)
 
 const addressOf = ({ settings, authKeys }: Loaded): GatewayAddress => ({
   url: urlOf(settings.server.host, settings.server.port),
@@ -58,14 +58,15 @@ const probeAll = Effect.fnUntraced(function* (loaded: Loaded) {
   const transport = yield* Transport
   for (const backend of loaded.backends) yield* registry.put(backend)
   if (loaded.discovery) {
-    const services = Context.make(NexusConfig, loaded)
-    yield* Layer.build(Discovery.layer({ ownPort: loaded.settings.server.port })).pipe(Effect.provideContext(services))
+    yield* Layer.build(
+      Discovery.layer({ ownPort: loaded.settings.server.port }).pipe(Layer.provide(NexusConfig.layerOf(loaded)))
+    )
   }
   const timeoutMs = loaded.settings.health_check.timeout_seconds * 1000
   yield* Effect.forEach(
     registry.snapshot().backends.values(),
     ({ backend }) =>
-      makeProbe(transport, backend, timeoutMs).pipe(
+      makeProbe(transport, backend, () => timeoutMs).pipe(
         Effect.flatten,
         Effect.flatMap((outcome) => registry.noteProbe(backend.name, outcome))
       ),
@@ -79,7 +80,7 @@ const probe = (loaded: Loaded) =>
   probeAll(loaded).pipe(
     Effect.scoped,
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: a registry of its own, for this one look
-    Effect.provide(Registry.layer({ failures: 1, recoveries: 1 }))
+    Effect.provide(Registry.layer(() => ({ failures: 1, recoveries: 1 })))
   )
 
 /** The backends, from the gateway at the config's address; when none runs there, says so and probes them itself. */
@@ -116,7 +117,8 @@ export const inspect = (
     Effect.provide(Transport.layer)
   )
 
-const atGateway = <A, E>(
+/** Asks the gateway of the config. */
+export const atGateway = <A, E>(
   options: SurveyOptions,
   ask: (address: GatewayAddress) => Effect.Effect<A, E, Transport>
 ): Effect.Effect<A, E | ConfigInvalid> =>

@@ -20,13 +20,11 @@ export class RequestLog extends Context.Service<
   RequestLog,
   {
     /** Whether lines of level debug are written; look before building one. */
-    readonly debugEnabled: boolean
+    readonly debugEnabled: () => boolean
     /** Writes one line, when its level is. */
     readonly write: (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void
   }
 >()("nexus/telemetry/RequestLog") {}
-
-const effectLevels = { error: "Error", warn: "Warn", info: "Info", debug: "Debug", trace: "Trace" } as const
 
 const ownLevels: Readonly<Record<EffectLevel.LogLevel, LogLevel>> = {
   All: "trace",
@@ -51,15 +49,18 @@ const record = (options: Logger.Options<unknown>, fixed: Fields): LogRecord => {
   }
 }
 
-/** The loggers over a given sink; `terminal` says whether a person reads it, `fixed` are fields of every line. */
+/** The loggers over a given sink, as the settings of the moment have it; `terminal` says whether a person reads it, `fixed` are fields of every line. */
 export const layerOf = (
-  settings: LoggingSettings,
+  settings: () => LoggingSettings,
   sink: Sink,
   terminal: boolean,
   fixed: Fields = {}
 ): Layer.Layer<RequestLog> => {
-  const line = settings.format === "json" || (settings.format === "auto" && !terminal) ? jsonLine : textLine
-  const enabled = logLevels.indexOf(settings.level)
+  const line = (of: LogRecord): string => {
+    const { format } = settings()
+    return format === "json" || (format === "auto" && !terminal) ? jsonLine(of) : textLine(of)
+  }
+  const isEnabled = (level: LogLevel): boolean => logLevels.indexOf(level) <= logLevels.indexOf(settings().level)
   const make = Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const format = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) =>
@@ -70,17 +71,20 @@ export const layerOf = (
       ({ flushed }) => Effect.ignore(Effect.timeout(Effect.promise(flushed), "1 second"))
     )
     const write = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> = {}) => {
-      if (logLevels.indexOf(level) <= enabled) buffer.push(format(level, message, fields))
+      if (isEnabled(level)) buffer.push(format(level, message, fields))
     }
-    const logger = Logger.make((options) => buffer.push(line(record(options, fixed))))
-    return Context.make(RequestLog, { debugEnabled: enabled >= logLevels.indexOf("debug"), write }).pipe(
+    const logger = Logger.make((options) => {
+      if (isEnabled(ownLevels[options.logLevel])) buffer.push(line(record(options, fixed)))
+    })
+    return Context.make(RequestLog, { debugEnabled: () => isEnabled("debug"), write }).pipe(
       Context.add(Logger.CurrentLoggers, new Set([logger])),
-      Context.add(References.MinimumLogLevel, effectLevels[settings.level])
+      // The level may change while the gateway runs: the logger itself looks at it.
+      Context.add(References.MinimumLogLevel, "Trace")
     )
   })
   return Layer.effectContext(make)
 }
 
 /** The loggers over standard error. */
-export const layer = (settings: LoggingSettings, fixed: Fields = {}): Layer.Layer<RequestLog> =>
+export const layer = (settings: () => LoggingSettings, fixed: Fields = {}): Layer.Layer<RequestLog> =>
   Layer.suspend(() => layerOf(settings, stderrSink(), process.stderr.isTTY === true, fixed))

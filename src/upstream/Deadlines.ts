@@ -42,8 +42,8 @@ export class Deadlines extends Context.Service<
     readonly remove: (watch: Watch) => void
   }
 >()("nexus/upstream/Deadlines") {
-  /** Sweeps every `everyMs` milliseconds while there is something to watch, and sleeps otherwise. */
-  static readonly layer = (everyMs: number) =>
+  /** Sweeps every `everyMs` milliseconds of the moment while there is something to watch, and sleeps otherwise. */
+  static readonly layer = (everyMs: () => number) =>
     Layer.effect(
       Deadlines,
       Effect.gen(function* () {
@@ -52,7 +52,7 @@ export class Deadlines extends Context.Service<
         const round = Effect.gen(function* () {
           if (watches.size === 0) some.closeUnsafe()
           yield* some.await
-          yield* Effect.sleep(everyMs)
+          yield* Effect.sleep(everyMs())
           sweep(watches, performance.now())
         })
         yield* round.pipe(Effect.forever, Effect.forkScoped)

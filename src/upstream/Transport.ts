@@ -10,7 +10,7 @@ import { makeConnections } from "./Connections.ts"
 
 /** A short question to a backend whose whole answer is wanted as text. */
 export interface Question {
-  readonly method: "GET" | "POST"
+  readonly method: "GET" | "POST" | "DELETE"
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string

@@ -83,11 +83,11 @@ export class Upstream extends Context.Service<
   }
 >()("nexus/upstream/Upstream") {
   /** Holds back and checks answers of up to `maxAnswerBytes`, and no more than 16 MiB of all of them at a time. */
-  static readonly layer = (maxAnswerBytes: number) =>
+  static readonly layer = (maxAnswerBytes: () => number) =>
     Layer.effect(
       Upstream,
       Effect.map(Transport, (transport) => {
-        const holding = new Holding(Math.max(maxHeldBytes, maxAnswerBytes))
+        const holding = new Holding(() => Math.max(maxHeldBytes, maxAnswerBytes()))
         const call = ({ backend, clock, endpoint, abort, ...attempted }: Attempted): Promise<Answer> => {
           const { connectMs, firstByteMs, idleMs } = backend.limits
           const { urls } = preparedFor(backend)
@@ -106,7 +106,7 @@ export class Upstream extends Context.Service<
             .then((head) =>
               commit(head, {
                 stream: attempted.stream,
-                maxBytes: maxAnswerBytes,
+                maxBytes: maxAnswerBytes(),
                 holding,
                 progress: () => clock.arm("idle", idleMs)
               })

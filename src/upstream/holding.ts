@@ -8,9 +8,9 @@ const smallBytes = 64 * 1024
 /** The bytes held back of all answers, and how many there may be. */
 export class Holding {
   private held = 0
-  private readonly most: number
+  private readonly most: () => number
 
-  constructor(most: number) {
+  constructor(most: () => number) {
     this.most = most
   }
 
@@ -23,7 +23,7 @@ export class Holding {
 
   /** Whether an answer of which so much is counted is to be passed on as it comes. */
   isTooMuch(counted: number): boolean {
-    return counted > 0 && this.held > this.most
+    return counted > 0 && this.held > this.most()
   }
 
   /** Counts no longer what was counted. */

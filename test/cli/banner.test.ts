@@ -8,6 +8,7 @@ const backend = (name: string, extra: Partial<BackendEntry> = {}): BackendEntry 
   type: "ollama",
   origin: "config",
   priority: 50,
+  mode: "enabled",
   status: "healthy",
   reason: "",
   models: [{ id: `${name}:7b`, capabilities: {} }],

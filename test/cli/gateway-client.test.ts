@@ -10,6 +10,7 @@ import { askBackends, askHealth } from "../../src/runtime/client.ts"
 import { urlOf } from "../../src/runtime/address.ts"
 import { type Question, type TextReply, Transport } from "../../src/upstream/Transport.ts"
 import { plainSettings } from "../kit/generators.ts"
+import { noControl } from "../kit/control.ts"
 
 const transport = (ask: (question: Question) => Effect.Effect<TextReply, Unreachable>) =>
   Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")) })
@@ -33,12 +34,13 @@ const gateway = Layer.effect(
     })
   })
 ).pipe(
-  Layer.provide(Operations.layer({ maxRetries: 2 })),
+  Layer.provide(Operations.layer({ maxRetries: () => 2 })),
   Layer.provideMerge(
     Layer.mergeAll(
-      Recent.layer.pipe(Layer.provideMerge(Router.layer(plainSettings))),
-      Registry.layer({ failures: 1, recoveries: 1 }),
-      Drain.layer
+      Recent.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
+      Registry.layer(() => ({ failures: 1, recoveries: 1 })),
+      Drain.layer,
+      noControl
     )
   )
 )

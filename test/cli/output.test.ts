@@ -13,6 +13,7 @@ const entry = (name: string, status: BackendEntry["status"], models: BackendEntr
   type: "vllm",
   origin: "config",
   priority: 1,
+  mode: "enabled",
   status,
   reason: "",
   models,

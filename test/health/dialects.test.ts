@@ -75,7 +75,7 @@ const ollama = {
 effect("Ollama: abilities from show, the context in force from ps, one question per digest", () =>
   Effect.gen(function* () {
     const world = serving(ollama)
-    const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), 5000)
+    const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), () => 5000)
     const chat = { vision: false, tools: true, embeddings: false, json_mode: true }
     for (let i = 0; i < 3; i++) {
       expect(modelsOf(yield* probe)).toEqual({
@@ -96,7 +96,7 @@ effect(
   () =>
     Effect.gen(function* () {
       const world = serving(ollama)
-      const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), 5000)
+      const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), () => 5000)
       yield* probe
       world.serve(origin, { ...ollama, "/api/ps": { json: { models: [] } } })
       expect(modelsOf(yield* probe)["tiny:latest"]?.context_length).toBe(4096)
@@ -110,7 +110,7 @@ effect(
 effect("Ollama: models stay listed when show fails or hangs, and are asked about again", () =>
   Effect.gen(function* () {
     const world = serving({ "/api/tags": ollama["/api/tags"], "/api/show": "silence" })
-    const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), 5000)
+    const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), () => 5000)
     const slow = yield* Effect.forkChild(probe)
     yield* TestClock.adjust("5 seconds")
     expect((yield* Fiber.join(slow))._tag).toBe("Up")

@@ -97,7 +97,7 @@ const staged = (prepare: (stage: Stage) => Effect.Effect<void>, body: (stage: St
   Effect.suspend(() => {
     const world = new FakeWorld()
     const Base = Layer.mergeAll(
-      Registry.layer({ failures: 1, recoveries: 1 }),
+      Registry.layer(() => ({ failures: 1, recoveries: 1 })),
       Transport.layerOf(world.transport),
       Logger.layer([])
     )

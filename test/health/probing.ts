@@ -13,7 +13,7 @@ export const origin = "http://b.test:1"
 
 /** The outcome of one probe, with a limit of 5 seconds. */
 export const once = (world: FakeWorld, more: Partial<Backend>) =>
-  Effect.flatten(makeProbe(world.transport, backend("b", { url: origin, ...more }), 5000))
+  Effect.flatten(makeProbe(world.transport, backend("b", { url: origin, ...more }), () => 5000))
 
 /** A world with one server. */
 export const serving = (routes: Parameters<FakeWorld["serve"]>[1]): FakeWorld => {

@@ -26,7 +26,11 @@ const staged =
   () =>
     Effect.suspend(() => {
       const world = new FakeWorld()
-      const Base = Layer.mergeAll(Registry.layer(thresholds), Transport.layerOf(world.transport), Logger.layer([]))
+      const Base = Layer.mergeAll(
+        Registry.layer(() => thresholds),
+        Transport.layerOf(world.transport),
+        Logger.layer([])
+      )
       const settings = { enabled, intervalMs: 30_000, timeoutMs: 5000, thresholds }
       return Registry.use((registry) =>
         body({
@@ -35,7 +39,7 @@ const staged =
           status: (name) => registry.snapshot().backends.get(name)?.health.status,
           models: () => [...registry.snapshot().candidates.keys()]
         })
-      ).pipe(Effect.provide(layerOf(settings).pipe(Layer.provideMerge(Base))))
+      ).pipe(Effect.provide(layerOf(() => settings).pipe(Layer.provideMerge(Base))))
     })
 
 const one = backend("one")

@@ -12,9 +12,7 @@ import { Deadlines } from "../../src/upstream/Deadlines.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { Upstream } from "../../src/upstream/Upstream.ts"
 
-const limits = { totalMs: 0, uploadMs: 0, stallMs: 0, maxBodyBytes: 1000, maxConcurrent: 10 }
-
-const routing = { strategy: "smart", maxRetries: 0, aliases: new Map(), fallbacks: new Map() } as const
+const limits = { totalMs: 0, uploadMs: 0, stallMs: 0, maxBodyBytes: 1000, maxConcurrent: 10, maxRetries: 0 }
 
 const server: Listening = {
   hostname: "",
@@ -32,7 +30,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
   }
   const broken = Layer.succeed(Router, { route: fail, consider: fail, again: fail })
   const logging = layerOf(
-    { level: "debug", format: "json" },
+    () => ({ level: "debug", format: "json" }),
     (text, done) => {
       log += text
       done()
@@ -41,14 +39,13 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
   )
   const base = Layer.mergeAll(
     broken,
-    Registry.layer({ failures: 1, recoveries: 1 }),
-    Deadlines.layer(20),
+    Registry.layer(() => ({ failures: 1, recoveries: 1 })),
+    Deadlines.layer(() => 20),
     Drain.layer,
     Accounting.layer.pipe(Layer.provide(Layer.mergeAll(logging, Recent.layer.pipe(Layer.provide(broken))))),
-    Upstream.layer(1000).pipe(Layer.provide(Transport.layer))
+    Upstream.layer(() => 1000).pipe(Layer.provide(Transport.layer))
   )
-  const weights = { priority: 1, load: 1, latency: 1 }
-  const runtime = ManagedRuntime.make(Proxy.layer(limits, { ...routing, weights }).pipe(Layer.provide(base)))
+  const runtime = ManagedRuntime.make(Proxy.layer(() => limits).pipe(Layer.provide(base)))
   const proxy = Context.get(await runtime.runPromise(Effect.context<Proxy>()), Proxy)
   const post = (body: string) =>
     proxy.handle("chat/completions", new Request("http://localhost/", { method: "POST", body }), "id-1", server)

@@ -1,7 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import {
+  BackendNotFound,
   BadGateway,
   BadRequest,
+  ConfigRefused,
+  Conflict,
   Forbidden,
   GatewayTimeout,
   type GatewayError,
@@ -52,6 +55,9 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
   NotFound: [new NotFound({ method: "GET", path: "/x" }), 404, "not_found"],
   RequestNotKept: [new RequestNotKept({ id: "r", kept: 512 }), 404, "not_found"],
   MethodNotAllowed: [new MethodNotAllowed({ method: "GET", path: "/x", allowed: ["POST"] }), 405, "method_not_allowed"],
+  BackendNotFound: [new BackendNotFound({ name: "x", known: ["a", "b"] }), 404, "backend_not_found"],
+  Conflict: [new Conflict({ message: "taken" }), 409, "conflict"],
+  ConfigRefused: [new ConfigRefused({ message: "nexus.toml:1: no" }), 422, "config_invalid"],
   Internal: [new Internal({ requestId: "id-1" }), 500, "internal_error"]
 }
 

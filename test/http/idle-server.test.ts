@@ -1,12 +1,14 @@
 import { expect, test } from "bun:test"
 import { Context, Effect, Layer, Schema } from "effect"
 import { compile } from "../../src/config/compile.ts"
+import { NexusConfig } from "../../src/config/NexusConfig.ts"
 import { Settings } from "../../src/config/schema.ts"
 import { listen } from "../../src/http/BunServer.ts"
 import { HttpApi } from "../../src/http/HttpApi.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { gateway } from "../../src/runtime/layers.ts"
 import { chatEvents, chunk, completion, json, lastChunk, streamHead } from "../kit/answers.ts"
+import { sourceOf } from "../kit/control.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { until } from "../kit/gateway.ts"
 import { dial, type RawClient, requestBytes } from "../kit/rawClient.ts"
@@ -54,7 +56,7 @@ const served = Effect.fnUntraced(function* (url: string, uploadSeconds: number) 
     server: { upload_timeout_seconds: uploadSeconds }
   })
   const loaded = compile(settings, { backendKeys: new Map(), authKeys: [] }, { path: undefined, warnings: [] })
-  const services = yield* Layer.build(gateway(loaded))
+  const services = yield* Layer.build(gateway(NexusConfig.holding(loaded), sourceOf(loaded)))
   const registry = Context.get(services, Registry)
   for (const backend of loaded.backends) yield* registry.put(backend)
   const probed = () => [...registry.snapshot().backends.values()].every(({ health }) => health.status === "healthy")

@@ -9,6 +9,7 @@ import { Recent } from "../../src/http/Recent.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
 import { plainSettings } from "../kit/generators.ts"
+import { noControl } from "../kit/control.ts"
 
 const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
   name,
@@ -25,12 +26,13 @@ const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
 })
 
 const world = () => {
-  const layer = Operations.layer({ maxRetries: 2 }).pipe(
+  const layer = Operations.layer({ maxRetries: () => 2 }).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
-        Recent.layer.pipe(Layer.provideMerge(Router.layer(plainSettings))),
-        Registry.layer({ failures: 1, recoveries: 1 }),
-        Drain.layer
+        Recent.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
+        Registry.layer(() => ({ failures: 1, recoveries: 1 })),
+        Drain.layer,
+        noControl
       )
     )
   )

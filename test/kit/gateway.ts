@@ -11,6 +11,7 @@ import { Settings } from "../../src/config/schema.ts"
 import type { BackendEntry } from "../../src/http/api.ts"
 import { reportOf } from "../../src/runtime/report.ts"
 import { type Running, start } from "../../src/runtime/serve.ts"
+import { sourceOf } from "./control.ts"
 import type { FakeUpstream } from "./FakeUpstream.ts"
 
 /** Settings nested and spelled as in nexus.toml. */
@@ -109,7 +110,7 @@ export const startGateway = async (settings: SettingsTree, secrets: Secrets = no
     }
   }
   const life = Effect.gen(function* () {
-    ready.resolve(yield* start(loaded, false))
+    ready.resolve(yield* start(sourceOf(loaded), false))
     return yield* Effect.never
   }).pipe(Effect.scoped, Effect.provideService(Metric.FiberRuntimeMetrics, counting))
   const fiber = Effect.runFork(life)

@@ -86,6 +86,7 @@ const stateOf = (each: Standing, at: number): BackendState => {
     health: { status: each.status, streak: 0, reason: each.status === "healthy" ? "" : "down" },
     models: new Map(named.map((one) => [one.id, one])),
     listed: true,
+    mode: "enabled",
     live
   }
 }

@@ -6,7 +6,10 @@ import { backend, down, refused, up } from "./backends.ts"
 
 const lines: Array<string> = []
 const Recorded = Logger.layer([Logger.map(Logger.formatLogFmt, (line) => void lines.push(line))])
-const World = Layer.merge(Registry.layer({ failures: 2, recoveries: 1 }), Recorded)
+const World = Layer.merge(
+  Registry.layer(() => ({ failures: 2, recoveries: 1 })),
+  Recorded
+)
 
 const world =
   <A>(body: (registry: Registry["Service"]) => Effect.Effect<A>) =>

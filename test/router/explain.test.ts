@@ -13,10 +13,9 @@ import { anyNeeds, needs, now, plainSettings, settings, snapshotOf, standings } 
 
 const routerOf = (set: RoutingSettings) =>
   Effect.runSync(
-    Effect.map(Effect.scoped(Layer.build(Router.layer(set))), (context) => Router.pipe(Effect.provide(context))).pipe(
-      Effect.flatten,
-      Random.withSeed("seed")
-    )
+    Effect.map(Effect.scoped(Layer.build(Router.layer(() => set))), (context) =>
+      Router.pipe(Effect.provide(context))
+    ).pipe(Effect.flatten, Random.withSeed("seed"))
   )
 
 /** A busy moment later: everything that lives beside the snapshot has changed. */

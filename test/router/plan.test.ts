@@ -12,9 +12,7 @@ import { bestOf, scoreAt } from "../../src/router/strategy.ts"
 import { ableStandings, anyNeeds, modelIds, needs, now, settings, snapshotOf, standings } from "../kit/generators.ts"
 
 const planOf = (wanted: RoutingNeeds, set: RoutingSettings, snapshot: Snapshot, turn = 0, draws = 0.5): Plan => {
-  const { strategy, weights } = set
-  const draw = { strategy, weights, turn, random: () => draws }
-  return new Plan(wanted, modelsOf(wanted.model, set), snapshot, draw, now)
+  return new Plan(wanted, set, snapshot, { turn, random: () => draws }, now)
 }
 
 const labels = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<string> =>
@@ -224,10 +222,9 @@ test("priority_only asks the lowest number first, the least busy one among equal
 
 const routerOf = (set: RoutingSettings, seed = "seed") =>
   Effect.runSync(
-    Effect.map(Effect.scoped(Layer.build(Router.layer(set))), (context) => Router.pipe(Effect.provide(context))).pipe(
-      Effect.flatten,
-      Random.withSeed(seed)
-    )
+    Effect.map(Effect.scoped(Layer.build(Router.layer(() => set))), (context) =>
+      Router.pipe(Effect.provide(context))
+    ).pipe(Effect.flatten, Random.withSeed(seed))
   )
 
 const chosenBy = (router: ReturnType<typeof routerOf>, snapshot: Snapshot, model: string): string => {

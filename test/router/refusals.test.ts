@@ -9,7 +9,7 @@ import { anyNeeds, needs, now, settings, snapshotOf, type Standing, standings } 
 
 const routerOf = (set: RoutingSettings) =>
   Effect.runSync(
-    Effect.scoped(Layer.build(Router.layer(set))).pipe(
+    Effect.scoped(Layer.build(Router.layer(() => set))).pipe(
       Effect.flatMap((context) => Router.pipe(Effect.provide(context)))
     )
   )

@@ -95,8 +95,8 @@ describe("the log", () => {
         log.write("debug", "a request", { id: "r1" })
         yield* Effect.annotateLogs(Effect.logWarning("a warning"), { backend: "b" })
         yield* Effect.logDebug("a detail")
-        expect(log.debugEnabled).toBe(level === "debug")
-      }).pipe(Effect.provide(layerOf({ level, format }, sink, terminal)))
+        expect(log.debugEnabled()).toBe(level === "debug")
+      }).pipe(Effect.provide(layerOf(() => ({ level, format }), sink, terminal)))
     )
     return out
   }

@@ -1,0 +1,204 @@
+/**
+ * Carries out what an administrator asks of the running gateway: reloads, and changes of its backends.
+ */
+import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
+import { Effect, FileSystem, Layer, Result } from "effect"
+import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
+import { type ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readText } from "../config/NexusConfig.ts"
+import type { Backend } from "../domain/backend.ts"
+import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
+import { identify } from "../health/identify.ts"
+import { makeProbe } from "../health/probe.ts"
+import { Control, type NotChanged } from "../http/Control.ts"
+import type { BackendChange, Comparison, NewBackend } from "../http/control-api.ts"
+import { describeBackend } from "../http/health.ts"
+import { Registry } from "../registry/Registry.ts"
+import { Transport } from "../upstream/Transport.ts"
+import { type Outcome, Reloader } from "./Reloader.ts"
+
+/** Time for one question to a server that is to be added, in milliseconds. */
+const lookMs = 2000
+
+const draftPath = "new backend"
+
+const told = ({ generation, changes }: Outcome): Comparison => ({
+  generation,
+  changes: changes.map(({ key, before, after, restart }) => ({
+    key,
+    before: before ?? null,
+    after: after ?? null,
+    needs_restart: restart
+  }))
+})
+
+const refused = ({ message }: ConfigInvalid) => new ConfigRefused({ message })
+
+const keysOf = ({ url, type, priority, max_concurrent, api_key_env }: NewBackend, name: string): BackendKeys => ({
+  name,
+  url,
+  type,
+  priority,
+  max_concurrent,
+  api_key_env
+})
+
+// Mistakes of a backend that stands in no file are told by their keys alone.
+const inItsWords = ({ message }: ConfigInvalid) =>
+  new BadRequest({ message: message.replaceAll(/^new backend:\d+(:\d+)?: (backends\[0\]\.)?/gm, ""), param: null })
+
+/** A name for a server: what it is and where. */
+const nameFor = (label: string, url: string, taken: (name: string) => boolean): string => {
+  const { hostname, port, protocol } = new URL(url)
+  const local = /^(localhost|127\..*|\[::1\])$/.test(hostname)
+  const place = [local ? "" : hostname.replace(/[^A-Za-z0-9.]+/g, "-"), port || (protocol === "https:" ? "443" : "80")]
+  const base = [label, ...place.filter((part) => part !== "")].join("-").slice(0, 60)
+  let name = base
+  for (let count = 2; taken(name); count += 1) name = `${base}-${count}`
+  return name
+}
+
+const cannotWrite = (path: string) => new Conflict({ message: `${path} cannot be written: the system refuses` })
+
+/** Puts a text in the place of a file in one step, under the same rights; a link keeps leading where it leads. */
+const rewrite = (path: string, text: string): Effect.Effect<void, Conflict> =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const file = yield* fs.realPath(path)
+    const { mode } = yield* fs.stat(file)
+    const draft = `${file}.${crypto.randomUUID().slice(0, 8)}.new`
+    yield* fs.writeFileString(draft, text, { mode: mode & 0o777 }).pipe(
+      Effect.andThen(fs.rename(draft, file)),
+      Effect.onError(() => Effect.ignore(fs.remove(draft)))
+    )
+  }).pipe(
+    Effect.mapError(() => cannotWrite(path)),
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever writes
+    Effect.provide(NodeFileSystem.layer)
+  )
+
+const makeControl = Effect.fnUntraced(function* (from: ConfigOptions) {
+  const config = yield* NexusConfig
+  const registry = yield* Registry
+  const transport = yield* Transport
+  const reloader = yield* Reloader
+
+  const stateOf = (name: string) => registry.snapshot().backends.get(name)
+  const isTaken = (name: string): boolean => stateOf(name) !== undefined
+  const known = () => [...registry.snapshot().backends.keys()].slice(0, 20)
+
+  const there = (name: string) =>
+    Effect.suspend(() => {
+      const state = stateOf(name)
+      return state === undefined
+        ? Effect.fail(new BackendNotFound({ name: name.slice(0, 100), known: known() }))
+        : Effect.succeed(state)
+    })
+
+  const changed = (name: string, saved: string | null, note: string | null) =>
+    Effect.map(there(name), (state): BackendChange => {
+      const { url, type, mode, status, models, in_flight } = describeBackend(state, performance.now())
+      return { name, url, type, mode, status, models: models.length, in_flight, saved, note }
+    })
+
+  /** Edits the file the config comes from, and takes it over; nothing is written that would not be taken. */
+  const edit = Effect.fnUntraced(function* (change: (text: string) => Result.Result<string, string>) {
+    const { file } = yield* readConfig(from).pipe(Effect.mapError(refused))
+    if (file === undefined) {
+      return yield* new Conflict({
+        message: "The gateway runs without a config file, so there is none to save to; start it with -c FILE"
+      })
+    }
+    const text = yield* Effect.fromResult(change(file.text)).pipe(
+      Effect.mapError((reason) => new Conflict({ message: `${file.path}: ${reason}` }))
+    )
+    yield* readText({ path: file.path, text }, from.overrides).pipe(Effect.mapError(refused))
+    yield* rewrite(file.path, text)
+    yield* reloader.reload("command").pipe(Effect.mapError(refused))
+    return file.path
+  })
+
+  const compiled = Effect.fnUntraced(function* (asked: NewBackend, name: string) {
+    const draft = addBackend("", keysOf(asked, name))
+    const text = yield* Effect.fromResult(draft).pipe(
+      Effect.mapError((reason) => new BadRequest({ message: reason, param: null }))
+    )
+    const { server } = config.current().settings
+    const read = yield* readText({ path: draftPath, text }, { server }).pipe(Effect.mapError(inItsWords))
+    const [backend] = read.loaded.backends
+    if (backend === undefined) return yield* new BadRequest({ message: "no backend", param: null })
+    return { ...backend, origin: "added" } satisfies Backend
+  })
+
+  const kindOf = Effect.fnUntraced(function* (asked: NewBackend) {
+    const backend = yield* compiled(asked, asked.name ?? "new")
+    if (asked.type !== undefined) return { type: asked.type, label: asked.type }
+    const kind = yield* identify(transport, backend, lookMs)
+    if (kind !== undefined) return kind
+    return yield* new BadRequest({
+      message: `No LLM server that can be told apart answers at ${backend.url}; give its type to add it all the same, or ask \`nexus doctor\``,
+      param: "url"
+    })
+  })
+
+  const add = Effect.fnUntraced(function* (asked: NewBackend): Effect.fn.Return<BackendChange, NotChanged> {
+    if (asked.name !== undefined && isTaken(asked.name)) {
+      const message = `There is a backend '${asked.name}' already; remove it first, or choose another name`
+      return yield* new Conflict({ message })
+    }
+    const kind = yield* kindOf(asked)
+    const name = asked.name ?? nameFor(kind.label, asked.url, isTaken)
+    const whole = { ...asked, type: kind.type }
+    const backend = yield* compiled(whole, name)
+    const twin = [...registry.snapshot().backends.values()].find((state) => state.backend.url === backend.url)
+    const note = twin === undefined ? null : `'${twin.backend.name}' is at the same address`
+    if (asked.save === true) {
+      const file = yield* edit((text) => addBackend(text, keysOf(whole, name)))
+      return yield* changed(name, file, note)
+    }
+    const outcome = yield* Effect.flatten(makeProbe(transport, backend, () => lookMs))
+    yield* registry.put(backend)
+    yield* registry.noteProbe(name, outcome)
+    yield* Effect.annotateLogs(Effect.logInfo("backend added"), { backend: name, url: backend.url })
+    return yield* changed(name, null, note ?? "It is gone at the next start of the gateway; --save keeps it")
+  })
+
+  const removed = { config: "It comes back when the config is read anew; --save takes it out of the file" } as const
+  const remove = Effect.fnUntraced(function* (
+    name: string,
+    save: boolean
+  ): Effect.fn.Return<BackendChange, NotChanged> {
+    const { backend } = yield* there(name)
+    const before = yield* changed(name, null, null)
+    if (save) {
+      if (backend.origin !== "config") {
+        return yield* new Conflict({ message: `'${name}' stands in no file, so it cannot be taken out of one` })
+      }
+      return { ...before, saved: yield* edit((text) => removeBackend(text, name)) }
+    }
+    yield* registry.remove(name)
+    yield* Effect.annotateLogs(Effect.logInfo("backend removed"), { backend: name })
+    if (backend.origin === "discovered") {
+      return { ...before, note: "It is found again while it answers; disable it to keep it out" }
+    }
+    return { ...before, note: backend.origin === "config" ? removed.config : null }
+  })
+
+  return Control.of({
+    status: reloader.status,
+    reload: reloader.reload("command").pipe(Effect.mapBoth({ onSuccess: told, onFailure: refused })),
+    compare: reloader.compare.pipe(Effect.mapBoth({ onSuccess: told, onFailure: refused })),
+    add,
+    remove,
+    setMode: (name, mode) =>
+      there(name).pipe(
+        Effect.andThen(registry.setMode(name, mode)),
+        Effect.andThen(Effect.annotateLogs(Effect.logInfo(`backend ${mode}`), { backend: name })),
+        Effect.andThen(
+          changed(name, null, mode === "enabled" ? null : "It stays so until it is enabled, or the gateway starts anew")
+        )
+      )
+  })
+})
+
+/** The changes over the registry and the config of this process; `from` is where the config is read. */
+export const layer = (from: ConfigOptions) => Layer.effect(Control, makeControl(from))

@@ -1,0 +1,170 @@
+/**
+ * Takes over a changed config while the gateway runs: read and checked whole, new backends looked at beforehand, and then
+ * everything in one step. A config with mistakes changes nothing.
+ */
+import { Clock, Context, Effect, Equal, Layer, MutableRef, PubSub, type Scope, Semaphore } from "effect"
+import { changedParts, difference, type Difference, effective } from "../config/difference.ts"
+import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig } from "../config/NexusConfig.ts"
+import type { Read } from "../config/read.ts"
+import type { Backend } from "../domain/backend.ts"
+import type { ProbeOutcome } from "../domain/health.ts"
+import { makeProbe } from "../health/probe.ts"
+import type { ConfigStatus } from "../http/control-api.ts"
+import { Registry } from "../registry/Registry.ts"
+import { Transport } from "../upstream/Transport.ts"
+
+/** What the gateway was started with, and where to read it anew. */
+export interface Source {
+  readonly read: Read
+  readonly from: ConfigOptions
+}
+
+/** What a reload changed, or would change. */
+export interface Outcome {
+  readonly generation: number
+  readonly changes: ReadonlyArray<Difference>
+}
+
+/** New backends are looked at before the switch for so long at most, in milliseconds. */
+const lookMs = 2000
+
+const looksAtATime = 16
+
+interface State {
+  readonly generation: number
+  readonly loadedAt: number
+  readonly read: Read
+  readonly needsRestart: ReadonlyArray<string>
+  readonly failure: { readonly at: number; readonly message: string } | undefined
+}
+
+const restartsOf = (changes: ReadonlyArray<Difference>): ReadonlyArray<string> =>
+  changes.filter(({ restart }) => restart).map(({ key }) => key)
+
+/** The reloads of the config. */
+export class Reloader extends Context.Service<
+  Reloader,
+  {
+    readonly status: () => ConfigStatus
+    /** The config in force. */
+    readonly read: () => Read
+    /** Reads the config anew and takes it over; `by` says in the log who wanted it. */
+    readonly reload: (by: "signal" | "file" | "command") => Effect.Effect<Outcome, ConfigInvalid>
+    /** What {@link reload} would change. */
+    readonly compare: Effect.Effect<Outcome, ConfigInvalid>
+    /** Every config that is taken over from now on. */
+    readonly follow: Effect.Effect<PubSub.Subscription<Read>, never, Scope.Scope>
+  }
+>()("nexus/runtime/Reloader") {
+  /** Over what the gateway was started with. */
+  static readonly layer = (source: Source) => Layer.effect(Reloader, makeReloader(source))
+}
+
+const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Source) {
+  const config = yield* NexusConfig
+  const registry = yield* Registry
+  const transport = yield* Transport
+  const news = yield* PubSub.unbounded<Read>()
+  const lock = yield* Semaphore.make(1)
+  const state = MutableRef.make<State>({
+    generation: 1,
+    loadedAt: yield* Clock.currentTimeMillis,
+    read: started,
+    needsRestart: [],
+    failure: undefined
+  })
+  const now = () => MutableRef.get(state)
+  const update = (change: Partial<State>) => MutableRef.set(state, { ...now(), ...change })
+
+  const isNew = (backend: Backend): boolean => {
+    const known = registry.snapshot().backends.get(backend.name)?.backend
+    return (
+      known === undefined ||
+      known.url !== backend.url ||
+      known.type !== backend.type ||
+      !Equal.equals(known.apiKey, backend.apiKey)
+    )
+  }
+
+  // So that a model of theirs can be asked for at once.
+  const lookAt = (backends: ReadonlyArray<Backend>) =>
+    Effect.forEach(
+      backends,
+      (backend) =>
+        makeProbe(transport, backend, () =>
+          Math.min(lookMs, config.current().settings.health_check.timeout_seconds * 1000)
+        ).pipe(
+          Effect.flatten,
+          Effect.map((outcome): readonly [string, ProbeOutcome] => [backend.name, outcome])
+        ),
+      { concurrency: looksAtATime }
+    ).pipe(Effect.map((found): ReadonlyMap<string, ProbeOutcome> => new Map(found)))
+
+  const refuse = (error: ConfigInvalid) =>
+    Effect.gen(function* () {
+      update({ failure: { at: yield* Clock.currentTimeMillis, message: error.message } })
+      yield* Effect.annotateLogs(Effect.logWarning("config not taken over, the last one stays in force"), {
+        reason: error.message
+      })
+      return yield* error
+    })
+
+  const take = Effect.fnUntraced(function* (next: Read, changes: ReadonlyArray<Difference>, by: string) {
+    const before = config.current()
+    const loaded = effective(started.loaded, next.loaded)
+    const found = yield* lookAt(loaded.backends.filter(isNew))
+    // Nothing comes between the two: no request sees one without the other.
+    yield* Effect.suspend(() => {
+      config.replace(loaded)
+      return registry.reconcile(loaded.backends, found)
+    })
+    const needsRestart = restartsOf(difference(started, next))
+    const generation = now().generation + 1
+    update({ generation, loadedAt: yield* Clock.currentTimeMillis, read: next, needsRestart, failure: undefined })
+    yield* PubSub.publish(news, next)
+    if (!Equal.equals(before.settings.health_check, loaded.settings.health_check)) {
+      for (const { name } of loaded.backends) registry.suspect(name)
+    }
+    const about = { by, generation, changes: changedParts(changes) }
+    yield* Effect.annotateLogs(Effect.logInfo("config taken over"), about)
+    if (needsRestart.length > 0) {
+      yield* Effect.annotateLogs(Effect.logWarning("some settings take effect at the next start alone"), {
+        keys: needsRestart.join(", ")
+      })
+    }
+    for (const warning of loaded.warnings) yield* Effect.logWarning(warning)
+    return { generation, changes }
+  })
+
+  const reload = (by: string): Effect.Effect<Outcome, ConfigInvalid> =>
+    readConfig(from).pipe(
+      Effect.catch(refuse),
+      Effect.flatMap((next) => {
+        const changes = difference(now().read, next)
+        if (changes.length > 0) return take(next, changes, by)
+        update({ read: next, failure: undefined })
+        return Effect.succeed({ generation: now().generation, changes })
+      }),
+      lock.withPermits(1)
+    )
+
+  return Reloader.of({
+    read: () => now().read,
+    status: () => {
+      const { generation, loadedAt, read, needsRestart, failure } = now()
+      return {
+        generation,
+        loaded_at: loadedAt,
+        path: read.file?.path ?? null,
+        needs_restart: needsRestart,
+        failure: failure ?? null
+      }
+    },
+    reload,
+    compare: Effect.map(readConfig(from), (next) => ({
+      generation: now().generation,
+      changes: difference(now().read, next)
+    })),
+    follow: PubSub.subscribe(news)
+  })
+})

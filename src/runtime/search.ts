@@ -1,0 +1,44 @@
+/**
+ * The search for servers, while the settings want it and as they want it.
+ */
+import { Effect, Equal, Layer, PubSub, type Scope, ScopedRef } from "effect"
+import { NexusConfig } from "../config/NexusConfig.ts"
+import * as Discovery from "../health/Discovery.ts"
+import { Registry } from "../registry/Registry.ts"
+import type { Transport } from "../upstream/Transport.ts"
+import { Reloader } from "./Reloader.ts"
+
+/** Searches from now on; done when the first look has ended. `ownPort` is where Nexus listens. */
+export const search = (
+  ownPort: number
+): Effect.Effect<void, never, NexusConfig | Registry | Transport | Reloader | Scope.Scope> =>
+  Effect.gen(function* () {
+    const config = yield* NexusConfig
+    const registry = yield* Registry
+    const reloader = yield* Reloader
+    const wanted = () => {
+      const { discovery, settings } = config.current()
+      return { on: discovery, how: settings.discovery, limits: settings.server }
+    }
+    const forget = Effect.forEach(
+      registry.snapshot().backends.values(),
+      ({ backend: { name, origin } }) => (origin === "discovered" ? registry.remove(name) : Effect.void),
+      { discard: true }
+    )
+    const searching = Effect.suspend(() =>
+      wanted().on ? Effect.asVoid(Layer.build(Discovery.layer({ ownPort }))) : Effect.suspend(() => forget)
+    )
+    const news = yield* reloader.follow
+    let before = wanted()
+    const running = yield* ScopedRef.fromAcquire(searching)
+    yield* PubSub.take(news).pipe(
+      Effect.flatMap(() => {
+        const now = wanted()
+        if (Equal.equals(before, now)) return Effect.void
+        before = now
+        return ScopedRef.set(running, searching)
+      }),
+      Effect.forever,
+      Effect.forkScoped
+    )
+  })

@@ -1,0 +1,26 @@
+/**
+ * Configs that are there already, and changes that are never asked for.
+ */
+import { Effect, Layer, Option } from "effect"
+import type { Loaded } from "../../src/config/compile.ts"
+import { Conflict } from "../../src/domain/errors.ts"
+import { Control } from "../../src/http/Control.ts"
+import type { Source } from "../../src/runtime/Reloader.ts"
+
+/** What a gateway is started with that no file stands behind. */
+export const sourceOf = (loaded: Loaded): Source => ({
+  read: { loaded, file: undefined, keyFiles: [], merged: { tree: {}, origins: new Map() }, written: [] },
+  from: { path: Option.none(), overrides: {} }
+})
+
+const refuse = Effect.fail(new Conflict({ message: "nothing can be changed here" }))
+
+/** A control that refuses everything. */
+export const noControl = Layer.succeed(Control, {
+  status: () => ({ generation: 1, loaded_at: 0, path: null, needs_restart: [], failure: null }),
+  reload: refuse,
+  compare: refuse,
+  add: () => refuse,
+  remove: () => refuse,
+  setMode: () => refuse
+})
