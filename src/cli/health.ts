@@ -1,7 +1,7 @@
 /**
  * nexus health: whether the running gateway is well.
  */
-import { Console, Effect } from "effect"
+import { Console, DateTime, Effect } from "effect"
 import { Command } from "effect/cli"
 import type { BackendEntry } from "../http/api.ts"
 import type { GatewayHealth } from "../runtime/client.ts"
@@ -12,6 +12,13 @@ import { duration, json, table } from "./output.ts"
 
 const marks = { healthy: "✓", unhealthy: "✗", config_error: "✗", unknown: "?" } as const
 
+const configWords = ({ generation, loaded_at, path, needs_restart, failure }: GatewayHealth["config"]): string =>
+  [
+    `${path ?? "no file"}, generation ${generation}, in force since ${DateTime.formatIso(DateTime.makeUnsafe(loaded_at))}`,
+    ...(needs_restart.length === 0 ? [] : [`waiting for the next start: ${needs_restart.join(", ")}`]),
+    ...(failure === null ? [] : [`last reload refused: ${failure.message.replaceAll("\n", "; ")}`])
+  ].join("; ")
+
 const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<BackendEntry>): string =>
   [
     table(
@@ -20,7 +27,8 @@ const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<
         ["Version:", version],
         ["Uptime:", duration(health.uptime_seconds)],
         ["Backends:", `${health.backends.healthy}/${health.backends.total} healthy`],
-        ["Models:", String(health.models)]
+        ["Models:", String(health.models)],
+        ["Config:", configWords(health.config)]
       ]
     ),
     ...(backends.length === 0
@@ -44,10 +52,10 @@ export const healthCommand = Command.make(
     const { url, health, version, backends } = yield* input.json
       ? Effect.tapError(asked, (error) => Console.log(json({ status: "unknown", reason: error.message })))
       : asked
-    const { status, uptime_seconds, backends: counts, models } = health
+    const { status, uptime_seconds, backends: counts, models, config } = health
     yield* Console.log(
       input.json
-        ? json({ status, version, uptime_seconds, backends: counts, models: { total: models } })
+        ? json({ status, version, uptime_seconds, backends: counts, models: { total: models }, config })
         : toText(health, version, backends)
     )
     if (status !== "healthy") return yield* new CliFailure({ message: `The gateway at ${url} is ${status}` })

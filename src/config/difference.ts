@@ -57,8 +57,22 @@ const differing = (
     .filter((key) => !Equal.equals(before.get(key), after.get(key)))
     .map((key) => ({ key, before: show(before.get(key)), after: show(after.get(key)), restart: fixed.has(key) }))
 
-/** Every setting that differs, those of the file's order first and changed secrets last. */
+// Equal candidates go by the order of the config.
+const reordered = (before: Loaded, after: Loaded): ReadonlyArray<Difference> => {
+  const was = before.backends.map(({ name }) => name)
+  const is = after.backends.map(({ name }) => name)
+  const inBoth = (names: ReadonlyArray<string>, others: ReadonlyArray<string>) => {
+    const known = new Set(others)
+    return names.filter((name) => known.has(name))
+  }
+  return Equal.equals(inBoth(was, is), inBoth(is, was))
+    ? []
+    : [{ key: "backends", before: was, after: is, restart: false }]
+}
+
+/** Every setting that differs, in the order of the file, and changed secrets last. */
 export const difference = (before: Read, after: Read): ReadonlyArray<Difference> => [
+  ...reordered(before.loaded, after.loaded),
   ...differing(valuesOf(before, after), valuesOf(after, before), (value) => value),
   ...differing(secretsOf(before.loaded), secretsOf(after.loaded), (value) => (value === undefined ? undefined : hidden))
 ]

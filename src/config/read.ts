@@ -64,6 +64,13 @@ const syntaxError = ({ path }: FileText, error: TomlError): string => {
   return [`${path}:${error.line}:${error.column}: no valid TOML: ${said}`, ...lines].join("\n")
 }
 
+/** What is wrong with a config without the lines of it that a syntax error shows: for those who may not read the file. */
+export const withoutExcerpt = (message: string): string =>
+  message
+    .split("\n")
+    .filter((line) => !/^(\d+: | *\^)/.test(line))
+    .join("\n")
+
 /** Reads the TOML of a file and its variables; fails with words for the user. */
 export const parseFile = (file: FileText | undefined, env: Environment): Result.Result<Parsed, string> => {
   if (file === undefined) return Result.succeed({ substituted: substitute({}, env), keyFiles: [] })

@@ -30,7 +30,6 @@ const Server = Schema.Struct({
   host: or(Schema.NonEmptyString, "127.0.0.1", "Address to listen on"),
   port: or(whole(0, 65_535), 8000, "Port to listen on; 0 takes any free one"),
   workers: or(whole(0, 64), 1, "Processes that share the port (Linux); 0 is one for each core"),
-  watch_config: or(Schema.Boolean, true, "Take over the config file when it changes"),
   insecure: or(Schema.Boolean, false, "Allow an address beyond loopback without [auth] keys"),
   allowed_hosts: or(
     Schema.Array(Schema.String),
@@ -63,6 +62,7 @@ const Server = Schema.Struct({
     "Largest answer that is held back and checked before it is sent, in MB; a larger one is passed on as it comes, and so is one above 64 KB while 16 MB of others are held"
   ),
   max_concurrent_requests: or(whole(1, 60_000), 1000, "Requests handled at a time; further ones get 429"),
+  watch_config: or(Schema.Boolean, true, "Take over this file, and key files it names, when they change"),
   cors: or(Cors, {}, "Browser access")
 })
 

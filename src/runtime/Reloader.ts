@@ -5,7 +5,7 @@
 import { Clock, Context, Effect, Equal, Layer, MutableRef, PubSub, type Scope, Semaphore } from "effect"
 import { changedParts, difference, type Difference, effective } from "../config/difference.ts"
 import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig } from "../config/NexusConfig.ts"
-import type { Read } from "../config/read.ts"
+import { type Read, withoutExcerpt } from "../config/read.ts"
 import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import { makeProbe } from "../health/probe.ts"
@@ -102,9 +102,9 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
 
   const refuse = (error: ConfigInvalid) =>
     Effect.gen(function* () {
-      update({ failure: { at: yield* Clock.currentTimeMillis, message: error.message } })
+      update({ failure: { at: yield* Clock.currentTimeMillis, message: withoutExcerpt(error.message) } })
       yield* Effect.annotateLogs(Effect.logWarning("config not taken over, the last one stays in force"), {
-        reason: error.message
+        reason: withoutExcerpt(error.message)
       })
       return yield* error
     })

@@ -30,8 +30,9 @@ const files = Effect.gen(function* () {
     const paths = [file.path, ...keyFiles.map((name) => resolve(directory, name))]
     return Effect.map(Effect.forEach(paths, stampOf), (stamps) => stamps.join(" "))
   })
-  let known = yield* look
-  let moving = known
+  // The first look finds what has changed since the file was read.
+  let known = ""
+  let moving = ""
   // A file that is just being written is left until it rests.
   yield* Effect.sleep(lookEveryMs).pipe(
     Effect.andThen(look),

@@ -129,10 +129,10 @@ const serveAlone = (source: Source, options: ServeOptions): Effect.Effect<void, 
       { startImmediately: true }
     )
     const running = yield* start(source, options.demo)
+    yield* running.notice
     yield* probed(running)
     yield* options.onReady(running)
     yield* running.warm
-    yield* running.notice
     yield* options.onStop(yield* Fiber.join(signal))
     yield* running.drain
   })

@@ -156,7 +156,8 @@ describe("with two healthy backends and one that is down", () => {
         { name: "a", status: "healthy", reason: "" },
         { name: "b", status: "healthy", reason: "" },
         { name: "c", status: "unhealthy", reason: "connection refused" }
-      ]
+      ],
+      config: { generation: 1, loaded_at: 0, path: null, needs_restart: [], failure: null }
     })
     expect((await get("/readyz")).status).toBe(200)
   })
@@ -177,6 +178,7 @@ describe("with two healthy backends and one that is down", () => {
     expect(body.backends[0]).toEqual({
       name: "a",
       url: "http://127.0.0.1:1/a",
+      mode: "enabled",
       type: "generic",
       origin: "config",
       priority: 50,
@@ -240,6 +242,12 @@ describe("with two healthy backends and one that is down", () => {
     const { openapi, paths } = await json("/openapi.json")
     expect(openapi).toStartWith("3.")
     expect(Object.keys(paths).sort()).toEqual([
+      "/admin/v1/backends",
+      "/admin/v1/backends/{name}",
+      "/admin/v1/backends/{name}/{action}",
+      "/admin/v1/config",
+      "/admin/v1/config/diff",
+      "/admin/v1/config/reload",
       "/admin/v1/decisions",
       "/admin/v1/decisions/{id}",
       "/admin/v1/route",

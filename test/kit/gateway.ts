@@ -144,6 +144,9 @@ export interface Process extends AsyncDisposable {
   readonly port: number
   readonly pid: number
   readonly output: () => string
+  /** Its config file, and what replaces the text of it. */
+  readonly config: string
+  readonly rewrite: (settings: SettingsTree | string) => void
   readonly signal: (name: NodeJS.Signals) => void
   /** Sends a signal again and again until the program has ended. */
   readonly insist: (name: NodeJS.Signals) => Promise<number | string>
@@ -193,6 +196,8 @@ export const startProcess = async (
     port: Number(port),
     pid: child.pid ?? 0,
     output: () => output,
+    config: file.path,
+    rewrite: (next) => writeFileSync(file.path, typeof next === "string" ? next : toToml(laid(quietly, next))),
     signal: (name) => {
       child.kill(name)
     },

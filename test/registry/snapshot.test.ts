@@ -1,12 +1,29 @@
 import { expect, test } from "bun:test"
 import { Redacted } from "effect"
 import fc from "fast-check"
+import { modes } from "../../src/domain/backend.ts"
 import { bounds } from "../../src/registry/models.ts"
-import { applyProbe, empty, knownLimit, put, remove, type Snapshot } from "../../src/registry/snapshot.ts"
+import {
+  applyProbe,
+  empty,
+  knownLimit,
+  put,
+  reconcile,
+  remove,
+  setMode,
+  type Snapshot
+} from "../../src/registry/snapshot.ts"
 import { backend, down, model, modelNames, outcomes, up } from "./backends.ts"
 
 const limits = { failures: 3, recoveries: 2 }
 const names = fc.constantFrom("one", "two", "three")
+
+const configs = fc
+  .uniqueArray(
+    fc.record({ name: names, port: fc.integer({ min: 0, max: 2 }), priority: fc.integer({ min: 1, max: 2 }) }),
+    { selector: ({ name }) => name }
+  )
+  .map((entries) => entries.map(({ name, port, priority }) => backend(name, { url: `http://h:${port}`, priority })))
 
 type Step = (snapshot: Snapshot) => Snapshot
 
@@ -26,6 +43,16 @@ const steps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
       ([name, outcome]): Step =>
         (s) =>
           applyProbe(s, name, outcome, limits).snapshot
+    ),
+    fc.tuple(names, fc.constantFrom(...modes)).map(
+      ([name, mode]): Step =>
+        (s) =>
+          setMode(s, name, mode)
+    ),
+    configs.map(
+      (wanted): Step =>
+        (s) =>
+          reconcile(s, wanted, new Map(), limits).snapshot
     )
   ),
   { maxLength: 30 }

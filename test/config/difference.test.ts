@@ -1,0 +1,59 @@
+import { expect, test } from "bun:test"
+import { Result } from "effect"
+import { changedParts, difference, effective } from "../../src/config/difference.ts"
+import type { Read } from "../../src/config/read.ts"
+import { reading } from "./reading.ts"
+
+const read = (text: string, env: Record<string, string> = {}): Read => Result.getOrThrow(reading(text, { env }))
+
+const between = (before: string, after: string, env: Record<string, string> = {}) =>
+  difference(read(before, env), read(after, env)).map(({ key, before: was, after: is }) => [key, was, is])
+
+const one = `[[backends]]\nname = "one"\nurl = "http://h:1"\n`
+const two = `[[backends]]\nname = "two"\nurl = "http://h:2"\n`
+
+test("no difference between a config and itself, whatever its comments", () => {
+  expect(between(one, `# words\n${one}`)).toEqual([])
+})
+
+test("a changed value is told with both of its values", () => {
+  expect(between("[routing]\nmax_retries = 1", "[routing]\nmax_retries = 3")).toEqual([["routing.max_retries", 1, 3]])
+})
+
+test("a default that is given at last is told with the default", () => {
+  expect(between(one, `${one}priority = 3`)).toEqual([["backends.one.priority", 50, 3]])
+})
+
+test("backends are told apart by their names and not by their places", () => {
+  expect(between(one + two, two)).toEqual([
+    ["backends.one.name", "one", undefined],
+    ["backends.one.url", "http://h:1", undefined]
+  ])
+  expect(between(one + two, two + one)).toEqual([["backends", ["one", "two"], ["two", "one"]]])
+})
+
+test("a changed secret is told, and not shown", () => {
+  const text = `${one}api_key_env = "SOME_KEY"`
+  const changes = difference(read(text, { SOME_KEY: "sk-old" }), read(text, { SOME_KEY: "sk-new" }))
+  expect(changes).toEqual([{ key: "backends.one.key", before: "(hidden)", after: "(hidden)", restart: false }])
+})
+
+test("host, port and workers wait for the next start, and stay as they are until then", () => {
+  const before = read("")
+  const after = read(`[server]\nport = 9000\nworkers = 3\nmax_body_mb = 1`)
+  expect(difference(before, after).map(({ key, restart }) => [key, restart])).toEqual([
+    ["server.port", true],
+    ["server.workers", true],
+    ["server.max_body_mb", false]
+  ])
+  expect(effective(before.loaded, after.loaded).settings.server).toMatchObject({
+    port: 8000,
+    workers: 1,
+    max_body_mb: 1
+  })
+})
+
+test("in few words a backend counts once", () => {
+  expect(changedParts(difference(read(one), read(two)))).toBe("backends.one, backends.two")
+  expect(changedParts(difference(read(""), read(`[routing.aliases]\n"a.b" = "c"`)))).toBe('routing.aliases."a.b"')
+})

@@ -1,0 +1,167 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
+import { good, startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Process, startProcess, until } from "../kit/gateway.ts"
+
+const one = await startUpstream({ models: ["m1"] })
+const ollama = await startUpstream({ models: ["m2"], type: "ollama" })
+afterAll(async () => {
+  await one[Symbol.asyncDispose]()
+  await ollama[Symbol.asyncDispose]()
+})
+
+const call = async ({ url }: Process, method: string, path: string, body?: unknown) => {
+  const answer = await fetch(`${url}${path}`, {
+    method,
+    ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) })
+  })
+  return { status: answer.status, body: JSON.parse(await answer.text()) }
+}
+
+const ask = (gateway: Process, model: string) =>
+  call(gateway, "POST", "/v1/chat/completions", { model, messages: [] }).then(({ status }) => status)
+
+/** Asks until a status comes: workers are told within moments. */
+const comes = async (gateway: Process, model: string, wanted: number): Promise<void> => {
+  let status = 0
+  for (let tries = 0; tries < 500 && status !== wanted; tries += 1) status = await ask(gateway, model)
+  expect(status).toBe(wanted)
+}
+
+const backends = [backendFor("one", one)]
+
+describe.each([
+  ["alone", []],
+  ["two workers", ["--workers", "2"]]
+] as const)("a running gateway (%s)", (_, args) => {
+  test("takes a backend by its address alone, and lets it go again", async () => {
+    await using gateway = await startProcess({ backends }, args)
+    const added = await call(gateway, "POST", "/admin/v1/backends", { url: `${ollama.url}/v1` })
+    expect(added).toMatchObject({
+      status: 200,
+      body: { name: `ollama-${ollama.port}`, type: "ollama", status: "healthy", models: 1, saved: null }
+    })
+    await comes(gateway, "m2", 200)
+    const removed = await call(gateway, "DELETE", `/admin/v1/backends/ollama-${ollama.port}`)
+    expect(removed.status).toBe(200)
+    await comes(gateway, "m2", 503)
+  })
+
+  test("gives a disabled backend nothing, and a draining one nothing new", async () => {
+    await using gateway = await startProcess({ backends }, args)
+    for (const action of ["disable", "drain"]) {
+      expect((await call(gateway, "POST", `/admin/v1/backends/one/${action}`)).status).toBe(200)
+      await comes(gateway, "m1", 503)
+      expect((await call(gateway, "POST", "/admin/v1/backends/one/enable")).body).toMatchObject({ mode: "enabled" })
+      await comes(gateway, "m1", 200)
+    }
+  })
+
+  test("writes a backend to its file and takes it out again, comments and all else as they were", async () => {
+    await using gateway = await startProcess({ backends }, args)
+    const text = `# mine\n[server]\nport = 0\n\n[[backends]] # first\nname = "one"\nurl = "${one.url}"\n\n# last words\n[routing.aliases]\nfast = "m1"\n`
+    gateway.rewrite(text)
+    expect((await call(gateway, "POST", "/admin/v1/config/reload")).status).toBe(200)
+    const added = await call(gateway, "POST", "/admin/v1/backends", {
+      url: ollama.url,
+      name: "two",
+      priority: 3,
+      save: true
+    })
+    expect(added).toMatchObject({ status: 200, body: { name: "two", status: "healthy", saved: gateway.config } })
+    const written = readFileSync(gateway.config, "utf8")
+    expect(written).toContain(`[[backends]]\nname = "two"\nurl = "${ollama.url}"\ntype = "ollama"\npriority = 3\n`)
+    expect(written.replace(/\[\[backends\]\]\nname = "two"[^[#]*/, "")).toBe(text)
+    await comes(gateway, "m2", 200)
+    expect((await call(gateway, "DELETE", "/admin/v1/backends/two?save=true")).body.saved).toBe(gateway.config)
+    expect(readFileSync(gateway.config, "utf8")).toBe(text)
+  })
+})
+
+describe("what cannot be changed is refused in OpenAI's shape:", async () => {
+  const gateway = await startProcess({ backends })
+  afterAll(() => gateway[Symbol.asyncDispose]())
+  const refusals: ReadonlyArray<readonly [string, string, string, unknown, number, string]> = [
+    [
+      "a name that is taken",
+      "POST",
+      "/admin/v1/backends",
+      { url: ollama.url, name: "one" },
+      409,
+      "There is a backend 'one' already"
+    ],
+    [
+      "an address without a scheme",
+      "POST",
+      "/admin/v1/backends",
+      { url: "h:1" },
+      400,
+      "expected a URL that begins with http"
+    ],
+    [
+      "an address where nothing answers",
+      "POST",
+      "/admin/v1/backends",
+      { url: "http://127.0.0.1:1" },
+      400,
+      "No LLM server"
+    ],
+    ["a bad name", "POST", "/admin/v1/backends", { url: ollama.url, name: "a b" }, 400, "expected 1 to 64 letters"],
+    [
+      "a variable that is not set",
+      "POST",
+      "/admin/v1/backends",
+      { url: ollama.url, api_key_env: "NO_SUCH" },
+      400,
+      "not set"
+    ],
+    [
+      "a backend that is not there",
+      "DELETE",
+      "/admin/v1/backends/nope",
+      undefined,
+      404,
+      "No backend 'nope'. There are: one"
+    ],
+    ["draining one that is not there", "POST", "/admin/v1/backends/nope/drain", undefined, 404, "No backend 'nope'"],
+    ["a wrong method", "PUT", "/admin/v1/backends/one", undefined, 405, "use DELETE"]
+  ]
+  for (const [what, method, path, body, status, words] of refusals) {
+    test(what, async () => {
+      const answer = await call(gateway, method, path, body)
+      expect(answer.status).toBe(status)
+      expect(answer.body.error.message).toContain(words)
+      expect(Object.keys(answer.body.error).sort()).toEqual(["code", "message", "param", "type"])
+    })
+  }
+
+  test("a file with mistakes of its own is not written to", async () => {
+    const broken = `[[backends]]\nname = "one"\nurl = "${one.url}"\n[routing]\nstrategy = "smrt"\n`
+    await using other = await startProcess({ backends, server: { watch_config: false } })
+    other.rewrite(broken)
+    const answer = await call(other, "POST", "/admin/v1/backends", { url: ollama.url, save: true })
+    expect(answer.status).toBe(422)
+    expect(answer.body.error.message).toContain("smrt")
+    expect(readFileSync(other.config, "utf8")).toBe(broken)
+  })
+})
+
+test("a backend that is removed or disabled finishes what it has been given", async () => {
+  const gate = Promise.withResolvers<void>()
+  await using slow = await startUpstream({
+    models: ["slow"],
+    script: async function* (request) {
+      await gate.promise
+      yield* good(["the end"])(request)
+    }
+  })
+  await using gateway = await startProcess({ backends: [backendFor("slow", slow)] })
+  const first = ask(gateway, "slow")
+  await until(() => slow.busy() === 1, "a request under way")
+  const drained = await call(gateway, "POST", "/admin/v1/backends/slow/drain")
+  expect(drained.body).toMatchObject({ mode: "draining", in_flight: 1 })
+  expect(await ask(gateway, "slow")).toBe(503)
+  expect((await call(gateway, "DELETE", "/admin/v1/backends/slow")).status).toBe(200)
+  gate.resolve()
+  expect(await first).toBe(200)
+})

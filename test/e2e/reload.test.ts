@@ -1,0 +1,151 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
+import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
+import { good, startUpstream, streamed, wantsStream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Process, startProcess, until } from "../kit/gateway.ts"
+
+interface Config {
+  readonly generation: number
+  readonly needs_restart: ReadonlyArray<string>
+  readonly failure: { readonly message: string } | null
+}
+
+const one = await startUpstream({ models: ["m1"] })
+const two = await startUpstream({ models: ["m2"] })
+afterAll(async () => {
+  await one[Symbol.asyncDispose]()
+  await two[Symbol.asyncDispose]()
+})
+
+const health = async ({
+  url
+}: Process): Promise<{ readonly config: Config; readonly details: ReadonlyArray<{ readonly name: string }> }> =>
+  JSON.parse(await (await fetch(`${url}/health`)).text())
+
+const configOf = async (gateway: Process): Promise<Config> => (await health(gateway)).config
+
+/** Looks again and again until the config stands as it should. */
+const configWhen = async (gateway: Process, stands: (config: Config) => boolean, what: string): Promise<Config> => {
+  const end = performance.now() + 10_000
+  while (performance.now() < end) {
+    const config = await configOf(gateway)
+    if (stands(config)) return config
+    await Bun.sleep(10)
+  }
+  throw new Error(`not within 10 s: ${what}\n${gateway.output()}`)
+}
+
+const generation = (gateway: Process, wanted: number): Promise<Config> =>
+  configWhen(gateway, (config) => config.generation >= wanted, `generation ${wanted}`)
+
+const refusal = async (gateway: Process): Promise<string> => {
+  const { failure } = await configWhen(gateway, (config) => config.failure !== null, "a refused config")
+  return failure?.message ?? ""
+}
+
+const ask = async ({ url }: Process, model: string) => {
+  const body = JSON.stringify({ model, messages: [] })
+  const answer = await fetch(`${url}/v1/chat/completions`, { method: "POST", body })
+  await answer.text()
+  return answer.status
+}
+
+const backends = [backendFor("one", one)]
+
+describe.each([
+  ["alone", []],
+  ["two workers", ["--workers", "2"]]
+] as const)("a gateway (%s)", (_, args) => {
+  test("takes over its file when it changes, and the models of new backends can be asked for at once", async () => {
+    await using gateway = await startProcess({ backends }, args)
+    expect(await ask(gateway, "m2")).toBe(404)
+    gateway.rewrite({ backends: [...backends, backendFor("two", two)], routing: { aliases: { fast: "m2" } } })
+    await generation(gateway, 2)
+    // The other worker is told within moments.
+    let status = 0
+    for (let tries = 0; tries < 200 && status !== 200; tries += 1) status = await ask(gateway, "fast")
+    expect(status).toBe(200)
+    expect((await health(gateway)).details.map(({ name }) => name)).toEqual(["one", "two"])
+  })
+
+  test("takes it over on SIGHUP as well, and says what waits for the next start", async () => {
+    await using gateway = await startProcess({ backends, server: { watch_config: false } }, args)
+    gateway.rewrite({ backends, server: { port: 1, watch_config: false }, routing: { max_retries: 0 } })
+    gateway.signal("SIGHUP")
+    await generation(gateway, 2)
+    expect((await configOf(gateway)).needs_restart).toEqual(["server.port"])
+    expect(await ask(gateway, "m1")).toBe(200)
+  })
+
+  test("keeps its config when the file has mistakes, says why, and recovers with the file", async () => {
+    await using gateway = await startProcess({ backends, logging: { level: "info", format: "json" } }, args)
+    gateway.rewrite(`[routing]\nstrategy = "smrt"\n`)
+    expect(await refusal(gateway)).toContain(`nexus.toml:2: routing.strategy = "smrt"`)
+    expect(gateway.output()).toContain("config not taken over, the last one stays in force")
+    expect(await ask(gateway, "m1")).toBe(200)
+    expect((await configOf(gateway)).generation).toBe(1)
+    gateway.rewrite({ backends, routing: { max_retries: 1 } })
+    await generation(gateway, 2)
+    expect((await configOf(gateway)).failure).toBeNull()
+  })
+})
+
+test("a syntax error is told without the lines of the file, which may hold a secret", async () => {
+  await using gateway = await startProcess({ backends })
+  gateway.rewrite(`key = "sk-secret-of-mine\n`)
+  const said = await refusal(gateway)
+  expect(said).toContain("nexus.toml:1")
+  expect(said).not.toContain("sk-secret")
+  expect(gateway.output()).not.toContain("sk-secret")
+})
+
+test("200 streams that are under way when the config changes all come to their end, backends removed or not", async () => {
+  const count = 200
+  const gate = Promise.withResolvers<void>()
+  let waiting = 0
+  await using slow = await startUpstream({
+    models: ["slow"],
+    script: async function* (request) {
+      if (!wantsStream(request)) return yield* good()(request)
+      const events = [...chatEvents("slow", ["one ", "two ", "three"])]
+      yield streamHead()
+      yield chunk(events.slice(0, 2).join(""))
+      waiting += 1
+      await gate.promise
+      for (const event of events.slice(2)) yield chunk(event)
+      yield lastChunk
+    }
+  })
+  await using gateway = await startProcess({ backends: [backendFor("slow", slow), ...backends] })
+  const streams = Array.from({ length: count }, async () => {
+    const answer = await fetch(`${gateway.url}/v1/chat/completions`, {
+      method: "POST",
+      body: JSON.stringify({ model: "slow", messages: [], stream: true })
+    })
+    return answer.text()
+  })
+  await until(() => waiting === count, "all streams under way", 20_000)
+  gateway.rewrite({ backends, server: { max_concurrent_requests: 5, idle_timeout_seconds: 60 } })
+  await generation(gateway, 2)
+  expect((await health(gateway)).details.map(({ name }) => name)).toEqual(["one"])
+  gate.resolve()
+  const texts = await Promise.all(streams)
+  expect(texts.filter((text) => text.includes("three") && text.endsWith("data: [DONE]\n\n")).length).toBe(count)
+}, 60_000)
+
+test("a backend the change does not touch keeps its connection, its counters and its probes", async () => {
+  await using calm = await startUpstream({
+    models: ["m1"],
+    script: (request) => (wantsStream(request) ? streamed(chatEvents("m1", ["a"])) : good()(request))
+  })
+  await using gateway = await startProcess({ backends: [backendFor("calm", calm)] })
+  expect(await ask(gateway, "m1")).toBe(200)
+  const probes = calm.probes().length
+  gateway.rewrite({ backends: [backendFor("calm", calm)], routing: { max_retries: 0 } })
+  await generation(gateway, 2)
+  const [listed] = JSON.parse(await (await fetch(`${gateway.url}/nexus/backends`)).text()).backends
+  expect(listed.status).toBe("healthy")
+  expect(listed.latency_ms).toBeGreaterThan(0)
+  expect(calm.probes().length).toBe(probes)
+  expect(readFileSync(gateway.config, "utf8")).toContain("max_retries")
+})
