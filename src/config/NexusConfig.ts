@@ -83,6 +83,7 @@ const readWith = (find: Effect.Effect<FileText | undefined, ConfigInvalid, FileS
     const invalid = (message: string) => new ConfigInvalid({ path: file?.path ?? defaultFile, message })
     const parsed = yield* Effect.fromResult(parseFile(file, env)).pipe(Effect.mapError(invalid))
     const keyFiles = yield* readKeyFiles(parsed.keyFiles, file)
+    yield* Effect.yieldNow
     const sources = { file, env, overrides: flags, digestOf }
     return yield* Effect.fromResult(read(sources, parsed, keyFiles)).pipe(Effect.mapError(invalid))
   }).pipe(

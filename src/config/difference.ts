@@ -3,8 +3,9 @@
  */
 import { Equal } from "effect"
 import type { Loaded } from "./compile.ts"
+import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 import type { Read } from "./read.ts"
-import { shown } from "./show.ts"
+import { inForce, isList, leaves, telling } from "./show.ts"
 
 /** A setting that differs; undefined where it is not there. */
 export interface Difference {
@@ -20,23 +21,47 @@ const fixed: ReadonlySet<string> = new Set(["server.host", "server.port", "serve
 
 const hidden = "(hidden)"
 
-/** Entries of lists are known by their names: their places change when one before them goes. */
-const named = (key: string, { settings }: Loaded): string =>
-  key
-    .replace(/^backends\[(\d+)\]/, (all, at: string) => `backends.${settings.backends[Number(at)]?.name ?? all}`)
-    .replace(/^auth\.keys\[(\d+)\]/, (all, at: string) => `auth.keys.${settings.auth.keys[Number(at)]?.name ?? all}`)
+/** A place of the settings and where it is in each of two configs: entries of lists may stand elsewhere. */
+interface Place {
+  readonly key: KeyPath
+  readonly before: KeyPath
+  readonly after: KeyPath
+}
 
-// Defaults of an entry that only one of the two has are no news.
-const valuesOf = (read: Read, other: Read): ReadonlyMap<string, unknown> => {
-  const known = new Set(other.loaded.backends.map(({ name }) => `backends.${name}.`))
-  const isNews = (key: string, origin: string): boolean =>
-    origin !== "default" || !key.startsWith("backends.") || [...known].some((prefix) => key.startsWith(prefix))
-  return new Map(
-    shown(read)
-      .map(({ key, value, origin }) => ({ key: named(key, read.loaded), value, origin }))
-      .filter(({ key, origin }) => isNews(key, origin))
-      .map(({ key, value }) => [key, value])
-  )
+const below = ({ key, before, after }: Place, name: string | number): Place => ({
+  key: [...key, name],
+  before: [...before, name],
+  after: [...after, name]
+})
+
+const isSame = (a: unknown, b: unknown): boolean => a === b || (typeof a === "object" && Equal.equals(a, b))
+
+const nameOf = (entry: Table, at: number): string => String(entry["name"] ?? entry["id"] ?? at)
+
+const placesOf = (list: unknown): ReadonlyMap<string, number> =>
+  new Map(isList(list) ? list.map((entry, at) => [nameOf(entry, at), at]) : [])
+
+/** Every place where two trees of settings differ; entries of lists are known by their names. */
+const differing = (before: unknown, after: unknown, place: Place): ReadonlyArray<Place> => {
+  if (isSame(before, after)) return []
+  if (isList(before) || isList(after)) {
+    const was = placesOf(before)
+    const is = placesOf(after)
+    return [...new Set([...was.keys(), ...is.keys()])].flatMap((name) => {
+      const from = was.get(name) ?? -1
+      const to = is.get(name) ?? -1
+      const at = { key: [...place.key, name], before: [...place.before, from], after: [...place.after, to] }
+      return differing(valueAt(before, [from]), valueAt(after, [to]), at)
+    })
+  }
+  if (isTable(before) && isTable(after)) {
+    const keys = new Set([...Object.keys(before), ...Object.keys(after)])
+    return [...keys].flatMap((key) =>
+      before[key] === after[key] ? [] : differing(before[key], after[key], below(place, key))
+    )
+  }
+  const whole = before === undefined ? after : before
+  return isTable(whole) ? leaves(whole, []).map((path) => path.reduce(below, place)) : [place]
 }
 
 /** Keys of backends and clients, by what tells them apart; never to be shown. */
@@ -48,14 +73,14 @@ const secretsOf = ({ backends, authKeys }: Loaded): ReadonlyMap<string, unknown>
     ...authKeys.map(({ name, digest }) => [`auth.keys.${name}.key`, Buffer.from(digest).toString("hex")] as const)
   ])
 
-const differing = (
-  before: ReadonlyMap<string, unknown>,
-  after: ReadonlyMap<string, unknown>,
-  show: (value: unknown) => unknown
-): ReadonlyArray<Difference> =>
-  [...new Set([...before.keys(), ...after.keys()])]
-    .filter((key) => !Equal.equals(before.get(key), after.get(key)))
-    .map((key) => ({ key, before: show(before.get(key)), after: show(after.get(key)), restart: fixed.has(key) }))
+const secretChanges = (before: Loaded, after: Loaded): ReadonlyArray<Difference> => {
+  const was = secretsOf(before)
+  const is = secretsOf(after)
+  const shown = (value: unknown) => (value === undefined ? undefined : hidden)
+  return [...new Set([...was.keys(), ...is.keys()])]
+    .filter((key) => !isSame(was.get(key), is.get(key)))
+    .map((key) => ({ key, before: shown(was.get(key)), after: shown(is.get(key)), restart: false }))
+}
 
 // Equal candidates go by the order of the config.
 const reordered = (before: Loaded, after: Loaded): ReadonlyArray<Difference> => {
@@ -65,17 +90,28 @@ const reordered = (before: Loaded, after: Loaded): ReadonlyArray<Difference> => 
     const known = new Set(others)
     return names.filter((name) => known.has(name))
   }
-  return Equal.equals(inBoth(was, is), inBoth(is, was))
-    ? []
-    : [{ key: "backends", before: was, after: is, restart: false }]
+  return isSame(inBoth(was, is), inBoth(is, was)) ? [] : [{ key: "backends", before: was, after: is, restart: false }]
 }
 
 /** Every setting that differs, in the order of the file, and changed secrets last. */
-export const difference = (before: Read, after: Read): ReadonlyArray<Difference> => [
-  ...reordered(before.loaded, after.loaded),
-  ...differing(valuesOf(before, after), valuesOf(after, before), (value) => value),
-  ...differing(secretsOf(before.loaded), secretsOf(after.loaded), (value) => (value === undefined ? undefined : hidden))
-]
+export const difference = (before: Read, after: Read): ReadonlyArray<Difference> => {
+  const was = inForce(before)
+  const is = inForce(after)
+  const top: Place = { key: [], before: [], after: [] }
+  const tellBefore = telling(before)
+  const tellAfter = telling(after)
+  const told = differing(was, is, top).flatMap((place): ReadonlyArray<Difference> => {
+    const key = showPath(place.key)
+    const gone = valueAt(is, place.after) === undefined
+    const fresh = valueAt(was, place.before) === undefined
+    const from = fresh ? undefined : tellBefore(place.before)
+    const to = gone ? undefined : tellAfter(place.after)
+    // Defaults of an entry that only one of the two has are no news.
+    if ((fresh && to?.origin === "default") || (gone && from?.origin === "default")) return []
+    return [{ key, before: from?.value, after: to?.value, restart: fixed.has(key) }]
+  })
+  return [...reordered(before.loaded, after.loaded), ...told, ...secretChanges(before.loaded, after.loaded)]
+}
 
 /** What differs, in few words: a backend or a client counts once, whatever differs of it. */
 export const changedParts = (changes: ReadonlyArray<Difference>): string =>

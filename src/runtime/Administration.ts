@@ -2,7 +2,7 @@
  * Carries out what an administrator asks of the running gateway: reloads, and changes of its backends.
  */
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
-import { Effect, FileSystem, Layer, Result } from "effect"
+import { Effect, Equal, FileSystem, Layer, Result } from "effect"
 import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
 import { type ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readText } from "../config/NexusConfig.ts"
 import type { Backend } from "../domain/backend.ts"
@@ -56,6 +56,8 @@ const nameFor = (label: string, url: string, taken: (name: string) => boolean): 
   for (let count = 2; taken(name); count += 1) name = `${base}-${count}`
   return name
 }
+
+const isTwin = (a: Backend, b: Backend): boolean => a.url === b.url && Equal.equals(a.apiKey, b.apiKey)
 
 const cannotWrite = (path: string) => new Conflict({ message: `${path} cannot be written: the system refuses` })
 
@@ -149,17 +151,19 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions) {
     const name = asked.name ?? nameFor(kind.label, asked.url, isTaken)
     const whole = { ...asked, type: kind.type }
     const backend = yield* compiled(whole, name)
-    const twin = [...registry.snapshot().backends.values()].find((state) => state.backend.url === backend.url)
-    const note = twin === undefined ? null : `'${twin.backend.name}' is at the same address`
+    const twin = [...registry.snapshot().backends.values()].find((state) => isTwin(state.backend, backend))
+    if (twin !== undefined) {
+      return yield* new Conflict({ message: `'${twin.backend.name}' is the same server with the same key already` })
+    }
     if (asked.save === true) {
       const file = yield* edit((text) => addBackend(text, keysOf(whole, name)))
-      return yield* changed(name, file, note)
+      return yield* changed(name, file, null)
     }
     const outcome = yield* Effect.flatten(makeProbe(transport, backend, () => lookMs))
     yield* registry.put(backend)
     yield* registry.noteProbe(name, outcome)
     yield* Effect.annotateLogs(Effect.logInfo("backend added"), { backend: name, url: backend.url })
-    return yield* changed(name, null, note ?? "It is gone at the next start of the gateway; --save keeps it")
+    return yield* changed(name, null, "It is gone at the next start of the gateway; --save keeps it")
   })
 
   const removed = { config: "It comes back when the config is read anew; --save takes it out of the file" } as const

@@ -139,6 +139,8 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
   const reload = (by: string): Effect.Effect<Outcome, ConfigInvalid> =>
     readConfig(from).pipe(
       Effect.catch(refuse),
+      // A large config takes its time: what else is under way gets a turn in between.
+      Effect.tap(Effect.yieldNow),
       Effect.flatMap((next) => {
         const changes = difference(now().read, next)
         if (changes.length > 0) return take(next, changes, by)
