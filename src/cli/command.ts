@@ -2,6 +2,7 @@
  * The root of the command line.
  */
 import { Command } from "effect/cli"
+import { aliasesCommand } from "./aliases.ts"
 import { backendsCommand } from "./backends.ts"
 import { completionsCommand } from "./completions.ts"
 import { configCommand } from "./config.ts"
@@ -20,6 +21,7 @@ export const nexus = Command.make("nexus").pipe(
   Command.withSubcommands([
     serveCommand,
     modelsCommand,
+    aliasesCommand,
     backendsCommand,
     healthCommand,
     explainCommand,

@@ -2,21 +2,21 @@
  * The contract of the administrative endpoints.
  */
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { endpoints } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
 import { outcomes } from "./exchange.ts"
 import { Refusal } from "./refusal.ts"
 
-const Parts = Schema.Struct({ priority: Schema.Number, load: Schema.Number, latency: Schema.Number })
+const Parts = Schema.Struct({ priority: Schema.Finite, load: Schema.Finite, latency: Schema.Finite })
 
 const Candidate = Schema.Struct({
   backend: Schema.String,
   model: Schema.String,
-  priority: Schema.Number,
-  in_flight: Schema.Number,
-  first_byte_ms: Schema.NullOr(Schema.Number),
-  score: Schema.optionalKey(Schema.Number),
+  priority: Schema.Finite,
+  in_flight: Schema.Finite,
+  first_byte_ms: Schema.NullOr(Schema.Finite),
+  score: Schema.optionalKey(Schema.Finite),
   parts: Schema.optionalKey(Parts)
 })
 
@@ -45,8 +45,8 @@ export type Decision = typeof Decision.Type
 /** What would become of a request; `refusal` is what the client would get when nobody can be asked. */
 export const Route = Schema.Struct({
   decision: Decision,
-  max_retries: Schema.Number,
-  refusal: Schema.NullOr(Schema.Struct({ status: Schema.Number, code: Schema.String, message: Schema.String }))
+  max_retries: Schema.Finite,
+  refusal: Schema.NullOr(Schema.Struct({ status: Schema.Finite, code: Schema.String, message: Schema.String }))
 })
 
 /** Type of {@link Route}. */
@@ -55,18 +55,18 @@ export type Route = typeof Route.Type
 /** A request that has ended; times in milliseconds, `at` since 1970; the names are empty when no backend was asked. */
 export const RecentRequest = Schema.Struct({
   id: Schema.String,
-  at: Schema.Number,
+  at: Schema.Finite,
   endpoint: Schema.Literals(endpoints),
   model: Schema.String,
   stream: Schema.Boolean,
   outcome: Schema.Literals(outcomes),
-  status: Schema.Number,
+  status: Schema.Finite,
   backend: Schema.String,
   upstream_model: Schema.String,
-  attempts: Schema.Number,
+  attempts: Schema.Finite,
   failures: Schema.Array(Excluded),
-  first_byte_ms: Schema.NullOr(Schema.Number),
-  duration_ms: Schema.Number
+  first_byte_ms: Schema.NullOr(Schema.Finite),
+  duration_ms: Schema.Finite
 })
 
 /** Type of {@link RecentRequest}. */
@@ -95,12 +95,15 @@ export const Admin = HttpApiGroup.make("admin").add(
     query: { endpoint: Schema.optionalKey(Schema.Literals(endpoints)) },
     payload: Asked,
     success: Route,
-    error: Refusal
-  }),
-  HttpApiEndpoint.get("decisions", "/admin/v1/decisions", { success: RecentRequests }),
+    error: Refusal.pipe(HttpApiSchema.status(400))
+  }).annotate(OpenApi.Summary, "What would become of a request; nothing is sent to a backend"),
+  HttpApiEndpoint.get("decisions", "/admin/v1/decisions", { success: RecentRequests }).annotate(
+    OpenApi.Summary,
+    "The requests that ended last"
+  ),
   HttpApiEndpoint.get("decision", "/admin/v1/decisions/:id", {
     params: { id: Schema.String },
     success: Explained,
     error: Refusal
-  })
+  }).annotate(OpenApi.Summary, "One of them by its x-request-id, with the decision behind it")
 )

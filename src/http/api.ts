@@ -6,16 +6,15 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "
 import { version } from "../domain/version.ts"
 import { backendOrigins, backendTypes, modes } from "../domain/backend.ts"
 import { Admin } from "./admin-api.ts"
+import { Catalogue, facts, Status } from "./catalogue-api.ts"
 import { Changes, ConfigStatus } from "./control-api.ts"
 import { Refusal } from "./refusal.ts"
-
-const Status = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])
 
 const CircuitEntry = Schema.Struct({
   model: Schema.String,
   state: Schema.Literals(["closed", "open", "half_open"]),
-  failures: Schema.Number,
-  retry_in_ms: Schema.Number
+  failures: Schema.Finite,
+  retry_in_ms: Schema.Finite
 })
 
 const HealthDetail = Schema.Struct({
@@ -23,19 +22,19 @@ const HealthDetail = Schema.Struct({
   status: Status,
   mode: Schema.optionalKey(Schema.Literals(modes)),
   reason: Schema.String,
-  cooling_ms: Schema.optionalKey(Schema.Number),
+  cooling_ms: Schema.optionalKey(Schema.Finite),
   circuits: Schema.optionalKey(Schema.Array(CircuitEntry))
 })
 
 const health = {
-  uptime_seconds: Schema.Number,
+  uptime_seconds: Schema.Finite,
   backends: Schema.Struct({
-    total: Schema.Number,
-    healthy: Schema.Number,
-    unhealthy: Schema.Number,
-    out_of_service: Schema.optionalKey(Schema.Number)
+    total: Schema.Finite,
+    healthy: Schema.Finite,
+    unhealthy: Schema.Finite,
+    out_of_service: Schema.optionalKey(Schema.Finite)
   }),
-  models: Schema.Number,
+  models: Schema.Finite,
   details: Schema.Array(HealthDetail),
   config: ConfigStatus
 }
@@ -44,25 +43,25 @@ const health = {
 export const Health = Schema.Struct({ status: Schema.Literals(["healthy", "degraded"]), ...health })
 
 /** The same when no backend is healthy; answered with 503. */
-export const Unhealthy = Schema.Struct({ status: Schema.Literal("unhealthy"), ...health }).pipe(
-  HttpApiSchema.status(503)
-)
+export const Unhealthy = Schema.Struct({ status: Schema.Literal("unhealthy"), ...health })
+  .annotate({ description: "No backend is healthy" })
+  .pipe(HttpApiSchema.status(503))
 
 const Alive = Schema.Struct({ status: Schema.Literal("alive") })
 const Ready = Schema.Struct({ status: Schema.Literal("ready") })
 
 /** Why no request can be routed now; answered with 503. */
-const NotReady = Schema.Struct({ status: Schema.Literal("not_ready"), reason: Schema.String }).pipe(
-  HttpApiSchema.status(503)
-)
+const NotReady = Schema.Struct({ status: Schema.Literal("not_ready"), reason: Schema.String })
+  .annotate({ description: "No request can be routed now" })
+  .pipe(HttpApiSchema.status(503))
 
 /** A model as `/v1/models` lists it, over all healthy backends that serve it. */
 export const ModelEntry = Schema.Struct({
   id: Schema.String,
   object: Schema.Literal("model"),
-  created: Schema.Number,
+  created: Schema.Finite,
   owned_by: Schema.Literal("nexus"),
-  context_length: Schema.optionalKey(Schema.Number),
+  context_length: Schema.optionalKey(Schema.Finite),
   capabilities: Schema.Struct({ vision: Schema.Boolean, tools: Schema.Boolean, json_mode: Schema.Boolean }),
   backends: Schema.Array(Schema.String)
 })
@@ -73,13 +72,7 @@ export type ModelEntry = typeof ModelEntry.Type
 /** The answer of `/v1/models`. */
 const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(ModelEntry) })
 
-const ability = Schema.optionalKey(Schema.Boolean)
-
-const ServedModel = Schema.Struct({
-  id: Schema.String,
-  context_length: Schema.optionalKey(Schema.Number),
-  capabilities: Schema.Struct({ vision: ability, tools: ability, json_mode: ability, embeddings: ability })
-})
+const ServedModel = Schema.Struct({ id: Schema.String, ...facts })
 
 /** A backend with its probed and its live state; times in milliseconds, `latency_ms` null before the first measurement. */
 export const BackendEntry = Schema.Struct({
@@ -87,14 +80,14 @@ export const BackendEntry = Schema.Struct({
   url: Schema.String,
   type: Schema.Literals(backendTypes),
   origin: Schema.Literals(backendOrigins),
-  priority: Schema.Number,
+  priority: Schema.Finite,
   mode: Schema.Literals(modes),
   status: Status,
   reason: Schema.String,
   models: Schema.Array(ServedModel),
-  latency_ms: Schema.NullOr(Schema.Number),
-  in_flight: Schema.Number,
-  cooling_ms: Schema.Number,
+  latency_ms: Schema.NullOr(Schema.Finite),
+  in_flight: Schema.Finite,
+  cooling_ms: Schema.Finite,
   circuits: Schema.Array(CircuitEntry)
 })
 
@@ -105,24 +98,39 @@ export type BackendEntry = typeof BackendEntry.Type
 export const BackendList = Schema.Struct({ version: Schema.String, backends: Schema.Array(BackendEntry) })
 
 const Gateway = HttpApiGroup.make("gateway").add(
-  HttpApiEndpoint.get("health", "/health", { success: Health, error: Unhealthy }),
-  HttpApiEndpoint.get("models", "/v1/models", { success: ModelList }),
+  HttpApiEndpoint.get("health", "/health", { success: Health, error: Unhealthy }).annotate(
+    OpenApi.Summary,
+    "How the gateway and its backends are"
+  ),
+  HttpApiEndpoint.get("models", "/v1/models", { success: ModelList }).annotate(
+    OpenApi.Summary,
+    "The models that can be used now"
+  ),
   HttpApiEndpoint.get("model", "/v1/models/:id", {
     params: { id: Schema.String },
     success: ModelEntry,
     error: Refusal
-  }),
-  HttpApiEndpoint.get("backends", "/nexus/backends", { success: BackendList }),
-  HttpApiEndpoint.get("administered", "/admin/v1/backends", { success: BackendList })
+  }).annotate(OpenApi.Summary, "One of them; slashes in its id may stay as they are"),
+  HttpApiEndpoint.get("backends", "/nexus/backends", { success: BackendList }).annotate(
+    OpenApi.Summary,
+    "Every backend with its state, models and figures"
+  ),
+  HttpApiEndpoint.get("administered", "/admin/v1/backends", { success: BackendList }).annotate(
+    OpenApi.Summary,
+    "The same, where the changes are made"
+  )
 )
 
 const Probes = HttpApiGroup.make("probes").add(
-  HttpApiEndpoint.get("live", "/livez", { success: Alive }),
-  HttpApiEndpoint.get("ready", "/readyz", { success: Ready, error: NotReady })
+  HttpApiEndpoint.get("live", "/livez", { success: Alive }).annotate(OpenApi.Summary, "Whether the process runs"),
+  HttpApiEndpoint.get("ready", "/readyz", { success: Ready, error: NotReady }).annotate(
+    OpenApi.Summary,
+    "Whether requests can be routed now"
+  )
 )
 
 /** The endpoints that are answered by their contract. */
-export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin).add(Changes)
+export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin).add(Catalogue).add(Changes)
 
 /** All operational endpoints. */
 export const Api = Answered.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

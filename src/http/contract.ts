@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder, OpenApi } from "effect/http-api"
+import { HttpApiBuilder } from "effect/http-api"
 import { type GatewayError, Internal, MethodNotAllowed, ModelNotFound, NotFound } from "../domain/errors.ts"
 import { endpoints } from "../domain/request.ts"
 import { version } from "../domain/version.ts"
@@ -15,11 +15,13 @@ import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./admin.ts"
 import { Api, Answered } from "./api.ts"
 import { readBody } from "./body.ts"
+import { catalogueHandlers } from "./catalogue.ts"
 import { Control } from "./Control.ts"
 import { controlHandlers } from "./changes.ts"
 import { describeBackend, summary } from "./health.ts"
 import { findModel, listModels } from "./models.ts"
 import { render } from "./openai-error.ts"
+import { undecodable } from "./undecodable.ts"
 import type { Recent } from "./Recent.ts"
 
 /** Paths whose last part is an id; whatever it holds, it is one part. */
@@ -36,7 +38,8 @@ const described = Object.values(Api.groups).flatMap(
   ({ endpoints }): ReadonlyArray<{ readonly path: string; readonly method: string }> => Object.values(endpoints)
 )
 
-const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+/** Every path that is served, with its methods. */
+export const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
   ...described.map(({ path }) => [path, methodsOf(path, described)] as const),
   ["/openapi.json", reads] as const,
   ...endpoints.map((endpoint) => [`/v1/${endpoint}`, forwarded] as const)
@@ -57,6 +60,12 @@ const decoded = (text: string): string => {
   }
 }
 
+/** Largest body of an operational endpoint, in bytes. */
+const maxBodyBytes = 16 * 1024 * 1024
+
+const refuse = (error: GatewayError) =>
+  Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
+
 const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tapDefect(answer, (defect) =>
     Effect.flatMap(RequestId, (request_id) =>
@@ -64,11 +73,15 @@ const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
     )
   )
 
-/** Largest body of an operational endpoint, in bytes. */
-const maxBodyBytes = 16 * 1024 * 1024
-
-const refuse = (error: GatewayError) =>
-  Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
+/** Refuses what does not decode in words, where the library would say nothing. */
+const guard = HttpRouter.middleware(
+  (answer) =>
+    Effect.catchDefect(answer, (defect) => {
+      const error = undecodable(defect)
+      return error === undefined ? Effect.die(defect) : refuse(error)
+    }),
+  { global: true }
+)
 
 const makeHandlers = (sinceMs: number) =>
   HttpApiBuilder.group(
@@ -140,10 +153,11 @@ export interface Contract {
 
 /** Makes the handlers of the contract over the services they draw on. */
 export const makeContract = (services: Context.Context<Needed>, { maxRetries, sinceMs }: ContractOptions): Contract => {
-  const routes = HttpApiBuilder.layer(Answered).pipe(
+  const routes = Layer.merge(HttpApiBuilder.layer(Answered), guard).pipe(
     Layer.provide(makeHandlers(sinceMs)),
     Layer.provide(adminHandlers(refuse, maxRetries)),
     Layer.provide(controlHandlers(refuse)),
+    Layer.provide(catalogueHandlers),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )
@@ -170,7 +184,7 @@ export const makeContract = (services: Context.Context<Needed>, { maxRetries, si
       return render(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
     }
     if (path === "/openapi.json") {
-      document ??= JSON.stringify(OpenApi.fromApi(Api))
+      document ??= JSON.stringify((await import("./document.ts")).openApi())
       return new Response(document, { headers: jsonBody })
     }
     const body = method === "POST" ? await readBody(request, new RequestClock(0, 0), maxBodyBytes, 0) : undefined

@@ -2,7 +2,7 @@
  * The contract of the endpoints that change the running gateway: its config and its backends.
  */
 import { Schema } from "effect"
-import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { backendTypes, modes } from "../domain/backend.ts"
 import { Refusal } from "./refusal.ts"
 
@@ -20,20 +20,20 @@ export type Change = typeof Change.Type
 
 /** Which config is in force: the number of the last one that was taken, and what became of the last try; times since 1970. */
 export const ConfigStatus = Schema.Struct({
-  generation: Schema.Number,
-  loaded_at: Schema.Number,
+  generation: Schema.Finite,
+  loaded_at: Schema.Finite,
   path: Schema.NullOr(Schema.String),
   /** Keys of the file that differ from what the gateway was started with, and wait for the next start. */
   needs_restart: Schema.Array(Schema.String),
   /** Why the last reload was refused; null when it was not. */
-  failure: Schema.NullOr(Schema.Struct({ at: Schema.Number, message: Schema.String }))
+  failure: Schema.NullOr(Schema.Struct({ at: Schema.Finite, message: Schema.String }))
 })
 
 /** Type of {@link ConfigStatus}. */
 export type ConfigStatus = typeof ConfigStatus.Type
 
 /** What a reload changed, or would change. */
-export const Comparison = Schema.Struct({ generation: Schema.Number, changes: Schema.Array(Change) })
+export const Comparison = Schema.Struct({ generation: Schema.Finite, changes: Schema.Array(Change) })
 
 /** Type of {@link Comparison}. */
 export type Comparison = typeof Comparison.Type
@@ -43,8 +43,8 @@ export const NewBackend = Schema.Struct({
   url: Schema.String,
   name: Schema.optionalKey(Schema.String),
   type: Schema.optionalKey(Schema.Literals(backendTypes)),
-  priority: Schema.optionalKey(Schema.Number),
-  max_concurrent: Schema.optionalKey(Schema.Number),
+  priority: Schema.optionalKey(Schema.Finite),
+  max_concurrent: Schema.optionalKey(Schema.Finite),
   api_key_env: Schema.optionalKey(Schema.String),
   /** Whether it is written to the config file. */
   save: Schema.optionalKey(Schema.Boolean)
@@ -60,8 +60,8 @@ export const BackendChange = Schema.Struct({
   type: Schema.Literals(backendTypes),
   mode: Schema.Literals(modes),
   status: Schema.String,
-  models: Schema.Number,
-  in_flight: Schema.Number,
+  models: Schema.Finite,
+  in_flight: Schema.Finite,
   saved: Schema.NullOr(Schema.String),
   note: Schema.NullOr(Schema.String)
 })
@@ -83,19 +83,32 @@ const refusals = [
 
 /** All endpoints that change the running gateway. */
 export const Changes = HttpApiGroup.make("control").add(
-  HttpApiEndpoint.get("config", "/admin/v1/config", { success: ConfigStatus }),
-  HttpApiEndpoint.get("compare", "/admin/v1/config/diff", { success: Comparison, error: refusals }),
-  HttpApiEndpoint.post("reload", "/admin/v1/config/reload", { success: Comparison, error: refusals }),
-  HttpApiEndpoint.post("add", "/admin/v1/backends", { payload: NewBackend, success: BackendChange, error: refusals }),
+  HttpApiEndpoint.get("config", "/admin/v1/config", { success: ConfigStatus }).annotate(
+    OpenApi.Summary,
+    "Which config is in force, and what became of the last reload"
+  ),
+  HttpApiEndpoint.get("compare", "/admin/v1/config/diff", { success: Comparison, error: refusals }).annotate(
+    OpenApi.Summary,
+    "What a reload would change"
+  ),
+  HttpApiEndpoint.post("reload", "/admin/v1/config/reload", { success: Comparison, error: refusals }).annotate(
+    OpenApi.Summary,
+    "Take over the config as it is now; one with mistakes changes nothing"
+  ),
+  HttpApiEndpoint.post("add", "/admin/v1/backends", {
+    payload: NewBackend,
+    success: BackendChange,
+    error: refusals
+  }).annotate(OpenApi.Summary, "Add a backend, at once"),
   HttpApiEndpoint.delete("remove", "/admin/v1/backends/:name", {
     params: name,
     query: { save: Schema.optionalKey(Schema.Literals(["true", "false"])) },
     success: BackendChange,
     error: refusals
-  }),
+  }).annotate(OpenApi.Summary, "Take a backend out; its requests end as they would have"),
   HttpApiEndpoint.post("act", "/admin/v1/backends/:name/:action", {
     params: { ...name, action: Schema.Literals(["enable", "drain", "disable"]) },
     success: BackendChange,
     error: refusals
-  })
+  }).annotate(OpenApi.Summary, "Enable, drain or disable a backend")
 )

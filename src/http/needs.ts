@@ -9,7 +9,7 @@ import type { Ability, Endpoint, RoutingNeeds } from "../domain/request.ts"
 type Json = Record<PropertyKey, unknown>
 
 /** Longest model name that is taken, in characters. */
-const maxModelLength = 512
+export const maxModelLength = 512
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 

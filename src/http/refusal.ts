@@ -12,4 +12,6 @@ export const Refusal = Schema.Struct({
     param: Schema.NullOr(Schema.String),
     code: Schema.NullOr(Schema.String)
   })
-}).pipe(HttpApiSchema.status(404))
+})
+  .annotate({ identifier: "Error", description: "A failure in OpenAI's shape" })
+  .pipe(HttpApiSchema.status(404))

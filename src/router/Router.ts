@@ -100,6 +100,8 @@ export class Router extends Context.Service<
     readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Considered
     /** A plan that was made before, from its beginning; to be looked at as it was seen then. */
     readonly again: (decided: Decided) => Plan
+    /** The names that stand for models, and the models that may answer for others. */
+    readonly names: () => Pick<RoutingSettings, "aliases" | "fallbacks">
   }
 >()("nexus/router/Router") {
   /** Routes as the settings of the moment say; the random strategy draws on the Random service. */
@@ -142,7 +144,7 @@ export class Router extends Context.Service<
           const plan = planFor(needs, snapshot, now, false)
           return { plan, refusal: plan.empty ? refusalOf(plan, snapshot, now) : undefined }
         }
-        return Router.of({ route, consider, again })
+        return Router.of({ route, consider, again, names: settingsNow })
       })
     )
 }

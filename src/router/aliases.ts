@@ -15,3 +15,12 @@ export const resolve = (name: string, aliases: ReadonlyMap<string, string>): str
   }
   return resolved
 }
+
+/** All names from one to the model it stands for, both included. */
+export const chainOf = (name: string, aliases: ReadonlyMap<string, string>): ReadonlyArray<string> => {
+  const chain = [name]
+  for (let next = aliases.get(name); next !== undefined && chain.length <= maxHops; next = aliases.get(next)) {
+    chain.push(next)
+  }
+  return chain
+}

@@ -5,6 +5,7 @@ import { Data, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type { Asked, Explained, Route } from "../http/admin-api.ts"
+import type { AliasList } from "../http/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../http/api.ts"
 import type { actions, BackendChange, Comparison, NewBackend } from "../http/control-api.ts"
 import { type Question, Transport } from "../upstream/Transport.ts"
@@ -185,3 +186,7 @@ export const askDecision = (
   Effect.flatMap(connect(address), (client) => client.admin.decision({ params: { id } })).pipe(
     Effect.mapError(told(address.url))
   )
+
+/** The aliases and fallbacks of the gateway at this address. */
+export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.catalogue.aliases()).pipe(Effect.mapError(explain(address.url)))

@@ -8,9 +8,11 @@ import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../http/api.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
+import type { AliasList } from "../http/catalogue-api.ts"
 import type { Asked, Explained, Route } from "../http/admin-api.ts"
 import { urlOf } from "./address.ts"
 import {
+  askAliases,
   askBackends,
   askDecision,
   askHealth,
@@ -141,3 +143,8 @@ export const explainRequest = (
   id: string
 ): Effect.Effect<Explained, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
   atGateway(options, (address) => askDecision(address, id))
+
+/** The aliases and fallbacks of the gateway of the config. */
+export const inspectAliases = (
+  options: SurveyOptions
+): Effect.Effect<AliasList, ConfigInvalid | NoGateway | GatewayRefused> => atGateway(options, askAliases)

@@ -16,6 +16,7 @@ describe("wrong usage", () => {
     ["serve", "--port", "99999"],
     ["serve", "--log-level", "loud"],
     ["models", "--nope"],
+    ["aliases", "gpt-4"],
     ["backends"],
     ["backends", "list", "--status", "fine"],
     ["completions", "tcsh"],
@@ -44,6 +45,7 @@ describe("help", () => {
       for (const name of [
         "serve",
         "models",
+        "aliases",
         "backends",
         "health",
         "explain",

@@ -238,26 +238,26 @@ describe("with two healthy backends and one that is down", () => {
     }
   })
 
-  test("/openapi.json describes every operational path", async () => {
-    const { openapi, paths } = await json("/openapi.json")
-    expect(openapi).toStartWith("3.")
-    expect(Object.keys(paths).sort()).toEqual([
-      "/admin/v1/backends",
-      "/admin/v1/backends/{name}",
-      "/admin/v1/backends/{name}/{action}",
-      "/admin/v1/config",
-      "/admin/v1/config/diff",
-      "/admin/v1/config/reload",
-      "/admin/v1/decisions",
-      "/admin/v1/decisions/{id}",
-      "/admin/v1/route",
-      "/health",
-      "/livez",
-      "/nexus/backends",
-      "/readyz",
-      "/v1/models",
-      "/v1/models/{id}"
+  test("/admin/v1/models has the models of all backends, /admin/v1/aliases is empty without any", async () => {
+    const { models } = await json("/admin/v1/models")
+    expect(models.map(({ id, available }: { id: string; available: boolean }) => [id, available])).toEqual([
+      ["Alpha", true],
+      ["mistral:7b", true],
+      ["only-down", false],
+      ["org/zephyr:latest", true]
     ])
+    expect(models[1].backends).toEqual([
+      {
+        backend: "a",
+        status: "healthy",
+        mode: "enabled",
+        context_length: 4096,
+        capabilities: { tools: true, vision: false }
+      },
+      { backend: "b", status: "healthy", mode: "enabled", context_length: 8192, capabilities: { vision: false } }
+    ])
+    expect(models[2].backends).toEqual([{ backend: "c", status: "unhealthy", mode: "enabled", capabilities: {} }])
+    expect(await json("/admin/v1/aliases")).toEqual({ aliases: [], fallbacks: [] })
   })
 })
 

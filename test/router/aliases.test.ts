@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { maxHops, resolve } from "../../src/router/aliases.ts"
+import { chainOf, maxHops, resolve } from "../../src/router/aliases.ts"
 import { modelsOf } from "../../src/router/plan.ts"
 
 const names = fc.constantFrom("a", "b", "c", "d", "e", "__proto__", "constructor")
 
-const aliases = fc.array(fc.tuple(names, names), { maxLength: 8 }).map((pairs) => new Map(pairs))
+const aliases = fc.array(fc.tuple(names, names), { maxLength: 8 }).map((pairs) => new Map<string, string>(pairs))
 
 describe("an alias", () => {
   test("resolves to an end, whatever the table: cycles, itself, chains of any length", () =>
@@ -27,6 +27,16 @@ describe("an alias", () => {
       fc.property(fc.uniqueArray(fc.string(), { minLength: 1, maxLength: maxHops + 1 }), (chain) => {
         const table = new Map(chain.slice(1).map((next, at) => [chain[at] ?? "", next]))
         expect(resolve(chain[0] ?? "", table)).toBe(chain.at(-1) ?? "")
+      })
+    ))
+
+  test("has a chain that begins with it, follows the table and ends where it resolves to (law)", () =>
+    fc.assert(
+      fc.property(names, aliases, (name, table) => {
+        const chain = chainOf(name, table)
+        expect(chain[0]).toBe(name)
+        expect(chain.at(-1)).toBe(resolve(name, table))
+        for (const [at, next] of chain.slice(1).entries()) expect(table.get(chain[at] ?? "")).toBe(next)
       })
     ))
 

@@ -1,0 +1,58 @@
+/**
+ * nexus aliases: the names that stand for models, and what may answer in a model's place.
+ */
+import { Console, Effect } from "effect"
+import { Command } from "effect/cli"
+import type { AliasList } from "../http/catalogue-api.ts"
+import * as flags from "./flags.ts"
+import { json, table } from "./output.ts"
+
+const servers = (backends: ReadonlyArray<string>): string => (backends.length === 0 ? "nobody" : backends.join(", "))
+
+/** The tables of the command. */
+const toTables = ({ aliases, fallbacks }: AliasList): ReadonlyArray<string> => [
+  ...(aliases.length === 0
+    ? []
+    : [
+        table(
+          ["Alias", "Model", "Via", "Served by"],
+          aliases.map(({ alias, chain, model, backends }) => [
+            alias,
+            model,
+            chain.length > 2 ? chain.slice(1, -1).join(", ") : "-",
+            servers(backends)
+          ])
+        )
+      ]),
+  ...(fallbacks.length === 0
+    ? []
+    : [
+        table(
+          ["Model", "Fallback", "Served by"],
+          fallbacks.flatMap(({ model, fallbacks }) =>
+            fallbacks.map((each, at) => [at === 0 ? model : "", each.model, servers(each.backends)])
+          )
+        )
+      ])
+]
+
+/** The command. */
+export const aliasesCommand = Command.make(
+  "aliases",
+  { json: flags.json, config: flags.config, host: flags.host, port: flags.port },
+  Effect.fnUntraced(function* (input) {
+    const { inspectAliases } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const list = yield* inspectAliases({ config: input.config, overrides: flags.addressOverrides(input) })
+    if (input.json) return yield* Console.log(json(list))
+    const tables = toTables(list)
+    yield* tables.length === 0
+      ? Console.error("There are no aliases and no fallbacks.")
+      : Console.log(tables.join("\n\n"))
+  })
+).pipe(
+  Command.withDescription("List the names that stand for models, and the fallbacks, with who serves them"),
+  Command.withExamples([
+    { command: "nexus aliases" },
+    { command: "nexus aliases --json", description: "For a program" }
+  ])
+)

@@ -1,0 +1,119 @@
+/**
+ * Every failure once, as an example, with the words that tell when it comes.
+ */
+import {
+  BackendNotFound,
+  BadGateway,
+  BadRequest,
+  ConfigRefused,
+  Conflict,
+  Forbidden,
+  type GatewayError,
+  GatewayTimeout,
+  Internal,
+  MethodNotAllowed,
+  ModelCapabilityMismatch,
+  ModelNotFound,
+  NotFound,
+  Overloaded,
+  PayloadTooLarge,
+  RequestNotKept,
+  RequestTimeout,
+  ServiceUnavailable,
+  Stopping,
+  Unauthorized,
+  UnsupportedMediaType,
+  UriTooLong
+} from "../domain/errors.ts"
+
+/** The tag of a failure. */
+export type Tag = GatewayError["_tag"]
+
+/** One failure of a kind, and when that kind comes. */
+interface Example<T extends Tag> {
+  readonly when: string
+  readonly error: Extract<GatewayError, { _tag: T }>
+}
+
+const id = "68e95496-5d54-4ec4-b0e0-b39928b055ac"
+const model = "llama3:70b"
+const failures = [{ backend: "local", model, reason: "connection refused" }]
+
+/** An example of each failure, by tag. */
+export const examples: { readonly [T in Tag]: Example<T> } = {
+  BadRequest: {
+    when: "The request is not what the endpoint takes",
+    error: new BadRequest({ message: "The field 'model' is missing; the name of a model is expected", param: "model" })
+  },
+  Unauthorized: {
+    when: "The gateway has keys, and the request none of them",
+    error: new Unauthorized({ message: "The API key is not known" })
+  },
+  Forbidden: {
+    when: "The Host, or the browser page that asks, is not one that is let in",
+    error: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" })
+  },
+  ModelNotFound: {
+    when: "No backend has ever listed the model",
+    error: new ModelNotFound({ model: "gpt-9", available: [model] })
+  },
+  ModelCapabilityMismatch: {
+    when: "No backend of the model can do what the request asks for",
+    error: new ModelCapabilityMismatch({ model, missing: "vision", param: "messages" })
+  },
+  ServiceUnavailable: {
+    when: "The model is known, and no backend that serves it is healthy",
+    error: new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds: 5 })
+  },
+  Overloaded: {
+    when: "The gateway, or every backend of the model, has all it can take",
+    error: new Overloaded({
+      message: `Every backend for model '${model}' has all it can take; try again in 1 s`,
+      retryAfterSeconds: 1
+    })
+  },
+  Stopping: { when: "The gateway is stopping", error: new Stopping({ retryAfterSeconds: 5 }) },
+  BadGateway: {
+    when: "Every backend that was asked failed",
+    error: new BadGateway({ model, reason: "backend 'local' answered with an HTML page", failures })
+  },
+  GatewayTimeout: {
+    when: "A time limit for the backend or for the whole request ran out",
+    error: new GatewayTimeout({
+      message: "No answer began within first_byte_timeout_seconds (300 s)",
+      limit: "first_byte"
+    })
+  },
+  RequestTimeout: {
+    when: "The client took too long to send the request",
+    error: new RequestTimeout({ message: "The request body did not arrive within upload_timeout_seconds (60 s)" })
+  },
+  PayloadTooLarge: { when: "The body is too large", error: new PayloadTooLarge({ limitBytes: 52_428_800 }) },
+  UriTooLong: { when: "The URL is too long", error: new UriTooLong({ limit: 8192 }) },
+  UnsupportedMediaType: {
+    when: "The body is compressed",
+    error: new UnsupportedMediaType({ message: "Request bodies must not be compressed (content-encoding: gzip)" })
+  },
+  NotFound: { when: "There is nothing at the path", error: new NotFound({ method: "GET", path: "/chat" }) },
+  RequestNotKept: {
+    when: "The request is not remembered, or not any more",
+    error: new RequestNotKept({ id, kept: 512 })
+  },
+  MethodNotAllowed: {
+    when: "The path takes other methods",
+    error: new MethodNotAllowed({ method: "GET", path: "/v1/chat/completions", allowed: ["POST"] })
+  },
+  BackendNotFound: {
+    when: "There is no backend of the name",
+    error: new BackendNotFound({ name: "cloud", known: ["local"] })
+  },
+  Conflict: {
+    when: "It goes against what is there",
+    error: new Conflict({ message: "There is a backend 'local' already; remove it first, or choose another name" })
+  },
+  ConfigRefused: {
+    when: "The config has mistakes; nothing is changed",
+    error: new ConfigRefused({ message: "nexus.toml:3: server.port: expected a whole number from 0 to 65535" })
+  },
+  Internal: { when: "The gateway itself failed", error: new Internal({ requestId: id }) }
+}
