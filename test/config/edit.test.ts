@@ -134,6 +134,11 @@ describe("a backend that is taken out", () => {
     )
   })
 
+  test("leaves a table that was made a comment right below it", () => {
+    const off = '# [[backends]]\n# name = "spare"\n'
+    expect(done(removeBackend(`[[backends]]\nname = "a"\n# priority = 2\n${off}`, "a"))).toBe(off)
+  })
+
   test("takes sub-tables along that stand elsewhere", () => {
     const text = `[[backends]]\nname = "a"\n\n[server]\nport = 1\n\n[[backends.models]]\nid = "m"\n`
     expect(done(removeBackend(text, "a"))).toBe("[server]\nport = 1\n")
