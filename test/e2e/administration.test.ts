@@ -124,6 +124,9 @@ describe("what cannot be changed is refused in OpenAI's shape:", async () => {
       "No backend 'nope'. There are: one"
     ],
     ["draining one that is not there", "POST", "/admin/v1/backends/nope/drain", undefined, 404, "No backend 'nope'"],
+    ["a body that is no JSON", "POST", "/admin/v1/backends", "{", 400, "Expected a valid JSON body"],
+    ["a body without a url", "POST", "/admin/v1/backends", {}, 400, "url"],
+    ["an unknown action", "POST", "/admin/v1/backends/one/explode", undefined, 400, "action"],
     ["a wrong method", "PUT", "/admin/v1/backends/one", undefined, 405, "use DELETE"]
   ]
   for (const [what, method, path, body, status, words] of refusals) {
