@@ -1,7 +1,7 @@
 /**
  * Error statuses of a backend: whose mistake they are, and who is told.
  */
-import { head, json, whole } from "../kit/answers.ts"
+import { head, json, llamacppTooLong, whole } from "../kit/answers.ts"
 import type { Step } from "../kit/rawServer.ts"
 import { badGateway, type Fault, refused } from "./fault.ts"
 
@@ -111,20 +111,10 @@ export const statuses: ReadonlyArray<Fault> = [
   ),
   theirs("an error that is a text comes", 400, { error: "invalid option" }, { message: "invalid option" }),
   theirs("a validation detail comes", 422, { detail: "field required" }, { message: "field required" }),
-  theirs(
-    "llama-server's context is too short",
-    400,
-    {
-      error: {
-        code: 400,
-        message: "request (6007 tokens) exceeds the available context size (4096 tokens), try increasing it",
-        type: "exceed_context_size_error",
-        n_prompt_tokens: 6007,
-        n_ctx: 4096
-      }
-    },
-    { code: "context_length_exceeded", message: "6007 tokens" }
-  ),
+  theirs("llama-server's context is too short", 400, llamacppTooLong, {
+    code: "context_length_exceeded",
+    message: "6007 tokens"
+  }),
   theirs(
     "vLLM's context is too short",
     400,

@@ -73,3 +73,14 @@ export const completion = (model: string, content: string): Record<string, unkno
   choices: [{ index: 0, message: { role: "assistant", content }, finish_reason: "stop" }],
   usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 }
 })
+
+/** What llama-server says when a prompt does not fit. */
+export const llamacppTooLong = {
+  error: {
+    code: 400,
+    message: "request (6007 tokens) exceeds the available context size (4096 tokens), try increasing it",
+    type: "exceed_context_size_error",
+    n_prompt_tokens: 6007,
+    n_ctx: 4096
+  }
+}
