@@ -97,8 +97,8 @@ const byName = lazy(
 /** Names of the variables that set a key. */
 export const variableNames = (): ReadonlyArray<string> => [...byName().keys()]
 
-// NEXUS_KEY is what the examples call the key a client sends.
-const reserved: ReadonlySet<string> = new Set(["NEXUS_CONFIG", "NEXUS_KEY"])
+// NEXUS_KEY is what the examples call the key a client sends; NEXUS_API_KEY is where Zed looks for it, of itself.
+const reserved: ReadonlySet<string> = new Set(["NEXUS_CONFIG", "NEXUS_KEY", "NEXUS_API_KEY"])
 
 const words: ReadonlyMap<string, boolean> = new Map([
   ["true", true],

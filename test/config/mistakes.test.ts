@@ -273,7 +273,14 @@ describe("all mistakes are told at once,", () => {
   })
 
   test("those of the environment and of flags with those of the file", () => {
-    const env = { NEXUS_PORT: "abc", NEXUS_DISCOVERY: "perhaps", NEXUS_PROT: "1", NEXUS_CONFIG: "x", NEXUS_KEY: "x" }
+    const env = {
+      NEXUS_PORT: "abc",
+      NEXUS_DISCOVERY: "perhaps",
+      NEXUS_PROT: "1",
+      NEXUS_CONFIG: "x",
+      NEXUS_KEY: "x",
+      NEXUS_API_KEY: "x"
+    }
     expect(mistakesOf(`[server]\nport = true`, { env, flags: { logging: { level: "loud" } } })).toEqual([
       `nexus.toml:2: server.port = true: expected a whole number from 0 to 65535`,
       `NEXUS_PORT = "abc": expected a whole number from 0 to 65535`,
