@@ -2,6 +2,9 @@
  * What `serve` tells a person once it listens.
  */
 import type { BackendEntry } from "../http/api.ts"
+import { choose } from "../connect/models.ts"
+import { baseUrlOf } from "../connect/offer.ts"
+import { curl } from "../connect/settings.ts"
 import { printable } from "../domain/text.ts"
 import { table } from "./output.ts"
 
@@ -35,22 +38,12 @@ const row = ({ name, url, type, status, reason, models, origin }: BackendEntry):
   origins[origin]
 ]
 
-// Words that no POSIX shell touches stay as they are.
-const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
-
-const chatModel = (backends: ReadonlyArray<BackendEntry>): string | undefined =>
-  backends
-    .filter(({ status }) => status === "healthy")
-    .flatMap(({ models }) => models)
-    .find(({ capabilities }) => capabilities.embeddings !== true)?.id
-
-/** A command that asks the first chat model something; undefined while there is none. */
+/** A command that asks the best chat model something; undefined while there is none. */
 export const curlLine = ({ url, backends, keysNeeded }: Started): string | undefined => {
-  const model = chatModel(backends)
-  if (model === undefined) return undefined
-  const body = JSON.stringify({ model, messages: [{ role: "user", content: "Hello" }] })
-  const key = keysNeeded ? ` -H "Authorization: Bearer $NEXUS_KEY"` : ""
-  return `curl -s ${url}/v1/chat/completions -H 'Content-Type: application/json'${key} -d ${quoted(printable(body))}`
+  const [model] = choose(backends).chat
+  return model === undefined
+    ? undefined
+    : curl({ baseUrl: baseUrlOf(url), keyNeeded: keysNeeded, model, others: [], embedder: undefined })
 }
 
 const nothingYet = (discovering: boolean): string =>

@@ -6,6 +6,7 @@ import { aliasesCommand } from "./aliases.ts"
 import { backendsCommand } from "./backends.ts"
 import { completionsCommand } from "./completions.ts"
 import { configCommand } from "./config.ts"
+import { connectCommand } from "./connect.ts"
 import { doctorCommand } from "./doctor.ts"
 import { explainCommand } from "./explain.ts"
 import { healthCommand } from "./health.ts"
@@ -26,6 +27,7 @@ export const nexus = Command.make("nexus").pipe(
     healthCommand,
     explainCommand,
     doctorCommand,
+    connectCommand,
     configCommand,
     keysCommand,
     completions

@@ -148,3 +148,41 @@ export const explainRequest = (
 export const inspectAliases = (
   options: SurveyOptions
 ): Effect.Effect<AliasList, ConfigInvalid | NoGateway | GatewayRefused> => atGateway(options, askAliases)
+
+/** A gateway as its clients would reach it; `problem` says why it could not be asked. */
+export interface Reachable {
+  readonly url: string
+  readonly keyNeeded: boolean
+  readonly aliases: ReadonlyMap<string, string>
+  readonly backends: ReadonlyArray<BackendEntry>
+  readonly problem: string | undefined
+}
+
+/** What clients of the gateway at the config's address need to know; of one that cannot be asked, what the config says. */
+export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigInvalid> =>
+  Effect.gen(function* () {
+    const loaded = yield* load(options)
+    const address = addressOf(loaded)
+    const told = { url: address.url, keyNeeded: loaded.authKeys.length > 0 }
+    return yield* Effect.all([askBackends(address), askAliases(address)]).pipe(
+      Effect.map(([{ backends }, { aliases }]): Reachable => ({
+        ...told,
+        aliases: new Map(aliases.map(({ alias, model }) => [alias, model])),
+        backends,
+        problem: undefined
+      })),
+      Effect.catch((error) =>
+        Effect.succeed<Reachable>({
+          url: told.url,
+          keyNeeded: told.keyNeeded || (error._tag === "GatewayRefused" && error.status === 401),
+          aliases: loaded.routing.aliases,
+          backends: [],
+          problem: error.message
+        })
+      )
+    )
+  }).pipe(
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
+    Effect.provide(Transport.layer)
+  )

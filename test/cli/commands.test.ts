@@ -50,6 +50,7 @@ describe("help", () => {
         "health",
         "explain",
         "doctor",
+        "connect",
         "config",
         "keys",
         "completions"

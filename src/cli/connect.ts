@@ -1,0 +1,115 @@
+/**
+ * nexus connect: what to put into a client so that it uses the gateway.
+ */
+import { Console, Effect, Option } from "effect"
+import { Argument, Command, Flag } from "effect/cli"
+import { nearest } from "../config/nearest.ts"
+import { type ClientName, clientNames, clients } from "../connect/clients.ts"
+import { choose, chooseByName, type Model } from "../connect/models.ts"
+import { baseUrlOf, keyVariable, type Offer } from "../connect/offer.ts"
+import { printable } from "../domain/text.ts"
+import type { Reachable } from "../runtime/survey.ts"
+import { CliFailure } from "./failure.ts"
+import * as flags from "./flags.ts"
+import { json, table } from "./output.ts"
+
+const client = Argument.Literals("client", clientNames).pipe(
+  Argument.withDescription("The client; all are listed when it is left out"),
+  Argument.optional
+)
+
+const model = Flag.String("model").pipe(
+  Flag.withAlias("m"),
+  Flag.withMetavar("MODEL"),
+  Flag.withDescription("Model or alias to name; one that calls tools when left out"),
+  Flag.optional
+)
+
+const url = Flag.String("url").pipe(
+  Flag.withMetavar("URL"),
+  Flag.filter(
+    (value) => /^https?:\/\/[^\s/?#]+(\/[^\s?#]*)?$/.test(value),
+    (value) => `Expected a URL that begins with http:// or https://, got ${value}`
+  ),
+  Flag.withDescription("Address by which the client reaches the gateway, when it is another than here"),
+  Flag.optional
+)
+
+/** What stands where a model must be named and none is known. */
+const placeholder = "MODEL"
+
+const notServed = (wanted: string, names: ReadonlyArray<string>): CliFailure => {
+  const near = nearest(wanted, names)
+  const known = names.length === 0 ? "none is served now" : `there are ${names.join(", ")}`
+  return new CliFailure({
+    message: printable(`No model '${wanted}': ${near === undefined ? known : `did you mean ${near}?`}`)
+  })
+}
+
+const modelFor = (
+  { backends, aliases, problem }: Reachable,
+  wanted: string | undefined,
+  chat: ReadonlyArray<Model>
+): Model | undefined => {
+  if (wanted === undefined) return chat[0] ?? { id: placeholder }
+  return problem === undefined ? chooseByName(backends, aliases, wanted) : { id: wanted }
+}
+
+const listing = (): string =>
+  table(
+    ["Client", "For", "Prints"],
+    clientNames.map((name) => [name, clients[name].title, clients[name].format])
+  )
+
+const asJson = (name: ClientName, { baseUrl, keyNeeded, model, embedder }: Offer, settings: string) => ({
+  client: name,
+  base_url: baseUrl,
+  key: { needed: keyNeeded, variable: keyVariable },
+  model: model.id,
+  embedding_model: embedder ?? null,
+  format: clients[name].format,
+  settings
+})
+
+/** The command; only what is to be pasted goes to standard output. */
+export const connectCommand = Command.make(
+  "connect",
+  { client, model, url, json: flags.json, config: flags.config, host: flags.host, port: flags.port },
+  Effect.fnUntraced(function* (input) {
+    if (Option.isNone(input.client)) {
+      const rows = clientNames.map((name) => ({
+        client: name,
+        title: clients[name].title,
+        format: clients[name].format
+      }))
+      return yield* Console.log(input.json ? json({ clients: rows }) : listing())
+    }
+    const name = input.client.value
+    const { reach } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const found = yield* reach({ config: input.config, overrides: flags.addressOverrides(input) })
+    const { chat, embedder, names } = choose(found.backends, found.aliases)
+    const wanted = Option.getOrUndefined(input.model)
+    const chosen = modelFor(found, wanted, chat)
+    if (chosen === undefined) return yield* notServed(wanted ?? "", names)
+    if (found.problem !== undefined) yield* Console.error(`${found.problem}. Its models are not known.`)
+    if (chosen.id === placeholder) yield* Console.error(`Put the name of a model in place of ${placeholder}.`)
+    const offer: Offer = {
+      baseUrl: baseUrlOf(Option.getOrElse(input.url, () => found.url)),
+      keyNeeded: found.keyNeeded,
+      model: chosen,
+      others: chat.filter(({ id }) => id !== chosen.id),
+      embedder
+    }
+    const settings = clients[name].settings(offer)
+    if (input.json) return yield* Console.log(json(asJson(name, offer, settings)))
+    yield* Console.log(settings)
+    yield* Console.error(`# ${clients[name].paste}.`)
+  })
+).pipe(
+  Command.withDescription("Print what to put into a client (an editor, a chat, a library) so that it uses the gateway"),
+  Command.withExamples([
+    { command: "nexus connect" },
+    { command: "nexus connect zed" },
+    { command: "nexus connect open-webui --url http://host.docker.internal:8000" }
+  ])
+)

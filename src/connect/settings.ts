@@ -1,0 +1,93 @@
+/**
+ * Settings of applications: files, variables and forms.
+ */
+import { printable } from "../domain/text.ts"
+import type { Model } from "./models.ts"
+import { isPlain, keyOr, keyVariable, keyWord, lines, literal, type Offer, shellWord } from "./offer.ts"
+
+/** Variables of Open WebUI; files of variables know no quotes, so that a name that needs some is left out. */
+export const openWebui = (offer: Offer): string => {
+  const embedder = offer.embedder !== undefined && isPlain(offer.embedder) ? offer.embedder : undefined
+  return lines(
+    `OPENAI_API_BASE_URL=${printable(offer.baseUrl)}`,
+    `OPENAI_API_KEY=${keyWord(offer)}`,
+    isPlain(offer.model.id) ? `DEFAULT_MODELS=${offer.model.id}` : undefined,
+    embedder === undefined ? undefined : "RAG_EMBEDDING_ENGINE=openai",
+    embedder === undefined ? undefined : `RAG_EMBEDDING_MODEL=${embedder}`
+  )
+}
+
+const continueModel = (offer: Offer, id: string, roles: string): ReadonlyArray<string> => [
+  `  - name: ${literal(`${id} (Nexus)`)}`,
+  "    provider: openai",
+  `    model: ${literal(id)}`,
+  `    apiBase: ${literal(offer.baseUrl)}`,
+  `    apiKey: ${keyOr(offer, `\${{ secrets.${keyVariable} }}`)}`,
+  `    roles: [${roles}]`
+]
+
+const abilities = ({ tools, vision }: Model): ReadonlyArray<string> => [
+  ...(tools === true ? ["tool_use"] : []),
+  ...(vision === true ? ["image_input"] : [])
+]
+
+/** config.yaml of Continue. */
+export const continueYaml = (offer: Offer): string => {
+  const { model, embedder } = offer
+  const able = abilities(model)
+  return lines(
+    "name: Nexus",
+    "version: 0.0.1",
+    "schema: v1",
+    "models:",
+    ...continueModel(offer, model.id, "chat, edit, apply"),
+    able.length === 0 ? undefined : `    capabilities: [${able.join(", ")}]`,
+    model.contextLength === undefined ? undefined : "    defaultCompletionOptions:",
+    model.contextLength === undefined ? undefined : `      contextLength: ${model.contextLength}`,
+    ...(embedder === undefined ? [] : continueModel(offer, embedder, "embed"))
+  )
+}
+
+/** What is put into the form of Cline. */
+export const cline = (offer: Offer): string =>
+  lines(
+    "API Provider: OpenAI Compatible",
+    `Base URL: ${printable(offer.baseUrl)}`,
+    `API Key: ${keyWord(offer)}`,
+    `Model ID: ${printable(offer.model.id)}`,
+    offer.model.contextLength === undefined ? undefined : `Context Window Size: ${offer.model.contextLength}`,
+    offer.model.vision === undefined ? undefined : `Supports Images: ${offer.model.vision ? "yes" : "no"}`
+  )
+
+/** The context Zed is told where nobody knows it: it must be told one. */
+const cautiousContext = 8192
+
+const zedModel = ({ id, contextLength, tools, vision }: Model) => ({
+  name: id,
+  display_name: `${id} (Nexus)`,
+  max_tokens: contextLength ?? cautiousContext,
+  capabilities: { tools: tools ?? true, images: vision ?? false, parallel_tool_calls: false, prompt_cache_key: false }
+})
+
+/** settings.json of Zed; it lists every model, for Zed does not ask. */
+export const zed = ({ baseUrl, model, others }: Offer): string => {
+  const provider = { api_url: baseUrl, available_models: [model, ...others].map(zedModel) }
+  const settings = { language_models: { openai_compatible: { nexus: provider } } }
+  return JSON.stringify(settings, null, 2).split("\n").map(printable).join("\n")
+}
+
+/** Shell lines that start aider. */
+export const aider = (offer: Offer): string =>
+  lines(
+    `export OPENAI_API_BASE=${shellWord(offer.baseUrl)}`,
+    `export OPENAI_API_KEY=${offer.keyNeeded ? `"$${keyVariable}"` : keyWord(offer)}`,
+    `aider --model ${shellWord(`openai/${offer.model.id}`)}`
+  )
+
+/** A shell line that asks something. */
+export const curl = ({ baseUrl, keyNeeded, model }: Offer): string => {
+  const body = JSON.stringify({ model: model.id, messages: [{ role: "user", content: "Hello" }] })
+  const key = keyNeeded ? ` -H "Authorization: Bearer $${keyVariable}"` : ""
+  const url = shellWord(`${baseUrl}/chat/completions`)
+  return `curl -s ${url} -H 'Content-Type: application/json'${key} -d ${shellWord(printable(body))}`
+}

@@ -1,0 +1,103 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { choose, chooseByName } from "../../src/connect/models.ts"
+import type { BackendEntry } from "../../src/http/api.ts"
+
+type Served = BackendEntry["models"][number]
+
+const backend = (name: string, models: ReadonlyArray<Served>, more: Partial<BackendEntry> = {}): BackendEntry => ({
+  name,
+  url: "http://127.0.0.1:1",
+  type: "generic",
+  origin: "config",
+  priority: 50,
+  mode: "enabled",
+  status: "healthy",
+  reason: "",
+  models,
+  latency_ms: null,
+  in_flight: 0,
+  cooling_ms: 0,
+  circuits: [],
+  ...more
+})
+
+const model = (id: string, capabilities: Served["capabilities"] = {}, context?: number): Served => ({
+  id,
+  capabilities,
+  ...(context === undefined ? {} : { context_length: context })
+})
+
+const chosen = (...backends: ReadonlyArray<BackendEntry>) => choose(backends).chat.map(({ id }) => id)
+
+describe("the model to chat with", () => {
+  test("calls tools, rather than perhaps, rather than not", () => {
+    const models = [model("a", { tools: false }), model("b"), model("c", { tools: true })]
+    expect(chosen(backend("a", models))).toEqual(["c", "b", "a"])
+  })
+
+  test("is on more backends, then has the longer context, then comes first by name", () => {
+    const a = backend("a", [model("one"), model("z", {}, 8192), model("y", {}, 4096), model("x", {}, 4096)])
+    expect(chosen(a, backend("b", [model("one")]))).toEqual(["one", "z", "x", "y"])
+  })
+
+  test("is none for embeddings or reranking, whether a backend says so or its name does", () => {
+    const models = [
+      model("m"),
+      model("vectors", { embeddings: true }),
+      model("nomic-embed-text"),
+      model("bge-reranker")
+    ]
+    expect(chosen(backend("a", models))).toEqual(["m"])
+    expect(choose([backend("a", models)]).embedder).toBe("nomic-embed-text")
+    expect(chosen(backend("a", [model("embed-talker", { embeddings: false })]))).toEqual(["embed-talker"])
+  })
+
+  test("is none of a backend that is not healthy, or takes no requests", () => {
+    const states: ReadonlyArray<Partial<BackendEntry>> = [
+      { status: "unhealthy" },
+      { mode: "disabled" },
+      { mode: "draining" }
+    ]
+    for (const state of states) {
+      expect(choose([backend("a", [model("m")], state)])).toEqual({ chat: [], embedder: undefined, names: [] })
+    }
+  })
+
+  test("has the abilities of any backend, and the longest context", () => {
+    const backends = [
+      backend("a", [model("m", { tools: false }, 4096)]),
+      backend("b", [model("m", { tools: true }, 8192)])
+    ]
+    expect(choose(backends).chat).toEqual([{ id: "m", contextLength: 8192, tools: true }])
+  })
+
+  test("does not hang on the order of the backends (law)", () => {
+    const some = fc.uniqueArray(
+      fc.record({
+        id: fc.constantFrom("a", "b", "c", "d-embed"),
+        capabilities: fc.constantFrom({}, { tools: true }, { tools: false })
+      }),
+      { maxLength: 4, selector: ({ id }) => id }
+    )
+    fc.assert(
+      fc.property(fc.array(some, { maxLength: 4 }), (lists) => {
+        const backends = lists.map((models, at) => backend(String(at), models))
+        expect(choose(backends.toReversed())).toEqual(choose(backends))
+      })
+    )
+  })
+})
+
+test("an alias has the facts of the model it stands for, under its own name", () => {
+  const backends = [backend("a", [model("llama3:70b", { tools: true }, 8192)])]
+  const aliases = new Map([
+    ["gpt-4", "big"],
+    ["big", "llama3:70b"]
+  ])
+  const facts = { contextLength: 8192, tools: true }
+  expect(chooseByName(backends, aliases, "gpt-4")).toEqual({ id: "gpt-4", ...facts })
+  expect(chooseByName(backends, aliases, "llama3:70b")).toEqual({ id: "llama3:70b", ...facts })
+  expect(chooseByName(backends, aliases, "nope")).toBeUndefined()
+  expect(choose(backends, aliases).names).toEqual(["llama3:70b", "gpt-4", "big"])
+})

@@ -1,0 +1,166 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { baseUrlOf, type Offer } from "../../src/connect/offer.ts"
+import { aider, cline, continueYaml, curl, openWebui, zed } from "../../src/connect/settings.ts"
+import { plain, rich } from "./offers.ts"
+
+const naming = (id: string, offer: Offer = plain): Offer => ({ ...offer, model: { ...offer.model, id } })
+
+const text = (...lines: ReadonlyArray<string>): string => lines.join("\n")
+
+describe("the settings of", () => {
+  test("Open WebUI are variables", () => {
+    expect(openWebui(plain)).toBe(
+      text("OPENAI_API_BASE_URL=http://127.0.0.1:8000/v1", "OPENAI_API_KEY=not-needed", "DEFAULT_MODELS=mistral:7b")
+    )
+    expect(openWebui(rich)).toBe(
+      text(
+        "OPENAI_API_BASE_URL=https://nexus.example/v1",
+        "OPENAI_API_KEY=YOUR_NEXUS_KEY",
+        "DEFAULT_MODELS=Qwen/Qwen3-8B",
+        "RAG_EMBEDDING_ENGINE=openai",
+        "RAG_EMBEDDING_MODEL=nomic-embed-text"
+      )
+    )
+  })
+
+  test("Open WebUI leave out a name that a shell would run, for files of variables know no quotes", () => {
+    expect(openWebui({ ...naming("$(touch /tmp/x)"), embedder: "a b-embed" })).toBe(
+      text("OPENAI_API_BASE_URL=http://127.0.0.1:8000/v1", "OPENAI_API_KEY=not-needed")
+    )
+  })
+
+  test("Continue are a config.yaml", () => {
+    expect(Bun.YAML.parse(continueYaml(plain))).toEqual({
+      name: "Nexus",
+      version: "0.0.1",
+      schema: "v1",
+      models: [
+        {
+          name: "mistral:7b (Nexus)",
+          provider: "openai",
+          model: "mistral:7b",
+          apiBase: "http://127.0.0.1:8000/v1",
+          apiKey: "not-needed",
+          roles: ["chat", "edit", "apply"]
+        }
+      ]
+    })
+    const provider = { provider: "openai", apiBase: "https://nexus.example/v1", apiKey: "${{ secrets.NEXUS_KEY }}" }
+    expect(Bun.YAML.parse(continueYaml(rich))).toMatchObject({
+      models: [
+        {
+          ...provider,
+          model: "Qwen/Qwen3-8B",
+          capabilities: ["tool_use", "image_input"],
+          defaultCompletionOptions: { contextLength: 40_960 }
+        },
+        { ...provider, model: "nomic-embed-text", roles: ["embed"] }
+      ]
+    })
+  })
+
+  test("Cline are the fields of its form", () => {
+    expect(cline(plain)).toBe(
+      text(
+        "API Provider: OpenAI Compatible",
+        "Base URL: http://127.0.0.1:8000/v1",
+        "API Key: not-needed",
+        "Model ID: mistral:7b"
+      )
+    )
+    expect(cline(rich)).toBe(
+      text(
+        "API Provider: OpenAI Compatible",
+        "Base URL: https://nexus.example/v1",
+        "API Key: YOUR_NEXUS_KEY",
+        "Model ID: Qwen/Qwen3-8B",
+        "Context Window Size: 40960",
+        "Supports Images: yes"
+      )
+    )
+  })
+
+  test("Zed are JSON with every model, the chosen one first, and no key", () => {
+    const model = (name: string, max_tokens: number, tools: boolean, images: boolean) => ({
+      name,
+      display_name: `${name} (Nexus)`,
+      max_tokens,
+      capabilities: { tools, images, parallel_tool_calls: false, prompt_cache_key: false }
+    })
+    const settings = (api_url: string, available_models: ReadonlyArray<unknown>) => ({
+      language_models: { openai_compatible: { nexus: { api_url, available_models } } }
+    })
+    expect(JSON.parse(zed(plain))).toEqual(settings(plain.baseUrl, [model("mistral:7b", 8192, true, false)]))
+    const both = [model("Qwen/Qwen3-8B", 40_960, true, true), model("llama3:70b", 8192, false, false)]
+    expect(JSON.parse(zed(rich))).toEqual(settings(rich.baseUrl, both))
+  })
+
+  test("aider and curl are shell lines", () => {
+    expect(aider(plain)).toBe(
+      text(
+        "export OPENAI_API_BASE=http://127.0.0.1:8000/v1",
+        "export OPENAI_API_KEY=not-needed",
+        "aider --model openai/mistral:7b"
+      )
+    )
+    expect(aider(rich)).toBe(
+      text(
+        "export OPENAI_API_BASE=https://nexus.example/v1",
+        'export OPENAI_API_KEY="$NEXUS_KEY"',
+        "aider --model openai/Qwen/Qwen3-8B"
+      )
+    )
+    expect(curl(rich)).toBe(
+      `curl -s https://nexus.example/v1/chat/completions -H 'Content-Type: application/json' ` +
+        `-H "Authorization: Bearer $NEXUS_KEY" ` +
+        `-d '{"model":"Qwen/Qwen3-8B","messages":[{"role":"user","content":"Hello"}]}'`
+    )
+  })
+})
+
+describe("whatever a model is called", () => {
+  const name = fc.oneof(
+    fc.string({ unit: "grapheme" }),
+    fc.constantFrom('"', "'", "\\", "\n", "\u001b[2J", "\u202e", "${{ secrets.X }}", ": #", "- a", "$(id)", "`id`")
+  )
+
+  test("the settings that a program reads give its name back (law)", () => {
+    fc.assert(
+      fc.property(name, (id) => {
+        const yaml = Bun.YAML.parse(continueYaml(naming(id)))
+        expect(yaml).toMatchObject({ models: [{ model: id }] })
+        expect(JSON.parse(zed(naming(id)))).toMatchObject({
+          language_models: { openai_compatible: { nexus: { available_models: [{ name: id }] } } }
+        })
+      })
+    )
+  })
+
+  test("nothing that is printed steers a terminal or takes another line (law)", () => {
+    fc.assert(
+      fc.property(name, (id) => {
+        for (const settings of [openWebui, continueYaml, cline, zed, aider, curl]) {
+          const shown = settings(naming(id))
+          expect(shown).not.toMatch(/[^\P{Cc}\n]|\u202e/u)
+          expect(shown.split("\n").length).toBeLessThanOrEqual(settings(plain).split("\n").length)
+        }
+      })
+    )
+  })
+
+  test("a shell takes it for one word and runs none of it", async () => {
+    for (const id of ["it's", "a b", "$(id)", "`id`", "a;id", "!x", '"', "*"]) {
+      const lines = aider(naming(id)).replace("aider --model ", "printf %s ")
+      const shell = Bun.spawn(["sh", "-c", lines], { stdout: "pipe" })
+      expect(await new Response(shell.stdout).text()).toBe(`openai/${id}`)
+    }
+  })
+})
+
+test("a base URL has one /v1 at its end, however it is given", () => {
+  for (const url of ["http://a:1", "http://a:1/", "http://a:1/v1", "http://a:1/v1/"]) {
+    expect(baseUrlOf(url)).toBe("http://a:1/v1")
+  }
+  expect(baseUrlOf("https://a/llm/")).toBe("https://a/llm/v1")
+})
