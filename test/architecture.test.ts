@@ -237,6 +237,7 @@ describe("the house", () => {
       "bench",
       "bun.lock",
       "bunfig.toml",
+      "docs",
       "nexus.example.toml",
       "package.json",
       "src",
