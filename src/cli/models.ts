@@ -17,11 +17,11 @@ export interface ModelRow {
 
 const byId = (a: ModelRow, b: ModelRow): number => (a.id < b.id ? -1 : 1)
 
-/** The models of all healthy backends, each once, sorted by id. */
+/** The models of all backends in rotation, each once, sorted by id. */
 export const modelRows = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<ModelRow> => {
   const rows = new Map<string, ModelRow>()
-  for (const { name, status, models } of backends) {
-    if (status !== "healthy") continue
+  for (const { name, mode, status, models } of backends) {
+    if (mode !== "enabled" || status !== "healthy") continue
     for (const { id, context_length } of models) {
       const row = rows.get(id)
       const known = Math.max(row?.context_length ?? 0, context_length ?? 0)

@@ -87,14 +87,15 @@ test("the reason of a backend tells of pauses and circuits, and nothing of close
   expect(reasonsOf({ ...shaky, circuits: [], cooling_ms: 0, reason: "connection refused" })).toBe("connection refused")
 })
 
-test("models are listed once, sorted, of healthy backends, with the largest context", () => {
+test("models are listed once, sorted, of backends in rotation, with the largest context", () => {
   const rows = modelRows([
     entry("a", "healthy", [
       { id: "z", capabilities: {} },
       { id: "m", context_length: 10, capabilities: {} }
     ]),
     entry("b", "healthy", [{ id: "m", context_length: 20, capabilities: {} }]),
-    entry("c", "unhealthy", [{ id: "gone", capabilities: {} }])
+    entry("c", "unhealthy", [{ id: "gone", capabilities: {} }]),
+    { ...entry("d", "healthy", [{ id: "drained", capabilities: {} }]), mode: "draining" }
   ])
   expect(rows).toEqual([
     { id: "m", backends: ["a", "b"], context_length: 20 },
