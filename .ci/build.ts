@@ -1,16 +1,20 @@
 /**
  * Builds dist/nexus: one file that holds the runtime and the program, and takes nothing from the directory it runs in.
+ * With `--target`, for another machine.
  */
 import { spawnSync } from "node:child_process"
 import { mkdirSync } from "node:fs"
-import { join } from "node:path"
+import { join, relative } from "node:path"
+import { parseBuild, type Build, usage } from "./targets.ts"
 
 const root = join(import.meta.dir, "..")
 
-/** Arguments of the build; `outfile` is where the binary goes. */
-export const buildArguments = (outfile: string): ReadonlyArray<string> => [
+/** Arguments of one build. */
+export const buildArguments = ({ outfile, target, runtime }: Build): ReadonlyArray<string> => [
   "build",
   "--compile",
+  ...(target === undefined ? [] : [`--target=bun-${target}-v${Bun.version}`]),
+  ...(runtime === undefined ? [] : [`--compile-executable-path=${runtime}`]),
   "--minify",
   "--bytecode",
   "--format=esm",
@@ -24,11 +28,29 @@ export const buildArguments = (outfile: string): ReadonlyArray<string> => [
   join(root, "src/main.ts")
 ]
 
+const advice = ({ target, outfile }: Build): string =>
+  [
+    `${relative(root, outfile)} was not built.`,
+    `A binary for ${target} needs the Bun ${Bun.version} of that machine. It is fetched when it is not there yet; where it`,
+    "cannot be had, get it elsewhere and name it:",
+    `  bun run build --target ${target} --compile-executable-path <bun of ${target}>`
+  ].join("\n")
+
+const build = (wanted: Build): boolean => {
+  const { status } = spawnSync(process.execPath, buildArguments(wanted), { cwd: root, stdio: "inherit" })
+  if (status === 0) console.log(`Built ${relative(root, wanted.outfile)}`)
+  else if (wanted.target !== undefined) console.error(advice(wanted))
+  return status === 0
+}
+
 if (import.meta.main) {
+  const wanted = parseBuild(process.argv.slice(2), join(root, "dist"))
+  if ("mistake" in wanted) {
+    console.error(`error: ${wanted.mistake}\n\n${usage}`)
+    process.exit(2)
+  }
   mkdirSync(join(root, "dist"), { recursive: true })
-  const { status } = spawnSync(process.execPath, buildArguments(join(root, "dist/nexus")), {
-    cwd: root,
-    stdio: "inherit"
-  })
-  process.exit(status ?? 1)
+  // Every target is tried, whatever became of those before it.
+  const built = wanted.builds.map(build)
+  process.exit(built.every(Boolean) ? 0 : 1)
 }
