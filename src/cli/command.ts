@@ -4,6 +4,7 @@
 import { Command } from "effect/cli"
 import { aliasesCommand } from "./aliases.ts"
 import { backendsCommand } from "./backends.ts"
+import { completeCommand } from "./complete.ts"
 import { completionsCommand } from "./completions.ts"
 import { configCommand } from "./config.ts"
 import { connectCommand } from "./connect.ts"
@@ -30,6 +31,7 @@ export const nexus = Command.make("nexus").pipe(
     connectCommand,
     configCommand,
     keysCommand,
-    completions
+    completions,
+    completeCommand
   ])
 )

@@ -1,17 +1,97 @@
 /**
- * nexus completions: scripts that complete the command line.
+ * nexus completions: scripts that complete the command line, with the names the running gateway knows.
  */
 import { Console, Effect } from "effect"
 import { Argument, Command, Completions } from "effect/cli"
+import type { Kind } from "./complete.ts"
 
-// The script leans on one helper of the bash-completion package; this stands in where that is not installed.
-const bashHelper = `if ! declare -F _init_completion > /dev/null; then
-  _init_completion() {
-    words=("\${COMP_WORDS[@]}") cword=$COMP_CWORD
-    cur=\${words[cword]} prev=\${words[cword - 1]}
+/** Flags, by their name, whose value is a name the gateway knows. */
+const flagKinds: Readonly<Record<string, Kind>> = { model: "models", backend: "backends" }
+
+/** The same for arguments, below a command. */
+const argumentKinds: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
+  backends: { name: "backends", backend: "backends" }
+}
+
+// The generator knows fixed choices alone: one that cannot be meant stands for the names, until the script is made.
+const marker = (kind: Kind) => ({ _tag: "Choice", values: [`NEXUS-LIVE-${kind}`] }) as const
+
+const kinds: ReadonlyArray<Kind> = ["models", "backends"]
+
+const marked = (
+  descriptor: Completions.CommandDescriptor,
+  parents: ReadonlyArray<string> = []
+): Completions.CommandDescriptor => {
+  const inside = Object.assign({}, ...parents.map((parent) => argumentKinds[parent] ?? {}))
+  const mark = <Of extends { readonly name: string; readonly type: { readonly _tag: string } }>(
+    of: Of,
+    known: Readonly<Record<string, Kind>>
+  ) => {
+    const kind = of.type._tag === "String" && Object.hasOwn(known, of.name) ? known[of.name] : undefined
+    return kind === undefined ? of : { ...of, type: marker(kind) }
   }
-fi
+  return {
+    ...descriptor,
+    flags: descriptor.flags.map((flag) => mark(flag, flagKinds)),
+    arguments: descriptor.arguments.map((argument) => mark(argument, inside)),
+    subcommands: descriptor.subcommands.map((each) => marked(each, [...parents, descriptor.name]))
+  }
+}
+
+interface Dialect {
+  /** What the generator writes for the marker, and what is to stand there. */
+  readonly live: (kind: Kind) => readonly [string, string]
+  /** Asks the program for names; it is told the line as far as it is written, for `--config`, `--host` and `--port`. */
+  readonly helper: string
+}
+
+const dialects: Readonly<Record<"bash" | "zsh" | "fish", Dialect>> = {
+  bash: {
+    live: (kind) => [`_nexus--choices "$cur" "$_comp_word" 'NEXUS-LIVE-${kind}'`, `_nexus--live ${kind}`],
+    helper: `_nexus--live()
+{
+  local _name _names=()
+  while IFS= read -r _name; do _names+=("$_name"); done < <(nexus complete "$1" -- "\${words[@]:0:cword}" 2>/dev/null)
+  _nexus--choices "$cur" "$_comp_word" "\${_names[@]}"
+}
 `
+  },
+  zsh: {
+    live: (kind) => [`(NEXUS-LIVE-${kind})`, `_nexus__live_${kind}`],
+    helper: kinds
+      .map(
+        (kind) => `_nexus__live_${kind}() {
+  local -a names
+  names=("\${(@f)$(nexus complete ${kind} -- "\${(@)words[1,CURRENT-1]}" 2>/dev/null)}")
+  compadd "$@" -a names
+}
+`
+      )
+      .join("\n")
+  },
+  fish: {
+    live: (kind) => [`NEXUS-LIVE-${kind}`, `(__nexus_live ${kind})`],
+    helper: `function __nexus_live
+  nexus complete $argv[1] -- (commandline -poc) 2>/dev/null
+end
+`
+  }
+}
+
+/** The script for a shell, over a tree of commands. */
+export const script = (tree: Command.Command.Any, shell: keyof typeof dialects): string => {
+  const { live, helper } = dialects[shell]
+  const generated = kinds.reduce(
+    (text, kind) => text.replaceAll(...live(kind)),
+    Completions.generate("nexus", shell, marked(Completions.fromCommand(tree)))
+      .trimEnd()
+      // Its comment on how to install it names a global flag, which is a command here.
+      .replaceAll("nexus --completions ", "nexus completions ")
+  )
+  // The first line of a script for zsh says what it completes.
+  const [first = "", ...rest] = generated.split("\n")
+  return shell === "zsh" ? [first, helper, ...rest].join("\n") : helper + generated
+}
 
 /** The command, over the tree it completes; it completes itself as well. */
 export const completionsCommand = (tree: () => Command.Command.Any) =>
@@ -22,18 +102,12 @@ export const completionsCommand = (tree: () => Command.Command.Any) =>
         Argument.withDescription("Shell the script is for")
       )
     },
-    ({ shell }) =>
-      Effect.suspend(() => {
-        // Its comment on how to install it names a global flag, which is a command here.
-        const script = Completions.generate("nexus", shell, Completions.fromCommand(tree()))
-          .trimEnd()
-          .replaceAll("nexus --completions ", "nexus completions ")
-        return Console.log(shell === "bash" ? bashHelper + script : script)
-      })
+    ({ shell }) => Effect.suspend(() => Console.log(script(tree(), shell)))
   ).pipe(
-    Command.withDescription("Print a script that completes nexus commands in a shell"),
+    Command.withDescription("Print a script that completes nexus commands, and names of models and backends"),
     Command.withExamples([
       { command: "nexus completions bash > ~/.local/share/bash-completion/completions/nexus" },
-      { command: "nexus completions zsh > ~/.zfunc/_nexus" }
+      { command: "nexus completions zsh > ~/.zfunc/_nexus" },
+      { command: "nexus completions fish > ~/.config/fish/completions/nexus.fish" }
     ])
   )

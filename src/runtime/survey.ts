@@ -181,6 +181,13 @@ export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigIn
         })
       )
     )
+
+/** The backends that the running gateway knows, and the aliases of the config. */
+export const knownNames = (options: SurveyOptions) =>
+  Effect.gen(function* () {
+    const loaded = yield* load(options)
+    const { backends } = yield* askBackends(addressOf(loaded))
+    return { backends, aliases: Object.keys(loaded.settings.routing.aliases) }
   }).pipe(
     Effect.scoped,
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command

@@ -1,0 +1,177 @@
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Effect, Option } from "effect"
+import { Argument, Command } from "effect/cli"
+import fc from "fast-check"
+import { addressIn } from "../../src/cli/complete.ts"
+import { script } from "../../src/cli/completions.ts"
+import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Gateway, startGateway, until } from "../kit/gateway.ts"
+import { lines, makeShell } from "../kit/shell.ts"
+
+setDefaultTimeout(30_000)
+
+const odd = ["llama3:70b", "llama3:8b", "it's a model", 'qu"ote', "dollar$x", "org/mo-del", "back\\slash", "two\nlines"]
+
+const cli = makeShell()
+const home = mkdtempSync(join(tmpdir(), "nexus-shell-"))
+const main = join(import.meta.dir, "../../src/main.ts")
+let upstream: FakeUpstream
+let gateway: Gateway
+let port: string
+
+beforeAll(async () => {
+  upstream = await startUpstream({ models: odd })
+  gateway = await startGateway({
+    backends: [
+      backendFor("first", upstream),
+      backendFor("f-2.b", { url: upstream.url.replace("127.0.0.1", "localhost") })
+    ]
+  })
+  port = String(gateway.port)
+})
+
+afterAll(async () => {
+  await gateway[Symbol.asyncDispose]()
+  await upstream[Symbol.asyncDispose]()
+  await cli.close()
+  rmSync(home, { recursive: true, force: true })
+})
+
+describe("nexus complete", () => {
+  test("tells the names the running gateway knows, one a line, and none that would take two", async () => {
+    const models = await cli.nexus("complete", "models", "--", "nexus", "explain", "-p", port, "-m")
+    expect(lines(models.stdout).toSorted()).toEqual(odd.filter((name) => !name.includes("\n")).toSorted())
+    const backends = await cli.nexus("complete", "backends", "--", "nexus", "models", `--port=${port}`)
+    expect({ ...backends, stdout: lines(backends.stdout) }).toEqual({ code: 0, stdout: ["first", "f-2.b"], stderr: "" })
+  })
+
+  test("adds the aliases of the config", async () => {
+    writeFileSync(join(cli.cwd, "it's.toml"), `[server]\nport = ${port}\n[routing.aliases]\n"gpt-4" = "llama3:8b"\n`)
+    const { stdout } = await cli.nexus("complete", "models", "--", "nexus", "explain", "-c", `"it's.toml"`)
+    expect(lines(stdout)).toContain("gpt-4")
+  })
+
+  test.each([
+    ["no gateway runs", ["-p", "1"]],
+    ["the config is not there", ["-c", "none.toml"]],
+    ["the port is none", ["-p", "x"]]
+  ])("says nothing and does not fail when %s", async (_, flags) => {
+    expect(await cli.nexus("complete", "models", "--", "nexus", "explain", ...flags)).toEqual({
+      code: 0,
+      stdout: "",
+      stderr: ""
+    })
+  })
+
+  test("is not shown in the help", async () => {
+    const { stdout } = await cli.nexus("--help")
+    expect(stdout).toContain("completions")
+    expect(stdout).not.toMatch(/^\s+complete\s/m)
+  })
+})
+
+describe("the gateway a line is about", () => {
+  test("is found whatever quotes the shell lets one write around the file", () =>
+    fc.assert(
+      fc.property(fc.string({ minLength: 1 }), fc.constantFrom("-c", "--config"), (file, flag) => {
+        const single = `'${file.replaceAll("'", `'\\''`)}'`
+        const double = `"${file.replace(/["\\$`]/g, "\\$&")}"`
+        const bare = file.replace(/[^A-Za-z0-9/]/gs, "\\$&")
+        for (const word of [single, double, bare]) {
+          expect(addressIn(["nexus", flag, word], "/home").config).toEqual(Option.some(file))
+          expect(addressIn(["nexus", `${flag}=${word}`], "/home").config).toEqual(Option.some(file))
+        }
+      })
+    ))
+
+  test("is below the home directory after ~/, and the last flag counts", () => {
+    expect(addressIn(["nexus", "-c", "~/a b", "-c", "~/nexus.toml"], "/home/o'x").config).toEqual(
+      Option.some("/home/o'x/nexus.toml")
+    )
+    expect(addressIn(["nexus", "-H", "::1", "-p", "80", "-c"], "/")).toEqual({
+      config: Option.none(),
+      overrides: { server: { host: "::1", port: 80 } }
+    })
+  })
+})
+
+// A shell on a terminal of its own. What is typed waits there until the shell reads it, so nothing has to be timed.
+const typing = async (shell: "bash" | "zsh", text: string, typed: string): Promise<string> => {
+  const file = join(home, `completions.${shell}`)
+  writeFileSync(file, text)
+  const setUp = [
+    ...(shell === "zsh" ? ["autoload -Uz compinit", "compinit -u -D"] : []),
+    `source '${file}'`,
+    `nexus() { if [ "$1" = complete ]; then '${process.execPath}' '${main}' "$@"; else printf '<%s>' "$@"; echo .; fi; }`
+  ]
+  const rc = join(home, shell === "zsh" ? ".zshrc" : "rc.bash")
+  writeFileSync(rc, `${setUp.join("\n")}\n`)
+  let output = ""
+  const decoder = new TextDecoder()
+  const child = Bun.spawn(shell === "zsh" ? ["zsh", "-i"] : ["bash", "--noprofile", "--rcfile", rc, "-i"], {
+    cwd: home,
+    env: { PATH: process.env["PATH"] ?? "", HOME: home, ZDOTDIR: home, TERM: "dumb", INPUTRC: "/dev/null" },
+    terminal: {
+      cols: 200,
+      rows: 40,
+      data: (_, bytes) => {
+        output += decoder.decode(bytes, { stream: true })
+      }
+    }
+  })
+  const said = () => /(?:^|[\r\n])(<.*>)\.\r?\n/.exec(output)?.[1]
+  try {
+    child.terminal?.write(typed)
+    await until(() => said() !== undefined, `an answer of ${shell}, which says ${JSON.stringify(output)}`, 20_000)
+    return said() ?? ""
+  } finally {
+    child.kill("SIGKILL")
+    await child.exited
+    child.terminal?.close()
+  }
+}
+
+const name = Argument.String("name")
+const future = ["remove", "enable", "disable", "drain"].map((word) => Command.make(word, { name }, () => Effect.void))
+const tree = Command.make("nexus").pipe(
+  Command.withSubcommands([Command.make("backends").pipe(Command.withSubcommands(future))])
+)
+
+for (const shell of ["bash", "zsh"] as const) {
+  describe.skipIf(Bun.which(shell) === null)(`in ${shell}, the tabulator`, () => {
+    let completions = ""
+    beforeAll(async () => {
+      completions = (await cli.nexus("completions", shell)).stdout
+    })
+
+    test.each([
+      ["a name with a colon", "explain -p PORT -m lla\t7\t", "<explain><-p><PORT><-m><llama3:70b>"],
+      ["a name with a colon, after the colon", "explain -p PORT -m llama3:8\t", "<explain><-p><PORT><-m><llama3:8b>"],
+      ["a name with a quote and spaces", "explain -p PORT --model it\t", "<explain><-p><PORT><--model><it's a model>"],
+      ["a name inside of quotes", 'explain -p PORT -m "qu\t', '<explain><-p><PORT><-m><qu"ote>'],
+      ["a name with a dollar", "explain -p PORT -m dol\t", "<explain><-p><PORT><-m><dollar$x>"],
+      ["a name with a backslash", "explain -p PORT -m back\t", "<explain><-p><PORT><-m><back\\slash>"],
+      ["a backend", "models --port PORT -b fi\t", "<models><--port><PORT><-b><first>"],
+      ["a fixed choice", "serve -l wa\t", "<serve><-l><warn>"]
+    ])("completes %s", async (_, typed, expected) => {
+      const answer = await typing(shell, completions, `nexus ${typed.replace("PORT", port)}\n`)
+      expect(answer).toBe(expected.replace("PORT", port))
+    })
+
+    test("adds nothing when no gateway runs", async () => {
+      expect(await typing(shell, completions, "nexus explain -p 1 -m lla\t\n")).toBe("<explain><-p><1><-m><lla>")
+    })
+
+    test("completes the backend that a command below backends is about", async () => {
+      // This tree has no flags: the gateway is that of the config at hand.
+      writeFileSync(join(home, "nexus.toml"), `[server]\nport = ${port}\n`)
+      const text = script(tree, shell)
+      expect(await typing(shell, text, "nexus backends drain f-\t\n")).toBe("<backends><drain><f-2.b>")
+      expect(await typing(shell, text, "nexus backends remove fir\t\n")).toBe("<backends><remove><first>")
+      rmSync(join(home, "nexus.toml"))
+    })
+  })
+}
