@@ -65,7 +65,8 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   doctor: ["domain", "config", "upstream", "health"],
   connect: ["domain", "router"],
   runtime: ["domain", "config", "telemetry", "registry", "router", "upstream", "health", "http", "demo", "doctor"],
-  cli: ["domain", "config", "runtime", "doctor", "connect"],
+  service: [],
+  cli: ["domain", "config", "runtime", "doctor", "connect", "service"],
   main: ["cli"]
 }
 

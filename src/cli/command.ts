@@ -14,6 +14,7 @@ import { healthCommand } from "./health.ts"
 import { keysCommand } from "./keys.ts"
 import { modelsCommand } from "./models.ts"
 import { serveCommand } from "./serve.ts"
+import { serviceCommand } from "./service.ts"
 
 const completions = completionsCommand((): Command.Command.Any => nexus)
 
@@ -31,6 +32,7 @@ export const nexus = Command.make("nexus").pipe(
     connectCommand,
     configCommand,
     keysCommand,
+    serviceCommand,
     completions,
     completeCommand
   ])

@@ -15,7 +15,7 @@ const patienceMs = 1000
 
 /** A word as the shell would hand it on: without its quotes, `~/` as the home directory. */
 const unquoted = (word: string, home: string): string =>
-  (/^~\//.test(word) ? home : "") +
+  (word.startsWith("~/") ? home : "") +
   word
     .replace(/^~(?=\/)/, "")
     .replace(/'([^']*)'|"((?:\\.|[^"\\])*)"?|\\(.)/g, (_, single?: string, double?: string, escaped?: string) =>

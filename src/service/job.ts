@@ -1,0 +1,66 @@
+/**
+ * What a service manager is told to run, and what it is told to do.
+ */
+
+/** Whose service it is: that of one user, or of the whole machine. */
+export type Scope = "user" | "system"
+
+/** A gateway to be run as a service. */
+export interface Job {
+  /** The program, by its absolute path, and its arguments. */
+  readonly command: readonly [string, ...ReadonlyArray<string>]
+  readonly scope: Scope
+  /** Account of a system service; undefined leaves it to the manager. */
+  readonly account: string | undefined
+  /** Time it needs to end, in seconds. */
+  readonly graceSeconds: number
+  /** Whether its port is one that only root may take by default. */
+  readonly lowPort: boolean
+}
+
+/** Where things are on this machine. */
+export interface Places {
+  readonly home: string
+  /** Directory of the user's settings, such as `~/.config`. */
+  readonly config: string
+  /** Number of the user. */
+  readonly uid: number
+}
+
+/** A program to run, with its arguments. */
+export interface Step {
+  readonly run: readonly [string, ...ReadonlyArray<string>]
+  /** Whether what follows is done even when this fails. */
+  readonly mayFail: boolean
+}
+
+/** One kind of service manager. */
+export interface Manager {
+  readonly name: "systemd" | "launchd"
+  /** The file that makes the service known. */
+  readonly file: (scope: Scope, places: Places) => string
+  /** Its text. */
+  readonly text: (job: Job, places: Places) => string
+  /** Links to the file that the manager has made. */
+  readonly links: (scope: Scope, places: Places) => ReadonlyArray<string>
+  /** Starts the service with the file as it is now; `known` when there was an earlier one. */
+  readonly start: (scope: Scope, places: Places, known: boolean) => ReadonlyArray<Step>
+  /** Ends it, when the file and its links are gone. */
+  readonly end: (scope: Scope, places: Places) => ReadonlyArray<Step>
+  /** What a person may want to know besides. */
+  readonly hints: (scope: Scope, places: Places) => ReadonlyArray<string>
+  /** Where variables are put that the config speaks of; undefined when there is no such file. */
+  readonly environment: (scope: Scope, places: Places) => string | undefined
+}
+
+/** By these words a file is known as one that may be replaced and removed. */
+export const mark = "Written by `nexus service install`"
+
+/** Seconds between the end of the grace and the end by force. */
+export const marginSeconds = 10
+
+/** Pause before a service that has failed is started again, in seconds. */
+export const restartSeconds = 2
+
+/** Files that may be open: two for each request under way. */
+export const openFiles = 65_536
