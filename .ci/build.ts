@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process"
 import { mkdirSync } from "node:fs"
-import { join, relative } from "node:path"
+import { dirname, join, relative } from "node:path"
 import { parseBuild, type Build, usage } from "./targets.ts"
 
 const root = join(import.meta.dir, "..")
@@ -49,7 +49,7 @@ if (import.meta.main) {
     console.error(`error: ${wanted.mistake}\n\n${usage}`)
     process.exit(2)
   }
-  mkdirSync(join(root, "dist"), { recursive: true })
+  for (const { outfile } of wanted.builds) mkdirSync(dirname(outfile), { recursive: true })
   // Every target is tried, whatever became of those before it.
   const built = wanted.builds.map(build)
   process.exit(built.every(Boolean) ? 0 : 1)

@@ -233,11 +233,13 @@ describe("the house", () => {
     const rooms = new Set(tracked.map((file) => file.split("/")[0] ?? "").filter((name) => !name.startsWith(".")))
     expect([...rooms].sort()).toEqual([
       "CHANGELOG.md",
+      "Dockerfile",
       "LICENSE",
       "README.md",
       "bench",
       "bun.lock",
       "bunfig.toml",
+      "compose.yaml",
       "docs",
       "nexus.example.toml",
       "package.json",

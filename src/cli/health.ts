@@ -2,9 +2,11 @@
  * nexus health: whether the running gateway is well.
  */
 import { Console, DateTime, Effect } from "effect"
-import { Command } from "effect/cli"
+import { Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../http/api.ts"
 import type { GatewayHealth } from "../runtime/client.ts"
+import type { Pulse } from "../runtime/pulse.ts"
+import type { SurveyOptions } from "../runtime/survey.ts"
 import { reasonsOf } from "./backends.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
@@ -42,13 +44,29 @@ const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<
         ])
   ].join("\n")
 
+const onOff = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+const live = onOff("live", "Ask only whether it runs; needs no key")
+const ready = onOff("ready", "Ask only whether it can route; needs no key")
+
+const takePulse = Effect.fnUntraced(function* (options: SurveyOptions, asked: Pulse, asJson: boolean) {
+  const { pulse } = yield* Effect.promise(() => import("../runtime/pulse.ts"))
+  const say = (status: string, reason?: string) =>
+    Console.log(asJson ? json({ status, ...(reason === undefined ? {} : { reason }) }) : status)
+  yield* pulse(options, asked).pipe(Effect.tapError((error) => (asJson ? say("unknown", error.message) : Effect.void)))
+  yield* say(asked === "livez" ? "alive" : "ready")
+})
+
 /** The command; it fails unless the gateway is healthy. */
 export const healthCommand = Command.make(
   "health",
-  { json: flags.json, config: flags.config, host: flags.host, port: flags.port },
+  { json: flags.json, live, ready, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
+    const options = { config: input.config, overrides: flags.addressOverrides(input) }
+    if (input.live || input.ready) return yield* takePulse(options, input.ready ? "readyz" : "livez", input.json)
     const { inspect } = yield* Effect.promise(() => import("../runtime/survey.ts"))
-    const asked = inspect({ config: input.config, overrides: flags.addressOverrides(input) })
+    const asked = inspect(options)
     const { url, health, version, backends } = yield* input.json
       ? Effect.tapError(asked, (error) => Console.log(json({ status: "unknown", reason: error.message })))
       : asked
@@ -62,5 +80,9 @@ export const healthCommand = Command.make(
   })
 ).pipe(
   Command.withDescription("Show the health of the running gateway; exit code 0 when it is healthy, 1 otherwise"),
-  Command.withExamples([{ command: "nexus health" }, { command: "nexus health --json" }])
+  Command.withExamples([
+    { command: "nexus health" },
+    { command: "nexus health --json" },
+    { command: "nexus health --live" }
+  ])
 )
