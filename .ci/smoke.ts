@@ -107,6 +107,27 @@ export const smoke = (): ReadonlyArray<Check> => {
       }
     },
     {
+      name: "health --live, the health check of the image, needs no more than the port",
+      check: async () => {
+        const result = await nexus("health", "--live", "--port", new URL(url()).port)
+        must(result.code === 0 && result.stdout === "alive\n", told(result))
+      }
+    },
+    {
+      name: "names are completed from the running gateway",
+      check: async () => {
+        const result = await nexus("complete", "models", "--", "nexus", "explain", "--port", new URL(url()).port)
+        must(result.stdout.split("\n").includes("simulated-small"), told(result))
+      }
+    },
+    {
+      name: "service print names this file",
+      check: async () => {
+        const result = await nexus("service", "print", "--manager", "systemd")
+        must(result.code === 0 && result.stdout.includes(`ExecStart=${binary} serve\n`), told(result))
+      }
+    },
+    {
       name: "SIGTERM ends it with exit code 0",
       check: async () => {
         gateway.signal("SIGTERM")

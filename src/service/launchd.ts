@@ -17,8 +17,8 @@ const label = "local.nexus"
 
 const entities: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;" }
 
-/** Text between two tags; characters that no XML may hold are the caller's to keep out. */
-export const xmlText = (text: string): string => text.replace(/[&<>\r]/g, (char) => entities[char] ?? char)
+// Text between two tags; characters that no XML may hold are the caller's to keep out.
+const xmlText = (text: string): string => text.replace(/[&<>\r]/g, (char) => entities[char] ?? char)
 
 type Value = string | number | boolean | ReadonlyArray<string> | { readonly [key: string]: Value }
 
