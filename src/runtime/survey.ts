@@ -181,15 +181,23 @@ export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigIn
         })
       )
     )
-
-/** The backends that the running gateway knows, and the aliases of the config. */
-export const knownNames = (options: SurveyOptions) =>
-  Effect.gen(function* () {
-    const loaded = yield* load(options)
-    const { backends } = yield* askBackends(addressOf(loaded))
-    return { backends, aliases: Object.keys(loaded.settings.routing.aliases) }
   }).pipe(
     Effect.scoped,
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
     Effect.provide(Transport.layer)
+  )
+
+/** The names that the gateway of the config knows; aliases are left out where it does not tell them. */
+export const knownNames = (options: SurveyOptions) =>
+  atGateway(options, (address) =>
+    Effect.all(
+      {
+        backends: Effect.map(askBackends(address), ({ backends }) => backends),
+        aliases: askAliases(address).pipe(
+          Effect.map(({ aliases }) => aliases.map(({ alias }) => alias)),
+          Effect.orElseSucceed((): ReadonlyArray<string> => [])
+        )
+      },
+      { concurrency: "unbounded" }
+    )
   )

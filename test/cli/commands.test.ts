@@ -83,7 +83,7 @@ describe("completions", () => {
   test("in bash are valid and complete a subcommand", async () => {
     const { stdout } = await nexus("completions", "bash")
     const probe = `${stdout}
-COMP_WORDS=(nexus ba); COMP_CWORD=1
+COMP_WORDS=(nexus ba); COMP_CWORD=1; COMP_LINE='nexus ba'
 "$(complete -p nexus | sed 's/.*-F \\([^ ]*\\).*/\\1/')" nexus ba nexus
 echo "\${COMPREPLY[@]}"`
     const bash = Bun.spawnSync(["bash", "-c", probe])

@@ -25,6 +25,7 @@ let port: string
 beforeAll(async () => {
   upstream = await startUpstream({ models: odd })
   gateway = await startGateway({
+    routing: { aliases: { "gpt-4": "llama3:8b" } },
     backends: [
       backendFor("first", upstream),
       backendFor("f-2.b", { url: upstream.url.replace("127.0.0.1", "localhost") })
@@ -43,13 +44,13 @@ afterAll(async () => {
 describe("nexus complete", () => {
   test("tells the names the running gateway knows, one a line, and none that would take two", async () => {
     const models = await cli.nexus("complete", "models", "--", "nexus", "explain", "-p", port, "-m")
-    expect(lines(models.stdout).toSorted()).toEqual(odd.filter((name) => !name.includes("\n")).toSorted())
+    expect(lines(models.stdout).toSorted()).toEqual([...odd.filter((name) => !name.includes("\n")), "gpt-4"].toSorted())
     const backends = await cli.nexus("complete", "backends", "--", "nexus", "models", `--port=${port}`)
     expect({ ...backends, stdout: lines(backends.stdout) }).toEqual({ code: 0, stdout: ["first", "f-2.b"], stderr: "" })
   })
 
-  test("adds the aliases of the config", async () => {
-    writeFileSync(join(cli.cwd, "it's.toml"), `[server]\nport = ${port}\n[routing.aliases]\n"gpt-4" = "llama3:8b"\n`)
+  test("adds the aliases of the gateway, and finds it by the config that the line names", async () => {
+    writeFileSync(join(cli.cwd, "it's.toml"), `[server]\nport = ${port}\n`)
     const { stdout } = await cli.nexus("complete", "models", "--", "nexus", "explain", "-c", `"it's.toml"`)
     expect(lines(stdout)).toContain("gpt-4")
   })
