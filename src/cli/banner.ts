@@ -5,6 +5,7 @@ import type { BackendEntry } from "../http/api.ts"
 import { choose } from "../connect/models.ts"
 import { baseUrlOf } from "../connect/offer.ts"
 import { curl } from "../connect/settings.ts"
+import { isLoopback } from "../config/rules.ts"
 import { printable } from "../domain/text.ts"
 import { table } from "./output.ts"
 
@@ -24,18 +25,31 @@ export interface Started {
 
 const plural = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`
 
-const origins = { config: "", added: "added", discovered: "found on this machine", simulated: "SIMULATED" } as const
+const isHere = (url: string): boolean => isLoopback(URL.parse(url)?.hostname ?? "")
+
+const markOf = ({ origin, url }: BackendEntry): string => {
+  switch (origin) {
+    case "config":
+      return ""
+    case "added":
+      return "added"
+    case "discovered":
+      return isHere(url) ? "found on this machine" : "found on the network"
+    case "simulated":
+      return "SIMULATED"
+  }
+}
 
 const nameList = (ids: ReadonlyArray<string>): string =>
   ids.length <= 4 ? ids.join(", ") : `${ids.slice(0, 4).join(", ")} and ${ids.length - 4} more`
 
-const row = ({ name, url, type, status, reason, models, origin }: BackendEntry): ReadonlyArray<string> => [
-  `  ${name}`,
-  url,
-  type,
-  status === "healthy" || status === "unknown" ? status : `${status}: ${reason}`,
-  models.length === 0 ? "-" : nameList(models.map(({ id }) => id)),
-  origins[origin]
+const row = (entry: BackendEntry): ReadonlyArray<string> => [
+  `  ${entry.name}`,
+  entry.url,
+  entry.type,
+  entry.status === "healthy" || entry.status === "unknown" ? entry.status : `${entry.status}: ${entry.reason}`,
+  entry.models.length === 0 ? "-" : nameList(entry.models.map(({ id }) => id)),
+  markOf(entry)
 ]
 
 /** A command that asks the best chat model something; undefined while there is none. */

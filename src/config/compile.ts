@@ -29,7 +29,7 @@ export interface Loaded {
   readonly routing: RoutingSettings
   readonly thresholds: Thresholds
   readonly authKeys: ReadonlyArray<AuthKey>
-  /** Whether this machine is searched for servers. */
+  /** Whether servers are searched for. */
   readonly discovery: boolean
   /** The file that was read; undefined when there is none. */
   readonly path: string | undefined
@@ -96,6 +96,8 @@ export const compile = (
     recoveries: settings.health_check.recovery_threshold
   },
   authKeys: secrets.authKeys,
-  discovery: settings.discovery.enabled ?? settings.backends.length === 0,
+  discovery:
+    settings.discovery.enabled ??
+    (settings.backends.length === 0 || settings.discovery.mdns || settings.discovery.hosts.length > 0),
   ...about
 })

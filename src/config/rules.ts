@@ -2,8 +2,10 @@
  * What a Schema cannot say: rules between several keys. They take settings that may have other mistakes, so that all
  * are told at once.
  */
+import { Result } from "effect"
 import type { Mistake } from "./check.ts"
 import { baseUrl } from "./compile.ts"
+import { hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 
 /** Line of a path in the file; undefined without a file. */
@@ -190,10 +192,41 @@ const origins = (tree: Table): ReadonlyArray<Mistake> => {
   })
 }
 
+const listAt = (tree: Table, path: KeyPath): ReadonlyArray<unknown> => {
+  const list = valueAt(tree, path)
+  return Array.isArray(list) ? list : []
+}
+
+const searched = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
+  const at = (key: string, most: number, faultOf: (text: string) => string | undefined): ReadonlyArray<Mistake> => {
+    const path = ["discovery", key]
+    const list = listAt(tree, path)
+    const faulty = list.flatMap((value, index) => {
+      const reason = typeof value === "string" ? faultOf(value) : undefined
+      return reason === undefined ? [] : [{ path: [...path, index], value, reason }]
+    })
+    return list.length > most
+      ? [...faulty, { path, reason: `discovery.${key} has ${list.length} entries; at most ${most} are allowed` }]
+      : faulty
+  }
+  const hosts = listAt(tree, ["discovery", "hosts"]).flatMap((value, index) => {
+    const entry = typeof value === "string" ? readHost(value) : undefined
+    if (entry === undefined || Result.isFailure(entry)) return []
+    const { host, port } = entry.success
+    return [{ path: ["discovery", "hosts", index], value: String(value), same: `${host} ${port ?? ""}` }]
+  })
+  return [
+    ...at("hosts", maxHosts, hostFault),
+    ...duplicates(hosts, lineOf, (first, line) => `${showPath(first)}${line} is the same host`),
+    ...at("mdns_types", maxTypes, typeFault)
+  ]
+}
+
 /** Everything that is wrong between the keys of merged settings. */
 export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => [
   ...openToOthers(tree),
   ...origins(tree),
+  ...searched(tree, lineOf),
   ...keysOfClients(tree),
   ...repeated(tree, ["auth", "keys"], "name", lineOf),
   ...repeated(tree, ["backends"], "name", lineOf),

@@ -84,9 +84,26 @@ const Auth = Schema.Struct({
 const Discovery = Schema.Struct({
   enabled: maybe(
     Schema.Boolean,
-    "Look for LLM servers on well-known ports of this machine; on when no [[backends]] are given, else off"
+    "Look for LLM servers on well-known ports of this machine, and wherever the keys below say; on when no [[backends]] are given or one of hosts and mdns is, else off"
   ),
-  interval_seconds: or(seconds(1, 86_400), 15, "Time between two looks")
+  interval_seconds: or(seconds(1, 86_400), 15, "Time between two looks"),
+  hosts: or(
+    Schema.Array(Schema.String),
+    [],
+    "Other machines to look at, such as gpu-box (on the well-known ports), box:9000 or [fd00::1]; 64 at most"
+  ),
+  grace_seconds: or(limit, 60, "Time that a found server may be away before it is taken out"),
+  mdns: or(Schema.Boolean, false, "Find servers that announce themselves on the local network (mDNS)"),
+  mdns_types: or(
+    Schema.Array(Schema.String),
+    [],
+    "Service types to look for besides _ollama._tcp and _llm._tcp; 16 at most"
+  ),
+  mdns_interface: maybe(
+    Schema.NonEmptyString,
+    "Network interface for mDNS, by its name or IPv4 address; all but loopback when absent"
+  ),
+  announce: or(Schema.Boolean, false, "Announce Nexus itself on the local network, as _llm._tcp")
 })
 
 const HealthCheck = Schema.Struct({
@@ -170,7 +187,7 @@ const Logging = Schema.Struct({
 export const Settings = Schema.Struct({
   server: or(Server, {}, "The HTTP endpoint"),
   auth: or(Auth, {}, "Who may use it"),
-  discovery: or(Discovery, {}, "Finding servers on this machine"),
+  discovery: or(Discovery, {}, "Finding servers"),
   health_check: or(HealthCheck, {}, "Watching the backends"),
   routing: or(Routing, {}, "Choosing a backend"),
   backends: or(Schema.Array(BackendEntry), [], "The servers to route to"),

@@ -54,10 +54,30 @@ const openDoor = (tree: Table): ReadonlyArray<string> => {
     : []
 }
 
+const idleSearch = (tree: Table): ReadonlyArray<string> => {
+  const discovery = valueAt(tree, ["discovery"])
+  if (!isTable(discovery)) return []
+  const hosts = discovery["hosts"]
+  const given = [
+    ...(Array.isArray(hosts) && hosts.length > 0 ? ["discovery.hosts"] : []),
+    ...(discovery["mdns"] === true ? ["discovery.mdns"] : [])
+  ]
+  const host = valueAt(tree, ["server", "host"]) ?? "127.0.0.1"
+  return [
+    ...(discovery["enabled"] === false && given.length > 0
+      ? [`${given.join(" and ")}: without effect while discovery is off`]
+      : []),
+    ...(discovery["announce"] === true && typeof host === "string" && isLoopback(host)
+      ? [`discovery.announce: without effect, nobody else can reach ${host}; set server.host to announce Nexus`]
+      : [])
+  ]
+}
+
 /** Warnings for settings without mistakes. */
 export const warningsOf = (tree: Table, env: Environment): ReadonlyArray<string> => [
   ...openDoor(tree),
   ...sentInTheOpen(tree),
   ...unusedFallbacks(tree),
+  ...idleSearch(tree),
   ...ofEnvironment(env)
 ]

@@ -1,172 +1,201 @@
 /**
- * Finds LLM servers on the well-known ports of this machine, and keeps the registry in step with what is there.
+ * Finds LLM servers: on the well-known ports of this machine and of named hosts, and by what announces itself.
  */
-import { Cause, Effect, Latch, Layer, Ref } from "effect"
-import { NexusConfig } from "../config/NexusConfig.ts"
-import type { Settings } from "../config/schema.ts"
-import type { Backend, Limits } from "../domain/backend.ts"
+import { Cause, Effect, Latch, Layer, PubSub, Result } from "effect"
+import { defaultLimits } from "../config/compile.ts"
+import { type HostEntry, readHost } from "../config/hosts.ts"
+import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import type { Backend } from "../domain/backend.ts"
+import { llmType } from "../mdns/announcement.ts"
+import { browse } from "../mdns/Browser.ts"
+import { openLink, type OpenLink } from "../mdns/Link.ts"
 import { Registry } from "../registry/Registry.ts"
-import { Transport } from "../upstream/Transport.ts"
-import { type Kind, kinds } from "./fingerprint.ts"
-import { identify } from "./identify.ts"
+import type { Transport } from "../upstream/Transport.ts"
+import { type FinderSettings, leadsTo, lookOnce, makeFinder } from "./Finder.ts"
+import { advertPlace, containerHosts, hostPlaces, localPlaces, type Place, wellKnownPorts } from "./places.ts"
+import { realSurroundings, type Surroundings } from "./Surroundings.ts"
 
-/** Where servers listen by default: Ollama, LM Studio, llama.cpp (two), vLLM and others, SGLang, exo. */
-const wellKnownPorts: ReadonlyArray<number> = [11434, 1234, 8080, 9931, 8000, 30000, 52415]
-
-/** How discovery works, times in milliseconds. */
-export interface DiscoverySettings {
-  readonly intervalMs: number
-  /** Time limits of calls to what is found. */
-  readonly limits: Limits
-  /** The port Nexus itself listens on; undefined while it does not. */
-  readonly ownPort: number | undefined
-  /** {@link wellKnownPorts} when absent. */
-  readonly ports?: ReadonlyArray<number>
+/** What is looked for by mDNS. */
+interface MdnsSettings {
+  /** Service types in lower case, such as `_llm._tcp`. */
+  readonly types: ReadonlyArray<string>
+  /** The interface, by name or IPv4 address; all but loopback when undefined. */
+  readonly interface: string | undefined
 }
 
-const hosts = ["127.0.0.1", "[::1]"] as const
-
-/** Time for one answer of a server that may be none, in milliseconds. */
-const lookMs = 2000
+/** How discovery works, times in milliseconds. */
+export interface DiscoverySettings extends FinderSettings {
+  readonly intervalMs: number
+  /** Machines to look at besides this one. */
+  readonly hosts: ReadonlyArray<HostEntry>
+  /** Undefined when nothing is looked for by mDNS. */
+  readonly mdns: MdnsSettings | undefined
+  /** {@link wellKnownPorts} when absent. */
+  readonly ports?: ReadonlyArray<number>
+  /** The real ones when absent. */
+  readonly surroundings?: Surroundings
+  /** The real network when absent. */
+  readonly open?: OpenLink
+}
 
 /** The start waits no longer than this for the first look, in milliseconds. */
 const firstLookMs = 1500
 
-/** Looks in a row that may fail before a discovered backend is taken out. */
-const missesAllowed = 3
+/** Places that are looked at at a time, for each of the three ways of finding. */
+const atATime = 16
 
-const backendAt = (host: string, port: number, kind: Kind, limits: Limits): Backend => ({
-  name: `${kind.label}-${port}`,
-  url: `http://${host}:${port}`,
-  type: kind.type,
-  priority: 50,
-  origin: "discovered",
-  apiKey: undefined,
-  forwardAuthorization: false,
-  maxConcurrent: undefined,
-  limits,
-  models: []
-})
+/** Announcements that come in quick succession are looked at together. */
+const gatherFor = "1 second"
 
-const look = (transport: Transport["Service"], host: string, port: number, limits: Limits) =>
-  Effect.map(identify(transport, backendAt(host, port, kinds.generic, limits), lookMs), (kind) =>
-    kind === undefined ? undefined : backendAt(host, port, kind, limits)
-  )
+const around = ({ surroundings }: Pick<DiscoverySettings, "surroundings">): Effect.Effect<Surroundings> =>
+  surroundings === undefined ? realSurroundings : Effect.succeed(surroundings)
 
-const lookAt = Effect.fnUntraced(function* (transport: Transport["Service"], port: number, limits: Limits) {
-  for (const host of hosts) {
-    const found = yield* look(transport, host, port, limits)
-    if (found !== undefined) return found
-  }
-  return undefined
-})
-
-/** Looks once at every port but Nexus' own, and returns what was found there, in the order of the ports. */
-export const findOnce = (
-  settings: Pick<DiscoverySettings, "limits" | "ownPort" | "ports">
-): Effect.Effect<ReadonlyArray<Backend>, never, Transport> =>
-  Effect.gen(function* () {
-    const transport = yield* Transport
-    const ports = (settings.ports ?? wellKnownPorts).filter((port) => port !== settings.ownPort)
-    const found = yield* Effect.forEach(ports, (port) => lookAt(transport, port, settings.limits), { concurrency: 4 })
-    return found.filter((backend) => backend !== undefined)
-  })
-
-const loopback = /^(localhost|127(\.\d{1,3}){3}|0\.0\.0\.0|\[::1?\]|.*\.localhost)$/i
-
-/** The port of a URL that leads to this machine; undefined for all others. */
-export const localPort = (url: string): number | undefined => {
-  const parsed = URL.parse(url)
-  if (parsed === null || !loopback.test(parsed.hostname)) return undefined
-  return parsed.port === "" ? (parsed.protocol === "https:" ? 443 : 80) : Number(parsed.port)
+const portsOf = ({ ports, ownPort }: Pick<DiscoverySettings, "ports" | "ownPort">) => {
+  const all = ports ?? wellKnownPorts
+  return { all, local: all.filter((port) => port !== ownPort) }
 }
+
+/** What {@link findOnce} goes by. */
+type LookSettings = Pick<DiscoverySettings, "limits" | "ownPort" | "ports" | "surroundings"> & {
+  readonly hosts?: ReadonlyArray<HostEntry>
+  /** Backends that are known, which are not to be found again. */
+  readonly known?: ReadonlyArray<Backend>
+}
+
+/** Looks once at every port but Nexus' own, and returns what was found there, in the order of the places. */
+export const findOnce = (settings: LookSettings): Effect.Effect<ReadonlyArray<Backend>, never, Transport> =>
+  Effect.gen(function* () {
+    const surroundings = yield* around(settings)
+    const { all, local } = portsOf(settings)
+    const hosts = [...(settings.hosts ?? []), ...(surroundings.inContainer ? containerHosts : [])]
+    const places = [...localPlaces(local), ...hosts.flatMap((host) => hostPlaces(host, all))]
+    const looked = yield* Effect.forEach(places, (place) => lookOnce(place, settings.limits), { concurrency: atATime })
+    const found: Array<Backend> = []
+    for (const backend of looked) {
+      if (backend === undefined) continue
+      const known = [...(settings.known ?? []), ...found]
+      if (!(yield* leadsTo(surroundings, backend.url, known, settings.ownPort))) found.push(backend)
+    }
+    return found
+  })
 
 const make = (settings: DiscoverySettings) =>
   Effect.gen(function* () {
     const registry = yield* Registry
-    const transport = yield* Transport
-    const misses = yield* Ref.make<ReadonlyMap<number, number>>(new Map())
+    const surroundings = yield* around(settings)
+    const finder = yield* makeFinder(settings, surroundings)
+    const { all, local } = portsOf(settings)
+    const unresolved = new Set<string>()
 
-    const at = (port: number) =>
-      [...registry.snapshot().backends.values()].filter(({ backend }) => localPort(backend.url) === port)
-
-    const drop = (name: string, why: string) =>
-      Effect.andThen(registry.remove(name), Effect.annotateLogs(Effect.logInfo(why), { backend: name }))
-
-    const add = (backend: Backend) => {
-      const taken = registry.snapshot().backends.has(backend.name)
-      const named = taken ? { ...backend, name: `${backend.name}-found` } : backend
-      const about = { backend: named.name, type: named.type, url: named.url }
-      return Effect.andThen(registry.put(named), Effect.annotateLogs(Effect.logInfo("backend found"), about))
-    }
-
-    const miss = (port: number, name: string) =>
-      Ref.modify(misses, (before) => {
-        const count = (before.get(port) ?? 0) + 1
-        return [count, new Map(before).set(port, count >= missesAllowed ? 0 : count)]
-      }).pipe(
-        Effect.flatMap((count) => (count >= missesAllowed ? drop(name, "backend has gone, removed") : Effect.void))
+    const guarded = (round: Effect.Effect<void>) =>
+      Effect.catchCause(round, (cause) =>
+        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Effect.logError("discovery failed", cause)
       )
 
-    const hit = (port: number) => Ref.update(misses, (before) => new Map(before).set(port, 0))
+    const visitAll = (places: ReadonlyArray<Place>) =>
+      Effect.forEach(places, finder.visit, { concurrency: atATime, discard: true })
 
-    const visit = Effect.fnUntraced(function* (port: number) {
-      const there = at(port)
-      const ours = there.find(({ backend }) => backend.origin === "discovered")
-      const configured = there.some(({ backend }) => backend.origin !== "discovered")
-      if (configured || port === settings.ownPort) {
-        if (ours !== undefined) yield* drop(ours.backend.name, "backend is in the config, the discovered one removed")
-        return
-      }
-      // Health probes look after what is registered; only one that is down is looked at again.
-      if (ours !== undefined && ours.health.status !== "unhealthy") return yield* hit(port)
-      const found = yield* lookAt(transport, port, settings.limits)
-      if (ours === undefined) return found === undefined ? undefined : yield* add(found)
-      if (found === undefined) return yield* miss(port, ours.backend.name)
-      yield* hit(port)
-      if (found.type === ours.backend.type && found.url === ours.backend.url) {
-        return registry.suspect(ours.backend.name)
-      }
-      yield* drop(ours.backend.name, "another server answers there now")
-      yield* add(found)
+    // Runs a round now and after each pause; what it returns resolves when the first one has ended.
+    const rounds = Effect.fnUntraced(function* (round: Effect.Effect<void>, pause: Effect.Effect<void>) {
+      const first = yield* Latch.make(false)
+      yield* guarded(round).pipe(Effect.andThen(first.open), Effect.andThen(pause), Effect.forever, Effect.forkScoped)
+      return first.await
     })
 
-    const first = yield* Latch.make(false)
-    yield* Effect.forEach(settings.ports ?? wellKnownPorts, visit, { concurrency: 4, discard: true }).pipe(
-      Effect.catchCause((cause) =>
-        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Effect.logError("discovery failed", cause)
+    // A name that does not resolve is told of once, until it does; one that nobody named is not told of.
+    const placesOf = Effect.fnUntraced(function* (entry: HostEntry, isNamed: boolean) {
+      const { own, addresses } = yield* surroundings.locate(entry.host.replace(/[[\]]/g, ""))
+      const places = hostPlaces(entry, all)
+      if (own || addresses.length > 0) {
+        unresolved.delete(entry.host)
+        return places
+      }
+      if (isNamed && !unresolved.has(entry.host)) {
+        unresolved.add(entry.host)
+        yield* Effect.annotateLogs(Effect.logWarning("host of [discovery] does not resolve"), { host: entry.host })
+      }
+      return places.filter((place) => finder.claimOf(place) !== undefined)
+    })
+
+    const named = settings.hosts.map((entry) => ({ entry, isNamed: true }))
+    const unnamed = surroundings.inContainer ? containerHosts.map((entry) => ({ entry, isNamed: false })) : []
+    const lookAtHosts = Effect.forEach([...named, ...unnamed], ({ entry, isNamed }) => placesOf(entry, isNamed), {
+      concurrency: atATime
+    }).pipe(Effect.flatMap((places) => visitAll(places.flat())))
+
+    const news = yield* registry.follow
+    yield* PubSub.take(news).pipe(
+      Effect.flatMap((change) =>
+        change._tag === "Put" && change.backend.origin !== "discovered" ? guarded(finder.yieldToConfig) : Effect.void
       ),
-      Effect.andThen(first.open),
-      Effect.andThen(Effect.sleep(settings.intervalMs)),
       Effect.forever,
       Effect.forkScoped
     )
-    yield* Effect.timeoutOption(first.await, firstLookMs)
+
+    const interval = Effect.sleep(settings.intervalMs)
+    const ofPorts = yield* rounds(Effect.andThen(visitAll(localPlaces(local)), finder.sweepUnclaimed), interval)
+    // After the first look at the ports, so that what is reached both ways is named for its port each time.
+    const ofHosts =
+      named.length + unnamed.length === 0 ? Effect.void : yield* rounds(Effect.andThen(ofPorts, lookAtHosts), interval)
+
+    if (settings.mdns !== undefined) {
+      const { adverts, changed } = yield* browse({ ...settings.mdns, open: settings.open ?? openLink })
+      const lookAtAdverts = Effect.gen(function* () {
+        const heard = (yield* adverts).map((advert) => ({ advert, place: advertPlace(advert) }))
+        const places = heard.flatMap(({ advert, place }) =>
+          advert.state === "live" || finder.claimOf(place) !== undefined ? [place] : []
+        )
+        const ids = new Set(places.map(({ id }) => id))
+        // What is no longer known by mDNS stays as long as it answers where it was.
+        const lost = [...finder.found()].flatMap(([id, { url }]) =>
+          id.startsWith("mdns ") && !ids.has(id) ? [{ id, suffix: "", urls: [url], withdrawn: false }] : []
+        )
+        yield* visitAll([...places, ...lost])
+      })
+      const pause = Effect.andThen(Effect.sleep(gatherFor), Effect.race(changed, interval))
+      yield* Effect.asVoid(rounds(lookAtAdverts, pause))
+    }
+
+    yield* Effect.timeoutOption(Effect.andThen(ofPorts, ofHosts), firstLookMs)
   })
 
-/** Looks now (built once that first look has ended, or taken too long) and then every interval, until the scope closes. */
+/**
+ * Looks now (built once that first look has ended, or taken too long) and then every interval, until the scope closes.
+ * What was found stays in the registry then; when it is built anew, it takes over what it finds there.
+ */
 export const layerOf = (settings: DiscoverySettings): Layer.Layer<never, never, Registry | Transport> =>
   Layer.effectDiscard(make(settings))
 
-/** Time limits of what is found: those of [server]. */
-const limitsOf = ({ server }: Settings): Limits => ({
-  firstByteMs: (server.first_byte_timeout_seconds ?? server.request_timeout_seconds) * 1000,
-  idleMs: server.idle_timeout_seconds * 1000,
-  totalMs: server.request_timeout_seconds * 1000,
-  connectMs: server.connect_timeout_seconds * 1000
-})
+/** The machines that the config names. */
+export const hostsOf = ({ settings }: Loaded): ReadonlyArray<HostEntry> =>
+  settings.discovery.hosts.flatMap((text) => {
+    const read = readHost(text)
+    return Result.isSuccess(read) ? [read.success] : []
+  })
 
-/** The search as the config asks for it; `ownPort` is the port Nexus listens on, if it does. */
+const mdnsOf = ({ settings: { discovery } }: Loaded): MdnsSettings | undefined =>
+  discovery.mdns
+    ? {
+        types: [...new Set(["_ollama._tcp", llmType, ...discovery.mdns_types.map((type) => type.toLowerCase())])],
+        interface: discovery.mdns_interface
+      }
+    : undefined
+
+/** The search as the config asks for it at the moment; `ownPort` is the port Nexus listens on, if it does. */
 export const layer = (options: {
   readonly ownPort: number | undefined
 }): Layer.Layer<never, never, NexusConfig | Registry | Transport> =>
   Layer.unwrap(
     NexusConfig.useSync(({ current }) => {
-      const { settings } = current()
+      const loaded = current()
+      const { discovery } = loaded.settings
       return layerOf({
-        intervalMs: settings.discovery.interval_seconds * 1000,
-        limits: limitsOf(settings),
-        ownPort: options.ownPort
+        intervalMs: discovery.interval_seconds * 1000,
+        graceMs: discovery.grace_seconds * 1000,
+        limits: defaultLimits(loaded.settings),
+        ownPort: options.ownPort,
+        hosts: hostsOf(loaded),
+        mdns: mdnsOf(loaded)
       })
     })
   )

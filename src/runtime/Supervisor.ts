@@ -8,6 +8,7 @@ import type { Backend } from "../domain/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
+import { announcing } from "./announce.ts"
 import { watch } from "./layers.ts"
 import { carryOut } from "./delegation.ts"
 import { Up } from "./messages.ts"
@@ -193,6 +194,7 @@ export const supervise = (
     for (const slot of slots.slice(0, 1)) yield* launch(slot)
     yield* Effect.forEach(slots.slice(1), launch, { concurrency: "unbounded", discard: true })
     yield* Effect.provideContext(search(state.port), services)
+    const withdraw = yield* Effect.provideContext(announcing(state.port), services)
     yield* Effect.provideContext(notice, services)
     yield* Effect.sync(() => {
       for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
@@ -227,6 +229,7 @@ export const supervise = (
       failure: Deferred.await(failed),
       drain: Effect.gen(function* () {
         state.stopping = true
+        yield* withdraw
         for (const slot of slots) tell(slot, { _tag: "Stop" })
         yield* Effect.timeoutOption(gone, Duration.seconds(config.settings.server.shutdown_grace_seconds + 5))
         kill()

@@ -14,7 +14,7 @@ import { configured, keyFiles, openFiles } from "../doctor/surroundings.ts"
 import type { Backend } from "../domain/backend.ts"
 import { printable } from "../domain/text.ts"
 import { version } from "../domain/version.ts"
-import { findOnce } from "../health/Discovery.ts"
+import { findOnce, hostsOf } from "../health/Discovery.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
 import { askHealth } from "./client.ts"
@@ -108,7 +108,12 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference }: DiagnoseO
   const { loaded } = read
   const { port } = loaded.settings.server
   const found = loaded.discovery
-    ? yield* findOnce({ limits: defaultLimits(loaded.settings), ownPort: port === 0 ? undefined : port })
+    ? yield* findOnce({
+        limits: defaultLimits(loaded.settings),
+        ownPort: port === 0 ? undefined : port,
+        hosts: hostsOf(loaded),
+        known: loaded.backends
+      })
     : []
   const backends = [...loaded.backends, ...found]
   const [gateway, ...others] = yield* Effect.all(

@@ -13,6 +13,7 @@ import { Proxy } from "../http/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { urlOf } from "./address.ts"
+import { announcing } from "./announce.ts"
 import { drainOf } from "./drain.ts"
 import { gateway, type Part } from "./layers.ts"
 import { notice } from "./notice.ts"
@@ -55,6 +56,7 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
   yield* Effect.provideContext(search(listening.port), services)
+  const withdraw = yield* Effect.provideContext(announcing(listening.port), services)
   const running: Running = {
     url: urlOf(server.host, listening.port),
     port: listening.port,
@@ -64,7 +66,7 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
     active: Context.get(services, Proxy).active,
     warm: Context.get(services, Operations).warm,
     notice: Effect.provideContext(notice, services),
-    drain: drainOf(services, listening, server.shutdown_grace_seconds)
+    drain: Effect.andThen(withdraw, drainOf(services, listening, server.shutdown_grace_seconds))
   }
   return running
 })

@@ -1,19 +1,15 @@
-import { expect, test } from "bun:test"
-import { Effect, Layer, Logger } from "effect"
+import { expect } from "bun:test"
+import { Effect } from "effect"
 import { TestClock } from "effect/testing"
-import { findOnce, layerOf, localPort } from "../../src/health/Discovery.ts"
-import { Registry } from "../../src/registry/Registry.ts"
+import { findOnce } from "../../src/health/Discovery.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { effect } from "../kit/effect.ts"
 import { backend, down, up } from "../registry/backends.ts"
-import { type Canned, FakeWorld } from "./fake.ts"
+import { FakeWorld } from "./fake.ts"
 import * as recorded from "./recorded.ts"
+import { limits, nowhere, ollama, openai, type Stage, stagedWith } from "./stage.ts"
 
-const limits = { connectMs: 5000, firstByteMs: 0, idleMs: 0, totalMs: 0 }
 const origin = "http://127.0.0.1:7001"
-
-const ollama = { "/v1/models": { json: { object: "list", data: null } }, "/api/version": { json: { version: "0.9" } } }
-const openai = (owner: string, id = "m"): Canned => ({ json: { data: [{ id, object: "model", owned_by: owner }] } })
 
 const servers: ReadonlyArray<readonly [string, Parameters<FakeWorld["serve"]>[1], string | undefined, string?]> = [
   ["an Ollama without models", ollama, "ollama", "ollama"],
@@ -76,7 +72,9 @@ for (const [name, routes, type, label] of servers) {
       const world = new FakeWorld()
       world.serve(origin, routes)
       const looking = yield* Effect.forkChild(
-        findOnce({ limits, ownPort: 9, ports: [7001, 7002] }).pipe(Effect.provide(Transport.layerOf(world.transport)))
+        findOnce({ limits, ownPort: 9, ports: [7001, 7002], surroundings: nowhere }).pipe(
+          Effect.provide(Transport.layerOf(world.transport))
+        )
       )
       yield* TestClock.adjust("10 seconds")
       const exit = looking.pollUnsafe()
@@ -86,32 +84,8 @@ for (const [name, routes, type, label] of servers) {
   )
 }
 
-interface Stage {
-  readonly world: FakeWorld
-  readonly registry: Registry["Service"]
-  readonly names: () => ReadonlyArray<string>
-}
-
-/** Discovery over ports 7001, 7002 and Nexus' own 7009, after `prepare` has set the scene. */
-const staged = (prepare: (stage: Stage) => Effect.Effect<void>, body: (stage: Stage) => Effect.Effect<void>) => () =>
-  Effect.suspend(() => {
-    const world = new FakeWorld()
-    const Base = Layer.mergeAll(
-      Registry.layer(() => ({ failures: 1, recoveries: 1 })),
-      Transport.layerOf(world.transport),
-      Logger.layer([])
-    )
-    const stage = (registry: Registry["Service"]): Stage => ({
-      world,
-      registry,
-      names: () => [...registry.snapshot().backends.keys()]
-    })
-    const discovery = layerOf({ intervalMs: 15_000, limits, ownPort: 7009, ports: [7001, 7002, 7009] })
-    return Registry.use((registry) => prepare(stage(registry))).pipe(
-      Effect.andThen(Registry.use((registry) => body(stage(registry))).pipe(Effect.provide(discovery))),
-      Effect.provide(Base)
-    )
-  })
+const staged = (prepare: (stage: Stage) => Effect.Effect<void>, body: (stage: Stage) => Effect.Effect<void>) =>
+  stagedWith({ ownPort: 7009, ports: [7001, 7002, 7009] }, prepare, body)
 
 const serving =
   (...origins: ReadonlyArray<string>) =>
@@ -168,7 +142,7 @@ effect(
   staged(serving(origin), ({ registry, names }) =>
     Effect.gen(function* () {
       yield* registry.put(backend("mine", { url: "http://localhost:7001" }))
-      yield* TestClock.adjust("15 seconds")
+      yield* TestClock.adjust(0)
       expect(names()).toEqual(["mine"])
     })
   )
@@ -183,7 +157,7 @@ effect(
 )
 
 effect(
-  "one that has gone is taken out after three looks, and comes back when it answers again",
+  "one that has gone is taken out after the grace, and comes back when it answers again",
   staged(serving(origin), ({ world, registry, names }) =>
     Effect.gen(function* () {
       yield* registry.noteProbe("ollama-7001", up("m"))
@@ -191,7 +165,7 @@ effect(
       yield* TestClock.adjust("1 minute")
       expect(names()).toEqual(["ollama-7001"])
       yield* registry.noteProbe("ollama-7001", down)
-      yield* TestClock.adjust("30 seconds")
+      yield* TestClock.adjust("1 minute")
       expect(names()).toEqual(["ollama-7001"])
       yield* TestClock.adjust("15 seconds")
       expect(names()).toEqual([])
@@ -225,12 +199,3 @@ effect(
     })
   )
 )
-
-test("only URLs that lead to this machine have a local port", () => {
-  expect(
-    ["http://localhost", "https://127.0.0.9/x", "http://0.0.0.0:81", "http://a.localhost:82"].map(localPort)
-  ).toEqual([80, 443, 81, 82])
-  expect(
-    ["http://example.com:11434", "http://10.0.0.1", "nonsense", "http://localhost.example:1"].map(localPort)
-  ).toEqual([undefined, undefined, undefined, undefined])
-})

@@ -187,7 +187,7 @@ export const startProcess = async (
     file.remove()
     ended.resolve(code ?? signal ?? "")
   })
-  const address = () => /(?:listens on |"url":")(http:\/\/[^\s"]+:(\d+))/.exec(output)
+  const address = () => /(?:listens on |"message":"listening",.*"url":")(http:\/\/[^\s"]+:(\d+))/.exec(output)
   await until(() => over || address() !== null, "the banner", 20_000)
   const [, url = "", port = ""] = address() ?? []
   if (url === "") throw new Error(`the gateway did not start:\n${output}`)
