@@ -6,6 +6,7 @@ import { parse, TomlError } from "smol-toml"
 import { printable } from "../domain/text.ts"
 import { decode, type Mistake, shapeMistakes, tell } from "./check.ts"
 import { compile, type Loaded } from "./compile.ts"
+import { type LegacyNote, modernise } from "./legacy.ts"
 import { lineOf, type Lines, linesOf } from "./locate.ts"
 import { idOf, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
 import {
@@ -122,19 +123,30 @@ const discreet = (mistake: Mistake, { original, written }: Substituted): Mistake
   return path.at(-1) === "sha256" && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
 }
 
+/** Tells of keys of the Rust Nexus, with all the lines they stand on. */
+const tellLegacy =
+  (file: FileText | undefined, lines: () => Lines) =>
+  ({ paths, text }: LegacyNote): string => {
+    const found = paths.flatMap((path) => lineOf(lines(), path) ?? [])
+    return printable(`${file?.path ?? ""}:${[...new Set(found)].join(", ")}: ${text}`)
+  }
+
 /** Makes settings of all sources; fails with every mistake, one a line and sorted by line. */
 export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFiles): Result.Result<Read, string> => {
   const { file, env } = sources
-  const ofFile = fromFile(substituted.tree)
+  const modern = modernise(substituted.tree)
+  const ofFile = fromFile(modern.tree)
   const ofFlags = fromFlags(sources.overrides)
-  const named = resolve(substituted.tree, env, keyFiles, sources.digestOf)
-  const ofEnv = fromEnvironment(env, new Set([...substituted.names, ...named.names]))
+  const named = resolve(modern.tree, env, keyFiles, sources.digestOf)
+  const given = fromEnvironment(env, new Set([...substituted.names, ...named.names]))
+  const modernEnv = modernise(given.tree)
+  const ofEnv = { ...given, tree: modernEnv.tree }
   const merged = merge([ofFile, ofEnv, ofFlags])
 
   let lines: Lines | undefined
   const linesOnce = (): Lines => (lines ??= linesOf(file?.text ?? ""))
 
-  const inFile = once([...substituted.mistakes, ...shapeMistakes(ofFile.tree)], new Set())
+  const inFile = once([...substituted.mistakes, ...modern.mistakes, ...shapeMistakes(ofFile.tree)], new Set())
   const inOthers = [ofEnv, ofFlags].flatMap(({ tree, originOf }) =>
     shapeMistakes(tree).map((mistake) => ({ mistake: inItsWords(originOf(mistake.path), mistake), originOf }))
   )
@@ -153,7 +165,11 @@ export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFil
   }
   const decoded = decode(merged.tree)
   if (Result.isFailure(decoded)) return Result.fail(decoded.failure.message)
-  const about = { path: file?.path, warnings: warningsOf(merged.tree, env) }
+  const legacy = [
+    ...modern.notes.map(tellLegacy(file, linesOnce)),
+    ...modernEnv.notes.map(({ text }) => `the environment: ${printable(text)}`)
+  ]
+  const about = { path: file?.path, warnings: [...legacy, ...warningsOf(merged.tree, env)] }
   const loaded = compile(decoded.success, named.secrets, about)
   return Result.succeed({ loaded, file, keyFiles: [...keyFiles.keys()], merged, written: substituted.written })
 }
