@@ -67,7 +67,8 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   connect: ["domain", "router"],
   runtime: "domain config telemetry registry router upstream health mdns http demo doctor".split(" "),
   service: [],
-  cli: ["domain", "config", "runtime", "doctor", "connect", "service"],
+  import: ["domain", "config"],
+  cli: ["domain", "config", "runtime", "doctor", "connect", "service", "import"],
   main: ["cli"]
 }
 
@@ -117,11 +118,13 @@ describe("imports", () => {
     expect(wrong).toEqual([])
   })
 
-  test("of other packages are the four runtime dependencies and Node's own modules", () => {
-    const known = /^(effect(\/|$)|@effect\/platform-node-shared\/|smol-toml$|multicast-dns$|node:)/
+  test("of other packages are the five runtime dependencies and Node's own modules", () => {
+    const known = /^(effect(\/|$)|@effect\/platform-node-shared\/|smol-toml$|multicast-dns$|yaml$|node:)/
     const wrong = src.flatMap((file) =>
       allImportsOf(file)
         .filter((path) => !path.startsWith(".") && !known.test(path))
+        // YAML is what other gateways are set up with; only their import, loaded when it is asked for, reads it.
+        .filter((path) => !(file === "src/import/document.ts" && path === "yaml"))
         // Bun's own module gives the socket client its types, and nothing at run time.
         .filter((path) => !(file === "src/upstream/connection.ts" && path === "bun"))
         .map((path) => `${file}: ${path}`)
@@ -145,7 +148,7 @@ describe("files", () => {
   })
 
   test("in lower case in the core decide and do nothing: no Layer, no fibers, no platform", () => {
-    const core = new Set(["domain", "config", "registry", "router", "connect"])
+    const core = new Set(["domain", "config", "registry", "router", "connect", "import"])
     const pure = src.filter((file) => core.has(folderOf(file)) && /^[a-z]/.test(basename(file)))
     const impure = pure.flatMap((file) =>
       allImportsOf(file)
@@ -264,10 +267,10 @@ describe("the house", () => {
     expect(wrong).toEqual([])
   })
 
-  test("pins its dependencies, and runs on four", () => {
+  test("pins its dependencies, and runs on five", () => {
     const manifest = JSON.parse(textOf("package.json"))
-    // The protocol of mDNS takes more than a file of ours; its package is loaded only when the config asks for mDNS.
-    const wanted = ["@effect/platform-node-shared", "effect", "multicast-dns", "smol-toml"]
+    // mDNS and YAML take more than a file of ours; their packages are loaded only when they are asked for.
+    const wanted = ["@effect/platform-node-shared", "effect", "multicast-dns", "smol-toml", "yaml"]
     expect(Object.keys(manifest.dependencies).sort()).toEqual(wanted)
     const versions = Object.values<string>({ ...manifest.dependencies, ...manifest.devDependencies })
     expect(versions.filter((each) => !/^\d+\.\d+\.\d+$/.test(each))).toEqual([])

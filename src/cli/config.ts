@@ -12,6 +12,7 @@ import { printable } from "../domain/text.ts"
 import { CliFailure } from "./failure.ts"
 import { diff, reload } from "./reload.ts"
 import * as flags from "./flags.ts"
+import { importCommand } from "./import.ts"
 import { json, table } from "./output.ts"
 
 const output = Flag.String("output").pipe(
@@ -101,5 +102,5 @@ const schema = Command.make("schema", { markdown: asMarkdown }, (input) =>
 /** The command. */
 export const configCommand = Command.make("config").pipe(
   Command.withDescription("Make, check, show and take over the settings"),
-  Command.withSubcommands([init, check, show, schema, diff, reload])
+  Command.withSubcommands([init, check, show, schema, importCommand(force), diff, reload])
 )

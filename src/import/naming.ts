@@ -41,7 +41,8 @@ export const need = (draft: Draft, name: string, instead: KeyPath | undefined): 
   if (!draft.needed.some((each) => each.name === name)) draft.needed.push({ name, instead })
 }
 
-const placeholder = /^(|none|null|dummy|empty|fake|fake[-_]?key|no[-_]?key|not[-_]?needed|not[-_]?required|na|n\/a|x+|-+)$/i
+const placeholder =
+  /^(|none|null|dummy|empty|fake|fake[-_]?key|no[-_]?key|not[-_]?needed|not[-_]?required|na|n\/a|x+|-+)$/i
 
 /** A secret of the source: its text and where it stands. */
 export interface Secret {
