@@ -2,7 +2,7 @@
  * Takes out of a draft what the settings would not take, and notes each with the reason: what is left is valid.
  */
 import { shapeMistakes } from "../config/check.ts"
-import { isTable, type KeyPath, showPath, type Table } from "../config/path.ts"
+import { isTable, type KeyPath, showPath, type Table, valueAt } from "../config/path.ts"
 import { ruleMistakes } from "../config/rules.ts"
 import { substitute } from "../config/substitute.ts"
 import { type Draft, originOf, type Section } from "./draft.ts"
@@ -16,6 +16,10 @@ const filledIn = (settings: Section): Table => {
 
 // Without its name, its address or its key, an item is nothing.
 const vital = /^(backends\[\d+\]|auth\.keys\[\d+\]|backends\[\d+\]\.models\[\d+\])\.(name|url|id|env|sha256)$/
+
+/** The path, or the nearest around it where something is: each repair takes something away. */
+const there = (settings: Section, path: KeyPath): KeyPath =>
+  path.length <= 1 || valueAt(settings, path) !== undefined ? path : there(settings, path.slice(0, -1))
 
 const remove = (settings: Section, path: KeyPath): void => {
   let table: unknown = settings
@@ -35,10 +39,9 @@ export const repair = (draft: Draft): void => {
     const [mistake] = shape.length > 0 ? shape : ruleMistakes(tree, () => undefined)
     if (mistake === undefined) return
     const isVital = vital.test(showPath(mistake.path))
-    const path = isVital ? mistake.path.slice(0, -1) : mistake.path
+    const path = there(draft.settings, isVital ? mistake.path.slice(0, -1) : mistake.path)
     const whole = isVital ? `left out as a whole: ${String(mistake.path.at(-1))}: ` : ""
     draft.notes.push({ path: originOf(draft, path), why: whole + mistake.reason })
     remove(draft.settings, path)
-    if (path.length === 0) return
   }
 }

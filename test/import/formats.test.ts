@@ -1,0 +1,142 @@
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { Result } from "effect"
+import { parse } from "smol-toml"
+import { convert, formats } from "../../src/import/convert.ts"
+import { isAt } from "../../src/import/format.ts"
+import { kinds } from "../../src/import/kinds.ts"
+import { lines, makeShell } from "../kit/shell.ts"
+import { checked, fixture, imported } from "./importing.ts"
+
+setDefaultTimeout(30_000)
+
+const failureOf = (text: string, from?: (typeof kinds)[number]): string =>
+  Result.match(convert("c.yaml", text, from), { onFailure: (said) => said, onSuccess: ({ toml }) => toml })
+
+describe("a file that cannot be imported", () => {
+  test("fails with the place where its YAML ends", () => {
+    expect(failureOf("model_list:\n  - a: [1\n  b: 2\n")).toMatch(/^c\.yaml:\d+:\d+: no valid YAML: /)
+    expect(failureOf("a: 1\na: 2\n")).toMatch(/^c\.yaml:2:1: no valid YAML: Map keys must be unique/)
+    expect(failureOf("- 1")).toBe("c.yaml:1: expected keys and values")
+    expect(failureOf("model_list: *nowhere")).toMatch(/^c\.yaml:1.*nowhere/)
+  })
+
+  test("fails with the names there are when nothing tells whose it is", () => {
+    expect(failureOf("services: { ollama: { image: ollama } }")).toBe(
+      "c.yaml: nothing in it tells whose it is; say --from litellm, --from olla, --from llama-swap, --from nexus-rust"
+    )
+    expect(failureOf("[[[", "nexus-rust")).toBe("c.yaml: no valid TOML, or nothing in it")
+  })
+})
+
+describe("names of LiteLLM", () => {
+  const deployment = (name: string, model: string) =>
+    `{model_name: ${name}, litellm_params: {model: ${model}, api_base: "http://h:1/v1"}}`
+
+  test("that stand for each other's models are not followed from one to the next", () => {
+    const result = imported(`model_list: [${deployment("a", "openai/b")}, ${deployment("b", "openai/c")}]`)
+    expect([...checked(result).routing.aliases]).toEqual([["b", "c"]])
+    expect(result.left).toEqual(["config.yaml:1: model_list[0].model_name: 'b' is itself a name for 'c' in this file"])
+  })
+
+  test("of several models stand for the first, and the others stand in for it", () => {
+    const result = imported(`model_list: [${deployment("a", "openai/b")}, ${deployment("a", "openai/c")}]`)
+    const { routing, backends } = checked(result)
+    expect([...routing.aliases]).toEqual([["a", "b"]])
+    expect([...routing.fallbacks]).toEqual([["b", ["c"]]])
+    expect(backends.map(({ models }) => models.map(({ id }) => id))).toEqual([["b", "c"]])
+  })
+
+  test("that are the model's own need no alias, and fallbacks name models", () => {
+    const list = `model_list: [${deployment("b", "openai/b")}, ${deployment("big", "openai/c")}]`
+    const result = imported(`${list}\nrouter_settings: {fallbacks: [{big: [b]}, {b: [b]}]}`)
+    expect([...checked(result).routing.fallbacks]).toEqual([["c", ["b"]]])
+    expect(result.left).toEqual(["config.yaml:2: router_settings.fallbacks[1].b: a model is no fallback of its own"])
+  })
+})
+
+describe("settings of YAML", () => {
+  test("may be written with anchors and merges", () => {
+    const text =
+      "x: &base {api_base: http://h:1/v1}\nmodel_list:\n- model_name: a\n  litellm_params: {<<: *base, model: openai/a}\n"
+    expect(checked(imported(text)).backends.map(({ url }) => url)).toEqual(["http://h:1"])
+  })
+
+  test("may be JSON", () => {
+    const text = JSON.stringify({ model_aliases: { a: ["b"] } })
+    expect(imported(text).toml).toContain('[routing.aliases]\na = "b"')
+  })
+})
+
+describe("the nexus.toml of the Rust Nexus", () => {
+  const old = readFileSync(join(import.meta.dir, "../config/fixtures/rust-nexus.toml"), "utf8")
+
+  test("comes out in today's words, without the keys that differ, and with these named", () => {
+    const result = imported(old, undefined, "nexus.toml")
+    expect(result.kind).toBe("nexus-rust")
+    const tree = parse(result.toml)
+    expect(tree).toMatchObject({ logging: { level: "info", format: "text" }, server: { port: 8000 } })
+    expect(tree).not.toHaveProperty("fleet")
+    expect(result.left).toContainEqual(expect.stringMatching(/^nexus\.toml:\d+: fleet: \[fleet\] has no effect here/))
+    expect(imported(result.toml, "nexus-rust").left).toEqual([])
+  })
+
+  test("leaves out what is refused, and says so", () => {
+    const result = imported(`${old}[[backends]]\nname = "g"\nurl = "https://g.example"\ntype = "google"\n`)
+    expect(result.left.filter((line) => line.includes("backends[2].type"))).toHaveLength(1)
+  })
+})
+
+describe("the tables of what is carried over", () => {
+  test("have no row that another row before it hides", () => {
+    for (const kind of kinds) {
+      const hidden = formats[kind].left.filter(({ key }, at) => {
+        const path = key.split(".").flatMap((part) => (part.endsWith("[]") ? [part.slice(0, -2), 0] : [part]))
+        return formats[kind].left.slice(0, at).some((earlier) => isAt(path, earlier.key))
+      })
+      expect(hidden).toEqual([])
+    }
+  })
+})
+
+describe("nexus config import", () => {
+  const shell = makeShell()
+  afterAll(shell.close)
+  const here = (name: string): string => {
+    writeFileSync(join(shell.cwd, name), fixture(name))
+    return name
+  }
+
+  test("prints the settings alone on standard output, and the list on standard error", async () => {
+    const { code, stdout, stderr } = await shell.nexus("config", "import", here("olla.yaml"))
+    expect(code).toBe(0)
+    const result = imported(fixture("olla.yaml"), undefined, "olla.yaml")
+    expect(stdout).toBe(result.toml)
+    expect(lines(stderr)).toEqual([
+      ...result.left,
+      ...result.todo,
+      `${result.left.length} settings are not carried over, or not as they were.`
+    ])
+  })
+
+  test("writes a file that config check takes, never over another one unasked", async () => {
+    const file = here("llama-swap.yaml")
+    const write = (...more: ReadonlyArray<string>) => shell.nexus("config", "import", file, "-o", "made.toml", ...more)
+    expect(await write()).toMatchObject({ code: 0, stdout: "" })
+    const again = await write()
+    expect(again.code).toBe(1)
+    expect(again.stderr).toBe("error: made.toml is there already; --force writes over it\n")
+    expect((await write("--force")).code).toBe(0)
+    expect(readFileSync(join(shell.cwd, "made.toml"), "utf8")).toBe(imported(fixture(file), undefined, file).toml)
+    const wanted = await shell.nexus("config", "check", "-c", "made.toml")
+    expect(wanted.stderr).toContain('env = "LLAMA_SWAP_KEY_1": this environment variable is not set')
+  })
+
+  test("fails in one line on what it cannot read, and with 2 on a kind it does not know", async () => {
+    const gone = await shell.nexus("config", "import", "gone.yaml")
+    expect(gone).toEqual({ code: 1, stdout: "", stderr: "error: gone.yaml: there is no such file\n" })
+    expect((await shell.nexus("config", "import", here("olla.yaml"), "--from", "caddy")).code).toBe(2)
+    expect((await shell.nexus("config", "import")).code).toBe(2)
+  })
+})
