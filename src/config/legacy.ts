@@ -19,8 +19,11 @@ export interface LegacyKey {
   readonly path: KeyPath
   /** The values the row is about; any when absent. */
   readonly value?: Values
+  /** A key of the Schema without which the row says nothing. */
+  readonly given?: KeyPath
   readonly verdict:
     | { readonly _tag: "alias"; readonly of: (value: unknown) => string }
+    | { readonly _tag: "renamed"; readonly to: KeyPath }
     | { readonly _tag: "unused"; readonly why: string }
     | { readonly _tag: "refused"; readonly instead: string }
 }
@@ -47,6 +50,18 @@ const foreignApi =
 
 /** All of them; for each place the first row that fits counts. */
 export const legacyKeys: ReadonlyArray<LegacyKey> = [
+  {
+    ...unused(
+      ["discovery", "service_types"],
+      "servers that announce themselves are found with mdns = true, and types of your own with mdns_types"
+    ),
+    given: ["discovery", "mdns_types"]
+  },
+  {
+    path: ["discovery", "grace_period_seconds"],
+    given: ["discovery", "grace_seconds"],
+    verdict: { _tag: "renamed", to: ["discovery", "grace_seconds"] }
+  },
   unused(["discovery", "service_types"], "servers are found by their ports; name others with [[backends]]"),
   unused(["discovery", "grace_period_seconds"], "a found server goes when it has missed several looks in a row"),
   refused(
@@ -130,9 +145,25 @@ const nameOf = ({ path, value }: Place): string =>
 
 const textOf = ({ verdict }: LegacyKey, place: Place, others: number): string => {
   const more = others === 0 ? "" : ` (and ${others} more)`
-  return verdict._tag === "alias"
-    ? `${showPath(place.path)} = "${String(place.value)}" is read as "${verdict.of(place.value)}"`
-    : `${nameOf(place)}${more} has no effect here: ${verdict._tag === "unused" ? verdict.why : ""}`
+  switch (verdict._tag) {
+    case "alias":
+      return `${showPath(place.path)} = "${String(place.value)}" is read as "${verdict.of(place.value)}"`
+    case "renamed":
+      return `${showPath(place.path)} is read as ${showPath(verdict.to)}`
+    case "unused":
+      return `${nameOf(place)}${more} has no effect here: ${verdict.why}`
+    case "refused":
+      return `${showPath(place.path)} is not taken: ${verdict.instead}`
+  }
+}
+
+const isGiven = ({ given }: LegacyKey): boolean => given === undefined || nodeAt(given) !== undefined
+
+/** The settings after a row has been applied to one place. */
+const applied = (tree: unknown, { verdict }: LegacyKey, { path, value }: Place): unknown => {
+  const without = changed(tree, listOf(path), verdict._tag === "alias" ? verdict.of(value) : undefined)
+  if (verdict._tag !== "renamed" || places(tree, verdict.to, []).length > 0) return without
+  return changed(without, verdict.to, value)
 }
 
 /** Reads settings of the Rust Nexus in today's spelling; other settings come back as they are. */
@@ -144,20 +175,18 @@ export const modernise = (tree: Table): Modern => {
   for (const row of legacyKeys) {
     const found = places(tree, row.path, [])
       .filter(({ path, value }) => !done.has(showPath(path)) && (row.value?.is(value) ?? true))
-      .filter(isForeign)
+      .filter((place) => isForeign(place) && isGiven(row))
     const [first] = found
     if (first === undefined) continue
     for (const { path } of found) done.add(showPath(path))
-    const { verdict } = row
-    for (const { path, value } of found) {
-      modern = changed(modern, listOf(path), verdict._tag === "alias" ? verdict.of(value) : undefined)
-    }
-    if (verdict._tag === "refused") {
+    for (const place of found) modern = applied(modern, row, place)
+    if (row.verdict._tag === "refused") {
+      const { instead } = row.verdict
       mistakes.push(
         ...found.map(({ path, value }) =>
           typeof value === "string"
-            ? { path, value, reason: verdict.instead }
-            : { path, reason: `${showPath(path)} is not taken: ${verdict.instead}` }
+            ? { path, value, reason: instead }
+            : { path, reason: textOf(row, { path, value }, 0) }
         )
       )
     } else notes.push({ paths: found.map(({ path }) => path), text: textOf(row, first, found.length - 1) })
@@ -177,6 +206,8 @@ const meaningOf = ({ verdict }: LegacyKey): string => {
   switch (verdict._tag) {
     case "alias":
       return `read as \`"${verdict.of("INFO")}"\``
+    case "renamed":
+      return `read as \`${showPath(verdict.to)}\``
     case "unused":
       return `no effect, with a warning | ${verdict.why}`
     case "refused":
@@ -193,12 +224,18 @@ const isStillForeign = ({ path, value }: LegacyKey): boolean => {
 }
 
 /** The table for the documentation, as Markdown. */
-export const legacyMarkdown = (): string =>
-  [
+export const legacyMarkdown = (): string => {
+  const rows = legacyKeys.filter((row) => isGiven(row) && isStillForeign(row))
+  const told = rows.filter((row, at) => rows.findIndex((each) => labelOf(each) === labelOf(row)) === at)
+  return [
     "| key or value | here | why, or what to do instead |",
     "| --- | --- | --- |",
-    ...legacyKeys.filter(isStillForeign).map((row) => {
-      const meaning = row.verdict._tag === "alias" ? `${meaningOf(row)} | the same meaning` : meaningOf(row)
+    ...told.map((row) => {
+      const meaning =
+        row.verdict._tag === "alias" || row.verdict._tag === "renamed"
+          ? `${meaningOf(row)} | the same meaning`
+          : meaningOf(row)
       return `| ${labelOf(row)} | ${meaning} |`
     })
   ].join("\n")
+}

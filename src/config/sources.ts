@@ -94,6 +94,10 @@ const byName = lazy(
     )
 )
 
+/** Variables that set the key of this name, such as `server.port`. */
+export const variablesFor = (key: string): ReadonlyArray<string> =>
+  [...byName()].flatMap(([name, { path }]) => (showPath(path) === key ? [name] : []))
+
 /** Names of the variables that set a key. */
 export const variableNames = (): ReadonlyArray<string> => [...byName().keys()]
 

@@ -1,0 +1,102 @@
+/**
+ * Writes what the pages in docs/ take from the code: all that stands between `<!-- generated: name -->` and
+ * `<!-- /generated -->`.
+ */
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { legacyMarkdown } from "../src/config/legacy.ts"
+import { markdown, nodeAt } from "../src/config/reference.ts"
+import { variablesFor } from "../src/config/sources.ts"
+import { advice } from "../src/http/error-advice.ts"
+import { examples } from "../src/http/error-examples.ts"
+import { formOf } from "../src/http/openai-error.ts"
+import { formats } from "../src/import/convert.ts"
+import { type Kind, kinds } from "../src/import/kinds.ts"
+
+const root = join(import.meta.dir, "..")
+
+const cell = (text: string): string => text.replaceAll("|", "\\|")
+
+const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [heading, heading.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")
+
+const rowsOfKeys = (): ReadonlyArray<{ readonly key: string; readonly row: string }> =>
+  markdown()
+    .split("\n")
+    .slice(2)
+    .map((row) => ({ key: /^\| `([^`]+)`/.exec(row)?.[1] ?? "", row }))
+
+const variablesCell = (key: string): string =>
+  variablesFor(key)
+    .map((name) => `\`${name}\``)
+    .join(", ")
+
+/** A table of every key for each section of the file. */
+const settings = (): string => {
+  const rows = rowsOfKeys()
+  const sections = [...new Set(rows.map(({ key }) => key.split(/[.[]/)[0] ?? ""))]
+  return sections
+    .map((section) => {
+      const own = rows.filter(({ key }) => key.split(/[.[]/)[0] === section)
+      const meaning = String(nodeAt([section])?.["description"] ?? "")
+      const head = "| key | type and bounds | default | meaning | variable |\n| --- | --- | --- | --- | --- |"
+      const lines = own.map(({ key, row }) => `${row} ${variablesCell(key)} |`)
+      return `### \`${section}\`\n\n${meaning}.\n\n${[head, ...lines].join("\n")}`
+    })
+    .join("\n\n")
+}
+
+const errors = (): string => {
+  const rows = Object.entries(examples).map(([tag, { when, error }]) => {
+    const { status, type, code, param } = formOf(error)
+    // What an example holds in a field of its own differs from one such failure to the next.
+    const field = "param" in error ? "the field at fault" : param === null ? "" : `\`${param}\``
+    const todo = Object.entries(advice).find(([each]) => each === tag)?.[1] ?? ""
+    return [String(status), `\`${code}\``, `\`${type}\``, field, when, todo]
+  })
+  const byStatus = rows.sort(([a = "", b = ""], [c = "", d = ""]) => Number(a) - Number(c) || b.localeCompare(d))
+  return table(
+    ["status", "`code`", "`type`", "`param`", "when", "what to do"],
+    byStatus.map((row) => row.map(cell))
+  )
+}
+
+const carried = (kind: Kind): string =>
+  table(
+    ["setting", "becomes"],
+    formats[kind].carried.map(({ from, to }) => [`\`${from}\``, cell(to)])
+  )
+
+const left = (kind: Kind): string =>
+  table(
+    ["setting", "why it is not carried over"],
+    formats[kind].left.map(({ key, why }) => [`\`${key === "*" ? "any other" : key}\``, cell(why)])
+  )
+
+const parts: ReadonlyMap<string, () => string> = new Map([
+  ["settings", settings],
+  ["legacy", legacyMarkdown],
+  ["errors", errors],
+  ...kinds.flatMap((kind) => [
+    [`${kind} carried`, () => carried(kind)] as const,
+    [`${kind} left`, () => left(kind)] as const
+  ])
+])
+
+/** Pages that hold generated parts. */
+export const pages = ["docs/configuration.md", "docs/errors.md", "docs/migration.md"]
+
+/** A page with its generated parts as the code has them now. */
+export const filled = (text: string): string =>
+  text.replace(/<!-- generated: (.+?) -->\n[\s\S]*?<!-- \/generated -->/g, (_, name: string) => {
+    const part = parts.get(name)
+    if (part === undefined) throw new Error(`nothing generates '${name}'; there are ${[...parts.keys()].join(", ")}`)
+    return `<!-- generated: ${name} -->\n\n${part()}\n\n<!-- /generated -->`
+  })
+
+if (import.meta.main) {
+  for (const page of pages) {
+    const path = join(root, page)
+    writeFileSync(path, filled(readFileSync(path, "utf8")))
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * What to do about each failure, for the documentation.
+ */
+import type { Tag } from "./error-examples.ts"
+
+/** Advice by tag, for who sends the request or runs the gateway. */
+export const advice: { readonly [T in Tag]: string } = {
+  BadRequest: "Mend the field that `param` names, or the JSON",
+  Unauthorized: "Send `Authorization: Bearer` with a key of `[[auth.keys]]`; `nexus keys new` makes one",
+  Forbidden: "Add the host to `server.allowed_hosts`, or the page's origin to `server.cors.origins`",
+  ModelNotFound: "Use one of the names that the message lists; `nexus models` shows them with their backends",
+  ModelCapabilityMismatch: "Choose another model, or correct what is known of it in `[[backends.models]]`",
+  ServiceUnavailable:
+    "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` what mends it",
+  Overloaded:
+    "Try again after `retry-after`; see `server.max_concurrent_requests` and `max_concurrent` of the backends",
+  Stopping: "Try again in a moment; another gateway, or the next start, answers",
+  BadGateway: "See `x-nexus-rejection-reasons` for each backend's reason; `nexus doctor` looks closer",
+  GatewayTimeout: "Raise the time limit that the message names, for the backend or in `[server]`",
+  RequestTimeout: "Send the request faster, or raise `server.upload_timeout_seconds`",
+  PayloadTooLarge: "Send less, or raise `server.max_body_mb`",
+  UriTooLong: "Shorten the URL; nothing of Nexus needs a long one",
+  UnsupportedMediaType: "Send JSON as it is, without compression",
+  NotFound: "Correct the path: the base URL of clients ends in `/v1`",
+  RequestNotKept: "Ask sooner: the last requests alone are remembered; the id is in `x-request-id`",
+  MethodNotAllowed: "Use a method that `allow` lists",
+  BackendNotFound: "Use a name that the message lists",
+  Conflict: "Remove what is there first, or choose another name",
+  ConfigRefused: "Mend the lines that the message names; the settings in force stay as they are",
+  Internal: "Look for the request id in the log, and report it"
+}

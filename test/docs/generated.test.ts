@@ -1,0 +1,45 @@
+import { describe, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
+import { join } from "node:path"
+import { filled, pages } from "../../.ci/docs.ts"
+import { entries } from "../../src/config/reference.ts"
+import { showPath } from "../../src/config/path.ts"
+import { advice } from "../../src/http/error-advice.ts"
+import { examples } from "../../src/http/error-examples.ts"
+import { formOf, table } from "../../src/http/openai-error.ts"
+
+const textOf = (page: string): string => readFileSync(join(import.meta.dir, "../..", page), "utf8")
+
+describe("what a page takes from the code", () => {
+  for (const page of pages) {
+    test(`is as the code has it in ${page}; \`bun run docs\` writes it`, () => {
+      expect(textOf(page)).toContain("<!-- generated: ")
+      expect(textOf(page)).toBe(filled(textOf(page)))
+    })
+  }
+
+  test("is an error when nothing generates it", () => {
+    expect(() => filled("<!-- generated: nothing -->\n<!-- /generated -->")).toThrow("nothing generates 'nothing'")
+  })
+
+  test("is written anew over what was there, and what is around it stays", () => {
+    const page = "before\n<!-- generated: errors -->\nold\n<!-- /generated -->\nafter\n"
+    expect(filled(page)).toMatch(
+      /^before\n<!-- generated: errors -->\n\n\| status [\s\S]+\|\n\n<!-- \/generated -->\nafter\n$/
+    )
+    expect(filled(page)).not.toContain("old")
+  })
+
+  test("has every key of the settings, and every failure with its status and code", () => {
+    const settings = textOf("docs/configuration.md")
+    for (const { path } of entries()) expect(settings).toContain(`| \`${showPath(path).replaceAll("[0]", "[]")}\` |`)
+    const errors = textOf("docs/errors.md")
+    expect(Object.keys(examples).sort()).toEqual(Object.keys(table).sort())
+    expect(Object.keys(advice).sort()).toEqual(Object.keys(table).sort())
+    for (const { error, when } of Object.values(examples)) {
+      const { status, code } = formOf(error)
+      const rows = errors.split("\n").filter((row) => row.startsWith(`| ${status} | \`${code}\` |`))
+      expect(rows.filter((row) => row.includes(`| ${when} |`))).toHaveLength(1)
+    }
+  })
+})
