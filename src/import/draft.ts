@@ -15,7 +15,7 @@ export interface Note {
 export type Section = Record<string, unknown>
 
 /** A variable that has to be set before the result can be used. */
-export interface Needed {
+interface Needed {
   readonly name: string
   /** The key of the source that holds the secret itself; undefined when the source named the variable as well. */
   readonly instead: KeyPath | undefined
@@ -140,7 +140,7 @@ export const reader = (tree: Table, draft: Draft) => {
     /** Paths of the items of a list. */
     items: (path: KeyPath): ReadonlyArray<KeyPath> => {
       const value = at(path)
-      return Array.isArray(value) ? value.map((_, index) => [...path, index]) : []
+      return Array.isArray(value) ? value.map((_, index) => path.concat(index)) : []
     },
     used: (...paths: ReadonlyArray<KeyPath>): void => {
       draft.used.push(...paths)

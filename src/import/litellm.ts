@@ -31,7 +31,7 @@ const addressOf = (read: Reader, draft: Draft, params: KeyPath, provider: Provid
   if (text === undefined) return provider.url
   read.used(from)
   const url = address(draft, text, from, variable)
-  if (provider.type !== "ollama" && !/\/v1$/.test(url) && !url.includes("${")) {
+  if (provider.type !== "ollama" && !url.endsWith("/v1") && !url.includes("${")) {
     read.note(
       from,
       "LiteLLM calls this address as it is, Nexus below /v1; `nexus doctor` tells whether it answers there"

@@ -28,8 +28,8 @@ export const write = ({ settings, comments }: Draft, heading: ReadonlyArray<stri
   const below = (table: Table, path: string): ReadonlyArray<string> =>
     Object.entries(table).flatMap(([key, value]) => {
       const at = path === "" ? keyOf(key) : `${path}.${keyOf(key)}`
-      if (isTables(value)) return value.flatMap((item) => [...own(item, `[[${at}]]`), ...below(item, at)])
-      return isTable(value) ? [...own(value, `[${at}]`), ...below(value, at)] : []
+      if (isTables(value)) return value.flatMap((item) => own(item, `[[${at}]]`).concat(below(item, at)))
+      return isTable(value) ? own(value, `[${at}]`).concat(below(value, at)) : []
     })
   const sorted = Object.entries(settings).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))
   return `${[heading.map(commentText).join("\n"), ...below(Object.fromEntries(sorted), "")].join("\n\n")}\n`

@@ -86,6 +86,12 @@ describe("the nexus.toml of the Rust Nexus", () => {
     expect(mistakesOf(open, { env, flags: { server: { insecure: true } } })).toEqual([])
   })
 
+  test.if(nodeAt(["discovery", "grace_seconds"]) !== undefined)("has renamed keys read under their new names", () => {
+    const { settings, warnings } = loadedFrom("[discovery]\ngrace_period_seconds = 7\n")
+    expect(settings.discovery).toMatchObject({ grace_seconds: 7 })
+    expect(warnings).toEqual(["nexus.toml:2: discovery.grace_period_seconds is read as discovery.grace_seconds"])
+  })
+
   test("may still have keys that nobody knows, and these are mistakes", () => {
     expect(mistakesOf("[server]\nprot = 1\n[fleet]\nx = 1\n")).toEqual([
       "nexus.toml:2: unknown key server.prot; did you mean server.port?"

@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { readFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
+import { dirname, join } from "node:path"
 import { Result } from "effect"
 import { parse } from "smol-toml"
 import { convert, formats } from "../../src/import/convert.ts"
@@ -98,6 +98,21 @@ describe("the tables of what is carried over", () => {
       expect(hidden).toEqual([])
     }
   })
+})
+
+test("YAML is read by nothing that is loaded before an import is asked for", () => {
+  const scanner = new Bun.Transpiler({ loader: "ts" })
+  const reached = new Set<string>()
+  const visit = (file: string): void => {
+    if (reached.has(file) || !file.endsWith(".ts")) return
+    reached.add(file)
+    for (const { kind, path } of scanner.scanImports(readFileSync(file, "utf8"))) {
+      if (kind === "import-statement" && path.startsWith(".")) visit(join(dirname(file), path))
+    }
+  }
+  visit(join(import.meta.dir, "../../src/main.ts"))
+  expect([...reached].filter((file) => file.endsWith("src/cli/import.ts"))).toHaveLength(1)
+  expect([...reached].filter((file) => /src\/import\/(document|convert)\.ts$/.test(file))).toEqual([])
 })
 
 describe("nexus config import", () => {

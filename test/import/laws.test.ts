@@ -9,7 +9,7 @@ import { checked, fixture, imported, variablesOf } from "./importing.ts"
 
 const wordsIn = (value: unknown): ReadonlyArray<string> => {
   if (Array.isArray(value)) return value.flatMap(wordsIn)
-  if (isTable(value)) return Object.entries(value).flatMap(([key, each]) => [key, ...wordsIn(each)])
+  if (isTable(value)) return Object.entries(value).flatMap(([key, each]) => [key].concat(wordsIn(each)))
   return typeof value === "string" ? [value] : []
 }
 
