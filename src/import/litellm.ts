@@ -53,7 +53,7 @@ const describeModel = (read: Reader, draft: Draft, entry: KeyPath, table: Sectio
 }
 
 const serverName = ({ name, type, url: standard }: Provider, url: string): string => {
-  if (url === standard) return name.replace(/_chat$/, "")
+  if (url === standard) return name.replace(/^text-completion-|_chat$/, "")
   const host = URL.canParse(url) ? new URL(url).host : ""
   return [type === "generic" && host !== "" ? "" : type, host].filter((part) => part !== "").join("-")
 }

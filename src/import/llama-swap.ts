@@ -74,9 +74,13 @@ const models = (read: Reader, draft: Draft, { names, nameFor }: Naming): void =>
   const given = ports(read)
   const servers = new Map<string, Section>()
 
-  const serverOf = (id: string, at: KeyPath, url: string, macros: Macros): Section => {
+  const serverOf = (id: string, from: KeyPath, url: string, macros: Macros): Section => {
+    const at = ["models", id]
     const known = servers.get(url)
-    if (known !== undefined) return known
+    if (known !== undefined) {
+      read.note(from, "another model has the same address: Nexus takes both to be there at the same time")
+      return known
+    }
     const table = push(draft, draft.settings, "backends", at)
     servers.set(url, table)
     comment(draft, table, `To be started with the command of '${id}'.`)
@@ -108,7 +112,7 @@ const models = (read: Reader, draft: Draft, { names, nameFor }: Naming): void =>
     useMacros(read, at, proxy, macros)
     if (proxy.includes(portMacro)) read.used(["startPort"])
     if (written !== undefined) read.used(from)
-    const table = serverOf(id, at, address(draft, expand(proxy, macros), from, variable), macros)
+    const table = serverOf(id, from, address(draft, expand(proxy, macros), from, variable), macros)
     const renamed = [...at, "useModelName"]
     const wanted = expand(read.text(renamed) ?? "", macros)
     const model = wanted === "" ? id : wanted

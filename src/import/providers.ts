@@ -17,6 +17,7 @@ export interface Provider {
 /** All that can be carried over. */
 export const providers: ReadonlyArray<Provider> = [
   { name: "openai", type: "openai", url: "https://api.openai.com/v1", key: "OPENAI_API_KEY" },
+  { name: "text-completion-openai", type: "openai", url: "https://api.openai.com/v1", key: "OPENAI_API_KEY" },
   { name: "ollama", type: "ollama", url: "http://localhost:11434" },
   { name: "ollama_chat", type: "ollama", url: "http://localhost:11434" },
   { name: "hosted_vllm", type: "vllm" },
@@ -42,7 +43,7 @@ const isOpenAi = /^(gpt-|chatgpt-|o[1-9](-|$)|text-embedding-|davinci|babbage)/
 
 const byName = new Map(providers.map((provider) => [provider.name, provider]))
 
-// An address of one's own with the prefix openai/ is LiteLLM's way to say: some server that speaks like it.
+// An address of one's own with a prefix of OpenAI's is LiteLLM's way to say: some server that speaks like it.
 const other: Provider = { name: "openai", type: "generic" }
 
 /** The provider and the model of a LiteLLM model string; words when there is none that can be called. */
@@ -61,5 +62,5 @@ export const providerOf = (
       : `'${prefix}' does not speak the OpenAI API, or not below /v1; Nexus calls servers that do`
   }
   const model = text.startsWith(`${prefix}/`) ? text.slice(prefix.length + 1) : text
-  return { provider: provider.name === "openai" && hasAddress ? other : provider, model }
+  return { provider: /openai$/.test(provider.name) && hasAddress ? other : provider, model }
 }
