@@ -45,7 +45,7 @@ export const emptyDraft = (): Draft => ({
 })
 
 /** Text that stands for itself, whatever it holds. */
-export const literal = (text: string): string => text.toWellFormed().replaceAll("${", "$${")
+export const literal = (text: string): string => text.toWellFormed().replaceAll("${", () => "$${")
 
 const remember = (draft: Draft, table: object, key: string | number, from: KeyPath): void => {
   const known = draft.origins.get(table) ?? new Map<string | number, KeyPath>()

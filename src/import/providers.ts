@@ -62,5 +62,5 @@ export const providerOf = (
       : `'${prefix}' does not speak the OpenAI API, or not below /v1; Nexus calls servers that do`
   }
   const model = text.startsWith(`${prefix}/`) ? text.slice(prefix.length + 1) : text
-  return { provider: /openai$/.test(provider.name) && hasAddress ? other : provider, model }
+  return { provider: provider.name.endsWith("openai") && hasAddress ? other : provider, model }
 }

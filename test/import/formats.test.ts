@@ -63,6 +63,12 @@ describe("settings of YAML", () => {
     expect(checked(imported(text)).backends.map(({ url }) => url)).toEqual(["http://h:1"])
   })
 
+  test("may hold what would be a variable here, and stands for itself", () => {
+    const result = imported("model_list: [{model_name: a, litellm_params: {model: 'ollama/${b}'}}]")
+    expect(result.toml).toContain('a = "$${b}"')
+    expect(checked(result).routing.aliases.get("a")).toBe("${b}")
+  })
+
   test("may be JSON", () => {
     const text = JSON.stringify({ model_aliases: { a: ["b"] } })
     expect(imported(text).toml).toContain('[routing.aliases]\na = "b"')
