@@ -119,7 +119,7 @@ describe("imports", () => {
   })
 
   test("of other packages are the five runtime dependencies and Node's own modules", () => {
-    const known = /^(effect(\/|$)|@effect\/platform-node-shared\/|smol-toml$|multicast-dns$|yaml$|node:)/
+    const known = /^(effect(\/|$)|@effect\/platform-node-shared\/|smol-toml$|multicast-dns$|node:)/
     const wrong = src.flatMap((file) =>
       allImportsOf(file)
         .filter((path) => !path.startsWith(".") && !known.test(path))
