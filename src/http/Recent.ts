@@ -95,8 +95,7 @@ class Ring {
     numbers[column++] = decided?.turn ?? 0
     numbers[column++] = exchange.seen?.now ?? 0
     numbers[column] = exchange.seen?.figures.length ?? 0
-    const seen = exchange.seen?.figures ?? none
-    for (let i = 0, to = at * mostFigures; i < seen.length; i += 1, to += 1) this.figures[to] = seen[i] ?? 0
+    if (exchange.seen !== undefined) this.figures.set(exchange.seen.figures, at * mostFigures)
     const texts = this.texts[at]
     if (texts === undefined) return
     texts.id = exchange.id
@@ -163,7 +162,7 @@ class Ring {
       drawn,
       seen: {
         now: this.number(at, "seenAt"),
-        figures: [...this.figures.subarray(from, from + this.number(at, "figures"))],
+        figures: this.figures.slice(from, from + this.number(at, "figures")),
         held
       }
     }

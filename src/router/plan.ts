@@ -6,7 +6,7 @@ import type { RoutingSettings } from "../domain/routing.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolve } from "./aliases.ts"
 import { absence, type Excluded, fits, inability, suspicion } from "./filter.ts"
-import { ablePool, isCalm, nobody, type Pool, poolOf } from "./pool.ts"
+import { ablePool, nobody, type Pool, poolOf, takeDown } from "./pool.ts"
 import { type Best, bestOf, type Chance, choose, type Draw, type Parts, partsAt } from "./strategy.ts"
 import { asSeen, type Witness, witness } from "./witness.ts"
 
@@ -151,7 +151,7 @@ export class Plan implements Decided {
     const pool = ablePool(list, this.needs.abilities)
     const { promptTokens, outputTokens } = this.needs
     const fresh = this.asked.length === 0
-    if (fresh && promptTokens + outputTokens <= pool.leastContext && isCalm(pool)) return pool
+    if (fresh && promptTokens + outputTokens <= pool.leastContext && takeDown(pool)) return pool
     const able = pool.candidates.filter(
       (candidate) =>
         !this.wasAsked(candidate) &&

@@ -1,6 +1,6 @@
 /**
  * The candidates of one model side by side: what stays the same from request to request is worked out once per snapshot,
- * so that a choice among a thousand of them reads two numbers of each.
+ * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
 import type { Ability } from "../domain/request.ts"
 import type { Live } from "../registry/live.ts"
@@ -11,6 +11,10 @@ export interface Pool {
   readonly candidates: ReadonlyArray<Candidate>
   readonly lives: ReadonlyArray<Live>
   readonly priorities: ReadonlyArray<number>
+  /** Requests in flight, as a share of the limit where there is one, as they were taken down last. */
+  readonly loads: Float64Array
+  /** Milliseconds to the first byte, {@link unmeasured} while there is no sample, as they were taken down last. */
+  readonly latencies: Float64Array
   /** The best of the priorities: the lowest number. */
   readonly foremost: number
   /** Whether any of them has a limit of its own on requests in flight. */
@@ -19,17 +23,38 @@ export interface Pool {
   readonly leastContext: number
 }
 
-/** Puts candidates side by side. */
+/** Stands for a latency that is not known. */
+export const unmeasured = -1
+
+/** Takes down how each of them stands now; false when something that changes from request to request speaks against any. */
+export const takeDown = ({ candidates, limited, lives, loads, latencies }: Pool): boolean => {
+  let calm = !limited
+  for (let at = 0; at < lives.length; at += 1) {
+    const live = lives[at]
+    if (live === undefined) continue
+    if (live.marked) calm = false
+    const limit = limited ? candidates[at]?.state.backend.maxConcurrent : undefined
+    loads[at] = limit === undefined ? live.inFlight : (live.inFlight / limit) * 10
+    latencies[at] = live.firstByteMs ?? unmeasured
+  }
+  return calm
+}
+
+/** Puts candidates side by side, as they stand now. */
 export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
   const priorities = candidates.map(({ state }) => state.backend.priority)
-  return {
+  const pool: Pool = {
     candidates,
     lives: candidates.map(({ state }) => state.live),
     priorities,
+    loads: new Float64Array(candidates.length),
+    latencies: new Float64Array(candidates.length),
     foremost: priorities.reduce((best, each) => Math.min(best, each), Infinity),
     limited: candidates.some(({ state }) => state.backend.maxConcurrent !== undefined),
     leastContext: candidates.reduce((least, { model }) => Math.min(least, model.context_length ?? Infinity), Infinity)
   }
+  takeDown(pool)
+  return pool
 }
 
 /** Nobody. */
@@ -54,11 +79,4 @@ export const ablePool = (list: ReadonlyArray<Candidate>, abilities: ReadonlyArra
   const made = poolOf(list.filter((candidate) => isAble(candidate, abilities)))
   known.set(key, made)
   return made
-}
-
-/** Whether nothing that changes from request to request speaks against any of them. */
-export const isCalm = ({ limited, lives }: Pool): boolean => {
-  if (limited) return false
-  for (const { marked } of lives) if (marked) return false
-  return true
 }

@@ -4,7 +4,7 @@
 import type { Strategy, Weights } from "../domain/routing.ts"
 import type { Live } from "../registry/live.ts"
 import type { Candidate } from "../registry/snapshot.ts"
-import type { Pool } from "./pool.ts"
+import { type Pool, unmeasured } from "./pool.ts"
 
 /** The best figures among the candidates at hand, against which each one is measured. */
 export interface Best {
@@ -14,27 +14,17 @@ export interface Best {
   readonly latencyMs: number | undefined
 }
 
-/** Requests in flight, as a share of the limit where there is one, else their number. */
-const loadOf = ({ state: { live, backend } }: Candidate): number =>
-  backend.maxConcurrent === undefined ? live.inFlight : (live.inFlight / backend.maxConcurrent) * 10
-
-const loadAt = ({ candidates, limited, lives }: Pool, at: number): number => {
-  const candidate = limited ? candidates[at] : undefined
-  return candidate === undefined ? (lives[at]?.inFlight ?? 0) : loadOf(candidate)
-}
-
 /** The best figures in a pool. */
-export const bestOf = (pool: Pool): Best => {
-  const { lives } = pool
+export const bestOf = ({ foremost, latencies, loads }: Pool): Best => {
   let load = Infinity
   let latency = Infinity
-  for (let at = 0; at < lives.length; at += 1) {
-    const carried = loadAt(pool, at)
+  for (let at = 0; at < loads.length; at += 1) {
+    const carried = loads[at] ?? Infinity
     if (carried < load) load = carried
-    const measured = lives[at]?.firstByteMs
-    if (measured !== undefined && measured < latency) latency = measured
+    const measured = latencies[at] ?? unmeasured
+    if (measured < latency && measured !== unmeasured) latency = measured
   }
-  return { priority: pool.foremost, load, latencyMs: latency === Infinity ? undefined : latency }
+  return { priority: foremost, load, latencyMs: latency === Infinity ? undefined : latency }
 }
 
 /** The parts of a smart score, each from 0 to its weight. */
@@ -49,28 +39,24 @@ const preference = (best: Best, wanted: number): number =>
 
 const ease = (best: Best, carried: number): number => (carried === best.load ? 1 : (1 + best.load) / (1 + carried))
 
-const speed = (best: Best, measured: number | undefined): number =>
-  best.latencyMs === undefined || measured === undefined ? 1 : (1 + best.latencyMs) / (1 + measured)
-
-// Plain numbers in, a plain number out: this is done a thousand times for one choice among a thousand.
-const points = (weights: Weights, best: Best, wanted: number, carried: number, measured: number | undefined): number =>
-  weights.priority * preference(best, wanted) +
-  weights.load * ease(best, carried) +
-  weights.latency * speed(best, measured)
+const speed = (best: Best, measured: number): number =>
+  best.latencyMs === undefined || measured === unmeasured ? 1 : (1 + best.latencyMs) / (1 + measured)
 
 /**
  * The smart score of the candidate at a place, from 0 to the sum of the weights. Each part is 1 for the best candidate at
  * hand and shrinks in proportion for the others (twice the latency is half the part); a candidate without a latency
  * sample counts as the best one, so that it gets tried.
  */
-export const scoreAt = (pool: Pool, at: number, best: Best, weights: Weights): number =>
-  points(weights, best, pool.priorities[at] ?? Infinity, loadAt(pool, at), pool.lives[at]?.firstByteMs)
+export const scoreAt = ({ latencies, loads, priorities }: Pool, at: number, best: Best, weights: Weights): number =>
+  weights.priority * preference(best, priorities[at] ?? Infinity) +
+  weights.load * ease(best, loads[at] ?? Infinity) +
+  weights.latency * speed(best, latencies[at] ?? unmeasured)
 
 /** What {@link scoreAt} adds up. */
-export const partsAt = (pool: Pool, at: number, best: Best, weights: Weights): Parts => ({
-  priority: weights.priority * preference(best, pool.priorities[at] ?? Infinity),
-  load: weights.load * ease(best, loadAt(pool, at)),
-  latency: weights.latency * speed(best, pool.lives[at]?.firstByteMs)
+export const partsAt = ({ latencies, loads, priorities }: Pool, at: number, best: Best, weights: Weights): Parts => ({
+  priority: weights.priority * preference(best, priorities[at] ?? Infinity),
+  load: weights.load * ease(best, loads[at] ?? Infinity),
+  latency: weights.latency * speed(best, latencies[at] ?? unmeasured)
 })
 
 /** What makes one choice differ from the next under the same settings and figures. */
@@ -92,18 +78,17 @@ const idler = (a: Live, b: Live): boolean =>
   a.inFlight === b.inFlight ? a.requests < b.requests : a.inFlight < b.inFlight
 
 const smartest = (pool: Pool, best: Best, weights: Weights): Candidate | undefined => {
-  const { candidates, limited, lives, priorities } = pool
+  const { candidates, lives } = pool
   let chosen = 0
   let highest = -Infinity
-  let [holder] = lives
   for (let at = 0; at < lives.length; at += 1) {
+    const score = scoreAt(pool, at, best, weights)
+    if (score < highest) continue
     const live = lives[at]
+    const holder = lives[chosen]
     if (live === undefined || holder === undefined) continue
-    const carried = limited ? loadAt(pool, at) : live.inFlight
-    const score = points(weights, best, priorities[at] ?? Infinity, carried, live.firstByteMs)
-    if (score > highest || (score === highest && idler(live, holder))) {
+    if (score > highest || idler(live, holder)) {
       chosen = at
-      holder = live
       highest = score
     }
   }

@@ -5,6 +5,7 @@
 import type { Circuit } from "../domain/circuit.ts"
 import { idle, type Live, mark } from "../registry/live.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import { unmeasured } from "./pool.ts"
 
 /** What recent answers said against a candidate. */
 export interface Held {
@@ -17,7 +18,7 @@ export interface Held {
 export interface Witness {
   readonly now: number
   /** {@link perCandidate} numbers for each candidate. */
-  readonly figures: ReadonlyArray<number>
+  readonly figures: Float64Array
   readonly held: ReadonlyArray<Held>
 }
 
@@ -29,24 +30,29 @@ const perCandidate = 4
 /** Figures of a witness at most. */
 export const mostFigures = mostWitnessed * perCandidate
 
-const unmeasured = -1
 const nobody: ReadonlyArray<Candidate> = []
 const nothing: ReadonlyArray<Held> = []
 
 /** Notes how the candidates of these models stand now. */
 export const witness = (snapshot: Snapshot, models: ReadonlyArray<string>, now: number): Witness => {
-  const figures: Array<number> = []
+  let count = 0
+  for (const model of models) count += snapshot.candidates.get(model)?.length ?? 0
+  const figures = new Float64Array(Math.min(count, mostWitnessed) * perCandidate)
   let held: Array<Held> | undefined
+  let at = 0
   for (const model of models) {
     for (const { state, model: served } of snapshot.candidates.get(model) ?? nobody) {
-      if (figures.length === mostFigures) break
+      if (at === figures.length) break
       const { live } = state
       if (live.marked) {
         const coolUntil = live.cooling.get(served.id)
         held ??= []
-        held.push({ at: figures.length, coolUntil, circuit: live.circuits.get(served.id) })
+        held.push({ at, coolUntil, circuit: live.circuits.get(served.id) })
       }
-      figures.push(live.inFlight, live.elsewhere.inFlight, live.requests, live.firstByteMs ?? unmeasured)
+      figures[at++] = live.inFlight
+      figures[at++] = live.elsewhere.inFlight
+      figures[at++] = live.requests
+      figures[at++] = live.firstByteMs ?? unmeasured
     }
   }
   return { now, figures, held: held ?? nothing }
@@ -54,7 +60,7 @@ export const witness = (snapshot: Snapshot, models: ReadonlyArray<string>, now: 
 
 const liveAt = ({ figures, held }: Witness, at: number, model: string): Live => {
   const live = idle()
-  const [inFlight = 0, elsewhere = 0, requests = 0, firstByteMs = unmeasured] = figures.slice(at, at + perCandidate)
+  const [inFlight = 0, elsewhere = 0, requests = 0, firstByteMs = unmeasured] = figures.subarray(at, at + perCandidate)
   live.inFlight = inFlight
   live.elsewhere = { inFlight: elsewhere, coolUntil: 0, circuits: [] }
   live.requests = requests
