@@ -78,7 +78,7 @@ export class HttpApi extends Context.Service<
           const refusal = refusalOf(rules, request, path, () => server.peer(request))
           if (refusal !== undefined) return refused(refusal)
           if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
-          if (!plainPath.test(path)) {
+          if (!forwarded.has(path) && !plainPath.test(path)) {
             return refused(new NotFound({ method: request.method, path: path.slice(0, 200) }))
           }
           const answer = route(rules, request, server, path, id)

@@ -109,9 +109,12 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
     pieces: ReadonlyArray<Uint8Array>,
     assignment: Assignment
   ): void => {
+    const { call, resolve, reject } = assignment
     connection.use()
     connection.exchange = new Exchange(connection, {
-      ...assignment,
+      call,
+      resolve,
+      reject,
       replayed: () => {
         if (closing) return false
         onNew(origin, pieces, assignment, true)

@@ -88,7 +88,8 @@ export class Upstream extends Context.Service<
       Upstream,
       Effect.map(Transport, (transport) => {
         const holding = new Holding(() => Math.max(maxHeldBytes, maxAnswerBytes()))
-        const call = ({ backend, clock, endpoint, abort, ...attempted }: Attempted): Promise<Answer> => {
+        const call = (attempted: Attempted): Promise<Answer> => {
+          const { backend, clock, endpoint, abort } = attempted
           const { connectMs, firstByteMs, idleMs } = backend.limits
           const { urls } = preparedFor(backend)
           const url = urls[endpoint]

@@ -30,13 +30,13 @@ export const headTooLarge = "the head of the answer is too large"
 /** Said of a body that is not framed as its head says. */
 export const badFraming = "the answer is badly framed"
 
-const statusLine = /^HTTP\/1\.([01]) ([1-5]\d\d)(?: [^\0\r\n]*)?$/
-const headerLine = /^[!#$%&'*+\-.^`|~\w]+:[^\0\r\n]*$/
+// One look over all of it: a status line, and lines that each begin with a name and hold no control character of framing.
+const wellFormed = /^HTTP\/1\.[01] [1-5]\d\d(?: [^\0\r\n]*)?(?:\r\n[!#$%&'*+\-.^`|~\w]+:[^\0\r\n]*)*$/
 const digits = /^\d{1,16}$/
 
 const lengthOf = (declared: string): number | undefined => {
   let length: number | undefined
-  for (const each of declared.split(",")) {
+  for (const each of digits.test(declared) ? [declared] : declared.split(",")) {
     const value = each.trim()
     if (!digits.test(value) || (length !== undefined && Number(value) !== length)) return undefined
     length = Number(value)
@@ -44,11 +44,8 @@ const lengthOf = (declared: string): number | undefined => {
   return Number.isSafeInteger(length) ? length : undefined
 }
 
-const hasToken = (list: string, token: string): boolean =>
-  list
-    .toLowerCase()
-    .split(",")
-    .some((each) => each.trim() === token)
+const saysClose = /(?:^|,)\s*close\s*(?:,|$)/i
+const saysKeepAlive = /(?:^|,)\s*keep-alive\s*(?:,|$)/i
 
 const keepTime = (value: string): number | undefined => {
   const seconds = /(?:^|[\s,;])timeout\s*=\s*"?(\d{1,6})/i.exec(value)?.[1]
@@ -60,27 +57,23 @@ const keepTime = (value: string): number | undefined => {
  * be trusted.
  */
 export const readHead = (text: string): Head | string => {
-  let at = text.indexOf("\r\n")
-  const first = statusLine.exec(at < 0 ? text : text.slice(0, at))
-  if (first === null) return notHttp
-  const old = first[1] === "0"
-  const status = Number(first[2])
-  const names: Array<string> = []
-  const values: Array<string> = []
-  while (at >= 0) {
-    const from = at + 2
-    at = text.indexOf("\r\n", from)
-    const line = at < 0 ? text.slice(from) : text.slice(from, at)
-    if (!headerLine.test(line)) return notHttp
-    const colon = line.indexOf(":")
-    names.push(line.slice(0, colon).toLowerCase())
-    values.push(line.slice(colon + 1).trim())
-    if (names.length > maxLines) return headTooLarge
+  // Where each line begins and where its name ends.
+  const marks: Array<number> = []
+  for (let end = text.indexOf("\r\n"); end >= 0; end = text.indexOf("\r\n", end + 2)) {
+    if (marks.length === 2 * maxLines) return headTooLarge
+    marks.push(end + 2, text.indexOf(":", end + 2))
   }
+  if (!wellFormed.test(text)) return notHttp
+  const old = text[7] === "0"
+  const status = Number(text.slice(9, 12))
   const header = (name: string): string | null => {
     let found: string | null = null
-    for (let nth = names.indexOf(name); nth >= 0; nth = names.indexOf(name, nth + 1)) {
-      const value = values[nth] ?? ""
+    for (let at = 0; at < marks.length; at += 2) {
+      const from = marks[at] ?? 0
+      const colon = marks[at + 1] ?? 0
+      if (colon - from !== name.length || text.slice(from, colon).toLowerCase() !== name) continue
+      const next = marks[at + 2]
+      const value = text.slice(colon + 1, next === undefined ? text.length : next - 2).trim()
       found = found === null ? value : `${found}, ${value}`
     }
     return found
@@ -94,7 +87,7 @@ export const readHead = (text: string): Head | string => {
   if (coding !== null && coding.toLowerCase() !== "chunked") return badFraming
   const bodiless = status === 204 || status === 304
   const framing: Framing = bodiless ? "none" : coding !== null ? "chunked" : length === undefined ? "close" : "length"
-  const kept = old ? hasToken(connection, "keep-alive") && coding === null : !hasToken(connection, "close")
+  const kept = old ? saysKeepAlive.test(connection) && coding === null : !saysClose.test(connection)
   return {
     status,
     framing,
