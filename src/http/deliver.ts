@@ -1,19 +1,22 @@
 /**
  * A committed answer on its way to the client.
  */
+import type { AttemptFailure } from "../domain/errors.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 import { ConnectionLost } from "../domain/upstream.ts"
 import type { Evidence, Ticket } from "../registry/live.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Answer } from "../upstream/answer.ts"
+import type { Body, Sink } from "../upstream/arrival.ts"
+import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
 import type { Exchange } from "./exchange.ts"
 import { failureOf, reasonOf } from "./failure.ts"
 import { bodyOf, formOf } from "./openai-error.ts"
-import { type FlowEnd, relay, type Relay } from "./relay.ts"
+import { type Flow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import { replyHeaders, streamHeaders } from "./reply.ts"
 
-type Flow = Answer & { readonly _tag: "Flow" }
+type FlowAnswer = Answer & { readonly _tag: "Flow" }
 
 const outcomes = { Complete: "completed", Broken: "truncated", ClientGone: "client_closed" } as const
 
@@ -37,62 +40,96 @@ export interface Delivery {
   readonly limits: { readonly stallMs: number }
 }
 
-const deliverFlow = (
-  { exchange, server, respond, limits }: Delivery,
-  attempt: Attempt,
-  answer: Flow,
-  ticket: Ticket
-): Promise<void> =>
-  new Promise((resolve) => {
-    const { clock, failures } = exchange
-    const { backend } = attempt.candidate.state
-    const { idleMs } = backend.limits
-    const failed = (error: UpstreamError) => ({ backend: backend.name, model: attempt.model, reason: reasonOf(error) })
-    const dropSlow = (error: UpstreamError) => {
-      failures.push(failed(error))
-      flow.drop()
-    }
-    const awaitBackend = () => clock.arm("idle", idleMs, flow.cut)
-    const onEnd = (end: FlowEnd, bytes: number): void => {
-      answer.taken()
-      exchange.bytesOut = bytes
-      exchange.outcome = outcomes[end._tag]
-      if (end._tag === "Broken") failures.push(failed(end.error))
-      ticket.settle(evidenceOf(end), performance.now())
-      server.timeout(exchange.request, keepAliveSeconds)
-      resolve()
-    }
-    const flow: Relay = relay({
-      body: answer.head.body,
-      attach: answer.attach,
-      events: answer.events,
-      marked: answer.events && exchange.endpoint !== "embeddings",
-      errorText: (error) => bodyOf(formOf(failureOf(error, exchange.model, [...failures, failed(error)]))),
-      progress: () => {
-        const now = performance.now()
-        ticket.progress(now)
-        clock.renew(now)
-      },
-      stalled: () => clock.arm("stall", limits.stallMs, dropSlow),
-      resumed: () => {
-        answer.taken()
-        awaitBackend()
-      },
-      onEnd
-    })
-    awaitBackend()
+// A flow under way: what its relay reports to, and the one who knows what that means for the request.
+class FlowDelivery implements Flow {
+  readonly body: Body
+  readonly events: boolean
+  readonly marked: boolean
+  private readonly delivery: Delivery
+  private readonly attempt: Attempt
+  private readonly answer: FlowAnswer
+  private readonly ticket: Ticket
+  private readonly clock: RequestClock
+  private readonly ended: () => void
+  private readonly relay: Relay
+
+  constructor(delivery: Delivery, attempt: Attempt, answer: FlowAnswer, ticket: Ticket, ended: () => void) {
+    const { exchange, server } = delivery
+    this.body = answer.head.body
+    this.events = answer.events
+    this.marked = answer.events && exchange.endpoint !== "embeddings"
+    this.delivery = delivery
+    this.attempt = attempt
+    this.answer = answer
+    this.ticket = ticket
+    this.clock = exchange.clock
+    this.ended = ended
+    this.relay = relay(this)
+    this.awaitBackend()
     // Silence is ours to judge from here on, not Bun's.
     server.timeout(exchange.request, 0)
-    exchange.cut = () => flow.cut(stopped)
-    exchange.drop = flow.drop
-    const headers = replyHeaders(answer.head, attempt, exchange.id, exchange.attempts)
-    respond(
-      new Response(flow.body, {
-        status: answer.head.status,
-        headers: answer.events ? { ...headers, ...streamHeaders } : headers
-      })
-    )
-  })
+    exchange.cut = () => this.relay.cut(stopped)
+    exchange.drop = () => this.relay.drop()
+  }
+
+  /** The answer to the client. */
+  response(): Response {
+    const { exchange } = this.delivery
+    const { head } = this.answer
+    const headers = replyHeaders(head, this.attempt, exchange.id, exchange.attempts)
+    return new Response(this.relay.body, {
+      status: head.status,
+      headers: this.events ? { ...headers, ...streamHeaders } : headers
+    })
+  }
+
+  attach(sink: Sink): void {
+    this.answer.attach(sink)
+  }
+
+  errorText(error: UpstreamError): string {
+    const { exchange } = this.delivery
+    return bodyOf(formOf(failureOf(error, exchange.model, [...exchange.failures, this.failed(error)])))
+  }
+
+  progress(): void {
+    const now = performance.now()
+    this.ticket.progress(now)
+    this.clock.renew(now)
+  }
+
+  stalled(): void {
+    this.clock.arm("stall", this.delivery.limits.stallMs, (error) => {
+      this.delivery.exchange.failures.push(this.failed(error))
+      this.relay.drop()
+    })
+  }
+
+  resumed(): void {
+    this.answer.taken()
+    this.awaitBackend()
+  }
+
+  onEnd(end: FlowEnd, bytes: number): void {
+    const { exchange, server } = this.delivery
+    this.answer.taken()
+    exchange.bytesOut = bytes
+    exchange.outcome = outcomes[end._tag]
+    if (end._tag === "Broken") exchange.failures.push(this.failed(end.error))
+    this.ticket.settle(evidenceOf(end), performance.now())
+    server.timeout(exchange.request, keepAliveSeconds)
+    this.ended()
+  }
+
+  private failed(error: UpstreamError): AttemptFailure {
+    const { candidate, model } = this.attempt
+    return { backend: candidate.state.backend.name, model, reason: reasonOf(error) }
+  }
+
+  private awaitBackend(): void {
+    this.clock.arm("idle", this.attempt.candidate.state.backend.limits.idleMs, (error) => this.relay.cut(error))
+  }
+}
 
 /** Sends a committed answer; a promise of its end when it goes on after this call. */
 export const deliver = (
@@ -107,7 +144,9 @@ export const deliver = (
   exchange.status = answer.head.status
   exchange.backend = attempt.candidate.state.backend.name
   ticket.answered(now)
-  if (answer._tag === "Flow") return deliverFlow(delivery, attempt, answer, ticket)
+  if (answer._tag === "Flow") {
+    return new Promise((ended) => respond(new FlowDelivery(delivery, attempt, answer, ticket, ended).response()))
+  }
   ticket.settle("good", now)
   exchange.outcome = "completed"
   exchange.bytesOut = answer.body.byteLength

@@ -49,90 +49,105 @@ const truncated = new ConnectionLost({ reason: "the stream ended before its answ
 
 const failedInside = new BadAnswer({ reason: "an error in the middle of its stream" })
 
-/** Relays a flow piece by piece; bytes are never changed, only an end marker or an error event may be added after them. */
-export const relay = (flow: Flow): Relay => {
-  const tail = new Tail()
-  const progress = new Progress()
-  let bytes = 0
-  let ended = false
-  let held = false
-  let waiting = 0
-  let attached = false
-  let client: ReadableStreamDefaultController<Uint8Array> | undefined
+// One object for all of a stream: what the backend delivers to, what the client draws from, and the ways to end it.
+class Relaying implements Relay, Sink {
+  readonly body: ReadableStream<Uint8Array>
+  private readonly flow: Flow
+  private readonly tail = new Tail()
+  private readonly seen = new Progress()
+  private bytes = 0
+  private ended = false
+  private held = false
+  private waiting = 0
+  private attached = false
+  private client: ReadableStreamDefaultController<Uint8Array> | undefined
 
-  const end = (how: FlowEnd): void => {
-    ended = true
-    if (how._tag !== "Complete") flow.body.abort()
-    flow.onEnd(how, bytes)
+  constructor(flow: Flow) {
+    this.flow = flow
+    this.body = new ReadableStream<Uint8Array>(this)
   }
-  // The last word has been said, be it an error: the client has it, and nothing more is to be told.
-  const conclude = (ending: Exclude<Ending, "cut">): void => {
-    if (ending === "finished") client?.enqueue(doneEvent)
-    end(ending === "failed" ? { _tag: "Broken", error: failedInside } : { _tag: "Complete" })
-    client?.close()
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.client = controller
   }
-  const fail = (error: UpstreamError): void => {
-    if (ended) return
+
+  pull(): void {
+    if (!this.attached) {
+      this.attached = true
+      return this.flow.attach(this)
+    }
+    // Called when nothing waits any more.
+    this.waiting = 0
+    if (!this.held || this.ended) return
+    this.held = false
+    this.flow.resumed()
+    this.flow.body.resume()
+  }
+
+  cancel(): void {
+    if (!this.ended) this.finish({ _tag: "ClientGone" })
+  }
+
+  piece(piece: Uint8Array): void {
+    const { client, flow } = this
+    if (this.ended || client === undefined) return
+    const size = piece.byteLength
+    this.bytes += size
+    if (flow.events) this.tail.push(piece)
+    client.enqueue(piece)
+    if (!flow.events || this.seen.isIn(piece)) flow.progress()
+    this.waiting += size
+    if (this.held || this.waiting < highWaterMark) return
+    this.held = true
+    flow.body.pause()
+    flow.stalled()
+  }
+
+  end(): void {
+    if (this.ended) return
+    const ending = this.flow.marked ? endingOf(this.tail.text()) : "done"
+    if (ending === "cut") this.fail(truncated)
+    else this.conclude(ending)
+  }
+
+  fail(error: UpstreamError): void {
+    const { client, flow } = this
+    if (this.ended) return
     // An answer that has said its last word is whole, however its connection ends.
-    const ending = flow.marked ? endingOf(tail.text()) : "cut"
+    const ending = flow.marked ? endingOf(this.tail.text()) : "cut"
     if (ending !== "cut") {
       flow.body.abort()
-      return conclude(ending)
+      return this.conclude(ending)
     }
-    if (flow.events) client?.enqueue(errorEvent(flow.errorText(error), tail.text()))
-    end({ _tag: "Broken", error })
+    if (flow.events) client?.enqueue(errorEvent(flow.errorText(error), this.tail.text()))
+    this.finish({ _tag: "Broken", error })
     if (flow.events) client?.close()
     else client?.error(new Error("the answer broke"))
   }
-  const sink: Sink = {
-    piece: (piece) => {
-      if (ended || client === undefined) return
-      bytes += piece.byteLength
-      if (flow.events) tail.push(piece)
-      client.enqueue(piece)
-      if (!flow.events || progress.isIn(piece)) flow.progress()
-      waiting += piece.byteLength
-      if (held || waiting < highWaterMark) return
-      held = true
-      flow.body.pause()
-      flow.stalled()
-    },
-    end: () => {
-      if (ended) return
-      const ending = flow.marked ? endingOf(tail.text()) : "done"
-      if (ending === "cut") fail(truncated)
-      else conclude(ending)
-    },
-    fail
+
+  cut(error: UpstreamError): void {
+    this.fail(error)
   }
-  const body = new ReadableStream<Uint8Array>({
-    start(controller) {
-      client = controller
-    },
-    pull() {
-      if (!attached) {
-        attached = true
-        flow.attach(sink)
-        return
-      }
-      // Called when nothing waits any more.
-      waiting = 0
-      if (!held || ended) return
-      held = false
-      flow.resumed()
-      flow.body.resume()
-    },
-    cancel() {
-      if (!ended) end({ _tag: "ClientGone" })
-    }
-  })
-  return {
-    body,
-    cut: fail,
-    drop: () => {
-      if (ended) return
-      end({ _tag: "ClientGone" })
-      client?.error(new Error("the client takes nothing"))
-    }
+
+  drop(): void {
+    if (this.ended) return
+    this.finish({ _tag: "ClientGone" })
+    this.client?.error(new Error("the client takes nothing"))
+  }
+
+  // The last word has been said, be it an error: the client has it, and nothing more is to be told.
+  private conclude(ending: Exclude<Ending, "cut">): void {
+    if (ending === "finished") this.client?.enqueue(doneEvent)
+    this.finish(ending === "failed" ? { _tag: "Broken", error: failedInside } : { _tag: "Complete" })
+    this.client?.close()
+  }
+
+  private finish(how: FlowEnd): void {
+    this.ended = true
+    if (how._tag !== "Complete") this.flow.body.abort()
+    this.flow.onEnd(how, this.bytes)
   }
 }
+
+/** Relays a flow piece by piece; bytes are never changed, only an end marker or an error event may be added after them. */
+export const relay = (flow: Flow): Relay => new Relaying(flow)
