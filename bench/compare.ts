@@ -59,3 +59,8 @@ export const inTurn = async (
 export const disturbanceNote = (field: Field): string =>
   `other processes used up to ${(field.disturbance * 100).toFixed(0)} % of a core during a reading` +
   (pinned ? "" : "; processes were not pinned")
+
+/** The note on how far behind its plan an open loop sent, in microseconds. */
+export const latenessNote = (lateP99: number): string =>
+  `latency counts from the moment of sending; sends were up to ${lateP99.toFixed(0)} µs (p99) behind the plan, ` +
+  "the tick of the generator's timer"

@@ -19,9 +19,10 @@ interface Judged {
 
 const ratioOf = (measure: Measure, leg: LegName): number => medianOf(measure, leg) / medianOf(measure, "floor")
 
-/** Judges the Nexus legs of a measure; `met` is undefined without a mark. */
+/** Judges a measure by the binary, which is what people run, else by the source; `met` is undefined without a mark. */
 export const judge = (measure: Measure): Judged => {
   const legs = (Object.keys(measure.legs) as ReadonlyArray<LegName>).filter(isNexus) // reason: keys of a record by leg
+  const judged = legs.includes("binary") ? (["binary"] as const) : legs
   const { mark } = measure
   // A floor that adds nothing that can be told from noise is no measure.
   const floorCounts = !(medianOf(measure, "floor") <= 0)
@@ -30,9 +31,9 @@ export const judge = (measure: Measure): Judged => {
     ratios: Object.fromEntries(legs.map((leg) => [leg, ratioOf(measure, leg)])),
     mark: mark?.text ?? "",
     met:
-      mark === undefined || legs.length === 0 || !floorCounts
+      mark === undefined || judged.length === 0 || !floorCounts
         ? undefined
-        : legs.every((leg) => mark.ok(medianOf(measure, leg), medianOf(measure, "floor")))
+        : judged.every((leg) => mark.ok(medianOf(measure, leg), medianOf(measure, "floor")))
   }
 }
 

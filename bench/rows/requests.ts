@@ -1,7 +1,7 @@
 /**
  * Small requests: what each costs, how many go through one core, and what they wait longer for than without a proxy.
  */
-import { disturbanceNote, inTurn, withField } from "../compare.ts"
+import { disturbanceNote, inTurn, latenessNote, withField } from "../compare.ts"
 import { smallRequest } from "../legs.ts"
 import { closedLoop, openLoop } from "../load.ts"
 import { atLeast, atMost, Readings, type Row } from "../measure.ts"
@@ -67,12 +67,7 @@ export const latency: Row = {
           readings.added("p50", "µs", 0, atMost(1.5)),
           readings.added("p99", "µs", 0, atMost(2))
         ],
-        notes: [
-          `${String(failed)} requests failed`,
-          `latency counts from the moment of sending; sends were up to ${late.toFixed(0)} µs (p99) behind the plan, ` +
-            "the tick of the generator's timer",
-          disturbanceNote(field)
-        ]
+        notes: [`${String(failed)} requests failed`, latenessNote(late), disturbanceNote(field)]
       }
     })
 }

@@ -1,7 +1,7 @@
 /**
  * Bad days: three times more requests than are admitted, and a backend that dies under load.
  */
-import { withField } from "../compare.ts"
+import { latenessNote, withField } from "../compare.ts"
 import { isNexus, type LegName, startLeg } from "../legs.ts"
 import { closedLoop, openLoop } from "../load.ts"
 import { above, below, type Context, type Outcome, Readings, type Row } from "../measure.ts"
@@ -23,6 +23,7 @@ export const overload: Row = {
   run: async (context: Context): Promise<Outcome> => {
     const readings = new Readings()
     const notes: Array<string> = []
+    let late = 0
     const legs = context.legs.filter(isNexus)
     await withField(legs, { server: ["max_concurrent_requests = 64"] }, async (field) => {
       for (let trial = 0; trial < context.trials; trial += 1) {
@@ -30,6 +31,7 @@ export const overload: Row = {
           const normal = await closedLoop(port, slow(50), 64, context.seconds)
           const over = await openLoop(port, slow(50), normal.perSecond * 3, context.seconds, 256)
           const after = await closedLoop(port, slow(50), 64, context.seconds)
+          late = Math.max(late, over.late.p99)
           readings.add("capacity", leg, normal.perSecond)
           readings.add("goodput", leg, (over.done / context.seconds / normal.perSecond) * 100)
           readings.add("latency of the admitted p99, against normal", leg, over.latency.p99 / normal.latency.p99)
@@ -47,7 +49,7 @@ export const overload: Row = {
         readings.measure("refusal p99", "ms", 2, below(5, "ms")),
         readings.measure("capacity afterwards", "%", 1)
       ],
-      notes
+      notes: [...notes, latenessNote(late)]
     }
   }
 }
@@ -66,8 +68,11 @@ export const failover: Row = {
   title: "The preferred backend dies at 500 requests/s",
   run: async (context: Context): Promise<Outcome> => {
     const readings = new Readings()
+    let late = 0
     for (let trial = 0; trial < context.trials; trial += 1) {
-      for (const name of context.legs.filter(isNexus)) await oneDeath(readings, name, context.seconds)
+      for (const name of context.legs.filter(isNexus)) {
+        late = Math.max(late, await oneDeath(readings, name, context.seconds))
+      }
     }
     return {
       measures: [
@@ -76,12 +81,13 @@ export const failover: Row = {
         readings.measure("p99 while and after", "ms", 2),
         readings.measure("longest", "ms", 1)
       ],
-      notes: []
+      notes: [latenessNote(late)]
     }
   }
 }
 
-const oneDeath = async (readings: Readings, name: LegName, seconds: number): Promise<void> => {
+/** Takes the readings of one death; gives how far behind the plan requests were sent. */
+const oneDeath = async (readings: Readings, name: LegName, seconds: number): Promise<number> => {
   const [first, second] = [await startMockProcess(), await startMockProcess()]
   const leg = await startLeg(name, { mockPort: first.port, backendLines: twoBackends(first.port, second.port) })
   await closedLoop(leg.port, request, 8, seconds / 2)
@@ -96,4 +102,5 @@ const oneDeath = async (readings: Readings, name: LegName, seconds: number): Pro
   readings.add("longest", name, after.latency.max / 1000)
   await leg.stop()
   await second.stop()
+  return Math.max(before.late.p99, after.late.p99)
 }
