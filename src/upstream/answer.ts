@@ -8,7 +8,7 @@ import { retryAfterOf } from "../domain/retry-after.ts"
 import type { Arrival, Sink } from "./arrival.ts"
 import { openingOf } from "./framing.ts"
 import type { Holding } from "./holding.ts"
-import { type Enough, type Intake, take } from "./intake.ts"
+import { type Came, type Intake, type Judge, take } from "./intake.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
@@ -51,24 +51,41 @@ const nothing = (): void => undefined
 
 const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
-const readError = (head: Arrival): Promise<never> => {
-  const failed = (body: Uint8Array): never => {
-    throw new ErrorStatus({
+class ErrorJudge implements Judge<never> {
+  private readonly head: Arrival
+
+  constructor(head: Arrival) {
+    this.head = head
+  }
+
+  enough(size: number): boolean {
+    return size > errorBytes
+  }
+
+  judge(intake: Intake): never {
+    if (intake._tag === "Whole") throw this.error(intake.bytes)
+    this.head.body.abort()
+    throw this.error(new Uint8Array(0))
+  }
+
+  dropped(): void {}
+
+  error(body: Uint8Array): ErrorStatus {
+    const { head } = this
+    return new ErrorStatus({
       status: head.status,
       contentType: head.header("content-type") ?? "",
       body,
       retryAfterMs: retryAfterOf(head.header, wallClock())
     })
   }
-  const tooLong = (size: number): boolean => size > errorBytes
-  return take(head.body, tooLong, (intake) => {
-    if (intake._tag === "Whole") return failed(intake.bytes)
-    head.body.abort()
-    return failed(new Uint8Array(0))
-  }).catch((error: unknown) => {
+}
+
+const readError = (head: Arrival): Promise<never> => {
+  const judge = new ErrorJudge(head)
+  return take(head.body, judge).catch((error: unknown) => {
     // The status has come; that its text broke off changes nothing.
-    if (error instanceof ErrorStatus) throw error
-    return failed(new Uint8Array(0))
+    throw error instanceof ErrorStatus ? error : judge.error(new Uint8Array(0))
   })
 }
 
@@ -116,43 +133,69 @@ const errorEventOf = (data: string): ErrorStatus | BadAnswer => {
   }
 }
 
-const commitEvents = (head: Arrival, { progress }: Expectation): Promise<Answer> => {
-  const plain = isIdentity(head)
-  const enough: Enough = (size, bytes) => {
-    const opening = plain ? openingOf(bytes()) : { _tag: "Good" as const }
-    if (opening._tag === "Error") throw errorEventOf(opening.data)
-    if (opening._tag === "Waiting") {
+class EventsJudge implements Judge<Answer> {
+  private readonly head: Arrival
+  private readonly plain: boolean
+  private readonly progress: () => void
+
+  constructor(head: Arrival, { progress }: Expectation) {
+    this.head = head
+    this.plain = isIdentity(head)
+    this.progress = progress
+  }
+
+  enough(size: number, body: Came): boolean {
+    const opening = this.plain ? openingOf(body.bytes()) : undefined
+    if (opening?._tag === "Error") throw errorEventOf(opening.data)
+    if (opening?._tag === "Waiting") {
       if (size > errorBytes) throw bad("an event stream without an event")
       return false
     }
-    progress()
+    this.progress()
     return true
   }
-  return take(head.body, enough, (intake) => {
+
+  judge(intake: Intake): Answer {
+    const { head, plain } = this
     if (intake._tag === "Part") return { _tag: "Flow", head, events: plain, attach: intake.attach, taken: nothing }
     throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an event")
-  })
+  }
+
+  dropped(): void {}
 }
 
-const commitBody = (head: Arrival, { maxBytes, holding, progress }: Expectation): Promise<Answer> => {
-  let counted = 0
-  const enough: Enough = (size) => {
+class BodyJudge implements Judge<Answer> {
+  private readonly head: Arrival
+  private readonly wanted: Expectation
+  private counted = 0
+
+  constructor(head: Arrival, wanted: Expectation) {
+    this.head = head
+    this.wanted = wanted
+  }
+
+  enough(size: number): boolean {
+    const { holding, maxBytes, progress } = this.wanted
     progress()
-    counted = holding.grow(counted, size)
-    return size > maxBytes || holding.isTooMuch(counted)
+    this.counted = holding.grow(this.counted, size)
+    return size > maxBytes || holding.isTooMuch(this.counted)
   }
-  const taken = (): void => {
-    holding.release(counted)
-    counted = 0
-  }
-  const judge = (intake: Intake): Answer => {
-    if (intake._tag === "Part") return { _tag: "Flow", head, events: false, attach: intake.attach, taken }
-    taken()
+
+  judge(intake: Intake): Answer {
+    const { head } = this
+    if (intake._tag === "Part") {
+      return { _tag: "Flow", head, events: false, attach: intake.attach, taken: () => this.dropped() }
+    }
+    this.dropped()
     const fault = isIdentity(head) ? checkJson(intake.bytes) : undefined
     if (fault !== undefined) throw fault
     return { _tag: "Whole", head, body: intake.bytes }
   }
-  return take(head.body, enough, judge, taken)
+
+  dropped(): void {
+    this.wanted.holding.release(this.counted)
+    this.counted = 0
+  }
 }
 
 /**
@@ -174,5 +217,5 @@ export const commit = (head: Arrival, expectation: Expectation): Promise<Answer>
     head.body.abort()
     return Promise.reject(bad(fault ?? unasked ?? ""))
   }
-  return events ? commitEvents(head, expectation) : commitBody(head, expectation)
+  return take(head.body, events ? new EventsJudge(head, expectation) : new BodyJudge(head, expectation))
 }

@@ -22,13 +22,26 @@ const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
   return whole
 }
 
-/** Says whether what has come is enough, `size` bytes so far; may throw an upstream error, which drops the body. */
-export type Enough = (size: number, bytes: () => Uint8Array) => boolean
+/** Decides what becomes of a body; each of these may throw an upstream error. */
+export interface Judge<A> {
+  /** Whether what has come is enough, `size` bytes so far; asked after each piece. What it throws drops the body. */
+  readonly enough: (size: number, body: Came) => boolean
+  /** What is made of it. */
+  readonly judge: (intake: Intake) => A
+  /** Called when the body ends badly, or is dropped, before it has been judged. */
+  readonly dropped: () => void
+}
 
-class Taking implements Sink {
+/** What has come of a body so far. */
+export interface Came {
+  /** All of it in one piece. */
+  readonly bytes: () => Uint8Array
+}
+
+class Taking<A> implements Sink, Came {
   private readonly body: Body
-  private readonly enough: Enough
-  private readonly resolve: (intake: Intake) => void
+  private readonly judge: Judge<A>
+  private readonly resolve: (made: A) => void
   private readonly reject: (reason: unknown) => void
   private pieces: Array<Uint8Array> = []
   private size = 0
@@ -37,9 +50,9 @@ class Taking implements Sink {
   // How the body ended between the decision and the attachment of the next sink.
   private last: ((sink: Sink) => void) | undefined
 
-  constructor(body: Body, enough: Enough, resolve: (intake: Intake) => void, reject: (reason: unknown) => void) {
+  constructor(body: Body, judge: Judge<A>, resolve: (made: A) => void, reject: (reason: unknown) => void) {
     this.body = body
-    this.enough = enough
+    this.judge = judge
     this.resolve = resolve
     this.reject = reject
   }
@@ -48,38 +61,51 @@ class Taking implements Sink {
     if (this.target !== undefined) return this.target.piece(piece)
     this.pieces.push(piece)
     this.size += piece.byteLength
-    if (!this.part) this.judge()
+    if (!this.part) this.look()
   }
 
   end(): void {
     if (this.target !== undefined) this.target.end()
     else if (this.part) this.last = (sink) => sink.end()
-    else this.resolve({ _tag: "Whole", bytes: this.bytes() })
+    else this.decide({ _tag: "Whole", bytes: this.bytes() })
   }
 
   fail(error: UpstreamError): void {
     if (this.target !== undefined) this.target.fail(error)
     else if (this.part) this.last = (sink) => sink.fail(error)
-    else this.reject(error)
+    else this.drop(error)
   }
 
-  private bytes(): Uint8Array {
+  bytes(): Uint8Array {
     const whole = join(this.pieces, this.size)
     this.pieces = [whole]
     return whole
   }
 
-  private judge(): void {
+  private look(): void {
     try {
-      if (!this.enough(this.size, () => this.bytes())) return
-      this.part = true
-      this.body.pause()
-      this.resolve({ _tag: "Part", attach: (sink) => this.attach(sink) })
+      if (!this.judge.enough(this.size, this)) return
     } catch (error) {
       this.part = true
       this.body.abort()
+      return this.drop(error)
+    }
+    this.part = true
+    this.body.pause()
+    this.decide({ _tag: "Part", attach: (sink) => this.attach(sink) })
+  }
+
+  private decide(intake: Intake): void {
+    try {
+      this.resolve(this.judge.judge(intake))
+    } catch (error) {
       this.reject(error)
     }
+  }
+
+  private drop(reason: unknown): void {
+    this.judge.dropped()
+    this.reject(reason)
   }
 
   private attach(sink: Sink): void {
@@ -94,27 +120,8 @@ class Taking implements Sink {
 }
 
 /**
- * Starts the body and takes pieces until it ends or `enough` says so, which is asked after each piece; then `judge` makes
- * of them what the promise resolves with. Rejects with what ended the body badly, or with what one of the two threw;
- * `dropped` is called before it rejects without having judged.
+ * Starts the body and takes pieces until it ends or the judge has enough; resolves with what the judge makes of them.
+ * Rejects with what ended the body badly, or with what the judge threw.
  */
-export const take = <A>(
-  body: Body,
-  enough: Enough,
-  judge: (intake: Intake) => A,
-  dropped: () => void = () => undefined
-): Promise<A> =>
-  new Promise((resolve, reject) => {
-    const taken = (intake: Intake): void => {
-      try {
-        resolve(judge(intake))
-      } catch (error) {
-        reject(error)
-      }
-    }
-    const failed = (reason: unknown): void => {
-      dropped()
-      reject(reason)
-    }
-    body.start(new Taking(body, enough, taken, failed))
-  })
+export const take = <A>(body: Body, judge: Judge<A>): Promise<A> =>
+  new Promise((resolve, reject) => body.start(new Taking<A>(body, judge, resolve, reject)))
