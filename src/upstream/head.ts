@@ -64,6 +64,8 @@ export const readHead = (text: string): Head | string => {
     marks.push(end + 2, text.indexOf(":", end + 2))
   }
   if (!wellFormed.test(text)) return notHttp
+  // Latin-1 text keeps its places when it is made lower-case.
+  const lower = text.toLowerCase()
   const old = text[7] === "0"
   const status = Number(text.slice(9, 12))
   const header = (name: string): string | null => {
@@ -71,7 +73,7 @@ export const readHead = (text: string): Head | string => {
     for (let at = 0; at < marks.length; at += 2) {
       const from = marks[at] ?? 0
       const colon = marks[at + 1] ?? 0
-      if (colon - from !== name.length || text.slice(from, colon).toLowerCase() !== name) continue
+      if (colon - from !== name.length || !lower.startsWith(name, from)) continue
       const next = marks[at + 2]
       const value = text.slice(colon + 1, next === undefined ? text.length : next - 2).trim()
       found = found === null ? value : `${found}, ${value}`
