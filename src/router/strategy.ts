@@ -78,10 +78,14 @@ const idler = (a: Live, b: Live): boolean =>
   a.inFlight === b.inFlight ? a.requests < b.requests : a.inFlight < b.inFlight
 
 const smartest = (pool: Pool, best: Best, weights: Weights): Candidate | undefined => {
-  const { candidates, lives } = pool
+  const { candidates, latencies, lives, loads, priorities } = pool
   let chosen = 0
-  let highest = -Infinity
-  for (let at = 0; at < lives.length; at += 1) {
+  let highest = scoreAt(pool, 0, best, weights)
+  for (let at = 1; at < lives.length; at += 1) {
+    // Most are slower than the one held and better in nothing: they need no divisions to be passed over.
+    const slower = (latencies[at] ?? 0) > (latencies[chosen] ?? 0) && latencies[chosen] !== unmeasured
+    const better = (loads[at] ?? 0) < (loads[chosen] ?? 0) || (priorities[at] ?? 0) < (priorities[chosen] ?? 0)
+    if (slower && !better && weights.latency > 0) continue
     const score = scoreAt(pool, at, best, weights)
     if (score < highest) continue
     const live = lives[at]
