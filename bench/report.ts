@@ -14,15 +14,15 @@ interface Judged {
   readonly what: string
   readonly ratios: Partial<Record<LegName, number>>
   readonly mark: string
-  readonly met: boolean | undefined
+  /** Whether each of them meets the mark; empty without one. */
+  readonly met: Partial<Record<LegName, boolean>>
 }
 
 const ratioOf = (measure: Measure, leg: LegName): number => medianOf(measure, leg) / medianOf(measure, "floor")
 
-/** Judges a measure by the binary, which is what people run, else by the source; `met` is undefined without a mark. */
+/** Judges the Nexus legs of a measure, each by itself. */
 export const judge = (measure: Measure): Judged => {
   const legs = (Object.keys(measure.legs) as ReadonlyArray<LegName>).filter(isNexus) // reason: keys of a record by leg
-  const judged = legs.includes("binary") ? (["binary"] as const) : legs
   const { mark } = measure
   // A floor that adds nothing that can be told from noise is no measure.
   const floorCounts = !(medianOf(measure, "floor") <= 0)
@@ -31,9 +31,9 @@ export const judge = (measure: Measure): Judged => {
     ratios: Object.fromEntries(legs.map((leg) => [leg, ratioOf(measure, leg)])),
     mark: mark?.text ?? "",
     met:
-      mark === undefined || judged.length === 0 || !floorCounts
-        ? undefined
-        : judged.every((leg) => mark.ok(medianOf(measure, leg), medianOf(measure, "floor")))
+      mark === undefined || !floorCounts
+        ? {}
+        : Object.fromEntries(legs.map((leg) => [leg, mark.ok(medianOf(measure, leg), medianOf(measure, "floor"))]))
   }
 }
 
@@ -68,7 +68,9 @@ export const tableOf = (measures: ReadonlyArray<Measure>): string => {
       ...legs.map((leg) => cell(measure, leg)),
       ratio,
       mark,
-      met === undefined ? "" : met ? "yes" : "NO"
+      Object.values(met)
+        .map((yes) => (yes ? "yes" : "NO"))
+        .join(" / ")
     ]
   })
   return table([["", ...legs, "ratio to floor", "mark", "met"], ...shown])

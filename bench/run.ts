@@ -75,7 +75,7 @@ let missed = 0
 for (const row of rows.filter(({ name }) => positionals.length === 0 || positionals.includes(name))) {
   const { measures, notes } = await row.run(context)
   const judged = measures.map(judge)
-  missed += judged.filter(({ met }) => met === false).length
+  missed += judged.flatMap(({ met }) => Object.values(met)).filter((yes) => !yes).length
   results.push({ row: row.name, measures: measures.map((measure, at) => ({ ...measure, ...judged[at] })), notes })
   console.log(`\n### ${row.name}: ${row.title}\n\n${tableOf(measures)}\n`)
   for (const note of notes) console.log(`- ${note}`)

@@ -183,6 +183,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   const { exchange } = run
   const { registry, router, accounting } = forwarding
   const body = await readBody(exchange.request, exchange.clock, run.limits.maxBodyBytes, run.limits.uploadMs)
+  if (exchange.gone) return undefined
   if (!(body instanceof Uint8Array)) return body
   const read = readNeeds(exchange.endpoint, body)
   if (Result.isFailure(read)) return read.failure

@@ -15,7 +15,8 @@ export const replyHeaders = (
   requestId: string,
   attempts: number
 ): Record<string, string> => {
-  const headers: Record<string, string> = { "x-request-id": requestId, ...decisionHeaders(attempt, attempts) }
+  const headers = decisionHeaders(attempt, attempts)
+  headers["x-request-id"] = requestId
   for (const name of passed) {
     const value = head.header(name)
     if (value !== null) headers[name] = value
