@@ -8,6 +8,12 @@ export const endpoints = ["chat/completions", "completions", "embeddings"] as co
 /** One of {@link endpoints}. */
 export type Endpoint = (typeof endpoints)[number]
 
+/** How a request can end. */
+export const outcomes = ["completed", "refused", "failed", "truncated", "client_closed"] as const
+
+/** One of {@link outcomes}. */
+export type Outcome = (typeof outcomes)[number]
+
 /** The abilities a request can call for. */
 export type Ability = "vision" | "tools" | "json_mode" | "embeddings"
 

@@ -3,17 +3,47 @@
  * else reports.
  */
 import { Cause, Context, Effect, Layer } from "effect"
+import type { UpstreamError } from "../domain/upstream.ts"
 import type { Turn } from "../registry/live.ts"
 import { explain } from "../router/explain.ts"
 import type { Plan } from "../router/plan.ts"
+import { nobody, other } from "../telemetry/ledger.ts"
 import { RequestLog } from "../telemetry/logging.ts"
+import type { AttemptOutcome } from "../telemetry/meter.ts"
 import type { Exchange } from "./exchange.ts"
+import { Meters } from "./Meters.ts"
 import { Recent } from "./Recent.ts"
+
+/** How an attempt ended that was not to be committed. */
+const failures: Readonly<Record<UpstreamError["_tag"], AttemptOutcome>> = {
+  Unreachable: "unreachable",
+  TimedOut: "timed_out",
+  ConnectionLost: "connection_lost",
+  BadAnswer: "bad_answer",
+  ErrorStatus: "error_status"
+}
+
+/** How one ended that was committed or left, by the end of its request. */
+const ends: Readonly<Record<Exchange["outcome"], AttemptOutcome>> = {
+  completed: "completed",
+  truncated: "truncated",
+  client_closed: "abandoned",
+  refused: "refused",
+  failed: "abandoned"
+}
 
 /** Where the request path reports. */
 export class Accounting extends Context.Service<
   Accounting,
   {
+    /** A request has come. */
+    readonly began: () => void
+    /** A request was refused before it was read. */
+    readonly turnedAway: (status: number) => void
+    /** A backend is called for the request. */
+    readonly attempting: (exchange: Exchange, backend: string, model: string) => void
+    /** The call failed; `blameless` when that says nothing against the backend. */
+    readonly attemptFailed: (exchange: Exchange, error: UpstreamError, blameless: boolean) => void
     /** A plan was made for the request. */
     readonly routed: (exchange: Exchange, plan: Plan) => void
     /** A request changed how a backend and model stand. */
@@ -30,6 +60,35 @@ export class Accounting extends Context.Service<
     Effect.gen(function* () {
       const log = yield* RequestLog
       const recent = yield* Recent
+      const { ledger } = yield* Meters
+      const attempting = (exchange: Exchange, backend: string, model: string): void => {
+        const { meter: before } = exchange
+        const meter = ledger.meter(backend, model)
+        if (before !== undefined) {
+          before.inFlight -= 1
+          before.left()
+        }
+        meter.inFlight += 1
+        exchange.meter = meter
+      }
+      const attemptFailed = ({ meter }: Exchange, error: UpstreamError, blameless: boolean): void =>
+        meter?.attempted(blameless ? "refused" : failures[error._tag], performance.now())
+      // What nobody was asked for is counted by its model when that is one that somebody serves.
+      const unasked = ({ decided }: Exchange) => {
+        const model = decided?.models[0] ?? ""
+        return ledger.meter(nobody, decided?.snapshot.candidates.has(model) === true ? model : other)
+      }
+      const count = (exchange: Exchange): void => {
+        const now = performance.now()
+        const meter = exchange.meter ?? unasked(exchange)
+        ledger.active -= 1
+        meter.ended(exchange, now)
+        if (exchange.meter === undefined) return
+        meter.inFlight -= 1
+        // Attempts that failed have been counted as they did.
+        if (exchange.firstByteAt === 0 && exchange.attempts <= exchange.failures.length) return
+        meter.attempted(ends[exchange.outcome], now)
+      }
       const routed = (exchange: Exchange, plan: Plan): void => {
         const seen = plan.witness(performance.now())
         exchange.decided = plan
@@ -52,6 +111,7 @@ export class Accounting extends Context.Service<
       }
       const ended = (exchange: Exchange): void => {
         recent.note(exchange)
+        count(exchange)
         if (!log.debugEnabled()) return
         const now = performance.now()
         const retried = exchange.request.headers.get("x-stainless-retry-count") ?? ""
@@ -75,7 +135,11 @@ export class Accounting extends Context.Service<
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
-      return Accounting.of({ routed, turned, ended, defect })
+      const began = (): void => {
+        ledger.active += 1
+      }
+      const turnedAway = (status: number): void => ledger.turnAway(status)
+      return Accounting.of({ began, turnedAway, attempting, attemptFailed, routed, turned, ended, defect })
     })
   )
 }

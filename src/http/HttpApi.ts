@@ -4,6 +4,7 @@
 import { Context, Effect, Layer } from "effect"
 import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
 import { endpoints, type Endpoint } from "../domain/request.ts"
+import { Accounting } from "./Accounting.ts"
 import { corsHeaders, isPreflight, preflight, refusalOf, type Admission } from "./admit.ts"
 import type { Listening } from "./BunServer.ts"
 import { Operations } from "./Operations.ts"
@@ -49,6 +50,7 @@ export class HttpApi extends Context.Service<
       Effect.gen(function* () {
         const proxy = yield* Proxy
         const operations = yield* Operations
+        const accounting = yield* Accounting
 
         const route = (
           rules: Admission,
@@ -71,8 +73,11 @@ export class HttpApi extends Context.Service<
           const given = request.headers.get("x-request-id")
           const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
           const path = pathOf(request.url)
-          const refused = (error: GatewayError) =>
-            render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
+          const refused = (error: GatewayError) => {
+            const response = render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
+            accounting.turnedAway(response.status)
+            return response
+          }
           if (path === undefined)
             return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
           const refusal = refusalOf(rules, request, path, () => server.peer(request))

@@ -11,6 +11,7 @@ import type { Contract } from "./contract.ts"
 import type { Control } from "./Control.ts"
 import { Drain } from "./Drain.ts"
 import { notReady } from "./health.ts"
+import type { Meters } from "./Meters.ts"
 import { render } from "./openai-error.ts"
 import { Recent } from "./Recent.ts"
 
@@ -37,7 +38,7 @@ export class Operations extends Context.Service<
     Layer.effect(
       Operations,
       Effect.gen(function* () {
-        const services = yield* Effect.context<Registry | Router | Recent | Control>()
+        const services = yield* Effect.context<Registry | Router | Recent | Control | Meters>()
         const registry = yield* Registry
         const drain = yield* Drain
         const sinceMs = since ?? (yield* Clock.currentTimeMillis)

@@ -130,6 +130,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   ): void => {
     const uploadsOutlastBun = outlastsBun(limits)
     const started = performance.now()
+    accounting.began()
     const clock = new RequestClock(started, limits.totalMs)
     const exchange = arrived(id, endpoint, request, started, clock)
     const current = new Run(exchange, server, limits, respond)
@@ -146,9 +147,13 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   const handle = (endpoint: Endpoint, request: Request, id: string, server: Listening): Promise<Response> => {
-    if (drain.draining()) return Promise.resolve(render(new Stopping({ retryAfterSeconds: 5 }), id))
+    if (drain.draining()) {
+      accounting.turnedAway(503)
+      return Promise.resolve(render(new Stopping({ retryAfterSeconds: 5 }), id))
+    }
     const limits = limitsNow()
     if (runs.size >= limits.maxConcurrent) {
+      accounting.turnedAway(429)
       const message = `Nexus is handling ${limits.maxConcurrent} requests already (server.max_concurrent_requests)`
       return Promise.resolve(render(new Overloaded({ message, retryAfterSeconds: 1 }), id))
     }

@@ -5,7 +5,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import type { AttemptFailure } from "../domain/errors.ts"
-import { type Ability, type Endpoint, endpoints } from "../domain/request.ts"
+import { type Ability, type Endpoint, endpoints, outcomes } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import type { Decided } from "../router/plan.ts"
@@ -13,7 +13,7 @@ import { explain } from "../router/explain.ts"
 import { Router } from "../router/Router.ts"
 import { type Held, mostFigures, type Witness } from "../router/witness.ts"
 import type { Explained, RecentRequest } from "./admin-api.ts"
-import { type Exchange, outcomes } from "./exchange.ts"
+import type { Exchange } from "./exchange.ts"
 
 /** Requests that are remembered. */
 export const remembered = 512

@@ -13,7 +13,7 @@ import { Answered } from "./api.ts"
 import { readNeeds } from "./needs.ts"
 import { formOf } from "./openai-error.ts"
 import { Recent, remembered } from "./Recent.ts"
-import { Siblings } from "./Siblings.ts"
+import { noAnswer, Siblings } from "./Siblings.ts"
 
 const refusalOf = (error: GatewayError | undefined) => {
   if (error === undefined) return null
@@ -53,14 +53,14 @@ export const adminHandlers = (
           )
         )
         .handle("decisions", () =>
-          Effect.map(siblings.ask(undefined), ({ requests }) => ({
-            requests: [...recent.list(), ...requests].toSorted((a, b) => b.at - a.at)
+          Effect.map(siblings.ask({ _tag: "Requests" }), (others = noAnswer) => ({
+            requests: [...recent.list(), ...others.requests].toSorted((a, b) => b.at - a.at)
           }))
         )
         .handle(
           "decision",
           Effect.fnUntraced(function* ({ params: { id } }) {
-            const found = recent.find(id) ?? (yield* siblings.ask(id)).explained[0]
+            const found = recent.find(id) ?? (yield* siblings.ask({ _tag: "Request", id }))?.explained[0]
             return found ?? (yield* refuse(new RequestNotKept({ id: id.slice(0, 128), kept: remembered })))
           })
         )

@@ -9,6 +9,7 @@ import { Admin } from "./admin-api.ts"
 import { Catalogue, facts, Status } from "./catalogue-api.ts"
 import { Changes, ConfigStatus } from "./control-api.ts"
 import { Refusal } from "./refusal.ts"
+import { Work } from "./stats-api.ts"
 
 const CircuitEntry = Schema.Struct({
   model: Schema.String,
@@ -130,7 +131,7 @@ const Probes = HttpApiGroup.make("probes").add(
 )
 
 /** The endpoints that are answered by their contract. */
-export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin).add(Catalogue).add(Changes)
+export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin).add(Catalogue).add(Changes).add(Work)
 
 /** All operational endpoints. */
 export const Api = Answered.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

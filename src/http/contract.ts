@@ -20,9 +20,11 @@ import { Control } from "./Control.ts"
 import { controlHandlers } from "./changes.ts"
 import { describeBackend, summary } from "./health.ts"
 import { findModel, listModels } from "./models.ts"
+import type { Meters } from "./Meters.ts"
 import { render } from "./openai-error.ts"
 import { undecodable } from "./undecodable.ts"
 import type { Recent } from "./Recent.ts"
+import { workHandlers } from "./work.ts"
 
 /** Paths whose last part is an id; whatever it holds, it is one part. */
 const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/"]
@@ -135,7 +137,7 @@ const makeHandlers = (sinceMs: number) =>
 const jsonBody = { "content-type": "application/json" }
 
 /** What the handlers draw on. */
-export type Needed = Registry | Router | Recent | Control
+export type Needed = Registry | Router | Recent | Control | Meters
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {
@@ -158,6 +160,7 @@ export const makeContract = (services: Context.Context<Needed>, { maxRetries, si
     Layer.provide(adminHandlers(refuse, maxRetries)),
     Layer.provide(controlHandlers(refuse)),
     Layer.provide(catalogueHandlers),
+    Layer.provide(workHandlers(sinceMs)),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )

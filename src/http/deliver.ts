@@ -8,6 +8,8 @@ import type { Evidence, Ticket } from "../registry/live.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Answer } from "../upstream/answer.ts"
 import type { Body, Sink } from "../upstream/arrival.ts"
+import type { Tail } from "../upstream/framing.ts"
+import type { Meter } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
 import type { Exchange } from "./exchange.ts"
@@ -15,6 +17,7 @@ import { failureOf, reasonOf } from "./failure.ts"
 import { bodyOf, formOf } from "./openai-error.ts"
 import { type Flow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import { replyHeaders, streamHeaders } from "./reply.ts"
+import { usageIn } from "./usage.ts"
 
 type FlowAnswer = Answer & { readonly _tag: "Flow" }
 
@@ -40,6 +43,11 @@ export interface Delivery {
   readonly limits: { readonly stallMs: number }
 }
 
+const noteUsage = ({ meter }: Exchange, bytes: Uint8Array): void => {
+  const usage = meter === undefined ? undefined : usageIn(bytes)
+  if (usage !== undefined) meter?.used(usage, performance.now())
+}
+
 // A flow under way: what its relay reports to, and the one who knows what that means for the request.
 class FlowDelivery implements Flow {
   readonly body: Body
@@ -50,6 +58,9 @@ class FlowDelivery implements Flow {
   private readonly answer: FlowAnswer
   private readonly ticket: Ticket
   private readonly clock: RequestClock
+  // Of event streams alone.
+  private readonly meter: Meter | undefined
+  private lastPieceAt = 0
   private readonly ended: () => void
   private readonly relay: Relay
 
@@ -63,9 +74,11 @@ class FlowDelivery implements Flow {
     this.answer = answer
     this.ticket = ticket
     this.clock = exchange.clock
+    this.meter = answer.events ? exchange.meter : undefined
     this.ended = ended
     this.relay = relay(this)
     this.awaitBackend()
+    if (this.meter !== undefined) this.meter.streams += 1
     // Silence is ours to judge from here on, not Bun's.
     server.timeout(exchange.request, 0)
     exchange.cut = () => this.relay.cut(stopped)
@@ -96,6 +109,9 @@ class FlowDelivery implements Flow {
     const now = performance.now()
     this.ticket.progress(now)
     this.clock.renew(now)
+    if (this.meter === undefined) return
+    this.meter.piece(this.lastPieceAt, now)
+    this.lastPieceAt = now
   }
 
   stalled(): void {
@@ -110,9 +126,13 @@ class FlowDelivery implements Flow {
     this.awaitBackend()
   }
 
-  onEnd(end: FlowEnd, bytes: number): void {
+  onEnd(end: FlowEnd, bytes: number, tail: Tail): void {
     const { exchange, server } = this.delivery
     this.answer.taken()
+    if (this.meter !== undefined) {
+      this.meter.streams -= 1
+      noteUsage(exchange, tail.bytes())
+    }
     exchange.bytesOut = bytes
     exchange.outcome = outcomes[end._tag]
     if (end._tag === "Broken") exchange.failures.push(this.failed(end.error))
@@ -143,6 +163,7 @@ export const deliver = (
   exchange.firstByteAt = now
   exchange.status = answer.head.status
   exchange.backend = attempt.candidate.state.backend.name
+  exchange.awaitedMs += now - ticket.started
   ticket.answered(now)
   if (answer._tag === "Flow") {
     return new Promise((ended) => respond(new FlowDelivery(delivery, attempt, answer, ticket, ended).response()))
@@ -156,5 +177,6 @@ export const deliver = (
       headers: replyHeaders(answer.head, attempt, exchange.id, exchange.attempts)
     })
   )
+  noteUsage(exchange, answer.body)
   return undefined
 }

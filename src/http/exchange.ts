@@ -2,16 +2,11 @@
  * The record of one proxied request: filled as it goes, accounted for exactly once when it ends.
  */
 import type { AttemptFailure } from "../domain/errors.ts"
-import type { Endpoint } from "../domain/request.ts"
-import type { Decided } from "../router/plan.ts"
+import type { Endpoint, Outcome } from "../domain/request.ts"
+import type { Plan } from "../router/plan.ts"
 import type { Witness } from "../router/witness.ts"
+import type { Meter } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
-
-/** How a request can end. */
-export const outcomes = ["completed", "refused", "failed", "truncated", "client_closed"] as const
-
-/** One of {@link outcomes}. */
-type Outcome = (typeof outcomes)[number]
 
 /** One request on its way; times are monotonic milliseconds. */
 export interface Exchange {
@@ -36,8 +31,12 @@ export interface Exchange {
   firstByteAt: number
   bytesOut: number
   readonly failures: Array<AttemptFailure>
+  /** What others took of its time before the answer began: the client to send it, backends to answer. */
+  awaitedMs: number
+  /** Where the attempt under way is counted; undefined before the first one. */
+  meter: Meter | undefined
   /** What was decided, and the figures it was decided by; undefined before. */
-  decided: Decided | undefined
+  decided: Plan | undefined
   seen: Witness | undefined
 }
 
@@ -67,6 +66,8 @@ export const arrived = (
   firstByteAt: 0,
   bytesOut: 0,
   failures: [],
+  awaitedMs: 0,
+  meter: undefined,
   decided: undefined,
   seen: undefined
 })

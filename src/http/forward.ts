@@ -121,6 +121,7 @@ class Attempts {
     const { backend, live } = candidate.state
     exchange.attempts += 1
     exchange.upstreamModel = model
+    accounting.attempting(exchange, backend.name, model)
     exchange.clock.bound(exchange.started, backend.limits.totalMs)
     run.ticket = new Ticket(live, model, performance.now(), (turn) => accounting.turned(backend.name, model, turn))
     return upstream.call({
@@ -138,7 +139,7 @@ class Attempts {
   /** Takes the failure of an attempt: moves on to the next one, or answers when nothing more is tried. */
   failed(attempt: Attempt, thrown: unknown): void {
     const { run, plan } = this
-    const { budgetLeft, retried } = this.forwarding
+    const { accounting, budgetLeft, retried } = this.forwarding
     const { backend } = attempt.candidate.state
     const error = classify(thrown, false)
     this.attempt = undefined
@@ -152,6 +153,7 @@ class Attempts {
       lostBefore: this.lostBefore
     })
     this.settle(error, backend.name, judged.blame)
+    accounting.attemptFailed(run.exchange, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")
     const spent = this.retriesLeft > 0 && !mayRetry && judged.next === "fail"
     const failed = { error, attempt, pass: judged.next === "pass" || isRateLimit(error), spent }
     if (judged.next === "pass" || judged.next === "fail") return answerFailure(run, failed)
@@ -169,6 +171,7 @@ class Attempts {
     const { run } = this
     const { noteRefused, registry } = this.forwarding
     const now = performance.now()
+    if (run.ticket !== undefined) run.exchange.awaitedMs += now - run.ticket.started
     if (blame._tag === "cool") run.ticket?.cool(blame.ms, now)
     if (blame._tag === "count" && blame.coolMs !== undefined) run.ticket?.cool(blame.coolMs, now)
     run.ticket?.settle(blame._tag === "count" || blame._tag === "config" ? "bad" : "none", now)
@@ -185,6 +188,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   const body = await readBody(exchange.request, exchange.clock, run.limits.maxBodyBytes, run.limits.uploadMs)
   if (exchange.gone) return undefined
   if (!(body instanceof Uint8Array)) return body
+  exchange.awaitedMs = performance.now() - exchange.started
   const read = readNeeds(exchange.endpoint, body)
   if (Result.isFailure(read)) return read.failure
   const needs = read.success

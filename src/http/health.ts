@@ -27,8 +27,11 @@ export const standingOf = (live: Live, now: number): Pick<BackendEntry, "in_flig
   circuits: circuitsOf(live, now)
 })
 
-// Of two processes that hold something against the same model, the one that does so for longer is told of.
-const wholeStanding = (live: Live, now: number) => {
+/**
+ * How all processes of this gateway stand with a backend. Of two that hold something against the same model, the one that
+ * does so for longer is told of.
+ */
+export const wholeStanding = (live: Live, now: number) => {
   const own = standingOf(live, now)
   const { elsewhere } = live
   const circuits = new Map(own.circuits.map((circuit) => [circuit.model, circuit]))

@@ -29,8 +29,8 @@ export interface Flow {
   readonly stalled: () => void
   /** The client took what waited for it. */
   readonly resumed: () => void
-  /** Called once, in plain synchronous code, whatever the end. */
-  readonly onEnd: (end: FlowEnd, bytes: number) => void
+  /** Called once, in plain synchronous code, whatever the end; `tail` holds the last bytes of an event stream. */
+  readonly onEnd: (end: FlowEnd, bytes: number, tail: Tail) => void
 }
 
 /** The body of the answer, and the ways to end it early from outside. */
@@ -145,7 +145,7 @@ class Relaying implements Relay, Sink {
   private finish(how: FlowEnd): void {
     this.ended = true
     if (how._tag !== "Complete") this.flow.body.abort()
-    this.flow.onEnd(how, this.bytes)
+    this.flow.onEnd(how, this.bytes, this.tail)
   }
 }
 

@@ -88,7 +88,8 @@ export class Ticket {
   private settled = false
   private readonly live: Live
   private readonly model: string
-  private readonly started: number
+  /** When the attempt began, in monotonic milliseconds. */
+  readonly started: number
   private readonly turned: (turn: Turn) => void
 
   constructor(live: Live, model: string, now: number, turned: (turn: Turn) => void) {

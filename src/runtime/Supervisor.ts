@@ -151,6 +151,7 @@ export const supervise = (
         const ended = (how: string): void => {
           slot.child = undefined
           slot.standings = []
+          questions.gone(slot)
           resume(Effect.succeed(reason === "" ? how : reason))
         }
         child.on("exit", (code, signal) => ended(signal === null ? `exit code ${String(code)}` : signal))

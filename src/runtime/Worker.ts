@@ -9,9 +9,10 @@ import { type ConfigInvalid, type ConfigOptions, NexusConfig, readText } from ".
 import { standingOf } from "../http/health.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
+import { Meters } from "../http/Meters.ts"
 import { Operations } from "../http/Operations.ts"
 import { Recent } from "../http/Recent.ts"
-import { type Memories, noMemories, Siblings } from "../http/Siblings.ts"
+import { type Answer, noAnswer, type Question, Siblings } from "../http/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 import { drainOf } from "./drain.ts"
@@ -55,32 +56,39 @@ const inbox: Effect.Effect<Queue.Queue<Down>, never, Scope.Scope> = Effect.gen(f
   return queue
 })
 
-/** Time that the other workers have for an answer. */
-const recallFor = "1 second"
+/** Time that the other workers have for an answer; figures that come later than this are late. */
+const answerWithin = { Requests: "1 second", Request: "1 second", Measures: "500 millis" } as const
 
 /** The other workers as this one asks them, and where their answers go. */
 const makeSiblings = () => {
-  const waiting = new Map<number, (memories: Memories) => void>()
+  const waiting = new Map<number, (answer: Answer) => void>()
   let asks = 0
-  const ask = (id: string | undefined): Effect.Effect<Memories> =>
-    Effect.callback<Memories>((resume) => {
+  const ask = (question: Question): Effect.Effect<Answer | undefined> =>
+    Effect.callback<Answer | undefined>((resume) => {
       asks += 1
       const number = asks
-      waiting.set(number, (memories) => resume(Effect.succeed(memories)))
-      process.send?.({ _tag: "Recall", ask: number, ...(id === undefined ? {} : { id }) } satisfies Up)
+      waiting.set(number, (answer) => resume(Effect.succeed(answer)))
+      process.send?.({ _tag: "Recall", ask: number, question } satisfies Up)
       return Effect.sync(() => waiting.delete(number))
-    }).pipe(Effect.timeoutOrElse({ duration: recallFor, orElse: () => Effect.succeed(noMemories) }))
-  const recalled = (number: number, memories: Memories): void => {
-    waiting.get(number)?.(memories)
+    }).pipe(Effect.timeoutOrElse({ duration: answerWithin[question._tag], orElse: () => Effect.succeed(undefined) }))
+  const recalled = (number: number, answer: Answer): void => {
+    waiting.get(number)?.(answer)
     waiting.delete(number)
   }
   return { ask, recalled }
 }
 
-const remembered = (recent: Recent["Service"], id: string | undefined): Memories => {
-  if (id === undefined) return { requests: recent.list(), explained: [] }
-  const found = recent.find(id)
-  return { requests: [], explained: found === undefined ? [] : [found] }
+const answerTo = (question: Question, recent: Recent["Service"], meters: Meters["Service"]): Answer => {
+  switch (question._tag) {
+    case "Requests":
+      return { ...noAnswer, requests: recent.list() }
+    case "Request": {
+      const found = recent.find(question.id)
+      return found === undefined ? noAnswer : { ...noAnswer, explained: [found] }
+    }
+    case "Measures":
+      return { ...noAnswer, measures: [meters.measures()] }
+  }
 }
 
 const age = (now: number, at: number): number => (at === 0 ? -1 : Math.max(0, now - at))
@@ -126,6 +134,7 @@ export const work = (
     )
     const registry = Context.get(services, Registry)
     const recent = Context.get(services, Recent)
+    const meters = Context.get(services, Meters)
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
 
@@ -193,10 +202,10 @@ export const work = (
           noteElsewhere(registry.snapshot(), message.backends, performance.now())
           return false
         case "Recall":
-          yield* tell({ _tag: "Recalled", ask: message.ask, ...remembered(recent, message.id) })
+          yield* tell({ _tag: "Recalled", ask: message.ask, answer: answerTo(message.question, recent, meters) })
           return false
         case "Recalled":
-          siblings.recalled(message.ask, message)
+          siblings.recalled(message.ask, message.answer)
           return false
         case "Start":
           return false

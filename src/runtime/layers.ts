@@ -11,6 +11,7 @@ import { Control } from "../http/Control.ts"
 import { type Admission, admission } from "../http/admit.ts"
 import { Drain } from "../http/Drain.ts"
 import { HttpApi } from "../http/HttpApi.ts"
+import { Meters } from "../http/Meters.ts"
 import { Operations } from "../http/Operations.ts"
 import { Recent } from "../http/Recent.ts"
 import { Proxy, type ProxyLimits } from "../http/Proxy.ts"
@@ -63,11 +64,14 @@ const rulesOf = ({ settings: { server }, authKeys }: Loaded): Admission =>
 
 const routingOf = ({ routing }: Loaded) => routing
 
-const services = ({ current }: Config) =>
+const services = ({ current }: Config, part: Part | undefined) =>
   Layer.mergeAll(
     Upstream.layer(() => bytes(current().settings.server.max_answer_mb)),
     Accounting.layer
-  ).pipe(Layer.provideMerge(Recent.layer), Layer.provideMerge(Router.layer(() => routingOf(current()))))
+  ).pipe(
+    Layer.provideMerge(Layer.mergeAll(Recent.layer, Meters.layer(part?.number ?? 1))),
+    Layer.provideMerge(Router.layer(() => routingOf(current())))
+  )
 
 const base = (config: Config, part: Part | undefined) => {
   const { current } = config
@@ -93,7 +97,7 @@ const answering = (config: Config, part: Part | undefined) => {
     Layer.provideMerge(
       Layer.mergeAll(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded)))), operations)
     ),
-    Layer.provideMerge(services(config))
+    Layer.provideMerge(services(config, part))
   )
 }
 

@@ -2,10 +2,10 @@
  * What the supervisor and its workers tell each other, one JSON value a message.
  */
 import { Schema } from "effect"
-import { Explained, RecentRequest } from "../http/admin-api.ts"
 import { backendTypes, modes } from "../domain/backend.ts"
 import { NotChanged } from "../http/Control.ts"
 import { BackendChange, Comparison, ConfigStatus, NewBackend } from "../http/control-api.ts"
+import { Answer, Question } from "../http/Siblings.ts"
 
 const Ability = Schema.optionalKey(Schema.Boolean)
 
@@ -101,15 +101,11 @@ const Ping = Schema.TaggedStruct("Ping", {})
 /** Finish what is under way, and end. */
 const Stop = Schema.TaggedStruct("Stop", {})
 
-/** Asks what is remembered of the request with an id, or of the last ones when there is none. */
-const Recall = Schema.TaggedStruct("Recall", { ask: Schema.Int, id: Schema.optionalKey(Schema.String) })
+/** Asks what others know. */
+const Recall = Schema.TaggedStruct("Recall", { ask: Schema.Int, question: Question })
 
 /** The answer to the Recall of that number. */
-const Recalled = Schema.TaggedStruct("Recalled", {
-  ask: Schema.Int,
-  requests: Schema.Array(RecentRequest),
-  explained: Schema.Array(Explained)
-})
+const Recalled = Schema.TaggedStruct("Recalled", { ask: Schema.Int, answer: Answer })
 
 /** From the supervisor to a worker. */
 export const Down = Schema.Union([

@@ -38,9 +38,14 @@ export class Tail {
     this.length = length - from
   }
 
+  /** The kept bytes as they lie; to be read at once. */
+  bytes(): Uint8Array {
+    return this.kept.subarray(Math.max(0, this.length - tailBytes), this.length)
+  }
+
   /** The kept bytes as text; a character cut at the front shows as U+FFFD. */
   text(): string {
-    return decoder.decode(this.kept.subarray(Math.max(0, this.length - tailBytes), this.length))
+    return decoder.decode(this.bytes())
   }
 }
 

@@ -3,6 +3,7 @@ import { Effect, Layer, Redacted } from "effect"
 import { Unreachable } from "../../src/domain/upstream.ts"
 import { Drain } from "../../src/http/Drain.ts"
 import { Operations } from "../../src/http/Operations.ts"
+import { Meters } from "../../src/http/Meters.ts"
 import { Recent } from "../../src/http/Recent.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
@@ -38,7 +39,7 @@ const gateway = Layer.effect(
   Layer.provideMerge(
     Layer.mergeAll(
       Recent.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
-      Registry.layer(() => ({ failures: 1, recoveries: 1 })),
+      Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
       Drain.layer,
       noControl
     )

@@ -3,6 +3,7 @@ import { Context, Effect, Layer, ManagedRuntime } from "effect"
 import type { Listening } from "../../src/http/BunServer.ts"
 import { Accounting } from "../../src/http/Accounting.ts"
 import { Drain } from "../../src/http/Drain.ts"
+import { Meters } from "../../src/http/Meters.ts"
 import { Recent } from "../../src/http/Recent.ts"
 import { Proxy } from "../../src/http/Proxy.ts"
 import { Registry } from "../../src/registry/Registry.ts"
@@ -37,12 +38,15 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     },
     false
   )
+  const registry = Registry.layer(() => ({ failures: 1, recoveries: 1 }))
+  const recent = Recent.layer.pipe(Layer.provide(broken))
+  const meters = Meters.layer(1).pipe(Layer.provide(registry))
   const base = Layer.mergeAll(
     broken,
-    Registry.layer(() => ({ failures: 1, recoveries: 1 })),
+    registry,
     Deadlines.layer(() => 20),
     Drain.layer,
-    Accounting.layer.pipe(Layer.provide(Layer.mergeAll(logging, Recent.layer.pipe(Layer.provide(broken))))),
+    Accounting.layer.pipe(Layer.provide(Layer.mergeAll(logging, recent, meters))),
     Upstream.layer(() => 1000).pipe(Layer.provide(Transport.layer))
   )
   const runtime = ManagedRuntime.make(Proxy.layer(() => limits).pipe(Layer.provide(base)))

@@ -5,6 +5,7 @@ import type { Backend, Model } from "../../src/domain/backend.ts"
 import { version } from "../../src/domain/version.ts"
 import { Drain } from "../../src/http/Drain.ts"
 import { Operations } from "../../src/http/Operations.ts"
+import { Meters } from "../../src/http/Meters.ts"
 import { Recent } from "../../src/http/Recent.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
@@ -30,7 +31,7 @@ const world = () => {
     Layer.provideMerge(
       Layer.mergeAll(
         Recent.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
-        Registry.layer(() => ({ failures: 1, recoveries: 1 })),
+        Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,
         noControl
       )

@@ -1,0 +1,29 @@
+/**
+ * Where the requests of this process are counted, and what is told of them.
+ */
+import { Context, Effect, Layer } from "effect"
+import { Registry } from "../registry/Registry.ts"
+import { Ledger } from "../telemetry/ledger.ts"
+import { measure, type Measures } from "../telemetry/measures.ts"
+
+/** The counters of this process. */
+export class Meters extends Context.Service<
+  Meters,
+  {
+    readonly ledger: Ledger
+    /** What they say now. */
+    readonly measures: () => Measures
+  }
+>()("nexus/http/Meters") {
+  /** Over the registry, which knows the models that have counters of their own; `worker` is the number of this process. */
+  static readonly layer = (worker: number) =>
+    Layer.effect(
+      Meters,
+      Effect.map(Registry, (registry) => {
+        const ledger = new Ledger(
+          (backend, model) => registry.snapshot().backends.get(backend)?.models.has(model) ?? false
+        )
+        return Meters.of({ ledger, measures: () => measure(ledger, worker, performance.now()) })
+      })
+    )
+}

@@ -1,0 +1,86 @@
+/**
+ * The contract of what the gateway tells of its work: figures for people and programs, and the text for Prometheus.
+ */
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+
+/** The text of `/metrics`. */
+const Metrics = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain" }))
+
+/** How long the first token of a stream took, in milliseconds, over the last one to two minutes; null when there was none. */
+const FirstToken = Schema.NullOr(Schema.Struct({ p50: Schema.Number, p95: Schema.Number }))
+
+/**
+ * Counters since the start, and figures of the last seconds: rates over 10 s, `error_rate` over 60 s. `errors` are
+ * attempts that a backend failed; `tokens_per_second` counts what backends tell at the end of an answer,
+ * `pieces_per_second` the pieces of streams as they come.
+ */
+const figures = {
+  in_flight: Schema.Number,
+  active_streams: Schema.Number,
+  requests: Schema.Number,
+  attempts: Schema.Number,
+  errors: Schema.Number,
+  error_rate: Schema.Number,
+  failovers: Schema.Number,
+  prompt_tokens: Schema.Number,
+  cached_tokens: Schema.Number,
+  completion_tokens: Schema.Number,
+  requests_per_second: Schema.Number,
+  tokens_per_second: Schema.Number,
+  pieces_per_second: Schema.Number,
+  first_token_ms: FirstToken
+}
+
+const Figures = Schema.Struct(figures)
+
+/** Type of the figures that everything has. */
+export type Figures = typeof Figures.Type
+
+const Totals = Schema.Struct({
+  ...figures,
+  turned_away: Schema.Number,
+  outcomes: Schema.Struct({
+    completed: Schema.Number,
+    refused: Schema.Number,
+    failed: Schema.Number,
+    truncated: Schema.Number,
+    client_closed: Schema.Number
+  })
+})
+
+/** A backend with its figures; `models` is how many it lists. */
+export const BackendStats = Schema.Struct({
+  name: Schema.String,
+  status: Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"]),
+  reason: Schema.String,
+  models: Schema.Number,
+  ...figures
+})
+
+/** Type of {@link BackendStats}. */
+export type BackendStats = typeof BackendStats.Type
+
+/** A model that has been asked for, over all backends that were. */
+const ModelStats = Schema.Struct({ id: Schema.String, backends: Schema.Array(Schema.String), ...figures })
+
+const WorkerStats = Schema.Struct({ worker: Schema.Number, rss_bytes: Schema.Number, cpu_seconds: Schema.Number })
+
+/** The figures of the whole gateway. */
+export const Stats = Schema.Struct({
+  version: Schema.String,
+  uptime_seconds: Schema.Number,
+  totals: Totals,
+  backends: Schema.Array(BackendStats),
+  models: Schema.Array(ModelStats),
+  workers: Schema.Array(WorkerStats)
+})
+
+/** Type of {@link Stats}. */
+export type Stats = typeof Stats.Type
+
+/** What the gateway tells of its work. */
+export const Work = HttpApiGroup.make("work").add(
+  HttpApiEndpoint.get("metrics", "/metrics", { success: Metrics }),
+  HttpApiEndpoint.get("stats", "/v1/stats", { success: Stats })
+)

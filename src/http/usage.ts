@@ -1,0 +1,50 @@
+/**
+ * The tokens that a backend says an answer took, found by their bytes: answers are never taken apart for it.
+ */
+import type { Usage } from "../telemetry/meter.ts"
+
+const key = Buffer.from('"usage"')
+
+/** Longest text of a usage object that is read. */
+const longest = 2048
+
+// In the text of an answer quotes are escaped: what looks like the key is one, though it may be null or of another kind.
+const looks = 4
+
+const opening = /^\s*:\s*\{/
+const prompt = /"prompt_tokens"\s*:\s*(\d{1,15})\b/
+const cached = /"cached_tokens"\s*:\s*(\d{1,15})\b/
+const completion = /"completion_tokens"\s*:\s*(\d{1,15})\b/
+
+const numberIn = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0)
+
+// The object to its closing brace, whatever objects are inside of it; it holds numbers and no braces in texts.
+const objectIn = (text: string): string => {
+  let depth = 0
+  for (let at = text.indexOf("{"); at < text.length; at += 1) {
+    const char = text.charCodeAt(at)
+    if (char === 0x7b) depth += 1
+    else if (char === 0x7d && (depth -= 1) === 0) return text.slice(0, at)
+  }
+  return text
+}
+
+/** The last usage in these bytes: a whole answer, or the end of an event stream; undefined when there is none. */
+export const usageIn = (bytes: Uint8Array): Usage | undefined => {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  let at = view.lastIndexOf(key)
+  for (let look = 0; at >= 0 && look < looks; look += 1) {
+    const from = at + key.length
+    const text = view.toString("latin1", from, Math.min(view.length, from + longest))
+    if (opening.test(text)) {
+      const usage = objectIn(text)
+      return {
+        prompt: numberIn(usage, prompt),
+        cached: numberIn(usage, cached),
+        completion: numberIn(usage, completion)
+      }
+    }
+    at = at === 0 ? -1 : view.lastIndexOf(key, at - 1)
+  }
+  return undefined
+}

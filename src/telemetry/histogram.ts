@@ -1,0 +1,52 @@
+/**
+ * Histograms as runs of plain numbers inside of a larger array: a bucket for each bound and one above them, then the sum.
+ */
+
+/** Numbers a histogram with these bounds takes. */
+export const sizeOf = (bounds: ReadonlyArray<number>): number => bounds.length + 2
+
+/** Counts a value in the histogram that begins at `at`; a bucket holds what is at most its bound. */
+export const observe = (numbers: Float64Array, at: number, bounds: ReadonlyArray<number>, value: number): void => {
+  const last = bounds.length
+  let bucket = 0
+  while (bucket < last && value > (bounds[bucket] ?? Infinity)) bucket += 1
+  const place = at + bucket
+  numbers[place] = (numbers[place] ?? 0) + 1
+  const sum = at + last + 1
+  numbers[sum] = (numbers[sum] ?? 0) + value
+}
+
+/** A histogram as it is told: how many were at most each bound, how many there were, and their sum. */
+export interface Spread {
+  readonly buckets: ReadonlyArray<readonly [bound: number, atMost: number]>
+  readonly count: number
+  readonly sum: number
+}
+
+/** Reads the histogram that begins at `at`. */
+export const spreadOf = (numbers: ArrayLike<number>, at: number, bounds: ReadonlyArray<number>): Spread => {
+  let count = 0
+  const buckets = bounds.map((bound, bucket) => {
+    count += numbers[at + bucket] ?? 0
+    return [bound, count] as const
+  })
+  count += numbers[at + bounds.length] ?? 0
+  return { buckets, count, sum: numbers[at + bounds.length + 1] ?? 0 }
+}
+
+/**
+ * The value that a share of all is at most, from 0 to 1: interpolated inside of its bucket, the largest bound for what is
+ * above all of them, undefined when there is nothing.
+ */
+export const quantile = ({ buckets, count }: Spread, share: number): number | undefined => {
+  if (count === 0) return undefined
+  const rank = Math.min(1, Math.max(0, share)) * count
+  let below = 0
+  let from = 0
+  for (const [bound, atMost] of buckets) {
+    if (atMost > below && atMost >= rank) return from + (bound - from) * Math.max(0, (rank - below) / (atMost - below))
+    below = atMost
+    from = bound
+  }
+  return from
+}

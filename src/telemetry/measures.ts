@@ -1,0 +1,157 @@
+/**
+ * The figures of processes as they are told to each other, and what they come to together.
+ */
+import { Schema } from "effect"
+import { sizeOf } from "./histogram.ts"
+import { type Ledger, nobody, other, turnedAwayCodes } from "./ledger.ts"
+import { latelyNames, width } from "./meter.ts"
+import { firstTokenSeconds } from "./metrics.ts"
+
+const Numbers = Schema.Array(Schema.Finite)
+
+const TallyShape = Schema.Struct({
+  backend: Schema.String,
+  model: Schema.String,
+  inFlight: Schema.Finite,
+  streams: Schema.Finite,
+  /** Those that are not 0: place, number, place, number and so on. */
+  numbers: Numbers,
+  lately: Numbers,
+  firstTokens: Numbers
+})
+
+const ProcessShape = Schema.Struct({ worker: Schema.Int, rssBytes: Schema.Finite, cpuSeconds: Schema.Finite })
+
+/** The figures of a process, or of several put together. */
+export const Measures = Schema.Struct({
+  processes: Schema.Array(ProcessShape),
+  active: Schema.Finite,
+  turnedAway: Numbers,
+  tallies: Schema.Array(TallyShape)
+})
+
+/** Type of {@link Measures}. */
+export type Measures = typeof Measures.Type
+
+/** The figures of one backend and model over all processes. */
+export interface Tally {
+  readonly backend: string
+  readonly model: string
+  inFlight: number
+  streams: number
+  readonly numbers: Float64Array
+  /** In the order of `latelyNames`. */
+  readonly lately: Float64Array
+  readonly firstTokens: Float64Array
+}
+
+const sparse = (numbers: Float64Array): ReadonlyArray<number> => {
+  const pairs: Array<number> = []
+  for (let at = 0; at < numbers.length; at += 1) {
+    const value = numbers[at] ?? 0
+    if (value !== 0) pairs.push(at, value)
+  }
+  return pairs
+}
+
+/** The figures of this process; `now` in monotonic milliseconds. */
+export const measure = (ledger: Ledger, worker: number, now: number): Measures => {
+  const { user, system } = process.cpuUsage()
+  return {
+    processes: [{ worker, rssBytes: process.memoryUsage.rss(), cpuSeconds: (user + system) / 1e6 }],
+    active: ledger.active,
+    turnedAway: [...ledger.turnedAway],
+    tallies: ledger.meters().map((meter) => ({
+      backend: meter.backend,
+      model: meter.model,
+      inFlight: meter.inFlight,
+      streams: meter.streams,
+      numbers: sparse(meter.numbers),
+      lately: meter.latest(now),
+      firstTokens: meter.firstTokens(now)
+    }))
+  }
+}
+
+/** A tally of nothing. */
+export const emptyTally = (backend: string, model: string): Tally => ({
+  backend,
+  model,
+  inFlight: 0,
+  streams: 0,
+  numbers: new Float64Array(width),
+  lately: new Float64Array(latelyNames.length),
+  firstTokens: new Float64Array(sizeOf(firstTokenSeconds.bounds))
+})
+
+const addTo = (sums: Float64Array, values: ArrayLike<number>): void => {
+  for (let at = 0; at < sums.length; at += 1) sums[at] = (sums[at] ?? 0) + (values[at] ?? 0)
+}
+
+/** Adds a tally to another one. */
+export const addTally = (sum: Tally, tally: Tally): void => {
+  sum.inFlight += tally.inFlight
+  sum.streams += tally.streams
+  addTo(sum.numbers, tally.numbers)
+  addTo(sum.lately, tally.lately)
+  addTo(sum.firstTokens, tally.firstTokens)
+}
+
+/** All figures together. */
+export interface Whole {
+  readonly processes: Measures["processes"]
+  readonly active: number
+  readonly turnedAway: ReadonlyArray<number>
+  readonly tallies: ReadonlyArray<Tally>
+}
+
+/** What the figures of several processes come to. */
+export const together = (all: ReadonlyArray<Measures>): Whole => {
+  const byBackend = new Map<string, Map<string, Tally>>()
+  const turnedAway = new Float64Array(turnedAwayCodes.length)
+  for (const measures of all) {
+    addTo(turnedAway, measures.turnedAway)
+    for (const told of measures.tallies) {
+      const models = byBackend.get(told.backend) ?? new Map<string, Tally>()
+      const sum = models.get(told.model) ?? emptyTally(told.backend, told.model)
+      byBackend.set(told.backend, models)
+      models.set(told.model, sum)
+      sum.inFlight += told.inFlight
+      sum.streams += told.streams
+      for (let at = 0; at < told.numbers.length; at += 2) {
+        const place = told.numbers[at] ?? 0
+        if (place < width) sum.numbers[place] = (sum.numbers[place] ?? 0) + (told.numbers[at + 1] ?? 0)
+      }
+      addTo(sum.lately, told.lately)
+      addTo(sum.firstTokens, told.firstTokens)
+    }
+  }
+  return {
+    processes: all.flatMap(({ processes }) => processes).toSorted((a, b) => a.worker - b.worker),
+    active: all.reduce((sum, { active }) => sum + active, 0),
+    turnedAway: [...turnedAway],
+    tallies: [...byBackend.values()].flatMap((models) => [...models.values()])
+  }
+}
+
+/** What stays of processes that have ended: their counters, added to those of the ones that ended before. */
+export const bequeathed = (all: ReadonlyArray<Measures>): Measures => {
+  const { turnedAway, tallies } = together(all)
+  return {
+    processes: [],
+    active: 0,
+    turnedAway,
+    tallies: tallies.map(({ backend, model, numbers }) => ({
+      backend,
+      model,
+      inFlight: 0,
+      streams: 0,
+      numbers: sparse(numbers),
+      lately: [],
+      firstTokens: []
+    }))
+  }
+}
+
+/** Whether a name stands for something else than a backend. */
+export const isStandIn = (backend: string): boolean => backend === nobody || backend === other

@@ -1,0 +1,216 @@
+/**
+ * What is counted of the requests to one backend and model: plain numbers in one array, so that a request costs a few
+ * additions; they are put into words only when somebody asks.
+ */
+import { endpoints, type Endpoint, outcomes, type Outcome } from "../domain/request.ts"
+import { observe, sizeOf } from "./histogram.ts"
+import { covered, Lately } from "./lately.ts"
+import { firstTokenSeconds, gapSeconds, type HistogramDefinition, overheadSeconds, requestSeconds } from "./metrics.ts"
+
+/** Classes of the status a client gets. */
+export const statusClasses = ["2xx", "4xx", "5xx"] as const
+
+/** How a call to a backend can end. */
+export const attemptOutcomes = [
+  "completed",
+  "truncated",
+  "abandoned",
+  "refused",
+  "unreachable",
+  "timed_out",
+  "connection_lost",
+  "bad_answer",
+  "error_status"
+] as const
+
+/** One of {@link attemptOutcomes}. */
+export type AttemptOutcome = (typeof attemptOutcomes)[number]
+
+/** Kinds of tokens. */
+export const tokenKinds = ["prompt", "cached", "completion"] as const
+
+/** Tokens as a backend tells them; 0 for what it does not tell. */
+export interface Usage {
+  readonly prompt: number
+  readonly cached: number
+  readonly completion: number
+}
+
+const cells = endpoints.length * 2 * outcomes.length * statusClasses.length
+
+const histograms: ReadonlyArray<HistogramDefinition> = [requestSeconds, firstTokenSeconds, gapSeconds, overheadSeconds]
+
+const afterCounters = cells + attemptOutcomes.length + 1 + tokenKinds.length
+
+const placeOf = (wanted: HistogramDefinition): number =>
+  histograms.slice(0, histograms.indexOf(wanted)).reduce((at, { bounds }) => at + sizeOf(bounds), afterCounters)
+
+/** Where each figure begins among the numbers of a meter. */
+export const places = {
+  requests: 0,
+  attempts: cells,
+  failovers: cells + attemptOutcomes.length,
+  tokens: cells + attemptOutcomes.length + 1,
+  requestSeconds: placeOf(requestSeconds),
+  firstTokenSeconds: placeOf(firstTokenSeconds),
+  gapSeconds: placeOf(gapSeconds),
+  overheadSeconds: placeOf(overheadSeconds)
+} as const
+
+/** How many numbers a meter has. */
+export const width = histograms.reduce((sum, { bounds }) => sum + sizeOf(bounds), afterCounters)
+
+/** The labels of one cell of the requests. */
+export interface Cell {
+  readonly endpoint: Endpoint
+  readonly stream: boolean
+  readonly outcome: Outcome
+  readonly status: (typeof statusClasses)[number]
+}
+
+/** The labels of each cell, by its place. */
+export const requestCells: ReadonlyArray<Cell> = endpoints.flatMap((endpoint) =>
+  [false, true].flatMap((stream) =>
+    outcomes.flatMap((outcome) => statusClasses.map((status) => ({ endpoint, stream, outcome, status })))
+  )
+)
+
+const classOf = (status: number): number => (status < 400 ? 0 : status < 500 ? 1 : 2)
+
+/** What is counted by the second. */
+const things = { requests: 0, tokens: 1, pieces: 2, attempts: 3, errors: 4 } as const
+
+/** Seconds that rates look back over, and those that the share of errors does. */
+export const looksBack = { rates: 10, errors: 60 } as const
+
+/** Figures of the last seconds; all of them can be added up. */
+export const latelyNames = ["requestRate", "tokenRate", "pieceRate", "attempts", "errors"] as const
+
+const errors: ReadonlySet<AttemptOutcome> = new Set([
+  "truncated",
+  "unreachable",
+  "timed_out",
+  "connection_lost",
+  "bad_answer",
+  "error_status"
+])
+
+/** Places of the attempts that are the fault of their backend. */
+export const errorPlaces: ReadonlyArray<number> = attemptOutcomes.flatMap((outcome, at) =>
+  errors.has(outcome) ? [places.attempts + at] : []
+)
+
+const firstTokens = sizeOf(firstTokenSeconds.bounds)
+
+// The first tokens of this minute and of the one before are told of.
+const minute = 60_000
+
+/** An ended request as far as it is counted; times in milliseconds. */
+export interface Ended {
+  readonly endpoint: Endpoint
+  readonly stream: boolean
+  readonly outcome: Outcome
+  readonly status: number
+  readonly started: number
+  /** 0 when no answer began. */
+  readonly firstByteAt: number
+  readonly awaitedMs: number
+}
+
+/** The figures of one backend and model. */
+export class Meter {
+  readonly backend: string
+  readonly model: string
+  readonly numbers = new Float64Array(width)
+  /** Requests whose attempt is under way here. */
+  inFlight = 0
+  /** Event streams under way. */
+  streams = 0
+  private readonly lately = new Lately(5)
+  private firstNow = new Float64Array(firstTokens)
+  private firstBefore = new Float64Array(firstTokens)
+  private firstUntil = 0
+
+  constructor(backend: string, model: string) {
+    this.backend = backend
+    this.model = model
+  }
+
+  /** Counts a request that has ended here. */
+  ended({ endpoint, stream, outcome, status, started, firstByteAt, awaitedMs }: Ended, now: number): void {
+    const { numbers, lately } = this
+    const kind = endpoints.indexOf(endpoint) * 2 + (stream ? 1 : 0)
+    this.bump((kind * outcomes.length + outcomes.indexOf(outcome)) * statusClasses.length + classOf(status), 1)
+    lately.add(things.requests, 1, now)
+    observe(numbers, places.requestSeconds, requestSeconds.bounds, (now - started) / 1000)
+    if (firstByteAt === 0) return
+    const first = (firstByteAt - started) / 1000
+    observe(numbers, places.overheadSeconds, overheadSeconds.bounds, Math.max(0, first - awaitedMs / 1000))
+    if (!stream) return
+    observe(numbers, places.firstTokenSeconds, firstTokenSeconds.bounds, first)
+    if (now >= this.firstUntil) this.turn(now)
+    observe(this.firstNow, 0, firstTokenSeconds.bounds, first)
+  }
+
+  /** Counts the end of an attempt. */
+  attempted(outcome: AttemptOutcome, now: number): void {
+    this.bump(places.attempts + attemptOutcomes.indexOf(outcome), 1)
+    this.lately.add(things.attempts, 1, now)
+    if (errors.has(outcome)) this.lately.add(things.errors, 1, now)
+  }
+
+  /** Counts a request that goes on elsewhere. */
+  left(): void {
+    this.bump(places.failovers, 1)
+  }
+
+  /** Counts the tokens of an answer. */
+  used({ prompt, cached, completion }: Usage, now: number): void {
+    this.bump(places.tokens, prompt)
+    this.bump(places.tokens + 1, cached)
+    this.bump(places.tokens + 2, completion)
+    this.lately.add(things.tokens, completion, now)
+  }
+
+  /** Counts a piece of a stream; `last` is when the one before it came, 0 for the first. */
+  piece(last: number, now: number): void {
+    this.lately.add(things.pieces, 1, now)
+    if (last !== 0) observe(this.numbers, places.gapSeconds, gapSeconds.bounds, (now - last) / 1000)
+  }
+
+  /** The figures of the last seconds, in the order of {@link latelyNames}. */
+  latest(now: number): ReadonlyArray<number> {
+    const over = (thing: number, seconds: number) => this.lately.sum(thing, seconds, now)
+    const rate = (thing: number) => over(thing, looksBack.rates) / covered(looksBack.rates, now)
+    return [
+      rate(things.requests),
+      rate(things.tokens),
+      rate(things.pieces),
+      over(things.attempts, looksBack.errors),
+      over(things.errors, looksBack.errors)
+    ]
+  }
+
+  /** The times to first token of the last one to two minutes, as a histogram. */
+  firstTokens(now: number): ReadonlyArray<number> {
+    if (now >= this.firstUntil) this.turn(now)
+    return Array.from(this.firstNow, (count, at) => count + (this.firstBefore[at] ?? 0))
+  }
+
+  /** Takes over the counters of another one. */
+  absorb(other: Meter): void {
+    for (let at = 0; at < width; at += 1) this.bump(at, other.numbers[at] ?? 0)
+  }
+
+  private bump(at: number, by: number): void {
+    this.numbers[at] = (this.numbers[at] ?? 0) + by
+  }
+
+  private turn(now: number): void {
+    const kept = now < this.firstUntil + minute
+    ;[this.firstNow, this.firstBefore] = [this.firstBefore, this.firstNow]
+    this.firstNow.fill(0)
+    if (!kept) this.firstBefore.fill(0)
+    this.firstUntil = now + minute
+  }
+}

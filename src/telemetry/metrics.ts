@@ -1,0 +1,248 @@
+/**
+ * Every metric that `/metrics` tells: its name with the unit in it, its labels, which are closed sets, and what it means.
+ */
+
+/** What the values of each label are. */
+export const labels = {
+  endpoint: "`chat/completions`, `completions` or `embeddings`",
+  model: "a model that a backend serves, as the backend knows it; `other` for every name that none serves",
+  backend: "the name of a backend; `none` when no backend was asked, `other` beyond the bound on series",
+  outcome: "see below",
+  status: "class of the status the client got: `2xx`, `4xx` or `5xx`",
+  stream: "`true` when the client asked for a stream, else `false`",
+  state: "`unknown`, `healthy`, `unhealthy` or `config_error`",
+  kind: "`prompt`, `cached` (of the prompt) or `completion`",
+  code: "the status itself: `400`, `401`, `403`, `404`, `414`, `429` or `503`",
+  worker: "number of the process, from 1",
+  version: "version of Nexus"
+} as const
+
+/** The name of a label. */
+export type Label = keyof typeof labels
+
+/** One metric. */
+export interface MetricDefinition {
+  readonly name: `nexus_${string}`
+  readonly kind: "counter" | "gauge" | "histogram"
+  readonly unit: string
+  readonly labels: ReadonlyArray<Label>
+  readonly meaning: string
+}
+
+/** A metric that counts values by their size. */
+export interface HistogramDefinition extends MetricDefinition {
+  readonly kind: "histogram"
+  /** Upper ends of the buckets. */
+  readonly bounds: ReadonlyArray<number>
+}
+
+/** Requests to the forwarded endpoints that have ended. */
+export const requests: MetricDefinition = {
+  name: "nexus_requests_total",
+  kind: "counter",
+  unit: "requests",
+  labels: ["endpoint", "model", "backend", "outcome", "status", "stream"],
+  meaning: "Requests to the forwarded endpoints that have ended, whole answers and streams alike"
+}
+
+/** Requests refused before they were read. */
+export const turnedAway: MetricDefinition = {
+  name: "nexus_turned_away_total",
+  kind: "counter",
+  unit: "requests",
+  labels: ["code"],
+  meaning: "Requests refused before anything of them was read: not let in, malformed, too many at a time, or stopping"
+}
+
+/** Calls to backends. */
+export const attempts: MetricDefinition = {
+  name: "nexus_attempts_total",
+  kind: "counter",
+  unit: "attempts",
+  labels: ["model", "backend", "outcome"],
+  meaning: "Calls to backends that have ended; a request makes one, and one more each time it is tried again"
+}
+
+/** Requests that moved on. */
+export const failovers: MetricDefinition = {
+  name: "nexus_failovers_total",
+  kind: "counter",
+  unit: "failovers",
+  labels: ["model", "backend"],
+  meaning: "Times that a request was tried again after its attempt at this backend had failed"
+}
+
+/** Tokens by what backends say. */
+export const tokens: MetricDefinition = {
+  name: "nexus_tokens_total",
+  kind: "counter",
+  unit: "tokens",
+  labels: ["model", "backend", "kind"],
+  meaning: "Tokens as backends tell them in the usage of their answers; answers without usage are not counted"
+}
+
+/** From arrival to the end of the answer. */
+export const requestSeconds: HistogramDefinition = {
+  name: "nexus_request_duration_seconds",
+  kind: "histogram",
+  unit: "seconds",
+  labels: ["model", "backend"],
+  meaning: "Time from the arrival of a request to the end of its answer",
+  bounds: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 300, 600]
+}
+
+/** From arrival to the first event of a stream. */
+export const firstTokenSeconds: HistogramDefinition = {
+  name: "nexus_time_to_first_token_seconds",
+  kind: "histogram",
+  unit: "seconds",
+  labels: ["model", "backend"],
+  meaning:
+    "Time from the arrival of a request for a stream to the first event of its answer, earlier attempts included",
+  bounds: [0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.4, 0.6, 1, 1.5, 2.5, 4, 6, 10, 20, 60]
+}
+
+/** Between two pieces of a stream. */
+export const gapSeconds: HistogramDefinition = {
+  name: "nexus_time_between_tokens_seconds",
+  kind: "histogram",
+  unit: "seconds",
+  labels: ["model", "backend"],
+  meaning:
+    "Time between two pieces of an event stream as they come from the backend; most backends send a token a piece",
+  bounds: [0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10]
+}
+
+/** The gateway's own time. */
+export const overheadSeconds: HistogramDefinition = {
+  name: "nexus_gateway_overhead_seconds",
+  kind: "histogram",
+  unit: "seconds",
+  labels: [],
+  meaning:
+    "Time from the arrival of a request to the start of its answer that was spent neither on waiting for the client to send it nor in a call to a backend",
+  bounds: [0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1]
+}
+
+/** Requests under way. */
+export const inFlight: MetricDefinition = {
+  name: "nexus_requests_in_flight",
+  kind: "gauge",
+  unit: "requests",
+  labels: [],
+  meaning: "Requests to the forwarded endpoints that are under way"
+}
+
+/** Requests under way at one backend. */
+export const backendInFlight: MetricDefinition = {
+  name: "nexus_backend_requests_in_flight",
+  kind: "gauge",
+  unit: "requests",
+  labels: ["backend"],
+  meaning: "Requests that are under way at a backend"
+}
+
+/** Streams under way. */
+export const openStreams: MetricDefinition = {
+  name: "nexus_open_streams",
+  kind: "gauge",
+  unit: "streams",
+  labels: [],
+  meaning: "Event streams that have begun and not ended"
+}
+
+/** How backends stand. */
+export const backendState: MetricDefinition = {
+  name: "nexus_backend_state",
+  kind: "gauge",
+  unit: "1 or 0",
+  labels: ["backend", "state"],
+  meaning: "1 for the state a backend is in, 0 for the others"
+}
+
+/** Models with open circuits. */
+export const openCircuits: MetricDefinition = {
+  name: "nexus_backend_open_circuits",
+  kind: "gauge",
+  unit: "models",
+  labels: ["backend"],
+  meaning: "Models of a backend that are left out because its last answers for them failed"
+}
+
+/** Models that backends list. */
+export const backendModels: MetricDefinition = {
+  name: "nexus_backend_models",
+  kind: "gauge",
+  unit: "models",
+  labels: ["backend"],
+  meaning: "Models that a backend lists"
+}
+
+/** How long probes take. */
+export const probeSeconds: MetricDefinition = {
+  name: "nexus_backend_probe_latency_seconds",
+  kind: "gauge",
+  unit: "seconds",
+  labels: ["backend"],
+  meaning: "How long the last good probe of a backend took; absent before the first one"
+}
+
+/** Memory of each process. */
+export const memory: MetricDefinition = {
+  name: "nexus_process_resident_memory_bytes",
+  kind: "gauge",
+  unit: "bytes",
+  labels: ["worker"],
+  meaning: "Memory of a process that answers requests"
+}
+
+/** Processor time of each process. */
+export const cpuSeconds: MetricDefinition = {
+  name: "nexus_process_cpu_seconds_total",
+  kind: "counter",
+  unit: "seconds",
+  labels: ["worker"],
+  meaning: "Processor time of a process that answers requests"
+}
+
+/** Age of the gateway. */
+export const uptimeSeconds: MetricDefinition = {
+  name: "nexus_uptime_seconds",
+  kind: "gauge",
+  unit: "seconds",
+  labels: [],
+  meaning: "Time since the gateway began"
+}
+
+/** What is running. */
+export const build: MetricDefinition = {
+  name: "nexus_build_info",
+  kind: "gauge",
+  unit: "1",
+  labels: ["version"],
+  meaning: "Always 1; its label says what is running"
+}
+
+/** All metrics, in the order in which they are told. */
+export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
+  requests,
+  turnedAway,
+  attempts,
+  failovers,
+  tokens,
+  requestSeconds,
+  firstTokenSeconds,
+  gapSeconds,
+  overheadSeconds,
+  inFlight,
+  backendInFlight,
+  openStreams,
+  backendState,
+  openCircuits,
+  backendModels,
+  probeSeconds,
+  memory,
+  cpuSeconds,
+  uptimeSeconds,
+  build
+]
