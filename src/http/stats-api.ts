@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema } from "effect/http-api"
+import { modes } from "../domain/backend.ts"
 
 /** The text of `/metrics`. */
 const Metrics = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain" }))
@@ -50,16 +51,14 @@ const Totals = Schema.Struct({
 })
 
 /** A backend with its figures; `models` is how many it lists. */
-export const BackendStats = Schema.Struct({
+const BackendStats = Schema.Struct({
   name: Schema.String,
+  mode: Schema.Literals(modes),
   status: Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"]),
   reason: Schema.String,
   models: Schema.Number,
   ...figures
 })
-
-/** Type of {@link BackendStats}. */
-export type BackendStats = typeof BackendStats.Type
 
 /** A model that has been asked for, over all backends that were. */
 const ModelStats = Schema.Struct({ id: Schema.String, backends: Schema.Array(Schema.String), ...figures })

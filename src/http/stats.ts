@@ -82,8 +82,9 @@ export const statsOf = (whole: Whole, snapshot: Snapshot, uptimeSeconds: number)
       turned_away: whole.turnedAway.reduce((sum, count) => sum + count, 0),
       outcomes: byOutcome(all)
     },
-    backends: [...snapshot.backends.values()].map(({ backend: { name }, health, models }) => ({
+    backends: [...snapshot.backends.values()].map(({ backend: { name }, mode, health, models }) => ({
       name,
+      mode,
       status: health.status,
       reason: health.reason,
       models: models.size,

@@ -8,6 +8,7 @@ import type { Asked, Explained, Route } from "../http/admin-api.ts"
 import type { AliasList } from "../http/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../http/api.ts"
 import type { actions, BackendChange, Comparison, NewBackend } from "../http/control-api.ts"
+import type { Stats } from "../http/stats-api.ts"
 import { type Question, Transport } from "../upstream/Transport.ts"
 
 /** Nothing that could be a gateway answers at the address. */
@@ -105,6 +106,10 @@ export const askBackends = (
   address: GatewayAddress
 ): Effect.Effect<typeof BackendList.Type, NoGateway | GatewayRefused, Transport> =>
   Effect.flatMap(connect(address), (client) => client.gateway.backends()).pipe(Effect.mapError(explain(address.url)))
+
+/** The figures of the gateway at this address. */
+export const askStats = (address: GatewayAddress): Effect.Effect<Stats, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.work.stats()).pipe(Effect.mapError(explain(address.url)))
 
 const isHealth = (value: unknown): value is typeof Unhealthy.Type =>
   typeof value === "object" && value !== null && "status" in value && value.status === "unhealthy"
