@@ -8,7 +8,7 @@ export const labels = {
   model: "a model that a backend serves, as the backend knows it; `other` for every name that none serves",
   backend: "the name of a backend; `none` when no backend was asked, `other` beyond the bound on series",
   outcome: "see below",
-  status: "class of the status the client got: `2xx`, `4xx` or `5xx`",
+  status: "class of the status the client got: `2xx`, `4xx` or `5xx`; `4xx` for one that left (499)",
   stream: "`true` when the client asked for a stream, else `false`",
   state: "`unknown`, `healthy`, `unhealthy` or `config_error`",
   kind: "`prompt`, `cached` (of the prompt) or `completion`",

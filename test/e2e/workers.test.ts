@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs"
 import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Process, startProcess, until } from "../kit/gateway.ts"
+import { scrape, total } from "../kit/metrics.ts"
 import { ask, dial, requestBytes } from "../kit/rawClient.ts"
 import type { Script } from "../kit/rawServer.ts"
 
@@ -122,6 +123,62 @@ describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
     const all = (await ask(gateway.port, "GET", "/admin/v1/decisions")).json() as { requests: Array<{ id: string }> } // reason: checked by what is expected of it
     expect(all.requests.map(({ id }) => id).toSorted()).toEqual(ids.toSorted())
     expect((await ask(gateway.port, "GET", "/admin/v1/decisions/nobody")).status).toBe(404)
+  })
+
+  test("counts the requests of all workers exactly, whichever is asked", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({
+      ...two,
+      logging: { level: "debug", format: "json" },
+      backends: [backendFor("one", upstream)]
+    })
+    let sent = 0
+    await eventually(async () => {
+      sent += 1
+      expect((await ask(gateway.port, "POST", path, body(sent % 2 === 0))).status).toBe(200)
+      return numbersIn(gateway.output()).join() === "1,2"
+    }, "both have answered")
+    const all = async () => Promise.all(Array.from({ length: 10 }, () => scrape(gateway.port)))
+    for (const samples of await all()) {
+      expect(total(samples, "nexus_requests_total", { backend: "one", outcome: "completed" })).toBe(sent)
+      expect(total(samples, "nexus_attempts_total")).toBe(sent)
+      expect(total(samples, "nexus_tokens_total", { kind: "completion" })).toBe(4 * Math.ceil(sent / 2))
+      expect(total(samples, "nexus_time_to_first_token_seconds_count")).toBe(Math.floor(sent / 2))
+      const workers = samples.filter(({ name }) => name === "nexus_process_resident_memory_bytes")
+      expect(workers.map(({ labels }) => labels["worker"])).toEqual(["1", "2"])
+    }
+    const stats = (await ask(gateway.port, "GET", "/v1/stats")).json()
+    expect(stats).toMatchObject({ totals: { requests: sent, in_flight: 0 }, workers: [{ worker: 1 }, { worker: 2 }] })
+  })
+
+  test("counts what is under way at all workers", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using upstream = await startUpstream({ models: ["m"], script: held(gate.promise) })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const clients = await openStreams(gateway.port, 16)
+    for (let i = 0; i < 5; i += 1) {
+      const samples = await scrape(gateway.port)
+      expect(total(samples, "nexus_open_streams")).toBe(16)
+      expect(total(samples, "nexus_requests_in_flight")).toBe(16)
+      expect(total(samples, "nexus_backend_requests_in_flight", { backend: "one" })).toBe(16)
+    }
+    gate.resolve()
+    for (const client of clients) expect((await client.answer()).end).toBe("complete")
+  })
+
+  test("keeps in its counters what a worker had told that has died", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const sent = 20
+    for (let i = 0; i < sent; i += 1) await ask(gateway.port, "POST", path, body(false))
+    const counted = async () => total(await scrape(gateway.port), "nexus_requests_total")
+    expect(await counted()).toBe(sent)
+    for (const killed of workersOf(gateway)) {
+      process.kill(killed, "SIGKILL")
+      await until(() => !isThere(killed), "it is dead")
+      await until(() => workersOf(gateway).length === 2, "there are two again", 10_000)
+      expect(await counted()).toBe(sent)
+    }
   })
 
   test("tells every worker when a backend goes and when it comes back", async () => {

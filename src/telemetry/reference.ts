@@ -1,0 +1,74 @@
+/**
+ * The page about the metrics, made from their definitions so that it cannot say something else.
+ */
+import { outcomes } from "../domain/request.ts"
+import { mostMeters } from "./ledger.ts"
+import { attemptOutcomes } from "./meter.ts"
+import { type HistogramDefinition, type Label, labels, type MetricDefinition, metrics } from "./metrics.ts"
+
+const row = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
+
+const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string =>
+  [row(heading), row(heading.map(() => "---")), ...rows.map(row)].join("\n")
+
+const requestOutcomes: Readonly<Record<(typeof outcomes)[number], string>> = {
+  completed: "the answer was sent whole",
+  refused: "the request itself was refused: by Nexus, or by a backend with an error that is the client's to mend",
+  failed: "no backend answered well",
+  truncated: "the answer began and broke off",
+  client_closed: "the client left, or took nothing, before the answer was whole"
+}
+
+const attemptWords: Readonly<Record<(typeof attemptOutcomes)[number], string>> = {
+  completed: "its answer was sent whole",
+  truncated: "its answer began and broke off",
+  abandoned: "nobody waited for it any more: the client left, or Nexus was stopping",
+  refused: "the backend refused the request as the client's fault",
+  unreachable: "no connection",
+  timed_out: "a time limit passed",
+  connection_lost: "the connection broke before the answer began",
+  bad_answer: "what came was no good answer",
+  error_status: "an error status that is the backend's fault"
+}
+
+const isHistogram = (metric: MetricDefinition | HistogramDefinition): metric is HistogramDefinition =>
+  metric.kind === "histogram"
+
+const names = (all: ReadonlyArray<Label>): string =>
+  all.length === 0 ? "" : all.map((name) => `\`${name}\``).join(", ")
+
+/** The page, as Markdown. */
+export const metricsPage = (): string =>
+  [
+    "# Metrics",
+    "`GET /metrics` answers in the text form of Prometheus (`text/plain; version=0.0.4`), under the same admission as `/health`: with `[auth] keys`, the scraper needs one of them. With several workers, any of them answers for all; counters of a worker that has ended stay in the sums as they were last told. This page is made from the definitions in `src/telemetry/metrics.ts`.",
+    '```yaml\nscrape_configs:\n  - job_name: nexus\n    static_configs:\n      - targets: ["127.0.0.1:8000"]\n```',
+    table(
+      ["metric", "kind", "unit", "labels", "meaning"],
+      metrics.map(({ name, kind, unit, labels: used, meaning }) => [`\`${name}\``, kind, unit, names(used), meaning])
+    ),
+    "## Labels",
+    table(
+      ["label", "values"],
+      Object.entries(labels).map(([name, values]) => [`\`${name}\``, values])
+    ),
+    `A name that a client makes up never becomes a label. ${mostMeters} pairs of backend and model have series of their own; what comes beyond is counted under \`other\`, and so is a pair that no backend serves any more when room is needed.`,
+    "Values of `outcome` in `nexus_requests_total`:",
+    table(
+      ["outcome", "meaning"],
+      Object.entries(requestOutcomes).map(([name, meaning]) => [`\`${name}\``, meaning])
+    ),
+    "Values of `outcome` in `nexus_attempts_total`:",
+    table(
+      ["outcome", "meaning"],
+      Object.entries(attemptWords).map(([name, meaning]) => [`\`${name}\``, meaning])
+    ),
+    "## Buckets",
+    table(
+      ["histogram", "upper bounds in seconds"],
+      metrics.filter(isHistogram).map(({ name, bounds }) => [`\`${name}\``, bounds.join(", ")])
+    ),
+    ""
+  ]
+    .join("\n\n")
+    .replace(/\n+$/, "\n")
