@@ -19,8 +19,8 @@ export const compact = (value: number): string => {
   return `${(value / size).toFixed(1)}${unit}`
 }
 
-const wide =
-  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\uff01-\uff60]/u
+// Terminals differ on what is wide: what might be is taken to be, since a line that is cut too early is still one line.
+const narrow = /[\u0000-\u10ff\u2010-\u2027\u2500-\u259f]/
 
 /** A line that takes at most so many columns; what does not fit is cut and marked. */
 export const clipped = (line: string, columns: number): string => {
@@ -28,11 +28,9 @@ export const clipped = (line: string, columns: number): string => {
   let kept = ""
   const chars = [...line]
   for (const [at, char] of chars.entries()) {
-    const width = /\p{M}/u.test(char) ? 0 : wide.test(char) ? 2 : 1
-    if (used + width > columns - (at === chars.length - 1 ? 0 : 1)) {
-      const rest = chars.slice(at).join("")
-      return [...rest].length === 0 ? kept : columns > 0 ? `${kept}…` : ""
-    }
+    const width = char.length === 1 && narrow.test(char) ? 1 : 2
+    // One column is kept for the mark, unless this is the end.
+    if (used + width > columns - (at === chars.length - 1 ? 0 : 1)) return columns > 0 ? `${kept}…` : ""
     used += width
     kept += char
   }

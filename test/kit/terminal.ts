@@ -1,0 +1,66 @@
+/**
+ * The command line on a terminal of its own.
+ */
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+
+const main = join(import.meta.dir, "../../src/main.ts")
+
+/** A command that runs on a terminal. */
+export interface Terminal {
+  /** All that has been written to the terminal. */
+  readonly output: () => string
+  /** What was drawn, each time from the upper left corner, line by line; the last may not be whole. */
+  readonly frames: () => ReadonlyArray<ReadonlyArray<string>>
+  readonly resize: (columns: number, rows: number) => void
+  readonly kill: (signal: NodeJS.Signals) => void
+  readonly exited: Promise<number>
+  readonly close: () => Promise<void>
+}
+
+/** Runs a command on a terminal of this size. */
+export const onTerminal = (
+  { columns, rows }: { readonly columns: number; readonly rows: number },
+  ...args: ReadonlyArray<string>
+): Terminal => {
+  const decoder = new TextDecoder()
+  let output = ""
+  const terminal = new Bun.Terminal({
+    cols: columns,
+    rows,
+    data: (_, bytes) => {
+      output += decoder.decode(bytes, { stream: true })
+    }
+  })
+  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("NEXUS_"))
+  const child = Bun.spawn([process.execPath, main, ...args], {
+    cwd: tmpdir(),
+    env: { ...Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""])), TERM: "xterm-256color" },
+    terminal
+  })
+  return {
+    output: () => output,
+    frames: () =>
+      output
+        .split("\u001b[H")
+        .slice(1)
+        .map((frame) =>
+          frame
+            .replaceAll("\u001b[K", "")
+            .replace(/\u001b\[J[\s\S]*/, "")
+            .split("\r\n")
+        ),
+    // Whoever is not the leader of the terminal's session is told by nobody else.
+    resize: (cols, lines) => {
+      terminal.resize(cols, lines)
+      child.kill("SIGWINCH")
+    },
+    kill: (signal) => child.kill(signal),
+    exited: child.exited,
+    close: async () => {
+      child.kill("SIGKILL")
+      await child.exited
+      terminal.close()
+    }
+  }
+}
