@@ -16,6 +16,9 @@ const prompt = /"prompt_tokens"\s*:\s*(\d{1,15})\b/
 const cached = /"cached_tokens"\s*:\s*(\d{1,15})\b/
 const completion = /"completion_tokens"\s*:\s*(\d{1,15})\b/
 
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form, at many times the cost.
+const { lastIndexOf, toString } = Buffer.prototype
+
 const numberIn = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0)
 
 // The object to its closing brace, whatever objects are inside of it; it holds numbers and no braces in texts.
@@ -31,11 +34,10 @@ const objectIn = (text: string): string => {
 
 /** The last usage in these bytes: a whole answer, or the end of an event stream; undefined when there is none. */
 export const usageIn = (bytes: Uint8Array): Usage | undefined => {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  let at = view.lastIndexOf(key)
+  let at: number = lastIndexOf.call(bytes, key)
   for (let look = 0; at >= 0 && look < looks; look += 1) {
     const from = at + key.length
-    const text = view.toString("latin1", from, Math.min(view.length, from + longest))
+    const text = toString.call(bytes, "latin1", from, Math.min(bytes.length, from + longest))
     if (opening.test(text)) {
       const usage = objectIn(text)
       return {
@@ -44,7 +46,7 @@ export const usageIn = (bytes: Uint8Array): Usage | undefined => {
         completion: numberIn(usage, completion)
       }
     }
-    at = at === 0 ? -1 : view.lastIndexOf(key, at - 1)
+    at = at === 0 ? -1 : lastIndexOf.call(bytes, key, at - 1)
   }
   return undefined
 }
