@@ -11,7 +11,7 @@ const enter = `${escape}?1049h${escape}?25l${escape}?7l`
 const leave = `${escape}?7h${escape}?25h${escape}?1049l`
 
 /** What is drawn to take the place of what was there. */
-export const frame = (lines: ReadonlyArray<string>): string =>
+const frame = (lines: ReadonlyArray<string>): string =>
   `${escape}H${lines.map((line) => `${line}${escape}K`).join("\r\n")}${escape}J`
 
 /** The terminal; undefined when the output is none. */

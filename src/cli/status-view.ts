@@ -20,7 +20,7 @@ export const compact = (value: number): string => {
 }
 
 // Terminals differ on what is wide: what might be is taken to be, since a line that is cut too early is still one line.
-const narrow = /[\u0000-\u10ff\u2010-\u2027\u2500-\u259f]/
+const narrow = /[ -\u10ff\u2010-\u2027\u2500-\u259f]/
 
 /** A line that takes at most so many columns; what does not fit is cut and marked. */
 export const clipped = (line: string, columns: number): string => {

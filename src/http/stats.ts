@@ -25,6 +25,8 @@ const firstToken = ({ firstTokens }: Tally): Figures["first_token_ms"] => {
   return p50 === undefined || p95 === undefined ? null : { p50: rounded(p50 * 1000), p95: rounded(p95 * 1000) }
 }
 
+const named = <Names extends object>(names: Names, tally: Tally): Names & Figures => ({ ...names, ...figuresOf(tally) })
+
 const figuresOf = (tally: Tally): Figures => {
   const attempted = lately(tally, "attempts")
   return {
@@ -82,16 +84,11 @@ export const statsOf = (whole: Whole, snapshot: Snapshot, uptimeSeconds: number)
       turned_away: whole.turnedAway.reduce((sum, count) => sum + count, 0),
       outcomes: byOutcome(all)
     },
-    backends: [...snapshot.backends.values()].map(({ backend: { name }, mode, health, models }) => ({
-      name,
-      mode,
-      status: health.status,
-      reason: health.reason,
-      models: models.size,
-      ...figuresOf(byBackend.get(name) ?? emptyTally(name, ""))
-    })),
+    backends: [...snapshot.backends.values()].map(({ backend: { name }, mode, health: { status, reason }, models }) =>
+      named({ name, mode, status, reason, models: models.size }, byBackend.get(name) ?? emptyTally(name, ""))
+    ),
     models: [...sumBy(whole.tallies, ({ model }) => model)]
-      .map(([id, tally]) => ({ id, backends: asked.get(id) ?? [], ...figuresOf(tally) }))
+      .map(([id, tally]) => named({ id, backends: asked.get(id) ?? [] }, tally))
       .toSorted((a, b) => b.requests - a.requests || (a.id < b.id ? -1 : 1)),
     workers: whole.processes.map(({ worker, rssBytes, cpuSeconds }) => ({
       worker,

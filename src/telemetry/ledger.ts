@@ -48,7 +48,7 @@ export class Ledger {
 
   /** All of them. */
   meters(): ReadonlyArray<Meter> {
-    return [...this.byBackend.values()].flatMap((models) => [...models.values()])
+    return [...this.byBackend.values()].flatMap((models) => models.values().toArray())
   }
 
   private make(backend: string, model: string, now: number): Meter {

@@ -130,7 +130,7 @@ export const together = (all: ReadonlyArray<Measures>): Whole => {
     processes: all.flatMap(({ processes }) => processes).toSorted((a, b) => a.worker - b.worker),
     active: all.reduce((sum, { active }) => sum + active, 0),
     turnedAway: [...turnedAway],
-    tallies: [...byBackend.values()].flatMap((models) => [...models.values()])
+    tallies: [...byBackend.values()].flatMap((models) => models.values().toArray())
   }
 }
 

@@ -8,7 +8,7 @@ import { covered, Lately } from "./lately.ts"
 import { firstTokenSeconds, gapSeconds, type HistogramDefinition, overheadSeconds, requestSeconds } from "./metrics.ts"
 
 /** Classes of the status a client gets. */
-export const statusClasses = ["2xx", "4xx", "5xx"] as const
+const statusClasses = ["2xx", "4xx", "5xx"] as const
 
 /** How a call to a backend can end. */
 export const attemptOutcomes = [
@@ -81,7 +81,7 @@ const classOf = (status: number): number => (status < 400 ? 0 : status < 500 ? 1
 const things = { requests: 0, tokens: 1, pieces: 2, attempts: 3, errors: 4 } as const
 
 /** Seconds that rates look back over, and those that the share of errors does. */
-export const looksBack = { rates: 10, errors: 60 } as const
+const looksBack = { rates: 10, errors: 60 } as const
 
 /** Figures of the last seconds; all of them can be added up. */
 export const latelyNames = ["requestRate", "tokenRate", "pieceRate", "attempts", "errors"] as const

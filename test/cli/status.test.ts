@@ -32,29 +32,37 @@ const figures: fc.Arbitrary<Figures> = fc.record({
   first_token_ms: fc.option(fc.record({ p50: number, p95: number }))
 })
 
+const withFigures = <More extends object>(more: fc.Arbitrary<More>): fc.Arbitrary<More & Figures> =>
+  fc.tuple(more, figures).map(([one, other]) => Object.assign({}, one, other))
+
 const stats: fc.Arbitrary<Stats> = fc.record({
   version: fc.constant("1.2.3"),
   uptime_seconds: fc.nat(),
-  totals: fc.tuple(figures, number).map(([all, count]) => ({
-    ...all,
-    turned_away: count,
-    outcomes: { completed: count, refused: count, failed: count, truncated: count, client_closed: count }
-  })),
+  totals: withFigures(
+    fc.record({
+      turned_away: number,
+      outcomes: fc.record({
+        completed: number,
+        refused: number,
+        failed: number,
+        truncated: number,
+        client_closed: number
+      })
+    })
+  ),
   backends: fc.array(
-    fc.tuple(figures, text, text).map(([all, name, reason]) => ({
-      ...all,
-      name,
-      reason,
-      mode: "enabled" as const,
-      status: "healthy" as const,
-      models: 3
-    })),
+    withFigures(
+      fc.record({
+        name: text,
+        reason: text,
+        mode: fc.constantFrom("enabled", "draining", "disabled"),
+        status: fc.constantFrom("healthy", "unhealthy"),
+        models: number
+      })
+    ),
     { maxLength: 30 }
   ),
-  models: fc.array(
-    fc.tuple(figures, text).map(([all, id]) => ({ ...all, id, backends: ["a"] })),
-    { maxLength: 30 }
-  ),
+  models: fc.array(withFigures(fc.record({ id: text, backends: fc.constant(["a"]) })), { maxLength: 30 }),
   workers: fc.constant([{ worker: 1, rss_bytes: 1e8, cpu_seconds: 1 }])
 })
 

@@ -44,12 +44,7 @@ export const onTerminal = (
       output
         .split("\u001b[H")
         .slice(1)
-        .map((frame) =>
-          frame
-            .replaceAll("\u001b[K", "")
-            .replace(/\u001b\[J[\s\S]*/, "")
-            .split("\r\n")
-        ),
+        .map((frame) => (frame.split("\u001b[J")[0] ?? "").replaceAll("\u001b[K", "").split("\r\n")),
     // Whoever is not the leader of the terminal's session is told by nobody else.
     resize: (cols, lines) => {
       terminal.resize(cols, lines)
