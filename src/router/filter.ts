@@ -91,7 +91,7 @@ export const reasonWords = (why: Exclusion, now: number): string => {
     case "ContextTooShort":
       return `context of ${why.has} tokens is too short for about ${why.needs}`
     case "Full":
-      return `has its ${why.limit} requests in flight`
+      return `has its ${why.limit} request${why.limit === 1 ? "" : "s"} in flight (max_concurrent)`
     case "CircuitOpen":
       return `left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s after failures in a row`
     case "Cooling":

@@ -268,3 +268,8 @@ describe("random", () => {
     expect(new Set(draw("one")).size).toBe(all.length)
   })
 })
+
+test("a backend that is full is left out in words that name its limit", () => {
+  expect(reasonWords({ _tag: "Full", limit: 1 }, now)).toBe("has its 1 request in flight (max_concurrent)")
+  expect(reasonWords({ _tag: "Full", limit: 4 }, now)).toBe("has its 4 requests in flight (max_concurrent)")
+})
