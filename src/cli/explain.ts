@@ -63,6 +63,8 @@ const points = (value: number | undefined): string => (value === undefined ? "-"
 
 const decisionText = ({ requested, models, strategy, candidates, excluded, order }: Decision, attempts: number) => {
   const [resolved = requested, ...fallbacks] = models
+  const isLeftOut = (backend: string, model: string) =>
+    excluded.some((each) => each.backend === backend && each.model === model)
   const lines = [
     table(
       ["Model:", resolved === requested ? requested : `${requested} -> ${resolved}`],
@@ -96,7 +98,7 @@ const decisionText = ({ requested, models, strategy, candidates, excluded, order
       String(at + 1),
       backend,
       model,
-      fallback ? `${reason} (fallback)` : reason,
+      [reason, fallback ? " (fallback)" : "", isLeftOut(backend, model) ? " (last resort)" : ""].join(""),
       at < attempts ? "" : "beyond max_retries"
     ])
     lines.push("", table(["Order", "Backend", "Model", "Reason", ""], rows))
@@ -104,7 +106,8 @@ const decisionText = ({ requested, models, strategy, candidates, excluded, order
   return lines.join("\n")
 }
 
-const routeText = ({ decision, max_retries, refusal }: Route): string =>
+/** What would become of a request, for a person. */
+export const routeText = ({ decision, max_retries, refusal }: Route): string =>
   [
     decisionText(decision, 1 + max_retries),
     ...(refusal === null ? [] : ["", `Refused: ${refusal.status} ${refusal.code}: ${refusal.message}`])

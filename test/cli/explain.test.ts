@@ -1,4 +1,6 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import { routeText } from "../../src/cli/explain.ts"
+import type { Route } from "../../src/http/admin-api.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
@@ -39,6 +41,24 @@ describe("nexus explain", () => {
     })
     child.kill("SIGTERM")
     expect(await child.exited).toBe(0)
+  })
+
+  test("tells a backend that is asked only when nobody else is left from those that are asked before", () => {
+    const attempt = { model: "m", reason: "capability-match", fallback: false }
+    const decision: Route["decision"] = {
+      requested: "m",
+      models: ["m"],
+      strategy: "smart",
+      candidates: [],
+      excluded: [{ backend: "broken", model: "m", reason: "left alone for 2 s after failures in a row" }],
+      order: [
+        { ...attempt, backend: "well" },
+        { ...attempt, backend: "broken" }
+      ]
+    }
+    const text = lines(routeText({ decision, max_retries: 2, refusal: null }))
+    expect(text).toContain("1      well     m      capability-match")
+    expect(text).toContain("2      broken   m      capability-match (last resort)")
   })
 
   test("says that it needs a running gateway", async () => {
