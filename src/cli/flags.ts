@@ -28,7 +28,7 @@ export const port = Flag.Int("port").pipe(
     (value) => value >= 0 && value <= 65_535,
     (value) => `Expected a port from 0 to 65535, got ${value}`
   ),
-  Flag.withDescription("Port the gateway listens on; 0 takes any free one"),
+  Flag.withDescription("Port the gateway listens on"),
   Flag.optional
 )
 

@@ -17,6 +17,8 @@ const logLevel = Flag.Literals("log-level", ["error", "warn", "info", "debug", "
   Flag.optional
 )
 
+const port = flags.port.pipe(Flag.withDescription("Port the gateway listens on; 0 takes any free one"))
+
 const onOff = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
 
@@ -109,7 +111,7 @@ const announcer = () => {
 /** The command. */
 export const serveCommand = Command.make(
   "serve",
-  { config: flags.config, host: flags.host, port: flags.port, workers, asWorker, logLevel, ...switches },
+  { config: flags.config, host: flags.host, port, workers, asWorker, logLevel, ...switches },
   (given) =>
     serve({
       config: given.config,
