@@ -86,6 +86,17 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
     )
   }
 
+  // Backends of the file that were removed by command.
+  const takenOut = ({ loaded }: Read): ReadonlyArray<Difference> => {
+    const { backends } = registry.snapshot()
+    const known = new Set(now().read.loaded.backends.map(({ name }) => name))
+    return loaded.backends
+      .filter(({ name }) => known.has(name) && !backends.has(name))
+      .map(({ name, url }) => ({ key: `backends.${name}.url`, before: undefined, after: url, restart: false }))
+  }
+
+  const changesOf = (next: Read): ReadonlyArray<Difference> => [...difference(now().read, next), ...takenOut(next)]
+
   // So that a model of theirs can be asked for at once.
   const lookAt = (backends: ReadonlyArray<Backend>) =>
     Effect.forEach(
@@ -142,7 +153,9 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
       // A large config takes its time: what else is under way gets a turn in between.
       Effect.tap(Effect.yieldNow),
       Effect.flatMap((next) => {
-        const changes = difference(now().read, next)
+        const isSame = difference(now().read, next).length === 0
+        // A file that says what it said before undoes no command by itself.
+        const changes = isSame && by === "file" ? [] : changesOf(next)
         if (changes.length > 0) return take(next, changes, by)
         update({ read: next, failure: undefined })
         return Effect.succeed({ generation: now().generation, changes })
@@ -165,7 +178,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
     reload,
     compare: Effect.map(readConfig(from), (next) => ({
       generation: now().generation,
-      changes: difference(now().read, next)
+      changes: changesOf(next)
     })),
     follow: PubSub.subscribe(news)
   })

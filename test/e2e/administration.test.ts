@@ -57,6 +57,17 @@ describe.each([
     }
   })
 
+  test("brings back what was removed without --save when its config is read anew, and says so before", async () => {
+    await using gateway = await startProcess({ backends }, args)
+    expect((await call(gateway, "DELETE", "/admin/v1/backends/one")).body.note).toStartWith("It comes back")
+    await comes(gateway, "m1", 503)
+    const changes = [{ key: "backends.one.url", before: null, after: one.url, needs_restart: false }]
+    expect((await call(gateway, "GET", "/admin/v1/config/diff")).body).toEqual({ generation: 1, changes })
+    expect((await call(gateway, "POST", "/admin/v1/config/reload")).body).toEqual({ generation: 2, changes })
+    await comes(gateway, "m1", 200)
+    expect((await call(gateway, "GET", "/admin/v1/config/diff")).body.changes).toEqual([])
+  })
+
   test("writes a backend to its file and takes it out again, comments and all else as they were", async () => {
     await using gateway = await startProcess({ backends }, args)
     const text = `# mine\n[server]\nport = 0\n\n[[backends]] # first\nname = "one"\nurl = "${one.url}"\n\n# last words\n[routing.aliases]\nfast = "m1"\n`
