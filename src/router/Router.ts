@@ -13,7 +13,7 @@ import {
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inRotation, type Snapshot } from "../registry/snapshot.ts"
-import { type Excluded, missingWords, reasonWords } from "./filter.ts"
+import { type Excluded, missingWords, modeWords, reasonWords } from "./filter.ts"
 import { resolve } from "./aliases.ts"
 import { type Decided, Plan } from "./plan.ts"
 
@@ -52,6 +52,14 @@ const paramOf = ({ why }: Excluded): string | null => {
 
 const isInability = ({ why }: Excluded): boolean => why._tag === "Unable" || why._tag === "ContextTooShort"
 
+// While nobody has told of any model, all of them may be what keeps a model away.
+const unheardReasons = (model: string, snapshot: Snapshot): ReadonlyArray<AttemptFailure> =>
+  [...snapshot.backends.values()].map(({ backend, mode, health }) => ({
+    backend: backend.name,
+    model,
+    reason: mode === "enabled" ? health.reason : modeWords[mode]
+  }))
+
 /** Why a plan without a first attempt came to nothing. */
 const refusalOf = (plan: Plan, snapshot: Snapshot, now: number): Refusal => {
   const model = plan.requested
@@ -65,7 +73,10 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number): Refusal => {
   if (first === undefined) {
     const known = plan.models.some((name) => snapshot.known.has(name))
     const unheard = snapshot.backends.size > 0 && [...snapshot.backends.values()].every(({ listed }) => !listed)
-    return known || unheard
+    if (unheard) {
+      return new ServiceUnavailable({ model, reasons: unheardReasons(model, snapshot), retryAfterSeconds })
+    }
+    return known
       ? new ServiceUnavailable({ model, reasons, retryAfterSeconds })
       : new ModelNotFound({ model, available: available(snapshot) })
   }

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
+import { json } from "../kit/answers.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
 import { type Answer, ask, dial, requestBytes } from "../kit/rawClient.ts"
@@ -168,6 +169,18 @@ describe("what no backend of a model can do is refused with 400, and nothing is 
     const plain = await ask(both.port, "POST", chatPath, JSON.stringify({ model: "plain:1b", messages: user("hi") }))
     expect(plain.header("x-nexus-backend")).toBe("blind")
   })
+})
+
+test("while no backend has ever answered, a 503 says of each one why", async () => {
+  await using locked = await startUpstream({ models: ["m"], probe: () => [json({}, 401)] })
+  await using silent = await startGateway({
+    backends: [{ name: "dead", url: "http://127.0.0.1:1" }, backendFor("locked", locked)]
+  })
+  const answer = await ask(silent.port, "POST", chatPath, JSON.stringify({ model: "m", messages: user("hi") }))
+  expect(answer.status).toBe(503)
+  expect(answer.header("x-nexus-rejection-reasons")).toBe(
+    "dead: connection refused; locked: asks for a key, and none is configured (status 401)"
+  )
 })
 
 test("a HEAD request is answered like its GET, without a body", async () => {
