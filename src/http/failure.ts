@@ -58,7 +58,7 @@ export const failureOf = (
   const quotable = error._tag === "ErrorStatus" && error.status !== 401 && error.status !== 403
   const said = quotable ? messageOf(error.body)?.slice(0, 500) : undefined
   const name = failures.at(-1)?.backend ?? ""
-  const reason = `backend '${name}' ${said === undefined ? reasonOf(error) : `${reasonOf(error)}: ${said}`}`
+  const reason = `backend '${name}': ${said === undefined ? reasonOf(error) : `${reasonOf(error)}: ${said}`}`
   return new BadGateway({ model, reason, failures })
 }
 

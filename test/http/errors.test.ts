@@ -23,8 +23,18 @@ import {
   UriTooLong,
   UnsupportedMediaType
 } from "../../src/domain/errors.ts"
+import { ConnectionLost } from "../../src/domain/upstream.ts"
 import { openAiErrorBody } from "../../src/http/error-body.ts"
+import { failureOf } from "../../src/http/failure.ts"
 import { formOf, render, table } from "../../src/http/openai-error.ts"
+
+test("a failure names the backend and then, apart from it, what became of its answer", () => {
+  const failures = [{ backend: "a", model: "m", reason: "the stream ended before its answer was complete" }]
+  const lost = new ConnectionLost({ reason: "the stream ended before its answer was complete", answered: true })
+  expect(formOf(failureOf(lost, "m", failures)).message).toBe(
+    "No good answer from a backend for model 'm': backend 'a': the stream ended before its answer was complete"
+  )
+})
 
 const reasons = [{ backend: "a", model: "m", reason: "connection refused" }]
 
