@@ -109,6 +109,8 @@ const act = (action: "enable" | "disable", done: string, description: string) =>
     })
   ).pipe(Command.withDescription(description))
 
+const requests = (count: number): string => `${count} request${count === 1 ? " has" : "s have"}`
+
 const lookEvery = "200 millis"
 
 const drain = Command.make(
@@ -140,10 +142,10 @@ const drain = Command.make(
     yield* report(
       input.json,
       { ...change, in_flight: left },
-      `${change.name} gets no new requests, ${left} are under way`
+      `${change.name} gets no new requests, ${left} ${left === 1 ? "is" : "are"} under way`
     )
     if (left > 0 && input.wait > 0) {
-      return yield* new CliFailure({ message: `${left} requests have not finished within ${input.wait} s` })
+      return yield* new CliFailure({ message: `${requests(left)} not finished within ${input.wait} s` })
     }
   })
 ).pipe(

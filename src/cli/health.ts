@@ -39,7 +39,12 @@ const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<
           "",
           table(
             ["", "Backend", "Status", "Reason"],
-            backends.map((entry) => [marks[entry.status], entry.name, entry.status, reasonsOf(entry)])
+            backends.map((entry) => [
+              entry.mode === "enabled" ? marks[entry.status] : "-",
+              entry.name,
+              entry.mode === "enabled" ? entry.status : entry.mode,
+              reasonsOf(entry)
+            ])
           )
         ])
   ].join("\n")

@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { json } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { makeShell } from "../kit/shell.ts"
 
@@ -55,10 +56,28 @@ describe("changes of a running gateway by command", async () => {
     expect(drained.stdout).toStartWith("two gets no new requests, 0 are under way.")
     expect((await nexus("backends", "list", ...at)).stdout).toContain("draining")
     expect((await nexus("backends", "disable", "two", ...at)).stdout).toStartWith("two gets no requests")
+    expect((await nexus("health", ...at)).stdout).toMatch(/^- +two +disabled +is disabled by the administrator$/m)
     expect((await nexus("backends", "enable", "two", ...at)).stdout).toBe("two gets requests.\n")
     const removed = await nexus("backends", "remove", "two", "--save", ...at)
     expect(removed.stdout).toBe("Removed two. Written to nexus.toml.\n")
     expect(readFileSync(path, "utf8")).not.toContain("two")
+  })
+
+  test("backends drain fails when a request has not finished in time", async () => {
+    const held = Promise.withResolvers<void>()
+    one.script(async function* () {
+      await held.promise
+      yield json({ choices: [] })
+    })
+    const body = JSON.stringify({ model: "m1", messages: [] })
+    const asked = fetch(`http://127.0.0.1:${port}/v1/chat/completions`, { method: "POST", body })
+    await one.call(0)
+    const drained = await nexus("backends", "drain", "one", "--wait", "1", ...at)
+    expect(drained.code).toBe(1)
+    expect(drained.stdout).toStartWith("one gets no new requests, 1 is under way.")
+    expect(drained.stderr).toBe("error: 1 request has not finished within 1 s\n")
+    held.resolve()
+    expect((await asked).status).toBe(200)
   })
 
   test("what the gateway refuses is told in its words, with exit code 1", async () => {
