@@ -12,6 +12,8 @@ import type { Settings } from "./schema.ts"
 export interface AuthKey {
   readonly name: string
   readonly digest: Uint8Array
+  /** Whether it opens the administration from other machines too. */
+  readonly admin?: boolean
   /** The key itself where the config knows it (from the environment), so that commands can use it. */
   readonly key?: Redacted.Redacted<string>
 }

@@ -74,7 +74,8 @@ const AuthKey = Schema.Struct({
     ),
     "SHA-256 digest of the key, as `nexus keys new` prints it"
   ),
-  env: maybe(Schema.NonEmptyString, "Environment variable that holds the key itself")
+  env: maybe(Schema.NonEmptyString, "Environment variable that holds the key itself"),
+  admin: or(Schema.Boolean, false, "May administer the gateway from other machines as well")
 })
 
 const Auth = Schema.Struct({

@@ -85,10 +85,10 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf
 
   const authKeys: Array<AuthKey> = []
   for (const { at, table } of tablesAt(tree, ["auth", "keys"])) {
-    const name = nameOf(table)
+    const about = { name: nameOf(table), admin: table["admin"] === true }
     const key = fromVariable(table, "env", at)
-    if (key !== undefined) authKeys.push({ name, digest: digestOf(key), key: Redacted.make(key) })
-    else if (typeof table["sha256"] === "string") authKeys.push({ name, digest: fromHex(table["sha256"]) })
+    if (key !== undefined) authKeys.push({ ...about, digest: digestOf(key), key: Redacted.make(key) })
+    else if (typeof table["sha256"] === "string") authKeys.push({ ...about, digest: fromHex(table["sha256"]) })
   }
   return { secrets: { backendKeys, authKeys }, mistakes, names }
 }

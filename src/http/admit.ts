@@ -8,6 +8,8 @@ import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domai
 export interface AuthKey {
   readonly name: string
   readonly digest: Uint8Array
+  /** Whether it opens the administration from other machines too. */
+  readonly admin?: boolean
 }
 
 /** The rules of admission, made once from the settings. */
@@ -57,10 +59,10 @@ const bearer = (headers: Headers): string | undefined => {
 }
 
 // Every key is compared, whichever matches, so that time tells nothing.
-const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): boolean => {
+const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): AuthKey | undefined => {
   const digest = createHash("sha256").update(given).digest()
-  let found = false
-  for (const key of keys) found = timingSafeEqual(key.digest, digest) || found
+  let found: AuthKey | undefined
+  for (const key of keys) if (timingSafeEqual(key.digest, digest)) found = key
   return found
 }
 
@@ -99,7 +101,8 @@ export const refusalOf = (
       message: "Cross-site browser requests are not accepted; list the origin in server.cors.origins"
     })
   }
-  if (rules.keys.length === 0 && path.startsWith(adminPrefix) && !isLocal(peer())) {
+  const isForeign = path.startsWith(adminPrefix) && !isLocal(peer())
+  if (rules.keys.length === 0 && isForeign) {
     return new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" })
   }
   if (rules.keys.length === 0 || open.has(path) || isPreflight(rules, request)) return undefined
@@ -107,7 +110,11 @@ export const refusalOf = (
   if (given === undefined) {
     return new Unauthorized({ message: "No API key: send one as 'Authorization: Bearer …'" })
   }
-  return knownKey(rules.keys, given) ? undefined : new Unauthorized({ message: "The API key is not known" })
+  const key = knownKey(rules.keys, given)
+  if (key === undefined) return new Unauthorized({ message: "The API key is not known" })
+  return isForeign && key.admin !== true
+    ? new Forbidden({ message: "From another machine, administration takes a key with admin = true" })
+    : undefined
 }
 
 /** CORS headers of an answer to a listed origin; empty for every other request. */

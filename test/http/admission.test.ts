@@ -91,7 +91,8 @@ describe("administration", () => {
   const path = "/admin/v1/decisions"
   const open = admission({ ...base, hostname: "0.0.0.0" })
   const digest = createHash("sha256").update("key").digest()
-  const locked = admission({ ...base, hostname: "0.0.0.0", keys: [{ name: "one", digest }] })
+  const chief = { name: "chief", digest: createHash("sha256").update("chief").digest(), admin: true }
+  const locked = admission({ ...base, hostname: "0.0.0.0", keys: [{ name: "one", digest }, chief] })
 
   for (const peer of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
     test(`without keys is open to this machine, at ${peer}`, () => expect(ask(open, {}, path, peer)).toBeUndefined())
@@ -104,8 +105,12 @@ describe("administration", () => {
     })
   }
 
-  test("with keys needs one, from anywhere", () => {
+  test("with keys needs one of them on this machine, and an administrator's from others", () => {
     expect(ask(locked, {}, path, "127.0.0.1")).toBe(401)
-    expect(ask(locked, { authorization: "Bearer key" }, path, "192.168.1.7")).toBeUndefined()
+    expect(ask(locked, { authorization: "Bearer key" }, path, "127.0.0.1")).toBeUndefined()
+    expect(ask(locked, { authorization: "Bearer key" }, path, "192.168.1.7")).toBe(403)
+    expect(ask(locked, { authorization: "Bearer key" }, "/v1/models", "192.168.1.7")).toBeUndefined()
+    expect(ask(locked, { authorization: "Bearer chief" }, path, "192.168.1.7")).toBeUndefined()
+    expect(ask(locked, { authorization: "Bearer wrong" }, path, "192.168.1.7")).toBe(401)
   })
 })
