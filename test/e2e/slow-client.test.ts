@@ -35,6 +35,13 @@ const settled = async (read: () => number): Promise<number> => {
   return last
 }
 
+/** What the system may hold of one connection at its two ends, in bytes; it takes more of it on a busy machine. */
+const kernelBuffers = async (): Promise<number> => {
+  const largest = async (name: string) =>
+    Number((await Bun.file(`/proc/sys/net/ipv4/tcp_${name}`).text()).trim().split(/\s+/).at(-1))
+  return (await largest("rmem")) + (await largest("wmem"))
+}
+
 const residentMb = async (pid: number): Promise<number> => {
   const status = await Bun.file(`/proc/${pid}/status`).text()
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024
@@ -78,7 +85,8 @@ describe("a client that reads slowly", () => {
         requestBytes("POST", "/v1/chat/completions", JSON.stringify({ model: "m", messages: [], stream }))
       )
       await upstream.call(0)
-      expect(await settled(() => taken)).toBeLessThan(40 * megabyte)
+      // What is held back to be checked, and what the system holds; the rest of 200 MB waits at the backend.
+      expect(await settled(() => taken)).toBeLessThan(20 * megabyte + (await kernelBuffers()))
       client.resume()
       const answer = await client.answer(20_000)
       expect(answer.body.byteLength).toBeGreaterThanOrEqual(total)
