@@ -20,10 +20,13 @@ const save = Flag.Boolean("save").pipe(
 const name = Argument.String("name").pipe(Argument.withDescription("Name of the backend"))
 
 const atGateway = Effect.fnUntraced(function* (input: flags.Address) {
-  const { atGateway } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+  const target = yield* Effect.promise(() => import("../runtime/target.ts"))
   const client = yield* Effect.promise(() => import("../runtime/client.ts"))
-  const options = { config: input.config, overrides: flags.addressOverrides(input) }
-  return { client, ask: <A, E>(call: Parameters<typeof atGateway<A, E>>[1]) => atGateway<A, E>(options, call) }
+  const found = yield* target.targetOf({ config: input.config, overrides: flags.addressOverrides(input) })
+  return {
+    client,
+    ask: <A, E>(call: Parameters<typeof target.atGateway<A, E>>[1]) => target.withTransport(target.ask(found, call))
+  }
 })
 
 const report = (asJson: boolean, change: BackendChange, done: string): Effect.Effect<void> => {

@@ -24,7 +24,7 @@ const toTable = (changes: ReadonlyArray<Change>): string =>
 
 const compared = (only: "compare" | undefined, words: (comparison: Comparison) => string, none: string) =>
   Effect.fnUntraced(function* (input: flags.Address & { readonly json: boolean }) {
-    const { atGateway } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const { atGateway } = yield* Effect.promise(() => import("../runtime/target.ts"))
     const { askReload } = yield* Effect.promise(() => import("../runtime/client.ts"))
     const options = { config: input.config, overrides: flags.addressOverrides(input) }
     const comparison = yield* atGateway(options, (address) => askReload(address, only))

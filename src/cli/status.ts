@@ -102,7 +102,7 @@ export const statusCommand = Command.make(
   "status",
   { json: flags.json, watch, interval, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
-    const { atGateway } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const { atGateway } = yield* Effect.promise(() => import("../runtime/target.ts"))
     const { askStats } = yield* Effect.promise(() => import("../runtime/client.ts"))
     const options = { config: input.config, overrides: flags.addressOverrides(input) }
     yield* atGateway(

@@ -4,11 +4,12 @@
 import { createHash } from "node:crypto"
 import { dirname, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
-import { Context, Data, Effect, FileSystem, Layer, MutableRef, Option, type PlatformError } from "effect"
-import type { Loaded } from "./compile.ts"
+import { Context, Data, Effect, FileSystem, Layer, MutableRef, Option, type PlatformError, Redacted } from "effect"
+import type { AuthKey, Loaded } from "./compile.ts"
 import type { Table } from "./path.ts"
 import { type FileText, parseFile, type Read, read } from "./read.ts"
-import type { KeyFiles } from "./secrets.ts"
+import { type Remains, remainsOf } from "./remains.ts"
+import { faultOf, type KeyFiles } from "./secrets.ts"
 import type { Environment } from "./sources.ts"
 
 export type { Loaded } from "./compile.ts"
@@ -100,6 +101,27 @@ export const readText = (
   file: FileText | undefined,
   overrides: ConfigOptions["overrides"]
 ): Effect.Effect<Read, ConfigInvalid> => readWith(Effect.succeed(file), overrides)
+
+/** What settings with mistakes still tell; a file that cannot be read tells nothing. */
+export const readRemains = ({ path, overrides }: ConfigOptions): Effect.Effect<Remains, ConfigInvalid> =>
+  findFile(path, process.env).pipe(
+    Effect.map((file) => remainsOf({ file, env: { ...process.env }, overrides, digestOf })),
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
+    Effect.provide(NodeFileSystem.layer)
+  )
+
+/** The key a command sends: the one in NEXUS_KEY, else the first that the config itself knows. */
+export const keyToSend = (
+  authKeys: ReadonlyArray<AuthKey>
+): Effect.Effect<Redacted.Redacted<string> | undefined, ConfigInvalid> =>
+  Effect.suspend(() => {
+    const given = process.env["NEXUS_KEY"]?.trim() ?? ""
+    if (given === "") return Effect.succeed(authKeys.find(({ key }) => key !== undefined)?.key)
+    const message = faultOf(given, "the environment variable NEXUS_KEY")
+    return message === undefined
+      ? Effect.succeed(Redacted.make(given))
+      : Effect.fail(new ConfigInvalid({ path: "NEXUS_KEY", message }))
+  })
 
 /** The settings as the gateway goes by them. */
 export class NexusConfig extends Context.Service<

@@ -36,7 +36,8 @@ const fromHex = (digits: string): Uint8Array => new Uint8Array(Buffer.from(digit
 /** SHA-256 of a text. */
 export type Digest = (text: string) => Uint8Array
 
-const faultOf = (key: string, what: string): string | undefined => {
+/** Why a text can be no key; `what` holds it. */
+export const faultOf = (key: string, what: string): string | undefined => {
   if (key === "") return `${what} is empty`
   return /^[\x21-\x7e]+$/.test(key) ? undefined : `${what} holds spaces or characters that no key can have`
 }

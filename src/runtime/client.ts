@@ -12,14 +12,19 @@ import type { Stats } from "../http/stats-api.ts"
 import { type Question, Transport } from "../upstream/Transport.ts"
 
 /** Nothing that could be a gateway answers at the address. */
-export class NoGateway extends Data.TaggedError("NoGateway")<{ readonly url: string; readonly reason: string }> {
+export class NoGateway extends Data.TaggedError("NoGateway")<{
+  readonly url: string
+  readonly reason: string
+  /** How to ask another one. */
+  readonly hint?: string
+}> {
   override get message(): string {
-    return `No gateway answers at ${this.url}: ${this.reason}`
+    return `No gateway answers at ${this.url}: ${this.reason}${this.hint === undefined ? "" : `; ${this.hint}`}`
   }
 }
 
 const refusals: ReadonlyMap<number, string> = new Map([
-  [401, "it wants a key that this config does not hold"],
+  [401, "it wants a key that this config does not hold; set NEXUS_KEY to one of its keys"],
   [403, "it does not take requests from here"],
   [429, "it has too much to do"],
   [500, "it failed"],

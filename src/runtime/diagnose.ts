@@ -4,7 +4,7 @@
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { DateTime, Effect, Layer, Redacted, Result } from "effect"
 import { defaultLimits } from "../config/compile.ts"
-import { type ConfigInvalid, readConfig } from "../config/NexusConfig.ts"
+import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig.ts"
 import type { Read } from "../config/read.ts"
 import { shown } from "../config/show.ts"
 import { examine } from "../doctor/examine.ts"
@@ -18,7 +18,7 @@ import { findOnce, hostsOf } from "../health/Discovery.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
 import { askHealth } from "./client.ts"
-import type { SurveyOptions } from "./survey.ts"
+import type { SurveyOptions } from "./target.ts"
 
 /** What is to be looked at, and how. */
 export interface DiagnoseOptions extends SurveyOptions {
@@ -49,7 +49,7 @@ const portFindings = Effect.fnUntraced(function* ({ loaded: { settings, authKeys
   const url = urlOf(host, port)
   const closed = yield* connects(URL.parse(url)?.hostname.replace(/^\[(.*)\]$/, "$1") ?? host, port, patience.timeoutMs)
   if (closed !== undefined) return [ok("port", `${port} is free`)]
-  const key = authKeys.find((each) => each.key !== undefined)?.key
+  const key = yield* Effect.orElseSucceed(keyToSend(authKeys), () => undefined)
   return yield* askHealth({ url, key }).pipe(
     Effect.map(({ status }) => [ok("port", `a gateway runs at ${url} and is ${status}`)]),
     Effect.catchTag("GatewayRefused", ({ message }) => Effect.succeed([info("port", message)])),

@@ -5,7 +5,7 @@ import { Data, Effect, Option, Schema } from "effect"
 import type { ConfigInvalid } from "../config/NexusConfig.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { NoGateway } from "./client.ts"
-import { atGateway, type SurveyOptions } from "./survey.ts"
+import { atGateway, type SurveyOptions } from "./target.ts"
 
 /** The gateway answers, and cannot route now. */
 export class NotReady extends Data.TaggedError("NotReady")<{ readonly url: string; readonly reason: string }> {

@@ -1,8 +1,8 @@
 /**
  * What commands want to know of the backends: from the running gateway, or from the backends themselves when none runs.
  */
-import { Console, Effect, Layer, type Option } from "effect"
-import { type ConfigInvalid, type Loaded, NexusConfig, readConfig } from "../config/NexusConfig.ts"
+import { Console, Data, Effect, Layer } from "effect"
+import { type ConfigInvalid, type Loaded, NexusConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../health/Discovery.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../http/api.ts"
@@ -10,31 +10,31 @@ import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { AliasList } from "../http/catalogue-api.ts"
 import type { Asked, Explained, Route } from "../http/admin-api.ts"
-import { urlOf } from "./address.ts"
 import {
   askAliases,
   askBackends,
   askDecision,
   askHealth,
   askRoute,
-  type GatewayAddress,
   type GatewayHealth,
-  GatewayRefused,
-  NoGateway,
+  type GatewayRefused,
+  type NoGateway,
   type Unanswerable
 } from "./client.ts"
 import { reportOf } from "./report.ts"
-
-/** Which config a command goes by; `overrides` are settings from flags, nested as in the file. */
-export interface SurveyOptions {
-  readonly config: Option.Option<string>
-  readonly overrides: Record<string, unknown>
-}
+import { ask, atGateway, type SurveyOptions, targetOf, withTransport } from "./target.ts"
 
 /** The backends, and who told of them. */
 export interface Survey {
   readonly source: "gateway" | "probes"
   readonly backends: ReadonlyArray<BackendEntry>
+}
+
+/** No gateway answers, and what it would ask is not known for sure. */
+export class NothingToProbe extends Data.TaggedError("NothingToProbe")<{ readonly reason: string }> {
+  override get message(): string {
+    return `${this.reason}. The backends themselves are not asked while the config has mistakes`
+  }
 }
 
 /** The state of the running gateway and of its backends. */
@@ -46,14 +46,6 @@ export interface Inspection {
 }
 
 const probesAtATime = 16
-
-const load = ({ config, overrides }: SurveyOptions) =>
-  Effect.map(readConfig({ path: config, overrides }), ({ loaded }) => loaded)
-
-const addressOf = ({ settings, authKeys }: Loaded): GatewayAddress => ({
-  url: urlOf(settings.server.host, settings.server.port),
-  key: authKeys.find(({ key }) => key !== undefined)?.key
-})
 
 const probeAll = Effect.fnUntraced(function* (loaded: Loaded) {
   const registry = yield* Registry
@@ -86,48 +78,36 @@ const probe = (loaded: Loaded) =>
   )
 
 /** The backends, from the gateway at the config's address; when none runs there, says so and probes them itself. */
-export const survey = (options: SurveyOptions): Effect.Effect<Survey, ConfigInvalid | GatewayRefused> =>
-  Effect.gen(function* () {
-    const loaded = yield* load(options)
-    return yield* askBackends(addressOf(loaded)).pipe(
-      Effect.map(({ backends }): Survey => ({ source: "gateway", backends })),
-      Effect.catchTag("NoGateway", ({ message }) =>
-        Console.error(`${message}. Asking the backends themselves.`).pipe(
-          Effect.andThen(probe(loaded)),
-          Effect.map((backends): Survey => ({ source: "probes", backends }))
+export const survey = (
+  options: SurveyOptions
+): Effect.Effect<Survey, ConfigInvalid | GatewayRefused | NothingToProbe> =>
+  withTransport(
+    Effect.gen(function* () {
+      const target = yield* targetOf(options)
+      return yield* ask(target, askBackends).pipe(
+        Effect.map(({ backends }): Survey => ({ source: "gateway", backends })),
+        Effect.catchTag("NoGateway", ({ message }) =>
+          target.loaded === undefined
+            ? Effect.fail(new NothingToProbe({ reason: message }))
+            : Console.error(`${message}. Asking the backends themselves.`).pipe(
+                Effect.andThen(probe(target.loaded)),
+                Effect.map((backends): Survey => ({ source: "probes", backends }))
+              )
         )
       )
-    )
-  }).pipe(
-    Effect.scoped,
-    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
-    Effect.provide(Transport.layer)
+    })
   )
 
 /** The state of the gateway at the config's address. */
 export const inspect = (
   options: SurveyOptions
 ): Effect.Effect<Inspection, ConfigInvalid | NoGateway | GatewayRefused> =>
-  Effect.gen(function* () {
-    const address = addressOf(yield* load(options))
-    const health = yield* askHealth(address)
-    const { version, backends } = yield* askBackends(address)
-    return { url: address.url, version, health, backends }
-  }).pipe(
-    Effect.scoped,
-    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
-    Effect.provide(Transport.layer)
-  )
-
-/** Asks the gateway of the config. */
-export const atGateway = <A, E>(
-  options: SurveyOptions,
-  ask: (address: GatewayAddress) => Effect.Effect<A, E, Transport>
-): Effect.Effect<A, E | ConfigInvalid> =>
-  Effect.flatMap(load(options), (loaded) => ask(addressOf(loaded))).pipe(
-    Effect.scoped,
-    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
-    Effect.provide(Transport.layer)
+  atGateway(options, (address) =>
+    Effect.gen(function* () {
+      const health = yield* askHealth(address)
+      const { version, backends } = yield* askBackends(address)
+      return { url: address.url, version, health, backends }
+    })
   )
 
 /** What would become of a chat request at the gateway of the config. */
@@ -160,44 +140,45 @@ export interface Reachable {
 
 /** What clients of the gateway at the config's address need to know; of one that cannot be asked, what the config says. */
 export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigInvalid> =>
-  Effect.gen(function* () {
-    const loaded = yield* load(options)
-    const address = addressOf(loaded)
-    const told = { url: address.url, keyNeeded: loaded.authKeys.length > 0 }
-    return yield* Effect.all([askBackends(address), askAliases(address)]).pipe(
-      Effect.map(([{ backends }, { aliases }]): Reachable => ({
-        ...told,
-        aliases: new Map(aliases.map(({ alias, model }) => [alias, model])),
-        backends,
-        problem: undefined
-      })),
-      Effect.catch((error) =>
-        Effect.succeed<Reachable>({
-          url: told.url,
-          keyNeeded: told.keyNeeded || (error._tag === "GatewayRefused" && error.status === 401),
-          aliases: loaded.routing.aliases,
-          backends: [],
-          problem: error.message
-        })
+  withTransport(
+    Effect.gen(function* () {
+      const target = yield* targetOf(options)
+      const { url, keyNeeded } = target
+      const both = ask(target, (address) => Effect.all([askBackends(address), askAliases(address)]))
+      return yield* both.pipe(
+        Effect.map(([{ backends }, { aliases }]): Reachable => ({
+          url,
+          keyNeeded,
+          aliases: new Map(aliases.map(({ alias, model }) => [alias, model])),
+          backends,
+          problem: undefined
+        })),
+        Effect.catch((error) =>
+          Effect.succeed<Reachable>({
+            url,
+            keyNeeded: keyNeeded || (error._tag === "GatewayRefused" && error.status === 401),
+            aliases: target.loaded?.routing.aliases ?? new Map(),
+            backends: [],
+            problem: error.message
+          })
+        )
       )
-    )
-  }).pipe(
-    Effect.scoped,
-    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
-    Effect.provide(Transport.layer)
+    })
   )
 
-/** The names that the gateway of the config knows; aliases are left out where it does not tell them. */
+/** The names that the gateway of the config knows, without a word on mistakes of the config; aliases are left out where it does not tell them. */
 export const knownNames = (options: SurveyOptions) =>
-  atGateway(options, (address) =>
-    Effect.all(
-      {
-        backends: Effect.map(askBackends(address), ({ backends }) => backends),
-        aliases: askAliases(address).pipe(
-          Effect.map(({ aliases }) => aliases.map(({ alias }) => alias)),
-          Effect.orElseSucceed((): ReadonlyArray<string> => [])
-        )
-      },
-      { concurrency: "unbounded" }
+  withTransport(
+    Effect.flatMap(targetOf(options, "silent"), (target) =>
+      Effect.all(
+        {
+          backends: Effect.map(askBackends(target), ({ backends }) => backends),
+          aliases: askAliases(target).pipe(
+            Effect.map(({ aliases }) => aliases.map(({ alias }) => alias)),
+            Effect.orElseSucceed((): ReadonlyArray<string> => [])
+          )
+        },
+        { concurrency: "unbounded" }
+      )
     )
   )

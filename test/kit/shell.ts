@@ -19,10 +19,10 @@ export const lines = (text: string): ReadonlyArray<string> => text.trimEnd().spl
 export const makeShell = () => {
   const cwd = mkdtempSync(join(tmpdir(), "nexus-cli-"))
   const running = new Set<Bun.Subprocess>()
-  const start = (...args: ReadonlyArray<string>) => {
+  const startWith = (env: Readonly<Record<string, string>>, args: ReadonlyArray<string>) => {
     const child = Bun.spawn([process.execPath, main, ...args], {
       cwd,
-      env: environment(),
+      env: { ...environment(), ...env },
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
@@ -32,16 +32,19 @@ export const makeShell = () => {
     void child.exited.then(() => running.delete(child))
     return child
   }
+  const start = (...args: ReadonlyArray<string>) => startWith({}, args)
+  const ended = async (child: ReturnType<typeof start>) => {
+    const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+    return { code: await child.exited, stdout, stderr }
+  }
   return {
     cwd,
     /** Starts a command. */
     start,
     /** Runs a command to its end. */
-    nexus: async (...args: ReadonlyArray<string>) => {
-      const child = start(...args)
-      const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
-      return { code: await child.exited, stdout, stderr }
-    },
+    nexus: (...args: ReadonlyArray<string>) => ended(start(...args)),
+    /** Runs a command to its end, with these variables. */
+    nexusWith: (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) => ended(startWith(env, args)),
     /** Starts a gateway on a free port; resolves once its banner is whole. */
     serving: async (...args: ReadonlyArray<string>) => {
       const child = start("serve", "--port", "0", ...args)

@@ -1,0 +1,47 @@
+/**
+ * What a config with mistakes still tells for sure: where its gateway listens, and which keys that one takes.
+ */
+import { Result } from "effect"
+import { decode, shapeMistakes } from "./check.ts"
+import type { AuthKey } from "./compile.ts"
+import { modernise } from "./legacy.ts"
+import { idOf, type KeyPath, valueAt } from "./path.ts"
+import { type Parsed, type Sources, parseFile } from "./read.ts"
+import { resolve } from "./secrets.ts"
+import { fromEnvironment } from "./sources.ts"
+import { substitute } from "./substitute.ts"
+
+/** What can be told of a config with mistakes. */
+export interface Remains {
+  readonly host: string
+  readonly port: number
+  readonly authKeys: ReadonlyArray<AuthKey>
+}
+
+const hostAt: KeyPath = ["server", "host"]
+const portAt: KeyPath = ["server", "port"]
+
+const unreadable: Parsed = { substituted: substitute({}, {}), keyFiles: [] }
+
+/** Host and port each from the highest source that gives a sound one, else the defaults. */
+export const remainsOf = ({ file, env, overrides, digestOf }: Sources): Remains => {
+  const { substituted } = Result.getOrElse(parseFile(file, env), () => unreadable)
+  const modern = modernise(substituted.tree).tree
+  const { secrets, names } = resolve(modern, env, new Map(), digestOf)
+  const given = fromEnvironment(env, new Set([...substituted.names, ...names]))
+  const layers = [overrides, modernise(given.tree).tree, modern].map((tree) => ({
+    tree,
+    wrong: new Set(
+      [...(tree === modern ? substituted.mistakes : []), ...shapeMistakes(tree)].map(({ path }) => idOf(path))
+    )
+  }))
+  const soundAt = (path: KeyPath): unknown =>
+    layers
+      .filter(({ wrong }) => !path.some((_, length) => wrong.has(idOf(path.slice(0, length + 1)))))
+      .map(({ tree }) => valueAt(tree, path))
+      .find((value) => value !== undefined)
+  const [host, port] = [soundAt(hostAt), soundAt(portAt)]
+  const server = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) }
+  const sound = Result.getOrThrow(decode({ server })).server
+  return { host: sound.host, port: sound.port, authKeys: secrets.authKeys }
+}

@@ -1,0 +1,80 @@
+/**
+ * Which gateway a command asks, and with which key; mistakes of the config keep nobody from asking one that runs.
+ */
+import { Console, Effect, type Option, type Scope } from "effect"
+import { type ConfigInvalid, keyToSend, type Loaded, readConfig, readRemains } from "../config/NexusConfig.ts"
+import { withoutExcerpt } from "../config/read.ts"
+import { Transport } from "../upstream/Transport.ts"
+import { urlOf } from "./address.ts"
+import { type GatewayAddress, NoGateway } from "./client.ts"
+
+/** Which config a command goes by; `overrides` are settings from flags, nested as in the file. */
+export interface SurveyOptions {
+  readonly config: Option.Option<string>
+  readonly overrides: Record<string, unknown>
+}
+
+/** The gateway of a config. */
+export interface Target extends GatewayAddress {
+  /** Whether its config names keys. */
+  readonly keyNeeded: boolean
+  /** Whether no flag says where it is. */
+  readonly assumed: boolean
+  /** Its settings; undefined when they have mistakes. */
+  readonly loaded: Loaded | undefined
+}
+
+const warn = ({ message }: ConfigInvalid) =>
+  Effect.forEach(withoutExcerpt(message).split("\n"), (line) => Console.error(`warning: ${line}`), { discard: true })
+
+/** The gateway of a config; of one with mistakes, which are told as warnings unless `silent`, what can still be told. */
+export const targetOf = Effect.fnUntraced(function* (
+  { config, overrides }: SurveyOptions,
+  silent?: "silent"
+): Effect.fn.Return<Target, ConfigInvalid> {
+  const options = { path: config, overrides }
+  const { host, port, authKeys, loaded } = yield* readConfig(options).pipe(
+    Effect.map(({ loaded }) => ({ ...loaded.settings.server, authKeys: loaded.authKeys, loaded })),
+    Effect.catchTag("ConfigInvalid", (invalid) =>
+      readRemains(options).pipe(
+        Effect.tap(silent === undefined ? warn(invalid) : Effect.void),
+        Effect.map((remains) => ({ ...remains, loaded: undefined }))
+      )
+    )
+  )
+  return {
+    url: urlOf(host, port),
+    key: yield* keyToSend(authKeys),
+    keyNeeded: authKeys.length > 0,
+    assumed: !("server" in overrides),
+    loaded
+  }
+})
+
+/** Asks a gateway; when none answers where no flag said to look, tells of the flags. */
+export const ask = <A, E, R>(
+  target: Target,
+  question: (address: GatewayAddress) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  question(target).pipe(
+    Effect.mapError((error) =>
+      target.assumed && error instanceof NoGateway
+        ? (new NoGateway({ url: error.url, reason: error.reason, hint: "-p and -H name another one" }) as E & NoGateway) // reason: it takes the place of such an error
+        : error
+    )
+  )
+
+/** Gives a command the means to ask. */
+export const withTransport = <A, E>(command: Effect.Effect<A, E, Transport | Scope.Scope>): Effect.Effect<A, E> =>
+  command.pipe(
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
+    Effect.provide(Transport.layer)
+  )
+
+/** Asks the gateway of the config. */
+export const atGateway = <A, E>(
+  options: SurveyOptions,
+  question: (address: GatewayAddress) => Effect.Effect<A, E, Transport>
+): Effect.Effect<A, E | ConfigInvalid> =>
+  withTransport(Effect.flatMap(targetOf(options), (target) => ask(target, question)))
