@@ -10,17 +10,17 @@ import { readV1 } from "./lmstudio.ts"
 import { ask, want } from "./questions.ts"
 
 /**
- * The kind of server at a backend's address; undefined for what is none, wants a key that the backend has not, or is a
- * Nexus. Each question may take `timeoutMs`.
+ * What a server at a backend's address is: its kind, that it wants a key which the backend has not, or undefined for what
+ * is none or is a Nexus. Each question may take `timeoutMs`.
  */
-export const identify = Effect.fnUntraced(function* (
+export const look = Effect.fnUntraced(function* (
   transport: Transport["Service"],
   backend: Backend,
   timeoutMs: number
-): Effect.fn.Return<Kind | undefined> {
+): Effect.fn.Return<Kind | "locked" | undefined> {
   const list = Option.getOrUndefined(yield* Effect.option(ask(transport, backend, { path: "/v1/models", timeoutMs })))
-  // What asks for a key cannot be used without one: that is for the config to say.
-  if (list === undefined || list.status === 401 || list.status === 403 || isNexus(list)) return undefined
+  if (list === undefined || isNexus(list)) return undefined
+  if (list.status === 401 || list.status === 403) return "locked"
   const tell = (path: string) => want(transport, backend, { path, timeoutMs })
   return (
     kindOfList(list) ??
@@ -30,3 +30,11 @@ export const identify = Effect.fnUntraced(function* (
     (isModelList(list) ? kinds.generic : undefined)
   )
 })
+
+/** The kind of server at a backend's address, if it can be used: what asks for a key is for the config to name. */
+export const identify = (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutMs: number
+): Effect.Effect<Kind | undefined> =>
+  Effect.map(look(transport, backend, timeoutMs), (found) => (found === "locked" ? undefined : found))

@@ -7,7 +7,7 @@ import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
 import { type ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readText } from "../config/NexusConfig.ts"
 import type { Backend } from "../domain/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
-import { identify } from "../health/identify.ts"
+import { look } from "../health/identify.ts"
 import { makeProbe } from "../health/probe.ts"
 import { Control, type NotChanged } from "../http/Control.ts"
 import type { BackendChange, Comparison, NewBackend } from "../http/control-api.ts"
@@ -56,6 +56,15 @@ const nameFor = (label: string, url: string, taken: (name: string) => boolean): 
   for (let count = 2; taken(name); count += 1) name = `${base}-${count}`
   return name
 }
+
+const locked = (url: string, variable: string | undefined) =>
+  new BadRequest({
+    message:
+      variable === undefined
+        ? `The server at ${url} wants a key: name the variable of the gateway that holds it (--api-key-env, api_key_env)`
+        : `The server at ${url} refuses the key in ${variable}; --api-key-env (api_key_env) names another one`,
+    param: "api_key_env"
+  })
 
 const isTwin = (a: Backend, b: Backend): boolean => a.url === b.url && Equal.equals(a.apiKey, b.apiKey)
 
@@ -134,7 +143,8 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions) {
   const kindOf = Effect.fnUntraced(function* (asked: NewBackend) {
     const backend = yield* compiled(asked, asked.name ?? "new")
     if (asked.type !== undefined) return { type: asked.type, label: asked.type }
-    const kind = yield* identify(transport, backend, lookMs)
+    const kind = yield* look(transport, backend, lookMs)
+    if (kind === "locked") return yield* locked(backend.url, asked.api_key_env)
     if (kind !== undefined) return kind
     return yield* new BadRequest({
       message: `No LLM server that can be told apart answers at ${backend.url}; give its type to add it all the same, or ask \`nexus doctor\``,

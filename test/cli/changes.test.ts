@@ -63,6 +63,25 @@ describe("changes of a running gateway by command", async () => {
     expect(readFileSync(path, "utf8")).not.toContain("two")
   })
 
+  test("backends add of a server that wants a key says so, and which flag names it", async () => {
+    const locked = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("{}", { status: 401 }) })
+    try {
+      const url = `http://127.0.0.1:${locked.port}`
+      const without = await nexus("backends", "add", url, ...at)
+      expect(without).toMatchObject({ code: 1, stdout: "" })
+      expect(without.stderr).toBe(
+        `error: The server at ${url} wants a key: name the variable of the gateway that holds it (--api-key-env, api_key_env)\n`
+      )
+      const wrong = await nexus("backends", "add", url, "--api-key-env", "HOME", ...at)
+      expect(wrong.code).toBe(1)
+      expect(wrong.stderr).toBe(
+        `error: The server at ${url} refuses the key in HOME; --api-key-env (api_key_env) names another one\n`
+      )
+    } finally {
+      await locked.stop(true)
+    }
+  })
+
   test("backends drain fails when a request has not finished in time", async () => {
     const held = Promise.withResolvers<void>()
     one.script(async function* () {
