@@ -41,6 +41,12 @@ export const takeScreen = (resized: () => void): Effect.Effect<Screen, never, Sc
       })
   )
 
+/** Says a line through the stream that tells when nobody reads it any more; the console does not. */
+export const say = (line: string): Effect.Effect<void> =>
+  Effect.sync(() => {
+    process.stdout.write(`${line}\n`)
+  })
+
 const ends = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 /** Resolves when the command is asked to end, or nobody reads what it says any more. */

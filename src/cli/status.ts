@@ -7,7 +7,7 @@ import type { Stats } from "../http/stats-api.ts"
 import type { GatewayRefused, NoGateway } from "../runtime/client.ts"
 import * as flags from "./flags.ts"
 import { json } from "./output.ts"
-import { asked, type Screen, takeScreen } from "./screen.ts"
+import { asked, say, type Screen, takeScreen } from "./screen.ts"
 import { statusLines } from "./status-view.ts"
 
 const watch = Flag.Boolean("watch").pipe(
@@ -91,9 +91,9 @@ const line = (seen: Look): string => JSON.stringify("stats" in seen ? seen.stats
 const plain = <R>(ask: Ask<R>, first: Stats, url: string, seconds: number, asJson: boolean) =>
   repeat(ask, first, seconds, (seen) =>
     asJson
-      ? Console.log(line(seen))
+      ? say(line(seen))
       : "stats" in seen
-        ? Console.log(`${statusLines(seen.stats, url, undefined).join("\n")}\n`)
+        ? say(`${statusLines(seen.stats, url, undefined).join("\n")}\n`)
         : Console.error(seen.trouble)
   )
 

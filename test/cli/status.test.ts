@@ -9,7 +9,7 @@ import { type Terminal, onTerminal } from "../kit/terminal.ts"
 // Each test starts processes, and a busy machine starts them slowly.
 setDefaultTimeout(30_000)
 
-const { close, nexus, serving, start, tomlFor } = makeShell()
+const { close, nexus, piped, serving, start, tomlFor } = makeShell()
 afterAll(close)
 
 const number = fc.oneof(fc.nat(2000), fc.double({ min: 0, max: 1e12, noNaN: true }))
@@ -168,6 +168,16 @@ describe("nexus status --watch", () => {
     watching.kill("SIGTERM")
     expect(await watching.exited).toBe(0)
     for (const line of lines(told).slice(0, 3)) expect(JSON.parse(line)).toMatchObject({ totals: { requests: 0 } })
+    gateway.child.kill("SIGTERM")
+    await gateway.child.exited
+  })
+
+  test("ends by itself, and well, when nobody reads its pipe any more", async () => {
+    const gateway = await serving("--demo", "--no-discovery")
+    for (const more of [[], ["--json"]]) {
+      const watching = ["status", "--port", gateway.port, "--watch", "--interval", "0.1", ...more]
+      expect(await piped("head -n 1 > /dev/null", ...watching)).toEqual({ code: 0, stderr: "" })
+    }
     gateway.child.kill("SIGTERM")
     await gateway.child.exited
   })

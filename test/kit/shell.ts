@@ -45,6 +45,23 @@ export const makeShell = () => {
     nexus: (...args: ReadonlyArray<string>) => ended(start(...args)),
     /** Runs a command to its end, with these variables. */
     nexusWith: (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) => ended(startWith(env, args)),
+    /** Runs a command into a pipe that the shell reads with `reader`; how the command itself ended. */
+    piped: async (reader: string, ...args: ReadonlyArray<string>) => {
+      const script = `"$@" | ${reader}; exit "\${PIPESTATUS[0]}"`
+      const child = Bun.spawn(["bash", "-c", script, "bash", process.execPath, main, ...args], {
+        cwd,
+        env: environment(),
+        stdin: "ignore",
+        stdout: "ignore",
+        stderr: "pipe",
+        timeout: 20_000
+      })
+      running.add(child)
+      const stderr = await new Response(child.stderr).text()
+      const code = await child.exited
+      running.delete(child)
+      return { code, stderr }
+    },
     /** Starts a gateway on a free port; resolves once its banner is whole. */
     serving: async (...args: ReadonlyArray<string>) => {
       const child = start("serve", "--port", "0", ...args)
