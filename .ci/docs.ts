@@ -1,6 +1,6 @@
 /**
  * Writes what the pages in docs/ take from the code: all that stands between `<!-- generated: name -->` and
- * `<!-- /generated -->`.
+ * `<!-- /generated -->`, and the whole page of the metrics.
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -12,6 +12,7 @@ import { examples } from "../src/http/error-examples.ts"
 import { formOf } from "../src/http/openai-error.ts"
 import { formats } from "../src/import/convert.ts"
 import { type Kind, kinds } from "../src/import/kinds.ts"
+import { metricsPage } from "../src/telemetry/reference.ts"
 
 const root = join(import.meta.dir, "..")
 
@@ -99,4 +100,5 @@ if (import.meta.main) {
     const path = join(root, page)
     writeFileSync(path, filled(readFileSync(path, "utf8")))
   }
+  writeFileSync(join(root, "docs/metrics.md"), metricsPage())
 }

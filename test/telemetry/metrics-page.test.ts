@@ -7,7 +7,7 @@ import { metricsPage } from "../../src/telemetry/reference.ts"
 const { metrics } = definitions
 
 describe("the metrics", () => {
-  test("are described in docs/metrics.md as they are defined (bun .ci/metrics-page.ts writes it anew)", () => {
+  test("are described in docs/metrics.md as they are defined (`bun run docs` writes it)", () => {
     expect(readFileSync(join(import.meta.dir, "../../docs/metrics.md"), "utf8")).toBe(metricsPage())
   })
 
