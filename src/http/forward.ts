@@ -158,6 +158,7 @@ class Attempts {
     const failed = { error, attempt, pass: judged.next === "pass" || isRateLimit(error), spent }
     if (judged.next === "pass" || judged.next === "fail") return answerFailure(run, failed)
     run.abort = new Abort()
+    if (error._tag === "Unreachable") plan.lose(attempt.candidate.state)
     if (error._tag === "ConnectionLost") this.lostBefore += 1
     this.retriesLeft -= 1
     if (!run.retrying) retried()

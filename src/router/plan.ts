@@ -3,7 +3,7 @@
  */
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolve } from "./aliases.ts"
 import { absence, type Excluded, fits, inability, suspicion } from "./filter.ts"
 import { ablePool, nobody, type Pool, poolOf, takeDown } from "./pool.ts"
@@ -63,6 +63,7 @@ export class Plan implements Decided {
   readonly needs: RoutingNeeds
   private readonly draw: Draw
   private readonly asked: Array<Attempt> = []
+  private readonly lost: Array<BackendState> = []
   // By the place of the model.
   private readonly bests: Array<Best | undefined> = []
   private waiting: Attempt | undefined
@@ -102,6 +103,11 @@ export class Plan implements Decided {
     if (attempt === undefined) return undefined
     this.asked.push(attempt)
     return attempt
+  }
+
+  /** Asks a backend for nothing more, whatever its models: it cannot be reached. */
+  lose(state: BackendState): void {
+    this.lost.push(state)
   }
 
   /** Everyone who serves a model of this plan and is left out of it now, with the reason. */
@@ -165,7 +171,10 @@ export class Plan implements Decided {
   }
 
   private wasAsked({ state, model }: Candidate): boolean {
-    return this.asked.some(({ candidate }) => candidate.state === state && candidate.model.id === model.id)
+    return (
+      this.lost.includes(state) ||
+      this.asked.some(({ candidate }) => candidate.state === state && candidate.model.id === model.id)
+    )
   }
 
   // Healthy by their probes, but with open circuits: asked only when nobody else is left.

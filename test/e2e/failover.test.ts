@@ -49,6 +49,21 @@ describe("before the first byte, another backend answers when the first one", ()
     }
   }
 
+  test("cannot be reached, whatever other models of it would be asked next", async () => {
+    await using gone = await startUpstream({ models: ["m", "m2", "m3"] })
+    await using other = await startUpstream({ models: ["small"] })
+    await using gateway = await startGateway({
+      backends: [backendFor("gone", gone), backendFor("other", other)],
+      routing: { max_retries: 1, fallbacks: { m: ["m2", "m3", "small"] } }
+    })
+    await gone.server.kill()
+    const answer = await ask(gateway.port, "POST", chatPath, body(false))
+    expect(answer.status).toBe(200)
+    expect(answer.header("x-nexus-backend")).toBe("other")
+    expect(answer.header("x-nexus-fallback-model")).toBe("small")
+    expect(answer.header("x-nexus-attempts")).toBe("2")
+  })
+
   test("is gone altogether", async () => {
     await using first = await startUpstream({ models: ["m"] })
     await using second = await startUpstream({ models: ["m"] })
