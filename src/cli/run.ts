@@ -8,6 +8,7 @@ import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
 import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
 import { Cause, Console, Effect, Exit, Layer, Logger, Runtime } from "effect"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
+import { ConfigInvalid } from "../config/NexusConfig.ts"
 import { version } from "../domain/version.ts"
 import { nexus } from "./command.ts"
 import { CliFailure } from "./failure.ts"
@@ -39,8 +40,10 @@ const Presenter = CliOutput.layerPresenter({
 const isBareCall = (error: CliError.CliError): boolean =>
   error._tag === "ShowHelp" && error.errors.length === 0 && error.commandPath.length === 1
 
-const messageOf = (error: unknown): string =>
-  error instanceof Error && error.message !== "" ? error.message : String(error)
+const messageOf = (error: unknown): string => {
+  if (error instanceof ConfigInvalid && error.excerpt !== undefined) return `${error.message}\n${error.excerpt}`
+  return error instanceof Error && error.message !== "" ? error.message : String(error)
+}
 
 /** Says what went wrong, once and without a stack, and gives the exit code: 1 failed, 2 wrong usage. */
 const report = (cause: Cause.Cause<unknown>): Effect.Effect<number> => {

@@ -6,7 +6,7 @@ import { dirname, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { Context, Data, Effect, FileSystem, Layer, MutableRef, Option, type PlatformError, Redacted } from "effect"
 import type { AuthKey, Loaded } from "./compile.ts"
-import type { Table } from "./path.ts"
+import { isTable, type Table } from "./path.ts"
 import { type FileText, parseFile, type Read, read } from "./read.ts"
 import { type Remains, remainsOf } from "./remains.ts"
 import { faultOf, type KeyFiles } from "./secrets.ts"
@@ -18,6 +18,8 @@ export type { Loaded } from "./compile.ts"
 export class ConfigInvalid extends Data.TaggedError("ConfigInvalid")<{
   readonly path: string
   readonly message: string
+  /** Lines of the file around a syntax error: for the terminal of whoever may read the file, and for nothing else. */
+  readonly excerpt?: string
 }> {}
 
 /** Where settings are to be read from. */
@@ -82,7 +84,9 @@ const readWith = (find: Effect.Effect<FileText | undefined, ConfigInvalid, FileS
     const env: Environment = { ...process.env }
     const file = yield* find
     const invalid = (message: string) => new ConfigInvalid({ path: file?.path ?? defaultFile, message })
-    const parsed = yield* Effect.fromResult(parseFile(file, env)).pipe(Effect.mapError(invalid))
+    const parsed = yield* Effect.fromResult(parseFile(file, env)).pipe(
+      Effect.mapError((error) => new ConfigInvalid({ path: file?.path ?? defaultFile, ...error }))
+    )
     const keyFiles = yield* readKeyFiles(parsed.keyFiles, file)
     yield* Effect.yieldNow
     const sources = { file, env, overrides: flags, digestOf }
@@ -122,6 +126,23 @@ export const keyToSend = (
       ? Effect.succeed(Redacted.make(given))
       : Effect.fail(new ConfigInvalid({ path: "NEXUS_KEY", message }))
   })
+
+/**
+ * The settings of a config that is read anew for a gateway that was started with others: host, port and workers stay as they
+ * are, and the rest is checked together with them.
+ */
+export const readFor = (
+  started: Loaded,
+  next: Read,
+  overrides: ConfigOptions["overrides"]
+): Effect.Effect<Loaded, ConfigInvalid> => {
+  const { host, port, workers } = started.settings.server
+  const { server } = next.loaded.settings
+  if (server.host === host && server.port === port && server.workers === workers) return Effect.succeed(next.loaded)
+  const given = isTable(overrides["server"]) ? overrides["server"] : {}
+  const fixed = { ...overrides, server: { ...given, host, port, workers } }
+  return Effect.map(readText(next.file, fixed), ({ loaded }) => loaded)
+}
 
 /** The settings as the gateway goes by them. */
 export class NexusConfig extends Context.Service<

@@ -118,10 +118,3 @@ export const changedParts = (changes: ReadonlyArray<Difference>): string =>
   [...new Set(changes.map(({ key }) => key.replace(/^(backends|auth\.keys)\.(.+)\.[a-z_0-9[\].]+$/, "$1.$2")))].join(
     ", "
   )
-
-/** Settings as a gateway goes by them that was started with others: what is fixed stays as it was. */
-export const effective = (started: Loaded, next: Loaded): Loaded => {
-  const { host, port, workers } = started.settings.server
-  const { settings } = next
-  return { ...next, settings: { ...settings, server: { ...settings.server, host, port, workers } } }
-}

@@ -59,28 +59,31 @@ export interface Read {
   readonly written: Substituted["written"]
 }
 
-const syntaxError = ({ path }: FileText, error: TomlError): string => {
-  const [said = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n")
-  const lines = error.codeblock.trimEnd().split("\n").map(printable)
-  return [`${path}:${error.line}:${error.column}: no valid TOML: ${said}`, ...lines].join("\n")
+/** A file that is no TOML: in words, and the lines around the place, which are for those alone who may read the file. */
+export interface Unparsed {
+  readonly message: string
+  readonly excerpt: string
 }
 
-/** What is wrong with a config without the lines of it that a syntax error shows: for those who may not read the file. */
-export const withoutExcerpt = (message: string): string =>
-  message
-    .split("\n")
-    .filter((line) => !/^(\d+: | *\^)/.test(line))
-    .join("\n")
+const syntaxError = ({ path }: FileText, error: TomlError): Unparsed => {
+  const [said = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n")
+  return {
+    message: `${path}:${error.line}:${error.column}: no valid TOML: ${said}`,
+    excerpt: error.codeblock.trimEnd().split("\n").map(printable).join("\n")
+  }
+}
 
-/** Reads the TOML of a file and its variables; fails with words for the user. */
-export const parseFile = (file: FileText | undefined, env: Environment): Result.Result<Parsed, string> => {
+/** Reads the TOML of a file and its variables. */
+export const parseFile = (file: FileText | undefined, env: Environment): Result.Result<Parsed, Unparsed> => {
   if (file === undefined) return Result.succeed({ substituted: substitute({}, env), keyFiles: [] })
   try {
     const tree: unknown = parse(file.text)
     const substituted = substitute(isTable(tree) ? tree : {}, env)
     return Result.succeed({ substituted, keyFiles: keyFilesOf(substituted.tree) })
   } catch (error) {
-    return Result.fail(error instanceof TomlError ? syntaxError(file, error) : `${file.path}: no valid TOML`)
+    return Result.fail(
+      error instanceof TomlError ? syntaxError(file, error) : { message: `${file.path}: no valid TOML`, excerpt: "" }
+    )
   }
 }
 

@@ -137,10 +137,12 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
     yield* Effect.annotateLogs(Effect.logInfo("backend found"), { backend: name, type: kind.type, url })
   })
 
+  // The config may have taken over the name with the server: then that one stays.
   const drop = (id: string, name: string, why: string) =>
-    registry
-      .remove(name)
-      .pipe(Effect.andThen(forget(id)), Effect.andThen(Effect.annotateLogs(Effect.logInfo(why), { backend: name })))
+    Effect.suspend(() => (stateOf(name)?.backend.origin === "discovered" ? registry.remove(name) : Effect.void)).pipe(
+      Effect.andThen(forget(id)),
+      Effect.andThen(Effect.annotateLogs(Effect.logInfo(why), { backend: name }))
+    )
 
   const move = Effect.fnUntraced(function* (id: string, found: Found, url: string) {
     yield* registry.put(backendAt(found.name, url, found, settings.limits))

@@ -101,6 +101,10 @@ export const refusalOf = (
       message: "Cross-site browser requests are not accepted; list the origin in server.cors.origins"
     })
   }
+  // A page in a browser has no business here, whatever it may ask otherwise.
+  if (origin !== null && path.startsWith(adminPrefix)) {
+    return new Forbidden({ message: "Browser pages may not administer Nexus" })
+  }
   const isForeign = path.startsWith(adminPrefix) && !isLocal(peer())
   if (rules.keys.length === 0 && isForeign) {
     return new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" })

@@ -92,12 +92,13 @@ export class Registry extends Context.Service<
         const suspects = yield* Queue.unbounded<string>()
         // A name waits in the queue at most once, however many requests fail meanwhile.
         const waiting = new Set<string>()
+        const isWatched = ({ name }: Backend): boolean => Ref.getUnsafe(state).backends.get(name)?.mode !== "disabled"
         return Registry.of({
           snapshot: () => Ref.getUnsafe(state),
           put: (backend) =>
             Effect.andThen(
               Ref.update(state, (snapshot) => put(snapshot, backend)),
-              PubSub.publish(news, { _tag: "Put", backend })
+              Effect.suspend(() => (isWatched(backend) ? PubSub.publish(news, { _tag: "Put", backend }) : Effect.void))
             ),
           remove: (name) =>
             Ref.modify(state, (snapshot) => {
@@ -115,7 +116,7 @@ export class Registry extends Context.Service<
               Effect.tap(({ put, removed }) =>
                 PubSub.publishAll(news, [
                   ...removed.map((name): Membership => ({ _tag: "Removed", name })),
-                  ...put.map((backend): Membership => ({ _tag: "Put", backend }))
+                  ...put.filter(isWatched).map((backend): Membership => ({ _tag: "Put", backend }))
                 ])
               )
             ),

@@ -3,9 +3,9 @@
  * everything in one step. A config with mistakes changes nothing.
  */
 import { Clock, Context, Effect, Equal, Layer, MutableRef, PubSub, type Scope, Semaphore } from "effect"
-import { changedParts, difference, type Difference, effective } from "../config/difference.ts"
-import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig } from "../config/NexusConfig.ts"
-import { type Read, withoutExcerpt } from "../config/read.ts"
+import { changedParts, difference, type Difference } from "../config/difference.ts"
+import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readFor } from "../config/NexusConfig.ts"
+import type { Read } from "../config/read.ts"
 import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import { makeProbe } from "../health/probe.ts"
@@ -113,26 +113,32 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
 
   const refuse = (error: ConfigInvalid) =>
     Effect.gen(function* () {
-      update({ failure: { at: yield* Clock.currentTimeMillis, message: withoutExcerpt(error.message) } })
+      update({ failure: { at: yield* Clock.currentTimeMillis, message: error.message } })
       yield* Effect.annotateLogs(Effect.logWarning("config not taken over, the last one stays in force"), {
-        reason: withoutExcerpt(error.message)
+        reason: error.message
       })
       return yield* error
     })
 
   const take = Effect.fnUntraced(function* (next: Read, changes: ReadonlyArray<Difference>, by: string) {
     const before = config.current()
-    const loaded = effective(started.loaded, next.loaded)
+    const loaded = yield* readFor(started.loaded, next, from.overrides).pipe(Effect.catch(refuse))
     const found = yield* lookAt(loaded.backends.filter(isNew))
-    // Nothing comes between the two: no request sees one without the other.
-    yield* Effect.suspend(() => {
-      config.replace(loaded)
-      return registry.reconcile(loaded.backends, found)
-    })
     const needsRestart = restartsOf(difference(started, next))
     const generation = now().generation + 1
-    update({ generation, loadedAt: yield* Clock.currentTimeMillis, read: next, needsRestart, failure: undefined })
-    yield* PubSub.publish(news, next)
+    const loadedAt = yield* Clock.currentTimeMillis
+    // Nothing comes between these, not even the end of whoever asked: no request sees one without the other.
+    yield* Effect.uninterruptible(
+      Effect.suspend(() => {
+        config.replace(loaded)
+        return registry.reconcile(loaded.backends, found)
+      }).pipe(
+        Effect.andThen(
+          Effect.sync(() => update({ generation, loadedAt, read: next, needsRestart, failure: undefined }))
+        ),
+        Effect.andThen(PubSub.publish(news, next))
+      )
+    )
     if (!Equal.equals(before.settings.health_check, loaded.settings.health_check)) {
       for (const { name } of loaded.backends) registry.suspect(name)
     }

@@ -100,6 +100,7 @@ export const supervise = (
   Effect.gen(function* () {
     const { source, count } = options
     const config = source.read.loaded
+    const nexus = NexusConfig.holding(config)
     if (process.platform !== "linux") {
       return yield* new WorkersFailed({
         reason: `several workers share a port on Linux only, and this is ${process.platform}`
@@ -107,7 +108,7 @@ export const supervise = (
     }
     yield* mustBeFree(config)
     const since = yield* Clock.currentTimeMillis
-    const services = yield* Layer.build(watch(NexusConfig.holding(config), source))
+    const services = yield* Layer.build(watch(nexus, source))
     const registry = Context.get(services, Registry)
     const reloader = Context.get(services, Reloader)
     const inContext = Effect.runForkWith(services)
@@ -232,7 +233,7 @@ export const supervise = (
         state.stopping = true
         yield* withdraw
         for (const slot of slots) tell(slot, { _tag: "Stop" })
-        yield* Effect.timeoutOption(gone, Duration.seconds(config.settings.server.shutdown_grace_seconds + 5))
+        yield* Effect.timeoutOption(gone, Duration.seconds(nexus.current().settings.server.shutdown_grace_seconds + 5))
         kill()
       }),
       kill

@@ -4,8 +4,7 @@
  */
 import { Context, Effect, Layer, Option, Queue, Redacted, Schema, type Scope } from "effect"
 import { defaultLimits } from "../config/compile.ts"
-import { effective } from "../config/difference.ts"
-import { type ConfigInvalid, type ConfigOptions, NexusConfig, readText } from "../config/NexusConfig.ts"
+import { type ConfigInvalid, type ConfigOptions, NexusConfig, readFor, readText } from "../config/NexusConfig.ts"
 import { standingOf } from "../http/health.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
@@ -140,8 +139,8 @@ export const work = (
 
     const onConfig = ({ file }: Down & { readonly _tag: "Config" }) =>
       readText(file ?? undefined, overrides).pipe(
-        Effect.flatMap(({ loaded }) => {
-          const next = effective(config, loaded)
+        Effect.flatMap((read) => readFor(config, read, overrides)),
+        Effect.flatMap((next) => {
           nexus.replace(next)
           return Effect.asVoid(registry.reconcile(next.backends, new Map()))
         }),
@@ -262,5 +261,5 @@ export const work = (
     )
     const stopped = Queue.take(messages).pipe(Effect.flatMap(apply), Effect.repeat({ until: (stop) => stop }))
     yield* Effect.race(stopped, signal)
-    yield* drainOf(services, listening, settings.shutdown_grace_seconds)
+    yield* drainOf(services, listening)
   })

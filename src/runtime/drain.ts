@@ -2,6 +2,7 @@
  * The orderly end of what listens: requests under way may finish within the grace, the rest is ended.
  */
 import { Context, Duration, Effect } from "effect"
+import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../http/Drain.ts"
 import { Proxy } from "../http/Proxy.ts"
@@ -9,17 +10,17 @@ import { Proxy } from "../http/Proxy.ts"
 const finished = (proxy: Proxy["Service"]): Effect.Effect<void> =>
   Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => proxy.active() > 0 }), Effect.asVoid)
 
-/** Stops accepting, lets requests finish within `graceSeconds`, ends the rest with an error event. */
+/** Stops accepting, lets requests finish within the grace of the moment, ends the rest with an error event. */
 export const drainOf = (
-  services: Context.Context<Drain | Proxy>,
-  server: Listening,
-  graceSeconds: number
+  services: Context.Context<Drain | Proxy | NexusConfig>,
+  server: Listening
 ): Effect.Effect<void> =>
   Effect.gen(function* () {
     const proxy = Context.get(services, Proxy)
+    const { server: settings } = Context.get(services, NexusConfig).current().settings
     yield* Context.get(services, Drain).begin
     const stopped = server.stop(false)
-    yield* finished(proxy).pipe(Effect.timeoutOption(Duration.seconds(graceSeconds)))
+    yield* finished(proxy).pipe(Effect.timeoutOption(Duration.seconds(settings.shutdown_grace_seconds)))
     proxy.endAll()
     yield* finished(proxy).pipe(Effect.timeoutOption("2 seconds"))
     // The last bytes of ended answers get a moment to leave.

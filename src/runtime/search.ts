@@ -20,13 +20,15 @@ export const search = (
       const { discovery, settings } = config.current()
       return { on: discovery, how: settings.discovery, limits: settings.server }
     }
-    const forget = Effect.forEach(
-      registry.snapshot().backends.values(),
-      ({ backend: { name, origin } }) => (origin === "discovered" ? registry.remove(name) : Effect.void),
-      { discard: true }
+    const forget = Effect.suspend(() =>
+      Effect.forEach(
+        registry.snapshot().backends.values(),
+        ({ backend: { name, origin } }) => (origin === "discovered" ? registry.remove(name) : Effect.void),
+        { discard: true }
+      )
     )
     const searching = Effect.suspend(() =>
-      wanted().on ? Effect.asVoid(Layer.build(Discovery.layer({ ownPort }))) : Effect.suspend(() => forget)
+      wanted().on ? Effect.asVoid(Layer.build(Discovery.layer({ ownPort }))) : forget
     )
     const news = yield* reloader.follow
     let before = wanted()
@@ -36,7 +38,8 @@ export const search = (
         const now = wanted()
         if (Equal.equals(before, now)) return Effect.void
         before = now
-        return ScopedRef.set(running, searching)
+        // The old search has ended before the new one begins.
+        return Effect.andThen(ScopedRef.set(running, Effect.void), ScopedRef.set(running, searching))
       }),
       Effect.forever,
       Effect.forkScoped

@@ -66,7 +66,7 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
     active: Context.get(services, Proxy).active,
     warm: Context.get(services, Operations).warm,
     notice: Effect.provideContext(notice, services),
-    drain: Effect.andThen(withdraw, drainOf(services, listening, server.shutdown_grace_seconds))
+    drain: Effect.andThen(withdraw, drainOf(services, listening))
   }
   return running
 })

@@ -3,7 +3,6 @@
  */
 import { Console, Effect, type Option, type Scope } from "effect"
 import { type ConfigInvalid, keyToSend, type Loaded, readConfig, readRemains } from "../config/NexusConfig.ts"
-import { withoutExcerpt } from "../config/read.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
 import { type GatewayAddress, NoGateway } from "./client.ts"
@@ -25,7 +24,7 @@ export interface Target extends GatewayAddress {
 }
 
 const warn = ({ message }: ConfigInvalid) =>
-  Effect.forEach(withoutExcerpt(message).split("\n"), (line) => Console.error(`warning: ${line}`), { discard: true })
+  Effect.forEach(message.split("\n"), (line) => Console.error(`warning: ${line}`), { discard: true })
 
 /** The gateway of a config; of one with mistakes, which are told as warnings unless `silent`, what can still be told. */
 export const targetOf = Effect.fnUntraced(function* (

@@ -50,11 +50,14 @@ const putOf = ({ name, url, type, priority, apiKey, maxConcurrent }: Backend, or
   ...(maxConcurrent === undefined ? {} : { maxConcurrent })
 })
 
-const tellConfig = (slot: Slot, reloader: Reloader["Service"]): void => {
+const tellConfig = (slot: Slot, { backends }: Snapshot, reloader: Reloader["Service"]): void => {
   const read = reloader.read()
   if (slot.config !== read) {
     slot.config = read
     tell(slot, { _tag: "Config", file: read.file ?? null })
+    // The worker now goes by the backends of the config; what stands otherwise here is told anew.
+    slot.told.clear()
+    for (const { name } of read.loaded.backends) if (!backends.has(name)) tell(slot, { _tag: "Removed", name })
   }
   const status = reloader.status()
   const text = JSON.stringify(status)
@@ -64,9 +67,11 @@ const tellConfig = (slot: Slot, reloader: Reloader["Service"]): void => {
 }
 
 /** Tells a worker what is new since it was last told; it knows the backends of the config by the config. */
-export const tellNews = (slot: Slot, { backends }: Snapshot, reloader: Reloader["Service"]): void => {
-  tellConfig(slot, reloader)
-  for (const name of slot.told.keys()) {
+export const tellNews = (slot: Slot, snapshot: Snapshot, reloader: Reloader["Service"]): void => {
+  const { backends } = snapshot
+  const known = [...slot.told.keys()]
+  tellConfig(slot, snapshot, reloader)
+  for (const name of known) {
     if (backends.has(name)) continue
     slot.told.delete(name)
     tell(slot, { _tag: "Removed", name })

@@ -22,9 +22,8 @@ export const sha256 = (text: string): Uint8Array => new Uint8Array(createHash("s
 export const reading = (text: string | undefined, around: Around = {}): Result.Result<Read, string> => {
   const { env = {}, flags = {}, files = new Map() } = around
   const file = text === undefined ? undefined : { path: "nexus.toml", text }
-  return Result.flatMap(parseFile(file, env), (parsed) =>
-    read({ file, env, overrides: flags, digestOf: sha256 }, parsed, files)
-  )
+  const parsing = Result.mapError(parseFile(file, env), ({ message, excerpt }) => `${message}\n${excerpt}`)
+  return Result.flatMap(parsing, (parsed) => read({ file, env, overrides: flags, digestOf: sha256 }, parsed, files))
 }
 
 /** The mistakes, a line each; none for good settings. */

@@ -92,9 +92,10 @@ describe.each([
 
 test("a syntax error is told without the lines of the file, which may hold a secret", async () => {
   await using gateway = await startProcess({ backends })
-  gateway.rewrite(`key = "sk-secret-of-mine\n`)
+  // Lines are numbered in the excerpt, and padded where the numbers get longer.
+  gateway.rewrite(`${"# words\n".repeat(7)}a = "sk-secret-above"\nb = "sk-secret-of-mine\nc = "sk-secret-below"\n`)
   const said = await refusal(gateway)
-  expect(said).toContain("nexus.toml:1")
+  expect(said).toContain("nexus.toml:9")
   expect(said).not.toContain("sk-secret")
   expect(gateway.output()).not.toContain("sk-secret")
 })
@@ -148,4 +149,48 @@ test("a backend the change does not touch keeps its connection, its counters and
   expect(listed.latency_ms).toBeGreaterThan(0)
   expect(calm.probes().length).toBe(probes)
   expect(readFileSync(gateway.config, "utf8")).toContain("max_retries")
+})
+
+test("a file that would let everybody in at the address the gateway is bound to is refused, whatever host it names", async () => {
+  await using gateway = await startProcess(
+    { backends, server: { host: "0.0.0.0" }, auth: { keys: [{ name: "one", env: "GATEWAY_KEY_OF_TEST" }] } },
+    [],
+    { GATEWAY_KEY_OF_TEST: "key" }
+  )
+  gateway.rewrite({ backends })
+  const reload = () =>
+    fetch(`http://127.0.0.1:${gateway.port}/admin/v1/config/reload`, {
+      method: "POST",
+      headers: { authorization: "Bearer key" }
+    })
+  const answer = await reload()
+  expect(answer.status).toBe(422)
+  expect(await answer.text()).toContain("an address beyond this machine needs keys")
+  expect((await fetch(`http://127.0.0.1:${gateway.port}/v1/models`)).status).toBe(401)
+})
+
+test("when the search for servers is switched off by a reload, what it found is forgotten", async () => {
+  await using found = await startUpstream({ models: ["m9"], type: "ollama" })
+  const hosts = [`127.0.0.1:${found.port}`]
+  await using gateway = await startProcess({ discovery: { enabled: true, hosts } })
+  const there = async () => (await health(gateway)).details.some(({ name }) => name.includes(String(found.port)))
+  while (!(await there())) await Bun.sleep(20)
+  gateway.rewrite({ discovery: { enabled: false } })
+  await generation(gateway, 2)
+  while (await there()) await Bun.sleep(20)
+})
+
+test("workers do not get back what was removed by command when the config is told to them again", async () => {
+  await using gateway = await startProcess({ backends: [...backends, backendFor("two", two)] }, ["--workers", "2"])
+  expect((await fetch(`${gateway.url}/admin/v1/backends/two`, { method: "DELETE" })).status).toBe(200)
+  gateway.rewrite({ backends: [...backends, backendFor("two", two)], routing: { max_retries: 0 } })
+  await generation(gateway, 1)
+  const all = async () => (await health(gateway)).details.map(({ name }) => name)
+  gateway.rewrite({ backends, routing: { max_retries: 1 } })
+  await generation(gateway, 2)
+  // Whichever worker is asked.
+  for (let times = 0; times < 40; times += 1) {
+    if ((await all()).includes("two")) await Bun.sleep(25)
+  }
+  for (let times = 0; times < 20; times += 1) expect(await all()).toEqual(["one"])
 })

@@ -65,6 +65,18 @@ const twins: ReadonlyArray<readonly [what: string, configured: string, found: st
 const names = { "gpu-box": ["10.0.0.5"], alias: ["10.0.0.5"], me: ["10.0.0.1"] }
 const everywhere = { ...named, hosts: [host("gpu-box"), host("me")], surroundings: resolving(names, ["10.0.0.1"]) }
 
+effect(
+  "a found server that the config has under the very name it was found with stays, as the config has it",
+  stagedWith(everywhere, serving(box), ({ registry, names: list }) =>
+    Effect.gen(function* () {
+      expect(list()).toEqual(["ollama-gpu-box-11434"])
+      yield* registry.reconcile([backend("ollama-gpu-box-11434", { url: box, priority: 3 })], new Map())
+      yield* TestClock.adjust("1 minute")
+      expect([...registry.snapshot().backends.values()].map((state) => state.backend.origin)).toEqual(["config"])
+    })
+  )
+)
+
 for (const [what, configured, found] of twins) {
   effect(
     `a server that the config has ${what} is not found again`,
