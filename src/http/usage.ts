@@ -38,8 +38,9 @@ export const usageIn = (bytes: Uint8Array): Usage | undefined => {
   for (let look = 0; at >= 0 && look < looks; look += 1) {
     const from = at + key.length
     const text = toString.call(bytes, "latin1", from, Math.min(bytes.length, from + longest))
-    if (opening.test(text)) {
-      const usage = objectIn(text)
+    const usage = opening.test(text) ? objectIn(text) : ""
+    // Something else may be called the same.
+    if (prompt.test(usage) || completion.test(usage)) {
       return {
         prompt: numberIn(usage, prompt),
         cached: numberIn(usage, cached),

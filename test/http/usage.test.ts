@@ -36,6 +36,11 @@ describe("the usage of an answer", () => {
     }
   })
 
+  test("is not what else is called usage", () => {
+    const answer = { usage: { prompt_tokens: 3, completion_tokens: 4 }, timings: { usage: { gpu: 1 } } }
+    expect(usageIn(bytes(JSON.stringify(answer)))).toEqual({ prompt: 3, cached: 0, completion: 4 })
+  })
+
   test("is never a wrong number, whatever the bytes", () =>
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), fc.string({ unit: "binary" }), (before, after) => {
