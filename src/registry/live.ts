@@ -15,7 +15,8 @@ interface Elsewhere {
   }>
 }
 
-const nowhere: Elsewhere = { inFlight: 0, coolUntil: 0, circuits: [] }
+/** There are no other processes, or they stand as if nothing had happened. */
+export const nowhere: Elsewhere = { inFlight: 0, coolUntil: 0, circuits: [] }
 
 /** Live figures of one backend; the same object is kept through all snapshots of that backend. */
 export interface Live {
