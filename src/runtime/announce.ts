@@ -1,10 +1,11 @@
 /**
  * Announcing the gateway on the local network, while the settings want it.
  */
-import { Effect, Equal, PubSub, type Scope, ScopedRef } from "effect"
+import { Effect, type Scope } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import { isLoopback } from "../config/rules.ts"
-import { Reloader } from "./Reloader.ts"
+import { following } from "./following.ts"
+import type { Reloader } from "./Reloader.ts"
 
 /** Announces what listens on `port` from now on; the returned effect takes it back, and so does the scope's end. */
 export const announcing = (
@@ -12,7 +13,6 @@ export const announcing = (
 ): Effect.Effect<Effect.Effect<void>, never, NexusConfig | Reloader | Scope.Scope> =>
   Effect.gen(function* () {
     const config = yield* NexusConfig
-    const reloader = yield* Reloader
     const wanted = () => {
       const { discovery, server } = config.current().settings
       return { on: discovery.announce && !isLoopback(server.host), host: server.host, by: discovery.mdns_interface }
@@ -24,18 +24,5 @@ export const announcing = (
       const { openLink } = yield* Effect.promise(() => import("../mdns/Link.ts"))
       yield* announce({ host, port, interface: by, open: openLink })
     })
-    const news = yield* reloader.follow
-    let before = wanted()
-    const running = yield* ScopedRef.fromAcquire(announced)
-    yield* PubSub.take(news).pipe(
-      Effect.flatMap(() => {
-        const now = wanted()
-        if (Equal.equals(before, now)) return Effect.void
-        before = now
-        return ScopedRef.set(running, announced)
-      }),
-      Effect.forever,
-      Effect.forkScoped
-    )
-    return ScopedRef.set(running, Effect.void)
+    return yield* following(wanted, announced)
   })

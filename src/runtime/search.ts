@@ -1,12 +1,13 @@
 /**
  * The search for servers, while the settings want it and as they want it.
  */
-import { Effect, Equal, Layer, PubSub, type Scope, ScopedRef } from "effect"
+import { Effect, Layer, type Scope } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../health/Discovery.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { Reloader } from "./Reloader.ts"
+import { following } from "./following.ts"
+import type { Reloader } from "./Reloader.ts"
 
 /** Searches from now on; done when the first look has ended. `ownPort` is where Nexus listens. */
 export const search = (
@@ -15,7 +16,6 @@ export const search = (
   Effect.gen(function* () {
     const config = yield* NexusConfig
     const registry = yield* Registry
-    const reloader = yield* Reloader
     const wanted = () => {
       const { discovery, settings } = config.current()
       return { on: discovery, how: settings.discovery, limits: settings.server }
@@ -30,18 +30,5 @@ export const search = (
     const searching = Effect.suspend(() =>
       wanted().on ? Effect.asVoid(Layer.build(Discovery.layer({ ownPort }))) : forget
     )
-    const news = yield* reloader.follow
-    let before = wanted()
-    const running = yield* ScopedRef.fromAcquire(searching)
-    yield* PubSub.take(news).pipe(
-      Effect.flatMap(() => {
-        const now = wanted()
-        if (Equal.equals(before, now)) return Effect.void
-        before = now
-        // The old search has ended before the new one begins.
-        return Effect.andThen(ScopedRef.set(running, Effect.void), ScopedRef.set(running, searching))
-      }),
-      Effect.forever,
-      Effect.forkScoped
-    )
+    yield* Effect.asVoid(following(wanted, searching))
   })
