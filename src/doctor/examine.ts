@@ -7,10 +7,13 @@ import type { Backend, Model } from "../domain/backend.ts"
 import { identify } from "../health/identify.ts"
 import { makeProbe } from "../health/probe.ts"
 import { type Answer, ask } from "../health/questions.ts"
-import { isModelList } from "../health/fingerprint.ts"
+import { leadsTo } from "../health/Finder.ts"
+import { isModelList, isNexus } from "../health/fingerprint.ts"
+import { realSurroundings } from "../health/Surroundings.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { error, type Finding, info, ok, type Section, warning } from "./finding.ts"
+import { error, type Finding, ok, type Section, warning } from "./finding.ts"
 import { chat, embeddings, jsonMode, stream, tools } from "./inference.ts"
+import { otherScheme, typed } from "./kind.ts"
 import { reach } from "./reach.ts"
 
 /** How a backend is to be looked at; times in milliseconds. */
@@ -21,7 +24,12 @@ export interface Examination {
   readonly timeoutMs: number
   /** For each answer of a model, which may have to be loaded. */
   readonly answerMs: number
+  /** Where the gateway itself listens, on this machine. */
+  readonly ownPort?: number | undefined
 }
+
+const itself = (seen: string): Finding =>
+  error("address", seen, "remove this [[backends]] entry, or give the address of the server that is meant")
 
 const baseOf = (url: string): string => url.replace(/\/+$/, "")
 
@@ -79,14 +87,6 @@ const clock = Effect.fnUntraced(function* ({ headers }: Answer) {
   const words = `its clock is ${Math.round(Math.abs(off) / 1000)} s ${off > 0 ? "ahead of" : "behind"} this one`
   return [warning("clock", words, "timedatectl set-ntp true")]
 })
-
-const typed = (backend: Backend, type: Backend["type"] | undefined): ReadonlyArray<Finding> => {
-  if (type === undefined || type === backend.type || type === "generic") return [ok("type", backend.type)]
-  if (backend.type === "generic") {
-    return [info("type", `it is a server of type ${type}, which can say more of its models`, `type = "${type}"`)]
-  }
-  return [warning("type", `it answers as ${type}, not as ${backend.type}`, `type = "${type}"`)]
-}
 
 const pullCommands: Readonly<Partial<Record<Backend["type"], string>>> = {
   ollama: "ollama pull MODEL",
@@ -165,13 +165,33 @@ const spoken = Effect.fnUntraced(function* (
   return findings
 })
 
-const examined = Effect.fnUntraced(function* (backend: Backend, { inference, timeoutMs, answerMs }: Examination) {
+const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | undefined) {
+  return ownPort !== undefined && (yield* leadsTo(yield* realSurroundings, url, [], ownPort))
+})
+
+const circle = "this is Nexus itself: it would call itself"
+
+const examined = Effect.fnUntraced(function* (backend: Backend, how: Examination) {
+  const { inference, timeoutMs, answerMs, ownPort } = how
   const transport = yield* Transport
   const findings: Array<Finding> = [...(yield* reach(backend, timeoutMs))]
-  if (findings.some(({ severity }) => severity === "error")) return findings
+  if (findings.some(({ severity }) => severity === "error")) {
+    return (yield* isOwn(backend, ownPort)) ? [itself(circle)] : findings
+  }
   const list = yield* Effect.result(ask(transport, backend, { path: "/v1/models", timeoutMs }))
+  if (list._tag === "Failure" || list.success.status === 400) {
+    const other = yield* otherScheme(transport, backend, timeoutMs)
+    if (Option.isSome(other)) return [...findings, other.value]
+  }
   if (list._tag === "Success") {
     const { status } = list.success
+    if (isNexus(list.success)) {
+      const own = yield* isOwn(backend, ownPort)
+      return [
+        ...findings,
+        itself(own ? circle : "it answers as Nexus itself does: if it is this one, it would call itself")
+      ]
+    }
     if (status === 401 || status === 403) return [...findings, refused(backend, status)]
     findings.push(...(yield* clock(list.success)))
     if (!isModelList(list.success)) {
@@ -180,10 +200,10 @@ const examined = Effect.fnUntraced(function* (backend: Backend, { inference, tim
     }
   }
   const kind = yield* identify(transport, backend, timeoutMs)
-  findings.push(...typed(backend, kind?.type))
   // Asked in its own words, when these are known, so that a wrong type does not hide the rest.
   const known = backend.type === "openai" || kind === undefined ? backend : { ...backend, type: kind.type }
   const outcome = yield* Effect.flatten(makeProbe(transport, known, () => 2 * timeoutMs))
+  findings.push(...typed(backend, kind?.type, outcome))
   if (outcome._tag === "Refused") return [...findings, error("key", outcome.reason)]
   if (outcome._tag === "Down") {
     const why = list._tag === "Failure" && "reason" in list.failure ? list.failure.reason : outcome.reason

@@ -107,17 +107,21 @@ const redacted = (sections: ReadonlyArray<Section>, secrets: ReadonlyArray<strin
 const looked = Effect.fnUntraced(function* (read: Read, { inference }: DiagnoseOptions) {
   const { loaded } = read
   const { port } = loaded.settings.server
+  const ownPort = port === 0 ? undefined : port
   const found = loaded.discovery
     ? yield* findOnce({
         limits: defaultLimits(loaded.settings),
-        ownPort: port === 0 ? undefined : port,
+        ownPort,
         hosts: hostsOf(loaded),
         known: loaded.backends
       })
     : []
   const backends = [...loaded.backends, ...found]
   const [gateway, ...others] = yield* Effect.all(
-    [gatewaySection(read, backends), ...backends.map((backend) => examine(backend, { inference, ...patience }))],
+    [
+      gatewaySection(read, backends),
+      ...backends.map((backend) => examine(backend, { inference, ownPort, ...patience }))
+    ],
     { concurrency: backendsAtOnce }
   )
   return redacted(gateway === undefined ? others : [gateway, ...others], secretsOf(read))

@@ -1,53 +1,11 @@
 import { describe, expect, test } from "bun:test"
-import { Effect, Redacted } from "effect"
-import type { Backend } from "../../src/domain/backend.ts"
-import { examine } from "../../src/doctor/examine.ts"
-import type { Finding } from "../../src/doctor/finding.ts"
-import { Transport } from "../../src/upstream/Transport.ts"
+import { Redacted } from "effect"
 import { chatEvents, chunk, completion, head, json, lastChunk, streamHead, whole } from "../kit/answers.ts"
 import { canSwallow, swallow } from "../kit/blackHole.ts"
-import { type FakeOptions, good, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
+import { modelOf, wantsStream } from "../kit/FakeUpstream.ts"
 import type { Script, Seen, Step } from "../kit/rawServer.ts"
 import { good as certificate, terminate } from "../kit/tls.ts"
-import { backend as plainBackend } from "../registry/backends.ts"
-
-const backendAt = (url: string, more: Partial<Backend> = {}): Backend => ({
-  ...plainBackend("b"),
-  url,
-  type: "generic",
-  limits: { firstByteMs: 0, idleMs: 0, totalMs: 0, connectMs: 0 },
-  models: [],
-  ...more
-})
-
-const look = (backend: Backend, inference = false, times: { timeoutMs?: number; answerMs?: number } = {}) =>
-  Effect.runPromise(
-    examine(backend, { inference, timeoutMs: 2000, answerMs: 5000, ...times }).pipe(
-      Effect.provide(Transport.layer),
-      Effect.scoped
-    )
-  ).then(({ findings }) => findings)
-
-const bad = (findings: ReadonlyArray<Finding>) =>
-  findings.filter(({ severity }) => severity === "error" || severity === "warning")
-
-const parsed = ({ text }: Seen): Record<string, unknown> => JSON.parse(text) as Record<string, unknown> // reason: the product wrote it
-
-const toolCall = { id: "call_1", type: "function", function: { name: "get_time", arguments: "{}" } }
-
-/** Does all that it is asked for. */
-const able: Script = (request) => {
-  const body = parsed(request)
-  const message = (fields: object) => ({
-    ...completion(modelOf(request), ""),
-    choices: [{ index: 0, message: { role: "assistant", ...fields }, finish_reason: "stop" }]
-  })
-  if (body["tools"] !== undefined) return [json(message({ content: null, tool_calls: [toolCall] }))]
-  if (body["response_format"] !== undefined) return [json(message({ content: '{"ok": true}' }))]
-  return good()(request)
-}
-
-const start = (options: Partial<FakeOptions> = {}) => startUpstream({ models: ["m"], script: able, ...options })
+import { able, backendAt, bad, look, parsed, start } from "./patient.ts"
 
 const missing = (request: Seen): Iterable<Step> | undefined =>
   request.target.startsWith("/v1/") ? undefined : [json({ error: "no such path" }, 404)]

@@ -1,0 +1,64 @@
+/**
+ * What kind of server answers: whether it is what the config calls it, and whether it is spoken to as it wants to be.
+ */
+import { Effect, Option, Result } from "effect"
+import type { Backend } from "../domain/backend.ts"
+import type { ProbeOutcome } from "../domain/health.ts"
+import type { UpstreamError } from "../domain/upstream.ts"
+import { type Answer, ask } from "../health/questions.ts"
+import type { Transport } from "../upstream/Transport.ts"
+import { error, type Finding, info, ok, warning } from "./finding.ts"
+
+type Type = Backend["type"]
+
+// A TLS server answers plain requests with 400 or with the end of the connection; a bad certificate is an answer too.
+const speaks = (result: Result.Result<Answer, UpstreamError>, secure: boolean): boolean =>
+  Result.match(result, {
+    onSuccess: ({ status }) => secure || status !== 400,
+    onFailure: (failure) =>
+      secure && failure._tag === "Unreachable" && /CERT|SIGNED|ISSUER|HOSTNAME/.test(failure.reason)
+  })
+
+/** Whether a server that does not answer well would do so with `http` for `https`, or the other way round. */
+export const otherScheme = Effect.fnUntraced(function* (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutMs: number
+) {
+  const secure = backend.url.startsWith("https:")
+  const url = secure ? backend.url.replace(/^https:/, "http:") : backend.url.replace(/^http:/, "https:")
+  // A key does not go where the config does not send it.
+  const bare = { ...backend, url, apiKey: undefined }
+  const heard = yield* Effect.result(ask(transport, bare, { path: "/v1/models", timeoutMs }))
+  if (!speaks(heard, !secure)) return Option.none<Finding>()
+  const seen = secure
+    ? "the server speaks plain http, and its url says https"
+    : "the server speaks TLS, and its url says http"
+  return Option.some(error("TLS", seen, `url = "${url}"`))
+})
+
+/** What is said of the type that the config tells. */
+export const typed = ({ type }: Backend, seen: Type | undefined, outcome: ProbeOutcome): ReadonlyArray<Finding> => {
+  if (seen === type) return [ok("type", type)]
+  if (seen !== undefined && seen !== "generic") {
+    return type === "generic"
+      ? [info("type", `it is a server of type ${seen}, which can say more of its models`, `type = "${seen}"`)]
+      : [warning("type", `it answers as ${seen}, not as ${type}`, `type = "${seen}"`)]
+  }
+  // Nothing has been learnt of a server that does not answer.
+  if (outcome._tag !== "Up") return []
+  const listed = outcome.models !== undefined
+  // Its own list tells an Ollama; the others have nothing that the kind does not go by.
+  const itself = seen === undefined && type === "ollama"
+  if (listed && (type === "openai" || type === "generic" || itself)) return [ok("type", type)]
+  if (type === "openai" || type === "generic") return [info("type", `${type}, though it gives no list of models`)]
+  return seen === "generic"
+    ? [
+        warning(
+          "type",
+          `${type} could not be confirmed: only the list of models that all have answers`,
+          'type = "generic"'
+        )
+      ]
+    : [warning("type", `${type} could not be confirmed: it answers none of the questions that tell`)]
+}

@@ -1,0 +1,81 @@
+import { describe, expect, test } from "bun:test"
+import { json } from "../kit/answers.ts"
+import type { Seen, Step } from "../kit/rawServer.ts"
+import { good as certificate, terminate } from "../kit/tls.ts"
+import { backendAt, bad, look, start } from "./patient.ts"
+
+const list = { object: "list", data: [{ id: "m", object: "model", owned_by: "x" }] }
+
+const listOnly = (request: Seen): Iterable<Step> =>
+  request.target === "/v1/models" ? [json(list)] : [json({ detail: "Not Found" }, 404)]
+
+describe("doctor tells http and https apart:", () => {
+  test("https:// on a plain server", async () => {
+    await using upstream = await start()
+    const findings = await look(backendAt(upstream.url.replace("http:", "https:"), { type: "ollama" }))
+    expect(bad(findings)).toMatchObject([{ check: "TLS", severity: "error", fix: `url = "${upstream.url}"` }])
+    expect(findings.map(({ check }) => check)).toEqual(["connect", "TLS"])
+  })
+
+  test("http:// on a TLS server", async () => {
+    await using upstream = await start()
+    await using tls = await terminate(upstream.port, certificate)
+    const findings = await look(backendAt(tls.url.replace("https:", "http:"), { type: "ollama" }))
+    expect(bad(findings)).toMatchObject([{ check: "TLS", severity: "error", fix: `url = "${tls.url}"` }])
+    expect(findings.map(({ check }) => check)).toEqual(["connect", "TLS"])
+  })
+
+  test("a server that answers neither is not told to be one of them", async () => {
+    await using upstream = await start({ probe: () => ["reset"] })
+    const findings = await look(backendAt(upstream.url))
+    expect(bad(findings)).toMatchObject([{ check: "health", severity: "error" }])
+    expect(findings.map(({ check }) => check)).not.toContain("type")
+  })
+})
+
+describe("doctor does not confirm a type that nothing speaks for:", () => {
+  for (const type of ["ollama", "llamacpp", "lmstudio", "exo", "vllm"] as const) {
+    test(`${type}, where only a plain list answers`, async () => {
+      await using upstream = await start({ probe: listOnly })
+      const findings = await look(backendAt(upstream.url, { type }))
+      const about = findings.filter(({ check }) => check === "type")
+      expect(about).toMatchObject([{ severity: "warning", fix: 'type = "generic"' }])
+      expect(about[0]?.seen).toContain("could not be confirmed")
+      expect(bad(await look(backendAt(upstream.url)))).toEqual([])
+    })
+  }
+
+  test("ollama, where nothing of an LLM server answers", async () => {
+    await using upstream = await start({ probe: () => [json({ detail: "Not Found" }, 404)] })
+    const about = (await look(backendAt(upstream.url, { type: "ollama" }))).filter(({ check }) => check === "type")
+    expect(about).toMatchObject([{ severity: "warning" }])
+    expect(about[0]?.seen).toContain("could not be confirmed")
+  })
+})
+
+describe("doctor finds a backend that is Nexus itself", () => {
+  const nexus = [{ id: "m", object: "model", owned_by: "nexus" }]
+  for (const [name, answer] of [
+    ["by its models", json({ object: "list", data: nexus })],
+    ["by its headers", json({ error: { message: "no key" } }, 401, ["x-nexus-version: 1.0.0"])]
+  ] as const) {
+    test(name, async () => {
+      await using upstream = await start({ probe: () => [answer] })
+      const findings = bad(await look(backendAt(upstream.url)))
+      expect(findings).toMatchObject([{ check: "address", severity: "error" }])
+      expect(findings[0]?.seen).toContain("Nexus itself")
+      expect(findings[0]?.fix).toContain("remove")
+    })
+  }
+
+  test("by its own address, before it runs", async () => {
+    const gone = await start()
+    await gone[Symbol.asyncDispose]()
+    const findings = bad(
+      await look(backendAt(gone.url.replace("127.0.0.1", "localhost")), false, { ownPort: gone.port })
+    )
+    expect(findings).toMatchObject([
+      { check: "address", severity: "error", seen: "this is Nexus itself: it would call itself" }
+    ])
+  })
+})
