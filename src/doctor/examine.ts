@@ -63,13 +63,17 @@ const lostPath = Effect.fnUntraced(function* (
   return undefined
 })
 
+const keyAdvice = (name: string): string => {
+  const variable = `${name
+    .toUpperCase()
+    .replace(/[^A-Z0-9]/g, "_")
+    .replace(/^(?=[0-9])/, "_")}_KEY`
+  return `api_key_env = "${variable}", and export ${variable}=… before nexus serve`
+}
+
 const refused = ({ apiKey, name }: Backend, status: number): Finding =>
   apiKey === undefined
-    ? error(
-        "key",
-        `it asks for a key (status ${status})`,
-        `api_key_env = "${name.toUpperCase().replace(/[^A-Z0-9]/g, "_")}_KEY"`
-      )
+    ? error("key", `it asks for a key (status ${status})`, keyAdvice(name))
     : error(
         "key",
         `it refuses the key it is given (status ${status})`,
@@ -100,13 +104,15 @@ const listed = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray<F
   const some = `${ids.slice(0, 5).join(", ")}${ids.length > 5 ? ", …" : ""}`
   const found =
     models.length === 0
-      ? warning("models", "it serves no model", pullCommands[backend.type])
+      ? warning("models", "it serves no model", pullCommands[backend.type] ?? "load a model in it")
       : ok("models", `${models.length}: ${some}`)
+  const others =
+    models.length === 0 ? "remove the entry, or load the model in the server" : `one of those it serves: ${some}`
   const wrong = backend.models.flatMap((told) => {
     const known = models.find(({ id }) => id === told.id)
     if (known === undefined) {
       const meant = nearest(told.id, ids)
-      const fix = meant === undefined ? undefined : `[[backends.models]] id = "${meant}"`
+      const fix = meant === undefined ? others : `[[backends.models]] id = "${meant}"`
       return [warning("models", `[[backends.models]] names ${told.id}, which it does not serve`, fix)]
     }
     const { context_length: has } = known

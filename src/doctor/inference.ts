@@ -127,11 +127,26 @@ const hello = (model: Model, tokens: number) => ({
   max_tokens: tokens
 })
 
+/** Where the servers of a type tell more of a failure of their own. */
+const logs: Readonly<Partial<Record<Backend["type"], string>>> = {
+  ollama: "journalctl -u ollama, or ~/.ollama/logs/server.log",
+  lmstudio: "lms log stream"
+}
+
+const adviceFor = ({ status }: Heard, { backend: { type }, model }: Patient): string => {
+  if (status === 401 || status === 403) return "a key that may use this model, where api_key_env or api_key_file points"
+  if (status === 404 && type === "ollama") return `ollama pull ${model.id}`
+  if (status === 429) return "wait, or raise the limit of this key with its provider"
+  if (status < 500) return "look at what the server says against the request; it may not be a model for chats"
+  const where = logs[type] ?? "the output of the server"
+  return `look at ${where}; often the memory is too small for the model`
+}
+
 /** One token of a chat answer. */
 export const chat = (patient: Patient): Effect.Effect<Finding> => {
   const { model } = patient
   return ask(patient, "chat", "chat/completions", hello(model, 1), (heard) => {
-    if (heard.status >= 300) return error("chat", `${model.id}: ${wordsOf(heard)}`)
+    if (heard.status >= 300) return error("chat", `${model.id}: ${wordsOf(heard)}`, adviceFor(heard, patient))
     return field(parsed(heard.text), "choices", 0, "message") === undefined
       ? error("chat", `${model.id}: the answer has no choices[0].message`)
       : ok("chat", `${model.id} answers in ${seconds(heard.lastMs)}`)
@@ -140,6 +155,9 @@ export const chat = (patient: Patient): Effect.Effect<Finding> => {
 
 /** Shortest wait and longest spread, in ms, that speak of an answer held back somewhere, and the events it needs. */
 const buffered = { waitMs: 150, spreadMs: 5, events: 4 } as const
+
+const bufferedAdvice =
+  "if there is a proxy, switch its buffering off (nginx: proxy_buffering off;); if there is none, see whether the server can stream"
 
 /** A few tokens of a streamed chat answer: whether they come one by one. */
 export const stream = (patient: Patient): Effect.Effect<Finding> => {
@@ -156,8 +174,8 @@ export const stream = (patient: Patient): Effect.Effect<Finding> => {
     }
     const spread = heard.lastMs - heard.firstMs
     if (heard.firstMs >= buffered.waitMs && spread <= buffered.spreadMs && events >= buffered.events) {
-      const seen = `all ${events} events came at once after ${seconds(heard.firstMs)}: something between holds them back`
-      return warning("stream", seen, "switch buffering off in the proxy before it (nginx: proxy_buffering off;)")
+      const seen = `all ${events} events came at once after ${seconds(heard.firstMs)}: the server made them all before it sent any, or a proxy before it holds them back`
+      return warning("stream", seen, bufferedAdvice)
     }
     return ok("stream", `${events} events, the first after ${seconds(heard.firstMs)}`)
   })

@@ -79,3 +79,30 @@ describe("doctor finds a backend that is Nexus itself", () => {
     ])
   })
 })
+
+describe("doctor has advice for", () => {
+  test("a server without a model, whatever its type", async () => {
+    await using upstream = await start({ models: [] })
+    const [finding] = bad(await look(backendAt(upstream.url)))
+    expect(finding).toMatchObject({ check: "models", seen: "it serves no model", fix: "load a model in it" })
+  })
+
+  test("a model that is like none of those that are there", async () => {
+    await using upstream = await start({ models: ["a-model", "b-model"] })
+    const models = [{ id: "qwertz", capabilities: {} }]
+    const [finding] = bad(await look(backendAt(upstream.url, { models })))
+    expect(finding).toMatchObject({ check: "models", fix: "one of those it serves: a-model, b-model" })
+  })
+
+  for (const [type, advice] of [
+    ["ollama", "journalctl -u ollama"],
+    ["generic", "the output of the server"]
+  ] as const) {
+    test(`a chat that fails in a server of type ${type}`, async () => {
+      await using upstream = await start({ type, script: () => [json({ error: { message: "no" } }, 500)] })
+      const finding = bad(await look(backendAt(upstream.url, { type }), true)).find(({ check }) => check === "chat")
+      expect(finding).toMatchObject({ severity: "error", seen: "m: status 500: no" })
+      expect(finding?.fix).toContain(advice)
+    })
+  }
+})
