@@ -177,7 +177,11 @@ const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | u
 
 const circle = "this is Nexus itself: it would call itself"
 
-const examined = Effect.fnUntraced(function* (backend: Backend, how: Examination) {
+const examined = Effect.fnUntraced(function* (
+  backend: Backend,
+  how: Examination,
+  learnt: (models: ReadonlyArray<Model>) => void
+) {
   const { inference, timeoutMs, answerMs, ownPort } = how
   const transport = yield* Transport
   const findings: Array<Finding> = [...(yield* reach(backend, timeoutMs))]
@@ -221,15 +225,28 @@ const examined = Effect.fnUntraced(function* (backend: Backend, how: Examination
     return [...findings, error(check, why, fix)]
   }
   const models = outcome.models ?? backend.models
+  if (outcome.models !== undefined || models.length > 0) learnt([...models, ...backend.models])
   findings.push(...listed(backend, models), ...contexts(known, models))
   if (inference) findings.push(...(yield* spoken(transport, backend, models, answerMs)))
   return findings
 })
 
+/** What was found of a backend, and the names of its models; undefined when it does not tell. */
+export interface Examined extends Section {
+  readonly models: ReadonlyArray<string> | undefined
+}
+
 /** Looks at one backend; never fails. */
-export const examine = (backend: Backend, how: Examination): Effect.Effect<Section, never, Transport> =>
-  Effect.map(examined(backend, how), (findings) => ({
-    name: backend.name,
-    about: `${backend.type}, ${backend.url}`,
-    findings
-  }))
+export const examine = (backend: Backend, how: Examination): Effect.Effect<Examined, never, Transport> =>
+  Effect.suspend(() => {
+    let models: ReadonlyArray<string> | undefined
+    const learnt = (list: ReadonlyArray<Model>) => {
+      models = list.map(({ id }) => id)
+    }
+    return Effect.map(examined(backend, how, learnt), (findings) => ({
+      name: backend.name,
+      about: `${backend.type}, ${backend.url}`,
+      findings,
+      models
+    }))
+  })

@@ -9,12 +9,15 @@ import type { Read } from "../config/read.ts"
 import { shown } from "../config/show.ts"
 import { examine } from "../doctor/examine.ts"
 import { error, type Finding, info, ok, type Section } from "../doctor/finding.ts"
+import { deadNames } from "../doctor/names.ts"
 import { connects } from "../doctor/reach.ts"
 import { configured, keyFiles, openFiles } from "../doctor/surroundings.ts"
 import type { Backend } from "../domain/backend.ts"
 import { printable } from "../domain/text.ts"
 import { version } from "../domain/version.ts"
 import { findOnce, hostsOf } from "../health/Discovery.ts"
+import { resolve } from "../router/aliases.ts"
+import { modelsOf } from "../router/plan.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
 import { askHealth } from "./client.ts"
@@ -69,7 +72,13 @@ const gatewaySection = Effect.fnUntraced(function* (read: Read, backends: Readon
   const findings: ReadonlyArray<Finding> = [
     ...configured(path, backends.length, warnings),
     ...(backends.length === 0
-      ? [error("config", "there is no backend, and none was found on this machine", "nexus config init, then name one")]
+      ? [
+          error(
+            "backends",
+            "there is none in the config, and none was found on this machine",
+            "nexus config init, then name one"
+          )
+        ]
       : []),
     ...(yield* portFindings(read)),
     ...(yield* openFiles()),
@@ -117,14 +126,16 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference }: DiagnoseO
       })
     : []
   const backends = [...loaded.backends, ...found]
-  const [gateway, ...others] = yield* Effect.all(
-    [
-      gatewaySection(read, backends),
-      ...backends.map((backend) => examine(backend, { inference, ownPort, ...patience }))
-    ],
-    { concurrency: backendsAtOnce }
-  )
-  return redacted(gateway === undefined ? others : [gateway, ...others], secretsOf(read))
+  const looks = Effect.forEach(backends, (backend) => examine(backend, { inference, ownPort, ...patience }), {
+    concurrency: backendsAtOnce
+  })
+  const [gateway, examined] = yield* Effect.all([gatewaySection(read, backends), looks], { concurrency: 2 })
+  const names = deadNames(loaded.routing, {
+    lists: examined.map(({ models }) => models),
+    modelsOf: (name) => modelsOf(name, loaded.routing),
+    resolve: (name) => resolve(name, loaded.routing.aliases)
+  })
+  return redacted([{ ...gateway, findings: [...gateway.findings, ...names] }, ...examined], secretsOf(read))
 })
 
 /** Looks at everything; it never fails, what is wrong is found. */
