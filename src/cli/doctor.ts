@@ -64,7 +64,8 @@ export const doctorCommand = Command.make(
     if (errors + warnings === 0) return
     return yield* new CliFailure({
       message: `${plural(errors, "error")}, ${plural(warnings, "warning")}`,
-      code: errors > 0 ? exitCodes.errors : exitCodes.warnings
+      code: errors > 0 ? exitCodes.errors : exitCodes.warnings,
+      mild: errors === 0
     })
   })
 ).pipe(

@@ -54,7 +54,8 @@ const report = (cause: Cause.Cause<unknown>): Effect.Effect<number> => {
   if (CliError.isCliError(error)) {
     return Effect.as(Console.error(`error: ${inWords(error)}`), error._tag === "UserError" ? 1 : 2)
   }
-  const head = Cause.hasDies(cause) ? "error: unexpected failure: " : "error: "
+  const mild = error instanceof CliFailure && error.mild === true
+  const head = Cause.hasDies(cause) ? "error: unexpected failure: " : mild ? "" : "error: "
   const code = error instanceof CliFailure ? (error.code ?? 1) : 1
   return Effect.as(Console.error(head + messageOf(error)), code)
 }

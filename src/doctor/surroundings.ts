@@ -44,6 +44,9 @@ export const configured = (
   backends: number,
   warnings: ReadonlyArray<string>
 ): ReadonlyArray<Finding> => [
-  ok("config", `${path ?? "no file, defaults"}: ${backends} ${backends === 1 ? "backend" : "backends"}`),
+  ok(
+    "config",
+    `${path ?? "no file, defaults"}${backends === 0 ? "" : `: ${backends} ${backends === 1 ? "backend" : "backends"}`}`
+  ),
   ...warnings.map((text) => (text.includes(": ignored") ? info("config", text) : warning("config", text)))
 ]

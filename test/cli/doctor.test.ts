@@ -60,6 +60,7 @@ api_key_file = "key"
     expect(JSON.parse(well.stdout)).toMatchObject({ errors: 0, warnings: 0 })
     const wrong = await nexus("doctor", "-c", "wrong.toml", "--no-inference", "--json")
     expect(wrong.code).toBe(3)
+    expect(wrong.stderr).toBe("0 errors, 1 warning\n")
     expect(JSON.parse(wrong.stdout)).toMatchObject({ errors: 0, warnings: 1 })
   })
 
@@ -69,6 +70,51 @@ api_key_file = "key"
     expect(code).toBe(1)
     expect(stdout).toContain("broken.toml:2: unknown key server.prot; did you mean server.port?")
     expect(stdout).toContain("broken.toml:5: backends[0].url")
+  })
+
+  test("does not count the backends of a config without any, and says what to do", async () => {
+    const file = "none.toml"
+    writeFileSync(join(cwd, file), "[server]\nport = 0\n[discovery]\nenabled = false\n")
+    const { code, stdout } = await nexus("doctor", "-c", file, "--no-inference")
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/✓ config +none\.toml\n/)
+    expect(stdout).toMatch(/✗ backends +there is none in the config.*\n +→ nexus config init/)
+  })
+
+  test("warns of aliases and fallbacks that lead to a model nobody serves", async () => {
+    using server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: ({ url }) =>
+        new URL(url).pathname === "/v1/models"
+          ? Response.json({ object: "list", data: [{ id: "small", object: "model", owned_by: "x" }] })
+          : new Response(null, { status: 404 })
+    })
+    writeFileSync(
+      join(cwd, "names.toml"),
+      `[server]
+port = 0
+[discovery]
+enabled = false
+[routing.aliases]
+q = "nopes"
+r = "big"
+good = "small"
+[routing.fallbacks]
+big = ["smal", "small"]
+[[backends]]
+name = "b"
+url = "http://127.0.0.1:${String(server.port)}"
+`
+    )
+    const { code, stdout } = await nexus("doctor", "-c", "names.toml", "--no-inference")
+    expect(code).toBe(3)
+    const [gateway] = stdout.split("\n\n")
+    expect(gateway).toMatch(/! names +routing\.aliases\.q leads to nopes, which no backend serves\n +→ one of small/)
+    expect(gateway).toMatch(
+      /! names +routing\.fallbacks\.big\[0\] leads to smal, which no backend serves\n +→ did you mean small\?/
+    )
+    expect(stdout.match(/! names/g)).toHaveLength(2)
   })
 
   test("says when another program has the port", async () => {
