@@ -120,6 +120,12 @@ const modelFault = (model: unknown, length: LengthOf): BadRequest | undefined =>
     : undefined
 }
 
+// Taken as false, an odd value would be judged otherwise by a backend, and its stream be held against it.
+const streamFault = (endpoint: Endpoint, stream: unknown): BadRequest | undefined =>
+  endpoint === "embeddings" || stream === undefined || stream === null || typeof stream === "boolean"
+    ? undefined
+    : bad(`The field 'stream' must be true or false; ${kind(stream)} came`, "stream")
+
 const contentOf = (endpoint: Endpoint, json: Json, length: LengthOf): Content => {
   if (endpoint === "chat/completions") {
     return weighMessages(Array.isArray(json["messages"]) ? json["messages"] : [], length)
@@ -144,7 +150,7 @@ export const readNeeds = (
   if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
   const json = parsed.success
   const { model } = json
-  const fault = modelFault(model, length) ?? contentFault(endpoint, json)
+  const fault = modelFault(model, length) ?? contentFault(endpoint, json) ?? streamFault(endpoint, json["stream"])
   if (fault !== undefined) return Result.fail(fault)
   const { bytes, vision } = contentOf(endpoint, json, length)
   const abilities: Array<Ability> = []

@@ -96,7 +96,7 @@ describe("what a chat request needs:", () => {
 
   test("a stream only when stream is true", () => {
     expect(needsOf(chat("a", { stream: true })).stream).toBe(true)
-    for (const odd of [false, null, "true", 1]) expect(needsOf(chat("a", { stream: odd })).stream).toBe(false)
+    for (const none of [false, null]) expect(needsOf(chat("a", { stream: none })).stream).toBe(false)
   })
 })
 
@@ -130,7 +130,10 @@ describe("a body that cannot be routed is refused with the field at fault:", () 
     ["messages that are null", '{"model":"m","messages":null}', "messages", /null/],
     ["no input", '{"model":"m"}', "input", /missing/, "embeddings"],
     ["input that is an object", '{"model":"m","input":{}}', "input", /an object/, "embeddings"],
-    ["a prompt that is a number", '{"model":"m","prompt":1}', "prompt", /a number/, "completions"]
+    ["a prompt that is a number", '{"model":"m","prompt":1}', "prompt", /a number/, "completions"],
+    ["a stream that is a word", '{"model":"m","messages":[],"stream":"yes"}', "stream", /true or false; a string/],
+    ["a stream that is a number", '{"model":"m","messages":[],"stream":1}', "stream", /true or false; a number/],
+    ["a stream of a completion", '{"model":"m","prompt":"x","stream":[]}', "stream", /an array/, "completions"]
   ]
   for (const [name, text, param, says, endpoint] of cases) {
     test(name, () => {
@@ -188,10 +191,12 @@ describe("a long body, which is skimmed and not parsed whole,", () => {
       })
     ))
 
-  test("is refused when it is no UTF-8, and when its model is a long text", () => {
+  test("is refused when it is no UTF-8, and when its model or stream is a long text", () => {
     const broken = bytes(JSON.stringify(chat("x".repeat(2000))))
     broken[100] = 0xff
     const named = bytes(JSON.stringify({ ...chat("a"), model: "x".repeat(2000) }))
+    const streamed = bytes(JSON.stringify(chat("x".repeat(2000), { stream: "y".repeat(2000) })))
+    expect(both(streamed)).toMatchObject([{ failure: { param: "stream" } }, { failure: { param: "stream" } }])
     for (const body of [broken, named]) expect(both(body).map(({ _tag }) => _tag)).toEqual(["Failure", "Failure"])
   })
 })
@@ -223,7 +228,7 @@ describe("whatever the body,", () => {
         response_format: odd,
         max_tokens: odd,
         max_completion_tokens: odd,
-        stream: odd
+        stream: fc.option(fc.boolean())
       },
       { requiredKeys: ["messages"] }
     )
@@ -236,6 +241,14 @@ describe("whatever the body,", () => {
       })
     )
   })
+
+  test("its stream is refused exactly when it is neither true, false nor null (law)", () =>
+    fc.assert(
+      fc.property(fc.oneof(fc.jsonValue(), fc.boolean()), (stream) => {
+        const fault = faultOf(JSON.stringify(chat("a", { stream })))
+        expect(fault?.param).toBe(typeof stream === "boolean" || stream === null ? undefined : "stream")
+      })
+    ))
 
   test("more text never needs less room (law)", () =>
     fc.assert(
