@@ -23,7 +23,7 @@ import type { Exchange } from "./exchange.ts"
 import { failureOf, passOn, reasonOf } from "./failure.ts"
 import { readNeeds } from "./needs.ts"
 import { render } from "./openai-error.ts"
-import { decisionHeaders } from "./reply.ts"
+import { answererHeaders, decisionHeaders } from "./reply.ts"
 import { replaceModel } from "./splice.ts"
 
 /** What forwarding draws on. */
@@ -80,8 +80,9 @@ interface Failed {
 const isRateLimit = (error: UpstreamError): boolean => error._tag === "ErrorStatus" && error.status === 429
 
 const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, spent }: Failed): void => {
+  const headersOf = pass && error._tag === "ErrorStatus" ? answererHeaders : decisionHeaders
   const decision = {
-    ...decisionHeaders(attempt, exchange.attempts),
+    ...headersOf(attempt, exchange.attempts),
     // By this the client's library knows that it must not multiply what is too much already.
     ...(spent ? { "x-should-retry": "false" } : {})
   }

@@ -13,7 +13,7 @@ export interface ErrorForm {
   readonly message: string
   readonly retryAfter?: number
   /** Why each backend did not answer; sent as `x-nexus-rejection-reasons`. */
-  readonly reasons?: ReadonlyArray<AttemptFailure>
+  readonly reasons?: ReadonlyArray<string>
   readonly headers?: Readonly<Record<string, string>>
 }
 
@@ -36,6 +36,10 @@ const server = (status: number, code: string, message: string): ErrorForm => ({
 })
 
 const megabytes = (bytes: number): string => `${Math.round((bytes / 1_048_576) * 1000) / 1000} MB`
+
+// A model is named when it is another than the one asked for, as a fallback is.
+const reasonsFor = (asked: string, failures: ReadonlyArray<AttemptFailure>): ReadonlyArray<string> =>
+  failures.map(({ backend, model, reason }) => `${backend}${model === asked ? "" : ` (${model})`}: ${reason}`)
 
 /** Every failure with its form, by tag. */
 export const table: Table = {
@@ -63,7 +67,7 @@ export const table: Table = {
   ServiceUnavailable: (e) => ({
     ...server(503, "service_unavailable", `No healthy backends available for model '${e.model}'`),
     retryAfter: e.retryAfterSeconds,
-    reasons: e.reasons
+    reasons: reasonsFor(e.model, e.reasons)
   }),
   Overloaded: (e) => ({
     status: 429,
@@ -80,7 +84,7 @@ export const table: Table = {
   }),
   BadGateway: (e) => ({
     ...server(502, "bad_gateway", `No good answer from a backend for model '${e.model}': ${e.reason}`),
-    reasons: e.failures
+    reasons: reasonsFor(e.model, e.failures)
   }),
   GatewayTimeout: (e) => server(504, "gateway_timeout", e.message),
   RequestTimeout: (e) => ({
@@ -136,9 +140,8 @@ export const bodyOf = ({ message, type, param, code }: ErrorForm): string =>
   JSON.stringify({ error: { message, type, param, code } })
 
 // Header values hold visible ASCII only, and stay short.
-const headerText = (reasons: ReadonlyArray<AttemptFailure>): string =>
+const headerText = (reasons: ReadonlyArray<string>): string =>
   reasons
-    .map(({ backend, reason }) => `${backend}: ${reason}`)
     .join("; ")
     .replace(/[^\x20-\x7e]/g, "?")
     .slice(0, 1000)

@@ -15,7 +15,7 @@ export const replyHeaders = (
   requestId: string,
   attempts: number
 ): Record<string, string> => {
-  const headers = decisionHeaders(attempt, attempts)
+  const headers = answererHeaders(attempt, attempts)
   headers["x-request-id"] = requestId
   for (const name of passed) {
     const value = head.header(name)
@@ -24,15 +24,20 @@ export const replyHeaders = (
   return headers
 }
 
-/** Headers that say which backend answered and why. */
+/** Headers that say which backend was asked last and why. */
 export const decisionHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
   const { backend } = attempt.candidate.state
-  const headers: Record<string, string> = {
+  return {
     "x-nexus-backend": backend.name,
     "x-nexus-backend-type": locality(backend.type),
     "x-nexus-route-reason": attempts > 1 ? "failover" : attempt.reason,
     "x-nexus-attempts": String(attempts)
   }
+}
+
+/** The same for an answer that is the backend's own: with the model when it is a fallback. */
+export const answererHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
+  const headers = decisionHeaders(attempt, attempts)
   if (attempt.fallback) headers["x-nexus-fallback-model"] = headerText(attempt.model)
   return headers
 }

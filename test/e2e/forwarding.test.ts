@@ -179,4 +179,23 @@ describe("an answer reaches the client", () => {
     expect(answer.header("x-nexus-attempts")).toBe("2")
     expect(upstream.lastCall().text).toBe(`{"model":"m","messages":[],"n":1.0}`)
   })
+
+  test("without the name of a fallback model that failed too, and with it when that one refuses the request", async () => {
+    await using other = await startUpstream({ models: ["gone"] })
+    await using spare = await startUpstream({ models: ["m2"], script: () => [json({ error: "full" }, 503)] })
+    await using two = await startGateway({
+      backends: [backendFor("one", other), backendFor("two", spare)],
+      routing: { max_retries: 1, fallbacks: { gone: ["m2"] } }
+    })
+    await other.server.kill()
+    const failed = await ask(two.port, "POST", chatPath, `{"model":"gone","messages":[]}`)
+    expect([failed.status, failed.header("x-nexus-backend")]).toEqual([503, "two"])
+    expect(failed.header("x-nexus-fallback-model")).toBeUndefined()
+    expect(failed.header("x-nexus-rejection-reasons")).toBe(
+      "one: connection refused; two (m2): answered with status 503"
+    )
+    spare.script(() => [json({ error: { message: "no", type: "t", param: null, code: null } }, 400)])
+    const refused = await ask(two.port, "POST", chatPath, `{"model":"gone","messages":[]}`)
+    expect([refused.status, refused.header("x-nexus-fallback-model")]).toEqual([400, "m2"])
+  })
 })

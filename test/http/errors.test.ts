@@ -36,7 +36,7 @@ test("a failure names the backend and then, apart from it, what became of its an
   )
 })
 
-const reasons = [{ backend: "a", model: "m", reason: "connection refused" }]
+const reasons = [{ backend: "a", model: "x", reason: "connection refused" }]
 
 // One of each tag: the type demands that none is missing.
 const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { _tag: T }>, number, string] } = {
@@ -99,6 +99,18 @@ test("no healthy backend is answered in the documented words, with the reasons i
   expect(formOf(samples.ServiceUnavailable[0]).message).toBe("No healthy backends available for model 'x'")
   expect(response.headers.get("retry-after")).toBe("5")
   expect(response.headers.get("x-nexus-rejection-reasons")).toBe("a: connection refused")
+})
+
+test("the reason of a model other than the one asked for names it", () => {
+  const two = [...reasons, { backend: "b", model: "m2", reason: "answered with status 503" }]
+  for (const error of [
+    new ServiceUnavailable({ model: "x", reasons: two, retryAfterSeconds: 1 }),
+    new BadGateway({ model: "x", reason: "HTML", failures: two })
+  ]) {
+    expect(render(error, "id").headers.get("x-nexus-rejection-reasons")).toBe(
+      "a: connection refused; b (m2): answered with status 503"
+    )
+  }
 })
 
 describe("the error body of a backend", () => {
