@@ -58,6 +58,9 @@ export class BadGateway extends Schema.TaggedError<BadGateway>()("BadGateway", {
   failures: Schema.Array(AttemptFailure)
 }) {}
 
+/** The request has passed `hops` gateways already, so it is on its way in a circle. */
+export class LoopDetected extends Schema.TaggedError<LoopDetected>()("LoopDetected", { hops: Schema.Number }) {}
+
 /** A time limit ended the request; `limit` is its name in the config. */
 export class GatewayTimeout extends Schema.TaggedError<GatewayTimeout>()("GatewayTimeout", {
   message: Schema.String,
@@ -128,6 +131,7 @@ export type GatewayError =
   | Overloaded
   | Stopping
   | BadGateway
+  | LoopDetected
   | GatewayTimeout
   | RequestTimeout
   | PayloadTooLarge

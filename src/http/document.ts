@@ -84,7 +84,8 @@ const whenForwarded: ReadonlyArray<Tag> = [
   "BadGateway",
   "ServiceUnavailable",
   "Stopping",
-  "GatewayTimeout"
+  "GatewayTimeout",
+  "LoopDetected"
 ]
 
 /** Paths that answer without a key, from memory. */

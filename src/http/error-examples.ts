@@ -11,6 +11,7 @@ import {
   type GatewayError,
   GatewayTimeout,
   Internal,
+  LoopDetected,
   MethodNotAllowed,
   ModelCapabilityMismatch,
   ModelNotFound,
@@ -76,6 +77,10 @@ export const examples: { readonly [T in Tag]: Example<T> } = {
   BadGateway: {
     when: "Every backend that was asked failed",
     error: new BadGateway({ model, reason: "backend 'local' answered with an HTML page", failures })
+  },
+  LoopDetected: {
+    when: "The request has passed more than 5 gateways, as it does when one is a backend of itself",
+    error: new LoopDetected({ hops: 6 })
   },
   GatewayTimeout: {
     when: "A time limit for the backend or for the whole request ran out",

@@ -3,17 +3,18 @@
  * of the request, since a step of an effect costs more here than all the deciding.
  */
 import { Result } from "effect"
-import type { GatewayError } from "../domain/errors.ts"
+import { LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { Member } from "../domain/roster.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 import { Ticket } from "../registry/live.ts"
 import type { Registry } from "../registry/Registry.ts"
-import { type Blame, verdict } from "../router/failover.ts"
+import { type Blame, loopStatus, verdict } from "../router/failover.ts"
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import { Abort } from "../upstream/abort.ts"
 import type { Answer } from "../upstream/answer.ts"
 import { classify } from "../upstream/classify.ts"
+import { hopsOf, maxHops } from "../upstream/endpoint.ts"
 import type { Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
 import { readBody } from "./body.ts"
@@ -22,7 +23,7 @@ import { deliver, type Delivery } from "./deliver.ts"
 import type { Exchange } from "./exchange.ts"
 import { failureOf, passOn, reasonOf } from "./failure.ts"
 import { readNeeds } from "./needs.ts"
-import { render } from "./openai-error.ts"
+import { neverRetry, render } from "./openai-error.ts"
 import { answererHeaders, decisionHeaders } from "./reply.ts"
 import { replaceModel } from "./splice.ts"
 
@@ -77,14 +78,15 @@ interface Failed {
   readonly spent: boolean
 }
 
-const isRateLimit = (error: UpstreamError): boolean => error._tag === "ErrorStatus" && error.status === 429
+const isStatus = (error: UpstreamError, status: number): boolean =>
+  error._tag === "ErrorStatus" && error.status === status
 
 const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, spent }: Failed): void => {
   const headersOf = pass && error._tag === "ErrorStatus" ? answererHeaders : decisionHeaders
   const decision = {
     ...headersOf(attempt, exchange.attempts),
     // By this the client's library knows that it must not multiply what is too much already.
-    ...(spent ? { "x-should-retry": "false" } : {})
+    ...(spent || isStatus(error, loopStatus) ? neverRetry : {})
   }
   const passed = pass && error._tag === "ErrorStatus" ? passOn(error, exchange.id, decision) : undefined
   const response = passed ?? render(failureOf(error, exchange.model, exchange.failures), exchange.id, decision)
@@ -156,7 +158,8 @@ class Attempts {
     this.settle(error, backend.name, judged.blame)
     accounting.attemptFailed(run.exchange, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")
     const spent = this.retriesLeft > 0 && !mayRetry && judged.next === "fail"
-    const failed = { error, attempt, pass: judged.next === "pass" || isRateLimit(error), spent }
+    const pass = judged.next === "pass" || isStatus(error, 429) || isStatus(error, loopStatus)
+    const failed = { error, attempt, pass, spent }
     if (judged.next === "pass" || judged.next === "fail") return answerFailure(run, failed)
     run.abort = new Abort()
     if (error._tag === "Unreachable") plan.lose(attempt.candidate.state)
@@ -191,6 +194,8 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   if (exchange.gone) return undefined
   if (!(body instanceof Uint8Array)) return body
   exchange.awaitedMs = performance.now() - exchange.started
+  const hops = hopsOf(exchange.request.headers)
+  if (hops > maxHops) return new LoopDetected({ hops })
   const read = readNeeds(exchange.endpoint, body)
   if (Result.isFailure(read)) return read.failure
   const needs = read.success

@@ -35,6 +35,9 @@ const server = (status: number, code: string, message: string): ErrorForm => ({
   message
 })
 
+/** Tells the client's library to leave it at one try. */
+export const neverRetry: Readonly<Record<string, string>> = { "x-should-retry": "false" }
+
 const megabytes = (bytes: number): string => `${Math.round((bytes / 1_048_576) * 1000) / 1000} MB`
 
 // A model is named when it is another than the one asked for, as a fallback is.
@@ -85,6 +88,14 @@ export const table: Table = {
   BadGateway: (e) => ({
     ...server(502, "bad_gateway", `No good answer from a backend for model '${e.model}': ${e.reason}`),
     reasons: reasonsFor(e.model, e.failures)
+  }),
+  LoopDetected: (e) => ({
+    ...server(
+      508,
+      "loop_detected",
+      `The request goes in a circle between gateways: it has passed ${e.hops} of them already`
+    ),
+    headers: neverRetry
   }),
   GatewayTimeout: (e) => server(504, "gateway_timeout", e.message),
   RequestTimeout: (e) => ({

@@ -55,6 +55,9 @@ const clientFault =
 
 const isClientFault = (body: Uint8Array): boolean => clientFault.test(decoder.decode(body.subarray(0, 4096)))
 
+/** Status of a gateway that refuses a request because it goes in a circle. */
+export const loopStatus = 508
+
 const statusVerdict = (
   error: UpstreamError & { readonly _tag: "ErrorStatus" },
   { ownKey }: FailureContext,
@@ -64,6 +67,8 @@ const statusVerdict = (
   if (status === 429) return { next: may ? "next" : "pass", blame: cool(error.retryAfterMs), again: false }
   if ((status === 401 || status === 403) && ownKey) return { next: may ? "next" : "fail", blame: config, again: false }
   if (status === 408) return { next: may ? "next" : "fail", blame: none, again: true }
+  // A gateway that found a circle is well; asked again, it finds it again.
+  if (status === loopStatus) return { next: may ? "next" : "pass", blame: none, again: false }
   if (status < 500) return { next: "pass", blame: none, again: false }
   if (status === 501) return { next: "pass", blame: none, again: false }
   if (status === 500 && isClientFault(error.body)) return { next: "pass", blame: none, again: false }

@@ -46,9 +46,21 @@ const valueOf = (client: Headers, name: string): string | undefined => {
   return value !== null && sendable.test(value) ? value : undefined
 }
 
-/** Headers of one call: those of the backend, the allowed ones of the client, and the request id. */
+const hopsHeader = "x-nexus-hops"
+
+/** How many gateways a request may have passed before it is taken to go in a circle. */
+export const maxHops = 5
+
+/** How many gateways a request has passed before this one. */
+export const hopsOf = (client: Headers): number => {
+  const value = client.get(hopsHeader)
+  return value !== null && /^\d{1,9}$/.test(value) ? Number(value) : 0
+}
+
+/** Headers of one call: those of the backend, the allowed ones of the client, the request id and the hops. */
 export const callHeaders = (backend: Backend, client: Headers, requestId: string): Record<string, string> => {
   const headers: Record<string, string> = { ...preparedFor(backend).headers, "x-request-id": requestId }
+  headers[hopsHeader] = String(hopsOf(client) + 1)
   for (const name of forwarded) {
     const value = valueOf(client, name)
     if (value !== undefined) headers[name] = value

@@ -115,6 +115,65 @@ describe("a request reaches the backend", () => {
   })
 })
 
+describe("a request that passes several gateways", () => {
+  const body = `{"model":"m","messages":[]}`
+
+  test("carries how many it has passed, whatever odd count came", async () => {
+    await ask(gateway.port, "POST", chatPath, body)
+    expect(upstream.lastCall().header("x-nexus-hops")).toBe("1")
+    for (const [came, sent] of [
+      ["5", "6"],
+      ["-3", "1"],
+      ["1e3", "1"],
+      ["x", "1"]
+    ]) {
+      await ask(gateway.port, "POST", chatPath, body, [`X-Nexus-Hops: ${came}`])
+      expect(upstream.lastCall().header("x-nexus-hops")).toBe(sent)
+    }
+  })
+
+  test("is refused after more than five, and asked of nobody", async () => {
+    const before = upstream.calls().length
+    const answer = await ask(gateway.port, "POST", chatPath, body, ["X-Nexus-Hops: 6"])
+    expect(answer.status).toBe(508)
+    expect(answer.header("x-should-retry")).toBe("false")
+    expect(answer.json()).toMatchObject({ error: { type: "server_error", code: "loop_detected", param: null } })
+    expect(upstream.calls()).toHaveLength(before)
+  })
+
+  test("and goes in a circle ends with that refusal, and no backend is blamed for it", async () => {
+    // The way back leads through a server that is made after the gateway: whose address is known only then.
+    let asked = 0
+    const back = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: async (request) => {
+        const { pathname } = new URL(request.url)
+        if (pathname === "/v1/models") return Response.json({ object: "list", data: [{ id: "m", object: "model" }] })
+        if (request.method !== "POST") return new Response(null, { status: 404 })
+        asked += 1
+        return fetch(new URL(pathname, circle.url), {
+          method: "POST",
+          headers: { "x-nexus-hops": request.headers.get("x-nexus-hops") ?? "" },
+          body: await request.text()
+        })
+      }
+    })
+    await using circle = await startGateway({
+      backends: [{ name: "itself", url: `http://127.0.0.1:${back.port}`, type: "generic" }]
+    })
+    try {
+      const answer = await ask(circle.port, "POST", chatPath, body)
+      expect(answer.status).toBe(508)
+      expect(answer.json()).toMatchObject({ error: { code: "loop_detected" } })
+      expect(asked).toBe(6)
+      expect(circle.backend("itself")).toMatchObject({ status: "healthy", circuits: [] })
+    } finally {
+      await back.stop(true)
+    }
+  })
+})
+
 describe("an answer reaches the client", () => {
   const body = `{ "id":"x","object":"chat.completion","created":1.0,"big":12345678901234567890,
   "choices":[{"index":0,"message":{"role":"assistant","content":"\\ud83d\\ude00 é","reasoning_content":"hm","refusal":null},

@@ -59,6 +59,7 @@ const rows: ReadonlyArray<Row> = [
   row("was asked when the total was over", late("request"), ["fail", "none", false]),
   row("answered with what is no answer", new BadAnswer({ reason: "HTML" }), ["next", "count", true]),
   ...[500, 502, 503, 504, 529].map((code) => row(`answered ${code}`, status(code), ["next", "count", true])),
+  row("was asked in a circle (508)", status(508), ["next", "none", false]),
   row("answered 408", status(408), ["next", "none", true]),
   row("answered 429", status(429), ["next", "cool", false]),
   row("answered 503 and said when to come back", status(503, 9000), ["next", "count", false]),
