@@ -10,16 +10,17 @@ import { readV1 } from "./lmstudio.ts"
 import { ask, want } from "./questions.ts"
 
 /**
- * What a server at a backend's address is: its kind, that it wants a key which the backend has not, or undefined for what
- * is none or is a Nexus. Each question may take `timeoutMs`.
+ * What a server at a backend's address is: its kind, that it wants a key which the backend has not, that it is a Nexus, or
+ * undefined for what is none. Each question may take `timeoutMs`.
  */
 export const look = Effect.fnUntraced(function* (
   transport: Transport["Service"],
   backend: Backend,
   timeoutMs: number
-): Effect.fn.Return<Kind | "locked" | undefined> {
+): Effect.fn.Return<Kind | "locked" | "nexus" | undefined> {
   const list = Option.getOrUndefined(yield* Effect.option(ask(transport, backend, { path: "/v1/models", timeoutMs })))
-  if (list === undefined || isNexus(list)) return undefined
+  if (list === undefined) return undefined
+  if (isNexus(list)) return "nexus"
   if (list.status === 401 || list.status === 403) return "locked"
   const tell = (path: string) => want(transport, backend, { path, timeoutMs })
   return (
@@ -31,10 +32,12 @@ export const look = Effect.fnUntraced(function* (
   )
 })
 
-/** The kind of server at a backend's address, if it can be used: what asks for a key is for the config to name. */
+/** The kind of server at a backend's address, if it can be used: what asks for a key, or is a Nexus, is for the config to name. */
 export const identify = (
   transport: Transport["Service"],
   backend: Backend,
   timeoutMs: number
 ): Effect.Effect<Kind | undefined> =>
-  Effect.map(look(transport, backend, timeoutMs), (found) => (found === "locked" ? undefined : found))
+  Effect.map(look(transport, backend, timeoutMs), (found) =>
+    found === "locked" || found === "nexus" ? undefined : found
+  )

@@ -7,8 +7,10 @@ import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
 import { type ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readText } from "../config/NexusConfig.ts"
 import type { Backend } from "../domain/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
+import { leadsTo } from "../health/Finder.ts"
 import { look } from "../health/identify.ts"
 import { makeProbe } from "../health/probe.ts"
+import { realSurroundings } from "../health/Surroundings.ts"
 import { Control, type NotChanged } from "../http/Control.ts"
 import type { BackendChange, Comparison, NewBackend } from "../http/control-api.ts"
 import { describeBackend } from "../http/health.ts"
@@ -66,6 +68,14 @@ const locked = (url: string, variable: string | undefined) =>
     param: "api_key_env"
   })
 
+const nexusThere = (url: string, itself: boolean) =>
+  new BadRequest({
+    message: itself
+      ? `This Nexus itself answers at ${url}; it cannot be a backend of itself`
+      : `A Nexus answers at ${url}; to put it behind this one, give its type (--type generic)`,
+    param: "url"
+  })
+
 const isTwin = (a: Backend, b: Backend): boolean => a.url === b.url && Equal.equals(a.apiKey, b.apiKey)
 
 const cannotWrite = (path: string) => new Conflict({ message: `${path} cannot be written: the system refuses` })
@@ -87,11 +97,12 @@ const rewrite = (path: string, text: string): Effect.Effect<void, Conflict> =>
     Effect.provide(NodeFileSystem.layer)
   )
 
-const makeControl = Effect.fnUntraced(function* (from: ConfigOptions) {
+const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: () => number) {
   const config = yield* NexusConfig
   const registry = yield* Registry
   const transport = yield* Transport
   const reloader = yield* Reloader
+  const surroundings = yield* realSurroundings
 
   const stateOf = (name: string) => registry.snapshot().backends.get(name)
   const isTaken = (name: string): boolean => stateOf(name) !== undefined
@@ -142,10 +153,15 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions) {
 
   const kindOf = Effect.fnUntraced(function* (asked: NewBackend) {
     const backend = yield* compiled(asked, asked.name ?? "new")
-    if (asked.type !== undefined) return { type: asked.type, label: asked.type }
+    const isHere = yield* leadsTo(surroundings, backend.url, [], ownPort())
+    const given = asked.type === undefined ? undefined : { type: asked.type, label: asked.type }
+    if (given !== undefined && !isHere) return given
     const kind = yield* look(transport, backend, lookMs)
+    // Another server may have the port at another address of this machine.
+    if (kind === "nexus" && (isHere || given === undefined)) return yield* nexusThere(backend.url, isHere)
+    if (given !== undefined) return given
     if (kind === "locked") return yield* locked(backend.url, asked.api_key_env)
-    if (kind !== undefined) return kind
+    if (kind !== undefined && kind !== "nexus") return kind
     return yield* new BadRequest({
       message: `No LLM server that can be told apart answers at ${backend.url}; give its type to add it all the same, or ask \`nexus doctor\``,
       param: "url"
@@ -214,5 +230,5 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions) {
   })
 })
 
-/** The changes over the registry and the config of this process; `from` is where the config is read. */
-export const layer = (from: ConfigOptions) => Layer.effect(Control, makeControl(from))
+/** The changes over the registry and the config of this process; `from` is where the config is read, `ownPort` where Nexus listens. */
+export const layer = (from: ConfigOptions, ownPort: () => number) => Layer.effect(Control, makeControl(from, ownPort))

@@ -108,7 +108,8 @@ export const supervise = (
     }
     yield* mustBeFree(config)
     const since = yield* Clock.currentTimeMillis
-    const services = yield* Layer.build(watch(nexus, source))
+    const state = { stopping: false, port: config.settings.server.port }
+    const services = yield* Layer.build(watch(nexus, source, () => state.port))
     const registry = Context.get(services, Registry)
     const reloader = Context.get(services, Reloader)
     const inContext = Effect.runForkWith(services)
@@ -126,7 +127,6 @@ export const supervise = (
     const others = (slot: Slot) => slots.filter((other) => other !== slot && other.child?.connected === true)
     const questions = new Questions(others, tell)
     const failed = yield* Deferred.make<never, WorkersFailed>()
-    const state = { stopping: false, port: config.settings.server.port }
 
     /** Runs a worker to its end; `listens` is called when it does. */
     const run = (slot: Slot, listens: () => void): Effect.Effect<string> =>

@@ -101,16 +101,16 @@ const answering = (config: Config, part: Part | undefined) => {
   )
 }
 
-/** The watch over the backends and the config, and the changes of both. */
-export const watch = (config: Config, source: Source) =>
-  Layer.mergeAll(HealthScheduler.layer, Administration.layer(source.from)).pipe(
+/** The watch over the backends and the config, and the changes of both; `ownPort` is where the gateway listens. */
+export const watch = (config: Config, source: Source, ownPort: () => number) =>
+  Layer.mergeAll(HealthScheduler.layer, Administration.layer(source.from, ownPort)).pipe(
     Layer.provideMerge(Reloader.layer(source)),
     Layer.provideMerge(base(config, undefined))
   )
 
 /** Everything but the socket, over settings that have been read. */
-export const gateway = (config: Config, source: Source) =>
-  answering(config, undefined).pipe(Layer.provideMerge(watch(config, source)))
+export const gateway = (config: Config, source: Source, ownPort: () => number) =>
+  answering(config, undefined).pipe(Layer.provideMerge(watch(config, source, ownPort)))
 
 /** The same for one of several processes, which is told of the backends and watches none. */
 export const worker = (config: Config, part: Part, control: Control["Service"]) =>

@@ -48,13 +48,15 @@ export type StartError = ConfigInvalid | ListenFailed | WorkersFailed
 /** Starts a gateway over read settings; it lives as long as the scope. */
 export const start = Effect.fnUntraced(function* (source: Source, demo: boolean) {
   const config = source.read.loaded
-  const services = yield* Layer.build(gateway(NexusConfig.holding(config), source))
+  let { port } = config.settings.server
+  const services = yield* Layer.build(gateway(NexusConfig.holding(config), source, () => port))
   const registry = Context.get(services, Registry)
   const { server } = config.settings
   const api = Context.get(services, HttpApi)
   const simulated: ReadonlyArray<Backend> = demo ? yield* demoBackends : []
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
+  ;({ port } = listening)
   yield* Effect.provideContext(search(listening.port), services)
   const withdraw = yield* Effect.provideContext(announcing(listening.port), services)
   const running: Running = {

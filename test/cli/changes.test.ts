@@ -82,6 +82,25 @@ describe("changes of a running gateway by command", async () => {
     }
   })
 
+  test("backends add of a Nexus takes another one by its type alone, and never itself", async () => {
+    const other = await shell.serving()
+    const add = (url: string, ...more: ReadonlyArray<string>) => nexus("backends", "add", url, ...more, ...at)
+    for (const more of [[], ["--type", "generic"]]) {
+      const refused = await add(`http://localhost:${port}`, ...more)
+      expect(refused).toMatchObject({ code: 1, stdout: "" })
+      expect(refused.stderr).toBe(
+        `error: This Nexus itself answers at http://localhost:${port}; it cannot be a backend of itself\n`
+      )
+    }
+    const untyped = await add(other.url)
+    expect(untyped).toMatchObject({ code: 1, stdout: "" })
+    expect(untyped.stderr).toBe(
+      `error: A Nexus answers at ${other.url}; to put it behind this one, give its type (--type generic)\n`
+    )
+    expect((await add(other.url, "--type", "generic")).stdout).toStartWith(`Added generic-${other.port} (generic, `)
+    expect((await nexus("backends", "remove", `generic-${other.port}`, ...at)).code).toBe(0)
+  })
+
   test("backends drain fails when a request has not finished in time", async () => {
     const held = Promise.withResolvers<void>()
     one.script(async function* () {

@@ -56,7 +56,7 @@ const served = Effect.fnUntraced(function* (url: string, uploadSeconds: number) 
     server: { upload_timeout_seconds: uploadSeconds }
   })
   const loaded = compile(settings, { backendKeys: new Map(), authKeys: [] }, { path: undefined, warnings: [] })
-  const services = yield* Layer.build(gateway(NexusConfig.holding(loaded), sourceOf(loaded)))
+  const services = yield* Layer.build(gateway(NexusConfig.holding(loaded), sourceOf(loaded), () => 0))
   const registry = Context.get(services, Registry)
   for (const backend of loaded.backends) yield* registry.put(backend)
   const probed = () => [...registry.snapshot().backends.values()].every(({ health }) => health.status === "healthy")
