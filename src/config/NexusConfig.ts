@@ -33,10 +33,13 @@ export interface ConfigOptions {
 /** The file that is read when none is named. */
 export const defaultFile = "nexus.toml"
 
+/** What is wrong with a file that is not there. */
+export const noSuchFile = "there is no such file"
+
 const reasonOf = (error: PlatformError.PlatformError): string => {
   switch (error.reason._tag) {
     case "NotFound":
-      return "there is no such file"
+      return noSuchFile
     case "PermissionDenied":
       return "it may not be read"
     default:

@@ -2,9 +2,9 @@
  * Takes over a changed config while the gateway runs: read and checked whole, new backends looked at beforehand, and then
  * everything in one step. A config with mistakes changes nothing.
  */
-import { Clock, Context, Effect, Equal, Layer, MutableRef, PubSub, type Scope, Semaphore } from "effect"
+import { Clock, Context, Effect, Equal, Layer, MutableRef, Option, PubSub, type Scope, Semaphore } from "effect"
 import { changedParts, difference, type Difference } from "../config/difference.ts"
-import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readFor } from "../config/NexusConfig.ts"
+import { ConfigInvalid, type ConfigOptions, NexusConfig, noSuchFile, readConfig, readFor } from "../config/NexusConfig.ts"
 import type { Read } from "../config/read.ts"
 import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
@@ -41,6 +41,12 @@ interface State {
 const restartsOf = (changes: ReadonlyArray<Difference>): ReadonlyArray<string> =>
   changes.filter(({ restart }) => restart).map(({ key }) => key)
 
+/** Whether a file says nothing: blanks and comments alone. */
+const isEmpty = (text: string): boolean => text.split("\n").every((line) => /^\s*(#|$)/.test(line))
+
+const kept = (path: string, message: string) =>
+  new ConfigInvalid({ path, message: `${message}; the last config stays in force` })
+
 /** The reloads of the config. */
 export class Reloader extends Context.Service<
   Reloader,
@@ -75,6 +81,15 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
   })
   const now = () => MutableRef.get(state)
   const update = (change: Partial<State>) => MutableRef.set(state, { ...now(), ...change })
+
+  // The file in force is read again, not looked for again: one that has vanished is no wish to go on without any.
+  const readAgain = Effect.suspend(() =>
+    readConfig({ ...from, path: Option.orElse(from.path, () => Option.fromUndefinedOr(now().read.file?.path)) })
+  ).pipe(Effect.mapError((error) => (error.message.endsWith(noSuchFile) ? kept(error.path, error.message) : error)))
+
+  // A file is often emptied by what is about to write it, or by a full disk.
+  const isLost = ({ file, loaded }: Read): boolean =>
+    file !== undefined && isEmpty(file.text) && loaded.backends.length === 0 && now().read.loaded.backends.length > 0
 
   const isNew = (backend: Backend): boolean => {
     const known = registry.snapshot().backends.get(backend.name)?.backend
@@ -154,7 +169,11 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
   })
 
   const reload = (by: string): Effect.Effect<Outcome, ConfigInvalid> =>
-    readConfig(from).pipe(
+    readAgain.pipe(
+      Effect.filterOrFail(
+        (next) => by !== "file" || !isLost(next),
+        ({ file }) => kept(file?.path ?? "", `${file?.path ?? ""}: is empty`)
+      ),
       Effect.catch(refuse),
       // A large config takes its time: what else is under way gets a turn in between.
       Effect.tap(Effect.yieldNow),
@@ -182,7 +201,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
       }
     },
     reload,
-    compare: Effect.map(readConfig(from), (next) => ({
+    compare: Effect.map(readAgain, (next) => ({
       generation: now().generation,
       changes: changesOf(next)
     })),

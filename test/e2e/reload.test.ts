@@ -1,8 +1,10 @@
 import { afterAll, describe, expect, test } from "bun:test"
-import { readFileSync } from "node:fs"
+import { readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
 import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
 import { good, startUpstream, streamed, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Process, startProcess, until } from "../kit/gateway.ts"
+import { makeShell } from "../kit/shell.ts"
 
 interface Config {
   readonly generation: number
@@ -193,4 +195,57 @@ test("workers do not get back what was removed by command when the config is tol
     if ((await all()).includes("two")) await Bun.sleep(25)
   }
   for (let times = 0; times < 20; times += 1) expect(await all()).toEqual(["one"])
+}, 30_000)
+
+describe("a gateway whose file is lost keeps its config, and says why:", () => {
+  const lost = "there is no such file; the last config stays in force"
+
+  test("by watch, SIGHUP and command, of a file that was named", async () => {
+    const settings = { backends, logging: { level: "warn", format: "json" } }
+    await using gateway = await startProcess(settings)
+    rmSync(gateway.config)
+    expect(await refusal(gateway)).toBe(`${gateway.config}: ${lost}`)
+    const answer = await fetch(`${gateway.url}/admin/v1/config/reload`, { method: "POST" })
+    expect(await answer.text()).toContain(lost)
+    expect(answer.ok).toBe(false)
+    gateway.signal("SIGHUP")
+    await until(() => gateway.output().split(lost).length > 3, "the signal is refused as well")
+    expect((await configOf(gateway)).generation).toBe(1)
+    expect(await ask(gateway, "m1")).toBe(200)
+    gateway.rewrite(settings)
+    expect((await configWhen(gateway, ({ failure }) => failure === null, "the file is back")).generation).toBe(1)
+  })
+
+  test("a file emptied by others is not taken over, one that is said to be right is", async () => {
+    await using gateway = await startProcess({ backends })
+    gateway.rewrite("# nothing\n \n")
+    expect(await refusal(gateway)).toBe(`${gateway.config}: is empty; the last config stays in force`)
+    expect(await ask(gateway, "m1")).toBe(200)
+    const answer = await fetch(`${gateway.url}/admin/v1/config/reload`, { method: "POST" })
+    expect(answer.status).toBe(200)
+    expect((await configOf(gateway)).failure).toBeNull()
+    expect((await health(gateway)).details).toEqual([])
+  })
+})
+
+describe("nexus.toml of the directory,", () => {
+  const { close, cwd, nexus, serving } = makeShell()
+  afterAll(close)
+  const file = join(cwd, "nexus.toml")
+  const text = `[server]\nwatch_config = false\n[[backends]]\nname = "one"\nurl = "${one.url}"\n`
+
+  test("found later by a gateway without a file, is taken over on command, and kept when it vanishes", async () => {
+    const { port } = await serving()
+    const reload = () => nexus("config", "reload", "-p", port)
+    writeFileSync(file, text)
+    expect(await reload()).toMatchObject({ code: 0 })
+    rmSync(file)
+    expect(await reload()).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("nexus.toml: there is no such file; the last config stays in force")
+    })
+    expect((await fetch(`http://127.0.0.1:${port}/health`).then((answer) => answer.text())).includes('"one"')).toBe(
+      true
+    )
+  })
 })
