@@ -117,6 +117,10 @@ export const readRemains = ({ path, overrides }: ConfigOptions): Effect.Effect<R
     Effect.provide(NodeFileSystem.layer)
   )
 
+/** What flags and the environment tell by themselves, whatever the file. */
+export const remainsWithoutFile = (overrides: ConfigOptions["overrides"]): Effect.Effect<Remains> =>
+  Effect.sync(() => remainsOf({ file: undefined, env: { ...process.env }, overrides, digestOf }))
+
 /** The key a command sends: the one in NEXUS_KEY, else the first that the config itself knows. */
 export const keyToSend = (
   authKeys: ReadonlyArray<AuthKey>

@@ -2,13 +2,14 @@
  * What a config with mistakes still tells for sure: where its gateway listens, and which keys that one takes.
  */
 import { Result } from "effect"
+import { parse } from "smol-toml"
 import { decode, shapeMistakes } from "./check.ts"
 import type { AuthKey } from "./compile.ts"
 import { modernise } from "./legacy.ts"
-import { idOf, type KeyPath, valueAt } from "./path.ts"
+import { idOf, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
 import { type Parsed, type Sources, parseFile } from "./read.ts"
 import { resolve } from "./secrets.ts"
-import { fromEnvironment } from "./sources.ts"
+import { type Environment, fromEnvironment } from "./sources.ts"
 import { substitute } from "./substitute.ts"
 
 /** What can be told of a config with mistakes. */
@@ -21,11 +22,35 @@ export interface Remains {
 const hostAt: KeyPath = ["server", "host"]
 const portAt: KeyPath = ["server", "port"]
 
-const unreadable: Parsed = { substituted: substitute({}, {}), keyFiles: [] }
+const addressLine = /^[ \t]*(?:server[ \t]*\.[ \t]*)?(?:host|port)[ \t]*=/
+
+// A text that is no TOML as a whole: the lines that say where to listen, each by itself.
+const addressIn = (text: string): Table => {
+  let section = ""
+  const found: Record<string, unknown> = {}
+  for (const line of text.replace(/^\uFEFF/, "").split(/\r?\n/)) {
+    const header = /^[ \t]*\[[ \t]*([^[\]]*?)[ \t]*\][ \t]*(?:#.*)?$/.exec(line)
+    if (/^[ \t]*\[/.test(line)) section = header?.[1] ?? "?"
+    if (!addressLine.test(line) || (section !== "" && section !== "server")) continue
+    try {
+      const tree = parse(section === "" ? line : `server.${line.trimStart()}`)
+      const server = tree["server"]
+      if (isTable(server)) Object.assign(found, server)
+    } catch {
+      // The mistake is on this line.
+    }
+  }
+  return { server: found }
+}
+
+const torn = (text: string, env: Environment): Parsed => ({
+  substituted: substitute(addressIn(text), env),
+  keyFiles: []
+})
 
 /** Host and port each from the highest source that gives a sound one, else the defaults. */
 export const remainsOf = ({ file, env, overrides, digestOf }: Sources): Remains => {
-  const { substituted } = Result.getOrElse(parseFile(file, env), () => unreadable)
+  const { substituted } = Result.getOrElse(parseFile(file, env), () => torn(file?.text ?? "", env))
   const modern = modernise(substituted.tree).tree
   const { secrets, names } = resolve(modern, env, new Map(), digestOf)
   const given = fromEnvironment(env, new Set([...substituted.names, ...names]))

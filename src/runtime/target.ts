@@ -2,7 +2,19 @@
  * Which gateway a command asks, and with which key; mistakes of the config keep nobody from asking one that runs.
  */
 import { Console, Effect, type Option, type Scope } from "effect"
+<<<<<<< HEAD
 import { type ConfigInvalid, keyToSend, type Loaded, readConfig, readRemains } from "../config/NexusConfig.ts"
+=======
+import {
+  type ConfigInvalid,
+  keyToSend,
+  type Loaded,
+  readConfig,
+  readRemains,
+  remainsWithoutFile
+} from "../config/NexusConfig.ts"
+import { withoutExcerpt } from "../config/read.ts"
+>>>>>>> 4f9cb0c (Answer nexus health --live and --ready whatever the config file or NEXUS_KEY looks like)
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
 import { type GatewayAddress, NoGateway } from "./client.ts"
@@ -47,6 +59,24 @@ export const targetOf = Effect.fnUntraced(function* (
     keyNeeded: authKeys.length > 0,
     assumed: !("server" in overrides),
     loaded
+  }
+})
+
+/** The same for a question that needs no key: nothing that is wrong with the config, its file or the key fails it. */
+export const placeOf = Effect.fnUntraced(function* ({ config, overrides }: SurveyOptions): Effect.fn.Return<Target> {
+  const options = { path: config, overrides }
+  const { host, port } = yield* readConfig(options).pipe(
+    Effect.map(({ loaded }) => loaded.settings.server),
+    Effect.tapError(warn),
+    Effect.catch(() => readRemains(options)),
+    Effect.catch(() => remainsWithoutFile(overrides))
+  )
+  return {
+    url: urlOf(host, port),
+    key: undefined,
+    keyNeeded: false,
+    assumed: !("server" in overrides),
+    loaded: undefined
   }
 })
 

@@ -8,7 +8,7 @@ import { makeShell } from "../kit/shell.ts"
 
 setDefaultTimeout(30_000)
 
-const { close, cwd, nexus } = makeShell()
+const { close, cwd, nexus, nexusWith } = makeShell()
 afterAll(close)
 
 const digest = new Uint8Array(createHash("sha256").update("k").digest())
@@ -53,5 +53,53 @@ describe("nexus health --live and --ready", () => {
     await using gateway = await startGateway({})
     writeFileSync(join(cwd, "nexus.toml"), `[server]\nport = ${gateway.port}\n`)
     expect(await nexus("health", "--live")).toMatchObject({ code: 0, stdout: "alive\n" })
+  })
+
+  describe("ask all the same, with a warning, where", async () => {
+    const upstream = await startUpstream({ models: ["m"] })
+    const gateway = await startGateway({ backends: [backendFor("a", upstream)] })
+    afterAll(async () => {
+      await gateway[Symbol.asyncDispose]()
+      await upstream[Symbol.asyncDispose]()
+    })
+    const server = `[server]\nport = ${gateway.port}\n`
+    const configs: ReadonlyArray<readonly [string, string]> = [
+      ["the file is no TOML", `${server}[[backends]\nname = "a\n`],
+      ["a variable with a key is not set", `${server}[[auth.keys]]\nname = "k"\nenv = "NOT_SET_ANYWHERE"\n`],
+      ["a key is unknown and a value out of range", `${server}prot = 1\n[routing]\nmax_retries = -1\n`]
+    ]
+    for (const [what, text] of configs) {
+      test(what, async () => {
+        writeFileSync(join(cwd, "wrong.toml"), text)
+        for (const place of [[], ["-p", String(gateway.port)]]) {
+          for (const [flag, said] of [
+            ["--live", "alive\n"],
+            ["--ready", "ready\n"]
+          ] as const) {
+            const { code, stdout, stderr } = await nexus("health", flag, "-c", "wrong.toml", ...place)
+            expect({ code, stdout, warned: stderr.startsWith("warning: wrong.toml") }).toEqual({
+              code: 0,
+              stdout: said,
+              warned: true
+            })
+          }
+        }
+      })
+    }
+
+    test("the file is not there, or is a directory", async () => {
+      for (const path of ["nowhere.toml", "."]) {
+        const asked = await nexus("health", "--live", "-c", path, "-p", String(gateway.port))
+        expect(asked).toMatchObject({ code: 0, stdout: "alive\n", stderr: expect.stringContaining("warning: ") })
+        const env = { NEXUS_PORT: String(gateway.port) }
+        expect(await nexusWith(env, "health", "--ready", "-c", path)).toMatchObject({ code: 0, stdout: "ready\n" })
+      }
+    })
+
+    test("NEXUS_KEY holds what no key can be", async () => {
+      writeFileSync(join(cwd, "good.toml"), server)
+      const asked = await nexusWith({ NEXUS_KEY: "two words" }, "health", "--live", "-c", "good.toml")
+      expect(asked).toMatchObject({ code: 0, stdout: "alive\n" })
+    })
   })
 })

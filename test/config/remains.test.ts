@@ -32,6 +32,19 @@ describe("the address that a config with mistakes still tells", () => {
     expect(remains(`[server\nport = 7\n`)).toMatchObject(defaults)
   })
 
+  test("is read from its own lines where the file as a whole is no TOML", () => {
+    const rest = `[[backends]]\nname = "a\nport = 5\n[other]\nport = 6\n`
+    expect(remains(`[server]\nhost = "10.0.0.1" # here\nport = 7\n${rest}`)).toMatchObject({
+      host: "10.0.0.1",
+      port: 7
+    })
+    expect(remains(`server.port = 7\n${rest}[server]\nhost = "::1"\n`)).toMatchObject({ host: "::1", port: 7 })
+    expect(remains(`[server]\nhost = "\nport = \${P}\n${rest}`)).toMatchObject(defaults)
+    expect(remains(`[server]\nhost = "\${H}"\n${rest}`, { H: "10.0.0.2" })).toMatchObject({ host: "10.0.0.2" })
+    expect(remains(rest)).toMatchObject(defaults)
+    expect(remains(`[server]\nport = 70000\n${rest}`, { NEXUS_PORT: "3" })).toMatchObject({ port: 3 })
+  })
+
   test("is a host and a port, whatever the text of the file", () =>
     fc.assert(
       fc.property(
