@@ -2,13 +2,15 @@
  * Carries out what an administrator asks of the running gateway: reloads, and changes of its backends.
  */
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
-import { Effect, Equal, FileSystem, Layer, Result } from "effect"
+import { Effect, Equal, FileSystem, Layer, Result, Semaphore } from "effect"
 import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
-import { type ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readText } from "../config/NexusConfig.ts"
+import { ConfigInvalid, type ConfigOptions, NexusConfig, readText } from "../config/NexusConfig.ts"
+import type { Read } from "../config/read.ts"
 import type { Backend } from "../domain/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
 import { leadsTo } from "../health/Finder.ts"
 import { look } from "../health/identify.ts"
+import type { ProbeOutcome } from "../domain/health.ts"
 import { makeProbe } from "../health/probe.ts"
 import { realSurroundings } from "../health/Surroundings.ts"
 import { Control, type NotChanged } from "../http/Control.ts"
@@ -102,7 +104,12 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
   const registry = yield* Registry
   const transport = yield* Transport
   const reloader = yield* Reloader
+<<<<<<< HEAD
   const surroundings = yield* realSurroundings
+=======
+  // Whether a name or a server is taken must still hold when the backend is put.
+  const lock = yield* Semaphore.make(1)
+>>>>>>> d4a0b6c (Make changes of a running gateway one after the other, so that none is lost between edit and reload)
 
   const stateOf = (name: string) => registry.snapshot().backends.get(name)
   const isTaken = (name: string): boolean => stateOf(name) !== undefined
@@ -122,9 +129,10 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
       return { name, url, type, mode, status, models: models.length, in_flight, saved, note }
     })
 
-  /** Edits the file the config comes from, and takes it over; nothing is written that would not be taken. */
-  const edit = Effect.fnUntraced(function* (change: (text: string) => Result.Result<string, string>) {
-    const { file } = yield* readConfig(from).pipe(Effect.mapError(refused))
+  type Change = (text: string) => Result.Result<string, string>
+
+  // Nothing is written that would not be taken over.
+  const write = Effect.fnUntraced(function* ({ file }: Read, change: Change) {
     if (file === undefined) {
       return yield* new Conflict({
         message: "The gateway runs without a config file, so there is none to save to; start it with -c FILE"
@@ -133,11 +141,16 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     const text = yield* Effect.fromResult(change(file.text)).pipe(
       Effect.mapError((reason) => new Conflict({ message: `${file.path}: ${reason}` }))
     )
-    yield* readText({ path: file.path, text }, from.overrides).pipe(Effect.mapError(refused))
+    yield* readText({ path: file.path, text }, from.overrides)
     yield* rewrite(file.path, text)
-    yield* reloader.reload("command").pipe(Effect.mapError(refused))
     return file.path
   })
+
+  /** Edits the file the config comes from, and takes it over. */
+  const edit = (change: Change) =>
+    reloader
+      .amend((read) => write(read, change))
+      .pipe(Effect.mapError((error) => (error instanceof ConfigInvalid ? refused(error) : error)))
 
   const compiled = Effect.fnUntraced(function* (asked: NewBackend, name: string) {
     const draft = addBackend("", keysOf(asked, name))
@@ -168,28 +181,45 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     })
   })
 
-  const add = Effect.fnUntraced(function* (asked: NewBackend): Effect.fn.Return<BackendChange, NotChanged> {
-    if (asked.name !== undefined && isTaken(asked.name)) {
-      const message = `There is a backend '${asked.name}' already; remove it first, or choose another name`
-      return yield* new Conflict({ message })
-    }
-    const kind = yield* kindOf(asked)
-    const name = asked.name ?? nameFor(kind.label, asked.url, isTaken)
-    const whole = { ...asked, type: kind.type }
+  const nameFree = (name: string | undefined) =>
+    name !== undefined && isTaken(name)
+      ? Effect.fail(
+          new Conflict({ message: `There is a backend '${name}' already; remove it first, or choose another name` })
+        )
+      : Effect.void
+
+  const put = Effect.fnUntraced(function* (
+    whole: NewBackend,
+    label: string,
+    outcome: ProbeOutcome | undefined
+  ): Effect.fn.Return<BackendChange, NotChanged> {
+    yield* nameFree(whole.name)
+    const name = whole.name ?? nameFor(label, whole.url, isTaken)
     const backend = yield* compiled(whole, name)
     const twin = [...registry.snapshot().backends.values()].find((state) => isTwin(state.backend, backend))
     if (twin !== undefined) {
       return yield* new Conflict({ message: `'${twin.backend.name}' is the same server with the same key already` })
     }
-    if (asked.save === true) {
+    if (outcome === undefined) {
       const file = yield* edit((text) => addBackend(text, keysOf(whole, name)))
       return yield* changed(name, file, null)
     }
-    const outcome = yield* Effect.flatten(makeProbe(transport, backend, () => lookMs))
     yield* registry.put(backend)
     yield* registry.noteProbe(name, outcome)
     yield* Effect.annotateLogs(Effect.logInfo("backend added"), { backend: name, url: backend.url })
     return yield* changed(name, null, "It is gone at the next start of the gateway; --save keeps it")
+  })
+
+  const add = Effect.fnUntraced(function* (asked: NewBackend): Effect.fn.Return<BackendChange, NotChanged> {
+    yield* nameFree(asked.name)
+    const kind = yield* kindOf(asked)
+    const whole = { ...asked, type: kind.type }
+    const probe = Effect.suspend(() => compiled(whole, asked.name ?? "new")).pipe(
+      Effect.flatMap((backend) => Effect.flatten(makeProbe(transport, backend, () => lookMs)))
+    )
+    // A config that is taken over looks at what is new in it by itself.
+    const outcome = asked.save === true ? undefined : yield* probe
+    return yield* lock.withPermits(1)(put(whole, kind.label, outcome))
   })
 
   const removed = { config: "It comes back when the config is read anew; --save takes it out of the file" } as const
@@ -218,7 +248,7 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     reload: reloader.reload("command").pipe(Effect.mapBoth({ onSuccess: told, onFailure: refused })),
     compare: reloader.compare.pipe(Effect.mapBoth({ onSuccess: told, onFailure: refused })),
     add,
-    remove,
+    remove: (name, save) => lock.withPermits(1)(remove(name, save)),
     setMode: (name, mode) =>
       there(name).pipe(
         Effect.andThen(registry.setMode(name, mode)),

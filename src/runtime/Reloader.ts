@@ -4,7 +4,14 @@
  */
 import { Clock, Context, Effect, Equal, Layer, MutableRef, Option, PubSub, type Scope, Semaphore } from "effect"
 import { changedParts, difference, type Difference } from "../config/difference.ts"
-import { ConfigInvalid, type ConfigOptions, NexusConfig, noSuchFile, readConfig, readFor } from "../config/NexusConfig.ts"
+import {
+  ConfigInvalid,
+  type ConfigOptions,
+  NexusConfig,
+  noSuchFile,
+  readConfig,
+  readFor
+} from "../config/NexusConfig.ts"
 import type { Read } from "../config/read.ts"
 import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
@@ -56,6 +63,8 @@ export class Reloader extends Context.Service<
     readonly read: () => Read
     /** Reads the config anew and takes it over; `by` says in the log who wanted it. */
     readonly reload: (by: "signal" | "file" | "command") => Effect.Effect<Outcome, ConfigInvalid>
+    /** Reads the config, lets `write` change its file, and takes that over; no reload and no other change comes between. */
+    readonly amend: <A, E>(write: (read: Read) => Effect.Effect<A, E>) => Effect.Effect<A, ConfigInvalid | E>
     /** What {@link reload} would change. */
     readonly compare: Effect.Effect<Outcome, ConfigInvalid>
     /** Every config that is taken over from now on. */
@@ -168,7 +177,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
     return { generation, changes }
   })
 
-  const reload = (by: string): Effect.Effect<Outcome, ConfigInvalid> =>
+  const readAndTake = (by: string): Effect.Effect<Outcome, ConfigInvalid> =>
     readAgain.pipe(
       Effect.filterOrFail(
         (next) => by !== "file" || !isLost(next),
@@ -184,8 +193,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
         if (changes.length > 0) return take(next, changes, by)
         update({ read: next, failure: undefined })
         return Effect.succeed({ generation: now().generation, changes })
-      }),
-      lock.withPermits(1)
+      })
     )
 
   return Reloader.of({
@@ -200,7 +208,14 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
         failure: failure ?? null
       }
     },
-    reload,
+    reload: (by) => lock.withPermits(1)(readAndTake(by)),
+    amend: (write) =>
+      lock.withPermits(1)(
+        readAgain.pipe(
+          Effect.flatMap(write),
+          Effect.tap(() => readAndTake("command"))
+        )
+      ),
     compare: Effect.map(readAgain, (next) => ({
       generation: now().generation,
       changes: changesOf(next)

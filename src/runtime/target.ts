@@ -2,9 +2,6 @@
  * Which gateway a command asks, and with which key; mistakes of the config keep nobody from asking one that runs.
  */
 import { Console, Effect, type Option, type Scope } from "effect"
-<<<<<<< HEAD
-import { type ConfigInvalid, keyToSend, type Loaded, readConfig, readRemains } from "../config/NexusConfig.ts"
-=======
 import {
   type ConfigInvalid,
   keyToSend,
@@ -13,8 +10,6 @@ import {
   readRemains,
   remainsWithoutFile
 } from "../config/NexusConfig.ts"
-import { withoutExcerpt } from "../config/read.ts"
->>>>>>> 4f9cb0c (Answer nexus health --live and --ready whatever the config file or NEXUS_KEY looks like)
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
 import { type GatewayAddress, NoGateway } from "./client.ts"

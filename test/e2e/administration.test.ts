@@ -89,6 +89,57 @@ describe.each([
   })
 })
 
+describe.each([
+  ["alone", []],
+  ["two workers", ["--workers", "2"]]
+] as const)("changes at the same time (%s)", (_, args) => {
+  const names = Array.from({ length: 10 }, (_, each) => `b${each}`)
+  const adding = (gateway: Process, save: boolean, given: (each: number) => object) =>
+    names.map((_, each) =>
+      call(gateway, "POST", "/admin/v1/backends", {
+        url: `http://127.0.0.1:${each + 1}`,
+        type: "vllm",
+        save,
+        ...given(each)
+      })
+    )
+  const named = (gateway: Process) =>
+    [...readFileSync(gateway.config, "utf8").matchAll(/^name = "(.*)"$/gm)].map(([, name]) => name).sort()
+
+  test("all end up in the file, reloads in between or not", async () => {
+    await using gateway = await startProcess({}, args)
+    gateway.rewrite(`[server]\nport = 0\n\n[[backends]]\nname = "one"\nurl = "${one.url}"\n`)
+    expect((await call(gateway, "POST", "/admin/v1/config/reload")).status).toBe(200)
+    const reloads = () => names.map(() => call(gateway, "POST", "/admin/v1/config/reload"))
+    const added = await Promise.all([...adding(gateway, true, (each) => ({ name: `b${each}` })), ...reloads()])
+    expect(added.filter(({ status }) => status !== 200)).toEqual([])
+    expect(named(gateway)).toEqual([...names, "one"].sort())
+    const removed = await Promise.all([
+      ...names.map((name) => call(gateway, "DELETE", `/admin/v1/backends/${name}?save=true`)),
+      ...reloads()
+    ])
+    expect(removed.filter(({ status }) => status !== 200)).toEqual([])
+    expect(named(gateway)).toEqual(["one"])
+  }, 60_000)
+
+  test("give one name and one server to one backend alone, saved or not", async () => {
+    await using gateway = await startProcess({}, args)
+    gateway.rewrite(`[server]\nport = 0\n\n[[backends]]\nname = "one"\nurl = "${one.url}"\n`)
+    expect((await call(gateway, "POST", "/admin/v1/config/reload")).status).toBe(200)
+    for (const save of [false, true]) {
+      const sameName = await Promise.all(
+        adding(gateway, save, (each) => ({ name: `n${save}`, url: `http://127.0.0.1:${each + (save ? 31 : 1)}` }))
+      )
+      const sameServer = await Promise.all(
+        adding(gateway, save, (each) => ({ name: `s${save}${each}`, url: `http://127.0.0.1:${save ? 21 : 22}` }))
+      )
+      for (const answers of [sameName, sameServer]) {
+        expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(9).fill(409)])
+      }
+    }
+  }, 60_000)
+})
+
 describe("what cannot be changed is refused in OpenAI's shape:", async () => {
   const gateway = await startProcess({ backends })
   afterAll(() => gateway[Symbol.asyncDispose]())

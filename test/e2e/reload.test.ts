@@ -195,7 +195,7 @@ test("workers do not get back what was removed by command when the config is tol
     if ((await all()).includes("two")) await Bun.sleep(25)
   }
   for (let times = 0; times < 20; times += 1) expect(await all()).toEqual(["one"])
-}, 30_000)
+})
 
 describe("a gateway whose file is lost keeps its config, and says why:", () => {
   const lost = "there is no such file; the last config stays in force"
