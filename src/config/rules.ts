@@ -3,6 +3,7 @@
  * are told at once.
  */
 import { Result } from "effect"
+import { serverOf } from "../domain/place.ts"
 import type { Mistake } from "./check.ts"
 import { baseUrl } from "./compile.ts"
 import { hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
@@ -83,7 +84,7 @@ const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
     .map(({ path, value, table }) => ({
       path,
       value,
-      same: JSON.stringify([baseUrl(new URL(value).href), table["api_key_env"], table["api_key_file"]])
+      same: JSON.stringify([serverOf(baseUrl(new URL(value).href)), table["api_key_env"], table["api_key_file"]])
     }))
   return [
     ...faulty,

@@ -10,7 +10,8 @@ import { decide, type Found, type Sight } from "./found.ts"
 import { identify } from "./identify.ts"
 import { markOf, type Place } from "./places.ts"
 import type { Surroundings } from "./Surroundings.ts"
-import { endpointOf, isSameMachine } from "./twins.ts"
+import { endpointOf } from "../domain/place.ts"
+import { isSameMachine } from "./twins.ts"
 
 /** What a finder goes by, times in milliseconds. */
 export interface FinderSettings {

@@ -7,7 +7,8 @@ import { hostname } from "node:os"
 import { Clock, Effect } from "effect"
 import { addressesNow, neighbourhood } from "../mdns/neighbourhood.ts"
 import { isContained } from "./places.ts"
-import { isAddress, isLocalName, type Whereabouts } from "./twins.ts"
+import { isLocalName } from "../domain/place.ts"
+import { isAddress, type Whereabouts } from "./twins.ts"
 
 /** This machine, and names. */
 export interface Surroundings {

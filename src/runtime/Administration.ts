@@ -9,6 +9,7 @@ import type { Read } from "../config/read.ts"
 import type { Backend } from "../domain/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
 import { leadsTo } from "../health/Finder.ts"
+import { serverOf } from "../domain/place.ts"
 import { look } from "../health/identify.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import { makeProbe } from "../health/probe.ts"
@@ -79,6 +80,8 @@ const nexusThere = (url: string, itself: boolean) =>
   })
 
 const isTwin = (a: Backend, b: Backend): boolean => a.url === b.url && Equal.equals(a.apiKey, b.apiKey)
+const isTwin = (a: Backend, b: Backend): boolean =>
+  serverOf(a.url) === serverOf(b.url) && Equal.equals(a.apiKey, b.apiKey)
 
 const cannotWrite = (path: string) => new Conflict({ message: `${path} cannot be written: the system refuses` })
 
@@ -104,12 +107,9 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
   const registry = yield* Registry
   const transport = yield* Transport
   const reloader = yield* Reloader
-<<<<<<< HEAD
   const surroundings = yield* realSurroundings
-=======
   // Whether a name or a server is taken must still hold when the backend is put.
   const lock = yield* Semaphore.make(1)
->>>>>>> d4a0b6c (Make changes of a running gateway one after the other, so that none is lost between edit and reload)
 
   const stateOf = (name: string) => registry.snapshot().backends.get(name)
   const isTaken = (name: string): boolean => stateOf(name) !== undefined

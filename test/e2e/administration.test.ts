@@ -153,6 +153,14 @@ describe("what cannot be changed is refused in OpenAI's shape:", async () => {
       "There is a backend 'one' already"
     ],
     [
+      "a server that is there by another name of this machine",
+      "POST",
+      "/admin/v1/backends",
+      { url: `http://localhost:${one.port}/v1/`, type: "vllm", name: "again" },
+      409,
+      "'one' is the same server with the same key already"
+    ],
+    [
       "an address without a scheme",
       "POST",
       "/admin/v1/backends",

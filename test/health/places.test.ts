@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { hostPlaces, isContained, localPlaces, slugOf } from "../../src/health/places.ts"
-import { endpointOf, isAddress, isLocalName, isSameMachine } from "../../src/health/twins.ts"
+import { endpointOf, isLocalName, serverOf } from "../../src/domain/place.ts"
+import { isAddress, isSameMachine } from "../../src/health/twins.ts"
 
 const backendName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
@@ -65,4 +66,19 @@ test("being the same machine goes both ways", () => {
     addresses: fc.array(fc.constantFrom("10.0.0.1", "10.0.0.2", "fd00::1"))
   })
   fc.assert(fc.property(place, place, (a, b) => isSameMachine(a, b) === isSameMachine(b, a)))
+})
+
+test("a server is the same by every name of this machine, and by no other host, port or path", () => {
+  const here = ["localhost", "LOCALHOST.", "127.0.0.1", "127.9.9.9", "[::1]", "a.localhost"]
+  expect(new Set(here.map((host) => serverOf(`http://${host}/base/`)))).toEqual(new Set(["localhost:80/base"]))
+  expect(new Set(["https://box", "https://Box:443/", "https://box."].map(serverOf)).size).toBe(1)
+  const others = [
+    "http://box:1",
+    "http://box:2",
+    "http://box:1/a",
+    "http://boxer:1",
+    "http://10.0.0.1:1",
+    "http://127.0.0.1:1"
+  ]
+  expect(new Set(others.map(serverOf)).size).toBe(others.length)
 })

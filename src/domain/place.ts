@@ -1,0 +1,31 @@
+/**
+ * Where a URL leads, as far as that can be told without asking anybody.
+ */
+
+/** Where a URL leads. */
+export interface Endpoint {
+  /** In lower case, IPv6 without brackets. */
+  readonly host: string
+  readonly port: number
+}
+
+/** The endpoint of a URL; undefined for what is none. */
+export const endpointOf = (url: string): Endpoint | undefined => {
+  const parsed = URL.parse(url)
+  if (parsed === null || parsed.hostname === "") return undefined
+  const port = parsed.port === "" ? (parsed.protocol === "https:" ? 443 : 80) : Number(parsed.port)
+  return { host: parsed.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, ""), port }
+}
+
+const loopback = /^(localhost|127(\.\d{1,3}){3}|0\.0\.0\.0|::1?|.*\.localhost)$/
+
+/** Whether a host is this machine by its name alone. */
+export const isLocalName = (host: string): boolean => loopback.test(host)
+
+/** The same text for two base URLs of one server, however this machine is named in them. */
+export const serverOf = (baseUrl: string): string => {
+  const endpoint = endpointOf(baseUrl)
+  if (endpoint === undefined) return baseUrl
+  const { host, port } = endpoint
+  return `${isLocalName(host) ? "localhost" : host}:${port}${new URL(baseUrl).pathname.replace(/\/+$/, "")}`
+}
