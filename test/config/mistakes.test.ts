@@ -85,11 +85,6 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
     `nexus.toml:7: backends[1].url = "http://H:1/v1/": backends[0].url (line 3) is the same server with the same key`
   ],
   [
-    "one server twice, by two names of this machine",
-    `[[backends]]\nname = "one"\nurl = "http://127.0.0.1:28101"\n[[backends]]\nname = "two"\nurl = "http://localhost:28101/v1/"`,
-    `nexus.toml:6: backends[1].url = "http://localhost:28101/v1/": backends[0].url (line 3) is the same server with the same key`
-  ],
-  [
     "a model twice in one backend",
     backend(`models = [{ id = "m" }, { id = "m" }]`),
     `nexus.toml:4: backends[0].models[1].id = "m": backends[0].models[0].id (line 4) is the same; each must be unique`

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { hostPlaces, isContained, localPlaces, slugOf } from "../../src/health/places.ts"
 import { endpointOf, isLocalName, serverOf } from "../../src/domain/place.ts"
+import { mistakesOf } from "../config/reading.ts"
 import { isAddress, isSameMachine } from "../../src/health/twins.ts"
 
 const backendName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
@@ -81,4 +82,11 @@ test("a server is the same by every name of this machine, and by no other host, 
     "http://127.0.0.1:1"
   ]
   expect(new Set(others.map(serverOf)).size).toBe(others.length)
+})
+
+test("a config that names one server twice, by two names of this machine, is refused", () => {
+  const entry = (name: string, url: string) => `[[backends]]\nname = "${name}"\nurl = "${url}"\n`
+  expect(mistakesOf(entry("one", "http://127.0.0.1:28101") + entry("two", "http://localhost:28101/v1/"))).toEqual([
+    `nexus.toml:6: backends[1].url = "http://localhost:28101/v1/": backends[0].url (line 3) is the same server with the same key`
+  ])
 })
