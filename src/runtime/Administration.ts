@@ -79,7 +79,6 @@ const nexusThere = (url: string, itself: boolean) =>
     param: "url"
   })
 
-const isTwin = (a: Backend, b: Backend): boolean => a.url === b.url && Equal.equals(a.apiKey, b.apiKey)
 const isTwin = (a: Backend, b: Backend): boolean =>
   serverOf(a.url) === serverOf(b.url) && Equal.equals(a.apiKey, b.apiKey)
 
