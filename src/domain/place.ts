@@ -22,10 +22,13 @@ const loopback = /^(localhost|127(\.\d{1,3}){3}|0\.0\.0\.0|::1?|.*\.localhost)$/
 /** Whether a host is this machine by its name alone. */
 export const isLocalName = (host: string): boolean => loopback.test(host)
 
+// Other addresses of the loopback network may each have a server of their own.
+const localhost = /^(localhost|127\.0\.0\.1|0\.0\.0\.0|::1?|.*\.localhost)$/
+
 /** The same text for two base URLs of one server, however this machine is named in them. */
 export const serverOf = (baseUrl: string): string => {
   const endpoint = endpointOf(baseUrl)
   if (endpoint === undefined) return baseUrl
   const { host, port } = endpoint
-  return `${isLocalName(host) ? "localhost" : host}:${port}${new URL(baseUrl).pathname.replace(/\/+$/, "")}`
+  return `${localhost.test(host) ? "localhost" : host}:${port}${new URL(baseUrl).pathname.replace(/\/+$/, "")}`
 }
