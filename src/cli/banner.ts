@@ -5,7 +5,7 @@ import type { BackendEntry } from "../http/api.ts"
 import { choose } from "../connect/models.ts"
 import { baseUrlOf } from "../connect/offer.ts"
 import { curl } from "../connect/settings.ts"
-import { isLoopback } from "../config/rules.ts"
+import { isLoopback } from "../domain/place.ts"
 import { printable } from "../domain/text.ts"
 import { table } from "./output.ts"
 

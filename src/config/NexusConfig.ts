@@ -20,6 +20,8 @@ export class ConfigInvalid extends Data.TaggedError("ConfigInvalid")<{
   readonly message: string
   /** Lines of the file around a syntax error: for the terminal of whoever may read the file, and for nothing else. */
   readonly excerpt?: string
+  /** Whether the file is not there. */
+  readonly missing?: boolean
 }> {}
 
 /** Where settings are to be read from. */
@@ -33,8 +35,7 @@ export interface ConfigOptions {
 /** The file that is read when none is named. */
 export const defaultFile = "nexus.toml"
 
-/** What is wrong with a file that is not there. */
-export const noSuchFile = "there is no such file"
+const noSuchFile = "there is no such file"
 
 const reasonOf = (error: PlatformError.PlatformError): string => {
   switch (error.reason._tag) {
@@ -63,7 +64,10 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
   const file = named ?? defaultFile
   const from = Option.isNone(path) && named !== undefined ? " (from NEXUS_CONFIG)" : ""
   const text = yield* textOf(file).pipe(
-    Effect.mapError((reason) => new ConfigInvalid({ path: file, message: `${file}${from}: ${reason}` }))
+    Effect.mapError(
+      (reason) =>
+        new ConfigInvalid({ path: file, message: `${file}${from}: ${reason}`, missing: reason === noSuchFile })
+    )
   )
   const found: FileText = { path: file, text }
   return found

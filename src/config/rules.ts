@@ -3,7 +3,7 @@
  * are told at once.
  */
 import { Result } from "effect"
-import { serverOf } from "../domain/place.ts"
+import { isLoopback, serverOf } from "../domain/place.ts"
 import type { Mistake } from "./check.ts"
 import { baseUrl } from "./compile.ts"
 import { hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
@@ -167,10 +167,6 @@ const weights = (tree: Table): ReadonlyArray<Mistake> => {
     ? [{ path, reason: "routing.weights: all are 0; at least one must be more" }]
     : []
 }
-
-/** Whether only this machine can reach an address. */
-export const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
 
 const openToOthers = (tree: Table): ReadonlyArray<Mistake> => {
   const path = ["server", "host"]

@@ -1,8 +1,9 @@
 /**
  * What is allowed and still worth a word at start.
  */
+import { isLoopback } from "../domain/place.ts"
 import { isTable, showPath, type Table, valueAt } from "./path.ts"
-import { isLoopback, tablesAt } from "./rules.ts"
+import { tablesAt } from "./rules.ts"
 import type { Environment } from "./sources.ts"
 
 const privateHost =

@@ -17,6 +17,10 @@ export const endpointOf = (url: string): Endpoint | undefined => {
   return { host: parsed.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, ""), port }
 }
 
+/** Whether only this machine can reach an address; IPv6 with or without brackets. */
+export const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)
+
 const loopback = /^(localhost|127(\.\d{1,3}){3}|0\.0\.0\.0|::1?|.*\.localhost)$/
 
 /** Whether a host is this machine by its name alone. */

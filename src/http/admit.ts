@@ -3,6 +3,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto"
 import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domain/errors.ts"
+import { isLoopback } from "../domain/place.ts"
 
 /** A key that clients may use, as its SHA-256 digest. */
 export interface AuthKey {
@@ -28,10 +29,6 @@ const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
 
 /** Paths of the administrative endpoints begin so. */
 const adminPrefix = "/admin/"
-
-/** Whether an address is one that only this machine can reach. */
-const isLoopback = (hostname: string): boolean =>
-  hostname === "localhost" || hostname === "::1" || hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(hostname)
 
 /** Builds the rules. */
 export const admission = (options: {

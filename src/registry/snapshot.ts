@@ -97,7 +97,8 @@ const replace = (snapshot: Snapshot, name: string, after: BackendState | undefin
   }
 }
 
-const sameServer = (a: Backend, b: Backend): boolean =>
+/** Whether two definitions lead to the same server with the same key: what is known of the one holds for the other. */
+export const sameServer = (a: Backend, b: Backend): boolean =>
   a.url === b.url && a.type === b.type && Equal.equals(a.apiKey, b.apiKey)
 
 /**

@@ -4,20 +4,14 @@
  */
 import { Clock, Context, Effect, Equal, Layer, MutableRef, Option, PubSub, type Scope, Semaphore } from "effect"
 import { changedParts, difference, type Difference } from "../config/difference.ts"
-import {
-  ConfigInvalid,
-  type ConfigOptions,
-  NexusConfig,
-  noSuchFile,
-  readConfig,
-  readFor
-} from "../config/NexusConfig.ts"
+import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readFor } from "../config/NexusConfig.ts"
 import type { Read } from "../config/read.ts"
 import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { ConfigStatus } from "../http/control-api.ts"
 import { Registry } from "../registry/Registry.ts"
+import { sameServer } from "../registry/snapshot.ts"
 import { Transport } from "../upstream/Transport.ts"
 
 /** What the gateway was started with, and where to read it anew. */
@@ -94,7 +88,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
   // The file in force is read again, not looked for again: one that has vanished is no wish to go on without any.
   const readAgain = Effect.suspend(() =>
     readConfig({ ...from, path: Option.orElse(from.path, () => Option.fromUndefinedOr(now().read.file?.path)) })
-  ).pipe(Effect.mapError((error) => (error.message.endsWith(noSuchFile) ? kept(error.path, error.message) : error)))
+  ).pipe(Effect.mapError((error) => (error.missing === true ? kept(error.path, error.message) : error)))
 
   // A file is often emptied by what is about to write it, or by a full disk.
   const isLost = ({ file, loaded }: Read): boolean =>
@@ -102,12 +96,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
 
   const isNew = (backend: Backend): boolean => {
     const known = registry.snapshot().backends.get(backend.name)?.backend
-    return (
-      known === undefined ||
-      known.url !== backend.url ||
-      known.type !== backend.type ||
-      !Equal.equals(known.apiKey, backend.apiKey)
-    )
+    return known === undefined || !sameServer(known, backend)
   }
 
   // Backends of the file that were removed by command.

@@ -25,10 +25,11 @@ const figuresEveryMs = 250
 
 const decodeDown = Schema.decodeUnknownOption(Down)
 
-const tell = (message: Up): Effect.Effect<void> =>
-  Effect.sync(() => {
-    if (process.connected === true) process.send?.(message)
-  })
+const say = (message: Up): void => {
+  if (process.connected === true) process.send?.(message)
+}
+
+const tell = (message: Up): Effect.Effect<void> => Effect.sync(() => say(message))
 
 /** Messages of the supervisor, and the end of it as one more wish to stop. */
 const inbox: Effect.Effect<Queue.Queue<Down>, never, Scope.Scope> = Effect.gen(function* () {
@@ -67,7 +68,7 @@ const makeSiblings = () => {
       asks += 1
       const number = asks
       waiting.set(number, (answer) => resume(Effect.succeed(answer)))
-      process.send?.({ _tag: "Recall", ask: number, question } satisfies Up)
+      say({ _tag: "Recall", ask: number, question })
       return Effect.sync(() => waiting.delete(number))
     }).pipe(Effect.timeoutOrElse({ duration: answerWithin[question._tag], orElse: () => Effect.succeed(undefined) }))
   const recalled = (number: number, answer: Answer): void => {
@@ -127,7 +128,7 @@ export const work = (
     if (nexus === undefined) return
     const config = nexus.current()
     const siblings = makeSiblings()
-    const delegate = makeDelegate((message) => process.send?.(message))
+    const delegate = makeDelegate(say)
     const services = yield* Layer.build(worker(nexus, part, delegate.control)).pipe(
       Effect.provideService(Siblings, siblings)
     )

@@ -3,7 +3,7 @@
  */
 import { Effect, type Scope } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
-import { isLoopback } from "../config/rules.ts"
+import { isLoopback } from "../domain/place.ts"
 import { following } from "./following.ts"
 import type { Reloader } from "./Reloader.ts"
 
