@@ -35,13 +35,6 @@ const settled = async (read: () => number): Promise<number> => {
   return last
 }
 
-/** What the system may hold of one connection at its two ends, in bytes; it takes more of it on a busy machine. */
-const kernelBuffers = async (): Promise<number> => {
-  const largest = async (name: string) =>
-    Number((await Bun.file(`/proc/sys/net/ipv4/tcp_${name}`).text()).trim().split(/\s+/).at(-1))
-  return (await largest("rmem")) + (await largest("wmem"))
-}
-
 const residentMb = async (pid: number): Promise<number> => {
   const status = await Bun.file(`/proc/${pid}/status`).text()
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024
@@ -75,7 +68,8 @@ describe("a client that reads slowly", () => {
         }
       })
       await using gateway = await startGateway({
-        server: { max_answer_mb: 16 },
+        // The buffers of the system, which are large on a busy machine, must have room below the bound too.
+        server: { max_answer_mb: 3 },
         backends: [backendFor("one", upstream)]
       })
       using client = await dial(gateway.port)
@@ -85,8 +79,7 @@ describe("a client that reads slowly", () => {
         requestBytes("POST", "/v1/chat/completions", JSON.stringify({ model: "m", messages: [], stream }))
       )
       await upstream.call(0)
-      // What is held back to be checked, and what the system holds; the rest of 200 MB waits at the backend.
-      expect(await settled(() => taken)).toBeLessThan(20 * megabyte + (await kernelBuffers()))
+      expect(await settled(() => taken)).toBeLessThan(40 * megabyte)
       client.resume()
       const answer = await client.answer(20_000)
       expect(answer.body.byteLength).toBeGreaterThanOrEqual(total)
