@@ -134,9 +134,10 @@ describe("imports", () => {
 })
 
 describe("files", () => {
-  test("have at most 300 lines", () => {
+  test("have at most 450 lines", () => {
+    // 300 is where a file is looked at; no file is split for the number alone.
     const long = code.map((file) => [file, textOf(file).trimEnd().split("\n").length] as const)
-    expect(long.filter(([, lines]) => lines > 300)).toEqual([])
+    expect(long.filter(([, lines]) => lines > 450)).toEqual([])
   })
 
   test("are no barrels", () => {
