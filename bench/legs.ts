@@ -125,16 +125,22 @@ export const smallRequest = (model = "bench"): Uint8Array =>
     "Authorization: Bearer sk-bench\r\nUser-Agent: bench/1\r\nAccept: application/json\r\n"
   )
 
+/** The gateway, and what replaces its settings while it runs. */
+export interface RunningNexus extends Running {
+  readonly rewrite: (setup: Setup) => void
+}
+
 /** Starts the gateway from source or as a binary, without waiting for its first answer. */
 export const startNexus = (
   from: "nexus" | "binary",
   setup: Setup,
   port = freePort(),
   core: number | string = proxyCore
-): Running => {
+): RunningNexus => {
   const config = write("nexus.toml", nexusToml(port, setup))
   const program = from === "binary" ? [binaryPath] : [bun, resolve(root, "src/main.ts")]
-  return start([...program, "serve", "-c", config], port, core)
+  const running = start([...program, "serve", "-c", config], port, core)
+  return { ...running, rewrite: (next) => writeFileSync(config, nexusToml(port, next)) }
 }
 
 const launch = (name: LegName, setup: Setup): Running | Promise<Running> => {

@@ -1,8 +1,9 @@
 /**
  * `bun run soak --minutes N`: mixed traffic against the built gateway while its backends fail at random. Fails on a lost
- * or doubled request, a count that stays in flight, memory that keeps growing, or a drain that loses a stream.
+ * or doubled request, a count that stays in flight, memory that keeps growing, or a drain that loses a stream. After it the
+ * chaos: as many requests as `--chaos` says through bad networks, while backends and workers come, move, go mute and hang.
  *
- *     bun run soak [--minutes N] [--clients N] [--seed N] [--source]
+ *     bun run soak [--minutes N] [--clients N] [--chaos N] [--seed N] [--source]
  */
 import { parseArgs } from "node:util"
 import { slope } from "./figures.ts"
@@ -10,6 +11,7 @@ import { startNexus } from "./legs.ts"
 import { hasBinary, once, ready, type Running } from "./processes.ts"
 import { rssOf } from "./procfs.ts"
 import { chanceOf } from "./soak/chance.ts"
+import { chaos } from "./soak/chaos.ts"
 import { drainUnderLoad } from "./soak/drain.ts"
 import { Ledger, startFaulty } from "./soak/faulty.ts"
 import { Books, client } from "./soak/traffic.ts"
@@ -19,6 +21,7 @@ const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "5" },
     clients: { type: "string", default: "40" },
+    chaos: { type: "string", default: "10000" },
     seed: { type: "string" },
     source: { type: "boolean", default: false }
   }
@@ -115,6 +118,9 @@ if (settled.length > 5 && growth > allowed && last > first * 1.1) {
 for (const backend of backends) backend.calm()
 await Bun.sleep(2500)
 failures.push(...(await drainUnderLoad(gateway, chance)))
+
+const requests = Number(values.chaos)
+if (requests > 0) failures.push(...(await chaos({ from, requests, clients: Number(values.clients), seed })))
 
 const faults = Object.entries(ledger.faults).map(([name, count]) => `${name} ${String(count)}`)
 console.log(

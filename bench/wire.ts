@@ -5,8 +5,8 @@ import type { Socket } from "bun"
 
 /** Called as an answer comes in. */
 interface Reader {
-  /** The head of the answer has come. */
-  readonly head?: (status: number) => void
+  /** The head of the answer has come; `text` are its lines. */
+  readonly head?: (status: number, text: string) => void
   /** Each piece of the body, its framing taken off. */
   readonly piece?: (bytes: Buffer) => void
   /** The message is whole; `bytes` is the length of its body. */
@@ -53,7 +53,7 @@ const finish = (state: State): void => {
 const startBody = (state: State, head: string): void => {
   state.head = head
   state.status = Number(head.slice(9, 12))
-  if (state.status >= 200) state.reader?.head?.(state.status)
+  if (state.status >= 200) state.reader?.head?.(state.status, head)
   const lower = head.toLowerCase()
   state.keep = !lower.includes("\r\nconnection: close")
   state.total = 0

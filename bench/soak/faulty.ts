@@ -15,6 +15,8 @@ export interface Marker {
 export class Ledger {
   /** Answers that were begun and could be seen, by request. */
   readonly begun = new Map<string, number>()
+  /** How often a backend was given a request whole, by request. */
+  readonly executed = new Map<string, number>()
   readonly faults: Record<string, number> = {}
   /** Requests that a backend is busy with. */
   active = 0
@@ -22,6 +24,12 @@ export class Ledger {
 
   begin(id: string): void {
     this.begun.set(id, (this.begun.get(id) ?? 0) + 1)
+  }
+
+  execute(id: string): void {
+    this.executed.set(id, (this.executed.get(id) ?? 0) + 1)
+    this.active += 1
+    this.calls += 1
   }
 }
 
@@ -45,19 +53,31 @@ const plain = (status: string, type: string, body: string, more = ""): string =>
 
 const errorBody = '{"error":{"message":"a bad day","type":"server_error","param":null,"code":null}}'
 
-const send = (socket: Socket<Peer>, text: string): void => {
+const write = (socket: Socket<Peer>, text: string): void => {
   const peer = socket.data
   const bytes = peer.unsent.length === 0 ? Buffer.from(text) : Buffer.concat([peer.unsent, Buffer.from(text)])
   peer.unsent = bytes.subarray(Math.max(socket.write(bytes), 0))
 }
 
-/** Starts one, over TLS when it is given a certificate; `calm` ends its faults. */
-export const startFaulty = (
-  ledger: Ledger,
-  chance: Chance,
-  tls?: TLSOptions
-): { readonly port: number; readonly calm: () => void } => {
+/** A backend under way. */
+export interface Faulty {
+  readonly port: number
+  /** Ends its faults. */
+  readonly calm: () => void
+  /** As a server that was told to stop and waits for its clients: refuses connections, and says nothing on those it has. */
+  readonly mute: () => void
+  /** Ends the connections it was mute on, and listens again. */
+  readonly revive: () => void
+}
+
+/** Starts one, over TLS when it is given a certificate. */
+export const startFaulty = (ledger: Ledger, chance: Chance, tls?: TLSOptions): Faulty => {
   let faults = true
+  let muted = false
+  const open = new Set<Socket<Peer>>()
+  const send = (socket: Socket<Peer>, text: string): void => {
+    if (!muted) write(socket, text)
+  }
   const idle = (socket: Socket<Peer>): void => {
     if (!socket.data.busy) return
     socket.data.busy = false
@@ -150,41 +170,61 @@ export const startFaulty = (
     }
   }
 
-  const { port } = Bun.listen<Peer>({
-    hostname: "127.0.0.1",
-    port: 0,
-    ...(tls === undefined ? {} : { tls }),
-    socket: {
-      open: (socket) => {
-        socket.data = { inbound: nothingYet(), busy: false, timers: [], unsent: Buffer.alloc(0) }
-      },
-      data: (socket, bytes) => {
-        const peer = socket.data
-        if (!takeIn(peer.inbound, bytes)) return
-        if (peer.inbound.path.endsWith("/models")) {
-          return send(
-            socket,
-            plain("200 OK", "application/json", '{"object":"list","data":[{"id":"soak"},{"id":"other"}]}')
-          )
-        }
-        const marker = /^\{"soak":(\{[^{}]*\})/.exec(peer.inbound.opening)?.[1]
-        if (marker === undefined) return send(socket, plain("404 Not Found", "application/json", errorBody))
-        peer.busy = true
-        ledger.active += 1
-        ledger.calls += 1
-        serve(socket, JSON.parse(marker) as Marker) // reason: only the soak writes this
-      },
-      drain: (socket) => {
-        if (socket.data.unsent.length > 0) send(socket, "")
-      },
-      close: idle,
-      error: () => undefined
-    }
-  })
+  const listen = (port: number) =>
+    Bun.listen<Peer>({
+      hostname: "127.0.0.1",
+      port,
+      ...(tls === undefined ? {} : { tls }),
+      socket: {
+        open: (socket) => {
+          socket.data = { inbound: nothingYet(), busy: false, timers: [], unsent: Buffer.alloc(0) }
+          open.add(socket)
+        },
+        data: (socket, bytes) => {
+          const peer = socket.data
+          if (muted || !takeIn(peer.inbound, bytes)) return
+          if (peer.inbound.path.endsWith("/models")) {
+            return send(
+              socket,
+              plain("200 OK", "application/json", '{"object":"list","data":[{"id":"soak"},{"id":"other"}]}')
+            )
+          }
+          const marker = /^\{"soak":(\{[^{}]*\})/.exec(peer.inbound.opening)?.[1]
+          if (marker === undefined) return send(socket, plain("404 Not Found", "application/json", errorBody))
+          const asked = JSON.parse(marker) as Marker // reason: only the soak writes this
+          peer.busy = true
+          ledger.execute(asked.id)
+          serve(socket, asked)
+        },
+        drain: (socket) => {
+          if (socket.data.unsent.length > 0) send(socket, "")
+        },
+        close: (socket) => {
+          open.delete(socket)
+          idle(socket)
+        },
+        error: () => undefined
+      }
+    })
+  let listener = listen(0)
+  const { port } = listener
   return {
     port,
     calm: () => {
       faults = false
+    },
+    mute: () => {
+      muted = true
+      listener.stop()
+      for (const socket of open) {
+        for (const timer of socket.data.timers) clearTimeout(timer)
+        socket.data.timers = []
+      }
+    },
+    revive: () => {
+      muted = false
+      for (const socket of open) socket.terminate()
+      listener = listen(port)
     }
   }
 }

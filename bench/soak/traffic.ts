@@ -9,6 +9,10 @@ import type { Marker } from "./faulty.ts"
 export class Books {
   readonly outcomes: Record<string, number> = {}
   readonly wrongs: Array<string> = []
+  /** How many attempts an answer says it took, by request; 0 when it does not say. */
+  readonly attempts = new Map<string, number>()
+  /** Longest time a request took, in milliseconds. */
+  longestMs = 0
 
   note(outcome: string): void {
     this.outcomes[outcome] = (this.outcomes[outcome] ?? 0) + 1
@@ -101,8 +105,10 @@ const exchange = (wire: Wire, asked: Asked, chance: Chance, books: Books): Promi
   new Promise((done) => {
     let text = ""
     let over = false
+    const began = performance.now()
     const end = (): void => {
       over = true
+      books.longestMs = Math.max(books.longestMs, performance.now() - began)
       clearTimeout(lost)
       clearTimeout(leaving)
       done()
@@ -128,8 +134,9 @@ const exchange = (wire: Wire, asked: Asked, chance: Chance, books: Books): Promi
           )
         : undefined
     wire.send(asked.request, {
-      head: (code) => {
+      head: (code, head) => {
         status = code
+        books.attempts.set(asked.marker.id, Number(/\r\nx-nexus-attempts: (\d+)/i.exec(head)?.[1] ?? 0))
       },
       piece: (bytes) => {
         text += bytes.toString("latin1")
