@@ -187,6 +187,24 @@ describe("what the program does not do", () => {
     expect(linesWith(src, /\bDate\.now\(|\bnew Date\(\)|\bset(Timeout|Interval|Immediate)\(/)).toEqual([])
   })
 
+  test("the wall clock is read only for what people or other machines are told", () => {
+    const told = [
+      "src/cli/serve.ts",
+      "src/demo/simulate.ts",
+      "src/doctor/examine.ts",
+      "src/http/Operations.ts",
+      "src/http/Recent.ts",
+      "src/runtime/Reloader.ts",
+      "src/runtime/Supervisor.ts",
+      "src/runtime/diagnose.ts",
+      "src/telemetry/logging.ts"
+    ]
+    // Where an answer has no date of its own.
+    const parting = ["src/upstream/answer.ts"]
+    const wall = /\bcurrentTime(Millis|Nanos)|\btimeOrigin\b|\bDateTime\.now|\bClock\.Clock\b/
+    expect(linesWith(outside(...told, ...parting), wall)).toEqual([])
+  })
+
   test("nothing writes to the console but through Effect", () => {
     expect(linesWith(outside(...printed), /(?<![\w.])console\./)).toEqual([])
   })

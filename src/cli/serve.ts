@@ -37,12 +37,12 @@ const workers = Flag.String("workers").pipe(
 const asWorker = Flag.String("as-worker").pipe(Flag.withHidden, Flag.optional)
 
 const partOf = (text: string): WorkerPart | undefined => {
-  const [number = 0, of = 0, port = 0, since = 0] = text.split(":").map(Number)
-  return number > 0 && of > 0 ? { number, of, port, since } : undefined
+  const [number = 0, of = 0, port = 0, since = 0, ageMs = 0] = text.split(":").map(Number)
+  return number > 0 && of > 0 ? { number, of, port, since, ageMs } : undefined
 }
 
-const workerCommand = ({ number, of, port, since }: WorkerPart): ReadonlyArray<string> =>
-  argumentsOf(process, [...process.argv.slice(2), "--as-worker", [number, of, port, since].join(":")])
+const workerCommand = ({ number, of, port, since, ageMs }: WorkerPart): ReadonlyArray<string> =>
+  argumentsOf(process, [...process.argv.slice(2), "--as-worker", [number, of, port, since, ageMs].join(":")])
 
 const switches = {
   noDiscovery: onOff("no-discovery", "Do not look for LLM servers on this machine"),

@@ -14,15 +14,16 @@ const parseDuration = (text: string): number | undefined => {
 
 const count = (text: string): number | undefined => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined)
 
-const fromDate = (text: string, now: number): number | undefined => {
+const httpDate = (text: string): number | undefined => {
   // Date.parse takes nearly anything for a date; an HTTP date names its weekday.
   const at = /^[A-Z][a-z]{2,8},? /.test(text) ? Date.parse(text) : Number.NaN
-  return Number.isNaN(at) ? undefined : Math.max(0, at - now)
+  return Number.isNaN(at) ? undefined : at
 }
 
 /**
  * What `retry-after-ms`, `retry-after` (seconds or an HTTP date) or OpenAI's `x-ratelimit-reset-*` headers ask for, in
- * milliseconds; undefined when none of them says anything readable. `now` is wall-clock milliseconds.
+ * milliseconds; undefined when none of them says anything readable. A date is counted from the answer's own `date`, since
+ * the two clocks need not agree; from `now`, in wall-clock milliseconds, when it has none.
  */
 export const retryAfterOf = (header: (name: string) => string | null, now: number): number | undefined => {
   const millis = count(header("retry-after-ms")?.trim() ?? "")
@@ -30,8 +31,8 @@ export const retryAfterOf = (header: (name: string) => string | null, now: numbe
   const text = header("retry-after")?.trim() ?? ""
   const seconds = count(text)
   if (seconds !== undefined) return seconds * 1000
-  const dated = fromDate(text, now)
-  if (dated !== undefined) return dated
+  const until = httpDate(text)
+  if (until !== undefined) return Math.max(0, until - (httpDate(header("date")?.trim() ?? "") ?? now))
   const resets = ["x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"]
     .map((name) => parseDuration(header(name)?.trim() ?? ""))
     .filter((ms) => ms !== undefined)

@@ -1,8 +1,9 @@
 /**
  * Looks at one place at a time, and keeps the registry in step with what is there.
  */
-import { Clock, Effect, Option, Ref, Semaphore } from "effect"
+import { Effect, Option, Ref, Semaphore } from "effect"
 import type { Backend, Limits } from "../domain/backend.ts"
+import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { type Kind, kinds } from "./fingerprint.ts"
@@ -154,7 +155,7 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
 
   const settle = Effect.fnUntraced(function* (place: Place, sight: Sight) {
     const mine = claimOf(place)
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMs
     const { deed, awaySince } = decide(mine, sight, now, settings.graceMs)
     if (mine === undefined) {
       // Another place may have led to it meanwhile.
@@ -201,7 +202,7 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
     /** Takes out what an earlier finder found and no place has led to within the grace. */
     sweepUnclaimed: lock.withPermits(1)(
       Effect.gen(function* () {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* monotonicMs
         const left = unclaimed().map(({ name }) => name)
         for (const name of unclaimedSince.keys()) if (!left.includes(name)) unclaimedSince.delete(name)
         for (const name of left) {

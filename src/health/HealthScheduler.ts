@@ -1,11 +1,12 @@
 /**
  * Keeps the registry true: one supervised fiber per backend that probes it, from when it is put until it is removed.
  */
-import { Cause, Clock, Effect, FiberMap, Latch, Layer, PubSub, Random } from "effect"
+import { Cause, Effect, FiberMap, Latch, Layer, PubSub, Random } from "effect"
 import { derived } from "../config/derived.ts"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../domain/backend.ts"
 import { type Health, type Thresholds, unknownHealth } from "../domain/health.ts"
+import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { pause } from "./pace.ts"
@@ -47,14 +48,14 @@ const make = (settingsNow: () => HealthSettings) =>
       while (true) {
         alarm.closeUnsafe()
         if (settingsNow().enabled || healthOf(name).status !== "healthy") yield* probe
-        const probedAt = yield* Clock.currentTimeMillis
+        const probedAt = yield* monotonicMs
         const settings = settingsNow()
         const health = healthOf(name)
         downs = health.status === "unhealthy" ? downs + 1 : 0
         const random = yield* Random.next
         const woken = Effect.andThen(
           alarm.await,
-          Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, probedAt + suspectEveryMs - now)))
+          Effect.flatMap(monotonicMs, (now) => Effect.sleep(Math.max(0, probedAt + suspectEveryMs - now)))
         )
         const next = pause(health, downs, settings.intervalMs, settings.thresholds, random)
         const idle = !settings.enabled && health.status === "healthy"

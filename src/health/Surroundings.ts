@@ -4,7 +4,8 @@
 import { lookup } from "node:dns/promises"
 import { existsSync, readFileSync } from "node:fs"
 import { hostname } from "node:os"
-import { Clock, Effect } from "effect"
+import { Effect } from "effect"
+import { monotonicMs } from "../domain/monotonic.ts"
 import { addressesNow, neighbourhood } from "../mdns/neighbourhood.ts"
 import { isContained } from "./places.ts"
 import { isLocalName } from "../domain/place.ts"
@@ -41,7 +42,7 @@ export const realSurroundings: Effect.Effect<Surroundings> = Effect.gen(function
   const ownNames = new Set([hostname(), `${hostname()}.local`].map((name) => name.toLowerCase()))
   const addressesOf = Effect.fnUntraced(function* (host: string) {
     if (isAddress(host)) return [host]
-    const now = yield* Clock.currentTimeMillis
+    const now = yield* monotonicMs
     const known = remembered.get(host)
     if (known !== undefined && now < known.until) return known.addresses
     const addresses = yield* resolve(host)

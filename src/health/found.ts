@@ -10,7 +10,7 @@ export interface Found {
   readonly name: string
   readonly type: BackendType
   readonly url: string
-  /** Since when it has been away, in milliseconds; undefined while it is there. */
+  /** Since when it has been away, in monotonic milliseconds; undefined while it is there. */
   readonly awaySince: number | undefined
 }
 

@@ -2,9 +2,10 @@
  * One probe: each kind of backend is asked in its own words whether it is well, and what its models can do. Only
  * questions that cost nothing are asked.
  */
-import { Clock, Effect, Ref } from "effect"
+import { Effect, Ref } from "effect"
 import type { Backend, BackendType, Model } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
+import { monotonicMs } from "../domain/monotonic.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { readModels, readProps } from "./llamacpp.ts"
 import { merge, readV0, readV1 } from "./lmstudio.ts"
@@ -119,11 +120,11 @@ const probe = Effect.fnUntraced(function* (
   timeoutMs: number,
   memory: Ref.Ref<Memory>
 ) {
-  const start = yield* Clock.currentTimeMillis
+  const start = yield* monotonicMs
   const began = performance.now()
   const connectMs = backend.limits.connectMs
   const first = { latencyMs: -1 }
-  const left = Effect.map(Clock.currentTimeMillis, (now) => Math.max(1, timeoutMs * (1 - reserve) - (now - start)))
+  const left = Effect.map(monotonicMs, (now) => Math.max(1, timeoutMs * (1 - reserve) - (now - start)))
   const talk: Talk = {
     memory,
     whileTimeIsLeft: (effect) => Effect.flatMap(left, (ms) => Effect.timeoutOption(effect, ms)),

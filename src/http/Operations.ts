@@ -21,6 +21,8 @@ export interface OperationsOptions {
   readonly maxRetries: () => number
   /** When the gateway began, in milliseconds since 1970; now when absent. */
   readonly since?: number | undefined
+  /** How long it has run already, in milliseconds; 0 when absent. */
+  readonly ageMs?: number | undefined
 }
 
 /** Answers everything that is no forwarded OpenAI endpoint. */
@@ -34,7 +36,7 @@ export class Operations extends Context.Service<
   }
 >()("nexus/http/Operations") {
   /** The real one, over the registry. */
-  static readonly layer = ({ maxRetries, since }: OperationsOptions) =>
+  static readonly layer = ({ maxRetries, since, ageMs = 0 }: OperationsOptions) =>
     Layer.effect(
       Operations,
       Effect.gen(function* () {
@@ -42,10 +44,11 @@ export class Operations extends Context.Service<
         const registry = yield* Registry
         const drain = yield* Drain
         const sinceMs = since ?? (yield* Clock.currentTimeMillis)
+        const started = performance.now() - ageMs
         let loading: Promise<Contract> | undefined
         const contract = (): Promise<Contract> =>
           (loading ??= import("./contract.ts").then(({ makeContract }) =>
-            makeContract(services, { maxRetries, sinceMs })
+            makeContract(services, { maxRetries, sinceMs, started })
           ))
         yield* Effect.addFinalizer(() => Effect.promise(async () => (await loading)?.dispose()))
 

@@ -3,7 +3,7 @@
  * What is kept are numbers in columns: objects that outlive their request by a little are what a collector has most work
  * with, and would make every request dearer.
  */
-import { Context, Effect, Layer } from "effect"
+import { Clock, Context, Effect, Layer } from "effect"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { type Ability, type Endpoint, endpoints, outcomes } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
@@ -22,6 +22,8 @@ const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embe
 
 /** The numbers of a request, by their columns. */
 const columns = [
+  // For people: milliseconds since 1970, as they were when the request ended.
+  "at",
   "started",
   "ended",
   "firstByteAt",
@@ -75,12 +77,13 @@ class Ring {
   private next = 0
   private size = 0
 
-  put(exchange: Exchange, now: number): void {
+  put(exchange: Exchange, now: number, wallNow: number): void {
     const { numbers } = this
     const at = this.next
     const { decided } = exchange
     const needs = decided?.needs
     let column = at * width
+    numbers[column++] = wallNow - (now - exchange.started)
     numbers[column++] = exchange.started
     numbers[column++] = now
     numbers[column++] = exchange.firstByteAt
@@ -126,7 +129,7 @@ class Ring {
     const firstByteAt = this.number(at, "firstByteAt")
     return {
       id: texts.id,
-      at: Math.round(performance.timeOrigin + started),
+      at: Math.round(this.number(at, "at")),
       endpoint: this.endpoint(at),
       model: texts.model,
       stream: this.number(at, "stream") === 1,
@@ -204,10 +207,12 @@ export class Recent extends Context.Service<
   /** A ring of {@link remembered} requests in memory. */
   static readonly layer = Layer.effect(
     Recent,
-    Effect.map(Router, (router) => {
+    Effect.gen(function* () {
+      const router = yield* Router
+      const clock = yield* Clock.Clock
       const ring = new Ring()
       return Recent.of({
-        note: (exchange) => ring.put(exchange, performance.now()),
+        note: (exchange) => ring.put(exchange, performance.now(), clock.currentTimeMillisUnsafe()),
         list: () => ring.places().map((at) => ring.request(at)),
         find: (id) => {
           const at = ring.placeOf(id)

@@ -85,7 +85,7 @@ const guard = HttpRouter.middleware(
   { global: true }
 )
 
-const makeHandlers = (sinceMs: number) =>
+const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "started">) =>
   HttpApiBuilder.group(
     Answered,
     "gateway",
@@ -93,7 +93,6 @@ const makeHandlers = (sinceMs: number) =>
       const registry = yield* Registry
       const control = yield* Control
       const created = Math.floor(sinceMs / 1000)
-      const started = sinceMs - performance.timeOrigin
       let listed: { readonly snapshot: Snapshot; readonly body: string } | undefined
       const list = (): string => {
         const snapshot = registry.snapshot()
@@ -145,6 +144,8 @@ export interface ContractOptions {
   readonly maxRetries: () => number
   /** When the gateway began, in milliseconds since 1970. */
   readonly sinceMs: number
+  /** The same in monotonic milliseconds. */
+  readonly started: number
 }
 
 /** The endpoints of the contract, behind one function. */
@@ -154,13 +155,14 @@ export interface Contract {
 }
 
 /** Makes the handlers of the contract over the services they draw on. */
-export const makeContract = (services: Context.Context<Needed>, { maxRetries, sinceMs }: ContractOptions): Contract => {
+export const makeContract = (services: Context.Context<Needed>, options: ContractOptions): Contract => {
+  const { maxRetries, started } = options
   const routes = Layer.merge(HttpApiBuilder.layer(Answered), guard).pipe(
-    Layer.provide(makeHandlers(sinceMs)),
+    Layer.provide(makeHandlers(options)),
     Layer.provide(adminHandlers(refuse, maxRetries)),
     Layer.provide(controlHandlers(refuse)),
     Layer.provide(catalogueHandlers),
-    Layer.provide(workHandlers(sinceMs)),
+    Layer.provide(workHandlers(started)),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )

@@ -13,8 +13,8 @@ import { Meters } from "./Meters.ts"
 import { noAnswer, Siblings } from "./Siblings.ts"
 import { statsOf } from "./stats.ts"
 
-/** The handlers of the group; `sinceMs` is when the gateway began, in milliseconds since 1970. */
-export const workHandlers = (sinceMs: number) =>
+/** The handlers of the group; `started` is when the gateway began, in monotonic milliseconds. */
+export const workHandlers = (started: number) =>
   HttpApiBuilder.group(
     Answered,
     "work",
@@ -22,7 +22,6 @@ export const workHandlers = (sinceMs: number) =>
       const registry = yield* Registry
       const meters = yield* Meters
       const siblings = yield* Siblings
-      const started = sinceMs - performance.timeOrigin
       const uptime = (): number => (performance.now() - started) / 1000
       let last = noAnswer
       // Others that do not answer in time are counted as they last did: counters never go back.

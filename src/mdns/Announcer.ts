@@ -2,7 +2,8 @@
  * Announces Nexus on the local network by mDNS, and answers those who ask for LLM servers.
  */
 import { hostname } from "node:os"
-import { Clock, Effect, type Scope } from "effect"
+import { Effect, type Scope } from "effect"
+import { monotonicMs } from "../domain/monotonic.ts"
 import { version } from "../domain/version.ts"
 import { announcement, answersTo, goodbye, type Identity, instanceName, isTaken } from "./announcement.ts"
 import { type Link, LinkFailed, type OpenLink } from "./Link.ts"
@@ -73,7 +74,7 @@ export const announce = (options: AnnounceOptions): Effect.Effect<void, never, S
           continue
         }
         const answers = answersTo(questions, read, identity)
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* monotonicMs
         if (answers.length === 0 || now - answeredAt < answerEveryMs) continue
         answeredAt = now
         yield* link.respond(answers)

@@ -1,7 +1,8 @@
 /**
  * Listens for servers that announce themselves by mDNS, and asks who is there.
  */
-import { Clock, Effect, Latch, Ref, type Scope } from "effect"
+import { Effect, Latch, Ref, type Scope } from "effect"
+import { monotonicMs } from "../domain/monotonic.ts"
 import { absorb, type Advert, advertsOf, noAdverts, questionsOf } from "./adverts.ts"
 import type { Heard, Link, LinkFailed, OpenLink } from "./Link.ts"
 import { readRecords } from "./records.ts"
@@ -36,7 +37,7 @@ export const browse = (options: BrowseOptions): Effect.Effect<Browsing, never, S
 
     const take = Effect.fnUntraced(function* (link: Link, { isResponse, records, from }: Heard) {
       if (!isResponse) return
-      const now = yield* Clock.currentTimeMillis
+      const now = yield* monotonicMs
       // What is this machine's own is for this machine to say.
       const isUsable = (address: string) => (link.isOwn(address) ? link.isOwn(from) : link.isNear(address))
       const before = Ref.getUnsafe(known)
@@ -51,7 +52,7 @@ export const browse = (options: BrowseOptions): Effect.Effect<Browsing, never, S
     const ask = Effect.fnUntraced(function* (link: Link) {
       let asked = 0
       while (!link.isOutdated()) {
-        const now = yield* Clock.currentTimeMillis
+        const now = yield* monotonicMs
         askSoon.closeUnsafe()
         yield* link.query(questionsOf(Ref.getUnsafe(known), types, now))
         yield* Effect.sleep("1 second")
@@ -73,7 +74,7 @@ export const browse = (options: BrowseOptions): Effect.Effect<Browsing, never, S
 
     yield* Effect.forkScoped(keepOpen("mDNS cannot be used, nothing is found by it", options, session))
     return {
-      adverts: Effect.map(Clock.currentTimeMillis, (now) => advertsOf(Ref.getUnsafe(known), now)),
+      adverts: Effect.map(monotonicMs, (now) => advertsOf(Ref.getUnsafe(known), now)),
       changed: Effect.asVoid(Effect.andThen(news.await, news.close))
     }
   })

@@ -19,7 +19,7 @@ interface Address {
   readonly until: number
 }
 
-/** All that is known; times are milliseconds. */
+/** All that is known; times are monotonic milliseconds. */
 export interface Adverts {
   readonly instances: ReadonlyMap<string, Instance>
   /** Addresses by host. */

@@ -28,7 +28,7 @@ export interface SupervisorOptions {
   /** Backends beside those of the config. */
   readonly simulated: ReadonlyArray<Backend>
   /** Arguments that make a worker of this program; `port` 0 is any free one. */
-  readonly command: (number: number, port: number, since: number) => ReadonlyArray<string>
+  readonly command: (number: number, port: number, since: number, ageMs: number) => ReadonlyArray<string>
 }
 
 /** Workers that run. */
@@ -108,6 +108,7 @@ export const supervise = (
     }
     yield* mustBeFree(config)
     const since = yield* Clock.currentTimeMillis
+    const started = performance.now()
     const state = { stopping: false, port: config.settings.server.port }
     const services = yield* Layer.build(watch(nexus, source, () => state.port))
     const registry = Context.get(services, Registry)
@@ -131,7 +132,7 @@ export const supervise = (
     /** Runs a worker to its end; `listens` is called when it does. */
     const run = (slot: Slot, listens: () => void): Effect.Effect<string> =>
       Effect.callback((resume) => {
-        const args = options.command(slot.number, state.port, since)
+        const args = options.command(slot.number, state.port, since, Math.round(performance.now() - started))
         const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
         let reason = ""
         slot.child = child

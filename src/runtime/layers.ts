@@ -50,8 +50,10 @@ export interface Part {
   /** From 1. */
   readonly number: number
   readonly of: number
-  /** When the gateway began, in milliseconds since 1970. */
+  /** When the gateway began, in milliseconds since 1970, for people to read. */
   readonly since: number
+  /** How long it had run when the part was started, in milliseconds. */
+  readonly ageMs: number
 }
 
 const rulesOf = ({ settings: { server }, authKeys }: Loaded): Admission =>
@@ -92,7 +94,11 @@ const answering = (config: Config, part: Part | undefined) => {
     ...limits,
     maxConcurrent: Math.ceil(limits.maxConcurrent / (part?.of ?? 1))
   })
-  const operations = Operations.layer({ maxRetries: () => current().routing.maxRetries, since: part?.since })
+  const operations = Operations.layer({
+    maxRetries: () => current().routing.maxRetries,
+    since: part?.since,
+    ageMs: part?.ageMs
+  })
   return HttpApi.layer(derived(current, rulesOf)).pipe(
     Layer.provideMerge(
       Layer.mergeAll(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded)))), operations)

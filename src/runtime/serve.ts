@@ -153,8 +153,8 @@ const serveTogether = (
       { startImmediately: true }
     )
     const simulated = options.demo ? yield* demoBackends : []
-    const command = (number: number, port: number, since: number) =>
-      options.workerCommand({ number, of: count, since, port })
+    const command = (number: number, port: number, since: number, ageMs: number) =>
+      options.workerCommand({ number, of: count, since, ageMs, port })
     const { supervise } = yield* Effect.promise(() => import("./Supervisor.ts"))
     const workers = yield* supervise({ source, count, simulated, command })
     ;({ kill } = workers)

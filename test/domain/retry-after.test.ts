@@ -17,6 +17,9 @@ const rows: ReadonlyArray<[Record<string, string>, number | undefined]> = [
   [{ "retry-after": "" }, undefined],
   [{ "retry-after": "Mon, 23 Nov 2026 12:00:30 GMT" }, 30_000],
   [{ "retry-after": "Mon, 23 Nov 2026 11:00:00 GMT" }, 0],
+  // Its clock is an hour ahead, or ours an hour behind.
+  [{ "retry-after": "Mon, 23 Nov 2026 13:00:30 GMT", date: "Mon, 23 Nov 2026 13:00:00 GMT" }, 30_000],
+  [{ "retry-after": "Mon, 23 Nov 2026 12:00:30 GMT", date: "now" }, 30_000],
   [{ "retry-after-ms": "250", "retry-after": "7" }, 250],
   [{ "x-ratelimit-reset-requests": "1s" }, 1000],
   [{ "x-ratelimit-reset-requests": "20ms", "x-ratelimit-reset-tokens": "6m0s" }, 360_000],
