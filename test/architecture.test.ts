@@ -264,6 +264,7 @@ describe("the house", () => {
       "bunfig.toml",
       "compose.yaml",
       "docs",
+      "findings",
       "nexus.example.toml",
       "package.json",
       "src",
