@@ -4,7 +4,7 @@
 import { Console, Effect, FileSystem, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import example from "../../nexus.example.toml" with { type: "text" }
-import { defaultFile, readConfig } from "../config/NexusConfig.ts"
+import { defaultFile, type Loaded, readConfig } from "../config/NexusConfig.ts"
 import { jsonSchema, markdown } from "../config/reference.ts"
 import { showValue } from "../config/path.ts"
 import { shown } from "../config/show.ts"
@@ -54,12 +54,16 @@ const init = Command.make(
 
 const load = (path: Option.Option<string>) => readConfig({ path, overrides: {} })
 
+const tellNotes = ({ notes }: Loaded) =>
+  Effect.forEach(notes, (note) => Console.error(`note: ${printable(note)}`), { discard: true })
+
 const check = Command.make(
   "check",
   { config: flags.config },
   Effect.fnUntraced(function* (input) {
     const { loaded } = yield* load(input.config)
     for (const warning of loaded.warnings) yield* Console.error(`warning: ${printable(warning)}`)
+    yield* tellNotes(loaded)
     const backends = `${loaded.backends.length} backend${loaded.backends.length === 1 ? "" : "s"}`
     yield* Console.log(`${loaded.path ?? "No config file, defaults"}: no mistakes, ${backends}`)
   })
@@ -72,7 +76,8 @@ const show = Command.make(
   "show",
   { config: flags.config, json: flags.json },
   Effect.fnUntraced(function* (input) {
-    const settings = shown(yield* load(input.config))
+    const read = yield* load(input.config)
+    const settings = shown(read)
     if (input.json) return yield* Console.log(json({ settings }))
     yield* Console.log(
       table(
@@ -80,6 +85,8 @@ const show = Command.make(
         settings.map(({ key, value, origin }) => [key, showValue(value), origin])
       )
     )
+    for (const warning of read.loaded.warnings) yield* Console.error(`warning: ${printable(warning)}`)
+    yield* tellNotes(read.loaded)
   })
 ).pipe(
   Command.withDescription("Show the settings in force and where each comes from; no secret is shown"),

@@ -54,7 +54,8 @@ const textOf = (path: string) =>
   Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path)).pipe(Effect.mapError(reasonOf))
 
 const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: Environment) {
-  const named = Option.getOrElse(path, () => env["NEXUS_CONFIG"])
+  const variable = env["NEXUS_CONFIG"]
+  const named = Option.getOrElse(path, () => (variable?.trim() === "" ? undefined : variable))
   if (named === undefined) {
     const fs = yield* FileSystem.FileSystem
     const isThere = yield* fs.exists(defaultFile).pipe(Effect.orElseSucceed(() => false))

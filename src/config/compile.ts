@@ -36,6 +36,8 @@ export interface Loaded {
   /** The file that was read; undefined when there is none. */
   readonly path: string | undefined
   readonly warnings: ReadonlyArray<string>
+  /** What is good to know and no reason to worry, such as variables that belong to somebody else. */
+  readonly notes: ReadonlyArray<string>
 }
 
 type BackendEntry = Settings["backends"][number]
@@ -82,7 +84,7 @@ export const defaultLimits = (settings: Settings): Limits => limitsOf({}, settin
 export const compile = (
   settings: Settings,
   secrets: Secrets,
-  about: { readonly path: string | undefined; readonly warnings: ReadonlyArray<string> }
+  about: Pick<Loaded, "path" | "warnings" | "notes">
 ): Loaded => ({
   settings,
   backends: settings.backends.map((entry) => backendOf(entry, settings, secrets.backendKeys.get(entry.name))),

@@ -172,7 +172,11 @@ export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFil
     ...modern.notes.map(tellLegacy(file, linesOnce)),
     ...modernEnv.notes.map(({ text }) => `the environment: ${printable(text)}`)
   ]
-  const about = { path: file?.path, warnings: [...legacy, ...warningsOf(merged.tree, env)] }
+  const about = {
+    path: file?.path,
+    warnings: [...legacy, ...given.warnings, ...warningsOf(merged.tree, env)].map(printable),
+    notes: given.notes.map(printable)
+  }
   const loaded = compile(decoded.success, named.secrets, about)
   return Result.succeed({ loaded, file, keyFiles: [...keyFiles.keys()], merged, written: substituted.written })
 }

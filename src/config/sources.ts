@@ -1,9 +1,9 @@
 /**
  * Where settings come from and which of them wins: default < file < environment < flag.
  */
-import { nearest } from "./nearest.ts"
 import { idOf, isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 import { type Entry, expected, lazy, scalars } from "./reference.ts"
+import { isServiceLink, type Strangers, strangersOf } from "./strangers.ts"
 
 /** Who gave a value; `name` is the variable or the flag. */
 export type Origin =
@@ -140,21 +140,24 @@ const put = (tree: Record<string, unknown>, path: KeyPath, value: unknown): void
 /** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Settings of the environment, and what is wrong with its names. `others` are names that the file speaks of. */
-export const fromEnvironment = (
-  env: Environment,
-  others: ReadonlySet<string>
-): Source & { readonly mistakes: ReadonlyArray<string> } => {
+/** Settings of the environment, what is wrong with them, and what is to be said of variables that are none. */
+export interface FromEnvironment extends Source, Strangers {
+  readonly mistakes: ReadonlyArray<string>
+}
+
+/** Reads the environment; one that is empty counts as not set. `others` are names that the file speaks of. */
+export const fromEnvironment = (env: Environment, others: ReadonlySet<string>): FromEnvironment => {
   const tree = empty()
   const givenBy = new Map<string, string>()
   const mistakes: Array<string> = []
+  const strangers: Array<{ readonly name: string; readonly value: string }> = []
   for (const name of Object.keys(env).sort()) {
+    if (!name.startsWith("NEXUS_") || reserved.has(name) || others.has(name)) continue
     const text = env[name]
-    if (text === undefined || !name.startsWith("NEXUS_") || reserved.has(name) || others.has(name)) continue
+    if (text === undefined || text.trim() === "") continue
     const entry = byName().get(name)
-    if (entry === undefined) {
-      const near = nearest(name, [...variableNames(), "NEXUS_CONFIG"])
-      mistakes.push(`unknown variable ${name}${near === undefined ? "" : `; did you mean ${near}?`}`)
+    if (entry === undefined || isServiceLink(name, text)) {
+      strangers.push({ name, value: text })
       continue
     }
     const id = idOf(entry.path)
@@ -167,7 +170,7 @@ export const fromEnvironment = (
     if (earlier === undefined) givenBy.set(id, name)
   }
   const originOf = (path: KeyPath): Origin => ({ _tag: "variable", name: givenBy.get(idOf(path)) ?? "environment" })
-  return { tree, originOf, mistakes }
+  return { tree, originOf, mistakes, ...strangersOf(strangers, [...variableNames(), "NEXUS_CONFIG", "NEXUS_KEY"]) }
 }
 
 /** What a variable for this key takes, in words. */

@@ -34,9 +34,10 @@ export const substitute = (tree: Table, env: Environment): Substituted => {
       }
       names.add(name)
       const held = env[name]
-      if (standard !== undefined) return held === undefined || held === "" ? standard : held
-      if (held !== undefined) return held
-      mistakes.push({ path, value: text, reason: `the environment variable ${name} is not set` })
+      if (held !== undefined && held !== "") return held
+      if (standard !== undefined) return standard
+      const state = held === undefined ? "is not set" : `is empty; if it may be, write \${${name}:-}`
+      mistakes.push({ path, value: text, reason: `the environment variable ${name} ${state}` })
       return found
     })
     if (replaced !== text) written.push({ path, text })

@@ -3,6 +3,7 @@
  */
 import { dirname, resolve } from "node:path"
 import { Effect, FileSystem, Option } from "effect"
+import type { Loaded } from "../config/compile.ts"
 import { type Finding, info, ok, warning } from "./finding.ts"
 
 /** Each request takes two sockets, one for the client and one for the backend. */
@@ -40,13 +41,13 @@ export const keyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string
 
 /** What is said of a config that is good. */
 export const configured = (
-  path: string | undefined,
-  backends: number,
-  warnings: ReadonlyArray<string>
+  { path, warnings, notes }: Pick<Loaded, "path" | "warnings" | "notes">,
+  backends: number
 ): ReadonlyArray<Finding> => [
   ok(
     "config",
     `${path ?? "no file, defaults"}${backends === 0 ? "" : `: ${backends} ${backends === 1 ? "backend" : "backends"}`}`
   ),
-  ...warnings.map((text) => (text.includes(": ignored") ? info("config", text) : warning("config", text)))
+  ...warnings.map((text) => (text.includes(": ignored") ? info("config", text) : warning("config", text))),
+  ...notes.map((text) => info("config", text))
 ]

@@ -68,9 +68,9 @@ const fileNames = ({ loaded: { settings } }: Read): ReadonlyArray<string> =>
   settings.backends.flatMap(({ api_key_file }) => (api_key_file === undefined ? [] : [api_key_file]))
 
 const gatewaySection = Effect.fnUntraced(function* (read: Read, backends: ReadonlyArray<Backend>) {
-  const { path, warnings } = read.loaded
+  const { path } = read.loaded
   const findings: ReadonlyArray<Finding> = [
-    ...configured(path, backends.length, warnings),
+    ...configured(read.loaded, backends.length),
     ...(backends.length === 0
       ? [
           error(

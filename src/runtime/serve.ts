@@ -57,6 +57,10 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
   ;({ port } = listening)
+  yield* Effect.provideContext(
+    Effect.forEach(config.notes, (note) => Effect.logDebug(note)),
+    services
+  )
   yield* Effect.provideContext(search(listening.port), services)
   const withdraw = yield* Effect.provideContext(announcing(listening.port), services)
   const running: Running = {

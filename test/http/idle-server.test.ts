@@ -55,7 +55,11 @@ const served = Effect.fnUntraced(function* (url: string, uploadSeconds: number) 
     logging: { level: "error" },
     server: { upload_timeout_seconds: uploadSeconds }
   })
-  const loaded = compile(settings, { backendKeys: new Map(), authKeys: [] }, { path: undefined, warnings: [] })
+  const loaded = compile(
+    settings,
+    { backendKeys: new Map(), authKeys: [] },
+    { path: undefined, warnings: [], notes: [] }
+  )
   const services = yield* Layer.build(gateway(NexusConfig.holding(loaded), sourceOf(loaded), () => 0))
   const registry = Context.get(services, Registry)
   for (const backend of loaded.backends) yield* registry.put(backend)

@@ -98,7 +98,7 @@ const noSecrets: Secrets = { backendKeys: new Map(), authKeys: [] }
 
 /** Starts the gateway in this process, and waits until each backend has been probed once. */
 export const startGateway = async (settings: SettingsTree, secrets: Secrets = noSecrets): Promise<Gateway> => {
-  const loaded = compile(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [] })
+  const loaded = compile(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [], notes: [] })
   const ready = Promise.withResolvers<Running>()
   let fibers = 0
   const counting: Metric.FiberRuntimeMetricsService = {
