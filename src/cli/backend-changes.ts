@@ -4,10 +4,12 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { backendTypes } from "../domain/backend.ts"
+import { printable } from "../domain/text.ts"
 import type { BackendChange } from "../http/control-api.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import { json } from "./output.ts"
+import { agree } from "./question.ts"
 
 const address = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
@@ -39,11 +41,25 @@ const report = (asJson: boolean, change: BackendChange, done: string): Effect.Ef
 const optional = <A extends string, B>(key: A, value: Option.Option<B>): { readonly [K in A]?: B } =>
   Option.match(value, { onNone: () => ({}), onSome: (one) => ({ [key]: one }) as { readonly [K in A]: B } }) // reason: the key is the one that was given
 
+const yes = Flag.Boolean("yes").pipe(
+  Flag.withAlias("y"),
+  Flag.withDescription("Agree to what --save would ask"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
+)
+
+/** What becomes of the gateway when its first config file is made, and of what it has found. */
+const firstFile = (found: ReadonlyArray<string>): string =>
+  `The gateway runs without a config file. This makes nexus.toml in the directory it was started in, and it goes by that from now on. ${
+    found.length === 0 ? "Discovery stays on" : `Discovery stays on: ${found.join(", ")} will still be there`
+  }`
+
 const add = Command.make(
   "add",
   {
     ...address,
     save,
+    yes,
     url: Argument.String("url").pipe(Argument.withDescription("Base URL, with or without /v1")),
     name: Flag.String("name").pipe(
       Flag.withDescription("What it is to be called; made from type and place"),
@@ -66,6 +82,11 @@ const add = Command.make(
   },
   Effect.fnUntraced(function* (input) {
     const { client, ask } = yield* atGateway(input)
+    if (input.save && !input.yes && (yield* ask(client.askConfig)).path === null) {
+      const { backends } = yield* ask(client.askBackends)
+      const found = backends.filter(({ origin }) => origin === "discovered").map(({ name }) => printable(name))
+      yield* agree(firstFile(found))
+    }
     const change = yield* ask((at) =>
       client.askAdd(at, {
         url: input.url,

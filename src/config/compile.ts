@@ -100,8 +100,6 @@ export const compile = (
     recoveries: settings.health_check.recovery_threshold
   },
   authKeys: secrets.authKeys,
-  discovery:
-    settings.discovery.enabled ??
-    (settings.backends.length === 0 || settings.discovery.mdns || settings.discovery.hosts.length > 0),
+  discovery: settings.discovery.enabled,
   ...about
 })

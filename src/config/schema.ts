@@ -83,9 +83,10 @@ const Auth = Schema.Struct({
 })
 
 const Discovery = Schema.Struct({
-  enabled: maybe(
+  enabled: or(
     Schema.Boolean,
-    "Look for LLM servers on well-known ports of this machine, and wherever the keys below say; on when no [[backends]] are given or one of hosts and mdns is, else off"
+    true,
+    "Look for LLM servers on well-known ports of this machine, and wherever the keys below say; beside [[backends]] as well"
   ),
   interval_seconds: or(seconds(1, 86_400), 15, "Time between two looks"),
   hosts: or(

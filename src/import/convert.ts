@@ -8,7 +8,7 @@ import { isTable, type KeyPath, showPath } from "../config/path.ts"
 import { printable } from "../domain/text.ts"
 import { unaccounted } from "./account.ts"
 import { type Document, readYaml } from "./document.ts"
-import { emptyDraft, type Note, reader } from "./draft.ts"
+import { type Draft, emptyDraft, type Note, reader, sectionAt } from "./draft.ts"
 import type { Format } from "./format.ts"
 import { type Kind, kinds } from "./kinds.ts"
 import { litellm } from "./litellm.ts"
@@ -75,12 +75,20 @@ const inOrder = (notes: ReadonlyArray<Note>, lineAt: (path: KeyPath) => number):
   return [...new Set(lines)]
 }
 
+/** Those gateways call what their settings name and look for nothing else. */
+const namedOnly = (draft: Draft): void => {
+  const discovery = sectionAt(draft.settings, ["discovery"])
+  discovery["enabled"] = false
+  draft.comments.set(discovery, ["The backends of this file alone; true finds the servers of this machine as well."])
+}
+
 /** Imports the text of a file; fails with words for the user. */
 export const convert = (file: string, text: string, from: Kind | undefined): Result.Result<Imported, string> =>
   Result.map(open(file, text, from), ({ kind, document }) => {
     const format = formats[kind]
     const draft = emptyDraft()
     format.convert(reader(document.tree, draft), draft)
+    if (kind !== "nexus-rust") namedOnly(draft)
     const missing = unaccounted(document.tree, format, draft)
     repair(draft)
     const lineAt = (path: KeyPath): number => document.lineOf(path) ?? 1

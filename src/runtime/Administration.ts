@@ -1,10 +1,11 @@
 /**
  * Carries out what an administrator asks of the running gateway: reloads, and changes of its backends.
  */
+import { resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { Effect, Equal, FileSystem, Layer, Result, Semaphore } from "effect"
 import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
-import { ConfigInvalid, type ConfigOptions, NexusConfig, readText } from "../config/NexusConfig.ts"
+import { ConfigInvalid, type ConfigOptions, defaultFile, NexusConfig, readText } from "../config/NexusConfig.ts"
 import type { Read } from "../config/read.ts"
 import type { Backend } from "../domain/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
@@ -82,7 +83,29 @@ const nexusThere = (url: string, itself: boolean) =>
 const isTwin = (a: Backend, b: Backend): boolean =>
   serverOf(a.url) === serverOf(b.url) && Equal.equals(a.apiKey, b.apiKey)
 
+/** What a person should know of a backend that was written down. */
+const noteOn = (isNewFile: boolean, name: string, found: string | undefined): string | null => {
+  const notes = [
+    ...(isNewFile ? ["The gateway had no config file and goes by this one from now on"] : []),
+    ...(found === undefined ? [] : [`It was found by itself before${found === name ? "" : `, as ${found}`}`])
+  ]
+  return notes.length === 0 ? null : notes.join(". ")
+}
+
 const cannotWrite = (path: string) => new Conflict({ message: `${path} cannot be written: the system refuses` })
+
+/** How a file begins that `--save` makes; where it stands, the gateway looks for it at its next start. */
+const heading = `# Made by \`nexus backends add --save\`. Servers on the well-known ports of this machine are found beside the backends
+# below; \`enabled = false\` under [discovery] leaves these alone. Every key: \`nexus config schema --markdown\`
+`
+
+/** Makes a file that is not there yet. */
+const create = (path: string, text: string): Effect.Effect<void, Conflict> =>
+  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.writeFileString(path, text, { flag: "wx" })).pipe(
+    Effect.mapError(() => cannotWrite(resolve(path))),
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever writes
+    Effect.provide(NodeFileSystem.layer)
+  )
 
 /** Puts a text in the place of a file in one step, under the same rights; a link keeps leading where it leads. */
 const rewrite = (path: string, text: string): Effect.Effect<void, Conflict> =>
@@ -132,17 +155,13 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
 
   // Nothing is written that would not be taken over.
   const write = Effect.fnUntraced(function* ({ file }: Read, change: Change) {
-    if (file === undefined) {
-      return yield* new Conflict({
-        message: "The gateway runs without a config file, so there is none to save to; start it with -c FILE"
-      })
-    }
-    const text = yield* Effect.fromResult(change(file.text)).pipe(
-      Effect.mapError((reason) => new Conflict({ message: `${file.path}: ${reason}` }))
+    const path = file?.path ?? defaultFile
+    const text = yield* Effect.fromResult(change(file?.text ?? heading)).pipe(
+      Effect.mapError((reason) => new Conflict({ message: `${path}: ${reason}` }))
     )
-    yield* readText({ path: file.path, text }, from.overrides)
-    yield* rewrite(file.path, text)
-    return file.path
+    yield* readText({ path, text }, from.overrides)
+    yield* file === undefined ? create(path, text) : rewrite(path, text)
+    return file === undefined ? resolve(path) : path
   })
 
   /** Edits the file the config comes from, and takes it over. */
@@ -192,17 +211,23 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     label: string,
     outcome: ProbeOutcome | undefined
   ): Effect.fn.Return<BackendChange, NotChanged> {
-    yield* nameFree(whole.name)
-    const name = whole.name ?? nameFor(label, whole.url, isTaken)
-    const backend = yield* compiled(whole, name)
-    const twin = [...registry.snapshot().backends.values()].find((state) => isTwin(state.backend, backend))
-    if (twin !== undefined) {
-      return yield* new Conflict({ message: `'${twin.backend.name}' is the same server with the same key already` })
+    const draft = yield* compiled(whole, whole.name ?? "new")
+    const twin = [...registry.snapshot().backends.values()].find((state) => isTwin(state.backend, draft))?.backend
+    const isSaved = outcome === undefined
+    // What was found by itself may be written down: the file has it from then on.
+    const found = isSaved && twin?.origin === "discovered" ? twin.name : undefined
+    if (twin !== undefined && found === undefined) {
+      const hint = twin.origin === "discovered" ? ", found by itself; --save writes it down" : " already"
+      return yield* new Conflict({ message: `'${twin.name}' is the same server with the same key${hint}` })
     }
-    if (outcome === undefined) {
+    const name = whole.name ?? found ?? nameFor(label, whole.url, isTaken)
+    if (name !== found) yield* nameFree(name)
+    if (isSaved) {
+      const isNew = config.current().path === undefined
       const file = yield* edit((text) => addBackend(text, keysOf(whole, name)))
-      return yield* changed(name, file, null)
+      return yield* changed(name, file, noteOn(isNew, name, found))
     }
+    const backend = { ...draft, name }
     yield* registry.put(backend)
     yield* registry.noteProbe(name, outcome)
     yield* Effect.annotateLogs(Effect.logInfo("backend added"), { backend: name, url: backend.url })
@@ -210,7 +235,9 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
   })
 
   const add = Effect.fnUntraced(function* (asked: NewBackend): Effect.fn.Return<BackendChange, NotChanged> {
-    yield* nameFree(asked.name)
+    const isFound = asked.name !== undefined && stateOf(asked.name)?.backend.origin === "discovered"
+    // Whether a found one of that name is this very server is seen when its kind is known.
+    if (!(isFound && asked.save === true)) yield* nameFree(asked.name)
     const kind = yield* kindOf(asked)
     const whole = { ...asked, type: kind.type }
     const probe = Effect.suspend(() => compiled(whole, asked.name ?? "new")).pipe(

@@ -7,7 +7,7 @@ import { HttpApiClient } from "effect/http-api"
 import type { Asked, Explained, Route } from "../http/admin-api.ts"
 import type { AliasList } from "../http/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../http/api.ts"
-import type { actions, BackendChange, Comparison, NewBackend } from "../http/control-api.ts"
+import type { actions, BackendChange, Comparison, ConfigStatus, NewBackend } from "../http/control-api.ts"
 import type { Stats } from "../http/stats-api.ts"
 import { type Question, Transport } from "../upstream/Transport.ts"
 
@@ -156,6 +156,10 @@ export const askReload = (
   only: "compare" | undefined
 ): Effect.Effect<Comparison, NotDone, Transport> =>
   changed(address, (control) => (only === "compare" ? control.compare() : control.reload()))
+
+/** Which config the gateway at this address goes by. */
+export const askConfig = (address: GatewayAddress): Effect.Effect<ConfigStatus, NotDone, Transport> =>
+  changed(address, (control) => control.config())
 
 /** Adds a backend to the gateway at this address. */
 export const askAdd = (

@@ -20,13 +20,16 @@ export const search = (
       const { discovery, settings } = config.current()
       return { on: discovery, how: settings.discovery, limits: settings.server }
     }
-    const forget = Effect.suspend(() =>
-      Effect.forEach(
-        registry.snapshot().backends.values(),
-        ({ backend: { name, origin } }) => (origin === "discovered" ? registry.remove(name) : Effect.void),
-        { discard: true }
+    const forget = Effect.gen(function* () {
+      const found = [...registry.snapshot().backends.values()].flatMap(({ backend: { name, origin } }) =>
+        origin === "discovered" ? [name] : []
       )
-    )
+      yield* Effect.forEach(found, registry.remove, { discard: true })
+      if (found.length === 0) return
+      yield* Effect.annotateLogs(Effect.logWarning("discovery is off now, what it found is removed"), {
+        backends: found.join(", ")
+      })
+    })
     const searching = Effect.suspend(() =>
       wanted().on ? Effect.asVoid(Layer.build(Discovery.layer({ ownPort }))) : forget
     )

@@ -84,9 +84,9 @@ test("[discovery] mdns_types refuses what is no type, and says what would be rig
   ])
 })
 
-test("naming hosts or asking for mDNS switches discovery on, unless it is switched off", () => {
+test("discovery is on whatever is said of hosts and mDNS, unless it is switched off", () => {
   const on = (lines: string) => loadedFrom(`${one}[discovery]\n${lines}`).discovery
-  expect([on(""), on(`hosts = ["box"]`), on("mdns = true"), on("announce = true")]).toEqual([false, true, true, false])
+  expect([on(""), on(`hosts = ["box"]`), on("mdns = true"), on("announce = true")]).toEqual([true, true, true, true])
   expect(on(`enabled = false\nhosts = ["box"]`)).toBe(false)
 })
 

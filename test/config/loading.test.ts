@@ -14,7 +14,7 @@ describe("nexus.example.toml", () => {
   test("loads as shipped and says what the defaults are", () => {
     const { settings, ...rest } = loadedFrom(example)
     const plain = loadedFrom("")
-    expect(settings).toEqual({ ...plain.settings, discovery: { ...plain.settings.discovery, enabled: true } })
+    expect(settings).toEqual(plain.settings)
     expect({ ...rest, path: undefined }).toEqual({ ...plain, path: undefined, settings: undefined } as never)
   })
 
@@ -94,11 +94,10 @@ describe("what is loaded", () => {
     ])
   })
 
-  test("looks for servers only when no backend is given, unless told", () => {
+  test("looks for servers beside the backends it gives, unless told not to", () => {
     const one = `[[backends]]\nname = "a"\nurl = "http://h"\n`
-    expect([undefined, "", one, `${one}[discovery]\nenabled = true`].map((text) => loadedFrom(text).discovery)).toEqual(
-      [true, true, false, true]
-    )
+    const off = `${one}[discovery]\nenabled = false`
+    expect([undefined, "", one, off].map((text) => loadedFrom(text).discovery)).toEqual([true, true, true, false])
   })
 
   test("has the time limits of the server where a backend has none of its own", () => {

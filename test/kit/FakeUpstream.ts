@@ -18,6 +18,17 @@ export interface FakeOptions {
   readonly probe?: (request: Seen) => Iterable<Step> | undefined
   /** Close the connection after each probe, so that a forwarded request finds no idle socket. */
   readonly closeProbes?: boolean
+  /** Any free one when absent. */
+  readonly port?: number
+}
+
+/** Starts a fake upstream where Nexus looks by itself, on the first well-known port that is free of those nobody uses here. */
+export const startWhereFound = async (options: FakeOptions): Promise<FakeUpstream> => {
+  for (const port of [52_415, 9931, 30_000]) {
+    const started = await startUpstream({ ...options, port }).catch(() => undefined)
+    if (started !== undefined) return started
+  }
+  throw new Error("no well-known port of this machine is free")
 }
 
 /** A fake upstream that is listening. */
@@ -112,6 +123,7 @@ export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream>
     }
   }
   const server = await startRaw({
+    ...(options.port === undefined ? {} : { port: options.port }),
     script: (request) =>
       request.method === "POST" && request.target.startsWith("/v1/") ? called(request) : probed(request)
   })

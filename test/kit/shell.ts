@@ -26,7 +26,8 @@ export const makeShell = () => {
       stdin: "ignore",
       stdout: "pipe",
       stderr: "pipe",
-      timeout: 25_000
+      // A gateway serves all tests of a file, and a busy machine takes its time.
+      timeout: 240_000
     })
     running.add(child)
     void child.exited.then(() => running.delete(child))

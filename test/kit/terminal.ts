@@ -13,6 +13,8 @@ export interface Terminal {
   /** What was drawn, each time from the upper left corner, line by line; the last may not be whole. */
   readonly frames: () => ReadonlyArray<ReadonlyArray<string>>
   readonly resize: (columns: number, rows: number) => void
+  /** Presses these keys, one after the other. */
+  readonly type: (keys: string) => void
   readonly kill: (signal: NodeJS.Signals) => void
   readonly exited: Promise<number>
   readonly close: () => Promise<void>
@@ -49,6 +51,9 @@ export const onTerminal = (
     resize: (cols, lines) => {
       terminal.resize(cols, lines)
       child.kill("SIGWINCH")
+    },
+    type: (keys) => {
+      terminal.write(keys)
     },
     kill: (signal) => child.kill(signal),
     exited: child.exited,

@@ -1,0 +1,19 @@
+/**
+ * Questions to a person at a terminal.
+ */
+import { isatty } from "node:tty"
+import { Console, Effect } from "effect"
+import { Prompt } from "effect/cli"
+import { CliFailure } from "./failure.ts"
+
+/** Whether somebody can be asked. */
+const isAttended = (): boolean => isatty(0) && isatty(1)
+
+/** Says what is about to happen and asks for a yes; without a terminal there is nobody to ask, and it fails. */
+export const agree = Effect.fnUntraced(function* (what: string) {
+  if (!isAttended()) return yield* new CliFailure({ message: `${what}. --yes agrees to it` })
+  yield* Console.error(`${what}.`)
+  if (!(yield* Prompt.run(Prompt.Confirm({ message: "Go on?", initial: true })))) {
+    return yield* new CliFailure({ message: "Nothing was changed" })
+  }
+})
