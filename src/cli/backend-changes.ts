@@ -78,6 +78,11 @@ const add = Command.make(
       Flag.withMetavar("NAME"),
       Flag.withDescription("Environment variable of the gateway that holds the key for it"),
       Flag.optional
+    ),
+    insecureSkipVerify: Flag.Boolean("insecure-skip-verify").pipe(
+      Flag.withDescription("Take any certificate of it; ca_file in the config file trusts one authority instead"),
+      Flag.withoutNegation,
+      Flag.withDefault(false)
     )
   },
   Effect.fnUntraced(function* (input) {
@@ -95,6 +100,7 @@ const add = Command.make(
         ...optional("priority", input.priority),
         ...optional("max_concurrent", input.maxConcurrent),
         ...optional("api_key_env", input.apiKeyEnv),
+        ...(input.insecureSkipVerify ? { insecure_skip_verify: true } : {}),
         ...(input.save ? { save: true } : {})
       })
     )

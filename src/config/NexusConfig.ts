@@ -1,7 +1,7 @@
 /**
  * The settings, read once from file, environment and flags.
  */
-import { createHash } from "node:crypto"
+import { createHash, createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto"
 import { dirname, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { Context, Data, Effect, FileSystem, Layer, MutableRef, Option, type PlatformError, Redacted } from "effect"
@@ -9,7 +9,8 @@ import type { AuthKey, Loaded } from "./compile.ts"
 import { isTable, type Table } from "./path.ts"
 import { type FileText, parseFile, type Read, read } from "./read.ts"
 import { type Remains, remainsOf } from "./remains.ts"
-import { faultOf, type KeyFiles } from "./secrets.ts"
+import { isPem, type KeyFiles, type Pem } from "./pem.ts"
+import { faultOf } from "./secrets.ts"
 import type { Environment } from "./sources.ts"
 
 export type { Loaded } from "./compile.ts"
@@ -74,11 +75,34 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
   return found
 })
 
+const spkiOf = (key: KeyObject): string => key.export({ type: "spki", format: "der" }).toString("base64")
+
+const certificates = /-----BEGIN [A-Z0-9 ]*CERTIFICATE-----[^-]+-----END [A-Z0-9 ]*CERTIFICATE-----/g
+
+const certifiedBy = (text: string): string | undefined => {
+  try {
+    const [first] = (text.match(certificates) ?? []).map((block) => new X509Certificate(block))
+    return first === undefined ? undefined : spkiOf(first.publicKey)
+  } catch {
+    return undefined
+  }
+}
+
+const heldBy = (text: string): string | undefined => {
+  try {
+    return spkiOf(createPublicKey(createPrivateKey(text)))
+  } catch {
+    return undefined
+  }
+}
+
+const pemOf = (text: string): Pem => ({ certified: certifiedBy(text), held: heldBy(text) })
+
 const readKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, file: FileText | undefined) {
   const directory = dirname(file?.path ?? ".")
   const found = yield* Effect.forEach(names, (name) =>
     textOf(resolve(directory, name)).pipe(
-      Effect.map((text) => ({ text })),
+      Effect.map((text) => (isPem(text) ? { text, pem: pemOf(text) } : { text })),
       Effect.catch((fault) => Effect.succeed({ fault })),
       Effect.map((result) => [name, result] as const)
     )

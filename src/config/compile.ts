@@ -3,7 +3,7 @@
  * depend on other keys are filled in.
  */
 import { Redacted } from "effect"
-import type { Backend, Limits, Model } from "../domain/backend.ts"
+import type { Backend, Limits, Model, Tls } from "../domain/backend.ts"
 import type { Thresholds } from "../domain/health.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Settings } from "./schema.ts"
@@ -21,6 +21,8 @@ export interface AuthKey {
 /** Values that the settings only name: keys of backends by backend name, and the keys of clients. */
 export interface Secrets {
   readonly backendKeys: ReadonlyMap<string, string>
+  /** TLS settings by backend name. */
+  readonly backendTls?: ReadonlyMap<string, Tls>
   readonly authKeys: ReadonlyArray<AuthKey>
 }
 
@@ -64,13 +66,19 @@ const modelOf = ({ id, context_length, ...capabilities }: BackendEntry["models"]
   capabilities
 })
 
-const backendOf = (entry: BackendEntry, settings: Settings, key: string | undefined): Backend => ({
+const backendOf = (
+  entry: BackendEntry,
+  settings: Settings,
+  key: string | undefined,
+  tls: Tls | undefined
+): Backend => ({
   name: entry.name,
   url: baseUrl(entry.url),
   type: entry.type,
   priority: entry.priority,
   origin: "config",
   apiKey: key === undefined ? undefined : Redacted.make(key),
+  ...(tls === undefined ? {} : { tls }),
   forwardAuthorization: entry.forward_authorization,
   maxConcurrent: entry.max_concurrent,
   limits: limitsOf(entry, settings),
@@ -87,7 +95,9 @@ export const compile = (
   about: Pick<Loaded, "path" | "warnings" | "notes">
 ): Loaded => ({
   settings,
-  backends: settings.backends.map((entry) => backendOf(entry, settings, secrets.backendKeys.get(entry.name))),
+  backends: settings.backends.map((entry) =>
+    backendOf(entry, settings, secrets.backendKeys.get(entry.name), secrets.backendTls?.get(entry.name))
+  ),
   routing: {
     strategy: settings.routing.strategy,
     maxRetries: settings.routing.max_retries,

@@ -70,6 +70,10 @@ const secretsOf = ({ backends, authKeys }: Loaded): ReadonlyMap<string, unknown>
     ...backends.flatMap(({ name, apiKey }) =>
       apiKey === undefined ? [] : [[`backends.${name}.key`, apiKey] as const]
     ),
+    ...backends.flatMap(({ name, tls }) => {
+      const files = tls === undefined ? [] : [tls.ca, tls.cert, tls.key]
+      return files.every((file) => file === undefined) ? [] : [[`backends.${name}.tls_files`, files] as const]
+    }),
     ...authKeys.map(({ name, digest }) => [`auth.keys.${name}.key`, Buffer.from(digest).toString("hex")] as const)
   ])
 

@@ -21,7 +21,8 @@ import {
 } from "./sources.ts"
 import { nodeAt } from "./reference.ts"
 import { ruleMistakes } from "./rules.ts"
-import { type Digest, type KeyFiles, keyFilesOf, masked, resolve } from "./secrets.ts"
+import type { KeyFiles } from "./pem.ts"
+import { type Digest, keyFilesOf, masked, resolve } from "./secrets.ts"
 import { type Substituted, substitute } from "./substitute.ts"
 import { warningsOf } from "./warnings.ts"
 

@@ -7,6 +7,7 @@ import { isLoopback, serverOf } from "../domain/place.ts"
 import type { Mistake } from "./check.ts"
 import { baseUrl } from "./compile.ts"
 import { hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
+import { tlsFileKeys } from "./pem.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 
 /** Line of a path in the file; undefined without a file. */
@@ -84,7 +85,12 @@ const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
     .map(({ path, value, table }) => ({
       path,
       value,
-      same: JSON.stringify([serverOf(baseUrl(new URL(value).href)), table["api_key_env"], table["api_key_file"]])
+      same: JSON.stringify([
+        serverOf(baseUrl(new URL(value).href)),
+        table["api_key_env"],
+        table["api_key_file"],
+        table["client_cert_file"]
+      ])
     }))
   return [
     ...faulty,
@@ -98,6 +104,29 @@ const keyOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
       ? [{ path: [...at, "api_key_file"], reason: `${showPath(at)} has both api_key_env and api_key_file: keep one` }]
       : []
   )
+
+const tlsMistakes = (at: KeyPath, table: Table): ReadonlyArray<Mistake> => {
+  const of = (key: string, reason: string): Mistake => ({ path: [...at, key], value: table[key], reason })
+  const given = tlsFileKeys.filter((key) => textOf(table, key) !== undefined)
+  const insecure = table["insecure_skip_verify"] === true
+  const all = [...given, ...(insecure ? ["insecure_skip_verify"] : [])]
+  const unused = /^http:/i.test(textOf(table, "url") ?? "") ? all : []
+  const pair = ["client_cert_file", "client_key_file"] as const
+  const [half, ...whole] = pair.filter((key) => given.includes(key))
+  const other = half === "client_cert_file" ? "client_key_file" : "client_cert_file"
+  return [
+    ...unused.map((key) => of(key, "it is for TLS, and the url of this backend begins with http://")),
+    ...(half !== undefined && whole.length === 0
+      ? [of(half, `it needs ${other} as well; one file may hold both`)]
+      : []),
+    ...(insecure && given.includes("ca_file")
+      ? [of("insecure_skip_verify", "with it ca_file would not be looked at: keep one")]
+      : [])
+  ]
+}
+
+const tlsOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["backends"]).flatMap(({ at, table }) => tlsMistakes(at, table))
 
 const keysOfClients = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["auth", "keys"]).flatMap(({ at, table }) => {
@@ -229,6 +258,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...repeated(tree, ["backends"], "name", lineOf),
   ...urls(tree, lineOf),
   ...keyOfBackend(tree),
+  ...tlsOfBackend(tree),
   ...tablesAt(tree, ["backends"]).flatMap(({ at }) => repeated(tree, [...at, "models"], "id", lineOf)),
   ...aliasMistakes(tree),
   ...fallbackMistakes(tree),

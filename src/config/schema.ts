@@ -164,6 +164,17 @@ const BackendEntry = Schema.Struct({
   priority: or(whole(0, 1_000_000), 50, "Lower is preferred"),
   api_key_env: maybe(Schema.NonEmptyString, "Environment variable that holds the key for this backend"),
   api_key_file: maybe(Schema.NonEmptyString, "File that holds the key for this backend"),
+  ca_file: maybe(
+    Schema.NonEmptyString,
+    "File with the authorities (PEM) that its certificate may come from, in place of those of the system"
+  ),
+  client_cert_file: maybe(Schema.NonEmptyString, "File with the certificate (PEM) that Nexus shows to it"),
+  client_key_file: maybe(Schema.NonEmptyString, "File with the key (PEM) of that certificate"),
+  insecure_skip_verify: or(
+    Schema.Boolean,
+    false,
+    "Take any certificate: whoever sits in between can read and change everything, the key included"
+  ),
   forward_authorization: or(Schema.Boolean, false, "Send the client's own Authorization header on to this backend"),
   max_concurrent: maybe(whole(1, 60_000), "Requests it is given at a time; no limit when absent"),
   request_timeout_seconds: maybe(limit, "As in [server], for this backend"),

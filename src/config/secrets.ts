@@ -2,14 +2,13 @@
  * Keys that the settings only name: taken from the environment and from files, and never shown.
  */
 import { Redacted } from "effect"
+import type { Tls } from "../domain/backend.ts"
 import type { Mistake } from "./check.ts"
 import type { AuthKey, Secrets } from "./compile.ts"
 import type { KeyPath, Table } from "./path.ts"
+import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
 import { tablesAt } from "./rules.ts"
 import type { Environment } from "./sources.ts"
-
-/** What was read of each key file, by its name in the settings: its text, or why there is none. */
-export type KeyFiles = ReadonlyMap<string, { readonly text: string } | { readonly fault: string }>
 
 /** The keys, and what is wrong with them. */
 export interface Resolved {
@@ -19,12 +18,14 @@ export interface Resolved {
   readonly names: ReadonlySet<string>
 }
 
-/** Names of all key files. */
+/** Names of all files that hold keys or certificates. */
 export const keyFilesOf = (tree: Table): ReadonlyArray<string> =>
-  tablesAt(tree, ["backends"]).flatMap(({ table }) => {
-    const file = table["api_key_file"]
-    return typeof file === "string" && file !== "" ? [file] : []
-  })
+  tablesAt(tree, ["backends"]).flatMap(({ table }) =>
+    ["api_key_file", ...tlsFileKeys].flatMap((key) => {
+      const file = table[key]
+      return typeof file === "string" && file !== "" ? [file] : []
+    })
+  )
 
 /** The beginning of a text that may be a secret. */
 export const masked = (text: string): string => `${text.slice(0, 4)}…`
@@ -79,9 +80,12 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf
   }
 
   const backendKeys = new Map<string, string>()
+  const backendTls = new Map<string, Tls>()
   for (const { at, table } of tablesAt(tree, ["backends"])) {
     const key = fromVariable(table, "api_key_env", at) ?? fromFile(table, at)
     if (key !== undefined) backendKeys.set(nameOf(table), key)
+    const tls = tlsOf(table, at, files, mistakes)
+    if (tls !== undefined) backendTls.set(nameOf(table), tls)
   }
 
   const authKeys: Array<AuthKey> = []
@@ -91,5 +95,5 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf
     if (key !== undefined) authKeys.push({ ...about, digest: digestOf(key), key: Redacted.make(key) })
     else if (typeof table["sha256"] === "string") authKeys.push({ ...about, digest: fromHex(table["sha256"]) })
   }
-  return { secrets: { backendKeys, authKeys }, mistakes, names }
+  return { secrets: { backendKeys, backendTls, authKeys }, mistakes, names }
 }

@@ -24,6 +24,15 @@ const sentInTheOpen = (tree: Table): ReadonlyArray<string> =>
     return [`backend ${String(name)}: its key crosses the network unencrypted; use https`]
   })
 
+const unchecked = (tree: Table): ReadonlyArray<string> =>
+  tablesAt(tree, ["backends"]).flatMap(({ table: { name, insecure_skip_verify } }) =>
+    insecure_skip_verify === true
+      ? [
+          `backend ${String(name)}: insecure_skip_verify takes any certificate, so whoever sits in between can read and change everything; ca_file trusts one authority instead`
+        ]
+      : []
+  )
+
 const unusedFallbacks = (tree: Table): ReadonlyArray<string> => {
   const aliases = valueAt(tree, ["routing", "aliases"])
   const fallbacks = valueAt(tree, ["routing", "fallbacks"])
@@ -78,6 +87,7 @@ const idleSearch = (tree: Table): ReadonlyArray<string> => {
 export const warningsOf = (tree: Table, env: Environment): ReadonlyArray<string> => [
   ...openDoor(tree),
   ...sentInTheOpen(tree),
+  ...unchecked(tree),
   ...unusedFallbacks(tree),
   ...idleSearch(tree),
   ...ofEnvironment(env)

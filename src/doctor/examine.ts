@@ -11,6 +11,7 @@ import { leadsTo } from "../health/Finder.ts"
 import { isModelList, isNexus } from "../health/fingerprint.ts"
 import { realSurroundings } from "../health/Surroundings.ts"
 import { Transport } from "../upstream/Transport.ts"
+import { fixOf, wordsOf } from "../upstream/tls.ts"
 import { error, type Finding, ok, type Section, warning } from "./finding.ts"
 import { chat, embeddings, jsonMode, stream, tools } from "./inference.ts"
 import { otherScheme, typed } from "./kind.ts"
@@ -217,12 +218,10 @@ const examined = Effect.fnUntraced(function* (
   if (outcome._tag === "Refused") return [...findings, error("key", outcome.reason)]
   if (outcome._tag === "Down") {
     const why = list._tag === "Failure" && "reason" in list.failure ? list.failure.reason : outcome.reason
-    const check = why.startsWith("TLS") ? "TLS" : "health"
-    const fix =
-      check === "TLS"
-        ? "use the name that its certificate is for, or NODE_EXTRA_CA_CERTS=FILE for your own CA"
-        : undefined
-    return [...findings, error(check, why, fix)]
+    const fault = list._tag === "Failure" && list.failure._tag === "Unreachable" ? list.failure.tls : undefined
+    const told = list._tag === "Success" ? list.success.fault : fault
+    if (told !== undefined) return [...findings, error("TLS", wordsOf(told), fixOf(told))]
+    return [...findings, error("health", why)]
   }
   const models = outcome.models ?? backend.models
   if (outcome.models !== undefined || models.length > 0) learnt([...models, ...backend.models])

@@ -6,6 +6,7 @@ import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 import { type Answer, ask } from "../health/questions.ts"
+import { speaksTls } from "../upstream/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"
 
@@ -15,8 +16,7 @@ type Type = Backend["type"]
 const speaks = (result: Result.Result<Answer, UpstreamError>, secure: boolean): boolean =>
   Result.match(result, {
     onSuccess: ({ status }) => secure || status !== 400,
-    onFailure: (failure) =>
-      secure && failure._tag === "Unreachable" && /CERT|SIGNED|ISSUER|HOSTNAME/.test(failure.reason)
+    onFailure: (failure) => secure && failure._tag === "Unreachable" && speaksTls(failure.tls)
   })
 
 /** Whether a server that does not answer well would do so with `http` for `https`, or the other way round. */

@@ -50,6 +50,18 @@ export interface Limits {
   readonly connectMs: number
 }
 
+/** How a backend is trusted over TLS, and how Nexus shows itself to it; certificates and keys as PEM texts. */
+export interface Tls {
+  /** Authorities that are trusted in place of those of the system. */
+  readonly ca?: string
+  /** Nexus's own certificate, with what leads to its authority. */
+  readonly cert?: string
+  /** The key of that certificate. */
+  readonly key?: Redacted.Redacted<string>
+  /** Whether any certificate will do. */
+  readonly insecure?: boolean
+}
+
 /** The definition of a backend; its `name` is its identity and stays the same across restarts. */
 export interface Backend {
   readonly name: string
@@ -61,6 +73,8 @@ export interface Backend {
   readonly origin: BackendOrigin
   /** Sent as `Authorization: Bearer …` to this backend alone. */
   readonly apiKey: Redacted.Redacted<string> | undefined
+  /** Absent where the authorities of the system are trusted and Nexus shows no certificate. */
+  readonly tls?: Tls
   /** Whether the client's own `Authorization` header is sent on to this backend. */
   readonly forwardAuthorization: boolean
   /** Requests in flight it is given at most; undefined is no limit. */

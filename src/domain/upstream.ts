@@ -7,8 +7,30 @@ import { Data } from "effect"
 /** The time limits by their names in the config. */
 export type LimitName = "connect" | "first_byte" | "idle" | "request" | "upload" | "stall"
 
+/** What keeps TLS from being agreed. */
+export type TlsFault =
+  | "self_signed"
+  | "unknown_authority"
+  | "expired"
+  | "not_yet_valid"
+  | "wrong_name"
+  | "bad_certificate"
+  | "client_wanted"
+  | "client_refused"
+  | "broken_off"
+  | "version"
+  | "name_unknown"
+  | "not_tls"
+  | "tls_here"
+  | "closed"
+  | "other"
+
 /** Nothing was sent: name not resolved, connection refused, TLS not agreed. */
-export class Unreachable extends Data.TaggedError("Unreachable")<{ readonly reason: string }> {}
+export class Unreachable extends Data.TaggedError("Unreachable")<{
+  readonly reason: string
+  /** Set when it is for TLS that the backend cannot be reached. */
+  readonly tls?: TlsFault
+}> {}
 
 /** The connection closed or broke; `answered` says whether any byte of an answer had come. */
 export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{

@@ -132,7 +132,7 @@ const probe = Effect.fnUntraced(function* (
       Effect.suspend(() => {
         // Whoever answers a first light question in time has been reached in time.
         const reach = first.latencyMs < 0 && connectMs > 0 ? Math.min(connectMs, timeoutMs) : timeoutMs
-        return need(transport, backend, { path, timeoutMs: reach })
+        return need(transport, backend, { path, timeoutMs: reach, fresh: first.latencyMs < 0 })
       }).pipe(
         Effect.tap(() =>
           Effect.sync(() => {

@@ -46,6 +46,8 @@ export const NewBackend = Schema.Struct({
   priority: Schema.optionalKey(Schema.Finite),
   max_concurrent: Schema.optionalKey(Schema.Finite),
   api_key_env: Schema.optionalKey(Schema.String),
+  /** Whether any certificate will do. */
+  insecure_skip_verify: Schema.optionalKey(Schema.Boolean),
   /** Whether it is written to the config file. */
   save: Schema.optionalKey(Schema.Boolean)
 })

@@ -99,7 +99,7 @@ const replace = (snapshot: Snapshot, name: string, after: BackendState | undefin
 
 /** Whether two definitions lead to the same server with the same key: what is known of the one holds for the other. */
 export const sameServer = (a: Backend, b: Backend): boolean =>
-  a.url === b.url && a.type === b.type && Equal.equals(a.apiKey, b.apiKey)
+  a.url === b.url && a.type === b.type && Equal.equals(a.apiKey, b.apiKey) && Equal.equals(a.tls, b.tls)
 
 /**
  * Adds a backend, or replaces the definition of the one with its name. A changed address, type or key starts afresh;

@@ -39,13 +39,17 @@ const told = ({ generation, changes }: Outcome): Comparison => ({
 
 const refused = ({ message }: ConfigInvalid) => new ConfigRefused({ message })
 
-const keysOf = ({ url, type, priority, max_concurrent, api_key_env }: NewBackend, name: string): BackendKeys => ({
+const keysOf = (
+  { url, type, priority, max_concurrent, api_key_env, insecure_skip_verify }: NewBackend,
+  name: string
+): BackendKeys => ({
   name,
   url,
   type,
   priority,
   max_concurrent,
-  api_key_env
+  api_key_env,
+  insecure_skip_verify
 })
 
 // Mistakes of a backend that stands in no file are told by their keys alone.
@@ -81,7 +85,7 @@ const nexusThere = (url: string, itself: boolean) =>
   })
 
 const isTwin = (a: Backend, b: Backend): boolean =>
-  serverOf(a.url) === serverOf(b.url) && Equal.equals(a.apiKey, b.apiKey)
+  serverOf(a.url) === serverOf(b.url) && Equal.equals(a.apiKey, b.apiKey) && Equal.equals(a.tls, b.tls)
 
 /** What a person should know of a backend that was written down. */
 const noteOn = (isNewFile: boolean, name: string, found: string | undefined): string | null => {
@@ -193,8 +197,10 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     if (given !== undefined) return given
     if (kind === "locked") return yield* locked(backend.url, asked.api_key_env)
     if (kind !== undefined && kind !== "nexus") return kind
+    const outcome = yield* Effect.flatten(makeProbe(transport, backend, () => lookMs))
+    const why = outcome._tag === "Down" ? ` (${outcome.reason})` : ""
     return yield* new BadRequest({
-      message: `No LLM server that can be told apart answers at ${backend.url}; give its type to add it all the same, or ask \`nexus doctor\``,
+      message: `No LLM server that can be told apart answers at ${backend.url}${why}; give its type to add it all the same, or ask \`nexus doctor\``,
       param: "url"
     })
   })

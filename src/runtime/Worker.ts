@@ -164,7 +164,16 @@ export const work = (
       if (live !== undefined) live.probeMs = probeMs
       return registry.adopt(name, { mode, health: { status, streak, reason }, models, listed })
     }
-    const onPut = ({ name, url, type, priority, origin, key, maxConcurrent }: Down & { readonly _tag: "Put" }) =>
+    const onPut = ({
+      name,
+      url,
+      type,
+      priority,
+      origin,
+      key,
+      insecure,
+      maxConcurrent
+    }: Down & { readonly _tag: "Put" }) =>
       registry.put({
         name,
         url,
@@ -172,6 +181,7 @@ export const work = (
         priority,
         origin,
         apiKey: key === undefined ? undefined : Redacted.make(key),
+        ...(insecure === true ? { tls: { insecure } } : {}),
         forwardAuthorization: false,
         maxConcurrent,
         limits: defaultLimits(nexus.current().settings),

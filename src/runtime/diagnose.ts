@@ -65,7 +65,9 @@ const portFindings = Effect.fnUntraced(function* ({ loaded: { settings, authKeys
 })
 
 const fileNames = ({ loaded: { settings } }: Read): ReadonlyArray<string> =>
-  settings.backends.flatMap(({ api_key_file }) => (api_key_file === undefined ? [] : [api_key_file]))
+  settings.backends.flatMap(({ api_key_file, client_key_file }) =>
+    [api_key_file, client_key_file].filter((file) => file !== undefined)
+  )
 
 const gatewaySection = Effect.fnUntraced(function* (read: Read, backends: ReadonlyArray<Backend>) {
   const { path } = read.loaded

@@ -30,6 +30,7 @@ const Put = Schema.TaggedStruct("Put", {
   priority: Schema.Int,
   origin: Schema.Literals(["discovered", "simulated", "added"]),
   key: Schema.optionalKey(Schema.String),
+  insecure: Schema.optionalKey(Schema.Boolean),
   maxConcurrent: Schema.optionalKey(Schema.Int)
 })
 

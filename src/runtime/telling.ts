@@ -39,7 +39,7 @@ const stateOf = ({ backend, mode, health, models, listed, live }: BackendState):
 })
 
 // The pipe to a worker is between the two processes alone.
-const putOf = ({ name, url, type, priority, apiKey, maxConcurrent }: Backend, origin: Put["origin"]): Down => ({
+const putOf = ({ name, url, type, priority, apiKey, tls, maxConcurrent }: Backend, origin: Put["origin"]): Down => ({
   _tag: "Put",
   name,
   url,
@@ -47,6 +47,8 @@ const putOf = ({ name, url, type, priority, apiKey, maxConcurrent }: Backend, or
   priority,
   origin,
   ...(apiKey === undefined ? {} : { key: Redacted.value(apiKey) }),
+  // Certificates and keys of TLS are for backends of the config, which a worker knows by the config.
+  ...(tls?.insecure === true ? { insecure: true } : {}),
   ...(maxConcurrent === undefined ? {} : { maxConcurrent })
 })
 

@@ -3,13 +3,13 @@
  * connected and whether a socket was used before, holds a backend back at once when it is to wait, has no ceiling of its
  * own, and costs half of the CPU.
  */
-import { isIP } from "node:net"
 import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream.ts"
 import type { Arrival } from "./arrival.ts"
 import { classify } from "./classify.ts"
 import { Connection, handlers, type Origin, type Settings } from "./connection.ts"
 import { type Assignment, Exchange } from "./exchange.ts"
 import { requestBytes, type Target, targetOf } from "./request-bytes.ts"
+import { tlsFor, type Trust } from "./tls.ts"
 import type { Call } from "./Transport.ts"
 
 /** How connections are kept. */
@@ -40,11 +40,6 @@ export interface Connections {
 // Addresses come from a table of backends; the bound is against whoever adds and removes them without end.
 const maxTargets = 4096
 
-// Said outright, it stands against NODE_TLS_REJECT_UNAUTHORIZED=0, which would switch off all checks of certificates.
-const tlsFor = (hostname: string) =>
-  // An address is no name that a server could be told (RFC 6066, section 3); the certificate is checked against it all the same.
-  isIP(hostname) === 0 ? { serverName: hostname, rejectUnauthorized: true } : { rejectUnauthorized: true }
-
 /** Makes a client without connections; they are made as calls need them. */
 export const makeConnections = (options: ConnectionsOptions = {}): Connections => {
   const settings: Settings = {
@@ -53,8 +48,8 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
     now: options.now ?? (() => performance.now()),
     all: new Set(),
     dial: (connection) => {
-      const { hostname, port, secure } = connection.origin
-      const tls = secure ? { tls: tlsFor(hostname) } : {}
+      const { hostname, port, secure, trust } = connection.origin
+      const tls = secure ? { tls: tlsFor(hostname, trust) } : {}
       return Bun.connect<Connection>({ hostname, port, data: connection, socket: handlers, ...tls })
     }
   }
@@ -62,14 +57,15 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
   const origins = new Map<string, Origin>()
   let closing = false
 
-  const originOf = ({ hostname, port, secure }: Target): Origin => {
-    const key = `${hostname} ${port} ${secure}`
-    const origin = origins.get(key) ?? { hostname, port, secure, idle: [] }
+  const originOf = ({ hostname, port, secure }: Target, trust: Trust | undefined): Origin => {
+    const key = `${hostname} ${port} ${secure} ${trust?.id ?? ""}`
+    const origin = origins.get(key) ?? { hostname, port, secure, trust, idle: [] }
     origins.set(key, origin)
     return origin
   }
-  const lookUp = (url: string) => {
-    const known = targets.get(url)
+  const lookUp = ({ trust, url }: Call) => {
+    const place = trust === undefined ? url : `${url} ${trust.id}`
+    const known = targets.get(place)
     if (known !== undefined) return known
     const target = targetOf(url)
     if (target === undefined) return undefined
@@ -77,8 +73,8 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
       targets.clear()
       for (const [key, { idle }] of origins) if (idle.length === 0) origins.delete(key)
     }
-    const found = { target, origin: originOf(target) }
-    targets.set(url, found)
+    const found = { target, origin: originOf(target, trust) }
+    targets.set(place, found)
     return found
   }
   const idleOne = ({ idle }: Origin): Connection | undefined => {
@@ -127,8 +123,8 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
   const send = (call: Call): Promise<Arrival> =>
     new Promise((resolve, reject) => {
       if (call.abort.aborted) return reject(call.abort.reason)
-      const found = lookUp(call.url)
-      const pieces = found === undefined ? undefined : requestBytes(found.target, call.headers, call.body)
+      const found = lookUp(call)
+      const pieces = found === undefined ? undefined : requestBytes(found.target, call)
       if (found === undefined || pieces === undefined || closing) {
         const reason = closing ? "shutting down" : found === undefined ? "bad URL" : "a header that cannot be sent"
         return reject(new Unreachable({ reason }))

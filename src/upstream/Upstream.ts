@@ -91,7 +91,7 @@ export class Upstream extends Context.Service<
         const call = (attempted: Attempted): Promise<Answer> => {
           const { backend, clock, endpoint, abort } = attempted
           const { connectMs, firstByteMs, idleMs } = backend.limits
-          const { urls } = preparedFor(backend)
+          const { trust, urls } = preparedFor(backend)
           const url = urls[endpoint]
           const expire = (error: TimedOut) => abort.abort(error)
           clock.arm("connect", connectMs, expire)
@@ -102,6 +102,7 @@ export class Upstream extends Context.Service<
               body: attempted.body,
               abort,
               fresh: false,
+              ...(trust === undefined ? {} : { trust }),
               connected: () => clock.arm("first_byte", firstByteMs)
             })
             .then((head) =>

@@ -30,5 +30,7 @@ export interface Arrival {
   readonly status: number
   /** Value of a header by its lower-case name, repeated ones joined by a comma; null when absent. */
   readonly header: (name: string) => string | null
+  /** Names of all headers, in lower case. */
+  readonly names: () => ReadonlyArray<string>
   readonly body: Body
 }

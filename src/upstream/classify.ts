@@ -1,8 +1,9 @@
 /**
- * What Bun's fetch throws, turned into upstream errors: by `code` first, then by name. Runtime texts hold addresses, so
+ * What Bun throws of a connection, turned into upstream errors: by `code` first, then by name. Runtime texts hold addresses, so
  * none of them is kept.
  */
 import { BadAnswer, ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream.ts"
+import { handshakeFault } from "./tls.ts"
 
 const tags = new Set(["Unreachable", "ConnectionLost", "TimedOut", "BadAnswer", "ErrorStatus"])
 
@@ -33,7 +34,7 @@ export const classify = (thrown: unknown, answered: boolean): UpstreamError => {
   const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : ""
   const known = unreachable[code]
   if (known !== undefined) return new Unreachable({ reason: known })
-  if (tls.test(code)) return new Unreachable({ reason: `TLS could not be agreed (${code})` })
+  if (tls.test(code)) return handshakeFault(thrown)
   if (code.startsWith("Malformed_HTTP") || code.startsWith("HPE_") || /HTTP|Chunk|Header/i.test(code)) {
     return new BadAnswer({ reason: "the answer is not valid HTTP" })
   }

@@ -6,6 +6,7 @@ import { Unreachable } from "../domain/upstream.ts"
 import { classify } from "./classify.ts"
 import type { Exchange, Line } from "./exchange.ts"
 import type { Head } from "./head.ts"
+import { handshakeFault, isCertificateFault, lateFault, type Trust } from "./tls.ts"
 
 /** What the connections of one client share. */
 export interface Settings {
@@ -23,6 +24,8 @@ export interface Origin {
   readonly port: number
   /** Whether it is called over TLS. */
   readonly secure: boolean
+  /** What the backend itself has for TLS. */
+  readonly trust: Trust | undefined
   readonly idle: Array<Connection>
 }
 
@@ -32,11 +35,6 @@ const idleStepSeconds = 3
 
 // After this long without a byte, in milliseconds, the system asks whether the other side is still there.
 const probeAfterMs = 30_000
-
-const noTls = (why: unknown): Unreachable => {
-  const code = why instanceof Error && "code" in why ? String(why.code) : "the connection was closed"
-  return new Unreachable({ reason: `TLS could not be agreed (${code})` })
-}
 
 const unreachable = (error: unknown): Unreachable => {
   const known = classify(error, false)
@@ -140,8 +138,9 @@ export class Connection implements Line {
   /** TLS is agreed, the certificate good and for this host; or not. */
   shaken(agreed: boolean, error: unknown): void {
     if (this.state !== "shaking") return
-    if (agreed) this.ready()
-    else this.refuse(noTls(error))
+    // Where no certificate is looked at, Bun still says of some that nothing was agreed, and goes on.
+    if (agreed || (this.origin.trust?.insecure === true && isCertificateFault(error))) this.ready()
+    else this.refuse(handshakeFault(error))
   }
 
   /** The socket could not be opened. */
@@ -175,7 +174,7 @@ export class Connection implements Line {
   closed(error: unknown): void {
     const { exchange } = this
     if (this.state === "closed") return
-    if (this.state === "shaking") return this.refuse(noTls(error))
+    if (this.state === "shaking") return this.refuse(handshakeFault(error))
     this.leave()
     exchange?.closed(error === undefined)
   }
@@ -183,9 +182,9 @@ export class Connection implements Line {
   /** Whoever took a piece threw an exception: the answer cannot go on. */
   broken(error: unknown): void {
     const { exchange } = this
-    if (this.state === "shaking") return this.refuse(noTls(error))
+    if (this.state === "shaking") return this.refuse(handshakeFault(error))
     this.drop()
-    exchange?.fail(classify(error, true))
+    exchange?.fail(lateFault(error) ?? classify(error, true))
   }
 
   private ready(): void {

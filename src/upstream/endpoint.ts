@@ -4,11 +4,13 @@
 import { Redacted } from "effect"
 import type { Backend } from "../domain/backend.ts"
 import type { Endpoint } from "../domain/request.ts"
+import { type Trust, trustOf } from "./tls.ts"
 
 /** What is the same for every call to a backend. */
 export interface Prepared {
   readonly urls: Readonly<Record<Endpoint, string>>
   readonly headers: Readonly<Record<string, string>>
+  readonly trust: Trust | undefined
 }
 
 const cache = new WeakMap<Backend, Prepared>()
@@ -23,7 +25,8 @@ const prepare = (backend: Backend): Prepared => ({
     "content-type": "application/json",
     "accept-encoding": "identity",
     ...(backend.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(backend.apiKey)}` })
-  }
+  },
+  trust: backend.tls === undefined ? undefined : trustOf(backend.tls)
 })
 
 /** Addresses and fixed headers of a backend, made once per definition. */

@@ -73,7 +73,7 @@ export class Exchange implements Receiver, Body, Abortable {
 
   head(head: Head): void {
     this.gotHead = head
-    this.assignment.resolve({ status: head.status, header: head.header, body: this })
+    this.assignment.resolve({ status: head.status, header: head.header, names: head.names, body: this })
   }
 
   get length(): number | undefined {

@@ -17,6 +17,8 @@ export interface Head {
   readonly keepSeconds: number | undefined
   /** Value of a header by its lower-case name, repeated ones joined by a comma; null when absent. */
   readonly header: (name: string) => string | null
+  /** Names of all headers, in lower case. */
+  readonly names: () => ReadonlyArray<string>
 }
 
 /** Largest head, in bytes, and most lines of it. */
@@ -80,6 +82,11 @@ export const readHead = (text: string): Head | string => {
     }
     return found
   }
+  const names = (): ReadonlyArray<string> => {
+    const found: Array<string> = []
+    for (let at = 0; at < marks.length; at += 2) found.push(lower.slice(marks[at], marks[at + 1]))
+    return found
+  }
   const connection = header("connection") ?? ""
   const coding = header("transfer-encoding")
   const declared = header("content-length")
@@ -96,6 +103,7 @@ export const readHead = (text: string): Head | string => {
     length: bodiless ? 0 : length,
     keeps: kept && framing !== "close",
     keepSeconds: keepAlive === null ? undefined : keepTime(keepAlive),
-    header
+    header,
+    names
   }
 }

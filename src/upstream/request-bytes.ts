@@ -47,24 +47,31 @@ const ours = new Set([
 const goodName = /^[!#$%&'*+\-.^`|~\w]+$/
 const badValue = /[^\t\x20-\x7e\x80-\xff]/
 
-const headOf = (target: Target, headers: Readonly<Record<string, string>>, length: number): string | undefined => {
-  let head = target.opening
+/** What is sent of a call. */
+interface Sent {
+  /** POST when absent. */
+  readonly method?: "GET" | "DELETE"
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Uint8Array
+}
+
+const headOf = ({ opening }: Target, { body, headers, method }: Sent): string | undefined => {
+  let head = method === undefined ? opening : method + opening.slice("POST".length)
   for (const name in headers) {
     if (ours.has(name) || ours.has(name.toLowerCase())) continue
     const value = headers[name] ?? ""
     if (!goodName.test(name) || badValue.test(value)) return undefined
     head += `${name}: ${value}\r\n`
   }
-  return `${head}Content-Length: ${length}\r\nConnection: keep-alive\r\n\r\n`
+  // Some servers take a length for the sign of a body, which these methods have none of.
+  const length = method !== undefined && body.byteLength === 0 ? "" : `Content-Length: ${body.byteLength}\r\n`
+  return `${head}${length}Connection: keep-alive\r\n\r\n`
 }
 
 /** The pieces to write for a call; undefined when a header cannot be written. */
-export const requestBytes = (
-  target: Target,
-  headers: Readonly<Record<string, string>>,
-  body: Uint8Array
-): ReadonlyArray<Uint8Array> | undefined => {
-  const head = headOf(target, headers, body.byteLength)
+export const requestBytes = (target: Target, sent: Sent): ReadonlyArray<Uint8Array> | undefined => {
+  const { body } = sent
+  const head = headOf(target, sent)
   if (head === undefined) return undefined
   if (body.byteLength > joinedBytes) return [Buffer.from(head, "latin1"), body]
   const whole = Buffer.allocUnsafe(head.length + body.byteLength)

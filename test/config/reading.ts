@@ -5,7 +5,7 @@ import { createHash } from "node:crypto"
 import { Result } from "effect"
 import type { Loaded } from "../../src/config/compile.ts"
 import { parseFile, type Read, read } from "../../src/config/read.ts"
-import type { KeyFiles } from "../../src/config/secrets.ts"
+import type { KeyFiles } from "../../src/config/pem.ts"
 import type { Environment } from "../../src/config/sources.ts"
 
 /** What a reading starts from, besides the file. */

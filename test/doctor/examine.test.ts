@@ -63,7 +63,7 @@ describe("doctor says where a server cannot be reached", () => {
     await using tls = await terminate(upstream.port, certificate)
     const findings = bad(await look(backendAt(tls.url)))
     expect(findings).toMatchObject([{ check: "TLS", severity: "error" }])
-    expect(findings[0]?.fix).toContain("NODE_EXTRA_CA_CERTS")
+    expect(findings[0]?.fix).toContain("ca_file")
   })
 })
 

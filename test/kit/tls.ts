@@ -75,13 +75,106 @@ n2e11PeyQpgTMPohqtOtpIZ7VClpm3SkwPQbWJJNlOaWTd8QcJ//tidw
 `
 }
 
+/** An authority of its own, until the year 2126; its key is in nobody's hands. */
+export const authority = `-----BEGIN CERTIFICATE-----
+MIIBYjCCAQegAwIBAgIBEDAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRuZXh1cyB0
+ZXN0IGF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTI2MDEwMTAwMDAwMFow
+HzEdMBsGA1UEAwwUbmV4dXMgdGVzdCBhdXRob3JpdHkwWTATBgcqhkjOPQIBBggq
+hkjOPQMBBwNCAATB1a0qIcm4kFM1odP8hbjVoW0YFSESHIpOdz5yNX82NrpsMCst
+nJZWdDmoANWw2u9uJ8oRanJa5Ek7MXM2DVIlozIwMDAPBgNVHRMBAf8EBTADAQH/
+MB0GA1UdDgQWBBQx+eV60JDDgHvySDPia2Dvhj6vjTAKBggqhkjOPQQDAgNJADBG
+AiEAspVeHM25XW0JWVHxigap6My45tKE+Mrv0GgPiQbCUV4CIQDuV1DsXwBtLLgu
+TrNDQXk6T924+YRFOsy/q3v3BHFcNQ==
+-----END CERTIFICATE-----
+`
+
+/** From that authority, for 127.0.0.1. */
+export const issued: Certificate = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBjjCCATOgAwIBAgIBETAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRuZXh1cyB0
+ZXN0IGF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTI2MDEwMTAwMDAwMFow
+HDEaMBgGA1UEAwwRbmV4dXMgdGVzdCBpc3N1ZWQwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAQfg+0gqJsIcdPUh5mUddqFgbNRMHH2eI8Uno/aUSzu8qVIc39WNmdV
+jAg4SA02AH7NaullHtOSnsMHwQ6N/5/xo2EwXzAPBgNVHREECDAGhwR/AAABMAwG
+A1UdEwEB/wQCMAAwHQYDVR0OBBYEFPU/gH+zUThadJRO7dEGC74Z0VdgMB8GA1Ud
+IwQYMBaAFDH55XrQkMOAe/JIM+JrYO+GPq+NMAoGCCqGSM49BAMCA0kAMEYCIQD5
+1YEHlP18B5XtzUh7OtxTxDjBVc9zDLMSV0WmfGSvLAIhAOzVNzXOokzq+PjRvaQN
+fnOYCf+bsmfeaJfOX2Am2d3J
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgi+ZRMqqpEimS3Zny
+YF3S69IPZUl4tOmDmznjwtGtBaGhRANCAAQfg+0gqJsIcdPUh5mUddqFgbNRMHH2
+eI8Uno/aUSzu8qVIc39WNmdVjAg4SA02AH7NaullHtOSnsMHwQ6N/5/x
+-----END PRIVATE KEY-----
+`
+}
+
+/** From that authority, for whoever calls. */
+export const client: Certificate = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBjDCCATOgAwIBAgIBEjAKBggqhkjOPQQDAjAfMR0wGwYDVQQDDBRuZXh1cyB0
+ZXN0IGF1dGhvcml0eTAgFw0yMDAxMDEwMDAwMDBaGA8yMTI2MDEwMTAwMDAwMFow
+HDEaMBgGA1UEAwwRbmV4dXMgdGVzdCBjbGllbnQwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATlxTk0LdO+87wr6U5BA6QcBGNCZp9/QEILX8iLoMvs/wFDEuI0diGb
+24ad2zEgRvBsGj6xFgoOSBxK2AwIUPu9o2EwXzAPBgNVHREECDAGhwR/AAABMAwG
+A1UdEwEB/wQCMAAwHQYDVR0OBBYEFGb8C+C2U7aHZS3wFOgHRut772JcMB8GA1Ud
+IwQYMBaAFDH55XrQkMOAe/JIM+JrYO+GPq+NMAoGCCqGSM49BAMCA0cAMEQCIFlL
+7bTIb4zbNkdXacRfcQfst4yeAmdwd3bANQhZF5CnAiAdK3B9dqJOhoShNCxMH4Ys
+t/X1If7m1pOMlzf34ub0yg==
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgm0UnzzdeWyNnd6yb
+z0/slKSs1J5MysGpGkdstYvE4EyhRANCAATlxTk0LdO+87wr6U5BA6QcBGNCZp9/
+QEILX8iLoMvs/wFDEuI0diGb24ad2zEgRvBsGj6xFgoOSBxK2AwIUPu9
+-----END PRIVATE KEY-----
+`
+}
+
+/** For 127.0.0.1, from the year 2120 on. */
+export const future: Certificate = {
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBazCCARGgAwIBAgIBEzAKBggqhkjOPQQDAjAcMRowGAYDVQQDDBFuZXh1cyB0
+ZXN0IGZ1dHVyZTAiGA8yMTIwMDEwMTAwMDAwMFoYDzIxMjYwMTAxMDAwMDAwWjAc
+MRowGAYDVQQDDBFuZXh1cyB0ZXN0IGZ1dHVyZTBZMBMGByqGSM49AgEGCCqGSM49
+AwEHA0IABMNsIYsFZ5w0i+nNDR8dTI8TZNzHqKNi6gh8se6J6xRJ0Y2FK9baUwwg
+/FtDM9SzlmUpsGK88fwEoqCBqgYi7MOjQDA+MA8GA1UdEQQIMAaHBH8AAAEwDAYD
+VR0TAQH/BAIwADAdBgNVHQ4EFgQU6CleZ6Y+pvHCtu5zKHwUzfhZTOMwCgYIKoZI
+zj0EAwIDSAAwRQIhAJt5FH8kWpUsFavubFxRqz+gUpz/rtn9HMtfVd2hArHhAiBs
+IUoQZjEq1Y9zZUSV+0Z+nK8UtczuZl4zvXdnwY130w==
+-----END CERTIFICATE-----
+`,
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgoYeLTgvEGVjcz7M+
++DUbX3QGt+twXy7wd9UudicONF2hRANCAATDbCGLBWecNIvpzQ0fHUyPE2Tcx6ij
+YuoIfLHuiesUSdGNhSvW2lMMIPxbQzPUs5ZlKbBivPH8BKKggaoGIuzD
+-----END PRIVATE KEY-----
+`
+}
+
+/** How a TLS front behaves besides its certificate. */
+export interface Front {
+  /** Only clients with a certificate from {@link authority} are let in. */
+  readonly asksClients?: boolean
+  readonly maxVersion?: "TLSv1.1" | "TLSv1.2" | "TLSv1.3"
+}
+
 /** Speaks TLS on a port of its own and passes what it says on to `target`. */
 export const terminate = async (
   target: number,
-  { cert, key }: Certificate
+  { cert, key }: Certificate,
+  { asksClients = false, maxVersion }: Front = {}
 ): Promise<AsyncDisposable & { url: string }> => {
   const open = new Set<() => void>()
-  const server = createServer({ cert, key }, (outer) => {
+  const about = {
+    cert,
+    key,
+    ...(asksClients ? { ca: authority, requestCert: true, rejectUnauthorized: true } : {}),
+    ...(maxVersion === undefined ? {} : { maxVersion }),
+    ...(maxVersion === "TLSv1.1" ? { minVersion: "TLSv1" as const } : {})
+  }
+  const server = createServer(about, (outer) => {
     const inner = connectTcp(target, "127.0.0.1")
     const close = () => {
       outer.destroy()
