@@ -8,6 +8,7 @@ import type { Backend } from "../domain/backend.ts"
 import { type Health, type Thresholds, unknownHealth } from "../domain/health.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
+import { Pauses } from "../upstream/Pauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { pause } from "./pace.ts"
 import { makeProbe } from "./probe.ts"
@@ -70,6 +71,14 @@ const make = (settingsNow: () => HealthSettings) =>
         return FiberMap.run(fibers, backend.name, watch(backend, alarm))
       })
 
+    const pauses = yield* Effect.flatMap(Pauses, ({ follow }) => follow)
+    yield* PubSub.take(pauses).pipe(
+      Effect.map(() => {
+        for (const alarm of alarms.values()) alarm.openUnsafe()
+      }),
+      Effect.forever,
+      Effect.forkScoped
+    )
     const news = yield* registry.follow
     yield* Effect.forEach(registry.snapshot().backends.values(), ({ backend }) => start(backend), { discard: true })
     yield* PubSub.take(news).pipe(

@@ -5,7 +5,7 @@
 import { Effect, Ref } from "effect"
 import type { Backend, BackendType, Model } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
-import { monotonicMs } from "../domain/monotonic.ts"
+import { awakeMs, Pauses, timeoutAwake } from "../upstream/Pauses.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { readModels, readProps } from "./llamacpp.ts"
 import { merge, readV0, readV1 } from "./lmstudio.ts"
@@ -120,11 +120,11 @@ const probe = Effect.fnUntraced(function* (
   timeoutMs: number,
   memory: Ref.Ref<Memory>
 ) {
-  const start = yield* monotonicMs
+  const start = yield* awakeMs
   const began = performance.now()
   const connectMs = backend.limits.connectMs
   const first = { latencyMs: -1 }
-  const left = Effect.map(monotonicMs, (now) => Math.max(1, timeoutMs * (1 - reserve) - (now - start)))
+  const left = Effect.map(awakeMs, (now) => Math.max(1, timeoutMs * (1 - reserve) - (now - start)))
   const talk: Talk = {
     memory,
     whileTimeIsLeft: (effect) => Effect.flatMap(left, (ms) => Effect.timeoutOption(effect, ms)),
@@ -151,6 +151,19 @@ const probe = Effect.fnUntraced(function* (
   return outcome
 })
 
+/** Repetitions of one probe; a process that is held up all the time has to believe what it sees. */
+const repetitions = 3
+
+// A failure across a pause of this process is no word on the backend.
+const again = Effect.fnUntraced(function* (once: Effect.Effect<ProbeOutcome>) {
+  const { lostMs } = yield* Pauses
+  for (let left = repetitions; ; left--) {
+    const before = yield* lostMs
+    const outcome = yield* once
+    if (outcome._tag !== "Down" || left === 0 || (yield* lostMs) === before) return outcome
+  }
+})
+
 /**
  * Makes the probe of one backend, which remembers between runs what it need not ask again. It takes no longer than
  * the `timeoutNow` of its start, in milliseconds, and every failure is an outcome.
@@ -163,14 +176,15 @@ export const makeProbe = (
   Effect.map(Ref.make(nothing), (memory) =>
     Effect.suspend(() => {
       const timeoutMs = timeoutNow()
-      return probe(transport, backend, timeoutMs, memory).pipe(
-        Effect.catchTag("Verdict", ({ outcome }) => Effect.succeed(outcome)),
-        Effect.timeoutOrElse({
-          duration: timeoutMs,
-          orElse: () => Effect.succeed<ProbeOutcome>({ _tag: "Down", reason: `no answer within ${timeoutMs / 1000} s` })
-        })
+      return timeoutAwake(
+        probe(transport, backend, timeoutMs, memory).pipe(
+          Effect.catchTag("Verdict", ({ outcome }) => Effect.succeed(outcome))
+        ),
+        timeoutMs,
+        () => Effect.succeed<ProbeOutcome>({ _tag: "Down", reason: `no answer within ${timeoutMs / 1000} s` })
       )
     }).pipe(
+      again,
       // A server that went away may come back with other settings: what was in force before is no longer known.
       Effect.tap((outcome) =>
         outcome._tag === "Up" ? Effect.void : Ref.update(memory, ({ shown }) => ({ shown, inForce: new Map() }))

@@ -1,11 +1,12 @@
 /**
  * The orderly end of what listens: requests under way may finish within the grace, the rest is ended.
  */
-import { Context, Duration, Effect } from "effect"
+import { Context, Effect } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../http/Drain.ts"
 import { Proxy } from "../http/Proxy.ts"
+import { Pauses, timeoutAwake } from "../upstream/Pauses.ts"
 
 const finished = (proxy: Proxy["Service"]): Effect.Effect<void> =>
   Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => proxy.active() > 0 }), Effect.asVoid)
@@ -20,7 +21,9 @@ export const drainOf = (
     const { server: settings } = Context.get(services, NexusConfig).current().settings
     yield* Context.get(services, Drain).begin
     const stopped = server.stop(false)
-    yield* finished(proxy).pipe(Effect.timeoutOption(Duration.seconds(settings.shutdown_grace_seconds)))
+    yield* timeoutAwake(finished(proxy), settings.shutdown_grace_seconds * 1000, () => Effect.void).pipe(
+      Effect.provideService(Pauses, Context.get(services, Pauses))
+    )
     proxy.endAll()
     yield* finished(proxy).pipe(Effect.timeoutOption("2 seconds"))
     // The last bytes of ended answers get a moment to leave.

@@ -19,6 +19,7 @@ import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import * as logging from "../telemetry/logging.ts"
 import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
+import * as Pauses from "../upstream/Pauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
 import * as Administration from "./Administration.ts"
@@ -82,8 +83,12 @@ const base = (config: Config, part: Part | undefined) => {
     Transport.layer,
     Deadlines.layer(derived(current, (loaded) => sweepMs(allLimits(loaded)))),
     Drain.layer,
-    Registry.layer(() => current().thresholds),
-    logging.layer(() => current().settings.logging, part === undefined ? {} : { worker: part.number })
+    Registry.layer(() => current().thresholds)
+  ).pipe(
+    Layer.provideMerge(Pauses.layer),
+    Layer.provideMerge(
+      logging.layer(() => current().settings.logging, part === undefined ? {} : { worker: part.number })
+    )
   )
 }
 

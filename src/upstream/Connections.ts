@@ -29,6 +29,8 @@ export interface Connections {
    * whose used connection closes before any byte of an answer is sent once more on a new one, unseen by the caller.
    */
   readonly send: (call: Call) => Promise<Arrival>
+  /** Closes the connections that wait for a call. */
+  readonly dropIdle: () => void
   /** Closes all connections and takes no more calls; calls under way fail. */
   readonly close: () => void
   /** Connections that wait for a call. */
@@ -136,6 +138,9 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
     })
   return {
     send,
+    dropIdle: () => {
+      for (const connection of settings.all) if (connection.exchange === undefined) connection.retire()
+    },
     close: () => {
       closing = true
       for (const connection of settings.all) {

@@ -3,6 +3,7 @@
  */
 import { Context, Effect, Latch, Layer } from "effect"
 import { type Member, Roster } from "../domain/roster.ts"
+import { Pauses } from "./Pauses.ts"
 
 /** What the sweep looks at; times are monotonic milliseconds, `Infinity` is no limit. */
 export interface Watch extends Member {
@@ -10,6 +11,8 @@ export interface Watch extends Member {
   at: number
   /** End of the whole request. */
   totalAt: number
+  /** Moves the ends of limits that began before a moment. */
+  readonly shift: (before: number, byMs: number) => void
   /** Called once for a limit that has passed; both are switched off before. */
   readonly expire: (limit: "phase" | "total") => void
 }
@@ -47,13 +50,23 @@ export class Deadlines extends Context.Service<
     Layer.effect(
       Deadlines,
       Effect.gen(function* () {
+        const { lostMs } = yield* Pauses
         const watches = new Roster<Watch>()
         const some = Latch.makeUnsafe(false)
+        let lost = yield* lostMs
         const round = Effect.gen(function* () {
-          if (watches.size === 0) some.closeUnsafe()
-          yield* some.await
+          if (watches.size === 0) {
+            some.closeUnsafe()
+            yield* some.await
+            lost = yield* lostMs
+          }
           yield* Effect.sleep(everyMs())
-          sweep(watches, performance.now())
+          const pausedMs = (yield* lostMs) - lost
+          const now = performance.now()
+          if (pausedMs === 0) return sweep(watches, now)
+          // What lies in the sockets is read before anybody is judged; limits that began since the pause are left alone.
+          lost += pausedMs
+          watches.each((watch) => watch.shift(now - pausedMs / 2, pausedMs))
         })
         yield* round.pipe(Effect.forever, Effect.forkScoped)
         return Deadlines.of({

@@ -1,12 +1,13 @@
 /**
  * The only place that calls other servers, behind typed errors.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, PubSub } from "effect"
 import type { UpstreamError } from "../domain/upstream.ts"
 import type { Abort } from "./abort.ts"
 import type { Arrival } from "./arrival.ts"
 import { askOver } from "./ask.ts"
 import { makeConnections } from "./Connections.ts"
+import { Pauses } from "./Pauses.ts"
 import type { Trust } from "./tls.ts"
 
 /** A short question to a backend whose whole answer is wanted as text. */
@@ -72,5 +73,12 @@ const makeTransport = Effect.gen(function* () {
   )
   // Questions must not take the connections that requests have kept for each other.
   const [calling, asking] = yield* Effect.all([client, client])
+  const pauses = yield* Effect.flatMap(Pauses, ({ follow }) => follow)
+  // The other side, and whatever is in between, may have forgotten the connections that are kept.
+  yield* PubSub.take(pauses).pipe(
+    Effect.map(() => [calling, asking].forEach(({ dropIdle }) => dropIdle())),
+    Effect.forever,
+    Effect.forkScoped
+  )
   return Transport.of({ ask: askOver(asking), send: calling.send })
 })

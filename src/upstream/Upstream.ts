@@ -24,6 +24,7 @@ export class RequestClock implements Watch {
   private length = 0
   private end: (error: TimedOut) => void = () => undefined
   private totalMs = 0
+  private shiftedMs = 0
 
   constructor(started: number, totalMs: number) {
     this.bound(started, totalMs)
@@ -32,7 +33,7 @@ export class RequestClock implements Watch {
   /** Sets the end of the whole request, counted from its arrival; 0 is no end. */
   bound(started: number, totalMs: number): void {
     this.totalMs = totalMs
-    this.totalAt = totalMs > 0 ? started + totalMs : Infinity
+    this.totalAt = totalMs > 0 ? started + totalMs + this.shiftedMs : Infinity
   }
 
   /** Starts a limit in place of the last one; `end`, or the one set before, is called when it or the total has passed. */
@@ -46,6 +47,14 @@ export class RequestClock implements Watch {
   /** Starts the running limit anew at `now`. */
   renew(now: number): void {
     this.at = this.length > 0 ? now + this.length : Infinity
+  }
+
+  /** Moves the ends of limits that began before a moment: for so long nobody could keep them. */
+  shift(before: number, byMs: number): void {
+    if (this.at - this.length < before) this.at += byMs
+    if (this.totalAt - this.totalMs >= before) return
+    this.shiftedMs += byMs
+    this.totalAt += byMs
   }
 
   /** Called by the sweep. */

@@ -7,6 +7,7 @@ import { Abort } from "./abort.ts"
 import type { Arrival } from "./arrival.ts"
 import { classify } from "./classify.ts"
 import type { Connections } from "./Connections.ts"
+import { timeoutAwake } from "./Pauses.ts"
 import type { Question, TextReply } from "./Transport.ts"
 
 const defaultMaxBytes = 4 * 1024 * 1024
@@ -69,7 +70,6 @@ const exchanged = ({ send }: Connections, question: Question): Effect.Effect<Tex
 export const askOver =
   (connections: Connections) =>
   (question: Question): Effect.Effect<TextReply, UpstreamError> =>
-    Effect.timeoutOrElse(exchanged(connections, question), {
-      duration: question.timeoutMs,
-      orElse: () => Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
-    })
+    timeoutAwake(exchanged(connections, question), question.timeoutMs, () =>
+      Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
+    )

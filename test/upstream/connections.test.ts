@@ -1,6 +1,18 @@
 import { describe, expect, test } from "bun:test"
+import { Effect, Layer, PubSub } from "effect"
 import { ConnectionLost, Unreachable } from "../../src/domain/upstream.ts"
+import { type Gap, Pauses } from "../../src/upstream/Pauses.ts"
+import { Transport } from "../../src/upstream/Transport.ts"
 import { ask, callTo, client, drain, hello, chunkedHead, rejection, serverOf, until } from "./caller.ts"
+
+/** Pauses that a test tells of. */
+const longPauses = () => {
+  const all = Effect.runSync(PubSub.unbounded<Gap>())
+  return {
+    Pauses: Layer.succeed(Pauses, { lostMs: Effect.succeed(0), follow: PubSub.subscribe(all) }),
+    news: (gap: Gap) => PubSub.publish(all, gap)
+  }
+}
 
 const never = new Promise<never>(() => undefined)
 
@@ -32,6 +44,24 @@ describe("connections", () => {
     const one = client()
     for (const fresh of [false, true, true]) await ask(one, server.url, { fresh })
     expect([server.accepted(), one.idle()]).toEqual([3, 3])
+  })
+
+  test("that wait are dropped after a long pause of the process, and those under way are not", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using server = await serverOf([{ until: gate.promise }, hello], [hello])
+    const { Pauses, news } = longPauses()
+    await Effect.gen(function* () {
+      const { send } = yield* Transport
+      const one = { ...client(), send }
+      const slow = ask(one, server.url)
+      yield* Effect.promise(() => until(() => server.requests.length === 1))
+      yield* Effect.promise(() => ask(one, server.url))
+      yield* news({ lostMs: 7000, awayMs: 7000 })
+      yield* Effect.promise(() => until(() => server.open() === 1))
+      gate.resolve()
+      yield* Effect.promise(() => slow)
+      expect(server.requests.length).toBe(2)
+    }).pipe(Effect.provide(Layer.provide(Transport.layer, Pauses)), Effect.runPromise)
   })
 
   test("are kept up to the bound", async () => {
