@@ -125,7 +125,7 @@ export const supervise = (
       config: undefined,
       status: ""
     }))
-    const others = (slot: Slot) => slots.filter((other) => other !== slot && other.child?.connected === true)
+    const others = (slot: Slot) => slots.filter((other) => other !== slot && other.child !== undefined)
     const questions = new Questions(others, tell)
     const failed = yield* Deferred.make<never, WorkersFailed>()
 

@@ -71,8 +71,11 @@ const limited = (
   }
 })
 
-const inSeconds = (seconds: number): string =>
-  new Date(performance.timeOrigin + performance.now() + seconds * 1000).toUTCString()
+/** A date as a server says it whose clock is not ours. */
+const inSeconds = (seconds: number): ReadonlyArray<string> => {
+  const now = Date.parse("Mon, 23 Nov 2026 12:00:00 GMT")
+  return [`Date: ${new Date(now).toUTCString()}`, `Retry-After: ${new Date(now + seconds * 1000).toUTCString()}`]
+}
 
 const anyWait = (value: number): boolean => Number.isNaN(value) || (value >= 1 && value <= 300)
 
@@ -202,8 +205,8 @@ export const statuses: ReadonlyArray<Fault> = [
     blame: "nothing"
   },
   limited("seconds", ["Retry-After: 7"], 7, (value) => value === 7),
-  limited("a date", [`Retry-After: ${inSeconds(45)}`], undefined, (value) => value >= 30 && value <= 46),
-  limited("a date in the past", [`Retry-After: ${inSeconds(-600)}`], 1, anyWait),
+  limited("a date", inSeconds(45), undefined, (value) => value >= 30 && value <= 46),
+  limited("a date in the past", inSeconds(-600), 1, anyWait),
   limited("zero seconds", ["Retry-After: 0"], 1, anyWait),
   limited("negative seconds", ["Retry-After: -5"], 1, anyWait),
   limited("a billion seconds", ["Retry-After: 1000000000"], 300, (value) => value === 300),
