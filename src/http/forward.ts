@@ -4,8 +4,9 @@
  */
 import { Result } from "effect"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
+import type { RoutingNeeds } from "../domain/request.ts"
 import type { Member } from "../domain/roster.ts"
-import type { UpstreamError } from "../domain/upstream.ts"
+import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream.ts"
 import { Ticket } from "../registry/live.ts"
 import type { Registry } from "../registry/Registry.ts"
 import { type Blame, loopStatus, verdict } from "../router/failover.ts"
@@ -15,6 +16,8 @@ import { Abort } from "../upstream/abort.ts"
 import type { Answer } from "../upstream/answer.ts"
 import { classify } from "../upstream/classify.ts"
 import { hopsOf, maxHops } from "../upstream/endpoint.ts"
+import type { Doubt } from "../upstream/silence.ts"
+import type { Caller } from "../upstream/Transport.ts"
 import type { Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
 import { readBody } from "./body.ts"
@@ -96,20 +99,27 @@ const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, spent
   respond(response)
 }
 
+/** How long a silent stream has left once its backend is known to be gone, in milliseconds. */
+const lastWordsMs = 5000
+
+const replayed = new ConnectionLost({ reason: "a kept connection was closed as it was used", answered: false })
+
 /** The candidates of one request, asked one after the other. */
-class Attempts {
+class Attempts implements Caller {
   private readonly forwarding: Forwarding
   private readonly run: Run
-  private readonly plan: Plan
+  private readonly needs: RoutingNeeds
+  private plan: Plan
   private readonly body: Uint8Array
   private retriesLeft: number
   private lostBefore = 0
   /** The one under way; undefined when the request is over. */
   attempt: Attempt | undefined
 
-  constructor(forwarding: Forwarding, run: Run, plan: Plan, body: Uint8Array) {
+  constructor(forwarding: Forwarding, run: Run, needs: RoutingNeeds, plan: Plan, body: Uint8Array) {
     this.forwarding = forwarding
     this.run = run
+    this.needs = needs
     this.plan = plan
     this.body = body
     this.retriesLeft = run.limits.maxRetries
@@ -135,8 +145,55 @@ class Attempts {
       requestId: exchange.id,
       stream: exchange.stream,
       clock: exchange.clock,
-      abort: run.abort
+      abort: run.abort,
+      caller: this
     })
+  }
+
+  again(): boolean {
+    const { attempt, run } = this
+    // It may have run, however unlikely that is: whoever wants nothing run twice says so by this setting.
+    if (attempt === undefined || run.exchange.gone || run.limits.maxRetries === 0) return false
+    const backend = attempt.candidate.state.backend.name
+    run.exchange.attempts += 1
+    run.exchange.failures.push({ backend, model: attempt.model, reason: reasonOf(replayed) })
+    this.forwarding.accounting.attemptFailed(run.exchange, replayed, false)
+    return true
+  }
+
+  silent(doubt: Doubt | undefined): void {
+    const { attempt, run } = this
+    if (attempt === undefined || run.exchange.gone) return
+    const { name } = attempt.candidate.state.backend
+    const { clock } = run.exchange
+    const { registry } = this.forwarding
+    if (doubt !== undefined) registry.suspect(name)
+    const unhealthy = registry.snapshot().backends.get(name)?.health.status === "unhealthy"
+    const why = doubt?.gone ?? (unhealthy ? "its probes fail" : undefined)
+    if (why === undefined) return
+    const reason = `the backend went away (${why})`
+    if (clock.limit === "idle") {
+      clock.hasten(performance.now() + lastWordsMs, new ConnectionLost({ reason, answered: true }))
+    } else if (clock.limit === "connect" || clock.limit === "first_byte") {
+      if (this.moves(name)) run.abort.abort(new Unreachable({ reason }))
+    }
+  }
+
+  // Whether another candidate can be asked in place of one that is gone, among those there are now. Where there is none,
+  // the answer may still come: servers that stop in order take no more connections and end what they have begun.
+  private moves(gone: string): boolean {
+    if (this.retriesLeft <= 0) return false
+    const { registry, router } = this.forwarding
+    const now = performance.now()
+    const snapshot = registry.snapshot()
+    const { plan } = router.consider(this.needs, snapshot, now)
+    for (const name of [gone, ...this.run.exchange.failures.map(({ backend }) => backend)]) {
+      const state = snapshot.backends.get(name)
+      if (state !== undefined) plan.lose(state)
+    }
+    if (!plan.hasNext(now)) return false
+    this.plan = plan
+    return true
   }
 
   /** Takes the failure of an attempt: moves on to the next one, or answers when nothing more is tried. */
@@ -209,7 +266,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
     return plan.failure
   }
   accounting.routed(exchange, plan.success)
-  const attempts = new Attempts(forwarding, run, plan.success, body)
+  const attempts = new Attempts(forwarding, run, needs, plan.success, body)
   let { attempt } = attempts
   while (attempt !== undefined) {
     let answer: Answer

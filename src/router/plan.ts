@@ -105,9 +105,16 @@ export class Plan implements Decided {
     return attempt
   }
 
+  /** Whether there is another one to ask. */
+  hasNext(now: number): boolean {
+    this.waiting ??= this.pick(now)
+    return this.waiting !== undefined
+  }
+
   /** Asks a backend for nothing more, whatever its models: it cannot be reached. */
   lose(state: BackendState): void {
     this.lost.push(state)
+    if (this.waiting?.candidate.state === state) this.waiting = undefined
   }
 
   /** Everyone who serves a model of this plan and is left out of it now, with the reason. */

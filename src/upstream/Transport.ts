@@ -1,13 +1,14 @@
 /**
  * The only place that calls other servers, behind typed errors.
  */
-import { Context, Effect, Layer, PubSub } from "effect"
+import { Context, Effect, Latch, Layer, PubSub } from "effect"
 import type { UpstreamError } from "../domain/upstream.ts"
 import type { Abort } from "./abort.ts"
 import type { Arrival } from "./arrival.ts"
 import { askOver } from "./ask.ts"
-import { makeConnections } from "./Connections.ts"
+import { type ConnectionsOptions, makeConnections } from "./Connections.ts"
 import { Pauses } from "./Pauses.ts"
+import { type Doubt, lookMs } from "./silence.ts"
 import type { Trust } from "./tls.ts"
 
 /** A short question to a backend whose whole answer is wanted as text. */
@@ -47,6 +48,18 @@ export interface Call {
   readonly fresh: boolean
   /** Called when there is a connection. */
   readonly connected: () => void
+  /** Time within which a connection must be there and be alive, in milliseconds; no limit when absent. */
+  readonly connectMs?: number
+  /** Who is asked and told on the way; nobody when absent. */
+  readonly caller?: Caller
+}
+
+/** Whom a call belongs to. */
+export interface Caller {
+  /** Whether a call that was lost at once on a kept connection may be sent again on a new one; it is then. */
+  readonly again: () => boolean
+  /** The backend has been silent for a while; `doubt` is what speaks against it, undefined when nothing does. Called again and again. */
+  readonly silent: (doubt: Doubt | undefined) => void
 }
 
 /** Calls to other servers; every failure is an {@link UpstreamError}. */
@@ -60,19 +73,33 @@ export class Transport extends Context.Service<
   }
 >()("nexus/upstream/Transport") {
   /** The real one, over our own client. */
-  static readonly layer = Layer.suspend(() => Layer.effect(Transport, makeTransport))
+  static readonly layer = Layer.suspend(() => Transport.layerWith({}))
+
+  /** The same with connections of one's own making. */
+  static readonly layerWith = (options: ConnectionsOptions) => Layer.effect(Transport, makeTransport(options))
 
   /** A fixed one, for tests. */
   static readonly layerOf = (service: Transport["Service"]) => Layer.succeed(Transport, service)
 }
 
-const makeTransport = Effect.gen(function* () {
-  const client = Effect.acquireRelease(
-    Effect.sync(() => makeConnections()),
+const client = Effect.fnUntraced(function* (options: ConnectionsOptions) {
+  const some = Latch.makeUnsafe(false)
+  const connections = yield* Effect.acquireRelease(
+    Effect.sync(() => makeConnections({ ...options, awake: () => void some.openUnsafe() })),
     ({ close }) => Effect.sync(close)
   )
+  const look = Effect.gen(function* () {
+    yield* some.await
+    yield* Effect.sleep(lookMs)
+    if (!connections.look()) some.closeUnsafe()
+  })
+  yield* look.pipe(Effect.forever, Effect.forkScoped)
+  return connections
+})
+
+const makeTransport = Effect.fnUntraced(function* (options: ConnectionsOptions) {
   // Questions must not take the connections that requests have kept for each other.
-  const [calling, asking] = yield* Effect.all([client, client])
+  const [calling, asking] = yield* Effect.all([client(options), client(options)])
   const pauses = yield* Effect.flatMap(Pauses, ({ follow }) => follow)
   // The other side, and whatever is in between, may have forgotten the connections that are kept.
   yield* PubSub.take(pauses).pipe(

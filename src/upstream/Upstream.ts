@@ -4,13 +4,13 @@
 import { Context, Effect, Layer } from "effect"
 import type { Backend } from "../domain/backend.ts"
 import type { Endpoint } from "../domain/request.ts"
-import { TimedOut, type LimitName } from "../domain/upstream.ts"
+import { TimedOut, type LimitName, type UpstreamError } from "../domain/upstream.ts"
 import type { Abort } from "./abort.ts"
 import { commit, type Answer } from "./answer.ts"
 import type { Watch } from "./Deadlines.ts"
 import { callHeaders, preparedFor } from "./endpoint.ts"
 import { Holding } from "./holding.ts"
-import { Transport } from "./Transport.ts"
+import { type Caller, Transport } from "./Transport.ts"
 
 // Of all answers together, unless a single one may be larger.
 const maxHeldBytes = 16 * 1024 * 1024
@@ -20,9 +20,12 @@ export class RequestClock implements Watch {
   place = -1
   at = Infinity
   totalAt = Infinity
-  private limit: LimitName = "upload"
+  /** The limit that runs now. */
+  limit: LimitName = "upload"
   private length = 0
-  private end: (error: TimedOut) => void = () => undefined
+  private end: (error: UpstreamError) => void = () => undefined
+  // Why the running limit was drawn in.
+  private sooner: UpstreamError | undefined
   private totalMs = 0
   private shiftedMs = 0
 
@@ -37,7 +40,7 @@ export class RequestClock implements Watch {
   }
 
   /** Starts a limit in place of the last one; `end`, or the one set before, is called when it or the total has passed. */
-  arm(limit: LimitName, lengthMs: number, end?: (error: TimedOut) => void): void {
+  arm(limit: LimitName, lengthMs: number, end?: (error: UpstreamError) => void): void {
     this.limit = limit
     this.length = lengthMs
     this.renew(performance.now())
@@ -47,6 +50,14 @@ export class RequestClock implements Watch {
   /** Starts the running limit anew at `now`. */
   renew(now: number): void {
     this.at = this.length > 0 ? now + this.length : Infinity
+    this.sooner = undefined
+  }
+
+  /** Lets the running limit end at `at` for `why`, if it would not end sooner; what starts it anew undoes this. */
+  hasten(at: number, why: UpstreamError): void {
+    if (at >= this.at) return
+    this.at = at
+    this.sooner = why
   }
 
   /** Moves the ends of limits that began before a moment: for so long nobody could keep them. */
@@ -62,7 +73,7 @@ export class RequestClock implements Watch {
     this.end(
       limit === "total"
         ? new TimedOut({ limit: "request", afterMs: this.totalMs })
-        : new TimedOut({ limit: this.limit, afterMs: this.length })
+        : (this.sooner ?? new TimedOut({ limit: this.limit, afterMs: this.length }))
     )
   }
 }
@@ -78,6 +89,8 @@ export interface Attempted {
   readonly clock: RequestClock
   /** Ends the call from outside. */
   readonly abort: Abort
+  /** Who is asked and told on the way. */
+  readonly caller: Caller
 }
 
 /** Calls to backends. */
@@ -102,7 +115,7 @@ export class Upstream extends Context.Service<
           const { connectMs, firstByteMs, idleMs } = backend.limits
           const { trust, urls } = preparedFor(backend)
           const url = urls[endpoint]
-          const expire = (error: TimedOut) => abort.abort(error)
+          const expire = (error: UpstreamError) => abort.abort(error)
           clock.arm("connect", connectMs, expire)
           return transport
             .send({
@@ -112,7 +125,9 @@ export class Upstream extends Context.Service<
               abort,
               fresh: false,
               ...(trust === undefined ? {} : { trust }),
-              connected: () => clock.arm("first_byte", firstByteMs)
+              connected: () => clock.arm("first_byte", firstByteMs),
+              connectMs: connectMs > 0 ? connectMs : Infinity,
+              caller: attempted.caller
             })
             .then((head) =>
               commit(head, {

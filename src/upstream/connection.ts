@@ -2,11 +2,22 @@
  * One connection of the client: connects, writes a request, hands on what comes, and waits in its pool.
  */
 import type { Socket, SocketHandler } from "bun"
-import { Unreachable } from "../domain/upstream.ts"
+import { Unreachable, type UpstreamError } from "../domain/upstream.ts"
+import { inodeOf, type Standing } from "./acknowledged.ts"
 import { classify } from "./classify.ts"
 import type { Exchange, Line } from "./exchange.ts"
 import type { Head } from "./head.ts"
-import { handshakeFault, isCertificateFault, lateFault, type Trust } from "./tls.ts"
+import type { Origin } from "./place.ts"
+import { type Doubt, lookMs } from "./silence.ts"
+import { handshakeFault, isCertificateFault, lateFault } from "./tls.ts"
+
+/** A search for a connection. */
+export interface Search {
+  /** Called at each look at the connections. */
+  readonly look: () => void
+  /** Ends it. */
+  readonly stop: (why: UpstreamError) => void
+}
 
 /** What the connections of one client share. */
 export interface Settings {
@@ -14,19 +25,10 @@ export interface Settings {
   readonly idleMs: number
   readonly now: () => number
   readonly all: Set<Connection>
+  /** Searches for a connection. */
+  readonly dialings: Set<Search>
   /** Opens a socket with the connection as its data; rejection says nothing that the handlers do not. */
   readonly dial: (connection: Connection) => Promise<unknown>
-}
-
-/** A backend's host and port, and its idle connections, the last used one last. */
-export interface Origin {
-  readonly hostname: string
-  readonly port: number
-  /** Whether it is called over TLS. */
-  readonly secure: boolean
-  /** What the backend itself has for TLS. */
-  readonly trust: Trust | undefined
-  readonly idle: Array<Connection>
 }
 
 // Sockets are looked at for idleness every 4 s, so that without this many seconds more a connection might go long before
@@ -36,7 +38,8 @@ const idleStepSeconds = 3
 // After this long without a byte, in milliseconds, the system asks whether the other side is still there.
 const probeAfterMs = 30_000
 
-const unreachable = (error: unknown): Unreachable => {
+/** What kept a socket from being opened. */
+export const unreachable = (error: unknown): Unreachable => {
   const known = classify(error, false)
   return known._tag === "Unreachable" ? known : new Unreachable({ reason: "connection could not be opened" })
 }
@@ -49,6 +52,14 @@ export class Connection implements Line {
   private socket: Socket<Connection> | undefined
   private state: "connecting" | "shaking" | "busy" | "idle" | "closed" = "connecting"
   private expiresAt = Infinity
+  private held = false
+  private wasUsed = false
+  // Whether the backend has shown to have got the request: by a byte of an answer, or by acknowledging all of it.
+  private heard = false
+  // Bytes of the request that the system has taken.
+  private written = 0
+  /** For how long nothing has come since the request was written, in milliseconds of looks. */
+  silentFor = 0
   // What is still to be written.
   private unsent: ReadonlyArray<Uint8Array> = []
   // Called when it is connected, or cannot be.
@@ -66,6 +77,58 @@ export class Connection implements Line {
     return this.state === "idle" && this.settings.now() < this.expiresAt
   }
 
+  /** Whether it waits for a call. */
+  get isIdle(): boolean {
+    return this.state === "idle"
+  }
+
+  /** Whether a call is under way on it. */
+  get isBusy(): boolean {
+    return this.state === "busy" && this.exchange !== undefined
+  }
+
+  /** Whether it is not known that the backend got the request. */
+  get isUnheard(): boolean {
+    return this.isBusy && !this.heard
+  }
+
+  get isUntouched(): boolean {
+    return this.written === 0
+  }
+
+  /** Adds to the time it has waited for the backend, and gives it; while it is held back it waits for the client. */
+  waits(ms: number): number {
+    this.silentFor = this.held ? 0 : this.silentFor + ms
+    return this.silentFor
+  }
+
+  /** Hears what speaks against its silent backend; undefined when nothing does. */
+  doubt(doubt: Doubt | undefined): void {
+    this.exchange?.silent(doubt)
+  }
+
+  /**
+   * Hears what the system knows of its bytes, and whether a new connection to the same port was made or is still
+   * waited for since they were written.
+   */
+  hear(standings: ((inode: string) => Standing | undefined) | undefined, made: boolean, waitedFor: boolean): void {
+    const { exchange } = this
+    if (!this.isUnheard || exchange === undefined) return
+    const late = this.silentFor + lookMs > exchange.connectMs
+    const inode = this.inode()
+    const standing = inode === undefined ? undefined : standings?.(inode)
+    if (standing === undefined) {
+      this.heard = made
+      if (waitedFor && this.wasUsed && late) exchange.unheard(false)
+      return
+    }
+    const { tries, unacknowledged } = standing
+    this.heard = unacknowledged === 0 && this.unsent.length === 0
+    // Where one connection is dead, those that are kept are no better.
+    if (tries >= 2) this.origin.retireAll()
+    if ((tries >= 2 && made) || (tries >= 1 && late)) exchange.unheard(made)
+  }
+
   /** Opens its socket; one of the two is called unless it is dropped before. */
   connect(connected: () => void, refused: (error: Unreachable) => void): void {
     this.connected = connected
@@ -80,20 +143,27 @@ export class Connection implements Line {
   /** Takes an idle connection for a call. */
   use(): void {
     this.state = "busy"
+    this.wasUsed = true
     this.socket?.timeout(0)
   }
 
   /** Writes the request, as fast as the backend takes it. */
   write(pieces: ReadonlyArray<Uint8Array>): void {
     this.unsent = pieces
+    this.heard = false
+    this.written = 0
+    this.silentFor = 0
     this.flush()
   }
 
   readonly pause = (): void => {
+    this.held = true
     if (this.state !== "closed") this.socket?.pause()
   }
 
   readonly resume = (): void => {
+    this.held = false
+    this.silentFor = 0
     if (this.state !== "closed") this.socket?.resume()
   }
 
@@ -116,7 +186,7 @@ export class Connection implements Line {
     const { idle } = this.origin
     const keptMs = head.keepSeconds === undefined ? idleMs : Math.min(idleMs, (head.keepSeconds - 1) * 1000)
     if (this.unsent.length > 0) return this.drop()
-    if (!clean || !head.keeps || keptMs <= 0 || idle.length >= maxIdle) return this.retire()
+    if (!clean || !head.keeps || keptMs <= 0 || idle.length >= maxIdle || !this.origin.named) return this.retire()
     this.exchange = undefined
     this.state = "idle"
     this.expiresAt = now() + keptMs
@@ -151,8 +221,10 @@ export class Connection implements Line {
   /** Bytes have come. */
   data(bytes: Buffer): void {
     // Nobody asked an idle backend: it is not known what its bytes mean.
-    if (this.state === "idle") this.drop()
-    else this.exchange?.take(bytes)
+    if (this.state === "idle") return this.drop()
+    this.silentFor = 0
+    this.heard = true
+    this.exchange?.take(bytes)
   }
 
   /** The socket takes more. */
@@ -161,6 +233,7 @@ export class Connection implements Line {
       const [next, ...rest] = this.unsent
       if (next === undefined) return
       const written = this.socket?.write(next) ?? 0
+      if (written > 0) this.written += written
       if (written < next.byteLength) {
         // What a broken connection does not take is left to its close event.
         if (written > 0) this.unsent = [next.subarray(written), ...rest]
@@ -185,6 +258,12 @@ export class Connection implements Line {
     if (this.state === "shaking") return this.refuse(handshakeFault(error))
     this.drop()
     exchange?.fail(lateFault(error) ?? classify(error, true))
+  }
+
+  private inode(): string | undefined {
+    const { socket } = this
+    const fd = socket !== undefined && "fd" in socket ? socket.fd : undefined
+    return typeof fd === "number" ? inodeOf(fd) : undefined
   }
 
   private ready(): void {

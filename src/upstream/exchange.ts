@@ -2,16 +2,19 @@
  * One call on one connection: settles its promise with the head, hands the body on, and lets go of the connection in the
  * right state, once. Plain callbacks; no timer, no fiber.
  */
-import { BadAnswer, type UpstreamError } from "../domain/upstream.ts"
+import { BadAnswer, Unreachable, type UpstreamError } from "../domain/upstream.ts"
 import type { Abortable } from "./abort.ts"
 import type { Arrival, Body, Sink } from "./arrival.ts"
 import { classify } from "./classify.ts"
 import type { Head } from "./head.ts"
+import type { Doubt } from "./silence.ts"
 import type { Call } from "./Transport.ts"
 import { AnswerReader, type Receiver } from "./wire.ts"
 
 /** What an exchange may do with its connection. */
 export interface Line {
+  /** Whether nothing of the request has been sent. */
+  readonly isUntouched: boolean
   readonly pause: () => void
   readonly resume: () => void
   /** Closes it at once. */
@@ -26,13 +29,17 @@ export interface Assignment {
   readonly resolve: (arrival: Arrival) => void
   /** Takes an upstream error, or what the call was aborted for. */
   readonly reject: (reason: unknown) => void
-  /** True when no byte came and the call is taken over by another exchange; asked before it is rejected. */
-  readonly replayed: () => boolean
+  /**
+   * True when no byte came and the call is taken over by another exchange; asked before it is rejected. `unseen` when the
+   * backend cannot have seen anything of it.
+   */
+  readonly replayed: (unseen: boolean) => boolean
 }
 
 /** A call under way. */
 export class Exchange implements Receiver, Body, Abortable {
-  private readonly line: Line
+  /** The connection, or what looks for one. */
+  line: Line
   private readonly assignment: Assignment
   private readonly reader = new AnswerReader(this)
   private gotHead: Head | undefined
@@ -69,6 +76,27 @@ export class Exchange implements Receiver, Body, Abortable {
     if (this.gotHead === undefined) this.assignment.reject(error)
     else if (this.sink === undefined) this.failure = error
     else this.sink.fail(error)
+  }
+
+  /** Time within which the backend must have shown to be there, in milliseconds. */
+  get connectMs(): number {
+    return this.assignment.call.connectMs ?? Infinity
+  }
+
+  /** The backend has been silent for a while; `doubt` is what speaks against it. */
+  silent(doubt: Doubt | undefined): void {
+    if (!this.over) this.assignment.call.caller?.silent(doubt)
+  }
+
+  /** Nothing of the request has been acknowledged in time; `made` when a new connection to the same port was. */
+  unheard(made: boolean): void {
+    if (this.over) return
+    if (!made || !this.assignment.replayed(true)) {
+      return this.fail(new Unreachable({ reason: "the connection was dead: nothing that was sent arrived" }))
+    }
+    this.over = true
+    this.reader.stop()
+    this.line.drop()
   }
 
   head(head: Head): void {
@@ -114,7 +142,7 @@ export class Exchange implements Receiver, Body, Abortable {
   }
 
   lost(answered: boolean): void {
-    if (answered || !this.assignment.replayed()) this.fail(classify(undefined, answered))
+    if (answered || !this.assignment.replayed(this.line.isUntouched)) this.fail(classify(undefined, answered))
     else this.over = true
   }
 

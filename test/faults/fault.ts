@@ -46,7 +46,7 @@ export interface Fault {
   readonly failover: boolean
   /** Whether the same backend may be asked again when it is alone, within max_retries; never when absent. */
   readonly again?: boolean
-  /** Whether the connection dies before any byte: on a reused socket that is replayed once, uncounted. */
+  /** Whether the connection dies before any byte: on a reused socket that is replayed once, beside the retries. */
   readonly silentDeath?: boolean
   readonly blame: Blame
   /** For how long its model is left alone, in seconds; any time up to five minutes when absent. */

@@ -18,7 +18,31 @@ const many = <A>(count: number, make: (i: number) => Promise<A>) =>
 
 describe("a socket that was kept alive", () => {
   for (const end of ["reset", "fin"] as const) {
-    test(`and dies (${end}) as it is reused is replaced in silence, and nothing runs twice`, async () => {
+    test(`and dies (${end}) as it is reused is replaced, and the client is told of each time it was asked`, async () => {
+      await using upstream = await startUpstream({
+        models: ["m"],
+        script: (request) => (request.nth > 0 ? [end] : good()(request))
+      })
+      await using gateway = await startGateway({
+        backends: [backendFor("one", upstream)],
+        routing: { max_retries: 1 }
+      })
+      let told = 0
+      for (let i = 1; i <= 5; i += 1) {
+        const answer = await post(gateway.port)
+        expect([answer.status, answer.end]).toEqual([200, "complete"])
+        told += Number(answer.header("x-nexus-attempts"))
+      }
+      expect(gateway.backend("one").circuits).toEqual([])
+      const reused = upstream.calls().filter(({ nth }) => nth > 0).length
+      expect(upstream.calls().length - reused).toBe(5)
+      expect(told).toBe(upstream.calls().length)
+      const metrics = (await ask(gateway.port, "GET", "/metrics")).text
+      const lost = /nexus_attempts_total\{[^}]*connection_lost[^}]*\} (\d+)/.exec(metrics)
+      expect(lost?.[1]).toBe(String(reused))
+    })
+
+    test(`and dies (${end}) as it is reused is not replaced when max_retries is 0`, async () => {
       await using upstream = await startUpstream({
         models: ["m"],
         script: (request) => (request.nth > 0 ? [end] : good()(request))
@@ -27,13 +51,27 @@ describe("a socket that was kept alive", () => {
         backends: [backendFor("one", upstream)],
         routing: { max_retries: 0 }
       })
-      for (let i = 1; i <= 5; i += 1) {
-        const answer = await post(gateway.port)
-        expect([answer.status, answer.end, answer.header("x-nexus-attempts")]).toEqual([200, "complete", "1"])
-      }
-      expect(gateway.backend("one").circuits).toEqual([])
-      const reused = upstream.calls().filter(({ nth }) => nth > 0).length
-      expect(upstream.calls().length - reused).toBe(5)
+      expect((await post(gateway.port)).status).toBe(200)
+      const answer = await post(gateway.port)
+      expect([answer.status, answer.header("x-nexus-attempts")]).toEqual([502, "1"])
+      expect(upstream.calls()).toHaveLength(2)
+    })
+
+    test(`and dies (${end}) after it was at work for a while is no stale one: another backend is asked`, async () => {
+      await using slow = await startUpstream({
+        models: ["m"],
+        script: (request) => (request.nth > 0 ? [{ pause: 600 }, end] : good()(request))
+      })
+      await using other = await startUpstream({ models: ["m"] })
+      await using gateway = await startGateway({
+        backends: [backendFor("slow", slow, { priority: 1 }), backendFor("other", other, { priority: 2 })],
+        routing: { strategy: "priority_only" }
+      })
+      expect((await post(gateway.port)).header("x-nexus-backend")).toBe("slow")
+      const answer = await post(gateway.port)
+      const told = ["x-nexus-backend", "x-nexus-attempts"].map(answer.header)
+      expect([answer.status, ...told]).toEqual([200, "other", "2"])
+      expect(slow.calls()).toHaveLength(2)
     })
   }
 
