@@ -11,10 +11,12 @@ import type { Snapshot } from "../registry/snapshot.ts"
 import { announcing } from "./announce.ts"
 import { watch } from "./layers.ts"
 import { carryOut } from "./delegation.ts"
+import { endHanging } from "./hanging.ts"
 import { Up } from "./messages.ts"
 import { notice } from "./notice.ts"
 import { Questions } from "./questions.ts"
 import { Reloader, type Source } from "./Reloader.ts"
+import { waitAfter } from "./restarts.ts"
 import { search } from "./search.ts"
 import { type Slot, tell, tellNews, tellOthers } from "./telling.ts"
 
@@ -37,22 +39,14 @@ export interface Workers {
   readonly snapshot: () => Snapshot
   /** Resolves when all workers know what the supervisor knows now, or have had a second to take it in. */
   readonly settled: Effect.Effect<void>
-  /** Fails when the workers cannot go on. */
-  readonly failure: Effect.Effect<never, WorkersFailed>
   /** Lets all of them finish what is under way, and end. */
   readonly drain: Effect.Effect<void>
   /** Ends all of them at once. */
   readonly kill: () => void
 }
 
-/** First and longest pause before a worker that ended is started anew, in milliseconds. */
-const restartMs = { first: 100, longest: 10_000 } as const
-
-/** A worker that lived so long had not failed to start, in milliseconds. */
-const steadyMs = 10_000
-
-/** Ends in a row, each soon after a start, after which the gateway gives up. */
-const maxQuickEnds = 5
+/** Ends of a worker before it listened for which the start of the gateway waits. */
+const triesAtStart = 5
 
 const newsEveryMs = 25
 const othersEveryMs = 250
@@ -83,6 +77,10 @@ const onUp = (registry: Registry["Service"], slot: Slot, message: Up): Effect.Ef
   }
 }
 
+// At the limit of processes or open files.
+const notStarted = (defect: unknown): Effect.Effect<string> =>
+  Effect.succeed(defect instanceof Error ? defect.message : "it cannot be started")
+
 // Workers share their port with whoever asks for it so: it must be free before the first of them takes it.
 const mustBeFree = ({ settings: { server } }: Loaded): Effect.Effect<void, ListenFailed> =>
   server.port === 0
@@ -109,7 +107,7 @@ export const supervise = (
     yield* mustBeFree(config)
     const since = yield* Clock.currentTimeMillis
     const started = performance.now()
-    const state = { stopping: false, port: config.settings.server.port }
+    const state = { stopping: false, listened: false, port: config.settings.server.port }
     const services = yield* Layer.build(watch(nexus, source, () => state.port))
     const registry = Context.get(services, Registry)
     const reloader = Context.get(services, Reloader)
@@ -119,6 +117,8 @@ export const supervise = (
     const slots = Array.from({ length: count }, (_, at): Slot => ({
       number: at + 1,
       child: undefined,
+      listens: false,
+      said: 0,
       heard: () => undefined,
       standings: [],
       told: new Map(),
@@ -127,7 +127,6 @@ export const supervise = (
     }))
     const others = (slot: Slot) => slots.filter((other) => other !== slot && other.child !== undefined)
     const questions = new Questions(others, tell)
-    const failed = yield* Deferred.make<never, WorkersFailed>()
 
     /** Runs a worker to its end; `listens` is called when it does. */
     const run = (slot: Slot, listens: () => void): Effect.Effect<string> =>
@@ -136,10 +135,12 @@ export const supervise = (
         const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
         let reason = ""
         slot.child = child
+        slot.listens = false
         slot.told.clear()
         slot.config = undefined
         slot.status = ""
         child.on("message", (raw) => {
+          slot.said += 1
           const read = decodeUp(raw)
           if (Option.isNone(read)) return
           const message = read.value
@@ -148,10 +149,13 @@ export const supervise = (
           if (message._tag === "Change") return void inContext(carryOut(slot, message))
           if (message._tag !== "Listening") return void inContext(onUp(registry, slot, message))
           state.port = message.port
+          slot.listens = true
+          state.listened = true
           listens()
         })
         const ended = (how: string): void => {
           slot.child = undefined
+          slot.listens = false
           slot.standings = []
           questions.gone(slot)
           resume(Effect.succeed(reason === "" ? how : reason))
@@ -163,36 +167,42 @@ export const supervise = (
         return Effect.sync(() => child.kill("SIGKILL"))
       })
 
-    const keep = Effect.fnUntraced(function* (slot: Slot, listens: () => void) {
-      let quick = 0
-      while (!state.stopping) {
+    /** Keeps a worker in its place; `tried` is told how often one has ended, and why the last one did. */
+    const keep = Effect.fnUntraced(function* (
+      slot: Slot,
+      listens: () => void,
+      tried: (ends: number, how: string) => void
+    ) {
+      let waitMs = 0
+      for (let ends = 1; !state.stopping; ends++) {
         const began = performance.now()
-        const how = yield* run(slot, listens)
+        const how = yield* Effect.catchDefect(run(slot, listens), notStarted)
         if (state.stopping) return
-        const about = { worker: slot.number, reason: how }
+        waitMs = waitAfter(performance.now() - began, waitMs)
+        const about = { worker: slot.number, reason: how, after_ms: waitMs }
         yield* Effect.annotateLogs(Effect.logError("worker ended, another one is started"), about)
-        quick = performance.now() - began > steadyMs ? 1 : quick + 1
-        if (quick >= maxQuickEnds) {
-          yield* Deferred.fail(
-            failed,
-            new WorkersFailed({ reason: `worker ${slot.number} ends as soon as it has started: ${how}` })
-          )
-          return
-        }
-        yield* Effect.sleep(Math.min(restartMs.longest, restartMs.first * 2 ** (quick - 1)))
+        tried(ends, how)
+        yield* Effect.sleep(waitMs)
       }
     })
 
+    /** Resolves when the worker listens; while others do, one that cannot start is not waited for. */
     const launch = (slot: Slot) =>
       Effect.gen(function* () {
-        const listening = yield* Deferred.make<void>()
-        yield* keep(slot, () => Deferred.doneUnsafe(listening, Effect.void)).pipe(
+        const started = yield* Deferred.make<void, WorkersFailed>()
+        const tried = (ends: number, how: string): void => {
+          if (ends < triesAtStart) return
+          const reason = `worker ${slot.number} ends as soon as it has started: ${how}`
+          Deferred.doneUnsafe(started, state.listened ? Effect.void : Effect.fail(new WorkersFailed({ reason })))
+        }
+        yield* keep(slot, () => Deferred.doneUnsafe(started, Effect.void), tried).pipe(
           Effect.provideContext(services),
           Effect.forkScoped
         )
-        yield* Effect.raceFirst(Deferred.await(listening), Deferred.await(failed))
+        yield* Deferred.await(started)
       })
 
+    yield* Effect.forkScoped(Effect.provideContext(endHanging(slots), services))
     // The first one finds the port that all of them share.
     for (const slot of slots.slice(0, 1)) yield* launch(slot)
     yield* Effect.forEach(slots.slice(1), launch, { concurrency: "unbounded", discard: true })
@@ -229,7 +239,6 @@ export const supervise = (
         Effect.timeoutOption("1 second"),
         Effect.asVoid
       ),
-      failure: Deferred.await(failed),
       drain: Effect.gen(function* () {
         state.stopping = true
         yield* withdraw

@@ -170,7 +170,7 @@ const serveTogether = (
     yield* probed(ready)
     yield* workers.settled
     yield* options.onReady(ready)
-    yield* options.onStop(yield* Effect.raceFirst(Fiber.join(signal), workers.failure))
+    yield* options.onStop(yield* Fiber.join(signal))
     yield* workers.drain
   })
 

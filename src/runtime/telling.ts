@@ -14,6 +14,10 @@ import type { Reloader } from "./Reloader.ts"
 export interface Slot {
   readonly number: number
   child: ChildProcess | undefined
+  /** Whether it takes requests. */
+  listens: boolean
+  /** Messages of this place so far. */
+  said: number
   // Called when it has taken in all it was told.
   heard: () => void
   standings: ReadonlyArray<Standing>

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { existsSync, readFileSync } from "node:fs"
 import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
+import { silentMs } from "../../src/runtime/hanging.ts"
 import { backendFor, type Process, startProcess, until } from "../kit/gateway.ts"
 import { scrape, total } from "../kit/metrics.ts"
 import { ask, dial, requestBytes } from "../kit/rawClient.ts"
@@ -211,6 +212,50 @@ describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
     expect(workersOf(gateway)).toContain(other)
     expect(workersOf(gateway)).not.toContain(killed)
     expect(gateway.output()).toContain("worker ended, another one is started")
+  })
+
+  test("replaces a worker that hangs, and goes on meanwhile", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const [hung = 0, other = 0] = workersOf(gateway)
+    process.kill(hung, "SIGSTOP")
+    await until(() => !isThere(hung), "it is ended", 15_000)
+    await until(() => workersOf(gateway).length === 2, "there are two again", 15_000)
+    expect(workersOf(gateway)).toContain(other)
+    expect(gateway.output()).toContain("worker does not answer, it is ended")
+    for (let i = 0; i < 10; i += 1) expect((await ask(gateway.port, "POST", path, body(i % 2 === 0))).status).toBe(200)
+  })
+
+  test("takes a pause of its own for no silence of the workers, nor a short one of theirs for their end", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const workers = workersOf(gateway)
+    const [first = 0] = workers
+    gateway.signal("SIGSTOP")
+    process.kill(first, "SIGSTOP")
+    await Bun.sleep(silentMs + 500)
+    gateway.signal("SIGCONT")
+    await Bun.sleep(500)
+    process.kill(first, "SIGCONT")
+    await Bun.sleep(1000)
+    expect(workersOf(gateway)).toEqual(workers)
+    expect((await ask(gateway.port, "POST", path, body(false))).status).toBe(200)
+    expect(gateway.output()).not.toContain("worker ended")
+  })
+
+  test("starts a worker that dies again and again ever later, and goes on with the other one", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
+    const [, other = 0] = workersOf(gateway)
+    const waits = () => [...gateway.output().matchAll(/"after_ms":(\d+)/g)].map(([, ms]) => Number(ms))
+    for (let ends = 1; ends <= 6; ends += 1) {
+      await until(() => workersOf(gateway).length === 2, "there are two", 15_000)
+      for (const each of workersOf(gateway)) if (each !== other) process.kill(each, "SIGKILL")
+      await until(() => waits().length === ends, "it is told of", 15_000)
+      expect((await ask(gateway.port, "POST", path, body(false))).status).toBe(200)
+    }
+    expect(waits()).toEqual([100, 200, 400, 800, 1600, 3200])
+    expect(workersOf(gateway)).toContain(other)
   })
 
   test("lets the streams of all workers finish after SIGTERM, and ends with 0", async () => {
