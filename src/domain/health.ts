@@ -39,7 +39,7 @@ export const unknownHealth: Health = { status: "unknown", streak: 0, reason: "no
 /**
  * Moves the health by one probe: the first probe decides at once, later ones need `failures` or `recoveries` in a row,
  * and a refused key is believed at once in both directions. While the backend is `answering` real requests, failed
- * probes are counted and never decide.
+ * probes are counted and never decide, and a refused one is of no account.
  */
 export const transition = (
   health: Health,
@@ -47,7 +47,12 @@ export const transition = (
   thresholds: Thresholds,
   answering = false
 ): Health => {
-  if (outcome._tag === "Refused") return { status: "config_error", streak: 0, reason: outcome.reason }
+  if (outcome._tag === "Refused") {
+    // A list may be kept from a key that is good for everything else.
+    return answering && health.status === "healthy"
+      ? health
+      : { status: "config_error", streak: 0, reason: outcome.reason }
+  }
   const up = outcome._tag === "Up"
   const reason = up ? "" : outcome.reason
   if (health.status === "unknown" || health.status === "config_error") {

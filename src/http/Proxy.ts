@@ -2,9 +2,10 @@
  * The requests that are being forwarded: one fiber each, from its arrival to the end of its answer, and one place where
  * each of them is accounted for.
  */
-import { Cause, Context, Effect, Exit, Layer } from "effect"
+import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
 import { type GatewayError, Internal, Overloaded, Stopping } from "../domain/errors.ts"
 import type { Endpoint } from "../domain/request.ts"
+import { spreadWait } from "../domain/retry-after.ts"
 import { Roster } from "../domain/roster.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
@@ -59,6 +60,9 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
   const runs = new Roster<Run>()
+  const seeded = yield* Random.Random
+  const random = () => seeded.nextDoubleUnsafe()
+  const stopping = () => new Stopping({ retryAfterSeconds: spreadWait(5, random) })
   let retries = 0
 
   const forwarding: Forwarding = {
@@ -71,7 +75,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     retried: () => {
       retries += 1
     },
-    noteRefused: (backend, reason) => void run(registry.noteProbe(backend, { _tag: "Refused", reason }))
+    random
   }
 
   /** Ends a request from outside: its call to a backend is closed, its answer dropped. */
@@ -99,7 +103,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     }
     if (Cause.hasInterruptsOnly(exit.cause)) {
       exchange.outcome = drain.draining() ? "failed" : "client_closed"
-      return new Stopping({ retryAfterSeconds: 5 })
+      return stopping()
     }
     exchange.outcome = "failed"
     accounting.defect(exchange.id, exit.cause)
@@ -149,13 +153,13 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const handle = (endpoint: Endpoint, request: Request, id: string, server: Listening): Promise<Response> => {
     if (drain.draining()) {
       accounting.turnedAway(503)
-      return Promise.resolve(render(new Stopping({ retryAfterSeconds: 5 }), id))
+      return Promise.resolve(render(stopping(), id))
     }
     const limits = limitsNow()
     if (runs.size >= limits.maxConcurrent) {
       accounting.turnedAway(429)
       const message = `Nexus is handling ${limits.maxConcurrent} requests already (server.max_concurrent_requests)`
-      return Promise.resolve(render(new Overloaded({ message, retryAfterSeconds: 1 }), id))
+      return Promise.resolve(render(new Overloaded({ message, retryAfterSeconds: spreadWait(1, random) }), id))
     }
     return new Promise((resolve) => begin(limits, endpoint, request, id, server, resolve))
   }

@@ -1,6 +1,7 @@
 /**
  * What the failure of the last attempt means to the client.
  */
+import { type Conceal, concealed } from "../domain/conceal.ts"
 import {
   BadGateway,
   GatewayTimeout,
@@ -8,8 +9,10 @@ import {
   type AttemptFailure,
   type GatewayError
 } from "../domain/errors.ts"
-import type { ErrorStatus, LimitName, UpstreamError } from "../domain/upstream.ts"
-import { messageOf, openAiErrorBody } from "./error-body.ts"
+import { spreadWait } from "../domain/retry-after.ts"
+import { BadAnswer, ErrorStatus, type LimitName, type UpstreamError } from "../domain/upstream.ts"
+import { openAiErrorBody, wordsOf } from "./error-body.ts"
+import { reasonsText } from "./openai-error.ts"
 
 const seconds = (ms: number): string => `${Math.round(ms) / 1000} s`
 
@@ -22,6 +25,9 @@ const limitWords: Readonly<Record<LimitName, (after: string) => string>> = {
   stall: (after) => `The client took nothing for longer than stall_timeout_seconds (${after})`
 }
 
+// What is wrong with a request may quote it: that is for its client alone.
+const isTheirs = (status: number): boolean => status < 500 && ![401, 403, 408, 429].includes(status)
+
 /** The failure in words that may be shown: no address, key or runtime text. */
 export const reasonOf = (error: UpstreamError): string => {
   switch (error._tag) {
@@ -29,44 +35,63 @@ export const reasonOf = (error: UpstreamError): string => {
       return limitWords[error.limit](seconds(error.afterMs))
     case "BadAnswer":
       return `answered with ${error.reason}`
-    case "ErrorStatus":
-      return `answered with status ${error.status}`
+    case "ErrorStatus": {
+      const words = isTheirs(error.status) ? undefined : wordsOf(error.body)
+      return `answered with status ${error.status}${words === undefined ? "" : `: ${words}`}`
+    }
     default:
       return error.reason
   }
 }
 
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+/** The failure without what is not to be told: it goes to clients, headers and logs from here on. */
+export const discreet = (error: UpstreamError, conceal: Conceal): UpstreamError => {
+  if (error._tag === "BadAnswer") return new BadAnswer({ ...error, reason: conceal(error.reason) })
+  if (error._tag !== "ErrorStatus") return error
+  const text = decoder.decode(error.body)
+  const kept = concealed(text, conceal)
+  return kept === text ? error : new ErrorStatus({ ...error, body: encoder.encode(kept) })
+}
+
 /** Retry time when nothing says better, in seconds. */
 const retryAfterSeconds = 5
 
-/** The gateway error for the failure of the last attempt at `model`. */
+/** The gateway error for the failure of the last attempt at `model`; `random` spreads the time to retry. */
 export const failureOf = (
   error: UpstreamError,
   model: string,
-  failures: ReadonlyArray<AttemptFailure>
+  failures: ReadonlyArray<AttemptFailure>,
+  random: () => number = () => 0
 ): GatewayError => {
+  const unavailable = (seconds: number) =>
+    new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds: spreadWait(seconds, random) })
   if (error._tag === "TimedOut") return new GatewayTimeout({ message: reasonOf(error), limit: error.limit })
-  if (error._tag === "Unreachable") return new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds })
+  if (error._tag === "Unreachable") return unavailable(retryAfterSeconds)
   if (error._tag === "ErrorStatus" && (error.status === 503 || error.status === 529)) {
     const asked = error.retryAfterMs === undefined ? retryAfterSeconds : error.retryAfterMs / 1000
-    return new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds: Math.min(300, Math.max(1, asked)) })
+    return unavailable(asked)
   }
   if (error._tag === "ErrorStatus" && error.status === 504) {
-    return new GatewayTimeout({ message: "The backend itself timed out (status 504)", limit: "request" })
+    const words = wordsOf(error.body)
+    const message = `The backend itself timed out (status 504)${words === undefined ? "" : `: ${words}`}`
+    return new GatewayTimeout({ message, limit: "request" })
   }
-  // What a backend says about the gateway's own key is not for clients to read.
-  const quotable = error._tag === "ErrorStatus" && error.status !== 401 && error.status !== 403
-  const said = quotable ? messageOf(error.body)?.slice(0, 500) : undefined
-  const name = failures.at(-1)?.backend ?? ""
-  const reason = `backend '${name}': ${said === undefined ? reasonOf(error) : `${reasonOf(error)}: ${said}`}`
-  return new BadGateway({ model, reason, failures })
+  return new BadGateway({ model, reason: reasonsText(model, failures), failures })
 }
 
 /** A backend's own error status as the client gets it, in OpenAI's shape. */
-export const passOn = (error: ErrorStatus, requestId: string, decision: Readonly<Record<string, string>>): Response => {
+export const passOn = (
+  error: ErrorStatus,
+  requestId: string,
+  decision: Readonly<Record<string, string>>,
+  random: () => number
+): Response => {
   const headers: Record<string, string> = { "content-type": "application/json", "x-request-id": requestId, ...decision }
   if (error.retryAfterMs !== undefined) {
-    headers["retry-after"] = String(Math.min(300, Math.max(1, Math.ceil(error.retryAfterMs / 1000))))
+    headers["retry-after"] = String(spreadWait(error.retryAfterMs / 1000, random))
   }
   const body = openAiErrorBody(error.status, error.body) as Uint8Array<ArrayBuffer> // reason: never on shared memory
   return new Response(body, { status: error.status, headers })

@@ -9,13 +9,13 @@ import type { Member } from "../domain/roster.ts"
 import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream.ts"
 import { Ticket } from "../registry/live.ts"
 import type { Registry } from "../registry/Registry.ts"
-import { type Blame, loopStatus, verdict } from "../router/failover.ts"
+import { asksForPatience, type Blame, mayHaveWorked, verdict } from "../router/failover.ts"
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import { Abort } from "../upstream/abort.ts"
 import type { Answer } from "../upstream/answer.ts"
 import { classify } from "../upstream/classify.ts"
-import { hopsOf, maxHops } from "../upstream/endpoint.ts"
+import { concealFor, hopsOf, maxHops } from "../upstream/endpoint.ts"
 import type { Doubt } from "../upstream/silence.ts"
 import type { Caller } from "../upstream/Transport.ts"
 import type { Upstream } from "../upstream/Upstream.ts"
@@ -24,7 +24,7 @@ import { readBody } from "./body.ts"
 import type { Listening } from "./BunServer.ts"
 import { deliver, type Delivery } from "./deliver.ts"
 import type { Exchange } from "./exchange.ts"
-import { failureOf, passOn, reasonOf } from "./failure.ts"
+import { discreet, failureOf, passOn, reasonOf } from "./failure.ts"
 import { readNeeds } from "./needs.ts"
 import { neverRetry, render } from "./openai-error.ts"
 import { answererHeaders, decisionHeaders } from "./reply.ts"
@@ -40,8 +40,8 @@ export interface Forwarding {
   readonly budgetLeft: () => boolean
   /** Called once for a request that is tried again. */
   readonly retried: () => void
-  /** Tells that a backend refused the key that Nexus has for it. */
-  readonly noteRefused: (backend: string, reason: string) => void
+  /** A number from 0 to 1, by which waits are spread. */
+  readonly random: () => number
 }
 
 /** What bounds one request; times in milliseconds, 0 is no limit. */
@@ -77,22 +77,18 @@ interface Failed {
   readonly error: UpstreamError
   readonly attempt: Attempt
   readonly pass: boolean
-  /** Whether it was not tried again because too much is being tried again already. */
-  readonly spent: boolean
+  /** Whether the client's library would only multiply what has been tried already. */
+  readonly final: boolean
 }
 
-const isStatus = (error: UpstreamError, status: number): boolean =>
-  error._tag === "ErrorStatus" && error.status === status
-
-const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, spent }: Failed): void => {
+const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, final }: Failed, random: () => number) => {
   const headersOf = pass && error._tag === "ErrorStatus" ? answererHeaders : decisionHeaders
   const decision = {
     ...headersOf(attempt, exchange.attempts),
-    // By this the client's library knows that it must not multiply what is too much already.
-    ...(spent || isStatus(error, loopStatus) ? neverRetry : {})
+    ...(final ? neverRetry : {})
   }
-  const passed = pass && error._tag === "ErrorStatus" ? passOn(error, exchange.id, decision) : undefined
-  const response = passed ?? render(failureOf(error, exchange.model, exchange.failures), exchange.id, decision)
+  const passed = pass && error._tag === "ErrorStatus" ? passOn(error, exchange.id, decision, random) : undefined
+  const response = passed ?? render(failureOf(error, exchange.model, exchange.failures, random), exchange.id, decision)
   exchange.outcome = passed === undefined ? "failed" : "refused"
   exchange.backend = attempt.candidate.state.backend.name
   exchange.status = response.status
@@ -113,6 +109,7 @@ class Attempts implements Caller {
   private readonly body: Uint8Array
   private retriesLeft: number
   private lostBefore = 0
+  private worked = false
   /** The one under way; undefined when the request is over. */
   attempt: Attempt | undefined
 
@@ -200,8 +197,8 @@ class Attempts implements Caller {
   failed(attempt: Attempt, thrown: unknown): void {
     const { run, plan } = this
     const { accounting, budgetLeft, retried } = this.forwarding
-    const { backend } = attempt.candidate.state
-    const error = classify(thrown, false)
+    const { backend, health } = attempt.candidate.state
+    const error = discreet(classify(thrown, false), concealFor(backend, run.exchange.request.headers))
     this.attempt = undefined
     if (run.exchange.gone) return
     run.exchange.failures.push({ backend: backend.name, model: attempt.model, reason: reasonOf(error) })
@@ -209,15 +206,15 @@ class Attempts implements Caller {
     const judged = verdict(error, {
       retriesLeft: this.retriesLeft,
       ownKey: !backend.forwardAuthorization,
+      keyRefused: health.status === "config_error",
       budgetLeft: mayRetry,
       lostBefore: this.lostBefore
     })
     this.settle(error, backend.name, judged.blame)
     accounting.attemptFailed(run.exchange, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")
-    const spent = this.retriesLeft > 0 && !mayRetry && judged.next === "fail"
-    const pass = judged.next === "pass" || isStatus(error, 429) || isStatus(error, loopStatus)
-    const failed = { error, attempt, pass, spent }
-    if (judged.next === "pass" || judged.next === "fail") return answerFailure(run, failed)
+    const pass = judged.next === "pass" || judged.own === true
+    this.worked ||= mayHaveWorked(error)
+    if (judged.next !== "next") return this.over({ error, attempt, pass, mayRetry })
     run.abort = new Abort()
     if (error._tag === "Unreachable") plan.lose(attempt.candidate.state)
     if (error._tag === "ConnectionLost") this.lostBefore += 1
@@ -226,20 +223,34 @@ class Attempts implements Caller {
     run.retrying = true
     // The same candidate is asked again only when there is no other.
     this.attempt = plan.next(performance.now()) ?? (judged.again ? attempt : undefined)
-    if (this.attempt === undefined) answerFailure(run, failed)
+    if (this.attempt === undefined) this.over({ error, attempt, pass, mayRetry })
+  }
+
+  // Retries of two must not multiply: once a backend may have worked on the request, or the tries are used up, the
+  // client's library is told to leave it at that. Who was only asked to wait may come back.
+  private over({ mayRetry, ...failed }: Omit<Failed, "final"> & { readonly mayRetry: boolean }): void {
+    const { error, pass } = failed
+    const { exchange, limits } = this.run
+    const used = exchange.attempts > 1 || limits.maxRetries === 0
+    const spent = !mayRetry && limits.maxRetries > 0
+    const theirs = pass && error._tag === "ErrorStatus" && error.status < 500 && error.status !== 429
+    const final = !theirs && (this.worked || spent || (used && !asksForPatience(error)))
+    answerFailure(this.run, { ...failed, final }, this.forwarding.random)
   }
 
   private settle(error: UpstreamError, backend: string, blame: Blame): void {
     const { run } = this
-    const { noteRefused, registry } = this.forwarding
+    const { registry } = this.forwarding
     const now = performance.now()
     if (run.ticket !== undefined) run.exchange.awaitedMs += now - run.ticket.started
-    if (blame._tag === "cool") run.ticket?.cool(blame.ms, now)
-    if (blame._tag === "count" && blame.coolMs !== undefined) run.ticket?.cool(blame.coolMs, now)
-    run.ticket?.settle(blame._tag === "count" || blame._tag === "config" ? "bad" : "none", now)
+    const coolMs = blame._tag === "cool" ? blame.ms : blame._tag === "count" ? blame.coolMs : undefined
+    if (coolMs !== undefined) {
+      run.ticket?.cool(coolMs, now, { limited: blame._tag === "cool", reason: reasonOf(error) })
+    }
+    run.ticket?.settle(blame._tag === "count" || blame._tag === "key" ? "bad" : "none", now)
     run.ticket = undefined
-    if (blame._tag === "count" && error._tag === "Unreachable") registry.suspect(backend)
-    if (blame._tag === "config") noteRefused(backend, reasonOf(error))
+    const doubted = blame._tag === "key" || (blame._tag === "none" && blame.probe === true)
+    if (doubted || error._tag === "Unreachable") registry.suspect(backend)
   }
 }
 

@@ -3,6 +3,7 @@
  * not compile.
  */
 import type { AttemptFailure, GatewayError } from "../domain/errors.ts"
+import { longestWait } from "../domain/retry-after.ts"
 
 /** The wire form of a failure; `retryAfter` in seconds. */
 export interface ErrorForm {
@@ -44,6 +45,21 @@ const megabytes = (bytes: number): string => `${Math.round((bytes / 1_048_576) *
 const reasonsFor = (asked: string, failures: ReadonlyArray<AttemptFailure>): ReadonlyArray<string> =>
   failures.map(({ backend, model, reason }) => `${backend}${model === asked ? "" : ` (${model})`}: ${reason}`)
 
+// Backends named in a message at most, so that it stays one that is read.
+const mostNamed = 10
+
+/** Why each backend did not answer, in words that end a sentence. */
+export const reasonsText = (asked: string, failures: ReadonlyArray<AttemptFailure>): string => {
+  const told = new Map<string, number>()
+  for (const { backend, model, reason } of failures) {
+    const line = `backend '${backend}'${model === asked ? "" : ` (${model})`}: ${reason}`
+    told.set(line, (told.get(line) ?? 0) + 1)
+  }
+  const lines = [...told].map(([line, times]) => (times === 1 ? line : `${line} (${times} times)`))
+  const more = lines.length - mostNamed
+  return `${lines.slice(0, mostNamed).join("; ")}${more > 0 ? `; and ${more} more` : ""}`
+}
+
 /** Every failure with its form, by tag. */
 export const table: Table = {
   BadRequest: (e) => invalid(400, "bad_request", e.param, e.message),
@@ -68,7 +84,11 @@ export const table: Table = {
       `Model '${e.model}' cannot serve this request: it lacks ${e.missing}`
     ),
   ServiceUnavailable: (e) => ({
-    ...server(503, "service_unavailable", `No healthy backends available for model '${e.model}'`),
+    ...server(
+      503,
+      "service_unavailable",
+      `No healthy backends available for model '${e.model}'${e.reasons.length === 0 ? "" : `: ${reasonsText(e.model, e.reasons)}`}`
+    ),
     retryAfter: e.retryAfterSeconds,
     reasons: reasonsFor(e.model, e.reasons)
   }),
@@ -170,7 +190,9 @@ export const render = (
     ...form.headers,
     ...extra
   }
-  if (form.retryAfter !== undefined) headers["retry-after"] = String(Math.max(1, Math.ceil(form.retryAfter)))
+  if (form.retryAfter !== undefined) {
+    headers["retry-after"] = String(Math.min(longestWait, Math.max(1, Math.ceil(form.retryAfter))))
+  }
   if (form.reasons !== undefined && form.reasons.length > 0) {
     headers["x-nexus-rejection-reasons"] = headerText(form.reasons)
   }

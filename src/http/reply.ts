@@ -5,8 +5,9 @@ import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../upstream/arrival.ts"
 import { locality } from "../domain/backend.ts"
 
-// Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus.
-const passed = ["content-type", "content-encoding", "retry-after", "retry-after-ms", "openai-processing-ms"] as const
+// Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
+// which is for refusals.
+const passed = ["content-type", "content-encoding", "openai-processing-ms"] as const
 
 /** Headers of an answer that comes from a backend. */
 export const replyHeaders = (

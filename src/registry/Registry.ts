@@ -74,7 +74,7 @@ export class Registry extends Context.Service<
     readonly noteProbe: (name: string, outcome: ProbeOutcome) => Effect.Effect<void>
     /** Takes over what another process of this gateway has found out about a backend; nothing is logged. */
     readonly adopt: (name: string, told: Told) => Effect.Effect<void>
-    /** Tells that traffic saw a connection to this backend fail, so that it is probed soon. */
+    /** Tells that traffic saw a reason to doubt this backend or its key, so that it is probed soon. */
     readonly suspect: (name: string) => void
     /** Waits for the next suspected backend; meant for one taker. */
     readonly nextSuspect: Effect.Effect<string>
@@ -140,7 +140,7 @@ export class Registry extends Context.Service<
             }).pipe(
               Effect.flatMap(({ snapshot, change }) => {
                 const live = snapshot.backends.get(name)?.live
-                if (live !== undefined && outcome._tag !== "Refused") live.probedAt = performance.now()
+                if (live !== undefined) live.probedAt = performance.now()
                 if (live !== undefined && outcome._tag === "Up") live.probeMs = outcome.latencyMs
                 return change === undefined ? Effect.void : announce(change)
               })

@@ -18,6 +18,12 @@ interface Elsewhere {
 /** There are no other processes, or they stand as if nothing had happened. */
 export const nowhere: Elsewhere = { inFlight: 0, coolUntil: 0, circuits: [] }
 
+/** Why a backend asked to be left alone: whether it has all it can take (429), and what it answered, in words. */
+export interface Rest {
+  readonly limited: boolean
+  readonly reason: string
+}
+
 /** Live figures of one backend; the same object is kept through all snapshots of that backend. */
 export interface Live {
   inFlight: number
@@ -33,13 +39,15 @@ export interface Live {
   probedAt: number
   aliveAt: number
   failedAt: number
-  /** Monotonic milliseconds until which a 429 keeps a model of this backend out of rotation, by model. */
+  /** Monotonic milliseconds until which a model of this backend is left alone because it asked for it, by model. */
   readonly cooling: Map<string, number>
+  /** Why it asked for that, by model. */
+  readonly rests: Map<string, Rest>
   /** Passive evidence per model; a model that is absent has a closed circuit. */
   readonly circuits: Map<string, Circuit>
   /** What other processes of this gateway have told, up to half a second ago. */
   elsewhere: Elsewhere
-  /** Whether there is anything in the two maps: who chooses among many looks at this alone. */
+  /** Whether anything is cooling or has a circuit: who chooses among many looks at this alone. */
   marked: boolean
 }
 
@@ -55,6 +63,7 @@ export const idle = (): Live => ({
   aliveAt: 0,
   failedAt: 0,
   cooling: new Map(),
+  rests: new Map(),
   circuits: new Map(),
   elsewhere: nowhere,
   marked: false
@@ -116,11 +125,17 @@ export class Ticket {
   }
 
   /** Leaves the model alone for `forMs`: its backend asked for it. */
-  cool(forMs: number, now: number): void {
-    const { cooling } = this.live
-    if (cooling.size >= maxCircuits) cooling.clear()
+  cool(forMs: number, now: number, rest: Rest): void {
+    const { cooling, rests } = this.live
+    if (cooling.size >= maxCircuits) {
+      cooling.clear()
+      rests.clear()
+    }
     const before = cooling.get(this.model) ?? 0
-    cooling.set(this.model, Math.max(now + forMs, before))
+    if (now + forMs > before) {
+      cooling.set(this.model, now + forMs)
+      rests.set(this.model, rest)
+    }
     mark(this.live)
     if (before <= now) this.turned({ _tag: "Cooling", forMs })
   }
@@ -156,7 +171,10 @@ export class Ticket {
   private clear(now: number): void {
     const { live, model } = this
     live.circuits.delete(model)
-    if ((live.cooling.get(model) ?? Infinity) <= now) live.cooling.delete(model)
+    if ((live.cooling.get(model) ?? Infinity) <= now) {
+      live.cooling.delete(model)
+      live.rests.delete(model)
+    }
     mark(live)
   }
 }

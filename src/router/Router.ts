@@ -4,13 +4,13 @@
 import { Context, Effect, Layer, Random, Result } from "effect"
 import {
   type AttemptFailure,
-  BadGateway,
   ModelCapabilityMismatch,
   ModelNotFound,
   Overloaded,
   ServiceUnavailable
 } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
+import { spreadWait } from "../domain/retry-after.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { type Excluded, missingWords, modeWords, reasonWords } from "./filter.ts"
@@ -18,7 +18,7 @@ import { resolve } from "./aliases.ts"
 import { type Decided, Plan } from "./plan.ts"
 
 /** Why no candidate can be asked. */
-export type Refusal = BadGateway | ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
+export type Refusal = ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
 
 /** A plan, and why it would come to nothing. */
 export interface Considered {
@@ -32,7 +32,8 @@ const namesListed = 20
 /** Models whose turn is kept for round robin at most. */
 const maxTurns = 10_000
 
-const retryAfterSeconds = 5
+// In seconds, when nothing says better.
+const usualWait = 5
 
 /** The models that can be asked for now, sorted, the first {@link namesListed}. */
 const available = (snapshot: Snapshot): ReadonlyArray<string> =>
@@ -61,7 +62,8 @@ const unheardReasons = (model: string, snapshot: Snapshot): ReadonlyArray<Attemp
   }))
 
 /** Why a plan without a first attempt came to nothing. */
-const refusalOf = (plan: Plan, snapshot: Snapshot, now: number): Refusal => {
+const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => number): Refusal => {
+  const wait = (seconds: number): number => spreadWait(seconds, random)
   const model = plan.requested
   const excluded = plan.excluded(now)
   const reasons: ReadonlyArray<AttemptFailure> = excluded.map(({ candidate, why }) => ({
@@ -74,29 +76,33 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number): Refusal => {
     const known = plan.models.some((name) => snapshot.known.has(name))
     const unheard = snapshot.backends.size > 0 && [...snapshot.backends.values()].every(({ listed }) => !listed)
     if (unheard) {
-      return new ServiceUnavailable({ model, reasons: unheardReasons(model, snapshot), retryAfterSeconds })
+      return new ServiceUnavailable({
+        model,
+        reasons: unheardReasons(model, snapshot),
+        retryAfterSeconds: wait(usualWait)
+      })
     }
     return known
-      ? new ServiceUnavailable({ model, reasons, retryAfterSeconds })
+      ? new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(usualWait) })
       : new ModelNotFound({ model, available: available(snapshot) })
   }
-  const cooling = excluded.flatMap(({ why }) => (why._tag === "Cooling" ? [why.untilMs - now] : []))
+  const cooling = excluded.flatMap(({ why }) => (why._tag === "Cooling" ? [why] : []))
   const full = excluded.some(({ why }) => why._tag === "Full")
-  if (cooling.length > 0 || full) {
-    const seconds = full ? 1 : Math.ceil(Math.min(...cooling) / 1000)
+  const limited = cooling.filter(({ rest }) => rest?.limited !== false)
+  const soonest = (all: typeof cooling): number => Math.min(...all.map(({ untilMs }) => untilMs - now)) / 1000
+  if (full || limited.length > 0) {
+    const seconds = wait(full ? 1 : soonest(limited))
     return new Overloaded({
       message: `Every backend for model '${model}' has all it can take; try again in ${seconds} s`,
       retryAfterSeconds: seconds
     })
   }
-  // Nothing but another key will change this: coming back later is of no use.
-  const wrong = excluded.find(({ why }) => why._tag === "Misconfigured")
-  if (wrong !== undefined && excluded.every((each) => each.why._tag === "Misconfigured" || isInability(each))) {
-    const { name } = wrong.candidate.state.backend
-    return new BadGateway({ model, reason: `backend '${name}': ${reasonWords(wrong.why, now)}`, failures: reasons })
+  if (cooling.length > 0) {
+    return new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(soonest(cooling)) })
   }
   // A backend that is down and able may come back; only when all are known to be unable is it the request's fault.
-  if (!excluded.every(isInability)) return new ServiceUnavailable({ model, reasons, retryAfterSeconds })
+  if (!excluded.every(isInability))
+    return new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(usualWait) })
   const nearest = excluded.find(({ candidate }) => candidate.model.id === plan.models[0]) ?? first
   return new ModelCapabilityMismatch({ model, missing: missingWords(nearest.why), param: paramOf(nearest) })
 }
@@ -139,7 +145,7 @@ export class Router extends Context.Service<
         }
         const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, Refusal> => {
           const plan = planFor(needs, snapshot, now, true)
-          return plan.empty ? Result.fail(refusalOf(plan, snapshot, now)) : Result.succeed(plan)
+          return plan.empty ? Result.fail(refusalOf(plan, snapshot, now, random)) : Result.succeed(plan)
         }
         const again = ({ needs, settings, snapshot, turn, drawn }: Decided): Plan => {
           const left = [...drawn]
@@ -153,7 +159,7 @@ export class Router extends Context.Service<
         }
         const consider = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Considered => {
           const plan = planFor(needs, snapshot, now, false)
-          return { plan, refusal: plan.empty ? refusalOf(plan, snapshot, now) : undefined }
+          return { plan, refusal: plan.empty ? refusalOf(plan, snapshot, now, random) : undefined }
         }
         return Router.of({ route, consider, again, names: settingsNow })
       })

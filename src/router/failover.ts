@@ -11,14 +11,18 @@ export type Blame =
       readonly coolMs?: number
     }
   | { readonly _tag: "cool"; readonly ms: number }
-  | { readonly _tag: "config" }
-  | { readonly _tag: "none" }
+  /** It says that its key is bad: counted, and for a probe to confirm. */
+  | { readonly _tag: "key" }
+  /** `probe`: whether a probe should look all the same. */
+  | { readonly _tag: "none"; readonly probe?: true }
 
 /** What is known when an attempt has failed. */
 export interface FailureContext {
   readonly retriesLeft: number
   /** Whether the key the backend saw was the gateway's and not the client's. */
   readonly ownKey: boolean
+  /** Whether a probe with that key was refused as well. */
+  readonly keyRefused: boolean
   /** Whether the gateway may spend a retry now. */
   readonly budgetLeft: boolean
   /** Earlier attempts of this request that lost their connection after it was sent. */
@@ -32,6 +36,8 @@ export interface FailureContext {
 export interface Verdict {
   readonly next: "next" | "pass" | "fail"
   readonly blame: Blame
+  /** With `next`: whether the backend's own answer is for the client when there is nobody else. */
+  readonly own?: true
   /** With `next`: whether the same candidate may be asked again when there is no other. */
   readonly again: boolean
 }
@@ -41,7 +47,8 @@ export const coolForMs = { least: 1000, most: 300_000 } as const
 
 const count: Blame = { _tag: "count" }
 const none: Blame = { _tag: "none" }
-const config: Blame = { _tag: "config" }
+const doubt: Blame = { _tag: "none", probe: true }
+const badKey: Blame = { _tag: "key" }
 
 const clamped = (ms: number): number => Math.min(coolForMs.most, Math.max(coolForMs.least, ms))
 
@@ -55,20 +62,53 @@ const clientFault =
 
 const isClientFault = (body: Uint8Array): boolean => clientFault.test(decoder.decode(body.subarray(0, 4096)))
 
+const secret = String.raw`(?:(?:(?:x-)?api|access|auth\w*|bearer|subscription|secret)[\s_-]*(?:key|token|credential)s?|credentials)`
+const wrong =
+  "(?:invalid|incorrect|wrong|bad|unknown|expired|revoked|missing|malformed|unrecogni[sz]ed|deactivated|disabled|required)"
+const between = String.raw`(?:(?:is|was|are|were|has|have|been|not|you|provided|supplied|given|\S*\d\S*|\[\w+\])[\s:,'"]+){0,5}`
+
+// What servers say of a key that is no good, or is not there; not of one that may not do this.
+const keyFault = new RegExp(
+  [
+    String.raw`${wrong}[\s_-]+(?:or[\s_-]+${wrong}[\s_-]+)?(?:\w+[\s_-]+)?${secret}`,
+    String.raw`${secret}[\s:,'"]+${between}(?:${wrong}|valid|found|authorized)\b`,
+    String.raw`\bno (?:valid )?(?:${secret}|authorization)`,
+    String.raw`(?:provide|supply|include|pass)\w*\s+(?:(?:a|an|your|the|any|valid)\s+)*${secret}`,
+    String.raw`(?:invalid|incorrect|missing|required)[\s_-]+auth(?:entication|orization)|not authenticated`,
+    String.raw`could not validate credentials`
+  ].join("|"),
+  "i"
+)
+const tokenFault = /(?:invalid|expired|revoked)[\s_-]+token|token (?:is |has )?(?:invalid|expired|revoked)/i
+
+const saysKeyIsBad = (status: number, text: string): boolean =>
+  keyFault.test(text) || (status === 401 && tokenFault.test(text))
+
+// A refusal without a sentence, such as the page of a proxy, is no word on this request.
+const isMute = (text: string): boolean => /^\s*(?:<|$|\{\s*\}\s*$)/.test(text)
+
+/** A refusal of the gateway's own key, or of this one request: the words tell, or a probe that was refused as well. */
+const refusal = (status: number, body: Uint8Array, keyRefused: boolean, may: boolean): Verdict => {
+  const text = decoder.decode(body.subarray(0, 4096))
+  if (keyRefused || saysKeyIsBad(status, text)) return { next: may ? "next" : "fail", blame: badKey, again: false }
+  if (status === 401 || isMute(text)) return { next: may ? "next" : "pass", blame: doubt, own: true, again: false }
+  return { next: "pass", blame: none, again: false }
+}
+
 /** Status of a gateway that refuses a request because it goes in a circle. */
-export const loopStatus = 508
+const loopStatus = 508
 
 const statusVerdict = (
   error: UpstreamError & { readonly _tag: "ErrorStatus" },
-  { ownKey }: FailureContext,
+  { ownKey, keyRefused }: FailureContext,
   may: boolean
 ): Verdict => {
   const { status } = error
-  if (status === 429) return { next: may ? "next" : "pass", blame: cool(error.retryAfterMs), again: false }
-  if ((status === 401 || status === 403) && ownKey) return { next: may ? "next" : "fail", blame: config, again: false }
+  if (status === 429) return { next: may ? "next" : "pass", blame: cool(error.retryAfterMs), own: true, again: false }
+  if ((status === 401 || status === 403) && ownKey) return refusal(status, error.body, keyRefused, may)
   if (status === 408) return { next: may ? "next" : "fail", blame: none, again: true }
   // A gateway that found a circle is well; asked again, it finds it again.
-  if (status === loopStatus) return { next: may ? "next" : "pass", blame: none, again: false }
+  if (status === loopStatus) return { next: may ? "next" : "pass", blame: none, own: true, again: false }
   if (status < 500) return { next: "pass", blame: none, again: false }
   if (status === 501) return { next: "pass", blame: none, again: false }
   if (status === 500 && isClientFault(error.body)) return { next: "pass", blame: none, again: false }
@@ -101,7 +141,17 @@ export const verdict = (error: UpstreamError, context: FailureContext): Verdict 
       return { next: left && context.lostBefore + 1 < poisonAfter ? "next" : "fail", blame: count, again: true }
     case "Unreachable":
       return { next: left ? "next" : "fail", blame: count, again: true }
-    default:
-      return { next: may ? "next" : "fail", blame: count, again: true }
+    case "BadAnswer":
+      // It has done its work, to whatever end: asked again, it would do it again.
+      return { next: may ? "next" : "fail", blame: count, again: false }
   }
 }
+
+/** Whether the backend refused in words that it would take the request later: it has done nothing for it. */
+export const asksForPatience = (error: UpstreamError): boolean =>
+  error._tag === "ErrorStatus" &&
+  (error.status === 429 || ((error.status === 503 || error.status === 529) && error.retryAfterMs !== undefined))
+
+/** Whether a failed attempt can have made its backend work. */
+export const mayHaveWorked = (error: UpstreamError): boolean =>
+  error._tag === "TimedOut" ? error.limit !== "connect" : error._tag !== "Unreachable" && !asksForPatience(error)

@@ -4,6 +4,7 @@
 import type { Mode } from "../domain/backend.ts"
 import { allows } from "../domain/circuit.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
+import type { Rest } from "../registry/live.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 
 /** Why a candidate is left out. */
@@ -15,7 +16,7 @@ export type Exclusion =
   | { readonly _tag: "ContextTooShort"; readonly has: number; readonly needs: number }
   | { readonly _tag: "Full"; readonly limit: number }
   | { readonly _tag: "CircuitOpen"; readonly untilMs: number }
-  | { readonly _tag: "Cooling"; readonly untilMs: number }
+  | { readonly _tag: "Cooling"; readonly untilMs: number; readonly rest: Rest | undefined }
 
 /** A candidate that is left out of a plan. */
 export interface Excluded {
@@ -54,7 +55,9 @@ export const suspicion = ({ state, model }: Candidate, now: number): Exclusion |
   const { live } = state
   if (!live.marked) return undefined
   const coolUntil = live.cooling.get(model.id)
-  if (coolUntil !== undefined && coolUntil > now) return { _tag: "Cooling", untilMs: coolUntil }
+  if (coolUntil !== undefined && coolUntil > now) {
+    return { _tag: "Cooling", untilMs: coolUntil, rest: live.rests.get(model.id) }
+  }
   const circuit = live.circuits.get(model.id)
   return circuit === undefined || allows(circuit, now) ? undefined : { _tag: "CircuitOpen", untilMs: circuit.openUntil }
 }
@@ -95,6 +98,6 @@ export const reasonWords = (why: Exclusion, now: number): string => {
     case "CircuitOpen":
       return `left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s after failures in a row`
     case "Cooling":
-      return `asked to be left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s`
+      return `${why.rest === undefined ? "" : `${why.rest.reason}; `}asked to be left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s`
   }
 }

@@ -199,6 +199,22 @@ export class Plan implements Decided {
     return chosen
   }
 
+  // Their probes say that their keys are bad; the only ones that serve a model are not taken out by that. Whoever is
+  // merely busy, or asked for a pause, is worth more than they are.
+  private mistrusted(now: number): Attempt | undefined {
+    if (this.asked.some(({ candidate }) => absence(candidate)?._tag !== "Misconfigured")) return undefined
+    let found: Attempt | undefined
+    for (const model of this.models) {
+      for (const candidate of this.snapshot.candidates.get(model) ?? none) {
+        if (inability(candidate, this.needs) !== undefined) continue
+        const why = absence(candidate) ?? suspicion(candidate, now)
+        if (why?._tag === "Full" || why?._tag === "Cooling") return undefined
+        if (why?._tag === "Misconfigured" && !this.wasAsked(candidate)) found ??= this.attempt(candidate, model)
+      }
+    }
+    return found
+  }
+
   private pick(now: number): Attempt | undefined {
     for (let at = 0; at < this.models.length; at += 1) {
       const model = this.models[at] ?? ""
@@ -213,7 +229,7 @@ export class Plan implements Decided {
       const chosen = this.lastResort(model, now)
       if (chosen !== undefined) return this.attempt(chosen, model)
     }
-    return undefined
+    return this.mistrusted(now)
   }
 
   private attempt(candidate: Candidate, model: string): Attempt {

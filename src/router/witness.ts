@@ -3,7 +3,7 @@
  * that the decision can be told later as it was.
  */
 import type { Circuit } from "../domain/circuit.ts"
-import { idle, type Live, mark } from "../registry/live.ts"
+import { idle, type Live, mark, type Rest } from "../registry/live.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { unmeasured } from "./pool.ts"
 
@@ -11,6 +11,7 @@ import { unmeasured } from "./pool.ts"
 export interface Held {
   readonly at: number
   readonly coolUntil: number | undefined
+  readonly rest: Rest | undefined
   readonly circuit: Circuit | undefined
 }
 
@@ -45,9 +46,13 @@ export const witness = (snapshot: Snapshot, models: ReadonlyArray<string>, now: 
       if (at === figures.length) break
       const { live } = state
       if (live.marked) {
-        const coolUntil = live.cooling.get(served.id)
         held ??= []
-        held.push({ at, coolUntil, circuit: live.circuits.get(served.id) })
+        held.push({
+          at,
+          coolUntil: live.cooling.get(served.id),
+          rest: live.rests.get(served.id),
+          circuit: live.circuits.get(served.id)
+        })
       }
       figures[at++] = live.inFlight
       figures[at++] = live.elsewhere.inFlight
@@ -67,6 +72,7 @@ const liveAt = ({ figures, held }: Witness, at: number, model: string): Live => 
   live.firstByteMs = firstByteMs === unmeasured ? undefined : firstByteMs
   const found = held.find((each) => each.at === at)
   if (found?.coolUntil !== undefined) live.cooling.set(model, found.coolUntil)
+  if (found?.rest !== undefined) live.rests.set(model, found.rest)
   if (found?.circuit !== undefined) live.circuits.set(model, found.circuit)
   mark(live)
   return live

@@ -59,8 +59,6 @@ const onUp = (registry: Registry["Service"], slot: Slot, message: Up): Effect.Ef
       return Effect.sync(() => registry.suspect(message.name))
     case "Pong":
       return Effect.sync(slot.heard)
-    case "Refused":
-      return registry.noteProbe(message.name, { _tag: "Refused", reason: message.reason })
     case "Figures": {
       const now = performance.now()
       slot.standings = message.backends

@@ -241,28 +241,10 @@ export const work = (
     yield* tell({ _tag: "Listening", port: listening.port })
     yield* Context.get(services, Operations).warm
 
-    const refusalsTold = new Map<string, string>()
     const report = Effect.suspend(() => {
       const now = performance.now()
       const states = [...registry.snapshot().backends.values()]
-      const refused = states.filter(
-        ({ backend, health }) =>
-          health.status === "config_error" && health.streak === 0 && refusalsTold.get(backend.name) !== health.reason
-      )
-      for (const { backend, health } of states) {
-        if (health.status === "config_error") refusalsTold.set(backend.name, health.reason)
-        else refusalsTold.delete(backend.name)
-      }
-      return Effect.andThen(
-        Effect.forEach(
-          refused,
-          ({ backend, health }) => tell({ _tag: "Refused", name: backend.name, reason: health.reason }),
-          {
-            discard: true
-          }
-        ),
-        tell({ _tag: "Figures", backends: states.map((state) => figuresOf(state, now)) })
-      )
+      return tell({ _tag: "Figures", backends: states.map((state) => figuresOf(state, now)) })
     })
     yield* report.pipe(Effect.andThen(Effect.sleep(figuresEveryMs)), Effect.forever, Effect.forkScoped)
     yield* registry.nextSuspect.pipe(

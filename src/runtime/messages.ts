@@ -132,11 +132,8 @@ const Pong = Schema.TaggedStruct("Pong", {})
 /** The worker cannot start. */
 const Failed = Schema.TaggedStruct("Failed", { reason: Schema.String })
 
-/** A request saw the connection to a backend fail. */
+/** A request saw a reason to probe a backend: its connection failed, or it refused the key. */
 const Suspect = Schema.TaggedStruct("Suspect", { name: Schema.String })
-
-/** A request saw a backend refuse the key that Nexus has for it. */
-const Refused = Schema.TaggedStruct("Refused", { name: Schema.String, reason: Schema.String })
 
 /** How the worker stands with each backend; ages in milliseconds, -1 for never. */
 const Figures = Schema.TaggedStruct("Figures", {
@@ -144,7 +141,7 @@ const Figures = Schema.TaggedStruct("Figures", {
 })
 
 /** From a worker to the supervisor. */
-export const Up = Schema.Union([Listening, Pong, Failed, Suspect, Refused, Figures, Recall, Recalled, Change])
+export const Up = Schema.Union([Listening, Pong, Failed, Suspect, Figures, Recall, Recalled, Change])
 export type Up = typeof Up.Type
 
 /** How one worker stands with one backend. */

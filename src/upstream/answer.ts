@@ -9,6 +9,7 @@ import type { Arrival, Sink } from "./arrival.ts"
 import { openingOf } from "./framing.ts"
 import type { Holding } from "./holding.ts"
 import { type Came, type Intake, type Judge, take } from "./intake.ts"
+import { unpack } from "./unpack.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
@@ -35,8 +36,11 @@ export interface Expectation {
   readonly progress: () => void
 }
 
-// Error bodies and comments before a first event are kept up to this size.
+// Comments before a first event are kept up to this size.
 const errorBytes = 64 * 1024
+
+// Of an error's body this much is read, compressed or not.
+const mostOfAnError = 256 * 1024
 
 // JSON up to this size is parsed to see that it is whole; larger bodies are judged by their ends.
 const parsedBytes = 1024 * 1024
@@ -53,30 +57,37 @@ const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
 class ErrorJudge implements Judge<never> {
   private readonly head: Arrival
+  private came: Came | undefined
 
   constructor(head: Arrival) {
     this.head = head
   }
 
-  enough(size: number): boolean {
-    return size > errorBytes
+  enough(size: number, body: Came): boolean {
+    this.came = body
+    // Its beginning says enough, and the rest is not waited for.
+    if (size > mostOfAnError) throw this.error(body.bytes())
+    return false
   }
 
   judge(intake: Intake): never {
-    if (intake._tag === "Whole") throw this.error(intake.bytes)
-    this.head.body.abort()
-    throw this.error(new Uint8Array(0))
+    throw this.error(intake._tag === "Whole" ? intake.bytes : new Uint8Array(0))
   }
 
   dropped(): void {}
 
-  error(body: Uint8Array): ErrorStatus {
+  /** The error as far as it has come. */
+  soFar(): ErrorStatus {
+    return this.error(this.came?.bytes() ?? new Uint8Array(0))
+  }
+
+  private error(body: Uint8Array): ErrorStatus {
     const { head } = this
     return new ErrorStatus({
       status: head.status,
       contentType: head.header("content-type") ?? "",
-      body,
-      retryAfterMs: retryAfterOf(head.header, wallClock())
+      body: unpack(head.header("content-encoding"), body.subarray(0, mostOfAnError), mostOfAnError),
+      retryAfterMs: retryAfterOf(head.header, wallClock(), head.status)
     })
   }
 }
@@ -85,7 +96,7 @@ const readError = (head: Arrival): Promise<never> => {
   const judge = new ErrorJudge(head)
   return take(head.body, judge).catch((error: unknown) => {
     // The status has come; that its text broke off changes nothing.
-    throw error instanceof ErrorStatus ? error : judge.error(new Uint8Array(0))
+    throw error instanceof ErrorStatus ? error : judge.soFar()
   })
 }
 

@@ -3,6 +3,7 @@
  */
 import { Redacted } from "effect"
 import type { Backend } from "../domain/backend.ts"
+import { type Conceal, concealing } from "../domain/conceal.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { type Trust, trustOf } from "./tls.ts"
 
@@ -73,4 +74,12 @@ export const callHeaders = (backend: Backend, client: Headers, requestId: string
     if (value !== undefined) headers["authorization"] = value
   }
   return headers
+}
+
+/** What takes the keys that a call carried, and the address it went to, out of a text. */
+export const concealFor = (backend: Backend, client: Headers): Conceal => {
+  const own = backend.apiKey === undefined ? [] : [Redacted.value(backend.apiKey)]
+  const theirs = backend.forwardAuthorization ? valueOf(client, "authorization") : undefined
+  // A scheme is no secret, what follows it is.
+  return concealing(theirs === undefined ? own : [...own, theirs.replace(/^\w+ +/, "")], backend.url)
 }

@@ -251,7 +251,7 @@ describe("an answer reaches the client", () => {
     expect([failed.status, failed.header("x-nexus-backend")]).toEqual([503, "two"])
     expect(failed.header("x-nexus-fallback-model")).toBeUndefined()
     expect(failed.header("x-nexus-rejection-reasons")).toBe(
-      "one: connection refused; two (m2): answered with status 503"
+      "one: connection refused; two (m2): answered with status 503: full"
     )
     spare.script(() => [json({ error: { message: "no", type: "t", param: null, code: null } }, 400)])
     const refused = await ask(two.port, "POST", chatPath, `{"model":"gone","messages":[]}`)

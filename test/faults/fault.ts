@@ -27,7 +27,7 @@ export type Sight =
   | { readonly _tag: "Cut" }
 
 /** What the failure says of the backend: counted in its circuit, left alone for a while, both, wrong key, or nothing. */
-type Blame = "counted" | "cooled" | "both" | "config" | "nothing"
+type Blame = "counted" | "cooled" | "both" | "nothing"
 
 /** One row. */
 export interface Fault {

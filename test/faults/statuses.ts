@@ -77,7 +77,13 @@ const inSeconds = (seconds: number): ReadonlyArray<string> => {
   return [`Date: ${new Date(now).toUTCString()}`, `Retry-After: ${new Date(now + seconds * 1000).toUTCString()}`]
 }
 
-const anyWait = (value: number): boolean => Number.isNaN(value) || (value >= 1 && value <= 300)
+const anyWait = (value: number): boolean => Number.isNaN(value) || (value >= 1 && value <= 60)
+
+/** The client is asked to wait that long or somewhat longer, so that not all of them come back at once. */
+const spread =
+  (least: number, most = least + Math.max(2, Math.ceil(least / 2))) =>
+  (value: number): boolean =>
+    value >= least && value <= most
 
 const redirect = (code: number): Fault =>
   failing(
@@ -173,7 +179,7 @@ export const statuses: ReadonlyArray<Fault> = [
       blame: "both",
       cools: 17,
       headers: (header) => {
-        if (header("retry-after") !== "17") throw new Error(`retry-after is ${header("retry-after")}`)
+        if (!spread(17)(Number(header("retry-after")))) throw new Error(`retry-after is ${header("retry-after")}`)
       }
     }
   ),
@@ -186,16 +192,27 @@ export const statuses: ReadonlyArray<Fault> = [
     steps: () => [json(openai("Incorrect API key provided: sk-inner", "authentication_error", "invalid_api_key"), 401)],
     alone: refused(502),
     failover: true,
-    blame: "config",
+    blame: "counted",
     headers: noHtml
   },
   {
-    name: "403 comes for our own key",
-    steps: () => [json(openai("forbidden", "permission_error"), 403)],
-    alone: refused(502),
+    name: "401 comes and does not say why",
+    steps: () => [json(openai("unauthorized", "api_error"), 401)],
+    alone: refused(401, null, "unauthorized"),
     failover: true,
-    blame: "config"
+    blame: "nothing"
   },
+  {
+    name: "403 comes with a page of a proxy",
+    steps: () => [whole(403, html, "text/html")],
+    alone: refused(403),
+    failover: true,
+    blame: "nothing",
+    headers: noHtml
+  },
+  theirs("403 comes for the words of this request", 403, openai("flagged by moderation", "permission_error"), {
+    message: "flagged by moderation"
+  }),
   {
     name: "401 comes for the client's own key",
     backend: { forward_authorization: true },
@@ -204,14 +221,14 @@ export const statuses: ReadonlyArray<Fault> = [
     failover: false,
     blame: "nothing"
   },
-  limited("seconds", ["Retry-After: 7"], 7, (value) => value === 7),
-  limited("a date", inSeconds(45), undefined, (value) => value >= 30 && value <= 46),
+  limited("seconds", ["Retry-After: 7"], 7, spread(7)),
+  limited("a date", inSeconds(45), 45, spread(45, 60)),
   limited("a date in the past", inSeconds(-600), 1, anyWait),
   limited("zero seconds", ["Retry-After: 0"], 1, anyWait),
   limited("negative seconds", ["Retry-After: -5"], 1, anyWait),
-  limited("a billion seconds", ["Retry-After: 1000000000"], 300, (value) => value === 300),
+  limited("a billion seconds", ["Retry-After: 1000000000"], 300, spread(50, 60)),
   limited("no number", ["Retry-After: soon"], 1, anyWait),
-  limited("milliseconds", ["Retry-After-Ms: 2500"], 2.5, (value) => value === 3),
+  limited("milliseconds", ["Retry-After-Ms: 2500"], 2.5, spread(3)),
   limited("the reset of a quota", ["X-Ratelimit-Reset-Requests: 12s"], 12, anyWait),
   limited("no wait", [], 1, anyWait)
 ]

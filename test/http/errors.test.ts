@@ -98,7 +98,9 @@ test("a missing model is answered with what is available, in the documented word
 
 test("no healthy backend is answered in the documented words, with the reasons in a header and a time to retry", () => {
   const response = render(samples.ServiceUnavailable[0], "id")
-  expect(formOf(samples.ServiceUnavailable[0]).message).toBe("No healthy backends available for model 'x'")
+  expect(formOf(samples.ServiceUnavailable[0]).message).toBe(
+    "No healthy backends available for model 'x': backend 'a': connection refused"
+  )
   expect(response.headers.get("retry-after")).toBe("5")
   expect(response.headers.get("x-nexus-rejection-reasons")).toBe("a: connection refused")
 })
@@ -149,7 +151,14 @@ describe("the error body of a backend", () => {
   test("without an envelope gets one", () => {
     expect(
       errorOf(400, '{"object":"error","message":"bad tool","type":"BadRequestError","param":null,"code":400}')
-    ).toEqual({ message: "bad tool", type: "invalid_request_error", param: null, code: null })
+    ).toEqual({
+      message: "bad tool",
+      type: "invalid_request_error",
+      param: null,
+      code: null,
+      object: "error",
+      original: { type: "BadRequestError", code: 400 }
+    })
     expect(errorOf(422, '{"detail":"no"}').message).toBe("no")
     expect(errorOf(404, '{"error":"model not found"}').code).toBe("model_not_found")
   })

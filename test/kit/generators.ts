@@ -7,7 +7,7 @@ import { closed, fail } from "../../src/domain/circuit.ts"
 import type { HealthStatus } from "../../src/domain/health.ts"
 import type { Ability, RoutingNeeds } from "../../src/domain/request.ts"
 import { type RoutingSettings, strategies, type Strategy } from "../../src/domain/routing.ts"
-import { idle, mark } from "../../src/registry/live.ts"
+import { idle, mark, type Rest } from "../../src/registry/live.ts"
 import type { BackendState, Candidate, Snapshot } from "../../src/registry/snapshot.ts"
 import { backend, model } from "../registry/backends.ts"
 
@@ -36,6 +36,7 @@ export interface Standing {
   readonly capabilities: Capabilities
   /** Milliseconds from {@link now} to the end of its pause; not positive when it is over. */
   readonly coolingMs: number | undefined
+  readonly rest: Rest | undefined
   /** Failures in a row, and how long ago the last one was. */
   readonly failures: number
   readonly failedMsAgo: number
@@ -57,6 +58,7 @@ const fields = {
   context: fc.option(fc.constantFrom(10, 100, 1000), { nil: undefined }),
   capabilities,
   coolingMs: fc.option(fc.integer({ min: -10, max: 10 }), { nil: undefined, freq: 3 }),
+  rest: fc.option(fc.record({ limited: fc.boolean(), reason: fc.constant("said so") }), { nil: undefined }),
   failures: mostly(0, 1, 2, 3, 4),
   failedMsAgo: fc.constantFrom(0, 10_000),
   models: fc.subarray([...modelIds], { minLength: 1 })
@@ -70,6 +72,7 @@ const stateOf = (each: Standing, at: number): BackendState => {
   live.firstByteMs = each.firstByteMs
   for (const id of each.models) {
     if (each.coolingMs !== undefined) live.cooling.set(id, now + each.coolingMs)
+    if (each.rest !== undefined) live.rests.set(id, each.rest)
     let circuit = closed
     for (let i = 0; i < each.failures; i += 1) circuit = fail(circuit, now - each.failedMsAgo)
     if (each.failures > 0) live.circuits.set(id, circuit)
@@ -118,6 +121,7 @@ export const ableStandings: fc.Arbitrary<ReadonlyArray<Standing>> = fc.array(
     context: fc.constant(undefined),
     capabilities: fc.constant({}),
     coolingMs: fc.constant(undefined),
+    rest: fc.constant(undefined),
     failures: fc.constant(0),
     models: fc.constant(modelIds)
   }),

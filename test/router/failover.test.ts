@@ -19,12 +19,15 @@ const status = (code: number, retryAfterMs?: number, body = ""): UpstreamError =
     retryAfterMs
   })
 
+const said = (code: number, message: string): UpstreamError =>
+  status(code, undefined, JSON.stringify({ error: { message } }))
+
 const late = (limit: LimitName): UpstreamError => new TimedOut({ limit, afterMs: 1 })
 
 const lost = (answered: boolean): UpstreamError => new ConnectionLost({ reason: "lost", answered })
 
 /** A first attempt, with retries and budget left. */
-const first: FailureContext = { retriesLeft: 2, ownKey: true, budgetLeft: true, lostBefore: 0 }
+const first: FailureContext = { retriesLeft: 2, ownKey: true, keyRefused: false, budgetLeft: true, lostBefore: 0 }
 
 interface Row {
   readonly name: string
@@ -57,14 +60,18 @@ const rows: ReadonlyArray<Row> = [
   row("ran into the first byte limit", late("first_byte"), ["next", "count", false]),
   row("ran into the idle limit before the commit", late("idle"), ["next", "count", false]),
   row("was asked when the total was over", late("request"), ["fail", "none", false]),
-  row("answered with what is no answer", new BadAnswer({ reason: "HTML" }), ["next", "count", true]),
+  row("answered with what is no answer", new BadAnswer({ reason: "HTML" }), ["next", "count", false]),
   ...[500, 502, 503, 504, 529].map((code) => row(`answered ${code}`, status(code), ["next", "count", true])),
   row("was asked in a circle (508)", status(508), ["next", "none", false]),
   row("answered 408", status(408), ["next", "none", true]),
   row("answered 429", status(429), ["next", "cool", false]),
   row("answered 503 and said when to come back", status(503, 9000), ["next", "count", false]),
-  row("refused our key (401)", status(401), ["next", "config", false]),
-  row("refused our key (403)", status(403), ["next", "config", false]),
+  row("refused our key (401)", said(401, "Incorrect API key provided: sk-1"), ["next", "key", false]),
+  row("refused our key (403)", said(403, "API key expired"), ["next", "key", false]),
+  row("refused with 401 and does not say why", status(401), ["next", "none", false]),
+  row("refused with 403 and says nothing", status(403), ["next", "none", false]),
+  row("refused with 403 and says what is wrong with the request", said(403, "flagged"), ["pass", "none", false]),
+  row("refused, and its probe was refused too", said(403, "flagged"), ["next", "key", false], { keyRefused: true }),
   row("refused the client's key (401)", status(401), ["pass", "none", false], { ownKey: false }),
   row("refused the client's key (403)", status(403), ["pass", "none", false], { ownKey: false }),
   ...[400, 402, 404, 405, 409, 413, 415, 418, 422, 451, 501].map((code) =>
@@ -87,6 +94,54 @@ describe("when the backend", () => {
   }
 })
 
+describe("what a backend says with 401 or 403 is taken", () => {
+  const judged = (code: number, text: string) => verdict(status(code, undefined, text), first)
+  const ofTheKey: ReadonlyArray<readonly [status: number, body: string]> = [
+    [401, '{"error":{"message":"Incorrect API key provided: sk-ab***xyz. You can find your API key at …","code":"x"}}'],
+    [
+      401,
+      '{"error":{"message":"You didn\'t provide an API key. You need to provide your API key in an Authorization header"}}'
+    ],
+    [401, '{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}'],
+    [401, '{"error":{"code":401,"message":"Invalid API Key","type":"authentication_error"}}'],
+    [401, '{"error":{"message":"Invalid Authentication"}}'],
+    [401, '{"error":{"message":"No auth credentials found","code":401}}'],
+    [401, '{"detail":"Could not validate credentials"}'],
+    [403, '{"detail":"Not authenticated"}'],
+    [403, '{"error":{"message":"Your API key has been revoked"}}'],
+    [401, '{"error":{"message":"The API key sk-1234 is not valid"}}'],
+    [401, '{"error":{"message":"Access token is missing or invalid"}}'],
+    [401, '{"error":"invalid_token"}'],
+    [401, '{"error":{"code":"invalid_api_key","message":"no"}}'],
+    [401, "Access denied due to invalid subscription key or wrong API endpoint."]
+  ]
+  const ofTheRequest: ReadonlyArray<readonly [status: number, body: string]> = [
+    [403, '{"error":{"message":"Your input was flagged by moderation","metadata":{"reasons":["violence"]}}}'],
+    [403, '{"error":{"message":"Project `p` does not have access to model `gpt-9`","code":"model_not_found"}}'],
+    [403, '{"error":{"message":"This API key does not have access to the model, which is in a larger plan"}}'],
+    [401, '{"error":"unauthorized"}'],
+    [401, '{"error":"You need to be signed in to Ollama to run Cloud models."}'],
+    [
+      401,
+      '{"error":{"message":"You have insufficient permissions for this operation. Missing scopes: model.request"}}'
+    ],
+    [403, '{"error":{"message":"Country, region, or territory not supported"}}'],
+    [403, '{"error":{"message":"invalid token in the prompt template"}}']
+  ]
+  for (const [code, text] of ofTheKey) {
+    test(`for a bad key: ${code} ${text}`, () => {
+      expect(judged(code, text)).toEqual({ next: "next", blame: { _tag: "key" }, again: false })
+    })
+  }
+  for (const [code, text] of ofTheRequest) {
+    test(`for a word on the request: ${code} ${text}`, () => {
+      const { next, blame, own } = judged(code, text)
+      expect(blame._tag).toBe("none")
+      expect(next === "pass" || own === true).toBe(true)
+    })
+  }
+})
+
 const errors: fc.Arbitrary<UpstreamError> = fc.oneof(
   fc.constant(new Unreachable({ reason: "x" })),
   fc.constantFrom(lost(true), lost(false)),
@@ -100,6 +155,7 @@ const errors: fc.Arbitrary<UpstreamError> = fc.oneof(
 const contexts: fc.Arbitrary<FailureContext> = fc.record({
   retriesLeft: fc.nat(3),
   ownKey: fc.boolean(),
+  keyRefused: fc.boolean(),
   budgetLeft: fc.boolean(),
   lostBefore: fc.nat(3)
 })

@@ -18,16 +18,17 @@ const planOf = (wanted: RoutingNeeds, set: RoutingSettings, snapshot: Snapshot, 
 const labels = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<string> =>
   attempts.map(({ candidate, model }) => `${candidate.state.backend.name} ${model}`)
 
-type Place = "first" | "last resort" | "never"
+type Place = "first" | "last resort" | "mistrusted" | "busy" | "never"
 
 // Said once more in the words of the design, and not with the functions that are being tested.
 const placeOf = ({ state, model }: Candidate, wanted: RoutingNeeds): Place => {
-  if (state.health.status !== "healthy") return "never"
+  if (!["healthy", "config_error"].includes(state.health.status)) return "never"
   if (wanted.abilities.some((ability) => model.capabilities[ability] === false)) return "never"
   if (model.context_length !== undefined && wanted.promptTokens > model.context_length) return "never"
+  if (state.health.status === "config_error") return "mistrusted"
   const { maxConcurrent } = state.backend
-  if (maxConcurrent !== undefined && state.live.inFlight >= maxConcurrent) return "never"
-  if ((state.live.cooling.get(model.id) ?? 0) > now) return "never"
+  if (maxConcurrent !== undefined && state.live.inFlight >= maxConcurrent) return "busy"
+  if ((state.live.cooling.get(model.id) ?? 0) > now) return "busy"
   const circuit = state.live.circuits.get(model.id)
   return circuit !== undefined && circuit.openUntil > now ? "last resort" : "first"
 }
@@ -38,6 +39,13 @@ const named = (snapshot: Snapshot, models: ReadonlyArray<string>, wanted: Routin
       .filter((candidate) => placeOf(candidate, wanted) === place)
       .map((candidate) => `${candidate.state.backend.name} ${model}`)
   )
+
+/** Those that may be asked: whose key is said to be bad only while there is nobody else, busy ones included. */
+const eligibleOf = (snapshot: Snapshot, models: ReadonlyArray<string>, wanted: RoutingNeeds): ReadonlyArray<string> => {
+  const at = (place: Place) => named(snapshot, models, wanted, place)
+  const trusted = [...at("first"), ...at("last resort")]
+  return trusted.length > 0 || at("busy").length > 0 ? trusted : at("mistrusted")
+}
 
 const any = fc.record({
   all: standings,
@@ -64,13 +72,12 @@ const law = (
 describe("a plan", () => {
   law("is a permutation of the eligible backends", (snapshot, wanted, set, plan) => {
     const models = modelsOf(wanted.model, set)
-    const eligible = [...named(snapshot, models, wanted, "first"), ...named(snapshot, models, wanted, "last resort")]
-    expect(labels(planAll(plan, now)).toSorted()).toEqual(eligible.toSorted())
+    expect(labels(planAll(plan, now)).toSorted()).toEqual(eligibleOf(snapshot, models, wanted).toSorted())
   })
 
   law("never holds an ineligible backend", (snapshot, wanted, set, plan) => {
-    const never = new Set(named(snapshot, modelsOf(wanted.model, set), wanted, "never"))
-    expect(labels(planAll(plan, now)).filter((label) => never.has(label))).toEqual([])
+    const eligible = new Set(eligibleOf(snapshot, modelsOf(wanted.model, set), wanted))
+    expect(labels(planAll(plan, now)).filter((label) => !eligible.has(label))).toEqual([])
   })
 
   law("keeps the order of the fallbacks, whatever the strategy", (snapshot, wanted, set, plan) => {
@@ -94,7 +101,8 @@ describe("a plan", () => {
       expect(reasonWords(why, now)).toMatch(/\w/)
       return `${candidate.state.backend.name} ${candidate.model.id}`
     })
-    const out = [...named(snapshot, models, wanted, "never"), ...named(snapshot, models, wanted, "last resort")]
+    const places: ReadonlyArray<Place> = ["never", "busy", "mistrusted", "last resort"]
+    const out = places.flatMap((place) => named(snapshot, models, wanted, place))
     expect(excluded.toSorted()).toEqual(out.toSorted())
   })
 

@@ -1,0 +1,20 @@
+/**
+ * JSON of strangers, read within a bound on its nesting: what walks it afterwards needs no bound of its own.
+ */
+
+const mostLevels = 64
+
+const isWithin = (value: unknown, levels: number): boolean => {
+  if (typeof value !== "object" || value === null) return true
+  return levels > 0 && Object.values(value).every((each) => isWithin(each, levels - 1))
+}
+
+/** The value of a JSON text; undefined when it is none, or nested too deeply to be walked. */
+export const jsonIn = (text: string): unknown => {
+  try {
+    const json: unknown = JSON.parse(text)
+    return isWithin(json, mostLevels) ? json : undefined
+  } catch {
+    return undefined
+  }
+}
