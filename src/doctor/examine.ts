@@ -5,7 +5,7 @@ import { Clock, Effect, Option } from "effect"
 import { nearest } from "../config/nearest.ts"
 import type { Backend, Model } from "../domain/backend.ts"
 import { identify } from "../health/identify.ts"
-import { makeProbe } from "../health/probe.ts"
+import { makeProbe, noList } from "../health/probe.ts"
 import { type Answer, ask } from "../health/questions.ts"
 import { leadsTo } from "../health/Finder.ts"
 import { isModelList, isNexus } from "../health/fingerprint.ts"
@@ -221,6 +221,8 @@ const examined = Effect.fnUntraced(function* (
     const fault = list._tag === "Failure" && list.failure._tag === "Unreachable" ? list.failure.tls : undefined
     const told = list._tag === "Success" ? list.success.fault : fault
     if (told !== undefined) return [...findings, error("TLS", wordsOf(told), fixOf(told))]
+    if (why === noList)
+      return [...findings, error("models", why, "the address of its API in url, or [[backends.models]]")]
     return [...findings, error("health", why)]
   }
   const models = outcome.models ?? backend.models

@@ -5,6 +5,7 @@ import { Effect, Option, Result } from "effect"
 import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
+import { noList } from "../health/probe.ts"
 import { type Answer, ask } from "../health/questions.ts"
 import { speaksTls } from "../upstream/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
@@ -46,12 +47,14 @@ export const typed = ({ type }: Backend, seen: Type | undefined, outcome: ProbeO
       : [warning("type", `it answers as ${seen}, not as ${type}`, `type = "${seen}"`)]
   }
   // Nothing has been learnt of a server that does not answer.
-  if (outcome._tag !== "Up") return []
-  const listed = outcome.models !== undefined
+  if (outcome._tag === "Refused" || (outcome._tag === "Down" && outcome.reason !== noList)) return []
+  const listed = outcome._tag === "Up" && outcome.models !== undefined
   // Its own list tells an Ollama; the others have nothing that the kind does not go by.
   const itself = seen === undefined && type === "ollama"
   if (listed && (type === "openai" || type === "generic" || itself)) return [ok("type", type)]
-  if (type === "openai" || type === "generic") return [info("type", `${type}, though it gives no list of models`)]
+  if (outcome._tag === "Down" && (type === "openai" || type === "generic")) return []
+  if (type === "openai" || type === "generic")
+    return [info("type", `${type}, though it gives no list of models: those of [[backends.models]] are used`)]
   return seen === "generic"
     ? [
         warning(

@@ -35,11 +35,16 @@ export type Entry = typeof Entry.Type
 const decodeEntry = Schema.decodeUnknownOption(Entry)
 const decodeList = Schema.decodeUnknownOption(Schema.Union([Entries, Schema.Struct({ data: Schema.NullOr(Entries) })]))
 
-/** The entries of a list (`data`, or a bare array as some services send); undefined when it is no list. */
+/**
+ * The entries of a list (`data`, or a bare array as some services send); undefined when it is no list, or one of other
+ * things than models.
+ */
 export const readEntries = (body: unknown): ReadonlyArray<Entry> | undefined => {
   const list = Option.getOrUndefined(decodeList(body))
   if (list === undefined) return undefined
-  return each(decodeEntry, "data" in list ? (list.data ?? []) : list)
+  const all = "data" in list ? (list.data ?? []) : list
+  const entries = each(decodeEntry, all)
+  return entries.length === 0 && all.length > 0 ? undefined : entries
 }
 
 const isWords = (value: Entry["capabilities"]): value is ReadonlyArray<unknown> => Array.isArray(value)

@@ -12,15 +12,16 @@ import { merge, readV0, readV1 } from "./lmstudio.ts"
 import { complete } from "./names.ts"
 import { readLoaded, readShow, readTags, type Shown, type Tag, toModel } from "./ollama.ts"
 import { readList } from "./openai-like.ts"
-import { type Answer, need, type Verdict, want } from "./questions.ts"
+import { type Answer, need, Verdict, want } from "./questions.ts"
 
-/** What a prober remembers of an Ollama's models, by digest, so that each is asked about once. */
+/** What a prober remembers: an Ollama's models by digest, so that each is asked about once, and whether there was a list. */
 interface Memory {
+  readonly listed: boolean
   readonly shown: ReadonlyMap<string, Shown>
   readonly inForce: ReadonlyMap<string, number>
 }
 
-const nothing: Memory = { shown: new Map(), inForce: new Map() }
+const nothing: Memory = { listed: false, shown: new Map(), inForce: new Map() }
 
 /** The means of one probe; every question gets what is left of the probe's time. */
 interface Talk {
@@ -31,13 +32,24 @@ interface Talk {
   readonly memory: Ref.Ref<Memory>
 }
 
+/** Undefined when what was answered is no list. */
 type Models = ReadonlyArray<Model> | undefined
+
+const busy = new Verdict({ outcome: { _tag: "Down", reason: "answered with status 429" } })
+
+/** Why what answers cannot be used, when nobody has said which models it has. */
+export const noList = "answers, but not with a list of models"
 
 /** Questions about single models that are under way at a time. */
 const showsAtOnce = 4
 
 const openaiLike = (talk: Talk): Effect.Effect<Models, Verdict> =>
-  Effect.map(talk.need("/v1/models"), ({ body }) => readList(body))
+  Effect.flatMap(talk.need("/v1/models"), (answer) => {
+    const { body, status } = answer
+    // It has too much to do to tell now, which says nothing of its models.
+    if (status === 429) return Effect.fail(busy)
+    return Effect.succeed(status < 300 ? readList(body) : undefined)
+  })
 
 // vLLM and SGLang: the list answers while the engine is dead, /health does not.
 const withHealth = (talk: Talk): Effect.Effect<Models, Verdict> =>
@@ -53,7 +65,7 @@ const llamacpp = Effect.fnUntraced(function* (talk: Talk) {
   yield* talk.need("/health")
   // The list is open to all on some levels, /props is not: it shows whether the key is right.
   const [props, list] = yield* Effect.all([talk.need("/props"), talk.need("/v1/models")], { concurrency: 2 })
-  return readModels(list.body, props.status < 300 ? readProps(props.body) : undefined)
+  return list.status < 300 ? readModels(list.body, props.status < 300 ? readProps(props.body) : undefined) : undefined
 })
 
 const lmstudio = Effect.fnUntraced(function* (talk: Talk) {
@@ -69,10 +81,7 @@ const show = (talk: Talk, tag: Tag): Effect.Effect<void> =>
     const shown = readShow(answer?.body)
     return shown === undefined
       ? Effect.void
-      : Ref.update(talk.memory, ({ inForce, shown: known }) => ({
-          inForce,
-          shown: new Map(known).set(tag.digest, shown)
-        }))
+      : Ref.update(talk.memory, (before) => ({ ...before, shown: new Map(before.shown).set(tag.digest, shown) }))
   })
 
 const ollama = Effect.fnUntraced(function* (talk: Talk) {
@@ -98,7 +107,7 @@ const forget = (before: Memory, tags: ReadonlyArray<Tag>, loaded: ReadonlyMap<st
     const context = loaded.get(name) ?? inForce.get(digest) ?? before.inForce.get(digest)
     if (context !== undefined) inForce.set(digest, context)
   }
-  return { shown, inForce }
+  return { listed: before.listed, shown, inForce }
 }
 
 const conversations: Record<BackendType, (talk: Talk) => Effect.Effect<Models, Verdict>> = {
@@ -142,12 +151,21 @@ const probe = Effect.fnUntraced(function* (
       ),
     want: (path, body) => Effect.flatMap(left, (ms) => want(transport, backend, { path, body, timeoutMs: ms }))
   }
-  const models = yield* conversations[backend.type](talk)
-  const outcome: ProbeOutcome = {
-    _tag: "Up",
-    models: models?.map((model) => complete(model, backend.type)),
-    latencyMs: first.latencyMs
+  const { listed } = yield* Ref.get(memory)
+  const told = yield* conversations[backend.type](talk).pipe(
+    Effect.map((models) => models ?? "nothing"),
+    Effect.catchIf(
+      (verdict) => verdict === busy && listed,
+      () => Effect.succeed("later" as const)
+    )
+  )
+  if (told === "nothing" && backend.models.length === 0) {
+    const down: ProbeOutcome = { _tag: "Down", reason: noList }
+    return down
   }
+  const models = typeof told === "string" ? undefined : told.map((model) => complete(model, backend.type))
+  if (models !== undefined) yield* Ref.update(memory, (before) => ({ ...before, listed: true }))
+  const outcome: ProbeOutcome = { _tag: "Up", models, latencyMs: first.latencyMs }
   return outcome
 })
 
@@ -187,7 +205,7 @@ export const makeProbe = (
       again,
       // A server that went away may come back with other settings: what was in force before is no longer known.
       Effect.tap((outcome) =>
-        outcome._tag === "Up" ? Effect.void : Ref.update(memory, ({ shown }) => ({ shown, inForce: new Map() }))
+        outcome._tag === "Up" ? Effect.void : Ref.update(memory, (before) => ({ ...before, inForce: new Map() }))
       )
     )
   )

@@ -37,8 +37,9 @@ const announce = ({ before, after }: Change): Effect.Effect<void> => {
   const about = { backend: after.backend.name }
   const { status, reason } = after.health
   if (status !== before.health.status) {
+    const told = after.listed ? "" : "; it gives no list of models, those of the config are used"
     return status === "healthy"
-      ? Effect.annotateLogs(Effect.logInfo("backend became healthy"), { ...about, models: after.models.size })
+      ? Effect.annotateLogs(Effect.logInfo(`backend became healthy${told}`), { ...about, models: after.models.size })
       : Effect.annotateLogs(Effect.logWarning(`backend became ${status}`), { ...about, reason: escaped(reason) })
   }
   if (status !== "healthy") return Effect.void

@@ -1,9 +1,10 @@
-import { expect } from "bun:test"
+import { describe, expect } from "bun:test"
 import { Effect, Fiber, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import { makeProbe } from "../../src/health/probe.ts"
 import { effect } from "../kit/effect.ts"
 import { backend } from "../registry/backends.ts"
+import { type Canned, FakeWorld } from "./fake.ts"
 import { modelsOf, once, origin, serving } from "./probing.ts"
 import * as recorded from "./recorded.ts"
 
@@ -195,18 +196,72 @@ effect("exo: only what is downloaded, and the whole list on a level that cannot 
   })
 )
 
-effect("what answers but gives no list is up, and its last list is kept", () =>
+describe("a server that answers, but not with a list of models,", () => {
+  const reason = "answers, but not with a list of models"
+  const odd: ReadonlyArray<readonly [name: string, canned: Canned]> = [
+    ["a page", { text: "<html><title>Welcome to nginx!</title></html>" }],
+    ["a login page behind a good status", { text: "<!doctype html><form action=/login>" }],
+    ["half a list", { text: '{"data":[{"id":"m"' }],
+    ["nothing", { text: "" }],
+    ["a path that is not there", { text: "", status: 404 }],
+    ["a list of no models", { json: { data: [{ name: "a", mail: "b" }] } }],
+    ["a list of names", { json: ["a", "b"] }],
+    ["a list below an error", { json: { data: [{ id: "m" }] }, status: 400 }],
+    ["another API", { json: { detail: "Not Found" }, status: 404 }],
+    ["its status", { json: { status: "ok" } }]
+  ]
+  for (const [name, canned] of odd) {
+    effect(`is down for it: ${name}`, () =>
+      Effect.gen(function* () {
+        for (const type of ["generic", "openai", "vllm", "llamacpp", "lmstudio", "exo"] as const) {
+          const world = serving({
+            "/v1/models": canned,
+            "/health": { text: "ok" },
+            "/props": { text: "", status: 404 }
+          })
+          expect(yield* once(world, { type })).toEqual({ _tag: "Down", reason })
+        }
+      })
+    )
+    effect(`is up when its models are declared: ${name}`, () =>
+      Effect.gen(function* () {
+        const declared = { models: [{ id: "m", capabilities: {} }] }
+        expect(yield* once(serving({ "/v1/models": canned }), declared)).toMatchObject({
+          _tag: "Up",
+          models: undefined
+        })
+      })
+    )
+  }
+
+  effect("is down as an Ollama too", () =>
+    Effect.gen(function* () {
+      expect(yield* once(serving({ "/api/tags": { text: "<html>" } }), { type: "ollama" })).toEqual({
+        _tag: "Down",
+        reason
+      })
+    })
+  )
+
+  effect("is up with no model when its list is empty", () =>
+    Effect.gen(function* () {
+      for (const json of [{ data: [] }, { data: null }, []]) {
+        expect(yield* once(serving({ "/v1/models": { json } }), {})).toMatchObject({ _tag: "Up", models: [] })
+      }
+    })
+  )
+})
+
+effect("a list that is asked for too often stays as it was, and is no list before the first one", () =>
   Effect.gen(function* () {
-    const odd = [
-      { text: "<html>" },
-      { text: '{"data":[{"id":"m"' },
-      { text: "", status: 404 },
-      { json: {}, status: 429 }
-    ]
-    for (const canned of odd) {
-      const outcome = yield* once(serving({ "/v1/models": canned }), {})
-      expect(outcome).toMatchObject({ _tag: "Up", models: undefined })
-    }
+    const world = new FakeWorld()
+    world.serve(origin, { "/v1/models": { json: {}, status: 429 } })
+    const probe = yield* makeProbe(world.transport, backend("b", { url: origin }), () => 5000)
+    expect(yield* probe).toEqual({ _tag: "Down", reason: "answered with status 429" })
+    world.serve(origin, { "/v1/models": { json: { data: [{ id: "m" }] } } })
+    expect(yield* probe).toMatchObject({ _tag: "Up", models: [{ id: "m" }] })
+    world.serve(origin, { "/v1/models": { json: {}, status: 429 } })
+    expect(yield* probe).toMatchObject({ _tag: "Up", models: undefined })
   })
 )
 
