@@ -7,6 +7,7 @@ import example from "../../nexus.example.toml" with { type: "text" }
 import { defaultFile, type Loaded, readConfig } from "../config/NexusConfig.ts"
 import { jsonSchema, markdown } from "../config/reference.ts"
 import { showValue } from "../config/path.ts"
+import type { MayMiss } from "../config/secrets.ts"
 import { shown } from "../config/show.ts"
 import { printable } from "../domain/text.ts"
 import { CliFailure } from "./failure.ts"
@@ -52,7 +53,7 @@ const init = Command.make(
   Command.withExamples([{ command: "nexus config init" }, { command: "nexus config init -o other.toml --force" }])
 )
 
-const load = (path: Option.Option<string>) => readConfig({ path, overrides: {} })
+const load = (path: Option.Option<string>, mayMiss: MayMiss) => readConfig({ path, overrides: {}, mayMiss })
 
 const tellNotes = ({ notes }: Loaded) =>
   Effect.forEach(notes, (note) => Console.error(`note: ${printable(note)}`), { discard: true })
@@ -61,7 +62,7 @@ const check = Command.make(
   "check",
   { config: flags.config },
   Effect.fnUntraced(function* (input) {
-    const { loaded } = yield* load(input.config)
+    const { loaded } = yield* load(input.config, "none")
     for (const warning of loaded.warnings) yield* Console.error(`warning: ${printable(warning)}`)
     yield* tellNotes(loaded)
     const backends = `${loaded.backends.length} backend${loaded.backends.length === 1 ? "" : "s"}`
@@ -76,7 +77,7 @@ const show = Command.make(
   "show",
   { config: flags.config, json: flags.json },
   Effect.fnUntraced(function* (input) {
-    const read = yield* load(input.config)
+    const read = yield* load(input.config, "any")
     const settings = shown(read)
     if (input.json) return yield* Console.log(json({ settings }))
     yield* Console.log(

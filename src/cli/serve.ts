@@ -48,7 +48,8 @@ const switches = {
   noDiscovery: onOff("no-discovery", "Do not look for LLM servers on this machine"),
   noHealthCheck: onOff("no-health-check", "Probe each backend once, then take it to be healthy"),
   demo: onOff("demo", "Add simulated backends, to see Nexus work without any LLM"),
-  insecure: onOff("insecure", "Allow an address beyond loopback without keys")
+  insecure: onOff("insecure", "Allow an address beyond loopback without keys"),
+  strict: onOff("strict", "Do not start while the key of a backend is not set")
 }
 
 interface Given {
@@ -117,6 +118,7 @@ export const serveCommand = Command.make(
       config: given.config,
       overrides: overridesOf(given),
       demo: given.demo,
+      strict: given.strict,
       asWorker: Option.getOrUndefined(Option.map(given.asWorker, partOf)),
       workerCommand,
       onConfig: (config) => Effect.sync(() => liftCeiling(config)),

@@ -51,7 +51,7 @@ export const prepare = Effect.fnUntraced(function* ({ config, system, account }:
       message: "--run-as goes with --system; other services run as yourself"
     })
   }
-  const read = yield* readConfig({ path: config, overrides: {} })
+  const read = yield* readConfig({ path: config, overrides: {}, mayMiss: "any" })
   const { path, settings } = read.loaded
   const serve = ["serve", ...(path === undefined ? [] : ["-c", resolve(path)])]
   const job: Job = {

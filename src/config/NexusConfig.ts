@@ -10,7 +10,7 @@ import { isTable, type Table } from "./path.ts"
 import { type FileText, parseFile, type Read, read } from "./read.ts"
 import { type Remains, remainsOf } from "./remains.ts"
 import { isPem, type KeyFiles, type Pem } from "./pem.ts"
-import { faultOf } from "./secrets.ts"
+import { faultOf, type MayMiss } from "./secrets.ts"
 import type { Environment } from "./sources.ts"
 
 export type { Loaded } from "./compile.ts"
@@ -31,6 +31,8 @@ export interface ConfigOptions {
   readonly path: Option.Option<string>
   /** Settings from flags, nested and spelled as in the file. */
   readonly overrides: Record<string, unknown>
+  /** Which keys may be missing; variables of backends when absent. */
+  readonly mayMiss?: MayMiss
 }
 
 /** The file that is read when none is named. */
@@ -111,7 +113,11 @@ const readKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, 
   return files
 })
 
-const readWith = (find: Effect.Effect<FileText | undefined, ConfigInvalid, FileSystem.FileSystem>, flags: Table) =>
+const readWith = (
+  find: Effect.Effect<FileText | undefined, ConfigInvalid, FileSystem.FileSystem>,
+  flags: Table,
+  mayMiss: MayMiss = "backends"
+) =>
   Effect.gen(function* () {
     const env: Environment = { ...process.env }
     const file = yield* find
@@ -121,7 +127,7 @@ const readWith = (find: Effect.Effect<FileText | undefined, ConfigInvalid, FileS
     )
     const keyFiles = yield* readKeyFiles(parsed.keyFiles, file)
     yield* Effect.yieldNow
-    const sources = { file, env, overrides: flags, digestOf }
+    const sources = { file, env, overrides: flags, digestOf, mayMiss }
     return yield* Effect.fromResult(read(sources, parsed, keyFiles)).pipe(Effect.mapError(invalid))
   }).pipe(
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
@@ -129,14 +135,15 @@ const readWith = (find: Effect.Effect<FileText | undefined, ConfigInvalid, FileS
   )
 
 /** Reads all settings, with where each of them comes from. */
-export const readConfig = ({ path, overrides }: ConfigOptions): Effect.Effect<Read, ConfigInvalid> =>
-  readWith(findFile(path, process.env), overrides)
+export const readConfig = ({ path, overrides, mayMiss }: ConfigOptions): Effect.Effect<Read, ConfigInvalid> =>
+  readWith(findFile(path, process.env), overrides, mayMiss)
 
 /** The same of a file whose text is known already. */
 export const readText = (
   file: FileText | undefined,
-  overrides: ConfigOptions["overrides"]
-): Effect.Effect<Read, ConfigInvalid> => readWith(Effect.succeed(file), overrides)
+  overrides: ConfigOptions["overrides"],
+  mayMiss?: MayMiss
+): Effect.Effect<Read, ConfigInvalid> => readWith(Effect.succeed(file), overrides, mayMiss)
 
 /** What settings with mistakes still tell; a file that cannot be read tells nothing. */
 export const readRemains = ({ path, overrides }: ConfigOptions): Effect.Effect<Remains, ConfigInvalid> =>

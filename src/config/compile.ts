@@ -23,6 +23,8 @@ export interface Secrets {
   readonly backendKeys: ReadonlyMap<string, string>
   /** TLS settings by backend name. */
   readonly backendTls?: ReadonlyMap<string, Tls>
+  /** Why the key of a backend is not there, by backend name. */
+  readonly keyFaults?: ReadonlyMap<string, string>
   readonly authKeys: ReadonlyArray<AuthKey>
 }
 
@@ -66,24 +68,25 @@ const modelOf = ({ id, context_length, ...capabilities }: BackendEntry["models"]
   capabilities
 })
 
-const backendOf = (
-  entry: BackendEntry,
-  settings: Settings,
-  key: string | undefined,
-  tls: Tls | undefined
-): Backend => ({
-  name: entry.name,
-  url: baseUrl(entry.url),
-  type: entry.type,
-  priority: entry.priority,
-  origin: "config",
-  apiKey: key === undefined ? undefined : Redacted.make(key),
-  ...(tls === undefined ? {} : { tls }),
-  forwardAuthorization: entry.forward_authorization,
-  maxConcurrent: entry.max_concurrent,
-  limits: limitsOf(entry, settings),
-  models: entry.models.map(modelOf)
-})
+const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): Backend => {
+  const key = secrets.backendKeys.get(entry.name)
+  const tls = secrets.backendTls?.get(entry.name)
+  const keyFault = secrets.keyFaults?.get(entry.name)
+  return {
+    name: entry.name,
+    url: baseUrl(entry.url),
+    type: entry.type,
+    priority: entry.priority,
+    origin: "config",
+    apiKey: key === undefined ? undefined : Redacted.make(key),
+    ...(tls === undefined ? {} : { tls }),
+    ...(keyFault === undefined ? {} : { keyFault }),
+    forwardAuthorization: entry.forward_authorization,
+    maxConcurrent: entry.max_concurrent,
+    limits: limitsOf(entry, settings),
+    models: entry.models.map(modelOf)
+  }
+}
 
 /** Time limits of a backend that the config does not name. */
 export const defaultLimits = (settings: Settings): Limits => limitsOf({}, settings)
@@ -95,9 +98,7 @@ export const compile = (
   about: Pick<Loaded, "path" | "warnings" | "notes">
 ): Loaded => ({
   settings,
-  backends: settings.backends.map((entry) =>
-    backendOf(entry, settings, secrets.backendKeys.get(entry.name), secrets.backendTls?.get(entry.name))
-  ),
+  backends: settings.backends.map((entry) => backendOf(entry, settings, secrets)),
   routing: {
     strategy: settings.routing.strategy,
     maxRetries: settings.routing.max_retries,

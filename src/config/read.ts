@@ -22,7 +22,7 @@ import {
 import { nodeAt } from "./reference.ts"
 import { ruleMistakes } from "./rules.ts"
 import type { KeyFiles } from "./pem.ts"
-import { type Digest, keyFilesOf, masked, resolve } from "./secrets.ts"
+import { type Digest, isTolerated, keyFilesOf, masked, type MayMiss, type Missing, resolve } from "./secrets.ts"
 import { type Substituted, substitute } from "./substitute.ts"
 import { warningsOf } from "./warnings.ts"
 
@@ -40,6 +40,8 @@ export interface Sources {
   /** Settings from flags, nested and spelled as in the file. */
   readonly overrides: Table
   readonly digestOf: Digest
+  /** Which keys may be missing; with `any`, backends whose variables are not set are left out as well. */
+  readonly mayMiss: MayMiss
 }
 
 /** A file whose TOML is good. */
@@ -127,16 +129,32 @@ const discreet = (mistake: Mistake, { original, written }: Substituted): Mistake
   return path.at(-1) === "sha256" && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
 }
 
+/** The file with the lines of these paths. */
+const placeOf = (file: FileText | undefined, lines: Lines, paths: ReadonlyArray<KeyPath>): string => {
+  const found = [...new Set(paths.flatMap((path) => lineOf(lines, path) ?? []))]
+  return `${file?.path ?? ""}${found.length === 0 ? "" : `:${found.join(", ")}`}`
+}
+
 /** Tells of keys of the Rust Nexus, with all the lines they stand on. */
 const tellLegacy =
   (file: FileText | undefined, lines: () => Lines) =>
-  ({ paths, text }: LegacyNote): string => {
-    const found = paths.flatMap((path) => lineOf(lines(), path) ?? [])
-    return printable(`${file?.path ?? ""}:${[...new Set(found)].join(", ")}: ${text}`)
+  ({ paths, text }: LegacyNote): string =>
+    printable(`${placeOf(file, lines(), paths)}: ${text}`)
+
+/** What a missing key comes to, for a person. */
+const tellMissing =
+  (file: FileText | undefined, lines: () => Lines) =>
+  ({ path, name, of, from, told }: Missing): string => {
+    const where = placeOf(file, lines(), [path])
+    const remedy = from === "variable" ? "set it before nexus serve, or name a file with api_key_file" : "put it there"
+    return printable(
+      of === "backend"
+        ? `${where}: backend ${name} gets no requests: ${told}; ${remedy}`
+        : `${where}: the key ${name} of clients is not known here: ${told}; nexus serve needs it`
+    )
   }
 
-/** Makes settings of all sources; fails with every mistake, one a line and sorted by line. */
-export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFiles): Result.Result<Read, string> => {
+const readWhole = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFiles): Result.Result<Read, string> => {
   const { file, env } = sources
   const modern = modernise(substituted.tree)
   const ofFile = fromFile(modern.tree)
@@ -155,7 +173,12 @@ export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFil
     shapeMistakes(tree).map((mistake) => ({ mistake: inItsWords(originOf(mistake.path), mistake), originOf }))
   )
   const told = new Set([...inFile, ...inOthers.map(({ mistake }) => mistake)].map(({ path }) => idOf(path)))
-  const between = once([...named.mistakes, ...ruleMistakes(merged.tree, (path) => lineOf(linesOnce(), path))], told)
+  const tolerated = named.missing.filter((each) => isTolerated(each, sources.mayMiss))
+  const missed = named.missing.filter((each) => !tolerated.includes(each))
+  const between = once(
+    [...named.mistakes, ...missed, ...ruleMistakes(merged.tree, (path) => lineOf(linesOnce(), path))],
+    told
+  )
 
   if (inFile.length + inOthers.length + between.length + ofEnv.mistakes.length > 0) {
     const all = [
@@ -173,11 +196,52 @@ export const read = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFil
     ...modern.notes.map(tellLegacy(file, linesOnce)),
     ...modernEnv.notes.map(({ text }) => `the environment: ${printable(text)}`)
   ]
+  // Whoever looks from another shell sees at the backend itself that its key is not known there.
+  const worthAWord = tolerated.filter(({ of }) => of === "client" || sources.mayMiss === "backends")
   const about = {
     path: file?.path,
-    warnings: [...legacy, ...given.warnings, ...warningsOf(merged.tree, env)].map(printable),
+    warnings: [
+      ...worthAWord.map(tellMissing(file, linesOnce)),
+      ...legacy,
+      ...given.warnings,
+      ...warningsOf(merged.tree, env)
+    ].map(printable),
     notes: given.notes.map(printable)
   }
-  const loaded = compile(decoded.success, named.secrets, about)
+  const keyFaults = new Map(tolerated.filter(({ of }) => of === "backend").map(({ name, told }) => [name, told]))
+  const loaded = compile(decoded.success, { ...named.secrets, keyFaults }, about)
   return Result.succeed({ loaded, file, keyFiles: [...keyFiles.keys()], merged, written: substituted.written })
+}
+
+/** The file without the backends whose variables are not set here, and what is said of those; undefined when there are none. */
+const withoutUnset = ({ original, mistakes }: Substituted, env: Environment) => {
+  const backends = valueAt(original, ["backends"])
+  const lost = new Map(
+    mistakes.flatMap(({ path: [section, at], unset }) =>
+      section === "backends" && typeof at === "number" && unset !== undefined ? [[at, unset] as const] : []
+    )
+  )
+  if (lost.size === 0 || !Array.isArray(backends)) return undefined
+  const nameOf = (at: number): string => String(valueAt(backends, [at, "name"]) ?? at)
+  return {
+    substituted: substitute({ ...original, backends: backends.filter((_, at) => !lost.has(at)) }, env),
+    told: [...lost].map(([at, name]) =>
+      printable(`backend ${nameOf(at)} is left out here: ${name} is not set; nexus serve needs it`)
+    )
+  }
+}
+
+/** Makes settings of all sources; fails with every mistake, one a line and sorted by line. */
+export const read = (sources: Sources, parsed: Parsed, keyFiles: KeyFiles): Result.Result<Read, string> => {
+  const whole = readWhole(sources, parsed, keyFiles)
+  if (Result.isSuccess(whole) || sources.mayMiss !== "any" || sources.file === undefined) return whole
+  const rest = withoutUnset(parsed.substituted, sources.env)
+  if (rest === undefined) return whole
+  // Its lines are no longer those of the text.
+  const { file } = sources
+  const part = readWhole({ ...sources, file: { ...file, text: "" } }, { ...parsed, ...rest }, keyFiles)
+  if (Result.isFailure(part)) return whole
+  const { loaded } = part.success
+  const warnings = [...rest.told, ...loaded.warnings]
+  return Result.succeed({ ...part.success, file, loaded: { ...loaded, warnings } })
 }

@@ -49,7 +49,7 @@ const torn = (text: string, env: Environment): Parsed => ({
 })
 
 /** Host and port each from the highest source that gives a sound one, else the defaults. */
-export const remainsOf = ({ file, env, overrides, digestOf }: Sources): Remains => {
+export const remainsOf = ({ file, env, overrides, digestOf }: Omit<Sources, "mayMiss">): Remains => {
   const { substituted } = Result.getOrElse(parseFile(file, env), () => torn(file?.text ?? "", env))
   const modern = modernise(substituted.tree).tree
   const { secrets, names } = resolve(modern, env, new Map(), digestOf)

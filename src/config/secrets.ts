@@ -10,10 +10,31 @@ import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
 import { tablesAt } from "./rules.ts"
 import type { Environment } from "./sources.ts"
 
-/** The keys, and what is wrong with them. */
+/** A key that is not where the settings say: its variable is not set, or its file is not there. */
+export interface Missing extends Mistake {
+  /** The backend or the client whose key it is. */
+  readonly name: string
+  readonly of: "backend" | "client"
+  readonly from: "variable" | "file"
+  /** In words that need no line of the file, such as `OPENAI_API_KEY is not set`. */
+  readonly told: string
+}
+
+/**
+ * Which keys may be missing: none; variables of backends, which are then asked nothing; or any at all, for a look at a gateway
+ * that runs with an environment of its own.
+ */
+export type MayMiss = "none" | "backends" | "any"
+
+/** Whether a missing key is no mistake. */
+export const isTolerated = ({ of, from }: Missing, mayMiss: MayMiss): boolean =>
+  mayMiss === "any" || (mayMiss === "backends" && of === "backend" && from === "variable")
+
+/** The keys, what is wrong with them, and which are not there. */
 export interface Resolved {
   readonly secrets: Secrets
   readonly mistakes: ReadonlyArray<Mistake>
+  readonly missing: ReadonlyArray<Missing>
   /** Variables that hold keys. */
   readonly names: ReadonlySet<string>
 }
@@ -38,25 +59,23 @@ const fromHex = (digits: string): Uint8Array => new Uint8Array(Buffer.from(digit
 export type Digest = (text: string) => Uint8Array
 
 /** Why a text can be no key; `what` holds it. */
-export const faultOf = (key: string, what: string): string | undefined => {
-  if (key === "") return `${what} is empty`
-  return /^[\x21-\x7e]+$/.test(key) ? undefined : `${what} holds spaces or characters that no key can have`
-}
+export const faultOf = (key: string, what: string): string | undefined =>
+  /^[\x21-\x7e]+$/.test(key) ? undefined : `${what} holds spaces or characters that no key can have`
 
 /** Resolves all keys of settings that may have other mistakes. */
 export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf: Digest): Resolved => {
   const mistakes: Array<Mistake> = []
+  const missing: Array<Missing> = []
   const names = new Set<string>()
 
-  const accepted = (key: string | undefined, what: string, path: KeyPath, value: string): string | undefined => {
-    const trimmed = key?.trim()
-    const reason = trimmed === undefined ? `${what} is not set` : faultOf(trimmed, what)
-    if (reason === undefined) return trimmed
+  const accepted = (key: string, what: string, path: KeyPath, value: string): string | undefined => {
+    const reason = faultOf(key, what)
+    if (reason === undefined) return key
     mistakes.push({ path, value, reason })
     return undefined
   }
 
-  const fromVariable = (table: Table, key: string, at: KeyPath): string | undefined => {
+  const fromVariable = (table: Table, key: string, at: KeyPath, of: Missing["of"]): string | undefined => {
     const name = table[key]
     if (typeof name !== "string" || name === "") return undefined
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
@@ -66,7 +85,13 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf
       return undefined
     }
     names.add(name)
-    return accepted(env[name], "this environment variable", [...at, key], name)
+    const path = [...at, key]
+    const held = env[name]?.trim()
+    if (held !== undefined && held !== "") return accepted(held, "this environment variable", path, name)
+    const state = held === undefined ? "is not set" : "is empty"
+    const reason = `this environment variable ${state}`
+    missing.push({ path, value: name, reason, name: nameOf(table), of, from: "variable", told: `${name} ${state}` })
+    return undefined
   }
 
   const fromFile = (table: Table, at: KeyPath): string | undefined => {
@@ -74,15 +99,18 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf
     const found = typeof file === "string" ? files.get(file) : undefined
     if (typeof file !== "string" || found === undefined) return undefined
     const path = [...at, "api_key_file"]
-    if ("text" in found) return accepted(found.text, "this file", path, file)
-    mistakes.push({ path, value: file, reason: found.fault })
+    const text = "text" in found ? found.text.trim() : ""
+    if (text !== "") return accepted(text, "this file", path, file)
+    const reason = "fault" in found ? found.fault : "this file is empty"
+    const told = `${file}: ${reason.replace(/^this file/, "it")}`
+    missing.push({ path, value: file, reason, name: nameOf(table), of: "backend", from: "file", told })
     return undefined
   }
 
   const backendKeys = new Map<string, string>()
   const backendTls = new Map<string, Tls>()
   for (const { at, table } of tablesAt(tree, ["backends"])) {
-    const key = fromVariable(table, "api_key_env", at) ?? fromFile(table, at)
+    const key = fromVariable(table, "api_key_env", at, "backend") ?? fromFile(table, at)
     if (key !== undefined) backendKeys.set(nameOf(table), key)
     const tls = tlsOf(table, at, files, mistakes)
     if (tls !== undefined) backendTls.set(nameOf(table), tls)
@@ -91,9 +119,9 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf
   const authKeys: Array<AuthKey> = []
   for (const { at, table } of tablesAt(tree, ["auth", "keys"])) {
     const about = { name: nameOf(table), admin: table["admin"] === true }
-    const key = fromVariable(table, "env", at)
+    const key = fromVariable(table, "env", at, "client")
     if (key !== undefined) authKeys.push({ ...about, digest: digestOf(key), key: Redacted.make(key) })
     else if (typeof table["sha256"] === "string") authKeys.push({ ...about, digest: fromHex(table["sha256"]) })
   }
-  return { secrets: { backendKeys, backendTls, authKeys }, mistakes, names }
+  return { secrets: { backendKeys, backendTls, authKeys }, mistakes, missing, names }
 }

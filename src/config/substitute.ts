@@ -5,12 +5,17 @@ import type { Mistake } from "./check.ts"
 import { isTable, type KeyPath, type Table } from "./path.ts"
 import type { Environment } from "./sources.ts"
 
+/** A mistake of a variable; `unset` is the name of one that is empty or not set. */
+export interface Unset extends Mistake {
+  readonly unset?: string
+}
+
 /** The tree with its variables replaced, what was wrong with them, and the names that were spoken of. */
 export interface Substituted {
   readonly tree: Table
   /** The tree as the file writes it. */
   readonly original: Table
-  readonly mistakes: ReadonlyArray<Mistake>
+  readonly mistakes: ReadonlyArray<Unset>
   readonly names: ReadonlySet<string>
   /** Values that hold what a variable held, as the file writes them. */
   readonly written: ReadonlyArray<{ readonly path: KeyPath; readonly text: string }>
@@ -20,7 +25,7 @@ const variable = /\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{/g
 
 /** Replaces the variables in every string of a tree; keys stay as they are. */
 export const substitute = (tree: Table, env: Environment): Substituted => {
-  const mistakes: Array<Mistake> = []
+  const mistakes: Array<Unset> = []
   const names = new Set<string>()
   const written: Array<{ readonly path: KeyPath; readonly text: string }> = []
 
@@ -37,7 +42,7 @@ export const substitute = (tree: Table, env: Environment): Substituted => {
       if (held !== undefined && held !== "") return held
       if (standard !== undefined) return standard
       const state = held === undefined ? "is not set" : `is empty; if it may be, write \${${name}:-}`
-      mistakes.push({ path, value: text, reason: `the environment variable ${name} ${state}` })
+      mistakes.push({ path, value: text, reason: `the environment variable ${name} ${state}`, unset: name })
       return found
     })
     if (replaced !== text) written.push({ path, text })

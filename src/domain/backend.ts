@@ -73,6 +73,8 @@ export interface Backend {
   readonly origin: BackendOrigin
   /** Sent as `Authorization: Bearer …` to this backend alone. */
   readonly apiKey: Redacted.Redacted<string> | undefined
+  /** Why the key it is to be sent is not there; such a backend is asked nothing. */
+  readonly keyFault?: string
   /** Absent where the authorities of the system are trusted and Nexus shows no certificate. */
   readonly tls?: Tls
   /** Whether the client's own `Authorization` header is sent on to this backend. */

@@ -4,7 +4,8 @@
 import type { Model } from "./backend.ts"
 
 /**
- * `unknown` before the first probe has ended, `config_error` when the backend refuses the key Nexus was given for it.
+ * `unknown` before the first probe has ended, `config_error` when the backend refuses the key Nexus was given for it,
+ * or that key is not there.
  */
 export type HealthStatus = "unknown" | "healthy" | "unhealthy" | "config_error"
 

@@ -193,6 +193,9 @@ export const makeProbe = (
 ): Effect.Effect<Effect.Effect<ProbeOutcome>> =>
   Effect.map(Ref.make(nothing), (memory) =>
     Effect.suspend(() => {
+      if (backend.keyFault !== undefined) {
+        return Effect.succeed<ProbeOutcome>({ _tag: "Refused", reason: backend.keyFault })
+      }
       const timeoutMs = timeoutNow()
       return timeoutAwake(
         probe(transport, backend, timeoutMs, memory).pipe(

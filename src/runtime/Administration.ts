@@ -163,7 +163,7 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     const text = yield* Effect.fromResult(change(file?.text ?? heading)).pipe(
       Effect.mapError((reason) => new Conflict({ message: `${path}: ${reason}` }))
     )
-    yield* readText({ path, text }, from.overrides)
+    yield* readText({ path, text }, from.overrides, from.mayMiss)
     yield* file === undefined ? create(path, text) : rewrite(path, text)
     return file === undefined ? resolve(path) : path
   })
@@ -180,7 +180,7 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
       Effect.mapError((reason) => new BadRequest({ message: reason, param: null }))
     )
     const { server } = config.current().settings
-    const read = yield* readText({ path: draftPath, text }, { server }).pipe(Effect.mapError(inItsWords))
+    const read = yield* readText({ path: draftPath, text }, { server }, "none").pipe(Effect.mapError(inItsWords))
     const [backend] = read.loaded.backends
     if (backend === undefined) return yield* new BadRequest({ message: "no backend", param: null })
     return { ...backend, origin: "added" } satisfies Backend

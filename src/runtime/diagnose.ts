@@ -143,7 +143,9 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference }: DiagnoseO
 /** Looks at everything; it never fails, what is wrong is found. */
 export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
   Effect.gen(function* () {
-    const read = yield* Effect.result(readConfig({ path: options.config, overrides: options.overrides }))
+    const read = yield* Effect.result(
+      readConfig({ path: options.config, overrides: options.overrides, mayMiss: "any" })
+    )
     const sections = Result.isSuccess(read) ? yield* looked(read.success, options) : [invalid(read.failure)]
     return {
       version,

@@ -3,7 +3,7 @@
  */
 import { availableParallelism } from "node:os"
 import { Context, Effect, Fiber, Layer, type Option, type Scope } from "effect"
-import { type ConfigInvalid, type Loaded, NexusConfig, readConfig } from "../config/NexusConfig.ts"
+import { type ConfigInvalid, type ConfigOptions, type Loaded, NexusConfig, readConfig } from "../config/NexusConfig.ts"
 import { demoBackends } from "../demo/demo.ts"
 import type { Backend } from "../domain/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
@@ -109,6 +109,8 @@ export interface ServeOptions {
   /** Settings from flags, nested and spelled as in the file. */
   readonly overrides: Record<string, unknown>
   readonly demo: boolean
+  /** Whether a backend whose key is not set keeps the gateway from starting. */
+  readonly strict: boolean
   /** Which of several processes this is to be; undefined for the one that a person starts. */
   readonly asWorker: WorkerPart | undefined
   /** Arguments that make a worker of this program. */
@@ -187,7 +189,7 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
         firstSignal(() => undefined)
       )
     }
-    const from = { path: options.config, overrides }
+    const from: ConfigOptions = { path: options.config, overrides, mayMiss: options.strict ? "none" : "backends" }
     const source: Source = { read: yield* readConfig(from), from }
     const config = source.read.loaded
     yield* options.onConfig(config)

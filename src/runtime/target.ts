@@ -38,20 +38,25 @@ export const targetOf = Effect.fnUntraced(function* (
   { config, overrides }: SurveyOptions,
   silent?: "silent"
 ): Effect.fn.Return<Target, ConfigInvalid> {
-  const options = { path: config, overrides }
-  const { host, port, authKeys, loaded } = yield* readConfig(options).pipe(
-    Effect.map(({ loaded }) => ({ ...loaded.settings.server, authKeys: loaded.authKeys, loaded })),
+  const options = { path: config, overrides, mayMiss: "any" } as const
+  const { host, port, authKeys, keyNeeded, loaded } = yield* readConfig(options).pipe(
+    Effect.map(({ loaded }) => ({
+      ...loaded.settings.server,
+      authKeys: loaded.authKeys,
+      keyNeeded: loaded.settings.auth.keys.length > 0,
+      loaded
+    })),
     Effect.catchTag("ConfigInvalid", (invalid) =>
       readRemains(options).pipe(
         Effect.tap(silent === undefined ? warn(invalid) : Effect.void),
-        Effect.map((remains) => ({ ...remains, loaded: undefined }))
+        Effect.map((remains) => ({ ...remains, keyNeeded: remains.authKeys.length > 0, loaded: undefined }))
       )
     )
   )
   return {
     url: urlOf(host, port),
     key: yield* keyToSend(authKeys),
-    keyNeeded: authKeys.length > 0,
+    keyNeeded,
     assumed: !("server" in overrides),
     loaded
   }
@@ -59,7 +64,7 @@ export const targetOf = Effect.fnUntraced(function* (
 
 /** The same for a question that needs no key: nothing that is wrong with the config, its file or the key fails it. */
 export const placeOf = Effect.fnUntraced(function* ({ config, overrides }: SurveyOptions): Effect.fn.Return<Target> {
-  const options = { path: config, overrides }
+  const options = { path: config, overrides, mayMiss: "any" } as const
   const { host, port } = yield* readConfig(options).pipe(
     Effect.map(({ loaded }) => loaded.settings.server),
     Effect.tapError(warn),

@@ -6,6 +6,7 @@ import { Result } from "effect"
 import type { Loaded } from "../../src/config/compile.ts"
 import { parseFile, type Read, read } from "../../src/config/read.ts"
 import type { KeyFiles } from "../../src/config/pem.ts"
+import type { MayMiss } from "../../src/config/secrets.ts"
 import type { Environment } from "../../src/config/sources.ts"
 
 /** What a reading starts from, besides the file. */
@@ -13,6 +14,7 @@ export interface Around {
   readonly env?: Environment
   readonly flags?: Readonly<Record<string, unknown>>
   readonly files?: KeyFiles
+  readonly mayMiss?: MayMiss
 }
 
 /** SHA-256 of a text. */
@@ -20,10 +22,12 @@ export const sha256 = (text: string): Uint8Array => new Uint8Array(createHash("s
 
 /** Reads settings from the text of `nexus.toml`; undefined is no file. */
 export const reading = (text: string | undefined, around: Around = {}): Result.Result<Read, string> => {
-  const { env = {}, flags = {}, files = new Map() } = around
+  const { env = {}, flags = {}, files = new Map(), mayMiss = "none" } = around
   const file = text === undefined ? undefined : { path: "nexus.toml", text }
   const parsing = Result.mapError(parseFile(file, env), ({ message, excerpt }) => `${message}\n${excerpt}`)
-  return Result.flatMap(parsing, (parsed) => read({ file, env, overrides: flags, digestOf: sha256 }, parsed, files))
+  return Result.flatMap(parsing, (parsed) =>
+    read({ file, env, overrides: flags, digestOf: sha256, mayMiss }, parsed, files)
+  )
 }
 
 /** The mistakes, a line each; none for good settings. */

@@ -38,6 +38,20 @@ export const makeShell = () => {
     const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
     return { code: await child.exited, stdout, stderr }
   }
+  const servingWith = async (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) => {
+    const child = startWith(env, ["serve", "--port", "0", ...args])
+    const decoder = new TextDecoder()
+    const reader = child.stdout.getReader()
+    let text = ""
+    while (!/\d+ backends?, /.test(text)) {
+      const { value, done } = await reader.read()
+      if (done) throw new Error(`no banner: ${text}${await new Response(child.stderr).text()}`)
+      text += decoder.decode(value, { stream: true })
+    }
+    reader.releaseLock()
+    const url = /listens on (\S+)/.exec(text)?.[1] ?? ""
+    return { child, url, port: new URL(url).port, banner: text }
+  }
   return {
     cwd,
     /** Starts a command. */
@@ -64,20 +78,9 @@ export const makeShell = () => {
       return { code, stderr }
     },
     /** Starts a gateway on a free port; resolves once its banner is whole. */
-    serving: async (...args: ReadonlyArray<string>) => {
-      const child = start("serve", "--port", "0", ...args)
-      const decoder = new TextDecoder()
-      const reader = child.stdout.getReader()
-      let text = ""
-      while (!/\d+ backends?, /.test(text)) {
-        const { value, done } = await reader.read()
-        if (done) throw new Error(`no banner: ${text}${await new Response(child.stderr).text()}`)
-        text += decoder.decode(value, { stream: true })
-      }
-      reader.releaseLock()
-      const url = /listens on (\S+)/.exec(text)?.[1] ?? ""
-      return { child, url, port: new URL(url).port, banner: text }
-    },
+    serving: (...args: ReadonlyArray<string>) => servingWith({}, ...args),
+    /** The same with these variables. */
+    servingWith,
     /** Writes a config with these backends, at whose address no gateway runs, and gives its name. */
     tomlFor: (file: string, backends: Readonly<Record<string, string>>): string => {
       const entries = Object.entries(backends).map(([name, url]) => `[[backends]]\nname = "${name}"\nurl = "${url}"\n`)
