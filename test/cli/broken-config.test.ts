@@ -23,7 +23,7 @@ prot = 1
 [[backends]]
 name = "a"
 url = "${upstream.url}"
-api_key_env = "NOT_SET_ANYWHERE"
+pirority = 1
 `
 
 describe("a config with mistakes, while a gateway runs on the one before", async () => {
@@ -52,7 +52,7 @@ describe("a config with mistakes, while a gateway runs on the one before", async
       const warnings = lines(stderr).filter((line) => line.startsWith("warning: "))
       expect(warnings).toHaveLength(2)
       expect(warnings[0]).toStartWith("warning: nexus.toml:3: unknown key server.prot")
-      expect(warnings[1]).toContain("this environment variable is not set")
+      expect(warnings[1]).toContain("unknown key backends[0].pirority")
     })
   }
 
