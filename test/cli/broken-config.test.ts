@@ -29,7 +29,7 @@ pirority = 1
 describe("a config with mistakes, while a gateway runs on the one before", async () => {
   writeFileSync(
     join(cwd, "nexus.toml"),
-    `[server]\nwatch_config = false\n[[backends]]\nname = "a"\nurl = "${upstream.url}"\n`
+    `[server]\nwatch_config = false\n[discovery]\nenabled = false\n[[backends]]\nname = "a"\nurl = "${upstream.url}"\n`
   )
   const { port } = await serving("-c", "nexus.toml")
   writeFileSync(join(cwd, "nexus.toml"), mistakes(port))
