@@ -6,7 +6,7 @@ import { isTable, type KeyPath, type Table } from "./path.ts"
 import type { Environment } from "./sources.ts"
 
 /** A mistake of a variable; `unset` is the name of one that is empty or not set. */
-export interface Unset extends Mistake {
+interface Unset extends Mistake {
   readonly unset?: string
 }
 
