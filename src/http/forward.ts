@@ -81,6 +81,10 @@ interface Failed {
   readonly final: boolean
 }
 
+/** Whether nobody was there to be asked, whatever the model. */
+const isAway = (error: UpstreamError): boolean =>
+  error._tag === "Unreachable" || (error._tag === "TimedOut" && error.limit === "connect")
+
 const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, final }: Failed, random: () => number) => {
   const headersOf = pass && error._tag === "ErrorStatus" ? answererHeaders : decisionHeaders
   const decision = {
@@ -216,7 +220,7 @@ class Attempts implements Caller {
     this.worked ||= mayHaveWorked(error)
     if (judged.next !== "next") return this.over({ error, attempt, pass, mayRetry })
     run.abort = new Abort()
-    if (error._tag === "Unreachable") plan.lose(attempt.candidate.state)
+    if (isAway(error)) plan.lose(attempt.candidate.state)
     if (error._tag === "ConnectionLost") this.lostBefore += 1
     this.retriesLeft -= 1
     if (!run.retrying) retried()
@@ -250,7 +254,7 @@ class Attempts implements Caller {
     run.ticket?.settle(blame._tag === "count" || blame._tag === "key" ? "bad" : "none", now)
     run.ticket = undefined
     const doubted = blame._tag === "key" || (blame._tag === "none" && blame.probe === true)
-    if (doubted || error._tag === "Unreachable") registry.suspect(backend)
+    if (doubted || isAway(error)) registry.suspect(backend)
   }
 }
 

@@ -136,7 +136,7 @@ export const verdict = (error: UpstreamError, context: FailureContext): Verdict 
       // The total is the client's patience; it says nothing of the backend and leaves no time for another.
       return error.limit === "request"
         ? { next: "fail", blame: none, again: false }
-        : { next: may ? "next" : "fail", blame: count, again: false }
+        : { next: (error.limit === "connect" ? left : may) ? "next" : "fail", blame: count, again: false }
     case "ConnectionLost":
       return { next: left && context.lostBefore + 1 < poisonAfter ? "next" : "fail", blame: count, again: true }
     case "Unreachable":

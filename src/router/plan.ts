@@ -163,7 +163,7 @@ export class Plan implements Decided {
     if (list === undefined) return nobody
     const pool = ablePool(list, this.needs.abilities)
     const { promptTokens, outputTokens } = this.needs
-    const fresh = this.asked.length === 0
+    const fresh = this.asked.length === 0 && this.lost.length === 0
     if (fresh && promptTokens + outputTokens <= pool.leastContext && takeDown(pool)) return pool
     const able = pool.candidates.filter(
       (candidate) =>

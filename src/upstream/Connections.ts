@@ -12,7 +12,7 @@ import { Dialing } from "./dialing.ts"
 import { type Assignment, Exchange, type Line } from "./exchange.ts"
 import { type LookUp, type Naming, type Origin, Place, systemLookUp } from "./place.ts"
 import { requestBytes, type Target, targetOf } from "./request-bytes.ts"
-import { type Knock, Silence } from "./silence.ts"
+import { type Knock, Silence, type Watching } from "./silence.ts"
 import { tlsFor, type Trust } from "./tls.ts"
 import type { Call } from "./Transport.ts"
 
@@ -26,6 +26,8 @@ export interface ConnectionsOptions {
   readonly namesKeptMs?: () => number
   /** What names are looked up by; the system's resolver when absent. */
   readonly lookUp?: LookUp
+  /** What the system knows of sent bytes, and how a port is tried; the real ones when absent. */
+  readonly watching?: Partial<Pick<Watching, "standings" | "knock">>
   /** Monotonic milliseconds; the process's own when absent. */
   readonly now?: () => number
   /** Called when there is something to {@link Connections.look} at again. */
@@ -101,7 +103,7 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
       return Bun.connect<Connection>({ hostname: address, port, data: connection, socket: handlers, ...tls })
     }
   }
-  const silence = new Silence({ all: settings.all, knock, standings })
+  const silence = new Silence({ all: settings.all, knock, standings, ...options.watching })
   const targets = new Map<string, { readonly target: Target; readonly place: Place }>()
   const places = new Map<string, Place>()
   let closing = false

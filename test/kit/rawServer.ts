@@ -66,6 +66,8 @@ export interface RawServer extends AsyncDisposable {
   readonly busiest: () => number
   /** Resets every connection and refuses new ones; the port stays known. */
   readonly kill: () => Promise<void>
+  /** Refuses new connections from now on; those there are stay as they are. */
+  readonly refuse: () => void
   /** Resets every connection, and goes on listening. */
   readonly dropAll: () => void
   /** Listens again on the same port. */
@@ -224,8 +226,15 @@ export const startRaw = async (options: RawOptions): Promise<RawServer> => {
     busy: () => busy,
     busiest: () => busiest,
     kill,
+    refuse: () => {
+      server.close()
+    },
     dropAll,
     revive: listen,
-    [Symbol.asyncDispose]: () => (server.listening ? kill() : Promise.resolve())
+    [Symbol.asyncDispose]: () => {
+      if (server.listening) return kill()
+      dropAll()
+      return Promise.resolve()
+    }
   }
 }

@@ -70,6 +70,16 @@ const law = (
   )
 
 describe("a plan", () => {
+  law("asks nothing more of a backend that was lost, also before anybody was asked", (snapshot, _, __, plan) => {
+    const [lost] = snapshot.backends.values()
+    if (lost === undefined) return
+    plan.lose(lost)
+    const left = plan.hasNext(now)
+    const asked = planAll(plan, now)
+    expect(asked.length > 0).toBe(left)
+    expect(asked.filter(({ candidate }) => candidate.state === lost)).toEqual([])
+  })
+
   law("is a permutation of the eligible backends", (snapshot, wanted, set, plan) => {
     const models = modelsOf(wanted.model, set)
     expect(labels(planAll(plan, now)).toSorted()).toEqual(eligibleOf(snapshot, models, wanted).toSorted())
