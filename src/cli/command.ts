@@ -15,6 +15,7 @@ import { keysCommand } from "./keys.ts"
 import { modelsCommand } from "./models.ts"
 import { serveCommand } from "./serve.ts"
 import { serviceCommand } from "./service.ts"
+import { setupCommand } from "./setup.ts"
 import { statusCommand } from "./status.ts"
 
 const completions = completionsCommand((): Command.Command.Any => nexus)
@@ -24,6 +25,7 @@ export const nexus = Command.make("nexus").pipe(
   Command.withDescription("One OpenAI-compatible endpoint in front of every LLM server you have"),
   Command.withSubcommands([
     serveCommand,
+    setupCommand,
     statusCommand,
     modelsCommand,
     aliasesCommand,

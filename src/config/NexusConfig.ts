@@ -157,6 +157,9 @@ export const readRemains = ({ path, overrides }: ConfigOptions): Effect.Effect<R
 export const remainsWithoutFile = (overrides: ConfigOptions["overrides"]): Effect.Effect<Remains> =>
   Effect.sync(() => remainsOf({ file: undefined, env: { ...process.env }, overrides, digestOf }))
 
+/** Whether a variable holds something. */
+export const isVariableSet = (name: string): boolean => (process.env[name]?.trim() ?? "") !== ""
+
 /** The key a command sends: the one in NEXUS_KEY, else the first that the config itself knows. */
 export const keyToSend = (
   authKeys: ReadonlyArray<AuthKey>
