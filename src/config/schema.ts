@@ -61,7 +61,24 @@ const Server = Schema.Struct({
     10,
     "Largest answer that is held back and checked before it is sent, in MB; a larger one is passed on as it comes, and so is one above 64 KB while 16 MB of others are held"
   ),
-  max_concurrent_requests: or(whole(1, 60_000), 1000, "Requests handled at a time; further ones get 429"),
+  max_concurrent_requests: or(
+    whole(1, 60_000),
+    1000,
+    "Requests handled at a time, counted once their bodies are there; further ones get 429"
+  ),
+  max_concurrent_uploads: maybe(
+    whole(1, 60_000),
+    "Request bodies on their way in at a time; further ones get 429; as many as max_concurrent_requests when absent"
+  ),
+  max_uploads_mb: maybe(
+    seconds(0.001, 1_048_576),
+    "Request bodies held at a time, until they are answered, all together in MB; those up to 64 KB do not count; further ones get 429; a quarter of the memory of the container or machine when absent"
+  ),
+  upload_share_percent: or(
+    whole(1, 100),
+    50,
+    "Part of max_concurrent_uploads and max_uploads_mb that one client address may take; 100 behind a proxy that is the only client"
+  ),
   watch_config: or(Schema.Boolean, true, "Take over this file, and key files it names, when they change"),
   cors: or(Cors, {}, "Browser access")
 })

@@ -14,16 +14,19 @@ import { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
 import { Drain } from "./Drain.ts"
+import { declaredLength } from "./body.ts"
 import { arrived } from "./exchange.ts"
 import { forward, type Forwarding, Run } from "./forward.ts"
 import { render } from "./openai-error.ts"
+import { Turns } from "./turns.ts"
+import { type Upload, type UploadLimits, Uploads } from "./uploads.ts"
 
 /** What bounds a request; times in milliseconds, 0 is no limit. */
-export interface ProxyLimits {
+export interface ProxyLimits extends UploadLimits {
   readonly totalMs: number
   readonly uploadMs: number
   readonly stallMs: number
-  readonly maxBodyBytes: number
+  /** Requests whose bodies are there. */
   readonly maxConcurrent: number
   /** Attempts that may follow the first. */
   readonly maxRetries: number
@@ -63,15 +66,33 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const seeded = yield* Random.Random
   const random = () => seeded.nextDoubleUnsafe()
   const stopping = () => new Stopping({ retryAfterSeconds: spreadWait(5, random) })
+  const uploads = new Uploads(limitsNow, random)
+  // Those whose bodies are there.
+  let working = 0
   let retries = 0
+
+  const overloaded = ({ maxConcurrent }: ProxyLimits): Overloaded | undefined => {
+    if (working < maxConcurrent) return undefined
+    const message = `Nexus is handling ${maxConcurrent} requests already (server.max_concurrent_requests)`
+    return new Overloaded({ message, retryAfterSeconds: spreadWait(1, random) })
+  }
 
   const forwarding: Forwarding = {
     registry,
     router: yield* Router,
     upstream: yield* Upstream,
     accounting,
+    turns: new Turns(),
+    taken: (current) => {
+      current.upload.arrived()
+      const refusal = overloaded(limitsNow())
+      if (refusal !== undefined) return refusal
+      current.working = true
+      working += 1
+      return undefined
+    },
     // A share of the traffic may be retries, so that an outage does not multiply it.
-    budgetLeft: () => retries < Math.max(3, 0.2 * runs.size),
+    budgetLeft: () => retries < Math.max(3, 0.2 * working),
     retried: () => {
       retries += 1
     },
@@ -119,6 +140,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     }
     current.ticket?.settle("none", performance.now())
     if (current.retrying) retries -= 1
+    if (current.working) working -= 1
+    current.upload.end()
     deadlines.remove(exchange.clock)
     runs.delete(current)
     accounting.ended(exchange)
@@ -130,6 +153,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     request: Request,
     id: string,
     server: Listening,
+    upload: Upload,
     respond: (response: Response) => void
   ): void => {
     const uploadsOutlastBun = outlastsBun(limits)
@@ -137,7 +161,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     accounting.began()
     const clock = new RequestClock(started, limits.totalMs)
     const exchange = arrived(id, endpoint, request, started, clock)
-    const current = new Run(exchange, server, limits, respond)
+    const current = new Run(exchange, server, limits, upload, respond)
     runs.add(current)
     deadlines.add(clock)
     if (uploadsOutlastBun) server.timeout(request, 0)
@@ -156,12 +180,12 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       return Promise.resolve(render(stopping(), id))
     }
     const limits = limitsNow()
-    if (runs.size >= limits.maxConcurrent) {
+    const upload = overloaded(limits) ?? uploads.begin(declaredLength(request) ?? 0, () => server.peer(request))
+    if (upload instanceof Overloaded) {
       accounting.turnedAway(429)
-      const message = `Nexus is handling ${limits.maxConcurrent} requests already (server.max_concurrent_requests)`
-      return Promise.resolve(render(new Overloaded({ message, retryAfterSeconds: spreadWait(1, random) }), id))
+      return Promise.resolve(render(upload, id))
     }
-    return new Promise((resolve) => begin(limits, endpoint, request, id, server, resolve))
+    return new Promise((resolve) => begin(limits, endpoint, request, id, server, upload, resolve))
   }
 
   return Proxy.of({

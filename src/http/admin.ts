@@ -14,6 +14,7 @@ import { readNeeds } from "./needs.ts"
 import { formOf } from "./openai-error.ts"
 import { Recent, remembered } from "./Recent.ts"
 import { noAnswer, Siblings } from "./Siblings.ts"
+import { Turns } from "./turns.ts"
 
 const refusalOf = (error: GatewayError | undefined) => {
   if (error === undefined) return null
@@ -34,17 +35,16 @@ export const adminHandlers = (
       const router = yield* Router
       const recent = yield* Recent
       const siblings = yield* Siblings
-      const route = (endpoint: Endpoint, body: Uint8Array) => {
-        const needs = readNeeds(endpoint, body)
-        if (Result.isFailure(needs)) return refuse(needs.failure)
+      const turns = new Turns()
+      const route = Effect.fnUntraced(function* (endpoint: Endpoint, body: Uint8Array) {
+        const read = yield* Effect.promise(async () => readNeeds(endpoint, body, turns))
+        if (Result.isFailure(read)) return yield* refuse(read.failure)
         const snapshot = registry.snapshot()
         const now = performance.now()
-        const { plan, refusal } = router.consider(needs.success, snapshot, now)
+        const { plan, refusal } = router.consider(read.success.needs, snapshot, now)
         const decision = explain(plan, plan.witness(now))
-        return Effect.succeed(
-          HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })
-        )
-      }
+        return HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })
+      })
       return handlers
         .handleRaw("route", ({ request, query }) =>
           request.arrayBuffer.pipe(

@@ -14,7 +14,7 @@ import type { Router } from "../router/Router.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./admin.ts"
 import { Api, Answered } from "./api.ts"
-import { readBody } from "./body.ts"
+import { type BodyLimits, type Counted, readBody } from "./body.ts"
 import { catalogueHandlers } from "./catalogue.ts"
 import { Control } from "./Control.ts"
 import { controlHandlers } from "./changes.ts"
@@ -24,6 +24,7 @@ import type { Meters } from "./Meters.ts"
 import { render } from "./openai-error.ts"
 import { undecodable } from "./undecodable.ts"
 import type { Recent } from "./Recent.ts"
+import { Turns } from "./turns.ts"
 import { workHandlers } from "./work.ts"
 
 /** Paths whose last part is an id; whatever it holds, it is one part. */
@@ -62,8 +63,9 @@ const decoded = (text: string): string => {
   }
 }
 
-/** Largest body of an operational endpoint, in bytes. */
-const maxBodyBytes = 16 * 1024 * 1024
+// What bounds the body of an operational endpoint: few of them come at a time.
+const bodyLimits: BodyLimits = { maxBodyBytes: 16 * 1024 * 1024, uploadMs: 0 }
+const uncounted: Counted = { grow: () => undefined }
 
 const refuse = (error: GatewayError) =>
   Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
@@ -167,6 +169,7 @@ export const makeContract = (services: Context.Context<Needed>, options: Contrac
     Layer.provide(Layer.succeedContext(services))
   )
   const web = HttpRouter.toWebHandler(routes, { disableLogger: true, middleware: logged })
+  const turns = new Turns()
   let document: string | undefined
 
   const handle = async (request: Request, requestId: string): Promise<Response> => {
@@ -192,7 +195,8 @@ export const makeContract = (services: Context.Context<Needed>, options: Contrac
       document ??= JSON.stringify((await import("./document.ts")).openApi())
       return new Response(document, { headers: jsonBody })
     }
-    const body = method === "POST" ? await readBody(request, new RequestClock(0, 0), maxBodyBytes, 0) : undefined
+    const body =
+      method === "POST" ? await readBody(request, new RequestClock(0, 0), bodyLimits, uncounted, turns) : undefined
     if (body !== undefined && !(body instanceof Uint8Array)) return render(body, requestId)
     const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
     const response = await web.handler(

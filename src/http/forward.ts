@@ -20,15 +20,18 @@ import type { Doubt } from "../upstream/silence.ts"
 import type { Caller } from "../upstream/Transport.ts"
 import type { Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
-import { readBody } from "./body.ts"
+import { type BodyLimits, readBody } from "./body.ts"
 import type { Listening } from "./BunServer.ts"
 import { deliver, type Delivery } from "./deliver.ts"
 import type { Exchange } from "./exchange.ts"
 import { discreet, failureOf, passOn, reasonOf } from "./failure.ts"
-import { readNeeds } from "./needs.ts"
+import { type Read, readNeeds } from "./needs.ts"
 import { neverRetry, render } from "./openai-error.ts"
 import { answererHeaders, decisionHeaders } from "./reply.ts"
+import type { Span } from "./sift.ts"
 import { replaceModel } from "./splice.ts"
+import type { Turns } from "./turns.ts"
+import type { Upload } from "./uploads.ts"
 
 /** What forwarding draws on. */
 export interface Forwarding {
@@ -36,6 +39,9 @@ export interface Forwarding {
   readonly router: Router["Service"]
   readonly upstream: Upstream["Service"]
   readonly accounting: Accounting["Service"]
+  readonly turns: Turns
+  /** Called once the body of a request is there; says why it may not go on. */
+  readonly taken: (run: Run) => GatewayError | undefined
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
   /** Called once for a request that is tried again. */
@@ -45,10 +51,8 @@ export interface Forwarding {
 }
 
 /** What bounds one request; times in milliseconds, 0 is no limit. */
-export interface RunLimits {
-  readonly uploadMs: number
+export interface RunLimits extends BodyLimits {
   readonly stallMs: number
-  readonly maxBodyBytes: number
   readonly maxRetries: number
 }
 
@@ -59,15 +63,25 @@ export class Run implements Member, Delivery {
   ticket: Ticket | undefined
   /** Whether the request counts against the retry budget. */
   retrying = false
+  /** Whether its body is there, so that it counts among the requests that are handled. */
+  working = false
   readonly exchange: Exchange
   readonly server: Listening
   readonly limits: RunLimits
+  readonly upload: Upload
   readonly respond: (response: Response) => void
 
-  constructor(exchange: Exchange, server: Listening, limits: RunLimits, respond: (response: Response) => void) {
+  constructor(
+    exchange: Exchange,
+    server: Listening,
+    limits: RunLimits,
+    upload: Upload,
+    respond: (response: Response) => void
+  ) {
     this.exchange = exchange
     this.server = server
     this.limits = limits
+    this.upload = upload
     this.respond = respond
   }
 }
@@ -111,18 +125,20 @@ class Attempts implements Caller {
   private readonly needs: RoutingNeeds
   private plan: Plan
   private readonly body: Uint8Array
+  private readonly model: Span | undefined
   private retriesLeft: number
   private lostBefore = 0
   private worked = false
   /** The one under way; undefined when the request is over. */
   attempt: Attempt | undefined
 
-  constructor(forwarding: Forwarding, run: Run, needs: RoutingNeeds, plan: Plan, body: Uint8Array) {
+  constructor(forwarding: Forwarding, run: Run, { needs, model }: Read, plan: Plan, body: Uint8Array) {
     this.forwarding = forwarding
     this.run = run
     this.needs = needs
     this.plan = plan
     this.body = body
+    this.model = model
     this.retriesLeft = run.limits.maxRetries
     this.attempt = plan.next(performance.now())
   }
@@ -141,7 +157,7 @@ class Attempts implements Caller {
     return upstream.call({
       backend,
       endpoint: exchange.endpoint,
-      body: model === this.plan.requested ? this.body : replaceModel(this.body, model),
+      body: model === this.plan.requested ? this.body : replaceModel(this.body, model, this.model),
       clientHeaders: exchange.request.headers,
       requestId: exchange.id,
       stream: exchange.stream,
@@ -262,15 +278,20 @@ class Attempts implements Caller {
 export const forward = async (forwarding: Forwarding, run: Run): Promise<GatewayError | undefined> => {
   const { exchange } = run
   const { registry, router, accounting } = forwarding
-  const body = await readBody(exchange.request, exchange.clock, run.limits.maxBodyBytes, run.limits.uploadMs)
+  const { turns } = forwarding
+  const body = await readBody(exchange.request, exchange.clock, run.limits, run.upload, turns)
   if (exchange.gone) return undefined
   if (!(body instanceof Uint8Array)) return body
+  const full = forwarding.taken(run)
+  if (full !== undefined) return full
   exchange.awaitedMs = performance.now() - exchange.started
   const hops = hopsOf(exchange.request.headers)
   if (hops > maxHops) return new LoopDetected({ hops })
-  const read = readNeeds(exchange.endpoint, body)
+  const reading = readNeeds(exchange.endpoint, body, turns)
+  const read = reading instanceof Promise ? await reading : reading
+  if (exchange.gone) return undefined
   if (Result.isFailure(read)) return read.failure
-  const needs = read.success
+  const { needs } = read.success
   exchange.model = needs.model
   exchange.stream = needs.stream
   const snapshot = registry.snapshot()
@@ -281,7 +302,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
     return plan.failure
   }
   accounting.routed(exchange, plan.success)
-  const attempts = new Attempts(forwarding, run, needs, plan.success, body)
+  const attempts = new Attempts(forwarding, run, read.success, plan.success, body)
   let { attempt } = attempts
   while (attempt !== undefined) {
     let answer: Answer

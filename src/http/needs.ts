@@ -1,12 +1,14 @@
 /**
  * The few facts of a request body that routing must know; nothing else of it is looked at.
  */
+import { isUtf8 } from "node:buffer"
 import { Predicate, Result } from "effect"
 import { BadRequest } from "../domain/errors.ts"
-import { lengthOf, skim } from "./skim.ts"
 import type { Ability, Endpoint, RoutingNeeds } from "../domain/request.ts"
-
-type Json = Record<PropertyKey, unknown>
+import { contentField, type Facts, factsOf, type Json } from "./facts.ts"
+import { JsonScan, type Progress } from "./json-scan.ts"
+import { Sift, type Span } from "./sift.ts"
+import type { Turns } from "./turns.ts"
 
 /** Longest model name that is taken, in characters. */
 export const maxModelLength = 512
@@ -22,100 +24,62 @@ const kind = (value: unknown): string => {
   return typeof value === "object" ? "an object" : `a ${typeof value}`
 }
 
-/** Bodies larger than this, in bytes, are skimmed before they are parsed. */
-const skimmedAbove = 64 * 1024
+/** Bodies larger than this, in bytes, are gone through in slices and not parsed whole. */
+const parsedBytes = 64 * 1024
 
-const textOf = (body: Uint8Array, skimmed: boolean): string => {
-  const text = skimmed ? skim(body) : decoder.decode(body)
-  if (text === undefined) throw new TypeError("no UTF-8")
-  return text
+/** Levels of arrays and objects that such a body may have. */
+const maxDepth = 512
+
+const empty = "The request body is empty; a JSON object is expected"
+const notUtf8 = "is not valid UTF-8 JSON"
+const notJson = "is not valid JSON"
+
+const parse = (body: Uint8Array): Result.Result<Json, BadRequest> => {
+  if (body.byteLength === 0) return Result.fail(bad(empty, null))
+  try {
+    return objectOf(JSON.parse(decoder.decode(body)))
+  } catch (error) {
+    return Result.fail(bad(`The request body ${error instanceof SyntaxError ? notJson : notUtf8}`, null))
+  }
 }
 
-const parse = (body: Uint8Array, skimmed: boolean): Result.Result<Json, BadRequest> => {
-  if (body.byteLength === 0) return Result.fail(bad("The request body is empty; a JSON object is expected", null))
-  let json: unknown
-  try {
-    json = JSON.parse(textOf(body, skimmed))
-  } catch (error) {
-    const why = error instanceof SyntaxError ? "is not valid JSON" : "is not valid UTF-8 JSON"
-    return Result.fail(bad(`The request body ${why}`, null))
-  }
-  return Predicate.isObject(json) && !Array.isArray(json)
+const objectOf = (json: unknown): Result.Result<Json, BadRequest> =>
+  Predicate.isObject(json) && !Array.isArray(json)
     ? Result.succeed(json)
     : Result.fail(bad(`The request body must be a JSON object; ${kind(json)} came`, null))
-}
-
-const imageParts = new Set(["image_url", "input_image", "image"])
-
-type LengthOf = (text: string) => number
-
-const plainLength: LengthOf = (text) => text.length
-
-interface Content {
-  bytes: number
-  vision: boolean
-  readonly length: LengthOf
-}
-
-// Bytes of a text are counted as UTF-16 units: close enough for an estimate, and free.
-const weigh = (content: unknown, into: Content): void => {
-  if (typeof content === "string") into.bytes += into.length(content)
-  if (!Array.isArray(content)) return
-  for (const part of content) {
-    if (!Predicate.isObject(part)) {
-      if (typeof part === "string") into.bytes += into.length(part)
-      continue
-    }
-    if (typeof part["text"] === "string") into.bytes += into.length(part["text"])
-    if (typeof part["type"] === "string" && imageParts.has(part["type"])) into.vision = true
-  }
-}
-
-const weighMessages = (messages: ReadonlyArray<unknown>, length: LengthOf): Content => {
-  const content: Content = { bytes: 0, vision: false, length }
-  for (const message of messages) if (Predicate.isObject(message)) weigh(message["content"], content)
-  return content
-}
-
-const isFilled = (value: unknown): boolean => Array.isArray(value) && value.length > 0
 
 const outputOf = (json: Json): number => {
   const asked = json["max_completion_tokens"] ?? json["max_tokens"]
   return typeof asked === "number" && asked > 0 && Number.isFinite(asked) ? Math.floor(asked) : 0
 }
 
-const jsonModes = new Set(["json_object", "json_schema"])
-
-const wantsJson = (format: unknown): boolean =>
-  Predicate.isObject(format) && typeof format["type"] === "string" && jsonModes.has(format["type"])
-
 const contentFault = (endpoint: Endpoint, json: Json): BadRequest | undefined => {
-  if (endpoint === "chat/completions") {
-    const { messages } = json
-    if (messages === undefined)
-      return bad("The field 'messages' is missing; an array of messages is expected", "messages")
-    return Array.isArray(messages)
-      ? undefined
-      : bad(`The field 'messages' must be an array; ${kind(messages)} came`, "messages")
+  const field = contentField(endpoint, json)
+  const value = json[field]
+  if (field === "messages") {
+    if (value === undefined) return bad("The field 'messages' is missing; an array of messages is expected", field)
+    return Array.isArray(value) ? undefined : bad(`The field 'messages' must be an array; ${kind(value)} came`, field)
   }
-  if (endpoint === "embeddings") {
-    const { input } = json
-    if (input === undefined) return bad("The field 'input' is missing; a string or an array is expected", "input")
-    return typeof input === "string" || Array.isArray(input)
-      ? undefined
-      : bad(`The field 'input' must be a string or an array; ${kind(input)} came`, "input")
+  if (field === "input" && value === undefined) {
+    return bad("The field 'input' is missing; a string, an array or an object is expected", field)
   }
-  const { prompt } = json
-  return prompt === undefined || prompt === null || typeof prompt === "string" || Array.isArray(prompt)
+  if (typeof value === "string" || Array.isArray(value)) return undefined
+  if (field === "input") {
+    // Some servers take an object, with parts of several kinds to embed.
+    return Predicate.isObject(value)
+      ? undefined
+      : bad(`The field 'input' must be a string, an array or an object; ${kind(value)} came`, field)
+  }
+  return value === undefined || value === null
     ? undefined
-    : bad(`The field 'prompt' must be a string or an array; ${kind(prompt)} came`, "prompt")
+    : bad(`The field 'prompt' must be a string or an array; ${kind(value)} came`, field)
 }
 
-const modelFault = (model: unknown, length: LengthOf): BadRequest | undefined => {
+const modelFault = (model: unknown): BadRequest | undefined => {
   if (model === undefined) return bad("The field 'model' is missing; the name of a model is expected", "model")
   if (typeof model !== "string") return bad(`The field 'model' must be a string; ${kind(model)} came`, "model")
   if (model === "") return bad("The field 'model' is empty; the name of a model is expected", "model")
-  return length(model) > maxModelLength
+  return model.length > maxModelLength
     ? bad(`The field 'model' is longer than ${maxModelLength} characters`, "model")
     : undefined
 }
@@ -126,44 +90,83 @@ const streamFault = (endpoint: Endpoint, stream: unknown): BadRequest | undefine
     ? undefined
     : bad(`The field 'stream' must be true or false; ${kind(stream)} came`, "stream")
 
-const contentOf = (endpoint: Endpoint, json: Json, length: LengthOf): Content => {
-  if (endpoint === "chat/completions") {
-    return weighMessages(Array.isArray(json["messages"]) ? json["messages"] : [], length)
-  }
-  const content: Content = { bytes: 0, vision: false, length }
-  const texts = endpoint === "embeddings" ? json["input"] : json["prompt"]
-  if (Array.isArray(texts)) {
-    // Each text of a batch has the context to itself.
-    for (const text of texts) if (typeof text === "string") content.bytes = Math.max(content.bytes, length(text))
-  } else weigh(texts, content)
-  return content
-}
-
-/** Reads what routing must know; fails with the field at fault, what came, and what would be right. */
-export const readNeeds = (
-  endpoint: Endpoint,
-  body: Uint8Array,
-  skimmed = body.byteLength > skimmedAbove
-): Result.Result<RoutingNeeds, BadRequest> => {
-  const length = skimmed ? lengthOf : plainLength
-  const parsed = parse(body, skimmed)
-  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
-  const json = parsed.success
-  const { model } = json
-  const fault = modelFault(model, length) ?? contentFault(endpoint, json) ?? streamFault(endpoint, json["stream"])
+const needsOf = (endpoint: Endpoint, facts: Facts): Result.Result<RoutingNeeds, BadRequest> => {
+  const { content, jsonMode, tools, top } = facts
+  const { model, stream } = top
+  const fault = modelFault(model) ?? contentFault(endpoint, top) ?? streamFault(endpoint, stream)
   if (fault !== undefined) return Result.fail(fault)
-  const { bytes, vision } = contentOf(endpoint, json, length)
   const abilities: Array<Ability> = []
-  if (vision) abilities.push("vision")
-  if (isFilled(json["tools"]) || isFilled(json["functions"])) abilities.push("tools")
-  if (wantsJson(json["response_format"])) abilities.push("json_mode")
+  // What a server that makes embeddings can look at, none of them tells.
+  if (content.vision && endpoint !== "embeddings") abilities.push("vision")
+  if (tools) abilities.push("tools")
+  if (jsonMode) abilities.push("json_mode")
   if (endpoint === "embeddings") abilities.push("embeddings")
   return Result.succeed({
     endpoint,
     model: String(model),
-    stream: json["stream"] === true,
+    stream: stream === true,
     abilities,
-    promptTokens: Math.floor(bytes / 4),
-    outputTokens: outputOf(json)
+    promptTokens: Math.floor(content.bytes / 4),
+    outputTokens: outputOf(top)
   })
 }
+
+/** Reads what routing must know of a parsed body; fails with the field at fault, what came, and what would be right. */
+export const parseNeeds = (endpoint: Endpoint, body: Uint8Array): Result.Result<RoutingNeeds, BadRequest> =>
+  Result.flatMap(parse(body), (json) => needsOf(endpoint, factsOf(endpoint, json)))
+
+/** What was read, and where in the body the name of the model stands where that is known already. */
+export interface Read {
+  readonly needs: RoutingNeeds
+  readonly model: Span | undefined
+}
+
+const refusals = {
+  syntax: `The request body ${notJson}`,
+  depth: `The request body is nested more than ${maxDepth} levels deep; Nexus takes no more in bodies above 64 KB`
+} as const
+
+// Bytes whose encoding is looked at in one turn.
+const encodedBytes = 4 * 1_048_576
+
+/** Where the character ends that the byte before `to` belongs to, or begins when it is not whole. */
+const wholeCharacters = (body: Uint8Array, to: number): number => {
+  let at = to
+  while (at < body.length && at > to - 3 && ((body[at] ?? 0) & 0xc0) === 0x80) at -= 1
+  return at
+}
+
+/** The same of a body of any size, which waits for a turn before each slice of the work. */
+export const scanNeeds = async (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  turns: Turns
+): Promise<Result.Result<Read, BadRequest>> => {
+  if (body.byteLength === 0) return Result.fail(bad(empty, null))
+  const sift = new Sift(body)
+  const scan = new JsonScan(body, sift, { maxDepth })
+  let progress: Progress = "going"
+  let encoded = 0
+  while (encoded < body.byteLength) {
+    await turns.next()
+    if (progress === "going") progress = scan.step()
+    if (progress === "syntax" || progress === "depth") return Result.fail(bad(refusals[progress], null))
+    // A long string is passed over at once; its encoding is looked at in its turn.
+    const to = wholeCharacters(body, Math.min(scan.passed, encoded + encodedBytes))
+    if (!isUtf8(body.subarray(encoded, to))) return Result.fail(bad(`The request body ${notUtf8}`, null))
+    encoded = to
+  }
+  return Result.flatMap(objectOf(sift.value), (top) =>
+    Result.map(needsOf(endpoint, sift.factsOf(endpoint, top)), (needs) => ({ needs, model: sift.model }))
+  )
+}
+
+/** Reads what routing must know: at once of a body of the usual size, in slices of a large one. */
+export const readNeeds = (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  turns: Turns
+): Result.Result<Read, BadRequest> | Promise<Result.Result<Read, BadRequest>> =>
+  body.byteLength > parsedBytes
+    ? scanNeeds(endpoint, body, turns)
+    : Result.map(parseNeeds(endpoint, body), (needs) => ({ needs, model: undefined }))

@@ -1,6 +1,7 @@
 /**
  * The one place where layers meet.
  */
+import { totalmem } from "node:os"
 import { Layer } from "effect"
 import { defaultLimits } from "../config/compile.ts"
 import { derived } from "../config/derived.ts"
@@ -28,6 +29,12 @@ import { Reloader, type Source } from "./Reloader.ts"
 /** The settings of the moment. */
 type Config = NexusConfig["Service"]
 
+/** The memory that this process may use, in bytes: that of its container, or else of the machine. */
+const memoryBytes = (): number => {
+  const constrained = process.constrainedMemory()
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem()
+}
+
 const bytes = (megabytes: number): number => Math.round(megabytes * 1_048_576)
 
 const proxyLimits = ({ settings: { server }, routing }: Loaded): ProxyLimits => ({
@@ -35,6 +42,9 @@ const proxyLimits = ({ settings: { server }, routing }: Loaded): ProxyLimits => 
   uploadMs: server.upload_timeout_seconds * 1000,
   stallMs: server.stall_timeout_seconds * 1000,
   maxBodyBytes: bytes(server.max_body_mb),
+  maxUploads: server.max_concurrent_uploads ?? server.max_concurrent_requests,
+  maxUploadBytes: server.max_uploads_mb === undefined ? memoryBytes() / 4 : bytes(server.max_uploads_mb),
+  uploadShare: server.upload_share_percent / 100,
   maxConcurrent: server.max_concurrent_requests,
   maxRetries: routing.maxRetries
 })
@@ -95,9 +105,12 @@ const base = (config: Config, part: Part | undefined) => {
 /** What answers requests, over settings that have been read; without the watch over backends, which a part is told of. */
 const answering = (config: Config, part: Part | undefined) => {
   const { current } = config
+  const processes = part?.of ?? 1
   const share = (limits: ProxyLimits): ProxyLimits => ({
     ...limits,
-    maxConcurrent: Math.ceil(limits.maxConcurrent / (part?.of ?? 1))
+    maxUploads: Math.ceil(limits.maxUploads / processes),
+    maxUploadBytes: limits.maxUploadBytes / processes,
+    maxConcurrent: Math.ceil(limits.maxConcurrent / processes)
   })
   const operations = Operations.layer({
     maxRetries: () => current().routing.maxRetries,

@@ -8,6 +8,7 @@ import type { Arrival } from "./arrival.ts"
 import { askOver } from "./ask.ts"
 import { type ConnectionsOptions, makeConnections } from "./Connections.ts"
 import { Pauses } from "./Pauses.ts"
+import type { RequestBody } from "./request-bytes.ts"
 import { type Doubt, lookMs } from "./silence.ts"
 import type { Trust } from "./tls.ts"
 
@@ -42,7 +43,7 @@ export interface Call {
   /** What the backend has for TLS of its own. */
   readonly trust?: Trust
   readonly headers: Record<string, string>
-  readonly body: Uint8Array
+  readonly body: RequestBody
   readonly abort: Abort
   /** True asks for a new connection. */
   readonly fresh: boolean

@@ -10,6 +10,7 @@ import { commit, type Answer } from "./answer.ts"
 import type { Watch } from "./Deadlines.ts"
 import { callHeaders, preparedFor } from "./endpoint.ts"
 import { Holding } from "./holding.ts"
+import type { RequestBody } from "./request-bytes.ts"
 import { type Caller, Transport } from "./Transport.ts"
 
 // Of all answers together, unless a single one may be larger.
@@ -82,7 +83,7 @@ export class RequestClock implements Watch {
 export interface Attempted {
   readonly backend: Backend
   readonly endpoint: Endpoint
-  readonly body: Uint8Array
+  readonly body: RequestBody
   readonly clientHeaders: Headers
   readonly requestId: string
   readonly stream: boolean

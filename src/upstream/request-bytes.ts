@@ -13,6 +13,9 @@ export interface Target {
   readonly opening: string
 }
 
+/** A body, whole or in pieces that follow each other. */
+export type RequestBody = Uint8Array | ReadonlyArray<Uint8Array>
+
 // Bodies up to this size, in bytes, are copied behind their head, so that one write sends both.
 const joinedBytes = 64 * 1024
 
@@ -52,10 +55,10 @@ interface Sent {
   /** POST when absent. */
   readonly method?: "GET" | "DELETE"
   readonly headers: Readonly<Record<string, string>>
-  readonly body: Uint8Array
+  readonly body: RequestBody
 }
 
-const headOf = ({ opening }: Target, { body, headers, method }: Sent): string | undefined => {
+const headOf = ({ opening }: Target, { headers, method }: Sent, size: number): string | undefined => {
   let head = method === undefined ? opening : method + opening.slice("POST".length)
   for (const name in headers) {
     if (ours.has(name) || ours.has(name.toLowerCase())) continue
@@ -64,18 +67,23 @@ const headOf = ({ opening }: Target, { body, headers, method }: Sent): string | 
     head += `${name}: ${value}\r\n`
   }
   // Some servers take a length for the sign of a body, which these methods have none of.
-  const length = method !== undefined && body.byteLength === 0 ? "" : `Content-Length: ${body.byteLength}\r\n`
+  const length = method !== undefined && size === 0 ? "" : `Content-Length: ${size}\r\n`
   return `${head}${length}Connection: keep-alive\r\n\r\n`
 }
 
 /** The pieces to write for a call; undefined when a header cannot be written. */
 export const requestBytes = (target: Target, sent: Sent): ReadonlyArray<Uint8Array> | undefined => {
-  const { body } = sent
-  const head = headOf(target, sent)
+  const pieces = sent.body instanceof Uint8Array ? [sent.body] : sent.body
+  let length = 0
+  for (const { byteLength } of pieces) length += byteLength
+  const head = headOf(target, sent, length)
   if (head === undefined) return undefined
-  if (body.byteLength > joinedBytes) return [Buffer.from(head, "latin1"), body]
-  const whole = Buffer.allocUnsafe(head.length + body.byteLength)
-  whole.write(head, 0, "latin1")
-  whole.set(body, head.length)
+  if (length > joinedBytes) return [Buffer.from(head, "latin1"), ...pieces]
+  const whole = Buffer.allocUnsafe(head.length + length)
+  let at = whole.write(head, 0, "latin1")
+  for (const piece of pieces) {
+    whole.set(piece, at)
+    at += piece.byteLength
+  }
   return [whole]
 }

@@ -4,11 +4,14 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { isDeepStrictEqual } from "node:util"
 import { Cause, Effect, Exit, Layer, Option } from "effect"
 import * as fc from "fast-check"
 import { NexusConfig } from "../../src/config/NexusConfig.ts"
-import { readNeeds } from "../../src/http/needs.ts"
+import { parseNeeds, scanNeeds } from "../../src/http/needs.ts"
 import { replaceModel } from "../../src/http/splice.ts"
+import { Turns } from "../../src/http/turns.ts"
+import type { RoutingNeeds } from "../../src/domain/request.ts"
 import { Tail } from "../../src/upstream/framing.ts"
 import { whole } from "../kit/answers.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
@@ -80,12 +83,21 @@ const isErrorShape = (text: string): boolean => {
   return typeof field(error, "message") === "string" && typeof field(error, "type") === "string"
 }
 
+const turns = new Turns()
+
 const needs: Law = {
-  name: "the needs of any body are read as JSON.parse reads them, or refused with a reason",
+  name: "the needs of any body are read as JSON.parse reads them, or refused with a reason, whole or in slices",
   quick: 300,
   property: () =>
-    fc.property(fc.oneof(chatBody("m"), jsonText), (text) => {
-      const read = readNeeds("chat/completions", bytesOf(text))
+    fc.asyncProperty(fc.oneof(chatBody("m"), jsonText), async (text) => {
+      const read = parseNeeds("chat/completions", bytesOf(text))
+      const sliced = await scanNeeds("chat/completions", bytesOf(text), turns)
+      if (read._tag === "Success") {
+        const same = (other: RoutingNeeds) =>
+          isDeepStrictEqual({ ...other, promptTokens: 0 }, { ...read.success, promptTokens: 0 })
+        const isDeep = sliced._tag === "Failure" && sliced.failure.message.includes("levels deep")
+        check(isDeep || (sliced._tag === "Success" && same(sliced.success.needs)), () => JSON.stringify(sliced))
+      }
       if (read._tag === "Success") {
         // On the wire a lone surrogate is U+FFFD.
         const model = field(parsed(text.toWellFormed()), "model")
@@ -103,7 +115,7 @@ const splice: Law = {
       const before = parsed(text)
       const old = field(before, "model")
       if (typeof old !== "string") return
-      const after = wireText(replaceModel(bytesOf(text), name))
+      const after = wireText(join2(replaceModel(bytesOf(text), name)))
       const expected = wireText(bytesOf(name))
       check(field(parsed(after), "model") === expected, () => `model is ${String(field(parsed(after), "model"))}`)
       let front = 0

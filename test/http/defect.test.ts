@@ -13,7 +13,17 @@ import { Deadlines } from "../../src/upstream/Deadlines.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { Upstream } from "../../src/upstream/Upstream.ts"
 
-const limits = { totalMs: 0, uploadMs: 0, stallMs: 0, maxBodyBytes: 1000, maxConcurrent: 10, maxRetries: 0 }
+const limits = {
+  totalMs: 0,
+  uploadMs: 0,
+  stallMs: 0,
+  maxBodyBytes: 1000,
+  maxUploads: 10,
+  maxUploadBytes: 1000,
+  uploadShare: 1,
+  maxConcurrent: 10,
+  maxRetries: 0
+}
 
 const server: Listening = {
   hostname: "",

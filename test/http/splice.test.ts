@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { replaceModel } from "../../src/http/splice.ts"
+import * as splice from "../../src/http/splice.ts"
 
 /** A JSON text around the value of the last `model` at its top. */
 interface Around {
@@ -70,6 +70,12 @@ const documents: fc.Arbitrary<Around> = fc
   })
 
 const fill = ({ before, after }: Around, value: string): string => before + value + after
+
+const replaceModel = (body: Uint8Array, model: string): Uint8Array => {
+  const pieces = splice.replaceModel(body, model)
+  const [first] = pieces
+  return pieces.length === 1 && first !== undefined ? first : new Uint8Array(Buffer.concat(pieces))
+}
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 

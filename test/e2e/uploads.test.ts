@@ -1,0 +1,177 @@
+import { describe, expect, test } from "bun:test"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway, until } from "../kit/gateway.ts"
+import { ask, dial, type RawClient, requestBytes } from "../kit/rawClient.ts"
+
+const path = "/v1/chat/completions"
+
+const body = (text: string) => JSON.stringify({ model: "m", messages: [{ role: "user", content: text }] })
+
+const small = body("hi")
+
+/** All of a request but its last byte, and that byte. */
+const slowly = async (port: number, text: string): Promise<{ client: RawClient; finish: () => Promise<void> }> => {
+  const client = await dial(port)
+  const whole = requestBytes("POST", path, text)
+  await client.send(whole.subarray(0, -1))
+  return { client, finish: () => client.send(whole.subarray(-1)) }
+}
+
+const messageOf = (answer: { readonly json: () => unknown }): string => {
+  return String(Reflect.get(Object(Reflect.get(Object(answer.json()), "error")), "message"))
+}
+
+const start = async (server: Record<string, unknown>) => {
+  const upstream = await startUpstream({ models: ["m"] })
+  const gateway = await startGateway({ server, backends: [backendFor("a", upstream)] })
+  return {
+    gateway,
+    upstream,
+    [Symbol.asyncDispose]: async () => {
+      await gateway[Symbol.asyncDispose]()
+      await upstream[Symbol.asyncDispose]()
+    }
+  }
+}
+
+describe("a request whose body is still on its way", () => {
+  test("takes no place of the requests that are handled", async () => {
+    await using world = await start({ max_concurrent_requests: 1, max_concurrent_uploads: 10 })
+    const { port } = world.gateway
+    const slow = await Promise.all([slowly(port, small), slowly(port, small), slowly(port, small)])
+    await until(() => world.gateway.running.active() === 3, "three are on their way")
+    expect((await ask(port, "POST", path, small)).status).toBe(200)
+    for (const { client, finish } of slow) {
+      await finish()
+      expect((await client.answer()).status).toBe(200)
+      client.hangUp()
+    }
+  })
+
+  test("is refused with 429 above max_concurrent_uploads, which the refusal names, until one of them has come", async () => {
+    await using world = await start({ max_concurrent_uploads: 2, upload_share_percent: 100 })
+    const { port } = world.gateway
+    const slow = await Promise.all([slowly(port, small), slowly(port, small)])
+    await until(() => world.gateway.running.active() === 2, "two are on their way")
+    const refused = await ask(port, "POST", path, small)
+    expect(refused.status).toBe(429)
+    expect(refused.header("retry-after")).toBeDefined()
+    expect(messageOf(refused)).toContain("server.max_concurrent_uploads")
+    for (const { client, finish } of slow) {
+      await finish()
+      expect((await client.answer()).status).toBe(200)
+      client.hangUp()
+    }
+    expect((await ask(port, "POST", path, small)).status).toBe(200)
+  })
+
+  test("takes no more than the share of one client address, which the refusal names", async () => {
+    await using world = await start({ max_concurrent_uploads: 4, upload_share_percent: 50 })
+    const { port } = world.gateway
+    const slow = await Promise.all([slowly(port, small), slowly(port, small)])
+    await until(() => world.gateway.running.active() === 2, "two are on their way")
+    const refused = await ask(port, "POST", path, small)
+    expect(refused.status).toBe(429)
+    expect(messageOf(refused)).toContain("server.upload_share_percent")
+    for (const { client } of slow) client.hangUp()
+    await world.gateway.quiet()
+    expect((await ask(port, "POST", path, small)).status).toBe(200)
+  })
+})
+
+describe("large bodies", () => {
+  const large = body("x".repeat(700_000))
+
+  test("are held up to max_uploads_mb, which the refusal names, and leave room for small ones", async () => {
+    await using world = await start({ max_body_mb: 1, max_uploads_mb: 1.5, upload_share_percent: 100 })
+    const { port } = world.gateway
+    const slow = await Promise.all([slowly(port, large), slowly(port, large)])
+    await until(() => world.gateway.running.active() === 2, "two are on their way")
+    const refused = await ask(port, "POST", path, large)
+    expect(refused.status).toBe(429)
+    expect(messageOf(refused)).toContain("server.max_uploads_mb")
+    expect((await ask(port, "POST", path, small)).status).toBe(200)
+    for (const { client, finish } of slow) {
+      await finish()
+      expect((await client.answer()).status).toBe(200)
+      client.hangUp()
+    }
+    await world.gateway.quiet()
+    expect((await ask(port, "POST", path, large)).status).toBe(200)
+  })
+
+  test("whose length nobody told are counted as they come", async () => {
+    await using world = await start({ max_body_mb: 1, max_uploads_mb: 1, upload_share_percent: 100 })
+    const { port } = world.gateway
+    const slow = await slowly(port, large)
+    await until(() => world.gateway.running.active() === 1, "one is on its way")
+    using client = await dial(port)
+    await client.send(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n`)
+    await client.send(`${large.length.toString(16)}\r\n${large}\r\n`)
+    const refused = await client.until(({ end }) => end !== "open")
+    expect(refused.status).toBe(429)
+    expect(messageOf(refused)).toContain("server.max_uploads_mb")
+    await slow.finish()
+    expect((await slow.client.answer()).status).toBe(200)
+    slow.client.hangUp()
+  })
+
+  test("of one client leave half of the room to the others", async () => {
+    await using world = await start({ max_body_mb: 1, max_uploads_mb: 4 })
+    const { port } = world.gateway
+    const slow = await Promise.all([slowly(port, large), slowly(port, large)])
+    await until(() => world.gateway.running.active() === 2, "two are on their way")
+    const refused = await ask(port, "POST", path, large)
+    expect(refused.status).toBe(429)
+    expect(messageOf(refused)).toContain("server.upload_share_percent")
+    for (const { client } of slow) client.hangUp()
+  })
+
+  test("arrive as they were sent, whole, in pieces, and under another name", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({
+      routing: { aliases: { alias: "m" } },
+      backends: [backendFor("a", upstream)]
+    })
+    const text = (model: string) =>
+      JSON.stringify({ messages: [{ role: "user", content: "é".repeat(300_000) }], model })
+    expect((await ask(gateway.port, "POST", path, text("m"))).status).toBe(200)
+    expect(upstream.lastCall().text).toBe(text("m"))
+    expect((await ask(gateway.port, "POST", path, text("alias"))).status).toBe(200)
+    expect(upstream.lastCall().text).toBe(text("m"))
+    using client = await dial(gateway.port)
+    await client.send(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n`)
+    const bytes = new TextEncoder().encode(text("alias"))
+    for (let at = 0; at < bytes.length; at += 7001) {
+      const piece = bytes.subarray(at, at + 7001)
+      await client.send(`${piece.length.toString(16)}\r\n`)
+      await client.send(piece)
+      await client.send("\r\n")
+    }
+    await client.send("0\r\n\r\n")
+    expect((await client.answer()).status).toBe(200)
+    expect(upstream.lastCall().text).toBe(text("m"))
+  })
+
+  test("with hundreds of thousands of fields leave everybody else their turn", async () => {
+    await using world = await start({ max_body_mb: 20 })
+    const { port } = world.gateway
+    const fields = Array.from({ length: 300_000 }, (_, at) => `"k${at}":1`).join(",")
+    let isOver = false
+    const asking = ask(port, "POST", path, `{"model":"m","messages":[],"x":{${fields}}}`).finally(() => {
+      isOver = true
+    })
+    const counted = async (): Promise<number> => {
+      if (isOver) return 0
+      expect((await ask(port, "GET", "/livez")).status).toBe(200)
+      const turn = world.gateway.running.active() > 0 ? 1 : 0
+      return turn + (await counted())
+    }
+    const count = counted()
+    expect((await asking).status).toBe(200)
+    const turns = await count
+    // Read in one go, nobody would have had a turn between the end of the body and its answer.
+    expect(turns).toBeGreaterThan(2)
+    expect(world.gateway.backend("a").status).toBe("healthy")
+  })
+})
