@@ -58,7 +58,7 @@ export const prepare = Effect.fnUntraced(function* ({ config, system, account }:
     command: [process.execPath, ...argumentsOf(process, serve)],
     scope: system ? "system" : "user",
     account: Option.getOrUndefined(account),
-    graceSeconds: settings.server.shutdown_grace_seconds,
+    graceSeconds: settings.server.shutdown_delay_seconds + settings.server.shutdown_grace_seconds,
     lowPort: settings.server.port > 0 && settings.server.port < 1024
   }
   const odd = job.command.find((each) => printable(each) !== each)

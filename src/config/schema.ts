@@ -54,6 +54,11 @@ const Server = Schema.Struct({
     60,
     "Longest time a client may take nothing of an answer that waits for it; 0 is no limit"
   ),
+  shutdown_delay_seconds: or(
+    limit,
+    0,
+    "Time after SIGTERM for which Nexus serves on, not ready any more, so that a balancer notices; the grace begins after it"
+  ),
   shutdown_grace_seconds: or(limit, 30, "Time that requests get to finish after SIGTERM or SIGINT"),
   max_body_mb: or(seconds(0.001, 1024), 50, "Largest request body, in MB (1,048,576 bytes)"),
   max_answer_mb: or(

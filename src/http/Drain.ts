@@ -1,24 +1,38 @@
 /**
- * Whether the gateway is stopping: readiness flips first, then work in progress is ended.
+ * Whether the gateway is stopping: readiness flips first, later it takes nothing new, and then what is under way is ended.
  */
 import { Context, Effect, Layer } from "effect"
 
-/** The one switch from serving to stopping; it never switches back. */
+/** The one way from serving to stopping; it never leads back. */
 export class Drain extends Context.Service<
   Drain,
   {
-    readonly draining: () => boolean
+    /** Whether it has been told to stop: it is not ready any more. */
+    readonly stopping: () => boolean
+    /** Whether it takes no new request. */
+    readonly refusing: () => boolean
     readonly begin: Effect.Effect<void>
+    readonly refuse: Effect.Effect<void>
+    /** An answer as it is to be sent now: once the gateway is stopping it ends its connection. */
+    readonly parting: (response: Response) => Response
   }
 >()("nexus/http/Drain") {
   /** Starts in the serving state. */
   static readonly layer = Layer.sync(Drain, () => {
-    let draining = false
+    let state: "serving" | "stopping" | "refusing" = "serving"
     return Drain.of({
-      draining: () => draining,
+      stopping: () => state !== "serving",
+      refusing: () => state === "refusing",
       begin: Effect.sync(() => {
-        draining = true
-      })
+        if (state === "serving") state = "stopping"
+      }),
+      refuse: Effect.sync(() => {
+        state = "refusing"
+      }),
+      parting: (response) => {
+        if (state !== "serving") response.headers.set("connection", "close")
+        return response
+      }
     })
   })
 }

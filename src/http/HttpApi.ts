@@ -7,6 +7,7 @@ import { endpoints, type Endpoint } from "../domain/request.ts"
 import { Accounting } from "./Accounting.ts"
 import { corsHeaders, isPreflight, preflight, refusalOf, type Admission } from "./admit.ts"
 import type { Listening } from "./BunServer.ts"
+import { Drain } from "./Drain.ts"
 import { Operations } from "./Operations.ts"
 import { render } from "./openai-error.ts"
 import { Proxy } from "./Proxy.ts"
@@ -51,6 +52,7 @@ export class HttpApi extends Context.Service<
         const proxy = yield* Proxy
         const operations = yield* Operations
         const accounting = yield* Accounting
+        const drain = yield* Drain
 
         const route = (
           rules: Admission,
@@ -59,12 +61,12 @@ export class HttpApi extends Context.Service<
           path: string,
           id: string
         ): Promise<Response> | Response => {
-          if (isPreflight(rules, request)) return preflight(rules, request)
+          if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
           const endpoint = request.method === "POST" ? forwarded.get(path) : undefined
           if (endpoint !== undefined) return proxy.handle(endpoint, request, id, server)
           return operations.handle(request, id).then((response) => {
             for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
-            return response
+            return drain.parting(response)
           })
         }
 
@@ -76,7 +78,7 @@ export class HttpApi extends Context.Service<
           const refused = (error: GatewayError) => {
             const response = render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
             accounting.turnedAway(response.status)
-            return response
+            return drain.parting(response)
           }
           if (path === undefined)
             return refused(new BadRequest({ message: "The Host header is not valid", param: null }))

@@ -58,7 +58,7 @@ export class Operations extends Context.Service<
           [
             "/readyz",
             () => {
-              const reason = notReady(registry.snapshot(), drain.draining())
+              const reason = notReady(registry.snapshot(), drain.stopping())
               return reason === undefined
                 ? Response.json({ status: "ready" })
                 : Response.json({ status: "not_ready", reason }, { status: 503 })

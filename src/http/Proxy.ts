@@ -123,7 +123,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       return failure.value
     }
     if (Cause.hasInterruptsOnly(exit.cause)) {
-      exchange.outcome = drain.draining() ? "failed" : "client_closed"
+      exchange.outcome = drain.refusing() ? "failed" : "client_closed"
       return stopping()
     }
     exchange.outcome = "failed"
@@ -174,18 +174,20 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     })
   }
 
+  const turnAway = (error: GatewayError, id: string): Promise<Response> => {
+    const response = drain.parting(render(error, id))
+    accounting.turnedAway(response.status)
+    return Promise.resolve(response)
+  }
+
   const handle = (endpoint: Endpoint, request: Request, id: string, server: Listening): Promise<Response> => {
-    if (drain.draining()) {
-      accounting.turnedAway(503)
-      return Promise.resolve(render(stopping(), id))
-    }
+    if (drain.refusing()) return turnAway(stopping(), id)
     const limits = limitsNow()
     const upload = overloaded(limits) ?? uploads.begin(declaredLength(request) ?? 0, () => server.peer(request))
-    if (upload instanceof Overloaded) {
-      accounting.turnedAway(429)
-      return Promise.resolve(render(upload, id))
-    }
-    return new Promise((resolve) => begin(limits, endpoint, request, id, server, upload, resolve))
+    if (upload instanceof Overloaded) return turnAway(upload, id)
+    return new Promise((resolve) =>
+      begin(limits, endpoint, request, id, server, upload, (response) => resolve(drain.parting(response)))
+    )
   }
 
   return Proxy.of({

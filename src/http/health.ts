@@ -87,8 +87,8 @@ export const summary = (snapshot: Snapshot, now: number) => {
 }
 
 /** Why no request can be routed now, or undefined when some can. */
-export const notReady = (snapshot: Snapshot, draining: boolean): string | undefined => {
-  if (draining) return "the gateway is stopping"
+export const notReady = (snapshot: Snapshot, stopping: boolean): string | undefined => {
+  if (stopping) return "the gateway is stopping"
   const healthy = [...snapshot.backends.values()].filter(inRotation)
   if (healthy.length === 0) return "no backend is healthy"
   return healthy.some(({ models }) => models.size > 0) ? undefined : "no healthy backend serves a model"

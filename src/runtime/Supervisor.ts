@@ -241,7 +241,8 @@ export const supervise = (
         state.stopping = true
         yield* withdraw
         for (const slot of slots) tell(slot, { _tag: "Stop" })
-        yield* Effect.timeoutOption(gone, Duration.seconds(nexus.current().settings.server.shutdown_grace_seconds + 5))
+        const { shutdown_delay_seconds, shutdown_grace_seconds } = nexus.current().settings.server
+        yield* Effect.timeoutOption(gone, Duration.seconds(shutdown_delay_seconds + shutdown_grace_seconds + 5))
         kill()
       }),
       kill

@@ -254,5 +254,7 @@ export const work = (
     )
     const stopped = Queue.take(messages).pipe(Effect.flatMap(apply), Effect.repeat({ until: (stop) => stop }))
     yield* Effect.race(stopped, signal)
+    // What is told meanwhile counts for the requests that still come.
+    yield* Queue.take(messages).pipe(Effect.flatMap(apply), Effect.forever, Effect.forkScoped)
     yield* drainOf(services, listening)
   })

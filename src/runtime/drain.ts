@@ -1,17 +1,21 @@
 /**
- * The orderly end of what listens: requests under way may finish within the grace, the rest is ended.
+ * The orderly end of what listens: it is not ready any more and serves on for the delay, then requests under way may finish
+ * within the grace, and the rest is ended.
  */
 import { Context, Effect } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../http/Drain.ts"
 import { Proxy } from "../http/Proxy.ts"
-import { Pauses, timeoutAwake } from "../upstream/Pauses.ts"
+import { Pauses, sleepAwake, timeoutAwake } from "../upstream/Pauses.ts"
 
 const finished = (proxy: Proxy["Service"]): Effect.Effect<void> =>
   Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => proxy.active() > 0 }), Effect.asVoid)
 
-/** Stops accepting, lets requests finish within the grace of the moment, ends the rest with an error event. */
+/**
+ * Serves on for the delay of the moment, so that a balancer notices; then stops accepting, lets requests finish within the
+ * grace, and ends the rest with an error event.
+ */
 export const drainOf = (
   services: Context.Context<Drain | Proxy | NexusConfig>,
   server: Listening
@@ -19,14 +23,15 @@ export const drainOf = (
   Effect.gen(function* () {
     const proxy = Context.get(services, Proxy)
     const { server: settings } = Context.get(services, NexusConfig).current().settings
-    yield* Context.get(services, Drain).begin
+    const { begin, refuse } = Context.get(services, Drain)
+    yield* begin
+    yield* sleepAwake(settings.shutdown_delay_seconds * 1000)
+    yield* refuse
     const stopped = server.stop(false)
-    yield* timeoutAwake(finished(proxy), settings.shutdown_grace_seconds * 1000, () => Effect.void).pipe(
-      Effect.provideService(Pauses, Context.get(services, Pauses))
-    )
+    yield* timeoutAwake(finished(proxy), settings.shutdown_grace_seconds * 1000, () => Effect.void)
     proxy.endAll()
     yield* finished(proxy).pipe(Effect.timeoutOption("2 seconds"))
     // The last bytes of ended answers get a moment to leave.
     yield* Effect.promise(() => stopped).pipe(Effect.timeoutOption("1 second"))
     yield* Effect.promise(() => server.stop(true))
-  })
+  }).pipe(Effect.provideService(Pauses, Context.get(services, Pauses)))

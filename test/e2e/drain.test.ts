@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { chatEvents, chunk, done, lastChunk, streamHead } from "../kit/answers.ts"
-import { startUpstream } from "../kit/FakeUpstream.ts"
+import { chatEvents, chunk, completion, done, json, lastChunk, streamHead } from "../kit/answers.ts"
+import { good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startProcess, until } from "../kit/gateway.ts"
 import { ask, dial, requestBytes } from "../kit/rawClient.ts"
 
@@ -57,6 +57,84 @@ describe("a gateway that is told to stop", () => {
     }
     expect(await gateway.exited).toBe(0)
     expect(upstream.busy()).toBe(0)
+  })
+
+  for (const workers of process.platform === "linux" ? [1, 2] : [1]) {
+    test(`serves on for its delay with ${workers} worker(s), not ready, and asks every client to come elsewhere`, async () => {
+      await using upstream = await startUpstream({ models: ["m"], script: good(["a"]) })
+      await using gateway = await startProcess({
+        server: { shutdown_delay_seconds: 3600, workers },
+        backends: [backendFor("one", upstream)]
+      })
+      using kept = await dial(gateway.port)
+      await kept.send(requestBytes("GET", "/readyz"))
+      expect((await kept.answer()).header("connection")).not.toBe("close")
+      gateway.signal("SIGTERM")
+      await until(() => gateway.output().includes("stopping"), "it says so")
+      // Whichever worker is asked.
+      for (let told = 0; told < 20;) told = (await ask(gateway.port, "GET", "/readyz")).status === 503 ? told + 1 : 0
+      for (let nth = 0; nth < 4; nth += 1) {
+        for (const [method, path, sent, status] of [
+          ["GET", "/readyz", "", 503],
+          ["GET", "/livez", "", 200],
+          ["GET", "/health", "", 200],
+          ["GET", "/v1/models", "", 200],
+          ["GET", "/nothing/here", "", 404],
+          ["GET", "/nothing//here", "", 404],
+          ["POST", "/v1/chat/completions", body, 200],
+          ["POST", "/v1/chat/completions", body.replace("true", "false"), 200],
+          ["POST", "/v1/chat/completions", "{}", 400]
+        ] as const) {
+          const answer = await ask(gateway.port, method, path, sent)
+          expect([path, answer.status, answer.header("connection"), answer.end]).toEqual([
+            path,
+            status,
+            "close",
+            "complete"
+          ])
+        }
+      }
+      // A connection from before gets one more answer, and its end.
+      kept.next()
+      await kept.send(requestBytes("GET", "/livez"))
+      const last = await kept.answer()
+      expect([last.status, last.header("connection")]).toEqual([200, "close"])
+      expect(await gateway.insist("SIGTERM")).toBe(143)
+    })
+  }
+
+  test("takes nothing new after its delay, and exits with 0", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({
+      server: { shutdown_delay_seconds: 0.2 },
+      backends: [backendFor("one", upstream)]
+    })
+    gateway.signal("SIGTERM")
+    expect(await gateway.exited).toBe(0)
+    expect(
+      await dial(gateway.port).then(
+        () => "open",
+        () => "closed"
+      )
+    ).toBe("closed")
+  })
+
+  test("says in an answer that was still to come that its connection ends", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: () => [{ until: gate.promise }, json(completion("m", "a"))]
+    })
+    await using gateway = await startProcess({ backends: [backendFor("one", upstream)] })
+    using client = await dial(gateway.port)
+    await client.send(requestBytes("POST", "/v1/chat/completions", body.replace("true", "false")))
+    await upstream.call(0)
+    gateway.signal("SIGTERM")
+    await until(() => refused(gateway.port), "it takes no connection", 3000)
+    gate.resolve()
+    const answer = await client.answer()
+    expect([answer.status, answer.header("connection"), answer.end]).toEqual([200, "close", "complete"])
+    expect(await gateway.exited).toBe(0)
   })
 
   test("twice ends at once", async () => {
