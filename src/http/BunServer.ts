@@ -2,6 +2,8 @@
  * Bun.serve as a scoped resource: the only file that names it.
  */
 import { Data, Effect, type Scope } from "effect"
+import { endpoints } from "../domain/request.ts"
+import { isAmbiguous, segmentPatterns } from "./target.ts"
 
 /** The address cannot be listened on. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{
@@ -28,7 +30,8 @@ export interface Listening {
 export interface ListenOptions {
   readonly hostname: string
   readonly port: number
-  readonly fetch: (request: Request, server: Listening) => Response | Promise<Response>
+  /** `isOdd` when the path as it came is another one for some readers than for others. */
+  readonly fetch: (request: Request, server: Listening, isOdd: boolean) => Response | Promise<Response>
   /** Called when `fetch` throws or rejects. */
   readonly onDefect?: (error: unknown) => Response
   /** Silence after which a connection without a request is closed, in seconds. */
@@ -46,6 +49,8 @@ const reasons: Readonly<Record<string, string>> = {
 /** Keep-alive time of a connection between two requests, in seconds. */
 export const keepAliveSeconds = 120
 
+const plainPaths = ["/", ...endpoints.map((endpoint) => `/v1/${endpoint}`)]
+
 // Bodies are limited by http/body.ts while they are read, so that a refusal has OpenAI's shape.
 const maxRequestBodySize = Number.MAX_SAFE_INTEGER
 
@@ -54,6 +59,10 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
   Effect.acquireRelease(
     Effect.try({
       try: (): Listening => {
+        const plain = (request: Request) => options.fetch(request, listening, false)
+        const judged = (request: Request & { readonly params: Readonly<Record<string, string>> }) =>
+          options.fetch(request, listening, isAmbiguous(Object.values(request.params)))
+        const odd = (request: Request) => options.fetch(request, listening, true)
         const server = Bun.serve({
           hostname: options.hostname,
           port: options.port,
@@ -61,7 +70,13 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
           idleTimeout: options.idleSeconds ?? keepAliveSeconds,
           maxRequestBodySize,
           reusePort: options.reusePort ?? false,
-          fetch: (request) => options.fetch(request, listening),
+          // Routes are matched by the path as it came; those that are asked most are matched whole.
+          routes: {
+            ...Object.fromEntries(segmentPatterns.map((pattern) => [pattern, judged])),
+            ...Object.fromEntries(plainPaths.map((path) => [path, plain])),
+            "/*": odd
+          },
+          fetch: odd,
           error: (error) => options.onDefect?.(error) ?? new Response(null, { status: 500 })
         })
         const listening: Listening = {

@@ -11,6 +11,7 @@ import { Drain } from "./Drain.ts"
 import { Operations } from "./Operations.ts"
 import { render } from "./openai-error.ts"
 import { Proxy } from "./Proxy.ts"
+import { ambiguous } from "./target.ts"
 
 const forwarded: ReadonlyMap<string, Endpoint> = new Map(endpoints.map((endpoint) => [`/v1/${endpoint}`, endpoint]))
 
@@ -41,7 +42,8 @@ const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> 
 export class HttpApi extends Context.Service<
   HttpApi,
   {
-    readonly handle: (request: Request, server: Listening) => Promise<Response> | Response
+    /** `isOdd` when the path as it came is another one for some readers than for others. */
+    readonly handle: (request: Request, server: Listening, isOdd: boolean) => Promise<Response> | Response
   }
 >()("nexus/http/HttpApi") {
   /** The surface under the rules of admission of the moment. */
@@ -70,7 +72,7 @@ export class HttpApi extends Context.Service<
           })
         }
 
-        const handle = (request: Request, server: Listening): Promise<Response> | Response => {
+        const handle = (request: Request, server: Listening, isOdd: boolean): Promise<Response> | Response => {
           const rules = rulesNow()
           const given = request.headers.get("x-request-id")
           const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
@@ -82,6 +84,7 @@ export class HttpApi extends Context.Service<
           }
           if (path === undefined)
             return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
+          if (isOdd) return refused(new BadRequest({ message: ambiguous, param: null }))
           const refusal = refusalOf(rules, request, path, () => server.peer(request))
           if (refusal !== undefined) return refused(refusal)
           if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))

@@ -1,0 +1,24 @@
+/**
+ * The path of a request as it came, before anything makes another one of it: Bun's `request.url` has its dot segments
+ * taken out and its backslashes turned round already, and a rule of a proxy in front has seen neither.
+ */
+
+/** Most segments of a path that is taken. */
+const maxSegments = 16
+
+const isDots = (segment: string): boolean => segment === "." || segment === ".."
+
+/** Whether the decoded segments of a path make it another one for some reader than for another. */
+export const isAmbiguous = (segments: ReadonlyArray<string>): boolean =>
+  segments.some((segment) => segment.includes("\\") || segment.split("/").some(isDots))
+
+/** Why an ambiguous path is not taken. */
+export const ambiguous = `The path must be written as it is routed: no '.' or '..', no '\\', no empty segment, encoded or not, and at most ${maxSegments} segments`
+
+/**
+ * Patterns of routes, one for each number of segments, that show each segment as it came; a path that none of them matches
+ * has an empty segment or too many.
+ */
+export const segmentPatterns: ReadonlyArray<string> = Array.from({ length: maxSegments }, (_, last) =>
+  Array.from({ length: last + 1 }, (_, at) => `/:s${at}`).join("")
+).flatMap((pattern) => [pattern, `${pattern}/`])
