@@ -3,7 +3,7 @@
  * envelope and, where type or text says so, the codes that agents look for.
  */
 import { Predicate } from "effect"
-import { cutMark, shortened, toldBy } from "../domain/sentence.ts"
+import { shortened, toldBy } from "../domain/sentence.ts"
 import { printable } from "../domain/text.ts"
 
 const decoder = new TextDecoder()
@@ -102,7 +102,7 @@ export const openAiErrorBody = (status: number, body: Uint8Array): Uint8Array =>
   const code = text(fields["code"])
   if (whole && isOpenAi(json) && (cause === null || code !== undefined)) return body
   const shape = {
-    message: whole ? said : `${shortened(said, longestSentence).replace(cutMark, "")}${cutMark}`,
+    message: whole ? said : shortened(said, longestSentence),
     type: typeOf(status, type),
     param: text(fields["param"]) ?? null,
     code: cause ?? code ?? null

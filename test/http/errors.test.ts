@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
 import {
   BackendNotFound,
   BadGateway,
@@ -162,6 +163,99 @@ describe("the error body of a backend", () => {
     expect(errorOf(422, '{"detail":"no"}').message).toBe("no")
     expect(errorOf(404, '{"error":"model not found"}').code).toBe("model_not_found")
   })
+
+  test("keeps what stands beside the message", () => {
+    const metadata = { raw: '{"error":"flagged"}', provider_name: "p" }
+    expect(
+      JSON.parse(convert(403, JSON.stringify({ error: { message: "no", code: 403, metadata }, user_id: "u" })))
+    ).toEqual({
+      error: { message: "no", type: "permission_error", param: null, code: null, metadata, original: { code: 403 } },
+      user_id: "u"
+    })
+    const innererror = { code: "ResponsibleAIPolicyViolation", content_filter_result: { hate: { filtered: true } } }
+    expect(
+      errorOf(400, JSON.stringify({ error: { message: "filtered", code: "content_filter", innererror } }))
+    ).toEqual({
+      message: "filtered",
+      type: "invalid_request_error",
+      param: null,
+      code: "content_filter",
+      innererror
+    })
+    const exceeded = { code: 400, message: "exceeds the available context size", type: "x", n_prompt_tokens: 6007 }
+    expect(errorOf(400, JSON.stringify({ error: exceeded }))).toMatchObject({ n_prompt_tokens: 6007 })
+  })
+
+  test("of FastAPI tells which field is wrong, and keeps its list", () => {
+    const detail = [{ type: "missing", loc: ["body", "messages"], msg: "Field required" }]
+    expect(errorOf(422, JSON.stringify({ detail }))).toEqual({
+      message: "messages: Field required",
+      type: "invalid_request_error",
+      param: null,
+      code: null,
+      detail
+    })
+  })
+
+  test("that is a list, plain text or an event keeps its words", () => {
+    expect(errorOf(400, '[{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT"}}]')).toMatchObject({
+      message: "bad",
+      status: "INVALID_ARGUMENT"
+    })
+    expect(errorOf(413, "prompt too large\n").message).toBe("prompt too large")
+    expect(errorOf(400, 'data: {"error":{"message":"no slot","type":"t"}}\n\n').message).toBe("no slot")
+  })
+
+  test("with a message that is no text has one, and keeps what it had", () => {
+    expect(errorOf(400, '{"error":{"message":{"detail":"no"},"param":["a"]}}')).toMatchObject({
+      message: "no",
+      param: null,
+      original: { message: { detail: "no" }, param: ["a"] }
+    })
+  })
+
+  test("above 64 KB is cut, with a mark, and keeps its small fields", () => {
+    const long = "y".repeat(100_000)
+    for (const body of [
+      { error: { message: long, type: "t", code: null, n: 7, copy: long } },
+      { detail: long },
+      long
+    ]) {
+      const error = errorOf(400, typeof body === "string" ? body : JSON.stringify(body))
+      expect(error.message).toMatch(/^y{3000,4000} … \(cut\)$/)
+      expect(JSON.stringify(error).length).toBeLessThan(10_000)
+    }
+    expect(errorOf(400, JSON.stringify({ error: { message: "short", n: 7, copy: long } }))).toMatchObject({
+      message: "short",
+      n: 7
+    })
+  })
+
+  test("that is a page is told by its title alone", () => {
+    expect(errorOf(404, "<html><title>404 Not Found</title><body>http://10.0.0.1</body></html>").message).toBe(
+      'The backend answered with status 404: an HTML page, "404 Not Found"'
+    )
+  })
+
+  test("always has OpenAI's shape, and loses no field that it had (law)", () =>
+    fc.assert(
+      fc.property(fc.integer({ min: 400, max: 599 }), fc.jsonValue({ maxDepth: 5 }), (status, json) => {
+        const { error } = JSON.parse(convert(status, JSON.stringify(json))) as {
+          readonly error: Record<string, unknown>
+        } // reason: checked next
+        expect(typeof error["message"]).toBe("string")
+        expect(typeof error["type"]).toBe("string")
+        expect(error["code"] === null || typeof error["code"] === "string").toBe(true)
+        const fields = fc.dictionary(fc.string(), fc.jsonValue())
+        fc.assert(
+          fc.property(fields, (more) => {
+            const kept = JSON.parse(convert(status, JSON.stringify({ error: { message: "m", ...more } }))).error
+            for (const name of Object.keys(more)) expect(Object.hasOwn(kept, name)).toBe(true)
+          }),
+          { numRuns: 3 }
+        )
+      })
+    ))
 
   test("that is no JSON is not shown", () => {
     expect(errorOf(404, "<html>http://10.0.0.1 nginx</html>")).toEqual({
