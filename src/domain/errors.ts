@@ -22,10 +22,14 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 /** The request comes from where it may not: a foreign `Host`, or a browser page of an origin that is not listed. */
 export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", { message: Schema.String }) {}
 
-/** No backend has ever named the model; `available` are the names that can be used now. */
+/**
+ * No backend has ever named the model; `available` are the names that can be used now, `silent` the backends that have
+ * listed nothing yet.
+ */
 export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
   model: Schema.String,
-  available: Schema.Array(Schema.String)
+  available: Schema.Array(Schema.String),
+  silent: Schema.optionalKey(Schema.Array(AttemptFailure))
 }) {}
 
 /** Backends serve the model, and none of them can do what the request asks; `missing` says what. */

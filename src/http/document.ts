@@ -45,6 +45,7 @@ const headers = {
   "x-nexus-fallback-model": header("The model that answered in place of the one asked for", false),
   "x-nexus-rejection-reasons": header("Why each backend did not answer", false),
   "retry-after": header("Seconds after which another try makes sense", false, "integer"),
+  "x-should-retry": header("`false` when another try would only repeat what the gateway has tried", false),
   "www-authenticate": header("How to send a key", true)
 }
 
@@ -117,6 +118,7 @@ const refusal = (description: string, tags: ReadonlyArray<Tag>, more: ReadonlyAr
     }
   }
 })
+const triedHeaders: ReadonlyArray<HeaderName> = [...choiceHeaders, "x-should-retry"]
 
 /** Refusals that several endpoints share, by the name they have in the document. */
 class Shared {
@@ -130,7 +132,7 @@ class Shared {
   /** The responses for failures, by status; a backend's own refusal can come under most of them. */
   refusals(tags: ReadonlyArray<Tag>, forwarded: boolean): Json {
     const groups = Map.groupBy(tags, (tag) => String(formOf(examples[tag].error).status))
-    const choice = forwarded ? choiceHeaders : []
+    const choice = forwarded ? triedHeaders : []
     return Object.fromEntries(
       [...groups].map(([status, all]) => {
         const words = all.map((tag) => examples[tag].when).join(". Or: ")
@@ -145,7 +147,7 @@ class Shared {
     return forwarded
       ? this.put(
           "RefusedByBackend",
-          refusal("What a backend refuses, with its own status", [], ["retry-after", ...choiceHeaders])
+          refusal("What a backend refuses, with its own status", [], ["retry-after", ...triedHeaders])
         )
       : this.put("Otherwise", refusal("Any other failure", ["NotFound", "MethodNotAllowed"], []))
   }
@@ -192,6 +194,25 @@ const everyMethod = (path: string, item: OpenApi.OpenAPISpecPathItem, shared: Sh
   return { ...more, ...Object.fromEntries(operations) }
 }
 
+// What a backend refuses keeps all the fields that it says beside those of OpenAI.
+const anyFailure: Json = {
+  type: "object",
+  description: "A failure in OpenAI's shape; one that a backend told may say more",
+  properties: {
+    error: {
+      type: "object",
+      properties: {
+        message: { type: "string" },
+        type: { type: "string" },
+        param: { type: ["string", "null"] },
+        code: { type: ["string", "null"] }
+      },
+      required: ["message", "type", "param", "code"]
+    }
+  },
+  required: ["error"]
+}
+
 /** The document. */
 export const openApi = (): Json => {
   const { paths, components, ...spec } = OpenApi.fromApi(Documented)
@@ -203,6 +224,12 @@ export const openApi = (): Json => {
     ...spec,
     security: [{}, ...Object.keys(security).map((name) => ({ [name]: [] }))],
     paths: everyPath,
-    components: { ...components, responses: shared.responses, securitySchemes: security, headers }
+    components: {
+      ...components,
+      schemas: { ...components.schemas, Error: anyFailure },
+      responses: shared.responses,
+      securitySchemes: security,
+      headers
+    }
   }
 }

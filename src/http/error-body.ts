@@ -57,8 +57,9 @@ const typeOf = (status: number, type: string | undefined): string => {
 /** Whether a parsed error is written as OpenAI writes it. */
 const isOpenAi = (json: unknown): boolean => {
   if (!Predicate.isObject(json) || !Predicate.isObject(json["error"])) return false
-  const { message, code, type } = json["error"]
-  return typeof message === "string" && typeof type === "string" && (typeof code === "string" || code === null)
+  const { message, code, param, type } = json["error"]
+  const orNull = (value: unknown): boolean => typeof value === "string" || value === null
+  return typeof message === "string" && message !== "" && typeof type === "string" && orNull(code) && orNull(param)
 }
 
 // Bodies up to this size are kept whole; of larger ones the sentence and the small fields.

@@ -74,7 +74,8 @@ export const table: Table = {
       404,
       "model_not_found",
       "model",
-      `Model '${e.model}' not found. ${e.available.length === 0 ? "No models available" : `Available: ${e.available.join(", ")}`}`
+      `Model '${e.model}' not found. ${e.available.length === 0 ? "No models available" : `Available: ${e.available.join(", ")}`}` +
+        (e.silent === undefined ? "" : `. Not heard of yet: ${reasonsText(e.model, e.silent)}`)
     ),
   ModelCapabilityMismatch: (e) =>
     invalid(

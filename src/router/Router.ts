@@ -13,7 +13,7 @@ import type { RoutingNeeds } from "../domain/request.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inRotation, type Snapshot } from "../registry/snapshot.ts"
-import { type Excluded, missingWords, modeWords, reasonWords } from "./filter.ts"
+import { absent, type Excluded, missingWords, reasonWords, unheard } from "./filter.ts"
 import { resolve } from "./aliases.ts"
 import { type Decided, Plan } from "./plan.ts"
 
@@ -53,14 +53,6 @@ const paramOf = ({ why }: Excluded): string | null => {
 
 const isInability = ({ why }: Excluded): boolean => why._tag === "Unable" || why._tag === "ContextTooShort"
 
-// While nobody has told of any model, all of them may be what keeps a model away.
-const unheardReasons = (model: string, snapshot: Snapshot): ReadonlyArray<AttemptFailure> =>
-  [...snapshot.backends.values()].map(({ backend, mode, health }) => ({
-    backend: backend.name,
-    model,
-    reason: mode === "enabled" ? health.reason : modeWords[mode]
-  }))
-
 /** Why a plan without a first attempt came to nothing. */
 const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => number): Refusal => {
   const wait = (seconds: number): number => spreadWait(seconds, random)
@@ -74,17 +66,14 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
   const [first] = excluded
   if (first === undefined) {
     const known = plan.models.some((name) => snapshot.known.has(name))
-    const unheard = snapshot.backends.size > 0 && [...snapshot.backends.values()].every(({ listed }) => !listed)
-    if (unheard) {
-      return new ServiceUnavailable({
-        model,
-        reasons: unheardReasons(model, snapshot),
-        retryAfterSeconds: wait(usualWait)
-      })
+    const silent = unheard(model, snapshot)
+    // While nobody has told of any model, any of them may have it.
+    if (silent.length > 0 && silent.length === snapshot.backends.size) {
+      return new ServiceUnavailable({ model, reasons: silent, retryAfterSeconds: wait(usualWait) })
     }
     return known
-      ? new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(usualWait) })
-      : new ModelNotFound({ model, available: available(snapshot) })
+      ? new ServiceUnavailable({ model, reasons: absent(model, snapshot), retryAfterSeconds: wait(usualWait) })
+      : new ModelNotFound({ model, available: available(snapshot), ...(silent.length === 0 ? {} : { silent }) })
   }
   const cooling = excluded.flatMap(({ why }) => (why._tag === "Cooling" ? [why] : []))
   const full = excluded.some(({ why }) => why._tag === "Full")

@@ -3,9 +3,10 @@
  */
 import type { Mode } from "../domain/backend.ts"
 import { allows } from "../domain/circuit.ts"
+import type { AttemptFailure } from "../domain/errors.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { Rest } from "../registry/live.ts"
-import type { Candidate } from "../registry/snapshot.ts"
+import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 
 /** Why a candidate is left out. */
 export type Exclusion =
@@ -101,3 +102,17 @@ export const reasonWords = (why: Exclusion, now: number): string => {
       return `${why.rest === undefined ? "" : `${why.rest.reason}; `}asked to be left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s`
   }
 }
+
+const wordsWithout = ({ health, listed, mode }: BackendState): string => {
+  if (mode !== "enabled") return modeWords[mode]
+  if (health.reason !== "") return health.reason
+  return listed ? "does not list the model now" : "answers, and has not listed its models"
+}
+
+/** Why each backend does not serve a model that none of them lists. */
+export const absent = (model: string, { backends }: Snapshot): ReadonlyArray<AttemptFailure> =>
+  [...backends.values()].map((state) => ({ backend: state.backend.name, model, reason: wordsWithout(state) }))
+
+/** The same of those alone that have never listed their models: any of them may have it. */
+export const unheard = (model: string, snapshot: Snapshot): ReadonlyArray<AttemptFailure> =>
+  absent(model, snapshot).filter(({ backend }) => snapshot.backends.get(backend)?.listed === false)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { remembered } from "../../src/http/Recent.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { backendFor, startGateway } from "../kit/gateway.ts"
+import { backendFor, startGateway, until } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"
 import { head } from "../kit/answers.ts"
 
@@ -95,6 +95,43 @@ describe("POST /admin/v1/route", () => {
     expect(unknown.json).toMatchObject({
       decision: { candidates: [], excluded: [], order: [] },
       refusal: { status: 404, code: "model_not_found" }
+    })
+  })
+
+  test("says of a model that nobody has listed yet which backends are not heard of and why, as the refusal does", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    const dead = { name: "dead", url: "http://127.0.0.1:1" }
+    const reason = "connection refused"
+    await using alone = await startGateway({ backends: [dead] })
+    await using pair = await startGateway({ backends: [dead, backendFor("one", upstream)] })
+    for (const [{ port }, status, begin] of [
+      [alone, 503, "No healthy backends available for model 'x'"],
+      [pair, 404, "Model 'x' not found. Available: m. Not heard of yet"]
+    ] as const) {
+      const told = await post(port, "/admin/v1/route", { ...chat, model: "x" })
+      const message = `${begin}: backend 'dead': ${reason}`
+      expect(told.json).toMatchObject({
+        decision: { excluded: [{ backend: "dead", model: "x", reason }] },
+        refusal: { status, message }
+      })
+      const real = await post(port, "/v1/chat/completions", { ...chat, model: "x" })
+      expect([real.status, real.json.error.message]).toEqual([status, message])
+    }
+  })
+
+  test("says of a model that nobody lists any more who has not got it", async () => {
+    await using upstream = await startUpstream({ models: ["m", "n"] })
+    await using gateway = await startGateway({
+      health_check: { interval_seconds: 0.1 },
+      backends: [backendFor("one", upstream)]
+    })
+    upstream.models(["n"])
+    await until(() => !gateway.running.snapshot().candidates.has("m"), "it is gone")
+    const told = await post(gateway.port, "/admin/v1/route", { ...chat, model: "m" })
+    const reason = "does not list the model now"
+    expect(told.json).toMatchObject({
+      decision: { excluded: [{ backend: "one", model: "m", reason }] },
+      refusal: { status: 503, message: `No healthy backends available for model 'm': backend 'one': ${reason}` }
     })
   })
 

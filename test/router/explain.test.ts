@@ -78,6 +78,7 @@ describe("a decision that is explained", () => {
         const serving = models.flatMap((model) =>
           (snapshot.candidates.get(model) ?? []).map(({ state }) => `${state.backend.name} ${model}`)
         )
+        if (serving.length === 0) return expect(named).toHaveLength(all.length)
         // Those with room for the prompt alone stand back while another has room for the output as well.
         expect(new Set(named).size).toBe(named.length)
         expect(serving).toEqual(expect.arrayContaining(named))
