@@ -27,10 +27,15 @@ export interface Rest {
 /** Live figures of one backend; the same object is kept through all snapshots of that backend. */
 export interface Live {
   inFlight: number
-  requests: number
   failures: number
+  /** When a request was given to it last, in monotonic milliseconds. */
+  askedAt: number
   /** Smoothed time to the first body byte of real requests, in milliseconds; undefined before the first one. */
   firstByteMs: number | undefined
+  /** When that was measured last, in monotonic milliseconds. */
+  measuredAt: number
+  /** How many samples bear it out, up to {@link settledSamples}. */
+  samples: number
   /** Smoothed duration of real requests, in milliseconds; undefined before the first one. */
   durationMs: number | undefined
   /** How long the last good probe took, in milliseconds. */
@@ -54,9 +59,11 @@ export interface Live {
 /** Figures of a backend that has seen nothing yet. */
 export const idle = (): Live => ({
   inFlight: 0,
-  requests: 0,
   failures: 0,
+  askedAt: 0,
   firstByteMs: undefined,
+  measuredAt: 0,
+  samples: 0,
   durationMs: undefined,
   probeMs: undefined,
   probedAt: 0,
@@ -80,6 +87,31 @@ export const isAnswering = ({ aliveAt, failedAt, probedAt }: Live): boolean => a
 /** Exponential smoothing with weight 0.2 for the new sample; the first sample is taken as it is. */
 const smooth = (previous: number | undefined, sample: number): number =>
   previous === undefined ? sample : previous + 0.2 * (sample - previous)
+
+/** Samples that it takes until a time to the first byte is more than a first impression. */
+export const settledSamples = 4
+
+/** A figure that has not been measured for so long, in milliseconds, says how things were. */
+export const staleMs = 10_000
+
+// A sample of so many times what was known is news: a model that is being loaded, or a machine that has become slow.
+const jump = 4
+
+/** Whether a time to the first byte is a first impression, which may have been a model that was being loaded. */
+export const isYoung = ({ samples }: Live): boolean => samples < settledSamples
+
+/** Whether a time to the first byte has not been borne out for a while. */
+export const isStale = ({ measuredAt }: Live, now: number): boolean => now - measuredAt >= staleMs
+
+// What is young or stale gives way to anything better: whatever made it slow is over.
+const measure = (live: Live, sample: number, now: number): void => {
+  const known = live.firstByteMs
+  const news = known !== undefined && sample > jump * known
+  const taken = known === undefined || (sample < known && (isYoung(live) || isStale(live, now)))
+  live.firstByteMs = taken ? sample : smooth(known, sample)
+  live.samples = news ? 1 : Math.min(settledSamples, live.samples + 1)
+  live.measuredAt = now
+}
 
 /** What one attempt showed of its backend. */
 export type Evidence = "good" | "bad" | "none"
@@ -108,14 +140,14 @@ export class Ticket {
     this.started = now
     this.turned = turned
     live.inFlight += 1
-    live.requests += 1
+    live.askedAt = now
     const circuit = live.circuits.get(model)
     if (circuit !== undefined) live.circuits.set(model, begin(circuit, now))
   }
 
   /** Notes the first body byte. */
   answered(now: number): void {
-    this.live.firstByteMs = smooth(this.live.firstByteMs, now - this.started)
+    measure(this.live, now - this.started, now)
     this.live.aliveAt = now
   }
 

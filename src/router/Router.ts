@@ -29,7 +29,7 @@ export interface Considered {
 /** Names listed in "Available: …" at most. */
 const namesListed = 20
 
-/** Models whose turn is kept for round robin at most. */
+/** Models whose turn is kept at most. */
 const maxTurns = 10_000
 
 // In seconds, when nothing says better.
@@ -126,7 +126,8 @@ export class Router extends Context.Service<
         }
         const planFor = (needs: RoutingNeeds, snapshot: Snapshot, now: number, take: boolean): Plan => {
           const settings = settingsNow()
-          const resolved = settings.strategy === "round_robin" ? resolve(needs.model, settings.aliases) : ""
+          const takesTurns = settings.strategy === "round_robin" || settings.strategy === "smart"
+          const resolved = takesTurns ? resolve(needs.model, settings.aliases) : ""
           const inTurn = snapshot.candidates.has(resolved)
           const turn = inTurn ? turnOf(resolved) : 0
           if (inTurn && take) takeTurn(resolved)

@@ -129,7 +129,7 @@ export class Plan implements Decided {
 
   /** The live figures this plan goes by, to be kept with it for {@link asSeen}. */
   witness(now: number): Witness {
-    return witness(this.snapshot, this.models, now)
+    return witness(this.snapshot, this.models, { turn: this.turn, now })
   }
 
   /** The same plan from its beginning, as it was at that moment; what becomes of it changes nothing elsewhere. */
@@ -164,7 +164,8 @@ export class Plan implements Decided {
     const pool = ablePool(list, this.needs.abilities)
     const { promptTokens, outputTokens } = this.needs
     const fresh = this.asked.length === 0 && this.lost.length === 0
-    if (fresh && promptTokens + outputTokens <= pool.leastContext && takeDown(pool)) return pool
+    const moment = { turn: this.turn, now }
+    if (fresh && promptTokens + outputTokens <= pool.leastContext && takeDown(pool, moment)) return pool
     const able = pool.candidates.filter(
       (candidate) =>
         !this.wasAsked(candidate) &&
@@ -172,9 +173,9 @@ export class Plan implements Decided {
         absence(candidate) === undefined &&
         suspicion(candidate, now) === undefined
     )
-    if (outputTokens === 0 || able.length < 2) return poolOf(able)
+    if (outputTokens === 0 || able.length < 2) return poolOf(able, moment)
     const roomy = able.filter((candidate) => fits(candidate, this.needs))
-    return poolOf(roomy.length === 0 ? able : roomy)
+    return poolOf(roomy.length === 0 ? able : roomy, moment)
   }
 
   private wasAsked({ state, model }: Candidate): boolean {

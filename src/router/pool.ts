@@ -3,7 +3,7 @@
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
 import type { Ability } from "../domain/request.ts"
-import type { Live } from "../registry/live.ts"
+import { isStale, isYoung, type Live } from "../registry/live.ts"
 import { type Candidate, inRotation } from "../registry/snapshot.ts"
 
 /** Candidates and what a choice reads of each, at the same places. */
@@ -26,22 +26,43 @@ export interface Pool {
 /** Stands for a latency that is not known. */
 export const unmeasured = -1
 
+// Decisions of a model from one look at those whose figures are young, or stale, to the next.
+const youngEvery = 4
+const staleEvery = 20
+
+/**
+ * Whether the decision of this turn looks past how slow a backend was, so that it is measured anew: it then counts as if
+ * it never had been. Young figures are looked past in every fourth decision of a model, stale ones in every twentieth.
+ */
+export const isLookedPast = (live: Live, turn: number, now: number): boolean =>
+  turn % youngEvery === youngEvery - 1 &&
+  (isYoung(live) || (turn % staleEvery === staleEvery - 1 && isStale(live, now)))
+
+/** The moment of a decision: its turn among those of its model, and monotonic milliseconds. */
+export interface Moment {
+  readonly turn: number
+  readonly now: number
+}
+
 /** Takes down how each of them stands now; false when something that changes from request to request speaks against any. */
-export const takeDown = ({ candidates, limited, lives, loads, latencies }: Pool): boolean => {
+export const takeDown = ({ candidates, limited, lives, loads, latencies }: Pool, { now, turn }: Moment): boolean => {
   let calm = !limited
+  const looks = turn % youngEvery === youngEvery - 1
   for (let at = 0; at < lives.length; at += 1) {
     const live = lives[at]
     if (live === undefined) continue
     if (live.marked) calm = false
     const limit = limited ? candidates[at]?.state.backend.maxConcurrent : undefined
     loads[at] = limit === undefined ? live.inFlight : (live.inFlight / limit) * 10
-    latencies[at] = live.firstByteMs ?? unmeasured
+    latencies[at] = looks && isLookedPast(live, turn, now) ? unmeasured : (live.firstByteMs ?? unmeasured)
   }
   return calm
 }
 
-/** Puts candidates side by side, as they stand now. */
-export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
+const noMoment: Moment = { turn: 0, now: 0 }
+
+/** Puts candidates side by side, as they stand at a moment. */
+export const poolOf = (candidates: ReadonlyArray<Candidate>, moment = noMoment): Pool => {
   const priorities = candidates.map(({ state }) => state.backend.priority)
   const pool: Pool = {
     candidates,
@@ -53,7 +74,7 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
     limited: candidates.some(({ state }) => state.backend.maxConcurrent !== undefined),
     leastContext: candidates.reduce((least, { model }) => Math.min(least, model.context_length ?? Infinity), Infinity)
   }
-  takeDown(pool)
+  takeDown(pool, moment)
   return pool
 }
 

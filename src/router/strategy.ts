@@ -39,13 +39,20 @@ const preference = (best: Best, wanted: number): number =>
 
 const ease = (best: Best, carried: number): number => (carried === best.load ? 1 : (1 + best.load) / (1 + carried))
 
+// Nobody notices less, and no two equal backends are nearer to each other for long.
+const alike = { times: 1.25, ms: 5 } as const
+
+/** The slowest that counts as fast as the best, in milliseconds. */
+const alikeUpTo = ({ latencyMs }: Best): number =>
+  latencyMs === undefined ? Infinity : latencyMs * alike.times + alike.ms
+
 const speed = (best: Best, measured: number): number =>
-  best.latencyMs === undefined || measured === unmeasured ? 1 : (1 + best.latencyMs) / (1 + measured)
+  best.latencyMs === undefined || measured <= alikeUpTo(best) ? 1 : (1 + best.latencyMs) / (1 + measured)
 
 /**
  * The smart score of the candidate at a place, from 0 to the sum of the weights. Each part is 1 for the best candidate at
  * hand and shrinks in proportion for the others (twice the latency is half the part); a candidate without a latency
- * sample counts as the best one, so that it gets tried.
+ * sample counts as the best one, so that it gets tried, and so does one that is slower by a quarter and 5 ms at most.
  */
 export const scoreAt = ({ latencies, loads, priorities }: Pool, at: number, best: Best, weights: Weights): number =>
   weights.priority * preference(best, priorities[at] ?? Infinity) +
@@ -61,7 +68,7 @@ export const partsAt = ({ latencies, loads, priorities }: Pool, at: number, best
 
 /** What makes one choice differ from the next under the same settings and figures. */
 export interface Chance {
-  /** Turn of the model, for round robin. */
+  /** Turn of the model, for round robin, and for smart to tell when to look past latencies. */
   readonly turn: number
   /** A number from 0 up to 1, for random. */
   readonly random: () => number
@@ -73,17 +80,19 @@ export interface Draw extends Chance {
   readonly weights: Weights
 }
 
-/** Whether `a` goes before `b` when nothing else tells them apart: fewer in flight, then fewer requests so far. */
+/** Whether `a` goes before `b` when nothing else tells them apart: fewer in flight, then asked longer ago. */
 const idler = (a: Live, b: Live): boolean =>
-  a.inFlight === b.inFlight ? a.requests < b.requests : a.inFlight < b.inFlight
+  a.inFlight === b.inFlight ? a.askedAt < b.askedAt : a.inFlight < b.inFlight
 
 const smartest = (pool: Pool, best: Best, weights: Weights): Candidate | undefined => {
   const { candidates, latencies, lives, loads, priorities } = pool
   let chosen = 0
   let highest = scoreAt(pool, 0, best, weights)
+  const fast = alikeUpTo(best)
   for (let at = 1; at < lives.length; at += 1) {
     // Most are slower than the one held and better in nothing: they need no divisions to be passed over.
-    const slower = (latencies[at] ?? 0) > (latencies[chosen] ?? 0) && latencies[chosen] !== unmeasured
+    const latency = latencies[at] ?? 0
+    const slower = latency > fast && latency > (latencies[chosen] ?? 0) && latencies[chosen] !== unmeasured
     const better = (loads[at] ?? 0) < (loads[chosen] ?? 0) || (priorities[at] ?? 0) < (priorities[chosen] ?? 0)
     if (slower && !better && weights.latency > 0) continue
     const score = scoreAt(pool, at, best, weights)

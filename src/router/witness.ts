@@ -3,9 +3,9 @@
  * that the decision can be told later as it was.
  */
 import type { Circuit } from "../domain/circuit.ts"
-import { idle, type Live, mark, type Rest } from "../registry/live.ts"
+import { idle, type Live, mark, type Rest, settledSamples } from "../registry/live.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
-import { unmeasured } from "./pool.ts"
+import { isLookedPast, type Moment, unmeasured } from "./pool.ts"
 
 /** What recent answers said against a candidate. */
 export interface Held {
@@ -34,8 +34,12 @@ export const mostFigures = mostWitnessed * perCandidate
 const nobody: ReadonlyArray<Candidate> = []
 const nothing: ReadonlyArray<Held> = []
 
-/** Notes how the candidates of these models stand now. */
-export const witness = (snapshot: Snapshot, models: ReadonlyArray<string>, now: number): Witness => {
+// A latency that the decision looked past is kept as the number below this one by so much.
+const lookedPast = unmeasured - 1
+
+/** Notes how the candidates of these models stand at the moment of a decision. */
+export const witness = (snapshot: Snapshot, models: ReadonlyArray<string>, moment: Moment): Witness => {
+  const { now, turn } = moment
   let count = 0
   for (const model of models) count += snapshot.candidates.get(model)?.length ?? 0
   const figures = new Float64Array(Math.min(count, mostWitnessed) * perCandidate)
@@ -56,20 +60,25 @@ export const witness = (snapshot: Snapshot, models: ReadonlyArray<string>, now: 
       }
       figures[at++] = live.inFlight
       figures[at++] = live.elsewhere.inFlight
-      figures[at++] = live.requests
-      figures[at++] = live.firstByteMs ?? unmeasured
+      figures[at++] = live.askedAt
+      const latency = live.firstByteMs ?? unmeasured
+      figures[at++] = latency !== unmeasured && isLookedPast(live, turn, now) ? lookedPast - latency : latency
     }
   }
   return { now, figures, held: held ?? nothing }
 }
 
-const liveAt = ({ figures, held }: Witness, at: number, model: string): Live => {
+const liveAt = ({ figures, held, now }: Witness, at: number, model: string): Live => {
   const live = idle()
-  const [inFlight = 0, elsewhere = 0, requests = 0, firstByteMs = unmeasured] = figures.subarray(at, at + perCandidate)
+  const [inFlight = 0, elsewhere = 0, askedAt = 0, latency = unmeasured] = figures.subarray(at, at + perCandidate)
   live.inFlight = inFlight
   live.elsewhere = { inFlight: elsewhere, coolUntil: 0, circuits: [] }
-  live.requests = requests
-  live.firstByteMs = firstByteMs === unmeasured ? undefined : firstByteMs
+  const past = latency <= lookedPast
+  live.askedAt = askedAt
+  live.firstByteMs = latency === unmeasured ? undefined : past ? lookedPast - latency : latency
+  // Young where it was looked past, settled and fresh where it was not.
+  live.samples = past ? 1 : settledSamples
+  live.measuredAt = now
   const found = held.find((each) => each.at === at)
   if (found?.coolUntil !== undefined) live.cooling.set(model, found.coolUntil)
   if (found?.rest !== undefined) live.rests.set(model, found.rest)

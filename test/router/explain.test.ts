@@ -22,7 +22,7 @@ const routerOf = (set: RoutingSettings) =>
 const upset = ({ backends }: Snapshot): void => {
   for (const { live, models } of backends.values()) {
     live.inFlight += 7
-    live.requests += 100
+    live.askedAt += 100
     live.firstByteMs = 12_345
     for (const id of models.keys()) {
       live.cooling.set(id, now + 60_000)
