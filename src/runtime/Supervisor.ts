@@ -18,6 +18,7 @@ import { Questions } from "./questions.ts"
 import { Reloader, type Source } from "./Reloader.ts"
 import { waitAfter } from "./restarts.ts"
 import { search } from "./search.ts"
+import { standing } from "./standing.ts"
 import { type Slot, tell, tellNews, tellOthers } from "./telling.ts"
 
 /** The workers cannot be run. */
@@ -206,7 +207,7 @@ export const supervise = (
     yield* Effect.forEach(slots.slice(1), launch, { concurrency: "unbounded", discard: true })
     yield* Effect.provideContext(search(state.port), services)
     const withdraw = yield* Effect.provideContext(announcing(state.port), services)
-    yield* Effect.provideContext(notice, services)
+    yield* Effect.provideContext(Effect.andThen(notice, standing), services)
     yield* Effect.sync(() => {
       for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
     }).pipe(Effect.andThen(Effect.sleep(newsEveryMs)), Effect.forever, Effect.forkScoped)

@@ -19,6 +19,7 @@ import { gateway, type Part } from "./layers.ts"
 import { notice } from "./notice.ts"
 import type { Source } from "./Reloader.ts"
 import { search } from "./search.ts"
+import { asking, standing } from "./standing.ts"
 import type { WorkersFailed } from "./Supervisor.ts"
 
 /** What can be told of a gateway that is listening. */
@@ -36,7 +37,7 @@ export interface Running extends Ready {
   readonly active: () => number
   /** Loads what no request has needed so far. */
   readonly warm: Effect.Effect<void>
-  /** Takes over changes of the config from now on. */
+  /** Takes over changes of the config and answers the signals that ask how it stands, from now on. */
   readonly notice: Effect.Effect<void, never, Scope.Scope>
   /** Stops accepting, lets requests finish within the grace, ends the rest. */
   readonly drain: Effect.Effect<void>
@@ -71,7 +72,7 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
     snapshot: registry.snapshot,
     active: Context.get(services, Proxy).active,
     warm: Context.get(services, Operations).warm,
-    notice: Effect.provideContext(notice, services),
+    notice: Effect.provideContext(Effect.andThen(notice, standing), services),
     drain: Effect.andThen(withdraw, drainOf(services, listening))
   }
   return running
@@ -80,11 +81,14 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
 /** Signals so soon after the first are the same wish, in ms: at Ctrl-C the terminal and `bun run` both send one. */
 const sameWishMs = 200
 
-/** Resolves at the first SIGTERM or SIGINT; a second one ends the process at once, `last` being called before. */
+/** The signals that end it in order, and the exit code of a second one. */
+const ending = { SIGTERM: 143, SIGINT: 130, SIGQUIT: 131 } as const
+
+/** Resolves at the first SIGTERM, SIGINT or SIGQUIT; a second one ends the process at once, `last` being called before. */
 const firstSignal = (last: () => void) =>
   Effect.callback<NodeJS.Signals>((resume) => {
     let first: number | undefined
-    const onSignal = (signal: NodeJS.Signals) => {
+    const onSignal = (signal: keyof typeof ending) => {
       const now = performance.now()
       if (first === undefined) {
         first = now
@@ -92,10 +96,11 @@ const firstSignal = (last: () => void) =>
       }
       if (now - first < sameWishMs) return
       last()
-      process.exit(signal === "SIGINT" ? 130 : 143)
+      process.exit(ending[signal])
     }
     process.on("SIGTERM", onSignal)
     process.on("SIGINT", onSignal)
+    process.on("SIGQUIT", onSignal)
   })
 
 /** A worker and the port it listens on. */
@@ -180,6 +185,8 @@ const serveTogether = (
 export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
   Effect.gen(function* () {
     const { asWorker, overrides } = options
+    // They would end a process that does not listen to them; a worker never does.
+    for (const signal of asking) process.on(signal, () => undefined)
     if (asWorker !== undefined) {
       const { work } = yield* Effect.promise(() => import("./Worker.ts"))
       return yield* work(

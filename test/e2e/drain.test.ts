@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { readFileSync } from "node:fs"
 import { chatEvents, chunk, completion, done, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startProcess, until } from "../kit/gateway.ts"
@@ -16,7 +17,7 @@ const streamOf = async (port: number) => {
 }
 
 describe("a gateway that is told to stop", () => {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) {
     test(`by ${signal} lets a stream finish, takes nothing new, and exits with 0`, async () => {
       const gate = Promise.withResolvers<void>()
       await using upstream = await startUpstream({
@@ -182,4 +183,46 @@ test("the program runs from any directory and answers", async () => {
   const answer = await ask(gateway.port, "POST", "/v1/chat/completions", JSON.stringify({ model: "m", messages: [] }))
   expect(answer.status).toBe(200)
   await until(() => gateway.output().includes(answer.header("x-request-id") ?? "none"), "the request is logged")
+})
+
+describe("a signal that asks", () => {
+  for (const workers of process.platform === "linux" ? [1, 2] : [1]) {
+    for (const signal of ["SIGUSR1", "SIGUSR2"] as const) {
+      test(`(${signal}) has a gateway with ${workers} worker(s) log how it stands, and go on`, async () => {
+        const gate = Promise.withResolvers<void>()
+        await using upstream = await startUpstream({
+          models: ["m"],
+          script: () => [streamHead(), chunk(first), { until: gate.promise }, ...others.map(chunk), lastChunk]
+        })
+        await using gateway = await startProcess({
+          server: { workers },
+          logging: { level: "info", format: "json" },
+          backends: [backendFor("one", upstream)]
+        })
+        using client = await streamOf(gateway.port)
+        // Figures of workers come a moment later.
+        await until(() => {
+          gateway.signal(signal)
+          return /"how it stands".*"in_flight":1/.test(gateway.output())
+        }, "it says so")
+        expect(gateway.output()).toMatch(/"how it stands".*"healthy":1.*"name":"one","status":"healthy"/)
+        gate.resolve()
+        expect((await client.answer()).end).toBe("complete")
+        expect((await ask(gateway.port, "GET", "/livez")).status).toBe(200)
+      })
+    }
+  }
+
+  test("ends no worker when it is sent to that one", async () => {
+    if (process.platform !== "linux") return
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startProcess({ server: { workers: 2 }, backends: [backendFor("one", upstream)] })
+    const children = () => readFileSync(`/proc/${gateway.pid}/task/${gateway.pid}/children`, "utf8")
+    const before = children()
+    for (const pid of before.trim().split(" ").map(Number)) {
+      for (const signal of ["SIGUSR1", "SIGUSR2", "SIGHUP"] as const) process.kill(pid, signal)
+    }
+    for (let i = 0; i < 20; i += 1) expect((await ask(gateway.port, "GET", "/livez")).status).toBe(200)
+    expect(children()).toBe(before)
+  })
 })
