@@ -42,15 +42,24 @@ export class ConnectionLost extends Data.TaggedError("ConnectionLost")<{
 export class TimedOut extends Data.TaggedError("TimedOut")<{ readonly limit: LimitName; readonly afterMs: number }> {}
 
 /** Something came that is no good answer: not HTTP, HTML, cut JSON, an empty body, an error body under a 200. */
-export class BadAnswer extends Data.TaggedError("BadAnswer")<{ readonly reason: string }> {}
+export class BadAnswer extends Data.TaggedError("BadAnswer")<{
+  readonly reason: string
+  /** What was sent in place of an answer, where it may say why. */
+  readonly body?: Uint8Array
+}> {}
 
-/** The backend answered with an error status; `body` is what it sent, up to a bound. */
+/**
+ * The backend answered with an error status, or with an error that names one under a good status; `body` is what it sent,
+ * up to a bound.
+ */
 export class ErrorStatus extends Data.TaggedError("ErrorStatus")<{
   readonly status: number
   readonly contentType: string
   readonly body: Uint8Array
   /** What its `retry-after` headers ask for, in milliseconds; undefined when it does not say. */
   readonly retryAfterMs: number | undefined
+  /** Whether it came under a good status: the backend took the request for answered. */
+  readonly underGood?: true
 }> {}
 
 /** The closed union of all of them. */

@@ -8,16 +8,16 @@ import type { Evidence, Ticket } from "../registry/live.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Answer } from "../upstream/answer.ts"
 import type { Body, Sink } from "../upstream/arrival.ts"
-import type { Tail } from "../upstream/framing.ts"
-import type { Meter } from "../telemetry/meter.ts"
+import type { EventWatch } from "../upstream/event-watch.ts"
+import type { Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
 import type { Exchange } from "./exchange.ts"
 import { failureOf, reasonOf } from "./failure.ts"
 import { bodyOf, formOf } from "./openai-error.ts"
 import { type Flow, type FlowEnd, relay, type Relay } from "./relay.ts"
-import { replyHeaders, streamHeaders } from "./reply.ts"
-import { usageIn } from "./usage.ts"
+import { eventHeaders, replyHeaders, wholeHeaders } from "./reply.ts"
+import { usageFrom, usageIn } from "./usage.ts"
 
 type FlowAnswer = Answer & { readonly _tag: "Flow" }
 
@@ -43,15 +43,20 @@ export interface Delivery {
   readonly limits: { readonly stallMs: number }
 }
 
-const noteUsage = ({ meter }: Exchange, bytes: Uint8Array): void => {
-  const usage = meter === undefined ? undefined : usageIn(bytes)
+const noteUsage = ({ meter }: Exchange, usage: Usage | undefined): void => {
   if (usage !== undefined) meter?.used(usage, performance.now())
 }
+
+/** How long the last event of a broken stream gets to arrive before the body is cut, in milliseconds. */
+const partingMs = 100
+
+// A client that did not keep up reads on until Bun takes its connection for silent: that close loses nothing.
+const lateParting = { silentSeconds: 1, mostMs: 12_000 } as const
 
 // A flow under way: what its relay reports to, and the one who knows what that means for the request.
 class FlowDelivery implements Flow {
   readonly body: Body
-  readonly events: boolean
+  readonly watch: EventWatch | undefined
   readonly marked: boolean
   private readonly delivery: Delivery
   private readonly attempt: Attempt
@@ -67,14 +72,14 @@ class FlowDelivery implements Flow {
   constructor(delivery: Delivery, attempt: Attempt, answer: FlowAnswer, ticket: Ticket, ended: () => void) {
     const { exchange, server } = delivery
     this.body = answer.head.body
-    this.events = answer.events
-    this.marked = answer.events && exchange.endpoint !== "embeddings"
+    this.watch = answer.watch
+    this.marked = exchange.endpoint !== "embeddings"
     this.delivery = delivery
     this.attempt = attempt
     this.answer = answer
     this.ticket = ticket
     this.clock = exchange.clock
-    this.meter = answer.events ? exchange.meter : undefined
+    this.meter = answer.watch === undefined ? undefined : exchange.meter
     this.ended = ended
     this.relay = relay(this)
     this.awaitBackend()
@@ -89,10 +94,10 @@ class FlowDelivery implements Flow {
   response(): Response {
     const { exchange } = this.delivery
     const { head } = this.answer
-    const headers = replyHeaders(head, this.attempt, exchange.id, exchange.attempts)
+    const headersOf = this.watch === undefined ? replyHeaders : eventHeaders
     return new Response(this.relay.body, {
       status: head.status,
-      headers: this.events ? { ...headers, ...streamHeaders } : headers
+      headers: headersOf(head, this.attempt, exchange.id, exchange.attempts)
     })
   }
 
@@ -126,17 +131,27 @@ class FlowDelivery implements Flow {
     this.awaitBackend()
   }
 
-  onEnd(end: FlowEnd, bytes: number, tail: Tail): void {
+  parting(cut: () => void, late: boolean): void {
     const { exchange, server } = this.delivery
+    if (late) server.timeout(exchange.request, lateParting.silentSeconds)
+    this.clock.arm("stall", late ? lateParting.mostMs : partingMs, cut)
+  }
+
+  onEnd(end: FlowEnd, bytes: number): void {
+    const { exchange } = this.delivery
     this.answer.taken()
     if (this.meter !== undefined) {
       this.meter.streams -= 1
-      noteUsage(exchange, tail.bytes())
+      if (this.watch !== undefined) noteUsage(exchange, usageFrom(this.watch.usage()))
     }
     exchange.bytesOut = bytes
     exchange.outcome = outcomes[end._tag]
     if (end._tag === "Broken") exchange.failures.push(this.failed(end.error))
     this.ticket.settle(evidenceOf(end), performance.now())
+  }
+
+  onClosed(): void {
+    const { exchange, server } = this.delivery
     server.timeout(exchange.request, keepAliveSeconds)
     this.ended()
   }
@@ -174,9 +189,9 @@ export const deliver = (
   respond(
     new Response(plainBytes(answer.body), {
       status: answer.head.status,
-      headers: replyHeaders(answer.head, attempt, exchange.id, exchange.attempts)
+      headers: wholeHeaders(answer.head, attempt, exchange.id, exchange.attempts)
     })
   )
-  noteUsage(exchange, answer.body)
+  if (exchange.meter !== undefined) noteUsage(exchange, usageIn(answer.body))
   return undefined
 }

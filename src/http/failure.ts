@@ -28,17 +28,20 @@ const limitWords: Readonly<Record<LimitName, (after: string) => string>> = {
 // What is wrong with a request may quote it: that is for its client alone.
 const isTheirs = (status: number): boolean => status < 500 && ![401, 403, 408, 429].includes(status)
 
+const withWords = (what: string, body: Uint8Array | undefined): string => {
+  const words = body === undefined ? undefined : wordsOf(body)
+  return words === undefined ? what : `${what}: ${words}`
+}
+
 /** The failure in words that may be shown: no address, key or runtime text. */
 export const reasonOf = (error: UpstreamError): string => {
   switch (error._tag) {
     case "TimedOut":
       return limitWords[error.limit](seconds(error.afterMs))
     case "BadAnswer":
-      return `answered with ${error.reason}`
-    case "ErrorStatus": {
-      const words = isTheirs(error.status) ? undefined : wordsOf(error.body)
-      return `answered with status ${error.status}${words === undefined ? "" : `: ${words}`}`
-    }
+      return withWords(`answered with ${error.reason}`, error.body)
+    case "ErrorStatus":
+      return withWords(`answered with status ${error.status}`, isTheirs(error.status) ? undefined : error.body)
     default:
       return error.reason
   }
@@ -47,13 +50,18 @@ export const reasonOf = (error: UpstreamError): string => {
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
+const concealedBody = (body: Uint8Array, conceal: Conceal): Uint8Array => {
+  const text = decoder.decode(body)
+  const kept = concealed(text, conceal)
+  return kept === text ? body : encoder.encode(kept)
+}
+
 /** The failure without what is not to be told: it goes to clients, headers and logs from here on. */
 export const discreet = (error: UpstreamError, conceal: Conceal): UpstreamError => {
-  if (error._tag === "BadAnswer") return new BadAnswer({ ...error, reason: conceal(error.reason) })
-  if (error._tag !== "ErrorStatus") return error
-  const text = decoder.decode(error.body)
-  const kept = concealed(text, conceal)
-  return kept === text ? error : new ErrorStatus({ ...error, body: encoder.encode(kept) })
+  if (error._tag !== "BadAnswer" && error._tag !== "ErrorStatus") return error
+  const body = error.body === undefined ? undefined : concealedBody(error.body, conceal)
+  if (error._tag === "ErrorStatus") return body === error.body ? error : new ErrorStatus({ ...error, ...(body === undefined ? {} : { body }) })
+  return new BadAnswer({ ...error, ...(body === undefined ? {} : { body }), reason: conceal(error.reason) })
 }
 
 /** Retry time when nothing says better, in seconds. */

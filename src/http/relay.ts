@@ -4,7 +4,8 @@
  */
 import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream.ts"
 import type { Body, Sink } from "../upstream/arrival.ts"
-import { doneEvent, type Ending, endingOf, errorEvent, Progress, Tail } from "../upstream/framing.ts"
+import type { Ending, EventWatch } from "../upstream/event-watch.ts"
+import { endMarker, eventOf } from "../upstream/framing.ts"
 
 /** How a flow ended. */
 export type FlowEnd =
@@ -17,8 +18,8 @@ export interface Flow {
   readonly body: Body
   /** Starts the delivery of the flow. */
   readonly attach: (sink: Sink) => void
-  /** True for an event stream that can be read, which gets an error event when it breaks; other flows are cut short. */
-  readonly events: boolean
+  /** Watches an event stream that can be read, which gets an error event when it breaks; other flows are cut short. */
+  readonly watch: EventWatch | undefined
   /** True when the stream must carry a finish reason or an end marker. */
   readonly marked: boolean
   /** The OpenAI error text sent as the last event of a broken stream. */
@@ -29,8 +30,15 @@ export interface Flow {
   readonly stalled: () => void
   /** The client took what waited for it. */
   readonly resumed: () => void
-  /** Called once, in plain synchronous code, whatever the end; `tail` holds the last bytes of an event stream. */
-  readonly onEnd: (end: FlowEnd, bytes: number, tail: Tail) => void
+  /**
+   * All has been said and the body is to be cut: `cut` is called when what was said has had its time to arrive. `late`
+   * when the client had not kept up.
+   */
+  readonly parting: (cut: () => void, late: boolean) => void
+  /** Called once, in plain synchronous code, whatever the end. */
+  readonly onEnd: (end: FlowEnd, bytes: number) => void
+  /** Called once, with the end or after it: nothing more goes to the client. */
+  readonly onClosed: () => void
 }
 
 /** The body of the answer, and the ways to end it early from outside. */
@@ -45,7 +53,12 @@ export interface Relay {
 /** Bytes that may wait for a client before its backend is held back. */
 const highWaterMark = 64 * 1024
 
+// A client that keeps up takes an event at once.
+const lateMs = 50
+
 const truncated = new ConnectionLost({ reason: "the stream ended before its answer was complete", answered: true })
+
+const encoder = new TextEncoder()
 
 const failedInside = new BadAnswer({ reason: "an error in the middle of its stream" })
 
@@ -53,13 +66,14 @@ const failedInside = new BadAnswer({ reason: "an error in the middle of its stre
 class Relaying implements Relay, Sink {
   readonly body: ReadableStream<Uint8Array>
   private readonly flow: Flow
-  private readonly tail = new Tail()
-  private readonly seen = new Progress()
   private bytes = 0
   private ended = false
+  private closed = false
   private held = false
   private waiting = 0
   private attached = false
+  // Since when the last event waits for the client to take it; 0 when none does.
+  private partingAt = 0
   private client: ReadableStreamDefaultController<Uint8Array> | undefined
 
   constructor(flow: Flow) {
@@ -78,6 +92,11 @@ class Relaying implements Relay, Sink {
     }
     // Called when nothing waits any more.
     this.waiting = 0
+    if (this.partingAt > 0) {
+      const late = performance.now() - this.partingAt > lateMs
+      this.partingAt = 0
+      return this.flow.parting(this.sever, late)
+    }
     if (!this.held || this.ended) return
     this.held = false
     this.flow.resumed()
@@ -86,6 +105,7 @@ class Relaying implements Relay, Sink {
 
   cancel(): void {
     if (!this.ended) this.finish({ _tag: "ClientGone" })
+    this.gone()
   }
 
   piece(piece: Uint8Array): void {
@@ -93,9 +113,8 @@ class Relaying implements Relay, Sink {
     if (this.ended || client === undefined) return
     const size = piece.byteLength
     this.bytes += size
-    if (flow.events) this.tail.push(piece)
     client.enqueue(piece)
-    if (!flow.events || this.seen.isIn(piece)) flow.progress()
+    if (this.isProgress(piece)) flow.progress()
     this.waiting += size
     if (this.held || this.waiting < highWaterMark) return
     this.held = true
@@ -105,24 +124,18 @@ class Relaying implements Relay, Sink {
 
   end(): void {
     if (this.ended) return
-    const ending = this.flow.marked ? endingOf(this.tail.text()) : "done"
-    if (ending === "cut") this.fail(truncated)
+    const ending = this.ending(true)
+    if (ending === "cut") this.break(truncated)
     else this.conclude(ending)
   }
 
   fail(error: UpstreamError): void {
-    const { client, flow } = this
     if (this.ended) return
     // An answer that has said its last word is whole, however its connection ends.
-    const ending = flow.marked ? endingOf(this.tail.text()) : "cut"
-    if (ending !== "cut") {
-      flow.body.abort()
-      return this.conclude(ending)
-    }
-    if (flow.events) client?.enqueue(errorEvent(flow.errorText(error), this.tail.text()))
-    this.finish({ _tag: "Broken", error })
-    if (flow.events) client?.close()
-    else client?.error(new Error("the answer broke"))
+    const ending = this.ending(false)
+    if (ending === "cut") return this.break(error)
+    this.flow.body.abort()
+    this.conclude(ending)
   }
 
   cut(error: UpstreamError): void {
@@ -130,22 +143,68 @@ class Relaying implements Relay, Sink {
   }
 
   drop(): void {
-    if (this.ended) return
-    this.finish({ _tag: "ClientGone" })
-    this.client?.error(new Error("the client takes nothing"))
+    if (!this.ended) this.finish({ _tag: "ClientGone" })
+    this.sever()
   }
 
-  // The last word has been said, be it an error: the client has it, and nothing more is to be told.
+  private isProgress(piece: Uint8Array): boolean {
+    const { watch } = this.flow
+    // The first bytes have been watched before they were passed on.
+    return watch === undefined || this.bytes <= watch.size || watch.push(piece)
+  }
+
+  private ending(orderly: boolean): Ending {
+    const { marked, watch } = this.flow
+    if (watch === undefined || !marked) return orderly ? "done" : "cut"
+    return watch.ending(orderly)
+  }
+
+  // The last word has been said, be it an error: nothing more is to be told.
   private conclude(ending: Exclude<Ending, "cut">): void {
-    if (ending === "finished") this.client?.enqueue(doneEvent)
-    this.finish(ending === "failed" ? { _tag: "Broken", error: failedInside } : { _tag: "Complete" })
+    const { watch } = this.flow
+    if (ending === "failed") {
+      const separator = watch?.separator() ?? ""
+      return this.part({ _tag: "Broken", error: failedInside }, encoder.encode(separator))
+    }
+    if (ending === "finished") this.client?.enqueue(eventOf(endMarker, watch?.separator() ?? ""))
+    this.finish(ending === "done" || ending === "finished" ? { _tag: "Complete" } : { _tag: "Broken", error: failedInside })
     this.client?.close()
+    this.gone()
+  }
+
+  private break(error: UpstreamError): void {
+    const { flow } = this
+    if (flow.watch !== undefined) {
+      return this.part({ _tag: "Broken", error }, eventOf(flow.errorText(error), flow.watch.separator()))
+    }
+    this.finish({ _tag: "Broken", error })
+    this.sever()
+  }
+
+  // Readers that pass over an error event still see that the body is not whole; cut at once, the event would be lost.
+  private part(end: FlowEnd, last: Uint8Array): void {
+    this.finish(end)
+    this.flow.stalled()
+    this.partingAt = performance.now()
+    this.client?.enqueue(last)
   }
 
   private finish(how: FlowEnd): void {
     this.ended = true
     if (how._tag !== "Complete") this.flow.body.abort()
-    this.flow.onEnd(how, this.bytes, this.tail)
+    this.flow.onEnd(how, this.bytes)
+  }
+
+  private readonly sever = (): void => {
+    if (this.closed) return
+    this.client?.error(new Error("the answer broke"))
+    this.gone()
+  }
+
+  private gone(): void {
+    if (this.closed) return
+    this.closed = true
+    this.flow.onClosed()
   }
 }
 

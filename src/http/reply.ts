@@ -3,25 +3,46 @@
  */
 import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../upstream/arrival.ts"
+import { isCoded } from "../upstream/coding.ts"
 import { locality } from "../domain/backend.ts"
 
 // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
 // which is for refusals.
-const passed = ["content-type", "content-encoding", "openai-processing-ms"] as const
+const passed = ["content-type", "openai-processing-ms"] as const
+
+/** Makes the headers of an answer that comes from a backend. */
+type HeadersOf = (head: Arrival, attempt: Attempt, requestId: string, attempts: number) => Record<string, string>
 
 /** Headers of an answer that comes from a backend. */
-export const replyHeaders = (
-  head: Arrival,
-  attempt: Attempt,
-  requestId: string,
-  attempts: number
-): Record<string, string> => {
+export const replyHeaders: HeadersOf = (head, attempt, requestId, attempts) => {
   const headers = answererHeaders(attempt, attempts)
   headers["x-request-id"] = requestId
   for (const name of passed) {
     const value = head.header(name)
     if (value !== null) headers[name] = value
   }
+  // Other words than those for codings (none, utf-8) would make some clients give up.
+  const coding = isCoded(head) ? head.header("content-encoding") : null
+  if (coding !== null) headers["content-encoding"] = coding
+  return headers
+}
+
+const eventStream = "text/event-stream"
+
+const isEventStream = (headers: Readonly<Record<string, string>>): boolean =>
+  headers["content-type"]?.trim().toLowerCase().startsWith(eventStream) === true
+
+/** The same for an event stream, whatever its backend calls it: some clients read it under its own name alone. */
+export const eventHeaders: HeadersOf = (head, attempt, requestId, attempts) => {
+  const headers = replyHeaders(head, attempt, requestId, attempts)
+  if (!isEventStream(headers)) headers["content-type"] = eventStream
+  return { ...headers, ...streamHeaders }
+}
+
+/** The same for a whole answer, which is JSON even where its backend calls it an event stream. */
+export const wholeHeaders: HeadersOf = (head, attempt, requestId, attempts) => {
+  const headers = replyHeaders(head, attempt, requestId, attempts)
+  if (isEventStream(headers)) headers["content-type"] = "application/json"
   return headers
 }
 
@@ -44,7 +65,7 @@ export const answererHeaders = (attempt: Attempt, attempts: number): Record<stri
 }
 
 /** Headers that keep middle boxes from holding back an event stream. */
-export const streamHeaders: Readonly<Record<string, string>> = {
+const streamHeaders: Readonly<Record<string, string>> = {
   "cache-control": "no-cache",
   "x-accel-buffering": "no"
 }

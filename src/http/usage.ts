@@ -32,21 +32,24 @@ const objectIn = (text: string): string => {
   return text
 }
 
-/** The last usage in these bytes: a whole answer, or the end of an event stream; undefined when there is none. */
+// Something else may be called the same.
+const usageOf = (text: string): Usage | undefined =>
+  prompt.test(text) || completion.test(text)
+    ? { prompt: numberIn(text, prompt), cached: numberIn(text, cached), completion: numberIn(text, completion) }
+    : undefined
+
+/** What a usage object says, as it came in a stream. */
+export const usageFrom = (bytes: Uint8Array): Usage | undefined =>
+  bytes.length === 0 ? undefined : usageOf(toString.call(bytes, "latin1"))
+
+/** The last usage in the bytes of a whole answer; undefined when there is none. */
 export const usageIn = (bytes: Uint8Array): Usage | undefined => {
   let at: number = lastIndexOf.call(bytes, key)
   for (let look = 0; at >= 0 && look < looks; look += 1) {
     const from = at + key.length
     const text = toString.call(bytes, "latin1", from, Math.min(bytes.length, from + longest))
-    const usage = opening.test(text) ? objectIn(text) : ""
-    // Something else may be called the same.
-    if (prompt.test(usage) || completion.test(usage)) {
-      return {
-        prompt: numberIn(usage, prompt),
-        cached: numberIn(usage, cached),
-        completion: numberIn(usage, completion)
-      }
-    }
+    const usage = opening.test(text) ? usageOf(objectIn(text)) : undefined
+    if (usage !== undefined) return usage
     at = at === 0 ? -1 : lastIndexOf.call(bytes, key, at - 1)
   }
   return undefined

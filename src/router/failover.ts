@@ -114,7 +114,10 @@ const statusVerdict = (
   if (status === 500 && isClientFault(error.body)) return { next: "pass", blame: none, again: false }
   // Whoever says when to come back is not asked before.
   const { retryAfterMs } = error
-  if (retryAfterMs === undefined) return { next: may ? "next" : "fail", blame: count, again: true }
+  // Under a good status it has done its work.
+  if (retryAfterMs === undefined) {
+    return { next: may ? "next" : "fail", blame: count, again: error.underGood !== true }
+  }
   return { next: may ? "next" : "fail", blame: { _tag: "count", coolMs: clamped(retryAfterMs) }, again: false }
 }
 

@@ -133,6 +133,7 @@ export class Upstream extends Context.Service<
             .then((head) =>
               commit(head, {
                 stream: attempted.stream,
+                list: endpoint === "embeddings" ? "data" : "choices",
                 maxBytes: maxAnswerBytes(),
                 holding,
                 progress: () => clock.arm("idle", idleMs)

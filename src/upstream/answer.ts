@@ -2,11 +2,13 @@
  * From the head of a backend's answer to the moment it can be sent on: what is good is committed, what is not becomes an
  * upstream error while another backend can still be asked.
  */
-import { Predicate } from "effect"
 import { BadAnswer, ErrorStatus } from "../domain/upstream.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
+import { type AnswerList, errorOfEvents, faultOf } from "./answer-json.ts"
 import type { Arrival, Sink } from "./arrival.ts"
-import { openingOf } from "./framing.ts"
+import { isCoded } from "./coding.ts"
+import { EventWatch } from "./event-watch.ts"
+import { type Kind, kindOf } from "./first-bytes.ts"
 import type { Holding } from "./holding.ts"
 import { type Came, type Intake, type Judge, take } from "./intake.ts"
 import { unpack } from "./unpack.ts"
@@ -17,8 +19,8 @@ export type Answer =
   | {
       readonly _tag: "Flow"
       readonly head: Arrival
-      /** True for an event stream that can be read: one that came compressed is passed on as bytes. */
-      readonly events: boolean
+      /** What watches an event stream that can be read; undefined for other bodies, such as one that came compressed. */
+      readonly watch: EventWatch | undefined
       /** Starts the flow; the first bytes are delivered from inside the call. */
       readonly attach: (sink: Sink) => void
       /** To be called when the client has taken the first bytes, or never will; further calls do nothing. */
@@ -28,6 +30,8 @@ export type Answer =
 /** What the caller wants of an answer. */
 export interface Expectation {
   readonly stream: boolean
+  /** The list that a whole answer must hold. */
+  readonly list: AnswerList
   /** Answers up to this size are held back and checked. */
   readonly maxBytes: number
   /** What is held back of all answers. */
@@ -36,8 +40,11 @@ export interface Expectation {
   readonly progress: () => void
 }
 
-// Comments before a first event are kept up to this size.
-const errorBytes = 64 * 1024
+// What comes of a stream before its answer begins is kept up to this size.
+const heldBytes = 64 * 1024
+
+// What a body is shows within so many bytes, or never.
+const tellingBytes = 4096
 
 // Of an error's body this much is read, compressed or not.
 const mostOfAnError = 256 * 1024
@@ -49,9 +56,11 @@ const parsedBytes = 1024 * 1024
 const wallClock = (): number => performance.timeOrigin + performance.now()
 
 const decoder = new TextDecoder()
-const encoder = new TextEncoder()
 
 const nothing = (): void => undefined
+
+const isEventStream = (head: Arrival): boolean =>
+  (head.header("content-type") ?? "").trim().toLowerCase().startsWith("text/event-stream")
 
 const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
@@ -63,10 +72,10 @@ class ErrorJudge implements Judge<never> {
     this.head = head
   }
 
-  enough(size: number, body: Came): boolean {
+  enough(_: Uint8Array, body: Came): boolean {
     this.came = body
     // Its beginning says enough, and the rest is not waited for.
-    if (size > mostOfAnError) throw this.error(body.bytes())
+    if (body.size > mostOfAnError) throw this.error(body.bytes())
     return false
   }
 
@@ -100,79 +109,113 @@ const readError = (head: Arrival): Promise<never> => {
   })
 }
 
-const errorUnderGoodStatus = (json: object): ErrorStatus | BadAnswer | undefined => {
-  if (!("error" in json) || json.error === null || json.error === undefined || "choices" in json || "data" in json) {
-    return "object" in json && json.object === "error" ? bad("an error under a good status") : undefined
-  }
-  const { error } = json
-  const code = Predicate.isObject(error) ? Number(error["code"]) : Number.NaN
-  if (!(code >= 400 && code <= 599)) return bad("an error under a good status")
-  return new ErrorStatus({
-    status: code,
-    contentType: "application/json",
-    body: encoder.encode(JSON.stringify(json)),
-    retryAfterMs: undefined
-  })
-}
-
-const checkJson = (body: Uint8Array): ErrorStatus | BadAnswer | undefined => {
+const checkJson = (body: Uint8Array, list: AnswerList): ErrorStatus | BadAnswer | undefined => {
   let last = body.byteLength - 1
   while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
   if (last < 0) return bad("an empty body")
   if (body.byteLength > parsedBytes) return body[last] === 0x7d ? undefined : bad("JSON that is cut short")
   try {
-    const json: unknown = JSON.parse(decoder.decode(body))
-    return Predicate.isObject(json) ? errorUnderGoodStatus(json) : bad("JSON that is no object")
+    return faultOf(JSON.parse(decoder.decode(body)), list, body)
   } catch {
     return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
   }
 }
 
-const isIdentity = (head: Arrival): boolean => {
-  const encoding = head.header("content-encoding")
-  return encoding === null || encoding === "" || encoding === "identity"
-}
-
-const errorEventOf = (data: string): ErrorStatus | BadAnswer => {
-  if (data === "[DONE]") return bad("an event stream without an event")
-  try {
-    const json: unknown = JSON.parse(data)
-    const found = Predicate.isObject(json) ? errorUnderGoodStatus(json) : undefined
-    return found instanceof ErrorStatus ? found : bad("an error as its first event")
-  } catch {
-    return bad("an error as its first event")
-  }
-}
-
+/** Reads an event stream to the first event that is an answer; what comes before it is held back. */
 class EventsJudge implements Judge<Answer> {
   private readonly head: Arrival
-  private readonly plain: boolean
   private readonly progress: () => void
+  private readonly watch = new EventWatch()
+  private readonly isChecked: boolean
 
-  constructor(head: Arrival, { progress }: Expectation) {
+  constructor(head: Arrival, { list, progress }: Expectation) {
     this.head = head
-    this.plain = isIdentity(head)
     this.progress = progress
+    this.isChecked = list === "choices"
   }
 
-  enough(size: number, body: Came): boolean {
-    const opening = this.plain ? openingOf(body.bytes()) : undefined
-    if (opening?._tag === "Error") throw errorEventOf(opening.data)
-    if (opening?._tag === "Waiting") {
-      if (size > errorBytes) throw bad("an event stream without an event")
-      return false
+  enough(piece: Uint8Array, body: Came): boolean {
+    const { watch } = this
+    watch.push(piece)
+    if (this.isChecked) {
+      if (watch.opening === "error") throw errorOfEvents(body.bytes())
+      // Whoever says that much, be it comments, is at work; memory is not to grow with it.
+      if (watch.opening === "waiting" && body.size <= heldBytes) {
+        // It has begun to answer, and its silence is bounded as such from now on.
+        if (watch.begun) this.progress()
+        return false
+      }
     }
     this.progress()
     return true
   }
 
   judge(intake: Intake): Answer {
-    const { head, plain } = this
-    if (intake._tag === "Part") return { _tag: "Flow", head, events: plain, attach: intake.attach, taken: nothing }
-    throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an event")
+    const { head, watch } = this
+    if (intake._tag === "Part") return { _tag: "Flow", head, watch, attach: intake.attach, taken: nothing }
+    throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an answer")
   }
 
   dropped(): void {}
+}
+
+/** An event stream that cannot be read: its first bytes are all that is waited for. */
+class CodedJudge implements Judge<Answer> {
+  private readonly head: Arrival
+  private readonly progress: () => void
+
+  constructor(head: Arrival, { progress }: Expectation) {
+    this.head = head
+    this.progress = progress
+  }
+
+  enough(): boolean {
+    this.progress()
+    return true
+  }
+
+  judge(intake: Intake): Answer {
+    if (intake._tag === "Whole") throw bad("an empty event stream")
+    return { _tag: "Flow", head: this.head, watch: undefined, attach: intake.attach, taken: nothing }
+  }
+
+  dropped(): void {}
+}
+
+/** Tells by the first bytes whether an answer is the stream that was asked for, whatever it calls itself. */
+class FirstBytesJudge implements Judge<Answer> {
+  private readonly head: Arrival
+  private readonly wanted: Expectation
+  private chosen: Judge<Answer> | undefined
+
+  constructor(head: Arrival, wanted: Expectation) {
+    this.head = head
+    this.wanted = wanted
+  }
+
+  enough(piece: Uint8Array, body: Came): boolean {
+    if (this.chosen !== undefined) return this.chosen.enough(piece, body)
+    const bytes = body.bytes()
+    const kind = kindOf(bytes)
+    if (kind === "untold" && body.size <= tellingBytes) return false
+    this.chosen = this.judgeFor(kind)
+    return this.chosen.enough(bytes, body)
+  }
+
+  judge(intake: Intake): Answer {
+    this.chosen ??= this.judgeFor("untold")
+    return this.chosen.judge(intake)
+  }
+
+  dropped(): void {
+    this.chosen?.dropped()
+  }
+
+  private judgeFor(kind: Kind): Judge<Answer> {
+    const { head, wanted } = this
+    const events = kind === "events" || (kind !== "document" && isEventStream(head))
+    return events ? new EventsJudge(head, wanted) : new BodyJudge(head, wanted)
+  }
 }
 
 class BodyJudge implements Judge<Answer> {
@@ -185,7 +228,7 @@ class BodyJudge implements Judge<Answer> {
     this.wanted = wanted
   }
 
-  enough(size: number): boolean {
+  enough(_: Uint8Array, { size }: Came): boolean {
     const { holding, maxBytes, progress } = this.wanted
     progress()
     this.counted = holding.grow(this.counted, size)
@@ -195,10 +238,10 @@ class BodyJudge implements Judge<Answer> {
   judge(intake: Intake): Answer {
     const { head } = this
     if (intake._tag === "Part") {
-      return { _tag: "Flow", head, events: false, attach: intake.attach, taken: () => this.dropped() }
+      return { _tag: "Flow", head, watch: undefined, attach: intake.attach, taken: () => this.dropped() }
     }
     this.dropped()
-    const fault = isIdentity(head) ? checkJson(intake.bytes) : undefined
+    const fault = isCoded(head) ? undefined : checkJson(intake.bytes, this.wanted.list)
     if (fault !== undefined) throw fault
     return { _tag: "Whole", head, body: intake.bytes }
   }
@@ -207,6 +250,12 @@ class BodyJudge implements Judge<Answer> {
     this.wanted.holding.release(this.counted)
     this.counted = 0
   }
+}
+
+const judgeFor = (head: Arrival, wanted: Expectation): Judge<Answer> => {
+  if (!wanted.stream) return new BodyJudge(head, wanted)
+  if (!isCoded(head)) return new FirstBytesJudge(head, wanted)
+  return isEventStream(head) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
 }
 
 /**
@@ -221,12 +270,11 @@ export const commit = (head: Arrival, expectation: Expectation): Promise<Answer>
       : head.status === 204 || head.status === 205
         ? "an empty body"
         : undefined
-  const type = (head.header("content-type") ?? "").toLowerCase()
-  const events = type.startsWith("text/event-stream")
-  const unasked = events && !expectation.stream ? "an event stream although none was asked for" : undefined
+  const unasked =
+    isEventStream(head) && !expectation.stream ? "an event stream although none was asked for" : undefined
   if (fault !== undefined || unasked !== undefined) {
     head.body.abort()
     return Promise.reject(bad(fault ?? unasked ?? ""))
   }
-  return take(head.body, events ? new EventsJudge(head, expectation) : new BodyJudge(head, expectation))
+  return take(head.body, judgeFor(head, expectation))
 }

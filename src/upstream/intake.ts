@@ -24,8 +24,8 @@ const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
 
 /** Decides what becomes of a body; each of these may throw an upstream error. */
 export interface Judge<A> {
-  /** Whether what has come is enough, `size` bytes so far; asked after each piece. What it throws drops the body. */
-  readonly enough: (size: number, body: Came) => boolean
+  /** Whether what has come is enough; asked after each piece, the last of `body`. What it throws drops the body. */
+  readonly enough: (piece: Uint8Array, body: Came) => boolean
   /** What is made of it. */
   readonly judge: (intake: Intake) => A
   /** Called when the body ends badly, or is dropped, before it has been judged. */
@@ -34,6 +34,7 @@ export interface Judge<A> {
 
 /** What has come of a body so far. */
 export interface Came {
+  readonly size: number
   /** All of it in one piece. */
   readonly bytes: () => Uint8Array
 }
@@ -44,7 +45,7 @@ class Taking<A> implements Sink, Came {
   private readonly resolve: (made: A) => void
   private readonly reject: (reason: unknown) => void
   private pieces: Array<Uint8Array> = []
-  private size = 0
+  size = 0
   private part = false
   private target: Sink | undefined
   // How the body ended between the decision and the attachment of the next sink.
@@ -61,7 +62,7 @@ class Taking<A> implements Sink, Came {
     if (this.target !== undefined) return this.target.piece(piece)
     this.pieces.push(piece)
     this.size += piece.byteLength
-    if (!this.part) this.look()
+    if (!this.part) this.look(piece)
   }
 
   end(): void {
@@ -82,9 +83,9 @@ class Taking<A> implements Sink, Came {
     return whole
   }
 
-  private look(): void {
+  private look(piece: Uint8Array): void {
     try {
-      if (!this.judge.enough(this.size, this)) return
+      if (!this.judge.enough(piece, this)) return
     } catch (error) {
       this.part = true
       this.body.abort()

@@ -54,7 +54,7 @@ describe("a gateway that is told to stop", () => {
     for (const answer of answers) {
       expect(answer.text).toStartWith(`${first}data: {"error":`)
       expect(answer.text).not.toContain(done)
-      expect(answer.end).not.toBe("reset")
+      expect(answer.end).not.toBe("complete")
     }
     expect(await gateway.exited).toBe(0)
     expect(upstream.busy()).toBe(0)

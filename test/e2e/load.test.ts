@@ -42,7 +42,7 @@ describe("two hundred requests at a time", () => {
       nth += 1
       if (nth % 5 === 0) return ["reset"]
       if (nth % 5 === 1) return ["hang"]
-      if (nth % 5 === 2) return [streamHead(), chunk(chatEvents("m", [])[0] ?? ""), "reset"]
+      if (nth % 5 === 2) return [streamHead(), chunk(chatEvents("m", ["a"])[0] ?? ""), "reset"]
       return good()(request)
     }
     await using one = await startUpstream({ models: ["m"], script: mixed })

@@ -45,7 +45,7 @@ export const expectSight = (answer: Answer, sight: Sight): void => {
     }
     case "Broken": {
       expect(answer.status).toBe(200)
-      expect(answer.end).not.toBe("reset")
+      expect(answer.end).not.toBe("complete")
       expect(answer.text).not.toContain("[DONE]")
       expect(answer.text.slice(0, sight.before.length)).toBe(sight.before)
       const after = answer.text.slice(sight.before.length)
@@ -60,6 +60,11 @@ export const expectSight = (answer: Answer, sight: Sight): void => {
     }
     case "Intact": {
       expect([answer.status, answer.end]).toEqual([200, "complete"])
+      return same(answer.body, sight.body)
+    }
+    case "Told": {
+      expect(answer.status).toBe(200)
+      expect(answer.end).not.toBe("complete")
       return same(answer.body, sight.body)
     }
     case "Cut": {

@@ -13,7 +13,7 @@ export type Sight =
       readonly code?: string | null
       readonly message?: string | RegExp
     }
-  /** The events that came, then one error event, no end marker, no reset. */
+  /** The events that came, then one error event, no end marker, and then the body is cut. */
   | {
       readonly _tag: "Broken"
       readonly before: string
@@ -23,6 +23,8 @@ export type Sight =
     }
   /** 200 with exactly this body. */
   | { readonly _tag: "Intact"; readonly body: string | Uint8Array; readonly headers?: Readonly<Record<string, string>> }
+  /** 200 with exactly this body, which tells of its failure itself, and is then cut. */
+  | { readonly _tag: "Told"; readonly body: string }
   /** 200 that does not end by its own framing. */
   | { readonly _tag: "Cut" }
 

@@ -146,7 +146,7 @@ export const streams: ReadonlyArray<Fault> = [
     closes: false
   }),
   late("an error comes in the middle, and then a clean end", [chunk(event(failure)), lastChunk], {
-    alone: () => ({ _tag: "Intact", body: first + event(failure) }),
+    alone: () => ({ _tag: "Told", body: first + event(failure) }),
     closes: false
   }),
   {

@@ -3,6 +3,7 @@ import * as fc from "fast-check"
 import { ConnectionLost, TimedOut, type UpstreamError } from "../../src/domain/upstream.ts"
 import { type FlowEnd, relay } from "../../src/http/relay.ts"
 import type { Body, Sink } from "../../src/upstream/arrival.ts"
+import { EventWatch } from "../../src/upstream/event-watch.ts"
 
 const encode = (text: string) => new TextEncoder().encode(text)
 
@@ -43,6 +44,22 @@ const bodyOf = (pieces: ReadonlyArray<Uint8Array>, error?: UpstreamError) => {
   return { body, state }
 }
 
+/** What came of a body, and whether it was cut behind that. */
+const readOf = async (body: ReadableStream<Uint8Array>): Promise<readonly [text: string, cut: boolean]> => {
+  const decoder = new TextDecoder()
+  const reader = body.getReader()
+  let text = ""
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return [text, false]
+      text += decoder.decode(value, { stream: true })
+    }
+  } catch {
+    return [text, true]
+  }
+}
+
 interface Options {
   readonly pieces: ReadonlyArray<Uint8Array>
   readonly error?: UpstreamError
@@ -51,12 +68,12 @@ interface Options {
 
 const run = ({ pieces, error, events = true }: Options) => {
   const ends: Array<FlowEnd> = []
-  const calls = { progress: 0, stalled: 0, resumed: 0 }
+  const calls = { progress: 0, stalled: 0, resumed: 0, parted: 0, closed: 0 }
   const { body, state } = bodyOf(pieces, error)
   const flow = relay({
     body,
     attach: body.start,
-    events,
+    watch: events ? new EventWatch() : undefined,
     marked: events,
     errorText: ({ _tag }) => `{"error":{"message":"${_tag}"}}`,
     progress: () => {
@@ -68,9 +85,16 @@ const run = ({ pieces, error, events = true }: Options) => {
     resumed: () => {
       calls.resumed += 1
     },
-    onEnd: (end) => void ends.push(end)
+    parting: (cut) => {
+      calls.parted += 1
+      queueMicrotask(cut)
+    },
+    onEnd: (end) => void ends.push(end),
+    onClosed: () => {
+      calls.closed += 1
+    }
   })
-  return { flow, ends, calls, state, text: () => new Response(flow.body).text() }
+  return { flow, ends, calls, state, text: () => new Response(flow.body).text(), read: () => readOf(flow.body) }
 }
 
 const good = 'data: {"choices":[{"delta":{"content":"héé 🙂"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -107,21 +131,41 @@ describe("a stream on its way to the client", () => {
     expect(ends).toEqual([{ _tag: "Complete" }])
   })
 
-  test("that ends cleanly without finish reason or end marker ends in an error event, not in success", async () => {
+  test("that ends cleanly without finish reason or end marker ends in an error event and is cut, not in success", async () => {
     const text = 'data: {"choices":[{"delta":{"content":"x"},"finish_reason":null}]}\n\n'
-    const { text: read, ends, state } = run({ pieces: [encode(text)] })
-    const received = await read()
+    const { read, ends, state, calls } = run({ pieces: [encode(text)] })
+    const [received, cut] = await read()
     expect(received).toBe(`${text}data: {"error":{"message":"ConnectionLost"}}\n\n`)
-    expect(received).not.toContain("[DONE]")
+    expect([cut, calls.parted, calls.closed]).toEqual([true, 1, 1])
     expect(ends.map((end) => end._tag)).toEqual(["Broken"])
     expect(state.aborts).toBe(1)
   })
 
-  test("that breaks ends in an error event after what had come, and no end marker", async () => {
+  test("that breaks ends in an error event after what had come, and no end marker, and is cut", async () => {
     const error = new TimedOut({ limit: "idle", afterMs: 5 })
-    const { text: read, ends } = run({ pieces: [encode("data: {}\n\n"), encode('data: {"ha')], error })
-    expect(await read()).toBe('data: {}\n\ndata: {"ha\n\ndata: {"error":{"message":"TimedOut"}}\n\n')
+    const { read, ends } = run({ pieces: [encode("data: {}\n\n"), encode('data: {"ha')], error })
+    expect(await read()).toEqual(['data: {}\n\ndata: {"ha\n\ndata: {"error":{"message":"TimedOut"}}\n\n', true])
     expect(ends).toEqual([{ _tag: "Broken", error }])
+  })
+
+  const failure = 'data: {"error":{"message":"out of memory"}}\n\n'
+
+  test("whose backend says that it failed is passed on, and cut", async () => {
+    const { read, ends } = run({ pieces: [encode(failure)] })
+    expect(await read()).toEqual([failure, true])
+    expect(ends.map((end) => end._tag)).toEqual(["Broken"])
+  })
+
+  test("whose failure has no blank line behind it gets that before it is cut", async () => {
+    expect(await run({ pieces: [encode(failure.trimEnd())] }).read()).toEqual([failure, true])
+  })
+
+  test("is never cut behind the end marker, not even when its backend failed", async () => {
+    const text = `${failure}data: [DONE]\n\n`
+    const { read, ends, calls } = run({ pieces: [encode(text)] })
+    expect(await read()).toEqual([text, false])
+    expect([calls.parted, calls.closed]).toEqual([0, 1])
+    expect(ends.map((end) => end._tag)).toEqual(["Broken"])
   })
 
   test("that is no event stream is cut short when it breaks", async () => {
@@ -150,7 +194,7 @@ describe("a stream on its way to the client", () => {
   })
 
   test("is dropped at the backend when the client leaves, once, and nobody is blamed", async () => {
-    const { flow, ends, state } = run({
+    const { flow, ends, state, calls } = run({
       pieces: Array.from({ length: 100 }, () => encode(`data: ${"x".repeat(16_000)}\n\n`))
     })
     const reader = flow.body.getReader()
@@ -159,7 +203,7 @@ describe("a stream on its way to the client", () => {
     flow.cut(new ConnectionLost({ reason: "late", answered: true }))
     flow.drop()
     expect(ends).toEqual([{ _tag: "ClientGone" }])
-    expect(state.aborts).toBe(1)
+    expect([state.aborts, calls.closed]).toEqual([1, 1])
   })
 
   test("counts comments as life but not as progress", async () => {

@@ -56,10 +56,9 @@ export const delta = (
   choices: [{ index: 0, delta: change, finish_reason: finish }]
 })
 
-/** The events of a good chat stream that says these words. */
+/** The events of a good chat stream that says these words; the first has the role as well. */
 export const chatEvents = (model: string, words: ReadonlyArray<string>): ReadonlyArray<string> => [
-  event(delta(model, { role: "assistant", content: "" })),
-  ...words.map((content) => event(delta(model, { content }))),
+  ...words.map((content, at) => event(delta(model, at === 0 ? { role: "assistant", content } : { content }))),
   event(delta(model, {}, "stop")),
   done
 ]

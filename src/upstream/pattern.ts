@@ -1,0 +1,58 @@
+/**
+ * Knows again an event that differs from an earlier one in a single string, as the tokens of an answer do: whoever has
+ * read the one need not read the other.
+ */
+
+/** Largest event that is learnt. */
+const largest = 1024
+
+const LF = 10
+const CR = 13
+const quote = 0x22
+const backslash = 0x5c
+
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form, at many times the cost.
+const { compare } = Buffer.prototype
+
+const isString = (bytes: Uint8Array, from: number, to: number): boolean => {
+  let at = from
+  while (at < to) {
+    const byte = bytes[at] ?? 0
+    if (byte === quote || byte === LF || byte === CR) return false
+    at += byte === backslash ? 2 : 1
+    if (byte === backslash && (bytes[at - 1] === LF || bytes[at - 1] === CR)) return false
+  }
+  // The last escape may not take the closing quote with it.
+  return at === to
+}
+
+/** One event, all of it but the inside of one string. */
+export class Pattern {
+  private event: Uint8Array | undefined
+  private size = 0
+  private from = 0
+  private to = 0
+
+  /** Takes a piece that is one event, with a string from `from` to the quote at `to`; -1 when there is none. */
+  learn(piece: Uint8Array, from: number, to: number): void {
+    this.size = 0
+    if (from < 0 || piece.length > largest) return
+    this.event ??= new Uint8Array(largest)
+    this.event.set(piece)
+    this.size = piece.length
+    this.from = from
+    this.to = to
+  }
+
+  /** Whether the piece is that event, whatever the string holds. */
+  fits(piece: Uint8Array): boolean {
+    const { event, size, from, to } = this
+    const end = piece.length - (size - to)
+    if (size === 0 || event === undefined || end < from) return false
+    return (
+      compare.call(event, piece, 0, from, 0, from) === 0 &&
+      compare.call(event, piece, end, piece.length, to, size) === 0 &&
+      isString(piece, from, end)
+    )
+  }
+}
