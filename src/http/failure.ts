@@ -60,7 +60,8 @@ const concealedBody = (body: Uint8Array, conceal: Conceal): Uint8Array => {
 export const discreet = (error: UpstreamError, conceal: Conceal): UpstreamError => {
   if (error._tag !== "BadAnswer" && error._tag !== "ErrorStatus") return error
   const body = error.body === undefined ? undefined : concealedBody(error.body, conceal)
-  if (error._tag === "ErrorStatus") return body === error.body ? error : new ErrorStatus({ ...error, ...(body === undefined ? {} : { body }) })
+  if (error._tag === "ErrorStatus")
+    return body === error.body ? error : new ErrorStatus({ ...error, ...(body === undefined ? {} : { body }) })
   return new BadAnswer({ ...error, ...(body === undefined ? {} : { body }), reason: conceal(error.reason) })
 }
 

@@ -167,7 +167,9 @@ class Relaying implements Relay, Sink {
       return this.part({ _tag: "Broken", error: failedInside }, encoder.encode(separator))
     }
     if (ending === "finished") this.client?.enqueue(eventOf(endMarker, watch?.separator() ?? ""))
-    this.finish(ending === "done" || ending === "finished" ? { _tag: "Complete" } : { _tag: "Broken", error: failedInside })
+    this.finish(
+      ending === "done" || ending === "finished" ? { _tag: "Complete" } : { _tag: "Broken", error: failedInside }
+    )
     this.client?.close()
     this.gone()
   }

@@ -270,8 +270,7 @@ export const commit = (head: Arrival, expectation: Expectation): Promise<Answer>
       : head.status === 204 || head.status === 205
         ? "an empty body"
         : undefined
-  const unasked =
-    isEventStream(head) && !expectation.stream ? "an event stream although none was asked for" : undefined
+  const unasked = isEventStream(head) && !expectation.stream ? "an event stream although none was asked for" : undefined
   if (fault !== undefined || unasked !== undefined) {
     head.body.abort()
     return Promise.reject(bad(fault ?? unasked ?? ""))

@@ -4,9 +4,7 @@
 import type { Arrival } from "./arrival.ts"
 
 // What is registered as a coding of content; other words for it (none, utf-8, Identity) say that there is none.
-const codings = new Set(
-  "gzip x-gzip deflate br zstd compress x-compress dcb dcz exi pack200-gzip aes128gcm".split(" ")
-)
+const codings = new Set("gzip x-gzip deflate br zstd compress x-compress dcb dcz exi pack200-gzip aes128gcm".split(" "))
 
 /** Whether a body is compressed, or otherwise coded, whatever else its head calls an encoding. */
 export const isCoded = ({ header }: Pick<Arrival, "header">): boolean => {

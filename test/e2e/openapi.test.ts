@@ -9,6 +9,7 @@ import { chatEvents, completion, event, json, lastChunk, streamHead, chunk } fro
 import { type FakeUpstream, good, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
 import { judgeBy, type OpenApiJudge } from "../kit/openApi.ts"
+import { ask as askRaw } from "../kit/rawClient.ts"
 import type { Script } from "../kit/rawServer.ts"
 
 const chat = { model: "gpt", messages: [{ role: "user", content: "hi" }] }
@@ -170,7 +171,12 @@ describe("every endpoint of the document", () => {
   test("ends a stream that breaks off with an error of the document's shape", async () => {
     const [first = ""] = chatEvents("m", ["Hello"])
     upstream.script(() => [streamHead(), chunk(first), "reset"])
-    const text = await (await post("/v1/chat/completions", { ...chat, stream: true })).text()
+    const { text } = await askRaw(
+      gateway.port,
+      "POST",
+      "/v1/chat/completions",
+      JSON.stringify({ ...chat, stream: true })
+    )
     upstream.script(script)
     const last = [...text.matchAll(/^data: (.+)$/gm)].at(-1)?.[1] ?? ""
     expect(judge.faultsBy("Error", JSON.parse(last))).toEqual([])

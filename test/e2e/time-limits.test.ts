@@ -7,7 +7,7 @@ import type { Script, Step } from "../kit/rawServer.ts"
 
 const body = (stream: boolean) => JSON.stringify({ model: "m", messages: [], stream })
 
-const [first = "", second = ""] = chatEvents("m", ["a"])
+const [first = "", second = ""] = chatEvents("m", ["a", "b"])
 
 interface Limited {
   readonly settings: Readonly<Record<string, number>>

@@ -88,8 +88,16 @@ describe("a stream ends", () => {
     ["with the end marker in CRLF", "data: [DONE]\r\n\r\n", "done"],
     ["with a finish reason alone", says("a") + ends("stop"), "finished"],
     ["with a finish reason and usage", `${ends("length")}${chunkOf([], { usage: { prompt_tokens: 1 } })}`, "finished"],
-    ["with a finish reason and 300 KB of citations", ends("stop") + event({ citations: "x".repeat(300_000) }), "finished"],
-    ["with 300 KB in the event that finishes", chunkOf([{ index: 0, delta: {}, finish_reason: "stop" }], { ids: Array(100_000).fill(7) }), "finished"],
+    [
+      "with a finish reason and 300 KB of citations",
+      ends("stop") + event({ citations: "x".repeat(300_000) }),
+      "finished"
+    ],
+    [
+      "with 300 KB in the event that finishes",
+      chunkOf([{ index: 0, delta: {}, finish_reason: "stop" }], { ids: Array(100_000).fill(7) }),
+      "finished"
+    ],
     ["with a finish reason, and words after it", ends("stop") + says(""), "finished"],
     ["in the middle of an event after a finish reason", `${ends("stop")}data: {"usage":{"prompt`, "cut"],
     ["with an error and the end marker", says("a") + event({ error: { message: "x" } }) + done, "failed and done"],
@@ -110,12 +118,27 @@ describe("a stream ends", () => {
     ["with nothing", "", "cut"],
     ["with a marker in its text", says("data: [DONE]"), "cut"],
     ["with a finish reason in its text", says('"finish_reason":"stop"'), "cut"],
-    ["with a finish reason of something else", event({ choices: [{ index: 0, delta: { finish_reason: "stop" } }] }), "cut"],
+    [
+      "with a finish reason of something else",
+      event({ choices: [{ index: 0, delta: { finish_reason: "stop" } }] }),
+      "cut"
+    ],
     ["with what is not the marker", "data: [DONE] not\n\n", "cut"],
     ["when one choice of two has ended", says("a", 0) + says("b", 1) + ends("stop", 0), "cut"],
     ["when both choices have ended", says("a", 0) + says("b", 1) + ends("stop", 1) + ends("length", 0), "finished"],
-    ["when two of two in one event have ended", chunkOf([{ index: 0, finish_reason: "stop" }, { index: 1, finish_reason: "stop" }]), "finished"],
-    ["when a choice without an index has ended", event({ choices: [{ text: "a", finish_reason: "length" }] }), "finished"],
+    [
+      "when two of two in one event have ended",
+      chunkOf([
+        { index: 0, finish_reason: "stop" },
+        { index: 1, finish_reason: "stop" }
+      ]),
+      "finished"
+    ],
+    [
+      "when a choice without an index has ended",
+      event({ choices: [{ text: "a", finish_reason: "length" }] }),
+      "finished"
+    ],
     ["when a choice has only begun", role.replace('"index":0', '"index":1') + says("a") + ends("stop"), "cut"]
   ]
   for (const [name, input, expected] of rows) {
@@ -136,11 +159,33 @@ describe("a stream ends", () => {
 
 test("what is known of a stream is the same however its bytes are cut", () => {
   const pieces = fc.constantFrom(
-    role, says("a"), says('é😀 "quoted" \\ \n'), says("b", 1), says("a", 0, ""), ends("stop"), ends("stop", 1), ends("because"),
-    ends("error"), event({ error: { message: "x" } }), event({ error: {} }), event({ code: 500, msg: "x" }), done, ": ping\n\n",
-    "data:\n\n", "data: [DO\n\n", "data: {oops\n\n", "data: \u000b\u0000 \u001f\n\n", "event: error\n", "id: 7\n", "\r", "\n", "data: {\"choices\":\ndata: []}\n\n",
-    chunkOf([], { usage: { prompt_tokens: 3, completion_tokens: 4, details: { cached_tokens: 1 } } }), says("a").replaceAll("\n", "\r\n"),
-    chunkOf([{ index: 0, delta: { tool_calls: [{ index: 1, function: { arguments: '{"a' } }] } }]), 'data: {"choices":[{"delta":{"content":"\\'
+    role,
+    says("a"),
+    says('é😀 "quoted" \\ \n'),
+    says("b", 1),
+    says("a", 0, ""),
+    ends("stop"),
+    ends("stop", 1),
+    ends("because"),
+    ends("error"),
+    event({ error: { message: "x" } }),
+    event({ error: {} }),
+    event({ code: 500, msg: "x" }),
+    done,
+    ": ping\n\n",
+    "data:\n\n",
+    "data: [DO\n\n",
+    "data: {oops\n\n",
+    "data: \u000b\u0000 \u001f\n\n",
+    "event: error\n",
+    "id: 7\n",
+    "\r",
+    "\n",
+    'data: {"choices":\ndata: []}\n\n',
+    chunkOf([], { usage: { prompt_tokens: 3, completion_tokens: 4, details: { cached_tokens: 1 } } }),
+    says("a").replaceAll("\n", "\r\n"),
+    chunkOf([{ index: 0, delta: { tool_calls: [{ index: 1, function: { arguments: '{"a' } }] } }]),
+    'data: {"choices":[{"delta":{"content":"\\'
   )
   const texts = fc.array(pieces, { maxLength: 8 }).map((all) => bytes(all.join("")))
   fc.assert(
@@ -154,7 +199,17 @@ test("what is known of a stream is the same however its bytes are cut", () => {
 })
 
 test("an event that is like the one before it counts as if it had been read", () => {
-  const alike = fc.constantFrom(says("a"), says(""), says("bc"), says('"'), says("\\"), says("a", 1), says("x\ny"), ends("stop"), says("a", 0, "stop"))
+  const alike = fc.constantFrom(
+    says("a"),
+    says(""),
+    says("bc"),
+    says('"'),
+    says("\\"),
+    says("a", 1),
+    says("x\ny"),
+    ends("stop"),
+    says("a", 0, "stop")
+  )
   fc.assert(
     fc.property(fc.array(alike, { maxLength: 12 }), fc.constantFrom("\n", "\r\n", "\r"), (all, lineEnd) => {
       const events = all.map((each) => each.replaceAll("\n", lineEnd))
@@ -164,7 +219,10 @@ test("an event that is like the one before it counts as if it had been read", ()
 })
 
 test("an answer is whole exactly when every choice that began has ended well", () => {
-  const steps = fc.array(fc.tuple(fc.nat(3), fc.constantFrom(null, "", "stop", "length")), { minLength: 1, maxLength: 20 })
+  const steps = fc.array(fc.tuple(fc.nat(3), fc.constantFrom(null, "", "stop", "length")), {
+    minLength: 1,
+    maxLength: 20
+  })
   fc.assert(
     fc.property(steps, (all) => {
       const begun = new Map<number, boolean>()
@@ -189,7 +247,9 @@ const dataOf = (text: string): ReadonlyArray<string> => {
 }
 
 test("what is added to a stream is an event of its own, whatever came before it", () => {
-  const before = fc.array(fc.constantFrom("data: a", "data: {", ": c", "\n", "\r", "\r\n", "id: 1", "d"), { maxLength: 10 })
+  const before = fc.array(fc.constantFrom("data: a", "data: {", ": c", "\n", "\r", "\r\n", "id: 1", "d"), {
+    maxLength: 10
+  })
   fc.assert(
     fc.property(before, (all) => {
       const text = all.join("")
