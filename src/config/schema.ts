@@ -41,7 +41,16 @@ const Server = Schema.Struct({
     300,
     "Total time of a request, from its arrival to the end of the answer; 0 is no limit"
   ),
-  connect_timeout_seconds: or(limit, 5, "Time to connect to a backend, TLS included"),
+  connect_timeout_seconds: or(
+    limit,
+    5,
+    "Time to connect to a backend, TLS included, and for one on a kept connection to take what is sent"
+  ),
+  dns_refresh_seconds: or(
+    limit,
+    30,
+    "Longest time that the addresses of a backend's name are relied on; a failed connection has them looked up at once"
+  ),
   first_byte_timeout_seconds: maybe(limit, "Time from an attempt's start to the answer's head; the total when absent"),
   idle_timeout_seconds: or(
     limit,

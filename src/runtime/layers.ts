@@ -90,7 +90,7 @@ const base = (config: Config, part: Part | undefined) => {
   const { current } = config
   return Layer.mergeAll(
     Layer.succeed(NexusConfig, config),
-    Transport.layer,
+    Transport.layerWith({ namesKeptMs: () => current().settings.server.dns_refresh_seconds * 1000 }),
     Deadlines.layer(derived(current, (loaded) => sweepMs(allLimits(loaded)))),
     Drain.layer,
     Registry.layer(() => current().thresholds)

@@ -114,7 +114,7 @@ export class Connection implements Line {
   hear(standings: ((inode: string) => Standing | undefined) | undefined, made: boolean, waitedFor: boolean): void {
     const { exchange } = this
     if (!this.isUnheard || exchange === undefined) return
-    const late = this.silentFor + lookMs > exchange.connectMs
+    const late = this.silentFor + lookMs >= exchange.connectMs
     const inode = this.inode()
     const standing = inode === undefined ? undefined : standings?.(inode)
     if (standing === undefined) {

@@ -1,12 +1,13 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { Unreachable } from "../../src/domain/upstream.ts"
+import type { ConnectionsOptions } from "../../src/upstream/Connections.ts"
 import { inOrder } from "../../src/upstream/place.ts"
 import { ask, callTo, client, hello, rejection, until } from "./caller.ts"
 import { startRaw } from "../kit/rawServer.ts"
 
 /** A server on several addresses of loopback at one port, and a name whose addresses the test decides. */
-const town = async (...addresses: ReadonlyArray<string>) => {
+const town = async (addresses: ReadonlyArray<string>, options: ConnectionsOptions = {}) => {
   const seen: Array<string> = []
   const hosts: Array<string | null> = []
   let port = 0
@@ -28,6 +29,7 @@ const town = async (...addresses: ReadonlyArray<string>) => {
   let now = 0
   const name = { addresses, looked: 0, fails: undefined as string | undefined }
   const one = client({
+    ...options,
     now: () => now,
     lookUp: (hostname) => {
       expect(hostname).toBe("backend.test")
@@ -61,7 +63,7 @@ const onLinux = process.platform === "linux"
 
 describe.if(onLinux)("a name", () => {
   test("is looked up once for many calls, and told to the server as it was written", async () => {
-    using place = await town("127.0.0.2")
+    using place = await town(["127.0.0.2"])
     await Promise.all(Array.from({ length: 8 }, place.ask))
     for (let i = 0; i < 8; i += 1) await place.ask()
     expect(place.name.looked).toBe(1)
@@ -69,7 +71,7 @@ describe.if(onLinux)("a name", () => {
   })
 
   test("that moved is followed within 30 seconds, though its connections are warm and its old address still answers", async () => {
-    using place = await town("127.0.0.2", "127.0.0.3")
+    using place = await town(["127.0.0.2", "127.0.0.3"])
     place.name.addresses = ["127.0.0.2"]
     await Promise.all(Array.from({ length: 4 }, place.ask))
     place.name.addresses = ["127.0.0.3"]
@@ -82,8 +84,18 @@ describe.if(onLinux)("a name", () => {
     expect(place.one.idle()).toBe(1)
   })
 
+  test("that moved is followed within the time that is set", async () => {
+    using place = await town(["127.0.0.2", "127.0.0.3"], { namesKeptMs: () => 1000 })
+    place.name.addresses = ["127.0.0.2"]
+    await place.ask()
+    place.name.addresses = ["127.0.0.3"]
+    place.pass(1000)
+    await place.ask()
+    expect(place.seen).toEqual(["127.0.0.2", "127.0.0.3"])
+  })
+
   test("that moved is followed at once when its old address refuses", async () => {
-    using place = await town("127.0.0.2", "127.0.0.3")
+    using place = await town(["127.0.0.2", "127.0.0.3"])
     place.name.addresses = ["127.0.0.2"]
     await place.ask()
     await place.close("127.0.0.2")
@@ -94,7 +106,7 @@ describe.if(onLinux)("a name", () => {
   })
 
   test("is looked up beside the calls while they come, so that none waits for it", async () => {
-    using place = await town("127.0.0.2")
+    using place = await town(["127.0.0.2"])
     await place.ask()
     for (let i = 0; i < 10; i += 1) {
       place.pass(16_000)
@@ -113,7 +125,7 @@ describe.if(onLinux)("a name", () => {
   })
 
   test("with two addresses shares the calls between them, also on warm connections", async () => {
-    using place = await town("127.0.0.2", "127.0.0.3")
+    using place = await town(["127.0.0.2", "127.0.0.3"])
     for (let i = 0; i < 20; i += 1) await place.ask()
     const count = (address: string) => place.seen.filter((each) => each === address).length
     expect([count("127.0.0.2"), count("127.0.0.3")]).toEqual([10, 10])
@@ -121,7 +133,7 @@ describe.if(onLinux)("a name", () => {
   })
 
   test("of which one address is dead costs no call, and that address is left alone for a while", async () => {
-    using place = await town("127.0.0.2", "127.0.0.3")
+    using place = await town(["127.0.0.2", "127.0.0.3"])
     await place.close("127.0.0.3")
     for (let i = 0; i < 10; i += 1) expect(await place.ask()).toMatchObject({ text: "hello", connected: 1 })
     place.open("127.0.0.3")
@@ -134,7 +146,7 @@ describe.if(onLinux)("a name", () => {
   })
 
   test("that is gone gets no more calls, also while its old address answers", async () => {
-    using place = await town("127.0.0.2")
+    using place = await town(["127.0.0.2"])
     await place.ask()
     place.name.fails = "ENOTFOUND"
     place.pass(30_000)
@@ -145,7 +157,7 @@ describe.if(onLinux)("a name", () => {
   })
 
   test("that cannot be looked up for now keeps the addresses it had", async () => {
-    using place = await town("127.0.0.2")
+    using place = await town(["127.0.0.2"])
     await place.ask()
     place.name.fails = "EAI_AGAIN"
     place.pass(31_000)
@@ -153,7 +165,7 @@ describe.if(onLinux)("a name", () => {
   })
 
   test("that never could be looked up says so", async () => {
-    using place = await town("127.0.0.2")
+    using place = await town(["127.0.0.2"])
     place.name.fails = "EAI_AGAIN"
     expect(await place.rejected()).toEqual(new Unreachable({ reason: "host name could not be looked up" }))
     place.name.fails = "SOMETHING"
