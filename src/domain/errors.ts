@@ -55,10 +55,9 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
 /** The gateway is stopping. */
 export class Stopping extends Schema.TaggedError<Stopping>()("Stopping", { retryAfterSeconds: Schema.Number }) {}
 
-/** Every attempt failed, the last one by an answer that is no good answer. */
+/** Every attempt failed, the last one by an answer that is no good answer, or nobody has the key that is needed. */
 export class BadGateway extends Schema.TaggedError<BadGateway>()("BadGateway", {
   model: Schema.String,
-  reason: Schema.String,
   failures: Schema.Array(AttemptFailure)
 }) {}
 

@@ -15,7 +15,7 @@ export const advice: { readonly [T in Tag]: string } = {
   Overloaded:
     "Try again after `retry-after`; see `server.max_concurrent_requests` and `max_concurrent` of the backends",
   Stopping: "Try again in a moment; another gateway, or the next start, answers",
-  BadGateway: "See `x-nexus-rejection-reasons` for each backend's reason; `nexus doctor` looks closer",
+  BadGateway: "The message has each backend's reason; `nexus doctor` looks closer",
   LoopDetected: "Take the gateway itself out of the backends, its own and those of the gateways behind it",
   GatewayTimeout: "Raise the time limit that the message names, for the backend or in `[server]`",
   RequestTimeout: "Send the request faster, or raise `server.upload_timeout_seconds`",

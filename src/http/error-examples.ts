@@ -76,7 +76,7 @@ export const examples: { readonly [T in Tag]: Example<T> } = {
   Stopping: { when: "The gateway is stopping", error: new Stopping({ retryAfterSeconds: 5 }) },
   BadGateway: {
     when: "Every backend that was asked failed",
-    error: new BadGateway({ model, reason: "backend 'local' answered with an HTML page", failures })
+    error: new BadGateway({ model, failures: [{ backend: "local", model, reason: "answered with an HTML page" }] })
   },
   LoopDetected: {
     when: "The request has passed more than 5 gateways, as it does when one is a backend of itself",

@@ -12,7 +12,6 @@ import {
 import { spreadWait } from "../domain/retry-after.ts"
 import { BadAnswer, ErrorStatus, type LimitName, type UpstreamError } from "../domain/upstream.ts"
 import { openAiErrorBody, wordsOf } from "./error-body.ts"
-import { reasonsText } from "./openai-error.ts"
 
 const seconds = (ms: number): string => `${Math.round(ms) / 1000} s`
 
@@ -88,7 +87,7 @@ export const failureOf = (
     const message = `The backend itself timed out (status 504)${words === undefined ? "" : `: ${words}`}`
     return new GatewayTimeout({ message, limit: "request" })
   }
-  return new BadGateway({ model, reason: reasonsText(model, failures), failures })
+  return new BadGateway({ model, failures })
 }
 
 /** A backend's own error status as the client gets it, in OpenAI's shape. */

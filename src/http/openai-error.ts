@@ -49,7 +49,7 @@ const reasonsFor = (asked: string, failures: ReadonlyArray<AttemptFailure>): Rea
 const mostNamed = 10
 
 /** Why each backend did not answer, in words that end a sentence. */
-export const reasonsText = (asked: string, failures: ReadonlyArray<AttemptFailure>): string => {
+const reasonsText = (asked: string, failures: ReadonlyArray<AttemptFailure>): string => {
   const told = new Map<string, number>()
   for (const { backend, model, reason } of failures) {
     const line = `backend '${backend}'${model === asked ? "" : ` (${model})`}: ${reason}`
@@ -107,8 +107,13 @@ export const table: Table = {
     headers: { connection: "close" }
   }),
   BadGateway: (e) => ({
-    ...server(502, "bad_gateway", `No good answer from a backend for model '${e.model}': ${e.reason}`),
-    reasons: reasonsFor(e.model, e.failures)
+    ...server(
+      502,
+      "bad_gateway",
+      `No good answer from a backend for model '${e.model}': ${reasonsText(e.model, e.failures)}`
+    ),
+    reasons: reasonsFor(e.model, e.failures),
+    headers: neverRetry
   }),
   LoopDetected: (e) => ({
     ...server(

@@ -4,6 +4,7 @@
 import { Context, Effect, Layer, Random, Result } from "effect"
 import {
   type AttemptFailure,
+  BadGateway,
   ModelCapabilityMismatch,
   ModelNotFound,
   Overloaded,
@@ -18,7 +19,7 @@ import { resolve } from "./aliases.ts"
 import { type Decided, Plan } from "./plan.ts"
 
 /** Why no candidate can be asked. */
-export type Refusal = ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
+export type Refusal = BadGateway | ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
 
 /** A plan, and why it would come to nothing. */
 export interface Considered {
@@ -88,6 +89,13 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
   }
   if (cooling.length > 0) {
     return new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(soonest(cooling)) })
+  }
+  // Nothing but its key will change this: coming back later is of no use.
+  if (
+    excluded.every((each) => each.why._tag === "Misconfigured" || isInability(each)) &&
+    !excluded.every(isInability)
+  ) {
+    return new BadGateway({ model, failures: reasons })
   }
   // A backend that is down and able may come back; only when all are known to be unable is it the request's fault.
   if (!excluded.every(isInability))

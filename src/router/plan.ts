@@ -210,7 +210,10 @@ export class Plan implements Decided {
         if (inability(candidate, this.needs) !== undefined) continue
         const why = absence(candidate) ?? suspicion(candidate, now)
         if (why?._tag === "Full" || why?._tag === "Cooling") return undefined
-        if (why?._tag === "Misconfigured" && !this.wasAsked(candidate)) found ??= this.attempt(candidate, model)
+        // Without its key nothing is sent.
+        const { keyFault } = candidate.state.backend
+        if (why?._tag !== "Misconfigured" || keyFault !== undefined || this.wasAsked(candidate)) continue
+        found ??= this.attempt(candidate, model)
       }
     }
     return found

@@ -58,7 +58,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
   ],
   Overloaded: [new Overloaded({ message: "full", retryAfterSeconds: 1 }), 429, "rate_limit_exceeded"],
   Stopping: [new Stopping({ retryAfterSeconds: 5 }), 503, "service_unavailable"],
-  BadGateway: [new BadGateway({ model: "x", reason: "HTML", failures: reasons }), 502, "bad_gateway"],
+  BadGateway: [new BadGateway({ model: "x", failures: reasons }), 502, "bad_gateway"],
   GatewayTimeout: [new GatewayTimeout({ message: "late", limit: "idle" }), 504, "gateway_timeout"],
   LoopDetected: [new LoopDetected({ hops: 6 }), 508, "loop_detected"],
   RequestTimeout: [new RequestTimeout({ message: "slow" }), 408, "request_timeout"],
@@ -110,7 +110,7 @@ test("the reason of a model other than the one asked for names it", () => {
   const two = [...reasons, { backend: "b", model: "m2", reason: "answered with status 503" }]
   for (const error of [
     new ServiceUnavailable({ model: "x", reasons: two, retryAfterSeconds: 1 }),
-    new BadGateway({ model: "x", reason: "HTML", failures: two })
+    new BadGateway({ model: "x", failures: two })
   ]) {
     expect(render(error, "id").headers.get("x-nexus-rejection-reasons")).toBe(
       "a: connection refused; b (m2): answered with status 503"

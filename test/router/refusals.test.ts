@@ -123,6 +123,20 @@ describe("a request that nobody can take is refused:", () => {
     })
   })
 
+  test("a backend whose key is not there is asked nothing, and coming back is of no use", () => {
+    const snapshot = snapshotOf([{ ...fine, status: "config_error" }])
+    const found = snapshot.candidates.get("a")?.[0]
+    if (found === undefined) throw new Error("nobody serves it")
+    const backend = { ...found.state.backend, keyFault: "KEY is not set" }
+    const health = { status: "config_error" as const, streak: 0, reason: backend.keyFault }
+    const candidates = new Map([["a", [{ ...found, state: { ...found.state, backend, health } }]]])
+    const plan = routerOf(plain).route(anyNeeds("a"), { ...snapshot, candidates }, now)
+    expect(Result.isFailure(plan) && plan.failure).toMatchObject({
+      _tag: "BadGateway",
+      failures: [{ reason: "KEY is not set" }]
+    })
+  })
+
   test("an unknown ability or context counts as able", () => {
     expect(refusalOf([{}], { abilities: ["vision", "tools", "json_mode"], promptTokens: 1_000_000 })).toBeUndefined()
   })
