@@ -5,6 +5,7 @@ import { type Log, takeLog } from "../kit/log.ts"
 import { type Answer, dial, requestBytes } from "../kit/rawClient.ts"
 import { answers } from "./answers.ts"
 import { connections } from "./connections.ts"
+import { disguises } from "./disguises.ts"
 import { expectRecord, expectSight } from "./expect.ts"
 import { type Fault, limits } from "./fault.ts"
 import { statuses } from "./statuses.ts"
@@ -148,7 +149,7 @@ const cellsOf = (fault: Fault): ReadonlyArray<Cell> =>
       [false, true].flatMap((two) => [false, true].map((reused): Cell => ({ fault, stream, two, reused })))
     )
 
-const table: Readonly<Record<string, ReadonlyArray<Fault>>> = { connections, statuses, answers, streams }
+const table: Readonly<Record<string, ReadonlyArray<Fault>>> = { connections, statuses, answers, streams, disguises }
 
 for (const [group, faults] of Object.entries(table)) {
   describe(group, () => {
