@@ -8,6 +8,8 @@ import { printable } from "../domain/text.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 import { Abort } from "../upstream/abort.ts"
 import { callHeaders, preparedFor } from "../upstream/endpoint.ts"
+import { EventWatch } from "../upstream/event-watch.ts"
+import { kindOf } from "../upstream/first-bytes.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"
 
@@ -25,6 +27,8 @@ const maxBytes = 256 * 1024
 
 /** What one request may cost in generated tokens at most. */
 const mostTokens = 64
+
+const encoder = new TextEncoder()
 
 const say = (
   transport: Transport["Service"],
@@ -45,7 +49,7 @@ const say = (
       .send({
         url: preparedFor(backend).urls[endpoint],
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
-        body: new TextEncoder().encode(JSON.stringify(body)),
+        body: encoder.encode(JSON.stringify(body)),
         abort,
         fresh: true,
         connected: () => undefined
@@ -164,14 +168,17 @@ export const stream = (patient: Patient): Effect.Effect<Finding> => {
   const body = { ...hello(patient.model, 16), stream: true }
   return ask(patient, "stream", "chat/completions", body, (heard) => {
     if (heard.status >= 300) return error("stream", wordsOf(heard))
-    if (!heard.contentType.toLowerCase().startsWith("text/event-stream")) {
+    const bytes = encoder.encode(heard.text)
+    if (kindOf(bytes) !== "events") {
       return error("stream", `asked for a stream it answers ${heard.contentType || "without a content type"}`)
     }
     const events = heard.text.split(/\r?\n\r?\n/).filter((event) => event.startsWith("data:")).length
     if (events === 0) return error("stream", "the stream has no event")
-    if (!/data: ?\[DONE\]|"finish_reason" ?: ?"/.test(heard.text)) {
-      return error("stream", "the stream ends with neither a finish reason nor [DONE]")
-    }
+    const watch = new EventWatch()
+    watch.push(bytes)
+    const ending = watch.ending(true)
+    if (ending.startsWith("failed")) return error("stream", "the stream holds an error")
+    if (ending === "cut") return error("stream", "the stream ends with neither a finish reason nor [DONE]")
     const spread = heard.lastMs - heard.firstMs
     if (heard.firstMs >= buffered.waitMs && spread <= buffered.spreadMs && events >= buffered.events) {
       const seen = `all ${events} events came at once after ${seconds(heard.firstMs)}: the server made them all before it sent any, or a proxy before it holds them back`

@@ -1,7 +1,12 @@
+import { describe, expect, test } from "bun:test"
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
 import { APICallError, embedMany, generateText, isStepCount, jsonSchema, Output, streamText, tool } from "ai"
+import { chatEvents, chunk, streamHead } from "../kit/answers.ts"
 import { type Client, reportSchema, type Setup, weather } from "../kit/client.ts"
-import { clientCases } from "../kit/clientCases.ts"
+import { clientCases, thrown } from "../kit/clientCases.ts"
+import { brokenEnds } from "../kit/clientFailures.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway } from "../kit/gateway.ts"
 
 const client = ({ baseURL, apiKey, model, embedder }: Setup): Client => {
   const nexus = createOpenAICompatible({
@@ -58,3 +63,24 @@ const client = ({ baseURL, apiKey, model, embedder }: Setup): Client => {
 }
 
 clientCases("the AI SDK", client)
+
+describe("textStream of the AI SDK, which passes over error events,", () => {
+  // The third ends with the [DONE] of its backend, behind which nothing is cut.
+  for (const [end, steps] of brokenEnds.slice(0, 2)) {
+    test(`throws all the same when ${end}`, async () => {
+      const events = chatEvents("m", ["half", " an"]).slice(0, 2).map(chunk)
+      await using upstream = await startUpstream({ models: ["m"], script: () => [streamHead(), ...events, ...steps] })
+      await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+      const nexus = createOpenAICompatible({ name: "nexus", baseURL: `${gateway.url}/v1` })
+      const { textStream } = streamText({ model: nexus("m"), prompt: "talk", maxRetries: 0, onError: () => {} })
+      const pieces: Array<string> = []
+      const failure = await thrown(
+        (async () => {
+          for await (const piece of textStream) pieces.push(piece)
+        })()
+      )
+      expect(failure).toBeInstanceOf(Error)
+      expect(pieces).toEqual(["half", " an"])
+    })
+  }
+})
