@@ -51,6 +51,11 @@ export const readLoaded = (body: unknown): ReadonlyMap<string, number> => {
   return loaded
 }
 
+const decodeVersion = Schema.decodeUnknownOption(Schema.Struct({ version: Schema.String }))
+
+/** Reads `/api/version`; undefined when it does not tell. */
+export const readVersion = (body: unknown): string | undefined => Option.getOrUndefined(decodeVersion(body))?.version
+
 /** What `/api/show` tells of one model's content. */
 export interface Shown {
   /** Undefined when the server is too old to tell. */

@@ -10,18 +10,20 @@ import type { Transport } from "../upstream/Transport.ts"
 import { readModels, readProps } from "./llamacpp.ts"
 import { merge, readV0, readV1 } from "./lmstudio.ts"
 import { complete } from "./names.ts"
-import { readLoaded, readShow, readTags, type Shown, type Tag, toModel } from "./ollama.ts"
+import { readLoaded, readShow, readTags, readVersion, type Shown, type Tag, toModel } from "./ollama.ts"
 import { readList } from "./openai-like.ts"
 import { type Answer, need, Verdict, want } from "./questions.ts"
 
 /** What a prober remembers: an Ollama's models by digest, so that each is asked about once, and whether there was a list. */
 interface Memory {
+  /** What the server called its version last; undefined while it has not. */
+  readonly version: string | undefined
   readonly listed: boolean
   readonly shown: ReadonlyMap<string, Shown>
   readonly inForce: ReadonlyMap<string, number>
 }
 
-const nothing: Memory = { listed: false, shown: new Map(), inForce: new Map() }
+const nothing: Memory = { version: undefined, listed: false, shown: new Map(), inForce: new Map() }
 
 /** The means of one probe; every question gets what is left of the probe's time. */
 interface Talk {
@@ -87,7 +89,15 @@ const show = (talk: Talk, tag: Tag): Effect.Effect<void> =>
 const ollama = Effect.fnUntraced(function* (talk: Talk) {
   const tags = readTags((yield* talk.need("/api/tags")).body)
   if (tags === undefined) return undefined
-  const loaded = readLoaded((yield* talk.want("/api/ps"))?.body)
+  const [running, answer] = yield* Effect.all([talk.want("/api/ps"), talk.want("/api/version")], { concurrency: 2 })
+  const loaded = readLoaded(running?.body)
+  const version = readVersion(answer?.body)
+  // Another version may know of other abilities, and has been started anew with what is in force now.
+  yield* Ref.update(talk.memory, (before) =>
+    version === undefined || version === before.version
+      ? before
+      : { ...(before.version === undefined ? before : { ...nothing, listed: before.listed }), version }
+  )
   const known = (yield* Ref.get(talk.memory)).shown
   const unknown = new Map(tags.filter((tag) => !known.has(tag.digest)).map((tag) => [tag.digest, tag]))
   yield* talk.whileTimeIsLeft(
@@ -107,7 +117,7 @@ const forget = (before: Memory, tags: ReadonlyArray<Tag>, loaded: ReadonlyMap<st
     const context = loaded.get(name) ?? inForce.get(digest) ?? before.inForce.get(digest)
     if (context !== undefined) inForce.set(digest, context)
   }
-  return { listed: before.listed, shown, inForce }
+  return { ...before, shown, inForce }
 }
 
 const conversations: Record<BackendType, (talk: Talk) => Effect.Effect<Models, Verdict>> = {

@@ -7,6 +7,7 @@ import { type GatewayError, Internal, Overloaded, Stopping } from "../domain/err
 import type { Endpoint } from "../domain/request.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import { Roster } from "../domain/roster.ts"
+import { Newcomers } from "../registry/newcomers.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
@@ -83,6 +84,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     upstream: yield* Upstream,
     accounting,
     turns: new Turns(),
+    newcomers: new Newcomers(),
     taken: (current) => {
       current.upload.arrived()
       const refusal = overloaded(limitsNow())

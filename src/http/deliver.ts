@@ -97,7 +97,7 @@ class FlowDelivery implements Flow {
     const headersOf = this.watch === undefined ? replyHeaders : eventHeaders
     return new Response(this.relay.body, {
       status: head.status,
-      headers: headersOf(head, this.attempt, exchange.id, exchange.attempts)
+      headers: headersOf(head, this.attempt, exchange)
     })
   }
 
@@ -189,7 +189,7 @@ export const deliver = (
   respond(
     new Response(plainBytes(answer.body), {
       status: answer.head.status,
-      headers: wholeHeaders(answer.head, attempt, exchange.id, exchange.attempts)
+      headers: wholeHeaders(answer.head, attempt, exchange)
     })
   )
   if (exchange.meter !== undefined) noteUsage(exchange, usageIn(answer.body))

@@ -42,6 +42,10 @@ const headers = {
   "x-nexus-backend-type": header("Whether it is local or in the cloud", false),
   "x-nexus-route-reason": header("Why it was chosen: capability-match, capacity-overflow or failover", false),
   "x-nexus-attempts": header("How many backends were asked, the last one included", false, "integer"),
+  "x-nexus-answered-model": header(
+    "The model that the answer says it is by, when the backend lists no such model",
+    false
+  ),
   "x-nexus-fallback-model": header("The model that answered in place of the one asked for", false),
   "x-nexus-rejection-reasons": header("Why each backend did not answer", false),
   "retry-after": header("Seconds after which another try makes sense", false, "integer"),
@@ -66,6 +70,7 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-backend-type",
   "x-nexus-route-reason",
   "x-nexus-attempts",
+  "x-nexus-answered-model",
   "x-nexus-fallback-model"
 ]
 

@@ -27,6 +27,8 @@ export interface Exchange {
   outcome: Outcome
   backend: string
   upstreamModel: string
+  /** The model that the answer is by, when it is neither the one asked for nor any that the backend lists. */
+  answeredModel: string | undefined
   attempts: number
   firstByteAt: number
   bytesOut: number
@@ -62,6 +64,7 @@ export const arrived = (
   outcome: "failed",
   backend: "",
   upstreamModel: "",
+  answeredModel: undefined,
   attempts: 0,
   firstByteAt: 0,
   bytesOut: 0,

@@ -8,8 +8,9 @@ import type { RoutingNeeds } from "../domain/request.ts"
 import type { Member } from "../domain/roster.ts"
 import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream.ts"
 import { Ticket } from "../registry/live.ts"
+import type { Newcomers } from "../registry/newcomers.ts"
 import type { Registry } from "../registry/Registry.ts"
-import { asksForPatience, type Blame, mayHaveWorked, verdict } from "../router/failover.ts"
+import { asksForPatience, type Blame, mayHaveWorked, verdict, isMissingModel } from "../router/failover.ts"
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import { Abort } from "../upstream/abort.ts"
@@ -40,6 +41,7 @@ export interface Forwarding {
   readonly upstream: Upstream["Service"]
   readonly accounting: Accounting["Service"]
   readonly turns: Turns
+  readonly newcomers: Newcomers
   /** Called once the body of a request is there; says why it may not go on. */
   readonly taken: (run: Run) => GatewayError | undefined
   /** Whether one more retry may be spent now. */
@@ -213,6 +215,15 @@ class Attempts implements Caller {
     return true
   }
 
+  /** Looks at who an answer says it is by: a backend that is not as its probes found it is probed at once. */
+  heard({ candidate: { state }, model }: Attempt, { head, said }: Answer): void {
+    const { newcomers, registry } = this.forwarding
+    if (newcomers.shows(state.models, model, { ...said, server: head.header("server") })) {
+      registry.suspect(state.backend.name)
+    }
+    if (newcomers.isForeign(state.models, model, said.model)) this.run.exchange.answeredModel = said.model
+  }
+
   /** Takes the failure of an attempt: moves on to the next one, or answers when nothing more is tried. */
   failed(attempt: Attempt, thrown: unknown): void {
     const { run, plan } = this
@@ -231,6 +242,9 @@ class Attempts implements Caller {
       lostBefore: this.lostBefore
     })
     this.settle(error, backend.name, judged.blame)
+    if (isMissingModel(error) && this.forwarding.newcomers.misses(attempt.candidate.state.models, attempt.model)) {
+      this.forwarding.registry.suspect(backend.name)
+    }
     accounting.attemptFailed(run.exchange, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")
     const pass = judged.next === "pass" || judged.own === true
     this.worked ||= mayHaveWorked(error)
@@ -313,6 +327,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
       attempt = attempts.attempt
       continue
     }
+    attempts.heard(attempt, answer)
     const { ticket } = run
     const going = ticket === undefined ? undefined : deliver(run, attempt, answer, ticket)
     if (going !== undefined) await going

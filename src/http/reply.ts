@@ -4,6 +4,7 @@
 import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../upstream/arrival.ts"
 import { isCoded } from "../upstream/coding.ts"
+import type { Exchange } from "./exchange.ts"
 import { locality } from "../domain/backend.ts"
 
 // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
@@ -11,12 +12,17 @@ import { locality } from "../domain/backend.ts"
 const passed = ["content-type", "openai-processing-ms"] as const
 
 /** Makes the headers of an answer that comes from a backend. */
-type HeadersOf = (head: Arrival, attempt: Attempt, requestId: string, attempts: number) => Record<string, string>
+type HeadersOf = (
+  head: Arrival,
+  attempt: Attempt,
+  exchange: Pick<Exchange, "id" | "attempts" | "answeredModel">
+) => Record<string, string>
 
 /** Headers of an answer that comes from a backend. */
-export const replyHeaders: HeadersOf = (head, attempt, requestId, attempts) => {
+export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts, id }) => {
   const headers = answererHeaders(attempt, attempts)
-  headers["x-request-id"] = requestId
+  headers["x-request-id"] = id
+  if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
   for (const name of passed) {
     const value = head.header(name)
     if (value !== null) headers[name] = value
@@ -33,15 +39,15 @@ const isEventStream = (headers: Readonly<Record<string, string>>): boolean =>
   headers["content-type"]?.trim().toLowerCase().startsWith(eventStream) === true
 
 /** The same for an event stream, whatever its backend calls it: some clients read it under its own name alone. */
-export const eventHeaders: HeadersOf = (head, attempt, requestId, attempts) => {
-  const headers = replyHeaders(head, attempt, requestId, attempts)
+export const eventHeaders: HeadersOf = (head, attempt, exchange) => {
+  const headers = replyHeaders(head, attempt, exchange)
   if (!isEventStream(headers)) headers["content-type"] = eventStream
   return { ...headers, ...streamHeaders }
 }
 
 /** The same for a whole answer, which is JSON even where its backend calls it an event stream. */
-export const wholeHeaders: HeadersOf = (head, attempt, requestId, attempts) => {
-  const headers = replyHeaders(head, attempt, requestId, attempts)
+export const wholeHeaders: HeadersOf = (head, attempt, exchange) => {
+  const headers = replyHeaders(head, attempt, exchange)
   if (isEventStream(headers)) headers["content-type"] = "application/json"
   return headers
 }

@@ -98,6 +98,15 @@ const refusal = (status: number, body: Uint8Array, keyRefused: boolean, may: boo
 /** Status of a gateway that refuses a request because it goes in a circle. */
 const loopStatus = 508
 
+const missingModel =
+  /model[^.]{0,200}?(?:not[\s_]+found|(?:does|do) not exist|not[\s_]+(?:available|loaded|supported)|unknown)|(?:no such|unknown|invalid|not found)[^.]{0,20}model/i
+
+/** Whether a backend says that it has no such model. */
+export const isMissingModel = (error: UpstreamError): boolean =>
+  error._tag === "ErrorStatus" &&
+  error.status === 404 &&
+  missingModel.test(decoder.decode(error.body.subarray(0, 4096)))
+
 const statusVerdict = (
   error: UpstreamError & { readonly _tag: "ErrorStatus" },
   { ownKey, keyRefused }: FailureContext,
@@ -109,6 +118,8 @@ const statusVerdict = (
   if (status === 408) return { next: may ? "next" : "fail", blame: none, again: true }
   // A gateway that found a circle is well; asked again, it finds it again.
   if (status === loopStatus) return { next: may ? "next" : "pass", blame: none, own: true, again: false }
+  // It was asked because it listed the model: others may have it still.
+  if (isMissingModel(error)) return { next: may ? "next" : "pass", blame: none, own: true, again: false }
   if (status < 500) return { next: "pass", blame: none, again: false }
   if (status === 501) return { next: "pass", blame: none, again: false }
   if (status === 500 && isClientFault(error.body)) return { next: "pass", blame: none, again: false }

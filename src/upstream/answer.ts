@@ -11,14 +11,16 @@ import { EventWatch } from "./event-watch.ts"
 import { type Kind, kindOf } from "./first-bytes.ts"
 import type { Holding } from "./holding.ts"
 import { type Came, type Intake, type Judge, take } from "./intake.ts"
+import { type Said, saidIn, untold } from "./said.ts"
 import { unpack } from "./unpack.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
-  | { readonly _tag: "Whole"; readonly head: Arrival; readonly body: Uint8Array }
+  | { readonly _tag: "Whole"; readonly head: Arrival; readonly said: Said; readonly body: Uint8Array }
   | {
       readonly _tag: "Flow"
       readonly head: Arrival
+      readonly said: Said
       /** What watches an event stream that can be read; undefined for other bodies, such as one that came compressed. */
       readonly watch: EventWatch | undefined
       /** Starts the flow; the first bytes are delivered from inside the call. */
@@ -152,7 +154,10 @@ class EventsJudge implements Judge<Answer> {
 
   judge(intake: Intake): Answer {
     const { head, watch } = this
-    if (intake._tag === "Part") return { _tag: "Flow", head, watch, attach: intake.attach, taken: nothing }
+    if (intake._tag === "Part") {
+      const { attach, came } = intake
+      return { _tag: "Flow", head, said: saidIn(came.bytes()), watch, attach, taken: nothing }
+    }
     throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an answer")
   }
 
@@ -176,7 +181,7 @@ class CodedJudge implements Judge<Answer> {
 
   judge(intake: Intake): Answer {
     if (intake._tag === "Whole") throw bad("an empty event stream")
-    return { _tag: "Flow", head: this.head, watch: undefined, attach: intake.attach, taken: nothing }
+    return { _tag: "Flow", head: this.head, said: untold, watch: undefined, attach: intake.attach, taken: nothing }
   }
 
   dropped(): void {}
@@ -238,12 +243,12 @@ class BodyJudge implements Judge<Answer> {
   judge(intake: Intake): Answer {
     const { head } = this
     if (intake._tag === "Part") {
-      return { _tag: "Flow", head, watch: undefined, attach: intake.attach, taken: () => this.dropped() }
+      return { _tag: "Flow", head, said: untold, watch: undefined, attach: intake.attach, taken: () => this.dropped() }
     }
     this.dropped()
     const fault = isCoded(head) ? undefined : checkJson(intake.bytes, this.wanted.list)
     if (fault !== undefined) throw fault
-    return { _tag: "Whole", head, body: intake.bytes }
+    return { _tag: "Whole", head, said: saidIn(intake.bytes), body: intake.bytes }
   }
 
   dropped(): void {

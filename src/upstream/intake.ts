@@ -8,7 +8,7 @@ import type { Body, Sink } from "./arrival.ts"
 /** What an intake came to: the whole body, or the first bytes of one that goes on. */
 export type Intake =
   | { readonly _tag: "Whole"; readonly bytes: Uint8Array }
-  | { readonly _tag: "Part"; readonly attach: (sink: Sink) => void }
+  | { readonly _tag: "Part"; readonly came: Came; readonly attach: (sink: Sink) => void }
 
 const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
   const [only] = pieces
@@ -93,7 +93,7 @@ class Taking<A> implements Sink, Came {
     }
     this.part = true
     this.body.pause()
-    this.decide({ _tag: "Part", attach: (sink) => this.attach(sink) })
+    this.decide({ _tag: "Part", came: this, attach: (sink) => this.attach(sink) })
   }
 
   private decide(intake: Intake): void {

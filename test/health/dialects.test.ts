@@ -295,3 +295,21 @@ effect("a backend that never answers is down when the time of the probe is over"
     expect(yield* Fiber.join(probe)).toEqual({ _tag: "Down", reason: "no answer within 5 s" })
   })
 )
+
+effect("Ollama: another version is asked anew what its models can do", () =>
+  Effect.gen(function* () {
+    let version = "0.1"
+    const world = new FakeWorld()
+    world.serve(origin, {
+      "/api/tags": { json: { models: [{ name: "m:latest", digest: "d" }] } },
+      "/api/ps": { json: { models: [] } },
+      "/api/version": () => ({ json: { version } }),
+      "/api/show": () => ({ json: { capabilities: version === "0.1" ? ["completion"] : ["completion", "tools"] } })
+    })
+    const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), () => 5000)
+    const tools = Effect.map(probe, (outcome) => modelsOf(outcome)["m:latest"]?.capabilities.tools)
+    expect([yield* tools, yield* tools, world.count("/api/show")]).toEqual([false, false, 1])
+    version = "0.2"
+    expect([yield* tools, yield* tools, world.count("/api/show")]).toEqual([true, true, 2])
+  })
+)
