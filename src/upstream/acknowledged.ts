@@ -22,32 +22,31 @@ export const inodeOf = (fd: number): string | undefined => {
   }
 }
 
-// Columns: number, local, remote, state, tx_queue:rx_queue, timer:when, retransmissions, uid, timeout, inode.
-const row = (inode: string): RegExp =>
-  new RegExp(`^ *\\d+: \\S+ \\S+ \\S+ ([0-9A-F]+):\\S+ ([0-9A-F]+):\\S+ ([0-9A-F]+) +\\d+ +\\d+ ${inode} `, "m")
+// Columns: number, local, remote, state, tx_queue:rx_queue, timer:when, retransmissions, uid, timeout, inode. Rows of which
+// nothing is unacknowledged, nearly all, are passed over.
+const waiting = /^ *\d+: \S+ \S+ \S+ (?!00000000)([0-9A-F]{8}):\S+ ([0-9A-F]{2}):\S+ ([0-9A-F]{8}) +\d+ +\d+ (\d+) /gm
 
 // The timer that waits for an acknowledgment; others ask a full window or an idle peer, which answers.
 const retransmission = "01"
 
-/** The standing of one socket in the text of a table; undefined when it is not in there. */
-export const standingIn = (table: string, inode: string): Standing | undefined => {
-  // A table of thousands is searched for the place first.
-  const place = table.indexOf(` ${inode} `)
-  if (place < 0) return undefined
-  const from = table.lastIndexOf("\n", place) + 1
-  const end = table.indexOf("\n", place)
-  const found = row(inode).exec(table.slice(from, end < 0 ? undefined : end + 1))
-  if (found === null) return standingIn(table.slice(place + 1), inode)
-  const [, unacknowledged = "", timer = "", tries = ""] = found
-  return {
-    unacknowledged: Number.parseInt(unacknowledged, 16),
-    tries: timer === retransmission ? Number.parseInt(tries, 16) : 0
+/** The sockets of a table that have sent what is not acknowledged, by their inodes. */
+export const unacknowledgedIn = (table: string): ReadonlyMap<string, Standing> => {
+  const found = new Map<string, Standing>()
+  for (const [, unacknowledged = "", timer = "", tries = "", inode = ""] of table.matchAll(waiting)) {
+    found.set(inode, {
+      unacknowledged: Number.parseInt(unacknowledged, 16),
+      tries: timer === retransmission ? Number.parseInt(tries, 16) : 0
+    })
   }
+  return found
 }
 
-/** Reads the tables once, for any number of sockets; undefined where there are none. */
-export const standings = async (): Promise<((inode: string) => Standing | undefined) | undefined> => {
+const acknowledged: Standing = { unacknowledged: 0, tries: 0 }
+
+/** Reads the tables once, for any number of sockets of this process; undefined where there are none. */
+export const standings = async (): Promise<((inode: string) => Standing) | undefined> => {
   const [v4 = "", v6 = ""] = await Promise.all(tables.map((file) => readFile(file, "latin1").catch(() => "")))
   if (v4 === "" && v6 === "") return undefined
-  return (inode) => standingIn(v4, inode) ?? standingIn(v6, inode)
+  const [four, six] = [unacknowledgedIn(v4), unacknowledgedIn(v6)]
+  return (inode) => four.get(inode) ?? six.get(inode) ?? acknowledged
 }

@@ -81,7 +81,7 @@ export class Silence {
   }
 
   private judge(origin: Origin, connections: ReadonlyArray<Connection>): void {
-    const longest = Math.max(...connections.map(({ silentFor }) => silentFor))
+    const longest = connections.reduce((most, { silentFor }) => Math.max(most, silentFor), 0)
     const { check } = origin
     const doubt = check === undefined ? undefined : this.doubtOf(check)
     for (const connection of connections) {
