@@ -11,6 +11,7 @@ import { CliConfig, CliError, CliOutput, Command, GlobalFlag, TerminalCapabiliti
 import { ConfigInvalid } from "../config/NexusConfig.ts"
 import { version } from "../domain/version.ts"
 import { nexus } from "./command.ts"
+import { forgetFiles } from "./dotenv.ts"
 import { CliFailure } from "./failure.ts"
 
 const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildProcessSpawner.layer).pipe(
@@ -78,6 +79,7 @@ export const run = (args: ReadonlyArray<string>): void => {
   // A reader that has gone away, as in `nexus models | head`, is no failure.
   process.stdout.on("error", () => {})
   process.stderr.on("error", () => {})
+  forgetFiles(process)
   Command.runWith(nexus, { version })(args).pipe(
     Effect.as(0),
     Effect.catchCause(report),
