@@ -54,13 +54,22 @@ const firstFile = (found: ReadonlyArray<string>): string =>
     found.length === 0 ? "Discovery stays on" : `Discovery stays on: ${found.join(", ")} will still be there`
   }`
 
+const isNear = /^(localhost|[^.:/]+|\[[^\]]+\]|[\d.]+|.*\.(local|lan|internal|home|home\.arpa|test))(:\d+)?(\/|$)/i
+
+/** An address as a URL: what people type is `gpu-box:11434`. */
+export const withScheme = (address: string): string => {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(address)) return address
+  const isPlain = isNear.test(address) || /:(?!443(?:\/|$))\d+(\/|$)/.test(address)
+  return `${isPlain ? "http" : "https"}://${address}`
+}
+
 const add = Command.make(
   "add",
   {
     ...address,
     save,
     yes,
-    url: Argument.String("url").pipe(Argument.withDescription("Base URL, with or without /v1")),
+    url: Argument.String("url").pipe(Argument.withDescription("Base URL, with or without http:// and /v1")),
     name: Flag.String("name").pipe(
       Flag.withDescription("What it is to be called; made from type and place"),
       Flag.optional
@@ -94,7 +103,7 @@ const add = Command.make(
     }
     const change = yield* ask((at) =>
       client.askAdd(at, {
-        url: input.url,
+        url: withScheme(input.url),
         ...optional("name", input.name),
         ...optional("type", input.type),
         ...optional("priority", input.priority),
@@ -110,7 +119,7 @@ const add = Command.make(
 ).pipe(
   Command.withDescription("Add a server to the running gateway, at once"),
   Command.withExamples([
-    { command: "nexus backends add http://gpu-box:11434" },
+    { command: "nexus backends add gpu-box:11434" },
     { command: "nexus backends add https://api.example.com --type openai --api-key-env EXAMPLE_KEY --save" }
   ])
 )
@@ -150,6 +159,10 @@ const drain = Command.make(
     name,
     wait: Flag.Int("wait").pipe(
       Flag.withMetavar("SECONDS"),
+      Flag.filter(
+        (value) => value >= 0,
+        (value) => `Expected 0 or more seconds, got ${value}`
+      ),
       Flag.withDescription("How long to wait for its requests under way to finish; 0 does not wait"),
       Flag.withDefault(300)
     )

@@ -4,6 +4,7 @@
 import { Console, Effect, Option } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import type { Decision, Explained, Route } from "../http/admin-api.ts"
+import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import { json, milliseconds, table } from "./output.ts"
 
@@ -165,9 +166,15 @@ export const explainCommand = Command.make(
     const wanted = { ...input, model: Option.getOrElse(input.model, () => "") }
     const route = yield* explainRoute(options, bodyFor(wanted))
     yield* Console.log(input.json ? json(route) : routeText(route))
+    const { refusal } = route
+    if (refusal !== null) {
+      return yield* new CliFailure({ message: `The request would be refused with ${refusal.status} ${refusal.code}` })
+    }
   })
 ).pipe(
-  Command.withDescription("Show who could answer a request, in which order, and why the others are left out"),
+  Command.withDescription(
+    "Show who could answer a request, in which order, and why the others are left out; exit code 1 when it would be refused"
+  ),
   Command.withExamples([
     { command: "nexus explain -m gpt-4 --tools --tokens 20000" },
     { command: "nexus explain --request 68e95496-5d54-4ec4-b0e0-b39928b055ac" }

@@ -2,7 +2,7 @@
  * nexus health: whether the running gateway is well.
  */
 import { Console, DateTime, Effect } from "effect"
-import { Command, Flag } from "effect/cli"
+import { CliError, Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../http/api.ts"
 import type { GatewayHealth } from "../runtime/client.ts"
 import type { Pulse } from "../runtime/pulse.ts"
@@ -69,6 +69,9 @@ export const healthCommand = Command.make(
   { json: flags.json, live, ready, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
     const options = { config: input.config, overrides: flags.addressOverrides(input) }
+    if (input.live && input.ready) {
+      return yield* new CliError.ValidationError({ message: "Give either --live or --ready" })
+    }
     if (input.live || input.ready) return yield* takePulse(options, input.ready ? "readyz" : "livez", input.json)
     const { inspect } = yield* Effect.promise(() => import("../runtime/survey.ts"))
     const asked = inspect(options)

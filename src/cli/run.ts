@@ -12,6 +12,7 @@ import { ConfigInvalid } from "../config/NexusConfig.ts"
 import { version } from "../domain/version.ts"
 import { nexus } from "./command.ts"
 import { forgetFiles } from "./dotenv.ts"
+import { type Results, resultsOn } from "./console.ts"
 import { CliFailure } from "./failure.ts"
 
 const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildProcessSpawner.layer).pipe(
@@ -66,27 +67,45 @@ const written = (stream: NodeJS.WriteStream): Promise<void> =>
     stream.write("", () => resolve())
   })
 
-const exit = (code: number): void => {
-  void Promise.all([written(process.stdout), written(process.stderr)]).then(() => process.exit(code))
+const exit = async (code: number, results: Results): Promise<void> => {
+  await Promise.all([written(process.stdout), written(process.stderr)])
+  const lost = results.lost()
+  if (lost !== undefined) {
+    process.stderr.write(
+      `error: standard output cannot be written${lost === "ENOSPC" ? ": no space left" : ` (${lost})`}\n`
+    )
+    await written(process.stderr)
+  }
+  process.exit(lost === undefined || code !== 0 ? code : 1)
 }
 
-const runMain = Runtime.makeRunMain(({ fiber }) =>
-  fiber.addObserver((done) => exit(Exit.isSuccess(done) && typeof done.value === "number" ? done.value : 1))
-)
+const runMain = (results: Results) =>
+  Runtime.makeRunMain(({ fiber }) =>
+    fiber.addObserver(
+      (done) => void exit(Exit.isSuccess(done) && typeof done.value === "number" ? done.value : 1, results)
+    )
+  )
+
+/** The arguments in the words of the flags: `nexus version` and `nexus help serve` are what people type first. */
+export const plainly = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const [first, ...rest] = args
+  if (first === "help") return [...rest, "--help"]
+  return first === "version" && rest.length === 0 ? ["--version"] : args
+}
 
 /** Runs `nexus` with these arguments, and ends the process with its exit code. */
 export const run = (args: ReadonlyArray<string>): void => {
-  // A reader that has gone away, as in `nexus models | head`, is no failure.
-  process.stdout.on("error", () => {})
+  const results = resultsOn(process.stdout, globalThis.console)
   process.stderr.on("error", () => {})
   forgetFiles(process)
-  Command.runWith(nexus, { version })(args).pipe(
+  Command.runWith(nexus, { version })(plainly(args)).pipe(
     Effect.as(0),
     Effect.catchCause(report),
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: this is the entry point
     Effect.provide(Layer.mergeAll(Platform, Flags, Presenter)),
     // Until a gateway runs, nothing is logged: results and failures are all a command says.
     Effect.provideService(Logger.CurrentLoggers, new Set()),
-    runMain({ disableErrorReporting: true })
+    Effect.provideService(Console.Console, results.console),
+    runMain(results)({ disableErrorReporting: true })
   )
 }

@@ -2,7 +2,7 @@
  * The settings, read once from file, environment and flags.
  */
 import { createHash, createPrivateKey, createPublicKey, type KeyObject, X509Certificate } from "node:crypto"
-import { dirname, resolve } from "node:path"
+import { dirname, join, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { Context, Data, Effect, FileSystem, Layer, MutableRef, Option, type PlatformError, Redacted } from "effect"
 import type { AuthKey, Loaded } from "./compile.ts"
@@ -53,8 +53,22 @@ const reasonOf = (error: PlatformError.PlatformError): string => {
 
 const digestOf = (text: string): Uint8Array => new Uint8Array(createHash("sha256").update(text).digest())
 
+const aDirectory = "it is a directory, not a file"
+
 const textOf = (path: string) =>
-  Effect.flatMap(FileSystem.FileSystem, (fs) => fs.readFileString(path)).pipe(Effect.mapError(reasonOf))
+  Effect.flatMap(FileSystem.FileSystem, (fs) =>
+    fs.readFileString(path).pipe(
+      Effect.catch((error) =>
+        fs.stat(path).pipe(
+          Effect.match({
+            onFailure: () => reasonOf(error),
+            onSuccess: ({ type }) => (type === "Directory" ? aDirectory : reasonOf(error))
+          }),
+          Effect.flatMap(Effect.fail)
+        )
+      )
+    )
+  )
 
 const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: Environment) {
   const variable = env["NEXUS_CONFIG"]
@@ -70,7 +84,11 @@ const findFile = Effect.fnUntraced(function* (path: Option.Option<string>, env: 
   const text = yield* textOf(file).pipe(
     Effect.mapError(
       (reason) =>
-        new ConfigInvalid({ path: file, message: `${file}${from}: ${reason}`, missing: reason === noSuchFile })
+        new ConfigInvalid({
+          path: file,
+          message: `${file}${from}: ${reason}${reason === aDirectory ? `; -c takes a file, such as ${join(file, defaultFile)}` : ""}`,
+          missing: reason === noSuchFile
+        })
     )
   )
   const found: FileText = { path: file, text }
@@ -160,16 +178,23 @@ export const remainsWithoutFile = (overrides: ConfigOptions["overrides"]): Effec
 /** Whether a variable holds something. */
 export const isVariableSet = (name: string): boolean => (process.env[name]?.trim() ?? "") !== ""
 
+/** The key a command sends and where it comes from; neither when there is none. */
+export interface KeyToSend {
+  readonly key: Redacted.Redacted<string> | undefined
+  readonly keyFrom: "NEXUS_KEY" | "config" | undefined
+}
+
 /** The key a command sends: the one in NEXUS_KEY, else the first that the config itself knows. */
-export const keyToSend = (
-  authKeys: ReadonlyArray<AuthKey>
-): Effect.Effect<Redacted.Redacted<string> | undefined, ConfigInvalid> =>
+export const keyToSend = (authKeys: ReadonlyArray<AuthKey>): Effect.Effect<KeyToSend, ConfigInvalid> =>
   Effect.suspend(() => {
     const given = process.env["NEXUS_KEY"]?.trim() ?? ""
-    if (given === "") return Effect.succeed(authKeys.find(({ key }) => key !== undefined)?.key)
+    if (given === "") {
+      const key = authKeys.find((each) => each.key !== undefined)?.key
+      return Effect.succeed<KeyToSend>({ key, keyFrom: key === undefined ? undefined : "config" })
+    }
     const message = faultOf(given, "the environment variable NEXUS_KEY")
     return message === undefined
-      ? Effect.succeed(Redacted.make(given))
+      ? Effect.succeed<KeyToSend>({ key: Redacted.make(given), keyFrom: "NEXUS_KEY" })
       : Effect.fail(new ConfigInvalid({ path: "NEXUS_KEY", message }))
   })
 

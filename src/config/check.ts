@@ -3,6 +3,7 @@
  */
 import { Result, Schema, type SchemaIssue } from "effect"
 import { printable } from "../domain/text.ts"
+import { placeOfKey, valueMeant } from "./meant.ts"
 import { nearest } from "./nearest.ts"
 import { idOf, isTable, type KeyPath, showPath, showValue, type Table, valueAt } from "./path.ts"
 import { entries, expected, keysAt, nodeAt } from "./reference.ts"
@@ -56,6 +57,8 @@ const suggestion = (path: KeyPath): string | undefined => {
 }
 
 const unknownKey = (path: KeyPath): Mistake => {
+  const place = placeOfKey(path)
+  if (place !== undefined) return { path, reason: `unknown key ${showPath(path)}: ${place}` }
   const meant = suggestion(path)
   return { path, reason: `unknown key ${showPath(path)}${meant === undefined ? "" : `; did you mean ${meant}?`}` }
 }
@@ -87,7 +90,9 @@ const mistakeOf = (tree: Table, { path, tag, message }: Leaf): Mistake => {
   if (tag === "MissingKey") return { path, reason: `${showPath(path)} is missing: expected ${wanted}` }
   const value = valueAt(tree, path)
   const hint = isTable(value) && expected(node) === "a list of tables" ? `; write [[${showPath(path)}]]` : ""
-  const reason = `expected ${saysMore(message) ? wanted : expected(node)}${hint}`
+  const meant = Array.isArray(node["enum"]) ? valueMeant(path, value, node["enum"]) : undefined
+  const question = meant === undefined ? "" : `; did you mean "${meant}"?`
+  const reason = `expected ${saysMore(message) ? wanted : expected(node)}${hint}${question}`
   return unquotedName(path, value) ?? { path, value, reason }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Entries of `[discovery] hosts` and `mdns_types`: what they mean, and what is wrong with those that mean nothing.
+ * Entries of `[discovery] hosts` and `mdns_types`, and of `[server] allowed_hosts`: what they mean, and what is wrong with those that mean nothing.
  */
 import { Result } from "effect"
 
@@ -62,4 +62,29 @@ export const typeFault = (text: string): string | undefined => {
   if (short !== text && typeFault(short) === undefined) return `expected the type without its domain; write "${short}"`
   if (/\._udp$/i.test(short)) return 'LLM servers speak over TCP; expected a type such as "_ollama._tcp"'
   return 'expected a service type such as "_ollama._tcp"'
+}
+
+// Nobody can buy a name below these.
+const unsold = new Set(["local", "lan", "internal", "home", "localhost", "test", "intranet", "private", "corp"])
+
+const allowedExample = 'expected a host name such as "nexus.lan", or "*.example.com" for all below one'
+
+/** What is wrong with a name in `server.allowed_hosts`; undefined when nothing is. */
+export const allowedFault = (text: string): string | undefined => {
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text) || text.includes("/")) {
+    return `expected the host alone, without http:// and path; write "${bareOf(text).replace(/:\d*$/, "")}"`
+  }
+  if (text === "*") return `every name would let any web page in; name the hosts, or "*.example.com" for all below one`
+  const below = text.startsWith("*.")
+  const name = (below ? text.slice(2) : text).toLowerCase()
+  if (name.includes("*")) return 'a * stands at the beginning alone, as in "*.example.com"'
+  if (/^(\[[0-9a-f:.]+\]|[^:[\]]+):\d*$/i.test(name)) {
+    return `expected the host without its port, which does not count; write "${text.replace(/:\d*$/, "")}"`
+  }
+  if (/^[0-9a-f:.]+$/.test(name) && name.includes(":")) return `an IPv6 address needs brackets; write "[${text}]"`
+  if (below && !name.includes(".") && !unsold.has(name)) {
+    return `anybody may have a name below "${name}"; say more of it, as in "*.example.${name}"`
+  }
+  const isAddress = /^\[[0-9a-f:.]+\]$/.test(name) && URL.canParse(`http://${name}`)
+  return isName(name) || (!below && isAddress) ? undefined : allowedExample
 }

@@ -6,6 +6,7 @@ import { parse, TomlError } from "smol-toml"
 import { printable } from "../domain/text.ts"
 import { decode, type Mistake, shapeMistakes, tell } from "./check.ts"
 import { compile, type Loaded } from "./compile.ts"
+import { foreignWords } from "./foreign.ts"
 import { type LegacyNote, modernise } from "./legacy.ts"
 import { lineOf, type Lines, linesOf } from "./locate.ts"
 import { idOf, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
@@ -68,7 +69,9 @@ export interface Unparsed {
   readonly excerpt: string
 }
 
-const syntaxError = ({ path }: FileText, error: TomlError): Unparsed => {
+const syntaxError = ({ path, text }: FileText, error: TomlError): Unparsed => {
+  const foreign = foreignWords(path, text)
+  if (foreign !== undefined) return { message: printable(`${path}: ${foreign}`), excerpt: "" }
   const [said = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n")
   return {
     message: `${path}:${error.line}:${error.column}: no valid TOML: ${said}`,

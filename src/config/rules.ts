@@ -6,7 +6,7 @@ import { Result } from "effect"
 import { isLoopback, serverOf } from "../domain/place.ts"
 import type { Mistake } from "./check.ts"
 import { baseUrl } from "./compile.ts"
-import { hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
+import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 
@@ -59,7 +59,11 @@ const repeated = (tree: Table, list: KeyPath, key: string, lineOf: LineOf): Read
 
 // Undefined when it is a base URL.
 const urlFault = (text: string): string | undefined => {
-  if (!/^https?:\/\//i.test(text)) return "expected a URL that begins with http:// or https://"
+  if (!/^https?:\/\//i.test(text)) {
+    const isPlace = /^(?![a-z][a-z0-9+.-]*:\/\/)[^\s@?#\\]+$/i.test(text) && URL.canParse(`http://${text}`)
+    const meant = isPlace ? `; did you mean "http://${text}"?` : ""
+    return `expected a URL that begins with http:// or https://${meant}`
+  }
   if (!URL.canParse(text) || /^https?:\/\/[/?#]/i.test(text) || /[\s\\]/.test(text)) {
     return "expected a URL such as http://127.0.0.1:11434"
   }
@@ -218,6 +222,12 @@ const origins = (tree: Table): ReadonlyArray<Mistake> => {
   })
 }
 
+const allowedHosts = (tree: Table): ReadonlyArray<Mistake> =>
+  listAt(tree, ["server", "allowed_hosts"]).flatMap((value, index) => {
+    const reason = typeof value === "string" ? allowedFault(value) : undefined
+    return reason === undefined ? [] : [{ path: ["server", "allowed_hosts", index], value, reason }]
+  })
+
 const listAt = (tree: Table, path: KeyPath): ReadonlyArray<unknown> => {
   const list = valueAt(tree, path)
   return Array.isArray(list) ? list : []
@@ -252,6 +262,7 @@ const searched = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
 export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => [
   ...openToOthers(tree),
   ...origins(tree),
+  ...allowedHosts(tree),
   ...searched(tree, lineOf),
   ...keysOfClients(tree),
   ...repeated(tree, ["auth", "keys"], "name", lineOf),

@@ -34,7 +34,7 @@ const Server = Schema.Struct({
   allowed_hosts: or(
     Schema.Array(Schema.String),
     [],
-    "Host names accepted on loopback besides localhost, 127.0.0.1 and [::1]"
+    "Host names accepted on loopback besides localhost, 127.0.0.1 and [::1]; *.ts.net is every name below ts.net"
   ),
   request_timeout_seconds: or(
     limit,

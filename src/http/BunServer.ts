@@ -40,8 +40,11 @@ export interface ListenOptions {
   readonly reusePort?: boolean
 }
 
+/** Why nothing can listen where another program does. */
+export const portInUse = "the port is in use"
+
 const reasons: Readonly<Record<string, string>> = {
-  EADDRINUSE: "the port is in use",
+  EADDRINUSE: portInUse,
   EADDRNOTAVAIL: "the address is not one of this machine's",
   EACCES: "not permitted"
 }

@@ -18,6 +18,8 @@ export interface Admission {
   readonly keys: ReadonlyArray<AuthKey>
   /** Host names that are accepted; undefined accepts any (an address beyond loopback). */
   readonly hosts: ReadonlySet<string> | undefined
+  /** Ends of further ones, each with its dot. */
+  readonly hostEnds: ReadonlyArray<string>
   /** Browser origins that are accepted. */
   readonly origins: ReadonlySet<string>
 }
@@ -41,6 +43,7 @@ export const admission = (options: {
   hosts: isLoopback(options.hostname)
     ? new Set([...loopbackHosts, options.hostname, ...options.allowedHosts].map((host) => host.toLowerCase()))
     : undefined,
+  hostEnds: options.allowedHosts.filter((host) => host.startsWith("*.")).map((host) => host.slice(1).toLowerCase()),
   origins: new Set(options.origins)
 })
 
@@ -48,6 +51,9 @@ const hostName = (host: string): string => {
   const end = host.startsWith("[") ? host.indexOf("]") + 1 : host.indexOf(":")
   return (end <= 0 ? host : host.slice(0, end)).toLowerCase()
 }
+
+const isAllowed = ({ hosts, hostEnds }: Admission, name: string): boolean =>
+  hosts?.has(name) === true || hostEnds.some((end) => name.length > end.length && name.endsWith(end))
 
 const bearer = (headers: Headers): string | undefined => {
   const value = headers.get("authorization")
@@ -83,7 +89,7 @@ export const refusalOf = (
   const { headers } = request
   const host = headers.get("host") ?? ""
   if (host.includes(",")) return new BadRequest({ message: "The request has more than one Host header", param: null })
-  if (rules.hosts !== undefined && !rules.hosts.has(hostName(host))) {
+  if (rules.hosts !== undefined && !isAllowed(rules, hostName(host))) {
     return new Forbidden({
       message:
         "This Host is not accepted; call Nexus as localhost or 127.0.0.1, or list the name in server.allowed_hosts"

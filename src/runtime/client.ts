@@ -4,6 +4,7 @@
 import { Data, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
+import type { KeyToSend } from "../config/NexusConfig.ts"
 import type { Asked, Explained, Route } from "../http/admin-api.ts"
 import type { AliasList } from "../http/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../http/api.ts"
@@ -23,8 +24,21 @@ export class NoGateway extends Data.TaggedError("NoGateway")<{
   }
 }
 
+/** Why an address is no gateway's though something answers. */
+export const notNexus = "what answers there is not Nexus"
+
+const locked = (from: KeyToSend["keyFrom"]): string => {
+  switch (from) {
+    case undefined:
+      return "it wants a key, and this config holds none; set NEXUS_KEY to one of its keys"
+    case "NEXUS_KEY":
+      return "the key in NEXUS_KEY is refused; it is none of those that this gateway takes"
+    case "config":
+      return "the key that this config holds is refused; set NEXUS_KEY to one that it takes"
+  }
+}
+
 const refusals: ReadonlyMap<number, string> = new Map([
-  [401, "it wants a key that this config does not hold; set NEXUS_KEY to one of its keys"],
   [403, "it does not take requests from here"],
   [429, "it has too much to do"],
   [500, "it failed"],
@@ -35,9 +49,12 @@ const refusals: ReadonlyMap<number, string> = new Map([
 export class GatewayRefused extends Data.TaggedError("GatewayRefused")<{
   readonly url: string
   readonly status: number
+  /** Where the key came from that was sent; undefined when none was. */
+  readonly keyFrom?: KeyToSend["keyFrom"]
 }> {
   override get message(): string {
-    return `The gateway at ${this.url} refuses: ${refusals.get(this.status) ?? `status ${this.status}`}`
+    const why = this.status === 401 ? locked(this.keyFrom) : (refusals.get(this.status) ?? `status ${this.status}`)
+    return `The gateway at ${this.url} refuses: ${why}`
   }
 }
 
@@ -46,6 +63,7 @@ export interface GatewayAddress {
   /** Base URL without a trailing slash. */
   readonly url: string
   readonly key: Redacted.Redacted<string> | undefined
+  readonly keyFrom?: KeyToSend["keyFrom"]
 }
 
 /** The state of a gateway, as `/health` tells it. */
@@ -97,24 +115,30 @@ const connect = Effect.fnUntraced(function* ({ url, key }: GatewayAddress) {
 })
 
 // What answers, and speaks another language, is some other server: then no gateway runs at that address.
-const explain = (url: string) => (error: unknown) => {
-  const reason = HttpClientError.isHttpClientError(error) ? error.reason : undefined
-  if (reason?._tag === "TransportError") return new NoGateway({ url, reason: reason.description ?? "no answer" })
-  if (reason !== undefined && "response" in reason && refusals.has(reason.response.status)) {
-    return new GatewayRefused({ url, status: reason.response.status })
+const explain =
+  ({ url, keyFrom }: GatewayAddress) =>
+  (error: unknown) => {
+    const reason = HttpClientError.isHttpClientError(error) ? error.reason : undefined
+    if (reason?._tag === "TransportError") return new NoGateway({ url, reason: reason.description ?? "no answer" })
+    if (
+      reason !== undefined &&
+      "response" in reason &&
+      (reason.response.status === 401 || refusals.has(reason.response.status))
+    ) {
+      return new GatewayRefused({ url, status: reason.response.status, keyFrom })
+    }
+    return new NoGateway({ url, reason: notNexus })
   }
-  return new NoGateway({ url, reason: "what answers there is not Nexus" })
-}
 
 /** The backends of the gateway at this address. */
 export const askBackends = (
   address: GatewayAddress
 ): Effect.Effect<typeof BackendList.Type, NoGateway | GatewayRefused, Transport> =>
-  Effect.flatMap(connect(address), (client) => client.gateway.backends()).pipe(Effect.mapError(explain(address.url)))
+  Effect.flatMap(connect(address), (client) => client.gateway.backends()).pipe(Effect.mapError(explain(address)))
 
 /** The figures of the gateway at this address. */
 export const askStats = (address: GatewayAddress): Effect.Effect<Stats, NoGateway | GatewayRefused, Transport> =>
-  Effect.flatMap(connect(address), (client) => client.work.stats()).pipe(Effect.mapError(explain(address.url)))
+  Effect.flatMap(connect(address), (client) => client.work.stats()).pipe(Effect.mapError(explain(address)))
 
 const isHealth = (value: unknown): value is typeof Unhealthy.Type =>
   typeof value === "object" && value !== null && "status" in value && value.status === "unhealthy"
@@ -128,7 +152,7 @@ export const askHealth = (
       (error) => isHealth(error),
       (unhealthy) => Effect.succeed(unhealthy as GatewayHealth) // reason: isHealth has checked it
     ),
-    Effect.mapError(explain(address.url))
+    Effect.mapError(explain(address))
   )
 
 const isRefusal = (value: unknown): value is { readonly error: { readonly message: string } } =>
@@ -138,8 +162,8 @@ const isRefusal = (value: unknown): value is { readonly error: { readonly messag
 export class Unanswerable extends Data.TaggedError("Unanswerable")<{ readonly message: string }> {}
 
 // A refusal in OpenAI's shape is the gateway's own word.
-const told = (url: string) => (error: unknown) =>
-  isRefusal(error) ? new Unanswerable({ message: error.error.message }) : explain(url)(error)
+const told = (address: GatewayAddress) => (error: unknown) =>
+  isRefusal(error) ? new Unanswerable({ message: error.error.message }) : explain(address)(error)
 
 /** Why a gateway did not do what it was asked. */
 export type NotDone = NoGateway | GatewayRefused | Unanswerable
@@ -148,7 +172,7 @@ const changed = <A, E>(
   address: GatewayAddress,
   change: (client: Effect.Success<ReturnType<typeof connect>>["control"]) => Effect.Effect<A, E>
 ): Effect.Effect<A, NotDone, Transport> =>
-  Effect.flatMap(connect(address), ({ control }) => change(control)).pipe(Effect.mapError(told(address.url)))
+  Effect.flatMap(connect(address), ({ control }) => change(control)).pipe(Effect.mapError(told(address)))
 
 /** Has the gateway at this address take over its config; `only` has it tell what that would change, and change nothing. */
 export const askReload = (
@@ -189,7 +213,7 @@ export const askRoute = (
   payload: Asked
 ): Effect.Effect<Route, NoGateway | GatewayRefused | Unanswerable, Transport> =>
   Effect.flatMap(connect(address), (client) => client.admin.route({ payload, query: {} })).pipe(
-    Effect.mapError(told(address.url))
+    Effect.mapError(told(address))
   )
 
 /** What became of a request at the gateway of this address, by its id. */
@@ -198,9 +222,9 @@ export const askDecision = (
   id: string
 ): Effect.Effect<Explained, NoGateway | GatewayRefused | Unanswerable, Transport> =>
   Effect.flatMap(connect(address), (client) => client.admin.decision({ params: { id } })).pipe(
-    Effect.mapError(told(address.url))
+    Effect.mapError(told(address))
   )
 
 /** The aliases and fallbacks of the gateway at this address. */
 export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, NoGateway | GatewayRefused, Transport> =>
-  Effect.flatMap(connect(address), (client) => client.catalogue.aliases()).pipe(Effect.mapError(explain(address.url)))
+  Effect.flatMap(connect(address), (client) => client.catalogue.aliases()).pipe(Effect.mapError(explain(address)))

@@ -52,8 +52,8 @@ const portFindings = Effect.fnUntraced(function* ({ loaded: { settings, authKeys
   const url = urlOf(host, port)
   const closed = yield* connects(URL.parse(url)?.hostname.replace(/^\[(.*)\]$/, "$1") ?? host, port, patience.timeoutMs)
   if (closed !== undefined) return [ok("port", `${port} is free`)]
-  const key = yield* Effect.orElseSucceed(keyToSend(authKeys), () => undefined)
-  return yield* askHealth({ url, key }).pipe(
+  const key = yield* Effect.orElseSucceed(keyToSend(authKeys), () => ({ key: undefined }))
+  return yield* askHealth({ url, ...key }).pipe(
     Effect.map(({ status }) => [ok("port", `a gateway runs at ${url} and is ${status}`)]),
     Effect.catchTag("GatewayRefused", ({ message }) => Effect.succeed([info("port", message)])),
     Effect.catchTag("NoGateway", () =>

@@ -3,7 +3,7 @@
  */
 import { Data, Effect, Option, Schema } from "effect"
 import { Transport } from "../upstream/Transport.ts"
-import { type GatewayAddress, NoGateway } from "./client.ts"
+import { type GatewayAddress, NoGateway, notNexus } from "./client.ts"
 import { ask, placeOf, type SurveyOptions, withTransport } from "./target.ts"
 
 /** The gateway answers, and cannot route now. */
@@ -32,7 +32,7 @@ const askFor = (asked: Pulse) =>
         )
       )
     if (!headers.has("x-nexus-version")) {
-      return yield* new NoGateway({ url, reason: "what answers there is not Nexus" })
+      return yield* new NoGateway({ url, reason: notNexus })
     }
     if (status === 200) return
     const reason = Option.match(decodeReason(text), {

@@ -6,7 +6,7 @@ import { Context, Effect, Fiber, Layer, type Option, type Scope } from "effect"
 import { type ConfigInvalid, type ConfigOptions, type Loaded, NexusConfig, readConfig } from "../config/NexusConfig.ts"
 import { demoBackends } from "../demo/demo.ts"
 import type { Backend } from "../domain/backend.ts"
-import { listen, type ListenFailed } from "../http/BunServer.ts"
+import { listen, ListenFailed } from "../http/BunServer.ts"
 import { HttpApi } from "../http/HttpApi.ts"
 import { Operations } from "../http/Operations.ts"
 import { Proxy } from "../http/Proxy.ts"
@@ -203,4 +203,11 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
     const { workers } = config.settings.server
     const count = workers === 0 ? availableParallelism() : workers
     yield* count === 1 ? serveAlone(source, options) : serveTogether(source, count, options)
-  })
+  }).pipe(
+    Effect.catchTag("ListenFailed", (failure) =>
+      Effect.promise(() => import("./taken.ts")).pipe(
+        Effect.flatMap(({ whyNot }) => whyNot(failure)),
+        Effect.flatMap((reason) => Effect.fail(new ListenFailed({ ...failure, reason })))
+      )
+    )
+  )

@@ -12,7 +12,7 @@ import {
 } from "../config/NexusConfig.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
-import { type GatewayAddress, NoGateway } from "./client.ts"
+import { type GatewayAddress, NoGateway, notNexus } from "./client.ts"
 
 /** Which config a command goes by; `overrides` are settings from flags, nested as in the file. */
 export interface SurveyOptions {
@@ -55,7 +55,7 @@ export const targetOf = Effect.fnUntraced(function* (
   )
   return {
     url: urlOf(host, port),
-    key: yield* keyToSend(authKeys),
+    ...(yield* keyToSend(authKeys)),
     keyNeeded,
     assumed: !("server" in overrides),
     loaded
@@ -80,15 +80,21 @@ export const placeOf = Effect.fnUntraced(function* ({ config, overrides }: Surve
   }
 })
 
-/** Asks a gateway; when none answers where no flag said to look, tells of the flags. */
+const hintFor = ({ assumed }: Target, { reason }: NoGateway): string => {
+  const other = "-p and -H name another one"
+  if (reason === notNexus) return assumed ? other : "-p and -H say where to ask"
+  return assumed ? `nexus serve starts one, ${other}` : "nexus serve starts one"
+}
+
+/** Asks a gateway; when none answers, tells how to start one, and of the flags where none said where to look. */
 export const ask = <A, E, R>(
   target: Target,
   question: (address: GatewayAddress) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   question(target).pipe(
     Effect.mapError((error) =>
-      target.assumed && error instanceof NoGateway
-        ? (new NoGateway({ url: error.url, reason: error.reason, hint: "-p and -H name another one" }) as E & NoGateway) // reason: it takes the place of such an error
+      error instanceof NoGateway
+        ? (new NoGateway({ url: error.url, reason: error.reason, hint: hintFor(target, error) }) as E & NoGateway) // reason: it takes the place of such an error
         : error
     )
   )

@@ -92,7 +92,7 @@ test("with such a config and no gateway, nexus models and backends list probe no
     const { code, stdout, stderr } = await nexus(...command, "-c", "alone.toml")
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" })
     expect(lines(stderr).at(-1)).toBe(
-      "error: No gateway answers at http://127.0.0.1:1: connection refused; -p and -H name another one. The backends themselves are not asked while the config has mistakes"
+      "error: No gateway answers at http://127.0.0.1:1: connection refused; nexus serve starts one, -p and -H name another one. The backends themselves are not asked while the config has mistakes"
     )
   }
 })
@@ -108,8 +108,8 @@ test("where no gateway answers, the flags that name another are told, unless the
     ["backends", "enable", "a"]
   ]) {
     const { stderr } = await nexus(...command, "-c", "none.toml")
-    expect(stderr).toBe(`${nobody}; -p and -H name another one\n`)
-    expect((await nexus(...command, "-c", "none.toml", "-p", "1")).stderr).toBe(`${nobody}\n`)
+    expect(stderr).toBe(`${nobody}; nexus serve starts one, -p and -H name another one\n`)
+    expect((await nexus(...command, "-c", "none.toml", "-p", "1")).stderr).toBe(`${nobody}; nexus serve starts one\n`)
   }
 })
 
@@ -129,9 +129,17 @@ describe("a gateway that knows only the digest of a key", () => {
     const asked = (env: Readonly<Record<string, string>>) =>
       nexusWith({ OLD_KEY: "nx-old", ...env }, "health", "-c", "keyed.toml")
     expect(await asked({ NEXUS_KEY: key })).toMatchObject({ code: 0, stderr: "" })
-    const refusal = `error: The gateway at ${gateway.url} refuses: it wants a key that this config does not hold; set NEXUS_KEY to one of its keys\n`
-    for (const env of [{}, { NEXUS_KEY: "" }, { NEXUS_KEY: "nx-wrong" }]) {
-      expect(await asked(env)).toEqual({ code: 1, stdout: "", stderr: refusal })
+    const refusal = (why: string) => `error: The gateway at ${gateway.url} refuses: ${why}\n`
+    const ofConfig = refusal("the key that this config holds is refused; set NEXUS_KEY to one that it takes")
+    const given = refusal("the key in NEXUS_KEY is refused; it is none of those that this gateway takes")
+    const none = refusal("it wants a key, and this config holds none; set NEXUS_KEY to one of its keys")
+    for (const [env, stderr] of [
+      [{}, ofConfig],
+      [{ NEXUS_KEY: "" }, ofConfig],
+      [{ NEXUS_KEY: "nx-wrong" }, given],
+      [{ OLD_KEY: "" }, none]
+    ] as const) {
+      expect(await asked(env)).toEqual({ code: 1, stdout: "", stderr })
     }
     const torn = await asked({ NEXUS_KEY: "two words" })
     expect(torn.stderr).toBe(

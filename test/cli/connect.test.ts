@@ -111,7 +111,7 @@ describe("nexus connect", () => {
       ]
     })
     expect(lines(stderr).slice(0, 2)).toEqual([
-      "No gateway answers at http://127.0.0.1:1: connection refused. Its models are not known.",
+      "No gateway answers at http://127.0.0.1:1: connection refused; nexus serve starts one. Its models are not known.",
       "Put the name of a model in place of MODEL."
     ])
     expect((await nexus("connect", "aider", "--port", "1", "-m", "qwen3")).stdout).toContain("openai/qwen3\n")
@@ -123,7 +123,7 @@ describe("nexus connect", () => {
     const without = await nexus("connect", "curl", "--port", String(gateway.port))
     expect(without.stdout).toContain(`-H "Authorization: Bearer $NEXUS_KEY"`)
     expect(without.stdout).toContain('"model":"MODEL"')
-    expect(without.stderr).toContain("it wants a key that this config does not hold")
+    expect(without.stderr).toContain("it wants a key, and this config holds none")
 
     const auth = `[[auth.keys]]\nname = "laptop"\nenv = "LAPTOP_KEY"\n`
     writeFileSync(join(cwd, "auth.toml"), `[server]\nport = ${gateway.port}\n${auth}`)

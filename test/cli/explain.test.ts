@@ -19,6 +19,10 @@ describe("nexus explain", () => {
     expect(asked.stdout).toMatch(/^2 +simulated-[ab] +simulated-small +capability-match$/m)
 
     const unknown = await nexus("explain", "-m", "nobody", "--port", port, "--json")
+    expect({ code: unknown.code, stderr: unknown.stderr }).toEqual({
+      code: 1,
+      stderr: "error: The request would be refused with 404 model_not_found\n"
+    })
     expect(JSON.parse(unknown.stdout)).toMatchObject({ refusal: { status: 404, code: "model_not_found" } })
 
     const chat = { model: "simulated-small", messages: [{ role: "user", content: "hello" }] }

@@ -96,7 +96,13 @@ url = "http://\${NO_SUCH_HOST}:8000"
     const file = withLocal("far.toml", upstream.url, strange)
     const env = { NO_SUCH_CLIENT_KEY: "nx-client", NO_SUCH_CLOUD_KEY: "sk-cloud", NO_SUCH_HOST: "127.0.0.1" }
     const { port } = await servingWith(env, "-c", file)
-    for (const command of [["status"], ["models"], ["backends", "list"], ["explain", "-m", "m"]]) {
+    for (const command of [
+      ["status"],
+      ["health", "--live"],
+      ["models"],
+      ["backends", "list"],
+      ["explain", "-m", "m"]
+    ]) {
       const { code, stderr } = await nexusWith({ NEXUS_KEY: "nx-client" }, ...command, "-c", file, "-p", port)
       expect({ command, code, stderr }).toEqual({ command, code: 0, stderr: "" })
     }

@@ -7,7 +7,7 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
   [
     "a value that is none of those allowed",
     `[routing]\nstrategy = "smrt"`,
-    `nexus.toml:2: routing.strategy = "smrt": expected "smart" | "round_robin" | "priority_only" | "random"`
+    `nexus.toml:2: routing.strategy = "smrt": expected "smart" | "round_robin" | "priority_only" | "random"; did you mean "smart"?`
   ],
   [
     "an unknown key, with the one that was meant",
@@ -189,6 +189,57 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
     `[[auth.keys]]\nname = "k"\nsha256 = "nx-secret"`,
     `nexus.toml:3: auth.keys[0].sha256 = "nx-s…": expected 64 lower-case hexadecimal digits (a SHA-256 digest)`
   ],
+  ...(
+    [
+      ["Ollama", "ollama"],
+      ["llama.cpp", "llamacpp"],
+      ["llama-server", "llamacpp"],
+      ["LM Studio", "lmstudio"],
+      ["sglang", "vllm"],
+      ["SGLang", "vllm"],
+      ["openrouter", "openai"],
+      ["LocalAI", "generic"],
+      ["olama", "ollama"]
+    ] as const
+  ).map(
+    ([type, meant]) =>
+      [
+        `the type ${type}, with the one that was meant`,
+        backend(`type = "${type}"`),
+        `nexus.toml:4: backends[0].type = "${type}": expected "ollama" | "vllm" | "llamacpp" | "lmstudio" | "exo" | "openai" | "generic"; did you mean "${meant}"?`
+      ] as const
+  ),
+  ...["api_key", "apiKey", "key", "token"].map(
+    (key) =>
+      [
+        `a key in the file as ${key}, without showing it`,
+        backend(`${key} = "sk-secret"`),
+        `nexus.toml:4: unknown key backends[0].${key}: a key does not stand in this file; api_key_env names the variable that holds it, api_key_file a file`
+      ] as const
+  ),
+  [
+    "a key of clients in the file, without showing it",
+    `[[auth.keys]]\nname = "k"\nsha256 = "${"a".repeat(64)}"\nkey = "nx-secret"`,
+    `nexus.toml:4: unknown key auth.keys[0].key: a key does not stand in this file; sha256 holds its digest (nexus keys new prints both), env names the variable that holds it`
+  ],
+  ...(
+    [
+      ["box:9000", 'expected the host without its port, which does not count; write "box"'],
+      ["http://box:9000/x", 'expected the host alone, without http:// and path; write "box"'],
+      ["*", 'every name would let any web page in; name the hosts, or "*.example.com" for all below one'],
+      ["*.com", 'anybody may have a name below "com"; say more of it, as in "*.example.com"'],
+      ["a.*.net", 'a * stands at the beginning alone, as in "*.example.com"'],
+      ["::1", 'an IPv6 address needs brackets; write "[::1]"'],
+      ["", 'expected a host name such as "nexus.lan", or "*.example.com" for all below one']
+    ] as const
+  ).map(
+    ([host, reason]) =>
+      [
+        `the allowed host ${host}`,
+        `[server]\nallowed_hosts = ["${host}"]`,
+        `nexus.toml:2: server.allowed_hosts[0] = "${host}": ${reason}`
+      ] as const
+  ),
   [
     "an address beyond this machine without keys",
     `[server]\nhost = "0.0.0.0"`,
@@ -203,7 +254,11 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
 
 const badUrls: ReadonlyArray<readonly [url: string, shown: string, reason: string]> = [
   ["ftp://h", "ftp://h", "expected a URL that begins with http:// or https://"],
-  ["localhost:11434", "localhost:11434", "expected a URL that begins with http:// or https://"],
+  [
+    "localhost:11434",
+    "localhost:11434",
+    'expected a URL that begins with http:// or https://; did you mean "http://localhost:11434"?'
+  ],
   ["http://", "http://", "expected a URL such as http://127.0.0.1:11434"],
   ["http:///v1", "http:///v1", "expected a URL such as http://127.0.0.1:11434"],
   ["http://h:99999", "http://h:99999", "expected a URL such as http://127.0.0.1:11434"],
@@ -231,6 +286,21 @@ describe("refused with file, line, key and what is allowed:", () => {
       expect(mistakesOf(toml)).toEqual([`nexus.toml:3: backends[0].url = "${shown}": ${reason}`])
     })
   }
+
+  test("a file of another gateway, with what makes a nexus.toml of it", () => {
+    const way = "nexus config import nexus.toml -o nexus.toml makes one of the settings of LiteLLM, Olla and llama-swap"
+    const litellm = "# ours\nmodel_list:\n  - model_name: a\n    litellm_params:\n      model: openai/a\n"
+    for (const [text, whose] of [
+      [litellm, "this is a file of LiteLLM (YAML)"],
+      ["models:\n  a:\n    cmd: llama-server\n", "this is a file of llama-swap (YAML)"],
+      ["discovery:\n  static:\n    endpoints:\n      - url: x\n", "this is a file of Olla (YAML)"],
+      ["---\na: 1\n", "this is YAML"]
+    ] as const) {
+      expect(mistakesOf(text)[0]).toBe(`nexus.toml: ${whose}, and Nexus reads TOML; ${way}`)
+    }
+    expect(mistakesOf('{"server": {}}')[0]).toBe("nexus.toml: this is JSON, and Nexus reads TOML")
+    expect(mistakesOf("\u007fELF\u0000\u0001")[0]).toBe("nexus.toml: it is no text; -c takes a nexus.toml")
+  })
 
   test("bad TOML, with line, column and the place", () => {
     expect(mistakesOf(`a = 1\nb = [1\nc = 2\n`)).toEqual([

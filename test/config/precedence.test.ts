@@ -122,18 +122,19 @@ describe("the environment", () => {
 })
 
 describe("variables in strings of the file", () => {
-  const host = (text: string, env = {}) => loadedFrom(`[server]\nallowed_hosts = ["${text}"]`, { env }).settings.server
+  const held = (text: string, env = {}) =>
+    loadedFrom(`[routing.aliases]\na = "${text}"`, { env }).routing.aliases.get("a")
 
   test("are replaced, with defaults for those that are not set or empty", () => {
     const env = { SET: "in", EMPTY: "" }
     const cases = { "a.${SET}.b": "a.in.b", "${GONE:-out}": "out", "${EMPTY:-out}": "out", "${SET:-out}": "in" }
-    for (const [text, held] of Object.entries({ ...cases, "$${SET}": "${SET}", $SET: "$SET", "${GONE:-}": "" })) {
-      expect(host(text, env).allowed_hosts).toEqual([held])
+    for (const [text, value] of Object.entries({ ...cases, "$${SET}": "${SET}", $SET: "$SET", "a${GONE:-}b": "ab" })) {
+      expect(held(text, env)).toBe(value)
     }
   })
 
   test("are replaced once: what they hold is taken as it is", () => {
-    expect(host("${A}", { A: "${B}" }).allowed_hosts).toEqual(["${B}"])
+    expect(held("${A}", { A: "${B}" })).toBe("${B}")
   })
 })
 

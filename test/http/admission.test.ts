@@ -19,8 +19,17 @@ const ask = (
 }
 
 describe("on loopback", () => {
-  const rules = admission({ ...base, allowedHosts: ["nexus.lan"] })
-  for (const host of ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST", "nexus.lan:80"]) {
+  const rules = admission({ ...base, allowedHosts: ["nexus.lan", "*.Tail1.ts.net"] })
+  for (const host of [
+    "localhost",
+    "localhost:8000",
+    "127.0.0.1:8000",
+    "[::1]:8000",
+    "LOCALHOST",
+    "nexus.lan:80",
+    "box.tail1.ts.net",
+    "A.box.tail1.ts.net:443"
+  ]) {
     test(`the Host ${host} is let in`, () => expect(ask(rules, { host })).toBeUndefined())
   }
   for (const host of [
@@ -29,6 +38,10 @@ describe("on loopback", () => {
     "localhost.evil.example",
     "127.0.0.1.evil.example",
     "[::2]",
+    "tail1.ts.net",
+    ".tail1.ts.net",
+    "eviltail1.ts.net",
+    "box.tail1.ts.net.evil.example",
     "a, b"
   ]) {
     test(`the Host ${host} is refused`, () => expect(ask(rules, { host })).toBeGreaterThanOrEqual(400))

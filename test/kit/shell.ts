@@ -60,6 +60,21 @@ export const makeShell = () => {
     nexus: (...args: ReadonlyArray<string>) => ended(start(...args)),
     /** Runs a command to its end, with these variables. */
     nexusWith: (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) => ended(startWith(env, args)),
+    /** Runs a command whose standard output is this file. */
+    onto: async (file: string, ...args: ReadonlyArray<string>) => {
+      const child = Bun.spawn([process.execPath, main, ...args], {
+        cwd,
+        env: environment(),
+        stdin: "ignore",
+        stdout: Bun.file(file),
+        stderr: "pipe",
+        timeout: 25_000
+      })
+      running.add(child)
+      void child.exited.then(() => running.delete(child))
+      const stderr = await new Response(child.stderr).text()
+      return { code: await child.exited, stderr }
+    },
     /** Runs a command into a pipe that the shell reads with `reader`; how the command itself ended. */
     piped: async (reader: string, ...args: ReadonlyArray<string>) => {
       const script = `"$@" | ${reader}; exit "\${PIPESTATUS[0]}"`
