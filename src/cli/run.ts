@@ -87,7 +87,7 @@ const runMain = (results: Results) =>
   )
 
 /** The arguments in the words of the flags: `nexus version` and `nexus help serve` are what people type first. */
-export const plainly = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
+const plainly = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
   const [first, ...rest] = args
   if (first === "help") return [...rest, "--help"]
   return first === "version" && rest.length === 0 ? ["--version"] : args
