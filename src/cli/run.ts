@@ -12,7 +12,7 @@ import { ConfigInvalid } from "../config/NexusConfig.ts"
 import { version } from "../domain/version.ts"
 import { nexus } from "./command.ts"
 import { forgetFiles } from "./dotenv.ts"
-import { type Results, resultsOn } from "./console.ts"
+import { type Results, resultsOn } from "./results.ts"
 import { CliFailure } from "./failure.ts"
 
 const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildProcessSpawner.layer).pipe(
