@@ -1,6 +1,7 @@
 /**
  * A committed answer on its way to the client.
  */
+import { concealedEvents } from "../domain/conceal.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 import { ConnectionLost } from "../domain/upstream.ts"
@@ -8,12 +9,13 @@ import type { Evidence, Ticket } from "../registry/live.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Answer } from "../upstream/answer.ts"
 import type { Body, Sink } from "../upstream/arrival.ts"
+import { concealFor } from "../upstream/endpoint.ts"
 import type { EventWatch } from "../upstream/event-watch.ts"
 import type { Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
 import type { Exchange } from "./exchange.ts"
-import { failureOf, reasonOf } from "./failure.ts"
+import { concealedBytes, failureOf, reasonOf } from "./failure.ts"
 import { bodyOf, formOf } from "./openai-error.ts"
 import { type Flow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import { eventHeaders, replyHeaders, wholeHeaders } from "./reply.ts"
@@ -108,6 +110,12 @@ class FlowDelivery implements Flow {
   errorText(error: UpstreamError): string {
     const { exchange } = this.delivery
     return bodyOf(formOf(failureOf(error, exchange.model, [...exchange.failures, this.failed(error)])))
+  }
+
+  discreet(events: Uint8Array, midway: boolean): Uint8Array {
+    const { backend } = this.attempt.candidate.state
+    const conceal = concealFor(backend, this.delivery.exchange.request.headers)
+    return concealedBytes(events, (text) => concealedEvents(text, conceal, midway))
   }
 
   progress(): void {

@@ -49,16 +49,17 @@ export const reasonOf = (error: UpstreamError): string => {
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
-const concealedBody = (body: Uint8Array, conceal: Conceal): Uint8Array => {
-  const text = decoder.decode(body)
-  const kept = concealed(text, conceal)
-  return kept === text ? body : encoder.encode(kept)
+/** Bytes without what is not to be told; the very same when there is nothing of it. */
+export const concealedBytes = (bytes: Uint8Array, conceal: Conceal): Uint8Array => {
+  const text = decoder.decode(bytes)
+  const kept = conceal(text)
+  return kept === text ? bytes : encoder.encode(kept)
 }
 
 /** The failure without what is not to be told: it goes to clients, headers and logs from here on. */
 export const discreet = (error: UpstreamError, conceal: Conceal): UpstreamError => {
   if (error._tag !== "BadAnswer" && error._tag !== "ErrorStatus") return error
-  const body = error.body === undefined ? undefined : concealedBody(error.body, conceal)
+  const body = error.body === undefined ? undefined : concealedBytes(error.body, (text) => concealed(text, conceal))
   if (error._tag === "ErrorStatus")
     return body === error.body ? error : new ErrorStatus({ ...error, ...(body === undefined ? {} : { body }) })
   return new BadAnswer({ ...error, ...(body === undefined ? {} : { body }), reason: conceal(error.reason) })

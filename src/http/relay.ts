@@ -24,6 +24,8 @@ export interface Flow {
   readonly marked: boolean
   /** The OpenAI error text sent as the last event of a broken stream. */
   readonly errorText: (error: UpstreamError) => string
+  /** Takes out of events with an error what is not to be told, `midway` when they begin inside of one; they are passed on as they are when absent. */
+  readonly discreet?: (events: Uint8Array, midway: boolean) => Uint8Array
   /** A piece that is progress has come, and the backend is awaited again. */
   readonly progress: () => void
   /** The client is awaited: it has not taken what waits for it. */
@@ -71,6 +73,9 @@ class Relaying implements Relay, Sink {
   private closed = false
   private held = false
   private waiting = 0
+  // Events with an error that have not come whole.
+  private errors: Array<Uint8Array> = []
+  private midway = false
   private attached = false
   // Since when the last event waits for the client to take it; 0 when none does.
   private partingAt = 0
@@ -112,9 +117,13 @@ class Relaying implements Relay, Sink {
     const { client, flow } = this
     if (this.ended || client === undefined) return
     const size = piece.byteLength
+    const { watch } = flow
+    if (this.errors.length === 0) this.midway = watch?.between === false && this.bytes >= watch.size
     this.bytes += size
-    client.enqueue(piece)
-    if (this.isProgress(piece)) flow.progress()
+    const isProgress = this.isProgress(piece)
+    if (watch?.erring === true || this.errors.length > 0) this.withhold(piece, watch?.between === true)
+    else client.enqueue(piece)
+    if (isProgress) flow.progress()
     this.waiting += size
     if (this.held || this.waiting < highWaterMark) return
     this.held = true
@@ -124,6 +133,7 @@ class Relaying implements Relay, Sink {
 
   end(): void {
     if (this.ended) return
+    this.release()
     const ending = this.ending(true)
     if (ending === "cut") this.break(truncated)
     else this.conclude(ending)
@@ -131,6 +141,7 @@ class Relaying implements Relay, Sink {
 
   fail(error: UpstreamError): void {
     if (this.ended) return
+    this.release()
     // An answer that has said its last word is whole, however its connection ends.
     const ending = this.ending(false)
     if (ending === "cut") return this.break(error)
@@ -145,6 +156,21 @@ class Relaying implements Relay, Sink {
   drop(): void {
     if (!this.ended) this.finish({ _tag: "ClientGone" })
     this.sever()
+  }
+
+  // What an error says may come in several pieces.
+  private withhold(piece: Uint8Array, whole: boolean): void {
+    this.errors.push(piece)
+    // The client draws nothing while all that waits is withheld: that must end before the backend is held back.
+    if (whole || this.errors.reduce((sum, { byteLength }) => sum + byteLength, 0) > highWaterMark / 2) this.release()
+  }
+
+  private release(): void {
+    const { client, errors, flow, midway } = this
+    if (errors.length === 0) return
+    this.errors = []
+    const events = Buffer.concat(errors)
+    client?.enqueue(flow.discreet?.(events, midway) ?? events)
   }
 
   private isProgress(piece: Uint8Array): boolean {
@@ -210,5 +236,8 @@ class Relaying implements Relay, Sink {
   }
 }
 
-/** Relays a flow piece by piece; bytes are never changed, only an end marker or an error event may be added after them. */
+/**
+ * Relays a flow piece by piece. Bytes are never changed but for the secrets in an error event; only an end marker or an
+ * error event may be added after them.
+ */
 export const relay = (flow: Flow): Relay => new Relaying(flow)

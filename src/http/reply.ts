@@ -1,6 +1,7 @@
 /**
  * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
  */
+import { Redacted } from "effect"
 import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../upstream/arrival.ts"
 import { isCoded } from "../upstream/coding.ts"
@@ -10,6 +11,12 @@ import { locality } from "../domain/backend.ts"
 // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
 // which is for refusals.
 const passed = ["content-type", "openai-processing-ms"] as const
+
+// No server says so, but for one that means harm or is very confused.
+const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
+  const { apiKey } = candidate.state.backend
+  return apiKey !== undefined && value.includes(Redacted.value(apiKey))
+}
 
 /** Makes the headers of an answer that comes from a backend. */
 type HeadersOf = (
@@ -25,7 +32,7 @@ export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts
   if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
   for (const name of passed) {
     const value = head.header(name)
-    if (value !== null) headers[name] = value
+    if (value !== null && !carriesKey(attempt, value)) headers[name] = value
   }
   // Other words than those for codings (none, utf-8) would make some clients give up.
   const coding = isCoded(head) ? head.header("content-encoding") : null

@@ -128,6 +128,11 @@ export class ChunkScan {
     return this.area !== area.none || this.skipped > 0
   }
 
+  /** Whether the event is an error, or in the middle of what may be one. */
+  get erring(): boolean {
+    return this.error || (this.area === area.root && this.key === key.error)
+  }
+
   /** The last usage object, as bytes; empty when there was none, or one too long to be one. */
   usage(): Uint8Array {
     return this.usageBytes?.subarray(0, Math.max(0, this.usageSize)) ?? new Uint8Array(0)

@@ -91,6 +91,16 @@ export class EventWatch {
     return this.choices.size > 0
   }
 
+  /** Whether an error has come, or what stands last may be one. */
+  get erring(): boolean {
+    return this.failed || this.scan.erring || (this.hasData && this.isNamedError())
+  }
+
+  /** Whether what has come ends with a whole event. */
+  get between(): boolean {
+    return this.line === at.begin && this.fresh
+  }
+
   /** Whether nothing has come but whole comments and blank lines. */
   get silent(): boolean {
     return !this.spoken && this.line === at.begin
@@ -122,7 +132,7 @@ export class EventWatch {
   /** Takes the next piece; whether it is progress, and not comments and blank lines alone. */
   push(piece: Uint8Array): boolean {
     this.size += piece.length
-    const between = this.line === at.begin && this.fresh
+    const { between } = this
     if (between && this.pattern.fits(piece)) {
       this.returned = false
       return true

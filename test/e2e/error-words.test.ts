@@ -121,6 +121,37 @@ describe("the reason of a 502 or 503 is told:", () => {
   })
 })
 
+describe("an error in the middle of a stream", () => {
+  const stream = (pieces: Iterable<string>): ReadonlyArray<Step> => [
+    head(200, ["Content-Type: text/event-stream", "Transfer-Encoding: chunked"]),
+    ...Array.from(pieces, chunk),
+    "fin"
+  ]
+  const good = 'data: {"choices":[{"index":0,"delta":{"content":"the key is sk/inner+key=1"}}]}\n\n'
+  const events = [
+    `data: {"error":{"message":"bad ${key}","code":401}}\n\n`,
+    `data: {"error":{"message":"bad ${key.replaceAll("/", "\\/")}","code":401}}\n\n`,
+    `event: error\ndata: {"message":"bad ${key}"}\n\n`,
+    `data: {"id":"x","error":"bad ${key}"}\r\n\r\n`
+  ]
+
+  for (const [at, event] of events.entries()) {
+    test(`tells no key, wherever it is cut (${at}), and what was good before it passes as it is`, async () => {
+      let cut = 0
+      const script: Script = () => stream([good, event.slice(0, cut), event.slice(cut)].filter((piece) => piece !== ""))
+      await using upstream = await startUpstream({ models: ["m"], script })
+      await using gateway = await startGateway({ backends: [backendFor("one", upstream)] }, keyed)
+      for (cut = 0; cut < event.length; cut += cut < 12 ? 1 : 7) {
+        const { text } = await post(gateway, true)
+        expect(text.slice(0, good.length)).toBe(good)
+        const rest = text.slice(good.length)
+        expect(rest).toContain("bad [redacted]")
+        expect(rest.replaceAll("\\/", "/")).not.toContain(key)
+      }
+    })
+  }
+})
+
 describe("the key of a backend reaches nobody when it is", () => {
   const escaped = JSON.stringify({
     error: { message: `bad ${key}`, echo: { authorization: `Bearer ${key}` } }
