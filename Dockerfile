@@ -11,7 +11,7 @@ FROM --platform=$BUILDPLATFORM ${BUN} AS build
 ARG TARGETARCH=amd64
 WORKDIR /src
 COPY package.json bun.lock bunfig.toml ./
-RUN bun install --frozen-lockfile --production --ignore-scripts
+RUN bun install --frozen-lockfile --production --ignore-scripts --omit=optional
 COPY tsconfig.json nexus.example.toml ./
 COPY .ci/build.ts .ci/targets.ts ./.ci/
 COPY src ./src

@@ -260,7 +260,9 @@ describe("the house", () => {
       "Dockerfile",
       "LICENSE",
       "README.md",
+      "SECURITY.md",
       "bench",
+      "bin",
       "bun.lock",
       "bunfig.toml",
       "compose.yaml",
@@ -288,10 +290,11 @@ describe("the house", () => {
     expect(wrong).toEqual([])
   })
 
-  test("pins its dependencies, and runs on five", () => {
+  test("pins its dependencies, and runs on five and Bun", () => {
     const manifest = JSON.parse(textOf("package.json"))
     // mDNS and YAML take more than a file of ours; their packages are loaded only when they are asked for.
-    const wanted = ["@effect/platform-node-shared", "effect", "multicast-dns", "smol-toml", "yaml"]
+    // Bun is what it all runs on: the npm package brings it along.
+    const wanted = ["@effect/platform-node-shared", "bun", "effect", "multicast-dns", "smol-toml", "yaml"]
     expect(Object.keys(manifest.dependencies).sort()).toEqual(wanted)
     const versions = Object.values<string>({ ...manifest.dependencies, ...manifest.devDependencies })
     expect(versions.filter((each) => !/^\d+\.\d+\.\d+$/.test(each))).toEqual([])
