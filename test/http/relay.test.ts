@@ -206,6 +206,24 @@ describe("a stream on its way to the client", () => {
     expect([state.aborts, calls.closed]).toEqual([1, 1])
   })
 
+  test("brings an error of any size whole, however it is cut, and holds nobody back for it", () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 0, max: 200_000 }),
+        fc.integer({ min: 1, max: 50_000 }),
+        async (size, step) => {
+          const whole = `data: {"choices":[]}\n\ndata: {"error":{"message":"${"x".repeat(size)}"}}\n\n`
+          const bytes = encode(whole)
+          const count = Math.ceil(bytes.length / step)
+          const pieces = Array.from({ length: count }, (_, at) => bytes.slice(at * step, (at + 1) * step))
+          const { read, ends } = run({ pieces })
+          expect(await read()).toEqual([whole, true])
+          expect(ends).toMatchObject([{ _tag: "Broken" }])
+        }
+      ),
+      { numRuns: 50 }
+    ))
+
   test("counts comments as life but not as progress", async () => {
     const { text: read, calls } = run({
       pieces: [encode("data: 1\n\n"), encode(": ping\n\n"), encode(": ping\n\n"), encode("data: [DONE]\n\n")]
