@@ -77,7 +77,7 @@ export const expectSight = (answer: Answer, sight: Sight): void => {
 /** Fails unless the log tells of a request that nobody else answered what its client saw. */
 export const expectRecord = (line: LogLine, answer: Answer, sight: Sight, fault: Fault): void => {
   // What is passed on is the client's own matter; some statuses are passed on when nobody else has another answer.
-  const passed = sight._tag === "Refused" && (!fault.failover || [401, 403, 429].includes(sight.status))
+  const passed = sight._tag === "Refused" && (!fault.failover || [401, 403, 404, 429].includes(sight.status))
   const whole = sight._tag === "Intact" && fault.blame === "nothing"
   const failed = sight._tag === "Refused" ? "failed" : "truncated"
   expect(line).toMatchObject({ backend: "faulty", outcome: passed ? "refused" : whole ? "completed" : failed })

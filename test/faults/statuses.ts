@@ -23,6 +23,9 @@ const theirs = (
   blame: "nothing"
 })
 
+/** The backend has no such model, though it listed it: another one may have it. */
+const notThere: typeof theirs = (...row) => ({ ...theirs(...row), failover: true })
+
 /** The backend's failure. */
 const failing = (
   name: string,
@@ -95,7 +98,8 @@ const redirect = (code: number): Fault =>
 /** The rows. */
 export const statuses: ReadonlyArray<Fault> = [
   theirs("400 comes in OpenAI's shape", 400, openai("bad temperature"), { code: null, message: "bad temperature" }),
-  theirs("404 comes", 404, openai("The model `m` does not exist.", "NotFoundError"), { code: "model_not_found" }),
+  notThere("404 comes", 404, openai("The model `m` does not exist.", "NotFoundError"), { code: "model_not_found" }),
+  theirs("404 comes for something else", 404, openai("no such file", "NotFoundError"), { message: "no such file" }),
   theirs("413 comes", 413, openai("too large"), { message: "too large" }),
   theirs("422 comes", 422, openai("unprocessable"), { message: "unprocessable" }),
   theirs(
@@ -137,7 +141,7 @@ export const statuses: ReadonlyArray<Fault> = [
     },
     { code: "context_length_exceeded" }
   ),
-  theirs(
+  notThere(
     "Ollama does not have the model",
     404,
     {

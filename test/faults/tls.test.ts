@@ -222,9 +222,13 @@ test("a backend that does not speak TLS on its https port is given up within the
   const started = performance.now()
   await using gateway = await startGateway({
     server: { connect_timeout_seconds: 0.3 },
-    backends: [backendFor("one", { url: upstream.url.replace("http:", "https:") })]
+    backends: [backendFor("one", { url: upstream.url.replace("http:", "https:") }, { models: [{ id: "m" }] })]
   })
   expect(performance.now() - started).toBeLessThan(2000)
   expect(gateway.backend("one").status).toBe("unhealthy")
-  expect(upstream.server.requests).toHaveLength(0)
+  expect(gateway.backend("one").reason).toContain("does not speak TLS")
+  expect((await post(gateway.port, false)).status).toBe(503)
+  // Asked whether it speaks plain http, it is told nothing but what is asked.
+  expect(upstream.calls()).toHaveLength(0)
+  expect(upstream.server.requests.map(({ text, target }) => [target, text])).toEqual([["/v1/models", ""]])
 })
