@@ -52,6 +52,9 @@ export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   retryAfterSeconds: Schema.Number
 }) {}
 
+/** The gateway may open no more files, and so no connection. */
+export class OutOfFiles extends Schema.TaggedError<OutOfFiles>()("OutOfFiles", { retryAfterSeconds: Schema.Number }) {}
+
 /** The gateway is stopping. */
 export class Stopping extends Schema.TaggedError<Stopping>()("Stopping", { retryAfterSeconds: Schema.Number }) {}
 
@@ -132,6 +135,7 @@ export type GatewayError =
   | ModelCapabilityMismatch
   | ServiceUnavailable
   | Overloaded
+  | OutOfFiles
   | Stopping
   | BadGateway
   | LoopDetected

@@ -30,6 +30,8 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{
   readonly reason: string
   /** Set when it is for TLS that the backend cannot be reached. */
   readonly tls?: TlsFault
+  /** Set when nothing is wrong with the backend: Nexus may open no more files. */
+  readonly own?: true
 }> {}
 
 /** The connection closed or broke; `answered` says whether any byte of an answer had come. */

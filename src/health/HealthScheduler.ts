@@ -8,6 +8,7 @@ import type { Backend } from "../domain/backend.ts"
 import { type Health, type Thresholds, unknownHealth } from "../domain/health.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
+import { Files } from "../upstream/Files.ts"
 import { Pauses } from "../upstream/Pauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { pause } from "./pace.ts"
@@ -29,6 +30,7 @@ const make = (settingsNow: () => HealthSettings) =>
   Effect.gen(function* () {
     const registry = yield* Registry
     const transport = yield* Transport
+    const files = yield* Files
     const fibers = yield* FiberMap.make<string>()
     const alarms = new Map<string, Latch.Latch>()
 
@@ -37,7 +39,10 @@ const make = (settingsNow: () => HealthSettings) =>
     const watch = Effect.fnUntraced(function* (backend: Backend, alarm: Latch.Latch) {
       const { name } = backend
       const probe = (yield* makeProbe(transport, backend, () => settingsNow().timeoutMs)).pipe(
-        Effect.tap((outcome) => registry.noteProbe(name, outcome)),
+        // Without files nobody can be asked.
+        Effect.tap((outcome) =>
+          outcome._tag === "Down" && files.full() ? Effect.void : registry.noteProbe(name, outcome)
+        ),
         // A defect of ours is no word on the backend: its state stays, and the next probe comes.
         Effect.catchCause((cause) =>
           Cause.hasInterruptsOnly(cause)

@@ -22,6 +22,8 @@ export interface Listening {
   readonly peer: (request: Request) => string | undefined
   /** Requests whose answers have not ended. */
   readonly pending: () => number
+  /** Closes the connections on which no request is under way. */
+  readonly closeIdle: () => void
   /** Stops accepting; resolves when the last answer has ended, or at once with `now`. */
   readonly stop: (now: boolean) => Promise<void>
 }
@@ -88,6 +90,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
           timeout: (request, seconds) => server.timeout(request, seconds),
           peer: (request) => server.requestIP(request)?.address,
           pending: () => server.pendingRequests,
+          closeIdle: () => void server.closeIdleConnections(),
           stop: (now) => server.stop(now)
         }
         return listening

@@ -3,7 +3,7 @@
  * each of them is accounted for.
  */
 import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
-import { type GatewayError, Internal, Overloaded, Stopping } from "../domain/errors.ts"
+import { type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import { Roster } from "../domain/roster.ts"
@@ -11,6 +11,7 @@ import { Newcomers } from "../registry/newcomers.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
+import { Files } from "../upstream/Files.ts"
 import { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
@@ -60,6 +61,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const registry = yield* Registry
   const deadlines = yield* Deadlines
   const drain = yield* Drain
+  const files = yield* Files
   const accounting = yield* Accounting
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
@@ -184,6 +186,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
 
   const handle = (endpoint: Endpoint, request: Request, id: string, server: Listening): Promise<Response> => {
     if (drain.refusing()) return turnAway(stopping(), id)
+    if (files.full()) return turnAway(new OutOfFiles({ retryAfterSeconds: spreadWait(1, random) }), id)
     const limits = limitsNow()
     const upload = overloaded(limits) ?? uploads.begin(declaredLength(request) ?? 0, () => server.peer(request))
     if (upload instanceof Overloaded) return turnAway(upload, id)

@@ -14,6 +14,7 @@ export const advice: { readonly [T in Tag]: string } = {
     "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` what mends it",
   Overloaded:
     "Try again after `retry-after`; see `server.max_concurrent_requests` and `max_concurrent` of the backends",
+  OutOfFiles: "Raise the limit of the gateway's process: `ulimit -n 65536`, or `LimitNOFILE` of its unit",
   Stopping: "Try again in a moment; another gateway, or the next start, answers",
   BadGateway: "The message has each backend's reason; `nexus doctor` looks closer",
   LoopDetected: "Take the gateway itself out of the backends, its own and those of the gateways behind it",

@@ -16,6 +16,7 @@ import {
   ModelCapabilityMismatch,
   ModelNotFound,
   NotFound,
+  OutOfFiles,
   Overloaded,
   PayloadTooLarge,
   RequestNotKept,
@@ -72,6 +73,10 @@ export const examples: { readonly [T in Tag]: Example<T> } = {
       message: `Every backend for model '${model}' has all it can take; try again in 1 s`,
       retryAfterSeconds: 1
     })
+  },
+  OutOfFiles: {
+    when: "The gateway is at its limit of open files",
+    error: new OutOfFiles({ retryAfterSeconds: 1 })
   },
   Stopping: { when: "The gateway is stopping", error: new Stopping({ retryAfterSeconds: 5 }) },
   BadGateway: {

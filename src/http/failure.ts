@@ -5,6 +5,7 @@ import { type Conceal, concealed } from "../domain/conceal.ts"
 import {
   BadGateway,
   GatewayTimeout,
+  OutOfFiles,
   ServiceUnavailable,
   type AttemptFailure,
   type GatewayError
@@ -78,6 +79,9 @@ export const failureOf = (
   const unavailable = (seconds: number) =>
     new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds: spreadWait(seconds, random) })
   if (error._tag === "TimedOut") return new GatewayTimeout({ message: reasonOf(error), limit: error.limit })
+  if (error._tag === "Unreachable" && error.own === true) {
+    return new OutOfFiles({ retryAfterSeconds: spreadWait(1, random) })
+  }
   if (error._tag === "Unreachable") return unavailable(retryAfterSeconds)
   if (error._tag === "ErrorStatus" && (error.status === 503 || error.status === 529)) {
     const asked = error.retryAfterMs === undefined ? retryAfterSeconds : error.retryAfterMs / 1000

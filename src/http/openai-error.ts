@@ -101,6 +101,15 @@ export const table: Table = {
     message: e.message,
     retryAfter: e.retryAfterSeconds
   }),
+  OutOfFiles: (e) => ({
+    ...server(
+      503,
+      "service_unavailable",
+      "Nexus is at its limit of open files (ulimit -n) and can take no connection more; no backend is at fault"
+    ),
+    retryAfter: e.retryAfterSeconds,
+    headers: { connection: "close" }
+  }),
   Stopping: (e) => ({
     ...server(503, "service_unavailable", "Nexus is stopping; try again in a moment"),
     retryAfter: e.retryAfterSeconds,

@@ -154,6 +154,8 @@ export const verdict = (error: UpstreamError, context: FailureContext): Verdict 
     case "ConnectionLost":
       return { next: left && context.lostBefore + 1 < poisonAfter ? "next" : "fail", blame: count, again: true }
     case "Unreachable":
+      // Nor could Nexus connect to any other.
+      if (error.own === true) return { next: "fail", blame: none, again: false }
       return { next: left ? "next" : "fail", blame: count, again: true }
     case "BadAnswer":
       // It has done its work, to whatever end: asked again, it would do it again.

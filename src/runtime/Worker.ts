@@ -14,6 +14,7 @@ import { Recent } from "../http/Recent.ts"
 import { type Answer, noAnswer, type Question, Siblings } from "../http/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
+import { Files } from "../upstream/Files.ts"
 import { drainOf } from "./drain.ts"
 import { type Part, worker } from "./layers.ts"
 import { makeDelegate } from "./delegation.ts"
@@ -238,6 +239,7 @@ export const work = (
       fetch: Context.get(services, HttpApi).handle,
       reusePort: true
     }).pipe(Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason })))
+    Context.get(services, Files).relieve(listening.closeIdle)
     yield* tell({ _tag: "Listening", port: listening.port })
     yield* Context.get(services, Operations).warm
 

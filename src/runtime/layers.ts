@@ -20,6 +20,7 @@ import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import * as logging from "../telemetry/logging.ts"
 import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
+import * as Files from "../upstream/Files.ts"
 import * as Pauses from "../upstream/Pauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
@@ -95,7 +96,7 @@ const base = (config: Config, part: Part | undefined) => {
     Drain.layer,
     Registry.layer(() => current().thresholds)
   ).pipe(
-    Layer.provideMerge(Pauses.layer),
+    Layer.provideMerge(Layer.merge(Pauses.layer, Files.layer)),
     Layer.provideMerge(
       logging.layer(() => current().settings.logging, part === undefined ? {} : { worker: part.number })
     )

@@ -11,6 +11,7 @@ import { HttpApi } from "../http/HttpApi.ts"
 import { Operations } from "../http/Operations.ts"
 import { Proxy } from "../http/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
+import { Files } from "../upstream/Files.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { urlOf } from "./address.ts"
 import { announcing } from "./announce.ts"
@@ -58,6 +59,7 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
   ;({ port } = listening)
+  Context.get(services, Files).relieve(listening.closeIdle)
   yield* Effect.provideContext(
     Effect.forEach(config.notes, (note) => Effect.logDebug(note)),
     services

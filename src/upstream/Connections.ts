@@ -7,7 +7,7 @@ import { ConnectionLost, Unreachable } from "../domain/upstream.ts"
 import { standings } from "./acknowledged.ts"
 import type { Arrival } from "./arrival.ts"
 import { classify } from "./classify.ts"
-import { type Connection, handlers, type Settings, unreachable } from "./connection.ts"
+import { type Connection, handlers, outOfFiles, type Settings, unreachable } from "./connection.ts"
 import { Dialing } from "./dialing.ts"
 import { type Assignment, Exchange, type Line } from "./exchange.ts"
 import { type LookUp, type Naming, type Origin, Place, systemLookUp } from "./place.ts"
@@ -28,6 +28,8 @@ export interface ConnectionsOptions {
   readonly lookUp?: LookUp
   /** What the system knows of sent bytes, and how a port is tried; the real ones when absent. */
   readonly watching?: Partial<Pick<Watching, "standings" | "knock">>
+  /** Whether this process can open no file now, and whether it is at its limit; never when absent. */
+  readonly files?: Pick<Settings, "spent" | "full">
   /** Monotonic milliseconds; the process's own when absent. */
   readonly now?: () => number
   /** Called when there is something to {@link Connections.look} at again. */
@@ -67,27 +69,37 @@ const stopped = new ConnectionLost({ reason: "shutting down", answered: false })
 
 const nothing = (): void => undefined
 
+const boundless = { full: () => false, spent: () => false }
+
 const noLine: Line = { isUntouched: true, pause: nothing, resume: nothing, drop: nothing, done: nothing }
 
 // What says that nobody listens, or that the machine is not there.
 const gone = new Set(["connection refused", "host unreachable"])
 
-const knock = async ({ address, port }: Origin): Promise<Knock> => {
-  try {
-    const socket = await Bun.connect({ hostname: address, port, socket: { data: () => undefined } })
-    socket.end()
-    return "open"
-  } catch (error) {
-    const why = unreachable(error)
-    return gone.has(why.reason) ? why : "unknown"
+const knocking =
+  (spent: () => boolean) =>
+  async ({ address, port }: Origin): Promise<Knock> => {
+    try {
+      const socket = await Bun.connect({ hostname: address, port, socket: { data: () => undefined } })
+      socket.end()
+      return "open"
+    } catch (error) {
+      if (spent()) return "unknown"
+      const why = unreachable(error)
+      return gone.has(why.reason) ? why : "unknown"
+    }
   }
-}
 
 /** Makes a client without connections; they are made as calls need them. */
 export const makeConnections = (options: ConnectionsOptions = {}): Connections => {
   const now = options.now ?? (() => performance.now())
+  const { full, spent } = options.files ?? boundless
+  const lookUp = options.lookUp ?? systemLookUp
   const naming: Naming = {
-    lookUp: options.lookUp ?? systemLookUp,
+    lookUp: (hostname) =>
+      lookUp(hostname).catch((error: unknown) => {
+        throw spent() ? outOfFiles : error
+      }),
     keptMs: options.namesKeptMs ?? (() => 30_000),
     now
   }
@@ -97,13 +109,15 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
     now,
     all: new Set(),
     dialings: new Set(),
+    full,
+    spent,
     dial: (connection) => {
       const { address, hostname, port, secure, trust } = connection.origin
       const tls = secure ? { tls: tlsFor(hostname, trust) } : {}
       return Bun.connect<Connection>({ hostname: address, port, data: connection, socket: handlers, ...tls })
     }
   }
-  const silence = new Silence({ all: settings.all, knock, standings, ...options.watching })
+  const silence = new Silence({ all: settings.all, knock: knocking(spent), standings, ...options.watching })
   const targets = new Map<string, { readonly target: Target; readonly place: Place }>()
   const places = new Map<string, Place>()
   let closing = false
@@ -195,8 +209,10 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
       const assignment: Assignment = { call, resolve, reject, replayed: () => false }
       const origins = place.isKnown() ? place.take() : undefined
       const first = origins?.[0]
-      const idle = call.fresh || first === undefined ? undefined : idleOne(first)
-      if (idle === undefined) onNew(place, origins, pieces, assignment, false)
+      const idle = first === undefined ? undefined : idleOne(first)
+      // The new one takes its place.
+      if (call.fresh) idle?.retire()
+      if (idle === undefined || call.fresh) onNew(place, origins, pieces, assignment, false)
       else onIdle(idle, place, pieces, assignment)
     })
   return {

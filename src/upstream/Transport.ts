@@ -7,6 +7,7 @@ import type { Abort } from "./abort.ts"
 import type { Arrival } from "./arrival.ts"
 import { askOver } from "./ask.ts"
 import { type ConnectionsOptions, makeConnections } from "./Connections.ts"
+import { Files } from "./Files.ts"
 import { Pauses } from "./Pauses.ts"
 import type { RequestBody } from "./request-bytes.ts"
 import { type Doubt, lookMs } from "./silence.ts"
@@ -100,13 +101,13 @@ const client = Effect.fnUntraced(function* (options: ConnectionsOptions) {
 
 const makeTransport = Effect.fnUntraced(function* (options: ConnectionsOptions) {
   // Questions must not take the connections that requests have kept for each other.
-  const [calling, asking] = yield* Effect.all([client(options), client(options)])
+  const files = yield* Files
+  const own = { files, ...options }
+  const [calling, asking] = yield* Effect.all([client(own), client(own)])
+  const dropIdle = () => [calling, asking].forEach((each) => each.dropIdle())
+  files.relieve(dropIdle)
   const pauses = yield* Effect.flatMap(Pauses, ({ follow }) => follow)
   // The other side, and whatever is in between, may have forgotten the connections that are kept.
-  yield* PubSub.take(pauses).pipe(
-    Effect.map(() => [calling, asking].forEach(({ dropIdle }) => dropIdle())),
-    Effect.forever,
-    Effect.forkScoped
-  )
+  yield* PubSub.take(pauses).pipe(Effect.map(dropIdle), Effect.forever, Effect.forkScoped)
   return Transport.of({ ask: askOver(asking), send: calling.send })
 })

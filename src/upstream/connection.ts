@@ -27,6 +27,10 @@ export interface Settings {
   readonly all: Set<Connection>
   /** Searches for a connection. */
   readonly dialings: Set<Search>
+  /** Whether this process can open no file now. */
+  readonly spent: () => boolean
+  /** Whether it is at its limit of open files. */
+  readonly full: () => boolean
   /** Opens a socket with the connection as its data; rejection says nothing that the handlers do not. */
   readonly dial: (connection: Connection) => Promise<unknown>
 }
@@ -44,6 +48,9 @@ export const unreachable = (error: unknown): Unreachable => {
   return known._tag === "Unreachable" ? known : new Unreachable({ reason: "connection could not be opened" })
 }
 
+/** What keeps this process from opening anything. */
+export const outOfFiles = new Unreachable({ reason: "Nexus is at its limit of open files", own: true })
+
 /** A connection to a backend and its place in the pool. */
 export class Connection implements Line {
   exchange: Exchange | undefined
@@ -54,6 +61,7 @@ export class Connection implements Line {
   private expiresAt = Infinity
   private held = false
   private wasUsed = false
+  private dialled = false
   // Whether the backend has shown to have got the request: by a byte of an answer, or by acknowledging all of it.
   private heard = false
   // Bytes of the request that the system has taken.
@@ -133,6 +141,10 @@ export class Connection implements Line {
   connect(connected: () => void, refused: (error: Unreachable) => void): void {
     this.connected = connected
     this.refused = refused
+    this.dial()
+  }
+
+  private dial(): void {
     try {
       this.settings.dial(this).catch(() => undefined)
     } catch (error) {
@@ -215,7 +227,13 @@ export class Connection implements Line {
 
   /** The socket could not be opened. */
   failed(error: unknown): void {
-    if (this.state !== "closed") this.refuse(unreachable(error))
+    const { full, spent } = this.settings
+    if (this.state === "closed") return
+    const isSpent = spent()
+    // The runtime calls it a refusal. What was kept back is there for this.
+    if (this.dialled || !full()) return this.refuse(isSpent ? outOfFiles : unreachable(error))
+    this.dialled = true
+    this.dial()
   }
 
   /** Bytes have come. */

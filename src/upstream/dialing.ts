@@ -112,7 +112,7 @@ export class Dialing implements Line, Search {
 
   private lost(connection: Connection, error: Unreachable): void {
     this.under.splice(this.under.indexOf(connection), 1)
-    this.place.avoid(connection.origin)
+    if (error.own !== true) this.place.avoid(connection.origin)
     this.first ??= error
     if (!this.over) this.next()
   }

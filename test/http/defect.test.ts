@@ -31,6 +31,7 @@ const server: Listening = {
   timeout: () => undefined,
   peer: () => "127.0.0.1",
   pending: () => 0,
+  closeIdle: () => undefined,
   stop: () => Promise.resolve()
 }
 

@@ -20,6 +20,7 @@ import {
   RequestNotKept,
   RequestTimeout,
   ServiceUnavailable,
+  OutOfFiles,
   Stopping,
   Unauthorized,
   UriTooLong,
@@ -57,6 +58,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
     "service_unavailable"
   ],
   Overloaded: [new Overloaded({ message: "full", retryAfterSeconds: 1 }), 429, "rate_limit_exceeded"],
+  OutOfFiles: [new OutOfFiles({ retryAfterSeconds: 1 }), 503, "service_unavailable"],
   Stopping: [new Stopping({ retryAfterSeconds: 5 }), 503, "service_unavailable"],
   BadGateway: [new BadGateway({ model: "x", failures: reasons }), 502, "bad_gateway"],
   GatewayTimeout: [new GatewayTimeout({ message: "late", limit: "idle" }), 504, "gateway_timeout"],

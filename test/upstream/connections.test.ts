@@ -39,11 +39,11 @@ describe("connections", () => {
     expect([server.accepted(), other.accepted(), one.idle()]).toEqual([1, 1, 2])
   })
 
-  test("are new when asked for, and kept then", async () => {
+  test("are new when asked for, and kept then in place of an older one", async () => {
     await using server = await serverOf([hello])
     const one = client()
     for (const fresh of [false, true, true]) await ask(one, server.url, { fresh })
-    expect([server.accepted(), one.idle()]).toEqual([3, 3])
+    expect([server.accepted(), one.idle()]).toEqual([3, 1])
   })
 
   test("that wait are dropped after a long pause of the process, and those under way are not", async () => {
