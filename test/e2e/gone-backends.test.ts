@@ -10,7 +10,10 @@ const body = (stream: boolean) => JSON.stringify({ model: "m", messages: [], str
 
 const post = (port: number, stream = false) => ask(port, "POST", path, body(stream))
 
-const [opening = "", words = ""] = chatEvents("m", ["words"])
+/** What comes before the end of an answer. */
+const words = chatEvents("m", ["words"])
+  .filter((event) => event.includes('"finish_reason":null'))
+  .map(chunk)
 
 /** One failed probe is enough to be told of it. */
 const quickly = { health_check: { failure_threshold: 1 } }
@@ -102,7 +105,7 @@ describe("a backend that goes mute with open connections", () => {
   test("in the middle of a stream and closes its port has five seconds more, not idle_timeout_seconds", async () => {
     await using mute = await startUpstream({
       models: ["m"],
-      script: () => [streamHead(), chunk(opening), chunk(words), "hang"]
+      script: () => [streamHead(), ...words, "hang"]
     })
     await using gateway = await startGateway({ backends: [backendFor("mute", mute)] })
     const sent = post(gateway.port, true)
@@ -124,8 +127,7 @@ describe("a backend that goes mute with open connections", () => {
       closeProbes: true,
       script: () => [
         streamHead(),
-        chunk(opening),
-        chunk(words),
+        ...words,
         { until: gate.promise },
         ...chatEvents("m", ["more"]).map(chunk),
         "0\r\n\r\n"
