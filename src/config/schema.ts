@@ -68,6 +68,11 @@ const Server = Schema.Struct({
     0,
     "Time after SIGTERM for which Nexus serves on, not ready any more, so that a balancer notices; the grace begins after it"
   ),
+  keepalive_after_seconds: or(
+    limit,
+    0,
+    "Longest silence before the client of a stream is sent its status, 200, and comments until the answer begins; 0 sends nothing before it"
+  ),
   shutdown_grace_seconds: or(limit, 30, "Time that requests get to finish after SIGTERM, SIGINT or SIGQUIT"),
   max_body_mb: or(seconds(0.001, 1024), 50, "Largest request body, in MB (1,048,576 bytes)"),
   max_answer_mb: or(

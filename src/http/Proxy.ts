@@ -15,7 +15,9 @@ import { Files } from "../upstream/Files.ts"
 import { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
+import { partingMs } from "./deliver.ts"
 import { Drain } from "./Drain.ts"
+import { EarlyStream } from "./early.ts"
 import { declaredLength } from "./body.ts"
 import { arrived } from "./exchange.ts"
 import { forward, type Forwarding, Run } from "./forward.ts"
@@ -30,6 +32,7 @@ export interface ProxyLimits extends UploadLimits {
   readonly stallMs: number
   /** Requests whose bodies are there. */
   readonly maxConcurrent: number
+  readonly keepAliveMs: number
   /** Attempts that may follow the first. */
   readonly maxRetries: number
 }
@@ -100,6 +103,24 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     retried: () => {
       retries += 1
     },
+    keepAlive: (current) => {
+      const { exchange, limits, server } = current
+      const early = new EarlyStream(
+        {
+          requestId: exchange.id,
+          everyMs: limits.keepAliveMs,
+          partingMs,
+          open: (response) => {
+            server.timeout(exchange.request, 0)
+            current.open(response)
+          },
+          done: () => deadlines.remove(early)
+        },
+        exchange.started
+      )
+      current.early = early
+      deadlines.add(early)
+    },
     random
   }
 
@@ -142,6 +163,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       exchange.status = exchange.outcome === "client_closed" ? 499 : response.status
       current.respond(response)
     }
+    current.early?.end()
     current.ticket?.settle("none", performance.now())
     if (current.retrying) retries -= 1
     if (current.working) working -= 1

@@ -14,6 +14,7 @@ import type { EventWatch } from "../upstream/event-watch.ts"
 import type { Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "./BunServer.ts"
+import type { EarlyStream } from "./early.ts"
 import type { Exchange } from "./exchange.ts"
 import { concealedBytes, failureOf, reasonOf } from "./failure.ts"
 import { bodyOf, formOf } from "./openai-error.ts"
@@ -41,6 +42,8 @@ export interface Delivery {
   readonly exchange: Exchange
   readonly server: Listening
   readonly respond: (response: Response) => void
+  /** The stream that the client may have been given already. */
+  readonly early: EarlyStream | undefined
   /** `stallMs` is the longest time the client may take nothing, in milliseconds. */
   readonly limits: { readonly stallMs: number }
 }
@@ -50,7 +53,7 @@ const noteUsage = ({ meter }: Exchange, usage: Usage | undefined): void => {
 }
 
 /** How long the last event of a broken stream gets to arrive before the body is cut, in milliseconds. */
-const partingMs = 100
+export const partingMs = 100
 
 // A client that did not keep up reads on until Bun takes its connection for silent: that close loses nothing.
 const lateParting = { silentSeconds: 1, mostMs: 12_000 } as const
@@ -92,12 +95,21 @@ class FlowDelivery implements Flow {
     exchange.drop = () => this.relay.drop()
   }
 
-  /** The answer to the client. */
-  response(): Response {
+  /** Lets the answer go to the client, in the stream it has or as one of its own. */
+  begin(): void {
+    const { early } = this.delivery
+    if (early?.opened === true) early.give(this.relay)
+    else {
+      early?.end()
+      this.delivery.respond(this.response())
+    }
+  }
+
+  private response(): Response {
     const { exchange } = this.delivery
     const { head } = this.answer
     const headersOf = this.watch === undefined ? replyHeaders : eventHeaders
-    return new Response(this.relay.body, {
+    return new Response(new ReadableStream<Uint8Array>(this.relay), {
       status: head.status,
       headers: headersOf(head, this.attempt, exchange)
     })
@@ -181,7 +193,7 @@ export const deliver = (
   answer: Answer,
   ticket: Ticket
 ): Promise<void> | undefined => {
-  const { exchange, respond } = delivery
+  const { exchange } = delivery
   const now = performance.now()
   exchange.firstByteAt = now
   exchange.status = answer.head.status
@@ -189,12 +201,12 @@ export const deliver = (
   exchange.awaitedMs += now - ticket.started
   ticket.answered(now)
   if (answer._tag === "Flow") {
-    return new Promise((ended) => respond(new FlowDelivery(delivery, attempt, answer, ticket, ended).response()))
+    return new Promise((ended) => new FlowDelivery(delivery, attempt, answer, ticket, ended).begin())
   }
   ticket.settle("good", now)
   exchange.outcome = "completed"
   exchange.bytesOut = answer.body.byteLength
-  respond(
+  delivery.respond(
     new Response(plainBytes(answer.body), {
       status: answer.head.status,
       headers: wholeHeaders(answer.head, attempt, exchange)

@@ -6,7 +6,7 @@ import { Result } from "effect"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { Member } from "../domain/roster.ts"
-import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream.ts"
+import { BadAnswer, ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream.ts"
 import { Ticket } from "../registry/live.ts"
 import type { Newcomers } from "../registry/newcomers.ts"
 import type { Registry } from "../registry/Registry.ts"
@@ -24,6 +24,7 @@ import type { Accounting } from "./Accounting.ts"
 import { type BodyLimits, readBody } from "./body.ts"
 import type { Listening } from "./BunServer.ts"
 import { deliver, type Delivery } from "./deliver.ts"
+import type { EarlyStream } from "./early.ts"
 import type { Exchange } from "./exchange.ts"
 import { discreet, failureOf, passOn, reasonOf } from "./failure.ts"
 import { type Read, readNeeds } from "./needs.ts"
@@ -46,6 +47,8 @@ export interface Forwarding {
   readonly taken: (run: Run) => GatewayError | undefined
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
+  /** Sees to it that the client of a stream does not wait in silence. */
+  readonly keepAlive: (run: Run) => void
   /** Called once for a request that is tried again. */
   readonly retried: () => void
   /** A number from 0 to 1, by which waits are spread. */
@@ -55,6 +58,8 @@ export interface Forwarding {
 /** What bounds one request; times in milliseconds, 0 is no limit. */
 export interface RunLimits extends BodyLimits {
   readonly stallMs: number
+  /** How long the client of a stream waits in silence before comments keep its connection alive. */
+  readonly keepAliveMs: number
   readonly maxRetries: number
 }
 
@@ -67,24 +72,33 @@ export class Run implements Member, Delivery {
   retrying = false
   /** Whether its body is there, so that it counts among the requests that are handled. */
   working = false
+  /** Set for a stream whose client is not to wait in silence. */
+  early: EarlyStream | undefined
   readonly exchange: Exchange
   readonly server: Listening
   readonly limits: RunLimits
   readonly upload: Upload
-  readonly respond: (response: Response) => void
+  /** Sends the head of an answer, and its body as it comes. */
+  readonly open: (response: Response) => void
 
   constructor(
     exchange: Exchange,
     server: Listening,
     limits: RunLimits,
     upload: Upload,
-    respond: (response: Response) => void
+    open: (response: Response) => void
   ) {
     this.exchange = exchange
     this.server = server
     this.limits = limits
     this.upload = upload
-    this.respond = respond
+    this.open = open
+  }
+
+  /** Answers the request: where the head is out already, inside of its stream. */
+  respond(response: Response): void {
+    if (this.early?.opened === true) void this.early.fail(response)
+    else this.open(response)
   }
 }
 
@@ -101,7 +115,8 @@ interface Failed {
 const isAway = (error: UpstreamError): boolean =>
   error._tag === "Unreachable" || (error._tag === "TimedOut" && error.limit === "connect")
 
-const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, final }: Failed, random: () => number) => {
+const answerFailure = (run: Run, { error, attempt, pass, final }: Failed, random: () => number) => {
+  const { exchange } = run
   const headersOf = pass && error._tag === "ErrorStatus" ? answererHeaders : decisionHeaders
   const decision = {
     ...headersOf(attempt, exchange.attempts),
@@ -112,13 +127,23 @@ const answerFailure = ({ exchange, respond }: Run, { error, attempt, pass, final
   exchange.outcome = passed === undefined ? "failed" : "refused"
   exchange.backend = attempt.candidate.state.backend.name
   exchange.status = response.status
-  respond(response)
+  run.respond(response)
 }
 
 /** How long a silent stream has left once its backend is known to be gone, in milliseconds. */
 const lastWordsMs = 5000
 
 const replayed = new ConnectionLost({ reason: "a kept connection was closed as it was used", answered: false })
+
+const noStream = new BadAnswer({ reason: "something else than the stream that has been opened for it" })
+
+const isStream = (answer: Answer): boolean => answer._tag === "Flow" && answer.watch !== undefined
+
+const dropAnswer = (answer: Answer): void => {
+  if (answer._tag === "Whole") return
+  answer.head.body.abort()
+  answer.taken()
+}
 
 /** The candidates of one request, asked one after the other. */
 class Attempts implements Caller {
@@ -165,7 +190,8 @@ class Attempts implements Caller {
       stream: exchange.stream,
       clock: exchange.clock,
       abort: run.abort,
-      caller: this
+      caller: this,
+      hearer: () => (run.early?.opened === true ? run.early.hear : undefined)
     })
   }
 
@@ -316,6 +342,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
     return plan.failure
   }
   accounting.routed(exchange, plan.success)
+  if (needs.stream && run.limits.keepAliveMs > 0 && exchange.endpoint !== "embeddings") forwarding.keepAlive(run)
   const attempts = new Attempts(forwarding, run, read.success, plan.success, body)
   let { attempt } = attempts
   while (attempt !== undefined) {
@@ -324,6 +351,12 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
       answer = await attempts.call(attempt)
     } catch (thrown) {
       attempts.failed(attempt, thrown)
+      attempt = attempts.attempt
+      continue
+    }
+    if (run.early?.opened === true && !isStream(answer)) {
+      dropAnswer(answer)
+      attempts.failed(attempt, noStream)
       attempt = attempts.attempt
       continue
     }

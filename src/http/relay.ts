@@ -5,6 +5,7 @@
 import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream.ts"
 import type { Body, Sink } from "../upstream/arrival.ts"
 import type { Ending, EventWatch } from "../upstream/event-watch.ts"
+import type { Continuation } from "./early.ts"
 import { endMarker, eventOf } from "../upstream/framing.ts"
 
 /** How a flow ended. */
@@ -43,9 +44,8 @@ export interface Flow {
   readonly onClosed: () => void
 }
 
-/** The body of the answer, and the ways to end it early from outside. */
-export interface Relay {
-  readonly body: ReadableStream<Uint8Array>
+/** What a body is drawn from, and the ways to end it early from outside. */
+export interface Relay extends Continuation {
   /** Ends the flow as broken. */
   readonly cut: (error: UpstreamError) => void
   /** Drops the flow and the connection of a client that takes nothing. */
@@ -66,7 +66,6 @@ const failedInside = new BadAnswer({ reason: "an error in the middle of its stre
 
 // One object for all of a stream: what the backend delivers to, what the client draws from, and the ways to end it.
 class Relaying implements Relay, Sink {
-  readonly body: ReadableStream<Uint8Array>
   private readonly flow: Flow
   private bytes = 0
   private ended = false
@@ -83,7 +82,6 @@ class Relaying implements Relay, Sink {
 
   constructor(flow: Flow) {
     this.flow = flow
-    this.body = new ReadableStream<Uint8Array>(this)
   }
 
   start(controller: ReadableStreamDefaultController<Uint8Array>): void {

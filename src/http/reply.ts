@@ -40,10 +40,23 @@ export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts
   return headers
 }
 
+// Keep middle boxes from holding back an event stream.
+const streamHeaders: Readonly<Record<string, string>> = {
+  "cache-control": "no-cache",
+  "x-accel-buffering": "no"
+}
+
 const eventStream = "text/event-stream"
 
 const isEventStream = (headers: Readonly<Record<string, string>>): boolean =>
   headers["content-type"]?.trim().toLowerCase().startsWith(eventStream) === true
+
+/** Headers of an event stream that begins before anybody has answered. */
+export const eventStreamHeaders = (requestId: string): Record<string, string> => ({
+  "content-type": eventStream,
+  "x-request-id": requestId,
+  ...streamHeaders
+})
 
 /** The same for an event stream, whatever its backend calls it: some clients read it under its own name alone. */
 export const eventHeaders: HeadersOf = (head, attempt, exchange) => {
@@ -75,12 +88,6 @@ export const answererHeaders = (attempt: Attempt, attempts: number): Record<stri
   const headers = decisionHeaders(attempt, attempts)
   if (attempt.fallback) headers["x-nexus-fallback-model"] = headerText(attempt.model)
   return headers
-}
-
-/** Headers that keep middle boxes from holding back an event stream. */
-const streamHeaders: Readonly<Record<string, string>> = {
-  "cache-control": "no-cache",
-  "x-accel-buffering": "no"
 }
 
 const headerText = (text: string): string => (/^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text))

@@ -42,6 +42,7 @@ const proxyLimits = ({ settings: { server }, routing }: Loaded): ProxyLimits => 
   totalMs: server.request_timeout_seconds * 1000,
   uploadMs: server.upload_timeout_seconds * 1000,
   stallMs: server.stall_timeout_seconds * 1000,
+  keepAliveMs: server.keepalive_after_seconds * 1000,
   maxBodyBytes: bytes(server.max_body_mb),
   maxUploads: server.max_concurrent_uploads ?? server.max_concurrent_requests,
   maxUploadBytes: server.max_uploads_mb === undefined ? memoryBytes() / 4 : bytes(server.max_uploads_mb),
@@ -51,10 +52,10 @@ const proxyLimits = ({ settings: { server }, routing }: Loaded): ProxyLimits => 
 })
 
 const allLimits = (loaded: Loaded): ReadonlyArray<number> => {
-  const { totalMs, uploadMs, stallMs } = proxyLimits(loaded)
+  const { totalMs, uploadMs, stallMs, keepAliveMs } = proxyLimits(loaded)
   const every = [defaultLimits(loaded.settings), ...loaded.backends.map(({ limits }) => limits)]
   const ofBackends = every.flatMap((limits) => [limits.connectMs, limits.firstByteMs, limits.idleMs, limits.totalMs])
-  return [totalMs, uploadMs, stallMs, ...ofBackends]
+  return [totalMs, uploadMs, stallMs, keepAliveMs, ...ofBackends]
 }
 
 /** What a process is for, when it is not the whole gateway: one of several that share its port. */

@@ -92,6 +92,8 @@ export interface Attempted {
   readonly abort: Abort
   /** Who is asked and told on the way. */
   readonly caller: Caller
+  /** Where comments go that come before an answer; undefined while its client is not to know of them. */
+  readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
 
 /** Calls to backends. */
@@ -136,7 +138,8 @@ export class Upstream extends Context.Service<
                 list: endpoint === "embeddings" ? "data" : "choices",
                 maxBytes: maxAnswerBytes(),
                 holding,
-                progress: () => clock.arm("idle", idleMs)
+                progress: () => clock.arm("idle", idleMs),
+                hearer: attempted.hearer
               })
             )
         }

@@ -40,6 +40,8 @@ export interface Expectation {
   readonly holding: Holding
   /** Called for each piece that is progress. */
   readonly progress: () => void
+  /** Where comments before an answer go; undefined while they are held back with what follows them. */
+  readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
 
 // What comes of a stream before its answer begins is kept up to this size.
@@ -127,12 +129,14 @@ const checkJson = (body: Uint8Array, list: AnswerList): ErrorStatus | BadAnswer 
 class EventsJudge implements Judge<Answer> {
   private readonly head: Arrival
   private readonly progress: () => void
+  private readonly hearer: Expectation["hearer"]
   private readonly watch = new EventWatch()
   private readonly isChecked: boolean
 
-  constructor(head: Arrival, { list, progress }: Expectation) {
+  constructor(head: Arrival, { hearer, list, progress }: Expectation) {
     this.head = head
     this.progress = progress
+    this.hearer = hearer
     this.isChecked = list === "choices"
   }
 
@@ -145,6 +149,7 @@ class EventsJudge implements Judge<Answer> {
       if (watch.opening === "waiting" && body.size <= heldBytes) {
         // It has begun to answer, and its silence is bounded as such from now on.
         if (watch.begun) this.progress()
+        if (watch.silent) this.hearer()?.(watch.forget(body.release()))
         return false
       }
     }

@@ -57,7 +57,7 @@ const longer = (text: string, piece: Uint8Array, from: number, to: number): stri
 
 /** Watches one event stream of a chat or completion. */
 export class EventWatch {
-  /** Bytes that have passed. */
+  /** Bytes that have been watched, without those that were forgotten. */
   size = 0
   private readonly scan = new ChunkScan()
   private readonly choices = new Map<number, WordEnd | undefined>()
@@ -109,6 +109,12 @@ export class EventWatch {
   /** The last usage object that came, as bytes; empty when there was none. */
   usage(): Uint8Array {
     return this.scan.usage()
+  }
+
+  /** Leaves out of the count what was passed on by another way; gives it back. */
+  forget(bytes: Uint8Array): Uint8Array {
+    this.size -= bytes.length
+    return bytes
   }
 
   /** What must stand before an event that is added, so that it is one. */

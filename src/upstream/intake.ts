@@ -37,6 +37,8 @@ export interface Came {
   readonly size: number
   /** All of it in one piece. */
   readonly bytes: () => Uint8Array
+  /** All of it, which is then no longer held. */
+  readonly release: () => Uint8Array
 }
 
 class Taking<A> implements Sink, Came {
@@ -80,6 +82,13 @@ class Taking<A> implements Sink, Came {
   bytes(): Uint8Array {
     const whole = join(this.pieces, this.size)
     this.pieces = [whole]
+    return whole
+  }
+
+  release(): Uint8Array {
+    const whole = join(this.pieces, this.size)
+    this.pieces = []
+    this.size = 0
     return whole
   }
 

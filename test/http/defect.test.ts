@@ -17,6 +17,7 @@ const limits = {
   totalMs: 0,
   uploadMs: 0,
   stallMs: 0,
+  keepAliveMs: 0,
   maxBodyBytes: 1000,
   maxUploads: 10,
   maxUploadBytes: 1000,

@@ -69,10 +69,10 @@ interface Options {
 const run = ({ pieces, error, events = true }: Options) => {
   const ends: Array<FlowEnd> = []
   const calls = { progress: 0, stalled: 0, resumed: 0, parted: 0, closed: 0 }
-  const { body, state } = bodyOf(pieces, error)
+  const { body: source, state } = bodyOf(pieces, error)
   const flow = relay({
-    body,
-    attach: body.start,
+    body: source,
+    attach: source.start,
     watch: events ? new EventWatch() : undefined,
     marked: events,
     errorText: ({ _tag }) => `{"error":{"message":"${_tag}"}}`,
@@ -94,7 +94,8 @@ const run = ({ pieces, error, events = true }: Options) => {
       calls.closed += 1
     }
   })
-  return { flow, ends, calls, state, text: () => new Response(flow.body).text(), read: () => readOf(flow.body) }
+  const body = new ReadableStream<Uint8Array>(flow)
+  return { flow, ends, calls, state, body, text: () => new Response(body).text(), read: () => readOf(body) }
 }
 
 const good = 'data: {"choices":[{"delta":{"content":"héé 🙂"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
@@ -177,8 +178,8 @@ describe("a stream on its way to the client", () => {
 
   test("is read no further than the client takes, and goes on when it takes more", async () => {
     const pieces = Array.from({ length: 100 }, () => new Uint8Array(16 * 1024).fill(0x20))
-    const { flow, state, calls } = run({ pieces, events: false })
-    const reader = flow.body.getReader()
+    const { body, state, calls } = run({ pieces, events: false })
+    const reader = body.getReader()
     const first = await reader.read()
     const given = state.given
     expect(given).toBeLessThanOrEqual(8)
@@ -194,10 +195,10 @@ describe("a stream on its way to the client", () => {
   })
 
   test("is dropped at the backend when the client leaves, once, and nobody is blamed", async () => {
-    const { flow, ends, state, calls } = run({
+    const { body, flow, ends, state, calls } = run({
       pieces: Array.from({ length: 100 }, () => encode(`data: ${"x".repeat(16_000)}\n\n`))
     })
-    const reader = flow.body.getReader()
+    const reader = body.getReader()
     await reader.read()
     await reader.cancel()
     flow.cut(new ConnectionLost({ reason: "late", answered: true }))
