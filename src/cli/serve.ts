@@ -133,7 +133,10 @@ export const serveCommand = Command.make(
 ).pipe(
   Command.withDescription("Run the gateway"),
   Command.withExamples([
-    { command: "nexus serve", description: "With nexus.toml of this directory, or with what is found on this machine" },
+    {
+      command: "nexus serve",
+      description: "With nexus.toml of this directory if there is one, and what is found on this machine"
+    },
     { command: "nexus serve --demo", description: "With simulated backends" },
     { command: "nexus serve -c nexus.toml --port 9000" }
   ])

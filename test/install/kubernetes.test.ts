@@ -36,9 +36,11 @@ describe("the manifests of the page on Kubernetes", () => {
   })
 
   test("give a pod that ends more time than it takes", () => {
-    const { shutdown_grace_seconds: grace } = loadedFrom("").settings.server
-    const { seconds } = container.lifecycle.preStop.sleep
-    expect(pod.spec.terminationGracePeriodSeconds).toBeGreaterThan(grace + seconds)
+    const env = one("Secret").stringData ?? {}
+    const text = one("ConfigMap").data?.["nexus.toml"]
+    const { shutdown_delay_seconds: delay, shutdown_grace_seconds: grace } = loadedFrom(text, { env }).settings.server
+    expect(delay).toBeGreaterThan(0)
+    expect(pod.spec.terminationGracePeriodSeconds).toBeGreaterThanOrEqual(delay + grace + 5)
   })
 
   test("lead from the Ingress to the Service, to the pods, to the port", () => {
