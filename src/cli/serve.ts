@@ -126,7 +126,11 @@ export const serveCommand = Command.make(
     }).pipe(
       Effect.scoped,
       Effect.catchTag("ListenFailed", ({ hostname, port, reason }) =>
-        Effect.fail(new CliFailure({ message: `Cannot listen on ${hostname} port ${port}: ${reason}` }))
+        Effect.fail(
+          new CliFailure({
+            message: `Cannot listen on ${hostname.startsWith("/") ? hostname : `${hostname} port ${port}`}: ${reason}`
+          })
+        )
       ),
       Effect.catchTag("WorkersFailed", ({ reason }) => Effect.fail(new CliFailure({ message: reason })))
     )

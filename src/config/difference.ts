@@ -17,7 +17,7 @@ export interface Difference {
 }
 
 // Bound to the socket, or to how many processes there are.
-const fixed: ReadonlySet<string> = new Set(["server.host", "server.port", "server.workers"])
+const fixed: ReadonlySet<string> = new Set(["server.host", "server.port", "server.workers", "admin.listen"])
 
 const hidden = "(hidden)"
 

@@ -16,6 +16,8 @@ import { substitute } from "./substitute.ts"
 export interface Remains {
   readonly host: string
   readonly port: number
+  /** Where the administration listens instead. */
+  readonly admin: string | undefined
   readonly authKeys: ReadonlyArray<AuthKey>
 }
 
@@ -65,8 +67,13 @@ export const remainsOf = ({ file, env, overrides, digestOf }: Omit<Sources, "may
       .filter(({ wrong }) => !path.some((_, length) => wrong.has(idOf(path.slice(0, length + 1)))))
       .map(({ tree }) => valueAt(tree, path))
       .find((value) => value !== undefined)
-  const [host, port] = [soundAt(hostAt), soundAt(portAt)]
+  const [host, port, admin] = [soundAt(hostAt), soundAt(portAt), soundAt(["admin", "listen"])]
   const server = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) }
   const sound = Result.getOrThrow(decode({ server })).server
-  return { host: sound.host, port: sound.port, authKeys: secrets.authKeys }
+  return {
+    host: sound.host,
+    port: sound.port,
+    admin: typeof admin === "string" ? admin : undefined,
+    authKeys: secrets.authKeys
+  }
 }

@@ -8,6 +8,7 @@ import type { Mistake } from "./check.ts"
 import { baseUrl } from "./compile.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
+import { placeFault } from "./listen.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 
 /** Line of a path in the file; undefined without a file. */
@@ -258,9 +259,20 @@ const searched = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
   ]
 }
 
+const administered = (tree: Table): ReadonlyArray<Mistake> => {
+  const path = ["admin", "listen"]
+  const value = valueAt(tree, path)
+  if (typeof value !== "string" || value === "") return []
+  const [host, port] = [valueAt(tree, ["server", "host"]), valueAt(tree, ["server", "port"])]
+  const isOwn = port !== 0 && value === `${String(host ?? "127.0.0.1")}:${String(port ?? 8000)}`
+  const reason = isOwn ? "this is where the gateway itself listens" : placeFault(value)
+  return reason === undefined ? [] : [{ path, value, reason }]
+}
+
 /** Everything that is wrong between the keys of merged settings. */
 export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => [
   ...openToOthers(tree),
+  ...administered(tree),
   ...origins(tree),
   ...allowedHosts(tree),
   ...searched(tree, lineOf),

@@ -118,6 +118,13 @@ const Auth = Schema.Struct({
   keys: or(Schema.Array(AuthKey), [], "Keys that clients must send as `Authorization: Bearer …`; none means open")
 })
 
+const Admin = Schema.Struct({
+  listen: maybe(
+    Schema.NonEmptyString,
+    "Where the administration (/admin/v1) listens instead: host:port, or the whole path of a Unix socket that this user alone may open; on the gateway's own port when absent"
+  )
+})
+
 const Discovery = Schema.Struct({
   enabled: or(
     Schema.Boolean,
@@ -236,6 +243,7 @@ const Logging = Schema.Struct({
 export const Settings = Schema.Struct({
   server: or(Server, {}, "The HTTP endpoint"),
   auth: or(Auth, {}, "Who may use it"),
+  admin: or(Admin, {}, "Where it is administered"),
   discovery: or(Discovery, {}, "Finding servers"),
   health_check: or(HealthCheck, {}, "Watching the backends"),
   routing: or(Routing, {}, "Choosing a backend"),

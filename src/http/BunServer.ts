@@ -32,6 +32,8 @@ export interface Listening {
 export interface ListenOptions {
   readonly hostname: string
   readonly port: number
+  /** The path of a Unix socket to listen on in place of host and port; only the user of this process may open it. */
+  readonly socket?: string | undefined
   /** `isOdd` when the path as it came is another one for some readers than for others. */
   readonly fetch: (request: Request, server: Listening, isOdd: boolean) => Response | Promise<Response>
   /** Called when `fetch` throws or rejects. */
@@ -51,6 +53,25 @@ const reasons: Readonly<Record<string, string>> = {
   EACCES: "not permitted"
 }
 
+const socketReasons: Readonly<Record<string, string>> = {
+  EADDRINUSE: "something is there already",
+  EACCES: "not permitted",
+  ENOENT: "there is no such directory"
+}
+
+// What a new file may not allow: reading, writing and running by anybody but its owner, and running by that one.
+const privately = 0o177
+
+/** Does something whose new files are this user's alone. */
+const inPrivate = <A>(make: () => A): A => {
+  const before = process.umask(privately)
+  try {
+    return make()
+  } finally {
+    process.umask(before)
+  }
+}
+
 /** Keep-alive time of a connection between two requests, in seconds. */
 export const keepAliveSeconds = 120
 
@@ -68,13 +89,10 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
         const judged = (request: Request & { readonly params: Readonly<Record<string, string>> }) =>
           options.fetch(request, listening, isAmbiguous(Object.values(request.params)))
         const odd = (request: Request) => options.fetch(request, listening, true)
-        const server = Bun.serve({
-          hostname: options.hostname,
-          port: options.port,
+        const { socket } = options
+        const shared = {
           development: false,
-          idleTimeout: options.idleSeconds ?? keepAliveSeconds,
           maxRequestBodySize,
-          reusePort: options.reusePort ?? false,
           // Routes are matched by the path as it came; those that are asked most are matched whole.
           routes: {
             ...Object.fromEntries(segmentPatterns.map((pattern) => [pattern, judged])),
@@ -82,13 +100,20 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
             "/*": odd
           },
           fetch: odd,
-          error: (error) => options.onDefect?.(error) ?? new Response(null, { status: 500 })
-        })
+          error: (error: Error) => options.onDefect?.(error) ?? new Response(null, { status: 500 })
+        }
+        const { hostname, port, reusePort = false, idleSeconds: idleTimeout = keepAliveSeconds } = options
+        const onSocket = { ...shared, idleTimeout, unix: socket } as unknown as Bun.Serve.Options<undefined> // reason: a socket takes the time as well, which its types leave out
+        const server =
+          socket === undefined
+            ? Bun.serve({ ...shared, idleTimeout, hostname, port, reusePort })
+            : inPrivate(() => Bun.serve(onSocket))
         const listening: Listening = {
           hostname: options.hostname,
           port: server.port ?? options.port,
           timeout: (request, seconds) => server.timeout(request, seconds),
-          peer: (request) => server.requestIP(request)?.address,
+          // Whoever may open the socket is on this machine.
+          peer: (request) => (socket === undefined ? server.requestIP(request)?.address : "127.0.0.1"),
           pending: () => server.pendingRequests,
           closeIdle: () => void server.closeIdleConnections(),
           stop: (now) => server.stop(now)
@@ -100,7 +125,9 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
         return new ListenFailed({
           hostname: options.hostname,
           port: options.port,
-          reason: reasons[code] ?? `the address cannot be used${code === "" ? "" : ` (${code})`}`
+          reason:
+            (options.socket === undefined ? reasons : socketReasons)[code] ??
+            `the address cannot be used${code === "" ? "" : ` (${code})`}`
         })
       }
     }),

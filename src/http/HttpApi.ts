@@ -5,7 +5,7 @@ import { Context, Effect, Layer } from "effect"
 import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
 import { endpoints, type Endpoint } from "../domain/request.ts"
 import { Accounting } from "./Accounting.ts"
-import { corsHeaders, isPreflight, preflight, refusalOf, type Admission } from "./admit.ts"
+import { adminPrefix, corsHeaders, isPreflight, preflight, refusalOf, type Admission } from "./admit.ts"
 import type { Listening } from "./BunServer.ts"
 import { Drain } from "./Drain.ts"
 import { Operations } from "./Operations.ts"
@@ -38,16 +38,21 @@ const maxUrlLength = 8192
 const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> =>
   headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0" ? { connection: "close" } : {}
 
+/** Answers one request; `isOdd` when the path as it came is another one for some readers than for others. */
+type Handle = (request: Request, server: Listening, isOdd: boolean) => Promise<Response> | Response
+
 /** Answers every request. */
 export class HttpApi extends Context.Service<
   HttpApi,
   {
-    /** `isOdd` when the path as it came is another one for some readers than for others. */
-    readonly handle: (request: Request, server: Listening, isOdd: boolean) => Promise<Response> | Response
+    /** All there is; without the administration when that has a place of its own. */
+    readonly handle: Handle
+    /** What is asked there: the administration and what tells of the gateway; nothing is forwarded. */
+    readonly administer: Handle
   }
 >()("nexus/http/HttpApi") {
-  /** The surface under the rules of admission of the moment. */
-  static readonly layer = (rulesNow: () => Admission) =>
+  /** The surface under the rules of admission of the moment; those of the administration when that has a place of its own. */
+  static readonly layer = (rulesNow: () => Admission, adminRulesNow?: (() => Admission) | undefined) =>
     Layer.effect(
       HttpApi,
       Effect.gen(function* () {
@@ -72,33 +77,40 @@ export class HttpApi extends Context.Service<
           })
         }
 
-        const handle = (request: Request, server: Listening, isOdd: boolean): Promise<Response> | Response => {
-          const rules = rulesNow()
-          const given = request.headers.get("x-request-id")
-          const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
-          const path = pathOf(request.url)
-          const refused = (error: GatewayError) => {
-            const response = render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
-            accounting.turnedAway(response.status)
-            return drain.parting(response)
+        const handler =
+          (rulesNow: () => Admission, serves: (path: string) => boolean): Handle =>
+          (request, server, isOdd) => {
+            const rules = rulesNow()
+            const given = request.headers.get("x-request-id")
+            const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
+            const path = pathOf(request.url)
+            const refused = (error: GatewayError) => {
+              const response = render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
+              accounting.turnedAway(response.status)
+              return drain.parting(response)
+            }
+            if (path === undefined)
+              return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
+            if (isOdd) return refused(new BadRequest({ message: ambiguous, param: null }))
+            if (!serves(path)) return refused(new NotFound({ method: request.method, path: path.slice(0, 200) }))
+            const refusal = refusalOf(rules, request, path, () => server.peer(request))
+            if (refusal !== undefined) return refused(refusal)
+            if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
+            if (!forwarded.has(path) && !plainPath.test(path)) {
+              return refused(new NotFound({ method: request.method, path: path.slice(0, 200) }))
+            }
+            const answer = route(rules, request, server, path, id)
+            if (rules.origins.size === 0) return answer
+            return Promise.resolve(answer).then((response) => {
+              for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
+              return response
+            })
           }
-          if (path === undefined)
-            return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
-          if (isOdd) return refused(new BadRequest({ message: ambiguous, param: null }))
-          const refusal = refusalOf(rules, request, path, () => server.peer(request))
-          if (refusal !== undefined) return refused(refusal)
-          if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
-          if (!forwarded.has(path) && !plainPath.test(path)) {
-            return refused(new NotFound({ method: request.method, path: path.slice(0, 200) }))
-          }
-          const answer = route(rules, request, server, path, id)
-          if (rules.origins.size === 0) return answer
-          return Promise.resolve(answer).then((response) => {
-            for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
-            return response
-          })
-        }
-        return HttpApi.of({ handle })
+        const isAdmin = (path: string) => path.startsWith(adminPrefix)
+        return HttpApi.of({
+          handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
+          administer: handler(adminRulesNow ?? rulesNow, (path) => !forwarded.has(path))
+        })
       })
     )
 }

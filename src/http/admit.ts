@@ -30,7 +30,7 @@ const open = new Set(["/livez", "/readyz"])
 const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
 
 /** Paths of the administrative endpoints begin so. */
-const adminPrefix = "/admin/"
+export const adminPrefix = "/admin/"
 
 /** Builds the rules. */
 export const admission = (options: {

@@ -15,6 +15,7 @@ import { type Answer, noAnswer, type Question, Siblings } from "../http/Siblings
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 import { Files } from "../upstream/Files.ts"
+import { listenForAdmin } from "./admin-place.ts"
 import { drainOf } from "./drain.ts"
 import { type Part, worker } from "./layers.ts"
 import { makeDelegate } from "./delegation.ts"
@@ -240,6 +241,12 @@ export const work = (
       reusePort: true
     }).pipe(Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason })))
     Context.get(services, Files).relieve(listening.closeIdle)
+    // A socket cannot be shared, and one worker reaches them all.
+    if (part.number === 1) {
+      yield* listenForAdmin(config, Context.get(services, HttpApi)).pipe(
+        Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason: `[admin] listen: ${reason}` }))
+      )
+    }
     yield* tell({ _tag: "Listening", port: listening.port })
     yield* Context.get(services, Operations).warm
 

@@ -64,6 +64,10 @@ export interface GatewayAddress {
   readonly url: string
   readonly key: Redacted.Redacted<string> | undefined
   readonly keyFrom?: KeyToSend["keyFrom"]
+  /** The path of a Unix socket that takes questions in place of the host of its URL. */
+  readonly socket?: string | undefined
+  /** Where its administration is asked, when that has a place of its own. */
+  readonly admin?: Pick<GatewayAddress, "url" | "socket"> | undefined
 }
 
 /** The state of a gateway, as `/health` tells it. */
@@ -85,34 +89,44 @@ const questionOf = (request: HttpClientRequest.HttpClientRequest): Pick<Question
   ...(request.body._tag === "Uint8Array" ? { body: new TextDecoder().decode(request.body.body) } : {})
 })
 
-const httpClient = (transport: Transport["Service"]): HttpClient.HttpClient =>
+const httpClient = (transport: Transport["Service"], socket: string | undefined): HttpClient.HttpClient =>
   HttpClient.make((request, url) =>
-    transport.ask({ ...questionOf(request), url: url.href, headers: { ...request.headers } }).pipe(
-      Effect.map(({ status, headers, text }) =>
-        HttpClientResponse.fromWeb(request, new Response(text === "" ? null : text, { status, headers }))
-      ),
-      Effect.mapError(
-        (error) =>
-          new HttpClientError.HttpClientError({
-            reason: new HttpClientError.TransportError({
-              request,
-              description: "reason" in error ? error.reason : "no answer in time"
+    transport
+      .ask({
+        ...questionOf(request),
+        url: url.href,
+        headers: { ...request.headers },
+        ...(socket === undefined ? {} : { socket })
+      })
+      .pipe(
+        Effect.map(({ status, headers, text }) =>
+          HttpClientResponse.fromWeb(request, new Response(text === "" ? null : text, { status, headers }))
+        ),
+        Effect.mapError(
+          (error) =>
+            new HttpClientError.HttpClientError({
+              reason: new HttpClientError.TransportError({
+                request,
+                description: "reason" in error ? error.reason : "no answer in time"
+              })
             })
-          })
+        )
       )
-    )
   )
 
-const connect = Effect.fnUntraced(function* ({ url, key }: GatewayAddress) {
+const connect = Effect.fnUntraced(function* ({ url, key, socket }: GatewayAddress) {
   const transport = yield* Transport
   const authorized = HttpClientRequest.setHeaders(
     key === undefined ? {} : { authorization: `Bearer ${Redacted.value(key)}` }
   )
   return yield* HttpApiClient.makeWith(Api, {
-    baseUrl: url,
-    httpClient: HttpClient.mapRequest(httpClient(transport), authorized)
+    baseUrl: socket === undefined ? url : "http://localhost",
+    httpClient: HttpClient.mapRequest(httpClient(transport, socket), authorized)
   })
 })
+
+/** Where what only the administration answers is asked. */
+const adminOf = (address: GatewayAddress): GatewayAddress => ({ ...address, ...address.admin })
 
 // What answers, and speaks another language, is some other server: then no gateway runs at that address.
 const explain =
@@ -172,7 +186,9 @@ const changed = <A, E>(
   address: GatewayAddress,
   change: (client: Effect.Success<ReturnType<typeof connect>>["control"]) => Effect.Effect<A, E>
 ): Effect.Effect<A, NotDone, Transport> =>
-  Effect.flatMap(connect(address), ({ control }) => change(control)).pipe(Effect.mapError(told(address)))
+  Effect.flatMap(connect(adminOf(address)), ({ control }) => change(control)).pipe(
+    Effect.mapError(told(adminOf(address)))
+  )
 
 /** Has the gateway at this address take over its config; `only` has it tell what that would change, and change nothing. */
 export const askReload = (
@@ -212,8 +228,8 @@ export const askRoute = (
   address: GatewayAddress,
   payload: Asked
 ): Effect.Effect<Route, NoGateway | GatewayRefused | Unanswerable, Transport> =>
-  Effect.flatMap(connect(address), (client) => client.admin.route({ payload, query: {} })).pipe(
-    Effect.mapError(told(address))
+  Effect.flatMap(connect(adminOf(address)), (client) => client.admin.route({ payload, query: {} })).pipe(
+    Effect.mapError(told(adminOf(address)))
   )
 
 /** What became of a request at the gateway of this address, by its id. */
@@ -221,10 +237,12 @@ export const askDecision = (
   address: GatewayAddress,
   id: string
 ): Effect.Effect<Explained, NoGateway | GatewayRefused | Unanswerable, Transport> =>
-  Effect.flatMap(connect(address), (client) => client.admin.decision({ params: { id } })).pipe(
-    Effect.mapError(told(address))
+  Effect.flatMap(connect(adminOf(address)), (client) => client.admin.decision({ params: { id } })).pipe(
+    Effect.mapError(told(adminOf(address)))
   )
 
 /** The aliases and fallbacks of the gateway at this address. */
 export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, NoGateway | GatewayRefused, Transport> =>
-  Effect.flatMap(connect(address), (client) => client.catalogue.aliases()).pipe(Effect.mapError(explain(address)))
+  Effect.flatMap(connect(adminOf(address)), (client) => client.catalogue.aliases()).pipe(
+    Effect.mapError(explain(adminOf(address)))
+  )

@@ -5,6 +5,7 @@ import { totalmem } from "node:os"
 import { Layer } from "effect"
 import { defaultLimits } from "../config/compile.ts"
 import { derived } from "../config/derived.ts"
+import { adminPlace, type Place } from "../config/listen.ts"
 import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
 import * as HealthScheduler from "../health/HealthScheduler.ts"
 import { Accounting } from "../http/Accounting.ts"
@@ -77,6 +78,17 @@ const rulesOf = ({ settings: { server }, authKeys }: Loaded): Admission =>
     keys: authKeys
   })
 
+// Asked at a place of its own, it knows the names of that place, and no page of any origin.
+const adminRulesOf =
+  (place: Place) =>
+  ({ settings: { server }, authKeys }: Loaded): Admission =>
+    admission({
+      hostname: place._tag === "Port" ? place.host : "localhost",
+      allowedHosts: server.allowed_hosts,
+      origins: [],
+      keys: authKeys
+    })
+
 const routingOf = ({ routing }: Loaded) => routing
 
 const services = ({ current }: Config, part: Part | undefined) =>
@@ -119,7 +131,9 @@ const answering = (config: Config, part: Part | undefined) => {
     since: part?.since,
     ageMs: part?.ageMs
   })
-  return HttpApi.layer(derived(current, rulesOf)).pipe(
+  const place = adminPlace(current().settings.admin.listen)
+  const adminRules = place === undefined ? undefined : derived(current, adminRulesOf(place))
+  return HttpApi.layer(derived(current, rulesOf), adminRules).pipe(
     Layer.provideMerge(
       Layer.mergeAll(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded)))), operations)
     ),

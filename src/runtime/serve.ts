@@ -14,6 +14,7 @@ import { Registry } from "../registry/Registry.ts"
 import { Files } from "../upstream/Files.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { urlOf } from "./address.ts"
+import { listenForAdmin } from "./admin-place.ts"
 import { announcing } from "./announce.ts"
 import { drainOf } from "./drain.ts"
 import { gateway, type Part } from "./layers.ts"
@@ -33,6 +34,8 @@ export interface Ready {
 /** A gateway that is listening. */
 export interface Running extends Ready {
   readonly port: number
+  /** Where the administration listens; undefined when that is no port of its own. */
+  readonly adminPort: number | undefined
   readonly demo: boolean
   /** Requests under way. */
   readonly active: () => number
@@ -60,6 +63,7 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
   ;({ port } = listening)
   Context.get(services, Files).relieve(listening.closeIdle)
+  const administration = yield* listenForAdmin(config, api)
   yield* Effect.provideContext(
     Effect.forEach(config.notes, (note) => Effect.logDebug(note)),
     services
@@ -69,6 +73,7 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
   const running: Running = {
     url: urlOf(server.host, listening.port),
     port: listening.port,
+    adminPort: administration?.port,
     config,
     demo,
     snapshot: registry.snapshot,

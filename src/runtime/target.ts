@@ -11,7 +11,7 @@ import {
   remainsWithoutFile
 } from "../config/NexusConfig.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { urlOf } from "./address.ts"
+import { adminAddress, urlOf } from "./address.ts"
 import { type GatewayAddress, NoGateway, notNexus } from "./client.ts"
 
 /** Which config a command goes by; `overrides` are settings from flags, nested as in the file. */
@@ -39,9 +39,10 @@ export const targetOf = Effect.fnUntraced(function* (
   silent?: "silent"
 ): Effect.fn.Return<Target, ConfigInvalid> {
   const options = { path: config, overrides, mayMiss: "any" } as const
-  const { host, port, authKeys, keyNeeded, loaded } = yield* readConfig(options).pipe(
+  const { host, port, admin, authKeys, keyNeeded, loaded } = yield* readConfig(options).pipe(
     Effect.map(({ loaded }) => ({
       ...loaded.settings.server,
+      admin: loaded.settings.admin.listen,
       authKeys: loaded.authKeys,
       keyNeeded: loaded.settings.auth.keys.length > 0,
       loaded
@@ -55,6 +56,7 @@ export const targetOf = Effect.fnUntraced(function* (
   )
   return {
     url: urlOf(host, port),
+    admin: adminAddress(admin),
     ...(yield* keyToSend(authKeys)),
     keyNeeded,
     assumed: !("server" in overrides),

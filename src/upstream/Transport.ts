@@ -6,6 +6,7 @@ import type { UpstreamError } from "../domain/upstream.ts"
 import type { Abort } from "./abort.ts"
 import type { Arrival } from "./arrival.ts"
 import { askOver } from "./ask.ts"
+import { askSocket } from "./ask-socket.ts"
 import { type ConnectionsOptions, makeConnections } from "./Connections.ts"
 import { Files } from "./Files.ts"
 import { Pauses } from "./Pauses.ts"
@@ -27,6 +28,8 @@ export interface Question {
   readonly trust?: Trust
   /** True asks for a new connection. */
   readonly fresh?: boolean
+  /** The path of a Unix socket that takes the question in place of the host of its URL. */
+  readonly socket?: string
 }
 
 /** Its answer, whatever the status. */
@@ -109,5 +112,9 @@ const makeTransport = Effect.fnUntraced(function* (options: ConnectionsOptions) 
   const pauses = yield* Effect.flatMap(Pauses, ({ follow }) => follow)
   // The other side, and whatever is in between, may have forgotten the connections that are kept.
   yield* PubSub.take(pauses).pipe(Effect.map(dropIdle), Effect.forever, Effect.forkScoped)
-  return Transport.of({ ask: askOver(asking), send: calling.send })
+  const ask = askOver(asking)
+  return Transport.of({
+    ask: (question) => (question.socket === undefined ? ask(question) : askSocket(question, question.socket)),
+    send: calling.send
+  })
 })

@@ -249,6 +249,24 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
     "a browser origin with a path",
     `[server.cors]\norigins = ["https://a.example/"]`,
     `nexus.toml:2: server.cors.origins[0] = "https://a.example/": expected scheme, host and port alone, such as https://chat.example`
+  ],
+  ...["8001", "localhost", "admin.sock", "./admin.sock", "/run/", "http://localhost:8001", "::1:8001"].map(
+    (listen) =>
+      [
+        `administration at ${listen}`,
+        `[admin]\nlisten = "${listen}"`,
+        `nexus.toml:2: admin.listen = "${listen}": expected host and port, such as "127.0.0.1:8001", or the whole path of a Unix socket, such as "/run/nexus/admin.sock"`
+      ] as const
+  ),
+  [
+    "administration at a port that is none",
+    `[admin]\nlisten = "localhost:65536"`,
+    `nexus.toml:2: admin.listen = "localhost:65536": the port must be a whole number from 0 to 65535`
+  ],
+  [
+    "administration where the gateway listens",
+    `[admin]\nlisten = "127.0.0.1:8000"`,
+    `nexus.toml:2: admin.listen = "127.0.0.1:8000": this is where the gateway itself listens`
   ]
 ]
 

@@ -1,0 +1,38 @@
+/**
+ * The place of its own that the administration may have: a port, or a Unix socket.
+ */
+import { lstat, unlink } from "node:fs/promises"
+import { connect } from "node:net"
+import { Effect, type Scope } from "effect"
+import { adminPlace } from "../config/listen.ts"
+import type { Loaded } from "../config/NexusConfig.ts"
+import { listen, type Listening, type ListenFailed } from "../http/BunServer.ts"
+import type { HttpApi } from "../http/HttpApi.ts"
+
+/** Whether nobody listens on a socket any more: its process ended without taking it away. */
+const isLeft = (path: string): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const socket = connect(path)
+    socket.once("connect", () => resume(Effect.succeed(false)))
+    socket.once("error", (error) => resume(Effect.succeed("code" in error && error.code === "ECONNREFUSED")))
+    return Effect.sync(() => socket.destroy())
+  })
+
+/** Takes away a socket that an earlier gateway has left behind; anything else that is there stays. */
+const clear = Effect.fnUntraced(function* (path: string) {
+  const found = yield* Effect.promise(() => lstat(path).catch(() => undefined))
+  if (found?.isSocket() !== true) return
+  if (yield* isLeft(path)) yield* Effect.promise(() => unlink(path).catch(() => undefined))
+})
+
+/** Listens at the place that the config names; does nothing when it names none. */
+export const listenForAdmin = Effect.fnUntraced(function* (
+  { settings }: Loaded,
+  { administer }: HttpApi["Service"]
+): Effect.fn.Return<Listening | undefined, ListenFailed, Scope.Scope> {
+  const place = adminPlace(settings.admin.listen)
+  if (place === undefined) return undefined
+  if (place._tag === "Port") return yield* listen({ hostname: place.host, port: place.port, fetch: administer })
+  yield* clear(place.path)
+  return yield* listen({ hostname: place.path, port: 0, socket: place.path, fetch: administer })
+})

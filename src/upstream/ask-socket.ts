@@ -1,0 +1,49 @@
+/**
+ * A short question over a Unix socket, where a gateway of this machine may be administered.
+ */
+import { request } from "node:http"
+import { Effect } from "effect"
+import { TimedOut, Unreachable, type UpstreamError } from "../domain/upstream.ts"
+import { classify } from "./classify.ts"
+import type { Question, TextReply } from "./Transport.ts"
+
+const headersOf = (raw: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>): Headers => {
+  const headers = new Headers()
+  for (const [name, value] of Object.entries(raw)) if (typeof value === "string") headers.set(name, value)
+  return headers
+}
+
+const gone = new Set(["ENOENT", "ECONNREFUSED", "EACCES"])
+
+const failure = (error: unknown): UpstreamError =>
+  error instanceof Error && "code" in error && gone.has(String(error.code))
+    ? new Unreachable({ reason: error.code === "EACCES" ? "not permitted" : "nobody listens there" })
+    : classify(error, false)
+
+/** Asks whoever listens on the socket. */
+export const askSocket = (question: Question, socketPath: string): Effect.Effect<TextReply, UpstreamError> =>
+  Effect.callback<TextReply, UpstreamError>((resume) => {
+    const { pathname, search } = new URL(question.url)
+    const { body = "", headers, method } = question
+    const fail = (error: unknown): void => resume(Effect.fail(failure(error)))
+    const sent = request({ socketPath, path: pathname + search, method, headers: { host: "localhost", ...headers } })
+    sent.on("error", fail)
+    sent.on("response", (answer) => {
+      let text = ""
+      answer.setEncoding("utf8")
+      answer.on("error", fail)
+      answer.on("data", (piece: string) => {
+        text += piece
+      })
+      answer.on("end", () =>
+        resume(Effect.succeed({ status: answer.statusCode ?? 0, headers: headersOf(answer.headers), text }))
+      )
+    })
+    sent.end(body)
+    return Effect.sync(() => sent.destroy())
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: question.timeoutMs,
+      orElse: () => Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
+    })
+  )
