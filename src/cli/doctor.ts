@@ -2,8 +2,10 @@
  * nexus doctor: says what is wrong and how to mend it.
  */
 import { Console, Effect, FileSystem, Option } from "effect"
-import { Command, Flag } from "effect/cli"
-import { count, type Finding, type Section } from "../doctor/finding.ts"
+import { Command, Flag, TerminalCapabilities } from "effect/cli"
+import { count } from "../doctor/finding.ts"
+import { reportTo, silently } from "../doctor/report.ts"
+import { findingText, headingText } from "./doctor-view.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
 import { json } from "./output.ts"
@@ -20,19 +22,6 @@ const bundle = Flag.String("bundle").pipe(
   Flag.optional
 )
 
-const marks = { ok: "✓", info: "i", warning: "!", error: "✗" } as const
-
-const checkWidth = 12
-
-const findingText = ({ check, severity, seen, fix }: Finding): string =>
-  [
-    `  ${marks[severity]} ${check.padEnd(checkWidth)}${seen}`,
-    ...(fix === undefined ? [] : [`    ${" ".repeat(checkWidth)}→ ${fix}`])
-  ].join("\n")
-
-const sectionText = ({ name, about, findings }: Section): string =>
-  [`${name} (${about})`, ...findings.map(findingText)].join("\n")
-
 const plural = (number: number, word: string): string => `${number} ${word}${number === 1 ? "" : "s"}`
 
 /** Exit codes beside 0, which says that nothing is wrong. */
@@ -47,7 +36,24 @@ export const doctorCommand = Command.make(
   { json: flags.json, noInference, bundle, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
     if (!input.noInference) yield* Console.error(spending)
-    const options = { config: input.config, overrides: flags.addressOverrides(input), inference: !input.noInference }
+    const out = yield* Console.Console
+    const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
+    let isFirst = true
+    const report = input.json
+      ? silently
+      : reportTo({
+          heading: (name, about) => {
+            out.log(`${isFirst ? "" : "\n"}${headingText(name, about, canColor)}`)
+            isFirst = false
+          },
+          finding: (finding) => out.log(findingText(finding, canColor))
+        })
+    const options = {
+      config: input.config,
+      overrides: flags.addressOverrides(input),
+      inference: !input.noInference,
+      report
+    }
     const { diagnose } = yield* Effect.promise(() => import("../runtime/diagnose.ts"))
     const diagnosis = yield* diagnose(options)
     const { sections } = diagnosis
@@ -60,7 +66,7 @@ export const doctorCommand = Command.make(
       yield* Console.error(`Wrote ${file}.`)
     }
     const [errors, warnings] = [count(sections, "error"), count(sections, "warning")]
-    yield* Console.log(input.json ? json({ errors, warnings, sections }) : sections.map(sectionText).join("\n\n"))
+    if (input.json) yield* Console.log(json({ errors, warnings, sections }))
     if (errors + warnings === 0) return
     return yield* new CliFailure({
       message: `${plural(errors, "error")}, ${plural(warnings, "warning")}`,

@@ -1,5 +1,6 @@
 /**
- * Results on standard output, by the stream that tells when they could not be written; the console of the runtime does not.
+ * What commands say, by the streams themselves: the console of the runtime does not tell when a result could not be written, and
+ * paints all of standard error red on a terminal.
  */
 import { format } from "node:util"
 import type { Console } from "effect"
@@ -14,15 +15,22 @@ export interface Results {
 const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "unknown")
 
 /** Makes one over the console of the runtime. */
-export const resultsOn = (stream: NodeJS.WriteStream, under: Console.Console): Results => {
+export const resultsOn = (
+  { stdout, stderr }: Pick<NodeJS.Process, "stdout" | "stderr">,
+  under: Console.Console
+): Results => {
   let lost: string | undefined
   const note = (error: unknown): void => {
     // A reader that has gone away, as in `nexus models | head`, is no failure.
     if (error !== null && error !== undefined && codeOf(error) !== "EPIPE") lost ??= codeOf(error)
   }
-  stream.on("error", note)
+  stdout.on("error", note)
+  stderr.on("error", () => undefined)
   const log = (...parts: ReadonlyArray<unknown>): void => {
-    if (lost === undefined) stream.write(`${format(...parts)}\n`, note)
+    if (lost === undefined) stdout.write(`${format(...parts)}\n`, note)
   }
-  return { console: Object.assign(Object.create(under), { log }), lost: () => lost }
+  const error = (...parts: ReadonlyArray<unknown>): void => {
+    stderr.write(`${format(...parts)}\n`)
+  }
+  return { console: Object.assign(Object.create(under), { log, error }), lost: () => lost }
 }

@@ -95,8 +95,7 @@ const plainly = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
 
 /** Runs `nexus` with these arguments, and ends the process with its exit code. */
 export const run = (args: ReadonlyArray<string>): void => {
-  const results = resultsOn(process.stdout, globalThis.console)
-  process.stderr.on("error", () => {})
+  const results = resultsOn(process, globalThis.console)
   forgetFiles(process)
   Command.runWith(nexus, { version })(plainly(args)).pipe(
     Effect.as(0),

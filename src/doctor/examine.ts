@@ -4,6 +4,7 @@
 import { Clock, Effect, Option } from "effect"
 import { nearest } from "../config/nearest.ts"
 import type { Backend, Model } from "../domain/backend.ts"
+import { isLoopback } from "../domain/place.ts"
 import { identify } from "../health/identify.ts"
 import { makeProbe, noList } from "../health/probe.ts"
 import { type Answer, ask } from "../health/questions.ts"
@@ -12,7 +13,7 @@ import { isModelList, isNexus } from "../health/fingerprint.ts"
 import { realSurroundings } from "../health/Surroundings.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { fixOf, wordsOf } from "../upstream/tls.ts"
-import { error, type Finding, ok, type Section, warning } from "./finding.ts"
+import { error, type Finding, info, ok, type Section, warning } from "./finding.ts"
 import { chat, embeddings, jsonMode, stream, tools } from "./inference.ts"
 import { otherScheme, typed } from "./kind.ts"
 import { reach } from "./reach.ts"
@@ -27,7 +28,12 @@ export interface Examination {
   readonly answerMs: number
   /** Where the gateway itself listens, on this machine. */
   readonly ownPort?: number | undefined
+  /** Backends that the running gateway finds healthy. */
+  readonly healthyThere?: ReadonlySet<string>
 }
+
+/** Takes findings as they come. */
+type Say = (...found: ReadonlyArray<Finding>) => void
 
 const itself = (seen: string): Finding =>
   error("address", seen, "remove this [[backends]] entry, or give the address of the server that is meant")
@@ -81,6 +87,40 @@ const refused = ({ apiKey, name }: Backend, status: number): Finding =>
         "put a good key where api_key_env or api_key_file points"
       )
 
+/** What is said of a key that is not there for whoever looks. */
+const keyless = (name: string, fault: string, { healthyThere }: Examination): Finding => {
+  if (healthyThere?.has(name) === true) {
+    return info(
+      "key",
+      `${fault} in this shell, so nothing more is asked; the running gateway has its key, and finds it healthy`
+    )
+  }
+  const variable = /^(\w+) is (not set|empty)$/.exec(fault)?.[1]
+  return error(
+    "key",
+    variable === undefined ? fault : `${fault} in this shell`,
+    variable === undefined
+      ? "put the key there, where whoever runs nexus serve may read it"
+      : `export ${variable}=… here, and before nexus serve; or name a file with api_key_file`
+  )
+}
+
+/** What is said of an answer that is no list of models. */
+const unlisted = ({ url }: Backend, { headers, status }: Answer): Finding => {
+  const where = `${url}/v1/models`
+  const declared = "or name its models in [[backends.models]]"
+  if (/html/i.test(headers.get("content-type") ?? "")) {
+    const seen = `${where} answers with a web page, not with a list of models`
+    return error(
+      "models",
+      seen,
+      `the address of its API in url, not that of its pages or of a proxy's login; ${declared}`
+    )
+  }
+  const seen = `${where} answers with status ${status}, and not with a list of models`
+  return error("models", seen, `see what answers: curl -i ${where}; then the address of its API in url, ${declared}`)
+}
+
 /** A clock that is off by more than this makes tokens and logs useless, in milliseconds. */
 const maxSkewMs = 60_000
 
@@ -94,18 +134,24 @@ const clock = Effect.fnUntraced(function* ({ headers }: Answer) {
 })
 
 const pullCommands: Readonly<Partial<Record<Backend["type"], string>>> = {
-  ollama: "ollama pull MODEL",
   lmstudio: "lms get MODEL",
   vllm: "vllm serve MODEL",
   llamacpp: "llama-server -m MODEL.gguf"
 }
 
-const listed = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray<Finding> => {
+const pullWith = (type: Backend["type"], url: string): string => {
+  if (type !== "ollama") return pullCommands[type] ?? "load a model in it"
+  const { hostname = "", host = "" } = URL.parse(url) ?? {}
+  const there = isLoopback(hostname) ? "" : `OLLAMA_HOST=${host} `
+  return `${there}ollama pull MODEL`
+}
+
+const listed = (backend: Backend, models: ReadonlyArray<Model>, type: Backend["type"]): ReadonlyArray<Finding> => {
   const ids = models.map(({ id }) => id)
   const some = `${ids.slice(0, 5).join(", ")}${ids.length > 5 ? ", …" : ""}`
   const found =
     models.length === 0
-      ? warning("models", "it serves no model", pullCommands[backend.type] ?? "load a model in it")
+      ? warning("models", "it serves no model", pullWith(type, backend.url))
       : ok("models", `${models.length}: ${some}`)
   const others =
     models.length === 0 ? "remove the entry, or load the model in the server" : `one of those it serves: ${some}`
@@ -153,23 +199,22 @@ const spoken = Effect.fnUntraced(function* (
   transport: Transport["Service"],
   backend: Backend,
   models: ReadonlyArray<Model>,
-  timeoutMs: number
+  timeoutMs: number,
+  say: Say
 ) {
-  const findings: Array<Finding> = []
   const model = models.find(isChat)
   if (model !== undefined) {
     const patient = { transport, backend, model, timeoutMs }
     const first = yield* chat(patient)
-    findings.push(first)
+    say(first)
     if (first.severity !== "error") {
-      findings.push(yield* stream(patient))
-      if (model.capabilities.tools !== false) findings.push(yield* tools(patient))
-      if (model.capabilities.json_mode !== false) findings.push(yield* jsonMode(patient))
+      say(yield* stream(patient))
+      if (model.capabilities.tools !== false) say(yield* tools(patient))
+      if (model.capabilities.json_mode !== false) say(yield* jsonMode(patient))
     }
   }
   const embedding = models.find(({ capabilities }) => capabilities.embeddings === true)
-  if (embedding !== undefined) findings.push(yield* embeddings({ transport, backend, model: embedding, timeoutMs }))
-  return findings
+  if (embedding !== undefined) say(yield* embeddings({ transport, backend, model: embedding, timeoutMs }))
 })
 
 const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | undefined) {
@@ -181,72 +226,82 @@ const circle = "this is Nexus itself: it would call itself"
 const examined = Effect.fnUntraced(function* (
   backend: Backend,
   how: Examination,
-  learnt: (models: ReadonlyArray<Model>) => void
+  learnt: (models: ReadonlyArray<Model>) => void,
+  say: Say
 ) {
   const { inference, timeoutMs, answerMs, ownPort } = how
   const transport = yield* Transport
-  const findings: Array<Finding> = [...(yield* reach(backend, timeoutMs))]
-  if (findings.some(({ severity }) => severity === "error")) {
-    return (yield* isOwn(backend, ownPort)) ? [itself(circle)] : findings
+  const reached = yield* reach(backend, timeoutMs)
+  if (reached.some(({ severity }) => severity === "error")) {
+    return (yield* isOwn(backend, ownPort)) ? say(itself(circle)) : say(...reached)
   }
+  say(...reached)
+  if (backend.keyFault !== undefined) return say(keyless(backend.name, backend.keyFault, how))
   const list = yield* Effect.result(ask(transport, backend, { path: "/v1/models", timeoutMs }))
   if (list._tag === "Failure" || list.success.status === 400) {
     const other = yield* otherScheme(transport, backend, timeoutMs)
-    if (Option.isSome(other)) return [...findings, other.value]
+    if (Option.isSome(other)) return say(other.value)
   }
   if (list._tag === "Success") {
     const { status } = list.success
     if (isNexus(list.success)) {
       const own = yield* isOwn(backend, ownPort)
-      return [
-        ...findings,
-        itself(own ? circle : "it answers as Nexus itself does: if it is this one, it would call itself")
-      ]
+      return say(itself(own ? circle : "it answers as Nexus itself does: if it is this one, it would call itself"))
     }
-    if (status === 401 || status === 403) return [...findings, refused(backend, status)]
-    findings.push(...(yield* clock(list.success)))
+    if (status === 401 || status === 403) return say(refused(backend, status))
+    say(...(yield* clock(list.success)))
     if (!isModelList(list.success)) {
       const lost = yield* lostPath(transport, backend, status, timeoutMs)
-      if (lost !== undefined) return [...findings, lost]
+      if (lost !== undefined) return say(lost)
     }
   }
   const kind = yield* identify(transport, backend, timeoutMs)
   // Asked in its own words, when these are known, so that a wrong type does not hide the rest.
   const known = backend.type === "openai" || kind === undefined ? backend : { ...backend, type: kind.type }
   const outcome = yield* Effect.flatten(makeProbe(transport, known, () => 2 * timeoutMs))
-  findings.push(...typed(backend, kind?.type, outcome))
-  if (outcome._tag === "Refused") return [...findings, error("key", outcome.reason)]
+  say(...typed(backend, kind?.type, outcome))
+  if (outcome._tag === "Refused") return say(error("key", outcome.reason))
   if (outcome._tag === "Down") {
     const why = list._tag === "Failure" && "reason" in list.failure ? list.failure.reason : outcome.reason
     const fault = list._tag === "Failure" && list.failure._tag === "Unreachable" ? list.failure.tls : undefined
     const told = list._tag === "Success" ? list.success.fault : fault
-    if (told !== undefined) return [...findings, error("TLS", wordsOf(told), fixOf(told))]
-    if (why === noList)
-      return [...findings, error("models", why, "the address of its API in url, or [[backends.models]]")]
-    return [...findings, error("health", why)]
+    if (told !== undefined) return say(error("TLS", wordsOf(told), fixOf(told)))
+    if (why === noList && list._tag === "Success") return say(unlisted(backend, list.success))
+    return say(error("health", why))
   }
   const models = outcome.models ?? backend.models
   if (outcome.models !== undefined || models.length > 0) learnt([...models, ...backend.models])
-  findings.push(...listed(backend, models), ...contexts(known, models))
-  if (inference) findings.push(...(yield* spoken(transport, backend, models, answerMs)))
-  return findings
+  say(...listed(backend, models, known.type), ...contexts(known, models))
+  if (inference) yield* spoken(transport, backend, models, answerMs, say)
 })
+
+/** What a backend is, in few words. */
+export const aboutOf = ({ type, url }: Backend): string => `${type}, ${url}`
 
 /** What was found of a backend, and the names of its models; undefined when it does not tell. */
 export interface Examined extends Section {
   readonly models: ReadonlyArray<string> | undefined
 }
 
-/** Looks at one backend; never fails. */
-export const examine = (backend: Backend, how: Examination): Effect.Effect<Examined, never, Transport> =>
+/** Looks at one backend; never fails. `tell` is called with each finding as it comes. */
+export const examine = (
+  backend: Backend,
+  how: Examination,
+  tell: (finding: Finding) => void = () => undefined
+): Effect.Effect<Examined, never, Transport> =>
   Effect.suspend(() => {
+    const findings: Array<Finding> = []
+    const say: Say = (...found) => {
+      findings.push(...found)
+      found.forEach(tell)
+    }
     let models: ReadonlyArray<string> | undefined
     const learnt = (list: ReadonlyArray<Model>) => {
       models = list.map(({ id }) => id)
     }
-    return Effect.map(examined(backend, how, learnt), (findings) => ({
+    return Effect.map(examined(backend, how, learnt, say), () => ({
       name: backend.name,
-      about: `${backend.type}, ${backend.url}`,
+      about: aboutOf(backend),
       findings,
       models
     }))

@@ -7,9 +7,10 @@ import { defaultLimits } from "../config/compile.ts"
 import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig.ts"
 import type { Read } from "../config/read.ts"
 import { shown } from "../config/show.ts"
-import { examine } from "../doctor/examine.ts"
+import { aboutOf, examine } from "../doctor/examine.ts"
 import { error, type Finding, info, ok, type Section } from "../doctor/finding.ts"
 import { deadNames } from "../doctor/names.ts"
+import type { Report } from "../doctor/report.ts"
 import { connects } from "../doctor/reach.ts"
 import { configured, keyFiles, openFiles } from "../doctor/surroundings.ts"
 import type { Backend } from "../domain/backend.ts"
@@ -21,12 +22,15 @@ import { modelsOf } from "../router/plan.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
 import { askHealth } from "./client.ts"
+import { holderOf } from "./taken.ts"
 import type { SurveyOptions } from "./target.ts"
 
 /** What is to be looked at, and how. */
 export interface DiagnoseOptions extends SurveyOptions {
   /** Whether tokens may be spent. */
   readonly inference: boolean
+  /** Where each finding goes as it comes. */
+  readonly report: Report
 }
 
 /** A report that may be shared: no key, no password of an address, no text of a request is in it. */
@@ -46,20 +50,39 @@ const patience = { timeoutMs: 5000, answerMs: 60_000 } as const
 
 const backendsAtOnce = 8
 
-const portFindings = Effect.fnUntraced(function* ({ loaded: { settings, authKeys } }: Read) {
+/** What listens where the gateway would, and the backends that a gateway there finds healthy. */
+interface Port {
+  readonly findings: ReadonlyArray<Finding>
+  readonly healthyThere: ReadonlySet<string>
+}
+
+const portOf = (...findings: ReadonlyArray<Finding>): Port => ({ findings, healthyThere: new Set() })
+
+const lookAtPort = Effect.fnUntraced(function* ({
+  loaded: { settings, authKeys }
+}: Read): Effect.fn.Return<Port, never, Transport> {
   const { host, port } = settings.server
-  if (port === 0) return [ok("port", "any free port")]
+  if (port === 0) return portOf(ok("port", "any free port"))
   const url = urlOf(host, port)
   const closed = yield* connects(URL.parse(url)?.hostname.replace(/^\[(.*)\]$/, "$1") ?? host, port, patience.timeoutMs)
-  if (closed !== undefined) return [ok("port", `${port} is free`)]
+  if (closed !== undefined) return portOf(ok("port", `${port} is free`))
   const key = yield* Effect.orElseSucceed(keyToSend(authKeys), () => ({ key: undefined }))
   return yield* askHealth({ url, ...key }).pipe(
-    Effect.map(({ status }) => [ok("port", `a gateway runs at ${url} and is ${status}`)]),
-    Effect.catchTag("GatewayRefused", ({ message }) => Effect.succeed([info("port", message)])),
+    Effect.map(({ status, details }) => ({
+      findings: [ok("port", `a gateway runs at ${url} and is ${status}`)],
+      healthyThere: new Set(details.filter((each) => each.status === "healthy").map(({ name }) => name))
+    })),
+    Effect.catchTag("GatewayRefused", ({ message }) => Effect.succeed(portOf(info("port", message)))),
     Effect.catchTag("NoGateway", () =>
-      Effect.succeed([
-        error("port", `another program listens at ${url}`, `port = ${port + 1} under [server], or --port ${port + 1}`)
-      ])
+      Effect.map(holderOf(port), (holder) =>
+        portOf(
+          error(
+            "port",
+            `${holder ?? "another program"} listens at ${url}`,
+            `port = ${port + 1} under [server], or --port ${port + 1}`
+          )
+        )
+      )
     )
   )
 })
@@ -69,31 +92,40 @@ const fileNames = ({ loaded: { settings } }: Read): ReadonlyArray<string> =>
     [api_key_file, client_key_file].filter((file) => file !== undefined)
   )
 
-const gatewaySection = Effect.fnUntraced(function* (read: Read, backends: ReadonlyArray<Backend>) {
-  const { path } = read.loaded
-  const findings: ReadonlyArray<Finding> = [
-    ...configured(read.loaded, backends.length),
-    ...(backends.length === 0
-      ? [
-          error(
-            "backends",
-            "there is none in the config, and none was found on this machine",
-            "nexus config init, then name one"
-          )
-        ]
-      : []),
-    ...(yield* portFindings(read)),
-    ...(yield* openFiles()),
-    ...(yield* keyFiles(fileNames(read), path))
-  ]
-  return { name: "gateway", about: `nexus ${version}`, findings }
+const about = `nexus ${version}`
+
+/** Looks at the gateway's own ground; gives the backends that a running gateway finds healthy. */
+const lookAtGateway = Effect.fnUntraced(function* (
+  read: Read,
+  backends: ReadonlyArray<Backend>,
+  say: (findings: ReadonlyArray<Finding>) => void
+) {
+  say(configured(read.loaded, backends.length))
+  if (backends.length === 0) {
+    say([
+      error(
+        "backends",
+        "there is none in the config, and none was found on this machine",
+        "nexus config init, then name one"
+      )
+    ])
+  }
+  const { findings, healthyThere } = yield* lookAtPort(read)
+  say(findings)
+  say(yield* openFiles())
+  say(yield* keyFiles(fileNames(read), read.loaded.path))
+  return healthyThere
 })
 
-const invalid = ({ message }: ConfigInvalid): Section => ({
-  name: "gateway",
-  about: `nexus ${version}`,
-  findings: message.split("\n").map((line) => error("config", line, "correct it; nexus config check looks again"))
-})
+const invalid = ({ message }: ConfigInvalid, report: Report): Section => {
+  const findings = message
+    .split("\n")
+    .map((line) => error("config", line, "correct it; nexus config check looks again"))
+  const { say, end } = report("gateway", about)
+  findings.forEach(say)
+  end()
+  return { name: "gateway", about, findings }
+}
 
 /** What must not be told: every key that the settings hold, and those that their variables stand for. */
 const secretsOf = ({ loaded: { backends, authKeys } }: Read): ReadonlyArray<string> =>
@@ -101,24 +133,32 @@ const secretsOf = ({ loaded: { backends, authKeys } }: Read): ReadonlyArray<stri
     key === undefined ? [] : [Redacted.value(key)]
   )
 
-const redacted = (sections: ReadonlyArray<Section>, secrets: ReadonlyArray<string>): ReadonlyArray<Section> => {
-  const clean = (text: string) =>
-    printable(secrets.reduce((cleaner, secret) => cleaner.replaceAll(secret, "[secret]"), text))
-  return sections.map(({ name, about, findings }) => ({
-    name,
-    about: clean(about),
-    findings: findings.map(({ check, severity, seen, fix }) =>
-      fix === undefined
-        ? { check, severity, seen: clean(seen) }
-        : { check, severity, seen: clean(seen), fix: clean(fix) }
-    )
-  }))
+// Put where a key is asked for and none is needed; to strike such words out would tell nothing and spoil the rest.
+const placeholders = /^(.{0,3}|ollama|lm-?studio|vllm|llama|local|none|null|empty|dummy|no-key|not-needed|test)$/i
+
+const cleaner = (secrets: ReadonlyArray<string>) => {
+  const real = secrets.filter((secret) => !placeholders.test(secret))
+  return (text: string): string =>
+    printable(real.reduce((cleaned, secret) => cleaned.replaceAll(secret, "[secret]"), text))
 }
 
-const looked = Effect.fnUntraced(function* (read: Read, { inference }: DiagnoseOptions) {
+const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: DiagnoseOptions) {
   const { loaded } = read
   const { port } = loaded.settings.server
   const ownPort = port === 0 ? undefined : port
+  const clean = cleaner(secretsOf(read))
+  const cleaned = ({ check, severity, seen, fix }: Finding): Finding =>
+    fix === undefined ? { check, severity, seen: clean(seen) } : { check, severity, seen: clean(seen), fix: clean(fix) }
+  // Begins a section; what is said of it is told, and kept.
+  const begin = (name: string, words: string) => {
+    const chapter = report(name, clean(words))
+    const findings: Array<Finding> = []
+    const say = (finding: Finding): void => {
+      findings.push(cleaned(finding))
+      chapter.say(cleaned(finding))
+    }
+    return { say, end: chapter.end, section: (): Section => ({ name, about: clean(words), findings }) }
+  }
   const found = loaded.discovery
     ? yield* findOnce({
         limits: defaultLimits(loaded.settings),
@@ -128,16 +168,31 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference }: DiagnoseO
       })
     : []
   const backends = [...loaded.backends, ...found]
-  const looks = Effect.forEach(backends, (backend) => examine(backend, { inference, ownPort, ...patience }), {
-    concurrency: backendsAtOnce
-  })
-  const [gateway, examined] = yield* Effect.all([gatewaySection(read, backends), looks], { concurrency: 2 })
+  const gateway = begin("gateway", about)
+  const healthyThere = yield* lookAtGateway(read, backends, (findings) => findings.forEach(gateway.say))
+  gateway.end()
+  const how = { inference, ownPort, healthyThere, ...patience }
+  const begun = backends.map((backend) => ({ backend, part: begin(backend.name, aboutOf(backend)) }))
+  const lists = yield* Effect.forEach(
+    begun,
+    ({ backend, part }) =>
+      examine(backend, how, part.say).pipe(
+        Effect.map(({ models }) => models),
+        Effect.ensuring(Effect.sync(part.end))
+      ),
+    { concurrency: backendsAtOnce }
+  )
   const names = deadNames(loaded.routing, {
-    lists: examined.map(({ models }) => models),
+    lists,
     modelsOf: (name) => modelsOf(name, loaded.routing),
     resolve: (name) => resolve(name, loaded.routing.aliases)
   })
-  return redacted([{ ...gateway, findings: [...gateway.findings, ...names] }, ...examined], secretsOf(read))
+  const sections = [gateway, ...begun.map(({ part }) => part)].map(({ section }) => section())
+  if (names.length === 0) return sections
+  const routing = begin("routing", "aliases and fallbacks")
+  names.forEach(routing.say)
+  routing.end()
+  return [...sections, routing.section()]
 })
 
 /** Looks at everything; it never fails, what is wrong is found. */
@@ -146,7 +201,9 @@ export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
     const read = yield* Effect.result(
       readConfig({ path: options.config, overrides: options.overrides, mayMiss: "any" })
     )
-    const sections = Result.isSuccess(read) ? yield* looked(read.success, options) : [invalid(read.failure)]
+    const sections = Result.isSuccess(read)
+      ? yield* looked(read.success, options)
+      : [invalid(read.failure, options.report)]
     return {
       version,
       bun: process.versions.bun ?? "unknown",

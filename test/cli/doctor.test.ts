@@ -3,12 +3,106 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { version } from "../../src/domain/version.ts"
 import { makeShell } from "../kit/shell.ts"
+import { onTerminal } from "../kit/terminal.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
 setDefaultTimeout(30_000)
 
-const { close, cwd, nexus, tomlFor } = makeShell()
+const { close, cwd, nexus, nexusWith, servingWith, start, tomlFor } = makeShell()
 afterAll(close)
+
+const listing = () =>
+  Bun.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    fetch: ({ url }) =>
+      new URL(url).pathname === "/v1/models"
+        ? Response.json({ object: "list", data: [{ id: "m", object: "model", owned_by: "x" }] })
+        : new Response(null, { status: 404 })
+  })
+
+describe("nexus doctor shows", () => {
+  test("each result as it comes", async () => {
+    const answer = Promise.withResolvers<undefined>()
+    using server = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: async () => {
+        await answer.promise
+        return new Response(null, { status: 500 })
+      }
+    })
+    writeFileSync(
+      join(cwd, "slow.toml"),
+      `[server]\nport = 0\n[discovery]\nenabled = false\n[[backends]]\nname = "b"\nurl = "http://127.0.0.1:${String(server.port)}"\n`
+    )
+    const child = start("doctor", "-c", "slow.toml", "--no-inference")
+    const reader = child.stdout.getReader()
+    const decoder = new TextDecoder()
+    let text = ""
+    while (!text.includes("takes connections")) {
+      const { value, done } = await reader.read()
+      if (done) throw new Error(text)
+      text += decoder.decode(value, { stream: true })
+    }
+    expect(text).toMatch(/^gateway \(nexus [^]*\n\nb \(generic, [^]*✓ connect/)
+    answer.resolve(undefined)
+    expect(await child.exited).toBe(1)
+  })
+
+  test("colours on a terminal, and red for errors alone", async () => {
+    using server = listing()
+    writeFileSync(
+      join(cwd, "colour.toml"),
+      `[server]\nport = 0\n[discovery]\nenabled = false\n[[backends]]\nname = "b"\nurl = "http://127.0.0.1:${String(server.port)}"\n` +
+        `[[backends.models]]\nid = "n"\n[[backends]]\nname = "gone"\nurl = "http://127.0.0.1:1"\n`
+    )
+    const terminal = onTerminal({ columns: 200, rows: 50 }, "doctor", "-c", join(cwd, "colour.toml"), "--no-inference")
+    expect(await terminal.exited).toBe(1)
+    const red = terminal
+      .output()
+      .split("\n")
+      .filter((line) => line.includes("\u001b[31m"))
+    expect(red.map((line) => Bun.stripANSI(line).trim().slice(0, 9))).toEqual(["✗ connect"])
+    expect(terminal.output()).toContain("\u001b[32m✓")
+    await terminal.close()
+    const { stdout } = await nexus("doctor", "-c", "colour.toml", "--no-inference")
+    expect(Bun.stripANSI(stdout)).toBe(stdout)
+  })
+
+  test("what is to be done about a variable that is not set, unless the gateway that runs has it", async () => {
+    using server = listing()
+    writeFileSync(
+      join(cwd, "shell.toml"),
+      `[discovery]\nenabled = false\n[[auth.keys]]\nname = "laptop"\nenv = "NO_SUCH_CLIENT_KEY"\n[[backends]]\nname = "b"\nurl = "http://127.0.0.1:${String(server.port)}"\napi_key_env = "NO_SUCH_CLOUD_KEY"\n`
+    )
+    const alone = await nexus("doctor", "-c", "shell.toml", "--no-inference", "-p", "0")
+    expect(alone.code).toBe(1)
+    expect(alone.stdout).toMatch(
+      /! config +shell\.toml:5: the key laptop of clients is not known here: NO_SUCH_CLIENT_KEY/
+    )
+    expect(alone.stdout).toMatch(
+      /✗ key +NO_SUCH_CLOUD_KEY is not set in this shell\n +→ export NO_SUCH_CLOUD_KEY=… here, and before nexus serve/
+    )
+    const keys = { NO_SUCH_CLIENT_KEY: "nx-1", NO_SUCH_CLOUD_KEY: "sk-1" }
+    const { port } = await servingWith(keys, "-c", "shell.toml")
+    const beside = await nexusWith({ NEXUS_KEY: "nx-1" }, "doctor", "-c", "shell.toml", "--no-inference", "-p", port)
+    expect(beside.stdout).toMatch(/i key +NO_SUCH_CLOUD_KEY is not set in this shell, so nothing more is asked/)
+    expect(beside.code).toBe(3)
+  })
+
+  test("addresses and names as they are, though a key without meaning stands for none", async () => {
+    using server = listing()
+    writeFileSync(join(cwd, "plain.key"), "ollama")
+    chmodSync(join(cwd, "plain.key"), 0o600)
+    writeFileSync(
+      join(cwd, "plain.toml"),
+      `[server]\nport = 0\n[discovery]\nenabled = false\n[[backends]]\nname = "my-ollama"\nurl = "http://127.0.0.1:${String(server.port)}"\napi_key_file = "plain.key"\n`
+    )
+    const { stdout } = await nexus("doctor", "-c", "plain.toml", "--no-inference")
+    expect(stdout).toContain("my-ollama (generic, ")
+  })
+})
 
 describe("nexus doctor", () => {
   test("exits with 1 when it finds errors, says what mends them, and writes a report without secrets", async () => {
@@ -109,9 +203,10 @@ url = "http://127.0.0.1:${String(server.port)}"
     )
     const { code, stdout } = await nexus("doctor", "-c", "names.toml", "--no-inference")
     expect(code).toBe(3)
-    const [gateway] = stdout.split("\n\n")
-    expect(gateway).toMatch(/! names +routing\.aliases\.q leads to nopes, which no backend serves\n +→ one of small/)
-    expect(gateway).toMatch(
+    const routing = stdout.split("\n\n").at(-1)
+    expect(routing).toStartWith("routing (aliases and fallbacks)")
+    expect(routing).toMatch(/! names +routing\.aliases\.q leads to nopes, which no backend serves\n +→ one of small/)
+    expect(routing).toMatch(
       /! names +routing\.fallbacks\.big\[0\] leads to smal, which no backend serves\n +→ did you mean small\?/
     )
     expect(stdout.match(/! names/g)).toHaveLength(2)
@@ -121,6 +216,8 @@ url = "http://127.0.0.1:${String(server.port)}"
     using server = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response("another") })
     const taken = String(server.port)
     const { stdout } = await nexus("doctor", "--no-inference", "--port", taken, "-c", tomlFor("port.toml", {}))
-    expect(stdout).toContain(`another program listens at http://127.0.0.1:${taken}`)
+    expect(stdout).toMatch(
+      new RegExp(`✗ port +(another program|.+ \\(process ${process.pid}\\)) listens at http://127.0.0.1:${taken}`)
+    )
   })
 })

@@ -22,11 +22,7 @@ export const backendAt = (url: string, more: Partial<Backend> = {}): Backend => 
 })
 
 /** What doctor finds of it. */
-export const look = (
-  backend: Backend,
-  inference = false,
-  times: { timeoutMs?: number; answerMs?: number; ownPort?: number } = {}
-) =>
+export const look = (backend: Backend, inference = false, times: Partial<Parameters<typeof examine>[1]> = {}) =>
   Effect.runPromise(
     examine(backend, { inference, timeoutMs: 2000, answerMs: 5000, ...times }).pipe(
       Effect.provide(Transport.layer),

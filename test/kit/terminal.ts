@@ -34,7 +34,7 @@ export const onTerminal = (
       output += decoder.decode(bytes, { stream: true })
     }
   })
-  const kept = Object.entries(process.env).filter(([name]) => !name.startsWith("NEXUS_"))
+  const kept = Object.entries(process.env).filter(([name]) => !/^NEXUS_|^(NO|FORCE)_COLOR$/.test(name))
   const child = Bun.spawn([process.execPath, main, ...args], {
     cwd: tmpdir(),
     env: { ...Object.fromEntries(kept.map(([name, value]) => [name, value ?? ""])), TERM: "xterm-256color" },
