@@ -53,7 +53,7 @@ const noteUsage = ({ meter }: Exchange, usage: Usage | undefined): void => {
 }
 
 /** How long the last event of a broken stream gets to arrive before the body is cut, in milliseconds. */
-export const partingMs = 100
+export const partingMs = 250
 
 // A client that did not keep up reads on until Bun takes its connection for silent: that close loses nothing.
 const lateParting = { silentSeconds: 1, mostMs: 12_000 } as const

@@ -35,7 +35,7 @@ const errorOf = (error: unknown, body: Uint8Array, reason: string): ErrorStatus 
 
 /** What is wrong with the JSON of a whole answer, which is to hold a list; undefined when nothing is. */
 export const faultOf = (json: unknown, list: AnswerList, body: Uint8Array): ErrorStatus | BadAnswer | undefined => {
-  if (!Predicate.isObject(json)) return new BadAnswer({ reason: "JSON that is no object" })
+  if (!Predicate.isObject(json)) return new BadAnswer({ reason: "JSON that is no object", body })
   const error = errorIn(json)
   if (error !== undefined) return errorOf(error, body, "an error under a good status")
   return Array.isArray(json[list]) ? undefined : new BadAnswer({ reason: `JSON without a list of ${list}`, body })
@@ -64,7 +64,8 @@ const eventsIn = (bytes: Uint8Array): ReadonlyArray<{ readonly name: string; rea
 /** The error that the first bytes of an event stream hold in place of an answer. */
 export const errorOfEvents = (bytes: Uint8Array): ErrorStatus | BadAnswer => {
   for (const { name, data } of eventsIn(bytes)) {
-    const json = parse(data)
+    const parsed = parse(data)
+    const json: unknown = Array.isArray(parsed) ? parsed[0] : parsed
     const object = Predicate.isObject(json) ? json : {}
     const said = errorIn(object) ?? (name === "error" ? json : undefined)
     if (said === undefined && name !== "error" && !isFlatError(object)) continue

@@ -142,13 +142,13 @@ class EventsJudge implements Judge<Answer> {
 
   enough(piece: Uint8Array, body: Came): boolean {
     const { watch } = this
-    watch.push(piece)
+    const isProgress = watch.push(piece)
     if (this.isChecked) {
       if (watch.opening === "error") throw errorOfEvents(body.bytes())
       // Whoever says that much, be it comments, is at work; memory is not to grow with it.
       if (watch.opening === "waiting" && body.size <= heldBytes) {
         // It has begun to answer, and its silence is bounded as such from now on.
-        if (watch.begun) this.progress()
+        if (watch.begun && isProgress) this.progress()
         if (watch.silent) this.hearer()?.(watch.forget(body.release()))
         return false
       }

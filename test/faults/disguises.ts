@@ -4,7 +4,7 @@
  */
 import { chunk, completion, delta, done, event, head, json, lastChunk, streamHead, whole } from "../kit/answers.ts"
 import type { Step } from "../kit/rawServer.ts"
-import { badGateway, broken, type Fault, intact, refused } from "./fault.ts"
+import { badGateway, broken, type Fault, intact, refused, timedOut } from "./fault.ts"
 
 const role = event(delta("m", { role: "assistant", content: "" }))
 
@@ -117,6 +117,15 @@ export const disguises: ReadonlyArray<Fault> = [
   early("an error comes behind pings", [": ping\n\n", event({ type: "ping" }), event(failure)]),
   early("an error comes among other fields", [event({ ...delta("m", {}), ...failure, choices: [] })]),
   early("an error comes as a text among other fields", [event({ ...delta("m", {}), error: failure.error.message })]),
+  early("an error comes in a list", [`data: [${JSON.stringify(failure)}]\n\n`]),
+  early("comments come behind a role, and nothing else", [], {
+    steps: function* (): Generator<Step> {
+      yield* [streamHead(), chunk(role)]
+      for (;;) yield* [{ pause: 15 }, chunk(": still here\n\n")]
+    },
+    alone: timedOut("idle"),
+    closes: true
+  }),
   early("a stream begins with the words of a failure", [event({ code: 500, msg: failure.error.message })]),
   early("a stream begins with a detail", [role, event({ detail: failure.error.message })]),
   early("a stream says a role and no more", [role], { alone: badGateway }),

@@ -107,7 +107,8 @@ export const streams: ReadonlyArray<Fault> = [
     lastChunk
   ]),
   early("the first event is an error with a number", () => [streamHead(), chunk(event(numeric)), lastChunk], {
-    alone: refused(503, "service_unavailable")
+    alone: refused(503, "service_unavailable"),
+    again: false
   }),
   early("the first event says that the request is wrong", () => [streamHead(), chunk(event(wrongNumber)), lastChunk], {
     alone: refused(400, undefined, "too many tokens"),

@@ -68,7 +68,7 @@ interface Options {
 
 const run = ({ pieces, error, events = true }: Options) => {
   const ends: Array<FlowEnd> = []
-  const calls = { progress: 0, stalled: 0, resumed: 0, parted: 0, closed: 0 }
+  const calls = { progress: 0, stalled: 0, resumed: 0, parted: 0, late: 0, closed: 0 }
   const { body: source, state } = bodyOf(pieces, error)
   const flow = relay({
     body: source,
@@ -85,8 +85,9 @@ const run = ({ pieces, error, events = true }: Options) => {
     resumed: () => {
       calls.resumed += 1
     },
-    parting: (cut) => {
+    parting: (cut, late) => {
       calls.parted += 1
+      if (late) calls.late += 1
       queueMicrotask(cut)
     },
     onEnd: (end) => void ends.push(end),
@@ -159,6 +160,21 @@ describe("a stream on its way to the client", () => {
 
   test("whose failure has no blank line behind it gets that before it is cut", async () => {
     expect(await run({ pieces: [encode(failure.trimEnd())] }).read()).toEqual([failure, true])
+  })
+
+  test("is cut later when its client has not kept up", async () => {
+    const { body, calls, state } = run({
+      pieces: Array(8).fill(encode("data: {}\n\n")),
+      error: new TimedOut({ limit: "idle", afterMs: 5 })
+    })
+    const reader = body.getReader()
+    await reader.read()
+    // Eight pieces wait for it, and the error event behind them.
+    while (state.aborts === 0) await Bun.sleep(1)
+    await Bun.sleep(80)
+    reader.releaseLock()
+    expect((await readOf(body))[1]).toBe(true)
+    expect([calls.parted, calls.late]).toEqual([1, 1])
   })
 
   test("is never cut behind the end marker, not even when its backend failed", async () => {
