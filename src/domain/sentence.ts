@@ -14,6 +14,7 @@ const places = [
   "errmsg",
   "err_msg",
   "msg",
+  "text",
   "status_msg",
   "detail",
   "details",

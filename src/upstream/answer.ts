@@ -53,13 +53,16 @@ const tellingBytes = 4096
 // Of an error's body this much is read, compressed or not.
 const mostOfAnError = 256 * 1024
 
-// JSON up to this size is parsed to see that it is whole; larger bodies are judged by their ends.
+// JSON up to this size is parsed to see that it is whole; larger bodies are judged by their ends and the name of their list.
 const parsedBytes = 1024 * 1024
 
 // A date in `retry-after` is wall-clock time.
 const wallClock = (): number => performance.timeOrigin + performance.now()
 
 const decoder = new TextDecoder()
+
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form.
+const { indexOf } = Buffer.prototype
 
 const nothing = (): void => undefined
 
@@ -117,7 +120,11 @@ const checkJson = (body: Uint8Array, list: AnswerList): ErrorStatus | BadAnswer 
   let last = body.byteLength - 1
   while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
   if (last < 0) return bad("an empty body")
-  if (body.byteLength > parsedBytes) return body[last] === 0x7d ? undefined : bad("JSON that is cut short")
+  if (body.byteLength > parsedBytes) {
+    if (body[last] !== 0x7d) return bad("JSON that is cut short")
+    // In the text of an answer quotes are escaped: what looks like the key is one.
+    return indexOf.call(body, `"${list}"`) < 0 ? bad(`JSON without a list of ${list}`) : undefined
+  }
   try {
     return faultOf(JSON.parse(decoder.decode(body)), list, body)
   } catch {

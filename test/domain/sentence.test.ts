@@ -27,6 +27,7 @@ const rows: ReadonlyArray<readonly [shape: string, body: string, sentence: strin
     '{"error_code":336003,"error_msg":"the max input characters is 11200"}',
     "the max input characters is 11200"
   ],
+  ["a message that is an object", '{"message":{"detail":"m-1","text":"engine stopped"}}', "engine stopped"],
   ["msg", '{"code":500,"msg":"engine stopped"}', "engine stopped"],
   ["base_resp", '{"base_resp":{"status_code":1004,"status_msg":"login fail"}}', "login fail"],
   ["a message that is an object", '{"error":{"message":{"detail":"no GPU left"}}}', "no GPU left"],

@@ -157,6 +157,7 @@ export const disguises: ReadonlyArray<Fault> = [
   empty("an empty object", {}),
   empty("a code and a message", { code: 500, msg: "out of memory" }),
   empty("a detail", { detail: "Not Found" }),
+  empty("two megabytes of something else", { detail: "x".repeat(2 * 1024 * 1024) }),
   empty("a message", { message: "no more quota" }),
   empty("choices that are null", { choices: null }),
   empty("choices that are no list", { id: "1", choices: {} }),
