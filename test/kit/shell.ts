@@ -99,7 +99,7 @@ export const makeShell = () => {
     /** Writes a config with these backends, at whose address no gateway runs, and gives its name. */
     tomlFor: (file: string, backends: Readonly<Record<string, string>>): string => {
       const entries = Object.entries(backends).map(([name, url]) => `[[backends]]\nname = "${name}"\nurl = "${url}"\n`)
-      writeFileSync(join(cwd, file), `[server]\nport = 1\n\n${entries.join("\n")}`)
+      writeFileSync(join(cwd, file), `[server]\nport = 1\n[discovery]\nenabled = false\n\n${entries.join("\n")}`)
       return file
     },
     /** Ends what still runs and removes the directory. */
