@@ -66,7 +66,10 @@ const judgeStream = ({ id, frames }: Marker, { text, whole }: Answer, books: Boo
   if (numbers.some(([, , number], at) => Number(number) !== at)) return books.wrong(`${id}: tokens lost or doubled`)
   const done = text.includes("data: [DONE]")
   if (text.includes('data: {"error"')) {
-    return done ? books.wrong(`${id}: an error and [DONE]`) : books.note("stream broken, said so")
+    if (done) return books.wrong(`${id}: an error and [DONE]`)
+    return whole
+      ? books.wrong(`${id}: an error, and an end like any other`)
+      : books.note("stream broken, said so and cut")
   }
   if (!whole) return books.wrong(`${id}: a stream cut without an error event`)
   if (!done) return books.wrong(`${id}: a stream ended well without [DONE]`)
