@@ -81,7 +81,7 @@ describe("a gateway that is told to stop", () => {
           ["GET", "/health", "", 200],
           ["GET", "/v1/models", "", 200],
           ["GET", "/nothing/here", "", 404],
-          ["GET", "/nothing//here", "", 404],
+          ["GET", "/nothing//here", "", 400],
           ["POST", "/v1/chat/completions", body, 200],
           ["POST", "/v1/chat/completions", body.replace("true", "false"), 200],
           ["POST", "/v1/chat/completions", "{}", 400]
