@@ -81,6 +81,7 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     apiKey: key === undefined ? undefined : Redacted.make(key),
     ...(tls === undefined ? {} : { tls }),
     ...(keyFault === undefined ? {} : { keyFault }),
+    ...(entry.user_agent === undefined ? {} : { userAgent: entry.user_agent }),
     forwardAuthorization: entry.forward_authorization,
     maxConcurrent: entry.max_concurrent,
     limits: limitsOf(entry, settings),

@@ -218,6 +218,14 @@ const BackendEntry = Schema.Struct({
     false,
     "Take any certificate: whoever sits in between can read and change everything, the key included"
   ),
+  user_agent: maybe(
+    Schema.String.check(
+      Schema.isPattern(/^[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?$/u, {
+        expected: "1 to 200 printable ASCII characters, no blank at the ends"
+      })
+    ),
+    "What Nexus calls itself to this backend (`User-Agent`); nexus/VERSION when absent"
+  ),
   forward_authorization: or(Schema.Boolean, false, "Send the client's own Authorization header on to this backend"),
   max_concurrent: maybe(whole(1, 60_000), "Requests it is given at a time; no limit when absent"),
   request_timeout_seconds: maybe(limit, "As in [server], for this backend"),

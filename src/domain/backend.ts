@@ -77,6 +77,8 @@ export interface Backend {
   readonly keyFault?: string
   /** Absent where the authorities of the system are trusted and Nexus shows no certificate. */
   readonly tls?: Tls
+  /** What Nexus calls itself to this backend; `nexus/` and its version when absent. */
+  readonly userAgent?: string
   /** Whether the client's own `Authorization` header is sent on to this backend. */
   readonly forwardAuthorization: boolean
   /** Requests in flight it is given at most; undefined is no limit. */

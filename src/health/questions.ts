@@ -5,7 +5,7 @@ import { Data, Effect, Option, Redacted } from "effect"
 import type { Backend } from "../domain/backend.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream.ts"
-import { preparedFor } from "../upstream/endpoint.ts"
+import { preparedFor, userAgentOf } from "../upstream/endpoint.ts"
 import { noTls, speaksTls } from "../upstream/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { parseJson } from "./lenient.ts"
@@ -77,6 +77,7 @@ export const ask = (
       url: backend.url + question.path,
       headers: {
         accept: "application/json",
+        "user-agent": userAgentOf(backend),
         ...(question.body === undefined ? {} : { "content-type": "application/json" }),
         ...(backend.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(backend.apiKey)}` })
       },
@@ -117,15 +118,16 @@ const lookMs = 1000
 // many a plain one waits without end for the rest of a TLS greeting.
 const faultOf = (
   transport: Transport["Service"],
-  { url }: Backend,
+  backend: Backend,
   timeoutMs: number
 ): Effect.Effect<TlsFault | undefined> => {
+  const { url } = backend
   const secure = /^https:/i.test(url)
   const other = secure ? url.replace(/^https:/i, "http:") : url.replace(/^http:/i, "https:")
   const asked = {
     method: "GET",
     url: `${other}/v1/models`,
-    headers: {},
+    headers: { "user-agent": userAgentOf(backend) },
     timeoutMs: Math.min(timeoutMs, lookMs)
   } as const
   return Effect.match(transport.ask(asked), {

@@ -3,8 +3,10 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { nodeAt } from "../config/reference.ts"
 import { Api } from "./api.ts"
 import { examples, type Tag } from "./error-examples.ts"
+import { maxModelLength } from "./needs.ts"
 import { ChatChunk, CompletionChunk, OpenAi } from "./openai-api.ts"
 import { bodyOf, formOf } from "./openai-error.ts"
 
@@ -167,7 +169,7 @@ const completed = (
   path: string,
   shared: Shared
 ): Json => {
-  const { responses, security: _, ...said } = operation
+  const { responses, security: _, ...said } = { ...operation, ...bounded(method, path, operation) }
   const forwarded = operation.tags.includes(OpenAi.identifier)
   const tags = [
     ...(open.has(path) ? before : everywhere),
@@ -216,6 +218,33 @@ const anyFailure: Json = {
     }
   },
   required: ["error"]
+}
+
+/** What the config says of a key of a backend. */
+const ofBackend = (key: string): Json => nodeAt(["backends", 0, key]) ?? {}
+
+/** Bounds that are kept in words of their own, not by the contract: what a field may be, by method, path and name. */
+const bounds: ReadonlyMap<string, Readonly<Record<string, Json>>> = new Map([
+  [
+    "post /admin/v1/backends",
+    Object.fromEntries(["url", "name", "priority", "max_concurrent", "api_key_env"].map((key) => [key, ofBackend(key)]))
+  ],
+  ["post /admin/v1/route", { model: { type: "string", minLength: 1, maxLength: maxModelLength } }]
+])
+
+const bounded = (method: string, path: string, { requestBody: body, ...said }: OpenApi.OpenAPISpecOperation): Json => {
+  const fields = bounds.get(`${method} ${path}`)
+  const media = body?.content["application/json"]
+  if (body === undefined || media === undefined || fields === undefined) {
+    return body === undefined ? said : { ...said, requestBody: body }
+  }
+  // What is not named is not looked at.
+  const schema = {
+    ...media.schema,
+    additionalProperties: {},
+    properties: { ...Object(media.schema["properties"]), ...fields }
+  }
+  return { ...said, requestBody: { ...body, content: { ...body.content, "application/json": { ...media, schema } } } }
 }
 
 /** The document. */

@@ -46,12 +46,18 @@ const CompletionRequest = open({
   prompt: maybe(Schema.Union([Schema.String, Schema.Array(Schema.Unknown)]), "One text, several, or tokens")
 }).annotate({ identifier: "CompletionRequest" })
 
-const EmbeddingRequest = open({
-  ...common,
-  input: Schema.Union([Schema.String, Schema.Array(Schema.Unknown)]).annotate({
-    description: "One text, several, or tokens"
+const EmbeddingRequest = Schema.Union([
+  open({
+    ...common,
+    input: Schema.Union([Schema.String, Schema.Array(Schema.Unknown), any]).annotate({
+      description: "One text, several, or tokens; an object where the backend takes one"
+    })
+  }),
+  open({
+    ...common,
+    messages: Schema.Array(Message).annotate({ description: "A conversation to embed, where the backend takes one" })
   })
-}).annotate({ identifier: "EmbeddingRequest" })
+]).annotate({ identifier: "EmbeddingRequest" })
 
 const answer = { id: Schema.optionalKey(Schema.String), model: Schema.optionalKey(Schema.String) }
 

@@ -4,6 +4,7 @@
 import { Context, Effect, Layer, PubSub, Queue, Ref, type Scope } from "effect"
 import type { Backend, Mode } from "../domain/backend.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/health.ts"
+import { unusableIds } from "./models.ts"
 import {
   adopt,
   applyProbe,
@@ -54,6 +55,20 @@ const announce = ({ before, after }: Change): Effect.Effect<void> => {
   })
 }
 
+// Names that are shown, and letters of each.
+const shownNames = { count: 5, length: 40 } as const
+
+const tellUnusable = (backend: string, names: ReadonlyArray<string>): Effect.Effect<void> => {
+  const shown = names
+    .slice(0, shownNames.count)
+    .map((name) => JSON.stringify(escaped(name.slice(0, shownNames.length))))
+  const more = names.length > shown.length ? ` and ${names.length - shown.length} more` : ""
+  return Effect.annotateLogs(Effect.logWarning("model names left out: blank, too long, or with control characters"), {
+    backend,
+    names: shown.join(", ") + more
+  })
+}
+
 /** The backends, their health and their models. */
 export class Registry extends Context.Service<
   Registry,
@@ -93,6 +108,15 @@ export class Registry extends Context.Service<
         const suspects = yield* Queue.unbounded<string>()
         // A name waits in the queue at most once, however many requests fail meanwhile.
         const waiting = new Set<string>()
+        // What has been said of each backend's names, so that it is said once.
+        const toldOf = new Map<string, string>()
+        const noteNames = (name: string, outcome: ProbeOutcome): Effect.Effect<void> => {
+          const names = outcome._tag === "Up" && outcome.models !== undefined ? unusableIds(outcome.models) : []
+          const all = names.join("\n")
+          if (all === (toldOf.get(name) ?? "")) return Effect.void
+          toldOf.set(name, all)
+          return names.length === 0 ? Effect.void : tellUnusable(name, names)
+        }
         const isWatched = ({ name }: Backend): boolean => Ref.getUnsafe(state).backends.get(name)?.mode !== "disabled"
         return Registry.of({
           snapshot: () => Ref.getUnsafe(state),
@@ -143,7 +167,8 @@ export class Registry extends Context.Service<
                 const live = snapshot.backends.get(name)?.live
                 if (live !== undefined) live.probedAt = performance.now()
                 if (live !== undefined && outcome._tag === "Up") live.probeMs = outcome.latencyMs
-                return change === undefined ? Effect.void : announce(change)
+                const told = change === undefined ? Effect.void : announce(change)
+                return live === undefined ? told : Effect.andThen(told, noteNames(name, outcome))
               })
             ),
           adopt: (name, told) => Ref.update(state, (snapshot) => adopt(snapshot, name, told)),

@@ -9,12 +9,13 @@ export const bounds = { count: 50_000, idLength: 512 } as const
 // Control, format-breaking and separator characters: a name with one of them could forge log lines or headers.
 const unsafe = /[\p{Cc}\u2028\u2029]/u
 
-/**
- * Whether a name can be a model id: not empty, not too long, well-formed, without control characters or
- * blanks at its ends.
- */
+/** Whether a name can be a model id: not blank, not too long, well-formed, without control characters. */
 const usableId = (id: string): boolean =>
-  id.length > 0 && id.length <= bounds.idLength && id.isWellFormed() && !unsafe.test(id) && id.trim() === id
+  id.length <= bounds.idLength && id.trim() !== "" && id.isWellFormed() && !unsafe.test(id)
+
+/** The names of a list that no model can be asked for by. */
+export const unusableIds = (reported: ReadonlyArray<Model>): ReadonlyArray<string> =>
+  reported.filter(({ id }) => !usableId(id)).map(({ id }) => id)
 
 const usableContext = (tokens: number | undefined): tokens is number =>
   tokens !== undefined && Number.isSafeInteger(tokens) && tokens > 0

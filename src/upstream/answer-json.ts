@@ -41,6 +41,18 @@ export const faultOf = (json: unknown, list: AnswerList, body: Uint8Array): Erro
   return Array.isArray(json[list]) ? undefined : new BadAnswer({ reason: `JSON without a list of ${list}`, body })
 }
 
+const stringsAndNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/gs
+
+/** Text as JSON, also with the numbers that Python writes and JSON has none of: what they mean is for the client. */
+export const parseLoosely = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    if (!/NaN|Infinity/.test(text)) throw error
+    return JSON.parse(text.replace(stringsAndNumbers, (found) => (found.startsWith('"') ? found : "null")))
+  }
+}
+
 const parse = (text: string): unknown => {
   try {
     return JSON.parse(text)

@@ -4,7 +4,7 @@
  */
 import { BadAnswer, ErrorStatus } from "../domain/upstream.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
-import { type AnswerList, errorOfEvents, faultOf } from "./answer-json.ts"
+import { type AnswerList, errorOfEvents, faultOf, parseLoosely } from "./answer-json.ts"
 import type { Arrival, Sink } from "./arrival.ts"
 import { isCoded } from "./coding.ts"
 import { EventWatch } from "./event-watch.ts"
@@ -126,7 +126,7 @@ const checkJson = (body: Uint8Array, list: AnswerList): ErrorStatus | BadAnswer 
     return indexOf.call(body, `"${list}"`) < 0 ? bad(`JSON without a list of ${list}`) : undefined
   }
   try {
-    return faultOf(JSON.parse(decoder.decode(body)), list, body)
+    return faultOf(parseLoosely(decoder.decode(body)), list, body)
   } catch {
     return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
   }

@@ -5,6 +5,7 @@ import { Redacted } from "effect"
 import type { Backend } from "../domain/backend.ts"
 import { type Conceal, concealing } from "../domain/conceal.ts"
 import type { Endpoint } from "../domain/request.ts"
+import { version } from "../domain/version.ts"
 import { type Trust, trustOf } from "./tls.ts"
 
 /** What is the same for every call to a backend. */
@@ -16,6 +17,9 @@ export interface Prepared {
 
 const cache = new WeakMap<Backend, Prepared>()
 
+/** What Nexus calls itself to a backend. */
+export const userAgentOf = ({ userAgent }: Pick<Backend, "userAgent">): string => userAgent ?? `nexus/${version}`
+
 const prepare = (backend: Backend): Prepared => ({
   urls: {
     "chat/completions": `${backend.url}/v1/chat/completions`,
@@ -25,6 +29,7 @@ const prepare = (backend: Backend): Prepared => ({
   headers: {
     "content-type": "application/json",
     "accept-encoding": "identity",
+    "user-agent": userAgentOf(backend),
     ...(backend.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(backend.apiKey)}` })
   },
   trust: backend.tls === undefined ? undefined : trustOf(backend.tls)

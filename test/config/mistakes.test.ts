@@ -259,6 +259,11 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
       ] as const
   ),
   [
+    "a name for Nexus that no header can hold",
+    `[[backends]]\nname = "a"\nurl = "http://h"\nuser_agent = "a\\tb"`,
+    `nexus.toml:4: backends[0].user_agent = "a\\tb": expected 1 to 200 printable ASCII characters, no blank at the ends`
+  ],
+  [
     "administration at a port that is none",
     `[admin]\nlisten = "localhost:65536"`,
     `nexus.toml:2: admin.listen = "localhost:65536": the port must be a whole number from 0 to 65535`

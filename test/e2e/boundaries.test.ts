@@ -47,6 +47,7 @@ const known = [
   "openai-beta",
   "traceparent",
   "tracestate",
+  "user-agent",
   "x-nexus-hops",
   "x-request-id"
 ]

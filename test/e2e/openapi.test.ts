@@ -154,6 +154,95 @@ describe("every endpoint of the document", () => {
     expect(judge.faultsBy("EmbeddingRequest", { model: "m", input: 1 })).not.toEqual([])
   })
 
+  describe("refuses the bodies that the document does not allow, and takes those that it does:", () => {
+    const long = "x".repeat(513)
+    const chatPath = "/v1/chat/completions"
+    const server = { url: "http://127.0.0.1:9", type: "generic" }
+    const rows: ReadonlyArray<readonly [path: string, refused: ReadonlyArray<object>, taken: ReadonlyArray<object>]> = [
+      [
+        chatPath,
+        [
+          { ...chat, model: "" },
+          { ...chat, model: long },
+          { ...chat, model: 1 },
+          { ...chat, stream: "yes" },
+          { model: "gpt" },
+          { ...chat, messages: "hi" },
+          { ...chat, messages: null }
+        ],
+        [
+          chat,
+          { ...chat, stream: null, max_tokens: null, tools: null, response_format: null },
+          { ...chat, messages: [] }
+        ]
+      ],
+      [
+        "/v1/completions",
+        [
+          { model: "", prompt: "x" },
+          { model: "m", prompt: 1 },
+          { model: "m", prompt: "x", stream: 1 }
+        ],
+        [{ model: "m" }, { model: "m", prompt: null }, { model: "m", prompt: [1, 2] }]
+      ],
+      [
+        "/v1/embeddings",
+        [
+          { model: "", input: "x" },
+          { model: "m" },
+          { model: "m", input: 1 },
+          { model: "m", input: null },
+          { model: "m", messages: "x" }
+        ],
+        [
+          { model: "m", input: "x" },
+          { model: "m", input: [1] },
+          { model: "m", input: {} },
+          { model: "m", messages: [] }
+        ]
+      ],
+      [
+        "/admin/v1/route",
+        [
+          { ...chat, model: "" },
+          { ...chat, model: long }
+        ],
+        [chat, { ...chat, model: "nobody's" }]
+      ],
+      [
+        "/admin/v1/backends",
+        [
+          { ...server, url: "" },
+          { type: "generic" },
+          { ...server, name: "" },
+          { ...server, name: "a b" },
+          { ...server, name: "x".repeat(65) },
+          { ...server, type: "none" },
+          { ...server, priority: -1 },
+          { ...server, priority: 1.5 },
+          { ...server, max_concurrent: 0 },
+          { ...server, max_concurrent: 60_001 },
+          { ...server, api_key_env: "" },
+          { ...server, save: "yes" }
+        ],
+        [{ ...server, name: "taken", priority: 0, max_concurrent: 1, save: false, other: 1 }]
+      ]
+    ]
+    for (const [path, refused, taken] of rows) {
+      test(path, async () => {
+        await using mine = await startProcess({ ...settingsFor(upstream), server: {} })
+        for (const body of refused) {
+          expect({ body, faults: judge.faultsOfBody("post", path, body) }).not.toEqual({ body, faults: [] })
+          expect({ body, status: (await post(path, body, {}, mine)).status }).toEqual({ body, status: 400 })
+        }
+        for (const body of taken) {
+          expect({ body, faults: judge.faultsOfBody("post", path, body) }).toEqual({ body, faults: [] })
+          expect({ body, status: (await post(path, body, {}, mine)).status }).toEqual({ body, status: 200 })
+        }
+      })
+    }
+  })
+
   test("streams events as the document says", async () => {
     for (const [path, chunkName] of [
       ["/v1/chat/completions", "ChatCompletionChunk"],

@@ -19,6 +19,8 @@ export interface OpenApiJudge {
   readonly operations: ReadonlyArray<{ readonly method: string; readonly path: string; readonly operation: Json }>
   /** What is wrong with an answer by the document; empty when nothing is. */
   readonly faultsOf: (judged: Judged) => Promise<ReadonlyArray<string>>
+  /** What is wrong with a request's body by the document. */
+  readonly faultsOfBody: (method: string, path: string, value: unknown) => ReadonlyArray<string>
   /** What is wrong with a value by one of the document's named schemas. */
   readonly faultsBy: (schema: string, value: unknown) => ReadonlyArray<string>
 }
@@ -84,5 +86,15 @@ export const judgeBy = (document: Json): OpenApiJudge => {
       operation: isJson(operation) ? operation : {}
     }))
   )
-  return { document, operations, faultsOf, faultsBy: (name, value) => faults(["components", "schemas", name], value) }
+  const faultsOfBody = (method: string, path: string, value: unknown) => {
+    const { keys } = at(["paths", path, method, "requestBody", "content", "application/json", "schema"])
+    return faults(keys, value)
+  }
+  return {
+    document,
+    operations,
+    faultsOf,
+    faultsOfBody,
+    faultsBy: (name, value) => faults(["components", "schemas", name], value)
+  }
 }

@@ -1,0 +1,101 @@
+import { describe, expect, test } from "bun:test"
+import { version } from "../../src/domain/version.ts"
+import { json } from "../kit/answers.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway, startProcess, until } from "../kit/gateway.ts"
+import { ask } from "../kit/rawClient.ts"
+import { whole } from "../kit/answers.ts"
+
+const path = "/v1/chat/completions"
+const chat = (model: string) => JSON.stringify({ model, messages: [] })
+
+describe("a backend is told who asks:", () => {
+  test("nexus and its version, by a probe and by a request, whatever the client calls itself", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({ backends: [backendFor("a", upstream)] })
+    expect((await ask(gateway.port, "POST", path, chat("m"), ["User-Agent: curl/8"])).status).toBe(200)
+    expect(upstream.lastCall().header("user-agent")).toBe(`nexus/${version}`)
+    for (const probe of upstream.probes()) expect(probe.header("user-agent")).toBe(`nexus/${version}`)
+  })
+
+  test("what user_agent says", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({ backends: [backendFor("a", upstream, { user_agent: "my team (x)/1" })] })
+    expect((await ask(gateway.port, "POST", path, chat("m"))).status).toBe(200)
+    expect(upstream.lastCall().header("user-agent")).toBe("my team (x)/1")
+    expect(upstream.probes().length).toBeGreaterThan(0)
+    for (const probe of upstream.probes()) expect(probe.header("user-agent")).toBe("my team (x)/1")
+  })
+})
+
+describe("numbers that JSON has none of are the backend's to answer for:", () => {
+  const answer = (logprob: string, more = "") =>
+    `{"object":"chat.completion","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"NaN \\"Infinity"},"logprobs":{"content":[{"logprob":${logprob}}]},"finish_reason":"stop"}]${more}}`
+
+  test("an answer with NaN or Infinity passes as it came", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({ backends: [backendFor("a", upstream)] })
+    for (const number of ["NaN", "Infinity", "-Infinity"]) {
+      upstream.script(() => [whole(200, answer(number))])
+      const got = await ask(gateway.port, "POST", path, chat("m"))
+      expect(got.status).toBe(200)
+      expect(got.text).toBe(answer(number))
+    }
+    expect(upstream.calls()).toHaveLength(3)
+  })
+
+  test("what is cut short or no answer beside them is none all the same", async () => {
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({ routing: { max_retries: 0 }, backends: [backendFor("a", upstream)] })
+    for (const text of [answer("NaN").slice(0, -1), '{"score":NaN}', answer("nan"), answer("NaNa")]) {
+      upstream.script(() => [whole(200, text)])
+      expect((await ask(gateway.port, "POST", path, chat("m"))).status).toBe(502)
+    }
+  })
+})
+
+test("an embedding of a conversation, and one of an object, reach the backend as they came", async () => {
+  await using upstream = await startUpstream({ models: ["m"] })
+  await using gateway = await startGateway({ backends: [backendFor("a", upstream)] })
+  upstream.script(() => [json({ object: "list", data: [{ embedding: [1], index: 0 }] })])
+  for (const body of [
+    { model: "m", messages: [{ role: "user", content: [{ type: "image_url", image_url: { url: "data:," } }] }] },
+    { model: "m", input: { text: "a", image: "data:," } },
+    { model: "m", input: "a", messages: [] }
+  ]) {
+    expect((await ask(gateway.port, "POST", "/v1/embeddings", JSON.stringify(body))).status).toBe(200)
+    expect(upstream.lastCall().text).toBe(JSON.stringify(body))
+  }
+})
+
+describe("names of models with blanks at their ends", () => {
+  test("are listed and can be asked for, as they are", async () => {
+    await using upstream = await startUpstream({ models: [" before", "after ", "m"] })
+    await using gateway = await startGateway({ backends: [backendFor("a", upstream)] })
+    const list = (await ask(gateway.port, "GET", "/v1/models")).json() as { data: ReadonlyArray<{ id: string }> } // reason: checked by what is expected of it
+    expect(list.data.map(({ id }) => id).sort()).toEqual([" before", "after ", "m"])
+    for (const model of [" before", "after "]) {
+      expect((await ask(gateway.port, "POST", path, chat(model))).status).toBe(200)
+      expect(upstream.lastCall().text).toBe(chat(model))
+      expect((await ask(gateway.port, "GET", `/v1/models/${encodeURIComponent(model)}`)).status).toBe(200)
+    }
+    for (const model of ["before", "after"])
+      expect((await ask(gateway.port, "POST", path, chat(model))).status).toBe(404)
+  })
+
+  test("that no request can name are told once in the log", async () => {
+    await using upstream = await startUpstream({ models: ["\tm", " ", "good"] })
+    await using gateway = await startProcess({
+      backends: [backendFor("a", upstream)],
+      health_check: { interval_seconds: 0.05 },
+      logging: { level: "info", format: "json" }
+    })
+    await until(() => upstream.probes().length > 5, "some probes")
+    const told = gateway
+      .output()
+      .split("\n")
+      .filter((line) => line.includes("model names left out"))
+    expect(told).toHaveLength(1)
+    expect(JSON.parse(told[0] ?? "")).toMatchObject({ level: "warn", backend: "a", names: String.raw`"\\u0009m", " "` })
+  })
+})
