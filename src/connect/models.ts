@@ -1,6 +1,7 @@
 /**
  * Which of the models that are served suits a client: one to chat with that calls tools, and one for embeddings.
  */
+import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
 import type { BackendEntry } from "../http/api.ts"
 import { resolve } from "../router/aliases.ts"
 
@@ -53,9 +54,9 @@ const served = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<Served> =>
   return [...found.values()]
 }
 
-const embeds = ({ id, embeddings }: Served): boolean => embeddings ?? /embed/i.test(id)
+const embeds = ({ id, embeddings }: Served): boolean => embeddings ?? isEmbedder(id)
 
-const chats = (model: Served): boolean => !embeds(model) && !/rerank/i.test(model.id)
+const chats = (model: Served): boolean => !embeds(model) && (model.embeddings === false || looksTalkative(model.id))
 
 const rank = ({ tools }: Served): number => (tools === undefined ? 1 : tools ? 2 : 0)
 

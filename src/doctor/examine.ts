@@ -5,6 +5,7 @@ import { Clock, Effect, Option } from "effect"
 import { nearest } from "../config/nearest.ts"
 import type { Backend, Model } from "../domain/backend.ts"
 import { isLoopback } from "../domain/place.ts"
+import { looksTalkative } from "../domain/purpose.ts"
 import { identify } from "../health/identify.ts"
 import { makeProbe, noList } from "../health/probe.ts"
 import { type Answer, ask } from "../health/questions.ts"
@@ -202,7 +203,8 @@ const spoken = Effect.fnUntraced(function* (
   timeoutMs: number,
   say: Say
 ) {
-  const model = models.find(isChat)
+  const chats = models.filter(isChat)
+  const model = chats.find(({ id }) => looksTalkative(id)) ?? chats[0]
   if (model !== undefined) {
     const patient = { transport, backend, model, timeoutMs }
     const first = yield* chat(patient)

@@ -3,6 +3,7 @@
  * The length of a context is never taken from a name.
  */
 import type { BackendType, Capabilities, Model } from "../domain/backend.ts"
+import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
 import type { Ability } from "../domain/request.ts"
 
 /** One row of the table: names that match have these abilities; for each ability the first matching row counts. */
@@ -13,20 +14,11 @@ export interface NameRule {
   readonly meaning: string
 }
 
-const notForText = { vision: false, tools: false, json_mode: false } as const
+/** What is taken of a model whose name can only mean that it makes embeddings. */
+const embedder: Capabilities = { vision: false, tools: false, json_mode: false, embeddings: true }
 
-/** The table of names, in order. */
+/** The table of names, in order; it says what models can do, and never what they cannot. */
 export const nameRules: ReadonlyArray<NameRule> = [
-  {
-    pattern: /rerank|whisper|(^|[-/_])(tts|dall-e|sora|flux)|-tts|-audio|transcribe|realtime|moderation|gpt-image/,
-    says: { ...notForText, embeddings: false },
-    meaning: "reranking, speech, images, moderation"
-  },
-  {
-    pattern: /embed|(^|[/_])(bge|gte|e5|uae|all-minilm|paraphrase-|multilingual-e5)[-_]?/,
-    says: { ...notForText, embeddings: true },
-    meaning: "embedding models"
-  },
   {
     pattern: /gpt-(4o|4\.1|4\.5|4-turbo|5)|(^|\/)(o1(?!-mini|-preview)|o3(?!-mini)|o4)|claude-|gemini-/,
     says: { vision: true, tools: true, json_mode: true },
@@ -56,8 +48,13 @@ const jsonByGrammar: ReadonlyArray<BackendType> = ["ollama", "llamacpp", "vllm"]
 
 const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embeddings"]
 
-/** What the table says of a name; longer names than any model has are not looked at. */
+/**
+ * What a name says; longer names than any model has are not looked at. Models for speech, images and the like share the
+ * names of those to chat with, and nothing is taken from theirs.
+ */
 export const fromName = (id: string): Capabilities => {
+  if (isEmbedder(id)) return embedder
+  if (!looksTalkative(id)) return {}
   const name = id.slice(0, 512).toLowerCase()
   const rules = nameRules.filter((rule) => rule.pattern.test(name))
   const found: { -readonly [A in Ability]?: boolean } = {}
@@ -82,6 +79,7 @@ export const describe = (): string =>
   [
     "| names | vision | tools | JSON mode | embeddings |",
     "| --- | --- | --- | --- | --- |",
+    "| embedding models, by whole words such as `embed`, `bge-m3`, `e5-large` | no | no | no | yes |",
     ...nameRules.map(
       ({ meaning, says }) =>
         `| ${meaning} | ${yesNo(says.vision)} | ${yesNo(says.tools)} | ${yesNo(says.json_mode)} | ${yesNo(says.embeddings)} |`

@@ -56,14 +56,16 @@ const NotReady = Schema.Struct({ status: Schema.Literal("not_ready"), reason: Sc
   .annotate({ description: "No request can be routed now" })
   .pipe(HttpApiSchema.status(503))
 
-/** A model as `/v1/models` lists it, over all healthy backends that serve it. */
+const Ability = Schema.optionalKey(Schema.Boolean)
+
+/** A model as `/v1/models` lists it, over all healthy backends that serve it; an ability that nobody knows of is absent. */
 export const ModelEntry = Schema.Struct({
   id: Schema.String,
   object: Schema.Literal("model"),
   created: Schema.Finite,
   owned_by: Schema.Literal("nexus"),
   context_length: Schema.optionalKey(Schema.Finite),
-  capabilities: Schema.Struct({ vision: Schema.Boolean, tools: Schema.Boolean, json_mode: Schema.Boolean }),
+  capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability }),
   backends: Schema.Array(Schema.String)
 })
 

@@ -3,6 +3,7 @@
  * envelope and, where type or text says so, the codes that agents look for.
  */
 import { Predicate } from "effect"
+import { isOverflow } from "../domain/overflow.ts"
 import { shortened, toldBy } from "../domain/sentence.ts"
 import { printable } from "../domain/text.ts"
 
@@ -34,14 +35,12 @@ const errorIn = (json: unknown): Found => {
   return { fields: json, beside: nothing }
 }
 
-const contextWords =
-  /exceed_context_size|context_length_exceeded|maximum context length|exceeds the available context|context (size|length|window).*(exceed|too)|(exceed|too long).*context|input length .*exceeds/i
 const modelWords =
   /model .*(not found|does not exist|not exist)|no such model|try pulling it first|no instance found for model/i
 
 /** The code of an error, as OpenAI spells it; null when nothing says. */
 const codeOf = (status: number, type: string, message: string): string | null => {
-  if (contextWords.test(type) || (status < 500 && contextWords.test(message))) return "context_length_exceeded"
+  if (isOverflow(status, type, message)) return "context_length_exceeded"
   if ((status === 404 || status === 400) && modelWords.test(message)) return "model_not_found"
   return null
 }

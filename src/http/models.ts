@@ -9,17 +9,27 @@ const servingOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidat
 
 const byId = (a: { readonly id: string }, b: { readonly id: string }): number => (a.id < b.id ? -1 : 1)
 
+const listed = ["vision", "tools", "json_mode"] as const
+
+// One that can makes the model able; only when all are known not to be able is it not.
+const together = (candidates: ReadonlyArray<Candidate>): ModelEntry["capabilities"] =>
+  Object.fromEntries(
+    listed.flatMap((ability): ReadonlyArray<readonly [string, boolean]> => {
+      const told = new Set(candidates.map(({ model }) => model.capabilities[ability]))
+      if (told.has(true)) return [[ability, true]]
+      return told.has(undefined) ? [] : [[ability, false]]
+    })
+  )
+
 const merge = (id: string, candidates: ReadonlyArray<Candidate>, created: number): ModelEntry => {
   const lengths = candidates.flatMap(({ model }) => model.context_length ?? [])
-  const some = (ability: "vision" | "tools" | "json_mode") =>
-    candidates.some(({ model }) => model.capabilities[ability] === true)
   return {
     id,
     object: "model",
     created,
     owned_by: "nexus",
     ...(lengths.length === 0 ? {} : { context_length: Math.max(...lengths) }),
-    capabilities: { vision: some("vision"), tools: some("tools"), json_mode: some("json_mode") },
+    capabilities: together(candidates),
     backends: candidates.map(({ state }) => state.backend.name)
   }
 }

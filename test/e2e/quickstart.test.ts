@@ -102,7 +102,7 @@ describe("the usage guide", () => {
       created: expect.any(Number),
       owned_by: "nexus",
       context_length: 4096,
-      capabilities: { vision: false, tools: true, json_mode: true },
+      capabilities: { tools: true, json_mode: true },
       backends: ["local-ollama"]
     })
     expect(await ask(gateway.port, "GET", "/v1/models").then((again) => again.text)).toBe(answer.text)

@@ -107,7 +107,7 @@ describe("with two healthy backends and one that is down", () => {
       created: expect.any(Number),
       owned_by: "nexus",
       context_length: 8192,
-      capabilities: { vision: false, tools: true, json_mode: false },
+      capabilities: { vision: false, tools: true },
       backends: ["a", "b"]
     })
     expect(data[2]).not.toHaveProperty("context_length")
