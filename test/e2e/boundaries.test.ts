@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import { json, streamHead } from "../kit/answers.ts"
+import { chatEvents, chunk, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { type FakeUpstream, good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"
@@ -113,10 +113,14 @@ describe("a client", () => {
   const rows: ReadonlyArray<readonly [name: string, steps: Iterable<Step>, headers: ReadonlyArray<string>]> = [
     ["a whole answer", [json({ choices: [] }, 200, [...theirs, ...quotas])], ["content-type"]],
     ["an error", [json({ error: { message: "x" } }, 400, [...theirs, ...quotas])], ["content-type"]],
-    ["a failure", [json({ error: "x" }, 500, [...theirs, ...quotas])], ["content-type", "x-nexus-rejection-reasons"]],
+    [
+      "a failure",
+      [json({ error: "x" }, 500, [...theirs, ...quotas])],
+      ["content-type", "x-nexus-rejection-reasons", "x-should-retry"]
+    ],
     [
       "a stream",
-      [streamHead([...theirs, ...quotas]), "e\r\ndata: [DONE]x\n\r\n0\r\n\r\n"],
+      [streamHead([...theirs, ...quotas]), chunk(chatEvents("m", ["Hello"]).join("")), lastChunk],
       ["content-type", "cache-control", "x-accel-buffering"]
     ]
   ]

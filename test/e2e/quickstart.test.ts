@@ -216,7 +216,7 @@ describe("when backends are gone", () => {
       expect(Number(refused.header("retry-after"))).toBeGreaterThan(0)
       expect(refused.json()).toEqual({
         error: {
-          message: "No healthy backends available for model 'mistral:7b'",
+          message: "No healthy backends available for model 'mistral:7b': backend 'small': connection refused",
           type: "server_error",
           param: null,
           code: "service_unavailable"
