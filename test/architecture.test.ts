@@ -61,7 +61,7 @@ const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
   upstream: ["domain", "telemetry", "config"],
   mdns: ["domain"],
   health: ["domain", "registry", "upstream", "config", "mdns"],
-  http: ["domain", "config", "registry", "router", "upstream", "telemetry"],
+  http: ["domain", "config", "registry", "router", "upstream", "telemetry", "connect"],
   demo: ["domain", "http"],
   doctor: ["domain", "config", "upstream", "health"],
   connect: ["domain", "router"],

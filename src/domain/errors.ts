@@ -91,10 +91,11 @@ export class UnsupportedMediaType extends Schema.TaggedError<UnsupportedMediaTyp
   message: Schema.String
 }) {}
 
-/** There is nothing at this path. */
+/** There is nothing at this path; `instead` says what to write, where that can be known. */
 export class NotFound extends Schema.TaggedError<NotFound>()("NotFound", {
   method: Schema.String,
-  path: Schema.String
+  path: Schema.String,
+  instead: Schema.optionalKey(Schema.String)
 }) {}
 
 /** No request of this id is remembered; `kept` is how many are. */

@@ -5,23 +5,36 @@ import { Context, Effect, Layer } from "effect"
 import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
 import { endpoints, type Endpoint } from "../domain/request.ts"
 import { Accounting } from "./Accounting.ts"
-import { adminPrefix, corsHeaders, isPreflight, preflight, refusalOf, type Admission } from "./admit.ts"
+import {
+  adminPrefix,
+  corsHeaders,
+  frontPath,
+  isKnown,
+  isPreflight,
+  preflight,
+  refusalOf,
+  type Admission
+} from "./admit.ts"
 import type { Listening } from "./BunServer.ts"
 import { Drain } from "./Drain.ts"
 import { Operations } from "./Operations.ts"
 import { render } from "./openai-error.ts"
 import { Proxy } from "./Proxy.ts"
-import { ambiguous } from "./target.ts"
+import { meantBy } from "./slips.ts"
+import { whyAmbiguous } from "./target.ts"
 
 const forwarded: ReadonlyMap<string, Endpoint> = new Map(endpoints.map((endpoint) => [`/v1/${endpoint}`, endpoint]))
 
 // A client's own id is kept when it is short and plain.
 const saneId = /^[A-Za-z0-9._:-]{1,128}$/
 
-/** The path of a request target as it is routed and logged; undefined when the target is none that is served. */
-const pathOf = (url: string): string | undefined => {
-  const from = url.indexOf("/", url.indexOf("://") + 3)
-  if (!/^https?:\/\//.test(url) || from < 0) return undefined
+/** The path of a request target as it came; undefined when the target is none that is served. */
+const pathOf = ({ url, headers }: Request): string | undefined => {
+  // Bun gives no more than the path when there is no Host, or one that is no name.
+  const isBare = url.startsWith("/")
+  if (isBare && (headers.get("host") ?? "") !== "") return undefined
+  const from = isBare ? 0 : url.indexOf("/", url.indexOf("://") + 3)
+  if (!(isBare || /^https?:\/\//.test(url)) || from < 0) return undefined
   const query = url.indexOf("?", from)
   const path = query < 0 ? url.slice(from) : url.slice(from, query)
   return path
@@ -66,40 +79,43 @@ export class HttpApi extends Context.Service<
           request: Request,
           server: Listening,
           path: string,
-          id: string
+          id: string,
+          isAdministration: boolean
         ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
           const endpoint = request.method === "POST" ? forwarded.get(path) : undefined
           if (endpoint !== undefined) return proxy.handle(endpoint, request, id, server)
-          return operations.handle(request, id).then((response) => {
+          const needsKey = rules.keys.length > 0
+          const isTrusted = path !== frontPath || isKnown(rules, request)
+          return operations.handle(request, id, { path, needsKey, isTrusted, isAdministration }).then((response) => {
             for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
             return drain.parting(response)
           })
         }
 
         const handler =
-          (rulesNow: () => Admission, serves: (path: string) => boolean): Handle =>
+          (rulesNow: () => Admission, serves: (path: string) => boolean, isAdministration = false): Handle =>
           (request, server, isOdd) => {
             const rules = rulesNow()
             const given = request.headers.get("x-request-id")
             const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
-            const path = pathOf(request.url)
+            const written = pathOf(request)
+            const path = written === undefined || forwarded.has(written) ? written : meantBy(request.method, written)
             const refused = (error: GatewayError) => {
               const response = render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
               accounting.turnedAway(response.status)
               return drain.parting(response)
             }
+            const nothing = () => refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200) }))
             if (path === undefined)
               return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
-            if (isOdd) return refused(new BadRequest({ message: ambiguous, param: null }))
-            if (!serves(path)) return refused(new NotFound({ method: request.method, path: path.slice(0, 200) }))
+            if (isOdd) return refused(new BadRequest({ message: whyAmbiguous(path), param: null }))
+            if (!serves(path)) return nothing()
             const refusal = refusalOf(rules, request, path, () => server.peer(request))
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
-            if (!forwarded.has(path) && !plainPath.test(path)) {
-              return refused(new NotFound({ method: request.method, path: path.slice(0, 200) }))
-            }
-            const answer = route(rules, request, server, path, id)
+            if (!forwarded.has(path) && !plainPath.test(path)) return nothing()
+            const answer = route(rules, request, server, path, id, isAdministration)
             if (rules.origins.size === 0) return answer
             return Promise.resolve(answer).then((response) => {
               for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
@@ -109,7 +125,7 @@ export class HttpApi extends Context.Service<
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
         return HttpApi.of({
           handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
-          administer: handler(adminRulesNow ?? rulesNow, (path) => !forwarded.has(path))
+          administer: handler(adminRulesNow ?? rulesNow, (path) => !forwarded.has(path), true)
         })
       })
     )

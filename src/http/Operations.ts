@@ -7,6 +7,7 @@ import { MethodNotAllowed } from "../domain/errors.ts"
 import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
+import { type Asked, askedOf } from "./asked.ts"
 import type { Contract } from "./contract.ts"
 import type { Control } from "./Control.ts"
 import { Drain } from "./Drain.ts"
@@ -30,7 +31,7 @@ export class Operations extends Context.Service<
   Operations,
   {
     /** `requestId` is put into errors and the `x-request-id` header; a new one is made when it is absent. */
-    readonly handle: (request: Request, requestId?: string) => Promise<Response>
+    readonly handle: (request: Request, requestId?: string, asked?: Asked) => Promise<Response>
     /** Loads what the first request would otherwise wait for. */
     readonly warm: Effect.Effect<void>
   }
@@ -65,17 +66,21 @@ export class Operations extends Context.Service<
             }
           ]
         ])
-        const route = (request: Request, requestId: string): Response | Promise<Response> => {
-          const path = new URL(request.url).pathname
+        const route = (request: Request, requestId: string, asked: Asked): Response | Promise<Response> => {
+          const { path } = asked
           const { method } = request
           const probe = probes.get(path)
-          if (probe === undefined) return contract().then(({ handle }) => handle(request, requestId))
+          if (probe === undefined) return contract().then(({ handle }) => handle(request, requestId, asked))
           return method === "GET" || method === "HEAD"
             ? probe()
             : render(new MethodNotAllowed({ method, path, allowed: ["GET", "HEAD"] }), requestId)
         }
-        const handle = async (request: Request, requestId: string = crypto.randomUUID()): Promise<Response> => {
-          const response = await route(request, requestId)
+        const handle = async (
+          request: Request,
+          requestId: string = crypto.randomUUID(),
+          asked: Asked = askedOf(request)
+        ): Promise<Response> => {
+          const response = await route(request, requestId, asked)
           response.headers.set("x-request-id", requestId)
           // By this another Nexus knows that it must not take this one for a backend.
           response.headers.set("x-nexus-version", version)

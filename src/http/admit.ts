@@ -24,8 +24,17 @@ export interface Admission {
   readonly origins: ReadonlySet<string>
 }
 
-/** Paths that answer without a key. */
-const open = new Set(["/livez", "/readyz"])
+/** The path of the page for people. */
+export const frontPath = "/"
+
+/** The path of the description of the API. */
+export const docsPath = "/docs"
+
+/** Paths that answer without a key; what the page tells depends on it. */
+export const open: ReadonlySet<string> = new Set([frontPath, docsPath, "/livez", "/readyz"])
+
+// What load balancers ask in HTTP/1.0, by which a name need not be said.
+const nameless: ReadonlySet<string> = new Set(["/livez", "/readyz", "/health"])
 
 const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
 
@@ -55,10 +64,24 @@ const hostName = (host: string): string => {
 const isAllowed = ({ hosts, hostEnds }: Admission, name: string): boolean =>
   hosts?.has(name) === true || hostEnds.some((end) => name.length > end.length && name.endsWith(end))
 
-const bearer = (headers: Headers): string | undefined => {
-  const value = headers.get("authorization")
-  if (value !== null) return /^bearer +(\S+)\s*$/i.exec(value)?.[1]
-  return headers.get("x-api-key") ?? undefined
+/** Headers that a key may come in: OpenAI's own, and those of Anthropic's, Azure's and Google's clients. */
+export const keyHeaders = ["x-api-key", "api-key", "x-goog-api-key"] as const
+
+const bearer = /^bearer +(\S+)$/i
+
+// A header that is given several times is one with commas; more of them are nobody's slip.
+const mostParts = 4
+
+const keysIn = function* (headers: Headers): Generator<string> {
+  for (const name of ["authorization", ...keyHeaders]) {
+    const value = headers.get(name)
+    if (value === null) continue
+    for (const part of value.includes(",") ? [value, ...value.split(",", mostParts)] : [value]) {
+      const text = part.trim()
+      const key = name === "authorization" ? bearer.exec(text)?.[1] : text
+      if (key !== undefined && key !== "") yield key
+    }
+  }
 }
 
 // Every key is compared, whichever matches, so that time tells nothing.
@@ -69,12 +92,26 @@ const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): AuthKey | undefi
   return found
 }
 
+/** Whether who asks has a key, where one is needed. */
+export const isKnown = ({ keys }: Admission, { headers }: Request): boolean =>
+  keys.length === 0 || keysIn(headers).some((given) => knownKey(keys, given) !== undefined)
+
 /** Whether a browser asks beforehand what it may send: it never shows a key when it does. */
 export const isPreflight = (rules: Admission, { method, headers }: Request): boolean =>
   method === "OPTIONS" && headers.has("access-control-request-method") && rules.origins.has(headers.get("origin") ?? "")
 
 const isLocal = (address: string | undefined): boolean =>
   address !== undefined && isLoopback(address.replace(/^::ffff:/i, ""))
+
+// A page that somebody opens from elsewhere can be read by nobody else: what links to it learns nothing, and may not frame it.
+const isLink = ({ method, headers }: Request, path: string): boolean =>
+  (path === frontPath || path === docsPath) &&
+  method === "GET" &&
+  headers.get("sec-fetch-mode") === "navigate" &&
+  headers.get("sec-fetch-dest") === "document"
+
+const noKey = (url: string): string =>
+  `No API key: send one as 'Authorization: Bearer …'${/[?&](api[-_]?)?key=/i.test(url) ? "; one in the URL is not taken, since URLs end up in logs" : ""}`
 
 /**
  * Why a request is not let in; undefined when it is. `path` is its path as it is routed, `peer` the address it comes
@@ -89,7 +126,13 @@ export const refusalOf = (
   const { headers } = request
   const host = headers.get("host") ?? ""
   if (host.includes(",")) return new BadRequest({ message: "The request has more than one Host header", param: null })
-  if (rules.hosts !== undefined && !isAllowed(rules, hostName(host))) {
+  if (host === "" && !nameless.has(path)) {
+    return new BadRequest({
+      message: `The request has no Host header; without one, only ${[...nameless].join(", ")} answer`,
+      param: null
+    })
+  }
+  if (host !== "" && rules.hosts !== undefined && !isAllowed(rules, hostName(host))) {
     return new Forbidden({
       message:
         "This Host is not accepted; call Nexus as localhost or 127.0.0.1, or list the name in server.allowed_hosts"
@@ -99,7 +142,7 @@ export const refusalOf = (
   if (origin !== null && !rules.origins.has(origin)) {
     return new Forbidden({ message: "Browser pages of this origin may not call Nexus; list it in server.cors.origins" })
   }
-  if (origin === null && headers.get("sec-fetch-site") === "cross-site") {
+  if (origin === null && headers.get("sec-fetch-site") === "cross-site" && !isLink(request, path)) {
     return new Forbidden({
       message: "Cross-site browser requests are not accepted; list the origin in server.cors.origins"
     })
@@ -113,15 +156,18 @@ export const refusalOf = (
     return new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" })
   }
   if (rules.keys.length === 0 || open.has(path) || isPreflight(rules, request)) return undefined
-  const given = bearer(headers)
-  if (given === undefined) {
-    return new Unauthorized({ message: "No API key: send one as 'Authorization: Bearer …'" })
+  // One that is good lets in, whatever else came with it.
+  let found: "none" | "unknown" | "not admin" = "none"
+  for (const given of keysIn(headers)) {
+    const key = knownKey(rules.keys, given)
+    if (key !== undefined && (!isForeign || key.admin === true)) return undefined
+    if (key !== undefined) found = "not admin"
+    else if (found === "none") found = "unknown"
   }
-  const key = knownKey(rules.keys, given)
-  if (key === undefined) return new Unauthorized({ message: "The API key is not known" })
-  return isForeign && key.admin !== true
-    ? new Forbidden({ message: "From another machine, administration takes a key with admin = true" })
-    : undefined
+  if (found === "none") return new Unauthorized({ message: noKey(request.url) })
+  return found === "unknown"
+    ? new Unauthorized({ message: "The API key is not known" })
+    : new Forbidden({ message: "From another machine, administration takes a key with admin = true" })
 }
 
 /** CORS headers of an answer to a listed origin; empty for every other request. */

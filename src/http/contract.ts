@@ -13,15 +13,21 @@ import type { Snapshot } from "../registry/snapshot.ts"
 import type { Router } from "../router/Router.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./admin.ts"
+import { docsPath, frontPath } from "./admit.ts"
+import { type Asked, originOf } from "./asked.ts"
 import { Api, Answered } from "./api.ts"
 import { type BodyLimits, type Counted, readBody } from "./body.ts"
 import { catalogueHandlers } from "./catalogue.ts"
 import { Control } from "./Control.ts"
 import { controlHandlers } from "./changes.ts"
+import { docsPage } from "./docs-page.ts"
+import { frontPage } from "./front-page.ts"
 import { describeBackend, summary } from "./health.ts"
+import { answerWith, type Page } from "./html.ts"
 import { findModel, listModels } from "./models.ts"
 import type { Meters } from "./Meters.ts"
 import { render } from "./openai-error.ts"
+import { wayOut } from "./slips.ts"
 import { undecodable } from "./undecodable.ts"
 import type { Recent } from "./Recent.ts"
 import { Turns } from "./turns.ts"
@@ -37,14 +43,14 @@ const forwarded: ReadonlyArray<string> = ["POST"]
 const methodsOf = (path: string, known: ReadonlyArray<{ readonly path: string; readonly method: string }>) =>
   known.filter((each) => each.path === path).flatMap(({ method }) => (method === "GET" ? reads : [method]))
 
-const described = Object.values(Api.groups).flatMap(
+const contracted = Object.values(Api.groups).flatMap(
   ({ endpoints }): ReadonlyArray<{ readonly path: string; readonly method: string }> => Object.values(endpoints)
 )
 
 /** Every path that is served, with its methods. */
 export const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
-  ...described.map(({ path }) => [path, methodsOf(path, described)] as const),
-  ["/openapi.json", reads] as const,
+  ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
+  ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
   ...endpoints.map((endpoint) => [`/v1/${endpoint}`, forwarded] as const)
 ])
 
@@ -152,7 +158,7 @@ export interface ContractOptions {
 
 /** The endpoints of the contract, behind one function. */
 export interface Contract {
-  readonly handle: (request: Request, requestId: string) => Promise<Response>
+  readonly handle: (request: Request, requestId: string, asked: Asked) => Promise<Response>
   readonly dispose: () => Promise<void>
 }
 
@@ -170,11 +176,25 @@ export const makeContract = (services: Context.Context<Needed>, options: Contrac
   )
   const web = HttpRouter.toWebHandler(routes, { disableLogger: true, middleware: logged })
   const turns = new Turns()
-  let document: string | undefined
+  const registry = Context.get(services, Registry)
+  let document: Promise<{ readonly json: string; readonly page: Page }> | undefined
+  const described = () =>
+    (document ??= import("./document.ts").then(({ openApi }) => {
+      const said = openApi()
+      return { json: JSON.stringify(said), page: docsPage(said) }
+    }))
+  const front = (request: Request, { needsKey, isTrusted, isAdministration }: Asked): Page => {
+    const snapshot = registry.snapshot()
+    const now = performance.now()
+    const backends = [...snapshot.backends.values()].map((state) => describeBackend(state, now))
+    const state = isTrusted ? { backends, models: listModels(snapshot, 0) } : undefined
+    return frontPage({ version, origin: originOf(request), needsKey, isAdministration, state })
+  }
 
-  const handle = async (request: Request, requestId: string): Promise<Response> => {
+  const handle = async (request: Request, requestId: string, asked: Asked): Promise<Response> => {
     const { method } = request
-    const url = new URL(request.url)
+    const query = request.url.indexOf("?")
+    const url = new URL(`http://nexus${asked.path}${query < 0 ? "" : request.url.slice(query)}`)
     let path = url.pathname
     const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
     if (prefix !== undefined) {
@@ -186,15 +206,16 @@ export const makeContract = (services: Context.Context<Needed>, options: Contrac
     if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
     const allowed = paths.get(path)
     if (allowed === undefined) {
-      return render(new NotFound({ method, path: url.pathname }), requestId)
+      const instead = wayOut(url.pathname, paths.keys(), originOf(request))
+      const found = { method, path: url.pathname, ...(instead === undefined ? {} : { instead }) }
+      return render(new NotFound(found), requestId)
     }
     if (allowed === forwarded || !allowed.includes(method)) {
       return render(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
     }
-    if (path === "/openapi.json") {
-      document ??= JSON.stringify((await import("./document.ts")).openApi())
-      return new Response(document, { headers: jsonBody })
-    }
+    if (path === "/openapi.json") return new Response((await described()).json, { headers: jsonBody })
+    if (path === docsPath) return answerWith(request, (await described()).page)
+    if (path === frontPath) return answerWith(request, front(request, asked))
     const body =
       method === "POST" ? await readBody(request, new RequestClock(0, 0), bodyLimits, uncounted, turns) : undefined
     if (body !== undefined && !(body instanceof Uint8Array)) return render(body, requestId)

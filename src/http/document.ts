@@ -2,8 +2,9 @@
  * The text of `/openapi.json`: what the contracts say, and what is true of all endpoints. Loaded when it is asked for.
  */
 import { Schema } from "effect"
-import { HttpApi, HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { nodeAt } from "../config/reference.ts"
+import { keyHeaders, open } from "./admit.ts"
 import { Api } from "./api.ts"
 import { examples, type Tag } from "./error-examples.ts"
 import { maxModelLength } from "./needs.ts"
@@ -12,7 +13,20 @@ import { bodyOf, formOf } from "./openai-error.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
+const Page = [
+  Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain" })),
+  Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/html" }))
+]
+
 const Itself = HttpApiGroup.make("document").add(
+  HttpApiEndpoint.get("front", "/", { success: Page }).annotate(
+    OpenApi.Summary,
+    "How the gateway is and how to ask it, for people: HTML for who accepts it, and text; without a key, only how to ask"
+  ),
+  HttpApiEndpoint.get("docs", "/docs", { success: Page }).annotate(
+    OpenApi.Summary,
+    "This document for people: HTML for who accepts it, and text"
+  ),
   HttpApiEndpoint.get("openapi", "/openapi.json", { success: Schema.Record(Schema.String, Schema.Unknown) }).annotate(
     OpenApi.Summary,
     "This document"
@@ -78,7 +92,12 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
 
 const security = {
   bearer: { type: "http", scheme: "bearer", description: "A key of [auth]; none is needed when there are none" },
-  header: { type: "apiKey", in: "header", name: "x-api-key", description: "The same key in another header" }
+  ...Object.fromEntries(
+    keyHeaders.map((name) => [
+      name,
+      { type: "apiKey", in: "header", name, description: "The same key in another header" }
+    ])
+  )
 }
 
 const before: ReadonlyArray<Tag> = ["BadRequest", "Forbidden", "UriTooLong"]
@@ -95,9 +114,6 @@ const whenForwarded: ReadonlyArray<Tag> = [
   "GatewayTimeout",
   "LoopDetected"
 ]
-
-/** Paths that answer without a key, from memory. */
-const open: ReadonlySet<string> = new Set(["/livez", "/readyz"])
 
 /** What only some endpoints refuse with, by the name of the operation. */
 const own: ReadonlyMap<string, ReadonlyArray<Tag>> = new Map([

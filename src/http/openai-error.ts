@@ -151,7 +151,7 @@ export const table: Table = {
       404,
       "not_found",
       null,
-      `Nothing at ${e.method} ${e.path}. The API is served below /v1, such as /v1/models`
+      `Nothing at ${e.method} ${e.path}. ${e.instead ?? "The API is OpenAI's, below /v1, such as /v1/chat/completions; /docs lists what there is"}`
     ),
   RequestNotKept: (e) =>
     invalid(404, "not_found", null, `No request '${e.id}' among the last ${e.kept}; its id is in x-request-id`),

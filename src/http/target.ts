@@ -12,8 +12,13 @@ const isDots = (segment: string): boolean => segment === "." || segment === ".."
 export const isAmbiguous = (segments: ReadonlyArray<string>): boolean =>
   segments.some((segment) => segment.includes("\\") || segment.split("/").some(isDots))
 
+const ambiguous = `The path must be written as it is routed: no '.' or '..', no '\\', no empty segment, encoded or not, and at most ${maxSegments} segments`
+
 /** Why an ambiguous path is not taken. */
-export const ambiguous = `The path must be written as it is routed: no '.' or '..', no '\\', no empty segment, encoded or not, and at most ${maxSegments} segments`
+export const whyAmbiguous = (path: string): string =>
+  path.includes("//")
+    ? `${ambiguous}. It has two slashes in a row: take the slash off the end of the client's base URL, as in http://localhost:8000/v1`
+    : ambiguous
 
 /**
  * Patterns of routes, one for each number of segments, that show each segment as it came; a path that none of them matches

@@ -97,9 +97,12 @@ describe("/openapi.json", () => {
     const keyless = judge.operations.filter(({ operation }) => operation["security"] !== undefined)
     expect(keyless.map(({ path, operation }) => [path, operation["security"]])).toEqual([
       ["/livez", []],
-      ["/readyz", []]
+      ["/readyz", []],
+      ["/", []],
+      ["/docs", []]
     ])
-    expect(judge.document["security"]).toEqual([{}, { bearer: [] }, { header: [] }])
+    const schemes = ["bearer", "x-api-key", "api-key", "x-goog-api-key"]
+    expect(judge.document["security"]).toEqual([{}, ...schemes.map((name) => ({ [name]: [] }))])
   })
 
   test("tells the forwarded endpoints' every failure, each with an example in its own shape", () => {
@@ -322,7 +325,8 @@ describe("failures are as the document says", () => {
       const response = await ask(placed(path, "x"), { method: method.toUpperCase() }, locked)
       await expectTold(response, method, path, open ? 200 : 401)
     }
-    for (const headers of [{ authorization: `Bearer ${key}` }, { "x-api-key": key }]) {
+    const names = ["x-api-key", "api-key", "x-goog-api-key"]
+    for (const headers of [{ authorization: `Bearer ${key}` }, ...names.map((name) => ({ [name]: key }))]) {
       await expectTold(await ask("/v1/models", { headers }, locked), "get", "/v1/models", 200)
     }
   })

@@ -48,6 +48,14 @@ describe("on loopback", () => {
   }
 })
 
+test("a link of another site may lead a person to the pages, and to nothing else", () => {
+  const link = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" }
+  const rules = admission(base)
+  expect([ask(rules, link, "/"), ask(rules, link, "/docs")]).toEqual([undefined, undefined])
+  expect([ask(rules, link, "/v1/models"), ask(rules, link, "/health")]).toEqual([403, 403])
+  expect(ask(rules, { ...link, host: "evil.example" }, "/")).toBe(403)
+})
+
 test("beyond loopback any Host is let in", () => {
   expect(ask(admission({ ...base, hostname: "0.0.0.0" }), { host: "gpu-box.lan" })).toBeUndefined()
 })
@@ -65,6 +73,13 @@ describe("a browser page", () => {
     expect(ask(rules, { origin: "https://evil.example" })).toBe(403)
     expect(ask(rules, { origin: "null" })).toBe(403)
     expect(ask(rules, { "sec-fetch-site": "cross-site" })).toBe(403)
+    for (const [mode, dest] of [
+      ["no-cors", "script"],
+      ["navigate", "iframe"]
+    ] as const) {
+      const sent = { "sec-fetch-site": "cross-site", "sec-fetch-mode": mode, "sec-fetch-dest": dest }
+      expect(ask(rules, sent, "/")).toBe(403)
+    }
     const headers = { origin: "https://evil.example" }
     expect(
       corsHeaders(rules, new Request("http://localhost/", { headers }))["access-control-allow-origin"]
@@ -84,7 +99,38 @@ describe("with keys", () => {
   test("each known key is let in", () => {
     expect(ask(rules, { authorization: `Bearer ${shared}-one` })).toBeUndefined()
     expect(ask(rules, { authorization: `bearer   ${shared}-two` })).toBeUndefined()
-    expect(ask(rules, { "x-api-key": `${shared}-two` })).toBeUndefined()
+    for (const name of ["x-api-key", "api-key", "x-goog-api-key"]) {
+      expect(ask(rules, { [name]: `${shared}-two` })).toBeUndefined()
+      expect(ask(rules, { [name]: `${shared}-three` })).toBe(401)
+    }
+  })
+
+  test("a known key is let in beside wrong ones, whichever header it is in and however often that is given", () => {
+    const good = `${shared}-one`
+    for (const headers of [
+      { authorization: "Bearer not-needed", "x-api-key": good },
+      { authorization: `Bearer ${good}`, "api-key": "wrong" },
+      { authorization: "Basic dXNlcjpwYXNz", "x-goog-api-key": good },
+      { authorization: good, "api-key": good },
+      { authorization: `Bearer wrong, Bearer ${good}` },
+      { "x-api-key": `wrong, ${good}` }
+    ]) {
+      expect(ask(rules, headers)).toBeUndefined()
+    }
+    expect(ask(rules, { authorization: "Bearer a", "x-api-key": "b", "api-key": "c", "x-goog-api-key": "d" })).toBe(401)
+    expect(ask(rules, { "x-api-key": `wrong ${good}` })).toBe(401)
+  })
+
+  test("whoever puts the key into the URL is told why it is not taken, and the key is not told", () => {
+    for (const name of ["key", "api_key", "api-key", "apiKey"]) {
+      const request = new Request(`http://localhost/v1/models?${name}=${shared}-one`, {
+        headers: { host: "localhost" }
+      })
+      const refusal = refusalOf(rules, request, "/v1/models", () => "127.0.0.1")
+      const { status, message } = refusal === undefined ? { status: 200, message: "" } : formOf(refusal)
+      expect([status, message]).toEqual([401, expect.stringContaining("in the URL is not taken")])
+      expect(message).not.toContain(shared)
+    }
   })
   test("no key, an unknown one, and one that shares a long prefix are refused", () => {
     expect(ask(rules, {})).toBe(401)
@@ -93,9 +139,11 @@ describe("with keys", () => {
     expect(ask(rules, { authorization: `Basic ${shared}-one` })).toBe(401)
     expect(ask(rules, { authorization: "" })).toBe(401)
   })
-  test("liveness and readiness stay open", () => {
+  test("liveness, readiness and the pages stay open", () => {
     expect(ask(rules, {}, "/livez")).toBeUndefined()
     expect(ask(rules, {}, "/readyz")).toBeUndefined()
+    expect(ask(rules, {}, "/")).toBeUndefined()
+    expect(ask(rules, {}, "/docs")).toBeUndefined()
     expect(ask(rules, {}, "/health")).toBe(401)
   })
 })
@@ -125,5 +173,7 @@ describe("administration", () => {
     expect(ask(locked, { authorization: "Bearer key" }, "/v1/models", "192.168.1.7")).toBeUndefined()
     expect(ask(locked, { authorization: "Bearer chief" }, path, "192.168.1.7")).toBeUndefined()
     expect(ask(locked, { authorization: "Bearer wrong" }, path, "192.168.1.7")).toBe(401)
+    expect(ask(locked, { authorization: "Bearer key", "x-api-key": "chief" }, path, "192.168.1.7")).toBeUndefined()
+    expect(ask(locked, { authorization: "Bearer key", "x-api-key": "wrong" }, path, "192.168.1.7")).toBe(403)
   })
 })

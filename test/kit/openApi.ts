@@ -65,6 +65,7 @@ export const judgeBy = (document: Json): OpenApiJudge => {
       if (
         name.startsWith("x-") &&
         name !== "x-accel-buffering" &&
+        name !== "x-content-type-options" &&
         name !== "x-nexus-version" &&
         !headers.includes(name)
       )

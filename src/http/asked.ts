@@ -1,0 +1,32 @@
+/**
+ * What the operational endpoints know of a request beside what it says itself.
+ */
+
+/** A request as it was let in. */
+export interface Asked {
+  /** The path of the endpoint it means. */
+  readonly path: string
+  /** Whether clients need a key. */
+  readonly needsKey: boolean
+  /** Whether who asks may know how the gateway is: one without the key it takes may not. */
+  readonly isTrusted: boolean
+  /** Whether it came to the place of administration, where no model answers. */
+  readonly isAdministration: boolean
+}
+
+/** A request that nothing is known of but its path. */
+export const askedOf = (request: Request): Asked => ({
+  path: new URL(request.url).pathname,
+  needsKey: false,
+  isTrusted: true,
+  isAdministration: false
+})
+
+const plainHost = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/
+
+/** Where the client has reached the gateway, as far as that can be known. */
+export const originOf = ({ headers }: Request): string => {
+  const host = headers.get("host") ?? ""
+  const scheme = headers.get("x-forwarded-proto") === "https" ? "https" : "http"
+  return `${scheme}://${plainHost.test(host) ? host : "localhost"}`
+}
