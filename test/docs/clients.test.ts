@@ -90,14 +90,14 @@ describe("docs/clients/", () => {
       return `${status} ${text}`
     }
     const answers = [
-      await said("/chat/completions"),
-      await said("/v1/v1/chat/completions"),
+      await said("/api/v1/chat/completions"),
+      await said("/v1//chat/completions"),
       await said("/v1/responses"),
       await said("/v1/chat/completions"),
       await said("/v1/chat/completions", ["Host: host.docker.internal:8000"]),
       await said("/v1/chat/completions", ["Host: localhost", "Origin: https://chat.example"])
     ]
-    const quoted = [...textOf("README.md").matchAll(/^\| (404|403) `([^`…]+)/gm)]
+    const quoted = [...textOf("README.md").matchAll(/^\| (404|403|400) `([A-Z][^`…]+)/gm)]
     expect(quoted).toHaveLength(answers.length)
     for (const [at, [, status = "", words = ""]] of quoted.entries()) {
       expect(answers[at]).toStartWith(`${status} `)
