@@ -44,6 +44,8 @@ const pathOf = ({ url, headers }: Request): string | undefined => {
 // outside of model ids.
 const plainPath = /^(\/[A-Za-z0-9._~:@!$&'()*+,;=%-]+)+\/?$|^\/$/
 
+const askedElsewhere = "This is the place of administration; models are asked at the gateway's other address"
+
 /** Longest URL that is taken, in characters. */
 const maxUrlLength = 8192
 
@@ -106,11 +108,12 @@ export class HttpApi extends Context.Service<
               accounting.turnedAway(response.status)
               return drain.parting(response)
             }
-            const nothing = () => refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200) }))
+            const nothing = (instead: { readonly instead?: string } = {}) =>
+              refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200), ...instead }))
             if (path === undefined)
               return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
             if (isOdd) return refused(new BadRequest({ message: whyAmbiguous(path), param: null }))
-            if (!serves(path)) return nothing()
+            if (!serves(path)) return nothing(isAdministration ? { instead: askedElsewhere } : {})
             const refusal = refusalOf(rules, request, path, () => server.peer(request))
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))

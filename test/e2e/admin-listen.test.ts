@@ -54,7 +54,10 @@ describe("administration on a port of its own", () => {
     expect((await ask(gateway.port, "POST", "/v1/chat/completions", body)).status).toBe(200)
     expect((await ask(port, "GET", "/admin/v1/decisions")).status).toBe(200)
     expect((await ask(port, "GET", "/health")).status).toBe(200)
-    expect((await ask(port, "POST", "/v1/chat/completions", body)).status).toBe(404)
+    for (const path of ["/v1/chat/completions", "/chat/completions", "/v1/chat/completions/"]) {
+      const elsewhere = await ask(port, "POST", path, body)
+      expect([elsewhere.status, elsewhere.text]).toEqual([404, expect.stringContaining("other address")])
+    }
     expect((await ask(port, "GET", "/admin/v1/decisions", "", ["Origin: https://page.example"])).status).toBe(403)
     expect((await ask(port, "GET", "/v1/../admin/v1/decisions")).status).toBe(400)
     expect(upstream.calls()).toHaveLength(1)
