@@ -2,7 +2,7 @@
  * The page that a person sees who opens the address of the gateway: how it is, which models there are, and how to ask them.
  */
 import { choose } from "../connect/models.ts"
-import { baseUrlOf, keyVariable } from "../connect/offer.ts"
+import { baseUrlOf, keyVariable, shellWord } from "../connect/offer.ts"
 import { curl } from "../connect/settings.ts"
 import { printable } from "../domain/text.ts"
 import type { BackendEntry, ModelEntry } from "./api.ts"
@@ -36,9 +36,12 @@ const left = (count: number, where: string): string | undefined =>
 
 /** How to ask; undefined while there is nobody to ask. */
 const commandOf = ({ origin, needsKey, state }: Front): string | undefined => {
-  const [model] = choose(state?.backends ?? []).chat
-  const offer = { baseUrl: baseUrlOf(origin), keyNeeded: needsKey, others: [], embedder: undefined }
-  return model === undefined ? undefined : curl({ ...offer, model })
+  const baseUrl = baseUrlOf(origin)
+  if (state === undefined) return `curl -s ${shellWord(`${baseUrl}/models`)} -H "Authorization: Bearer $${keyVariable}"`
+  const [model] = choose(state.backends).chat
+  return model === undefined
+    ? undefined
+    : curl({ baseUrl, keyNeeded: needsKey, model, others: [], embedder: undefined })
 }
 
 const keyLine = ({ needsKey }: Front): string =>

@@ -73,6 +73,7 @@ describe("GET /", () => {
         expect(status).toBe(200)
         expect(text).toContain("Bearer $NEXUS_KEY")
         expect(text).not.toMatch(/llama3|box|gone/)
+        expect(text).toContain(`curl -s ${locked.url}/v1/models -H `)
       }
     }
     expect((await get("/", { "api-key": "nx-key" }, locked)).text).toContain("llama3:8b")
