@@ -63,7 +63,7 @@ const unknownKey = (path: KeyPath): Mistake => {
   return { path, reason: `unknown key ${showPath(path)}${meant === undefined ? "" : `; did you mean ${meant}?`}` }
 }
 
-const named: ReadonlySet<string> = new Set(["routing.aliases", "routing.fallbacks"])
+const named: ReadonlySet<string> = new Set(["routing.aliases", "routing.groups", "routing.fallbacks"])
 
 /** An unquoted dot in a name, as in `gpt-3.5 = "x"`, makes a table of what was to be a name. */
 const unquotedName = (path: KeyPath, value: unknown): Mistake | undefined => {

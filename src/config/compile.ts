@@ -105,6 +105,10 @@ export const compile = (
     maxRetries: settings.routing.max_retries,
     weights: settings.routing.weights,
     aliases: new Map(Object.entries(settings.routing.aliases)),
+    groups: new Map(Object.entries(settings.routing.groups)),
+    stripPrefixes: settings.routing.strip_prefixes,
+    modelSuffixes: settings.routing.model_suffixes,
+    listAliases: settings.routing.list_aliases,
     fallbacks: new Map(Object.entries(settings.routing.fallbacks))
   },
   thresholds: {

@@ -26,17 +26,22 @@ const distance = (a: string, b: string): number => {
   return last[b.length] ?? 0
 }
 
-/** The known name closest to `name`, when it is close enough to be what was meant. */
-export const nearest = (name: string, known: Iterable<string>): string | undefined => {
+/** The known names that are close enough to `name` to be what was meant, the closest first. */
+export const nearestOf = (name: string, known: Iterable<string>, most: number): ReadonlyArray<string> => {
   const wanted = name.toLowerCase().slice(0, 100)
-  let best: string | undefined
-  let least = Math.max(1, Math.floor(wanted.length * 0.4)) + 0.5
+  const limit = Math.max(1, Math.floor(wanted.length * 0.4))
+  const close: Array<{ readonly each: string; readonly steps: number }> = []
   for (const each of known) {
+    // It takes as many steps at least.
+    if (Math.abs(each.length - wanted.length) > limit) continue
     const steps = distance(wanted, each.toLowerCase())
-    if (steps < least) {
-      best = each
-      least = steps
-    }
+    if (steps <= limit) close.push({ each, steps })
   }
-  return best
+  return close
+    .sort((a, b) => a.steps - b.steps)
+    .slice(0, most)
+    .map(({ each }) => each)
 }
+
+/** The known name closest to `name`, when it is close enough to be what was meant. */
+export const nearest = (name: string, known: Iterable<string>): string | undefined => nearestOf(name, known, 1)[0]

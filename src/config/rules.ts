@@ -178,6 +178,36 @@ const aliasMistakes = (tree: Table): ReadonlyArray<Mistake> => {
   })
 }
 
+const groupMistakes = (tree: Table): ReadonlyArray<Mistake> => {
+  const aliases = namesOf(tree)
+  const groups = valueAt(tree, ["routing", "groups"])
+  if (!isTable(groups)) return []
+  const faultOf = (group: string, entry: string): string | undefined => {
+    const at = entry.lastIndexOf("@")
+    if (at === entry.length - 1) return "expected a model, or model@backend"
+    // The names of some models have an @ themselves.
+    for (const name of at > 0 ? [entry, entry.slice(0, at)] : [entry]) {
+      const chain = chainOf(name, aliases)
+      const end = chain.at(-1) ?? name
+      const isOther = chain.length > 1 || end !== group
+      if (!isOther || !Object.hasOwn(groups, end)) continue
+      if (end === group) return `the group and the aliases go in a circle: ${[group, ...chain].join(" -> ")}`
+      return `${chain.length > 1 ? `it stands for ${end}, which is` : "it is"} a group itself; name the models`
+    }
+    return undefined
+  }
+  return Object.keys(groups).flatMap((group): ReadonlyArray<Mistake> => {
+    const path = ["routing", "groups", group]
+    if (aliases.has(group)) {
+      return [{ path, reason: `${showPath(path)} is never used: the name is an alias as well; keep one` }]
+    }
+    return listAt(tree, path).flatMap((value, index) => {
+      const reason = typeof value === "string" ? faultOf(group, value) : undefined
+      return reason === undefined ? [] : [{ path: [...path, index], value, reason }]
+    })
+  })
+}
+
 const fallbackMistakes = (tree: Table): ReadonlyArray<Mistake> => {
   const aliases = namesOf(tree)
   const fallbacks = valueAt(tree, ["routing", "fallbacks"])
@@ -284,6 +314,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...tlsOfBackend(tree),
   ...tablesAt(tree, ["backends"]).flatMap(({ at }) => repeated(tree, [...at, "models"], "id", lineOf)),
   ...aliasMistakes(tree),
+  ...groupMistakes(tree),
   ...fallbackMistakes(tree),
   ...weights(tree)
 ]

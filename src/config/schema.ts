@@ -175,10 +175,26 @@ const Routing = Schema.Struct({
   strategy: or(Schema.Literals(strategies), "smart", "How candidates are ordered"),
   max_retries: or(whole(0, 10), 2, "Further attempts after the first"),
   weights: or(Weights, {}, "Parts of the smart score; any subset, only proportions count"),
+  strip_prefixes: or(
+    Schema.Boolean,
+    true,
+    "Take openai/gpt-4o for gpt-4o where the whole name is nobody's and the plain one is somebody's"
+  ),
+  model_suffixes: or(
+    Schema.Boolean,
+    true,
+    "Take model:nitro, :free, :online and OpenRouter's other suffixes for model where the whole name is nobody's"
+  ),
+  list_aliases: or(Schema.Boolean, true, "List aliases and groups in /v1/models; they work all the same"),
   aliases: or(
     Schema.Record(Schema.String, Schema.NonEmptyString),
     {},
     "Name a client uses = model it stands for (3 hops at most)"
+  ),
+  groups: or(
+    Schema.Record(Schema.String, Schema.NonEmptyArray(Schema.NonEmptyString)),
+    {},
+    "Name a client uses = models it stands for all together, each at any backend, or at one (model@backend)"
   ),
   fallbacks: or(
     Schema.Record(Schema.String, Schema.Array(Schema.NonEmptyString)),

@@ -42,6 +42,20 @@ const unusedFallbacks = (tree: Table): ReadonlyArray<string> => {
     .map((name) => `${showPath(["routing", "fallbacks", name])} is never used: the name is an alias; name the model`)
 }
 
+const strangeBackends = (tree: Table): ReadonlyArray<string> => {
+  const groups = valueAt(tree, ["routing", "groups"])
+  if (!isTable(groups)) return []
+  const known = new Set(tablesAt(tree, ["backends"]).map(({ table }) => table["name"]))
+  return Object.entries(groups).flatMap(([group, entries]) =>
+    (Array.isArray(entries) ? entries : []).flatMap((entry: unknown, index) => {
+      const backend = typeof entry === "string" && entry.lastIndexOf("@") > 0 ? entry.replace(/^.*@/s, "") : undefined
+      if (backend === undefined || known.has(backend)) return []
+      const path = showPath(["routing", "groups", group, index])
+      return [`${path} = "${String(entry)}": no [[backends]] is called ${backend}`]
+    })
+  )
+}
+
 const proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].flatMap((name) => [name, name.toLowerCase()])
 
 const ofEnvironment = (env: Environment): ReadonlyArray<string> => {
@@ -89,6 +103,7 @@ export const warningsOf = (tree: Table, env: Environment): ReadonlyArray<string>
   ...sentInTheOpen(tree),
   ...unchecked(tree),
   ...unusedFallbacks(tree),
+  ...strangeBackends(tree),
   ...idleSearch(tree),
   ...ofEnvironment(env)
 ]

@@ -4,6 +4,7 @@
 import { Clock, Effect, Option } from "effect"
 import { nearest } from "../config/nearest.ts"
 import type { Backend, Model } from "../domain/backend.ts"
+import { spellingOf } from "../domain/model-names.ts"
 import { isLoopback } from "../domain/place.ts"
 import { looksTalkative } from "../domain/purpose.ts"
 import { identify } from "../health/identify.ts"
@@ -157,7 +158,10 @@ const listed = (backend: Backend, models: ReadonlyArray<Model>, type: Backend["t
   const others =
     models.length === 0 ? "remove the entry, or load the model in the server" : `one of those it serves: ${some}`
   const wrong = backend.models.flatMap((told) => {
-    const known = models.find(({ id }) => id === told.id)
+    const spelling = spellingOf(type, told.id)
+    const known = models.find(
+      ({ id }) => id === told.id || (spelling !== undefined && spellingOf(type, id) === spelling)
+    )
     if (known === undefined) {
       const meant = nearest(told.id, ids)
       const fix = meant === undefined ? others : `[[backends.models]] id = "${meant}"`

@@ -6,20 +6,26 @@ import { showPath } from "../config/path.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { type Finding, warning } from "./finding.ts"
 
+/** A model that a name leads to. */
+interface Led {
+  readonly name: string
+  readonly candidates: ReadonlyArray<unknown>
+}
+
 /** What the names are held against. */
 export interface Served {
   /** The models of each backend; undefined for one that does not tell. */
   readonly lists: ReadonlyArray<ReadonlyArray<string> | undefined>
-  /** The models that may answer for a name, the one it stands for first. */
-  readonly modelsOf: (name: string) => ReadonlyArray<string>
-  /** The model a name stands for. */
-  readonly resolve: (name: string) => string
+  /** The models that may answer for a name, with who serves them; the one it stands for first. */
+  readonly leadsTo: (name: string) => ReadonlyArray<Led>
+  /** Who serves an entry of a group. */
+  readonly members: (entry: string) => ReadonlyArray<unknown>
 }
 
-/** Aliases and fallbacks that lead to a model nobody serves; nothing is said where no backend tells its models. */
+/** Aliases, groups and fallbacks that lead to a model nobody serves; nothing is said where no backend tells its models. */
 export const deadNames = (
-  { aliases, fallbacks }: Pick<RoutingSettings, "aliases" | "fallbacks">,
-  { lists, modelsOf, resolve }: Served
+  { aliases, fallbacks, groups }: Pick<RoutingSettings, "aliases" | "fallbacks" | "groups">,
+  { leadsTo, lists, members }: Served
 ): ReadonlyArray<Finding> => {
   const known = lists.filter((list) => list !== undefined)
   if (known.length === 0) return []
@@ -38,16 +44,23 @@ export const deadNames = (
     return warning("names", `${path} leads to ${model}${through}, which ${nobody}`, fix)
   }
   const wrongAliases = [...aliases].flatMap(([name, told]) => {
-    const [model = told, ...others] = modelsOf(name)
-    const isServed = [model, ...others].some((each) => models.has(each))
-    // An alias of an alias is told of once, where it is wrong.
-    return isServed || aliases.has(told) ? [] : [lost(showPath(["routing", "aliases", name]), told, model)]
+    const led = leadsTo(name)
+    const isServed = led.some(({ candidates }) => candidates.length > 0)
+    // An alias of an alias is told of once, where it is wrong; and so is a group.
+    const elsewhere = aliases.has(told) || groups.has(led[0]?.name ?? "")
+    return isServed || elsewhere ? [] : [lost(showPath(["routing", "aliases", name]), told, led[0]?.name ?? told)]
   })
+  const wrongEntries = [...groups].flatMap(([name, entries]) =>
+    entries.flatMap((entry, at) =>
+      members(entry).length > 0 ? [] : [lost(showPath(["routing", "groups", name, at]), entry, entry)]
+    )
+  )
   const wrongFallbacks = [...fallbacks].flatMap(([name, others]) =>
     others.flatMap((told, at) => {
-      const model = resolve(told)
-      return models.has(model) ? [] : [lost(showPath(["routing", "fallbacks", name, at]), told, model)]
+      const [first] = leadsTo(told)
+      if (first === undefined || first.candidates.length > 0 || groups.has(first.name)) return []
+      return [lost(showPath(["routing", "fallbacks", name, at]), told, first.name)]
     })
   )
-  return [...wrongAliases, ...wrongFallbacks]
+  return [...wrongAliases, ...wrongEntries, ...wrongFallbacks]
 }

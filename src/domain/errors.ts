@@ -23,12 +23,14 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", { message: Schema.String }) {}
 
 /**
- * No backend has ever named the model; `available` are the names that can be used now, `silent` the backends that have
- * listed nothing yet.
+ * No backend has ever named the model; `available` are the names that can be used now, `meant` those that may have been
+ * meant, `led` where an alias or a group led, `silent` the backends that have listed nothing yet.
  */
 export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
   model: Schema.String,
   available: Schema.Array(Schema.String),
+  meant: Schema.optionalKey(Schema.Array(Schema.String)),
+  led: Schema.optionalKey(Schema.String),
   silent: Schema.optionalKey(Schema.Array(AttemptFailure))
 }) {}
 

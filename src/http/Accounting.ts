@@ -75,8 +75,8 @@ export class Accounting extends Context.Service<
         meter?.attempted(blameless ? "refused" : failures[error._tag], performance.now())
       // What nobody was asked for is counted by its model when that is one that somebody serves.
       const unasked = ({ decided }: Exchange) => {
-        const model = decided?.models[0] ?? ""
-        return ledger.meter(nobody, decided?.snapshot.candidates.has(model) === true ? model : other)
+        const first = decided?.targets[0]
+        return ledger.meter(nobody, first !== undefined && first.candidates.length > 0 ? first.name : other)
       }
       const count = (exchange: Exchange): void => {
         const now = performance.now()

@@ -58,12 +58,17 @@ const NotReady = Schema.Struct({ status: Schema.Literal("not_ready"), reason: Sc
 
 const Ability = Schema.optionalKey(Schema.Boolean)
 
-/** A model as `/v1/models` lists it, over all healthy backends that serve it; an ability that nobody knows of is absent. */
+/**
+ * A model as `/v1/models` lists it, over all healthy backends that serve it; an ability that nobody knows of is absent. An
+ * alias has `alias_of`, the model or group that it stands for, and a group `group_of`, the models that answer for it.
+ */
 export const ModelEntry = Schema.Struct({
   id: Schema.String,
   object: Schema.Literal("model"),
   created: Schema.Finite,
   owned_by: Schema.Literal("nexus"),
+  alias_of: Schema.optionalKey(Schema.String),
+  group_of: Schema.optionalKey(Schema.Array(Schema.String)),
   context_length: Schema.optionalKey(Schema.Finite),
   capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability }),
   backends: Schema.Array(Schema.String)

@@ -5,12 +5,14 @@
 import { Context, Effect, Layer } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { type GatewayError, Internal, MethodNotAllowed, ModelNotFound, NotFound } from "../domain/errors.ts"
+import { type GatewayError, Internal, MethodNotAllowed, NotFound } from "../domain/errors.ts"
 import { endpoints } from "../domain/request.ts"
 import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
-import type { Router } from "../router/Router.ts"
+import { Router } from "../router/Router.ts"
+import { notFound } from "../router/unknown.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./admin.ts"
 import { docsPath, frontPath } from "./admit.ts"
@@ -59,8 +61,6 @@ const ofBackend = /^\/admin\/v1\/backends\/[^/]+(\/[^/]+)?$/
 
 const RequestId = Context.Reference<string>("nexus/http/Operations/RequestId", { defaultValue: () => "" })
 
-const namesInNotFound = 20
-
 const decoded = (text: string): string => {
   try {
     return decodeURIComponent(text)
@@ -100,13 +100,15 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
       const control = yield* Control
+      const router = yield* Router
       const created = Math.floor(sinceMs / 1000)
-      let listed: { readonly snapshot: Snapshot; readonly body: string } | undefined
+      let listed: { readonly snapshot: Snapshot; readonly names: RoutingSettings; readonly body: string } | undefined
       const list = (): string => {
         const snapshot = registry.snapshot()
-        if (listed !== undefined && listed.snapshot === snapshot) return listed.body
-        const body = JSON.stringify({ object: "list", data: listModels(snapshot, created) })
-        listed = { snapshot, body }
+        const names = router.names()
+        if (listed?.snapshot === snapshot && listed.names === names) return listed.body
+        const body = JSON.stringify({ object: "list", data: listModels(snapshot, created, names) })
+        listed = { snapshot, names, body }
         return body
       }
       const backends = () => {
@@ -129,10 +131,9 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
         models: () => Effect.succeed(HttpServerResponse.text(list(), { contentType: "application/json" })),
         model: ({ params: { id } }) => {
           const snapshot = registry.snapshot()
-          const entry = findModel(snapshot, id, created)
-          if (entry !== undefined) return Effect.succeed(entry)
-          const available = listModels(snapshot, created).slice(0, namesInNotFound)
-          return refuse(new ModelNotFound({ model: id, available: available.map((model) => model.id) }))
+          const names = router.names()
+          const entry = findModel(snapshot, id, created, names)
+          return entry === undefined ? refuse(notFound(id, names, snapshot)) : Effect.succeed(entry)
         },
         backends: () => Effect.sync(backends),
         administered: () => Effect.sync(backends)
@@ -177,6 +178,7 @@ export const makeContract = (services: Context.Context<Needed>, options: Contrac
   const web = HttpRouter.toWebHandler(routes, { disableLogger: true, middleware: logged })
   const turns = new Turns()
   const registry = Context.get(services, Registry)
+  const router = Context.get(services, Router)
   let document: Promise<{ readonly json: string; readonly page: Page }> | undefined
   const described = () =>
     (document ??= import("./document.ts").then(({ openApi }) => {
@@ -187,7 +189,7 @@ export const makeContract = (services: Context.Context<Needed>, options: Contrac
     const snapshot = registry.snapshot()
     const now = performance.now()
     const backends = [...snapshot.backends.values()].map((state) => describeBackend(state, now))
-    const state = isTrusted ? { backends, models: listModels(snapshot, 0) } : undefined
+    const state = isTrusted ? { backends, models: listModels(snapshot, 0, router.names()) } : undefined
     return frontPage({ version, origin: originOf(request), needsKey, isAdministration, state })
   }
 

@@ -62,6 +62,10 @@ const headers = {
     "The model that the answer says it is by, when the backend lists no such model",
     false
   ),
+  "x-nexus-resolved-model": header(
+    "The model that was understood, when nobody has the name as it came: another spelling, a prefix or a suffix",
+    false
+  ),
   "x-nexus-fallback-model": header("The model that answered in place of the one asked for", false),
   "x-nexus-rejection-reasons": header("Why each backend did not answer", false),
   "retry-after": header("Seconds after which another try makes sense", false, "integer"),
@@ -87,6 +91,7 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-route-reason",
   "x-nexus-attempts",
   "x-nexus-answered-model",
+  "x-nexus-resolved-model",
   "x-nexus-fallback-model"
 ]
 

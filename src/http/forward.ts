@@ -178,9 +178,11 @@ class Attempts implements Caller {
     const { backend, live } = candidate.state
     exchange.attempts += 1
     exchange.upstreamModel = model
-    accounting.attempting(exchange, backend.name, model)
+    // As it is listed: a suffix that a client may put behind it is no model of its own.
+    const { id } = candidate.model
+    accounting.attempting(exchange, backend.name, id)
     exchange.clock.bound(exchange.started, backend.limits.totalMs)
-    run.ticket = new Ticket(live, model, performance.now(), (turn) => accounting.turned(backend.name, model, turn))
+    run.ticket = new Ticket(live, id, performance.now(), (turn) => accounting.turned(backend.name, id, turn))
     return upstream.call({
       backend,
       endpoint: exchange.endpoint,

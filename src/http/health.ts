@@ -5,7 +5,7 @@ import { circuitState, type Live } from "../registry/live.ts"
 import { type BackendState, inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { modeWords } from "../router/filter.ts"
 import type { BackendEntry } from "./api.ts"
-import { listModels } from "./models.ts"
+import { listServed } from "./models.ts"
 
 const left = (until: number, now: number): number => Math.max(0, Math.ceil(until - now))
 
@@ -81,7 +81,7 @@ export const summary = (snapshot: Snapshot, now: number) => {
       unhealthy: inService - healthy,
       ...(out_of_service > 0 ? { out_of_service } : {})
     },
-    models: listModels(snapshot, 0).length,
+    models: listServed(snapshot, 0).length,
     details: states.map((state) => detailOf(state, now))
   } as const
 }

@@ -60,6 +60,13 @@ const reasonsText = (asked: string, failures: ReadonlyArray<AttemptFailure>): st
   return `${lines.slice(0, mostNamed).join("; ")}${more > 0 ? `; and ${more} more` : ""}`
 }
 
+const meantWords = (names: ReadonlyArray<string> = []): string => {
+  const quoted = names.map((name) => `'${name}'`)
+  const last = quoted.pop()
+  if (last === undefined) return ""
+  return `Did you mean ${quoted.length === 0 ? "" : `${quoted.join(", ")} or `}${last}? `
+}
+
 /** Every failure with its form, by tag. */
 export const table: Table = {
   BadRequest: (e) => invalid(400, "bad_request", e.param, e.message),
@@ -74,7 +81,7 @@ export const table: Table = {
       404,
       "model_not_found",
       "model",
-      `Model '${e.model}' not found. ${e.available.length === 0 ? "No models available" : `Available: ${e.available.join(", ")}`}` +
+      `Model '${e.model}' not found${e.led === undefined ? "" : `: ${e.led}`}. ${meantWords(e.meant)}${e.available.length === 0 ? "No models available" : `Available: ${e.available.join(", ")}`}` +
         (e.silent === undefined ? "" : `. Not heard of yet: ${reasonsText(e.model, e.silent)}`)
     ),
   ModelCapabilityMismatch: (e) =>

@@ -79,7 +79,8 @@ export const decisionHeaders = (attempt: Attempt, attempts: number): Record<stri
     "x-nexus-backend": backend.name,
     "x-nexus-backend-type": locality(backend.type),
     "x-nexus-route-reason": attempts > 1 ? "failover" : attempt.reason,
-    "x-nexus-attempts": String(attempts)
+    "x-nexus-attempts": String(attempts),
+    ...(attempt.resolved === undefined ? {} : { "x-nexus-resolved-model": headerText(attempt.resolved) })
   }
 }
 

@@ -1,7 +1,8 @@
 /**
  * Model lists as strangers send them, made safe, and laid under what config says of the same models.
  */
-import type { Capabilities, Model } from "../domain/backend.ts"
+import type { BackendType, Capabilities, Model } from "../domain/backend.ts"
+import { spellingOf } from "../domain/model-names.ts"
 
 /** Bounds on a list: entries beyond `count` and names longer than `idLength` are left out. */
 export const bounds = { count: 50_000, idLength: 512 } as const
@@ -22,21 +23,39 @@ const usableContext = (tokens: number | undefined): tokens is number =>
 
 const without = (model: Model): Model => ({ id: model.id, capabilities: model.capabilities })
 
-const under = (reported: Model | undefined, told: Model): Model => {
+const under = (id: string, reported: Model | undefined, told: Model): Model => {
   const context = told.context_length ?? reported?.context_length
   const capabilities: Capabilities = { ...reported?.capabilities, ...told.capabilities }
-  return { id: told.id, capabilities, ...(context === undefined ? {} : { context_length: context }) }
+  return { id, capabilities, ...(context === undefined ? {} : { context_length: context }) }
 }
 
-/** The models of a backend: what it reports, in its order, with what config tells of them laid over and added. */
-export const lay = (reported: Iterable<Model>, told: ReadonlyArray<Model>): ReadonlyMap<string, Model> => {
+/**
+ * The models of a backend: what it reports, in its order, with what config tells of them laid over and added. A model is
+ * there once, by the name it is reported under, however config spells it.
+ */
+export const lay = (
+  type: BackendType,
+  reported: Iterable<Model>,
+  told: ReadonlyArray<Model>
+): ReadonlyMap<string, Model> => {
   const models = new Map<string, Model>()
+  const ids = new Map<string, string>()
+  const idOf = (id: string): string => {
+    const spelling = spellingOf(type, id)
+    if (spelling === undefined) return id
+    const known = ids.get(spelling)
+    if (known === undefined) ids.set(spelling, id)
+    return known ?? id
+  }
   for (const model of reported) {
     if (models.size >= bounds.count) break
-    if (!usableId(model.id) || models.has(model.id)) continue
+    if (!usableId(model.id) || models.has(idOf(model.id))) continue
     models.set(model.id, usableContext(model.context_length) ? model : without(model))
   }
-  for (const model of told) models.set(model.id, under(models.get(model.id), model))
+  for (const model of told) {
+    const id = idOf(model.id)
+    models.set(id, under(id, models.get(id), model))
+  }
   return models
 }
 

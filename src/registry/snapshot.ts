@@ -3,7 +3,9 @@
  */
 import { Equal } from "effect"
 import type { Backend, Mode, Model } from "../domain/backend.ts"
+import { spellingOf } from "../domain/model-names.ts"
 import { type Health, type ProbeOutcome, type Thresholds, transition, unknownHealth } from "../domain/health.ts"
+import { reindex } from "./candidates.ts"
 import { idle, isAnswering, type Live } from "./live.ts"
 import { lay, sameModels } from "./models.ts"
 
@@ -29,9 +31,11 @@ export interface Candidate {
 export interface Snapshot {
   readonly generation: number
   readonly backends: ReadonlyMap<string, BackendState>
-  /** Who serves a model, healthy or not, in the order of the backends. */
+  /** Who serves a model, healthy or not, in the order of the backends; under each name that one of them lists it by. */
   readonly candidates: ReadonlyMap<string, ReadonlyArray<Candidate>>
-  /** Every model name a backend has ever listed. */
+  /** The same of those whose servers know one model by many spellings, under what the spellings have in common. */
+  readonly spelled: ReadonlyMap<string, ReadonlyArray<Candidate>>
+  /** Every model name a backend has ever listed, and what the spellings of it have in common. */
   readonly known: ReadonlySet<string>
 }
 
@@ -48,38 +52,27 @@ export interface Change {
 export const knownLimit = 100_000
 
 /** The picture before any backend is put. */
-export const empty: Snapshot = { generation: 0, backends: new Map(), candidates: new Map(), known: new Set() }
+export const empty: Snapshot = {
+  generation: 0,
+  backends: new Map(),
+  candidates: new Map(),
+  spelled: new Map(),
+  known: new Set()
+}
 
-const remember = (known: ReadonlySet<string>, ids: Iterable<string>): ReadonlySet<string> => {
+const remember = (known: ReadonlySet<string>, { backend, models }: BackendState): ReadonlySet<string> => {
   const fresh: Array<string> = []
-  for (const id of ids) if (!known.has(id)) fresh.push(id)
+  for (const id of models.keys()) {
+    if (!known.has(id)) fresh.push(id)
+    const spelling = spellingOf(backend.type, id)
+    if (spelling !== undefined && !known.has(spelling)) fresh.push(spelling)
+  }
   if (fresh.length === 0) return known
   const next = new Set(known)
   for (const id of fresh) next.add(id)
   for (const id of next) {
     if (next.size <= knownLimit) break
     next.delete(id)
-  }
-  return next
-}
-
-// Lists of models the backend neither had nor has are kept as they are; the others are made anew.
-const reindex = (
-  candidates: Snapshot["candidates"],
-  backends: Snapshot["backends"],
-  before: BackendState | undefined,
-  after: BackendState | undefined
-): Snapshot["candidates"] => {
-  const name = (after ?? before)?.backend.name
-  const place = new Map([...backends.keys()].map((key, position) => [key, position]))
-  const at = (candidate: Candidate): number => place.get(candidate.state.backend.name) ?? 0
-  const next = new Map(candidates)
-  for (const id of new Set([...(before?.models.keys() ?? []), ...(after?.models.keys() ?? [])])) {
-    const list = (next.get(id) ?? []).filter((candidate) => candidate.state.backend.name !== name)
-    const model = after?.models.get(id)
-    if (after !== undefined && model !== undefined) list.push({ state: after, model })
-    if (list.length === 0) next.delete(id)
-    else next.set(id, list.length === 1 ? list : list.toSorted((a, b) => at(a) - at(b)))
   }
   return next
 }
@@ -92,8 +85,8 @@ const replace = (snapshot: Snapshot, name: string, after: BackendState | undefin
   return {
     generation: snapshot.generation + 1,
     backends,
-    candidates: reindex(snapshot.candidates, backends, before, after),
-    known: after === undefined ? snapshot.known : remember(snapshot.known, after.models.keys())
+    ...reindex(snapshot, backends, before, after),
+    known: after === undefined ? snapshot.known : remember(snapshot.known, after)
   }
 }
 
@@ -112,7 +105,7 @@ export const put = (snapshot: Snapshot, backend: Backend): Snapshot => {
     backend,
     mode: before?.mode ?? "enabled",
     health: kept?.health ?? unknownHealth,
-    models: lay(kept?.models.values() ?? [], backend.models),
+    models: lay(backend.type, kept?.models.values() ?? [], backend.models),
     listed: kept?.listed ?? false,
     live: kept?.live ?? idle()
   })
@@ -142,15 +135,13 @@ const inOrder = (snapshot: Snapshot, wanted: ReadonlyArray<Backend>): Snapshot =
   const placeOf = (name: string): number => place.get(name) ?? 0
   if (isSorted(names.map(placeOf))) return snapshot
   const at = ({ state }: Candidate): number => placeOf(state.backend.name)
+  const sorted = (lists: Snapshot["candidates"]): Snapshot["candidates"] =>
+    new Map([...lists].map(([id, list]) => [id, list.length === 1 ? list : list.toSorted((a, b) => at(a) - at(b))]))
   return {
     ...snapshot,
     backends: new Map([...snapshot.backends].sort(([a], [b]) => placeOf(a) - placeOf(b))),
-    candidates: new Map(
-      [...snapshot.candidates].map(([id, list]) => [
-        id,
-        list.length === 1 ? list : list.toSorted((a, b) => at(a) - at(b))
-      ])
-    )
+    candidates: sorted(snapshot.candidates),
+    spelled: sorted(snapshot.spelled)
   }
 }
 
@@ -199,7 +190,7 @@ export interface Told {
 export const adopt = (snapshot: Snapshot, name: string, told: Told): Snapshot => {
   const before = snapshot.backends.get(name)
   if (before === undefined) return snapshot
-  const models = lay(told.models, before.backend.models)
+  const models = lay(before.backend.type, told.models, before.backend.models)
   const kept = sameModels(before.models, models)
   const { mode, health, listed } = told
   if (kept && mode === before.mode && listed === before.listed && sameHealth(before.health, health)) return snapshot
@@ -217,7 +208,7 @@ export const applyProbe = (
   if (before === undefined) return { snapshot }
   const health = transition(before.health, outcome, thresholds, isAnswering(before.live))
   const reported = outcome._tag === "Up" ? outcome.models : undefined
-  const models = reported === undefined ? before.models : lay(reported, before.backend.models)
+  const models = reported === undefined ? before.models : lay(before.backend.type, reported, before.backend.models)
   const listed = before.listed || reported !== undefined
   const modelsKept = sameModels(before.models, models)
   if (modelsKept && listed === before.listed && sameHealth(before.health, health)) return { snapshot }

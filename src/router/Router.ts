@@ -6,17 +6,18 @@ import {
   type AttemptFailure,
   BadGateway,
   ModelCapabilityMismatch,
-  ModelNotFound,
+  type ModelNotFound,
   Overloaded,
   ServiceUnavailable
 } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import { inRotation, type Snapshot } from "../registry/snapshot.ts"
-import { absent, type Excluded, missingWords, reasonWords, unheard } from "./filter.ts"
-import { resolve } from "./aliases.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
+import { absent, type Excluded, isKnown, missingWords, reasonWords, unheard } from "./filter.ts"
+import { targetsOf } from "./names.ts"
 import { type Decided, Plan } from "./plan.ts"
+import { notFound } from "./unknown.ts"
 
 /** Why no candidate can be asked. */
 export type Refusal = BadGateway | ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
@@ -27,22 +28,11 @@ export interface Considered {
   readonly refusal: Refusal | undefined
 }
 
-/** Names listed in "Available: …" at most. */
-const namesListed = 20
-
 /** Models whose turn is kept at most. */
 const maxTurns = 10_000
 
 // In seconds, when nothing says better.
 const usualWait = 5
-
-/** The models that can be asked for now, sorted, the first {@link namesListed}. */
-const available = (snapshot: Snapshot): ReadonlyArray<string> =>
-  [...snapshot.candidates]
-    .filter(([, candidates]) => candidates.some(({ state }) => inRotation(state)))
-    .map(([model]) => model)
-    .sort()
-    .slice(0, namesListed)
 
 const paramOf = ({ why }: Excluded): string | null => {
   if (why._tag === "Unable") {
@@ -66,7 +56,7 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
   }))
   const [first] = excluded
   if (first === undefined) {
-    const known = plan.models.some((name) => snapshot.known.has(name))
+    const known = plan.models.some((name) => isKnown(name, snapshot))
     const silent = unheard(model, snapshot)
     // While nobody has told of any model, any of them may have it.
     if (silent.length > 0 && silent.length === snapshot.backends.size) {
@@ -74,7 +64,7 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
     }
     return known
       ? new ServiceUnavailable({ model, reasons: absent(model, snapshot), retryAfterSeconds: wait(usualWait) })
-      : new ModelNotFound({ model, available: available(snapshot), ...(silent.length === 0 ? {} : { silent }) })
+      : notFound(model, plan.settings, snapshot)
   }
   const cooling = excluded.flatMap(({ why }) => (why._tag === "Cooling" ? [why] : []))
   const full = excluded.some(({ why }) => why._tag === "Full")
@@ -100,7 +90,7 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
   // A backend that is down and able may come back; only when all are known to be unable is it the request's fault.
   if (!excluded.every(isInability))
     return new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(usualWait) })
-  const nearest = excluded.find(({ candidate }) => candidate.model.id === plan.models[0]) ?? first
+  const nearest = excluded.find(({ candidate }) => plan.targets[0]?.candidates.includes(candidate) === true) ?? first
   return new ModelCapabilityMismatch({ model, missing: missingWords(nearest.why), param: paramOf(nearest) })
 }
 
@@ -115,7 +105,7 @@ export class Router extends Context.Service<
     /** A plan that was made before, from its beginning; to be looked at as it was seen then. */
     readonly again: (decided: Decided) => Plan
     /** The names that stand for models, and the models that may answer for others. */
-    readonly names: () => Pick<RoutingSettings, "aliases" | "fallbacks">
+    readonly names: () => RoutingSettings
   }
 >()("nexus/router/Router") {
   /** Routes as the settings of the moment say; the random strategy draws on the Random service. */
@@ -134,12 +124,13 @@ export class Router extends Context.Service<
         }
         const planFor = (needs: RoutingNeeds, snapshot: Snapshot, now: number, take: boolean): Plan => {
           const settings = settingsNow()
+          const targets = targetsOf(needs.model, settings, snapshot)
+          const [first] = targets
           const takesTurns = settings.strategy === "round_robin" || settings.strategy === "smart"
-          const resolved = takesTurns ? resolve(needs.model, settings.aliases) : ""
-          const inTurn = snapshot.candidates.has(resolved)
-          const turn = inTurn ? turnOf(resolved) : 0
-          if (inTurn && take) takeTurn(resolved)
-          return new Plan(needs, settings, snapshot, { turn, random }, now)
+          const inTurn = takesTurns && first !== undefined && first.candidates.length > 0
+          const turn = inTurn ? turnOf(first.name) : 0
+          if (inTurn && take) takeTurn(first.name)
+          return new Plan(needs, settings, snapshot, { turn, random }, now, targets)
         }
         const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, Refusal> => {
           const plan = planFor(needs, snapshot, now, true)

@@ -2,7 +2,7 @@
  * A routing decision in plain words and numbers, for the log and for people who ask why.
  */
 import type { Strategy } from "../domain/routing.ts"
-import { absent, reasonWords, unheard } from "./filter.ts"
+import { absent, isKnown, reasonWords, unheard } from "./filter.ts"
 import { type Plan, planAll, type Rated } from "./plan.ts"
 import type { Parts } from "./strategy.ts"
 import type { Witness } from "./witness.ts"
@@ -39,10 +39,10 @@ export interface Decision {
 const rounded = (value: number): number => Math.round(value * 100) / 100
 
 const excludedOf = (plan: Plan, now: number) => {
-  const { models, requested, snapshot } = plan
+  const { models, requested, snapshot, targets } = plan
   // Where nobody serves a model, those are left out who had it, or have told nothing yet.
-  const isServed = models.some((name) => (snapshot.candidates.get(name) ?? []).length > 0)
-  if (!isServed) return (models.some((name) => snapshot.known.has(name)) ? absent : unheard)(requested, snapshot)
+  const isServed = targets.some(({ candidates }) => candidates.length > 0)
+  if (!isServed) return (models.some((name) => isKnown(name, snapshot)) ? absent : unheard)(requested, snapshot)
   return plan.excluded(now).map(({ candidate, why }) => ({
     backend: candidate.state.backend.name,
     model: candidate.model.id,

@@ -4,6 +4,7 @@
 import type { Mode } from "../domain/backend.ts"
 import { allows } from "../domain/circuit.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
+import { ollamaName } from "../domain/model-names.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { Rest } from "../registry/live.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
@@ -108,6 +109,9 @@ const wordsWithout = ({ health, listed, mode }: BackendState): string => {
   if (health.reason !== "") return health.reason
   return listed ? "does not list the model now" : "answers, and has not listed its models"
 }
+
+/** Whether anybody has ever listed a model, in whatever spelling of its name. */
+export const isKnown = (model: string, { known }: Snapshot): boolean => known.has(model) || known.has(ollamaName(model))
 
 /** Why each backend does not serve a model that none of them lists. */
 export const absent = (model: string, { backends }: Snapshot): ReadonlyArray<AttemptFailure> =>

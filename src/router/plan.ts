@@ -4,8 +4,8 @@
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
-import { resolve } from "./aliases.ts"
 import { absence, type Excluded, fits, inability, suspicion } from "./filter.ts"
+import { askedName, type Target, targetsOf } from "./names.ts"
 import { ablePool, nobody, type Pool, poolOf, takeDown } from "./pool.ts"
 import { type Best, bestOf, type Chance, choose, type Draw, type Parts, partsAt } from "./strategy.ts"
 import { asSeen, type Witness, witness } from "./witness.ts"
@@ -16,8 +16,10 @@ type RouteReason = "capability-match" | "capacity-overflow" | "failover"
 /** One candidate to ask. */
 export interface Attempt {
   readonly candidate: Candidate
-  /** The model name the backend is asked for. */
+  /** The model name the backend is asked for: the one it lists. */
   readonly model: string
+  /** The model that was understood, where the name that came is nobody's. */
+  readonly resolved: string | undefined
   /** Whether the model is a fallback of the one that was asked for. */
   readonly fallback: boolean
   readonly reason: RouteReason
@@ -28,18 +30,6 @@ export interface Rated {
   readonly candidate: Candidate
   readonly parts: Parts | undefined
 }
-
-/** The models that may answer, the one asked for first. */
-export const modelsOf = (
-  model: string,
-  { aliases, fallbacks }: Pick<RoutingSettings, "aliases" | "fallbacks">
-): ReadonlyArray<string> => {
-  const resolved = resolve(model, aliases)
-  const others = fallbacks.get(resolved)
-  return others === undefined ? [resolved] : [...new Set([resolved, ...others.map((name) => resolve(name, aliases))])]
-}
-
-const none: ReadonlyArray<Candidate> = []
 
 /** What a decision starts from, beside the live figures of its moment. */
 export interface Decided {
@@ -56,30 +46,42 @@ const nothingDrawn: ReadonlyArray<number> = []
 /** A plan for one request over one snapshot. */
 export class Plan implements Decided {
   readonly requested: string
-  /** The models that may answer, the one asked for (as aliases resolve it) first. */
-  readonly models: ReadonlyArray<string>
+  /** Who may answer, those first who serve what was asked for. */
+  readonly targets: ReadonlyArray<Target>
   readonly settings: RoutingSettings
   readonly snapshot: Snapshot
   readonly needs: RoutingNeeds
   private readonly draw: Draw
   private readonly asked: Array<Attempt> = []
   private readonly lost: Array<BackendState> = []
-  // By the place of the model.
+  // By the place of the target.
   private readonly bests: Array<Best | undefined> = []
   private waiting: Attempt | undefined
   drawn: ReadonlyArray<number> = nothingDrawn
 
-  constructor(needs: RoutingNeeds, settings: RoutingSettings, snapshot: Snapshot, by: Chance, now: number) {
+  constructor(
+    needs: RoutingNeeds,
+    settings: RoutingSettings,
+    snapshot: Snapshot,
+    by: Chance,
+    now: number,
+    targets = targetsOf(needs.model, settings, snapshot)
+  ) {
     this.requested = needs.model
     this.needs = needs
     this.settings = settings
-    this.models = modelsOf(needs.model, settings)
+    this.targets = targets
     this.snapshot = snapshot
     const { strategy, weights } = settings
     const { turn } = by
     const random = strategy === "random" ? () => this.remember(by.random()) : by.random
     this.draw = { strategy, weights, turn, random }
     this.waiting = this.pick(now)
+  }
+
+  /** The models that may answer, the one asked for first, by the names that they are known by here. */
+  get models(): ReadonlyArray<string> {
+    return this.targets.map(({ name }) => name)
   }
 
   /** The strategy that orders the candidates. */
@@ -119,8 +121,8 @@ export class Plan implements Decided {
 
   /** Everyone who serves a model of this plan and is left out of it now, with the reason. */
   excluded(now: number): ReadonlyArray<Excluded> {
-    return this.models.flatMap((model) =>
-      (this.snapshot.candidates.get(model) ?? none).flatMap((candidate) => {
+    return this.targets.flatMap(({ candidates }) =>
+      candidates.flatMap((candidate) => {
         const why = inability(candidate, this.needs) ?? absence(candidate) ?? suspicion(candidate, now)
         return why === undefined ? [] : [{ candidate, why }]
       })
@@ -129,22 +131,23 @@ export class Plan implements Decided {
 
   /** The live figures this plan goes by, to be kept with it for {@link asSeen}. */
   witness(now: number): Witness {
-    return witness(this.snapshot, this.models, { turn: this.turn, now })
+    return witness(this.targets, { turn: this.turn, now })
   }
 
   /** The same plan from its beginning, as it was at that moment; what becomes of it changes nothing elsewhere. */
   asSeen(seen: Witness): Plan {
     const drawn = [...this.drawn]
     const random = () => drawn.shift() ?? this.draw.random()
-    const snapshot = asSeen(this.snapshot, this.models, seen)
-    return new Plan(this.needs, this.settings, snapshot, { turn: this.turn, random }, seen.now)
+    const lists = asSeen(this.targets, seen)
+    const targets = this.targets.map((target, at) => ({ ...target, candidates: lists[at] ?? target.candidates }))
+    return new Plan(this.needs, this.settings, this.snapshot, { turn: this.turn, random }, seen.now, targets)
   }
 
   /** Those of each model that could be asked now, with the parts of their scores for the smart strategy. */
   rated(now: number): ReadonlyArray<Rated> {
     const { strategy, weights } = this.draw
-    return this.models.flatMap((model) => {
-      const able = this.eligible(model, now)
+    return this.targets.flatMap((target) => {
+      const able = this.eligible(target, now)
       const best = bestOf(able)
       return able.candidates.map((candidate, at) => ({
         candidate,
@@ -158,10 +161,9 @@ export class Plan implements Decided {
     return drawn
   }
 
-  private eligible(model: string, now: number): Pool {
-    const list = this.snapshot.candidates.get(model)
-    if (list === undefined) return nobody
-    const pool = ablePool(list, this.needs.abilities)
+  private eligible({ candidates }: Target, now: number): Pool {
+    if (candidates.length === 0) return nobody
+    const pool = ablePool(candidates, this.needs.abilities)
     const { promptTokens, outputTokens } = this.needs
     const fresh = this.asked.length === 0 && this.lost.length === 0
     const moment = { turn: this.turn, now }
@@ -186,10 +188,10 @@ export class Plan implements Decided {
   }
 
   // Healthy by their probes, but with open circuits: asked only when nobody else is left.
-  private lastResort(model: string, now: number): Candidate | undefined {
+  private lastResort({ candidates }: Target, now: number): Candidate | undefined {
     let chosen: Candidate | undefined
     let soonest = Infinity
-    for (const candidate of this.snapshot.candidates.get(model) ?? none) {
+    for (const candidate of candidates) {
       if (this.wasAsked(candidate)) continue
       if (inability(candidate, this.needs) !== undefined || absence(candidate) !== undefined) continue
       const why = suspicion(candidate, now)
@@ -203,48 +205,50 @@ export class Plan implements Decided {
   // Their probes say that their keys are bad; the only ones that serve a model are not taken out by that. Whoever is
   // merely busy, or asked for a pause, is worth more than they are.
   private mistrusted(now: number): Attempt | undefined {
+    let chosen: Attempt | undefined
     if (this.asked.some(({ candidate }) => absence(candidate)?._tag !== "Misconfigured")) return undefined
-    let found: Attempt | undefined
-    for (const model of this.models) {
-      for (const candidate of this.snapshot.candidates.get(model) ?? none) {
+    for (const target of this.targets) {
+      let found: Candidate | undefined
+      for (const candidate of target.candidates) {
         if (inability(candidate, this.needs) !== undefined) continue
         const why = absence(candidate) ?? suspicion(candidate, now)
         if (why?._tag === "Full" || why?._tag === "Cooling") return undefined
         // Without its key nothing is sent.
         const { keyFault } = candidate.state.backend
         if (why?._tag !== "Misconfigured" || keyFault !== undefined || this.wasAsked(candidate)) continue
-        found ??= this.attempt(candidate, model)
+        if (found === undefined || (!fits(found, this.needs) && fits(candidate, this.needs))) found = candidate
       }
+      chosen ??= found === undefined ? undefined : this.attempt(found, target)
     }
-    return found
+    return chosen
   }
 
   private pick(now: number): Attempt | undefined {
-    for (let at = 0; at < this.models.length; at += 1) {
-      const model = this.models[at] ?? ""
-      const pool = this.eligible(model, now)
+    for (const [at, target] of this.targets.entries()) {
+      const pool = this.eligible(target, now)
       if (pool.candidates.length === 0) continue
       // The measure stays the same for all attempts, so that their order is that of the scores at one moment.
       if (this.draw.strategy === "smart") this.bests[at] ??= bestOf(pool)
       const chosen = choose(pool, this.bests[at], this.draw)
-      if (chosen !== undefined) return this.attempt(chosen, model)
+      if (chosen !== undefined) return this.attempt(chosen, target)
     }
-    for (const model of this.models) {
-      const chosen = this.lastResort(model, now)
-      if (chosen !== undefined) return this.attempt(chosen, model)
+    for (const target of this.targets) {
+      const chosen = this.lastResort(target, now)
+      if (chosen !== undefined) return this.attempt(chosen, target)
     }
     return this.mistrusted(now)
   }
 
-  private attempt(candidate: Candidate, model: string): Attempt {
-    const fallback = model !== this.models[0]
-    const reason = fallback ? "failover" : this.overflows(candidate, model) ? "capacity-overflow" : "capability-match"
-    return { candidate, model, fallback, reason }
+  private attempt(candidate: Candidate, target: Target): Attempt {
+    const [first] = this.targets
+    const fallback = target !== first
+    const reason = fallback ? "failover" : this.overflows(candidate, target) ? "capacity-overflow" : "capability-match"
+    const resolved = first?.understood === true ? first.name : undefined
+    return { candidate, model: askedName(target, candidate), resolved, fallback, reason }
   }
 
   /** Whether a candidate that is preferred by its priority was passed over because it is full. */
-  private overflows({ state }: Candidate, model: string): boolean {
-    const all = this.snapshot.candidates.get(model) ?? none
+  private overflows({ state }: Candidate, { candidates: all }: Target): boolean {
     if (!ablePool(all, this.needs.abilities).limited) return false
     return all.some((other) => other.state.backend.priority < state.backend.priority && absence(other)?._tag === "Full")
   }

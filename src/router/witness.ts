@@ -4,7 +4,7 @@
  */
 import type { Circuit } from "../domain/circuit.ts"
 import { idle, type Live, mark, type Rest, settledSamples } from "../registry/live.ts"
-import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { Candidate } from "../registry/snapshot.ts"
 import { isLookedPast, type Moment, unmeasured } from "./pool.ts"
 
 /** What recent answers said against a candidate. */
@@ -31,22 +31,26 @@ const perCandidate = 4
 /** Figures of a witness at most. */
 export const mostFigures = mostWitnessed * perCandidate
 
-const nobody: ReadonlyArray<Candidate> = []
+/** Candidates that one decision is made among. */
+interface Among {
+  readonly candidates: ReadonlyArray<Candidate>
+}
+
 const nothing: ReadonlyArray<Held> = []
 
 // A latency that the decision looked past is kept as the number below this one by so much.
 const lookedPast = unmeasured - 1
 
-/** Notes how the candidates of these models stand at the moment of a decision. */
-export const witness = (snapshot: Snapshot, models: ReadonlyArray<string>, moment: Moment): Witness => {
+/** Notes how these candidates stand at the moment of a decision. */
+export const witness = (all: ReadonlyArray<Among>, moment: Moment): Witness => {
   const { now, turn } = moment
   let count = 0
-  for (const model of models) count += snapshot.candidates.get(model)?.length ?? 0
+  for (const { candidates } of all) count += candidates.length
   const figures = new Float64Array(Math.min(count, mostWitnessed) * perCandidate)
   let held: Array<Held> | undefined
   let at = 0
-  for (const model of models) {
-    for (const { state, model: served } of snapshot.candidates.get(model) ?? nobody) {
+  for (const { candidates } of all) {
+    for (const { state, model: served } of candidates) {
       if (at === figures.length) break
       const { live } = state
       if (live.marked) {
@@ -87,18 +91,16 @@ const liveAt = ({ figures, held, now }: Witness, at: number, model: string): Liv
   return live
 }
 
-/** The same snapshot with the live figures that were noted; candidates without are left out. */
-export const asSeen = (snapshot: Snapshot, models: ReadonlyArray<string>, seen: Witness): Snapshot => {
-  const candidates = new Map<string, ReadonlyArray<Candidate>>()
+/** The same candidates with the live figures that were noted, list by list; those without are left out. */
+export const asSeen = (all: ReadonlyArray<Among>, seen: Witness): ReadonlyArray<ReadonlyArray<Candidate>> => {
   let at = 0
-  for (const model of models) {
+  return all.map(({ candidates }) => {
     const list: Array<Candidate> = []
-    for (const { state, model: served } of snapshot.candidates.get(model) ?? nobody) {
+    for (const { state, model: served } of candidates) {
       if (at === seen.figures.length) break
       list.push({ state: { ...state, live: liveAt(seen, at, served.id) }, model: served })
       at += perCandidate
     }
-    candidates.set(model, list)
-  }
-  return { ...snapshot, candidates }
+    return list
+  })
 }

@@ -17,8 +17,9 @@ import type { Backend } from "../domain/backend.ts"
 import { printable } from "../domain/text.ts"
 import { version } from "../domain/version.ts"
 import { findOnce, hostsOf } from "../health/Discovery.ts"
-import { resolve } from "../router/aliases.ts"
-import { modelsOf } from "../router/plan.ts"
+import { applyProbe, empty, put } from "../registry/snapshot.ts"
+import { membersOf } from "../router/groups.ts"
+import { targetsOf } from "../router/names.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { urlOf } from "./address.ts"
 import { askHealth } from "./client.ts"
@@ -182,14 +183,22 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: D
       ),
     { concurrency: backendsAtOnce }
   )
-  const names = deadNames(loaded.routing, {
+  const { routing: rules, thresholds } = loaded
+  const snapshot = backends.reduce((before, backend, at) => {
+    const list = lists[at]
+    const there = put(before, backend)
+    if (list === undefined) return there
+    const models = list.map((id) => ({ id, capabilities: {} }))
+    return applyProbe(there, backend.name, { _tag: "Up", models, latencyMs: 0 }, thresholds).snapshot
+  }, empty)
+  const names = deadNames(rules, {
     lists,
-    modelsOf: (name) => modelsOf(name, loaded.routing),
-    resolve: (name) => resolve(name, loaded.routing.aliases)
+    leadsTo: (name) => targetsOf(name, rules, snapshot),
+    members: (entry) => membersOf(entry, rules, snapshot)
   })
   const sections = [gateway, ...begun.map(({ part }) => part)].map(({ section }) => section())
   if (names.length === 0) return sections
-  const routing = begin("routing", "aliases and fallbacks")
+  const routing = begin("routing", "aliases, groups and fallbacks")
   names.forEach(routing.say)
   routing.end()
   return [...sections, routing.section()]

@@ -157,6 +157,11 @@ describe("a warning is given for", () => {
       "routing.fallbacks.a is never used: the name is an alias; name the model"
     ])
   })
+
+  test("entries of groups at a backend that is not there", () => {
+    const toml = `[[backends]]\nname = "box"\nurl = "http://h:1"\n[routing.groups]\na = ["m@box", "n@lab", "@cf/x"]`
+    expect(loadedFrom(toml).warnings).toEqual([`routing.groups.a[1] = "n@lab": no [[backends]] is called lab`])
+  })
 })
 
 const structure = [

@@ -155,6 +155,41 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
     `nexus.toml:2: routing.aliases: a name with a dot needs quotes: "gpt-3.5" = "x"`
   ],
   [
+    "a group that an alias leads back into",
+    `[routing]\naliases = { a = "chat" }\n\n[routing.groups]\nchat = ["m", "a@box"]`,
+    `nexus.toml:5: routing.groups.chat[1] = "a@box": the group and the aliases go in a circle: chat -> a -> chat`
+  ],
+  [
+    "a group in a group, but not a model that is called like its group",
+    `[routing.groups]\nchat = ["other"]\nother = ["other@box"]`,
+    `nexus.toml:2: routing.groups.chat[0] = "other": it is a group itself; name the models`
+  ],
+  [
+    "a group in a group by way of an alias",
+    `[routing]\naliases = { a = "other" }\n\n[routing.groups]\nchat = ["m", "a"]\nother = ["n"]`,
+    `nexus.toml:5: routing.groups.chat[1] = "a": it stands for other, which is a group itself; name the models`
+  ],
+  [
+    "a group by the name of an alias",
+    `[routing]\naliases = { a = "m" }\n\n[routing.groups]\na = ["m"]`,
+    `nexus.toml:5: routing.groups.a is never used: the name is an alias as well; keep one`
+  ],
+  [
+    "an entry of a group that is no model at a backend",
+    `[routing.groups]\na = ["m@"]`,
+    `nexus.toml:2: routing.groups.a[0] = "m@": expected a model, or model@backend`
+  ],
+  [
+    "a group whose dots are not quoted",
+    `[routing.groups]\nqwen2.5 = ["x"]`,
+    `nexus.toml:2: routing.groups: a name with a dot needs quotes: "qwen2.5" = ["x"]`
+  ],
+  [
+    "an empty group",
+    `[routing.groups]\na = []`,
+    `nexus.toml:2: routing.groups.a[0] is missing: expected text that is not empty`
+  ],
+  [
     "a fallback whose dots are not quoted",
     `[routing.fallbacks]\nqwen2.5.1 = ["x"]`,
     `nexus.toml:2: routing.fallbacks: a name with a dot needs quotes: "qwen2.5.1" = ["x"]`

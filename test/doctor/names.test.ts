@@ -1,19 +1,34 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { deadNames } from "../../src/doctor/names.ts"
-import { resolve } from "../../src/router/aliases.ts"
-import { modelsOf } from "../../src/router/plan.ts"
+import { applyProbe, empty, put } from "../../src/registry/snapshot.ts"
+import { membersOf } from "../../src/router/groups.ts"
+import { targetsOf } from "../../src/router/names.ts"
+import { plainSettings } from "../kit/generators.ts"
+import { backend, up } from "../registry/backends.ts"
+
+const thresholds = { failures: 1, recoveries: 1 }
 
 const found = (
   aliases: Readonly<Record<string, string>>,
   fallbacks: Readonly<Record<string, ReadonlyArray<string>>>,
-  lists: ReadonlyArray<ReadonlyArray<string> | undefined>
+  lists: ReadonlyArray<ReadonlyArray<string> | undefined>,
+  groups: Readonly<Record<string, ReadonlyArray<string>>> = {}
 ) => {
-  const routing = { aliases: new Map(Object.entries(aliases)), fallbacks: new Map(Object.entries(fallbacks)) }
+  const routing = {
+    ...plainSettings,
+    aliases: new Map(Object.entries(aliases)),
+    groups: new Map(Object.entries(groups)),
+    fallbacks: new Map(Object.entries(fallbacks))
+  }
+  const snapshot = lists.reduce((before, list, at) => {
+    const there = put(before, backend(`b${at}`, { type: "ollama" }))
+    return list === undefined ? there : applyProbe(there, `b${at}`, up(...list), thresholds).snapshot
+  }, empty)
   return deadNames(routing, {
     lists,
-    modelsOf: (name) => modelsOf(name, routing),
-    resolve: (name) => resolve(name, routing.aliases)
+    leadsTo: (name) => targetsOf(name, routing, snapshot),
+    members: (entry) => membersOf(entry, routing, snapshot)
   })
 }
 
@@ -28,6 +43,14 @@ describe("names that lead nowhere", () => {
   test("are told of once in a chain of aliases, and not where a fallback answers", () => {
     expect(found({ a: "b", b: "nopes" }, {}, [["small"]])).toHaveLength(1)
     expect(found({ a: "big" }, { big: ["small"] }, [["small"]])).toEqual([])
+  })
+
+  test("are not those that a server takes in other spellings, and of a group only those of its entries that nobody has", () => {
+    const lists = [["llama3:latest"]]
+    expect(found({ gpt: "Llama3", chat: "group" }, { other: ["LLAMA3"] }, lists, { group: ["llama3@b0"] })).toEqual([])
+    expect(found({ chat: "group" }, { big: ["group"] }, lists, { group: ["llama3", "nopes@b0"] })).toMatchObject([
+      { seen: "routing.groups.group[1] leads to nopes@b0, which no backend serves" }
+    ])
   })
 
   test("are never those of a model that is served", () => {

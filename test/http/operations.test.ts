@@ -136,7 +136,7 @@ describe("with two healthy backends and one that is down", () => {
       expect(response.headers.get("x-request-id")).toBe("req-1")
       expect(JSON.parse(await response.text())).toEqual({
         error: {
-          message: `Model '${id}' not found. Available: Alpha, mistral:7b, org/zephyr:latest`,
+          message: `Model '${id}' not found. ${id.startsWith("mistral") ? "Did you mean 'mistral:7b'? " : ""}Available: Alpha, mistral:7b, org/zephyr:latest`,
           type: "invalid_request_error",
           param: "model",
           code: "model_not_found"

@@ -105,6 +105,7 @@ export const snapshotOf = (standings: ReadonlyArray<Standing>): Snapshot => {
     generation: 1,
     backends: new Map(states.map((state) => [state.backend.name, state])),
     candidates,
+    spelled: new Map(),
     known: new Set(modelIds)
   }
 }
@@ -154,6 +155,10 @@ export const plainSettings: RoutingSettings = {
   maxRetries: 2,
   weights: { priority: 50, load: 30, latency: 20 },
   aliases: new Map(),
+  groups: new Map(),
+  stripPrefixes: true,
+  modelSuffixes: true,
+  listAliases: true,
   fallbacks: new Map()
 }
 
@@ -163,5 +168,9 @@ export const settings: fc.Arbitrary<RoutingSettings> = fc.record({
   maxRetries: fc.nat(5),
   weights: fc.record({ priority: fc.nat(100), load: fc.nat(100), latency: fc.nat(100) }),
   aliases: fc.constant(new Map<string, string>()),
+  groups: fc.constant(new Map<string, ReadonlyArray<string>>()),
+  stripPrefixes: fc.boolean(),
+  modelSuffixes: fc.boolean(),
+  listAliases: fc.boolean(),
   fallbacks: fc.subarray(["b", "c"]).map((others) => new Map(others.length === 0 ? [] : [["a", others]]))
 })

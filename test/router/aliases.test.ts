@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { chainOf, maxHops, resolve } from "../../src/router/aliases.ts"
-import { modelsOf } from "../../src/router/plan.ts"
+import { targetsOf } from "../../src/router/names.ts"
+import { empty } from "../../src/registry/snapshot.ts"
+import { plainSettings } from "../kit/generators.ts"
 
 const names = fc.constantFrom("a", "b", "c", "d", "e", "__proto__", "constructor")
 
@@ -53,6 +55,8 @@ test("the models that may answer are the resolved one, then its fallbacks in the
     ["backup", "large"]
   ])
   const fallbacks = new Map([["small", ["medium", "backup", "medium", "fast", "large"]]])
-  expect(modelsOf("fast", { aliases, fallbacks })).toEqual(["small", "medium", "large"])
-  expect(modelsOf("medium", { aliases, fallbacks })).toEqual(["medium"])
+  const modelsOf = (name: string) =>
+    targetsOf(name, { ...plainSettings, aliases, fallbacks }, empty).map((target) => target.name)
+  expect(modelsOf("fast")).toEqual(["small", "medium", "large"])
+  expect(modelsOf("medium")).toEqual(["medium"])
 })

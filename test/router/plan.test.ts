@@ -5,7 +5,7 @@ import type { RoutingNeeds } from "../../src/domain/request.ts"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import type { Candidate, Snapshot } from "../../src/registry/snapshot.ts"
 import { reasonWords } from "../../src/router/filter.ts"
-import { type Attempt, modelsOf, Plan, planAll } from "../../src/router/plan.ts"
+import { type Attempt, Plan, planAll } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
 import { poolOf } from "../../src/router/pool.ts"
 import { bestOf, scoreAt } from "../../src/router/strategy.ts"
@@ -17,6 +17,11 @@ const planOf = (wanted: RoutingNeeds, set: RoutingSettings, snapshot: Snapshot, 
 
 const labels = (attempts: ReadonlyArray<Attempt>): ReadonlyArray<string> =>
   attempts.map(({ candidate, model }) => `${candidate.state.backend.name} ${model}`)
+
+const modelsOf = (model: string, { fallbacks }: RoutingSettings): ReadonlyArray<string> => [
+  model,
+  ...(fallbacks.get(model) ?? [])
+]
 
 type Place = "first" | "last resort" | "mistrusted" | "busy" | "never"
 
@@ -140,6 +145,10 @@ const smart: RoutingSettings = {
   maxRetries: 2,
   weights: { priority: 50, load: 30, latency: 20 },
   aliases: new Map(),
+  groups: new Map(),
+  stripPrefixes: true,
+  modelSuffixes: true,
+  listAliases: true,
   fallbacks: new Map()
 }
 

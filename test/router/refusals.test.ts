@@ -21,6 +21,10 @@ const plain: RoutingSettings = {
   maxRetries: 2,
   weights: { priority: 50, load: 30, latency: 20 },
   aliases: new Map([["alias", "a"]]),
+  groups: new Map(),
+  stripPrefixes: true,
+  modelSuffixes: true,
+  listAliases: true,
   fallbacks: new Map([["a", ["b"]]])
 }
 

@@ -1,0 +1,157 @@
+/**
+ * What a name leads to: an alias, a group or a model as it is written, and where there is none, the same in another
+ * spelling, without the prefix of a provider that clients put before it, or without a suffix of OpenRouter's.
+ */
+import { ollamaName } from "../domain/model-names.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
+import { inOtherWriting } from "../registry/candidates.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import { resolve } from "./aliases.ts"
+import { groupOf } from "./groups.ts"
+
+/** What may answer for a name. */
+export interface Target {
+  /** The model, by a name that a backend lists, or the group. */
+  readonly name: string
+  readonly candidates: ReadonlyArray<Candidate>
+  /** What OpenRouter is told of the model behind its name; empty mostly. */
+  readonly suffix: string
+  /** Whether nobody has the name as it was written. */
+  readonly understood: boolean
+}
+
+type Names = Pick<RoutingSettings, "aliases" | "groups">
+
+const nobody: ReadonlyArray<Candidate> = []
+
+// Prefixes taken away at most, as in openrouter/openai/gpt-4o.
+const mostPrefixes = 3
+
+const suffixed = /:(?:beta|exacto|extended|floor|free|nitro|online|thinking)$/
+
+const target = (name: string, candidates: ReadonlyArray<Candidate>, understood: boolean): Target => ({
+  name,
+  candidates,
+  suffix: "",
+  understood
+})
+
+const asWritten = (end: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
+  const candidates = groupOf(end, settings, snapshot) ?? snapshot.candidates.get(end)
+  return candidates === undefined ? undefined : target(end, candidates, false)
+}
+
+const writtenOtherwise = (name: string, snapshot: Snapshot): Target | undefined => {
+  const found = inOtherWriting(name, snapshot)
+  return found === undefined ? undefined : target(found.id, found.candidates, true)
+}
+
+// A table of names is never changed; another takes its place.
+const tables = new WeakMap<ReadonlyMap<string, unknown>, ReadonlyMap<string, string>>()
+
+/** The names of a table by what their spellings have in common; the first of each. */
+const spellingsOf = (table: ReadonlyMap<string, unknown>): ReadonlyMap<string, string> => {
+  const known = tables.get(table)
+  if (known !== undefined) return known
+  const made = new Map<string, string>()
+  for (const name of table.keys()) {
+    const spelling = ollamaName(name)
+    if (!made.has(spelling)) made.set(spelling, name)
+  }
+  tables.set(table, made)
+  return made
+}
+
+/** The alias or the group that is written otherwise. */
+const namedOtherwise = (name: string, { aliases, groups }: Names): string | undefined =>
+  aliases.size + groups.size === 0
+    ? undefined
+    : (spellingsOf(aliases).get(ollamaName(name)) ?? spellingsOf(groups).get(ollamaName(name)))
+
+const known = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
+  const end = resolve(name, settings.aliases)
+  const exact = asWritten(end, settings, snapshot)
+  if (exact !== undefined) return exact
+  const other = namedOtherwise(end, settings)
+  if (other !== undefined) {
+    const last = resolve(other, settings.aliases)
+    const found = asWritten(last, settings, snapshot) ?? writtenOtherwise(last, snapshot)
+    if (found !== undefined) return { ...found, understood: true }
+  }
+  return writtenOtherwise(end, snapshot)
+}
+
+const withoutSuffix = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
+  let base = name
+  for (let found = suffixed.exec(base); found !== null; found = suffixed.exec(base)) {
+    base = base.slice(0, found.index)
+    const meant = base === "" ? undefined : known(base, settings, snapshot)
+    if (meant !== undefined) return { ...meant, suffix: name.slice(base.length) }
+  }
+  return undefined
+}
+
+const meantBy = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
+  let rest = name
+  for (let prefixes = 0; ; prefixes += 1) {
+    const meant = settings.modelSuffixes ? withoutSuffix(rest, settings, snapshot) : undefined
+    if (meant !== undefined) return meant
+    const slash = rest.indexOf("/")
+    if (!settings.stripPrefixes || prefixes === mostPrefixes || slash === -1) return undefined
+    rest = rest.slice(slash + 1)
+    const found = rest === "" ? undefined : known(rest, settings, snapshot)
+    if (found !== undefined) return found
+  }
+}
+
+/** What a name leads to; nobody serves it where nothing is found. */
+export const lookUp = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target => {
+  const end = resolve(name, settings.aliases)
+  const exact = asWritten(end, settings, snapshot)
+  if (exact !== undefined) return exact
+  const found = known(name, settings, snapshot) ?? meantBy(end, settings, snapshot)
+  return found === undefined ? target(end, nobody, false) : { ...found, understood: true }
+}
+
+/** What may answer in the place of a model, by any of its spellings where it is called `name`. */
+const fallbacksOf = (
+  { name }: Target,
+  asked: string,
+  { aliases, fallbacks }: RoutingSettings
+): ReadonlyArray<string> | undefined => {
+  if (fallbacks.size === 0) return undefined
+  const exact = fallbacks.get(name) ?? fallbacks.get(resolve(asked, aliases))
+  if (exact !== undefined) return exact
+  const other = spellingsOf(fallbacks).get(ollamaName(name))
+  return other === undefined ? undefined : fallbacks.get(other)
+}
+
+/** All that may answer for a name: what it leads to, and then its fallbacks in their order, each once. */
+export const targetsOf = (name: string, settings: RoutingSettings, snapshot: Snapshot): ReadonlyArray<Target> => {
+  const first = lookUp(name, settings, snapshot)
+  const others = fallbacksOf(first, name, settings)
+  if (others === undefined) return [first]
+  const all = new Map([[first.name, first]])
+  for (const other of others) {
+    const next = lookUp(other, settings, snapshot)
+    if (!all.has(next.name)) all.set(next.name, next)
+  }
+  return [...all.values()]
+}
+
+// OpenRouter lists many of its models with a suffix; behind a gateway of one's own it is known by that.
+const lists = new WeakMap<ReadonlyMap<string, unknown>, boolean>()
+
+const knowsSuffixes = ({ backend, models }: Candidate["state"]): boolean => {
+  if (/^https?:\/\/(?:[^/@]*\.)?openrouter\.ai(?:[:/]|$)/i.test(backend.url)) return true
+  if (backend.type !== "openai" && backend.type !== "generic") return false
+  const told = lists.get(models)
+  if (told !== undefined) return told
+  const found = [...models.keys()].some((id) => suffixed.test(id))
+  lists.set(models, found)
+  return found
+}
+
+/** The name a backend is asked by: the one it lists, and what OpenRouter is told behind it. */
+export const askedName = ({ suffix }: Target, { model, state }: Candidate): string =>
+  suffix === "" || !knowsSuffixes(state) ? model.id : model.id + suffix

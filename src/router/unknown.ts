@@ -1,0 +1,84 @@
+/**
+ * What is said of a name that leads to no model: where it led, what was meant, and what there is.
+ */
+import { nearestOf } from "../config/nearest.ts"
+import { ModelNotFound } from "../domain/errors.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
+import { isListedAs } from "../registry/candidates.ts"
+import { inRotation, type Snapshot } from "../registry/snapshot.ts"
+import { unheard } from "./filter.ts"
+import { lookUp } from "./names.ts"
+
+/** Names listed in "Available: …" at most. */
+const namesListed = 20
+
+/** Names that may have been meant, at most. */
+const namesMeant = 3
+
+/** Letters of a name that another can be meant by, at least: anything is close to a shorter one. */
+const shortestMeant = 3
+
+/** Names that are held against the one that came, at most: whoever asks for nonsense is to cost little. */
+const namesCompared = 500
+
+/** The models that can be asked for now, sorted. */
+const servedNames = (snapshot: Snapshot): ReadonlyArray<string> =>
+  [...snapshot.candidates]
+    .filter(([model, candidates]) => isListedAs(model, candidates) && candidates.some(({ state }) => inRotation(state)))
+    .map(([model]) => model)
+    .sort()
+
+// Without folders and the tag: what people remember of a name.
+const stemOf = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/\/+$/, "")
+    .replace(/^.*\//, "")
+    .replace(/[:@].*$/, "")
+
+const meantBy = (name: string, known: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const compared = known.slice(0, namesCompared)
+  const wanted = stemOf(name)
+  if (wanted.length < shortestMeant) return []
+  const stems = new Map(compared.map((each) => [each, stemOf(each)]))
+  const near = compared.filter((each) => {
+    const stem = stems.get(each) ?? ""
+    return stem.length >= shortestMeant && (stem.startsWith(wanted) || wanted.startsWith(stem))
+  })
+  const closest = new Set(nearestOf(wanted, new Set(stems.values()), namesMeant))
+  const alike = compared.filter((each) => closest.has(stems.get(each) ?? ""))
+  return [
+    ...new Set([...nearestOf(name, near, namesMeant), ...near, ...nearestOf(name, compared, namesMeant), ...alike])
+  ]
+}
+
+// Where an alias or a group that is nobody's led to.
+const ledWords = (name: string, end: string, { aliases, groups }: RoutingSettings): string | undefined => {
+  const entries = groups.get(end)
+  const alias = aliases.has(name) ? `the alias leads to '${end}', ` : ""
+  if (entries !== undefined)
+    return `${alias}${alias === "" ? "the" : "a"} group of models that no backend lists: ${entries.join(", ")}`
+  return alias === "" ? undefined : `${alias}which no backend lists`
+}
+
+/** The refusal of a name that leads to no model that anybody has ever listed. */
+export const notFound = (name: string, settings: RoutingSettings, snapshot: Snapshot): ModelNotFound => {
+  const served = servedNames(snapshot)
+  const silent = unheard(name, snapshot)
+  const end = lookUp(name, settings, snapshot).name
+  const led = ledWords(name, end, settings)
+  const usable = [...settings.aliases.keys(), ...settings.groups.keys()].filter(
+    (each) => each !== name && lookUp(each, settings, snapshot).candidates.some(({ state }) => inRotation(state))
+  )
+  const meant = meantBy(settings.groups.has(end) ? name : end, [...new Set([...usable, ...served])]).slice(
+    0,
+    namesMeant
+  )
+  return new ModelNotFound({
+    model: name,
+    available: served.slice(0, namesListed),
+    ...(led === undefined ? {} : { led }),
+    ...(meant.length === 0 ? {} : { meant }),
+    ...(silent.length === 0 ? {} : { silent })
+  })
+}
