@@ -45,12 +45,12 @@ interface Wanted {
   readonly tokens: number
 }
 
-// Prompts are estimated at four characters a token.
-const charactersPerToken = 4
+// A word and a blank, which no tokenizer makes less of than one.
+const aToken = "words "
 
 /** A chat body that needs just that. */
 const bodyFor = ({ model, tools, image, jsonMode, tokens }: Wanted) => {
-  const text = { type: "text", text: "x".repeat(tokens * charactersPerToken) }
+  const text = { type: "text", text: aToken.repeat(tokens) }
   const picture = { type: "image_url", image_url: { url: "data:image/png;base64," } }
   return {
     model,

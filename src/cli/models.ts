@@ -3,6 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
+import { contextOf } from "../domain/backend.ts"
 import type { BackendEntry } from "../http/api.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
@@ -22,9 +23,10 @@ export const modelRows = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<
   const rows = new Map<string, ModelRow>()
   for (const { name, mode, status, models } of backends) {
     if (mode !== "enabled" || status !== "healthy") continue
-    for (const { id, context_length } of models) {
+    for (const model of models) {
+      const { id } = model
       const row = rows.get(id)
-      const known = Math.max(row?.context_length ?? 0, context_length ?? 0)
+      const known = Math.max(row?.context_length ?? 0, contextOf(model) ?? 0)
       rows.set(id, { id, backends: [...(row?.backends ?? []), name], context_length: known === 0 ? null : known })
     }
   }

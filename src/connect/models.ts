@@ -1,6 +1,7 @@
 /**
  * Which of the models that are served suits a client: one to chat with that calls tools, and one for embeddings.
  */
+import { contextOf } from "../domain/backend.ts"
 import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
 import type { BackendEntry } from "../http/api.ts"
 import { resolve } from "../router/aliases.ts"
@@ -39,9 +40,10 @@ const served = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<Served> =>
   const found = new Map<string, Served>()
   for (const { status, mode, models } of backends) {
     if (status !== "healthy" || mode !== "enabled") continue
-    for (const { id, context_length: context, capabilities } of models) {
+    for (const model of models) {
+      const { id, capabilities } = model
       const before = found.get(id)
-      const length = Math.max(before?.contextLength ?? 0, context ?? 0)
+      const length = Math.max(before?.contextLength ?? 0, contextOf(model) ?? 0)
       const facts = {
         contextLength: length === 0 ? undefined : length,
         tools: either(before?.tools, capabilities.tools),

@@ -31,10 +31,16 @@ export interface Capabilities {
   readonly embeddings?: boolean
 }
 
-/** A model as one backend serves it; `context_length` in tokens, absent when the backend does not say. */
+/** A model as one backend serves it; contexts in tokens, absent when the backend does not say. */
 export interface Model {
   readonly id: string
+  /** What it takes at most: longer prompts are not sent there. */
   readonly context_length?: number
+  /**
+   * What is in force now, and may be another by the time a request is there: a server that loads models on demand changes
+   * it at will. Who has more goes first, and nobody is left out for it.
+   */
+  readonly context_in_force?: number
   readonly capabilities: Capabilities
 }
 
@@ -87,6 +93,12 @@ export interface Backend {
   /** What config says of its models, laid over what the backend says itself. */
   readonly models: ReadonlyArray<Model>
 }
+
+/** The context a model has as far as anybody knows, in tokens. */
+export const contextOf = ({ context_in_force, context_length }: Model): number | undefined =>
+  context_in_force === undefined || context_length === undefined
+    ? (context_in_force ?? context_length)
+    : Math.min(context_in_force, context_length)
 
 /** `cloud` for a backend outside the user's machines, `local` for the rest (header `x-nexus-backend-type`). */
 export const locality = (type: BackendType): "local" | "cloud" => (type === "openai" ? "cloud" : "local")

@@ -41,6 +41,17 @@ export class ModelCapabilityMismatch extends Schema.TaggedError<ModelCapabilityM
   param: Schema.NullOr(Schema.String)
 }) {}
 
+/**
+ * The prompt is longer than the context of every backend that serves the model: `has` is the longest of these, `needs` what
+ * the prompt takes at least.
+ */
+export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExceeded>()("ContextLengthExceeded", {
+  model: Schema.String,
+  has: Schema.Number,
+  needs: Schema.Number,
+  param: Schema.String
+}) {}
+
 /** The model is known and no backend that could serve it is in rotation. */
 export class ServiceUnavailable extends Schema.TaggedError<ServiceUnavailable>()("ServiceUnavailable", {
   model: Schema.String,
@@ -136,6 +147,7 @@ export type GatewayError =
   | Forbidden
   | ModelNotFound
   | ModelCapabilityMismatch
+  | ContextLengthExceeded
   | ServiceUnavailable
   | Overloaded
   | OutOfFiles

@@ -32,6 +32,10 @@ export const each = <A>(
   return found
 }
 
+/** A model of a server that loads models on demand: `now` is the context in force, in tokens, undefined while none is. */
+export const loadedOf = (id: string, now: number | undefined, capabilities: Capabilities): Model =>
+  now === undefined ? { id, capabilities } : { id, capabilities, context_in_force: now }
+
 /** A model as a backend told of it; `context` in tokens, undefined when it did not say. */
 export const modelOf = (id: string, context: number | undefined, capabilities: Capabilities): Model =>
   context === undefined ? { id, capabilities } : { id, capabilities, context_length: context }

@@ -1,9 +1,10 @@
 /**
- * LM Studio: its own lists (`/api/v1/models`, before 0.4 `/api/v0/models`) tell what `/v1/models` does not.
+ * LM Studio: its own lists (`/api/v1/models`, before 0.4 `/api/v0/models`) tell what `/v1/models` does not. The longest
+ * context of a model is not the one that it is loaded with.
  */
 import { Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/backend.ts"
-import { Count, each, Entries, lenient, modelOf } from "./lenient.ts"
+import { Count, each, Entries, lenient, loadedOf } from "./lenient.ts"
 
 const Instance = Schema.Struct({
   id: Schema.String,
@@ -14,7 +15,6 @@ const Entry1 = Schema.Struct({
   type: lenient(Schema.String),
   key: Schema.String,
   loaded_instances: lenient(Entries),
-  max_context_length: lenient(Count),
   capabilities: lenient(
     Schema.Struct({ vision: lenient(Schema.Boolean), trained_for_tool_use: lenient(Schema.Boolean) })
   )
@@ -25,7 +25,6 @@ const Entry0 = Schema.Struct({
   type: lenient(Schema.String),
   state: lenient(Schema.String),
   loaded_context_length: lenient(Count),
-  max_context_length: lenient(Count),
   capabilities: lenient(Entries)
 })
 
@@ -51,7 +50,7 @@ export const readV1 = (body: unknown): ReadonlyArray<Model> | undefined => {
       ...(entry.type === undefined ? {} : { embeddings: isEmbedder(entry.type) })
     }
     const named = (id: string, instance: typeof Instance.Type | undefined): Model =>
-      modelOf(id, instance?.config?.context_length ?? entry.max_context_length, capabilities)
+      loadedOf(id, instance?.config?.context_length, capabilities)
     const others = instances.filter((instance) => instance.id !== entry.key)
     return [named(entry.key, own)].concat(others.map((instance) => named(instance.id, instance)))
   })
@@ -63,7 +62,7 @@ export const readV0 = (body: unknown): ReadonlyArray<Model> | undefined => {
   if (list === undefined) return undefined
   return each(decodeEntry0, list.data).map((entry) => {
     const loaded = entry.state === "loaded" ? entry.loaded_context_length : undefined
-    return modelOf(entry.id, loaded ?? entry.max_context_length, {
+    return loadedOf(entry.id, loaded, {
       ...(entry.type === undefined ? {} : { vision: entry.type === "vlm", embeddings: isEmbedder(entry.type) }),
       ...(entry.capabilities === undefined ? {} : { tools: entry.capabilities.includes("tool_use") })
     })

@@ -3,13 +3,12 @@
  */
 import { Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/backend.ts"
-import { Count, each, Entries, lenient, modelOf } from "./lenient.ts"
+import { Count, each, Entries, lenient, loadedOf } from "./lenient.ts"
 
 const Tag = Schema.Struct({
   name: lenient(Schema.String),
   model: lenient(Schema.String),
   digest: lenient(Schema.String),
-  details: lenient(Schema.Struct({ context_length: lenient(Count) })),
   capabilities: lenient(Entries),
   context_length: lenient(Count)
 })
@@ -21,7 +20,6 @@ export interface Tag {
   readonly digest: string
   /** Abilities the list itself tells; narrower than what `/api/show` tells. */
   readonly words: ReadonlyArray<unknown>
-  readonly context: number | undefined
 }
 
 const List = Schema.Struct({ models: Schema.NullOr(Entries) })
@@ -38,7 +36,7 @@ export const readTags = (body: unknown): ReadonlyArray<Tag> | undefined =>
   entriesOf(body)?.flatMap((tag) => {
     const name = tag.name ?? tag.model
     if (name === undefined) return []
-    return [{ name, digest: tag.digest ?? name, words: tag.capabilities ?? [], context: tag.details?.context_length }]
+    return [{ name, digest: tag.digest ?? name, words: tag.capabilities ?? [] }]
   })
 
 /** Reads `/api/ps`: the context in force of each loaded model, by name. */
@@ -60,34 +58,23 @@ export const readVersion = (body: unknown): string | undefined => Option.getOrUn
 export interface Shown {
   /** Undefined when the server is too old to tell. */
   readonly words: ReadonlyArray<unknown> | undefined
-  /** The model's own longest context, in tokens. */
-  readonly longest: number | undefined
   /** The context its Modelfile asks for, in tokens. */
   readonly asked: number | undefined
 }
 
 const Show = Schema.Struct({
   capabilities: lenient(Entries),
-  model_info: lenient(Schema.Record(Schema.String, Schema.Unknown)),
   parameters: lenient(Schema.String)
 })
 const decodeShow = Schema.decodeUnknownOption(Show)
-const decodeCount = Schema.decodeUnknownOption(Count)
 
 /** Reads `/api/show`; undefined when it is no object. */
 export const readShow = (body: unknown): Shown | undefined => {
   const show = Option.getOrUndefined(decodeShow(body))
   if (show === undefined) return undefined
-  const info = show.model_info ?? {}
-  const family = info["general.architecture"]
-  const key =
-    typeof family === "string"
-      ? `${family}.context_length`
-      : Object.keys(info).find((k) => k.endsWith(".context_length"))
   const asked = /^\s*num_ctx\s+(\d{1,10})\s*$/m.exec(show.parameters ?? "")?.[1]
   return {
     words: show.capabilities,
-    longest: key === undefined ? undefined : Option.getOrUndefined(decodeCount(info[key])),
     asked: asked === undefined ? undefined : Number(asked)
   }
 }
@@ -111,10 +98,8 @@ const abilities = (tag: Tag, shown: Shown | undefined): Capabilities => {
 }
 
 /**
- * A model of Ollama. Its context is the one in force now or last, else what its Modelfile asks for, else the longest
- * the model has.
+ * A model of Ollama. Its context is the one in force now or last, else what its Modelfile asks for; the longest that the
+ * model has is not what it is loaded with, and so says nothing.
  */
-export const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined): Model => {
-  const context = inForce ?? shown?.asked ?? shown?.longest ?? tag.context
-  return modelOf(tag.name, context, abilities(tag, shown))
-}
+export const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined): Model =>
+  loadedOf(tag.name, inForce ?? shown?.asked, abilities(tag, shown))

@@ -34,6 +34,7 @@ const columns = [
   "attempts",
   "abilities",
   "promptTokens",
+  "atLeastTokens",
   "outputTokens",
   "turn",
   "seenAt",
@@ -94,6 +95,7 @@ class Ring {
     numbers[column++] = exchange.attempts
     numbers[column++] = needs === undefined ? 0 : maskOf(needs.abilities)
     numbers[column++] = needs?.promptTokens ?? 0
+    numbers[column++] = needs?.atLeastTokens ?? 0
     numbers[column++] = needs?.outputTokens ?? 0
     numbers[column++] = decided?.turn ?? 0
     numbers[column++] = exchange.seen?.now ?? 0
@@ -157,6 +159,7 @@ class Ring {
         stream: this.number(at, "stream") === 1,
         abilities: abilities.filter((_, bit) => (mask & (1 << bit)) !== 0),
         promptTokens: this.number(at, "promptTokens"),
+        atLeastTokens: this.number(at, "atLeastTokens"),
         outputTokens: this.number(at, "outputTokens")
       },
       settings,

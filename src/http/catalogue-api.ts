@@ -13,6 +13,7 @@ const ability = Schema.optionalKey(Schema.Boolean)
 /** What is known of a model at one backend; an ability that is absent is not known. */
 export const facts = {
   context_length: Schema.optionalKey(Schema.Finite),
+  context_in_force: Schema.optionalKey(Schema.Finite),
   capabilities: Schema.Struct({ vision: ability, tools: ability, json_mode: ability, embeddings: ability })
 }
 

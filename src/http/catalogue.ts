@@ -30,13 +30,16 @@ export const listCatalogue = ({ candidates }: Snapshot, { aliases }: Names): Rea
       id,
       available: all.some(isServing),
       aliases: leading.get(id) ?? [],
-      backends: all.map(({ state: { backend, mode, health }, model: { context_length, capabilities } }) => ({
-        backend: backend.name,
-        status: health.status,
-        mode,
-        ...(context_length === undefined ? {} : { context_length }),
-        capabilities
-      }))
+      backends: all.map(
+        ({ state: { backend, mode, health }, model: { context_in_force, context_length, capabilities } }) => ({
+          backend: backend.name,
+          status: health.status,
+          mode,
+          ...(context_length === undefined ? {} : { context_length }),
+          ...(context_in_force === undefined ? {} : { context_in_force }),
+          capabilities
+        })
+      )
     }))
     .sort(by(({ id }) => id))
 }

@@ -111,6 +111,7 @@ const withBody: ReadonlyArray<Tag> = ["PayloadTooLarge", "UnsupportedMediaType"]
 const whenForwarded: ReadonlyArray<Tag> = [
   "ModelNotFound",
   "ModelCapabilityMismatch",
+  "ContextLengthExceeded",
   "RequestTimeout",
   "Overloaded",
   "BadGateway",

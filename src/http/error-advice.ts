@@ -10,6 +10,8 @@ export const advice: { readonly [T in Tag]: string } = {
   Forbidden: "Add the host to `server.allowed_hosts`, or the page's origin to `server.cors.origins`",
   ModelNotFound: "Use one of the names that the message lists; `nexus models` shows them with their backends",
   ModelCapabilityMismatch: "Choose another model, or correct what is known of it in `[[backends.models]]`",
+  ContextLengthExceeded:
+    "Shorten the conversation, as agents do by themselves at this code; or correct `context_length` in `[[backends.models]]`",
   ServiceUnavailable:
     "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` what mends it",
   Overloaded:

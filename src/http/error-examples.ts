@@ -13,6 +13,7 @@ import {
   Internal,
   LoopDetected,
   MethodNotAllowed,
+  ContextLengthExceeded,
   ModelCapabilityMismatch,
   ModelNotFound,
   NotFound,
@@ -62,6 +63,10 @@ export const examples: { readonly [T in Tag]: Example<T> } = {
   ModelCapabilityMismatch: {
     when: "No backend of the model can do what the request asks for",
     error: new ModelCapabilityMismatch({ model, missing: "vision", param: "messages" })
+  },
+  ContextLengthExceeded: {
+    when: "The prompt is longer than the context of every backend of the model, however its tokens are counted",
+    error: new ContextLengthExceeded({ model, has: 8192, needs: 11_000, param: "messages" })
   },
   ServiceUnavailable: {
     when: "The model is known, and no backend that serves it is healthy",

@@ -3,12 +3,22 @@
  */
 import { Predicate } from "effect"
 import type { Endpoint } from "../domain/request.ts"
+import {
+  larger,
+  tokensOf,
+  tokensOfAll,
+  type Tokens,
+  type Weight as Counted,
+  weigh as count,
+  weighAll,
+  weightless
+} from "./weight.ts"
 
 /** A parsed JSON object. */
 export type Json = Readonly<Record<PropertyKey, unknown>>
 
-/** How much text there is for the model, and whether an image is with it. */
-export interface Weight {
+/** How much text there is for the model, at a glance, and whether an image is with it. */
+interface Weight {
   bytes: number
   vision: boolean
 }
@@ -80,4 +90,54 @@ export const factsOf = (endpoint: Endpoint, json: Json): Facts => {
     tools: isFilled(json["tools"]) || isFilled(json["functions"]),
     jsonMode: wantsJson(json["response_format"])
   }
+}
+
+const weighContent = (content: unknown, into: Counted): void => {
+  if (typeof content === "string") return count(content, into)
+  if (!Array.isArray(content)) return
+  for (const part of content) {
+    if (typeof part === "string") count(part, into)
+    else if (Predicate.isObject(part) && typeof part["text"] === "string") count(part["text"], into)
+  }
+}
+
+/** The fields of a message that hold calls of tools. */
+export const callFields = ["tool_calls", "function_call"] as const
+
+/** Whether a request says that no tool may be called: some servers then leave the tools out of the prompt. */
+export const isToolsOff = (top: Json): boolean => top["tool_choice"] === "none"
+
+const tokensOfText = (text: string): Tokens => {
+  const weight = weightless()
+  count(text, weight)
+  return tokensOf(weight)
+}
+
+/** What none of the texts of a batch makes less of. */
+export const noTokens: Tokens = { promptTokens: 0, atLeastTokens: 0 }
+
+/** The tokens that a parsed body makes, looked at letter by letter. */
+export const tokensIn = (endpoint: Endpoint, json: Json): Tokens => {
+  const field = contentField(endpoint, json)
+  const content = json[field]
+  if (field !== "messages") {
+    if (typeof content === "string") return tokensOfText(content)
+    const texts = Array.isArray(content) ? content : []
+    return texts.reduce<Tokens>(
+      (most, each) => (typeof each === "string" ? larger(most, tokensOfText(each)) : most),
+      noTokens
+    )
+  }
+  const said = weightless()
+  for (const message of Array.isArray(content) ? content : []) {
+    if (!Predicate.isObject(message)) continue
+    weighContent(message["content"], said)
+    for (const name of callFields) weighAll(message[name], said)
+  }
+  const tools = weightless()
+  for (const name of ["tools", "functions"]) if (Array.isArray(json[name])) weighAll(json[name], tools)
+  const form = weightless()
+  const format = json["response_format"]
+  if (Predicate.isObject(format)) weighAll(format["json_schema"], form)
+  return tokensOfAll({ said, tools, toolsOff: isToolsOff(json), form })
 }

@@ -329,7 +329,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   exchange.awaitedMs = performance.now() - exchange.started
   const hops = hopsOf(exchange.request.headers)
   if (hops > maxHops) return new LoopDetected({ hops })
-  const reading = readNeeds(exchange.endpoint, body, turns)
+  const reading = readNeeds(exchange.endpoint, body, turns, (model) => router.leastContext(model, registry.snapshot()))
   const read = reading instanceof Promise ? await reading : reading
   if (exchange.gone) return undefined
   if (Result.isFailure(read)) return read.failure

@@ -16,6 +16,8 @@ export interface Listener {
   readonly plain: (from: number, to: number) => void
   readonly open: (kind: "array" | "object") => void
   readonly close: () => void
+  /** A string, or the name of a field, that stands deeper than all of that. */
+  readonly deep: (from: number, to: number, size: number, isKey: boolean) => void
 }
 
 /** How far a scan is; `syntax` and `depth` say why it goes no further. */
@@ -256,9 +258,9 @@ export class JsonScan {
   private endString(): void {
     const { from, at } = this
     this.state = this.isKey ? colon : after
-    if (this.depth > toldDepth) return
     const size = at - from - 2 - this.escaped
-    if (this.isKey) this.listener.key(from, at, size)
+    if (this.depth > toldDepth) this.listener.deep(from, at, size, this.isKey)
+    else if (this.isKey) this.listener.key(from, at, size)
     else this.listener.string(from, at, size)
   }
 

@@ -1,6 +1,7 @@
 /**
  * What `/v1/models` says of a snapshot.
  */
+import { contextOf } from "../domain/backend.ts"
 import { type Candidate, inRotation, type Snapshot } from "../registry/snapshot.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { isListedAs } from "../registry/candidates.ts"
@@ -25,7 +26,7 @@ const together = (candidates: ReadonlyArray<Candidate>): ModelEntry["capabilitie
   )
 
 const merge = (id: string, candidates: ReadonlyArray<Candidate>, created: number): ModelEntry => {
-  const lengths = candidates.flatMap(({ model }) => model.context_length ?? [])
+  const lengths = candidates.flatMap(({ model }) => contextOf(model) ?? [])
   return {
     id,
     object: "model",

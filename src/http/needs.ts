@@ -5,10 +5,11 @@ import { isUtf8 } from "node:buffer"
 import { Predicate, Result } from "effect"
 import { BadRequest } from "../domain/errors.ts"
 import type { Ability, Endpoint, RoutingNeeds } from "../domain/request.ts"
-import { contentField, type Facts, factsOf, type Json } from "./facts.ts"
+import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
 import { JsonScan, type Progress } from "./json-scan.ts"
 import { Sift, type Span } from "./sift.ts"
 import type { Turns } from "./turns.ts"
+import type { Tokens } from "./weight.ts"
 
 /** Longest model name that is taken, in characters. */
 export const maxModelLength = 512
@@ -107,13 +108,31 @@ const needsOf = (endpoint: Endpoint, facts: Facts): Result.Result<RoutingNeeds, 
     stream: stream === true,
     abilities,
     promptTokens: Math.floor(content.bytes / 4),
+    atLeastTokens: 0,
     outputTokens: outputOf(top)
   })
 }
 
+/** The smallest context, in tokens, of those who may answer for a model. */
+type LeastContext = (model: string) => number
+
+const unknown: LeastContext = () => 0
+
+// No token is shorter than a byte: what fits anywhere in any case need not be looked at letter by letter.
+const isTight = ({ model, outputTokens }: RoutingNeeds, body: Uint8Array, least: LeastContext): boolean =>
+  body.byteLength + outputTokens > least(model)
+
 /** Reads what routing must know of a parsed body; fails with the field at fault, what came, and what would be right. */
-export const parseNeeds = (endpoint: Endpoint, body: Uint8Array): Result.Result<RoutingNeeds, BadRequest> =>
-  Result.flatMap(parse(body), (json) => needsOf(endpoint, factsOf(endpoint, json)))
+export const parseNeeds = (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  least = unknown
+): Result.Result<RoutingNeeds, BadRequest> =>
+  Result.flatMap(parse(body), (json) =>
+    Result.map(needsOf(endpoint, factsOf(endpoint, json)), (needs) =>
+      isTight(needs, body, least) ? { ...needs, ...tokensIn(endpoint, json) } : needs
+    )
+  )
 
 /** What was read, and where in the body the name of the model stands where that is known already. */
 export interface Read {
@@ -125,6 +144,9 @@ const refusals = {
   syntax: `The request body ${notJson}`,
   depth: `The request body is nested more than ${maxDepth} levels deep; Nexus takes no more in bodies above 64 KB`
 } as const
+
+// Bytes that are gone through in one turn when they are looked at letter by letter.
+const weighedBytes = 64 * 1024
 
 // Bytes whose encoding is looked at in one turn.
 const encodedBytes = 4 * 1_048_576
@@ -140,7 +162,8 @@ const wholeCharacters = (body: Uint8Array, to: number): number => {
 export const scanNeeds = async (
   endpoint: Endpoint,
   body: Uint8Array,
-  turns: Turns
+  turns: Turns,
+  least = unknown
 ): Promise<Result.Result<Read, BadRequest>> => {
   if (body.byteLength === 0) return Result.fail(bad(empty, null))
   const sift = new Sift(body)
@@ -156,17 +179,35 @@ export const scanNeeds = async (
     if (!isUtf8(body.subarray(encoded, to))) return Result.fail(bad(`The request body ${notUtf8}`, null))
     encoded = to
   }
-  return Result.flatMap(objectOf(sift.value), (top) =>
-    Result.map(needsOf(endpoint, sift.factsOf(endpoint, top)), (needs) => ({ needs, model: sift.model }))
-  )
+  const top = objectOf(sift.value)
+  if (Result.isFailure(top)) return Result.fail(top.failure)
+  const needs = needsOf(endpoint, sift.factsOf(endpoint, top.success))
+  if (Result.isFailure(needs)) return Result.fail(needs.failure)
+  const tokens = isTight(needs.success, body, least) ? await weighed(endpoint, body, turns, top.success) : {}
+  return Result.succeed({ needs: { ...needs.success, ...tokens }, model: sift.model })
+}
+
+// A second time through a body that is known to be good.
+const weighed = async (endpoint: Endpoint, body: Uint8Array, turns: Turns, top: Json): Promise<Tokens> => {
+  const sift = new Sift(body, true)
+  const scan = new JsonScan(body, sift, { maxDepth, sliceBytes: weighedBytes })
+  do await turns.next()
+  while (scan.step() === "going")
+  const rest = sift.tokensOf(endpoint, top)
+  for (;;) {
+    const { done, value } = rest.next()
+    if (done === true) return value
+    await turns.next()
+  }
 }
 
 /** Reads what routing must know: at once of a body of the usual size, in slices of a large one. */
 export const readNeeds = (
   endpoint: Endpoint,
   body: Uint8Array,
-  turns: Turns
+  turns: Turns,
+  least = unknown
 ): Result.Result<Read, BadRequest> | Promise<Result.Result<Read, BadRequest>> =>
   body.byteLength > parsedBytes
-    ? scanNeeds(endpoint, body, turns)
-    : Result.map(parseNeeds(endpoint, body), (needs) => ({ needs, model: undefined }))
+    ? scanNeeds(endpoint, body, turns, least)
+    : Result.map(parseNeeds(endpoint, body, least), (needs) => ({ needs, model: undefined }))

@@ -91,6 +91,13 @@ export const table: Table = {
       e.param,
       `Model '${e.model}' cannot serve this request: it lacks ${e.missing}`
     ),
+  ContextLengthExceeded: (e) =>
+    invalid(
+      400,
+      "context_length_exceeded",
+      e.param,
+      `The maximum context length of model '${e.model}' is ${e.has} tokens. However, your request has at least ${e.needs} tokens in '${e.param}'. Please reduce its length`
+    ),
   ServiceUnavailable: (e) => ({
     ...server(
       503,

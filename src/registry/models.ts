@@ -21,12 +21,26 @@ export const unusableIds = (reported: ReadonlyArray<Model>): ReadonlyArray<strin
 const usableContext = (tokens: number | undefined): tokens is number =>
   tokens !== undefined && Number.isSafeInteger(tokens) && tokens > 0
 
-const without = (model: Model): Model => ({ id: model.id, capabilities: model.capabilities })
+const usable = ({ id, capabilities, context_in_force: now, context_length: most }: Model): Model => ({
+  id,
+  capabilities,
+  ...(usableContext(most) ? { context_length: most } : {}),
+  ...(usableContext(now) ? { context_in_force: now } : {})
+})
+
+const isUsable = ({ context_in_force: now, context_length: most }: Model): boolean =>
+  (most === undefined || usableContext(most)) && (now === undefined || usableContext(now))
 
 const under = (id: string, reported: Model | undefined, told: Model): Model => {
   const context = told.context_length ?? reported?.context_length
   const capabilities: Capabilities = { ...reported?.capabilities, ...told.capabilities }
-  return { id, capabilities, ...(context === undefined ? {} : { context_length: context }) }
+  const now = reported?.context_in_force
+  return {
+    id,
+    capabilities,
+    ...(context === undefined ? {} : { context_length: context }),
+    ...(now === undefined ? {} : { context_in_force: now })
+  }
 }
 
 /**
@@ -50,7 +64,7 @@ export const lay = (
   for (const model of reported) {
     if (models.size >= bounds.count) break
     if (!usableId(model.id) || models.has(idOf(model.id))) continue
-    models.set(model.id, usableContext(model.context_length) ? model : without(model))
+    models.set(model.id, isUsable(model) ? model : usable(model))
   }
   for (const model of told) {
     const id = idOf(model.id)
@@ -61,6 +75,7 @@ export const lay = (
 
 const same = (a: Model, b: Model): boolean =>
   a.context_length === b.context_length &&
+  a.context_in_force === b.context_in_force &&
   a.capabilities.vision === b.capabilities.vision &&
   a.capabilities.tools === b.capabilities.tools &&
   a.capabilities.json_mode === b.capabilities.json_mode &&

@@ -5,6 +5,7 @@ import { Context, Effect, Layer, Random, Result } from "effect"
 import {
   type AttemptFailure,
   BadGateway,
+  ContextLengthExceeded,
   ModelCapabilityMismatch,
   type ModelNotFound,
   Overloaded,
@@ -16,11 +17,17 @@ import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { absent, type Excluded, isKnown, missingWords, reasonWords, unheard } from "./filter.ts"
 import { targetsOf } from "./names.ts"
-import { type Decided, Plan } from "./plan.ts"
+import { type Decided, leastContext, Plan } from "./plan.ts"
 import { notFound } from "./unknown.ts"
 
 /** Why no candidate can be asked. */
-export type Refusal = BadGateway | ModelNotFound | ModelCapabilityMismatch | ServiceUnavailable | Overloaded
+export type Refusal =
+  | BadGateway
+  | ModelNotFound
+  | ModelCapabilityMismatch
+  | ContextLengthExceeded
+  | ServiceUnavailable
+  | Overloaded
 
 /** A plan, and why it would come to nothing. */
 export interface Considered {
@@ -39,7 +46,18 @@ const paramOf = ({ why }: Excluded): string | null => {
     const fields = { vision: "messages", tools: "tools", json_mode: "response_format", embeddings: "model" } as const
     return fields[why.ability]
   }
-  return "messages"
+  return null
+}
+
+const textFields = { "chat/completions": "messages", completions: "prompt", embeddings: "input" } as const
+
+// A shorter prompt is all it takes for one of them: that is what agents can do something about.
+const tooLong = (excluded: ReadonlyArray<Excluded>): { has: number; needs: number } | undefined => {
+  let found: { has: number; needs: number } | undefined
+  for (const { why } of excluded) {
+    if (why._tag === "ContextTooShort" && why.has > (found?.has ?? 0)) found = why
+  }
+  return found
 }
 
 const isInability = ({ why }: Excluded): boolean => why._tag === "Unable" || why._tag === "ContextTooShort"
@@ -90,6 +108,15 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
   // A backend that is down and able may come back; only when all are known to be unable is it the request's fault.
   if (!excluded.every(isInability))
     return new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(usualWait) })
+  const shorter = tooLong(excluded)
+  if (shorter !== undefined) {
+    return new ContextLengthExceeded({
+      model,
+      has: shorter.has,
+      needs: shorter.needs,
+      param: textFields[plan.needs.endpoint]
+    })
+  }
   const nearest = excluded.find(({ candidate }) => plan.targets[0]?.candidates.includes(candidate) === true) ?? first
   return new ModelCapabilityMismatch({ model, missing: missingWords(nearest.why), param: paramOf(nearest) })
 }
@@ -104,6 +131,8 @@ export class Router extends Context.Service<
     readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Considered
     /** A plan that was made before, from its beginning; to be looked at as it was seen then. */
     readonly again: (decided: Decided) => Plan
+    /** The smallest context, in tokens, that any of those who may answer for a model is known to have. */
+    readonly leastContext: (model: string, snapshot: Snapshot) => number
     /** The names that stand for models, and the models that may answer for others. */
     readonly names: () => RoutingSettings
   }
@@ -150,7 +179,8 @@ export class Router extends Context.Service<
           const plan = planFor(needs, snapshot, now, false)
           return { plan, refusal: plan.empty ? refusalOf(plan, snapshot, now, random) : undefined }
         }
-        return Router.of({ route, consider, again, names: settingsNow })
+        const least = (model: string, snapshot: Snapshot): number => leastContext(model, settingsNow(), snapshot)
+        return Router.of({ route, consider, again, leastContext: least, names: settingsNow })
       })
     )
 }

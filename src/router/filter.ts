@@ -1,7 +1,7 @@
 /**
  * Who can take a request, and for everyone else the reason why not.
  */
-import type { Mode } from "../domain/backend.ts"
+import { contextOf, type Mode } from "../domain/backend.ts"
 import { allows } from "../domain/circuit.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { ollamaName } from "../domain/model-names.ts"
@@ -32,14 +32,29 @@ export const inability = ({ model }: Candidate, needs: RoutingNeeds): Exclusion 
     if (model.capabilities[ability] === false) return { _tag: "Unable", ability }
   }
   const has = model.context_length
-  return has !== undefined && needs.promptTokens > has
-    ? { _tag: "ContextTooShort", has, needs: needs.promptTokens }
+  return has !== undefined && needs.atLeastTokens > has
+    ? { _tag: "ContextTooShort", has, needs: needs.atLeastTokens }
     : undefined
 }
 
-/** Whether it has room for the prompt and for all the output that is asked for. */
-export const fits = ({ model }: Candidate, needs: RoutingNeeds): boolean =>
-  model.context_length === undefined || needs.promptTokens + needs.outputTokens <= model.context_length
+const roomOf = ({ model }: Candidate): number => contextOf(model) ?? Infinity
+
+/** Whether it has room for the prompt, as it is estimated, and for all the output that is asked for. */
+export const fits = (candidate: Candidate, { outputTokens, promptTokens }: RoutingNeeds): boolean =>
+  promptTokens + outputTokens <= roomOf(candidate)
+
+/**
+ * Those with room for the prompt, as it is estimated, and for all the output that is asked for; where there is none, those
+ * with the most room.
+ */
+export const roomiest = (all: ReadonlyArray<Candidate>, needs: RoutingNeeds): ReadonlyArray<Candidate> => {
+  const wanted = needs.promptTokens + needs.outputTokens
+  const most = Math.min(
+    wanted,
+    all.reduce((best, each) => Math.max(best, roomOf(each)), 0)
+  )
+  return all.filter((each) => roomOf(each) >= most)
+}
 
 /** Why an able candidate is out of rotation by its probes or its own limit. */
 export const absence = ({ state }: Candidate): Exclusion | undefined => {
@@ -80,7 +95,9 @@ export const modeWords: Readonly<Record<Exclude<Mode, "enabled">, string>> = {
 /** What is missing, in words that end "it lacks …". */
 export const missingWords = (why: Exclusion): string => {
   if (why._tag === "Unable") return abilityWords[why.ability]
-  return why._tag === "ContextTooShort" ? `a context of ${why.needs} tokens (it has ${why.has})` : reasonWords(why, 0)
+  return why._tag === "ContextTooShort"
+    ? `a context of ${why.needs} tokens or more (it has ${why.has})`
+    : reasonWords(why, 0)
 }
 
 /** An exclusion in words for a person. */
@@ -94,7 +111,7 @@ export const reasonWords = (why: Exclusion, now: number): string => {
     case "Unable":
       return `lacks ${abilityWords[why.ability]}`
     case "ContextTooShort":
-      return `context of ${why.has} tokens is too short for about ${why.needs}`
+      return `context of ${why.has} tokens is too short for ${why.needs} or more`
     case "Full":
       return `has its ${why.limit} request${why.limit === 1 ? "" : "s"} in flight (max_concurrent)`
     case "CircuitOpen":

@@ -1,10 +1,10 @@
 /**
  * The order in which candidates are asked, made up one attempt at a time with the load of that moment.
  */
-import type { RoutingNeeds } from "../domain/request.ts"
+import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
-import { absence, type Excluded, fits, inability, suspicion } from "./filter.ts"
+import { absence, type Excluded, fits, inability, roomiest, suspicion } from "./filter.ts"
 import { askedName, type Target, targetsOf } from "./names.ts"
 import { ablePool, nobody, type Pool, poolOf, takeDown } from "./pool.ts"
 import { type Best, bestOf, type Chance, choose, type Draw, type Parts, partsAt } from "./strategy.ts"
@@ -29,6 +29,17 @@ export interface Attempt {
 export interface Rated {
   readonly candidate: Candidate
   readonly parts: Parts | undefined
+}
+
+const nothing: ReadonlyArray<Ability> = []
+
+/** The smallest context that any of those who may answer for a model is known to have, in tokens. */
+export const leastContext = (model: string, settings: RoutingSettings, snapshot: Snapshot): number => {
+  let least = Infinity
+  for (const { candidates } of targetsOf(model, settings, snapshot)) {
+    if (candidates.length > 0) least = Math.min(least, ablePool(candidates, nothing).leastContext)
+  }
+  return least
 }
 
 /** What a decision starts from, beside the live figures of its moment. */
@@ -147,7 +158,7 @@ export class Plan implements Decided {
   rated(now: number): ReadonlyArray<Rated> {
     const { strategy, weights } = this.draw
     return this.targets.flatMap((target) => {
-      const able = this.eligible(target, now)
+      const able = this.able(target, now)
       const best = bestOf(able)
       return able.candidates.map((candidate, at) => ({
         candidate,
@@ -161,7 +172,15 @@ export class Plan implements Decided {
     return drawn
   }
 
-  private eligible({ candidates }: Target, now: number): Pool {
+  /** Those who could be asked now and have the room that is wanted, or the most of all. */
+  private eligible(target: Target, now: number): Pool {
+    const able = this.able(target, now)
+    const { outputTokens, promptTokens } = this.needs
+    if (able.candidates.length < 2 || promptTokens + outputTokens <= able.leastContext) return able
+    return poolOf(roomiest(able.candidates, this.needs), { turn: this.turn, now })
+  }
+
+  private able({ candidates }: Target, now: number): Pool {
     if (candidates.length === 0) return nobody
     const pool = ablePool(candidates, this.needs.abilities)
     const { promptTokens, outputTokens } = this.needs
@@ -175,9 +194,7 @@ export class Plan implements Decided {
         absence(candidate) === undefined &&
         suspicion(candidate, now) === undefined
     )
-    if (outputTokens === 0 || able.length < 2) return poolOf(able, moment)
-    const roomy = able.filter((candidate) => fits(candidate, this.needs))
-    return poolOf(roomy.length === 0 ? able : roomy, moment)
+    return poolOf(able, moment)
   }
 
   private wasAsked({ state, model }: Candidate): boolean {

@@ -12,6 +12,7 @@ const Ability = Schema.optionalKey(Schema.Boolean)
 const ModelShape = Schema.Struct({
   id: Schema.String,
   context_length: Schema.optionalKey(Schema.Int),
+  context_in_force: Schema.optionalKey(Schema.Int),
   capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability })
 })
 

@@ -80,10 +80,9 @@ effect("Ollama: abilities from show, the context in force from ps, one question 
     const chat = { vision: false, tools: true, embeddings: false, json_mode: true }
     for (let i = 0; i < 3; i++) {
       expect(modelsOf(yield* probe)).toEqual({
-        "tiny:latest": { context_length: 4096, capabilities: chat },
-        "tiny-again:latest": { context_length: 4096, capabilities: chat },
+        "tiny:latest": { context_in_force: 4096, capabilities: chat },
+        "tiny-again:latest": { context_in_force: 4096, capabilities: chat },
         "nomic-embed-text:latest": {
-          context_length: 2048,
           capabilities: { vision: false, tools: false, embeddings: true, json_mode: false }
         }
       })
@@ -100,11 +99,11 @@ effect(
       const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), () => 5000)
       yield* probe
       world.serve(origin, { ...ollama, "/api/ps": { json: { models: [] } } })
-      expect(modelsOf(yield* probe)["tiny:latest"]?.context_length).toBe(4096)
+      expect(modelsOf(yield* probe)["tiny:latest"]?.context_in_force).toBe(4096)
       world.kill(origin)
       expect(yield* probe).toEqual({ _tag: "Down", reason: "connection refused" })
       world.serve(origin, { ...ollama, "/api/ps": { json: { models: null } } })
-      expect(modelsOf(yield* probe)["tiny:latest"]?.context_length).toBe(8192)
+      expect(modelsOf(yield* probe)["tiny:latest"]?.context_in_force).toBe(8192)
     })
 )
 
@@ -137,19 +136,18 @@ effect("vLLM: a dead engine is down although the list still answers", () =>
   })
 )
 
-effect("LM Studio 0.4: loaded context, else the longest; only what /v1/models offers", () =>
+effect("LM Studio 0.4: the context of what is loaded, and none of what is not; only what /v1/models offers", () =>
   Effect.gen(function* () {
     const world = serving({
       "/api/v1/models": { json: recorded.lmstudioV1 },
       "/v1/models": { json: { data: [{ id: "google/gemma-3-4b", object: "model", owned_by: "organization_owner" }] } }
     })
-    const gemma = { context_length: 4096, capabilities: { vision: true, tools: false, embeddings: false } }
+    const gemma = { context_in_force: 4096, capabilities: { vision: true, tools: false, embeddings: false } }
     expect(modelsOf(yield* once(world, { type: "lmstudio" }))).toEqual({ "google/gemma-3-4b": gemma })
     world.serve(origin, { "/api/v1/models": { json: recorded.lmstudioV1 } })
     expect(modelsOf(yield* once(world, { type: "lmstudio" }))).toEqual({
       "google/gemma-3-4b": gemma,
       "text-embedding-nomic-embed-text-v1.5": {
-        context_length: 2048,
         capabilities: { vision: false, tools: false, json_mode: false, embeddings: true }
       }
     })
@@ -164,7 +162,7 @@ effect("LM Studio 0.3: the v0 list when the newer path is unknown, with status 2
     })
     const found = modelsOf(yield* once(world, { type: "lmstudio" }))
     expect(found["qwen2-vl-7b-instruct"]).toEqual({
-      context_length: 8192,
+      context_in_force: 8192,
       capabilities: { vision: true, tools: true, embeddings: false }
     })
     expect(found["nomic-embed"]?.capabilities.embeddings).toBe(true)

@@ -41,7 +41,13 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
   const fail = () => {
     throw new Error("sk-inner at http://10.1.2.3")
   }
-  const broken = Layer.succeed(Router, { route: fail, consider: fail, again: fail, names: fail })
+  const broken = Layer.succeed(Router, {
+    route: fail,
+    consider: fail,
+    again: fail,
+    leastContext: () => Infinity,
+    names: fail
+  })
   const logging = layerOf(
     () => ({ level: "debug", format: "json" }),
     (text, done) => {

@@ -12,6 +12,7 @@ import {
   Internal,
   LoopDetected,
   MethodNotAllowed,
+  ContextLengthExceeded,
   ModelCapabilityMismatch,
   ModelNotFound,
   NotFound,
@@ -47,6 +48,11 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
   Unauthorized: [new Unauthorized({ message: "no key" }), 401, "invalid_api_key"],
   Forbidden: [new Forbidden({ message: "no" }), 403, "forbidden"],
   ModelNotFound: [new ModelNotFound({ model: "x", available: ["a", "b"] }), 404, "model_not_found"],
+  ContextLengthExceeded: [
+    new ContextLengthExceeded({ model: "x", has: 8192, needs: 11_000, param: "messages" }),
+    400,
+    "context_length_exceeded"
+  ],
   ModelCapabilityMismatch: [
     new ModelCapabilityMismatch({ model: "x", missing: "tools", param: "tools" }),
     400,

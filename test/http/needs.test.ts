@@ -31,6 +31,7 @@ describe("what a chat request needs:", () => {
       stream: false,
       abilities: [],
       promptTokens: 1,
+      atLeastTokens: 0,
       outputTokens: 0
     })
   })
@@ -208,13 +209,60 @@ describe("a large body, which is gone through in slices and not parsed,", () => 
           return
         }
         if (Result.isFailure(parsed)) return expect(isUnseen(text)).toBe(true)
-        const { promptTokens: room, ...needs } = scanned.success.needs
-        const { promptTokens, ...expected } = parsed.success
-        expect(needs).toEqual(expected)
-        expect(room).toBeGreaterThanOrEqual(promptTokens)
-        expect(room).toBeLessThanOrEqual(promptTokens * 3 + 2)
+        // Of several fields of one name in a definition of a tool, each is weighed.
+        const { promptTokens, atLeastTokens, ...needs } = scanned.success.needs
+        expect(parsed.success).toMatchObject(needs)
+        expect(promptTokens).toBeGreaterThanOrEqual(parsed.success.promptTokens)
+        expect(atLeastTokens).toBeGreaterThanOrEqual(0)
       }),
       { numRuns: 1000 }
+    ))
+
+  test("makes as many tokens as it does when it is parsed, with escapes as the characters they are (law)", () => {
+    const escaped = (text: string): string =>
+      text.replace(/[\u0080-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    const calls = fc.array(fc.record({ id: long, function: fc.record({ name: long, arguments: long }) }))
+    const deep = fc.record({ function: fc.record({ parameters: fc.object({ maxDepth: 6 }) }) })
+    const more = fc.record(
+      {
+        messages: fc.array(
+          fc.record({ content: fc.oneof(long, fc.array(part)), tool_calls: calls, function_call: deep })
+        ),
+        tools: fc.oneof(fc.array(deep), fc.object()),
+        tool_choice: fc.constantFrom("none", "auto"),
+        response_format: fc.record({ type: fc.constant("json_schema"), json_schema: fc.object({ maxDepth: 4 }) })
+      },
+      { requiredKeys: ["messages"] }
+    )
+    return fc.assert(
+      fc.asyncProperty(fc.oneof(bodies, more), endpoint, fc.boolean(), async (body, to, ascii) => {
+        const text = JSON.stringify({ model: "m", ...body })
+        const [scanned, parsed] = await both(bytes(ascii ? escaped(text) : text), to)
+        if (Result.isFailure(parsed)) return expect(scanned._tag).toBe("Failure")
+        expect(scanned).toMatchObject({ success: { needs: parsed.success } })
+        expect(parsed.success.atLeastTokens).toBeLessThanOrEqual(parsed.success.promptTokens)
+      }),
+      { numRuns: 500 }
+    )
+  })
+
+  test("is weighed piece by piece when a text in it is long, wherever the pieces part (law)", () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom("中", "é", "🙂", "\\", '"', "\n", "word ", "--", "a1"),
+        fc.integer({ min: 30_000, max: 34_000 }),
+        fc.string({ maxLength: 8 }),
+        fc.boolean(),
+        async (unit, times, first, ascii) => {
+          const text = JSON.stringify(chat(`${first}${unit.repeat(times)}`))
+          const escaped = ascii
+            ? text.replace(/[\u0080-\uffff]/g, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`)
+            : text
+          const [scanned, parsed] = await both(bytes(escaped))
+          expect(scanned).toMatchObject({ success: { needs: Result.isSuccess(parsed) ? parsed.success : {} } })
+        }
+      ),
+      { numRuns: 60 }
     ))
 
   test("is refused exactly when it would be when it is parsed, however it is cut short (law)", () =>

@@ -130,14 +130,17 @@ export const ableStandings: fc.Arbitrary<ReadonlyArray<Standing>> = fc.array(
 )
 
 /** What a request for model `a` needs. */
-export const needs: fc.Arbitrary<RoutingNeeds> = fc.record({
-  endpoint: fc.constant("chat/completions" as const),
-  model: fc.constant("a"),
-  stream: fc.boolean(),
-  abilities: fc.subarray([...abilities], { maxLength: 2 }),
-  promptTokens: fc.constantFrom(0, 9, 10, 11, 500),
-  outputTokens: fc.constantFrom(0, 1, 100)
-})
+export const needs: fc.Arbitrary<RoutingNeeds> = fc
+  .record({
+    endpoint: fc.constant("chat/completions" as const),
+    model: fc.constant("a"),
+    stream: fc.boolean(),
+    abilities: fc.subarray([...abilities], { maxLength: 2 }),
+    promptTokens: fc.constantFrom(0, 9, 10, 11, 500),
+    atLeastTokens: fc.constantFrom(0, 9, 10, 11),
+    outputTokens: fc.constantFrom(0, 1, 100)
+  })
+  .filter(({ atLeastTokens, promptTokens }) => atLeastTokens <= promptTokens)
 
 /** A request that asks nothing in particular of a backend. */
 export const anyNeeds = (name: string): RoutingNeeds => ({
@@ -146,6 +149,7 @@ export const anyNeeds = (name: string): RoutingNeeds => ({
   stream: false,
   abilities: [],
   promptTokens: 0,
+  atLeastTokens: 0,
   outputTokens: 0
 })
 

@@ -29,7 +29,7 @@ type Place = "first" | "last resort" | "mistrusted" | "busy" | "never"
 const placeOf = ({ state, model }: Candidate, wanted: RoutingNeeds): Place => {
   if (!["healthy", "config_error"].includes(state.health.status)) return "never"
   if (wanted.abilities.some((ability) => model.capabilities[ability] === false)) return "never"
-  if (model.context_length !== undefined && wanted.promptTokens > model.context_length) return "never"
+  if (model.context_length !== undefined && wanted.atLeastTokens > model.context_length) return "never"
   if (state.health.status === "config_error") return "mistrusted"
   const { maxConcurrent } = state.backend
   if (maxConcurrent !== undefined && state.live.inFlight >= maxConcurrent) return "busy"
@@ -121,23 +121,26 @@ describe("a plan", () => {
     expect(excluded.toSorted()).toEqual(out.toSorted())
   })
 
-  law("prefers backends with room for the output that is asked for", (snapshot, wanted, set, plan) => {
-    const models = modelsOf(wanted.model, set)
-    const last = new Set(named(snapshot, models, wanted, "last resort"))
-    const order = planAll(plan, now).filter((attempt) => !last.has(labels([attempt])[0] ?? ""))
-    for (const model of models) {
-      const roomy = order
-        .filter((attempt) => attempt.model === model)
-        .map(
-          ({
-            candidate: {
-              model: { context_length: length }
-            }
-          }) => wanted.outputTokens === 0 || length === undefined || length >= wanted.promptTokens + wanted.outputTokens
-        )
-      expect(roomy).toEqual(roomy.toSorted((a, b) => Number(b) - Number(a)))
+  law(
+    "prefers backends with room for the prompt and for the output that is asked for",
+    (snapshot, wanted, set, plan) => {
+      const models = modelsOf(wanted.model, set)
+      const last = new Set(named(snapshot, models, wanted, "last resort"))
+      const order = planAll(plan, now).filter((attempt) => !last.has(labels([attempt])[0] ?? ""))
+      for (const model of models) {
+        const roomy = order
+          .filter((attempt) => attempt.model === model)
+          .map(
+            ({
+              candidate: {
+                model: { context_length: length }
+              }
+            }) => length === undefined || length >= wanted.promptTokens + wanted.outputTokens
+          )
+        expect(roomy).toEqual(roomy.toSorted((a, b) => Number(b) - Number(a)))
+      }
     }
-  })
+  )
 })
 
 const smart: RoutingSettings = {

@@ -88,10 +88,23 @@ describe("a request that nobody can take is refused:", () => {
     expect(refusalOf([{ capabilities: { json_mode: false } }], { abilities: ["json_mode"] })).toMatchObject({
       param: "response_format"
     })
-    expect(refusalOf([{ context: 100 }], { promptTokens: 101 })).toMatchObject({
-      _tag: "ModelCapabilityMismatch",
-      missing: "a context of 101 tokens (it has 100)"
+  })
+
+  test("a prompt that is longer than the longest of the contexts, so that agents shorten it", () => {
+    expect(refusalOf([{ context: 50 }, { context: 100 }], { promptTokens: 150, atLeastTokens: 101 })).toMatchObject({
+      _tag: "ContextLengthExceeded",
+      has: 100,
+      needs: 101,
+      param: "messages"
     })
+    const blind = { capabilities: { vision: false } }
+    expect(
+      refusalOf([blind, { context: 100 }], { abilities: ["vision"], promptTokens: 150, atLeastTokens: 101 })
+    ).toMatchObject({ _tag: "ContextLengthExceeded" })
+  })
+
+  test("nothing for a prompt that may fit, however long it looks", () => {
+    expect(refusalOf([{ context: 100 }], { promptTokens: 500, atLeastTokens: 100 })).toBeUndefined()
   })
 
   test("an able backend that is down makes it a matter of time, not of ability", () => {
@@ -156,9 +169,13 @@ test("either there is someone to ask, or a refusal that gives its reason (law)",
       const plan = routerOf(set).route(wanted, snapshotOf(all), now)
       if (Result.isSuccess(plan)) expect(plan.success.next(now)).toBeDefined()
       else {
-        expect(["ModelNotFound", "ModelCapabilityMismatch", "ServiceUnavailable", "Overloaded"]).toContain(
-          plan.failure._tag
-        )
+        expect([
+          "ModelNotFound",
+          "ModelCapabilityMismatch",
+          "ContextLengthExceeded",
+          "ServiceUnavailable",
+          "Overloaded"
+        ]).toContain(plan.failure._tag)
       }
     })
   ))

@@ -1,0 +1,51 @@
+/**
+ * The texts of strings in a JSON body, with escapes as the characters they are; long ones piece by piece.
+ */
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
+
+// Bytes that are looked at in one go.
+const pieceBytes = 64 * 1024
+
+/** Whether a string between these places, quotes included, is to be taken piece by piece. */
+export const isLong = (from: number, to: number): boolean => to - from > pieceBytes
+
+/** The text between two places inside of a string; `plain` where it has no escape. */
+export const textOf = (body: Uint8Array, from: number, to: number, plain: boolean): string => {
+  const raw = decoder.decode(body.subarray(from, to))
+  if (plain) return raw
+  try {
+    return String(JSON.parse(`"${raw}"`))
+  } catch {
+    // A control character, which in a long string is for the backend to find.
+    return raw
+  }
+}
+
+const backslash = 0x5c
+const longestEscape = 6
+
+/** The last place up to `to` that is neither inside of a character nor of an escape. */
+const parting = (body: Uint8Array, from: number, to: number): number => {
+  let at = to
+  while (at > from && ((body[at] ?? 0) & 0xc0) === 0x80) at -= 1
+  let last = at - 1
+  while (last > at - longestEscape && last >= from && body[last] !== backslash) last -= 1
+  if (last < from || body[last] !== backslash) return at
+  // Of backslashes in a row every second one is escaped.
+  let first = last
+  while (first > from && body[first - 1] === backslash) first -= 1
+  if ((last - first) % 2 === 1) return at
+  const length = body[last + 1] === 0x75 ? longestEscape : 2
+  return last + length > at ? last : at
+}
+
+/** The text of a string, in pieces; its places are those of its quotes. */
+export function* piecesOf(body: Uint8Array, { from, to }: { readonly from: number; readonly to: number }) {
+  const end = to - 1
+  for (let at = from + 1; at < end;) {
+    const next = at + pieceBytes >= end ? end : parting(body, at, at + pieceBytes)
+    yield textOf(body, at, next, body.subarray(at, next).indexOf(backslash) < 0)
+    at = next
+  }
+}
