@@ -10,7 +10,7 @@ import { json, table } from "./output.ts"
 const servers = (backends: ReadonlyArray<string>): string => (backends.length === 0 ? "nobody" : backends.join(", "))
 
 /** The tables of the command. */
-const toTables = ({ aliases, fallbacks }: AliasList): ReadonlyArray<string> => [
+const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<string> => [
   ...(aliases.length === 0
     ? []
     : [
@@ -22,6 +22,16 @@ const toTables = ({ aliases, fallbacks }: AliasList): ReadonlyArray<string> => [
             chain.length > 2 ? chain.slice(1, -1).join(", ") : "-",
             servers(backends)
           ])
+        )
+      ]),
+  ...(groups.length === 0
+    ? []
+    : [
+        table(
+          ["Group", "Model", "Served by"],
+          groups.flatMap(({ group, models }) =>
+            models.map((each, at) => [at === 0 ? group : "", each.model, servers(each.backends)])
+          )
         )
       ]),
   ...(fallbacks.length === 0
@@ -46,11 +56,11 @@ export const aliasesCommand = Command.make(
     if (input.json) return yield* Console.log(json(list))
     const tables = toTables(list)
     yield* tables.length === 0
-      ? Console.error("There are no aliases and no fallbacks.")
+      ? Console.error("There are no aliases, groups or fallbacks.")
       : Console.log(tables.join("\n\n"))
   })
 ).pipe(
-  Command.withDescription("List the names that stand for models, and the fallbacks, with who serves them"),
+  Command.withDescription("List the names that stand for models, groups and fallbacks, with who serves them"),
   Command.withExamples([
     { command: "nexus aliases" },
     { command: "nexus aliases --json", description: "For a program" }

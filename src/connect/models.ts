@@ -3,6 +3,7 @@
  */
 import { contextOf } from "../domain/backend.ts"
 import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
+import { spellingOf } from "../domain/model-names.ts"
 import type { BackendEntry } from "../http/api.ts"
 import { resolve } from "../router/aliases.ts"
 
@@ -86,12 +87,24 @@ export const choose = (
   }
 }
 
+/** The name by which a server lists a model that is written in another way. */
+const spelledBy = (backends: ReadonlyArray<BackendEntry>, name: string): string | undefined => {
+  for (const { models, type } of backends) {
+    const spelling = spellingOf(type, name)
+    const found = spelling === undefined ? undefined : models.find(({ id }) => spellingOf(type, id) === spelling)
+    if (found !== undefined) return found.id
+  }
+  return undefined
+}
+
 /** Chooses by name: a model, or an alias with the facts of the model it stands for; undefined when there is none. */
 export const chooseByName = (
   backends: ReadonlyArray<BackendEntry>,
   aliases: ReadonlyMap<string, string>,
   name: string
 ): Model | undefined => {
-  const found = served(backends).find(({ id }) => id === resolve(name, aliases))
+  const models = served(backends)
+  const end = resolve(name, aliases)
+  const found = models.find(({ id }) => id === end) ?? models.find(({ id }) => id === spelledBy(backends, end))
   return found === undefined ? undefined : { ...modelOf(found), id: name }
 }

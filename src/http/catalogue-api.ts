@@ -39,9 +39,13 @@ const AliasEntry = Schema.Struct({ alias: Schema.String, chain: Schema.Array(Sch
 /** A model, and what may answer in its place, in order. */
 const FallbackEntry = Schema.Struct({ model: Schema.String, fallbacks: Schema.Array(Target) })
 
-/** All aliases and fallbacks, sorted by name. */
+/** A name for several models: each entry as it is in the config, with the backends in rotation that serve it. */
+const GroupEntry = Schema.Struct({ group: Schema.String, models: Schema.Array(Target) })
+
+/** All aliases, groups and fallbacks, sorted by name. */
 export const AliasList = Schema.Struct({
   aliases: Schema.Array(AliasEntry),
+  groups: Schema.Array(GroupEntry),
   fallbacks: Schema.Array(FallbackEntry)
 })
 
@@ -55,6 +59,6 @@ export const Catalogue = HttpApiGroup.make("catalogue").add(
   }).annotate(OpenApi.Summary, "Every model with all backends that serve it, healthy or not"),
   HttpApiEndpoint.get("aliases", "/admin/v1/aliases", { success: AliasList }).annotate(
     OpenApi.Summary,
-    "The names that stand for models, and the models that may answer in place of others"
+    "The names that stand for models, one or several, and the models that may answer in place of others"
   )
 )

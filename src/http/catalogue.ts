@@ -6,14 +6,13 @@ import { HttpApiBuilder } from "effect/http-api"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { Registry } from "../registry/Registry.ts"
 import { type Candidate, inRotation, type Snapshot } from "../registry/snapshot.ts"
-import { chainOf, resolve } from "../router/aliases.ts"
+import { isListedAs } from "../registry/candidates.ts"
+import { chainOf } from "../router/aliases.ts"
+import { membersOf } from "../router/groups.ts"
+import { lookUp } from "../router/names.ts"
 import { Router } from "../router/Router.ts"
 import { Answered } from "./api.ts"
 import type { AliasList, CatalogueModel } from "./catalogue-api.ts"
-
-type Names = Pick<RoutingSettings, "aliases" | "fallbacks">
-
-const none: ReadonlyArray<Candidate> = []
 
 const isServing = ({ state }: Candidate): boolean => inRotation(state)
 
@@ -23,9 +22,11 @@ const by =
     name(a) < name(b) ? -1 : 1
 
 /** Every model that a backend serves, sorted by id. */
-export const listCatalogue = ({ candidates }: Snapshot, { aliases }: Names): ReadonlyArray<CatalogueModel> => {
-  const leading = Map.groupBy([...aliases.keys()].sort(), (alias) => resolve(alias, aliases))
-  return [...candidates]
+export const listCatalogue = (snapshot: Snapshot, settings: RoutingSettings): ReadonlyArray<CatalogueModel> => {
+  const aliases = [...settings.aliases.keys()].sort()
+  const leading = Map.groupBy(aliases, (alias) => lookUp(alias, settings, snapshot).name)
+  return [...snapshot.candidates]
+    .filter(([id, all]) => isListedAs(id, all))
     .map(([id, all]) => ({
       id,
       available: all.some(isServing),
@@ -44,16 +45,26 @@ export const listCatalogue = ({ candidates }: Snapshot, { aliases }: Names): Rea
     .sort(by(({ id }) => id))
 }
 
-/** Every alias and every model with fallbacks, sorted by name. */
-export const listAliases = ({ candidates }: Snapshot, { aliases, fallbacks }: Names): AliasList => {
+const servers = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<string> => [
+  ...new Set(candidates.filter(isServing).map(({ state }) => state.backend.name))
+]
+
+/** Every alias, every group and every model with fallbacks, sorted by name. */
+export const listAliases = (snapshot: Snapshot, settings: RoutingSettings): AliasList => {
+  const { aliases, fallbacks, groups } = settings
   const target = (name: string) => {
-    const model = resolve(name, aliases)
-    const backends = (candidates.get(model) ?? none).filter(isServing).map(({ state }) => state.backend.name)
-    return { model, backends }
+    const { candidates, name: model } = lookUp(name, settings, snapshot)
+    return { model, backends: servers(candidates) }
   }
   const entry = (alias: string) => ({ alias, chain: chainOf(alias, aliases), ...target(alias) })
   return {
     aliases: [...aliases.keys()].sort().map(entry),
+    groups: [...groups]
+      .map(([group, entries]) => ({
+        group,
+        models: entries.map((model) => ({ model, backends: servers(membersOf(model, settings, snapshot)) }))
+      }))
+      .sort(by(({ group }) => group)),
     fallbacks: [...fallbacks]
       .map(([model, others]) => ({ model, fallbacks: others.map(target) }))
       .sort(by(({ model }) => model))

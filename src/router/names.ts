@@ -68,17 +68,19 @@ const namedOtherwise = (name: string, { aliases, groups }: Names): string | unde
     ? undefined
     : (spellingsOf(aliases).get(ollamaName(name)) ?? spellingsOf(groups).get(ollamaName(name)))
 
-const known = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
-  const end = resolve(name, settings.aliases)
-  const exact = asWritten(end, settings, snapshot)
-  if (exact !== undefined) return exact
+const inAnySpelling = (end: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
   const other = namedOtherwise(end, settings)
-  if (other !== undefined) {
+  if (other !== undefined && other !== end) {
     const last = resolve(other, settings.aliases)
     const found = asWritten(last, settings, snapshot) ?? writtenOtherwise(last, snapshot)
     if (found !== undefined) return { ...found, understood: true }
   }
   return writtenOtherwise(end, snapshot)
+}
+
+const known = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
+  const end = resolve(name, settings.aliases)
+  return asWritten(end, settings, snapshot) ?? inAnySpelling(end, settings, snapshot)
 }
 
 const withoutSuffix = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
@@ -109,7 +111,7 @@ export const lookUp = (name: string, settings: RoutingSettings, snapshot: Snapsh
   const end = resolve(name, settings.aliases)
   const exact = asWritten(end, settings, snapshot)
   if (exact !== undefined) return exact
-  const found = known(name, settings, snapshot) ?? meantBy(end, settings, snapshot)
+  const found = inAnySpelling(end, settings, snapshot) ?? meantBy(end, settings, snapshot)
   return found === undefined ? target(end, nobody, false) : { ...found, understood: true }
 }
 

@@ -198,7 +198,7 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: D
   })
   const sections = [gateway, ...begun.map(({ part }) => part)].map(({ section }) => section())
   if (names.length === 0) return sections
-  const routing = begin("routing", "aliases, groups and fallbacks")
+  const routing = begin("routing", rules.groups.size === 0 ? "aliases and fallbacks" : "aliases, groups and fallbacks")
   names.forEach(routing.say)
   routing.end()
   return [...sections, routing.section()]

@@ -138,6 +138,12 @@ export interface Reachable {
   readonly problem: string | undefined
 }
 
+const modelOf = (models: AliasList["groups"][number]["models"], backends: ReadonlyArray<BackendEntry>): string => {
+  const { model = "" } = models.find((each) => each.backends.length > 0) ?? models[0] ?? {}
+  const at = model.lastIndexOf("@")
+  return backends.some(({ name }) => name === model.slice(at + 1)) ? model.slice(0, at) : model
+}
+
 /** What clients of the gateway at the config's address need to know; of one that cannot be asked, what the config says. */
 export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigInvalid> =>
   withTransport(
@@ -146,10 +152,14 @@ export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigIn
       const { url, keyNeeded } = target
       const both = ask(target, (address) => Effect.all([askBackends(address), askAliases(address)]))
       return yield* both.pipe(
-        Effect.map(([{ backends }, { aliases }]): Reachable => ({
+        Effect.map(([{ backends }, { aliases, groups }]): Reachable => ({
           url,
           keyNeeded,
-          aliases: new Map(aliases.map(({ alias, model }) => [alias, model])),
+          aliases: new Map([
+            // What one of its models can do is what can be told of a group.
+            ...groups.map(({ group, models }) => [group, modelOf(models, backends)] as const),
+            ...aliases.map(({ alias, model }) => [alias, model] as const)
+          ]),
           backends,
           problem: undefined
         })),
@@ -174,7 +184,10 @@ export const knownNames = (options: SurveyOptions) =>
         {
           backends: Effect.map(askBackends(target), ({ backends }) => backends),
           aliases: askAliases(target).pipe(
-            Effect.map(({ aliases }) => aliases.map(({ alias }) => alias)),
+            Effect.map(({ aliases, groups }) => [
+              ...aliases.map(({ alias }) => alias),
+              ...groups.map(({ group }) => group)
+            ]),
             Effect.orElseSucceed((): ReadonlyArray<string> => [])
           )
         },

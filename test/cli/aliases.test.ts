@@ -27,6 +27,9 @@ fast = "tiny"
 big = "llama"
 "odd\\u001b[31m" = "nowhere"
 
+[routing.groups]
+chat = ["llama@one", "fast", "nope@one"]
+
 [routing.fallbacks]
 llama = ["fast", "nowhere"]
 `
@@ -40,6 +43,11 @@ llama = ["fast", "nowhere"]
     ["fast", "tiny", "-", "one"],
     ["gpt-4", "llama", "big", "one"],
     ["odd\\u001b[31m", "nowhere", "-", "nobody"],
+    [""],
+    ["Group", "Model", "Served by"],
+    ["chat", "llama@one", "one"],
+    ["", "fast", "one"],
+    ["", "nope@one", "nobody"],
     [""],
     ["Model", "Fallback", "Served by"],
     ["llama", "tiny", "one"],

@@ -101,3 +101,11 @@ test("an alias has the facts of the model it stands for, under its own name", ()
   expect(chooseByName(backends, aliases, "nope")).toBeUndefined()
   expect(choose(backends, aliases).names).toEqual(["llama3:70b", "gpt-4", "big"])
 })
+
+test("a model of Ollama is chosen in any spelling that Ollama takes, one of another server to the letter", () => {
+  const ollama = { ...backend("a", [model("Llama3:latest", { tools: true })]), type: "ollama" as const }
+  const backends = [ollama, backend("b", [model("Qwen")])]
+  expect(chooseByName(backends, new Map(), "llama3")).toEqual({ id: "llama3", tools: true })
+  expect(chooseByName(backends, new Map([["gpt-4", "LLAMA3"]]), "gpt-4")).toEqual({ id: "gpt-4", tools: true })
+  expect(chooseByName(backends, new Map(), "qwen")).toBeUndefined()
+})

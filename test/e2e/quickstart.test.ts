@@ -95,8 +95,15 @@ describe("the usage guide", () => {
     const answer = await ask(gateway.port, "GET", "/v1/models")
     const list = answer.json() as { object: string; data: ReadonlyArray<Record<string, unknown>> } // reason: checked next
     expect(list.object).toBe("list")
-    expect(list.data.map(({ id }) => id)).toEqual(["Qwen/Qwen3-8B", "llama3:70b", "mistral:7b"])
-    expect(list.data[2]).toMatchObject({
+    expect(list.data.map(({ id }) => id)).toEqual([
+      "Qwen/Qwen3-8B",
+      "gpt-3.5-turbo",
+      "gpt-4",
+      "llama3:70b",
+      "mistral:7b"
+    ])
+    expect(list.data[2]).toMatchObject({ object: "model", owned_by: "nexus", alias_of: "llama3:70b" })
+    expect(list.data[4]).toMatchObject({
       id: "mistral:7b",
       object: "model",
       created: expect.any(Number),

@@ -2,15 +2,16 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { listAliases, listCatalogue } from "../../src/http/catalogue.ts"
 import { resolve } from "../../src/router/aliases.ts"
-import { modelIds, snapshotOf, standings } from "../kit/generators.ts"
+import { modelIds, plainSettings, snapshotOf, standings } from "../kit/generators.ts"
 
 const name = fc.constantFrom(...modelIds, "x", "y", "nobody", "__proto__")
-const names = fc.record({
+const tables = fc.record({
   aliases: fc.array(fc.tuple(name, name), { maxLength: 5 }).map((pairs) => new Map<string, string>(pairs)),
   fallbacks: fc
     .array(fc.tuple(name, fc.array(name, { maxLength: 3 })), { maxLength: 3 })
     .map((pairs) => new Map<string, Array<string>>(pairs))
 })
+const names = tables.map((some) => Object.assign({}, plainSettings, some))
 
 describe("the models that are told of", () => {
   test("are those of every backend, each once and sorted, with each backend's state (law)", () => {
