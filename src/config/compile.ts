@@ -4,6 +4,7 @@
  */
 import { Redacted } from "effect"
 import type { Backend, Limits, Model, Tls } from "../domain/backend.ts"
+import { baseUrlOf } from "../domain/base-url.ts"
 import type { Thresholds } from "../domain/health.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Settings } from "./schema.ts"
@@ -46,9 +47,6 @@ export interface Loaded {
 
 type BackendEntry = Settings["backends"][number]
 
-/** A base URL with neither a trailing slash nor a trailing `/v1`. */
-export const baseUrl = (url: string): string => url.replace(/\/+$/, "").replace(/\/v1$/, "").replace(/\/+$/, "")
-
 const ms = (seconds: number): number => Math.round(seconds * 1000)
 
 const limitsOf = (entry: Partial<BackendEntry>, { server }: Settings): Limits => {
@@ -74,7 +72,7 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
   const keyFault = secrets.keyFaults?.get(entry.name)
   return {
     name: entry.name,
-    url: baseUrl(entry.url),
+    ...baseUrlOf(entry.url),
     type: entry.type,
     priority: entry.priority,
     origin: "config",

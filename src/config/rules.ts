@@ -2,10 +2,10 @@
  * What a Schema cannot say: rules between several keys. They take settings that may have other mistakes, so that all
  * are told at once.
  */
+import { baseUrlOf } from "../domain/base-url.ts"
 import { Result } from "effect"
 import { isLoopback, serverOf } from "../domain/place.ts"
 import type { Mistake } from "./check.ts"
-import { baseUrl } from "./compile.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
 import { placeFault } from "./listen.ts"
@@ -58,6 +58,14 @@ const repeated = (tree: Table, list: KeyPath, key: string, lineOf: LineOf): Read
   return duplicates(items, lineOf, (first, line) => `${showPath(first)}${line} is the same; each must be unique`)
 }
 
+// What services call a key in a query.
+const keyInQuery = /[?&](?:[a-z-]*(?:api|access|subscription|auth)[_-]?)?(?:key|token|sig|secret|code)=/i
+
+const sameBase = (value: string): string => {
+  const { query = "", url } = baseUrlOf(new URL(value).href)
+  return url + query
+}
+
 // Undefined when it is a base URL.
 const urlFault = (text: string): string | undefined => {
   if (!/^https?:\/\//i.test(text)) {
@@ -70,7 +78,8 @@ const urlFault = (text: string): string | undefined => {
   }
   const { username, password } = new URL(text)
   if (username !== "" || password !== "") return "a URL must not hold a user or password; use api_key_env"
-  if (text.includes("?")) return 'a base URL has no query ("?")'
+  if (text.endsWith("?")) return 'a base URL has no query ("?")'
+  if (keyInQuery.test(text)) return "a URL must not hold a key; use api_key_env"
   return text.includes("#") ? 'a base URL has no fragment ("#")' : undefined
 }
 
@@ -91,7 +100,7 @@ const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
       path,
       value,
       same: JSON.stringify([
-        serverOf(baseUrl(new URL(value).href)),
+        serverOf(sameBase(value)),
         table["api_key_env"],
         table["api_key_file"],
         table["client_cert_file"]

@@ -218,7 +218,10 @@ const BackendEntry = Schema.Struct({
       expected: "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
     })
   ).annotate({ description: "Identity of the backend in headers, logs and commands" }),
-  url: Schema.NonEmptyString.annotate({ description: "Base URL, with or without a trailing / or /v1" }),
+  url: Schema.NonEmptyString.annotate({
+    description:
+      "Base URL as its provider gives it: with or without a trailing / or /v1, and with the query that belongs to every call"
+  }),
   type: or(Schema.Literals(backendTypes), "generic", "What kind of server it is"),
   priority: or(whole(0, 1_000_000), 50, "Lower is preferred"),
   api_key_env: maybe(Schema.NonEmptyString, "Environment variable that holds the key for this backend"),

@@ -1,13 +1,13 @@
 /**
  * Looks at one backend from its address to its answers, and stops where nothing further can be told.
  */
-import { Clock, Effect, Option } from "effect"
+import { Clock, Effect, Option, Result } from "effect"
 import { nearest } from "../config/nearest.ts"
-import type { Backend, Model } from "../domain/backend.ts"
+import { type Backend, contextOf, type Model } from "../domain/backend.ts"
 import { spellingOf } from "../domain/model-names.ts"
 import { isLoopback } from "../domain/place.ts"
 import { looksTalkative } from "../domain/purpose.ts"
-import { identify } from "../health/identify.ts"
+import { askList, identify } from "../health/identify.ts"
 import { makeProbe, noList } from "../health/probe.ts"
 import { type Answer, ask } from "../health/questions.ts"
 import { leadsTo } from "../health/Finder.ts"
@@ -53,9 +53,11 @@ const otherBases = (url: string): ReadonlyArray<string> => {
 }
 
 const listAt = (transport: Transport["Service"], backend: Backend, url: string, timeoutMs: number) =>
-  Effect.option(ask(transport, { ...backend, url }, { path: "/v1/models", timeoutMs })).pipe(
+  Effect.option(ask(transport, { ...backend, url }, { path: "/v1/models", apiPath: "/v1", timeoutMs })).pipe(
     Effect.map(Option.filter((answer) => isModelList(answer)))
   )
+
+const listUrl = ({ apiPath = "/v1", url }: Backend): string => `${url}${apiPath}/models`
 
 const lostPath = Effect.fnUntraced(function* (
   transport: Transport["Service"],
@@ -63,7 +65,7 @@ const lostPath = Effect.fnUntraced(function* (
   status: number,
   timeoutMs: number
 ) {
-  const seen = `${backend.url}/v1/models is no list of models (status ${status})`
+  const seen = `${listUrl(backend)} is no list of models (status ${status})`
   for (const url of otherBases(backend.url)) {
     if (Option.isSome(yield* listAt(transport, backend, url, timeoutMs))) {
       return error("base path", `${seen}; the API is below ${url}`, `url = "${url}"`)
@@ -108,8 +110,8 @@ const keyless = (name: string, fault: string, { healthyThere }: Examination): Fi
 }
 
 /** What is said of an answer that is no list of models. */
-const unlisted = ({ url }: Backend, { headers, status }: Answer): Finding => {
-  const where = `${url}/v1/models`
+const unlisted = (backend: Backend, { headers, status }: Answer): Finding => {
+  const where = listUrl(backend)
   const declared = "or name its models in [[backends.models]]"
   if (/html/i.test(headers.get("content-type") ?? "")) {
     const seen = `${where} answers with a web page, not with a list of models`
@@ -185,7 +187,7 @@ const listed = (backend: Backend, models: ReadonlyArray<Model>, type: Backend["t
 const smallContext = 4096
 
 const contexts = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray<Finding> => {
-  const small = models.filter(({ context_length: has }) => has !== undefined && has <= smallContext)
+  const small = models.filter((model) => (contextOf(model) ?? Infinity) <= smallContext)
   if (backend.type !== "ollama" || small.length === 0) return []
   const names = small.map(({ id }) => id).join(", ")
   return [
@@ -230,20 +232,24 @@ const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | u
 const circle = "this is Nexus itself: it would call itself"
 
 const examined = Effect.fnUntraced(function* (
-  backend: Backend,
+  named: Backend,
   how: Examination,
   learnt: (models: ReadonlyArray<Model>) => void,
   say: Say
 ) {
   const { inference, timeoutMs, answerMs, ownPort } = how
   const transport = yield* Transport
-  const reached = yield* reach(backend, timeoutMs)
+  const reached = yield* reach(named, timeoutMs)
   if (reached.some(({ severity }) => severity === "error")) {
-    return (yield* isOwn(backend, ownPort)) ? say(itself(circle)) : say(...reached)
+    return (yield* isOwn(named, ownPort)) ? say(itself(circle)) : say(...reached)
   }
   say(...reached)
-  if (backend.keyFault !== undefined) return say(keyless(backend.name, backend.keyFault, how))
-  const list = yield* Effect.result(ask(transport, backend, { path: "/v1/models", timeoutMs }))
+  if (named.keyFault !== undefined) return say(keyless(named.name, named.keyFault, how))
+  const asked = yield* Effect.result(askList(transport, named, timeoutMs))
+  const list = Result.map(asked, ({ answer }) => answer)
+  // From here on where requests will go.
+  const backend =
+    asked._tag === "Failure" || named.apiPath === undefined ? named : { ...named, apiPath: asked.success.apiPath }
   if (list._tag === "Failure" || list.success.status === 400) {
     const other = yield* otherScheme(transport, backend, timeoutMs)
     if (Option.isSome(other)) return say(other.value)

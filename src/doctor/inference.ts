@@ -6,8 +6,9 @@ import type { Backend, Model } from "../domain/backend.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { printable } from "../domain/text.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
+import { isAddressMissing } from "../domain/missing.ts"
 import { Abort } from "../upstream/abort.ts"
-import { callHeaders, preparedFor } from "../upstream/endpoint.ts"
+import { callHeaders, preparedFor, urlFor } from "../upstream/endpoint.ts"
 import { EventWatch } from "../upstream/event-watch.ts"
 import { kindOf } from "../upstream/first-bytes.ts"
 import type { Transport } from "../upstream/Transport.ts"
@@ -47,7 +48,7 @@ const say = (
     let lastMs = 0
     transport
       .send({
-        url: preparedFor(backend).urls[endpoint],
+        url: urlFor(preparedFor(backend), backend, endpoint, undefined),
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
         body: encoder.encode(JSON.stringify(body)),
         abort,
@@ -137,7 +138,14 @@ const logs: Readonly<Partial<Record<Backend["type"], string>>> = {
   lmstudio: "lms log stream"
 }
 
-const adviceFor = ({ status }: Heard, { backend: { type }, model }: Patient): string => {
+/** The same, with the address where there is nothing at it. */
+const told = (heard: Heard, { backend }: Patient): string => {
+  const url = urlFor(preparedFor(backend), backend, "chat/completions", undefined).replace(/\?.*/, "")
+  return isAddressMissing(heard.status, heard.text) ? `${url} answers ${wordsOf(heard)}` : wordsOf(heard)
+}
+
+const adviceFor = ({ status, text }: Heard, { backend: { type }, model }: Patient): string => {
+  if (isAddressMissing(status, text)) return "the base URL that its provider gives for OpenAI's clients, in url"
   if (status === 401 || status === 403) return "a key that may use this model, where api_key_env or api_key_file points"
   if (status === 404 && type === "ollama") return `ollama pull ${model.id}`
   if (status === 429) return "wait, or raise the limit of this key with its provider"
@@ -150,7 +158,7 @@ const adviceFor = ({ status }: Heard, { backend: { type }, model }: Patient): st
 export const chat = (patient: Patient): Effect.Effect<Finding> => {
   const { model } = patient
   return ask(patient, "chat", "chat/completions", hello(model, 1), (heard) => {
-    if (heard.status >= 300) return error("chat", `${model.id}: ${wordsOf(heard)}`, adviceFor(heard, patient))
+    if (heard.status >= 300) return error("chat", `${model.id}: ${told(heard, patient)}`, adviceFor(heard, patient))
     return field(parsed(heard.text), "choices", 0, "message") === undefined
       ? error("chat", `${model.id}: the answer has no choices[0].message`)
       : ok("chat", `${model.id} answers in ${seconds(heard.lastMs)}`)

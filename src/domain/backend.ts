@@ -2,6 +2,7 @@
  * What a backend is: a server Nexus calls, and the models it says it serves.
  */
 import type { Redacted } from "effect"
+import type { ApiPath } from "./base-url.ts"
 
 /** The kinds of server Nexus knows how to ask about their models. */
 export const backendTypes = ["ollama", "vllm", "llamacpp", "lmstudio", "exo", "openai", "generic"] as const
@@ -71,8 +72,12 @@ export interface Tls {
 /** The definition of a backend; its `name` is its identity and stays the same across restarts. */
 export interface Backend {
   readonly name: string
-  /** Base URL with neither a trailing slash nor a trailing `/v1`. */
+  /** Base URL with neither a trailing slash, nor a trailing `/v1`, nor a query. */
   readonly url: string
+  /** Sent with every call; with its question mark. */
+  readonly query?: string
+  /** Where its endpoints are until its probes have shown it; absent where they are below `/v1` for certain. */
+  readonly apiPath?: ApiPath
   readonly type: BackendType
   /** Lower is preferred. */
   readonly priority: number

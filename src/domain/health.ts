@@ -2,6 +2,7 @@
  * The health of a backend as its probes show it, and the pure rule that moves it.
  */
 import type { Model } from "./backend.ts"
+import type { ApiPath } from "./base-url.ts"
 
 /**
  * `unknown` before the first probe has ended, `config_error` when the backend refuses the key Nexus was given for it,
@@ -24,6 +25,8 @@ export type ProbeOutcome =
       /** The models it lists; undefined when it answered but its list could not be read, the last one is then kept. */
       readonly models: ReadonlyArray<Model> | undefined
       readonly latencyMs: number
+      /** Where its endpoints were found to be, where its base URL leaves that open. */
+      readonly apiPath?: ApiPath
     }
   | { readonly _tag: "Down"; readonly reason: string }
   | { readonly _tag: "Refused"; readonly reason: string }

@@ -3,11 +3,30 @@
  */
 import { Effect, Option } from "effect"
 import type { Backend } from "../domain/backend.ts"
+import type { ApiPath } from "../domain/base-url.ts"
+import type { UpstreamError } from "../domain/upstream.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type Kind, isModelList, isNexus, isVersion, kindOfList, kinds } from "./fingerprint.ts"
 import { isProps, readProps } from "./llamacpp.ts"
 import { readV1 } from "./lmstudio.ts"
-import { ask, want } from "./questions.ts"
+import { readList } from "./openai-like.ts"
+import { type Answer, ask, want } from "./questions.ts"
+
+/** The answer to the question for its models, and where it came from; of two that are no lists, the first. */
+export const askList = Effect.fnUntraced(function* (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutMs: number
+): Effect.fn.Return<{ readonly answer: Answer; readonly apiPath: ApiPath }, UpstreamError> {
+  const apiPath = backend.apiPath ?? "/v1"
+  const answer = yield* ask(transport, backend, { path: "/v1/models", timeoutMs })
+  if (backend.apiPath === undefined || readList(answer.body) !== undefined) return { answer, apiPath }
+  const other = apiPath === "" ? "/v1" : ""
+  const there = yield* want(transport, backend, { path: "/v1/models", apiPath: other, timeoutMs })
+  return there === undefined || readList(there.body) === undefined
+    ? { answer, apiPath }
+    : { answer: there, apiPath: other }
+})
 
 /**
  * What a server at a backend's address is: its kind, that it wants a key which the backend has not, that it is a Nexus, or
@@ -18,7 +37,7 @@ export const look = Effect.fnUntraced(function* (
   backend: Backend,
   timeoutMs: number
 ): Effect.fn.Return<Kind | "locked" | "nexus" | undefined> {
-  const list = Option.getOrUndefined(yield* Effect.option(ask(transport, backend, { path: "/v1/models", timeoutMs })))
+  const list = Option.getOrUndefined(yield* Effect.option(askList(transport, backend, timeoutMs)))?.answer
   if (list === undefined) return undefined
   if (isNexus(list)) return "nexus"
   if (list.status === 401 || list.status === 403) return "locked"

@@ -4,6 +4,7 @@
  */
 import { Effect, Ref } from "effect"
 import type { Backend, BackendType, Model } from "../domain/backend.ts"
+import type { ApiPath } from "../domain/base-url.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import { awakeMs, Pauses, timeoutAwake } from "../upstream/Pauses.ts"
 import type { Transport } from "../upstream/Transport.ts"
@@ -19,16 +20,21 @@ interface Memory {
   /** What the server called its version last; undefined while it has not. */
   readonly version: string | undefined
   readonly listed: boolean
+  /** Where a list was found, where the base URL leaves that open. */
+  readonly apiPath: ApiPath | undefined
   readonly shown: ReadonlyMap<string, Shown>
   readonly inForce: ReadonlyMap<string, number>
 }
 
-const nothing: Memory = { version: undefined, listed: false, shown: new Map(), inForce: new Map() }
+const nothing: Memory = { version: undefined, listed: false, apiPath: undefined, shown: new Map(), inForce: new Map() }
 
 /** The means of one probe; every question gets what is left of the probe's time. */
 interface Talk {
   readonly need: (path: string) => Effect.Effect<Answer, Verdict>
   readonly want: (path: string, body?: unknown) => Effect.Effect<Answer | undefined>
+  /** The same at another place of the endpoints. */
+  readonly wantAt: (path: string, apiPath: ApiPath) => Effect.Effect<Answer | undefined>
+  readonly backend: Backend
   /** Gives up what has not ended when the time of the probe is nearly over. */
   readonly whileTimeIsLeft: (effect: Effect.Effect<void>) => Effect.Effect<unknown>
   readonly memory: Ref.Ref<Memory>
@@ -45,13 +51,19 @@ export const noList = "answers, but not with a list of models"
 /** Questions about single models that are under way at a time. */
 const showsAtOnce = 4
 
-const openaiLike = (talk: Talk): Effect.Effect<Models, Verdict> =>
-  Effect.flatMap(talk.need("/v1/models"), (answer) => {
-    const { body, status } = answer
-    // It has too much to do to tell now, which says nothing of its models.
-    if (status === 429) return Effect.fail(busy)
-    return Effect.succeed(status < 300 ? readList(body) : undefined)
-  })
+const openaiLike = Effect.fnUntraced(function* (talk: Talk): Effect.fn.Return<Models, Verdict> {
+  const { backend, memory } = talk
+  const { body, status } = yield* talk.need("/v1/models")
+  // It has too much to do to tell now, which says nothing of its models.
+  if (status === 429) return yield* Effect.fail(busy)
+  const models = status < 300 ? readList(body) : undefined
+  if (backend.apiPath === undefined || models !== undefined) return models
+  const known = (yield* Ref.get(memory)).apiPath ?? backend.apiPath
+  const other: ApiPath = known === "" ? "/v1" : ""
+  const found = readList((yield* talk.wantAt("/v1/models", other))?.body)
+  if (found !== undefined) yield* Ref.update(memory, (before) => ({ ...before, apiPath: other }))
+  return found
+})
 
 // vLLM and SGLang: the list answers while the engine is dead, /health does not.
 const withHealth = (talk: Talk): Effect.Effect<Models, Verdict> =>
@@ -96,7 +108,10 @@ const ollama = Effect.fnUntraced(function* (talk: Talk) {
   yield* Ref.update(talk.memory, (before) =>
     version === undefined || version === before.version
       ? before
-      : { ...(before.version === undefined ? before : { ...nothing, listed: before.listed }), version }
+      : {
+          ...(before.version === undefined ? before : { ...nothing, listed: before.listed, apiPath: before.apiPath }),
+          version
+        }
   )
   const known = (yield* Ref.get(talk.memory)).shown
   const unknown = new Map(tags.filter((tag) => !known.has(tag.digest)).map((tag) => [tag.digest, tag]))
@@ -144,14 +159,17 @@ const probe = Effect.fnUntraced(function* (
   const connectMs = backend.limits.connectMs
   const first = { latencyMs: -1 }
   const left = Effect.map(awakeMs, (now) => Math.max(1, timeoutMs * (1 - reserve) - (now - start)))
+  const { apiPath: known } = yield* Ref.get(memory)
+  const at = known === undefined ? {} : { apiPath: known }
   const talk: Talk = {
     memory,
+    backend,
     whileTimeIsLeft: (effect) => Effect.flatMap(left, (ms) => Effect.timeoutOption(effect, ms)),
     need: (path) =>
       Effect.suspend(() => {
         // Whoever answers a first light question in time has been reached in time.
         const reach = first.latencyMs < 0 && connectMs > 0 ? Math.min(connectMs, timeoutMs) : timeoutMs
-        return need(transport, backend, { path, timeoutMs: reach, fresh: first.latencyMs < 0 })
+        return need(transport, backend, { path, ...at, timeoutMs: reach, fresh: first.latencyMs < 0 })
       }).pipe(
         Effect.tap(() =>
           Effect.sync(() => {
@@ -159,7 +177,8 @@ const probe = Effect.fnUntraced(function* (
           })
         )
       ),
-    want: (path, body) => Effect.flatMap(left, (ms) => want(transport, backend, { path, body, timeoutMs: ms }))
+    want: (path, body) => Effect.flatMap(left, (ms) => want(transport, backend, { path, ...at, body, timeoutMs: ms })),
+    wantAt: (path, apiPath) => Effect.flatMap(left, (ms) => want(transport, backend, { path, apiPath, timeoutMs: ms }))
   }
   const { listed } = yield* Ref.get(memory)
   const told = yield* conversations[backend.type](talk).pipe(
@@ -175,7 +194,13 @@ const probe = Effect.fnUntraced(function* (
   }
   const models = typeof told === "string" ? undefined : told.map((model) => complete(model, backend.type))
   if (models !== undefined) yield* Ref.update(memory, (before) => ({ ...before, listed: true }))
-  const outcome: ProbeOutcome = { _tag: "Up", models, latencyMs: first.latencyMs }
+  const { apiPath } = yield* Ref.get(memory)
+  const outcome: ProbeOutcome = {
+    _tag: "Up",
+    models,
+    latencyMs: first.latencyMs,
+    ...(apiPath === undefined ? {} : { apiPath })
+  }
   return outcome
 })
 

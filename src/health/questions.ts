@@ -1,11 +1,12 @@
 /**
  * Asking one backend short questions: what an answer means for its health before anything in it is read.
  */
-import { Data, Effect, Option, Redacted } from "effect"
+import { Data, Effect, Option } from "effect"
 import type { Backend } from "../domain/backend.ts"
+import { addressOf, type ApiPath, belowApi } from "../domain/base-url.ts"
 import type { ProbeOutcome } from "../domain/health.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream.ts"
-import { preparedFor, userAgentOf } from "../upstream/endpoint.ts"
+import { keyHeaders, preparedFor, userAgentOf } from "../upstream/endpoint.ts"
 import { noTls, speaksTls } from "../upstream/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { parseJson } from "./lenient.ts"
@@ -26,6 +27,8 @@ export class Verdict extends Data.TaggedError("Verdict")<{ readonly outcome: Pro
 /** A question below the backend's base URL; with a `body` it is a POST. */
 export interface Question {
   readonly path: string
+  /** Where what is below `/v1` is looked for; where the base URL says when it is absent. */
+  readonly apiPath?: ApiPath
   readonly body?: unknown
   /** Time for the answer, in milliseconds. */
   readonly timeoutMs: number
@@ -74,12 +77,12 @@ export const ask = (
   return Effect.map(
     transport.ask({
       method: question.body === undefined ? "GET" : "POST",
-      url: backend.url + question.path,
+      url: addressOf(backend, belowApi(question.path, question.apiPath ?? backend.apiPath ?? "/v1")),
       headers: {
         accept: "application/json",
         "user-agent": userAgentOf(backend),
         ...(question.body === undefined ? {} : { "content-type": "application/json" }),
-        ...(backend.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(backend.apiKey)}` })
+        ...keyHeaders(backend)
       },
       ...(question.body === undefined ? {} : { body: JSON.stringify(question.body) }),
       ...(trust === undefined ? {} : { trust }),

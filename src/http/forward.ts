@@ -10,7 +10,14 @@ import { BadAnswer, ConnectionLost, Unreachable, type UpstreamError } from "../d
 import { Ticket } from "../registry/live.ts"
 import type { Newcomers } from "../registry/newcomers.ts"
 import type { Registry } from "../registry/Registry.ts"
-import { asksForPatience, type Blame, mayHaveWorked, verdict, isMissingModel } from "../router/failover.ts"
+import {
+  asksForPatience,
+  type Blame,
+  mayHaveWorked,
+  verdict,
+  isMissingEndpoint,
+  isMissingModel
+} from "../router/failover.ts"
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import { Abort } from "../upstream/abort.ts"
@@ -186,6 +193,7 @@ class Attempts implements Caller {
     return upstream.call({
       backend,
       endpoint: exchange.endpoint,
+      apiPath: candidate.state.apiPath,
       body: model === this.plan.requested ? this.body : replaceModel(this.body, model, this.model),
       clientHeaders: exchange.request.headers,
       requestId: exchange.id,
@@ -270,7 +278,9 @@ class Attempts implements Caller {
       lostBefore: this.lostBefore
     })
     this.settle(error, backend.name, judged.blame)
-    if (isMissingModel(error) && this.forwarding.newcomers.misses(attempt.candidate.state.models, attempt.model)) {
+    const { models } = attempt.candidate.state
+    const missing = isMissingModel(error) ? attempt.model : isMissingEndpoint(error) ? `/${run.exchange.endpoint}` : ""
+    if (missing !== "" && this.forwarding.newcomers.misses(models, missing)) {
       this.forwarding.registry.suspect(backend.name)
     }
     accounting.attemptFailed(run.exchange, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")

@@ -110,7 +110,9 @@ export const address = (draft: Draft, text: string, from: KeyPath, syntax: RegEx
     url.password = ""
   }
   if (url.search !== "" || url.hash !== "") {
-    note("what follows the path of the address is left out: a base URL has no query")
+    note(
+      "what follows the path of the address is left out; write a query that belongs to every call, such as ?api-version=…, behind it"
+    )
     url.search = ""
     url.hash = ""
   }

@@ -3,6 +3,7 @@
  */
 import { Equal } from "effect"
 import type { Backend, Mode, Model } from "../domain/backend.ts"
+import type { ApiPath } from "../domain/base-url.ts"
 import { spellingOf } from "../domain/model-names.ts"
 import { type Health, type ProbeOutcome, type Thresholds, transition, unknownHealth } from "../domain/health.ts"
 import { reindex } from "./candidates.ts"
@@ -18,6 +19,8 @@ export interface BackendState {
   readonly models: ReadonlyMap<string, Model>
   /** Whether it has ever given a list. */
   readonly listed: boolean
+  /** Where its probes found its endpoints; absent where the base URL alone tells. */
+  readonly apiPath?: ApiPath
   readonly live: Live
 }
 
@@ -92,7 +95,11 @@ const replace = (snapshot: Snapshot, name: string, after: BackendState | undefin
 
 /** Whether two definitions lead to the same server with the same key: what is known of the one holds for the other. */
 export const sameServer = (a: Backend, b: Backend): boolean =>
-  a.url === b.url && a.type === b.type && Equal.equals(a.apiKey, b.apiKey) && Equal.equals(a.tls, b.tls)
+  a.url === b.url &&
+  a.query === b.query &&
+  a.type === b.type &&
+  Equal.equals(a.apiKey, b.apiKey) &&
+  Equal.equals(a.tls, b.tls)
 
 /**
  * Adds a backend, or replaces the definition of the one with its name. A changed address, type or key starts afresh;
@@ -107,6 +114,7 @@ export const put = (snapshot: Snapshot, backend: Backend): Snapshot => {
     health: kept?.health ?? unknownHealth,
     models: lay(backend.type, kept?.models.values() ?? [], backend.models),
     listed: kept?.listed ?? false,
+    ...(kept?.apiPath === undefined ? {} : { apiPath: kept.apiPath }),
     live: kept?.live ?? idle()
   })
 }
@@ -184,6 +192,7 @@ export interface Told {
   readonly health: Health
   readonly models: Iterable<Model>
   readonly listed: boolean
+  readonly apiPath?: ApiPath | undefined
 }
 
 /** Takes over what another process has found out; the very same snapshot when that is nothing new. */
@@ -192,9 +201,17 @@ export const adopt = (snapshot: Snapshot, name: string, told: Told): Snapshot =>
   if (before === undefined) return snapshot
   const models = lay(before.backend.type, told.models, before.backend.models)
   const kept = sameModels(before.models, models)
-  const { mode, health, listed } = told
-  if (kept && mode === before.mode && listed === before.listed && sameHealth(before.health, health)) return snapshot
-  return replace(snapshot, name, { ...before, mode, health, listed, models: kept ? before.models : models })
+  const { mode, health, listed, apiPath = before.apiPath } = told
+  if (
+    kept &&
+    mode === before.mode &&
+    listed === before.listed &&
+    apiPath === before.apiPath &&
+    sameHealth(before.health, health)
+  )
+    return snapshot
+  const at = apiPath === undefined ? {} : { apiPath }
+  return replace(snapshot, name, { ...before, mode, health, listed, ...at, models: kept ? before.models : models })
 }
 
 /** Applies what a probe found; the very same snapshot comes back when that changes neither health nor models. */
@@ -211,7 +228,10 @@ export const applyProbe = (
   const models = reported === undefined ? before.models : lay(before.backend.type, reported, before.backend.models)
   const listed = before.listed || reported !== undefined
   const modelsKept = sameModels(before.models, models)
-  if (modelsKept && listed === before.listed && sameHealth(before.health, health)) return { snapshot }
-  const after = { ...before, health, listed, models: modelsKept ? before.models : models }
+  const apiPath = (outcome._tag === "Up" ? outcome.apiPath : undefined) ?? before.apiPath
+  const same = modelsKept && listed === before.listed && apiPath === before.apiPath
+  if (same && sameHealth(before.health, health)) return { snapshot }
+  const at = apiPath === undefined ? {} : { apiPath }
+  const after = { ...before, health, listed, ...at, models: modelsKept ? before.models : models }
   return { snapshot: replace(snapshot, name, after), change: { before, after } }
 }

@@ -1,6 +1,7 @@
 /**
  * The retry law: what the failure of an attempt leads to, and what it says of the backend.
  */
+import { isAddressMissing, isModelMissing } from "../domain/missing.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 
 /** What an attempt's failure says of its backend. */
@@ -98,14 +99,13 @@ const refusal = (status: number, body: Uint8Array, keyRefused: boolean, may: boo
 /** Status of a gateway that refuses a request because it goes in a circle. */
 const loopStatus = 508
 
-const missingModel =
-  /model[^.]{0,200}?(?:not[\s_]+found|(?:does|do) not exist|not[\s_]+(?:available|loaded|supported)|unknown)|(?:no such|unknown|invalid|not found)[^.]{0,20}model/i
-
 /** Whether a backend says that it has no such model. */
 export const isMissingModel = (error: UpstreamError): boolean =>
-  error._tag === "ErrorStatus" &&
-  error.status === 404 &&
-  missingModel.test(decoder.decode(error.body.subarray(0, 4096)))
+  error._tag === "ErrorStatus" && isModelMissing(error.status, decoder.decode(error.body.subarray(0, 4096)))
+
+/** Whether a backend has nothing where a request was sent: what it says is of the address, and of no model. */
+export const isMissingEndpoint = (error: UpstreamError): boolean =>
+  error._tag === "ErrorStatus" && isAddressMissing(error.status, decoder.decode(error.body.subarray(0, 4096)))
 
 const statusVerdict = (
   error: UpstreamError & { readonly _tag: "ErrorStatus" },
@@ -119,7 +119,9 @@ const statusVerdict = (
   // A gateway that found a circle is well; asked again, it finds it again.
   if (status === loopStatus) return { next: may ? "next" : "pass", blame: none, own: true, again: false }
   // It was asked because it listed the model: others may have it still.
-  if (isMissingModel(error)) return { next: may ? "next" : "pass", blame: none, own: true, again: false }
+  if (isMissingModel(error) || isMissingEndpoint(error)) {
+    return { next: may ? "next" : "pass", blame: none, own: true, again: false }
+  }
   if (status < 500) return { next: "pass", blame: none, again: false }
   if (status === 501) return { next: "pass", blame: none, again: false }
   if (status === 500 && isClientFault(error.body)) return { next: "pass", blame: none, again: false }

@@ -160,15 +160,18 @@ export const work = (
       reason,
       models,
       listed,
+      apiPath,
       probeMs
     }: Down & { readonly _tag: "State" }) => {
       const live = registry.snapshot().backends.get(name)?.live
       if (live !== undefined) live.probeMs = probeMs
-      return registry.adopt(name, { mode, health: { status, streak, reason }, models, listed })
+      return registry.adopt(name, { mode, health: { status, streak, reason }, models, listed, apiPath })
     }
     const onPut = ({
       name,
       url,
+      query,
+      apiPath,
       type,
       priority,
       origin,
@@ -179,6 +182,8 @@ export const work = (
       registry.put({
         name,
         url,
+        ...(query === undefined ? {} : { query }),
+        ...(apiPath === undefined ? {} : { apiPath }),
         type,
         priority,
         origin,

@@ -3,6 +3,7 @@
  */
 import { Schema } from "effect"
 import { backendTypes, modes } from "../domain/backend.ts"
+import { apiPaths } from "../domain/base-url.ts"
 import { NotChanged } from "../http/Control.ts"
 import { BackendChange, Comparison, ConfigStatus, NewBackend } from "../http/control-api.ts"
 import { Answer, Question } from "../http/Siblings.ts"
@@ -27,6 +28,8 @@ const CircuitShape = Schema.Struct({
 const Put = Schema.TaggedStruct("Put", {
   name: Schema.String,
   url: Schema.String,
+  query: Schema.optionalKey(Schema.String),
+  apiPath: Schema.optionalKey(Schema.Literals(apiPaths)),
   type: Schema.Literals(backendTypes),
   priority: Schema.Int,
   origin: Schema.Literals(["discovered", "simulated", "added"]),
@@ -49,6 +52,7 @@ const State = Schema.TaggedStruct("State", {
   reason: Schema.String,
   models: Schema.Array(ModelShape),
   listed: Schema.Boolean,
+  apiPath: Schema.optionalKey(Schema.Literals(apiPaths)),
   probeMs: Schema.optionalKey(Schema.Number)
 })
 

@@ -32,21 +32,27 @@ export const tell = ({ child }: Slot, message: typeof Down.Encoded): void => {
   if (child?.connected === true) child.send(message)
 }
 
-const stateOf = ({ backend, mode, health, models, listed, live }: BackendState): Down => ({
+const stateOf = ({ apiPath, backend, mode, health, models, listed, live }: BackendState): Down => ({
   _tag: "State",
   name: backend.name,
   mode,
   ...health,
   models: [...models.values()],
   listed,
+  ...(apiPath === undefined ? {} : { apiPath }),
   ...(live.probeMs === undefined ? {} : { probeMs: live.probeMs })
 })
 
 // The pipe to a worker is between the two processes alone.
-const putOf = ({ name, url, type, priority, apiKey, tls, maxConcurrent }: Backend, origin: Put["origin"]): Down => ({
+const putOf = (
+  { name, url, query, apiPath, type, priority, apiKey, tls, maxConcurrent }: Backend,
+  origin: Put["origin"]
+): Down => ({
   _tag: "Put",
   name,
   url,
+  ...(query === undefined ? {} : { query }),
+  ...(apiPath === undefined ? {} : { apiPath }),
   type,
   priority,
   origin,

@@ -3,12 +3,13 @@
  */
 import { Context, Effect, Layer } from "effect"
 import type { Backend } from "../domain/backend.ts"
+import type { ApiPath } from "../domain/base-url.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { TimedOut, type LimitName, type UpstreamError } from "../domain/upstream.ts"
 import type { Abort } from "./abort.ts"
 import { commit, type Answer } from "./answer.ts"
 import type { Watch } from "./Deadlines.ts"
-import { callHeaders, preparedFor } from "./endpoint.ts"
+import { callHeaders, preparedFor, urlFor } from "./endpoint.ts"
 import { Holding } from "./holding.ts"
 import type { RequestBody } from "./request-bytes.ts"
 import { type Caller, Transport } from "./Transport.ts"
@@ -83,6 +84,8 @@ export class RequestClock implements Watch {
 export interface Attempted {
   readonly backend: Backend
   readonly endpoint: Endpoint
+  /** Where the endpoints were found to be; undefined while the base URL alone tells. */
+  readonly apiPath: ApiPath | undefined
   readonly body: RequestBody
   readonly clientHeaders: Headers
   readonly requestId: string
@@ -116,8 +119,9 @@ export class Upstream extends Context.Service<
         const call = (attempted: Attempted): Promise<Answer> => {
           const { backend, clock, endpoint, abort } = attempted
           const { connectMs, firstByteMs, idleMs } = backend.limits
-          const { trust, urls } = preparedFor(backend)
-          const url = urls[endpoint]
+          const prepared = preparedFor(backend)
+          const { trust } = prepared
+          const url = urlFor(prepared, backend, endpoint, attempted.apiPath)
           const expire = (error: UpstreamError) => abort.abort(error)
           clock.arm("connect", connectMs, expire)
           return transport

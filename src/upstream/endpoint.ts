@@ -3,6 +3,7 @@
  */
 import { Redacted } from "effect"
 import type { Backend } from "../domain/backend.ts"
+import { addressOf, type ApiPath } from "../domain/base-url.ts"
 import { type Conceal, concealing } from "../domain/conceal.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { version } from "../domain/version.ts"
@@ -10,7 +11,8 @@ import { type Trust, trustOf } from "./tls.ts"
 
 /** What is the same for every call to a backend. */
 export interface Prepared {
-  readonly urls: Readonly<Record<Endpoint, string>>
+  /** By where the endpoints are. */
+  readonly urls: Readonly<Record<ApiPath, Readonly<Record<Endpoint, string>>>>
   readonly headers: Readonly<Record<string, string>>
   readonly trust: Trust | undefined
 }
@@ -20,17 +22,34 @@ const cache = new WeakMap<Backend, Prepared>()
 /** What Nexus calls itself to a backend. */
 export const userAgentOf = ({ userAgent }: Pick<Backend, "userAgent">): string => userAgent ?? `nexus/${version}`
 
+const urlsBelow = (backend: Backend, apiPath: ApiPath): Readonly<Record<Endpoint, string>> => ({
+  "chat/completions": addressOf(backend, `${apiPath}/chat/completions`),
+  completions: addressOf(backend, `${apiPath}/completions`),
+  embeddings: addressOf(backend, `${apiPath}/embeddings`)
+})
+
+/** The header that carries the key: deployments of Azure's take it under a name of their own. */
+export const keyHeaders = ({ apiKey, url }: Pick<Backend, "apiKey" | "url">): Readonly<Record<string, string>> => {
+  if (apiKey === undefined) return {}
+  const key = Redacted.value(apiKey)
+  return /\/openai\/deployments\//.test(url) ? { "api-key": key } : { authorization: `Bearer ${key}` }
+}
+
+/** The address of an endpoint; `shown` is where the probes found the endpoints, undefined while they have not. */
+export const urlFor = (
+  { urls }: Pick<Prepared, "urls">,
+  { apiPath }: Pick<Backend, "apiPath">,
+  endpoint: Endpoint,
+  shown: ApiPath | undefined
+): string => urls[shown ?? apiPath ?? "/v1"][endpoint]
+
 const prepare = (backend: Backend): Prepared => ({
-  urls: {
-    "chat/completions": `${backend.url}/v1/chat/completions`,
-    completions: `${backend.url}/v1/completions`,
-    embeddings: `${backend.url}/v1/embeddings`
-  },
+  urls: { "/v1": urlsBelow(backend, "/v1"), "": urlsBelow(backend, "") },
   headers: {
     "content-type": "application/json",
     "accept-encoding": "identity",
     "user-agent": userAgentOf(backend),
-    ...(backend.apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(backend.apiKey)}` })
+    ...keyHeaders(backend)
   },
   trust: backend.tls === undefined ? undefined : trustOf(backend.tls)
 })

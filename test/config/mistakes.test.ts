@@ -372,7 +372,9 @@ describe("refused with file, line, key and what is allowed:", () => {
 
   test("what a variable of the file holds is not shown", () => {
     const told = mistakesOf(`[[backends]]\nname = "one"\nurl = "http://h/?key=\${TOKEN}"`, { env: { TOKEN: "hidden" } })
-    expect(told).toEqual([`nexus.toml:3: backends[0].url = "http://h/?key=\${TOKEN}": a base URL has no query ("?")`])
+    expect(told).toEqual([
+      `nexus.toml:3: backends[0].url = "http://h/?key=\${TOKEN}": a URL must not hold a key; use api_key_env`
+    ])
     const inside = mistakesOf(`[backends]\nurl = "\${TOKEN}"`, { env: { TOKEN: "hidden" } })
     expect(inside).toEqual([
       `nexus.toml:1: backends = { url = "\${TOKEN}" }: expected a list of tables; write [[backends]]`

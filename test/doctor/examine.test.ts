@@ -82,6 +82,25 @@ describe("doctor finds the base path, and its advice mends it:", () => {
     })
   }
 
+  test("a list of models that stands where chats do not, which is what requests would get", async () => {
+    await using upstream = await start({ script: () => [json({ detail: "Not Found" }, 404)] })
+    const [finding] = bad(await look(backendAt(upstream.url), true))
+    expect(finding).toMatchObject({ severity: "error", check: "chat" })
+    expect(finding?.seen).toContain(`${upstream.url}/v1/chat/completions answers status 404`)
+    expect(finding?.fix).toContain("base URL")
+  })
+
+  test("nothing wrong with an API right below a path of its own, and speaks with it there", async () => {
+    const list = { object: "list", data: [{ id: "m", object: "model", owned_by: "x" }] }
+    await using upstream = await start({
+      probe: ({ target }) => [target === "/api/paas/v4/models" ? json(list) : json({ detail: "Not Found" }, 404)]
+    })
+    const backend = { ...backendAt(`${upstream.url}/api/paas/v4`), apiPath: "/v1" as const }
+    const findings = await look(backend, true)
+    expect(findings.find(({ check }) => check === "chat")?.severity).toBe("ok")
+    expect(upstream.calls().every(({ target }) => target === "/api/paas/v4/chat/completions")).toBe(true)
+  })
+
   test("an API below a path of its own", async () => {
     const probe = (request: Seen): Iterable<Step> => {
       const list = { object: "list", data: [{ id: "m", object: "model", owned_by: "x" }] }

@@ -87,6 +87,9 @@ const facts = (model: string | FakeModel): FakeModel => (typeof model === "strin
 
 const notFound = { error: { message: "no such path", type: "not_found_error", param: null, code: null } }
 
+// Below whatever path, and with whatever query.
+const isCall = /^\/v1\/|\/(?:completions|embeddings)(?:\?|$)/
+
 /** Starts a fake upstream on loopback. */
 export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream> => {
   let script = options.script ?? good()
@@ -124,8 +127,7 @@ export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream>
   }
   const server = await startRaw({
     ...(options.port === undefined ? {} : { port: options.port }),
-    script: (request) =>
-      request.method === "POST" && request.target.startsWith("/v1/") ? called(request) : probed(request)
+    script: (request) => (request.method === "POST" && isCall.test(request.target) ? called(request) : probed(request))
   })
   return {
     server,

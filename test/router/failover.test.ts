@@ -77,7 +77,22 @@ const rows: ReadonlyArray<Row> = [
   row("refused, and its probe was refused too", said(403, "flagged"), ["next", "key", false], { keyRefused: true }),
   row("refused the client's key (401)", status(401), ["pass", "none", false], { ownKey: false }),
   row("refused the client's key (403)", status(403), ["pass", "none", false], { ownKey: false }),
-  ...[400, 402, 404, 405, 409, 413, 415, 418, 422, 451, 501].map((code) =>
+  row("has nothing at the address, and says nothing", status(404), ["next", "none", false]),
+  row("does not take this method there", status(405), ["next", "none", false]),
+  ...[
+    "404 page not found",
+    "<html><h1>404 Not Found</h1></html>",
+    '{"detail":"Not Found"}',
+    '{"error":"Not Found"}'
+  ].map((body) => row(`has nothing at the address: ${body}`, status(404, undefined, body), ["next", "none", false])),
+  row("has nothing at the address, as Azure says it", said(404, "Resource not found"), ["next", "none", false]),
+  row("has nothing at the address, as OpenAI says it", said(404, "Invalid URL (POST /v1/v1/chat)"), [
+    "next",
+    "none",
+    false
+  ]),
+  row("does not find what the request names", said(404, "no such file"), ["pass", "none", false]),
+  ...[400, 402, 409, 413, 415, 418, 422, 451, 501].map((code) =>
     row(`answered ${code}`, status(code), ["pass", "none", false])
   ),
   row("answered 500 to an image it cannot see", status(500, undefined, "image input is not supported"), [
