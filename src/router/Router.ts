@@ -177,7 +177,12 @@ export class Router extends Context.Service<
         }
         const consider = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Considered => {
           const plan = planFor(needs, snapshot, now, false)
-          return { plan, refusal: plan.empty ? refusalOf(plan, snapshot, now, random) : undefined }
+          return {
+            plan,
+            get refusal() {
+              return plan.empty ? refusalOf(plan, snapshot, now, random) : undefined
+            }
+          }
         }
         const least = (model: string, snapshot: Snapshot): number => leastContext(model, settingsNow(), snapshot)
         return Router.of({ route, consider, again, leastContext: least, names: settingsNow })

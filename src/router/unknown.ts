@@ -18,6 +18,9 @@ const namesMeant = 3
 /** Letters of a name that another can be meant by, at least: anything is close to a shorter one. */
 const shortestMeant = 3
 
+/** Letters that may be wrong in a name, at most. */
+const mostWrong = 4
+
 /** Names that are held against the one that came, at most: whoever asks for nonsense is to cost little. */
 const namesCompared = 500
 
@@ -45,10 +48,15 @@ const meantBy = (name: string, known: ReadonlyArray<string>): ReadonlyArray<stri
     const stem = stems.get(each) ?? ""
     return stem.length >= shortestMeant && (stem.startsWith(wanted) || wanted.startsWith(stem))
   })
-  const closest = new Set(nearestOf(wanted, new Set(stems.values()), namesMeant))
+  const closest = new Set(nearestOf(wanted, new Set(stems.values()), namesMeant, mostWrong))
   const alike = compared.filter((each) => closest.has(stems.get(each) ?? ""))
   return [
-    ...new Set([...nearestOf(name, near, namesMeant), ...near, ...nearestOf(name, compared, namesMeant), ...alike])
+    ...new Set([
+      ...nearestOf(name, near, namesMeant, mostWrong),
+      ...near,
+      ...nearestOf(name, compared, namesMeant, mostWrong),
+      ...alike
+    ])
   ]
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { nearest } from "../../src/config/nearest.ts"
+import { nearest, nearestOf } from "../../src/config/nearest.ts"
 
 const keys = ["host", "port", "request_timeout_seconds", "max_body_mb", "strategy"]
 
@@ -23,6 +23,33 @@ describe("the name that was meant", () => {
         const name = known[at % known.length] ?? ""
         expect(nearest(name, known)).toBe(name)
       })
+    )
+  })
+
+  test("is the one that the fewest slips lead to, however they are counted (law)", () => {
+    const steps = (a: string, b: string): number => {
+      const table = Array.from({ length: a.length + 1 }, (_, i) =>
+        Array.from({ length: b.length + 1 }, (__, j) => i + j)
+      )
+      const at = (i: number, j: number): number => table[i]?.[j] ?? 0
+      for (let i = 1; i <= a.length; i += 1) {
+        for (let j = 1; j <= b.length; j += 1) {
+          const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+          const change = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+          const row = table[i] ?? []
+          row[j] = Math.min(at(i - 1, j) + 1, at(i, j - 1) + 1, change, swapped ? at(i - 2, j - 2) + 1 : Infinity)
+        }
+      }
+      return at(a.length, b.length)
+    }
+    const words = fc.stringMatching(/^[abc]{0,9}$/)
+    fc.assert(
+      fc.property(words, fc.uniqueArray(words), fc.constantFrom(1, 2, 9), (name, known, wrong) => {
+        const limit = Math.min(wrong, Math.max(1, Math.floor(name.length * 0.4)))
+        const close = known.filter((each) => steps(name, each) <= limit)
+        expect(nearestOf(name, known, 100, wrong)).toEqual(close.toSorted((a, b) => steps(name, a) - steps(name, b)))
+      }),
+      { numRuns: 2000 }
     )
   })
 

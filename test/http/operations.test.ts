@@ -258,7 +258,7 @@ describe("with two healthy backends and one that is down", () => {
       { backend: "b", status: "healthy", mode: "enabled", context_length: 8192, capabilities: { vision: false } }
     ])
     expect(models[2].backends).toEqual([{ backend: "c", status: "unhealthy", mode: "enabled", capabilities: {} }])
-    expect(await json("/admin/v1/aliases")).toEqual({ aliases: [], fallbacks: [] })
+    expect(await json("/admin/v1/aliases")).toEqual({ aliases: [], groups: [], fallbacks: [] })
   })
 })
 
