@@ -4,7 +4,7 @@
 import { Redacted } from "effect"
 import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../upstream/arrival.ts"
-import { isCoded } from "../upstream/coding.ts"
+import { isCoded, isEventStream } from "../upstream/coding.ts"
 import type { Exchange } from "./exchange.ts"
 import { locality } from "../domain/backend.ts"
 
@@ -48,9 +48,6 @@ const streamHeaders: Readonly<Record<string, string>> = {
 
 const eventStream = "text/event-stream"
 
-const isEventStream = (headers: Readonly<Record<string, string>>): boolean =>
-  headers["content-type"]?.trim().toLowerCase().startsWith(eventStream) === true
-
 /** Headers of an event stream that begins before anybody has answered. */
 export const eventStreamHeaders = (requestId: string): Record<string, string> => ({
   "content-type": eventStream,
@@ -61,14 +58,14 @@ export const eventStreamHeaders = (requestId: string): Record<string, string> =>
 /** The same for an event stream, whatever its backend calls it: some clients read it under its own name alone. */
 export const eventHeaders: HeadersOf = (head, attempt, exchange) => {
   const headers = replyHeaders(head, attempt, exchange)
-  if (!isEventStream(headers)) headers["content-type"] = eventStream
+  if (!isEventStream(headers["content-type"])) headers["content-type"] = eventStream
   return { ...headers, ...streamHeaders }
 }
 
 /** The same for a whole answer, which is JSON even where its backend calls it an event stream. */
 export const wholeHeaders: HeadersOf = (head, attempt, exchange) => {
   const headers = replyHeaders(head, attempt, exchange)
-  if (isEventStream(headers)) headers["content-type"] = "application/json"
+  if (isEventStream(headers["content-type"])) headers["content-type"] = "application/json"
   return headers
 }
 

@@ -6,7 +6,7 @@ import { BadAnswer, ErrorStatus } from "../domain/upstream.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
 import { type AnswerList, errorOfEvents, faultOf, parseLoosely } from "./answer-json.ts"
 import type { Arrival, Sink } from "./arrival.ts"
-import { isCoded } from "./coding.ts"
+import { isCoded, isEventStream } from "./coding.ts"
 import { EventWatch } from "./event-watch.ts"
 import { type Kind, kindOf } from "./first-bytes.ts"
 import type { Holding } from "./holding.ts"
@@ -66,8 +66,7 @@ const { indexOf } = Buffer.prototype
 
 const nothing = (): void => undefined
 
-const isEventStream = (head: Arrival): boolean =>
-  (head.header("content-type") ?? "").trim().toLowerCase().startsWith("text/event-stream")
+const isNamedEvents = (head: Arrival): boolean => isEventStream(head.header("content-type"))
 
 const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
@@ -230,7 +229,7 @@ class FirstBytesJudge implements Judge<Answer> {
 
   private judgeFor(kind: Kind): Judge<Answer> {
     const { head, wanted } = this
-    const events = kind === "events" || (kind !== "document" && isEventStream(head))
+    const events = kind === "events" || (kind !== "document" && isNamedEvents(head))
     return events ? new EventsJudge(head, wanted) : new BodyJudge(head, wanted)
   }
 }
@@ -272,7 +271,7 @@ class BodyJudge implements Judge<Answer> {
 const judgeFor = (head: Arrival, wanted: Expectation): Judge<Answer> => {
   if (!wanted.stream) return new BodyJudge(head, wanted)
   if (!isCoded(head)) return new FirstBytesJudge(head, wanted)
-  return isEventStream(head) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
+  return isNamedEvents(head) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
 }
 
 /**
@@ -287,7 +286,7 @@ export const commit = (head: Arrival, expectation: Expectation): Promise<Answer>
       : head.status === 204 || head.status === 205
         ? "an empty body"
         : undefined
-  const unasked = isEventStream(head) && !expectation.stream ? "an event stream although none was asked for" : undefined
+  const unasked = !expectation.stream && isNamedEvents(head) ? "an event stream although none was asked for" : undefined
   if (fault !== undefined || unasked !== undefined) {
     head.body.abort()
     return Promise.reject(bad(fault ?? unasked ?? ""))

@@ -1,5 +1,5 @@
 /**
- * Whether the bytes of a body can be read as they are.
+ * What the head of an answer says of its body: whether the bytes can be read as they are, and whether they are events.
  */
 import type { Arrival } from "./arrival.ts"
 
@@ -11,3 +11,7 @@ export const isCoded = ({ header }: Pick<Arrival, "header">): boolean => {
   const encoding = header("content-encoding")
   return encoding !== null && encoding.split(",").some((each) => codings.has(each.trim().toLowerCase()))
 }
+
+/** Whether a content type is the one of event streams. */
+export const isEventStream = (type: string | null | undefined): boolean =>
+  typeof type === "string" && /^\s*text\/event-stream/i.test(type)

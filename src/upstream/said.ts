@@ -18,22 +18,33 @@ const longest = 512
 
 const behind = /^\s*:\s*"([^"\\]*)"/
 
+const modelKey = Buffer.from('"model"')
+const fingerprintKey = Buffer.from('"system_fingerprint"')
+
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form, at many times the cost.
+const { indexOf, toString } = Buffer.prototype
+
 /** The text behind a name with its quotes; a name inside of a text has other quotes around it. */
-const textAfter = (text: string, name: string): string | undefined => {
-  const found = text.indexOf(name)
+const textAfter = (bytes: Uint8Array, name: Buffer): string | undefined => {
+  const found = indexOf.call(bytes, name)
   if (found < 0) return undefined
-  const at = found + name.length
-  const value = behind.exec(text.slice(at, at + longest))?.[1]
+  const at = found + name.byteLength
+  const value = behind.exec(toString.call(bytes, "latin1", at, Math.min(bytes.byteLength, at + longest)))?.[1]
   // The bytes were read one by one.
   return value === undefined || !/[^\x20-\x7e]/.test(value) ? value : Buffer.from(value, "latin1").toString("utf8")
 }
 
 /** What these bytes say, the first of a stream or all of a whole answer; a body that came compressed says nothing. */
 export const saidIn = (bytes: Uint8Array): Said => {
-  const all = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const first = all.toString("latin1", 0, windowBytes)
-  const rest = Math.max(windowBytes, all.byteLength - windowBytes)
-  const last = rest < all.byteLength ? all.toString("latin1", rest) : ""
-  const told = (name: string) => textAfter(first, name) ?? textAfter(last, name)
-  return { model: told('"model"'), fingerprint: told('"system_fingerprint"') }
+  const size = bytes.byteLength
+  const windows =
+    size <= 2 * windowBytes ? [bytes] : [bytes.subarray(0, windowBytes), bytes.subarray(size - windowBytes)]
+  const told = (name: Buffer): string | undefined => {
+    for (const window of windows) {
+      const text = textAfter(window, name)
+      if (text !== undefined) return text
+    }
+    return undefined
+  }
+  return { model: told(modelKey), fingerprint: told(fingerprintKey) }
 }
