@@ -3,7 +3,7 @@
  */
 import { Clock, Effect, Option, Result } from "effect"
 import { nearest } from "../config/nearest.ts"
-import { type Backend, contextOf, type Model } from "../domain/backend.ts"
+import { type Backend, contextOf, isUnmeasured, type Model } from "../domain/backend.ts"
 import { spellingOf } from "../domain/model-names.ts"
 import { isLoopback } from "../domain/place.ts"
 import { looksTalkative } from "../domain/purpose.ts"
@@ -284,7 +284,19 @@ const examined = Effect.fnUntraced(function* (
   const models = outcome.models ?? backend.models
   if (outcome.models !== undefined || models.length > 0) learnt([...models, ...backend.models])
   say(...listed(backend, models, known.type), ...contexts(known, models))
-  if (inference) yield* spoken(transport, backend, models, answerMs, say)
+  if (!inference) return
+  yield* spoken(transport, backend, models, answerMs, say)
+  if (!models.some((model) => isUnmeasured(known, model))) return
+  // What has been loaded for this has a context now.
+  const after = yield* Effect.flatten(makeProbe(transport, known, () => 2 * timeoutMs))
+  const measured = after._tag === "Up" ? (after.models ?? []) : []
+  const before = new Set(models.flatMap((model) => (isUnmeasured(known, model) ? [] : [model.id])))
+  say(
+    ...contexts(
+      known,
+      measured.filter(({ id }) => !before.has(id))
+    )
+  )
 })
 
 /** What a backend is, in few words. */

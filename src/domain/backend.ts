@@ -105,5 +105,12 @@ export const contextOf = ({ context_in_force, context_length }: Model): number |
     ? (context_in_force ?? context_length)
     : Math.min(context_in_force, context_length)
 
+/** Kinds of server that load models when they are asked for, each with a context that only the loaded ones tell. */
+const loading: ReadonlySet<BackendType> = new Set(["ollama", "lmstudio"])
+
+/** Whether a model's context is not known yet, and may be as soon as the model has answered. */
+export const isUnmeasured = ({ type }: Pick<Backend, "type">, model: Model): boolean =>
+  loading.has(type) && contextOf(model) === undefined
+
 /** `cloud` for a backend outside the user's machines, `local` for the rest (header `x-nexus-backend-type`). */
 export const locality = (type: BackendType): "local" | "cloud" => (type === "openai" ? "cloud" : "local")

@@ -32,6 +32,9 @@ const ends: Readonly<Record<Exchange["outcome"], AttemptOutcome>> = {
   failed: "abandoned"
 }
 
+/** Models that a warning is given of at most. */
+const mostTold = 1000
+
 /** Where the request path reports. */
 export class Accounting extends Context.Service<
   Accounting,
@@ -109,8 +112,25 @@ export class Accounting extends Context.Service<
           return log.write("info", "backend asked to be left alone", { backend, model, for_ms })
         log.write("warn", "circuit opened", { backend, model, failures: turn.failures, for_ms })
       }
+      // Once for each model of a backend: it is a setting of the backend, and no matter of the request.
+      const cut = new Set<string>()
+      const noteCut = ({ backend, cutPrompt, id, upstreamModel: model }: Exchange): void => {
+        const name = `${backend}\n${model}`
+        if (cutPrompt === undefined || cut.has(name) || cut.size >= mostTold) return
+        cut.add(name)
+        const { context, read, sent } = cutPrompt
+        log.write("warn", "a prompt was cut: it is longer than the context in force", {
+          backend,
+          model,
+          tokens_read: read,
+          tokens_at_least: sent,
+          ...(context === undefined ? {} : { context }),
+          request_id: id
+        })
+      }
       const ended = (exchange: Exchange): void => {
         recent.note(exchange)
+        noteCut(exchange)
         count(exchange)
         if (!log.debugEnabled()) return
         const now = performance.now()

@@ -178,7 +178,7 @@ export const corsHeaders = (rules: Admission, request: Request): Record<string, 
   return {
     "access-control-allow-origin": origin,
     "access-control-expose-headers":
-      "x-request-id, x-nexus-backend, x-nexus-backend-type, x-nexus-route-reason, x-nexus-attempts, x-nexus-answered-model, x-nexus-resolved-model, x-nexus-fallback-model, retry-after",
+      "x-request-id, x-nexus-backend, x-nexus-backend-type, x-nexus-route-reason, x-nexus-attempts, x-nexus-answered-model, x-nexus-warning, x-nexus-resolved-model, x-nexus-fallback-model, retry-after",
     vary: "origin"
   }
 }

@@ -6,6 +6,7 @@ import type { AttemptFailure } from "../domain/errors.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 import { ConnectionLost } from "../domain/upstream.ts"
 import type { Evidence, Ticket } from "../registry/live.ts"
+import { cutOf } from "../router/cut.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Answer } from "../upstream/answer.ts"
 import type { Body, Sink } from "../upstream/arrival.ts"
@@ -48,8 +49,10 @@ export interface Delivery {
   readonly limits: { readonly stallMs: number }
 }
 
-const noteUsage = ({ meter }: Exchange, usage: Usage | undefined): void => {
-  if (usage !== undefined) meter?.used(usage, performance.now())
+const noteUsage = (exchange: Exchange, { candidate }: Attempt, usage: Usage | undefined): void => {
+  if (usage === undefined) return
+  exchange.meter?.used(usage, performance.now())
+  if (exchange.decided !== undefined) exchange.cutPrompt = cutOf(exchange.decided.needs, candidate.model, usage.prompt)
 }
 
 /** How long the last event of a broken stream gets to arrive before the body is cut, in milliseconds. */
@@ -162,7 +165,7 @@ class FlowDelivery implements Flow {
     this.answer.taken()
     if (this.meter !== undefined) {
       this.meter.streams -= 1
-      if (this.watch !== undefined) noteUsage(exchange, usageFrom(this.watch.usage()))
+      if (this.watch !== undefined) noteUsage(exchange, this.attempt, usageFrom(this.watch.usage()))
     }
     exchange.bytesOut = bytes
     exchange.outcome = outcomes[end._tag]
@@ -206,12 +209,12 @@ export const deliver = (
   ticket.settle("good", now)
   exchange.outcome = "completed"
   exchange.bytesOut = answer.body.byteLength
+  if (exchange.meter !== undefined) noteUsage(exchange, attempt, usageIn(answer.body))
   delivery.respond(
     new Response(plainBytes(answer.body), {
       status: answer.head.status,
       headers: wholeHeaders(answer.head, attempt, exchange)
     })
   )
-  if (exchange.meter !== undefined) noteUsage(exchange, usageIn(answer.body))
   return undefined
 }

@@ -62,6 +62,7 @@ const headers = {
     "The model that the answer says it is by, when the backend lists no such model",
     false
   ),
+  "x-nexus-warning": header("What is wrong with a good answer: the backend has cut the prompt", false),
   "x-nexus-resolved-model": header(
     "The model that was understood, when nobody has the name as it came: another spelling, a prefix or a suffix",
     false
@@ -91,6 +92,7 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-route-reason",
   "x-nexus-attempts",
   "x-nexus-answered-model",
+  "x-nexus-warning",
   "x-nexus-resolved-model",
   "x-nexus-fallback-model"
 ]

@@ -3,6 +3,7 @@
  */
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { Endpoint, Outcome } from "../domain/request.ts"
+import type { CutPrompt } from "../router/cut.ts"
 import type { Plan } from "../router/plan.ts"
 import type { Witness } from "../router/witness.ts"
 import type { Meter } from "../telemetry/meter.ts"
@@ -29,6 +30,8 @@ export interface Exchange {
   upstreamModel: string
   /** The model that the answer is by, when it is neither the one asked for nor any that the backend lists. */
   answeredModel: string | undefined
+  /** What the backend has read of a prompt that it has cut. */
+  cutPrompt: CutPrompt | undefined
   attempts: number
   firstByteAt: number
   bytesOut: number
@@ -65,6 +68,7 @@ export const arrived = (
   backend: "",
   upstreamModel: "",
   answeredModel: undefined,
+  cutPrompt: undefined,
   attempts: 0,
   firstByteAt: 0,
   bytesOut: 0,

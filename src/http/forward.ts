@@ -3,6 +3,7 @@
  * of the request, since a step of an effect costs more here than all the deciding.
  */
 import { Result } from "effect"
+import { isUnmeasured } from "../domain/backend.ts"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { Member } from "../domain/roster.ts"
@@ -252,8 +253,12 @@ class Attempts implements Caller {
   }
 
   /** Looks at who an answer says it is by: a backend that is not as its probes found it is probed at once. */
-  heard({ candidate: { state }, model }: Attempt, { head, said }: Answer): void {
+  heard({ candidate: { state, model: loaded }, model }: Attempt, { head, said }: Answer): void {
     const { newcomers, registry } = this.forwarding
+    // It has been loaded for this answer: its context can be asked for now.
+    if (isUnmeasured(state.backend, loaded) && newcomers.misses(state.models, `context of ${model}`)) {
+      registry.suspect(state.backend.name)
+    }
     if (newcomers.shows(state.models, model, { ...said, server: head.header("server") })) {
       registry.suspect(state.backend.name)
     }

@@ -2,6 +2,7 @@
  * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
  */
 import { Redacted } from "effect"
+import { cutWords } from "../router/cut.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../upstream/arrival.ts"
 import { isCoded, isEventStream } from "../upstream/coding.ts"
@@ -22,13 +23,14 @@ const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
 type HeadersOf = (
   head: Arrival,
   attempt: Attempt,
-  exchange: Pick<Exchange, "id" | "attempts" | "answeredModel">
+  exchange: Pick<Exchange, "id" | "attempts" | "answeredModel" | "cutPrompt">
 ) => Record<string, string>
 
 /** Headers of an answer that comes from a backend. */
-export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts, id }) => {
+export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts, cutPrompt, id }) => {
   const headers = answererHeaders(attempt, attempts)
   headers["x-request-id"] = id
+  if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutWords(cutPrompt)
   if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
   for (const name of passed) {
     const value = head.header(name)

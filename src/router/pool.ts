@@ -2,10 +2,13 @@
  * The candidates of one model side by side: what stays the same from request to request is worked out once per snapshot,
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
-import { contextOf } from "../domain/backend.ts"
+import { contextOf, isUnmeasured } from "../domain/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import { isStale, isYoung, type Live } from "../registry/live.ts"
 import { type Candidate, inRotation } from "../registry/snapshot.ts"
+
+// The smallest context that servers load models with unless they are told otherwise, in tokens: more may be cut.
+const leastLoaded = 2048
 
 /** Candidates and what a choice reads of each, at the same places. */
 export interface Pool {
@@ -73,7 +76,11 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>, moment = noMoment):
     latencies: new Float64Array(candidates.length),
     foremost: priorities.reduce((best, each) => Math.min(best, each), Infinity),
     limited: candidates.some(({ state }) => state.backend.maxConcurrent !== undefined),
-    leastContext: candidates.reduce((least, { model }) => Math.min(least, contextOf(model) ?? Infinity), Infinity)
+    leastContext: candidates.reduce(
+      (least, { model, state }) =>
+        Math.min(least, contextOf(model) ?? (isUnmeasured(state.backend, model) ? leastLoaded : Infinity)),
+      Infinity
+    )
   }
   takeDown(pool, moment)
   return pool

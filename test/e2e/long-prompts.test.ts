@@ -1,6 +1,8 @@
 import { afterAll, describe, expect, test } from "bun:test"
 import { ask } from "../kit/rawClient.ts"
-import { backendFor, startGateway } from "../kit/gateway.ts"
+import { json } from "../kit/answers.ts"
+import { backendFor, startGateway, until } from "../kit/gateway.ts"
+import { takeLog } from "../kit/log.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 
 const path = "/v1/chat/completions"
@@ -141,5 +143,56 @@ describe("a context that is only in force now", () => {
     })
     expect((await send(two.port, filled(english, 20_000))).header("x-nexus-backend")).toBe("more")
     expect((await send(two.port, "hi")).header("x-nexus-backend")).toBe("little")
+  })
+})
+
+describe("a prompt that Ollama has cut", () => {
+  const whole = (read: number) => [
+    json({
+      id: "c",
+      object: "chat.completion",
+      choices: [{ index: 0, message: { role: "assistant", content: "hi" }, finish_reason: "stop" }],
+      usage: { prompt_tokens: read, completion_tokens: 1, total_tokens: read + 1 }
+    })
+  ]
+
+  test("is told of in a header, where the tokens it has read show that, and in the log once", async () => {
+    using log = takeLog()
+    await using upstream = await startUpstream({
+      type: "ollama",
+      models: [{ id: "m", context: 2048 }],
+      script: () => whole(1900)
+    })
+    await using gateway = await startGateway({
+      backends: [backendFor("one", upstream, { type: "ollama" })],
+      logging: { level: "warn", format: "json" }
+    })
+    const long = filled(english, 20_000)
+    for (let time = 0; time < 3; time += 1) {
+      const answer = await send(gateway.port, long)
+      expect(answer.header("x-nexus-warning")).toMatch(/cut: the backend read 1900 of at least \d+ tokens/)
+    }
+    expect((await send(gateway.port, filled(english, 9000))).header("x-nexus-warning")).toBeUndefined()
+    await gateway.quiet()
+    await until(() => log.text().includes("a prompt was cut"), "it is logged")
+    expect(log.text().split("a prompt was cut")).toHaveLength(2)
+  })
+
+  test("shows at once where its context was not known, which is asked for after the first answer", async () => {
+    let loaded = false
+    await using upstream = await startUpstream({
+      type: "ollama",
+      models: [{ id: "m", context: 4096 }],
+      probe: ({ target }) => (target === "/api/ps" && !loaded ? [json({ models: [] })] : undefined),
+      script: () => {
+        loaded = true
+        return whole(3000)
+      }
+    })
+    await using gateway = await startGateway({ backends: [backendFor("one", upstream, { type: "ollama" })] })
+    const inForce = () => gateway.backend("one").models[0]?.context_in_force
+    expect(inForce()).toBeUndefined()
+    expect((await send(gateway.port, filled(english, 40_000))).header("x-nexus-warning")).toContain("read 3000")
+    await until(() => inForce() === 4096, "its context is known")
   })
 })
