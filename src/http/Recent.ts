@@ -214,8 +214,10 @@ export class Recent extends Context.Service<
       const router = yield* Router
       const clock = yield* Clock.Clock
       const ring = new Ring()
+      // Finer than a millisecond: by whole ones, requests that follow one another closely would change places.
+      const wallNow = () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
       return Recent.of({
-        note: (exchange) => ring.put(exchange, performance.now(), clock.currentTimeMillisUnsafe()),
+        note: (exchange) => ring.put(exchange, performance.now(), wallNow()),
         list: () => ring.places().map((at) => ring.request(at)),
         find: (id) => {
           const at = ring.placeOf(id)
