@@ -17,7 +17,8 @@ import {
   mayHaveWorked,
   verdict,
   isMissingEndpoint,
-  isMissingModel
+  isMissingModel,
+  isTooLong
 } from "../router/failover.ts"
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
@@ -280,7 +281,8 @@ class Attempts implements Caller {
       ownKey: !backend.forwardAuthorization,
       keyRefused: health.status === "config_error",
       budgetLeft: mayRetry,
-      lostBefore: this.lostBefore
+      lostBefore: this.lostBefore,
+      roomier: isTooLong(error) && plan.outgrow(attempt.candidate, performance.now())
     })
     this.settle(error, backend.name, judged.blame)
     const { models } = attempt.candidate.state

@@ -2,6 +2,7 @@
  * The retry law: what the failure of an attempt leads to, and what it says of the backend.
  */
 import { isAddressMissing, isModelMissing } from "../domain/missing.ts"
+import { isOverflow } from "../domain/overflow.ts"
 import type { UpstreamError } from "../domain/upstream.ts"
 
 /** What an attempt's failure says of its backend. */
@@ -28,6 +29,8 @@ export interface FailureContext {
   readonly budgetLeft: boolean
   /** Earlier attempts of this request that lost their connection after it was sent. */
   readonly lostBefore: number
+  /** Whether there is somebody with a longer context, when the prompt did not fit. */
+  readonly roomier?: boolean
 }
 
 /**
@@ -107,9 +110,13 @@ export const isMissingModel = (error: UpstreamError): boolean =>
 export const isMissingEndpoint = (error: UpstreamError): boolean =>
   error._tag === "ErrorStatus" && isAddressMissing(error.status, decoder.decode(error.body.subarray(0, 4096)))
 
+/** Whether the prompt did not fit into the context of the model. */
+export const isTooLong = (error: UpstreamError): boolean =>
+  error._tag === "ErrorStatus" && isOverflow(error.status, "", decoder.decode(error.body.subarray(0, 4096)))
+
 const statusVerdict = (
   error: UpstreamError & { readonly _tag: "ErrorStatus" },
-  { ownKey, keyRefused }: FailureContext,
+  { ownKey, keyRefused, roomier = false }: FailureContext,
   may: boolean
 ): Verdict => {
   const { status } = error
@@ -118,6 +125,7 @@ const statusVerdict = (
   if (status === 408) return { next: may ? "next" : "fail", blame: none, again: true }
   // A gateway that found a circle is well; asked again, it finds it again.
   if (status === loopStatus) return { next: may ? "next" : "pass", blame: none, own: true, again: false }
+  if (roomier && isTooLong(error)) return { next: may ? "next" : "pass", blame: none, own: true, again: false }
   // It was asked because it listed the model: others may have it still.
   if (isMissingModel(error) || isMissingEndpoint(error)) {
     return { next: may ? "next" : "pass", blame: none, own: true, again: false }

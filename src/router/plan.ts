@@ -1,6 +1,7 @@
 /**
  * The order in which candidates are asked, made up one attempt at a time with the load of that moment.
  */
+import { contextOf } from "../domain/backend.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
@@ -68,6 +69,8 @@ export class Plan implements Decided {
   // By the place of the target.
   private readonly bests: Array<Best | undefined> = []
   private waiting: Attempt | undefined
+  // The context that was too short, in tokens.
+  private outgrown = 0
   drawn: ReadonlyArray<number> = nothingDrawn
 
   constructor(
@@ -128,6 +131,15 @@ export class Plan implements Decided {
   lose(state: BackendState): void {
     this.lost.push(state)
     if (this.waiting?.candidate.state === state) this.waiting = undefined
+  }
+
+  /** Asks only those from here on who are known to have more room than one that had too little; whether there is any. */
+  outgrow({ model }: Candidate, now: number): boolean {
+    const had = contextOf(model)
+    if (had === undefined) return false
+    this.outgrown = Math.max(this.outgrown, had)
+    this.waiting = undefined
+    return this.hasNext(now)
   }
 
   /** Everyone who serves a model of this plan and is left out of it now, with the reason. */
@@ -200,6 +212,7 @@ export class Plan implements Decided {
   private wasAsked({ state, model }: Candidate): boolean {
     return (
       this.lost.includes(state) ||
+      (this.outgrown > 0 && (contextOf(model) ?? 0) <= this.outgrown) ||
       this.asked.some(({ candidate }) => candidate.state === state && candidate.model.id === model.id)
     )
   }

@@ -130,6 +130,30 @@ describe("who has more room goes first", () => {
   })
 })
 
+test("a prompt that one backend finds too long goes to one with a longer context, and not to another like it", async () => {
+  const full = () => [json({ error: { message: "prompt is too long: 9000 tokens > 8192 maximum", type: "x" } }, 400)]
+  const start = (context: number, script?: typeof full) =>
+    startUpstream({ type: "vllm", models: [{ id: "m", context }], ...(script === undefined ? {} : { script }) })
+  await using one = await start(8192, full)
+  await using twin = await start(8192, full)
+  await using roomy = await start(16_384)
+  const backends = [
+    backendFor("one", one, { type: "vllm", priority: 1 }),
+    backendFor("twin", twin, { type: "vllm", priority: 2 })
+  ]
+  const routing = { strategy: "priority_only" } as const
+  await using gateway = await startGateway({
+    backends: [...backends, backendFor("roomy", roomy, { type: "vllm", priority: 3 })],
+    routing
+  })
+  const answer = await send(gateway.port, "hi")
+  expect([answer.status, answer.header("x-nexus-backend"), twin.calls().length]).toEqual([200, "roomy", 0])
+  await using both = await startGateway({ backends, routing })
+  const refused = await send(both.port, "hi")
+  expect(refused.json()).toMatchObject({ error: { code: "context_length_exceeded" } })
+  expect([refused.status, one.calls().length + twin.calls().length]).toEqual([400, 2])
+})
+
 describe("a context that is only in force now", () => {
   test("refuses nothing, and who has more of it goes first", async () => {
     await using little = await startUpstream({ type: "ollama", models: [{ id: "m", context: 2048 }] })

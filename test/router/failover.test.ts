@@ -77,6 +77,22 @@ const rows: ReadonlyArray<Row> = [
   row("refused, and its probe was refused too", said(403, "flagged"), ["next", "key", false], { keyRefused: true }),
   row("refused the client's key (401)", status(401), ["pass", "none", false], { ownKey: false }),
   row("refused the client's key (403)", status(403), ["pass", "none", false], { ownKey: false }),
+  row(
+    "found the prompt too long, and somebody has a longer context",
+    said(400, "prompt is too long"),
+    ["next", "none", false],
+    {
+      roomier: true
+    }
+  ),
+  row("found the prompt too long, and nobody has a longer context", said(400, "prompt is too long"), [
+    "pass",
+    "none",
+    false
+  ]),
+  row("found something else wrong, and somebody has a longer context", said(400, "bad"), ["pass", "none", false], {
+    roomier: true
+  }),
   row("has nothing at the address, and says nothing", status(404), ["next", "none", false]),
   row("does not take this method there", status(405), ["next", "none", false]),
   ...[
