@@ -6,6 +6,7 @@ import { choose } from "../connect/models.ts"
 import { baseUrlOf } from "../connect/offer.ts"
 import { curl } from "../connect/settings.ts"
 import { isLoopback } from "../domain/place.ts"
+import { oneSpelling } from "../domain/model-names.ts"
 import { printable } from "../domain/text.ts"
 import { table } from "./output.ts"
 
@@ -65,9 +66,11 @@ const nothingYet = (discovering: boolean): string =>
     ? "  none yet; looking at the well-known ports of this machine (Ollama, LM Studio, llama.cpp, vLLM, SGLang, exo)"
     : "  none; add [[backends]] to nexus.toml, or see `nexus serve --demo`"
 
-const modelCount = (backends: ReadonlyArray<BackendEntry>): number =>
-  new Set(backends.filter(({ status }) => status === "healthy").flatMap(({ models }) => models.map(({ id }) => id)))
-    .size
+const modelCount = (backends: ReadonlyArray<BackendEntry>): number => {
+  const listedAs = oneSpelling()
+  const healthy = backends.filter(({ status }) => status === "healthy")
+  return new Set(healthy.flatMap(({ models, type }) => models.map(({ id }) => listedAs(type, id)))).size
+}
 
 /** The same as one line of a JSON log; `time` in milliseconds since 1970. */
 export const bannerLine = (started: Started, time: number): string => {

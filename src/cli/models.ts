@@ -4,6 +4,7 @@
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { contextOf } from "../domain/backend.ts"
+import { oneSpelling } from "../domain/model-names.ts"
 import type { BackendEntry } from "../http/api.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
@@ -21,10 +22,11 @@ const byId = (a: ModelRow, b: ModelRow): number => (a.id < b.id ? -1 : 1)
 /** The models of all backends in rotation, each once, sorted by id. */
 export const modelRows = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<ModelRow> => {
   const rows = new Map<string, ModelRow>()
-  for (const { name, mode, status, models } of backends) {
+  const listedAs = oneSpelling()
+  for (const { name, mode, status, models, type } of backends) {
     if (mode !== "enabled" || status !== "healthy") continue
     for (const model of models) {
-      const { id } = model
+      const id = listedAs(type, model.id)
       const row = rows.get(id)
       const known = Math.max(row?.context_length ?? 0, contextOf(model) ?? 0)
       rows.set(id, { id, backends: [...(row?.backends ?? []), name], context_length: known === 0 ? null : known })

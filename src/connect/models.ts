@@ -3,7 +3,7 @@
  */
 import { contextOf } from "../domain/backend.ts"
 import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
-import { spellingOf } from "../domain/model-names.ts"
+import { oneSpelling, spellingOf } from "../domain/model-names.ts"
 import type { BackendEntry } from "../http/api.ts"
 import { resolve } from "../router/aliases.ts"
 
@@ -37,12 +37,15 @@ const either = (a: boolean | undefined, b: boolean | undefined): boolean | undef
 const defined = <A extends object>(fields: A): { [K in keyof A]: Exclude<A[K], undefined> } =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as never // reason: fields that are undefined are gone
 
+const takesRequests = ({ mode, status }: BackendEntry): boolean => status === "healthy" && mode === "enabled"
+
 const served = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<Served> => {
   const found = new Map<string, Served>()
-  for (const { status, mode, models } of backends) {
-    if (status !== "healthy" || mode !== "enabled") continue
+  const listedAs = oneSpelling()
+  for (const { models, type } of backends.filter(takesRequests)) {
     for (const model of models) {
-      const { id, capabilities } = model
+      const { capabilities } = model
+      const id = listedAs(type, model.id)
       const before = found.get(id)
       const length = Math.max(before?.contextLength ?? 0, contextOf(model) ?? 0)
       const facts = {
@@ -89,7 +92,7 @@ export const choose = (
 
 /** The name by which a server lists a model that is written in another way. */
 const spelledBy = (backends: ReadonlyArray<BackendEntry>, name: string): string | undefined => {
-  for (const { models, type } of backends) {
+  for (const { models, type } of backends.filter(takesRequests)) {
     const spelling = spellingOf(type, name)
     const found = spelling === undefined ? undefined : models.find(({ id }) => spellingOf(type, id) === spelling)
     if (found !== undefined) return found.id

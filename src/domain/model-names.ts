@@ -17,6 +17,18 @@ export const ollamaName = (name: string): string => {
 export const spellingOf = (type: BackendType, id: string): string | undefined =>
   type === "ollama" ? ollamaName(id) : undefined
 
+/** Gives, model by model, the name that it is listed by: of several spellings of one model, the first that came. */
+export const oneSpelling = (): ((type: BackendType, id: string) => string) => {
+  const firsts = new Map<string, string>()
+  return (type, id) => {
+    const spelling = spellingOf(type, id)
+    if (spelling === undefined) return id
+    const first = firsts.get(spelling) ?? id
+    firsts.set(spelling, first)
+    return first
+  }
+}
+
 // Case, folders, the kind of file and the tag that is meant when there is none.
 const plain = (name: string): string =>
   name

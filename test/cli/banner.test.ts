@@ -44,6 +44,12 @@ describe("the start banner", () => {
     expect(banner(started())).toContain("nexus serve --demo")
   })
 
+  test("counts a model that two Ollamas list in different spellings as one", () => {
+    const models = (id: string) => ({ models: [{ id, capabilities: {} }] })
+    const text = banner(started({ backends: [backend("a", models("llama3:latest")), backend("b", models("Llama3"))] }))
+    expect(text).toContain("2 backends, 1 model\n")
+  })
+
   test("lists backends, their models, warnings and a curl line", () => {
     const down = backend("down", { status: "unhealthy", reason: "connection refused", models: [] })
     const text = banner(

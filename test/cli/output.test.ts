@@ -103,6 +103,16 @@ test("models are listed once, sorted, of backends in rotation, with the largest 
   ])
 })
 
+test("a model that two Ollamas list in different spellings is one row, by the first", () => {
+  const ollama = (name: string, id: string) => ({
+    ...entry(name, "healthy", [{ id, capabilities: {} }]),
+    type: "ollama" as const
+  })
+  expect(modelRows([ollama("a", "llama3:latest"), ollama("b", "Llama3")])).toEqual([
+    { id: "llama3:latest", backends: ["a", "b"], context_length: null }
+  ])
+})
+
 test("flags of serve become settings, and those not given become nothing", () => {
   const none = { host: Option.none(), port: Option.none(), workers: Option.none(), logLevel: Option.none() }
   const off = { noDiscovery: false, noHealthCheck: false, insecure: false }

@@ -109,3 +109,12 @@ test("a model of Ollama is chosen in any spelling that Ollama takes, one of anot
   expect(chooseByName(backends, new Map([["gpt-4", "LLAMA3"]]), "gpt-4")).toEqual({ id: "gpt-4", tools: true })
   expect(chooseByName(backends, new Map(), "qwen")).toBeUndefined()
 })
+
+test("a model that two Ollamas list in different spellings is offered once, by the name that /v1/models has", () => {
+  const ollama = (name: string, id: string) => backend(name, [model(id, { tools: true })], { type: "ollama" })
+  const backends = [ollama("a", "llama3:latest"), ollama("b", "Llama3"), backend("c", [model("LLAMA3")])]
+  expect(choose(backends).names).toEqual(["llama3:latest", "LLAMA3"])
+  expect(chooseByName(backends, new Map(), "Llama3")).toEqual({ id: "Llama3", tools: true })
+  const [down, up] = [{ ...ollama("a", "llama3:latest"), status: "unhealthy" as const }, ollama("b", "Llama3")]
+  expect(chooseByName([down, up], new Map(), "llama3")).toEqual({ id: "llama3", tools: true })
+})
