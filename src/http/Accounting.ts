@@ -115,8 +115,9 @@ export class Accounting extends Context.Service<
       // Once for each model of a backend: it is a setting of the backend, and no matter of the request.
       const cut = new Set<string>()
       const noteCut = ({ backend, cutPrompt, id, upstreamModel: model }: Exchange): void => {
+        if (cutPrompt === undefined) return
         const name = `${backend}\n${model}`
-        if (cutPrompt === undefined || cut.has(name) || cut.size >= mostTold) return
+        if (cut.has(name) || cut.size >= mostTold) return
         cut.add(name)
         const { context, read, sent } = cutPrompt
         log.write("warn", "a prompt was cut: it is longer than the context in force", {

@@ -214,10 +214,20 @@ export class Recent extends Context.Service<
       const router = yield* Router
       const clock = yield* Clock.Clock
       const ring = new Ring()
-      // Finer than a millisecond: by whole ones, requests that follow one another closely would change places.
-      const wallNow = () => Number(clock.currentTimeNanosUnsafe()) / 1_000_000
+      // Finer than a millisecond: by whole ones, requests that follow one another closely would change places. Nanoseconds
+      // are dear: they are asked for only when the clock has been set, or the machine has slept.
+      let aheadMs = Infinity
+      const wallNow = (now: number): number => {
+        if (Math.abs(clock.currentTimeMillisUnsafe() - now - aheadMs) > 2) {
+          aheadMs = Number(clock.currentTimeNanosUnsafe()) / 1_000_000 - now
+        }
+        return now + aheadMs
+      }
       return Recent.of({
-        note: (exchange) => ring.put(exchange, performance.now(), wallNow()),
+        note: (exchange) => {
+          const now = performance.now()
+          ring.put(exchange, now, wallNow(now))
+        },
         list: () => ring.places().map((at) => ring.request(at)),
         find: (id) => {
           const at = ring.placeOf(id)

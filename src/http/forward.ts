@@ -260,9 +260,8 @@ class Attempts implements Caller {
     if (isUnmeasured(state.backend, loaded) && newcomers.misses(state.models, `context of ${model}`)) {
       registry.suspect(state.backend.name)
     }
-    if (newcomers.shows(state.models, model, { ...said, server: head.header("server") })) {
-      registry.suspect(state.backend.name)
-    }
+    const signs = { model: said.model, fingerprint: said.fingerprint, server: head.header("server") }
+    if (newcomers.shows(state.models, model, signs)) registry.suspect(state.backend.name)
     if (newcomers.isForeign(state.models, model, said.model)) this.run.exchange.answeredModel = said.model
   }
 

@@ -61,7 +61,7 @@ export const eventStreamHeaders = (requestId: string): Record<string, string> =>
 export const eventHeaders: HeadersOf = (head, attempt, exchange) => {
   const headers = replyHeaders(head, attempt, exchange)
   if (!isEventStream(headers["content-type"])) headers["content-type"] = eventStream
-  return { ...headers, ...streamHeaders }
+  return Object.assign(headers, streamHeaders)
 }
 
 /** The same for a whole answer, which is JSON even where its backend calls it an event stream. */
@@ -74,13 +74,14 @@ export const wholeHeaders: HeadersOf = (head, attempt, exchange) => {
 /** Headers that say which backend was asked last and why. */
 export const decisionHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
   const { backend } = attempt.candidate.state
-  return {
+  const headers: Record<string, string> = {
     "x-nexus-backend": backend.name,
     "x-nexus-backend-type": locality(backend.type),
     "x-nexus-route-reason": attempts > 1 ? "failover" : attempt.reason,
-    "x-nexus-attempts": String(attempts),
-    ...(attempt.resolved === undefined ? {} : { "x-nexus-resolved-model": headerText(attempt.resolved) })
+    "x-nexus-attempts": String(attempts)
   }
+  if (attempt.resolved !== undefined) headers["x-nexus-resolved-model"] = headerText(attempt.resolved)
+  return headers
 }
 
 /** The same for an answer that is the backend's own: with the model when it is a fallback. */

@@ -19,7 +19,7 @@ const completion = /"completion_tokens"\s*:\s*(\d{1,15})\b/
 // Called on the bytes as they are: a Buffer over them would make the engine give them another form, at many times the cost.
 const { lastIndexOf, toString } = Buffer.prototype
 
-const numberIn = (text: string, pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0)
+const numberOf = (found: RegExpExecArray | null): number => Number(found?.[1] ?? 0)
 
 // The object to its closing brace, whatever objects are inside of it; it holds numbers and no braces in texts.
 const objectIn = (text: string): string => {
@@ -33,10 +33,12 @@ const objectIn = (text: string): string => {
 }
 
 // Something else may be called the same.
-const usageOf = (text: string): Usage | undefined =>
-  prompt.test(text) || completion.test(text)
-    ? { prompt: numberIn(text, prompt), cached: numberIn(text, cached), completion: numberIn(text, completion) }
-    : undefined
+const usageOf = (text: string): Usage | undefined => {
+  const read = prompt.exec(text)
+  const written = completion.exec(text)
+  if (read === null && written === null) return undefined
+  return { prompt: numberOf(read), cached: numberOf(cached.exec(text)), completion: numberOf(written) }
+}
 
 /** What a usage object says, as it came in a stream. */
 export const usageFrom = (bytes: Uint8Array): Usage | undefined =>

@@ -128,8 +128,7 @@ const fallbacksOf = (
   return other === undefined ? undefined : fallbacks.get(other)
 }
 
-/** All that may answer for a name: what it leads to, and then its fallbacks in their order, each once. */
-export const targetsOf = (name: string, settings: RoutingSettings, snapshot: Snapshot): ReadonlyArray<Target> => {
+const allFor = (name: string, settings: RoutingSettings, snapshot: Snapshot): ReadonlyArray<Target> => {
   const first = lookUp(name, settings, snapshot)
   const others = fallbacksOf(first, name, settings)
   if (others === undefined) return [first]
@@ -139,6 +138,24 @@ export const targetsOf = (name: string, settings: RoutingSettings, snapshot: Sna
     if (!all.has(next.name)) all.set(next.name, next)
   }
   return [...all.values()]
+}
+
+interface Asked {
+  readonly name: string
+  readonly settings: RoutingSettings
+  readonly snapshot: Snapshot
+  readonly targets: ReadonlyArray<Target>
+}
+
+// A request asks more than once, and the next one often for the same. Settings and snapshots are never changed.
+let last: Asked | undefined
+
+/** All that may answer for a name: what it leads to, and then its fallbacks in their order, each once. */
+export const targetsOf = (name: string, settings: RoutingSettings, snapshot: Snapshot): ReadonlyArray<Target> => {
+  if (last?.snapshot === snapshot && last.settings === settings && last.name === name) return last.targets
+  const targets = allFor(name, settings, snapshot)
+  last = { name, settings, snapshot, targets }
+  return targets
 }
 
 // OpenRouter lists many of its models with a suffix; behind a gateway of one's own it is known by that.

@@ -254,7 +254,9 @@ export class Plan implements Decided {
   }
 
   private pick(now: number): Attempt | undefined {
-    for (const [at, target] of this.targets.entries()) {
+    for (let at = 0; at < this.targets.length; at += 1) {
+      const target = this.targets[at]
+      if (target === undefined) break
       const pool = this.eligible(target, now)
       if (pool.candidates.length === 0) continue
       // The measure stays the same for all attempts, so that their order is that of the scores at one moment.

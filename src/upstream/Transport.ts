@@ -45,7 +45,7 @@ export interface Call {
   readonly method?: "GET" | "DELETE"
   readonly url: string
   /** What the backend has for TLS of its own. */
-  readonly trust?: Trust
+  readonly trust?: Trust | undefined
   readonly headers: Record<string, string>
   readonly body: RequestBody
   readonly abort: Abort

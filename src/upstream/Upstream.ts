@@ -131,7 +131,7 @@ export class Upstream extends Context.Service<
               body: attempted.body,
               abort,
               fresh: false,
-              ...(trust === undefined ? {} : { trust }),
+              trust,
               connected: () => clock.arm("first_byte", firstByteMs),
               connectMs: connectMs > 0 ? connectMs : Infinity,
               caller: attempted.caller

@@ -11,7 +11,7 @@ import { EventWatch } from "./event-watch.ts"
 import { type Kind, kindOf } from "./first-bytes.ts"
 import type { Holding } from "./holding.ts"
 import { type Came, type Intake, type Judge, take } from "./intake.ts"
-import { type Said, saidIn, untold } from "./said.ts"
+import { type Said, saidBy, saidIn, untold } from "./said.ts"
 import { unpack } from "./unpack.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
@@ -115,20 +115,27 @@ const readError = (head: Arrival): Promise<never> => {
   })
 }
 
-const checkJson = (body: Uint8Array, list: AnswerList): ErrorStatus | BadAnswer | undefined => {
+/** What a whole answer says, whose JSON is to hold a list; throws what is wrong with it. */
+const checked = (body: Uint8Array, list: AnswerList): Said => {
   let last = body.byteLength - 1
   while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
-  if (last < 0) return bad("an empty body")
+  if (last < 0) throw bad("an empty body")
   if (body.byteLength > parsedBytes) {
-    if (body[last] !== 0x7d) return bad("JSON that is cut short")
+    if (body[last] !== 0x7d) throw bad("JSON that is cut short")
     // In the text of an answer quotes are escaped: what looks like the key is one.
-    return indexOf.call(body, `"${list}"`) < 0 ? bad(`JSON without a list of ${list}`) : undefined
+    if (indexOf.call(body, `"${list}"`) < 0) throw bad(`JSON without a list of ${list}`)
+    return saidIn(body)
   }
+  let json: unknown
+  let fault: ErrorStatus | BadAnswer | undefined
   try {
-    return faultOf(parseLoosely(decoder.decode(body)), list, body)
+    json = parseLoosely(decoder.decode(body))
+    fault = faultOf(json, list, body)
   } catch {
-    return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
+    fault = bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
   }
+  if (fault !== undefined) throw fault
+  return saidBy(json)
 }
 
 /** Reads an event stream to the first event that is an answer; what comes before it is held back. */
@@ -257,9 +264,8 @@ class BodyJudge implements Judge<Answer> {
       return { _tag: "Flow", head, said: untold, watch: undefined, attach: intake.attach, taken: () => this.dropped() }
     }
     this.dropped()
-    const fault = isCoded(head) ? undefined : checkJson(intake.bytes, this.wanted.list)
-    if (fault !== undefined) throw fault
-    return { _tag: "Whole", head, said: saidIn(intake.bytes), body: intake.bytes }
+    const said = isCoded(head) ? untold : checked(intake.bytes, this.wanted.list)
+    return { _tag: "Whole", head, said, body: intake.bytes }
   }
 
   dropped(): void {

@@ -1,7 +1,8 @@
 /**
- * What an answer says of who gave it: the model, and the build of the server. Found by a search for their names, since
- * nothing else of an answer is looked at.
+ * What an answer says of who gave it: the model, and the build of the server. Found by a search for their names where an
+ * answer is not parsed, since nothing else of it is looked at.
  */
+import { Predicate } from "effect"
 
 /** What an answer says of who gave it; undefined where it says nothing. */
 export interface Said {
@@ -33,6 +34,13 @@ const textAfter = (bytes: Uint8Array, name: Buffer): string | undefined => {
   // The bytes were read one by one.
   return value === undefined || !/[^\x20-\x7e]/.test(value) ? value : Buffer.from(value, "latin1").toString("utf8")
 }
+
+const short = (value: unknown): string | undefined =>
+  typeof value === "string" && value.length < longest ? value : undefined
+
+/** What an answer says that was parsed. */
+export const saidBy = (json: unknown): Said =>
+  Predicate.isObject(json) ? { model: short(json["model"]), fingerprint: short(json["system_fingerprint"]) } : untold
 
 /** What these bytes say, the first of a stream or all of a whole answer; a body that came compressed says nothing. */
 export const saidIn = (bytes: Uint8Array): Said => {
