@@ -72,7 +72,7 @@ export interface Tls {
 /** The definition of a backend; its `name` is its identity and stays the same across restarts. */
 export interface Backend {
   readonly name: string
-  /** Base URL with neither a trailing slash, nor a trailing `/v1`, nor a query. */
+  /** Base URL with neither a trailing slash, nor a trailing `/v1`, nor an endpoint behind it, nor a query. */
   readonly url: string
   /** Sent with every call; with its question mark. */
   readonly query?: string

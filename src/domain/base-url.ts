@@ -11,7 +11,7 @@ export type ApiPath = (typeof apiPaths)[number]
 
 /** The parts of a base URL. */
 export interface BaseUrl {
-  /** With neither a trailing slash, nor a trailing `/v1`, nor a query. */
+  /** With neither a trailing slash, nor a trailing `/v1`, nor an endpoint behind it, nor a query. */
   readonly url: string
   /** Sent with every call; with its question mark. */
   readonly query?: string
@@ -23,16 +23,20 @@ export interface BaseUrl {
 const whole =
   /\/v\d+[a-z0-9.]*$|\/v\d+[a-z0-9.]*\/(?:[^?]*\/)?openai$|\/(?:inference|serving-endpoints|endpoints\/openapi)$|\/openai\/deployments\/[^/]+$/i
 
+// What is copied from an example as a whole. Not /models, where Azure's Foundry has its endpoints.
+const endpoint = /\/(?:chat\/completions|completions|embeddings)$/
+
 const trimmed = (url: string): string => url.replace(/\/+$/, "")
 
 /** Takes a base URL apart. A definite rule, for as long as the server has not been asked. */
 export const baseUrlOf = (text: string): BaseUrl => {
   const at = text.indexOf("?")
-  const path = trimmed(at === -1 ? text : text.slice(0, at))
+  const given = trimmed(at === -1 ? text : text.slice(0, at))
+  const path = trimmed(given.replace(endpoint, ""))
   const url = trimmed(path.replace(/\/v1$/, ""))
   const query = at === -1 || at === text.length - 1 ? {} : { query: text.slice(at) }
   if (url !== path) return { url, ...query }
-  return { url, ...query, apiPath: whole.test(path) ? "" : "/v1" }
+  return { url, ...query, apiPath: path !== given || whole.test(path) ? "" : "/v1" }
 }
 
 /** Whether a path below a base URL is one of OpenAI's API, and where it is when the endpoints are elsewhere. */

@@ -40,6 +40,10 @@ const rows: ReadonlyArray<readonly [name: string, url: string, base: string, que
   ["Open WebUI", "/api", "/api"],
   ["a server at its root", "", ""],
   ["a version of its own below which there is another", "/v4", "/v4/v1"],
+  ["the address of an endpoint, copied whole", "/v1/chat/completions", "/v1"],
+  ["the address of an endpoint of a provider without /v1", "/api/paas/v4/chat/completions/", "/api/paas/v4"],
+  ["the address of an endpoint below the root", "/chat/completions", ""],
+  ["the address of an endpoint with its query", "/x/v3/embeddings?region=eu", "/x/v3", "?region=eu"],
   ["a query for every call", "/openai/v1?api-version=preview", "/openai/v1", "?api-version=preview"],
   ["a query behind a path of its own", "/api/v3/?region=eu&x=1", "/api/v3", "?region=eu&x=1"]
 ]
