@@ -91,20 +91,20 @@ const askHosts = ask(
   })
 ).pipe(Effect.map(partsOf))
 
-const askClouds = Effect.suspend(() =>
-  ask(
-    Prompt.MultiSelect({
-      message: "Clouds to use as well (Space marks, Enter goes on)",
-      choices: clouds
-        .map((cloud) => ({ cloud, isSet: isVariableSet(cloud.variable) }))
-        .sort((a, b) => Number(b.isSet) - Number(a.isSet))
-        .map(({ cloud, isSet }) => ({
-          title: isSet ? `${cloud.name} (${cloud.variable} is set)` : cloud.name,
-          value: cloud
-        }))
+/** What is typed as names of clouds; the first wrong word where one is. */
+const readClouds = (text: string): Result.Result<ReadonlyArray<Cloud>, string> =>
+  Result.all(partsOf(text).map(readCloud))
+
+const askClouds = Effect.suspend(() => {
+  const set = clouds.flatMap(({ variable }) => (isVariableSet(variable) ? [variable] : []))
+  return ask(
+    Prompt.String({
+      message: `Clouds to use as well, of ${cloudNames.join(", ")}${set.length === 0 ? "" : `; ${set.join(", ")} set`} (none: Enter)`,
+      validate: (text) =>
+        Result.match(readClouds(text), { onSuccess: () => Effect.succeed(text), onFailure: Effect.fail })
     })
   )
-)
+}).pipe(Effect.map((text) => Result.getOrElse(readClouds(text), () => [])))
 
 const askKey = ({ name }: Cloud) =>
   ask(

@@ -131,9 +131,10 @@ describe("nexus setup on a terminal", () => {
     terminal.type(`127.0.0.1:${far.port}\r`)
     await asked("Clouds to use")
     expect(terminal.output()).toContain(far.url)
-    // Down twice, to the first one; Space marks it.
-    terminal.type("\u001b[B\u001b[B \r")
-    await asked("Key of ")
+    terminal.type("openia\r")
+    await asked("did you mean openai?")
+    terminal.type(`${"\u007f".repeat("openia".length)}groq\r`)
+    await asked("Key of groq")
     terminal.type("sk-typed-secret\r")
     await asked("Write ")
     terminal.type("y")
