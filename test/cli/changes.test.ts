@@ -16,7 +16,8 @@ afterAll(async () => {
 })
 
 const path = join(cwd, "nexus.toml")
-const text = (more = "") => `[server]\nwatch_config = false\n\n[[backends]]\nname = "one"\nurl = "${one.url}"\n${more}`
+const text = (more = "") =>
+  `[server]\nwatch_config = false\n\n[discovery]\nenabled = false\n\n[[backends]]\nname = "one"\nurl = "${one.url}"\n${more}`
 
 describe("changes of a running gateway by command", async () => {
   writeFileSync(path, text())
@@ -39,7 +40,7 @@ describe("changes of a running gateway by command", async () => {
 
   test("config reload of a file with mistakes fails with all of them", async () => {
     const good = readFileSync(path, "utf8")
-    writeFileSync(path, `${good}\n[discovery]\nenabld = true\n`)
+    writeFileSync(path, good.replace("enabled = ", "enabld = "))
     const reload = await nexus("config", "reload", ...at)
     expect(reload.code).toBe(1)
     expect(reload.stderr).toContain("unknown key discovery.enabld; did you mean discovery.enabled?")

@@ -119,6 +119,9 @@ describe("nexus doctor", () => {
       `[server]
 port = 0
 
+[discovery]
+enabled = false
+
 [[backends]]
 name = "locked"
 url = "http://127.0.0.1:${String(server.port)}"
