@@ -87,7 +87,7 @@ const Server = Schema.Struct({
   ),
   max_concurrent_uploads: maybe(
     whole(1, 60_000),
-    "Request bodies on their way in at a time; further ones get 429; as many as max_concurrent_requests when absent"
+    "Request bodies on their way in at a time; further ones that are not there within a second get 429; as many as max_concurrent_requests when absent"
   ),
   max_uploads_mb: maybe(
     seconds(0.001, 1_048_576),

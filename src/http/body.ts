@@ -11,10 +11,14 @@ import type { Upload } from "./uploads.ts"
 export type BodyError = Overloaded | PayloadTooLarge | RequestTimeout | UnsupportedMediaType
 
 /** What counts a body that grows. */
-export type Counted = Pick<Upload, "grow">
+export type Counted = Pick<Upload, "crowded" | "grow">
 
 // Bodies up to this size, in bytes, are taken in one go.
 const atOnceBytes = 64 * 1024
+
+// How long a body has, in milliseconds, while as many as may be are on their way: those that are slow make room, and a
+// request that comes in one piece is never refused for them.
+const crowdedMs = 1000
 
 // Bytes copied in one turn.
 const copiedBytes = 2 * 1_048_576
@@ -91,7 +95,12 @@ export const readBody = (
     return Promise.resolve(new PayloadTooLarge({ limitBytes: maxBodyBytes }))
   }
   return new Promise((resolve) => {
-    clock.arm("upload", uploadMs, (error) => resolve(new RequestTimeout({ message: reasonOf(error) })))
+    const { crowded } = upload
+    if (crowded !== undefined && (uploadMs === 0 || uploadMs > crowdedMs)) {
+      clock.arm("upload", crowdedMs, () => resolve(crowded))
+    } else {
+      clock.arm("upload", uploadMs, (error) => resolve(new RequestTimeout({ message: reasonOf(error) })))
+    }
     // In one go a large one would be copied in one go as well, and hold up everything else.
     const bytes =
       declared !== undefined && declared <= atOnceBytes

@@ -71,7 +71,7 @@ const decoded = (text: string): string => {
 
 // What bounds the body of an operational endpoint: few of them come at a time.
 const bodyLimits: BodyLimits = { maxBodyBytes: 16 * 1024 * 1024, uploadMs: 0 }
-const uncounted: Counted = { grow: () => undefined }
+const uncounted: Counted = { crowded: undefined, grow: () => undefined }
 
 const refuse = (error: GatewayError) =>
   Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))

@@ -25,6 +25,8 @@ const mega = 1_048_576
 /** A body from the head of its request to the end of the answer. */
 export class Upload implements Member {
   place = -1
+  /** Why it is refused unless it comes without delay: as many as may be are on their way. */
+  crowded: Overloaded | undefined
   private readonly uploads: Uploads
   private readonly peerNow: () => string | undefined
   private knownPeer: string | undefined
@@ -74,14 +76,15 @@ export class Uploads {
   begin(length: number, peer: () => string | undefined): Upload | Overloaded {
     const { maxBodyBytes, maxUploads, uploadShare } = this.limits()
     const { size } = this.coming
-    if (size >= maxUploads) {
-      return this.full(`Nexus is taking in ${maxUploads} request bodies already (server.max_concurrent_uploads)`)
-    }
     const upload = new Upload(this, peer)
     const share = Math.max(1, Math.floor(maxUploads * uploadShare))
-    // Nobody has more than there are.
-    if (size >= share && this.countOf(upload.peer) >= share) {
-      return this.full(
+    if (size >= maxUploads) {
+      upload.crowded = this.full(
+        `Nexus is taking in ${maxUploads} request bodies already (server.max_concurrent_uploads)`
+      )
+      // Nobody has more than there are.
+    } else if (size >= share && this.countOf(upload.peer) >= share) {
+      upload.crowded = this.full(
         `Nexus is taking in ${share} request bodies from this address already (server.upload_share_percent of server.max_concurrent_uploads)`
       )
     }

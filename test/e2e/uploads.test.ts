@@ -48,12 +48,27 @@ describe("a request whose body is still on its way", () => {
     }
   })
 
-  test("is refused with 429 above max_concurrent_uploads, which the refusal names, until one of them has come", async () => {
+  test("keeps out nobody whose request comes in one piece, however many are slow and from whatever address", async () => {
+    await using world = await start({ max_concurrent_requests: 2 })
+    const { port } = world.gateway
+    const slow = await Promise.all(Array.from({ length: 8 }, () => slowly(port, small)))
+    await until(() => world.gateway.running.active() > 0, "they are on their way")
+    expect((await ask(port, "POST", path, small)).status).toBe(200)
+    using client = await dial(port)
+    await client.send(`POST ${path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n`)
+    await client.send(`${small.length.toString(16)}\r\n${small}\r\n0\r\n\r\n`)
+    expect((await client.answer()).status).toBe(200)
+    for (const { client } of slow) client.hangUp()
+  })
+
+  test("is refused with 429 above max_concurrent_uploads once it is slow, which the refusal names, until one of them has come", async () => {
     await using world = await start({ max_concurrent_uploads: 2, upload_share_percent: 100 })
     const { port } = world.gateway
     const slow = await Promise.all([slowly(port, small), slowly(port, small)])
     await until(() => world.gateway.running.active() === 2, "two are on their way")
-    const refused = await ask(port, "POST", path, small)
+    const third = await slowly(port, small)
+    const refused = await third.client.answer()
+    third.client.hangUp()
     expect(refused.status).toBe(429)
     expect(refused.header("retry-after")).toBeDefined()
     expect(messageOf(refused)).toContain("server.max_concurrent_uploads")
@@ -70,7 +85,9 @@ describe("a request whose body is still on its way", () => {
     const { port } = world.gateway
     const slow = await Promise.all([slowly(port, small), slowly(port, small)])
     await until(() => world.gateway.running.active() === 2, "two are on their way")
-    const refused = await ask(port, "POST", path, small)
+    const third = await slowly(port, small)
+    const refused = await third.client.answer()
+    third.client.hangUp()
     expect(refused.status).toBe(429)
     expect(messageOf(refused)).toContain("server.upload_share_percent")
     for (const { client } of slow) client.hangUp()
