@@ -127,12 +127,13 @@ export const parseNeeds = (
   endpoint: Endpoint,
   body: Uint8Array,
   least = unknown
-): Result.Result<RoutingNeeds, BadRequest> =>
-  Result.flatMap(parse(body), (json) =>
-    Result.map(needsOf(endpoint, factsOf(endpoint, json)), (needs) =>
-      isTight(needs, body, least) ? { ...needs, ...tokensIn(endpoint, json) } : needs
-    )
-  )
+): Result.Result<RoutingNeeds, BadRequest> => {
+  const json = parse(body)
+  if (Result.isFailure(json)) return Result.fail(json.failure)
+  const needs = needsOf(endpoint, factsOf(endpoint, json.success))
+  if (Result.isFailure(needs) || !isTight(needs.success, body, least)) return needs
+  return Result.succeed({ ...needs.success, ...tokensIn(endpoint, json.success) })
+}
 
 /** What was read, and where in the body the name of the model stands where that is known already. */
 export interface Read {
@@ -207,7 +208,9 @@ export const readNeeds = (
   body: Uint8Array,
   turns: Turns,
   least = unknown
-): Result.Result<Read, BadRequest> | Promise<Result.Result<Read, BadRequest>> =>
-  body.byteLength > parsedBytes
-    ? scanNeeds(endpoint, body, turns, least)
-    : Result.map(parseNeeds(endpoint, body, least), (needs) => ({ needs, model: undefined }))
+): Result.Result<Read, BadRequest> | Promise<Result.Result<Read, BadRequest>> => {
+  if (body.byteLength > parsedBytes) return scanNeeds(endpoint, body, turns, least)
+  const needs = parseNeeds(endpoint, body, least)
+  if (Result.isFailure(needs)) return Result.fail(needs.failure)
+  return Result.succeed({ needs: needs.success, model: undefined })
+}
