@@ -187,13 +187,15 @@ const listed = (backend: Backend, models: ReadonlyArray<Model>, type: Backend["t
 const smallContext = 4096
 
 const contexts = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray<Finding> => {
-  const small = models.filter((model) => (contextOf(model) ?? Infinity) <= smallContext)
+  const small = models.flatMap((model) => {
+    const context = contextOf(model) ?? Infinity
+    return context <= smallContext ? [`${model.id} (${context})`] : []
+  })
   if (backend.type !== "ollama" || small.length === 0) return []
-  const names = small.map(({ id }) => id).join(", ")
   return [
     warning(
       "context",
-      `${names}: longer prompts than ${smallContext} tokens are cut`,
+      `prompts longer than the context, in tokens, are cut: ${small.join(", ")}`,
       "OLLAMA_CONTEXT_LENGTH=32768 ollama serve"
     )
   ]

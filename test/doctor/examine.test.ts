@@ -157,10 +157,20 @@ describe("doctor compares what the config says with what the server says:", () =
     ])
   })
 
-  test("the small context of an Ollama", async () => {
-    await using upstream = await start({ type: "ollama", models: [{ id: "m", context: 4096 }] })
+  test("the small context of an Ollama, as it is in force for each model", async () => {
+    const models = [
+      { id: "m", context: 4096 },
+      { id: "n", context: 2048 },
+      { id: "roomy", context: 8192 }
+    ]
+    await using upstream = await start({ type: "ollama", models })
     expect(bad(await look(backendAt(upstream.url, { type: "ollama" })))).toMatchObject([
-      { check: "context", severity: "warning", fix: "OLLAMA_CONTEXT_LENGTH=32768 ollama serve" }
+      {
+        check: "context",
+        severity: "warning",
+        seen: "prompts longer than the context, in tokens, are cut: m (4096), n (2048)",
+        fix: "OLLAMA_CONTEXT_LENGTH=32768 ollama serve"
+      }
     ])
   })
 
