@@ -21,6 +21,7 @@ import { Operations } from "./Operations.ts"
 import { render } from "./openai-error.ts"
 import { Proxy } from "./Proxy.ts"
 import { meantBy } from "./slips.ts"
+import { originOf } from "./asked.ts"
 import { whyAmbiguous } from "./target.ts"
 
 const forwarded: ReadonlyMap<string, Endpoint> = new Map(endpoints.map((endpoint) => [`/v1/${endpoint}`, endpoint]))
@@ -112,7 +113,7 @@ export class HttpApi extends Context.Service<
               refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200), ...instead }))
             if (path === undefined)
               return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
-            if (isOdd) return refused(new BadRequest({ message: whyAmbiguous(path), param: null }))
+            if (isOdd) return refused(new BadRequest({ message: whyAmbiguous(path, originOf(request)), param: null }))
             if (!serves(path)) return nothing(isAdministration ? { instead: askedElsewhere } : {})
             const refusal = refusalOf(rules, request, path, () => server.peer(request))
             if (refusal !== undefined) return refused(refusal)

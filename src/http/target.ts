@@ -14,10 +14,10 @@ export const isAmbiguous = (segments: ReadonlyArray<string>): boolean =>
 
 const ambiguous = `The path must be written as it is routed: no '.' or '..', no '\\', no empty segment, encoded or not, and at most ${maxSegments} segments`
 
-/** Why an ambiguous path is not taken. */
-export const whyAmbiguous = (path: string): string =>
+/** Why an ambiguous path is not taken; `origin` is where the client has reached the gateway. */
+export const whyAmbiguous = (path: string, origin: string): string =>
   path.includes("//")
-    ? `${ambiguous}. It has two slashes in a row: take the slash off the end of the client's base URL, as in http://localhost:8000/v1`
+    ? `${ambiguous}. It has two slashes in a row: take the slash off the end of the client's base URL, as in ${origin}/v1`
     : ambiguous
 
 /**

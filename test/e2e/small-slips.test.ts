@@ -47,7 +47,7 @@ describe("a path that is not served says what to write:", () => {
   for (const [method, path, status, words] of [
     ["POST", "/api/v1/chat/completions", 404, "set the client's base URL to http://127.0.0.1/v1"],
     ["POST", "/openai/deployments/x/chat/completions", 404, "It is served at /v1/chat/completions"],
-    ["GET", "//v1/models", 400, "two slashes in a row"],
+    ["GET", "//v1/models", 400, "off the end of the client's base URL, as in http://127.0.0.1/v1"],
     ["POST", "/v1//chat/completions", 400, "two slashes in a row"],
     ["GET", "/v1", 404, "the base URL of clients"],
     ["GET", "/health/", 404, "It is served at /health"],
