@@ -46,9 +46,11 @@ const say = (
     let text = ""
     let firstMs = 0
     let lastMs = 0
+    const prepared = preparedFor(backend)
     transport
       .send({
-        url: urlFor(preparedFor(backend), backend, endpoint, undefined),
+        url: urlFor(prepared, backend, endpoint, undefined),
+        trust: prepared.trust,
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
         body: encoder.encode(JSON.stringify(body)),
         abort,

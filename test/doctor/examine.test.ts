@@ -4,7 +4,7 @@ import { chatEvents, chunk, completion, head, json, lastChunk, streamHead, whole
 import { canSwallow, swallow } from "../kit/blackHole.ts"
 import { modelOf, wantsStream } from "../kit/FakeUpstream.ts"
 import type { Script, Seen, Step } from "../kit/rawServer.ts"
-import { good as certificate, terminate } from "../kit/tls.ts"
+import { authority, client, good as certificate, issued, terminate } from "../kit/tls.ts"
 import { able, backendAt, bad, look, parsed, start } from "./patient.ts"
 
 const missing = (request: Seen): Iterable<Step> | undefined =>
@@ -18,6 +18,15 @@ describe("doctor finds nothing wrong", () => {
     const checks = ["connect", "type", "models", "chat", "stream", "tools", "json", "embeddings"]
     expect(findings.map(({ check }) => check)).toEqual(checks)
     expect(findings.find(({ check }) => check === "embeddings")?.seen).toContain("nomic-embed-text")
+  })
+
+  test("with the ca_file and the client certificate of a backend, nor with any certificate where none is looked at", async () => {
+    await using upstream = await start()
+    await using strict = await terminate(upstream.port, issued, { asksClients: true })
+    await using signedByItself = await terminate(upstream.port, certificate)
+    const trusted = { ca: authority, cert: client.cert, key: Redacted.make(client.key) }
+    expect(bad(await look(backendAt(strict.url, { tls: trusted }), true))).toEqual([])
+    expect(bad(await look(backendAt(signedByItself.url, { tls: { insecure: true } }), true))).toEqual([])
   })
 
   test("and spends no token when it must not", async () => {
