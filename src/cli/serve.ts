@@ -7,9 +7,9 @@ import { version } from "../domain/version.ts"
 import { reportOf } from "../runtime/report.ts"
 import { type Ready, serve, type WorkerPart } from "../runtime/serve.ts"
 import { banner, bannerLine, type Started } from "./banner.ts"
-import { argumentsOf, liftCeiling } from "./ceiling.ts"
 import { CliFailure } from "./failure.ts"
 import * as flags from "./flags.ts"
+import { argumentsOf } from "./itself.ts"
 
 const logLevel = Flag.Literals("log-level", ["error", "warn", "info", "debug", "trace"]).pipe(
   Flag.withAlias("l"),
@@ -121,7 +121,6 @@ export const serveCommand = Command.make(
       strict: given.strict,
       asWorker: Option.getOrUndefined(Option.map(given.asWorker, partOf)),
       workerCommand,
-      onConfig: (config) => Effect.sync(() => liftCeiling(config)),
       ...announcer()
     }).pipe(
       Effect.scoped,

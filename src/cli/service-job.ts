@@ -9,8 +9,8 @@ import { readConfig } from "../config/NexusConfig.ts"
 import type { Read } from "../config/read.ts"
 import { printable } from "../domain/text.ts"
 import type { Job, Places } from "../service/job.ts"
-import { argumentsOf } from "./ceiling.ts"
 import { CliFailure } from "./failure.ts"
+import { argumentsOf } from "./itself.ts"
 
 const xdgConfigHome = Config.String("XDG_CONFIG_HOME").pipe(Config.option)
 

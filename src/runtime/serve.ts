@@ -127,8 +127,6 @@ export interface ServeOptions {
   readonly asWorker: WorkerPart | undefined
   /** Arguments that make a worker of this program. */
   readonly workerCommand: (part: WorkerPart) => ReadonlyArray<string>
-  /** Called with the settings before anything is started. */
-  readonly onConfig: (config: Loaded) => Effect.Effect<void>
   /** Called once the gateway listens and its backends have been looked at. */
   readonly onReady: (ready: Ready) => Effect.Effect<void>
   /** Called at the first signal. */
@@ -206,7 +204,6 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
     const from: ConfigOptions = { path: options.config, overrides, mayMiss: options.strict ? "none" : "backends" }
     const source: Source = { read: yield* readConfig(from), from }
     const config = source.read.loaded
-    yield* options.onConfig(config)
     const { workers } = config.settings.server
     const count = workers === 0 ? availableParallelism() : workers
     yield* count === 1 ? serveAlone(source, options) : serveTogether(source, count, options)
