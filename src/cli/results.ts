@@ -2,7 +2,6 @@
  * What commands say, by the streams themselves: the console of the runtime does not tell when a result could not be written, and
  * paints all of standard error red on a terminal.
  */
-import { format } from "node:util"
 import type { Console } from "effect"
 
 /** A console for results, and why one of them was lost. */
@@ -13,6 +12,12 @@ export interface Results {
 }
 
 const codeOf = (error: unknown): string => (error instanceof Error && "code" in error ? String(error.code) : "unknown")
+
+// Most of what is said is one text; the formatter takes its time to load.
+const textOf = (parts: ReadonlyArray<unknown>): string => {
+  const [only] = parts
+  return parts.length === 1 && typeof only === "string" ? only : process.getBuiltinModule("node:util").format(...parts)
+}
 
 /** Makes one over the console of the runtime. */
 export const resultsOn = (
@@ -27,10 +32,10 @@ export const resultsOn = (
   stdout.on("error", note)
   stderr.on("error", () => undefined)
   const log = (...parts: ReadonlyArray<unknown>): void => {
-    if (lost === undefined) stdout.write(`${format(...parts)}\n`, note)
+    if (lost === undefined) stdout.write(`${textOf(parts)}\n`, note)
   }
   const error = (...parts: ReadonlyArray<unknown>): void => {
-    stderr.write(`${format(...parts)}\n`)
+    stderr.write(`${textOf(parts)}\n`)
   }
   return { console: Object.assign(Object.create(under), { log, error }), lost: () => lost }
 }

@@ -6,7 +6,6 @@ import type { UpstreamError } from "../domain/upstream.ts"
 import type { Abort } from "./abort.ts"
 import type { Arrival } from "./arrival.ts"
 import { askOver } from "./ask.ts"
-import { askSocket } from "./ask-socket.ts"
 import { type ConnectionsOptions, makeConnections } from "./Connections.ts"
 import { Files } from "./Files.ts"
 import { Pauses } from "./Pauses.ts"
@@ -114,7 +113,14 @@ const makeTransport = Effect.fnUntraced(function* (options: ConnectionsOptions) 
   yield* PubSub.take(pauses).pipe(Effect.map(dropIdle), Effect.forever, Effect.forkScoped)
   const ask = askOver(asking)
   return Transport.of({
-    ask: (question) => (question.socket === undefined ? ask(question) : askSocket(question, question.socket)),
+    ask: (question) => {
+      const { socket } = question
+      if (socket === undefined) return ask(question)
+      return Effect.flatMap(
+        Effect.promise(() => import("./ask-socket.ts")),
+        ({ askSocket }) => askSocket(question, socket)
+      )
+    },
     send: calling.send
   })
 })

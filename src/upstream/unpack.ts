@@ -1,32 +1,34 @@
 /**
  * Error bodies that came compressed although nobody asked for it, made readable within a bound.
  */
-import { brotliDecompressSync, constants, gunzipSync, inflateRawSync, inflateSync, zstdDecompressSync } from "node:zlib"
-
 type Step = (bytes: Uint8Array, maxOutputLength: number) => Uint8Array
 
-// Bodies may have been cut: what there is of them is taken.
-const zlibFlush = { finishFlush: constants.Z_SYNC_FLUSH }
-const brotliFlush = { finishFlush: constants.BROTLI_OPERATION_FLUSH }
-const zstdFlush = { finishFlush: constants.ZSTD_e_flush }
-
-const gunzip: Step = (bytes, maxOutputLength) => gunzipSync(bytes, { ...zlibFlush, maxOutputLength })
-
-const inflate: Step = (bytes, maxOutputLength) => {
-  try {
-    return inflateSync(bytes, { ...zlibFlush, maxOutputLength })
-  } catch {
-    return inflateRawSync(bytes, { ...zlibFlush, maxOutputLength })
+// Loaded by the first body that needs it: every start would wait for it otherwise.
+const makeSteps = (): Readonly<Record<string, Step>> => {
+  const zlib = process.getBuiltinModule("node:zlib")
+  const { constants } = zlib
+  // Bodies may have been cut: what there is of them is taken.
+  const zlibFlush = { finishFlush: constants.Z_SYNC_FLUSH }
+  const brotliFlush = { finishFlush: constants.BROTLI_OPERATION_FLUSH }
+  const zstdFlush = { finishFlush: constants.ZSTD_e_flush }
+  const gunzip: Step = (bytes, maxOutputLength) => zlib.gunzipSync(bytes, { ...zlibFlush, maxOutputLength })
+  const inflate: Step = (bytes, maxOutputLength) => {
+    try {
+      return zlib.inflateSync(bytes, { ...zlibFlush, maxOutputLength })
+    } catch {
+      return zlib.inflateRawSync(bytes, { ...zlibFlush, maxOutputLength })
+    }
+  }
+  return {
+    gzip: gunzip,
+    "x-gzip": gunzip,
+    deflate: inflate,
+    br: (bytes, maxOutputLength) => zlib.brotliDecompressSync(bytes, { ...brotliFlush, maxOutputLength }),
+    zstd: (bytes, maxOutputLength) => zlib.zstdDecompressSync(bytes, { ...zstdFlush, maxOutputLength })
   }
 }
 
-const steps: Readonly<Record<string, Step>> = {
-  gzip: gunzip,
-  "x-gzip": gunzip,
-  deflate: inflate,
-  br: (bytes, maxOutputLength) => brotliDecompressSync(bytes, { ...brotliFlush, maxOutputLength }),
-  zstd: (bytes, maxOutputLength) => zstdDecompressSync(bytes, { ...zstdFlush, maxOutputLength })
-}
+let steps: Readonly<Record<string, Step>> | undefined
 
 const nothing = new Uint8Array(0)
 
@@ -35,10 +37,12 @@ const nothing = new Uint8Array(0)
  * not what it says.
  */
 export const unpack = (encoding: string | null, body: Uint8Array, maxBytes: number): Uint8Array => {
-  const names = (encoding ?? "").toLowerCase().split(",")
+  const name = (encoding ?? "").toLowerCase().trim()
   // More than one is nothing that a server does by itself.
-  const step = names.length === 1 ? steps[names[0]?.trim() ?? ""] : undefined
-  if (step === undefined || body.byteLength === 0) return body
+  if (name === "" || name.includes(",") || body.byteLength === 0) return body
+  steps ??= makeSteps()
+  const step = steps[name]
+  if (step === undefined) return body
   try {
     return step(body, maxBytes)
   } catch (error) {
