@@ -67,7 +67,10 @@ const faults: Readonly<Record<TlsFault, { readonly words: string; readonly fix?:
   name_unknown: { words: "it has no certificate for the name in url", fix: "use a name that it knows in url" },
   not_tls: { words: "its port does not speak TLS", fix: "http:// in url if it is meant to be plain" },
   tls_here: { words: "its port speaks TLS, and its url says http", fix: "https:// in url" },
-  closed: { words: "the connection was closed in the middle of the handshake" },
+  closed: {
+    words: "the connection was closed in the middle of the handshake",
+    fix: "client_cert_file and client_key_file if it wants a client certificate"
+  },
   other: { words: "it could not be agreed" }
 }
 

@@ -97,6 +97,12 @@ describe("a backend that cannot be reached over TLS says why, and which setting 
     })
   }
 
+  test("a handshake closed without a word, as some servers do that want a client certificate", async () => {
+    using silent = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: (socket) => void socket.end() } })
+    await using gateway = await gatewayFor(`https://127.0.0.1:${silent.port}`, undefined)
+    expect(gateway.backend("one").reason).toMatch(/^TLS: .*closed .*handshake \(client_cert_file/)
+  })
+
   test("plain http spoken to a port that speaks TLS", async () => {
     await using upstream = await startUpstream({ models: ["m"] })
     await using secure = await terminate(upstream.port, good)
