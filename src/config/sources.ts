@@ -170,7 +170,9 @@ export const fromEnvironment = (env: Environment, others: ReadonlySet<string>): 
     if (earlier === undefined) givenBy.set(id, name)
   }
   const originOf = (path: KeyPath): Origin => ({ _tag: "variable", name: givenBy.get(idOf(path)) ?? "environment" })
-  return { tree, originOf, mistakes, ...strangersOf(strangers, [...variableNames(), "NEXUS_CONFIG", "NEXUS_KEY"]) }
+  // Working out all names takes a while; most starts have no use for them.
+  const known = strangers.length === 0 ? [] : [...variableNames(), "NEXUS_CONFIG", "NEXUS_KEY"]
+  return { tree, originOf, mistakes, ...strangersOf(strangers, known) }
 }
 
 /** What a variable for this key takes, in words. */
