@@ -110,7 +110,8 @@ describe("nexus setup without a terminal", () => {
     const file = place()
     await using broken = await startUpstream({
       models: [{ id: "a-broken-model", tools: true, context: 1_000_000 }],
-      type: "vllm",
+      // It tells of tools, as an Ollama of this machine may, and so is asked before that.
+      type: "ollama",
       script: () => [json({ error: { message: "no such tokenizer" } }, 400)]
     })
     near.models([])
