@@ -78,7 +78,8 @@ describe("a 404 for a model that a backend listed", () => {
   })
 
   test("is no reason to ask others when it is about something else", async () => {
-    await using one = await startUpstream({ models: ["old"], script: () => [json({ detail: "Not Found" }, 404)] })
+    const missing = { error: { message: "No file 'file-123' was found", type: "invalid_request_error" } }
+    await using one = await startUpstream({ models: ["old"], script: () => [json(missing, 404)] })
     await using two = await startUpstream({ models: ["old"] })
     await using gateway = await startGateway({
       routing: { strategy: "priority_only" },
