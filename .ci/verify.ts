@@ -31,7 +31,7 @@ const tests = async (
   env: Readonly<Record<string, string>>
 ): Promise<void> => {
   const began = performance.now()
-  const result = await run(bun, ["test", "--timeout", "30000", ...files], { limitMs: 11 * 60_000, env })
+  const result = await run(bun, ["test", "--parallel=2", "--timeout", "30000", ...files], { limitMs: 20 * 60_000, env })
   const text = `${result.stdout}\n${result.stderr}`
   const number = (word: string) => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0)
   const passed = number("pass")
