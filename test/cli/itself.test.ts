@@ -10,7 +10,7 @@ describe("a worker is started", () => {
   })
 
   test("as the built binary by that file alone, whose script is inside it", () => {
-    expect(argumentsOf({ argv: ["bun", "/$bunfs/root/nexus", "serve"], execArgv: [] }, args)).toEqual(args)
-    expect(argumentsOf({ argv: ["bun", "B:\\~BUN\\root\\nexus.exe", "serve"], execArgv: [] }, args)).toEqual(args)
+    expect(argumentsOf({ argv: ["bun", "/$bunfs/nexus", "serve"], execArgv: [] }, args)).toEqual(args)
+    expect(argumentsOf({ argv: ["bun", "B:\\~BUN\\nexus.exe", "serve"], execArgv: [] }, args)).toEqual(args)
   })
 })
