@@ -56,13 +56,13 @@ const noHtml: Fault["headers"] = (header) => {
 /** A 429, for how long (in seconds) its backend is left alone, and the wait the client must be told. */
 const limited = (
   name: string,
-  headers: ReadonlyArray<string>,
+  headers: () => ReadonlyArray<string>,
   cools: number | undefined,
   seconds: (value: number) => boolean
 ): Fault => ({
   ...(cools === undefined ? {} : { cools }),
   name: `429 comes with ${name}`,
-  steps: () => [json(openai("slow down", "rate_limit_error"), 429, headers)],
+  steps: () => [json(openai("slow down", "rate_limit_error"), 429, headers())],
   alone: refused(429, null, "slow down"),
   failover: true,
   blame: "cooled",
@@ -74,11 +74,13 @@ const limited = (
   }
 })
 
-/** A date as a server says it whose clock is not ours. */
-const inSeconds = (seconds: number): ReadonlyArray<string> => {
-  const now = Date.parse("Mon, 23 Nov 2026 12:00:00 GMT")
-  return [`Date: ${new Date(now).toUTCString()}`, `Retry-After: ${new Date(now + seconds * 1000).toUTCString()}`]
-}
+/** A date as a server says it whose clock is so many hours from ours. */
+const inSeconds =
+  (seconds: number, hoursOff = 0) =>
+  (): ReadonlyArray<string> => {
+    const now = Date.now() + hoursOff * 3_600_000
+    return [`Date: ${new Date(now).toUTCString()}`, `Retry-After: ${new Date(now + seconds * 1000).toUTCString()}`]
+  }
 
 const anyWait = (value: number): boolean => Number.isNaN(value) || (value >= 1 && value <= 60)
 
@@ -225,14 +227,16 @@ export const statuses: ReadonlyArray<Fault> = [
     failover: false,
     blame: "nothing"
   },
-  limited("seconds", ["Retry-After: 7"], 7, spread(7)),
+  limited("seconds", () => ["Retry-After: 7"], 7, spread(7)),
   limited("a date", inSeconds(45), 45, spread(45, 60)),
+  limited("a date of a clock two days behind", inSeconds(45, -48), 45, spread(45, 60)),
+  limited("a date of a clock a year ahead", inSeconds(45, 8760), 45, spread(45, 60)),
   limited("a date in the past", inSeconds(-600), 1, anyWait),
-  limited("zero seconds", ["Retry-After: 0"], 1, anyWait),
-  limited("negative seconds", ["Retry-After: -5"], 1, anyWait),
-  limited("a billion seconds", ["Retry-After: 1000000000"], 300, spread(50, 60)),
-  limited("no number", ["Retry-After: soon"], 1, anyWait),
-  limited("milliseconds", ["Retry-After-Ms: 2500"], 2.5, spread(3)),
-  limited("the reset of a quota", ["X-Ratelimit-Reset-Requests: 12s"], 12, anyWait),
-  limited("no wait", [], 1, anyWait)
+  limited("zero seconds", () => ["Retry-After: 0"], 1, anyWait),
+  limited("negative seconds", () => ["Retry-After: -5"], 1, anyWait),
+  limited("a billion seconds", () => ["Retry-After: 1000000000"], 300, spread(50, 60)),
+  limited("no number", () => ["Retry-After: soon"], 1, anyWait),
+  limited("milliseconds", () => ["Retry-After-Ms: 2500"], 2.5, spread(3)),
+  limited("the reset of a quota", () => ["X-Ratelimit-Reset-Requests: 12s"], 12, anyWait),
+  limited("no wait", () => [], 1, anyWait)
 ]
