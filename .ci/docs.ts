@@ -7,12 +7,13 @@ import { join } from "node:path"
 import { legacyMarkdown } from "../src/config/legacy.ts"
 import { markdown, nodeAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
-import { advice } from "../src/http/error-advice.ts"
-import { examples } from "../src/http/error-examples.ts"
-import { formOf } from "../src/http/openai-error.ts"
-import { formats } from "../src/import/convert.ts"
-import { type Kind, kinds } from "../src/import/kinds.ts"
-import { metricsPage } from "../src/telemetry/reference.ts"
+import { advice } from "../src/operations/error-advice.ts"
+import { examples } from "../src/operations/error-examples.ts"
+import { formOf } from "../src/dialect/openai/error.ts"
+import { formats } from "../src/config/import/convert.ts"
+import { type Kind, kinds } from "../src/config/import/kinds.ts"
+import { houseTable } from "./house.ts"
+import { metricsPage } from "../src/telemetry/metrics-reference.ts"
 
 const root = join(import.meta.dir, "..")
 
@@ -78,6 +79,7 @@ const parts: ReadonlyMap<string, () => string> = new Map([
   ["settings", settings],
   ["legacy", legacyMarkdown],
   ["errors", errors],
+  ["folders", houseTable],
   ...kinds.flatMap((kind) => [
     [`${kind} carried`, () => carried(kind)] as const,
     [`${kind} left`, () => left(kind)] as const
@@ -85,7 +87,7 @@ const parts: ReadonlyMap<string, () => string> = new Map([
 ])
 
 /** Pages that hold generated parts. */
-export const pages = ["docs/configuration.md", "docs/errors.md", "docs/migration.md"]
+export const pages = ["README.md", "docs/configuration.md", "docs/errors.md", "docs/migration.md"]
 
 /** A page with its generated parts as the code has them now. */
 export const filled = (text: string): string =>

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { spawnSync } from "node:child_process"
 import { existsSync, readFileSync } from "node:fs"
 import { basename, dirname, join, normalize } from "node:path"
+import { house } from "../.ci/house.ts"
 import { version } from "../src/domain/version.ts"
 
 const root = join(import.meta.dir, "..")
@@ -29,14 +30,24 @@ const allImportsOf = (file: string): ReadonlyArray<string> =>
   printed.includes(file) ? importsOf(file) : importsIn(textOf(file))
 
 const importsIn = (text: string): ReadonlyArray<string> =>
-  [...text.matchAll(/^\s*(?:import|export)\b[^"'`;]*?from\s+"([^"]+)"|^\s*import\s+"([^"]+)"/gm)].map(
-    ([, from, bare]) => from ?? bare ?? ""
-  )
+  [
+    ...text.matchAll(/^\s*(?:import|export)\b[^"'`;]*?from\s+"([^"]+)"|^\s*import\s+"([^"]+)"|\bimport\(\s*"([^"]+)"/gm)
+  ].map(([, from, bare, later]) => from ?? bare ?? later ?? "")
 
 const target = (file: string, path: string): string => normalize(join(dirname(file), path))
 
-/** The folder below src that a file is in; `main` for src/main.ts. */
-const folderOf = (file: string): string => file.split("/")[1]?.replace(/\.ts$/, "") ?? ""
+/** The folder of the table that a file is in; `main` for src/main.ts. */
+const folderOf = (file: string): string =>
+  Object.keys(house)
+    .filter((room) => file.startsWith(`src/${room}/`) || file === `src/${room}.ts`)
+    .sort((a, b) => b.length - a.length)[0] ?? ""
+
+/** Files of ours that a file imports, for values or for types, at once or later. */
+const ownImportsOf = (file: string): ReadonlyArray<string> =>
+  allImportsOf(file)
+    .filter((path) => path.startsWith("."))
+    .map((path) => target(file, path))
+    .filter((to) => to.startsWith("src/"))
 
 /** Comments blanked out, lines kept. */
 const withoutComments = (text: string): string =>
@@ -52,52 +63,43 @@ const linesWith = (files: ReadonlyArray<string>, pattern: RegExp): ReadonlyArray
 
 const outside = (...allowed: ReadonlyArray<string>) => src.filter((file) => !allowed.includes(file))
 
-const mayImport: Readonly<Record<string, ReadonlyArray<string>>> = {
-  domain: [],
-  config: ["domain"],
-  telemetry: ["domain", "config"],
-  registry: ["domain"],
-  router: ["domain", "registry", "config"],
-  upstream: ["domain", "telemetry", "config"],
-  mdns: ["domain"],
-  health: ["domain", "registry", "upstream", "config", "mdns"],
-  http: ["domain", "config", "registry", "router", "upstream", "telemetry", "connect"],
-  demo: ["domain", "http"],
-  doctor: ["domain", "config", "upstream", "health"],
-  connect: ["domain", "router"],
-  runtime: "domain config telemetry registry router upstream health mdns http demo doctor".split(" "),
-  service: [],
-  import: ["domain", "config"],
-  cli: ["domain", "config", "runtime", "doctor", "connect", "service", "import"],
-  main: ["cli"]
-}
-
 describe("imports", () => {
-  test("go only where the table allows", () => {
+  test("go only where the table of folders allows, those of types too", () => {
     const wrong = src.flatMap((file) =>
-      importsOf(file)
-        .filter((path) => path.startsWith("."))
-        .map((path) => target(file, path))
-        .filter((to) => to.startsWith("src/") && folderOf(to) !== folderOf(file))
-        .filter((to) => !(mayImport[folderOf(file)] ?? []).includes(folderOf(to)))
+      ownImportsOf(file)
+        .filter((to) => folderOf(to) !== folderOf(file))
+        .filter((to) => !(house[folderOf(file)]?.mayImport ?? []).includes(folderOf(to)))
         .map((to) => `${file} imports ${to}`)
     )
     expect(wrong).toEqual([])
   })
 
-  test("never make a cycle", () => {
+  test("lead only to folders that come before in the table, and none is allowed in vain", () => {
+    const order = Object.keys(house)
+    const back = order.flatMap((room) =>
+      (house[room]?.mayImport ?? [])
+        .filter((to) => order.indexOf(to) >= order.indexOf(room) || !order.includes(to))
+        .map((to) => `${room} -> ${to}`)
+    )
+    const used = new Set(src.flatMap((file) => ownImportsOf(file).map((to) => `${folderOf(file)} -> ${folderOf(to)}`)))
+    const unused = order.flatMap((room) =>
+      (house[room]?.mayImport ?? []).map((to) => `${room} -> ${to}`).filter((arrow) => !used.has(arrow))
+    )
+    expect({ back, unused }).toEqual({ back: [], unused: [] })
+    expect(src.filter((file) => folderOf(file) === "")).toEqual([])
+  })
+
+  test("never make a circle of files, not even for types", () => {
     const done = new Set<string>()
-    const cycles: Array<string> = []
+    const circles: Array<string> = []
     const visit = (file: string, path: ReadonlyArray<string>): void => {
-      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(" -> "))
+      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(" -> "))
       if (done.has(file) || path.includes(file)) return
-      for (const to of importsOf(file).filter((each) => each.startsWith("."))) {
-        if (src.includes(target(file, to))) visit(target(file, to), [...path, file])
-      }
+      for (const to of ownImportsOf(file)) visit(to, [...path, file])
       done.add(file)
     }
     for (const file of src) visit(file, [])
-    expect(cycles).toEqual([])
+    expect(circles).toEqual([])
   })
 
   test("name files with their extension, and files that exist", () => {
@@ -124,9 +126,9 @@ describe("imports", () => {
       allImportsOf(file)
         .filter((path) => !path.startsWith(".") && !known.test(path))
         // YAML is what other gateways are set up with; only their import, loaded when it is asked for, reads it.
-        .filter((path) => !(file === "src/import/document.ts" && path === "yaml"))
+        .filter((path) => !(file === "src/config/import/yaml.ts" && path === "yaml"))
         // Bun's own module gives the socket client its types, and nothing at run time.
-        .filter((path) => !(file === "src/upstream/connection.ts" && path === "bun"))
+        .filter((path) => !(file === "src/wire/connection.ts" && path === "bun"))
         .map((path) => `${file}: ${path}`)
     )
     expect(wrong).toEqual([])
@@ -149,7 +151,7 @@ describe("files", () => {
   })
 
   test("in lower case in the core decide and do nothing: no Layer, no fibers, no platform", () => {
-    const core = new Set(["domain", "config", "registry", "router", "connect", "import"])
+    const core = new Set(["domain", "config", "config/import", "registry", "router", "connect"])
     const pure = src.filter((file) => core.has(folderOf(file)) && /^[a-z]/.test(basename(file)))
     const impure = pure.flatMap((file) =>
       allImportsOf(file)
@@ -169,8 +171,8 @@ describe("files", () => {
 
 describe("what the program does not do", () => {
   test("Bun is named only by the server and the client", () => {
-    expect(linesWith(outside("src/http/BunServer.ts", "src/upstream/Connections.ts"), /\bBun\./)).toEqual([])
-    expect(linesWith(["src/upstream/Connections.ts"], /\bBun\.(?!connect\b)/)).toEqual([])
+    expect(linesWith(outside("src/http/BunServer.ts", "src/wire/Client.ts"), /\bBun\./)).toEqual([])
+    expect(linesWith(["src/wire/Client.ts"], /\bBun\.(?!connect\b)/)).toEqual([])
   })
 
   test("the environment is read only by the config", () => {
@@ -190,11 +192,11 @@ describe("what the program does not do", () => {
       "src/cli/serve.ts",
       "src/demo/simulate.ts",
       "src/doctor/examine.ts",
-      "src/http/Operations.ts",
-      "src/http/Recent.ts",
+      "src/operations/Operations.ts",
+      "src/proxy/History.ts",
       "src/runtime/Reloader.ts",
-      "src/runtime/Supervisor.ts",
-      "src/runtime/diagnose.ts",
+      "src/cluster/Supervisor.ts",
+      "src/doctor/diagnose.ts",
       "src/telemetry/logging.ts"
     ]
     // Where an answer has no date of its own.

@@ -3,7 +3,7 @@
  */
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
-import type { AliasList } from "../http/catalogue-api.ts"
+import type { AliasList } from "../operations/api/catalogue-api.ts"
 import * as flags from "./flags.ts"
 import { json, table } from "./output.ts"
 
@@ -51,7 +51,7 @@ export const aliasesCommand = Command.make(
   "aliases",
   { json: flags.json, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
-    const { inspectAliases } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const { inspectAliases } = yield* Effect.promise(() => import("../remote/survey.ts"))
     const list = yield* inspectAliases({ config: input.config, overrides: flags.addressOverrides(input) })
     if (input.json) return yield* Console.log(json(list))
     const tables = toTables(list)

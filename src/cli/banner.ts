@@ -1,8 +1,8 @@
 /**
  * What `serve` tells a person once it listens.
  */
-import type { BackendEntry } from "../http/api.ts"
-import { choose } from "../connect/models.ts"
+import type { BackendEntry } from "../operations/api/api.ts"
+import { choose } from "../connect/suited-models.ts"
 import { baseUrlOf } from "../connect/offer.ts"
 import { curl } from "../connect/settings.ts"
 import { isLoopback } from "../domain/place.ts"

@@ -3,20 +3,20 @@
  */
 import { Command } from "effect/cli"
 import { aliasesCommand } from "./aliases.ts"
-import { backendsCommand } from "./backends.ts"
-import { completeCommand } from "./complete.ts"
-import { completionsCommand } from "./completions.ts"
+import { backendsCommand } from "./backends/backends.ts"
+import { completeCommand } from "./completion/complete.ts"
+import { completionsCommand } from "./completion/completions.ts"
 import { configCommand } from "./config.ts"
 import { connectCommand } from "./connect.ts"
-import { doctorCommand } from "./doctor.ts"
+import { doctorCommand } from "./doctor/doctor.ts"
 import { explainCommand } from "./explain.ts"
 import { healthCommand } from "./health.ts"
 import { keysCommand } from "./keys.ts"
 import { modelsCommand } from "./models.ts"
 import { serveCommand } from "./serve.ts"
-import { serviceCommand } from "./service.ts"
-import { setupCommand } from "./setup.ts"
-import { statusCommand } from "./status.ts"
+import { serviceCommand } from "./service/service.ts"
+import { setupCommand } from "./setup/setup.ts"
+import { statusCommand } from "./status/status.ts"
 
 const completions = completionsCommand((): Command.Command.Any => nexus)
 

@@ -5,11 +5,11 @@ import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { nearest } from "../config/nearest.ts"
 import { type ClientName, clientNames, clients } from "../connect/clients.ts"
-import { choose, chooseByName, type Model } from "../connect/models.ts"
+import { choose, chooseByName, type Model } from "../connect/suited-models.ts"
 import { baseUrlOf, keyVariable, type Offer } from "../connect/offer.ts"
 import { printable } from "../domain/text.ts"
-import type { Reachable } from "../runtime/survey.ts"
-import { CliFailure } from "./failure.ts"
+import type { Reachable } from "../remote/survey.ts"
+import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { json, table } from "./output.ts"
 
@@ -85,7 +85,7 @@ export const connectCommand = Command.make(
       return yield* Console.log(input.json ? json({ clients: rows }) : listing())
     }
     const name = input.client.value
-    const { reach } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const { reach } = yield* Effect.promise(() => import("../remote/survey.ts"))
     const found = yield* reach({ config: input.config, overrides: flags.addressOverrides(input) })
     const { chat, embedder, names } = choose(found.backends, found.aliases)
     const wanted = Option.getOrUndefined(input.model)

@@ -3,8 +3,8 @@
  */
 import { Console, Effect, Option } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import type { Decision, Explained, Route } from "../http/admin-api.ts"
-import { CliFailure } from "./failure.ts"
+import type { Decision, Explained, Route } from "../operations/api/admin-api.ts"
+import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { json, milliseconds, table } from "./output.ts"
 
@@ -158,7 +158,7 @@ export const explainCommand = Command.make(
     if (Option.isSome(input.request) === Option.isSome(input.model)) {
       return yield* new CliError.ValidationError({ message: "Give either --model MODEL or --request ID" })
     }
-    const { explainRequest, explainRoute } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const { explainRequest, explainRoute } = yield* Effect.promise(() => import("../remote/survey.ts"))
     if (Option.isSome(input.request)) {
       const explained = yield* explainRequest(options, input.request.value)
       return yield* Console.log(input.json ? json(explained) : requestText(explained))

@@ -3,12 +3,12 @@
  */
 import { Console, DateTime, Effect } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import type { BackendEntry } from "../http/api.ts"
-import type { GatewayHealth } from "../runtime/client.ts"
-import type { Pulse } from "../runtime/pulse.ts"
-import type { SurveyOptions } from "../runtime/target.ts"
-import { reasonsOf } from "./backends.ts"
-import { CliFailure } from "./failure.ts"
+import type { BackendEntry } from "../operations/api/api.ts"
+import type { GatewayHealth } from "../remote/gateway-client.ts"
+import type { Pulse } from "../remote/ping.ts"
+import type { SurveyOptions } from "../remote/target.ts"
+import { reasonsOf } from "./backends/backends.ts"
+import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { duration, json, table } from "./output.ts"
 
@@ -56,7 +56,7 @@ const live = onOff("live", "Ask only whether it runs; needs no key")
 const ready = onOff("ready", "Ask only whether it can route; needs no key")
 
 const takePulse = Effect.fnUntraced(function* (options: SurveyOptions, asked: Pulse, asJson: boolean) {
-  const { pulse } = yield* Effect.promise(() => import("../runtime/pulse.ts"))
+  const { pulse } = yield* Effect.promise(() => import("../remote/ping.ts"))
   const say = (status: string, reason?: string) =>
     Console.log(asJson ? json({ status, ...(reason === undefined ? {} : { reason }) }) : status)
   yield* pulse(options, asked).pipe(Effect.tapError((error) => (asJson ? say("unknown", error.message) : Effect.void)))
@@ -73,7 +73,7 @@ export const healthCommand = Command.make(
       return yield* new CliError.ValidationError({ message: "Give either --live or --ready" })
     }
     if (input.live || input.ready) return yield* takePulse(options, input.ready ? "readyz" : "livez", input.json)
-    const { inspect } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const { inspect } = yield* Effect.promise(() => import("../remote/survey.ts"))
     const asked = inspect(options)
     const { url, health, version, backends } = yield* input.json
       ? Effect.tapError(asked, (error) => Console.log(json({ status: "unknown", reason: error.message })))

@@ -3,8 +3,8 @@
  */
 import { Console, Effect, FileSystem, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { kinds } from "../import/kinds.ts"
-import { CliFailure } from "./failure.ts"
+import { kinds } from "../config/import/kinds.ts"
+import { CliFailure } from "./exit-failure.ts"
 
 const file = Argument.String("FILE").pipe(Argument.withDescription("Settings of another gateway"))
 
@@ -59,7 +59,7 @@ export const importCommand = (force: Flag.Flag<boolean>) =>
     { file, from, output, force },
     Effect.fnUntraced(function* (input) {
       const text = yield* load(input.file)
-      const { convert } = yield* Effect.promise(() => import("../import/convert.ts"))
+      const { convert } = yield* Effect.promise(() => import("../config/import/convert.ts"))
       const result = convert(input.file, text, Option.getOrUndefined(input.from))
       const { toml, left, todo } = yield* Effect.fromResult(result).pipe(
         Effect.mapError((message) => new CliFailure({ message }))

@@ -5,8 +5,8 @@ import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { contextOf } from "../domain/backend.ts"
 import { oneSpelling } from "../domain/model-names.ts"
-import type { BackendEntry } from "../http/api.ts"
-import { CliFailure } from "./failure.ts"
+import type { BackendEntry } from "../operations/api/api.ts"
+import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { json, table } from "./output.ts"
 
@@ -60,7 +60,7 @@ export const modelsCommand = Command.make(
   "models",
   { json: flags.json, backend, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
-    const { survey } = yield* Effect.promise(() => import("../runtime/survey.ts"))
+    const { survey } = yield* Effect.promise(() => import("../remote/survey.ts"))
     const { backends } = yield* survey({ config: input.config, overrides: flags.addressOverrides(input) })
     const wanted = Option.getOrUndefined(input.backend)
     const chosen = wanted === undefined ? backends : backends.filter(({ name }) => name === wanted)

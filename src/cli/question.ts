@@ -4,7 +4,7 @@
 import { isatty } from "node:tty"
 import { Console, Effect } from "effect"
 import { Prompt } from "effect/cli"
-import { CliFailure } from "./failure.ts"
+import { CliFailure } from "./exit-failure.ts"
 
 /** Whether somebody can be asked. */
 export const isAttended = (): boolean => isatty(0) && isatty(1)

@@ -4,7 +4,7 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import { showValue } from "../config/path.ts"
-import type { Change, Comparison } from "../http/control-api.ts"
+import type { Change, Comparison } from "../operations/api/control-api.ts"
 import * as flags from "./flags.ts"
 import { json, table } from "./output.ts"
 
@@ -24,8 +24,8 @@ const toTable = (changes: ReadonlyArray<Change>): string =>
 
 const compared = (only: "compare" | undefined, words: (comparison: Comparison) => string, none: string) =>
   Effect.fnUntraced(function* (input: flags.Address & { readonly json: boolean }) {
-    const { atGateway } = yield* Effect.promise(() => import("../runtime/target.ts"))
-    const { askReload } = yield* Effect.promise(() => import("../runtime/client.ts"))
+    const { atGateway } = yield* Effect.promise(() => import("../remote/target.ts"))
+    const { askReload } = yield* Effect.promise(() => import("../remote/gateway-client.ts"))
     const options = { config: input.config, overrides: flags.addressOverrides(input) }
     const comparison = yield* atGateway(options, (address) => askReload(address, only))
     if (input.json) return yield* Console.log(json(comparison))

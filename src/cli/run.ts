@@ -13,7 +13,7 @@ import { version } from "../domain/version.ts"
 import { nexus } from "./command.ts"
 import { forgetFiles } from "./dotenv.ts"
 import { type Results, resultsOn } from "./results.ts"
-import { CliFailure } from "./failure.ts"
+import { CliFailure } from "./exit-failure.ts"
 
 const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildProcessSpawner.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer))

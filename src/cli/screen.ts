@@ -2,7 +2,7 @@
  * A terminal that is drawn on in place, and left as it was found whatever ends the command.
  */
 import { Effect, type Scope } from "effect"
-import type { Size } from "./status-view.ts"
+import type { Size } from "./status/status-view.ts"
 
 const escape = "\u001b["
 

@@ -4,10 +4,10 @@
 import { Clock, Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { version } from "../domain/version.ts"
-import { reportOf } from "../runtime/report.ts"
-import { type Ready, serve, type WorkerPart } from "../runtime/serve.ts"
+import { reportOf } from "../remote/local-report.ts"
+import { type Ready, serve, type WorkerPart } from "../serve/start.ts"
 import { banner, bannerLine, type Started } from "./banner.ts"
-import { CliFailure } from "./failure.ts"
+import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { argumentsOf } from "./itself.ts"
 

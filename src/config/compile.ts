@@ -5,7 +5,7 @@
 import { Redacted } from "effect"
 import type { Backend, Limits, Model, Tls } from "../domain/backend.ts"
 import { baseUrlOf } from "../domain/base-url.ts"
-import type { Thresholds } from "../domain/health.ts"
+import type { Thresholds } from "../domain/backend-health.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Settings } from "./schema.ts"
 

@@ -2,7 +2,7 @@
  * What the settings of every client are made of, and how its parts are written in them.
  */
 import { printable } from "../domain/text.ts"
-import type { Model } from "./models.ts"
+import type { Model } from "./suited-models.ts"
 
 /** A gateway as a client is told of it. */
 export interface Offer {

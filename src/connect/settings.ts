@@ -2,7 +2,7 @@
  * Settings of applications: files, variables and forms.
  */
 import { printable } from "../domain/text.ts"
-import type { Model } from "./models.ts"
+import type { Model } from "./suited-models.ts"
 import { isPlain, keyOr, keyVariable, keyWord, lines, literal, type Offer, shellWord } from "./offer.ts"
 
 /** Variables of Open WebUI; files of variables know no quotes, so that a name that needs some is left out. */

@@ -3,11 +3,11 @@
  */
 import { Effect, Option, Result } from "effect"
 import type { Backend } from "../domain/backend.ts"
-import type { ProbeOutcome } from "../domain/health.ts"
-import type { UpstreamError } from "../domain/upstream.ts"
+import type { ProbeOutcome } from "../domain/backend-health.ts"
+import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { noList } from "../health/probe.ts"
-import { type Answer, ask } from "../health/questions.ts"
-import { speaksTls } from "../upstream/tls.ts"
+import { type Answer, ask } from "../backend/talk.ts"
+import { speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"
 

@@ -5,15 +5,15 @@
 import { Effect, Ref } from "effect"
 import type { Backend, BackendType, Model } from "../domain/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
-import type { ProbeOutcome } from "../domain/health.ts"
+import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { awakeMs, Pauses, timeoutAwake } from "../upstream/Pauses.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { readModels, readProps } from "./llamacpp.ts"
-import { merge, readV0, readV1 } from "./lmstudio.ts"
-import { complete } from "./names.ts"
-import { readLoaded, readShow, readTags, readVersion, type Shown, type Tag, toModel } from "./ollama.ts"
-import { readList } from "./openai-like.ts"
-import { type Answer, need, Verdict, want } from "./questions.ts"
+import { readModels, readProps } from "../backend/llamacpp.ts"
+import { merge, readV0, readV1 } from "../backend/lmstudio.ts"
+import { complete } from "../backend/capabilities.ts"
+import { readLoaded, readShow, readTags, readVersion, type Shown, type Tag, toModel } from "../backend/ollama.ts"
+import { readList } from "../backend/openai-like.ts"
+import { type Answer, need, Verdict, want } from "../backend/talk.ts"
 
 /** What a prober remembers: an Ollama's models by digest, so that each is asked about once, and whether there was a list. */
 interface Memory {

@@ -3,7 +3,7 @@
  */
 import { Data, Effect, type Scope } from "effect"
 import { endpoints } from "../domain/request.ts"
-import { isAmbiguous, segmentPatterns } from "./target.ts"
+import { isAmbiguous, segmentPatterns } from "./raw-target.ts"
 
 /** The address cannot be listened on. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{

@@ -3,8 +3,8 @@
  */
 import { Context, Effect, Layer, PubSub, Queue, Ref, type Scope } from "effect"
 import type { Backend, Mode } from "../domain/backend.ts"
-import type { ProbeOutcome, Thresholds } from "../domain/health.ts"
-import { unusableIds } from "./models.ts"
+import type { ProbeOutcome, Thresholds } from "../domain/backend-health.ts"
+import { unusableIds } from "./model-index.ts"
 import {
   adopt,
   applyProbe,
@@ -15,9 +15,9 @@ import {
   type Reconciled,
   remove,
   setMode,
-  type Snapshot,
   type Told
 } from "./snapshot.ts"
+import type { Snapshot } from "./state.ts"
 
 /** A backend is to be watched (new, redefined, or enabled again), or no longer. */
 export type Membership =

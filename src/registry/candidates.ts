@@ -2,7 +2,7 @@
  * Who serves a model, by each name that somebody lists it by.
  */
 import { ollamaName, spellingOf } from "../domain/model-names.ts"
-import type { BackendState, Candidate, Snapshot } from "./snapshot.ts"
+import type { BackendState, Candidate, Snapshot } from "./state.ts"
 
 type Lists = Snapshot["candidates"]
 

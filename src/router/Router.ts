@@ -14,7 +14,7 @@ import {
 import type { RoutingNeeds } from "../domain/request.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import type { Snapshot } from "../registry/snapshot.ts"
+import type { Snapshot } from "../registry/state.ts"
 import { absent, type Excluded, isKnown, missingWords, reasonWords, unheard } from "./filter.ts"
 import { targetsOf } from "./names.ts"
 import { type Decided, leastContext, Plan } from "./plan.ts"

@@ -3,7 +3,7 @@
  */
 import { isAddressMissing, isModelMissing } from "../domain/missing.ts"
 import { isOverflow } from "../domain/overflow.ts"
-import type { UpstreamError } from "../domain/upstream.ts"
+import type { UpstreamError } from "../domain/upstream-errors.ts"
 
 /** What an attempt's failure says of its backend. */
 export type Blame =

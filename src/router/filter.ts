@@ -7,7 +7,7 @@ import type { AttemptFailure } from "../domain/errors.ts"
 import { ollamaName } from "../domain/model-names.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { Rest } from "../registry/live.ts"
-import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"
 
 /** Why a candidate is left out. */
 export type Exclusion =

@@ -3,8 +3,8 @@
  */
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inOtherWriting } from "../registry/candidates.ts"
-import type { Candidate, Snapshot } from "../registry/snapshot.ts"
-import { resolve } from "./aliases.ts"
+import type { Candidate, Snapshot } from "../registry/state.ts"
+import { resolve } from "./alias-chains.ts"
 
 type Names = Pick<RoutingSettings, "aliases" | "groups">
 

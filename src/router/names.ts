@@ -5,8 +5,8 @@
 import { ollamaName } from "../domain/model-names.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inOtherWriting } from "../registry/candidates.ts"
-import type { Candidate, Snapshot } from "../registry/snapshot.ts"
-import { resolve } from "./aliases.ts"
+import type { Candidate, Snapshot } from "../registry/state.ts"
+import { resolve } from "./alias-chains.ts"
 import { groupOf } from "./groups.ts"
 
 /** What may answer for a name. */

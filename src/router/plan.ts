@@ -4,7 +4,7 @@
 import { contextOf } from "../domain/backend.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"
 import { absence, type Excluded, fits, inability, roomiest, suspicion } from "./filter.ts"
 import { askedName, type Target, targetsOf } from "./names.ts"
 import { ablePool, nobody, type Pool, poolOf, takeDown } from "./pool.ts"

@@ -5,7 +5,7 @@
 import { contextOf, isUnmeasured } from "../domain/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import { isStale, isYoung, type Live } from "../registry/live.ts"
-import { type Candidate, inRotation } from "../registry/snapshot.ts"
+import { type Candidate, inRotation } from "../registry/state.ts"
 
 // The smallest context that servers load models with unless they are told otherwise, in tokens: more may be cut.
 const leastLoaded = 2048

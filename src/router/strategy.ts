@@ -3,7 +3,7 @@
  */
 import type { Strategy, Weights } from "../domain/routing.ts"
 import type { Live } from "../registry/live.ts"
-import type { Candidate } from "../registry/snapshot.ts"
+import type { Candidate } from "../registry/state.ts"
 import { type Pool, unmeasured } from "./pool.ts"
 
 /** The best figures among the candidates at hand, against which each one is measured. */

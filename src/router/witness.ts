@@ -4,7 +4,7 @@
  */
 import type { Circuit } from "../domain/circuit.ts"
 import { idle, type Live, mark, type Rest, settledSamples } from "../registry/live.ts"
-import type { Candidate } from "../registry/snapshot.ts"
+import type { Candidate } from "../registry/state.ts"
 import { isLookedPast, type Moment, unmeasured } from "./pool.ts"
 
 /** What recent answers said against a candidate. */

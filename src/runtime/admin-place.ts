@@ -7,7 +7,7 @@ import { Effect, type Scope } from "effect"
 import { adminPlace } from "../config/listen.ts"
 import type { Loaded } from "../config/NexusConfig.ts"
 import { listen, type Listening, type ListenFailed } from "../http/BunServer.ts"
-import type { HttpApi } from "../http/HttpApi.ts"
+import type { HttpApi } from "./Gateway.ts"
 
 /** Whether nobody listens on a socket any more: its process ended without taking it away. */
 const isLeft = (path: string): Effect.Effect<boolean> =>

@@ -20,8 +20,8 @@ export const announcing = (
     const announced = Effect.gen(function* () {
       const { on, host, by } = wanted()
       if (!on) return
-      const { announce } = yield* Effect.promise(() => import("../mdns/Announcer.ts"))
-      const { openLink } = yield* Effect.promise(() => import("../mdns/Link.ts"))
+      const { announce } = yield* Effect.promise(() => import("../discovery/mdns/Announcer.ts"))
+      const { openLink } = yield* Effect.promise(() => import("../discovery/mdns/Link.ts"))
       yield* announce({ host, port, interface: by, open: openLink })
     })
     return yield* following(wanted, announced)

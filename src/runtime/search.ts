@@ -3,7 +3,7 @@
  */
 import { Effect, Layer, type Scope } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
-import * as Discovery from "../health/Discovery.ts"
+import * as Discovery from "../discovery/Discovery.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { following } from "./following.ts"

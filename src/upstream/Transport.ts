@@ -2,69 +2,14 @@
  * The only place that calls other servers, behind typed errors.
  */
 import { Context, Effect, Latch, Layer, PubSub } from "effect"
-import type { UpstreamError } from "../domain/upstream.ts"
-import type { Abort } from "./abort.ts"
-import type { Arrival } from "./arrival.ts"
-import { askOver } from "./ask.ts"
-import { type ConnectionsOptions, makeConnections } from "./Connections.ts"
+import type { UpstreamError } from "../domain/upstream-errors.ts"
+import type { Arrival } from "../wire/arrival.ts"
+import { askOver, type Question, type TextReply } from "./ask.ts"
+import { type ConnectionsOptions, makeConnections } from "../wire/Client.ts"
 import { Files } from "./Files.ts"
 import { Pauses } from "./Pauses.ts"
-import type { RequestBody } from "./request-bytes.ts"
-import { type Doubt, lookMs } from "./silence.ts"
-import type { Trust } from "./tls.ts"
-
-/** A short question to a backend whose whole answer is wanted as text. */
-export interface Question {
-  readonly method: "GET" | "POST" | "DELETE"
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly body?: string
-  /** Time for the whole exchange, in milliseconds. */
-  readonly timeoutMs: number
-  /** Answers larger than this are refused; 4 MiB when absent. */
-  readonly maxBytes?: number
-  /** What the server asked has for TLS of its own. */
-  readonly trust?: Trust
-  /** True asks for a new connection. */
-  readonly fresh?: boolean
-  /** The path of a Unix socket that takes the question in place of the host of its URL. */
-  readonly socket?: string
-}
-
-/** Its answer, whatever the status. */
-export interface TextReply {
-  readonly status: number
-  readonly headers: Headers
-  readonly text: string
-}
-
-/** A call whose answer is handed on. */
-export interface Call {
-  /** POST when absent. */
-  readonly method?: "GET" | "DELETE"
-  readonly url: string
-  /** What the backend has for TLS of its own. */
-  readonly trust?: Trust | undefined
-  readonly headers: Record<string, string>
-  readonly body: RequestBody
-  readonly abort: Abort
-  /** True asks for a new connection. */
-  readonly fresh: boolean
-  /** Called when there is a connection. */
-  readonly connected: () => void
-  /** Time within which a connection must be there and be alive, in milliseconds; no limit when absent. */
-  readonly connectMs?: number
-  /** Who is asked and told on the way; nobody when absent. */
-  readonly caller?: Caller
-}
-
-/** Whom a call belongs to. */
-export interface Caller {
-  /** Whether a call that was lost at once on a kept connection may be sent again on a new one; it is then. */
-  readonly again: () => boolean
-  /** The backend has been silent for a while; `doubt` is what speaks against it, undefined when nothing does. Called again and again. */
-  readonly silent: (doubt: Doubt | undefined) => void
-}
+import type { Call } from "../wire/outgoing.ts"
+import { lookMs } from "../wire/doubt.ts"
 
 /** Calls to other servers; every failure is an {@link UpstreamError}. */
 export class Transport extends Context.Service<

@@ -2,16 +2,16 @@
  * From the head of a backend's answer to the moment it can be sent on: what is good is committed, what is not becomes an
  * upstream error while another backend can still be asked.
  */
-import { BadAnswer, ErrorStatus } from "../domain/upstream.ts"
+import { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
-import { type AnswerList, errorOfEvents, faultOf, parseLoosely } from "./answer-json.ts"
-import type { Arrival, Sink } from "./arrival.ts"
-import { isCoded, isEventStream } from "./coding.ts"
-import { EventWatch } from "./event-watch.ts"
-import { type Kind, kindOf } from "./first-bytes.ts"
+import { type AnswerList, errorOfEvents, faultOf, parseLoosely } from "../dialect/openai/answer-json.ts"
+import type { Arrival, Sink } from "../wire/arrival.ts"
+import { isCoded, isEventStream } from "./content-encoding.ts"
+import { EventWatch } from "../dialect/openai/event-watch.ts"
+import { type Kind, kindOf } from "../dialect/first-bytes.ts"
 import type { Holding } from "./holding.ts"
 import { type Came, type Intake, type Judge, take } from "./intake.ts"
-import { type Said, saidBy, saidIn, untold } from "./said.ts"
+import { type Said, saidBy, saidIn, untold } from "../dialect/openai/said.ts"
 import { unpack } from "./unpack.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */

@@ -3,9 +3,9 @@
  */
 import { request } from "node:http"
 import { Effect } from "effect"
-import { TimedOut, Unreachable, type UpstreamError } from "../domain/upstream.ts"
-import { classify } from "./classify.ts"
-import type { Question, TextReply } from "./Transport.ts"
+import { TimedOut, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
+import { classify } from "../wire/classify.ts"
+import type { Question, TextReply } from "./ask.ts"
 
 const headersOf = (raw: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>): Headers => {
   const headers = new Headers()

@@ -2,13 +2,38 @@
  * A short question over the client: its whole answer as text, within a time and a size.
  */
 import { Effect } from "effect"
-import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream.ts"
-import { Abort } from "./abort.ts"
-import type { Arrival } from "./arrival.ts"
-import { classify } from "./classify.ts"
-import type { Connections } from "./Connections.ts"
+import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream-errors.ts"
+import { Abort } from "../wire/abort.ts"
+import type { Arrival } from "../wire/arrival.ts"
+import { classify } from "../wire/classify.ts"
+import type { Connections } from "../wire/Client.ts"
+import type { Trust } from "../wire/tls.ts"
 import { timeoutAwake } from "./Pauses.ts"
-import type { Question, TextReply } from "./Transport.ts"
+
+/** A short question to a backend whose whole answer is wanted as text. */
+export interface Question {
+  readonly method: "GET" | "POST" | "DELETE"
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+  /** Time for the whole exchange, in milliseconds. */
+  readonly timeoutMs: number
+  /** Answers larger than this are refused; 4 MiB when absent. */
+  readonly maxBytes?: number
+  /** What the server asked has for TLS of its own. */
+  readonly trust?: Trust
+  /** True asks for a new connection. */
+  readonly fresh?: boolean
+  /** The path of a Unix socket that takes the question in place of the host of its URL. */
+  readonly socket?: string
+}
+
+/** Its answer, whatever the status. */
+export interface TextReply {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+}
 
 const defaultMaxBytes = 4 * 1024 * 1024
 

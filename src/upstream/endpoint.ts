@@ -7,7 +7,7 @@ import { addressOf, type ApiPath } from "../domain/base-url.ts"
 import { type Conceal, concealing } from "../domain/conceal.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { version } from "../domain/version.ts"
-import { type Trust, trustOf } from "./tls.ts"
+import { type Trust, trustOf } from "../wire/tls.ts"
 
 /** What is the same for every call to a backend. */
 export interface Prepared {

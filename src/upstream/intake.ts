@@ -2,8 +2,8 @@
  * Takes in a body while it is not decided yet what becomes of it: either it ends and is had whole, or it is handed on as
  * a flow with nothing lost in between.
  */
-import type { UpstreamError } from "../domain/upstream.ts"
-import type { Body, Sink } from "./arrival.ts"
+import type { UpstreamError } from "../domain/upstream-errors.ts"
+import type { Body, Sink } from "../wire/arrival.ts"
 
 /** What an intake came to: the whole body, or the first bytes of one that goes on. */
 export type Intake =

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { banner, bannerLine, curlLine, type Started } from "../../src/cli/banner.ts"
-import type { BackendEntry } from "../../src/http/api.ts"
+import type { BackendEntry } from "../../src/operations/api/api.ts"
 
 const backend = (name: string, extra: Partial<BackendEntry> = {}): BackendEntry => ({
   name,

@@ -2,10 +2,10 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { duration, json, milliseconds, table } from "../../src/cli/output.ts"
 import { modelRows } from "../../src/cli/models.ts"
-import { reasonsOf, toJson } from "../../src/cli/backends.ts"
+import { reasonsOf, toJson } from "../../src/cli/backends/backends.ts"
 import { overridesOf } from "../../src/cli/serve.ts"
 import { Option } from "effect"
-import type { BackendEntry } from "../../src/http/api.ts"
+import type { BackendEntry } from "../../src/operations/api/api.ts"
 
 const entry = (name: string, status: BackendEntry["status"], models: BackendEntry["models"]): BackendEntry => ({
   name,

@@ -2,9 +2,9 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { mkdirSync } from "node:fs"
 import { join } from "node:path"
 import { Effect } from "effect"
-import { withScheme } from "../../src/cli/backend-changes.ts"
+import { withScheme } from "../../src/cli/backends/backend-changes.ts"
 import { version } from "../../src/domain/version.ts"
-import { holderOf, listenersIn } from "../../src/runtime/taken.ts"
+import { holderOf, listenersIn } from "../../src/remote/port-holder.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { choose, chooseByName } from "../../src/connect/models.ts"
-import type { BackendEntry } from "../../src/http/api.ts"
+import { choose, chooseByName } from "../../src/connect/suited-models.ts"
+import type { BackendEntry } from "../../src/operations/api/api.ts"
 
 type Served = BackendEntry["models"][number]
 

@@ -4,9 +4,9 @@ import { join } from "node:path"
 import { filled, pages } from "../../.ci/docs.ts"
 import { entries } from "../../src/config/reference.ts"
 import { showPath } from "../../src/config/path.ts"
-import { advice } from "../../src/http/error-advice.ts"
-import { examples } from "../../src/http/error-examples.ts"
-import { formOf, table } from "../../src/http/openai-error.ts"
+import { advice } from "../../src/operations/error-advice.ts"
+import { examples } from "../../src/operations/error-examples.ts"
+import { formOf, table } from "../../src/dialect/openai/error.ts"
 
 const textOf = (page: string): string => readFileSync(join(import.meta.dir, "../..", page), "utf8")
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { deadNames } from "../../src/doctor/names.ts"
+import { deadNames } from "../../src/doctor/name-check.ts"
 import { applyProbe, empty, put } from "../../src/registry/snapshot.ts"
 import { membersOf } from "../../src/router/groups.ts"
 import { targetsOf } from "../../src/router/names.ts"

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { findingText, headingText } from "../../src/cli/doctor-view.ts"
+import { findingText, headingText } from "../../src/cli/doctor/doctor-view.ts"
 import { error, info, ok, warning } from "../../src/doctor/finding.ts"
 import { type Chapter, reportTo } from "../../src/doctor/report.ts"
 

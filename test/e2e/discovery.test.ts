@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import { Effect } from "effect"
-import { findOnce } from "../../src/health/Discovery.ts"
+import { findOnce } from "../../src/discovery/Discovery.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { startGateway, startProcess } from "../kit/gateway.ts"
-import { resolving } from "../health/stage.ts"
-import { hasMulticast, loopback, startAdvertiser } from "../mdns/loopback.ts"
+import { resolving } from "../discovery/stage.ts"
+import { hasMulticast, loopback, startAdvertiser } from "../discovery/mdns/loopback.ts"
 
 const limits = { connectMs: 5000, firstByteMs: 0, idleMs: 0, totalMs: 0 }
 

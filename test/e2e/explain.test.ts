@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { remembered } from "../../src/http/Recent.ts"
+import { remembered } from "../../src/proxy/History.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, until } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"

@@ -2,8 +2,9 @@
  * A transport that answers from a table instead of the network.
  */
 import { Effect } from "effect"
-import { TimedOut, type UpstreamError, Unreachable } from "../../src/domain/upstream.ts"
-import type { Question, Transport } from "../../src/upstream/Transport.ts"
+import { TimedOut, type UpstreamError, Unreachable } from "../../src/domain/upstream-errors.ts"
+import type { Transport } from "../../src/upstream/Transport.ts"
+import type { Question } from "../../src/upstream/ask.ts"
 
 /** What a path answers: JSON (200), a status with a body, a raw text, or silence for ever. */
 export type Canned =

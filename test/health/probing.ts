@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import type { Backend, Model } from "../../src/domain/backend.ts"
-import type { ProbeOutcome } from "../../src/domain/health.ts"
+import type { ProbeOutcome } from "../../src/domain/backend-health.ts"
 import { makeProbe } from "../../src/health/probe.ts"
 import { backend } from "../registry/backends.ts"
 import { FakeWorld } from "./fake.ts"

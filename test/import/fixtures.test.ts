@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { parseDocument, stringify } from "yaml"
 import { isTable, type KeyPath, showPath } from "../../src/config/path.ts"
-import { type Kind, kinds } from "../../src/import/kinds.ts"
+import { type Kind, kinds } from "../../src/config/import/kinds.ts"
 import { checked, fixture, imported, namedIn } from "./importing.ts"
 
 const files: ReadonlyArray<readonly [Kind, string]> = [

@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Result } from "effect"
 import type { Loaded } from "../../src/config/compile.ts"
-import { convert, type Imported } from "../../src/import/convert.ts"
-import type { Kind } from "../../src/import/kinds.ts"
+import { convert, type Imported } from "../../src/config/import/convert.ts"
+import type { Kind } from "../../src/config/import/kinds.ts"
 import { reading } from "../config/reading.ts"
 
 /** The text of a fixture. */

@@ -3,8 +3,8 @@ import fc from "fast-check"
 import { Result } from "effect"
 import { parse, stringify } from "yaml"
 import { isTable } from "../../src/config/path.ts"
-import { convert, type Imported } from "../../src/import/convert.ts"
-import { type Kind, kinds } from "../../src/import/kinds.ts"
+import { convert, type Imported } from "../../src/config/import/convert.ts"
+import { type Kind, kinds } from "../../src/config/import/kinds.ts"
 import { checked, fixture, imported, variablesOf } from "./importing.ts"
 
 const wordsIn = (value: unknown): ReadonlyArray<string> => {

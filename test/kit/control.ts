@@ -4,7 +4,7 @@
 import { Effect, Layer, Option } from "effect"
 import type { Loaded } from "../../src/config/compile.ts"
 import { Conflict } from "../../src/domain/errors.ts"
-import { Control } from "../../src/http/Control.ts"
+import { Control } from "../../src/operations/Control.ts"
 import type { Source } from "../../src/runtime/Reloader.ts"
 
 /** What a gateway is started with that no file stands behind. */

@@ -4,11 +4,11 @@
 import fc from "fast-check"
 import type { Capabilities } from "../../src/domain/backend.ts"
 import { closed, fail } from "../../src/domain/circuit.ts"
-import type { HealthStatus } from "../../src/domain/health.ts"
+import type { HealthStatus } from "../../src/domain/backend-health.ts"
 import type { Ability, RoutingNeeds } from "../../src/domain/request.ts"
 import { type RoutingSettings, strategies, type Strategy } from "../../src/domain/routing.ts"
 import { idle, mark, type Rest } from "../../src/registry/live.ts"
-import type { BackendState, Candidate, Snapshot } from "../../src/registry/snapshot.ts"
+import type { BackendState, Candidate, Snapshot } from "../../src/registry/state.ts"
 import { backend, model } from "../registry/backends.ts"
 
 /** The moment of all these snapshots, in monotonic milliseconds. */

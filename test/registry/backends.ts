@@ -3,7 +3,7 @@
  */
 import fc from "fast-check"
 import type { Backend, Model } from "../../src/domain/backend.ts"
-import type { ProbeOutcome } from "../../src/domain/health.ts"
+import type { ProbeOutcome } from "../../src/domain/backend-health.ts"
 
 /** A backend whose every field can be replaced. */
 export const backend = (name: string, more: Partial<Backend> = {}): Backend => ({

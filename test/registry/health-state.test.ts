@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { type Health, type ProbeOutcome, transition, unknownHealth } from "../../src/domain/health.ts"
+import { type Health, type ProbeOutcome, transition, unknownHealth } from "../../src/domain/backend-health.ts"
 import { down, outcomes, refused, up } from "./backends.ts"
 
 const thresholds = fc.record({ failures: fc.integer({ min: 1, max: 9 }), recoveries: fc.integer({ min: 1, max: 9 }) })

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { maySame } from "../../src/domain/model-names.ts"
 import { Newcomers } from "../../src/registry/newcomers.ts"
-import { saidIn } from "../../src/upstream/said.ts"
+import { saidIn } from "../../src/dialect/openai/said.ts"
 
 describe("one model under two names:", () => {
   const same = [

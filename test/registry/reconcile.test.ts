@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { applyProbe, empty, put, reconcile, setMode, type Snapshot } from "../../src/registry/snapshot.ts"
+import { applyProbe, empty, put, reconcile, setMode } from "../../src/registry/snapshot.ts"
+import type { Snapshot } from "../../src/registry/state.ts"
 import { backend, up } from "./backends.ts"
 
 const limits = { failures: 3, recoveries: 2 }

@@ -2,17 +2,9 @@ import { expect, test } from "bun:test"
 import { Redacted } from "effect"
 import fc from "fast-check"
 import { modes } from "../../src/domain/backend.ts"
-import { bounds } from "../../src/registry/models.ts"
-import {
-  applyProbe,
-  empty,
-  knownLimit,
-  put,
-  reconcile,
-  remove,
-  setMode,
-  type Snapshot
-} from "../../src/registry/snapshot.ts"
+import { bounds } from "../../src/registry/model-index.ts"
+import { applyProbe, empty, knownLimit, put, reconcile, remove, setMode } from "../../src/registry/snapshot.ts"
+import type { Snapshot } from "../../src/registry/state.ts"
 import { backend, down, model, modelNames, outcomes, up } from "./backends.ts"
 
 const limits = { failures: 3, recoveries: 2 }

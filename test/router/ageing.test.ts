@@ -3,7 +3,7 @@ import { Effect, Layer, Random, Result } from "effect"
 import fc from "fast-check"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import { settledSamples, staleMs, Ticket } from "../../src/registry/live.ts"
-import { explain } from "../../src/router/explain.ts"
+import { explain } from "../../src/router/decision.ts"
 import { planAll } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
 import {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { chainOf, maxHops, resolve } from "../../src/router/aliases.ts"
+import { chainOf, maxHops, resolve } from "../../src/router/alias-chains.ts"
 import { targetsOf } from "../../src/router/names.ts"
 import { empty } from "../../src/registry/snapshot.ts"
 import { plainSettings } from "../kit/generators.ts"

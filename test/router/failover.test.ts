@@ -8,7 +8,7 @@ import {
   TimedOut,
   Unreachable,
   type UpstreamError
-} from "../../src/domain/upstream.ts"
+} from "../../src/domain/upstream-errors.ts"
 import { type Blame, coolForMs, type FailureContext, verdict } from "../../src/router/failover.ts"
 
 const status = (code: number, retryAfterMs?: number, body = ""): UpstreamError =>

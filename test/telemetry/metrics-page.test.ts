@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import * as definitions from "../../src/telemetry/metrics.ts"
-import { metricsPage } from "../../src/telemetry/reference.ts"
+import { metricsPage } from "../../src/telemetry/metrics-reference.ts"
 
 const { metrics } = definitions
 

@@ -1,0 +1,62 @@
+/**
+ * Asks a server what it is, with questions that cost nothing.
+ */
+import { Effect, Option } from "effect"
+import type { Backend } from "../domain/backend.ts"
+import type { ApiPath } from "../domain/base-url.ts"
+import type { UpstreamError } from "../domain/upstream-errors.ts"
+import type { Transport } from "../upstream/Transport.ts"
+import { type Kind, isModelList, isNexus, isVersion, kindOfList, kinds } from "./fingerprint.ts"
+import { isProps, readProps } from "./llamacpp.ts"
+import { readV1 } from "./lmstudio.ts"
+import { readList } from "./openai-like.ts"
+import { type Answer, ask, want } from "./talk.ts"
+
+/** The answer to the question for its models, and where it came from; of two that are no lists, the first. */
+export const askList = Effect.fnUntraced(function* (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutMs: number
+): Effect.fn.Return<{ readonly answer: Answer; readonly apiPath: ApiPath }, UpstreamError> {
+  const apiPath = backend.apiPath ?? "/v1"
+  const answer = yield* ask(transport, backend, { path: "/v1/models", timeoutMs })
+  if (backend.apiPath === undefined || readList(answer.body) !== undefined) return { answer, apiPath }
+  const other = apiPath === "" ? "/v1" : ""
+  const there = yield* want(transport, backend, { path: "/v1/models", apiPath: other, timeoutMs })
+  return there === undefined || readList(there.body) === undefined
+    ? { answer, apiPath }
+    : { answer: there, apiPath: other }
+})
+
+/**
+ * What a server at a backend's address is: its kind, that it wants a key which the backend has not, that it is a Nexus, or
+ * undefined for what is none. Each question may take `timeoutMs`.
+ */
+export const look = Effect.fnUntraced(function* (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutMs: number
+): Effect.fn.Return<Kind | "locked" | "nexus" | undefined> {
+  const list = Option.getOrUndefined(yield* Effect.option(askList(transport, backend, timeoutMs)))?.answer
+  if (list === undefined) return undefined
+  if (isNexus(list)) return "nexus"
+  if (list.status === 401 || list.status === 403) return "locked"
+  const tell = (path: string) => want(transport, backend, { path, timeoutMs })
+  return (
+    kindOfList(list) ??
+    (isVersion((yield* tell("/api/version"))?.body) ? kinds.ollama : undefined) ??
+    (isProps(readProps((yield* tell("/props"))?.body)) ? kinds.llamacpp : undefined) ??
+    (readV1((yield* tell("/api/v1/models"))?.body) === undefined ? undefined : kinds.lmstudio) ??
+    (isModelList(list) ? kinds.generic : undefined)
+  )
+})
+
+/** The kind of server at a backend's address, if it can be used: what asks for a key, or is a Nexus, is for the config to name. */
+export const identify = (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutMs: number
+): Effect.Effect<Kind | undefined> =>
+  Effect.map(look(transport, backend, timeoutMs), (found) =>
+    found === "locked" || found === "nexus" ? undefined : found
+  )

@@ -1,0 +1,81 @@
+/**
+ * nexus backends: the servers behind the gateway.
+ */
+import { Console, Effect, Option } from "effect"
+import { Command, Flag } from "effect/cli"
+import type { BackendEntry } from "../../operations/api/api.ts"
+import { backendChanges } from "./backend-changes.ts"
+import * as flags from "../flags.ts"
+import { json, milliseconds, table } from "../output.ts"
+
+const circuits = ({ circuits, cooling_ms }: BackendEntry): ReadonlyArray<string> => [
+  ...(cooling_ms > 0 ? [`cooling for ${Math.ceil(cooling_ms / 1000)} s`] : []),
+  ...circuits
+    .filter(({ state }) => state !== "closed")
+    .map(({ model, state }) => `circuit ${state === "open" ? "open" : "half open"} for ${model}`)
+]
+
+/** Why a backend is not asked, or not for everything, in words for a person; empty when there is nothing to say. */
+export const reasonsOf = (entry: BackendEntry): string =>
+  [...(entry.reason === "" ? [] : [entry.reason]), ...circuits(entry)].join("; ")
+
+const toRow = (entry: BackendEntry): ReadonlyArray<string> => [
+  entry.name,
+  entry.url,
+  entry.origin === "config" ? entry.type : `${entry.type} (${entry.origin})`,
+  entry.mode === "enabled" ? entry.status : entry.mode,
+  String(entry.models.length),
+  milliseconds(entry.latency_ms),
+  reasonsOf(entry)
+]
+
+/** The JSON form of a backend; `models` are ids, times in milliseconds. */
+export const toJson = (entry: BackendEntry) => {
+  const { name, url, type, origin, priority, mode, status, reason, models, latency_ms, in_flight } = entry
+  return {
+    name,
+    url,
+    backend_type: type,
+    mode,
+    status,
+    models: models.map(({ id }) => id),
+    avg_latency_ms: latency_ms,
+    reason,
+    origin,
+    priority,
+    in_flight,
+    cooling_ms: entry.cooling_ms,
+    circuits: entry.circuits
+  }
+}
+
+const status = Flag.Literals("status", ["healthy", "unhealthy", "unknown", "config_error"]).pipe(
+  Flag.withAlias("s"),
+  Flag.withDescription("Only backends in this state"),
+  Flag.optional
+)
+
+const list = Command.make(
+  "list",
+  { json: flags.json, status, config: flags.config, host: flags.host, port: flags.port },
+  Effect.fnUntraced(function* (input) {
+    const { survey } = yield* Effect.promise(() => import("../../remote/survey.ts"))
+    const { backends } = yield* survey({ config: input.config, overrides: flags.addressOverrides(input) })
+    const wanted = Option.getOrUndefined(input.status)
+    const chosen = wanted === undefined ? backends : backends.filter((each) => each.status === wanted)
+    if (input.json) return yield* Console.log(json({ backends: chosen.map(toJson) }))
+    if (chosen.length === 0) {
+      return yield* Console.error(wanted === undefined ? "There are no backends." : `No backend is ${wanted}.`)
+    }
+    yield* Console.log(table(["Name", "URL", "Type", "Status", "Models", "Latency", "Reason"], chosen.map(toRow)))
+  })
+).pipe(
+  Command.withDescription("List the backends with their state, models and latency"),
+  Command.withExamples([{ command: "nexus backends list" }, { command: "nexus backends list --status unhealthy" }])
+)
+
+/** The command. */
+export const backendsCommand = Command.make("backends").pipe(
+  Command.withDescription("The servers behind the gateway"),
+  Command.withSubcommands([list, ...backendChanges])
+)

@@ -1,0 +1,143 @@
+/**
+ * The figures of the gateway as lines for a person, within the size of a terminal.
+ */
+import { printable } from "../../domain/text.ts"
+import type { Figures, Stats } from "../../operations/api/stats-api.ts"
+import { duration, table } from "../output.ts"
+
+/** Room there is; undefined when the output is no terminal, and then there is no bound. */
+export interface Size {
+  readonly columns: number
+  readonly rows: number
+}
+
+/** A number in a few characters: `0.3`, `42`, `1.2k`, `34.5M`. */
+export const compact = (value: number): string => {
+  if (value < 9.95) return String(Math.round(value * 10) / 10)
+  if (value < 999.5) return String(Math.round(value))
+  const [size, unit] = value < 999_950 ? [1e3, "k"] : value < 999_950_000 ? [1e6, "M"] : [1e9, "G"]
+  return `${(value / size).toFixed(1)}${unit}`
+}
+
+// Terminals differ on what is wide: what might be is taken to be, since a line that is cut too early is still one line.
+const narrow = /[ -\u10ff\u2010-\u2027\u2500-\u259f]/
+
+/** A line that takes at most so many columns; what does not fit is cut and marked. */
+export const clipped = (line: string, columns: number): string => {
+  let used = 0
+  let kept = ""
+  const chars = [...line]
+  for (const [at, char] of chars.entries()) {
+    const width = char.length === 1 && narrow.test(char) ? 1 : 2
+    // One column is kept for the mark, unless this is the end.
+    if (used + width > columns - (at === chars.length - 1 ? 0 : 1)) return columns > 0 ? `${kept}…` : ""
+    used += width
+    kept += char
+  }
+  return kept
+}
+
+const firstToken = ({ first_token_ms: first }: Figures): string =>
+  first === null ? "-" : `${Math.round(first.p50)}/${Math.round(first.p95)} ms`
+
+const errors = ({ errors, error_rate }: Figures): string =>
+  error_rate === 0 ? compact(errors) : `${compact(errors)} (${Math.round(error_rate * 100)} %)`
+
+const heading = ["In flight", "Streams", "Requests", "Req/s", "First token", "Tokens/s", "Pieces/s", "Errors"]
+
+const cells = (figures: Figures): ReadonlyArray<string> => [
+  compact(figures.in_flight),
+  compact(figures.active_streams),
+  compact(figures.requests),
+  compact(figures.requests_per_second),
+  firstToken(figures),
+  compact(figures.tokens_per_second),
+  compact(figures.pieces_per_second),
+  errors(figures)
+]
+
+// Columns that are left out one after the other where there is no room for all: pieces, requests, streams.
+const dispensable = [6, 2, 1]
+
+/** A table of figures; `first` are the columns before them, and where there is little room some figures are left out. */
+const figuresTable = (
+  first: ReadonlyArray<string>,
+  rows: ReadonlyArray<readonly [ReadonlyArray<string>, Figures, string?]>,
+  columns: number
+): ReadonlyArray<string> => {
+  const last = rows.some(([, , reason]) => (reason ?? "") !== "")
+  const make = (left: ReadonlyArray<number>): ReadonlyArray<string> => {
+    const kept = (all: ReadonlyArray<string>) => all.filter((_, at) => !left.includes(at))
+    return table(
+      [...first, ...kept(heading), ...(last ? ["Reason"] : [])],
+      rows.map(([names, figures, reason = ""]) => [...names, ...kept(cells(figures)), ...(last ? [reason] : [])])
+    ).split("\n")
+  }
+  for (let count = 0; count < dispensable.length; count += 1) {
+    const lines = make(dispensable.slice(0, count))
+    // The reason comes last, and may be cut.
+    if ((lines[0] ?? "").length <= columns) return lines
+  }
+  return make(dispensable)
+}
+
+const totals = ({ totals, uptime_seconds, version, workers }: Stats, url: string): ReadonlyArray<string> => {
+  const { outcomes } = totals
+  const memory = workers.reduce((sum, { rss_bytes }) => sum + rss_bytes, 0) / 1_048_576
+  const count = `${workers.length} ${workers.length === 1 ? "process" : "processes"}`
+  const ended = [
+    `${compact(outcomes.completed)} completed`,
+    `${compact(outcomes.failed)} failed`,
+    `${compact(outcomes.truncated)} truncated`,
+    `${compact(outcomes.refused)} refused`,
+    `${compact(outcomes.client_closed)} left by the client`
+  ]
+  return [
+    `Nexus ${version} at ${url}, up ${duration(uptime_seconds)}, ${count}, ${Math.round(memory)} MB`,
+    `Now:       ${compact(totals.in_flight)} in flight, ${compact(totals.active_streams)} streams, ${compact(totals.requests_per_second)} requests/s, first token ${firstToken(totals)}, ${compact(totals.tokens_per_second)} tokens/s`,
+    `Requests:  ${compact(totals.requests)}: ${ended.join(", ")}`,
+    `Attempts:  ${compact(totals.attempts)}, ${errors(totals)} of them errors, ${compact(totals.failovers)} failovers; ${compact(totals.turned_away)} requests turned away`,
+    `Tokens:    ${compact(totals.prompt_tokens)} prompt, ${compact(totals.cached_tokens)} of them cached, ${compact(totals.completion_tokens)} completion`
+  ]
+}
+
+const shortened = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<string> =>
+  lines.length <= room ? lines : [...lines.slice(0, Math.max(0, room - 1)), `… ${lines.length - room + 1} more`]
+
+/** The view, in lines that fit. */
+export const statusLines = (stats: Stats, url: string, size: Size | undefined): ReadonlyArray<string> => {
+  const columns = size?.columns ?? Infinity
+  const rows = size?.rows ?? Infinity
+  const backends =
+    stats.backends.length === 0
+      ? ["There are no backends."]
+      : figuresTable(
+          ["Backend", "State", "Models"],
+          stats.backends.map((backend) => [
+            [backend.name, backend.mode === "enabled" ? backend.status : backend.mode, compact(backend.models)],
+            backend,
+            backend.reason
+          ]),
+          columns
+        )
+  const models =
+    stats.models.length === 0
+      ? []
+      : figuresTable(
+          ["Model", "Backends"],
+          stats.models.map((model) => [[model.id, compact(model.backends.length)], model]),
+          columns
+        )
+  const head = [...totals(stats, url), ""]
+  const room = rows - head.length
+  // Models get what backends leave, and a part of the room in any case.
+  const forModels =
+    models.length === 0 ? 0 : Math.min(models.length + 1, Math.max(room - backends.length, Math.floor(room / 3)))
+  const shown = [
+    ...head,
+    ...shortened(backends, room - forModels),
+    ...(forModels < 3 ? [] : ["", ...shortened(models, forModels - 1)])
+  ]
+  const fitting = shown.slice(0, Math.min(shown.length, rows)).map(printable)
+  return size === undefined ? fitting : fitting.map((line) => clipped(line, size.columns))
+}

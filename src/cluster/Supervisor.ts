@@ -1,0 +1,251 @@
+/**
+ * Watches the backends for several workers that share one port, starts a worker anew when it ends, and ends them all.
+ */
+import { spawn } from "node:child_process"
+import { Clock, Context, Data, Deferred, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
+import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import type { Backend } from "../domain/backend.ts"
+import { listen, type ListenFailed } from "../http/BunServer.ts"
+import { Registry } from "../registry/Registry.ts"
+import type { Snapshot } from "../registry/state.ts"
+import { announcing } from "../runtime/announce.ts"
+import { watch } from "../runtime/layers.ts"
+import { carryOut } from "./delegation.ts"
+import { endHanging } from "./hang-watch.ts"
+import { Up } from "./messages.ts"
+import { notice } from "../runtime/config-watch.ts"
+import { Questions } from "./questions.ts"
+import { Reloader, type Source } from "../runtime/Reloader.ts"
+import { waitAfter } from "./restarts.ts"
+import { search } from "../runtime/search.ts"
+import { standing } from "../runtime/status-log.ts"
+import { type Slot, tell, tellNews, tellOthers } from "./broadcast.ts"
+
+/** The workers cannot be run. */
+export class WorkersFailed extends Data.TaggedError("WorkersFailed")<{ readonly reason: string }> {}
+
+/** How the supervisor is to run its workers. */
+export interface SupervisorOptions {
+  readonly source: Source
+  readonly count: number
+  /** Backends beside those of the config. */
+  readonly simulated: ReadonlyArray<Backend>
+  /** Arguments that make a worker of this program; `port` 0 is any free one. */
+  readonly command: (number: number, port: number, since: number, ageMs: number) => ReadonlyArray<string>
+}
+
+/** Workers that run. */
+export interface Workers {
+  readonly port: number
+  readonly snapshot: () => Snapshot
+  /** Resolves when all workers know what the supervisor knows now, or have had a second to take it in. */
+  readonly settled: Effect.Effect<void>
+  /** Lets all of them finish what is under way, and end. */
+  readonly drain: Effect.Effect<void>
+  /** Ends all of them at once. */
+  readonly kill: () => void
+}
+
+/** Ends of a worker before it listened for which the start of the gateway waits. */
+const triesAtStart = 5
+
+const newsEveryMs = 25
+const othersEveryMs = 250
+
+const decodeUp = Schema.decodeUnknownOption(Up)
+
+const onUp = (registry: Registry["Service"], slot: Slot, message: Up): Effect.Effect<void> => {
+  switch (message._tag) {
+    case "Suspect":
+      return Effect.sync(() => registry.suspect(message.name))
+    case "Pong":
+      return Effect.sync(slot.heard)
+    case "Figures": {
+      const now = performance.now()
+      slot.standings = message.backends
+      for (const { name, aliveAgoMs, failedAgoMs } of message.backends) {
+        const live = registry.snapshot().backends.get(name)?.live
+        if (live === undefined) continue
+        if (aliveAgoMs >= 0) live.aliveAt = Math.max(live.aliveAt, now - aliveAgoMs)
+        if (failedAgoMs >= 0) live.failedAt = Math.max(live.failedAt, now - failedAgoMs)
+      }
+      return Effect.void
+    }
+    default:
+      return Effect.void
+  }
+}
+
+// At the limit of processes or open files.
+const notStarted = (defect: unknown): Effect.Effect<string> =>
+  Effect.succeed(defect instanceof Error ? defect.message : "it cannot be started")
+
+// Workers share their port with whoever asks for it so: it must be free before the first of them takes it.
+const mustBeFree = ({ settings: { server } }: Loaded): Effect.Effect<void, ListenFailed> =>
+  server.port === 0
+    ? Effect.void
+    : Effect.asVoid(
+        Effect.scoped(
+          listen({ hostname: server.host, port: server.port, fetch: () => new Response(null, { status: 503 }) })
+        )
+      )
+
+/** Starts the watch over the backends and the workers; resolves when all of them listen. */
+export const supervise = (
+  options: SupervisorOptions
+): Effect.Effect<Workers, ListenFailed | WorkersFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { source, count } = options
+    const config = source.read.loaded
+    const nexus = NexusConfig.holding(config)
+    if (process.platform !== "linux") {
+      return yield* new WorkersFailed({
+        reason: `several workers share a port on Linux only, and this is ${process.platform}`
+      })
+    }
+    yield* mustBeFree(config)
+    const since = yield* Clock.currentTimeMillis
+    const started = performance.now()
+    const state = { stopping: false, listened: false, port: config.settings.server.port }
+    const services = yield* Layer.build(watch(nexus, source, () => state.port))
+    const registry = Context.get(services, Registry)
+    const reloader = Context.get(services, Reloader)
+    const inContext = Effect.runForkWith(services)
+    for (const backend of [...config.backends, ...options.simulated]) yield* registry.put(backend)
+
+    const slots = Array.from({ length: count }, (_, at): Slot => ({
+      number: at + 1,
+      child: undefined,
+      listens: false,
+      said: 0,
+      heard: () => undefined,
+      standings: [],
+      told: new Map(),
+      config: undefined,
+      status: ""
+    }))
+    const others = (slot: Slot) => slots.filter((other) => other !== slot && other.child !== undefined)
+    const questions = new Questions(others, tell)
+
+    /** Runs a worker to its end; `listens` is called when it does. */
+    const run = (slot: Slot, listens: () => void): Effect.Effect<string> =>
+      Effect.callback((resume) => {
+        const args = options.command(slot.number, state.port, since, Math.round(performance.now() - started))
+        const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+        let reason = ""
+        slot.child = child
+        slot.listens = false
+        slot.told.clear()
+        slot.config = undefined
+        slot.status = ""
+        child.on("message", (raw) => {
+          slot.said += 1
+          const read = decodeUp(raw)
+          if (Option.isNone(read)) return
+          const message = read.value
+          if (message._tag === "Failed") ({ reason } = message)
+          if (message._tag === "Recall" || message._tag === "Recalled") return questions.take(slot, message)
+          if (message._tag === "Change") return void inContext(carryOut(slot, message))
+          if (message._tag !== "Listening") return void inContext(onUp(registry, slot, message))
+          state.port = message.port
+          slot.listens = true
+          state.listened = true
+          listens()
+        })
+        const ended = (how: string): void => {
+          slot.child = undefined
+          slot.listens = false
+          slot.standings = []
+          questions.gone(slot)
+          resume(Effect.succeed(reason === "" ? how : reason))
+        }
+        child.on("exit", (code, signal) => ended(signal === null ? `exit code ${String(code)}` : signal))
+        child.on("error", ({ message }) => ended(message))
+        tellNews(slot, registry.snapshot(), reloader)
+        tell(slot, { _tag: "Start" })
+        return Effect.sync(() => child.kill("SIGKILL"))
+      })
+
+    /** Keeps a worker in its place; `tried` is told how often one has ended, and why the last one did. */
+    const keep = Effect.fnUntraced(function* (
+      slot: Slot,
+      listens: () => void,
+      tried: (ends: number, how: string) => void
+    ) {
+      let waitMs = 0
+      for (let ends = 1; !state.stopping; ends++) {
+        const began = performance.now()
+        const how = yield* Effect.catchDefect(run(slot, listens), notStarted)
+        if (state.stopping) return
+        waitMs = waitAfter(performance.now() - began, waitMs)
+        const about = { worker: slot.number, reason: how, after_ms: waitMs }
+        yield* Effect.annotateLogs(Effect.logError("worker ended, another one is started"), about)
+        tried(ends, how)
+        yield* Effect.sleep(waitMs)
+      }
+    })
+
+    /** Resolves when the worker listens; while others do, one that cannot start is not waited for. */
+    const launch = (slot: Slot) =>
+      Effect.gen(function* () {
+        const started = yield* Deferred.make<void, WorkersFailed>()
+        const tried = (ends: number, how: string): void => {
+          if (ends < triesAtStart) return
+          const reason = `worker ${slot.number} ends as soon as it has started: ${how}`
+          Deferred.doneUnsafe(started, state.listened ? Effect.void : Effect.fail(new WorkersFailed({ reason })))
+        }
+        yield* keep(slot, () => Deferred.doneUnsafe(started, Effect.void), tried).pipe(
+          Effect.provideContext(services),
+          Effect.forkScoped
+        )
+        yield* Deferred.await(started)
+      })
+
+    yield* Effect.forkScoped(Effect.provideContext(endHanging(slots), services))
+    // The first one finds the port that all of them share.
+    for (const slot of slots.slice(0, 1)) yield* launch(slot)
+    yield* Effect.forEach(slots.slice(1), launch, { concurrency: "unbounded", discard: true })
+    yield* Effect.provideContext(search(state.port), services)
+    const withdraw = yield* Effect.provideContext(announcing(state.port), services)
+    yield* Effect.provideContext(Effect.andThen(notice, standing), services)
+    yield* Effect.sync(() => {
+      for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
+    }).pipe(Effect.andThen(Effect.sleep(newsEveryMs)), Effect.forever, Effect.forkScoped)
+    yield* Effect.sync(() => tellOthers(slots, registry.snapshot())).pipe(
+      Effect.andThen(Effect.sleep(othersEveryMs)),
+      Effect.forever,
+      Effect.forkScoped
+    )
+
+    const heard = (slot: Slot) =>
+      Effect.callback<void>((resume) => {
+        slot.heard = () => resume(Effect.void)
+        tellNews(slot, registry.snapshot(), reloader)
+        tell(slot, { _tag: "Ping" })
+      })
+    const kill = (): void => {
+      state.stopping = true
+      for (const { child } of slots) child?.kill("SIGKILL")
+    }
+    const gone = Effect.sleep("20 millis").pipe(
+      Effect.repeat({ while: () => slots.some(({ child }) => child !== undefined) }),
+      Effect.asVoid
+    )
+    return {
+      port: state.port,
+      snapshot: registry.snapshot,
+      settled: Effect.forEach(slots, heard, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.timeoutOption("1 second"),
+        Effect.asVoid
+      ),
+      drain: Effect.gen(function* () {
+        state.stopping = true
+        yield* withdraw
+        for (const slot of slots) tell(slot, { _tag: "Stop" })
+        const { shutdown_delay_seconds, shutdown_grace_seconds } = nexus.current().settings.server
+        yield* Effect.timeoutOption(gone, Duration.seconds(shutdown_delay_seconds + shutdown_grace_seconds + 5))
+        kill()
+      }),
+      kill
+    }
+  })

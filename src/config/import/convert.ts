@@ -1,0 +1,108 @@
+/**
+ * From the settings of another gateway to a nexus.toml and all that it does not hold.
+ */
+import { Result } from "effect"
+import { parse } from "smol-toml"
+import { lineOf, linesOf } from "../locate.ts"
+import { isTable, type KeyPath, showPath } from "../path.ts"
+import { printable } from "../../domain/text.ts"
+import { unaccounted } from "./account.ts"
+import { type Document, readYaml } from "./yaml.ts"
+import { type Draft, emptyDraft, type Note, reader, sectionAt } from "./draft.ts"
+import type { Format } from "./format.ts"
+import { type Kind, kinds } from "./kinds.ts"
+import { litellm } from "./litellm.ts"
+import { llamaSwap } from "./llama-swap.ts"
+import { olla } from "./olla.ts"
+import { repair } from "./repair.ts"
+import { rust } from "./rust.ts"
+import { write } from "./toml.ts"
+
+/** The importers by the name `--from` takes. */
+export const formats: Readonly<Record<Kind, Format>> = {
+  litellm,
+  olla,
+  "llama-swap": llamaSwap,
+  "nexus-rust": rust
+}
+
+/** What came of an import. */
+export interface Imported {
+  readonly kind: Kind
+  readonly toml: string
+  /** What could not be carried over, in the order of the source, each with file and line. */
+  readonly left: ReadonlyArray<string>
+  /** What has to be done before the result can be used. */
+  readonly todo: ReadonlyArray<string>
+}
+
+const readToml = (text: string): Document | undefined => {
+  try {
+    const tree: unknown = parse(text)
+    const lines = linesOf(text)
+    return isTable(tree) && Object.keys(tree).length > 0 ? { tree, lineOf: (path) => lineOf(lines, path) } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+interface Opened {
+  readonly kind: Kind
+  readonly document: Document
+}
+
+/** Reads the file and tells whose it is. */
+const open = (file: string, text: string, from: Kind | undefined): Result.Result<Opened, string> => {
+  const toml = from === undefined || from === "nexus-rust" ? readToml(text) : undefined
+  if (toml !== undefined) return Result.succeed({ kind: "nexus-rust", document: toml })
+  if (from === "nexus-rust") return Result.fail(`${file}: no valid TOML, or nothing in it`)
+  return Result.flatMap(
+    Result.mapError(readYaml(text), (said) => printable(`${file}:${said}`)),
+    (document) => {
+      const kind = from ?? kinds.find((each) => formats[each].isIt(document.tree))
+      return kind === undefined
+        ? Result.fail(`${file}: nothing in it tells whose it is; say --from ${kinds.join(", --from ")}`)
+        : Result.succeed({ kind, document })
+    }
+  )
+}
+
+const inOrder = (notes: ReadonlyArray<Note>, lineAt: (path: KeyPath) => number): ReadonlyArray<string> => {
+  const lines = notes
+    .map(({ path, why }) => ({ line: lineAt(path), text: `${showPath(path)}: ${why}` }))
+    .sort((a, b) => a.line - b.line)
+    .map(({ line, text }) => printable(`${line}: ${text}`))
+  return [...new Set(lines)]
+}
+
+/** Those gateways call what their settings name and look for nothing else. */
+const namedOnly = (draft: Draft): void => {
+  const discovery = sectionAt(draft.settings, ["discovery"])
+  discovery["enabled"] = false
+  draft.comments.set(discovery, ["The backends of this file alone; true finds the servers of this machine as well."])
+}
+
+/** Imports the text of a file; fails with words for the user. */
+export const convert = (file: string, text: string, from: Kind | undefined): Result.Result<Imported, string> =>
+  Result.map(open(file, text, from), ({ kind, document }) => {
+    const format = formats[kind]
+    const draft = emptyDraft()
+    format.convert(reader(document.tree, draft), draft)
+    if (kind !== "nexus-rust") namedOnly(draft)
+    const missing = unaccounted(document.tree, format, draft)
+    repair(draft)
+    const lineAt = (path: KeyPath): number => document.lineOf(path) ?? 1
+    const left = inOrder([...draft.notes, ...missing], lineAt).map((line) => `${file}:${line}`)
+    const heading = [
+      `Made by \`nexus config import\` from ${format.title}'s ${file}.`,
+      `Settings that are not here, or not as they were: ${left.length}; the command lists them.`,
+      ...(draft.needed.length === 0 ? [] : [`Set before start: ${draft.needed.map(({ name }) => name).join(", ")}`]),
+      ...format.hints
+    ]
+    const todo = draft.needed.map(({ name, instead }) =>
+      instead === undefined
+        ? `set ${name} in the environment`
+        : `set ${name} in the environment to what ${file}:${lineAt(instead)} holds; it has not been copied`
+    )
+    return { kind, toml: write(draft, heading), left, todo: todo.map(printable) }
+  })

@@ -1,0 +1,66 @@
+/**
+ * The providers of LiteLLM that can be called as they are, because they speak the OpenAI API below `/v1`.
+ */
+import type { BackendType } from "../../domain/backend.ts"
+
+/** One provider. */
+export interface Provider {
+  /** The prefix of its models, without the slash. */
+  readonly name: string
+  readonly type: BackendType
+  /** Where it is when the settings do not say so. */
+  readonly url?: string
+  /** The variable LiteLLM takes its key from then. */
+  readonly key?: string
+}
+
+/** All that can be carried over. */
+export const providers: ReadonlyArray<Provider> = [
+  { name: "openai", type: "openai", url: "https://api.openai.com/v1", key: "OPENAI_API_KEY" },
+  { name: "text-completion-openai", type: "openai", url: "https://api.openai.com/v1", key: "OPENAI_API_KEY" },
+  { name: "ollama", type: "ollama", url: "http://localhost:11434" },
+  { name: "ollama_chat", type: "ollama", url: "http://localhost:11434" },
+  { name: "hosted_vllm", type: "vllm" },
+  { name: "lm_studio", type: "lmstudio" },
+  { name: "llamafile", type: "llamacpp", url: "http://127.0.0.1:8080/v1" },
+  { name: "openai_like", type: "generic" },
+  { name: "custom_openai", type: "generic" },
+  { name: "litellm_proxy", type: "generic" },
+  { name: "xinference", type: "generic", url: "http://127.0.0.1:9997/v1" },
+  { name: "groq", type: "openai", url: "https://api.groq.com/openai/v1", key: "GROQ_API_KEY" },
+  { name: "openrouter", type: "openai", url: "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY" },
+  { name: "mistral", type: "openai", url: "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY" },
+  { name: "deepseek", type: "openai", url: "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY" },
+  { name: "together_ai", type: "openai", url: "https://api.together.xyz/v1", key: "TOGETHER_API_KEY" },
+  { name: "fireworks_ai", type: "openai", url: "https://api.fireworks.ai/inference/v1", key: "FIREWORKS_API_KEY" },
+  { name: "xai", type: "openai", url: "https://api.x.ai/v1", key: "XAI_API_KEY" },
+  { name: "cerebras", type: "openai", url: "https://api.cerebras.ai/v1", key: "CEREBRAS_API_KEY" },
+  { name: "nvidia_nim", type: "openai", url: "https://integrate.api.nvidia.com/v1", key: "NVIDIA_NIM_API_KEY" },
+  { name: "sambanova", type: "openai", url: "https://api.sambanova.ai/v1", key: "SAMBANOVA_API_KEY" }
+]
+
+const isOpenAi = /^(gpt-|chatgpt-|o[1-9](-|$)|text-embedding-|davinci|babbage)/
+
+const byName = new Map(providers.map((provider) => [provider.name, provider]))
+
+// An address of one's own with a prefix of OpenAI's is LiteLLM's way to say: some server that speaks like it.
+const other: Provider = { name: "openai", type: "generic" }
+
+/** The provider and the model of a LiteLLM model string; words when there is none that can be called. */
+export const providerOf = (
+  text: string,
+  custom: string | undefined,
+  hasAddress: boolean
+): { readonly provider: Provider; readonly model: string } | string => {
+  const slash = text.indexOf("/")
+  const isPlain = slash === -1 && custom === undefined
+  const prefix = custom ?? (slash === -1 ? "" : text.slice(0, slash))
+  const provider = byName.get(isPlain && (isOpenAi.test(text) || text === "*") ? "openai" : prefix)
+  if (provider === undefined) {
+    return prefix === ""
+      ? "which provider it is of cannot be told from its name"
+      : `'${prefix}' does not speak the OpenAI API, or not below /v1; Nexus calls servers that do`
+  }
+  const model = text.startsWith(`${prefix}/`) ? text.slice(prefix.length + 1) : text
+  return { provider: provider.name.endsWith("openai") && hasAddress ? other : provider, model }
+}

@@ -1,0 +1,40 @@
+/**
+ * The nexus.toml of the Rust Nexus.
+ */
+import { modernise } from "../legacy.ts"
+import { isTable, type KeyPath, type Table } from "../path.ts"
+import { type Draft, push, put, type Section } from "./draft.ts"
+import type { Format } from "./format.ts"
+
+const fill = (draft: Draft, from: Table, to: Section, path: KeyPath): void => {
+  for (const [key, value] of Object.entries(from)) {
+    const at = [...path, key]
+    if (Array.isArray(value) && value.some(isTable)) {
+      for (const [index, item] of value.entries()) {
+        if (isTable(item)) fill(draft, item, push(draft, to, key, [...at, index]), [...at, index])
+      }
+    } else if (isTable(value)) {
+      const below: Section = Object.create(null)
+      to[key] = below
+      fill(draft, value, below, at)
+    } else put(draft, to, key, value, at)
+  }
+}
+
+/** The importer. */
+export const rust: Format = {
+  title: "the Rust Nexus",
+  hints: [],
+  // It is the only one that is TOML.
+  isIt: () => false,
+  carried: [],
+  left: [],
+  convert: (read, draft) => {
+    const tree = read.at([])
+    if (!isTable(tree)) return
+    const modern = modernise(tree)
+    fill(draft, modern.tree, draft.settings, [])
+    for (const { paths, text } of modern.notes) for (const path of paths) read.note(path, text)
+    for (const { path, reason } of modern.mistakes) read.note(path, reason)
+  }
+}

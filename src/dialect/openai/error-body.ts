@@ -1,0 +1,122 @@
+/**
+ * The error body of a backend as an OpenAI client can read it: what has OpenAI's shape stays as it is, the rest gets its
+ * envelope and, where type or text says so, the codes that agents look for.
+ */
+import { Predicate } from "effect"
+import { isOverflow } from "../../domain/overflow.ts"
+import { shortened, toldBy } from "../../domain/sentence.ts"
+import { printable } from "../../domain/text.ts"
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** What an error says in fields, and what stands beside it. */
+interface Found {
+  readonly fields: Fields
+  readonly beside: Fields
+}
+
+const nothing: Fields = {}
+
+/** The error inside a body: under `error`, as `error` text, first of a list, or flat as SGLang and FastAPI write it. */
+const errorIn = (json: unknown): Found => {
+  if (Array.isArray(json)) {
+    const { fields, beside } = errorIn(json.find(Predicate.isObject))
+    return { fields, beside: json.length < 2 ? beside : { ...beside, errors: json } }
+  }
+  if (!Predicate.isObject(json)) return { fields: nothing, beside: nothing }
+  const { error, ...beside } = json
+  if (Predicate.isObject(error) && !Array.isArray(error)) return { fields: error, beside }
+  if (typeof error === "string" && !("message" in json)) return { fields: { message: error }, beside }
+  return { fields: json, beside: nothing }
+}
+
+const modelWords =
+  /model .*(not found|does not exist|not exist)|no such model|try pulling it first|no instance found for model/i
+
+/** The code of an error, as OpenAI spells it; null when nothing says. */
+const codeOf = (status: number, type: string, message: string): string | null => {
+  if (isOverflow(status, type, message)) return "context_length_exceeded"
+  if ((status === 404 || status === 400) && modelWords.test(message)) return "model_not_found"
+  return null
+}
+
+const typeOf = (status: number, type: string | undefined): string => {
+  if (type !== undefined && /^[a-z_]+_error$/.test(type) && type !== "exceed_context_size_error") return type
+  if (status === 401) return "authentication_error"
+  if (status === 403) return "permission_error"
+  if (status === 429) return "rate_limit_error"
+  return status < 500 ? "invalid_request_error" : "server_error"
+}
+
+/** Whether a parsed error is written as OpenAI writes it. */
+const isOpenAi = (json: unknown): boolean => {
+  if (!Predicate.isObject(json) || !Predicate.isObject(json["error"])) return false
+  const { message, code, param, type } = json["error"]
+  const orNull = (value: unknown): boolean => typeof value === "string" || value === null
+  return typeof message === "string" && message !== "" && typeof type === "string" && orNull(code) && orNull(param)
+}
+
+// Bodies up to this size are kept whole; of larger ones the sentence and the small fields.
+const wholeBytes = 64 * 1024
+const longestSentence = 4000
+const smallField = 1000
+const longestWords = 300
+
+// Of a network behind the gateway; what a client asked for itself has no place in the words for its failure either.
+const addresses =
+  /(?:https?:\/\/)?(?:\b(?:\d{1,3}\.){3}\d{1,3}\b|\[[0-9a-f:.]*:[0-9a-f:.]*\])(?::\d+)?|\blocalhost:\d+/gi
+
+/** What a backend says with an error, as one line for people; undefined when it says nothing readable. */
+export const wordsOf = (body: Uint8Array): string | undefined => {
+  const { sentence } = toldBy(decoder.decode(body))
+  if (sentence === undefined) return undefined
+  const line = sentence.replace(/\s+/g, " ").replace(addresses, "[address]").trim()
+  return line === "" ? undefined : printable(shortened(line, longestWords))
+}
+
+const given = (value: unknown): boolean => value !== undefined && value !== null && value !== ""
+
+const small = (fields: Fields): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => (JSON.stringify(value)?.length ?? 0) <= smallField))
+
+/**
+ * The body to send for a backend's error status. A body that has OpenAI's shape is returned itself, except that a null
+ * code is filled in where type or text names the cause. Any other gets what that shape lacks and keeps all it has; what
+ * had to be said otherwise stands under `original`.
+ */
+export const openAiErrorBody = (status: number, body: Uint8Array): Uint8Array => {
+  const whole = body.byteLength <= wholeBytes
+  const told = decoder.decode(body)
+  const { json, sentence } = toldBy(told)
+  const { fields, beside } = errorIn(json)
+  const unsaid = `The backend answered with status ${status}`
+  const page = json === undefined && told.trimStart().startsWith("<") && sentence !== undefined
+  const said = text(fields["message"]) ?? (page ? `${unsaid}: ${sentence}` : sentence) ?? unsaid
+  const type = text(fields["type"])
+  const cause = codeOf(status, type ?? "", said)
+  const code = text(fields["code"])
+  if (whole && isOpenAi(json) && (cause === null || code !== undefined)) return body
+  const shape = {
+    message: whole ? said : shortened(said, longestSentence),
+    type: typeOf(status, type),
+    param: text(fields["param"]) ?? null,
+    code: cause ?? code ?? null
+  }
+  const kept = whole ? fields : small(fields)
+  const original = Object.entries(shape).flatMap(([name, value]) => {
+    const before = kept[name]
+    return given(before) && before !== value && !(name === "message" && !whole) ? [[name, before]] : []
+  })
+  const error = {
+    ...shape,
+    ...kept,
+    ...shape,
+    ...(original.length === 0 ? {} : { original: Object.fromEntries(original) })
+  }
+  return encoder.encode(JSON.stringify({ error, ...(whole ? beside : small(beside)) }))
+}

@@ -1,0 +1,229 @@
+/**
+ * The one table from failures to OpenAI errors, and the only renderer of them. A `GatewayError` without a row here does
+ * not compile.
+ */
+import type { AttemptFailure, GatewayError } from "../../domain/errors.ts"
+import { longestWait } from "../../domain/retry-after.ts"
+
+/** The wire form of a failure; `retryAfter` in seconds. */
+export interface ErrorForm {
+  readonly status: number
+  readonly type: "invalid_request_error" | "authentication_error" | "rate_limit_error" | "server_error"
+  readonly code: string
+  readonly param: string | null
+  readonly message: string
+  readonly retryAfter?: number
+  /** Why each backend did not answer; sent as `x-nexus-rejection-reasons`. */
+  readonly reasons?: ReadonlyArray<string>
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+type Table = { readonly [T in GatewayError["_tag"]]: (error: Extract<GatewayError, { _tag: T }>) => ErrorForm }
+
+const invalid = (status: number, code: string, param: string | null, message: string): ErrorForm => ({
+  status,
+  type: "invalid_request_error",
+  code,
+  param,
+  message
+})
+
+const server = (status: number, code: string, message: string): ErrorForm => ({
+  status,
+  type: "server_error",
+  code,
+  param: null,
+  message
+})
+
+/** Tells the client's library to leave it at one try. */
+export const neverRetry: Readonly<Record<string, string>> = { "x-should-retry": "false" }
+
+const megabytes = (bytes: number): string => `${Math.round((bytes / 1_048_576) * 1000) / 1000} MB`
+
+// A model is named when it is another than the one asked for, as a fallback is.
+const reasonsFor = (asked: string, failures: ReadonlyArray<AttemptFailure>): ReadonlyArray<string> =>
+  failures.map(({ backend, model, reason }) => `${backend}${model === asked ? "" : ` (${model})`}: ${reason}`)
+
+// Backends named in a message at most, so that it stays one that is read.
+const mostNamed = 10
+
+/** Why each backend did not answer, in words that end a sentence. */
+const reasonsText = (asked: string, failures: ReadonlyArray<AttemptFailure>): string => {
+  const told = new Map<string, number>()
+  for (const { backend, model, reason } of failures) {
+    const line = `backend '${backend}'${model === asked ? "" : ` (${model})`}: ${reason}`
+    told.set(line, (told.get(line) ?? 0) + 1)
+  }
+  const lines = [...told].map(([line, times]) => (times === 1 ? line : `${line} (${times} times)`))
+  const more = lines.length - mostNamed
+  return `${lines.slice(0, mostNamed).join("; ")}${more > 0 ? `; and ${more} more` : ""}`
+}
+
+const meantWords = (names: ReadonlyArray<string> = []): string => {
+  const quoted = names.map((name) => `'${name}'`)
+  const last = quoted.pop()
+  if (last === undefined) return ""
+  return `Did you mean ${quoted.length === 0 ? "" : `${quoted.join(", ")} or `}${last}? `
+}
+
+/** Every failure with its form, by tag. */
+export const table: Table = {
+  BadRequest: (e) => invalid(400, "bad_request", e.param, e.message),
+  Unauthorized: (e) => ({
+    ...invalid(401, "invalid_api_key", null, e.message),
+    type: "authentication_error",
+    headers: { "www-authenticate": "Bearer" }
+  }),
+  Forbidden: (e) => invalid(403, "forbidden", null, e.message),
+  ModelNotFound: (e) =>
+    invalid(
+      404,
+      "model_not_found",
+      "model",
+      `Model '${e.model}' not found${e.led === undefined ? "" : `: ${e.led}`}. ${meantWords(e.meant)}${e.available.length === 0 ? "No models available" : `Available: ${e.available.join(", ")}`}` +
+        (e.silent === undefined ? "" : `. Not heard of yet: ${reasonsText(e.model, e.silent)}`)
+    ),
+  ModelCapabilityMismatch: (e) =>
+    invalid(
+      400,
+      "model_capability_mismatch",
+      e.param,
+      `Model '${e.model}' cannot serve this request: it lacks ${e.missing}`
+    ),
+  ContextLengthExceeded: (e) =>
+    invalid(
+      400,
+      "context_length_exceeded",
+      e.param,
+      `The maximum context length of model '${e.model}' is ${e.has} tokens. However, your request has at least ${e.needs} tokens in '${e.param}'. Please reduce its length`
+    ),
+  ServiceUnavailable: (e) => ({
+    ...server(
+      503,
+      "service_unavailable",
+      `No healthy backends available for model '${e.model}'${e.reasons.length === 0 ? "" : `: ${reasonsText(e.model, e.reasons)}`}`
+    ),
+    retryAfter: e.retryAfterSeconds,
+    reasons: reasonsFor(e.model, e.reasons)
+  }),
+  Overloaded: (e) => ({
+    status: 429,
+    type: "rate_limit_error",
+    code: "rate_limit_exceeded",
+    param: null,
+    message: e.message,
+    retryAfter: e.retryAfterSeconds
+  }),
+  OutOfFiles: (e) => ({
+    ...server(
+      503,
+      "service_unavailable",
+      "Nexus is at its limit of open files (ulimit -n) and can take no connection more; no backend is at fault"
+    ),
+    retryAfter: e.retryAfterSeconds,
+    headers: { connection: "close" }
+  }),
+  Stopping: (e) => ({
+    ...server(503, "service_unavailable", "Nexus is stopping; try again in a moment"),
+    retryAfter: e.retryAfterSeconds,
+    headers: { connection: "close" }
+  }),
+  BadGateway: (e) => ({
+    ...server(
+      502,
+      "bad_gateway",
+      `No good answer from a backend for model '${e.model}': ${reasonsText(e.model, e.failures)}`
+    ),
+    reasons: reasonsFor(e.model, e.failures),
+    headers: neverRetry
+  }),
+  LoopDetected: (e) => ({
+    ...server(
+      508,
+      "loop_detected",
+      `The request goes in a circle between gateways: it has passed ${e.hops} of them already`
+    ),
+    headers: neverRetry
+  }),
+  GatewayTimeout: (e) => server(504, "gateway_timeout", e.message),
+  RequestTimeout: (e) => ({
+    ...invalid(408, "request_timeout", null, e.message),
+    headers: { connection: "close" }
+  }),
+  PayloadTooLarge: (e) => ({
+    ...invalid(413, "payload_too_large", null, `The request body is larger than ${megabytes(e.limitBytes)}`),
+    headers: { connection: "close" }
+  }),
+  UriTooLong: (e) => invalid(414, "uri_too_long", null, `The URL is longer than ${e.limit} characters`),
+  UnsupportedMediaType: (e) => ({
+    ...invalid(415, "unsupported_media_type", null, e.message),
+    headers: { connection: "close" }
+  }),
+  NotFound: (e) =>
+    invalid(
+      404,
+      "not_found",
+      null,
+      `Nothing at ${e.method} ${e.path}. ${e.instead ?? "The API is OpenAI's, below /v1, such as /v1/chat/completions; /docs lists what there is"}`
+    ),
+  RequestNotKept: (e) =>
+    invalid(404, "not_found", null, `No request '${e.id}' among the last ${e.kept}; its id is in x-request-id`),
+  MethodNotAllowed: (e) => ({
+    ...invalid(
+      405,
+      "method_not_allowed",
+      null,
+      `${e.method} is not allowed on ${e.path}; use ${e.allowed.join(" or ")}`
+    ),
+    headers: { allow: e.allowed.join(", ") }
+  }),
+  BackendNotFound: (e) =>
+    invalid(
+      404,
+      "backend_not_found",
+      "name",
+      `No backend '${e.name}'. ${e.known.length === 0 ? "There are none" : `There are: ${e.known.join(", ")}`}`
+    ),
+  Conflict: (e) => invalid(409, "conflict", null, e.message),
+  ConfigRefused: (e) => invalid(422, "config_invalid", null, e.message),
+  Internal: (e) =>
+    server(500, "internal_error", `Internal error; the log has its cause under request id ${e.requestId}`)
+}
+
+/** The form of a failure. */
+export const formOf = (error: GatewayError): ErrorForm =>
+  (table[error._tag] as (error: GatewayError) => ErrorForm)(error) // reason: the row is looked up by the error's own tag
+
+/** The JSON text of a failure, as OpenAI writes it. */
+export const bodyOf = ({ message, type, param, code }: ErrorForm): string =>
+  JSON.stringify({ error: { message, type, param, code } })
+
+// Header values hold visible ASCII only, and stay short.
+const headerText = (reasons: ReadonlyArray<string>): string =>
+  reasons
+    .join("; ")
+    .replace(/[^\x20-\x7e]/g, "?")
+    .slice(0, 1000)
+
+/** The HTTP answer for a failure; `extra` headers are laid over its own. */
+export const render = (
+  error: GatewayError,
+  requestId: string,
+  extra: Readonly<Record<string, string>> = {}
+): Response => {
+  const form = formOf(error)
+  const headers: Record<string, string> = {
+    "content-type": "application/json",
+    "x-request-id": requestId,
+    ...form.headers,
+    ...extra
+  }
+  if (form.retryAfter !== undefined) {
+    headers["retry-after"] = String(Math.min(longestWait, Math.max(1, Math.ceil(form.retryAfter))))
+  }
+  if (form.reasons !== undefined && form.reasons.length > 0) {
+    headers["x-nexus-rejection-reasons"] = headerText(form.reasons)
+  }
+  return new Response(bodyOf(form), { status: form.status, headers })
+}

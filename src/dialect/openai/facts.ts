@@ -1,0 +1,143 @@
+/**
+ * What is looked at in a body, however it was read: parsed whole, or gone through in slices.
+ */
+import { Predicate } from "effect"
+import type { Endpoint } from "../../domain/request.ts"
+import {
+  larger,
+  tokensOf,
+  tokensOfAll,
+  type Tokens,
+  type Weight as Counted,
+  weigh as count,
+  weighAll,
+  weightless
+} from "../weight.ts"
+
+/** A parsed JSON object. */
+export type Json = Readonly<Record<PropertyKey, unknown>>
+
+/** How much text there is for the model, at a glance, and whether an image is with it. */
+interface Weight {
+  bytes: number
+  vision: boolean
+}
+
+/** The fields of a body that decide anything. */
+export interface Facts {
+  /** Its fields at the top; arrays and objects among them may be empty where they came filled. */
+  readonly top: Json
+  readonly content: Weight
+  readonly tools: boolean
+  readonly jsonMode: boolean
+}
+
+/** Types of a content part that is an image. */
+export const imageParts: ReadonlySet<string> = new Set(["image_url", "input_image", "image"])
+
+/** Types of a response format that want JSON. */
+export const jsonModes: ReadonlySet<string> = new Set(["json_object", "json_schema"])
+
+/** The field that a request's text stands in. */
+export const contentField = (endpoint: Endpoint, top: Json): "messages" | "input" | "prompt" => {
+  if (endpoint === "completions") return "prompt"
+  if (endpoint === "chat/completions") return "messages"
+  // Some servers make an embedding of a conversation.
+  return top["input"] === undefined && top["messages"] !== undefined ? "messages" : "input"
+}
+
+// Bytes of a text are counted as UTF-16 units: close enough for an estimate, and free.
+const weigh = (content: unknown, into: Weight): void => {
+  if (typeof content === "string") into.bytes += content.length
+  if (!Array.isArray(content)) return
+  for (const part of content) {
+    if (!Predicate.isObject(part)) {
+      if (typeof part === "string") into.bytes += part.length
+      continue
+    }
+    if (typeof part["text"] === "string") into.bytes += part["text"].length
+    if (typeof part["type"] === "string" && imageParts.has(part["type"])) into.vision = true
+  }
+}
+
+const weighMessages = (messages: unknown): Weight => {
+  const weight: Weight = { bytes: 0, vision: false }
+  if (!Array.isArray(messages)) return weight
+  for (const message of messages) if (Predicate.isObject(message)) weigh(message["content"], weight)
+  return weight
+}
+
+// Each text of a batch has the context to itself.
+const weighTexts = (texts: unknown): Weight => {
+  let bytes = typeof texts === "string" ? texts.length : 0
+  if (Array.isArray(texts)) {
+    for (const text of texts) if (typeof text === "string") bytes = Math.max(bytes, text.length)
+  }
+  return { bytes, vision: false }
+}
+
+const isFilled = (value: unknown): boolean => Array.isArray(value) && value.length > 0
+
+const wantsJson = (format: unknown): boolean =>
+  Predicate.isObject(format) && typeof format["type"] === "string" && jsonModes.has(format["type"])
+
+/** The facts of a body that was parsed. */
+export const factsOf = (endpoint: Endpoint, json: Json): Facts => {
+  const field = contentField(endpoint, json)
+  return {
+    top: json,
+    content: field === "messages" ? weighMessages(json[field]) : weighTexts(json[field]),
+    tools: isFilled(json["tools"]) || isFilled(json["functions"]),
+    jsonMode: wantsJson(json["response_format"])
+  }
+}
+
+const weighContent = (content: unknown, into: Counted): void => {
+  if (typeof content === "string") return count(content, into)
+  if (!Array.isArray(content)) return
+  for (const part of content) {
+    if (typeof part === "string") count(part, into)
+    else if (Predicate.isObject(part) && typeof part["text"] === "string") count(part["text"], into)
+  }
+}
+
+/** The fields of a message that hold calls of tools. */
+export const callFields = ["tool_calls", "function_call"] as const
+
+/** Whether a request says that no tool may be called: some servers then leave the tools out of the prompt. */
+export const isToolsOff = (top: Json): boolean => top["tool_choice"] === "none"
+
+const tokensOfText = (text: string): Tokens => {
+  const weight = weightless()
+  count(text, weight)
+  return tokensOf(weight)
+}
+
+/** What none of the texts of a batch makes less of. */
+export const noTokens: Tokens = { promptTokens: 0, atLeastTokens: 0 }
+
+/** The tokens that a parsed body makes, looked at letter by letter. */
+export const tokensIn = (endpoint: Endpoint, json: Json): Tokens => {
+  const field = contentField(endpoint, json)
+  const content = json[field]
+  if (field !== "messages") {
+    if (typeof content === "string") return tokensOfText(content)
+    const texts = Array.isArray(content) ? content : []
+    return texts.reduce<Tokens>(
+      (most, each) => (typeof each === "string" ? larger(most, tokensOfText(each)) : most),
+      noTokens
+    )
+  }
+  const said = weightless()
+  for (const message of Array.isArray(content) ? content : []) {
+    if (!Predicate.isObject(message)) continue
+    weighContent(message["content"], said)
+    for (const name of callFields) weighAll(message[name], said)
+  }
+  const tools = weightless()
+  for (const name of ["tools", "functions"]) if (Array.isArray(json[name])) weighAll(json[name], tools)
+  const form = weightless()
+  const format = json["response_format"]
+  if (Predicate.isObject(format)) weighAll(format["json_schema"], form)
+  return tokensOfAll({ said, tools, toolsOff: isToolsOff(json), form })
+}

@@ -1,0 +1,216 @@
+/**
+ * The few facts of a request body that routing must know; nothing else of it is looked at.
+ */
+import { isUtf8 } from "node:buffer"
+import { Predicate, Result } from "effect"
+import { BadRequest } from "../../domain/errors.ts"
+import type { Ability, Endpoint, RoutingNeeds } from "../../domain/request.ts"
+import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
+import { JsonScan, type Progress } from "../json-scan.ts"
+import { Sift, type Span } from "./sift.ts"
+import type { Turns } from "../../domain/Turns.ts"
+import type { Tokens } from "../weight.ts"
+
+/** Longest model name that is taken, in characters. */
+export const maxModelLength = 512
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const bad = (message: string, param: string | null) => new BadRequest({ message, param })
+
+const kind = (value: unknown): string => {
+  if (value === undefined) return "nothing"
+  if (value === null) return "null"
+  if (Array.isArray(value)) return "an array"
+  return typeof value === "object" ? "an object" : `a ${typeof value}`
+}
+
+/** Bodies larger than this, in bytes, are gone through in slices and not parsed whole. */
+const parsedBytes = 64 * 1024
+
+/** Levels of arrays and objects that such a body may have. */
+const maxDepth = 512
+
+const empty = "The request body is empty; a JSON object is expected"
+const notUtf8 = "is not valid UTF-8 JSON"
+const notJson = "is not valid JSON"
+
+const parse = (body: Uint8Array): Result.Result<Json, BadRequest> => {
+  if (body.byteLength === 0) return Result.fail(bad(empty, null))
+  try {
+    return objectOf(JSON.parse(decoder.decode(body)))
+  } catch (error) {
+    return Result.fail(bad(`The request body ${error instanceof SyntaxError ? notJson : notUtf8}`, null))
+  }
+}
+
+const objectOf = (json: unknown): Result.Result<Json, BadRequest> =>
+  Predicate.isObject(json) && !Array.isArray(json)
+    ? Result.succeed(json)
+    : Result.fail(bad(`The request body must be a JSON object; ${kind(json)} came`, null))
+
+const outputOf = (json: Json): number => {
+  const asked = json["max_completion_tokens"] ?? json["max_tokens"]
+  return typeof asked === "number" && asked > 0 && Number.isFinite(asked) ? Math.floor(asked) : 0
+}
+
+const contentFault = (endpoint: Endpoint, json: Json): BadRequest | undefined => {
+  const field = contentField(endpoint, json)
+  const value = json[field]
+  if (field === "messages") {
+    if (value === undefined) return bad("The field 'messages' is missing; an array of messages is expected", field)
+    return Array.isArray(value) ? undefined : bad(`The field 'messages' must be an array; ${kind(value)} came`, field)
+  }
+  if (field === "input" && value === undefined) {
+    return bad("The field 'input' is missing; a string, an array or an object is expected", field)
+  }
+  if (typeof value === "string" || Array.isArray(value)) return undefined
+  if (field === "input") {
+    // Some servers take an object, with parts of several kinds to embed.
+    return Predicate.isObject(value)
+      ? undefined
+      : bad(`The field 'input' must be a string, an array or an object; ${kind(value)} came`, field)
+  }
+  return value === undefined || value === null
+    ? undefined
+    : bad(`The field 'prompt' must be a string or an array; ${kind(value)} came`, field)
+}
+
+const modelFault = (model: unknown): BadRequest | undefined => {
+  if (model === undefined) return bad("The field 'model' is missing; the name of a model is expected", "model")
+  if (typeof model !== "string") return bad(`The field 'model' must be a string; ${kind(model)} came`, "model")
+  if (model === "") return bad("The field 'model' is empty; the name of a model is expected", "model")
+  return model.length > maxModelLength
+    ? bad(`The field 'model' is longer than ${maxModelLength} characters`, "model")
+    : undefined
+}
+
+// Taken as false, an odd value would be judged otherwise by a backend, and its stream be held against it.
+const streamFault = (endpoint: Endpoint, stream: unknown): BadRequest | undefined =>
+  endpoint === "embeddings" || stream === undefined || stream === null || typeof stream === "boolean"
+    ? undefined
+    : bad(`The field 'stream' must be true or false; ${kind(stream)} came`, "stream")
+
+const needsOf = (endpoint: Endpoint, facts: Facts): Result.Result<RoutingNeeds, BadRequest> => {
+  const { content, jsonMode, tools, top } = facts
+  const { model, stream } = top
+  const fault = modelFault(model) ?? contentFault(endpoint, top) ?? streamFault(endpoint, stream)
+  if (fault !== undefined) return Result.fail(fault)
+  const abilities: Array<Ability> = []
+  // What a server that makes embeddings can look at, none of them tells.
+  if (content.vision && endpoint !== "embeddings") abilities.push("vision")
+  if (tools) abilities.push("tools")
+  if (jsonMode) abilities.push("json_mode")
+  if (endpoint === "embeddings") abilities.push("embeddings")
+  return Result.succeed({
+    endpoint,
+    model: String(model),
+    stream: stream === true,
+    abilities,
+    promptTokens: Math.floor(content.bytes / 4),
+    atLeastTokens: 0,
+    outputTokens: outputOf(top)
+  })
+}
+
+/** The smallest context, in tokens, of those who may answer for a model. */
+type LeastContext = (model: string) => number
+
+const unknown: LeastContext = () => 0
+
+// No token is shorter than a byte: what fits anywhere in any case need not be looked at letter by letter.
+const isTight = ({ model, outputTokens }: RoutingNeeds, body: Uint8Array, least: LeastContext): boolean =>
+  body.byteLength + outputTokens > least(model)
+
+/** Reads what routing must know of a parsed body; fails with the field at fault, what came, and what would be right. */
+export const parseNeeds = (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  least = unknown
+): Result.Result<RoutingNeeds, BadRequest> => {
+  const json = parse(body)
+  if (Result.isFailure(json)) return Result.fail(json.failure)
+  const needs = needsOf(endpoint, factsOf(endpoint, json.success))
+  if (Result.isFailure(needs) || !isTight(needs.success, body, least)) return needs
+  return Result.succeed({ ...needs.success, ...tokensIn(endpoint, json.success) })
+}
+
+/** What was read, and where in the body the name of the model stands where that is known already. */
+export interface Read {
+  readonly needs: RoutingNeeds
+  readonly model: Span | undefined
+}
+
+const refusals = {
+  syntax: `The request body ${notJson}`,
+  depth: `The request body is nested more than ${maxDepth} levels deep; Nexus takes no more in bodies above 64 KB`
+} as const
+
+// Bytes that are gone through in one turn when they are looked at letter by letter.
+const weighedBytes = 64 * 1024
+
+// Bytes whose encoding is looked at in one turn.
+const encodedBytes = 4 * 1_048_576
+
+/** Where the character ends that the byte before `to` belongs to, or begins when it is not whole. */
+const wholeCharacters = (body: Uint8Array, to: number): number => {
+  let at = to
+  while (at < body.length && at > to - 3 && ((body[at] ?? 0) & 0xc0) === 0x80) at -= 1
+  return at
+}
+
+/** The same of a body of any size, which waits for a turn before each slice of the work. */
+export const scanNeeds = async (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  turns: Turns,
+  least = unknown
+): Promise<Result.Result<Read, BadRequest>> => {
+  if (body.byteLength === 0) return Result.fail(bad(empty, null))
+  const sift = new Sift(body)
+  const scan = new JsonScan(body, sift, { maxDepth })
+  let progress: Progress = "going"
+  let encoded = 0
+  while (encoded < body.byteLength) {
+    await turns.next()
+    if (progress === "going") progress = scan.step()
+    if (progress === "syntax" || progress === "depth") return Result.fail(bad(refusals[progress], null))
+    // A long string is passed over at once; its encoding is looked at in its turn.
+    const to = wholeCharacters(body, Math.min(scan.passed, encoded + encodedBytes))
+    if (!isUtf8(body.subarray(encoded, to))) return Result.fail(bad(`The request body ${notUtf8}`, null))
+    encoded = to
+  }
+  const top = objectOf(sift.value)
+  if (Result.isFailure(top)) return Result.fail(top.failure)
+  const needs = needsOf(endpoint, sift.factsOf(endpoint, top.success))
+  if (Result.isFailure(needs)) return Result.fail(needs.failure)
+  const tokens = isTight(needs.success, body, least) ? await weighed(endpoint, body, turns, top.success) : {}
+  return Result.succeed({ needs: { ...needs.success, ...tokens }, model: sift.model })
+}
+
+// A second time through a body that is known to be good.
+const weighed = async (endpoint: Endpoint, body: Uint8Array, turns: Turns, top: Json): Promise<Tokens> => {
+  const sift = new Sift(body, true)
+  const scan = new JsonScan(body, sift, { maxDepth, sliceBytes: weighedBytes })
+  do await turns.next()
+  while (scan.step() === "going")
+  const rest = sift.tokensOf(endpoint, top)
+  for (;;) {
+    const { done, value } = rest.next()
+    if (done === true) return value
+    await turns.next()
+  }
+}
+
+/** Reads what routing must know: at once of a body of the usual size, in slices of a large one. */
+export const readNeeds = (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  turns: Turns,
+  least = unknown
+): Result.Result<Read, BadRequest> | Promise<Result.Result<Read, BadRequest>> => {
+  if (body.byteLength > parsedBytes) return scanNeeds(endpoint, body, turns, least)
+  const needs = parseNeeds(endpoint, body, least)
+  if (Result.isFailure(needs)) return Result.fail(needs.failure)
+  return Result.succeed({ needs: needs.success, model: undefined })
+}

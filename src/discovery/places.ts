@@ -1,0 +1,92 @@
+/**
+ * Where servers may be found: the well-known ports of this machine and of others, and what announces itself.
+ */
+import type { HostEntry } from "../config/hosts.ts"
+import type { Advert } from "./mdns/adverts.ts"
+
+/** Where servers listen by default: Ollama, LM Studio, llama.cpp (two), vLLM and others, SGLang, exo. */
+export const wellKnownPorts: ReadonlyArray<number> = [11434, 1234, 8080, 9931, 8000, 30000, 52415]
+
+/** One place where one server may be. */
+export interface Place {
+  /** Identity, the same from look to look. */
+  readonly id: string
+  /** Second half of the name of what is found there. */
+  readonly suffix: string
+  /** Base URLs to try, in order. */
+  readonly urls: ReadonlyArray<string>
+  /** Whether the server itself has said that it is gone. */
+  readonly withdrawn: boolean
+}
+
+/** The names by which a container reaches the machine it runs on: Docker's and Podman's. */
+export const containerHosts: ReadonlyArray<HostEntry> = ["host.docker.internal", "host.containers.internal"].map(
+  (host) => ({ host, port: undefined })
+)
+
+/** The ports of this machine, whether a server listens on IPv4 or on IPv6 alone. */
+export const localPlaces = (ports: ReadonlyArray<number>): ReadonlyArray<Place> =>
+  ports.map((port) => ({
+    id: `port ${port}`,
+    suffix: String(port),
+    urls: [`http://127.0.0.1:${port}`, `http://[::1]:${port}`],
+    withdrawn: false
+  }))
+
+/** A short mark of a text; not the same for different ones, or hardly ever. */
+export const markOf = (text: string): string => {
+  let hash = 0x811c9dc5
+  for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0
+  return hash.toString(36).padStart(7, "0").slice(-6)
+}
+
+/** The longest name of a kind, a dash, this, and something to tell it from others are at most 64 characters. */
+const longest = 40
+
+/** A text as part of the name of a backend: letters, digits, dots, dashes and underscores, and never too long. */
+export const slugOf = (text: string): string => {
+  const plain = text
+    .normalize("NFKD")
+    .replace(/\p{M}/gu, "")
+    .replace(/[^A-Za-z0-9._-]+/g, "-")
+    .replace(/^[-._]+|[-._]+$/g, "")
+  if (plain === "") return markOf(text)
+  return plain.length <= longest ? plain : `${plain.slice(0, longest - 7)}-${markOf(text)}`
+}
+
+/** The ports of another machine: the one it is named with, or those given. */
+export const hostPlaces = ({ host, port }: HostEntry, ports: ReadonlyArray<number>): ReadonlyArray<Place> =>
+  (port === undefined ? ports : [port]).map((each) => ({
+    id: `host ${host} ${each}`,
+    suffix: `${slugOf(host.replace(/[[\]]/g, "").replaceAll(":", "-"))}-${each}`,
+    urls: [`http://${host}:${each}`],
+    withdrawn: false
+  }))
+
+const urlOf = (address: string, port: number): string =>
+  `http://${address.includes(":") ? `[${address}]` : address}:${port}`
+
+/** The place of what announces itself; a path that it hints at is tried first. */
+export const advertPlace = ({ key, label, addresses, port, path, state }: Advert): Place => ({
+  id: `mdns ${key}`,
+  suffix: slugOf(label),
+  urls: addresses.flatMap((address) => {
+    const url = urlOf(address, port)
+    return path === "" ? [url] : [`${url}${path}`, url]
+  }),
+  withdrawn: state === "withdrawn"
+})
+
+/** What tells a container from a machine. */
+export interface SystemFacts {
+  /** Whether a file is there. */
+  readonly has: (path: string) => boolean
+  /** What /proc/1/cgroup says; empty where there is none. */
+  readonly cgroup: string
+}
+
+/** Whether this process runs in a container of Docker, Podman, Kubernetes or the like. */
+export const isContained = ({ has, cgroup }: SystemFacts): boolean =>
+  has("/.dockerenv") ||
+  has("/run/.containerenv") ||
+  /(^|[/:-])(docker|libpod|podman|kubepods|containerd|lxc)([/.:-]|$)/m.test(cgroup)

@@ -1,0 +1,228 @@
+/**
+ * What `nexus doctor` does: looks at the gateway's own ground and at every backend, and tells no secret of them.
+ */
+import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
+import { DateTime, Effect, Layer, Redacted, Result } from "effect"
+import { defaultLimits } from "../config/compile.ts"
+import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig.ts"
+import type { Read } from "../config/read.ts"
+import { shown } from "../config/show.ts"
+import { aboutOf, examine } from "./examine.ts"
+import { error, type Finding, info, ok, type Section } from "./finding.ts"
+import { deadNames } from "./name-check.ts"
+import type { Report } from "./report.ts"
+import { connects } from "./reach.ts"
+import { configured, keyFiles, openFiles } from "./process-limits.ts"
+import type { Backend } from "../domain/backend.ts"
+import { printable } from "../domain/text.ts"
+import { version } from "../domain/version.ts"
+import { findOnce, hostsOf } from "../discovery/Discovery.ts"
+import { applyProbe, empty, put } from "../registry/snapshot.ts"
+import { membersOf } from "../router/groups.ts"
+import { targetsOf } from "../router/names.ts"
+import { Transport } from "../upstream/Transport.ts"
+import { urlOf } from "../http/address.ts"
+import { askHealth } from "../remote/gateway-client.ts"
+import { holderOf } from "../remote/port-holder.ts"
+import type { SurveyOptions } from "../remote/target.ts"
+
+/** What is to be looked at, and how. */
+export interface DiagnoseOptions extends SurveyOptions {
+  /** Whether tokens may be spent. */
+  readonly inference: boolean
+  /** Where each finding goes as it comes. */
+  readonly report: Report
+}
+
+/** A report that may be shared: no key, no password of an address, no text of a request is in it. */
+export interface Diagnosis {
+  readonly version: string
+  readonly bun: string
+  readonly system: string
+  /** ISO 8601. */
+  readonly at: string
+  readonly sections: ReadonlyArray<Section>
+  /** The settings in force, as `nexus config show` tells them. */
+  readonly settings: ReadonlyArray<{ readonly key: string; readonly value: unknown; readonly origin: string }>
+}
+
+/** Time for a question that costs nothing, and for an answer of a model, in milliseconds. */
+const patience = { timeoutMs: 5000, answerMs: 60_000 } as const
+
+const backendsAtOnce = 8
+
+/** What listens where the gateway would, and the backends that a gateway there finds healthy. */
+interface Port {
+  readonly findings: ReadonlyArray<Finding>
+  readonly healthyThere: ReadonlySet<string>
+}
+
+const portOf = (...findings: ReadonlyArray<Finding>): Port => ({ findings, healthyThere: new Set() })
+
+const lookAtPort = Effect.fnUntraced(function* ({
+  loaded: { settings, authKeys }
+}: Read): Effect.fn.Return<Port, never, Transport> {
+  const { host, port } = settings.server
+  if (port === 0) return portOf(ok("port", "any free port"))
+  const url = urlOf(host, port)
+  const closed = yield* connects(URL.parse(url)?.hostname.replace(/^\[(.*)\]$/, "$1") ?? host, port, patience.timeoutMs)
+  if (closed !== undefined) return portOf(ok("port", `${port} is free`))
+  const key = yield* Effect.orElseSucceed(keyToSend(authKeys), () => ({ key: undefined }))
+  return yield* askHealth({ url, ...key }).pipe(
+    Effect.map(({ status, details }) => ({
+      findings: [ok("port", `a gateway runs at ${url} and is ${status}`)],
+      healthyThere: new Set(details.filter((each) => each.status === "healthy").map(({ name }) => name))
+    })),
+    Effect.catchTag("GatewayRefused", ({ message }) => Effect.succeed(portOf(info("port", message)))),
+    Effect.catchTag("NoGateway", () =>
+      Effect.map(holderOf(port), (holder) =>
+        portOf(
+          error(
+            "port",
+            `${holder ?? "another program"} listens at ${url}`,
+            `port = ${port + 1} under [server], or --port ${port + 1}`
+          )
+        )
+      )
+    )
+  )
+})
+
+const fileNames = ({ loaded: { settings } }: Read): ReadonlyArray<string> =>
+  settings.backends.flatMap(({ api_key_file, client_key_file }) =>
+    [api_key_file, client_key_file].filter((file) => file !== undefined)
+  )
+
+const about = `nexus ${version}`
+
+/** Looks at the gateway's own ground; gives the backends that a running gateway finds healthy. */
+const lookAtGateway = Effect.fnUntraced(function* (
+  read: Read,
+  backends: ReadonlyArray<Backend>,
+  say: (findings: ReadonlyArray<Finding>) => void
+) {
+  say(configured(read.loaded, backends.length))
+  if (backends.length === 0) {
+    say([
+      error(
+        "backends",
+        "there is none in the config, and none was found on this machine",
+        "nexus config init, then name one"
+      )
+    ])
+  }
+  const { findings, healthyThere } = yield* lookAtPort(read)
+  say(findings)
+  say(yield* openFiles())
+  say(yield* keyFiles(fileNames(read), read.loaded.path))
+  return healthyThere
+})
+
+const invalid = ({ message }: ConfigInvalid, report: Report): Section => {
+  const findings = message
+    .split("\n")
+    .map((line) => error("config", line, "correct it; nexus config check looks again"))
+  const { say, end } = report("gateway", about)
+  findings.forEach(say)
+  end()
+  return { name: "gateway", about, findings }
+}
+
+/** What must not be told: every key that the settings hold, and those that their variables stand for. */
+const secretsOf = ({ loaded: { backends, authKeys } }: Read): ReadonlyArray<string> =>
+  [...backends.map(({ apiKey }) => apiKey), ...authKeys.map(({ key }) => key)].flatMap((key) =>
+    key === undefined ? [] : [Redacted.value(key)]
+  )
+
+// Put where a key is asked for and none is needed; to strike such words out would tell nothing and spoil the rest.
+const placeholders = /^(.{0,3}|ollama|lm-?studio|vllm|llama|local|none|null|empty|dummy|no-key|not-needed|test)$/i
+
+const cleaner = (secrets: ReadonlyArray<string>) => {
+  const real = secrets.filter((secret) => !placeholders.test(secret))
+  return (text: string): string =>
+    printable(real.reduce((cleaned, secret) => cleaned.replaceAll(secret, "[secret]"), text))
+}
+
+const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: DiagnoseOptions) {
+  const { loaded } = read
+  const { port } = loaded.settings.server
+  const ownPort = port === 0 ? undefined : port
+  const clean = cleaner(secretsOf(read))
+  const cleaned = ({ check, severity, seen, fix }: Finding): Finding =>
+    fix === undefined ? { check, severity, seen: clean(seen) } : { check, severity, seen: clean(seen), fix: clean(fix) }
+  // Begins a section; what is said of it is told, and kept.
+  const begin = (name: string, words: string) => {
+    const chapter = report(name, clean(words))
+    const findings: Array<Finding> = []
+    const say = (finding: Finding): void => {
+      findings.push(cleaned(finding))
+      chapter.say(cleaned(finding))
+    }
+    return { say, end: chapter.end, section: (): Section => ({ name, about: clean(words), findings }) }
+  }
+  const found = loaded.discovery
+    ? yield* findOnce({
+        limits: defaultLimits(loaded.settings),
+        ownPort,
+        hosts: hostsOf(loaded),
+        known: loaded.backends
+      })
+    : []
+  const backends = [...loaded.backends, ...found]
+  const gateway = begin("gateway", about)
+  const healthyThere = yield* lookAtGateway(read, backends, (findings) => findings.forEach(gateway.say))
+  gateway.end()
+  const how = { inference, ownPort, healthyThere, ...patience }
+  const begun = backends.map((backend) => ({ backend, part: begin(backend.name, aboutOf(backend)) }))
+  const lists = yield* Effect.forEach(
+    begun,
+    ({ backend, part }) =>
+      examine(backend, how, part.say).pipe(
+        Effect.map(({ models }) => models),
+        Effect.ensuring(Effect.sync(part.end))
+      ),
+    { concurrency: backendsAtOnce }
+  )
+  const { routing: rules, thresholds } = loaded
+  const snapshot = backends.reduce((before, backend, at) => {
+    const list = lists[at]
+    const there = put(before, backend)
+    if (list === undefined) return there
+    const models = list.map((id) => ({ id, capabilities: {} }))
+    return applyProbe(there, backend.name, { _tag: "Up", models, latencyMs: 0 }, thresholds).snapshot
+  }, empty)
+  const names = deadNames(rules, {
+    lists,
+    leadsTo: (name) => targetsOf(name, rules, snapshot),
+    members: (entry) => membersOf(entry, rules, snapshot)
+  })
+  const sections = [gateway, ...begun.map(({ part }) => part)].map(({ section }) => section())
+  if (names.length === 0) return sections
+  const routing = begin("routing", rules.groups.size === 0 ? "aliases and fallbacks" : "aliases, groups and fallbacks")
+  names.forEach(routing.say)
+  routing.end()
+  return [...sections, routing.section()]
+})
+
+/** Looks at everything; it never fails, what is wrong is found. */
+export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
+  Effect.gen(function* () {
+    const read = yield* Effect.result(
+      readConfig({ path: options.config, overrides: options.overrides, mayMiss: "any" })
+    )
+    const sections = Result.isSuccess(read)
+      ? yield* looked(read.success, options)
+      : [invalid(read.failure, options.report)]
+    return {
+      version,
+      bun: process.versions.bun ?? "unknown",
+      system: `${process.platform}-${process.arch}`,
+      at: DateTime.formatIso(yield* DateTime.now),
+      sections,
+      settings: Result.isSuccess(read) ? shown(read.success) : []
+    }
+  }).pipe(
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
+    Effect.provide(Layer.merge(Transport.layer, NodeFileSystem.layer))
+  )

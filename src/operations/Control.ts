@@ -1,0 +1,29 @@
+/**
+ * What an administrator can change while the gateway runs; who does it is for the runtime to say.
+ */
+import { Context, type Effect, Schema } from "effect"
+import type { Mode } from "../domain/backend.ts"
+import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
+import type { BackendChange, Comparison, ConfigStatus, NewBackend } from "./api/control-api.ts"
+
+/** Why a change was not made. */
+export const NotChanged = Schema.Union([BadRequest, BackendNotFound, Conflict, ConfigRefused])
+
+/** Type of {@link NotChanged}. */
+export type NotChanged = typeof NotChanged.Type
+
+/** The changes. */
+export class Control extends Context.Service<
+  Control,
+  {
+    /** Which config is in force. */
+    readonly status: () => ConfigStatus
+    /** Reads the config anew and takes it over; a config with mistakes changes nothing. */
+    readonly reload: Effect.Effect<Comparison, NotChanged>
+    /** What {@link reload} would change. */
+    readonly compare: Effect.Effect<Comparison, NotChanged>
+    readonly add: (backend: NewBackend) => Effect.Effect<BackendChange, NotChanged>
+    readonly remove: (name: string, save: boolean) => Effect.Effect<BackendChange, NotChanged>
+    readonly setMode: (name: string, mode: Mode) => Effect.Effect<BackendChange, NotChanged>
+  }
+>()("nexus/http/Control") {}

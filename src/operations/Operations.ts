@@ -1,0 +1,92 @@
+/**
+ * Answers whatever is no forwarded OpenAI endpoint; what is no endpoint at all is refused in OpenAI's shape, so that this
+ * can stand at the end of the list of routes.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import { MethodNotAllowed } from "../domain/errors.ts"
+import { version } from "../domain/version.ts"
+import { Registry } from "../registry/Registry.ts"
+import { Router } from "../router/Router.ts"
+import { type Asked, askedOf } from "./asked.ts"
+import type { Contract } from "./endpoints.ts"
+import type { Control } from "./Control.ts"
+import { Drain } from "../admission/Drain.ts"
+import { notReady } from "./handlers/health-pages.ts"
+import type { Meters } from "../proxy/Meters.ts"
+import { render } from "../dialect/openai/error.ts"
+import { Recent } from "../proxy/History.ts"
+
+/** What the operational endpoints tell beside the state of the backends. */
+export interface OperationsOptions {
+  /** Attempts that may follow the first, at the moment. */
+  readonly maxRetries: () => number
+  /** When the gateway began, in milliseconds since 1970; now when absent. */
+  readonly since?: number | undefined
+  /** How long it has run already, in milliseconds; 0 when absent. */
+  readonly ageMs?: number | undefined
+}
+
+/** Answers everything that is no forwarded OpenAI endpoint. */
+export class Operations extends Context.Service<
+  Operations,
+  {
+    /** `requestId` is put into errors and the `x-request-id` header; a new one is made when it is absent. */
+    readonly handle: (request: Request, requestId?: string, asked?: Asked) => Promise<Response>
+    /** Loads what the first request would otherwise wait for. */
+    readonly warm: Effect.Effect<void>
+  }
+>()("nexus/http/Operations") {
+  /** The real one, over the registry. */
+  static readonly layer = ({ maxRetries, since, ageMs = 0 }: OperationsOptions) =>
+    Layer.effect(
+      Operations,
+      Effect.gen(function* () {
+        const services = yield* Effect.context<Registry | Router | Recent | Control | Meters>()
+        const registry = yield* Registry
+        const drain = yield* Drain
+        const sinceMs = since ?? (yield* Clock.currentTimeMillis)
+        const started = performance.now() - ageMs
+        let loading: Promise<Contract> | undefined
+        const contract = (): Promise<Contract> =>
+          (loading ??= import("./endpoints.ts").then(({ makeContract }) =>
+            makeContract(services, { maxRetries, sinceMs, started })
+          ))
+        yield* Effect.addFinalizer(() => Effect.promise(async () => (await loading)?.dispose()))
+
+        // Whoever watches a process asks these often, and soon after its start: they are answered here.
+        const probes: ReadonlyMap<string, () => Response> = new Map([
+          ["/livez", () => Response.json({ status: "alive" })],
+          [
+            "/readyz",
+            () => {
+              const reason = notReady(registry.snapshot(), drain.stopping())
+              return reason === undefined
+                ? Response.json({ status: "ready" })
+                : Response.json({ status: "not_ready", reason }, { status: 503 })
+            }
+          ]
+        ])
+        const route = (request: Request, requestId: string, asked: Asked): Response | Promise<Response> => {
+          const { path } = asked
+          const { method } = request
+          const probe = probes.get(path)
+          if (probe === undefined) return contract().then(({ handle }) => handle(request, requestId, asked))
+          return method === "GET" || method === "HEAD"
+            ? probe()
+            : render(new MethodNotAllowed({ method, path, allowed: ["GET", "HEAD"] }), requestId)
+        }
+        const handle = async (
+          request: Request,
+          requestId: string = crypto.randomUUID(),
+          asked: Asked = askedOf(request)
+        ): Promise<Response> => {
+          const response = await route(request, requestId, asked)
+          response.headers.set("x-request-id", requestId)
+          // By this another Nexus knows that it must not take this one for a backend.
+          response.headers.set("x-nexus-version", version)
+          return response
+        }
+        return Operations.of({ handle, warm: Effect.asVoid(Effect.promise(contract)) })
+      })
+    )
+}

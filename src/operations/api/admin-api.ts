@@ -1,0 +1,108 @@
+/**
+ * The contract of the administrative endpoints.
+ */
+import { Schema } from "effect"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { endpoints, outcomes } from "../../domain/request.ts"
+import { strategies } from "../../domain/routing.ts"
+import { Refusal } from "./refusal.ts"
+
+const Parts = Schema.Struct({ priority: Schema.Finite, load: Schema.Finite, latency: Schema.Finite })
+
+const Candidate = Schema.Struct({
+  backend: Schema.String,
+  model: Schema.String,
+  priority: Schema.Finite,
+  in_flight: Schema.Finite,
+  first_byte_ms: Schema.NullOr(Schema.Finite),
+  score: Schema.optionalKey(Schema.Finite),
+  parts: Schema.optionalKey(Parts)
+})
+
+const Excluded = Schema.Struct({ backend: Schema.String, model: Schema.String, reason: Schema.String })
+
+const Attempt = Schema.Struct({
+  backend: Schema.String,
+  model: Schema.String,
+  reason: Schema.String,
+  fallback: Schema.Boolean
+})
+
+/** A routing decision: what aliases and fallbacks made of the model, who could be asked, who not and why, in which order. */
+export const Decision = Schema.Struct({
+  requested: Schema.String,
+  models: Schema.Array(Schema.String),
+  strategy: Schema.Literals(strategies),
+  candidates: Schema.Array(Candidate),
+  excluded: Schema.Array(Excluded),
+  order: Schema.Array(Attempt)
+})
+
+/** Type of {@link Decision}. */
+export type Decision = typeof Decision.Type
+
+/** What would become of a request; `refusal` is what the client would get when nobody can be asked. */
+export const Route = Schema.Struct({
+  decision: Decision,
+  max_retries: Schema.Finite,
+  refusal: Schema.NullOr(Schema.Struct({ status: Schema.Finite, code: Schema.String, message: Schema.String }))
+})
+
+/** Type of {@link Route}. */
+export type Route = typeof Route.Type
+
+/** A request that has ended; times in milliseconds, `at` since 1970; the names are empty when no backend was asked. */
+export const RecentRequest = Schema.Struct({
+  id: Schema.String,
+  at: Schema.Finite,
+  endpoint: Schema.Literals(endpoints),
+  model: Schema.String,
+  stream: Schema.Boolean,
+  outcome: Schema.Literals(outcomes),
+  status: Schema.Finite,
+  backend: Schema.String,
+  upstream_model: Schema.String,
+  attempts: Schema.Finite,
+  failures: Schema.Array(Excluded),
+  first_byte_ms: Schema.NullOr(Schema.Finite),
+  duration_ms: Schema.Finite
+})
+
+/** Type of {@link RecentRequest}. */
+export type RecentRequest = typeof RecentRequest.Type
+
+const RecentRequests = Schema.Struct({ requests: Schema.Array(RecentRequest) })
+
+/** A request that has ended and its decision; null when it was refused before there was one. */
+export const Explained = Schema.Struct({ request: RecentRequest, decision: Schema.NullOr(Decision) })
+
+/** Type of {@link Explained}. */
+export type Explained = typeof Explained.Type
+
+/** The fields of a chat request that count; all others are taken and of no weight. */
+const Asked = Schema.StructWithRest(
+  Schema.Struct({ model: Schema.String, messages: Schema.optionalKey(Schema.Array(Schema.Unknown)) }),
+  [Schema.Record(Schema.String, Schema.Unknown)]
+)
+
+/** Type of a chat request as it is asked about. */
+export type Asked = typeof Asked.Type
+
+/** All administrative endpoints. */
+export const Admin = HttpApiGroup.make("admin").add(
+  HttpApiEndpoint.post("route", "/admin/v1/route", {
+    query: { endpoint: Schema.optionalKey(Schema.Literals(endpoints)) },
+    payload: Asked,
+    success: Route,
+    error: Refusal.pipe(HttpApiSchema.status(400))
+  }).annotate(OpenApi.Summary, "What would become of a request; nothing is sent to a backend"),
+  HttpApiEndpoint.get("decisions", "/admin/v1/decisions", { success: RecentRequests }).annotate(
+    OpenApi.Summary,
+    "The requests that ended last"
+  ),
+  HttpApiEndpoint.get("decision", "/admin/v1/decisions/:id", {
+    params: { id: Schema.String },
+    success: Explained,
+    error: Refusal
+  }).annotate(OpenApi.Summary, "One of them by its x-request-id, with the decision behind it")
+)

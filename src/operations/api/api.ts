@@ -1,0 +1,144 @@
+/**
+ * The operational endpoints as one contract: the server, `/openapi.json` and the command line's client are made from it.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { version } from "../../domain/version.ts"
+import { backendOrigins, backendTypes, modes } from "../../domain/backend.ts"
+import { Admin } from "./admin-api.ts"
+import { Catalogue, facts, Status } from "./catalogue-api.ts"
+import { Changes, ConfigStatus } from "./control-api.ts"
+import { Refusal } from "./refusal.ts"
+import { Work } from "./stats-api.ts"
+
+const CircuitEntry = Schema.Struct({
+  model: Schema.String,
+  state: Schema.Literals(["closed", "open", "half_open"]),
+  failures: Schema.Finite,
+  retry_in_ms: Schema.Finite
+})
+
+const HealthDetail = Schema.Struct({
+  name: Schema.String,
+  status: Status,
+  mode: Schema.optionalKey(Schema.Literals(modes)),
+  reason: Schema.String,
+  cooling_ms: Schema.optionalKey(Schema.Finite),
+  circuits: Schema.optionalKey(Schema.Array(CircuitEntry))
+})
+
+const health = {
+  uptime_seconds: Schema.Finite,
+  backends: Schema.Struct({
+    total: Schema.Finite,
+    healthy: Schema.Finite,
+    unhealthy: Schema.Finite,
+    out_of_service: Schema.optionalKey(Schema.Finite)
+  }),
+  models: Schema.Finite,
+  details: Schema.Array(HealthDetail),
+  config: ConfigStatus
+}
+
+/** The state of the gateway; `models` counts those that can be used now, `unhealthy` all backends that are not healthy. */
+export const Health = Schema.Struct({ status: Schema.Literals(["healthy", "degraded"]), ...health })
+
+/** The same when no backend is healthy; answered with 503. */
+export const Unhealthy = Schema.Struct({ status: Schema.Literal("unhealthy"), ...health })
+  .annotate({ description: "No backend is healthy" })
+  .pipe(HttpApiSchema.status(503))
+
+const Alive = Schema.Struct({ status: Schema.Literal("alive") })
+const Ready = Schema.Struct({ status: Schema.Literal("ready") })
+
+/** Why no request can be routed now; answered with 503. */
+const NotReady = Schema.Struct({ status: Schema.Literal("not_ready"), reason: Schema.String })
+  .annotate({ description: "No request can be routed now" })
+  .pipe(HttpApiSchema.status(503))
+
+const Ability = Schema.optionalKey(Schema.Boolean)
+
+/**
+ * A model as `/v1/models` lists it, over all healthy backends that serve it; an ability that nobody knows of is absent. An
+ * alias has `alias_of`, the model or group that it stands for, and a group `group_of`, the models that answer for it.
+ */
+export const ModelEntry = Schema.Struct({
+  id: Schema.String,
+  object: Schema.Literal("model"),
+  created: Schema.Finite,
+  owned_by: Schema.Literal("nexus"),
+  alias_of: Schema.optionalKey(Schema.String),
+  group_of: Schema.optionalKey(Schema.Array(Schema.String)),
+  context_length: Schema.optionalKey(Schema.Finite),
+  capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability }),
+  backends: Schema.Array(Schema.String)
+})
+
+/** Type of {@link ModelEntry}. */
+export type ModelEntry = typeof ModelEntry.Type
+
+/** The answer of `/v1/models`. */
+const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(ModelEntry) })
+
+const ServedModel = Schema.Struct({ id: Schema.String, ...facts })
+
+/** A backend with its probed and its live state; times in milliseconds, `latency_ms` null before the first measurement. */
+export const BackendEntry = Schema.Struct({
+  name: Schema.String,
+  url: Schema.String,
+  type: Schema.Literals(backendTypes),
+  origin: Schema.Literals(backendOrigins),
+  priority: Schema.Finite,
+  mode: Schema.Literals(modes),
+  status: Status,
+  reason: Schema.String,
+  models: Schema.Array(ServedModel),
+  latency_ms: Schema.NullOr(Schema.Finite),
+  in_flight: Schema.Finite,
+  cooling_ms: Schema.Finite,
+  circuits: Schema.Array(CircuitEntry)
+})
+
+/** Type of {@link BackendEntry}. */
+export type BackendEntry = typeof BackendEntry.Type
+
+/** The answer of `/nexus/backends`; `version` is that of the gateway. */
+export const BackendList = Schema.Struct({ version: Schema.String, backends: Schema.Array(BackendEntry) })
+
+const Gateway = HttpApiGroup.make("gateway").add(
+  HttpApiEndpoint.get("health", "/health", { success: Health, error: Unhealthy }).annotate(
+    OpenApi.Summary,
+    "How the gateway and its backends are"
+  ),
+  HttpApiEndpoint.get("models", "/v1/models", { success: ModelList }).annotate(
+    OpenApi.Summary,
+    "The models that can be used now"
+  ),
+  HttpApiEndpoint.get("model", "/v1/models/:id", {
+    params: { id: Schema.String },
+    success: ModelEntry,
+    error: Refusal
+  }).annotate(OpenApi.Summary, "One of them; slashes in its id may stay as they are"),
+  HttpApiEndpoint.get("backends", "/nexus/backends", { success: BackendList }).annotate(
+    OpenApi.Summary,
+    "Every backend with its state, models and figures"
+  ),
+  HttpApiEndpoint.get("administered", "/admin/v1/backends", { success: BackendList }).annotate(
+    OpenApi.Summary,
+    "The same, where the changes are made"
+  )
+)
+
+const Probes = HttpApiGroup.make("probes").add(
+  HttpApiEndpoint.get("live", "/livez", { success: Alive }).annotate(OpenApi.Summary, "Whether the process runs"),
+  HttpApiEndpoint.get("ready", "/readyz", { success: Ready, error: NotReady }).annotate(
+    OpenApi.Summary,
+    "Whether requests can be routed now"
+  )
+)
+
+/** The endpoints that are answered by their contract. */
+export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin).add(Catalogue).add(Changes).add(Work)
+
+/** All operational endpoints. */
+export const Api = Answered.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

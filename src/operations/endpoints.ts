@@ -1,0 +1,232 @@
+/**
+ * The operational endpoints that are answered by their contract. Loaded when the first of them is asked for: the contract is
+ * a quarter of what a start would take, and a gateway that has just begun forwards requests first.
+ */
+import { Context, Effect, Layer } from "effect"
+import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { type GatewayError, Internal, MethodNotAllowed, NotFound } from "../domain/errors.ts"
+import { endpoints } from "../domain/request.ts"
+import { version } from "../domain/version.ts"
+import { Registry } from "../registry/Registry.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
+import type { Snapshot } from "../registry/state.ts"
+import { Router } from "../router/Router.ts"
+import { notFound } from "../router/unknown.ts"
+import { RequestClock } from "../upstream/Upstream.ts"
+import { adminHandlers } from "./handlers/admin.ts"
+import { docsPath, frontPath } from "../admission/key-check.ts"
+import { type Asked, originOf } from "./asked.ts"
+import { Api, Answered } from "./api/api.ts"
+import { type BodyLimits, type Counted, readBody } from "../proxy/body.ts"
+import { catalogueHandlers } from "./handlers/catalogue.ts"
+import { Control } from "./Control.ts"
+import { controlHandlers } from "./handlers/administer.ts"
+import { docsPage } from "./pages/docs-page.ts"
+import { frontPage } from "./pages/front-page.ts"
+import { describeBackend, summary } from "./handlers/health-pages.ts"
+import { answerWith, type Page } from "./pages/html.ts"
+import { findModel, listModels } from "./handlers/model-list.ts"
+import type { Meters } from "../proxy/Meters.ts"
+import { render } from "../dialect/openai/error.ts"
+import { wayOut } from "./mistyped-paths.ts"
+import { undecodable } from "./undecodable.ts"
+import type { Recent } from "../proxy/History.ts"
+import { Turns } from "../domain/Turns.ts"
+import { workHandlers } from "./handlers/figures.ts"
+
+/** Paths whose last part is an id; whatever it holds, it is one part. */
+const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/"]
+
+const reads: ReadonlyArray<string> = ["GET", "HEAD"]
+// Answered before the operational endpoints are asked.
+const forwarded: ReadonlyArray<string> = ["POST"]
+
+const methodsOf = (path: string, known: ReadonlyArray<{ readonly path: string; readonly method: string }>) =>
+  known.filter((each) => each.path === path).flatMap(({ method }) => (method === "GET" ? reads : [method]))
+
+const contracted = Object.values(Api.groups).flatMap(
+  ({ endpoints }): ReadonlyArray<{ readonly path: string; readonly method: string }> => Object.values(endpoints)
+)
+
+/** Every path that is served, with its methods. */
+export const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+  ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
+  ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
+  ...endpoints.map((endpoint) => [`/v1/${endpoint}`, forwarded] as const)
+])
+
+// Names of backends are plain.
+const ofBackend = /^\/admin\/v1\/backends\/[^/]+(\/[^/]+)?$/
+
+const RequestId = Context.Reference<string>("nexus/http/Operations/RequestId", { defaultValue: () => "" })
+
+const decoded = (text: string): string => {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}
+
+// What bounds the body of an operational endpoint: few of them come at a time.
+const bodyLimits: BodyLimits = { maxBodyBytes: 16 * 1024 * 1024, uploadMs: 0 }
+const uncounted: Counted = { crowded: undefined, grow: () => undefined }
+
+const refuse = (error: GatewayError) =>
+  Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
+
+const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.tapDefect(answer, (defect) =>
+    Effect.flatMap(RequestId, (request_id) =>
+      Effect.annotateLogs(Effect.logError("internal error", defect), { request_id })
+    )
+  )
+
+/** Refuses what does not decode in words, where the library would say nothing. */
+const guard = HttpRouter.middleware(
+  (answer) =>
+    Effect.catchDefect(answer, (defect) => {
+      const error = undecodable(defect)
+      return error === undefined ? Effect.die(defect) : refuse(error)
+    }),
+  { global: true }
+)
+
+const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "started">) =>
+  HttpApiBuilder.group(
+    Answered,
+    "gateway",
+    Effect.fnUntraced(function* (handlers) {
+      const registry = yield* Registry
+      const control = yield* Control
+      const router = yield* Router
+      const created = Math.floor(sinceMs / 1000)
+      let listed: { readonly snapshot: Snapshot; readonly names: RoutingSettings; readonly body: string } | undefined
+      const list = (): string => {
+        const snapshot = registry.snapshot()
+        const names = router.names()
+        if (listed?.snapshot === snapshot && listed.names === names) return listed.body
+        const body = JSON.stringify({ object: "list", data: listModels(snapshot, created, names) })
+        listed = { snapshot, names, body }
+        return body
+      }
+      const backends = () => {
+        const now = performance.now()
+        return {
+          version,
+          backends: [...registry.snapshot().backends.values()].map((state) => describeBackend(state, now))
+        }
+      }
+      return handlers.handleAll({
+        health: () => {
+          const config = control.status()
+          const now = performance.now()
+          const { status, ...counts } = summary(registry.snapshot(), now)
+          const uptime_seconds = Math.floor((now - started) / 1000)
+          return status === "unhealthy"
+            ? Effect.fail({ status, uptime_seconds, ...counts, config })
+            : Effect.succeed({ status, uptime_seconds, ...counts, config })
+        },
+        models: () => Effect.succeed(HttpServerResponse.text(list(), { contentType: "application/json" })),
+        model: ({ params: { id } }) => {
+          const snapshot = registry.snapshot()
+          const names = router.names()
+          const entry = findModel(snapshot, id, created, names)
+          return entry === undefined ? refuse(notFound(id, names, snapshot)) : Effect.succeed(entry)
+        },
+        backends: () => Effect.sync(backends),
+        administered: () => Effect.sync(backends)
+      })
+    })
+  )
+
+// Whatever the client calls it.
+const jsonBody = { "content-type": "application/json" }
+
+/** What the handlers draw on. */
+export type Needed = Registry | Router | Recent | Control | Meters
+
+/** What the contract's endpoints tell beside the state of the backends. */
+export interface ContractOptions {
+  /** Attempts that may follow the first. */
+  readonly maxRetries: () => number
+  /** When the gateway began, in milliseconds since 1970. */
+  readonly sinceMs: number
+  /** The same in monotonic milliseconds. */
+  readonly started: number
+}
+
+/** The endpoints of the contract, behind one function. */
+export interface Contract {
+  readonly handle: (request: Request, requestId: string, asked: Asked) => Promise<Response>
+  readonly dispose: () => Promise<void>
+}
+
+/** Makes the handlers of the contract over the services they draw on. */
+export const makeContract = (services: Context.Context<Needed>, options: ContractOptions): Contract => {
+  const { maxRetries, started } = options
+  const routes = Layer.merge(HttpApiBuilder.layer(Answered), guard).pipe(
+    Layer.provide(makeHandlers(options)),
+    Layer.provide(adminHandlers(refuse, maxRetries)),
+    Layer.provide(controlHandlers(refuse)),
+    Layer.provide(catalogueHandlers),
+    Layer.provide(workHandlers(started)),
+    Layer.provide(HttpServer.layerServices),
+    Layer.provide(Layer.succeedContext(services))
+  )
+  const web = HttpRouter.toWebHandler(routes, { disableLogger: true, middleware: logged })
+  const turns = new Turns()
+  const registry = Context.get(services, Registry)
+  const router = Context.get(services, Router)
+  let document: Promise<{ readonly json: string; readonly page: Page }> | undefined
+  const described = () =>
+    (document ??= import("./openapi.ts").then(({ openApi }) => {
+      const said = openApi()
+      return { json: JSON.stringify(said), page: docsPage(said) }
+    }))
+  const front = (request: Request, { needsKey, isTrusted, isAdministration }: Asked): Page => {
+    const snapshot = registry.snapshot()
+    const now = performance.now()
+    const backends = [...snapshot.backends.values()].map((state) => describeBackend(state, now))
+    const state = isTrusted ? { backends, models: listModels(snapshot, 0, router.names()) } : undefined
+    return frontPage({ version, origin: originOf(request), needsKey, isAdministration, state })
+  }
+
+  const handle = async (request: Request, requestId: string, asked: Asked): Promise<Response> => {
+    const { method } = request
+    const query = request.url.indexOf("?")
+    const url = new URL(`http://nexus${asked.path}${query < 0 ? "" : request.url.slice(query)}`)
+    let path = url.pathname
+    const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
+    if (prefix !== undefined) {
+      // One path segment, however the client wrote the id: ids hold slashes and colons.
+      url.pathname = prefix + encodeURIComponent(decoded(path.slice(prefix.length)))
+      path = `${prefix}:id`
+    }
+    const ofOne = ofBackend.exec(path)
+    if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
+    const allowed = paths.get(path)
+    if (allowed === undefined) {
+      const instead = wayOut(url.pathname, paths.keys(), originOf(request))
+      const found = { method, path: url.pathname, ...(instead === undefined ? {} : { instead }) }
+      return render(new NotFound(found), requestId)
+    }
+    if (allowed === forwarded || !allowed.includes(method)) {
+      return render(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
+    }
+    if (path === "/openapi.json") return new Response((await described()).json, { headers: jsonBody })
+    if (path === docsPath) return answerWith(request, (await described()).page)
+    if (path === frontPath) return answerWith(request, front(request, asked))
+    const body =
+      method === "POST" ? await readBody(request, new RequestClock(0, 0), bodyLimits, uncounted, turns) : undefined
+    if (body !== undefined && !(body instanceof Uint8Array)) return render(body, requestId)
+    const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
+    const response = await web.handler(
+      new Request(url.href, { method, signal: request.signal, ...sent }),
+      Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
+    )
+    return response.status === 500 ? render(new Internal({ requestId }), requestId) : response
+  }
+  return { handle, dispose: web.dispose }
+}

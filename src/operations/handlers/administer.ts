@@ -1,0 +1,31 @@
+/**
+ * What the endpoints that change the running gateway answer.
+ */
+import { Effect } from "effect"
+import type { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import type { GatewayError } from "../../domain/errors.ts"
+import { Answered } from "../api/api.ts"
+import { Control, type NotChanged } from "../Control.ts"
+import { actions } from "../api/control-api.ts"
+
+/** The handlers of the group; `refuse` answers in OpenAI's shape. */
+export const controlHandlers = (
+  refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>
+) =>
+  HttpApiBuilder.group(
+    Answered,
+    "control",
+    Effect.fnUntraced(function* (handlers) {
+      const control = yield* Control
+      const answered = <A>(change: Effect.Effect<A, NotChanged>) => Effect.catch(change, refuse)
+      return handlers.handleAll({
+        config: () => Effect.sync(control.status),
+        compare: () => answered(control.compare),
+        reload: () => answered(control.reload),
+        add: ({ payload }) => answered(control.add(payload)),
+        remove: ({ params, query }) => answered(control.remove(params.name, query.save === "true")),
+        act: ({ params }) => answered(control.setMode(params.name, actions[params.action]))
+      })
+    })
+  )

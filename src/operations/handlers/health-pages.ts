@@ -1,0 +1,118 @@
+/**
+ * What `/health`, `/readyz` and `/nexus/backends` say of a snapshot.
+ */
+import { circuitState, type Live } from "../../registry/live.ts"
+import { type BackendState, inRotation, type Snapshot } from "../../registry/state.ts"
+import { modeWords } from "../../router/filter.ts"
+import type { BackendEntry } from "../api/api.ts"
+import { listServed } from "./model-list.ts"
+
+const left = (until: number, now: number): number => Math.max(0, Math.ceil(until - now))
+
+/** The circuits that are not as if nothing had happened. */
+const circuitsOf = ({ circuits }: Live, now: number): BackendEntry["circuits"] =>
+  [...circuits]
+    .filter(([, circuit]) => circuit.openUntil !== 0 || circuit.failures > 0)
+    .map(([model, circuit]) => ({
+      model,
+      state: circuitState(circuit, now),
+      failures: circuit.failures,
+      retry_in_ms: left(circuit.openUntil, now)
+    }))
+
+/** How this process stands with a backend: requests in flight, pause, circuits; `now` in monotonic milliseconds. */
+export const standingOf = (live: Live, now: number): Pick<BackendEntry, "in_flight" | "cooling_ms" | "circuits"> => ({
+  in_flight: live.inFlight,
+  cooling_ms: left(Math.max(0, ...live.cooling.values()), now),
+  circuits: circuitsOf(live, now)
+})
+
+/**
+ * How all processes of this gateway stand with a backend. Of two that hold something against the same model, the one that
+ * does so for longer is told of.
+ */
+export const wholeStanding = (live: Live, now: number) => {
+  const own = standingOf(live, now)
+  const { elsewhere } = live
+  const circuits = new Map(own.circuits.map((circuit) => [circuit.model, circuit]))
+  for (const { openUntil, ...other } of elsewhere.circuits) {
+    const retry_in_ms = left(openUntil, now)
+    const known = circuits.get(other.model)
+    if (known === undefined || known.retry_in_ms < retry_in_ms) circuits.set(other.model, { ...other, retry_in_ms })
+  }
+  return {
+    in_flight: own.in_flight + elsewhere.inFlight,
+    cooling_ms: Math.max(own.cooling_ms, left(elsewhere.coolUntil, now)),
+    circuits: [...circuits.values()]
+  }
+}
+
+const reasonOf = ({ mode, health }: BackendState): string => (mode === "enabled" ? health.reason : modeWords[mode])
+
+const detailOf = (state: BackendState, now: number) => {
+  const { backend, mode, health, live } = state
+  const { cooling_ms, circuits } = wholeStanding(live, now)
+  return {
+    name: backend.name,
+    status: health.status,
+    ...(mode === "enabled" ? {} : { mode }),
+    reason: reasonOf(state),
+    ...(cooling_ms > 0 ? { cooling_ms } : {}),
+    ...(circuits.length > 0 ? { circuits } : {})
+  }
+}
+
+/**
+ * Counts and the three states: healthy (all backends in service are, or there are none at all), degraded, unhealthy (none
+ * is). What the administrator has taken out of service is counted apart; `now` in monotonic milliseconds.
+ */
+export const summary = (snapshot: Snapshot, now: number) => {
+  const states = [...snapshot.backends.values()]
+  const inService = states.filter(({ mode }) => mode === "enabled").length
+  const healthy = states.filter(inRotation).length
+  const all = healthy === inService && (healthy > 0 || states.length === 0)
+  const status = all ? "healthy" : healthy > 0 ? "degraded" : "unhealthy"
+  const out_of_service = states.length - inService
+  return {
+    status,
+    backends: {
+      total: states.length,
+      healthy,
+      unhealthy: inService - healthy,
+      ...(out_of_service > 0 ? { out_of_service } : {})
+    },
+    models: listServed(snapshot, 0).length,
+    details: states.map((state) => detailOf(state, now))
+  } as const
+}
+
+/** Why no request can be routed now, or undefined when some can. */
+export const notReady = (snapshot: Snapshot, stopping: boolean): string | undefined => {
+  if (stopping) return "the gateway is stopping"
+  const healthy = [...snapshot.backends.values()].filter(inRotation)
+  if (healthy.length === 0) return "no backend is healthy"
+  return healthy.some(({ models }) => models.size > 0) ? undefined : "no healthy backend serves a model"
+}
+
+const shownUrl = (url: string): string => url.replace(/^([a-z][a-z0-9+.-]*:\/\/)[^/@]*@/i, "$1")
+
+const rounded = (ms: number): number => Math.round(ms * 10) / 10
+
+/** A backend with its live figures; `now` in monotonic milliseconds. */
+export const describeBackend = (state: BackendState, now: number): BackendEntry => {
+  const { backend, health, live } = state
+  const latency = live.firstByteMs ?? live.probeMs
+  return {
+    name: backend.name,
+    url: shownUrl(backend.url),
+    type: backend.type,
+    origin: backend.origin,
+    priority: backend.priority,
+    mode: state.mode,
+    status: health.status,
+    reason: reasonOf(state),
+    models: [...state.models.values()],
+    latency_ms: latency === undefined ? null : rounded(latency),
+    ...wholeStanding(live, now)
+  }
+}

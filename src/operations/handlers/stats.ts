@@ -1,0 +1,99 @@
+/**
+ * The figures of `/v1/stats`, made of what is counted and of the picture of the backends.
+ */
+import { version } from "../../domain/version.ts"
+import type { Snapshot } from "../../registry/state.ts"
+import { quantile, spreadOf } from "../../telemetry/histogram.ts"
+import { addTally, emptyTally, isStandIn, type Tally, type Whole } from "../../telemetry/measures.ts"
+import { attemptOutcomes, errorPlaces, latelyNames, places, requestCells } from "../../telemetry/meter.ts"
+import { firstTokenSeconds } from "../../telemetry/metrics.ts"
+import type { Figures, Stats } from "../api/stats-api.ts"
+
+const rounded = (value: number): number => Math.round(value * 100) / 100
+
+const at = ({ numbers }: Tally, place: number): number => numbers[place] ?? 0
+
+const sumOf = (tally: Tally, from: number, count: number): number =>
+  tally.numbers.subarray(from, from + count).reduce((sum, value) => sum + value, 0)
+
+const lately = (tally: Tally, name: (typeof latelyNames)[number]): number =>
+  tally.lately[latelyNames.indexOf(name)] ?? 0
+
+const firstToken = ({ firstTokens }: Tally): Figures["first_token_ms"] => {
+  const spread = spreadOf(firstTokens, 0, firstTokenSeconds.bounds)
+  const [p50, p95] = [quantile(spread, 0.5), quantile(spread, 0.95)]
+  return p50 === undefined || p95 === undefined ? null : { p50: rounded(p50 * 1000), p95: rounded(p95 * 1000) }
+}
+
+const named = <Names extends object>(names: Names, tally: Tally): Names & Figures => ({ ...names, ...figuresOf(tally) })
+
+const figuresOf = (tally: Tally): Figures => {
+  const attempted = lately(tally, "attempts")
+  return {
+    in_flight: tally.inFlight,
+    active_streams: tally.streams,
+    requests: sumOf(tally, places.requests, requestCells.length),
+    attempts: sumOf(tally, places.attempts, attemptOutcomes.length),
+    errors: errorPlaces.reduce((sum, place) => sum + at(tally, place), 0),
+    error_rate: attempted === 0 ? 0 : rounded(lately(tally, "errors") / attempted),
+    failovers: at(tally, places.failovers),
+    prompt_tokens: at(tally, places.tokens),
+    cached_tokens: at(tally, places.tokens + 1),
+    completion_tokens: at(tally, places.tokens + 2),
+    requests_per_second: rounded(lately(tally, "requestRate")),
+    tokens_per_second: rounded(lately(tally, "tokenRate")),
+    pieces_per_second: rounded(lately(tally, "pieceRate")),
+    first_token_ms: firstToken(tally)
+  }
+}
+
+const byOutcome = (tally: Tally): Stats["totals"]["outcomes"] => {
+  const counts = { completed: 0, refused: 0, failed: 0, truncated: 0, client_closed: 0 }
+  for (const [cell, { outcome }] of requestCells.entries()) counts[outcome] += at(tally, places.requests + cell)
+  return counts
+}
+
+const sumBy = (tallies: ReadonlyArray<Tally>, keyOf: (tally: Tally) => string): ReadonlyMap<string, Tally> => {
+  const sums = new Map<string, Tally>()
+  for (const tally of tallies) {
+    const key = keyOf(tally)
+    const sum = sums.get(key) ?? emptyTally(tally.backend, tally.model)
+    sums.set(key, sum)
+    addTally(sum, tally)
+  }
+  return sums
+}
+
+/** All figures at this moment. */
+export const statsOf = (whole: Whole, snapshot: Snapshot, uptimeSeconds: number): Stats => {
+  const all = emptyTally("", "")
+  for (const tally of whole.tallies) addTally(all, tally)
+  const byBackend = sumBy(whole.tallies, ({ backend }) => backend)
+  const asked = new Map<string, Array<string>>()
+  for (const { backend, model } of whole.tallies) {
+    const names = asked.get(model) ?? []
+    asked.set(model, names)
+    if (!isStandIn(backend)) names.push(backend)
+  }
+  return {
+    version,
+    uptime_seconds: Math.floor(uptimeSeconds),
+    totals: {
+      ...figuresOf(all),
+      in_flight: whole.active,
+      turned_away: whole.turnedAway.reduce((sum, count) => sum + count, 0),
+      outcomes: byOutcome(all)
+    },
+    backends: [...snapshot.backends.values()].map(({ backend: { name }, mode, health: { status, reason }, models }) =>
+      named({ name, mode, status, reason, models: models.size }, byBackend.get(name) ?? emptyTally(name, ""))
+    ),
+    models: [...sumBy(whole.tallies, ({ model }) => model)]
+      .map(([id, tally]) => named({ id, backends: asked.get(id) ?? [] }, tally))
+      .toSorted((a, b) => b.requests - a.requests || (a.id < b.id ? -1 : 1)),
+    workers: whole.processes.map(({ worker, rssBytes, cpuSeconds }) => ({
+      worker,
+      rss_bytes: rssBytes,
+      cpu_seconds: rounded(cpuSeconds)
+    }))
+  }
+}

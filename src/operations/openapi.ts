@@ -1,0 +1,293 @@
+/**
+ * The text of `/openapi.json`: what the contracts say, and what is true of all endpoints. Loaded when it is asked for.
+ */
+import { Schema } from "effect"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { nodeAt } from "../config/reference.ts"
+import { keyHeaders, open } from "../admission/key-check.ts"
+import { Api } from "./api/api.ts"
+import { examples, type Tag } from "./error-examples.ts"
+import { maxModelLength } from "../dialect/openai/needs.ts"
+import { ChatChunk, CompletionChunk, OpenAi } from "../dialect/openai/openai-api.ts"
+import { bodyOf, formOf } from "../dialect/openai/error.ts"
+
+type Json = Readonly<Record<string, unknown>>
+
+const Page = [
+  Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain" })),
+  Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/html" }))
+]
+
+const Itself = HttpApiGroup.make("document").add(
+  HttpApiEndpoint.get("front", "/", { success: Page }).annotate(
+    OpenApi.Summary,
+    "How the gateway is and how to ask it, for people: HTML for who accepts it, and text; without a key, only how to ask"
+  ),
+  HttpApiEndpoint.get("docs", "/docs", { success: Page }).annotate(
+    OpenApi.Summary,
+    "This document for people: HTML for who accepts it, and text"
+  ),
+  HttpApiEndpoint.get("openapi", "/openapi.json", { success: Schema.Record(Schema.String, Schema.Unknown) }).annotate(
+    OpenApi.Summary,
+    "This document"
+  )
+)
+
+const Documented = Api.add(OpenAi)
+  .add(Itself)
+  .annotateMerge(
+    OpenApi.annotations({
+      description:
+        "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have OpenAI's shape",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+      servers: [{ url: "/", description: "The gateway this document comes from" }]
+    })
+  )
+  .annotate(HttpApi.AdditionalSchemas, [ChatChunk, CompletionChunk])
+
+const header = (description: string, required: boolean, type: "string" | "integer" = "string") => ({
+  description,
+  required,
+  schema: { type }
+})
+
+const headers = {
+  "x-request-id": header("The id of the request: the client's own when it sent a good one", true),
+  "x-nexus-version": header("Version of the gateway", true),
+  "x-nexus-backend": header("Name of the backend that answered", false),
+  "x-nexus-backend-type": header("Whether it is local or in the cloud", false),
+  "x-nexus-route-reason": header("Why it was chosen: capability-match, capacity-overflow or failover", false),
+  "x-nexus-attempts": header("How many backends were asked, the last one included", false, "integer"),
+  "x-nexus-answered-model": header(
+    "The model that the answer says it is by, when the backend lists no such model",
+    false
+  ),
+  "x-nexus-warning": header("What is wrong with a good answer: the backend has cut the prompt", false),
+  "x-nexus-resolved-model": header(
+    "The model that was understood, when nobody has the name as it came: another spelling, a prefix or a suffix",
+    false
+  ),
+  "x-nexus-fallback-model": header("The model that answered in place of the one asked for", false),
+  "x-nexus-rejection-reasons": header("Why each backend did not answer", false),
+  "retry-after": header("Seconds after which another try makes sense", false, "integer"),
+  "x-should-retry": header("`false` when another try would only repeat what the gateway has tried", false),
+  "www-authenticate": header("How to send a key", true)
+}
+
+type HeaderName = keyof typeof headers
+
+const headersOf = (...names: ReadonlyArray<HeaderName>) =>
+  Object.fromEntries(names.map((name) => [name, { $ref: `#/components/headers/${name}` }]))
+
+const errorHeaders: Readonly<Record<string, ReadonlyArray<HeaderName>>> = {
+  401: ["www-authenticate"],
+  429: ["retry-after"],
+  502: ["x-nexus-rejection-reasons"],
+  503: ["retry-after", "x-nexus-rejection-reasons"]
+}
+
+const choiceHeaders: ReadonlyArray<HeaderName> = [
+  "x-nexus-backend",
+  "x-nexus-backend-type",
+  "x-nexus-route-reason",
+  "x-nexus-attempts",
+  "x-nexus-answered-model",
+  "x-nexus-warning",
+  "x-nexus-resolved-model",
+  "x-nexus-fallback-model"
+]
+
+const security = {
+  bearer: { type: "http", scheme: "bearer", description: "A key of [auth]; none is needed when there are none" },
+  ...Object.fromEntries(
+    keyHeaders.map((name) => [
+      name,
+      { type: "apiKey", in: "header", name, description: "The same key in another header" }
+    ])
+  )
+}
+
+const before: ReadonlyArray<Tag> = ["BadRequest", "Forbidden", "UriTooLong"]
+const everywhere: ReadonlyArray<Tag> = [...before, "Unauthorized", "Internal"]
+const withBody: ReadonlyArray<Tag> = ["PayloadTooLarge", "UnsupportedMediaType"]
+const whenForwarded: ReadonlyArray<Tag> = [
+  "ModelNotFound",
+  "ModelCapabilityMismatch",
+  "ContextLengthExceeded",
+  "RequestTimeout",
+  "Overloaded",
+  "BadGateway",
+  "ServiceUnavailable",
+  "Stopping",
+  "GatewayTimeout",
+  "LoopDetected"
+]
+
+/** What only some endpoints refuse with, by the name of the operation. */
+const own: ReadonlyMap<string, ReadonlyArray<Tag>> = new Map([
+  ["gateway.model", ["ModelNotFound"]],
+  ["admin.decision", ["RequestNotKept"]],
+  ["control.compare", ["ConfigRefused"]],
+  ["control.reload", ["ConfigRefused"]],
+  ["control.add", ["Conflict", "ConfigRefused"]],
+  ["control.remove", ["BackendNotFound", "Conflict", "ConfigRefused"]],
+  ["control.act", ["BackendNotFound"]]
+])
+
+const exampleOf = (tag: Tag) => {
+  const { when, error } = examples[tag]
+  return { summary: when, value: JSON.parse(bodyOf(formOf(error))) as Json } // reason: bodyOf writes an object
+}
+
+const refusal = (description: string, tags: ReadonlyArray<Tag>, more: ReadonlyArray<HeaderName>) => ({
+  description,
+  headers: headersOf("x-request-id", ...more),
+  content: {
+    "application/json": {
+      schema: { $ref: "#/components/schemas/Error" },
+      examples: Object.fromEntries(tags.map((tag) => [tag, exampleOf(tag)]))
+    }
+  }
+})
+const triedHeaders: ReadonlyArray<HeaderName> = [...choiceHeaders, "x-should-retry"]
+
+/** Refusals that several endpoints share, by the name they have in the document. */
+class Shared {
+  readonly responses: Record<string, Json> = {}
+
+  private put(name: string, response: Json): Json {
+    this.responses[name] = response
+    return { $ref: `#/components/responses/${name}` }
+  }
+
+  /** The responses for failures, by status; a backend's own refusal can come under most of them. */
+  refusals(tags: ReadonlyArray<Tag>, forwarded: boolean): Json {
+    const groups = Map.groupBy(tags, (tag) => String(formOf(examples[tag].error).status))
+    const choice = forwarded ? triedHeaders : []
+    return Object.fromEntries(
+      [...groups].map(([status, all]) => {
+        const words = all.map((tag) => examples[tag].when).join(". Or: ")
+        const name = `${forwarded ? "Forwarded" : ""}${all.join("Or")}`
+        return [status, this.put(name, refusal(words, all, [...(errorHeaders[status] ?? []), ...choice]))]
+      })
+    )
+  }
+
+  /** The response for every other failure. */
+  otherwise(forwarded: boolean): Json {
+    return forwarded
+      ? this.put(
+          "RefusedByBackend",
+          refusal("What a backend refuses, with its own status", [], ["retry-after", ...triedHeaders])
+        )
+      : this.put("Otherwise", refusal("Any other failure", ["NotFound", "MethodNotAllowed"], []))
+  }
+}
+
+/** An answer that is no refusal, or a refusal that is not among the {@link own} ones. */
+const isKept = (operationId: string, { content }: OpenApi.OpenApiSpecResponse): boolean =>
+  !own.has(operationId) || content?.["application/json"]?.schema["$ref"] !== "#/components/schemas/Error"
+
+const completed = (
+  [method, operation]: readonly [string, OpenApi.OpenAPISpecOperation],
+  path: string,
+  shared: Shared
+): Json => {
+  const { responses, security: _, ...said } = { ...operation, ...bounded(method, path, operation) }
+  const forwarded = operation.tags.includes(OpenAi.identifier)
+  const tags = [
+    ...(open.has(path) ? before : everywhere),
+    ...(method === "post" ? withBody : []),
+    ...(forwarded ? whenForwarded : []),
+    ...(own.get(operation.operationId) ?? [])
+  ]
+  const names = forwarded ? choiceHeaders : (["x-nexus-version"] as const)
+  const answers = Object.entries(responses).flatMap(([status, response]) => {
+    const whole = { ...response, headers: { ...response.headers, ...headersOf("x-request-id", ...names) } }
+    return isKept(operation.operationId, response) ? [[status, whole] as const] : []
+  })
+  return {
+    ...said,
+    ...(open.has(path) ? { security: [] } : {}),
+    responses: {
+      ...Object.fromEntries(answers),
+      ...shared.refusals(tags, forwarded),
+      default: shared.otherwise(forwarded)
+    }
+  }
+}
+
+const everyMethod = (path: string, item: OpenApi.OpenAPISpecPathItem, shared: Shared): Json => {
+  const { get, post, put, patch, delete: remove, ...more } = item
+  const operations = Object.entries({ get, post, put, patch, delete: remove }).flatMap(([method, operation]) =>
+    operation === undefined ? [] : [[method, completed([method, operation], path, shared)] as const]
+  )
+  return { ...more, ...Object.fromEntries(operations) }
+}
+
+// What a backend refuses keeps all the fields that it says beside those of OpenAI.
+const anyFailure: Json = {
+  type: "object",
+  description: "A failure in OpenAI's shape; one that a backend told may say more",
+  properties: {
+    error: {
+      type: "object",
+      properties: {
+        message: { type: "string" },
+        type: { type: "string" },
+        param: { type: ["string", "null"] },
+        code: { type: ["string", "null"] }
+      },
+      required: ["message", "type", "param", "code"]
+    }
+  },
+  required: ["error"]
+}
+
+/** What the config says of a key of a backend. */
+const ofBackend = (key: string): Json => nodeAt(["backends", 0, key]) ?? {}
+
+/** Bounds that are kept in words of their own, not by the contract: what a field may be, by method, path and name. */
+const bounds: ReadonlyMap<string, Readonly<Record<string, Json>>> = new Map([
+  [
+    "post /admin/v1/backends",
+    Object.fromEntries(["url", "name", "priority", "max_concurrent", "api_key_env"].map((key) => [key, ofBackend(key)]))
+  ],
+  ["post /admin/v1/route", { model: { type: "string", minLength: 1, maxLength: maxModelLength } }]
+])
+
+const bounded = (method: string, path: string, { requestBody: body, ...said }: OpenApi.OpenAPISpecOperation): Json => {
+  const fields = bounds.get(`${method} ${path}`)
+  const media = body?.content["application/json"]
+  if (body === undefined || media === undefined || fields === undefined) {
+    return body === undefined ? said : { ...said, requestBody: body }
+  }
+  // What is not named is not looked at.
+  const schema = {
+    ...media.schema,
+    additionalProperties: {},
+    properties: { ...Object(media.schema["properties"]), ...fields }
+  }
+  return { ...said, requestBody: { ...body, content: { ...body.content, "application/json": { ...media, schema } } } }
+}
+
+/** The document. */
+export const openApi = (): Json => {
+  const { paths, components, ...spec } = OpenApi.fromApi(Documented)
+  const shared = new Shared()
+  const everyPath = Object.fromEntries(
+    Object.entries(paths).map(([path, item]) => [path, everyMethod(path, item, shared)])
+  )
+  return {
+    ...spec,
+    security: [{}, ...Object.keys(security).map((name) => ({ [name]: [] }))],
+    paths: everyPath,
+    components: {
+      ...components,
+      schemas: { ...components.schemas, Error: anyFailure },
+      responses: shared.responses,
+      securitySchemes: security,
+      headers
+    }
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * Accounts for each request exactly once: the memory of the last ones, the log line at debug, and the defects that nobody
+ * else reports.
+ */
+import { Cause, Context, Effect, Layer } from "effect"
+import type { UpstreamError } from "../domain/upstream-errors.ts"
+import type { Turn } from "../registry/live.ts"
+import { explain } from "../router/decision.ts"
+import type { Plan } from "../router/plan.ts"
+import { nobody, other } from "../telemetry/ledger.ts"
+import { RequestLog } from "../telemetry/logging.ts"
+import type { AttemptOutcome } from "../telemetry/meter.ts"
+import type { Exchange } from "./record.ts"
+import { Meters } from "./Meters.ts"
+import { Recent } from "./History.ts"
+
+/** How an attempt ended that was not to be committed. */
+const failures: Readonly<Record<UpstreamError["_tag"], AttemptOutcome>> = {
+  Unreachable: "unreachable",
+  TimedOut: "timed_out",
+  ConnectionLost: "connection_lost",
+  BadAnswer: "bad_answer",
+  ErrorStatus: "error_status"
+}
+
+/** How one ended that was committed or left, by the end of its request. */
+const ends: Readonly<Record<Exchange["outcome"], AttemptOutcome>> = {
+  completed: "completed",
+  truncated: "truncated",
+  client_closed: "abandoned",
+  refused: "refused",
+  failed: "abandoned"
+}
+
+/** Models that a warning is given of at most. */
+const mostTold = 1000
+
+/** Where the request path reports. */
+export class Accounting extends Context.Service<
+  Accounting,
+  {
+    /** A request has come. */
+    readonly began: () => void
+    /** A request was refused before it was read. */
+    readonly turnedAway: (status: number) => void
+    /** A backend is called for the request. */
+    readonly attempting: (exchange: Exchange, backend: string, model: string) => void
+    /** The call failed; `blameless` when that says nothing against the backend. */
+    readonly attemptFailed: (exchange: Exchange, error: UpstreamError, blameless: boolean) => void
+    /** A plan was made for the request. */
+    readonly routed: (exchange: Exchange, plan: Plan) => void
+    /** A request changed how a backend and model stand. */
+    readonly turned: (backend: string, model: string, turn: Turn) => void
+    /** The request has ended, whatever the way. */
+    readonly ended: (exchange: Exchange) => void
+    /** The request ended by a defect of the gateway. */
+    readonly defect: (requestId: string, cause: Cause.Cause<unknown>) => void
+  }
+>()("nexus/http/Accounting") {
+  /** Writes to the log. */
+  static readonly layer = Layer.effect(
+    Accounting,
+    Effect.gen(function* () {
+      const log = yield* RequestLog
+      const recent = yield* Recent
+      const { ledger } = yield* Meters
+      const attempting = (exchange: Exchange, backend: string, model: string): void => {
+        const { meter: before } = exchange
+        const meter = ledger.meter(backend, model)
+        if (before !== undefined) {
+          before.inFlight -= 1
+          before.left()
+        }
+        meter.inFlight += 1
+        exchange.meter = meter
+      }
+      const attemptFailed = ({ meter }: Exchange, error: UpstreamError, blameless: boolean): void =>
+        meter?.attempted(blameless ? "refused" : failures[error._tag], performance.now())
+      // What nobody was asked for is counted by its model when that is one that somebody serves.
+      const unasked = ({ decided }: Exchange) => {
+        const first = decided?.targets[0]
+        return ledger.meter(nobody, first !== undefined && first.candidates.length > 0 ? first.name : other)
+      }
+      const count = (exchange: Exchange): void => {
+        const now = performance.now()
+        const meter = exchange.meter ?? unasked(exchange)
+        ledger.active -= 1
+        meter.ended(exchange, now)
+        if (exchange.meter === undefined) return
+        meter.inFlight -= 1
+        // Attempts that failed have been counted as they did.
+        if (exchange.firstByteAt === 0 && exchange.attempts <= exchange.failures.length) return
+        meter.attempted(ends[exchange.outcome], now)
+      }
+      const routed = (exchange: Exchange, plan: Plan): void => {
+        const seen = plan.witness(performance.now())
+        exchange.decided = plan
+        exchange.seen = seen
+        if (!log.debugEnabled()) return
+        const { requested: model, order, ...decision } = explain(plan, seen)
+        log.write("debug", "routing decision", {
+          request_id: exchange.id,
+          model,
+          backend: order[0]?.backend,
+          ...decision
+        })
+      }
+      const turned = (backend: string, model: string, turn: Turn): void => {
+        if (turn._tag === "Closed") return log.write("info", "circuit closed", { backend, model })
+        const for_ms = Math.round(turn.forMs)
+        if (turn._tag === "Cooling")
+          return log.write("info", "backend asked to be left alone", { backend, model, for_ms })
+        log.write("warn", "circuit opened", { backend, model, failures: turn.failures, for_ms })
+      }
+      // Once for each model of a backend: it is a setting of the backend, and no matter of the request.
+      const cut = new Set<string>()
+      const noteCut = ({ backend, cutPrompt, id, upstreamModel: model }: Exchange): void => {
+        if (cutPrompt === undefined) return
+        const name = `${backend}\n${model}`
+        if (cut.has(name) || cut.size >= mostTold) return
+        cut.add(name)
+        const { context, read, sent } = cutPrompt
+        log.write("warn", "a prompt was cut: it is longer than the context in force", {
+          backend,
+          model,
+          tokens_read: read,
+          tokens_at_least: sent,
+          ...(context === undefined ? {} : { context }),
+          request_id: id
+        })
+      }
+      const ended = (exchange: Exchange): void => {
+        recent.note(exchange)
+        noteCut(exchange)
+        count(exchange)
+        if (!log.debugEnabled()) return
+        const now = performance.now()
+        const retried = exchange.request.headers.get("x-stainless-retry-count") ?? ""
+        log.write("debug", "request ended", {
+          request_id: exchange.id,
+          endpoint: exchange.endpoint,
+          model: exchange.model,
+          upstream_model: exchange.upstreamModel,
+          backend: exchange.backend,
+          stream: exchange.stream,
+          outcome: exchange.outcome,
+          status: exchange.status,
+          attempts: exchange.attempts,
+          // What the client's own library says of its retries.
+          ...(/^[1-9]\d{0,3}$/.test(retried) ? { client_retry: Number(retried) } : {}),
+          duration_ms: Math.round(now - exchange.started),
+          ...(exchange.firstByteAt === 0 ? {} : { first_byte_ms: Math.round(exchange.firstByteAt - exchange.started) }),
+          bytes_out: exchange.bytesOut,
+          ...(exchange.failures.length === 0 ? {} : { failures: exchange.failures })
+        })
+      }
+      const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
+        log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
+      const began = (): void => {
+        ledger.active += 1
+      }
+      const turnedAway = (status: number): void => ledger.turnAway(status)
+      return Accounting.of({ began, turnedAway, attempting, attemptFailed, routed, turned, ended, defect })
+    })
+  )
+}

@@ -1,0 +1,242 @@
+/**
+ * The last requests with what was decided for each of them, so that a person can ask why; nothing of a message is kept.
+ * What is kept are numbers in columns: objects that outlive their request by a little are what a collector has most work
+ * with, and would make every request dearer.
+ */
+import { Clock, Context, Effect, Layer } from "effect"
+import type { AttemptFailure } from "../domain/errors.ts"
+import { type Ability, type Endpoint, endpoints, outcomes } from "../domain/request.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
+import type { Snapshot } from "../registry/state.ts"
+import type { Decided } from "../router/plan.ts"
+import { explain } from "../router/decision.ts"
+import { Router } from "../router/Router.ts"
+import { type Held, mostFigures, type Witness } from "../router/witness.ts"
+import type { Explained, RecentRequest } from "../operations/api/admin-api.ts"
+import type { Exchange } from "./record.ts"
+
+/** Requests that are remembered. */
+export const remembered = 512
+
+const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embeddings"]
+
+/** The numbers of a request, by their columns. */
+const columns = [
+  // For people: milliseconds since 1970, as they were when the request ended.
+  "at",
+  "started",
+  "ended",
+  "firstByteAt",
+  "endpoint",
+  "stream",
+  "outcome",
+  "status",
+  "attempts",
+  "abilities",
+  "promptTokens",
+  "atLeastTokens",
+  "outputTokens",
+  "turn",
+  "seenAt",
+  "figures"
+] as const
+
+const width = columns.length
+
+/** What of a request is no number; the decision is absent when there was none. */
+interface Texts {
+  id: string
+  model: string
+  backend: string
+  upstreamModel: string
+  failures: ReadonlyArray<AttemptFailure>
+  settings: RoutingSettings | undefined
+  snapshot: Snapshot | undefined
+  held: ReadonlyArray<Held>
+  drawn: ReadonlyArray<number>
+}
+
+const none: ReadonlyArray<never> = []
+
+const rounded = (ms: number): number => Math.round(ms * 10) / 10
+
+/** A ring of requests. */
+class Ring {
+  private readonly numbers = new Float64Array(remembered * width)
+  private readonly figures = new Float64Array(remembered * mostFigures)
+  private readonly texts = Array.from({ length: remembered }, (): Texts => ({
+    id: "",
+    model: "",
+    backend: "",
+    upstreamModel: "",
+    failures: none,
+    settings: undefined,
+    snapshot: undefined,
+    held: none,
+    drawn: none
+  }))
+  private next = 0
+  private size = 0
+
+  put(exchange: Exchange, now: number, wallNow: number): void {
+    const { numbers } = this
+    const at = this.next
+    const { decided } = exchange
+    const needs = decided?.needs
+    let column = at * width
+    numbers[column++] = wallNow - (now - exchange.started)
+    numbers[column++] = exchange.started
+    numbers[column++] = now
+    numbers[column++] = exchange.firstByteAt
+    numbers[column++] = endpoints.indexOf(exchange.endpoint)
+    numbers[column++] = exchange.stream ? 1 : 0
+    numbers[column++] = outcomes.indexOf(exchange.outcome)
+    numbers[column++] = exchange.status
+    numbers[column++] = exchange.attempts
+    numbers[column++] = needs === undefined ? 0 : maskOf(needs.abilities)
+    numbers[column++] = needs?.promptTokens ?? 0
+    numbers[column++] = needs?.atLeastTokens ?? 0
+    numbers[column++] = needs?.outputTokens ?? 0
+    numbers[column++] = decided?.turn ?? 0
+    numbers[column++] = exchange.seen?.now ?? 0
+    numbers[column] = exchange.seen?.figures.length ?? 0
+    if (exchange.seen !== undefined) this.figures.set(exchange.seen.figures, at * mostFigures)
+    const texts = this.texts[at]
+    if (texts === undefined) return
+    texts.id = exchange.id
+    texts.model = exchange.model
+    texts.backend = exchange.backend
+    texts.upstreamModel = exchange.upstreamModel
+    texts.failures = exchange.failures.length === 0 ? none : exchange.failures
+    texts.settings = decided?.settings
+    texts.snapshot = decided?.snapshot
+    texts.held = exchange.seen?.held ?? none
+    texts.drawn = decided?.drawn ?? none
+    this.next = (at + 1) % remembered
+    this.size = Math.min(this.size + 1, remembered)
+  }
+
+  /** Places, the newest first. */
+  places(): ReadonlyArray<number> {
+    return Array.from({ length: this.size }, (_, back) => (this.next - 1 - back + 2 * remembered) % remembered)
+  }
+
+  placeOf(id: string): number | undefined {
+    return this.places().find((at) => this.texts[at]?.id === id)
+  }
+
+  request(at: number): RecentRequest {
+    const texts = this.text(at)
+    const started = this.number(at, "started")
+    const firstByteAt = this.number(at, "firstByteAt")
+    return {
+      id: texts.id,
+      at: Math.round(this.number(at, "at")),
+      endpoint: this.endpoint(at),
+      model: texts.model,
+      stream: this.number(at, "stream") === 1,
+      outcome: outcomes[this.number(at, "outcome")] ?? "failed",
+      status: this.number(at, "status"),
+      backend: texts.backend,
+      upstream_model: texts.upstreamModel,
+      attempts: this.number(at, "attempts"),
+      failures: texts.failures,
+      first_byte_ms: firstByteAt === 0 ? null : rounded(firstByteAt - started),
+      duration_ms: rounded(this.number(at, "ended") - started)
+    }
+  }
+
+  /** What the request was decided by; undefined when it was refused before. */
+  decided(at: number): (Decided & { readonly seen: Witness }) | undefined {
+    const { settings, snapshot, model, held, drawn } = this.text(at)
+    if (settings === undefined || snapshot === undefined) return undefined
+    const mask = this.number(at, "abilities")
+    const from = at * mostFigures
+    return {
+      needs: {
+        endpoint: this.endpoint(at),
+        model,
+        stream: this.number(at, "stream") === 1,
+        abilities: abilities.filter((_, bit) => (mask & (1 << bit)) !== 0),
+        promptTokens: this.number(at, "promptTokens"),
+        atLeastTokens: this.number(at, "atLeastTokens"),
+        outputTokens: this.number(at, "outputTokens")
+      },
+      settings,
+      snapshot,
+      turn: this.number(at, "turn"),
+      drawn,
+      seen: {
+        now: this.number(at, "seenAt"),
+        figures: this.figures.slice(from, from + this.number(at, "figures")),
+        held
+      }
+    }
+  }
+
+  private endpoint(at: number): Endpoint {
+    return endpoints[this.number(at, "endpoint")] ?? endpoints[0]
+  }
+
+  private number(at: number, column: (typeof columns)[number]): number {
+    return this.numbers[at * width + columns.indexOf(column)] ?? 0
+  }
+
+  private text(at: number): Texts {
+    const texts = this.texts[at]
+    if (texts === undefined) throw new RangeError(`no place ${at}`)
+    return texts
+  }
+}
+
+const maskOf = (wanted: ReadonlyArray<Ability>): number => {
+  let mask = 0
+  for (const ability of wanted) mask |= 1 << abilities.indexOf(ability)
+  return mask
+}
+
+/** The memory of requests. */
+export class Recent extends Context.Service<
+  Recent,
+  {
+    /** Takes a request that has ended. */
+    readonly note: (exchange: Exchange) => void
+    /** The last ones, newest first. */
+    readonly list: () => ReadonlyArray<RecentRequest>
+    /** The newest one with this id, and its decision when there was one to make. */
+    readonly find: (id: string) => Explained | undefined
+  }
+>()("nexus/http/Recent") {
+  /** A ring of {@link remembered} requests in memory. */
+  static readonly layer = Layer.effect(
+    Recent,
+    Effect.gen(function* () {
+      const router = yield* Router
+      const clock = yield* Clock.Clock
+      const ring = new Ring()
+      // Finer than a millisecond: by whole ones, requests that follow one another closely would change places. Nanoseconds
+      // are dear: they are asked for only when the clock has been set, or the machine has slept.
+      let aheadMs = Infinity
+      const wallNow = (now: number): number => {
+        if (Math.abs(clock.currentTimeMillisUnsafe() - now - aheadMs) > 2) {
+          aheadMs = Number(clock.currentTimeNanosUnsafe()) / 1_000_000 - now
+        }
+        return now + aheadMs
+      }
+      return Recent.of({
+        note: (exchange) => {
+          const now = performance.now()
+          ring.put(exchange, now, wallNow(now))
+        },
+        list: () => ring.places().map((at) => ring.request(at)),
+        find: (id) => {
+          const at = ring.placeOf(id)
+          if (at === undefined) return undefined
+          const decided = ring.decided(at)
+          const decision = decided === undefined ? null : explain(router.again(decided), decided.seen)
+          return { request: ring.request(at), decision }
+        }
+      })
+    })
+  )
+}

@@ -1,0 +1,94 @@
+/**
+ * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
+ */
+import { Redacted } from "effect"
+import { cutWords } from "../router/cut.ts"
+import type { Attempt } from "../router/plan.ts"
+import type { Arrival } from "../wire/arrival.ts"
+import { isCoded, isEventStream } from "../upstream/content-encoding.ts"
+import type { Exchange } from "./record.ts"
+import { locality } from "../domain/backend.ts"
+
+// Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
+// which is for refusals.
+const passed = ["content-type", "openai-processing-ms"] as const
+
+// No server says so, but for one that means harm or is very confused.
+const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
+  const { apiKey } = candidate.state.backend
+  return apiKey !== undefined && value.includes(Redacted.value(apiKey))
+}
+
+/** Makes the headers of an answer that comes from a backend. */
+type HeadersOf = (
+  head: Arrival,
+  attempt: Attempt,
+  exchange: Pick<Exchange, "id" | "attempts" | "answeredModel" | "cutPrompt">
+) => Record<string, string>
+
+/** Headers of an answer that comes from a backend. */
+export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts, cutPrompt, id }) => {
+  const headers = answererHeaders(attempt, attempts)
+  headers["x-request-id"] = id
+  if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutWords(cutPrompt)
+  if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
+  for (const name of passed) {
+    const value = head.header(name)
+    if (value !== null && !carriesKey(attempt, value)) headers[name] = value
+  }
+  // Other words than those for codings (none, utf-8) would make some clients give up.
+  const coding = isCoded(head) ? head.header("content-encoding") : null
+  if (coding !== null) headers["content-encoding"] = coding
+  return headers
+}
+
+// Keep middle boxes from holding back an event stream.
+const streamHeaders: Readonly<Record<string, string>> = {
+  "cache-control": "no-cache",
+  "x-accel-buffering": "no"
+}
+
+const eventStream = "text/event-stream"
+
+/** Headers of an event stream that begins before anybody has answered. */
+export const eventStreamHeaders = (requestId: string): Record<string, string> => ({
+  "content-type": eventStream,
+  "x-request-id": requestId,
+  ...streamHeaders
+})
+
+/** The same for an event stream, whatever its backend calls it: some clients read it under its own name alone. */
+export const eventHeaders: HeadersOf = (head, attempt, exchange) => {
+  const headers = replyHeaders(head, attempt, exchange)
+  if (!isEventStream(headers["content-type"])) headers["content-type"] = eventStream
+  return Object.assign(headers, streamHeaders)
+}
+
+/** The same for a whole answer, which is JSON even where its backend calls it an event stream. */
+export const wholeHeaders: HeadersOf = (head, attempt, exchange) => {
+  const headers = replyHeaders(head, attempt, exchange)
+  if (isEventStream(headers["content-type"])) headers["content-type"] = "application/json"
+  return headers
+}
+
+/** Headers that say which backend was asked last and why. */
+export const decisionHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
+  const { backend } = attempt.candidate.state
+  const headers: Record<string, string> = {
+    "x-nexus-backend": backend.name,
+    "x-nexus-backend-type": locality(backend.type),
+    "x-nexus-route-reason": attempts > 1 ? "failover" : attempt.reason,
+    "x-nexus-attempts": String(attempts)
+  }
+  if (attempt.resolved !== undefined) headers["x-nexus-resolved-model"] = headerText(attempt.resolved)
+  return headers
+}
+
+/** The same for an answer that is the backend's own: with the model when it is a fallback. */
+export const answererHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
+  const headers = decisionHeaders(attempt, attempts)
+  if (attempt.fallback) headers["x-nexus-fallback-model"] = headerText(attempt.model)
+  return headers
+}
+
+const headerText = (text: string): string => (/^[\x20-\x7e]*$/.test(text) ? text : encodeURIComponent(text))

@@ -1,0 +1,131 @@
+/**
+ * A stream that is opened for its client before anybody has begun to answer: comments keep its connection alive while
+ * backends are still tried, and what becomes of the request is told inside of it.
+ */
+import { errorLine, eventOf } from "../dialect/openai/framing.ts"
+import type { Watch } from "../upstream/Deadlines.ts"
+import { eventStreamHeaders } from "./answer-head.ts"
+
+/** What goes on with a stream that has been opened. */
+export interface Continuation {
+  readonly start: (controller: ReadableStreamDefaultController<Uint8Array>) => void
+  readonly pull: () => void
+  readonly cancel: () => void
+}
+
+/** What an early stream needs of its request; times in milliseconds. */
+export interface Early {
+  readonly requestId: string
+  /** How long a client waits in silence. */
+  readonly everyMs: number
+  /** How long the last event gets to arrive before the body is cut. */
+  readonly partingMs: number
+  /** Sends the answer's head, and its body as it comes. */
+  readonly open: (response: Response) => void
+  /** Called once: there is nothing more to wait for. */
+  readonly done: () => void
+}
+
+const encoder = new TextEncoder()
+
+const comment = encoder.encode(": keep-alive\n\n")
+
+const ends = (bytes: Uint8Array, text: string): boolean =>
+  new TextDecoder().decode(bytes.subarray(-text.length)) === text
+
+// A client that takes nothing of a last event is not waited for longer.
+const mostMs = 12_000
+
+/** Opens the stream when its time has come, and holds it until somebody answers or all have failed. */
+export class EarlyStream implements Watch {
+  place = -1
+  at: number
+  totalAt = Infinity
+  private readonly early: Early
+  private client: ReadableStreamDefaultController<Uint8Array> | undefined
+  private next: Continuation | undefined
+  private separator = ""
+  private parting = false
+  private over = false
+
+  constructor(early: Early, started: number) {
+    this.early = early
+    this.at = started + early.everyMs
+  }
+
+  /** Whether the head of the answer has been sent. */
+  get opened(): boolean {
+    return this.client !== undefined
+  }
+
+  /** Passes on what a backend says before it answers; whole comments alone. */
+  readonly hear = (comments: Uint8Array): void => {
+    this.say(comments)
+    this.separator = ends(comments, "\n\n") ? "" : "\n"
+    this.at = performance.now() + this.early.everyMs
+  }
+
+  /** Lets an answer go on in the stream. */
+  give(next: Continuation): void {
+    if (this.client === undefined) return
+    this.next = next
+    this.end()
+    next.start(this.client)
+    next.pull()
+  }
+
+  /** Tells of a failure inside of the stream, and cuts it behind that. */
+  async fail(response: Response): Promise<void> {
+    if (this.over) return
+    this.parting = true
+    this.at = performance.now() + mostMs
+    this.say(eventOf(errorLine(await response.text()), this.separator))
+  }
+
+  /** Gives up waiting, unless a failure is still on its way. */
+  end(): void {
+    if (this.parting || this.over) return
+    this.over = true
+    this.early.done()
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.client = controller
+  }
+
+  pull(): void {
+    if (this.parting) this.at = performance.now() + this.early.partingMs
+    else this.next?.pull()
+  }
+
+  cancel(): void {
+    if (this.next !== undefined) return this.next.cancel()
+    this.parting = false
+    this.end()
+  }
+
+  shift(_: number, byMs: number): void {
+    this.at += byMs
+  }
+
+  expire(): void {
+    if (this.parting) {
+      this.parting = false
+      this.client?.error(new Error("nobody answered"))
+      return this.end()
+    }
+    this.at = performance.now() + this.early.everyMs
+    if (this.client === undefined) {
+      const { open, requestId } = this.early
+      open(new Response(new ReadableStream<Uint8Array>(this), { headers: eventStreamHeaders(requestId) }))
+    }
+    this.say(comment)
+    this.separator = ""
+  }
+
+  // Who takes nothing is told nothing more.
+  private say(bytes: Uint8Array): void {
+    if (this.over || this.client === undefined) return
+    if (this.parting || (this.client.desiredSize ?? 0) > 0) this.client.enqueue(bytes)
+  }
+}

@@ -1,0 +1,241 @@
+/**
+ * A committed flow on its way to the client: held back when the client is slow, watched for how it ends, ended in a way
+ * the client can tell from success when it breaks.
+ */
+import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
+import type { Body, Sink } from "../wire/arrival.ts"
+import type { Ending, EventWatch } from "../dialect/openai/event-watch.ts"
+import type { Continuation } from "./early-stream.ts"
+import { endMarker, eventOf } from "../dialect/openai/framing.ts"
+
+/** How a flow ended. */
+export type FlowEnd =
+  | { readonly _tag: "Complete" }
+  | { readonly _tag: "Broken"; readonly error: UpstreamError }
+  | { readonly _tag: "ClientGone" }
+
+/** A flow and what must be done about it. */
+export interface Flow {
+  readonly body: Body
+  /** Starts the delivery of the flow. */
+  readonly attach: (sink: Sink) => void
+  /** Watches an event stream that can be read, which gets an error event when it breaks; other flows are cut short. */
+  readonly watch: EventWatch | undefined
+  /** True when the stream must carry a finish reason or an end marker. */
+  readonly marked: boolean
+  /** The OpenAI error text sent as the last event of a broken stream. */
+  readonly errorText: (error: UpstreamError) => string
+  /** Takes out of events with an error what is not to be told, `midway` when they begin inside of one; they are passed on as they are when absent. */
+  readonly discreet?: (events: Uint8Array, midway: boolean) => Uint8Array
+  /** A piece that is progress has come, and the backend is awaited again. */
+  readonly progress: () => void
+  /** The client is awaited: it has not taken what waits for it. */
+  readonly stalled: () => void
+  /** The client took what waited for it. */
+  readonly resumed: () => void
+  /**
+   * All has been said and the body is to be cut: `cut` is called when what was said has had its time to arrive. `late`
+   * when the client had not kept up.
+   */
+  readonly parting: (cut: () => void, late: boolean) => void
+  /** Called once, in plain synchronous code, whatever the end. */
+  readonly onEnd: (end: FlowEnd, bytes: number) => void
+  /** Called once, with the end or after it: nothing more goes to the client. */
+  readonly onClosed: () => void
+}
+
+/** What a body is drawn from, and the ways to end it early from outside. */
+export interface Relay extends Continuation {
+  /** Ends the flow as broken. */
+  readonly cut: (error: UpstreamError) => void
+  /** Drops the flow and the connection of a client that takes nothing. */
+  readonly drop: () => void
+}
+
+/** Bytes that may wait for a client before its backend is held back. */
+const highWaterMark = 64 * 1024
+
+// A client that keeps up takes an event at once.
+const lateMs = 50
+
+const truncated = new ConnectionLost({ reason: "the stream ended before its answer was complete", answered: true })
+
+const encoder = new TextEncoder()
+
+const failedInside = new BadAnswer({ reason: "an error in the middle of its stream" })
+
+// One object for all of a stream: what the backend delivers to, what the client draws from, and the ways to end it.
+class Relaying implements Relay, Sink {
+  private readonly flow: Flow
+  private bytes = 0
+  private ended = false
+  private closed = false
+  private held = false
+  private waiting = 0
+  // Events with an error that have not come whole.
+  private errors: Array<Uint8Array> = []
+  private midway = false
+  private attached = false
+  // Since when the last event waits for the client to take it; 0 when none does.
+  private partingAt = 0
+  private client: ReadableStreamDefaultController<Uint8Array> | undefined
+
+  constructor(flow: Flow) {
+    this.flow = flow
+  }
+
+  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    this.client = controller
+  }
+
+  pull(): void {
+    if (!this.attached) {
+      this.attached = true
+      return this.flow.attach(this)
+    }
+    // Called when nothing waits any more.
+    this.waiting = 0
+    if (this.partingAt > 0) {
+      const late = performance.now() - this.partingAt > lateMs
+      this.partingAt = 0
+      return this.flow.parting(this.sever, late)
+    }
+    if (!this.held || this.ended) return
+    this.held = false
+    this.flow.resumed()
+    this.flow.body.resume()
+  }
+
+  cancel(): void {
+    if (!this.ended) this.finish({ _tag: "ClientGone" })
+    this.gone()
+  }
+
+  piece(piece: Uint8Array): void {
+    const { client, flow } = this
+    if (this.ended || client === undefined) return
+    const size = piece.byteLength
+    const { watch } = flow
+    if (this.errors.length === 0) this.midway = watch?.between === false && this.bytes >= watch.size
+    this.bytes += size
+    const isProgress = this.isProgress(piece)
+    if (watch?.erring === true || this.errors.length > 0) this.withhold(piece, watch?.between === true)
+    else client.enqueue(piece)
+    if (isProgress) flow.progress()
+    this.waiting += size
+    if (this.held || this.waiting < highWaterMark) return
+    this.held = true
+    flow.body.pause()
+    flow.stalled()
+  }
+
+  end(): void {
+    if (this.ended) return
+    this.release()
+    const ending = this.ending(true)
+    if (ending === "cut") this.break(truncated)
+    else this.conclude(ending)
+  }
+
+  fail(error: UpstreamError): void {
+    if (this.ended) return
+    this.release()
+    // An answer that has said its last word is whole, however its connection ends.
+    const ending = this.ending(false)
+    if (ending === "cut") return this.break(error)
+    this.flow.body.abort()
+    this.conclude(ending)
+  }
+
+  cut(error: UpstreamError): void {
+    this.fail(error)
+  }
+
+  drop(): void {
+    if (!this.ended) this.finish({ _tag: "ClientGone" })
+    this.sever()
+  }
+
+  // What an error says may come in several pieces.
+  private withhold(piece: Uint8Array, whole: boolean): void {
+    this.errors.push(piece)
+    // The client draws nothing while all that waits is withheld: that must end before the backend is held back.
+    if (whole || this.errors.reduce((sum, { byteLength }) => sum + byteLength, 0) > highWaterMark / 2) this.release()
+  }
+
+  private release(): void {
+    const { client, errors, flow, midway } = this
+    if (errors.length === 0) return
+    this.errors = []
+    const events = Buffer.concat(errors)
+    client?.enqueue(flow.discreet?.(events, midway) ?? events)
+  }
+
+  private isProgress(piece: Uint8Array): boolean {
+    const { watch } = this.flow
+    // The first bytes have been watched before they were passed on.
+    return watch === undefined || this.bytes <= watch.size || watch.push(piece)
+  }
+
+  private ending(orderly: boolean): Ending {
+    const { marked, watch } = this.flow
+    if (watch === undefined || !marked) return orderly ? "done" : "cut"
+    return watch.ending(orderly)
+  }
+
+  // The last word has been said, be it an error: nothing more is to be told.
+  private conclude(ending: Exclude<Ending, "cut">): void {
+    const { watch } = this.flow
+    if (ending === "failed") {
+      const separator = watch?.separator() ?? ""
+      return this.part({ _tag: "Broken", error: failedInside }, encoder.encode(separator))
+    }
+    if (ending === "finished") this.client?.enqueue(eventOf(endMarker, watch?.separator() ?? ""))
+    this.finish(
+      ending === "done" || ending === "finished" ? { _tag: "Complete" } : { _tag: "Broken", error: failedInside }
+    )
+    this.client?.close()
+    this.gone()
+  }
+
+  private break(error: UpstreamError): void {
+    const { flow } = this
+    if (flow.watch !== undefined) {
+      return this.part({ _tag: "Broken", error }, eventOf(flow.errorText(error), flow.watch.separator()))
+    }
+    this.finish({ _tag: "Broken", error })
+    this.sever()
+  }
+
+  // Readers that pass over an error event still see that the body is not whole; cut at once, the event would be lost.
+  private part(end: FlowEnd, last: Uint8Array): void {
+    this.finish(end)
+    this.flow.stalled()
+    this.partingAt = performance.now()
+    this.client?.enqueue(last)
+  }
+
+  private finish(how: FlowEnd): void {
+    this.ended = true
+    if (how._tag !== "Complete") this.flow.body.abort()
+    this.flow.onEnd(how, this.bytes)
+  }
+
+  private readonly sever = (): void => {
+    if (this.closed) return
+    this.client?.error(new Error("the answer broke"))
+    this.gone()
+  }
+
+  private gone(): void {
+    if (this.closed) return
+    this.closed = true
+    this.flow.onClosed()
+  }
+}
+
+/**
+ * Relays a flow piece by piece. Bytes are never changed but for the secrets in an error event; only an end marker or an
+ * error event may be added after them.
+ */
+export const relay = (flow: Flow): Relay => new Relaying(flow)

@@ -1,0 +1,249 @@
+/**
+ * The typed client of a running gateway, made from the contract of its operational endpoints.
+ */
+import { Data, Effect, Redacted } from "effect"
+import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
+import { HttpApiClient } from "effect/http-api"
+import type { KeyToSend } from "../config/NexusConfig.ts"
+import type { Asked, Explained, Route } from "../operations/api/admin-api.ts"
+import type { AliasList } from "../operations/api/catalogue-api.ts"
+import { Api, type BackendList, type Health, type Unhealthy } from "../operations/api/api.ts"
+import type { actions, BackendChange, Comparison, ConfigStatus, NewBackend } from "../operations/api/control-api.ts"
+import type { Stats } from "../operations/api/stats-api.ts"
+import { Transport } from "../upstream/Transport.ts"
+import type { Question } from "../upstream/ask.ts"
+
+/** Nothing that could be a gateway answers at the address. */
+export class NoGateway extends Data.TaggedError("NoGateway")<{
+  readonly url: string
+  readonly reason: string
+  /** How to ask another one. */
+  readonly hint?: string
+}> {
+  override get message(): string {
+    return `No gateway answers at ${this.url}: ${this.reason}${this.hint === undefined ? "" : `; ${this.hint}`}`
+  }
+}
+
+/** Why an address is no gateway's though something answers. */
+export const notNexus = "what answers there is not Nexus"
+
+const locked = (from: KeyToSend["keyFrom"]): string => {
+  switch (from) {
+    case undefined:
+      return "it wants a key, and this config holds none; set NEXUS_KEY to one of its keys"
+    case "NEXUS_KEY":
+      return "the key in NEXUS_KEY is refused; it is none of those that this gateway takes"
+    case "config":
+      return "the key that this config holds is refused; set NEXUS_KEY to one that it takes"
+  }
+}
+
+const refusals: ReadonlyMap<number, string> = new Map([
+  [403, "it does not take requests from here"],
+  [429, "it has too much to do"],
+  [500, "it failed"],
+  [503, "it takes no requests now"]
+])
+
+/** A gateway answers, and does not say what it was asked. */
+export class GatewayRefused extends Data.TaggedError("GatewayRefused")<{
+  readonly url: string
+  readonly status: number
+  /** Where the key came from that was sent; undefined when none was. */
+  readonly keyFrom?: KeyToSend["keyFrom"]
+}> {
+  override get message(): string {
+    const why = this.status === 401 ? locked(this.keyFrom) : (refusals.get(this.status) ?? `status ${this.status}`)
+    return `The gateway at ${this.url} refuses: ${why}`
+  }
+}
+
+/** Where a gateway is looked for, and the key it may want. */
+export interface GatewayAddress {
+  /** Base URL without a trailing slash. */
+  readonly url: string
+  readonly key: Redacted.Redacted<string> | undefined
+  readonly keyFrom?: KeyToSend["keyFrom"]
+  /** The path of a Unix socket that takes questions in place of the host of its URL. */
+  readonly socket?: string | undefined
+  /** Where its administration is asked, when that has a place of its own. */
+  readonly admin?: Pick<GatewayAddress, "url" | "socket"> | undefined
+}
+
+/** The state of a gateway, as `/health` tells it. */
+export type GatewayHealth = typeof Health.Type | typeof Unhealthy.Type
+
+const timeoutMs = 5000
+
+/** A change may have to look at a server first. */
+const changeMs = 30_000
+
+const methods = { GET: "GET", POST: "POST", DELETE: "DELETE" } as const
+
+const methodOf = ({ method }: HttpClientRequest.HttpClientRequest): Question["method"] =>
+  method === "POST" || method === "DELETE" ? methods[method] : "GET"
+
+const questionOf = (request: HttpClientRequest.HttpClientRequest): Pick<Question, "method" | "body" | "timeoutMs"> => ({
+  method: methodOf(request),
+  timeoutMs: methodOf(request) === "GET" ? timeoutMs : changeMs,
+  ...(request.body._tag === "Uint8Array" ? { body: new TextDecoder().decode(request.body.body) } : {})
+})
+
+const httpClient = (transport: Transport["Service"], socket: string | undefined): HttpClient.HttpClient =>
+  HttpClient.make((request, url) =>
+    transport
+      .ask({
+        ...questionOf(request),
+        url: url.href,
+        headers: { ...request.headers },
+        ...(socket === undefined ? {} : { socket })
+      })
+      .pipe(
+        Effect.map(({ status, headers, text }) =>
+          HttpClientResponse.fromWeb(request, new Response(text === "" ? null : text, { status, headers }))
+        ),
+        Effect.mapError(
+          (error) =>
+            new HttpClientError.HttpClientError({
+              reason: new HttpClientError.TransportError({
+                request,
+                description: "reason" in error ? error.reason : "no answer in time"
+              })
+            })
+        )
+      )
+  )
+
+const connect = Effect.fnUntraced(function* ({ url, key, socket }: GatewayAddress) {
+  const transport = yield* Transport
+  const authorized = HttpClientRequest.setHeaders(
+    key === undefined ? {} : { authorization: `Bearer ${Redacted.value(key)}` }
+  )
+  return yield* HttpApiClient.makeWith(Api, {
+    baseUrl: socket === undefined ? url : "http://localhost",
+    httpClient: HttpClient.mapRequest(httpClient(transport, socket), authorized)
+  })
+})
+
+/** Where what only the administration answers is asked. */
+const adminOf = (address: GatewayAddress): GatewayAddress => ({ ...address, ...address.admin })
+
+// What answers, and speaks another language, is some other server: then no gateway runs at that address.
+const explain =
+  ({ url, keyFrom }: GatewayAddress) =>
+  (error: unknown) => {
+    const reason = HttpClientError.isHttpClientError(error) ? error.reason : undefined
+    if (reason?._tag === "TransportError") return new NoGateway({ url, reason: reason.description ?? "no answer" })
+    if (
+      reason !== undefined &&
+      "response" in reason &&
+      (reason.response.status === 401 || refusals.has(reason.response.status))
+    ) {
+      return new GatewayRefused({ url, status: reason.response.status, keyFrom })
+    }
+    return new NoGateway({ url, reason: notNexus })
+  }
+
+/** The backends of the gateway at this address. */
+export const askBackends = (
+  address: GatewayAddress
+): Effect.Effect<typeof BackendList.Type, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.gateway.backends()).pipe(Effect.mapError(explain(address)))
+
+/** The figures of the gateway at this address. */
+export const askStats = (address: GatewayAddress): Effect.Effect<Stats, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.work.stats()).pipe(Effect.mapError(explain(address)))
+
+const isHealth = (value: unknown): value is typeof Unhealthy.Type =>
+  typeof value === "object" && value !== null && "status" in value && value.status === "unhealthy"
+
+/** The health of the gateway at this address; an unhealthy one is an answer as well. */
+export const askHealth = (
+  address: GatewayAddress
+): Effect.Effect<GatewayHealth, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(address), (client) => client.gateway.health()).pipe(
+    Effect.catchIf(
+      (error) => isHealth(error),
+      (unhealthy) => Effect.succeed(unhealthy as GatewayHealth) // reason: isHealth has checked it
+    ),
+    Effect.mapError(explain(address))
+  )
+
+const isRefusal = (value: unknown): value is { readonly error: { readonly message: string } } =>
+  typeof value === "object" && value !== null && "error" in value
+
+/** What the gateway has no answer to, in its own words. */
+export class Unanswerable extends Data.TaggedError("Unanswerable")<{ readonly message: string }> {}
+
+// A refusal in OpenAI's shape is the gateway's own word.
+const told = (address: GatewayAddress) => (error: unknown) =>
+  isRefusal(error) ? new Unanswerable({ message: error.error.message }) : explain(address)(error)
+
+/** Why a gateway did not do what it was asked. */
+export type NotDone = NoGateway | GatewayRefused | Unanswerable
+
+const changed = <A, E>(
+  address: GatewayAddress,
+  change: (client: Effect.Success<ReturnType<typeof connect>>["control"]) => Effect.Effect<A, E>
+): Effect.Effect<A, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ control }) => change(control)).pipe(
+    Effect.mapError(told(adminOf(address)))
+  )
+
+/** Has the gateway at this address take over its config; `only` has it tell what that would change, and change nothing. */
+export const askReload = (
+  address: GatewayAddress,
+  only: "compare" | undefined
+): Effect.Effect<Comparison, NotDone, Transport> =>
+  changed(address, (control) => (only === "compare" ? control.compare() : control.reload()))
+
+/** Which config the gateway at this address goes by. */
+export const askConfig = (address: GatewayAddress): Effect.Effect<ConfigStatus, NotDone, Transport> =>
+  changed(address, (control) => control.config())
+
+/** Adds a backend to the gateway at this address. */
+export const askAdd = (
+  address: GatewayAddress,
+  payload: NewBackend
+): Effect.Effect<BackendChange, NotDone, Transport> => changed(address, (control) => control.add({ payload }))
+
+/** Takes a backend out of the gateway at this address, and with `save` out of its config file. */
+export const askRemove = (
+  address: GatewayAddress,
+  name: string,
+  save: boolean
+): Effect.Effect<BackendChange, NotDone, Transport> =>
+  changed(address, (control) => control.remove({ params: { name }, query: save ? { save: "true" } : {} }))
+
+/** Has the gateway at this address enable, drain or disable a backend. */
+export const askAct = (
+  address: GatewayAddress,
+  name: string,
+  action: keyof typeof actions
+): Effect.Effect<BackendChange, NotDone, Transport> =>
+  changed(address, (control) => control.act({ params: { name, action } }))
+
+/** What would become of a chat request at the gateway of this address. */
+export const askRoute = (
+  address: GatewayAddress,
+  payload: Asked
+): Effect.Effect<Route, NoGateway | GatewayRefused | Unanswerable, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), (client) => client.admin.route({ payload, query: {} })).pipe(
+    Effect.mapError(told(adminOf(address)))
+  )
+
+/** What became of a request at the gateway of this address, by its id. */
+export const askDecision = (
+  address: GatewayAddress,
+  id: string
+): Effect.Effect<Explained, NoGateway | GatewayRefused | Unanswerable, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), (client) => client.admin.decision({ params: { id } })).pipe(
+    Effect.mapError(told(adminOf(address)))
+  )
+
+/** The aliases and fallbacks of the gateway at this address. */
+export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), (client) => client.catalogue.aliases()).pipe(
+    Effect.mapError(explain(adminOf(address)))
+  )

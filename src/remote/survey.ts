@@ -1,0 +1,197 @@
+/**
+ * What commands want to know of the backends: from the running gateway, or from the backends themselves when none runs.
+ */
+import { Console, Data, Effect, Layer } from "effect"
+import { type ConfigInvalid, type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import * as Discovery from "../discovery/Discovery.ts"
+import { makeProbe } from "../health/probe.ts"
+import type { BackendEntry } from "../operations/api/api.ts"
+import { Registry } from "../registry/Registry.ts"
+import { Transport } from "../upstream/Transport.ts"
+import type { AliasList } from "../operations/api/catalogue-api.ts"
+import type { Asked, Explained, Route } from "../operations/api/admin-api.ts"
+import {
+  askAliases,
+  askBackends,
+  askDecision,
+  askHealth,
+  askRoute,
+  type GatewayHealth,
+  type GatewayRefused,
+  type NoGateway,
+  type Unanswerable
+} from "./gateway-client.ts"
+import { reportOf } from "./local-report.ts"
+import { ask, atGateway, type SurveyOptions, targetOf, withTransport } from "./target.ts"
+
+/** The backends, and who told of them. */
+export interface Survey {
+  readonly source: "gateway" | "probes"
+  readonly backends: ReadonlyArray<BackendEntry>
+}
+
+/** No gateway answers, and what it would ask is not known for sure. */
+export class NothingToProbe extends Data.TaggedError("NothingToProbe")<{ readonly reason: string }> {
+  override get message(): string {
+    return `${this.reason}. The backends themselves are not asked while the config has mistakes`
+  }
+}
+
+/** The state of the running gateway and of its backends. */
+export interface Inspection {
+  readonly url: string
+  readonly version: string
+  readonly health: GatewayHealth
+  readonly backends: ReadonlyArray<BackendEntry>
+}
+
+const probesAtATime = 16
+
+const probeAll = Effect.fnUntraced(function* (loaded: Loaded) {
+  const registry = yield* Registry
+  const transport = yield* Transport
+  for (const backend of loaded.backends) yield* registry.put(backend)
+  if (loaded.discovery) {
+    yield* Layer.build(
+      Discovery.layer({ ownPort: loaded.settings.server.port }).pipe(Layer.provide(NexusConfig.layerOf(loaded)))
+    )
+  }
+  const timeoutMs = loaded.settings.health_check.timeout_seconds * 1000
+  yield* Effect.forEach(
+    registry.snapshot().backends.values(),
+    ({ backend }) =>
+      makeProbe(transport, backend, () => timeoutMs).pipe(
+        Effect.flatten,
+        Effect.flatMap((outcome) => registry.noteProbe(backend.name, outcome))
+      ),
+    { concurrency: probesAtATime, discard: true }
+  )
+  return reportOf(registry.snapshot())
+})
+
+/** Probes every configured backend once, and this machine's ports when discovery is on. */
+const probe = (loaded: Loaded) =>
+  probeAll(loaded).pipe(
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: a registry of its own, for this one look
+    Effect.provide(Registry.layer(() => ({ failures: 1, recoveries: 1 })))
+  )
+
+/** The backends, from the gateway at the config's address; when none runs there, says so and probes them itself. */
+export const survey = (
+  options: SurveyOptions
+): Effect.Effect<Survey, ConfigInvalid | GatewayRefused | NothingToProbe> =>
+  withTransport(
+    Effect.gen(function* () {
+      const target = yield* targetOf(options)
+      return yield* ask(target, askBackends).pipe(
+        Effect.map(({ backends }): Survey => ({ source: "gateway", backends })),
+        Effect.catchTag("NoGateway", ({ message }) =>
+          target.loaded === undefined
+            ? Effect.fail(new NothingToProbe({ reason: message }))
+            : Console.error(`${message}. Asking the backends themselves.`).pipe(
+                Effect.andThen(probe(target.loaded)),
+                Effect.map((backends): Survey => ({ source: "probes", backends }))
+              )
+        )
+      )
+    })
+  )
+
+/** The state of the gateway at the config's address. */
+export const inspect = (
+  options: SurveyOptions
+): Effect.Effect<Inspection, ConfigInvalid | NoGateway | GatewayRefused> =>
+  atGateway(options, (address) =>
+    Effect.gen(function* () {
+      const health = yield* askHealth(address)
+      const { version, backends } = yield* askBackends(address)
+      return { url: address.url, version, health, backends }
+    })
+  )
+
+/** What would become of a chat request at the gateway of the config. */
+export const explainRoute = (
+  options: SurveyOptions,
+  body: Asked
+): Effect.Effect<Route, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) => askRoute(address, body))
+
+/** What became of a request at the gateway of the config, by its id. */
+export const explainRequest = (
+  options: SurveyOptions,
+  id: string
+): Effect.Effect<Explained, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) => askDecision(address, id))
+
+/** The aliases and fallbacks of the gateway of the config. */
+export const inspectAliases = (
+  options: SurveyOptions
+): Effect.Effect<AliasList, ConfigInvalid | NoGateway | GatewayRefused> => atGateway(options, askAliases)
+
+/** A gateway as its clients would reach it; `problem` says why it could not be asked. */
+export interface Reachable {
+  readonly url: string
+  readonly keyNeeded: boolean
+  readonly aliases: ReadonlyMap<string, string>
+  readonly backends: ReadonlyArray<BackendEntry>
+  readonly problem: string | undefined
+}
+
+const modelOf = (models: AliasList["groups"][number]["models"], backends: ReadonlyArray<BackendEntry>): string => {
+  const { model = "" } = models.find((each) => each.backends.length > 0) ?? models[0] ?? {}
+  const at = model.lastIndexOf("@")
+  return backends.some(({ name }) => name === model.slice(at + 1)) ? model.slice(0, at) : model
+}
+
+/** What clients of the gateway at the config's address need to know; of one that cannot be asked, what the config says. */
+export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigInvalid> =>
+  withTransport(
+    Effect.gen(function* () {
+      const target = yield* targetOf(options)
+      const { url, keyNeeded } = target
+      const both = ask(target, (address) => Effect.all([askBackends(address), askAliases(address)]))
+      return yield* both.pipe(
+        Effect.map(([{ backends }, { aliases, groups }]): Reachable => ({
+          url,
+          keyNeeded,
+          aliases: new Map([
+            // What one of its models can do is what can be told of a group.
+            ...groups.map(({ group, models }) => [group, modelOf(models, backends)] as const),
+            ...aliases.map(({ alias, model }) => [alias, model] as const)
+          ]),
+          backends,
+          problem: undefined
+        })),
+        Effect.catch((error) =>
+          Effect.succeed<Reachable>({
+            url,
+            keyNeeded: keyNeeded || (error._tag === "GatewayRefused" && error.status === 401),
+            aliases: target.loaded?.routing.aliases ?? new Map(),
+            backends: [],
+            problem: error.message
+          })
+        )
+      )
+    })
+  )
+
+/** The names that the gateway of the config knows, without a word on mistakes of the config; aliases are left out where it does not tell them. */
+export const knownNames = (options: SurveyOptions) =>
+  withTransport(
+    Effect.flatMap(targetOf(options, "silent"), (target) =>
+      Effect.all(
+        {
+          backends: Effect.map(askBackends(target), ({ backends }) => backends),
+          aliases: askAliases(target).pipe(
+            Effect.map(({ aliases, groups }) => [
+              ...aliases.map(({ alias }) => alias),
+              ...groups.map(({ group }) => group)
+            ]),
+            Effect.orElseSucceed((): ReadonlyArray<string> => [])
+          )
+        },
+        { concurrency: "unbounded" }
+      )
+    )
+  )

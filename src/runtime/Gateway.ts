@@ -1,0 +1,136 @@
+/**
+ * The HTTP surface, readable top to bottom: who is let in, then forwarded endpoints, then everything else.
+ */
+import { Context, Effect, Layer } from "effect"
+import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
+import { endpoints, type Endpoint } from "../domain/request.ts"
+import { Accounting } from "../proxy/Accounting.ts"
+import {
+  adminPrefix,
+  corsHeaders,
+  frontPath,
+  isKnown,
+  isPreflight,
+  preflight,
+  refusalOf,
+  type Admission
+} from "../admission/key-check.ts"
+import type { Listening } from "../http/BunServer.ts"
+import { Drain } from "../admission/Drain.ts"
+import { Operations } from "../operations/Operations.ts"
+import { render } from "../dialect/openai/error.ts"
+import { Proxy } from "../proxy/Proxy.ts"
+import { meantBy } from "../operations/mistyped-paths.ts"
+import { originOf } from "../operations/asked.ts"
+import { whyAmbiguous } from "../http/raw-target.ts"
+
+const forwarded: ReadonlyMap<string, Endpoint> = new Map(endpoints.map((endpoint) => [`/v1/${endpoint}`, endpoint]))
+
+// A client's own id is kept when it is short and plain.
+const saneId = /^[A-Za-z0-9._:-]{1,128}$/
+
+/** The path of a request target as it came; undefined when the target is none that is served. */
+const pathOf = ({ url, headers }: Request): string | undefined => {
+  // Bun gives no more than the path when there is no Host, or one that is no name.
+  const isBare = url.startsWith("/")
+  if (isBare && (headers.get("host") ?? "") !== "") return undefined
+  const from = isBare ? 0 : url.indexOf("/", url.indexOf("://") + 3)
+  if (!(isBare || /^https?:\/\//.test(url)) || from < 0) return undefined
+  const query = url.indexOf("?", from)
+  const path = query < 0 ? url.slice(from) : url.slice(from, query)
+  return path
+}
+
+// Only plain paths are served: no backslash, no empty segment, no control or non-ASCII byte, no encoded dot or slash
+// outside of model ids.
+const plainPath = /^(\/[A-Za-z0-9._~:@!$&'()*+,;=%-]+)+\/?$|^\/$/
+
+const askedElsewhere = "This is the place of administration; models are asked at the gateway's other address"
+
+/** Longest URL that is taken, in characters. */
+const maxUrlLength = 8192
+
+// What nobody will read is not taken in: the connection ends with the refusal.
+const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> =>
+  headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0" ? { connection: "close" } : {}
+
+/** Answers one request; `isOdd` when the path as it came is another one for some readers than for others. */
+type Handle = (request: Request, server: Listening, isOdd: boolean) => Promise<Response> | Response
+
+/** Answers every request. */
+export class HttpApi extends Context.Service<
+  HttpApi,
+  {
+    /** All there is; without the administration when that has a place of its own. */
+    readonly handle: Handle
+    /** What is asked there: the administration and what tells of the gateway; nothing is forwarded. */
+    readonly administer: Handle
+  }
+>()("nexus/http/HttpApi") {
+  /** The surface under the rules of admission of the moment; those of the administration when that has a place of its own. */
+  static readonly layer = (rulesNow: () => Admission, adminRulesNow?: (() => Admission) | undefined) =>
+    Layer.effect(
+      HttpApi,
+      Effect.gen(function* () {
+        const proxy = yield* Proxy
+        const operations = yield* Operations
+        const accounting = yield* Accounting
+        const drain = yield* Drain
+
+        const route = (
+          rules: Admission,
+          request: Request,
+          server: Listening,
+          path: string,
+          id: string,
+          isAdministration: boolean
+        ): Promise<Response> | Response => {
+          if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
+          const endpoint = request.method === "POST" ? forwarded.get(path) : undefined
+          if (endpoint !== undefined) return proxy.handle(endpoint, request, id, server)
+          const needsKey = rules.keys.length > 0
+          const isTrusted = path !== frontPath || isKnown(rules, request)
+          return operations.handle(request, id, { path, needsKey, isTrusted, isAdministration }).then((response) => {
+            for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
+            return drain.parting(response)
+          })
+        }
+
+        const handler =
+          (rulesNow: () => Admission, serves: (path: string) => boolean, isAdministration = false): Handle =>
+          (request, server, isOdd) => {
+            const rules = rulesNow()
+            const given = request.headers.get("x-request-id")
+            const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
+            const written = pathOf(request)
+            const path = written === undefined || forwarded.has(written) ? written : meantBy(request.method, written)
+            const refused = (error: GatewayError) => {
+              const response = render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
+              accounting.turnedAway(response.status)
+              return drain.parting(response)
+            }
+            const nothing = (instead: { readonly instead?: string } = {}) =>
+              refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200), ...instead }))
+            if (path === undefined)
+              return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
+            if (isOdd) return refused(new BadRequest({ message: whyAmbiguous(path, originOf(request)), param: null }))
+            if (!serves(path)) return nothing(isAdministration ? { instead: askedElsewhere } : {})
+            const refusal = refusalOf(rules, request, path, () => server.peer(request))
+            if (refusal !== undefined) return refused(refusal)
+            if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
+            if (!forwarded.has(path) && !plainPath.test(path)) return nothing()
+            const answer = route(rules, request, server, path, id, isAdministration)
+            if (rules.origins.size === 0) return answer
+            return Promise.resolve(answer).then((response) => {
+              for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
+              return response
+            })
+          }
+        const isAdmin = (path: string) => path.startsWith(adminPrefix)
+        return HttpApi.of({
+          handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
+          administer: handler(adminRulesNow ?? rulesNow, (path) => !forwarded.has(path), true)
+        })
+      })
+    )
+}

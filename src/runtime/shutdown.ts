@@ -1,0 +1,37 @@
+/**
+ * The orderly end of what listens: it is not ready any more and serves on for the delay, then requests under way may finish
+ * within the grace, and the rest is ended.
+ */
+import { Context, Effect } from "effect"
+import { NexusConfig } from "../config/NexusConfig.ts"
+import type { Listening } from "../http/BunServer.ts"
+import { Drain } from "../admission/Drain.ts"
+import { Proxy } from "../proxy/Proxy.ts"
+import { Pauses, sleepAwake, timeoutAwake } from "../upstream/Pauses.ts"
+
+const finished = (proxy: Proxy["Service"]): Effect.Effect<void> =>
+  Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => proxy.active() > 0 }), Effect.asVoid)
+
+/**
+ * Serves on for the delay of the moment, so that a balancer notices; then stops accepting, lets requests finish within the
+ * grace, and ends the rest with an error event.
+ */
+export const drainOf = (
+  services: Context.Context<Drain | Proxy | NexusConfig>,
+  server: Listening
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const proxy = Context.get(services, Proxy)
+    const { server: settings } = Context.get(services, NexusConfig).current().settings
+    const { begin, refuse } = Context.get(services, Drain)
+    yield* begin
+    yield* sleepAwake(settings.shutdown_delay_seconds * 1000)
+    yield* refuse
+    const stopped = server.stop(false)
+    yield* timeoutAwake(finished(proxy), settings.shutdown_grace_seconds * 1000, () => Effect.void)
+    proxy.endAll()
+    yield* finished(proxy).pipe(Effect.timeoutOption("2 seconds"))
+    // The last bytes of ended answers get a moment to leave.
+    yield* Effect.promise(() => stopped).pipe(Effect.timeoutOption("1 second"))
+    yield* Effect.promise(() => server.stop(true))
+  }).pipe(Effect.provideService(Pauses, Context.get(services, Pauses)))

@@ -1,0 +1,217 @@
+/**
+ * The running gateway: from read settings to a listening socket, and from a signal to an orderly end.
+ */
+import { availableParallelism } from "node:os"
+import { Context, Effect, Fiber, Layer, type Option, type Scope } from "effect"
+import { type ConfigInvalid, type ConfigOptions, type Loaded, NexusConfig, readConfig } from "../config/NexusConfig.ts"
+import { demoBackends } from "../demo/demo.ts"
+import type { Backend } from "../domain/backend.ts"
+import { listen, ListenFailed } from "../http/BunServer.ts"
+import { HttpApi } from "../runtime/Gateway.ts"
+import { Operations } from "../operations/Operations.ts"
+import { Proxy } from "../proxy/Proxy.ts"
+import { Registry } from "../registry/Registry.ts"
+import { Files } from "../upstream/Files.ts"
+import type { Snapshot } from "../registry/state.ts"
+import { urlOf } from "../http/address.ts"
+import { listenForAdmin } from "../runtime/admin-place.ts"
+import { announcing } from "../runtime/announce.ts"
+import { drainOf } from "../runtime/shutdown.ts"
+import { gateway, type Part } from "../runtime/layers.ts"
+import { notice } from "../runtime/config-watch.ts"
+import type { Source } from "../runtime/Reloader.ts"
+import { search } from "../runtime/search.ts"
+import { asking, standing } from "../runtime/status-log.ts"
+import type { WorkersFailed } from "../cluster/Supervisor.ts"
+
+/** What can be told of a gateway that is listening. */
+export interface Ready {
+  readonly url: string
+  readonly config: Loaded
+  readonly snapshot: () => Snapshot
+}
+
+/** A gateway that is listening. */
+export interface Running extends Ready {
+  readonly port: number
+  /** Where the administration listens; undefined when that is no port of its own. */
+  readonly adminPort: number | undefined
+  readonly demo: boolean
+  /** Requests under way. */
+  readonly active: () => number
+  /** Loads what no request has needed so far. */
+  readonly warm: Effect.Effect<void>
+  /** Takes over changes of the config and answers the signals that ask how it stands, from now on. */
+  readonly notice: Effect.Effect<void, never, Scope.Scope>
+  /** Stops accepting, lets requests finish within the grace, ends the rest. */
+  readonly drain: Effect.Effect<void>
+}
+
+/** What keeps a gateway from starting. */
+export type StartError = ConfigInvalid | ListenFailed | WorkersFailed
+
+/** Starts a gateway over read settings; it lives as long as the scope. */
+export const start = Effect.fnUntraced(function* (source: Source, demo: boolean) {
+  const config = source.read.loaded
+  let { port } = config.settings.server
+  const services = yield* Layer.build(gateway(NexusConfig.holding(config), source, () => port))
+  const registry = Context.get(services, Registry)
+  const { server } = config.settings
+  const api = Context.get(services, HttpApi)
+  const simulated: ReadonlyArray<Backend> = demo ? yield* demoBackends : []
+  for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
+  const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
+  ;({ port } = listening)
+  Context.get(services, Files).relieve(listening.closeIdle)
+  const administration = yield* listenForAdmin(config, api)
+  yield* Effect.provideContext(
+    Effect.forEach(config.notes, (note) => Effect.logDebug(note)),
+    services
+  )
+  yield* Effect.provideContext(search(listening.port), services)
+  const withdraw = yield* Effect.provideContext(announcing(listening.port), services)
+  const running: Running = {
+    url: urlOf(server.host, listening.port),
+    port: listening.port,
+    adminPort: administration?.port,
+    config,
+    demo,
+    snapshot: registry.snapshot,
+    active: Context.get(services, Proxy).active,
+    warm: Context.get(services, Operations).warm,
+    notice: Effect.provideContext(Effect.andThen(notice, standing), services),
+    drain: Effect.andThen(withdraw, drainOf(services, listening))
+  }
+  return running
+})
+
+/** Signals so soon after the first are the same wish, in ms: at Ctrl-C the terminal and `bun run` both send one. */
+const sameWishMs = 200
+
+/** The signals that end it in order, and the exit code of a second one. */
+const ending = { SIGTERM: 143, SIGINT: 130, SIGQUIT: 131 } as const
+
+/** Resolves at the first SIGTERM, SIGINT or SIGQUIT; a second one ends the process at once, `last` being called before. */
+const firstSignal = (last: () => void) =>
+  Effect.callback<NodeJS.Signals>((resume) => {
+    let first: number | undefined
+    const onSignal = (signal: keyof typeof ending) => {
+      const now = performance.now()
+      if (first === undefined) {
+        first = now
+        return resume(Effect.succeed(signal))
+      }
+      if (now - first < sameWishMs) return
+      last()
+      process.exit(ending[signal])
+    }
+    process.on("SIGTERM", onSignal)
+    process.on("SIGINT", onSignal)
+    process.on("SIGQUIT", onSignal)
+  })
+
+/** A worker and the port it listens on. */
+export interface WorkerPart extends Part {
+  readonly port: number
+}
+
+/** How `nexus serve` is asked to run. */
+export interface ServeOptions {
+  readonly config: Option.Option<string>
+  /** Settings from flags, nested and spelled as in the file. */
+  readonly overrides: Record<string, unknown>
+  readonly demo: boolean
+  /** Whether a backend whose key is not set keeps the gateway from starting. */
+  readonly strict: boolean
+  /** Which of several processes this is to be; undefined for the one that a person starts. */
+  readonly asWorker: WorkerPart | undefined
+  /** Arguments that make a worker of this program. */
+  readonly workerCommand: (part: WorkerPart) => ReadonlyArray<string>
+  /** Called once the gateway listens and its backends have been looked at. */
+  readonly onReady: (ready: Ready) => Effect.Effect<void>
+  /** Called at the first signal. */
+  readonly onStop: (signal: string) => Effect.Effect<void>
+}
+
+const probed = ({ snapshot }: Ready): Effect.Effect<void> =>
+  Effect.sleep("10 millis").pipe(
+    Effect.repeat({
+      while: () => [...snapshot().backends.values()].some(({ health }) => health.status === "unknown")
+    }),
+    Effect.timeoutOption("1500 millis"),
+    Effect.asVoid
+  )
+
+const serveAlone = (source: Source, options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const signal = yield* Effect.forkChild(
+      firstSignal(() => undefined),
+      { startImmediately: true }
+    )
+    const running = yield* start(source, options.demo)
+    yield* running.notice
+    yield* probed(running)
+    yield* options.onReady(running)
+    yield* running.warm
+    yield* options.onStop(yield* Fiber.join(signal))
+    yield* running.drain
+  })
+
+const serveTogether = (
+  source: Source,
+  count: number,
+  options: ServeOptions
+): Effect.Effect<void, StartError, Scope.Scope> =>
+  Effect.gen(function* () {
+    let kill = (): void => undefined
+    const signal = yield* Effect.forkChild(
+      firstSignal(() => kill()),
+      { startImmediately: true }
+    )
+    const simulated = options.demo ? yield* demoBackends : []
+    const command = (number: number, port: number, since: number, ageMs: number) =>
+      options.workerCommand({ number, of: count, since, ageMs, port })
+    const { supervise } = yield* Effect.promise(() => import("../cluster/Supervisor.ts"))
+    const workers = yield* supervise({ source, count, simulated, command })
+    ;({ kill } = workers)
+    const ready: Ready = {
+      url: urlOf(source.read.loaded.settings.server.host, workers.port),
+      config: source.read.loaded,
+      snapshot: workers.snapshot
+    }
+    yield* probed(ready)
+    yield* workers.settled
+    yield* options.onReady(ready)
+    yield* options.onStop(yield* Fiber.join(signal))
+    yield* workers.drain
+  })
+
+/** Runs the gateway, or the part of it that `asWorker` says, until a signal; then drains it. */
+export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { asWorker, overrides } = options
+    // They would end a process that does not listen to them; a worker never does.
+    for (const signal of asking) process.on(signal, () => undefined)
+    if (asWorker !== undefined) {
+      const { work } = yield* Effect.promise(() => import("../cluster/Worker.ts"))
+      return yield* work(
+        overrides,
+        asWorker,
+        asWorker.port,
+        firstSignal(() => undefined)
+      )
+    }
+    const from: ConfigOptions = { path: options.config, overrides, mayMiss: options.strict ? "none" : "backends" }
+    const source: Source = { read: yield* readConfig(from), from }
+    const config = source.read.loaded
+    const { workers } = config.settings.server
+    const count = workers === 0 ? availableParallelism() : workers
+    yield* count === 1 ? serveAlone(source, options) : serveTogether(source, count, options)
+  }).pipe(
+    Effect.catchTag("ListenFailed", (failure) =>
+      Effect.promise(() => import("../remote/port-holder.ts")).pipe(
+        Effect.flatMap(({ whyNot }) => whyNot(failure)),
+        Effect.flatMap((reason) => Effect.fail(new ListenFailed({ ...failure, reason })))
+      )
+    )
+  )

@@ -1,0 +1,243 @@
+/**
+ * The client: a pool of connections on bare sockets or TLS, one call at a time on each. Against fetch it knows when it is
+ * connected and whether a socket was used before, holds a backend back at once when it is to wait, looks names up itself,
+ * has no ceiling of its own, and costs half of the CPU.
+ */
+import { ConnectionLost, Unreachable } from "../domain/upstream-errors.ts"
+import { standings } from "./acknowledged.ts"
+import type { Arrival } from "./arrival.ts"
+import { classify } from "./classify.ts"
+import { type Connection, handlers, outOfFiles, type Settings, unreachable } from "./connection.ts"
+import { Dialing } from "./dialing.ts"
+import { type Assignment, Exchange, type Line } from "./call.ts"
+import { type LookUp, type Naming, Host, systemLookUp } from "./host.ts"
+import type { Origin } from "./connection.ts"
+import { requestBytes, type Target, targetOf } from "./request-bytes.ts"
+import { Silence, type Watching } from "./silence.ts"
+import type { Knock } from "./doubt.ts"
+import { tlsFor, type Trust } from "./tls.ts"
+import type { Call } from "./outgoing.ts"
+
+/** How connections are kept. */
+export interface ConnectionsOptions {
+  /** Most idle connections to one address and port; 256 when absent. */
+  readonly maxIdlePerOrigin?: number
+  /** Longest time a connection may idle, in milliseconds; 30,000 when absent. */
+  readonly idleMs?: number
+  /** Longest time the addresses of a name are relied on, in milliseconds; 30,000 when absent. */
+  readonly namesKeptMs?: () => number
+  /** What names are looked up by; the system's resolver when absent. */
+  readonly lookUp?: LookUp
+  /** What the system knows of sent bytes, and how a port is tried; the real ones when absent. */
+  readonly watching?: Partial<Pick<Watching, "standings" | "knock">>
+  /** Whether this process can open no file now, and whether it is at its limit; never when absent. */
+  readonly files?: Pick<Settings, "spent" | "full">
+  /** Monotonic milliseconds; the process's own when absent. */
+  readonly now?: () => number
+  /** Called when there is something to {@link Connections.look} at again. */
+  readonly awake?: () => void
+}
+
+/** The client and its connections. */
+export interface Connections {
+  /**
+   * Sends a call to an http or https address. Rejects with an upstream error, or with what the call was aborted for. A call
+   * whose used connection closes at once, before any byte of an answer, is sent once more on a new one if its caller allows.
+   */
+  readonly send: (call: Call) => Promise<Arrival>
+  /** Closes the connections that wait for a call. */
+  readonly dropIdle: () => void
+  /**
+   * Looks after what keeps waiting; to be called every `lookMs` for as long as it gives true. It gives false when nothing
+   * is under way.
+   */
+  readonly look: () => boolean
+  /** Closes all connections and takes no more calls; calls under way fail. */
+  readonly close: () => void
+  /** Connections that wait for a call. */
+  readonly idle: () => number
+  /** Connections in being, those that are only being made included. */
+  readonly open: () => number
+}
+
+// Addresses come from a table of backends; the bound is against whoever adds and removes them without end.
+const maxTargets = 4096
+
+// A connection that the backend has closed meanwhile answers a request by its end within a round trip. What ends later may
+// have been at work, in milliseconds.
+const staleWithinMs = 500
+
+const stopped = new ConnectionLost({ reason: "shutting down", answered: false })
+
+const nothing = (): void => undefined
+
+const boundless = { full: () => false, spent: () => false }
+
+const noLine: Line = { isUntouched: true, pause: nothing, resume: nothing, drop: nothing, done: nothing }
+
+// What says that nobody listens, or that the machine is not there.
+const gone = new Set(["connection refused", "host unreachable"])
+
+const knocking =
+  (spent: () => boolean) =>
+  async ({ address, port }: Origin): Promise<Knock> => {
+    try {
+      const socket = await Bun.connect({ hostname: address, port, socket: { data: () => undefined } })
+      socket.end()
+      return "open"
+    } catch (error) {
+      if (spent()) return "unknown"
+      const why = unreachable(error)
+      return gone.has(why.reason) ? why : "unknown"
+    }
+  }
+
+/** Makes a client without connections; they are made as calls need them. */
+export const makeConnections = (options: ConnectionsOptions = {}): Connections => {
+  const now = options.now ?? (() => performance.now())
+  const { full, spent } = options.files ?? boundless
+  const lookUp = options.lookUp ?? systemLookUp
+  const naming: Naming = {
+    lookUp: (hostname) =>
+      lookUp(hostname).catch((error: unknown) => {
+        throw spent() ? outOfFiles : error
+      }),
+    keptMs: options.namesKeptMs ?? (() => 30_000),
+    now
+  }
+  const settings: Settings = {
+    maxIdle: options.maxIdlePerOrigin ?? 256,
+    idleMs: options.idleMs ?? 30_000,
+    now,
+    all: new Set(),
+    dialings: new Set(),
+    full,
+    spent,
+    dial: (connection) => {
+      const { address, hostname, port, secure, trust } = connection.origin
+      const tls = secure ? { tls: tlsFor(hostname, trust) } : {}
+      return Bun.connect<Connection>({ hostname: address, port, data: connection, socket: handlers, ...tls })
+    }
+  }
+  const silence = new Silence({ all: settings.all, knock: knocking(spent), standings, ...options.watching })
+  const targets = new Map<string, { readonly target: Target; readonly place: Host }>()
+  const places = new Map<string, Host>()
+  let closing = false
+  let awake = false
+
+  const placeOf = ({ hostname, port, secure }: Target, trust: Trust | undefined): Host => {
+    const key = `${hostname} ${port} ${secure} ${trust?.id ?? ""}`
+    const place = places.get(key) ?? new Host({ hostname, port, secure, trust }, naming)
+    places.set(key, place)
+    return place
+  }
+  const find = ({ trust, url }: Call) => {
+    const key = trust === undefined ? url : `${url} ${trust.id}`
+    const known = targets.get(key)
+    if (known !== undefined) return known
+    const target = targetOf(url)
+    if (target === undefined) return undefined
+    if (targets.size >= maxTargets) {
+      targets.clear()
+      for (const [key, place] of places) if (place.idle === 0) places.delete(key)
+    }
+    const found = { target, place: placeOf(target, trust) }
+    targets.set(key, found)
+    return found
+  }
+  const idleOne = ({ idle }: Origin): Connection | undefined => {
+    for (let last = idle.at(-1); last !== undefined; last = idle.at(-1)) {
+      if (last.isUsable) {
+        idle.pop()
+        return last
+      }
+      last.retire()
+    }
+    return undefined
+  }
+  const onNew = (
+    place: Host,
+    origins: ReadonlyArray<Origin> | undefined,
+    pieces: ReadonlyArray<Uint8Array>,
+    assignment: Assignment,
+    sentBefore: boolean
+  ): void => {
+    const exchange = new Exchange(noLine, assignment)
+    const dialing = new Dialing(settings, place, origins, {
+      connected: (connection) => {
+        exchange.line = connection
+        connection.exchange = exchange
+        assignment.call.connected()
+        connection.write(pieces)
+      },
+      // A call that was sent once is no longer one that nobody has seen.
+      refused: (error) => exchange.fail(sentBefore ? classify(undefined, false) : error)
+    })
+    exchange.line = dialing
+  }
+  const onIdle = (
+    connection: Connection,
+    place: Host,
+    pieces: ReadonlyArray<Uint8Array>,
+    assignment: Assignment
+  ): void => {
+    const { call, resolve, reject } = assignment
+    const at = now()
+    connection.use()
+    const replayed = (unseen: boolean): boolean => {
+      if (closing) return false
+      if (!unseen && (now() - at > staleWithinMs || call.caller?.again() === false)) return false
+      onNew(place, place.isKnown() ? place.take() : undefined, pieces, assignment, !unseen)
+      return true
+    }
+    connection.exchange = new Exchange(connection, { call, resolve, reject, replayed })
+    call.connected()
+    connection.write(pieces)
+  }
+  const send = (call: Call): Promise<Arrival> =>
+    new Promise((resolve, reject) => {
+      if (call.abort.aborted) return reject(call.abort.reason)
+      const found = find(call)
+      const pieces = found === undefined ? undefined : requestBytes(found.target, call)
+      if (found === undefined || pieces === undefined || closing) {
+        const reason = closing ? "shutting down" : found === undefined ? "bad URL" : "a header that cannot be sent"
+        return reject(new Unreachable({ reason }))
+      }
+      if (!awake) {
+        awake = true
+        options.awake?.()
+      }
+      const { place } = found
+      const assignment: Assignment = { call, resolve, reject, replayed: () => false }
+      const origins = place.isKnown() ? place.take() : undefined
+      const first = origins?.[0]
+      const idle = first === undefined ? undefined : idleOne(first)
+      // The new one takes its place.
+      if (call.fresh) idle?.retire()
+      if (idle === undefined || call.fresh) onNew(place, origins, pieces, assignment, false)
+      else onIdle(idle, place, pieces, assignment)
+    })
+  return {
+    send,
+    dropIdle: () => {
+      for (const connection of settings.all) if (connection.isIdle) connection.retire()
+    },
+    look: () => {
+      for (const dialing of settings.dialings) dialing.look()
+      const busy = silence.look()
+      awake = busy || settings.dialings.size > 0
+      return awake
+    },
+    close: () => {
+      closing = true
+      for (const dialing of settings.dialings) dialing.stop(stopped)
+      for (const connection of settings.all) {
+        const { exchange } = connection
+        if (exchange === undefined) connection.retire()
+        else exchange.fail(stopped)
+      }
+    },
+    idle: () => [...places.values()].reduce((sum, { idle }) => sum + idle, 0),
+    open: () => settings.all.size
+  }
+}

@@ -1,0 +1,193 @@
+/**
+ * One call on one connection: settles its promise with the head, hands the body on, and lets go of the connection in the
+ * right state, once. Plain callbacks; no timer, no fiber.
+ */
+import { BadAnswer, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
+import type { Abortable } from "./abort.ts"
+import type { Arrival, Body, Sink } from "./arrival.ts"
+import { classify } from "./classify.ts"
+import type { Head } from "./head.ts"
+import type { Doubt } from "./doubt.ts"
+import type { Call } from "./outgoing.ts"
+import { AnswerReader, type Receiver } from "./reader.ts"
+
+/** What an exchange may do with its connection. */
+export interface Line {
+  /** Whether nothing of the request has been sent. */
+  readonly isUntouched: boolean
+  readonly pause: () => void
+  readonly resume: () => void
+  /** Closes it at once. */
+  readonly drop: () => void
+  /** Gives it back after a whole answer; `clean` when it is where the next answer begins. */
+  readonly done: (head: Head, clean: boolean) => void
+}
+
+/** The call of an exchange and how it is settled. */
+export interface Assignment {
+  readonly call: Call
+  readonly resolve: (arrival: Arrival) => void
+  /** Takes an upstream error, or what the call was aborted for. */
+  readonly reject: (reason: unknown) => void
+  /**
+   * True when no byte came and the call is taken over by another exchange; asked before it is rejected. `unseen` when the
+   * backend cannot have seen anything of it.
+   */
+  readonly replayed: (unseen: boolean) => boolean
+}
+
+/** A call under way. */
+export class Exchange implements Receiver, Body, Abortable {
+  /** The connection, or what looks for one. */
+  line: Line
+  private readonly assignment: Assignment
+  private readonly reader = new AnswerReader(this)
+  private gotHead: Head | undefined
+  private sink: Sink | undefined
+  private paused = false
+  private stopped = false
+  private over = false
+  // What ended the body before anybody listened.
+  private failure: UpstreamError | undefined
+
+  constructor(line: Line, assignment: Assignment) {
+    this.line = line
+    this.assignment = assignment
+    assignment.call.abort.listen(this)
+  }
+
+  /** Takes bytes of the connection. */
+  take(bytes: Buffer): void {
+    if (this.reader.isHeld) this.stopLine()
+    this.reader.push(bytes)
+  }
+
+  /** The connection has closed, orderly (FIN) or not. */
+  closed(orderly: boolean): void {
+    this.reader.close(orderly)
+  }
+
+  /** The call cannot go on; a body that has begun fails with the same error. */
+  fail(error: UpstreamError): void {
+    if (this.over) return
+    this.over = true
+    this.reader.stop()
+    this.line.drop()
+    if (this.gotHead === undefined) this.assignment.reject(error)
+    else if (this.sink === undefined) this.failure = error
+    else this.sink.fail(error)
+  }
+
+  /** Time within which the backend must have shown to be there, in milliseconds. */
+  get connectMs(): number {
+    return this.assignment.call.connectMs ?? Infinity
+  }
+
+  /** The backend has been silent for a while; `doubt` is what speaks against it. */
+  silent(doubt: Doubt | undefined): void {
+    if (!this.over) this.assignment.call.caller?.silent(doubt)
+  }
+
+  /** Nothing of the request has been acknowledged in time; `made` when a new connection to the same port was. */
+  unheard(made: boolean): void {
+    if (this.over) return
+    if (!made || !this.assignment.replayed(true)) {
+      return this.fail(new Unreachable({ reason: "the connection was dead: nothing that was sent arrived" }))
+    }
+    this.over = true
+    this.reader.stop()
+    this.line.drop()
+  }
+
+  head(head: Head): void {
+    this.gotHead = head
+    this.assignment.resolve({ status: head.status, header: head.header, names: head.names, body: this })
+  }
+
+  get length(): number | undefined {
+    return this.gotHead?.length
+  }
+
+  start(sink: Sink): void {
+    this.sink = sink
+    queueMicrotask(this.deliver)
+  }
+
+  pause(): void {
+    if (this.over) return
+    this.paused = true
+    this.reader.hold()
+    this.stopLine()
+  }
+
+  resume(): void {
+    if (!this.paused) return
+    this.paused = false
+    if (this.sink !== undefined) queueMicrotask(this.deliver)
+  }
+
+  piece(bytes: Uint8Array): void {
+    this.sink?.piece(bytes)
+  }
+
+  end(clean: boolean): void {
+    this.over = true
+    // First the connection: who is told of the end may send the next call.
+    if (this.gotHead !== undefined) this.line.done(this.gotHead, clean)
+    this.sink?.end()
+  }
+
+  bad(reason: string): void {
+    this.fail(new BadAnswer({ reason }))
+  }
+
+  lost(answered: boolean): void {
+    if (answered || !this.assignment.replayed(this.line.isUntouched)) this.fail(classify(undefined, answered))
+    else this.over = true
+  }
+
+  private stopLine(): void {
+    if (this.stopped) return
+    this.stopped = true
+    this.line.pause()
+  }
+
+  private readonly deliver = (): void => {
+    const { failure, sink } = this
+    if (failure !== undefined) {
+      this.failure = undefined
+      sink?.fail(failure)
+      return
+    }
+    if (this.paused || this.over) return
+    if (this.stopped) {
+      this.stopped = false
+      this.line.resume()
+    }
+    try {
+      this.reader.release()
+    } catch (defect) {
+      this.fail(classify(defect, true))
+    }
+  }
+
+  abort(): void {
+    this.failure = undefined
+    this.sink = undefined
+    if (this.over) return
+    this.over = true
+    this.reader.stop()
+    this.line.drop()
+  }
+
+  aborted(reason: unknown): void {
+    if (this.over) return
+    this.over = true
+    this.reader.stop()
+    this.line.drop()
+    if (this.gotHead === undefined) return this.assignment.reject(reason)
+    // Whoever aborts is not called back from inside.
+    this.failure = classify(reason, true)
+    if (this.sink !== undefined) queueMicrotask(this.deliver)
+  }
+}

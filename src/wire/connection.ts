@@ -1,0 +1,352 @@
+/**
+ * One connection of the client: connects, writes a request, hands on what comes, and waits in its pool.
+ */
+import type { Socket, SocketHandler } from "bun"
+import { Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
+import { inodeOf, type Standing } from "./acknowledged.ts"
+import { classify } from "./classify.ts"
+import type { Exchange, Line } from "./call.ts"
+import type { Head } from "./head.ts"
+import { type Check, type Doubt, lookMs } from "./doubt.ts"
+import { handshakeFault, isCertificateFault, lateFault, type Trust } from "./tls.ts"
+
+/** One address of a host, and its idle connections, the last used one last. */
+export class Origin {
+  readonly hostname: string
+  readonly address: string
+  readonly port: number
+  /** Whether it is called over TLS. */
+  readonly secure: boolean
+  /** What the backend itself has for TLS. */
+  readonly trust: Trust | undefined
+  readonly idle: Array<Connection> = []
+  /** Whether the name still leads here. */
+  named = true
+  /** Until when other addresses are preferred, because a connection to this one failed; monotonic milliseconds. */
+  avoidUntil = 0
+  /** What is known of its port since calls to it are silent. */
+  check: Check | undefined
+
+  constructor({ hostname, port, secure, trust }: Where, address: string) {
+    this.hostname = hostname
+    this.address = address
+    this.port = port
+    this.secure = secure
+    this.trust = trust
+  }
+
+  /** Closes what waits here. */
+  retireAll(): void {
+    for (const connection of this.idle.toReversed()) connection.retire()
+  }
+}
+
+/** Host, port and scheme, and what the backend has for TLS. */
+export type Where = Pick<Origin, "hostname" | "port" | "secure" | "trust">
+
+/** A search for a connection. */
+export interface Search {
+  /** Called at each look at the connections. */
+  readonly look: () => void
+  /** Ends it. */
+  readonly stop: (why: UpstreamError) => void
+}
+
+/** What the connections of one client share. */
+export interface Settings {
+  readonly maxIdle: number
+  readonly idleMs: number
+  readonly now: () => number
+  readonly all: Set<Connection>
+  /** Searches for a connection. */
+  readonly dialings: Set<Search>
+  /** Whether this process can open no file now. */
+  readonly spent: () => boolean
+  /** Whether it is at its limit of open files. */
+  readonly full: () => boolean
+  /** Opens a socket with the connection as its data; rejection says nothing that the handlers do not. */
+  readonly dial: (connection: Connection) => Promise<unknown>
+}
+
+// Sockets are looked at for idleness every 4 s, so that without this many seconds more a connection might go long before
+// its time; past its time it is not used, whether it is closed yet or not.
+const idleStepSeconds = 3
+
+// After this long without a byte, in milliseconds, the system asks whether the other side is still there.
+const probeAfterMs = 30_000
+
+/** What kept a socket from being opened. */
+export const unreachable = (error: unknown): Unreachable => {
+  const known = classify(error, false)
+  return known._tag === "Unreachable" ? known : new Unreachable({ reason: "connection could not be opened" })
+}
+
+/** What keeps this process from opening anything. */
+export const outOfFiles = new Unreachable({ reason: "Nexus is at its limit of open files", own: true })
+
+/** A connection to a backend and its place in the pool. */
+export class Connection implements Line {
+  exchange: Exchange | undefined
+  private readonly settings: Settings
+  readonly origin: Origin
+  private socket: Socket<Connection> | undefined
+  private state: "connecting" | "shaking" | "busy" | "idle" | "closed" = "connecting"
+  private expiresAt = Infinity
+  private held = false
+  private wasUsed = false
+  private dialled = false
+  // Whether the backend has shown to have got the request: by a byte of an answer, or by acknowledging all of it.
+  private heard = false
+  // Bytes of the request that the system has taken.
+  private written = 0
+  /** For how long nothing has come since the request was written, in milliseconds of looks. */
+  silentFor = 0
+  // What is still to be written.
+  private unsent: ReadonlyArray<Uint8Array> = []
+  // Called when it is connected, or cannot be.
+  private connected: () => void = () => undefined
+  private refused: (error: Unreachable) => void = () => undefined
+
+  constructor(settings: Settings, origin: Origin) {
+    this.settings = settings
+    this.origin = origin
+    settings.all.add(this)
+  }
+
+  /** Whether it may take a call now. */
+  get isUsable(): boolean {
+    return this.state === "idle" && this.settings.now() < this.expiresAt
+  }
+
+  /** Whether it waits for a call. */
+  get isIdle(): boolean {
+    return this.state === "idle"
+  }
+
+  /** Whether a call is under way on it. */
+  get isBusy(): boolean {
+    return this.state === "busy" && this.exchange !== undefined
+  }
+
+  /** Whether it is not known that the backend got the request. */
+  get isUnheard(): boolean {
+    return this.isBusy && !this.heard
+  }
+
+  get isUntouched(): boolean {
+    return this.written === 0
+  }
+
+  /** Adds to the time it has waited for the backend, and gives it; while it is held back it waits for the client. */
+  waits(ms: number): number {
+    this.silentFor = this.held ? 0 : this.silentFor + ms
+    return this.silentFor
+  }
+
+  /** Hears what speaks against its silent backend; undefined when nothing does. */
+  doubt(doubt: Doubt | undefined): void {
+    this.exchange?.silent(doubt)
+  }
+
+  /**
+   * Hears what the system knows of its bytes, and whether a new connection to the same port was made or is still
+   * waited for since they were written.
+   */
+  hear(standings: ((inode: string) => Standing | undefined) | undefined, made: boolean, waitedFor: boolean): void {
+    const { exchange } = this
+    if (!this.isUnheard || exchange === undefined) return
+    const late = this.silentFor + lookMs >= exchange.connectMs
+    const inode = this.inode()
+    const standing = inode === undefined ? undefined : standings?.(inode)
+    if (standing === undefined) {
+      this.heard = made
+      if (waitedFor && this.wasUsed && late) exchange.unheard(false)
+      return
+    }
+    const { tries, unacknowledged } = standing
+    this.heard = unacknowledged === 0 && this.unsent.length === 0
+    // Where one connection is dead, those that are kept are no better.
+    if (tries >= 2) this.origin.retireAll()
+    if ((tries >= 2 && made) || (tries >= 1 && late)) exchange.unheard(made)
+  }
+
+  /** Opens its socket; one of the two is called unless it is dropped before. */
+  connect(connected: () => void, refused: (error: Unreachable) => void): void {
+    this.connected = connected
+    this.refused = refused
+    this.dial()
+  }
+
+  private dial(): void {
+    try {
+      this.settings.dial(this).catch(() => undefined)
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  /** Takes an idle connection for a call. */
+  use(): void {
+    this.state = "busy"
+    this.wasUsed = true
+    this.socket?.timeout(0)
+  }
+
+  /** Writes the request, as fast as the backend takes it. */
+  write(pieces: ReadonlyArray<Uint8Array>): void {
+    this.unsent = pieces
+    this.heard = false
+    this.written = 0
+    this.silentFor = 0
+    this.flush()
+  }
+
+  readonly pause = (): void => {
+    this.held = true
+    if (this.state !== "closed") this.socket?.pause()
+  }
+
+  readonly resume = (): void => {
+    this.held = false
+    this.silentFor = 0
+    if (this.state !== "closed") this.socket?.resume()
+  }
+
+  readonly drop = (): void => {
+    if (this.state === "closed") return
+    this.leave()
+    this.socket?.terminate()
+  }
+
+  /** Closes it in order, when nothing is under way on it. */
+  readonly retire = (): void => {
+    if (this.state === "closed") return
+    this.leave()
+    this.socket?.end()
+  }
+
+  readonly done = (head: Head, clean: boolean): void => {
+    if (this.state !== "busy") return
+    const { idleMs, maxIdle, now } = this.settings
+    const { idle } = this.origin
+    const keptMs = head.keepSeconds === undefined ? idleMs : Math.min(idleMs, (head.keepSeconds - 1) * 1000)
+    if (this.unsent.length > 0) return this.drop()
+    if (!clean || !head.keeps || keptMs <= 0 || idle.length >= maxIdle || !this.origin.named) return this.retire()
+    this.exchange = undefined
+    this.state = "idle"
+    this.expiresAt = now() + keptMs
+    this.socket?.timeout(Math.ceil(keptMs / 1000) + idleStepSeconds)
+    idle.push(this)
+  }
+
+  /** The socket is open. */
+  opened(socket: Socket<Connection>): void {
+    // The call may have been given up meanwhile.
+    if (this.state === "closed") return void socket.terminate()
+    this.socket = socket
+    socket.setNoDelay(true)
+    if (this.origin.secure) this.state = "shaking"
+    else this.ready()
+    socket.setKeepAlive(true, probeAfterMs)
+  }
+
+  /** TLS is agreed, the certificate good and for this host; or not. */
+  shaken(agreed: boolean, error: unknown): void {
+    if (this.state !== "shaking") return
+    // Where no certificate is looked at, Bun still says of some that nothing was agreed, and goes on.
+    if (agreed || (this.origin.trust?.insecure === true && isCertificateFault(error))) this.ready()
+    else this.refuse(handshakeFault(error))
+  }
+
+  /** The socket could not be opened. */
+  failed(error: unknown): void {
+    const { full, spent } = this.settings
+    if (this.state === "closed") return
+    const isSpent = spent()
+    // The runtime calls it a refusal. What was kept back is there for this.
+    if (this.dialled || !full()) return this.refuse(isSpent ? outOfFiles : unreachable(error))
+    this.dialled = true
+    this.dial()
+  }
+
+  /** Bytes have come. */
+  data(bytes: Buffer): void {
+    // Nobody asked an idle backend: it is not known what its bytes mean.
+    if (this.state === "idle") return this.drop()
+    this.silentFor = 0
+    this.heard = true
+    this.exchange?.take(bytes)
+  }
+
+  /** The socket takes more. */
+  flush(): void {
+    while (this.state === "busy") {
+      const [next, ...rest] = this.unsent
+      if (next === undefined) return
+      const written = this.socket?.write(next) ?? 0
+      if (written > 0) this.written += written
+      if (written < next.byteLength) {
+        // What a broken connection does not take is left to its close event.
+        if (written > 0) this.unsent = [next.subarray(written), ...rest]
+        return
+      }
+      this.unsent = rest
+    }
+  }
+
+  /** The socket has closed, by an error or in order. */
+  closed(error: unknown): void {
+    const { exchange } = this
+    if (this.state === "closed") return
+    if (this.state === "shaking") return this.refuse(handshakeFault(error))
+    this.leave()
+    exchange?.closed(error === undefined)
+  }
+
+  /** Whoever took a piece threw an exception: the answer cannot go on. */
+  broken(error: unknown): void {
+    const { exchange } = this
+    if (this.state === "shaking") return this.refuse(handshakeFault(error))
+    this.drop()
+    exchange?.fail(lateFault(error) ?? classify(error, true))
+  }
+
+  private inode(): string | undefined {
+    const { socket } = this
+    const fd = socket !== undefined && "fd" in socket ? socket.fd : undefined
+    return typeof fd === "number" ? inodeOf(fd) : undefined
+  }
+
+  private ready(): void {
+    this.state = "busy"
+    this.connected()
+  }
+
+  private refuse(why: Unreachable): void {
+    const { socket } = this
+    this.leave()
+    socket?.terminate()
+    this.refused(why)
+  }
+
+  private leave(): void {
+    const { idle } = this.origin
+    if (this.state === "idle") idle.splice(idle.indexOf(this), 1)
+    this.state = "closed"
+    this.exchange = undefined
+    this.unsent = []
+    this.settings.all.delete(this)
+  }
+}
+
+/** The events of a socket, for the connection it belongs to. */
+export const handlers: SocketHandler<Connection> = {
+  open: (socket) => socket.data.opened(socket),
+  handshake: (socket, agreed, error) => socket.data.shaken(agreed, error),
+  data: (socket, bytes) => socket.data.data(bytes),
+  drain: (socket) => socket.data.flush(),
+  close: (socket, error) => socket.data.closed(error),
+  error: (socket, error) => socket.data.broken(error),
+  connectError: (socket, error) => socket.data.failed(error),
+  timeout: (socket) => socket.data.retire()
+}

@@ -1,0 +1,24 @@
+/**
+ * What can be known of a backend that says nothing.
+ */
+import type { Unreachable } from "../domain/upstream-errors.ts"
+
+/** Time between two looks, in milliseconds. */
+export const lookMs = 250
+
+/** What is known of a port since calls to it are silent. */
+export interface Check {
+  /** When it was begun, as time that was looked at. */
+  readonly begun: number
+  /** Undefined until there is an answer. */
+  result: Knock | undefined
+}
+
+/** What came of trying a port: it takes connections, it does not, or that is not known. */
+export type Knock = "open" | "unknown" | Unreachable
+
+/** What speaks against the backend of a silent call. */
+export interface Doubt {
+  /** Why it is gone, in words that name no address; undefined while it is only suspected. */
+  readonly gone: string | undefined
+}

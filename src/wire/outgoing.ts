@@ -1,0 +1,35 @@
+/**
+ * A call as its caller gives it to the client.
+ */
+import type { Abort } from "./abort.ts"
+import type { Doubt } from "./doubt.ts"
+import type { RequestBody } from "./request-bytes.ts"
+import type { Trust } from "./tls.ts"
+
+/** A call whose answer is handed on. */
+export interface Call {
+  /** POST when absent. */
+  readonly method?: "GET" | "DELETE"
+  readonly url: string
+  /** What the backend has for TLS of its own. */
+  readonly trust?: Trust | undefined
+  readonly headers: Record<string, string>
+  readonly body: RequestBody
+  readonly abort: Abort
+  /** True asks for a new connection. */
+  readonly fresh: boolean
+  /** Called when there is a connection. */
+  readonly connected: () => void
+  /** Time within which a connection must be there and be alive, in milliseconds; no limit when absent. */
+  readonly connectMs?: number
+  /** Who is asked and told on the way; nobody when absent. */
+  readonly caller?: Caller
+}
+
+/** Whom a call belongs to. */
+export interface Caller {
+  /** Whether a call that was lost at once on a kept connection may be sent again on a new one; it is then. */
+  readonly again: () => boolean
+  /** The backend has been silent for a while; `doubt` is what speaks against it, undefined when nothing does. Called again and again. */
+  readonly silent: (doubt: Doubt | undefined) => void
+}

@@ -1,0 +1,108 @@
+/**
+ * What becomes of calls whose backend says nothing. Most of them wait for a long prompt; some wait for a machine that is
+ * gone. One look at all connections every quarter of a second tells them apart, by what costs least: whether the bytes
+ * were acknowledged, then whether the port still takes a connection.
+ */
+import type { Standing } from "./acknowledged.ts"
+import type { Connection } from "./connection.ts"
+import { type Check, type Doubt, type Knock, lookMs } from "./doubt.ts"
+import type { Origin } from "./connection.ts"
+
+/** A silence shorter than this, in milliseconds, is none. */
+const silentMs = 500
+
+/** After which silence a port is first tried, and how far apart the later tries come to be, in milliseconds. */
+const firstCheckMs = 1000
+const checkEveryMs = 5000
+
+/** An attempt to connect that has not come to anything after this is taken to be unanswered, in milliseconds. */
+const unansweredMs = 5000
+
+/** What the watch over silence draws on. */
+export interface Watching {
+  readonly all: Iterable<Connection>
+  /** Tries whether a port takes connections. */
+  readonly knock: (origin: Origin) => Promise<Knock>
+  /** What the system knows of sent bytes; undefined where it does not tell. */
+  readonly standings: () => Promise<((inode: string) => Standing | undefined) | undefined>
+}
+
+/** The watch over silent calls. */
+export class Silence {
+  private readonly on: Watching
+  // Time as it was looked at: a pause of the process is no silence of anybody.
+  private time = 0
+  private asking = false
+
+  constructor(on: Watching) {
+    this.on = on
+  }
+
+  /** Looks at all connections; called every {@link lookMs}. Whether any of them is at work. */
+  look(): boolean {
+    this.time += lookMs
+    let busy = false
+    const silent = new Map<Origin, Array<Connection>>()
+    for (const connection of this.on.all) {
+      if (!connection.isBusy) continue
+      busy = true
+      if (connection.waits(lookMs) < silentMs) continue
+      const there = silent.get(connection.origin)
+      if (there === undefined) silent.set(connection.origin, [connection])
+      else there.push(connection)
+    }
+    const unheard: Array<Connection> = []
+    for (const [origin, connections] of silent) {
+      this.judge(origin, connections)
+      for (const connection of connections) if (connection.isUnheard) unheard.push(connection)
+    }
+    if (unheard.length > 0 && !this.asking) void this.ask(unheard)
+    return busy
+  }
+
+  private judge(origin: Origin, connections: ReadonlyArray<Connection>): void {
+    const longest = connections.reduce((most, { silentFor }) => Math.max(most, silentFor), 0)
+    const { check } = origin
+    const doubt = check === undefined ? undefined : this.doubtOf(check)
+    for (const connection of connections) {
+      connection.doubt(check !== undefined && this.isOf(check, connection) ? doubt : undefined)
+    }
+    if (check === undefined ? longest >= firstCheckMs : this.isOver(check, longest)) this.begin(origin)
+  }
+
+  // A check from before the silence says nothing of it.
+  private isOf({ begun }: Check, { silentFor }: Connection): boolean {
+    return this.time - begun < silentFor
+  }
+
+  private isOver({ begun, result }: Check, longest: number): boolean {
+    const age = this.time - begun
+    if (longest < firstCheckMs || age < firstCheckMs) return false
+    return age >= (result === undefined ? unansweredMs : Math.min(checkEveryMs, longest / 2))
+  }
+
+  private begin(origin: Origin): void {
+    const check: Check = { begun: this.time, result: undefined }
+    origin.check = check
+    void this.on.knock(origin).then((result) => {
+      check.result = result
+    })
+  }
+
+  private doubtOf({ begun, result }: Check): Doubt | undefined {
+    if (result === "open" || result === "unknown") return undefined
+    if (result !== undefined) return { gone: result.reason }
+    return this.time - begun < unansweredMs ? undefined : { gone: undefined }
+  }
+
+  private async ask(unheard: ReadonlyArray<Connection>): Promise<void> {
+    this.asking = true
+    const standings = await this.on.standings().catch(() => undefined)
+    this.asking = false
+    for (const connection of unheard) {
+      const { check } = connection.origin
+      const result = check !== undefined && this.isOf(check, connection) ? (check.result ?? "pending") : undefined
+      connection.hear(standings, result === "open", result === "pending")
+    }
+  }
+}

@@ -1,0 +1,98 @@
+import { expect, test } from "bun:test"
+import { Context, Effect, Layer, ManagedRuntime } from "effect"
+import type { Listening } from "../../src/http/BunServer.ts"
+import { Accounting } from "../../src/proxy/Accounting.ts"
+import { Drain } from "../../src/admission/Drain.ts"
+import { Meters } from "../../src/proxy/Meters.ts"
+import { Recent } from "../../src/proxy/History.ts"
+import { Proxy } from "../../src/proxy/Proxy.ts"
+import { Registry } from "../../src/registry/Registry.ts"
+import { Router } from "../../src/router/Router.ts"
+import { layerOf } from "../../src/telemetry/logging.ts"
+import { Deadlines } from "../../src/upstream/Deadlines.ts"
+import { Transport } from "../../src/upstream/Transport.ts"
+import { Upstream } from "../../src/upstream/Upstream.ts"
+
+const limits = {
+  totalMs: 0,
+  uploadMs: 0,
+  stallMs: 0,
+  keepAliveMs: 0,
+  maxBodyBytes: 1000,
+  maxUploads: 10,
+  maxUploadBytes: 1000,
+  uploadShare: 1,
+  maxConcurrent: 10,
+  maxRetries: 0
+}
+
+const server: Listening = {
+  hostname: "",
+  port: 0,
+  timeout: () => undefined,
+  peer: () => "127.0.0.1",
+  pending: () => 0,
+  closeIdle: () => undefined,
+  stop: () => Promise.resolve()
+}
+
+test("a defect of the gateway is a 500 with the request id alone; the log has its cause, and others are served", async () => {
+  let log = ""
+  const fail = () => {
+    throw new Error("sk-inner at http://10.1.2.3")
+  }
+  const broken = Layer.succeed(Router, {
+    route: fail,
+    consider: fail,
+    again: fail,
+    leastContext: () => Infinity,
+    names: fail
+  })
+  const logging = layerOf(
+    () => ({ level: "debug", format: "json" }),
+    (text, done) => {
+      log += text
+      done()
+    },
+    false
+  )
+  const registry = Registry.layer(() => ({ failures: 1, recoveries: 1 }))
+  const recent = Recent.layer.pipe(Layer.provide(broken))
+  const meters = Meters.layer(1).pipe(Layer.provide(registry))
+  const base = Layer.mergeAll(
+    broken,
+    registry,
+    Deadlines.layer(() => 20),
+    Drain.layer,
+    Accounting.layer.pipe(Layer.provide(Layer.mergeAll(logging, recent, meters))),
+    Upstream.layer(() => 1000).pipe(Layer.provide(Transport.layer))
+  )
+  const runtime = ManagedRuntime.make(Proxy.layer(() => limits).pipe(Layer.provide(base)))
+  const proxy = Context.get(await runtime.runPromise(Effect.context<Proxy>()), Proxy)
+  const post = (body: string) =>
+    proxy.handle("chat/completions", new Request("http://localhost/", { method: "POST", body }), "id-1", server)
+
+  for (let i = 0; i < 3; i += 1) {
+    const answer = await post('{"model":"m","messages":[]}')
+    expect(answer.status).toBe(500)
+    expect(answer.headers.get("x-request-id")).toBe("id-1")
+    expect(await answer.json()).toEqual({
+      error: {
+        message: "Internal error; the log has its cause under request id id-1",
+        type: "server_error",
+        param: null,
+        code: "internal_error"
+      }
+    })
+    expect(proxy.active()).toBe(0)
+  }
+  expect((await post("{")).status).toBe(400)
+  await runtime.dispose()
+  const lines = log
+    .trim()
+    .split("\n")
+    .map((line): Readonly<Record<string, unknown>> => JSON.parse(line))
+  expect(lines.filter(({ message }) => message === "internal error")).toHaveLength(3)
+  expect(lines.find(({ level }) => level === "error")).toMatchObject({ request_id: "id-1" })
+  expect(String(lines.find(({ level }) => level === "error")?.["cause"])).toContain("10.1.2.3")
+})
