@@ -211,7 +211,7 @@ export const supervise = (
     yield* Effect.sync(() => {
       for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
     }).pipe(Effect.andThen(Effect.sleep(newsEveryMs)), Effect.forever, Effect.forkScoped)
-    yield* Effect.sync(() => tellOthers(slots, registry.snapshot())).pipe(
+    yield* Effect.sync(() => tellOthers(slots, registry.snapshot(), performance.now())).pipe(
       Effect.andThen(Effect.sleep(othersEveryMs)),
       Effect.forever,
       Effect.forkScoped

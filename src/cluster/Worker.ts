@@ -61,8 +61,8 @@ const inbox: Effect.Effect<Queue.Queue<Down>, never, Scope.Scope> = Effect.gen(f
 /** Time that the other workers have for an answer; figures that come later than this are late. */
 const answerWithin = { Requests: "1 second", Request: "1 second", Measures: "500 millis" } as const
 
-/** The other workers as this one asks them, and where their answers go. */
-const makeSiblings = () => {
+/** The other workers as this one asks them, and where their answers go; `say` reaches the supervisor. */
+export const makeSiblings = (say: (message: Up) => void) => {
   const waiting = new Map<number, (answer: Answer) => void>()
   let asks = 0
   const ask = (question: Question): Effect.Effect<Answer | undefined> =>
@@ -129,7 +129,7 @@ export const work = (
     const nexus = yield* firstConfig(messages, overrides)
     if (nexus === undefined) return
     const config = nexus.current()
-    const siblings = makeSiblings()
+    const siblings = makeSiblings(say)
     const delegate = makeDelegate(say)
     const services = yield* Layer.build(worker(nexus, part, delegate.control)).pipe(
       Effect.provideService(Siblings, siblings)

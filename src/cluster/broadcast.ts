@@ -122,9 +122,9 @@ const together = (all: ReadonlyArray<ReadonlyArray<Standing>>): ReadonlyArray<St
   return [...sums.values()]
 }
 
-/** Tells each worker how the others stand with the backends, and notes for the supervisor how all of them do. */
-export const tellOthers = (slots: ReadonlyArray<Slot>, snapshot: Snapshot): void => {
-  noteElsewhere(snapshot, together(slots.map(({ standings }) => standings)), performance.now())
+/** Tells each worker how the others stand with the backends, and notes for the supervisor how all of them do now. */
+export const tellOthers = (slots: ReadonlyArray<Slot>, snapshot: Snapshot, now: number): void => {
+  noteElsewhere(snapshot, together(slots.map(({ standings }) => standings)), now)
   for (const slot of slots) {
     const backends = together(slots.filter((other) => other !== slot).map(({ standings }) => standings))
     tell(slot, { _tag: "Others", backends })

@@ -1,0 +1,54 @@
+/**
+ * Workers that are none: places whose pipe keeps what is sent down it.
+ */
+import type { ChildProcess } from "node:child_process"
+import { type Answer, noAnswer } from "../../src/operations/Siblings.ts"
+import type { Down } from "../../src/cluster/messages.ts"
+import type { Slot } from "../../src/cluster/broadcast.ts"
+import { turnedAwayCodes } from "../../src/telemetry/ledger.ts"
+import type { Measures } from "../../src/telemetry/measures.ts"
+
+/** A place, what its worker was told, and the signals it was sent. */
+export interface Place {
+  readonly slot: Slot
+  readonly told: Array<Down>
+  readonly signals: Array<string>
+}
+
+/** A place whose worker listens. */
+export const makePlace = (number: number): Place => {
+  const told: Array<Down> = []
+  const signals: Array<string> = []
+  const child = {
+    connected: true,
+    // As it comes out at the other end of a pipe.
+    send: (message: Down) => void told.push(JSON.parse(JSON.stringify(message))),
+    kill: (signal: string) => void signals.push(signal)
+  } as unknown as ChildProcess // reason: these three are all that is asked of it
+  const slot: Slot = {
+    number,
+    child,
+    listens: true,
+    said: 0,
+    heard: () => undefined,
+    standings: [],
+    told: new Map(),
+    config: undefined,
+    status: ""
+  }
+  return { slot, told, signals }
+}
+
+/** Figures of a worker that has turned away so many requests, and has nothing else to tell. */
+export const measuresOf = (worker: number, turnedAway: number): Measures => ({
+  processes: [{ worker, rssBytes: 1, cpuSeconds: 1 }],
+  active: 0,
+  turnedAway: [turnedAway, ...turnedAwayCodes.slice(1).map(() => 0)],
+  tallies: []
+})
+
+/** What a worker answers that is asked for its figures. */
+export const figures = (worker: number, turnedAway: number): Answer => ({
+  ...noAnswer,
+  measures: [measuresOf(worker, turnedAway)]
+})
