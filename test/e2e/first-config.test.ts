@@ -41,7 +41,7 @@ const withoutFile = async (...args: ReadonlyArray<string>) => {
   return { ...gateway, ...shell, name, file: join(shell.cwd, "nexus.toml") }
 }
 
-describe("a gateway without a config file that has found a server", () => {
+describe.concurrent("a gateway without a config file that has found a server", () => {
   for (const args of [[], ["--workers", "2"]]) {
     test(`writes its first file for \`backends add --save\`, and loses nothing ${args.join(" ")}`, async () => {
       const { nexus, port, url, close, name, file } = await withoutFile(...args)

@@ -20,7 +20,8 @@ const quickly = { health_check: { failure_threshold: 1 } }
 
 const byPriority = { strategy: "priority_only" }
 
-describe("a backend that goes mute with open connections", () => {
+// Most of each is waiting, and none of them sees another.
+describe.concurrent("a backend that goes mute with open connections", () => {
   for (const stream of [false, true]) {
     test(`and closes its port loses the requests that got no byte to another one (${stream ? "stream" : "whole"})`, async () => {
       await using mute = await startUpstream({ models: ["m"], script: () => ["hang"] })
@@ -145,7 +146,7 @@ describe("a backend that goes mute with open connections", () => {
   }, 15_000)
 })
 
-test("a backend that thinks for long keeps its requests, and its port is tried a few times only", async () => {
+test.concurrent("a backend that thinks for long keeps its requests, and its port is tried a few times only", async () => {
   const gate = Promise.withResolvers<void>()
   await using slow = await startUpstream({
     models: ["m"],

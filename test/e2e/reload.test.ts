@@ -58,7 +58,7 @@ describe.each([
   ["alone", []],
   ["two workers", ["--workers", "2"]]
 ] as const)("a gateway (%s)", (_, args) => {
-  test("takes over its file when it changes, and the models of new backends can be asked for at once", async () => {
+  test.concurrent("takes over its file when it changes, and the models of new backends can be asked for at once", async () => {
     await using gateway = await startProcess({ backends }, args)
     expect(await ask(gateway, "m2")).toBe(404)
     gateway.rewrite({ backends: [...backends, backendFor("two", two)], routing: { aliases: { fast: "m2" } } })
@@ -70,7 +70,7 @@ describe.each([
     expect((await health(gateway)).details.map(({ name }) => name)).toEqual(["one", "two"])
   })
 
-  test("takes it over on SIGHUP as well, and says what waits for the next start", async () => {
+  test.concurrent("takes it over on SIGHUP as well, and says what waits for the next start", async () => {
     await using gateway = await startProcess({ backends, server: { watch_config: false } }, args)
     gateway.rewrite({ backends, server: { port: 1, watch_config: false }, routing: { max_retries: 0 } })
     gateway.signal("SIGHUP")
@@ -79,7 +79,7 @@ describe.each([
     expect(await ask(gateway, "m1")).toBe(200)
   })
 
-  test("keeps its config when the file has mistakes, says why, and recovers with the file", async () => {
+  test.concurrent("keeps its config when the file has mistakes, says why, and recovers with the file", async () => {
     await using gateway = await startProcess({ backends, logging: { level: "info", format: "json" } }, args)
     gateway.rewrite(`[routing]\nstrategy = "smrt"\n`)
     expect(await refusal(gateway)).toContain(`nexus.toml:2: routing.strategy = "smrt"`)
@@ -92,7 +92,7 @@ describe.each([
   })
 })
 
-test("a syntax error is told without the lines of the file, which may hold a secret", async () => {
+test.concurrent("a syntax error is told without the lines of the file, which may hold a secret", async () => {
   await using gateway = await startProcess({ backends })
   // Lines are numbered in the excerpt, and padded where the numbers get longer.
   gateway.rewrite(`${"# words\n".repeat(7)}a = "sk-secret-above"\nb = "sk-secret-of-mine\nc = "sk-secret-below"\n`)
@@ -136,7 +136,7 @@ test("200 streams that are under way when the config changes all come to their e
   expect(texts.filter((text) => text.includes("three") && text.endsWith("data: [DONE]\n\n")).length).toBe(count)
 }, 60_000)
 
-test("a backend the change does not touch keeps its connection, its counters and its probes", async () => {
+test.concurrent("a backend the change does not touch keeps its connection, its counters and its probes", async () => {
   await using calm = await startUpstream({
     models: ["m1"],
     script: (request) => (wantsStream(request) ? streamed(chatEvents("m1", ["a"])) : good()(request))
@@ -153,7 +153,7 @@ test("a backend the change does not touch keeps its connection, its counters and
   expect(readFileSync(gateway.config, "utf8")).toContain("max_retries")
 })
 
-test("a file that would let everybody in at the address the gateway is bound to is refused, whatever host it names", async () => {
+test.concurrent("a file that would let everybody in at the address the gateway is bound to is refused, whatever host it names", async () => {
   await using gateway = await startProcess(
     { backends, server: { host: "0.0.0.0" }, auth: { keys: [{ name: "one", env: "GATEWAY_KEY_OF_TEST" }] } },
     [],
@@ -171,7 +171,7 @@ test("a file that would let everybody in at the address the gateway is bound to 
   expect((await fetch(`http://127.0.0.1:${gateway.port}/v1/models`)).status).toBe(401)
 })
 
-test("when the search for servers is switched off by a reload, what it found is forgotten", async () => {
+test.concurrent("when the search for servers is switched off by a reload, what it found is forgotten", async () => {
   await using found = await startUpstream({ models: ["m9"], type: "ollama" })
   const hosts = [`127.0.0.1:${found.port}`]
   await using gateway = await startProcess({ discovery: { enabled: true, hosts } })
@@ -182,7 +182,7 @@ test("when the search for servers is switched off by a reload, what it found is 
   while (await there()) await Bun.sleep(20)
 })
 
-test("workers do not get back what was removed by command when the config is told to them again", async () => {
+test.concurrent("workers do not get back what was removed by command when the config is told to them again", async () => {
   await using gateway = await startProcess({ backends: [...backends, backendFor("two", two)] }, ["--workers", "2"])
   expect((await fetch(`${gateway.url}/admin/v1/backends/two`, { method: "DELETE" })).status).toBe(200)
   gateway.rewrite({ backends: [...backends, backendFor("two", two)], routing: { max_retries: 0 } })
@@ -200,7 +200,7 @@ test("workers do not get back what was removed by command when the config is tol
 describe("a gateway whose file is lost keeps its config, and says why:", () => {
   const lost = "there is no such file; the last config stays in force"
 
-  test("by watch, SIGHUP and command, of a file that was named", async () => {
+  test.concurrent("by watch, SIGHUP and command, of a file that was named", async () => {
     const settings = { backends, logging: { level: "warn", format: "json" } }
     await using gateway = await startProcess(settings)
     rmSync(gateway.config)
@@ -216,7 +216,7 @@ describe("a gateway whose file is lost keeps its config, and says why:", () => {
     expect((await configWhen(gateway, ({ failure }) => failure === null, "the file is back")).generation).toBe(1)
   })
 
-  test("a file emptied by others is not taken over, one that is said to be right is", async () => {
+  test.concurrent("a file emptied by others is not taken over, one that is said to be right is", async () => {
     await using gateway = await startProcess({ backends })
     gateway.rewrite("# nothing\n \n")
     expect(await refusal(gateway)).toBe(`${gateway.config}: is empty; the last config stays in force`)

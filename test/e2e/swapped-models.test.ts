@@ -18,7 +18,7 @@ const by =
 
 const lists = (upstream: FakeUpstream) => upstream.probes().filter(({ target }) => target === "/v1/models").length
 
-describe("a server that was swapped for one with another model", () => {
+describe.concurrent("a server that was swapped for one with another model", () => {
   for (const stream of [false, true]) {
     test(`is told by its first answer, ${stream ? "streamed" : "whole"}, and gives no second one under the old name`, async () => {
       await using upstream = await startUpstream({ models: ["old"], script: by("old") })
@@ -36,7 +36,7 @@ describe("a server that was swapped for one with another model", () => {
   }
 })
 
-test("a service that answers under names of its own says so each time, and is probed for it once", async () => {
+test.concurrent("a service that answers under names of its own says so each time, and is probed for it once", async () => {
   await using upstream = await startUpstream({ models: ["old"], script: by("vendor's own") })
   await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
   const asked = lists(upstream)
@@ -50,7 +50,7 @@ test("a service that answers under names of its own says so each time, and is pr
   expect(gateway.backend("one").status).toBe("healthy")
 })
 
-describe("a 404 for a model that a backend listed", () => {
+describe.concurrent("a 404 for a model that a backend listed", () => {
   const missing = { error: { message: "model 'old' not found, try pulling it first", type: "not_found_error" } }
 
   test("is answered by another backend that has it, and the first one is probed at once", async () => {
@@ -90,7 +90,7 @@ describe("a 404 for a model that a backend listed", () => {
   })
 })
 
-test("another version of a server, as its answers tell it, is probed at once, and only then", async () => {
+test.concurrent("another version of a server, as its answers tell it, is probed at once, and only then", async () => {
   let version = "server/1"
   const answer = JSON.stringify(completion("old", "a"))
   const script: Script = () => [

@@ -240,7 +240,7 @@ describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
     expect(gateway.output()).toContain("worker ended, another one is started")
   })
 
-  test("replaces a worker that hangs, and goes on meanwhile", async () => {
+  test.concurrent("replaces a worker that hangs, and goes on meanwhile", async () => {
     await using upstream = await startUpstream({ models: ["m"] })
     await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
     const [hung = 0, other = 0] = workersOf(gateway)
@@ -252,7 +252,7 @@ describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
     for (let i = 0; i < 10; i += 1) expect((await ask(gateway.port, "POST", path, body(i % 2 === 0))).status).toBe(200)
   })
 
-  test("takes a pause of its own for no silence of the workers, nor a short one of theirs for their end", async () => {
+  test.concurrent("takes a pause of its own for no silence of the workers, nor a short one of theirs for their end", async () => {
     await using upstream = await startUpstream({ models: ["m"] })
     await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
     const workers = workersOf(gateway)
@@ -269,7 +269,7 @@ describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
     expect(gateway.output()).not.toContain("worker ended")
   })
 
-  test("starts a worker that dies again and again ever later, and goes on with the other one", async () => {
+  test.concurrent("starts a worker that dies again and again ever later, and goes on with the other one", async () => {
     await using upstream = await startUpstream({ models: ["m"] })
     await using gateway = await startProcess({ ...two, backends: [backendFor("one", upstream)] })
     const [, other = 0] = workersOf(gateway)

@@ -28,7 +28,7 @@ const pauseOf = async (gateway: Process, meanwhile: () => void): Promise<void> =
 
 const backendsOf = async (gateway: Process) => (await ask(gateway.port, "GET", "/nexus/backends")).json()
 
-test("a pause of Nexus cuts no stream, loses no answer and blames no backend", async () => {
+test.concurrent("a pause of Nexus cuts no stream, loses no answer and blames no backend", async () => {
   const stopped = Promise.withResolvers<void>()
   const resumed = Promise.withResolvers<void>()
   await using upstream = await startUpstream({
@@ -70,7 +70,7 @@ test("a pause of Nexus cuts no stream, loses no answer and blames no backend", a
   expect(gateway.output()).not.toContain("unhealthy")
 })
 
-test("an upload under way at a pause of Nexus goes on after it", async () => {
+test.concurrent("an upload under way at a pause of Nexus goes on after it", async () => {
   await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "whole"))] })
   await using gateway = await startProcess({ server: limits, backends: [backendFor("one", upstream)] })
   using client = await dial(gateway.port)
@@ -83,7 +83,7 @@ test("an upload under way at a pause of Nexus goes on after it", async () => {
   expect((await client.answer()).status).toBe(200)
 })
 
-test("a backend that is silent is still found out after a pause of Nexus", async () => {
+test.concurrent("a backend that is silent is still found out after a pause of Nexus", async () => {
   await using upstream = await startUpstream({ models: ["m"], script: () => [streamHead(), chunk(first), "hang"] })
   await using gateway = await startProcess({ server: limits, backends: [backendFor("one", upstream)] })
   using client = await dial(gateway.port)
