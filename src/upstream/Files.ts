@@ -4,6 +4,7 @@
  */
 import { closeSync, openSync } from "node:fs"
 import { Context, Effect, Layer } from "effect"
+import { ofThisProcess, type Sockets } from "./Sockets.ts"
 
 /** Files that are kept back, for what is turned away and for what is under way. */
 const reserve = 16
@@ -12,6 +13,9 @@ const lookEveryMs = 250
 
 /** Looks without want after which it is over: at the limit it comes and goes. */
 const calmLooks = 20
+
+/** Silence after which a connection that never sent anything is closed at the limit, in ms. */
+const muteMs = 2000
 
 /** A file that can always be opened, unless there are too many. */
 const anyFile = "/dev/null"
@@ -38,9 +42,11 @@ class Reserve {
   private kept: Array<number> = []
   private short = false
   private readonly size: number
+  private readonly onShort: () => void
 
-  constructor(size: number) {
+  constructor(size: number, onShort: () => void) {
     this.size = size
+    this.onShort = onShort
     this.look()
   }
 
@@ -67,10 +73,18 @@ class Reserve {
     this.short = false
   }
 
+  /** Gives up what is kept back for good. */
+  close(): void {
+    for (const file of this.kept.splice(0)) giveBack(file)
+  }
+
   /** Gives up what is kept back. */
   release(): void {
+    const was = this.short
     this.short = true
-    for (const file of this.kept.splice(0)) giveBack(file)
+    this.close()
+    // Nobody else has taken them yet.
+    if (!was) this.onShort()
   }
 }
 
@@ -90,20 +104,33 @@ export const Files = Context.Reference<{
 export const layer: Layer.Layer<never> = Layer.effect(
   Files,
   Effect.gen(function* () {
+    let known: Sockets | undefined
+    const sockets = (): Sockets => (known ??= ofThisProcess())
+    let calm = calmLooks
     const files = yield* Effect.acquireRelease(
-      Effect.sync(() => new Reserve(reserve)),
-      (held) => Effect.sync(() => held.release())
+      Effect.sync(
+        () =>
+          new Reserve(reserve, () => {
+            calm = 0
+            sockets().takeAsTheyCome()
+          })
+      ),
+      (held) => Effect.sync(() => held.close())
     )
     const closers: Array<() => void> = []
     let told = false
-    let calm = 0
     const look = Effect.suspend(() => {
       const was = files.full()
       files.look()
       const is = files.full()
       // Who has just come is given a moment to say what for.
-      if (was && is) for (const close of closers) close()
+      if (was && is) {
+        for (const close of closers) close()
+        sockets().closeMute(muteMs)
+      }
       calm = is ? 0 : calm + 1
+      if (calm < calmLooks) sockets().takeAsTheyCome()
+      if (calm === calmLooks) sockets().takeAlways()
       if (is && !told) {
         told = true
         return Effect.logError(
