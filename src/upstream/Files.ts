@@ -115,7 +115,11 @@ export const layer: Layer.Layer<never> = Layer.effect(
             sockets().takeAsTheyCome()
           })
       ),
-      (held) => Effect.sync(() => held.close())
+      (held) =>
+        Effect.sync(() => {
+          held.close()
+          known?.takeAlways()
+        })
     )
     const closers: Array<() => void> = []
     let told = false

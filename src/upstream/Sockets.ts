@@ -1,6 +1,6 @@
 /**
  * What the kernel can be told of the connections to this process, and Bun cannot: at the limit of open files Bun asks for
- * the next one without a pause, and keeps those that never send anything as long as any idle one. Linux only.
+ * the next one without a pause, and does not count those that never sent anything among the idle. Linux only.
  */
 import { dlopen } from "bun:ffi"
 import { fstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs"
@@ -17,7 +17,7 @@ export interface Sockets {
 
 const nothing: Sockets = { takeAsTheyCome: () => undefined, takeAlways: () => undefined, closeMute: () => undefined }
 
-// Of Linux on the machines that Nexus is built for.
+// As Linux numbers them on the machines that Nexus is built for.
 const internet = new Set([2, 10])
 const solSocket = 1
 const soAcceptConn = 30
@@ -51,12 +51,14 @@ interface Listener {
   readonly loop: number
   readonly file: number
   readonly inode: number
+  /** Undefined for a socket in the file system. */
+  readonly port: number | undefined
   readonly events: number
   readonly data: bigint
 }
 
 /** What an event loop waits for, by the lines that the kernel has of it. */
-const waitedFor = (loop: number, info: string): ReadonlyArray<Omit<Listener, "inode">> =>
+const waitedFor = (loop: number, info: string): ReadonlyArray<Omit<Listener, "inode" | "port">> =>
   [...info.matchAll(/^tfd:\s*(\d+) events:\s*([0-9a-f]+) data:\s*([0-9a-f]+)/gm)].map(
     ([, file = "", events = "", data = ""]) => ({
       loop,
@@ -102,7 +104,7 @@ class OfLinux implements Sockets {
   }
 
   closeMute(silentMs: number): void {
-    const ports = new Set(this.listeners.map(({ file }) => this.portOf(file)))
+    const ports = new Set(this.listeners.map(({ port }) => port))
     const end = Math.min(this.next + atOnce, this.limit())
     let sockets = 0
     for (let file = this.next; file < end; file += 1) {
@@ -124,7 +126,7 @@ class OfLinux implements Sockets {
         .filter(({ file }) => this.option(file, solSocket, soAcceptConn) && this.room.getInt32(0, true) === 1)
         .flatMap((each) => {
           const inode = inodeOf(each.file)
-          return inode === undefined ? [] : [{ ...each, inode }]
+          return inode === undefined ? [] : [{ ...each, inode, port: this.portOf(each.file) }]
         })
     } catch {
       return []

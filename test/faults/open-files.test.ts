@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { spawnSync } from "node:child_process"
 import { readdirSync, readFileSync } from "node:fs"
-import { chatEvents, chunk, lastChunk, streamHead } from "../kit/answers.ts"
+import { chatEvents, chunk, completion, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Process, startProcess, until } from "../kit/gateway.ts"
 import { ask, dial, type RawClient, requestBytes } from "../kit/rawClient.ts"
@@ -87,6 +87,54 @@ test.skipIf(!canLimit)(
     }
     await until(() => gateway.output().includes("files can be opened again"), "it says that it is over", 20_000)
     expect((await ask(gateway.port, "POST", path, body)).status).toBe(200)
+    expect(told()).toBe(1)
+  }
+)
+
+/** Sends nothing, or so much of a request as is not one yet. */
+const silent = async (port: number, said: string): Promise<RawClient> => {
+  const client = await dial(port)
+  if (said !== "") await client.send(said)
+  return client
+}
+
+test.skipIf(!canLimit)(
+  "connections that never ask anything, more than files, keep nobody out and no core busy; what is under way ends well",
+  async () => {
+    const gate = Promise.withResolvers<void>()
+    const answer = json(completion("m", "late"))
+    await using upstream = await startUpstream({ models: ["m"], script: () => [{ until: gate.promise }, answer] })
+    await using gateway = await startProcess({
+      logging: { level: "info", format: "json" },
+      backends: [backendFor("one", upstream)]
+    })
+    const told = () => gateway.output().split("the limit of open files is reached").length - 1
+    const whole = requestBytes("POST", path, JSON.stringify({ model: "m", messages: [] }))
+    const slow = await dial(gateway.port)
+    await slow.send(whole)
+    await upstream.call(0)
+    upstream.script(() => [answer])
+    allow(gateway, 40)
+    await Promise.all(Array.from({ length: 10 }, () => silent(gateway.port, "POST /v1/chat/comp")))
+    const mute = await Promise.all(Array.from({ length: 100 }, () => silent(gateway.port, "")))
+    await until(() => told() === 1, "it says so")
+    const before = cpuOf(gateway)
+    await Bun.sleep(1500)
+    expect(cpuOf(gateway) - before).toBeLessThan(500)
+    const answered = async () => {
+      using client = await dial(gateway.port)
+      await client.send(whole)
+      return (await client.answer(8000)).status
+    }
+    // Nobody hangs up, and who asks comes to their turn.
+    let status = await answered()
+    const end = performance.now() + 8000
+    while (status === 503 && performance.now() < end) status = await answered()
+    expect(status).toBe(200)
+    expect(mute.some((each) => each.closed())).toBe(true)
+    gate.resolve()
+    expect((await slow.answer()).json()).toMatchObject({ choices: [{ message: { content: "late" } }] })
+    slow.hangUp()
     expect(told()).toBe(1)
   }
 )
