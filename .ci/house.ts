@@ -17,8 +17,9 @@ const room = (purpose: string, mayImport: string): Room => ({
 /** Every folder, in an order in which each imports only from those before it. */
 export const house: Readonly<Record<string, Room>> = {
   domain: room("words all others share: errors, backends, requests, clocks", ""),
-  config: room("settings: read, checked, located, edited, compared", "domain"),
-  "config/import": room("settings of other gateways made into ours", "domain config"),
+  backend: room("kinds of LLM servers: how each is known, asked, spelled and called", "domain"),
+  config: room("settings: read, checked, located, edited, compared", "domain backend"),
+  "config/import": room("settings of other gateways made into ours", "domain backend config"),
   telemetry: room("log lines, histograms, counters", "domain config"),
   admission: room("who is let in, and how much at a time", "domain"),
   wire: room("the HTTP/1.1 client on bare sockets: connections, calls, reader", "domain"),
@@ -26,19 +27,21 @@ export const house: Readonly<Record<string, Room>> = {
     "what clients and servers speak: facts of a request, the watch over a stream, error shape",
     "domain telemetry"
   ),
-  registry: room("the picture of all backends, and what is counted of them", "domain"),
-  router: room("from a model's name to backends in order", "domain config registry"),
-  upstream: room("one attempt at one backend, its time limits, the commit", "domain wire dialect"),
-  backend: room("kinds of LLM servers: how each is known, probed and called", "domain wire upstream"),
-  health: room("probes by schedule, and what they change", "domain config registry upstream backend"),
-  discovery: room("servers found on this machine and the network", "domain config registry upstream backend"),
+  registry: room("the picture of all backends, and what is counted of them", "domain backend"),
+  router: room("from a model's name to backends in order", "domain backend config registry"),
+  upstream: room("one attempt at one backend, its time limits, the commit", "domain backend wire dialect"),
+  health: room(
+    "servers asked what they are and how they are, by schedule, and what that changes",
+    "domain backend config wire registry upstream"
+  ),
+  discovery: room("servers found on this machine and the network", "domain backend config registry upstream health"),
   http: room("the listening socket, and addresses", "domain config"),
-  "operations/api": room("the contracts of the operational endpoints", "domain"),
+  "operations/api": room("the contracts of the operational endpoints", "domain backend"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",
-    "domain telemetry admission wire dialect registry router upstream http operations/api"
+    "domain backend telemetry admission wire dialect registry router upstream http operations/api"
   ),
-  connect: room("settings of client programs", "domain router operations/api"),
+  connect: room("settings of client programs", "domain backend router operations/api"),
   operations: room(
     "what is not forwarded: health, models, statistics, administration, pages",
     "domain config telemetry admission dialect registry router upstream proxy connect operations/api"
@@ -51,20 +54,20 @@ export const house: Readonly<Record<string, Room>> = {
     "what is wrong with a config, a machine, a backend",
     "domain config wire dialect registry router upstream backend health discovery http remote"
   ),
-  demo: room("simulated backends inside the process", "domain http"),
+  demo: room("simulated backends inside the process", "backend http"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
     "domain config telemetry admission dialect registry router upstream backend health discovery http operations/api proxy operations remote"
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",
-    "domain config telemetry registry upstream http operations/api proxy operations runtime"
+    "domain backend config telemetry registry upstream http operations/api proxy operations runtime"
   ),
   serve: room(
     "from settings to a running gateway, and the first run",
-    "domain config registry upstream health discovery http operations/api proxy operations remote doctor demo runtime cluster"
+    "backend config registry upstream health discovery http operations/api proxy operations remote doctor demo runtime cluster"
   ),
-  cli: room("commands", "domain config config/import connect operations/api remote doctor serve"),
+  cli: room("commands", "domain backend config config/import operations/api connect remote doctor serve"),
   main: room("the program", "cli")
 }
 

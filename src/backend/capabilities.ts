@@ -2,7 +2,8 @@
  * What a model's name and its server's kind tell about its abilities, used only where the server itself says nothing.
  * The length of a context is never taken from a name.
  */
-import type { BackendType, Capabilities, Model } from "../domain/backend.ts"
+import type { BackendType } from "./all.ts"
+import type { Capabilities, Model } from "../domain/server.ts"
 import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
 import type { Ability } from "../domain/request.ts"
 

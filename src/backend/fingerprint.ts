@@ -2,7 +2,7 @@
  * Telling LLM servers apart by what they answer.
  */
 import { Option, Schema } from "effect"
-import type { BackendType } from "../domain/backend.ts"
+import type { BackendType } from "./all.ts"
 import { readEntries } from "./openai-like.ts"
 import type { Answer } from "./talk.ts"
 

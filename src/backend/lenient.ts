@@ -2,7 +2,7 @@
  * Schemas for what strangers send: a field that is null, missing or of another type is simply not there.
  */
 import { Effect, Option, Schema } from "effect"
-import type { Capabilities, Model } from "../domain/backend.ts"
+import type { Capabilities, Model } from "../domain/server.ts"
 
 /** An optional field that becomes undefined when its value does not fit. */
 export const lenient = <S extends Schema.Top>(schema: S) =>

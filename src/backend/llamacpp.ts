@@ -2,7 +2,7 @@
  * llama-server: `/props` says what the loaded model can do, `/v1/models` how long the context of one slot is.
  */
 import { Option, Schema } from "effect"
-import type { Capabilities, Model } from "../domain/backend.ts"
+import type { Capabilities, Model } from "../domain/server.ts"
 import { Count, lenient, modelOf } from "./lenient.ts"
 import { readEntries } from "./openai-like.ts"
 

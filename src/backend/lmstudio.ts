@@ -3,7 +3,7 @@
  * context of a model is not the one that it is loaded with.
  */
 import { Option, Schema } from "effect"
-import type { Capabilities, Model } from "../domain/backend.ts"
+import type { Capabilities, Model } from "../domain/server.ts"
 import { Count, each, Entries, lenient, loadedOf } from "./lenient.ts"
 
 const Instance = Schema.Struct({

@@ -2,7 +2,7 @@
  * Ollama: `/api/tags` lists, `/api/show` tells a model's abilities, `/api/ps` the context that is in force.
  */
 import { Option, Schema } from "effect"
-import type { Capabilities, Model } from "../domain/backend.ts"
+import type { Capabilities, Model } from "../domain/server.ts"
 import { Count, each, Entries, lenient, loadedOf } from "./lenient.ts"
 
 const Tag = Schema.Struct({

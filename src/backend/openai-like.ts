@@ -2,7 +2,7 @@
  * Model lists in OpenAI's shape, with what vLLM, SGLang, exo, llama-server, Nexus and the hosted services add to them.
  */
 import { Option, Schema } from "effect"
-import type { Capabilities, Model } from "../domain/backend.ts"
+import type { Capabilities, Model } from "../domain/server.ts"
 import { Count, each, Entries, lenient, modelOf } from "./lenient.ts"
 
 const Abilities = Schema.Struct({

@@ -6,7 +6,7 @@ import { choose } from "../connect/suited-models.ts"
 import { baseUrlOf } from "../connect/offer.ts"
 import { curl } from "../connect/settings.ts"
 import { isLoopback } from "../domain/place.ts"
-import { oneSpelling } from "../domain/model-names.ts"
+import { oneSpelling } from "../backend/spelling.ts"
 import { printable } from "../domain/text.ts"
 import { table } from "./output.ts"
 

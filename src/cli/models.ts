@@ -3,8 +3,8 @@
  */
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import { contextOf } from "../domain/backend.ts"
-import { oneSpelling } from "../domain/model-names.ts"
+import { contextOf } from "../domain/server.ts"
+import { oneSpelling } from "../backend/spelling.ts"
 import type { BackendEntry } from "../operations/api/api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"

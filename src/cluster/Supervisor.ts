@@ -4,7 +4,7 @@
 import { spawn } from "node:child_process"
 import { Clock, Context, Data, Deferred, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/state.ts"

@@ -4,7 +4,7 @@
 import type { ChildProcess } from "node:child_process"
 import { Redacted } from "effect"
 import type { Read } from "../config/read.ts"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import type { BackendState, Snapshot } from "../registry/state.ts"
 import { noteElsewhere } from "./sibling-standings.ts"
 import type { Down, Put, Standing } from "./messages.ts"

@@ -2,7 +2,8 @@
  * What the supervisor and its workers tell each other, one JSON value a message.
  */
 import { Schema } from "effect"
-import { backendTypes, modes } from "../domain/backend.ts"
+import { backendTypes } from "../backend/all.ts"
+import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"
 import { NotChanged } from "../operations/Control.ts"
 import { BackendChange, Comparison, ConfigStatus, NewBackend } from "../operations/api/control-api.ts"

@@ -3,7 +3,8 @@
  * depend on other keys are filled in.
  */
 import { Redacted } from "effect"
-import type { Backend, Limits, Model, Tls } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
+import type { Limits, Model, Tls } from "../domain/server.ts"
 import { baseUrlOf } from "../domain/base-url.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import type { RoutingSettings } from "../domain/routing.ts"

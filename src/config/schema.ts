@@ -2,7 +2,7 @@
  * The whole of nexus.toml as one Schema: every key, default and bound lives here and nowhere else.
  */
 import { Effect, Schema } from "effect"
-import { backendTypes } from "../domain/backend.ts"
+import { backendTypes } from "../backend/all.ts"
 import { strategies } from "../domain/routing.ts"
 
 const described = <S extends Schema.Top>(schema: S, description: string): S =>

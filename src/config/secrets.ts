@@ -2,7 +2,7 @@
  * Keys that the settings only name: taken from the environment and from files, and never shown.
  */
 import { Redacted } from "effect"
-import type { Tls } from "../domain/backend.ts"
+import type { Tls } from "../domain/server.ts"
 import type { Mistake } from "./check.ts"
 import type { AuthKey, Secrets } from "./compile.ts"
 import type { KeyPath, Table } from "./path.ts"

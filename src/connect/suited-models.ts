@@ -1,9 +1,9 @@
 /**
  * Which of the models that are served suits a client: one to chat with that calls tools, and one for embeddings.
  */
-import { contextOf } from "../domain/backend.ts"
+import { contextOf } from "../domain/server.ts"
 import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
-import { oneSpelling, spellingOf } from "../domain/model-names.ts"
+import { oneSpelling, spellingOf } from "../backend/spelling.ts"
 import type { BackendEntry } from "../operations/api/api.ts"
 import { resolve } from "../router/alias-chains.ts"
 

@@ -2,7 +2,7 @@
  * Simulated backends inside this process, so that Nexus can be seen at work on a machine without any LLM server.
  */
 import { Effect, type Scope } from "effect"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { answer, type Simulated } from "./simulate.ts"
 

@@ -2,13 +2,14 @@
  * Looks at one place at a time, and keeps the registry in step with what is there.
  */
 import { Effect, Option, Ref, Semaphore } from "effect"
-import type { Backend, Limits } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
+import type { Limits } from "../domain/server.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { type Kind, kinds } from "../backend/fingerprint.ts"
 import { decide, type Found, type Sight } from "./decide.ts"
-import { identify } from "../backend/identify.ts"
+import { identify } from "../health/identify.ts"
 import { markOf, type Place } from "./places.ts"
 import type { Surroundings } from "./Machine.ts"
 import { endpointOf } from "../domain/place.ts"

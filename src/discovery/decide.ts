@@ -1,7 +1,7 @@
 /**
  * What becomes of a found server from look to look: a plain rule over what was seen.
  */
-import type { BackendType } from "../domain/backend.ts"
+import type { BackendType } from "../backend/all.ts"
 import type { Kind } from "../backend/fingerprint.ts"
 
 /** A server that was found, and is a backend since. */

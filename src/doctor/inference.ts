@@ -2,7 +2,8 @@
  * The smallest requests that show whether a backend really answers: a handful of tokens each.
  */
 import { Effect, Predicate } from "effect"
-import type { Backend, Model } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
+import type { Model } from "../domain/server.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { printable } from "../domain/text.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"

@@ -2,11 +2,12 @@
  * What kind of server answers: whether it is what the config calls it, and whether it is spoken to as it wants to be.
  */
 import { Effect, Option, Result } from "effect"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { noList } from "../health/probe.ts"
-import { type Answer, ask } from "../backend/talk.ts"
+import type { Answer } from "../backend/talk.ts"
+import { ask } from "../health/questions.ts"
 import { speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"

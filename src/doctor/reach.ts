@@ -4,7 +4,7 @@
 import { lookup } from "node:dns/promises"
 import { connect, isIP } from "node:net"
 import { Effect } from "effect"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import { error, type Finding, ok } from "./finding.ts"
 
 const quiet: Readonly<Record<string, string>> = {

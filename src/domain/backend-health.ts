@@ -1,7 +1,7 @@
 /**
  * The health of a backend as its probes show it, and the pure rule that moves it.
  */
-import type { Model } from "./backend.ts"
+import type { Model } from "./server.ts"
 import type { ApiPath } from "./base-url.ts"
 
 /**

@@ -4,7 +4,7 @@
 import { Cause, Effect, FiberMap, Latch, Layer, PubSub, Random } from "effect"
 import { derived } from "../config/derived.ts"
 import { NexusConfig } from "../config/NexusConfig.ts"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import { type Health, type Thresholds, unknownHealth } from "../domain/backend-health.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"

@@ -3,7 +3,9 @@
  * questions that cost nothing are asked.
  */
 import { Effect, Ref } from "effect"
-import type { Backend, BackendType, Model } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
+import type { BackendType } from "../backend/all.ts"
+import type { Model } from "../domain/server.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { awakeMs, Pauses, timeoutAwake } from "../upstream/Pauses.ts"
@@ -13,7 +15,8 @@ import { merge, readV0, readV1 } from "../backend/lmstudio.ts"
 import { complete } from "../backend/capabilities.ts"
 import { readLoaded, readShow, readTags, readVersion, type Shown, type Tag, toModel } from "../backend/ollama.ts"
 import { readList } from "../backend/openai-like.ts"
-import { type Answer, need, Verdict, want } from "../backend/talk.ts"
+import { type Answer, Verdict } from "../backend/talk.ts"
+import { need, want } from "./questions.ts"
 
 /** What a prober remembers: an Ollama's models by digest, so that each is asked about once, and whether there was a list. */
 interface Memory {

@@ -2,7 +2,7 @@
  * What an administrator can change while the gateway runs; who does it is for the runtime to say.
  */
 import { Context, type Effect, Schema } from "effect"
-import type { Mode } from "../domain/backend.ts"
+import type { Mode } from "../domain/server.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
 import type { BackendChange, Comparison, ConfigStatus, NewBackend } from "./api/control-api.ts"
 

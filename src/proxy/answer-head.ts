@@ -7,7 +7,7 @@ import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../wire/arrival.ts"
 import { isCoded, isEventStream } from "../upstream/content-encoding.ts"
 import type { Exchange } from "./record.ts"
-import { locality } from "../domain/backend.ts"
+import { locality } from "../backend/backend.ts"
 
 // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
 // which is for refusals.

@@ -3,7 +3,7 @@
  * of the request, since a step of an effect costs more here than all the deciding.
  */
 import { Result } from "effect"
-import { isUnmeasured } from "../domain/backend.ts"
+import { isUnmeasured } from "../backend/backend.ts"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { Member } from "../domain/roster.ts"

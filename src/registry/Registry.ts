@@ -2,7 +2,8 @@
  * What is known of all backends: one Ref of an immutable snapshot, and the news of its changes for those who follow it.
  */
 import { Context, Effect, Layer, PubSub, Queue, Ref, type Scope } from "effect"
-import type { Backend, Mode } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
+import type { Mode } from "../domain/server.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/backend-health.ts"
 import { unusableIds } from "./model-index.ts"
 import {

@@ -1,7 +1,7 @@
 /**
  * Who serves a model, by each name that somebody lists it by.
  */
-import { ollamaName, spellingOf } from "../domain/model-names.ts"
+import { ollamaName, spellingOf } from "../backend/spelling.ts"
 import type { BackendState, Candidate, Snapshot } from "./state.ts"
 
 type Lists = Snapshot["candidates"]

@@ -1,8 +1,9 @@
 /**
  * Model lists as strangers send them, made safe, and laid under what config says of the same models.
  */
-import type { BackendType, Capabilities, Model } from "../domain/backend.ts"
-import { spellingOf } from "../domain/model-names.ts"
+import type { BackendType } from "../backend/all.ts"
+import type { Capabilities, Model } from "../domain/server.ts"
+import { spellingOf } from "../backend/spelling.ts"
 
 /** Bounds on a list: entries beyond `count` and names longer than `idLength` are left out. */
 export const bounds = { count: 50_000, idLength: 512 } as const

@@ -2,7 +2,7 @@
  * What traffic shows of a backend that its list of models does not: another model under a name, a model that is gone,
  * another server. Each is news once for each list, so that a service with names of its own is not probed without end.
  */
-import type { Model } from "../domain/backend.ts"
+import type { Model } from "../domain/server.ts"
 import { maySame } from "../domain/model-names.ts"
 
 /** What an answer says of who gave it. */

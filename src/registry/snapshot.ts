@@ -2,9 +2,10 @@
  * The pure functions that build the next picture of all backends out of the last one.
  */
 import { Equal } from "effect"
-import type { Backend, Mode, Model } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
+import type { Mode, Model } from "../domain/server.ts"
 import type { ApiPath } from "../domain/base-url.ts"
-import { spellingOf } from "../domain/model-names.ts"
+import { spellingOf } from "../backend/spelling.ts"
 import { type Health, type ProbeOutcome, type Thresholds, transition, unknownHealth } from "../domain/backend-health.ts"
 import { reindex } from "./candidates.ts"
 import { idle, isAnswering } from "./live.ts"

@@ -1,7 +1,8 @@
 /**
  * What the registry holds: the immutable picture of all backends that routing reads.
  */
-import type { Backend, Mode, Model } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
+import type { Mode, Model } from "../domain/server.ts"
 import type { Health } from "../domain/backend-health.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { Live } from "./live.ts"

@@ -2,7 +2,7 @@
  * Whether a backend has cut a prompt: servers that shorten what is too long for them do so without a word, and only the
  * tokens they report show it.
  */
-import { contextOf, type Model } from "../domain/backend.ts"
+import { contextOf, type Model } from "../domain/server.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 
 /** A prompt of which a backend has read a part, in tokens. */

@@ -1,10 +1,10 @@
 /**
  * Who can take a request, and for everyone else the reason why not.
  */
-import { contextOf, type Mode } from "../domain/backend.ts"
+import { contextOf, type Mode } from "../domain/server.ts"
 import { allows } from "../domain/circuit.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
-import { ollamaName } from "../domain/model-names.ts"
+import { ollamaName } from "../backend/spelling.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { Rest } from "../registry/live.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"

@@ -2,7 +2,7 @@
  * What a name leads to: an alias, a group or a model as it is written, and where there is none, the same in another
  * spelling, without the prefix of a provider that clients put before it, or without a suffix of OpenRouter's.
  */
-import { ollamaName } from "../domain/model-names.ts"
+import { ollamaName } from "../backend/spelling.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inOtherWriting } from "../registry/candidates.ts"
 import type { Candidate, Snapshot } from "../registry/state.ts"

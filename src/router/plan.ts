@@ -1,7 +1,7 @@
 /**
  * The order in which candidates are asked, made up one attempt at a time with the load of that moment.
  */
-import { contextOf } from "../domain/backend.ts"
+import { contextOf } from "../domain/server.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"

@@ -2,7 +2,8 @@
  * The candidates of one model side by side: what stays the same from request to request is worked out once per snapshot,
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
-import { contextOf, isUnmeasured } from "../domain/backend.ts"
+import { contextOf } from "../domain/server.ts"
+import { isUnmeasured } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import { isStale, isYoung, type Live } from "../registry/live.ts"
 import { type Candidate, inRotation } from "../registry/state.ts"

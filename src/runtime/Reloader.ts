@@ -6,7 +6,7 @@ import { Clock, Context, Effect, Equal, Layer, MutableRef, Option, PubSub, type 
 import { changedParts, difference, type Difference } from "../config/difference.ts"
 import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readFor } from "../config/NexusConfig.ts"
 import type { Read } from "../config/read.ts"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { ConfigStatus } from "../operations/api/control-api.ts"

@@ -2,7 +2,7 @@
  * One attempt at one backend: sends the call and brings back a committed answer, or says how it failed.
  */
 import { Context, Effect, Layer } from "effect"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { Endpoint } from "../domain/request.ts"
 import { TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"

@@ -2,7 +2,7 @@
  * Where and with what headers a backend is called: addresses come from a table, never from a request.
  */
 import { Redacted } from "effect"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import { addressOf, type ApiPath } from "../domain/base-url.ts"
 import { type Conceal, concealing } from "../domain/conceal.ts"
 import type { Endpoint } from "../domain/request.ts"

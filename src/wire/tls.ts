@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto"
 import { isIP } from "node:net"
 import { Redacted } from "effect"
-import type { Tls } from "../domain/backend.ts"
+import type { Tls } from "../domain/server.ts"
 import { type TlsFault, Unreachable } from "../domain/upstream-errors.ts"
 
 /** The TLS settings of a backend as the client takes them. */

@@ -1,6 +1,7 @@
 import { describe as describe_, expect, test } from "bun:test"
 import fc from "fast-check"
-import { backendTypes, type Capabilities } from "../../src/domain/backend.ts"
+import { backendTypes } from "../../src/backend/all.ts"
+import type { Capabilities } from "../../src/domain/server.ts"
 import { complete, describe, fromName, nameRules } from "../../src/backend/capabilities.ts"
 
 const rows: ReadonlyArray<readonly [string, Capabilities]> = [

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
 import fc from "fast-check"
-import type { Model } from "../../src/domain/backend.ts"
+import type { Model } from "../../src/domain/server.ts"
 import { readProps } from "../../src/backend/llamacpp.ts"
 import { readV0, readV1 } from "../../src/backend/lmstudio.ts"
 import { readLoaded, readShow, readTags } from "../../src/backend/ollama.ts"

@@ -2,7 +2,7 @@ import { expect } from "bun:test"
 import { Effect } from "effect"
 import OpenAI from "openai"
 import { demoBackends } from "../../src/demo/demo.ts"
-import type { Backend } from "../../src/domain/backend.ts"
+import type { Backend } from "../../src/backend/backend.ts"
 import { live } from "../kit/effect.ts"
 
 const withBackends = (body: (backends: ReadonlyArray<Backend>, client: OpenAI) => Promise<void>) => () =>

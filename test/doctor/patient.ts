@@ -2,7 +2,7 @@
  * A backend that doctor looks at, in tests, and what it finds.
  */
 import { Effect } from "effect"
-import type { Backend } from "../../src/domain/backend.ts"
+import type { Backend } from "../../src/backend/backend.ts"
 import { examine } from "../../src/doctor/examine.ts"
 import type { Finding } from "../../src/doctor/finding.ts"
 import { Transport } from "../../src/upstream/Transport.ts"

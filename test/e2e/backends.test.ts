@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { backendTypes } from "../../src/domain/backend.ts"
+import { backendTypes } from "../../src/backend/all.ts"
 import { json } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, until } from "../kit/gateway.ts"

@@ -2,7 +2,8 @@
  * One probe against a fake server.
  */
 import { Effect } from "effect"
-import type { Backend, Model } from "../../src/domain/backend.ts"
+import type { Backend } from "../../src/backend/backend.ts"
+import type { Model } from "../../src/domain/server.ts"
 import type { ProbeOutcome } from "../../src/domain/backend-health.ts"
 import { makeProbe } from "../../src/health/probe.ts"
 import { backend } from "../registry/backends.ts"

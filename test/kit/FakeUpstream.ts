@@ -1,7 +1,7 @@
 /**
  * A scripted OpenAI-compatible server: good unless it is told otherwise, and a witness of everything that reaches it.
  */
-import type { BackendType } from "../../src/domain/backend.ts"
+import type { BackendType } from "../../src/backend/all.ts"
 import { chatEvents, chunk, completion, json, lastChunk, streamHead } from "./answers.ts"
 import { type Dialect, dialects, type FakeModel } from "./dialects.ts"
 import { type RawServer, type Script, type Seen, startRaw, type Step } from "./rawServer.ts"

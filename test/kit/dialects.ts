@@ -1,7 +1,7 @@
 /**
  * How each kind of server answers when it is asked about itself, made from a few facts about its models.
  */
-import type { BackendType } from "../../src/domain/backend.ts"
+import type { BackendType } from "../../src/backend/all.ts"
 
 /** A model as a fake server has it. */
 export interface FakeModel {

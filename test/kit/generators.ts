@@ -2,7 +2,7 @@
  * Arbitrary snapshots, requests and settings for the laws of routing.
  */
 import fc from "fast-check"
-import type { Capabilities } from "../../src/domain/backend.ts"
+import type { Capabilities } from "../../src/domain/server.ts"
 import { closed, fail } from "../../src/domain/circuit.ts"
 import type { HealthStatus } from "../../src/domain/backend-health.ts"
 import type { Ability, RoutingNeeds } from "../../src/domain/request.ts"

@@ -2,7 +2,7 @@
  * How three servers word their chat answers on the wire: llama-server token by token, Ollama with the role in each piece
  * and tool calls in one, vLLM with its extra fields.
  */
-import type { BackendType } from "../../src/domain/backend.ts"
+import type { BackendType } from "../../src/backend/all.ts"
 import { chunk, done, event, json, lastChunk, streamHead } from "./answers.ts"
 import type { Script, Seen, Step } from "./rawServer.ts"
 

@@ -2,7 +2,8 @@
  * Backends and models for tests.
  */
 import fc from "fast-check"
-import type { Backend, Model } from "../../src/domain/backend.ts"
+import type { Backend } from "../../src/backend/backend.ts"
+import type { Model } from "../../src/domain/server.ts"
 import type { ProbeOutcome } from "../../src/domain/backend-health.ts"
 
 /** A backend whose every field can be replaced. */

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { Redacted } from "effect"
 import fc from "fast-check"
-import { modes } from "../../src/domain/backend.ts"
+import { modes } from "../../src/domain/server.ts"
 import { bounds } from "../../src/registry/model-index.ts"
 import { applyProbe, empty, knownLimit, put, reconcile, remove, setMode } from "../../src/registry/snapshot.ts"
 import type { Snapshot } from "../../src/registry/state.ts"

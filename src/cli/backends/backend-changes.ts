@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { backendTypes } from "../../domain/backend.ts"
+import { backendTypes } from "../../backend/all.ts"
 import { printable } from "../../domain/text.ts"
 import type { BackendChange } from "../../operations/api/control-api.ts"
 import { CliFailure } from "../exit-failure.ts"

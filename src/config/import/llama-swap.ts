@@ -2,7 +2,7 @@
  * llama-swap's config.yaml.
  */
 import { isTable, type KeyPath } from "../path.ts"
-import type { BackendType } from "../../domain/backend.ts"
+import type { BackendType } from "../../backend/all.ts"
 import { comment, type Draft, literal, push, put, type Reader, type Section, sectionAt } from "./draft.ts"
 import type { Format } from "./format.ts"
 import { carried, left } from "./llama-swap-keys.ts"

@@ -2,7 +2,7 @@
  * Olla's config.yaml.
  */
 import { isTable, type KeyPath } from "../path.ts"
-import type { BackendType } from "../../domain/backend.ts"
+import type { BackendType } from "../../backend/all.ts"
 import { type Draft, literal, push, put, type Reader, type Section, sectionAt } from "./draft.ts"
 import type { Format } from "./format.ts"
 import { modelNames } from "./served-names.ts"

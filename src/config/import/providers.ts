@@ -1,7 +1,7 @@
 /**
  * The providers of LiteLLM that can be called as they are, because they speak the OpenAI API below `/v1`.
  */
-import type { BackendType } from "../../domain/backend.ts"
+import type { BackendType } from "../../backend/all.ts"
 
 /** One provider. */
 export interface Provider {

@@ -1,7 +1,7 @@
 /**
  * What `/v1/models` says of a snapshot.
  */
-import { contextOf } from "../../domain/backend.ts"
+import { contextOf } from "../../domain/server.ts"
 import { type Candidate, inRotation, type Snapshot } from "../../registry/state.ts"
 import type { RoutingSettings } from "../../domain/routing.ts"
 import { isListedAs } from "../../registry/candidates.ts"

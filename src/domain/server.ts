@@ -1,14 +1,8 @@
 /**
- * What a backend is: a server Nexus calls, and the models it says it serves.
+ * A server that Nexus calls, and the models it says it serves.
  */
 import type { Redacted } from "effect"
 import type { ApiPath } from "./base-url.ts"
-
-/** The kinds of server Nexus knows how to ask about their models. */
-export const backendTypes = ["ollama", "vllm", "llamacpp", "lmstudio", "exo", "openai", "generic"] as const
-
-/** One of {@link backendTypes}. */
-export type BackendType = (typeof backendTypes)[number]
 
 /** Where definitions of backends come from: the config file, the search for servers, `--demo`, or an administrator. */
 export const backendOrigins = ["config", "discovered", "simulated", "added"] as const
@@ -69,8 +63,8 @@ export interface Tls {
   readonly insecure?: boolean
 }
 
-/** The definition of a backend; its `name` is its identity and stays the same across restarts. */
-export interface Backend {
+/** The definition of a backend but for its kind; its `name` is its identity and stays the same across restarts. */
+export interface Server {
   readonly name: string
   /** Base URL with neither a trailing slash, nor a trailing `/v1`, nor an endpoint behind it, nor a query. */
   readonly url: string
@@ -78,7 +72,6 @@ export interface Backend {
   readonly query?: string
   /** Where its endpoints are until its probes have shown it; absent where they are below `/v1` for certain. */
   readonly apiPath?: ApiPath
-  readonly type: BackendType
   /** Lower is preferred. */
   readonly priority: number
   readonly origin: BackendOrigin
@@ -104,13 +97,3 @@ export const contextOf = ({ context_in_force, context_length }: Model): number |
   context_in_force === undefined || context_length === undefined
     ? (context_in_force ?? context_length)
     : Math.min(context_in_force, context_length)
-
-/** Kinds of server that load models when they are asked for, each with a context that only the loaded ones tell. */
-const loading: ReadonlySet<BackendType> = new Set(["ollama", "lmstudio"])
-
-/** Whether a model's context is not known yet, and may be as soon as the model has answered. */
-export const isUnmeasured = ({ type }: Pick<Backend, "type">, model: Model): boolean =>
-  loading.has(type) && contextOf(model) === undefined
-
-/** `cloud` for a backend outside the user's machines, `local` for the rest (header `x-nexus-backend-type`). */
-export const locality = (type: BackendType): "local" | "cloud" => (type === "openai" ? "cloud" : "local")

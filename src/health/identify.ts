@@ -2,15 +2,16 @@
  * Asks a server what it is, with questions that cost nothing.
  */
 import { Effect, Option } from "effect"
-import type { Backend } from "../domain/backend.ts"
+import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { type Kind, isModelList, isNexus, isVersion, kindOfList, kinds } from "./fingerprint.ts"
-import { isProps, readProps } from "./llamacpp.ts"
-import { readV1 } from "./lmstudio.ts"
-import { readList } from "./openai-like.ts"
-import { type Answer, ask, want } from "./talk.ts"
+import { type Kind, isModelList, isNexus, isVersion, kindOfList, kinds } from "../backend/fingerprint.ts"
+import { isProps, readProps } from "../backend/llamacpp.ts"
+import { readV1 } from "../backend/lmstudio.ts"
+import { readList } from "../backend/openai-like.ts"
+import type { Answer } from "../backend/talk.ts"
+import { ask, want } from "./questions.ts"
 
 /** The answer to the question for its models, and where it came from; of two that are no lists, the first. */
 export const askList = Effect.fnUntraced(function* (
