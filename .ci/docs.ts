@@ -7,8 +7,8 @@ import { join } from "node:path"
 import { legacyMarkdown } from "../src/config/legacy.ts"
 import { markdown, nodeAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
-import { advice } from "../src/operations/error-advice.ts"
-import { examples } from "../src/operations/error-examples.ts"
+import { errorAdvice } from "../src/operations/error-advice.ts"
+import { errorExamples } from "../src/operations/error-examples.ts"
 import { formOf } from "../src/dialect/openai/error.ts"
 import { formats } from "../src/config/import/convert.ts"
 import { type Kind, kinds } from "../src/config/import/kinds.ts"
@@ -49,11 +49,11 @@ const settings = (): string => {
 }
 
 const errors = (): string => {
-  const rows = Object.entries(examples).map(([tag, { when, error }]) => {
+  const rows = Object.entries(errorExamples).map(([tag, { when, error }]) => {
     const { status, type, code, param } = formOf(error)
     // What an example holds in a field of its own differs from one such failure to the next.
     const field = "param" in error ? "the field at fault" : param === null ? "" : `\`${param}\``
-    const todo = Object.entries(advice).find(([each]) => each === tag)?.[1] ?? ""
+    const todo = Object.entries(errorAdvice).find(([each]) => each === tag)?.[1] ?? ""
     return [String(status), `\`${code}\``, `\`${type}\``, field, when, todo]
   })
   const byStatus = rows.sort(([a = "", b = ""], [c = "", d = ""]) => Number(a) - Number(c) || b.localeCompare(d))

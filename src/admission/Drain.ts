@@ -16,7 +16,7 @@ export class Drain extends Context.Service<
     /** An answer as it is to be sent now: once the gateway is stopping it ends its connection. */
     readonly parting: (response: Response) => Response
   }
->()("nexus/http/Drain") {
+>()("nexus/admission/Drain") {
   /** Starts in the serving state. */
   static readonly layer = Layer.sync(Drain, () => {
     let state: "serving" | "stopping" | "refusing" = "serving"

@@ -14,7 +14,7 @@ export interface AuthKey {
 }
 
 /** The rules of admission, made once from the settings. */
-export interface Admission {
+export interface AdmissionRules {
   readonly keys: ReadonlyArray<AuthKey>
   /** Host names that are accepted; undefined accepts any (an address beyond loopback). */
   readonly hosts: ReadonlySet<string> | undefined
@@ -31,7 +31,7 @@ export const frontPath = "/"
 export const docsPath = "/docs"
 
 /** Paths that answer without a key; what the page tells depends on it. */
-export const open: ReadonlySet<string> = new Set([frontPath, docsPath, "/livez", "/readyz"])
+export const openPaths: ReadonlySet<string> = new Set([frontPath, docsPath, "/livez", "/readyz"])
 
 // What load balancers ask in HTTP/1.0, by which a name need not be said.
 const nameless: ReadonlySet<string> = new Set(["/livez", "/readyz", "/health"])
@@ -42,12 +42,12 @@ const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
 export const adminPrefix = "/admin/"
 
 /** Builds the rules. */
-export const admission = (options: {
+export const makeAdmission = (options: {
   readonly hostname: string
   readonly allowedHosts: ReadonlyArray<string>
   readonly origins: ReadonlyArray<string>
   readonly keys: ReadonlyArray<AuthKey>
-}): Admission => ({
+}): AdmissionRules => ({
   keys: options.keys,
   hosts: isLoopback(options.hostname)
     ? new Set([...loopbackHosts, options.hostname, ...options.allowedHosts].map((host) => host.toLowerCase()))
@@ -61,11 +61,11 @@ const hostName = (host: string): string => {
   return (end <= 0 ? host : host.slice(0, end)).toLowerCase()
 }
 
-const isAllowed = ({ hosts, hostEnds }: Admission, name: string): boolean =>
+const isAllowed = ({ hosts, hostEnds }: AdmissionRules, name: string): boolean =>
   hosts?.has(name) === true || hostEnds.some((end) => name.length > end.length && name.endsWith(end))
 
 /** Headers that a key may come in: OpenAI's own, and those of Anthropic's, Azure's and Google's clients. */
-export const keyHeaders = ["x-api-key", "api-key", "x-goog-api-key"] as const
+export const clientKeyHeaders = ["x-api-key", "api-key", "x-goog-api-key"] as const
 
 const bearer = /^bearer +(\S+)$/i
 
@@ -73,7 +73,7 @@ const bearer = /^bearer +(\S+)$/i
 const mostParts = 4
 
 const keysIn = function* (headers: Headers): Generator<string> {
-  for (const name of ["authorization", ...keyHeaders]) {
+  for (const name of ["authorization", ...clientKeyHeaders]) {
     const value = headers.get(name)
     if (value === null) continue
     for (const part of value.includes(",") ? [value, ...value.split(",", mostParts)] : [value]) {
@@ -93,11 +93,11 @@ const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): AuthKey | undefi
 }
 
 /** Whether who asks has a key, where one is needed. */
-export const isKnown = ({ keys }: Admission, { headers }: Request): boolean =>
+export const hasValidKey = ({ keys }: AdmissionRules, { headers }: Request): boolean =>
   keys.length === 0 || keysIn(headers).some((given) => knownKey(keys, given) !== undefined)
 
 /** Whether a browser asks beforehand what it may send: it never shows a key when it does. */
-export const isPreflight = (rules: Admission, { method, headers }: Request): boolean =>
+export const isPreflight = (rules: AdmissionRules, { method, headers }: Request): boolean =>
   method === "OPTIONS" && headers.has("access-control-request-method") && rules.origins.has(headers.get("origin") ?? "")
 
 const isLocal = (address: string | undefined): boolean =>
@@ -117,8 +117,8 @@ const noKey = (url: string): string =>
  * Why a request is not let in; undefined when it is. `path` is its path as it is routed, `peer` the address it comes
  * from.
  */
-export const refusalOf = (
-  rules: Admission,
+export const admissionRefusal = (
+  rules: AdmissionRules,
   request: Request,
   path: string,
   peer: () => string | undefined
@@ -155,7 +155,7 @@ export const refusalOf = (
   if (rules.keys.length === 0 && isForeign) {
     return new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" })
   }
-  if (rules.keys.length === 0 || open.has(path) || isPreflight(rules, request)) return undefined
+  if (rules.keys.length === 0 || openPaths.has(path) || isPreflight(rules, request)) return undefined
   // One that is good lets in, whatever else came with it.
   let found: "none" | "unknown" | "not admin" = "none"
   for (const given of keysIn(headers)) {
@@ -171,7 +171,7 @@ export const refusalOf = (
 }
 
 /** CORS headers of an answer to a listed origin; empty for every other request. */
-export const corsHeaders = (rules: Admission, request: Request): Record<string, string> => {
+export const corsHeaders = (rules: AdmissionRules, request: Request): Record<string, string> => {
   if (rules.origins.size === 0) return {}
   const origin = request.headers.get("origin")
   if (origin === null || !rules.origins.has(origin)) return { vary: "origin" }
@@ -184,7 +184,7 @@ export const corsHeaders = (rules: Admission, request: Request): Record<string, 
 }
 
 /** The answer to a preflight request of a listed origin. */
-export const preflight = (rules: Admission, request: Request): Response =>
+export const preflight = (rules: AdmissionRules, request: Request): Response =>
   new Response(null, {
     status: 204,
     headers: {

@@ -5,7 +5,7 @@ import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import type { AliasList } from "../operations/api/catalogue-api.ts"
 import * as flags from "./flags.ts"
-import { json, table } from "./output.ts"
+import { jsonText, tableText } from "./output.ts"
 
 const servers = (backends: ReadonlyArray<string>): string => (backends.length === 0 ? "nobody" : backends.join(", "))
 
@@ -14,7 +14,7 @@ const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<stri
   ...(aliases.length === 0
     ? []
     : [
-        table(
+        tableText(
           ["Alias", "Model", "Via", "Served by"],
           aliases.map(({ alias, chain, model, backends }) => [
             alias,
@@ -27,7 +27,7 @@ const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<stri
   ...(groups.length === 0
     ? []
     : [
-        table(
+        tableText(
           ["Group", "Model", "Served by"],
           groups.flatMap(({ group, models }) =>
             models.map((each, at) => [at === 0 ? group : "", each.model, servers(each.backends)])
@@ -37,7 +37,7 @@ const toTables = ({ aliases, fallbacks, groups }: AliasList): ReadonlyArray<stri
   ...(fallbacks.length === 0
     ? []
     : [
-        table(
+        tableText(
           ["Model", "Fallback", "Served by"],
           fallbacks.flatMap(({ model, fallbacks }) =>
             fallbacks.map((each, at) => [at === 0 ? model : "", each.model, servers(each.backends)])
@@ -53,7 +53,7 @@ export const aliasesCommand = Command.make(
   Effect.fnUntraced(function* (input) {
     const { inspectAliases } = yield* Effect.promise(() => import("../remote/survey.ts"))
     const list = yield* inspectAliases({ config: input.config, overrides: flags.addressOverrides(input) })
-    if (input.json) return yield* Console.log(json(list))
+    if (input.json) return yield* Console.log(jsonText(list))
     const tables = toTables(list)
     yield* tables.length === 0
       ? Console.error("There are no aliases, groups or fallbacks.")

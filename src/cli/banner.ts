@@ -2,16 +2,16 @@
  * What `serve` tells a person once it listens.
  */
 import type { BackendEntry } from "../operations/api/api.ts"
-import { choose } from "../connect/suited-models.ts"
-import { baseUrlOf } from "../connect/offer.ts"
+import { chooseModels } from "../connect/suitable-models.ts"
+import { clientBaseUrl } from "../connect/client-setup.ts"
 import { curl } from "../connect/settings.ts"
 import { isLoopback } from "../domain/place.ts"
 import { oneSpelling } from "../backend/spelling.ts"
 import { printable } from "../domain/text.ts"
-import { table } from "./output.ts"
+import { tableText } from "./output.ts"
 
 /** All the banner speaks of. */
-export interface Started {
+export interface BannerFacts {
   readonly version: string
   /** Base URL without a trailing slash. */
   readonly url: string
@@ -54,11 +54,11 @@ const row = (entry: BackendEntry): ReadonlyArray<string> => [
 ]
 
 /** A command that asks the best chat model something; undefined while there is none. */
-export const curlLine = ({ url, backends, keysNeeded }: Started): string | undefined => {
-  const [model] = choose(backends).chat
+export const curlLine = ({ url, backends, keysNeeded }: BannerFacts): string | undefined => {
+  const [model] = chooseModels(backends).chat
   return model === undefined
     ? undefined
-    : curl({ baseUrl: baseUrlOf(url), keyNeeded: keysNeeded, model, others: [], embedder: undefined })
+    : curl({ baseUrl: clientBaseUrl(url), keyNeeded: keysNeeded, model, others: [], embedder: undefined })
 }
 
 const nothingYet = (discovering: boolean): string =>
@@ -73,7 +73,7 @@ const modelCount = (backends: ReadonlyArray<BackendEntry>): number => {
 }
 
 /** The same as one line of a JSON log; `time` in milliseconds since 1970. */
-export const bannerLine = (started: Started, time: number): string => {
+export const bannerLine = (started: BannerFacts, time: number): string => {
   const { version, url, configPath, backends, warnings } = started
   return printable(
     JSON.stringify({
@@ -93,13 +93,13 @@ export const bannerLine = (started: Started, time: number): string => {
 }
 
 /** The whole text, without a line feed at its end. */
-export const banner = (started: Started): string => {
+export const banner = (started: BannerFacts): string => {
   const { version, url, configPath, discovering, backends, warnings } = started
   const curl = curlLine(started)
   const [heading = "", ...lines] =
     backends.length === 0
       ? ["", nothingYet(discovering)]
-      : table(["  Name", "URL", "Type", "Status", "Models", ""], backends.map(row)).split("\n")
+      : tableText(["  Name", "URL", "Type", "Status", "Models", ""], backends.map(row)).split("\n")
   return [
     `Nexus ${version} listens on ${url}`,
     `Config: ${configPath ?? "no config file, defaults"}`,

@@ -14,7 +14,7 @@ import { CliFailure } from "./exit-failure.ts"
 import { diff, reload } from "./reload.ts"
 import * as flags from "./flags.ts"
 import { importCommand } from "./import.ts"
-import { json, table } from "./output.ts"
+import { jsonText, tableText } from "./output.ts"
 
 const output = Flag.String("output").pipe(
   Flag.withAlias("o"),
@@ -79,9 +79,9 @@ const show = Command.make(
   Effect.fnUntraced(function* (input) {
     const read = yield* load(input.config, "any")
     const settings = shown(read)
-    if (input.json) return yield* Console.log(json({ settings }))
+    if (input.json) return yield* Console.log(jsonText({ settings }))
     yield* Console.log(
-      table(
+      tableText(
         ["Key", "Value", "From"],
         settings.map(({ key, value, origin }) => [key, showValue(value), origin])
       )
@@ -101,7 +101,7 @@ const asMarkdown = Flag.Boolean("markdown").pipe(
 )
 
 const schema = Command.make("schema", { markdown: asMarkdown }, (input) =>
-  Console.log(input.markdown ? markdown() : json(jsonSchema()))
+  Console.log(input.markdown ? markdown() : jsonText(jsonSchema()))
 ).pipe(
   Command.withDescription("Print the JSON Schema of nexus.toml, for editors"),
   Command.withExamples([{ command: "nexus config schema > nexus.schema.json" }])

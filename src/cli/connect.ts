@@ -5,13 +5,13 @@ import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { nearest } from "../config/nearest.ts"
 import { type ClientName, clientNames, clients } from "../connect/clients.ts"
-import { choose, chooseByName, type Model } from "../connect/suited-models.ts"
-import { baseUrlOf, keyVariable, type Offer } from "../connect/offer.ts"
+import { chooseModels, chooseModelByName, type ClientModel } from "../connect/suitable-models.ts"
+import { clientBaseUrl, keyVariable, type ClientSetup } from "../connect/client-setup.ts"
 import { printable } from "../domain/text.ts"
-import type { Reachable } from "../remote/survey.ts"
+import type { GatewayForClients } from "../remote/survey.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { json, table } from "./output.ts"
+import { jsonText, tableText } from "./output.ts"
 
 const client = Argument.Literals("client", clientNames).pipe(
   Argument.withDescription("The client; all are listed when it is left out"),
@@ -47,21 +47,21 @@ const notServed = (wanted: string, names: ReadonlyArray<string>): CliFailure => 
 }
 
 const modelFor = (
-  { backends, aliases, problem }: Reachable,
+  { backends, aliases, problem }: GatewayForClients,
   wanted: string | undefined,
-  chat: ReadonlyArray<Model>
-): Model | undefined => {
+  chat: ReadonlyArray<ClientModel>
+): ClientModel | undefined => {
   if (wanted === undefined) return chat[0] ?? { id: placeholder }
-  return problem === undefined ? chooseByName(backends, aliases, wanted) : { id: wanted }
+  return problem === undefined ? chooseModelByName(backends, aliases, wanted) : { id: wanted }
 }
 
 const listing = (): string =>
-  table(
+  tableText(
     ["Client", "For", "Prints"],
     clientNames.map((name) => [name, clients[name].title, clients[name].format])
   )
 
-const asJson = (name: ClientName, { baseUrl, keyNeeded, model, embedder }: Offer, settings: string) => ({
+const asJson = (name: ClientName, { baseUrl, keyNeeded, model, embedder }: ClientSetup, settings: string) => ({
   client: name,
   base_url: baseUrl,
   key: { needed: keyNeeded, variable: keyVariable },
@@ -82,26 +82,26 @@ export const connectCommand = Command.make(
         title: clients[name].title,
         format: clients[name].format
       }))
-      return yield* Console.log(input.json ? json({ clients: rows }) : listing())
+      return yield* Console.log(input.json ? jsonText({ clients: rows }) : listing())
     }
     const name = input.client.value
-    const { reach } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const found = yield* reach({ config: input.config, overrides: flags.addressOverrides(input) })
-    const { chat, embedder, names } = choose(found.backends, found.aliases)
+    const { describeGateway } = yield* Effect.promise(() => import("../remote/survey.ts"))
+    const found = yield* describeGateway({ config: input.config, overrides: flags.addressOverrides(input) })
+    const { chat, embedder, names } = chooseModels(found.backends, found.aliases)
     const wanted = Option.getOrUndefined(input.model)
     const chosen = modelFor(found, wanted, chat)
     if (chosen === undefined) return yield* notServed(wanted ?? "", names)
     if (found.problem !== undefined) yield* Console.error(`${found.problem}. Its models are not known.`)
     if (chosen.id === placeholder) yield* Console.error(`Put the name of a model in place of ${placeholder}.`)
-    const offer: Offer = {
-      baseUrl: baseUrlOf(Option.getOrElse(input.url, () => found.url)),
+    const offer: ClientSetup = {
+      baseUrl: clientBaseUrl(Option.getOrElse(input.url, () => found.url)),
       keyNeeded: found.keyNeeded,
       model: chosen,
       others: chat.filter(({ id }) => id !== chosen.id),
       embedder
     }
     const settings = clients[name].settings(offer)
-    if (input.json) return yield* Console.log(json(asJson(name, offer, settings)))
+    if (input.json) return yield* Console.log(jsonText(asJson(name, offer, settings)))
     yield* Console.log(settings)
     yield* Console.error(`# ${clients[name].paste}.`)
   })

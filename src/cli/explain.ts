@@ -3,10 +3,10 @@
  */
 import { Console, Effect, Option } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import type { Decision, Explained, Route } from "../operations/api/admin-api.ts"
+import type { DecisionEntry, Explained, Route } from "../operations/api/admin-api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { json, milliseconds, table } from "./output.ts"
+import { jsonText, milliseconds, tableText } from "./output.ts"
 
 const model = Flag.String("model").pipe(
   Flag.withAlias("m"),
@@ -62,12 +62,15 @@ const bodyFor = ({ model, tools, image, jsonMode, tokens }: Wanted) => {
 
 const points = (value: number | undefined): string => (value === undefined ? "-" : String(value))
 
-const decisionText = ({ requested, models, strategy, candidates, excluded, order }: Decision, attempts: number) => {
+const decisionText = (
+  { requested, models, strategy, candidates, excluded, order }: DecisionEntry,
+  attempts: number
+) => {
   const [resolved = requested, ...fallbacks] = models
   const isLeftOut = (backend: string, model: string) =>
     excluded.some((each) => each.backend === backend && each.model === model)
   const lines = [
-    table(
+    tableText(
       ["Model:", resolved === requested ? requested : `${requested} -> ${resolved}`],
       [
         ["Fallbacks:", fallbacks.length === 0 ? "none" : fallbacks.join(", ")],
@@ -88,11 +91,11 @@ const decisionText = ({ requested, models, strategy, candidates, excluded, order
       milliseconds(each.first_byte_ms)
     ])
     const heading = ["Candidate", "Model", "Score", "= Priority", "+ Load", "+ Latency", "Priority", "In flight"]
-    lines.push("", table([...heading, "First byte"], rows))
+    lines.push("", tableText([...heading, "First byte"], rows))
   }
   if (excluded.length > 0) {
     const rows = excluded.map(({ backend, model, reason }) => [backend, model, reason])
-    lines.push("", table(["Left out", "Model", "Reason"], rows))
+    lines.push("", tableText(["Left out", "Model", "Reason"], rows))
   }
   if (order.length > 0) {
     const rows = order.map(({ backend, model, reason, fallback }, at) => [
@@ -102,7 +105,7 @@ const decisionText = ({ requested, models, strategy, candidates, excluded, order
       [reason, fallback ? " (fallback)" : "", isLeftOut(backend, model) ? " (last resort)" : ""].join(""),
       at < attempts ? "" : "beyond max_retries"
     ])
-    lines.push("", table(["Order", "Backend", "Model", "Reason", ""], rows))
+    lines.push("", tableText(["Order", "Backend", "Model", "Reason", ""], rows))
   }
   return lines.join("\n")
 }
@@ -115,7 +118,7 @@ export const routeText = ({ decision, max_retries, refusal }: Route): string =>
   ].join("\n")
 
 const requestText = ({ request, decision }: Explained): string => {
-  const about = table(
+  const about = tableText(
     ["Request:", request.id],
     [
       ["At:", new Date(request.at).toISOString()],
@@ -130,7 +133,7 @@ const requestText = ({ request, decision }: Explained): string => {
   const failures = request.failures.map(({ backend, model, reason }) => [backend, model, reason])
   return [
     about,
-    ...(failures.length === 0 ? [] : ["", table(["Failed", "Model", "Reason"], failures)]),
+    ...(failures.length === 0 ? [] : ["", tableText(["Failed", "Model", "Reason"], failures)]),
     "",
     decision === null
       ? "It was refused before a backend was looked for."
@@ -161,11 +164,11 @@ export const explainCommand = Command.make(
     const { explainRequest, explainRoute } = yield* Effect.promise(() => import("../remote/survey.ts"))
     if (Option.isSome(input.request)) {
       const explained = yield* explainRequest(options, input.request.value)
-      return yield* Console.log(input.json ? json(explained) : requestText(explained))
+      return yield* Console.log(input.json ? jsonText(explained) : requestText(explained))
     }
     const wanted = { ...input, model: Option.getOrElse(input.model, () => "") }
     const route = yield* explainRoute(options, bodyFor(wanted))
-    yield* Console.log(input.json ? json(route) : routeText(route))
+    yield* Console.log(input.json ? jsonText(route) : routeText(route))
     const { refusal } = route
     if (refusal !== null) {
       return yield* new CliFailure({ message: `The request would be refused with ${refusal.status} ${refusal.code}` })

@@ -40,14 +40,14 @@ export const json = Flag.Boolean("json").pipe(
 )
 
 /** Which gateway a command is for. */
-export interface Address {
+export interface GatewayFlags {
   readonly config: Option.Option<string>
   readonly host: Option.Option<string>
   readonly port: Option.Option<number>
 }
 
 /** `--host` and `--port` as settings, nested as in the file. */
-export const addressOverrides = (given: Pick<Address, "host" | "port">): Record<string, unknown> => {
+export const addressOverrides = (given: Pick<GatewayFlags, "host" | "port">): Record<string, unknown> => {
   const server = {
     ...Option.match(given.host, { onNone: () => ({}), onSome: (host) => ({ host }) }),
     ...Option.match(given.port, { onNone: () => ({}), onSome: (port) => ({ port }) })

@@ -5,12 +5,12 @@ import { Console, DateTime, Effect } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../operations/api/api.ts"
 import type { GatewayHealth } from "../remote/gateway-client.ts"
-import type { Pulse } from "../remote/ping.ts"
+import type { PingKind } from "../remote/ping.ts"
 import type { SurveyOptions } from "../remote/target.ts"
 import { reasonsOf } from "./backends/backends.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { duration, json, table } from "./output.ts"
+import { duration, jsonText, tableText } from "./output.ts"
 
 const marks = { healthy: "✓", unhealthy: "✗", config_error: "✗", unknown: "?" } as const
 
@@ -23,7 +23,7 @@ const configWords = ({ generation, loaded_at, path, needs_restart, failure }: Ga
 
 const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<BackendEntry>): string =>
   [
-    table(
+    tableText(
       ["Status:", health.status],
       [
         ["Version:", version],
@@ -37,7 +37,7 @@ const toText = (health: GatewayHealth, version: string, backends: ReadonlyArray<
       ? []
       : [
           "",
-          table(
+          tableText(
             ["", "Backend", "Status", "Reason"],
             backends.map((entry) => [
               entry.mode === "enabled" ? marks[entry.status] : "-",
@@ -55,11 +55,11 @@ const onOff = (name: string, description: string) =>
 const live = onOff("live", "Ask only whether it runs; needs no key")
 const ready = onOff("ready", "Ask only whether it can route; needs no key")
 
-const takePulse = Effect.fnUntraced(function* (options: SurveyOptions, asked: Pulse, asJson: boolean) {
-  const { pulse } = yield* Effect.promise(() => import("../remote/ping.ts"))
+const takePulse = Effect.fnUntraced(function* (options: SurveyOptions, asked: PingKind, asJson: boolean) {
+  const { ping } = yield* Effect.promise(() => import("../remote/ping.ts"))
   const say = (status: string, reason?: string) =>
-    Console.log(asJson ? json({ status, ...(reason === undefined ? {} : { reason }) }) : status)
-  yield* pulse(options, asked).pipe(Effect.tapError((error) => (asJson ? say("unknown", error.message) : Effect.void)))
+    Console.log(asJson ? jsonText({ status, ...(reason === undefined ? {} : { reason }) }) : status)
+  yield* ping(options, asked).pipe(Effect.tapError((error) => (asJson ? say("unknown", error.message) : Effect.void)))
   yield* say(asked === "livez" ? "alive" : "ready")
 })
 
@@ -76,12 +76,12 @@ export const healthCommand = Command.make(
     const { inspect } = yield* Effect.promise(() => import("../remote/survey.ts"))
     const asked = inspect(options)
     const { url, health, version, backends } = yield* input.json
-      ? Effect.tapError(asked, (error) => Console.log(json({ status: "unknown", reason: error.message })))
+      ? Effect.tapError(asked, (error) => Console.log(jsonText({ status: "unknown", reason: error.message })))
       : asked
     const { status, uptime_seconds, backends: counts, models, config } = health
     yield* Console.log(
       input.json
-        ? json({ status, version, uptime_seconds, backends: counts, models: { total: models }, config })
+        ? jsonText({ status, version, uptime_seconds, backends: counts, models: { total: models }, config })
         : toText(health, version, backends)
     )
     if (status !== "healthy") return yield* new CliFailure({ message: `The gateway at ${url} is ${status}` })

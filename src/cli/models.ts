@@ -8,7 +8,7 @@ import { oneSpelling } from "../backend/spelling.ts"
 import type { BackendEntry } from "../operations/api/api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { json, table } from "./output.ts"
+import { jsonText, tableText } from "./output.ts"
 
 /** A model as the command lists it; `context_length` in tokens, null when no backend says. */
 export interface ModelRow {
@@ -38,7 +38,7 @@ export const modelRows = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<
 const toTable = (rows: ReadonlyArray<ModelRow>, backends: ReadonlyArray<BackendEntry>): string => {
   const simulated = new Set(backends.filter(({ origin }) => origin === "simulated").map(({ name }) => name))
   const shown = (name: string) => (simulated.has(name) ? `${name} (simulated)` : name)
-  return table(
+  return tableText(
     ["Model", "Backends", "Context Length"],
     rows.map(({ id, backends, context_length }) => [
       id,
@@ -71,7 +71,7 @@ export const modelsCommand = Command.make(
       })
     }
     const rows = modelRows(chosen)
-    if (input.json) return yield* Console.log(json({ models: rows }))
+    if (input.json) return yield* Console.log(jsonText({ models: rows }))
     yield* rows.length === 0 ? Console.error("No healthy backend serves a model.") : Console.log(toTable(rows, chosen))
   })
 ).pipe(

@@ -4,7 +4,7 @@
 import { printable } from "../domain/text.ts"
 
 /** Columns padded to their widest cell, two spaces apart, without trailing spaces; the first row is the heading. */
-export const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+export const tableText = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const cells = [heading, ...rows].map((row) => row.map(printable))
   const widths = heading.map((_, column) => Math.max(...cells.map((row) => (row[column] ?? "").length)))
   return cells
@@ -18,7 +18,7 @@ export const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<Readon
 }
 
 /** JSON for programs: indented, and safe to show on a terminal. */
-export const json = (value: unknown): string => JSON.stringify(value, null, 2).split("\n").map(printable).join("\n")
+export const jsonText = (value: unknown): string => JSON.stringify(value, null, 2).split("\n").map(printable).join("\n")
 
 /** Milliseconds in words; `-` when unknown. */
 export const milliseconds = (value: number | null): string => (value === null ? "-" : `${Math.round(value)} ms`)

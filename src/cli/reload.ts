@@ -4,15 +4,15 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import { showValue } from "../config/path.ts"
-import type { Change, Comparison } from "../operations/api/control-api.ts"
+import type { SettingChange, ReloadChanges } from "../operations/api/control-api.ts"
 import * as flags from "./flags.ts"
-import { json, table } from "./output.ts"
+import { jsonText, tableText } from "./output.ts"
 
 const shown = (value: unknown): string => (value === null ? "-" : showValue(value))
 
 /** The changes as a table; what a running gateway cannot take over is marked. */
-const toTable = (changes: ReadonlyArray<Change>): string =>
-  table(
+const toTable = (changes: ReadonlyArray<SettingChange>): string =>
+  tableText(
     ["Key", "Before", "After", ""],
     changes.map(({ key, before, after, needs_restart }) => [
       key,
@@ -22,13 +22,13 @@ const toTable = (changes: ReadonlyArray<Change>): string =>
     ])
   )
 
-const compared = (only: "compare" | undefined, words: (comparison: Comparison) => string, none: string) =>
-  Effect.fnUntraced(function* (input: flags.Address & { readonly json: boolean }) {
+const compared = (only: "compare" | undefined, words: (comparison: ReloadChanges) => string, none: string) =>
+  Effect.fnUntraced(function* (input: flags.GatewayFlags & { readonly json: boolean }) {
     const { atGateway } = yield* Effect.promise(() => import("../remote/target.ts"))
     const { askReload } = yield* Effect.promise(() => import("../remote/gateway-client.ts"))
     const options = { config: input.config, overrides: flags.addressOverrides(input) }
     const comparison = yield* atGateway(options, (address) => askReload(address, only))
-    if (input.json) return yield* Console.log(json(comparison))
+    if (input.json) return yield* Console.log(jsonText(comparison))
     yield* Console.error(comparison.changes.length === 0 ? none : words(comparison))
     if (comparison.changes.length > 0) yield* Console.log(toTable(comparison.changes))
   })

@@ -12,7 +12,7 @@ import { ConfigInvalid } from "../config/NexusConfig.ts"
 import { version } from "../domain/version.ts"
 import { nexus } from "./command.ts"
 import { forgetFiles } from "./dotenv.ts"
-import { type Results, resultsOn } from "./results.ts"
+import { type ResultOutput, resultOutputOn } from "./result-output.ts"
 import { CliFailure } from "./exit-failure.ts"
 
 const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildProcessSpawner.layer).pipe(
@@ -67,7 +67,7 @@ const written = (stream: NodeJS.WriteStream): Promise<void> =>
     stream.write("", () => resolve())
   })
 
-const exit = async (code: number, results: Results): Promise<void> => {
+const exit = async (code: number, results: ResultOutput): Promise<void> => {
   await Promise.all([written(process.stdout), written(process.stderr)])
   const lost = results.lost()
   if (lost !== undefined) {
@@ -79,7 +79,7 @@ const exit = async (code: number, results: Results): Promise<void> => {
   process.exit(lost === undefined || code !== 0 ? code : 1)
 }
 
-const runMain = (results: Results) =>
+const runMain = (results: ResultOutput) =>
   Runtime.makeRunMain(({ fiber }) =>
     fiber.addObserver(
       (done) => void exit(Exit.isSuccess(done) && typeof done.value === "number" ? done.value : 1, results)
@@ -95,7 +95,7 @@ const plainly = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
 
 /** Runs `nexus` with these arguments, and ends the process with its exit code. */
 export const run = (args: ReadonlyArray<string>): void => {
-  const results = resultsOn(process, globalThis.console)
+  const results = resultOutputOn(process, globalThis.console)
   forgetFiles(process)
   Command.runWith(nexus, { version })(plainly(args)).pipe(
     Effect.as(0),

@@ -2,7 +2,7 @@
  * A terminal that is drawn on in place, and left as it was found whatever ends the command.
  */
 import { Effect, type Scope } from "effect"
-import type { Size } from "./status/status-view.ts"
+import type { TerminalSize } from "./status/status-view.ts"
 
 const escape = "\u001b["
 
@@ -16,7 +16,7 @@ const frame = (lines: ReadonlyArray<string>): string =>
 
 /** The terminal; undefined when the output is none. */
 export interface Screen {
-  readonly size: () => Size
+  readonly size: () => TerminalSize
   readonly draw: (lines: ReadonlyArray<string>) => void
 }
 
@@ -42,7 +42,7 @@ export const takeScreen = (resized: () => void): Effect.Effect<Screen, never, Sc
   )
 
 /** Says a line through the stream that tells when nobody reads it any more; the console does not. */
-export const say = (line: string): Effect.Effect<void> =>
+export const writeLine = (line: string): Effect.Effect<void> =>
   Effect.sync(() => {
     process.stdout.write(`${line}\n`)
   })
@@ -50,7 +50,7 @@ export const say = (line: string): Effect.Effect<void> =>
 const ends = ["SIGINT", "SIGTERM", "SIGHUP"] as const
 
 /** Resolves when the command is asked to end, or nobody reads what it says any more. */
-export const asked: Effect.Effect<void> = Effect.callback((resume) => {
+export const endRequested: Effect.Effect<void> = Effect.callback((resume) => {
   const end = (): void => resume(Effect.void)
   for (const signal of ends) process.on(signal, end)
   process.stdout.on("error", end)

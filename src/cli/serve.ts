@@ -4,12 +4,12 @@
 import { Clock, Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { version } from "../domain/version.ts"
-import { reportOf } from "../remote/local-report.ts"
+import { localBackends } from "../remote/local-backends.ts"
 import { type Ready, serve, type WorkerPart } from "../serve/start.ts"
-import { banner, bannerLine, type Started } from "./banner.ts"
+import { banner, bannerLine, type BannerFacts } from "./banner.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { argumentsOf } from "./itself.ts"
+import { ownArguments } from "./own-command.ts"
 
 const logLevel = Flag.Literals("log-level", ["error", "warn", "info", "debug", "trace"]).pipe(
   Flag.withAlias("l"),
@@ -42,7 +42,7 @@ const partOf = (text: string): WorkerPart | undefined => {
 }
 
 const workerCommand = ({ number, of, port, since, ageMs }: WorkerPart): ReadonlyArray<string> =>
-  argumentsOf(process, [...process.argv.slice(2), "--as-worker", [number, of, port, since, ageMs].join(":")])
+  ownArguments(process, [...process.argv.slice(2), "--as-worker", [number, of, port, since, ageMs].join(":")])
 
 const switches = {
   noDiscovery: onOff("no-discovery", "Do not look for LLM servers on this machine"),
@@ -78,13 +78,13 @@ export const overridesOf = (given: Given): Record<string, unknown> => {
   return Object.fromEntries(Object.entries(settings).filter(([, section]) => Object.keys(section).length > 0))
 }
 
-const factsOf = ({ url, config, snapshot }: Ready): Started => ({
+const factsOf = ({ url, config, snapshot }: Ready): BannerFacts => ({
   version,
   url,
   configPath: config.path,
   keysNeeded: config.authKeys.length > 0,
   discovering: config.discovery,
-  backends: reportOf(snapshot()),
+  backends: localBackends(snapshot()),
   warnings: config.warnings
 })
 

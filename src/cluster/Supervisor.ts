@@ -8,17 +8,17 @@ import type { Backend } from "../backend/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/state.ts"
-import { announcing } from "../runtime/announce.ts"
-import { watch } from "../runtime/layers.ts"
+import { announceOnNetwork } from "../runtime/announce.ts"
+import { watchLayer } from "../runtime/layers.ts"
 import { carryOut } from "./delegation.ts"
 import { endHanging } from "./hang-watch.ts"
 import { Up } from "./messages.ts"
-import { notice } from "../runtime/config-watch.ts"
+import { watchConfig } from "../runtime/config-watch.ts"
 import { Questions } from "./questions.ts"
-import { Reloader, type Source } from "../runtime/Reloader.ts"
+import { Reloader, type ConfigInUse } from "../runtime/Reloader.ts"
 import { waitAfter } from "./restarts.ts"
-import { search } from "../runtime/search.ts"
-import { standing } from "../runtime/status-log.ts"
+import { searchForServers } from "../runtime/search.ts"
+import { statusLog } from "../runtime/status-log.ts"
 import { type Slot, tell, tellNews, tellOthers } from "./broadcast.ts"
 
 /** The workers cannot be run. */
@@ -26,7 +26,7 @@ export class WorkersFailed extends Data.TaggedError("WorkersFailed")<{ readonly 
 
 /** How the supervisor is to run its workers. */
 export interface SupervisorOptions {
-  readonly source: Source
+  readonly source: ConfigInUse
   readonly count: number
   /** Backends beside those of the config. */
   readonly simulated: ReadonlyArray<Backend>
@@ -107,7 +107,7 @@ export const supervise = (
     const since = yield* Clock.currentTimeMillis
     const started = performance.now()
     const state = { stopping: false, listened: false, port: config.settings.server.port }
-    const services = yield* Layer.build(watch(nexus, source, () => state.port))
+    const services = yield* Layer.build(watchLayer(nexus, source, () => state.port))
     const registry = Context.get(services, Registry)
     const reloader = Context.get(services, Reloader)
     const inContext = Effect.runForkWith(services)
@@ -205,9 +205,9 @@ export const supervise = (
     // The first one finds the port that all of them share.
     for (const slot of slots.slice(0, 1)) yield* launch(slot)
     yield* Effect.forEach(slots.slice(1), launch, { concurrency: "unbounded", discard: true })
-    yield* Effect.provideContext(search(state.port), services)
-    const withdraw = yield* Effect.provideContext(announcing(state.port), services)
-    yield* Effect.provideContext(Effect.andThen(notice, standing), services)
+    yield* Effect.provideContext(searchForServers(state.port), services)
+    const withdraw = yield* Effect.provideContext(announceOnNetwork(state.port), services)
+    yield* Effect.provideContext(Effect.andThen(watchConfig, statusLog), services)
     yield* Effect.sync(() => {
       for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
     }).pipe(Effect.andThen(Effect.sleep(newsEveryMs)), Effect.forever, Effect.forkScoped)

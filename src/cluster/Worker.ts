@@ -7,7 +7,7 @@ import { defaultLimits } from "../config/compile.ts"
 import { type ConfigInvalid, type ConfigOptions, NexusConfig, readFor, readText } from "../config/NexusConfig.ts"
 import { standingOf } from "../operations/handlers/health-pages.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
-import { HttpApi } from "../runtime/Gateway.ts"
+import { Gateway } from "../runtime/Gateway.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
 import { Recent } from "../proxy/History.ts"
@@ -15,9 +15,9 @@ import { type Answer, noAnswer, type Question, Siblings } from "../operations/Si
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/state.ts"
 import { Files } from "../upstream/Files.ts"
-import { listenForAdmin } from "../runtime/admin-place.ts"
-import { drainOf } from "../runtime/shutdown.ts"
-import { type Part, worker } from "../runtime/layers.ts"
+import { listenForAdmin } from "../runtime/admin-listener.ts"
+import { drainServer } from "../runtime/shutdown.ts"
+import { type ProcessPart, workerLayer } from "../runtime/layers.ts"
 import { makeDelegate } from "./delegation.ts"
 import { noteElsewhere } from "./sibling-standings.ts"
 import { Down, type Up } from "./messages.ts"
@@ -118,7 +118,7 @@ const firstConfig = Effect.fnUntraced(function* (
 /** Runs until the supervisor, a signal or the end of the supervisor asks it to stop; then drains. */
 export const work = (
   overrides: ConfigOptions["overrides"],
-  part: Part,
+  part: ProcessPart,
   port: number,
   signal: Effect.Effect<unknown>
 ): Effect.Effect<void, ListenFailed | ConfigInvalid, Scope.Scope> =>
@@ -131,7 +131,7 @@ export const work = (
     const config = nexus.current()
     const siblings = makeSiblings(say)
     const delegate = makeDelegate(say)
-    const services = yield* Layer.build(worker(nexus, part, delegate.control)).pipe(
+    const services = yield* Layer.build(workerLayer(nexus, part, delegate.control)).pipe(
       Effect.provideService(Siblings, siblings)
     )
     const registry = Context.get(services, Registry)
@@ -242,13 +242,13 @@ export const work = (
     const listening = yield* listen({
       hostname: settings.host,
       port,
-      fetch: Context.get(services, HttpApi).handle,
+      fetch: Context.get(services, Gateway).handle,
       reusePort: true
     }).pipe(Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason })))
     Context.get(services, Files).relieve(listening.closeIdle)
     // A socket cannot be shared, and one worker reaches them all.
     if (part.number === 1) {
-      yield* listenForAdmin(config, Context.get(services, HttpApi)).pipe(
+      yield* listenForAdmin(config, Context.get(services, Gateway)).pipe(
         Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason: `[admin] listen: ${reason}` }))
       )
     }
@@ -270,5 +270,5 @@ export const work = (
     yield* Effect.race(stopped, signal)
     // What is told meanwhile counts for the requests that still come.
     yield* Queue.take(messages).pipe(Effect.flatMap(apply), Effect.forever, Effect.forkScoped)
-    yield* drainOf(services, listening)
+    yield* drainServer(services, listening)
   })

@@ -6,7 +6,7 @@ import { backendTypes } from "../backend/all.ts"
 import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"
 import { NotChanged } from "../operations/Control.ts"
-import { BackendChange, Comparison, ConfigStatus, NewBackend } from "../operations/api/control-api.ts"
+import { BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../operations/api/control-api.ts"
 import { Answer, Question } from "../operations/Siblings.ts"
 
 const Ability = Schema.optionalKey(Schema.Boolean)
@@ -92,7 +92,7 @@ const Change = Schema.TaggedStruct("Change", { ...asked, wish: Wish })
 /** What became of the Change of that number: one of the three. */
 const Changed = Schema.TaggedStruct("Changed", {
   ...asked,
-  comparison: Schema.optionalKey(Comparison),
+  comparison: Schema.optionalKey(ReloadChanges),
   backend: Schema.optionalKey(BackendChange),
   refusal: Schema.optionalKey(NotChanged)
 })

@@ -2,7 +2,7 @@
  * The clients whose settings can be printed.
  */
 import { aiSdk, langchain, langchainJs, openaiJs, openaiPython } from "./code.ts"
-import type { Offer } from "./offer.ts"
+import type { ClientSetup } from "./client-setup.ts"
 import { aider, cline, continueYaml, curl, openWebui, zed } from "./settings.ts"
 
 /** A client: what its settings look like, and where they go. */
@@ -11,7 +11,7 @@ interface Client {
   readonly format: "env" | "yaml" | "json" | "form" | "shell" | "python" | "javascript"
   /** What to do with what is printed. */
   readonly paste: string
-  readonly settings: (offer: Offer) => string
+  readonly settings: (offer: ClientSetup) => string
 }
 
 /** Every client by the name it has on the command line. */

@@ -1,61 +1,61 @@
 /**
  * Short programs of the client libraries, whole as they stand.
  */
-import { keyOr, keyVariable, lines, literal, type Offer } from "./offer.ts"
+import { keyOrPlaceholder, keyVariable, joinLines, quotedLiteral, type ClientSetup } from "./client-setup.ts"
 
-const inPython = (offer: Offer): string => keyOr(offer, `os.environ["${keyVariable}"]`)
+const inPython = (offer: ClientSetup): string => keyOrPlaceholder(offer, `os.environ["${keyVariable}"]`)
 
-const inJavaScript = (offer: Offer): string => keyOr(offer, `process.env.${keyVariable}`)
+const inJavaScript = (offer: ClientSetup): string => keyOrPlaceholder(offer, `process.env.${keyVariable}`)
 
-const importOs = ({ keyNeeded }: Offer): string | undefined => (keyNeeded ? "import os\n" : undefined)
+const importOs = ({ keyNeeded }: ClientSetup): string | undefined => (keyNeeded ? "import os\n" : undefined)
 
 /** The openai package of Python. */
-export const openaiPython = (offer: Offer): string =>
-  lines(
+export const openaiPython = (offer: ClientSetup): string =>
+  joinLines(
     "# pip install openai",
     importOs(offer),
     "from openai import OpenAI",
     "",
-    `client = OpenAI(base_url=${literal(offer.baseUrl)}, api_key=${inPython(offer)})`,
+    `client = OpenAI(base_url=${quotedLiteral(offer.baseUrl)}, api_key=${inPython(offer)})`,
     "answer = client.chat.completions.create(",
-    `    model=${literal(offer.model.id)},`,
+    `    model=${quotedLiteral(offer.model.id)},`,
     `    messages=[{"role": "user", "content": "Hello"}],`,
     ")",
     "print(answer.choices[0].message.content)"
   )
 
 /** The openai package of JavaScript. */
-export const openaiJs = (offer: Offer): string => `// npm install openai
+export const openaiJs = (offer: ClientSetup): string => `// npm install openai
 import OpenAI from "openai"
 
-const client = new OpenAI({ baseURL: ${literal(offer.baseUrl)}, apiKey: ${inJavaScript(offer)} })
+const client = new OpenAI({ baseURL: ${quotedLiteral(offer.baseUrl)}, apiKey: ${inJavaScript(offer)} })
 const answer = await client.chat.completions.create({
-  model: ${literal(offer.model.id)},
+  model: ${quotedLiteral(offer.model.id)},
   messages: [{ role: "user", content: "Hello" }]
 })
 console.log(answer.choices[0].message.content)`
 
 /** LangChain in Python. */
-export const langchain = (offer: Offer): string => {
-  const given = [`    base_url=${literal(offer.baseUrl)},`, `    api_key=${inPython(offer)},`, ")"]
+export const langchain = (offer: ClientSetup): string => {
+  const given = [`    base_url=${quotedLiteral(offer.baseUrl)},`, `    api_key=${inPython(offer)},`, ")"]
   const embeddings =
     offer.embedder === undefined
       ? []
       : [
           "",
           "embeddings = OpenAIEmbeddings(",
-          `    model=${literal(offer.embedder)},`,
+          `    model=${quotedLiteral(offer.embedder)},`,
           "    check_embedding_ctx_length=False,  # send text, not the tokens of an OpenAI model",
           ...given,
           `print(len(embeddings.embed_query("Hello")))`
         ]
-  return lines(
+  return joinLines(
     "# pip install langchain-openai",
     importOs(offer),
     `from langchain_openai import ChatOpenAI${offer.embedder === undefined ? "" : ", OpenAIEmbeddings"}`,
     "",
     "llm = ChatOpenAI(",
-    `    model=${literal(offer.model.id)},`,
+    `    model=${quotedLiteral(offer.model.id)},`,
     ...given,
     `print(llm.invoke("Hello").content)`,
     ...embeddings
@@ -63,11 +63,11 @@ export const langchain = (offer: Offer): string => {
 }
 
 /** LangChain in JavaScript. */
-export const langchainJs = (offer: Offer): string => {
+export const langchainJs = (offer: ClientSetup): string => {
   const made = (kind: string, model: string) => `new ${kind}({
-  model: ${literal(model)},
+  model: ${quotedLiteral(model)},
   apiKey: ${inJavaScript(offer)},
-  configuration: { baseURL: ${literal(offer.baseUrl)} }
+  configuration: { baseURL: ${quotedLiteral(offer.baseUrl)} }
 })`
   const embeddings = (embedder: string) => `
 
@@ -81,10 +81,10 @@ console.log((await llm.invoke("Hello")).content)${offer.embedder === undefined ?
 }
 
 /** The AI SDK. */
-export const aiSdk = (offer: Offer): string => {
+export const aiSdk = (offer: ClientSetup): string => {
   const embedding = (embedder: string) => `
 
-const { embedding } = await embed({ model: nexus.embeddingModel(${literal(embedder)}), value: "Hello" })
+const { embedding } = await embed({ model: nexus.embeddingModel(${quotedLiteral(embedder)}), value: "Hello" })
 console.log(embedding.length)`
   return `// npm install ai @ai-sdk/openai-compatible
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
@@ -92,12 +92,12 @@ import { ${offer.embedder === undefined ? "" : "embed, "}generateText } from "ai
 
 const nexus = createOpenAICompatible({
   name: "nexus",
-  baseURL: ${literal(offer.baseUrl)},
+  baseURL: ${quotedLiteral(offer.baseUrl)},
   apiKey: ${inJavaScript(offer)},
   includeUsage: true,
   supportsStructuredOutputs: true
 })
 
-const { text } = await generateText({ model: nexus(${literal(offer.model.id)}), prompt: "Hello" })
+const { text } = await generateText({ model: nexus(${quotedLiteral(offer.model.id)}), prompt: "Hello" })
 console.log(text)${offer.embedder === undefined ? "" : embedding(offer.embedder)}`
 }

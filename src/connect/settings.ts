@@ -2,40 +2,49 @@
  * Settings of applications: files, variables and forms.
  */
 import { printable } from "../domain/text.ts"
-import type { Model } from "./suited-models.ts"
-import { isPlain, keyOr, keyVariable, keyWord, lines, literal, type Offer, shellWord } from "./offer.ts"
+import type { ClientModel } from "./suitable-models.ts"
+import {
+  isPlainWord,
+  keyOrPlaceholder,
+  keyVariable,
+  keyPlaceholder,
+  joinLines,
+  quotedLiteral,
+  type ClientSetup,
+  shellWord
+} from "./client-setup.ts"
 
 /** Variables of Open WebUI; files of variables know no quotes, so that a name that needs some is left out. */
-export const openWebui = (offer: Offer): string => {
-  const embedder = offer.embedder !== undefined && isPlain(offer.embedder) ? offer.embedder : undefined
-  return lines(
+export const openWebui = (offer: ClientSetup): string => {
+  const embedder = offer.embedder !== undefined && isPlainWord(offer.embedder) ? offer.embedder : undefined
+  return joinLines(
     `OPENAI_API_BASE_URL=${printable(offer.baseUrl)}`,
-    `OPENAI_API_KEY=${keyWord(offer)}`,
-    isPlain(offer.model.id) ? `DEFAULT_MODELS=${offer.model.id}` : undefined,
+    `OPENAI_API_KEY=${keyPlaceholder(offer)}`,
+    isPlainWord(offer.model.id) ? `DEFAULT_MODELS=${offer.model.id}` : undefined,
     embedder === undefined ? undefined : "RAG_EMBEDDING_ENGINE=openai",
     embedder === undefined ? undefined : `RAG_EMBEDDING_MODEL=${embedder}`
   )
 }
 
-const continueModel = (offer: Offer, id: string, roles: string): ReadonlyArray<string> => [
-  `  - name: ${literal(`${id} (Nexus)`)}`,
+const continueModel = (offer: ClientSetup, id: string, roles: string): ReadonlyArray<string> => [
+  `  - name: ${quotedLiteral(`${id} (Nexus)`)}`,
   "    provider: openai",
-  `    model: ${literal(id)}`,
-  `    apiBase: ${literal(offer.baseUrl)}`,
-  `    apiKey: ${keyOr(offer, `\${{ secrets.${keyVariable} }}`)}`,
+  `    model: ${quotedLiteral(id)}`,
+  `    apiBase: ${quotedLiteral(offer.baseUrl)}`,
+  `    apiKey: ${keyOrPlaceholder(offer, `\${{ secrets.${keyVariable} }}`)}`,
   `    roles: [${roles}]`
 ]
 
-const abilities = ({ tools, vision }: Model): ReadonlyArray<string> => [
+const abilities = ({ tools, vision }: ClientModel): ReadonlyArray<string> => [
   ...(tools === true ? ["tool_use"] : []),
   ...(vision === true ? ["image_input"] : [])
 ]
 
 /** config.yaml of Continue. */
-export const continueYaml = (offer: Offer): string => {
+export const continueYaml = (offer: ClientSetup): string => {
   const { model, embedder } = offer
   const able = abilities(model)
-  return lines(
+  return joinLines(
     "name: Nexus",
     "version: 0.0.1",
     "schema: v1",
@@ -49,11 +58,11 @@ export const continueYaml = (offer: Offer): string => {
 }
 
 /** What is put into the form of Cline. */
-export const cline = (offer: Offer): string =>
-  lines(
+export const cline = (offer: ClientSetup): string =>
+  joinLines(
     "API Provider: OpenAI Compatible",
     `Base URL: ${printable(offer.baseUrl)}`,
-    `API Key: ${keyWord(offer)}`,
+    `API Key: ${keyPlaceholder(offer)}`,
     `Model ID: ${printable(offer.model.id)}`,
     offer.model.contextLength === undefined ? undefined : `Context Window Size: ${offer.model.contextLength}`,
     offer.model.vision === undefined ? undefined : `Supports Images: ${offer.model.vision ? "yes" : "no"}`
@@ -62,7 +71,7 @@ export const cline = (offer: Offer): string =>
 /** The context Zed is told where nobody knows it: it must be told one. */
 const cautiousContext = 8192
 
-const zedModel = ({ id, contextLength, tools, vision }: Model) => ({
+const zedModel = ({ id, contextLength, tools, vision }: ClientModel) => ({
   name: id,
   display_name: `${id} (Nexus)`,
   max_tokens: contextLength ?? cautiousContext,
@@ -70,22 +79,22 @@ const zedModel = ({ id, contextLength, tools, vision }: Model) => ({
 })
 
 /** settings.json of Zed; it lists every model, for Zed does not ask. */
-export const zed = ({ baseUrl, model, others }: Offer): string => {
+export const zed = ({ baseUrl, model, others }: ClientSetup): string => {
   const provider = { api_url: baseUrl, available_models: [model, ...others].map(zedModel) }
   const settings = { language_models: { openai_compatible: { nexus: provider } } }
   return JSON.stringify(settings, null, 2).split("\n").map(printable).join("\n")
 }
 
 /** Shell lines that start aider. */
-export const aider = (offer: Offer): string =>
-  lines(
+export const aider = (offer: ClientSetup): string =>
+  joinLines(
     `export OPENAI_API_BASE=${shellWord(offer.baseUrl)}`,
-    `export OPENAI_API_KEY=${offer.keyNeeded ? `"$${keyVariable}"` : keyWord(offer)}`,
+    `export OPENAI_API_KEY=${offer.keyNeeded ? `"$${keyVariable}"` : keyPlaceholder(offer)}`,
     `aider --model ${shellWord(`openai/${offer.model.id}`)}`
   )
 
 /** A shell line that asks something. */
-export const curl = ({ baseUrl, keyNeeded, model }: Offer): string => {
+export const curl = ({ baseUrl, keyNeeded, model }: ClientSetup): string => {
   const body = JSON.stringify({ model: model.id, messages: [{ role: "user", content: "Hello" }] })
   const key = keyNeeded ? ` -H "Authorization: Bearer $${keyVariable}"` : ""
   const url = shellWord(`${baseUrl}/chat/completions`)

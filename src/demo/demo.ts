@@ -4,7 +4,7 @@
 import { Effect, type Scope } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
-import { answer, type Simulated } from "./simulate.ts"
+import { simulatedAnswer, type Simulated } from "./simulate.ts"
 
 const cast: ReadonlyArray<Simulated> = [
   { name: "simulated-a", models: ["simulated-small", "simulated-large"], pieceMs: 20 },
@@ -13,7 +13,7 @@ const cast: ReadonlyArray<Simulated> = [
 
 const begin = (self: Simulated): Effect.Effect<Backend, ListenFailed, Scope.Scope> =>
   Effect.map(
-    listen({ hostname: "127.0.0.1", port: 0, fetch: (request) => Effect.runPromise(answer(self, request)) }),
+    listen({ hostname: "127.0.0.1", port: 0, fetch: (request) => Effect.runPromise(simulatedAnswer(self, request)) }),
     ({ port }) => ({
       name: self.name,
       url: `http://127.0.0.1:${port}`,

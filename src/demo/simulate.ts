@@ -195,7 +195,7 @@ const list = (self: Simulated): Response =>
   })
 
 /** Answers one request. */
-export const answer = (self: Simulated, request: Request): Effect.Effect<Response> =>
+export const simulatedAnswer = (self: Simulated, request: Request): Effect.Effect<Response> =>
   Effect.gen(function* () {
     const { pathname } = new URL(request.url)
     const route = `${request.method} ${pathname}`

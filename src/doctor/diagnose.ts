@@ -8,11 +8,11 @@ import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig
 import type { Read } from "../config/read.ts"
 import { shown } from "../config/show.ts"
 import { aboutOf, examine } from "./examine.ts"
-import { error, type Finding, info, ok, type Section } from "./finding.ts"
-import { deadNames } from "./name-check.ts"
+import { error, type Finding, info, ok, type ReportSection } from "./finding.ts"
+import { deadRoutingNames } from "./name-check.ts"
 import type { Report } from "./report.ts"
-import { connects } from "./reach.ts"
-import { configured, keyFiles, openFiles } from "./process-limits.ts"
+import { connectFailure } from "./reachability.ts"
+import { checkConfig, checkKeyFiles, checkOpenFiles } from "./process-limits.ts"
 import type { Backend } from "../backend/backend.ts"
 import { printable } from "../domain/text.ts"
 import { version } from "../domain/version.ts"
@@ -21,7 +21,7 @@ import { applyProbe, empty, put } from "../registry/snapshot.ts"
 import { membersOf } from "../router/groups.ts"
 import { targetsOf } from "../router/names.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { urlOf } from "../http/address.ts"
+import { gatewayUrl } from "../http/address.ts"
 import { askHealth } from "../remote/gateway-client.ts"
 import { holderOf } from "../remote/port-holder.ts"
 import type { SurveyOptions } from "../remote/target.ts"
@@ -41,7 +41,7 @@ export interface Diagnosis {
   readonly system: string
   /** ISO 8601. */
   readonly at: string
-  readonly sections: ReadonlyArray<Section>
+  readonly sections: ReadonlyArray<ReportSection>
   /** The settings in force, as `nexus config show` tells them. */
   readonly settings: ReadonlyArray<{ readonly key: string; readonly value: unknown; readonly origin: string }>
 }
@@ -64,8 +64,12 @@ const lookAtPort = Effect.fnUntraced(function* ({
 }: Read): Effect.fn.Return<Port, never, Transport> {
   const { host, port } = settings.server
   if (port === 0) return portOf(ok("port", "any free port"))
-  const url = urlOf(host, port)
-  const closed = yield* connects(URL.parse(url)?.hostname.replace(/^\[(.*)\]$/, "$1") ?? host, port, patience.timeoutMs)
+  const url = gatewayUrl(host, port)
+  const closed = yield* connectFailure(
+    URL.parse(url)?.hostname.replace(/^\[(.*)\]$/, "$1") ?? host,
+    port,
+    patience.timeoutMs
+  )
   if (closed !== undefined) return portOf(ok("port", `${port} is free`))
   const key = yield* Effect.orElseSucceed(keyToSend(authKeys), () => ({ key: undefined }))
   return yield* askHealth({ url, ...key }).pipe(
@@ -101,7 +105,7 @@ const lookAtGateway = Effect.fnUntraced(function* (
   backends: ReadonlyArray<Backend>,
   say: (findings: ReadonlyArray<Finding>) => void
 ) {
-  say(configured(read.loaded, backends.length))
+  say(checkConfig(read.loaded, backends.length))
   if (backends.length === 0) {
     say([
       error(
@@ -113,12 +117,12 @@ const lookAtGateway = Effect.fnUntraced(function* (
   }
   const { findings, healthyThere } = yield* lookAtPort(read)
   say(findings)
-  say(yield* openFiles())
-  say(yield* keyFiles(fileNames(read), read.loaded.path))
+  say(yield* checkOpenFiles())
+  say(yield* checkKeyFiles(fileNames(read), read.loaded.path))
   return healthyThere
 })
 
-const invalid = ({ message }: ConfigInvalid, report: Report): Section => {
+const invalid = ({ message }: ConfigInvalid, report: Report): ReportSection => {
   const findings = message
     .split("\n")
     .map((line) => error("config", line, "correct it; nexus config check looks again"))
@@ -158,7 +162,7 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: D
       findings.push(cleaned(finding))
       chapter.say(cleaned(finding))
     }
-    return { say, end: chapter.end, section: (): Section => ({ name, about: clean(words), findings }) }
+    return { say, end: chapter.end, section: (): ReportSection => ({ name, about: clean(words), findings }) }
   }
   const found = loaded.discovery
     ? yield* findOnce({
@@ -191,7 +195,7 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: D
     const models = list.map((id) => ({ id, capabilities: {} }))
     return applyProbe(there, backend.name, { _tag: "Up", models, latencyMs: 0 }, thresholds).snapshot
   }, empty)
-  const names = deadNames(rules, {
+  const names = deadRoutingNames(rules, {
     lists,
     leadsTo: (name) => targetsOf(name, rules, snapshot),
     members: (entry) => membersOf(entry, rules, snapshot)

@@ -17,10 +17,10 @@ import { isModelList, isNexus } from "../backend/fingerprint.ts"
 import { realSurroundings } from "../discovery/Machine.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { fixOf, wordsOf } from "../wire/tls.ts"
-import { error, type Finding, info, ok, type Section, warning } from "./finding.ts"
-import { chat, embeddings, jsonMode, stream, tools } from "./inference.ts"
+import { error, type Finding, info, ok, type ReportSection, warning } from "./finding.ts"
+import { checkChat, checkEmbeddings, checkJsonMode, checkStream, checkTools } from "./inference.ts"
 import { otherScheme, typed } from "./kind.ts"
-import { reach } from "./reach.ts"
+import { checkReachable } from "./reachability.ts"
 
 /** How a backend is to be looked at; times in milliseconds. */
 export interface Examination {
@@ -217,16 +217,16 @@ const spoken = Effect.fnUntraced(function* (
   const model = chats.find(({ id }) => looksTalkative(id)) ?? chats[0]
   if (model !== undefined) {
     const patient = { transport, backend, model, timeoutMs }
-    const first = yield* chat(patient)
+    const first = yield* checkChat(patient)
     say(first)
     if (first.severity !== "error") {
-      say(yield* stream(patient))
-      if (model.capabilities.tools !== false) say(yield* tools(patient))
-      if (model.capabilities.json_mode !== false) say(yield* jsonMode(patient))
+      say(yield* checkStream(patient))
+      if (model.capabilities.tools !== false) say(yield* checkTools(patient))
+      if (model.capabilities.json_mode !== false) say(yield* checkJsonMode(patient))
     }
   }
   const embedding = models.find(({ capabilities }) => capabilities.embeddings === true)
-  if (embedding !== undefined) say(yield* embeddings({ transport, backend, model: embedding, timeoutMs }))
+  if (embedding !== undefined) say(yield* checkEmbeddings({ transport, backend, model: embedding, timeoutMs }))
 })
 
 const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | undefined) {
@@ -243,7 +243,7 @@ const examined = Effect.fnUntraced(function* (
 ) {
   const { inference, timeoutMs, answerMs, ownPort } = how
   const transport = yield* Transport
-  const reached = yield* reach(named, timeoutMs)
+  const reached = yield* checkReachable(named, timeoutMs)
   if (reached.some(({ severity }) => severity === "error")) {
     return (yield* isOwn(named, ownPort)) ? say(itself(circle)) : say(...reached)
   }
@@ -307,7 +307,7 @@ const examined = Effect.fnUntraced(function* (
 export const aboutOf = ({ type, url }: Backend): string => `${type}, ${url}`
 
 /** What was found of a backend, and the names of its models; undefined when it does not tell. */
-export interface Examined extends Section {
+export interface Examined extends ReportSection {
   readonly models: ReadonlyArray<string> | undefined
 }
 

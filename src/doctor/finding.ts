@@ -14,7 +14,7 @@ export interface Finding {
 }
 
 /** All that was found of the gateway or of one backend. */
-export interface Section {
+export interface ReportSection {
   /** `gateway`, or the name of a backend. */
   readonly name: string
   /** What it is, such as type and address. */
@@ -38,5 +38,5 @@ const found = (check: string, severity: Severity, seen: string, fix: string | un
   fix === undefined ? { check, severity, seen } : { check, severity, seen, fix }
 
 /** How many findings of a severity there are. */
-export const count = (sections: ReadonlyArray<Section>, severity: Severity): number =>
+export const countFindings = (sections: ReadonlyArray<ReportSection>, severity: Severity): number =>
   sections.reduce((sum, { findings }) => sum + findings.filter((each) => each.severity === severity).length, 0)

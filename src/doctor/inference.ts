@@ -110,7 +110,7 @@ const failed = (check: string, why: UpstreamError | "timeout", timeoutMs: number
 }
 
 /** The means of one backend's questions. */
-export interface Patient {
+export interface InferenceTarget {
   readonly transport: Transport["Service"]
   readonly backend: Backend
   readonly model: Model
@@ -118,7 +118,7 @@ export interface Patient {
 }
 
 const ask = (
-  { transport, backend, timeoutMs }: Patient,
+  { transport, backend, timeoutMs }: InferenceTarget,
   check: string,
   endpoint: Endpoint,
   body: unknown,
@@ -142,12 +142,12 @@ const logs: Readonly<Partial<Record<Backend["type"], string>>> = {
 }
 
 /** The same, with the address where there is nothing at it. */
-const told = (heard: Heard, { backend }: Patient): string => {
+const told = (heard: Heard, { backend }: InferenceTarget): string => {
   const url = urlFor(preparedFor(backend), backend, "chat/completions", undefined).replace(/\?.*/, "")
   return isAddressMissing(heard.status, heard.text) ? `${url} answers ${wordsOf(heard)}` : wordsOf(heard)
 }
 
-const adviceFor = ({ status, text }: Heard, { backend: { type }, model }: Patient): string => {
+const adviceFor = ({ status, text }: Heard, { backend: { type }, model }: InferenceTarget): string => {
   if (isAddressMissing(status, text)) return "the base URL that its provider gives for OpenAI's clients, in url"
   if (status === 401 || status === 403) return "a key that may use this model, where api_key_env or api_key_file points"
   if (status === 404 && type === "ollama") return `ollama pull ${model.id}`
@@ -158,7 +158,7 @@ const adviceFor = ({ status, text }: Heard, { backend: { type }, model }: Patien
 }
 
 /** One token of a chat answer. */
-export const chat = (patient: Patient): Effect.Effect<Finding> => {
+export const checkChat = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const { model } = patient
   return ask(patient, "chat", "chat/completions", hello(model, 1), (heard) => {
     if (heard.status >= 300) return error("chat", `${model.id}: ${told(heard, patient)}`, adviceFor(heard, patient))
@@ -175,7 +175,7 @@ const bufferedAdvice =
   "if there is a proxy, switch its buffering off (nginx: proxy_buffering off;); if there is none, see whether the server can stream"
 
 /** A few tokens of a streamed chat answer: whether they come one by one. */
-export const stream = (patient: Patient): Effect.Effect<Finding> => {
+export const checkStream = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const body = { ...hello(patient.model, 16), stream: true }
   return ask(patient, "stream", "chat/completions", body, (heard) => {
     if (heard.status >= 300) return error("stream", wordsOf(heard))
@@ -207,7 +207,7 @@ const tool = {
 }
 
 /** A round with a tool: whether it is called. */
-export const tools = (patient: Patient): Effect.Effect<Finding> => {
+export const checkTools = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const { model } = patient
   const said = model.capabilities.tools
   const messages = [{ role: "user", content: "What time is it? Call the tool get_time." }]
@@ -222,7 +222,7 @@ export const tools = (patient: Patient): Effect.Effect<Finding> => {
 }
 
 /** A round in JSON mode: whether the answer is JSON. */
-export const jsonMode = (patient: Patient): Effect.Effect<Finding> => {
+export const checkJsonMode = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const { model } = patient
   const messages = [{ role: "user", content: 'Answer with the JSON object {"ok": true} and nothing else.' }]
   const body = { model: model.id, messages, response_format: { type: "json_object" }, max_tokens: mostTokens }
@@ -236,7 +236,7 @@ export const jsonMode = (patient: Patient): Effect.Effect<Finding> => {
 }
 
 /** One embedding. */
-export const embeddings = (patient: Patient): Effect.Effect<Finding> => {
+export const checkEmbeddings = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const { model } = patient
   return ask(patient, "embeddings", "embeddings", { model: model.id, input: "hello" }, (heard) => {
     if (heard.status >= 300) return error("embeddings", `${model.id}: ${wordsOf(heard)}`)

@@ -13,7 +13,7 @@ interface Led {
 }
 
 /** What the names are held against. */
-export interface Served {
+export interface ServedModels {
   /** The models of each backend; undefined for one that does not tell. */
   readonly lists: ReadonlyArray<ReadonlyArray<string> | undefined>
   /** The models that may answer for a name, with who serves them; the one it stands for first. */
@@ -23,9 +23,9 @@ export interface Served {
 }
 
 /** Aliases, groups and fallbacks that lead to a model nobody serves; nothing is said where no backend tells its models. */
-export const deadNames = (
+export const deadRoutingNames = (
   { aliases, fallbacks, groups }: Pick<RoutingSettings, "aliases" | "fallbacks" | "groups">,
-  { leadsTo, lists, members }: Served
+  { leadsTo, lists, members }: ServedModels
 ): ReadonlyArray<Finding> => {
   const known = lists.filter((list) => list !== undefined)
   if (known.length === 0) return []

@@ -12,7 +12,7 @@ const enoughFiles = 4096
 const limits = "/proc/self/limits"
 
 /** The limit on open files of this process; nothing where the system does not tell. */
-export const openFiles = Effect.fnUntraced(function* () {
+export const checkOpenFiles = Effect.fnUntraced(function* () {
   const fs = yield* FileSystem.FileSystem
   const text = yield* Effect.orElseSucceed(fs.readFileString(limits), () => "")
   const soft = /^Max open files\s+(\d+|unlimited)/m.exec(text)?.[1]
@@ -22,7 +22,7 @@ export const openFiles = Effect.fnUntraced(function* () {
 })
 
 /** Who else may read the files that hold keys; `names` as the config of this path has them. */
-export const keyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, config: string | undefined) {
+export const checkKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, config: string | undefined) {
   const fs = yield* FileSystem.FileSystem
   const directory = dirname(config ?? ".")
   const findings: Array<Finding> = []
@@ -40,7 +40,7 @@ export const keyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string
 })
 
 /** What is said of a config that is good. */
-export const configured = (
+export const checkConfig = (
   { path, warnings, notes }: Pick<Loaded, "path" | "warnings" | "notes">,
   backends: number
 ): ReadonlyArray<Finding> => [

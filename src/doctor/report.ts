@@ -5,22 +5,22 @@
 import type { Finding } from "./finding.ts"
 
 /** Where a report is told. */
-export interface Teller {
+export interface ReportOutput {
   readonly heading: (name: string, about: string) => void
   readonly finding: (finding: Finding) => void
 }
 
 /** One section that has begun. */
-export interface Chapter {
+export interface OpenSection {
   readonly say: (finding: Finding) => void
   readonly end: () => void
 }
 
 /** Begins sections in the order in which they are to be told. */
-export type Report = (name: string, about: string) => Chapter
+export type Report = (name: string, about: string) => OpenSection
 
 /** A report that is told by `teller`. */
-export const reportTo = (teller: Teller): Report => {
+export const reportTo = (teller: ReportOutput): Report => {
   const waiting: Array<{ readonly tell: () => void; over: boolean; held: Array<Finding> }> = []
   const proceed = (): void => {
     while (waiting[0]?.over === true) {
@@ -50,4 +50,4 @@ export const reportTo = (teller: Teller): Report => {
 }
 
 /** A report that nobody is told. */
-export const silently: Report = () => ({ say: () => undefined, end: () => undefined })
+export const silentReport: Report = () => ({ say: () => undefined, end: () => undefined })

@@ -4,7 +4,7 @@
 import { adminPlace } from "../config/listen.ts"
 
 /** The address of a gateway that listens on `host`; a wildcard address is asked on loopback. */
-export const urlOf = (host: string, port: number): string => {
+export const gatewayUrl = (host: string, port: number): string => {
   const bare = host.replace(/^\[(.*)\]$/, "$1")
   const reachable = bare === "0.0.0.0" || bare === "" ? "127.0.0.1" : bare === "::" ? "::1" : bare
   return `http://${reachable.includes(":") ? `[${reachable}]` : reachable}:${port}`
@@ -17,6 +17,6 @@ export const adminAddress = (
   const place = adminPlace(listen)
   if (place === undefined) return undefined
   return place._tag === "Port"
-    ? { url: urlOf(place.host, place.port), socket: undefined }
+    ? { url: gatewayUrl(place.host, place.port), socket: undefined }
     : { url: `unix:${place.path}`, socket: place.path }
 }

@@ -4,7 +4,7 @@
 import { Context, type Effect, Schema } from "effect"
 import type { Mode } from "../domain/server.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
-import type { BackendChange, Comparison, ConfigStatus, NewBackend } from "./api/control-api.ts"
+import type { BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "./api/control-api.ts"
 
 /** Why a change was not made. */
 export const NotChanged = Schema.Union([BadRequest, BackendNotFound, Conflict, ConfigRefused])
@@ -19,11 +19,11 @@ export class Control extends Context.Service<
     /** Which config is in force. */
     readonly status: () => ConfigStatus
     /** Reads the config anew and takes it over; a config with mistakes changes nothing. */
-    readonly reload: Effect.Effect<Comparison, NotChanged>
+    readonly reload: Effect.Effect<ReloadChanges, NotChanged>
     /** What {@link reload} would change. */
-    readonly compare: Effect.Effect<Comparison, NotChanged>
+    readonly compare: Effect.Effect<ReloadChanges, NotChanged>
     readonly add: (backend: NewBackend) => Effect.Effect<BackendChange, NotChanged>
     readonly remove: (name: string, save: boolean) => Effect.Effect<BackendChange, NotChanged>
     readonly setMode: (name: string, mode: Mode) => Effect.Effect<BackendChange, NotChanged>
   }
->()("nexus/http/Control") {}
+>()("nexus/operations/Control") {}

@@ -7,7 +7,7 @@ import { MethodNotAllowed } from "../domain/errors.ts"
 import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
-import { type Asked, askedOf } from "./asked.ts"
+import { type IncomingRequest, incomingRequest } from "./incoming-request.ts"
 import type { Contract } from "./endpoints.ts"
 import type { Control } from "./Control.ts"
 import { Drain } from "../admission/Drain.ts"
@@ -31,11 +31,11 @@ export class Operations extends Context.Service<
   Operations,
   {
     /** `requestId` is put into errors and the `x-request-id` header; a new one is made when it is absent. */
-    readonly handle: (request: Request, requestId?: string, asked?: Asked) => Promise<Response>
+    readonly handle: (request: Request, requestId?: string, asked?: IncomingRequest) => Promise<Response>
     /** Loads what the first request would otherwise wait for. */
     readonly warm: Effect.Effect<void>
   }
->()("nexus/http/Operations") {
+>()("nexus/operations/Operations") {
   /** The real one, over the registry. */
   static readonly layer = ({ maxRetries, since, ageMs = 0 }: OperationsOptions) =>
     Layer.effect(
@@ -66,7 +66,7 @@ export class Operations extends Context.Service<
             }
           ]
         ])
-        const route = (request: Request, requestId: string, asked: Asked): Response | Promise<Response> => {
+        const route = (request: Request, requestId: string, asked: IncomingRequest): Response | Promise<Response> => {
           const { path } = asked
           const { method } = request
           const probe = probes.get(path)
@@ -78,7 +78,7 @@ export class Operations extends Context.Service<
         const handle = async (
           request: Request,
           requestId: string = crypto.randomUUID(),
-          asked: Asked = askedOf(request)
+          asked: IncomingRequest = incomingRequest(request)
         ): Promise<Response> => {
           const response = await route(request, requestId, asked)
           response.headers.set("x-request-id", requestId)

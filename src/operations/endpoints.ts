@@ -16,8 +16,8 @@ import { notFound } from "../router/unknown.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./handlers/admin.ts"
 import { docsPath, frontPath } from "../admission/key-check.ts"
-import { type Asked, originOf } from "./asked.ts"
-import { Api, Answered } from "./api/api.ts"
+import { type IncomingRequest, publicOrigin } from "./incoming-request.ts"
+import { Api, ContractApi } from "./api/api.ts"
 import { type BodyLimits, type Counted, readBody } from "../proxy/body.ts"
 import { catalogueHandlers } from "./handlers/catalogue.ts"
 import { Control } from "./Control.ts"
@@ -29,11 +29,11 @@ import { answerWith, type Page } from "./pages/html.ts"
 import { findModel, listModels } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import { render } from "../dialect/openai/error.ts"
-import { wayOut } from "./mistyped-paths.ts"
+import { suggestedPath } from "./mistyped-paths.ts"
 import { undecodable } from "./undecodable.ts"
 import type { Recent } from "../proxy/History.ts"
 import { Turns } from "../domain/Turns.ts"
-import { workHandlers } from "./handlers/figures.ts"
+import { statsHandlers } from "./handlers/stats-handlers.ts"
 
 /** Paths whose last part is an id; whatever it holds, it is one part. */
 const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/"]
@@ -50,7 +50,7 @@ const contracted = Object.values(Api.groups).flatMap(
 )
 
 /** Every path that is served, with its methods. */
-export const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
+export const servedPaths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
   ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
   ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
   ...endpoints.map((endpoint) => [`/v1/${endpoint}`, forwarded] as const)
@@ -59,7 +59,7 @@ export const paths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
 // Names of backends are plain.
 const ofBackend = /^\/admin\/v1\/backends\/[^/]+(\/[^/]+)?$/
 
-const RequestId = Context.Reference<string>("nexus/http/Operations/RequestId", { defaultValue: () => "" })
+const RequestId = Context.Reference<string>("nexus/operations/Operations/RequestId", { defaultValue: () => "" })
 
 const decoded = (text: string): string => {
   try {
@@ -95,7 +95,7 @@ const guard = HttpRouter.middleware(
 
 const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "started">) =>
   HttpApiBuilder.group(
-    Answered,
+    ContractApi,
     "gateway",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
@@ -145,7 +145,7 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
 const jsonBody = { "content-type": "application/json" }
 
 /** What the handlers draw on. */
-export type Needed = Registry | Router | Recent | Control | Meters
+export type ContractServices = Registry | Router | Recent | Control | Meters
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {
@@ -159,19 +159,19 @@ export interface ContractOptions {
 
 /** The endpoints of the contract, behind one function. */
 export interface Contract {
-  readonly handle: (request: Request, requestId: string, asked: Asked) => Promise<Response>
+  readonly handle: (request: Request, requestId: string, asked: IncomingRequest) => Promise<Response>
   readonly dispose: () => Promise<void>
 }
 
 /** Makes the handlers of the contract over the services they draw on. */
-export const makeContract = (services: Context.Context<Needed>, options: ContractOptions): Contract => {
+export const makeContract = (services: Context.Context<ContractServices>, options: ContractOptions): Contract => {
   const { maxRetries, started } = options
-  const routes = Layer.merge(HttpApiBuilder.layer(Answered), guard).pipe(
+  const routes = Layer.merge(HttpApiBuilder.layer(ContractApi), guard).pipe(
     Layer.provide(makeHandlers(options)),
     Layer.provide(adminHandlers(refuse, maxRetries)),
     Layer.provide(controlHandlers(refuse)),
     Layer.provide(catalogueHandlers),
-    Layer.provide(workHandlers(started)),
+    Layer.provide(statsHandlers(started)),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )
@@ -185,15 +185,15 @@ export const makeContract = (services: Context.Context<Needed>, options: Contrac
       const said = openApi()
       return { json: JSON.stringify(said), page: docsPage(said) }
     }))
-  const front = (request: Request, { needsKey, isTrusted, isAdministration }: Asked): Page => {
+  const front = (request: Request, { needsKey, isTrusted, isAdministration }: IncomingRequest): Page => {
     const snapshot = registry.snapshot()
     const now = performance.now()
     const backends = [...snapshot.backends.values()].map((state) => describeBackend(state, now))
     const state = isTrusted ? { backends, models: listModels(snapshot, 0, router.names()) } : undefined
-    return frontPage({ version, origin: originOf(request), needsKey, isAdministration, state })
+    return frontPage({ version, origin: publicOrigin(request), needsKey, isAdministration, state })
   }
 
-  const handle = async (request: Request, requestId: string, asked: Asked): Promise<Response> => {
+  const handle = async (request: Request, requestId: string, asked: IncomingRequest): Promise<Response> => {
     const { method } = request
     const query = request.url.indexOf("?")
     const url = new URL(`http://nexus${asked.path}${query < 0 ? "" : request.url.slice(query)}`)
@@ -206,9 +206,9 @@ export const makeContract = (services: Context.Context<Needed>, options: Contrac
     }
     const ofOne = ofBackend.exec(path)
     if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
-    const allowed = paths.get(path)
+    const allowed = servedPaths.get(path)
     if (allowed === undefined) {
-      const instead = wayOut(url.pathname, paths.keys(), originOf(request))
+      const instead = suggestedPath(url.pathname, servedPaths.keys(), publicOrigin(request))
       const found = { method, path: url.pathname, ...(instead === undefined ? {} : { instead }) }
       return render(new NotFound(found), requestId)
     }

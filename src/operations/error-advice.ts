@@ -1,10 +1,10 @@
 /**
  * What to do about each failure, for the documentation.
  */
-import type { Tag } from "./error-examples.ts"
+import type { ErrorTag } from "./error-examples.ts"
 
 /** Advice by tag, for who sends the request or runs the gateway. */
-export const advice: { readonly [T in Tag]: string } = {
+export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   BadRequest: "Mend the field that `param` names, or the JSON",
   Unauthorized: "Send `Authorization: Bearer` with a key of `[[auth.keys]]`; `nexus keys new` makes one",
   Forbidden: "Add the host to `server.allowed_hosts`, or the page's origin to `server.cors.origins`",

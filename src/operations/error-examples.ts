@@ -30,10 +30,10 @@ import {
 } from "../domain/errors.ts"
 
 /** The tag of a failure. */
-export type Tag = GatewayError["_tag"]
+export type ErrorTag = GatewayError["_tag"]
 
 /** One failure of a kind, and when that kind comes. */
-interface Example<T extends Tag> {
+interface Example<T extends ErrorTag> {
   readonly when: string
   readonly error: Extract<GatewayError, { _tag: T }>
 }
@@ -43,7 +43,7 @@ const model = "llama3:70b"
 const failures = [{ backend: "local", model, reason: "connection refused" }]
 
 /** An example of each failure, by tag. */
-export const examples: { readonly [T in Tag]: Example<T> } = {
+export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   BadRequest: {
     when: "The request is not what the endpoint takes",
     error: new BadRequest({ message: "The field 'model' is missing; the name of a model is expected", param: "model" })

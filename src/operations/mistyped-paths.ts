@@ -29,7 +29,7 @@ const ofModel = /^(?:\/v1){0,2}\/models\/(.*[^/])\/?$/
  * The path of the endpoint that a request means. Only those of models have others that lead to them: whatever else a proxy
  * in front keeps to itself has one path.
  */
-export const meantBy = (method: string, path: string): string => {
+export const canonicalPath = (method: string, path: string): string => {
   if (method === "POST") return posted.get(path) ?? path
   if (method !== "GET" && method !== "HEAD") return path
   const meant = read.get(path)
@@ -41,7 +41,7 @@ export const meantBy = (method: string, path: string): string => {
 const forModels: ReadonlySet<string> = new Set([...asking, list].map((path) => `/v1${path}`))
 
 /** What to write in place of a path where nothing is; undefined when nobody can know. `known` are the paths that are served. */
-export const wayOut = (path: string, known: Iterable<string>, origin: string): string | undefined => {
+export const suggestedPath = (path: string, known: Iterable<string>, origin: string): string | undefined => {
   const plain = path.toLowerCase().replace(/\/+$/, "")
   if (plain === "/v1") return "It is the base URL of clients, who add to it, as in /v1/chat/completions"
   const [meant] = [...known]

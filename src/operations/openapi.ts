@@ -4,9 +4,9 @@
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { nodeAt } from "../config/reference.ts"
-import { keyHeaders, open } from "../admission/key-check.ts"
+import { clientKeyHeaders, openPaths } from "../admission/key-check.ts"
 import { Api } from "./api/api.ts"
-import { examples, type Tag } from "./error-examples.ts"
+import { errorExamples, type ErrorTag } from "./error-examples.ts"
 import { maxModelLength } from "../dialect/openai/needs.ts"
 import { ChatChunk, CompletionChunk, OpenAi } from "../dialect/openai/openai-api.ts"
 import { bodyOf, formOf } from "../dialect/openai/error.ts"
@@ -100,17 +100,17 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
 const security = {
   bearer: { type: "http", scheme: "bearer", description: "A key of [auth]; none is needed when there are none" },
   ...Object.fromEntries(
-    keyHeaders.map((name) => [
+    clientKeyHeaders.map((name) => [
       name,
       { type: "apiKey", in: "header", name, description: "The same key in another header" }
     ])
   )
 }
 
-const before: ReadonlyArray<Tag> = ["BadRequest", "Forbidden", "UriTooLong"]
-const everywhere: ReadonlyArray<Tag> = [...before, "Unauthorized", "Internal"]
-const withBody: ReadonlyArray<Tag> = ["PayloadTooLarge", "UnsupportedMediaType"]
-const whenForwarded: ReadonlyArray<Tag> = [
+const before: ReadonlyArray<ErrorTag> = ["BadRequest", "Forbidden", "UriTooLong"]
+const everywhere: ReadonlyArray<ErrorTag> = [...before, "Unauthorized", "Internal"]
+const withBody: ReadonlyArray<ErrorTag> = ["PayloadTooLarge", "UnsupportedMediaType"]
+const whenForwarded: ReadonlyArray<ErrorTag> = [
   "ModelNotFound",
   "ModelCapabilityMismatch",
   "ContextLengthExceeded",
@@ -124,7 +124,7 @@ const whenForwarded: ReadonlyArray<Tag> = [
 ]
 
 /** What only some endpoints refuse with, by the name of the operation. */
-const own: ReadonlyMap<string, ReadonlyArray<Tag>> = new Map([
+const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map([
   ["gateway.model", ["ModelNotFound"]],
   ["admin.decision", ["RequestNotKept"]],
   ["control.compare", ["ConfigRefused"]],
@@ -134,12 +134,12 @@ const own: ReadonlyMap<string, ReadonlyArray<Tag>> = new Map([
   ["control.act", ["BackendNotFound"]]
 ])
 
-const exampleOf = (tag: Tag) => {
-  const { when, error } = examples[tag]
+const exampleOf = (tag: ErrorTag) => {
+  const { when, error } = errorExamples[tag]
   return { summary: when, value: JSON.parse(bodyOf(formOf(error))) as Json } // reason: bodyOf writes an object
 }
 
-const refusal = (description: string, tags: ReadonlyArray<Tag>, more: ReadonlyArray<HeaderName>) => ({
+const refusal = (description: string, tags: ReadonlyArray<ErrorTag>, more: ReadonlyArray<HeaderName>) => ({
   description,
   headers: headersOf("x-request-id", ...more),
   content: {
@@ -161,12 +161,12 @@ class Shared {
   }
 
   /** The responses for failures, by status; a backend's own refusal can come under most of them. */
-  refusals(tags: ReadonlyArray<Tag>, forwarded: boolean): Json {
-    const groups = Map.groupBy(tags, (tag) => String(formOf(examples[tag].error).status))
+  refusals(tags: ReadonlyArray<ErrorTag>, forwarded: boolean): Json {
+    const groups = Map.groupBy(tags, (tag) => String(formOf(errorExamples[tag].error).status))
     const choice = forwarded ? triedHeaders : []
     return Object.fromEntries(
       [...groups].map(([status, all]) => {
-        const words = all.map((tag) => examples[tag].when).join(". Or: ")
+        const words = all.map((tag) => errorExamples[tag].when).join(". Or: ")
         const name = `${forwarded ? "Forwarded" : ""}${all.join("Or")}`
         return [status, this.put(name, refusal(words, all, [...(errorHeaders[status] ?? []), ...choice]))]
       })
@@ -196,7 +196,7 @@ const completed = (
   const { responses, security: _, ...said } = { ...operation, ...bounded(method, path, operation) }
   const forwarded = operation.tags.includes(OpenAi.identifier)
   const tags = [
-    ...(open.has(path) ? before : everywhere),
+    ...(openPaths.has(path) ? before : everywhere),
     ...(method === "post" ? withBody : []),
     ...(forwarded ? whenForwarded : []),
     ...(own.get(operation.operationId) ?? [])
@@ -208,7 +208,7 @@ const completed = (
   })
   return {
     ...said,
-    ...(open.has(path) ? { security: [] } : {}),
+    ...(openPaths.has(path) ? { security: [] } : {}),
     responses: {
       ...Object.fromEntries(answers),
       ...shared.refusals(tags, forwarded),

@@ -12,7 +12,7 @@ import { attemptOutcomes, places, requestCells, tokenKinds } from "../telemetry/
 import * as metrics from "../telemetry/metrics.ts"
 
 /** The media type of the text. */
-export const contentType = "text/plain; version=0.0.4; charset=utf-8"
+export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 /** Values of the labels of one series. */
 type Labels = Readonly<Partial<Record<metrics.Label, string>>>
@@ -20,7 +20,7 @@ type Labels = Readonly<Partial<Record<metrics.Label, string>>>
 type Series<Value> = readonly [labels: Labels, value: Value]
 
 /** What the text is made of; `open` is the number of models of each backend with open circuits. */
-export interface Exposed {
+export interface PrometheusFigures {
   readonly whole: Whole
   readonly snapshot: Snapshot
   readonly openCircuits: (backend: string) => number
@@ -110,7 +110,7 @@ const summed = (tallies: ReadonlyArray<Tally>): Tally => {
 const states = ["unknown", "healthy", "unhealthy", "config_error"] as const
 
 /** The text of each metric, one after the other: whoever sends them can let others work in between. */
-export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Exposed): Generator<string> {
+export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: PrometheusFigures): Generator<string> {
   const { tallies, processes } = whole
   const backends = [...snapshot.backends.values()]
   const labelled = tallies.map((tally) => [labelsOf(tally), tally] as const)

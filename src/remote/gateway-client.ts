@@ -5,10 +5,16 @@ import { Data, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type { KeyToSend } from "../config/NexusConfig.ts"
-import type { Asked, Explained, Route } from "../operations/api/admin-api.ts"
+import type { RouteQuery, Explained, Route } from "../operations/api/admin-api.ts"
 import type { AliasList } from "../operations/api/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../operations/api/api.ts"
-import type { actions, BackendChange, Comparison, ConfigStatus, NewBackend } from "../operations/api/control-api.ts"
+import type {
+  modeActions,
+  BackendChange,
+  ReloadChanges,
+  ConfigStatus,
+  NewBackend
+} from "../operations/api/control-api.ts"
 import type { Stats } from "../operations/api/stats-api.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { Question } from "../upstream/ask.ts"
@@ -195,7 +201,7 @@ const changed = <A, E>(
 export const askReload = (
   address: GatewayAddress,
   only: "compare" | undefined
-): Effect.Effect<Comparison, NotDone, Transport> =>
+): Effect.Effect<ReloadChanges, NotDone, Transport> =>
   changed(address, (control) => (only === "compare" ? control.compare() : control.reload()))
 
 /** Which config the gateway at this address goes by. */
@@ -220,14 +226,14 @@ export const askRemove = (
 export const askAct = (
   address: GatewayAddress,
   name: string,
-  action: keyof typeof actions
+  action: keyof typeof modeActions
 ): Effect.Effect<BackendChange, NotDone, Transport> =>
   changed(address, (control) => control.act({ params: { name, action } }))
 
 /** What would become of a chat request at the gateway of this address. */
 export const askRoute = (
   address: GatewayAddress,
-  payload: Asked
+  payload: RouteQuery
 ): Effect.Effect<Route, NoGateway | GatewayRefused | Unanswerable, Transport> =>
   Effect.flatMap(connect(adminOf(address)), (client) => client.admin.route({ payload, query: {} })).pipe(
     Effect.mapError(told(adminOf(address)))

@@ -4,7 +4,7 @@
 import { Data, Effect, Option, Schema } from "effect"
 import { Transport } from "../upstream/Transport.ts"
 import { type GatewayAddress, NoGateway, notNexus } from "./gateway-client.ts"
-import { ask, placeOf, type SurveyOptions, withTransport } from "./target.ts"
+import { askGateway, targetWithoutKey, type SurveyOptions, withTransport } from "./target.ts"
 
 /** The gateway answers, and cannot route now. */
 export class NotReady extends Data.TaggedError("NotReady")<{ readonly url: string; readonly reason: string }> {
@@ -14,14 +14,14 @@ export class NotReady extends Data.TaggedError("NotReady")<{ readonly url: strin
 }
 
 /** What is asked: whether it runs, or whether it can route. */
-export type Pulse = "livez" | "readyz"
+export type PingKind = "livez" | "readyz"
 
 // Who asks this does so often, and takes no answer for a bad one.
 const timeoutMs = 2000
 
 const decodeReason = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ reason: Schema.String })))
 
-const askFor = (asked: Pulse) =>
+const askFor = (asked: PingKind) =>
   Effect.fnUntraced(function* ({ url }: GatewayAddress) {
     const transport = yield* Transport
     const { status, headers, text } = yield* transport
@@ -43,5 +43,5 @@ const askFor = (asked: Pulse) =>
   })
 
 /** Asks the gateway of the config, whatever is wrong with that; fails unless the answer is good. */
-export const pulse = (options: SurveyOptions, asked: Pulse): Effect.Effect<void, NoGateway | NotReady> =>
-  withTransport(Effect.flatMap(placeOf(options), (target) => ask(target, askFor(asked))))
+export const ping = (options: SurveyOptions, asked: PingKind): Effect.Effect<void, NoGateway | NotReady> =>
+  withTransport(Effect.flatMap(targetWithoutKey(options), (target) => askGateway(target, askFor(asked))))

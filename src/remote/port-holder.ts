@@ -5,7 +5,7 @@
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { Effect, FileSystem, Option } from "effect"
 import { type ListenFailed, portInUse } from "../http/BunServer.ts"
-import { pulse } from "./ping.ts"
+import { ping } from "./ping.ts"
 
 const tables = ["/proc/net/tcp", "/proc/net/tcp6"]
 
@@ -44,10 +44,10 @@ export const holderOf = (port: number): Effect.Effect<string | undefined> =>
   )
 
 /** Why nothing could be listened on, with who is in the way and what to do. */
-export const whyNot = ({ hostname: host, port, reason }: ListenFailed): Effect.Effect<string> =>
+export const whyNotListening = ({ hostname: host, port, reason }: ListenFailed): Effect.Effect<string> =>
   Effect.gen(function* () {
     if (reason !== portInUse) return reason
-    const there = pulse({ config: Option.none(), overrides: { server: { host, port } } }, "livez")
+    const there = ping({ config: Option.none(), overrides: { server: { host, port } } }, "livez")
     const isNexus = yield* Effect.isSuccess(there)
     const holder = yield* holderOf(port)
     const other = `--port ${port < 65_535 ? port + 1 : port - 1}`

@@ -9,7 +9,7 @@ import type { BackendEntry } from "../operations/api/api.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { AliasList } from "../operations/api/catalogue-api.ts"
-import type { Asked, Explained, Route } from "../operations/api/admin-api.ts"
+import type { RouteQuery, Explained, Route } from "../operations/api/admin-api.ts"
 import {
   askAliases,
   askBackends,
@@ -21,8 +21,8 @@ import {
   type NoGateway,
   type Unanswerable
 } from "./gateway-client.ts"
-import { reportOf } from "./local-report.ts"
-import { ask, atGateway, type SurveyOptions, targetOf, withTransport } from "./target.ts"
+import { localBackends } from "./local-backends.ts"
+import { askGateway, atGateway, type SurveyOptions, targetGateway, withTransport } from "./target.ts"
 
 /** The backends, and who told of them. */
 export interface Survey {
@@ -66,7 +66,7 @@ const probeAll = Effect.fnUntraced(function* (loaded: Loaded) {
       ),
     { concurrency: probesAtATime, discard: true }
   )
-  return reportOf(registry.snapshot())
+  return localBackends(registry.snapshot())
 })
 
 /** Probes every configured backend once, and this machine's ports when discovery is on. */
@@ -83,8 +83,8 @@ export const survey = (
 ): Effect.Effect<Survey, ConfigInvalid | GatewayRefused | NothingToProbe> =>
   withTransport(
     Effect.gen(function* () {
-      const target = yield* targetOf(options)
-      return yield* ask(target, askBackends).pipe(
+      const target = yield* targetGateway(options)
+      return yield* askGateway(target, askBackends).pipe(
         Effect.map(({ backends }): Survey => ({ source: "gateway", backends })),
         Effect.catchTag("NoGateway", ({ message }) =>
           target.loaded === undefined
@@ -113,7 +113,7 @@ export const inspect = (
 /** What would become of a chat request at the gateway of the config. */
 export const explainRoute = (
   options: SurveyOptions,
-  body: Asked
+  body: RouteQuery
 ): Effect.Effect<Route, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
   atGateway(options, (address) => askRoute(address, body))
 
@@ -130,7 +130,7 @@ export const inspectAliases = (
 ): Effect.Effect<AliasList, ConfigInvalid | NoGateway | GatewayRefused> => atGateway(options, askAliases)
 
 /** A gateway as its clients would reach it; `problem` says why it could not be asked. */
-export interface Reachable {
+export interface GatewayForClients {
   readonly url: string
   readonly keyNeeded: boolean
   readonly aliases: ReadonlyMap<string, string>
@@ -145,14 +145,14 @@ const modelOf = (models: AliasList["groups"][number]["models"], backends: Readon
 }
 
 /** What clients of the gateway at the config's address need to know; of one that cannot be asked, what the config says. */
-export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigInvalid> =>
+export const describeGateway = (options: SurveyOptions): Effect.Effect<GatewayForClients, ConfigInvalid> =>
   withTransport(
     Effect.gen(function* () {
-      const target = yield* targetOf(options)
+      const target = yield* targetGateway(options)
       const { url, keyNeeded } = target
-      const both = ask(target, (address) => Effect.all([askBackends(address), askAliases(address)]))
+      const both = askGateway(target, (address) => Effect.all([askBackends(address), askAliases(address)]))
       return yield* both.pipe(
-        Effect.map(([{ backends }, { aliases, groups }]): Reachable => ({
+        Effect.map(([{ backends }, { aliases, groups }]): GatewayForClients => ({
           url,
           keyNeeded,
           aliases: new Map([
@@ -164,7 +164,7 @@ export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigIn
           problem: undefined
         })),
         Effect.catch((error) =>
-          Effect.succeed<Reachable>({
+          Effect.succeed<GatewayForClients>({
             url,
             keyNeeded: keyNeeded || (error._tag === "GatewayRefused" && error.status === 401),
             aliases: target.loaded?.routing.aliases ?? new Map(),
@@ -179,7 +179,7 @@ export const reach = (options: SurveyOptions): Effect.Effect<Reachable, ConfigIn
 /** The names that the gateway of the config knows, without a word on mistakes of the config; aliases are left out where it does not tell them. */
 export const knownNames = (options: SurveyOptions) =>
   withTransport(
-    Effect.flatMap(targetOf(options, "silent"), (target) =>
+    Effect.flatMap(targetGateway(options, "silent"), (target) =>
       Effect.all(
         {
           backends: Effect.map(askBackends(target), ({ backends }) => backends),

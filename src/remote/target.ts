@@ -11,7 +11,7 @@ import {
   remainsWithoutFile
 } from "../config/NexusConfig.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { adminAddress, urlOf } from "../http/address.ts"
+import { adminAddress, gatewayUrl } from "../http/address.ts"
 import { type GatewayAddress, NoGateway, notNexus } from "./gateway-client.ts"
 
 /** Which config a command goes by; `overrides` are settings from flags, nested as in the file. */
@@ -21,7 +21,7 @@ export interface SurveyOptions {
 }
 
 /** The gateway of a config. */
-export interface Target extends GatewayAddress {
+export interface TargetGateway extends GatewayAddress {
   /** Whether its config names keys. */
   readonly keyNeeded: boolean
   /** Whether no flag says where it is. */
@@ -34,10 +34,10 @@ const warn = ({ message }: ConfigInvalid) =>
   Effect.forEach(message.split("\n"), (line) => Console.error(`warning: ${line}`), { discard: true })
 
 /** The gateway of a config; of one with mistakes, which are told as warnings unless `silent`, what can still be told. */
-export const targetOf = Effect.fnUntraced(function* (
+export const targetGateway = Effect.fnUntraced(function* (
   { config, overrides }: SurveyOptions,
   silent?: "silent"
-): Effect.fn.Return<Target, ConfigInvalid> {
+): Effect.fn.Return<TargetGateway, ConfigInvalid> {
   const options = { path: config, overrides, mayMiss: "any" } as const
   const { host, port, admin, authKeys, keyNeeded, loaded } = yield* readConfig(options).pipe(
     Effect.map(({ loaded }) => ({
@@ -55,7 +55,7 @@ export const targetOf = Effect.fnUntraced(function* (
     )
   )
   return {
-    url: urlOf(host, port),
+    url: gatewayUrl(host, port),
     admin: adminAddress(admin),
     ...(yield* keyToSend(authKeys)),
     keyNeeded,
@@ -65,7 +65,10 @@ export const targetOf = Effect.fnUntraced(function* (
 })
 
 /** The same for a question that needs no key: nothing that is wrong with the config, its file or the key fails it. */
-export const placeOf = Effect.fnUntraced(function* ({ config, overrides }: SurveyOptions): Effect.fn.Return<Target> {
+export const targetWithoutKey = Effect.fnUntraced(function* ({
+  config,
+  overrides
+}: SurveyOptions): Effect.fn.Return<TargetGateway> {
   const options = { path: config, overrides, mayMiss: "any" } as const
   const { host, port } = yield* readConfig(options).pipe(
     Effect.map(({ loaded }) => loaded.settings.server),
@@ -74,7 +77,7 @@ export const placeOf = Effect.fnUntraced(function* ({ config, overrides }: Surve
     Effect.catch(() => remainsWithoutFile(overrides))
   )
   return {
-    url: urlOf(host, port),
+    url: gatewayUrl(host, port),
     key: undefined,
     keyNeeded: false,
     assumed: !("server" in overrides),
@@ -82,15 +85,15 @@ export const placeOf = Effect.fnUntraced(function* ({ config, overrides }: Surve
   }
 })
 
-const hintFor = ({ assumed }: Target, { reason }: NoGateway): string => {
+const hintFor = ({ assumed }: TargetGateway, { reason }: NoGateway): string => {
   const other = "-p and -H name another one"
   if (reason === notNexus) return assumed ? other : "-p and -H say where to ask"
   return assumed ? `nexus serve starts one, ${other}` : "nexus serve starts one"
 }
 
 /** Asks a gateway; when none answers, tells how to start one, and of the flags where none said where to look. */
-export const ask = <A, E, R>(
-  target: Target,
+export const askGateway = <A, E, R>(
+  target: TargetGateway,
   question: (address: GatewayAddress) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   question(target).pipe(
@@ -114,4 +117,4 @@ export const atGateway = <A, E>(
   options: SurveyOptions,
   question: (address: GatewayAddress) => Effect.Effect<A, E, Transport>
 ): Effect.Effect<A, E | ConfigInvalid> =>
-  withTransport(Effect.flatMap(targetOf(options), (target) => ask(target, question)))
+  withTransport(Effect.flatMap(targetGateway(options), (target) => askGateway(target, question)))

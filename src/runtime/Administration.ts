@@ -16,18 +16,18 @@ import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
 import { realSurroundings } from "../discovery/Machine.ts"
 import { Control, type NotChanged } from "../operations/Control.ts"
-import type { BackendChange, Comparison, NewBackend } from "../operations/api/control-api.ts"
+import type { BackendChange, ReloadChanges, NewBackend } from "../operations/api/control-api.ts"
 import { describeBackend } from "../operations/handlers/health-pages.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { type Outcome, Reloader } from "./Reloader.ts"
+import { type ReloadOutcome, Reloader } from "./Reloader.ts"
 
 /** Time for one question to a server that is to be added, in milliseconds. */
 const lookMs = 2000
 
 const draftPath = "new backend"
 
-const told = ({ generation, changes }: Outcome): Comparison => ({
+const told = ({ generation, changes }: ReloadOutcome): ReloadChanges => ({
   generation,
   changes: changes.map(({ key, before, after, restart }) => ({
     key,

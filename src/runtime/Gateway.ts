@@ -9,19 +9,19 @@ import {
   adminPrefix,
   corsHeaders,
   frontPath,
-  isKnown,
+  hasValidKey,
   isPreflight,
   preflight,
-  refusalOf,
-  type Admission
+  admissionRefusal,
+  type AdmissionRules
 } from "../admission/key-check.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Operations } from "../operations/Operations.ts"
 import { render } from "../dialect/openai/error.ts"
 import { Proxy } from "../proxy/Proxy.ts"
-import { meantBy } from "../operations/mistyped-paths.ts"
-import { originOf } from "../operations/asked.ts"
+import { canonicalPath } from "../operations/mistyped-paths.ts"
+import { publicOrigin } from "../operations/incoming-request.ts"
 import { whyAmbiguous } from "../http/raw-target.ts"
 
 const forwarded: ReadonlyMap<string, Endpoint> = new Map(endpoints.map((endpoint) => [`/v1/${endpoint}`, endpoint]))
@@ -58,19 +58,19 @@ const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> 
 type Handle = (request: Request, server: Listening, isOdd: boolean) => Promise<Response> | Response
 
 /** Answers every request. */
-export class HttpApi extends Context.Service<
-  HttpApi,
+export class Gateway extends Context.Service<
+  Gateway,
   {
     /** All there is; without the administration when that has a place of its own. */
     readonly handle: Handle
     /** What is asked there: the administration and what tells of the gateway; nothing is forwarded. */
     readonly administer: Handle
   }
->()("nexus/http/HttpApi") {
+>()("nexus/runtime/Gateway") {
   /** The surface under the rules of admission of the moment; those of the administration when that has a place of its own. */
-  static readonly layer = (rulesNow: () => Admission, adminRulesNow?: (() => Admission) | undefined) =>
+  static readonly layer = (rulesNow: () => AdmissionRules, adminRulesNow?: (() => AdmissionRules) | undefined) =>
     Layer.effect(
-      HttpApi,
+      Gateway,
       Effect.gen(function* () {
         const proxy = yield* Proxy
         const operations = yield* Operations
@@ -78,7 +78,7 @@ export class HttpApi extends Context.Service<
         const drain = yield* Drain
 
         const route = (
-          rules: Admission,
+          rules: AdmissionRules,
           request: Request,
           server: Listening,
           path: string,
@@ -89,7 +89,7 @@ export class HttpApi extends Context.Service<
           const endpoint = request.method === "POST" ? forwarded.get(path) : undefined
           if (endpoint !== undefined) return proxy.handle(endpoint, request, id, server)
           const needsKey = rules.keys.length > 0
-          const isTrusted = path !== frontPath || isKnown(rules, request)
+          const isTrusted = path !== frontPath || hasValidKey(rules, request)
           return operations.handle(request, id, { path, needsKey, isTrusted, isAdministration }).then((response) => {
             for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
             return drain.parting(response)
@@ -97,13 +97,14 @@ export class HttpApi extends Context.Service<
         }
 
         const handler =
-          (rulesNow: () => Admission, serves: (path: string) => boolean, isAdministration = false): Handle =>
+          (rulesNow: () => AdmissionRules, serves: (path: string) => boolean, isAdministration = false): Handle =>
           (request, server, isOdd) => {
             const rules = rulesNow()
             const given = request.headers.get("x-request-id")
             const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
             const written = pathOf(request)
-            const path = written === undefined || forwarded.has(written) ? written : meantBy(request.method, written)
+            const path =
+              written === undefined || forwarded.has(written) ? written : canonicalPath(request.method, written)
             const refused = (error: GatewayError) => {
               const response = render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
               accounting.turnedAway(response.status)
@@ -113,9 +114,10 @@ export class HttpApi extends Context.Service<
               refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200), ...instead }))
             if (path === undefined)
               return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
-            if (isOdd) return refused(new BadRequest({ message: whyAmbiguous(path, originOf(request)), param: null }))
+            if (isOdd)
+              return refused(new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
             if (!serves(path)) return nothing(isAdministration ? { instead: askedElsewhere } : {})
-            const refusal = refusalOf(rules, request, path, () => server.peer(request))
+            const refusal = admissionRefusal(rules, request, path, () => server.peer(request))
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
             if (!forwarded.has(path) && !plainPath.test(path)) return nothing()
@@ -127,7 +129,7 @@ export class HttpApi extends Context.Service<
             })
           }
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
-        return HttpApi.of({
+        return Gateway.of({
           handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
           administer: handler(adminRulesNow ?? rulesNow, (path) => !forwarded.has(path), true)
         })

@@ -15,13 +15,13 @@ import { sameServer } from "../registry/snapshot.ts"
 import { Transport } from "../upstream/Transport.ts"
 
 /** What the gateway was started with, and where to read it anew. */
-export interface Source {
+export interface ConfigInUse {
   readonly read: Read
   readonly from: ConfigOptions
 }
 
 /** What a reload changed, or would change. */
-export interface Outcome {
+export interface ReloadOutcome {
   readonly generation: number
   readonly changes: ReadonlyArray<Difference>
 }
@@ -56,20 +56,20 @@ export class Reloader extends Context.Service<
     /** The config in force. */
     readonly read: () => Read
     /** Reads the config anew and takes it over; `by` says in the log who wanted it. */
-    readonly reload: (by: "signal" | "file" | "command") => Effect.Effect<Outcome, ConfigInvalid>
+    readonly reload: (by: "signal" | "file" | "command") => Effect.Effect<ReloadOutcome, ConfigInvalid>
     /** Reads the config, lets `write` change its file, and takes that over; no reload and no other change comes between. */
     readonly amend: <A, E>(write: (read: Read) => Effect.Effect<A, E>) => Effect.Effect<A, ConfigInvalid | E>
     /** What {@link reload} would change. */
-    readonly compare: Effect.Effect<Outcome, ConfigInvalid>
+    readonly compare: Effect.Effect<ReloadOutcome, ConfigInvalid>
     /** Every config that is taken over from now on. */
     readonly follow: Effect.Effect<PubSub.Subscription<Read>, never, Scope.Scope>
   }
 >()("nexus/runtime/Reloader") {
   /** Over what the gateway was started with. */
-  static readonly layer = (source: Source) => Layer.effect(Reloader, makeReloader(source))
+  static readonly layer = (source: ConfigInUse) => Layer.effect(Reloader, makeReloader(source))
 }
 
-const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Source) {
+const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: ConfigInUse) {
   const config = yield* NexusConfig
   const registry = yield* Registry
   const transport = yield* Transport
@@ -166,7 +166,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Sourc
     return { generation, changes }
   })
 
-  const readAndTake = (by: string): Effect.Effect<Outcome, ConfigInvalid> =>
+  const readAndTake = (by: string): Effect.Effect<ReloadOutcome, ConfigInvalid> =>
     readAgain.pipe(
       Effect.filterOrFail(
         (next) => by !== "file" || !isLost(next),

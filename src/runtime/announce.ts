@@ -4,11 +4,11 @@
 import { Effect, type Scope } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import { isLoopback } from "../domain/place.ts"
-import { following } from "./following.ts"
+import { restartOnReload } from "./restart-on-reload.ts"
 import type { Reloader } from "./Reloader.ts"
 
 /** Announces what listens on `port` from now on; the returned effect takes it back, and so does the scope's end. */
-export const announcing = (
+export const announceOnNetwork = (
   port: number
 ): Effect.Effect<Effect.Effect<void>, never, NexusConfig | Reloader | Scope.Scope> =>
   Effect.gen(function* () {
@@ -24,5 +24,5 @@ export const announcing = (
       const { openLink } = yield* Effect.promise(() => import("../discovery/mdns/Link.ts"))
       yield* announce({ host, port, interface: by, open: openLink })
     })
-    return yield* following(wanted, announced)
+    return yield* restartOnReload(wanted, announced)
   })

@@ -67,7 +67,7 @@ const hangUps = (reload: Effect.Effect<void>) =>
   })
 
 /** Reloads the config whenever there is a reason to, until the scope closes. */
-export const notice: Effect.Effect<void, never, NexusConfig | Reloader | Scope.Scope> = Effect.gen(function* () {
+export const watchConfig: Effect.Effect<void, never, NexusConfig | Reloader | Scope.Scope> = Effect.gen(function* () {
   const reloader = yield* Reloader
   yield* hangUps(Effect.ignore(reloader.reload("signal")))
   yield* files

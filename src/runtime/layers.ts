@@ -10,9 +10,9 @@ import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
 import * as HealthScheduler from "../health/HealthScheduler.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import { Control } from "../operations/Control.ts"
-import { type Admission, admission } from "../admission/key-check.ts"
+import { type AdmissionRules, makeAdmission } from "../admission/key-check.ts"
 import { Drain } from "../admission/Drain.ts"
-import { HttpApi } from "./Gateway.ts"
+import { Gateway } from "./Gateway.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
 import { Recent } from "../proxy/History.ts"
@@ -26,7 +26,7 @@ import * as Pauses from "../upstream/Pauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
 import * as Administration from "./Administration.ts"
-import { Reloader, type Source } from "./Reloader.ts"
+import { Reloader, type ConfigInUse } from "./Reloader.ts"
 
 /** The settings of the moment. */
 type Config = NexusConfig["Service"]
@@ -60,7 +60,7 @@ const allLimits = (loaded: Loaded): ReadonlyArray<number> => {
 }
 
 /** What a process is for, when it is not the whole gateway: one of several that share its port. */
-export interface Part {
+export interface ProcessPart {
   /** From 1. */
   readonly number: number
   readonly of: number
@@ -70,8 +70,8 @@ export interface Part {
   readonly ageMs: number
 }
 
-const rulesOf = ({ settings: { server }, authKeys }: Loaded): Admission =>
-  admission({
+const rulesOf = ({ settings: { server }, authKeys }: Loaded): AdmissionRules =>
+  makeAdmission({
     hostname: server.host,
     allowedHosts: server.allowed_hosts,
     origins: server.cors.origins,
@@ -81,8 +81,8 @@ const rulesOf = ({ settings: { server }, authKeys }: Loaded): Admission =>
 // Asked at a place of its own, it knows the names of that place, and no page of any origin.
 const adminRulesOf =
   (place: Place) =>
-  ({ settings: { server }, authKeys }: Loaded): Admission =>
-    admission({
+  ({ settings: { server }, authKeys }: Loaded): AdmissionRules =>
+    makeAdmission({
       hostname: place._tag === "Port" ? place.host : "localhost",
       allowedHosts: server.allowed_hosts,
       origins: [],
@@ -91,7 +91,7 @@ const adminRulesOf =
 
 const routingOf = ({ routing }: Loaded) => routing
 
-const services = ({ current }: Config, part: Part | undefined) =>
+const services = ({ current }: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
     Upstream.layer(() => bytes(current().settings.server.max_answer_mb)),
     Accounting.layer
@@ -100,7 +100,7 @@ const services = ({ current }: Config, part: Part | undefined) =>
     Layer.provideMerge(Router.layer(() => routingOf(current())))
   )
 
-const base = (config: Config, part: Part | undefined) => {
+const base = (config: Config, part: ProcessPart | undefined) => {
   const { current } = config
   return Layer.mergeAll(
     Layer.succeed(NexusConfig, config),
@@ -117,7 +117,7 @@ const base = (config: Config, part: Part | undefined) => {
 }
 
 /** What answers requests, over settings that have been read; without the watch over backends, which a part is told of. */
-const answering = (config: Config, part: Part | undefined) => {
+const answering = (config: Config, part: ProcessPart | undefined) => {
   const { current } = config
   const processes = part?.of ?? 1
   const share = (limits: ProxyLimits): ProxyLimits => ({
@@ -133,7 +133,7 @@ const answering = (config: Config, part: Part | undefined) => {
   })
   const place = adminPlace(current().settings.admin.listen)
   const adminRules = place === undefined ? undefined : derived(current, adminRulesOf(place))
-  return HttpApi.layer(derived(current, rulesOf), adminRules).pipe(
+  return Gateway.layer(derived(current, rulesOf), adminRules).pipe(
     Layer.provideMerge(
       Layer.mergeAll(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded)))), operations)
     ),
@@ -142,18 +142,18 @@ const answering = (config: Config, part: Part | undefined) => {
 }
 
 /** The watch over the backends and the config, and the changes of both; `ownPort` is where the gateway listens. */
-export const watch = (config: Config, source: Source, ownPort: () => number) =>
+export const watchLayer = (config: Config, source: ConfigInUse, ownPort: () => number) =>
   Layer.mergeAll(HealthScheduler.layer, Administration.layer(source.from, ownPort)).pipe(
     Layer.provideMerge(Reloader.layer(source)),
     Layer.provideMerge(base(config, undefined))
   )
 
 /** Everything but the socket, over settings that have been read. */
-export const gateway = (config: Config, source: Source, ownPort: () => number) =>
-  answering(config, undefined).pipe(Layer.provideMerge(watch(config, source, ownPort)))
+export const gatewayLayer = (config: Config, source: ConfigInUse, ownPort: () => number) =>
+  answering(config, undefined).pipe(Layer.provideMerge(watchLayer(config, source, ownPort)))
 
 /** The same for one of several processes, which is told of the backends and watches none. */
-export const worker = (config: Config, part: Part, control: Control["Service"]) =>
+export const workerLayer = (config: Config, part: ProcessPart, control: Control["Service"]) =>
   answering(config, part).pipe(
     Layer.provideMerge(Layer.succeed(Control, control)),
     Layer.provideMerge(base(config, part))

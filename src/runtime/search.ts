@@ -6,11 +6,11 @@ import { NexusConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../discovery/Discovery.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { following } from "./following.ts"
+import { restartOnReload } from "./restart-on-reload.ts"
 import type { Reloader } from "./Reloader.ts"
 
 /** Searches from now on; done when the first look has ended. `ownPort` is where Nexus listens. */
-export const search = (
+export const searchForServers = (
   ownPort: number
 ): Effect.Effect<void, never, NexusConfig | Registry | Transport | Reloader | Scope.Scope> =>
   Effect.gen(function* () {
@@ -33,5 +33,5 @@ export const search = (
     const searching = Effect.suspend(() =>
       wanted().on ? Effect.asVoid(Layer.build(Discovery.layer({ ownPort }))) : forget
     )
-    yield* Effect.asVoid(following(wanted, searching))
+    yield* Effect.asVoid(restartOnReload(wanted, searching))
   })

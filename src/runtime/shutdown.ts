@@ -16,7 +16,7 @@ const finished = (proxy: Proxy["Service"]): Effect.Effect<void> =>
  * Serves on for the delay of the moment, so that a balancer notices; then stops accepting, lets requests finish within the
  * grace, and ends the rest with an error event.
  */
-export const drainOf = (
+export const drainServer = (
   services: Context.Context<Drain | Proxy | NexusConfig>,
   server: Listening
 ): Effect.Effect<void> =>

@@ -3,13 +3,13 @@
  */
 import { Effect, type Scope } from "effect"
 import { Registry } from "../registry/Registry.ts"
-import { reportOf } from "../remote/local-report.ts"
+import { localBackends } from "../remote/local-backends.ts"
 
 /** The signals that ask. */
-export const asking = ["SIGUSR1", "SIGUSR2"] as const
+export const statusSignals = ["SIGUSR1", "SIGUSR2"] as const
 
 const tell = Effect.flatMap(Registry, ({ snapshot }) => {
-  const all = reportOf(snapshot())
+  const all = localBackends(snapshot())
   const healthy = all.filter(({ status, mode }) => status === "healthy" && mode === "enabled").length
   const backends = all.map(({ name, status, mode, reason, in_flight, cooling_ms, circuits }) => ({
     name,
@@ -25,11 +25,11 @@ const tell = Effect.flatMap(Registry, ({ snapshot }) => {
 })
 
 /** Answers the signals until the scope closes. */
-export const standing: Effect.Effect<void, never, Registry | Scope.Scope> = Effect.gen(function* () {
+export const statusLog: Effect.Effect<void, never, Registry | Scope.Scope> = Effect.gen(function* () {
   const run = Effect.runForkWith(yield* Effect.context<Registry>())
   const onSignal = () => void run(tell)
   yield* Effect.acquireRelease(
-    Effect.sync(() => asking.forEach((signal) => process.on(signal, onSignal))),
-    () => Effect.sync(() => asking.forEach((signal) => process.off(signal, onSignal)))
+    Effect.sync(() => statusSignals.forEach((signal) => process.on(signal, onSignal))),
+    () => Effect.sync(() => statusSignals.forEach((signal) => process.off(signal, onSignal)))
   )
 })

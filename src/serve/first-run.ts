@@ -6,14 +6,14 @@ import { defaultLimits } from "../config/compile.ts"
 import type { HostEntry } from "../config/hosts.ts"
 import { type ConfigInvalid, readConfig, readText } from "../config/NexusConfig.ts"
 import type { BackendType } from "../backend/all.ts"
-import { connects } from "../doctor/reach.ts"
+import { connectFailure } from "../doctor/reachability.ts"
 import { findOnce } from "../discovery/Discovery.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../operations/api/api.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { urlOf } from "../http/address.ts"
+import { gatewayUrl } from "../http/address.ts"
 import { askHealth } from "../remote/gateway-client.ts"
-import { reportOf } from "../remote/local-report.ts"
+import { localBackends } from "../remote/local-backends.ts"
 import { start } from "./start.ts"
 import { withTransport } from "../remote/target.ts"
 
@@ -30,7 +30,9 @@ const probeMs = 5000
 const probesAtATime = 16
 
 /** Looks once at this machine and at these, and asks what answers for its models. */
-export const lookAround = (hosts: ReadonlyArray<HostEntry>): Effect.Effect<ReadonlyArray<FoundServer>, ConfigInvalid> =>
+export const findServers = (
+  hosts: ReadonlyArray<HostEntry>
+): Effect.Effect<ReadonlyArray<FoundServer>, ConfigInvalid> =>
   withTransport(
     Effect.gen(function* () {
       const transport = yield* Transport
@@ -58,15 +60,15 @@ const firstPort = 8000
 const mostPorts = 20
 
 /** Where a new gateway can listen: the wanted port, or the first that no other program has; one that has a gateway is kept. */
-export const placeFor = (wanted: number | undefined) =>
+export const freePlaceFor = (wanted: number | undefined) =>
   withTransport(
     Effect.gen(function* () {
       const first = wanted ?? firstPort
       for (let port = first; port < first + (wanted === undefined ? mostPorts : 1); port += 1) {
         const taken = port === first ? undefined : first
-        const closed = yield* connects("127.0.0.1", port, probeMs)
+        const closed = yield* connectFailure("127.0.0.1", port, probeMs)
         if (closed !== undefined) return { port, taken, runs: false }
-        const health = askHealth({ url: urlOf("127.0.0.1", port), key: undefined })
+        const health = askHealth({ url: gatewayUrl("127.0.0.1", port), key: undefined })
         const runs = yield* health.pipe(
           Effect.as(true),
           Effect.catch((error) => Effect.succeed(error._tag === "GatewayRefused"))
@@ -78,7 +80,7 @@ export const placeFor = (wanted: number | undefined) =>
   )
 
 /** What became of the one request. */
-export type Outcome =
+export type TrialOutcome =
   | { readonly _tag: "Answered"; readonly backend: string; readonly ms: number; readonly words: string }
   | { readonly _tag: "Failed"; readonly reason: string }
 
@@ -87,7 +89,7 @@ export interface Trial {
   /** The backends, each looked at. */
   readonly backends: ReadonlyArray<BackendEntry>
   /** Asks a model one thing; `isBrief` limits the answer in a way that not every server takes. */
-  readonly request: (model: string, isBrief: boolean) => Effect.Effect<Outcome>
+  readonly request: (model: string, isBrief: boolean) => Effect.Effect<TrialOutcome>
 }
 
 // On a port of its own, in silence, whatever the file says of both.
@@ -120,10 +122,10 @@ const decodeAnswer = Schema.decodeUnknownOption(Answer)
 const decodeRefusal = Schema.decodeUnknownOption(Refusal)
 
 /** Starts a gateway over the config of a file for as long as the scope. */
-export const tryOut = Effect.fnUntraced(function* (file: string) {
+export const startTrial = Effect.fnUntraced(function* (file: string) {
   const from = { path: Option.some(file), overrides }
   const running = yield* start({ read: yield* readConfig(from), from }, false)
-  const report = () => reportOf(running.snapshot())
+  const report = () => localBackends(running.snapshot())
   yield* Effect.sleep("20 millis").pipe(
     Effect.repeat({ while: () => report().some(({ status }) => status === "unknown") }),
     Effect.timeoutOption(settleMs)
@@ -145,7 +147,7 @@ export const tryOut = Effect.fnUntraced(function* (file: string) {
         timeoutMs: answerMs
       })
       .pipe(
-        Effect.map(({ status, headers, text }): Outcome => {
+        Effect.map(({ status, headers, text }): TrialOutcome => {
           const json = parsed(text)
           const answer = Option.getOrUndefined(decodeAnswer(json))
           if (status === 200 && answer !== undefined) {
@@ -157,7 +159,10 @@ export const tryOut = Effect.fnUntraced(function* (file: string) {
           return { _tag: "Failed", reason: refusal?.error.message ?? `status ${status}, and no answer of a model` }
         }),
         Effect.catch((error) =>
-          Effect.succeed<Outcome>({ _tag: "Failed", reason: "reason" in error ? error.reason : "no answer in time" })
+          Effect.succeed<TrialOutcome>({
+            _tag: "Failed",
+            reason: "reason" in error ? error.reason : "no answer in time"
+          })
         )
       )
   }

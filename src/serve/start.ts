@@ -7,21 +7,21 @@ import { type ConfigInvalid, type ConfigOptions, type Loaded, NexusConfig, readC
 import { demoBackends } from "../demo/demo.ts"
 import type { Backend } from "../backend/backend.ts"
 import { listen, ListenFailed } from "../http/BunServer.ts"
-import { HttpApi } from "../runtime/Gateway.ts"
+import { Gateway } from "../runtime/Gateway.ts"
 import { Operations } from "../operations/Operations.ts"
 import { Proxy } from "../proxy/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Files } from "../upstream/Files.ts"
 import type { Snapshot } from "../registry/state.ts"
-import { urlOf } from "../http/address.ts"
-import { listenForAdmin } from "../runtime/admin-place.ts"
-import { announcing } from "../runtime/announce.ts"
-import { drainOf } from "../runtime/shutdown.ts"
-import { gateway, type Part } from "../runtime/layers.ts"
-import { notice } from "../runtime/config-watch.ts"
-import type { Source } from "../runtime/Reloader.ts"
-import { search } from "../runtime/search.ts"
-import { asking, standing } from "../runtime/status-log.ts"
+import { gatewayUrl } from "../http/address.ts"
+import { listenForAdmin } from "../runtime/admin-listener.ts"
+import { announceOnNetwork } from "../runtime/announce.ts"
+import { drainServer } from "../runtime/shutdown.ts"
+import { gatewayLayer, type ProcessPart } from "../runtime/layers.ts"
+import { watchConfig } from "../runtime/config-watch.ts"
+import type { ConfigInUse } from "../runtime/Reloader.ts"
+import { searchForServers } from "../runtime/search.ts"
+import { statusSignals, statusLog } from "../runtime/status-log.ts"
 import type { WorkersFailed } from "../cluster/Supervisor.ts"
 
 /** What can be told of a gateway that is listening. */
@@ -51,13 +51,13 @@ export interface Running extends Ready {
 export type StartError = ConfigInvalid | ListenFailed | WorkersFailed
 
 /** Starts a gateway over read settings; it lives as long as the scope. */
-export const start = Effect.fnUntraced(function* (source: Source, demo: boolean) {
+export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boolean) {
   const config = source.read.loaded
   let { port } = config.settings.server
-  const services = yield* Layer.build(gateway(NexusConfig.holding(config), source, () => port))
+  const services = yield* Layer.build(gatewayLayer(NexusConfig.holding(config), source, () => port))
   const registry = Context.get(services, Registry)
   const { server } = config.settings
-  const api = Context.get(services, HttpApi)
+  const api = Context.get(services, Gateway)
   const simulated: ReadonlyArray<Backend> = demo ? yield* demoBackends : []
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
@@ -68,10 +68,10 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
     Effect.forEach(config.notes, (note) => Effect.logDebug(note)),
     services
   )
-  yield* Effect.provideContext(search(listening.port), services)
-  const withdraw = yield* Effect.provideContext(announcing(listening.port), services)
+  yield* Effect.provideContext(searchForServers(listening.port), services)
+  const withdraw = yield* Effect.provideContext(announceOnNetwork(listening.port), services)
   const running: Running = {
-    url: urlOf(server.host, listening.port),
+    url: gatewayUrl(server.host, listening.port),
     port: listening.port,
     adminPort: administration?.port,
     config,
@@ -79,8 +79,8 @@ export const start = Effect.fnUntraced(function* (source: Source, demo: boolean)
     snapshot: registry.snapshot,
     active: Context.get(services, Proxy).active,
     warm: Context.get(services, Operations).warm,
-    notice: Effect.provideContext(Effect.andThen(notice, standing), services),
-    drain: Effect.andThen(withdraw, drainOf(services, listening))
+    notice: Effect.provideContext(Effect.andThen(watchConfig, statusLog), services),
+    drain: Effect.andThen(withdraw, drainServer(services, listening))
   }
   return running
 })
@@ -111,7 +111,7 @@ const firstSignal = (last: () => void) =>
   })
 
 /** A worker and the port it listens on. */
-export interface WorkerPart extends Part {
+export interface WorkerPart extends ProcessPart {
   readonly port: number
 }
 
@@ -142,7 +142,7 @@ const probed = ({ snapshot }: Ready): Effect.Effect<void> =>
     Effect.asVoid
   )
 
-const serveAlone = (source: Source, options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
+const serveAlone = (source: ConfigInUse, options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
   Effect.gen(function* () {
     const signal = yield* Effect.forkChild(
       firstSignal(() => undefined),
@@ -158,7 +158,7 @@ const serveAlone = (source: Source, options: ServeOptions): Effect.Effect<void, 
   })
 
 const serveTogether = (
-  source: Source,
+  source: ConfigInUse,
   count: number,
   options: ServeOptions
 ): Effect.Effect<void, StartError, Scope.Scope> =>
@@ -175,7 +175,7 @@ const serveTogether = (
     const workers = yield* supervise({ source, count, simulated, command })
     ;({ kill } = workers)
     const ready: Ready = {
-      url: urlOf(source.read.loaded.settings.server.host, workers.port),
+      url: gatewayUrl(source.read.loaded.settings.server.host, workers.port),
       config: source.read.loaded,
       snapshot: workers.snapshot
     }
@@ -191,7 +191,7 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
   Effect.gen(function* () {
     const { asWorker, overrides } = options
     // They would end a process that does not listen to them; a worker never does.
-    for (const signal of asking) process.on(signal, () => undefined)
+    for (const signal of statusSignals) process.on(signal, () => undefined)
     if (asWorker !== undefined) {
       const { work } = yield* Effect.promise(() => import("../cluster/Worker.ts"))
       return yield* work(
@@ -202,7 +202,7 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
       )
     }
     const from: ConfigOptions = { path: options.config, overrides, mayMiss: options.strict ? "none" : "backends" }
-    const source: Source = { read: yield* readConfig(from), from }
+    const source: ConfigInUse = { read: yield* readConfig(from), from }
     const config = source.read.loaded
     const { workers } = config.settings.server
     const count = workers === 0 ? availableParallelism() : workers
@@ -210,7 +210,7 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
   }).pipe(
     Effect.catchTag("ListenFailed", (failure) =>
       Effect.promise(() => import("../remote/port-holder.ts")).pipe(
-        Effect.flatMap(({ whyNot }) => whyNot(failure)),
+        Effect.flatMap(({ whyNotListening }) => whyNotListening(failure)),
         Effect.flatMap((reason) => Effect.fail(new ListenFailed({ ...failure, reason })))
       )
     )

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { describe, expect, test } from "bun:test"
-import { admission, corsHeaders, refusalOf } from "../../src/admission/key-check.ts"
+import { makeAdmission, corsHeaders, admissionRefusal } from "../../src/admission/key-check.ts"
 import { formOf } from "../../src/dialect/openai/error.ts"
 
 const digest = (key: string) => createHash("sha256").update(key).digest()
@@ -8,18 +8,18 @@ const digest = (key: string) => createHash("sha256").update(key).digest()
 const base = { hostname: "127.0.0.1", allowedHosts: [], origins: [], keys: [] }
 
 const ask = (
-  rules: ReturnType<typeof admission>,
+  rules: ReturnType<typeof makeAdmission>,
   headers: Record<string, string>,
   path = "/v1/models",
   peer = "127.0.0.1"
 ): number | undefined => {
   const request = new Request(`http://localhost${path}`, { headers: { host: "localhost:8000", ...headers } })
-  const refusal = refusalOf(rules, request, path, () => peer)
+  const refusal = admissionRefusal(rules, request, path, () => peer)
   return refusal === undefined ? undefined : formOf(refusal).status
 }
 
 describe("on loopback", () => {
-  const rules = admission({ ...base, allowedHosts: ["nexus.lan", "*.Tail1.ts.net"] })
+  const rules = makeAdmission({ ...base, allowedHosts: ["nexus.lan", "*.Tail1.ts.net"] })
   for (const host of [
     "localhost",
     "localhost:8000",
@@ -50,18 +50,18 @@ describe("on loopback", () => {
 
 test("a link of another site may lead a person to the pages, and to nothing else", () => {
   const link = { "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" }
-  const rules = admission(base)
+  const rules = makeAdmission(base)
   expect([ask(rules, link, "/"), ask(rules, link, "/docs")]).toEqual([undefined, undefined])
   expect([ask(rules, link, "/v1/models"), ask(rules, link, "/health")]).toEqual([403, 403])
   expect(ask(rules, { ...link, host: "evil.example" }, "/")).toBe(403)
 })
 
 test("beyond loopback any Host is let in", () => {
-  expect(ask(admission({ ...base, hostname: "0.0.0.0" }), { host: "gpu-box.lan" })).toBeUndefined()
+  expect(ask(makeAdmission({ ...base, hostname: "0.0.0.0" }), { host: "gpu-box.lan" })).toBeUndefined()
 })
 
 describe("a browser page", () => {
-  const rules = admission({ ...base, origins: ["https://chat.example"] })
+  const rules = makeAdmission({ ...base, origins: ["https://chat.example"] })
   test("of a listed origin is let in and told so", () => {
     const headers = { origin: "https://chat.example", "sec-fetch-site": "cross-site" }
     expect(ask(rules, headers)).toBeUndefined()
@@ -89,7 +89,7 @@ describe("a browser page", () => {
 
 describe("with keys", () => {
   const shared = "nx-0123456789abcdefghij"
-  const rules = admission({
+  const rules = makeAdmission({
     ...base,
     keys: [
       { name: "one", digest: digest(`${shared}-one`) },
@@ -126,7 +126,7 @@ describe("with keys", () => {
       const request = new Request(`http://localhost/v1/models?${name}=${shared}-one`, {
         headers: { host: "localhost" }
       })
-      const refusal = refusalOf(rules, request, "/v1/models", () => "127.0.0.1")
+      const refusal = admissionRefusal(rules, request, "/v1/models", () => "127.0.0.1")
       const { status, message } = refusal === undefined ? { status: 200, message: "" } : formOf(refusal)
       expect([status, message]).toEqual([401, expect.stringContaining("in the URL is not taken")])
       expect(message).not.toContain(shared)
@@ -150,10 +150,10 @@ describe("with keys", () => {
 
 describe("administration", () => {
   const path = "/admin/v1/decisions"
-  const open = admission({ ...base, hostname: "0.0.0.0" })
+  const open = makeAdmission({ ...base, hostname: "0.0.0.0" })
   const digest = createHash("sha256").update("key").digest()
   const chief = { name: "chief", digest: createHash("sha256").update("chief").digest(), admin: true }
-  const locked = admission({ ...base, hostname: "0.0.0.0", keys: [{ name: "one", digest }, chief] })
+  const locked = makeAdmission({ ...base, hostname: "0.0.0.0", keys: [{ name: "one", digest }, chief] })
 
   for (const peer of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
     test(`without keys is open to this machine, at ${peer}`, () => expect(ask(open, {}, path, peer)).toBeUndefined())

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { banner, bannerLine, curlLine, type Started } from "../../src/cli/banner.ts"
+import { banner, bannerLine, curlLine, type BannerFacts } from "../../src/cli/banner.ts"
 import type { BackendEntry } from "../../src/operations/api/api.ts"
 
 const backend = (name: string, extra: Partial<BackendEntry> = {}): BackendEntry => ({
@@ -19,7 +19,7 @@ const backend = (name: string, extra: Partial<BackendEntry> = {}): BackendEntry 
   ...extra
 })
 
-const started = (extra: Partial<Started> = {}): Started => ({
+const started = (extra: Partial<BannerFacts> = {}): BannerFacts => ({
   version: "1.2.3",
   url: "http://127.0.0.1:8000",
   configPath: undefined,

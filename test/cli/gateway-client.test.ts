@@ -8,7 +8,7 @@ import { Recent } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
 import { askBackends, askHealth } from "../../src/remote/gateway-client.ts"
-import { urlOf } from "../../src/http/address.ts"
+import { gatewayUrl } from "../../src/http/address.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import type { Question, TextReply } from "../../src/upstream/ask.ts"
 import { plainSettings } from "../kit/generators.ts"
@@ -113,9 +113,9 @@ describe("asking a running gateway", () => {
   })
 
   test("a wildcard address is asked on loopback", () => {
-    expect(urlOf("0.0.0.0", 80)).toBe("http://127.0.0.1:80")
-    expect(urlOf("::", 80)).toBe("http://[::1]:80")
-    expect(urlOf("[::1]", 80)).toBe("http://[::1]:80")
-    expect(urlOf("localhost", 80)).toBe("http://localhost:80")
+    expect(gatewayUrl("0.0.0.0", 80)).toBe("http://127.0.0.1:80")
+    expect(gatewayUrl("::", 80)).toBe("http://[::1]:80")
+    expect(gatewayUrl("[::1]", 80)).toBe("http://[::1]:80")
+    expect(gatewayUrl("localhost", 80)).toBe("http://localhost:80")
   })
 })

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { duration, json, milliseconds, table } from "../../src/cli/output.ts"
+import { duration, jsonText, milliseconds, tableText } from "../../src/cli/output.ts"
 import { modelRows } from "../../src/cli/models.ts"
 import { reasonsOf, toJson } from "../../src/cli/backends/backends.ts"
 import { overridesOf } from "../../src/cli/serve.ts"
@@ -26,7 +26,7 @@ const entry = (name: string, status: BackendEntry["status"], models: BackendEntr
 describe("tables", () => {
   test("line up, without trailing spaces", () => {
     expect(
-      table(
+      tableText(
         ["Name", "URL"],
         [
           ["a", "x"],
@@ -39,7 +39,7 @@ describe("tables", () => {
   test("have one line per row, whatever the cells hold", () =>
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }))), (rows) => {
-        expect(table(["A", "B"], rows).split(/[\r\n\u2028\u2029]/)).toHaveLength(rows.length + 1)
+        expect(tableText(["A", "B"], rows).split(/[\r\n\u2028\u2029]/)).toHaveLength(rows.length + 1)
       })
     ))
 
@@ -53,7 +53,7 @@ describe("--json", () => {
   test("is the same value again when parsed, and has no control characters", () =>
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
-        const text = json(value)
+        const text = jsonText(value)
         expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)))
         // oxlint-disable-next-line no-control-regex -- reason: control characters are what this is about
         expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)

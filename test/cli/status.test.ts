@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import fc from "fast-check"
-import { clipped, compact, statusLines } from "../../src/cli/status/status-view.ts"
+import { clippedLine, compactNumber, statusLines } from "../../src/cli/status/status-view.ts"
 import type { Figures, Stats } from "../../src/operations/api/stats-api.ts"
 import { until } from "../kit/gateway.ts"
 import { lines, makeShell } from "../kit/shell.ts"
@@ -92,14 +92,14 @@ describe("the view of the status", () => {
     ))
 
   test("cuts a line at the width of the terminal, and says that it did", () => {
-    expect(clipped("abcdef", 6)).toBe("abcdef")
-    expect(clipped("abcdef", 5)).toBe("abcd…")
-    expect(clipped("模型模型", 6)).toBe("模型…")
-    expect(clipped("abc", 0)).toBe("")
+    expect(clippedLine("abcdef", 6)).toBe("abcdef")
+    expect(clippedLine("abcdef", 5)).toBe("abcd…")
+    expect(clippedLine("模型模型", 6)).toBe("模型…")
+    expect(clippedLine("abc", 0)).toBe("")
   })
 
   test("shows numbers in a few characters", () => {
-    expect([0, 0.25, 9.94, 9.96, 42, 999.4, 1234, 999_949, 3.4e6, 5e9].map(compact)).toEqual([
+    expect([0, 0.25, 9.94, 9.96, 42, 999.4, 1234, 999_949, 3.4e6, 5e9].map(compactNumber)).toEqual([
       "0",
       "0.3",
       "9.9",

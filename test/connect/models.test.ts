@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { choose, chooseByName } from "../../src/connect/suited-models.ts"
+import { chooseModels, chooseModelByName } from "../../src/connect/suitable-models.ts"
 import type { BackendEntry } from "../../src/operations/api/api.ts"
 
 type Served = BackendEntry["models"][number]
@@ -28,7 +28,7 @@ const model = (id: string, capabilities: Served["capabilities"] = {}, context?: 
   ...(context === undefined ? {} : { context_length: context })
 })
 
-const chosen = (...backends: ReadonlyArray<BackendEntry>) => choose(backends).chat.map(({ id }) => id)
+const chosen = (...backends: ReadonlyArray<BackendEntry>) => chooseModels(backends).chat.map(({ id }) => id)
 
 describe("the model to chat with", () => {
   test("calls tools, rather than perhaps, rather than not", () => {
@@ -49,7 +49,7 @@ describe("the model to chat with", () => {
       model("bge-reranker")
     ]
     expect(chosen(backend("a", models))).toEqual(["m"])
-    expect(choose([backend("a", models)]).embedder).toBe("nomic-embed-text")
+    expect(chooseModels([backend("a", models)]).embedder).toBe("nomic-embed-text")
     expect(chosen(backend("a", [model("embed-talker", { embeddings: false })]))).toEqual(["embed-talker"])
   })
 
@@ -60,7 +60,7 @@ describe("the model to chat with", () => {
       { mode: "draining" }
     ]
     for (const state of states) {
-      expect(choose([backend("a", [model("m")], state)])).toEqual({ chat: [], embedder: undefined, names: [] })
+      expect(chooseModels([backend("a", [model("m")], state)])).toEqual({ chat: [], embedder: undefined, names: [] })
     }
   })
 
@@ -69,7 +69,7 @@ describe("the model to chat with", () => {
       backend("a", [model("m", { tools: false }, 4096)]),
       backend("b", [model("m", { tools: true }, 8192)])
     ]
-    expect(choose(backends).chat).toEqual([{ id: "m", contextLength: 8192, tools: true }])
+    expect(chooseModels(backends).chat).toEqual([{ id: "m", contextLength: 8192, tools: true }])
   })
 
   test("does not hang on the order of the backends (law)", () => {
@@ -83,7 +83,7 @@ describe("the model to chat with", () => {
     fc.assert(
       fc.property(fc.array(some, { maxLength: 4 }), (lists) => {
         const backends = lists.map((models, at) => backend(String(at), models))
-        expect(choose(backends.toReversed())).toEqual(choose(backends))
+        expect(chooseModels(backends.toReversed())).toEqual(chooseModels(backends))
       })
     )
   })
@@ -96,25 +96,25 @@ test("an alias has the facts of the model it stands for, under its own name", ()
     ["big", "llama3:70b"]
   ])
   const facts = { contextLength: 8192, tools: true }
-  expect(chooseByName(backends, aliases, "gpt-4")).toEqual({ id: "gpt-4", ...facts })
-  expect(chooseByName(backends, aliases, "llama3:70b")).toEqual({ id: "llama3:70b", ...facts })
-  expect(chooseByName(backends, aliases, "nope")).toBeUndefined()
-  expect(choose(backends, aliases).names).toEqual(["llama3:70b", "gpt-4", "big"])
+  expect(chooseModelByName(backends, aliases, "gpt-4")).toEqual({ id: "gpt-4", ...facts })
+  expect(chooseModelByName(backends, aliases, "llama3:70b")).toEqual({ id: "llama3:70b", ...facts })
+  expect(chooseModelByName(backends, aliases, "nope")).toBeUndefined()
+  expect(chooseModels(backends, aliases).names).toEqual(["llama3:70b", "gpt-4", "big"])
 })
 
 test("a model of Ollama is chosen in any spelling that Ollama takes, one of another server to the letter", () => {
   const ollama = { ...backend("a", [model("Llama3:latest", { tools: true })]), type: "ollama" as const }
   const backends = [ollama, backend("b", [model("Qwen")])]
-  expect(chooseByName(backends, new Map(), "llama3")).toEqual({ id: "llama3", tools: true })
-  expect(chooseByName(backends, new Map([["gpt-4", "LLAMA3"]]), "gpt-4")).toEqual({ id: "gpt-4", tools: true })
-  expect(chooseByName(backends, new Map(), "qwen")).toBeUndefined()
+  expect(chooseModelByName(backends, new Map(), "llama3")).toEqual({ id: "llama3", tools: true })
+  expect(chooseModelByName(backends, new Map([["gpt-4", "LLAMA3"]]), "gpt-4")).toEqual({ id: "gpt-4", tools: true })
+  expect(chooseModelByName(backends, new Map(), "qwen")).toBeUndefined()
 })
 
 test("a model that two Ollamas list in different spellings is offered once, by the name that /v1/models has", () => {
   const ollama = (name: string, id: string) => backend(name, [model(id, { tools: true })], { type: "ollama" })
   const backends = [ollama("a", "llama3:latest"), ollama("b", "Llama3"), backend("c", [model("LLAMA3")])]
-  expect(choose(backends).names).toEqual(["llama3:latest", "LLAMA3"])
-  expect(chooseByName(backends, new Map(), "Llama3")).toEqual({ id: "Llama3", tools: true })
+  expect(chooseModels(backends).names).toEqual(["llama3:latest", "LLAMA3"])
+  expect(chooseModelByName(backends, new Map(), "Llama3")).toEqual({ id: "Llama3", tools: true })
   const [down, up] = [{ ...ollama("a", "llama3:latest"), status: "unhealthy" as const }, ollama("b", "Llama3")]
-  expect(chooseByName([down, up], new Map(), "llama3")).toEqual({ id: "llama3", tools: true })
+  expect(chooseModelByName([down, up], new Map(), "llama3")).toEqual({ id: "llama3", tools: true })
 })

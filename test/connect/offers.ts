@@ -1,10 +1,10 @@
 /**
  * Gateways as clients are told of them.
  */
-import type { Offer } from "../../src/connect/offer.ts"
+import type { ClientSetup } from "../../src/connect/client-setup.ts"
 
 /** One without keys, with one model. */
-export const plain: Offer = {
+export const plain: ClientSetup = {
   baseUrl: "http://127.0.0.1:8000/v1",
   keyNeeded: false,
   model: { id: "mistral:7b" },
@@ -13,7 +13,7 @@ export const plain: Offer = {
 }
 
 /** One with keys, several models, and all that can be known of them. */
-export const rich: Offer = {
+export const rich: ClientSetup = {
   baseUrl: "https://nexus.example/v1",
   keyNeeded: true,
   model: { id: "Qwen/Qwen3-8B", contextLength: 40_960, tools: true, vision: true },

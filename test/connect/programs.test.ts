@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "
 import { createHash } from "node:crypto"
 import { join } from "node:path"
 import { aiSdk, langchain, langchainJs, openaiJs, openaiPython } from "../../src/connect/code.ts"
-import type { Offer } from "../../src/connect/offer.ts"
+import type { ClientSetup } from "../../src/connect/client-setup.ts"
 import { aider, curl } from "../../src/connect/settings.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
@@ -54,11 +54,16 @@ const run = async (command: ReadonlyArray<string>, input: string): Promise<strin
 }
 
 /** The open gateway with one model, and the locked one with an embedder. */
-const free = (): Offer => ({ ...plain, baseUrl: `${open.url}/v1` })
-const keyed = (): Offer => ({ ...plain, baseUrl: `${locked.url}/v1`, keyNeeded: true, embedder: "nomic-embed-text" })
+const free = (): ClientSetup => ({ ...plain, baseUrl: `${open.url}/v1` })
+const keyed = (): ClientSetup => ({
+  ...plain,
+  baseUrl: `${locked.url}/v1`,
+  keyNeeded: true,
+  embedder: "nomic-embed-text"
+})
 
 describe("the program for", () => {
-  const programs: ReadonlyArray<readonly [name: string, make: (offer: Offer) => string, embeds: boolean]> = [
+  const programs: ReadonlyArray<readonly [name: string, make: (offer: ClientSetup) => string, embeds: boolean]> = [
     ["openai-js", openaiJs, false],
     ["langchain-js", langchainJs, true],
     ["ai-sdk", aiSdk, true]

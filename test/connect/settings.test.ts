@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { baseUrlOf, type Offer } from "../../src/connect/offer.ts"
+import { clientBaseUrl, type ClientSetup } from "../../src/connect/client-setup.ts"
 import { aider, cline, continueYaml, curl, openWebui, zed } from "../../src/connect/settings.ts"
 import { plain, rich } from "./offers.ts"
 
-const naming = (id: string, offer: Offer = plain): Offer => ({ ...offer, model: { ...offer.model, id } })
+const naming = (id: string, offer: ClientSetup = plain): ClientSetup => ({ ...offer, model: { ...offer.model, id } })
 
 const text = (...lines: ReadonlyArray<string>): string => lines.join("\n")
 
@@ -160,7 +160,7 @@ describe("whatever a model is called", () => {
 
 test("a base URL has one /v1 at its end, however it is given", () => {
   for (const url of ["http://a:1", "http://a:1/", "http://a:1/v1", "http://a:1/v1/"]) {
-    expect(baseUrlOf(url)).toBe("http://a:1/v1")
+    expect(clientBaseUrl(url)).toBe("http://a:1/v1")
   }
-  expect(baseUrlOf("https://a/llm/")).toBe("https://a/llm/v1")
+  expect(clientBaseUrl("https://a/llm/")).toBe("https://a/llm/v1")
 })

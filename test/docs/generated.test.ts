@@ -4,8 +4,8 @@ import { join } from "node:path"
 import { filled, pages } from "../../.ci/docs.ts"
 import { entries } from "../../src/config/reference.ts"
 import { showPath } from "../../src/config/path.ts"
-import { advice } from "../../src/operations/error-advice.ts"
-import { examples } from "../../src/operations/error-examples.ts"
+import { errorAdvice } from "../../src/operations/error-advice.ts"
+import { errorExamples } from "../../src/operations/error-examples.ts"
 import { formOf, table } from "../../src/dialect/openai/error.ts"
 
 const textOf = (page: string): string => readFileSync(join(import.meta.dir, "../..", page), "utf8")
@@ -34,9 +34,9 @@ describe("what a page takes from the code", () => {
     const settings = textOf("docs/configuration.md")
     for (const { path } of entries()) expect(settings).toContain(`| \`${showPath(path).replaceAll("[0]", "[]")}\` |`)
     const errors = textOf("docs/errors.md")
-    expect(Object.keys(examples).sort()).toEqual(Object.keys(table).sort())
-    expect(Object.keys(advice).sort()).toEqual(Object.keys(table).sort())
-    for (const { error, when } of Object.values(examples)) {
+    expect(Object.keys(errorExamples).sort()).toEqual(Object.keys(table).sort())
+    expect(Object.keys(errorAdvice).sort()).toEqual(Object.keys(table).sort())
+    for (const { error, when } of Object.values(errorExamples)) {
       const { status, code } = formOf(error)
       const rows = errors.split("\n").filter((row) => row.startsWith(`| ${status} | \`${code}\` |`))
       expect(rows.filter((row) => row.includes(`| ${when} |`))).toHaveLength(1)

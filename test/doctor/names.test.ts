@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { deadNames } from "../../src/doctor/name-check.ts"
+import { deadRoutingNames } from "../../src/doctor/name-check.ts"
 import { applyProbe, empty, put } from "../../src/registry/snapshot.ts"
 import { membersOf } from "../../src/router/groups.ts"
 import { targetsOf } from "../../src/router/names.ts"
@@ -25,7 +25,7 @@ const found = (
     const there = put(before, backend(`b${at}`, { type: "ollama" }))
     return list === undefined ? there : applyProbe(there, `b${at}`, up(...list), thresholds).snapshot
   }, empty)
-  return deadNames(routing, {
+  return deadRoutingNames(routing, {
     lists,
     leadsTo: (name) => targetsOf(name, routing, snapshot),
     members: (entry) => membersOf(entry, routing, snapshot)

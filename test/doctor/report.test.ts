@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { findingText, headingText } from "../../src/cli/doctor/doctor-view.ts"
 import { error, info, ok, warning } from "../../src/doctor/finding.ts"
-import { type Chapter, reportTo } from "../../src/doctor/report.ts"
+import { type OpenSection, reportTo } from "../../src/doctor/report.ts"
 
 const recorded = () => {
   const told: Array<string> = []
@@ -35,7 +35,7 @@ describe("a report", () => {
     fc.assert(
       fc.property(steps, (order) => {
         const { told, report } = recorded()
-        const chapters: ReadonlyArray<Chapter> = [0, 1, 2, 3].map((at) => report(String(at), ""))
+        const chapters: ReadonlyArray<OpenSection> = [0, 1, 2, 3].map((at) => report(String(at), ""))
         order.forEach((at, step) => chapters[at]?.say(ok("c", `${at}/${step}`)))
         for (const at of new Set([...order, 0, 1, 2, 3])) chapters[at]?.end()
         const said = order.map((at, step) => `${at}/${step}`)

@@ -2,8 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
 import { Validator } from "@seriousme/openapi-schema-validator"
 import { Redacted } from "effect"
-import { paths } from "../../src/operations/endpoints.ts"
-import { examples } from "../../src/operations/error-examples.ts"
+import { servedPaths } from "../../src/operations/endpoints.ts"
+import { errorExamples } from "../../src/operations/error-examples.ts"
 import { bodyOf, formOf } from "../../src/dialect/openai/error.ts"
 import { chatEvents, completion, event, json, lastChunk, streamHead, chunk } from "../kit/answers.ts"
 import { type FakeUpstream, good, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
@@ -80,7 +80,7 @@ describe("/openapi.json", () => {
 
   test("tells of every path that is served, and of no other", () => {
     const told = judge.operations.map(({ method, path }) => `${method} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`)
-    const served = [...paths].flatMap(([path, methods]) =>
+    const served = [...servedPaths].flatMap(([path, methods]) =>
       methods.filter((method) => method !== "HEAD").map((method) => `${method.toLowerCase()} ${path}`)
     )
     expect(told.sort()).toEqual(served.sort())
@@ -109,7 +109,7 @@ describe("/openapi.json", () => {
     const told = new Set(
       judge.operations.flatMap(({ operation }) => Object.keys(operation["responses"] as Record<string, unknown>))
     )
-    for (const { error } of Object.values(examples)) {
+    for (const { error } of Object.values(errorExamples)) {
       const { status } = formOf(error)
       // A wrong method is of no endpoint's; the answer for all other failures tells of it.
       if (status !== 405) expect([status, told.has(String(status))]).toEqual([status, true])

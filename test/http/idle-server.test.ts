@@ -4,9 +4,9 @@ import { compile } from "../../src/config/compile.ts"
 import { NexusConfig } from "../../src/config/NexusConfig.ts"
 import { Settings } from "../../src/config/schema.ts"
 import { listen } from "../../src/http/BunServer.ts"
-import { HttpApi } from "../../src/runtime/Gateway.ts"
+import { Gateway } from "../../src/runtime/Gateway.ts"
 import { Registry } from "../../src/registry/Registry.ts"
-import { gateway } from "../../src/runtime/layers.ts"
+import { gatewayLayer } from "../../src/runtime/layers.ts"
 import { chatEvents, chunk, completion, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { sourceOf } from "../kit/control.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
@@ -60,12 +60,12 @@ const served = Effect.fnUntraced(function* (url: string, uploadSeconds: number) 
     { backendKeys: new Map(), authKeys: [] },
     { path: undefined, warnings: [], notes: [] }
   )
-  const services = yield* Layer.build(gateway(NexusConfig.holding(loaded), sourceOf(loaded), () => 0))
+  const services = yield* Layer.build(gatewayLayer(NexusConfig.holding(loaded), sourceOf(loaded), () => 0))
   const registry = Context.get(services, Registry)
   for (const backend of loaded.backends) yield* registry.put(backend)
   const probed = () => [...registry.snapshot().backends.values()].every(({ health }) => health.status === "healthy")
   yield* Effect.promise(() => until(probed, "the backend is probed"))
-  return yield* listen({ hostname: "127.0.0.1", port: 0, fetch: Context.get(services, HttpApi).handle, idleSeconds })
+  return yield* listen({ hostname: "127.0.0.1", port: 0, fetch: Context.get(services, Gateway).handle, idleSeconds })
 })
 
 /** Waits until a silent connection to the bare server has been closed, twice over. */

@@ -5,8 +5,8 @@ import { join } from "node:path"
 import { Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
 import fc from "fast-check"
-import { addressIn } from "../../src/cli/completion/complete.ts"
-import { script } from "../../src/cli/completion/completions.ts"
+import { gatewayFlagsIn } from "../../src/cli/completion/complete.ts"
+import { completionScript } from "../../src/cli/completion/completions.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, until } from "../kit/gateway.ts"
 import { lines, makeShell } from "../kit/shell.ts"
@@ -84,17 +84,17 @@ describe("the gateway a line is about", () => {
         const double = `"${file.replace(/["\\$`]/g, "\\$&")}"`
         const bare = file.replace(/[^A-Za-z0-9/]/gs, "\\$&")
         for (const word of [single, double, bare]) {
-          expect(addressIn(["nexus", flag, word], "/home").config).toEqual(Option.some(file))
-          expect(addressIn(["nexus", `${flag}=${word}`], "/home").config).toEqual(Option.some(file))
+          expect(gatewayFlagsIn(["nexus", flag, word], "/home").config).toEqual(Option.some(file))
+          expect(gatewayFlagsIn(["nexus", `${flag}=${word}`], "/home").config).toEqual(Option.some(file))
         }
       })
     ))
 
   test("is below the home directory after ~/, and the last flag counts", () => {
-    expect(addressIn(["nexus", "-c", "~/a b", "-c", "~/nexus.toml"], "/home/o'x").config).toEqual(
+    expect(gatewayFlagsIn(["nexus", "-c", "~/a b", "-c", "~/nexus.toml"], "/home/o'x").config).toEqual(
       Option.some("/home/o'x/nexus.toml")
     )
-    expect(addressIn(["nexus", "-H", "::1", "-p", "80", "-c"], "/")).toEqual({
+    expect(gatewayFlagsIn(["nexus", "-H", "::1", "-p", "80", "-c"], "/")).toEqual({
       config: Option.none(),
       overrides: { server: { host: "::1", port: 80 } }
     })
@@ -171,7 +171,7 @@ for (const shell of ["bash", "zsh"] as const) {
     test("completes the backend that a command below backends is about", async () => {
       // This tree has no flags: the gateway is that of the config at hand.
       writeFileSync(join(home, "nexus.toml"), `[server]\nport = ${port}\n`)
-      const text = script(tree, shell)
+      const text = completionScript(tree, shell)
       expect(await typing(shell, text, "nexus backends drain f-\t\n")).toBe("<backends><drain><f-2.b>")
       expect(await typing(shell, text, "nexus backends remove fir\t\n")).toBe("<backends><remove><first>")
       rmSync(join(home, "nexus.toml"))

@@ -4,11 +4,11 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import fc from "fast-check"
-import type { Job, Places } from "../../src/cli/service/job.ts"
+import type { Job, ServicePaths } from "../../src/cli/service/job.ts"
 import { launchd } from "../../src/cli/service/launchd.ts"
 import { commandLine, systemd } from "../../src/cli/service/systemd.ts"
 
-const places: Places = { home: "/home/o'x", config: "/home/o'x/.config", uid: 501 }
+const places: ServicePaths = { home: "/home/o'x", config: "/home/o'x/.config", uid: 501 }
 
 const job: Job = {
   command: ["/opt/nexus", "serve"],

@@ -9,7 +9,7 @@ import { Cause, Effect, Exit, Fiber, Metric, Schema } from "effect"
 import { compile, type Secrets } from "../../src/config/compile.ts"
 import { Settings } from "../../src/config/schema.ts"
 import type { BackendEntry } from "../../src/operations/api/api.ts"
-import { reportOf } from "../../src/remote/local-report.ts"
+import { localBackends } from "../../src/remote/local-backends.ts"
 import { type Running, start } from "../../src/serve/start.ts"
 import { sourceOf } from "./control.ts"
 import type { FakeUpstream } from "./FakeUpstream.ts"
@@ -118,7 +118,7 @@ export const startGateway = async (settings: SettingsTree, secrets: Secrets = no
     if (Exit.isFailure(exit)) ready.reject(Cause.squash(exit.cause))
   })
   const running = await ready.promise
-  const backends = () => reportOf(running.snapshot())
+  const backends = () => localBackends(running.snapshot())
   const inFlight = () => backends().reduce((sum, { in_flight }) => sum + in_flight, 0) + running.active()
   await until(() => backends().every(({ status }) => status !== "unknown"), "every backend probed once")
   return {

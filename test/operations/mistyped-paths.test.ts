@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { endpoints } from "../../src/domain/request.ts"
-import { meantBy, wayOut } from "../../src/operations/mistyped-paths.ts"
+import { canonicalPath, suggestedPath } from "../../src/operations/mistyped-paths.ts"
 
 const exact = [...endpoints.map((endpoint) => `/v1/${endpoint}`), "/v1/models", "/v1/models/org/name:1"]
 
@@ -13,13 +13,14 @@ const methods = fc.constantFrom("GET", "HEAD", "POST", "OPTIONS", "DELETE")
 
 describe("the path that is meant", () => {
   test("is the path itself where something is", () => {
-    for (const path of exact) for (const method of ["GET", "HEAD", "POST"]) expect(meantBy(method, path)).toBe(path)
+    for (const path of exact)
+      for (const method of ["GET", "HEAD", "POST"]) expect(canonicalPath(method, path)).toBe(path)
   })
 
   test("is the path itself, or that of models: no slip leads to anything that a proxy may keep to itself", () => {
     fc.assert(
       fc.property(methods, paths, (method, path) => {
-        const meant = meantBy(method, path)
+        const meant = canonicalPath(method, path)
         if (meant === path) return true
         if (method === "POST") return endpoints.some((endpoint) => meant === `/v1/${endpoint}`)
         return meant === "/v1/models" || meant.startsWith("/v1/models/")
@@ -30,15 +31,15 @@ describe("the path that is meant", () => {
   test("is meant by itself", () => {
     fc.assert(
       fc.property(methods, paths, (method, path) => {
-        const meant = meantBy(method, path)
-        return meantBy(method, meant) === meant
+        const meant = canonicalPath(method, path)
+        return canonicalPath(method, meant) === meant
       })
     )
   })
 
   test("of a model stays below /v1/models, whatever its id is called", () => {
     for (const id of ["models", "chat/completions", "embeddings", "v1/models"]) {
-      expect(meantBy("GET", `/v1/models/${id}`)).toBe(`/v1/models/${id}`)
+      expect(canonicalPath("GET", `/v1/models/${id}`)).toBe(`/v1/models/${id}`)
     }
   })
 })
@@ -53,12 +54,12 @@ describe("the way out", () => {
     ["/v1/health", "/health"],
     ["/v1/admin/v1/backends", "/admin/v1/backends"]
   ] as const) {
-    test(`of ${path}`, () => expect(wayOut(path, known, "http://box:8000")).toEndWith(said))
+    test(`of ${path}`, () => expect(suggestedPath(path, known, "http://box:8000")).toEndWith(said))
   }
 
   test("is not made up where nobody can know it", () => {
     for (const path of ["/api/tags", "/v1/responses", "/favicon.ico", "/nothing/"]) {
-      expect(wayOut(path, known, "http://box:8000")).toBeUndefined()
+      expect(suggestedPath(path, known, "http://box:8000")).toBeUndefined()
     }
   })
 })

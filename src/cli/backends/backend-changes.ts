@@ -8,8 +8,8 @@ import { printable } from "../../domain/text.ts"
 import type { BackendChange } from "../../operations/api/control-api.ts"
 import { CliFailure } from "../exit-failure.ts"
 import * as flags from "../flags.ts"
-import { json } from "../output.ts"
-import { agree } from "../question.ts"
+import { jsonText } from "../output.ts"
+import { confirm } from "../prompts.ts"
 
 const address = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
@@ -21,18 +21,19 @@ const save = Flag.Boolean("save").pipe(
 
 const name = Argument.String("name").pipe(Argument.withDescription("Name of the backend"))
 
-const atGateway = Effect.fnUntraced(function* (input: flags.Address) {
+const atGateway = Effect.fnUntraced(function* (input: flags.GatewayFlags) {
   const target = yield* Effect.promise(() => import("../../remote/target.ts"))
   const client = yield* Effect.promise(() => import("../../remote/gateway-client.ts"))
-  const found = yield* target.targetOf({ config: input.config, overrides: flags.addressOverrides(input) })
+  const found = yield* target.targetGateway({ config: input.config, overrides: flags.addressOverrides(input) })
   return {
     client,
-    ask: <A, E>(call: Parameters<typeof target.atGateway<A, E>>[1]) => target.withTransport(target.ask(found, call))
+    ask: <A, E>(call: Parameters<typeof target.atGateway<A, E>>[1]) =>
+      target.withTransport(target.askGateway(found, call))
   }
 })
 
 const report = (asJson: boolean, change: BackendChange, done: string): Effect.Effect<void> => {
-  if (asJson) return Console.log(json(change))
+  if (asJson) return Console.log(jsonText(change))
   const kept = change.saved === null ? "" : ` Written to ${change.saved}.`
   const note = change.note === null ? "" : ` ${change.note}.`
   return Console.log(`${done}.${kept}${note}`)
@@ -99,7 +100,7 @@ const add = Command.make(
     if (input.save && !input.yes && (yield* ask(client.askConfig)).path === null) {
       const { backends } = yield* ask(client.askBackends)
       const found = backends.filter(({ origin }) => origin === "discovered").map(({ name }) => printable(name))
-      yield* agree(firstFile(found))
+      yield* confirm(firstFile(found))
     }
     const change = yield* ask((at) =>
       client.askAdd(at, {

@@ -6,7 +6,7 @@ import { Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../../operations/api/api.ts"
 import { backendChanges } from "./backend-changes.ts"
 import * as flags from "../flags.ts"
-import { json, milliseconds, table } from "../output.ts"
+import { jsonText, milliseconds, tableText } from "../output.ts"
 
 const circuits = ({ circuits, cooling_ms }: BackendEntry): ReadonlyArray<string> => [
   ...(cooling_ms > 0 ? [`cooling for ${Math.ceil(cooling_ms / 1000)} s`] : []),
@@ -63,11 +63,11 @@ const list = Command.make(
     const { backends } = yield* survey({ config: input.config, overrides: flags.addressOverrides(input) })
     const wanted = Option.getOrUndefined(input.status)
     const chosen = wanted === undefined ? backends : backends.filter((each) => each.status === wanted)
-    if (input.json) return yield* Console.log(json({ backends: chosen.map(toJson) }))
+    if (input.json) return yield* Console.log(jsonText({ backends: chosen.map(toJson) }))
     if (chosen.length === 0) {
       return yield* Console.error(wanted === undefined ? "There are no backends." : `No backend is ${wanted}.`)
     }
-    yield* Console.log(table(["Name", "URL", "Type", "Status", "Models", "Latency", "Reason"], chosen.map(toRow)))
+    yield* Console.log(tableText(["Name", "URL", "Type", "Status", "Models", "Latency", "Reason"], chosen.map(toRow)))
   })
 ).pipe(
   Command.withDescription("List the backends with their state, models and latency"),

@@ -8,7 +8,7 @@ import { printable } from "../../domain/text.ts"
 import { modelRows } from "../models.ts"
 
 /** What names are of. */
-export type Kind = "models" | "backends"
+export type NameKind = "models" | "backends"
 
 /** Nobody waits longer than this for a completion, in milliseconds. */
 const patienceMs = 1000
@@ -33,7 +33,7 @@ const valueIn = (words: ReadonlyArray<string>, ...spellings: ReadonlyArray<strin
     .at(-1)
 
 /** Which gateway a command line is about, by its flags as they were typed. */
-export const addressIn = (line: ReadonlyArray<string>, home: string) => {
+export const gatewayFlagsIn = (line: ReadonlyArray<string>, home: string) => {
   const words = line.map((word) => unquoted(word, home))
   const host = valueIn(words, "--host", "-H")
   const port = valueIn(words, "--port", "-p")
@@ -47,9 +47,9 @@ export const addressIn = (line: ReadonlyArray<string>, home: string) => {
 // One name a line: one that would take two, or that a terminal must not see, cannot be completed.
 const plain = (name: string): boolean => name !== "" && printable(name) === name
 
-const names = Effect.fnUntraced(function* (kind: Kind, words: ReadonlyArray<string>) {
+const names = Effect.fnUntraced(function* (kind: NameKind, words: ReadonlyArray<string>) {
   const { knownNames } = yield* Effect.promise(() => import("../../remote/survey.ts"))
-  const { backends, aliases } = yield* knownNames(addressIn(words, homedir()))
+  const { backends, aliases } = yield* knownNames(gatewayFlagsIn(words, homedir()))
   const found =
     kind === "backends" ? backends.map(({ name }) => name) : [...modelRows(backends).map(({ id }) => id), ...aliases]
   return [...new Set(found)].filter(plain)

@@ -3,20 +3,20 @@
  */
 import { Console, Effect } from "effect"
 import { Argument, Command, Completions } from "effect/cli"
-import type { Kind } from "./complete.ts"
+import type { NameKind } from "./complete.ts"
 
 /** Flags, by their name, whose value is a name the gateway knows. */
-const flagKinds: Readonly<Record<string, Kind>> = { model: "models", backend: "backends" }
+const flagKinds: Readonly<Record<string, NameKind>> = { model: "models", backend: "backends" }
 
 /** The same for arguments, below a command. */
-const argumentKinds: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
+const argumentKinds: Readonly<Record<string, Readonly<Record<string, NameKind>>>> = {
   backends: { name: "backends", backend: "backends" }
 }
 
 // The generator knows fixed choices alone: one that cannot be meant stands for the names, until the script is made.
-const marker = (kind: Kind) => ({ _tag: "Choice", values: [`NEXUS-LIVE-${kind}`] }) as const
+const marker = (kind: NameKind) => ({ _tag: "Choice", values: [`NEXUS-LIVE-${kind}`] }) as const
 
-const kinds: ReadonlyArray<Kind> = ["models", "backends"]
+const kinds: ReadonlyArray<NameKind> = ["models", "backends"]
 
 const marked = (
   descriptor: Completions.CommandDescriptor,
@@ -25,7 +25,7 @@ const marked = (
   const inside = Object.assign({}, ...parents.map((parent) => argumentKinds[parent] ?? {}))
   const mark = <Of extends { readonly name: string; readonly type: { readonly _tag: string } }>(
     of: Of,
-    known: Readonly<Record<string, Kind>>
+    known: Readonly<Record<string, NameKind>>
   ) => {
     const kind = of.type._tag === "String" && Object.hasOwn(known, of.name) ? known[of.name] : undefined
     return kind === undefined ? of : { ...of, type: marker(kind) }
@@ -40,7 +40,7 @@ const marked = (
 
 interface Dialect {
   /** What the generator writes for the marker, and what is to stand there. */
-  readonly live: (kind: Kind) => readonly [string, string]
+  readonly live: (kind: NameKind) => readonly [string, string]
   /** Asks the program for names; it is told the line as far as it is written, for `--config`, `--host` and `--port`. */
   readonly helper: string
 }
@@ -79,7 +79,7 @@ end
 }
 
 /** The script for a shell, over a tree of commands. */
-export const script = (tree: Command.Command.Any, shell: keyof typeof dialects): string => {
+export const completionScript = (tree: Command.Command.Any, shell: keyof typeof dialects): string => {
   const { live, helper } = dialects[shell]
   const generated = kinds.reduce(
     (text, kind) => text.replaceAll(...live(kind)),
@@ -102,7 +102,7 @@ export const completionsCommand = (tree: () => Command.Command.Any) =>
         Argument.withDescription("Shell the script is for")
       )
     },
-    ({ shell }) => Effect.suspend(() => Console.log(script(tree(), shell)))
+    ({ shell }) => Effect.suspend(() => Console.log(completionScript(tree(), shell)))
   ).pipe(
     Command.withDescription("Print a script that completes nexus commands, and names of models and backends"),
     Command.withExamples([

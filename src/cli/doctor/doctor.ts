@@ -3,12 +3,12 @@
  */
 import { Console, Effect, FileSystem, Option } from "effect"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
-import { count } from "../../doctor/finding.ts"
-import { reportTo, silently } from "../../doctor/report.ts"
+import { countFindings } from "../../doctor/finding.ts"
+import { reportTo, silentReport } from "../../doctor/report.ts"
 import { findingText, headingText } from "./doctor-view.ts"
 import { CliFailure } from "../exit-failure.ts"
 import * as flags from "../flags.ts"
-import { json } from "../output.ts"
+import { jsonText } from "../output.ts"
 
 const noInference = Flag.Boolean("no-inference").pipe(
   Flag.withDescription("Spend no tokens: leave out the questions that a model answers"),
@@ -40,7 +40,7 @@ export const doctorCommand = Command.make(
     const { canColor } = yield* TerminalCapabilities.TerminalCapabilities
     let isFirst = true
     const report = input.json
-      ? silently
+      ? silentReport
       : reportTo({
           heading: (name, about) => {
             out.log(`${isFirst ? "" : "\n"}${headingText(name, about, canColor)}`)
@@ -61,12 +61,12 @@ export const doctorCommand = Command.make(
       const file = input.bundle.value
       const fs = yield* FileSystem.FileSystem
       yield* fs
-        .writeFileString(file, `${json(diagnosis)}\n`, { mode: 0o600 })
+        .writeFileString(file, `${jsonText(diagnosis)}\n`, { mode: 0o600 })
         .pipe(Effect.mapError(() => new CliFailure({ message: `${file} cannot be written` })))
       yield* Console.error(`Wrote ${file}.`)
     }
-    const [errors, warnings] = [count(sections, "error"), count(sections, "warning")]
-    if (input.json) yield* Console.log(json({ errors, warnings, sections }))
+    const [errors, warnings] = [countFindings(sections, "error"), countFindings(sections, "warning")]
+    if (input.json) yield* Console.log(jsonText({ errors, warnings, sections }))
     if (errors + warnings === 0) return
     return yield* new CliFailure({
       message: `${plural(errors, "error")}, ${plural(warnings, "warning")}`,

@@ -3,13 +3,13 @@
  */
 
 /** Whose service it is: that of one user, or of the whole machine. */
-export type Scope = "user" | "system"
+export type ServiceScope = "user" | "system"
 
 /** A gateway to be run as a service. */
 export interface Job {
   /** The program, by its absolute path, and its arguments. */
   readonly command: readonly [string, ...ReadonlyArray<string>]
-  readonly scope: Scope
+  readonly scope: ServiceScope
   /** Account of a system service; undefined leaves it to the manager. */
   readonly account: string | undefined
   /** Time it needs to end, in seconds. */
@@ -19,7 +19,7 @@ export interface Job {
 }
 
 /** Where things are on this machine. */
-export interface Places {
+export interface ServicePaths {
   readonly home: string
   /** Directory of the user's settings, such as `~/.config`. */
   readonly config: string
@@ -35,26 +35,26 @@ export interface Step {
 }
 
 /** One kind of service manager. */
-export interface Manager {
+export interface ServiceManager {
   readonly name: "systemd" | "launchd"
   /** The file that makes the service known. */
-  readonly file: (scope: Scope, places: Places) => string
+  readonly file: (scope: ServiceScope, places: ServicePaths) => string
   /** Its text. */
-  readonly text: (job: Job, places: Places) => string
+  readonly text: (job: Job, places: ServicePaths) => string
   /** Links to the file that the manager has made. */
-  readonly links: (scope: Scope, places: Places) => ReadonlyArray<string>
+  readonly links: (scope: ServiceScope, places: ServicePaths) => ReadonlyArray<string>
   /** Starts the service with the file as it is now; `known` when there was an earlier one. */
-  readonly start: (scope: Scope, places: Places, known: boolean) => ReadonlyArray<Step>
+  readonly start: (scope: ServiceScope, places: ServicePaths, known: boolean) => ReadonlyArray<Step>
   /** Ends it, when the file and its links are gone. */
-  readonly end: (scope: Scope, places: Places) => ReadonlyArray<Step>
+  readonly end: (scope: ServiceScope, places: ServicePaths) => ReadonlyArray<Step>
   /** What a person may want to know besides. */
-  readonly hints: (scope: Scope, places: Places) => ReadonlyArray<string>
+  readonly hints: (scope: ServiceScope, places: ServicePaths) => ReadonlyArray<string>
   /** Where variables are put that the config speaks of; undefined when there is no such file. */
-  readonly environment: (scope: Scope, places: Places) => string | undefined
+  readonly environment: (scope: ServiceScope, places: ServicePaths) => string | undefined
 }
 
 /** By these words a file is known as one that may be replaced and removed. */
-export const mark = "Written by `nexus service install`"
+export const writtenBy = "Written by `nexus service install`"
 
 /** Seconds between the end of the grace and the end by force. */
 export const marginSeconds = 10
@@ -63,4 +63,4 @@ export const marginSeconds = 10
 export const restartSeconds = 2
 
 /** Files that may be open: two for each request under way. */
-export const openFiles = 65_536
+export const openFilesLimit = 65_536

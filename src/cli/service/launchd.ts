@@ -3,13 +3,13 @@
  */
 import {
   type Job,
-  type Manager,
+  type ServiceManager,
   marginSeconds,
-  mark,
-  openFiles,
-  type Places,
+  writtenBy,
+  openFilesLimit,
+  type ServicePaths,
   restartSeconds,
-  type Scope,
+  type ServiceScope,
   type Step
 } from "./job.ts"
 
@@ -36,10 +36,11 @@ const rendered = (value: Value, indent: string): string => {
   return `${indent}<dict>\n${entries.join("\n")}\n${indent}</dict>`
 }
 
-const logFile = (scope: Scope, { home }: Places): string => `${scope === "system" ? "" : home}/Library/Logs/nexus.log`
+const logFile = (scope: ServiceScope, { home }: ServicePaths): string =>
+  `${scope === "system" ? "" : home}/Library/Logs/nexus.log`
 
 // Without an account a service of the machine would run as root, which Nexus has no use for.
-const propertyList = ({ command, scope, account, graceSeconds }: Job, places: Places): string => {
+const propertyList = ({ command, scope, account, graceSeconds }: Job, places: ServicePaths): string => {
   const log = logFile(scope, places)
   const dict = {
     Label: label,
@@ -50,14 +51,14 @@ const propertyList = ({ command, scope, account, graceSeconds }: Job, places: Pl
     ThrottleInterval: restartSeconds,
     ExitTimeOut: Math.ceil(graceSeconds) + marginSeconds,
     ProcessType: "Interactive",
-    SoftResourceLimits: { NumberOfFiles: openFiles },
+    SoftResourceLimits: { NumberOfFiles: openFilesLimit },
     StandardOutPath: log,
     StandardErrorPath: log
   }
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     '<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">',
-    `<!-- ${mark}; \`nexus service uninstall\` removes it. -->`,
+    `<!-- ${writtenBy}; \`nexus service uninstall\` removes it. -->`,
     '<plist version="1.0">',
     rendered(dict, ""),
     "</plist>",
@@ -65,16 +66,16 @@ const propertyList = ({ command, scope, account, graceSeconds }: Job, places: Pl
   ].join("\n")
 }
 
-const domain = (scope: Scope, { uid }: Places): string => (scope === "system" ? "system" : `gui/${uid}`)
+const domain = (scope: ServiceScope, { uid }: ServicePaths): string => (scope === "system" ? "system" : `gui/${uid}`)
 
-const bootout = (scope: Scope, places: Places): Step => ({
+const bootout = (scope: ServiceScope, places: ServicePaths): Step => ({
   run: ["launchctl", "bootout", `${domain(scope, places)}/${label}`],
   // It may not be running.
   mayFail: true
 })
 
 /** launchd, on macOS. */
-export const launchd: Manager = {
+export const launchd: ServiceManager = {
   name: "launchd",
   file: (scope, { home }) =>
     scope === "system" ? `/Library/LaunchDaemons/${label}.plist` : `${home}/Library/LaunchAgents/${label}.plist`,

@@ -8,17 +8,17 @@ import { CliError } from "effect/cli"
 import { readConfig } from "../../config/NexusConfig.ts"
 import type { Read } from "../../config/read.ts"
 import { printable } from "../../domain/text.ts"
-import type { Job, Places } from "./job.ts"
+import type { Job, ServicePaths } from "./job.ts"
 import { CliFailure } from "../exit-failure.ts"
-import { argumentsOf } from "../itself.ts"
+import { ownArguments } from "../own-command.ts"
 
 const xdgConfigHome = Config.String("XDG_CONFIG_HOME").pipe(Config.option)
 
 /** Where things are on this machine. */
-export const findPlaces = Effect.gen(function* () {
+export const findPaths = Effect.gen(function* () {
   const given = Option.getOrElse(yield* Effect.orElseSucceed(xdgConfigHome, Option.none), () => "")
   const home = homedir()
-  const places: Places = {
+  const places: ServicePaths = {
     home,
     config: given.startsWith("/") ? given : `${home}/.config`,
     uid: process.getuid?.() ?? 0
@@ -27,7 +27,7 @@ export const findPlaces = Effect.gen(function* () {
 })
 
 /** Which gateway is to be a service. */
-export interface Wanted {
+export interface ServiceOptions {
   readonly config: Option.Option<string>
   readonly system: boolean
   readonly account: Option.Option<string>
@@ -45,7 +45,7 @@ const variablesOf = ({ loaded: { settings }, merged, written }: Read): ReadonlyA
 }
 
 /** What the service runs, by this program and its config, and the variables that config uses. */
-export const prepare = Effect.fnUntraced(function* ({ config, system, account }: Wanted) {
+export const prepareJob = Effect.fnUntraced(function* ({ config, system, account }: ServiceOptions) {
   if (Option.isSome(account) && !system) {
     return yield* new CliError.ValidationError({
       message: "--run-as goes with --system; other services run as yourself"
@@ -55,7 +55,7 @@ export const prepare = Effect.fnUntraced(function* ({ config, system, account }:
   const { path, settings } = read.loaded
   const serve = ["serve", ...(path === undefined ? [] : ["-c", resolve(path)])]
   const job: Job = {
-    command: [process.execPath, ...argumentsOf(process, serve)],
+    command: [process.execPath, ...ownArguments(process, serve)],
     scope: system ? "system" : "user",
     account: Option.getOrUndefined(account),
     graceSeconds: settings.server.shutdown_delay_seconds + settings.server.shutdown_grace_seconds,

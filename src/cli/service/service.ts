@@ -5,13 +5,13 @@ import { dirname } from "node:path"
 import { Console, Effect, FileSystem, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner, CommandLine } from "effect/process"
-import { type Manager, mark, type Step } from "./job.ts"
+import { type ServiceManager, writtenBy, type Step } from "./job.ts"
 import { launchd } from "./launchd.ts"
 import { systemd } from "./systemd.ts"
 import { CliFailure } from "../exit-failure.ts"
 import * as flags from "../flags.ts"
 import { closedTo } from "../reachable.ts"
-import { findPlaces, prepare } from "./service-job.ts"
+import { findPaths, prepareJob } from "./service-job.ts"
 
 const onOff = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
@@ -38,8 +38,8 @@ const managerName = Flag.Literals("manager", ["systemd", "launchd"]).pipe(
 const managers = { systemd, launchd } as const
 
 const ownManager = Effect.suspend(() => {
-  if (process.platform === "linux") return Effect.succeed<Manager>(systemd)
-  if (process.platform === "darwin") return Effect.succeed<Manager>(launchd)
+  if (process.platform === "linux") return Effect.succeed<ServiceManager>(systemd)
+  if (process.platform === "darwin") return Effect.succeed<ServiceManager>(launchd)
   return Effect.fail(
     new CliFailure({ message: `Services are for systemd and launchd, and this is ${process.platform}` })
   )
@@ -79,7 +79,7 @@ const textOf = Effect.fnUntraced(function* (file: string) {
 })
 
 const refuseForeign = (file: string, text: string, force: boolean) =>
-  text.includes(mark) || force
+  text.includes(writtenBy) || force
     ? Effect.void
     : Effect.fail(new CliFailure({ message: `${file} was not written by Nexus and is left as it is; see --force` }))
 
@@ -92,8 +92,8 @@ const print = Command.make(
   { config: flags.config, system, account, manager: managerName },
   Effect.fnUntraced(function* (input) {
     const { text } = Option.isSome(input.manager) ? managers[input.manager.value] : yield* ownManager
-    const { job } = yield* prepare(input)
-    yield* Console.log(text(job, yield* findPlaces).trimEnd())
+    const { job } = yield* prepareJob(input)
+    yield* Console.log(text(job, yield* findPaths).trimEnd())
   })
 ).pipe(
   Command.withDescription("Print what install would write, and change nothing"),
@@ -105,8 +105,8 @@ const install = Command.make(
   { config: flags.config, system, account, force, now: now("Start it as well") },
   Effect.fnUntraced(function* (input) {
     const fs = yield* FileSystem.FileSystem
-    const [manager, places] = [yield* ownManager, yield* findPlaces]
-    const { job, variables } = yield* prepare(input)
+    const [manager, places] = [yield* ownManager, yield* findPaths]
+    const { job, variables } = yield* prepareJob(input)
     if (input.system && Option.isNone(input.account)) {
       const closed = yield* closedTo(job.command.filter((each) => each.startsWith("/")))
       if (closed !== undefined) {
@@ -151,7 +151,7 @@ const uninstall = Command.make(
   { system, force, now: now("End it as well") },
   Effect.fnUntraced(function* (input) {
     const fs = yield* FileSystem.FileSystem
-    const [manager, places] = [yield* ownManager, yield* findPlaces]
+    const [manager, places] = [yield* ownManager, yield* findPaths]
     const scope = input.system ? "system" : "user"
     const file = manager.file(scope, places)
     const before = yield* textOf(file)

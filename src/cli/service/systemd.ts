@@ -3,13 +3,13 @@
  */
 import {
   type Job,
-  type Manager,
+  type ServiceManager,
   marginSeconds,
-  mark,
-  openFiles,
-  type Places,
+  writtenBy,
+  openFilesLimit,
+  type ServicePaths,
   restartSeconds,
-  type Scope,
+  type ServiceScope,
   type Step
 } from "./job.ts"
 
@@ -80,7 +80,7 @@ const systemHardening = (lowPort: boolean) => [
 const unitText = ({ command, scope, account, graceSeconds, lowPort }: Job): string => {
   const isSystem = scope === "system"
   return [
-    `# ${mark}; \`nexus service uninstall\` removes it.`,
+    `# ${writtenBy}; \`nexus service uninstall\` removes it.`,
     "[Unit]",
     "Description=Nexus, one OpenAI-compatible endpoint in front of LLM servers",
     ...(isSystem ? ["Wants=network-online.target", "After=network-online.target"] : []),
@@ -98,7 +98,7 @@ const unitText = ({ command, scope, account, graceSeconds, lowPort }: Job): stri
     "KillMode=mixed",
     "KillSignal=SIGTERM",
     `TimeoutStopSec=${Math.ceil(graceSeconds) + marginSeconds}`,
-    `LimitNOFILE=${openFiles}`,
+    `LimitNOFILE=${openFilesLimit}`,
     ...hardening,
     ...(isSystem ? systemHardening(lowPort) : []),
     "",
@@ -108,18 +108,18 @@ const unitText = ({ command, scope, account, graceSeconds, lowPort }: Job): stri
   ].join("\n")
 }
 
-const directory = (scope: Scope, { config }: Places): string =>
+const directory = (scope: ServiceScope, { config }: ServicePaths): string =>
   scope === "system" ? "/etc/systemd/system" : `${config}/systemd/user`
 
-const target = (scope: Scope): string => (scope === "system" ? "multi-user.target" : "default.target")
+const target = (scope: ServiceScope): string => (scope === "system" ? "multi-user.target" : "default.target")
 
-const systemctl = (scope: Scope, ...args: ReadonlyArray<string>): Step => ({
+const systemctl = (scope: ServiceScope, ...args: ReadonlyArray<string>): Step => ({
   run: ["systemctl", ...(scope === "user" ? ["--user"] : []), ...args],
   mayFail: args[0] === "stop"
 })
 
 /** systemd, on most of Linux. */
-export const systemd: Manager = {
+export const systemd: ServiceManager = {
   name: "systemd",
   file: (scope, places) => `${directory(scope, places)}/${unit}`,
   text: unitText,

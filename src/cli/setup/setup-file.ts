@@ -23,7 +23,7 @@ export interface ChosenCloud {
 }
 
 /** All that was found and answered. */
-export interface Chosen {
+export interface SetupChoices {
   readonly port: number
   /** Machines to look at, as `[discovery] hosts` takes them. */
   readonly hosts: ReadonlyArray<string>
@@ -38,14 +38,14 @@ const pair = (key: string, value: string | number | ReadonlyArray<string>): stri
 const comment = (text: string): string => `# ${printable(text)}`
 
 /** Some names of a list, and how many there are. */
-export const someOf = (models: ReadonlyArray<string>): string => {
+export const someNames = (models: ReadonlyArray<string>): string => {
   const shown = models.slice(0, 3).join(", ")
   const count = `${models.length} model${models.length === 1 ? "" : "s"}`
   return models.length === 0 ? "no model yet" : `${count}: ${shown}${models.length > 3 ? ", …" : ""}`
 }
 
 const serverEntry = ({ name, url, type, models }: ChosenServer): ReadonlyArray<string> => [
-  comment(`Found; when this was written it had ${someOf(models)}.`),
+  comment(`Found; when this was written it had ${someNames(models)}.`),
   "[[backends]]",
   pair("name", name),
   pair("url", url),
@@ -69,7 +69,7 @@ const cloudEntry = ({ name, url, key }: ChosenCloud): ReadonlyArray<string> => [
 ]
 
 /** The text of the file. */
-export const setupFile = ({ port, hosts, servers, clouds }: Chosen): string => {
+export const setupFile = ({ port, hosts, servers, clouds }: SetupChoices): string => {
   const example = servers.flatMap(({ models }) => models)[0] ?? "llama3:8b"
   return [
     "# Made by `nexus setup`. Every key: nexus config schema --markdown",

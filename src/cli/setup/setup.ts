@@ -8,17 +8,17 @@ import { type HostEntry, hostFault, readHost } from "../../config/hosts.ts"
 import { nearest } from "../../config/nearest.ts"
 import { defaultFile, isVariableSet } from "../../config/NexusConfig.ts"
 import { faultOf } from "../../config/secrets.ts"
-import { choose } from "../../connect/suited-models.ts"
-import { baseUrlOf, shellWord } from "../../connect/offer.ts"
+import { chooseModels } from "../../connect/suitable-models.ts"
+import { clientBaseUrl, shellWord } from "../../connect/client-setup.ts"
 import { curl } from "../../connect/settings.ts"
 import { isLocalName } from "../../domain/place.ts"
 import { printable } from "../../domain/text.ts"
 import { providers } from "../../config/import/providers.ts"
 import { CliFailure } from "../exit-failure.ts"
 import * as flags from "../flags.ts"
-import { table } from "../output.ts"
-import { answer as ask, isAttended } from "../question.ts"
-import { type Chosen, type ChosenCloud, type KeyPlace, setupFile, someOf } from "./setup-file.ts"
+import { tableText } from "../output.ts"
+import { promptUser as ask, isAttended } from "../prompts.ts"
+import { type SetupChoices, type ChosenCloud, type KeyPlace, setupFile, someNames } from "./setup-file.ts"
 
 /** A provider whose address and usual variable are known. */
 interface Cloud {
@@ -153,7 +153,7 @@ const keyed = Effect.fnUntraced(function* (cloud: Cloud, mayAsk: boolean) {
 })
 
 /** Named machines on which nothing was found. */
-const silentOf = (hosts: ReadonlyArray<HostEntry>, servers: Chosen["servers"]): ReadonlyArray<string> => {
+const silentOf = (hosts: ReadonlyArray<HostEntry>, servers: SetupChoices["servers"]): ReadonlyArray<string> => {
   const isAt = (url: string, { host, port }: HostEntry): boolean => {
     const { hostname, port: its } = new URL(url)
     const same = hostname === host || (isLocalName(host) && isLocalName(hostname))
@@ -173,23 +173,23 @@ const speechless = /audio|image|tts|whisper|dall-e|sora|realtime|moderation|tran
 
 const cheap = /mini|nano|small|flash|lite|haiku|instant|\b[1-9]b\b/i
 
-const unchecked = (servers: Chosen["servers"]) => {
+const unchecked = (servers: SetupChoices["servers"]) => {
   const [id] = servers.flatMap(({ models }) => models)
   return { model: id === undefined ? undefined : { id }, ill: [] }
 }
 
 const tryFile = Effect.fnUntraced(function* (file: string) {
-  const { tryOut } = yield* Effect.promise(() => import("../../serve/first-run.ts"))
-  const trial = yield* tryOut(file)
+  const { startTrial } = yield* Effect.promise(() => import("../../serve/first-run.ts"))
+  const trial = yield* startTrial(file)
   const rows = trial.backends.map(({ name, status, reason, models }) => [
     `  ${name}`,
     reason === "" ? status : `${status}: ${reason}`,
-    someOf(models.map(({ id }) => id))
+    someNames(models.map(({ id }) => id))
   ])
-  if (rows.length > 0) yield* Console.log(table(["  Backend", "State", "Models"], rows))
+  if (rows.length > 0) yield* Console.log(tableText(["  Backend", "State", "Models"], rows))
   const isOwn = ({ type }: { readonly type: string }) => type !== "openai"
-  const [own] = choose(trial.backends.filter(isOwn)).chat
-  const others = choose(trial.backends).chat.filter(({ id }) => !speechless.test(id))
+  const [own] = chooseModels(trial.backends.filter(isOwn)).chat
+  const others = chooseModels(trial.backends).chat.filter(({ id }) => !speechless.test(id))
   const model = own ?? others.find(({ id }) => cheap.test(id)) ?? others[0]
   const ill = trial.backends.flatMap(({ name, status, reason }) =>
     status === "healthy" ? [] : [`${name}: ${reason === "" ? status : reason}`]
@@ -243,15 +243,15 @@ export const setupCommand = Command.make(
     const flaggedClouds = yield* withKeys(named)
     const hosts = [...given.host, ...(mayAsk && flagged.length === 0 ? yield* askHosts : [])]
     yield* Console.log(`Looking on ${["this machine", ...hosts].map(printable).join(", ")} …`)
-    const { lookAround, placeFor } = yield* Effect.promise(() => import("../../serve/first-run.ts"))
+    const { findServers, freePlaceFor } = yield* Effect.promise(() => import("../../serve/first-run.ts"))
     const entries = yield* entriesOf(hosts)
-    const servers = yield* lookAround(entries)
-    const rows = servers.map(({ name, url, type, models }) => [`  ${name}`, url, type, someOf(models)])
-    yield* Console.log(rows.length === 0 ? "Nothing answers." : table(["  Found", "URL", "Type", "Models"], rows))
+    const servers = yield* findServers(entries)
+    const rows = servers.map(({ name, url, type, models }) => [`  ${name}`, url, type, someNames(models)])
+    yield* Console.log(rows.length === 0 ? "Nothing answers." : tableText(["  Found", "URL", "Type", "Models"], rows))
     for (const host of silentOf(entries, servers)) yield* Console.log(`No LLM server answers at ${printable(host)}.`)
     const chosen = mayAsk && named.length === 0 ? yield* withKeys(yield* askClouds) : flaggedClouds
     if (servers.length + chosen.length === 0) return yield* new CliFailure({ message: nothing })
-    const place = yield* placeFor(Option.getOrUndefined(given.port))
+    const place = yield* freePlaceFor(Option.getOrUndefined(given.port))
     if (mayAsk && !(yield* ask(Prompt.Confirm({ message: `Write ${given.output}?`, initial: true })))) {
       return yield* new CliFailure({ message: "Nothing was written" })
     }
@@ -276,7 +276,7 @@ export const setupCommand = Command.make(
         )
       })
     }
-    const baseUrl = baseUrlOf(`http://127.0.0.1:${port}`)
+    const baseUrl = clientBaseUrl(`http://127.0.0.1:${port}`)
     const offer = { baseUrl, keyNeeded: false, others: [], embedder: undefined }
     yield* Console.log(
       [

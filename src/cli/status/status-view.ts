@@ -3,16 +3,16 @@
  */
 import { printable } from "../../domain/text.ts"
 import type { Figures, Stats } from "../../operations/api/stats-api.ts"
-import { duration, table } from "../output.ts"
+import { duration, tableText } from "../output.ts"
 
 /** Room there is; undefined when the output is no terminal, and then there is no bound. */
-export interface Size {
+export interface TerminalSize {
   readonly columns: number
   readonly rows: number
 }
 
 /** A number in a few characters: `0.3`, `42`, `1.2k`, `34.5M`. */
-export const compact = (value: number): string => {
+export const compactNumber = (value: number): string => {
   if (value < 9.95) return String(Math.round(value * 10) / 10)
   if (value < 999.5) return String(Math.round(value))
   const [size, unit] = value < 999_950 ? [1e3, "k"] : value < 999_950_000 ? [1e6, "M"] : [1e9, "G"]
@@ -23,7 +23,7 @@ export const compact = (value: number): string => {
 const narrow = /[ -\u10ff\u2010-\u2027\u2500-\u259f]/
 
 /** A line that takes at most so many columns; what does not fit is cut and marked. */
-export const clipped = (line: string, columns: number): string => {
+export const clippedLine = (line: string, columns: number): string => {
   let used = 0
   let kept = ""
   const chars = [...line]
@@ -41,18 +41,18 @@ const firstToken = ({ first_token_ms: first }: Figures): string =>
   first === null ? "-" : `${Math.round(first.p50)}/${Math.round(first.p95)} ms`
 
 const errors = ({ errors, error_rate }: Figures): string =>
-  error_rate === 0 ? compact(errors) : `${compact(errors)} (${Math.round(error_rate * 100)} %)`
+  error_rate === 0 ? compactNumber(errors) : `${compactNumber(errors)} (${Math.round(error_rate * 100)} %)`
 
 const heading = ["In flight", "Streams", "Requests", "Req/s", "First token", "Tokens/s", "Pieces/s", "Errors"]
 
 const cells = (figures: Figures): ReadonlyArray<string> => [
-  compact(figures.in_flight),
-  compact(figures.active_streams),
-  compact(figures.requests),
-  compact(figures.requests_per_second),
+  compactNumber(figures.in_flight),
+  compactNumber(figures.active_streams),
+  compactNumber(figures.requests),
+  compactNumber(figures.requests_per_second),
   firstToken(figures),
-  compact(figures.tokens_per_second),
-  compact(figures.pieces_per_second),
+  compactNumber(figures.tokens_per_second),
+  compactNumber(figures.pieces_per_second),
   errors(figures)
 ]
 
@@ -68,7 +68,7 @@ const figuresTable = (
   const last = rows.some(([, , reason]) => (reason ?? "") !== "")
   const make = (left: ReadonlyArray<number>): ReadonlyArray<string> => {
     const kept = (all: ReadonlyArray<string>) => all.filter((_, at) => !left.includes(at))
-    return table(
+    return tableText(
       [...first, ...kept(heading), ...(last ? ["Reason"] : [])],
       rows.map(([names, figures, reason = ""]) => [...names, ...kept(cells(figures)), ...(last ? [reason] : [])])
     ).split("\n")
@@ -86,18 +86,18 @@ const totals = ({ totals, uptime_seconds, version, workers }: Stats, url: string
   const memory = workers.reduce((sum, { rss_bytes }) => sum + rss_bytes, 0) / 1_048_576
   const count = `${workers.length} ${workers.length === 1 ? "process" : "processes"}`
   const ended = [
-    `${compact(outcomes.completed)} completed`,
-    `${compact(outcomes.failed)} failed`,
-    `${compact(outcomes.truncated)} truncated`,
-    `${compact(outcomes.refused)} refused`,
-    `${compact(outcomes.client_closed)} left by the client`
+    `${compactNumber(outcomes.completed)} completed`,
+    `${compactNumber(outcomes.failed)} failed`,
+    `${compactNumber(outcomes.truncated)} truncated`,
+    `${compactNumber(outcomes.refused)} refused`,
+    `${compactNumber(outcomes.client_closed)} left by the client`
   ]
   return [
     `Nexus ${version} at ${url}, up ${duration(uptime_seconds)}, ${count}, ${Math.round(memory)} MB`,
-    `Now:       ${compact(totals.in_flight)} in flight, ${compact(totals.active_streams)} streams, ${compact(totals.requests_per_second)} requests/s, first token ${firstToken(totals)}, ${compact(totals.tokens_per_second)} tokens/s`,
-    `Requests:  ${compact(totals.requests)}: ${ended.join(", ")}`,
-    `Attempts:  ${compact(totals.attempts)}, ${errors(totals)} of them errors, ${compact(totals.failovers)} failovers; ${compact(totals.turned_away)} requests turned away`,
-    `Tokens:    ${compact(totals.prompt_tokens)} prompt, ${compact(totals.cached_tokens)} of them cached, ${compact(totals.completion_tokens)} completion`
+    `Now:       ${compactNumber(totals.in_flight)} in flight, ${compactNumber(totals.active_streams)} streams, ${compactNumber(totals.requests_per_second)} requests/s, first token ${firstToken(totals)}, ${compactNumber(totals.tokens_per_second)} tokens/s`,
+    `Requests:  ${compactNumber(totals.requests)}: ${ended.join(", ")}`,
+    `Attempts:  ${compactNumber(totals.attempts)}, ${errors(totals)} of them errors, ${compactNumber(totals.failovers)} failovers; ${compactNumber(totals.turned_away)} requests turned away`,
+    `Tokens:    ${compactNumber(totals.prompt_tokens)} prompt, ${compactNumber(totals.cached_tokens)} of them cached, ${compactNumber(totals.completion_tokens)} completion`
   ]
 }
 
@@ -105,7 +105,7 @@ const shortened = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<st
   lines.length <= room ? lines : [...lines.slice(0, Math.max(0, room - 1)), `… ${lines.length - room + 1} more`]
 
 /** The view, in lines that fit. */
-export const statusLines = (stats: Stats, url: string, size: Size | undefined): ReadonlyArray<string> => {
+export const statusLines = (stats: Stats, url: string, size: TerminalSize | undefined): ReadonlyArray<string> => {
   const columns = size?.columns ?? Infinity
   const rows = size?.rows ?? Infinity
   const backends =
@@ -114,7 +114,7 @@ export const statusLines = (stats: Stats, url: string, size: Size | undefined): 
       : figuresTable(
           ["Backend", "State", "Models"],
           stats.backends.map((backend) => [
-            [backend.name, backend.mode === "enabled" ? backend.status : backend.mode, compact(backend.models)],
+            [backend.name, backend.mode === "enabled" ? backend.status : backend.mode, compactNumber(backend.models)],
             backend,
             backend.reason
           ]),
@@ -125,7 +125,7 @@ export const statusLines = (stats: Stats, url: string, size: Size | undefined): 
       ? []
       : figuresTable(
           ["Model", "Backends"],
-          stats.models.map((model) => [[model.id, compact(model.backends.length)], model]),
+          stats.models.map((model) => [[model.id, compactNumber(model.backends.length)], model]),
           columns
         )
   const head = [...totals(stats, url), ""]
@@ -139,5 +139,5 @@ export const statusLines = (stats: Stats, url: string, size: Size | undefined): 
     ...(forModels < 3 ? [] : ["", ...shortened(models, forModels - 1)])
   ]
   const fitting = shown.slice(0, Math.min(shown.length, rows)).map(printable)
-  return size === undefined ? fitting : fitting.map((line) => clipped(line, size.columns))
+  return size === undefined ? fitting : fitting.map((line) => clippedLine(line, size.columns))
 }

@@ -6,8 +6,8 @@ import { Command, Flag } from "effect/cli"
 import type { Stats } from "../../operations/api/stats-api.ts"
 import type { GatewayRefused, NoGateway } from "../../remote/gateway-client.ts"
 import * as flags from "../flags.ts"
-import { json } from "../output.ts"
-import { asked, say, type Screen, takeScreen } from "../screen.ts"
+import { jsonText } from "../output.ts"
+import { endRequested, writeLine, type Screen, takeScreen } from "../screen.ts"
 import { statusLines } from "./status-view.ts"
 
 const watch = Flag.Boolean("watch").pipe(
@@ -91,9 +91,9 @@ const line = (seen: Look): string => JSON.stringify("stats" in seen ? seen.stats
 const plain = <R>(ask: Ask<R>, first: Stats, url: string, seconds: number, asJson: boolean) =>
   repeat(ask, first, seconds, (seen) =>
     asJson
-      ? say(line(seen))
+      ? writeLine(line(seen))
       : "stats" in seen
-        ? say(`${statusLines(seen.stats, url, undefined).join("\n")}\n`)
+        ? writeLine(`${statusLines(seen.stats, url, undefined).join("\n")}\n`)
         : Console.error(seen.trouble)
   )
 
@@ -112,13 +112,13 @@ export const statusCommand = Command.make(
         const ask = askStats(address)
         const first = yield* ask
         if (!input.watch) {
-          return yield* Console.log(input.json ? json(first) : statusLines(first, url, undefined).join("\n"))
+          return yield* Console.log(input.json ? jsonText(first) : statusLines(first, url, undefined).join("\n"))
         }
         const onTerminal = process.stdout.isTTY === true && !input.json
         const shown = onTerminal
           ? Effect.scoped(live(ask, first, url, input.interval))
           : plain(ask, first, url, input.interval, input.json)
-        yield* Effect.raceFirst(shown, asked)
+        yield* Effect.raceFirst(shown, endRequested)
       })
     )
   })

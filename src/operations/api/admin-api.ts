@@ -29,7 +29,7 @@ const Attempt = Schema.Struct({
 })
 
 /** A routing decision: what aliases and fallbacks made of the model, who could be asked, who not and why, in which order. */
-export const Decision = Schema.Struct({
+export const DecisionEntry = Schema.Struct({
   requested: Schema.String,
   models: Schema.Array(Schema.String),
   strategy: Schema.Literals(strategies),
@@ -38,12 +38,12 @@ export const Decision = Schema.Struct({
   order: Schema.Array(Attempt)
 })
 
-/** Type of {@link Decision}. */
-export type Decision = typeof Decision.Type
+/** Type of {@link DecisionEntry}. */
+export type DecisionEntry = typeof DecisionEntry.Type
 
 /** What would become of a request; `refusal` is what the client would get when nobody can be asked. */
 export const Route = Schema.Struct({
-  decision: Decision,
+  decision: DecisionEntry,
   max_retries: Schema.Finite,
   refusal: Schema.NullOr(Schema.Struct({ status: Schema.Finite, code: Schema.String, message: Schema.String }))
 })
@@ -74,25 +74,25 @@ export type RecentRequest = typeof RecentRequest.Type
 const RecentRequests = Schema.Struct({ requests: Schema.Array(RecentRequest) })
 
 /** A request that has ended and its decision; null when it was refused before there was one. */
-export const Explained = Schema.Struct({ request: RecentRequest, decision: Schema.NullOr(Decision) })
+export const Explained = Schema.Struct({ request: RecentRequest, decision: Schema.NullOr(DecisionEntry) })
 
 /** Type of {@link Explained}. */
 export type Explained = typeof Explained.Type
 
 /** The fields of a chat request that count; all others are taken and of no weight. */
-const Asked = Schema.StructWithRest(
+const RouteQuery = Schema.StructWithRest(
   Schema.Struct({ model: Schema.String, messages: Schema.optionalKey(Schema.Array(Schema.Unknown)) }),
   [Schema.Record(Schema.String, Schema.Unknown)]
 )
 
 /** Type of a chat request as it is asked about. */
-export type Asked = typeof Asked.Type
+export type RouteQuery = typeof RouteQuery.Type
 
 /** All administrative endpoints. */
-export const Admin = HttpApiGroup.make("admin").add(
+export const AdminGroup = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.post("route", "/admin/v1/route", {
     query: { endpoint: Schema.optionalKey(Schema.Literals(endpoints)) },
-    payload: Asked,
+    payload: RouteQuery,
     success: Route,
     error: Refusal.pipe(HttpApiSchema.status(400))
   }).annotate(OpenApi.Summary, "What would become of a request; nothing is sent to a backend"),

@@ -6,11 +6,11 @@ import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "
 import { version } from "../../domain/version.ts"
 import { backendOrigins, modes } from "../../domain/server.ts"
 import { backendTypes } from "../../backend/all.ts"
-import { Admin } from "./admin-api.ts"
-import { Catalogue, facts, Status } from "./catalogue-api.ts"
-import { Changes, ConfigStatus } from "./control-api.ts"
+import { AdminGroup } from "./admin-api.ts"
+import { CatalogueGroup, modelFacts, BackendStatus } from "./catalogue-api.ts"
+import { ControlGroup, ConfigStatus } from "./control-api.ts"
 import { Refusal } from "./refusal.ts"
-import { Work } from "./stats-api.ts"
+import { StatsGroup } from "./stats-api.ts"
 
 const CircuitEntry = Schema.Struct({
   model: Schema.String,
@@ -21,7 +21,7 @@ const CircuitEntry = Schema.Struct({
 
 const HealthDetail = Schema.Struct({
   name: Schema.String,
-  status: Status,
+  status: BackendStatus,
   mode: Schema.optionalKey(Schema.Literals(modes)),
   reason: Schema.String,
   cooling_ms: Schema.optionalKey(Schema.Finite),
@@ -81,7 +81,7 @@ export type ModelEntry = typeof ModelEntry.Type
 /** The answer of `/v1/models`. */
 const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(ModelEntry) })
 
-const ServedModel = Schema.Struct({ id: Schema.String, ...facts })
+const ServedModel = Schema.Struct({ id: Schema.String, ...modelFacts })
 
 /** A backend with its probed and its live state; times in milliseconds, `latency_ms` null before the first measurement. */
 export const BackendEntry = Schema.Struct({
@@ -91,7 +91,7 @@ export const BackendEntry = Schema.Struct({
   origin: Schema.Literals(backendOrigins),
   priority: Schema.Finite,
   mode: Schema.Literals(modes),
-  status: Status,
+  status: BackendStatus,
   reason: Schema.String,
   models: Schema.Array(ServedModel),
   latency_ms: Schema.NullOr(Schema.Finite),
@@ -139,7 +139,12 @@ const Probes = HttpApiGroup.make("probes").add(
 )
 
 /** The endpoints that are answered by their contract. */
-export const Answered = HttpApi.make("nexus").add(Gateway).add(Admin).add(Catalogue).add(Changes).add(Work)
+export const ContractApi = HttpApi.make("nexus")
+  .add(Gateway)
+  .add(AdminGroup)
+  .add(CatalogueGroup)
+  .add(ControlGroup)
+  .add(StatsGroup)
 
 /** All operational endpoints. */
-export const Api = Answered.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))
+export const Api = ContractApi.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

@@ -6,18 +6,23 @@ import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { modes } from "../../domain/server.ts"
 
 /** How a backend stands. */
-export const Status = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])
+export const BackendStatus = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])
 
 const ability = Schema.optionalKey(Schema.Boolean)
 
 /** What is known of a model at one backend; an ability that is absent is not known. */
-export const facts = {
+export const modelFacts = {
   context_length: Schema.optionalKey(Schema.Finite),
   context_in_force: Schema.optionalKey(Schema.Finite),
   capabilities: Schema.Struct({ vision: ability, tools: ability, json_mode: ability, embeddings: ability })
 }
 
-const Server = Schema.Struct({ backend: Schema.String, status: Status, mode: Schema.Literals(modes), ...facts })
+const Server = Schema.Struct({
+  backend: Schema.String,
+  status: BackendStatus,
+  mode: Schema.Literals(modes),
+  ...modelFacts
+})
 
 /** A model with every backend that serves it, healthy or not, and the aliases that lead to it; `available` when one in rotation does. */
 export const CatalogueModel = Schema.Struct({
@@ -53,7 +58,7 @@ export const AliasList = Schema.Struct({
 export type AliasList = typeof AliasList.Type
 
 /** The endpoints. */
-export const Catalogue = HttpApiGroup.make("catalogue").add(
+export const CatalogueGroup = HttpApiGroup.make("catalogue").add(
   HttpApiEndpoint.get("models", "/admin/v1/models", {
     success: Schema.Struct({ models: Schema.Array(CatalogueModel) })
   }).annotate(OpenApi.Summary, "Every model with all backends that serve it, healthy or not"),

@@ -8,7 +8,7 @@ import { modes } from "../../domain/server.ts"
 import { Refusal } from "./refusal.ts"
 
 /** A setting that differs, spelled as in the file; null where it is not there. No secret is in it. */
-export const Change = Schema.Struct({
+export const SettingChange = Schema.Struct({
   key: Schema.String,
   before: Schema.Unknown,
   after: Schema.Unknown,
@@ -16,8 +16,8 @@ export const Change = Schema.Struct({
   needs_restart: Schema.Boolean
 })
 
-/** Type of {@link Change}. */
-export type Change = typeof Change.Type
+/** Type of {@link SettingChange}. */
+export type SettingChange = typeof SettingChange.Type
 
 /** Which config is in force: the number of the last one that was taken, and what became of the last try; times since 1970. */
 export const ConfigStatus = Schema.Struct({
@@ -34,10 +34,10 @@ export const ConfigStatus = Schema.Struct({
 export type ConfigStatus = typeof ConfigStatus.Type
 
 /** What a reload changed, or would change. */
-export const Comparison = Schema.Struct({ generation: Schema.Finite, changes: Schema.Array(Change) })
+export const ReloadChanges = Schema.Struct({ generation: Schema.Finite, changes: Schema.Array(SettingChange) })
 
-/** Type of {@link Comparison}. */
-export type Comparison = typeof Comparison.Type
+/** Type of {@link ReloadChanges}. */
+export type ReloadChanges = typeof ReloadChanges.Type
 
 /** A backend to add; what it is called and what kind it is are found out when they are absent. */
 export const NewBackend = Schema.Struct({
@@ -73,7 +73,7 @@ export const BackendChange = Schema.Struct({
 export type BackendChange = typeof BackendChange.Type
 
 /** What can be done to a backend that is there, by the last word of the path. */
-export const actions = { enable: "enabled", drain: "draining", disable: "disabled" } as const
+export const modeActions = { enable: "enabled", drain: "draining", disable: "disabled" } as const
 
 const name = { name: Schema.String }
 
@@ -85,16 +85,16 @@ const refusals = [
 ] as const
 
 /** All endpoints that change the running gateway. */
-export const Changes = HttpApiGroup.make("control").add(
+export const ControlGroup = HttpApiGroup.make("control").add(
   HttpApiEndpoint.get("config", "/admin/v1/config", { success: ConfigStatus }).annotate(
     OpenApi.Summary,
     "Which config is in force, and what became of the last reload"
   ),
-  HttpApiEndpoint.get("compare", "/admin/v1/config/diff", { success: Comparison, error: refusals }).annotate(
+  HttpApiEndpoint.get("compare", "/admin/v1/config/diff", { success: ReloadChanges, error: refusals }).annotate(
     OpenApi.Summary,
     "What a reload would change"
   ),
-  HttpApiEndpoint.post("reload", "/admin/v1/config/reload", { success: Comparison, error: refusals }).annotate(
+  HttpApiEndpoint.post("reload", "/admin/v1/config/reload", { success: ReloadChanges, error: refusals }).annotate(
     OpenApi.Summary,
     "Take over the config as it is now; one with mistakes changes nothing"
   ),

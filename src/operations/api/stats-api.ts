@@ -79,7 +79,7 @@ export const Stats = Schema.Struct({
 export type Stats = typeof Stats.Type
 
 /** What the gateway tells of its work. */
-export const Work = HttpApiGroup.make("work").add(
+export const StatsGroup = HttpApiGroup.make("work").add(
   HttpApiEndpoint.get("metrics", "/metrics", { success: Metrics }).annotate(
     OpenApi.Summary,
     "Counters, histograms and gauges in the text form of Prometheus"

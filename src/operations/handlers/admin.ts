@@ -9,7 +9,7 @@ import type { Endpoint } from "../../domain/request.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { explain } from "../../router/decision.ts"
 import { Router } from "../../router/Router.ts"
-import { Answered } from "../api/api.ts"
+import { ContractApi } from "../api/api.ts"
 import { readNeeds } from "../../dialect/openai/needs.ts"
 import { formOf } from "../../dialect/openai/error.ts"
 import { Recent, remembered } from "../../proxy/History.ts"
@@ -28,7 +28,7 @@ export const adminHandlers = (
   maxRetries: () => number
 ) =>
   HttpApiBuilder.group(
-    Answered,
+    ContractApi,
     "admin",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry

@@ -5,16 +5,16 @@ import { Effect } from "effect"
 import type { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { GatewayError } from "../../domain/errors.ts"
-import { Answered } from "../api/api.ts"
+import { ContractApi } from "../api/api.ts"
 import { Control, type NotChanged } from "../Control.ts"
-import { actions } from "../api/control-api.ts"
+import { modeActions } from "../api/control-api.ts"
 
 /** The handlers of the group; `refuse` answers in OpenAI's shape. */
 export const controlHandlers = (
   refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>
 ) =>
   HttpApiBuilder.group(
-    Answered,
+    ContractApi,
     "control",
     Effect.fnUntraced(function* (handlers) {
       const control = yield* Control
@@ -25,7 +25,7 @@ export const controlHandlers = (
         reload: () => answered(control.reload),
         add: ({ payload }) => answered(control.add(payload)),
         remove: ({ params, query }) => answered(control.remove(params.name, query.save === "true")),
-        act: ({ params }) => answered(control.setMode(params.name, actions[params.action]))
+        act: ({ params }) => answered(control.setMode(params.name, modeActions[params.action]))
       })
     })
   )

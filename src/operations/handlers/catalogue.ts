@@ -11,7 +11,7 @@ import { chainOf } from "../../router/alias-chains.ts"
 import { membersOf } from "../../router/groups.ts"
 import { lookUp } from "../../router/names.ts"
 import { Router } from "../../router/Router.ts"
-import { Answered } from "../api/api.ts"
+import { ContractApi } from "../api/api.ts"
 import type { AliasList, CatalogueModel } from "../api/catalogue-api.ts"
 
 const isServing = ({ state }: Candidate): boolean => inRotation(state)
@@ -73,7 +73,7 @@ export const listAliases = (snapshot: Snapshot, settings: RoutingSettings): Alia
 
 /** The handlers of the group. */
 export const catalogueHandlers = HttpApiBuilder.group(
-  Answered,
+  ContractApi,
   "catalogue",
   Effect.fnUntraced(function* (handlers) {
     const registry = yield* Registry

@@ -1,15 +1,15 @@
 /**
  * The page that a person sees who opens the address of the gateway: how it is, which models there are, and how to ask them.
  */
-import { choose } from "../../connect/suited-models.ts"
-import { baseUrlOf, keyVariable, shellWord } from "../../connect/offer.ts"
+import { chooseModels } from "../../connect/suitable-models.ts"
+import { clientBaseUrl, keyVariable, shellWord } from "../../connect/client-setup.ts"
 import { curl } from "../../connect/settings.ts"
 import { printable } from "../../domain/text.ts"
 import type { BackendEntry, ModelEntry } from "../api/api.ts"
 import { columnsOf, documentOf, escaped, type Page, tableOf } from "./html.ts"
 
 /** All the page speaks of. */
-export interface Front {
+export interface FrontPageData {
   readonly version: string
   /** Where the client has reached the gateway. */
   readonly origin: string
@@ -35,23 +35,23 @@ const left = (count: number, where: string): string | undefined =>
   count > most ? `and ${count - most} more: ${where}` : undefined
 
 /** How to ask; undefined while there is nobody to ask. */
-const commandOf = ({ origin, needsKey, state }: Front): string | undefined => {
-  const baseUrl = baseUrlOf(origin)
+const commandOf = ({ origin, needsKey, state }: FrontPageData): string | undefined => {
+  const baseUrl = clientBaseUrl(origin)
   if (state === undefined) return `curl -s ${shellWord(`${baseUrl}/models`)} -H "Authorization: Bearer $${keyVariable}"`
-  const [model] = choose(state.backends).chat
+  const [model] = chooseModels(state.backends).chat
   return model === undefined
     ? undefined
     : curl({ baseUrl, keyNeeded: needsKey, model, others: [], embedder: undefined })
 }
 
-const keyLine = ({ needsKey }: Front): string =>
+const keyLine = ({ needsKey }: FrontPageData): string =>
   needsKey ? `one of this gateway's, as 'Authorization: Bearer $${keyVariable}'` : "none needed; any will do"
 
-const placeLines = (front: Front): ReadonlyArray<readonly [string, string]> =>
+const placeLines = (front: FrontPageData): ReadonlyArray<readonly [string, string]> =>
   front.isAdministration
     ? [["Here", "the administration, below /admin/v1; models are asked at the gateway's other address"]]
     : [
-        ["Base URL", baseUrlOf(front.origin)],
+        ["Base URL", clientBaseUrl(front.origin)],
         ["API key", keyLine(front)]
       ]
 
@@ -64,7 +64,7 @@ const links: ReadonlyArray<readonly [path: string, what: string]> = [
 
 const untold = "Models and backends are shown to who sends a key"
 
-const textOf = (front: Front): string => {
+const textOf = (front: FrontPageData): string => {
   const { version, state, isAdministration } = front
   const command = isAdministration ? undefined : commandOf(front)
   const rows = (state?.backends ?? [])
@@ -95,7 +95,7 @@ const textOf = (front: Front): string => {
 
 const code = (text: string): string => `<code>${escaped(text)}</code>`
 
-const htmlOf = (front: Front): string => {
+const htmlOf = (front: FrontPageData): string => {
   const { version, state, isAdministration } = front
   const command = isAdministration ? undefined : commandOf(front)
   const more = (count: number, where: string) => {
@@ -136,4 +136,4 @@ ${told}
 }
 
 /** The page, in both forms. */
-export const frontPage = (front: Front): Page => ({ text: textOf(front), html: htmlOf(front) })
+export const frontPage = (front: FrontPageData): Page => ({ text: textOf(front), html: htmlOf(front) })

@@ -6,7 +6,7 @@
 const isInside = (script: string): boolean => script.startsWith("/$bunfs/") || /^[A-Za-z]:[\\/]~BUN[\\/]/.test(script)
 
 /** The arguments after the program that make it run `args`; its own script among them when it has one. */
-export const argumentsOf = (
+export const ownArguments = (
   { argv, execArgv }: Pick<NodeJS.Process, "argv" | "execArgv">,
   args: ReadonlyArray<string>
 ): ReadonlyArray<string> => {

@@ -45,7 +45,7 @@ const resolves = (host: string, timeoutMs: number): Effect.Effect<string | undef
   )
 
 /** Why no connection can be made; undefined when one can. Closes it again. */
-export const connects = (host: string, port: number, timeoutMs: number): Effect.Effect<string | undefined> =>
+export const connectFailure = (host: string, port: number, timeoutMs: number): Effect.Effect<string | undefined> =>
   Effect.callback<string | undefined>((resume) => {
     const socket = connect({ host, port })
     socket.once("connect", () => resume(Effect.undefined))
@@ -62,7 +62,7 @@ export const connects = (host: string, port: number, timeoutMs: number): Effect.
   )
 
 /** Looks up the name and connects; an error among the findings is the end. */
-export const reach = (backend: Backend, timeoutMs: number): Effect.Effect<ReadonlyArray<Finding>> =>
+export const checkReachable = (backend: Backend, timeoutMs: number): Effect.Effect<ReadonlyArray<Finding>> =>
   Effect.gen(function* () {
     const target = targetOf(backend.url)
     if (target === undefined) return [error("address", "the url cannot be read", 'url = "http://HOST:PORT"')]
@@ -75,7 +75,7 @@ export const reach = (backend: Backend, timeoutMs: number): Effect.Effect<Readon
       }
       findings.push(ok("name", `${host} is known`))
     }
-    const refused = yield* connects(host, port, timeoutMs)
+    const refused = yield* connectFailure(host, port, timeoutMs)
     if (refused !== undefined) {
       const start = startCommands[backend.type]
       const where = `${host}:${port}`

@@ -6,7 +6,7 @@ import { describeBackend } from "../operations/handlers/health-pages.ts"
 import type { Snapshot } from "../registry/state.ts"
 
 /** Every backend as `/nexus/backends` would list it now. */
-export const reportOf = (snapshot: Snapshot): ReadonlyArray<BackendEntry> => {
+export const localBackends = (snapshot: Snapshot): ReadonlyArray<BackendEntry> => {
   const now = performance.now()
   return [...snapshot.backends.values()].map((state) => describeBackend(state, now))
 }

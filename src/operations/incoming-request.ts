@@ -3,7 +3,7 @@
  */
 
 /** A request as it was let in. */
-export interface Asked {
+export interface IncomingRequest {
   /** The path of the endpoint it means. */
   readonly path: string
   /** Whether clients need a key. */
@@ -15,7 +15,7 @@ export interface Asked {
 }
 
 /** A request that nothing is known of but its path. */
-export const askedOf = (request: Request): Asked => ({
+export const incomingRequest = (request: Request): IncomingRequest => ({
   path: new URL(request.url).pathname,
   needsKey: false,
   isTrusted: true,
@@ -25,7 +25,7 @@ export const askedOf = (request: Request): Asked => ({
 const plainHost = /^([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?$/
 
 /** Where the client has reached the gateway, as far as that can be known. */
-export const originOf = ({ headers }: Request): string => {
+export const publicOrigin = ({ headers }: Request): string => {
   const host = headers.get("host") ?? ""
   const scheme = headers.get("x-forwarded-proto") === "https" ? "https" : "http"
   return `${scheme}://${plainHost.test(host) ? host : "localhost"}`

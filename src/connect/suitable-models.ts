@@ -8,7 +8,7 @@ import type { BackendEntry } from "../operations/api/api.ts"
 import { resolve } from "../router/alias-chains.ts"
 
 /** A model a client can use; what nobody knows of it is absent. */
-export interface Model {
+export interface ClientModel {
   readonly id: string
   /** Longest context of its backends, in tokens. */
   readonly contextLength?: number
@@ -16,7 +16,7 @@ export interface Model {
   readonly vision?: boolean
 }
 
-interface Served extends Model {
+interface Served extends ClientModel {
   readonly backends: number
   readonly embeddings?: boolean
 }
@@ -24,7 +24,7 @@ interface Served extends Model {
 /** The models that suit, of the backends that take requests. */
 interface Choice {
   /** Models to chat with, the best first. */
-  readonly chat: ReadonlyArray<Model>
+  readonly chat: ReadonlyArray<ClientModel>
   readonly embedder: string | undefined
   /** Every name that can be asked for: models and aliases. */
   readonly names: ReadonlyArray<string>
@@ -72,13 +72,13 @@ const bestFirst = (a: Served, b: Served): number =>
   (b.contextLength ?? 0) - (a.contextLength ?? 0) ||
   (a.id < b.id ? -1 : 1)
 
-const modelOf = ({ id, contextLength, tools, vision }: Served): Model => ({
+const modelOf = ({ id, contextLength, tools, vision }: Served): ClientModel => ({
   id,
   ...defined({ contextLength, tools, vision })
 })
 
 /** Chooses among the models of the backends that take requests. */
-export const choose = (
+export const chooseModels = (
   backends: ReadonlyArray<BackendEntry>,
   aliases: ReadonlyMap<string, string> = new Map()
 ): Choice => {
@@ -101,11 +101,11 @@ const spelledBy = (backends: ReadonlyArray<BackendEntry>, name: string): string 
 }
 
 /** Chooses by name: a model, or an alias with the facts of the model it stands for; undefined when there is none. */
-export const chooseByName = (
+export const chooseModelByName = (
   backends: ReadonlyArray<BackendEntry>,
   aliases: ReadonlyMap<string, string>,
   name: string
-): Model | undefined => {
+): ClientModel | undefined => {
   const models = served(backends)
   const end = resolve(name, aliases)
   const found = models.find(({ id }) => id === end) ?? models.find(({ id }) => id === spelledBy(backends, end))

@@ -6,17 +6,17 @@ import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Registry } from "../../registry/Registry.ts"
 import { together, type Whole } from "../../telemetry/measures.ts"
-import { Answered } from "../api/api.ts"
-import { contentType, exposition } from "../prometheus.ts"
+import { ContractApi } from "../api/api.ts"
+import { prometheusContentType, exposition } from "../prometheus.ts"
 import { wholeStanding } from "./health-pages.ts"
 import { Meters } from "../../proxy/Meters.ts"
 import { noAnswer, Siblings } from "../Siblings.ts"
 import { statsOf } from "./stats.ts"
 
 /** The handlers of the group; `started` is when the gateway began, in monotonic milliseconds. */
-export const workHandlers = (started: number) =>
+export const statsHandlers = (started: number) =>
   HttpApiBuilder.group(
-    Answered,
+    ContractApi,
     "work",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
@@ -44,7 +44,7 @@ export const workHandlers = (started: number) =>
           // Requests go on in between.
           yield* Effect.yieldNow
         }
-        return HttpServerResponse.text(text, { contentType })
+        return HttpServerResponse.text(text, { contentType: prometheusContentType })
       })
       return handlers.handleAll({
         metrics: () => metrics,

@@ -10,14 +10,14 @@ import { CliFailure } from "./exit-failure.ts"
 export const isAttended = (): boolean => isatty(0) && isatty(1)
 
 /** The answer to a question; one that is left by Ctrl-C, or by the end of the input, ends the command. */
-export const answer = <A>(prompt: Prompt.Prompt<A>) =>
+export const promptUser = <A>(prompt: Prompt.Prompt<A>) =>
   Effect.mapError(Prompt.run(prompt), () => new CliFailure({ message: "Nothing was changed", code: 130, mild: true }))
 
 /** Says what is about to happen and asks for a yes; without a terminal there is nobody to ask, and it fails. */
-export const agree = Effect.fnUntraced(function* (what: string) {
+export const confirm = Effect.fnUntraced(function* (what: string) {
   if (!isAttended()) return yield* new CliFailure({ message: `${what}. --yes agrees to it` })
   yield* Console.error(`${what}.`)
-  if (!(yield* answer(Prompt.Confirm({ message: "Go on?", initial: true })))) {
+  if (!(yield* promptUser(Prompt.Confirm({ message: "Go on?", initial: true })))) {
     return yield* new CliFailure({ message: "Nothing was changed" })
   }
 })

@@ -5,7 +5,7 @@
 import type { Console } from "effect"
 
 /** A console for results, and why one of them was lost. */
-export interface Results {
+export interface ResultOutput {
   readonly console: Console.Console
   /** The system's code, such as `ENOSPC`; undefined when all was written, or its reader has gone. */
   readonly lost: () => string | undefined
@@ -20,10 +20,10 @@ const textOf = (parts: ReadonlyArray<unknown>): string => {
 }
 
 /** Makes one over the console of the runtime. */
-export const resultsOn = (
+export const resultOutputOn = (
   { stdout, stderr }: Pick<NodeJS.Process, "stdout" | "stderr">,
   under: Console.Console
-): Results => {
+): ResultOutput => {
   let lost: string | undefined
   const note = (error: unknown): void => {
     // A reader that has gone away, as in `nexus models | head`, is no failure.

@@ -7,7 +7,7 @@ import { Effect, type Scope } from "effect"
 import { adminPlace } from "../config/listen.ts"
 import type { Loaded } from "../config/NexusConfig.ts"
 import { listen, type Listening, type ListenFailed } from "../http/BunServer.ts"
-import type { HttpApi } from "./Gateway.ts"
+import type { Gateway } from "./Gateway.ts"
 
 /** Whether nobody listens on a socket any more: its process ended without taking it away. */
 const isLeft = (path: string): Effect.Effect<boolean> =>
@@ -28,7 +28,7 @@ const clear = Effect.fnUntraced(function* (path: string) {
 /** Listens at the place that the config names; does nothing when it names none. */
 export const listenForAdmin = Effect.fnUntraced(function* (
   { settings }: Loaded,
-  { administer }: HttpApi["Service"]
+  { administer }: Gateway["Service"]
 ): Effect.fn.Return<Listening | undefined, ListenFailed, Scope.Scope> {
   const place = adminPlace(settings.admin.listen)
   if (place === undefined) return undefined

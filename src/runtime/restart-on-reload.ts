@@ -8,7 +8,7 @@ import { Reloader } from "./Reloader.ts"
  * Runs `make` now, and anew after each reload that changes what `wanted` tells; the last one has ended before the next one
  * begins. The returned effect ends it for good, and so does the scope's end.
  */
-export const following = <A, R>(
+export const restartOnReload = <A, R>(
   wanted: () => A,
   make: Effect.Effect<void, never, R>
 ): Effect.Effect<Effect.Effect<void>, never, R | Reloader | Scope.Scope> =>
