@@ -10,6 +10,7 @@ import { llmType } from "./mdns/announcement.ts"
 import { browse } from "./mdns/Browser.ts"
 import { openLink, type OpenLink } from "./mdns/Link.ts"
 import { Registry } from "../registry/Registry.ts"
+import { Files } from "../upstream/Files.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type FinderSettings, leadsTo, lookOnce, makeFinder } from "./Finder.ts"
 import { advertPlace, containerHosts, hostPlaces, localPlaces, type Place, wellKnownPorts } from "./places.ts"
@@ -82,15 +83,17 @@ export const findOnce = (settings: LookSettings): Effect.Effect<ReadonlyArray<Ba
 const make = (settings: DiscoverySettings) =>
   Effect.gen(function* () {
     const registry = yield* Registry
+    const files = yield* Files
     const surroundings = yield* around(settings)
     const finder = yield* makeFinder(settings, surroundings)
     const { all, local } = portsOf(settings)
     const unresolved = new Set<string>()
 
     const guarded = (round: Effect.Effect<void>) =>
-      Effect.catchCause(round, (cause) =>
-        Cause.hasInterruptsOnly(cause) ? Effect.failCause(cause) : Effect.logError("discovery failed", cause)
-      )
+      Effect.catchCause(round, (cause) => {
+        if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause)
+        return files.spent() ? Effect.void : Effect.logError("discovery failed", cause)
+      })
 
     const visitAll = (places: ReadonlyArray<Place>) =>
       Effect.forEach(places, finder.visit, { concurrency: atATime, discard: true })
@@ -98,7 +101,9 @@ const make = (settings: DiscoverySettings) =>
     // Runs a round now and after each pause; what it returns resolves when the first one has ended.
     const rounds = Effect.fnUntraced(function* (round: Effect.Effect<void>, pause: Effect.Effect<void>) {
       const first = yield* Latch.make(false)
-      yield* guarded(round).pipe(Effect.andThen(first.open), Effect.andThen(pause), Effect.forever, Effect.forkScoped)
+      // Without files nobody can be asked.
+      const look = Effect.suspend(() => (files.full() ? Effect.void : guarded(round)))
+      yield* look.pipe(Effect.andThen(first.open), Effect.andThen(pause), Effect.forever, Effect.forkScoped)
       return first.await
     })
 

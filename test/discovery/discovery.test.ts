@@ -2,6 +2,7 @@ import { expect } from "bun:test"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { findOnce } from "../../src/discovery/Discovery.ts"
+import { Files } from "../../src/upstream/Files.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { effect } from "../kit/effect.ts"
 import { backend, down, up } from "../registry/backends.ts"
@@ -106,6 +107,26 @@ effect(
     })
   )
 )
+
+effect("at the limit of open files nobody is looked for, and nobody is taken to be gone", () => {
+  let isFull = false
+  const files = { full: () => isFull, spent: () => isFull, relieve: () => undefined }
+  return staged(serving(origin), ({ world, names, log }) =>
+    Effect.gen(function* () {
+      isFull = true
+      world.kill(origin)
+      const before = world.asked.length
+      const said = [...log]
+      yield* TestClock.adjust("5 minutes")
+      expect([world.asked.length, names(), log]).toEqual([before, ["ollama-7001"], said])
+      isFull = false
+      world.serve(origin, ollama)
+      yield* TestClock.adjust("15 seconds")
+      expect(world.asked.length).toBeGreaterThan(before)
+      expect(names()).toEqual(["ollama-7001"])
+    })
+  )().pipe(Effect.provideService(Files, files))
+})
 
 effect(
   "a server on ::1 alone is found too",
