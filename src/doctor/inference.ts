@@ -52,6 +52,7 @@ const say = (
       .send({
         url: urlFor(prepared, backend, endpoint, undefined),
         trust: prepared.trust,
+        fixed: prepared.headers,
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
         body: encoder.encode(JSON.stringify(body)),
         abort,

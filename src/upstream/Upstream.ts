@@ -117,7 +117,7 @@ export class Upstream extends Context.Service<
       Upstream,
       Effect.map(Transport, (transport) => {
         const holding = new Holding(() => Math.max(maxHeldBytes, maxAnswerBytes()))
-        const call = (attempted: Attempted): Promise<Answer> => {
+        const call = async (attempted: Attempted): Promise<Answer> => {
           const { backend, clock, endpoint, abort } = attempted
           const { connectMs, firstByteMs, idleMs } = backend.limits
           const prepared = preparedFor(backend)
@@ -125,28 +125,26 @@ export class Upstream extends Context.Service<
           const url = urlFor(prepared, backend, endpoint, attempted.apiPath)
           const expire = (error: UpstreamError) => abort.abort(error)
           clock.arm("connect", connectMs, expire)
-          return transport
-            .send({
-              url,
-              headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId),
-              body: attempted.body,
-              abort,
-              fresh: false,
-              trust,
-              connected: () => clock.arm("first_byte", firstByteMs),
-              connectMs: connectMs > 0 ? connectMs : Infinity,
-              caller: attempted.caller
-            })
-            .then((head) =>
-              commit(head, {
-                stream: attempted.stream,
-                list: endpoint === "embeddings" ? "data" : "choices",
-                maxBytes: maxAnswerBytes(),
-                holding,
-                progress: () => clock.arm("idle", idleMs),
-                hearer: attempted.hearer
-              })
-            )
+          const head = await transport.send({
+            url,
+            fixed: prepared.headers,
+            headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId),
+            body: attempted.body,
+            abort,
+            fresh: false,
+            trust,
+            connected: () => clock.arm("first_byte", firstByteMs),
+            connectMs: connectMs > 0 ? connectMs : Infinity,
+            caller: attempted.caller
+          })
+          return await commit(head, {
+            stream: attempted.stream,
+            list: endpoint === "embeddings" ? "data" : "choices",
+            maxBytes: maxAnswerBytes(),
+            holding,
+            progress: () => clock.arm("idle", idleMs),
+            hearer: attempted.hearer
+          })
         }
         return Upstream.of({ call })
       })

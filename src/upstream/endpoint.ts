@@ -85,10 +85,9 @@ export const hopsOf = (client: Headers): number => {
   return value !== null && /^\d{1,9}$/.test(value) ? Number(value) : 0
 }
 
-/** Headers of one call: those of the backend, the allowed ones of the client, the request id and the hops. */
+/** Headers of one call beside the fixed ones of its backend: the allowed ones of the client, the request id and the hops. */
 export const callHeaders = (backend: Backend, client: Headers, requestId: string): Record<string, string> => {
-  const headers: Record<string, string> = { ...preparedFor(backend).headers, "x-request-id": requestId }
-  headers[hopsHeader] = String(hopsOf(client) + 1)
+  const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(hopsOf(client) + 1) }
   for (const name of forwarded) {
     const value = valueOf(client, name)
     if (value !== undefined) headers[name] = value

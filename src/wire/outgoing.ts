@@ -14,6 +14,8 @@ export interface Call {
   /** What the backend has for TLS of its own. */
   readonly trust?: Trust | undefined
   readonly headers: Record<string, string>
+  /** Further headers, which are the same object for every call to a backend; `headers` go before them. */
+  readonly fixed?: Readonly<Record<string, string>>
   readonly body: RequestBody
   readonly abort: Abort
   /** True asks for a new connection. */

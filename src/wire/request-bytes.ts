@@ -55,20 +55,49 @@ interface Sent {
   /** POST when absent. */
   readonly method?: "GET" | "DELETE"
   readonly headers: Readonly<Record<string, string>>
+  /** Further ones, which are the same object for every call to a backend; `headers` go before them. */
+  readonly fixed?: Readonly<Record<string, string>>
   readonly body: RequestBody
 }
 
-const headOf = ({ opening }: Target, { headers, method }: Sent, size: number): string | undefined => {
-  let head = method === undefined ? opening : method + opening.slice("POST".length)
+/** Headers as lines; undefined when one cannot be written. */
+const linesOf = (headers: Readonly<Record<string, string>>): string | undefined => {
+  let lines = ""
   for (const name in headers) {
     if (ours.has(name) || ours.has(name.toLowerCase())) continue
     const value = headers[name] ?? ""
     if (!goodName.test(name) || badValue.test(value)) return undefined
-    head += `${name}: ${value}\r\n`
+    lines += `${name}: ${value}\r\n`
   }
+  return lines
+}
+
+const written = new WeakMap<Readonly<Record<string, string>>, string>()
+
+const fixedLines = (fixed: Readonly<Record<string, string>>): string | undefined => {
+  const known = written.get(fixed)
+  if (known !== undefined) return known
+  const lines = linesOf(fixed)
+  if (lines !== undefined) written.set(fixed, lines)
+  return lines
+}
+
+const none: Readonly<Record<string, string>> = {}
+
+const allLines = (fixed: Readonly<Record<string, string>>, headers: Sent["headers"]): string | undefined => {
+  for (const name in headers) if (Object.hasOwn(fixed, name)) return linesOf({ ...fixed, ...headers })
+  const always = fixedLines(fixed)
+  const lines = always === undefined ? undefined : linesOf(headers)
+  return lines === undefined ? undefined : always + lines
+}
+
+const headOf = ({ opening }: Target, { fixed, headers, method }: Sent, size: number): string | undefined => {
+  const head = method === undefined ? opening : method + opening.slice("POST".length)
+  const lines = allLines(fixed ?? none, headers)
+  if (lines === undefined) return undefined
   // Some servers take a length for the sign of a body, which these methods have none of.
   const length = method !== undefined && size === 0 ? "" : `Content-Length: ${size}\r\n`
-  return `${head}${length}Connection: keep-alive\r\n\r\n`
+  return `${head}${lines}${length}Connection: keep-alive\r\n\r\n`
 }
 
 /** The pieces to write for a call; undefined when a header cannot be written. */
