@@ -21,7 +21,7 @@ import { concealedBytes, failureOf, reasonOf } from "./final-failure.ts"
 import { bodyOf, formOf } from "../dialect/openai/error.ts"
 import { type Flow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import { eventHeaders, replyHeaders, wholeHeaders } from "./answer-head.ts"
-import { usageFrom, usageIn } from "../dialect/openai/usage.ts"
+import { usageFrom, usageIn, usageOfJson } from "../dialect/openai/usage.ts"
 
 type FlowAnswer = Answer & { readonly _tag: "Flow" }
 
@@ -49,9 +49,9 @@ export interface Delivery {
   readonly limits: { readonly stallMs: number }
 }
 
-const noteUsage = (exchange: Exchange, { candidate }: Attempt, usage: Usage | undefined): void => {
+const noteUsage = (exchange: Exchange, { candidate }: Attempt, usage: Usage | undefined, now: number): void => {
   if (usage === undefined) return
-  exchange.meter?.used(usage, performance.now())
+  exchange.meter?.used(usage, now)
   if (exchange.decided !== undefined) exchange.cutPrompt = cutOf(exchange.decided.needs, candidate.model, usage.prompt)
 }
 
@@ -162,15 +162,16 @@ class FlowDelivery implements Flow {
 
   onEnd(end: FlowEnd, bytes: number): void {
     const { exchange } = this.delivery
+    const now = performance.now()
     this.answer.taken()
     if (this.meter !== undefined) {
       this.meter.streams -= 1
-      if (this.watch !== undefined) noteUsage(exchange, this.attempt, usageFrom(this.watch.usage()))
+      if (this.watch !== undefined) noteUsage(exchange, this.attempt, usageFrom(this.watch.usage()), now)
     }
     exchange.bytesOut = bytes
     exchange.outcome = outcomes[end._tag]
     if (end._tag === "Broken") exchange.failures.push(this.failed(end.error))
-    this.ticket.settle(evidenceOf(end), performance.now())
+    this.ticket.settle(evidenceOf(end), now)
   }
 
   onClosed(): void {
@@ -209,7 +210,7 @@ export const deliver = (
   ticket.settle("good", now)
   exchange.outcome = "completed"
   exchange.bytesOut = answer.body.byteLength
-  if (exchange.meter !== undefined) noteUsage(exchange, attempt, usageIn(answer.body))
+  if (exchange.meter !== undefined) noteUsage(exchange, attempt, usageOfJson(answer.json) ?? usageIn(answer.body), now)
   delivery.respond(
     new Response(plainBytes(answer.body), {
       status: answer.head.status,

@@ -16,7 +16,14 @@ import { unpack } from "./unpack.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
-  | { readonly _tag: "Whole"; readonly head: Arrival; readonly said: Said; readonly body: Uint8Array }
+  | {
+      readonly _tag: "Whole"
+      readonly head: Arrival
+      readonly said: Said
+      readonly body: Uint8Array
+      /** The body as JSON; undefined when it was not parsed. */
+      readonly json: unknown
+    }
   | {
       readonly _tag: "Flow"
       readonly head: Arrival
@@ -115,8 +122,16 @@ const readError = (head: Arrival): Promise<never> => {
   })
 }
 
-/** What a whole answer says, whose JSON is to hold a list; throws what is wrong with it. */
-const checked = (body: Uint8Array, list: AnswerList): Said => {
+/** What a whole answer says. */
+interface Checked {
+  readonly said: Said
+  readonly json: unknown
+}
+
+const unread: Checked = { said: untold, json: undefined }
+
+/** Looks at a whole answer, whose JSON is to hold a list; throws what is wrong with it. */
+const checked = (body: Uint8Array, list: AnswerList): Checked => {
   let last = body.byteLength - 1
   while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
   if (last < 0) throw bad("an empty body")
@@ -124,7 +139,7 @@ const checked = (body: Uint8Array, list: AnswerList): Said => {
     if (body[last] !== 0x7d) throw bad("JSON that is cut short")
     // In the text of an answer quotes are escaped: what looks like the key is one.
     if (indexOf.call(body, `"${list}"`) < 0) throw bad(`JSON without a list of ${list}`)
-    return saidIn(body)
+    return { said: saidIn(body), json: undefined }
   }
   let json: unknown
   let fault: ErrorStatus | BadAnswer | undefined
@@ -135,7 +150,7 @@ const checked = (body: Uint8Array, list: AnswerList): Said => {
     fault = bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
   }
   if (fault !== undefined) throw fault
-  return saidBy(json)
+  return { said: saidBy(json), json }
 }
 
 /** Reads an event stream to the first event that is an answer; what comes before it is held back. */
@@ -264,8 +279,8 @@ class BodyJudge implements Judge<Answer> {
       return { _tag: "Flow", head, said: untold, watch: undefined, attach: intake.attach, taken: () => this.dropped() }
     }
     this.dropped()
-    const said = isCoded(head) ? untold : checked(intake.bytes, this.wanted.list)
-    return { _tag: "Whole", head, said, body: intake.bytes }
+    const { json, said } = isCoded(head) ? unread : checked(intake.bytes, this.wanted.list)
+    return { _tag: "Whole", head, said, body: intake.bytes, json }
   }
 
   dropped(): void {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { usageIn } from "../../src/dialect/openai/usage.ts"
+import { usageIn, usageOfJson } from "../../src/dialect/openai/usage.ts"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const count = fc.nat(2 ** 31)
@@ -20,6 +20,7 @@ describe("the usage of an answer", () => {
         ]
         const answer = first ? { usage, choices } : { choices, usage, system_fingerprint: null }
         const found = { prompt: a, cached: c, completion: b }
+        expect(usageOfJson(answer)).toEqual(found)
         expect(usageIn(bytes(JSON.stringify(answer)))).toEqual(found)
         expect(usageIn(bytes(JSON.stringify(answer, null, 2)))).toEqual(found)
       })
@@ -40,6 +41,27 @@ describe("the usage of an answer", () => {
     const answer = { usage: { prompt_tokens: 3, completion_tokens: 4 }, timings: { usage: { gpu: 1 } } }
     expect(usageIn(bytes(JSON.stringify(answer)))).toEqual({ prompt: 3, cached: 0, completion: 4 })
   })
+
+  test("is the same of an answer that was parsed, or looked for in its bytes", () =>
+    fc.assert(
+      fc.property(
+        fc.record(
+          {
+            prompt_tokens: count,
+            completion_tokens: fc.option(count),
+            cached_tokens: count,
+            total_tokens: fc.option(count),
+            details: fc.option(fc.record({ audio_tokens: count, cached_tokens: count }, { requiredKeys: [] }))
+          },
+          { requiredKeys: [] }
+        ),
+        (usage) => {
+          const answer = { choices: [], usage }
+          const looked = usageIn(bytes(JSON.stringify(answer)))
+          expect(usageOfJson(answer) ?? looked).toEqual(looked)
+        }
+      )
+    ))
 
   test("is never a wrong number, whatever the bytes", () =>
     fc.assert(

@@ -1,6 +1,8 @@
 /**
- * The tokens that a backend says an answer took, found by their bytes: answers are never taken apart for it.
+ * The tokens that a backend says an answer took: read where an answer has been parsed to be checked, and found by their
+ * bytes in every other, which is not taken apart for it.
  */
+import { Predicate } from "effect"
 import type { Usage } from "../../telemetry/meter.ts"
 
 const key = Buffer.from('"usage"')
@@ -43,6 +45,26 @@ const usageOf = (text: string): Usage | undefined => {
 /** What a usage object says, as it came in a stream. */
 export const usageFrom = (bytes: Uint8Array): Usage | undefined =>
   bytes.length === 0 ? undefined : usageOf(toString.call(bytes, "latin1"))
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
+
+// Servers that know them write them by the side of what they are a part of, or in some object there.
+const cachedIn = (usage: Readonly<Record<PropertyKey, unknown>>): number => {
+  if (isCount(usage["cached_tokens"])) return usage["cached_tokens"]
+  for (const name in usage) {
+    const details = usage[name]
+    if (Predicate.isObject(details) && isCount(details["cached_tokens"])) return details["cached_tokens"]
+  }
+  return 0
+}
+
+/** The usage of an answer that was parsed; undefined when it is not written as it mostly is. */
+export const usageOfJson = (json: unknown): Usage | undefined => {
+  const usage = Predicate.isObject(json) ? json["usage"] : undefined
+  if (!Predicate.isObject(usage)) return undefined
+  const { completion_tokens: written = 0, prompt_tokens: read } = usage
+  return isCount(read) && isCount(written) ? { prompt: read, cached: cachedIn(usage), completion: written } : undefined
+}
 
 /** The last usage in the bytes of a whole answer; undefined when there is none. */
 export const usageIn = (bytes: Uint8Array): Usage | undefined => {
