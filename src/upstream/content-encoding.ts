@@ -14,4 +14,4 @@ export const isCoded = ({ header }: Pick<Arrival, "header">): boolean => {
 
 /** Whether a content type is the one of event streams. */
 export const isEventStream = (type: string | null | undefined): boolean =>
-  typeof type === "string" && /^\s*text\/event-stream/i.test(type)
+  typeof type === "string" && type !== "application/json" && /^\s*text\/event-stream/i.test(type)

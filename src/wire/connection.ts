@@ -84,6 +84,8 @@ export const unreachable = (error: unknown): Unreachable => {
 /** What keeps this process from opening anything. */
 export const outOfFiles = new Unreachable({ reason: "Nexus is at its limit of open files", own: true })
 
+const nothing: ReadonlyArray<Uint8Array> = []
+
 /** A connection to a backend and its place in the pool. */
 export class Connection implements Line {
   exchange: Exchange | undefined
@@ -92,6 +94,8 @@ export class Connection implements Line {
   private socket: Socket<Connection> | undefined
   private state: "connecting" | "shaking" | "busy" | "idle" | "closed" = "connecting"
   private expiresAt = Infinity
+  // When the socket tells that it may have waited too long; moved only when that would be too late.
+  private toldAt = Infinity
   private held = false
   private wasUsed = false
   private dialled = false
@@ -102,7 +106,7 @@ export class Connection implements Line {
   /** For how long nothing has come since the request was written, in milliseconds of looks. */
   silentFor = 0
   // What is still to be written.
-  private unsent: ReadonlyArray<Uint8Array> = []
+  private unsent: ReadonlyArray<Uint8Array> = nothing
   // Called when it is connected, or cannot be.
   private connected: () => void = () => undefined
   private refused: (error: Unreachable) => void = () => undefined
@@ -189,7 +193,6 @@ export class Connection implements Line {
   use(): void {
     this.state = "busy"
     this.wasUsed = true
-    this.socket?.timeout(0)
   }
 
   /** Writes the request, as fast as the backend takes it. */
@@ -234,9 +237,25 @@ export class Connection implements Line {
     if (!clean || !head.keeps || keptMs <= 0 || idle.length >= maxIdle || !this.origin.named) return this.retire()
     this.exchange = undefined
     this.state = "idle"
-    this.expiresAt = now() + keptMs
-    this.socket?.timeout(Math.ceil(keptMs / 1000) + idleStepSeconds)
+    const at = now()
+    this.expiresAt = at + keptMs
+    if (this.toldAt > this.expiresAt + idleStepSeconds * 1000) this.tellAt(at)
     idle.push(this)
+  }
+
+  /** The socket has been told to look whether it has waited too long. */
+  timedOut(): void {
+    const at = this.settings.now()
+    this.toldAt = Infinity
+    if (this.state !== "idle") return
+    if (at >= this.expiresAt) this.retire()
+    else this.tellAt(at)
+  }
+
+  private tellAt(at: number): void {
+    const seconds = Math.ceil((this.expiresAt - at) / 1000) + idleStepSeconds
+    this.toldAt = at + seconds * 1000
+    this.socket?.timeout(seconds)
   }
 
   /** The socket is open. */
@@ -281,16 +300,16 @@ export class Connection implements Line {
   /** The socket takes more. */
   flush(): void {
     while (this.state === "busy") {
-      const [next, ...rest] = this.unsent
+      const [next] = this.unsent
       if (next === undefined) return
       const written = this.socket?.write(next) ?? 0
       if (written > 0) this.written += written
       if (written < next.byteLength) {
         // What a broken connection does not take is left to its close event.
-        if (written > 0) this.unsent = [next.subarray(written), ...rest]
+        if (written > 0) this.unsent = [next.subarray(written), ...this.unsent.slice(1)]
         return
       }
-      this.unsent = rest
+      this.unsent = this.unsent.length === 1 ? nothing : this.unsent.slice(1)
     }
   }
 
@@ -334,7 +353,7 @@ export class Connection implements Line {
     if (this.state === "idle") idle.splice(idle.indexOf(this), 1)
     this.state = "closed"
     this.exchange = undefined
-    this.unsent = []
+    this.unsent = nothing
     this.settings.all.delete(this)
   }
 }
@@ -348,5 +367,5 @@ export const handlers: SocketHandler<Connection> = {
   close: (socket, error) => socket.data.closed(error),
   error: (socket, error) => socket.data.broken(error),
   connectError: (socket, error) => socket.data.failed(error),
-  timeout: (socket) => socket.data.retire()
+  timeout: (socket) => socket.data.timedOut()
 }

@@ -40,7 +40,8 @@ const maxInterim = 10
 const maxExtension = 4096
 const maxDigits = 16
 const begin = "HTTP/1."
-const blankLine = "\r\n\r\n"
+// A text would be made into bytes for every search.
+const blankLine = Buffer.from("\r\n\r\n")
 const nothing = Buffer.alloc(0)
 
 /** The reader of one answer. */
