@@ -47,8 +47,8 @@ export class Accounting extends Context.Service<
     readonly attempting: (exchange: Exchange, backend: string, model: string) => void
     /** The call failed; `blameless` when that says nothing against the backend. */
     readonly attemptFailed: (exchange: Exchange, error: UpstreamError, blameless: boolean) => void
-    /** A plan was made for the request. */
-    readonly routed: (exchange: Exchange, plan: Plan) => void
+    /** A plan was made for the request; `now` in monotonic milliseconds. */
+    readonly routed: (exchange: Exchange, plan: Plan, now: number) => void
     /** A request changed how a backend and model stand. */
     readonly turned: (backend: string, model: string, turn: Turn) => void
     /** The request has ended, whatever the way. */
@@ -92,8 +92,8 @@ export class Accounting extends Context.Service<
         if (exchange.firstByteAt === 0 && exchange.attempts <= exchange.failures.length) return
         meter.attempted(ends[exchange.outcome], now)
       }
-      const routed = (exchange: Exchange, plan: Plan): void => {
-        const seen = plan.witness(performance.now())
+      const routed = (exchange: Exchange, plan: Plan, now: number): void => {
+        const seen = plan.witness(now)
         exchange.decided = plan
         exchange.seen = seen
         if (!log.debugEnabled()) return

@@ -100,7 +100,7 @@ class Ring {
     numbers[column++] = decided?.turn ?? 0
     numbers[column++] = exchange.seen?.now ?? 0
     numbers[column] = exchange.seen?.figures.length ?? 0
-    if (exchange.seen !== undefined) this.figures.set(exchange.seen.figures, at * mostFigures)
+    this.keep(exchange.seen?.figures ?? none, at * mostFigures)
     const texts = this.texts[at]
     if (texts === undefined) return
     texts.id = exchange.id
@@ -114,6 +114,10 @@ class Ring {
     texts.drawn = decided?.drawn ?? none
     this.next = (at + 1) % remembered
     this.size = Math.min(this.size + 1, remembered)
+  }
+
+  private keep(figures: ReadonlyArray<number>, from: number): void {
+    for (let at = 0; at < figures.length; at += 1) this.figures[from + at] = figures[at] ?? 0
   }
 
   /** Places, the newest first. */
@@ -168,7 +172,7 @@ class Ring {
       drawn,
       seen: {
         now: this.number(at, "seenAt"),
-        figures: this.figures.slice(from, from + this.number(at, "figures")),
+        figures: [...this.figures.subarray(from, from + this.number(at, "figures"))],
         held
       }
     }

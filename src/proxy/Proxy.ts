@@ -83,9 +83,10 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     return new Overloaded({ message, retryAfterSeconds: spreadWait(1, random) })
   }
 
+  const router = yield* Router
   const forwarding: Forwarding = {
     registry,
-    router: yield* Router,
+    router,
     upstream: yield* Upstream,
     accounting,
     turns: new Turns(),
@@ -98,6 +99,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       working += 1
       return undefined
     },
+    leastContext: (model) => router.leastContext(model, registry.snapshot()),
     // A share of the traffic may be retries, so that an outage does not multiply it.
     budgetLeft: () => retries < Math.max(3, 0.2 * working),
     retried: () => {
@@ -193,7 +195,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (uploadsOutlastBun) server.timeout(request, 0)
     const fiber = run(program(current))
     exchange.cut = () => fiber.interruptUnsafe()
-    request.signal.addEventListener("abort", () => fiber.interruptUnsafe(), { once: true })
+    request.signal.addEventListener("abort", () => fiber.interruptUnsafe())
     fiber.addObserver((exit) => {
       finish(current, exit)
       if (uploadsOutlastBun) server.timeout(request, keepAliveSeconds)

@@ -9,14 +9,22 @@ import { isCoded, isEventStream } from "../upstream/content-encoding.ts"
 import type { Exchange } from "./record.ts"
 import { locality } from "../backend/backend.ts"
 
-// Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
-// which is for refusals.
-const passed = ["content-type", "openai-processing-ms"] as const
-
 // No server says so, but for one that means harm or is very confused.
 const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
   const { apiKey } = candidate.state.backend
   return apiKey !== undefined && value.includes(Redacted.value(apiKey))
+}
+
+// Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
+// which is for refusals.
+const passed = (
+  name: "content-type" | "openai-processing-ms",
+  head: Arrival,
+  attempt: Attempt,
+  headers: Record<string, string>
+): void => {
+  const value = head.header(name)
+  if (value !== null && !carriesKey(attempt, value)) headers[name] = value
 }
 
 /** Makes the headers of an answer that comes from a backend. */
@@ -32,10 +40,8 @@ export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts
   headers["x-request-id"] = id
   if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutWords(cutPrompt)
   if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
-  for (const name of passed) {
-    const value = head.header(name)
-    if (value !== null && !carriesKey(attempt, value)) headers[name] = value
-  }
+  passed("content-type", head, attempt, headers)
+  passed("openai-processing-ms", head, attempt, headers)
   // Other words than those for codings (none, utf-8) would make some clients give up.
   const coding = isCoded(head) ? head.header("content-encoding") : null
   if (coding !== null) headers["content-encoding"] = coding

@@ -54,6 +54,8 @@ export interface Forwarding {
   readonly newcomers: Newcomers
   /** Called once the body of a request is there; says why it may not go on. */
   readonly taken: (run: Run) => GatewayError | undefined
+  /** The smallest context, in tokens, of those who may answer for a model now. */
+  readonly leastContext: (model: string) => number
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
   /** Sees to it that the client of a stream does not wait in silence. */
@@ -168,7 +170,7 @@ class Attempts implements Caller {
   /** The one under way; undefined when the request is over. */
   attempt: Attempt | undefined
 
-  constructor(forwarding: Forwarding, run: Run, { needs, model }: Read, plan: Plan, body: Uint8Array) {
+  constructor(forwarding: Forwarding, run: Run, { needs, model }: Read, plan: Plan, body: Uint8Array, now: number) {
     this.forwarding = forwarding
     this.run = run
     this.needs = needs
@@ -176,7 +178,7 @@ class Attempts implements Caller {
     this.body = body
     this.model = model
     this.retriesLeft = run.limits.maxRetries
-    this.attempt = plan.next(performance.now())
+    this.attempt = plan.next(now)
   }
 
   /** Calls the backend of an attempt. */
@@ -345,7 +347,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   exchange.awaitedMs = performance.now() - exchange.started
   const hops = hopsOf(exchange.request.headers)
   if (hops > maxHops) return new LoopDetected({ hops })
-  const reading = readNeeds(exchange.endpoint, body, turns, (model) => router.leastContext(model, registry.snapshot()))
+  const reading = readNeeds(exchange.endpoint, body, turns, forwarding.leastContext)
   const read = reading instanceof Promise ? await reading : reading
   if (exchange.gone) return undefined
   if (Result.isFailure(read)) return read.failure
@@ -353,15 +355,16 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   exchange.model = needs.model
   exchange.stream = needs.stream
   const snapshot = registry.snapshot()
-  const plan = router.route(needs, snapshot, performance.now())
+  const now = performance.now()
+  const plan = router.route(needs, snapshot, now)
   if (Result.isFailure(plan)) {
     // Why there is nobody to ask is what people ask most.
-    accounting.routed(exchange, router.consider(needs, snapshot, performance.now()).plan)
+    accounting.routed(exchange, router.consider(needs, snapshot, now).plan, now)
     return plan.failure
   }
-  accounting.routed(exchange, plan.success)
+  accounting.routed(exchange, plan.success, now)
   if (needs.stream && run.limits.keepAliveMs > 0 && exchange.endpoint !== "embeddings") forwarding.keepAlive(run)
-  const attempts = new Attempts(forwarding, run, read.success, plan.success, body)
+  const attempts = new Attempts(forwarding, run, read.success, plan.success, body, now)
   let { attempt } = attempts
   while (attempt !== undefined) {
     let answer: Answer

@@ -45,6 +45,8 @@ export interface Exchange {
   seen: Witness | undefined
 }
 
+const nothing = (): void => undefined
+
 /** A request that has just arrived. */
 export const arrived = (
   id: string,
@@ -58,8 +60,8 @@ export const arrived = (
   request,
   started,
   clock,
-  cut: () => undefined,
-  drop: () => undefined,
+  cut: nothing,
+  drop: nothing,
   gone: false,
   model: "",
   stream: false,

@@ -19,7 +19,7 @@ export interface Held {
 export interface Witness {
   readonly now: number
   /** {@link perCandidate} numbers for each candidate. */
-  readonly figures: Float64Array
+  readonly figures: ReadonlyArray<number>
   readonly held: ReadonlyArray<Held>
 }
 
@@ -44,29 +44,29 @@ const lookedPast = unmeasured - 1
 /** Notes how these candidates stand at the moment of a decision. */
 export const witness = (all: ReadonlyArray<Among>, moment: Moment): Witness => {
   const { now, turn } = moment
-  let count = 0
-  for (const { candidates } of all) count += candidates.length
-  const figures = new Float64Array(Math.min(count, mostWitnessed) * perCandidate)
+  // A plain array: a typed one costs the collector more than all that is put into it.
+  const figures: Array<number> = []
   let held: Array<Held> | undefined
-  let at = 0
   for (const { candidates } of all) {
     for (const { state, model: served } of candidates) {
-      if (at === figures.length) break
+      if (figures.length === mostFigures) break
       const { live } = state
       if (live.marked) {
         held ??= []
         held.push({
-          at,
+          at: figures.length,
           coolUntil: live.cooling.get(served.id),
           rest: live.rests.get(served.id),
           circuit: live.circuits.get(served.id)
         })
       }
-      figures[at++] = live.inFlight
-      figures[at++] = live.elsewhere.inFlight
-      figures[at++] = live.askedAt
       const latency = live.firstByteMs ?? unmeasured
-      figures[at++] = latency !== unmeasured && isLookedPast(live, turn, now) ? lookedPast - latency : latency
+      figures.push(
+        live.inFlight,
+        live.elsewhere.inFlight,
+        live.askedAt,
+        latency !== unmeasured && isLookedPast(live, turn, now) ? lookedPast - latency : latency
+      )
     }
   }
   return { now, figures, held: held ?? nothing }
@@ -74,7 +74,7 @@ export const witness = (all: ReadonlyArray<Among>, moment: Moment): Witness => {
 
 const liveAt = ({ figures, held, now }: Witness, at: number, model: string): Live => {
   const live = idle()
-  const [inFlight = 0, elsewhere = 0, askedAt = 0, latency = unmeasured] = figures.subarray(at, at + perCandidate)
+  const [inFlight = 0, elsewhere = 0, askedAt = 0, latency = unmeasured] = figures.slice(at, at + perCandidate)
   live.inFlight = inFlight
   live.elsewhere = { inFlight: elsewhere, coolUntil: 0, circuits: [] }
   const past = latency <= lookedPast

@@ -34,11 +34,12 @@ const pathOf = ({ url, headers }: Request): string | undefined => {
   // Bun gives no more than the path when there is no Host, or one that is no name.
   const isBare = url.startsWith("/")
   if (isBare && (headers.get("host") ?? "") !== "") return undefined
-  const from = isBare ? 0 : url.indexOf("/", url.indexOf("://") + 3)
-  if (!(isBare || /^https?:\/\//.test(url)) || from < 0) return undefined
+  const host = isBare ? 0 : url.startsWith("http://") ? 7 : url.startsWith("https://") ? 8 : undefined
+  if (host === undefined) return undefined
+  const from = url.indexOf("/", host)
+  if (from < 0) return undefined
   const query = url.indexOf("?", from)
-  const path = query < 0 ? url.slice(from) : url.slice(from, query)
-  return path
+  return query < 0 ? url.slice(from) : url.slice(from, query)
 }
 
 // Only plain paths are served: no backslash, no empty segment, no control or non-ASCII byte, no encoded dot or slash
