@@ -5,13 +5,13 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { legacyMarkdown } from "../src/config/legacy.ts"
-import { markdown, nodeAt } from "../src/config/reference.ts"
+import { configMarkdown, schemaAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
 import { errorAdvice } from "../src/operations/error-advice.ts"
 import { errorExamples } from "../src/operations/error-examples.ts"
 import { formOf } from "../src/dialect/openai/error.ts"
 import { formats } from "../src/config/import/convert.ts"
-import { type Kind, kinds } from "../src/config/import/kinds.ts"
+import { type ImportFormat, importFormats } from "../src/config/import/import-formats.ts"
 import { houseTable } from "./house.ts"
 import { metricsPage } from "../src/telemetry/metrics-reference.ts"
 
@@ -23,7 +23,7 @@ const table = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray
   [heading, heading.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")
 
 const rowsOfKeys = (): ReadonlyArray<{ readonly key: string; readonly row: string }> =>
-  markdown()
+  configMarkdown()
     .split("\n")
     .slice(2)
     .map((row) => ({ key: /^\| `([^`]+)`/.exec(row)?.[1] ?? "", row }))
@@ -40,7 +40,7 @@ const settings = (): string => {
   return sections
     .map((section) => {
       const own = rows.filter(({ key }) => key.split(/[.[]/)[0] === section)
-      const meaning = String(nodeAt([section])?.["description"] ?? "")
+      const meaning = String(schemaAt([section])?.["description"] ?? "")
       const head = "| key | type and bounds | default | meaning | variable |\n| --- | --- | --- | --- | --- |"
       const lines = own.map(({ key, row }) => `${row} ${variablesCell(key)} |`)
       return `### \`${section}\`\n\n${meaning}.\n\n${[head, ...lines].join("\n")}`
@@ -63,16 +63,16 @@ const errors = (): string => {
   )
 }
 
-const carried = (kind: Kind): string =>
+const mappedKeys = (kind: ImportFormat): string =>
   table(
     ["setting", "becomes"],
-    formats[kind].carried.map(({ from, to }) => [`\`${from}\``, cell(to)])
+    formats[kind].mapped.map(({ from, to }) => [`\`${from}\``, cell(to)])
   )
 
-const left = (kind: Kind): string =>
+const unsupportedKeys = (kind: ImportFormat): string =>
   table(
     ["setting", "why it is not carried over"],
-    formats[kind].left.map(({ key, why }) => [`\`${key === "*" ? "any other" : key}\``, cell(why)])
+    formats[kind].unsupported.map(({ key, why }) => [`\`${key === "*" ? "any other" : key}\``, cell(why)])
   )
 
 const parts: ReadonlyMap<string, () => string> = new Map([
@@ -80,9 +80,9 @@ const parts: ReadonlyMap<string, () => string> = new Map([
   ["legacy", legacyMarkdown],
   ["errors", errors],
   ["folders", houseTable],
-  ...kinds.flatMap((kind) => [
-    [`${kind} carried`, () => carried(kind)] as const,
-    [`${kind} left`, () => left(kind)] as const
+  ...importFormats.flatMap((kind) => [
+    [`${kind} carried`, () => mappedKeys(kind)] as const,
+    [`${kind} left`, () => unsupportedKeys(kind)] as const
   ])
 ])
 

@@ -3,7 +3,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto"
 import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domain/errors.ts"
-import { isLoopback } from "../domain/place.ts"
+import { isLoopback } from "../domain/url-host.ts"
 
 /** A key that clients may use, as its SHA-256 digest. */
 export interface AuthKey {

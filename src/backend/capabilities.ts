@@ -4,7 +4,7 @@
  */
 import type { BackendType } from "./all.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
-import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
+import { isEmbeddingModel, looksLikeChatModel } from "../domain/model-purpose.ts"
 import type { Ability } from "../domain/request.ts"
 
 /** One row of the table: names that match have these abilities; for each ability the first matching row counts. */
@@ -54,8 +54,8 @@ const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embe
  * names of those to chat with, and nothing is taken from theirs.
  */
 export const fromName = (id: string): Capabilities => {
-  if (isEmbedder(id)) return embedder
-  if (!looksTalkative(id)) return {}
+  if (isEmbeddingModel(id)) return embedder
+  if (!looksLikeChatModel(id)) return {}
   const name = id.slice(0, 512).toLowerCase()
   const rules = nameRules.filter((rule) => rule.pattern.test(name))
   const found: { -readonly [A in Ability]?: boolean } = {}

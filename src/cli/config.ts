@@ -4,11 +4,11 @@
 import { Console, Effect, FileSystem, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import example from "../../nexus.example.toml" with { type: "text" }
-import { defaultFile, type Loaded, readConfig } from "../config/NexusConfig.ts"
-import { jsonSchema, markdown } from "../config/reference.ts"
+import { defaultFile, type LoadedConfig, readConfig } from "../config/NexusConfig.ts"
+import { jsonSchema, configMarkdown } from "../config/reference.ts"
 import { showValue } from "../config/path.ts"
-import type { MayMiss } from "../config/secrets.ts"
-import { shown } from "../config/show.ts"
+import type { AllowedMissing } from "../config/secrets.ts"
+import { shownSettings } from "../config/show.ts"
 import { printable } from "../domain/text.ts"
 import { CliFailure } from "./exit-failure.ts"
 import { diff, reload } from "./reload.ts"
@@ -53,9 +53,10 @@ const init = Command.make(
   Command.withExamples([{ command: "nexus config init" }, { command: "nexus config init -o other.toml --force" }])
 )
 
-const load = (path: Option.Option<string>, mayMiss: MayMiss) => readConfig({ path, overrides: {}, mayMiss })
+const load = (path: Option.Option<string>, allowMissing: AllowedMissing) =>
+  readConfig({ path, overrides: {}, allowMissing })
 
-const tellNotes = ({ notes }: Loaded) =>
+const tellNotes = ({ notes }: LoadedConfig) =>
   Effect.forEach(notes, (note) => Console.error(`note: ${printable(note)}`), { discard: true })
 
 const check = Command.make(
@@ -78,7 +79,7 @@ const show = Command.make(
   { config: flags.config, json: flags.json },
   Effect.fnUntraced(function* (input) {
     const read = yield* load(input.config, "any")
-    const settings = shown(read)
+    const settings = shownSettings(read)
     if (input.json) return yield* Console.log(jsonText({ settings }))
     yield* Console.log(
       tableText(
@@ -101,7 +102,7 @@ const asMarkdown = Flag.Boolean("markdown").pipe(
 )
 
 const schema = Command.make("schema", { markdown: asMarkdown }, (input) =>
-  Console.log(input.markdown ? markdown() : jsonText(jsonSchema()))
+  Console.log(input.markdown ? configMarkdown() : jsonText(jsonSchema()))
 ).pipe(
   Command.withDescription("Print the JSON Schema of nexus.toml, for editors"),
   Command.withExamples([{ command: "nexus config schema > nexus.schema.json" }])

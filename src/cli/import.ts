@@ -3,12 +3,12 @@
  */
 import { Console, Effect, FileSystem, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
-import { kinds } from "../config/import/kinds.ts"
+import { importFormats } from "../config/import/import-formats.ts"
 import { CliFailure } from "./exit-failure.ts"
 
 const file = Argument.String("FILE").pipe(Argument.withDescription("Settings of another gateway"))
 
-const from = Flag.Literals("from", kinds).pipe(
+const from = Flag.Literals("from", importFormats).pipe(
   Flag.withDescription("Whose settings they are; told from the content when absent"),
   Flag.optional
 )
@@ -59,8 +59,8 @@ export const importCommand = (force: Flag.Flag<boolean>) =>
     { file, from, output, force },
     Effect.fnUntraced(function* (input) {
       const text = yield* load(input.file)
-      const { convert } = yield* Effect.promise(() => import("../config/import/convert.ts"))
-      const result = convert(input.file, text, Option.getOrUndefined(input.from))
+      const { convertSettings } = yield* Effect.promise(() => import("../config/import/convert.ts"))
+      const result = convertSettings(input.file, text, Option.getOrUndefined(input.from))
       const { toml, left, todo } = yield* Effect.fromResult(result).pipe(
         Effect.mapError((message) => new CliFailure({ message }))
       )

@@ -3,7 +3,7 @@
  */
 import { spawn } from "node:child_process"
 import { Clock, Context, Data, Deferred, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
-import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -81,7 +81,7 @@ const notStarted = (defect: unknown): Effect.Effect<string> =>
   Effect.succeed(defect instanceof Error ? defect.message : "it cannot be started")
 
 // Workers share their port with whoever asks for it so: it must be free before the first of them takes it.
-const mustBeFree = ({ settings: { server } }: Loaded): Effect.Effect<void, ListenFailed> =>
+const mustBeFree = ({ settings: { server } }: LoadedConfig): Effect.Effect<void, ListenFailed> =>
   server.port === 0
     ? Effect.void
     : Effect.asVoid(

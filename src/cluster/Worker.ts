@@ -4,7 +4,13 @@
  */
 import { Context, Effect, Layer, Option, Queue, Redacted, Schema, type Scope } from "effect"
 import { defaultLimits } from "../config/compile.ts"
-import { type ConfigInvalid, type ConfigOptions, NexusConfig, readFor, readText } from "../config/NexusConfig.ts"
+import {
+  type ConfigInvalid,
+  type ConfigOptions,
+  NexusConfig,
+  readForReload,
+  readConfigText
+} from "../config/NexusConfig.ts"
 import { standingOf } from "../operations/handlers/health-pages.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { Gateway } from "../runtime/Gateway.ts"
@@ -111,7 +117,7 @@ const firstConfig = Effect.fnUntraced(function* (
     const message = yield* Queue.take(messages)
     if (message._tag === "Stop") return undefined
     if (message._tag !== "Config") continue
-    return NexusConfig.holding((yield* readText(message.file ?? undefined, overrides)).loaded)
+    return NexusConfig.holding((yield* readConfigText(message.file ?? undefined, overrides)).loaded)
   }
 })
 
@@ -141,8 +147,8 @@ export const work = (
     for (const backend of config.backends) yield* registry.put(backend)
 
     const onConfig = ({ file }: Down & { readonly _tag: "Config" }) =>
-      readText(file ?? undefined, overrides).pipe(
-        Effect.flatMap((read) => readFor(config, read, overrides)),
+      readConfigText(file ?? undefined, overrides).pipe(
+        Effect.flatMap((read) => readForReload(config, read, overrides)),
         Effect.flatMap((next) => {
           nexus.replace(next)
           return Effect.asVoid(registry.reconcile(next.backends, new Map()))

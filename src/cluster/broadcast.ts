@@ -3,7 +3,7 @@
  */
 import type { ChildProcess } from "node:child_process"
 import { Redacted } from "effect"
-import type { Read } from "../config/read.ts"
+import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { BackendState, Snapshot } from "../registry/state.ts"
 import { noteElsewhere } from "./sibling-standings.ts"
@@ -23,7 +23,7 @@ export interface Slot {
   standings: ReadonlyArray<Standing>
   /** What the worker has been told: of each backend, of the config, and how that stands. */
   readonly told: Map<string, BackendState>
-  config: Read | undefined
+  config: ReadConfig | undefined
   status: string
 }
 

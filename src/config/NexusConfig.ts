@@ -5,15 +5,15 @@ import { createHash, createPrivateKey, createPublicKey, type KeyObject, X509Cert
 import { dirname, join, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { Context, Data, Effect, FileSystem, Layer, MutableRef, Option, type PlatformError, Redacted } from "effect"
-import type { AuthKey, Loaded } from "./compile.ts"
+import type { ConfiguredKey, LoadedConfig } from "./compile.ts"
 import { isTable, type Table } from "./path.ts"
-import { type FileText, parseFile, type Read, read } from "./read.ts"
-import { type Remains, remainsOf } from "./remains.ts"
+import { type FileText, parseFile, type ReadConfig, readSettings } from "./read.ts"
+import { type PartialConfig, partialConfigOf } from "./partial.ts"
 import { isPem, type KeyFiles, type Pem } from "./pem.ts"
-import { faultOf, type MayMiss } from "./secrets.ts"
+import { keyTextFault, type AllowedMissing } from "./secrets.ts"
 import type { Environment } from "./sources.ts"
 
-export type { Loaded } from "./compile.ts"
+export type { LoadedConfig } from "./compile.ts"
 
 /** Every mistake of the config, in words with file, line and key; one a line. */
 export class ConfigInvalid extends Data.TaggedError("ConfigInvalid")<{
@@ -32,7 +32,7 @@ export interface ConfigOptions {
   /** Settings from flags, nested and spelled as in the file. */
   readonly overrides: Record<string, unknown>
   /** Which keys may be missing; variables of backends when absent. */
-  readonly mayMiss?: MayMiss
+  readonly allowMissing?: AllowedMissing
 }
 
 /** The file that is read when none is named. */
@@ -134,7 +134,7 @@ const readKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<string>, 
 const readWith = (
   find: Effect.Effect<FileText | undefined, ConfigInvalid, FileSystem.FileSystem>,
   flags: Table,
-  mayMiss: MayMiss = "backends"
+  allowMissing: AllowedMissing = "backends"
 ) =>
   Effect.gen(function* () {
     const env: Environment = { ...process.env }
@@ -145,35 +145,39 @@ const readWith = (
     )
     const keyFiles = yield* readKeyFiles(parsed.keyFiles, file)
     yield* Effect.yieldNow
-    const sources = { file, env, overrides: flags, digestOf, mayMiss }
-    return yield* Effect.fromResult(read(sources, parsed, keyFiles)).pipe(Effect.mapError(invalid))
+    const sources = { file, env, overrides: flags, digestOf, allowMissing }
+    return yield* Effect.fromResult(readSettings(sources, parsed, keyFiles)).pipe(Effect.mapError(invalid))
   }).pipe(
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
     Effect.provide(NodeFileSystem.layer)
   )
 
 /** Reads all settings, with where each of them comes from. */
-export const readConfig = ({ path, overrides, mayMiss }: ConfigOptions): Effect.Effect<Read, ConfigInvalid> =>
-  readWith(findFile(path, process.env), overrides, mayMiss)
+export const readConfig = ({
+  path,
+  overrides,
+  allowMissing
+}: ConfigOptions): Effect.Effect<ReadConfig, ConfigInvalid> =>
+  readWith(findFile(path, process.env), overrides, allowMissing)
 
 /** The same of a file whose text is known already. */
-export const readText = (
+export const readConfigText = (
   file: FileText | undefined,
   overrides: ConfigOptions["overrides"],
-  mayMiss?: MayMiss
-): Effect.Effect<Read, ConfigInvalid> => readWith(Effect.succeed(file), overrides, mayMiss)
+  allowMissing?: AllowedMissing
+): Effect.Effect<ReadConfig, ConfigInvalid> => readWith(Effect.succeed(file), overrides, allowMissing)
 
 /** What settings with mistakes still tell; a file that cannot be read tells nothing. */
-export const readRemains = ({ path, overrides }: ConfigOptions): Effect.Effect<Remains, ConfigInvalid> =>
+export const readPartialConfig = ({ path, overrides }: ConfigOptions): Effect.Effect<PartialConfig, ConfigInvalid> =>
   findFile(path, process.env).pipe(
-    Effect.map((file) => remainsOf({ file, env: { ...process.env }, overrides, digestOf })),
+    Effect.map((file) => partialConfigOf({ file, env: { ...process.env }, overrides, digestOf })),
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
     Effect.provide(NodeFileSystem.layer)
   )
 
 /** What flags and the environment tell by themselves, whatever the file. */
-export const remainsWithoutFile = (overrides: ConfigOptions["overrides"]): Effect.Effect<Remains> =>
-  Effect.sync(() => remainsOf({ file: undefined, env: { ...process.env }, overrides, digestOf }))
+export const partialConfigWithoutFile = (overrides: ConfigOptions["overrides"]): Effect.Effect<PartialConfig> =>
+  Effect.sync(() => partialConfigOf({ file: undefined, env: { ...process.env }, overrides, digestOf }))
 
 /** Whether a variable holds something. */
 export const isVariableSet = (name: string): boolean => (process.env[name]?.trim() ?? "") !== ""
@@ -185,14 +189,14 @@ export interface KeyToSend {
 }
 
 /** The key a command sends: the one in NEXUS_KEY, else the first that the config itself knows. */
-export const keyToSend = (authKeys: ReadonlyArray<AuthKey>): Effect.Effect<KeyToSend, ConfigInvalid> =>
+export const keyToSend = (authKeys: ReadonlyArray<ConfiguredKey>): Effect.Effect<KeyToSend, ConfigInvalid> =>
   Effect.suspend(() => {
     const given = process.env["NEXUS_KEY"]?.trim() ?? ""
     if (given === "") {
       const key = authKeys.find((each) => each.key !== undefined)?.key
       return Effect.succeed<KeyToSend>({ key, keyFrom: key === undefined ? undefined : "config" })
     }
-    const message = faultOf(given, "the environment variable NEXUS_KEY")
+    const message = keyTextFault(given, "the environment variable NEXUS_KEY")
     return message === undefined
       ? Effect.succeed<KeyToSend>({ key: Redacted.make(given), keyFrom: "NEXUS_KEY" })
       : Effect.fail(new ConfigInvalid({ path: "NEXUS_KEY", message }))
@@ -202,17 +206,17 @@ export const keyToSend = (authKeys: ReadonlyArray<AuthKey>): Effect.Effect<KeyTo
  * The settings of a config that is read anew for a gateway that was started with others: host, port and workers stay as they
  * are, and the rest is checked together with them.
  */
-export const readFor = (
-  started: Loaded,
-  next: Read,
+export const readForReload = (
+  started: LoadedConfig,
+  next: ReadConfig,
   overrides: ConfigOptions["overrides"]
-): Effect.Effect<Loaded, ConfigInvalid> => {
+): Effect.Effect<LoadedConfig, ConfigInvalid> => {
   const { host, port, workers } = started.settings.server
   const { server } = next.loaded.settings
   if (server.host === host && server.port === port && server.workers === workers) return Effect.succeed(next.loaded)
   const given = isTable(overrides["server"]) ? overrides["server"] : {}
   const fixed = { ...overrides, server: { ...given, host, port, workers } }
-  return Effect.map(readText(next.file, fixed), ({ loaded }) => loaded)
+  return Effect.map(readConfigText(next.file, fixed), ({ loaded }) => loaded)
 }
 
 /** The settings as the gateway goes by them. */
@@ -220,9 +224,9 @@ export class NexusConfig extends Context.Service<
   NexusConfig,
   {
     /** Those of this moment; a plain read for the request path. */
-    readonly current: () => Loaded
+    readonly current: () => LoadedConfig
     /** Puts others in their place; a plain call, so that what belongs to it can follow in the same step. */
-    readonly replace: (next: Loaded) => void
+    readonly replace: (next: LoadedConfig) => void
   }
 >()("nexus/config/NexusConfig") {
   /** The settings of this machine: file, environment and flags. */
@@ -233,13 +237,14 @@ export class NexusConfig extends Context.Service<
     )
 
   /** Settings that are there already. */
-  static readonly layerOf = (loaded: Loaded): Layer.Layer<NexusConfig> => Layer.sync(NexusConfig, () => held(loaded))
+  static readonly layerOf = (loaded: LoadedConfig): Layer.Layer<NexusConfig> =>
+    Layer.sync(NexusConfig, () => held(loaded))
 
   /** The service over settings that are there already. */
-  static readonly holding = (loaded: Loaded): NexusConfig["Service"] => held(loaded)
+  static readonly holding = (loaded: LoadedConfig): NexusConfig["Service"] => held(loaded)
 }
 
-const held = (first: Loaded): NexusConfig["Service"] => {
+const held = (first: LoadedConfig): NexusConfig["Service"] => {
   const loaded = MutableRef.make(first)
   return {
     current: () => MutableRef.get(loaded),

@@ -3,10 +3,10 @@
  */
 import { Result, Schema, type SchemaIssue } from "effect"
 import { printable } from "../domain/text.ts"
-import { placeOfKey, valueMeant } from "./meant.ts"
+import { suggestedPlace, suggestedValue } from "./did-you-mean.ts"
 import { nearest } from "./nearest.ts"
-import { idOf, isTable, type KeyPath, showPath, showValue, type Table, valueAt } from "./path.ts"
-import { entries, expected, keysAt, nodeAt } from "./reference.ts"
+import { pathId, isTable, type KeyPath, showPath, showValue, type Table, valueAt } from "./path.ts"
+import { keyEntries, expectedText, keysAt, schemaAt } from "./reference.ts"
 import { Settings } from "./schema.ts"
 
 /** One mistake; with a `value` it is told as `key = value: reason`, else the reason stands alone. */
@@ -17,7 +17,7 @@ export interface Mistake {
 }
 
 /** Decodes settings, keeping every issue. */
-export const decode = Schema.decodeUnknownResult(Settings, { errors: "all", onExcessProperty: "error" })
+export const decodeSettings = Schema.decodeUnknownResult(Settings, { errors: "all", onExcessProperty: "error" })
 
 interface Leaf {
   readonly path: KeyPath
@@ -52,12 +52,12 @@ const suggestion = (path: KeyPath): string | undefined => {
   const name = String(path.at(-1))
   const sibling = nearest(name, keysAt(parent) ?? [])
   if (sibling !== undefined) return showPath([...parent, sibling])
-  const elsewhere = entries().find((each) => each.path.at(-1) === name && !each.path.includes(0))
+  const elsewhere = keyEntries().find((each) => each.path.at(-1) === name && !each.path.includes(0))
   return elsewhere === undefined ? undefined : showPath(elsewhere.path)
 }
 
 const unknownKey = (path: KeyPath): Mistake => {
-  const place = placeOfKey(path)
+  const place = suggestedPlace(path)
   if (place !== undefined) return { path, reason: `unknown key ${showPath(path)}: ${place}` }
   const meant = suggestion(path)
   return { path, reason: `unknown key ${showPath(path)}${meant === undefined ? "" : `; did you mean ${meant}?`}` }
@@ -85,30 +85,34 @@ const unquotedName = (path: KeyPath, value: unknown): Mistake | undefined => {
 
 const mistakeOf = (tree: Table, { path, tag, message }: Leaf): Mistake => {
   if (tag === "UnexpectedKey") return unknownKey(path)
-  const node = nodeAt(path) ?? {}
-  const wanted = message === "" ? expected(node) : message.replace(/^Expected /, "")
+  const node = schemaAt(path) ?? {}
+  const wanted = message === "" ? expectedText(node) : message.replace(/^Expected /, "")
   if (tag === "MissingKey") return { path, reason: `${showPath(path)} is missing: expected ${wanted}` }
   const value = valueAt(tree, path)
-  const hint = isTable(value) && expected(node) === "a list of tables" ? `; write [[${showPath(path)}]]` : ""
-  const meant = Array.isArray(node["enum"]) ? valueMeant(path, value, node["enum"]) : undefined
+  const hint = isTable(value) && expectedText(node) === "a list of tables" ? `; write [[${showPath(path)}]]` : ""
+  const meant = Array.isArray(node["enum"]) ? suggestedValue(path, value, node["enum"]) : undefined
   const question = meant === undefined ? "" : `; did you mean "${meant}"?`
-  const reason = `expected ${saysMore(message) ? wanted : expected(node)}${hint}${question}`
+  const reason = `expected ${saysMore(message) ? wanted : expectedText(node)}${hint}${question}`
   return unquotedName(path, value) ?? { path, value, reason }
 }
 
 /** What the Schema finds wrong with the settings of one source: one mistake for each key at fault. */
-export const shapeMistakes = (tree: Table): ReadonlyArray<Mistake> => {
+export const schemaMistakes = (tree: Table): ReadonlyArray<Mistake> => {
   if (Object.keys(tree).length === 0) return []
-  const decoded = decode(tree)
+  const decoded = decodeSettings(tree)
   if (Result.isSuccess(decoded)) return []
   const seen = new Set<string>()
   return leavesOf(decoded.failure.issue, [])
-    .filter(({ path }) => !seen.has(idOf(path)) && seen.add(idOf(path)))
+    .filter(({ path }) => !seen.has(pathId(path)) && seen.add(pathId(path)))
     .map((leaf) => mistakeOf(tree, leaf))
 }
 
 /** Tells a mistake; `where` is such as `nexus.toml:12`, and `subject` what holds the value, the key when undefined. */
-export const tell = ({ path, reason, ...rest }: Mistake, where: string | undefined, subject?: string): string => {
+export const mistakeText = (
+  { path, reason, ...rest }: Mistake,
+  where: string | undefined,
+  subject?: string
+): string => {
   const text = "value" in rest ? `${subject ?? showPath(path)} = ${showValue(rest.value)}: ${reason}` : reason
   return printable(where === undefined ? text : `${where}: ${text}`)
 }

@@ -11,7 +11,7 @@ import type { RoutingSettings } from "../domain/routing.ts"
 import type { Settings } from "./schema.ts"
 
 /** A key that clients may use, as its SHA-256 digest. */
-export interface AuthKey {
+export interface ConfiguredKey {
   readonly name: string
   readonly digest: Uint8Array
   /** Whether it opens the administration from other machines too. */
@@ -27,16 +27,16 @@ export interface Secrets {
   readonly backendTls?: ReadonlyMap<string, Tls>
   /** Why the key of a backend is not there, by backend name. */
   readonly keyFaults?: ReadonlyMap<string, string>
-  readonly authKeys: ReadonlyArray<AuthKey>
+  readonly authKeys: ReadonlyArray<ConfiguredKey>
 }
 
 /** All that is known once the config has been read and checked. */
-export interface Loaded {
+export interface LoadedConfig {
   readonly settings: Settings
   readonly backends: ReadonlyArray<Backend>
   readonly routing: RoutingSettings
   readonly thresholds: Thresholds
-  readonly authKeys: ReadonlyArray<AuthKey>
+  readonly authKeys: ReadonlyArray<ConfiguredKey>
   /** Whether servers are searched for. */
   readonly discovery: boolean
   /** The file that was read; undefined when there is none. */
@@ -92,11 +92,11 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
 export const defaultLimits = (settings: Settings): Limits => limitsOf({}, settings)
 
 /** Compiles settings that have been checked. */
-export const compile = (
+export const compileSettings = (
   settings: Settings,
   secrets: Secrets,
-  about: Pick<Loaded, "path" | "warnings" | "notes">
-): Loaded => ({
+  about: Pick<LoadedConfig, "path" | "warnings" | "notes">
+): LoadedConfig => ({
   settings,
   backends: settings.backends.map((entry) => backendOf(entry, settings, secrets)),
   routing: {

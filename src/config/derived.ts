@@ -1,11 +1,11 @@
 /**
  * What follows from settings that may be replaced while the gateway runs.
  */
-import type { Loaded } from "./compile.ts"
+import type { LoadedConfig } from "./compile.ts"
 
 /** Gives what `make` makes of the settings of the moment; it is made once for all calls under the same settings. */
-export const derived = <A>(current: () => Loaded, make: (loaded: Loaded) => A): (() => A) => {
-  let of: Loaded | undefined
+export const derived = <A>(current: () => LoadedConfig, make: (loaded: LoadedConfig) => A): (() => A) => {
+  let of: LoadedConfig | undefined
   let made: A
   return () => {
     const loaded = current()

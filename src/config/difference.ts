@@ -2,10 +2,10 @@
  * What tells two configs apart, key by key and without a secret.
  */
 import { Equal } from "effect"
-import type { Loaded } from "./compile.ts"
+import type { LoadedConfig } from "./compile.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
-import type { Read } from "./read.ts"
-import { inForce, isList, leaves, telling } from "./show.ts"
+import type { ReadConfig } from "./read.ts"
+import { effectiveSettings, isTableList, leafPaths, settingsTeller } from "./show.ts"
 
 /** A setting that differs; undefined where it is not there. */
 export interface Difference {
@@ -39,12 +39,12 @@ const isSame = (a: unknown, b: unknown): boolean => a === b || (typeof a === "ob
 const nameOf = (entry: Table, at: number): string => String(entry["name"] ?? entry["id"] ?? at)
 
 const placesOf = (list: unknown): ReadonlyMap<string, number> =>
-  new Map(isList(list) ? list.map((entry, at) => [nameOf(entry, at), at]) : [])
+  new Map(isTableList(list) ? list.map((entry, at) => [nameOf(entry, at), at]) : [])
 
 /** Every place where two trees of settings differ; entries of lists are known by their names. */
 const differing = (before: unknown, after: unknown, place: Place): ReadonlyArray<Place> => {
   if (isSame(before, after)) return []
-  if (isList(before) || isList(after)) {
+  if (isTableList(before) || isTableList(after)) {
     const was = placesOf(before)
     const is = placesOf(after)
     return [...new Set([...was.keys(), ...is.keys()])].flatMap((name) => {
@@ -61,11 +61,11 @@ const differing = (before: unknown, after: unknown, place: Place): ReadonlyArray
     )
   }
   const whole = before === undefined ? after : before
-  return isTable(whole) ? leaves(whole, []).map((path) => path.reduce(below, place)) : [place]
+  return isTable(whole) ? leafPaths(whole, []).map((path) => path.reduce(below, place)) : [place]
 }
 
 /** Keys of backends and clients, by what tells them apart; never to be shown. */
-const secretsOf = ({ backends, authKeys }: Loaded): ReadonlyMap<string, unknown> =>
+const secretsOf = ({ backends, authKeys }: LoadedConfig): ReadonlyMap<string, unknown> =>
   new Map<string, unknown>([
     ...backends.flatMap(({ name, apiKey }) =>
       apiKey === undefined ? [] : [[`backends.${name}.key`, apiKey] as const]
@@ -77,7 +77,7 @@ const secretsOf = ({ backends, authKeys }: Loaded): ReadonlyMap<string, unknown>
     ...authKeys.map(({ name, digest }) => [`auth.keys.${name}.key`, Buffer.from(digest).toString("hex")] as const)
   ])
 
-const secretChanges = (before: Loaded, after: Loaded): ReadonlyArray<Difference> => {
+const secretChanges = (before: LoadedConfig, after: LoadedConfig): ReadonlyArray<Difference> => {
   const was = secretsOf(before)
   const is = secretsOf(after)
   const shown = (value: unknown) => (value === undefined ? undefined : hidden)
@@ -87,7 +87,7 @@ const secretChanges = (before: Loaded, after: Loaded): ReadonlyArray<Difference>
 }
 
 // Equal candidates go by the order of the config.
-const reordered = (before: Loaded, after: Loaded): ReadonlyArray<Difference> => {
+const reordered = (before: LoadedConfig, after: LoadedConfig): ReadonlyArray<Difference> => {
   const was = before.backends.map(({ name }) => name)
   const is = after.backends.map(({ name }) => name)
   const inBoth = (names: ReadonlyArray<string>, others: ReadonlyArray<string>) => {
@@ -98,12 +98,12 @@ const reordered = (before: Loaded, after: Loaded): ReadonlyArray<Difference> => 
 }
 
 /** Every setting that differs, in the order of the file, and changed secrets last. */
-export const difference = (before: Read, after: Read): ReadonlyArray<Difference> => {
-  const was = inForce(before)
-  const is = inForce(after)
+export const difference = (before: ReadConfig, after: ReadConfig): ReadonlyArray<Difference> => {
+  const was = effectiveSettings(before)
+  const is = effectiveSettings(after)
   const top: Place = { key: [], before: [], after: [] }
-  const tellBefore = telling(before)
-  const tellAfter = telling(after)
+  const tellBefore = settingsTeller(before)
+  const tellAfter = settingsTeller(after)
   const told = differing(was, is, top).flatMap((place): ReadonlyArray<Difference> => {
     const key = showPath(place.key)
     const gone = valueAt(is, place.after) === undefined

@@ -4,7 +4,7 @@
  */
 import type { Mistake } from "./check.ts"
 import { isTable, type KeyPath, showPath, type Table } from "./path.ts"
-import { nodeAt } from "./reference.ts"
+import { schemaAt } from "./reference.ts"
 import { logLevels } from "./schema.ts"
 
 interface Values {
@@ -121,7 +121,7 @@ const places = (value: unknown, path: KeyPath, at: KeyPath): ReadonlyArray<Place
 
 /** Whether the Schema takes neither the key nor, where it lists them, the value. */
 const isForeign = ({ path, value }: Place): boolean => {
-  const node = nodeAt(path)
+  const node = schemaAt(path)
   return node === undefined || (Array.isArray(node["enum"]) && !node["enum"].includes(value))
 }
 
@@ -157,7 +157,7 @@ const textOf = ({ verdict }: LegacyKey, place: Place, others: number): string =>
   }
 }
 
-const isGiven = ({ given }: LegacyKey): boolean => given === undefined || nodeAt(given) !== undefined
+const isGiven = ({ given }: LegacyKey): boolean => given === undefined || schemaAt(given) !== undefined
 
 /** The settings after a row has been applied to one place. */
 const applied = (tree: unknown, { verdict }: LegacyKey, { path, value }: Place): unknown => {
@@ -216,7 +216,7 @@ const meaningOf = ({ verdict }: LegacyKey): string => {
 }
 
 const isStillForeign = ({ path, value }: LegacyKey): boolean => {
-  const node = nodeAt(path)
+  const node = schemaAt(path)
   return (
     node === undefined ||
     (value !== undefined && Array.isArray(node["enum"]) && !node["enum"].some((each) => `"${each}"` === value.shown))

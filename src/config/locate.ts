@@ -1,9 +1,9 @@
 /**
  * Where keys and tables stand in the text of a TOML document that parses; asked only when something is wrong or edited.
  */
-import { idOf, type KeyPath } from "./path.ts"
+import { pathId, type KeyPath } from "./path.ts"
 
-/** First line of each key, each table and each item of a list, by {@link idOf} its path; lines count from 1. */
+/** First line of each key, each table and each item of a list, by {@link pathId} its path; lines count from 1. */
 export type Lines = ReadonlyMap<string, number>
 
 /** A header of a table, or a key with its value, as places in the text; a trailing comment is not part of it. */
@@ -100,7 +100,7 @@ const scan = (text: string): Scanned => {
   const cursor: Cursor = { text, at: text.startsWith("\ufeff") ? 1 : 0 }
 
   const note = (path: KeyPath, line: number): void => {
-    if (!lines.has(idOf(path))) lines.set(idOf(path), line)
+    if (!lines.has(pathId(path))) lines.set(pathId(path), line)
   }
 
   const pair = (prefix: KeyPath): Statement => {
@@ -151,9 +151,9 @@ const scan = (text: string): Scanned => {
     for (const [at, name] of names.entries()) {
       path.push(name)
       note(path, line)
-      const length = lengths.get(idOf(path))
+      const length = lengths.get(pathId(path))
       if (isList && at === names.length - 1) {
-        lengths.set(idOf(path), (length ?? 0) + 1)
+        lengths.set(pathId(path), (length ?? 0) + 1)
         path.push(length ?? 0)
         note(path, line)
       } else if (length !== undefined) path.push(length - 1)
@@ -191,7 +191,7 @@ export const statementsOf = (text: string): ReadonlyArray<Statement> => scan(tex
 /** The line of a path, or of the nearest table around it; undefined when there is neither. */
 export const lineOf = (lines: Lines, path: KeyPath): number | undefined => {
   for (let length = path.length; length > 0; length--) {
-    const line = lines.get(idOf(path.slice(0, length)))
+    const line = lines.get(pathId(path.slice(0, length)))
     if (line !== undefined) return line
   }
   return undefined

@@ -25,7 +25,7 @@ export const valueAt = (tree: unknown, path: KeyPath): unknown => {
 }
 
 /** One string for each path, for use as the key of a map. */
-export const idOf = (path: KeyPath): string => JSON.stringify(path)
+export const pathId = (path: KeyPath): string => JSON.stringify(path)
 
 const part = (key: string | number): string => {
   if (typeof key === "number") return `[${key}]`

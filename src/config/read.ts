@@ -4,26 +4,34 @@
 import { Result } from "effect"
 import { parse, TomlError } from "smol-toml"
 import { printable } from "../domain/text.ts"
-import { decode, type Mistake, shapeMistakes, tell } from "./check.ts"
-import { compile, type Loaded } from "./compile.ts"
+import { decodeSettings, type Mistake, schemaMistakes, mistakeText } from "./check.ts"
+import { compileSettings, type LoadedConfig } from "./compile.ts"
 import { foreignWords } from "./foreign.ts"
 import { type LegacyNote, modernise } from "./legacy.ts"
 import { lineOf, type Lines, linesOf } from "./locate.ts"
-import { idOf, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
+import { pathId, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
 import {
   expectedOf,
   type Environment,
   fromEnvironment,
   fromFile,
   fromFlags,
-  merge,
-  type Merged,
-  type Origin
+  mergeSources,
+  type MergedSources,
+  type SettingOrigin
 } from "./sources.ts"
-import { nodeAt } from "./reference.ts"
+import { schemaAt } from "./reference.ts"
 import { ruleMistakes } from "./rules.ts"
 import type { KeyFiles } from "./pem.ts"
-import { type Digest, isTolerated, keyFilesOf, masked, type MayMiss, type Missing, resolve } from "./secrets.ts"
+import {
+  type Digest,
+  isAllowedMissing,
+  keyFilesOf,
+  masked,
+  type AllowedMissing,
+  type MissingKey,
+  resolveSecrets
+} from "./secrets.ts"
 import { type Substituted, substitute } from "./substitute.ts"
 import { warningsOf } from "./warnings.ts"
 
@@ -42,34 +50,34 @@ export interface Sources {
   readonly overrides: Table
   readonly digestOf: Digest
   /** Which keys may be missing; with `any`, backends whose variables are not set are left out as well. */
-  readonly mayMiss: MayMiss
+  readonly allowMissing: AllowedMissing
 }
 
 /** A file whose TOML is good. */
-export interface Parsed {
+export interface ParsedFile {
   readonly substituted: Substituted
   /** Key files that have to be read next. */
   readonly keyFiles: ReadonlyArray<string>
 }
 
 /** Settings without mistakes, and what `config show` tells of them. */
-export interface Read {
-  readonly loaded: Loaded
+export interface ReadConfig {
+  readonly loaded: LoadedConfig
   readonly file: FileText | undefined
   /** Key files that were read, as the settings name them. */
   readonly keyFiles: ReadonlyArray<string>
-  readonly merged: Merged
+  readonly merged: MergedSources
   /** Strings of the file that held variables, as the file writes them. */
   readonly written: Substituted["written"]
 }
 
 /** A file that is no TOML: in words, and the lines around the place, which are for those alone who may read the file. */
-export interface Unparsed {
+export interface UnparsedFile {
   readonly message: string
   readonly excerpt: string
 }
 
-const syntaxError = ({ path, text }: FileText, error: TomlError): Unparsed => {
+const syntaxError = ({ path, text }: FileText, error: TomlError): UnparsedFile => {
   const foreign = foreignWords(path, text)
   if (foreign !== undefined) return { message: printable(`${path}: ${foreign}`), excerpt: "" }
   const [said = ""] = error.message.replace(/^Invalid TOML document: /, "").split("\n")
@@ -80,7 +88,7 @@ const syntaxError = ({ path, text }: FileText, error: TomlError): Unparsed => {
 }
 
 /** Reads the TOML of a file and its variables. */
-export const parseFile = (file: FileText | undefined, env: Environment): Result.Result<Parsed, Unparsed> => {
+export const parseFile = (file: FileText | undefined, env: Environment): Result.Result<ParsedFile, UnparsedFile> => {
   if (file === undefined) return Result.succeed({ substituted: substitute({}, env), keyFiles: [] })
   try {
     const tree: unknown = parse(file.text)
@@ -95,29 +103,30 @@ export const parseFile = (file: FileText | undefined, env: Environment): Result.
 
 const once = (mistakes: ReadonlyArray<Mistake>, told: ReadonlySet<string>): ReadonlyArray<Mistake> => {
   const seen = new Set(told)
-  return mistakes.filter(({ path }) => !seen.has(idOf(path)) && seen.add(idOf(path)))
+  return mistakes.filter(({ path }) => !seen.has(pathId(path)) && seen.add(pathId(path)))
 }
 
-const originIn = (origins: ReadonlyMap<string, Origin>, path: KeyPath): Origin => {
+const originIn = (origins: ReadonlyMap<string, SettingOrigin>, path: KeyPath): SettingOrigin => {
   for (let length = path.length; length > 0; length--) {
-    const origin = origins.get(idOf(path.slice(0, length)))
+    const origin = origins.get(pathId(path.slice(0, length)))
     if (origin !== undefined) return origin
   }
   return { _tag: "file" }
 }
 
 const teller =
-  (file: FileText | undefined, lines: Lines, originOf: (path: KeyPath) => Origin) => (mistake: Mistake) => {
+  (file: FileText | undefined, lines: Lines, originOf: (path: KeyPath) => SettingOrigin) => (mistake: Mistake) => {
     const origin = originOf(mistake.path)
-    if (origin._tag !== "file") return { line: Number.POSITIVE_INFINITY, text: tell(mistake, undefined, origin.name) }
+    if (origin._tag !== "file")
+      return { line: Number.POSITIVE_INFINITY, text: mistakeText(mistake, undefined, origin.name) }
     const line = lineOf(lines, mistake.path)
     const where = file === undefined ? undefined : line === undefined ? file.path : `${file.path}:${line}`
-    return { line: line ?? 0, text: tell(mistake, where) }
+    return { line: line ?? 0, text: mistakeText(mistake, where) }
   }
 
 /** For variables, the words they take in place of what the file takes. */
-const inItsWords = (origin: Origin, mistake: Mistake): Mistake => {
-  const node = nodeAt(mistake.path)
+const inItsWords = (origin: SettingOrigin, mistake: Mistake): Mistake => {
+  const node = schemaAt(mistake.path)
   return origin._tag === "variable" && node !== undefined && mistake.reason.startsWith("expected true")
     ? { ...mistake, reason: `expected ${expectedOf(origin, node)}` }
     : mistake
@@ -127,7 +136,7 @@ const inItsWords = (origin: Origin, mistake: Mistake): Mistake => {
 const discreet = (mistake: Mistake, { original, written }: Substituted): Mistake => {
   if (!("value" in mistake)) return mistake
   const { path, value } = mistake
-  const isReplaced = typeof value === "object" || written.some((each) => idOf(each.path) === idOf(path))
+  const isReplaced = typeof value === "object" || written.some((each) => pathId(each.path) === pathId(path))
   if (isReplaced) return { ...mistake, value: valueAt(original, path) }
   return path.at(-1) === "sha256" && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
 }
@@ -147,7 +156,7 @@ const tellLegacy =
 /** What a missing key comes to, for a person. */
 const tellMissing =
   (file: FileText | undefined, lines: () => Lines) =>
-  ({ path, name, of, from, told }: Missing): string => {
+  ({ path, name, of, from, told }: MissingKey): string => {
     const where = placeOf(file, lines(), [path])
     const remedy = from === "variable" ? "set it before nexus serve, or name a file with api_key_file" : "put it there"
     return printable(
@@ -157,26 +166,30 @@ const tellMissing =
     )
   }
 
-const readWhole = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFiles): Result.Result<Read, string> => {
+const readWhole = (
+  sources: Sources,
+  { substituted }: ParsedFile,
+  keyFiles: KeyFiles
+): Result.Result<ReadConfig, string> => {
   const { file, env } = sources
   const modern = modernise(substituted.tree)
   const ofFile = fromFile(modern.tree)
   const ofFlags = fromFlags(sources.overrides)
-  const named = resolve(modern.tree, env, keyFiles, sources.digestOf)
+  const named = resolveSecrets(modern.tree, env, keyFiles, sources.digestOf)
   const given = fromEnvironment(env, new Set([...substituted.names, ...named.names]))
   const modernEnv = modernise(given.tree)
   const ofEnv = { ...given, tree: modernEnv.tree }
-  const merged = merge([ofFile, ofEnv, ofFlags])
+  const merged = mergeSources([ofFile, ofEnv, ofFlags])
 
   let lines: Lines | undefined
   const linesOnce = (): Lines => (lines ??= linesOf(file?.text ?? ""))
 
-  const inFile = once([...substituted.mistakes, ...modern.mistakes, ...shapeMistakes(ofFile.tree)], new Set())
+  const inFile = once([...substituted.mistakes, ...modern.mistakes, ...schemaMistakes(ofFile.tree)], new Set())
   const inOthers = [ofEnv, ofFlags].flatMap(({ tree, originOf }) =>
-    shapeMistakes(tree).map((mistake) => ({ mistake: inItsWords(originOf(mistake.path), mistake), originOf }))
+    schemaMistakes(tree).map((mistake) => ({ mistake: inItsWords(originOf(mistake.path), mistake), originOf }))
   )
-  const told = new Set([...inFile, ...inOthers.map(({ mistake }) => mistake)].map(({ path }) => idOf(path)))
-  const tolerated = named.missing.filter((each) => isTolerated(each, sources.mayMiss))
+  const told = new Set([...inFile, ...inOthers.map(({ mistake }) => mistake)].map(({ path }) => pathId(path)))
+  const tolerated = named.missing.filter((each) => isAllowedMissing(each, sources.allowMissing))
   const missed = named.missing.filter((each) => !tolerated.includes(each))
   const between = once(
     [...named.mistakes, ...missed, ...ruleMistakes(merged.tree, (path) => lineOf(linesOnce(), path))],
@@ -193,14 +206,14 @@ const readWhole = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFiles
     ].sort((a, b) => a.line - b.line)
     return Result.fail([...all.map(({ text }) => text), ...ofEnv.mistakes].join("\n"))
   }
-  const decoded = decode(merged.tree)
+  const decoded = decodeSettings(merged.tree)
   if (Result.isFailure(decoded)) return Result.fail(decoded.failure.message)
   const legacy = [
     ...modern.notes.map(tellLegacy(file, linesOnce)),
     ...modernEnv.notes.map(({ text }) => `the environment: ${printable(text)}`)
   ]
   // Whoever looks from another shell sees at the backend itself that its key is not known there.
-  const worthAWord = tolerated.filter(({ of }) => of === "client" || sources.mayMiss === "backends")
+  const worthAWord = tolerated.filter(({ of }) => of === "client" || sources.allowMissing === "backends")
   const about = {
     path: file?.path,
     warnings: [
@@ -212,7 +225,7 @@ const readWhole = (sources: Sources, { substituted }: Parsed, keyFiles: KeyFiles
     notes: given.notes.map(printable)
   }
   const keyFaults = new Map(tolerated.filter(({ of }) => of === "backend").map(({ name, told }) => [name, told]))
-  const loaded = compile(decoded.success, { ...named.secrets, keyFaults }, about)
+  const loaded = compileSettings(decoded.success, { ...named.secrets, keyFaults }, about)
   return Result.succeed({ loaded, file, keyFiles: [...keyFiles.keys()], merged, written: substituted.written })
 }
 
@@ -235,9 +248,13 @@ const withoutUnset = ({ original, mistakes }: Substituted, env: Environment) => 
 }
 
 /** Makes settings of all sources; fails with every mistake, one a line and sorted by line. */
-export const read = (sources: Sources, parsed: Parsed, keyFiles: KeyFiles): Result.Result<Read, string> => {
+export const readSettings = (
+  sources: Sources,
+  parsed: ParsedFile,
+  keyFiles: KeyFiles
+): Result.Result<ReadConfig, string> => {
   const whole = readWhole(sources, parsed, keyFiles)
-  if (Result.isSuccess(whole) || sources.mayMiss !== "any" || sources.file === undefined) return whole
+  if (Result.isSuccess(whole) || sources.allowMissing !== "any" || sources.file === undefined) return whole
   const rest = withoutUnset(parsed.substituted, sources.env)
   if (rest === undefined) return whole
   // Its lines are no longer those of the text.

@@ -23,7 +23,7 @@ const stepInto = (node: Table, key: string | number): Table | undefined => {
 }
 
 /** The JSON Schema of the key at a path; undefined when there is no such key. */
-export const nodeAt = (path: KeyPath): Table | undefined => {
+export const schemaAt = (path: KeyPath): Table | undefined => {
   let node: Table | undefined = root()
   for (const key of path) node = node === undefined ? undefined : stepInto(node, key)
   return node
@@ -33,7 +33,7 @@ const range = (node: Table): string =>
   node["minimum"] === undefined ? "" : ` from ${String(node["minimum"])} to ${String(node["maximum"])}`
 
 /** What a key takes, such as `a whole number from 0 to 65535`. */
-export const expected = (node: Table): string => {
+export const expectedText = (node: Table): string => {
   if (Array.isArray(node["enum"])) return node["enum"].map((each) => JSON.stringify(each)).join(" | ")
   switch (node["type"]) {
     case "boolean":
@@ -56,12 +56,12 @@ export const expected = (node: Table): string => {
 
 /** Keys a table may have; undefined when it may have any. */
 export const keysAt = (path: KeyPath): ReadonlyArray<string> | undefined => {
-  const node = nodeAt(path)
+  const node = schemaAt(path)
   return node !== undefined && isTable(node["properties"]) ? Object.keys(node["properties"]) : undefined
 }
 
 /** One key of the file. */
-export interface Entry {
+export interface KeyEntry {
   /** `0` stands for each item of a list of tables. */
   readonly path: KeyPath
   readonly node: Table
@@ -69,7 +69,7 @@ export interface Entry {
   readonly required: boolean
 }
 
-const walk = (node: Table, path: KeyPath): ReadonlyArray<Entry> =>
+const walk = (node: Table, path: KeyPath): ReadonlyArray<KeyEntry> =>
   Object.entries(tableOf(node["properties"])).flatMap(([key, value]) => {
     const child = tableOf(value)
     const at = [...path, key]
@@ -81,11 +81,11 @@ const walk = (node: Table, path: KeyPath): ReadonlyArray<Entry> =>
   })
 
 /** Every key that holds a value, in the order of the Schema. */
-export const entries = lazy(() => walk(root(), []))
+export const keyEntries = lazy(() => walk(root(), []))
 
 /** Keys with one plain value that are not inside a list: those a variable can set. */
-export const scalars = lazy(() =>
-  entries().filter(({ path, node }) => !path.includes(0) && node["type"] !== "array" && node["type"] !== "object")
+export const scalarKeys = lazy(() =>
+  keyEntries().filter(({ path, node }) => !path.includes(0) && node["type"] !== "array" && node["type"] !== "object")
 )
 
 const defaults = lazy(() =>
@@ -96,12 +96,12 @@ const defaults = lazy(() =>
 )
 
 // Undefined when a key has none.
-const defaultOf = ({ path, required }: Entry): unknown => (required ? undefined : valueAt(defaults(), path))
+const defaultOf = ({ path, required }: KeyEntry): unknown => (required ? undefined : valueAt(defaults(), path))
 
 const withDefaults = (node: Table, path: KeyPath): Table => {
   const properties = Object.entries(tableOf(node["properties"])).map(([key, value]) => {
     const at = [...path, key]
-    const entry = entries().find((each) => showPath(each.path) === showPath(at))
+    const entry = keyEntries().find((each) => showPath(each.path) === showPath(at))
     const standard = entry === undefined ? undefined : defaultOf(entry)
     return [key, { ...withDefaults(tableOf(value), at), ...(standard === undefined ? {} : { default: standard }) }]
   })
@@ -124,11 +124,11 @@ const cell = (text: string): string => text.replaceAll("|", "\\|")
 const shown = (value: unknown): string => (value === undefined ? "none" : `\`${JSON.stringify(value)}\``)
 
 /** The reference table for the README, as Markdown. */
-export const markdown = (): string =>
+export const configMarkdown = (): string =>
   [
     "| key | type and bounds | default | meaning |",
     "| --- | --- | --- | --- |",
-    ...entries().map((entry) => {
+    ...keyEntries().map((entry) => {
       const key = showPath(entry.path).replaceAll("[0]", "[]")
       const standard = entry.required ? "required" : shown(defaultOf(entry))
       return `| \`${key}\` | ${[typeOf(entry.node), standard, String(entry.node["description"] ?? "")].map(cell).join(" | ")} |`
@@ -136,6 +136,6 @@ export const markdown = (): string =>
   ].join("\n")
 
 const typeOf = (node: Table): string => {
-  if (node["type"] !== "object") return expected(node)
-  return `a table of name = ${expected(tableOf(node["additionalProperties"]))}`
+  if (node["type"] !== "object") return expectedText(node)
+  return `a table of name = ${expectedText(tableOf(node["additionalProperties"]))}`
 }

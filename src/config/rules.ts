@@ -4,11 +4,11 @@
  */
 import { baseUrlOf } from "../domain/base-url.ts"
 import { Result } from "effect"
-import { isLoopback, serverOf } from "../domain/place.ts"
+import { isLoopback, serverOf } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
-import { placeFault } from "./listen.ts"
+import { listenFault } from "./admin-listen.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 
 /** Line of a path in the file; undefined without a file. */
@@ -304,7 +304,7 @@ const administered = (tree: Table): ReadonlyArray<Mistake> => {
   if (typeof value !== "string" || value === "") return []
   const [host, port] = [valueAt(tree, ["server", "host"]), valueAt(tree, ["server", "port"])]
   const isOwn = port !== 0 && value === `${String(host ?? "127.0.0.1")}:${String(port ?? 8000)}`
-  const reason = isOwn ? "this is where the gateway itself listens" : placeFault(value)
+  const reason = isOwn ? "this is where the gateway itself listens" : listenFault(value)
   return reason === undefined ? [] : [{ path, value, reason }]
 }
 

@@ -4,14 +4,14 @@
 import { Redacted } from "effect"
 import type { Tls } from "../domain/server.ts"
 import type { Mistake } from "./check.ts"
-import type { AuthKey, Secrets } from "./compile.ts"
+import type { ConfiguredKey, Secrets } from "./compile.ts"
 import type { KeyPath, Table } from "./path.ts"
 import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
 import { tablesAt } from "./rules.ts"
 import type { Environment } from "./sources.ts"
 
 /** A key that is not where the settings say: its variable is not set, or its file is not there. */
-export interface Missing extends Mistake {
+export interface MissingKey extends Mistake {
   /** The backend or the client whose key it is. */
   readonly name: string
   readonly of: "backend" | "client"
@@ -24,17 +24,17 @@ export interface Missing extends Mistake {
  * Which keys may be missing: none; variables of backends, which are then asked nothing; or any at all, for a look at a gateway
  * that runs with an environment of its own.
  */
-export type MayMiss = "none" | "backends" | "any"
+export type AllowedMissing = "none" | "backends" | "any"
 
 /** Whether a missing key is no mistake. */
-export const isTolerated = ({ of, from }: Missing, mayMiss: MayMiss): boolean =>
-  mayMiss === "any" || (mayMiss === "backends" && of === "backend" && from === "variable")
+export const isAllowedMissing = ({ of, from }: MissingKey, allowMissing: AllowedMissing): boolean =>
+  allowMissing === "any" || (allowMissing === "backends" && of === "backend" && from === "variable")
 
 /** The keys, what is wrong with them, and which are not there. */
-export interface Resolved {
+export interface ResolvedSecrets {
   readonly secrets: Secrets
   readonly mistakes: ReadonlyArray<Mistake>
-  readonly missing: ReadonlyArray<Missing>
+  readonly missing: ReadonlyArray<MissingKey>
   /** Variables that hold keys. */
   readonly names: ReadonlySet<string>
 }
@@ -59,23 +59,23 @@ const fromHex = (digits: string): Uint8Array => new Uint8Array(Buffer.from(digit
 export type Digest = (text: string) => Uint8Array
 
 /** Why a text can be no key; `what` holds it. */
-export const faultOf = (key: string, what: string): string | undefined =>
+export const keyTextFault = (key: string, what: string): string | undefined =>
   /^[\x21-\x7e]+$/.test(key) ? undefined : `${what} holds spaces or characters that no key can have`
 
 /** Resolves all keys of settings that may have other mistakes. */
-export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf: Digest): Resolved => {
+export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, digestOf: Digest): ResolvedSecrets => {
   const mistakes: Array<Mistake> = []
-  const missing: Array<Missing> = []
+  const missing: Array<MissingKey> = []
   const names = new Set<string>()
 
   const accepted = (key: string, what: string, path: KeyPath, value: string): string | undefined => {
-    const reason = faultOf(key, what)
+    const reason = keyTextFault(key, what)
     if (reason === undefined) return key
     mistakes.push({ path, value, reason })
     return undefined
   }
 
-  const fromVariable = (table: Table, key: string, at: KeyPath, of: Missing["of"]): string | undefined => {
+  const fromVariable = (table: Table, key: string, at: KeyPath, of: MissingKey["of"]): string | undefined => {
     const name = table[key]
     if (typeof name !== "string" || name === "") return undefined
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
@@ -116,7 +116,7 @@ export const resolve = (tree: Table, env: Environment, files: KeyFiles, digestOf
     if (tls !== undefined) backendTls.set(nameOf(table), tls)
   }
 
-  const authKeys: Array<AuthKey> = []
+  const authKeys: Array<ConfiguredKey> = []
   for (const { at, table } of tablesAt(tree, ["auth", "keys"])) {
     const about = { name: nameOf(table), admin: table["admin"] === true }
     const key = fromVariable(table, "env", at, "client")

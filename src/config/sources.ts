@@ -1,36 +1,36 @@
 /**
  * Where settings come from and which of them wins: default < file < environment < flag.
  */
-import { idOf, isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
-import { type Entry, expected, lazy, scalars } from "./reference.ts"
-import { isServiceLink, type Strangers, strangersOf } from "./strangers.ts"
+import { pathId, isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
+import { type KeyEntry, expectedText, lazy, scalarKeys } from "./reference.ts"
+import { isServiceLink, type UnknownVariables, unknownVariables } from "./unknown-variables.ts"
 
 /** Who gave a value; `name` is the variable or the flag. */
-export type Origin =
+export type SettingOrigin =
   | { readonly _tag: "file" }
   | { readonly _tag: "variable"; readonly name: string }
   | { readonly _tag: "flag"; readonly name: string }
 
 /** Settings of one source, nested and spelled as in the file. */
-export interface Source {
+export interface SettingsSource {
   readonly tree: Table
-  readonly originOf: (path: KeyPath) => Origin
+  readonly originOf: (path: KeyPath) => SettingOrigin
 }
 
-/** All sources laid over each other; `origins` knows each value by {@link idOf} its path. */
-export interface Merged {
+/** All sources laid over each other; `origins` knows each value by {@link pathId} its path. */
+export interface MergedSources {
   readonly tree: Table
-  readonly origins: ReadonlyMap<string, Origin>
+  readonly origins: ReadonlyMap<string, SettingOrigin>
 }
 
 const empty = (): Record<string, unknown> => Object.create(null)
 
 const lay = (
   below: Table,
-  source: Source,
+  source: SettingsSource,
   tree: Table,
   path: KeyPath,
-  origins: Map<string, Origin>
+  origins: Map<string, SettingOrigin>
 ): Record<string, unknown> => {
   const both = Object.assign(empty(), below)
   for (const [key, value] of Object.entries(tree)) {
@@ -40,22 +40,22 @@ const lay = (
       both[key] = lay(isTable(under) ? under : empty(), source, value, at, origins)
     } else {
       both[key] = value
-      origins.set(idOf(at), source.originOf(at))
+      origins.set(pathId(at), source.originOf(at))
     }
   }
   return both
 }
 
 /** Lays sources over each other, the last one on top; tables are joined, lists and plain values replaced. */
-export const merge = (sources: ReadonlyArray<Source>): Merged => {
-  const origins = new Map<string, Origin>()
+export const mergeSources = (sources: ReadonlyArray<SettingsSource>): MergedSources => {
+  const origins = new Map<string, SettingOrigin>()
   let tree: Table = empty()
   for (const source of sources) tree = lay(tree, source, source.tree, [], origins)
   return { tree, origins }
 }
 
 /** Settings of the file. */
-export const fromFile = (tree: Table): Source => ({ tree, originOf: () => ({ _tag: "file" }) })
+export const fromFile = (tree: Table): SettingsSource => ({ tree, originOf: () => ({ _tag: "file" }) })
 
 const flagNames: ReadonlyMap<string, string> = new Map([
   ["server.host", "--host"],
@@ -68,7 +68,7 @@ const flagNames: ReadonlyMap<string, string> = new Map([
 ])
 
 /** Settings of flags. */
-export const fromFlags = (tree: Table): Source => ({
+export const fromFlags = (tree: Table): SettingsSource => ({
   tree,
   originOf: (path) => ({ _tag: "flag", name: flagNames.get(showPath(path)) ?? `flag for ${showPath(path)}` })
 })
@@ -84,9 +84,9 @@ const short: ReadonlyMap<string, string> = new Map([
 ])
 
 const byName = lazy(
-  (): ReadonlyMap<string, Entry> =>
+  (): ReadonlyMap<string, KeyEntry> =>
     new Map(
-      scalars().flatMap((entry) => {
+      scalarKeys().flatMap((entry) => {
         const key = showPath(entry.path)
         const names = [...short].filter(([, each]) => each === key).map(([name]) => name)
         return [...names, `NEXUS_${key.replaceAll(".", "_").toUpperCase()}`].map((name) => [name, entry] as const)
@@ -118,7 +118,7 @@ const words: ReadonlyMap<string, boolean> = new Map([
 const number = /^[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?$/i
 
 /** The value a text stands for; the text itself when it is no such value. */
-const valueOf = (text: string, { node }: Entry): unknown => {
+const valueOf = (text: string, { node }: KeyEntry): unknown => {
   const trimmed = text.trim()
   if (node["type"] === "boolean") return words.get(trimmed.toLowerCase()) ?? text
   if (node["type"] === "integer" || node["type"] === "number") return number.test(trimmed) ? Number(trimmed) : text
@@ -141,7 +141,7 @@ const put = (tree: Record<string, unknown>, path: KeyPath, value: unknown): void
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** Settings of the environment, what is wrong with them, and what is to be said of variables that are none. */
-export interface FromEnvironment extends Source, Strangers {
+export interface FromEnvironment extends SettingsSource, UnknownVariables {
   readonly mistakes: ReadonlyArray<string>
 }
 
@@ -160,7 +160,7 @@ export const fromEnvironment = (env: Environment, others: ReadonlySet<string>): 
       strangers.push({ name, value: text })
       continue
     }
-    const id = idOf(entry.path)
+    const id = pathId(entry.path)
     const earlier = givenBy.get(id)
     const value = valueOf(text, entry)
     if (earlier !== undefined && valueAt(tree, entry.path) !== value) {
@@ -169,12 +169,17 @@ export const fromEnvironment = (env: Environment, others: ReadonlySet<string>): 
     put(tree, entry.path, value)
     if (earlier === undefined) givenBy.set(id, name)
   }
-  const originOf = (path: KeyPath): Origin => ({ _tag: "variable", name: givenBy.get(idOf(path)) ?? "environment" })
+  const originOf = (path: KeyPath): SettingOrigin => ({
+    _tag: "variable",
+    name: givenBy.get(pathId(path)) ?? "environment"
+  })
   // Working out all names takes a while; most starts have no use for them.
   const known = strangers.length === 0 ? [] : [...variableNames(), "NEXUS_CONFIG", "NEXUS_KEY"]
-  return { tree, originOf, mistakes, ...strangersOf(strangers, known) }
+  return { tree, originOf, mistakes, ...unknownVariables(strangers, known) }
 }
 
 /** What a variable for this key takes, in words. */
-export const expectedOf = (origin: Origin, node: Table): string =>
-  origin._tag === "variable" && node["type"] === "boolean" ? "true, false, 1, 0, yes, no, on or off" : expected(node)
+export const expectedOf = (origin: SettingOrigin, node: Table): string =>
+  origin._tag === "variable" && node["type"] === "boolean"
+    ? "true, false, 1, 0, yes, no, on or off"
+    : expectedText(node)

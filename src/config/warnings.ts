@@ -1,7 +1,7 @@
 /**
  * What is allowed and still worth a word at start.
  */
-import { isLoopback } from "../domain/place.ts"
+import { isLoopback } from "../domain/url-host.ts"
 import { isTable, showPath, type Table, valueAt } from "./path.ts"
 import { tablesAt } from "./rules.ts"
 import type { Environment } from "./sources.ts"

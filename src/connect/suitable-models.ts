@@ -2,10 +2,10 @@
  * Which of the models that are served suits a client: one to chat with that calls tools, and one for embeddings.
  */
 import { contextOf } from "../domain/server.ts"
-import { isEmbedder, looksTalkative } from "../domain/purpose.ts"
+import { isEmbeddingModel, looksLikeChatModel } from "../domain/model-purpose.ts"
 import { oneSpelling, spellingOf } from "../backend/spelling.ts"
 import type { BackendEntry } from "../operations/api/api.ts"
-import { resolve } from "../router/alias-chains.ts"
+import { resolveAlias } from "../router/alias-chains.ts"
 
 /** A model a client can use; what nobody knows of it is absent. */
 export interface ClientModel {
@@ -60,9 +60,9 @@ const served = (backends: ReadonlyArray<BackendEntry>): ReadonlyArray<Served> =>
   return [...found.values()]
 }
 
-const embeds = ({ id, embeddings }: Served): boolean => embeddings ?? isEmbedder(id)
+const embeds = ({ id, embeddings }: Served): boolean => embeddings ?? isEmbeddingModel(id)
 
-const chats = (model: Served): boolean => !embeds(model) && (model.embeddings === false || looksTalkative(model.id))
+const chats = (model: Served): boolean => !embeds(model) && (model.embeddings === false || looksLikeChatModel(model.id))
 
 const rank = ({ tools }: Served): number => (tools === undefined ? 1 : tools ? 2 : 0)
 
@@ -107,7 +107,7 @@ export const chooseModelByName = (
   name: string
 ): ClientModel | undefined => {
   const models = served(backends)
-  const end = resolve(name, aliases)
+  const end = resolveAlias(name, aliases)
   const found = models.find(({ id }) => id === end) ?? models.find(({ id }) => id === spelledBy(backends, end))
   return found === undefined ? undefined : { ...modelOf(found), id: name }
 }

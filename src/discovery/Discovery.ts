@@ -4,7 +4,7 @@
 import { Cause, Effect, Latch, Layer, PubSub, Result } from "effect"
 import { defaultLimits } from "../config/compile.ts"
 import { type HostEntry, readHost } from "../config/hosts.ts"
-import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
 import { llmType } from "./mdns/announcement.ts"
 import { browse } from "./mdns/Browser.ts"
@@ -172,13 +172,13 @@ export const layerOf = (settings: DiscoverySettings): Layer.Layer<never, never, 
   Layer.effectDiscard(make(settings))
 
 /** The machines that the config names. */
-export const hostsOf = ({ settings }: Loaded): ReadonlyArray<HostEntry> =>
+export const hostsOf = ({ settings }: LoadedConfig): ReadonlyArray<HostEntry> =>
   settings.discovery.hosts.flatMap((text) => {
     const read = readHost(text)
     return Result.isSuccess(read) ? [read.success] : []
   })
 
-const mdnsOf = ({ settings: { discovery } }: Loaded): MdnsSettings | undefined =>
+const mdnsOf = ({ settings: { discovery } }: LoadedConfig): MdnsSettings | undefined =>
   discovery.mdns
     ? {
         types: [...new Set(["_ollama._tcp", llmType, ...discovery.mdns_types.map((type) => type.toLowerCase())])],

@@ -12,7 +12,7 @@ import { decide, type Found, type Sight } from "./decide.ts"
 import { identify } from "../health/identify.ts"
 import { markOf, type Place } from "./places.ts"
 import type { Surroundings } from "./Machine.ts"
-import { endpointOf } from "../domain/place.ts"
+import { hostPortOf } from "../domain/url-host.ts"
 import { isSameMachine } from "./same-machine.ts"
 
 /** What a finder goes by, times in milliseconds. */
@@ -66,10 +66,10 @@ export const leadsTo = Effect.fnUntraced(function* (
   backends: ReadonlyArray<Backend>,
   ownPort: number | undefined
 ) {
-  const endpoint = endpointOf(url)
+  const endpoint = hostPortOf(url)
   if (endpoint === undefined) return false
   const others = backends.flatMap((each) => {
-    const other = endpointOf(each.url)
+    const other = hostPortOf(each.url)
     return other?.port === endpoint.port ? [other.host] : []
   })
   if (others.includes(endpoint.host)) return true

@@ -8,7 +8,7 @@ import { Effect } from "effect"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { addressesNow, neighbourhood } from "./mdns/neighbourhood.ts"
 import { isContained } from "./places.ts"
-import { isLocalName } from "../domain/place.ts"
+import { isLocalName } from "../domain/url-host.ts"
 import { isAddress, type Whereabouts } from "./same-machine.ts"
 
 /** This machine, and names. */

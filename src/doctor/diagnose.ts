@@ -5,8 +5,8 @@ import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { DateTime, Effect, Layer, Redacted, Result } from "effect"
 import { defaultLimits } from "../config/compile.ts"
 import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig.ts"
-import type { Read } from "../config/read.ts"
-import { shown } from "../config/show.ts"
+import type { ReadConfig } from "../config/read.ts"
+import { shownSettings } from "../config/show.ts"
 import { aboutOf, examine } from "./examine.ts"
 import { error, type Finding, info, ok, type ReportSection } from "./finding.ts"
 import { deadRoutingNames } from "./name-check.ts"
@@ -18,8 +18,8 @@ import { printable } from "../domain/text.ts"
 import { version } from "../domain/version.ts"
 import { findOnce, hostsOf } from "../discovery/Discovery.ts"
 import { applyProbe, empty, put } from "../registry/snapshot.ts"
-import { membersOf } from "../router/groups.ts"
-import { targetsOf } from "../router/names.ts"
+import { entryCandidates } from "../router/groups.ts"
+import { nameTargets } from "../router/names.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { gatewayUrl } from "../http/address.ts"
 import { askHealth } from "../remote/gateway-client.ts"
@@ -61,7 +61,7 @@ const portOf = (...findings: ReadonlyArray<Finding>): Port => ({ findings, healt
 
 const lookAtPort = Effect.fnUntraced(function* ({
   loaded: { settings, authKeys }
-}: Read): Effect.fn.Return<Port, never, Transport> {
+}: ReadConfig): Effect.fn.Return<Port, never, Transport> {
   const { host, port } = settings.server
   if (port === 0) return portOf(ok("port", "any free port"))
   const url = gatewayUrl(host, port)
@@ -92,7 +92,7 @@ const lookAtPort = Effect.fnUntraced(function* ({
   )
 })
 
-const fileNames = ({ loaded: { settings } }: Read): ReadonlyArray<string> =>
+const fileNames = ({ loaded: { settings } }: ReadConfig): ReadonlyArray<string> =>
   settings.backends.flatMap(({ api_key_file, client_key_file }) =>
     [api_key_file, client_key_file].filter((file) => file !== undefined)
   )
@@ -101,7 +101,7 @@ const about = `nexus ${version}`
 
 /** Looks at the gateway's own ground; gives the backends that a running gateway finds healthy. */
 const lookAtGateway = Effect.fnUntraced(function* (
-  read: Read,
+  read: ReadConfig,
   backends: ReadonlyArray<Backend>,
   say: (findings: ReadonlyArray<Finding>) => void
 ) {
@@ -133,7 +133,7 @@ const invalid = ({ message }: ConfigInvalid, report: Report): ReportSection => {
 }
 
 /** What must not be told: every key that the settings hold, and those that their variables stand for. */
-const secretsOf = ({ loaded: { backends, authKeys } }: Read): ReadonlyArray<string> =>
+const secretsOf = ({ loaded: { backends, authKeys } }: ReadConfig): ReadonlyArray<string> =>
   [...backends.map(({ apiKey }) => apiKey), ...authKeys.map(({ key }) => key)].flatMap((key) =>
     key === undefined ? [] : [Redacted.value(key)]
   )
@@ -147,7 +147,7 @@ const cleaner = (secrets: ReadonlyArray<string>) => {
     printable(real.reduce((cleaned, secret) => cleaned.replaceAll(secret, "[secret]"), text))
 }
 
-const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: DiagnoseOptions) {
+const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, report }: DiagnoseOptions) {
   const { loaded } = read
   const { port } = loaded.settings.server
   const ownPort = port === 0 ? undefined : port
@@ -197,8 +197,8 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: D
   }, empty)
   const names = deadRoutingNames(rules, {
     lists,
-    leadsTo: (name) => targetsOf(name, rules, snapshot),
-    members: (entry) => membersOf(entry, rules, snapshot)
+    leadsTo: (name) => nameTargets(name, rules, snapshot),
+    members: (entry) => entryCandidates(entry, rules, snapshot)
   })
   const sections = [gateway, ...begun.map(({ part }) => part)].map(({ section }) => section())
   if (names.length === 0) return sections
@@ -212,7 +212,7 @@ const looked = Effect.fnUntraced(function* (read: Read, { inference, report }: D
 export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
   Effect.gen(function* () {
     const read = yield* Effect.result(
-      readConfig({ path: options.config, overrides: options.overrides, mayMiss: "any" })
+      readConfig({ path: options.config, overrides: options.overrides, allowMissing: "any" })
     )
     const sections = Result.isSuccess(read)
       ? yield* looked(read.success, options)
@@ -223,7 +223,7 @@ export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
       system: `${process.platform}-${process.arch}`,
       at: DateTime.formatIso(yield* DateTime.now),
       sections,
-      settings: Result.isSuccess(read) ? shown(read.success) : []
+      settings: Result.isSuccess(read) ? shownSettings(read.success) : []
     }
   }).pipe(
     Effect.scoped,

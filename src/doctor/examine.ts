@@ -6,8 +6,8 @@ import { nearest } from "../config/nearest.ts"
 import { type Backend, isUnmeasured } from "../backend/backend.ts"
 import { contextOf, type Model } from "../domain/server.ts"
 import { spellingOf } from "../backend/spelling.ts"
-import { isLoopback } from "../domain/place.ts"
-import { looksTalkative } from "../domain/purpose.ts"
+import { isLoopback } from "../domain/url-host.ts"
+import { looksLikeChatModel } from "../domain/model-purpose.ts"
 import { askList, identify } from "../health/identify.ts"
 import { makeProbe, noList } from "../health/probe.ts"
 import type { Answer } from "../backend/talk.ts"
@@ -214,7 +214,7 @@ const spoken = Effect.fnUntraced(function* (
   say: Say
 ) {
   const chats = models.filter(isChat)
-  const model = chats.find(({ id }) => looksTalkative(id)) ?? chats[0]
+  const model = chats.find(({ id }) => looksLikeChatModel(id)) ?? chats[0]
   if (model !== undefined) {
     const patient = { transport, backend, model, timeoutMs }
     const first = yield* checkChat(patient)

@@ -3,7 +3,7 @@
  */
 import { dirname, resolve } from "node:path"
 import { Effect, FileSystem, Option } from "effect"
-import type { Loaded } from "../config/compile.ts"
+import type { LoadedConfig } from "../config/compile.ts"
 import { type Finding, info, ok, warning } from "./finding.ts"
 
 /** Each request takes two sockets, one for the client and one for the backend. */
@@ -41,7 +41,7 @@ export const checkKeyFiles = Effect.fnUntraced(function* (names: ReadonlyArray<s
 
 /** What is said of a config that is good. */
 export const checkConfig = (
-  { path, warnings, notes }: Pick<Loaded, "path" | "warnings" | "notes">,
+  { path, warnings, notes }: Pick<LoadedConfig, "path" | "warnings" | "notes">,
   backends: number
 ): ReadonlyArray<Finding> => [
   ok(

@@ -1,7 +1,7 @@
 /**
  * Where a gateway is reached.
  */
-import { adminPlace } from "../config/listen.ts"
+import { adminListen } from "../config/admin-listen.ts"
 
 /** The address of a gateway that listens on `host`; a wildcard address is asked on loopback. */
 export const gatewayUrl = (host: string, port: number): string => {
@@ -14,7 +14,7 @@ export const gatewayUrl = (host: string, port: number): string => {
 export const adminAddress = (
   listen: string | undefined
 ): { readonly url: string; readonly socket: string | undefined } | undefined => {
-  const place = adminPlace(listen)
+  const place = adminListen(listen)
   if (place === undefined) return undefined
   return place._tag === "Port"
     ? { url: gatewayUrl(place.host, place.port), socket: undefined }

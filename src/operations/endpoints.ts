@@ -12,7 +12,7 @@ import { Registry } from "../registry/Registry.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/state.ts"
 import { Router } from "../router/Router.ts"
-import { notFound } from "../router/unknown.ts"
+import { modelNotFound } from "../router/model-not-found.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./handlers/admin.ts"
 import { docsPath, frontPath } from "../admission/key-check.ts"
@@ -133,7 +133,7 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
           const snapshot = registry.snapshot()
           const names = router.names()
           const entry = findModel(snapshot, id, created, names)
-          return entry === undefined ? refuse(notFound(id, names, snapshot)) : Effect.succeed(entry)
+          return entry === undefined ? refuse(modelNotFound(id, names, snapshot)) : Effect.succeed(entry)
         },
         backends: () => Effect.sync(backends),
         administered: () => Effect.sync(backends)

@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { nodeAt } from "../config/reference.ts"
+import { schemaAt } from "../config/reference.ts"
 import { clientKeyHeaders, openPaths } from "../admission/key-check.ts"
 import { Api } from "./api/api.ts"
 import { errorExamples, type ErrorTag } from "./error-examples.ts"
@@ -245,7 +245,7 @@ const anyFailure: Json = {
 }
 
 /** What the config says of a key of a backend. */
-const ofBackend = (key: string): Json => nodeAt(["backends", 0, key]) ?? {}
+const ofBackend = (key: string): Json => schemaAt(["backends", 0, key]) ?? {}
 
 /** Bounds that are kept in words of their own, not by the contract: what a field may be, by method, path and name. */
 const bounds: ReadonlyMap<string, Readonly<Record<string, Json>>> = new Map([

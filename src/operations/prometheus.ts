@@ -5,10 +5,10 @@ import { Context, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { version } from "../domain/version.ts"
 import type { Snapshot } from "../registry/state.ts"
-import { spreadOf } from "../telemetry/histogram.ts"
-import { turnedAwayCodes } from "../telemetry/ledger.ts"
+import { distributionOf } from "../telemetry/histogram.ts"
+import { turnedAwayCodes } from "../telemetry/meter-table.ts"
 import { emptyTally, type Tally, type Whole } from "../telemetry/measures.ts"
-import { attemptOutcomes, places, requestCells, tokenKinds } from "../telemetry/meter.ts"
+import { attemptOutcomes, counterPlaces, requestCells, tokenKinds } from "../telemetry/meter.ts"
 import * as metrics from "../telemetry/metrics.ts"
 
 /** The media type of the text. */
@@ -57,7 +57,7 @@ const spreads = (definition: metrics.HistogramDefinition, at: number, tallies: I
   inWords((context) => {
     const { name, bounds, meaning: description } = definition
     for (const [attributes, tally] of tallies) {
-      const { buckets, count, sum } = spreadOf(tally.numbers, at, bounds)
+      const { buckets, count, sum } = distributionOf(tally.numbers, at, bounds)
       if (count === 0) continue
       const metric = Metric.histogram(name, { description, attributes, boundaries: bounds })
       Metric.registerUnsafe(metric, context, reading({ buckets, count, sum, min: 0, max: 0 }))
@@ -69,7 +69,7 @@ const labelsOf = ({ backend, model }: Tally): Labels => ({ model, backend })
 function* requestSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
   for (const { backend, model, numbers } of tallies) {
     for (const [at, { endpoint, stream, outcome, status }] of requestCells.entries()) {
-      const count = numbers[places.requests + at] ?? 0
+      const count = numbers[counterPlaces.requests + at] ?? 0
       if (count > 0) yield [{ endpoint, model, backend, outcome, status, stream: String(stream) }, count]
     }
   }
@@ -78,7 +78,7 @@ function* requestSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>
 function* attemptSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
   for (const tally of tallies) {
     for (const [at, outcome] of attemptOutcomes.entries()) {
-      const count = tally.numbers[places.attempts + at] ?? 0
+      const count = tally.numbers[counterPlaces.attempts + at] ?? 0
       if (count > 0) yield [{ ...labelsOf(tally), outcome }, count]
     }
   }
@@ -87,7 +87,7 @@ function* attemptSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>
 function* tokenSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
   for (const tally of tallies) {
     for (const [at, kind] of tokenKinds.entries()) {
-      const count = tally.numbers[places.tokens + at] ?? 0
+      const count = tally.numbers[counterPlaces.tokens + at] ?? 0
       if (count > 0) yield [{ ...labelsOf(tally), kind }, count]
     }
   }
@@ -95,7 +95,7 @@ function* tokenSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> 
 
 function* failoverSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
   for (const tally of tallies) {
-    const count = tally.numbers[places.failovers] ?? 0
+    const count = tally.numbers[counterPlaces.failovers] ?? 0
     if (count > 0) yield [labelsOf(tally), count]
   }
 }
@@ -124,10 +124,10 @@ export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Pr
   yield numbers(metrics.attempts, attemptSeries(tallies))
   yield numbers(metrics.failovers, failoverSeries(tallies))
   yield numbers(metrics.tokens, tokenSeries(tallies))
-  yield spreads(metrics.requestSeconds, places.requestSeconds, labelled)
-  yield spreads(metrics.firstTokenSeconds, places.firstTokenSeconds, labelled)
-  yield spreads(metrics.gapSeconds, places.gapSeconds, labelled)
-  yield spreads(metrics.overheadSeconds, places.overheadSeconds, [[{}, summed(tallies)]])
+  yield spreads(metrics.requestSeconds, counterPlaces.requestSeconds, labelled)
+  yield spreads(metrics.firstTokenSeconds, counterPlaces.firstTokenSeconds, labelled)
+  yield spreads(metrics.gapSeconds, counterPlaces.gapSeconds, labelled)
+  yield spreads(metrics.overheadSeconds, counterPlaces.overheadSeconds, [[{}, summed(tallies)]])
   yield numbers(metrics.inFlight, [[{}, whole.active]])
   const inFlight = new Map<string, number>()
   for (const tally of tallies) inFlight.set(tally.backend, (inFlight.get(tally.backend) ?? 0) + tally.inFlight)

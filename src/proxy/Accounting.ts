@@ -5,9 +5,9 @@
 import { Cause, Context, Effect, Layer } from "effect"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { Turn } from "../registry/live.ts"
-import { explain } from "../router/decision.ts"
+import { explainPlan } from "../router/decision.ts"
 import type { Plan } from "../router/plan.ts"
-import { nobody, other } from "../telemetry/ledger.ts"
+import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { AttemptOutcome } from "../telemetry/meter.ts"
 import type { Exchange } from "./record.ts"
@@ -79,7 +79,10 @@ export class Accounting extends Context.Service<
       // What nobody was asked for is counted by its model when that is one that somebody serves.
       const unasked = ({ decided }: Exchange) => {
         const first = decided?.targets[0]
-        return ledger.meter(nobody, first !== undefined && first.candidates.length > 0 ? first.name : other)
+        return ledger.meter(
+          noBackendLabel,
+          first !== undefined && first.candidates.length > 0 ? first.name : otherLabel
+        )
       }
       const count = (exchange: Exchange): void => {
         const now = performance.now()
@@ -93,11 +96,11 @@ export class Accounting extends Context.Service<
         meter.attempted(ends[exchange.outcome], now)
       }
       const routed = (exchange: Exchange, plan: Plan, now: number): void => {
-        const seen = plan.witness(now)
+        const seen = plan.liveFigures(now)
         exchange.decided = plan
         exchange.seen = seen
         if (!log.debugEnabled()) return
-        const { requested: model, order, ...decision } = explain(plan, seen)
+        const { requested: model, order, ...decision } = explainPlan(plan, seen)
         log.write("debug", "routing decision", {
           request_id: exchange.id,
           model,

@@ -8,10 +8,10 @@ import type { AttemptFailure } from "../domain/errors.ts"
 import { type Ability, type Endpoint, endpoints, outcomes } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/state.ts"
-import type { Decided } from "../router/plan.ts"
-import { explain } from "../router/decision.ts"
+import type { DecisionBasis } from "../router/plan.ts"
+import { explainPlan } from "../router/decision.ts"
 import { Router } from "../router/Router.ts"
-import { type Held, mostFigures, type Witness } from "../router/witness.ts"
+import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-figures.ts"
 import type { Explained, RecentRequest } from "../operations/api/admin-api.ts"
 import type { Exchange } from "./record.ts"
 
@@ -52,7 +52,7 @@ interface Texts {
   failures: ReadonlyArray<AttemptFailure>
   settings: RoutingSettings | undefined
   snapshot: Snapshot | undefined
-  held: ReadonlyArray<Held>
+  held: ReadonlyArray<HeldAgainst>
   drawn: ReadonlyArray<number>
 }
 
@@ -151,7 +151,7 @@ class Ring {
   }
 
   /** What the request was decided by; undefined when it was refused before. */
-  decided(at: number): (Decided & { readonly seen: Witness }) | undefined {
+  decided(at: number): (DecisionBasis & { readonly seen: LiveFigures }) | undefined {
     const { settings, snapshot, model, held, drawn } = this.text(at)
     if (settings === undefined || snapshot === undefined) return undefined
     const mask = this.number(at, "abilities")
@@ -237,7 +237,7 @@ export class Recent extends Context.Service<
           const at = ring.placeOf(id)
           if (at === undefined) return undefined
           const decided = ring.decided(at)
-          const decision = decided === undefined ? null : explain(router.again(decided), decided.seen)
+          const decision = decided === undefined ? null : explainPlan(router.again(decided), decided.seen)
           return { request: ring.request(at), decision }
         }
       })

@@ -3,14 +3,14 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { Registry } from "../registry/Registry.ts"
-import { Ledger } from "../telemetry/ledger.ts"
+import { MeterTable } from "../telemetry/meter-table.ts"
 import { measure, type Measures } from "../telemetry/measures.ts"
 
 /** The counters of this process. */
 export class Meters extends Context.Service<
   Meters,
   {
-    readonly ledger: Ledger
+    readonly ledger: MeterTable
     /** What they say now. */
     readonly measures: () => Measures
   }
@@ -20,7 +20,7 @@ export class Meters extends Context.Service<
     Layer.effect(
       Meters,
       Effect.map(Registry, (registry) => {
-        const ledger = new Ledger(
+        const ledger = new MeterTable(
           (backend, model) => registry.snapshot().backends.get(backend)?.models.has(model) ?? false
         )
         return Meters.of({ ledger, measures: () => measure(ledger, worker, performance.now()) })

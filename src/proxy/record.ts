@@ -5,7 +5,7 @@ import type { AttemptFailure } from "../domain/errors.ts"
 import type { Endpoint, Outcome } from "../domain/request.ts"
 import type { CutPrompt } from "../router/cut.ts"
 import type { Plan } from "../router/plan.ts"
-import type { Witness } from "../router/witness.ts"
+import type { LiveFigures } from "../router/live-figures.ts"
 import type { Meter } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 
@@ -42,7 +42,7 @@ export interface Exchange {
   meter: Meter | undefined
   /** What was decided, and the figures it was decided by; undefined before. */
   decided: Plan | undefined
-  seen: Witness | undefined
+  seen: LiveFigures | undefined
 }
 
 const nothing = (): void => undefined

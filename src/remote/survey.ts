@@ -2,7 +2,7 @@
  * What commands want to know of the backends: from the running gateway, or from the backends themselves when none runs.
  */
 import { Console, Data, Effect, Layer } from "effect"
-import { type ConfigInvalid, type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import { type ConfigInvalid, type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../discovery/Discovery.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../operations/api/api.ts"
@@ -47,7 +47,7 @@ export interface Inspection {
 
 const probesAtATime = 16
 
-const probeAll = Effect.fnUntraced(function* (loaded: Loaded) {
+const probeAll = Effect.fnUntraced(function* (loaded: LoadedConfig) {
   const registry = yield* Registry
   const transport = yield* Transport
   for (const backend of loaded.backends) yield* registry.put(backend)
@@ -70,7 +70,7 @@ const probeAll = Effect.fnUntraced(function* (loaded: Loaded) {
 })
 
 /** Probes every configured backend once, and this machine's ports when discovery is on. */
-const probe = (loaded: Loaded) =>
+const probe = (loaded: LoadedConfig) =>
   probeAll(loaded).pipe(
     Effect.scoped,
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: a registry of its own, for this one look

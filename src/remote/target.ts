@@ -5,10 +5,10 @@ import { Console, Effect, type Option, type Scope } from "effect"
 import {
   type ConfigInvalid,
   keyToSend,
-  type Loaded,
+  type LoadedConfig,
   readConfig,
-  readRemains,
-  remainsWithoutFile
+  readPartialConfig,
+  partialConfigWithoutFile
 } from "../config/NexusConfig.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { adminAddress, gatewayUrl } from "../http/address.ts"
@@ -27,7 +27,7 @@ export interface TargetGateway extends GatewayAddress {
   /** Whether no flag says where it is. */
   readonly assumed: boolean
   /** Its settings; undefined when they have mistakes. */
-  readonly loaded: Loaded | undefined
+  readonly loaded: LoadedConfig | undefined
 }
 
 const warn = ({ message }: ConfigInvalid) =>
@@ -38,7 +38,7 @@ export const targetGateway = Effect.fnUntraced(function* (
   { config, overrides }: SurveyOptions,
   silent?: "silent"
 ): Effect.fn.Return<TargetGateway, ConfigInvalid> {
-  const options = { path: config, overrides, mayMiss: "any" } as const
+  const options = { path: config, overrides, allowMissing: "any" } as const
   const { host, port, admin, authKeys, keyNeeded, loaded } = yield* readConfig(options).pipe(
     Effect.map(({ loaded }) => ({
       ...loaded.settings.server,
@@ -48,7 +48,7 @@ export const targetGateway = Effect.fnUntraced(function* (
       loaded
     })),
     Effect.catchTag("ConfigInvalid", (invalid) =>
-      readRemains(options).pipe(
+      readPartialConfig(options).pipe(
         Effect.tap(silent === undefined ? warn(invalid) : Effect.void),
         Effect.map((remains) => ({ ...remains, keyNeeded: remains.authKeys.length > 0, loaded: undefined }))
       )
@@ -69,12 +69,12 @@ export const targetWithoutKey = Effect.fnUntraced(function* ({
   config,
   overrides
 }: SurveyOptions): Effect.fn.Return<TargetGateway> {
-  const options = { path: config, overrides, mayMiss: "any" } as const
+  const options = { path: config, overrides, allowMissing: "any" } as const
   const { host, port } = yield* readConfig(options).pipe(
     Effect.map(({ loaded }) => loaded.settings.server),
     Effect.tapError(warn),
-    Effect.catch(() => readRemains(options)),
-    Effect.catch(() => remainsWithoutFile(overrides))
+    Effect.catch(() => readPartialConfig(options)),
+    Effect.catch(() => partialConfigWithoutFile(overrides))
   )
   return {
     url: gatewayUrl(host, port),

@@ -15,13 +15,13 @@ import type { RoutingNeeds } from "../domain/request.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/state.ts"
-import { absent, type Excluded, isKnown, missingWords, reasonWords, unheard } from "./filter.ts"
-import { targetsOf } from "./names.ts"
-import { type Decided, leastContext, Plan } from "./plan.ts"
-import { notFound } from "./unknown.ts"
+import { notServing, type Excluded, isKnownModel, missingWords, reasonWords, neverListed } from "./filter.ts"
+import { nameTargets } from "./names.ts"
+import { type DecisionBasis, leastContext, Plan } from "./plan.ts"
+import { modelNotFound } from "./model-not-found.ts"
 
 /** Why no candidate can be asked. */
-export type Refusal =
+export type RoutingRefusal =
   | BadGateway
   | ModelNotFound
   | ModelCapabilityMismatch
@@ -32,7 +32,7 @@ export type Refusal =
 /** A plan, and why it would come to nothing. */
 export interface Considered {
   readonly plan: Plan
-  readonly refusal: Refusal | undefined
+  readonly refusal: RoutingRefusal | undefined
 }
 
 /** Models whose turn is kept at most. */
@@ -63,7 +63,7 @@ const tooLong = (excluded: ReadonlyArray<Excluded>): { has: number; needs: numbe
 const isInability = ({ why }: Excluded): boolean => why._tag === "Unable" || why._tag === "ContextTooShort"
 
 /** Why a plan without a first attempt came to nothing. */
-const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => number): Refusal => {
+const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => number): RoutingRefusal => {
   const wait = (seconds: number): number => spreadWait(seconds, random)
   const model = plan.requested
   const excluded = plan.excluded(now)
@@ -74,15 +74,15 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
   }))
   const [first] = excluded
   if (first === undefined) {
-    const known = plan.models.some((name) => isKnown(name, snapshot))
-    const silent = unheard(model, snapshot)
+    const known = plan.models.some((name) => isKnownModel(name, snapshot))
+    const silent = neverListed(model, snapshot)
     // While nobody has told of any model, any of them may have it.
     if (silent.length > 0 && silent.length === snapshot.backends.size) {
       return new ServiceUnavailable({ model, reasons: silent, retryAfterSeconds: wait(usualWait) })
     }
     return known
-      ? new ServiceUnavailable({ model, reasons: absent(model, snapshot), retryAfterSeconds: wait(usualWait) })
-      : notFound(model, plan.settings, snapshot)
+      ? new ServiceUnavailable({ model, reasons: notServing(model, snapshot), retryAfterSeconds: wait(usualWait) })
+      : modelNotFound(model, plan.settings, snapshot)
   }
   const cooling = excluded.flatMap(({ why }) => (why._tag === "Cooling" ? [why] : []))
   const full = excluded.some(({ why }) => why._tag === "Full")
@@ -126,11 +126,11 @@ export class Router extends Context.Service<
   Router,
   {
     /** Plans one request; plain and synchronous. `now` in monotonic milliseconds. */
-    readonly route: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Result.Result<Plan, Refusal>
+    readonly route: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Result.Result<Plan, RoutingRefusal>
     /** The plan that {@link route} would make, or refuse, without taking a turn. */
     readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Considered
     /** A plan that was made before, from its beginning; to be looked at as it was seen then. */
-    readonly again: (decided: Decided) => Plan
+    readonly again: (decided: DecisionBasis) => Plan
     /** The smallest context, in tokens, that any of those who may answer for a model is known to have. */
     readonly leastContext: (model: string, snapshot: Snapshot) => number
     /** The names that stand for models, and the models that may answer for others. */
@@ -153,7 +153,7 @@ export class Router extends Context.Service<
         }
         const planFor = (needs: RoutingNeeds, snapshot: Snapshot, now: number, take: boolean): Plan => {
           const settings = settingsNow()
-          const targets = targetsOf(needs.model, settings, snapshot)
+          const targets = nameTargets(needs.model, settings, snapshot)
           const [first] = targets
           const takesTurns = settings.strategy === "round_robin" || settings.strategy === "smart"
           const inTurn = takesTurns && first !== undefined && first.candidates.length > 0
@@ -161,11 +161,11 @@ export class Router extends Context.Service<
           if (inTurn && take) takeTurn(first.name)
           return new Plan(needs, settings, snapshot, { turn, random }, now, targets)
         }
-        const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, Refusal> => {
+        const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, RoutingRefusal> => {
           const plan = planFor(needs, snapshot, now, true)
           return plan.empty ? Result.fail(refusalOf(plan, snapshot, now, random)) : Result.succeed(plan)
         }
-        const again = ({ needs, settings, snapshot, turn, drawn }: Decided): Plan => {
+        const again = ({ needs, settings, snapshot, turn, drawn }: DecisionBasis): Plan => {
           const left = [...drawn]
           return new Plan(
             needs,

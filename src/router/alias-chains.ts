@@ -3,12 +3,12 @@
  */
 
 /** Hops a chain of aliases may have; longer ones are refused when the config is read. */
-export const maxHops = 3
+export const maxAliasHops = 3
 
 /** The model a name stands for. An alias goes before a model of the same name. */
-export const resolve = (name: string, aliases: ReadonlyMap<string, string>): string => {
+export const resolveAlias = (name: string, aliases: ReadonlyMap<string, string>): string => {
   let resolved = name
-  for (let hop = 0; hop < maxHops; hop++) {
+  for (let hop = 0; hop < maxAliasHops; hop++) {
     const next = aliases.get(resolved)
     if (next === undefined) return resolved
     resolved = next
@@ -17,9 +17,9 @@ export const resolve = (name: string, aliases: ReadonlyMap<string, string>): str
 }
 
 /** All names from one to the model it stands for, both included. */
-export const chainOf = (name: string, aliases: ReadonlyMap<string, string>): ReadonlyArray<string> => {
+export const aliasChain = (name: string, aliases: ReadonlyMap<string, string>): ReadonlyArray<string> => {
   const chain = [name]
-  for (let next = aliases.get(name); next !== undefined && chain.length <= maxHops; next = aliases.get(next)) {
+  for (let next = aliases.get(name); next !== undefined && chain.length <= maxAliasHops; next = aliases.get(next)) {
     chain.push(next)
   }
   return chain

@@ -2,10 +2,10 @@
  * A routing decision in plain words and numbers, for the log and for people who ask why.
  */
 import type { Strategy } from "../domain/routing.ts"
-import { absent, isKnown, reasonWords, unheard } from "./filter.ts"
-import { type Plan, planAll, type Rated } from "./plan.ts"
-import type { Parts } from "./strategy.ts"
-import type { Witness } from "./witness.ts"
+import { notServing, isKnownModel, reasonWords, neverListed } from "./filter.ts"
+import { type Plan, planAll, type ScoredCandidate } from "./plan.ts"
+import type { ScoreParts } from "./strategy.ts"
+import type { LiveFigures } from "./live-figures.ts"
 
 /** A candidate that could be asked; times in milliseconds, `score` and `parts` for the smart strategy alone. */
 interface CandidateFigures {
@@ -15,7 +15,7 @@ interface CandidateFigures {
   readonly in_flight: number
   readonly first_byte_ms: number | null
   readonly score?: number
-  readonly parts?: Parts
+  readonly parts?: ScoreParts
 }
 
 /** Who could be asked, who not and why, and in which order; nothing of a message is in it. */
@@ -42,7 +42,8 @@ const excludedOf = (plan: Plan, now: number) => {
   const { models, requested, snapshot, targets } = plan
   // Where nobody serves a model, those are left out who had it, or have told nothing yet.
   const isServed = targets.some(({ candidates }) => candidates.length > 0)
-  if (!isServed) return (models.some((name) => isKnown(name, snapshot)) ? absent : unheard)(requested, snapshot)
+  if (!isServed)
+    return (models.some((name) => isKnownModel(name, snapshot)) ? notServing : neverListed)(requested, snapshot)
   return plan.excluded(now).map(({ candidate, why }) => ({
     backend: candidate.state.backend.name,
     model: candidate.model.id,
@@ -50,7 +51,7 @@ const excludedOf = (plan: Plan, now: number) => {
   }))
 }
 
-const scored = (parts: Parts | undefined): Pick<CandidateFigures, "score" | "parts"> =>
+const scored = (parts: ScoreParts | undefined): Pick<CandidateFigures, "score" | "parts"> =>
   parts === undefined
     ? {}
     : {
@@ -58,7 +59,7 @@ const scored = (parts: Parts | undefined): Pick<CandidateFigures, "score" | "par
         parts: { priority: rounded(parts.priority), load: rounded(parts.load), latency: rounded(parts.latency) }
       }
 
-const figuresOf = ({ candidate: { state, model }, parts }: Rated): CandidateFigures =>
+const figuresOf = ({ candidate: { state, model }, parts }: ScoredCandidate): CandidateFigures =>
   Object.assign(
     {
       backend: state.backend.name,
@@ -71,9 +72,9 @@ const figuresOf = ({ candidate: { state, model }, parts }: Rated): CandidateFigu
   )
 
 /** The decision of a plan by the figures of its beginning, which must be those that were noted then. */
-export const explain = (plan: Plan, seen: Witness): Decision => {
+export const explainPlan = (plan: Plan, seen: LiveFigures): Decision => {
   const { now } = seen
-  const then = plan.asSeen(seen)
+  const then = plan.replay(seen)
   const candidates = then.rated(now).map(figuresOf)
   const excluded = excludedOf(then, now)
   const order = planAll(then, now).map(({ candidate, model, reason, fallback }) => ({

@@ -27,7 +27,7 @@ export interface Excluded {
 }
 
 /** What a candidate can never do for a request, whatever its health. */
-export const inability = ({ model }: Candidate, needs: RoutingNeeds): Exclusion | undefined => {
+export const capabilityExclusion = ({ model }: Candidate, needs: RoutingNeeds): Exclusion | undefined => {
   for (const ability of needs.abilities) {
     if (model.capabilities[ability] === false) return { _tag: "Unable", ability }
   }
@@ -40,14 +40,14 @@ export const inability = ({ model }: Candidate, needs: RoutingNeeds): Exclusion 
 const roomOf = ({ model }: Candidate): number => contextOf(model) ?? Infinity
 
 /** Whether it has room for the prompt, as it is estimated, and for all the output that is asked for. */
-export const fits = (candidate: Candidate, { outputTokens, promptTokens }: RoutingNeeds): boolean =>
+export const hasContextFor = (candidate: Candidate, { outputTokens, promptTokens }: RoutingNeeds): boolean =>
   promptTokens + outputTokens <= roomOf(candidate)
 
 /**
  * Those with room for the prompt, as it is estimated, and for all the output that is asked for; where there is none, those
  * with the most room.
  */
-export const roomiest = (all: ReadonlyArray<Candidate>, needs: RoutingNeeds): ReadonlyArray<Candidate> => {
+export const withMostContext = (all: ReadonlyArray<Candidate>, needs: RoutingNeeds): ReadonlyArray<Candidate> => {
   const wanted = needs.promptTokens + needs.outputTokens
   const most = Math.min(
     wanted,
@@ -57,7 +57,7 @@ export const roomiest = (all: ReadonlyArray<Candidate>, needs: RoutingNeeds): Re
 }
 
 /** Why an able candidate is out of rotation by its probes or its own limit. */
-export const absence = ({ state }: Candidate): Exclusion | undefined => {
+export const availabilityExclusion = ({ state }: Candidate): Exclusion | undefined => {
   const { mode, health, backend, live } = state
   if (mode !== "enabled") return { _tag: "OutOfService", mode }
   if (health.status === "config_error") return { _tag: "Misconfigured", reason: health.reason }
@@ -68,7 +68,7 @@ export const absence = ({ state }: Candidate): Exclusion | undefined => {
 }
 
 /** What its recent answers say against a healthy candidate; `now` in monotonic milliseconds. */
-export const suspicion = ({ state, model }: Candidate, now: number): Exclusion | undefined => {
+export const circuitExclusion = ({ state, model }: Candidate, now: number): Exclusion | undefined => {
   const { live } = state
   if (!live.marked) return undefined
   const coolUntil = live.cooling.get(model.id)
@@ -128,12 +128,13 @@ const wordsWithout = ({ health, listed, mode }: BackendState): string => {
 }
 
 /** Whether anybody has ever listed a model, in whatever spelling of its name. */
-export const isKnown = (model: string, { known }: Snapshot): boolean => known.has(model) || known.has(ollamaName(model))
+export const isKnownModel = (model: string, { known }: Snapshot): boolean =>
+  known.has(model) || known.has(ollamaName(model))
 
 /** Why each backend does not serve a model that none of them lists. */
-export const absent = (model: string, { backends }: Snapshot): ReadonlyArray<AttemptFailure> =>
+export const notServing = (model: string, { backends }: Snapshot): ReadonlyArray<AttemptFailure> =>
   [...backends.values()].map((state) => ({ backend: state.backend.name, model, reason: wordsWithout(state) }))
 
 /** The same of those alone that have never listed their models: any of them may have it. */
-export const unheard = (model: string, snapshot: Snapshot): ReadonlyArray<AttemptFailure> =>
-  absent(model, snapshot).filter(({ backend }) => snapshot.backends.get(backend)?.listed === false)
+export const neverListed = (model: string, snapshot: Snapshot): ReadonlyArray<AttemptFailure> =>
+  notServing(model, snapshot).filter(({ backend }) => snapshot.backends.get(backend)?.listed === false)

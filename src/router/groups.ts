@@ -4,19 +4,19 @@
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inOtherWriting } from "../registry/candidates.ts"
 import type { Candidate, Snapshot } from "../registry/state.ts"
-import { resolve } from "./alias-chains.ts"
+import { resolveAlias } from "./alias-chains.ts"
 
 type Names = Pick<RoutingSettings, "aliases" | "groups">
 
 const nobody: ReadonlyArray<Candidate> = []
 
 const listed = (name: string, { aliases }: Names, snapshot: Snapshot): ReadonlyArray<Candidate> => {
-  const end = resolve(name, aliases)
+  const end = resolveAlias(name, aliases)
   return snapshot.candidates.get(end) ?? inOtherWriting(end, snapshot)?.candidates ?? nobody
 }
 
 /** The candidates of one entry of a group: a model, or a model at one backend (`model@backend`). */
-export const membersOf = (entry: string, names: Names, snapshot: Snapshot): ReadonlyArray<Candidate> => {
+export const entryCandidates = (entry: string, names: Names, snapshot: Snapshot): ReadonlyArray<Candidate> => {
   const whole = listed(entry, names, snapshot)
   const at = entry.lastIndexOf("@")
   // The names of some models have an @ themselves.
@@ -43,7 +43,11 @@ const madeFor = (snapshot: Snapshot, { aliases, groups }: Names): Made["lists"] 
 }
 
 /** The candidates of a group, each once, in the order of its entries; undefined when there is no group of this name. */
-export const groupOf = (name: string, names: Names, snapshot: Snapshot): ReadonlyArray<Candidate> | undefined => {
+export const groupCandidates = (
+  name: string,
+  names: Names,
+  snapshot: Snapshot
+): ReadonlyArray<Candidate> | undefined => {
   if (names.groups.size === 0) return undefined
   const entries = names.groups.get(name)
   if (entries === undefined) return undefined
@@ -51,7 +55,7 @@ export const groupOf = (name: string, names: Names, snapshot: Snapshot): Readonl
   const known = lists.get(name)
   if (known !== undefined) return known
   const all = new Map<string, Candidate>()
-  for (const candidate of entries.flatMap((entry) => membersOf(entry, names, snapshot))) {
+  for (const candidate of entries.flatMap((entry) => entryCandidates(entry, names, snapshot))) {
     const key = JSON.stringify([candidate.state.backend.name, candidate.model.id])
     if (!all.has(key)) all.set(key, candidate)
   }

@@ -6,11 +6,11 @@ import { ollamaName } from "../backend/spelling.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inOtherWriting } from "../registry/candidates.ts"
 import type { Candidate, Snapshot } from "../registry/state.ts"
-import { resolve } from "./alias-chains.ts"
-import { groupOf } from "./groups.ts"
+import { resolveAlias } from "./alias-chains.ts"
+import { groupCandidates } from "./groups.ts"
 
 /** What may answer for a name. */
-export interface Target {
+export interface NameTarget {
   /** The model, by a name that a backend lists, or the group. */
   readonly name: string
   readonly candidates: ReadonlyArray<Candidate>
@@ -29,19 +29,19 @@ const mostPrefixes = 3
 
 const suffixed = /:(?:beta|exacto|extended|floor|free|nitro|online|thinking)$/
 
-const target = (name: string, candidates: ReadonlyArray<Candidate>, understood: boolean): Target => ({
+const target = (name: string, candidates: ReadonlyArray<Candidate>, understood: boolean): NameTarget => ({
   name,
   candidates,
   suffix: "",
   understood
 })
 
-const asWritten = (end: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
-  const candidates = groupOf(end, settings, snapshot) ?? snapshot.candidates.get(end)
+const asWritten = (end: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
+  const candidates = groupCandidates(end, settings, snapshot) ?? snapshot.candidates.get(end)
   return candidates === undefined ? undefined : target(end, candidates, false)
 }
 
-const writtenOtherwise = (name: string, snapshot: Snapshot): Target | undefined => {
+const writtenOtherwise = (name: string, snapshot: Snapshot): NameTarget | undefined => {
   const found = inOtherWriting(name, snapshot)
   return found === undefined ? undefined : target(found.id, found.candidates, true)
 }
@@ -68,22 +68,22 @@ const namedOtherwise = (name: string, { aliases, groups }: Names): string | unde
     ? undefined
     : (spellingsOf(aliases).get(ollamaName(name)) ?? spellingsOf(groups).get(ollamaName(name)))
 
-const inAnySpelling = (end: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
+const inAnySpelling = (end: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
   const other = namedOtherwise(end, settings)
   if (other !== undefined && other !== end) {
-    const last = resolve(other, settings.aliases)
+    const last = resolveAlias(other, settings.aliases)
     const found = asWritten(last, settings, snapshot) ?? writtenOtherwise(last, snapshot)
     if (found !== undefined) return { ...found, understood: true }
   }
   return writtenOtherwise(end, snapshot)
 }
 
-const known = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
-  const end = resolve(name, settings.aliases)
+const known = (name: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
+  const end = resolveAlias(name, settings.aliases)
   return asWritten(end, settings, snapshot) ?? inAnySpelling(end, settings, snapshot)
 }
 
-const withoutSuffix = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
+const withoutSuffix = (name: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
   let base = name
   for (let found = suffixed.exec(base); found !== null; found = suffixed.exec(base)) {
     base = base.slice(0, found.index)
@@ -93,7 +93,7 @@ const withoutSuffix = (name: string, settings: RoutingSettings, snapshot: Snapsh
   return undefined
 }
 
-const meantBy = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target | undefined => {
+const meantBy = (name: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
   let rest = name
   for (let prefixes = 0; ; prefixes += 1) {
     const meant = settings.modelSuffixes ? withoutSuffix(rest, settings, snapshot) : undefined
@@ -107,8 +107,8 @@ const meantBy = (name: string, settings: RoutingSettings, snapshot: Snapshot): T
 }
 
 /** What a name leads to; nobody serves it where nothing is found. */
-export const lookUp = (name: string, settings: RoutingSettings, snapshot: Snapshot): Target => {
-  const end = resolve(name, settings.aliases)
+export const lookUpName = (name: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget => {
+  const end = resolveAlias(name, settings.aliases)
   const exact = asWritten(end, settings, snapshot)
   if (exact !== undefined) return exact
   const found = inAnySpelling(end, settings, snapshot) ?? meantBy(end, settings, snapshot)
@@ -117,24 +117,24 @@ export const lookUp = (name: string, settings: RoutingSettings, snapshot: Snapsh
 
 /** What may answer in the place of a model, by any of its spellings where it is called `name`. */
 const fallbacksOf = (
-  { name }: Target,
+  { name }: NameTarget,
   asked: string,
   { aliases, fallbacks }: RoutingSettings
 ): ReadonlyArray<string> | undefined => {
   if (fallbacks.size === 0) return undefined
-  const exact = fallbacks.get(name) ?? fallbacks.get(resolve(asked, aliases))
+  const exact = fallbacks.get(name) ?? fallbacks.get(resolveAlias(asked, aliases))
   if (exact !== undefined) return exact
   const other = spellingsOf(fallbacks).get(ollamaName(name))
   return other === undefined ? undefined : fallbacks.get(other)
 }
 
-const allFor = (name: string, settings: RoutingSettings, snapshot: Snapshot): ReadonlyArray<Target> => {
-  const first = lookUp(name, settings, snapshot)
+const allFor = (name: string, settings: RoutingSettings, snapshot: Snapshot): ReadonlyArray<NameTarget> => {
+  const first = lookUpName(name, settings, snapshot)
   const others = fallbacksOf(first, name, settings)
   if (others === undefined) return [first]
   const all = new Map([[first.name, first]])
   for (const other of others) {
-    const next = lookUp(other, settings, snapshot)
+    const next = lookUpName(other, settings, snapshot)
     if (!all.has(next.name)) all.set(next.name, next)
   }
   return [...all.values()]
@@ -144,14 +144,14 @@ interface Asked {
   readonly name: string
   readonly settings: RoutingSettings
   readonly snapshot: Snapshot
-  readonly targets: ReadonlyArray<Target>
+  readonly targets: ReadonlyArray<NameTarget>
 }
 
 // A request asks more than once, and the next one often for the same. Settings and snapshots are never changed.
 let last: Asked | undefined
 
 /** All that may answer for a name: what it leads to, and then its fallbacks in their order, each once. */
-export const targetsOf = (name: string, settings: RoutingSettings, snapshot: Snapshot): ReadonlyArray<Target> => {
+export const nameTargets = (name: string, settings: RoutingSettings, snapshot: Snapshot): ReadonlyArray<NameTarget> => {
   if (last?.snapshot === snapshot && last.settings === settings && last.name === name) return last.targets
   const targets = allFor(name, settings, snapshot)
   last = { name, settings, snapshot, targets }
@@ -172,5 +172,5 @@ const knowsSuffixes = ({ backend, models }: Candidate["state"]): boolean => {
 }
 
 /** The name a backend is asked by: the one it lists, and what OpenRouter is told behind it. */
-export const askedName = ({ suffix }: Target, { model, state }: Candidate): string =>
+export const upstreamName = ({ suffix }: NameTarget, { model, state }: Candidate): string =>
   suffix === "" || !knowsSuffixes(state) ? model.id : model.id + suffix

@@ -5,11 +5,26 @@ import { contextOf } from "../domain/server.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"
-import { absence, type Excluded, fits, inability, roomiest, suspicion } from "./filter.ts"
-import { askedName, type Target, targetsOf } from "./names.ts"
-import { ablePool, nobody, type Pool, poolOf, takeDown } from "./pool.ts"
-import { type Best, bestOf, type Chance, choose, type Draw, type Parts, partsAt } from "./strategy.ts"
-import { asSeen, type Witness, witness } from "./witness.ts"
+import {
+  availabilityExclusion,
+  type Excluded,
+  hasContextFor,
+  capabilityExclusion,
+  withMostContext,
+  circuitExclusion
+} from "./filter.ts"
+import { upstreamName, type NameTarget, nameTargets } from "./names.ts"
+import { ablePool, emptyPool, type Pool, poolOf, refreshPool } from "./pool.ts"
+import {
+  type BestFigures,
+  bestFigures,
+  type Chance,
+  chooseCandidate,
+  type StrategyInput,
+  type ScoreParts,
+  scorePartsAt
+} from "./strategy.ts"
+import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
 
 /** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
 type RouteReason = "capability-match" | "capacity-overflow" | "failover"
@@ -27,9 +42,9 @@ export interface Attempt {
 }
 
 /** A candidate that could be asked, and what its smart score is made of. */
-export interface Rated {
+export interface ScoredCandidate {
   readonly candidate: Candidate
-  readonly parts: Parts | undefined
+  readonly parts: ScoreParts | undefined
 }
 
 const nothing: ReadonlyArray<Ability> = []
@@ -37,14 +52,14 @@ const nothing: ReadonlyArray<Ability> = []
 /** The smallest context that any of those who may answer for a model is known to have, in tokens. */
 export const leastContext = (model: string, settings: RoutingSettings, snapshot: Snapshot): number => {
   let least = Infinity
-  for (const { candidates } of targetsOf(model, settings, snapshot)) {
+  for (const { candidates } of nameTargets(model, settings, snapshot)) {
     if (candidates.length > 0) least = Math.min(least, ablePool(candidates, nothing).leastContext)
   }
   return least
 }
 
 /** What a decision starts from, beside the live figures of its moment. */
-export interface Decided {
+export interface DecisionBasis {
   readonly needs: RoutingNeeds
   readonly settings: RoutingSettings
   readonly snapshot: Snapshot
@@ -56,18 +71,18 @@ export interface Decided {
 const nothingDrawn: ReadonlyArray<number> = []
 
 /** A plan for one request over one snapshot. */
-export class Plan implements Decided {
+export class Plan implements DecisionBasis {
   readonly requested: string
   /** Who may answer, those first who serve what was asked for. */
-  readonly targets: ReadonlyArray<Target>
+  readonly targets: ReadonlyArray<NameTarget>
   readonly settings: RoutingSettings
   readonly snapshot: Snapshot
   readonly needs: RoutingNeeds
-  private readonly draw: Draw
+  private readonly draw: StrategyInput
   private readonly asked: Array<Attempt> = []
   private readonly lost: Array<BackendState> = []
   // By the place of the target.
-  private readonly bests: Array<Best | undefined> = []
+  private readonly bests: Array<BestFigures | undefined> = []
   private waiting: Attempt | undefined
   // The context that was too short, in tokens.
   private outgrown = 0
@@ -79,7 +94,7 @@ export class Plan implements Decided {
     snapshot: Snapshot,
     by: Chance,
     now: number,
-    targets = targetsOf(needs.model, settings, snapshot)
+    targets = nameTargets(needs.model, settings, snapshot)
   ) {
     this.requested = needs.model
     this.needs = needs
@@ -99,7 +114,7 @@ export class Plan implements Decided {
   }
 
   /** The strategy that orders the candidates. */
-  get strategy(): Draw["strategy"] {
+  get strategy(): StrategyInput["strategy"] {
     return this.draw.strategy
   }
 
@@ -146,35 +161,38 @@ export class Plan implements Decided {
   excluded(now: number): ReadonlyArray<Excluded> {
     return this.targets.flatMap(({ candidates }) =>
       candidates.flatMap((candidate) => {
-        const why = inability(candidate, this.needs) ?? absence(candidate) ?? suspicion(candidate, now)
+        const why =
+          capabilityExclusion(candidate, this.needs) ??
+          availabilityExclusion(candidate) ??
+          circuitExclusion(candidate, now)
         return why === undefined ? [] : [{ candidate, why }]
       })
     )
   }
 
-  /** The live figures this plan goes by, to be kept with it for {@link asSeen}. */
-  witness(now: number): Witness {
-    return witness(this.targets, { turn: this.turn, now })
+  /** The live figures this plan goes by, to be kept with it for {@link replay}. */
+  liveFigures(now: number): LiveFigures {
+    return recordFigures(this.targets, { turn: this.turn, now })
   }
 
   /** The same plan from its beginning, as it was at that moment; what becomes of it changes nothing elsewhere. */
-  asSeen(seen: Witness): Plan {
+  replay(seen: LiveFigures): Plan {
     const drawn = [...this.drawn]
     const random = () => drawn.shift() ?? this.draw.random()
-    const lists = asSeen(this.targets, seen)
+    const lists = withFigures(this.targets, seen)
     const targets = this.targets.map((target, at) => ({ ...target, candidates: lists[at] ?? target.candidates }))
     return new Plan(this.needs, this.settings, this.snapshot, { turn: this.turn, random }, seen.now, targets)
   }
 
   /** Those of each model that could be asked now, with the parts of their scores for the smart strategy. */
-  rated(now: number): ReadonlyArray<Rated> {
+  rated(now: number): ReadonlyArray<ScoredCandidate> {
     const { strategy, weights } = this.draw
     return this.targets.flatMap((target) => {
       const able = this.able(target, now)
-      const best = bestOf(able)
+      const best = bestFigures(able)
       return able.candidates.map((candidate, at) => ({
         candidate,
-        parts: strategy === "smart" ? partsAt(able, at, best, weights) : undefined
+        parts: strategy === "smart" ? scorePartsAt(able, at, best, weights) : undefined
       }))
     })
   }
@@ -185,26 +203,26 @@ export class Plan implements Decided {
   }
 
   /** Those who could be asked now and have the room that is wanted, or the most of all. */
-  private eligible(target: Target, now: number): Pool {
+  private eligible(target: NameTarget, now: number): Pool {
     const able = this.able(target, now)
     const { outputTokens, promptTokens } = this.needs
     if (able.candidates.length < 2 || promptTokens + outputTokens <= able.leastContext) return able
-    return poolOf(roomiest(able.candidates, this.needs), { turn: this.turn, now })
+    return poolOf(withMostContext(able.candidates, this.needs), { turn: this.turn, now })
   }
 
-  private able({ candidates }: Target, now: number): Pool {
-    if (candidates.length === 0) return nobody
+  private able({ candidates }: NameTarget, now: number): Pool {
+    if (candidates.length === 0) return emptyPool
     const pool = ablePool(candidates, this.needs.abilities)
     const { promptTokens, outputTokens } = this.needs
     const fresh = this.asked.length === 0 && this.lost.length === 0
     const moment = { turn: this.turn, now }
-    if (fresh && promptTokens + outputTokens <= pool.leastContext && takeDown(pool, moment)) return pool
+    if (fresh && promptTokens + outputTokens <= pool.leastContext && refreshPool(pool, moment)) return pool
     const able = pool.candidates.filter(
       (candidate) =>
         !this.wasAsked(candidate) &&
-        inability(candidate, this.needs) === undefined &&
-        absence(candidate) === undefined &&
-        suspicion(candidate, now) === undefined
+        capabilityExclusion(candidate, this.needs) === undefined &&
+        availabilityExclusion(candidate) === undefined &&
+        circuitExclusion(candidate, now) === undefined
     )
     return poolOf(able, moment)
   }
@@ -218,13 +236,14 @@ export class Plan implements Decided {
   }
 
   // Healthy by their probes, but with open circuits: asked only when nobody else is left.
-  private lastResort({ candidates }: Target, now: number): Candidate | undefined {
+  private lastResort({ candidates }: NameTarget, now: number): Candidate | undefined {
     let chosen: Candidate | undefined
     let soonest = Infinity
     for (const candidate of candidates) {
       if (this.wasAsked(candidate)) continue
-      if (inability(candidate, this.needs) !== undefined || absence(candidate) !== undefined) continue
-      const why = suspicion(candidate, now)
+      if (capabilityExclusion(candidate, this.needs) !== undefined || availabilityExclusion(candidate) !== undefined)
+        continue
+      const why = circuitExclusion(candidate, now)
       if (why?._tag !== "CircuitOpen" || why.untilMs >= soonest) continue
       chosen = candidate
       soonest = why.untilMs
@@ -236,17 +255,18 @@ export class Plan implements Decided {
   // merely busy, or asked for a pause, is worth more than they are.
   private mistrusted(now: number): Attempt | undefined {
     let chosen: Attempt | undefined
-    if (this.asked.some(({ candidate }) => absence(candidate)?._tag !== "Misconfigured")) return undefined
+    if (this.asked.some(({ candidate }) => availabilityExclusion(candidate)?._tag !== "Misconfigured")) return undefined
     for (const target of this.targets) {
       let found: Candidate | undefined
       for (const candidate of target.candidates) {
-        if (inability(candidate, this.needs) !== undefined) continue
-        const why = absence(candidate) ?? suspicion(candidate, now)
+        if (capabilityExclusion(candidate, this.needs) !== undefined) continue
+        const why = availabilityExclusion(candidate) ?? circuitExclusion(candidate, now)
         if (why?._tag === "Full" || why?._tag === "Cooling") return undefined
         // Without its key nothing is sent.
         const { keyFault } = candidate.state.backend
         if (why?._tag !== "Misconfigured" || keyFault !== undefined || this.wasAsked(candidate)) continue
-        if (found === undefined || (!fits(found, this.needs) && fits(candidate, this.needs))) found = candidate
+        if (found === undefined || (!hasContextFor(found, this.needs) && hasContextFor(candidate, this.needs)))
+          found = candidate
       }
       chosen ??= found === undefined ? undefined : this.attempt(found, target)
     }
@@ -260,8 +280,8 @@ export class Plan implements Decided {
       const pool = this.eligible(target, now)
       if (pool.candidates.length === 0) continue
       // The measure stays the same for all attempts, so that their order is that of the scores at one moment.
-      if (this.draw.strategy === "smart") this.bests[at] ??= bestOf(pool)
-      const chosen = choose(pool, this.bests[at], this.draw)
+      if (this.draw.strategy === "smart") this.bests[at] ??= bestFigures(pool)
+      const chosen = chooseCandidate(pool, this.bests[at], this.draw)
       if (chosen !== undefined) return this.attempt(chosen, target)
     }
     for (const target of this.targets) {
@@ -271,18 +291,20 @@ export class Plan implements Decided {
     return this.mistrusted(now)
   }
 
-  private attempt(candidate: Candidate, target: Target): Attempt {
+  private attempt(candidate: Candidate, target: NameTarget): Attempt {
     const [first] = this.targets
     const fallback = target !== first
     const reason = fallback ? "failover" : this.overflows(candidate, target) ? "capacity-overflow" : "capability-match"
     const resolved = first?.understood === true ? first.name : undefined
-    return { candidate, model: askedName(target, candidate), resolved, fallback, reason }
+    return { candidate, model: upstreamName(target, candidate), resolved, fallback, reason }
   }
 
   /** Whether a candidate that is preferred by its priority was passed over because it is full. */
-  private overflows({ state }: Candidate, { candidates: all }: Target): boolean {
+  private overflows({ state }: Candidate, { candidates: all }: NameTarget): boolean {
     if (!ablePool(all, this.needs.abilities).limited) return false
-    return all.some((other) => other.state.backend.priority < state.backend.priority && absence(other)?._tag === "Full")
+    return all.some(
+      (other) => other.state.backend.priority < state.backend.priority && availabilityExclusion(other)?._tag === "Full"
+    )
   }
 }
 

@@ -39,18 +39,21 @@ const staleEvery = 20
  * Whether the decision of this turn looks past how slow a backend was, so that it is measured anew: it then counts as if
  * it never had been. Young figures are looked past in every fourth decision of a model, stale ones in every twentieth.
  */
-export const isLookedPast = (live: Live, turn: number, now: number): boolean =>
+export const isLatencyIgnored = (live: Live, turn: number, now: number): boolean =>
   turn % youngEvery === youngEvery - 1 &&
   (isYoung(live) || (turn % staleEvery === staleEvery - 1 && isStale(live, now)))
 
 /** The moment of a decision: its turn among those of its model, and monotonic milliseconds. */
-export interface Moment {
+export interface DecisionMoment {
   readonly turn: number
   readonly now: number
 }
 
 /** Takes down how each of them stands now; false when something that changes from request to request speaks against any. */
-export const takeDown = ({ candidates, limited, lives, loads, latencies }: Pool, { now, turn }: Moment): boolean => {
+export const refreshPool = (
+  { candidates, limited, lives, loads, latencies }: Pool,
+  { now, turn }: DecisionMoment
+): boolean => {
   let calm = !limited
   const looks = turn % youngEvery === youngEvery - 1
   for (let at = 0; at < lives.length; at += 1) {
@@ -59,12 +62,12 @@ export const takeDown = ({ candidates, limited, lives, loads, latencies }: Pool,
     if (live.marked) calm = false
     const limit = limited ? candidates[at]?.state.backend.maxConcurrent : undefined
     loads[at] = limit === undefined ? live.inFlight : (live.inFlight / limit) * 10
-    latencies[at] = looks && isLookedPast(live, turn, now) ? unmeasured : (live.firstByteMs ?? unmeasured)
+    latencies[at] = looks && isLatencyIgnored(live, turn, now) ? unmeasured : (live.firstByteMs ?? unmeasured)
   }
   return calm
 }
 
-const noMoment: Moment = { turn: 0, now: 0 }
+const noMoment: DecisionMoment = { turn: 0, now: 0 }
 
 /** Puts candidates side by side, as they stand at a moment. */
 export const poolOf = (candidates: ReadonlyArray<Candidate>, moment = noMoment): Pool => {
@@ -83,12 +86,12 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>, moment = noMoment):
       Infinity
     )
   }
-  takeDown(pool, moment)
+  refreshPool(pool, moment)
   return pool
 }
 
 /** Nobody. */
-export const nobody: Pool = poolOf([])
+export const emptyPool: Pool = poolOf([])
 
 // A list of candidates is never changed, and is a new one as soon as anything about one of them is.
 const pools = new WeakMap<ReadonlyArray<Candidate>, Map<string, Pool>>()

@@ -7,7 +7,7 @@ import type { Candidate } from "../registry/state.ts"
 import { type Pool, unmeasured } from "./pool.ts"
 
 /** The best figures among the candidates at hand, against which each one is measured. */
-export interface Best {
+export interface BestFigures {
   readonly priority: number
   readonly load: number
   /** Milliseconds; undefined while nobody has been measured. */
@@ -15,7 +15,7 @@ export interface Best {
 }
 
 /** The best figures in a pool. */
-export const bestOf = ({ foremost, latencies, loads }: Pool): Best => {
+export const bestFigures = ({ foremost, latencies, loads }: Pool): BestFigures => {
   let load = Infinity
   let latency = Infinity
   for (let at = 0; at < loads.length; at += 1) {
@@ -28,25 +28,26 @@ export const bestOf = ({ foremost, latencies, loads }: Pool): Best => {
 }
 
 /** The parts of a smart score, each from 0 to its weight. */
-export interface Parts {
+export interface ScoreParts {
   readonly priority: number
   readonly load: number
   readonly latency: number
 }
 
-const preference = (best: Best, wanted: number): number =>
+const preference = (best: BestFigures, wanted: number): number =>
   wanted === best.priority ? 1 : (1 + best.priority) / (1 + wanted)
 
-const ease = (best: Best, carried: number): number => (carried === best.load ? 1 : (1 + best.load) / (1 + carried))
+const ease = (best: BestFigures, carried: number): number =>
+  carried === best.load ? 1 : (1 + best.load) / (1 + carried)
 
 // Nobody notices less, and no two equal backends are nearer to each other for long.
 const alike = { times: 1.25, ms: 5 } as const
 
 /** The slowest that counts as fast as the best, in milliseconds. */
-const alikeUpTo = ({ latencyMs }: Best): number =>
+const alikeUpTo = ({ latencyMs }: BestFigures): number =>
   latencyMs === undefined ? Infinity : latencyMs * alike.times + alike.ms
 
-const speed = (best: Best, measured: number): number =>
+const speed = (best: BestFigures, measured: number): number =>
   best.latencyMs === undefined || measured <= alikeUpTo(best) ? 1 : (1 + best.latencyMs) / (1 + measured)
 
 /**
@@ -54,13 +55,23 @@ const speed = (best: Best, measured: number): number =>
  * hand and shrinks in proportion for the others (twice the latency is half the part); a candidate without a latency
  * sample counts as the best one, so that it gets tried, and so does one that is slower by a quarter and 5 ms at most.
  */
-export const scoreAt = ({ latencies, loads, priorities }: Pool, at: number, best: Best, weights: Weights): number =>
+export const scoreAt = (
+  { latencies, loads, priorities }: Pool,
+  at: number,
+  best: BestFigures,
+  weights: Weights
+): number =>
   weights.priority * preference(best, priorities[at] ?? Infinity) +
   weights.load * ease(best, loads[at] ?? Infinity) +
   weights.latency * speed(best, latencies[at] ?? unmeasured)
 
 /** What {@link scoreAt} adds up. */
-export const partsAt = ({ latencies, loads, priorities }: Pool, at: number, best: Best, weights: Weights): Parts => ({
+export const scorePartsAt = (
+  { latencies, loads, priorities }: Pool,
+  at: number,
+  best: BestFigures,
+  weights: Weights
+): ScoreParts => ({
   priority: weights.priority * preference(best, priorities[at] ?? Infinity),
   load: weights.load * ease(best, loads[at] ?? Infinity),
   latency: weights.latency * speed(best, latencies[at] ?? unmeasured)
@@ -75,7 +86,7 @@ export interface Chance {
 }
 
 /** What a strategy draws on beside the candidates. */
-export interface Draw extends Chance {
+export interface StrategyInput extends Chance {
   readonly strategy: Strategy
   readonly weights: Weights
 }
@@ -84,7 +95,7 @@ export interface Draw extends Chance {
 const idler = (a: Live, b: Live): boolean =>
   a.inFlight === b.inFlight ? a.askedAt < b.askedAt : a.inFlight < b.inFlight
 
-const smartest = (pool: Pool, best: Best, weights: Weights): Candidate | undefined => {
+const smartest = (pool: Pool, best: BestFigures, weights: Weights): Candidate | undefined => {
   const { candidates, latencies, lives, loads, priorities } = pool
   let chosen = 0
   let highest = scoreAt(pool, 0, best, weights)
@@ -123,12 +134,16 @@ const foremost = (candidates: ReadonlyArray<Candidate>): Candidate | undefined =
 }
 
 /** The candidate that goes first, for smart measured against `best`; undefined only when there is none. Equal ones keep the order of the config. */
-export const choose = (pool: Pool, best: Best | undefined, draw: Draw): Candidate | undefined => {
+export const chooseCandidate = (
+  pool: Pool,
+  best: BestFigures | undefined,
+  draw: StrategyInput
+): Candidate | undefined => {
   const { candidates } = pool
   if (candidates.length < 2) return candidates[0]
   switch (draw.strategy) {
     case "smart":
-      return smartest(pool, best ?? bestOf(pool), draw.weights)
+      return smartest(pool, best ?? bestFigures(pool), draw.weights)
     case "priority_only":
       return foremost(candidates)
     case "round_robin":

@@ -5,12 +5,12 @@ import { resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { Effect, Equal, FileSystem, Layer, Result, Semaphore } from "effect"
 import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
-import { ConfigInvalid, type ConfigOptions, defaultFile, NexusConfig, readText } from "../config/NexusConfig.ts"
-import type { Read } from "../config/read.ts"
+import { ConfigInvalid, type ConfigOptions, defaultFile, NexusConfig, readConfigText } from "../config/NexusConfig.ts"
+import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
 import { leadsTo } from "../discovery/Finder.ts"
-import { serverOf } from "../domain/place.ts"
+import { serverOf } from "../domain/url-host.ts"
 import { look } from "../health/identify.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
@@ -158,12 +158,12 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
   type Change = (text: string) => Result.Result<string, string>
 
   // Nothing is written that would not be taken over.
-  const write = Effect.fnUntraced(function* ({ file }: Read, change: Change) {
+  const write = Effect.fnUntraced(function* ({ file }: ReadConfig, change: Change) {
     const path = file?.path ?? defaultFile
     const text = yield* Effect.fromResult(change(file?.text ?? heading)).pipe(
       Effect.mapError((reason) => new Conflict({ message: `${path}: ${reason}` }))
     )
-    yield* readText({ path, text }, from.overrides, from.mayMiss)
+    yield* readConfigText({ path, text }, from.overrides, from.allowMissing)
     yield* file === undefined ? create(path, text) : rewrite(path, text)
     return file === undefined ? resolve(path) : path
   })
@@ -180,7 +180,7 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
       Effect.mapError((reason) => new BadRequest({ message: reason, param: null }))
     )
     const { server } = config.current().settings
-    const read = yield* readText({ path: draftPath, text }, { server }, "none").pipe(Effect.mapError(inItsWords))
+    const read = yield* readConfigText({ path: draftPath, text }, { server }, "none").pipe(Effect.mapError(inItsWords))
     const [backend] = read.loaded.backends
     if (backend === undefined) return yield* new BadRequest({ message: "no backend", param: null })
     return { ...backend, origin: "added" } satisfies Backend

@@ -4,8 +4,8 @@
  */
 import { Clock, Context, Effect, Equal, Layer, MutableRef, Option, PubSub, type Scope, Semaphore } from "effect"
 import { changedParts, difference, type Difference } from "../config/difference.ts"
-import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readFor } from "../config/NexusConfig.ts"
-import type { Read } from "../config/read.ts"
+import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readForReload } from "../config/NexusConfig.ts"
+import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
@@ -16,7 +16,7 @@ import { Transport } from "../upstream/Transport.ts"
 
 /** What the gateway was started with, and where to read it anew. */
 export interface ConfigInUse {
-  readonly read: Read
+  readonly read: ReadConfig
   readonly from: ConfigOptions
 }
 
@@ -34,7 +34,7 @@ const looksAtATime = 16
 interface State {
   readonly generation: number
   readonly loadedAt: number
-  readonly read: Read
+  readonly read: ReadConfig
   readonly needsRestart: ReadonlyArray<string>
   readonly failure: { readonly at: number; readonly message: string } | undefined
 }
@@ -54,15 +54,15 @@ export class Reloader extends Context.Service<
   {
     readonly status: () => ConfigStatus
     /** The config in force. */
-    readonly read: () => Read
+    readonly read: () => ReadConfig
     /** Reads the config anew and takes it over; `by` says in the log who wanted it. */
     readonly reload: (by: "signal" | "file" | "command") => Effect.Effect<ReloadOutcome, ConfigInvalid>
     /** Reads the config, lets `write` change its file, and takes that over; no reload and no other change comes between. */
-    readonly amend: <A, E>(write: (read: Read) => Effect.Effect<A, E>) => Effect.Effect<A, ConfigInvalid | E>
+    readonly amend: <A, E>(write: (read: ReadConfig) => Effect.Effect<A, E>) => Effect.Effect<A, ConfigInvalid | E>
     /** What {@link reload} would change. */
     readonly compare: Effect.Effect<ReloadOutcome, ConfigInvalid>
     /** Every config that is taken over from now on. */
-    readonly follow: Effect.Effect<PubSub.Subscription<Read>, never, Scope.Scope>
+    readonly follow: Effect.Effect<PubSub.Subscription<ReadConfig>, never, Scope.Scope>
   }
 >()("nexus/runtime/Reloader") {
   /** Over what the gateway was started with. */
@@ -73,7 +73,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
   const config = yield* NexusConfig
   const registry = yield* Registry
   const transport = yield* Transport
-  const news = yield* PubSub.unbounded<Read>()
+  const news = yield* PubSub.unbounded<ReadConfig>()
   const lock = yield* Semaphore.make(1)
   const state = MutableRef.make<State>({
     generation: 1,
@@ -91,7 +91,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
   ).pipe(Effect.mapError((error) => (error.missing === true ? kept(error.path, error.message) : error)))
 
   // A file is often emptied by what is about to write it, or by a full disk.
-  const isLost = ({ file, loaded }: Read): boolean =>
+  const isLost = ({ file, loaded }: ReadConfig): boolean =>
     file !== undefined && isEmpty(file.text) && loaded.backends.length === 0 && now().read.loaded.backends.length > 0
 
   const isNew = (backend: Backend): boolean => {
@@ -100,7 +100,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
   }
 
   // Backends of the file that were removed by command.
-  const takenOut = ({ loaded }: Read): ReadonlyArray<Difference> => {
+  const takenOut = ({ loaded }: ReadConfig): ReadonlyArray<Difference> => {
     const { backends } = registry.snapshot()
     const known = new Set(now().read.loaded.backends.map(({ name }) => name))
     return loaded.backends
@@ -108,7 +108,10 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
       .map(({ name, url }) => ({ key: `backends.${name}.url`, before: undefined, after: url, restart: false }))
   }
 
-  const changesOf = (next: Read): ReadonlyArray<Difference> => [...difference(now().read, next), ...takenOut(next)]
+  const changesOf = (next: ReadConfig): ReadonlyArray<Difference> => [
+    ...difference(now().read, next),
+    ...takenOut(next)
+  ]
 
   // So that a model of theirs can be asked for at once.
   const lookAt = (backends: ReadonlyArray<Backend>) =>
@@ -133,9 +136,9 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
       return yield* error
     })
 
-  const take = Effect.fnUntraced(function* (next: Read, changes: ReadonlyArray<Difference>, by: string) {
+  const take = Effect.fnUntraced(function* (next: ReadConfig, changes: ReadonlyArray<Difference>, by: string) {
     const before = config.current()
-    const loaded = yield* readFor(started.loaded, next, from.overrides).pipe(Effect.catch(refuse))
+    const loaded = yield* readForReload(started.loaded, next, from.overrides).pipe(Effect.catch(refuse))
     const found = yield* lookAt(loaded.backends.filter(isNew))
     const needsRestart = restartsOf(difference(started, next))
     const generation = now().generation + 1

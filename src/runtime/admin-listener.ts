@@ -4,8 +4,8 @@
 import { lstat, unlink } from "node:fs/promises"
 import { connect } from "node:net"
 import { Effect, type Scope } from "effect"
-import { adminPlace } from "../config/listen.ts"
-import type { Loaded } from "../config/NexusConfig.ts"
+import { adminListen } from "../config/admin-listen.ts"
+import type { LoadedConfig } from "../config/NexusConfig.ts"
 import { listen, type Listening, type ListenFailed } from "../http/BunServer.ts"
 import type { Gateway } from "./Gateway.ts"
 
@@ -27,10 +27,10 @@ const clear = Effect.fnUntraced(function* (path: string) {
 
 /** Listens at the place that the config names; does nothing when it names none. */
 export const listenForAdmin = Effect.fnUntraced(function* (
-  { settings }: Loaded,
+  { settings }: LoadedConfig,
   { administer }: Gateway["Service"]
 ): Effect.fn.Return<Listening | undefined, ListenFailed, Scope.Scope> {
-  const place = adminPlace(settings.admin.listen)
+  const place = adminListen(settings.admin.listen)
   if (place === undefined) return undefined
   if (place._tag === "Port") return yield* listen({ hostname: place.host, port: place.port, fetch: administer })
   yield* clear(place.path)

@@ -3,7 +3,7 @@
  */
 import { Effect, type Scope } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
-import { isLoopback } from "../domain/place.ts"
+import { isLoopback } from "../domain/url-host.ts"
 import { restartOnReload } from "./restart-on-reload.ts"
 import type { Reloader } from "./Reloader.ts"
 

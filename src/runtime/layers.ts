@@ -5,8 +5,8 @@ import { totalmem } from "node:os"
 import { Layer } from "effect"
 import { defaultLimits } from "../config/compile.ts"
 import { derived } from "../config/derived.ts"
-import { adminPlace, type Place } from "../config/listen.ts"
-import { type Loaded, NexusConfig } from "../config/NexusConfig.ts"
+import { adminListen, type ListenAddress } from "../config/admin-listen.ts"
+import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import * as HealthScheduler from "../health/HealthScheduler.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import { Control } from "../operations/Control.ts"
@@ -39,7 +39,7 @@ const memoryBytes = (): number => {
 
 const bytes = (megabytes: number): number => Math.round(megabytes * 1_048_576)
 
-const proxyLimits = ({ settings: { server }, routing }: Loaded): ProxyLimits => ({
+const proxyLimits = ({ settings: { server }, routing }: LoadedConfig): ProxyLimits => ({
   totalMs: server.request_timeout_seconds * 1000,
   uploadMs: server.upload_timeout_seconds * 1000,
   stallMs: server.stall_timeout_seconds * 1000,
@@ -52,7 +52,7 @@ const proxyLimits = ({ settings: { server }, routing }: Loaded): ProxyLimits => 
   maxRetries: routing.maxRetries
 })
 
-const allLimits = (loaded: Loaded): ReadonlyArray<number> => {
+const allLimits = (loaded: LoadedConfig): ReadonlyArray<number> => {
   const { totalMs, uploadMs, stallMs, keepAliveMs } = proxyLimits(loaded)
   const every = [defaultLimits(loaded.settings), ...loaded.backends.map(({ limits }) => limits)]
   const ofBackends = every.flatMap((limits) => [limits.connectMs, limits.firstByteMs, limits.idleMs, limits.totalMs])
@@ -70,7 +70,7 @@ export interface ProcessPart {
   readonly ageMs: number
 }
 
-const rulesOf = ({ settings: { server }, authKeys }: Loaded): AdmissionRules =>
+const rulesOf = ({ settings: { server }, authKeys }: LoadedConfig): AdmissionRules =>
   makeAdmission({
     hostname: server.host,
     allowedHosts: server.allowed_hosts,
@@ -80,8 +80,8 @@ const rulesOf = ({ settings: { server }, authKeys }: Loaded): AdmissionRules =>
 
 // Asked at a place of its own, it knows the names of that place, and no page of any origin.
 const adminRulesOf =
-  (place: Place) =>
-  ({ settings: { server }, authKeys }: Loaded): AdmissionRules =>
+  (place: ListenAddress) =>
+  ({ settings: { server }, authKeys }: LoadedConfig): AdmissionRules =>
     makeAdmission({
       hostname: place._tag === "Port" ? place.host : "localhost",
       allowedHosts: server.allowed_hosts,
@@ -89,7 +89,7 @@ const adminRulesOf =
       keys: authKeys
     })
 
-const routingOf = ({ routing }: Loaded) => routing
+const routingOf = ({ routing }: LoadedConfig) => routing
 
 const services = ({ current }: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
@@ -131,7 +131,7 @@ const answering = (config: Config, part: ProcessPart | undefined) => {
     since: part?.since,
     ageMs: part?.ageMs
   })
-  const place = adminPlace(current().settings.admin.listen)
+  const place = adminListen(current().settings.admin.listen)
   const adminRules = place === undefined ? undefined : derived(current, adminRulesOf(place))
   return Gateway.layer(derived(current, rulesOf), adminRules).pipe(
     Layer.provideMerge(

@@ -4,7 +4,7 @@
 import { Effect, Option, Schema } from "effect"
 import { defaultLimits } from "../config/compile.ts"
 import type { HostEntry } from "../config/hosts.ts"
-import { type ConfigInvalid, readConfig, readText } from "../config/NexusConfig.ts"
+import { type ConfigInvalid, readConfig, readConfigText } from "../config/NexusConfig.ts"
 import type { BackendType } from "../backend/all.ts"
 import { connectFailure } from "../doctor/reachability.ts"
 import { findOnce } from "../discovery/Discovery.ts"
@@ -36,7 +36,7 @@ export const findServers = (
   withTransport(
     Effect.gen(function* () {
       const transport = yield* Transport
-      const { loaded } = yield* readText(undefined, {})
+      const { loaded } = yield* readConfigText(undefined, {})
       const found = yield* findOnce({ limits: defaultLimits(loaded.settings), ownPort: undefined, hosts })
       return yield* Effect.forEach(
         found,

@@ -3,7 +3,13 @@
  */
 import { availableParallelism } from "node:os"
 import { Context, Effect, Fiber, Layer, type Option, type Scope } from "effect"
-import { type ConfigInvalid, type ConfigOptions, type Loaded, NexusConfig, readConfig } from "../config/NexusConfig.ts"
+import {
+  type ConfigInvalid,
+  type ConfigOptions,
+  type LoadedConfig,
+  NexusConfig,
+  readConfig
+} from "../config/NexusConfig.ts"
 import { demoBackends } from "../demo/demo.ts"
 import type { Backend } from "../backend/backend.ts"
 import { listen, ListenFailed } from "../http/BunServer.ts"
@@ -27,7 +33,7 @@ import type { WorkersFailed } from "../cluster/Supervisor.ts"
 /** What can be told of a gateway that is listening. */
 export interface Ready {
   readonly url: string
-  readonly config: Loaded
+  readonly config: LoadedConfig
   readonly snapshot: () => Snapshot
 }
 
@@ -201,7 +207,7 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
         firstSignal(() => undefined)
       )
     }
-    const from: ConfigOptions = { path: options.config, overrides, mayMiss: options.strict ? "none" : "backends" }
+    const from: ConfigOptions = { path: options.config, overrides, allowMissing: options.strict ? "none" : "backends" }
     const source: ConfigInUse = { read: yield* readConfig(from), from }
     const config = source.read.loaded
     const { workers } = config.settings.server

@@ -3,7 +3,7 @@
  */
 
 /** Numbers a histogram with these bounds takes. */
-export const sizeOf = (bounds: ReadonlyArray<number>): number => bounds.length + 2
+export const histogramSize = (bounds: ReadonlyArray<number>): number => bounds.length + 2
 
 /** Counts a value in the histogram that begins at `at`; a bucket holds what is at most its bound. */
 export const observe = (numbers: Float64Array, at: number, bounds: ReadonlyArray<number>, value: number): void => {
@@ -17,14 +17,14 @@ export const observe = (numbers: Float64Array, at: number, bounds: ReadonlyArray
 }
 
 /** A histogram as it is told: how many were at most each bound, how many there were, and their sum. */
-export interface Spread {
+export interface Distribution {
   readonly buckets: ReadonlyArray<readonly [bound: number, atMost: number]>
   readonly count: number
   readonly sum: number
 }
 
 /** Reads the histogram that begins at `at`. */
-export const spreadOf = (numbers: ArrayLike<number>, at: number, bounds: ReadonlyArray<number>): Spread => {
+export const distributionOf = (numbers: ArrayLike<number>, at: number, bounds: ReadonlyArray<number>): Distribution => {
   let count = 0
   const buckets = bounds.map((bound, bucket) => {
     count += numbers[at + bucket] ?? 0
@@ -38,7 +38,7 @@ export const spreadOf = (numbers: ArrayLike<number>, at: number, bounds: Readonl
  * The value that a share of all is at most, from 0 to 1: interpolated inside of its bucket, the largest bound for what is
  * above all of them, undefined when there is nothing.
  */
-export const quantile = ({ buckets, count }: Spread, share: number): number | undefined => {
+export const quantile = ({ buckets, count }: Distribution, share: number): number | undefined => {
   if (count === 0) return undefined
   const rank = Math.min(1, Math.max(0, share)) * count
   let below = 0

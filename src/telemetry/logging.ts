@@ -4,8 +4,8 @@
 import { Cause, Clock, Context, Effect, Layer, Logger, References } from "effect"
 import type { LogLevel as EffectLevel } from "effect"
 import { logLevels } from "../config/schema.ts"
-import { makeBuffer, type Sink, stderrSink } from "./buffer.ts"
-import { jsonLine, type LogLevel, type LogRecord, textLine, words } from "./line.ts"
+import { makeLogBuffer, type LogSink, stderrSink } from "./log-buffer.ts"
+import { jsonLine, type LogLevel, type LogRecord, textLine, valueText } from "./log-line.ts"
 
 /** What the config says of the log. */
 export interface LoggingSettings {
@@ -44,7 +44,7 @@ const record = (options: Logger.Options<unknown>, fixed: Fields): LogRecord => {
   return {
     time: options.date.getTime(),
     level: ownLevels[options.logLevel],
-    message: parts(options.message).map(words).join(" "),
+    message: parts(options.message).map(valueText).join(" "),
     fields: { ...fixed, ...options.fiber.getRef(References.CurrentLogAnnotations), ...causes }
   }
 }
@@ -52,7 +52,7 @@ const record = (options: Logger.Options<unknown>, fixed: Fields): LogRecord => {
 /** The loggers over a given sink, as the settings of the moment have it; `terminal` says whether a person reads it, `fixed` are fields of every line. */
 export const layerOf = (
   settings: () => LoggingSettings,
-  sink: Sink,
+  sink: LogSink,
   terminal: boolean,
   fixed: Fields = {}
 ): Layer.Layer<RequestLog> => {
@@ -67,7 +67,7 @@ export const layerOf = (
       line({ time: clock.currentTimeMillisUnsafe(), level, message, fields: { ...fixed, ...fields } })
     const lost = (lines: number) => format("warn", "log lines dropped, the reader is too slow", { lines })
     const buffer = yield* Effect.acquireRelease(
-      Effect.sync(() => makeBuffer(sink, lost)),
+      Effect.sync(() => makeLogBuffer(sink, lost)),
       ({ flushed }) => Effect.ignore(Effect.timeout(Effect.promise(flushed), "1 second"))
     )
     const write = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> = {}) => {

@@ -2,9 +2,9 @@
  * The figures of processes as they are told to each other, and what they come to together.
  */
 import { Schema } from "effect"
-import { sizeOf } from "./histogram.ts"
-import { type Ledger, nobody, other, turnedAwayCodes } from "./ledger.ts"
-import { latelyNames, width } from "./meter.ts"
+import { histogramSize } from "./histogram.ts"
+import { type MeterTable, noBackendLabel, otherLabel, turnedAwayCodes } from "./meter-table.ts"
+import { recentNames, meterWidth } from "./meter.ts"
 import { firstTokenSeconds } from "./metrics.ts"
 
 const Numbers = Schema.Array(Schema.Finite)
@@ -16,7 +16,7 @@ const TallyShape = Schema.Struct({
   streams: Schema.Finite,
   /** Those that are not 0: place, number, place, number and so on. */
   numbers: Numbers,
-  lately: Numbers,
+  recent: Numbers,
   firstTokens: Numbers
 })
 
@@ -40,8 +40,8 @@ export interface Tally {
   inFlight: number
   streams: number
   readonly numbers: Float64Array
-  /** In the order of `latelyNames`. */
-  readonly lately: Float64Array
+  /** In the order of `recentNames`. */
+  readonly recent: Float64Array
   readonly firstTokens: Float64Array
 }
 
@@ -55,7 +55,7 @@ const sparse = (numbers: Float64Array): ReadonlyArray<number> => {
 }
 
 /** The figures of this process; `now` in monotonic milliseconds. */
-export const measure = (ledger: Ledger, worker: number, now: number): Measures => {
+export const measure = (ledger: MeterTable, worker: number, now: number): Measures => {
   const { user, system } = process.cpuUsage()
   return {
     processes: [{ worker, rssBytes: process.memoryUsage.rss(), cpuSeconds: (user + system) / 1e6 }],
@@ -67,7 +67,7 @@ export const measure = (ledger: Ledger, worker: number, now: number): Measures =
       inFlight: meter.inFlight,
       streams: meter.streams,
       numbers: sparse(meter.numbers),
-      lately: meter.latest(now),
+      recent: meter.latest(now),
       firstTokens: meter.firstTokens(now)
     }))
   }
@@ -79,9 +79,9 @@ export const emptyTally = (backend: string, model: string): Tally => ({
   model,
   inFlight: 0,
   streams: 0,
-  numbers: new Float64Array(width),
-  lately: new Float64Array(latelyNames.length),
-  firstTokens: new Float64Array(sizeOf(firstTokenSeconds.bounds))
+  numbers: new Float64Array(meterWidth),
+  recent: new Float64Array(recentNames.length),
+  firstTokens: new Float64Array(histogramSize(firstTokenSeconds.bounds))
 })
 
 const addTo = (sums: Float64Array, values: ArrayLike<number>): void => {
@@ -93,7 +93,7 @@ export const addTally = (sum: Tally, tally: Tally): void => {
   sum.inFlight += tally.inFlight
   sum.streams += tally.streams
   addTo(sum.numbers, tally.numbers)
-  addTo(sum.lately, tally.lately)
+  addTo(sum.recent, tally.recent)
   addTo(sum.firstTokens, tally.firstTokens)
 }
 
@@ -120,9 +120,9 @@ export const together = (all: ReadonlyArray<Measures>): Whole => {
       sum.streams += told.streams
       for (let at = 0; at < told.numbers.length; at += 2) {
         const place = told.numbers[at] ?? 0
-        if (place < width) sum.numbers[place] = (sum.numbers[place] ?? 0) + (told.numbers[at + 1] ?? 0)
+        if (place < meterWidth) sum.numbers[place] = (sum.numbers[place] ?? 0) + (told.numbers[at + 1] ?? 0)
       }
-      addTo(sum.lately, told.lately)
+      addTo(sum.recent, told.recent)
       addTo(sum.firstTokens, told.firstTokens)
     }
   }
@@ -147,11 +147,11 @@ export const bequeathed = (all: ReadonlyArray<Measures>): Measures => {
       inFlight: 0,
       streams: 0,
       numbers: sparse(numbers),
-      lately: [],
+      recent: [],
       firstTokens: []
     }))
   }
 }
 
 /** Whether a name stands for something else than a backend. */
-export const isStandIn = (backend: string): boolean => backend === nobody || backend === other
+export const isStandIn = (backend: string): boolean => backend === noBackendLabel || backend === otherLabel

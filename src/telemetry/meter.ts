@@ -3,8 +3,8 @@
  * additions; they are put into words only when somebody asks.
  */
 import { endpoints, type Endpoint, outcomes, type Outcome } from "../domain/request.ts"
-import { observe, sizeOf } from "./histogram.ts"
-import { covered, Lately } from "./lately.ts"
+import { observe, histogramSize } from "./histogram.ts"
+import { coveredSeconds, RecentCounts } from "./recent-counts.ts"
 import { firstTokenSeconds, gapSeconds, type HistogramDefinition, overheadSeconds, requestSeconds } from "./metrics.ts"
 
 /** Classes of the status a client gets. */
@@ -43,10 +43,10 @@ const histograms: ReadonlyArray<HistogramDefinition> = [requestSeconds, firstTok
 const afterCounters = cells + attemptOutcomes.length + 1 + tokenKinds.length
 
 const placeOf = (wanted: HistogramDefinition): number =>
-  histograms.slice(0, histograms.indexOf(wanted)).reduce((at, { bounds }) => at + sizeOf(bounds), afterCounters)
+  histograms.slice(0, histograms.indexOf(wanted)).reduce((at, { bounds }) => at + histogramSize(bounds), afterCounters)
 
 /** Where each figure begins among the numbers of a meter. */
-export const places = {
+export const counterPlaces = {
   requests: 0,
   attempts: cells,
   failovers: cells + attemptOutcomes.length,
@@ -58,10 +58,10 @@ export const places = {
 } as const
 
 /** How many numbers a meter has. */
-export const width = histograms.reduce((sum, { bounds }) => sum + sizeOf(bounds), afterCounters)
+export const meterWidth = histograms.reduce((sum, { bounds }) => sum + histogramSize(bounds), afterCounters)
 
 /** The labels of one cell of the requests. */
-export interface Cell {
+export interface RequestLabels {
   readonly endpoint: Endpoint
   readonly stream: boolean
   readonly outcome: Outcome
@@ -69,7 +69,7 @@ export interface Cell {
 }
 
 /** The labels of each cell, by its place. */
-export const requestCells: ReadonlyArray<Cell> = endpoints.flatMap((endpoint) =>
+export const requestCells: ReadonlyArray<RequestLabels> = endpoints.flatMap((endpoint) =>
   [false, true].flatMap((stream) =>
     outcomes.flatMap((outcome) => statusClasses.map((status) => ({ endpoint, stream, outcome, status })))
   )
@@ -84,7 +84,7 @@ const things = { requests: 0, tokens: 1, pieces: 2, attempts: 3, errors: 4 } as 
 const looksBack = { rates: 10, errors: 60 } as const
 
 /** Figures of the last seconds; all of them can be added up. */
-export const latelyNames = ["requestRate", "tokenRate", "pieceRate", "attempts", "errors"] as const
+export const recentNames = ["requestRate", "tokenRate", "pieceRate", "attempts", "errors"] as const
 
 const errors: ReadonlySet<AttemptOutcome> = new Set([
   "truncated",
@@ -97,16 +97,16 @@ const errors: ReadonlySet<AttemptOutcome> = new Set([
 
 /** Places of the attempts that are the fault of their backend. */
 export const errorPlaces: ReadonlyArray<number> = attemptOutcomes.flatMap((outcome, at) =>
-  errors.has(outcome) ? [places.attempts + at] : []
+  errors.has(outcome) ? [counterPlaces.attempts + at] : []
 )
 
-const firstTokens = sizeOf(firstTokenSeconds.bounds)
+const firstTokens = histogramSize(firstTokenSeconds.bounds)
 
 // The first tokens of this minute and of the one before are told of.
 const minute = 60_000
 
 /** An ended request as far as it is counted; times in milliseconds. */
-export interface Ended {
+export interface EndedRequest {
   readonly endpoint: Endpoint
   readonly stream: boolean
   readonly outcome: Outcome
@@ -121,12 +121,12 @@ export interface Ended {
 export class Meter {
   readonly backend: string
   readonly model: string
-  readonly numbers = new Float64Array(width)
+  readonly numbers = new Float64Array(meterWidth)
   /** Requests whose attempt is under way here. */
   inFlight = 0
   /** Event streams under way. */
   streams = 0
-  private readonly lately = new Lately(5)
+  private readonly recent = new RecentCounts(5)
   private firstNow = new Float64Array(firstTokens)
   private firstBefore = new Float64Array(firstTokens)
   private firstUntil = 0
@@ -137,51 +137,51 @@ export class Meter {
   }
 
   /** Counts a request that has ended here. */
-  ended({ endpoint, stream, outcome, status, started, firstByteAt, awaitedMs }: Ended, now: number): void {
-    const { numbers, lately } = this
+  ended({ endpoint, stream, outcome, status, started, firstByteAt, awaitedMs }: EndedRequest, now: number): void {
+    const { numbers, recent } = this
     const kind = endpoints.indexOf(endpoint) * 2 + (stream ? 1 : 0)
     this.bump((kind * outcomes.length + outcomes.indexOf(outcome)) * statusClasses.length + classOf(status), 1)
-    lately.add(things.requests, 1, now)
-    observe(numbers, places.requestSeconds, requestSeconds.bounds, (now - started) / 1000)
+    recent.add(things.requests, 1, now)
+    observe(numbers, counterPlaces.requestSeconds, requestSeconds.bounds, (now - started) / 1000)
     if (firstByteAt === 0) return
     const first = (firstByteAt - started) / 1000
-    observe(numbers, places.overheadSeconds, overheadSeconds.bounds, Math.max(0, first - awaitedMs / 1000))
+    observe(numbers, counterPlaces.overheadSeconds, overheadSeconds.bounds, Math.max(0, first - awaitedMs / 1000))
     if (!stream) return
-    observe(numbers, places.firstTokenSeconds, firstTokenSeconds.bounds, first)
+    observe(numbers, counterPlaces.firstTokenSeconds, firstTokenSeconds.bounds, first)
     if (now >= this.firstUntil) this.turn(now)
     observe(this.firstNow, 0, firstTokenSeconds.bounds, first)
   }
 
   /** Counts the end of an attempt. */
   attempted(outcome: AttemptOutcome, now: number): void {
-    this.bump(places.attempts + attemptOutcomes.indexOf(outcome), 1)
-    this.lately.add(things.attempts, 1, now)
-    if (errors.has(outcome)) this.lately.add(things.errors, 1, now)
+    this.bump(counterPlaces.attempts + attemptOutcomes.indexOf(outcome), 1)
+    this.recent.add(things.attempts, 1, now)
+    if (errors.has(outcome)) this.recent.add(things.errors, 1, now)
   }
 
   /** Counts a request that goes on elsewhere. */
   left(): void {
-    this.bump(places.failovers, 1)
+    this.bump(counterPlaces.failovers, 1)
   }
 
   /** Counts the tokens of an answer. */
   used({ prompt, cached, completion }: Usage, now: number): void {
-    this.bump(places.tokens, prompt)
-    this.bump(places.tokens + 1, cached)
-    this.bump(places.tokens + 2, completion)
-    this.lately.add(things.tokens, completion, now)
+    this.bump(counterPlaces.tokens, prompt)
+    this.bump(counterPlaces.tokens + 1, cached)
+    this.bump(counterPlaces.tokens + 2, completion)
+    this.recent.add(things.tokens, completion, now)
   }
 
   /** Counts a piece of a stream; `last` is when the one before it came, 0 for the first. */
   piece(last: number, now: number): void {
-    this.lately.add(things.pieces, 1, now)
-    if (last !== 0) observe(this.numbers, places.gapSeconds, gapSeconds.bounds, (now - last) / 1000)
+    this.recent.add(things.pieces, 1, now)
+    if (last !== 0) observe(this.numbers, counterPlaces.gapSeconds, gapSeconds.bounds, (now - last) / 1000)
   }
 
-  /** The figures of the last seconds, in the order of {@link latelyNames}. */
+  /** The figures of the last seconds, in the order of {@link recentNames}. */
   latest(now: number): ReadonlyArray<number> {
-    const over = (thing: number, seconds: number) => this.lately.sum(thing, seconds, now)
-    const rate = (thing: number) => over(thing, looksBack.rates) / covered(looksBack.rates, now)
+    const over = (thing: number, seconds: number) => this.recent.sum(thing, seconds, now)
+    const rate = (thing: number) => over(thing, looksBack.rates) / coveredSeconds(looksBack.rates, now)
     return [
       rate(things.requests),
       rate(things.tokens),
@@ -199,7 +199,7 @@ export class Meter {
 
   /** Takes over the counters of another one. */
   absorb(other: Meter): void {
-    for (let at = 0; at < width; at += 1) this.bump(at, other.numbers[at] ?? 0)
+    for (let at = 0; at < meterWidth; at += 1) this.bump(at, other.numbers[at] ?? 0)
   }
 
   private bump(at: number, by: number): void {

@@ -2,7 +2,7 @@
  * The page about the metrics, made from their definitions so that it cannot say something else.
  */
 import { outcomes } from "../domain/request.ts"
-import { mostMeters } from "./ledger.ts"
+import { mostMeters } from "./meter-table.ts"
 import { attemptOutcomes } from "./meter.ts"
 import { type HistogramDefinition, type Label, labels, type MetricDefinition, metrics } from "./metrics.ts"
 

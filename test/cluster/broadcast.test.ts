@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { Redacted } from "effect"
 import fc from "fast-check"
-import type { Read } from "../../src/config/read.ts"
+import type { ReadConfig } from "../../src/config/read.ts"
 import { empty, put, remove, setMode } from "../../src/registry/snapshot.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
 import type { Standing } from "../../src/cluster/messages.ts"
@@ -12,11 +12,14 @@ import { makePlace, type Place } from "./places.ts"
 
 type Told = Pick<Reloader["Service"], "read" | "status">
 
-const configOf = (text: string, ...names: ReadonlyArray<string>): Read =>
-  ({ loaded: { backends: names.map((name) => backend(name)) }, file: { path: "nexus.toml", text } }) as unknown as Read // reason: no more of it is told
+const configOf = (text: string, ...names: ReadonlyArray<string>): ReadConfig =>
+  ({
+    loaded: { backends: names.map((name) => backend(name)) },
+    file: { path: "nexus.toml", text }
+  }) as unknown as ReadConfig // reason: no more of it is told
 
 /** A config in force, which a test may replace. */
-const inForce = (read: Read) => {
+const inForce = (read: ReadConfig) => {
   const state = { read, generation: 1 }
   const reloader: Told = {
     read: () => state.read,

@@ -5,7 +5,7 @@ import type { ChildProcess } from "node:child_process"
 import { type Answer, noAnswer } from "../../src/operations/Siblings.ts"
 import type { Down } from "../../src/cluster/messages.ts"
 import type { Slot } from "../../src/cluster/broadcast.ts"
-import { turnedAwayCodes } from "../../src/telemetry/ledger.ts"
+import { turnedAwayCodes } from "../../src/telemetry/meter-table.ts"
 import type { Measures } from "../../src/telemetry/measures.ts"
 
 /** A place, what its worker was told, and the signals it was sent. */

@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test"
 import { Result } from "effect"
 import { changedParts, difference } from "../../src/config/difference.ts"
-import type { Read } from "../../src/config/read.ts"
+import type { ReadConfig } from "../../src/config/read.ts"
 import { reading } from "./reading.ts"
 
-const read = (text: string, env: Record<string, string> = {}): Read => Result.getOrThrow(reading(text, { env }))
+const read = (text: string, env: Record<string, string> = {}): ReadConfig => Result.getOrThrow(reading(text, { env }))
 
 const between = (before: string, after: string, env: Record<string, string> = {}) =>
   difference(read(before, env), read(after, env)).map(({ key, before: was, after: is }) => [key, was, is])

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import fc from "fast-check"
 import { legacyKeys, legacyMarkdown, modernise } from "../../src/config/legacy.ts"
 import { isTable, showPath, type Table } from "../../src/config/path.ts"
-import { nodeAt } from "../../src/config/reference.ts"
+import { schemaAt } from "../../src/config/reference.ts"
 import { loadedFrom, mistakesOf } from "./reading.ts"
 
 const file = readFileSync(join(import.meta.dir, "fixtures/rust-nexus.toml"), "utf8")
@@ -48,7 +48,7 @@ describe("the nexus.toml of the Rust Nexus", () => {
     // What the Schema has come to know differs no more.
     const still = differing.filter(([, key]) => {
       const path = /^\[?([a-z_.]+)\]?$/.exec(key)?.[1]?.split(".")
-      return path === undefined || nodeAt(path) === undefined
+      return path === undefined || schemaAt(path) === undefined
     })
     for (const [start, text] of still) {
       const told = warnings.filter((warning) => warning.includes(`: ${text}`))
@@ -86,7 +86,7 @@ describe("the nexus.toml of the Rust Nexus", () => {
     expect(mistakesOf(open, { env, flags: { server: { insecure: true } } })).toEqual([])
   })
 
-  test.if(nodeAt(["discovery", "grace_seconds"]) !== undefined)("has renamed keys read under their new names", () => {
+  test.if(schemaAt(["discovery", "grace_seconds"]) !== undefined)("has renamed keys read under their new names", () => {
     const { settings, warnings } = loadedFrom("[discovery]\ngrace_period_seconds = 7\n")
     expect(settings.discovery).toMatchObject({ grace_seconds: 7 })
     expect(warnings).toEqual(["nexus.toml:2: discovery.grace_period_seconds is read as discovery.grace_seconds"])
@@ -150,7 +150,7 @@ describe("laws of reading old settings", () => {
   })
 
   test("no key of the Schema is ever taken away", () => {
-    const known = legacyKeys.filter(({ path, value }) => value === undefined && nodeAt(path) !== undefined)
+    const known = legacyKeys.filter(({ path, value }) => value === undefined && schemaAt(path) !== undefined)
     for (const { path } of known) {
       const place = path.reduceRight<unknown>((below, key) => (key === 0 ? [below] : { [key]: below }), { x: 1 })
       expect(modernise(isTable(place) ? place : {}).notes).toEqual([])
@@ -163,7 +163,7 @@ describe("the table of old keys", () => {
     const rows = legacyMarkdown().split("\n").slice(2)
     expect(rows.length).toBeGreaterThan(5)
     expect(rows.filter((row) => row.split(" | ").length !== 3)).toEqual([])
-    for (const { path } of legacyKeys.filter((each) => nodeAt(each.path) === undefined)) {
+    for (const { path } of legacyKeys.filter((each) => schemaAt(each.path) === undefined)) {
       expect(rows.join("\n")).toContain(showPath(path).replaceAll("[0]", "[]"))
     }
   })

@@ -4,7 +4,7 @@ import { join } from "node:path"
 import fc from "fast-check"
 import { Result } from "effect"
 import { parse } from "smol-toml"
-import { entries, jsonSchema, markdown } from "../../src/config/reference.ts"
+import { keyEntries, jsonSchema, configMarkdown } from "../../src/config/reference.ts"
 import { showPath } from "../../src/config/path.ts"
 import { loadedFrom, reading } from "./reading.ts"
 
@@ -33,7 +33,7 @@ describe("nexus.example.toml", () => {
 
   test("speaks of every key", () => {
     // The limits of a backend are told once, by the first of them.
-    const told = entries().filter(({ path }) => path[0] !== "backends" || !String(path.at(-1)).endsWith("_seconds"))
+    const told = keyEntries().filter(({ path }) => path[0] !== "backends" || !String(path.at(-1)).endsWith("_seconds"))
     const missing = told.filter(
       ({ path }) => !new RegExp(`^(# )?(\\[+[a-z.]+\\.)?${String(path.at(-1))}( =|\\])`, "m").test(example)
     )
@@ -45,8 +45,8 @@ describe("nexus.example.toml", () => {
 
 describe("the reference", () => {
   test("has a row for every key, with its bounds, default and meaning", () => {
-    const table = markdown().split("\n")
-    expect(table).toHaveLength(entries().length + 2)
+    const table = configMarkdown().split("\n")
+    expect(table).toHaveLength(keyEntries().length + 2)
     expect(table).toContain(
       "| `server.port` | a whole number from 0 to 65535 | `8000` | Port to listen on; 0 takes any free one |"
     )
@@ -221,7 +221,7 @@ describe("reading never throws, and says what is wrong (law),", () => {
       "1979-05-27"
     )
     fc.assert(
-      fc.property(fc.constantFrom(...entries()), value, ({ path }, text) => {
+      fc.property(fc.constantFrom(...keyEntries()), value, ({ path }, text) => {
         const [first, second] = path.includes(0)
           ? [path.slice(0, path.indexOf(0)), path.slice(path.indexOf(0) + 1)]
           : [[], path]

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { parse } from "smol-toml"
 import { lineOf, linesOf } from "../../src/config/locate.ts"
-import { idOf, isTable, type KeyPath, valueAt } from "../../src/config/path.ts"
+import { pathId, isTable, type KeyPath, valueAt } from "../../src/config/path.ts"
 
 const doc = `# [server] in a comment
 [server] # a table
@@ -62,7 +62,7 @@ describe("the line of a key is found", () => {
     [["backends", 1, "name"], 32],
     [["backends", 1, "models", 1, "id"], 33]
   ]
-  for (const [path, line] of rows) test(`${path.join(" . ")}`, () => expect(lines.get(idOf(path))).toBe(line))
+  for (const [path, line] of rows) test(`${path.join(" . ")}`, () => expect(lines.get(pathId(path))).toBe(line))
 
   test("as that of the table around it when it is missing", () => {
     expect(lineOf(lines, ["backends", 1, "url"])).toBe(31)
@@ -71,7 +71,7 @@ describe("the line of a key is found", () => {
 
   test("with Windows line ends and a byte order mark", () => {
     const windows = linesOf(`\ufeff${doc.replaceAll("\n", "\r\n")}`)
-    for (const [path, line] of rows) expect(windows.get(idOf(path))).toBe(line)
+    for (const [path, line] of rows) expect(windows.get(pathId(path))).toBe(line)
   })
 })
 
@@ -143,9 +143,9 @@ test("the line of every key of every document is the one it was written on (law)
       const lines = linesOf(text)
       for (const [path, line] of wanted) {
         expect(valueAt(tree, path)).toBeDefined()
-        expect([path, lines.get(idOf(path))]).toEqual([path, line])
+        expect([path, lines.get(pathId(path))]).toEqual([path, line])
       }
-      for (const path of everyPath(tree)) expect([path, lines.has(idOf(path))]).toEqual([path, true])
+      for (const path of everyPath(tree)) expect([path, lines.has(pathId(path))]).toEqual([path, true])
     }),
     { numRuns: 300 }
   )

@@ -1,9 +1,9 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { Redacted, Result } from "effect"
-import { idOf, isTable, type KeyPath, valueAt } from "../../src/config/path.ts"
-import { shown } from "../../src/config/show.ts"
-import { fromEnvironment, fromFile, fromFlags, merge, variableNames } from "../../src/config/sources.ts"
+import { pathId, isTable, type KeyPath, valueAt } from "../../src/config/path.ts"
+import { shownSettings } from "../../src/config/show.ts"
+import { fromEnvironment, fromFile, fromFlags, mergeSources, variableNames } from "../../src/config/sources.ts"
 import { loadedFrom, mistakesOf, reading, sha256 } from "./reading.ts"
 
 const leavesOf = (tree: unknown, path: KeyPath = []): ReadonlyArray<KeyPath> =>
@@ -22,7 +22,7 @@ describe("of several sources", () => {
     fc.assert(
       fc.property(tree, tree, tree, (file, variables, flags) => {
         const variable = { tree: variables, originOf: () => ({ _tag: "variable", name: "V" }) as const }
-        const { tree: merged, origins } = merge([fromFile(file), variable, fromFlags(flags)])
+        const { tree: merged, origins } = mergeSources([fromFile(file), variable, fromFlags(flags)])
         for (const path of [file, variables, flags]
           .flatMap((each) => leavesOf(each))
           .filter(({ length }) => length > 1)) {
@@ -33,10 +33,10 @@ describe("of several sources", () => {
           ] as const
           const winner = givers.findLast(([, each]) => valueAt(each, path) !== undefined)
           expect(valueAt(merged, path)).toEqual(valueAt(winner?.[1], path))
-          expect(origins.get(idOf(path))?._tag).toBe(winner?.[0] ?? "file")
+          expect(origins.get(pathId(path))?._tag).toBe(winner?.[0] ?? "file")
         }
-        const given = new Set([file, variables, flags].flatMap((each) => leavesOf(each)).map(idOf))
-        expect(leavesOf(merged).filter((path) => path.length > 1 && !given.has(idOf(path)))).toEqual([])
+        const given = new Set([file, variables, flags].flatMap((each) => leavesOf(each)).map(pathId))
+        expect(leavesOf(merged).filter((path) => path.length > 1 && !given.has(pathId(path)))).toEqual([])
       })
     )
   })
@@ -52,13 +52,13 @@ describe("of several sources", () => {
       120
     ])
     const result = Result.getOrThrow(reading(file, around))
-    expect(shown(result).slice(0, 4)).toEqual([
+    expect(shownSettings(result).slice(0, 4)).toEqual([
       { key: "server.host", value: "127.0.0.3", origin: "NEXUS_SERVER_HOST" },
       { key: "server.port", value: 3, origin: "--port" },
       { key: "server.workers", value: 1, origin: "default" },
       { key: "server.insecure", value: false, origin: "default" }
     ])
-    expect(shown(result)).toContainEqual({ key: "server.max_body_mb", value: 3, origin: "nexus.toml" })
+    expect(shownSettings(result)).toContainEqual({ key: "server.max_body_mb", value: 3, origin: "nexus.toml" })
   })
 })
 
@@ -175,7 +175,7 @@ describe("keys", () => {
   })
 
   test("are never shown", () => {
-    const text = JSON.stringify(shown(Result.getOrThrow(reading(file, around))))
+    const text = JSON.stringify(shownSettings(Result.getOrThrow(reading(file, around))))
     for (const secret of ["nx-client", "sk-cloud", "sk-file", "ab".repeat(32)]) expect(text).not.toContain(secret)
     expect(text).toContain("CLOUD")
   })

@@ -3,10 +3,10 @@
  */
 import { createHash } from "node:crypto"
 import { Result } from "effect"
-import type { Loaded } from "../../src/config/compile.ts"
-import { parseFile, type Read, read } from "../../src/config/read.ts"
+import type { LoadedConfig } from "../../src/config/compile.ts"
+import { parseFile, type ReadConfig, readSettings } from "../../src/config/read.ts"
 import type { KeyFiles } from "../../src/config/pem.ts"
-import type { MayMiss } from "../../src/config/secrets.ts"
+import type { AllowedMissing } from "../../src/config/secrets.ts"
 import type { Environment } from "../../src/config/sources.ts"
 
 /** What a reading starts from, besides the file. */
@@ -14,19 +14,19 @@ export interface Around {
   readonly env?: Environment
   readonly flags?: Readonly<Record<string, unknown>>
   readonly files?: KeyFiles
-  readonly mayMiss?: MayMiss
+  readonly allowMissing?: AllowedMissing
 }
 
 /** SHA-256 of a text. */
 export const sha256 = (text: string): Uint8Array => new Uint8Array(createHash("sha256").update(text).digest())
 
 /** Reads settings from the text of `nexus.toml`; undefined is no file. */
-export const reading = (text: string | undefined, around: Around = {}): Result.Result<Read, string> => {
-  const { env = {}, flags = {}, files = new Map(), mayMiss = "none" } = around
+export const reading = (text: string | undefined, around: Around = {}): Result.Result<ReadConfig, string> => {
+  const { env = {}, flags = {}, files = new Map(), allowMissing = "none" } = around
   const file = text === undefined ? undefined : { path: "nexus.toml", text }
   const parsing = Result.mapError(parseFile(file, env), ({ message, excerpt }) => `${message}\n${excerpt}`)
   return Result.flatMap(parsing, (parsed) =>
-    read({ file, env, overrides: flags, digestOf: sha256, mayMiss }, parsed, files)
+    readSettings({ file, env, overrides: flags, digestOf: sha256, allowMissing }, parsed, files)
   )
 }
 
@@ -37,7 +37,7 @@ export const mistakesOf = (text: string | undefined, around: Around = {}): Reado
 }
 
 /** The settings; throws their mistakes. */
-export const loadedFrom = (text: string | undefined, around: Around = {}): Loaded => {
+export const loadedFrom = (text: string | undefined, around: Around = {}): LoadedConfig => {
   const result = reading(text, around)
   if (Result.isFailure(result)) throw new Error(result.failure)
   return result.success.loaded

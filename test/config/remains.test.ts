@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
 import { Redacted } from "effect"
 import fc from "fast-check"
-import { remainsOf } from "../../src/config/remains.ts"
+import { partialConfigOf } from "../../src/config/partial.ts"
 
 const digestOf = (text: string): Uint8Array => new Uint8Array(createHash("sha256").update(text).digest())
 
@@ -10,7 +10,7 @@ const remains = (
   text: string,
   env: Readonly<Record<string, string>> = {},
   overrides: Readonly<Record<string, unknown>> = {}
-) => remainsOf({ file: { path: "nexus.toml", text }, env, overrides, digestOf })
+) => partialConfigOf({ file: { path: "nexus.toml", text }, env, overrides, digestOf })
 
 const defaults = { host: "127.0.0.1", port: 8000 }
 

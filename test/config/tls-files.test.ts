@@ -5,8 +5,8 @@ import { join } from "node:path"
 import { Cause, Effect, Exit, Option, Redacted } from "effect"
 import { difference } from "../../src/config/difference.ts"
 import { readConfig } from "../../src/config/NexusConfig.ts"
-import type { Read } from "../../src/config/read.ts"
-import { shown } from "../../src/config/show.ts"
+import type { ReadConfig } from "../../src/config/read.ts"
+import { shownSettings } from "../../src/config/show.ts"
 import { authority, client, good, issued } from "../kit/tls.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-tls-files-"))
@@ -28,7 +28,7 @@ for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, nam
 
 const config = join(folder, "n.toml")
 
-const reading = async (more: string, url = "https://h"): Promise<Read | ReadonlyArray<string>> => {
+const reading = async (more: string, url = "https://h"): Promise<ReadConfig | ReadonlyArray<string>> => {
   writeFileSync(config, `[[backends]]\nname = "a"\nurl = "${url}"\n${more}`)
   const exit = await Effect.runPromiseExit(readConfig({ path: Option.some(config), overrides: {} }))
   if (Exit.isSuccess(exit)) return exit.value
@@ -38,7 +38,7 @@ const reading = async (more: string, url = "https://h"): Promise<Read | Readonly
     .split("\n")
 }
 
-const read = async (more: string): Promise<Read> => {
+const read = async (more: string): Promise<ReadConfig> => {
   const found = await reading(more)
   if ("loaded" in found) return found
   throw new Error(found.join("\n"))
@@ -135,7 +135,7 @@ test("config show and config diff tell the names of the files and nothing of wha
   writeFileSync(join(folder, "client.key"), client.key)
   const changes = difference(before, after)
   expect(changes.map(({ key }) => key)).toEqual(["backends.a.tls_files"])
-  const told = JSON.stringify([shown(before), changes])
+  const told = JSON.stringify([shownSettings(before), changes])
   expect(told).toContain("client.key")
   for (const line of (client.key + client.cert).trim().split("\n")) expect(told).not.toContain(line)
 })

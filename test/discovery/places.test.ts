@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
 import { hostPlaces, isContained, localPlaces, slugOf } from "../../src/discovery/places.ts"
-import { endpointOf, isLocalName, serverOf } from "../../src/domain/place.ts"
+import { hostPortOf, isLocalName, serverOf } from "../../src/domain/url-host.ts"
 import { mistakesOf } from "../config/reading.ts"
 import { isAddress, isSameMachine } from "../../src/discovery/same-machine.ts"
 
@@ -49,7 +49,7 @@ test("a container is told by what Docker, Podman and Kubernetes leave in it", ()
 })
 
 test("endpoints are told apart by host and port, whatever the path", () => {
-  expect(["http://Box:81/x", "https://box", "http://[::1]:1/", "http://box.", "nonsense"].map(endpointOf)).toEqual([
+  expect(["http://Box:81/x", "https://box", "http://[::1]:1/", "http://box.", "nonsense"].map(hostPortOf)).toEqual([
     { host: "box", port: 81 },
     { host: "box", port: 443 },
     { host: "::1", port: 1 },

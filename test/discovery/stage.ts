@@ -4,7 +4,7 @@
 import { Effect, Layer, Logger, Queue } from "effect"
 import { type DiscoverySettings, layerOf } from "../../src/discovery/Discovery.ts"
 import type { Surroundings } from "../../src/discovery/Machine.ts"
-import { isLocalName } from "../../src/domain/place.ts"
+import { isLocalName } from "../../src/domain/url-host.ts"
 import { isAddress, type Whereabouts } from "../../src/discovery/same-machine.ts"
 import type { Heard, Link, OpenLink, Sent } from "../../src/discovery/mdns/Link.ts"
 import { Registry } from "../../src/registry/Registry.ts"

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { filled, pages } from "../../.ci/docs.ts"
-import { entries } from "../../src/config/reference.ts"
+import { keyEntries } from "../../src/config/reference.ts"
 import { showPath } from "../../src/config/path.ts"
 import { errorAdvice } from "../../src/operations/error-advice.ts"
 import { errorExamples } from "../../src/operations/error-examples.ts"
@@ -32,7 +32,7 @@ describe("what a page takes from the code", () => {
 
   test("has every key of the settings, and every failure with its status and code", () => {
     const settings = textOf("docs/configuration.md")
-    for (const { path } of entries()) expect(settings).toContain(`| \`${showPath(path).replaceAll("[0]", "[]")}\` |`)
+    for (const { path } of keyEntries()) expect(settings).toContain(`| \`${showPath(path).replaceAll("[0]", "[]")}\` |`)
     const errors = textOf("docs/errors.md")
     expect(Object.keys(errorExamples).sort()).toEqual(Object.keys(table).sort())
     expect(Object.keys(errorAdvice).sort()).toEqual(Object.keys(table).sort())

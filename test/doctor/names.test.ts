@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { deadRoutingNames } from "../../src/doctor/name-check.ts"
 import { applyProbe, empty, put } from "../../src/registry/snapshot.ts"
-import { membersOf } from "../../src/router/groups.ts"
-import { targetsOf } from "../../src/router/names.ts"
+import { entryCandidates } from "../../src/router/groups.ts"
+import { nameTargets } from "../../src/router/names.ts"
 import { plainSettings } from "../kit/generators.ts"
 import { backend, up } from "../registry/backends.ts"
 
@@ -27,8 +27,8 @@ const found = (
   }, empty)
   return deadRoutingNames(routing, {
     lists,
-    leadsTo: (name) => targetsOf(name, routing, snapshot),
-    members: (entry) => membersOf(entry, routing, snapshot)
+    leadsTo: (name) => nameTargets(name, routing, snapshot),
+    members: (entry) => entryCandidates(entry, routing, snapshot)
   })
 }
 

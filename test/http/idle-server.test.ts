@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import { Context, Effect, Layer, Schema } from "effect"
-import { compile } from "../../src/config/compile.ts"
+import { compileSettings } from "../../src/config/compile.ts"
 import { NexusConfig } from "../../src/config/NexusConfig.ts"
 import { Settings } from "../../src/config/schema.ts"
 import { listen } from "../../src/http/BunServer.ts"
@@ -55,7 +55,7 @@ const served = Effect.fnUntraced(function* (url: string, uploadSeconds: number) 
     logging: { level: "error" },
     server: { upload_timeout_seconds: uploadSeconds }
   })
-  const loaded = compile(
+  const loaded = compileSettings(
     settings,
     { backendKeys: new Map(), authKeys: [] },
     { path: undefined, warnings: [], notes: [] }

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import { parseDocument, stringify } from "yaml"
 import { isTable, type KeyPath, showPath } from "../../src/config/path.ts"
-import { type Kind, kinds } from "../../src/config/import/kinds.ts"
+import { type ImportFormat, importFormats } from "../../src/config/import/import-formats.ts"
 import { checked, fixture, imported, namedIn } from "./importing.ts"
 
-const files: ReadonlyArray<readonly [Kind, string]> = [
+const files: ReadonlyArray<readonly [ImportFormat, string]> = [
   ["litellm", "litellm.yaml"],
   ["olla", "olla.yaml"],
   ["llama-swap", "llama-swap.yaml"]
@@ -76,5 +76,5 @@ for (const [kind, file] of files) {
 }
 
 test("every kind but the Rust Nexus, whose settings need no import, has a fixture", () => {
-  expect([...files.map(([kind]) => kind), "nexus-rust"]).toEqual([...kinds])
+  expect([...files.map(([kind]) => kind), "nexus-rust"]).toEqual([...importFormats])
 })

@@ -3,16 +3,16 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { Result } from "effect"
 import { parse } from "smol-toml"
-import { convert, formats } from "../../src/config/import/convert.ts"
+import { convertSettings, formats } from "../../src/config/import/convert.ts"
 import { isAt } from "../../src/config/import/format.ts"
-import { kinds } from "../../src/config/import/kinds.ts"
+import { importFormats } from "../../src/config/import/import-formats.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 import { checked, fixture, imported } from "./importing.ts"
 
 setDefaultTimeout(30_000)
 
-const failureOf = (text: string, from?: (typeof kinds)[number]): string =>
-  Result.match(convert("c.yaml", text, from), { onFailure: (said) => said, onSuccess: ({ toml }) => toml })
+const failureOf = (text: string, from?: (typeof importFormats)[number]): string =>
+  Result.match(convertSettings("c.yaml", text, from), { onFailure: (said) => said, onSuccess: ({ toml }) => toml })
 
 describe("a file that cannot be imported", () => {
   test("fails with the place where its YAML ends", () => {
@@ -96,10 +96,10 @@ describe("the nexus.toml of the Rust Nexus", () => {
 
 describe("the tables of what is carried over", () => {
   test("have no row that another row before it hides", () => {
-    for (const kind of kinds) {
-      const hidden = formats[kind].left.filter(({ key }, at) => {
+    for (const kind of importFormats) {
+      const hidden = formats[kind].unsupported.filter(({ key }, at) => {
         const path = key.split(".").flatMap((part) => (part.endsWith("[]") ? [part.slice(0, -2), 0] : [part]))
-        return formats[kind].left.slice(0, at).some((earlier) => isAt(path, earlier.key))
+        return formats[kind].unsupported.slice(0, at).some((earlier) => isAt(path, earlier.key))
       })
       expect(hidden).toEqual([])
     }

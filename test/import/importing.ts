@@ -4,17 +4,17 @@
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
 import { Result } from "effect"
-import type { Loaded } from "../../src/config/compile.ts"
-import { convert, type Imported } from "../../src/config/import/convert.ts"
-import type { Kind } from "../../src/config/import/kinds.ts"
+import type { LoadedConfig } from "../../src/config/compile.ts"
+import { convertSettings, type Imported } from "../../src/config/import/convert.ts"
+import type { ImportFormat } from "../../src/config/import/import-formats.ts"
 import { reading } from "../config/reading.ts"
 
 /** The text of a fixture. */
 export const fixture = (file: string): string => readFileSync(join(import.meta.dir, "fixtures", file), "utf8")
 
 /** Imports a text; throws what is wrong with it. */
-export const imported = (text: string, from?: Kind, file = "config.yaml"): Imported => {
-  const result = convert(file, text, from)
+export const imported = (text: string, from?: ImportFormat, file = "config.yaml"): Imported => {
+  const result = convertSettings(file, text, from)
   if (Result.isFailure(result)) throw new Error(result.failure)
   return result.success
 }
@@ -24,7 +24,7 @@ export const variablesOf = (toml: string): ReadonlyArray<string> =>
   [...toml.matchAll(/(?<!\$)\$\{(\w+)\}|_env = "(\w+)"|^env = "(\w+)"/gm)].map(([, a, b, c]) => a ?? b ?? c ?? "")
 
 /** The settings of a result once the variables it tells of are set; throws its mistakes. */
-export const checked = ({ toml, todo }: Imported): Loaded => {
+export const checked = ({ toml, todo }: Imported): LoadedConfig => {
   const names = todo.map((line) => /^set (\w+) /.exec(line)?.[1] ?? "")
   const env = Object.fromEntries(names.map((name) => [name, `http://${name.toLowerCase()}.example`]))
   const files = new Map([...toml.matchAll(/api_key_file = "(.*)"/g)].map(([, name = ""]) => [name, { text: "k" }]))

@@ -3,8 +3,8 @@ import fc from "fast-check"
 import { Result } from "effect"
 import { parse, stringify } from "yaml"
 import { isTable } from "../../src/config/path.ts"
-import { convert, type Imported } from "../../src/config/import/convert.ts"
-import { type Kind, kinds } from "../../src/config/import/kinds.ts"
+import { convertSettings, type Imported } from "../../src/config/import/convert.ts"
+import { type ImportFormat, importFormats } from "../../src/config/import/import-formats.ts"
 import { checked, fixture, imported, variablesOf } from "./importing.ts"
 
 const wordsIn = (value: unknown): ReadonlyArray<string> => {
@@ -54,13 +54,13 @@ const bentFixtures = fc
     return bent(tree, () => others.get(at++))
   })
 
-const inputs: fc.Arbitrary<[unknown, Kind]> = fc.tuple(
+const inputs: fc.Arbitrary<[unknown, ImportFormat]> = fc.tuple(
   fc.oneof(bentFixtures, anything.filter(isTable)),
-  fc.constantFrom(...kinds.slice(0, 3))
+  fc.constantFrom(...importFormats.slice(0, 3))
 )
 
-const attempt = (tree: unknown, kind: Kind): Imported | undefined => {
-  const result = convert("config.yaml", stringify(tree), kind)
+const attempt = (tree: unknown, kind: ImportFormat): Imported | undefined => {
+  const result = convertSettings("config.yaml", stringify(tree), kind)
   return Result.isSuccess(result) ? result.success : undefined
 }
 

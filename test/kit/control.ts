@@ -2,13 +2,13 @@
  * Configs that are there already, and changes that are never asked for.
  */
 import { Effect, Layer, Option } from "effect"
-import type { Loaded } from "../../src/config/compile.ts"
+import type { LoadedConfig } from "../../src/config/compile.ts"
 import { Conflict } from "../../src/domain/errors.ts"
 import { Control } from "../../src/operations/Control.ts"
 import type { ConfigInUse } from "../../src/runtime/Reloader.ts"
 
 /** What a gateway is started with that no file stands behind. */
-export const sourceOf = (loaded: Loaded): ConfigInUse => ({
+export const sourceOf = (loaded: LoadedConfig): ConfigInUse => ({
   read: { loaded, file: undefined, keyFiles: [], merged: { tree: {}, origins: new Map() }, written: [] },
   from: { path: Option.none(), overrides: {} }
 })

@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { Cause, Effect, Exit, Fiber, Metric, Schema } from "effect"
-import { compile, type Secrets } from "../../src/config/compile.ts"
+import { compileSettings, type Secrets } from "../../src/config/compile.ts"
 import { Settings } from "../../src/config/schema.ts"
 import type { BackendEntry } from "../../src/operations/api/api.ts"
 import { localBackends } from "../../src/remote/local-backends.ts"
@@ -98,7 +98,7 @@ const noSecrets: Secrets = { backendKeys: new Map(), authKeys: [] }
 
 /** Starts the gateway in this process, and waits until each backend has been probed once. */
 export const startGateway = async (settings: SettingsTree, secrets: Secrets = noSecrets): Promise<Gateway> => {
-  const loaded = compile(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [], notes: [] })
+  const loaded = compileSettings(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [], notes: [] })
   const ready = Promise.withResolvers<Running>()
   let fibers = 0
   const counting: Metric.FiberRuntimeMetricsService = {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { listAliases, listCatalogue } from "../../src/operations/handlers/catalogue.ts"
-import { resolve } from "../../src/router/alias-chains.ts"
+import { resolveAlias } from "../../src/router/alias-chains.ts"
 import { modelIds, plainSettings, snapshotOf, standings } from "../kit/generators.ts"
 
 const name = fc.constantFrom(...modelIds, "x", "y", "nobody", "__proto__")
@@ -33,7 +33,7 @@ describe("the models that are told of", () => {
     fc.assert(
       fc.property(standings, names, (all, table) => {
         for (const { id, aliases } of listCatalogue(snapshotOf(all), table)) {
-          const leading = [...table.aliases.keys()].filter((alias) => resolve(alias, table.aliases) === id)
+          const leading = [...table.aliases.keys()].filter((alias) => resolveAlias(alias, table.aliases) === id)
           expect(aliases).toEqual(leading.sort())
         }
       })
@@ -53,11 +53,11 @@ test("every alias and fallback is told of with the model it leads to and the hea
       )
       for (const { alias, chain, model, backends } of aliases) {
         expect([chain[0], chain.at(-1)]).toEqual([alias, model])
-        expect(model).toBe(resolve(alias, table.aliases))
+        expect(model).toBe(resolveAlias(alias, table.aliases))
         expect(backends).toEqual(healthy(model))
       }
       for (const { model, fallbacks: targets } of fallbacks) {
-        const wanted = table.fallbacks.get(model)?.map((each) => resolve(each, table.aliases)) ?? []
+        const wanted = table.fallbacks.get(model)?.map((each) => resolveAlias(each, table.aliases)) ?? []
         expect(targets).toEqual(wanted.map((each) => ({ model: each, backends: healthy(each) })))
       }
     })

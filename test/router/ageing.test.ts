@@ -3,7 +3,7 @@ import { Effect, Layer, Random, Result } from "effect"
 import fc from "fast-check"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import { settledSamples, staleMs, Ticket } from "../../src/registry/live.ts"
-import { explain } from "../../src/router/decision.ts"
+import { explainPlan } from "../../src/router/decision.ts"
 import { planAll } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
 import {
@@ -134,9 +134,9 @@ test("whatever the turn, what explain tells of a decision is what was decided, a
         const router = routerOf(set)
         for (let turn = 0; turn < turns; turn += 1) router.route(wanted, snapshot, moment)
         const { plan } = router.consider(wanted, snapshot, moment)
-        const seen = plan.witness(moment)
+        const seen = plan.liveFigures(moment)
         const asked = planAll(plan, moment).map(({ candidate, model }) => [candidate.state.backend.name, model])
-        const told = () => explain(plan, seen)
+        const told = () => explainPlan(plan, seen)
         const before = told()
         expect(before.order.map(({ backend, model }) => [backend, model])).toEqual(asked)
         for (const { live } of snapshot.backends.values()) {

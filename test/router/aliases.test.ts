@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { chainOf, maxHops, resolve } from "../../src/router/alias-chains.ts"
-import { targetsOf } from "../../src/router/names.ts"
+import { aliasChain, maxAliasHops, resolveAlias } from "../../src/router/alias-chains.ts"
+import { nameTargets } from "../../src/router/names.ts"
 import { empty } from "../../src/registry/snapshot.ts"
 import { plainSettings } from "../kit/generators.ts"
 
@@ -19,33 +19,33 @@ describe("an alias", () => {
           steps += 1
           return table.get(key)
         }
-        expect(new Set<string>([...table.values(), name]).has(resolve(name, counted))).toBe(true)
-        expect(steps).toBeLessThanOrEqual(maxHops + 1)
+        expect(new Set<string>([...table.values(), name]).has(resolveAlias(name, counted))).toBe(true)
+        expect(steps).toBeLessThanOrEqual(maxAliasHops + 1)
       })
     ))
 
   test("of up to three hops leads to the model at the end of its chain", () =>
     fc.assert(
-      fc.property(fc.uniqueArray(fc.string(), { minLength: 1, maxLength: maxHops + 1 }), (chain) => {
+      fc.property(fc.uniqueArray(fc.string(), { minLength: 1, maxLength: maxAliasHops + 1 }), (chain) => {
         const table = new Map(chain.slice(1).map((next, at) => [chain[at] ?? "", next]))
-        expect(resolve(chain[0] ?? "", table)).toBe(chain.at(-1) ?? "")
+        expect(resolveAlias(chain[0] ?? "", table)).toBe(chain.at(-1) ?? "")
       })
     ))
 
   test("has a chain that begins with it, follows the table and ends where it resolves to (law)", () =>
     fc.assert(
       fc.property(names, aliases, (name, table) => {
-        const chain = chainOf(name, table)
+        const chain = aliasChain(name, table)
         expect(chain[0]).toBe(name)
-        expect(chain.at(-1)).toBe(resolve(name, table))
+        expect(chain.at(-1)).toBe(resolveAlias(name, table))
         for (const [at, next] of chain.slice(1).entries()) expect(table.get(chain[at] ?? "")).toBe(next)
       })
     ))
 
   test("goes before a model of the same name, and no alias means the name itself", () => {
-    expect(resolve("gpt-4", new Map([["gpt-4", "llama"]]))).toBe("llama")
-    expect(resolve("llama", new Map([["gpt-4", "llama"]]))).toBe("llama")
-    expect(resolve("constructor", new Map())).toBe("constructor")
+    expect(resolveAlias("gpt-4", new Map([["gpt-4", "llama"]]))).toBe("llama")
+    expect(resolveAlias("llama", new Map([["gpt-4", "llama"]]))).toBe("llama")
+    expect(resolveAlias("constructor", new Map())).toBe("constructor")
   })
 })
 
@@ -56,7 +56,7 @@ test("the models that may answer are the resolved one, then its fallbacks in the
   ])
   const fallbacks = new Map([["small", ["medium", "backup", "medium", "fast", "large"]]])
   const modelsOf = (name: string) =>
-    targetsOf(name, { ...plainSettings, aliases, fallbacks }, empty).map((target) => target.name)
+    nameTargets(name, { ...plainSettings, aliases, fallbacks }, empty).map((target) => target.name)
   expect(modelsOf("fast")).toEqual(["small", "medium", "large"])
   expect(modelsOf("medium")).toEqual(["medium"])
 })

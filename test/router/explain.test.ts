@@ -5,10 +5,10 @@ import type { RoutingSettings } from "../../src/domain/routing.ts"
 import { closed, fail } from "../../src/domain/circuit.ts"
 import { mark } from "../../src/registry/live.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
-import { explain } from "../../src/router/decision.ts"
+import { explainPlan } from "../../src/router/decision.ts"
 import { planAll } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
-import { mostWitnessed } from "../../src/router/witness.ts"
+import { mostRecorded } from "../../src/router/live-figures.ts"
 import { anyNeeds, needs, now, plainSettings, settings, snapshotOf, standings } from "../kit/generators.ts"
 
 const routerOf = (set: RoutingSettings) =>
@@ -38,10 +38,10 @@ describe("a decision that is explained", () => {
       fc.property(standings, needs, settings, (all, wanted, set) => {
         const snapshot = snapshotOf(all)
         const { plan } = routerOf(set).consider(wanted, snapshot, now)
-        const seen = plan.witness(now)
-        const before = explain(plan, seen)
+        const seen = plan.liveFigures(now)
+        const before = explainPlan(plan, seen)
         upset(snapshot)
-        expect(explain(plan, seen)).toEqual(before)
+        expect(explainPlan(plan, seen)).toEqual(before)
       })
     ))
 
@@ -51,7 +51,7 @@ describe("a decision that is explained", () => {
         fc.pre(set.strategy !== "random")
         const snapshot = snapshotOf(all)
         const { plan } = routerOf(set).consider(wanted, snapshot, now)
-        const { order } = explain(plan, plan.witness(now))
+        const { order } = explainPlan(plan, plan.liveFigures(now))
         const asked = planAll(plan, now).map(({ candidate, model }) => [candidate.state.backend.name, model])
         expect(order.map(({ backend, model }) => [backend, model])).toEqual(asked)
       })
@@ -61,9 +61,9 @@ describe("a decision that is explained", () => {
     fc.assert(
       fc.property(standings, needs, settings, (all, wanted, set) => {
         const { plan } = routerOf({ ...set, strategy: "random" }).consider(wanted, snapshotOf(all), now)
-        const seen = plan.witness(now)
+        const seen = plan.liveFigures(now)
         const first = plan.next(now)
-        const told = explain(plan, seen).order.map(({ backend }) => backend)
+        const told = explainPlan(plan, seen).order.map(({ backend }) => backend)
         expect(told.slice(0, 1)).toEqual(first === undefined ? [] : [first.candidate.state.backend.name])
       })
     ))
@@ -73,7 +73,7 @@ describe("a decision that is explained", () => {
       fc.property(standings, needs, settings, (all, wanted, set) => {
         const snapshot = snapshotOf(all)
         const { plan } = routerOf(set).consider(wanted, snapshot, now)
-        const { candidates, excluded, models } = explain(plan, plan.witness(now))
+        const { candidates, excluded, models } = explainPlan(plan, plan.liveFigures(now))
         const named = [...candidates, ...excluded].map(({ backend, model }) => `${backend} ${model}`)
         const serving = models.flatMap((model) =>
           (snapshot.candidates.get(model) ?? []).map(({ state }) => `${state.backend.name} ${model}`)
@@ -98,12 +98,12 @@ describe("a decision that is explained", () => {
     expect([first(), first(), first()]).toEqual(["b0", "b0", "b0"])
   })
 
-  test(`keeps the figures of ${String(mostWitnessed)} candidates at most`, () => {
+  test(`keeps the figures of ${String(mostRecorded)} candidates at most`, () => {
     const [one] = fc.sample(standings, { numRuns: 1, seed: 3 })[0] ?? []
     if (one === undefined) throw new Error("no backend")
-    const many = Array.from({ length: mostWitnessed + 1 }, () => ({ ...one, models: ["a" as const] }))
+    const many = Array.from({ length: mostRecorded + 1 }, () => ({ ...one, models: ["a" as const] }))
     const { plan } = routerOf(plainSettings).consider(anyNeeds("a"), snapshotOf(many), now)
-    const { candidates, excluded } = explain(plan, plan.witness(now))
-    expect(candidates.length + excluded.length).toBe(mostWitnessed)
+    const { candidates, excluded } = explainPlan(plan, plan.liveFigures(now))
+    expect(candidates.length + excluded.length).toBe(mostRecorded)
   })
 })

@@ -6,8 +6,8 @@ import type { RoutingSettings } from "../../src/domain/routing.ts"
 import { isListedAs } from "../../src/registry/candidates.ts"
 import { applyProbe, empty, put, remove } from "../../src/registry/snapshot.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
-import { resolve } from "../../src/router/alias-chains.ts"
-import { askedName, lookUp, targetsOf } from "../../src/router/names.ts"
+import { resolveAlias } from "../../src/router/alias-chains.ts"
+import { upstreamName, lookUpName, nameTargets } from "../../src/router/names.ts"
 import { Plan, planAll } from "../../src/router/plan.ts"
 import { anyNeeds, now, plainSettings } from "../kit/generators.ts"
 import { backend, up } from "../registry/backends.ts"
@@ -68,7 +68,7 @@ describe("a name", () => {
     (wanted, set, snapshot) => {
       const listed = snapshot.candidates.get(wanted)
       if (listed === undefined || set.aliases.has(wanted) || set.groups.has(wanted)) return
-      const found = lookUp(wanted, set, snapshot)
+      const found = lookUpName(wanted, set, snapshot)
       expect(found).toMatchObject({ name: wanted, suffix: "", understood: false })
       expect(found.candidates).toBe(listed)
       for (const { models, backend } of snapshot.backends.values()) {
@@ -79,33 +79,33 @@ describe("a name", () => {
   )
 
   law("leads to the same as what it was understood as (once is enough)", (wanted, set, snapshot) => {
-    const found = lookUp(wanted, { ...set, aliases: new Map() }, snapshot)
-    const again = lookUp(found.name, { ...set, aliases: new Map() }, snapshot)
+    const found = lookUpName(wanted, { ...set, aliases: new Map() }, snapshot)
+    const again = lookUpName(found.name, { ...set, aliases: new Map() }, snapshot)
     expect(again.candidates).toEqual(found.candidates)
     if (found.candidates.length > 0) expect(again).toMatchObject({ name: found.name, suffix: "", understood: false })
   })
 
   law("leads nowhere that its settings switch off", (wanted, set, snapshot) => {
     const plain = { ...set, aliases: new Map(), groups: new Map(), stripPrefixes: false, modelSuffixes: false }
-    for (const { model } of lookUp(wanted, plain, snapshot).candidates) {
+    for (const { model } of lookUpName(wanted, plain, snapshot).candidates) {
       expect(ollamaName(model.id)).toBe(ollamaName(wanted))
     }
-    const noSuffix = lookUp(wanted, { ...set, modelSuffixes: false }, snapshot)
+    const noSuffix = lookUpName(wanted, { ...set, modelSuffixes: false }, snapshot)
     expect(noSuffix.suffix).toBe("")
   })
 
   law("of a model is asked of each backend by the name that it lists", (wanted, set, snapshot) => {
-    for (const target of targetsOf(wanted, set, snapshot)) {
+    for (const target of nameTargets(wanted, set, snapshot)) {
       for (const candidate of target.candidates) {
-        const asked = askedName({ ...target, suffix: "" }, candidate)
+        const asked = upstreamName({ ...target, suffix: "" }, candidate)
         expect(candidate.state.models.has(asked)).toBe(true)
       }
     }
   })
 
   law("is looked for along its aliases first", (wanted, set, snapshot) => {
-    const end = resolve(wanted, set.aliases)
-    if (snapshot.candidates.has(end) || set.groups.has(end)) expect(lookUp(wanted, set, snapshot).name).toBe(end)
+    const end = resolveAlias(wanted, set.aliases)
+    if (snapshot.candidates.has(end) || set.groups.has(end)) expect(lookUpName(wanted, set, snapshot).name).toBe(end)
   })
 })
 
@@ -135,13 +135,13 @@ describe("a group", () => {
       const entries = set.groups.get(wanted)
       if (entries === undefined || set.aliases.has(wanted)) return
       const plain = { ...set, fallbacks: new Map() }
-      const [group] = targetsOf(wanted, plain, snapshot)
+      const [group] = nameTargets(wanted, plain, snapshot)
       const able = (group?.candidates ?? []).filter(({ state }) => state.health.status === "healthy")
       const plan = new Plan(anyNeeds(wanted), plain, snapshot, { turn: 0, random: () => 0.5 }, now)
       const order = planAll(plan, now).map(({ candidate }) => candidate)
       expect(labels(order).toSorted()).toEqual(labels(able).toSorted())
       expect(new Set(labels(order)).size).toBe(order.length)
-      const expected = entries.flatMap((entry) => snapshot.candidates.get(resolve(entry, set.aliases)) ?? [])
+      const expected = entries.flatMap((entry) => snapshot.candidates.get(resolveAlias(entry, set.aliases)) ?? [])
       for (const candidate of expected) expect(labels(group?.candidates ?? [])).toContain(labels([candidate])[0] ?? "")
     }
   )

@@ -8,7 +8,7 @@ import { reasonWords } from "../../src/router/filter.ts"
 import { type Attempt, Plan, planAll } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
 import { poolOf } from "../../src/router/pool.ts"
-import { bestOf, scoreAt } from "../../src/router/strategy.ts"
+import { bestFigures, scoreAt } from "../../src/router/strategy.ts"
 import { ableStandings, anyNeeds, modelIds, needs, now, settings, snapshotOf, standings } from "../kit/generators.ts"
 
 const planOf = (wanted: RoutingNeeds, set: RoutingSettings, snapshot: Snapshot, turn = 0, draws = 0.5): Plan => {
@@ -159,7 +159,7 @@ const candidatesOf = (snapshot: Snapshot): ReadonlyArray<Candidate> => snapshot.
 
 const scoreIn = (snapshot: Snapshot, at: number, weights: RoutingSettings["weights"]): number => {
   const pool = poolOf(candidatesOf(snapshot))
-  return scoreAt(pool, at, bestOf(pool), weights)
+  return scoreAt(pool, at, bestFigures(pool), weights)
 }
 
 const rankOf = (snapshot: Snapshot, set: RoutingSettings, name: string): number =>

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { observe, quantile, sizeOf, spreadOf } from "../../src/telemetry/histogram.ts"
+import { observe, quantile, histogramSize, distributionOf } from "../../src/telemetry/histogram.ts"
 
 const bounds = fc
   .uniqueArray(fc.double({ min: 0.001, max: 1000, noNaN: true }), { minLength: 1, maxLength: 20 })
@@ -9,13 +9,13 @@ const values = fc.array(fc.double({ min: 0, max: 2000, noNaN: true }), { maxLeng
 const share = fc.double({ min: 0, max: 1, noNaN: true })
 
 const histogramOf = (limits: ReadonlyArray<number>, all: ReadonlyArray<number>): Float64Array => {
-  const numbers = new Float64Array(sizeOf(limits) + 6)
+  const numbers = new Float64Array(histogramSize(limits) + 6)
   for (const value of all) observe(numbers, 3, limits, value)
   return numbers
 }
 
 const spread = (limits: ReadonlyArray<number>, all: ReadonlyArray<number>) =>
-  spreadOf(histogramOf(limits, all), 3, limits)
+  distributionOf(histogramOf(limits, all), 3, limits)
 
 describe("a histogram", () => {
   test("counts each value in every bucket that it is at most, and nothing beside its own numbers", () =>
@@ -37,7 +37,7 @@ describe("a histogram", () => {
     fc.assert(
       fc.property(bounds, values, values, (limits, a, b) => {
         const both = histogramOf(limits, a).map((number, at) => number + (histogramOf(limits, b)[at] ?? 0))
-        const { buckets, count } = spreadOf(both, 3, limits)
+        const { buckets, count } = distributionOf(both, 3, limits)
         const whole = spread(limits, [...a, ...b])
         expect({ buckets, count }).toEqual({ buckets: whole.buckets, count: whole.count })
       })

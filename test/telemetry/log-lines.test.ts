@@ -1,8 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Redacted } from "effect"
 import fc from "fast-check"
-import { jsonLine, maxLine, textLine } from "../../src/telemetry/line.ts"
-import { makeBuffer, maxWaiting } from "../../src/telemetry/buffer.ts"
+import { jsonLine, maxLine, textLine } from "../../src/telemetry/log-line.ts"
+import { makeLogBuffer, maxWaiting } from "../../src/telemetry/log-buffer.ts"
 import { layerOf, RequestLog } from "../../src/telemetry/logging.ts"
 
 const record = (message: string, fields: Record<string, unknown> = {}) =>
@@ -59,7 +59,7 @@ describe("a log reader that stalls", () => {
   test("costs the oldest lines and is told how many when it comes back", async () => {
     const taken: Array<string> = []
     const resume: Array<() => void> = []
-    const buffer = makeBuffer(
+    const buffer = makeLogBuffer(
       (text, done) => {
         taken.push(text)
         resume.push(done)

@@ -1,10 +1,10 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { endpoints, outcomes } from "../../src/domain/request.ts"
-import { covered, Lately } from "../../src/telemetry/lately.ts"
-import { Ledger, mostMeters, nobody, other } from "../../src/telemetry/ledger.ts"
+import { coveredSeconds, RecentCounts } from "../../src/telemetry/recent-counts.ts"
+import { MeterTable, mostMeters, noBackendLabel, otherLabel } from "../../src/telemetry/meter-table.ts"
 import { bequeathed, measure, together } from "../../src/telemetry/measures.ts"
-import { attemptOutcomes, type Ended, Meter, places, requestCells } from "../../src/telemetry/meter.ts"
+import { attemptOutcomes, type EndedRequest, Meter, counterPlaces, requestCells } from "../../src/telemetry/meter.ts"
 
 const ended = fc.record({
   endpoint: fc.constantFrom(...endpoints),
@@ -19,7 +19,7 @@ const ended = fc.record({
 const sum = (numbers: ArrayLike<number>, from: number, count: number): number =>
   Array.from({ length: count }, (_, at) => numbers[from + at] ?? 0).reduce((total, value) => total + value, 0)
 
-const requestsOf = (numbers: ArrayLike<number>): number => sum(numbers, places.requests, requestCells.length)
+const requestsOf = (numbers: ArrayLike<number>): number => sum(numbers, counterPlaces.requests, requestCells.length)
 
 describe("a meter", () => {
   test("counts each ended request once, in the cell of its own labels", () =>
@@ -27,7 +27,7 @@ describe("a meter", () => {
       fc.property(fc.array(ended), (all) => {
         const meter = new Meter("b", "m")
         for (const each of all) meter.ended(each, 2000)
-        const matches = ({ endpoint, stream, outcome, status }: Ended, cell: (typeof requestCells)[number]) =>
+        const matches = ({ endpoint, stream, outcome, status }: EndedRequest, cell: (typeof requestCells)[number]) =>
           cell.endpoint === endpoint &&
           cell.stream === stream &&
           cell.outcome === outcome &&
@@ -43,7 +43,7 @@ describe("a meter", () => {
     for (const outcome of attemptOutcomes) meter.attempted(outcome, 1)
     meter.left()
     meter.used({ prompt: 10, cached: 20, completion: 30 }, 1)
-    expect([...meter.numbers.subarray(places.attempts, places.requestSeconds)]).toEqual([
+    expect([...meter.numbers.subarray(counterPlaces.attempts, counterPlaces.requestSeconds)]).toEqual([
       ...attemptOutcomes.map(() => 1),
       1,
       10,
@@ -55,7 +55,7 @@ describe("a meter", () => {
 
   test("tells of first tokens for one to two minutes", () => {
     const meter = new Meter("b", "m")
-    const stream: Ended = {
+    const stream: EndedRequest = {
       endpoint: "chat/completions",
       stream: true,
       outcome: "completed",
@@ -78,7 +78,7 @@ describe("what happened lately", () => {
         fc.nat(62),
         fc.nat(70_000),
         (steps, seconds, after) => {
-          const lately = new Lately(2)
+          const lately = new RecentCounts(2)
           let now = 0
           const events = steps.map(([pause, amount, thing]) => {
             now += pause
@@ -97,7 +97,7 @@ describe("what happened lately", () => {
     ))
 
   test("looks back no further than the process is old", () => {
-    expect([covered(10, 500), covered(10, 10_000), covered(10, 60_250)]).toEqual([0.5, 10, 10.25])
+    expect([coveredSeconds(10, 500), coveredSeconds(10, 10_000), coveredSeconds(10, 60_250)]).toEqual([0.5, 10, 10.25])
   })
 })
 
@@ -107,18 +107,20 @@ describe("the ledger", () => {
   test("loses no count, and is bounded, whatever the names", () =>
     fc.assert(
       fc.property(names, fc.boolean(), (all, served) => {
-        const ledger = new Ledger(() => served)
+        const ledger = new MeterTable(() => served)
         for (const [backend, model] of all) ledger.meter(`b${backend}`, `m${model}`).left()
         const meters = ledger.meters()
         expect(meters.length).toBeLessThanOrEqual(mostMeters + 101)
-        expect(meters.reduce((total, { numbers }) => total + (numbers[places.failovers] ?? 0), 0)).toBe(all.length)
+        expect(meters.reduce((total, { numbers }) => total + (numbers[counterPlaces.failovers] ?? 0), 0)).toBe(
+          all.length
+        )
       }),
       { numRuns: 30 }
     ))
 
   test("gives up what is not served any more before it lumps together what is", () => {
     let gone = true
-    const ledger = new Ledger((backend) => !gone || backend === "kept")
+    const ledger = new MeterTable((backend) => !gone || backend === "kept")
     gone = false
     for (let at = 0; at < mostMeters - 1; at += 1) ledger.meter("old", `m${at}`).left()
     const busy = ledger.meter("old", "busy")
@@ -127,13 +129,15 @@ describe("the ledger", () => {
     const fresh = ledger.meter("kept", "new")
     expect([fresh.backend, fresh.model]).toEqual(["kept", "new"])
     expect(ledger.meter("old", "busy")).toBe(busy)
-    expect(ledger.meter(other, other).numbers[places.failovers]).toBe(mostMeters - 1)
+    expect(ledger.meter(otherLabel, otherLabel).numbers[counterPlaces.failovers]).toBe(mostMeters - 1)
   })
 })
 
-const workOf = (ledger: Ledger, all: ReadonlyArray<readonly [number, number]>): void => {
+const workOf = (ledger: MeterTable, all: ReadonlyArray<readonly [number, number]>): void => {
   for (const [backend, model] of all) {
-    ledger.meter(backend === 0 ? nobody : `b${backend}`, `m${model}`).used({ prompt: 1, cached: 0, completion: 2 }, 1)
+    ledger
+      .meter(backend === 0 ? noBackendLabel : `b${backend}`, `m${model}`)
+      .used({ prompt: 1, cached: 0, completion: 2 }, 1)
   }
 }
 
@@ -150,11 +154,11 @@ describe("the figures of several processes", () => {
     fc.assert(
       fc.property(few, few, few, (a, b, c) => {
         const parts = [a, b, c].map((work) => {
-          const ledger = new Ledger(() => true)
+          const ledger = new MeterTable(() => true)
           workOf(ledger, work)
           return measure(ledger, 1, 1000)
         })
-        const one = new Ledger(() => true)
+        const one = new MeterTable(() => true)
         workOf(one, [...a, ...b, ...c])
         expect(counters(together(parts))).toEqual(counters(together([measure(one, 1, 1000)])))
         expect(counters(together([bequeathed(parts)]))).toEqual(counters(together(parts)))

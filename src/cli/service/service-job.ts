@@ -6,7 +6,7 @@ import { resolve } from "node:path"
 import { Config, Effect, Option } from "effect"
 import { CliError } from "effect/cli"
 import { readConfig } from "../../config/NexusConfig.ts"
-import type { Read } from "../../config/read.ts"
+import type { ReadConfig } from "../../config/read.ts"
 import { printable } from "../../domain/text.ts"
 import type { Job, ServicePaths } from "./job.ts"
 import { CliFailure } from "../exit-failure.ts"
@@ -34,7 +34,7 @@ export interface ServiceOptions {
 }
 
 /** Variables that this config takes something from; the service has none of this shell's. */
-const variablesOf = ({ loaded: { settings }, merged, written }: Read): ReadonlyArray<string> => {
+const variablesOf = ({ loaded: { settings }, merged, written }: ReadConfig): ReadonlyArray<string> => {
   const inTexts = written.flatMap(({ text }) => [...text.matchAll(/\$\{(\w+)/g)].map(([, name = ""]) => name))
   const overrides = [...merged.origins.values()].flatMap((origin) => (origin._tag === "variable" ? [origin.name] : []))
   const keys = [
@@ -51,7 +51,7 @@ export const prepareJob = Effect.fnUntraced(function* ({ config, system, account
       message: "--run-as goes with --system; other services run as yourself"
     })
   }
-  const read = yield* readConfig({ path: config, overrides: {}, mayMiss: "any" })
+  const read = yield* readConfig({ path: config, overrides: {}, allowMissing: "any" })
   const { path, settings } = read.loaded
   const serve = ["serve", ...(path === undefined ? [] : ["-c", resolve(path)])]
   const job: Job = {

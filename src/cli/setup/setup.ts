@@ -7,11 +7,11 @@ import { Command, Flag, Prompt } from "effect/cli"
 import { type HostEntry, hostFault, readHost } from "../../config/hosts.ts"
 import { nearest } from "../../config/nearest.ts"
 import { defaultFile, isVariableSet } from "../../config/NexusConfig.ts"
-import { faultOf } from "../../config/secrets.ts"
+import { keyTextFault } from "../../config/secrets.ts"
 import { chooseModels } from "../../connect/suitable-models.ts"
 import { clientBaseUrl, shellWord } from "../../connect/client-setup.ts"
 import { curl } from "../../connect/settings.ts"
-import { isLocalName } from "../../domain/place.ts"
+import { isLocalName } from "../../domain/url-host.ts"
 import { printable } from "../../domain/text.ts"
 import { providers } from "../../config/import/providers.ts"
 import { CliFailure } from "../exit-failure.ts"
@@ -111,7 +111,7 @@ const askKey = ({ name }: Cloud) =>
     Prompt.Hidden({
       message: `Key of ${name}; it is not shown (none: Enter)`,
       validate: (text) => {
-        const fault = text.trim() === "" ? undefined : faultOf(text.trim(), "the key")
+        const fault = text.trim() === "" ? undefined : keyTextFault(text.trim(), "the key")
         return fault === undefined ? Effect.succeed(text.trim()) : Effect.fail(fault)
       }
     })

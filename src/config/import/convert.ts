@@ -6,20 +6,20 @@ import { parse } from "smol-toml"
 import { lineOf, linesOf } from "../locate.ts"
 import { isTable, type KeyPath, showPath } from "../path.ts"
 import { printable } from "../../domain/text.ts"
-import { unaccounted } from "./account.ts"
+import { unmapped } from "./account.ts"
 import { type Document, readYaml } from "./yaml.ts"
-import { type Draft, emptyDraft, type Note, reader, sectionAt } from "./draft.ts"
+import { type Draft, emptyDraft, type Note, makeReader, sectionAt } from "./draft.ts"
 import type { Format } from "./format.ts"
-import { type Kind, kinds } from "./kinds.ts"
+import { type ImportFormat, importFormats } from "./import-formats.ts"
 import { litellm } from "./litellm.ts"
 import { llamaSwap } from "./llama-swap.ts"
 import { olla } from "./olla.ts"
-import { repair } from "./repair.ts"
+import { dropInvalid } from "./repair.ts"
 import { rust } from "./rust.ts"
-import { write } from "./toml.ts"
+import { draftToml } from "./toml.ts"
 
 /** The importers by the name `--from` takes. */
-export const formats: Readonly<Record<Kind, Format>> = {
+export const formats: Readonly<Record<ImportFormat, Format>> = {
   litellm,
   olla,
   "llama-swap": llamaSwap,
@@ -28,7 +28,7 @@ export const formats: Readonly<Record<Kind, Format>> = {
 
 /** What came of an import. */
 export interface Imported {
-  readonly kind: Kind
+  readonly kind: ImportFormat
   readonly toml: string
   /** What could not be carried over, in the order of the source, each with file and line. */
   readonly left: ReadonlyArray<string>
@@ -47,21 +47,21 @@ const readToml = (text: string): Document | undefined => {
 }
 
 interface Opened {
-  readonly kind: Kind
+  readonly kind: ImportFormat
   readonly document: Document
 }
 
 /** Reads the file and tells whose it is. */
-const open = (file: string, text: string, from: Kind | undefined): Result.Result<Opened, string> => {
+const open = (file: string, text: string, from: ImportFormat | undefined): Result.Result<Opened, string> => {
   const toml = from === undefined || from === "nexus-rust" ? readToml(text) : undefined
   if (toml !== undefined) return Result.succeed({ kind: "nexus-rust", document: toml })
   if (from === "nexus-rust") return Result.fail(`${file}: no valid TOML, or nothing in it`)
   return Result.flatMap(
     Result.mapError(readYaml(text), (said) => printable(`${file}:${said}`)),
     (document) => {
-      const kind = from ?? kinds.find((each) => formats[each].isIt(document.tree))
+      const kind = from ?? importFormats.find((each) => formats[each].isIt(document.tree))
       return kind === undefined
-        ? Result.fail(`${file}: nothing in it tells whose it is; say --from ${kinds.join(", --from ")}`)
+        ? Result.fail(`${file}: nothing in it tells whose it is; say --from ${importFormats.join(", --from ")}`)
         : Result.succeed({ kind, document })
     }
   )
@@ -83,14 +83,18 @@ const namedOnly = (draft: Draft): void => {
 }
 
 /** Imports the text of a file; fails with words for the user. */
-export const convert = (file: string, text: string, from: Kind | undefined): Result.Result<Imported, string> =>
+export const convertSettings = (
+  file: string,
+  text: string,
+  from: ImportFormat | undefined
+): Result.Result<Imported, string> =>
   Result.map(open(file, text, from), ({ kind, document }) => {
     const format = formats[kind]
     const draft = emptyDraft()
-    format.convert(reader(document.tree, draft), draft)
+    format.convert(makeReader(document.tree, draft), draft)
     if (kind !== "nexus-rust") namedOnly(draft)
-    const missing = unaccounted(document.tree, format, draft)
-    repair(draft)
+    const missing = unmapped(document.tree, format, draft)
+    dropInvalid(draft)
     const lineAt = (path: KeyPath): number => document.lineOf(path) ?? 1
     const left = inOrder([...draft.notes, ...missing], lineAt).map((line) => `${file}:${line}`)
     const heading = [
@@ -104,5 +108,5 @@ export const convert = (file: string, text: string, from: Kind | undefined): Res
         ? `set ${name} in the environment`
         : `set ${name} in the environment to what ${file}:${lineAt(instead)} holds; it has not been copied`
     )
-    return { kind, toml: write(draft, heading), left, todo: todo.map(printable) }
+    return { kind, toml: draftToml(draft, heading), left, todo: todo.map(printable) }
   })

@@ -12,7 +12,7 @@ export interface Note {
 }
 
 /** Settings in the making, in the form the file has: a `${` that stands for itself is written `$${`. */
-export type Section = Record<string, unknown>
+export type DraftTable = Record<string, unknown>
 
 /** A variable that has to be set before the result can be used. */
 interface Needed {
@@ -23,7 +23,7 @@ interface Needed {
 
 /** What an importer fills in. */
 export interface Draft {
-  readonly settings: Section
+  readonly settings: DraftTable
   readonly notes: Array<Note>
   /** Keys of the source that have been carried over, each with all below it. */
   readonly used: Array<KeyPath>
@@ -45,7 +45,7 @@ export const emptyDraft = (): Draft => ({
 })
 
 /** Text that stands for itself, whatever it holds. */
-export const literal = (text: string): string => text.toWellFormed().replaceAll("${", () => "$${")
+export const literalText = (text: string): string => text.toWellFormed().replaceAll("${", () => "$${")
 
 const remember = (draft: Draft, table: object, key: string | number, from: KeyPath): void => {
   const known = draft.origins.get(table) ?? new Map<string | number, KeyPath>()
@@ -53,11 +53,11 @@ const remember = (draft: Draft, table: object, key: string | number, from: KeyPa
 }
 
 /** The table at a path, made when it is not there. */
-export const sectionAt = (settings: Section, path: ReadonlyArray<string>): Section => {
+export const sectionAt = (settings: DraftTable, path: ReadonlyArray<string>): DraftTable => {
   let table = settings
   for (const key of path) {
     const below = Object.hasOwn(table, key) ? table[key] : undefined
-    const next: Section = isTable(below) ? (below as Section) : Object.create(null) // reason: all tables are made here
+    const next: DraftTable = isTable(below) ? (below as DraftTable) : Object.create(null) // reason: all tables are made here
     table[key] = next
     table = next
   }
@@ -65,7 +65,7 @@ export const sectionAt = (settings: Section, path: ReadonlyArray<string>): Secti
 }
 
 /** Sets a key that came from a key of the source; undefined sets nothing. */
-export const put = (draft: Draft, table: Section, key: string, value: unknown, from: KeyPath): void => {
+export const setKey = (draft: Draft, table: DraftTable, key: string, value: unknown, from: KeyPath): void => {
   if (value === undefined) return
   table[key] = value
   remember(draft, table, key, from)
@@ -73,22 +73,22 @@ export const put = (draft: Draft, table: Section, key: string, value: unknown, f
 }
 
 /** Adds an item to a list of tables. */
-export const push = (draft: Draft, table: Section, key: string, from: KeyPath): Section => {
-  const list: Array<Section> = Array.isArray(table[key]) ? table[key] : []
+export const addItem = (draft: Draft, table: DraftTable, key: string, from: KeyPath): DraftTable => {
+  const list: Array<DraftTable> = Array.isArray(table[key]) ? table[key] : []
   table[key] = list
-  const item: Section = Object.create(null)
+  const item: DraftTable = Object.create(null)
   list.push(item)
   remember(draft, item, "", from)
   return item
 }
 
 /** Writes a line above a table. */
-export const comment = (draft: Draft, table: Section, line: string): void => {
+export const addComment = (draft: Draft, table: DraftTable, line: string): void => {
   draft.comments.set(table, [...(draft.comments.get(table) ?? []), line])
 }
 
 /** The key of the source that the setting at a path came from, or the nearest around it. */
-export const originOf = (draft: Draft, path: KeyPath): KeyPath => {
+export const sourceOf = (draft: Draft, path: KeyPath): KeyPath => {
   for (let length = path.length; length >= 0; length--) {
     const table = valueAt(draft.settings, path.slice(0, length))
     if (typeof table !== "object" || table === null) continue
@@ -111,7 +111,7 @@ const asTexts = (value: unknown): ReadonlyArray<string> | undefined =>
   Array.isArray(value) && value.every((each) => asText(each) !== undefined) ? value.map(String) : undefined
 
 /** Reads of the source, which note what has not the form it should have. */
-export const reader = (tree: Table, draft: Draft) => {
+export const makeReader = (tree: Table, draft: Draft) => {
   const at = (path: KeyPath): unknown => (path.length === 0 ? tree : valueAt(tree, path))
   const note = (path: KeyPath, why: string): void => {
     draft.notes.push({ path, why })
@@ -149,4 +149,4 @@ export const reader = (tree: Table, draft: Draft) => {
 }
 
 /** Reads of one source. */
-export type Reader = ReturnType<typeof reader>
+export type Reader = ReturnType<typeof makeReader>

@@ -12,9 +12,9 @@ export interface Format {
   /** Whether settings look like this format. */
   readonly isIt: (tree: Table) => boolean
   /** Keys that are carried over: `[]` is each item of a list, `*` any name. */
-  readonly carried: ReadonlyArray<{ readonly from: string; readonly to: string }>
+  readonly mapped: ReadonlyArray<{ readonly from: string; readonly to: string }>
   /** Keys that are not, each with all below it, and why. */
-  readonly left: ReadonlyArray<{ readonly key: string; readonly why: string }>
+  readonly unsupported: ReadonlyArray<{ readonly key: string; readonly why: string }>
   readonly convert: (read: Reader, draft: Draft) => void
 }
 

@@ -11,7 +11,7 @@ const noRedis = "nothing is shared between processes through Redis"
 const noServices = "nothing is sent to other services; see the log and /metrics"
 
 /** What is carried over. */
-export const carried: Format["carried"] = [
+export const litellmMapped: Format["mapped"] = [
   {
     from: "model_list[].model_name",
     to: "`[routing.aliases]`, when it differs from the model; a second model of the same name becomes its fallback"
@@ -51,7 +51,7 @@ export const carried: Format["carried"] = [
   }
 ]
 
-const ofDeployments: Format["left"] = [
+const ofDeployments: Format["unsupported"] = [
   {
     key: "model_list[].litellm_params.rpm",
     why: "requests are not counted by the minute; max_concurrent of the backend limits how many it has at a time"
@@ -80,7 +80,7 @@ const ofDeployments: Format["left"] = [
   { key: "credential_list[].*", why: "not used by a model that is carried over" }
 ]
 
-const ofBoth = (section: string): Format["left"] => [
+const ofBoth = (section: string): Format["unsupported"] => [
   {
     key: `${section}.context_window_fallbacks`,
     why: "a model whose context is too short is passed over by itself; its fallbacks are those of [routing.fallbacks]"
@@ -90,7 +90,7 @@ const ofBoth = (section: string): Format["left"] => [
 ]
 
 /** What is not, and why. */
-export const left: Format["left"] = [
+export const litellmUnsupported: Format["unsupported"] = [
   ...ofDeployments,
   {
     key: "router_settings.allowed_fails",

@@ -2,11 +2,11 @@
  * LiteLLM's config.yaml.
  */
 import { isTable, type KeyPath } from "../path.ts"
-import { type Draft, literal, push, put, type Reader, type Section, sectionAt } from "./draft.ts"
+import { type Draft, literalText, addItem, setKey, type Reader, type DraftTable, sectionAt } from "./draft.ts"
 import type { Format } from "./format.ts"
-import { carried, left } from "./litellm-keys.ts"
+import { litellmMapped, litellmUnsupported } from "./litellm-keys.ts"
 import { type ModelNames, modelNames } from "./served-names.ts"
-import { address, backendNames, need, putSecret } from "./naming.ts"
+import { serverUrl, backendNames, noteVariable, putSecret } from "./naming.ts"
 import { type Provider, providerOf } from "./providers.ts"
 
 const variable = /os\.environ\/([A-Za-z_][A-Za-z0-9_]*)/
@@ -30,7 +30,7 @@ const addressOf = (read: Reader, draft: Draft, params: KeyPath, provider: Provid
   const text = read.text(from)
   if (text === undefined) return provider.url
   read.used(from)
-  const url = address(draft, text, from, variable)
+  const url = serverUrl(draft, text, from, variable)
   if (provider.type !== "ollama" && !url.endsWith("/v1") && !url.includes("${")) {
     read.note(
       from,
@@ -40,15 +40,15 @@ const addressOf = (read: Reader, draft: Draft, params: KeyPath, provider: Provid
   return url
 }
 
-const describeModel = (read: Reader, draft: Draft, entry: KeyPath, table: Section): void => {
+const describeModel = (read: Reader, draft: Draft, entry: KeyPath, table: DraftTable): void => {
   const at = (key: string): KeyPath => [...entry, "model_info", key]
   const context = read.at(at("max_input_tokens")) === undefined ? "max_tokens" : "max_input_tokens"
-  put(draft, table, "context_length", read.number(at(context)), at(context))
-  put(draft, table, "vision", read.flag(at("supports_vision")), at("supports_vision"))
-  put(draft, table, "tools", read.flag(at("supports_function_calling")), at("supports_function_calling"))
-  put(draft, table, "json_mode", read.flag(at("supports_response_schema")), at("supports_response_schema"))
+  setKey(draft, table, "context_length", read.number(at(context)), at(context))
+  setKey(draft, table, "vision", read.flag(at("supports_vision")), at("supports_vision"))
+  setKey(draft, table, "tools", read.flag(at("supports_function_calling")), at("supports_function_calling"))
+  setKey(draft, table, "json_mode", read.flag(at("supports_response_schema")), at("supports_response_schema"))
   const mode = read.at(at("mode"))
-  if (mode === "embedding") put(draft, table, "embeddings", true, at("mode"))
+  if (mode === "embedding") setKey(draft, table, "embeddings", true, at("mode"))
   else if (mode === "chat" || mode === "completion") read.used(at("mode"))
 }
 
@@ -59,8 +59,8 @@ const serverName = ({ name, type, url: standard }: Provider, url: string): strin
 }
 
 interface Server {
-  readonly table: Section
-  readonly models: Map<string, Section>
+  readonly table: DraftTable
+  readonly models: Map<string, DraftTable>
 }
 
 /** The backends of the deployments: those with the same address and key are one. */
@@ -75,7 +75,7 @@ const makeServers = (read: Reader, draft: Draft) => {
       read.used(key)
       return known
     }
-    const table = push(draft, draft.settings, "backends", params)
+    const table = addItem(draft, draft.settings, "backends", params)
     const name = nameFor(serverName(provider, url))
     table["name"] = name
     table["url"] = url
@@ -85,9 +85,9 @@ const makeServers = (read: Reader, draft: Draft) => {
       putSecret(draft, table, "api_key_env", { text: secret, from: key, syntax: variable, wanted: `${name}_API_KEY` })
     } else if (provider.key !== undefined && provider.url === url) {
       table["api_key_env"] = provider.key
-      need(draft, provider.key, undefined)
+      noteVariable(draft, provider.key, undefined)
     }
-    const server = { table, models: new Map<string, Section>() }
+    const server = { table, models: new Map<string, DraftTable>() }
     servers.set(id, server)
     return server
   }
@@ -96,11 +96,11 @@ const makeServers = (read: Reader, draft: Draft) => {
 const deployments = (read: Reader, draft: Draft, names: ModelNames): void => {
   const serverOf = makeServers(read, draft)
 
-  const timeout = (table: Section, from: KeyPath): void => {
+  const timeout = (table: DraftTable, from: KeyPath): void => {
     const value = read.number(from)
     if (value === undefined) return
     const known = table["request_timeout_seconds"]
-    if (known === undefined) put(draft, table, "request_timeout_seconds", value, from)
+    if (known === undefined) setKey(draft, table, "request_timeout_seconds", value, from)
     else if (known === value) read.used(from)
     else read.note(from, "the limit counts for a whole server, and another model of it has another one")
   }
@@ -130,9 +130,9 @@ const deployments = (read: Reader, draft: Draft, names: ModelNames): void => {
       continue
     }
     names.stands(name, found.model, [...entry, "model_name"])
-    const told = server.models.get(found.model) ?? push(draft, server.table, "models", [...params, "model"])
+    const told = server.models.get(found.model) ?? addItem(draft, server.table, "models", [...params, "model"])
     server.models.set(found.model, told)
-    put(draft, told, "id", literal(found.model), [...params, "model"])
+    setKey(draft, told, "id", literalText(found.model), [...params, "model"])
     describeModel(read, draft, entry, told)
   }
 }
@@ -151,10 +151,10 @@ const strategy = (read: Reader, draft: Draft): void => {
   if (found === undefined) {
     return read.note(from, "there is no such strategy; smart, the default, weighs priority, load and latency")
   }
-  put(draft, sectionAt(draft.settings, ["routing"]), "strategy", found.strategy, from)
+  setKey(draft, sectionAt(draft.settings, ["routing"]), "strategy", found.strategy, from)
   if (found.only === undefined) return
   const weights = sectionAt(draft.settings, ["routing", "weights"])
-  for (const key of ["priority", "load", "latency"]) put(draft, weights, key, key === found.only ? 100 : 0, from)
+  for (const key of ["priority", "load", "latency"]) setKey(draft, weights, key, key === found.only ? 100 : 0, from)
 }
 
 // What router_settings says goes before what litellm_settings says.
@@ -185,7 +185,7 @@ const fallbacks = (read: Reader, names: ModelNames): void => {
 
 const general = (read: Reader, draft: Draft): void => {
   const number = (section: string, key: string, from: KeyPath): void =>
-    put(draft, sectionAt(draft.settings, [section]), key, read.number(from), from)
+    setKey(draft, sectionAt(draft.settings, [section]), key, read.number(from), from)
   number("server", "request_timeout_seconds", either(read, "timeout", "request_timeout"))
   number("server", "max_body_mb", ["general_settings", "max_request_size_mb"])
   number("server", "max_concurrent_requests", ["general_settings", "global_max_parallel_requests"])
@@ -194,13 +194,13 @@ const general = (read: Reader, draft: Draft): void => {
   const logging = sectionAt(draft.settings, ["logging"])
   const verbose = ["litellm_settings", "set_verbose"]
   const json = ["litellm_settings", "json_logs"]
-  if (read.flag(verbose) === true) put(draft, logging, "level", "debug", verbose)
-  if (read.flag(json) === true) put(draft, logging, "format", "json", json)
+  if (read.flag(verbose) === true) setKey(draft, logging, "level", "debug", verbose)
+  if (read.flag(json) === true) setKey(draft, logging, "format", "json", json)
   for (const path of [verbose, json]) if (read.at(path) === false) read.used(path)
   const master = ["general_settings", "master_key"]
   const key = read.text(master)
   if (key === undefined) return
-  const table = push(draft, sectionAt(draft.settings, ["auth"]), "keys", master)
+  const table = addItem(draft, sectionAt(draft.settings, ["auth"]), "keys", master)
   table["name"] = "master"
   putSecret(draft, table, "env", { text: key, from: master, syntax: variable, wanted: "LITELLM_MASTER_KEY" })
 }
@@ -210,8 +210,8 @@ export const litellm: Format = {
   title: "LiteLLM",
   hints: ["LiteLLM listens on port 4000: with port = 4000 in [server], clients need no change."],
   isIt: (tree) => Array.isArray(tree["model_list"]) || isTable(tree["litellm_settings"]),
-  carried,
-  left,
+  mapped: litellmMapped,
+  unsupported: litellmUnsupported,
   convert: (read, draft) => {
     const names = modelNames(draft)
     general(read, draft)

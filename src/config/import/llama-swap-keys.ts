@@ -11,7 +11,7 @@ const connections = "connections are kept and watched by Nexus itself"
 const log = "the log goes to standard error, as text or JSON; see logging.format"
 
 /** What is carried over. */
-export const carried: Format["carried"] = [
+export const llamaSwapMapped: Format["mapped"] = [
   {
     from: "models.*.proxy",
     to: "`backends[].url`; `${PORT}` counts from `startPort` as llama-swap counts; models with the same address are one backend"
@@ -36,7 +36,7 @@ export const carried: Format["carried"] = [
 ]
 
 /** What is not, and why. */
-export const left: Format["left"] = [
+export const llamaSwapUnsupported: Format["unsupported"] = [
   { key: "models.*.cmd", why: `${noServers}: start it yourself, or keep llama-swap as a backend` },
   { key: "models.*.cmdStop", why: noServers },
   { key: "models.*.env", why: noServers },

@@ -3,12 +3,21 @@
  */
 import { isTable, type KeyPath } from "../path.ts"
 import type { BackendType } from "../../backend/all.ts"
-import { comment, type Draft, literal, push, put, type Reader, type Section, sectionAt } from "./draft.ts"
+import {
+  addComment,
+  type Draft,
+  literalText,
+  addItem,
+  setKey,
+  type Reader,
+  type DraftTable,
+  sectionAt
+} from "./draft.ts"
 import type { Format } from "./format.ts"
-import { carried, left } from "./llama-swap-keys.ts"
-import { expand, type Macros, macrosAt, macrosIn } from "./macros.ts"
+import { llamaSwapMapped, llamaSwapUnsupported } from "./llama-swap-keys.ts"
+import { expandMacros, type Macros, macrosAt, macrosIn } from "./macros.ts"
 import { type ModelNames, modelNames } from "./served-names.ts"
-import { address, backendNames, putSecret } from "./naming.ts"
+import { serverUrl, backendNames, putSecret } from "./naming.ts"
 
 const variable = /\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}/
 
@@ -31,7 +40,7 @@ const ports = (read: Reader): ReadonlyMap<string, number> => {
   const takesPort = (name: string): boolean => {
     const at = ["models", name]
     const texts = [textAt(read, [...at, "proxy"], standardProxy), textAt(read, [...at, "cmd"])]
-    return texts.some((text) => expand(text, macrosAt(read, at)).includes(portMacro))
+    return texts.some((text) => expandMacros(text, macrosAt(read, at)).includes(portMacro))
   }
   const taking = read
     .keys(["models"])
@@ -40,21 +49,21 @@ const ports = (read: Reader): ReadonlyMap<string, number> => {
   return new Map(taking.map((name, index) => [name, start + index]))
 }
 
-const timeouts = (read: Reader, draft: Draft, at: KeyPath, table: Section): void => {
+const timeouts = (read: Reader, draft: Draft, at: KeyPath, table: DraftTable): void => {
   const connect = [...at, "timeouts", "connect"]
-  put(draft, table, "connect_timeout_seconds", read.number(connect), connect)
+  setKey(draft, table, "connect_timeout_seconds", read.number(connect), connect)
   const head = [...at, "timeouts", "responseHeader"]
-  put(draft, table, "first_byte_timeout_seconds", read.number(head), head)
+  setKey(draft, table, "first_byte_timeout_seconds", read.number(head), head)
 }
 
-const capabilities = (read: Reader, draft: Draft, at: KeyPath, table: Section): void => {
+const capabilities = (read: Reader, draft: Draft, at: KeyPath, table: DraftTable): void => {
   const inputs = [...at, "capabilities", "in"]
-  if (read.texts(inputs)?.includes("image") === true) put(draft, table, "vision", true, inputs)
+  if (read.texts(inputs)?.includes("image") === true) setKey(draft, table, "vision", true, inputs)
   const tools = [...at, "capabilities", "tools"]
-  if (read.flag(tools) === true) put(draft, table, "tools", true, tools)
+  if (read.flag(tools) === true) setKey(draft, table, "tools", true, tools)
   const context = [...at, "capabilities", "context"]
   const length = read.number(context)
-  if (length !== undefined && length > 0) put(draft, table, "context_length", length, context)
+  if (length !== undefined && length > 0) setKey(draft, table, "context_length", length, context)
 }
 
 /** A macro counts as carried over when what names it is. */
@@ -72,25 +81,25 @@ interface Naming {
 
 const models = (read: Reader, draft: Draft, { names, nameFor }: Naming): void => {
   const given = ports(read)
-  const servers = new Map<string, Section>()
+  const servers = new Map<string, DraftTable>()
 
-  const serverOf = (id: string, from: KeyPath, url: string, macros: Macros): Section => {
+  const serverOf = (id: string, from: KeyPath, url: string, macros: Macros): DraftTable => {
     const at = ["models", id]
     const known = servers.get(url)
     if (known !== undefined) {
       read.note(from, "another model has the same address: Nexus takes both to be there at the same time")
       return known
     }
-    const table = push(draft, draft.settings, "backends", at)
+    const table = addItem(draft, draft.settings, "backends", at)
     servers.set(url, table)
-    comment(draft, table, `To be started with the command of '${id}'.`)
+    addComment(draft, table, `To be started with the command of '${id}'.`)
     table["name"] = nameFor(id)
     table["url"] = url
-    table["type"] = typeOf(expand(textAt(read, [...at, "cmd"]), macros))
+    table["type"] = typeOf(expandMacros(textAt(read, [...at, "cmd"]), macros))
     timeouts(read, draft, at, table)
     const limit = [...at, "concurrencyLimit"]
     const most = read.number(limit)
-    if (most !== undefined && most > 0) put(draft, table, "max_concurrent", most, limit)
+    if (most !== undefined && most > 0) setKey(draft, table, "max_concurrent", most, limit)
     return table
   }
 
@@ -112,20 +121,20 @@ const models = (read: Reader, draft: Draft, { names, nameFor }: Naming): void =>
     useMacros(read, at, proxy, macros)
     if (proxy.includes(portMacro)) read.used(["startPort"])
     if (written !== undefined) read.used(from)
-    const table = serverOf(id, from, address(draft, expand(proxy, macros), from, variable), macros)
+    const table = serverOf(id, from, serverUrl(draft, expandMacros(proxy, macros), from, variable), macros)
     const renamed = [...at, "useModelName"]
-    const wanted = expand(read.text(renamed) ?? "", macros)
+    const wanted = expandMacros(read.text(renamed) ?? "", macros)
     const model = wanted === "" ? id : wanted
     const isRenamed = model !== id
     if (isRenamed) read.used(renamed)
-    const told = push(draft, table, "models", isRenamed ? renamed : at)
-    told["id"] = literal(model)
+    const told = addItem(draft, table, "models", isRenamed ? renamed : at)
+    told["id"] = literalText(model)
     capabilities(read, draft, at, told)
     names.stands(id, model, isRenamed ? renamed : at)
     const aliases = [...at, "aliases"]
     for (const alias of read.texts(aliases) ?? []) {
       read.used(aliases)
-      names.alias(expand(alias, macros), id, aliases)
+      names.alias(expandMacros(alias, macros), id, aliases)
     }
   }
 }
@@ -139,22 +148,25 @@ const peers = (read: Reader, draft: Draft, { names, nameFor }: Naming): void => 
       read.note(at, "it has no proxy")
       continue
     }
-    const table = push(draft, draft.settings, "backends", at)
+    const table = addItem(draft, draft.settings, "backends", at)
     useMacros(read, at, proxy, macros)
     table["name"] = nameFor(id)
-    put(draft, table, "url", address(draft, expand(proxy, macros), [...at, "proxy"], variable), [...at, "proxy"])
+    setKey(draft, table, "url", serverUrl(draft, expandMacros(proxy, macros), [...at, "proxy"], variable), [
+      ...at,
+      "proxy"
+    ])
     table["type"] = "generic"
     const from = [...at, "apiKey"]
     const key = read.text(from)
     if (key !== undefined) {
       useMacros(read, at, key, macros)
       const wanted = `${String(table["name"])}_API_KEY`
-      putSecret(draft, table, "api_key_env", { text: expand(key, macros), from, syntax: variable, wanted })
+      putSecret(draft, table, "api_key_env", { text: expandMacros(key, macros), from, syntax: variable, wanted })
     }
     timeouts(read, draft, at, table)
     const listed = [...at, "models"]
     for (const model of new Set(read.texts(listed) ?? [])) {
-      put(draft, push(draft, table, "models", listed), "id", literal(model), listed)
+      setKey(draft, addItem(draft, table, "models", listed), "id", literalText(model), listed)
       names.alias(`${id}/${model}`, model, listed)
     }
   }
@@ -177,10 +189,10 @@ const keys = (read: Reader, draft: Draft): void => {
     const text = read.text(from)
     if (text === undefined) continue
     useMacros(read, [], text, macros)
-    const table = push(draft, sectionAt(draft.settings, ["auth"]), "keys", from)
+    const table = addItem(draft, sectionAt(draft.settings, ["auth"]), "keys", from)
     table["name"] = `key-${index + 1}`
     const wanted = `LLAMA_SWAP_KEY_${index + 1}`
-    putSecret(draft, table, "env", { text: expand(text, macros), from, syntax: variable, wanted })
+    putSecret(draft, table, "env", { text: expandMacros(text, macros), from, syntax: variable, wanted })
   }
 }
 
@@ -195,11 +207,11 @@ export const llamaSwap: Format = {
     isTable(tree["peers"]) ||
     (isTable(tree["models"]) &&
       Object.values(tree["models"]).some((each) => isTable(each) && ("cmd" in each || "proxy" in each))),
-  carried,
-  left,
+  mapped: llamaSwapMapped,
+  unsupported: llamaSwapUnsupported,
   convert: (read, draft) => {
     const naming = { names: modelNames(draft), nameFor: backendNames() }
-    put(draft, sectionAt(draft.settings, ["logging"]), "level", read.text(["logLevel"]), ["logLevel"])
+    setKey(draft, sectionAt(draft.settings, ["logging"]), "level", read.text(["logLevel"]), ["logLevel"])
     keys(read, draft)
     models(read, draft, naming)
     peers(read, draft, naming)

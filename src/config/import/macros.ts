@@ -24,7 +24,7 @@ const deepest = 20
 const longest = 10_000
 
 /** A text with its macros written out; names that are no macros stay. */
-export const expand = (text: string, macros: Macros): string => {
+export const expandMacros = (text: string, macros: Macros): string => {
   let result = text
   for (let depth = 0; depth < deepest; depth++) {
     const next = result.replace(used, (whole, name: string) => macros.get(name) ?? whole)

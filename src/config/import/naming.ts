@@ -2,7 +2,7 @@
  * Names, addresses and secrets of another gateway's settings in the form that Nexus takes.
  */
 import type { KeyPath } from "../path.ts"
-import { type Draft, literal, put, type Section } from "./draft.ts"
+import { type Draft, literalText, setKey, type DraftTable } from "./draft.ts"
 
 const isVariableName = (name: string): boolean => /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
 
@@ -37,7 +37,7 @@ const variableFor = (draft: Draft, wanted: string): string => {
 }
 
 /** Notes that a variable has to be set. */
-export const need = (draft: Draft, name: string, instead: KeyPath | undefined): void => {
+export const noteVariable = (draft: Draft, name: string, instead: KeyPath | undefined): void => {
   if (!draft.needed.some((each) => each.name === name)) draft.needed.push({ name, instead })
 }
 
@@ -58,7 +58,7 @@ export interface Secret {
 const variableOf = (draft: Draft, { text, from, syntax, wanted }: Secret): string | undefined => {
   const named = new RegExp(`^(?:${syntax.source})$`).exec(text.trim())?.[1]
   if (named !== undefined && isVariableName(named)) {
-    need(draft, named, undefined)
+    noteVariable(draft, named, undefined)
     return named
   }
   if (placeholder.test(text.trim())) {
@@ -66,13 +66,13 @@ const variableOf = (draft: Draft, { text, from, syntax, wanted }: Secret): strin
     return undefined
   }
   const name = variableFor(draft, wanted)
-  need(draft, name, from)
+  noteVariable(draft, name, from)
   return name
 }
 
 /** Sets `key` to the variable that holds a secret. */
-export const putSecret = (draft: Draft, table: Section, key: string, secret: Secret): void =>
-  put(draft, table, key, variableOf(draft, secret), secret.from)
+export const putSecret = (draft: Draft, table: DraftTable, key: string, secret: Secret): void =>
+  setKey(draft, table, key, variableOf(draft, secret), secret.from)
 
 /** A text of the source with its variables as Nexus writes them. */
 export const withVariables = (draft: Draft, text: string, syntax: RegExp): string => {
@@ -81,18 +81,18 @@ export const withVariables = (draft: Draft, text: string, syntax: RegExp): strin
   for (const found of text.matchAll(new RegExp(syntax.source, "g"))) {
     const name = found[1] ?? ""
     if (!isVariableName(name)) continue
-    need(draft, name, undefined)
-    result += `${literal(text.slice(end, found.index))}\${${name}}`
+    noteVariable(draft, name, undefined)
+    result += `${literalText(text.slice(end, found.index))}\${${name}}`
     end = found.index + found[0].length
   }
-  return result + literal(text.slice(end))
+  return result + literalText(text.slice(end))
 }
 
 const credentials =
   "the user and password in the address are left out: a key is sent as a bearer token, by api_key_env or api_key_file"
 
 /** The base URL of a server, without what an address may not hold here. */
-export const address = (draft: Draft, text: string, from: KeyPath, syntax: RegExp): string => {
+export const serverUrl = (draft: Draft, text: string, from: KeyPath, syntax: RegExp): string => {
   const plain = text.trim().replace(/\/+$/, "")
   const note = (why: string): void => {
     draft.notes.push({ path: from, why })
@@ -102,7 +102,7 @@ export const address = (draft: Draft, text: string, from: KeyPath, syntax: RegEx
     if (bare !== plain) note(credentials)
     return withVariables(draft, bare, syntax)
   }
-  if (!URL.canParse(plain)) return literal(plain)
+  if (!URL.canParse(plain)) return literalText(plain)
   const url = new URL(plain)
   if (url.username !== "" || url.password !== "") {
     note(credentials)
@@ -116,5 +116,5 @@ export const address = (draft: Draft, text: string, from: KeyPath, syntax: RegEx
     url.search = ""
     url.hash = ""
   }
-  return literal(url.href.replace(/\/+$/, ""))
+  return literalText(url.href.replace(/\/+$/, ""))
 }

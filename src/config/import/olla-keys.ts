@@ -7,7 +7,7 @@ const builtIn = "it is known from the type of the backend"
 const noEffect = "Olla takes no notice of it; routing.max_retries says how often Nexus tries again"
 
 /** What is carried over. */
-export const carried: Format["carried"] = [
+export const ollaMapped: Format["mapped"] = [
   {
     from: "server.host, port",
     to: "`server.host`, `server.port`; an address beyond this machine only when there are keys"
@@ -44,7 +44,7 @@ export const carried: Format["carried"] = [
 ]
 
 /** What is not, and why. */
-export const left: Format["left"] = [
+export const ollaUnsupported: Format["unsupported"] = [
   {
     key: "server.rate_limits",
     why: "requests are not counted by the minute; see server.max_concurrent_requests"

@@ -3,11 +3,11 @@
  */
 import { isTable, type KeyPath } from "../path.ts"
 import type { BackendType } from "../../backend/all.ts"
-import { type Draft, literal, push, put, type Reader, type Section, sectionAt } from "./draft.ts"
+import { type Draft, literalText, addItem, setKey, type Reader, type DraftTable, sectionAt } from "./draft.ts"
 import type { Format } from "./format.ts"
 import { modelNames } from "./served-names.ts"
-import { address, backendNames, putSecret, withVariables } from "./naming.ts"
-import { carried, left } from "./olla-keys.ts"
+import { serverUrl, backendNames, putSecret, withVariables } from "./naming.ts"
+import { ollaMapped, ollaUnsupported } from "./olla-keys.ts"
 
 const variable = /\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-[^}]*)?\}/
 
@@ -32,9 +32,9 @@ const duration = (read: Reader, path: KeyPath): number | undefined => {
 
 const server = (read: Reader, draft: Draft): void => {
   const table = sectionAt(draft.settings, ["server"])
-  const seconds = (key: string, from: KeyPath) => put(draft, table, key, duration(read, from), from)
-  put(draft, table, "host", read.text(["server", "host"]), ["server", "host"])
-  put(draft, table, "port", read.number(["server", "port"]), ["server", "port"])
+  const seconds = (key: string, from: KeyPath) => setKey(draft, table, key, duration(read, from), from)
+  setKey(draft, table, "host", read.text(["server", "host"]), ["server", "host"])
+  setKey(draft, table, "port", read.number(["server", "port"]), ["server", "port"])
   seconds("request_timeout_seconds", ["proxy", "response_timeout"])
   seconds("connect_timeout_seconds", ["proxy", "connection_timeout"])
   seconds("first_byte_timeout_seconds", ["proxy", "response_header_timeout"])
@@ -43,18 +43,18 @@ const server = (read: Reader, draft: Draft): void => {
   seconds("shutdown_grace_seconds", ["server", "shutdown_timeout"])
   const size = ["server", "request_limits", "max_body_size"]
   const bytes = read.number(size)
-  if (bytes !== undefined) put(draft, table, "max_body_mb", Math.round((bytes / 1_048_576) * 1000) / 1000, size)
+  if (bytes !== undefined) setKey(draft, table, "max_body_mb", Math.round((bytes / 1_048_576) * 1000) / 1000, size)
   const cors = ["server", "cors"]
   if (read.at([...cors, "enabled"]) !== true) return
   const origins = [...cors, "allowed_origins"]
-  put(draft, sectionAt(draft.settings, cors), "origins", read.texts(origins)?.map(literal), origins)
+  setKey(draft, sectionAt(draft.settings, cors), "origins", read.texts(origins)?.map(literalText), origins)
   read.used([...cors, "enabled"])
 }
 
 const logging = (read: Reader, draft: Draft): void => {
   const table = sectionAt(draft.settings, ["logging"])
   for (const key of ["level", "format"]) {
-    put(draft, table, key, read.text(["logging", key])?.toLowerCase(), ["logging", key])
+    setKey(draft, table, key, read.text(["logging", key])?.toLowerCase(), ["logging", key])
   }
 }
 
@@ -90,20 +90,20 @@ const strategy = (read: Reader, draft: Draft): void => {
   if (text === undefined) return
   const found = strategies.get(text)
   if (found === undefined) return read.note(from, "there is no such strategy")
-  put(draft, sectionAt(draft.settings, ["routing"]), "strategy", found, from)
+  setKey(draft, sectionAt(draft.settings, ["routing"]), "strategy", found, from)
   if (found !== "smart") return
   const weights = sectionAt(draft.settings, ["routing", "weights"])
-  for (const key of ["priority", "load", "latency"]) put(draft, weights, key, key === "load" ? 100 : 0, from)
+  for (const key of ["priority", "load", "latency"]) setKey(draft, weights, key, key === "load" ? 100 : 0, from)
 }
 
-const auth = (read: Reader, draft: Draft, endpoint: KeyPath, table: Section): void => {
+const auth = (read: Reader, draft: Draft, endpoint: KeyPath, table: DraftTable): void => {
   const at = [...endpoint, "auth"]
   if (!isTable(read.at(at))) return
   if (read.at([...at, "type"]) !== "bearer") return read.note(at, "a key is sent as a bearer token, in no other way")
   read.used([...at, "type"])
   const file = [...at, "token_file"]
   const path = read.text(file)
-  if (path !== undefined) return put(draft, table, "api_key_file", withVariables(draft, path, variable), file)
+  if (path !== undefined) return setKey(draft, table, "api_key_file", withVariables(draft, path, variable), file)
   const from = [...at, "token"]
   const text = read.text(from)
   if (text === undefined) return
@@ -113,7 +113,7 @@ const auth = (read: Reader, draft: Draft, endpoint: KeyPath, table: Section): vo
 
 /** Without `preserve_path` Olla leaves the path of an address out when it forwards. */
 const urlOf = (read: Reader, draft: Draft, endpoint: KeyPath, text: string): string => {
-  const url = address(draft, text, [...endpoint, "url"], variable)
+  const url = serverUrl(draft, text, [...endpoint, "url"], variable)
   const keep = [...endpoint, "preserve_path"]
   if (read.flag(keep) !== undefined) read.used(keep)
   return read.at(keep) === true || !/^https?:/i.test(url) || !URL.canParse(url) ? url : new URL(url).origin
@@ -141,7 +141,7 @@ const checks = (read: Reader, draft: Draft, all: ReadonlyArray<KeyPath>): void =
     if (given.length === 0) return
     const picked = pick(given.map(({ value }) => value))
     for (const { from, value } of given) {
-      if (value === picked) put(draft, table, to, picked, from)
+      if (value === picked) setKey(draft, table, to, picked, from)
       else read.note(from, `${to} counts for all backends: it is ${picked}`)
     }
   }
@@ -159,14 +159,14 @@ const endpoints = (read: Reader, draft: Draft): void => {
       read.note(endpoint, "it has no url")
       continue
     }
-    const table = push(draft, draft.settings, "backends", endpoint)
+    const table = addItem(draft, draft.settings, "backends", endpoint)
     const named = [...endpoint, "name"]
     const type = [...endpoint, "type"]
     const priority = [...endpoint, "priority"]
-    put(draft, table, "name", nameFor(read.text(named) ?? "endpoint"), named)
-    put(draft, table, "url", urlOf(read, draft, endpoint, url), [...endpoint, "url"])
-    put(draft, table, "type", typeOf(read, type), type)
-    if (read.number(priority) !== undefined) put(draft, table, "priority", priorityOf(endpoint), priority)
+    setKey(draft, table, "name", nameFor(read.text(named) ?? "endpoint"), named)
+    setKey(draft, table, "url", urlOf(read, draft, endpoint, url), [...endpoint, "url"])
+    setKey(draft, table, "type", typeOf(read, type), type)
+    if (read.number(priority) !== undefined) setKey(draft, table, "priority", priorityOf(endpoint), priority)
     auth(read, draft, endpoint, table)
   }
   checks(read, draft, all)
@@ -195,8 +195,8 @@ export const olla: Format = {
     isKeyOf(tree, "model_aliases", "model_registry") ||
     isKeyOf(tree["discovery"], "static", "model_discovery") ||
     isKeyOf(tree["proxy"], "load_balancer", "engine"),
-  carried,
-  left,
+  mapped: ollaMapped,
+  unsupported: ollaUnsupported,
   convert: (read, draft) => {
     server(read, draft)
     strategy(read, draft)

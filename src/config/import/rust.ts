@@ -3,21 +3,21 @@
  */
 import { modernise } from "../legacy.ts"
 import { isTable, type KeyPath, type Table } from "../path.ts"
-import { type Draft, push, put, type Section } from "./draft.ts"
+import { type Draft, addItem, setKey, type DraftTable } from "./draft.ts"
 import type { Format } from "./format.ts"
 
-const fill = (draft: Draft, from: Table, to: Section, path: KeyPath): void => {
+const fill = (draft: Draft, from: Table, to: DraftTable, path: KeyPath): void => {
   for (const [key, value] of Object.entries(from)) {
     const at = [...path, key]
     if (Array.isArray(value) && value.some(isTable)) {
       for (const [index, item] of value.entries()) {
-        if (isTable(item)) fill(draft, item, push(draft, to, key, [...at, index]), [...at, index])
+        if (isTable(item)) fill(draft, item, addItem(draft, to, key, [...at, index]), [...at, index])
       }
     } else if (isTable(value)) {
-      const below: Section = Object.create(null)
+      const below: DraftTable = Object.create(null)
       to[key] = below
       fill(draft, value, below, at)
-    } else put(draft, to, key, value, at)
+    } else setKey(draft, to, key, value, at)
   }
 }
 
@@ -27,8 +27,8 @@ export const rust: Format = {
   hints: [],
   // It is the only one that is TOML.
   isIt: () => false,
-  carried: [],
-  left: [],
+  mapped: [],
+  unsupported: [],
   convert: (read, draft) => {
     const tree = read.at([])
     if (!isTable(tree)) return

@@ -2,7 +2,7 @@
  * Names that clients use, the models they stand for, and which model stands in for which.
  */
 import type { KeyPath } from "../path.ts"
-import { type Draft, literal, put, sectionAt } from "./draft.ts"
+import { type Draft, literalText, setKey, sectionAt } from "./draft.ts"
 
 interface Target {
   readonly model: string
@@ -35,13 +35,13 @@ export const modelNames = (draft: Draft) => {
     if (other === model) return false
     const table = sectionAt(draft.settings, ["routing", "fallbacks"])
     const known: ReadonlyArray<string> = Array.isArray(table[model]) ? table[model] : []
-    if (!known.includes(literal(other))) put(draft, table, model, [...known, literal(other)], from)
+    if (!known.includes(literalText(other))) setKey(draft, table, model, [...known, literalText(other)], from)
     else draft.used.push(from)
     return true
   }
 
   const alias = (name: string, model: string, from: KeyPath): void =>
-    put(draft, sectionAt(draft.settings, ["routing", "aliases"]), name, literal(model), from)
+    setKey(draft, sectionAt(draft.settings, ["routing", "aliases"]), name, literalText(model), from)
 
   const finishName = (name: string, targets: ReadonlyArray<Target>): void => {
     const main = modelOf(name)

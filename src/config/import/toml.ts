@@ -18,7 +18,7 @@ const isTables = (value: unknown): value is ReadonlyArray<Table> =>
 const commentText = (text: string): string => `# ${printable(text)}`
 
 /** Writes the settings of a draft, with its comments. */
-export const write = ({ settings, comments }: Draft, heading: ReadonlyArray<string>): string => {
+export const draftToml = ({ settings, comments }: Draft, heading: ReadonlyArray<string>): string => {
   const own = (table: Table, header: string): ReadonlyArray<string> => {
     const values = Object.entries(table).filter(([, value]) => !isTable(value) && !isTables(value))
     if (values.length === 0 && !header.startsWith("[[")) return []

@@ -4,7 +4,7 @@
 import { Result } from "effect"
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml"
 import { lineOf, type Lines } from "../locate.ts"
-import { idOf, isTable, type KeyPath, type Table } from "../path.ts"
+import { pathId, isTable, type KeyPath, type Table } from "../path.ts"
 
 /** What was read of a file. */
 export interface Document {
@@ -20,14 +20,14 @@ const linesOf = (root: unknown, lineAt: (offset: number) => number): Lines => {
       for (const { key, value } of node.items) {
         const at = [...path, isScalar(key) ? String(key.value) : String(key)]
         const offset = isScalar(key) ? key.range?.[0] : undefined
-        if (offset !== undefined) lines.set(idOf(at), lineAt(offset))
+        if (offset !== undefined) lines.set(pathId(at), lineAt(offset))
         visit(value, at)
       }
     } else if (isSeq(node)) {
       for (const [index, item] of node.items.entries()) {
         const at = [...path, index]
         const offset = isMap(item) || isScalar(item) || isSeq(item) || isAlias(item) ? item.range?.[0] : undefined
-        if (offset !== undefined) lines.set(idOf(at), lineAt(offset))
+        if (offset !== undefined) lines.set(pathId(at), lineAt(offset))
         visit(item, at)
       }
     }

@@ -7,7 +7,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { BadRequest, RequestNotKept, type GatewayError } from "../../domain/errors.ts"
 import type { Endpoint } from "../../domain/request.ts"
 import { Registry } from "../../registry/Registry.ts"
-import { explain } from "../../router/decision.ts"
+import { explainPlan } from "../../router/decision.ts"
 import { Router } from "../../router/Router.ts"
 import { ContractApi } from "../api/api.ts"
 import { readNeeds } from "../../dialect/openai/needs.ts"
@@ -42,7 +42,7 @@ export const adminHandlers = (
         const snapshot = registry.snapshot()
         const now = performance.now()
         const { plan, refusal } = router.consider(read.success.needs, snapshot, now)
-        const decision = explain(plan, plan.witness(now))
+        const decision = explainPlan(plan, plan.liveFigures(now))
         return HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })
       })
       return handlers

@@ -7,9 +7,9 @@ import type { RoutingSettings } from "../../domain/routing.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { type Candidate, inRotation, type Snapshot } from "../../registry/state.ts"
 import { isListedAs } from "../../registry/candidates.ts"
-import { chainOf } from "../../router/alias-chains.ts"
-import { membersOf } from "../../router/groups.ts"
-import { lookUp } from "../../router/names.ts"
+import { aliasChain } from "../../router/alias-chains.ts"
+import { entryCandidates } from "../../router/groups.ts"
+import { lookUpName } from "../../router/names.ts"
 import { Router } from "../../router/Router.ts"
 import { ContractApi } from "../api/api.ts"
 import type { AliasList, CatalogueModel } from "../api/catalogue-api.ts"
@@ -24,7 +24,7 @@ const by =
 /** Every model that a backend serves, sorted by id. */
 export const listCatalogue = (snapshot: Snapshot, settings: RoutingSettings): ReadonlyArray<CatalogueModel> => {
   const aliases = [...settings.aliases.keys()].sort()
-  const leading = Map.groupBy(aliases, (alias) => lookUp(alias, settings, snapshot).name)
+  const leading = Map.groupBy(aliases, (alias) => lookUpName(alias, settings, snapshot).name)
   return [...snapshot.candidates]
     .filter(([id, all]) => isListedAs(id, all))
     .map(([id, all]) => ({
@@ -53,16 +53,16 @@ const servers = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<string> =>
 export const listAliases = (snapshot: Snapshot, settings: RoutingSettings): AliasList => {
   const { aliases, fallbacks, groups } = settings
   const target = (name: string) => {
-    const { candidates, name: model } = lookUp(name, settings, snapshot)
+    const { candidates, name: model } = lookUpName(name, settings, snapshot)
     return { model, backends: servers(candidates) }
   }
-  const entry = (alias: string) => ({ alias, chain: chainOf(alias, aliases), ...target(alias) })
+  const entry = (alias: string) => ({ alias, chain: aliasChain(alias, aliases), ...target(alias) })
   return {
     aliases: [...aliases.keys()].sort().map(entry),
     groups: [...groups]
       .map(([group, entries]) => ({
         group,
-        models: entries.map((model) => ({ model, backends: servers(membersOf(model, settings, snapshot)) }))
+        models: entries.map((model) => ({ model, backends: servers(entryCandidates(model, settings, snapshot)) }))
       }))
       .sort(by(({ group }) => group)),
     fallbacks: [...fallbacks]

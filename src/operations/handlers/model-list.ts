@@ -5,7 +5,7 @@ import { contextOf } from "../../domain/server.ts"
 import { type Candidate, inRotation, type Snapshot } from "../../registry/state.ts"
 import type { RoutingSettings } from "../../domain/routing.ts"
 import { isListedAs } from "../../registry/candidates.ts"
-import { lookUp } from "../../router/names.ts"
+import { lookUpName } from "../../router/names.ts"
 import type { ModelEntry } from "../api/api.ts"
 
 const servingOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
@@ -55,7 +55,7 @@ const namedEntry = (
   snapshot: Snapshot,
   created: number
 ): ModelEntry | undefined => {
-  const { candidates, name: led } = lookUp(name, settings, snapshot)
+  const { candidates, name: led } = lookUpName(name, settings, snapshot)
   const serving = servingOf(candidates)
   if (serving.length === 0) return undefined
   const mark = settings.aliases.has(name)
@@ -85,7 +85,7 @@ export const findModel = (
   settings: RoutingSettings
 ): ModelEntry | undefined => {
   if (settings.aliases.has(name) || settings.groups.has(name)) return namedEntry(name, settings, snapshot, created)
-  const { candidates, name: id } = lookUp(name, settings, snapshot)
+  const { candidates, name: id } = lookUpName(name, settings, snapshot)
   const serving = servingOf(candidates)
   return serving.length === 0 ? undefined : merge(id, serving, created)
 }

@@ -3,9 +3,9 @@
  */
 import { version } from "../../domain/version.ts"
 import type { Snapshot } from "../../registry/state.ts"
-import { quantile, spreadOf } from "../../telemetry/histogram.ts"
+import { quantile, distributionOf } from "../../telemetry/histogram.ts"
 import { addTally, emptyTally, isStandIn, type Tally, type Whole } from "../../telemetry/measures.ts"
-import { attemptOutcomes, errorPlaces, latelyNames, places, requestCells } from "../../telemetry/meter.ts"
+import { attemptOutcomes, errorPlaces, recentNames, counterPlaces, requestCells } from "../../telemetry/meter.ts"
 import { firstTokenSeconds } from "../../telemetry/metrics.ts"
 import type { Figures, Stats } from "../api/stats-api.ts"
 
@@ -16,11 +16,11 @@ const at = ({ numbers }: Tally, place: number): number => numbers[place] ?? 0
 const sumOf = (tally: Tally, from: number, count: number): number =>
   tally.numbers.subarray(from, from + count).reduce((sum, value) => sum + value, 0)
 
-const lately = (tally: Tally, name: (typeof latelyNames)[number]): number =>
-  tally.lately[latelyNames.indexOf(name)] ?? 0
+const recentOf = (tally: Tally, name: (typeof recentNames)[number]): number =>
+  tally.recent[recentNames.indexOf(name)] ?? 0
 
 const firstToken = ({ firstTokens }: Tally): Figures["first_token_ms"] => {
-  const spread = spreadOf(firstTokens, 0, firstTokenSeconds.bounds)
+  const spread = distributionOf(firstTokens, 0, firstTokenSeconds.bounds)
   const [p50, p95] = [quantile(spread, 0.5), quantile(spread, 0.95)]
   return p50 === undefined || p95 === undefined ? null : { p50: rounded(p50 * 1000), p95: rounded(p95 * 1000) }
 }
@@ -28,28 +28,28 @@ const firstToken = ({ firstTokens }: Tally): Figures["first_token_ms"] => {
 const named = <Names extends object>(names: Names, tally: Tally): Names & Figures => ({ ...names, ...figuresOf(tally) })
 
 const figuresOf = (tally: Tally): Figures => {
-  const attempted = lately(tally, "attempts")
+  const attempted = recentOf(tally, "attempts")
   return {
     in_flight: tally.inFlight,
     active_streams: tally.streams,
-    requests: sumOf(tally, places.requests, requestCells.length),
-    attempts: sumOf(tally, places.attempts, attemptOutcomes.length),
+    requests: sumOf(tally, counterPlaces.requests, requestCells.length),
+    attempts: sumOf(tally, counterPlaces.attempts, attemptOutcomes.length),
     errors: errorPlaces.reduce((sum, place) => sum + at(tally, place), 0),
-    error_rate: attempted === 0 ? 0 : rounded(lately(tally, "errors") / attempted),
-    failovers: at(tally, places.failovers),
-    prompt_tokens: at(tally, places.tokens),
-    cached_tokens: at(tally, places.tokens + 1),
-    completion_tokens: at(tally, places.tokens + 2),
-    requests_per_second: rounded(lately(tally, "requestRate")),
-    tokens_per_second: rounded(lately(tally, "tokenRate")),
-    pieces_per_second: rounded(lately(tally, "pieceRate")),
+    error_rate: attempted === 0 ? 0 : rounded(recentOf(tally, "errors") / attempted),
+    failovers: at(tally, counterPlaces.failovers),
+    prompt_tokens: at(tally, counterPlaces.tokens),
+    cached_tokens: at(tally, counterPlaces.tokens + 1),
+    completion_tokens: at(tally, counterPlaces.tokens + 2),
+    requests_per_second: rounded(recentOf(tally, "requestRate")),
+    tokens_per_second: rounded(recentOf(tally, "tokenRate")),
+    pieces_per_second: rounded(recentOf(tally, "pieceRate")),
     first_token_ms: firstToken(tally)
   }
 }
 
 const byOutcome = (tally: Tally): Stats["totals"]["outcomes"] => {
   const counts = { completed: 0, refused: 0, failed: 0, truncated: 0, client_closed: 0 }
-  for (const [cell, { outcome }] of requestCells.entries()) counts[outcome] += at(tally, places.requests + cell)
+  for (const [cell, { outcome }] of requestCells.entries()) counts[outcome] += at(tally, counterPlaces.requests + cell)
   return counts
 }
 

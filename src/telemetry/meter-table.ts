@@ -4,10 +4,10 @@
 import { Meter } from "./meter.ts"
 
 /** Stands for every name that has no figures of its own. */
-export const other = "other"
+export const otherLabel = "other"
 
 /** Stands for the backend of a request that none was asked for. */
-export const nobody = "none"
+export const noBackendLabel = "none"
 
 /** Meters with figures of their own at most; what comes beyond is counted together. */
 export const mostMeters = 400
@@ -19,7 +19,7 @@ const mostOthers = 100
 export const turnedAwayCodes = [400, 401, 403, 404, 414, 429, 503] as const
 
 /** The meters of a process. */
-export class Ledger {
+export class MeterTable {
   private readonly byBackend = new Map<string, Map<string, Meter>>()
   private size = 0
   private readonly isServed: (backend: string, model: string) => boolean
@@ -57,10 +57,10 @@ export class Ledger {
       this.giveUp()
     }
     if (this.size < mostMeters) return this.add(backend, model)
-    const shared = this.byBackend.get(backend)?.get(other)
+    const shared = this.byBackend.get(backend)?.get(otherLabel)
     if (shared !== undefined) return shared
-    if (this.size < mostMeters + mostOthers) return this.add(backend, other)
-    return this.byBackend.get(other)?.get(other) ?? this.add(other, other)
+    if (this.size < mostMeters + mostOthers) return this.add(backend, otherLabel)
+    return this.byBackend.get(otherLabel)?.get(otherLabel) ?? this.add(otherLabel, otherLabel)
   }
 
   private add(backend: string, model: string): Meter {
@@ -74,7 +74,7 @@ export class Ledger {
 
   // What is not served any more is counted with the others; no count is lost.
   private giveUp(): void {
-    const rest = this.byBackend.get(other)?.get(other) ?? this.add(other, other)
+    const rest = this.byBackend.get(otherLabel)?.get(otherLabel) ?? this.add(otherLabel, otherLabel)
     for (const [backend, models] of this.byBackend) {
       for (const [model, meter] of models) {
         if (meter === rest || meter.inFlight > 0 || this.isServed(backend, model)) continue

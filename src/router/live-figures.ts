@@ -5,10 +5,10 @@
 import type { Circuit } from "../domain/circuit.ts"
 import { idle, type Live, mark, type Rest, settledSamples } from "../registry/live.ts"
 import type { Candidate } from "../registry/state.ts"
-import { isLookedPast, type Moment, unmeasured } from "./pool.ts"
+import { isLatencyIgnored, type DecisionMoment, unmeasured } from "./pool.ts"
 
 /** What recent answers said against a candidate. */
-export interface Held {
+export interface HeldAgainst {
   readonly at: number
   readonly coolUntil: number | undefined
   readonly rest: Rest | undefined
@@ -16,37 +16,37 @@ export interface Held {
 }
 
 /** The live figures of the candidates of some models, in the order of the snapshot; `now` in monotonic milliseconds. */
-export interface Witness {
+export interface LiveFigures {
   readonly now: number
   /** {@link perCandidate} numbers for each candidate. */
   readonly figures: ReadonlyArray<number>
-  readonly held: ReadonlyArray<Held>
+  readonly held: ReadonlyArray<HeldAgainst>
 }
 
 /** Candidates whose figures are kept at most; a decision among more is told for the first of them alone. */
-export const mostWitnessed = 32
+export const mostRecorded = 32
 
 const perCandidate = 4
 
 /** Figures of a witness at most. */
-export const mostFigures = mostWitnessed * perCandidate
+export const mostFigures = mostRecorded * perCandidate
 
 /** Candidates that one decision is made among. */
 interface Among {
   readonly candidates: ReadonlyArray<Candidate>
 }
 
-const nothing: ReadonlyArray<Held> = []
+const nothing: ReadonlyArray<HeldAgainst> = []
 
 // A latency that the decision looked past is kept as the number below this one by so much.
 const lookedPast = unmeasured - 1
 
 /** Notes how these candidates stand at the moment of a decision. */
-export const witness = (all: ReadonlyArray<Among>, moment: Moment): Witness => {
+export const recordFigures = (all: ReadonlyArray<Among>, moment: DecisionMoment): LiveFigures => {
   const { now, turn } = moment
   // A plain array: a typed one costs the collector more than all that is put into it.
   const figures: Array<number> = []
-  let held: Array<Held> | undefined
+  let held: Array<HeldAgainst> | undefined
   for (const { candidates } of all) {
     for (const { state, model: served } of candidates) {
       if (figures.length === mostFigures) break
@@ -65,14 +65,14 @@ export const witness = (all: ReadonlyArray<Among>, moment: Moment): Witness => {
         live.inFlight,
         live.elsewhere.inFlight,
         live.askedAt,
-        latency !== unmeasured && isLookedPast(live, turn, now) ? lookedPast - latency : latency
+        latency !== unmeasured && isLatencyIgnored(live, turn, now) ? lookedPast - latency : latency
       )
     }
   }
   return { now, figures, held: held ?? nothing }
 }
 
-const liveAt = ({ figures, held, now }: Witness, at: number, model: string): Live => {
+const liveAt = ({ figures, held, now }: LiveFigures, at: number, model: string): Live => {
   const live = idle()
   const [inFlight = 0, elsewhere = 0, askedAt = 0, latency = unmeasured] = figures.slice(at, at + perCandidate)
   live.inFlight = inFlight
@@ -92,7 +92,7 @@ const liveAt = ({ figures, held, now }: Witness, at: number, model: string): Liv
 }
 
 /** The same candidates with the live figures that were noted, list by list; those without are left out. */
-export const asSeen = (all: ReadonlyArray<Among>, seen: Witness): ReadonlyArray<ReadonlyArray<Candidate>> => {
+export const withFigures = (all: ReadonlyArray<Among>, seen: LiveFigures): ReadonlyArray<ReadonlyArray<Candidate>> => {
   let at = 0
   return all.map(({ candidates }) => {
     const list: Array<Candidate> = []

@@ -3,22 +3,22 @@
  */
 import { Result } from "effect"
 import { parse } from "smol-toml"
-import { decode, shapeMistakes } from "./check.ts"
-import type { AuthKey } from "./compile.ts"
+import { decodeSettings, schemaMistakes } from "./check.ts"
+import type { ConfiguredKey } from "./compile.ts"
 import { modernise } from "./legacy.ts"
-import { idOf, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
-import { type Parsed, type Sources, parseFile } from "./read.ts"
-import { resolve } from "./secrets.ts"
+import { pathId, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
+import { type ParsedFile, type Sources, parseFile } from "./read.ts"
+import { resolveSecrets } from "./secrets.ts"
 import { type Environment, fromEnvironment } from "./sources.ts"
 import { substitute } from "./substitute.ts"
 
 /** What can be told of a config with mistakes. */
-export interface Remains {
+export interface PartialConfig {
   readonly host: string
   readonly port: number
   /** Where the administration listens instead. */
   readonly admin: string | undefined
-  readonly authKeys: ReadonlyArray<AuthKey>
+  readonly authKeys: ReadonlyArray<ConfiguredKey>
 }
 
 const hostAt: KeyPath = ["server", "host"]
@@ -45,31 +45,31 @@ const addressIn = (text: string): Table => {
   return { server: found }
 }
 
-const torn = (text: string, env: Environment): Parsed => ({
+const torn = (text: string, env: Environment): ParsedFile => ({
   substituted: substitute(addressIn(text), env),
   keyFiles: []
 })
 
 /** Host and port each from the highest source that gives a sound one, else the defaults. */
-export const remainsOf = ({ file, env, overrides, digestOf }: Omit<Sources, "mayMiss">): Remains => {
+export const partialConfigOf = ({ file, env, overrides, digestOf }: Omit<Sources, "allowMissing">): PartialConfig => {
   const { substituted } = Result.getOrElse(parseFile(file, env), () => torn(file?.text ?? "", env))
   const modern = modernise(substituted.tree).tree
-  const { secrets, names } = resolve(modern, env, new Map(), digestOf)
+  const { secrets, names } = resolveSecrets(modern, env, new Map(), digestOf)
   const given = fromEnvironment(env, new Set([...substituted.names, ...names]))
   const layers = [overrides, modernise(given.tree).tree, modern].map((tree) => ({
     tree,
     wrong: new Set(
-      [...(tree === modern ? substituted.mistakes : []), ...shapeMistakes(tree)].map(({ path }) => idOf(path))
+      [...(tree === modern ? substituted.mistakes : []), ...schemaMistakes(tree)].map(({ path }) => pathId(path))
     )
   }))
   const soundAt = (path: KeyPath): unknown =>
     layers
-      .filter(({ wrong }) => !path.some((_, length) => wrong.has(idOf(path.slice(0, length + 1)))))
+      .filter(({ wrong }) => !path.some((_, length) => wrong.has(pathId(path.slice(0, length + 1)))))
       .map(({ tree }) => valueAt(tree, path))
       .find((value) => value !== undefined)
   const [host, port, admin] = [soundAt(hostAt), soundAt(portAt), soundAt(["admin", "listen"])]
   const server = { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) }
-  const sound = Result.getOrThrow(decode({ server })).server
+  const sound = Result.getOrThrow(decodeSettings({ server })).server
   return {
     host: sound.host,
     port: sound.port,

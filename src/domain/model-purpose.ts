@@ -32,14 +32,14 @@ const otherWords = new Set(
 )
 
 /** Whether a name can only be that of a model that makes embeddings, and is of no use for chats. */
-export const isEmbedder = (id: string): boolean => {
+export const isEmbeddingModel = (id: string): boolean => {
   const words = wordsOf(id)
   if (has(words, talking) || words.includes("reranker") || words.includes("rerank")) return false
   return has(words, embeddingWords) || families.test(id.slice(0, longest).toLowerCase())
 }
 
 /** Whether a name looks like that of a model to chat with: what to try first, never a ground to refuse. */
-export const looksTalkative = (id: string): boolean => {
+export const looksLikeChatModel = (id: string): boolean => {
   const words = wordsOf(id)
-  return has(words, talking) || !(has(words, otherWords) || isEmbedder(id))
+  return has(words, talking) || !(has(words, otherWords) || isEmbeddingModel(id))
 }

@@ -3,7 +3,7 @@
  */
 
 /** Takes text without blocking and calls `done` once it has been handed over, or could not be. */
-export type Sink = (text: string, done: () => void) => void
+export type LogSink = (text: string, done: () => void) => void
 
 /** Most characters that wait; beyond them the oldest lines are dropped. */
 export const maxWaiting = 1024 * 1024
@@ -11,7 +11,7 @@ export const maxWaiting = 1024 * 1024
 const maxChunk = 64 * 1024
 
 /** A bounded queue of lines in front of `sink`; `lost` makes the line that reports how many were dropped. */
-export const makeBuffer = (sink: Sink, lost: (count: number) => string) => {
+export const makeLogBuffer = (sink: LogSink, lost: (count: number) => string) => {
   const waiting: Array<string> = []
   let head = 0
   let size = 0
@@ -61,7 +61,7 @@ export const makeBuffer = (sink: Sink, lost: (count: number) => string) => {
 const ignore = (): void => undefined
 
 /** Standard error as a sink; a reader that has gone away is no error of ours. */
-export const stderrSink = (): Sink => {
+export const stderrSink = (): LogSink => {
   if (!process.stderr.listeners("error").includes(ignore)) process.stderr.on("error", ignore)
   return (text, done) => {
     process.stderr.write(text, () => done())

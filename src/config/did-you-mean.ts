@@ -20,7 +20,7 @@ const types: ReadonlyMap<string, string> = new Map(
 const isType = (path: KeyPath): boolean => path[0] === "backends" && path.at(-1) === "type"
 
 /** The allowed text that was most likely meant. */
-export const valueMeant = (path: KeyPath, value: unknown, allowed: ReadonlyArray<unknown>): string | undefined => {
+export const suggestedValue = (path: KeyPath, value: unknown, allowed: ReadonlyArray<unknown>): string | undefined => {
   if (typeof value !== "string") return undefined
   const texts = allowed.filter((each) => typeof each === "string")
   const known = isType(path) ? types.get(value.toLowerCase().replaceAll(/[^a-z0-9]/g, "")) : undefined
@@ -30,7 +30,7 @@ export const valueMeant = (path: KeyPath, value: unknown, allowed: ReadonlyArray
 const secret = /^(api[_-]?key|key|api[_-]?token|token|access[_-]?token|auth|authorization|bearer|secret|password)$/i
 
 /** Where a key is to be named that somebody wrote into the file; undefined when the name is not that of a key. */
-export const placeOfKey = (path: KeyPath): string | undefined => {
+export const suggestedPlace = (path: KeyPath): string | undefined => {
   if (!secret.test(String(path.at(-1)))) return undefined
   if (path[0] === "backends" && path.length === 3) {
     return "a key does not stand in this file; api_key_env names the variable that holds it, api_key_file a file"

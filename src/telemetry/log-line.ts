@@ -43,7 +43,7 @@ const json = (value: unknown): string => {
 }
 
 /** Any value in words; a Redacted one is never opened. */
-export const words = (value: unknown): string => {
+export const valueText = (value: unknown): string => {
   if (Redacted.isRedacted(value)) return hidden
   if (typeof value === "string") return short(value)
   if (value instanceof Error) return short(value.message === "" ? value.name : value.message)
@@ -55,7 +55,7 @@ const cut = (line: string): string => (line.length <= maxLine ? line : `${line.s
 const plain = /^[^\s"=\\]+$/
 
 const asText = (value: unknown): string => {
-  const text = printable(words(value))
+  const text = printable(valueText(value))
   return plain.test(text) ? text : JSON.stringify(text).replaceAll("\\\\u", "\\u")
 }
 

@@ -6,7 +6,7 @@
 const slots = 64
 
 /** Sums over the last seconds. */
-export class Lately {
+export class RecentCounts {
   private readonly counted: Float64Array
   private readonly width: number
   private second = 0
@@ -47,5 +47,6 @@ export class Lately {
   }
 }
 
-/** The time that {@link Lately.sum} looks back over, in seconds; less while the process is young. */
-export const covered = (seconds: number, now: number): number => Math.min(seconds + ((now / 1000) % 1), now / 1000)
+/** The time that {@link RecentCounts.sum} looks back over, in seconds; less while the process is young. */
+export const coveredSeconds = (seconds: number, now: number): number =>
+  Math.min(seconds + ((now / 1000) % 1), now / 1000)

@@ -3,14 +3,14 @@
  */
 
 /** Where a URL leads. */
-export interface Endpoint {
+export interface HostPort {
   /** In lower case, IPv6 without brackets. */
   readonly host: string
   readonly port: number
 }
 
 /** The endpoint of a URL; undefined for what is none. */
-export const endpointOf = (url: string): Endpoint | undefined => {
+export const hostPortOf = (url: string): HostPort | undefined => {
   const parsed = URL.parse(url)
   if (parsed === null || parsed.hostname === "") return undefined
   const port = parsed.port === "" ? (parsed.protocol === "https:" ? 443 : 80) : Number(parsed.port)
@@ -31,7 +31,7 @@ const localhost = /^(localhost|127\.0\.0\.1|0\.0\.0\.0|::1?|.*\.localhost)$/
 
 /** The same text for two base URLs of one server, however this machine is named in them. */
 export const serverOf = (baseUrl: string): string => {
-  const endpoint = endpointOf(baseUrl)
+  const endpoint = hostPortOf(baseUrl)
   if (endpoint === undefined) return baseUrl
   const { host, port } = endpoint
   return `${localhost.test(host) ? "localhost" : host}:${port}${new URL(baseUrl).pathname.replace(/\/+$/, "")}`

@@ -3,10 +3,10 @@
  */
 import { nearest } from "./nearest.ts"
 import { showPath } from "./path.ts"
-import { entries, keysAt, lazy } from "./reference.ts"
+import { keyEntries, keysAt, lazy } from "./reference.ts"
 
 /** What is said of them: warnings of those that may be mistakes, notes of those that belong to somebody else. */
-export interface Strangers {
+export interface UnknownVariables {
   readonly warnings: ReadonlyArray<string>
   readonly notes: ReadonlyArray<string>
 }
@@ -35,7 +35,7 @@ const sectionOf = (rest: string): string | undefined =>
 
 /** Keys that hold more than one value. */
 const wholes = lazy((): ReadonlyArray<string> => {
-  const found = entries().flatMap(({ path, node }) => {
+  const found = keyEntries().flatMap(({ path, node }) => {
     const item = path.indexOf(0)
     if (item !== -1) return [showPath(path.slice(0, item))]
     return node["type"] === "array" || node["type"] === "object" ? [showPath(path)] : []
@@ -71,10 +71,10 @@ const note = (names: ReadonlyArray<string>, whose: string): ReadonlyArray<string
   names.length === 0 ? [] : [`${some(names)}: ${whose}, no setting of Nexus`]
 
 /** Tells of variables that set nothing; `known` are the names of those that do. */
-export const strangersOf = (
+export const unknownVariables = (
   given: ReadonlyArray<{ readonly name: string; readonly value: string }>,
   known: ReadonlyArray<string>
-): Strangers => {
+): UnknownVariables => {
   const links = given.filter(({ name, value }) => isServiceLink(name, value)).map(({ name }) => name)
   const others = given.map(({ name }) => name).filter((name) => !links.includes(name))
   // What the container itself had is handed on by Docker's links under such names.

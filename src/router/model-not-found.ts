@@ -6,8 +6,8 @@ import { ModelNotFound } from "../domain/errors.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { isListedAs } from "../registry/candidates.ts"
 import { inRotation, type Snapshot } from "../registry/state.ts"
-import { unheard } from "./filter.ts"
-import { lookUp } from "./names.ts"
+import { neverListed } from "./filter.ts"
+import { lookUpName } from "./names.ts"
 
 /** Names listed in "Available: …" at most. */
 const namesListed = 20
@@ -70,13 +70,13 @@ const ledWords = (name: string, end: string, { aliases, groups }: RoutingSetting
 }
 
 /** The refusal of a name that leads to no model that anybody has ever listed. */
-export const notFound = (name: string, settings: RoutingSettings, snapshot: Snapshot): ModelNotFound => {
+export const modelNotFound = (name: string, settings: RoutingSettings, snapshot: Snapshot): ModelNotFound => {
   const served = servedNames(snapshot)
-  const silent = unheard(name, snapshot)
-  const end = lookUp(name, settings, snapshot).name
+  const silent = neverListed(name, snapshot)
+  const end = lookUpName(name, settings, snapshot).name
   const led = ledWords(name, end, settings)
   const usable = [...settings.aliases.keys(), ...settings.groups.keys()].filter(
-    (each) => each !== name && lookUp(each, settings, snapshot).candidates.some(({ state }) => inRotation(state))
+    (each) => each !== name && lookUpName(each, settings, snapshot).candidates.some(({ state }) => inRotation(state))
   )
   const meant = meantBy(settings.groups.has(end) ? name : end, [...new Set([...usable, ...served])]).slice(
     0,

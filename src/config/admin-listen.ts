@@ -4,7 +4,7 @@
 import { Result } from "effect"
 
 /** A place to listen at. */
-export type Place =
+export type ListenAddress =
   | { readonly _tag: "Port"; readonly host: string; readonly port: number }
   | { readonly _tag: "Socket"; readonly path: string }
 
@@ -15,7 +15,7 @@ const expected =
 const longestPath = 103
 
 /** Reads a place; fails with what is wrong and what would be right. */
-const readPlace = (text: string): Result.Result<Place, string> => {
+const readPlace = (text: string): Result.Result<ListenAddress, string> => {
   if (text.startsWith("/")) {
     if (text.endsWith("/") || text.includes("\0")) return Result.fail(expected)
     return Buffer.byteLength(text) > longestPath
@@ -31,11 +31,11 @@ const readPlace = (text: string): Result.Result<Place, string> => {
 }
 
 /** What is wrong with a place; undefined when nothing is. */
-export const placeFault = (text: string): string | undefined => {
+export const listenFault = (text: string): string | undefined => {
   const read = readPlace(text)
   return Result.isFailure(read) ? read.failure : undefined
 }
 
 /** The place that settings name, which have been checked; undefined when they name none. */
-export const adminPlace = (listen: string | undefined): Place | undefined =>
+export const adminListen = (listen: string | undefined): ListenAddress | undefined =>
   listen === undefined ? undefined : Result.getOrUndefined(readPlace(listen))
