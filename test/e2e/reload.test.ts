@@ -67,15 +67,18 @@ describe.each([
     let status = 0
     for (let tries = 0; tries < 200 && status !== 200; tries += 1) status = await ask(gateway, "fast")
     expect(status).toBe(200)
-    expect((await health(gateway)).details.map(({ name }) => name)).toEqual(["one", "two"])
+    // Nor need the one that is asked next be the one that answered.
+    const names = async () => (await health(gateway)).details.map(({ name }) => name)
+    let told = await names()
+    for (let tries = 0; tries < 200 && told.length < 2; tries += 1) told = await names()
+    expect(told).toEqual(["one", "two"])
   })
 
   test.concurrent("takes it over on SIGHUP as well, and says what waits for the next start", async () => {
     await using gateway = await startProcess({ backends, server: { watch_config: false } }, args)
     gateway.rewrite({ backends, server: { port: 1, watch_config: false }, routing: { max_retries: 0 } })
     gateway.signal("SIGHUP")
-    await generation(gateway, 2)
-    expect((await configOf(gateway)).needs_restart).toEqual(["server.port"])
+    expect((await generation(gateway, 2)).needs_restart).toEqual(["server.port"])
     expect(await ask(gateway, "m1")).toBe(200)
   })
 
@@ -87,8 +90,7 @@ describe.each([
     expect(await ask(gateway, "m1")).toBe(200)
     expect((await configOf(gateway)).generation).toBe(1)
     gateway.rewrite({ backends, routing: { max_retries: 1 } })
-    await generation(gateway, 2)
-    expect((await configOf(gateway)).failure).toBeNull()
+    expect((await generation(gateway, 2)).failure).toBeNull()
   })
 })
 
