@@ -56,7 +56,7 @@ export const inTurn = async (
 }
 
 /** The note on what strangers did meanwhile. */
-export const disturbanceNote = (field: Field): string =>
+export const disturbanceNote = (field: Pick<Field, "disturbance">): string =>
   `other processes used up to ${(field.disturbance * 100).toFixed(0)} % of a core during a reading` +
   (pinned ? "" : "; processes were not pinned")
 

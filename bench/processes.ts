@@ -12,6 +12,8 @@ export interface Running {
   readonly port: number
   /** Ends it and waits for its end; the signal is SIGKILL unless told. */
   readonly stop: (signal?: NodeJS.Signals) => Promise<number>
+  /** Resolves with its exit code, once all that it wrote is there. */
+  readonly exited: Promise<number>
   /** What it has written so far. */
   readonly output: () => string
 }
@@ -81,11 +83,11 @@ export const start = (
     const decoder = new TextDecoder()
     for await (const piece of stream) output = (output + decoder.decode(piece)).slice(-8000)
   }
-  void collect(child.stdout)
-  void collect(child.stderr)
+  const written = Promise.all([collect(child.stdout), collect(child.stderr)])
   return {
     pid: child.pid,
     port,
+    exited: written.then(() => child.exited),
     output: () => output,
     stop: async (signal = "SIGKILL") => {
       child.kill(signal)
@@ -94,6 +96,14 @@ export const start = (
       return code
     }
   }
+}
+
+/** Runs a program of the bench to its end on the measured core; what it said as JSON. */
+export const told = async (program: string, args: ReadonlyArray<string>): Promise<unknown> => {
+  const running = start([bun, resolve(root, program), ...args], 0, proxyCore)
+  const code = await running.exited
+  if (code !== 0) throw new Error(`${program} ${args.join(" ")}: exit ${String(code)}\n${running.output()}`)
+  return JSON.parse(running.output())
 }
 
 /** One request on a connection of its own; resolves with the status (0 when the connection failed) and the body. */

@@ -11,6 +11,7 @@ import { pinSelf } from "./processes.ts"
 import { fingerprint, judge, tableOf } from "./report.ts"
 import { bodies } from "./rows/bodies.ts"
 import { memory } from "./rows/memory.ts"
+import { client, skeleton } from "./rows/parts.ts"
 import { latency, requests } from "./rows/requests.ts"
 import { backends, models } from "./rows/scale.ts"
 import { startup } from "./rows/start.ts"
@@ -31,7 +32,9 @@ const rows: ReadonlyArray<Row> = [
   startup,
   overload,
   failover,
-  workers
+  workers,
+  client,
+  skeleton
 ]
 
 const { values, positionals } = parseArgs({
