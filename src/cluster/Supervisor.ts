@@ -1,7 +1,7 @@
 /**
  * Watches the backends for several workers that share one port, starts a worker anew when it ends, and ends them all.
  */
-import { spawn } from "node:child_process"
+import { type ChildProcess, spawn } from "node:child_process"
 import { Clock, Context, Data, Deferred, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
 import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
@@ -10,10 +10,11 @@ import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/state.ts"
 import { announceOnNetwork } from "../runtime/announce.ts"
 import { watchLayer } from "../runtime/layers.ts"
-import { carryOut } from "./delegation.ts"
+import { carryingOut } from "./delegation.ts"
 import { endHanging } from "./hang-watch.ts"
-import { Up } from "./messages.ts"
+import { ping, Up } from "./messages.ts"
 import { watchConfig } from "../runtime/config-watch.ts"
+import { type Call, Calls, replyOf } from "./calls.ts"
 import { Questions } from "./questions.ts"
 import { Reloader, type ConfigInUse } from "../runtime/Reloader.ts"
 import { waitAfter } from "./restarts.ts"
@@ -52,14 +53,12 @@ const triesAtStart = 5
 const newsEveryMs = 25
 const othersEveryMs = 250
 
-const decodeUp = Schema.decodeUnknownOption(Up)
+const read = Schema.decodeUnknownOption(Up)
 
-const onUp = (registry: Registry["Service"], slot: Slot, message: Up): Effect.Effect<void> => {
+const onUp = (registry: Registry["Service"], slot: Slot, message: Up): void => {
   switch (message._tag) {
     case "Suspect":
-      return Effect.sync(() => registry.suspect(message.name))
-    case "Pong":
-      return Effect.sync(slot.heard)
+      return registry.suspect(message.name)
     case "Figures": {
       const now = performance.now()
       slot.standings = message.backends
@@ -69,10 +68,10 @@ const onUp = (registry: Registry["Service"], slot: Slot, message: Up): Effect.Ef
         if (aliveAgoMs >= 0) live.aliveAt = Math.max(live.aliveAt, now - aliveAgoMs)
         if (failedAgoMs >= 0) live.failedAt = Math.max(live.failedAt, now - failedAgoMs)
       }
-      return Effect.void
+      return
     }
     default:
-      return Effect.void
+      return
   }
 }
 
@@ -118,14 +117,21 @@ export const supervise = (
       child: undefined,
       listens: false,
       said: 0,
-      heard: () => undefined,
       standings: [],
       told: new Map(),
       config: undefined,
       status: ""
     }))
-    const others = (slot: Slot) => slots.filter((other) => other !== slot && other.child !== undefined)
-    const questions = new Questions(others, tell)
+    const workers = () => slots.flatMap(({ child }) => (child === undefined ? [] : [child]))
+    const calls = new Calls<ChildProcess>(tell)
+    // One that does not listen yet has nothing to tell, and would be late with it.
+    const questions = new Questions(calls, () =>
+      slots.flatMap(({ child, listens }) => (child !== undefined && listens ? [child] : []))
+    )
+    const replyTo = (child: ChildProcess, call: Call): void => {
+      const reply = questions.reply(child, call) ?? replyOf(carryingOut, call)
+      if (reply !== undefined) inContext(Effect.map(reply, (message) => tell(child, message)))
+    }
 
     /** Runs a worker to its end; `listens` is called when it does. */
     const run = (slot: Slot, listens: () => void): Effect.Effect<string> =>
@@ -140,13 +146,13 @@ export const supervise = (
         slot.status = ""
         child.on("message", (raw) => {
           slot.said += 1
-          const read = decodeUp(raw)
-          if (Option.isNone(read)) return
-          const message = read.value
+          const said = read(raw)
+          if (Option.isNone(said)) return
+          const message = said.value
           if (message._tag === "Failed") ({ reason } = message)
-          if (message._tag === "Recall" || message._tag === "Recalled") return questions.take(slot, message)
-          if (message._tag === "Change") return void inContext(carryOut(slot, message))
-          if (message._tag !== "Listening") return void inContext(onUp(registry, slot, message))
+          if (message._tag === "Call") return replyTo(child, message)
+          if (message._tag === "Reply") return calls.replied(child, message)
+          if (message._tag !== "Listening") return onUp(registry, slot, message)
           state.port = message.port
           slot.listens = true
           state.listened = true
@@ -156,13 +162,13 @@ export const supervise = (
           slot.child = undefined
           slot.listens = false
           slot.standings = []
-          questions.gone(slot)
+          questions.lost(child)
           resume(Effect.succeed(reason === "" ? how : reason))
         }
         child.on("exit", (code, signal) => ended(signal === null ? `exit code ${String(code)}` : signal))
         child.on("error", ({ message }) => ended(message))
         tellNews(slot, registry.snapshot(), reloader)
-        tell(slot, { _tag: "Start" })
+        tell(child, { _tag: "Start" })
         return Effect.sync(() => child.kill("SIGKILL"))
       })
 
@@ -217,12 +223,7 @@ export const supervise = (
       Effect.forkScoped
     )
 
-    const heard = (slot: Slot) =>
-      Effect.callback<void>((resume) => {
-        slot.heard = () => resume(Effect.void)
-        tellNews(slot, registry.snapshot(), reloader)
-        tell(slot, { _tag: "Ping" })
-      })
+    const heard = (worker: ChildProcess) => Effect.ignore(calls.askOf(worker)(ping, {}))
     const kill = (): void => {
       state.stopping = true
       for (const { child } of slots) child?.kill("SIGKILL")
@@ -234,14 +235,14 @@ export const supervise = (
     return {
       port: state.port,
       snapshot: registry.snapshot,
-      settled: Effect.forEach(slots, heard, { concurrency: "unbounded", discard: true }).pipe(
-        Effect.timeoutOption("1 second"),
-        Effect.asVoid
-      ),
+      settled: Effect.suspend(() => {
+        for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
+        return Effect.forEach(workers(), heard, { concurrency: "unbounded", discard: true })
+      }),
       drain: Effect.gen(function* () {
         state.stopping = true
         yield* withdraw
-        for (const slot of slots) tell(slot, { _tag: "Stop" })
+        for (const worker of workers()) tell(worker, { _tag: "Stop" })
         const { shutdown_delay_seconds, shutdown_grace_seconds } = nexus.current().settings.server
         yield* Effect.timeoutOption(gone, Duration.seconds(shutdown_delay_seconds + shutdown_grace_seconds + 5))
         kill()

@@ -17,16 +17,19 @@ import { Gateway } from "../runtime/Gateway.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
 import { Recent } from "../proxy/History.ts"
-import { type Answer, noAnswer, type Question, Siblings } from "../operations/Siblings.ts"
+import type { ConfigStatus } from "../operations/api/control-api.ts"
+import { siblingQuestions, Siblings } from "../operations/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/state.ts"
 import { Files } from "../upstream/Files.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
 import { drainServer } from "../runtime/shutdown.ts"
 import { type ProcessPart, workerLayer } from "../runtime/layers.ts"
-import { makeDelegate } from "./delegation.ts"
+import { Calls, replyOf, type Served, serving } from "./calls.ts"
+import { delegated } from "./delegation.ts"
 import { noteElsewhere } from "./sibling-standings.ts"
-import { Down, type Up } from "./messages.ts"
+import { Down, ping, type Up } from "./messages.ts"
+import { contractOf, siblingsBy } from "./questions.ts"
 
 /** Time between two tellings of figures, in milliseconds. */
 const figuresEveryMs = 250
@@ -39,14 +42,15 @@ const say = (message: Up): void => {
 
 const tell = (message: Up): Effect.Effect<void> => Effect.sync(() => say(message))
 
-/** Messages of the supervisor, and the end of it as one more wish to stop. */
-const inbox: Effect.Effect<Queue.Queue<Down>, never, Scope.Scope> = Effect.gen(function* () {
+/** Messages of the supervisor, and the end of it as one more wish to stop; `ended` is called then. */
+const inbox = Effect.fnUntraced(function* (ended: () => void): Effect.fn.Return<Queue.Queue<Down>, never, Scope.Scope> {
   const queue = yield* Queue.unbounded<Down>()
   const onMessage = (message: unknown) => {
     const read = decodeDown(message)
     if (Option.isSome(read)) Queue.offerUnsafe(queue, read.value)
   }
   const onDisconnect = () => {
+    ended()
     Queue.offerUnsafe(queue, { _tag: "Stop" })
   }
   yield* Effect.acquireRelease(
@@ -64,40 +68,18 @@ const inbox: Effect.Effect<Queue.Queue<Down>, never, Scope.Scope> = Effect.gen(f
   return queue
 })
 
-/** Time that the other workers have for an answer; figures that come later than this are late. */
-const answerWithin = { Requests: "1 second", Request: "1 second", Measures: "500 millis" } as const
+// The one that all calls go to.
+const supervisor = "supervisor"
 
-/** The other workers as this one asks them, and where their answers go; `say` reaches the supervisor. */
-export const makeSiblings = (say: (message: Up) => void) => {
-  const waiting = new Map<number, (answer: Answer) => void>()
-  let asks = 0
-  const ask = (question: Question): Effect.Effect<Answer | undefined> =>
-    Effect.callback<Answer | undefined>((resume) => {
-      asks += 1
-      const number = asks
-      waiting.set(number, (answer) => resume(Effect.succeed(answer)))
-      say({ _tag: "Recall", ask: number, question })
-      return Effect.sync(() => waiting.delete(number))
-    }).pipe(Effect.timeoutOrElse({ duration: answerWithin[question._tag], orElse: () => Effect.succeed(undefined) }))
-  const recalled = (number: number, answer: Answer): void => {
-    waiting.get(number)?.(answer)
-    waiting.delete(number)
-  }
-  return { ask, recalled }
-}
-
-const answerTo = (question: Question, recent: Recent["Service"], meters: Meters["Service"]): Answer => {
-  switch (question._tag) {
-    case "Requests":
-      return { ...noAnswer, requests: recent.list() }
-    case "Request": {
-      const found = recent.find(question.id)
-      return found === undefined ? noAnswer : { ...noAnswer, explained: [found] }
-    }
-    case "Measures":
-      return { ...noAnswer, measures: [meters.measures()] }
-  }
-}
+/** What a worker answers that its siblings ask of it. */
+const answering = (recent: Recent["Service"], meters: Meters["Service"]): ReadonlyArray<Served> => [
+  serving(ping, () => Effect.succeed({})),
+  serving(contractOf(siblingQuestions.requests), () => Effect.sync(() => recent.list())),
+  serving(contractOf(siblingQuestions.request), ({ id }) =>
+    Effect.sync(() => Option.toArray(Option.fromUndefinedOr(recent.find(id))))
+  ),
+  serving(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
+]
 
 const age = (now: number, at: number): number => (at === 0 ? -1 : Math.max(0, now - at))
 
@@ -131,18 +113,19 @@ export const work = (
   Effect.gen(function* () {
     // A hang-up is for the supervisor; this process is told what comes of it.
     process.on("SIGHUP", () => undefined)
-    const messages = yield* inbox
+    const calls = new Calls<typeof supervisor>((_, call) => say(call))
+    const ask = calls.askOf(supervisor)
+    const messages = yield* inbox(() => calls.lost(supervisor))
     const nexus = yield* firstConfig(messages, overrides)
     if (nexus === undefined) return
     const config = nexus.current()
-    const siblings = makeSiblings(say)
-    const delegate = makeDelegate(say)
-    const services = yield* Layer.build(workerLayer(nexus, part, delegate.control)).pipe(
-      Effect.provideService(Siblings, siblings)
+    let status: ConfigStatus = { generation: 0, loaded_at: 0, path: null, needs_restart: [], failure: null }
+    const control = delegated(ask, () => status)
+    const services = yield* Layer.build(workerLayer(nexus, part, control)).pipe(
+      Effect.provideService(Siblings, siblingsBy(ask))
     )
     const registry = Context.get(services, Registry)
-    const recent = Context.get(services, Recent)
-    const meters = Context.get(services, Meters)
+    const served = answering(Context.get(services, Recent), Context.get(services, Meters))
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
 
@@ -207,10 +190,7 @@ export const work = (
           yield* onConfig(message)
           return false
         case "Status":
-          delegate.stands(message.status)
-          return false
-        case "Changed":
-          delegate.changed(message)
+          ;({ status } = message)
           return false
         case "Put":
           yield* onPut(message)
@@ -224,16 +204,15 @@ export const work = (
         case "Others":
           noteElsewhere(registry.snapshot(), message.backends, performance.now())
           return false
-        case "Recall":
-          yield* tell({ _tag: "Recalled", ask: message.ask, answer: answerTo(message.question, recent, meters) })
+        case "Call":
+          yield* Effect.flatMap(replyOf(served, message) ?? Effect.undefined, (reply) =>
+            reply === undefined ? Effect.void : tell(reply)
+          )
           return false
-        case "Recalled":
-          siblings.recalled(message.ask, message.answer)
+        case "Reply":
+          calls.replied(supervisor, message)
           return false
         case "Start":
-          return false
-        case "Ping":
-          yield* tell({ _tag: "Pong" })
           return false
         case "Stop":
           return true

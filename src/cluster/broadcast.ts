@@ -18,8 +18,6 @@ export interface Slot {
   listens: boolean
   /** Messages of this place so far. */
   said: number
-  // Called when it has taken in all it was told.
-  heard: () => void
   standings: ReadonlyArray<Standing>
   /** What the worker has been told: of each backend, of the config, and how that stands. */
   readonly told: Map<string, BackendState>
@@ -28,8 +26,8 @@ export interface Slot {
 }
 
 /** Sends a message, unless the worker is gone. */
-export const tell = ({ child }: Slot, message: typeof Down.Encoded): void => {
-  if (child?.connected === true) child.send(message)
+export const tell = (worker: ChildProcess | undefined, message: typeof Down.Encoded): void => {
+  if (worker?.connected === true) worker.send(message)
 }
 
 const stateOf = ({ apiPath, backend, mode, health, models, listed, live }: BackendState): Down => ({
@@ -66,16 +64,16 @@ const tellConfig = (slot: Slot, { backends }: Snapshot, reloader: Reloader["Serv
   const read = reloader.read()
   if (slot.config !== read) {
     slot.config = read
-    tell(slot, { _tag: "Config", file: read.file ?? null })
+    tell(slot.child, { _tag: "Config", file: read.file ?? null })
     // The worker now goes by the backends of the config; what stands otherwise here is told anew.
     slot.told.clear()
-    for (const { name } of read.loaded.backends) if (!backends.has(name)) tell(slot, { _tag: "Removed", name })
+    for (const { name } of read.loaded.backends) if (!backends.has(name)) tell(slot.child, { _tag: "Removed", name })
   }
   const status = reloader.status()
   const text = JSON.stringify(status)
   if (slot.status === text) return
   slot.status = text
-  tell(slot, { _tag: "Status", status })
+  tell(slot.child, { _tag: "Status", status })
 }
 
 /** Tells a worker what is new since it was last told; it knows the backends of the config by the config. */
@@ -86,15 +84,15 @@ export const tellNews = (slot: Slot, snapshot: Snapshot, reloader: Reloader["Ser
   for (const name of known) {
     if (backends.has(name)) continue
     slot.told.delete(name)
-    tell(slot, { _tag: "Removed", name })
+    tell(slot.child, { _tag: "Removed", name })
   }
   for (const [name, state] of backends) {
     const before = slot.told.get(name)
     if (before === state) continue
     slot.told.set(name, state)
     const { origin } = state.backend
-    if (before?.backend !== state.backend && origin !== "config") tell(slot, putOf(state.backend, origin))
-    tell(slot, stateOf(state))
+    if (before?.backend !== state.backend && origin !== "config") tell(slot.child, putOf(state.backend, origin))
+    tell(slot.child, stateOf(state))
   }
 }
 
@@ -127,6 +125,6 @@ export const tellOthers = (slots: ReadonlyArray<Slot>, snapshot: Snapshot, now: 
   noteElsewhere(snapshot, together(slots.map(({ standings }) => standings)), now)
   for (const slot of slots) {
     const backends = together(slots.filter((other) => other !== slot).map(({ standings }) => standings))
-    tell(slot, { _tag: "Others", backends })
+    tell(slot.child, { _tag: "Others", backends })
   }
 }

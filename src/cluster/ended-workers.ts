@@ -1,37 +1,36 @@
 /**
  * What workers have counted that have ended: a worker that is started anew counts from 0, and the whole must not go back.
  */
-import { type Answer, noAnswer, type Question } from "../operations/Siblings.ts"
 import { bequeathed, type Measures } from "../telemetry/measures.ts"
-import type { Up } from "./messages.ts"
 
 /** Keeps the figures that each worker told last, and those of the ones that have ended. */
-export class Legacy<Slot> {
-  private readonly told = new Map<Slot, Measures>()
-  private left: Measures = bequeathed([])
+export class EndedWorkers<Worker extends WeakKey> {
+  private readonly last = new Map<Worker, Measures>()
+  private readonly bequests = new WeakMap<Worker, Measures>()
+  private sum: Measures = bequeathed([])
 
-  /** Notes the figures that a worker tells with a question or an answer. */
-  hear(slot: Slot, message: Up & { readonly _tag: "Recall" | "Recalled" }): void {
-    const measures =
-      message._tag === "Recalled"
-        ? message.answer.measures[0]
-        : message.question._tag === "Measures"
-          ? message.question.own
-          : undefined
-    if (measures !== undefined) this.told.set(slot, measures)
+  /** Notes the figures that a worker tells. */
+  hear(worker: Worker, measures: Measures): void {
+    if (!this.bequests.has(worker)) this.last.set(worker, measures)
   }
 
-  /** A worker has ended: what it leaves to those who still wait for its answer. */
-  leave(slot: Slot): Answer {
-    const last = this.told.get(slot)
-    if (last === undefined) return noAnswer
-    this.told.delete(slot)
-    this.left = bequeathed([this.left, last])
-    return { ...noAnswer, measures: [bequeathed([last])] }
+  /** A worker has ended. */
+  end(worker: Worker): void {
+    const measures = this.last.get(worker)
+    if (measures === undefined) return
+    this.last.delete(worker)
+    this.bequests.set(worker, bequeathed([measures]))
+    this.sum = bequeathed([this.sum, measures])
   }
 
-  /** The part of an answer that no worker can give. */
-  answerTo(question: Question): Answer {
-    return question._tag === "Measures" ? { ...noAnswer, measures: [this.left] } : noAnswer
+  /** What all have left that have ended. */
+  all(): Measures {
+    return this.sum
+  }
+
+  /** What this one has left, for those who have asked before it ended. */
+  of(worker: Worker): ReadonlyArray<Measures> {
+    const left = this.bequests.get(worker)
+    return left === undefined ? [] : [left]
   }
 }

@@ -1,13 +1,12 @@
 /**
- * What the supervisor and its workers tell each other, one JSON value a message.
+ * What the supervisor and its workers tell each other, one JSON value a message; questions and their answers are calls.
  */
 import { Schema } from "effect"
 import { backendTypes } from "../backend/all.ts"
 import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"
-import { NotChanged } from "../operations/Control.ts"
-import { BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../operations/api/control-api.ts"
-import { Answer, Question } from "../operations/Siblings.ts"
+import { ConfigStatus } from "../operations/api/control-api.ts"
+import { Call, type Contract, Reply } from "./calls.ts"
 
 const Ability = Schema.optionalKey(Schema.Boolean)
 
@@ -75,65 +74,27 @@ const Config = Schema.TaggedStruct("Config", {
 /** How the config stands, for those who ask. */
 const Status = Schema.TaggedStruct("Status", { status: ConfigStatus })
 
-const asked = { ask: Schema.Int }
-
-/** What a worker was asked to change: the supervisor does it. */
-const Wish = Schema.Union([
-  Schema.TaggedStruct("Reload", {}),
-  Schema.TaggedStruct("Compare", {}),
-  Schema.TaggedStruct("Add", { backend: NewBackend }),
-  Schema.TaggedStruct("Remove", { name: Schema.String, save: Schema.Boolean }),
-  Schema.TaggedStruct("SetMode", { name: Schema.String, mode: Schema.Literals(modes) })
-])
-export type Wish = typeof Wish.Type
-
-const Change = Schema.TaggedStruct("Change", { ...asked, wish: Wish })
-
-/** What became of the Change of that number: one of the three. */
-const Changed = Schema.TaggedStruct("Changed", {
-  ...asked,
-  comparison: Schema.optionalKey(ReloadChanges),
-  backend: Schema.optionalKey(BackendChange),
-  refusal: Schema.optionalKey(NotChanged)
-})
-export type Changed = typeof Changed.Type
-export type Change = typeof Change.Type
-
 /** All that is known has been told: listen. */
 const Start = Schema.TaggedStruct("Start", {})
-
-/** Asks for a Pong, which comes when all that was told before has been taken in. */
-const Ping = Schema.TaggedStruct("Ping", {})
 
 /** Finish what is under way, and end. */
 const Stop = Schema.TaggedStruct("Stop", {})
 
-/** Asks what others know. */
-const Recall = Schema.TaggedStruct("Recall", { ask: Schema.Int, question: Question })
-
-/** The answer to the Recall of that number. */
-const Recalled = Schema.TaggedStruct("Recalled", { ask: Schema.Int, answer: Answer })
+/** Asks for a reply that comes when all that was told before has been taken in. */
+export const ping: Contract<object, object> = {
+  name: "ping",
+  payload: Schema.Struct({}),
+  success: Schema.Struct({}),
+  failure: Schema.Never,
+  withinMs: 1000
+}
 
 /** From the supervisor to a worker. */
-export const Down = Schema.Union([
-  Config,
-  Status,
-  Put,
-  Removed,
-  State,
-  Others,
-  Start,
-  Ping,
-  Stop,
-  Recall,
-  Recalled,
-  Changed
-])
+export const Down = Schema.Union([Config, Status, Put, Removed, State, Others, Start, Stop, Call, Reply])
+/** Type of {@link Down}. */
 export type Down = typeof Down.Type
 
 const Listening = Schema.TaggedStruct("Listening", { port: Schema.Int })
-
-const Pong = Schema.TaggedStruct("Pong", {})
 
 /** The worker cannot start. */
 const Failed = Schema.TaggedStruct("Failed", { reason: Schema.String })
@@ -147,7 +108,8 @@ const Figures = Schema.TaggedStruct("Figures", {
 })
 
 /** From a worker to the supervisor. */
-export const Up = Schema.Union([Listening, Pong, Failed, Suspect, Figures, Recall, Recalled, Change])
+export const Up = Schema.Union([Listening, Failed, Suspect, Figures, Call, Reply])
+/** Type of {@link Up}. */
 export type Up = typeof Up.Type
 
 /** How one worker stands with one backend. */

@@ -1,72 +1,128 @@
 /**
- * Questions that one worker asks the others by way of their supervisor, which waits for all their answers.
+ * Questions that one worker asks all others by way of their supervisor, which puts their answers together.
  */
-import { type Answer, joined, noAnswer, type Question } from "../operations/Siblings.ts"
-import { Legacy } from "./ended-workers.ts"
-import type { Down, Up } from "./messages.ts"
+import { Effect, Option, Schema } from "effect"
+import { type SiblingQuestion, siblingQuestions, type Siblings } from "../operations/Siblings.ts"
+import { Measures } from "../telemetry/measures.ts"
+import { type Ask, brokenReply, type Call, type Calls, type Contract, NoReply, type Reply } from "./calls.ts"
+import { EndedWorkers } from "./ended-workers.ts"
 
-interface Open<Slot> {
-  readonly from: Slot
-  /** The number that the asking worker gave it. */
-  readonly ask: number
-  readonly question: Question
-  readonly waiting: Set<Slot>
-  answer: Answer
+/** A question to siblings as a call: each answers with its items. */
+export const contractOf = <Details, Item>({
+  name,
+  details,
+  items,
+  withinMs
+}: SiblingQuestion<Details, Item>): Contract<Details, ReadonlyArray<Item>> => ({
+  name,
+  payload: details,
+  success: items,
+  failure: Schema.Never,
+  withinMs
+})
+
+/** A worker's side: `ask` reaches the supervisor. */
+export const siblingsBy = (ask: Ask): typeof Siblings.Service => ({
+  ask: (question, details) => Effect.orElseSucceed(ask(contractOf(question), details), () => undefined)
+})
+
+const { measures } = siblingQuestions
+
+const Figures = Schema.Array(Measures)
+const readFigures = Schema.decodeUnknownOption(Figures)
+const writeFigures = Schema.encodeSync(Figures)
+const readAsked = Schema.decodeUnknownOption(measures.details)
+
+const timeFor = new Map(Object.values(siblingQuestions).map(({ name, withinMs }) => [name, withinMs]))
+
+// Whoever asks waits no longer, but what a slow worker has counted must be known when it ends.
+const graceMs = 4000
+
+/** Questions that wait for an answer at most: what comes beyond that is asked of workers that hang. */
+const mostOpen = 1000
+
+interface Asked<Worker> {
+  /** What the others are told of the question. */
+  readonly details: unknown
+  /** Items that come from no worker. */
+  readonly known: ReadonlyArray<unknown>
+  readonly heard: (worker: Worker, items: unknown) => void
+  /** Items of a worker that has ended meanwhile. */
+  readonly left: (worker: Worker) => ReadonlyArray<unknown>
 }
 
-/** Questions that wait for an answer at most; what is older was asked of a worker that has ended. */
-const mostOpen = 100
+const plainly = (details: unknown): Asked<unknown> => ({
+  details,
+  known: [],
+  heard: () => undefined,
+  left: () => []
+})
 
-// What the one who asks tells of itself is for the supervisor.
-const forOthers = (question: Question): Question => (question._tag === "Measures" ? { _tag: "Measures" } : question)
+/** Passes questions on to all workers but the one who asks. */
+export class Questions<Worker extends WeakKey> {
+  private readonly calls: Calls<Worker>
+  private readonly workers: () => ReadonlyArray<Worker>
+  private readonly ended = new EndedWorkers<Worker>()
+  private open = 0
 
-/** Passes questions on to everyone else, and their answers back. */
-export class Questions<Slot> {
-  private readonly open = new Map<number, Open<Slot>>()
-  private readonly others: (slot: Slot) => ReadonlyArray<Slot>
-  private readonly tell: (slot: Slot, message: Down) => void
-  private readonly legacy = new Legacy<Slot>()
-  private next = 0
-
-  constructor(others: (slot: Slot) => ReadonlyArray<Slot>, tell: (slot: Slot, message: Down) => void) {
-    this.others = others
-    this.tell = tell
+  constructor(calls: Calls<Worker>, workers: () => ReadonlyArray<Worker>) {
+    this.calls = calls
+    this.workers = workers
   }
 
-  /** Takes a question or an answer of a worker. */
-  take(from: Slot, message: Up & { readonly _tag: "Recall" | "Recalled" }): void {
-    this.legacy.hear(from, message)
-    if (message._tag === "Recall") this.asked(from, message.ask, message.question)
-    else this.answered(message.ask, from, message.answer)
+  /** The reply to a question of a worker: what all others have told; undefined when the call is no question. */
+  reply(from: Worker, call: Call): Effect.Effect<Reply> | undefined {
+    const withinMs = timeFor.get(call.name)
+    return withinMs === undefined ? undefined : Effect.suspend(() => this.askOthers(from, call, withinMs + graceMs))
   }
 
-  /** A worker has ended: questions do not wait for it any more, and its figures stay. */
-  gone(slot: Slot): void {
-    const answer = this.legacy.leave(slot)
-    for (const [number, { question }] of this.open) {
-      this.answered(number, slot, question._tag === "Measures" ? answer : noAnswer)
+  /** A worker has ended: nobody waits for it any more, and its figures stay. */
+  lost(worker: Worker): void {
+    this.ended.end(worker)
+    this.calls.lost(worker)
+  }
+
+  private askOthers(from: Worker, { id, name, payload }: Call, withinMs: number): Effect.Effect<Reply> {
+    if (this.open >= mostOpen) return Effect.succeed(brokenReply(id))
+    this.open += 1
+    const { known, details, heard, left } = name === measures.name ? this.figures(from, payload) : plainly(payload)
+    const askOne = (worker: Worker) =>
+      this.calls.passOn(worker, name, details, withinMs).pipe(
+        Effect.filterOrFail(
+          ({ outcome }) => outcome === "done",
+          () => new NoReply({ why: "broken" })
+        ),
+        Effect.map(({ value }) => {
+          heard(worker, value)
+          return Array.isArray(value) ? value : []
+        }),
+        Effect.catchIf(
+          ({ why }) => why === "lost",
+          () => Effect.sync(() => left(worker))
+        )
+      )
+    const others = this.workers().filter((worker) => worker !== from)
+    return Effect.forEach(others, askOne, { concurrency: "unbounded" }).pipe(
+      Effect.match({
+        onSuccess: (told): Reply => ({ _tag: "Reply", id, outcome: "done", value: [...known, ...told.flat()] }),
+        onFailure: () => brokenReply(id)
+      }),
+      Effect.ensuring(Effect.sync(() => (this.open -= 1)))
+    )
+  }
+
+  // Figures that who asks tells of itself are for the supervisor, and those that no worker can tell any more come from it.
+  private figures(from: Worker, payload: unknown): Asked<Worker> {
+    const own = Option.getOrUndefined(readAsked(payload))?.own
+    if (own !== undefined) this.ended.hear(from, own)
+    return {
+      details: {},
+      known: writeFigures([this.ended.all()]),
+      heard: (worker, value) => {
+        const [told] = Option.getOrUndefined(readFigures(value)) ?? []
+        if (told !== undefined) this.ended.hear(worker, told)
+      },
+      left: (worker) => writeFigures(this.ended.of(worker))
     }
-  }
-
-  private asked(from: Slot, ask: number, question: Question): void {
-    const others = this.others(from)
-    const answer = this.legacy.answerTo(question)
-    if (others.length === 0) return this.tell(from, { _tag: "Recalled", ask, answer })
-    for (const oldest of this.open.keys()) {
-      if (this.open.size < mostOpen) break
-      this.open.delete(oldest)
-    }
-    this.next += 1
-    this.open.set(this.next, { from, ask, question, waiting: new Set(others), answer })
-    for (const other of others) this.tell(other, { _tag: "Recall", ask: this.next, question: forOthers(question) })
-  }
-
-  private answered(number: number, by: Slot, answer: Answer): void {
-    const question = this.open.get(number)
-    if (question === undefined || !question.waiting.delete(by)) return
-    question.answer = joined(question.answer, answer)
-    if (question.waiting.size > 0) return
-    this.open.delete(number)
-    this.tell(question.from, { _tag: "Recalled", ask: question.ask, answer: question.answer })
   }
 }

@@ -1,41 +1,41 @@
 /**
- * The other processes of the same gateway: what they know and this one does not.
+ * The other processes that share the work of this gateway: what they know and this one does not. To ask them something new,
+ * add it to {@link siblingQuestions}, and to what a worker answers in `cluster/Worker.ts`.
  */
 import { Context, Effect, Schema } from "effect"
 import { Measures } from "../telemetry/measures.ts"
 import { Explained, RecentRequest } from "./api/admin-api.ts"
 
-/** What a process can be asked: the last requests, one of them by its id, or the figures of its work; `own` are those of who asks. */
-export const Question = Schema.Union([
-  Schema.TaggedStruct("Requests", {}),
-  Schema.TaggedStruct("Request", { id: Schema.String }),
-  Schema.TaggedStruct("Measures", { own: Schema.optionalKey(Measures) })
-])
+/** What siblings can be asked: each of them adds its own items to the answer, none or more. */
+export interface SiblingQuestion<Details, Item> {
+  readonly name: string
+  readonly details: Schema.Codec<Details, unknown>
+  readonly items: Schema.Codec<ReadonlyArray<Item>, unknown>
+  /** Milliseconds that all of them together have. */
+  readonly withinMs: number
+}
 
-/** Type of {@link Question}. */
-export type Question = typeof Question.Type
+const question = <Details, Item>(
+  name: string,
+  details: Schema.Codec<Details, unknown>,
+  item: Schema.Codec<Item, unknown>,
+  withinMs: number
+): SiblingQuestion<Details, Item> => ({ name, details, items: Schema.Array(item), withinMs })
 
-/** What one process, or several put together, answer; a field is empty when it was not asked for. */
-export const Answer = Schema.Struct({
-  requests: Schema.Array(RecentRequest),
-  explained: Schema.Array(Explained),
-  measures: Schema.Array(Measures)
-})
+/** The questions that there are. */
+export const siblingQuestions = {
+  /** The last requests. */
+  requests: question("requests", Schema.Struct({}), RecentRequest, 1000),
+  /** One of them, with its decision. */
+  request: question("request", Schema.Struct({ id: Schema.String }), Explained, 1000),
+  /** The figures of their work; `own` are those of who asks. Later than this they are late. */
+  measures: question("measures", Schema.Struct({ own: Schema.optionalKey(Measures) }), Measures, 500)
+}
 
-/** Type of {@link Answer}. */
-export type Answer = typeof Answer.Type
-
-/** The answer of nobody. */
-export const noAnswer: Answer = { requests: [], explained: [], measures: [] }
-
-/** Two answers together. */
-export const joined = (a: Answer, b: Answer): Answer => ({
-  requests: [...a.requests, ...b.requests],
-  explained: [...a.explained, ...b.explained],
-  measures: [...a.measures, ...b.measures]
-})
-
-/** Asks the others; a gateway of one process has none. Undefined when they did not answer in time. */
+/** Asks the siblings; a gateway of one process has none. Undefined when one of them did not answer in time. */
 export const Siblings = Context.Reference<{
-  readonly ask: (question: Question) => Effect.Effect<Answer | undefined>
-}>("nexus/http/Siblings", { defaultValue: () => ({ ask: () => Effect.succeed(noAnswer) }) })
+  readonly ask: <Details, Item>(
+    question: SiblingQuestion<Details, Item>,
+    details: Details
+  ) => Effect.Effect<ReadonlyArray<Item> | undefined>
+}>("nexus/operations/Siblings", { defaultValue: () => ({ ask: () => Effect.succeed([]) }) })

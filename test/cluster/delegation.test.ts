@@ -1,107 +1,90 @@
-import { expect, test } from "bun:test"
-import { Effect, Fiber, Schema } from "effect"
+import { expect } from "bun:test"
+import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import fc from "fast-check"
+import { type Call, Calls, replyOf } from "../../src/cluster/calls.ts"
+import { carryingOut, delegated } from "../../src/cluster/delegation.ts"
 import { BadRequest, Conflict } from "../../src/domain/errors.ts"
 import { Control } from "../../src/operations/Control.ts"
-import { carryOut, makeDelegate } from "../../src/cluster/delegation.ts"
-import { type Change, type Changed, Down, Up } from "../../src/cluster/messages.ts"
-import { effect } from "../kit/effect.ts"
 import { noControl } from "../kit/control.ts"
-import { makePlace } from "./places.ts"
+import { effect } from "../kit/effect.ts"
 
-/** A worker's view of the changes, and what it has said. */
-const delegate = () => {
-  const said: Array<Change> = []
-  const made = makeDelegate((message) => {
-    if (message._tag === "Change") said.push(message)
+const status = () => ({ generation: 1, loaded_at: 0, path: null, needs_restart: [], failure: null })
+
+const overPipe = <A>(message: A): A => JSON.parse(JSON.stringify(message))
+
+/** A worker's changes, and the supervisor that carries them out at the other end of a pipe. */
+const delegate = Effect.gen(function* () {
+  const run = Effect.runForkWith(yield* Effect.context<Control>())
+  const calls = new Calls<string>((_, call: Call) => {
+    const reply = replyOf(carryingOut, overPipe(call))
+    if (reply !== undefined) run(Effect.map(reply, (message) => calls.replied("supervisor", overPipe(message))))
   })
-  return { ...made, said }
-}
-
-const comparison = (generation: number): Omit<Changed, "ask"> => ({
-  _tag: "Changed",
-  comparison: { generation, changes: [] }
+  return delegated(calls.askOf("supervisor"), status)
 })
-
-test("each change gets its own answer, in whatever order they come (law)", () =>
-  fc.assert(
-    fc.asyncProperty(
-      fc.integer({ min: 1, max: 20 }).chain((count) =>
-        fc.shuffledSubarray(
-          Array.from({ length: count }, (_, at) => at),
-          { minLength: count, maxLength: count }
-        )
-      ),
-      async (order) => {
-        const { control, changed, said } = delegate()
-        const answers = order.map(() => Effect.runPromise(control.reload))
-        for (const at of order) changed({ ...comparison(at), ask: said[at]?.ask ?? 0 })
-        expect((await Promise.all(answers)).map(({ generation }) => generation)).toEqual(
-          order.toSorted((a, b) => a - b)
-        )
-      }
-    )
-  ))
 
 effect("a change that is refused fails with the reason, and one that is not answered in time says so", () =>
   Effect.gen(function* () {
-    const { control, changed, said } = delegate()
-    const refused = yield* Effect.forkChild(Effect.flip(control.setMode("one", "draining")))
+    const control = yield* delegate
+    expect(yield* Effect.flip(control.setMode("one", "draining"))).toEqual(
+      new BadRequest({ message: "no", param: null })
+    )
     const late = yield* Effect.forkChild(Effect.flip(control.compare))
-    yield* TestClock.adjust(1)
-    const [first, second] = said
-    changed({ _tag: "Changed", ask: first?.ask ?? 0, refusal: new BadRequest({ message: "no", param: null }) })
-    expect((yield* Fiber.join(refused)).message).toBe("no")
-    yield* TestClock.adjust("31 seconds")
+    yield* TestClock.adjust("29 seconds")
+    expect(late.pollUnsafe()).toBeUndefined()
+    yield* TestClock.adjust("1 second")
     expect((yield* Fiber.join(late)).message).toContain("did not answer in time")
-    // What comes after that is for nobody.
-    changed({ ...comparison(1), ask: second?.ask ?? 0 })
-    changed({ ...comparison(1), ask: 999 })
-  })
+  }).pipe(
+    Effect.provideService(
+      Control,
+      Control.of({
+        status,
+        reload: Effect.never,
+        compare: Effect.never,
+        add: () => Effect.never,
+        remove: () => Effect.never,
+        setMode: () => Effect.fail(new BadRequest({ message: "no", param: null }))
+      })
+    )
+  )
 )
 
-effect("a wish goes to the supervisor and what comes of it back through pipes, for each kind of wish", () =>
-  Effect.gen(function* () {
-    const place = makePlace(1)
-    const backend = { name: "one", url: "http://one", type: "generic", mode: "enabled", status: "healthy" } as const
-    const change = { ...backend, models: 1, in_flight: 0, saved: null, note: null }
-    const did: Array<string> = []
-    const noting = <A>(what: string, answer: A) => Effect.sync(() => (did.push(what), answer))
-    const supervisor = Control.of({
-      status: () => ({ generation: 1, loaded_at: 0, path: null, needs_restart: [], failure: null }),
-      reload: noting("reload", { generation: 5, changes: [] }),
-      compare: Effect.fail(new Conflict({ message: "not now" })),
-      add: ({ url }) => noting(`add ${url}`, change),
-      remove: (name, save) => noting(`remove ${name} ${String(save)}`, change),
-      setMode: (name, mode) => noting(`set ${name} ${mode}`, { ...change, mode })
-    })
-    const { control, changed, said } = delegate()
-    const through = <A, E>(wish: Effect.Effect<A, E>) =>
-      Effect.gen(function* () {
-        const asking = yield* Effect.forkChild(wish)
-        yield* TestClock.adjust(1)
-        const up = Schema.decodeUnknownSync(Up)(JSON.parse(JSON.stringify(said.at(-1))))
-        if (up._tag !== "Change") throw new Error("a change was asked for")
-        yield* Effect.provideService(carryOut(place.slot, up), Control, supervisor)
-        const down = Schema.decodeUnknownSync(Down)(place.told.at(-1))
-        if (down._tag !== "Changed") throw new Error("what came of it was told")
-        changed(down)
-        return yield* Fiber.join(asking)
-      })
-    expect(yield* through(control.reload)).toEqual({ generation: 5, changes: [] })
-    expect(yield* through(control.add({ url: "http://one" }))).toEqual(change)
-    expect(yield* through(control.remove("one", true))).toEqual(change)
-    expect(yield* through(control.setMode("one", "disabled"))).toEqual({ ...change, mode: "disabled" })
-    expect(yield* Effect.flip(through(control.compare))).toEqual(new Conflict({ message: "not now" }))
-    expect(did).toEqual(["reload", "add http://one", "remove one true", "set one disabled"])
+effect("a wish goes to the supervisor and what comes of it back through pipes, for each kind of wish", () => {
+  const backend = { name: "one", url: "http://one", type: "generic", mode: "enabled", status: "healthy" } as const
+  const change = { ...backend, models: 1, in_flight: 0, saved: null, note: null }
+  const did: Array<string> = []
+  const noting = <A>(what: string, answer: A) => Effect.sync(() => (did.push(what), answer))
+  const supervisor = Control.of({
+    status,
+    reload: noting("reload", { generation: 5, changes: [] }),
+    compare: Effect.fail(new Conflict({ message: "not now" })),
+    add: ({ url }) => noting(`add ${url}`, change),
+    remove: (name, save) => noting(`remove ${name} ${String(save)}`, change),
+    setMode: (name, mode) => noting(`set ${name} ${mode}`, { ...change, mode })
   })
-)
+  return Effect.gen(function* () {
+    const control = yield* delegate
+    expect(yield* control.reload).toEqual({ generation: 5, changes: [] })
+    expect(yield* control.add({ url: "http://one" })).toEqual(change)
+    expect(yield* control.remove("one", true)).toEqual(change)
+    expect(yield* control.setMode("one", "disabled")).toEqual({ ...change, mode: "disabled" })
+    expect(yield* Effect.flip(control.compare)).toEqual(new Conflict({ message: "not now" }))
+    expect(did).toEqual(["reload", "add http://one", "remove one true", "set one disabled"])
+  }).pipe(Effect.provideService(Control, supervisor))
+})
 
 effect("a supervisor that refuses everything is heard", () =>
   Effect.gen(function* () {
-    const place = makePlace(1)
-    yield* Effect.provide(carryOut(place.slot, { _tag: "Change", ask: 3, wish: { _tag: "Reload" } }), noControl)
-    expect(place.told).toMatchObject([{ _tag: "Changed", ask: 3, refusal: { message: "nothing can be changed here" } }])
+    const control = yield* delegate
+    expect((yield* Effect.flip(control.reload)).message).toBe("nothing can be changed here")
+  }).pipe(Effect.provide(noControl))
+)
+
+effect("a change whose supervisor ends is not waited for", () =>
+  Effect.gen(function* () {
+    const calls = new Calls<string>(() => undefined)
+    const { reload } = delegated(calls.askOf("supervisor"), status)
+    const asking = yield* Effect.forkChild(Effect.flip(reload), { startImmediately: true })
+    calls.lost("supervisor")
+    expect((yield* Fiber.join(asking)).message).toContain("did not answer in time")
   })
 )

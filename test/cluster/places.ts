@@ -2,7 +2,6 @@
  * Workers that are none: places whose pipe keeps what is sent down it.
  */
 import type { ChildProcess } from "node:child_process"
-import { type Answer, noAnswer } from "../../src/operations/Siblings.ts"
 import type { Down } from "../../src/cluster/messages.ts"
 import type { Slot } from "../../src/cluster/broadcast.ts"
 import { turnedAwayCodes } from "../../src/telemetry/meter-table.ts"
@@ -30,7 +29,6 @@ export const makePlace = (number: number): Place => {
     child,
     listens: true,
     said: 0,
-    heard: () => undefined,
     standings: [],
     told: new Map(),
     config: undefined,
@@ -45,10 +43,4 @@ export const measuresOf = (worker: number, turnedAway: number): Measures => ({
   active: 0,
   turnedAway: [turnedAway, ...turnedAwayCodes.slice(1).map(() => 0)],
   tallies: []
-})
-
-/** What a worker answers that is asked for its figures. */
-export const figures = (worker: number, turnedAway: number): Answer => ({
-  ...noAnswer,
-  measures: [measuresOf(worker, turnedAway)]
 })

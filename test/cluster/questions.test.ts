@@ -1,50 +1,66 @@
 import { expect, test } from "bun:test"
+import { Effect } from "effect"
 import fc from "fast-check"
-import { type Answer, noAnswer, type Question } from "../../src/operations/Siblings.ts"
-import type { Down } from "../../src/cluster/messages.ts"
+import { brokenReply, type Call, Calls, type Reply } from "../../src/cluster/calls.ts"
 import { Questions } from "../../src/cluster/questions.ts"
-import { together } from "../../src/telemetry/measures.ts"
-import { figures, measuresOf } from "./places.ts"
+import { siblingQuestions } from "../../src/operations/Siblings.ts"
+import { type Measures, together } from "../../src/telemetry/measures.ts"
+import { measuresOf } from "./places.ts"
 
-const turnedAway = (answer: Answer): number =>
-  together(answer.measures).turnedAway.reduce((sum, number) => sum + number, 0)
+const turnedAway = (told: unknown): number =>
+  together(told as ReadonlyArray<Measures>).turnedAway.reduce((sum, number) => sum + number, 0) // reason: these tests told it
+
+interface Worker {
+  readonly number: number
+}
 
 /** Three workers, by their numbers, and the questions between them. */
 const three = () => {
+  const workers = [1, 2, 3].map((number): Worker => ({ number }))
   const alive = new Set([1, 2, 3])
-  const told: Array<{ readonly to: number; readonly message: Down }> = []
-  const questions = new Questions<number>(
-    (from) => [...alive].filter((other) => other !== from),
-    (to, message) => void told.push({ to, message })
-  )
-  const recalls = (to: number) =>
-    told.flatMap((each) => (each.to === to && each.message._tag === "Recall" ? [each.message] : []))
-  const recalled = (to: number) =>
-    told.flatMap((each) => (each.to === to && each.message._tag === "Recalled" ? [each.message] : []))
+  const sent: Array<{ readonly to: number; readonly call: Call }> = []
+  const replies: Array<{ readonly to: number; readonly reply: Reply }> = []
+  const there = () => workers.filter(({ number }) => alive.has(number))
+  const workerOf = (number: number): Worker => workers[number - 1] ?? { number }
+  const calls = new Calls<Worker>(({ number }, call) => void sent.push({ to: number, call }))
+  const questions = new Questions<Worker>(calls, there)
   return {
     alive,
-    recalls,
-    recalled,
-    ask: (from: number, ask: number, question: Question) => questions.take(from, { _tag: "Recall", ask, question }),
-    answer: (from: number, ask: number, answer: Answer) => questions.take(from, { _tag: "Recalled", ask, answer }),
+    /** What a worker was asked. */
+    recalls: (to: number) => sent.flatMap((each) => (each.to === to ? [each.call] : [])),
+    /** What it was answered. */
+    recalled: (to: number) => replies.flatMap((each) => (each.to === to ? [each.reply] : [])),
+    ask: (from: number, id: number, name: string, payload: unknown = {}) => {
+      const reply = questions.reply(workerOf(from), { _tag: "Call", id, name, payload })
+      if (reply !== undefined) Effect.runFork(Effect.map(reply, (one) => void replies.push({ to: from, reply: one })))
+    },
+    answer: (from: number, id: number, items: ReadonlyArray<unknown>) =>
+      calls.replied(workerOf(from), { _tag: "Reply", id, outcome: "done", value: items }),
+    fail: (from: number, id: number) => calls.replied(workerOf(from), brokenReply(id)),
     end: (which: number) => {
       alive.delete(which)
-      questions.gone(which)
+      questions.lost(workerOf(which))
+    },
+    /** Another worker in the place of one that has ended. */
+    replace: (which: number) => {
+      workers[which - 1] = { number: which }
+      alive.add(which)
     }
   }
 }
 
-const requests: Question = { _tag: "Requests" }
+const requests = siblingQuestions.requests.name
+const measures = siblingQuestions.measures.name
 
 test("a question goes to everybody but the one who asks, who is answered once all have answered", () => {
   const { ask, answer, recalls, recalled } = three()
   ask(1, 7, requests)
-  const [two, three_] = [2, 3].map((to) => recalls(to)[0]?.ask ?? 0)
+  const [two, three_] = [2, 3].map((to) => recalls(to)[0]?.id ?? 0)
   expect(recalls(1)).toEqual([])
-  answer(2, two ?? 0, noAnswer)
+  answer(2, two ?? 0, ["b"])
   expect(recalled(1)).toEqual([])
-  answer(3, three_ ?? 0, noAnswer)
-  expect(recalled(1)).toEqual([{ _tag: "Recalled", ask: 7, answer: noAnswer }])
+  answer(3, three_ ?? 0, ["c", "d"])
+  expect(recalled(1)).toEqual([{ _tag: "Reply", id: 7, outcome: "done", value: ["b", "c", "d"] }])
 })
 
 test("who is alone is answered at once", () => {
@@ -52,31 +68,45 @@ test("who is alone is answered at once", () => {
   end(2)
   end(3)
   ask(1, 1, requests)
-  expect(recalled(1)).toEqual([{ _tag: "Recalled", ask: 1, answer: noAnswer }])
+  expect(recalled(1)).toEqual([{ _tag: "Reply", id: 1, outcome: "done", value: [] }])
 })
 
 test("an answer that nobody waits for, or that comes twice, changes nothing", () => {
   const { ask, answer, recalls, recalled } = three()
-  answer(2, 99, noAnswer)
-  ask(1, 1, { _tag: "Measures" })
-  const [{ ask: number } = { ask: 0 }] = recalls(2)
-  answer(2, number, figures(2, 5))
-  answer(2, number, figures(2, 5))
+  answer(2, 99, [])
+  ask(1, 1, measures)
+  const [two, three_] = [2, 3].map((to) => recalls(to)[0]?.id ?? 0)
+  answer(2, two ?? 0, [measuresOf(2, 5)])
+  answer(2, two ?? 0, [measuresOf(2, 5)])
   expect(recalled(1)).toEqual([])
-  answer(3, number, figures(3, 1))
-  answer(3, number, figures(3, 1))
-  expect(recalled(1).map((each) => turnedAway(each.answer))).toEqual([6])
+  answer(3, three_ ?? 0, [measuresOf(3, 1)])
+  answer(3, three_ ?? 0, [measuresOf(3, 1)])
+  expect(recalled(1).map(({ value }) => turnedAway(value))).toEqual([6])
 })
 
-test("a question asked of workers that never answer keeps no others from their answers", () => {
+test("what is asked of workers that hang is kept in bounds, and whoever asks too much is told so at once", () => {
   const { ask, answer, recalls, recalled } = three()
-  for (let nth = 1; nth <= 1000; nth += 1) ask(1, nth, requests)
-  for (const { ask: number } of recalls(2)) answer(2, number, noAnswer)
-  for (const { ask: number } of recalls(3)) answer(3, number, noAnswer)
-  const answered = recalled(1).map((each) => each.ask)
-  expect(answered).toContain(1000)
-  expect(answered.length).toBeLessThan(1000)
-  expect(new Set(answered).size).toBe(answered.length)
+  for (let nth = 1; nth <= 3000; nth += 1) ask(1, nth, requests)
+  expect(recalls(2).length).toBeLessThan(3000)
+  expect(recalled(1).every(({ outcome }) => outcome === "broken")).toBe(true)
+  for (const { id } of recalls(2)) answer(2, id, [])
+  for (const { id } of recalls(3)) answer(3, id, [])
+  expect(new Set(recalled(1).map(({ id }) => id)).size).toBe(3000)
+  ask(1, 3001, requests)
+  expect(recalls(2).at(-1)?.id).toBeGreaterThan(0)
+  answer(2, recalls(2).at(-1)?.id ?? 0, [])
+  answer(3, recalls(3).at(-1)?.id ?? 0, [])
+  expect(recalled(1).at(-1)).toMatchObject({ id: 3001, outcome: "done" })
+})
+
+test("an answer that is missing one worker's part is none, and what is no question of siblings is left alone", () => {
+  const { ask, answer, fail, recalls, recalled } = three()
+  ask(1, 1, requests)
+  answer(2, recalls(2)[0]?.id ?? 0, ["b"])
+  fail(3, recalls(3)[0]?.id ?? 0)
+  expect(recalled(1)).toMatchObject([{ id: 1, outcome: "broken" }])
+  ask(1, 2, "no such question")
+  expect(recalled(1)).toHaveLength(1)
 })
 
 const worker = fc.integer({ min: 1, max: 3 })
@@ -100,7 +130,7 @@ test("each question is answered once and with its own number, whoever answers or
       let nth = 0
       const take = () => {
         for (const to of [1, 2, 3]) {
-          for (const { ask: number } of recalls(to).slice(seen.get(to) ?? 0)) open.get(to)?.push(number)
+          for (const { id } of recalls(to).slice(seen.get(to) ?? 0)) open.get(to)?.push(id)
           seen.set(to, recalls(to).length)
         }
       }
@@ -113,13 +143,13 @@ test("each question is answered once and with its own number, whoever answers or
         }
         take()
         const next = does === "answer" ? open.get(who)?.shift() : undefined
-        if (next !== undefined) answer(who, next, noAnswer)
+        if (next !== undefined) answer(who, next, [])
         if (does === "die") end(who)
       }
       // Who is still there answers all that it was asked.
-      for (const who of alive) for (const number of open.get(who) ?? []) answer(who, number, noAnswer)
+      for (const who of alive) for (const id of open.get(who) ?? []) answer(who, id, [])
       for (const who of alive) {
-        const answered = recalled(who).map((each) => each.ask)
+        const answered = recalled(who).map(({ id }) => id)
         expect(answered.toSorted((a, b) => a - b)).toEqual(asked.get(who) ?? [])
       }
     })
@@ -128,7 +158,7 @@ test("each question is answered once and with its own number, whoever answers or
 test("what a worker had told stays in the sums when it has ended, and they never go back (law)", () =>
   fc.assert(
     fc.property(steps, (all) => {
-      const { alive, ask, answer, end, recalls, recalled } = three()
+      const { alive, ask, answer, end, recalls, recalled, replace } = three()
       const counted = new Map([1, 2, 3].map((each) => [each, 0]))
       let last = 0
       let nth = 0
@@ -136,15 +166,15 @@ test("what a worker had told stays in the sums when it has ended, and they never
       const scrape = (from: number) => {
         nth += 1
         const own = measuresOf(from, counted.get(from) ?? 0)
-        ask(from, nth, { _tag: "Measures", own })
+        ask(from, nth, measures, { own })
         for (const other of alive) {
           const question = recalls(other).at(-1)
           if (other !== from && question !== undefined)
-            answer(other, question.ask, figures(other, counted.get(other) ?? 0))
+            answer(other, question.id, [measuresOf(other, counted.get(other) ?? 0)])
         }
         const told = recalled(from).at(-1)
-        expect(told?.ask).toBe(nth)
-        return (counted.get(from) ?? 0) + turnedAway(told?.answer ?? noAnswer)
+        expect(told?.id).toBe(nth)
+        return (counted.get(from) ?? 0) + turnedAway(told?.value ?? [])
       }
       for (const { does, worker: who } of all) {
         if (!alive.has(who)) continue
@@ -161,7 +191,7 @@ test("what a worker had told stays in the sums when it has ended, and they never
           last = scrape(asking)
           left += counted.get(who) ?? 0
           end(who)
-          alive.add(who)
+          replace(who)
           counted.set(who, 0)
           expect(scrape(asking)).toBe(last)
         }
@@ -171,13 +201,24 @@ test("what a worker had told stays in the sums when it has ended, and they never
 
 test("a worker that ends while it is asked leaves its figures to the one who asks", () => {
   const { ask, answer, end, recalls, recalled } = three()
-  ask(1, 1, { _tag: "Measures" })
-  const [{ ask: first } = { ask: 0 }] = recalls(2)
-  answer(2, first, figures(2, 4))
-  answer(3, first, figures(3, 2))
-  ask(1, 2, { _tag: "Measures" })
-  const second = recalls(3).at(-1)?.ask ?? 0
-  answer(3, second, figures(3, 2))
+  const last = (to: number) => recalls(to).at(-1)?.id ?? 0
+  ask(1, 1, measures)
+  answer(2, last(2), [measuresOf(2, 4)])
+  answer(3, last(3), [measuresOf(3, 2)])
+  ask(1, 2, measures)
+  answer(3, last(3), [measuresOf(3, 2)])
   end(2)
-  expect(recalled(1).map((each) => turnedAway(each.answer))).toEqual([6, 6])
+  expect(recalled(1).map(({ value }) => turnedAway(value))).toEqual([6, 6])
+})
+
+test("a worker in the place of one that has ended is not taken for it, whatever numbers it uses", () => {
+  const { ask, answer, end, recalls, recalled, replace } = three()
+  ask(1, 1, requests)
+  const [two, three_] = [2, 3].map((to) => recalls(to)[0]?.id ?? 0)
+  end(2)
+  replace(2)
+  answer(2, two ?? 0, ["not asked for"])
+  answer(2, three_ ?? 0, ["not asked for"])
+  answer(3, three_ ?? 0, ["c"])
+  expect(recalled(1)).toMatchObject([{ value: ["c"] }])
 })

@@ -13,7 +13,7 @@ import { ContractApi } from "../api/api.ts"
 import { readNeeds } from "../../dialect/openai/needs.ts"
 import { formOf } from "../../dialect/openai/error.ts"
 import { Recent, remembered } from "../../proxy/History.ts"
-import { noAnswer, Siblings } from "../Siblings.ts"
+import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { Turns } from "../../domain/Turns.ts"
 
 const refusalOf = (error: GatewayError | undefined) => {
@@ -53,14 +53,14 @@ export const adminHandlers = (
           )
         )
         .handle("decisions", () =>
-          Effect.map(siblings.ask({ _tag: "Requests" }), (others = noAnswer) => ({
-            requests: [...recent.list(), ...others.requests].toSorted((a, b) => b.at - a.at)
+          Effect.map(siblings.ask(siblingQuestions.requests, {}), (others = []) => ({
+            requests: [...recent.list(), ...others].toSorted((a, b) => b.at - a.at)
           }))
         )
         .handle(
           "decision",
           Effect.fnUntraced(function* ({ params: { id } }) {
-            const found = recent.find(id) ?? (yield* siblings.ask({ _tag: "Request", id }))?.explained[0]
+            const found = recent.find(id) ?? (yield* siblings.ask(siblingQuestions.request, { id }))?.[0]
             return found ?? (yield* refuse(new RequestNotKept({ id: id.slice(0, 128), kept: remembered })))
           })
         )

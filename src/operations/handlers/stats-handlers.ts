@@ -5,12 +5,12 @@ import { Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Registry } from "../../registry/Registry.ts"
-import { together, type Whole } from "../../telemetry/measures.ts"
+import { type Measures, together, type Whole } from "../../telemetry/measures.ts"
 import { ContractApi } from "../api/api.ts"
 import { prometheusContentType, exposition } from "../prometheus.ts"
 import { wholeStanding } from "./health-pages.ts"
 import { Meters } from "../../proxy/Meters.ts"
-import { noAnswer, Siblings } from "../Siblings.ts"
+import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { statsOf } from "./stats.ts"
 
 /** The handlers of the group; `started` is when the gateway began, in monotonic milliseconds. */
@@ -23,13 +23,13 @@ export const statsHandlers = (started: number) =>
       const meters = yield* Meters
       const siblings = yield* Siblings
       const uptime = (): number => (performance.now() - started) / 1000
-      let last = noAnswer
+      let last: ReadonlyArray<Measures> = []
       // Others that do not answer in time are counted as they last did: counters never go back.
       const whole: Effect.Effect<Whole> = Effect.gen(function* () {
         const own = meters.measures()
-        const answer = yield* siblings.ask({ _tag: "Measures", own })
+        const answer = yield* siblings.ask(siblingQuestions.measures, { own })
         if (answer !== undefined) last = answer
-        return together([own, ...last.measures])
+        return together([own, ...last])
       })
       const openCircuits = (name: string): number => {
         const live = registry.snapshot().backends.get(name)?.live
