@@ -1,6 +1,7 @@
 /**
  * Runs the command line: what goes to which stream, and which exit code it ends with.
  */
+import { readFileSync } from "node:fs"
 import * as NodeChildProcessSpawner from "@effect/platform-node-shared/NodeChildProcessSpawner"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import * as NodePath from "@effect/platform-node-shared/NodePath"
@@ -11,9 +12,42 @@ import { CliConfig, CliError, CliOutput, Command, GlobalFlag, TerminalCapabiliti
 import { ConfigInvalid } from "../config/NexusConfig.ts"
 import { version } from "../domain/version.ts"
 import { nexus } from "./command.ts"
-import { forgetFiles } from "./dotenv.ts"
 import { type ResultOutput, resultOutputOn } from "./result-output.ts"
 import { CliFailure } from "./exit-failure.ts"
+
+// Bun takes variables from `.env` files of the directory when it runs a program from source, a `$` in them replaced. The
+// built program takes none; here they are forgotten, so that both do the same.
+const dotenvFiles = [
+  "",
+  ".local",
+  ...["development", "production", "test"].flatMap((mode) => [`.${mode}`, `.${mode}.local`])
+]
+
+/** What the process was started with, which nothing in it changes; undefined where the system does not tell. */
+const started = "/proc/self/environ"
+
+const textOf = (path: string): string | undefined => {
+  try {
+    return readFileSync(path, "utf8")
+  } catch {
+    return undefined
+  }
+}
+
+/** Names that the text of a `.env` file sets. */
+const namesIn = (text: string): ReadonlyArray<string> =>
+  [...text.matchAll(/^[ \t]*(?:export[ \t]+)?([A-Za-z_][\w.-]*)[ \t]*[=:]/gm)].map(([, name = ""]) => name)
+
+/** Takes out of the environment what came from `.env` files alone; one that was named on the command line stays. */
+const forgetDotenv = ({ env, execArgv }: Pick<NodeJS.Process, "env" | "execArgv">): void => {
+  if (execArgv.some((each) => each.startsWith("--env-file"))) return
+  const names = dotenvFiles.flatMap((file) => namesIn(textOf(`.env${file}`) ?? ""))
+  if (names.length === 0) return
+  const given = textOf(started)
+  if (given === undefined) return
+  const kept = new Set(given.split("\0").map((pair) => pair.slice(0, pair.indexOf("="))))
+  for (const name of names) if (!kept.has(name)) delete env[name]
+}
 
 const Platform = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer, NodeChildProcessSpawner.layer).pipe(
   Layer.provideMerge(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer))
@@ -96,7 +130,7 @@ const plainly = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
 /** Runs `nexus` with these arguments, and ends the process with its exit code. */
 export const run = (args: ReadonlyArray<string>): void => {
   const results = resultOutputOn(process, globalThis.console)
-  forgetFiles(process)
+  forgetDotenv(process)
   Command.runWith(nexus, { version })(plainly(args)).pipe(
     Effect.as(0),
     Effect.catchCause(report),

@@ -1,11 +1,14 @@
 /**
- * A simulated OpenAI-compatible server as a plain handler of requests.
+ * Simulated OpenAI-compatible servers inside this process, so that Nexus can be seen at work on a machine without any LLM
+ * server.
  */
-import { Clock, Effect, Option, Schema, Stream } from "effect"
+import { Clock, Effect, Option, Schema, Stream, type Scope } from "effect"
 import { answerTo, piecesOf, toBase64, usageOf, vectorOf } from "./answers.ts"
+import type { Backend } from "../backend/backend.ts"
+import { listen, type ListenFailed } from "../http/BunServer.ts"
 
 /** Who is simulated: the backend's name, its models, and how fast it writes. */
-export interface Simulated {
+interface Simulated {
   readonly name: string
   readonly models: ReadonlyArray<string>
   /** Pause before each streamed piece, in milliseconds. */
@@ -195,7 +198,7 @@ const list = (self: Simulated): Response =>
   })
 
 /** Answers one request. */
-export const simulatedAnswer = (self: Simulated, request: Request): Effect.Effect<Response> =>
+const simulatedAnswer = (self: Simulated, request: Request): Effect.Effect<Response> =>
   Effect.gen(function* () {
     const { pathname } = new URL(request.url)
     const route = `${request.method} ${pathname}`
@@ -207,3 +210,31 @@ export const simulatedAnswer = (self: Simulated, request: Request): Effect.Effec
     if (route === "POST /v1/embeddings") return embed(self, body)
     return problem(404, "not_found", `There is nothing at ${route}`)
   })
+
+const cast: ReadonlyArray<Simulated> = [
+  { name: "simulated-a", models: ["simulated-small", "simulated-large"], pieceMs: 20 },
+  { name: "simulated-b", models: ["simulated-small"], pieceMs: 30 }
+]
+
+const begin = (self: Simulated): Effect.Effect<Backend, ListenFailed, Scope.Scope> =>
+  Effect.map(
+    listen({ hostname: "127.0.0.1", port: 0, fetch: (request) => Effect.runPromise(simulatedAnswer(self, request)) }),
+    ({ port }) => ({
+      name: self.name,
+      url: `http://127.0.0.1:${port}`,
+      type: "generic",
+      priority: 50,
+      origin: "simulated",
+      apiKey: undefined,
+      forwardAuthorization: false,
+      maxConcurrent: undefined,
+      limits: { connectMs: 5_000, firstByteMs: 30_000, idleMs: 30_000, totalMs: 120_000 },
+      models: []
+    })
+  )
+
+/** Starts the simulated backends on free ports of loopback; they end with the scope. */
+export const demoBackends: Effect.Effect<ReadonlyArray<Backend>, ListenFailed, Scope.Scope> = Effect.forEach(
+  cast,
+  begin
+)

@@ -2,10 +2,10 @@
  * The operational endpoints that are answered by their contract. Loaded when the first of them is asked for: the contract is
  * a quarter of what a start would take, and a gateway that has just begun forwards requests first.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, SchemaIssue } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
-import { HttpApiBuilder } from "effect/http-api"
-import { type GatewayError, Internal, MethodNotAllowed, NotFound } from "../domain/errors.ts"
+import { HttpApiBuilder, HttpApiError } from "effect/http-api"
+import { type GatewayError, Internal, MethodNotAllowed, NotFound, BadRequest } from "../domain/errors.ts"
 import { endpoints } from "../domain/request.ts"
 import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -30,10 +30,27 @@ import { findModel, listModels } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import { render } from "../dialect/openai/error.ts"
 import { suggestedPath } from "./mistyped-paths.ts"
-import { undecodable } from "./undecodable.ts"
 import type { Recent } from "../proxy/History.ts"
 import { Turns } from "../domain/Turns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
+import { printable } from "../domain/text.ts"
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const places = { Params: "path", Query: "query", Headers: "headers", Payload: "request body" } as const
+
+const isPlace = (kind: string): kind is keyof typeof places => Object.hasOwn(places, kind)
+
+/** What is wrong with the request; undefined when the defect is none of the request's. */
+const undecodable = (defect: unknown): BadRequest | undefined => {
+  if (!HttpApiError.HttpApiSchemaError.is(defect) || !isPlace(defect.kind)) return undefined
+  const [first] = format(defect.cause.issue).issues
+  const path = (first?.path ?? []).map((key) => String(typeof key === "object" ? key.key : key)).join(".")
+  const reason = printable(first?.message ?? "it does not decode").slice(0, 500)
+  const where =
+    path === "" ? `The ${places[defect.kind]}` : `'${printable(path).slice(0, 100)}' in the ${places[defect.kind]}`
+  return new BadRequest({ message: `${where} is not what is expected: ${reason}`, param: path === "" ? null : path })
+}
 
 /** Paths whose last part is an id; whatever it holds, it is one part. */
 const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/"]

@@ -10,7 +10,7 @@ import {
   NexusConfig,
   readConfig
 } from "../config/NexusConfig.ts"
-import { demoBackends } from "../demo/demo.ts"
+import { demoBackends } from "../demo/simulate.ts"
 import type { Backend } from "../backend/backend.ts"
 import { listen, ListenFailed } from "../http/BunServer.ts"
 import { Gateway } from "../runtime/Gateway.ts"

@@ -1,7 +1,7 @@
 import { expect } from "bun:test"
 import { Effect } from "effect"
 import OpenAI from "openai"
-import { demoBackends } from "../../src/demo/demo.ts"
+import { demoBackends } from "../../src/demo/simulate.ts"
 import type { Backend } from "../../src/backend/backend.ts"
 import { live } from "../kit/effect.ts"
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { findingText, headingText } from "../../src/cli/doctor/doctor-view.ts"
+import { findingText, headingText } from "../../src/cli/doctor/doctor.ts"
 import { error, info, ok, warning } from "../../src/doctor/finding.ts"
 import { type OpenSection, reportTo } from "../../src/doctor/report.ts"
 

@@ -10,8 +10,30 @@ import { launchd } from "./launchd.ts"
 import { systemd } from "./systemd.ts"
 import { CliFailure } from "../exit-failure.ts"
 import * as flags from "../flags.ts"
-import { closedTo } from "../reachable.ts"
 import { findPaths, prepareJob } from "./service-job.ts"
+
+// Bits of the mode that count for everybody else.
+const [readable, enterable] = [0o4, 0o1]
+
+const above = (path: string): ReadonlyArray<string> => {
+  const parent = dirname(path)
+  return parent === path ? [] : [...above(parent), parent]
+}
+
+/** The first of these absolute paths, or of the directories above them, that not everybody may read. */
+const closedTo = Effect.fnUntraced(function* (paths: ReadonlyArray<string>) {
+  const fs = yield* FileSystem.FileSystem
+  const allows = (path: string, bit: number) =>
+    fs.stat(path).pipe(
+      Effect.map(({ mode }) => (mode & bit) !== 0),
+      Effect.orElseSucceed(() => false)
+    )
+  for (const path of paths) {
+    for (const directory of above(path)) if (!(yield* allows(directory, enterable))) return directory
+    if (!(yield* allows(path, readable))) return path
+  }
+  return undefined
+})
 
 const onOff = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))

@@ -2,21 +2,74 @@
  * From the settings of another gateway to a nexus.toml and all that it does not hold.
  */
 import { Result } from "effect"
-import { parse } from "smol-toml"
+import { parse, stringify } from "smol-toml"
 import { lineOf, linesOf } from "../locate.ts"
-import { isTable, type KeyPath, showPath } from "../path.ts"
+import { isTable, type KeyPath, showPath, type Table } from "../path.ts"
 import { printable } from "../../domain/text.ts"
-import { unmapped } from "./account.ts"
 import { type Document, readYaml } from "./yaml.ts"
 import { type Draft, emptyDraft, type Note, makeReader, sectionAt } from "./draft.ts"
-import type { Format } from "./format.ts"
+import { type Format, isAt } from "./format.ts"
 import { type ImportFormat, importFormats } from "./import-formats.ts"
 import { litellm } from "./litellm.ts"
 import { llamaSwap } from "./llama-swap.ts"
 import { olla } from "./olla.ts"
 import { dropInvalid } from "./repair.ts"
 import { rust } from "./rust.ts"
-import { draftToml } from "./toml.ts"
+
+const order = ["server", "auth", "discovery", "health_check", "routing", "backends", "logging"]
+
+const line = (key: string, value: unknown): string => stringify({ [key]: value }).trim()
+
+const keyOf = (key: string): string => line(key, 0).replace(/ = 0$/, "")
+
+const isTables = (value: unknown): value is ReadonlyArray<Table> =>
+  Array.isArray(value) && value.length > 0 && value.every(isTable)
+
+const commentText = (text: string): string => `# ${printable(text)}`
+
+/** Writes the settings of a draft, with its comments. */
+const draftToml = ({ settings, comments }: Draft, heading: ReadonlyArray<string>): string => {
+  const own = (table: Table, header: string): ReadonlyArray<string> => {
+    const values = Object.entries(table).filter(([, value]) => !isTable(value) && !isTables(value))
+    if (values.length === 0 && !header.startsWith("[[")) return []
+    const above = (comments.get(table) ?? []).map(commentText)
+    return [[...above, header, ...values.map(([key, value]) => line(key, value))].join("\n")]
+  }
+  const below = (table: Table, path: string): ReadonlyArray<string> =>
+    Object.entries(table).flatMap(([key, value]) => {
+      const at = path === "" ? keyOf(key) : `${path}.${keyOf(key)}`
+      if (isTables(value)) return value.flatMap((item) => own(item, `[[${at}]]`).concat(below(item, at)))
+      return isTable(value) ? own(value, `[${at}]`).concat(below(value, at)) : []
+    })
+  const sorted = Object.entries(settings).sort(([a], [b]) => order.indexOf(a) - order.indexOf(b))
+  return `${[heading.map(commentText).join("\n"), ...below(Object.fromEntries(sorted), "")].join("\n\n")}\n`
+}
+
+const startsWith = (path: KeyPath, prefix: KeyPath): boolean =>
+  prefix.length <= path.length && prefix.every((key, at) => key === path[at])
+
+const childrenOf = (value: unknown, path: KeyPath): ReadonlyArray<readonly [KeyPath, unknown]> => {
+  if (Array.isArray(value)) return value.map((each, index) => [[...path, index], each])
+  return isTable(value) ? Object.entries(value).map(([key, each]) => [[...path, key], each]) : []
+}
+
+/** Keys that are neither carried over nor noted, each with its reason; a table as a whole when it can be. */
+const unmapped = (tree: Table, format: Format, { used, notes }: Draft): ReadonlyArray<Note> => {
+  const unknown = `no key of ${format.title}'s that can be carried over`
+  const visit = (path: KeyPath, value: unknown, spoken: ReadonlyArray<KeyPath>): ReadonlyArray<Note> => {
+    // Only what is below this place can speak of what is below it.
+    const near = spoken.filter((each) => startsWith(each, path))
+    if (path.length > 0 && near.some((each) => each.length === path.length)) return []
+    const known = format.unsupported.find(({ key }) => isAt(path, key))
+    if (known !== undefined && near.length === 0) return [{ path, why: known.why }]
+    const children = childrenOf(value, path)
+    if (children.length === 0) return path.length === 0 ? [] : [{ path, why: unknown }]
+    const below = children.flatMap(([at, each]) => visit(at, each, near))
+    const isAllUnknown = near.length === 0 && path.length > 0 && below.every(({ why }) => why === unknown)
+    return isAllUnknown ? [{ path, why: unknown }] : below
+  }
+  return visit([], tree, [...used, ...notes.map(({ path }) => path)])
+}
 
 /** The importers by the name `--from` takes. */
 export const formats: Readonly<Record<ImportFormat, Format>> = {
