@@ -1,53 +1,25 @@
 import { describe, expect, test } from "bun:test"
-import { spawnSync } from "node:child_process"
-import { existsSync, readFileSync } from "node:fs"
-import { basename, dirname, join, normalize } from "node:path"
-import { house } from "../.ci/house.ts"
+import { basename } from "node:path"
+import {
+  back,
+  circles,
+  code,
+  crumbs,
+  folderOf,
+  importsOf,
+  isThere,
+  linesOf,
+  notAllowed,
+  printed,
+  recurringFiles,
+  recurringNames,
+  src,
+  target,
+  textOf,
+  tracked,
+  unused
+} from "../.ci/architecture.ts"
 import { version } from "../src/domain/version.ts"
-
-const root = join(import.meta.dir, "..")
-
-// Git knows what belongs to the project; what is new and not ignored counts as well.
-const tracked = spawnSync("git", ["ls-files", "-z", "--cached", "--others", "--exclude-standard"], { cwd: root })
-  .stdout.toString()
-  .split("\0")
-  .filter((file) => file !== "" && existsSync(join(root, file)))
-
-const textOf = (file: string): string => readFileSync(join(root, file), "utf8")
-const code = tracked.filter((file) => file.endsWith(".ts"))
-const src = code.filter((file) => file.startsWith("src/"))
-
-const scanner = new Bun.Transpiler({ loader: "ts" })
-
-/** Imports that stay when types are gone. */
-const importsOf = (file: string): ReadonlyArray<string> => scanner.scanImports(textOf(file)).map(({ path }) => path)
-
-/** Holds programs of others as text, to be printed; what they import and call is theirs. */
-const printed = ["src/connect/code.ts"]
-
-/** All imports, type-only ones too. */
-const allImportsOf = (file: string): ReadonlyArray<string> =>
-  printed.includes(file) ? importsOf(file) : importsIn(textOf(file))
-
-const importsIn = (text: string): ReadonlyArray<string> =>
-  [
-    ...text.matchAll(/^\s*(?:import|export)\b[^"'`;]*?from\s+"([^"]+)"|^\s*import\s+"([^"]+)"|\bimport\(\s*"([^"]+)"/gm)
-  ].map(([, from, bare, later]) => from ?? bare ?? later ?? "")
-
-const target = (file: string, path: string): string => normalize(join(dirname(file), path))
-
-/** The folder of the table that a file is in; `main` for src/main.ts. */
-const folderOf = (file: string): string =>
-  Object.keys(house)
-    .filter((room) => file.startsWith(`src/${room}/`) || file === `src/${room}.ts`)
-    .sort((a, b) => b.length - a.length)[0] ?? ""
-
-/** Files of ours that a file imports, for values or for types, at once or later. */
-const ownImportsOf = (file: string): ReadonlyArray<string> =>
-  allImportsOf(file)
-    .filter((path) => path.startsWith("."))
-    .map((path) => target(file, path))
-    .filter((to) => to.startsWith("src/"))
 
 /** Comments blanked out, lines kept. */
 const withoutComments = (text: string): string =>
@@ -65,47 +37,22 @@ const outside = (...allowed: ReadonlyArray<string>) => src.filter((file) => !all
 
 describe("imports", () => {
   test("go only where the table of folders allows, those of types too", () => {
-    const wrong = src.flatMap((file) =>
-      ownImportsOf(file)
-        .filter((to) => folderOf(to) !== folderOf(file))
-        .filter((to) => !(house[folderOf(file)]?.mayImport ?? []).includes(folderOf(to)))
-        .map((to) => `${file} imports ${to}`)
-    )
-    expect(wrong).toEqual([])
+    expect(notAllowed).toEqual([])
   })
 
   test("lead only to folders that come before in the table, and none is allowed in vain", () => {
-    const order = Object.keys(house)
-    const back = order.flatMap((room) =>
-      (house[room]?.mayImport ?? [])
-        .filter((to) => order.indexOf(to) >= order.indexOf(room) || !order.includes(to))
-        .map((to) => `${room} -> ${to}`)
-    )
-    const used = new Set(src.flatMap((file) => ownImportsOf(file).map((to) => `${folderOf(file)} -> ${folderOf(to)}`)))
-    const unused = order.flatMap((room) =>
-      (house[room]?.mayImport ?? []).map((to) => `${room} -> ${to}`).filter((arrow) => !used.has(arrow))
-    )
     expect({ back, unused }).toEqual({ back: [], unused: [] })
     expect(src.filter((file) => folderOf(file) === "")).toEqual([])
   })
 
   test("never make a circle of files, not even for types", () => {
-    const done = new Set<string>()
-    const circles: Array<string> = []
-    const visit = (file: string, path: ReadonlyArray<string>): void => {
-      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(" -> "))
-      if (done.has(file) || path.includes(file)) return
-      for (const to of ownImportsOf(file)) visit(to, [...path, file])
-      done.add(file)
-    }
-    for (const file of src) visit(file, [])
-    expect(circles).toEqual([])
+    expect(circles()).toEqual([])
   })
 
   test("name files with their extension, and files that exist", () => {
     const wrong = code.flatMap((file) =>
-      allImportsOf(file)
-        .filter((path) => path.startsWith(".") && !existsSync(join(root, target(file, path))))
+      importsOf(file)
+        .filter((path) => path.startsWith(".") && !isThere(target(file, path)))
         .map((path) => `${file}: ${path}`)
     )
     expect(wrong).toEqual([])
@@ -113,7 +60,7 @@ describe("imports", () => {
 
   test("never lead from src to test, bench or .ci", () => {
     const wrong = src.flatMap((file) =>
-      allImportsOf(file)
+      importsOf(file)
         .filter((path) => path.startsWith(".") && /^(test|bench|\.ci)\//.test(target(file, path)))
         .map((path) => `${file}: ${path}`)
     )
@@ -123,7 +70,7 @@ describe("imports", () => {
   test("of other packages are the five runtime dependencies and Node's own modules", () => {
     const known = /^(effect(\/|$)|@effect\/platform-node-shared\/|smol-toml$|multicast-dns$|node:)/
     const wrong = src.flatMap((file) =>
-      allImportsOf(file)
+      importsOf(file)
         .filter((path) => !path.startsWith(".") && !known.test(path))
         // YAML is what other gateways are set up with; only their import, loaded when it is asked for, reads it.
         .filter((path) => !(file === "src/config/import/yaml.ts" && path === "yaml"))
@@ -140,8 +87,7 @@ describe("imports", () => {
 describe("files", () => {
   test("have at most 450 lines", () => {
     // 300 is where a file is looked at; no file is split for the number alone.
-    const long = code.map((file) => [file, textOf(file).trimEnd().split("\n").length] as const)
-    expect(long.filter(([, lines]) => lines > 450)).toEqual([])
+    expect(code.filter((file) => linesOf(file) > 450)).toEqual([])
   })
 
   test("are no barrels", () => {
@@ -156,7 +102,7 @@ describe("files", () => {
     const core = new Set(["domain", "config", "config/import", "registry", "router", "connect"])
     const pure = src.filter((file) => core.has(folderOf(file)) && /^[a-z]/.test(basename(file)))
     const impure = pure.flatMap((file) =>
-      allImportsOf(file)
+      importsOf(file)
         .filter((path) => /^(node:|@effect\/platform)/.test(path) || /\/[A-Z][A-Za-z]*\.ts$/.test(path))
         .map((path) => `${file}: ${path}`)
     )
@@ -168,6 +114,35 @@ describe("files", () => {
     const wrong = src.filter((file) => /extends Context\.Service</.test(textOf(file)) && /^[a-z]/.test(basename(file)))
     // RequestLog is one of several things that logging.ts gives to the runtime.
     expect(wrong).toEqual(["src/telemetry/logging.ts"])
+  })
+})
+
+describe("names", () => {
+  test("are exported by one file each", () => {
+    // A module that makes layers calls them so, and is imported under its own name: HealthScheduler.layer.
+    const known =
+      /^(layer|layerOf|Answer|Call|Contract|Exchange|Found|Health|Kind|Question|Settings|Silence|Standing|Told|Verdict|piecesOf|ping|wordsOf): /
+    const wrong = recurringNames().filter((line) => !known.test(line))
+    expect(wrong).toEqual([])
+  })
+
+  test("of files are in one folder each, whatever their case", () => {
+    expect(recurringFiles().filter((line) => !line.startsWith("questions.ts:"))).toEqual([])
+  })
+
+  test("of small files are worth a file of their own: more than one other imports them", () => {
+    const alone = new Set([
+      // Handlers are one file a group of the contract.
+      "src/operations/handlers/administer.ts",
+      "src/cluster/ended-workers.ts",
+      "src/cluster/restarts.ts",
+      "src/dialect/openai/finish-reasons.ts",
+      "src/dialect/openai/splice.ts",
+      "src/domain/model-names.ts",
+      "src/health/interval.ts",
+      "src/wire/ascii.ts"
+    ])
+    expect(crumbs().filter((file) => !alone.has(file))).toEqual([])
   })
 })
 
