@@ -9,12 +9,10 @@ import { ConfigInvalid, type ConfigOptions, defaultFile, NexusConfig, readConfig
 import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
-import { leadsTo } from "../discovery/Finder.ts"
 import { serverOf } from "../domain/url-host.ts"
 import { look } from "../health/identify.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
-import { realSurroundings } from "../discovery/Machine.ts"
 import { Control, type NotChanged } from "../operations/Control.ts"
 import type { BackendChange, ReloadChanges, NewBackend } from "../operations/api/control-api.ts"
 import { describeBackend } from "../operations/handlers/health-pages.ts"
@@ -128,12 +126,19 @@ const rewrite = (path: string, text: string): Effect.Effect<void, Conflict> =>
     Effect.provide(NodeFileSystem.layer)
   )
 
+/** Whether an address leads to a port of this machine. */
+const leadsHere = (url: string, port: number): Effect.Effect<boolean> =>
+  Effect.gen(function* () {
+    const { leadsTo } = yield* Effect.promise(() => import("../discovery/Finder.ts"))
+    const { realSurroundings } = yield* Effect.promise(() => import("../discovery/Machine.ts"))
+    return yield* leadsTo(yield* realSurroundings, url, [], port)
+  })
+
 const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: () => number) {
   const config = yield* NexusConfig
   const registry = yield* Registry
   const transport = yield* Transport
   const reloader = yield* Reloader
-  const surroundings = yield* realSurroundings
   // Whether a name or a server is taken must still hold when the backend is put.
   const lock = yield* Semaphore.make(1)
 
@@ -188,7 +193,7 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
 
   const kindOf = Effect.fnUntraced(function* (asked: NewBackend) {
     const backend = yield* compiled(asked, asked.name ?? "new")
-    const isHere = yield* leadsTo(surroundings, backend.url, [], ownPort())
+    const isHere = yield* leadsHere(backend.url, ownPort())
     const given = asked.type === undefined ? undefined : { type: asked.type, label: asked.type }
     if (given !== undefined && !isHere) return given
     const kind = yield* look(transport, backend, lookMs)

@@ -3,7 +3,6 @@
  */
 import { Effect, Layer, type Scope } from "effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
-import * as Discovery from "../discovery/Discovery.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { restartOnReload } from "./restart-on-reload.ts"
@@ -30,8 +29,10 @@ export const searchForServers = (
         backends: found.join(", ")
       })
     })
-    const searching = Effect.suspend(() =>
-      wanted().on ? Effect.asVoid(Layer.build(Discovery.layer({ ownPort }))) : forget
-    )
+    const search = Effect.gen(function* () {
+      const { layer } = yield* Effect.promise(() => import("../discovery/Discovery.ts"))
+      yield* Layer.build(layer({ ownPort }))
+    })
+    const searching = Effect.suspend(() => (wanted().on ? search : forget))
     yield* Effect.asVoid(restartOnReload(wanted, searching))
   })

@@ -10,7 +10,6 @@ import {
   NexusConfig,
   readConfig
 } from "../config/NexusConfig.ts"
-import { demoBackends } from "../demo/simulate.ts"
 import type { Backend } from "../backend/backend.ts"
 import { listen, ListenFailed } from "../http/BunServer.ts"
 import { Gateway } from "../runtime/Gateway.ts"
@@ -56,6 +55,11 @@ export interface Running extends Ready {
 /** What keeps a gateway from starting. */
 export type StartError = ConfigInvalid | ListenFailed | WorkersFailed
 
+const simulations = Effect.flatMap(
+  Effect.promise(() => import("../demo/simulate.ts")),
+  ({ demoBackends }) => demoBackends
+)
+
 /** Starts a gateway over read settings; it lives as long as the scope. */
 export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boolean) {
   const config = source.read.loaded
@@ -64,7 +68,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
   const registry = Context.get(services, Registry)
   const { server } = config.settings
   const api = Context.get(services, Gateway)
-  const simulated: ReadonlyArray<Backend> = demo ? yield* demoBackends : []
+  const simulated: ReadonlyArray<Backend> = demo ? yield* simulations : []
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
   const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
   ;({ port } = listening)
@@ -174,7 +178,7 @@ const serveTogether = (
       firstSignal(() => kill()),
       { startImmediately: true }
     )
-    const simulated = options.demo ? yield* demoBackends : []
+    const simulated = options.demo ? yield* simulations : []
     const command = (number: number, port: number, since: number, ageMs: number) =>
       options.workerCommand({ number, of: count, since, ageMs, port })
     const { supervise } = yield* Effect.promise(() => import("../cluster/Supervisor.ts"))
