@@ -2,7 +2,21 @@
  * Watches the backends for several workers that share one port, starts a worker anew when it ends, and ends them all.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import { Clock, Context, Data, Deferred, Duration, Effect, Layer, Option, Schema, type Scope } from "effect"
+import {
+  Clock,
+  Context,
+  Data,
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  Latch,
+  Layer,
+  Option,
+  Schema,
+  type Scope,
+  Stream
+} from "effect"
 import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
@@ -39,6 +53,8 @@ export interface SupervisorOptions {
 export interface Workers {
   readonly port: number
   readonly snapshot: () => Snapshot
+  /** Waits until this holds of the backends. */
+  readonly when: Registry["Service"]["when"]
   /** Resolves when all workers know what the supervisor knows now, or have had a second to take it in. */
   readonly settled: Effect.Effect<void>
   /** Lets all of them finish what is under way, and end. */
@@ -50,7 +66,6 @@ export interface Workers {
 /** Ends of a worker before it listened for which the start of the gateway waits. */
 const triesAtStart = 5
 
-const newsEveryMs = 25
 const othersEveryMs = 250
 
 const read = Schema.decodeUnknownOption(Up)
@@ -105,6 +120,7 @@ export const supervise = (
     yield* mustBeFree(config)
     const since = yield* Clock.currentTimeMillis
     const started = performance.now()
+    const stopping = yield* Latch.make(false)
     const state = { stopping: false, listened: false, port: config.settings.server.port }
     const services = yield* Layer.build(watchLayer(nexus, source, () => state.port))
     const registry = Context.get(services, Registry)
@@ -187,9 +203,11 @@ export const supervise = (
         const about = { worker: slot.number, reason: how, after_ms: waitMs }
         yield* Effect.annotateLogs(Effect.logError("worker ended, another one is started"), about)
         tried(ends, how)
-        yield* Effect.sleep(waitMs)
+        yield* Effect.raceFirst(Effect.sleep(waitMs), stopping.await)
       }
     })
+
+    const keepers: Array<Fiber.Fiber<void>> = []
 
     /** Resolves when the worker listens; while others do, one that cannot start is not waited for. */
     const launch = (slot: Slot) =>
@@ -200,23 +218,26 @@ export const supervise = (
           const reason = `worker ${slot.number} ends as soon as it has started: ${how}`
           Deferred.doneUnsafe(started, state.listened ? Effect.void : Effect.fail(new WorkersFailed({ reason })))
         }
-        yield* keep(slot, () => Deferred.doneUnsafe(started, Effect.void), tried).pipe(
-          Effect.provideContext(services),
-          Effect.forkScoped
-        )
+        const kept = keep(slot, () => Deferred.doneUnsafe(started, Effect.void), tried)
+        keepers.push(yield* Effect.forkScoped(Effect.provideContext(kept, services)))
         yield* Deferred.await(started)
       })
 
     yield* Effect.forkScoped(Effect.provideContext(endHanging(slots), services))
+    const tellAll = Effect.sync(() => {
+      for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
+    })
     // The first one finds the port that all of them share.
     for (const slot of slots.slice(0, 1)) yield* launch(slot)
     yield* Effect.forEach(slots.slice(1), launch, { concurrency: "unbounded", discard: true })
     yield* Effect.provideContext(searchForServers(state.port), services)
     const withdraw = yield* Effect.provideContext(announceOnNetwork(state.port), services)
     yield* Effect.provideContext(Effect.andThen(watchConfig, statusLog), services)
-    yield* Effect.sync(() => {
-      for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
-    }).pipe(Effect.andThen(Effect.sleep(newsEveryMs)), Effect.forever, Effect.forkScoped)
+    // What changes in one go, such as backends with the config that names them, is told in one go.
+    yield* Stream.merge(registry.changes, reloader.changes).pipe(
+      Stream.runForEachArray(() => Effect.andThen(Effect.yieldNow, tellAll)),
+      Effect.forkScoped
+    )
     yield* Effect.sync(() => tellOthers(slots, registry.snapshot(), performance.now())).pipe(
       Effect.andThen(Effect.sleep(othersEveryMs)),
       Effect.forever,
@@ -228,23 +249,24 @@ export const supervise = (
       state.stopping = true
       for (const { child } of slots) child?.kill("SIGKILL")
     }
-    const gone = Effect.sleep("20 millis").pipe(
-      Effect.repeat({ while: () => slots.some(({ child }) => child !== undefined) }),
-      Effect.asVoid
-    )
     return {
       port: state.port,
       snapshot: registry.snapshot,
-      settled: Effect.suspend(() => {
-        for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
-        return Effect.forEach(workers(), heard, { concurrency: "unbounded", discard: true })
-      }),
+      when: registry.when,
+      settled: Effect.andThen(
+        tellAll,
+        Effect.suspend(() => Effect.forEach(workers(), heard, { concurrency: "unbounded", discard: true }))
+      ),
       drain: Effect.gen(function* () {
         state.stopping = true
+        yield* stopping.open
         yield* withdraw
         for (const worker of workers()) tell(worker, { _tag: "Stop" })
         const { shutdown_delay_seconds, shutdown_grace_seconds } = nexus.current().settings.server
-        yield* Effect.timeoutOption(gone, Duration.seconds(shutdown_delay_seconds + shutdown_grace_seconds + 5))
+        yield* Effect.timeoutOption(
+          Fiber.awaitAll(keepers),
+          Duration.seconds(shutdown_delay_seconds + shutdown_grace_seconds + 5)
+        )
         kill()
       }),
       kill

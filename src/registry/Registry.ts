@@ -1,7 +1,7 @@
 /**
- * What is known of all backends: one Ref of an immutable snapshot, and the news of its changes for those who follow it.
+ * What is known of all backends: an immutable snapshot, which whoever waits or follows is told of when it changes.
  */
-import { Context, Effect, Layer, PubSub, Queue, Ref, type Scope } from "effect"
+import { Context, Effect, Layer, Option, PubSub, Queue, type Scope, Stream, SubscriptionRef } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import type { Mode } from "../domain/server.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/backend-health.ts"
@@ -76,6 +76,10 @@ export class Registry extends Context.Service<
   {
     /** The picture of this moment; a plain read for the request path. */
     readonly snapshot: () => Snapshot
+    /** The picture of this moment, and each that takes its place. */
+    readonly changes: Stream.Stream<Snapshot>
+    /** Waits for a picture of which this holds. */
+    readonly when: (holds: (snapshot: Snapshot) => boolean) => Effect.Effect<void>
     /** Adds a backend or replaces the definition of the one with its name. */
     readonly put: (backend: Backend) => Effect.Effect<void>
     /** Takes a backend out; nothing happens when there is none of that name. */
@@ -104,7 +108,14 @@ export class Registry extends Context.Service<
     Layer.effect(
       Registry,
       Effect.gen(function* () {
-        const state = yield* Ref.make(empty)
+        const state = yield* SubscriptionRef.make(empty)
+        // A picture that is the same is news to nobody.
+        const change = <A>(next: (snapshot: Snapshot) => readonly [A, Snapshot]): Effect.Effect<A> =>
+          SubscriptionRef.modifySome(state, (before) => {
+            const [answer, after] = next(before)
+            return [answer, after === before ? Option.none() : Option.some(after)]
+          })
+        const changes = SubscriptionRef.changes(state)
         const news = yield* PubSub.unbounded<Membership>()
         const suspects = yield* Queue.unbounded<string>()
         // A name waits in the queue at most once, however many requests fail meanwhile.
@@ -118,16 +129,19 @@ export class Registry extends Context.Service<
           toldOf.set(name, all)
           return names.length === 0 ? Effect.void : tellUnusable(name, names)
         }
-        const isWatched = ({ name }: Backend): boolean => Ref.getUnsafe(state).backends.get(name)?.mode !== "disabled"
+        const isWatched = ({ name }: Backend): boolean =>
+          SubscriptionRef.getUnsafe(state).backends.get(name)?.mode !== "disabled"
         return Registry.of({
-          snapshot: () => Ref.getUnsafe(state),
+          snapshot: () => SubscriptionRef.getUnsafe(state),
+          changes,
+          when: (holds) => changes.pipe(Stream.filter(holds), Stream.runHead, Effect.asVoid),
           put: (backend) =>
             Effect.andThen(
-              Ref.update(state, (snapshot) => put(snapshot, backend)),
+              change((snapshot) => [undefined, put(snapshot, backend)]),
               Effect.suspend(() => (isWatched(backend) ? PubSub.publish(news, { _tag: "Put", backend }) : Effect.void))
             ),
           remove: (name) =>
-            Ref.modify(state, (snapshot) => {
+            change((snapshot) => {
               const next = remove(snapshot, name)
               return [next !== snapshot, next]
             }).pipe(
@@ -135,7 +149,7 @@ export class Registry extends Context.Service<
               Effect.asVoid
             ),
           reconcile: (backends, found) =>
-            Ref.modify(state, (snapshot) => {
+            change((snapshot) => {
               const done = reconcile(snapshot, backends, found, thresholds())
               return [done, done.snapshot]
             }).pipe(
@@ -147,7 +161,7 @@ export class Registry extends Context.Service<
               )
             ),
           setMode: (name, mode) =>
-            Ref.modify(state, (snapshot) => {
+            change((snapshot) => {
               const before = snapshot.backends.get(name)
               return [before, setMode(snapshot, name, mode)]
             }).pipe(
@@ -160,7 +174,7 @@ export class Registry extends Context.Service<
               Effect.asVoid
             ),
           noteProbe: (name, outcome) =>
-            Ref.modify(state, (snapshot) => {
+            change((snapshot) => {
               const applied = applyProbe(snapshot, name, outcome, thresholds())
               return [applied, applied.snapshot]
             }).pipe(
@@ -172,9 +186,9 @@ export class Registry extends Context.Service<
                 return live === undefined ? told : Effect.andThen(told, noteNames(name, outcome))
               })
             ),
-          adopt: (name, told) => Ref.update(state, (snapshot) => adopt(snapshot, name, told)),
+          adopt: (name, told) => change((snapshot) => [undefined, adopt(snapshot, name, told)]),
           suspect: (name) => {
-            if (waiting.has(name) || !Ref.getUnsafe(state).backends.has(name)) return
+            if (waiting.has(name) || !SubscriptionRef.getUnsafe(state).backends.has(name)) return
             waiting.add(name)
             Queue.offerUnsafe(suspects, name)
           },

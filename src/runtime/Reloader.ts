@@ -2,7 +2,19 @@
  * Takes over a changed config while the gateway runs: read and checked whole, new backends looked at beforehand, and then
  * everything in one step. A config with mistakes changes nothing.
  */
-import { Clock, Context, Effect, Equal, Layer, MutableRef, Option, PubSub, type Scope, Semaphore } from "effect"
+import {
+  Clock,
+  Context,
+  Effect,
+  Equal,
+  Layer,
+  Option,
+  PubSub,
+  type Scope,
+  Semaphore,
+  Stream,
+  SubscriptionRef
+} from "effect"
 import { changedParts, difference, type Difference } from "../config/difference.ts"
 import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readForReload } from "../config/NexusConfig.ts"
 import type { ReadConfig } from "../config/read.ts"
@@ -53,6 +65,8 @@ export class Reloader extends Context.Service<
   Reloader,
   {
     readonly status: () => ConfigStatus
+    /** An element now, and another one whenever {@link status} or {@link read} says something else. */
+    readonly changes: Stream.Stream<unknown>
     /** The config in force. */
     readonly read: () => ReadConfig
     /** Reads the config anew and takes it over; `by` says in the log who wanted it. */
@@ -75,15 +89,15 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
   const transport = yield* Transport
   const news = yield* PubSub.unbounded<ReadConfig>()
   const lock = yield* Semaphore.make(1)
-  const state = MutableRef.make<State>({
+  const state = yield* SubscriptionRef.make<State>({
     generation: 1,
     loadedAt: yield* Clock.currentTimeMillis,
     read: started,
     needsRestart: [],
     failure: undefined
   })
-  const now = () => MutableRef.get(state)
-  const update = (change: Partial<State>) => MutableRef.set(state, { ...now(), ...change })
+  const now = () => SubscriptionRef.getUnsafe(state)
+  const update = (change: Partial<State>) => SubscriptionRef.update(state, (before) => ({ ...before, ...change }))
 
   // The file in force is read again, not looked for again: one that has vanished is no wish to go on without any.
   const readAgain = Effect.suspend(() =>
@@ -129,7 +143,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
 
   const refuse = (error: ConfigInvalid) =>
     Effect.gen(function* () {
-      update({ failure: { at: yield* Clock.currentTimeMillis, message: error.message } })
+      yield* update({ failure: { at: yield* Clock.currentTimeMillis, message: error.message } })
       yield* Effect.annotateLogs(Effect.logWarning("config not taken over, the last one stays in force"), {
         reason: error.message
       })
@@ -149,9 +163,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
         config.replace(loaded)
         return registry.reconcile(loaded.backends, found)
       }).pipe(
-        Effect.andThen(
-          Effect.sync(() => update({ generation, loadedAt, read: next, needsRestart, failure: undefined }))
-        ),
+        Effect.andThen(update({ generation, loadedAt, read: next, needsRestart, failure: undefined })),
         Effect.andThen(PubSub.publish(news, next))
       )
     )
@@ -183,13 +195,13 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
         // A file that says what it said before undoes no command by itself.
         const changes = isSame && by === "file" ? [] : changesOf(next)
         if (changes.length > 0) return take(next, changes, by)
-        update({ read: next, failure: undefined })
-        return Effect.succeed({ generation: now().generation, changes })
+        return Effect.as(update({ read: next, failure: undefined }), { generation: now().generation, changes })
       })
     )
 
   return Reloader.of({
     read: () => now().read,
+    changes: SubscriptionRef.changes(state),
     status: () => {
       const { generation, loadedAt, read, needsRestart, failure } = now()
       return {

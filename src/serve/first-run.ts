@@ -14,7 +14,7 @@ import { Transport } from "../upstream/Transport.ts"
 import { gatewayUrl } from "../http/address.ts"
 import { askHealth } from "../remote/gateway-client.ts"
 import { localBackends } from "../remote/local-backends.ts"
-import { start } from "./start.ts"
+import { probed, start } from "./start.ts"
 import { withTransport } from "../remote/target.ts"
 
 /** A server that was found, with the names of its models. */
@@ -126,10 +126,7 @@ export const startTrial = Effect.fnUntraced(function* (file: string) {
   const from = { path: Option.some(file), overrides }
   const running = yield* start({ read: yield* readConfig(from), from }, false)
   const report = () => localBackends(running.snapshot())
-  yield* Effect.sleep("20 millis").pipe(
-    Effect.repeat({ while: () => report().some(({ status }) => status === "unknown") }),
-    Effect.timeoutOption(settleMs)
-  )
+  yield* probed(running.when, settleMs)
   const transport = yield* Transport
   const request: Trial["request"] = (model, isBrief) => {
     const began = performance.now()

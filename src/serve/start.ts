@@ -42,6 +42,8 @@ export interface Running extends Ready {
   /** Where the administration listens; undefined when that is no port of its own. */
   readonly adminPort: number | undefined
   readonly demo: boolean
+  /** Waits until this holds of the backends. */
+  readonly when: Registry["Service"]["when"]
   /** Requests under way. */
   readonly active: () => number
   /** Loads what no request has needed so far. */
@@ -87,6 +89,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
     config,
     demo,
     snapshot: registry.snapshot,
+    when: registry.when,
     active: Context.get(services, Proxy).active,
     warm: Context.get(services, Operations).warm,
     notice: Effect.provideContext(Effect.andThen(watchConfig, statusLog), services),
@@ -143,14 +146,15 @@ export interface ServeOptions {
   readonly onStop: (signal: string) => Effect.Effect<void>
 }
 
-const probed = ({ snapshot }: Ready): Effect.Effect<void> =>
-  Effect.sleep("10 millis").pipe(
-    Effect.repeat({
-      while: () => [...snapshot().backends.values()].some(({ health }) => health.status === "unknown")
-    }),
-    Effect.timeoutOption("1500 millis"),
-    Effect.asVoid
-  )
+const isProbed = ({ backends }: Snapshot): boolean =>
+  backends.values().every(({ health }) => health.status !== "unknown")
+
+/** Waits until each backend has been looked at, or for so long at most. */
+export const probed = (when: Registry["Service"]["when"], withinMs: number): Effect.Effect<void> =>
+  Effect.asVoid(Effect.timeoutOption(when(isProbed), withinMs))
+
+// A person who waits for it to start is told then how things are, whoever has not answered.
+const firstLookMs = 1500
 
 const serveAlone = (source: ConfigInUse, options: ServeOptions): Effect.Effect<void, StartError, Scope.Scope> =>
   Effect.gen(function* () {
@@ -160,7 +164,7 @@ const serveAlone = (source: ConfigInUse, options: ServeOptions): Effect.Effect<v
     )
     const running = yield* start(source, options.demo)
     yield* running.notice
-    yield* probed(running)
+    yield* probed(running.when, firstLookMs)
     yield* options.onReady(running)
     yield* running.warm
     yield* options.onStop(yield* Fiber.join(signal))
@@ -189,7 +193,7 @@ const serveTogether = (
       config: source.read.loaded,
       snapshot: workers.snapshot
     }
-    yield* probed(ready)
+    yield* probed(workers.when, firstLookMs)
     yield* workers.settled
     yield* options.onReady(ready)
     yield* options.onStop(yield* Fiber.join(signal))
