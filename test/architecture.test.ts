@@ -235,6 +235,7 @@ describe("the house", () => {
     expect([...rooms].sort()).toEqual([
       "CHANGELOG.md",
       "Dockerfile",
+      "GLOSSARY.md",
       "LICENSE",
       "README.md",
       "SECURITY.md",

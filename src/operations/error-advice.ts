@@ -13,7 +13,7 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   ContextLengthExceeded:
     "Shorten the conversation, as agents do by themselves at this code; or correct `context_length` in `[[backends.models]]`",
   ServiceUnavailable:
-    "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` what mends it",
+    "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` how to fix it",
   Overloaded:
     "Try again after `retry-after`; see `server.max_concurrent_requests` and `max_concurrent` of the backends",
   OutOfFiles: "Raise the limit of the gateway's process: `ulimit -n 65536`, or `LimitNOFILE` of its unit",
@@ -30,6 +30,6 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   MethodNotAllowed: "Use a method that `allow` lists",
   BackendNotFound: "Use a name that the message lists",
   Conflict: "Remove what is there first, or choose another name",
-  ConfigRefused: "Mend the lines that the message names; the settings in force stay as they are",
+  ConfigRefused: "Fix the lines that the message names; the settings in force stay as they are",
   Internal: "Look for the request id in the log, and report it"
 }
