@@ -31,8 +31,9 @@ const tests = async (
   env: Readonly<Record<string, string>>
 ): Promise<void> => {
   const began = performance.now()
-  // Each test has a limit, and says so where it needs another one; all of them together have none.
-  const result = await run(bun, ["test", "--parallel=2", "--timeout", "30000", ...files], { env })
+  // Each test has a limit that only catches what hangs, and says so where it needs another one; all together have none.
+  const limits = ["--timeout", "120000", "--max-concurrency", "4"]
+  const result = await run(bun, ["test", "--parallel=2", ...limits, ...files], { env })
   const text = `${result.stdout}\n${result.stderr}`
   const number = (word: string) => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0)
   const passed = number("pass")

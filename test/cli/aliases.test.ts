@@ -5,7 +5,7 @@ import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const { close, cwd, nexus, serving, tomlFor } = makeShell()
 

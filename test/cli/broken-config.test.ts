@@ -7,7 +7,7 @@ import { backendFor, startGateway } from "../kit/gateway.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const { close, cwd, nexus, nexusWith, serving } = makeShell()
 const upstream = await startUpstream({ models: ["m"] })

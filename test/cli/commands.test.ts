@@ -3,7 +3,7 @@ import { version } from "../../src/domain/version.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const { close, nexus, serving, tomlFor } = makeShell()
 afterAll(close)

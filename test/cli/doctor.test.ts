@@ -6,7 +6,7 @@ import { makeShell } from "../kit/shell.ts"
 import { onTerminal } from "../kit/terminal.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const { close, cwd, nexus, nexusWith, servingWith, start, tomlFor } = makeShell()
 afterAll(close)

@@ -6,7 +6,7 @@ import { until } from "../kit/gateway.ts"
 import { makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 const { close, cwd, nexus, nexusWith, servingWith } = makeShell()
 afterAll(close)

@@ -4,7 +4,7 @@ import type { Route } from "../../src/operations/api/admin-api.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const { close, nexus, serving, tomlFor } = makeShell()
 afterAll(close)

@@ -6,7 +6,7 @@ import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway } from "../kit/gateway.ts"
 import { makeShell } from "../kit/shell.ts"
 
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const { close, cwd, nexus, nexusWith } = makeShell()
 afterAll(close)

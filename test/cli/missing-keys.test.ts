@@ -6,7 +6,7 @@ import { ask } from "../kit/rawClient.ts"
 import { makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 const { close, cwd, nexus, nexusWith, serving, servingWith } = makeShell()
 afterAll(close)

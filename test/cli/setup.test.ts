@@ -10,7 +10,7 @@ import { until } from "../kit/gateway.ts"
 import { makeShell } from "../kit/shell.ts"
 import { onTerminal } from "../kit/terminal.ts"
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 const shell = makeShell()
 /** On a well-known port of this machine, and on a port that nobody looks at by himself. */
@@ -127,7 +127,7 @@ describe("nexus setup on a terminal", () => {
   test("asks for machines, clouds and keys; a key is not shown, and is in a file of its owner's alone", async () => {
     const file = place()
     const terminal = onTerminal({ columns: 140, rows: 40 }, "setup", "--no-check", "-o", file)
-    const asked = (words: string) => until(() => terminal.output().includes(words), words, 30_000)
+    const asked = (words: string) => until(() => terminal.output().includes(words), words)
     await asked("Other machines")
     terminal.type(`127.0.0.1:${far.port}\r`)
     await asked("Clouds to use")
@@ -157,12 +157,12 @@ describe("nexus setup on a terminal", () => {
     ] as const) {
       const file = place()
       const terminal = onTerminal({ columns: 140, rows: 40 }, "setup", "-o", file)
-      await until(() => terminal.output().includes("Other machines"), "it asks", 30_000)
+      await until(() => terminal.output().includes("Other machines"), "it asks")
       terminal.type(keys)
       if (code === 1) {
-        await until(() => terminal.output().includes("Clouds to use"), "it goes on", 30_000)
+        await until(() => terminal.output().includes("Clouds to use"), "it goes on")
         terminal.type("\r")
-        await until(() => terminal.output().includes("Write "), "it asks for leave", 30_000)
+        await until(() => terminal.output().includes("Write "), "it asks for leave")
         terminal.type("n")
       }
       expect(await terminal.exited).toBe(code)

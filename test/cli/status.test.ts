@@ -7,7 +7,7 @@ import { lines, makeShell } from "../kit/shell.ts"
 import { type Terminal, onTerminal } from "../kit/terminal.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const { close, nexus, piped, serving, start, tomlFor } = makeShell()
 afterAll(close)
@@ -186,7 +186,7 @@ describe("nexus status --watch", () => {
     const gateway = await serving("--demo", "--no-discovery")
     const begin = async (): Promise<Terminal> => {
       const terminal = onTerminal({ columns: 100, rows: 20 }, "status", "--port", gateway.port, "-w", "-i", "0.1")
-      await until(() => terminal.frames().length > 2, "it has drawn three times", 20_000)
+      await until(() => terminal.frames().length > 2, "it has drawn three times")
       return terminal
     }
     const entered = "\u001b[?1049h\u001b[?25l\u001b[?7l"

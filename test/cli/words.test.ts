@@ -8,7 +8,7 @@ import { holderOf, listenersIn } from "../../src/remote/port-holder.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 const { close, cwd, nexus, onto, serving } = makeShell()
 afterAll(close)

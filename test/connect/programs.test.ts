@@ -10,7 +10,7 @@ import { embedding, speaking, voices } from "../kit/voices.ts"
 import { plain, rich } from "./offers.ts"
 
 // Each test starts a process, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const [voice] = voices
 const key = "nx-programs"

@@ -5,7 +5,7 @@ import { dial } from "../kit/rawClient.ts"
 import { makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const folder = join(import.meta.dir, "../../docs/clients")
 const pages = readdirSync(folder)

@@ -5,7 +5,7 @@ import { anchorsOf, blocksOf, linksOf, scriptOf } from "./pages.ts"
 import { makeReader, type Reader } from "./reader.ts"
 
 // Blocks start processes, and a busy machine starts them slowly.
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const root = join(import.meta.dir, "../..")
 const pages = ["README.md", ...[...new Bun.Glob("docs/**/*.md").scanSync(root)].sort()]

@@ -120,7 +120,7 @@ describe.each([
     ])
     expect(removed.filter(({ status }) => status !== 200)).toEqual([])
     expect(named(gateway)).toEqual(["one"])
-  }, 60_000)
+  }, 120_000)
 
   test("give one name and one server to one backend alone, saved or not", async () => {
     await using gateway = await startProcess({}, args)
@@ -137,7 +137,7 @@ describe.each([
         expect(answers.map(({ status }) => status).sort()).toEqual([200, ...Array(9).fill(409)])
       }
     }
-  }, 60_000)
+  }, 120_000)
 })
 
 describe("what cannot be changed is refused in OpenAI's shape:", async () => {

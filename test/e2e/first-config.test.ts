@@ -6,7 +6,7 @@ import { startProcess, until } from "../kit/gateway.ts"
 import { onTerminal } from "../kit/terminal.ts"
 import { makeShell } from "../kit/shell.ts"
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 /** What discovery finds: a server on a well-known port of this machine. */
 let found: FakeUpstream
@@ -95,7 +95,7 @@ describe.concurrent("a gateway without a config file that has found a server", (
     test(`asks on a terminal before it writes its first file, and ${key} is an answer`, async () => {
       const { port, close, file } = await withoutFile()
       const terminal = onTerminal({ columns: 120, rows: 30 }, "backends", "add", cloud.url, "--save", "-p", port)
-      await until(() => terminal.output().includes("Go on?"), "it asks", 20_000)
+      await until(() => terminal.output().includes("Go on?"), "it asks")
       expect(terminal.output()).toContain("without a config file")
       terminal.type(key)
       expect(await terminal.exited).toBe(code)
@@ -130,7 +130,7 @@ test("what switching discovery off takes away is told in the log", async () => {
   await using gateway = await startProcess({ discovery: { enabled: true }, logging: { level: "warn", format: "json" } })
   expect([...(await originsOf(gateway.url)).keys()]).toContain(`ollama-${found.port}`)
   gateway.rewrite({ discovery: { enabled: false }, logging: { level: "warn", format: "json" } })
-  await until(() => gateway.output().includes("discovery is off now, what it found is removed"), "it is told", 20_000)
+  await until(() => gateway.output().includes("discovery is off now, what it found is removed"), "it is told")
   expect(gateway.output()).toContain(`ollama-${found.port}`)
 })
 

@@ -24,7 +24,7 @@ describe("two hundred requests at a time", () => {
     await using two = await startUpstream({ models: ["m"], script: held })
     await using gateway = await startGateway({ backends: [backendFor("one", one), backendFor("two", two)] })
     const answers = many(200, (i) => ask(gateway.port, "POST", path, body(i % 2 === 0, i)))
-    await until(() => one.busy() + two.busy() === 200, "all 200 are at a backend", 10_000)
+    await until(() => one.busy() + two.busy() === 200, "all 200 are at a backend")
     expect(gateway.backends().map(({ in_flight }) => in_flight)).toEqual([one.busy(), two.busy()])
     expect(Math.abs(one.busy() - two.busy())).toBeLessThan(100)
     gate.resolve()

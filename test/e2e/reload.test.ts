@@ -28,13 +28,13 @@ const configOf = async (gateway: Process): Promise<Config> => (await health(gate
 
 /** Looks again and again until the config stands as it should. */
 const configWhen = async (gateway: Process, stands: (config: Config) => boolean, what: string): Promise<Config> => {
-  const end = performance.now() + 10_000
+  const end = performance.now() + 100_000
   while (performance.now() < end) {
     const config = await configOf(gateway)
     if (stands(config)) return config
     await Bun.sleep(10)
   }
-  throw new Error(`not within 10 s: ${what}\n${gateway.output()}`)
+  throw new Error(`not within 100 s: ${what}\n${gateway.output()}`)
 }
 
 const generation = (gateway: Process, wanted: number): Promise<Config> =>
@@ -129,14 +129,14 @@ test("200 streams that are under way when the config changes all come to their e
     })
     return answer.text()
   })
-  await until(() => waiting === count, "all streams under way", 20_000)
+  await until(() => waiting === count, "all streams under way")
   gateway.rewrite({ backends, server: { max_concurrent_requests: 5, idle_timeout_seconds: 60 } })
   await generation(gateway, 2)
   expect((await health(gateway)).details.map(({ name }) => name)).toEqual(["one"])
   gate.resolve()
   const texts = await Promise.all(streams)
   expect(texts.filter((text) => text.includes("three") && text.endsWith("data: [DONE]\n\n")).length).toBe(count)
-}, 60_000)
+}, 120_000)
 
 test.concurrent("a backend the change does not touch keeps its connection, its counters and its probes", async () => {
   await using calm = await startUpstream({

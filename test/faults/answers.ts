@@ -57,6 +57,7 @@ export const answers: ReadonlyArray<Fault> = [
   bad("the last chunk is missing", () => [chunkedHead, chunk(good), "fin"], { closes: true }),
   bad("a chunk is cut", () => [chunkedHead, `400\r\n${good}`, "reset"], { closes: true }),
   bad("the body stops", () => [jsonHead(["Content-Length: 900"]), good, "hang"], {
+    waits: true,
     alone: timedOut("idle"),
     closes: true
   }),

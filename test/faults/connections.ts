@@ -81,6 +81,7 @@ export const connections: ReadonlyArray<Fault> = [
   {
     name: "nothing comes",
     steps: () => ["hang"],
+    waits: true,
     alone: timedOut("first_byte"),
     failover: true,
     again: true,
@@ -97,6 +98,7 @@ export const connections: ReadonlyArray<Fault> = [
   {
     name: "the head drips past its time",
     steps: () => dripped(`HTTP/1.1 200 OK\r\nX-Slow: ${"a".repeat(500)}`, 15),
+    waits: true,
     alone: timedOut("first_byte"),
     failover: true,
     again: true,
@@ -176,6 +178,7 @@ export const connections: ReadonlyArray<Fault> = [
     name: "a stream's head comes, and nothing else",
     only: "stream",
     steps: () => [streamHead(), "hang"],
+    waits: true,
     alone: timedOut("first_byte"),
     failover: true,
     again: true,
@@ -189,6 +192,7 @@ export const connections: ReadonlyArray<Fault> = [
       yield streamHead()
       for (;;) yield* [chunk(": waiting\n\n"), { pause: 40 }]
     },
+    waits: true,
     alone: timedOut("first_byte"),
     failover: true,
     again: true,

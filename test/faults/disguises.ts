@@ -123,6 +123,7 @@ export const disguises: ReadonlyArray<Fault> = [
       yield* [streamHead(), chunk(role)]
       for (;;) yield* [{ pause: 15 }, chunk(": still here\n\n")]
     },
+    waits: true,
     alone: timedOut("idle"),
     closes: true
   }),

@@ -53,6 +53,8 @@ export interface Fault {
   readonly blame: Blame
   /** For how long its model is left alone, in seconds; any time up to five minutes when absent. */
   readonly cools?: number
+  /** Whether it ends by a time limit. */
+  readonly waits?: boolean
   /** Whether the connection to the backend must be closed afterwards. */
   readonly closes?: boolean
   /** Settings of this row, laid over the table's own. */
@@ -63,8 +65,14 @@ export interface Fault {
   readonly headers?: (header: (name: string) => string | undefined) => void
 }
 
-/** Time limits of the table, in seconds: short, so that it is quick, and far apart, so that it is not flaky. */
-export const limits = { first_byte_timeout_seconds: 0.25, idle_timeout_seconds: 0.25, request_timeout_seconds: 8 }
+/** Time limits of the table: none that a slow machine could come to. */
+export const patience = { first_byte_timeout_seconds: 30, idle_timeout_seconds: 30, request_timeout_seconds: 60 }
+
+/** Those of the faulty backend of a row that ends by one. */
+export const impatience = { first_byte_timeout_seconds: 0.4, idle_timeout_seconds: 0.4 }
+
+/** What is told of a limit that was come to. */
+export const limitWords = (limit: "first_byte" | "idle"): string => `${limit}_timeout_seconds (0.4 s)`
 
 /** An error in OpenAI's shape. */
 export const refused = (status: number, code?: string | null, message?: string | RegExp) => (): Sight => ({
@@ -78,8 +86,7 @@ export const refused = (status: number, code?: string | null, message?: string |
 export const badGateway = refused(502, "bad_gateway")
 
 /** The 504 of a limit. */
-export const timedOut = (limit: "first_byte" | "idle") =>
-  refused(504, "gateway_timeout", `${limit}_timeout_seconds (0.25 s)`)
+export const timedOut = (limit: "first_byte" | "idle") => refused(504, "gateway_timeout", limitWords(limit))
 
 /** A good answer, unchanged. */
 export const intact = (body: string | Uint8Array) => (): Sight => ({ _tag: "Intact", body })

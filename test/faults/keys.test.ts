@@ -92,7 +92,7 @@ describe("a backend that says that our key is bad", () => {
     )
     state.refused = true
     expect((await post(gateway)).header("x-nexus-backend")).toBe("fine")
-    await until(() => gateway.backend("locked").status === "config_error", "the probe tells", 5000)
+    await until(() => gateway.backend("locked").status === "config_error", "the probe tells")
     const asked = locked.calls().length
     for (let i = 0; i < 5; i += 1) expect((await post(gateway)).header("x-nexus-backend")).toBe("fine")
     expect(locked.calls()).toHaveLength(asked)
@@ -113,7 +113,7 @@ describe("a backend that says that our key is bad", () => {
     await using gateway = await startGateway({ backends: [backendFor("locked", locked)] }, keyed)
     state.refused = true
     expect((await post(gateway)).status).toBe(401)
-    await until(() => gateway.backend("locked").status === "config_error", "the probe tells", 5000)
+    await until(() => gateway.backend("locked").status === "config_error", "the probe tells")
     const answer = await post(gateway)
     // Now it is known that no client can mend it.
     expect([answer.status, answer.text.includes("unauthorized")]).toEqual([502, true])

@@ -85,7 +85,7 @@ test.skipIf(!canLimit)(
       expect([end, text]).toEqual(["complete", [first, ...others].join("")])
       client.hangUp()
     }
-    await until(() => gateway.output().includes("files can be opened again"), "it says that it is over", 20_000)
+    await until(() => gateway.output().includes("files can be opened again"), "it says that it is over")
     expect((await ask(gateway.port, "POST", path, body)).status).toBe(200)
     expect(told()).toBe(1)
   }

@@ -45,7 +45,7 @@ describe("slow streams all make progress at once,", () => {
       backends: [backendFor("one", upstream)]
     })
     await openAll(gateway.port, upstream, 1000, () => gate.resolve())
-  }, 60_000)
+  }, 120_000)
 
   test("a thousand of them over https, where Bun runs 256 by itself", async () => {
     const gate = Promise.withResolvers<void>()
@@ -61,7 +61,7 @@ describe("slow streams all make progress at once,", () => {
     )
     await openAll(gateway.port, upstream, 1000, () => gate.resolve())
     rmSync(folder, { recursive: true, force: true })
-  }, 60_000)
+  }, 120_000)
 })
 
 describe("the environment of the process", () => {

@@ -131,7 +131,7 @@ describe("a backend that fails", () => {
     })
     for (let i = 0; i < 4; i += 1) await post(gateway.port)
     expect(gateway.backend("shaky").circuits[0]?.state).toBe("open")
-    await until(() => gateway.backend("shaky").circuits[0]?.state === "half_open", "its time has come", 4000)
+    await until(() => gateway.backend("shaky").circuits[0]?.state === "half_open", "its time has come")
     const gate = Promise.withResolvers<void>()
     shaky.script((request) => [{ until: gate.promise }, ...(good()(request) as Iterable<Uint8Array>)]) // reason: a whole answer is a list
     const before = shaky.calls().length

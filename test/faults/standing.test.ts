@@ -46,12 +46,12 @@ describe("a circuit that opens and closes", () => {
       { level: "warn", backend: "shaky", model: "m", failures: 3, for_ms: 2000 }
     ])
     const half = () => gateway.backend("shaky").circuits[0]?.state === "half_open"
-    await until(half, "its time has come", 4000)
+    await until(half, "its time has come")
     await post(gateway)
     // The trial failed: it is left alone for twice as long.
     expect(said(log, "circuit opened")).toMatchObject([{}, { failures: 4, for_ms: 4000 }])
     shaky.script(good())
-    await until(half, "its time has come again", 8000)
+    await until(half, "its time has come again")
     expect((await post(gateway)).header("x-nexus-backend")).toBe("shaky")
     expect(said(log, "circuit closed")).toMatchObject([{ level: "info", backend: "shaky", model: "m" }])
     expect((await told(gateway, "shaky")).health).not.toHaveProperty("circuits")

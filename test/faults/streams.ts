@@ -3,7 +3,7 @@
  */
 import { chatEvents, chunk, delta, done, event, head, lastChunk, streamHead } from "../kit/answers.ts"
 import type { Step } from "../kit/rawServer.ts"
-import { badGateway, broken, type Fault, intact, refused } from "./fault.ts"
+import { badGateway, broken, type Fault, intact, limitWords, refused } from "./fault.ts"
 
 const first = event(delta("m", { role: "assistant", content: "Hel" })) + event(delta("m", { content: "lo" }))
 
@@ -72,7 +72,7 @@ const goesOn = (comment: string) => () => ({
   _tag: "Broken" as const,
   before: first,
   again: comment,
-  message: "idle_timeout_seconds (0.25 s)"
+  message: limitWords("idle")
 })
 
 const wrongNumber = { error: { message: "too many tokens", type: "BadRequestError", param: null, code: 400 } }
@@ -124,7 +124,10 @@ export const streams: ReadonlyArray<Fault> = [
   late("the connection is closed in the middle of a stream", ["fin"]),
   late("the connection is reset in the middle of a stream", ["reset"]),
   late("a stream ends cleanly without a finish reason or [DONE]", [lastChunk], { closes: false }),
-  late("a stream stops", ["hang"], { alone: broken(first, "idle_timeout_seconds (0.25 s)") }),
+  late("a stream stops", ["hang"], {
+    waits: true,
+    alone: broken(first, limitWords("idle"))
+  }),
   late("a chunk size in a stream is no number", ["what\r\n", "hang"]),
   late("a chunk of a stream is cut", [`500\r\ndata: {"choi`, { pause: 15 }, "reset"], {
     alone: broken(`${first}data: {"choi`)
@@ -136,10 +139,12 @@ export const streams: ReadonlyArray<Fault> = [
   ),
   late("a stream goes on with nothing but comments", [], {
     steps: comments([": still here\n\n"]),
+    waits: true,
     alone: goesOn(": still here\n\n")
   }),
   late("a stream goes on with comments that come in pieces", [], {
     steps: comments([": sti", "ll here\n", "\n"]),
+    waits: true,
     alone: goesOn(": still here\n\n")
   }),
   late("an error comes in the middle, and then [DONE] as if all were well", [chunk(event(failure) + done), lastChunk], {

@@ -112,7 +112,7 @@ describe("over TLS, where the client is another one,", () => {
       expect((await post(gateway.port, false)).status).toBe(200)
       expect((await post(both.port, false)).status).toBe(200)
     }
-  }, 30_000)
+  }, 120_000)
 })
 
 describe("over TLS too", () => {
@@ -215,7 +215,7 @@ test("a large body arrives whole over TLS, and so does a large answer", async ()
   expect(answer.status).toBe(200)
   const { bytes, large: returned } = answer.json() as { bytes: number; large: string } // reason: checked by what is expected of it
   expect([bytes, returned === large]).toEqual([sent.length, true])
-}, 30_000)
+}, 120_000)
 
 test("a backend that does not speak TLS on its https port is given up within the connect limit", async () => {
   await using upstream = await startUpstream({ models: ["m"] })

@@ -9,7 +9,7 @@ import { importFormats } from "../../src/config/import/import-formats.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 import { checked, fixture, imported } from "./importing.ts"
 
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const failureOf = (text: string, from?: (typeof importFormats)[number]): string =>
   Result.match(convertSettings("c.yaml", text, from), { onFailure: (said) => said, onSuccess: ({ toml }) => toml })

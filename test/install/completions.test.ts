@@ -11,7 +11,7 @@ import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, until } from "../kit/gateway.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const odd = ["llama3:70b", "llama3:8b", "it's a model", 'qu"ote', "dollar$x", "org/mo-del", "back\\slash", "two\nlines"]
 
@@ -128,7 +128,7 @@ const typing = async (shell: "bash" | "zsh", text: string, typed: string): Promi
   const said = () => /(?:^|[\r\n])(<.*>)\.\r?\n/.exec(output)?.[1]
   try {
     child.terminal?.write(typed)
-    await until(() => said() !== undefined, `an answer of ${shell}, which says ${JSON.stringify(output)}`, 20_000)
+    await until(() => said() !== undefined, `an answer of ${shell}, which says ${JSON.stringify(output)}`)
     return said() ?? ""
   } finally {
     child.kill("SIGKILL")

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path"
 import { targets } from "../../.ci/targets.ts"
 import { makeShell } from "../kit/shell.ts"
 
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const file = join(import.meta.dir, "../../docs/install.md")
 const text = readFileSync(file, "utf8")

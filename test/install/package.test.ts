@@ -7,7 +7,7 @@ import fc from "fast-check"
 import { changesOf, checksums, notes } from "../../.ci/notes.ts"
 import { version } from "../../src/domain/version.ts"
 
-setDefaultTimeout(60_000)
+setDefaultTimeout(120_000)
 
 const root = join(import.meta.dir, "../..")
 const place = mkdtempSync(join(tmpdir(), "nexus-package-"))

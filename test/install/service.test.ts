@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, 
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 
-setDefaultTimeout(30_000)
+setDefaultTimeout(120_000)
 
 const main = join(import.meta.dir, "../../src/main.ts")
 const root = mkdtempSync(join(tmpdir(), "nexus-service-"))

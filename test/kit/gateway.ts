@@ -35,7 +35,7 @@ export interface Gateway extends AsyncDisposable {
 }
 
 /** Waits until something holds, looking at each turn of the event loop; fails after `limitMs`. */
-export const until = async (holds: () => boolean, what: string, limitMs = 5000): Promise<void> => {
+export const until = async (holds: () => boolean, what: string, limitMs = 20_000): Promise<void> => {
   const end = performance.now() + limitMs
   while (!holds()) {
     if (performance.now() > end) throw new Error(`not within ${limitMs} ms: ${what}`)
@@ -188,7 +188,7 @@ export const startProcess = async (
     ended.resolve(code ?? signal ?? "")
   })
   const address = () => /(?:listens on |"message":"listening",.*"url":")(http:\/\/[^\s"]+:(\d+))/.exec(output)
-  await until(() => over || address() !== null, "the banner", 20_000)
+  await until(() => over || address() !== null, "the banner", 100_000)
   const [, url = "", port = ""] = address() ?? []
   if (url === "") throw new Error(`the gateway did not start:\n${output}`)
   return {

@@ -113,7 +113,7 @@ describe("connections", () => {
     expect(server.open()).toBe(1)
     await until(() => server.open() === 0, 8000)
     expect([one.idle(), one.open()]).toEqual([0, 0])
-  }, 10_000)
+  }, 120_000)
 
   test("that close or speak while they idle are dropped", async () => {
     const speak = Promise.withResolvers<void>()
