@@ -9,7 +9,9 @@ import { configMarkdown, schemaAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
 import { errorAdvice } from "../src/operations/error-advice.ts"
 import { errorExamples } from "../src/operations/error-examples.ts"
-import { formOf } from "../src/dialect/openai/error.ts"
+import { typeOf } from "../src/dialect/openai/error-body.ts"
+import { openai } from "../src/dialect/openai/openai.ts"
+import { failureIn } from "../src/dialect/refuse.ts"
 import { formats } from "../src/config/import/convert.ts"
 import { type ImportFormat, importFormats } from "../src/config/import/import-formats.ts"
 import { houseTable } from "./house.ts"
@@ -50,11 +52,12 @@ const settings = (): string => {
 
 const errors = (): string => {
   const rows = Object.entries(errorExamples).map(([tag, { when, error }]) => {
-    const { status, type, code, param } = formOf(error)
+    const failure = failureIn(openai, error)
+    const { status, code, param } = failure
     // What an example holds in a field of its own differs from one such failure to the next.
     const field = "param" in error ? "the field at fault" : param === null ? "" : `\`${param}\``
     const todo = Object.entries(errorAdvice).find(([each]) => each === tag)?.[1] ?? ""
-    return [String(status), `\`${code}\``, `\`${type}\``, field, when, todo]
+    return [String(status), `\`${code}\``, `\`${typeOf(failure)}\``, field, when, todo]
   })
   const byStatus = rows.sort(([a = "", b = ""], [c = "", d = ""]) => Number(a) - Number(c) || b.localeCompare(d))
   return table(

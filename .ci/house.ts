@@ -35,7 +35,7 @@ export const house: Readonly<Record<string, Room>> = {
     "domain backend config wire registry upstream"
   ),
   discovery: room("servers found on this machine and the network", "domain backend config registry upstream health"),
-  http: room("the listening socket, and addresses", "domain config"),
+  http: room("the listening socket, and addresses", "config"),
   "operations/api": room("the contracts of the operational endpoints", "domain backend"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",

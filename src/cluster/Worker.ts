@@ -224,16 +224,18 @@ export const work = (
       if (yield* apply(first)) return
       first = yield* Queue.take(messages)
     }
+    const api = Context.get(services, Gateway)
     const listening = yield* listen({
       hostname: settings.host,
       port,
-      fetch: Context.get(services, Gateway).handle,
+      fetch: api.handle,
+      plainPaths: api.paths,
       reusePort: true
     }).pipe(Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason })))
     Context.get(services, Files).relieve(listening.closeIdle)
     // A socket cannot be shared, and one worker reaches them all.
     if (part.number === 1) {
-      yield* listenForAdmin(config, Context.get(services, Gateway)).pipe(
+      yield* listenForAdmin(config, api).pipe(
         Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason: `[admin] listen: ${reason}` }))
       )
     }

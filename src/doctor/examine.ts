@@ -18,6 +18,7 @@ import { realSurroundings } from "../discovery/Machine.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { fixOf, wordsOf } from "../wire/tls.ts"
 import { error, type Finding, info, ok, type ReportSection, warning } from "./finding.ts"
+import { Dialects } from "../dialect/all.ts"
 import { checkChat, checkEmbeddings, checkJsonMode, checkStream, checkTools } from "./inference.ts"
 import { otherScheme, typed } from "./kind.ts"
 import { checkReachable } from "./reachability.ts"
@@ -213,10 +214,13 @@ const spoken = Effect.fnUntraced(function* (
   timeoutMs: number,
   say: Say
 ) {
+  const [dialect] = yield* Dialects
+  const trials = yield* Effect.promise(async () => dialect.trials?.())
+  if (trials === undefined) return
   const chats = models.filter(isChat)
   const model = chats.find(({ id }) => looksLikeChatModel(id)) ?? chats[0]
   if (model !== undefined) {
-    const patient = { transport, backend, model, timeoutMs }
+    const patient = { dialect, trials, transport, backend, model, timeoutMs }
     const first = yield* checkChat(patient)
     say(first)
     if (first.severity !== "error") {
@@ -226,7 +230,8 @@ const spoken = Effect.fnUntraced(function* (
     }
   }
   const embedding = models.find(({ capabilities }) => capabilities.embeddings === true)
-  if (embedding !== undefined) say(yield* checkEmbeddings({ transport, backend, model: embedding, timeoutMs }))
+  if (embedding === undefined) return
+  say(yield* checkEmbeddings({ dialect, trials, transport, backend, model: embedding, timeoutMs }))
 })
 
 const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | undefined) {

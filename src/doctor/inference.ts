@@ -4,14 +4,12 @@
 import { Effect, Predicate } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import type { Model } from "../domain/server.ts"
-import type { Endpoint } from "../domain/request.ts"
 import { printable } from "../domain/text.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { isAddressMissing } from "../domain/missing.ts"
 import { Abort } from "../wire/abort.ts"
 import { callHeaders, preparedFor, urlFor } from "../upstream/endpoint.ts"
-import { EventWatch } from "../dialect/openai/event-watch.ts"
-import { kindOf } from "../dialect/first-bytes.ts"
+import type { Dialect, TrialResult, ServerTrial, TrialName } from "../dialect/Dialect.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"
 
@@ -27,15 +25,12 @@ interface Heard {
 /** Answers larger than this are cut, in bytes. */
 const maxBytes = 256 * 1024
 
-/** What one request may cost in generated tokens at most. */
-const mostTokens = 64
-
 const encoder = new TextEncoder()
 
 const say = (
   transport: Transport["Service"],
   backend: Backend,
-  endpoint: Endpoint,
+  path: string,
   body: unknown,
   timeoutMs: number
 ): Effect.Effect<Heard, UpstreamError | "timeout"> =>
@@ -50,7 +45,7 @@ const say = (
     const prepared = preparedFor(backend)
     transport
       .send({
-        url: urlFor(prepared, backend, endpoint, undefined),
+        url: urlFor(prepared, backend, path, undefined),
         trust: prepared.trust,
         fixed: prepared.headers,
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
@@ -112,29 +107,30 @@ const failed = (check: string, why: UpstreamError | "timeout", timeoutMs: number
 
 /** The means of one backend's questions. */
 export interface InferenceTarget {
+  readonly dialect: Dialect
+  /** What is tried in that dialect. */
+  readonly trials: Readonly<Record<TrialName, ServerTrial>>
   readonly transport: Transport["Service"]
   readonly backend: Backend
   readonly model: Model
   readonly timeoutMs: number
 }
 
-const ask = (
-  { transport, backend, timeoutMs }: InferenceTarget,
-  check: string,
-  endpoint: Endpoint,
-  body: unknown,
-  judge: (heard: Heard) => Finding
-): Effect.Effect<Finding> =>
-  say(transport, backend, endpoint, body, timeoutMs).pipe(
-    Effect.map(judge),
-    Effect.catch((why) => Effect.succeed(failed(check, why, timeoutMs)))
-  )
+const pathOf = ({ dialect, trials }: InferenceTarget, name: TrialName): string =>
+  (dialect.operations.find((each) => each.name === trials[name].endpoint) ?? dialect.operations[0]).path
 
-const hello = (model: Model, tokens: number) => ({
-  model: model.id,
-  messages: [{ role: "user", content: "Count from 1 to 9." }],
-  max_tokens: tokens
-})
+const ask = (
+  patient: InferenceTarget,
+  name: TrialName,
+  judge: (heard: Heard, shown: TrialResult) => Finding
+): Effect.Effect<Finding> => {
+  const { backend, model, timeoutMs, transport, trials } = patient
+  const { body, shows } = trials[name]
+  return say(transport, backend, pathOf(patient, name), body(model.id), timeoutMs).pipe(
+    Effect.map((heard) => judge(heard, shows(heard.text))),
+    Effect.catch((why) => Effect.succeed(failed(name, why, timeoutMs)))
+  )
+}
 
 /** Where the servers of a type tell more of a failure of their own. */
 const logs: Readonly<Partial<Record<Backend["type"], string>>> = {
@@ -143,8 +139,9 @@ const logs: Readonly<Partial<Record<Backend["type"], string>>> = {
 }
 
 /** The same, with the address where there is nothing at it. */
-const told = (heard: Heard, { backend }: InferenceTarget): string => {
-  const url = urlFor(preparedFor(backend), backend, "chat/completions", undefined).replace(/\?.*/, "")
+const told = (heard: Heard, patient: InferenceTarget): string => {
+  const { backend } = patient
+  const url = urlFor(preparedFor(backend), backend, pathOf(patient, "chat"), undefined).replace(/\?.*/, "")
   return isAddressMissing(heard.status, heard.text) ? `${url} answers ${wordsOf(heard)}` : wordsOf(heard)
 }
 
@@ -161,11 +158,9 @@ const adviceFor = ({ status, text }: Heard, { backend: { type }, model }: Infere
 /** One token of a chat answer. */
 export const checkChat = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const { model } = patient
-  return ask(patient, "chat", "chat/completions", hello(model, 1), (heard) => {
+  return ask(patient, "chat", (heard, { good, note }) => {
     if (heard.status >= 300) return error("chat", `${model.id}: ${told(heard, patient)}`, adviceFor(heard, patient))
-    return field(parsed(heard.text), "choices", 0, "message") === undefined
-      ? error("chat", `${model.id}: the answer has no choices[0].message`)
-      : ok("chat", `${model.id} answers in ${seconds(heard.lastMs)}`)
+    return good ? ok("chat", `${model.id} answers in ${seconds(heard.lastMs)}`) : error("chat", `${model.id}: ${note}`)
   })
 }
 
@@ -176,47 +171,30 @@ const bufferedAdvice =
   "if there is a proxy, switch its buffering off (nginx: proxy_buffering off;); if there is none, see whether the server can stream"
 
 /** A few tokens of a streamed chat answer: whether they come one by one. */
-export const checkStream = (patient: InferenceTarget): Effect.Effect<Finding> => {
-  const body = { ...hello(patient.model, 16), stream: true }
-  return ask(patient, "stream", "chat/completions", body, (heard) => {
+export const checkStream = (patient: InferenceTarget): Effect.Effect<Finding> =>
+  ask(patient, "stream", (heard, { good, note, pieces }) => {
     if (heard.status >= 300) return error("stream", wordsOf(heard))
-    const bytes = encoder.encode(heard.text)
-    if (kindOf(bytes) !== "events") {
+    if (patient.dialect.kindOf(encoder.encode(heard.text)) !== "events") {
       return error("stream", `asked for a stream it answers ${heard.contentType || "without a content type"}`)
     }
-    const events = heard.text.split(/\r?\n\r?\n/).filter((event) => event.startsWith("data:")).length
-    if (events === 0) return error("stream", "the stream has no event")
-    const watch = new EventWatch()
-    watch.push(bytes)
-    const ending = watch.ending(true)
-    if (ending.startsWith("failed")) return error("stream", "the stream holds an error")
-    if (ending === "cut") return error("stream", "the stream ends with neither a finish reason nor [DONE]")
+    if (!good) return error("stream", note)
     const spread = heard.lastMs - heard.firstMs
-    if (heard.firstMs >= buffered.waitMs && spread <= buffered.spreadMs && events >= buffered.events) {
-      const seen = `all ${events} events came at once after ${seconds(heard.firstMs)}: the server made them all before it sent any, or a proxy before it holds them back`
+    if (heard.firstMs >= buffered.waitMs && spread <= buffered.spreadMs && pieces >= buffered.events) {
+      const seen = `all ${note} came at once after ${seconds(heard.firstMs)}: the server made them all before it sent any, or a proxy before it holds them back`
       return warning("stream", seen, bufferedAdvice)
     }
-    return ok("stream", `${events} events, the first after ${seconds(heard.firstMs)}`)
+    return ok("stream", `${note}, the first after ${seconds(heard.firstMs)}`)
   })
-}
 
 const override = (model: Model, key: string): string => `[[backends.models]] id = "${model.id}", ${key} = false`
-
-const tool = {
-  type: "function",
-  function: { name: "get_time", description: "Tells the time", parameters: { type: "object", properties: {} } }
-}
 
 /** A round with a tool: whether it is called. */
 export const checkTools = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const { model } = patient
   const said = model.capabilities.tools
-  const messages = [{ role: "user", content: "What time is it? Call the tool get_time." }]
-  const body = { model: model.id, messages, tools: [tool], max_tokens: mostTokens }
-  return ask(patient, "tools", "chat/completions", body, (heard) => {
+  return ask(patient, "tools", (heard, { good }) => {
     if (heard.status >= 300) return warning("tools", `requests with tools: ${wordsOf(heard)}`, override(model, "tools"))
-    const calls = field(parsed(heard.text), "choices", 0, "message", "tool_calls")
-    if (Array.isArray(calls) && calls.length > 0) return ok("tools", "the tool is called")
+    if (good) return ok("tools", "the tool is called")
     const seen = "it answered in words instead of calling the tool"
     return said === true ? info("tools", seen) : info("tools", seen, override(model, "tools"))
   })
@@ -225,12 +203,9 @@ export const checkTools = (patient: InferenceTarget): Effect.Effect<Finding> => 
 /** A round in JSON mode: whether the answer is JSON. */
 export const checkJsonMode = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const { model } = patient
-  const messages = [{ role: "user", content: 'Answer with the JSON object {"ok": true} and nothing else.' }]
-  const body = { model: model.id, messages, response_format: { type: "json_object" }, max_tokens: mostTokens }
-  return ask(patient, "json", "chat/completions", body, (heard) => {
+  return ask(patient, "json", (heard, { good }) => {
     if (heard.status >= 300) return warning("json", `JSON mode: ${wordsOf(heard)}`, override(model, "json_mode"))
-    const content = field(parsed(heard.text), "choices", 0, "message", "content")
-    return typeof content === "string" && Predicate.isObject(parsed(content))
+    return good
       ? ok("json", "JSON mode gives JSON")
       : warning("json", "JSON mode gives something else than a JSON object", override(model, "json_mode"))
   })
@@ -239,11 +214,8 @@ export const checkJsonMode = (patient: InferenceTarget): Effect.Effect<Finding> 
 /** One embedding. */
 export const checkEmbeddings = (patient: InferenceTarget): Effect.Effect<Finding> => {
   const { model } = patient
-  return ask(patient, "embeddings", "embeddings", { model: model.id, input: "hello" }, (heard) => {
+  return ask(patient, "embeddings", (heard, { good, note }) => {
     if (heard.status >= 300) return error("embeddings", `${model.id}: ${wordsOf(heard)}`)
-    const vector = field(parsed(heard.text), "data", 0, "embedding")
-    return Array.isArray(vector) && vector.length > 0
-      ? ok("embeddings", `${model.id} makes vectors of ${vector.length} numbers`)
-      : error("embeddings", `${model.id}: the answer has no data[0].embedding`)
+    return good ? ok("embeddings", `${model.id} makes ${note}`) : error("embeddings", `${model.id}: ${note}`)
   })
 }

@@ -68,27 +68,3 @@ export const concealed = (text: string, conceal: Conceal): string => {
   const found = JSON.stringify(concealedIn(json, conceal))
   return found === JSON.stringify(json) ? plain : found
 }
-
-const blankLine = /((?:\r\n|\r(?!\n)|\n){2,})/
-
-const inLine = (line: string, conceal: Conceal): string => {
-  const data = /^data: ?/.exec(line)?.[0] ?? ""
-  return `${data}${concealed(line.slice(data.length), conceal)}`
-}
-
-/**
- * The same for the text of an event stream: what is no error is an answer, and left alone. `midway` when it begins in
- * the middle of an error.
- */
-export const concealedEvents = (text: string, conceal: Conceal, midway: boolean): string =>
-  text
-    .split(blankLine)
-    .map((event, at) =>
-      event.includes("error") || (midway && at === 0)
-        ? event
-            .split(/(\r\n|\r|\n)/)
-            .map((line) => inLine(line, conceal))
-            .join("")
-        : event
-    )
-    .join("")

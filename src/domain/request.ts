@@ -2,11 +2,16 @@
  * What routing must know of a request; nothing else of a body is looked at.
  */
 
-/** The OpenAI endpoints that are forwarded, by the path below `/v1`. */
-export const endpoints = ["chat/completions", "completions", "embeddings"] as const
+/** What a client asks of a model, in any dialect. */
+export interface OperationFacts {
+  /** What metrics, logs and explanations call it. */
+  readonly name: string
+  /** The field of a request that its text stands in, as its client knows it. */
+  readonly textField: string
+}
 
-/** One of {@link endpoints}. */
-export type Endpoint = (typeof endpoints)[number]
+/** Longest model name that is taken, in characters. */
+export const maxModelLength = 512
 
 /** How a request can end. */
 export const outcomes = ["completed", "refused", "failed", "truncated", "client_closed"] as const
@@ -19,7 +24,7 @@ export type Ability = "vision" | "tools" | "json_mode" | "embeddings"
 
 /** The few facts of a request that decide where it can go. */
 export interface RoutingNeeds {
-  readonly endpoint: Endpoint
+  readonly operation: OperationFacts
   /** The model name as the client wrote it. */
   readonly model: string
   readonly stream: boolean

@@ -3,6 +3,7 @@
  */
 import { Predicate } from "effect"
 import { jsonIn } from "./json.ts"
+import { printable } from "./text.ts"
 
 // Where servers put their words, the most telling first.
 const places = [
@@ -147,4 +148,20 @@ export const toldBy = (body: string): Told => {
   }
   const shown = Predicate.isObject(json) && Object.keys(json).length > 0 ? JSON.stringify(json) : undefined
   return { json, sentence: sentenceIn(json) ?? shown }
+}
+
+const decoder = new TextDecoder()
+
+const longestLine = 300
+
+// Of a network behind the gateway; what a client asked for itself has no place in the words for its failure either.
+const addresses =
+  /(?:https?:\/\/)?(?:\b(?:\d{1,3}\.){3}\d{1,3}\b|\[[0-9a-f:.]*:[0-9a-f:.]*\])(?::\d+)?|\blocalhost:\d+/gi
+
+/** What a backend says with an error, as one line for people; undefined when it says nothing readable. */
+export const errorWords = (body: Uint8Array): string | undefined => {
+  const { sentence } = toldBy(decoder.decode(body))
+  if (sentence === undefined) return undefined
+  const line = sentence.replace(/\s+/g, " ").replace(addresses, "[address]").trim()
+  return line === "" ? undefined : printable(shortened(line, longestLine))
 }

@@ -2,7 +2,6 @@
  * Bun.serve as a scoped resource: the only file that names it.
  */
 import { Data, Effect, type Scope } from "effect"
-import { endpoints } from "../domain/request.ts"
 import { isAmbiguous, segmentPatterns } from "./raw-target.ts"
 
 /** The address cannot be listened on. */
@@ -36,6 +35,8 @@ export interface ListenOptions {
   readonly socket?: string | undefined
   /** `isOdd` when the path as it came is another one for some readers than for others. */
   readonly fetch: (request: Request, server: Listening, isOdd: boolean) => Response | Promise<Response>
+  /** Paths that are asked most: they are matched whole, and nothing about them can be odd. */
+  readonly plainPaths?: ReadonlyArray<string>
   /** Called when `fetch` throws or rejects. */
   readonly onDefect?: (error: unknown) => Response
   /** Silence after which a connection without a request is closed, in seconds. */
@@ -75,9 +76,7 @@ const inPrivate = <A>(make: () => A): A => {
 /** Keep-alive time of a connection between two requests, in seconds. */
 export const keepAliveSeconds = 120
 
-const plainPaths = ["/", ...endpoints.map((endpoint) => `/v1/${endpoint}`)]
-
-// Bodies are limited by http/body.ts while they are read, so that a refusal has OpenAI's shape.
+// Bodies are limited by http/body.ts while they are read, so that a refusal has the shape of its dialect.
 const maxRequestBodySize = Number.MAX_SAFE_INTEGER
 
 /** Listens until the scope closes; requests still under way are then cut. */
@@ -89,14 +88,14 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
         const judged = (request: Request & { readonly params: Readonly<Record<string, string>> }) =>
           options.fetch(request, listening, isAmbiguous(Object.values(request.params)))
         const odd = (request: Request) => options.fetch(request, listening, true)
-        const { socket } = options
+        const { plainPaths = [], socket } = options
         const shared = {
           development: false,
           maxRequestBodySize,
           // Routes are matched by the path as it came; those that are asked most are matched whole.
           routes: {
             ...Object.fromEntries(segmentPatterns.map((pattern) => [pattern, judged])),
-            ...Object.fromEntries(plainPaths.map((path) => [path, plain])),
+            ...Object.fromEntries(["/", ...plainPaths].map((path) => [path, plain])),
             "/*": odd
           },
           fetch: odd,

@@ -1,5 +1,5 @@
 /**
- * Answers whatever is no forwarded OpenAI endpoint; what is no endpoint at all is refused in OpenAI's shape, so that this
+ * Answers whatever is not forwarded; what is no endpoint at all is refused in the shape of the first dialect, so that this
  * can stand at the end of the list of routes.
  */
 import { Clock, Context, Effect, Layer } from "effect"
@@ -13,7 +13,8 @@ import type { Control } from "./Control.ts"
 import { Drain } from "../admission/Drain.ts"
 import { notReady } from "./handlers/health-pages.ts"
 import type { Meters } from "../proxy/Meters.ts"
-import { render } from "../dialect/openai/error.ts"
+import { Dialects } from "../dialect/all.ts"
+import { refuse } from "../dialect/refuse.ts"
 import { Recent } from "../proxy/History.ts"
 
 /** What the operational endpoints tell beside the state of the backends. */
@@ -26,7 +27,7 @@ export interface OperationsOptions {
   readonly ageMs?: number | undefined
 }
 
-/** Answers everything that is no forwarded OpenAI endpoint. */
+/** Answers everything that is not forwarded. */
 export class Operations extends Context.Service<
   Operations,
   {
@@ -44,12 +45,13 @@ export class Operations extends Context.Service<
         const services = yield* Effect.context<Registry | Router | Recent | Control | Meters>()
         const registry = yield* Registry
         const drain = yield* Drain
+        const dialects = yield* Dialects
         const sinceMs = since ?? (yield* Clock.currentTimeMillis)
         const started = performance.now() - ageMs
         let loading: Promise<Contract> | undefined
         const contract = (): Promise<Contract> =>
           (loading ??= import("./endpoints.ts").then(({ makeContract }) =>
-            makeContract(services, { maxRetries, sinceMs, started })
+            makeContract(services, { dialects, maxRetries, sinceMs, started })
           ))
         yield* Effect.addFinalizer(() => Effect.promise(async () => (await loading)?.dispose()))
 
@@ -73,7 +75,7 @@ export class Operations extends Context.Service<
           if (probe === undefined) return contract().then(({ handle }) => handle(request, requestId, asked))
           return method === "GET" || method === "HEAD"
             ? probe()
-            : render(new MethodNotAllowed({ method, path, allowed: ["GET", "HEAD"] }), requestId)
+            : refuse(dialects[0], new MethodNotAllowed({ method, path, allowed: ["GET", "HEAD"] }), requestId)
         }
         const handle = async (
           request: Request,

@@ -6,7 +6,6 @@ import { Context, Effect, Layer, SchemaIssue } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import { type GatewayError, Internal, MethodNotAllowed, NotFound, BadRequest } from "../domain/errors.ts"
-import { endpoints } from "../domain/request.ts"
 import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
@@ -28,8 +27,8 @@ import { describeBackend, summary } from "./handlers/health-pages.ts"
 import { answerWith, type Page } from "./pages/html.ts"
 import { findModel, listModels } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
-import { render } from "../dialect/openai/error.ts"
-import { suggestedPath } from "./mistyped-paths.ts"
+import { type DialectList, routesOf } from "../dialect/all.ts"
+import { refuse } from "../dialect/refuse.ts"
 import type { Recent } from "../proxy/History.ts"
 import { Turns } from "../domain/Turns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
@@ -67,11 +66,12 @@ const contracted = Object.values(Api.groups).flatMap(
 )
 
 /** Every path that is served, with its methods. */
-export const servedPaths: ReadonlyMap<string, ReadonlyArray<string>> = new Map([
-  ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
-  ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
-  ...endpoints.map((endpoint) => [`/v1/${endpoint}`, forwarded] as const)
-])
+export const servedPathsOf = (dialects: DialectList): ReadonlyMap<string, ReadonlyArray<string>> =>
+  new Map([
+    ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
+    ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
+    ...[...routesOf(dialects).keys()].map((path) => [path, forwarded] as const)
+  ])
 
 // Names of backends are plain.
 const ofBackend = /^\/admin\/v1\/backends\/[^/]+(\/[^/]+)?$/
@@ -90,8 +90,8 @@ const decoded = (text: string): string => {
 const bodyLimits: BodyLimits = { maxBodyBytes: 16 * 1024 * 1024, uploadMs: 0 }
 const uncounted: Counted = { crowded: undefined, grow: () => undefined }
 
-const refuse = (error: GatewayError) =>
-  Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(render(error, requestId)))
+/** Answers with a failure. */
+type Refuse = (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>
 
 const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tapDefect(answer, (defect) =>
@@ -101,16 +101,17 @@ const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R>
   )
 
 /** Refuses what does not decode in words, where the library would say nothing. */
-const guard = HttpRouter.middleware(
-  (answer) =>
-    Effect.catchDefect(answer, (defect) => {
-      const error = undecodable(defect)
-      return error === undefined ? Effect.die(defect) : refuse(error)
-    }),
-  { global: true }
-)
+const guard = (refuse: Refuse) =>
+  HttpRouter.middleware(
+    (answer) =>
+      Effect.catchDefect(answer, (defect) => {
+        const error = undecodable(defect)
+        return error === undefined ? Effect.die(defect) : refuse(error)
+      }),
+    { global: true }
+  )
 
-const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "started">) =>
+const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "started">, refuse: Refuse) =>
   HttpApiBuilder.group(
     ContractApi,
     "gateway",
@@ -166,6 +167,8 @@ export type ContractServices = Registry | Router | Recent | Control | Meters
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {
+  /** What is served beside; failures have the shape of the first. */
+  readonly dialects: DialectList
   /** Attempts that may follow the first. */
   readonly maxRetries: () => number
   /** When the gateway began, in milliseconds since 1970. */
@@ -182,11 +185,22 @@ export interface Contract {
 
 /** Makes the handlers of the contract over the services they draw on. */
 export const makeContract = (services: Context.Context<ContractServices>, options: ContractOptions): Contract => {
-  const { maxRetries, started } = options
-  const routes = Layer.merge(HttpApiBuilder.layer(ContractApi), guard).pipe(
-    Layer.provide(makeHandlers(options)),
-    Layer.provide(adminHandlers(refuse, maxRetries)),
-    Layer.provide(controlHandlers(refuse)),
+  const { dialects, maxRetries, started } = options
+  const servedPaths = servedPathsOf(dialects)
+  const refusal = (error: GatewayError, requestId: string): Response => refuse(dialects[0], error, requestId)
+  const refusing: Refuse = (error) =>
+    Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(refusal(error, requestId)))
+  const suggestedPath = (path: string, origin: string): string | undefined => {
+    for (const dialect of dialects) {
+      const instead = dialect.suggestedPath(path, servedPaths.keys(), origin)
+      if (instead !== undefined) return instead
+    }
+    return undefined
+  }
+  const routes = Layer.merge(HttpApiBuilder.layer(ContractApi), guard(refusing)).pipe(
+    Layer.provide(makeHandlers(options, refusing)),
+    Layer.provide(adminHandlers(dialects, refusing, maxRetries)),
+    Layer.provide(controlHandlers(refusing)),
     Layer.provide(catalogueHandlers),
     Layer.provide(statsHandlers(started)),
     Layer.provide(HttpServer.layerServices),
@@ -198,8 +212,8 @@ export const makeContract = (services: Context.Context<ContractServices>, option
   const router = Context.get(services, Router)
   let document: Promise<{ readonly json: string; readonly page: Page }> | undefined
   const described = () =>
-    (document ??= import("./openapi.ts").then(({ openApi }) => {
-      const said = openApi()
+    (document ??= import("./openapi.ts").then(async ({ openApi }) => {
+      const said = await openApi(dialects)
       return { json: JSON.stringify(said), page: docsPage(said) }
     }))
   const front = (request: Request, { needsKey, isTrusted, isAdministration }: IncomingRequest): Page => {
@@ -225,25 +239,25 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
     const allowed = servedPaths.get(path)
     if (allowed === undefined) {
-      const instead = suggestedPath(url.pathname, servedPaths.keys(), publicOrigin(request))
+      const instead = suggestedPath(url.pathname, publicOrigin(request))
       const found = { method, path: url.pathname, ...(instead === undefined ? {} : { instead }) }
-      return render(new NotFound(found), requestId)
+      return refusal(new NotFound(found), requestId)
     }
     if (allowed === forwarded || !allowed.includes(method)) {
-      return render(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
+      return refusal(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
     }
     if (path === "/openapi.json") return new Response((await described()).json, { headers: jsonBody })
     if (path === docsPath) return answerWith(request, (await described()).page)
     if (path === frontPath) return answerWith(request, front(request, asked))
     const body =
       method === "POST" ? await readBody(request, new RequestClock(0, 0), bodyLimits, uncounted, turns) : undefined
-    if (body !== undefined && !(body instanceof Uint8Array)) return render(body, requestId)
+    if (body !== undefined && !(body instanceof Uint8Array)) return refusal(body, requestId)
     const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
     const response = await web.handler(
       new Request(url.href, { method, signal: request.signal, ...sent }),
       Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
     )
-    return response.status === 500 ? render(new Internal({ requestId }), requestId) : response
+    return response.status === 500 ? refusal(new Internal({ requestId }), requestId) : response
   }
   return { handle, dispose: web.dispose }
 }

@@ -1,15 +1,18 @@
 /**
  * The text of `/openapi.json`: what the contracts say, and what is true of all endpoints. Loaded when it is asked for.
  */
-import { Schema } from "effect"
+import { Predicate, Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { schemaAt } from "../config/reference.ts"
 import { clientKeyHeaders, openPaths } from "../admission/key-check.ts"
 import { Api } from "./api/api.ts"
 import { errorExamples, type ErrorTag } from "./error-examples.ts"
-import { maxModelLength } from "../dialect/openai/needs.ts"
-import { ChatChunk, CompletionChunk, OpenAi } from "../dialect/openai/openai-api.ts"
-import { bodyOf, formOf } from "../dialect/openai/error.ts"
+import { endpointFormat } from "./api/admin-api.ts"
+import { maxModelLength } from "../domain/request.ts"
+import type { DialectList } from "../dialect/all.ts"
+import type { Dialect, Documented } from "../dialect/Dialect.ts"
+import { failureFor } from "../dialect/failures.ts"
+import { refusalBody } from "../dialect/refuse.ts"
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -33,17 +36,22 @@ const Itself = HttpApiGroup.make("document").add(
   )
 )
 
-const Documented = Api.add(OpenAi)
-  .add(Itself)
-  .annotateMerge(
-    OpenApi.annotations({
-      description:
-        "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have OpenAI's shape",
-      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
-      servers: [{ url: "/", description: "The gateway this document comes from" }]
-    })
-  )
-  .annotate(HttpApi.AdditionalSchemas, [ChatChunk, CompletionChunk])
+const described = (all: ReadonlyArray<Documented>) => {
+  const [first = Itself, ...others] = [...all.flatMap(({ groups }) => groups), Itself]
+  return Api.add(first, ...others)
+    .annotateMerge(
+      OpenApi.annotations({
+        description:
+          "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have OpenAI's shape",
+        license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+        servers: [{ url: "/", description: "The gateway this document comes from" }]
+      })
+    )
+    .annotate(
+      HttpApi.AdditionalSchemas,
+      all.flatMap(({ schemas }) => schemas)
+    )
+}
 
 const header = (description: string, required: boolean, type: "string" | "integer" = "string") => ({
   description,
@@ -134,26 +142,37 @@ const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map([
   ["control.act", ["BackendNotFound"]]
 ])
 
-const exampleOf = (tag: ErrorTag) => {
-  const { when, error } = errorExamples[tag]
-  return { summary: when, value: JSON.parse(bodyOf(formOf(error))) as Json } // reason: bodyOf writes an object
-}
-
-const refusal = (description: string, tags: ReadonlyArray<ErrorTag>, more: ReadonlyArray<HeaderName>) => ({
-  description,
-  headers: headersOf("x-request-id", ...more),
-  content: {
-    "application/json": {
-      schema: { $ref: "#/components/schemas/Error" },
-      examples: Object.fromEntries(tags.map((tag) => [tag, exampleOf(tag)]))
+const refusal = (
+  dialect: Dialect,
+  description: string,
+  tags: ReadonlyArray<ErrorTag>,
+  more: ReadonlyArray<HeaderName>
+) => {
+  const exampleOf = (tag: ErrorTag) => {
+    const { when, error } = errorExamples[tag]
+    return { summary: when, value: JSON.parse(refusalBody(dialect, error)) as Json } // reason: a failure is an object
+  }
+  return {
+    description,
+    headers: headersOf("x-request-id", ...more),
+    content: {
+      [dialect.types.whole]: {
+        schema: { $ref: "#/components/schemas/Error" },
+        examples: Object.fromEntries(tags.map((tag) => [tag, exampleOf(tag)]))
+      }
     }
   }
-})
+}
 const triedHeaders: ReadonlyArray<HeaderName> = [...choiceHeaders, "x-should-retry"]
 
 /** Refusals that several endpoints share, by the name they have in the document. */
 class Shared {
   readonly responses: Record<string, Json> = {}
+  private readonly dialect: Dialect
+
+  constructor(dialect: Dialect) {
+    this.dialect = dialect
+  }
 
   private put(name: string, response: Json): Json {
     this.responses[name] = response
@@ -162,25 +181,27 @@ class Shared {
 
   /** The responses for failures, by status; a backend's own refusal can come under most of them. */
   refusals(tags: ReadonlyArray<ErrorTag>, forwarded: boolean): Json {
-    const groups = Map.groupBy(tags, (tag) => String(formOf(errorExamples[tag].error).status))
+    const groups = Map.groupBy(tags, (tag) => String(failureFor(errorExamples[tag].error).status))
     const choice = forwarded ? triedHeaders : []
     return Object.fromEntries(
       [...groups].map(([status, all]) => {
         const words = all.map((tag) => errorExamples[tag].when).join(". Or: ")
         const name = `${forwarded ? "Forwarded" : ""}${all.join("Or")}`
-        return [status, this.put(name, refusal(words, all, [...(errorHeaders[status] ?? []), ...choice]))]
+        const headers = [...(errorHeaders[status] ?? []), ...choice]
+        return [status, this.put(name, refusal(this.dialect, words, all, headers))]
       })
     )
   }
 
   /** The response for every other failure. */
   otherwise(forwarded: boolean): Json {
+    const { dialect } = this
     return forwarded
       ? this.put(
           "RefusedByBackend",
-          refusal("What a backend refuses, with its own status", [], ["retry-after", ...triedHeaders])
+          refusal(dialect, "What a backend refuses, with its own status", [], ["retry-after", ...triedHeaders])
         )
-      : this.put("Otherwise", refusal("Any other failure", ["NotFound", "MethodNotAllowed"], []))
+      : this.put("Otherwise", refusal(dialect, "Any other failure", ["NotFound", "MethodNotAllowed"], []))
   }
 }
 
@@ -191,10 +212,10 @@ const isKept = (operationId: string, { content }: OpenApi.OpenApiSpecResponse): 
 const completed = (
   [method, operation]: readonly [string, OpenApi.OpenAPISpecOperation],
   path: string,
+  forwarded: boolean,
   shared: Shared
 ): Json => {
   const { responses, security: _, ...said } = { ...operation, ...bounded(method, path, operation) }
-  const forwarded = operation.tags.includes(OpenAi.identifier)
   const tags = [
     ...(openPaths.has(path) ? before : everywhere),
     ...(method === "post" ? withBody : []),
@@ -217,31 +238,19 @@ const completed = (
   }
 }
 
-const everyMethod = (path: string, item: OpenApi.OpenAPISpecPathItem, shared: Shared): Json => {
+const everyMethod = (
+  path: string,
+  item: OpenApi.OpenAPISpecPathItem,
+  forwarded: ReadonlySet<string>,
+  shared: Shared
+): Json => {
   const { get, post, put, patch, delete: remove, ...more } = item
   const operations = Object.entries({ get, post, put, patch, delete: remove }).flatMap(([method, operation]) =>
-    operation === undefined ? [] : [[method, completed([method, operation], path, shared)] as const]
+    operation === undefined
+      ? []
+      : [[method, completed([method, operation], path, forwarded.has(path), shared)] as const]
   )
   return { ...more, ...Object.fromEntries(operations) }
-}
-
-// What a backend refuses keeps all the fields that it says beside those of OpenAI.
-const anyFailure: Json = {
-  type: "object",
-  description: "A failure in OpenAI's shape; one that a backend told may say more",
-  properties: {
-    error: {
-      type: "object",
-      properties: {
-        message: { type: "string" },
-        type: { type: "string" },
-        param: { type: ["string", "null"] },
-        code: { type: ["string", "null"] }
-      },
-      required: ["message", "type", "param", "code"]
-    }
-  },
-  required: ["error"]
 }
 
 /** What the config says of a key of a backend. */
@@ -271,23 +280,39 @@ const bounded = (method: string, path: string, { requestBody: body, ...said }: O
   return { ...said, requestBody: { ...body, content: { ...body.content, "application/json": { ...media, schema } } } }
 }
 
-/** The document. */
-export const openApi = (): Json => {
-  const { paths, components, ...spec } = OpenApi.fromApi(Documented)
-  const shared = new Shared()
-  const everyPath = Object.fromEntries(
-    Object.entries(paths).map(([path, item]) => [path, everyMethod(path, item, shared)])
+/** The names of all operations where one of them is meant. */
+const withNames = (spec: Json, names: ReadonlyArray<string>): Json =>
+  JSON.parse(
+    JSON.stringify(spec, (_, value: unknown) =>
+      Predicate.isObject(value) && value["format"] === endpointFormat ? { type: "string", enum: names } : value
+    )
   )
-  return {
+
+/** The document of a gateway that serves these dialects; failures have the shape of the first. */
+export const openApi = async (dialects: DialectList): Promise<Json> => {
+  const told = await Promise.all(dialects.map((dialect) => dialect.document?.()))
+  const all = told.filter((each) => each !== undefined)
+  const operations = dialects.flatMap((dialect) => dialect.operations)
+  const { paths, components, ...spec } = OpenApi.fromApi(described(all))
+  const shared = new Shared(dialects[0])
+  const forwarded = new Set(operations.map(({ path }) => path))
+  const everyPath = Object.fromEntries(
+    Object.entries(paths).map(([path, item]) => [path, everyMethod(path, item, forwarded, shared)])
+  )
+  const document = {
     ...spec,
     security: [{}, ...Object.keys(security).map((name) => ({ [name]: [] }))],
     paths: everyPath,
     components: {
       ...components,
-      schemas: { ...components.schemas, Error: anyFailure },
+      schemas: { ...components.schemas, ...(all[0] === undefined ? {} : { Error: all[0].failure }) },
       responses: shared.responses,
       securitySchemes: security,
       headers
     }
   }
+  return withNames(
+    document,
+    operations.map(({ name }) => name)
+  )
 }

@@ -66,9 +66,10 @@ const spreads = (definition: metrics.HistogramDefinition, at: number, tallies: I
 
 const labelsOf = ({ backend, model }: Tally): Labels => ({ model, backend })
 
-function* requestSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
+function* requestSeries({ endpoints, tallies }: Whole): Generator<Series<number>> {
+  const cells = requestCells(endpoints)
   for (const { backend, model, numbers } of tallies) {
-    for (const [at, { endpoint, stream, outcome, status }] of requestCells.entries()) {
+    for (const [at, { endpoint, stream, outcome, status }] of cells.entries()) {
       const count = numbers[counterPlaces.requests + at] ?? 0
       if (count > 0) yield [{ endpoint, model, backend, outcome, status, stream: String(stream) }, count]
     }
@@ -100,8 +101,8 @@ function* failoverSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number
   }
 }
 
-const summed = (tallies: ReadonlyArray<Tally>): Tally => {
-  const sum = emptyTally("", "")
+const summed = ({ endpoints, tallies }: Whole): Tally => {
+  const sum = emptyTally("", "", endpoints)
   for (const { numbers } of tallies)
     for (const [at, value] of numbers.entries()) sum.numbers[at] = (sum.numbers[at] ?? 0) + value
   return sum
@@ -116,7 +117,7 @@ export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Pr
   const labelled = tallies.map((tally) => [labelsOf(tally), tally] as const)
   const ofBackends = (value: (name: string) => number): ReadonlyArray<Series<number>> =>
     backends.map(({ backend: { name } }) => [{ backend: name }, value(name)])
-  yield numbers(metrics.requests, requestSeries(tallies))
+  yield numbers(metrics.requests, requestSeries(whole))
   yield numbers(
     metrics.turnedAway,
     turnedAwayCodes.map((code, at) => [{ code: String(code) }, whole.turnedAway[at] ?? 0])
@@ -127,7 +128,7 @@ export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Pr
   yield spreads(metrics.requestSeconds, counterPlaces.requestSeconds, labelled)
   yield spreads(metrics.firstTokenSeconds, counterPlaces.firstTokenSeconds, labelled)
   yield spreads(metrics.gapSeconds, counterPlaces.gapSeconds, labelled)
-  yield spreads(metrics.overheadSeconds, counterPlaces.overheadSeconds, [[{}, summed(tallies)]])
+  yield spreads(metrics.overheadSeconds, counterPlaces.overheadSeconds, [[{}, summed(whole)]])
   yield numbers(metrics.inFlight, [[{}, whole.active]])
   const inFlight = new Map<string, number>()
   for (const tally of tallies) inFlight.set(tally.backend, (inFlight.get(tally.backend) ?? 0) + tally.inFlight)

@@ -5,7 +5,7 @@
  */
 import { Clock, Context, Effect, Layer } from "effect"
 import type { AttemptFailure } from "../domain/errors.ts"
-import { type Ability, type Endpoint, endpoints, outcomes } from "../domain/request.ts"
+import { type Ability, type OperationFacts, outcomes } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/state.ts"
 import type { DecisionBasis } from "../router/plan.ts"
@@ -27,7 +27,6 @@ const columns = [
   "started",
   "ended",
   "firstByteAt",
-  "endpoint",
   "stream",
   "outcome",
   "status",
@@ -46,6 +45,7 @@ const width = columns.length
 /** What of a request is no number; the decision is absent when there was none. */
 interface Texts {
   id: string
+  operation: OperationFacts
   model: string
   backend: string
   upstreamModel: string
@@ -58,6 +58,8 @@ interface Texts {
 
 const none: ReadonlyArray<never> = []
 
+const nothing: OperationFacts = { name: "", textField: "" }
+
 const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
 /** A ring of requests. */
@@ -66,6 +68,7 @@ class Ring {
   private readonly figures = new Float64Array(remembered * mostFigures)
   private readonly texts = Array.from({ length: remembered }, (): Texts => ({
     id: "",
+    operation: nothing,
     model: "",
     backend: "",
     upstreamModel: "",
@@ -88,7 +91,6 @@ class Ring {
     numbers[column++] = exchange.started
     numbers[column++] = now
     numbers[column++] = exchange.firstByteAt
-    numbers[column++] = endpoints.indexOf(exchange.endpoint)
     numbers[column++] = exchange.stream ? 1 : 0
     numbers[column++] = outcomes.indexOf(exchange.outcome)
     numbers[column++] = exchange.status
@@ -104,6 +106,7 @@ class Ring {
     const texts = this.texts[at]
     if (texts === undefined) return
     texts.id = exchange.id
+    texts.operation = exchange.route.operation
     texts.model = exchange.model
     texts.backend = exchange.backend
     texts.upstreamModel = exchange.upstreamModel
@@ -136,7 +139,7 @@ class Ring {
     return {
       id: texts.id,
       at: Math.round(this.number(at, "at")),
-      endpoint: this.endpoint(at),
+      endpoint: texts.operation.name,
       model: texts.model,
       stream: this.number(at, "stream") === 1,
       outcome: outcomes[this.number(at, "outcome")] ?? "failed",
@@ -152,13 +155,13 @@ class Ring {
 
   /** What the request was decided by; undefined when it was refused before. */
   decided(at: number): (DecisionBasis & { readonly seen: LiveFigures }) | undefined {
-    const { settings, snapshot, model, held, drawn } = this.text(at)
+    const { settings, snapshot, operation, model, held, drawn } = this.text(at)
     if (settings === undefined || snapshot === undefined) return undefined
     const mask = this.number(at, "abilities")
     const from = at * mostFigures
     return {
       needs: {
-        endpoint: this.endpoint(at),
+        operation,
         model,
         stream: this.number(at, "stream") === 1,
         abilities: abilities.filter((_, bit) => (mask & (1 << bit)) !== 0),
@@ -176,10 +179,6 @@ class Ring {
         held
       }
     }
-  }
-
-  private endpoint(at: number): Endpoint {
-    return endpoints[this.number(at, "endpoint")] ?? endpoints[0]
   }
 
   private number(at: number, column: (typeof columns)[number]): number {

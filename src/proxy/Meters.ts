@@ -2,6 +2,7 @@
  * Where the requests of this process are counted, and what is told of them.
  */
 import { Context, Effect, Layer } from "effect"
+import { Dialects } from "../dialect/all.ts"
 import { Registry } from "../registry/Registry.ts"
 import { MeterTable } from "../telemetry/meter-table.ts"
 import { measure, type Measures } from "../telemetry/measures.ts"
@@ -19,8 +20,10 @@ export class Meters extends Context.Service<
   static readonly layer = (worker: number) =>
     Layer.effect(
       Meters,
-      Effect.map(Registry, (registry) => {
+      Effect.map(Effect.all([Registry, Dialects]), ([registry, dialects]) => {
+        const endpoints = dialects.flatMap(({ operations }) => operations.map(({ name }) => name))
         const ledger = new MeterTable(
+          endpoints,
           (backend, model) => registry.snapshot().backends.get(backend)?.models.has(model) ?? false
         )
         return Meters.of({ ledger, measures: () => measure(ledger, worker, performance.now()) })

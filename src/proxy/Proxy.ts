@@ -4,7 +4,7 @@
  */
 import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
 import { type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
-import type { Endpoint } from "../domain/request.ts"
+import type { DialectRoute } from "../dialect/Dialect.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import { Roster } from "../domain/roster.ts"
 import { Newcomers } from "../registry/newcomers.ts"
@@ -21,7 +21,7 @@ import { EarlyStream } from "./early-stream.ts"
 import { declaredLength } from "./body.ts"
 import { arrived } from "./record.ts"
 import { forward, type Forwarding, Run } from "./attempts.ts"
-import { render } from "../dialect/openai/error.ts"
+import { refuse } from "../dialect/refuse.ts"
 import { Turns } from "../domain/Turns.ts"
 import { type Upload, type UploadLimits, Uploads } from "../admission/uploads.ts"
 
@@ -37,12 +37,12 @@ export interface ProxyLimits extends UploadLimits {
   readonly maxRetries: number
 }
 
-/** The forwarding of OpenAI endpoints. */
+/** The forwarding of what clients ask of models. */
 export class Proxy extends Context.Service<
   Proxy,
   {
     /** Answers a request; never rejects. */
-    readonly handle: (endpoint: Endpoint, request: Request, id: string, server: Listening) => Promise<Response>
+    readonly handle: (route: DialectRoute, request: Request, id: string, server: Listening) => Promise<Response>
     /** Requests under way. */
     readonly active: () => number
     /** Ends every request under way: with an error event where an answer has begun. */
@@ -110,6 +110,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       const early = new EarlyStream(
         {
           requestId: exchange.id,
+          dialect: exchange.route.dialect,
           everyMs: limits.keepAliveMs,
           partingMs,
           open: (response) => {
@@ -161,7 +162,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const finish = (current: Run, exit: Exit.Exit<void, GatewayError>): void => {
     const { exchange } = current
     if (Exit.isFailure(exit)) {
-      const response = render(answerOf(current, exit), exchange.id)
+      const response = refuse(exchange.route.dialect, answerOf(current, exit), exchange.id)
       exchange.status = exchange.outcome === "client_closed" ? 499 : response.status
       current.respond(response)
     }
@@ -177,7 +178,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
 
   const begin = (
     limits: ProxyLimits,
-    endpoint: Endpoint,
+    route: DialectRoute,
     request: Request,
     id: string,
     server: Listening,
@@ -188,7 +189,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     const started = performance.now()
     accounting.began()
     const clock = new RequestClock(started, limits.totalMs)
-    const exchange = arrived(id, endpoint, request, started, clock)
+    const exchange = arrived(id, route, request, started, clock)
     const current = new Run(exchange, server, limits, upload, respond)
     runs.add(current)
     deadlines.add(clock)
@@ -202,20 +203,20 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     })
   }
 
-  const turnAway = (error: GatewayError, id: string): Promise<Response> => {
-    const response = drain.parting(render(error, id))
+  const turnAway = ({ dialect }: DialectRoute, error: GatewayError, id: string): Promise<Response> => {
+    const response = drain.parting(refuse(dialect, error, id))
     accounting.turnedAway(response.status)
     return Promise.resolve(response)
   }
 
-  const handle = (endpoint: Endpoint, request: Request, id: string, server: Listening): Promise<Response> => {
-    if (drain.refusing()) return turnAway(stopping(), id)
-    if (files.full()) return turnAway(new OutOfFiles({ retryAfterSeconds: spreadWait(1, random) }), id)
+  const handle = (route: DialectRoute, request: Request, id: string, server: Listening): Promise<Response> => {
+    if (drain.refusing()) return turnAway(route, stopping(), id)
+    if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: spreadWait(1, random) }), id)
     const limits = limitsNow()
     const upload = overloaded(limits) ?? uploads.begin(declaredLength(request) ?? 0, () => server.peer(request))
-    if (upload instanceof Overloaded) return turnAway(upload, id)
+    if (upload instanceof Overloaded) return turnAway(route, upload, id)
     return new Promise((resolve) =>
-      begin(limits, endpoint, request, id, server, upload, (response) => resolve(drain.parting(response)))
+      begin(limits, route, request, id, server, upload, (response) => resolve(drain.parting(response)))
     )
   }
 

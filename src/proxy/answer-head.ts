@@ -5,7 +5,8 @@ import { Redacted } from "effect"
 import { cutWords } from "../router/cut.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../wire/arrival.ts"
-import { isCoded, isEventStream } from "../upstream/content-encoding.ts"
+import type { Dialect } from "../dialect/Dialect.ts"
+import { isCoded, isOfType } from "../upstream/content-encoding.ts"
 import type { Exchange } from "./record.ts"
 import { locality } from "../backend/backend.ts"
 
@@ -15,14 +16,7 @@ const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
   return apiKey !== undefined && value.includes(Redacted.value(apiKey))
 }
 
-// Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
-// which is for refusals.
-const passed = (
-  name: "content-type" | "openai-processing-ms",
-  head: Arrival,
-  attempt: Attempt,
-  headers: Record<string, string>
-): void => {
+const pass = (name: string, head: Arrival, attempt: Attempt, headers: Record<string, string>): void => {
   const value = head.header(name)
   if (value !== null && !carriesKey(attempt, value)) headers[name] = value
 }
@@ -31,17 +25,19 @@ const passed = (
 type HeadersOf = (
   head: Arrival,
   attempt: Attempt,
-  exchange: Pick<Exchange, "id" | "attempts" | "answeredModel" | "cutPrompt">
+  exchange: Pick<Exchange, "id" | "attempts" | "answeredModel" | "cutPrompt" | "route">
 ) => Record<string, string>
 
 /** Headers of an answer that comes from a backend. */
-export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts, cutPrompt, id }) => {
+export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts, cutPrompt, id, route }) => {
   const headers = answererHeaders(attempt, attempts)
   headers["x-request-id"] = id
   if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutWords(cutPrompt)
   if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
-  passed("content-type", head, attempt, headers)
-  passed("openai-processing-ms", head, attempt, headers)
+  pass("content-type", head, attempt, headers)
+  // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
+  // which is for refusals.
+  for (const name of route.dialect.headers.answered) pass(name, head, attempt, headers)
   // Other words than those for codings (none, utf-8) would make some clients give up.
   const coding = isCoded(head) ? head.header("content-encoding") : null
   if (coding !== null) headers["content-encoding"] = coding
@@ -54,26 +50,26 @@ const streamHeaders: Readonly<Record<string, string>> = {
   "x-accel-buffering": "no"
 }
 
-const eventStream = "text/event-stream"
-
-/** Headers of an event stream that begins before anybody has answered. */
-export const eventStreamHeaders = (requestId: string): Record<string, string> => ({
-  "content-type": eventStream,
+/** Headers of a stream that begins before anybody has answered. */
+export const eventStreamHeaders = ({ types }: Dialect, requestId: string): Record<string, string> => ({
+  "content-type": types.stream,
   "x-request-id": requestId,
   ...streamHeaders
 })
 
-/** The same for an event stream, whatever its backend calls it: some clients read it under its own name alone. */
+/** The same for a stream, whatever its backend calls it: some clients read it under its own name alone. */
 export const eventHeaders: HeadersOf = (head, attempt, exchange) => {
   const headers = replyHeaders(head, attempt, exchange)
-  if (!isEventStream(headers["content-type"])) headers["content-type"] = eventStream
+  const { stream } = exchange.route.dialect.types
+  if (!isOfType(headers["content-type"], stream)) headers["content-type"] = stream
   return Object.assign(headers, streamHeaders)
 }
 
-/** The same for a whole answer, which is JSON even where its backend calls it an event stream. */
+/** The same for a whole answer, which is none even where its backend calls it a stream. */
 export const wholeHeaders: HeadersOf = (head, attempt, exchange) => {
   const headers = replyHeaders(head, attempt, exchange)
-  if (isEventStream(headers["content-type"])) headers["content-type"] = "application/json"
+  const { stream, whole } = exchange.route.dialect.types
+  if (isOfType(headers["content-type"], stream)) headers["content-type"] = whole
   return headers
 }
 

@@ -36,11 +36,10 @@ import { deliver, type Delivery } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { Exchange } from "./record.ts"
 import { discreet, failureOf, passOn, reasonOf } from "./final-failure.ts"
-import { type Read, readNeeds } from "../dialect/openai/needs.ts"
-import { neverRetry, render } from "../dialect/openai/error.ts"
+import type { Read, Span } from "../dialect/Dialect.ts"
+import { neverRetry } from "../dialect/failures.ts"
+import { refuse } from "../dialect/refuse.ts"
 import { answererHeaders, decisionHeaders } from "./answer-head.ts"
-import type { Span } from "../dialect/openai/sift.ts"
-import { replaceModel } from "../dialect/openai/splice.ts"
 import type { Turns } from "../domain/Turns.ts"
 import type { Upload } from "../admission/uploads.ts"
 
@@ -133,8 +132,11 @@ const answerFailure = (run: Run, { error, attempt, pass, final }: Failed, random
     ...headersOf(attempt, exchange.attempts),
     ...(final ? neverRetry : {})
   }
-  const passed = pass && error._tag === "ErrorStatus" ? passOn(error, exchange.id, decision, random) : undefined
-  const response = passed ?? render(failureOf(error, exchange.model, exchange.failures, random), exchange.id, decision)
+  const { dialect } = exchange.route
+  const passed =
+    pass && error._tag === "ErrorStatus" ? passOn(dialect, error, exchange.id, decision, random) : undefined
+  const failure = () => failureOf(error, exchange.model, exchange.failures, random)
+  const response = passed ?? refuse(dialect, failure(), exchange.id, decision)
   exchange.outcome = passed === undefined ? "failed" : "refused"
   exchange.backend = attempt.candidate.state.backend.name
   exchange.status = response.status
@@ -196,9 +198,9 @@ class Attempts implements Caller {
     run.ticket = new Ticket(live, id, performance.now(), (turn) => accounting.turned(backend.name, id, turn))
     return upstream.call({
       backend,
-      endpoint: exchange.endpoint,
+      route: exchange.route,
       apiPath: candidate.state.apiPath,
-      body: model === this.plan.requested ? this.body : replaceModel(this.body, model, this.model),
+      body: model === this.plan.requested ? this.body : exchange.route.dialect.withModel(this.body, model, this.model),
       clientHeaders: exchange.request.headers,
       requestId: exchange.id,
       stream: exchange.stream,
@@ -347,7 +349,8 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   exchange.awaitedMs = performance.now() - exchange.started
   const hops = hopsOf(exchange.request.headers)
   if (hops > maxHops) return new LoopDetected({ hops })
-  const reading = readNeeds(exchange.endpoint, body, turns, forwarding.leastContext)
+  const { dialect, operation } = exchange.route
+  const reading = operation.needs(body, turns, forwarding.leastContext)
   const read = reading instanceof Promise ? await reading : reading
   if (exchange.gone) return undefined
   if (Result.isFailure(read)) return read.failure
@@ -363,7 +366,8 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
     return plan.failure
   }
   accounting.routed(exchange, plan.success, now)
-  if (needs.stream && run.limits.keepAliveMs > 0 && exchange.endpoint !== "embeddings") forwarding.keepAlive(run)
+  const mayHear = operation.generates && dialect.keepAlive !== undefined
+  if (needs.stream && run.limits.keepAliveMs > 0 && mayHear) forwarding.keepAlive(run)
   const attempts = new Attempts(forwarding, run, read.success, plan.success, body, now)
   let { attempt } = attempts
   while (attempt !== undefined) {

@@ -1,5 +1,5 @@
 /**
- * Takes in a request body within its size and time, so that every refusal has OpenAI's shape.
+ * Takes in a request body within its size and time, so that every refusal has the shape of its dialect.
  */
 import { type Overloaded, PayloadTooLarge, RequestTimeout, UnsupportedMediaType } from "../domain/errors.ts"
 import { reasonOf } from "./final-failure.ts"

@@ -1,7 +1,6 @@
 /**
  * A committed answer on its way to the client.
  */
-import { concealedEvents } from "../domain/conceal.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { ConnectionLost } from "../domain/upstream-errors.ts"
@@ -11,17 +10,16 @@ import type { Attempt } from "../router/plan.ts"
 import type { Answer } from "../upstream/answer.ts"
 import type { Body, Sink } from "../wire/arrival.ts"
 import { concealFor } from "../upstream/endpoint.ts"
-import type { EventWatch } from "../dialect/openai/event-watch.ts"
+import type { StreamWatch } from "../dialect/Dialect.ts"
+import { refusalBody } from "../dialect/refuse.ts"
 import type { Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { Exchange } from "./record.ts"
 import { concealedBytes, failureOf, reasonOf } from "./final-failure.ts"
-import { bodyOf, formOf } from "../dialect/openai/error.ts"
 import { type Flow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import { eventHeaders, replyHeaders, wholeHeaders } from "./answer-head.ts"
-import { usageFrom, usageIn, usageOfJson } from "../dialect/openai/usage.ts"
 
 type FlowAnswer = Answer & { readonly _tag: "Flow" }
 
@@ -64,7 +62,7 @@ const lateParting = { silentSeconds: 1, mostMs: 12_000 } as const
 // A flow under way: what its relay reports to, and the one who knows what that means for the request.
 class FlowDelivery implements Flow {
   readonly body: Body
-  readonly watch: EventWatch | undefined
+  readonly watch: StreamWatch | undefined
   readonly marked: boolean
   private readonly delivery: Delivery
   private readonly attempt: Attempt
@@ -81,7 +79,7 @@ class FlowDelivery implements Flow {
     const { exchange, server } = delivery
     this.body = answer.head.body
     this.watch = answer.watch
-    this.marked = exchange.endpoint !== "embeddings"
+    this.marked = exchange.route.operation.generates
     this.delivery = delivery
     this.attempt = attempt
     this.answer = answer
@@ -124,13 +122,15 @@ class FlowDelivery implements Flow {
 
   errorText(error: UpstreamError): string {
     const { exchange } = this.delivery
-    return bodyOf(formOf(failureOf(error, exchange.model, [...exchange.failures, this.failed(error)])))
+    const failure = failureOf(error, exchange.model, [...exchange.failures, this.failed(error)])
+    return refusalBody(exchange.route.dialect, failure)
   }
 
   discreet(events: Uint8Array, midway: boolean): Uint8Array {
     const { backend } = this.attempt.candidate.state
-    const conceal = concealFor(backend, this.delivery.exchange.request.headers)
-    return concealedBytes(events, (text) => concealedEvents(text, conceal, midway))
+    const { request, route } = this.delivery.exchange
+    const conceal = concealFor(backend, request.headers)
+    return concealedBytes(events, (text) => route.dialect.concealed(text, conceal, midway))
   }
 
   progress(): void {
@@ -166,7 +166,7 @@ class FlowDelivery implements Flow {
     this.answer.taken()
     if (this.meter !== undefined) {
       this.meter.streams -= 1
-      if (this.watch !== undefined) noteUsage(exchange, this.attempt, usageFrom(this.watch.usage()), now)
+      if (this.watch !== undefined) noteUsage(exchange, this.attempt, this.watch.used(), now)
     }
     exchange.bytesOut = bytes
     exchange.outcome = outcomes[end._tag]
@@ -210,7 +210,7 @@ export const deliver = (
   ticket.settle("good", now)
   exchange.outcome = "completed"
   exchange.bytesOut = answer.body.byteLength
-  if (exchange.meter !== undefined) noteUsage(exchange, attempt, usageOfJson(answer.json) ?? usageIn(answer.body), now)
+  if (exchange.meter !== undefined) noteUsage(exchange, attempt, answer.usage, now)
   delivery.respond(
     new Response(plainBytes(answer.body), {
       status: answer.head.status,

@@ -2,7 +2,7 @@
  * A stream that is opened for its client before anybody has begun to answer: comments keep its connection alive while
  * backends are still tried, and what becomes of the request is told inside of it.
  */
-import { errorLine, eventOf } from "../dialect/openai/framing.ts"
+import type { Dialect, StreamWatch } from "../dialect/Dialect.ts"
 import type { Watch } from "../upstream/Deadlines.ts"
 import { eventStreamHeaders } from "./answer-head.ts"
 
@@ -16,6 +16,7 @@ export interface Continuation {
 /** What an early stream needs of its request; times in milliseconds. */
 export interface Early {
   readonly requestId: string
+  readonly dialect: Dialect
   /** How long a client waits in silence. */
   readonly everyMs: number
   /** How long the last event gets to arrive before the body is cut. */
@@ -25,13 +26,6 @@ export interface Early {
   /** Called once: there is nothing more to wait for. */
   readonly done: () => void
 }
-
-const encoder = new TextEncoder()
-
-const comment = encoder.encode(": keep-alive\n\n")
-
-const ends = (bytes: Uint8Array, text: string): boolean =>
-  new TextDecoder().decode(bytes.subarray(-text.length)) === text
 
 // A client that takes nothing of a last event is not waited for longer.
 const mostMs = 12_000
@@ -44,7 +38,8 @@ export class EarlyStream implements Watch {
   private readonly early: Early
   private client: ReadableStreamDefaultController<Uint8Array> | undefined
   private next: Continuation | undefined
-  private separator = ""
+  // What has been said in it so far.
+  private said: StreamWatch | undefined
   private parting = false
   private over = false
 
@@ -61,7 +56,6 @@ export class EarlyStream implements Watch {
   /** Passes on what a backend says before it answers; whole comments alone. */
   readonly hear = (comments: Uint8Array): void => {
     this.say(comments)
-    this.separator = ends(comments, "\n\n") ? "" : "\n"
     this.at = performance.now() + this.early.everyMs
   }
 
@@ -79,7 +73,9 @@ export class EarlyStream implements Watch {
     if (this.over) return
     this.parting = true
     this.at = performance.now() + mostMs
-    this.say(eventOf(errorLine(await response.text()), this.separator))
+    const { said } = this
+    const error = await response.text()
+    if (said !== undefined) this.say(said.broken(error))
   }
 
   /** Gives up waiting, unless a failure is still on its way. */
@@ -116,16 +112,19 @@ export class EarlyStream implements Watch {
     }
     this.at = performance.now() + this.early.everyMs
     if (this.client === undefined) {
-      const { open, requestId } = this.early
-      open(new Response(new ReadableStream<Uint8Array>(this), { headers: eventStreamHeaders(requestId) }))
+      const { dialect, open, requestId } = this.early
+      this.said = dialect.watch()
+      open(new Response(new ReadableStream<Uint8Array>(this), { headers: eventStreamHeaders(dialect, requestId) }))
     }
-    this.say(comment)
-    this.separator = ""
+    const { keepAlive } = this.early.dialect
+    if (keepAlive !== undefined) this.say(keepAlive)
   }
 
   // Who takes nothing is told nothing more.
   private say(bytes: Uint8Array): void {
     if (this.over || this.client === undefined) return
-    if (this.parting || (this.client.desiredSize ?? 0) > 0) this.client.enqueue(bytes)
+    if (!this.parting && (this.client.desiredSize ?? 0) <= 0) return
+    this.said?.push(bytes)
+    this.client.enqueue(bytes)
   }
 }

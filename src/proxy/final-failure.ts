@@ -12,7 +12,8 @@ import {
 } from "../domain/errors.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import { BadAnswer, ErrorStatus, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
-import { openAiErrorBody, wordsOf } from "../dialect/openai/error-body.ts"
+import type { Dialect } from "../dialect/Dialect.ts"
+import { errorWords } from "../domain/sentence.ts"
 
 const seconds = (ms: number): string => `${Math.round(ms) / 1000} s`
 
@@ -29,7 +30,7 @@ const limitWords: Readonly<Record<LimitName, (after: string) => string>> = {
 const isTheirs = (status: number): boolean => status < 500 && ![401, 403, 408, 429].includes(status)
 
 const withWords = (what: string, body: Uint8Array | undefined): string => {
-  const words = body === undefined ? undefined : wordsOf(body)
+  const words = body === undefined ? undefined : errorWords(body)
   return words === undefined ? what : `${what}: ${words}`
 }
 
@@ -88,24 +89,29 @@ export const failureOf = (
     return unavailable(asked)
   }
   if (error._tag === "ErrorStatus" && error.status === 504) {
-    const words = wordsOf(error.body)
+    const words = errorWords(error.body)
     const message = `The backend itself timed out (status 504)${words === undefined ? "" : `: ${words}`}`
     return new GatewayTimeout({ message, limit: "request" })
   }
   return new BadGateway({ model, failures })
 }
 
-/** A backend's own error status as the client gets it, in OpenAI's shape. */
+/** A backend's own error status as the client gets it, in the shape of its dialect. */
 export const passOn = (
+  dialect: Dialect,
   error: ErrorStatus,
   requestId: string,
   decision: Readonly<Record<string, string>>,
   random: () => number
 ): Response => {
-  const headers: Record<string, string> = { "content-type": "application/json", "x-request-id": requestId, ...decision }
+  const headers: Record<string, string> = {
+    "content-type": dialect.types.whole,
+    "x-request-id": requestId,
+    ...decision
+  }
   if (error.retryAfterMs !== undefined) {
     headers["retry-after"] = String(spreadWait(error.retryAfterMs / 1000, random))
   }
-  const body = openAiErrorBody(error.status, error.body) as Uint8Array<ArrayBuffer> // reason: never on shared memory
+  const body = dialect.passedError(error.status, error.body) as Uint8Array<ArrayBuffer> // reason: never on shared memory
   return new Response(body, { status: error.status, headers })
 }

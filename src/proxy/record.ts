@@ -2,7 +2,8 @@
  * The record of one proxied request: filled as it goes, accounted for exactly once when it ends.
  */
 import type { AttemptFailure } from "../domain/errors.ts"
-import type { Endpoint, Outcome } from "../domain/request.ts"
+import type { DialectRoute } from "../dialect/Dialect.ts"
+import type { Outcome } from "../domain/request.ts"
 import type { CutPrompt } from "../router/cut.ts"
 import type { Plan } from "../router/plan.ts"
 import type { LiveFigures } from "../router/live-figures.ts"
@@ -12,7 +13,10 @@ import type { RequestClock } from "../upstream/Upstream.ts"
 /** One request on its way; times are monotonic milliseconds. */
 export interface Exchange {
   readonly id: string
-  readonly endpoint: Endpoint
+  /** What is asked, in which dialect. */
+  readonly route: DialectRoute
+  /** The name of that. */
+  readonly endpoint: string
   readonly request: Request
   readonly started: number
   readonly clock: RequestClock
@@ -50,13 +54,14 @@ const nothing = (): void => undefined
 /** A request that has just arrived. */
 export const arrived = (
   id: string,
-  endpoint: Endpoint,
+  route: DialectRoute,
   request: Request,
   started: number,
   clock: RequestClock
 ): Exchange => ({
   id,
-  endpoint,
+  route,
+  endpoint: route.operation.name,
   request,
   started,
   clock,

@@ -4,9 +4,8 @@
  */
 import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Body, Sink } from "../wire/arrival.ts"
-import type { Ending, EventWatch } from "../dialect/openai/event-watch.ts"
+import type { Ending, StreamWatch } from "../dialect/Dialect.ts"
 import type { Continuation } from "./early-stream.ts"
-import { endMarker, eventOf } from "../dialect/openai/framing.ts"
 
 /** How a flow ended. */
 export type FlowEnd =
@@ -19,11 +18,11 @@ export interface Flow {
   readonly body: Body
   /** Starts the delivery of the flow. */
   readonly attach: (sink: Sink) => void
-  /** Watches an event stream that can be read, which gets an error event when it breaks; other flows are cut short. */
-  readonly watch: EventWatch | undefined
+  /** Watches a stream that can be read, which gets an error as its last event when it breaks; other flows are cut short. */
+  readonly watch: StreamWatch | undefined
   /** True when the stream must carry a finish reason or an end marker. */
   readonly marked: boolean
-  /** The OpenAI error text sent as the last event of a broken stream. */
+  /** The body of the error that ends a broken stream. */
   readonly errorText: (error: UpstreamError) => string
   /** Takes out of events with an error what is not to be told, `midway` when they begin inside of one; they are passed on as they are when absent. */
   readonly discreet?: (events: Uint8Array, midway: boolean) => Uint8Array
@@ -60,7 +59,7 @@ const lateMs = 50
 
 const truncated = new ConnectionLost({ reason: "the stream ended before its answer was complete", answered: true })
 
-const encoder = new TextEncoder()
+const nothing = new Uint8Array(0)
 
 const failedInside = new BadAnswer({ reason: "an error in the middle of its stream" })
 
@@ -74,6 +73,7 @@ class Relaying implements Relay, Sink {
   private waiting = 0
   // Events with an error that have not come whole.
   private errors: Array<Uint8Array> = []
+  private errorBytes = 0
   private midway = false
   private attached = false
   // Since when the last event waits for the client to take it; 0 when none does.
@@ -159,14 +159,16 @@ class Relaying implements Relay, Sink {
   // What an error says may come in several pieces.
   private withhold(piece: Uint8Array, whole: boolean): void {
     this.errors.push(piece)
+    this.errorBytes += piece.byteLength
     // The client draws nothing while all that waits is withheld: that must end before the backend is held back.
-    if (whole || this.errors.reduce((sum, { byteLength }) => sum + byteLength, 0) > highWaterMark / 2) this.release()
+    if (whole || this.errorBytes > highWaterMark / 2) this.release()
   }
 
   private release(): void {
     const { client, errors, flow, midway } = this
     if (errors.length === 0) return
     this.errors = []
+    this.errorBytes = 0
     const events = Buffer.concat(errors)
     client?.enqueue(flow.discreet?.(events, midway) ?? events)
   }
@@ -186,11 +188,8 @@ class Relaying implements Relay, Sink {
   // The last word has been said, be it an error: nothing more is to be told.
   private conclude(ending: Exclude<Ending, "cut">): void {
     const { watch } = this.flow
-    if (ending === "failed") {
-      const separator = watch?.separator() ?? ""
-      return this.part({ _tag: "Broken", error: failedInside }, encoder.encode(separator))
-    }
-    if (ending === "finished") this.client?.enqueue(eventOf(endMarker, watch?.separator() ?? ""))
+    if (ending === "failed") return this.part({ _tag: "Broken", error: failedInside }, watch?.rest() ?? nothing)
+    if (ending === "finished" && watch !== undefined) this.client?.enqueue(watch.last())
     this.finish(
       ending === "done" || ending === "finished" ? { _tag: "Complete" } : { _tag: "Broken", error: failedInside }
     )
@@ -201,7 +200,7 @@ class Relaying implements Relay, Sink {
   private break(error: UpstreamError): void {
     const { flow } = this
     if (flow.watch !== undefined) {
-      return this.part({ _tag: "Broken", error }, eventOf(flow.errorText(error), flow.watch.separator()))
+      return this.part({ _tag: "Broken", error }, flow.watch.broken(flow.errorText(error)))
     }
     this.finish({ _tag: "Broken", error })
     this.sever()

@@ -49,8 +49,6 @@ const paramOf = ({ why }: Excluded): string | null => {
   return null
 }
 
-const textFields = { "chat/completions": "messages", completions: "prompt", embeddings: "input" } as const
-
 // A shorter prompt is all it takes for one of them: that is what agents can do something about.
 const tooLong = (excluded: ReadonlyArray<Excluded>): { has: number; needs: number } | undefined => {
   let found: { has: number; needs: number } | undefined
@@ -114,7 +112,7 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
       model,
       has: shorter.has,
       needs: shorter.needs,
-      param: textFields[plan.needs.endpoint]
+      param: plan.needs.operation.textField
     })
   }
   const nearest = excluded.find(({ candidate }) => plan.targets[0]?.candidates.includes(candidate) === true) ?? first

@@ -3,7 +3,8 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
-import { endpoints, type Endpoint } from "../domain/request.ts"
+import { Dialects, routesOf } from "../dialect/all.ts"
+import { refuse } from "../dialect/refuse.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import {
   adminPrefix,
@@ -18,13 +19,9 @@ import {
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Operations } from "../operations/Operations.ts"
-import { render } from "../dialect/openai/error.ts"
 import { Proxy } from "../proxy/Proxy.ts"
-import { canonicalPath } from "../operations/mistyped-paths.ts"
 import { publicOrigin } from "../operations/incoming-request.ts"
 import { whyAmbiguous } from "../http/raw-target.ts"
-
-const forwarded: ReadonlyMap<string, Endpoint> = new Map(endpoints.map((endpoint) => [`/v1/${endpoint}`, endpoint]))
 
 // A client's own id is kept when it is short and plain.
 const saneId = /^[A-Za-z0-9._:-]{1,128}$/
@@ -66,6 +63,8 @@ export class Gateway extends Context.Service<
     readonly handle: Handle
     /** What is asked there: the administration and what tells of the gateway; nothing is forwarded. */
     readonly administer: Handle
+    /** The paths of what is forwarded. */
+    readonly paths: ReadonlyArray<string>
   }
 >()("nexus/runtime/Gateway") {
   /** The surface under the rules of admission of the moment; those of the administration when that has a place of its own. */
@@ -77,8 +76,17 @@ export class Gateway extends Context.Service<
         const operations = yield* Operations
         const accounting = yield* Accounting
         const drain = yield* Drain
+        const dialects = yield* Dialects
+        const forwarded = routesOf(dialects)
+        const canonicalPath = (method: string, path: string): string => {
+          for (const dialect of dialects) {
+            const meant = dialect.canonicalPath(method, path)
+            if (meant !== path) return meant
+          }
+          return path
+        }
 
-        const route = (
+        const answerTo = (
           rules: AdmissionRules,
           request: Request,
           server: Listening,
@@ -87,8 +95,8 @@ export class Gateway extends Context.Service<
           isAdministration: boolean
         ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
-          const endpoint = request.method === "POST" ? forwarded.get(path) : undefined
-          if (endpoint !== undefined) return proxy.handle(endpoint, request, id, server)
+          const route = request.method === "POST" ? forwarded.get(path) : undefined
+          if (route !== undefined) return proxy.handle(route, request, id, server)
           const needsKey = rules.keys.length > 0
           const isTrusted = path !== frontPath || hasValidKey(rules, request)
           return operations.handle(request, id, { path, needsKey, isTrusted, isAdministration }).then((response) => {
@@ -107,7 +115,9 @@ export class Gateway extends Context.Service<
             const path =
               written === undefined || forwarded.has(written) ? written : canonicalPath(request.method, written)
             const refused = (error: GatewayError) => {
-              const response = render(error, id, { ...refusalHeaders(request), ...corsHeaders(rules, request) })
+              const { dialect } = forwarded.get(path ?? "") ?? { dialect: dialects[0] }
+              const headers = { ...refusalHeaders(request), ...corsHeaders(rules, request) }
+              const response = refuse(dialect, error, id, headers)
               accounting.turnedAway(response.status)
               return drain.parting(response)
             }
@@ -122,7 +132,7 @@ export class Gateway extends Context.Service<
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
             if (!forwarded.has(path) && !plainPath.test(path)) return nothing()
-            const answer = route(rules, request, server, path, id, isAdministration)
+            const answer = answerTo(rules, request, server, path, id, isAdministration)
             if (rules.origins.size === 0) return answer
             return Promise.resolve(answer).then((response) => {
               for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
@@ -132,7 +142,8 @@ export class Gateway extends Context.Service<
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
         return Gateway.of({
           handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
-          administer: handler(adminRulesNow ?? rulesNow, (path) => !forwarded.has(path), true)
+          administer: handler(adminRulesNow ?? rulesNow, (path) => !forwarded.has(path), true),
+          paths: [...forwarded.keys()]
         })
       })
     )

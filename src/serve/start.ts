@@ -72,7 +72,12 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
   const api = Context.get(services, Gateway)
   const simulated: ReadonlyArray<Backend> = demo ? yield* simulations : []
   for (const backend of [...config.backends, ...simulated]) yield* registry.put(backend)
-  const listening = yield* listen({ hostname: server.host, port: server.port, fetch: api.handle })
+  const listening = yield* listen({
+    hostname: server.host,
+    port: server.port,
+    fetch: api.handle,
+    plainPaths: api.paths
+  })
   ;({ port } = listening)
   Context.get(services, Files).relieve(listening.closeIdle)
   const administration = yield* listenForAdmin(config, api)

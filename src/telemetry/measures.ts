@@ -25,6 +25,8 @@ const ProcessShape = Schema.Struct({ worker: Schema.Int, rssBytes: Schema.Finite
 /** The figures of a process, or of several put together. */
 export const Measures = Schema.Struct({
   processes: Schema.Array(ProcessShape),
+  /** The names of all that can be asked for; the figures of requests are in their order. */
+  endpoints: Schema.Array(Schema.String),
   active: Schema.Finite,
   turnedAway: Numbers,
   tallies: Schema.Array(TallyShape)
@@ -59,6 +61,7 @@ export const measure = (ledger: MeterTable, worker: number, now: number): Measur
   const { user, system } = process.cpuUsage()
   return {
     processes: [{ worker, rssBytes: process.memoryUsage.rss(), cpuSeconds: (user + system) / 1e6 }],
+    endpoints: ledger.endpoints,
     active: ledger.active,
     turnedAway: [...ledger.turnedAway],
     tallies: ledger.meters().map((meter) => ({
@@ -74,12 +77,12 @@ export const measure = (ledger: MeterTable, worker: number, now: number): Measur
 }
 
 /** A tally of nothing. */
-export const emptyTally = (backend: string, model: string): Tally => ({
+export const emptyTally = (backend: string, model: string, endpoints: ReadonlyArray<string>): Tally => ({
   backend,
   model,
   inFlight: 0,
   streams: 0,
-  numbers: new Float64Array(meterWidth),
+  numbers: new Float64Array(meterWidth(endpoints)),
   recent: new Float64Array(recentNames.length),
   firstTokens: new Float64Array(histogramSize(firstTokenSeconds.bounds))
 })
@@ -100,6 +103,7 @@ export const addTally = (sum: Tally, tally: Tally): void => {
 /** All figures together. */
 export interface Whole {
   readonly processes: Measures["processes"]
+  readonly endpoints: ReadonlyArray<string>
   readonly active: number
   readonly turnedAway: ReadonlyArray<number>
   readonly tallies: ReadonlyArray<Tally>
@@ -109,18 +113,21 @@ export interface Whole {
 export const together = (all: ReadonlyArray<Measures>): Whole => {
   const byBackend = new Map<string, Map<string, Tally>>()
   const turnedAway = new Float64Array(turnedAwayCodes.length)
+  // All processes are of one program; what is left of none names nothing.
+  const { endpoints } = all.find((each) => each.endpoints.length > 0) ?? { endpoints: [] }
+  const width = meterWidth(endpoints)
   for (const measures of all) {
     addTo(turnedAway, measures.turnedAway)
     for (const told of measures.tallies) {
       const models = byBackend.get(told.backend) ?? new Map<string, Tally>()
-      const sum = models.get(told.model) ?? emptyTally(told.backend, told.model)
+      const sum = models.get(told.model) ?? emptyTally(told.backend, told.model, endpoints)
       byBackend.set(told.backend, models)
       models.set(told.model, sum)
       sum.inFlight += told.inFlight
       sum.streams += told.streams
       for (let at = 0; at < told.numbers.length; at += 2) {
         const place = told.numbers[at] ?? 0
-        if (place < meterWidth) sum.numbers[place] = (sum.numbers[place] ?? 0) + (told.numbers[at + 1] ?? 0)
+        if (place < width) sum.numbers[place] = (sum.numbers[place] ?? 0) + (told.numbers[at + 1] ?? 0)
       }
       addTo(sum.recent, told.recent)
       addTo(sum.firstTokens, told.firstTokens)
@@ -128,6 +135,7 @@ export const together = (all: ReadonlyArray<Measures>): Whole => {
   }
   return {
     processes: all.flatMap(({ processes }) => processes).toSorted((a, b) => a.worker - b.worker),
+    endpoints,
     active: all.reduce((sum, { active }) => sum + active, 0),
     turnedAway: [...turnedAway],
     tallies: [...byBackend.values()].flatMap((models) => models.values().toArray())
@@ -136,9 +144,10 @@ export const together = (all: ReadonlyArray<Measures>): Whole => {
 
 /** What stays of processes that have ended: their counters, added to those of the ones that ended before. */
 export const bequeathed = (all: ReadonlyArray<Measures>): Measures => {
-  const { turnedAway, tallies } = together(all)
+  const { endpoints, turnedAway, tallies } = together(all)
   return {
     processes: [],
+    endpoints,
     active: 0,
     turnedAway,
     tallies: tallies.map(({ backend, model, numbers }) => ({

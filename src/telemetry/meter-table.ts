@@ -22,6 +22,8 @@ export const turnedAwayCodes = [400, 401, 403, 404, 414, 429, 503] as const
 export class MeterTable {
   private readonly byBackend = new Map<string, Map<string, Meter>>()
   private size = 0
+  /** The names of all that can be asked for. */
+  readonly endpoints: ReadonlyArray<string>
   private readonly isServed: (backend: string, model: string) => boolean
   // What was looked through in vain is not looked through again before the bound could hold.
   private lookAgainAt = 0
@@ -31,7 +33,8 @@ export class MeterTable {
   active = 0
 
   /** `isServed` says whether a backend serves a model now: its meter is then never given up. */
-  constructor(isServed: (backend: string, model: string) => boolean) {
+  constructor(endpoints: ReadonlyArray<string>, isServed: (backend: string, model: string) => boolean) {
+    this.endpoints = endpoints
     this.isServed = isServed
   }
 
@@ -64,7 +67,7 @@ export class MeterTable {
   }
 
   private add(backend: string, model: string): Meter {
-    const meter = new Meter(backend, model)
+    const meter = new Meter(backend, model, this.endpoints)
     const models = this.byBackend.get(backend)
     if (models === undefined) this.byBackend.set(backend, new Map([[model, meter]]))
     else models.set(model, meter)

@@ -2,7 +2,7 @@
  * What is counted of the requests to one backend and model: plain numbers in one array, so that a request costs a few
  * additions; they are put into words only when somebody asks.
  */
-import { endpoints, type Endpoint, outcomes, type Outcome } from "../domain/request.ts"
+import { outcomes, type Outcome } from "../domain/request.ts"
 import { observe, histogramSize } from "./histogram.ts"
 import { coveredSeconds, RecentCounts } from "./recent-counts.ts"
 import { firstTokenSeconds, gapSeconds, type HistogramDefinition, overheadSeconds, requestSeconds } from "./metrics.ts"
@@ -36,44 +36,47 @@ export interface Usage {
   readonly completion: number
 }
 
-const cells = endpoints.length * 2 * outcomes.length * statusClasses.length
+// Of each endpoint.
+const cells = 2 * outcomes.length * statusClasses.length
 
 const histograms: ReadonlyArray<HistogramDefinition> = [requestSeconds, firstTokenSeconds, gapSeconds, overheadSeconds]
 
-const afterCounters = cells + attemptOutcomes.length + 1 + tokenKinds.length
+const afterCounters = attemptOutcomes.length + 1 + tokenKinds.length
 
 const placeOf = (wanted: HistogramDefinition): number =>
   histograms.slice(0, histograms.indexOf(wanted)).reduce((at, { bounds }) => at + histogramSize(bounds), afterCounters)
 
-/** Where each figure begins among the numbers of a meter. */
+/** Where each figure begins among the numbers of a meter; the requests come last, as many as there are endpoints. */
 export const counterPlaces = {
-  requests: 0,
-  attempts: cells,
-  failovers: cells + attemptOutcomes.length,
-  tokens: cells + attemptOutcomes.length + 1,
+  attempts: 0,
+  failovers: attemptOutcomes.length,
+  tokens: attemptOutcomes.length + 1,
   requestSeconds: placeOf(requestSeconds),
   firstTokenSeconds: placeOf(firstTokenSeconds),
   gapSeconds: placeOf(gapSeconds),
-  overheadSeconds: placeOf(overheadSeconds)
+  overheadSeconds: placeOf(overheadSeconds),
+  requests: histograms.reduce((sum, { bounds }) => sum + histogramSize(bounds), afterCounters)
 } as const
 
 /** How many numbers a meter has. */
-export const meterWidth = histograms.reduce((sum, { bounds }) => sum + histogramSize(bounds), afterCounters)
+export const meterWidth = (endpoints: ReadonlyArray<string>): number =>
+  counterPlaces.requests + endpoints.length * cells
 
 /** The labels of one cell of the requests. */
 export interface RequestLabels {
-  readonly endpoint: Endpoint
+  readonly endpoint: string
   readonly stream: boolean
   readonly outcome: Outcome
   readonly status: (typeof statusClasses)[number]
 }
 
 /** The labels of each cell, by its place. */
-export const requestCells: ReadonlyArray<RequestLabels> = endpoints.flatMap((endpoint) =>
-  [false, true].flatMap((stream) =>
-    outcomes.flatMap((outcome) => statusClasses.map((status) => ({ endpoint, stream, outcome, status })))
+export const requestCells = (endpoints: ReadonlyArray<string>): ReadonlyArray<RequestLabels> =>
+  endpoints.flatMap((endpoint) =>
+    [false, true].flatMap((stream) =>
+      outcomes.flatMap((outcome) => statusClasses.map((status) => ({ endpoint, stream, outcome, status })))
+    )
   )
-)
 
 const classOf = (status: number): number => (status < 400 ? 0 : status < 500 ? 1 : 2)
 
@@ -107,7 +110,7 @@ const minute = 60_000
 
 /** An ended request as far as it is counted; times in milliseconds. */
 export interface EndedRequest {
-  readonly endpoint: Endpoint
+  readonly endpoint: string
   readonly stream: boolean
   readonly outcome: Outcome
   readonly status: number
@@ -121,7 +124,7 @@ export interface EndedRequest {
 export class Meter {
   readonly backend: string
   readonly model: string
-  readonly numbers = new Float64Array(meterWidth)
+  readonly numbers: Float64Array
   /** Requests whose attempt is under way here. */
   inFlight = 0
   /** Event streams under way. */
@@ -131,16 +134,22 @@ export class Meter {
   private firstBefore = new Float64Array(firstTokens)
   private firstUntil = 0
 
-  constructor(backend: string, model: string) {
+  private readonly endpoints: ReadonlyArray<string>
+
+  /** `endpoints` are the names of all that can be asked for. */
+  constructor(backend: string, model: string, endpoints: ReadonlyArray<string>) {
     this.backend = backend
     this.model = model
+    this.endpoints = endpoints
+    this.numbers = new Float64Array(meterWidth(endpoints))
   }
 
   /** Counts a request that has ended here. */
   ended({ endpoint, stream, outcome, status, started, firstByteAt, awaitedMs }: EndedRequest, now: number): void {
     const { numbers, recent } = this
-    const kind = endpoints.indexOf(endpoint) * 2 + (stream ? 1 : 0)
-    this.bump((kind * outcomes.length + outcomes.indexOf(outcome)) * statusClasses.length + classOf(status), 1)
+    const kind = this.endpoints.indexOf(endpoint) * 2 + (stream ? 1 : 0)
+    const cell = (kind * outcomes.length + outcomes.indexOf(outcome)) * statusClasses.length + classOf(status)
+    this.bump(counterPlaces.requests + cell, 1)
     recent.add(things.requests, 1, now)
     observe(numbers, counterPlaces.requestSeconds, requestSeconds.bounds, (now - started) / 1000)
     if (firstByteAt === 0) return
@@ -199,7 +208,7 @@ export class Meter {
 
   /** Takes over the counters of another one. */
   absorb(other: Meter): void {
-    for (let at = 0; at < meterWidth; at += 1) this.bump(at, other.numbers[at] ?? 0)
+    for (let at = 0; at < this.numbers.length; at += 1) this.bump(at, other.numbers[at] ?? 0)
   }
 
   private bump(at: number, by: number): void {

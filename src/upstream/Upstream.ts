@@ -4,7 +4,7 @@
 import { Context, Effect, Layer } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
-import type { Endpoint } from "../domain/request.ts"
+import type { DialectRoute } from "../dialect/Dialect.ts"
 import { TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Abort } from "../wire/abort.ts"
 import { commit, type Answer } from "./answer.ts"
@@ -84,7 +84,8 @@ export class RequestClock implements Watch {
 /** What is sent, and to whom. */
 export interface Attempted {
   readonly backend: Backend
-  readonly endpoint: Endpoint
+  /** What is asked, in which dialect. */
+  readonly route: DialectRoute
   /** Where the endpoints were found to be; undefined while the base URL alone tells. */
   readonly apiPath: ApiPath | undefined
   readonly body: RequestBody
@@ -118,17 +119,17 @@ export class Upstream extends Context.Service<
       Effect.map(Transport, (transport) => {
         const holding = new Holding(() => Math.max(maxHeldBytes, maxAnswerBytes()))
         const call = async (attempted: Attempted): Promise<Answer> => {
-          const { backend, clock, endpoint, abort } = attempted
+          const { backend, clock, route, abort } = attempted
           const { connectMs, firstByteMs, idleMs } = backend.limits
           const prepared = preparedFor(backend)
           const { trust } = prepared
-          const url = urlFor(prepared, backend, endpoint, attempted.apiPath)
+          const url = urlFor(prepared, backend, route.operation.path, attempted.apiPath)
           const expire = (error: UpstreamError) => abort.abort(error)
           clock.arm("connect", connectMs, expire)
           const head = await transport.send({
             url,
             fixed: prepared.headers,
-            headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId),
+            headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId, route.dialect.headers.asked),
             body: attempted.body,
             abort,
             fresh: false,
@@ -139,7 +140,7 @@ export class Upstream extends Context.Service<
           })
           return await commit(head, {
             stream: attempted.stream,
-            list: endpoint === "embeddings" ? "data" : "choices",
+            route,
             maxBytes: maxAnswerBytes(),
             holding,
             progress: () => clock.arm("idle", idleMs),

@@ -2,34 +2,26 @@
  * From the head of a backend's answer to the moment it can be sent on: what is good is committed, what is not becomes an
  * upstream error while another backend can still be asked.
  */
+import { Result } from "effect"
 import { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
-import { type AnswerList, errorOfEvents, faultOf, parseLoosely } from "../dialect/openai/answer-json.ts"
+import { type DialectRoute, type Said, type Told, untold, type StreamWatch } from "../dialect/Dialect.ts"
+import type { Kind } from "../dialect/first-bytes.ts"
 import type { Arrival, Sink } from "../wire/arrival.ts"
-import { isCoded, isEventStream } from "./content-encoding.ts"
-import { EventWatch } from "../dialect/openai/event-watch.ts"
-import { type Kind, kindOf } from "../dialect/first-bytes.ts"
+import { isCoded, isOfType } from "./content-encoding.ts"
 import type { Holding } from "./holding.ts"
 import { type Came, type Intake, type Judge, take } from "./intake.ts"
-import { type Said, saidBy, saidIn, untold } from "../dialect/openai/said.ts"
 import { unpack } from "./unpack.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
-  | {
-      readonly _tag: "Whole"
-      readonly head: Arrival
-      readonly said: Said
-      readonly body: Uint8Array
-      /** The body as JSON; undefined when it was not parsed. */
-      readonly json: unknown
-    }
+  | ({ readonly _tag: "Whole"; readonly head: Arrival; readonly body: Uint8Array } & Told)
   | {
       readonly _tag: "Flow"
       readonly head: Arrival
       readonly said: Said
-      /** What watches an event stream that can be read; undefined for other bodies, such as one that came compressed. */
-      readonly watch: EventWatch | undefined
+      /** What watches a stream that can be read; undefined for other bodies, such as one that came compressed. */
+      readonly watch: StreamWatch | undefined
       /** Starts the flow; the first bytes are delivered from inside the call. */
       readonly attach: (sink: Sink) => void
       /** To be called when the client has taken the first bytes, or never will; further calls do nothing. */
@@ -39,8 +31,8 @@ export type Answer =
 /** What the caller wants of an answer. */
 export interface Expectation {
   readonly stream: boolean
-  /** The list that a whole answer must hold. */
-  readonly list: AnswerList
+  /** What was asked, in which dialect. */
+  readonly route: DialectRoute
   /** Answers up to this size are held back and checked. */
   readonly maxBytes: number
   /** What is held back of all answers. */
@@ -60,20 +52,13 @@ const tellingBytes = 4096
 // Of an error's body this much is read, compressed or not.
 const mostOfAnError = 256 * 1024
 
-// JSON up to this size is parsed to see that it is whole; larger bodies are judged by their ends and the name of their list.
-const parsedBytes = 1024 * 1024
-
 // A date in `retry-after` is wall-clock time.
 const wallClock = (): number => performance.timeOrigin + performance.now()
 
-const decoder = new TextDecoder()
-
-// Called on the bytes as they are: a Buffer over them would make the engine give them another form.
-const { indexOf } = Buffer.prototype
-
 const nothing = (): void => undefined
 
-const isNamedEvents = (head: Arrival): boolean => isEventStream(head.header("content-type"))
+const isNamedStream = (head: Arrival, { dialect }: DialectRoute): boolean =>
+  isOfType(head.header("content-type"), dialect.types.stream)
 
 const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
@@ -122,57 +107,27 @@ const readError = (head: Arrival): Promise<never> => {
   })
 }
 
-/** What a whole answer says. */
-interface Checked {
-  readonly said: Said
-  readonly json: unknown
-}
-
-const unread: Checked = { said: untold, json: undefined }
-
-/** Looks at a whole answer, whose JSON is to hold a list; throws what is wrong with it. */
-const checked = (body: Uint8Array, list: AnswerList): Checked => {
-  let last = body.byteLength - 1
-  while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
-  if (last < 0) throw bad("an empty body")
-  if (body.byteLength > parsedBytes) {
-    if (body[last] !== 0x7d) throw bad("JSON that is cut short")
-    // In the text of an answer quotes are escaped: what looks like the key is one.
-    if (indexOf.call(body, `"${list}"`) < 0) throw bad(`JSON without a list of ${list}`)
-    return { said: saidIn(body), json: undefined }
-  }
-  let json: unknown
-  let fault: ErrorStatus | BadAnswer | undefined
-  try {
-    json = parseLoosely(decoder.decode(body))
-    fault = faultOf(json, list, body)
-  } catch {
-    fault = bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
-  }
-  if (fault !== undefined) throw fault
-  return { said: saidBy(json), json }
-}
-
 /** Reads an event stream to the first event that is an answer; what comes before it is held back. */
 class EventsJudge implements Judge<Answer> {
   private readonly head: Arrival
   private readonly progress: () => void
   private readonly hearer: Expectation["hearer"]
-  private readonly watch = new EventWatch()
-  private readonly isChecked: boolean
+  private readonly route: DialectRoute
+  private readonly watch: StreamWatch
 
-  constructor(head: Arrival, { hearer, list, progress }: Expectation) {
+  constructor(head: Arrival, { hearer, progress, route }: Expectation) {
     this.head = head
     this.progress = progress
     this.hearer = hearer
-    this.isChecked = list === "choices"
+    this.route = route
+    this.watch = route.dialect.watch()
   }
 
   enough(piece: Uint8Array, body: Came): boolean {
-    const { watch } = this
+    const { route, watch } = this
     const isProgress = watch.push(piece)
-    if (this.isChecked) {
-      if (watch.opening === "error") throw errorOfEvents(body.bytes())
+    if (route.operation.generates) {
+      if (watch.opening === "error") throw route.dialect.faultOf(body.bytes())
       // Whoever says that much, be it comments, is at work; memory is not to grow with it.
       if (watch.opening === "waiting" && body.size <= heldBytes) {
         // It has begun to answer, and its silence is bounded as such from now on.
@@ -186,10 +141,10 @@ class EventsJudge implements Judge<Answer> {
   }
 
   judge(intake: Intake): Answer {
-    const { head, watch } = this
+    const { head, route, watch } = this
     if (intake._tag === "Part") {
       const { attach, came } = intake
-      return { _tag: "Flow", head, said: saidIn(came.bytes()), watch, attach, taken: nothing }
+      return { _tag: "Flow", head, said: route.dialect.said(came.bytes()), watch, attach, taken: nothing }
     }
     throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an answer")
   }
@@ -234,7 +189,7 @@ class FirstBytesJudge implements Judge<Answer> {
   enough(piece: Uint8Array, body: Came): boolean {
     if (this.chosen !== undefined) return this.chosen.enough(piece, body)
     const bytes = body.bytes()
-    const kind = kindOf(bytes)
+    const kind = this.wanted.route.dialect.kindOf(bytes)
     if (kind === "untold" && body.size <= tellingBytes) return false
     this.chosen = this.judgeFor(kind)
     return this.chosen.enough(bytes, body)
@@ -251,7 +206,7 @@ class FirstBytesJudge implements Judge<Answer> {
 
   private judgeFor(kind: Kind): Judge<Answer> {
     const { head, wanted } = this
-    const events = kind === "events" || (kind !== "document" && isNamedEvents(head))
+    const events = kind === "events" || (kind !== "document" && isNamedStream(head, wanted.route))
     return events ? new EventsJudge(head, wanted) : new BodyJudge(head, wanted)
   }
 }
@@ -279,8 +234,11 @@ class BodyJudge implements Judge<Answer> {
       return { _tag: "Flow", head, said: untold, watch: undefined, attach: intake.attach, taken: () => this.dropped() }
     }
     this.dropped()
-    const { json, said } = isCoded(head) ? unread : checked(intake.bytes, this.wanted.list)
-    return { _tag: "Whole", head, said, body: intake.bytes, json }
+    const body = intake.bytes
+    if (isCoded(head)) return { _tag: "Whole", head, body, said: untold, usage: undefined }
+    const whole = this.wanted.route.operation.whole(body)
+    if (Result.isFailure(whole)) throw whole.failure
+    return { _tag: "Whole", head, body, said: whole.success.said, usage: whole.success.usage }
   }
 
   dropped(): void {
@@ -292,7 +250,7 @@ class BodyJudge implements Judge<Answer> {
 const judgeFor = (head: Arrival, wanted: Expectation): Judge<Answer> => {
   if (!wanted.stream) return new BodyJudge(head, wanted)
   if (!isCoded(head)) return new FirstBytesJudge(head, wanted)
-  return isNamedEvents(head) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
+  return isNamedStream(head, wanted.route) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
 }
 
 /**
@@ -307,7 +265,10 @@ export const commit = (head: Arrival, expectation: Expectation): Promise<Answer>
       : head.status === 204 || head.status === 205
         ? "an empty body"
         : undefined
-  const unasked = !expectation.stream && isNamedEvents(head) ? "an event stream although none was asked for" : undefined
+  const unasked =
+    !expectation.stream && isNamedStream(head, expectation.route)
+      ? "an event stream although none was asked for"
+      : undefined
   if (fault !== undefined || unasked !== undefined) {
     head.body.abort()
     return Promise.reject(bad(fault ?? unasked ?? ""))

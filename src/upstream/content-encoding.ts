@@ -1,5 +1,5 @@
 /**
- * What the head of an answer says of its body: whether the bytes can be read as they are, and whether they are events.
+ * What the head of an answer says of its body: whether the bytes can be read as they are, and what kind of body they are.
  */
 import type { Arrival } from "../wire/arrival.ts"
 
@@ -12,6 +12,7 @@ export const isCoded = ({ header }: Pick<Arrival, "header">): boolean => {
   return encoding !== null && encoding.split(",").some((each) => codings.has(each.trim().toLowerCase()))
 }
 
-/** Whether a content type is the one of event streams. */
-export const isEventStream = (type: string | null | undefined): boolean =>
-  typeof type === "string" && type !== "application/json" && /^\s*text\/event-stream/i.test(type)
+/** Whether a content type is this one, given in small letters, whatever its parameters. */
+export const isOfType = (type: string | null | undefined, wanted: string): boolean =>
+  typeof type === "string" &&
+  (type === wanted || (type.length > wanted.length && type.trimStart().toLowerCase().startsWith(wanted)))

@@ -3,16 +3,15 @@
  */
 import { Redacted } from "effect"
 import type { Backend } from "../backend/backend.ts"
-import { addressOf, type ApiPath } from "../domain/base-url.ts"
+import { addressOf, type ApiPath, apiPaths, belowApi } from "../domain/base-url.ts"
 import { type Conceal, concealing } from "../domain/conceal.ts"
-import type { Endpoint } from "../domain/request.ts"
 import { version } from "../domain/version.ts"
 import { type Trust, trustOf } from "../wire/tls.ts"
 
 /** What is the same for every call to a backend. */
 export interface Prepared {
-  /** By where the endpoints are. */
-  readonly urls: Readonly<Record<ApiPath, Readonly<Record<Endpoint, string>>>>
+  /** By where the endpoints are, and by the path of an operation; filled as they are asked for. */
+  readonly urls: Readonly<Record<ApiPath, Map<string, string>>>
   readonly headers: Readonly<Record<string, string>>
   readonly trust: Trust | undefined
 }
@@ -22,12 +21,6 @@ const cache = new WeakMap<Backend, Prepared>()
 /** What Nexus calls itself to a backend. */
 export const userAgentOf = ({ userAgent }: Pick<Backend, "userAgent">): string => userAgent ?? `nexus/${version}`
 
-const urlsBelow = (backend: Backend, apiPath: ApiPath): Readonly<Record<Endpoint, string>> => ({
-  "chat/completions": addressOf(backend, `${apiPath}/chat/completions`),
-  completions: addressOf(backend, `${apiPath}/completions`),
-  embeddings: addressOf(backend, `${apiPath}/embeddings`)
-})
-
 /** The header that carries the key: deployments of Azure's take it under a name of their own. */
 export const keyHeaders = ({ apiKey, url }: Pick<Backend, "apiKey" | "url">): Readonly<Record<string, string>> => {
   if (apiKey === undefined) return {}
@@ -35,16 +28,23 @@ export const keyHeaders = ({ apiKey, url }: Pick<Backend, "apiKey" | "url">): Re
   return /\/openai\/deployments\//.test(url) ? { "api-key": key } : { authorization: `Bearer ${key}` }
 }
 
-/** The address of an endpoint; `shown` is where the probes found the endpoints, undefined while they have not. */
+/** The address of an operation's path; `shown` is where the probes found the endpoints, undefined while they have not. */
 export const urlFor = (
   { urls }: Pick<Prepared, "urls">,
-  { apiPath }: Pick<Backend, "apiPath">,
-  endpoint: Endpoint,
+  backend: Pick<Backend, "apiPath" | "query" | "url">,
+  path: string,
   shown: ApiPath | undefined
-): string => urls[shown ?? apiPath ?? "/v1"][endpoint]
+): string => {
+  const apiPath = shown ?? backend.apiPath ?? apiPaths[0]
+  const known = urls[apiPath].get(path)
+  if (known !== undefined) return known
+  const url = addressOf(backend, belowApi(path, apiPath))
+  urls[apiPath].set(path, url)
+  return url
+}
 
 const prepare = (backend: Backend): Prepared => ({
-  urls: { "/v1": urlsBelow(backend, "/v1"), "": urlsBelow(backend, "") },
+  urls: { "/v1": new Map(), "": new Map() },
   headers: {
     "content-type": "application/json",
     "accept-encoding": "identity",
@@ -64,7 +64,7 @@ export const preparedFor = (backend: Backend): Prepared => {
 }
 
 // What a client may say to a backend: content negotiation and tracing. Everything else stays here.
-const forwarded = ["accept", "traceparent", "tracestate", "openai-beta"] as const
+const forwarded = ["accept", "traceparent", "tracestate"] as const
 
 // A value that no header may hold is the client's doing: it stays here, so that no backend is blamed for it.
 const sendable = /^[\t\x20-\x7e\x80-\xff]*$/
@@ -85,10 +85,22 @@ export const hopsOf = (client: Headers): number => {
   return value !== null && /^\d{1,9}$/.test(value) ? Number(value) : 0
 }
 
-/** Headers of one call beside the fixed ones of its backend: the allowed ones of the client, the request id and the hops. */
-export const callHeaders = (backend: Backend, client: Headers, requestId: string): Record<string, string> => {
+/**
+ * Headers of one call beside the fixed ones of its backend: the allowed ones of the client and those `more` of its dialect,
+ * the request id and the hops.
+ */
+export const callHeaders = (
+  backend: Backend,
+  client: Headers,
+  requestId: string,
+  more: ReadonlyArray<string> = []
+): Record<string, string> => {
   const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(hopsOf(client) + 1) }
   for (const name of forwarded) {
+    const value = valueOf(client, name)
+    if (value !== undefined) headers[name] = value
+  }
+  for (const name of more) {
     const value = valueOf(client, name)
     if (value !== undefined) headers[name] = value
   }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto"
 import { describe, expect, test } from "bun:test"
 import { makeAdmission, corsHeaders, admissionRefusal } from "../../src/admission/key-check.ts"
-import { formOf } from "../../src/dialect/openai/error.ts"
+import { formOf } from "../kit/refusals.ts"
 
 const digest = (key: string) => createHash("sha256").update(key).digest()
 

@@ -40,6 +40,7 @@ export const makePlace = (number: number): Place => {
 /** Figures of a worker that has turned away so many requests, and has nothing else to tell. */
 export const measuresOf = (worker: number, turnedAway: number): Measures => ({
   processes: [{ worker, rssBytes: 1, cpuSeconds: 1 }],
+  endpoints: [],
   active: 0,
   turnedAway: [turnedAway, ...turnedAwayCodes.slice(1).map(() => 0)],
   tallies: []

@@ -30,7 +30,8 @@ import {
 import { ConnectionLost } from "../../src/domain/upstream-errors.ts"
 import { openAiErrorBody } from "../../src/dialect/openai/error-body.ts"
 import { failureOf } from "../../src/proxy/final-failure.ts"
-import { formOf, render, table } from "../../src/dialect/openai/error.ts"
+import { table } from "../../src/dialect/failures.ts"
+import { formOf, render } from "../kit/refusals.ts"
 
 test("a failure names the backend and then, apart from it, what became of its answer", () => {
   const failures = [{ backend: "a", model: "m", reason: "the stream ended before its answer was complete" }]

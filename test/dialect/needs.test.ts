@@ -6,7 +6,7 @@ import { Sift } from "../../src/dialect/openai/sift.ts"
 import { chatBody, chatText, jsonText } from "../fuzz/arbitraries.ts"
 import { parseNeeds, readNeeds, scanNeeds } from "../../src/dialect/openai/needs.ts"
 import { Turns } from "../../src/domain/Turns.ts"
-import type { Endpoint } from "../../src/domain/request.ts"
+import { asked, type Endpoint } from "../../src/dialect/openai/openai-endpoints.ts"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -26,7 +26,7 @@ const chat = (content: unknown, more: object = {}) => ({ model: "m", messages: [
 describe("what a chat request needs:", () => {
   test("nothing in particular, for plain text", () => {
     expect(needsOf(chat("Hello"))).toEqual({
-      endpoint: "chat/completions",
+      operation: asked["chat/completions"],
       model: "m",
       stream: false,
       abilities: [],

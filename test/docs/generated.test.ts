@@ -6,7 +6,8 @@ import { keyEntries } from "../../src/config/reference.ts"
 import { showPath } from "../../src/config/path.ts"
 import { errorAdvice } from "../../src/operations/error-advice.ts"
 import { errorExamples } from "../../src/operations/error-examples.ts"
-import { formOf, table } from "../../src/dialect/openai/error.ts"
+import { table } from "../../src/dialect/failures.ts"
+import { formOf } from "../kit/refusals.ts"
 
 const textOf = (page: string): string => readFileSync(join(import.meta.dir, "../..", page), "utf8")
 

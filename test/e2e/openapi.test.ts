@@ -2,9 +2,10 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
 import { Validator } from "@seriousme/openapi-schema-validator"
 import { Redacted } from "effect"
-import { servedPaths } from "../../src/operations/endpoints.ts"
+import { servedPathsOf } from "../../src/operations/endpoints.ts"
 import { errorExamples } from "../../src/operations/error-examples.ts"
-import { bodyOf, formOf } from "../../src/dialect/openai/error.ts"
+import { Dialects } from "../../src/dialect/all.ts"
+import { bodyOf, formOf } from "../kit/refusals.ts"
 import { chatEvents, completion, event, json, lastChunk, streamHead, chunk } from "../kit/answers.ts"
 import { type FakeUpstream, good, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
@@ -80,7 +81,7 @@ describe("/openapi.json", () => {
 
   test("tells of every path that is served, and of no other", () => {
     const told = judge.operations.map(({ method, path }) => `${method} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`)
-    const served = [...servedPaths].flatMap(([path, methods]) =>
+    const served = [...servedPathsOf(Dialects.defaultValue())].flatMap(([path, methods]) =>
       methods.filter((method) => method !== "HEAD").map((method) => `${method.toLowerCase()} ${path}`)
     )
     expect(told.sort()).toEqual(served.sort())
@@ -113,7 +114,7 @@ describe("/openapi.json", () => {
       const { status } = formOf(error)
       // A wrong method is of no endpoint's; the answer for all other failures tells of it.
       if (status !== 405) expect([status, told.has(String(status))]).toEqual([status, true])
-      expect(judge.faultsBy("Error", JSON.parse(bodyOf(formOf(error))))).toEqual([])
+      expect(judge.faultsBy("Error", JSON.parse(bodyOf(error)))).toEqual([])
     }
   })
 })

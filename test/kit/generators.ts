@@ -129,10 +129,12 @@ export const ableStandings: fc.Arbitrary<ReadonlyArray<Standing>> = fc.array(
   { minLength: 1, maxLength: 8 }
 )
 
+const chat = { name: "chat/completions", textField: "messages" }
+
 /** What a request for model `a` needs. */
 export const needs: fc.Arbitrary<RoutingNeeds> = fc
   .record({
-    endpoint: fc.constant("chat/completions" as const),
+    operation: fc.constant(chat),
     model: fc.constant("a"),
     stream: fc.boolean(),
     abilities: fc.subarray([...abilities], { maxLength: 2 }),
@@ -144,7 +146,7 @@ export const needs: fc.Arbitrary<RoutingNeeds> = fc
 
 /** A request that asks nothing in particular of a backend. */
 export const anyNeeds = (name: string): RoutingNeeds => ({
-  endpoint: "chat/completions",
+  operation: chat,
   model: name,
   stream: false,
   abilities: [],

@@ -3,6 +3,7 @@ import { Context, Effect, Layer, ManagedRuntime } from "effect"
 import type { Listening } from "../../src/http/BunServer.ts"
 import { Accounting } from "../../src/proxy/Accounting.ts"
 import { Drain } from "../../src/admission/Drain.ts"
+import { openai } from "../../src/dialect/openai/openai.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { Recent } from "../../src/proxy/History.ts"
 import { Proxy } from "../../src/proxy/Proxy.ts"
@@ -69,8 +70,9 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
   )
   const runtime = ManagedRuntime.make(Proxy.layer(() => limits).pipe(Layer.provide(base)))
   const proxy = Context.get(await runtime.runPromise(Effect.context<Proxy>()), Proxy)
+  const route = { dialect: openai, operation: openai.operations[0] }
   const post = (body: string) =>
-    proxy.handle("chat/completions", new Request("http://localhost/", { method: "POST", body }), "id-1", server)
+    proxy.handle(route, new Request("http://localhost/", { method: "POST", body }), "id-1", server)
 
   for (let i = 0; i < 3; i += 1) {
     const answer = await post('{"model":"m","messages":[]}')

@@ -1,10 +1,19 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { endpoints, outcomes } from "../../src/domain/request.ts"
+import { endpoints } from "../../src/dialect/openai/openai-endpoints.ts"
+import { outcomes } from "../../src/domain/request.ts"
 import { coveredSeconds, RecentCounts } from "../../src/telemetry/recent-counts.ts"
 import { MeterTable, mostMeters, noBackendLabel, otherLabel } from "../../src/telemetry/meter-table.ts"
 import { bequeathed, measure, together } from "../../src/telemetry/measures.ts"
-import { attemptOutcomes, type EndedRequest, Meter, counterPlaces, requestCells } from "../../src/telemetry/meter.ts"
+import {
+  attemptOutcomes,
+  type EndedRequest,
+  Meter,
+  counterPlaces,
+  requestCells as cellsOf
+} from "../../src/telemetry/meter.ts"
+
+const requestCells = cellsOf(endpoints)
 
 const ended = fc.record({
   endpoint: fc.constantFrom(...endpoints),
@@ -25,21 +34,21 @@ describe("a meter", () => {
   test("counts each ended request once, in the cell of its own labels", () =>
     fc.assert(
       fc.property(fc.array(ended), (all) => {
-        const meter = new Meter("b", "m")
+        const meter = new Meter("b", "m", endpoints)
         for (const each of all) meter.ended(each, 2000)
         const matches = ({ endpoint, stream, outcome, status }: EndedRequest, cell: (typeof requestCells)[number]) =>
           cell.endpoint === endpoint &&
           cell.stream === stream &&
           cell.outcome === outcome &&
           cell.status === (status < 400 ? "2xx" : status < 500 ? "4xx" : "5xx")
-        expect([...meter.numbers.subarray(0, requestCells.length)]).toEqual(
+        expect([...meter.numbers.subarray(counterPlaces.requests)]).toEqual(
           requestCells.map((cell) => all.filter((each) => matches(each, cell)).length)
         )
       })
     ))
 
   test("keeps what it counts of one thing apart from all others", () => {
-    const meter = new Meter("b", "m")
+    const meter = new Meter("b", "m", endpoints)
     for (const outcome of attemptOutcomes) meter.attempted(outcome, 1)
     meter.left()
     meter.used({ prompt: 10, cached: 20, completion: 30 }, 1)
@@ -54,7 +63,7 @@ describe("a meter", () => {
   })
 
   test("tells of first tokens for one to two minutes", () => {
-    const meter = new Meter("b", "m")
+    const meter = new Meter("b", "m", endpoints)
     const stream: EndedRequest = {
       endpoint: "chat/completions",
       stream: true,
@@ -107,7 +116,7 @@ describe("the ledger", () => {
   test("loses no count, and is bounded, whatever the names", () =>
     fc.assert(
       fc.property(names, fc.boolean(), (all, served) => {
-        const ledger = new MeterTable(() => served)
+        const ledger = new MeterTable(endpoints, () => served)
         for (const [backend, model] of all) ledger.meter(`b${backend}`, `m${model}`).left()
         const meters = ledger.meters()
         expect(meters.length).toBeLessThanOrEqual(mostMeters + 101)
@@ -120,7 +129,7 @@ describe("the ledger", () => {
 
   test("gives up what is not served any more before it lumps together what is", () => {
     let gone = true
-    const ledger = new MeterTable((backend) => !gone || backend === "kept")
+    const ledger = new MeterTable(endpoints, (backend) => !gone || backend === "kept")
     gone = false
     for (let at = 0; at < mostMeters - 1; at += 1) ledger.meter("old", `m${at}`).left()
     const busy = ledger.meter("old", "busy")
@@ -154,11 +163,11 @@ describe("the figures of several processes", () => {
     fc.assert(
       fc.property(few, few, few, (a, b, c) => {
         const parts = [a, b, c].map((work) => {
-          const ledger = new MeterTable(() => true)
+          const ledger = new MeterTable(endpoints, () => true)
           workOf(ledger, work)
           return measure(ledger, 1, 1000)
         })
-        const one = new MeterTable(() => true)
+        const one = new MeterTable(endpoints, () => true)
         workOf(one, [...a, ...b, ...c])
         expect(counters(together(parts))).toEqual(counters(together([measure(one, 1, 1000)])))
         expect(counters(together([bequeathed(parts)]))).toEqual(counters(together(parts)))

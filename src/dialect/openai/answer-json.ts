@@ -1,14 +1,17 @@
 /**
  * What a body says that came under a good status: an answer, or an error in one of the ways servers write it.
  */
-import { Predicate } from "effect"
+import { Predicate, Result } from "effect"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
+import type { Fault, Told } from "../Dialect.ts"
+import { saidBy, saidIn } from "./said.ts"
+import { usageIn, usageOfJson } from "./usage.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
 /** The list that holds an answer. */
-export type AnswerList = "choices" | "data"
+type AnswerList = "choices" | "data"
 
 // Whether a value says anything: not null, false, 0, empty, or made of nothing but such values.
 const isReal = (value: unknown): boolean => {
@@ -26,7 +29,7 @@ const errorIn = (json: Readonly<Record<PropertyKey, unknown>>): unknown => {
 const isFlatError = ({ choices, detail, message, msg, success }: Readonly<Record<PropertyKey, unknown>>): boolean =>
   !Array.isArray(choices) && (isReal(detail) || isReal(message) || isReal(msg) || success === false)
 
-const errorOf = (error: unknown, body: Uint8Array, reason: string): ErrorStatus | BadAnswer => {
+const errorOf = (error: unknown, body: Uint8Array, reason: string): Fault => {
   const status = Predicate.isObject(error) ? Number(error["code"] ?? error["status"]) : Number.NaN
   if (!(status >= 400 && status <= 599)) return new BadAnswer({ reason, body })
   const contentType = "application/json"
@@ -34,7 +37,7 @@ const errorOf = (error: unknown, body: Uint8Array, reason: string): ErrorStatus 
 }
 
 /** What is wrong with the JSON of a whole answer, which is to hold a list; undefined when nothing is. */
-export const faultOf = (json: unknown, list: AnswerList, body: Uint8Array): ErrorStatus | BadAnswer | undefined => {
+const faultOf = (json: unknown, list: AnswerList, body: Uint8Array): Fault | undefined => {
   if (!Predicate.isObject(json)) return new BadAnswer({ reason: "JSON that is no object", body })
   const error = errorIn(json)
   if (error !== undefined) return errorOf(error, body, "an error under a good status")
@@ -44,13 +47,45 @@ export const faultOf = (json: unknown, list: AnswerList, body: Uint8Array): Erro
 const stringsAndNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/gs
 
 /** Text as JSON, also with the numbers that Python writes and JSON has none of: what they mean is for the client. */
-export const parseLoosely = (text: string): unknown => {
+const parseLoosely = (text: string): unknown => {
   try {
     return JSON.parse(text)
   } catch (error) {
     if (!/NaN|Infinity/.test(text)) throw error
     return JSON.parse(text.replace(stringsAndNumbers, (found) => (found.startsWith('"') ? found : "null")))
   }
+}
+
+// JSON up to this size is parsed to see that it is whole; larger bodies are judged by their ends and the name of their list.
+const parsedBytes = 1024 * 1024
+
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form.
+const { indexOf } = Buffer.prototype
+
+const bad = (reason: string): Result.Result<never, Fault> => Result.fail(new BadAnswer({ reason }))
+
+/** Judges the body of a whole answer, whose JSON is to hold a list. */
+export const readWhole = (body: Uint8Array, list: AnswerList): Result.Result<Told, Fault> => {
+  let last = body.byteLength - 1
+  while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
+  if (last < 0) return bad("an empty body")
+  if (body.byteLength > parsedBytes) {
+    if (body[last] !== 0x7d) return bad("JSON that is cut short")
+    // In the text of an answer quotes are escaped: what looks like the key is one.
+    if (indexOf.call(body, `"${list}"`) < 0) return bad(`JSON without a list of ${list}`)
+    return Result.succeed({ said: saidIn(body), usage: usageIn(body) })
+  }
+  let json: unknown
+  let fault: Fault | undefined
+  try {
+    json = parseLoosely(decoder.decode(body))
+    fault = faultOf(json, list, body)
+  } catch {
+    return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
+  }
+  return fault === undefined
+    ? Result.succeed({ said: saidBy(json), usage: usageOfJson(json) ?? usageIn(body) })
+    : Result.fail(fault)
 }
 
 const parse = (text: string): unknown => {
@@ -74,7 +109,7 @@ const eventsIn = (bytes: Uint8Array): ReadonlyArray<{ readonly name: string; rea
     })
 
 /** The error that the first bytes of an event stream hold in place of an answer. */
-export const errorOfEvents = (bytes: Uint8Array): ErrorStatus | BadAnswer => {
+export const errorOfEvents = (bytes: Uint8Array): Fault => {
   for (const { name, data } of eventsIn(bytes)) {
     const parsed = parse(data)
     const json: unknown = Array.isArray(parsed) ? parsed[0] : parsed

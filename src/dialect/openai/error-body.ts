@@ -1,11 +1,27 @@
 /**
- * The error body of a backend as an OpenAI client can read it: what has OpenAI's shape stays as it is, the rest gets its
- * envelope and, where type or text says so, the codes that agents look for.
+ * Errors as OpenAI writes them: a failure of the gateway, and the error body of a backend made readable. What has OpenAI's
+ * shape stays as it is, the rest gets its envelope and, where type or text says so, the codes that agents look for.
  */
 import { Predicate } from "effect"
 import { isOverflow } from "../../domain/overflow.ts"
 import { shortened, toldBy } from "../../domain/sentence.ts"
-import { printable } from "../../domain/text.ts"
+import type { Failure } from "../failures.ts"
+
+const types = {
+  request: "invalid_request_error",
+  key: "authentication_error",
+  rate: "rate_limit_error",
+  server: "server_error"
+} as const
+
+/** The type of a failure, in OpenAI's words. */
+export const typeOf = ({ fault }: Pick<Failure, "fault">): string => types[fault]
+
+/** The JSON text of a failure. */
+export const errorBody = (failure: Failure): string => {
+  const { message, param, code } = failure
+  return JSON.stringify({ error: { message, type: typeOf(failure), param, code } })
+}
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -45,7 +61,7 @@ const codeOf = (status: number, type: string, message: string): string | null =>
   return null
 }
 
-const typeOf = (status: number, type: string | undefined): string => {
+const passedTypeOf = (status: number, type: string | undefined): string => {
   if (type !== undefined && /^[a-z_]+_error$/.test(type) && type !== "exceed_context_size_error") return type
   if (status === 401) return "authentication_error"
   if (status === 403) return "permission_error"
@@ -65,19 +81,6 @@ const isOpenAi = (json: unknown): boolean => {
 const wholeBytes = 64 * 1024
 const longestSentence = 4000
 const smallField = 1000
-const longestWords = 300
-
-// Of a network behind the gateway; what a client asked for itself has no place in the words for its failure either.
-const addresses =
-  /(?:https?:\/\/)?(?:\b(?:\d{1,3}\.){3}\d{1,3}\b|\[[0-9a-f:.]*:[0-9a-f:.]*\])(?::\d+)?|\blocalhost:\d+/gi
-
-/** What a backend says with an error, as one line for people; undefined when it says nothing readable. */
-export const wordsOf = (body: Uint8Array): string | undefined => {
-  const { sentence } = toldBy(decoder.decode(body))
-  if (sentence === undefined) return undefined
-  const line = sentence.replace(/\s+/g, " ").replace(addresses, "[address]").trim()
-  return line === "" ? undefined : printable(shortened(line, longestWords))
-}
 
 const given = (value: unknown): boolean => value !== undefined && value !== null && value !== ""
 
@@ -103,7 +106,7 @@ export const openAiErrorBody = (status: number, body: Uint8Array): Uint8Array =>
   if (whole && isOpenAi(json) && (cause === null || code !== undefined)) return body
   const shape = {
     message: whole ? said : shortened(said, longestSentence),
-    type: typeOf(status, type),
+    type: passedTypeOf(status, type),
     param: text(fields["param"]) ?? null,
     code: cause ?? code ?? null
   }

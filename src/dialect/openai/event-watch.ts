@@ -3,26 +3,25 @@
  * how, and where it stands, so that what is added to it is an event of its own. State is kept, not bytes; the result is
  * the same however the bytes are cut.
  */
+import type { Usage } from "../../telemetry/meter.ts"
+import type { Ending, Opening, StreamWatch } from "../Dialect.ts"
+import { eventOf } from "../event-stream.ts"
 import { ChunkScan } from "./chunk-scan.ts"
 import { endOf, type WordEnd } from "./finish-reasons.ts"
-import { endMarker } from "./framing.ts"
+import { usageFrom } from "./usage.ts"
 import { Pattern } from "./pattern.ts"
+
+const encoder = new TextEncoder()
 
 const LF = 10
 const CR = 13
 const colon = 0x3a
 
-/** How a stream stands before it is passed on: nothing of an answer yet, a good event, or one that is no answer. */
-export type Opening = "waiting" | "good" | "error"
-
-/**
- * How a stream ended: whole with its marker, whole but for its marker, after an error of its own (with or without the
- * marker), or too early.
- */
-export type Ending = "done" | "finished" | "failed" | "failed and done" | "cut"
-
 /** Where in a line the bytes stand. */
 const at = { begin: 0, comment: 1, name: 2, data: 3, event: 4, other: 5 } as const
+
+// The data of the last event of a good stream.
+const endMarker = "[DONE]"
 
 const mark = Array.from(endMarker, (letter) => letter.charCodeAt(0))
 
@@ -56,7 +55,7 @@ const longer = (text: string, piece: Uint8Array, from: number, to: number): stri
 }
 
 /** Watches one event stream of a chat or completion. */
-export class EventWatch {
+export class EventWatch implements StreamWatch {
   /** Bytes that have been watched, without those that were forgotten. */
   size = 0
   private readonly scan = new ChunkScan()
@@ -123,6 +122,26 @@ export class EventWatch {
     if (this.fresh) return ""
     // A line feed behind a carriage return ends no line.
     return this.returned ? "\n\n" : "\n"
+  }
+
+  /** The tokens that it told of. */
+  used(): Usage | undefined {
+    return usageFrom(this.usage())
+  }
+
+  /** What ends the event under way. */
+  rest(): Uint8Array {
+    return encoder.encode(this.separator())
+  }
+
+  /** The end marker as an event of its own. */
+  last(): Uint8Array {
+    return eventOf(endMarker, this.separator())
+  }
+
+  /** An event with an error. */
+  broken(error: string): Uint8Array {
+    return eventOf(error, this.separator())
   }
 
   /** How the stream has ended; `orderly` when its body came to its end, and was not torn off. */

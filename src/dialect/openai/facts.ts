@@ -2,7 +2,7 @@
  * What is looked at in a body, however it was read: parsed whole, or gone through in slices.
  */
 import { Predicate } from "effect"
-import type { Endpoint } from "../../domain/request.ts"
+import type { Endpoint } from "./openai-endpoints.ts"
 import {
   larger,
   tokensOf,

@@ -4,15 +4,14 @@
 import { isUtf8 } from "node:buffer"
 import { Predicate, Result } from "effect"
 import { BadRequest } from "../../domain/errors.ts"
-import type { Ability, Endpoint, RoutingNeeds } from "../../domain/request.ts"
+import { type Ability, maxModelLength, type RoutingNeeds } from "../../domain/request.ts"
+import type { LeastContext, Read } from "../Dialect.ts"
+import { asked, type Endpoint } from "./openai-endpoints.ts"
 import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
 import { JsonScan, type Progress } from "../json-scan.ts"
-import { Sift, type Span } from "./sift.ts"
+import { Sift } from "./sift.ts"
 import type { Turns } from "../../domain/Turns.ts"
 import type { Tokens } from "../weight.ts"
-
-/** Longest model name that is taken, in characters. */
-export const maxModelLength = 512
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -50,8 +49,8 @@ const objectOf = (json: unknown): Result.Result<Json, BadRequest> =>
     : Result.fail(bad(`The request body must be a JSON object; ${kind(json)} came`, null))
 
 const outputOf = (json: Json): number => {
-  const asked = json["max_completion_tokens"] ?? json["max_tokens"]
-  return typeof asked === "number" && asked > 0 && Number.isFinite(asked) ? Math.floor(asked) : 0
+  const most = json["max_completion_tokens"] ?? json["max_tokens"]
+  return typeof most === "number" && most > 0 && Number.isFinite(most) ? Math.floor(most) : 0
 }
 
 const contentFault = (endpoint: Endpoint, json: Json): BadRequest | undefined => {
@@ -103,7 +102,7 @@ const needsOf = (endpoint: Endpoint, facts: Facts): Result.Result<RoutingNeeds, 
   if (jsonMode) abilities.push("json_mode")
   if (endpoint === "embeddings") abilities.push("embeddings")
   return Result.succeed({
-    endpoint,
+    operation: asked[endpoint],
     model: String(model),
     stream: stream === true,
     abilities,
@@ -112,9 +111,6 @@ const needsOf = (endpoint: Endpoint, facts: Facts): Result.Result<RoutingNeeds, 
     outputTokens: outputOf(top)
   })
 }
-
-/** The smallest context, in tokens, of those who may answer for a model. */
-type LeastContext = (model: string) => number
 
 const unknown: LeastContext = () => 0
 
@@ -133,12 +129,6 @@ export const parseNeeds = (
   const needs = needsOf(endpoint, factsOf(endpoint, json.success))
   if (Result.isFailure(needs) || !isTight(needs.success, body, least)) return needs
   return Result.succeed({ ...needs.success, ...tokensIn(endpoint, json.success) })
-}
-
-/** What was read, and where in the body the name of the model stands where that is known already. */
-export interface Read {
-  readonly needs: RoutingNeeds
-  readonly model: Span | undefined
 }
 
 const refusals = {

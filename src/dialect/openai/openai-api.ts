@@ -3,7 +3,8 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { maxModelLength } from "./needs.ts"
+import { maxModelLength } from "../../domain/request.ts"
+import type { Documented } from "../Dialect.ts"
 
 const any = Schema.Record(Schema.String, Schema.Unknown)
 const open = <F extends Schema.Struct.Fields>(fields: F) => Schema.StructWithRest(Schema.Struct(fields), [any])
@@ -82,14 +83,14 @@ const EmbeddingList = open({
 }).annotate({ identifier: "EmbeddingList", description: "The backend's answer, byte for byte" })
 
 /** One event of a chat stream. */
-export const ChatChunk = open({
+const ChatChunk = open({
   ...answer,
   choices: Schema.Array(open({ delta: Schema.optionalKey(open({})) })),
   usage: Usage
 }).annotate({ identifier: "ChatCompletionChunk" })
 
 /** One event of a completion stream. */
-export const CompletionChunk = open({ ...answer, choices: Schema.Array(open({})), usage: Usage }).annotate({
+const CompletionChunk = open({ ...answer, choices: Schema.Array(open({})), usage: Usage }).annotate({
   identifier: "CompletionChunk"
 })
 
@@ -99,7 +100,7 @@ const events = (chunk: string) =>
   }).pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
 
 /** The endpoints. */
-export const OpenAi = HttpApiGroup.make("openai")
+const OpenAi = HttpApiGroup.make("openai")
   .add(
     HttpApiEndpoint.post("chatCompletions", "/v1/chat/completions", {
       payload: ChatRequest,
@@ -118,3 +119,25 @@ export const OpenAi = HttpApiGroup.make("openai")
     OpenApi.Description,
     "The OpenAI endpoints. Fields that are not named here are passed on to the backend as they are"
   )
+
+// What a backend refuses keeps all the fields that it says beside those of OpenAI.
+const failure: Documented["failure"] = {
+  type: "object",
+  description: "A failure in OpenAI's shape; one that a backend told may say more",
+  properties: {
+    error: {
+      type: "object",
+      properties: {
+        message: { type: "string" },
+        type: { type: "string" },
+        param: { type: ["string", "null"] },
+        code: { type: ["string", "null"] }
+      },
+      required: ["message", "type", "param", "code"]
+    }
+  },
+  required: ["error"]
+}
+
+/** What is documented of them. */
+export const documented: Documented = { groups: [OpenAi], schemas: [ChatChunk, CompletionChunk], failure }

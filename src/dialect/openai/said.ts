@@ -3,15 +3,7 @@
  * answer is not parsed, since nothing else of it is looked at.
  */
 import { Predicate } from "effect"
-
-/** What an answer says of who gave it; undefined where it says nothing. */
-export interface Said {
-  readonly model: string | undefined
-  readonly fingerprint: string | undefined
-}
-
-/** What is known of an answer that cannot be read. */
-export const untold: Said = { model: undefined, fingerprint: undefined }
+import { type Said, untold } from "../Dialect.ts"
 
 // Servers write these before the words of an answer or behind them.
 const windowBytes = 2048

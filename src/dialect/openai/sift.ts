@@ -2,7 +2,8 @@
  * Picks the facts out of a body that is gone through in slices: what JSON.parse would have, the last of several fields of
  * one name included, at the cost of a few fields instead of the whole.
  */
-import type { Endpoint } from "../../domain/request.ts"
+import type { Span } from "../Dialect.ts"
+import type { Endpoint } from "./openai-endpoints.ts"
 import {
   callFields,
   contentField,
@@ -27,12 +28,6 @@ import {
   type Weight,
   weightless
 } from "../weight.ts"
-
-/** Where a value stands in its body. */
-export interface Span {
-  readonly from: number
-  readonly to: number
-}
 
 // What a value is for; most are for nothing.
 const nothing = 0

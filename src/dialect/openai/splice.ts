@@ -2,8 +2,9 @@
  * Replaces the model name in a JSON body and nothing else: numbers, key order, spacing and unknown fields stay as they
  * came.
  */
+import type { Span } from "../Dialect.ts"
 import { JsonScan } from "../json-scan.ts"
-import { Sift, type Span } from "./sift.ts"
+import { Sift } from "./sift.ts"
 
 const encoder = new TextEncoder()
 

@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { endpoints, outcomes } from "../../domain/request.ts"
+import { outcomes } from "../../domain/request.ts"
 import { strategies } from "../../domain/routing.ts"
 import { Refusal } from "./refusal.ts"
 
@@ -28,6 +28,9 @@ const Attempt = Schema.Struct({
   fallback: Schema.Boolean
 })
 
+/** What marks the name of an operation in the document. */
+export const endpointFormat = "endpoint"
+
 /** A routing decision: what aliases and fallbacks made of the model, who could be asked, who not and why, in which order. */
 export const DecisionEntry = Schema.Struct({
   requested: Schema.String,
@@ -51,11 +54,14 @@ export const Route = Schema.Struct({
 /** Type of {@link Route}. */
 export type Route = typeof Route.Type
 
+// What clients ask of models, by name: those that there are stand in the document.
+const Endpoint = Schema.String.annotate({ format: endpointFormat })
+
 /** A request that has ended; times in milliseconds, `at` since 1970; the names are empty when no backend was asked. */
 export const RecentRequest = Schema.Struct({
   id: Schema.String,
   at: Schema.Finite,
-  endpoint: Schema.Literals(endpoints),
+  endpoint: Endpoint,
   model: Schema.String,
   stream: Schema.Boolean,
   outcome: Schema.Literals(outcomes),
@@ -91,7 +97,7 @@ export type RouteQuery = typeof RouteQuery.Type
 /** All administrative endpoints. */
 export const AdminGroup = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.post("route", "/admin/v1/route", {
-    query: { endpoint: Schema.optionalKey(Schema.Literals(endpoints)) },
+    query: { endpoint: Schema.optionalKey(Endpoint) },
     payload: RouteQuery,
     success: Route,
     error: Refusal.pipe(HttpApiSchema.status(400))

@@ -5,25 +5,36 @@ import { Effect, Result } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { BadRequest, RequestNotKept, type GatewayError } from "../../domain/errors.ts"
-import type { Endpoint } from "../../domain/request.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
 import { Router } from "../../router/Router.ts"
 import { ContractApi } from "../api/api.ts"
-import { readNeeds } from "../../dialect/openai/needs.ts"
-import { formOf } from "../../dialect/openai/error.ts"
+import { type DialectList, routesOf } from "../../dialect/all.ts"
+import type { DialectRoute } from "../../dialect/Dialect.ts"
+import { failureFor } from "../../dialect/failures.ts"
 import { Recent, remembered } from "../../proxy/History.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
+import { printable } from "../../domain/text.ts"
 import { Turns } from "../../domain/Turns.ts"
 
 const refusalOf = (error: GatewayError | undefined) => {
   if (error === undefined) return null
-  const { status, code, message } = formOf(error)
+  const { status, code, message } = failureFor(error)
   return { status, code, message }
 }
 
-/** The handlers of the group; `refuse` answers in OpenAI's shape, `maxRetries` is how many attempts may follow the first. */
+const unknownEndpoint = (endpoint: string, known: Iterable<string>) =>
+  new BadRequest({
+    message: `'endpoint' in the query is not what is expected: ${printable(endpoint.slice(0, 100))}, and not one of ${[...known].join(", ")}`,
+    param: "endpoint"
+  })
+
+/**
+ * The handlers of the group, for requests of any of the dialects; `refuse` answers with a failure, `maxRetries` is how many
+ * attempts may follow the first.
+ */
 export const adminHandlers = (
+  dialects: DialectList,
   refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>,
   maxRetries: () => number
 ) =>
@@ -36,8 +47,13 @@ export const adminHandlers = (
       const recent = yield* Recent
       const siblings = yield* Siblings
       const turns = new Turns()
-      const route = Effect.fnUntraced(function* (endpoint: Endpoint, body: Uint8Array) {
-        const read = yield* Effect.promise(async () => readNeeds(endpoint, body, turns))
+      const routes = new Map(
+        routesOf(dialects)
+          .values()
+          .map((route) => [route.operation.name, route])
+      )
+      const decide = Effect.fnUntraced(function* ({ operation }: DialectRoute, body: Uint8Array) {
+        const read = yield* Effect.promise(async () => operation.needs(body, turns))
         if (Result.isFailure(read)) return yield* refuse(read.failure)
         const snapshot = registry.snapshot()
         const now = performance.now()
@@ -46,12 +62,14 @@ export const adminHandlers = (
         return HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })
       })
       return handlers
-        .handleRaw("route", ({ request, query }) =>
-          request.arrayBuffer.pipe(
-            Effect.flatMap((body) => route(query.endpoint ?? "chat/completions", new Uint8Array(body))),
+        .handleRaw("route", ({ request, query }) => {
+          const route = routes.get(query.endpoint ?? dialects[0].operations[0].name)
+          if (route === undefined) return refuse(unknownEndpoint(query.endpoint ?? "", routes.keys()))
+          return request.arrayBuffer.pipe(
+            Effect.flatMap((body) => decide(route, new Uint8Array(body))),
             Effect.catch(() => refuse(new BadRequest({ message: "The request body did not come whole", param: null })))
           )
-        )
+        })
         .handle("decisions", () =>
           Effect.map(siblings.ask(siblingQuestions.requests, {}), (others = []) => ({
             requests: [...recent.list(), ...others].toSorted((a, b) => b.at - a.at)

@@ -32,7 +32,7 @@ const figuresOf = (tally: Tally): Figures => {
   return {
     in_flight: tally.inFlight,
     active_streams: tally.streams,
-    requests: sumOf(tally, counterPlaces.requests, requestCells.length),
+    requests: tally.numbers.subarray(counterPlaces.requests).reduce((sum, value) => sum + value, 0),
     attempts: sumOf(tally, counterPlaces.attempts, attemptOutcomes.length),
     errors: errorPlaces.reduce((sum, place) => sum + at(tally, place), 0),
     error_rate: attempted === 0 ? 0 : rounded(recentOf(tally, "errors") / attempted),
@@ -47,17 +47,18 @@ const figuresOf = (tally: Tally): Figures => {
   }
 }
 
-const byOutcome = (tally: Tally): Stats["totals"]["outcomes"] => {
+const byOutcome = (tally: Tally, endpoints: ReadonlyArray<string>): Stats["totals"]["outcomes"] => {
   const counts = { completed: 0, refused: 0, failed: 0, truncated: 0, client_closed: 0 }
-  for (const [cell, { outcome }] of requestCells.entries()) counts[outcome] += at(tally, counterPlaces.requests + cell)
+  for (const [cell, { outcome }] of requestCells(endpoints).entries())
+    counts[outcome] += at(tally, counterPlaces.requests + cell)
   return counts
 }
 
-const sumBy = (tallies: ReadonlyArray<Tally>, keyOf: (tally: Tally) => string): ReadonlyMap<string, Tally> => {
+const sumBy = ({ endpoints, tallies }: Whole, keyOf: (tally: Tally) => string): ReadonlyMap<string, Tally> => {
   const sums = new Map<string, Tally>()
   for (const tally of tallies) {
     const key = keyOf(tally)
-    const sum = sums.get(key) ?? emptyTally(tally.backend, tally.model)
+    const sum = sums.get(key) ?? emptyTally(tally.backend, tally.model, endpoints)
     sums.set(key, sum)
     addTally(sum, tally)
   }
@@ -66,9 +67,10 @@ const sumBy = (tallies: ReadonlyArray<Tally>, keyOf: (tally: Tally) => string): 
 
 /** All figures at this moment. */
 export const statsOf = (whole: Whole, snapshot: Snapshot, uptimeSeconds: number): Stats => {
-  const all = emptyTally("", "")
+  const none = (backend: string): Tally => emptyTally(backend, "", whole.endpoints)
+  const all = none("")
   for (const tally of whole.tallies) addTally(all, tally)
-  const byBackend = sumBy(whole.tallies, ({ backend }) => backend)
+  const byBackend = sumBy(whole, ({ backend }) => backend)
   const asked = new Map<string, Array<string>>()
   for (const { backend, model } of whole.tallies) {
     const names = asked.get(model) ?? []
@@ -82,12 +84,12 @@ export const statsOf = (whole: Whole, snapshot: Snapshot, uptimeSeconds: number)
       ...figuresOf(all),
       in_flight: whole.active,
       turned_away: whole.turnedAway.reduce((sum, count) => sum + count, 0),
-      outcomes: byOutcome(all)
+      outcomes: byOutcome(all, whole.endpoints)
     },
     backends: [...snapshot.backends.values()].map(({ backend: { name }, mode, health: { status, reason }, models }) =>
-      named({ name, mode, status, reason, models: models.size }, byBackend.get(name) ?? emptyTally(name, ""))
+      named({ name, mode, status, reason, models: models.size }, byBackend.get(name) ?? none(name))
     ),
-    models: [...sumBy(whole.tallies, ({ model }) => model)]
+    models: [...sumBy(whole, ({ model }) => model)]
       .map(([id, tally]) => named({ id, backends: asked.get(id) ?? [] }, tally))
       .toSorted((a, b) => b.requests - a.requests || (a.id < b.id ? -1 : 1)),
     workers: whole.processes.map(({ worker, rssBytes, cpuSeconds }) => ({

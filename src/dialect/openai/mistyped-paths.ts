@@ -1,7 +1,7 @@
 /**
  * Paths as people write them by mistake: those that can only mean one endpoint lead to it, for the others there are words.
  */
-import { endpoints } from "../domain/request.ts"
+import { endpoints } from "./openai-endpoints.ts"
 
 const asking = endpoints.map((endpoint) => `/${endpoint}`)
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { endpoints } from "../../src/domain/request.ts"
-import { canonicalPath, suggestedPath } from "../../src/operations/mistyped-paths.ts"
+import { endpoints } from "../../src/dialect/openai/openai-endpoints.ts"
+import { canonicalPath, suggestedPath } from "../../src/dialect/openai/mistyped-paths.ts"
 
 const exact = [...endpoints.map((endpoint) => `/v1/${endpoint}`), "/v1/models", "/v1/models/org/name:1"]
 

@@ -1,14 +1,14 @@
 /**
- * The one table from failures to OpenAI errors, and the only renderer of them. A `GatewayError` without a row here does
+ * The one table of failures: what each of them is to a client, in any dialect. A `GatewayError` without a row here does
  * not compile.
  */
-import type { AttemptFailure, GatewayError } from "../../domain/errors.ts"
-import { longestWait } from "../../domain/retry-after.ts"
+import type { AttemptFailure, GatewayError } from "../domain/errors.ts"
 
-/** The wire form of a failure; `retryAfter` in seconds. */
-export interface ErrorForm {
+/** What a failure is to a client; `retryAfter` in seconds. */
+export interface Failure {
   readonly status: number
-  readonly type: "invalid_request_error" | "authentication_error" | "rate_limit_error" | "server_error"
+  /** Who can mend it: who wrote the request, who holds the key, who waits, who runs the server. */
+  readonly fault: "request" | "key" | "rate" | "server"
   readonly code: string
   readonly param: string | null
   readonly message: string
@@ -18,19 +18,19 @@ export interface ErrorForm {
   readonly headers?: Readonly<Record<string, string>>
 }
 
-type Table = { readonly [T in GatewayError["_tag"]]: (error: Extract<GatewayError, { _tag: T }>) => ErrorForm }
+type Table = { readonly [T in GatewayError["_tag"]]: (error: Extract<GatewayError, { _tag: T }>) => Failure }
 
-const invalid = (status: number, code: string, param: string | null, message: string): ErrorForm => ({
+const invalid = (status: number, code: string, param: string | null, message: string): Failure => ({
   status,
-  type: "invalid_request_error",
+  fault: "request",
   code,
   param,
   message
 })
 
-const server = (status: number, code: string, message: string): ErrorForm => ({
+const server = (status: number, code: string, message: string): Failure => ({
   status,
-  type: "server_error",
+  fault: "server",
   code,
   param: null,
   message
@@ -72,7 +72,7 @@ export const table: Table = {
   BadRequest: (e) => invalid(400, "bad_request", e.param, e.message),
   Unauthorized: (e) => ({
     ...invalid(401, "invalid_api_key", null, e.message),
-    type: "authentication_error",
+    fault: "key",
     headers: { "www-authenticate": "Bearer" }
   }),
   Forbidden: (e) => invalid(403, "forbidden", null, e.message),
@@ -109,7 +109,7 @@ export const table: Table = {
   }),
   Overloaded: (e) => ({
     status: 429,
-    type: "rate_limit_error",
+    fault: "rate",
     code: "rate_limit_exceeded",
     param: null,
     message: e.message,
@@ -165,7 +165,7 @@ export const table: Table = {
       404,
       "not_found",
       null,
-      `Nothing at ${e.method} ${e.path}. ${e.instead ?? "The API is OpenAI's, below /v1, such as /v1/chat/completions; /docs lists what there is"}`
+      `Nothing at ${e.method} ${e.path}${e.instead === undefined ? "" : `. ${e.instead}`}`
     ),
   RequestNotKept: (e) =>
     invalid(404, "not_found", null, `No request '${e.id}' among the last ${e.kept}; its id is in x-request-id`),
@@ -191,39 +191,6 @@ export const table: Table = {
     server(500, "internal_error", `Internal error; the log has its cause under request id ${e.requestId}`)
 }
 
-/** The form of a failure. */
-export const formOf = (error: GatewayError): ErrorForm =>
-  (table[error._tag] as (error: GatewayError) => ErrorForm)(error) // reason: the row is looked up by the error's own tag
-
-/** The JSON text of a failure, as OpenAI writes it. */
-export const bodyOf = ({ message, type, param, code }: ErrorForm): string =>
-  JSON.stringify({ error: { message, type, param, code } })
-
-// Header values hold visible ASCII only, and stay short.
-const headerText = (reasons: ReadonlyArray<string>): string =>
-  reasons
-    .join("; ")
-    .replace(/[^\x20-\x7e]/g, "?")
-    .slice(0, 1000)
-
-/** The HTTP answer for a failure; `extra` headers are laid over its own. */
-export const render = (
-  error: GatewayError,
-  requestId: string,
-  extra: Readonly<Record<string, string>> = {}
-): Response => {
-  const form = formOf(error)
-  const headers: Record<string, string> = {
-    "content-type": "application/json",
-    "x-request-id": requestId,
-    ...form.headers,
-    ...extra
-  }
-  if (form.retryAfter !== undefined) {
-    headers["retry-after"] = String(Math.min(longestWait, Math.max(1, Math.ceil(form.retryAfter))))
-  }
-  if (form.reasons !== undefined && form.reasons.length > 0) {
-    headers["x-nexus-rejection-reasons"] = headerText(form.reasons)
-  }
-  return new Response(bodyOf(form), { status: form.status, headers })
-}
+/** What a failure is to a client. */
+export const failureFor = (error: GatewayError): Failure =>
+  (table[error._tag] as (error: GatewayError) => Failure)(error) // reason: the row is looked up by the error's own tag

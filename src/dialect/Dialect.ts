@@ -1,0 +1,178 @@
+/**
+ * The seam between the gateway and what clients and servers speak. Whoever forwards, watches, refuses or accounts goes
+ * by these, and knows no field, path or marker of any dialect; design.md says how one is added.
+ */
+import type { Result, Schema } from "effect"
+import type { HttpApiGroup } from "effect/http-api"
+import type { Conceal } from "../domain/conceal.ts"
+import type { BadRequest } from "../domain/errors.ts"
+import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
+import type { Turns } from "../domain/Turns.ts"
+import type { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
+import type { Usage } from "../telemetry/meter.ts"
+import type { Failure } from "./failures.ts"
+import type { Kind } from "./first-bytes.ts"
+
+/** Where a value stands in its body. */
+export interface Span {
+  readonly from: number
+  readonly to: number
+}
+
+/** What was read of a request, and where in its body the name of the model stands where that is known already. */
+export interface Read {
+  readonly needs: RoutingNeeds
+  readonly model: Span | undefined
+}
+
+/** The smallest context, in tokens, of those who may answer for a model. */
+export type LeastContext = (model: string) => number
+
+/** What an answer says of who gave it; undefined where it says nothing. */
+export interface Said {
+  readonly model: string | undefined
+  readonly fingerprint: string | undefined
+}
+
+/** What is known of an answer that cannot be read. */
+export const untold: Said = { model: undefined, fingerprint: undefined }
+
+/** What stands under a good status in place of an answer. */
+export type Fault = BadAnswer | ErrorStatus
+
+/** A whole answer that is good. */
+export interface Told {
+  readonly said: Said
+  readonly usage: Usage | undefined
+}
+
+/** How a stream stands before it is passed on: nothing of an answer yet, a good event, or one that is no answer. */
+export type Opening = "waiting" | "good" | "error"
+
+/**
+ * How a stream ended: whole with its marker, whole but for its marker, after an error of its own (with or without the
+ * marker), or too early.
+ */
+export type Ending = "done" | "finished" | "failed" | "failed and done" | "cut"
+
+/**
+ * What is known of one stream while its bytes pass, without taking it apart: the same however they are cut. One object
+ * for each stream, asked once for each piece.
+ */
+export interface StreamWatch {
+  /** Bytes that have been watched, without those that were forgotten. */
+  readonly size: number
+  readonly opening: Opening
+  /** Whether an answer has begun, although it has not said anything. */
+  readonly begun: boolean
+  /** Whether an error has come, or what stands last may be one. */
+  readonly erring: boolean
+  /** Whether what has come ends where something may be added. */
+  readonly between: boolean
+  /** Whether nothing has come but whole keep-alives. */
+  readonly silent: boolean
+  /** Takes the next piece; whether it is progress, and not keep-alives alone. */
+  readonly push: (piece: Uint8Array) => boolean
+  /** Leaves out of the count what was passed on by another way; gives it back. */
+  readonly forget: (bytes: Uint8Array) => Uint8Array
+  /** How the stream has ended; `orderly` when its body came to its end, and was not torn off. */
+  readonly ending: (orderly: boolean) => Ending
+  /** The tokens that it told of. */
+  readonly used: () => Usage | undefined
+  /** What ends the event under way; no bytes when there is none. */
+  readonly rest: () => Uint8Array
+  /** What ends a good stream here, apart from all that came before it. */
+  readonly last: () => Uint8Array
+  /** What ends a broken one here: an error, given as the body of one in this dialect's shape. */
+  readonly broken: (error: string) => Uint8Array
+}
+
+/** What a client asks of a model, in its dialect. */
+export interface Operation extends OperationFacts {
+  /** Where it is asked for, here and at servers who speak the dialect. */
+  readonly path: string
+  /**
+   * Whether its answer is a text that is made bit by bit: a stream of it is judged by how it begins and ends, and its
+   * client is not left to wait in silence.
+   */
+  readonly generates: boolean
+  /** Reads what routing must know: at once of a body of the usual size, in slices of a large one. */
+  readonly needs: (
+    body: Uint8Array,
+    turns: Turns,
+    least?: LeastContext
+  ) => Result.Result<Read, BadRequest> | Promise<Result.Result<Read, BadRequest>>
+  /** Judges the body of a whole answer. */
+  readonly whole: (body: Uint8Array) => Result.Result<Told, Fault>
+}
+
+/** A small request that shows whether a server really answers, and what its answer shows of it. */
+export interface ServerTrial {
+  /** The name of the operation. */
+  readonly endpoint: string
+  readonly body: (model: string) => unknown
+  readonly shows: (answer: string) => TrialResult
+}
+
+/** What the answer to a trial shows: whether it is what was asked for, and what is to be told of it. */
+export interface TrialResult {
+  readonly good: boolean
+  readonly note: string
+  /** The pieces that the answer was made in. */
+  readonly pieces: number
+}
+
+/** What is tried on a server. */
+export type TrialName = "chat" | "stream" | "tools" | "json" | "embeddings"
+
+/** What is documented of the operations, as groups of a contract. */
+export interface Documented {
+  readonly groups: readonly [HttpApiGroup.Constraint, ...ReadonlyArray<HttpApiGroup.Constraint>]
+  /** Schemas that no operation names, such as events of a stream. */
+  readonly schemas: ReadonlyArray<Schema.Constraint>
+  /** The JSON schema of a failure, those that a server told included. */
+  readonly failure: Readonly<Record<string, unknown>>
+}
+
+/** What clients and servers speak. */
+export interface Dialect {
+  readonly id: string
+  readonly operations: readonly [Operation, ...ReadonlyArray<Operation>]
+  /** What clients are told who ask where nothing is. */
+  readonly hint: string
+  /** The path of the operation, or of anything else of the dialect, that a request means whose path is written amiss. */
+  readonly canonicalPath: (method: string, path: string) => string
+  /** What to write in place of a path where nothing is; undefined when nobody can know. `known` are the paths there are. */
+  readonly suggestedPath: (path: string, known: Iterable<string>, origin: string) => string | undefined
+  /** Headers of a client that servers are told, and headers of a server that clients are told. */
+  readonly headers: { readonly asked: ReadonlyArray<string>; readonly answered: ReadonlyArray<string> }
+  /** The body with another model name, in pieces; `span` is where its model name is, when that is known. */
+  readonly withModel: (body: Uint8Array, model: string, span: Span | undefined) => ReadonlyArray<Uint8Array>
+  /** The media types of answers. */
+  readonly types: { readonly whole: string; readonly stream: string }
+  /** What a body is, told by how it begins. */
+  readonly kindOf: (bytes: Uint8Array) => Kind
+  /** What the first bytes of a stream say of who gives it. */
+  readonly said: (bytes: Uint8Array) => Said
+  readonly watch: () => StreamWatch
+  /** Why bytes that opened as an error are no answer. */
+  readonly faultOf: (bytes: Uint8Array) => Fault
+  /** What keeps a connection alive whose stream has not begun; undefined where no client bears anything. */
+  readonly keepAlive: Uint8Array | undefined
+  /** Takes secrets out of the errors in a part of a stream; `midway` when it begins in the middle of one. */
+  readonly concealed: (events: string, conceal: Conceal, midway: boolean) => string
+  /** The body of a failure of the gateway's own. */
+  readonly errorBody: (failure: Failure) => string
+  /** The body to send for an error status of a server. */
+  readonly passedError: (status: number, body: Uint8Array) => Uint8Array
+  /** What a server is tried with; absent where nobody tries it. Loaded when it is asked for. */
+  readonly trials?: () => Promise<Readonly<Record<TrialName, ServerTrial>>>
+  /** What is documented of it; absent where nothing is. Loaded when it is asked for. */
+  readonly document?: () => Promise<Documented>
+}
+
+/** An operation in its dialect, as a path leads to it. */
+export interface DialectRoute {
+  readonly dialect: Dialect
+  readonly operation: Operation
+}

@@ -1,0 +1,20 @@
+/**
+ * Every dialect that is served, one line each; the first is what clients are told in who ask for nothing of any.
+ */
+import { Context } from "effect"
+import type { Dialect, DialectRoute } from "./Dialect.ts"
+import { openai } from "./openai/openai.ts"
+
+/** The dialects. */
+export type DialectList = readonly [Dialect, ...ReadonlyArray<Dialect>]
+
+/** The dialects that a gateway serves: those of this list, unless it is given another. */
+export const Dialects = Context.Reference<DialectList>("nexus/dialect/Dialects", {
+  defaultValue: () => [openai]
+})
+
+/** Where each path leads. */
+export const routesOf = (dialects: DialectList): ReadonlyMap<string, DialectRoute> =>
+  new Map(
+    dialects.flatMap((dialect) => dialect.operations.map((operation) => [operation.path, { dialect, operation }]))
+  )

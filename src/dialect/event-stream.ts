@@ -1,0 +1,40 @@
+/**
+ * What dialects whose streams are event streams have in common: the events that Nexus adds, and errors without secrets.
+ */
+import { type Conceal, concealed } from "../domain/conceal.ts"
+
+const encoder = new TextEncoder()
+
+/** The media type of event streams. */
+export const eventStreamType = "text/event-stream"
+
+/** A comment, which keeps a connection alive and says nothing. */
+export const keepAlive = encoder.encode(": keep-alive\n\n")
+
+/** An event of its own, on one line whatever the lines of its data; `separator` ends what came before it. */
+export const eventOf = (data: string, separator: string): Uint8Array =>
+  encoder.encode(`${separator}data: ${data.replace(/[\r\n]+\s*/g, "")}\n\n`)
+
+const blankLine = /((?:\r\n|\r(?!\n)|\n){2,})/
+
+const inLine = (line: string, conceal: Conceal): string => {
+  const data = /^data: ?/.exec(line)?.[0] ?? ""
+  return `${data}${concealed(line.slice(data.length), conceal)}`
+}
+
+/**
+ * The text of an event stream without its secrets: what is no error is an answer, and left alone. `midway` when it begins in
+ * the middle of an error.
+ */
+export const concealedEvents = (text: string, conceal: Conceal, midway: boolean): string =>
+  text
+    .split(blankLine)
+    .map((event, at) =>
+      event.includes("error") || (midway && at === 0)
+        ? event
+            .split(/(\r\n|\r|\n)/)
+            .map((line) => inLine(line, conceal))
+            .join("")
+        : event
+    )
+    .join("")

@@ -1,0 +1,104 @@
+/**
+ * The smallest requests that show whether a server really answers: a handful of tokens each.
+ */
+import { Predicate } from "effect"
+import type { TrialResult, ServerTrial, TrialName } from "../Dialect.ts"
+import type { Endpoint } from "./openai-endpoints.ts"
+import { EventWatch } from "./event-watch.ts"
+
+/** What one of them may cost in generated tokens at most. */
+const mostTokens = 64
+
+const encoder = new TextEncoder()
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const field = (value: unknown, ...path: ReadonlyArray<string | number>): unknown =>
+  path.reduce<unknown>(
+    (at, key) => (Predicate.isObject(at) || Array.isArray(at) ? Reflect.get(at, key) : undefined),
+    value
+  )
+
+const shown = (good: boolean, note = "", pieces = 1): TrialResult => ({ good, note, pieces })
+
+const trial = (endpoint: Endpoint, body: ServerTrial["body"], shows: ServerTrial["shows"]): ServerTrial => ({
+  endpoint,
+  body,
+  shows
+})
+
+const hello = (model: string, tokens: number) => ({
+  model,
+  messages: [{ role: "user", content: "Count from 1 to 9." }],
+  max_tokens: tokens
+})
+
+const streamed = (answer: string): TrialResult => {
+  const events = answer.split(/\r?\n\r?\n/).filter((event) => event.startsWith("data:")).length
+  if (events === 0) return shown(false, "the stream has no event")
+  const watch = new EventWatch()
+  watch.push(encoder.encode(answer))
+  const ending = watch.ending(true)
+  if (ending.startsWith("failed")) return shown(false, "the stream holds an error")
+  return ending === "cut"
+    ? shown(false, "the stream ends with neither a finish reason nor [DONE]")
+    : shown(true, `${events} events`, events)
+}
+
+const tool = {
+  type: "function",
+  function: { name: "get_time", description: "Tells the time", parameters: { type: "object", properties: {} } }
+}
+
+/** Each of them, by what it is for. */
+export const trials: Readonly<Record<TrialName, ServerTrial>> = {
+  chat: trial(
+    "chat/completions",
+    (model) => hello(model, 1),
+    (answer) =>
+      shown(field(parsed(answer), "choices", 0, "message") !== undefined, "the answer has no choices[0].message")
+  ),
+  stream: trial("chat/completions", (model) => ({ ...hello(model, 16), stream: true }), streamed),
+  tools: trial(
+    "chat/completions",
+    (model) => ({
+      model,
+      messages: [{ role: "user", content: "What time is it? Call the tool get_time." }],
+      tools: [tool],
+      max_tokens: mostTokens
+    }),
+    (answer) => {
+      const calls = field(parsed(answer), "choices", 0, "message", "tool_calls")
+      return shown(Array.isArray(calls) && calls.length > 0)
+    }
+  ),
+  json: trial(
+    "chat/completions",
+    (model) => ({
+      model,
+      messages: [{ role: "user", content: 'Answer with the JSON object {"ok": true} and nothing else.' }],
+      response_format: { type: "json_object" },
+      max_tokens: mostTokens
+    }),
+    (answer) => {
+      const content = field(parsed(answer), "choices", 0, "message", "content")
+      return shown(typeof content === "string" && Predicate.isObject(parsed(content)))
+    }
+  ),
+  embeddings: trial(
+    "embeddings",
+    (model) => ({ model, input: "hello" }),
+    (answer) => {
+      const vector = field(parsed(answer), "data", 0, "embedding")
+      return Array.isArray(vector) && vector.length > 0
+        ? shown(true, `vectors of ${vector.length} numbers`)
+        : shown(false, "the answer has no data[0].embedding")
+    }
+  )
+}

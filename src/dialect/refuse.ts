@@ -1,0 +1,49 @@
+/**
+ * The HTTP answer for a failure: its status and headers are those of every dialect, its body is one dialect's own.
+ */
+import { type GatewayError, NotFound } from "../domain/errors.ts"
+import { longestWait } from "../domain/retry-after.ts"
+import type { Dialect } from "./Dialect.ts"
+import { type Failure, failureFor } from "./failures.ts"
+
+/** What a failure is to the clients of a dialect, who are told of its paths where nothing is. */
+export const failureIn = ({ hint }: Pick<Dialect, "hint">, error: GatewayError): Failure =>
+  failureFor(
+    error._tag === "NotFound" && error.instead === undefined
+      ? new NotFound({ method: error.method, path: error.path, instead: hint })
+      : error
+  )
+
+/** The body of a failure, in a dialect. */
+export const refusalBody = (dialect: Dialect, error: GatewayError): string =>
+  dialect.errorBody(failureIn(dialect, error))
+
+// Header values hold visible ASCII only, and stay short.
+const headerText = (reasons: ReadonlyArray<string>): string =>
+  reasons
+    .join("; ")
+    .replace(/[^\x20-\x7e]/g, "?")
+    .slice(0, 1000)
+
+/** The HTTP answer for a failure; `extra` headers are laid over its own. */
+export const refuse = (
+  dialect: Dialect,
+  error: GatewayError,
+  requestId: string,
+  extra: Readonly<Record<string, string>> = {}
+): Response => {
+  const failure = failureIn(dialect, error)
+  const headers: Record<string, string> = {
+    "content-type": dialect.types.whole,
+    "x-request-id": requestId,
+    ...failure.headers,
+    ...extra
+  }
+  if (failure.retryAfter !== undefined) {
+    headers["retry-after"] = String(Math.min(longestWait, Math.max(1, Math.ceil(failure.retryAfter))))
+  }
+  if (failure.reasons !== undefined && failure.reasons.length > 0) {
+    headers["x-nexus-rejection-reasons"] = headerText(failure.reasons)
+  }
+  return new Response(dialect.errorBody(failure), { status: failure.status, headers })
+}
