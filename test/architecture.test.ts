@@ -139,8 +139,7 @@ describe("names", () => {
       "src/dialect/openai/finish-reasons.ts",
       "src/dialect/openai/splice.ts",
       "src/domain/model-names.ts",
-      "src/health/interval.ts",
-      "src/wire/ascii.ts"
+      "src/health/interval.ts"
     ])
     expect(crumbs().filter((file) => !alone.has(file))).toEqual([])
   })

@@ -16,7 +16,7 @@ import { leadsTo } from "../discovery/Finder.ts"
 import { isModelList, isNexus } from "../backend/fingerprint.ts"
 import { realSurroundings } from "../discovery/Machine.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { fixOf, wordsOf } from "../wire/tls.ts"
+import { tlsFix, tlsFaultText } from "../wire/tls.ts"
 import { error, type Finding, info, ok, type ReportSection, warning } from "./finding.ts"
 import { Dialects } from "../dialect/all.ts"
 import { checkChat, checkEmbeddings, checkJsonMode, checkStream, checkTools } from "./inference.ts"
@@ -286,7 +286,7 @@ const examined = Effect.fnUntraced(function* (
     const why = list._tag === "Failure" && "reason" in list.failure ? list.failure.reason : outcome.reason
     const fault = list._tag === "Failure" && list.failure._tag === "Unreachable" ? list.failure.tls : undefined
     const told = list._tag === "Success" ? list.success.fault : fault
-    if (told !== undefined) return say(error("TLS", wordsOf(told), fixOf(told)))
+    if (told !== undefined) return say(error("TLS", tlsFaultText(told), tlsFix(told)))
     if (why === noList && list._tag === "Success") return say(unlisted(backend, list.success))
     return say(error("health", why))
   }

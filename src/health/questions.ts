@@ -5,8 +5,8 @@ import { Effect, Option } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import { addressOf, type ApiPath, belowApi } from "../domain/base-url.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream-errors.ts"
-import { keyHeaders, preparedFor, userAgentOf } from "../upstream/endpoint.ts"
-import { noTls, speaksTls } from "../wire/tls.ts"
+import { authHeaders, preparedFor, userAgentOf } from "../upstream/endpoint.ts"
+import { tlsUnreachable, speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type Answer, Verdict } from "../backend/talk.ts"
 import { parseJson } from "../backend/lenient.ts"
@@ -70,7 +70,7 @@ export const ask = (
         accept: "application/json",
         "user-agent": userAgentOf(backend),
         ...(question.body === undefined ? {} : { "content-type": "application/json" }),
-        ...keyHeaders(backend)
+        ...authHeaders(backend)
       },
       ...(question.body === undefined ? {} : { body: JSON.stringify(question.body) }),
       ...(trust === undefined ? {} : { trust }),
@@ -89,7 +89,7 @@ export const ask = (
 /** What a status says of the backend's health; undefined when the answer may be read on. */
 const verdictOf = (backend: Backend, answer: Answer): Verdict | undefined => {
   const { fault, status } = answer
-  if (fault !== undefined) return down(noTls(fault).reason)
+  if (fault !== undefined) return down(tlsUnreachable(fault).reason)
   if (status === 401 || status === 403) {
     const reason =
       backend.apiKey === undefined
@@ -134,7 +134,7 @@ const orFault =
     const open = error._tag === "ConnectionLost" || error._tag === "BadAnswer"
     const fault = open && /^http:/i.test(backend.url) ? faultOf(transport, backend, timeoutMs) : Effect.undefined
     return Effect.flatMap(fault, (found) =>
-      Effect.fail(down(found === undefined ? wordsFor(error) : noTls(found).reason))
+      Effect.fail(down(found === undefined ? wordsFor(error) : tlsUnreachable(found).reason))
     )
   }
 
@@ -142,7 +142,7 @@ const orFault =
 const silentOne = (transport: Transport["Service"], backend: Backend, { timeoutMs }: Question) =>
   Effect.sleep(timeoutMs / 2).pipe(
     Effect.andThen(faultOf(transport, backend, timeoutMs / 4)),
-    Effect.flatMap((fault) => (fault === undefined ? Effect.never : Effect.fail(down(noTls(fault).reason))))
+    Effect.flatMap((fault) => (fault === undefined ? Effect.never : Effect.fail(down(tlsUnreachable(fault).reason))))
   )
 
 /** A question the probe depends on: no answer, or one that speaks against the backend, ends the probe. */

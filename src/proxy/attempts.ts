@@ -24,9 +24,9 @@ import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import { Abort } from "../wire/abort.ts"
 import type { Answer } from "../upstream/answer.ts"
-import { classify } from "../wire/classify.ts"
-import { concealFor, hopsOf, maxHops } from "../upstream/endpoint.ts"
-import type { Doubt } from "../wire/doubt.ts"
+import { toUpstreamError } from "../wire/to-upstream-error.ts"
+import { concealFor, hopsOf, maxGatewayHops } from "../upstream/endpoint.ts"
+import type { Doubt } from "../wire/liveness.ts"
 import type { Caller } from "../wire/outgoing.ts"
 import type { Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
@@ -274,7 +274,7 @@ class Attempts implements Caller {
     const { run, plan } = this
     const { accounting, budgetLeft, retried } = this.forwarding
     const { backend, health } = attempt.candidate.state
-    const error = discreet(classify(thrown, false), concealFor(backend, run.exchange.request.headers))
+    const error = discreet(toUpstreamError(thrown, false), concealFor(backend, run.exchange.request.headers))
     this.attempt = undefined
     if (run.exchange.gone) return
     run.exchange.failures.push({ backend: backend.name, model: attempt.model, reason: reasonOf(error) })
@@ -348,7 +348,7 @@ export const forward = async (forwarding: Forwarding, run: Run): Promise<Gateway
   if (full !== undefined) return full
   exchange.awaitedMs = performance.now() - exchange.started
   const hops = hopsOf(exchange.request.headers)
-  if (hops > maxHops) return new LoopDetected({ hops })
+  if (hops > maxGatewayHops) return new LoopDetected({ hops })
   const { dialect, operation } = exchange.route
   const reading = operation.needs(body, turns, forwarding.leastContext)
   const read = reading instanceof Promise ? await reading : reading

@@ -17,7 +17,7 @@ import type {
 } from "../operations/api/control-api.ts"
 import type { Stats } from "../operations/api/stats-api.ts"
 import { Transport } from "../upstream/Transport.ts"
-import type { Question } from "../upstream/ask.ts"
+import type { ShortCall } from "../upstream/ask.ts"
 
 /** Nothing that could be a gateway answers at the address. */
 export class NoGateway extends Data.TaggedError("NoGateway")<{
@@ -87,10 +87,12 @@ const changeMs = 30_000
 
 const methods = { GET: "GET", POST: "POST", DELETE: "DELETE" } as const
 
-const methodOf = ({ method }: HttpClientRequest.HttpClientRequest): Question["method"] =>
+const methodOf = ({ method }: HttpClientRequest.HttpClientRequest): ShortCall["method"] =>
   method === "POST" || method === "DELETE" ? methods[method] : "GET"
 
-const questionOf = (request: HttpClientRequest.HttpClientRequest): Pick<Question, "method" | "body" | "timeoutMs"> => ({
+const questionOf = (
+  request: HttpClientRequest.HttpClientRequest
+): Pick<ShortCall, "method" | "body" | "timeoutMs"> => ({
   method: methodOf(request),
   timeoutMs: methodOf(request) === "GET" ? timeoutMs : changeMs,
   ...(request.body._tag === "Uint8Array" ? { body: new TextDecoder().decode(request.body.body) } : {})

@@ -6,7 +6,7 @@ import { Clock, Context, Effect, Layer, PubSub, type Scope } from "effect"
 import { monotonicMs } from "../domain/monotonic.ts"
 
 /** How the two clocks stood at one moment, in milliseconds. */
-export interface Reading {
+export interface ClockReading {
   readonly monotonic: number
   readonly wall: number
 }
@@ -21,7 +21,7 @@ const lateMs = 250
 const longMs = 5000
 
 /** What lies between two looks. */
-export interface Gap {
+export interface ClockGap {
   /** Milliseconds for which the process could not do what it was to do; 0 when it was there in time. */
   readonly lostMs: number
   /** For how long connections may have died and backends gone unseen, in milliseconds; 0 unless that was long. */
@@ -29,7 +29,7 @@ export interface Gap {
 }
 
 /** The rule: while a machine sleeps its monotonic clock stands, and only the wall clock tells. */
-export const gapBetween = (before: Reading, now: Reading): Gap => {
+export const gapBetween = (before: ClockReading, now: ClockReading): ClockGap => {
   const elapsed = now.monotonic - before.monotonic
   const lostMs = elapsed > beatMs + lateMs ? elapsed : 0
   const awayMs = Math.max(lostMs, now.wall - before.wall - (elapsed - lostMs))
@@ -41,20 +41,20 @@ export const Pauses = Context.Reference<{
   /** Milliseconds lost so far, a pause that has just ended included; at most half a second too many for each. */
   readonly lostMs: Effect.Effect<number>
   /** The long pauses from now on. */
-  readonly follow: Effect.Effect<PubSub.Subscription<Gap>, never, Scope.Scope>
+  readonly follow: Effect.Effect<PubSub.Subscription<ClockGap>, never, Scope.Scope>
 }>("nexus/upstream/Pauses", {
   defaultValue: () => ({
     lostMs: Effect.succeed(0),
-    follow: Effect.flatMap(PubSub.unbounded<Gap>(), PubSub.subscribe)
+    follow: Effect.flatMap(PubSub.unbounded<ClockGap>(), PubSub.subscribe)
   })
 })
 
 const make = Effect.gen(function* () {
-  const reading = Effect.map(Effect.all([monotonicMs, Clock.currentTimeMillis]), ([monotonic, wall]): Reading => ({
+  const reading = Effect.map(Effect.all([monotonicMs, Clock.currentTimeMillis]), ([monotonic, wall]): ClockReading => ({
     monotonic,
     wall
   }))
-  const news = yield* PubSub.unbounded<Gap>()
+  const news = yield* PubSub.unbounded<ClockGap>()
   let seen = yield* reading
   let lostMs = 0
   const look = Effect.flatMap(reading, (now) => {

@@ -4,19 +4,19 @@
 import { Context, Effect, Latch, Layer, PubSub } from "effect"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { Arrival } from "../wire/arrival.ts"
-import { askOver, type Question, type TextReply } from "./ask.ts"
-import { type ConnectionsOptions, makeConnections } from "../wire/Client.ts"
+import { askOver, type ShortCall, type TextReply } from "./ask.ts"
+import { type WireClientOptions, makeWireClient } from "../wire/Client.ts"
 import { Files } from "./Files.ts"
 import { Pauses } from "./Pauses.ts"
 import type { Call } from "../wire/outgoing.ts"
-import { lookMs } from "../wire/doubt.ts"
+import { livenessEveryMs } from "../wire/liveness.ts"
 
 /** Calls to other servers; every failure is an {@link UpstreamError}. */
 export class Transport extends Context.Service<
   Transport,
   {
     /** Asks and reads the whole answer as text, within the question's own time and size. */
-    readonly ask: (question: Question) => Effect.Effect<TextReply, UpstreamError>
+    readonly ask: (question: ShortCall) => Effect.Effect<TextReply, UpstreamError>
     /** Sends a call; resolves with the head of the answer, rejects with an upstream error or the signal's reason. */
     readonly send: (call: Call) => Promise<Arrival>
   }
@@ -25,28 +25,28 @@ export class Transport extends Context.Service<
   static readonly layer = Layer.suspend(() => Transport.layerWith({}))
 
   /** The same with connections of one's own making. */
-  static readonly layerWith = (options: ConnectionsOptions) => Layer.effect(Transport, makeTransport(options))
+  static readonly layerWith = (options: WireClientOptions) => Layer.effect(Transport, makeTransport(options))
 
   /** A fixed one, for tests. */
   static readonly layerOf = (service: Transport["Service"]) => Layer.succeed(Transport, service)
 }
 
-const client = Effect.fnUntraced(function* (options: ConnectionsOptions) {
+const client = Effect.fnUntraced(function* (options: WireClientOptions) {
   const some = Latch.makeUnsafe(false)
   const connections = yield* Effect.acquireRelease(
-    Effect.sync(() => makeConnections({ ...options, awake: () => void some.openUnsafe() })),
+    Effect.sync(() => makeWireClient({ ...options, awake: () => void some.openUnsafe() })),
     ({ close }) => Effect.sync(close)
   )
   const look = Effect.gen(function* () {
     yield* some.await
-    yield* Effect.sleep(lookMs)
+    yield* Effect.sleep(livenessEveryMs)
     if (!connections.look()) some.closeUnsafe()
   })
   yield* look.pipe(Effect.forever, Effect.forkScoped)
   return connections
 })
 
-const makeTransport = Effect.fnUntraced(function* (options: ConnectionsOptions) {
+const makeTransport = Effect.fnUntraced(function* (options: WireClientOptions) {
   // Questions must not take the connections that requests have kept for each other.
   const files = yield* Files
   const own = { files, ...options }

@@ -10,7 +10,7 @@ import type { Abort } from "../wire/abort.ts"
 import { commit, type Answer } from "./answer.ts"
 import type { Watch } from "./Deadlines.ts"
 import { callHeaders, preparedFor, urlFor } from "./endpoint.ts"
-import { Holding } from "./holding.ts"
+import { HeldBytes } from "./held-bytes.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import { Transport } from "./Transport.ts"
 import type { Caller } from "../wire/outgoing.ts"
@@ -117,7 +117,7 @@ export class Upstream extends Context.Service<
     Layer.effect(
       Upstream,
       Effect.map(Transport, (transport) => {
-        const holding = new Holding(() => Math.max(maxHeldBytes, maxAnswerBytes()))
+        const holding = new HeldBytes(() => Math.max(maxHeldBytes, maxAnswerBytes()))
         const call = async (attempted: Attempted): Promise<Answer> => {
           const { backend, clock, route, abort } = attempted
           const { connectMs, firstByteMs, idleMs } = backend.limits

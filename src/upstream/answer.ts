@@ -9,8 +9,8 @@ import { type DialectRoute, type Said, type Told, untold, type StreamWatch } fro
 import type { Kind } from "../dialect/first-bytes.ts"
 import type { Arrival, Sink } from "../wire/arrival.ts"
 import { isCoded, isOfType } from "./content-encoding.ts"
-import type { Holding } from "./holding.ts"
-import { type Came, type Intake, type Judge, take } from "./intake.ts"
+import type { HeldBytes } from "./held-bytes.ts"
+import { type BodyBeginning, type Intake, type IntakeJudge, takeBody } from "./intake.ts"
 import { unpack } from "./unpack.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
@@ -36,7 +36,7 @@ export interface Expectation {
   /** Answers up to this size are held back and checked. */
   readonly maxBytes: number
   /** What is held back of all answers. */
-  readonly holding: Holding
+  readonly holding: HeldBytes
   /** Called for each piece that is progress. */
   readonly progress: () => void
   /** Where comments before an answer go; undefined while they are held back with what follows them. */
@@ -62,15 +62,15 @@ const isNamedStream = (head: Arrival, { dialect }: DialectRoute): boolean =>
 
 const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
-class ErrorJudge implements Judge<never> {
+class ErrorJudge implements IntakeJudge<never> {
   private readonly head: Arrival
-  private came: Came | undefined
+  private came: BodyBeginning | undefined
 
   constructor(head: Arrival) {
     this.head = head
   }
 
-  enough(_: Uint8Array, body: Came): boolean {
+  enough(_: Uint8Array, body: BodyBeginning): boolean {
     this.came = body
     // Its beginning says enough, and the rest is not waited for.
     if (body.size > mostOfAnError) throw this.error(body.bytes())
@@ -101,14 +101,14 @@ class ErrorJudge implements Judge<never> {
 
 const readError = (head: Arrival): Promise<never> => {
   const judge = new ErrorJudge(head)
-  return take(head.body, judge).catch((error: unknown) => {
+  return takeBody(head.body, judge).catch((error: unknown) => {
     // The status has come; that its text broke off changes nothing.
     throw error instanceof ErrorStatus ? error : judge.soFar()
   })
 }
 
 /** Reads an event stream to the first event that is an answer; what comes before it is held back. */
-class EventsJudge implements Judge<Answer> {
+class EventsJudge implements IntakeJudge<Answer> {
   private readonly head: Arrival
   private readonly progress: () => void
   private readonly hearer: Expectation["hearer"]
@@ -123,7 +123,7 @@ class EventsJudge implements Judge<Answer> {
     this.watch = route.dialect.watch()
   }
 
-  enough(piece: Uint8Array, body: Came): boolean {
+  enough(piece: Uint8Array, body: BodyBeginning): boolean {
     const { route, watch } = this
     const isProgress = watch.push(piece)
     if (route.operation.generates) {
@@ -153,7 +153,7 @@ class EventsJudge implements Judge<Answer> {
 }
 
 /** An event stream that cannot be read: its first bytes are all that is waited for. */
-class CodedJudge implements Judge<Answer> {
+class CodedJudge implements IntakeJudge<Answer> {
   private readonly head: Arrival
   private readonly progress: () => void
 
@@ -176,17 +176,17 @@ class CodedJudge implements Judge<Answer> {
 }
 
 /** Tells by the first bytes whether an answer is the stream that was asked for, whatever it calls itself. */
-class FirstBytesJudge implements Judge<Answer> {
+class FirstBytesJudge implements IntakeJudge<Answer> {
   private readonly head: Arrival
   private readonly wanted: Expectation
-  private chosen: Judge<Answer> | undefined
+  private chosen: IntakeJudge<Answer> | undefined
 
   constructor(head: Arrival, wanted: Expectation) {
     this.head = head
     this.wanted = wanted
   }
 
-  enough(piece: Uint8Array, body: Came): boolean {
+  enough(piece: Uint8Array, body: BodyBeginning): boolean {
     if (this.chosen !== undefined) return this.chosen.enough(piece, body)
     const bytes = body.bytes()
     const kind = this.wanted.route.dialect.kindOf(bytes)
@@ -204,14 +204,14 @@ class FirstBytesJudge implements Judge<Answer> {
     this.chosen?.dropped()
   }
 
-  private judgeFor(kind: Kind): Judge<Answer> {
+  private judgeFor(kind: Kind): IntakeJudge<Answer> {
     const { head, wanted } = this
     const events = kind === "events" || (kind !== "document" && isNamedStream(head, wanted.route))
     return events ? new EventsJudge(head, wanted) : new BodyJudge(head, wanted)
   }
 }
 
-class BodyJudge implements Judge<Answer> {
+class BodyJudge implements IntakeJudge<Answer> {
   private readonly head: Arrival
   private readonly wanted: Expectation
   private counted = 0
@@ -221,7 +221,7 @@ class BodyJudge implements Judge<Answer> {
     this.wanted = wanted
   }
 
-  enough(_: Uint8Array, { size }: Came): boolean {
+  enough(_: Uint8Array, { size }: BodyBeginning): boolean {
     const { holding, maxBytes, progress } = this.wanted
     progress()
     this.counted = holding.grow(this.counted, size)
@@ -247,7 +247,7 @@ class BodyJudge implements Judge<Answer> {
   }
 }
 
-const judgeFor = (head: Arrival, wanted: Expectation): Judge<Answer> => {
+const judgeFor = (head: Arrival, wanted: Expectation): IntakeJudge<Answer> => {
   if (!wanted.stream) return new BodyJudge(head, wanted)
   if (!isCoded(head)) return new FirstBytesJudge(head, wanted)
   return isNamedStream(head, wanted.route) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
@@ -273,5 +273,5 @@ export const commit = (head: Arrival, expectation: Expectation): Promise<Answer>
     head.body.abort()
     return Promise.reject(bad(fault ?? unasked ?? ""))
   }
-  return take(head.body, judgeFor(head, expectation))
+  return takeBody(head.body, judgeFor(head, expectation))
 }

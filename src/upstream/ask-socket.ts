@@ -4,8 +4,8 @@
 import { request } from "node:http"
 import { Effect } from "effect"
 import { TimedOut, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
-import { classify } from "../wire/classify.ts"
-import type { Question, TextReply } from "./ask.ts"
+import { toUpstreamError } from "../wire/to-upstream-error.ts"
+import type { ShortCall, TextReply } from "./ask.ts"
 
 const headersOf = (raw: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>): Headers => {
   const headers = new Headers()
@@ -18,10 +18,10 @@ const gone = new Set(["ENOENT", "ECONNREFUSED", "EACCES"])
 const failure = (error: unknown): UpstreamError =>
   error instanceof Error && "code" in error && gone.has(String(error.code))
     ? new Unreachable({ reason: error.code === "EACCES" ? "not permitted" : "nobody listens there" })
-    : classify(error, false)
+    : toUpstreamError(error, false)
 
 /** Asks whoever listens on the socket. */
-export const askSocket = (question: Question, socketPath: string): Effect.Effect<TextReply, UpstreamError> =>
+export const askSocket = (question: ShortCall, socketPath: string): Effect.Effect<TextReply, UpstreamError> =>
   Effect.callback<TextReply, UpstreamError>((resume) => {
     const { pathname, search } = new URL(question.url)
     const { body = "", headers, method } = question

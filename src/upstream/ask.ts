@@ -5,13 +5,13 @@ import { Effect } from "effect"
 import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
 import type { Arrival } from "../wire/arrival.ts"
-import { classify } from "../wire/classify.ts"
-import type { Connections } from "../wire/Client.ts"
+import { toUpstreamError } from "../wire/to-upstream-error.ts"
+import type { WireClient } from "../wire/Client.ts"
 import type { Trust } from "../wire/tls.ts"
 import { timeoutAwake } from "./Pauses.ts"
 
 /** A short question to a backend whose whole answer is wanted as text. */
-export interface Question {
+export interface ShortCall {
   readonly method: "GET" | "POST" | "DELETE"
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
@@ -70,7 +70,7 @@ const read = (
   })
 }
 
-const exchanged = ({ send }: Connections, question: Question): Effect.Effect<TextReply, UpstreamError> =>
+const exchanged = ({ send }: WireClient, question: ShortCall): Effect.Effect<TextReply, UpstreamError> =>
   Effect.callback<TextReply, UpstreamError>((resume) => {
     const { body = "", fresh = false, headers, maxBytes = defaultMaxBytes, method, trust, url } = question
     const abort = new Abort()
@@ -86,15 +86,15 @@ const exchanged = ({ send }: Connections, question: Question): Effect.Effect<Tex
     }
     send(call).then(
       (arrival) => read(arrival, maxBytes, resume),
-      (thrown: unknown) => resume(Effect.fail(classify(thrown, false)))
+      (thrown: unknown) => resume(Effect.fail(toUpstreamError(thrown, false)))
     )
     return Effect.sync(() => abort.abort("the question is given up"))
   })
 
 /** Asks over these connections. */
 export const askOver =
-  (connections: Connections) =>
-  (question: Question): Effect.Effect<TextReply, UpstreamError> =>
+  (connections: WireClient) =>
+  (question: ShortCall): Effect.Effect<TextReply, UpstreamError> =>
     timeoutAwake(exchanged(connections, question), question.timeoutMs, () =>
       Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
     )

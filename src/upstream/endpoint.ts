@@ -6,7 +6,7 @@ import type { Backend } from "../backend/backend.ts"
 import { addressOf, type ApiPath, apiPaths, belowApi } from "../domain/base-url.ts"
 import { type Conceal, concealing } from "../domain/conceal.ts"
 import { version } from "../domain/version.ts"
-import { type Trust, trustOf } from "../wire/tls.ts"
+import { type Trust, makeTrust } from "../wire/tls.ts"
 
 /** What is the same for every call to a backend. */
 export interface Prepared {
@@ -22,7 +22,7 @@ const cache = new WeakMap<Backend, Prepared>()
 export const userAgentOf = ({ userAgent }: Pick<Backend, "userAgent">): string => userAgent ?? `nexus/${version}`
 
 /** The header that carries the key: deployments of Azure's take it under a name of their own. */
-export const keyHeaders = ({ apiKey, url }: Pick<Backend, "apiKey" | "url">): Readonly<Record<string, string>> => {
+export const authHeaders = ({ apiKey, url }: Pick<Backend, "apiKey" | "url">): Readonly<Record<string, string>> => {
   if (apiKey === undefined) return {}
   const key = Redacted.value(apiKey)
   return /\/openai\/deployments\//.test(url) ? { "api-key": key } : { authorization: `Bearer ${key}` }
@@ -49,9 +49,9 @@ const prepare = (backend: Backend): Prepared => ({
     "content-type": "application/json",
     "accept-encoding": "identity",
     "user-agent": userAgentOf(backend),
-    ...keyHeaders(backend)
+    ...authHeaders(backend)
   },
-  trust: backend.tls === undefined ? undefined : trustOf(backend.tls)
+  trust: backend.tls === undefined ? undefined : makeTrust(backend.tls)
 })
 
 /** Addresses and fixed headers of a backend, made once per definition. */
@@ -77,7 +77,7 @@ const valueOf = (client: Headers, name: string): string | undefined => {
 const hopsHeader = "x-nexus-hops"
 
 /** How many gateways a request may have passed before it is taken to go in a circle. */
-export const maxHops = 5
+export const maxGatewayHops = 5
 
 /** How many gateways a request has passed before this one. */
 export const hopsOf = (client: Headers): number => {

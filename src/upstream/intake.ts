@@ -8,7 +8,7 @@ import type { Body, Sink } from "../wire/arrival.ts"
 /** What an intake came to: the whole body, or the first bytes of one that goes on. */
 export type Intake =
   | { readonly _tag: "Whole"; readonly bytes: Uint8Array }
-  | { readonly _tag: "Part"; readonly came: Came; readonly attach: (sink: Sink) => void }
+  | { readonly _tag: "Part"; readonly came: BodyBeginning; readonly attach: (sink: Sink) => void }
 
 const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
   const [only] = pieces
@@ -23,9 +23,9 @@ const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
 }
 
 /** Decides what becomes of a body; each of these may throw an upstream error. */
-export interface Judge<A> {
+export interface IntakeJudge<A> {
   /** Whether what has come is enough; asked after each piece, the last of `body`. What it throws drops the body. */
-  readonly enough: (piece: Uint8Array, body: Came) => boolean
+  readonly enough: (piece: Uint8Array, body: BodyBeginning) => boolean
   /** What is made of it. */
   readonly judge: (intake: Intake) => A
   /** Called when the body ends badly, or is dropped, before it has been judged. */
@@ -33,7 +33,7 @@ export interface Judge<A> {
 }
 
 /** What has come of a body so far. */
-export interface Came {
+export interface BodyBeginning {
   readonly size: number
   /** All of it in one piece. */
   readonly bytes: () => Uint8Array
@@ -41,9 +41,9 @@ export interface Came {
   readonly release: () => Uint8Array
 }
 
-class Taking<A> implements Sink, Came {
+class Taking<A> implements Sink, BodyBeginning {
   private readonly body: Body
-  private readonly judge: Judge<A>
+  private readonly judge: IntakeJudge<A>
   private readonly resolve: (made: A) => void
   private readonly reject: (reason: unknown) => void
   private pieces: Array<Uint8Array> = []
@@ -53,7 +53,7 @@ class Taking<A> implements Sink, Came {
   // How the body ended between the decision and the attachment of the next sink.
   private last: ((sink: Sink) => void) | undefined
 
-  constructor(body: Body, judge: Judge<A>, resolve: (made: A) => void, reject: (reason: unknown) => void) {
+  constructor(body: Body, judge: IntakeJudge<A>, resolve: (made: A) => void, reject: (reason: unknown) => void) {
     this.body = body
     this.judge = judge
     this.resolve = resolve
@@ -133,5 +133,5 @@ class Taking<A> implements Sink, Came {
  * Starts the body and takes pieces until it ends or the judge has enough; resolves with what the judge makes of them.
  * Rejects with what ended the body badly, or with what the judge threw.
  */
-export const take = <A>(body: Body, judge: Judge<A>): Promise<A> =>
+export const takeBody = <A>(body: Body, judge: IntakeJudge<A>): Promise<A> =>
   new Promise((resolve, reject) => body.start(new Taking<A>(body, judge, resolve, reject)))

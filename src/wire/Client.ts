@@ -4,22 +4,22 @@
  * has no ceiling of its own, and costs half of the CPU.
  */
 import { ConnectionLost, Unreachable } from "../domain/upstream-errors.ts"
-import { standings } from "./acknowledged.ts"
+import { readUnacked } from "./tcp-acks.ts"
 import type { Arrival } from "./arrival.ts"
-import { classify } from "./classify.ts"
-import { type Connection, handlers, outOfFiles, type Settings, unreachable } from "./connection.ts"
+import { toUpstreamError } from "./to-upstream-error.ts"
+import { type Connection, socketHandlers, outOfFiles, type PoolSettings, openFailure } from "./connection.ts"
 import { Dialing } from "./dialing.ts"
-import { type Assignment, Exchange, type Line } from "./call.ts"
-import { type LookUp, type Naming, Host, systemLookUp } from "./host.ts"
+import { type Assignment, Exchange, type ConnectionControl } from "./exchange.ts"
+import { type NameLookup, type NameSettings, Host, systemNameLookup } from "./host.ts"
 import type { Origin } from "./connection.ts"
-import { requestBytes, type Target, targetOf } from "./request-bytes.ts"
-import { Silence, type Watching } from "./silence.ts"
-import type { Knock } from "./doubt.ts"
-import { tlsFor, type Trust } from "./tls.ts"
+import { requestBytes, type RequestTarget, parseTarget } from "./request-bytes.ts"
+import { LivenessWatch, type LivenessSources } from "./liveness-watch.ts"
+import type { PortState } from "./liveness.ts"
+import { socketTls, type Trust } from "./tls.ts"
 import type { Call } from "./outgoing.ts"
 
 /** How connections are kept. */
-export interface ConnectionsOptions {
+export interface WireClientOptions {
   /** Most idle connections to one address and port; 256 when absent. */
   readonly maxIdlePerOrigin?: number
   /** Longest time a connection may idle, in milliseconds; 30,000 when absent. */
@@ -27,19 +27,19 @@ export interface ConnectionsOptions {
   /** Longest time the addresses of a name are relied on, in milliseconds; 30,000 when absent. */
   readonly namesKeptMs?: () => number
   /** What names are looked up by; the system's resolver when absent. */
-  readonly lookUp?: LookUp
+  readonly lookUp?: NameLookup
   /** What the system knows of sent bytes, and how a port is tried; the real ones when absent. */
-  readonly watching?: Partial<Pick<Watching, "standings" | "knock">>
+  readonly watching?: Partial<Pick<LivenessSources, "unacked" | "probePort">>
   /** Whether this process can open no file now, and whether it is at its limit; never when absent. */
-  readonly files?: Pick<Settings, "spent" | "full">
+  readonly files?: Pick<PoolSettings, "spent" | "full">
   /** Monotonic milliseconds; the process's own when absent. */
   readonly now?: () => number
-  /** Called when there is something to {@link Connections.look} at again. */
+  /** Called when there is something to {@link WireClient.look} at again. */
   readonly awake?: () => void
 }
 
 /** The client and its connections. */
-export interface Connections {
+export interface WireClient {
   /**
    * Sends a call to an http or https address. Rejects with an upstream error, or with what the call was aborted for. A call
    * whose used connection closes at once, before any byte of an answer, is sent once more on a new one if its caller allows.
@@ -73,31 +73,31 @@ const nothing = (): void => undefined
 
 const boundless = { full: () => false, spent: () => false }
 
-const noLine: Line = { isUntouched: true, pause: nothing, resume: nothing, drop: nothing, done: nothing }
+const noLine: ConnectionControl = { isUntouched: true, pause: nothing, resume: nothing, drop: nothing, done: nothing }
 
 // What says that nobody listens, or that the machine is not there.
 const gone = new Set(["connection refused", "host unreachable"])
 
-const knocking =
+const portProbe =
   (spent: () => boolean) =>
-  async ({ address, port }: Origin): Promise<Knock> => {
+  async ({ address, port }: Origin): Promise<PortState> => {
     try {
       const socket = await Bun.connect({ hostname: address, port, socket: { data: () => undefined } })
       socket.end()
       return "open"
     } catch (error) {
       if (spent()) return "unknown"
-      const why = unreachable(error)
+      const why = openFailure(error)
       return gone.has(why.reason) ? why : "unknown"
     }
   }
 
 /** Makes a client without connections; they are made as calls need them. */
-export const makeConnections = (options: ConnectionsOptions = {}): Connections => {
+export const makeWireClient = (options: WireClientOptions = {}): WireClient => {
   const now = options.now ?? (() => performance.now())
   const { full, spent } = options.files ?? boundless
-  const lookUp = options.lookUp ?? systemLookUp
-  const naming: Naming = {
+  const lookUp = options.lookUp ?? systemNameLookup
+  const naming: NameSettings = {
     lookUp: (hostname) =>
       lookUp(hostname).catch((error: unknown) => {
         throw spent() ? outOfFiles : error
@@ -105,7 +105,7 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
     keptMs: options.namesKeptMs ?? (() => 30_000),
     now
   }
-  const settings: Settings = {
+  const settings: PoolSettings = {
     maxIdle: options.maxIdlePerOrigin ?? 256,
     idleMs: options.idleMs ?? 30_000,
     now,
@@ -115,17 +115,22 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
     spent,
     dial: (connection) => {
       const { address, hostname, port, secure, trust } = connection.origin
-      const tls = secure ? { tls: tlsFor(hostname, trust) } : {}
-      return Bun.connect<Connection>({ hostname: address, port, data: connection, socket: handlers, ...tls })
+      const tls = secure ? { tls: socketTls(hostname, trust) } : {}
+      return Bun.connect<Connection>({ hostname: address, port, data: connection, socket: socketHandlers, ...tls })
     }
   }
-  const silence = new Silence({ all: settings.all, knock: knocking(spent), standings, ...options.watching })
-  const targets = new Map<string, { readonly target: Target; readonly place: Host }>()
+  const silence = new LivenessWatch({
+    all: settings.all,
+    probePort: portProbe(spent),
+    unacked: readUnacked,
+    ...options.watching
+  })
+  const targets = new Map<string, { readonly target: RequestTarget; readonly place: Host }>()
   const places = new Map<string, Host>()
   let closing = false
   let awake = false
 
-  const placeOf = ({ hostname, port, secure }: Target, trust: Trust | undefined): Host => {
+  const placeOf = ({ hostname, port, secure }: RequestTarget, trust: Trust | undefined): Host => {
     const key = `${hostname} ${port} ${secure} ${trust?.id ?? ""}`
     const place = places.get(key) ?? new Host({ hostname, port, secure, trust }, naming)
     places.set(key, place)
@@ -135,7 +140,7 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
     const key = trust === undefined ? url : `${url} ${trust.id}`
     const known = targets.get(key)
     if (known !== undefined) return known
-    const target = targetOf(url)
+    const target = parseTarget(url)
     if (target === undefined) return undefined
     if (targets.size >= maxTargets) {
       targets.clear()
@@ -171,7 +176,7 @@ export const makeConnections = (options: ConnectionsOptions = {}): Connections =
         connection.write(pieces)
       },
       // A call that was sent once is no longer one that nobody has seen.
-      refused: (error) => exchange.fail(sentBefore ? classify(undefined, false) : error)
+      refused: (error) => exchange.fail(sentBefore ? toUpstreamError(undefined, false) : error)
     })
     exchange.line = dialing
   }

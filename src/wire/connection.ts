@@ -3,12 +3,12 @@
  */
 import type { Socket, SocketHandler } from "bun"
 import { Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
-import { inodeOf, type Standing } from "./acknowledged.ts"
-import { classify } from "./classify.ts"
-import type { Exchange, Line } from "./call.ts"
+import { socketInode, type UnackedBytes } from "./tcp-acks.ts"
+import { toUpstreamError } from "./to-upstream-error.ts"
+import type { Exchange, ConnectionControl } from "./exchange.ts"
 import type { Head } from "./head.ts"
-import { type Check, type Doubt, lookMs } from "./doubt.ts"
-import { handshakeFault, isCertificateFault, lateFault, type Trust } from "./tls.ts"
+import { type PortCheck, type Doubt, livenessEveryMs } from "./liveness.ts"
+import { handshakeFault, isCertificateFault, lateHandshakeFault, type Trust } from "./tls.ts"
 
 /** One address of a host, and its idle connections, the last used one last. */
 export class Origin {
@@ -25,9 +25,9 @@ export class Origin {
   /** Until when other addresses are preferred, because a connection to this one failed; monotonic milliseconds. */
   avoidUntil = 0
   /** What is known of its port since calls to it are silent. */
-  check: Check | undefined
+  check: PortCheck | undefined
 
-  constructor({ hostname, port, secure, trust }: Where, address: string) {
+  constructor({ hostname, port, secure, trust }: OriginAddress, address: string) {
     this.hostname = hostname
     this.address = address
     this.port = port
@@ -42,10 +42,10 @@ export class Origin {
 }
 
 /** Host, port and scheme, and what the backend has for TLS. */
-export type Where = Pick<Origin, "hostname" | "port" | "secure" | "trust">
+export type OriginAddress = Pick<Origin, "hostname" | "port" | "secure" | "trust">
 
 /** A search for a connection. */
-export interface Search {
+export interface ConnectionSearch {
   /** Called at each look at the connections. */
   readonly look: () => void
   /** Ends it. */
@@ -53,13 +53,13 @@ export interface Search {
 }
 
 /** What the connections of one client share. */
-export interface Settings {
+export interface PoolSettings {
   readonly maxIdle: number
   readonly idleMs: number
   readonly now: () => number
   readonly all: Set<Connection>
   /** Searches for a connection. */
-  readonly dialings: Set<Search>
+  readonly dialings: Set<ConnectionSearch>
   /** Whether this process can open no file now. */
   readonly spent: () => boolean
   /** Whether it is at its limit of open files. */
@@ -76,8 +76,8 @@ const idleStepSeconds = 3
 const probeAfterMs = 30_000
 
 /** What kept a socket from being opened. */
-export const unreachable = (error: unknown): Unreachable => {
-  const known = classify(error, false)
+export const openFailure = (error: unknown): Unreachable => {
+  const known = toUpstreamError(error, false)
   return known._tag === "Unreachable" ? known : new Unreachable({ reason: "connection could not be opened" })
 }
 
@@ -87,9 +87,9 @@ export const outOfFiles = new Unreachable({ reason: "Nexus is at its limit of op
 const nothing: ReadonlyArray<Uint8Array> = []
 
 /** A connection to a backend and its place in the pool. */
-export class Connection implements Line {
+export class Connection implements ConnectionControl {
   exchange: Exchange | undefined
-  private readonly settings: Settings
+  private readonly settings: PoolSettings
   readonly origin: Origin
   private socket: Socket<Connection> | undefined
   private state: "connecting" | "shaking" | "busy" | "idle" | "closed" = "connecting"
@@ -111,7 +111,7 @@ export class Connection implements Line {
   private connected: () => void = () => undefined
   private refused: (error: Unreachable) => void = () => undefined
 
-  constructor(settings: Settings, origin: Origin) {
+  constructor(settings: PoolSettings, origin: Origin) {
     this.settings = settings
     this.origin = origin
     settings.all.add(this)
@@ -156,18 +156,18 @@ export class Connection implements Line {
    * Hears what the system knows of its bytes, and whether a new connection to the same port was made or is still
    * waited for since they were written.
    */
-  hear(standings: ((inode: string) => Standing | undefined) | undefined, made: boolean, waitedFor: boolean): void {
+  hear(unacked: ((inode: string) => UnackedBytes | undefined) | undefined, made: boolean, waitedFor: boolean): void {
     const { exchange } = this
     if (!this.isUnheard || exchange === undefined) return
-    const late = this.silentFor + lookMs >= exchange.connectMs
+    const late = this.silentFor + livenessEveryMs >= exchange.connectMs
     const inode = this.inode()
-    const standing = inode === undefined ? undefined : standings?.(inode)
-    if (standing === undefined) {
+    const bytes = inode === undefined ? undefined : unacked?.(inode)
+    if (bytes === undefined) {
       this.heard = made
       if (waitedFor && this.wasUsed && late) exchange.unheard(false)
       return
     }
-    const { tries, unacknowledged } = standing
+    const { tries, unacknowledged } = bytes
     this.heard = unacknowledged === 0 && this.unsent.length === 0
     // Where one connection is dead, those that are kept are no better.
     if (tries >= 2) this.origin.retireAll()
@@ -283,7 +283,7 @@ export class Connection implements Line {
     if (this.state === "closed") return
     const isSpent = spent()
     // The runtime calls it a refusal. What was kept back is there for this.
-    if (this.dialled || !full()) return this.refuse(isSpent ? outOfFiles : unreachable(error))
+    if (this.dialled || !full()) return this.refuse(isSpent ? outOfFiles : openFailure(error))
     this.dialled = true
     this.dial()
   }
@@ -327,13 +327,13 @@ export class Connection implements Line {
     const { exchange } = this
     if (this.state === "shaking") return this.refuse(handshakeFault(error))
     this.drop()
-    exchange?.fail(lateFault(error) ?? classify(error, true))
+    exchange?.fail(lateHandshakeFault(error) ?? toUpstreamError(error, true))
   }
 
   private inode(): string | undefined {
     const { socket } = this
     const fd = socket !== undefined && "fd" in socket ? socket.fd : undefined
-    return typeof fd === "number" ? inodeOf(fd) : undefined
+    return typeof fd === "number" ? socketInode(fd) : undefined
   }
 
   private ready(): void {
@@ -359,7 +359,7 @@ export class Connection implements Line {
 }
 
 /** The events of a socket, for the connection it belongs to. */
-export const handlers: SocketHandler<Connection> = {
+export const socketHandlers: SocketHandler<Connection> = {
   open: (socket) => socket.data.opened(socket),
   handshake: (socket, agreed, error) => socket.data.shaken(agreed, error),
   data: (socket, bytes) => socket.data.data(bytes),

@@ -3,25 +3,25 @@
  * waiting. What was known of the name is looked up anew before it is given up.
  */
 import { Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
-import { Connection, type Search, type Settings } from "./connection.ts"
-import type { Line } from "./call.ts"
+import { Connection, type ConnectionSearch, type PoolSettings } from "./connection.ts"
+import type { ConnectionControl } from "./exchange.ts"
 import type { Host } from "./host.ts"
 import type { Origin } from "./connection.ts"
 
 const nowhere = new Unreachable({ reason: "connection could not be opened" })
 
 /** What comes of a search. */
-export interface Found {
+export interface DialingOutcome {
   readonly connected: (connection: Connection) => void
   readonly refused: (error: UpstreamError) => void
 }
 
 /** A search under way; the line of its exchange until there is a connection. */
-export class Dialing implements Line, Search {
+export class Dialing implements ConnectionControl, ConnectionSearch {
   readonly isUntouched = true
-  private readonly settings: Settings
+  private readonly settings: PoolSettings
   private readonly place: Host
-  private readonly found: Found
+  private readonly found: DialingOutcome
   private readonly under: Array<Connection> = []
   private readonly tried: Array<Origin> = []
   private left: Array<Origin> = []
@@ -31,7 +31,7 @@ export class Dialing implements Line, Search {
   // Looks since the last address was tried.
   private looks = 0
 
-  constructor(settings: Settings, place: Host, origins: ReadonlyArray<Origin> | undefined, found: Found) {
+  constructor(settings: PoolSettings, place: Host, origins: ReadonlyArray<Origin> | undefined, found: DialingOutcome) {
     this.settings = settings
     this.place = place
     this.found = found

@@ -5,17 +5,17 @@
 import { lookup } from "node:dns"
 import { isIP } from "node:net"
 import { Unreachable } from "../domain/upstream-errors.ts"
-import { classify } from "./classify.ts"
-import { Origin, type Where } from "./connection.ts"
+import { toUpstreamError } from "./to-upstream-error.ts"
+import { Origin, type OriginAddress } from "./connection.ts"
 
 /** Gives the addresses of a name, or rejects as the system's resolver does. */
-export type LookUp = (hostname: string) => Promise<ReadonlyArray<string>>
+export type NameLookup = (hostname: string) => Promise<ReadonlyArray<string>>
 
 // RFC 6761, section 6.3: this name is the machine itself, whatever its hosts file leaves out.
 const loopback: Readonly<Record<string, ReadonlyArray<string>>> = { localhost: ["127.0.0.1", "::1"] }
 
 /** Asks the resolver of the system, which reads its hosts file and keeps nothing. */
-export const systemLookUp: LookUp = (hostname) =>
+export const systemNameLookup: NameLookup = (hostname) =>
   new Promise((resolve, reject) => {
     const certain = loopback[hostname] ?? []
     lookup(hostname, { all: true }, (error, found) => {
@@ -26,8 +26,8 @@ export const systemLookUp: LookUp = (hostname) =>
   })
 
 /** How names are looked up. */
-export interface Naming {
-  readonly lookUp: LookUp
+export interface NameSettings {
+  readonly lookUp: NameLookup
   /** Longest time a name's addresses are relied on, in milliseconds. */
   readonly keptMs: () => number
   /** Monotonic milliseconds. */
@@ -41,7 +41,7 @@ const avoidedMs = 30_000
  * The addresses to connect to, best first. Addresses of one family are replicas and take turns; those of the other family
  * are another way to the same ones (as ::1 and 127.0.0.1 are). What failed lately comes last.
  */
-export const inOrder = <A extends Pick<Origin, "address" | "avoidUntil">>(
+export const connectOrder = <A extends Pick<Origin, "address" | "avoidUntil">>(
   origins: ReadonlyArray<A>,
   turn: number,
   now: number
@@ -62,21 +62,21 @@ export const inOrder = <A extends Pick<Origin, "address" | "avoidUntil">>(
 const notFound = "host name not found"
 
 const failure = (error: unknown): Unreachable => {
-  const known = classify(error, false)
+  const known = toUpstreamError(error, false)
   return known._tag === "Unreachable" ? known : new Unreachable({ reason: "host name could not be looked up" })
 }
 
 /** A host and port, and the origins its name leads to. */
 export class Host {
-  private readonly where: Where
-  private readonly naming: Naming
+  private readonly where: OriginAddress
+  private readonly naming: NameSettings
   private readonly isName: boolean
   private origins: ReadonlyArray<Origin> = []
   private knownAt = -Infinity
   private pending: Promise<void> | undefined
   private turn = 0
 
-  constructor(where: Where, naming: Naming) {
+  constructor(where: OriginAddress, naming: NameSettings) {
     this.where = where
     this.naming = naming
     this.isName = isIP(where.hostname) === 0
@@ -111,7 +111,7 @@ export class Host {
   take(): ReadonlyArray<Origin> {
     if (this.origins.length < 2) return this.origins
     this.turn += 1
-    return inOrder(this.origins, this.turn, this.naming.now())
+    return connectOrder(this.origins, this.turn, this.naming.now())
   }
 
   /** Notes that a connection to one of several addresses failed or was too slow. */

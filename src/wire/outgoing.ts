@@ -2,7 +2,7 @@
  * A call as its caller gives it to the client.
  */
 import type { Abort } from "./abort.ts"
-import type { Doubt } from "./doubt.ts"
+import type { Doubt } from "./liveness.ts"
 import type { RequestBody } from "./request-bytes.ts"
 import type { Trust } from "./tls.ts"
 

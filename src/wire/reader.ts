@@ -2,8 +2,27 @@
  * Reads one HTTP/1.1 answer out of the bytes of a connection, however they are cut: pure, incremental, and without a
  * copy of the body. Costs about 1 µs a head and 0.1 µs a chunk; bytes are looked at singly only in chunk lines.
  */
-import { CR, hasBareLineFeed, hexOf, LF } from "./ascii.ts"
 import { badFraming, type Head, headTooLarge, maxHeadBytes, notHttp, readHead } from "./head.ts"
+
+/** Carriage return. */
+const CR = 13
+/** Line feed. */
+const LF = 10
+
+/** The value of a hexadecimal digit; -1 for any other byte. */
+const hexOf = (byte: number): number => {
+  if (byte >= 48 && byte <= 57) return byte - 48
+  const letter = byte | 32
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1
+}
+
+/** Whether a line feed without a carriage return before it stands between `from` and `to`. */
+const hasBareLineFeed = (bytes: Buffer, from: number, to: number): boolean => {
+  for (let at = bytes.indexOf(LF, from); at >= 0 && at < to; at = bytes.indexOf(LF, at + 1)) {
+    if (at === 0 || bytes[at - 1] !== CR) return true
+  }
+  return false
+}
 
 /** Where an answer goes; one of `end`, `bad` and `lost` comes last and once. */
 export interface Receiver {

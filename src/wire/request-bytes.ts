@@ -3,7 +3,7 @@
  */
 
 /** Where a call goes, taken from its URL. */
-export interface Target {
+export interface RequestTarget {
   /** Host name or address, IPv6 without brackets. */
   readonly hostname: string
   readonly port: number
@@ -22,7 +22,7 @@ const joinedBytes = 64 * 1024
 const defaultPorts: Readonly<Record<string, number>> = { "http:": 80, "https:": 443 }
 
 /** The target of an address that is `http://` or `https://`; undefined for any other. */
-export const targetOf = (address: string): Target | undefined => {
+export const parseTarget = (address: string): RequestTarget | undefined => {
   const url = URL.parse(address)
   const port = url === null ? undefined : defaultPorts[url.protocol]
   if (url === null || port === undefined || url.hostname === "") return undefined
@@ -91,7 +91,7 @@ const allLines = (fixed: Readonly<Record<string, string>>, headers: Sent["header
   return lines === undefined ? undefined : always + lines
 }
 
-const headOf = ({ opening }: Target, { fixed, headers, method }: Sent, size: number): string | undefined => {
+const headOf = ({ opening }: RequestTarget, { fixed, headers, method }: Sent, size: number): string | undefined => {
   const head = method === undefined ? opening : method + opening.slice("POST".length)
   const lines = allLines(fixed ?? none, headers)
   if (lines === undefined) return undefined
@@ -101,7 +101,7 @@ const headOf = ({ opening }: Target, { fixed, headers, method }: Sent, size: num
 }
 
 /** The pieces to write for a call; undefined when a header cannot be written. */
-export const requestBytes = (target: Target, sent: Sent): ReadonlyArray<Uint8Array> | undefined => {
+export const requestBytes = (target: RequestTarget, sent: Sent): ReadonlyArray<Uint8Array> | undefined => {
   const pieces = sent.body instanceof Uint8Array ? [sent.body] : sent.body
   let length = 0
   for (const { byteLength } of pieces) length += byteLength

@@ -20,7 +20,7 @@ export interface Trust {
 }
 
 /** Makes the settings ready for the client. */
-export const trustOf = ({ ca, cert, key, insecure = false }: Tls): Trust => {
+export const makeTrust = ({ ca, cert, key, insecure = false }: Tls): Trust => {
   const secret = key === undefined ? undefined : Redacted.value(key)
   return {
     id: createHash("sha256")
@@ -34,7 +34,7 @@ export const trustOf = ({ ca, cert, key, insecure = false }: Tls): Trust => {
 }
 
 /** What a socket to this host is opened with. */
-export const tlsFor = (hostname: string, trust: Trust | undefined) => ({
+export const socketTls = (hostname: string, trust: Trust | undefined) => ({
   // Said outright, it stands against NODE_TLS_REJECT_UNAUTHORIZED=0, which would switch off all checks of certificates.
   rejectUnauthorized: trust?.insecure !== true,
   // An address is no name that a server could be told (RFC 6066, section 3); the certificate is checked against it all the same.
@@ -75,13 +75,13 @@ const faults: Readonly<Record<TlsFault, { readonly words: string; readonly fix?:
 }
 
 /** What mends a fault, as settings or words; undefined when nobody can tell. */
-export const fixOf = (fault: TlsFault): string | undefined => faults[fault].fix
+export const tlsFix = (fault: TlsFault): string | undefined => faults[fault].fix
 
 /** A fault in words, without what mends it. */
-export const wordsOf = (fault: TlsFault): string => faults[fault].words
+export const tlsFaultText = (fault: TlsFault): string => faults[fault].words
 
 /** A backend that is not reached for a fault of TLS. */
-export const noTls = (fault: TlsFault, code?: string): Unreachable => {
+export const tlsUnreachable = (fault: TlsFault, code?: string): Unreachable => {
   const { words, fix } = faults[fault]
   const why = fault === "other" && code !== undefined ? `${words} (${code})` : words
   return new Unreachable({ reason: fix === undefined ? `TLS: ${why}` : `TLS: ${why} (${fix})`, tls: fault })
@@ -122,9 +122,9 @@ const partsOf = (thrown: unknown): { readonly code: string; readonly text: strin
 export const handshakeFault = (thrown: unknown): Unreachable => {
   const { code, text } = partsOf(thrown)
   const known = byCode[code] ?? byAlert.find(([alert]) => alert.test(text))?.[1]
-  if (known !== undefined) return noTls(known)
-  if (code === "") return noTls("closed")
-  return ofCertificate.test(code) ? noTls("bad_certificate") : noTls("other", code)
+  if (known !== undefined) return tlsUnreachable(known)
+  if (code === "") return tlsUnreachable("closed")
+  return ofCertificate.test(code) ? tlsUnreachable("bad_certificate") : tlsUnreachable("other", code)
 }
 
 /** Whether a handshake failed for the certificate alone, which is nothing to whoever does not look at it. */
@@ -137,11 +137,13 @@ export const isCertificateFault = (thrown: unknown): boolean => {
  * Why a server ends a connection whose handshake was good on our side: a server of TLS 1.3 looks at the client's
  * certificate after that. Undefined when it is not for a certificate.
  */
-export const lateFault = (thrown: unknown): Unreachable | undefined => {
+export const lateHandshakeFault = (thrown: unknown): Unreachable | undefined => {
   const { code, text } = partsOf(thrown)
   if (code !== "EPROTO") return undefined
   const fault = byAlert.find(([alert]) => alert.test(text))?.[1]
-  return fault === "client_wanted" || fault === "client_refused" || fault === "broken_off" ? noTls(fault) : undefined
+  return fault === "client_wanted" || fault === "client_refused" || fault === "broken_off"
+    ? tlsUnreachable(fault)
+    : undefined
 }
 
 /** Whether a fault shows that TLS is spoken at all. */

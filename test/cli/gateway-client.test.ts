@@ -10,11 +10,11 @@ import { Router } from "../../src/router/Router.ts"
 import { askBackends, askHealth } from "../../src/remote/gateway-client.ts"
 import { gatewayUrl } from "../../src/http/address.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
-import type { Question, TextReply } from "../../src/upstream/ask.ts"
+import type { ShortCall, TextReply } from "../../src/upstream/ask.ts"
 import { plainSettings } from "../kit/generators.ts"
 import { noControl } from "../kit/control.ts"
 
-const transport = (ask: (question: Question) => Effect.Effect<TextReply, Unreachable>) =>
+const transport = (ask: (question: ShortCall) => Effect.Effect<TextReply, Unreachable>) =>
   Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")) })
 
 const answering = (status: number, text: string) =>
@@ -99,7 +99,7 @@ describe("asking a running gateway", () => {
   })
 
   test("sends its key and nothing else of value", async () => {
-    const asked: Array<Question> = []
+    const asked: Array<ShortCall> = []
     await run(
       Effect.flip(askBackends({ ...address, key: Redacted.make("k") })),
       transport((question) => {

@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import { TimedOut, type UpstreamError, Unreachable } from "../../src/domain/upstream-errors.ts"
 import type { Transport } from "../../src/upstream/Transport.ts"
-import type { Question } from "../../src/upstream/ask.ts"
+import type { ShortCall } from "../../src/upstream/ask.ts"
 
 /** What a path answers: JSON (200), a status with a body, a raw text, or silence for ever. */
 export type Canned =
@@ -22,11 +22,11 @@ const refusal: Reply = Effect.fail(new Unreachable({ reason: "connection refused
 
 /** A fake world: what is answered below each origin; an origin that is absent refuses connections. */
 export class FakeWorld {
-  readonly asked: Array<Question> = []
-  readonly servers = new Map<string, Map<string, Canned | ((question: Question) => Canned)>>()
+  readonly asked: Array<ShortCall> = []
+  readonly servers = new Map<string, Map<string, Canned | ((question: ShortCall) => Canned)>>()
 
   /** Puts a server under an origin, in place of the one that was there. */
-  serve(origin: string, routes: Record<string, Canned | ((question: Question) => Canned)>): void {
+  serve(origin: string, routes: Record<string, Canned | ((question: ShortCall) => Canned)>): void {
     this.servers.set(origin, new Map(Object.entries(routes)))
   }
 
@@ -48,7 +48,7 @@ export class FakeWorld {
     }
   }
 
-  private answer(question: Question): Reply {
+  private answer(question: ShortCall): Reply {
     return Effect.suspend((): Reply => {
       this.asked.push(question)
       const at = question.url.indexOf("/", "https://".length)

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { inodeOf, standings, unacknowledgedIn } from "../../src/wire/acknowledged.ts"
+import { socketInode, readUnacked, unackedIn } from "../../src/wire/tcp-acks.ts"
 
 const title =
   "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n"
@@ -27,7 +27,7 @@ test("each socket that has sent what is not acknowledged is found by its inode, 
         row(at, unacknowledged, timer, tries, inode)
       )
       const waiting = all.filter(({ unacknowledged }) => unacknowledged > 0)
-      expect([...unacknowledgedIn(title + rows.join(""))]).toEqual(
+      expect([...unackedIn(title + rows.join(""))]).toEqual(
         waiting.map(({ inode, timer, tries, unacknowledged }) => [
           String(inode),
           { unacknowledged, tries: timer === 1 ? tries : 0 }
@@ -41,12 +41,12 @@ test.if(process.platform === "linux")(
   async () => {
     using server = Bun.listen({ hostname: "127.0.0.1", port: 0, socket: { data: () => undefined } })
     const socket = await Bun.connect({ hostname: "127.0.0.1", port: server.port, socket: { data: () => undefined } })
-    const inode = inodeOf("fd" in socket && typeof socket.fd === "number" ? socket.fd : -1)
+    const inode = socketInode("fd" in socket && typeof socket.fd === "number" ? socket.fd : -1)
     socket.write("x".repeat(1000))
     expect(inode).toMatch(/^\d+$/)
-    const read = await standings()
+    const read = await readUnacked()
     expect(read?.(inode ?? "")).toEqual({ unacknowledged: 0, tries: 0 })
-    expect(inodeOf(1_000_000)).toBeUndefined()
+    expect(socketInode(1_000_000)).toBeUndefined()
     socket.end()
   }
 )

@@ -1,16 +1,16 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Layer, PubSub } from "effect"
 import { ConnectionLost, Unreachable } from "../../src/domain/upstream-errors.ts"
-import { type Gap, Pauses } from "../../src/upstream/Pauses.ts"
+import { type ClockGap, Pauses } from "../../src/upstream/Pauses.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { ask, callTo, client, drain, hello, chunkedHead, rejection, serverOf, until } from "./caller.ts"
 
 /** Pauses that a test tells of. */
 const longPauses = () => {
-  const all = Effect.runSync(PubSub.unbounded<Gap>())
+  const all = Effect.runSync(PubSub.unbounded<ClockGap>())
   return {
     Pauses: Layer.succeed(Pauses, { lostMs: Effect.succeed(0), follow: PubSub.subscribe(all) }),
-    news: (gap: Gap) => PubSub.publish(all, gap)
+    news: (gap: ClockGap) => PubSub.publish(all, gap)
   }
 }
 

@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { Unreachable } from "../../src/domain/upstream-errors.ts"
-import type { ConnectionsOptions } from "../../src/wire/Client.ts"
-import { inOrder } from "../../src/wire/host.ts"
+import type { WireClientOptions } from "../../src/wire/Client.ts"
+import { connectOrder } from "../../src/wire/host.ts"
 import { ask, callTo, client, hello, rejection, until } from "./caller.ts"
 import { startRaw } from "../kit/rawServer.ts"
 
 /** A server on several addresses of loopback at one port, and a name whose addresses the test decides. */
-const town = async (addresses: ReadonlyArray<string>, options: ConnectionsOptions = {}) => {
+const town = async (addresses: ReadonlyArray<string>, options: WireClientOptions = {}) => {
   const seen: Array<string> = []
   const hosts: Array<string | null> = []
   let port = 0
@@ -202,15 +202,15 @@ describe("the order of addresses", () => {
   test("leaves none out and adds none", () =>
     fc.assert(
       fc.property(origins, fc.nat(), fc.nat(10), (all, turn, now) => {
-        expect(new Set(inOrder(all, turn, now))).toEqual(new Set(all))
-        expect(inOrder(all, turn, now)).toHaveLength(all.length)
+        expect(new Set(connectOrder(all, turn, now))).toEqual(new Set(all))
+        expect(connectOrder(all, turn, now)).toHaveLength(all.length)
       })
     ))
 
   test("puts what failed lately behind all others", () =>
     fc.assert(
       fc.property(origins, fc.nat(), fc.nat(10), (all, turn, now) => {
-        const avoided = inOrder(all, turn, now).map(({ avoidUntil }) => avoidUntil > now)
+        const avoided = connectOrder(all, turn, now).map(({ avoidUntil }) => avoidUntil > now)
         if (all.length > 1) expect(avoided).toEqual(avoided.toSorted((a, b) => Number(a) - Number(b)))
       })
     ))
@@ -219,7 +219,7 @@ describe("the order of addresses", () => {
     fc.assert(
       fc.property(fc.uniqueArray(fc.ipV4(), { minLength: 1, maxLength: 6 }), (all) => {
         const good = all.map((each) => ({ address: each, avoidUntil: 0 }))
-        const firsts = good.map((_, turn) => inOrder(good, turn, 0)[0])
+        const firsts = good.map((_, turn) => connectOrder(good, turn, 0)[0])
         expect(new Set(firsts)).toEqual(new Set(good))
       })
     ))
@@ -229,9 +229,9 @@ describe("the order of addresses", () => {
       { address: "::1", avoidUntil: 0 },
       { address: "127.0.0.1", avoidUntil: 0 }
     ]
-    for (let turn = 0; turn < 4; turn += 1) expect(inOrder(localhost, turn, 0)[0]?.address).toBe("::1")
+    for (let turn = 0; turn < 4; turn += 1) expect(connectOrder(localhost, turn, 0)[0]?.address).toBe("::1")
     const [six = { address: "", avoidUntil: 0 }] = localhost
     six.avoidUntil = 10
-    expect(inOrder(localhost, 0, 5)[0]?.address).toBe("127.0.0.1")
+    expect(connectOrder(localhost, 0, 5)[0]?.address).toBe("127.0.0.1")
   })
 })

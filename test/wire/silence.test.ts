@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { Unreachable } from "../../src/domain/upstream-errors.ts"
-import type { Standing } from "../../src/wire/acknowledged.ts"
-import type { Doubt, Knock } from "../../src/wire/doubt.ts"
+import type { UnackedBytes } from "../../src/wire/tcp-acks.ts"
+import type { Doubt, PortState } from "../../src/wire/liveness.ts"
 import { canSwallow, swallow } from "../kit/blackHole.ts"
 import { ask, callTo, chunkedHead, client, drain, hello, rejection, serverOf, until } from "./caller.ts"
 
@@ -9,23 +9,23 @@ const dead = new Unreachable({ reason: "the connection was dead: nothing that wa
 const refused = new Unreachable({ reason: "connection refused" })
 
 /** What the system says of all sockets; undefined where it says nothing. */
-const system = (standing: Standing | undefined) => () =>
+const system = (standing: UnackedBytes | undefined) => () =>
   Promise.resolve(standing === undefined ? undefined : () => standing)
 
-const lost: Standing = { unacknowledged: 300, tries: 3 }
-const arrived: Standing = { unacknowledged: 0, tries: 0 }
+const lost: UnackedBytes = { unacknowledged: 300, tries: 3 }
+const arrived: UnackedBytes = { unacknowledged: 0, tries: 0 }
 
 const never = new Promise<never>(() => undefined)
 
 /** A client with one warm connection, whose time passes by its looks alone. */
-const warm = async (url: string, standing: Standing | undefined, knock: () => Promise<Knock>) => {
+const warm = async (url: string, standing: UnackedBytes | undefined, probePort: () => Promise<PortState>) => {
   let knocks = 0
   const one = client({
     watching: {
-      standings: system(standing),
-      knock: () => {
+      unacked: system(standing),
+      probePort: () => {
         knocks += 1
-        return knock()
+        return probePort()
       }
     }
   })
@@ -149,7 +149,7 @@ describe("a call whose backend thinks", () => {
 describe("a caller that waits", () => {
   test("hears that the port refuses, again and again, and that it takes connections again", async () => {
     await using server = await serverOf([hello], ["hang"])
-    let answer: Knock = refused
+    let answer: PortState = refused
     const { one, pass } = await warm(server.url, arrived, () => Promise.resolve(answer))
     const { call, doubts } = watched(server.url)
     const sent = rejection(one.send(call))
@@ -181,7 +181,7 @@ describe("a caller that waits", () => {
 
   test("hears nothing of a refusal from before it asked", async () => {
     await using server = await serverOf([hello], ["hang"])
-    let answer: Knock = refused
+    let answer: PortState = refused
     const { one, pass } = await warm(server.url, arrived, () => Promise.resolve(answer))
     const early = watched(server.url)
     const first = rejection(one.send(early.call))

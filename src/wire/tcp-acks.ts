@@ -6,15 +6,15 @@ import { readlinkSync } from "node:fs"
 import { readFile } from "node:fs/promises"
 
 /** How what was sent on a socket stands; `tries` counts the times in a row that it was sent again for nothing. */
-export interface Standing {
+export interface UnackedBytes {
   readonly unacknowledged: number
   readonly tries: number
 }
 
 const tables = ["/proc/net/tcp", "/proc/net/tcp6"]
 
-/** The key of a socket in {@link standings}, by its file descriptor; undefined where the system does not tell. */
-export const inodeOf = (fd: number): string | undefined => {
+/** The key of a socket in {@link readUnacked}, by its file descriptor; undefined where the system does not tell. */
+export const socketInode = (fd: number): string | undefined => {
   try {
     return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1]
   } catch {
@@ -30,8 +30,8 @@ const waiting = /^ *\d+: \S+ \S+ \S+ (?!00000000)([0-9A-F]{8}):\S+ ([0-9A-F]{2})
 const retransmission = "01"
 
 /** The sockets of a table that have sent what is not acknowledged, by their inodes. */
-export const unacknowledgedIn = (table: string): ReadonlyMap<string, Standing> => {
-  const found = new Map<string, Standing>()
+export const unackedIn = (table: string): ReadonlyMap<string, UnackedBytes> => {
+  const found = new Map<string, UnackedBytes>()
   for (const [, unacknowledged = "", timer = "", tries = "", inode = ""] of table.matchAll(waiting)) {
     found.set(inode, {
       unacknowledged: Number.parseInt(unacknowledged, 16),
@@ -41,12 +41,12 @@ export const unacknowledgedIn = (table: string): ReadonlyMap<string, Standing> =
   return found
 }
 
-const acknowledged: Standing = { unacknowledged: 0, tries: 0 }
+const acknowledged: UnackedBytes = { unacknowledged: 0, tries: 0 }
 
 /** Reads the tables once, for any number of sockets of this process; undefined where there are none. */
-export const standings = async (): Promise<((inode: string) => Standing) | undefined> => {
+export const readUnacked = async (): Promise<((inode: string) => UnackedBytes) | undefined> => {
   const [v4 = "", v6 = ""] = await Promise.all(tables.map((file) => readFile(file, "latin1").catch(() => "")))
   if (v4 === "" && v6 === "") return undefined
-  const [four, six] = [unacknowledgedIn(v4), unacknowledgedIn(v6)]
+  const [four, six] = [unackedIn(v4), unackedIn(v6)]
   return (inode) => four.get(inode) ?? six.get(inode) ?? acknowledged
 }

@@ -3,9 +3,9 @@
  * gone. One look at all connections every quarter of a second tells them apart, by what costs least: whether the bytes
  * were acknowledged, then whether the port still takes a connection.
  */
-import type { Standing } from "./acknowledged.ts"
+import type { UnackedBytes } from "./tcp-acks.ts"
 import type { Connection } from "./connection.ts"
-import { type Check, type Doubt, type Knock, lookMs } from "./doubt.ts"
+import { type PortCheck, type Doubt, type PortState, livenessEveryMs } from "./liveness.ts"
 import type { Origin } from "./connection.ts"
 
 /** A silence shorter than this, in milliseconds, is none. */
@@ -19,34 +19,34 @@ const checkEveryMs = 5000
 const unansweredMs = 5000
 
 /** What the watch over silence draws on. */
-export interface Watching {
+export interface LivenessSources {
   readonly all: Iterable<Connection>
   /** Tries whether a port takes connections. */
-  readonly knock: (origin: Origin) => Promise<Knock>
+  readonly probePort: (origin: Origin) => Promise<PortState>
   /** What the system knows of sent bytes; undefined where it does not tell. */
-  readonly standings: () => Promise<((inode: string) => Standing | undefined) | undefined>
+  readonly unacked: () => Promise<((inode: string) => UnackedBytes | undefined) | undefined>
 }
 
 /** The watch over silent calls. */
-export class Silence {
-  private readonly on: Watching
+export class LivenessWatch {
+  private readonly on: LivenessSources
   // Time as it was looked at: a pause of the process is no silence of anybody.
   private time = 0
   private asking = false
 
-  constructor(on: Watching) {
+  constructor(on: LivenessSources) {
     this.on = on
   }
 
-  /** Looks at all connections; called every {@link lookMs}. Whether any of them is at work. */
+  /** Looks at all connections; called every {@link livenessEveryMs}. Whether any of them is at work. */
   look(): boolean {
-    this.time += lookMs
+    this.time += livenessEveryMs
     let busy = false
     const silent = new Map<Origin, Array<Connection>>()
     for (const connection of this.on.all) {
       if (!connection.isBusy) continue
       busy = true
-      if (connection.waits(lookMs) < silentMs) continue
+      if (connection.waits(livenessEveryMs) < silentMs) continue
       const there = silent.get(connection.origin)
       if (there === undefined) silent.set(connection.origin, [connection])
       else there.push(connection)
@@ -71,25 +71,25 @@ export class Silence {
   }
 
   // A check from before the silence says nothing of it.
-  private isOf({ begun }: Check, { silentFor }: Connection): boolean {
+  private isOf({ begun }: PortCheck, { silentFor }: Connection): boolean {
     return this.time - begun < silentFor
   }
 
-  private isOver({ begun, result }: Check, longest: number): boolean {
+  private isOver({ begun, result }: PortCheck, longest: number): boolean {
     const age = this.time - begun
     if (longest < firstCheckMs || age < firstCheckMs) return false
     return age >= (result === undefined ? unansweredMs : Math.min(checkEveryMs, longest / 2))
   }
 
   private begin(origin: Origin): void {
-    const check: Check = { begun: this.time, result: undefined }
+    const check: PortCheck = { begun: this.time, result: undefined }
     origin.check = check
-    void this.on.knock(origin).then((result) => {
+    void this.on.probePort(origin).then((result) => {
       check.result = result
     })
   }
 
-  private doubtOf({ begun, result }: Check): Doubt | undefined {
+  private doubtOf({ begun, result }: PortCheck): Doubt | undefined {
     if (result === "open" || result === "unknown") return undefined
     if (result !== undefined) return { gone: result.reason }
     return this.time - begun < unansweredMs ? undefined : { gone: undefined }
@@ -97,12 +97,12 @@ export class Silence {
 
   private async ask(unheard: ReadonlyArray<Connection>): Promise<void> {
     this.asking = true
-    const standings = await this.on.standings().catch(() => undefined)
+    const unacked = await this.on.unacked().catch(() => undefined)
     this.asking = false
     for (const connection of unheard) {
       const { check } = connection.origin
       const result = check !== undefined && this.isOf(check, connection) ? (check.result ?? "pending") : undefined
-      connection.hear(standings, result === "open", result === "pending")
+      connection.hear(unacked, result === "open", result === "pending")
     }
   }
 }

@@ -29,7 +29,7 @@ const tls = /CERT|SSL|TLS|SIGNED|ISSUER|CRL|HOSTNAME_MISMATCH/
  * Turns a thrown value into an upstream error; an upstream error given as abort reason comes back as it is. `answered`
  * says whether any byte of the answer had been read.
  */
-export const classify = (thrown: unknown, answered: boolean): UpstreamError => {
+export const toUpstreamError = (thrown: unknown, answered: boolean): UpstreamError => {
   if (isUpstreamError(thrown)) return thrown
   const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : ""
   const known = unreachable[code]

@@ -5,14 +5,14 @@
 import { BadAnswer, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Abortable } from "./abort.ts"
 import type { Arrival, Body, Sink } from "./arrival.ts"
-import { classify } from "./classify.ts"
+import { toUpstreamError } from "./to-upstream-error.ts"
 import type { Head } from "./head.ts"
-import type { Doubt } from "./doubt.ts"
+import type { Doubt } from "./liveness.ts"
 import type { Call } from "./outgoing.ts"
 import { AnswerReader, type Receiver } from "./reader.ts"
 
 /** What an exchange may do with its connection. */
-export interface Line {
+export interface ConnectionControl {
   /** Whether nothing of the request has been sent. */
   readonly isUntouched: boolean
   readonly pause: () => void
@@ -39,7 +39,7 @@ export interface Assignment {
 /** A call under way. */
 export class Exchange implements Receiver, Body, Abortable {
   /** The connection, or what looks for one. */
-  line: Line
+  line: ConnectionControl
   private readonly assignment: Assignment
   private readonly reader = new AnswerReader(this)
   private gotHead: Head | undefined
@@ -50,7 +50,7 @@ export class Exchange implements Receiver, Body, Abortable {
   // What ended the body before anybody listened.
   private failure: UpstreamError | undefined
 
-  constructor(line: Line, assignment: Assignment) {
+  constructor(line: ConnectionControl, assignment: Assignment) {
     this.line = line
     this.assignment = assignment
     assignment.call.abort.listen(this)
@@ -142,7 +142,7 @@ export class Exchange implements Receiver, Body, Abortable {
   }
 
   lost(answered: boolean): void {
-    if (answered || !this.assignment.replayed(this.line.isUntouched)) this.fail(classify(undefined, answered))
+    if (answered || !this.assignment.replayed(this.line.isUntouched)) this.fail(toUpstreamError(undefined, answered))
     else this.over = true
   }
 
@@ -167,7 +167,7 @@ export class Exchange implements Receiver, Body, Abortable {
     try {
       this.reader.release()
     } catch (defect) {
-      this.fail(classify(defect, true))
+      this.fail(toUpstreamError(defect, true))
     }
   }
 
@@ -187,7 +187,7 @@ export class Exchange implements Receiver, Body, Abortable {
     this.line.drop()
     if (this.gotHead === undefined) return this.assignment.reject(reason)
     // Whoever aborts is not called back from inside.
-    this.failure = classify(reason, true)
+    this.failure = toUpstreamError(reason, true)
     if (this.sink !== undefined) queueMicrotask(this.deliver)
   }
 }

@@ -6,7 +6,7 @@
 const smallBytes = 64 * 1024
 
 /** The bytes held back of all answers, and how many there may be. */
-export class Holding {
+export class HeldBytes {
   private held = 0
   private readonly most: () => number
 

@@ -4,18 +4,18 @@
 import type { Unreachable } from "../domain/upstream-errors.ts"
 
 /** Time between two looks, in milliseconds. */
-export const lookMs = 250
+export const livenessEveryMs = 250
 
 /** What is known of a port since calls to it are silent. */
-export interface Check {
+export interface PortCheck {
   /** When it was begun, as time that was looked at. */
   readonly begun: number
   /** Undefined until there is an answer. */
-  result: Knock | undefined
+  result: PortState | undefined
 }
 
 /** What came of trying a port: it takes connections, it does not, or that is not known. */
-export type Knock = "open" | "unknown" | Unreachable
+export type PortState = "open" | "unknown" | Unreachable
 
 /** What speaks against the backend of a silent call. */
 export interface Doubt {
