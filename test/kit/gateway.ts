@@ -188,7 +188,11 @@ export const startProcess = async (
     ended.resolve(code ?? signal ?? "")
   })
   const address = () => /(?:listens on |"message":"listening",.*"url":")(http:\/\/[^\s"]+:(\d+))/.exec(output)
-  await until(() => over || address() !== null, "the banner", 100_000)
+  await until(() => over || address() !== null, "the banner", 100_000).catch((error: unknown) => {
+    // Nobody else knows of it.
+    child.kill("SIGKILL")
+    throw error
+  })
   const [, url = "", port = ""] = address() ?? []
   if (url === "") throw new Error(`the gateway did not start:\n${output}`)
   return {
