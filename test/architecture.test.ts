@@ -10,6 +10,7 @@ import {
   isThere,
   linesOf,
   notAllowed,
+  ownImportsOf,
   printed,
   recurringFiles,
   recurringNames,
@@ -19,6 +20,7 @@ import {
   tracked,
   unused
 } from "../.ci/architecture.ts"
+import { backendTypes } from "../src/backend/all.ts"
 import { version } from "../src/domain/version.ts"
 
 /** Comments blanked out, lines kept. */
@@ -84,6 +86,31 @@ describe("imports", () => {
   })
 })
 
+describe("kinds of servers", () => {
+  const outsiders = src.filter((file) => !file.startsWith("src/backend/"))
+
+  test("are named nowhere but in their table, in what is imported from others, and in the demo", () => {
+    // A dialect bears the name of who made it up, as a kind does.
+    const elsewhere = outsiders.filter((file) => !/^src\/(config\/import|demo|dialect)\//.test(file))
+    // The package that programs of others import.
+    const theirs = ["src/connect/code.ts"]
+    // The page that tells of the endpoints of a dialect.
+    const api = ["src/operations/pages/docs-page.ts"]
+    const named = new RegExp(`["'\`](${backendTypes.join("|")})["'\`]|^\\s*(${backendTypes.join("|")}):`)
+    const files = elsewhere.filter((file) => ![...theirs, ...api].includes(file))
+    expect(linesWith(files, named)).toEqual([])
+  })
+
+  test("are reached through their table alone", () => {
+    const own = backendTypes.map((type) => `src/backend/${type}.ts`)
+    const wrong = outsiders.flatMap((file) =>
+      ownImportsOf(file).flatMap((to) => (own.includes(to) ? [`${file} imports ${to}`] : []))
+    )
+    expect(wrong).toEqual([])
+    expect(own.filter((file) => !src.includes(file))).toEqual([])
+  })
+})
+
 describe("files", () => {
   test("have at most 450 lines", () => {
     // 300 is where a file is looked at; no file is split for the number alone.
@@ -117,21 +144,31 @@ describe("files", () => {
   })
 })
 
+/** Whether what recurs is a kind of servers and the dialect that it is named after. */
+const isKindAndDialect = (line: string): boolean => {
+  const [, name = ""] = /^(\w+)(?:\.ts)?: src\/backend\/\1\.ts, src\/dialect\/[\w/-]+\.ts$/.exec(line) ?? []
+  return backendTypes.some((type) => type === name)
+}
+
 describe("names", () => {
   test("are exported by one file each", () => {
     // A module that makes layers calls them so, and is imported under its own name: HealthScheduler.layer.
     const known =
       /^(layer|layerOf|Answer|Call|Contract|Exchange|Found|Health|Kind|Question|Settings|Silence|Standing|Told|Verdict|piecesOf|ping|wordsOf): /
-    const wrong = recurringNames().filter((line) => !known.test(line))
+    const wrong = recurringNames().filter((line) => !known.test(line) && !isKindAndDialect(line))
     expect(wrong).toEqual([])
   })
 
   test("of files are in one folder each, whatever their case", () => {
-    expect(recurringFiles().filter((line) => !/^(questions|all)\.ts:/.test(line))).toEqual([])
+    // A table of dialects, and one of kinds.
+    const wrong = recurringFiles().filter((line) => !line.startsWith("all.ts:") && !isKindAndDialect(line))
+    expect(wrong).toEqual([])
   })
 
   test("of small files are worth a file of their own: more than one other imports them", () => {
     const alone = new Set([
+      // Kinds of servers are one file each, imported by their table.
+      ...backendTypes.map((type) => `src/backend/${type}.ts`),
       // Handlers are one file a group of the contract.
       "src/operations/handlers/administer.ts",
       "src/cluster/ended-workers.ts",

@@ -2,7 +2,7 @@
  * What a model's name and its server's kind tell about its abilities, used only where the server itself says nothing.
  * The length of a context is never taken from a name.
  */
-import type { BackendType } from "./all.ts"
+import { type BackendType, backendTypes, kindNamed } from "./all.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { isEmbeddingModel, looksLikeChatModel } from "../domain/model-purpose.ts"
 import type { Ability } from "../domain/request.ts"
@@ -44,9 +44,6 @@ export const nameRules: ReadonlyArray<NameRule> = [
   }
 ]
 
-/** Kinds of server that keep any text model to JSON by grammar. */
-const jsonByGrammar: ReadonlyArray<BackendType> = ["ollama", "llamacpp", "vllm"]
-
 const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embeddings"]
 
 /**
@@ -69,7 +66,7 @@ export const fromName = (id: string): Capabilities => {
 /** The model with its open abilities filled from the table; what the server said stays. */
 export const complete = (model: Model, type: BackendType): Model => {
   const named = fromName(model.id)
-  const grammar: Capabilities = jsonByGrammar.includes(type) ? { json_mode: true } : {}
+  const grammar: Capabilities = kindNamed(type).jsonByGrammar ? { json_mode: true } : {}
   return { ...model, capabilities: { ...grammar, ...named, ...model.capabilities } }
 }
 
@@ -85,5 +82,5 @@ export const describe = (): string =>
       ({ meaning, says }) =>
         `| ${meaning} | ${yesNo(says.vision)} | ${yesNo(says.tools)} | ${yesNo(says.json_mode)} | ${yesNo(says.embeddings)} |`
     ),
-    `| any other, on ${jsonByGrammar.join(", ")} | | | yes | |`
+    `| any other, on ${backendTypes.filter((type) => kindNamed(type).jsonByGrammar).join(", ")} | | | yes | |`
   ].join("\n")

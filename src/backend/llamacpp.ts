@@ -1,10 +1,12 @@
 /**
  * llama-server: `/props` says what the loaded model can do, `/v1/models` how long the context of one slot is.
  */
-import { Option, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { Count, lenient, modelOf } from "./lenient.ts"
-import { readEntries } from "./openai-like.ts"
+import { openAiLike, readEntries, stateless } from "./openai-like.ts"
+import type { Kind } from "./Kind.ts"
+import type { Talk } from "./talk.ts"
 
 const Props = Schema.Struct({
   role: lenient(Schema.String),
@@ -24,7 +26,7 @@ const decodeProps = Schema.decodeUnknownOption(Props)
 export const readProps = (body: unknown): Props | undefined => Option.getOrUndefined(decodeProps(body))
 
 /** Whether this can only be the `/props` of a llama-server. */
-export const isProps = (props: Props | undefined): boolean =>
+const isProps = (props: Props | undefined): boolean =>
   props?.default_generation_settings !== undefined || props?.role === "router"
 
 // A router serves many models: what its own /props says holds for none of them.
@@ -36,7 +38,7 @@ const abilities = (props: Props | undefined): Capabilities => {
 }
 
 /** The models of a llama-server under their ids and aliases; undefined when the list is none. */
-export const readModels = (list: unknown, props: Props | undefined): ReadonlyArray<Model> | undefined => {
+const readModels = (list: unknown, props: Props | undefined): ReadonlyArray<Model> | undefined => {
   const slot = props?.role === "router" ? undefined : props?.default_generation_settings?.n_ctx
   return readEntries(list)?.flatMap((entry) => {
     const context = entry.meta?.n_ctx ?? slot ?? entry.context_length
@@ -53,8 +55,32 @@ export const readModels = (list: unknown, props: Props | undefined): ReadonlyArr
 const Failure = Schema.Struct({ error: Schema.Struct({ type: Schema.String, message: Schema.String }) })
 const decodeFailure = Schema.decodeUnknownOption(Failure)
 
-/** Whether an error body says that the model is still being loaded. */
-export const isLoading = (body: unknown): boolean => {
+const isLoading = (body: unknown): boolean => {
   const failure = Option.getOrUndefined(decodeFailure(body))?.error
   return failure?.type === "unavailable_error" && /loading model/i.test(failure.message)
+}
+
+const models = Effect.fnUntraced(function* (talk: Talk) {
+  yield* talk.need("/health")
+  // The list is open to all on some levels, /props is not: it shows whether the key is right.
+  const [props, list] = yield* Effect.all([talk.need("/props"), talk.need("/v1/models")], { concurrency: 2 })
+  return list.status < 300 ? readModels(list.body, props.status < 300 ? readProps(props.body) : undefined) : undefined
+})
+
+/** llama.cpp's llama-server, and what is built around it. */
+export const llamacpp: Kind = {
+  ...openAiLike,
+  label: "llama.cpp",
+  alsoCalled: ["llamaserver", "llama", "llamafile", "koboldcpp", "ggml", "gguf"],
+  ports: [8080, 9931],
+  command: /\bllama-?server|llama\.cpp/i,
+  fingerprint: {
+    owner: "llamacpp",
+    header: "llama.cpp",
+    question: { path: "/props", isOne: (body) => isProps(readProps(body)) }
+  },
+  jsonByGrammar: true,
+  prober: stateless(models),
+  isLoading,
+  advice: { start: "llama-server -m MODEL.gguf", load: () => "llama-server -m MODEL.gguf" }
 }

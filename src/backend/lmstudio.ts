@@ -2,9 +2,12 @@
  * LM Studio: its own lists (`/api/v1/models`, before 0.4 `/api/v0/models`) tell what `/v1/models` does not. The longest
  * context of a model is not the one that it is loaded with.
  */
-import { Option, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { Count, each, Entries, lenient, loadedOf } from "./lenient.ts"
+import { openAiLike, openAiModels, readList, stateless } from "./openai-like.ts"
+import type { Kind } from "./Kind.ts"
+import type { Talk } from "./talk.ts"
 
 const Instance = Schema.Struct({
   id: Schema.String,
@@ -73,11 +76,31 @@ export const readV0 = (body: unknown): ReadonlyArray<Model> | undefined => {
  * What can be asked for: the names of `/v1/models` when it answers (it leaves out models that are not loaded when
  * loading on demand is off), told of by the native list; the native list itself when it does not.
  */
-export const merge = (
-  native: ReadonlyArray<Model>,
-  offered: ReadonlyArray<Model> | undefined
-): ReadonlyArray<Model> => {
+const merge = (native: ReadonlyArray<Model>, offered: ReadonlyArray<Model> | undefined): ReadonlyArray<Model> => {
   if (offered === undefined) return native
   const told = new Map(native.map((entry) => [entry.id, entry]))
   return offered.map((entry) => told.get(entry.id) ?? entry)
+}
+
+const models = Effect.fnUntraced(function* (talk: Talk) {
+  // An unknown path is answered with 200 and an error: only the shape of a list tells.
+  const newer = readV1((yield* talk.need("/api/v1/models")).body)
+  const native = newer ?? readV0((yield* talk.want("/api/v0/models"))?.body)
+  if (native === undefined) return yield* openAiModels(talk)
+  return merge(native, readList((yield* talk.want("/v1/models"))?.body))
+})
+
+/** LM Studio. */
+export const lmstudio: Kind = {
+  ...openAiLike,
+  label: "LM Studio",
+  alsoCalled: ["lms"],
+  ports: [1234],
+  fingerprint: {
+    owner: "organization_owner",
+    question: { path: "/api/v1/models", isOne: (body) => readV1(body) !== undefined }
+  },
+  loadsOnDemand: true,
+  prober: stateless(models),
+  advice: { start: "lms server start", load: () => "lms get MODEL", logs: "lms log stream" }
 }

@@ -1,9 +1,12 @@
 /**
  * Ollama: `/api/tags` lists, `/api/show` tells a model's abilities, `/api/ps` the context that is in force.
  */
-import { Option, Schema } from "effect"
+import { Effect, Option, Ref, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { Count, each, Entries, lenient, loadedOf } from "./lenient.ts"
+import { openAiLike } from "./openai-like.ts"
+import type { Kind, Prober } from "./Kind.ts"
+import type { Talk } from "./talk.ts"
 
 const Tag = Schema.Struct({
   name: lenient(Schema.String),
@@ -14,7 +17,7 @@ const Tag = Schema.Struct({
 })
 
 /** One installed model. */
-export interface Tag {
+interface Tag {
   readonly name: string
   /** Identity of its content; its name when the server does not say. */
   readonly digest: string
@@ -52,10 +55,10 @@ export const readLoaded = (body: unknown): ReadonlyMap<string, number> => {
 const decodeVersion = Schema.decodeUnknownOption(Schema.Struct({ version: Schema.String }))
 
 /** Reads `/api/version`; undefined when it does not tell. */
-export const readVersion = (body: unknown): string | undefined => Option.getOrUndefined(decodeVersion(body))?.version
+const readVersion = (body: unknown): string | undefined => Option.getOrUndefined(decodeVersion(body))?.version
 
 /** What `/api/show` tells of one model's content. */
-export interface Shown {
+interface Shown {
   /** Undefined when the server is too old to tell. */
   readonly words: ReadonlyArray<unknown> | undefined
   /** The context its Modelfile asks for, in tokens. */
@@ -101,5 +104,96 @@ const abilities = (tag: Tag, shown: Shown | undefined): Capabilities => {
  * A model of Ollama. Its context is the one in force now or last, else what its Modelfile asks for; the longest that the
  * model has is not what it is loaded with, and so says nothing.
  */
-export const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined): Model =>
+const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined): Model =>
   loadedOf(tag.name, inForce ?? shown?.asked, abilities(tag, shown))
+
+/** What need not be asked again: what models are by their digest, and the contexts that were in force last. */
+interface Memory {
+  /** What the server called its version last; undefined while it has not. */
+  readonly version: string | undefined
+  readonly shown: ReadonlyMap<string, Shown>
+  readonly inForce: ReadonlyMap<string, number>
+}
+
+const nothing: Memory = { version: undefined, shown: new Map(), inForce: new Map() }
+
+/** Questions about single models that are under way at a time. */
+const showsAtOnce = 4
+
+const show = (talk: Talk, memory: Ref.Ref<Memory>, tag: Tag): Effect.Effect<void> =>
+  Effect.flatMap(talk.want("/api/show", { model: tag.name }), (answer) => {
+    const shown = readShow(answer?.body)
+    return shown === undefined
+      ? Effect.void
+      : Ref.update(memory, (before) => ({ ...before, shown: new Map(before.shown).set(tag.digest, shown) }))
+  })
+
+// Keeps what is known of models that still exist, and takes up the contexts that are in force now.
+const forget = (before: Memory, tags: ReadonlyArray<Tag>, loaded: ReadonlyMap<string, number>): Memory => {
+  const shown = new Map<string, Shown>()
+  const inForce = new Map<string, number>()
+  for (const { name, digest } of tags) {
+    const told = before.shown.get(digest)
+    if (told !== undefined) shown.set(digest, told)
+    const context = loaded.get(name) ?? inForce.get(digest) ?? before.inForce.get(digest)
+    if (context !== undefined) inForce.set(digest, context)
+  }
+  return { ...before, shown, inForce }
+}
+
+const models = (memory: Ref.Ref<Memory>) =>
+  Effect.fnUntraced(function* (talk: Talk) {
+    const tags = readTags((yield* talk.need("/api/tags")).body)
+    if (tags === undefined) return undefined
+    const [running, answer] = yield* Effect.all([talk.want("/api/ps"), talk.want("/api/version")], { concurrency: 2 })
+    const loaded = readLoaded(running?.body)
+    const version = readVersion(answer?.body)
+    // Another version may know of other abilities, and has been started anew with what is in force now.
+    yield* Ref.update(memory, (before) =>
+      version === undefined || version === before.version
+        ? before
+        : { ...(before.version === undefined ? before : nothing), version }
+    )
+    const known = (yield* Ref.get(memory)).shown
+    const unknown = new Map(tags.filter((tag) => !known.has(tag.digest)).map((tag) => [tag.digest, tag]))
+    yield* talk.whileTimeIsLeft(
+      Effect.forEach(unknown.values(), (tag) => show(talk, memory, tag), { concurrency: showsAtOnce, discard: true })
+    )
+    const now = yield* Ref.updateAndGet(memory, (before) => forget(before, tags, loaded))
+    return tags.map((tag) => toModel(tag, now.shown.get(tag.digest), now.inForce.get(tag.digest)))
+  })
+
+const prober: Effect.Effect<Prober> = Effect.map(Ref.make(nothing), (memory) => ({
+  models: models(memory),
+  wasAway: Ref.update(memory, (before) => ({ ...before, inForce: new Map() }))
+}))
+
+/**
+ * A name as Ollama understands it: case does not count, no tag is `latest`, and its own registry and library are meant
+ * where no other is named.
+ */
+export const ollamaName = (name: string): string => {
+  const bare = name.toLowerCase().replace(/^(?:registry\.ollama\.ai\/)?(?:library\/)?/, "")
+  return bare.lastIndexOf(":") > bare.lastIndexOf("/") ? bare : `${bare}:latest`
+}
+
+/** Ollama. */
+export const ollama: Kind = {
+  ...openAiLike,
+  label: "Ollama",
+  ports: [11434],
+  announcedAs: "_ollama._tcp",
+  fingerprint: { question: { path: "/api/version", isOne: (body) => readVersion(body) !== undefined } },
+  listTells: true,
+  loadsOnDemand: true,
+  jsonByGrammar: true,
+  spelling: ollamaName,
+  prober,
+  advice: {
+    start: "ollama serve",
+    load: (host) => `${host === undefined ? "" : `OLLAMA_HOST=${host} `}ollama pull MODEL`,
+    missing: (model) => `ollama pull ${model}`,
+    logs: "journalctl -u ollama, or ~/.ollama/logs/server.log",
+    longerContext: "OLLAMA_CONTEXT_LENGTH=32768 ollama serve"
+  }
+}

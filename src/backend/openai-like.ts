@@ -1,9 +1,14 @@
 /**
- * Model lists in OpenAI's shape, with what vLLM, SGLang, exo, llama-server, Nexus and the hosted services add to them.
+ * Servers that speak like OpenAI's, which every kind goes by where it has nothing of its own: where their endpoints are,
+ * how a key is sent, and their lists of models with what vLLM, SGLang, exo, llama-server, Nexus and the hosted services
+ * add to them.
  */
-import { Option, Schema } from "effect"
+import { Effect, Option, Schema } from "effect"
+import { addressOf, belowApi } from "../domain/base-url.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { Count, each, Entries, lenient, modelOf } from "./lenient.ts"
+import type { Kind, Prober, Told } from "./Kind.ts"
+import { busy, type Talk, type Verdict } from "./talk.ts"
 
 const Abilities = Schema.Struct({
   vision: lenient(Schema.Boolean),
@@ -87,3 +92,37 @@ export const readList = (body: unknown): ReadonlyArray<Model> | undefined => {
     return modelOf(entry.id, context, abilitiesOf(entry))
   })
 }
+
+/** Asks for the list of models, where the endpoints are known to be and then where else they may be. */
+export const openAiModels = Effect.fnUntraced(function* (talk: Talk): Effect.fn.Return<Told, Verdict> {
+  const { body, status } = yield* talk.need("/v1/models")
+  if (status === 429) return yield* Effect.fail(busy)
+  const models = status < 300 ? readList(body) : undefined
+  if (talk.elsewhere === undefined || models !== undefined) return models
+  const found = readList((yield* talk.elsewhere.want("/v1/models"))?.body)
+  if (found !== undefined) yield* talk.elsewhere.isRight
+  return found
+})
+
+/** The same of a server whose list answers while its engine is dead, and `/health` does not. */
+export const healthAndModels = (talk: Talk): Effect.Effect<Told, Verdict> =>
+  Effect.andThen(talk.need("/health"), openAiModels(talk))
+
+/** A prober that has nothing to remember. */
+export const stateless = (models: Prober["models"]): Effect.Effect<Prober> => Effect.succeed({ models })
+
+/** What holds of a kind unless it says otherwise. */
+export const openAiLike = {
+  alsoCalled: [],
+  locality: "local",
+  ports: [],
+  listTells: false,
+  loadsOnDemand: false,
+  jsonByGrammar: false,
+  url: (server, path, apiPath) => addressOf(server, belowApi(path, apiPath)),
+  // Deployments of Azure's take the key under a name of their own.
+  authHeaders: (key, { url }) =>
+    /\/openai\/deployments\//.test(url) ? { "api-key": key } : { authorization: `Bearer ${key}` },
+  prober: stateless(openAiModels),
+  advice: {}
+} satisfies Omit<Kind, "label">

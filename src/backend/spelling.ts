@@ -1,20 +1,25 @@
 /**
- * Names of models as a kind of server writes them: some take several spellings for one name.
+ * Names of models as kinds of servers take them: for some, several spellings are one name.
  */
-import type { BackendType } from "./all.ts"
+import { type BackendType, backendTypes, kindNamed } from "./all.ts"
 
-/**
- * A name as Ollama understands it: case does not count, no tag is `latest`, and its own registry and library are meant
- * where no other is named.
- */
-export const ollamaName = (name: string): string => {
-  const bare = name.toLowerCase().replace(/^(?:registry\.ollama\.ai\/)?(?:library\/)?/, "")
-  return bare.lastIndexOf(":") > bare.lastIndexOf("/") ? bare : `${bare}:latest`
+const spelledBy = (type: BackendType, spelling: (name: string) => string, name: string): string =>
+  `${type}\u0000${spelling(name)}`
+
+/** What all spellings of a model have in common for servers of this type; undefined where only one spelling will do. */
+export const spellingOf = (type: BackendType, id: string): string | undefined => {
+  const { spelling } = kindNamed(type)
+  return spelling === undefined ? undefined : spelledBy(type, spelling, id)
 }
 
-/** What all spellings of a model have in common for a server of this type; undefined where only one spelling will do. */
-export const spellingOf = (type: BackendType, id: string): string | undefined =>
-  type === "ollama" ? ollamaName(id) : undefined
+const lenient = backendTypes.flatMap((type) => {
+  const { spelling } = kindNamed(type)
+  return spelling === undefined ? [] : [{ type, spelling }]
+})
+
+/** The same for each kind that takes several spellings. */
+export const spellingsOf = (name: string): ReadonlyArray<string> =>
+  lenient.map(({ spelling, type }) => spelledBy(type, spelling, name))
 
 /** Gives, model by model, the name that it is listed by: of several spellings of one model, the first that came. */
 export const oneSpelling = (): ((type: BackendType, id: string) => string) => {

@@ -1,7 +1,7 @@
 /**
- * What a server answers to a short question, and what ends a probe early.
+ * The means by which a kind of server asks one of its own: questions, answers, and what ends a probe early.
  */
-import { Data } from "effect"
+import { Data, type Effect } from "effect"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import type { TlsFault } from "../domain/upstream-errors.ts"
 
@@ -16,3 +16,25 @@ export interface Answer {
 
 /** Ends a probe early with what is then known. */
 export class Verdict extends Data.TaggedError("Verdict")<{ readonly outcome: ProbeOutcome }> {}
+
+/** It has too much to do to tell now, which says nothing of its models. */
+export const busy = new Verdict({ outcome: { _tag: "Down", reason: "answered with status 429" } })
+
+/** One probe; every question gets what is left of its time. */
+export interface Talk {
+  /** A question the probe depends on: no answer, or one that speaks against the backend, ends the probe. */
+  readonly need: (path: string) => Effect.Effect<Answer, Verdict>
+  /** A question that only adds to what is known: undefined unless it was answered well; with a body it is a POST. */
+  readonly want: (path: string, body?: unknown) => Effect.Effect<Answer | undefined>
+  /** Gives up what has not ended when the time of the probe is nearly over. */
+  readonly whileTimeIsLeft: (effect: Effect.Effect<void>) => Effect.Effect<unknown>
+  /** Another place where the endpoints may be; undefined where the base URL says for certain. */
+  readonly elsewhere: Elsewhere | undefined
+}
+
+/** The same questions below another path. */
+interface Elsewhere {
+  readonly want: (path: string) => Effect.Effect<Answer | undefined>
+  /** Says that the endpoints are there. */
+  readonly isRight: Effect.Effect<void>
+}

@@ -6,6 +6,7 @@ import { chooseModels } from "../connect/suitable-models.ts"
 import { clientBaseUrl } from "../connect/client-setup.ts"
 import { curl } from "../connect/settings.ts"
 import { isLoopback } from "../domain/url-host.ts"
+import { soughtLabels } from "../backend/all.ts"
 import { oneSpelling } from "../backend/spelling.ts"
 import { printable } from "../domain/text.ts"
 import { tableText } from "./output.ts"
@@ -63,7 +64,7 @@ export const curlLine = ({ url, backends, keysNeeded }: BannerFacts): string | u
 
 const nothingYet = (discovering: boolean): string =>
   discovering
-    ? "  none yet; looking at the well-known ports of this machine (Ollama, LM Studio, llama.cpp, vLLM, SGLang, exo)"
+    ? `  none yet; looking at the well-known ports of this machine (${soughtLabels.join(", ")})`
     : "  none; add [[backends]] to nexus.toml, or see `nexus serve --demo`"
 
 const modelCount = (backends: ReadonlyArray<BackendEntry>): number => {

@@ -2,12 +2,35 @@
  * Mistakes of settings: those the Schema finds, and how all of them are told.
  */
 import { Result, Schema, type SchemaIssue } from "effect"
+import { typeCalled } from "../backend/all.ts"
 import { printable } from "../domain/text.ts"
-import { suggestedPlace, suggestedValue } from "./did-you-mean.ts"
 import { nearest } from "./nearest.ts"
 import { pathId, isTable, type KeyPath, showPath, showValue, type Table, valueAt } from "./path.ts"
 import { keyEntries, expectedText, keysAt, schemaAt } from "./reference.ts"
 import { Settings } from "./schema.ts"
+
+const isType = (path: KeyPath): boolean => path[0] === "backends" && path.at(-1) === "type"
+
+/** The allowed text that was most likely meant. */
+const suggestedValue = (path: KeyPath, value: unknown, allowed: ReadonlyArray<unknown>): string | undefined => {
+  if (typeof value !== "string") return undefined
+  const texts = allowed.filter((each) => typeof each === "string")
+  const known = isType(path) ? typeCalled(value) : undefined
+  return known !== undefined && texts.includes(known) ? known : nearest(value.trim(), texts)
+}
+
+const secret = /^(api[_-]?key|key|api[_-]?token|token|access[_-]?token|auth|authorization|bearer|secret|password)$/i
+
+/** Where a key is to be named that somebody wrote into the file; undefined when the name is not that of a key. */
+const suggestedPlace = (path: KeyPath): string | undefined => {
+  if (!secret.test(String(path.at(-1)))) return undefined
+  if (path[0] === "backends" && path.length === 3) {
+    return "a key does not stand in this file; api_key_env names the variable that holds it, api_key_file a file"
+  }
+  return path[0] === "auth"
+    ? "a key does not stand in this file; sha256 holds its digest (nexus keys new prints both), env names the variable that holds it"
+    : undefined
+}
 
 /** One mistake; with a `value` it is told as `key = value: reason`, else the reason stands alone. */
 export interface Mistake {

@@ -2,6 +2,7 @@
  * Keys and values of the Rust Nexus that this one spells otherwise or does without, so that its nexus.toml is read as it
  * is. A row counts only as long as the Schema does not know its key or value.
  */
+import { plainType } from "../backend/all.ts"
 import type { Mistake } from "./check.ts"
 import { isTable, type KeyPath, showPath, type Table } from "./path.ts"
 import { schemaAt } from "./reference.ts"
@@ -46,7 +47,7 @@ const isLevelInCapitals = (value: unknown): boolean =>
 
 const foreignApi =
   "Nexus calls OpenAI-compatible servers only; put one that speaks to this provider in front of it, " +
-  'and name that with type = "generic"'
+  `and name that with type = "${plainType}"`
 
 /** All of them; for each place the first row that fits counts. */
 export const legacyKeys: ReadonlyArray<LegacyKey> = [

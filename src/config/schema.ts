@@ -2,7 +2,7 @@
  * The whole of nexus.toml as one Schema: every key, default and bound lives here and nowhere else.
  */
 import { Effect, Schema } from "effect"
-import { backendTypes } from "../backend/all.ts"
+import { backendTypes, plainType } from "../backend/all.ts"
 import { strategies } from "../domain/routing.ts"
 
 const described = <S extends Schema.Top>(schema: S, description: string): S =>
@@ -222,7 +222,7 @@ const BackendEntry = Schema.Struct({
     description:
       "Base URL as its provider gives it: with or without a trailing / or /v1, and with the query that belongs to every call"
   }),
-  type: or(Schema.Literals(backendTypes), "generic", "What kind of server it is"),
+  type: or(Schema.Literals(backendTypes), plainType, "What kind of server it is"),
   priority: or(whole(0, 1_000_000), 50, "Lower is preferred"),
   api_key_env: maybe(Schema.NonEmptyString, "Environment variable that holds the key for this backend"),
   api_key_file: maybe(Schema.NonEmptyString, "File that holds the key for this backend"),

@@ -13,7 +13,8 @@ import { Registry } from "../registry/Registry.ts"
 import { Files } from "../upstream/Files.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type FinderSettings, leadsTo, lookOnce, makeFinder } from "./Finder.ts"
-import { advertPlace, containerHosts, hostPlaces, localPlaces, type Place, wellKnownPorts } from "./places.ts"
+import { announcements, wellKnownPorts } from "../backend/all.ts"
+import { advertPlace, containerHosts, hostPlaces, localPlaces, type Place } from "./places.ts"
 import { realSurroundings, type Surroundings } from "./Machine.ts"
 
 /** What is looked for by mDNS. */
@@ -181,7 +182,7 @@ export const hostsOf = ({ settings }: LoadedConfig): ReadonlyArray<HostEntry> =>
 const mdnsOf = ({ settings: { discovery } }: LoadedConfig): MdnsSettings | undefined =>
   discovery.mdns
     ? {
-        types: [...new Set(["_ollama._tcp", llmType, ...discovery.mdns_types.map((type) => type.toLowerCase())])],
+        types: [...new Set([...announcements, llmType, ...discovery.mdns_types.map((type) => type.toLowerCase())])],
         interface: discovery.mdns_interface
       }
     : undefined

@@ -7,7 +7,7 @@ import type { Limits } from "../domain/server.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { type Kind, kinds } from "../backend/fingerprint.ts"
+import { type BackendType, plainType } from "../backend/all.ts"
 import { decide, type Found, type Sight } from "./decide.ts"
 import { identify } from "../health/identify.ts"
 import { markOf, type Place } from "./places.ts"
@@ -28,7 +28,7 @@ export interface FinderSettings {
 /** Time for one answer of a server that may be none, in milliseconds. */
 const lookMs = 2000
 
-const backendAt = (name: string, url: string, { type }: Pick<Kind, "type">, limits: Limits): Backend => ({
+const backendAt = (name: string, url: string, type: BackendType, limits: Limits): Backend => ({
   name,
   url,
   type,
@@ -44,19 +44,19 @@ const backendAt = (name: string, url: string, { type }: Pick<Kind, "type">, limi
 /** The first of a place's URLs where an LLM server answers; undefined when none does. It is never given a key. */
 const lookAt = Effect.fnUntraced(function* (transport: Transport["Service"], { urls }: Place, limits: Limits) {
   for (const url of urls) {
-    const kind = yield* identify(transport, backendAt("", url, kinds.generic, limits), lookMs)
-    if (kind !== undefined) return { kind, url }
+    const type = yield* identify(transport, backendAt("", url, plainType, limits), lookMs)
+    if (type !== undefined) return { type, url }
   }
   return undefined
 })
 
-const nameOf = (kind: Kind, { suffix }: Place): string => `${kind.label}-${suffix}`
+const nameOf = (type: BackendType, { suffix }: Place): string => `${type}-${suffix}`
 
 /** Looks at a place once, and returns the backend that is there. */
 export const lookOnce = (place: Place, limits: Limits): Effect.Effect<Backend | undefined, never, Transport> =>
   Effect.gen(function* () {
     const seen = yield* lookAt(yield* Transport, place, limits)
-    return seen === undefined ? undefined : backendAt(nameOf(seen.kind, place), seen.url, seen.kind, limits)
+    return seen === undefined ? undefined : backendAt(nameOf(seen.type, place), seen.url, seen.type, limits)
   })
 
 /** Whether a URL leads to one of the backends, or to Nexus' own port. */
@@ -131,13 +131,13 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
     return seen === undefined ? { _tag: well ? "Well" : "Nothing" } : { _tag: "Answers", ...seen }
   })
 
-  const add = Effect.fnUntraced(function* (place: Place, kind: Kind, url: string) {
-    const plain = nameOf(kind, place)
+  const add = Effect.fnUntraced(function* (place: Place, type: BackendType, url: string) {
+    const plain = nameOf(type, place)
     const free = [plain, `${plain}-found`].find((name) => stateOf(name) === undefined)
     const name = free ?? `${plain}-${markOf(place.id)}`
-    yield* registry.put(backendAt(name, url, kind, settings.limits))
-    yield* set(place.id, { name, type: kind.type, url, awaySince: undefined })
-    yield* Effect.annotateLogs(Effect.logInfo("backend found"), { backend: name, type: kind.type, url })
+    yield* registry.put(backendAt(name, url, type, settings.limits))
+    yield* set(place.id, { name, type, url, awaySince: undefined })
+    yield* Effect.annotateLogs(Effect.logInfo("backend found"), { backend: name, type, url })
   })
 
   // The config may have taken over the name with the server: then that one stays.
@@ -148,7 +148,7 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
     )
 
   const move = Effect.fnUntraced(function* (id: string, found: Found, url: string) {
-    yield* registry.put(backendAt(found.name, url, found, settings.limits))
+    yield* registry.put(backendAt(found.name, url, found.type, settings.limits))
     yield* set(id, { ...found, url, awaySince: undefined })
     const about = { backend: found.name, from: found.url, url }
     yield* Effect.annotateLogs(Effect.logInfo("backend has moved"), about)
@@ -160,12 +160,12 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
     const { deed, awaySince } = decide(mine, sight, now, settings.graceMs)
     if (mine === undefined) {
       // Another place may have led to it meanwhile.
-      if (deed._tag === "Add" && !(yield* isTaken([deed.url], backends()))) yield* add(place, deed.kind, deed.url)
+      if (deed._tag === "Add" && !(yield* isTaken([deed.url], backends()))) yield* add(place, deed.type, deed.url)
       return
     }
     // What an earlier finder found goes by the settings of this one.
     if (!Ref.getUnsafe(all).has(place.id)) {
-      yield* registry.put(backendAt(mine.name, mine.url, mine, settings.limits))
+      yield* registry.put(backendAt(mine.name, mine.url, mine.type, settings.limits))
     }
     yield* set(place.id, { ...mine, awaySince })
     switch (deed._tag) {
@@ -175,7 +175,7 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
         return yield* move(place.id, mine, deed.url)
       case "Replace":
         yield* drop(place.id, mine.name, "another server answers there now")
-        return yield* add(place, deed.kind, deed.url)
+        return yield* add(place, deed.type, deed.url)
       case "Drop":
         return yield* drop(place.id, mine.name, deed.why === "taken" ? yielded : "backend has gone, removed")
       default:

@@ -2,7 +2,6 @@
  * What becomes of a found server from look to look: a plain rule over what was seen.
  */
 import type { BackendType } from "../backend/all.ts"
-import type { Kind } from "../backend/fingerprint.ts"
 
 /** A server that was found, and is a backend since. */
 export interface Found {
@@ -20,13 +19,13 @@ export interface Found {
  * config or found elsewhere.
  */
 export type Sight =
-  | { readonly _tag: "Answers"; readonly kind: Kind; readonly url: string }
+  | { readonly _tag: "Answers"; readonly type: BackendType; readonly url: string }
   | { readonly _tag: "Well" | "Nothing" | "Withdrawn" | "Taken" }
 
 /** What is to be done. Probe: it answers again, and its probes are to see that soon. */
 export type Deed =
   | { readonly _tag: "Nothing" | "Probe" }
-  | { readonly _tag: "Add" | "Replace"; readonly kind: Kind; readonly url: string }
+  | { readonly _tag: "Add" | "Replace"; readonly type: BackendType; readonly url: string }
   | { readonly _tag: "Move"; readonly url: string }
   | { readonly _tag: "Drop"; readonly why: "taken" | "gone" }
 
@@ -47,7 +46,7 @@ export const decide = (found: Found | undefined, sight: Sight, now: number, grac
     case "Well":
       return there({ _tag: "Nothing" })
     case "Answers":
-      if (sight.kind.type !== found.type) return there({ ...sight, _tag: "Replace" })
+      if (sight.type !== found.type) return there({ ...sight, _tag: "Replace" })
       return there(sight.url === found.url ? { _tag: "Probe" } : { _tag: "Move", url: sight.url })
     case "Nothing":
     case "Withdrawn": {

@@ -4,9 +4,6 @@
 import type { HostEntry } from "../config/hosts.ts"
 import type { Advert } from "./mdns/adverts.ts"
 
-/** Where servers listen by default: Ollama, LM Studio, llama.cpp (two), vLLM and others, SGLang, exo. */
-export const wellKnownPorts: ReadonlyArray<number> = [11434, 1234, 8080, 9931, 8000, 30000, 52415]
-
 /** One place where one server may be. */
 export interface Place {
   /** Identity, the same from look to look. */

@@ -13,6 +13,7 @@ import { deadRoutingNames } from "./name-check.ts"
 import type { Report } from "./report.ts"
 import { connectFailure } from "./reachability.ts"
 import { checkConfig, checkKeyFiles, checkOpenFiles } from "./process-limits.ts"
+import { typeCalled } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import { printable } from "../domain/text.ts"
 import { version } from "../domain/version.ts"
@@ -139,10 +140,12 @@ const secretsOf = ({ loaded: { backends, authKeys } }: ReadConfig): ReadonlyArra
   )
 
 // Put where a key is asked for and none is needed; to strike such words out would tell nothing and spoil the rest.
-const placeholders = /^(.{0,3}|ollama|lm-?studio|vllm|llama|local|none|null|empty|dummy|no-key|not-needed|test)$/i
+const placeholders = /^(.{0,3}|local|none|null|empty|dummy|no-key|not-needed|test)$/i
+
+const isPlaceholder = (key: string): boolean => placeholders.test(key) || typeCalled(key) !== undefined
 
 const cleaner = (secrets: ReadonlyArray<string>) => {
-  const real = secrets.filter((secret) => !placeholders.test(secret))
+  const real = secrets.filter((secret) => !isPlaceholder(secret))
   return (text: string): string =>
     printable(real.reduce((cleaned, secret) => cleaned.replaceAll(secret, "[secret]"), text))
 }

@@ -3,7 +3,8 @@
  */
 import { Clock, Effect, Option, Result } from "effect"
 import { nearest } from "../config/nearest.ts"
-import { type Backend, isUnmeasured } from "../backend/backend.ts"
+import { kindNamed } from "../backend/all.ts"
+import { type Backend, isUnmeasured, locality } from "../backend/backend.ts"
 import { contextOf, type Model } from "../domain/server.ts"
 import { spellingOf } from "../backend/spelling.ts"
 import { isLoopback } from "../domain/url-host.ts"
@@ -11,7 +12,7 @@ import { looksLikeChatModel } from "../domain/model-purpose.ts"
 import { askList, identify } from "../health/identify.ts"
 import { makeProbe, noList } from "../health/probe.ts"
 import type { Answer } from "../backend/talk.ts"
-import { ask } from "../health/questions.ts"
+import { ask } from "../health/asking.ts"
 import { leadsTo } from "../discovery/Finder.ts"
 import { isModelList, isNexus } from "../backend/fingerprint.ts"
 import { realSurroundings } from "../discovery/Machine.ts"
@@ -20,7 +21,7 @@ import { tlsFix, tlsFaultText } from "../wire/tls.ts"
 import { error, type Finding, info, ok, type ReportSection, warning } from "./finding.ts"
 import { Dialects } from "../dialect/all.ts"
 import { checkChat, checkEmbeddings, checkJsonMode, checkStream, checkTools } from "./inference.ts"
-import { otherScheme, typed } from "./kind.ts"
+import { otherScheme, typed } from "./server-type.ts"
 import { checkReachable } from "./reachability.ts"
 
 /** How a backend is to be looked at; times in milliseconds. */
@@ -140,17 +141,9 @@ const clock = Effect.fnUntraced(function* ({ headers }: Answer) {
   return [warning("clock", words, "timedatectl set-ntp true")]
 })
 
-const pullCommands: Readonly<Partial<Record<Backend["type"], string>>> = {
-  lmstudio: "lms get MODEL",
-  vllm: "vllm serve MODEL",
-  llamacpp: "llama-server -m MODEL.gguf"
-}
-
-const pullWith = (type: Backend["type"], url: string): string => {
-  if (type !== "ollama") return pullCommands[type] ?? "load a model in it"
+const loadWith = (type: Backend["type"], url: string): string => {
   const { hostname = "", host = "" } = URL.parse(url) ?? {}
-  const there = isLoopback(hostname) ? "" : `OLLAMA_HOST=${host} `
-  return `${there}ollama pull MODEL`
+  return kindNamed(type).advice.load?.(isLoopback(hostname) ? undefined : host) ?? "load a model in it"
 }
 
 const listed = (backend: Backend, models: ReadonlyArray<Model>, type: Backend["type"]): ReadonlyArray<Finding> => {
@@ -158,7 +151,7 @@ const listed = (backend: Backend, models: ReadonlyArray<Model>, type: Backend["t
   const some = `${ids.slice(0, 5).join(", ")}${ids.length > 5 ? ", …" : ""}`
   const found =
     models.length === 0
-      ? warning("models", "it serves no model", pullWith(type, backend.url))
+      ? warning("models", "it serves no model", loadWith(type, backend.url))
       : ok("models", `${models.length}: ${some}`)
   const others =
     models.length === 0 ? "remove the entry, or load the model in the server" : `one of those it serves: ${some}`
@@ -186,7 +179,7 @@ const listed = (backend: Backend, models: ReadonlyArray<Model>, type: Backend["t
   return [found, ...wrong]
 }
 
-// Ollama serves with a few thousand tokens unless it is told otherwise, and cuts longer prompts without a word.
+// What servers have that give their models a few thousand tokens unless they are told otherwise.
 const smallContext = 4096
 
 const contexts = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray<Finding> => {
@@ -194,14 +187,9 @@ const contexts = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray
     const context = contextOf(model) ?? Infinity
     return context <= smallContext ? [`${model.id} (${context})`] : []
   })
-  if (backend.type !== "ollama" || small.length === 0) return []
-  return [
-    warning(
-      "context",
-      `prompts longer than the context, in tokens, are cut: ${small.join(", ")}`,
-      "OLLAMA_CONTEXT_LENGTH=32768 ollama serve"
-    )
-  ]
+  const { longerContext } = kindNamed(backend.type).advice
+  if (longerContext === undefined || small.length === 0) return []
+  return [warning("context", `prompts longer than the context, in tokens, are cut: ${small.join(", ")}`, longerContext)]
 }
 
 const isChat = ({ capabilities: { vision, tools, json_mode, embeddings } }: Model): boolean =>
@@ -276,11 +264,11 @@ const examined = Effect.fnUntraced(function* (
       if (lost !== undefined) return say(lost)
     }
   }
-  const kind = yield* identify(transport, backend, timeoutMs)
+  const seen = yield* identify(transport, backend, timeoutMs)
   // Asked in its own words, when these are known, so that a wrong type does not hide the rest.
-  const known = backend.type === "openai" || kind === undefined ? backend : { ...backend, type: kind.type }
+  const known = seen === undefined || locality(backend.type) === "cloud" ? backend : { ...backend, type: seen }
   const outcome = yield* Effect.flatten(makeProbe(transport, known, () => 2 * timeoutMs))
-  say(...typed(backend, kind?.type, outcome))
+  say(...typed(backend, seen, outcome))
   if (outcome._tag === "Refused") return say(error("key", outcome.reason))
   if (outcome._tag === "Down") {
     const why = list._tag === "Failure" && "reason" in list.failure ? list.failure.reason : outcome.reason

@@ -2,6 +2,7 @@
  * The smallest requests that show whether a backend really answers: a handful of tokens each.
  */
 import { Effect, Predicate } from "effect"
+import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { Model } from "../domain/server.ts"
 import { printable } from "../domain/text.ts"
@@ -132,12 +133,6 @@ const ask = (
   )
 }
 
-/** Where the servers of a type tell more of a failure of their own. */
-const logs: Readonly<Partial<Record<Backend["type"], string>>> = {
-  ollama: "journalctl -u ollama, or ~/.ollama/logs/server.log",
-  lmstudio: "lms log stream"
-}
-
 /** The same, with the address where there is nothing at it. */
 const told = (heard: Heard, patient: InferenceTarget): string => {
   const { backend } = patient
@@ -146,13 +141,13 @@ const told = (heard: Heard, patient: InferenceTarget): string => {
 }
 
 const adviceFor = ({ status, text }: Heard, { backend: { type }, model }: InferenceTarget): string => {
+  const { logs = "the output of the server", missing } = kindNamed(type).advice
   if (isAddressMissing(status, text)) return "the base URL that its provider gives for OpenAI's clients, in url"
   if (status === 401 || status === 403) return "a key that may use this model, where api_key_env or api_key_file points"
-  if (status === 404 && type === "ollama") return `ollama pull ${model.id}`
+  if (status === 404 && missing !== undefined) return missing(model.id)
   if (status === 429) return "wait, or raise the limit of this key with its provider"
   if (status < 500) return "look at what the server says against the request; it may not be a model for chats"
-  const where = logs[type] ?? "the output of the server"
-  return `look at ${where}; often the memory is too small for the model`
+  return `look at ${logs}; often the memory is too small for the model`
 }
 
 /** One token of a chat answer. */

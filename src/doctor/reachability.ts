@@ -4,6 +4,7 @@
 import { lookup } from "node:dns/promises"
 import { connect, isIP } from "node:net"
 import { Effect } from "effect"
+import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import { error, type Finding, ok } from "./finding.ts"
 
@@ -22,14 +23,6 @@ const targetOf = (address: string): { readonly host: string; readonly port: numb
   if (url === null) return undefined
   const port = url.port === "" ? (url.protocol === "https:" ? 443 : 80) : Number(url.port)
   return { host: url.hostname.replace(/^\[(.*)\]$/, "$1"), port }
-}
-
-const startCommands: Readonly<Partial<Record<Backend["type"], string>>> = {
-  ollama: "ollama serve",
-  vllm: "vllm serve MODEL",
-  llamacpp: "llama-server -m MODEL.gguf",
-  lmstudio: "lms server start",
-  exo: "exo"
 }
 
 const resolves = (host: string, timeoutMs: number): Effect.Effect<string | undefined> =>
@@ -77,7 +70,7 @@ export const checkReachable = (backend: Backend, timeoutMs: number): Effect.Effe
     }
     const refused = yield* connectFailure(host, port, timeoutMs)
     if (refused !== undefined) {
-      const start = startCommands[backend.type]
+      const { start } = kindNamed(backend.type).advice
       const where = `${host}:${port}`
       return [...findings, error("connect", `${where}: ${refused}`, start ?? `start the server, or correct its url`)]
     }

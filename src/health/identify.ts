@@ -6,12 +6,11 @@ import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { type Kind, isModelList, isNexus, isVersion, kindOfList, kinds } from "../backend/fingerprint.ts"
-import { isProps, readProps } from "../backend/llamacpp.ts"
-import { readV1 } from "../backend/lmstudio.ts"
+import { isModelList, isNexus, questions, typeOfList } from "../backend/fingerprint.ts"
+import { type BackendType, plainType } from "../backend/all.ts"
 import { readList } from "../backend/openai-like.ts"
 import type { Answer } from "../backend/talk.ts"
-import { ask, want } from "./questions.ts"
+import { ask, want } from "./asking.ts"
 
 /** The answer to the question for its models, and where it came from; of two that are no lists, the first. */
 export const askList = Effect.fnUntraced(function* (
@@ -30,34 +29,32 @@ export const askList = Effect.fnUntraced(function* (
 })
 
 /**
- * What a server at a backend's address is: its kind, that it wants a key which the backend has not, that it is a Nexus, or
+ * What a server at a backend's address is: its type, that it wants a key which the backend has not, that it is a Nexus, or
  * undefined for what is none. Each question may take `timeoutMs`.
  */
 export const look = Effect.fnUntraced(function* (
   transport: Transport["Service"],
   backend: Backend,
   timeoutMs: number
-): Effect.fn.Return<Kind | "locked" | "nexus" | undefined> {
+): Effect.fn.Return<BackendType | "locked" | "nexus" | undefined> {
   const list = Option.getOrUndefined(yield* Effect.option(askList(transport, backend, timeoutMs)))?.answer
   if (list === undefined) return undefined
   if (isNexus(list)) return "nexus"
   if (list.status === 401 || list.status === 403) return "locked"
-  const tell = (path: string) => want(transport, backend, { path, timeoutMs })
-  return (
-    kindOfList(list) ??
-    (isVersion((yield* tell("/api/version"))?.body) ? kinds.ollama : undefined) ??
-    (isProps(readProps((yield* tell("/props"))?.body)) ? kinds.llamacpp : undefined) ??
-    (readV1((yield* tell("/api/v1/models"))?.body) === undefined ? undefined : kinds.lmstudio) ??
-    (isModelList(list) ? kinds.generic : undefined)
-  )
+  const shown = typeOfList(list)
+  if (shown !== undefined) return shown
+  for (const { isOne, path, type } of questions) {
+    if (isOne((yield* want(transport, backend, { path, timeoutMs }))?.body)) return type
+  }
+  return isModelList(list) ? plainType : undefined
 })
 
-/** The kind of server at a backend's address, if it can be used: what asks for a key, or is a Nexus, is for the config to name. */
+/** The type of the server at a backend's address, if it can be used: what asks for a key, or is a Nexus, is for the config to name. */
 export const identify = (
   transport: Transport["Service"],
   backend: Backend,
   timeoutMs: number
-): Effect.Effect<Kind | undefined> =>
+): Effect.Effect<BackendType | undefined> =>
   Effect.map(look(transport, backend, timeoutMs), (found) =>
     found === "locked" || found === "nexus" ? undefined : found
   )

@@ -1,7 +1,7 @@
 /**
  * Who serves a model, by each name that somebody lists it by.
  */
-import { ollamaName, spellingOf } from "../backend/spelling.ts"
+import { spellingOf, spellingsOf as allSpellingsOf } from "../backend/spelling.ts"
 import type { BackendState, Candidate, Snapshot } from "./state.ts"
 
 type Lists = Snapshot["candidates"]
@@ -28,10 +28,13 @@ export const inOtherWriting = (
   { candidates, spelled }: Snapshot
 ): { readonly id: string; readonly candidates: ReadonlyArray<Candidate> } | undefined => {
   if (spelled.size === 0) return undefined
-  const [first] = spelled.get(ollamaName(name)) ?? nobody
-  if (first === undefined) return undefined
-  const { id } = first.model
-  return { id, candidates: candidates.get(id) ?? nobody }
+  for (const spelling of allSpellingsOf(name)) {
+    const [first] = spelled.get(spelling) ?? nobody
+    if (first === undefined) continue
+    const { id } = first.model
+    return { id, candidates: candidates.get(id) ?? nobody }
+  }
+  return undefined
 }
 
 /** What the spellings of a backend's models have in common, with the model as it is served now; undefined where it no longer is. */

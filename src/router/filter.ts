@@ -4,7 +4,7 @@
 import { contextOf, type Mode } from "../domain/server.ts"
 import { allows } from "../domain/circuit.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
-import { ollamaName } from "../backend/spelling.ts"
+import { spellingsOf } from "../backend/spelling.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { Rest } from "../registry/live.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"
@@ -129,7 +129,7 @@ const wordsWithout = ({ health, listed, mode }: BackendState): string => {
 
 /** Whether anybody has ever listed a model, in whatever spelling of its name. */
 export const isKnownModel = (model: string, { known }: Snapshot): boolean =>
-  known.has(model) || known.has(ollamaName(model))
+  known.has(model) || spellingsOf(model).some((spelling) => known.has(spelling))
 
 /** Why each backend does not serve a model that none of them lists. */
 export const notServing = (model: string, { backends }: Snapshot): ReadonlyArray<AttemptFailure> =>

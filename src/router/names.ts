@@ -2,7 +2,8 @@
  * What a name leads to: an alias, a group or a model as it is written, and where there is none, the same in another
  * spelling, without the prefix of a provider that clients put before it, or without a suffix of OpenRouter's.
  */
-import { ollamaName } from "../backend/spelling.ts"
+import { kindNamed } from "../backend/all.ts"
+import { spellingsOf } from "../backend/spelling.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inOtherWriting } from "../registry/candidates.ts"
 import type { Candidate, Snapshot } from "../registry/state.ts"
@@ -50,23 +51,31 @@ const writtenOtherwise = (name: string, snapshot: Snapshot): NameTarget | undefi
 const tables = new WeakMap<ReadonlyMap<string, unknown>, ReadonlyMap<string, string>>()
 
 /** The names of a table by what their spellings have in common; the first of each. */
-const spellingsOf = (table: ReadonlyMap<string, unknown>): ReadonlyMap<string, string> => {
+const bySpelling = (table: ReadonlyMap<string, unknown>): ReadonlyMap<string, string> => {
   const known = tables.get(table)
   if (known !== undefined) return known
   const made = new Map<string, string>()
   for (const name of table.keys()) {
-    const spelling = ollamaName(name)
-    if (!made.has(spelling)) made.set(spelling, name)
+    for (const spelling of spellingsOf(name)) if (!made.has(spelling)) made.set(spelling, name)
   }
   tables.set(table, made)
   return made
 }
 
+/** The name in a table that this is another spelling of. */
+const spelledIn = (table: ReadonlyMap<string, unknown>, name: string): string | undefined => {
+  if (table.size === 0) return undefined
+  const names = bySpelling(table)
+  for (const spelling of spellingsOf(name)) {
+    const found = names.get(spelling)
+    if (found !== undefined) return found
+  }
+  return undefined
+}
+
 /** The alias or the group that is written otherwise. */
 const namedOtherwise = (name: string, { aliases, groups }: Names): string | undefined =>
-  aliases.size + groups.size === 0
-    ? undefined
-    : (spellingsOf(aliases).get(ollamaName(name)) ?? spellingsOf(groups).get(ollamaName(name)))
+  spelledIn(aliases, name) ?? spelledIn(groups, name)
 
 const inAnySpelling = (end: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
   const other = namedOtherwise(end, settings)
@@ -124,7 +133,7 @@ const fallbacksOf = (
   if (fallbacks.size === 0) return undefined
   const exact = fallbacks.get(name) ?? fallbacks.get(resolveAlias(asked, aliases))
   if (exact !== undefined) return exact
-  const other = spellingsOf(fallbacks).get(ollamaName(name))
+  const other = spelledIn(fallbacks, name)
   return other === undefined ? undefined : fallbacks.get(other)
 }
 
@@ -163,7 +172,8 @@ const lists = new WeakMap<ReadonlyMap<string, unknown>, boolean>()
 
 const knowsSuffixes = ({ backend, models }: Candidate["state"]): boolean => {
   if (/^https?:\/\/(?:[^/@]*\.)?openrouter\.ai(?:[:/]|$)/i.test(backend.url)) return true
-  if (backend.type !== "openai" && backend.type !== "generic") return false
+  // Others have names of their own.
+  if (kindNamed(backend.type).fingerprint !== undefined) return false
   const told = lists.get(models)
   if (told !== undefined) return told
   const found = [...models.keys()].some((id) => suffixed.test(id))

@@ -9,6 +9,7 @@ import { ConfigInvalid, type ConfigOptions, defaultFile, NexusConfig, readConfig
 import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
+import { plainType } from "../backend/all.ts"
 import { serverOf } from "../domain/url-host.ts"
 import { look } from "../health/identify.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
@@ -78,7 +79,7 @@ const nexusThere = (url: string, itself: boolean) =>
   new BadRequest({
     message: itself
       ? `This Nexus itself answers at ${url}; it cannot be a backend of itself`
-      : `A Nexus answers at ${url}; to put it behind this one, give its type (--type generic)`,
+      : `A Nexus answers at ${url}; to put it behind this one, give its type (--type ${plainType})`,
     param: "url"
   })
 
@@ -191,10 +192,10 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     return { ...backend, origin: "added" } satisfies Backend
   })
 
-  const kindOf = Effect.fnUntraced(function* (asked: NewBackend) {
+  const typeOf = Effect.fnUntraced(function* (asked: NewBackend) {
     const backend = yield* compiled(asked, asked.name ?? "new")
     const isHere = yield* leadsHere(backend.url, ownPort())
-    const given = asked.type === undefined ? undefined : { type: asked.type, label: asked.type }
+    const given = asked.type
     if (given !== undefined && !isHere) return given
     const kind = yield* look(transport, backend, lookMs)
     // Another server may have the port at another address of this machine.
@@ -249,14 +250,14 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     const isFound = asked.name !== undefined && stateOf(asked.name)?.backend.origin === "discovered"
     // Whether a found one of that name is this very server is seen when its kind is known.
     if (!(isFound && asked.save === true)) yield* nameFree(asked.name)
-    const kind = yield* kindOf(asked)
-    const whole = { ...asked, type: kind.type }
+    const type = yield* typeOf(asked)
+    const whole = { ...asked, type }
     const probe = Effect.suspend(() => compiled(whole, asked.name ?? "new")).pipe(
       Effect.flatMap((backend) => Effect.flatten(makeProbe(transport, backend, () => lookMs)))
     )
     // A config that is taken over looks at what is new in it by itself.
     const outcome = asked.save === true ? undefined : yield* probe
-    return yield* lock.withPermits(1)(put(whole, kind.label, outcome))
+    return yield* lock.withPermits(1)(put(whole, type, outcome))
   })
 
   const removed = { config: "It comes back when the config is read anew; --save takes it out of the file" } as const

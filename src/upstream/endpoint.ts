@@ -3,7 +3,8 @@
  */
 import { Redacted } from "effect"
 import type { Backend } from "../backend/backend.ts"
-import { addressOf, type ApiPath, apiPaths, belowApi } from "../domain/base-url.ts"
+import { kindNamed } from "../backend/all.ts"
+import { type ApiPath, apiPaths } from "../domain/base-url.ts"
 import { type Conceal, concealing } from "../domain/conceal.ts"
 import { version } from "../domain/version.ts"
 import { type Trust, makeTrust } from "../wire/tls.ts"
@@ -13,6 +14,8 @@ export interface Prepared {
   /** By where the endpoints are, and by the path of an operation; filled as they are asked for. */
   readonly urls: Readonly<Record<ApiPath, Map<string, string>>>
   readonly headers: Readonly<Record<string, string>>
+  /** Those of the headers that carry its key. */
+  readonly authHeaders: Readonly<Record<string, string>>
   readonly trust: Trust | undefined
 }
 
@@ -21,38 +24,39 @@ const cache = new WeakMap<Backend, Prepared>()
 /** What Nexus calls itself to a backend. */
 export const userAgentOf = ({ userAgent }: Pick<Backend, "userAgent">): string => userAgent ?? `nexus/${version}`
 
-/** The header that carries the key: deployments of Azure's take it under a name of their own. */
-export const authHeaders = ({ apiKey, url }: Pick<Backend, "apiKey" | "url">): Readonly<Record<string, string>> => {
-  if (apiKey === undefined) return {}
-  const key = Redacted.value(apiKey)
-  return /\/openai\/deployments\//.test(url) ? { "api-key": key } : { authorization: `Bearer ${key}` }
-}
+/** The headers that carry the key of a backend. */
+const authHeadersOf = (backend: Backend): Readonly<Record<string, string>> =>
+  backend.apiKey === undefined ? {} : kindNamed(backend.type).authHeaders(Redacted.value(backend.apiKey), backend)
 
 /** The address of an operation's path; `shown` is where the probes found the endpoints, undefined while they have not. */
 export const urlFor = (
   { urls }: Pick<Prepared, "urls">,
-  backend: Pick<Backend, "apiPath" | "query" | "url">,
+  backend: Pick<Backend, "apiPath" | "query" | "type" | "url">,
   path: string,
   shown: ApiPath | undefined
 ): string => {
   const apiPath = shown ?? backend.apiPath ?? apiPaths[0]
   const known = urls[apiPath].get(path)
   if (known !== undefined) return known
-  const url = addressOf(backend, belowApi(path, apiPath))
+  const url = kindNamed(backend.type).url(backend, path, apiPath)
   urls[apiPath].set(path, url)
   return url
 }
 
-const prepare = (backend: Backend): Prepared => ({
-  urls: { "/v1": new Map(), "": new Map() },
-  headers: {
-    "content-type": "application/json",
-    "accept-encoding": "identity",
-    "user-agent": userAgentOf(backend),
-    ...authHeaders(backend)
-  },
-  trust: backend.tls === undefined ? undefined : makeTrust(backend.tls)
-})
+const prepare = (backend: Backend): Prepared => {
+  const authHeaders = authHeadersOf(backend)
+  return {
+    urls: { "/v1": new Map(), "": new Map() },
+    headers: {
+      "content-type": "application/json",
+      "accept-encoding": "identity",
+      "user-agent": userAgentOf(backend),
+      ...authHeaders
+    },
+    authHeaders,
+    trust: backend.tls === undefined ? undefined : makeTrust(backend.tls)
+  }
+}
 
 /** Addresses and fixed headers of a backend, made once per definition. */
 export const preparedFor = (backend: Backend): Prepared => {

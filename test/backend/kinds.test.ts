@@ -136,6 +136,48 @@ effect("vLLM: a dead engine is down although the list still answers", () =>
   })
 )
 
+const sglang = {
+  "/health": { text: "" },
+  "/v1/models": { json: { data: [{ id: "m", object: "model", owned_by: "sglang", max_model_len: 8192 }] } }
+}
+
+for (const path of ["/model_info", "/get_model_info"]) {
+  effect(`SGLang: what its model can do is asked once, of ${path}, and again when it has been away`, () =>
+    Effect.gen(function* () {
+      const json = { model_path: "/models/m", is_generation: true, has_image_understanding: true }
+      const world = serving({ ...sglang, [path]: { json } })
+      const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "sglang" }), () => 5000)
+      const told = { context_length: 8192, capabilities: { vision: true, embeddings: false, json_mode: true } }
+      expect([modelsOf(yield* probe), modelsOf(yield* probe)]).toEqual([{ m: told }, { m: told }])
+      expect(world.count(path)).toBe(1)
+      world.kill(origin)
+      yield* probe
+      world.serve(origin, { ...sglang, [path]: { json: { ...json, has_image_understanding: false } } })
+      expect(modelsOf(yield* probe)["m"]?.capabilities.vision).toBe(false)
+    })
+  )
+}
+
+effect("SGLang: one that makes embeddings is not asked to chat", () =>
+  Effect.gen(function* () {
+    const json = { model_path: "/models/e5", is_generation: false, has_image_understanding: null }
+    const world = serving({ ...sglang, "/model_info": { json } })
+    expect(modelsOf(yield* once(world, { type: "sglang" }))["m"]?.capabilities).toEqual({
+      embeddings: true,
+      tools: false,
+      json_mode: false
+    })
+  })
+)
+
+effect("SGLang: is well without a word on its model, and down with a dead engine", () =>
+  Effect.gen(function* () {
+    expect(modelsOf(yield* once(serving(sglang), { type: "sglang" }))["m"]?.context_length).toBe(8192)
+    const dead = serving({ ...sglang, "/health": { text: "", status: 503 } })
+    expect(yield* once(dead, { type: "sglang" })).toEqual({ _tag: "Down", reason: "answered with status 503" })
+  })
+)
+
 effect("LM Studio 0.4: the context of what is loaded, and none of what is not; only what /v1/models offers", () =>
   Effect.gen(function* () {
     const world = serving({

@@ -187,7 +187,12 @@ test("whatever was found and however models are called, the file is valid and ho
   fc.assert(
     fc.property(servers, fc.integer({ min: 1, max: 65_535 }), (found, port) => {
       fc.pre(new Set(found.map(({ url }) => url)).size === found.length)
-      const cloud = { name: "the-cloud.of", url: "https://api.openai.com/v1", key: { variable: "SOME_KEY" } }
+      const cloud = {
+        name: "the-cloud.of",
+        type: "openai",
+        url: "https://api.openai.com/v1",
+        key: { variable: "SOME_KEY" }
+      }
       const text = setupFile({ port, hosts: ["gpu-box", "[fd00::1]:9000"], servers: found, clouds: [cloud] })
       const { settings, warnings } = loadedFrom(text, { env: { SOME_KEY: "sk-x" } })
       expect(settings.backends.map(({ name, url }) => [name, url])).toEqual(

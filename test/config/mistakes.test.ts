@@ -230,8 +230,8 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
       ["llama.cpp", "llamacpp"],
       ["llama-server", "llamacpp"],
       ["LM Studio", "lmstudio"],
-      ["sglang", "vllm"],
-      ["SGLang", "vllm"],
+      ["aphrodite", "vllm"],
+      ["SGLang", "sglang"],
       ["openrouter", "openai"],
       ["LocalAI", "generic"],
       ["olama", "ollama"]
@@ -241,7 +241,7 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
       [
         `the type ${type}, with the one that was meant`,
         backend(`type = "${type}"`),
-        `nexus.toml:4: backends[0].type = "${type}": expected "ollama" | "vllm" | "llamacpp" | "lmstudio" | "exo" | "openai" | "generic"; did you mean "${meant}"?`
+        `nexus.toml:4: backends[0].type = "${type}": expected "ollama" | "lmstudio" | "llamacpp" | "vllm" | "sglang" | "exo" | "openai" | "generic"; did you mean "${meant}"?`
       ] as const
   ),
   ...["api_key", "apiKey", "key", "token"].map(

@@ -1,6 +1,5 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { kinds } from "../../src/backend/fingerprint.ts"
 import { type Deed, decide, type Found, type Sight } from "../../src/discovery/decide.ts"
 
 const graceMs = 60_000
@@ -8,7 +7,7 @@ const graceMs = 60_000
 const sight: fc.Arbitrary<Sight> = fc.oneof(
   fc.record({
     _tag: fc.constant("Answers" as const),
-    kind: fc.constantFrom(kinds.ollama, kinds.vllm),
+    type: fc.constantFrom("ollama" as const, "vllm" as const),
     url: fc.constantFrom("http://10.0.0.5:1", "http://10.0.0.6:1")
   }),
   fc.record({ _tag: fc.constantFrom("Well" as const, "Nothing" as const, "Withdrawn" as const, "Taken" as const) })
@@ -33,7 +32,7 @@ const follow = (all: ReadonlyArray<{ readonly sight: Sight; readonly after: numb
     const before = found
     const { deed, awaySince } = decide(before, sight, now, graceMs)
     if (deed._tag === "Add" || deed._tag === "Replace") {
-      found = { name: deed.kind.label, type: deed.kind.type, url: deed.url, awaySince }
+      found = { name: deed.type, type: deed.type, url: deed.url, awaySince }
     } else if (deed._tag === "Drop") found = undefined
     else if (found !== undefined) found = { ...found, awaySince, ...(deed._tag === "Move" ? { url: deed.url } : {}) }
     return { sight, now, before, after: found, deed }
@@ -57,7 +56,7 @@ test("a server is taken out for being gone only when every look of the whole gra
 test("one that comes back within the grace keeps its name and its place", () =>
   fc.assert(
     fc.property(fc.array(fc.constantFrom("Nothing" as const, "Withdrawn" as const), { maxLength: 6 }), (away) => {
-      const here: Sight = { _tag: "Answers", kind: kinds.ollama, url: "http://10.0.0.5:1" }
+      const here: Sight = { _tag: "Answers", type: "ollama", url: "http://10.0.0.5:1" }
       const misses = away.map((_tag) => ({ sight: { _tag }, after: 9000 }))
       const steps = follow([{ sight: here, after: 0 }, ...misses, { sight: here, after: 9000 }])
       expect(steps.map(({ deed }) => deed._tag)).toEqual(["Add", ...away.map(() => "Nothing" as const), "Probe"])

@@ -43,7 +43,13 @@ const servers: ReadonlyArray<readonly [string, Parameters<FakeWorld["serve"]>[1]
   [
     "an SGLang, also one with an Ollama-like API",
     { "/v1/models": openai("sglang"), "/api/version": { json: { version: "0" } } },
-    "vllm",
+    "sglang",
+    "sglang"
+  ],
+  [
+    "an SGLang that gives another owner for its model, by what it tells of it",
+    { "/v1/models": openai("somebody"), "/get_model_info": { json: { model_path: "/m", is_generation: true } } },
+    "sglang",
     "sglang"
   ],
   [

@@ -148,6 +148,12 @@ describe("doctor compares what the config says with what the server says:", () =
     const findings = await look(backendAt(upstream.url, { type: "vllm" }))
     expect(bad(findings)).toMatchObject([{ check: "type", severity: "warning", fix: 'type = "llamacpp"' }])
     expect(bad(await look(backendAt(upstream.url, { type: "llamacpp" })))).toEqual([])
+    await using other = await start({ type: "sglang" })
+    // As one was set up before it was a type of its own.
+    expect(bad(await look(backendAt(other.url, { type: "vllm" })))).toEqual([])
+    expect(await look(backendAt(other.url, { type: "vllm" }))).toContainEqual(
+      expect.objectContaining({ check: "type", severity: "info", fix: 'type = "sglang"' })
+    )
   })
 
   test("a model that it does not serve", async () => {

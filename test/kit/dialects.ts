@@ -79,6 +79,12 @@ const vllm = paths((models) => ({
   "/v1/models": list(models, (model) => ({ owned_by: "vllm", max_model_len: context(model) }))
 }))
 
+const sglang = paths((models) => ({
+  "/health": {},
+  "/model_info": { model_path: models[0]?.id ?? "none", is_generation: models[0]?.embeddings !== true },
+  "/v1/models": list(models, (model) => ({ owned_by: "sglang", max_model_len: context(model) }))
+}))
+
 const lmstudio = paths((models) => ({
   "/api/v1/models": {
     models: models.map((model) => ({
@@ -108,6 +114,7 @@ export const dialects: Readonly<Record<BackendType, Dialect>> = {
   vllm,
   lmstudio,
   exo,
+  sglang,
   openai,
   generic: openai
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import type { BackendType } from "../../src/backend/all.ts"
-import { ollamaName } from "../../src/backend/spelling.ts"
+import { ollamaName } from "../../src/backend/ollama.ts"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import { isListedAs } from "../../src/registry/candidates.ts"
 import { applyProbe, empty, put, remove } from "../../src/registry/snapshot.ts"

@@ -19,6 +19,7 @@ interface ChosenServer {
 export interface ChosenCloud {
   readonly name: string
   readonly url: string
+  readonly type: string
   readonly key: KeyPlace
 }
 
@@ -53,7 +54,7 @@ const serverEntry = ({ name, url, type, models }: ChosenServer): ReadonlyArray<s
   ""
 ]
 
-const cloudEntry = ({ name, url, key }: ChosenCloud): ReadonlyArray<string> => [
+const cloudEntry = ({ name, url, type, key }: ChosenCloud): ReadonlyArray<string> => [
   comment(
     "variable" in key
       ? `The key is in the variable ${key.variable}, which the gateway has to see.`
@@ -62,7 +63,7 @@ const cloudEntry = ({ name, url, key }: ChosenCloud): ReadonlyArray<string> => [
   "[[backends]]",
   pair("name", name),
   pair("url", url),
-  pair("type", "openai"),
+  pair("type", type),
   `${pair("priority", 100)}    # lower is preferred: servers of your own, which have 50, go first`,
   "variable" in key ? pair("api_key_env", key.variable) : pair("api_key_file", key.file),
   ""

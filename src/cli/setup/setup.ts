@@ -4,6 +4,8 @@
 import { dirname, join, resolve } from "node:path"
 import { Console, Effect, FileSystem, Option, Redacted, Result } from "effect"
 import { Command, Flag, Prompt } from "effect/cli"
+import type { BackendType } from "../../backend/all.ts"
+import { locality } from "../../backend/backend.ts"
 import { type HostEntry, hostFault, readHost } from "../../config/hosts.ts"
 import { nearest } from "../../config/nearest.ts"
 import { defaultFile, isVariableSet } from "../../config/NexusConfig.ts"
@@ -25,10 +27,13 @@ interface Cloud {
   readonly name: string
   readonly url: string
   readonly variable: string
+  readonly type: BackendType
 }
 
-const clouds: ReadonlyArray<Cloud> = providers.flatMap(({ name, url, key }) =>
-  url === undefined || key === undefined || name.startsWith("text-completion") ? [] : [{ name, url, variable: key }]
+const clouds: ReadonlyArray<Cloud> = providers.flatMap(({ name, url, key, type }) =>
+  url === undefined || key === undefined || name.startsWith("text-completion")
+    ? []
+    : [{ name, url, variable: key, type }]
 )
 
 const cloudNames = clouds.map(({ name }) => name)
@@ -140,8 +145,8 @@ interface Keyed extends ChosenCloud {
 
 /** Where the key of a cloud is; undefined when none was given. */
 const keyed = Effect.fnUntraced(function* (cloud: Cloud, mayAsk: boolean) {
-  const { name, url, variable } = cloud
-  const place = (key: KeyPlace, secret: Redacted.Redacted | undefined): Keyed => ({ name, url, key, secret })
+  const { name, url, variable, type } = cloud
+  const place = (key: KeyPlace, secret: Redacted.Redacted | undefined): Keyed => ({ name, url, type, key, secret })
   if (isVariableSet(variable)) return place({ variable }, undefined)
   if (!mayAsk) {
     return yield* new CliFailure({
@@ -187,7 +192,7 @@ const tryFile = Effect.fnUntraced(function* (file: string) {
     someNames(models.map(({ id }) => id))
   ])
   if (rows.length > 0) yield* Console.log(tableText(["  Backend", "State", "Models"], rows))
-  const isOwn = ({ type }: { readonly type: string }) => type !== "openai"
+  const isOwn = ({ type }: { readonly type: BackendType }) => locality(type) === "local"
   const [own] = chooseModels(trial.backends.filter(isOwn)).chat
   const others = chooseModels(trial.backends).chat.filter(({ id }) => !speechless.test(id))
   const model = own ?? others.find(({ id }) => cheap.test(id)) ?? others[0]

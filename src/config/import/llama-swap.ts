@@ -2,7 +2,7 @@
  * llama-swap's config.yaml.
  */
 import { isTable, type KeyPath } from "../path.ts"
-import type { BackendType } from "../../backend/all.ts"
+import { type BackendType, plainType, typeWhere } from "../../backend/all.ts"
 import {
   addComment,
   type Draft,
@@ -24,10 +24,7 @@ const variable = /\$\{env\.([A-Za-z_][A-Za-z0-9_]*)\}/
 const portMacro = "${PORT}"
 const standardProxy = `http://localhost:${portMacro}`
 
-const typeOf = (command: string): BackendType => {
-  if (/\bllama-?server|llama\.cpp/i.test(command)) return "llamacpp"
-  return /\bvllm\b/i.test(command) ? "vllm" : "generic"
-}
+const typeOf = (line: string): BackendType => typeWhere(({ command }) => command?.test(line) === true) ?? plainType
 
 const textAt = (read: Reader, path: KeyPath, standard = ""): string => {
   const value = read.at(path)

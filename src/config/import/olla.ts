@@ -2,7 +2,7 @@
  * Olla's config.yaml.
  */
 import { isTable, type KeyPath } from "../path.ts"
-import type { BackendType } from "../../backend/all.ts"
+import { type BackendType, kindNamed, plainType, typeCalled } from "../../backend/all.ts"
 import { type Draft, literalText, addItem, setKey, type Reader, type DraftTable, sectionAt } from "./draft.ts"
 import type { Format } from "./format.ts"
 import { modelNames } from "./served-names.ts"
@@ -58,24 +58,15 @@ const logging = (read: Reader, draft: Draft): void => {
   }
 }
 
-const types: Readonly<Record<string, BackendType>> = {
-  ollama: "ollama",
-  llamacpp: "llamacpp",
-  "llama-cpp": "llamacpp",
-  llama_cpp: "llamacpp",
-  "lm-studio": "lmstudio",
-  lmstudio: "lmstudio",
-  lm_studio: "lmstudio",
-  vllm: "vllm",
-  openai: "generic",
-  "openai-compatible": "generic"
-}
+// To Olla this is whatever speaks the API.
+const plain: ReadonlySet<string | undefined> = new Set([undefined, "openai", "openai-compatible"])
 
 const typeOf = (read: Reader, from: KeyPath): BackendType => {
   const text = read.text(from)
-  const found = text === undefined ? "generic" : types[text]
-  if (found === undefined) read.note(from, "there is no such type: it is called like any OpenAI-compatible server")
-  return found ?? "generic"
+  const found = text === undefined || plain.has(text) ? undefined : typeCalled(text)
+  if (found !== undefined && kindNamed(found).fingerprint !== undefined) return found
+  if (!plain.has(text)) read.note(from, "there is no such type: it is called like any OpenAI-compatible server")
+  return plainType
 }
 
 const strategies: ReadonlyMap<string, string> = new Map([

@@ -5,12 +5,12 @@ import { Effect, Option } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import { addressOf, type ApiPath, belowApi } from "../domain/base-url.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream-errors.ts"
-import { authHeaders, preparedFor, userAgentOf } from "../upstream/endpoint.ts"
+import { preparedFor, userAgentOf } from "../upstream/endpoint.ts"
 import { tlsUnreachable, speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type Answer, Verdict } from "../backend/talk.ts"
 import { parseJson } from "../backend/lenient.ts"
-import { isLoading } from "../backend/llamacpp.ts"
+import { isLoading } from "../backend/fingerprint.ts"
 
 /** A question below the backend's base URL; with a `body` it is a POST. */
 export interface Question {
@@ -61,7 +61,7 @@ export const ask = (
   backend: Backend,
   question: Question
 ): Effect.Effect<Answer, UpstreamError> => {
-  const { trust } = preparedFor(backend)
+  const { authHeaders, trust } = preparedFor(backend)
   return Effect.map(
     transport.ask({
       method: question.body === undefined ? "GET" : "POST",
@@ -70,7 +70,7 @@ export const ask = (
         accept: "application/json",
         "user-agent": userAgentOf(backend),
         ...(question.body === undefined ? {} : { "content-type": "application/json" }),
-        ...authHeaders(backend)
+        ...authHeaders
       },
       ...(question.body === undefined ? {} : { body: JSON.stringify(question.body) }),
       ...(trust === undefined ? {} : { trust }),

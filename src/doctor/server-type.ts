@@ -2,12 +2,13 @@
  * What kind of server answers: whether it is what the config calls it, and whether it is spoken to as it wants to be.
  */
 import { Effect, Option, Result } from "effect"
+import { kindNamed, plainType } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { noList } from "../health/probe.ts"
 import type { Answer } from "../backend/talk.ts"
-import { ask } from "../health/questions.ts"
+import { ask } from "../health/asking.ts"
 import { speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"
@@ -42,26 +43,26 @@ export const otherScheme = Effect.fnUntraced(function* (
 /** What is said of the type that the config tells. */
 export const typed = ({ type }: Backend, seen: Type | undefined, outcome: ProbeOutcome): ReadonlyArray<Finding> => {
   if (seen === type) return [ok("type", type)]
-  if (seen !== undefined && seen !== "generic") {
-    return type === "generic"
+  if (seen !== undefined && seen !== plainType) {
+    return type === plainType || kindNamed(seen).passesFor?.includes(type) === true
       ? [info("type", `it is a server of type ${seen}, which can say more of its models`, `type = "${seen}"`)]
       : [warning("type", `it answers as ${seen}, not as ${type}`, `type = "${seen}"`)]
   }
   // Nothing has been learnt of a server that does not answer.
   if (outcome._tag === "Refused" || (outcome._tag === "Down" && outcome.reason !== noList)) return []
   const listed = outcome._tag === "Up" && outcome.models !== undefined
-  // Its own list tells an Ollama; the others have nothing that the kind does not go by.
-  const itself = seen === undefined && type === "ollama"
-  if (listed && (type === "openai" || type === "generic" || itself)) return [ok("type", type)]
-  if (outcome._tag === "Down" && (type === "openai" || type === "generic")) return []
-  if (type === "openai" || type === "generic")
+  const { fingerprint, listTells } = kindNamed(type)
+  const isAnyones = fingerprint === undefined
+  if (listed && (isAnyones || (seen === undefined && listTells))) return [ok("type", type)]
+  if (outcome._tag === "Down" && isAnyones) return []
+  if (isAnyones)
     return [info("type", `${type}, though it gives no list of models: those of [[backends.models]] are used`)]
-  return seen === "generic"
+  return seen === plainType
     ? [
         warning(
           "type",
           `${type} could not be confirmed: only the list of models that all have answers`,
-          'type = "generic"'
+          `type = "${plainType}"`
         )
       ]
     : [warning("type", `${type} could not be confirmed: it answers none of the questions that tell`)]

@@ -1,0 +1,79 @@
+/**
+ * What there is to know of a kind of server: all that differs from one kind to the next.
+ */
+import type { Effect } from "effect"
+import type { ApiPath } from "../domain/base-url.ts"
+import type { Model, Server } from "../domain/server.ts"
+import type { Talk, Verdict } from "./talk.ts"
+
+/** What gives a server of the kind away; the list of models is always asked for, other questions when that tells nothing. */
+export interface Fingerprint {
+  /** Whom its list of models says they are `owned_by`. */
+  readonly owner?: string
+  /** How its `server` header begins, in lower case. */
+  readonly header?: string
+  /** A question that costs nothing, and whether an answer can only be from such a server. */
+  readonly question?: { readonly path: string; readonly isOne: (body: unknown) => boolean }
+}
+
+/** What a person is told to do, where that differs from kind to kind. */
+interface Advice {
+  /** The command that starts it. */
+  readonly start?: string
+  /** The command that gives it a model; `host` is where it is, undefined on this machine. */
+  readonly load?: (host: string | undefined) => string
+  /** The command that gets a model which it says it has not. */
+  readonly missing?: (model: string) => string
+  /** Where it says more of a failure of its own. */
+  readonly logs?: string
+  /** What gives its models a longer context, where it cuts longer prompts without a word. */
+  readonly longerContext?: string
+}
+
+/** The models that a server told of; undefined when what it answered is no list. */
+export type Told = ReadonlyArray<Model> | undefined
+
+/** Asks one server again and again, and may remember what it need not ask twice. */
+export interface Prober {
+  /** Whether it is well, and its models; only questions that cost nothing. */
+  readonly models: (talk: Talk) => Effect.Effect<Told, Verdict>
+  /** The server has been away: it may come back with other settings. */
+  readonly wasAway?: Effect.Effect<void>
+}
+
+/** A kind of server. */
+export interface Kind {
+  /** What people call it. */
+  readonly label: string
+  /** What else people write for its type, in lower case and without punctuation. */
+  readonly alsoCalled: ReadonlyArray<string>
+  /** `cloud` outside the user's machines. */
+  readonly locality: "local" | "cloud"
+  /** Where it listens by default, and is looked for. */
+  readonly ports: ReadonlyArray<number>
+  /** The service type that it is announced as by mDNS. */
+  readonly announcedAs?: string
+  /** What a command line has in it that starts one. */
+  readonly command?: RegExp
+  /** Absent where any server that speaks like it may be one. */
+  readonly fingerprint?: Fingerprint
+  /** Other types that are no mistake for it: it is spoken to in the same way as them, if not as well. */
+  readonly passesFor?: ReadonlyArray<string>
+  /** Whether no other kind gives a list of models as it does. */
+  readonly listTells: boolean
+  /** Whether it loads models when they are asked for, each with a context that only the loaded ones tell. */
+  readonly loadsOnDemand: boolean
+  /** Whether it keeps any text model to JSON by grammar. */
+  readonly jsonByGrammar: boolean
+  /** What all spellings of a model's name have in common for it; absent where a name is taken to the letter. */
+  readonly spelling?: (name: string) => string
+  /** Where an operation is, by its path in the dialect; made once for each backend. */
+  readonly url: (server: Pick<Server, "query" | "url">, path: string, apiPath: ApiPath) => string
+  /** What carries its key; made once for each backend. */
+  readonly authHeaders: (key: string, server: Pick<Server, "url">) => Readonly<Record<string, string>>
+  /** Made once for each backend. */
+  readonly prober: Effect.Effect<Prober>
+  /** Whether the body of an error says that its model is still being loaded. */
+  readonly isLoading?: (body: unknown) => boolean
+  readonly advice: Advice
+}

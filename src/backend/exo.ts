@@ -1,0 +1,22 @@
+/**
+ * exo: its list has every model that it has heard of, so those are asked for that it has on its disks.
+ */
+import { Effect } from "effect"
+import { openAiLike, openAiModels, readList, stateless } from "./openai-like.ts"
+import type { Kind } from "./Kind.ts"
+import type { Talk } from "./talk.ts"
+
+const models = Effect.fnUntraced(function* (talk: Talk) {
+  const downloaded = yield* talk.need("/v1/models?status=downloaded")
+  return (downloaded.status < 300 ? readList(downloaded.body) : undefined) ?? (yield* openAiModels(talk))
+})
+
+/** exo. */
+export const exo: Kind = {
+  ...openAiLike,
+  label: "exo",
+  ports: [52415],
+  fingerprint: { owner: "exo" },
+  prober: stateless(models),
+  advice: { start: "exo" }
+}
