@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { backendTypes, kindNamed, plainType } from "../src/backend/all.ts"
 import { legacyMarkdown } from "../src/config/legacy.ts"
 import { configMarkdown, schemaAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
@@ -50,6 +51,22 @@ const settings = (): string => {
     .join("\n\n")
 }
 
+/** What is known of each kind of server. */
+const servers = (): string =>
+  table(
+    ["`type`", "server", "looked for at port", "told by"],
+    backendTypes.map((type) => {
+      const { fingerprint: { header, owner, question } = {}, label, ports } = kindNamed(type)
+      const signs = [
+        ...(header === undefined ? [] : [`its header \`Server: ${header}\``]),
+        ...(owner === undefined ? [] : [`\`"owned_by":"${owner}"\` in its list of models`]),
+        ...(question === undefined ? [] : [`what it answers at \`${question.path}\``])
+      ]
+      const unsigned = type === plainType ? "a list of models in OpenAI's shape" : "the config alone"
+      return [`\`${type}\``, label, ports.join(", ") || "—", signs.join(", or ") || unsigned]
+    })
+  )
+
 const errors = (): string => {
   const rows = Object.entries(errorExamples).map(([tag, { when, error }]) => {
     const failure = failureIn(openai, error)
@@ -83,6 +100,7 @@ const parts: ReadonlyMap<string, () => string> = new Map([
   ["legacy", legacyMarkdown],
   ["errors", errors],
   ["folders", houseTable],
+  ["servers", servers],
   ...importFormats.flatMap((kind) => [
     [`${kind} carried`, () => mappedKeys(kind)] as const,
     [`${kind} left`, () => unsupportedKeys(kind)] as const
@@ -90,7 +108,7 @@ const parts: ReadonlyMap<string, () => string> = new Map([
 ])
 
 /** Pages that hold generated parts. */
-export const pages = ["README.md", "docs/configuration.md", "docs/errors.md", "docs/migration.md"]
+export const pages = ["README.md", "docs/configuration.md", "docs/discovery.md", "docs/errors.md", "docs/migration.md"]
 
 /** A page with its generated parts as the code has them now. */
 export const filled = (text: string): string =>

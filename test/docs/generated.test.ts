@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { join } from "node:path"
+import { backendTypes } from "../../src/backend/all.ts"
 import { filled, pages } from "../../.ci/docs.ts"
 import { keyEntries } from "../../src/config/reference.ts"
 import { showPath } from "../../src/config/path.ts"
@@ -29,6 +30,10 @@ describe("what a page takes from the code", () => {
       /^before\n<!-- generated: errors -->\n\n\| status [\s\S]+\|\n\n<!-- \/generated -->\nafter\n$/
     )
     expect(filled(page)).not.toContain("old")
+  })
+
+  test("is true of the example too, where every type of server is named", () => {
+    expect(textOf("nexus.example.toml")).toContain(`Types: ${backendTypes.join(", ")}.`)
   })
 
   test("has every key of the settings, and every failure with its status and code", () => {
