@@ -224,6 +224,45 @@ describe("what the program does not do", () => {
   })
 })
 
+describe("what only a dialect knows", () => {
+  const isOwn = (file: string): boolean => file.startsWith("src/dialect/openai/")
+
+  test("is asked of the list of dialects: nothing else imports one", () => {
+    const wrong = src
+      .filter((file) => !isOwn(file) && file !== "src/dialect/all.ts")
+      .filter((file) => ownImportsOf(file).some(isOwn))
+    expect(wrong).toEqual([])
+  })
+
+  test("are the paths, fields and marks of OpenAI", () => {
+    const words =
+      /\[DONE\]|["'`.]choices\b|finish_reason|chat\/completions|chat\.completion|system_fingerprint|openai-(?:beta|processing)|_request_error|["'`]data: |text\/event-stream|json_schema|response_format|\btool_calls\b/
+    const excused = [
+      // What dialects with event streams have in common.
+      "src/dialect/event-stream.ts",
+      // Nexus as a client: settings of programs, what is asked about, the first question after set-up, simulated backends.
+      "src/connect/",
+      "src/cli/explain.ts",
+      "src/serve/first-run.ts",
+      "src/demo/",
+      // Words of others: gateways' settings, addresses as people copy them, lists and errors of any server.
+      "src/backend/openai-like.ts",
+      "src/config/import/",
+      "src/domain/base-url.ts",
+      "src/router/failover.ts",
+      // Told to people.
+      "src/telemetry/metrics.ts"
+    ]
+    const judged = src.filter((file) => !isOwn(file) && !excused.some((place) => file.startsWith(place)))
+    expect(linesWith(judged, words)).toEqual([])
+  })
+
+  test("is no path below /v1 to those who forward", () => {
+    const forwarding = src.filter((file) => ["proxy", "upstream", "runtime"].includes(folderOf(file)))
+    expect(linesWith(forwarding, /\/v1\//)).toEqual([])
+  })
+})
+
 describe("exceptions", () => {
   // What follows a pattern on its line must be a comment that gives the reason.
   const unexplained = (files: ReadonlyArray<string>, pattern: RegExp) =>

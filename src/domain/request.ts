@@ -6,8 +6,8 @@
 export interface OperationFacts {
   /** What metrics, logs and explanations call it. */
   readonly name: string
-  /** The field of a request that its text stands in, as its client knows it. */
-  readonly textField: string
+  /** The fields of a request by what they ask for, as its client knows them; that of its text first. */
+  readonly fields: Readonly<Record<"text" | Ability, string>>
 }
 
 /** Longest model name that is taken, in characters. */

@@ -187,7 +187,9 @@ export interface Contract {
 export const makeContract = (services: Context.Context<ContractServices>, options: ContractOptions): Contract => {
   const { dialects, maxRetries, started } = options
   const servedPaths = servedPathsOf(dialects)
-  const refusal = (error: GatewayError, requestId: string): Response => refuse(dialects[0], error, requestId)
+  const routes = routesOf(dialects)
+  const refusal = (error: GatewayError, requestId: string, path = ""): Response =>
+    refuse(routes.get(path)?.dialect ?? dialects[0], error, requestId)
   const refusing: Refuse = (error) =>
     Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(refusal(error, requestId)))
   const suggestedPath = (path: string, origin: string): string | undefined => {
@@ -197,7 +199,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     }
     return undefined
   }
-  const routes = Layer.merge(HttpApiBuilder.layer(ContractApi), guard(refusing)).pipe(
+  const handlers = Layer.merge(HttpApiBuilder.layer(ContractApi), guard(refusing)).pipe(
     Layer.provide(makeHandlers(options, refusing)),
     Layer.provide(adminHandlers(dialects, refusing, maxRetries)),
     Layer.provide(controlHandlers(refusing)),
@@ -206,7 +208,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )
-  const web = HttpRouter.toWebHandler(routes, { disableLogger: true, middleware: logged })
+  const web = HttpRouter.toWebHandler(handlers, { disableLogger: true, middleware: logged })
   const turns = new Turns()
   const registry = Context.get(services, Registry)
   const router = Context.get(services, Router)
@@ -244,7 +246,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
       return refusal(new NotFound(found), requestId)
     }
     if (allowed === forwarded || !allowed.includes(method)) {
-      return refusal(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId)
+      return refusal(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId, path)
     }
     if (path === "/openapi.json") return new Response((await described()).json, { headers: jsonBody })
     if (path === docsPath) return answerWith(request, (await described()).page)

@@ -1,6 +1,7 @@
 /**
  * Every failure once, as an example, with the words that tell when it comes.
  */
+import { Dialects } from "../dialect/all.ts"
 import {
   BackendNotFound,
   BadGateway,
@@ -116,7 +117,11 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   },
   MethodNotAllowed: {
     when: "The path takes other methods",
-    error: new MethodNotAllowed({ method: "GET", path: "/v1/chat/completions", allowed: ["POST"] })
+    error: new MethodNotAllowed({
+      method: "GET",
+      path: Dialects.defaultValue()[0].operations[0].path,
+      allowed: ["POST"]
+    })
   },
   BackendNotFound: {
     when: "There is no backend of the name",

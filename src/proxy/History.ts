@@ -58,7 +58,10 @@ interface Texts {
 
 const none: ReadonlyArray<never> = []
 
-const nothing: OperationFacts = { name: "", textField: "" }
+const nothing: OperationFacts = {
+  name: "",
+  fields: { text: "", vision: "", tools: "", json_mode: "", embeddings: "" }
+}
 
 const rounded = (ms: number): number => Math.round(ms * 10) / 10
 

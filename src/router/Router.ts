@@ -11,7 +11,7 @@ import {
   Overloaded,
   ServiceUnavailable
 } from "../domain/errors.ts"
-import type { RoutingNeeds } from "../domain/request.ts"
+import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/state.ts"
@@ -41,13 +41,8 @@ const maxTurns = 10_000
 // In seconds, when nothing says better.
 const usualWait = 5
 
-const paramOf = ({ why }: Excluded): string | null => {
-  if (why._tag === "Unable") {
-    const fields = { vision: "messages", tools: "tools", json_mode: "response_format", embeddings: "model" } as const
-    return fields[why.ability]
-  }
-  return null
-}
+const paramOf = ({ why }: Excluded, { fields }: OperationFacts): string | null =>
+  why._tag === "Unable" ? fields[why.ability] : null
 
 // A shorter prompt is all it takes for one of them: that is what agents can do something about.
 const tooLong = (excluded: ReadonlyArray<Excluded>): { has: number; needs: number } | undefined => {
@@ -112,11 +107,15 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
       model,
       has: shorter.has,
       needs: shorter.needs,
-      param: plan.needs.operation.textField
+      param: plan.needs.operation.fields.text
     })
   }
   const nearest = excluded.find(({ candidate }) => plan.targets[0]?.candidates.includes(candidate) === true) ?? first
-  return new ModelCapabilityMismatch({ model, missing: missingWords(nearest.why), param: paramOf(nearest) })
+  return new ModelCapabilityMismatch({
+    model,
+    missing: missingWords(nearest.why),
+    param: paramOf(nearest, plan.needs.operation)
+  })
 }
 
 /** Chooses backends. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import { EventWatch } from "../../src/dialect/openai/event-watch.ts"
 import { delta, done, event } from "../kit/answers.ts"
-import { cutUp } from "../fuzz/arbitraries.ts"
+import { holdsUnderAnyCutting, watchCodec } from "../kit/cutting.ts"
 
 const bytes = (text: string) => new TextEncoder().encode(text)
 
@@ -188,13 +188,11 @@ test("what is known of a stream is the same however its bytes are cut", () => {
     'data: {"choices":[{"delta":{"content":"\\'
   )
   const texts = fc.array(pieces, { maxLength: 8 }).map((all) => bytes(all.join("")))
-  fc.assert(
-    fc.property(cutUp(texts), (cut) => {
-      const whole = new Uint8Array(Buffer.concat([...cut]))
-      expect(knows(watched(...cut))).toEqual(knows(watched(whole)))
-      expect(knows(watched(...Array.from(whole, (byte) => new Uint8Array([byte]))))).toEqual(knows(watched(whole)))
-    }),
-    { numRuns: 400 }
+  return holdsUnderAnyCutting(
+    watchCodec(() => new EventWatch(), knows),
+    texts,
+    (all) => all,
+    400
   )
 })
 

@@ -8,6 +8,7 @@ import { join } from "node:path"
 import { Cause, Effect, Exit, Fiber, Metric, Schema } from "effect"
 import { compileSettings, type Secrets } from "../../src/config/compile.ts"
 import { Settings } from "../../src/config/schema.ts"
+import { type DialectList, Dialects } from "../../src/dialect/all.ts"
 import type { BackendEntry } from "../../src/operations/api/api.ts"
 import { localBackends } from "../../src/remote/local-backends.ts"
 import { type Running, start } from "../../src/serve/start.ts"
@@ -97,7 +98,11 @@ const decode = Schema.decodeUnknownSync(Settings, { onExcessProperty: "error" })
 const noSecrets: Secrets = { backendKeys: new Map(), authKeys: [] }
 
 /** Starts the gateway in this process, and waits until each backend has been probed once. */
-export const startGateway = async (settings: SettingsTree, secrets: Secrets = noSecrets): Promise<Gateway> => {
+export const startGateway = async (
+  settings: SettingsTree,
+  secrets: Secrets = noSecrets,
+  dialects: DialectList = Dialects.defaultValue()
+): Promise<Gateway> => {
   const loaded = compileSettings(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [], notes: [] })
   const ready = Promise.withResolvers<Running>()
   let fibers = 0
@@ -112,7 +117,11 @@ export const startGateway = async (settings: SettingsTree, secrets: Secrets = no
   const life = Effect.gen(function* () {
     ready.resolve(yield* start(sourceOf(loaded), false))
     return yield* Effect.never
-  }).pipe(Effect.scoped, Effect.provideService(Metric.FiberRuntimeMetrics, counting))
+  }).pipe(
+    Effect.scoped,
+    Effect.provideService(Metric.FiberRuntimeMetrics, counting),
+    Effect.provideService(Dialects, dialects)
+  )
   const fiber = Effect.runFork(life)
   fiber.addObserver((exit) => {
     if (Exit.isFailure(exit)) ready.reject(Cause.squash(exit.cause))

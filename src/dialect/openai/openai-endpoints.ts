@@ -9,9 +9,14 @@ export const endpoints = ["chat/completions", "completions", "embeddings"] as co
 /** One of {@link endpoints}. */
 export type Endpoint = (typeof endpoints)[number]
 
+const factsOf = (name: Endpoint, text: string): OperationFacts => ({
+  name,
+  fields: { text, vision: "messages", tools: "tools", json_mode: "response_format", embeddings: "model" }
+})
+
 /** What routing and records know of each. */
 export const asked: Readonly<Record<Endpoint, OperationFacts>> = {
-  "chat/completions": { name: "chat/completions", textField: "messages" },
-  completions: { name: "completions", textField: "prompt" },
-  embeddings: { name: "embeddings", textField: "input" }
+  "chat/completions": factsOf("chat/completions", "messages"),
+  completions: factsOf("completions", "prompt"),
+  embeddings: factsOf("embeddings", "input")
 }

@@ -1,0 +1,67 @@
+import { describe, expect, test } from "bun:test"
+import { Effect, Exit, Stream } from "effect"
+import fc from "fast-check"
+import { toSink, toStream, transduce, type Transducer } from "../../src/dialect/Transducer.ts"
+import { holdsUnderAnyCutting } from "../kit/cutting.ts"
+
+/** The lines of a text; the last one counts without its end. */
+const lines: Transducer<Uint8Array, string> = {
+  start: () => {
+    const decoder = new TextDecoder()
+    let rest = ""
+    const take = (text: string): ReadonlyArray<string> => {
+      const all = (rest + text).split("\n")
+      rest = all.pop() ?? ""
+      return all
+    }
+    return {
+      push: (piece) => take(decoder.decode(piece, { stream: true })),
+      end: () => [...take(decoder.decode()), ...(rest === "" ? [] : [rest])]
+    }
+  }
+}
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+const texts = fc.array(fc.oneof(fc.constantFrom("\n", "a", "é🙂", "\n\n"), fc.string()), { maxLength: 8 })
+
+describe("a codec", () => {
+  test("gives the same under any cutting of its input, run plainly, as a stream and as a sink", () =>
+    holdsUnderAnyCutting(
+      lines,
+      texts.map((all) => bytes(all.join("")))
+    ))
+
+  test("that is wrong is found out by the law", async () => {
+    const counting: Transducer<Uint8Array, number> = {
+      start: () => {
+        let pieces = 0
+        return { push: () => ((pieces += 1), []), end: () => [pieces] }
+      }
+    }
+    const held = await holdsUnderAnyCutting(counting, fc.uint8Array({ minLength: 2 })).then(
+      () => true,
+      () => false
+    )
+    expect(held).toBe(false)
+  })
+
+  test("shares nothing between two inputs", () => {
+    expect([transduce(lines, [bytes("a\nb")]), transduce(lines, [bytes("c")])]).toEqual([["a", "b"], ["c"]])
+    const stream = Stream.make(bytes("a\nb")).pipe(toStream(lines), Stream.runCollect)
+    const sink = Stream.make(bytes("a\nb")).pipe(Stream.run(toSink(lines)))
+    for (const run of [stream, stream]) expect(Effect.runSync(run)).toEqual(["a", "b"])
+    for (const run of [sink, sink]) expect(Effect.runSync(run)).toEqual(["a", "b"])
+  })
+
+  test("tells no end of an input that fails", async () => {
+    const told: Array<string> = []
+    const broken = Stream.make(bytes("a\nb")).pipe(
+      Stream.concat(Stream.fail("gone")),
+      toStream(lines),
+      Stream.runForEach((line) => Effect.sync(() => told.push(line)))
+    )
+    expect(Exit.isFailure(await Effect.runPromiseExit(broken))).toBe(true)
+    expect(told).toEqual(["a"])
+  })
+})
