@@ -175,8 +175,8 @@ describe("names", () => {
       "src/cluster/restarts.ts",
       "src/dialect/openai/finish-reasons.ts",
       "src/dialect/openai/splice.ts",
-      "src/domain/model-names.ts",
-      "src/health/interval.ts"
+      "src/registry/newcomers.ts",
+      "src/health/HealthScheduler.ts"
     ])
     expect(crumbs().filter((file) => !alone.has(file))).toEqual([])
   })

@@ -4,7 +4,7 @@
 import type { Effect } from "effect"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { Model, Server } from "../domain/server.ts"
-import type { Talk, Verdict } from "./talk.ts"
+import type { Talk, ProbeEnd } from "./talk.ts"
 
 /** What gives a server of the kind away; the list of models is always asked for, other questions when that tells nothing. */
 export interface Fingerprint {
@@ -31,12 +31,12 @@ interface Advice {
 }
 
 /** The models that a server told of; undefined when what it answered is no list. */
-export type Told = ReadonlyArray<Model> | undefined
+export type ListedModels = ReadonlyArray<Model> | undefined
 
 /** Asks one server again and again, and may remember what it need not ask twice. */
 export interface Prober {
   /** Whether it is well, and its models; only questions that cost nothing. */
-  readonly models: (talk: Talk) => Effect.Effect<Told, Verdict>
+  readonly models: (talk: Talk) => Effect.Effect<ListedModels, ProbeEnd>
   /** The server has been away: it may come back with other settings. */
   readonly wasAway?: Effect.Effect<void>
 }

@@ -50,7 +50,7 @@ const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embe
  * What a name says; longer names than any model has are not looked at. Models for speech, images and the like share the
  * names of those to chat with, and nothing is taken from theirs.
  */
-export const fromName = (id: string): Capabilities => {
+export const capabilitiesFromName = (id: string): Capabilities => {
   if (isEmbeddingModel(id)) return embedder
   if (!looksLikeChatModel(id)) return {}
   const name = id.slice(0, 512).toLowerCase()
@@ -64,8 +64,8 @@ export const fromName = (id: string): Capabilities => {
 }
 
 /** The model with its open abilities filled from the table; what the server said stays. */
-export const complete = (model: Model, type: BackendType): Model => {
-  const named = fromName(model.id)
+export const withCapabilities = (model: Model, type: BackendType): Model => {
+  const named = capabilitiesFromName(model.id)
   const grammar: Capabilities = kindNamed(type).jsonByGrammar ? { json_mode: true } : {}
   return { ...model, capabilities: { ...grammar, ...named, ...model.capabilities } }
 }
@@ -73,7 +73,7 @@ export const complete = (model: Model, type: BackendType): Model => {
 const yesNo = (value: boolean | undefined): string => (value === undefined ? "" : value ? "yes" : "no")
 
 /** The table as Markdown, for the README. */
-export const describe = (): string =>
+export const capabilitiesMarkdown = (): string =>
   [
     "| names | vision | tools | JSON mode | embeddings |",
     "| --- | --- | --- | --- | --- |",

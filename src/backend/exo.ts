@@ -2,7 +2,7 @@
  * exo: its list has every model that it has heard of, so those are asked for that it has on its disks.
  */
 import { Effect } from "effect"
-import { openAiLike, openAiModels, readList, stateless } from "./openai-like.ts"
+import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"
 import type { Kind } from "./Kind.ts"
 import type { Talk } from "./talk.ts"
 
@@ -17,6 +17,6 @@ export const exo: Kind = {
   label: "exo",
   ports: [52415],
   fingerprint: { owner: "exo" },
-  prober: stateless(models),
+  prober: statelessProber(models),
   advice: { start: "exo" }
 }

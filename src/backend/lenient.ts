@@ -5,22 +5,22 @@ import { Effect, Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/server.ts"
 
 /** An optional field that becomes undefined when its value does not fit. */
-export const lenient = <S extends Schema.Top>(schema: S) =>
+export const lenientField = <S extends Schema.Top>(schema: S) =>
   Schema.optionalKey(
     Schema.UndefinedOr(schema).pipe(Schema.catchDecoding(() => Effect.succeed(Option.some(undefined))))
   )
 
 /** A number of tokens, also when it is written as a string. */
-export const Count = Schema.Union([Schema.Finite, Schema.FiniteFromString])
+export const TokenCount = Schema.Union([Schema.Finite, Schema.FiniteFromString])
 
 /** A list whose entries are looked at one by one. */
-export const Entries = Schema.Array(Schema.Unknown)
+export const RawEntries = Schema.Array(Schema.Unknown)
 
 /** Text that is JSON, parsed; None when it is not. */
-export const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
+export const decodeJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 
 /** Decodes each entry and leaves out those that do not fit; none when there is no list. */
-export const each = <A>(
+export const decodeEach = <A>(
   decode: (entry: unknown) => Option.Option<A>,
   entries: ReadonlyArray<unknown> | undefined
 ): ReadonlyArray<A> => {
@@ -33,9 +33,9 @@ export const each = <A>(
 }
 
 /** A model of a server that loads models on demand: `now` is the context in force, in tokens, undefined while none is. */
-export const loadedOf = (id: string, now: number | undefined, capabilities: Capabilities): Model =>
+export const onDemandModel = (id: string, now: number | undefined, capabilities: Capabilities): Model =>
   now === undefined ? { id, capabilities } : { id, capabilities, context_in_force: now }
 
 /** A model as a backend told of it; `context` in tokens, undefined when it did not say. */
-export const modelOf = (id: string, context: number | undefined, capabilities: Capabilities): Model =>
+export const reportedModel = (id: string, context: number | undefined, capabilities: Capabilities): Model =>
   context === undefined ? { id, capabilities } : { id, capabilities, context_length: context }

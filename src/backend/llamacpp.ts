@@ -3,17 +3,17 @@
  */
 import { Effect, Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/server.ts"
-import { Count, lenient, modelOf } from "./lenient.ts"
-import { openAiLike, readEntries, stateless } from "./openai-like.ts"
+import { TokenCount, lenientField, reportedModel } from "./lenient.ts"
+import { openAiLike, readEntries, statelessProber } from "./openai-like.ts"
 import type { Kind } from "./Kind.ts"
 import type { Talk } from "./talk.ts"
 
 const Props = Schema.Struct({
-  role: lenient(Schema.String),
-  default_generation_settings: lenient(Schema.Struct({ n_ctx: lenient(Count) })),
-  modalities: lenient(Schema.Struct({ vision: lenient(Schema.Boolean) })),
-  chat_template_caps: lenient(
-    Schema.Struct({ supports_tools: lenient(Schema.Boolean), supports_tool_calls: lenient(Schema.Boolean) })
+  role: lenientField(Schema.String),
+  default_generation_settings: lenientField(Schema.Struct({ n_ctx: lenientField(TokenCount) })),
+  modalities: lenientField(Schema.Struct({ vision: lenientField(Schema.Boolean) })),
+  chat_template_caps: lenientField(
+    Schema.Struct({ supports_tools: lenientField(Schema.Boolean), supports_tool_calls: lenientField(Schema.Boolean) })
   )
 })
 
@@ -48,7 +48,7 @@ const readModels = (list: unknown, props: Props | undefined): ReadonlyArray<Mode
       ...abilities(props)
     }
     const aliases = (entry.aliases ?? []).filter((alias) => typeof alias === "string")
-    return [...new Set([entry.id, ...aliases])].map((id) => modelOf(id, context, capabilities))
+    return [...new Set([entry.id, ...aliases])].map((id) => reportedModel(id, context, capabilities))
   })
 }
 
@@ -80,7 +80,7 @@ export const llamacpp: Kind = {
     question: { path: "/props", isOne: (body) => isProps(readProps(body)) }
   },
   jsonByGrammar: true,
-  prober: stateless(models),
+  prober: statelessProber(models),
   isLoading,
   advice: { start: "llama-server -m MODEL.gguf", load: () => "llama-server -m MODEL.gguf" }
 }

@@ -4,35 +4,35 @@
  */
 import { Effect, Option, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/server.ts"
-import { Count, each, Entries, lenient, loadedOf } from "./lenient.ts"
-import { openAiLike, openAiModels, readList, stateless } from "./openai-like.ts"
+import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
+import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"
 import type { Kind } from "./Kind.ts"
 import type { Talk } from "./talk.ts"
 
 const Instance = Schema.Struct({
   id: Schema.String,
-  config: lenient(Schema.Struct({ context_length: lenient(Count) }))
+  config: lenientField(Schema.Struct({ context_length: lenientField(TokenCount) }))
 })
 
 const Entry1 = Schema.Struct({
-  type: lenient(Schema.String),
+  type: lenientField(Schema.String),
   key: Schema.String,
-  loaded_instances: lenient(Entries),
-  capabilities: lenient(
-    Schema.Struct({ vision: lenient(Schema.Boolean), trained_for_tool_use: lenient(Schema.Boolean) })
+  loaded_instances: lenientField(RawEntries),
+  capabilities: lenientField(
+    Schema.Struct({ vision: lenientField(Schema.Boolean), trained_for_tool_use: lenientField(Schema.Boolean) })
   )
 })
 
 const Entry0 = Schema.Struct({
   id: Schema.String,
-  type: lenient(Schema.String),
-  state: lenient(Schema.String),
-  loaded_context_length: lenient(Count),
-  capabilities: lenient(Entries)
+  type: lenientField(Schema.String),
+  state: lenientField(Schema.String),
+  loaded_context_length: lenientField(TokenCount),
+  capabilities: lenientField(RawEntries)
 })
 
-const decodeList1 = Schema.decodeUnknownOption(Schema.Struct({ models: Entries }))
-const decodeList0 = Schema.decodeUnknownOption(Schema.Struct({ data: Entries }))
+const decodeList1 = Schema.decodeUnknownOption(Schema.Struct({ models: RawEntries }))
+const decodeList0 = Schema.decodeUnknownOption(Schema.Struct({ data: RawEntries }))
 const decodeEntry1 = Schema.decodeUnknownOption(Entry1)
 const decodeEntry0 = Schema.decodeUnknownOption(Entry0)
 const decodeInstance = Schema.decodeUnknownOption(Instance)
@@ -43,8 +43,8 @@ const isEmbedder = (type: string | undefined): boolean => type === "embedding" |
 export const readV1 = (body: unknown): ReadonlyArray<Model> | undefined => {
   const list = Option.getOrUndefined(decodeList1(body))
   if (list === undefined) return undefined
-  return each(decodeEntry1, list.models).flatMap((entry) => {
-    const instances = each(decodeInstance, entry.loaded_instances)
+  return decodeEach(decodeEntry1, list.models).flatMap((entry) => {
+    const instances = decodeEach(decodeInstance, entry.loaded_instances)
     const own = instances.find((instance) => instance.id === entry.key) ?? instances[0]
     const { vision, trained_for_tool_use: tools } = entry.capabilities ?? {}
     const capabilities: Capabilities = {
@@ -53,7 +53,7 @@ export const readV1 = (body: unknown): ReadonlyArray<Model> | undefined => {
       ...(entry.type === undefined ? {} : { embeddings: isEmbedder(entry.type) })
     }
     const named = (id: string, instance: typeof Instance.Type | undefined): Model =>
-      loadedOf(id, instance?.config?.context_length, capabilities)
+      onDemandModel(id, instance?.config?.context_length, capabilities)
     const others = instances.filter((instance) => instance.id !== entry.key)
     return [named(entry.key, own)].concat(others.map((instance) => named(instance.id, instance)))
   })
@@ -63,9 +63,9 @@ export const readV1 = (body: unknown): ReadonlyArray<Model> | undefined => {
 export const readV0 = (body: unknown): ReadonlyArray<Model> | undefined => {
   const list = Option.getOrUndefined(decodeList0(body))
   if (list === undefined) return undefined
-  return each(decodeEntry0, list.data).map((entry) => {
+  return decodeEach(decodeEntry0, list.data).map((entry) => {
     const loaded = entry.state === "loaded" ? entry.loaded_context_length : undefined
-    return loadedOf(entry.id, loaded, {
+    return onDemandModel(entry.id, loaded, {
       ...(entry.type === undefined ? {} : { vision: entry.type === "vlm", embeddings: isEmbedder(entry.type) }),
       ...(entry.capabilities === undefined ? {} : { tools: entry.capabilities.includes("tool_use") })
     })
@@ -101,6 +101,6 @@ export const lmstudio: Kind = {
     question: { path: "/api/v1/models", isOne: (body) => readV1(body) !== undefined }
   },
   loadsOnDemand: true,
-  prober: stateless(models),
+  prober: statelessProber(models),
   advice: { start: "lms server start", load: () => "lms get MODEL", logs: "lms log stream" }
 }

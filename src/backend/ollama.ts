@@ -3,17 +3,17 @@
  */
 import { Effect, Option, Ref, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/server.ts"
-import { Count, each, Entries, lenient, loadedOf } from "./lenient.ts"
+import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
 import { openAiLike } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
 import type { Talk } from "./talk.ts"
 
 const Tag = Schema.Struct({
-  name: lenient(Schema.String),
-  model: lenient(Schema.String),
-  digest: lenient(Schema.String),
-  capabilities: lenient(Entries),
-  context_length: lenient(Count)
+  name: lenientField(Schema.String),
+  model: lenientField(Schema.String),
+  digest: lenientField(Schema.String),
+  capabilities: lenientField(RawEntries),
+  context_length: lenientField(TokenCount)
 })
 
 /** One installed model. */
@@ -25,13 +25,13 @@ interface Tag {
   readonly words: ReadonlyArray<unknown>
 }
 
-const List = Schema.Struct({ models: Schema.NullOr(Entries) })
+const List = Schema.Struct({ models: Schema.NullOr(RawEntries) })
 const decodeList = Schema.decodeUnknownOption(List)
 const decodeTag = Schema.decodeUnknownOption(Tag)
 
 const entriesOf = (body: unknown) => {
   const list = Option.getOrUndefined(decodeList(body))
-  return list === undefined ? undefined : each(decodeTag, list.models ?? [])
+  return list === undefined ? undefined : decodeEach(decodeTag, list.models ?? [])
 }
 
 /** Reads `/api/tags`; undefined when it is no list. */
@@ -66,8 +66,8 @@ interface Shown {
 }
 
 const Show = Schema.Struct({
-  capabilities: lenient(Entries),
-  parameters: lenient(Schema.String)
+  capabilities: lenientField(RawEntries),
+  parameters: lenientField(Schema.String)
 })
 const decodeShow = Schema.decodeUnknownOption(Show)
 
@@ -105,7 +105,7 @@ const abilities = (tag: Tag, shown: Shown | undefined): Capabilities => {
  * model has is not what it is loaded with, and so says nothing.
  */
 const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined): Model =>
-  loadedOf(tag.name, inForce ?? shown?.asked, abilities(tag, shown))
+  onDemandModel(tag.name, inForce ?? shown?.asked, abilities(tag, shown))
 
 /** What need not be asked again: what models are by their digest, and the contexts that were in force last. */
 interface Memory {

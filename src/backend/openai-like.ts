@@ -6,55 +6,57 @@
 import { Effect, Option, Schema } from "effect"
 import { addressOf, belowApi } from "../domain/base-url.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
-import { Count, each, Entries, lenient, modelOf } from "./lenient.ts"
-import type { Kind, Prober, Told } from "./Kind.ts"
-import { busy, type Talk, type Verdict } from "./talk.ts"
+import { TokenCount, decodeEach, RawEntries, lenientField, reportedModel } from "./lenient.ts"
+import type { Kind, Prober, ListedModels } from "./Kind.ts"
+import { tooBusy, type Talk, type ProbeEnd } from "./talk.ts"
 
 const Abilities = Schema.Struct({
-  vision: lenient(Schema.Boolean),
-  tools: lenient(Schema.Boolean),
-  function_calling: lenient(Schema.Boolean),
-  json_mode: lenient(Schema.Boolean),
-  embeddings: lenient(Schema.Boolean)
+  vision: lenientField(Schema.Boolean),
+  tools: lenientField(Schema.Boolean),
+  function_calling: lenientField(Schema.Boolean),
+  json_mode: lenientField(Schema.Boolean),
+  embeddings: lenientField(Schema.Boolean)
 })
 
-const Entry = Schema.Struct({
+const ListEntry = Schema.Struct({
   id: Schema.String,
-  object: lenient(Schema.String),
-  owned_by: lenient(Schema.String),
-  aliases: lenient(Entries),
-  parent: lenient(Schema.String),
-  context_length: lenient(Count),
-  max_model_len: lenient(Count),
-  max_context_length: lenient(Count),
-  context_window: lenient(Count),
-  meta: lenient(Schema.Struct({ n_ctx: lenient(Count) })),
-  architecture: lenient(Schema.Struct({ input_modalities: lenient(Entries) })),
-  supported_parameters: lenient(Entries),
-  capabilities: lenient(Schema.Union([Entries, Abilities]))
+  object: lenientField(Schema.String),
+  owned_by: lenientField(Schema.String),
+  aliases: lenientField(RawEntries),
+  parent: lenientField(Schema.String),
+  context_length: lenientField(TokenCount),
+  max_model_len: lenientField(TokenCount),
+  max_context_length: lenientField(TokenCount),
+  context_window: lenientField(TokenCount),
+  meta: lenientField(Schema.Struct({ n_ctx: lenientField(TokenCount) })),
+  architecture: lenientField(Schema.Struct({ input_modalities: lenientField(RawEntries) })),
+  supported_parameters: lenientField(RawEntries),
+  capabilities: lenientField(Schema.Union([RawEntries, Abilities]))
 })
 
 /** One entry of a list, as far as it is understood. */
-export type Entry = typeof Entry.Type
+export type ListEntry = typeof ListEntry.Type
 
-const decodeEntry = Schema.decodeUnknownOption(Entry)
-const decodeList = Schema.decodeUnknownOption(Schema.Union([Entries, Schema.Struct({ data: Schema.NullOr(Entries) })]))
+const decodeEntry = Schema.decodeUnknownOption(ListEntry)
+const decodeList = Schema.decodeUnknownOption(
+  Schema.Union([RawEntries, Schema.Struct({ data: Schema.NullOr(RawEntries) })])
+)
 
 /**
  * The entries of a list (`data`, or a bare array as some services send); undefined when it is no list, or one of other
  * things than models.
  */
-export const readEntries = (body: unknown): ReadonlyArray<Entry> | undefined => {
+export const readEntries = (body: unknown): ReadonlyArray<ListEntry> | undefined => {
   const list = Option.getOrUndefined(decodeList(body))
   if (list === undefined) return undefined
   const all = "data" in list ? (list.data ?? []) : list
-  const entries = each(decodeEntry, all)
+  const entries = decodeEach(decodeEntry, all)
   return entries.length === 0 && all.length > 0 ? undefined : entries
 }
 
-const isWords = (value: Entry["capabilities"]): value is ReadonlyArray<unknown> => Array.isArray(value)
+const isWords = (value: ListEntry["capabilities"]): value is ReadonlyArray<unknown> => Array.isArray(value)
 
-const abilitiesOf = (entry: Entry): Capabilities => {
+const abilitiesOf = (entry: ListEntry): Capabilities => {
   const { capabilities, supported_parameters: parameters } = entry
   const modalities = entry.architecture?.input_modalities
   const words = isWords(capabilities) ? capabilities : undefined
@@ -79,7 +81,7 @@ const abilitiesOf = (entry: Entry): Capabilities => {
   }
 }
 
-const contextOf = (entry: Entry): number | undefined =>
+const contextOf = (entry: ListEntry): number | undefined =>
   entry.meta?.n_ctx ?? entry.max_model_len ?? entry.context_length ?? entry.max_context_length ?? entry.context_window
 
 /** The models of a list; undefined when it is no list. An adapter without a context of its own has its parent's. */
@@ -89,14 +91,14 @@ export const readList = (body: unknown): ReadonlyArray<Model> | undefined => {
   const contexts = new Map(entries.map((entry) => [entry.id, contextOf(entry)]))
   return entries.map((entry) => {
     const context = contextOf(entry) ?? (entry.parent === undefined ? undefined : contexts.get(entry.parent))
-    return modelOf(entry.id, context, abilitiesOf(entry))
+    return reportedModel(entry.id, context, abilitiesOf(entry))
   })
 }
 
 /** Asks for the list of models, where the endpoints are known to be and then where else they may be. */
-export const openAiModels = Effect.fnUntraced(function* (talk: Talk): Effect.fn.Return<Told, Verdict> {
+export const openAiModels = Effect.fnUntraced(function* (talk: Talk): Effect.fn.Return<ListedModels, ProbeEnd> {
   const { body, status } = yield* talk.need("/v1/models")
-  if (status === 429) return yield* Effect.fail(busy)
+  if (status === 429) return yield* Effect.fail(tooBusy)
   const models = status < 300 ? readList(body) : undefined
   if (talk.elsewhere === undefined || models !== undefined) return models
   const found = readList((yield* talk.elsewhere.want("/v1/models"))?.body)
@@ -105,11 +107,11 @@ export const openAiModels = Effect.fnUntraced(function* (talk: Talk): Effect.fn.
 })
 
 /** The same of a server whose list answers while its engine is dead, and `/health` does not. */
-export const healthAndModels = (talk: Talk): Effect.Effect<Told, Verdict> =>
+export const healthAndModels = (talk: Talk): Effect.Effect<ListedModels, ProbeEnd> =>
   Effect.andThen(talk.need("/health"), openAiModels(talk))
 
 /** A prober that has nothing to remember. */
-export const stateless = (models: Prober["models"]): Effect.Effect<Prober> => Effect.succeed({ models })
+export const statelessProber = (models: Prober["models"]): Effect.Effect<Prober> => Effect.succeed({ models })
 
 /** What holds of a kind unless it says otherwise. */
 export const openAiLike = {
@@ -123,6 +125,6 @@ export const openAiLike = {
   // Deployments of Azure's take the key under a name of their own.
   authHeaders: (key, { url }) =>
     /\/openai\/deployments\//.test(url) ? { "api-key": key } : { authorization: `Bearer ${key}` },
-  prober: stateless(openAiModels),
+  prober: statelessProber(openAiModels),
   advice: {}
 } satisfies Omit<Kind, "label">

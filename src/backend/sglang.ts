@@ -3,15 +3,15 @@
  */
 import { Effect, Option, Ref, Schema } from "effect"
 import type { Capabilities, Model } from "../domain/server.ts"
-import { lenient } from "./lenient.ts"
+import { lenientField } from "./lenient.ts"
 import { healthAndModels, openAiLike } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
 import type { Talk } from "./talk.ts"
 
 const Info = Schema.Struct({
   model_path: Schema.String,
-  is_generation: lenient(Schema.Boolean),
-  has_image_understanding: lenient(Schema.Boolean)
+  is_generation: lenientField(Schema.Boolean),
+  has_image_understanding: lenientField(Schema.Boolean)
 })
 const decodeInfo = Schema.decodeUnknownOption(Info)
 

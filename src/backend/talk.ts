@@ -6,7 +6,7 @@ import type { ProbeOutcome } from "../domain/backend-health.ts"
 import type { TlsFault } from "../domain/upstream-errors.ts"
 
 /** An answer whose body has been parsed; undefined when it is no JSON. */
-export interface Answer {
+export interface ParsedAnswer {
   readonly status: number
   readonly headers: Headers
   readonly body: unknown
@@ -15,17 +15,17 @@ export interface Answer {
 }
 
 /** Ends a probe early with what is then known. */
-export class Verdict extends Data.TaggedError("Verdict")<{ readonly outcome: ProbeOutcome }> {}
+export class ProbeEnd extends Data.TaggedError("Verdict")<{ readonly outcome: ProbeOutcome }> {}
 
 /** It has too much to do to tell now, which says nothing of its models. */
-export const busy = new Verdict({ outcome: { _tag: "Down", reason: "answered with status 429" } })
+export const tooBusy = new ProbeEnd({ outcome: { _tag: "Down", reason: "answered with status 429" } })
 
 /** One probe; every question gets what is left of its time. */
 export interface Talk {
   /** A question the probe depends on: no answer, or one that speaks against the backend, ends the probe. */
-  readonly need: (path: string) => Effect.Effect<Answer, Verdict>
+  readonly need: (path: string) => Effect.Effect<ParsedAnswer, ProbeEnd>
   /** A question that only adds to what is known: undefined unless it was answered well; with a body it is a POST. */
-  readonly want: (path: string, body?: unknown) => Effect.Effect<Answer | undefined>
+  readonly want: (path: string, body?: unknown) => Effect.Effect<ParsedAnswer | undefined>
   /** Gives up what has not ended when the time of the probe is nearly over. */
   readonly whileTimeIsLeft: (effect: Effect.Effect<void>) => Effect.Effect<unknown>
   /** Another place where the endpoints may be; undefined where the base URL says for certain. */
@@ -34,7 +34,7 @@ export interface Talk {
 
 /** The same questions below another path. */
 interface Elsewhere {
-  readonly want: (path: string) => Effect.Effect<Answer | undefined>
+  readonly want: (path: string) => Effect.Effect<ParsedAnswer | undefined>
   /** Says that the endpoints are there. */
   readonly isRight: Effect.Effect<void>
 }

@@ -1,7 +1,7 @@
 /**
  * vLLM: its list tells how long a prompt may be, and answers while the engine is dead; `/health` does not.
  */
-import { healthAndModels, openAiLike, stateless } from "./openai-like.ts"
+import { healthAndModels, openAiLike, statelessProber } from "./openai-like.ts"
 import type { Kind } from "./Kind.ts"
 
 /** vLLM, and what answers like it. */
@@ -13,6 +13,6 @@ export const vllm: Kind = {
   command: /\bvllm\b/i,
   fingerprint: { owner: "vllm" },
   jsonByGrammar: true,
-  prober: stateless(healthAndModels),
+  prober: statelessProber(healthAndModels),
   advice: { start: "vllm serve MODEL", load: () => "vllm serve MODEL" }
 }

@@ -93,15 +93,15 @@ export const connectCommand = Command.make(
     if (chosen === undefined) return yield* notServed(wanted ?? "", names)
     if (found.problem !== undefined) yield* Console.error(`${found.problem}. Its models are not known.`)
     if (chosen.id === placeholder) yield* Console.error(`Put the name of a model in place of ${placeholder}.`)
-    const offer: ClientSetup = {
+    const setup: ClientSetup = {
       baseUrl: clientBaseUrl(Option.getOrElse(input.url, () => found.url)),
       keyNeeded: found.keyNeeded,
       model: chosen,
       others: chat.filter(({ id }) => id !== chosen.id),
       embedder
     }
-    const settings = clients[name].settings(offer)
-    if (input.json) return yield* Console.log(jsonText(asJson(name, offer, settings)))
+    const settings = clients[name].settings(setup)
+    if (input.json) return yield* Console.log(jsonText(asJson(name, setup, settings)))
     yield* Console.log(settings)
     yield* Console.error(`# ${clients[name].paste}.`)
   })

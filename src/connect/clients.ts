@@ -11,7 +11,7 @@ interface Client {
   readonly format: "env" | "yaml" | "json" | "form" | "shell" | "python" | "javascript"
   /** What to do with what is printed. */
   readonly paste: string
-  readonly settings: (offer: ClientSetup) => string
+  readonly settings: (setup: ClientSetup) => string
 }
 
 /** Every client by the name it has on the command line. */

@@ -3,59 +3,59 @@
  */
 import { keyOrPlaceholder, keyVariable, joinLines, quotedLiteral, type ClientSetup } from "./client-setup.ts"
 
-const inPython = (offer: ClientSetup): string => keyOrPlaceholder(offer, `os.environ["${keyVariable}"]`)
+const inPython = (setup: ClientSetup): string => keyOrPlaceholder(setup, `os.environ["${keyVariable}"]`)
 
-const inJavaScript = (offer: ClientSetup): string => keyOrPlaceholder(offer, `process.env.${keyVariable}`)
+const inJavaScript = (setup: ClientSetup): string => keyOrPlaceholder(setup, `process.env.${keyVariable}`)
 
 const importOs = ({ keyNeeded }: ClientSetup): string | undefined => (keyNeeded ? "import os\n" : undefined)
 
 /** The openai package of Python. */
-export const openaiPython = (offer: ClientSetup): string =>
+export const openaiPython = (setup: ClientSetup): string =>
   joinLines(
     "# pip install openai",
-    importOs(offer),
+    importOs(setup),
     "from openai import OpenAI",
     "",
-    `client = OpenAI(base_url=${quotedLiteral(offer.baseUrl)}, api_key=${inPython(offer)})`,
+    `client = OpenAI(base_url=${quotedLiteral(setup.baseUrl)}, api_key=${inPython(setup)})`,
     "answer = client.chat.completions.create(",
-    `    model=${quotedLiteral(offer.model.id)},`,
+    `    model=${quotedLiteral(setup.model.id)},`,
     `    messages=[{"role": "user", "content": "Hello"}],`,
     ")",
     "print(answer.choices[0].message.content)"
   )
 
 /** The openai package of JavaScript. */
-export const openaiJs = (offer: ClientSetup): string => `// npm install openai
+export const openaiJs = (setup: ClientSetup): string => `// npm install openai
 import OpenAI from "openai"
 
-const client = new OpenAI({ baseURL: ${quotedLiteral(offer.baseUrl)}, apiKey: ${inJavaScript(offer)} })
+const client = new OpenAI({ baseURL: ${quotedLiteral(setup.baseUrl)}, apiKey: ${inJavaScript(setup)} })
 const answer = await client.chat.completions.create({
-  model: ${quotedLiteral(offer.model.id)},
+  model: ${quotedLiteral(setup.model.id)},
   messages: [{ role: "user", content: "Hello" }]
 })
 console.log(answer.choices[0].message.content)`
 
 /** LangChain in Python. */
-export const langchain = (offer: ClientSetup): string => {
-  const given = [`    base_url=${quotedLiteral(offer.baseUrl)},`, `    api_key=${inPython(offer)},`, ")"]
+export const langchain = (setup: ClientSetup): string => {
+  const given = [`    base_url=${quotedLiteral(setup.baseUrl)},`, `    api_key=${inPython(setup)},`, ")"]
   const embeddings =
-    offer.embedder === undefined
+    setup.embedder === undefined
       ? []
       : [
           "",
           "embeddings = OpenAIEmbeddings(",
-          `    model=${quotedLiteral(offer.embedder)},`,
+          `    model=${quotedLiteral(setup.embedder)},`,
           "    check_embedding_ctx_length=False,  # send text, not the tokens of an OpenAI model",
           ...given,
           `print(len(embeddings.embed_query("Hello")))`
         ]
   return joinLines(
     "# pip install langchain-openai",
-    importOs(offer),
-    `from langchain_openai import ChatOpenAI${offer.embedder === undefined ? "" : ", OpenAIEmbeddings"}`,
+    importOs(setup),
+    `from langchain_openai import ChatOpenAI${setup.embedder === undefined ? "" : ", OpenAIEmbeddings"}`,
     "",
     "llm = ChatOpenAI(",
-    `    model=${quotedLiteral(offer.model.id)},`,
+    `    model=${quotedLiteral(setup.model.id)},`,
     ...given,
     `print(llm.invoke("Hello").content)`,
     ...embeddings
@@ -63,41 +63,41 @@ export const langchain = (offer: ClientSetup): string => {
 }
 
 /** LangChain in JavaScript. */
-export const langchainJs = (offer: ClientSetup): string => {
+export const langchainJs = (setup: ClientSetup): string => {
   const made = (kind: string, model: string) => `new ${kind}({
   model: ${quotedLiteral(model)},
-  apiKey: ${inJavaScript(offer)},
-  configuration: { baseURL: ${quotedLiteral(offer.baseUrl)} }
+  apiKey: ${inJavaScript(setup)},
+  configuration: { baseURL: ${quotedLiteral(setup.baseUrl)} }
 })`
   const embeddings = (embedder: string) => `
 
 const embeddings = ${made("OpenAIEmbeddings", embedder)}
 console.log((await embeddings.embedQuery("Hello")).length)`
   return `// npm install @langchain/openai @langchain/core
-import { ChatOpenAI${offer.embedder === undefined ? "" : ", OpenAIEmbeddings"} } from "@langchain/openai"
+import { ChatOpenAI${setup.embedder === undefined ? "" : ", OpenAIEmbeddings"} } from "@langchain/openai"
 
-const llm = ${made("ChatOpenAI", offer.model.id)}
-console.log((await llm.invoke("Hello")).content)${offer.embedder === undefined ? "" : embeddings(offer.embedder)}`
+const llm = ${made("ChatOpenAI", setup.model.id)}
+console.log((await llm.invoke("Hello")).content)${setup.embedder === undefined ? "" : embeddings(setup.embedder)}`
 }
 
 /** The AI SDK. */
-export const aiSdk = (offer: ClientSetup): string => {
+export const aiSdk = (setup: ClientSetup): string => {
   const embedding = (embedder: string) => `
 
 const { embedding } = await embed({ model: nexus.embeddingModel(${quotedLiteral(embedder)}), value: "Hello" })
 console.log(embedding.length)`
   return `// npm install ai @ai-sdk/openai-compatible
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
-import { ${offer.embedder === undefined ? "" : "embed, "}generateText } from "ai"
+import { ${setup.embedder === undefined ? "" : "embed, "}generateText } from "ai"
 
 const nexus = createOpenAICompatible({
   name: "nexus",
-  baseURL: ${quotedLiteral(offer.baseUrl)},
-  apiKey: ${inJavaScript(offer)},
+  baseURL: ${quotedLiteral(setup.baseUrl)},
+  apiKey: ${inJavaScript(setup)},
   includeUsage: true,
   supportsStructuredOutputs: true
 })
 
-const { text } = await generateText({ model: nexus(${quotedLiteral(offer.model.id)}), prompt: "Hello" })
-console.log(text)${offer.embedder === undefined ? "" : embedding(offer.embedder)}`
+const { text } = await generateText({ model: nexus(${quotedLiteral(setup.model.id)}), prompt: "Hello" })
+console.log(text)${setup.embedder === undefined ? "" : embedding(setup.embedder)}`
 }

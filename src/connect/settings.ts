@@ -15,23 +15,23 @@ import {
 } from "./client-setup.ts"
 
 /** Variables of Open WebUI; files of variables know no quotes, so that a name that needs some is left out. */
-export const openWebui = (offer: ClientSetup): string => {
-  const embedder = offer.embedder !== undefined && isPlainWord(offer.embedder) ? offer.embedder : undefined
+export const openWebui = (setup: ClientSetup): string => {
+  const embedder = setup.embedder !== undefined && isPlainWord(setup.embedder) ? setup.embedder : undefined
   return joinLines(
-    `OPENAI_API_BASE_URL=${printable(offer.baseUrl)}`,
-    `OPENAI_API_KEY=${keyPlaceholder(offer)}`,
-    isPlainWord(offer.model.id) ? `DEFAULT_MODELS=${offer.model.id}` : undefined,
+    `OPENAI_API_BASE_URL=${printable(setup.baseUrl)}`,
+    `OPENAI_API_KEY=${keyPlaceholder(setup)}`,
+    isPlainWord(setup.model.id) ? `DEFAULT_MODELS=${setup.model.id}` : undefined,
     embedder === undefined ? undefined : "RAG_EMBEDDING_ENGINE=openai",
     embedder === undefined ? undefined : `RAG_EMBEDDING_MODEL=${embedder}`
   )
 }
 
-const continueModel = (offer: ClientSetup, id: string, roles: string): ReadonlyArray<string> => [
+const continueModel = (setup: ClientSetup, id: string, roles: string): ReadonlyArray<string> => [
   `  - name: ${quotedLiteral(`${id} (Nexus)`)}`,
   "    provider: openai",
   `    model: ${quotedLiteral(id)}`,
-  `    apiBase: ${quotedLiteral(offer.baseUrl)}`,
-  `    apiKey: ${keyOrPlaceholder(offer, `\${{ secrets.${keyVariable} }}`)}`,
+  `    apiBase: ${quotedLiteral(setup.baseUrl)}`,
+  `    apiKey: ${keyOrPlaceholder(setup, `\${{ secrets.${keyVariable} }}`)}`,
   `    roles: [${roles}]`
 ]
 
@@ -41,31 +41,31 @@ const abilities = ({ tools, vision }: ClientModel): ReadonlyArray<string> => [
 ]
 
 /** config.yaml of Continue. */
-export const continueYaml = (offer: ClientSetup): string => {
-  const { model, embedder } = offer
+export const continueYaml = (setup: ClientSetup): string => {
+  const { model, embedder } = setup
   const able = abilities(model)
   return joinLines(
     "name: Nexus",
     "version: 0.0.1",
     "schema: v1",
     "models:",
-    ...continueModel(offer, model.id, "chat, edit, apply"),
+    ...continueModel(setup, model.id, "chat, edit, apply"),
     able.length === 0 ? undefined : `    capabilities: [${able.join(", ")}]`,
     model.contextLength === undefined ? undefined : "    defaultCompletionOptions:",
     model.contextLength === undefined ? undefined : `      contextLength: ${model.contextLength}`,
-    ...(embedder === undefined ? [] : continueModel(offer, embedder, "embed"))
+    ...(embedder === undefined ? [] : continueModel(setup, embedder, "embed"))
   )
 }
 
 /** What is put into the form of Cline. */
-export const cline = (offer: ClientSetup): string =>
+export const cline = (setup: ClientSetup): string =>
   joinLines(
     "API Provider: OpenAI Compatible",
-    `Base URL: ${printable(offer.baseUrl)}`,
-    `API Key: ${keyPlaceholder(offer)}`,
-    `Model ID: ${printable(offer.model.id)}`,
-    offer.model.contextLength === undefined ? undefined : `Context Window Size: ${offer.model.contextLength}`,
-    offer.model.vision === undefined ? undefined : `Supports Images: ${offer.model.vision ? "yes" : "no"}`
+    `Base URL: ${printable(setup.baseUrl)}`,
+    `API Key: ${keyPlaceholder(setup)}`,
+    `Model ID: ${printable(setup.model.id)}`,
+    setup.model.contextLength === undefined ? undefined : `Context Window Size: ${setup.model.contextLength}`,
+    setup.model.vision === undefined ? undefined : `Supports Images: ${setup.model.vision ? "yes" : "no"}`
   )
 
 /** The context Zed is told where nobody knows it: it must be told one. */
@@ -86,11 +86,11 @@ export const zed = ({ baseUrl, model, others }: ClientSetup): string => {
 }
 
 /** Shell lines that start aider. */
-export const aider = (offer: ClientSetup): string =>
+export const aider = (setup: ClientSetup): string =>
   joinLines(
-    `export OPENAI_API_BASE=${shellWord(offer.baseUrl)}`,
-    `export OPENAI_API_KEY=${offer.keyNeeded ? `"$${keyVariable}"` : keyPlaceholder(offer)}`,
-    `aider --model ${shellWord(`openai/${offer.model.id}`)}`
+    `export OPENAI_API_BASE=${shellWord(setup.baseUrl)}`,
+    `export OPENAI_API_KEY=${setup.keyNeeded ? `"$${keyVariable}"` : keyPlaceholder(setup)}`,
+    `aider --model ${shellWord(`openai/${setup.model.id}`)}`
   )
 
 /** A shell line that asks something. */

@@ -12,10 +12,10 @@ import { openLink, type OpenLink } from "./mdns/Link.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Files } from "../upstream/Files.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { type FinderSettings, leadsTo, lookOnce, makeFinder } from "./Finder.ts"
+import { type FinderSettings, leadsToKnown, lookOnce, makeFinder } from "./Finder.ts"
 import { announcements, wellKnownPorts } from "../backend/all.ts"
 import { advertPlace, containerHosts, hostPlaces, localPlaces, type Place } from "./places.ts"
-import { realSurroundings, type Surroundings } from "./Machine.ts"
+import { realMachine, type Machine } from "./Machine.ts"
 
 /** What is looked for by mDNS. */
 interface MdnsSettings {
@@ -35,7 +35,7 @@ export interface DiscoverySettings extends FinderSettings {
   /** {@link wellKnownPorts} when absent. */
   readonly ports?: ReadonlyArray<number>
   /** The real ones when absent. */
-  readonly surroundings?: Surroundings
+  readonly surroundings?: Machine
   /** The real network when absent. */
   readonly open?: OpenLink
 }
@@ -49,8 +49,8 @@ const atATime = 16
 /** Announcements that come in quick succession are looked at together. */
 const gatherFor = "1 second"
 
-const around = ({ surroundings }: Pick<DiscoverySettings, "surroundings">): Effect.Effect<Surroundings> =>
-  surroundings === undefined ? realSurroundings : Effect.succeed(surroundings)
+const around = ({ surroundings }: Pick<DiscoverySettings, "surroundings">): Effect.Effect<Machine> =>
+  surroundings === undefined ? realMachine : Effect.succeed(surroundings)
 
 const portsOf = ({ ports, ownPort }: Pick<DiscoverySettings, "ports" | "ownPort">) => {
   const all = ports ?? wellKnownPorts
@@ -76,7 +76,7 @@ export const findOnce = (settings: LookSettings): Effect.Effect<ReadonlyArray<Ba
     for (const backend of looked) {
       if (backend === undefined) continue
       const known = [...(settings.known ?? []), ...found]
-      if (!(yield* leadsTo(surroundings, backend.url, known, settings.ownPort))) found.push(backend)
+      if (!(yield* leadsToKnown(surroundings, backend.url, known, settings.ownPort))) found.push(backend)
     }
     return found
   })

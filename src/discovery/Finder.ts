@@ -8,10 +8,10 @@ import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { type BackendType, plainType } from "../backend/all.ts"
-import { decide, type Found, type Sight } from "./decide.ts"
+import { decideAction, type DiscoveredServer, type Sighting } from "./decide.ts"
 import { identify } from "../health/identify.ts"
-import { markOf, type Place } from "./places.ts"
-import type { Surroundings } from "./Machine.ts"
+import { shortHash, type Place } from "./places.ts"
+import type { Machine } from "./Machine.ts"
 import { hostPortOf } from "../domain/url-host.ts"
 import { isSameMachine } from "./same-machine.ts"
 
@@ -60,8 +60,8 @@ export const lookOnce = (place: Place, limits: Limits): Effect.Effect<Backend | 
   })
 
 /** Whether a URL leads to one of the backends, or to Nexus' own port. */
-export const leadsTo = Effect.fnUntraced(function* (
-  { locate }: Surroundings,
+export const leadsToKnown = Effect.fnUntraced(function* (
+  { locate }: Machine,
   url: string,
   backends: ReadonlyArray<Backend>,
   ownPort: number | undefined
@@ -84,17 +84,17 @@ export const leadsTo = Effect.fnUntraced(function* (
 const yielded = "backend is in the config, the discovered one removed"
 
 /** The finder over the registry. */
-export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings, surroundings: Surroundings) {
+export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings, surroundings: Machine) {
   const registry = yield* Registry
   const transport = yield* Transport
   const lock = yield* Semaphore.make(1)
-  const all = yield* Ref.make<ReadonlyMap<string, Found>>(new Map())
+  const all = yield* Ref.make<ReadonlyMap<string, DiscoveredServer>>(new Map())
   const unclaimedSince = new Map<string, number>()
 
   const stateOf = (name: string) => registry.snapshot().backends.get(name)
   const backends = () => [...registry.snapshot().backends.values()].map(({ backend }) => backend)
   const fixed = () => backends().filter(({ origin }) => origin !== "discovered")
-  const set = (id: string, found: Found) => Ref.update(all, (before) => new Map(before).set(id, found))
+  const set = (id: string, found: DiscoveredServer) => Ref.update(all, (before) => new Map(before).set(id, found))
   const forget = (id: string) => Ref.update(all, (before) => new Map([...before].filter(([each]) => each !== id)))
 
   const unclaimed = () => {
@@ -103,7 +103,7 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
   }
 
   /** What was found at a place: by this finder, or by one before it. */
-  const claimOf = ({ id, urls }: Pick<Place, "id" | "urls">): Found | undefined => {
+  const claimOf = ({ id, urls }: Pick<Place, "id" | "urls">): DiscoveredServer | undefined => {
     const mine = Ref.getUnsafe(all).get(id)
     if (mine !== undefined && stateOf(mine.name)?.backend.origin === "discovered") return mine
     const left = unclaimed().find(({ url }) => urls.includes(url))
@@ -112,11 +112,11 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
 
   const isTaken = (urls: ReadonlyArray<string>, others: ReadonlyArray<Backend>) =>
     Effect.map(
-      Effect.findFirst(urls, (url) => leadsTo(surroundings, url, others, settings.ownPort)),
+      Effect.findFirst(urls, (url) => leadsToKnown(surroundings, url, others, settings.ownPort)),
       Option.isSome
     )
 
-  const see = Effect.fnUntraced(function* (place: Place): Effect.fn.Return<Sight> {
+  const see = Effect.fnUntraced(function* (place: Place): Effect.fn.Return<Sighting> {
     const mine = claimOf(place)
     const taken = mine === undefined ? isTaken(place.urls, backends()) : isTaken([mine.url], fixed())
     if (yield* taken) return { _tag: "Taken" }
@@ -134,7 +134,7 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
   const add = Effect.fnUntraced(function* (place: Place, type: BackendType, url: string) {
     const plain = nameOf(type, place)
     const free = [plain, `${plain}-found`].find((name) => stateOf(name) === undefined)
-    const name = free ?? `${plain}-${markOf(place.id)}`
+    const name = free ?? `${plain}-${shortHash(place.id)}`
     yield* registry.put(backendAt(name, url, type, settings.limits))
     yield* set(place.id, { name, type, url, awaySince: undefined })
     yield* Effect.annotateLogs(Effect.logInfo("backend found"), { backend: name, type, url })
@@ -147,17 +147,17 @@ export const makeFinder = Effect.fnUntraced(function* (settings: FinderSettings,
       Effect.andThen(Effect.annotateLogs(Effect.logInfo(why), { backend: name }))
     )
 
-  const move = Effect.fnUntraced(function* (id: string, found: Found, url: string) {
+  const move = Effect.fnUntraced(function* (id: string, found: DiscoveredServer, url: string) {
     yield* registry.put(backendAt(found.name, url, found.type, settings.limits))
     yield* set(id, { ...found, url, awaySince: undefined })
     const about = { backend: found.name, from: found.url, url }
     yield* Effect.annotateLogs(Effect.logInfo("backend has moved"), about)
   })
 
-  const settle = Effect.fnUntraced(function* (place: Place, sight: Sight) {
+  const settle = Effect.fnUntraced(function* (place: Place, sight: Sighting) {
     const mine = claimOf(place)
     const now = yield* monotonicMs
-    const { deed, awaySince } = decide(mine, sight, now, settings.graceMs)
+    const { deed, awaySince } = decideAction(mine, sight, now, settings.graceMs)
     if (mine === undefined) {
       // Another place may have led to it meanwhile.
       if (deed._tag === "Add" && !(yield* isTaken([deed.url], backends()))) yield* add(place, deed.type, deed.url)

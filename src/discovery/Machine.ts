@@ -6,16 +6,16 @@ import { existsSync, readFileSync } from "node:fs"
 import { hostname } from "node:os"
 import { Effect } from "effect"
 import { monotonicMs } from "../domain/monotonic.ts"
-import { addressesNow, neighbourhood } from "./mdns/neighbourhood.ts"
-import { isContained } from "./places.ts"
+import { addressesNow, localNetwork } from "./mdns/local-network.ts"
+import { isInContainer } from "./places.ts"
 import { isLocalName } from "../domain/url-host.ts"
-import { isAddress, type Whereabouts } from "./same-machine.ts"
+import { isAddress, type HostIdentity } from "./same-machine.ts"
 
 /** This machine, and names. */
-export interface Surroundings {
+export interface Machine {
   readonly inContainer: boolean
   /** Where a host of a URL is (IPv6 without brackets); without addresses when its name does not resolve. */
-  readonly locate: (host: string) => Effect.Effect<Whereabouts>
+  readonly locate: (host: string) => Effect.Effect<HostIdentity>
 }
 
 const resolveFor = "1 second"
@@ -37,7 +37,7 @@ const resolve = (host: string): Effect.Effect<ReadonlyArray<string>> =>
   )
 
 /** The real ones. */
-export const realSurroundings: Effect.Effect<Surroundings> = Effect.gen(function* () {
+export const realMachine: Effect.Effect<Machine> = Effect.gen(function* () {
   const remembered = new Map<string, { readonly until: number; readonly addresses: ReadonlyArray<string> }>()
   const ownNames = new Set([hostname(), `${hostname()}.local`].map((name) => name.toLowerCase()))
   const addressesOf = Effect.fnUntraced(function* (host: string) {
@@ -50,12 +50,12 @@ export const realSurroundings: Effect.Effect<Surroundings> = Effect.gen(function
     return addresses
   })
   return {
-    inContainer: isContained({ has: existsSync, cgroup: yield* cgroup }),
+    inContainer: isInContainer({ has: existsSync, cgroup: yield* cgroup }),
     locate: (host) =>
       isLocalName(host) || ownNames.has(host)
         ? Effect.succeed({ own: true, addresses: [] })
         : Effect.map(addressesOf(host), (addresses) => {
-            const { isOwn } = neighbourhood(addressesNow())
+            const { isOwn } = localNetwork(addressesNow())
             return { own: addresses.some(isOwn), addresses }
           })
   }

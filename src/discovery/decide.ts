@@ -4,7 +4,7 @@
 import type { BackendType } from "../backend/all.ts"
 
 /** A server that was found, and is a backend since. */
-export interface Found {
+export interface DiscoveredServer {
   /** Name of the backend; it stays through every move. */
   readonly name: string
   readonly type: BackendType
@@ -18,12 +18,12 @@ export interface Found {
  * had to ask. Withdrawn: the server has said that it is going. Taken: the same server is a backend already, from the
  * config or found elsewhere.
  */
-export type Sight =
+export type Sighting =
   | { readonly _tag: "Answers"; readonly type: BackendType; readonly url: string }
   | { readonly _tag: "Well" | "Nothing" | "Withdrawn" | "Taken" }
 
 /** What is to be done. Probe: it answers again, and its probes are to see that soon. */
-export type Deed =
+export type DiscoveryAction =
   | { readonly _tag: "Nothing" | "Probe" }
   | { readonly _tag: "Add" | "Replace"; readonly type: BackendType; readonly url: string }
   | { readonly _tag: "Move"; readonly url: string }
@@ -31,14 +31,19 @@ export type Deed =
 
 /** What is to be done, and since when the server is away if it stays. */
 interface Decision {
-  readonly deed: Deed
+  readonly deed: DiscoveryAction
   readonly awaySince: number | undefined
 }
 
-const there = (deed: Deed): Decision => ({ deed, awaySince: undefined })
+const there = (deed: DiscoveryAction): Decision => ({ deed, awaySince: undefined })
 
 /** The rule. */
-export const decide = (found: Found | undefined, sight: Sight, now: number, graceMs: number): Decision => {
+export const decideAction = (
+  found: DiscoveredServer | undefined,
+  sight: Sighting,
+  now: number,
+  graceMs: number
+): Decision => {
   if (found === undefined) return there(sight._tag === "Answers" ? { ...sight, _tag: "Add" } : { _tag: "Nothing" })
   switch (sight._tag) {
     case "Taken":

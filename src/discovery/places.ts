@@ -31,7 +31,7 @@ export const localPlaces = (ports: ReadonlyArray<number>): ReadonlyArray<Place> 
   }))
 
 /** A short mark of a text; not the same for different ones, or hardly ever. */
-export const markOf = (text: string): string => {
+export const shortHash = (text: string): string => {
   let hash = 0x811c9dc5
   for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0
   return hash.toString(36).padStart(7, "0").slice(-6)
@@ -47,8 +47,8 @@ export const slugOf = (text: string): string => {
     .replace(/\p{M}/gu, "")
     .replace(/[^A-Za-z0-9._-]+/g, "-")
     .replace(/^[-._]+|[-._]+$/g, "")
-  if (plain === "") return markOf(text)
-  return plain.length <= longest ? plain : `${plain.slice(0, longest - 7)}-${markOf(text)}`
+  if (plain === "") return shortHash(text)
+  return plain.length <= longest ? plain : `${plain.slice(0, longest - 7)}-${shortHash(text)}`
 }
 
 /** The ports of another machine: the one it is named with, or those given. */
@@ -75,7 +75,7 @@ export const advertPlace = ({ key, label, addresses, port, path, state }: Advert
 })
 
 /** What tells a container from a machine. */
-export interface SystemFacts {
+export interface ContainerSigns {
   /** Whether a file is there. */
   readonly has: (path: string) => boolean
   /** What /proc/1/cgroup says; empty where there is none. */
@@ -83,7 +83,7 @@ export interface SystemFacts {
 }
 
 /** Whether this process runs in a container of Docker, Podman, Kubernetes or the like. */
-export const isContained = ({ has, cgroup }: SystemFacts): boolean =>
+export const isInContainer = ({ has, cgroup }: ContainerSigns): boolean =>
   has("/.dockerenv") ||
   has("/run/.containerenv") ||
   /(^|[/:-])(docker|libpod|podman|kubepods|containerd|lxc)([/.:-]|$)/m.test(cgroup)

@@ -9,19 +9,19 @@ import { contextOf, type Model } from "../domain/server.ts"
 import { spellingOf } from "../backend/spelling.ts"
 import { isLoopback } from "../domain/url-host.ts"
 import { looksLikeChatModel } from "../domain/model-purpose.ts"
-import { askList, identify } from "../health/identify.ts"
+import { askModelList, identify } from "../health/identify.ts"
 import { makeProbe, noList } from "../health/probe.ts"
-import type { Answer } from "../backend/talk.ts"
-import { ask } from "../health/asking.ts"
-import { leadsTo } from "../discovery/Finder.ts"
+import type { ParsedAnswer } from "../backend/talk.ts"
+import { askServer } from "../health/ask-server.ts"
+import { leadsToKnown } from "../discovery/Finder.ts"
 import { isModelList, isNexus } from "../backend/fingerprint.ts"
-import { realSurroundings } from "../discovery/Machine.ts"
+import { realMachine } from "../discovery/Machine.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { tlsFix, tlsFaultText } from "../wire/tls.ts"
 import { error, type Finding, info, ok, type ReportSection, warning } from "./finding.ts"
 import { Dialects } from "../dialect/all.ts"
 import { checkChat, checkEmbeddings, checkJsonMode, checkStream, checkTools } from "./inference.ts"
-import { otherScheme, typed } from "./server-type.ts"
+import { wrongScheme, typeFindings } from "./server-type.ts"
 import { checkReachable } from "./reachability.ts"
 
 /** How a backend is to be looked at; times in milliseconds. */
@@ -57,7 +57,7 @@ const otherBases = (url: string): ReadonlyArray<string> => {
 }
 
 const listAt = (transport: Transport["Service"], backend: Backend, url: string, timeoutMs: number) =>
-  Effect.option(ask(transport, { ...backend, url }, { path: "/v1/models", apiPath: "/v1", timeoutMs })).pipe(
+  Effect.option(askServer(transport, { ...backend, url }, { path: "/v1/models", apiPath: "/v1", timeoutMs })).pipe(
     Effect.map(Option.filter((answer) => isModelList(answer)))
   )
 
@@ -114,7 +114,7 @@ const keyless = (name: string, fault: string, { healthyThere }: Examination): Fi
 }
 
 /** What is said of an answer that is no list of models. */
-const unlisted = (backend: Backend, { headers, status }: Answer): Finding => {
+const unlisted = (backend: Backend, { headers, status }: ParsedAnswer): Finding => {
   const where = listUrl(backend)
   const declared = "or name its models in [[backends.models]]"
   if (/html/i.test(headers.get("content-type") ?? "")) {
@@ -132,7 +132,7 @@ const unlisted = (backend: Backend, { headers, status }: Answer): Finding => {
 /** A clock that is off by more than this makes tokens and logs useless, in milliseconds. */
 const maxSkewMs = 60_000
 
-const clock = Effect.fnUntraced(function* ({ headers }: Answer) {
+const clock = Effect.fnUntraced(function* ({ headers }: ParsedAnswer) {
   const date = Date.parse(headers.get("date") ?? "")
   if (Number.isNaN(date)) return []
   const off = date - (yield* Clock.currentTimeMillis)
@@ -208,13 +208,13 @@ const spoken = Effect.fnUntraced(function* (
   const chats = models.filter(isChat)
   const model = chats.find(({ id }) => looksLikeChatModel(id)) ?? chats[0]
   if (model !== undefined) {
-    const patient = { dialect, trials, transport, backend, model, timeoutMs }
-    const first = yield* checkChat(patient)
+    const target = { dialect, trials, transport, backend, model, timeoutMs }
+    const first = yield* checkChat(target)
     say(first)
     if (first.severity !== "error") {
-      say(yield* checkStream(patient))
-      if (model.capabilities.tools !== false) say(yield* checkTools(patient))
-      if (model.capabilities.json_mode !== false) say(yield* checkJsonMode(patient))
+      say(yield* checkStream(target))
+      if (model.capabilities.tools !== false) say(yield* checkTools(target))
+      if (model.capabilities.json_mode !== false) say(yield* checkJsonMode(target))
     }
   }
   const embedding = models.find(({ capabilities }) => capabilities.embeddings === true)
@@ -223,7 +223,7 @@ const spoken = Effect.fnUntraced(function* (
 })
 
 const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | undefined) {
-  return ownPort !== undefined && (yield* leadsTo(yield* realSurroundings, url, [], ownPort))
+  return ownPort !== undefined && (yield* leadsToKnown(yield* realMachine, url, [], ownPort))
 })
 
 const circle = "this is Nexus itself: it would call itself"
@@ -242,13 +242,13 @@ const examined = Effect.fnUntraced(function* (
   }
   say(...reached)
   if (named.keyFault !== undefined) return say(keyless(named.name, named.keyFault, how))
-  const asked = yield* Effect.result(askList(transport, named, timeoutMs))
+  const asked = yield* Effect.result(askModelList(transport, named, timeoutMs))
   const list = Result.map(asked, ({ answer }) => answer)
   // From here on where requests will go.
   const backend =
     asked._tag === "Failure" || named.apiPath === undefined ? named : { ...named, apiPath: asked.success.apiPath }
   if (list._tag === "Failure" || list.success.status === 400) {
-    const other = yield* otherScheme(transport, backend, timeoutMs)
+    const other = yield* wrongScheme(transport, backend, timeoutMs)
     if (Option.isSome(other)) return say(other.value)
   }
   if (list._tag === "Success") {
@@ -268,7 +268,7 @@ const examined = Effect.fnUntraced(function* (
   // Asked in its own words, when these are known, so that a wrong type does not hide the rest.
   const known = seen === undefined || locality(backend.type) === "cloud" ? backend : { ...backend, type: seen }
   const outcome = yield* Effect.flatten(makeProbe(transport, known, () => 2 * timeoutMs))
-  say(...typed(backend, seen, outcome))
+  say(...typeFindings(backend, seen, outcome))
   if (outcome._tag === "Refused") return say(error("key", outcome.reason))
   if (outcome._tag === "Down") {
     const why = list._tag === "Failure" && "reason" in list.failure ? list.failure.reason : outcome.reason

@@ -121,22 +121,22 @@ const pathOf = ({ dialect, trials }: InferenceTarget, name: TrialName): string =
   (dialect.operations.find((each) => each.name === trials[name].endpoint) ?? dialect.operations[0]).path
 
 const ask = (
-  patient: InferenceTarget,
+  target: InferenceTarget,
   name: TrialName,
   judge: (heard: Heard, shown: TrialResult) => Finding
 ): Effect.Effect<Finding> => {
-  const { backend, model, timeoutMs, transport, trials } = patient
+  const { backend, model, timeoutMs, transport, trials } = target
   const { body, shows } = trials[name]
-  return say(transport, backend, pathOf(patient, name), body(model.id), timeoutMs).pipe(
+  return say(transport, backend, pathOf(target, name), body(model.id), timeoutMs).pipe(
     Effect.map((heard) => judge(heard, shows(heard.text))),
     Effect.catch((why) => Effect.succeed(failed(name, why, timeoutMs)))
   )
 }
 
 /** The same, with the address where there is nothing at it. */
-const told = (heard: Heard, patient: InferenceTarget): string => {
-  const { backend } = patient
-  const url = urlFor(preparedFor(backend), backend, pathOf(patient, "chat"), undefined).replace(/\?.*/, "")
+const told = (heard: Heard, target: InferenceTarget): string => {
+  const { backend } = target
+  const url = urlFor(preparedFor(backend), backend, pathOf(target, "chat"), undefined).replace(/\?.*/, "")
   return isAddressMissing(heard.status, heard.text) ? `${url} answers ${wordsOf(heard)}` : wordsOf(heard)
 }
 
@@ -151,10 +151,10 @@ const adviceFor = ({ status, text }: Heard, { backend: { type }, model }: Infere
 }
 
 /** One token of a chat answer. */
-export const checkChat = (patient: InferenceTarget): Effect.Effect<Finding> => {
-  const { model } = patient
-  return ask(patient, "chat", (heard, { good, note }) => {
-    if (heard.status >= 300) return error("chat", `${model.id}: ${told(heard, patient)}`, adviceFor(heard, patient))
+export const checkChat = (target: InferenceTarget): Effect.Effect<Finding> => {
+  const { model } = target
+  return ask(target, "chat", (heard, { good, note }) => {
+    if (heard.status >= 300) return error("chat", `${model.id}: ${told(heard, target)}`, adviceFor(heard, target))
     return good ? ok("chat", `${model.id} answers in ${seconds(heard.lastMs)}`) : error("chat", `${model.id}: ${note}`)
   })
 }
@@ -166,10 +166,10 @@ const bufferedAdvice =
   "if there is a proxy, switch its buffering off (nginx: proxy_buffering off;); if there is none, see whether the server can stream"
 
 /** A few tokens of a streamed chat answer: whether they come one by one. */
-export const checkStream = (patient: InferenceTarget): Effect.Effect<Finding> =>
-  ask(patient, "stream", (heard, { good, note, pieces }) => {
+export const checkStream = (target: InferenceTarget): Effect.Effect<Finding> =>
+  ask(target, "stream", (heard, { good, note, pieces }) => {
     if (heard.status >= 300) return error("stream", wordsOf(heard))
-    if (patient.dialect.kindOf(encoder.encode(heard.text)) !== "events") {
+    if (target.dialect.kindOf(encoder.encode(heard.text)) !== "events") {
       return error("stream", `asked for a stream it answers ${heard.contentType || "without a content type"}`)
     }
     if (!good) return error("stream", note)
@@ -184,10 +184,10 @@ export const checkStream = (patient: InferenceTarget): Effect.Effect<Finding> =>
 const override = (model: Model, key: string): string => `[[backends.models]] id = "${model.id}", ${key} = false`
 
 /** A round with a tool: whether it is called. */
-export const checkTools = (patient: InferenceTarget): Effect.Effect<Finding> => {
-  const { model } = patient
+export const checkTools = (target: InferenceTarget): Effect.Effect<Finding> => {
+  const { model } = target
   const said = model.capabilities.tools
-  return ask(patient, "tools", (heard, { good }) => {
+  return ask(target, "tools", (heard, { good }) => {
     if (heard.status >= 300) return warning("tools", `requests with tools: ${wordsOf(heard)}`, override(model, "tools"))
     if (good) return ok("tools", "the tool is called")
     const seen = "it answered in words instead of calling the tool"
@@ -196,9 +196,9 @@ export const checkTools = (patient: InferenceTarget): Effect.Effect<Finding> => 
 }
 
 /** A round in JSON mode: whether the answer is JSON. */
-export const checkJsonMode = (patient: InferenceTarget): Effect.Effect<Finding> => {
-  const { model } = patient
-  return ask(patient, "json", (heard, { good }) => {
+export const checkJsonMode = (target: InferenceTarget): Effect.Effect<Finding> => {
+  const { model } = target
+  return ask(target, "json", (heard, { good }) => {
     if (heard.status >= 300) return warning("json", `JSON mode: ${wordsOf(heard)}`, override(model, "json_mode"))
     return good
       ? ok("json", "JSON mode gives JSON")
@@ -207,9 +207,9 @@ export const checkJsonMode = (patient: InferenceTarget): Effect.Effect<Finding> 
 }
 
 /** One embedding. */
-export const checkEmbeddings = (patient: InferenceTarget): Effect.Effect<Finding> => {
-  const { model } = patient
-  return ask(patient, "embeddings", (heard, { good, note }) => {
+export const checkEmbeddings = (target: InferenceTarget): Effect.Effect<Finding> => {
+  const { model } = target
+  return ask(target, "embeddings", (heard, { good, note }) => {
     if (heard.status >= 300) return error("embeddings", `${model.id}: ${wordsOf(heard)}`)
     return good ? ok("embeddings", `${model.id} makes ${note}`) : error("embeddings", `${model.id}: ${note}`)
   })

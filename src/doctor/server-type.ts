@@ -7,8 +7,8 @@ import type { Backend } from "../backend/backend.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { noList } from "../health/probe.ts"
-import type { Answer } from "../backend/talk.ts"
-import { ask } from "../health/asking.ts"
+import type { ParsedAnswer } from "../backend/talk.ts"
+import { askServer } from "../health/ask-server.ts"
 import { speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"
@@ -16,14 +16,14 @@ import { error, type Finding, info, ok, warning } from "./finding.ts"
 type Type = Backend["type"]
 
 // A TLS server answers plain requests with 400 or with the end of the connection; a bad certificate is an answer too.
-const speaks = (result: Result.Result<Answer, UpstreamError>, secure: boolean): boolean =>
+const speaks = (result: Result.Result<ParsedAnswer, UpstreamError>, secure: boolean): boolean =>
   Result.match(result, {
     onSuccess: ({ status }) => secure || status !== 400,
     onFailure: (failure) => secure && failure._tag === "Unreachable" && speaksTls(failure.tls)
   })
 
 /** Whether a server that does not answer well would do so with `http` for `https`, or the other way round. */
-export const otherScheme = Effect.fnUntraced(function* (
+export const wrongScheme = Effect.fnUntraced(function* (
   transport: Transport["Service"],
   backend: Backend,
   timeoutMs: number
@@ -32,7 +32,7 @@ export const otherScheme = Effect.fnUntraced(function* (
   const url = secure ? backend.url.replace(/^https:/, "http:") : backend.url.replace(/^http:/, "https:")
   // A key does not go where the config does not send it.
   const bare = { ...backend, url, apiKey: undefined }
-  const heard = yield* Effect.result(ask(transport, bare, { path: "/v1/models", timeoutMs }))
+  const heard = yield* Effect.result(askServer(transport, bare, { path: "/v1/models", timeoutMs }))
   if (!speaks(heard, !secure)) return Option.none<Finding>()
   const seen = secure
     ? "the server speaks plain http, and its url says https"
@@ -41,7 +41,11 @@ export const otherScheme = Effect.fnUntraced(function* (
 })
 
 /** What is said of the type that the config tells. */
-export const typed = ({ type }: Backend, seen: Type | undefined, outcome: ProbeOutcome): ReadonlyArray<Finding> => {
+export const typeFindings = (
+  { type }: Backend,
+  seen: Type | undefined,
+  outcome: ProbeOutcome
+): ReadonlyArray<Finding> => {
   if (seen === type) return [ok("type", type)]
   if (seen !== undefined && seen !== plainType) {
     return type === plainType || kindNamed(seen).passesFor?.includes(type) === true

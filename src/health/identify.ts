@@ -6,23 +6,23 @@ import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { isModelList, isNexus, questions, typeOfList } from "../backend/fingerprint.ts"
+import { isModelList, isNexus, fingerprintQuestions, typeOfList } from "../backend/fingerprint.ts"
 import { type BackendType, plainType } from "../backend/all.ts"
 import { readList } from "../backend/openai-like.ts"
-import type { Answer } from "../backend/talk.ts"
-import { ask, want } from "./asking.ts"
+import type { ParsedAnswer } from "../backend/talk.ts"
+import { askServer, askOptional } from "./ask-server.ts"
 
 /** The answer to the question for its models, and where it came from; of two that are no lists, the first. */
-export const askList = Effect.fnUntraced(function* (
+export const askModelList = Effect.fnUntraced(function* (
   transport: Transport["Service"],
   backend: Backend,
   timeoutMs: number
-): Effect.fn.Return<{ readonly answer: Answer; readonly apiPath: ApiPath }, UpstreamError> {
+): Effect.fn.Return<{ readonly answer: ParsedAnswer; readonly apiPath: ApiPath }, UpstreamError> {
   const apiPath = backend.apiPath ?? "/v1"
-  const answer = yield* ask(transport, backend, { path: "/v1/models", timeoutMs })
+  const answer = yield* askServer(transport, backend, { path: "/v1/models", timeoutMs })
   if (backend.apiPath === undefined || readList(answer.body) !== undefined) return { answer, apiPath }
   const other = apiPath === "" ? "/v1" : ""
-  const there = yield* want(transport, backend, { path: "/v1/models", apiPath: other, timeoutMs })
+  const there = yield* askOptional(transport, backend, { path: "/v1/models", apiPath: other, timeoutMs })
   return there === undefined || readList(there.body) === undefined
     ? { answer, apiPath }
     : { answer: there, apiPath: other }
@@ -32,19 +32,19 @@ export const askList = Effect.fnUntraced(function* (
  * What a server at a backend's address is: its type, that it wants a key which the backend has not, that it is a Nexus, or
  * undefined for what is none. Each question may take `timeoutMs`.
  */
-export const look = Effect.fnUntraced(function* (
+export const inspectServer = Effect.fnUntraced(function* (
   transport: Transport["Service"],
   backend: Backend,
   timeoutMs: number
 ): Effect.fn.Return<BackendType | "locked" | "nexus" | undefined> {
-  const list = Option.getOrUndefined(yield* Effect.option(askList(transport, backend, timeoutMs)))?.answer
+  const list = Option.getOrUndefined(yield* Effect.option(askModelList(transport, backend, timeoutMs)))?.answer
   if (list === undefined) return undefined
   if (isNexus(list)) return "nexus"
   if (list.status === 401 || list.status === 403) return "locked"
   const shown = typeOfList(list)
   if (shown !== undefined) return shown
-  for (const { isOne, path, type } of questions) {
-    if (isOne((yield* want(transport, backend, { path, timeoutMs }))?.body)) return type
+  for (const { isOne, path, type } of fingerprintQuestions) {
+    if (isOne((yield* askOptional(transport, backend, { path, timeoutMs }))?.body)) return type
   }
   return isModelList(list) ? plainType : undefined
 })
@@ -55,6 +55,6 @@ export const identify = (
   backend: Backend,
   timeoutMs: number
 ): Effect.Effect<BackendType | undefined> =>
-  Effect.map(look(transport, backend, timeoutMs), (found) =>
+  Effect.map(inspectServer(transport, backend, timeoutMs), (found) =>
     found === "locked" || found === "nexus" ? undefined : found
   )

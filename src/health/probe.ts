@@ -10,9 +10,9 @@ import type { ApiPath } from "../domain/base-url.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { awakeMs, Pauses, timeoutAwake } from "../upstream/Pauses.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { complete } from "../backend/capabilities.ts"
-import { busy, type Talk } from "../backend/talk.ts"
-import { need, want } from "./asking.ts"
+import { withCapabilities } from "../backend/capabilities.ts"
+import { tooBusy, type Talk } from "../backend/talk.ts"
+import { askRequired, askOptional } from "./ask-server.ts"
 
 /** What is remembered from one probe to the next. */
 interface Memory {
@@ -51,7 +51,7 @@ const probe = Effect.fnUntraced(function* (
       Effect.suspend(() => {
         // Whoever answers a first light question in time has been reached in time.
         const reach = first.latencyMs < 0 && connectMs > 0 ? Math.min(connectMs, timeoutMs) : timeoutMs
-        return need(transport, backend, { path, ...at, timeoutMs: reach, fresh: first.latencyMs < 0 })
+        return askRequired(transport, backend, { path, ...at, timeoutMs: reach, fresh: first.latencyMs < 0 })
       }).pipe(
         Effect.tap(() =>
           Effect.sync(() => {
@@ -59,20 +59,21 @@ const probe = Effect.fnUntraced(function* (
           })
         )
       ),
-    want: (path, body) => Effect.flatMap(left, (ms) => want(transport, backend, { path, ...at, body, timeoutMs: ms })),
+    want: (path, body) =>
+      Effect.flatMap(left, (ms) => askOptional(transport, backend, { path, ...at, body, timeoutMs: ms })),
     elsewhere:
       backend.apiPath === undefined
         ? undefined
         : {
             want: (path) =>
-              Effect.flatMap(left, (ms) => want(transport, backend, { path, apiPath: other, timeoutMs: ms })),
+              Effect.flatMap(left, (ms) => askOptional(transport, backend, { path, apiPath: other, timeoutMs: ms })),
             isRight: Ref.update(memory, (before) => ({ ...before, apiPath: other }))
           }
   }
   const told = yield* prober.models(talk).pipe(
     Effect.map((models) => models ?? "nothing"),
     Effect.catchIf(
-      (verdict) => verdict === busy && listed,
+      (verdict) => verdict === tooBusy && listed,
       () => Effect.succeed("later" as const)
     )
   )
@@ -80,7 +81,7 @@ const probe = Effect.fnUntraced(function* (
     const down: ProbeOutcome = { _tag: "Down", reason: noList }
     return down
   }
-  const models = typeof told === "string" ? undefined : told.map((model) => complete(model, backend.type))
+  const models = typeof told === "string" ? undefined : told.map((model) => withCapabilities(model, backend.type))
   if (models !== undefined) yield* Ref.update(memory, (before) => ({ ...before, listed: true }))
   const { apiPath } = yield* Ref.get(memory)
   const outcome: ProbeOutcome = {

@@ -3,7 +3,30 @@
  * another server. Each is news once for each list, so that a service with names of its own is not probed without end.
  */
 import type { Model } from "../domain/server.ts"
-import { maySame } from "../domain/model-names.ts"
+
+// Case, folders, the kind of file and the tag that is meant when there is none.
+const plain = (name: string): string =>
+  name
+    .toLowerCase()
+    .replace(/^.*[/\\]/, "")
+    .replace(/\.gguf$/, "")
+    .replace(/:latest$/, "")
+
+// What services put behind the name of a model to say which one of its versions it is.
+const version = /^[-@:](?:\d{4}-?\d{2}-?\d{2}|\d{3,4}|v\d+(?:[.:]\d+)*|latest|preview|exp|free|beta)(?:[-:@].*)?$/
+
+const isVersionOf = (name: string, longer: string): boolean =>
+  longer.startsWith(name) && version.test(longer.slice(name.length))
+
+/** Whether an answer that calls its model `answered` may be by the model that was asked for. */
+export const mayBeSameModel = (asked: string, answered: string): boolean => {
+  const a = plain(asked)
+  const b = plain(answered)
+  if (a === b || isVersionOf(a, b) || isVersionOf(b, a)) return true
+  // "…-latest", and a date on either side.
+  const bare = (name: string) => name.replace(/[-@:](?:latest|\d{4}-?\d{2}-?\d{2}|\d{3,4})$/, "")
+  return bare(a) === bare(b)
+}
 
 /** What an answer says of who gave it. */
 export interface Signs {
@@ -30,7 +53,7 @@ export class Newcomers {
   /** Whether an answer is by a model that is neither the one asked for nor one of the list. */
   isForeign(models: Models, asked: string, answered: string | undefined): answered is string {
     if (answered === undefined || answered === "" || answered === asked) return false
-    return !models.has(answered) && !maySame(asked, answered)
+    return !models.has(answered) && !mayBeSameModel(asked, answered)
   }
 
   /** Whether an answer to a request for `asked` shows something that the list could not. */

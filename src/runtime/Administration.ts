@@ -11,7 +11,7 @@ import type { Backend } from "../backend/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
 import { plainType } from "../backend/all.ts"
 import { serverOf } from "../domain/url-host.ts"
-import { look } from "../health/identify.ts"
+import { inspectServer } from "../health/identify.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
 import { Control, type NotChanged } from "../operations/Control.ts"
@@ -130,9 +130,9 @@ const rewrite = (path: string, text: string): Effect.Effect<void, Conflict> =>
 /** Whether an address leads to a port of this machine. */
 const leadsHere = (url: string, port: number): Effect.Effect<boolean> =>
   Effect.gen(function* () {
-    const { leadsTo } = yield* Effect.promise(() => import("../discovery/Finder.ts"))
-    const { realSurroundings } = yield* Effect.promise(() => import("../discovery/Machine.ts"))
-    return yield* leadsTo(yield* realSurroundings, url, [], port)
+    const { leadsToKnown } = yield* Effect.promise(() => import("../discovery/Finder.ts"))
+    const { realMachine } = yield* Effect.promise(() => import("../discovery/Machine.ts"))
+    return yield* leadsToKnown(yield* realMachine, url, [], port)
   })
 
 const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: () => number) {
@@ -197,7 +197,7 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     const isHere = yield* leadsHere(backend.url, ownPort())
     const given = asked.type
     if (given !== undefined && !isHere) return given
-    const kind = yield* look(transport, backend, lookMs)
+    const kind = yield* inspectServer(transport, backend, lookMs)
     // Another server may have the port at another address of this machine.
     if (kind === "nexus" && (isHere || given === undefined)) return yield* nexusThere(backend.url, isHere)
     if (given !== undefined) return given

@@ -2,7 +2,12 @@ import { describe as describe_, expect, test } from "bun:test"
 import fc from "fast-check"
 import { backendTypes } from "../../src/backend/all.ts"
 import type { Capabilities } from "../../src/domain/server.ts"
-import { complete, describe, fromName, nameRules } from "../../src/backend/capabilities.ts"
+import {
+  withCapabilities,
+  capabilitiesMarkdown,
+  capabilitiesFromName,
+  nameRules
+} from "../../src/backend/capabilities.ts"
 
 const rows: ReadonlyArray<readonly [string, Capabilities]> = [
   ["gpt-4o-mini", { vision: true, tools: true, json_mode: true }],
@@ -30,7 +35,7 @@ const rows: ReadonlyArray<readonly [string, Capabilities]> = [
 ]
 
 for (const [name, expected] of rows) {
-  test(`the name ${name} says ${JSON.stringify(expected)}`, () => expect(fromName(name)).toEqual(expected))
+  test(`the name ${name} says ${JSON.stringify(expected)}`, () => expect(capabilitiesFromName(name)).toEqual(expected))
 }
 
 const flags = fc.record(
@@ -42,14 +47,14 @@ const names = fc.oneof(fc.constantFrom(...rows.map(([name]) => name)), fc.string
 test("the table never overrides what a server says, and never tells a context length", () =>
   fc.assert(
     fc.property(names, flags, fc.constantFrom(...backendTypes), (id, said, type) => {
-      const told = complete({ id, capabilities: said }, type)
+      const told = withCapabilities({ id, capabilities: said }, type)
       expect(told.capabilities).toMatchObject(said)
       expect(told.context_length).toBeUndefined()
     })
   ))
 
 test("each row of the table is printed", () => {
-  for (const { meaning } of nameRules) expect(describe()).toContain(meaning)
+  for (const { meaning } of nameRules) expect(capabilitiesMarkdown()).toContain(meaning)
 })
 
 const embedders = [
@@ -120,18 +125,18 @@ const chats = [
 
 describe_("names of models", () => {
   test.each(embedders)("%s is a model for embeddings, which is asked neither for tools nor with images", (id) => {
-    expect(fromName(id)).toEqual({ vision: false, tools: false, json_mode: false, embeddings: true })
-    expect(fromName(id.toUpperCase())).toEqual(fromName(id))
+    expect(capabilitiesFromName(id)).toEqual({ vision: false, tools: false, json_mode: false, embeddings: true })
+    expect(capabilitiesFromName(id.toUpperCase())).toEqual(capabilitiesFromName(id))
   })
 
   test.each(chats)("%s is left out of nothing", (id) => {
-    expect(Object.values(fromName(id))).not.toContain(false)
+    expect(Object.values(capabilitiesFromName(id))).not.toContain(false)
   })
 
   test("a name without a word for embeddings never says what a model cannot do", () =>
     fc.assert(
       fc.property(fc.constantFrom(...chats), fc.stringMatching(/^[a-z0-9]{0,8}$/), (id, more) => {
-        expect(Object.values(fromName(`${id}-x${more}`))).not.toContain(false)
+        expect(Object.values(capabilitiesFromName(`${id}-x${more}`))).not.toContain(false)
       })
     ))
 })

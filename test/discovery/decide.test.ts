@@ -1,10 +1,10 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { type Deed, decide, type Found, type Sight } from "../../src/discovery/decide.ts"
+import { type DiscoveryAction, decideAction, type DiscoveredServer, type Sighting } from "../../src/discovery/decide.ts"
 
 const graceMs = 60_000
 
-const sight: fc.Arbitrary<Sight> = fc.oneof(
+const sight: fc.Arbitrary<Sighting> = fc.oneof(
   fc.record({
     _tag: fc.constant("Answers" as const),
     type: fc.constantFrom("ollama" as const, "vllm" as const),
@@ -17,20 +17,20 @@ const sight: fc.Arbitrary<Sight> = fc.oneof(
 const looks = fc.array(fc.record({ sight, after: fc.integer({ min: 0, max: 40_000 }) }), { maxLength: 40 })
 
 interface Step {
-  readonly sight: Sight
+  readonly sight: Sighting
   readonly now: number
-  readonly before: Found | undefined
-  readonly after: Found | undefined
-  readonly deed: Deed
+  readonly before: DiscoveredServer | undefined
+  readonly after: DiscoveredServer | undefined
+  readonly deed: DiscoveryAction
 }
 
-const follow = (all: ReadonlyArray<{ readonly sight: Sight; readonly after: number }>): ReadonlyArray<Step> => {
-  let found: Found | undefined
+const follow = (all: ReadonlyArray<{ readonly sight: Sighting; readonly after: number }>): ReadonlyArray<Step> => {
+  let found: DiscoveredServer | undefined
   let now = 0
   return all.map(({ sight, after }) => {
     now += after
     const before = found
-    const { deed, awaySince } = decide(before, sight, now, graceMs)
+    const { deed, awaySince } = decideAction(before, sight, now, graceMs)
     if (deed._tag === "Add" || deed._tag === "Replace") {
       found = { name: deed.type, type: deed.type, url: deed.url, awaySince }
     } else if (deed._tag === "Drop") found = undefined
@@ -39,7 +39,7 @@ const follow = (all: ReadonlyArray<{ readonly sight: Sight; readonly after: numb
   })
 }
 
-const isAway = ({ _tag }: Sight) => _tag === "Nothing" || _tag === "Withdrawn"
+const isAway = ({ _tag }: Sighting) => _tag === "Nothing" || _tag === "Withdrawn"
 
 test("a server is taken out for being gone only when every look of the whole grace has missed it", () =>
   fc.assert(
@@ -56,7 +56,7 @@ test("a server is taken out for being gone only when every look of the whole gra
 test("one that comes back within the grace keeps its name and its place", () =>
   fc.assert(
     fc.property(fc.array(fc.constantFrom("Nothing" as const, "Withdrawn" as const), { maxLength: 6 }), (away) => {
-      const here: Sight = { _tag: "Answers", type: "ollama", url: "http://10.0.0.5:1" }
+      const here: Sighting = { _tag: "Answers", type: "ollama", url: "http://10.0.0.5:1" }
       const misses = away.map((_tag) => ({ sight: { _tag }, after: 9000 }))
       const steps = follow([{ sight: here, after: 0 }, ...misses, { sight: here, after: 9000 }])
       expect(steps.map(({ deed }) => deed._tag)).toEqual(["Add", ...away.map(() => "Nothing" as const), "Probe"])

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { hostPlaces, isContained, localPlaces, slugOf } from "../../src/discovery/places.ts"
+import { hostPlaces, isInContainer, localPlaces, slugOf } from "../../src/discovery/places.ts"
 import { hostPortOf, isLocalName, serverOf } from "../../src/domain/url-host.ts"
 import { mistakesOf } from "../config/reading.ts"
 import { isAddress, isSameMachine } from "../../src/discovery/same-machine.ts"
@@ -31,7 +31,7 @@ test("long names that begin alike stay apart", () => {
 })
 
 test("a container is told by what Docker, Podman and Kubernetes leave in it", () => {
-  const facts = (file: string, cgroup: string) => isContained({ has: (path) => path === file, cgroup })
+  const facts = (file: string, cgroup: string) => isInContainer({ has: (path) => path === file, cgroup })
   expect([facts("/.dockerenv", ""), facts("/run/.containerenv", "0::/\n")]).toEqual([true, true])
   const groups = [
     "12:cpu:/docker/0123456789ab",

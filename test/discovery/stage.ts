@@ -3,9 +3,9 @@
  */
 import { Effect, Layer, Logger, Queue } from "effect"
 import { type DiscoverySettings, layerOf } from "../../src/discovery/Discovery.ts"
-import type { Surroundings } from "../../src/discovery/Machine.ts"
+import type { Machine } from "../../src/discovery/Machine.ts"
 import { isLocalName } from "../../src/domain/url-host.ts"
-import { isAddress, type Whereabouts } from "../../src/discovery/same-machine.ts"
+import { isAddress, type HostIdentity } from "../../src/discovery/same-machine.ts"
 import type { Heard, Link, OpenLink, Sent } from "../../src/discovery/mdns/Link.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
@@ -30,11 +30,11 @@ export const resolving = (
   names: Readonly<Record<string, ReadonlyArray<string>>>,
   own: ReadonlyArray<string> = [],
   inContainer = false
-): Surroundings => ({
+): Machine => ({
   inContainer,
   locate: (host) => {
     const addresses = isAddress(host) ? [host] : (names[host] ?? [])
-    const found: Whereabouts = { own: isLocalName(host) || addresses.some((each) => own.includes(each)), addresses }
+    const found: HostIdentity = { own: isLocalName(host) || addresses.some((each) => own.includes(each)), addresses }
     return Effect.succeed(found)
   }
 })

@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import type { Health } from "../../src/domain/backend-health.ts"
 import { layerOf } from "../../src/health/HealthScheduler.ts"
-import { pause } from "../../src/health/interval.ts"
+import { probeInterval } from "../../src/health/HealthScheduler.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { effect } from "../kit/effect.ts"
@@ -231,7 +231,7 @@ const interval = fc.integer({ min: 50, max: 3_600_000 })
 test("no pause is longer than the interval, or so short that probes run without rest", () =>
   fc.assert(
     fc.property(states, fc.integer({ min: 1, max: 1e6 }), interval, random, (health, downs, intervalMs, r) => {
-      const ms = pause(health, downs, intervalMs, thresholds, r)
+      const ms = probeInterval(health, downs, intervalMs, thresholds, r)
       expect(ms).toBeLessThanOrEqual(intervalMs)
       expect(ms).toBeGreaterThanOrEqual(Math.min(100, intervalMs / 10))
     })
@@ -243,8 +243,9 @@ test("the usual thresholds are reached within one interval of the last good prob
       fc.pre(intervalMs >= 5000 || failures <= 2)
       const limits = { failures, recoveries: 2 }
       const healthy = { status: "healthy", reason: "" } as const
-      let total = pause({ ...healthy, streak: 0 }, 0, intervalMs, limits, r)
-      for (let streak = 1; streak < failures; streak++) total += pause({ ...healthy, streak }, 0, intervalMs, limits, r)
+      let total = probeInterval({ ...healthy, streak: 0 }, 0, intervalMs, limits, r)
+      for (let streak = 1; streak < failures; streak++)
+        total += probeInterval({ ...healthy, streak }, 0, intervalMs, limits, r)
       expect(total).toBeLessThanOrEqual(intervalMs + 1e-6)
     })
   ))
@@ -253,7 +254,7 @@ test("a backend that is down is tried later and later, up to the interval", () =
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 99 }), interval, random, (downs, intervalMs, r) => {
       const at = (count: number) =>
-        pause({ status: "unhealthy", streak: 0, reason: "" }, count, intervalMs, thresholds, r)
+        probeInterval({ status: "unhealthy", streak: 0, reason: "" }, count, intervalMs, thresholds, r)
       expect(at(1)).toBeLessThanOrEqual(1000)
       expect(at(downs + 1)).toBeGreaterThanOrEqual(at(downs))
     })

@@ -4,7 +4,7 @@
  */
 import { Effect, Option, Schema } from "effect"
 import type { Kind } from "../../src/backend/Kind.ts"
-import { openAiLike, stateless } from "../../src/backend/openai-like.ts"
+import { openAiLike, statelessProber } from "../../src/backend/openai-like.ts"
 import type { FakeModel } from "./dialects.ts"
 
 const decodeHello = Schema.decodeUnknownOption(Schema.Struct({ toys: Schema.Literal("here") }))
@@ -29,7 +29,7 @@ export const toy: Kind = {
   spelling: (name) => name.replaceAll("_", "-"),
   url: ({ url }, path) => `${url}${path.replace("/v1", "/toy/say")}`,
   authHeaders: (key) => ({ "x-toy-key": key }),
-  prober: stateless((talk) =>
+  prober: statelessProber((talk) =>
     Effect.map(talk.need("/toy/shelf"), ({ body }) =>
       Option.getOrUndefined(decodeList(body))?.shelf.map((each) => ({
         id: each.toy,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { maySame } from "../../src/domain/model-names.ts"
+import { mayBeSameModel } from "../../src/registry/newcomers.ts"
 import { Newcomers } from "../../src/registry/newcomers.ts"
 import { saidIn } from "../../src/dialect/openai/said.ts"
 
@@ -19,7 +19,8 @@ describe("one model under two names:", () => {
     ["qwen", "/models/Qwen.gguf"],
     ["Qwen3-32B", "Qwen/Qwen3-32B"]
   ] as const
-  for (const [asked, answered] of same) test(`${asked}, ${answered}`, () => expect(maySame(asked, answered)).toBe(true))
+  for (const [asked, answered] of same)
+    test(`${asked}, ${answered}`, () => expect(mayBeSameModel(asked, answered)).toBe(true))
 
   const others = [
     ["llama3.1:8b", "llama3.1:70b"],
@@ -30,11 +31,11 @@ describe("one model under two names:", () => {
     ["m", "m-instruct"]
   ] as const
   for (const [asked, answered] of others) {
-    test(`not ${asked}, ${answered}`, () => expect(maySame(asked, answered)).toBe(false))
+    test(`not ${asked}, ${answered}`, () => expect(mayBeSameModel(asked, answered)).toBe(false))
   }
 
   test("is told the same way round and the other way round", () =>
-    fc.assert(fc.property(fc.string(), fc.string(), (a, b) => maySame(a, b) === maySame(b, a))))
+    fc.assert(fc.property(fc.string(), fc.string(), (a, b) => mayBeSameModel(a, b) === mayBeSameModel(b, a))))
 })
 
 describe("what an answer says of itself", () => {

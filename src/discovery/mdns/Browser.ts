@@ -3,7 +3,7 @@
  */
 import { Effect, Latch, Ref, type Scope } from "effect"
 import { monotonicMs } from "../../domain/monotonic.ts"
-import { absorb, type Advert, advertsOf, noAdverts, questionsOf } from "./adverts.ts"
+import { addRecords, type Advert, advertsOf, noAdverts, questionsOf } from "./adverts.ts"
 import type { Heard, Link, LinkFailed, OpenLink } from "./Link.ts"
 import { readRecords } from "./records.ts"
 import { keepOpen } from "./Sessions.ts"
@@ -41,7 +41,7 @@ export const browse = (options: BrowseOptions): Effect.Effect<Browsing, never, S
       // What is this machine's own is for this machine to say.
       const isUsable = (address: string) => (link.isOwn(address) ? link.isOwn(from) : link.isNear(address))
       const before = Ref.getUnsafe(known)
-      const after = absorb(before, readRecords(records), { now, types, isUsable })
+      const after = addRecords(before, readRecords(records), { now, types, isUsable })
       if (after === before) return
       yield* Ref.set(known, after)
       const isNews = JSON.stringify(advertsOf(before, now)) !== JSON.stringify(advertsOf(after, now))

@@ -5,7 +5,7 @@
 import { Cause, Data, Effect, Queue, Result, type Scope } from "effect"
 import type { default as openSocket, Responder } from "multicast-dns"
 import type { DnsQuestion } from "./adverts.ts"
-import { addressesNow, addressesOn, meant, neighbourhood, type Neighbourhood } from "./neighbourhood.ts"
+import { addressesNow, addressesOn, chosenInterfaces, localNetwork, type LocalNetwork } from "./local-network.ts"
 
 /** mDNS cannot be used, or no longer. */
 export class LinkFailed extends Data.TaggedError("LinkFailed")<{ readonly reason: string }> {}
@@ -31,7 +31,7 @@ export interface Sent {
 }
 
 /** An open link. */
-export interface Link extends Neighbourhood {
+export interface Link extends LocalNetwork {
   /** Addresses of this machine on the interfaces of the link. */
   readonly addresses: ReadonlyArray<string>
   /** The next packet; those that nobody took in time are lost, as they are on a network. */
@@ -66,7 +66,7 @@ const socketOn = (
   open: typeof openSocket,
   address: string,
   heard: Queue.Queue<Heard, LinkFailed>,
-  near: Neighbourhood
+  near: LocalNetwork
 ) =>
   Effect.acquireRelease(
     Effect.callback<Responder, LinkFailed>((resume) => {
@@ -100,13 +100,13 @@ const sendOne = (socket: Responder, send: Send) =>
 /** The real network. */
 export const openLink: OpenLink = (wanted) =>
   Effect.gen(function* () {
-    const interfaces = meant(addressesNow(), wanted)
+    const interfaces = chosenInterfaces(addressesNow(), wanted)
     if (interfaces.length === 0) {
       const reason = wanted === undefined ? "no network interface is up" : `there is no interface ${wanted} with IPv4`
       return yield* new LinkFailed({ reason })
     }
     const { default: open } = yield* Effect.tryPromise({ try: () => import("multicast-dns"), catch: failure })
-    const near = neighbourhood(addressesNow())
+    const near = localNetwork(addressesNow())
     const heard = yield* Queue.sliding<Heard, LinkFailed>(packetsWaiting)
     const opened = yield* Effect.forEach(interfaces, (each) => Effect.result(socketOn(open, each, heard, near)))
     const sockets = opened.flatMap((each) => (Result.isSuccess(each) ? [each.success] : []))
@@ -124,7 +124,7 @@ export const openLink: OpenLink = (wanted) =>
       next: Queue.take(heard),
       query: (questions) => toAll((socket, done) => socket.query(questions, done)),
       respond: (records) => toAll((socket, done) => socket.respond(records, done)),
-      isOutdated: () => meant(addressesNow(), wanted).join() !== interfaces.join()
+      isOutdated: () => chosenInterfaces(addressesNow(), wanted).join() !== interfaces.join()
     }
     return link
   })

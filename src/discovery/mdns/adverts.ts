@@ -40,7 +40,7 @@ export interface Advert {
 }
 
 /** What to go by when packets are taken in. */
-export interface Terms {
+export interface AdvertTerms {
   readonly now: number
   /** Service types in lower case, such as `_llm._tcp`. */
   readonly types: ReadonlyArray<string>
@@ -64,7 +64,7 @@ const withRoom = (instances: Map<string, Instance>, now: number): boolean => {
   return dead !== undefined && instances.delete(dead.key)
 }
 
-const point = (instances: Map<string, Instance>, record: DnsRecord & { _tag: "Pointer" }, terms: Terms): void => {
+const point = (instances: Map<string, Instance>, record: DnsRecord & { _tag: "Pointer" }, terms: AdvertTerms): void => {
   const type = terms.types.find((each) => record.name === `${each}.local`)
   if (type === undefined || !record.to.endsWith(`.${type}.local`)) return
   const label = record.written.slice(0, record.to.length - `.${type}.local`.length)
@@ -92,7 +92,7 @@ const locate = (instances: Map<string, Instance>, record: DnsRecord, now: number
 const address = (
   addresses: Map<string, ReadonlyMap<string, Address>>,
   record: DnsRecord & { _tag: "Address" },
-  { now, isUsable }: Terms
+  { now, isUsable }: AdvertTerms
 ): void => {
   const before = addresses.get(record.name) ?? new Map<string, Address>()
   if (record.ttlMs === 0) {
@@ -112,7 +112,7 @@ const address = (
 }
 
 /** Takes in the records of a packet; the very same value when none of them concerns what is looked for. */
-export const absorb = (adverts: Adverts, records: ReadonlyArray<DnsRecord>, terms: Terms): Adverts => {
+export const addRecords = (adverts: Adverts, records: ReadonlyArray<DnsRecord>, terms: AdvertTerms): Adverts => {
   const instances = new Map(adverts.instances)
   for (const record of records) if (record._tag === "Pointer") point(instances, record, terms)
   for (const record of records) locate(instances, record, terms.now)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import {
-  absorb,
+  addRecords,
   type Adverts,
   advertsOf,
   basePath,
@@ -18,7 +18,7 @@ const types = ["_ollama._tcp", "_llm._tcp"]
 const isUsable = (address: string) => address.startsWith("10.") || address.startsWith("fd")
 
 const take = (adverts: Adverts, raw: ReadonlyArray<unknown>, now = 0): Adverts =>
-  absorb(adverts, readRecords(raw), { now, types, isUsable })
+  addRecords(adverts, readRecords(raw), { now, types, isUsable })
 
 const seen = (adverts: Adverts, now = 0) =>
   advertsOf(adverts, now).map(({ label, addresses, port, state }) => [label, addresses.join(), port, state])

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { absorb, advertsOf, noAdverts } from "../../../src/discovery/mdns/adverts.ts"
+import { addRecords, advertsOf, noAdverts } from "../../../src/discovery/mdns/adverts.ts"
 import {
   announcement,
   answersTo,
@@ -58,7 +58,7 @@ test("a Nexus is no candidate of another Nexus that hears it", () => {
     ttl,
     data: type === "TXT" ? bytes : data
   }))
-  const heard = absorb(noAdverts, readRecords(sent), { now: 0, types: ["_llm._tcp"], isUsable: () => true })
+  const heard = addRecords(noAdverts, readRecords(sent), { now: 0, types: ["_llm._tcp"], isUsable: () => true })
   expect(heard.instances.size).toBe(1)
   expect(advertsOf(heard, 0)).toEqual([])
 })

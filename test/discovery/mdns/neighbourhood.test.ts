@@ -1,7 +1,12 @@
 import { expect, test } from "bun:test"
-import { type Address, addressesOn, meant, neighbourhood } from "../../../src/discovery/mdns/neighbourhood.ts"
+import {
+  type InterfaceAddress,
+  addressesOn,
+  chosenInterfaces,
+  localNetwork
+} from "../../../src/discovery/mdns/local-network.ts"
 
-const at = (name: string, cidr: string, internal = false): Address => ({
+const at = (name: string, cidr: string, internal = false): InterfaceAddress => ({
   name,
   cidr,
   address: cidr.replace(/\/.*/, ""),
@@ -18,7 +23,7 @@ const all = [
   at("eth0", "203.0.113.6/24"),
   at("wlan0", "10.1.0.5/16")
 ]
-const { isNear, isOwn } = neighbourhood(all)
+const { isNear, isOwn } = localNetwork(all)
 
 test("neighbours are private addresses, and public ones of the networks this machine is in", () => {
   const near = ["10.9.9.9", "192.168.1.1", "172.16.0.1", "169.254.1.1", "fd00::1", "203.0.113.77", "2001:db8:1::77"]
@@ -33,8 +38,8 @@ test("its own addresses are this machine's, loopback included", () => {
 })
 
 test("the interfaces are all but loopback, or the one that is named", () => {
-  expect(meant(all, undefined)).toEqual(["203.0.113.5", "10.1.0.5"])
-  expect(["lo", "127.0.0.1", "wlan0", "203.0.113.6", "eth9"].map((name) => meant(all, name))).toEqual([
+  expect(chosenInterfaces(all, undefined)).toEqual(["203.0.113.5", "10.1.0.5"])
+  expect(["lo", "127.0.0.1", "wlan0", "203.0.113.6", "eth9"].map((name) => chosenInterfaces(all, name))).toEqual([
     ["127.0.0.1"],
     ["127.0.0.1"],
     ["10.1.0.5"],

@@ -8,12 +8,12 @@ import type { TlsFault, UpstreamError } from "../domain/upstream-errors.ts"
 import { preparedFor, userAgentOf } from "../upstream/endpoint.ts"
 import { tlsUnreachable, speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
-import { type Answer, Verdict } from "../backend/talk.ts"
-import { parseJson } from "../backend/lenient.ts"
+import { type ParsedAnswer, ProbeEnd } from "../backend/talk.ts"
+import { decodeJson } from "../backend/lenient.ts"
 import { isLoading } from "../backend/fingerprint.ts"
 
 /** A question below the backend's base URL; with a `body` it is a POST. */
-export interface Question {
+export interface ServerQuestion {
   readonly path: string
   /** Where what is below `/v1` is looked for; where the base URL says when it is absent. */
   readonly apiPath?: ApiPath
@@ -27,7 +27,7 @@ export interface Question {
 /** Model lists larger than this are refused, in bytes. */
 const maxBytes = 32 * 1024 * 1024
 
-const down = (reason: string) => new Verdict({ outcome: { _tag: "Down", reason } })
+const down = (reason: string) => new ProbeEnd({ outcome: { _tag: "Down", reason } })
 
 const seconds = (ms: number): string => `${Number((ms / 1000).toFixed(2))} s`
 
@@ -56,11 +56,11 @@ const tlsIn = (text: string): TlsFault | undefined => {
 }
 
 /** Asks with the backend's own key and nothing else of value; any status is an answer. */
-export const ask = (
+export const askServer = (
   transport: Transport["Service"],
   backend: Backend,
-  question: Question
-): Effect.Effect<Answer, UpstreamError> => {
+  question: ServerQuestion
+): Effect.Effect<ParsedAnswer, UpstreamError> => {
   const { authHeaders, trust } = preparedFor(backend)
   return Effect.map(
     transport.ask({
@@ -80,14 +80,14 @@ export const ask = (
     }),
     ({ status, headers, text }) => {
       const fault = status === 400 ? tlsIn(text) : undefined
-      const answer = { status, headers, body: Option.getOrUndefined(parseJson(text)) }
+      const answer = { status, headers, body: Option.getOrUndefined(decodeJson(text)) }
       return fault === undefined ? answer : { ...answer, fault }
     }
   )
 }
 
 /** What a status says of the backend's health; undefined when the answer may be read on. */
-const verdictOf = (backend: Backend, answer: Answer): Verdict | undefined => {
+const verdictOf = (backend: Backend, answer: ParsedAnswer): ProbeEnd | undefined => {
   const { fault, status } = answer
   if (fault !== undefined) return down(tlsUnreachable(fault).reason)
   if (status === 401 || status === 403) {
@@ -95,7 +95,7 @@ const verdictOf = (backend: Backend, answer: Answer): Verdict | undefined => {
       backend.apiKey === undefined
         ? `asks for a key, and none is configured (status ${status})`
         : `refuses the key it is given (status ${status})`
-    return new Verdict({ outcome: { _tag: "Refused", reason } })
+    return new ProbeEnd({ outcome: { _tag: "Refused", reason } })
   }
   if (status === 503 && isLoading(answer.body)) return down("loading model")
   if (status >= 500 && status !== 501) return down(`answered with status ${status}`)
@@ -129,8 +129,8 @@ const faultOf = (
 }
 
 const orFault =
-  (transport: Transport["Service"], backend: Backend, { timeoutMs }: Question) =>
-  (error: UpstreamError): Effect.Effect<never, Verdict> => {
+  (transport: Transport["Service"], backend: Backend, { timeoutMs }: ServerQuestion) =>
+  (error: UpstreamError): Effect.Effect<never, ProbeEnd> => {
     const open = error._tag === "ConnectionLost" || error._tag === "BadAnswer"
     const fault = open && /^http:/i.test(backend.url) ? faultOf(transport, backend, timeoutMs) : Effect.undefined
     return Effect.flatMap(fault, (found) =>
@@ -139,19 +139,19 @@ const orFault =
   }
 
 /** Fails when a port that keeps silent to a TLS greeting answers plain http; waits without end otherwise. */
-const silentOne = (transport: Transport["Service"], backend: Backend, { timeoutMs }: Question) =>
+const silentOne = (transport: Transport["Service"], backend: Backend, { timeoutMs }: ServerQuestion) =>
   Effect.sleep(timeoutMs / 2).pipe(
     Effect.andThen(faultOf(transport, backend, timeoutMs / 4)),
     Effect.flatMap((fault) => (fault === undefined ? Effect.never : Effect.fail(down(tlsUnreachable(fault).reason))))
   )
 
 /** A question the probe depends on: no answer, or one that speaks against the backend, ends the probe. */
-export const need = (
+export const askRequired = (
   transport: Transport["Service"],
   backend: Backend,
-  question: Question
-): Effect.Effect<Answer, Verdict> =>
-  ask(transport, backend, question).pipe(
+  question: ServerQuestion
+): Effect.Effect<ParsedAnswer, ProbeEnd> =>
+  askServer(transport, backend, question).pipe(
     Effect.catch(orFault(transport, backend, question)),
     (asked) =>
       question.fresh === true && /^https:/i.test(backend.url)
@@ -164,12 +164,12 @@ export const need = (
   )
 
 /** A question that only adds to what is known: undefined unless it was answered with a 2xx. */
-export const want = (
+export const askOptional = (
   transport: Transport["Service"],
   backend: Backend,
-  question: Question
-): Effect.Effect<Answer | undefined> =>
-  ask(transport, backend, question).pipe(
+  question: ServerQuestion
+): Effect.Effect<ParsedAnswer | undefined> =>
+  askServer(transport, backend, question).pipe(
     Effect.map((answer) => (answer.status >= 200 && answer.status < 300 ? answer : undefined)),
     Effect.orElseSucceed(() => undefined)
   )

@@ -5,7 +5,7 @@ import { BlockList, isIP, isIPv4 } from "node:net"
 import { networkInterfaces } from "node:os"
 
 /** An address of an interface of this machine. */
-export interface Address {
+export interface InterfaceAddress {
   /** Of the interface. */
   readonly name: string
   readonly address: string
@@ -16,7 +16,7 @@ export interface Address {
 }
 
 /** What can be said of an address, as of the moment this was made. */
-export interface Neighbourhood {
+export interface LocalNetwork {
   /** Whether it leads to this machine, loopback included. */
   readonly isOwn: (address: string) => boolean
   /**
@@ -27,7 +27,7 @@ export interface Neighbourhood {
 }
 
 /** All addresses of this machine at the moment. */
-export const addressesNow = (): ReadonlyArray<Address> =>
+export const addressesNow = (): ReadonlyArray<InterfaceAddress> =>
   Object.entries(networkInterfaces()).flatMap(([name, list]) =>
     (list ?? []).map(({ address, family, internal, cidr }) => ({ name, address, family, internal, cidr }))
   )
@@ -44,7 +44,7 @@ const privateNets = [
 ] as const
 
 /** The neighbourhood of a machine with these addresses. */
-export const neighbourhood = (addresses: ReadonlyArray<Address>): Neighbourhood => {
+export const localNetwork = (addresses: ReadonlyArray<InterfaceAddress>): LocalNetwork => {
   const near = new BlockList()
   for (const [net, bits] of privateNets) near.addSubnet(net, bits, familyOf(net))
   for (const { cidr, internal } of addresses) {
@@ -60,7 +60,10 @@ export const neighbourhood = (addresses: ReadonlyArray<Address>): Neighbourhood 
 }
 
 /** Addresses that the interfaces of `some` have, IPv4 before IPv6; none that is IPv6 link-local. */
-export const addressesOn = (addresses: ReadonlyArray<Address>, some: ReadonlyArray<string>): ReadonlyArray<string> => {
+export const addressesOn = (
+  addresses: ReadonlyArray<InterfaceAddress>,
+  some: ReadonlyArray<string>
+): ReadonlyArray<string> => {
   const names = new Set(addresses.filter(({ address }) => some.includes(address)).map(({ name }) => name))
   return addresses
     .filter(({ name, address }) => names.has(name) && !/^fe[89ab]/i.test(address))
@@ -71,7 +74,10 @@ export const addressesOn = (addresses: ReadonlyArray<Address>, some: ReadonlyArr
 const mostInterfaces = 8
 
 /** One IPv4 address for each interface that is meant: by name or address, or all but loopback when none is named. */
-export const meant = (addresses: ReadonlyArray<Address>, wanted: string | undefined): ReadonlyArray<string> => {
+export const chosenInterfaces = (
+  addresses: ReadonlyArray<InterfaceAddress>,
+  wanted: string | undefined
+): ReadonlyArray<string> => {
   const fitting = addresses.filter(
     ({ family, name, address, internal }) =>
       family === "IPv4" && (wanted === undefined ? !internal : name === wanted || address === wanted)
