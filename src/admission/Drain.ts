@@ -1,7 +1,7 @@
 /**
  * Whether the gateway is stopping: readiness flips first, later it takes nothing new, and then what is under way is ended.
  */
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Latch, Layer } from "effect"
 
 /** The one way from serving to stopping; it never leads back. */
 export class Drain extends Context.Service<
@@ -12,6 +12,8 @@ export class Drain extends Context.Service<
     /** Whether it takes no new request. */
     readonly refusing: () => boolean
     readonly begin: Effect.Effect<void>
+    /** Resolves once it has been told to stop. */
+    readonly begun: Effect.Effect<void>
     readonly refuse: Effect.Effect<void>
     /** An answer as it is to be sent now: once the gateway is stopping it ends its connection. */
     readonly parting: (response: Response) => Response
@@ -20,12 +22,15 @@ export class Drain extends Context.Service<
   /** Starts in the serving state. */
   static readonly layer = Layer.sync(Drain, () => {
     let state: "serving" | "stopping" | "refusing" = "serving"
+    const told = Latch.makeUnsafe(false)
     return Drain.of({
       stopping: () => state !== "serving",
       refusing: () => state === "refusing",
       begin: Effect.sync(() => {
         if (state === "serving") state = "stopping"
+        told.openUnsafe()
       }),
+      begun: told.await,
       refuse: Effect.sync(() => {
         state = "refusing"
       }),

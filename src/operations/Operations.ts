@@ -42,7 +42,7 @@ export class Operations extends Context.Service<
     Layer.effect(
       Operations,
       Effect.gen(function* () {
-        const services = yield* Effect.context<Registry | Router | Recent | Control | Meters>()
+        const services = yield* Effect.context<Drain | Registry | Router | Recent | Control | Meters>()
         const registry = yield* Registry
         const drain = yield* Drain
         const dialects = yield* Dialects

@@ -7,6 +7,7 @@ import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import { type GatewayError, Internal, MethodNotAllowed, NotFound, BadRequest } from "../domain/errors.ts"
 import { version } from "../domain/version.ts"
+import { Drain } from "../admission/Drain.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/state.ts"
@@ -18,6 +19,7 @@ import { docsPath, frontPath } from "../admission/key-check.ts"
 import { type IncomingRequest, publicOrigin } from "./incoming-request.ts"
 import { Api, ContractApi } from "./api/api.ts"
 import { type BodyLimits, type Counted, readBody } from "../proxy/body.ts"
+import { makeChanges } from "./handlers/changes.ts"
 import { catalogueHandlers } from "./handlers/catalogue.ts"
 import { Control } from "./Control.ts"
 import { controlHandlers } from "./handlers/administer.ts"
@@ -119,6 +121,7 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
       const registry = yield* Registry
       const control = yield* Control
       const router = yield* Router
+      const changes = yield* makeChanges
       const created = Math.floor(sinceMs / 1000)
       let listed: { readonly snapshot: Snapshot; readonly names: RoutingSettings; readonly body: string } | undefined
       const list = (): string => {
@@ -154,6 +157,7 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
           return entry === undefined ? refuse(modelNotFound(id, names, snapshot)) : Effect.succeed(entry)
         },
         backends: () => Effect.sync(backends),
+        changes: ({ query }) => changes(query),
         administered: () => Effect.sync(backends)
       })
     })
@@ -163,7 +167,7 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
 const jsonBody = { "content-type": "application/json" }
 
 /** What the handlers draw on. */
-export type ContractServices = Registry | Router | Recent | Control | Meters
+export type ContractServices = Drain | Registry | Router | Recent | Control | Meters
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {

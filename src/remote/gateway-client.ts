@@ -159,6 +159,21 @@ export const askBackends = (
 ): Effect.Effect<typeof BackendList.Type, NoGateway | GatewayRefused, Transport> =>
   Effect.flatMap(connect(address), (client) => client.gateway.backends()).pipe(Effect.mapError(explain(address)))
 
+/** How long the gateway may keep back its answer about changes, in seconds; less than it has for any answer. */
+const changesWait = 4
+
+/** The state of the backends of the gateway at this address, in a word; with `since` as soon as it is another one, or after a while. */
+export const askChanges = (
+  address: GatewayAddress,
+  since: string | undefined
+): Effect.Effect<string, NoGateway | GatewayRefused, Transport> =>
+  Effect.flatMap(connect(address), (client) =>
+    client.gateway.changes({ query: since === undefined ? {} : { since, wait: changesWait } })
+  ).pipe(
+    Effect.map(({ state }) => state),
+    Effect.mapError(explain(address))
+  )
+
 /** The figures of the gateway at this address. */
 export const askStats = (address: GatewayAddress): Effect.Effect<Stats, NoGateway | GatewayRefused, Transport> =>
   Effect.flatMap(connect(address), (client) => client.work.stats()).pipe(Effect.mapError(explain(address)))

@@ -172,6 +172,30 @@ describe("nexus status --watch", () => {
     await gateway.child.exited
   })
 
+  test("shows at once that a backend has changed, however long its interval is, and keeps no gateway from its end", async () => {
+    for (const more of [[], ["--workers", "2"]]) {
+      const gateway = await serving("--demo", "--no-discovery", ...more)
+      const watching = start("status", "--port", gateway.port, "--watch", "--interval", "3600", "--json")
+      const decoder = new TextDecoder()
+      let told = ""
+      const modes = () =>
+        told
+          .split("\n")
+          .slice(0, -1)
+          .map((line) => JSON.parse(line).backends[0].mode)
+      for await (const piece of watching.stdout) {
+        told += decoder.decode(piece, { stream: true })
+        if (modes().length === 1) void nexus("backends", "disable", "simulated-a", "--port", gateway.port)
+        if (modes().includes("disabled")) break
+      }
+      expect(modes().at(-1)).toBe("disabled")
+      gateway.child.kill("SIGTERM")
+      expect(await gateway.child.exited).toBe(0)
+      watching.kill("SIGTERM")
+      expect(await watching.exited).toBe(0)
+    }
+  })
+
   test("ends by itself, and well, when nobody reads its pipe any more", async () => {
     const gateway = await serving("--demo", "--no-discovery")
     for (const more of [[], ["--json"]]) {

@@ -1,7 +1,7 @@
 /**
  * nexus status: what the running gateway does, once or as a view that is kept up to date.
  */
-import { Console, Effect, Latch, type Scope } from "effect"
+import { Console, Effect, Latch, Option, type Scope } from "effect"
 import { Command, Flag } from "effect/cli"
 import type { Stats } from "../../operations/api/stats-api.ts"
 import type { GatewayRefused, NoGateway } from "../../remote/gateway-client.ts"
@@ -24,7 +24,7 @@ const interval = Flag.Finite("interval").pipe(
     (value) => value >= 0.1 && value <= 3600,
     (value) => `Expected 0.1 to 3600 seconds, got ${value}`
   ),
-  Flag.withDescription("Time between two looks with --watch"),
+  Flag.withDescription("Longest time between two looks with --watch; a backend that changes is shown at once"),
   Flag.withDefault(1)
 )
 
@@ -33,25 +33,62 @@ type Look = { readonly stats: Stats } | { readonly trouble: string }
 
 type Ask<R> = Effect.Effect<Stats, NoGateway | GatewayRefused, R>
 
+/** What is looked at, how its changes are followed, and how often it is looked at without one. */
+interface Watched<R> {
+  readonly ask: Ask<R>
+  readonly askState: (since: string | undefined) => Effect.Effect<string, NoGateway | GatewayRefused, R>
+  /** The state before the first look, where the gateway could tell. */
+  readonly state: string | undefined
+  readonly seconds: number
+}
+
 const look = <R>(ask: Ask<R>): Effect.Effect<Look, never, R> =>
   ask.pipe(
     Effect.map((stats): Look => ({ stats })),
     Effect.catch(({ message }) => Effect.succeed<Look>({ trouble: message }))
   )
 
-/** Looks again and again; the first look has succeeded. */
+/** Between two questions about changes: a backend that comes and goes all the time is shown ten times a second at most. */
+const breath = "100 millis"
+
+/** Opens the latch when a backend has changed; a gateway that cannot tell is looked at by the clock alone. */
+const follow = <E, R>(
+  askState: (since: string | undefined) => Effect.Effect<string, E, R>,
+  changed: Latch.Latch,
+  first: string | undefined,
+  seconds: number
+): Effect.Effect<never, never, R> =>
+  Effect.gen(function* () {
+    let seen = first
+    while (true) {
+      const state = yield* Effect.option(askState(seen))
+      if (Option.isNone(state)) {
+        yield* Effect.sleep(seconds * 1000)
+        continue
+      }
+      if (seen !== undefined && state.value !== seen) changed.openUnsafe()
+      seen = state.value
+      yield* Effect.sleep(breath)
+    }
+  })
+
+/** Looks again and again, at the latest after the interval; the first look has succeeded. */
 const repeat = <R>(
-  ask: Ask<R>,
+  { ask, askState, seconds, state }: Watched<R>,
   first: Stats,
-  seconds: number,
   show: (look: Look) => Effect.Effect<void>
 ): Effect.Effect<void, never, R> =>
   Effect.gen(function* () {
-    yield* show({ stats: first })
-    while (true) {
-      yield* Effect.sleep(seconds * 1000)
-      yield* show(yield* look(ask))
-    }
+    const changed = Latch.makeUnsafe(false)
+    const looks = Effect.gen(function* () {
+      yield* show({ stats: first })
+      while (true) {
+        yield* Effect.raceFirst(Effect.sleep(seconds * 1000), changed.await)
+        changed.closeUnsafe()
+        yield* show(yield* look(ask))
+      }
+    })
+    return yield* Effect.raceFirst(looks, follow(askState, changed, state, seconds))
   })
 
 const drawOn = (screen: Screen, url: string, seen: Look): void => {
@@ -60,12 +97,7 @@ const drawOn = (screen: Screen, url: string, seen: Look): void => {
 }
 
 /** Draws in place, also when the terminal has changed its size. */
-const live = <R>(
-  ask: Ask<R>,
-  first: Stats,
-  url: string,
-  seconds: number
-): Effect.Effect<void, never, R | Scope.Scope> =>
+const live = <R>(watched: Watched<R>, first: Stats, url: string): Effect.Effect<void, never, R | Scope.Scope> =>
   Effect.gen(function* () {
     const resized = Latch.makeUnsafe(false)
     const screen = yield* takeScreen(() => resized.openUnsafe())
@@ -82,14 +114,14 @@ const live = <R>(
         last = seen
         drawOn(screen, url, seen)
       })
-    yield* Effect.raceFirst(repeat(ask, first, seconds, show), redraw)
+    yield* Effect.raceFirst(repeat(watched, first, show), redraw)
   })
 
 const line = (seen: Look): string => JSON.stringify("stats" in seen ? seen.stats : { error: seen.trouble })
 
 /** Says each look anew, for whoever reads a pipe or a file. */
-const plain = <R>(ask: Ask<R>, first: Stats, url: string, seconds: number, asJson: boolean) =>
-  repeat(ask, first, seconds, (seen) =>
+const plain = <R>(watched: Watched<R>, first: Stats, url: string, asJson: boolean) =>
+  repeat(watched, first, (seen) =>
     asJson
       ? writeLine(line(seen))
       : "stats" in seen
@@ -103,21 +135,27 @@ export const statusCommand = Command.make(
   { json: flags.json, watch, interval, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
     const { atGateway } = yield* Effect.promise(() => import("../../remote/target.ts"))
-    const { askStats } = yield* Effect.promise(() => import("../../remote/gateway-client.ts"))
+    const { askChanges, askStats } = yield* Effect.promise(() => import("../../remote/gateway-client.ts"))
     const options = { config: input.config, overrides: flags.addressOverrides(input) }
     yield* atGateway(
       options,
       Effect.fnUntraced(function* (address) {
         const { url } = address
         const ask = askStats(address)
+        const askState = (since: string | undefined) => askChanges(address, since)
+        const state = input.watch ? Option.getOrUndefined(yield* Effect.option(askState(undefined))) : undefined
         const first = yield* ask
         if (!input.watch) {
           return yield* Console.log(input.json ? jsonText(first) : statusLines(first, url, undefined).join("\n"))
         }
+        const watched = {
+          ask,
+          askState,
+          state,
+          seconds: input.interval
+        }
         const onTerminal = process.stdout.isTTY === true && !input.json
-        const shown = onTerminal
-          ? Effect.scoped(live(ask, first, url, input.interval))
-          : plain(ask, first, url, input.interval, input.json)
+        const shown = onTerminal ? Effect.scoped(live(watched, first, url)) : plain(watched, first, url, input.json)
         yield* Effect.raceFirst(shown, endRequested)
       })
     )

@@ -106,6 +106,9 @@ export type BackendEntry = typeof BackendEntry.Type
 /** The answer of `/nexus/backends`; `version` is that of the gateway. */
 export const BackendList = Schema.Struct({ version: Schema.String, backends: Schema.Array(BackendEntry) })
 
+/** The state of the backends in a word: it is another one whenever `/nexus/backends` tells of something else than figures. */
+const ChangesState = Schema.Struct({ state: Schema.String })
+
 const Gateway = HttpApiGroup.make("gateway").add(
   HttpApiEndpoint.get("health", "/health", { success: Health, error: Unhealthy }).annotate(
     OpenApi.Summary,
@@ -123,6 +126,16 @@ const Gateway = HttpApiGroup.make("gateway").add(
   HttpApiEndpoint.get("backends", "/nexus/backends", { success: BackendList }).annotate(
     OpenApi.Summary,
     "Every backend with its state, models and figures"
+  ),
+  HttpApiEndpoint.get("changes", "/nexus/changes", {
+    query: {
+      since: Schema.optionalKey(Schema.String),
+      wait: Schema.optionalKey(Schema.FiniteFromString.check(Schema.isBetween({ minimum: 0, maximum: 60 })))
+    },
+    success: ChangesState
+  }).annotate(
+    OpenApi.Summary,
+    "The state of the backends in a word; with `since` as soon as it is another one, or after `wait` seconds (30)"
   ),
   HttpApiEndpoint.get("administered", "/admin/v1/backends", { success: BackendList }).annotate(
     OpenApi.Summary,
