@@ -30,6 +30,33 @@ describe("a file that cannot be imported", () => {
   })
 })
 
+describe("the type of a server", () => {
+  const typesIn = (text: string, from: "olla" | "llama-swap") =>
+    checked(imported(text, from)).backends.map(({ type }) => type)
+
+  test.each([
+    ["llama-server -m m.gguf", "llamacpp"],
+    ["vllm serve m", "vllm"],
+    ["python -m sglang.launch_server --model-path m", "sglang"],
+    ["some-server", "generic"]
+  ] as const)("is told from the command `%s` of llama-swap", (command, type) => {
+    expect(typesIn(`models: { m: { cmd: "${command}", proxy: "http://127.0.0.1:9000" } }`, "llama-swap")).toEqual([
+      type
+    ])
+  })
+
+  test.each([
+    ["lm-studio", "lmstudio"],
+    ["llama-cpp", "llamacpp"],
+    ["sglang", "sglang"],
+    ["openai", "generic"],
+    ["lemonade", "generic"]
+  ] as const)("is the one that Olla calls %s", (name, type) => {
+    const endpoint = `{ url: "http://h:1", name: h, type: ${name} }`
+    expect(typesIn(`discovery: { type: static, static: { endpoints: [${endpoint}] } }`, "olla")).toEqual([type])
+  })
+})
+
 describe("names of LiteLLM", () => {
   const deployment = (name: string, model: string) =>
     `{model_name: ${name}, litellm_params: {model: ${model}, api_base: "http://h:1/v1"}}`
