@@ -13,6 +13,7 @@ import { explainCommand } from "./explain.ts"
 import { healthCommand } from "./health.ts"
 import { keysCommand } from "./keys.ts"
 import { modelsCommand } from "./models.ts"
+import { requestsCommand } from "./requests.ts"
 import { serveCommand } from "./serve.ts"
 import { serviceCommand } from "./service/service.ts"
 import { setupCommand } from "./setup/setup.ts"
@@ -32,6 +33,7 @@ export const nexus = Command.make("nexus").pipe(
     backendsCommand,
     healthCommand,
     explainCommand,
+    requestsCommand,
     doctorCommand,
     connectCommand,
     configCommand,

@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import type { DecisionEntry, Explained, Route } from "../operations/api/admin-api.ts"
+import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../operations/api/admin-api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { jsonText, milliseconds, tableText } from "./output.ts"
@@ -18,7 +18,7 @@ const model = Flag.String("model").pipe(
 const request = Flag.String("request").pipe(
   Flag.withAlias("r"),
   Flag.withMetavar("ID"),
-  Flag.withDescription("Explain a request that was served, by its x-request-id"),
+  Flag.withDescription("Explain a request that was served or is under way, by its x-request-id"),
   Flag.optional
 )
 
@@ -117,17 +117,30 @@ export const routeText = ({ decision, max_retries, refusal }: Route): string =>
     ...(refusal === null ? [] : ["", `Refused: ${refusal.status} ${refusal.code}: ${refusal.message}`])
   ].join("\n")
 
-const requestText = ({ request, decision }: Explained): string => {
+/** How a request stands, or has ended. */
+const outcomeRows = (request: (Explained | ExplainedUnderWay)["request"]): ReadonlyArray<ReadonlyArray<string>> =>
+  "outcome" in request
+    ? [
+        ["Outcome:", `${request.outcome}, status ${request.status}`],
+        ["Duration:", milliseconds(request.duration_ms)]
+      ]
+    : [
+        ["Phase:", `${request.phase} for ${milliseconds(request.phase_ms)}`],
+        ["So far:", `${request.bytes} bytes in ${milliseconds(request.age_ms)}`]
+      ]
+
+const requestText = ({ request, decision }: Explained | ExplainedUnderWay): string => {
+  const [outcome = [], time = []] = outcomeRows(request)
   const about = tableText(
     ["Request:", request.id],
     [
       ["At:", new Date(request.at).toISOString()],
       ["Endpoint:", request.stream ? `${request.endpoint}, streamed` : request.endpoint],
-      ["Outcome:", `${request.outcome}, status ${request.status}`],
+      outcome,
       ["Backend:", request.backend === "" ? "none" : `${request.backend}, asked for ${request.upstream_model}`],
       ["Attempts:", String(request.attempts)],
       ["First byte:", milliseconds(request.first_byte_ms)],
-      ["Duration:", milliseconds(request.duration_ms)]
+      time
     ]
   )
   const failures = request.failures.map(({ backend, model, reason }) => [backend, model, reason])
@@ -136,7 +149,9 @@ const requestText = ({ request, decision }: Explained): string => {
     ...(failures.length === 0 ? [] : ["", tableText(["Failed", "Model", "Reason"], failures)]),
     "",
     decision === null
-      ? "It was refused before a backend was looked for."
+      ? "phase" in request
+        ? "Nobody has been looked for yet."
+        : "It was refused before a backend was looked for."
       : `By the figures of its beginning:\n${decisionText(decision, Infinity)}`
   ].join("\n")
 }

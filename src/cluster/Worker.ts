@@ -78,6 +78,9 @@ const answering = (recent: Recent["Service"], meters: Meters["Service"]): Readon
   serving(contractOf(siblingQuestions.request), ({ id }) =>
     Effect.sync(() => Option.toArray(Option.fromUndefinedOr(recent.find(id))))
   ),
+  serving(contractOf(siblingQuestions.underWay), () => Effect.sync(() => recent.underWay.list())),
+  serving(contractOf(siblingQuestions.oneUnderWay), ({ id }) => Effect.sync(() => recent.underWay.find(id))),
+  serving(contractOf(siblingQuestions.cancel), ({ id }) => Effect.sync(() => recent.underWay.cancel(id))),
   serving(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
 ]
 

@@ -129,6 +129,11 @@ export const table: Table = {
     retryAfter: e.retryAfterSeconds,
     headers: { connection: "close" }
   }),
+  // Nobody's retry is to bring back what a person has ended.
+  Cancelled: () => ({
+    ...server(499, "request_cancelled", "An administrator of Nexus has cancelled this request"),
+    headers: neverRetry
+  }),
   BadGateway: (e) => ({
     ...server(
       502,
@@ -169,6 +174,7 @@ export const table: Table = {
     ),
   RequestNotKept: (e) =>
     invalid(404, "not_found", null, `No request '${e.id}' among the last ${e.kept}; its id is in x-request-id`),
+  RequestNotUnderWay: (e) => invalid(404, "not_found", null, `No request '${e.id}' is under way`),
   MethodNotAllowed: (e) => ({
     ...invalid(
       405,

@@ -71,6 +71,9 @@ export class OutOfFiles extends Schema.TaggedError<OutOfFiles>()("OutOfFiles", {
 /** The gateway is stopping. */
 export class Stopping extends Schema.TaggedError<Stopping>()("Stopping", { retryAfterSeconds: Schema.Number }) {}
 
+/** An administrator has ended the request. */
+export class Cancelled extends Schema.TaggedError<Cancelled>()("Cancelled", {}) {}
+
 /** Every attempt failed, the last one by an answer that is no good answer, or nobody has the key that is needed. */
 export class BadGateway extends Schema.TaggedError<BadGateway>()("BadGateway", {
   model: Schema.String,
@@ -117,6 +120,11 @@ export class RequestNotKept extends Schema.TaggedError<RequestNotKept>()("Reques
   kept: Schema.Number
 }) {}
 
+/** No request of this id is under way. */
+export class RequestNotUnderWay extends Schema.TaggedError<RequestNotUnderWay>()("RequestNotUnderWay", {
+  id: Schema.String
+}) {}
+
 /** The path exists, under other methods. */
 export class MethodNotAllowed extends Schema.TaggedError<MethodNotAllowed>()("MethodNotAllowed", {
   method: Schema.String,
@@ -152,6 +160,7 @@ export type GatewayError =
   | Overloaded
   | OutOfFiles
   | Stopping
+  | Cancelled
   | BadGateway
   | LoopDetected
   | GatewayTimeout
@@ -161,6 +170,7 @@ export type GatewayError =
   | UnsupportedMediaType
   | NotFound
   | RequestNotKept
+  | RequestNotUnderWay
   | MethodNotAllowed
   | BackendNotFound
   | Conflict

@@ -14,10 +14,19 @@ export interface OperationFacts {
 export const maxModelLength = 512
 
 /** How a request can end. */
-export const outcomes = ["completed", "refused", "failed", "truncated", "client_closed"] as const
+export const outcomes = ["completed", "refused", "failed", "truncated", "client_closed", "cancelled"] as const
 
 /** One of {@link outcomes}. */
 export type Outcome = (typeof outcomes)[number]
+
+/**
+ * The phases of a request, in their order: its body is read, it is decided who may answer, backends are called, an answer is
+ * sent on, and all has been said.
+ */
+export const phases = ["reading", "routing", "attempting", "committed", "ended"] as const
+
+/** One of {@link phases}. */
+export type Phase = (typeof phases)[number]
 
 /** The abilities a request can call for. */
 export type Ability = "vision" | "tools" | "json_mode" | "embeddings"

@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Schema } from "effect"
 import { Measures } from "../telemetry/measures.ts"
-import { Explained, RecentRequest } from "./api/admin-api.ts"
+import { Explained, ExplainedUnderWay, RecentRequest, RequestUnderWay } from "./api/admin-api.ts"
 
 /** What siblings can be asked: each of them adds its own items to the answer, none or more. */
 export interface SiblingQuestion<Details, Item> {
@@ -28,6 +28,12 @@ export const siblingQuestions = {
   requests: question("requests", Schema.Struct({}), RecentRequest, 1000),
   /** One of them, with its decision. */
   request: question("request", Schema.Struct({ id: Schema.String }), Explained, 1000),
+  /** The requests that are under way. */
+  underWay: question("underWay", Schema.Struct({}), RequestUnderWay, 1000),
+  /** Those of them with an id, with their decisions. */
+  oneUnderWay: question("oneUnderWay", Schema.Struct({ id: Schema.String }), ExplainedUnderWay, 1000),
+  /** Has those with an id ended; gives how they stood. */
+  cancel: question("cancel", Schema.Struct({ id: Schema.String }), RequestUnderWay, 1000),
   /** The figures of their work; `own` are those of who asks. Later than this they are late. */
   measures: question("measures", Schema.Struct({ own: Schema.optionalKey(Measures) }), Measures, 500)
 }

@@ -54,7 +54,7 @@ const undecodable = (defect: unknown): BadRequest | undefined => {
 }
 
 /** Paths whose last part is an id; whatever it holds, it is one part. */
-const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/"]
+const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/", "/admin/v1/requests/"]
 
 const reads: ReadonlyArray<string> = ["GET", "HEAD"]
 // Answered before the operational endpoints are asked.
@@ -256,7 +256,11 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (path === docsPath) return answerWith(request, (await described()).page)
     if (path === frontPath) return answerWith(request, front(request, asked))
     const body =
-      method === "POST" ? await readBody(request, new RequestClock(0, 0), bodyLimits, uncounted, turns) : undefined
+      method === "POST"
+        ? await Effect.runPromise(
+            Effect.catch(readBody(request, new RequestClock(0, 0), bodyLimits, uncounted, turns), Effect.succeed)
+          )
+        : undefined
     if (body !== undefined && !(body instanceof Uint8Array)) return refusal(body, requestId)
     const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
     const response = await web.handler(

@@ -6,6 +6,7 @@ import {
   BackendNotFound,
   BadGateway,
   BadRequest,
+  Cancelled,
   ConfigRefused,
   Conflict,
   Forbidden,
@@ -22,6 +23,7 @@ import {
   Overloaded,
   PayloadTooLarge,
   RequestNotKept,
+  RequestNotUnderWay,
   RequestTimeout,
   ServiceUnavailable,
   Stopping,
@@ -85,6 +87,7 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
     error: new OutOfFiles({ retryAfterSeconds: 1 })
   },
   Stopping: { when: "The gateway is stopping", error: new Stopping({ retryAfterSeconds: 5 }) },
+  Cancelled: { when: "An administrator has cancelled the request", error: new Cancelled({}) },
   BadGateway: {
     when: "Every backend that was asked failed",
     error: new BadGateway({ model, failures: [{ backend: "local", model, reason: "answered with an HTML page" }] })
@@ -114,6 +117,10 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   RequestNotKept: {
     when: "The request is not remembered, or not any more",
     error: new RequestNotKept({ id, kept: 512 })
+  },
+  RequestNotUnderWay: {
+    when: "No request of that id is under way",
+    error: new RequestNotUnderWay({ id })
   },
   MethodNotAllowed: {
     when: "The path takes other methods",

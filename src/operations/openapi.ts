@@ -127,6 +127,7 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
   "BadGateway",
   "ServiceUnavailable",
   "Stopping",
+  "Cancelled",
   "GatewayTimeout",
   "LoopDetected"
 ]
@@ -135,6 +136,8 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
 const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map([
   ["gateway.model", ["ModelNotFound"]],
   ["admin.decision", ["RequestNotKept"]],
+  ["admin.oneUnderWay", ["RequestNotUnderWay"]],
+  ["admin.cancel", ["RequestNotUnderWay"]],
   ["control.compare", ["ConfigRefused"]],
   ["control.reload", ["ConfigRefused"]],
   ["control.add", ["Conflict", "ConfigRefused"]],

@@ -3,16 +3,18 @@
  * else reports.
  */
 import { Cause, Context, Effect, Layer } from "effect"
+import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { Turn } from "../registry/live.ts"
 import { explainPlan } from "../router/decision.ts"
 import type { Plan } from "../router/plan.ts"
 import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
 import { RequestLog } from "../telemetry/logging.ts"
-import type { AttemptOutcome } from "../telemetry/meter.ts"
-import type { Exchange } from "./record.ts"
+import type { AttemptOutcome, Meter } from "../telemetry/meter.ts"
+import type { End, Exchange, UnderWay } from "./record.ts"
 import { Meters } from "./Meters.ts"
 import { Recent } from "./History.ts"
+import type { RequestsUnderWay } from "./under-way.ts"
 
 /** How an attempt ended that was not to be committed. */
 const failures: Readonly<Record<UpstreamError["_tag"], AttemptOutcome>> = {
@@ -24,10 +26,11 @@ const failures: Readonly<Record<UpstreamError["_tag"], AttemptOutcome>> = {
 }
 
 /** How one ended that was committed or left, by the end of its request. */
-const ends: Readonly<Record<Exchange["outcome"], AttemptOutcome>> = {
+const ends: Readonly<Record<Outcome, AttemptOutcome>> = {
   completed: "completed",
   truncated: "truncated",
   client_closed: "abandoned",
+  cancelled: "abandoned",
   refused: "refused",
   failed: "abandoned"
 }
@@ -39,12 +42,14 @@ const mostTold = 1000
 export class Accounting extends Context.Service<
   Accounting,
   {
+    /** The requests that have come and not ended. */
+    readonly underWay: RequestsUnderWay
     /** A request has come. */
-    readonly began: () => void
+    readonly began: (request: UnderWay) => void
     /** A request was refused before it was read. */
     readonly turnedAway: (status: number) => void
-    /** A backend is called for the request. */
-    readonly attempting: (exchange: Exchange, backend: string, model: string) => void
+    /** A backend is called for the request; gives where that is counted. */
+    readonly attempting: (exchange: Exchange, backend: string, model: string) => Meter
     /** The call failed; `blameless` when that says nothing against the backend. */
     readonly attemptFailed: (exchange: Exchange, error: UpstreamError, blameless: boolean) => void
     /** A plan was made for the request; `now` in monotonic milliseconds. */
@@ -52,7 +57,7 @@ export class Accounting extends Context.Service<
     /** A request changed how a backend and model stand. */
     readonly turned: (backend: string, model: string, turn: Turn) => void
     /** The request has ended, whatever the way. */
-    readonly ended: (exchange: Exchange) => void
+    readonly ended: (request: UnderWay, end: End) => void
     /** The request ended by a defect of the gateway. */
     readonly defect: (requestId: string, cause: Cause.Cause<unknown>) => void
   }
@@ -64,18 +69,17 @@ export class Accounting extends Context.Service<
       const log = yield* RequestLog
       const recent = yield* Recent
       const { ledger } = yield* Meters
-      const attempting = (exchange: Exchange, backend: string, model: string): void => {
-        const { meter: before } = exchange
+      const attempting = ({ asked: before }: Exchange, backend: string, model: string): Meter => {
         const meter = ledger.meter(backend, model)
         if (before !== undefined) {
-          before.inFlight -= 1
-          before.left()
+          before.meter.inFlight -= 1
+          before.meter.left()
         }
         meter.inFlight += 1
-        exchange.meter = meter
+        return meter
       }
-      const attemptFailed = ({ meter }: Exchange, error: UpstreamError, blameless: boolean): void =>
-        meter?.attempted(blameless ? "refused" : failures[error._tag], performance.now())
+      const attemptFailed = ({ asked }: Exchange, error: UpstreamError, blameless: boolean): void =>
+        asked?.meter.attempted(blameless ? "refused" : failures[error._tag], performance.now())
       // What nobody was asked for is counted by its model when that is one that somebody serves.
       const unasked = ({ decided }: Exchange) => {
         const first = decided?.targets[0]
@@ -84,21 +88,22 @@ export class Accounting extends Context.Service<
           first !== undefined && first.candidates.length > 0 ? first.name : otherLabel
         )
       }
-      const count = (exchange: Exchange): void => {
+      const count = (exchange: Exchange, { outcome, status }: End): void => {
+        const { asked, attempts, awaitedMs, committed, endpoint, failures, started, stream } = exchange
         const now = performance.now()
-        const meter = exchange.meter ?? unasked(exchange)
+        const meter = asked?.meter ?? unasked(exchange)
+        const firstByteAt = committed?.at ?? 0
         ledger.active -= 1
-        meter.ended(exchange, now)
-        if (exchange.meter === undefined) return
+        meter.ended({ endpoint, stream, outcome, status, started, firstByteAt, awaitedMs }, now)
+        if (asked === undefined) return
         meter.inFlight -= 1
         // Attempts that failed have been counted as they did.
-        if (exchange.firstByteAt === 0 && exchange.attempts <= exchange.failures.length) return
-        meter.attempted(ends[exchange.outcome], now)
+        if (committed === undefined && attempts <= failures.length) return
+        meter.attempted(ends[outcome], now)
       }
       const routed = (exchange: Exchange, plan: Plan, now: number): void => {
         const seen = plan.liveFigures(now)
-        exchange.decided = plan
-        exchange.seen = seen
+        exchange.decides(plan, seen)
         if (!log.debugEnabled()) return
         const { requested: model, order, ...decision } = explainPlan(plan, seen)
         log.write("debug", "routing decision", {
@@ -117,8 +122,9 @@ export class Accounting extends Context.Service<
       }
       // Once for each model of a backend: it is a setting of the backend, and no matter of the request.
       const cut = new Set<string>()
-      const noteCut = ({ backend, cutPrompt, id, upstreamModel: model }: Exchange): void => {
-        if (cutPrompt === undefined) return
+      const noteCut = ({ asked, id }: Exchange, { backend, cutPrompt }: End): void => {
+        if (cutPrompt === undefined || asked === undefined) return
+        const { model } = asked
         const name = `${backend}\n${model}`
         if (cut.has(name) || cut.size >= mostTold) return
         cut.add(name)
@@ -132,38 +138,51 @@ export class Accounting extends Context.Service<
           request_id: id
         })
       }
-      const ended = (exchange: Exchange): void => {
-        recent.note(exchange)
-        noteCut(exchange)
-        count(exchange)
+      const ended = (request: UnderWay, end: End): void => {
+        const { exchange } = request
+        recent.note(request, end)
+        noteCut(exchange, end)
+        count(exchange, end)
         if (!log.debugEnabled()) return
+        const { asked, committed } = exchange
         const now = performance.now()
         const retried = exchange.request.headers.get("x-stainless-retry-count") ?? ""
         log.write("debug", "request ended", {
           request_id: exchange.id,
           endpoint: exchange.endpoint,
           model: exchange.model,
-          upstream_model: exchange.upstreamModel,
-          backend: exchange.backend,
+          upstream_model: asked?.model ?? "",
+          backend: end.backend,
           stream: exchange.stream,
-          outcome: exchange.outcome,
-          status: exchange.status,
+          outcome: end.outcome,
+          status: end.status,
           attempts: exchange.attempts,
           // What the client's own library says of its retries.
           ...(/^[1-9]\d{0,3}$/.test(retried) ? { client_retry: Number(retried) } : {}),
           duration_ms: Math.round(now - exchange.started),
-          ...(exchange.firstByteAt === 0 ? {} : { first_byte_ms: Math.round(exchange.firstByteAt - exchange.started) }),
-          bytes_out: exchange.bytesOut,
+          ...(committed === undefined ? {} : { first_byte_ms: Math.round(committed.at - exchange.started) }),
+          bytes_out: end.bytes,
           ...(exchange.failures.length === 0 ? {} : { failures: exchange.failures })
         })
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
-      const began = (): void => {
+      const began = (request: UnderWay): void => {
         ledger.active += 1
+        recent.underWay.add(request)
       }
       const turnedAway = (status: number): void => ledger.turnAway(status)
-      return Accounting.of({ began, turnedAway, attempting, attemptFailed, routed, turned, ended, defect })
+      return Accounting.of({
+        underWay: recent.underWay,
+        began,
+        turnedAway,
+        attempting,
+        attemptFailed,
+        routed,
+        turned,
+        ended,
+        defect
+      })
     })
   )
 }

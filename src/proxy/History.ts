@@ -13,7 +13,8 @@ import { explainPlan } from "../router/decision.ts"
 import { Router } from "../router/Router.ts"
 import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-figures.ts"
 import type { Explained, RecentRequest } from "../operations/api/admin-api.ts"
-import type { Exchange } from "./record.ts"
+import type { End, Exchange, UnderWay } from "./record.ts"
+import { RequestsUnderWay } from "./under-way.ts"
 
 /** Requests that are remembered. */
 export const remembered = 512
@@ -84,19 +85,19 @@ class Ring {
   private next = 0
   private size = 0
 
-  put(exchange: Exchange, now: number, wallNow: number): void {
+  put(exchange: Exchange, end: End, now: number, wallNow: number): void {
     const { numbers } = this
     const at = this.next
-    const { decided } = exchange
+    const { asked, committed, decided } = exchange
     const needs = decided?.needs
     let column = at * width
     numbers[column++] = wallNow - (now - exchange.started)
     numbers[column++] = exchange.started
     numbers[column++] = now
-    numbers[column++] = exchange.firstByteAt
+    numbers[column++] = committed?.at ?? 0
     numbers[column++] = exchange.stream ? 1 : 0
-    numbers[column++] = outcomes.indexOf(exchange.outcome)
-    numbers[column++] = exchange.status
+    numbers[column++] = outcomes.indexOf(end.outcome)
+    numbers[column++] = end.status
     numbers[column++] = exchange.attempts
     numbers[column++] = needs === undefined ? 0 : maskOf(needs.abilities)
     numbers[column++] = needs?.promptTokens ?? 0
@@ -111,8 +112,8 @@ class Ring {
     texts.id = exchange.id
     texts.operation = exchange.route.operation
     texts.model = exchange.model
-    texts.backend = exchange.backend
-    texts.upstreamModel = exchange.upstreamModel
+    texts.backend = end.backend
+    texts.upstreamModel = asked?.model ?? ""
     texts.failures = exchange.failures.length === 0 ? none : exchange.failures
     texts.settings = decided?.settings
     texts.snapshot = decided?.snapshot
@@ -201,12 +202,14 @@ const maskOf = (wanted: ReadonlyArray<Ability>): number => {
   return mask
 }
 
-/** The memory of requests. */
+/** The requests of this process: those under way, and the memory of the last ones. */
 export class Recent extends Context.Service<
   Recent,
   {
-    /** Takes a request that has ended. */
-    readonly note: (exchange: Exchange) => void
+    /** Those that have not ended. */
+    readonly underWay: RequestsUnderWay
+    /** Takes one that has ended. */
+    readonly note: (request: UnderWay, end: End) => void
     /** The last ones, newest first. */
     readonly list: () => ReadonlyArray<RecentRequest>
     /** The newest one with this id, and its decision when there was one to make. */
@@ -223,16 +226,19 @@ export class Recent extends Context.Service<
       // Finer than a millisecond: by whole ones, requests that follow one another closely would change places. Nanoseconds
       // are dear: they are asked for only when the clock has been set, or the machine has slept.
       let aheadMs = Infinity
-      const wallNow = (now: number): number => {
+      const aheadNow = (now: number): number => {
         if (Math.abs(clock.currentTimeMillisUnsafe() - now - aheadMs) > 2) {
           aheadMs = Number(clock.currentTimeNanosUnsafe()) / 1_000_000 - now
         }
-        return now + aheadMs
+        return aheadMs
       }
+      const underWay = new RequestsUnderWay(router, aheadNow)
       return Recent.of({
-        note: (exchange) => {
+        underWay,
+        note: (request, end) => {
           const now = performance.now()
-          ring.put(exchange, now, wallNow(now))
+          underWay.delete(request)
+          ring.put(request.exchange, end, now, now + aheadNow(now))
         },
         list: () => ring.places().map((at) => ring.request(at)),
         find: (id) => {

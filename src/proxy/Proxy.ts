@@ -3,10 +3,9 @@
  * each of them is accounted for.
  */
 import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
-import { type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
+import { Cancelled, type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { spreadWait } from "../domain/retry-after.ts"
-import { Roster } from "../domain/roster.ts"
 import { Newcomers } from "../registry/newcomers.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
@@ -19,11 +18,12 @@ import { partingMs } from "./deliver.ts"
 import { Drain } from "../admission/Drain.ts"
 import { EarlyStream } from "./early-stream.ts"
 import { declaredLength } from "./body.ts"
-import { arrived } from "./record.ts"
+import { arrived, clientClosedStatus, type End } from "./record.ts"
+import { type GaveUp, lastAnswer, type Unanswered } from "./final-failure.ts"
 import { forward, type Forwarding, Run } from "./attempts.ts"
 import { refuse } from "../dialect/refuse.ts"
 import { Turns } from "../domain/Turns.ts"
-import { type Upload, type UploadLimits, Uploads } from "../admission/uploads.ts"
+import { type UploadLimits, Uploads } from "../admission/uploads.ts"
 
 /** What bounds a request; times in milliseconds, 0 is no limit. */
 export interface ProxyLimits extends UploadLimits {
@@ -56,8 +56,6 @@ export class Proxy extends Context.Service<
 // Bun closes a connection after its silent time even when an upload drips in; it looks every 4 s.
 const silentMs = (keepAliveSeconds - 4) * 1000
 
-const clientGone = Symbol("the client has gone")
-
 const outlastsBun = ({ uploadMs }: ProxyLimits): boolean => uploadMs === 0 || uploadMs > silentMs
 
 const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
@@ -68,7 +66,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const accounting = yield* Accounting
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
-  const runs = new Roster<Run>()
+  const { underWay } = accounting
   const seeded = yield* Random.Random
   const random = () => seeded.nextDoubleUnsafe()
   const stopping = () => new Stopping({ retryAfterSeconds: spreadWait(5, random) })
@@ -123,85 +121,72 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       )
       current.early = early
       deadlines.add(early)
-    },
-    random
+    }
   }
 
-  /** Ends a request from outside: its call to a backend is closed, its answer dropped. */
-  const dropRun = (current: Run): void => {
-    current.exchange.gone = true
-    current.exchange.drop()
-    current.abort.abort(clientGone)
+  /** What becomes of a request that has ended without an answer. */
+  const unanswered = (current: Run, cause: Cause.Cause<GatewayError | GaveUp>): Unanswered => {
+    const { exchange, interruption } = current
+    const { id, route } = exchange
+    const { dialect } = route
+    const failed = Cause.findErrorOption(cause)
+    if (failed._tag === "Some") {
+      const { value } = failed
+      if (value._tag === "GaveUp") return lastAnswer(exchange, value, random)
+      return { outcome: "refused", backend: "", response: refuse(dialect, value, id) }
+    }
+    if (!Cause.hasInterruptsOnly(cause)) {
+      accounting.defect(id, cause)
+      return { outcome: "failed", backend: "", response: refuse(dialect, new Internal({ requestId: id }), id) }
+    }
+    if (interruption === "cancelled") {
+      return {
+        outcome: "cancelled",
+        backend: exchange.asked?.backend ?? "",
+        response: refuse(dialect, new Cancelled({}), id)
+      }
+    }
+    const outcome = interruption === "stopping" ? "failed" : "client_closed"
+    return { outcome, backend: "", response: refuse(dialect, stopping(), id) }
   }
 
-  const program = (current: Run): Effect.Effect<void, GatewayError> =>
-    Effect.callback((resume) => {
-      forward(forwarding, current).then(
-        (refusal) => resume(refusal === undefined ? Effect.void : Effect.fail(refusal)),
-        (defect: unknown) => resume(Effect.die(defect))
-      )
-      return Effect.sync(() => dropRun(current))
-    })
-
-  const answerOf = (current: Run, exit: Exit.Failure<void, GatewayError>): GatewayError => {
-    const { exchange } = current
-    const failure = Cause.findErrorOption(exit.cause)
-    if (failure._tag === "Some") {
-      exchange.outcome = "refused"
-      return failure.value
-    }
-    if (Cause.hasInterruptsOnly(exit.cause)) {
-      exchange.outcome = drain.refusing() ? "failed" : "client_closed"
-      return stopping()
-    }
-    exchange.outcome = "failed"
-    accounting.defect(exchange.id, exit.cause)
-    return new Internal({ requestId: exchange.id })
+  const answerInstead = (current: Run, cause: Cause.Cause<GatewayError | GaveUp>): End => {
+    const { backend, outcome, response } = unanswered(current, cause)
+    current.respond(response)
+    const status = outcome === "client_closed" ? clientClosedStatus : response.status
+    return { outcome, status, backend, bytes: 0, cutPrompt: undefined }
   }
 
-  const finish = (current: Run, exit: Exit.Exit<void, GatewayError>): void => {
-    const { exchange } = current
-    if (Exit.isFailure(exit)) {
-      const response = refuse(exchange.route.dialect, answerOf(current, exit), exchange.id)
-      exchange.status = exchange.outcome === "client_closed" ? 499 : response.status
-      current.respond(response)
-    }
+  /** Takes in a request; whatever happens then, it is let go by {@link leave}. */
+  const enter = (current: Run): Run => {
+    accounting.began(current)
+    deadlines.add(current.exchange.clock)
+    if (current.outlastsBun) current.server.timeout(current.exchange.request, 0)
+    return current
+  }
+
+  /** The one place where a request ends: it is answered, all that it held is given back, and it is accounted for. */
+  const leave = (current: Run, exit: Exit.Exit<void, GatewayError | GaveUp>): void => {
+    const { exchange, server } = current
+    const now = performance.now()
+    const end = exchange.end ?? answerInstead(current, Exit.isFailure(exit) ? exit.cause : Cause.empty)
+    exchange.ends(end, now)
     current.early?.end()
-    current.ticket?.settle("none", performance.now())
+    current.ticket?.settle("none", now)
     if (current.retrying) retries -= 1
     if (current.working) working -= 1
     current.upload.end()
     deadlines.remove(exchange.clock)
-    runs.delete(current)
-    accounting.ended(exchange)
+    accounting.ended(current, end)
+    if (current.outlastsBun) server.timeout(exchange.request, keepAliveSeconds)
   }
 
-  const begin = (
-    limits: ProxyLimits,
-    route: DialectRoute,
-    request: Request,
-    id: string,
-    server: Listening,
-    upload: Upload,
-    respond: (response: Response) => void
-  ): void => {
-    const uploadsOutlastBun = outlastsBun(limits)
-    const started = performance.now()
-    accounting.began()
-    const clock = new RequestClock(started, limits.totalMs)
-    const exchange = arrived(id, route, request, started, clock)
-    const current = new Run(exchange, server, limits, upload, respond)
-    runs.add(current)
-    deadlines.add(clock)
-    if (uploadsOutlastBun) server.timeout(request, 0)
-    const fiber = run(program(current))
-    exchange.cut = () => fiber.interruptUnsafe()
-    request.signal.addEventListener("abort", () => fiber.interruptUnsafe())
-    fiber.addObserver((exit) => {
-      finish(current, exit)
-      if (uploadsOutlastBun) server.timeout(request, keepAliveSeconds)
-    })
-  }
+  const program = (current: Run): Effect.Effect<void, GatewayError | GaveUp> =>
+    Effect.acquireUseRelease(
+      Effect.sync(() => enter(current)),
+      () => forward(forwarding, current),
+      (_, exit) => Effect.sync(() => leave(current, exit))
+    )
 
   const turnAway = ({ dialect }: DialectRoute, error: GatewayError, id: string): Promise<Response> => {
     const response = drain.parting(refuse(dialect, error, id))
@@ -215,16 +200,18 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     const limits = limitsNow()
     const upload = overloaded(limits) ?? uploads.begin(declaredLength(request) ?? 0, () => server.peer(request))
     if (upload instanceof Overloaded) return turnAway(route, upload, id)
-    return new Promise((resolve) =>
-      begin(limits, route, request, id, server, upload, (response) => resolve(drain.parting(response)))
-    )
+    return new Promise((resolve) => {
+      const started = performance.now()
+      const exchange = arrived(id, route, request, started, new RequestClock(started, limits.totalMs))
+      const current = new Run(exchange, server, limits, upload, outlastsBun(limits), (response) =>
+        resolve(drain.parting(response))
+      )
+      current.runsIn(run(program(current)))
+      request.signal.addEventListener("abort", () => current.interrupt("client"))
+    })
   }
 
-  return Proxy.of({
-    handle,
-    active: () => runs.size,
-    endAll: () => {
-      runs.each(({ exchange }) => exchange.cut())
-    }
-  })
+  const endAll = () => underWay.interrupt("stopping")
+  yield* Effect.addFinalizer(() => Effect.sync(endAll))
+  return Proxy.of({ handle, active: () => underWay.size, endAll })
 })

@@ -2,7 +2,7 @@
  * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
  */
 import { Redacted } from "effect"
-import { cutWords } from "../router/cut.ts"
+import { type CutPrompt, cutWords } from "../router/cut.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Arrival } from "../wire/arrival.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
@@ -25,12 +25,14 @@ const pass = (name: string, head: Arrival, attempt: Attempt, headers: Record<str
 type HeadersOf = (
   head: Arrival,
   attempt: Attempt,
-  exchange: Pick<Exchange, "id" | "attempts" | "answeredModel" | "cutPrompt" | "route">
+  exchange: Pick<Exchange, "id" | "attempts" | "committed" | "route">,
+  cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
 
 /** Headers of an answer that comes from a backend. */
-export const replyHeaders: HeadersOf = (head, attempt, { answeredModel, attempts, cutPrompt, id, route }) => {
+export const replyHeaders: HeadersOf = (head, attempt, { attempts, committed, id, route }, cutPrompt) => {
   const headers = answererHeaders(attempt, attempts)
+  const answeredModel = committed?.answeredModel
   headers["x-request-id"] = id
   if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutWords(cutPrompt)
   if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
@@ -58,16 +60,16 @@ export const eventStreamHeaders = ({ types }: Dialect, requestId: string): Recor
 })
 
 /** The same for a stream, whatever its backend calls it: some clients read it under its own name alone. */
-export const eventHeaders: HeadersOf = (head, attempt, exchange) => {
-  const headers = replyHeaders(head, attempt, exchange)
+export const eventHeaders: HeadersOf = (head, attempt, exchange, cutPrompt) => {
+  const headers = replyHeaders(head, attempt, exchange, cutPrompt)
   const { stream } = exchange.route.dialect.types
   if (!isOfType(headers["content-type"], stream)) headers["content-type"] = stream
   return Object.assign(headers, streamHeaders)
 }
 
 /** The same for a whole answer, which is none even where its backend calls it a stream. */
-export const wholeHeaders: HeadersOf = (head, attempt, exchange) => {
-  const headers = replyHeaders(head, attempt, exchange)
+export const wholeHeaders: HeadersOf = (head, attempt, exchange, cutPrompt) => {
+  const headers = replyHeaders(head, attempt, exchange, cutPrompt)
   const { stream, whole } = exchange.route.dialect.types
   if (isOfType(headers["content-type"], stream)) headers["content-type"] = whole
   return headers

@@ -1,6 +1,7 @@
 /**
  * Takes in a request body within its size and time, so that every refusal has the shape of its dialect.
  */
+import { Effect } from "effect"
 import { type Overloaded, PayloadTooLarge, RequestTimeout, UnsupportedMediaType } from "../domain/errors.ts"
 import { reasonOf } from "./final-failure.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
@@ -84,28 +85,31 @@ export const readBody = (
   { maxBodyBytes, uploadMs }: BodyLimits,
   upload: Counted,
   turns: Turns
-): Promise<Uint8Array | BodyError> => {
+): Effect.Effect<Uint8Array, BodyError> => {
   const encoding = request.headers.get("content-encoding")
   if (encoding !== null && encoding !== "" && encoding.toLowerCase() !== "identity") {
     const message = `Request bodies must not be compressed (content-encoding: ${encoding.slice(0, 40)})`
-    return Promise.resolve(new UnsupportedMediaType({ message }))
+    return Effect.fail(new UnsupportedMediaType({ message }))
   }
   const declared = declaredLength(request)
   if (declared !== undefined && declared > maxBodyBytes) {
-    return Promise.resolve(new PayloadTooLarge({ limitBytes: maxBodyBytes }))
+    return Effect.fail(new PayloadTooLarge({ limitBytes: maxBodyBytes }))
   }
-  return new Promise((resolve) => {
+  return Effect.callback((resume) => {
     const { crowded } = upload
     if (crowded !== undefined && (uploadMs === 0 || uploadMs > crowdedMs)) {
-      clock.arm("upload", crowdedMs, () => resolve(crowded))
+      clock.arm("upload", crowdedMs, () => resume(Effect.fail(crowded)))
     } else {
-      clock.arm("upload", uploadMs, (error) => resolve(new RequestTimeout({ message: reasonOf(error) })))
+      clock.arm("upload", uploadMs, (error) => resume(Effect.fail(new RequestTimeout({ message: reasonOf(error) }))))
     }
     // In one go a large one would be copied in one go as well, and hold up everything else.
     const bytes =
       declared !== undefined && declared <= atOnceBytes
         ? request.bytes()
         : readCounted(request, maxBodyBytes, upload, turns)
-    bytes.then(resolve, () => undefined)
+    bytes.then(
+      (read) => resume(read instanceof Uint8Array ? Effect.succeed(read) : Effect.fail(read)),
+      () => undefined
+    )
   })
 }

@@ -1,11 +1,13 @@
 /**
  * A committed answer on its way to the client.
  */
-import type { AttemptFailure } from "../domain/errors.ts"
+import { Effect } from "effect"
+import { type AttemptFailure, Cancelled } from "../domain/errors.ts"
+import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { ConnectionLost } from "../domain/upstream-errors.ts"
 import type { Evidence, Ticket } from "../registry/live.ts"
-import { cutOf } from "../router/cut.ts"
+import { cutOf, type CutPrompt } from "../router/cut.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { Answer } from "../upstream/answer.ts"
 import type { Body, Sink } from "../wire/arrival.ts"
@@ -16,7 +18,7 @@ import type { Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
 import type { EarlyStream } from "./early-stream.ts"
-import type { Exchange } from "./record.ts"
+import { clientClosedStatus, type Exchange, type Interruption, type Passed } from "./record.ts"
 import { concealedBytes, failureOf, reasonOf } from "./final-failure.ts"
 import { type Flow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import { eventHeaders, replyHeaders, wholeHeaders } from "./answer-head.ts"
@@ -25,12 +27,20 @@ type FlowAnswer = Answer & { readonly _tag: "Flow" }
 
 const outcomes = { Complete: "completed", Broken: "truncated", ClientGone: "client_closed" } as const
 
+const outcomeOf = (end: FlowEnd): Outcome =>
+  end._tag === "Broken" && end.error === cancelled ? "cancelled" : outcomes[end._tag]
+
 const stopped = new ConnectionLost({ reason: "the gateway is stopping", answered: true })
 
-/** What the end says of the backend: nothing when the client left, its total ran out or the gateway stops. */
+const cancelled = new ConnectionLost({ reason: "an administrator has cancelled the request", answered: true })
+
+/** What a flow is cut with, by why it is interrupted; one whose client has gone is dropped. */
+const cuts: Readonly<Record<Exclude<Interruption, "client">, UpstreamError>> = { stopping: stopped, cancelled }
+
+/** What the end says of the backend: nothing when the client left, its total ran out or the gateway itself ended it. */
 const evidenceOf = (end: FlowEnd): Evidence => {
   if (end._tag === "Complete") return "good"
-  if (end._tag === "ClientGone" || end.error === stopped) return "none"
+  if (end._tag === "ClientGone" || end.error === stopped || end.error === cancelled) return "none"
   return end.error._tag === "TimedOut" && end.error.limit === "request" ? "none" : "bad"
 }
 
@@ -43,14 +53,22 @@ export interface Delivery {
   readonly respond: (response: Response) => void
   /** The stream that the client may have been given already. */
   readonly early: EarlyStream | undefined
+  /** Why it is interrupted; undefined while it is not. */
+  readonly interruption: Interruption | undefined
   /** `stallMs` is the longest time the client may take nothing, in milliseconds. */
   readonly limits: { readonly stallMs: number }
 }
 
-const noteUsage = (exchange: Exchange, { candidate }: Attempt, usage: Usage | undefined, now: number): void => {
-  if (usage === undefined) return
-  exchange.meter?.used(usage, now)
-  if (exchange.decided !== undefined) exchange.cutPrompt = cutOf(exchange.decided.needs, candidate.model, usage.prompt)
+/** Counts the tokens of an answer; gives what its backend has read of a prompt that it has cut. */
+const noteUsage = (
+  { asked, decided }: Exchange,
+  { candidate }: Attempt,
+  usage: Usage | undefined,
+  now: number
+): CutPrompt | undefined => {
+  if (usage === undefined) return undefined
+  asked?.meter.used(usage, now)
+  return decided === undefined ? undefined : cutOf(decided.needs, candidate.model, usage.prompt)
 }
 
 /** How long the last event of a broken stream gets to arrive before the body is cut, in milliseconds. */
@@ -60,7 +78,7 @@ export const partingMs = 250
 const lateParting = { silentSeconds: 1, mostMs: 12_000 } as const
 
 // A flow under way: what its relay reports to, and the one who knows what that means for the request.
-class FlowDelivery implements Flow {
+class FlowDelivery implements Flow, Passed {
   readonly body: Body
   readonly watch: StreamWatch | undefined
   readonly marked: boolean
@@ -72,10 +90,12 @@ class FlowDelivery implements Flow {
   // Of event streams alone.
   private readonly meter: Meter | undefined
   private lastPieceAt = 0
-  private readonly ended: () => void
   private readonly relay: Relay
+  private closed = false
+  private onGone: () => void
+  pieces = 0
 
-  constructor(delivery: Delivery, attempt: Attempt, answer: FlowAnswer, ticket: Ticket, ended: () => void) {
+  constructor(delivery: Delivery, attempt: Attempt, answer: FlowAnswer, ticket: Ticket, onGone: () => void) {
     const { exchange, server } = delivery
     this.body = answer.head.body
     this.watch = answer.watch
@@ -85,15 +105,30 @@ class FlowDelivery implements Flow {
     this.answer = answer
     this.ticket = ticket
     this.clock = exchange.clock
-    this.meter = answer.watch === undefined ? undefined : exchange.meter
-    this.ended = ended
+    this.meter = answer.watch === undefined ? undefined : exchange.asked?.meter
+    this.onGone = onGone
     this.relay = relay(this)
     this.awaitBackend()
     if (this.meter !== undefined) this.meter.streams += 1
     // Silence is ours to judge from here on, not Bun's.
     server.timeout(exchange.request, 0)
-    exchange.cut = () => this.relay.cut(stopped)
-    exchange.drop = () => this.relay.drop()
+  }
+
+  /** Bytes that have come of the answer. */
+  get bytes(): number {
+    return this.relay.passed()
+  }
+
+  /** Ends the flow for what its request is interrupted for; done when nothing more goes to the client. */
+  interrupt(): Effect.Effect<void> {
+    const { exchange, interruption = "client" } = this.delivery
+    if (interruption === "client") this.relay.drop()
+    else this.relay.cut(cuts[interruption])
+    if (this.closed) return Effect.void
+    return Effect.callback<void>((resume) => {
+      this.onGone = () => resume(Effect.void)
+      exchange.request.signal.addEventListener("abort", () => this.relay.drop(), { once: true })
+    })
   }
 
   /** Lets the answer go to the client, in the stream it has or as one of its own. */
@@ -112,7 +147,7 @@ class FlowDelivery implements Flow {
     const headersOf = this.watch === undefined ? replyHeaders : eventHeaders
     return new Response(new ReadableStream<Uint8Array>(this.relay), {
       status: head.status,
-      headers: headersOf(head, this.attempt, exchange)
+      headers: headersOf(head, this.attempt, exchange, undefined)
     })
   }
 
@@ -122,7 +157,10 @@ class FlowDelivery implements Flow {
 
   errorText(error: UpstreamError): string {
     const { exchange } = this.delivery
-    const failure = failureOf(error, exchange.model, [...exchange.failures, this.failed(error)])
+    const failure =
+      error === cancelled
+        ? new Cancelled({})
+        : failureOf(error, exchange.model, [...exchange.failures, this.failed(error)])
     return refusalBody(exchange.route.dialect, failure)
   }
 
@@ -137,6 +175,7 @@ class FlowDelivery implements Flow {
     const now = performance.now()
     this.ticket.progress(now)
     this.clock.renew(now)
+    this.pieces += 1
     if (this.meter === undefined) return
     this.meter.piece(this.lastPieceAt, now)
     this.lastPieceAt = now
@@ -144,7 +183,7 @@ class FlowDelivery implements Flow {
 
   stalled(): void {
     this.clock.arm("stall", this.delivery.limits.stallMs, (error) => {
-      this.delivery.exchange.failures.push(this.failed(error))
+      this.delivery.exchange.fails(this.failed(error))
       this.relay.drop()
     })
   }
@@ -162,22 +201,25 @@ class FlowDelivery implements Flow {
 
   onEnd(end: FlowEnd, bytes: number): void {
     const { exchange } = this.delivery
+    const { answer, attempt, watch } = this
     const now = performance.now()
-    this.answer.taken()
-    if (this.meter !== undefined) {
-      this.meter.streams -= 1
-      if (this.watch !== undefined) noteUsage(exchange, this.attempt, this.watch.used(), now)
-    }
-    exchange.bytesOut = bytes
-    exchange.outcome = outcomes[end._tag]
-    if (end._tag === "Broken") exchange.failures.push(this.failed(end.error))
+    answer.taken()
+    if (this.meter !== undefined) this.meter.streams -= 1
+    const usage = this.meter === undefined || watch === undefined ? undefined : watch.used()
+    const cutPrompt = noteUsage(exchange, attempt, usage, now)
+    const outcome = outcomeOf(end)
+    if (end._tag === "Broken" && outcome !== "cancelled") exchange.fails(this.failed(end.error))
+    const { name } = attempt.candidate.state.backend
+    const status = this.delivery.interruption === "client" ? clientClosedStatus : answer.head.status
+    exchange.ends({ outcome, status, backend: name, bytes, cutPrompt }, now)
     this.ticket.settle(evidenceOf(end), now)
   }
 
   onClosed(): void {
     const { exchange, server } = this.delivery
     server.timeout(exchange.request, keepAliveSeconds)
-    this.ended()
+    this.closed = true
+    this.onGone()
   }
 
   private failed(error: UpstreamError): AttemptFailure {
@@ -190,32 +232,35 @@ class FlowDelivery implements Flow {
   }
 }
 
-/** Sends a committed answer; a promise of its end when it goes on after this call. */
+/** Sends a committed answer to its end; `answeredModel` is the model it is by, where that was not to be expected. */
 export const deliver = (
   delivery: Delivery,
   attempt: Attempt,
   answer: Answer,
-  ticket: Ticket
-): Promise<void> | undefined => {
+  ticket: Ticket,
+  answeredModel: string | undefined
+): Effect.Effect<void> => {
   const { exchange } = delivery
-  const now = performance.now()
-  exchange.firstByteAt = now
-  exchange.status = answer.head.status
-  exchange.backend = attempt.candidate.state.backend.name
-  exchange.awaitedMs += now - ticket.started
-  ticket.answered(now)
+  const { status } = answer.head
+  const at = performance.now()
+  exchange.awaits(at - ticket.started)
+  ticket.answered(at)
+  const committed = { at, status, answeredModel }
   if (answer._tag === "Flow") {
-    return new Promise((ended) => new FlowDelivery(delivery, attempt, answer, ticket, ended).begin())
-  }
-  ticket.settle("good", now)
-  exchange.outcome = "completed"
-  exchange.bytesOut = answer.body.byteLength
-  if (exchange.meter !== undefined) noteUsage(exchange, attempt, answer.usage, now)
-  delivery.respond(
-    new Response(plainBytes(answer.body), {
-      status: answer.head.status,
-      headers: wholeHeaders(answer.head, attempt, exchange)
+    return Effect.callback((resume) => {
+      const flow = new FlowDelivery(delivery, attempt, answer, ticket, () => resume(Effect.void))
+      exchange.commits(committed, flow)
+      flow.begin()
+      return Effect.suspend(() => flow.interrupt())
     })
+  }
+  exchange.commits(committed, undefined)
+  ticket.settle("good", at)
+  const cutPrompt = noteUsage(exchange, attempt, answer.usage, at)
+  delivery.respond(
+    new Response(plainBytes(answer.body), { status, headers: wholeHeaders(answer.head, attempt, exchange, cutPrompt) })
   )
-  return undefined
+  const { name } = attempt.candidate.state.backend
+  exchange.ends({ outcome: "completed", status, backend: name, bytes: answer.body.byteLength, cutPrompt }, at)
+  return Effect.void
 }

@@ -1,6 +1,7 @@
 /**
  * What the failure of the last attempt means to the client.
  */
+import { Data } from "effect"
 import { type Conceal, concealed } from "../domain/conceal.ts"
 import {
   BadGateway,
@@ -10,10 +11,34 @@ import {
   type AttemptFailure,
   type GatewayError
 } from "../domain/errors.ts"
+import type { Outcome } from "../domain/request.ts"
 import { spreadWait } from "../domain/retry-after.ts"
 import { BadAnswer, ErrorStatus, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { errorWords } from "../domain/sentence.ts"
+import { neverRetry } from "../dialect/failures.ts"
+import { refuse } from "../dialect/refuse.ts"
+import type { Attempt } from "../router/plan.ts"
+import { answererHeaders, decisionHeaders } from "./answer-head.ts"
+import type { Exchange } from "./record.ts"
+
+/** Nothing more is tried: how the last attempt failed. */
+export class GaveUp extends Data.TaggedError("GaveUp")<{
+  readonly error: UpstreamError
+  readonly attempt: Attempt
+  /** Whether the backend's own answer is for the client to see. */
+  readonly pass: boolean
+  /** Whether the client's library would only multiply what has been tried already. */
+  readonly final: boolean
+}> {}
+
+/** How a request ends that has got no good answer, and what its client gets instead. */
+export interface Unanswered {
+  readonly outcome: Outcome
+  /** Who failed last; empty when nobody was asked. */
+  readonly backend: string
+  readonly response: Response
+}
 
 const seconds = (ms: number): string => `${Math.round(ms) / 1000} s`
 
@@ -97,7 +122,7 @@ export const failureOf = (
 }
 
 /** A backend's own error status as the client gets it, in the shape of its dialect. */
-export const passOn = (
+const passOn = (
   dialect: Dialect,
   error: ErrorStatus,
   requestId: string,
@@ -114,4 +139,19 @@ export const passOn = (
   }
   const body = dialect.passedError(error.status, error.body) as Uint8Array<ArrayBuffer> // reason: never on shared memory
   return new Response(body, { status: error.status, headers })
+}
+
+/** What the client gets when the last attempt has failed: the backend's own refusal, or what became of all attempts. */
+export const lastAnswer = (
+  { attempts, failures, id, model, route: { dialect } }: Exchange,
+  { attempt, error, final, pass }: GaveUp,
+  random: () => number
+): Unanswered => {
+  const backend = attempt.candidate.state.backend.name
+  const own = pass && error._tag === "ErrorStatus" ? error : undefined
+  const headersOf = own === undefined ? decisionHeaders : answererHeaders
+  const headers = { ...headersOf(attempt, attempts), ...(final ? neverRetry : {}) }
+  if (own !== undefined) return { outcome: "refused", backend, response: passOn(dialect, own, id, headers, random) }
+  const failure = failureOf(error, model, failures, random)
+  return { outcome: "failed", backend, response: refuse(dialect, failure, id, headers) }
 }

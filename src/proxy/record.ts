@@ -1,14 +1,57 @@
 /**
- * The record of one proxied request: filled as it goes, accounted for exactly once when it ends.
+ * The record of one proxied request: what is known of it, from phase to phase. Everybody may read it at any time; it is
+ * written by its own methods alone, and each field by one of them.
  */
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
-import type { Outcome } from "../domain/request.ts"
+import type { Outcome, Phase, RoutingNeeds } from "../domain/request.ts"
+import type { Member } from "../domain/roster.ts"
 import type { CutPrompt } from "../router/cut.ts"
 import type { Plan } from "../router/plan.ts"
 import type { LiveFigures } from "../router/live-figures.ts"
 import type { Meter } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
+
+/** How a request has ended. */
+export interface End {
+  readonly outcome: Outcome
+  /** The status that the client got, or would have got. */
+  readonly status: number
+  /** Who answered, or failed last; empty when nobody was asked. */
+  readonly backend: string
+  /** Bytes of the answer. */
+  readonly bytes: number
+  /** What the backend has read of a prompt that it has cut. */
+  readonly cutPrompt: CutPrompt | undefined
+}
+
+/** The status that is noted of a request whose client has gone. */
+export const clientClosedStatus = 499
+
+/** An attempt at a backend; `model` is the name that it is asked for. */
+interface Asked {
+  readonly backend: string
+  readonly model: string
+  /** Where it is counted. */
+  readonly meter: Meter
+}
+
+/** An answer that has been committed to. */
+interface Committed {
+  /** When its first bytes had come. */
+  readonly at: number
+  readonly status: number
+  /** The model that it is by, when that is neither the one asked for nor any that the backend lists. */
+  readonly answeredModel: string | undefined
+}
+
+/** How much of an answer has passed: its bytes, and the pieces that were progress, which are about as many as its tokens. */
+export interface Passed {
+  readonly bytes: number
+  readonly pieces: number
+}
+
+const nothing: Passed = { bytes: 0, pieces: 0 }
 
 /** One request on its way; times are monotonic milliseconds. */
 export interface Exchange {
@@ -20,36 +63,129 @@ export interface Exchange {
   readonly request: Request
   readonly started: number
   readonly clock: RequestClock
-  /** Ends the request from outside, as when the gateway stops. */
-  cut: () => void
-  /** Drops an answer that is on its way. */
-  drop: () => void
-  /** Whether nobody waits for the answer any more. */
-  gone: boolean
-  model: string
-  stream: boolean
-  status: number
-  outcome: Outcome
-  backend: string
-  upstreamModel: string
-  /** The model that the answer is by, when it is neither the one asked for nor any that the backend lists. */
-  answeredModel: string | undefined
-  /** What the backend has read of a prompt that it has cut. */
-  cutPrompt: CutPrompt | undefined
-  attempts: number
-  firstByteAt: number
-  bytesOut: number
-  readonly failures: Array<AttemptFailure>
-  /** What others took of its time before the answer began: the client to send it, backends to answer. */
-  awaitedMs: number
-  /** Where the attempt under way is counted; undefined before the first one. */
-  meter: Meter | undefined
+  readonly phase: Phase
+  /** When that began. */
+  readonly since: number
+  /** What routing must know of it; undefined while it is read. */
+  readonly needs: RoutingNeeds | undefined
+  readonly model: string
+  readonly stream: boolean
   /** What was decided, and the figures it was decided by; undefined before. */
-  decided: Plan | undefined
-  seen: LiveFigures | undefined
+  readonly decided: Plan | undefined
+  readonly seen: LiveFigures | undefined
+  /** Calls so far, those that were sent again on a new connection included. */
+  readonly attempts: number
+  /** The attempt under way, or the last one. */
+  readonly asked: Asked | undefined
+  readonly failures: ReadonlyArray<AttemptFailure>
+  /** What others took of its time before the answer began: the client to send it, backends to answer. */
+  readonly awaitedMs: number
+  readonly committed: Committed | undefined
+  readonly passed: Passed
+  readonly end: End | undefined
+
+  /** What it asks for has been read. */
+  readonly routes: (needs: RoutingNeeds, now: number) => void
+  /** Who could answer has been decided. */
+  readonly decides: (plan: Plan, seen: LiveFigures) => void
+  /** A backend is called. */
+  readonly asks: (asked: Asked, now: number) => void
+  /** The same backend is called again, on another connection. */
+  readonly repeats: () => void
+  readonly fails: (failure: AttemptFailure) => void
+  /** Others took so much of its time, in milliseconds. */
+  readonly awaits: (ms: number) => void
+  /** An answer is sent on from now on; `passed` shows how far it is. */
+  readonly commits: (committed: Committed, passed: Passed | undefined) => void
+  /** It has ended; what is told later changes nothing. */
+  readonly ends: (end: End, now: number) => void
 }
 
-const nothing = (): void => undefined
+class Recorded implements Exchange {
+  readonly id: string
+  readonly route: DialectRoute
+  readonly request: Request
+  readonly started: number
+  readonly clock: RequestClock
+  phase: Phase = "reading"
+  since: number
+  needs: RoutingNeeds | undefined
+  decided: Plan | undefined
+  seen: LiveFigures | undefined
+  attempts = 0
+  asked: Asked | undefined
+  readonly failures: Array<AttemptFailure> = []
+  awaitedMs = 0
+  committed: Committed | undefined
+  passed: Passed = nothing
+  end: End | undefined
+
+  constructor(id: string, route: DialectRoute, request: Request, started: number, clock: RequestClock) {
+    this.id = id
+    this.route = route
+    this.request = request
+    this.started = started
+    this.clock = clock
+    this.since = started
+  }
+
+  get endpoint(): string {
+    return this.route.operation.name
+  }
+
+  get model(): string {
+    return this.needs?.model ?? ""
+  }
+
+  get stream(): boolean {
+    return this.needs?.stream ?? false
+  }
+
+  routes(needs: RoutingNeeds, now: number): void {
+    this.needs = needs
+    this.enter("routing", now)
+  }
+
+  decides(plan: Plan, seen: LiveFigures): void {
+    this.decided = plan
+    this.seen = seen
+  }
+
+  asks(asked: Asked, now: number): void {
+    this.asked = asked
+    this.attempts += 1
+    this.enter("attempting", now)
+  }
+
+  repeats(): void {
+    this.attempts += 1
+  }
+
+  fails(failure: AttemptFailure): void {
+    this.failures.push(failure)
+  }
+
+  awaits(ms: number): void {
+    this.awaitedMs += ms
+  }
+
+  commits(committed: Committed, passed: Passed = nothing): void {
+    this.committed = committed
+    this.passed = passed
+    this.enter("committed", committed.at)
+  }
+
+  ends(end: End, now: number): void {
+    if (this.end !== undefined) return
+    this.end = end
+    this.enter("ended", now)
+  }
+
+  private enter(phase: Phase, now: number): void {
+    this.phase = phase
+    this.since = now
+  }
+}
 
 /** A request that has just arrived. */
 export const arrived = (
@@ -58,30 +194,14 @@ export const arrived = (
   request: Request,
   started: number,
   clock: RequestClock
-): Exchange => ({
-  id,
-  route,
-  endpoint: route.operation.name,
-  request,
-  started,
-  clock,
-  cut: nothing,
-  drop: nothing,
-  gone: false,
-  model: "",
-  stream: false,
-  status: 0,
-  outcome: "failed",
-  backend: "",
-  upstreamModel: "",
-  answeredModel: undefined,
-  cutPrompt: undefined,
-  attempts: 0,
-  firstByteAt: 0,
-  bytesOut: 0,
-  failures: [],
-  awaitedMs: 0,
-  meter: undefined,
-  decided: undefined,
-  seen: undefined
-})
+): Exchange => new Recorded(id, route, request, started, clock)
+
+/** Why a request is interrupted: its client has gone, the gateway stops, or an administrator wants it ended. */
+export type Interruption = "client" | "stopping" | "cancelled"
+
+/** A request under way, and the one way to end it from outside. */
+export interface UnderWay extends Member {
+  readonly exchange: Exchange
+  /** Ends it; the first reason counts. */
+  readonly interrupt: (why: Interruption) => void
+}

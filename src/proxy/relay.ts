@@ -49,6 +49,8 @@ export interface Relay extends Continuation {
   readonly cut: (error: UpstreamError) => void
   /** Drops the flow and the connection of a client that takes nothing. */
   readonly drop: () => void
+  /** Bytes that have come of it. */
+  readonly passed: () => number
 }
 
 /** Bytes that may wait for a client before its backend is held back. */
@@ -154,6 +156,10 @@ class Relaying implements Relay, Sink {
   drop(): void {
     if (!this.ended) this.finish({ _tag: "ClientGone" })
     this.sever()
+  }
+
+  passed(): number {
+    return this.bytes
   }
 
   // What an error says may come in several pieces.

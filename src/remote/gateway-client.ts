@@ -5,7 +5,13 @@ import { Data, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type { KeyToSend } from "../config/NexusConfig.ts"
-import type { RouteQuery, Explained, Route } from "../operations/api/admin-api.ts"
+import type {
+  Explained,
+  ExplainedUnderWay,
+  RequestsUnderWayList,
+  Route,
+  RouteQuery
+} from "../operations/api/admin-api.ts"
 import type { AliasList } from "../operations/api/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../operations/api/api.ts"
 import type {
@@ -247,23 +253,39 @@ export const askAct = (
 ): Effect.Effect<BackendChange, NotDone, Transport> =>
   changed(address, (control) => control.act({ params: { name, action } }))
 
-/** What would become of a chat request at the gateway of this address. */
-export const askRoute = (
+const asked = <A, E>(
   address: GatewayAddress,
-  payload: RouteQuery
-): Effect.Effect<Route, NoGateway | GatewayRefused | Unanswerable, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), (client) => client.admin.route({ payload, query: {} })).pipe(
+  question: (client: Effect.Success<ReturnType<typeof connect>>["admin"]) => Effect.Effect<A, E>
+): Effect.Effect<A, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ admin }) => question(admin)).pipe(
     Effect.mapError(told(adminOf(address)))
   )
 
+/** What would become of a chat request at the gateway of this address. */
+export const askRoute = (address: GatewayAddress, payload: RouteQuery): Effect.Effect<Route, NotDone, Transport> =>
+  asked(address, (admin) => admin.route({ payload, query: {} }))
+
 /** What became of a request at the gateway of this address, by its id. */
-export const askDecision = (
+export const askDecision = (address: GatewayAddress, id: string): Effect.Effect<Explained, NotDone, Transport> =>
+  asked(address, (admin) => admin.decision({ params: { id } }))
+
+/** The requests that are under way at the gateway of this address. */
+export const askUnderWay = (address: GatewayAddress): Effect.Effect<RequestsUnderWayList, NotDone, Transport> =>
+  asked(address, (admin) => admin.underWay())
+
+/** One of them, by its id. */
+export const askOneUnderWay = (
   address: GatewayAddress,
   id: string
-): Effect.Effect<Explained, NoGateway | GatewayRefused | Unanswerable, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), (client) => client.admin.decision({ params: { id } })).pipe(
-    Effect.mapError(told(adminOf(address)))
-  )
+): Effect.Effect<ExplainedUnderWay, NotDone, Transport> =>
+  asked(address, (admin) => admin.oneUnderWay({ params: { id } }))
+
+/** Has the gateway at this address end the requests under way with an id. */
+export const askCancel = (
+  address: GatewayAddress,
+  id: string
+): Effect.Effect<RequestsUnderWayList, NotDone, Transport> =>
+  asked(address, (admin) => admin.cancel({ params: { id } }))
 
 /** The aliases and fallbacks of the gateway at this address. */
 export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, NoGateway | GatewayRefused, Transport> =>

@@ -9,13 +9,22 @@ import type { BackendEntry } from "../operations/api/api.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { AliasList } from "../operations/api/catalogue-api.ts"
-import type { RouteQuery, Explained, Route } from "../operations/api/admin-api.ts"
+import type {
+  Explained,
+  ExplainedUnderWay,
+  RequestsUnderWayList,
+  Route,
+  RouteQuery
+} from "../operations/api/admin-api.ts"
 import {
   askAliases,
   askBackends,
+  askCancel,
   askDecision,
   askHealth,
+  askOneUnderWay,
   askRoute,
+  askUnderWay,
   type GatewayHealth,
   type GatewayRefused,
   type NoGateway,
@@ -117,12 +126,27 @@ export const explainRoute = (
 ): Effect.Effect<Route, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
   atGateway(options, (address) => askRoute(address, body))
 
-/** What became of a request at the gateway of the config, by its id. */
+/** What became of a request at the gateway of the config, or how it stands while it is under way, by its id. */
 export const explainRequest = (
   options: SurveyOptions,
   id: string
-): Effect.Effect<Explained, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
-  atGateway(options, (address) => askDecision(address, id))
+): Effect.Effect<Explained | ExplainedUnderWay, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) =>
+    askOneUnderWay(address, id).pipe(Effect.catchTag("Unanswerable", () => askDecision(address, id)))
+  )
+
+/** The requests that are under way at the gateway of the config. */
+export const requestsUnderWay = (
+  options: SurveyOptions
+): Effect.Effect<RequestsUnderWayList, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, askUnderWay)
+
+/** Has the gateway of the config end the requests under way with an id; gives how they stood. */
+export const cancelRequest = (
+  options: SurveyOptions,
+  id: string
+): Effect.Effect<RequestsUnderWayList, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) => askCancel(address, id))
 
 /** The aliases and fallbacks of the gateway of the config. */
 export const inspectAliases = (
@@ -193,5 +217,13 @@ export const knownNames = (options: SurveyOptions) =>
         },
         { concurrency: "unbounded" }
       )
+    )
+  )
+
+/** The ids of the requests under way at the gateway of the config, without a word on mistakes of the config. */
+export const knownIds = (options: SurveyOptions) =>
+  withTransport(
+    Effect.flatMap(targetGateway(options, "silent"), (target) =>
+      Effect.map(askUnderWay(target), ({ requests }) => requests.map(({ id }) => id))
     )
   )

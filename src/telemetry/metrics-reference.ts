@@ -16,13 +16,14 @@ const requestOutcomes: Readonly<Record<(typeof outcomes)[number], string>> = {
   refused: "the request itself was refused: by Nexus, or by a backend with an error that is the client's to mend",
   failed: "no backend answered well",
   truncated: "the answer began and broke off",
-  client_closed: "the client left, or took nothing, before the answer was whole"
+  client_closed: "the client left, or took nothing, before the answer was whole",
+  cancelled: "an administrator ended it"
 }
 
 const attemptWords: Readonly<Record<(typeof attemptOutcomes)[number], string>> = {
   completed: "its answer was sent whole",
   truncated: "its answer began and broke off",
-  abandoned: "nobody waited for it any more: the client left, or Nexus was stopping",
+  abandoned: "nobody waited for it any more: the client left, an administrator ended it, or Nexus was stopping",
   refused: "the backend refused the request as the client's fault",
   unreachable: "no connection",
   timed_out: "a time limit passed",

@@ -5,15 +5,16 @@ import { Context, Effect, Layer } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
-import { TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
-import type { Abort } from "../wire/abort.ts"
+import { ConnectionLost, TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
+import { Abort } from "../wire/abort.ts"
+import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import { commit, type Answer } from "./answer.ts"
 import type { Watch } from "./Deadlines.ts"
 import { callHeaders, preparedFor, urlFor } from "./endpoint.ts"
 import { HeldBytes } from "./held-bytes.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import { Transport } from "./Transport.ts"
-import type { Caller } from "../wire/outgoing.ts"
+import type { Doubt } from "../wire/liveness.ts"
 
 // Of all answers together, unless a single one may be larger.
 const maxHeldBytes = 16 * 1024 * 1024
@@ -81,6 +82,16 @@ export class RequestClock implements Watch {
   }
 }
 
+const givenUp = new ConnectionLost({ reason: "the call was given up", answered: false })
+
+/** Whose call it is: asked and told on the way. */
+export interface Asker {
+  /** Whether a call that was lost at once on a kept connection may be sent again on a new one; it is then. */
+  readonly again: () => boolean
+  /** The backend has been silent for a while; gives what the call is to fail with, if it is not to go on. */
+  readonly silent: (doubt: Doubt | undefined) => UpstreamError | undefined
+}
+
 /** What is sent, and to whom. */
 export interface Attempted {
   readonly backend: Backend
@@ -93,10 +104,8 @@ export interface Attempted {
   readonly requestId: string
   readonly stream: boolean
   readonly clock: RequestClock
-  /** Ends the call from outside. */
-  readonly abort: Abort
   /** Who is asked and told on the way. */
-  readonly caller: Caller
+  readonly caller: Asker
   /** Where comments go that come before an answer; undefined while its client is not to know of them. */
   readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
@@ -106,10 +115,9 @@ export class Upstream extends Context.Service<
   Upstream,
   {
     /**
-     * One attempt; resolves with a committed answer, rejects with an upstream error or with what the call was aborted
-     * for. A promise and not an effect: it is on the path of every request.
+     * One attempt, to a committed answer. Interruption closes its connection, and is the only way to give it up.
      */
-    readonly call: (attempted: Attempted) => Promise<Answer>
+    readonly call: (attempted: Attempted) => Effect.Effect<Answer, UpstreamError>
   }
 >()("nexus/upstream/Upstream") {
   /** Holds back and checks answers of up to `maxAnswerBytes`, and no more than 16 MiB of all of them at a time. */
@@ -118,35 +126,60 @@ export class Upstream extends Context.Service<
       Upstream,
       Effect.map(Transport, (transport) => {
         const holding = new HeldBytes(() => Math.max(maxHeldBytes, maxAnswerBytes()))
-        const call = async (attempted: Attempted): Promise<Answer> => {
-          const { backend, clock, route, abort } = attempted
-          const { connectMs, firstByteMs, idleMs } = backend.limits
-          const prepared = preparedFor(backend)
-          const { trust } = prepared
-          const url = urlFor(prepared, backend, route.operation.path, attempted.apiPath)
-          const expire = (error: UpstreamError) => abort.abort(error)
-          clock.arm("connect", connectMs, expire)
-          const head = await transport.send({
-            url,
-            fixed: prepared.headers,
-            headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId, route.dialect.headers.asked),
-            body: attempted.body,
-            abort,
-            fresh: false,
-            trust,
-            connected: () => clock.arm("first_byte", firstByteMs),
-            connectMs: connectMs > 0 ? connectMs : Infinity,
-            caller: attempted.caller
+        const call = (attempted: Attempted): Effect.Effect<Answer, UpstreamError> =>
+          Effect.callback<Answer, UpstreamError>((resume) => {
+            const { backend, caller, clock, route } = attempted
+            const { connectMs, firstByteMs, idleMs } = backend.limits
+            const prepared = preparedFor(backend)
+            const { trust } = prepared
+            const url = urlFor(prepared, backend, route.operation.path, attempted.apiPath)
+            const abort = new Abort()
+            clock.arm("connect", connectMs, (error) => abort.abort(error))
+            transport
+              .send({
+                url,
+                fixed: prepared.headers,
+                headers: callHeaders(
+                  backend,
+                  attempted.clientHeaders,
+                  attempted.requestId,
+                  route.dialect.headers.asked
+                ),
+                body: attempted.body,
+                abort,
+                fresh: false,
+                trust,
+                connected: () => clock.arm("first_byte", firstByteMs),
+                connectMs: connectMs > 0 ? connectMs : Infinity,
+                caller: {
+                  again: () => caller.again(),
+                  silent: (doubt) => {
+                    const why = caller.silent(doubt)
+                    if (why !== undefined) abort.abort(why)
+                  }
+                }
+              })
+              .then(
+                (head) => {
+                  const expectation = {
+                    stream: attempted.stream,
+                    route,
+                    maxBytes: maxAnswerBytes(),
+                    holding,
+                    progress: () => clock.arm("idle", idleMs),
+                    hearer: attempted.hearer
+                  } as const
+                  try {
+                    commit(head, expectation, resume)
+                  } catch (defect) {
+                    resume(Effect.die(defect))
+                  }
+                },
+                // The edge of the typed world: whatever a socket was closed for becomes an upstream error here.
+                (reason: unknown) => resume(Effect.fail(toUpstreamError(reason, false)))
+              )
+            return Effect.sync(() => abort.abort(givenUp))
           })
-          return await commit(head, {
-            stream: attempted.stream,
-            route,
-            maxBytes: maxAnswerBytes(),
-            holding,
-            progress: () => clock.arm("idle", idleMs),
-            hearer: attempted.hearer
-          })
-        }
         return Upstream.of({ call })
       })
     )

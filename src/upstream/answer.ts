@@ -2,8 +2,8 @@
  * From the head of a backend's answer to the moment it can be sent on: what is good is committed, what is not becomes an
  * upstream error while another backend can still be asked.
  */
-import { Result } from "effect"
-import { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
+import { Exit, Result } from "effect"
+import { BadAnswer, ErrorStatus, type UpstreamError } from "../domain/upstream-errors.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
 import { type DialectRoute, type Said, type Told, untold, type StreamWatch } from "../dialect/Dialect.ts"
 import type { Kind } from "../dialect/first-bytes.ts"
@@ -42,6 +42,9 @@ export interface Expectation {
   /** Where comments before an answer go; undefined while they are held back with what follows them. */
   readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
+
+/** Takes what an answer came to; called once, and never after its body was dropped. */
+export type Done = (made: Exit.Exit<Answer, UpstreamError>) => void
 
 // What comes of a stream before its answer begins is kept up to this size.
 const heldBytes = 64 * 1024
@@ -99,12 +102,11 @@ class ErrorJudge implements IntakeJudge<never> {
   }
 }
 
-const readError = (head: Arrival): Promise<never> => {
+const readError = (head: Arrival, done: Done): void => {
   const judge = new ErrorJudge(head)
-  return takeBody(head.body, judge).catch((error: unknown) => {
-    // The status has come; that its text broke off changes nothing.
-    throw error instanceof ErrorStatus ? error : judge.soFar()
-  })
+  // The status has come; that its text broke off changes nothing.
+  const told = (error: UpstreamError) => (error._tag === "ErrorStatus" ? error : judge.soFar())
+  takeBody(head.body, judge, (made) => done(Exit.mapError(made, told)))
 }
 
 /** Reads an event stream to the first event that is an answer; what comes before it is held back. */
@@ -253,12 +255,9 @@ const judgeFor = (head: Arrival, wanted: Expectation): IntakeJudge<Answer> => {
   return isNamedStream(head, wanted.route) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
 }
 
-/**
- * Reads an answer as far as it takes to know that it is good. Rejects with a {@link BadAnswer}, an {@link ErrorStatus},
- * or with what ended the body.
- */
-export const commit = (head: Arrival, expectation: Expectation): Promise<Answer> => {
-  if (head.status >= 400) return readError(head)
+/** Reads an answer as far as it takes to know that it is good, or what is wrong with it. */
+export const commit = (head: Arrival, expectation: Expectation, done: Done): void => {
+  if (head.status >= 400) return readError(head, done)
   const fault =
     head.status >= 300
       ? "a redirect, which is not followed"
@@ -271,7 +270,7 @@ export const commit = (head: Arrival, expectation: Expectation): Promise<Answer>
       : undefined
   if (fault !== undefined || unasked !== undefined) {
     head.body.abort()
-    return Promise.reject(bad(fault ?? unasked ?? ""))
+    return done(Exit.fail(bad(fault ?? unasked ?? "")))
   }
-  return takeBody(head.body, judgeFor(head, expectation))
+  takeBody(head.body, judgeFor(head, expectation), done)
 }

@@ -2,8 +2,10 @@
  * Takes in a body while it is not decided yet what becomes of it: either it ends and is had whole, or it is handed on as
  * a flow with nothing lost in between.
  */
+import { Exit } from "effect"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { Body, Sink } from "../wire/arrival.ts"
+import { toUpstreamError } from "../wire/to-upstream-error.ts"
 
 /** What an intake came to: the whole body, or the first bytes of one that goes on. */
 export type Intake =
@@ -44,8 +46,7 @@ export interface BodyBeginning {
 class Taking<A> implements Sink, BodyBeginning {
   private readonly body: Body
   private readonly judge: IntakeJudge<A>
-  private readonly resolve: (made: A) => void
-  private readonly reject: (reason: unknown) => void
+  private readonly done: (made: Exit.Exit<A, UpstreamError>) => void
   private pieces: Array<Uint8Array> = []
   size = 0
   private part = false
@@ -53,11 +54,10 @@ class Taking<A> implements Sink, BodyBeginning {
   // How the body ended between the decision and the attachment of the next sink.
   private last: ((sink: Sink) => void) | undefined
 
-  constructor(body: Body, judge: IntakeJudge<A>, resolve: (made: A) => void, reject: (reason: unknown) => void) {
+  constructor(body: Body, judge: IntakeJudge<A>, done: (made: Exit.Exit<A, UpstreamError>) => void) {
     this.body = body
     this.judge = judge
-    this.resolve = resolve
-    this.reject = reject
+    this.done = done
   }
 
   piece(piece: Uint8Array): void {
@@ -98,7 +98,7 @@ class Taking<A> implements Sink, BodyBeginning {
     } catch (error) {
       this.part = true
       this.body.abort()
-      return this.drop(error)
+      return this.drop(toUpstreamError(error, true))
     }
     this.part = true
     this.body.pause()
@@ -106,16 +106,20 @@ class Taking<A> implements Sink, BodyBeginning {
   }
 
   private decide(intake: Intake): void {
+    this.done(this.made(intake))
+  }
+
+  private made(intake: Intake): Exit.Exit<A, UpstreamError> {
     try {
-      this.resolve(this.judge.judge(intake))
+      return Exit.succeed(this.judge.judge(intake))
     } catch (error) {
-      this.reject(error)
+      return Exit.fail(toUpstreamError(error, true))
     }
   }
 
-  private drop(reason: unknown): void {
+  private drop(error: UpstreamError): void {
     this.judge.dropped()
-    this.reject(reason)
+    this.done(Exit.fail(error))
   }
 
   private attach(sink: Sink): void {
@@ -130,8 +134,11 @@ class Taking<A> implements Sink, BodyBeginning {
 }
 
 /**
- * Starts the body and takes pieces until it ends or the judge has enough; resolves with what the judge makes of them.
- * Rejects with what ended the body badly, or with what the judge threw.
+ * Starts the body and takes pieces until it ends or the judge has enough; gives what the judge makes of them, what ended
+ * the body badly, or what the judge threw.
  */
-export const takeBody = <A>(body: Body, judge: IntakeJudge<A>): Promise<A> =>
-  new Promise((resolve, reject) => body.start(new Taking<A>(body, judge, resolve, reject)))
+export const takeBody = <A>(
+  body: Body,
+  judge: IntakeJudge<A>,
+  done: (made: Exit.Exit<A, UpstreamError>) => void
+): void => body.start(new Taking<A>(body, judge, done))

@@ -8,7 +8,7 @@ import { printable } from "../../domain/text.ts"
 import { modelRows } from "../models.ts"
 
 /** What names are of. */
-export type NameKind = "models" | "backends"
+export type NameKind = "models" | "backends" | "requests"
 
 /** Nobody waits longer than this for a completion, in milliseconds. */
 const patienceMs = 1000
@@ -48,8 +48,10 @@ export const gatewayFlagsIn = (line: ReadonlyArray<string>, home: string) => {
 const plain = (name: string): boolean => name !== "" && printable(name) === name
 
 const names = Effect.fnUntraced(function* (kind: NameKind, words: ReadonlyArray<string>) {
-  const { knownNames } = yield* Effect.promise(() => import("../../remote/survey.ts"))
-  const { backends, aliases } = yield* knownNames(gatewayFlagsIn(words, homedir()))
+  const { knownIds, knownNames } = yield* Effect.promise(() => import("../../remote/survey.ts"))
+  const gateway = gatewayFlagsIn(words, homedir())
+  if (kind === "requests") return (yield* knownIds(gateway)).filter(plain)
+  const { backends, aliases } = yield* knownNames(gateway)
   const found =
     kind === "backends" ? backends.map(({ name }) => name) : [...modelRows(backends).map(({ id }) => id), ...aliases]
   return [...new Set(found)].filter(plain)
@@ -59,7 +61,7 @@ const names = Effect.fnUntraced(function* (kind: NameKind, words: ReadonlyArray<
 export const completeCommand = Command.make(
   "complete",
   {
-    kind: Argument.Literals("kind", ["models", "backends"]),
+    kind: Argument.Literals("kind", ["models", "backends", "requests"]),
     words: Argument.String("words").pipe(Argument.variadic())
   },
   ({ kind, words }) =>

@@ -10,13 +10,14 @@ const flagKinds: Readonly<Record<string, NameKind>> = { model: "models", backend
 
 /** The same for arguments, below a command. */
 const argumentKinds: Readonly<Record<string, Readonly<Record<string, NameKind>>>> = {
-  backends: { name: "backends", backend: "backends" }
+  backends: { name: "backends", backend: "backends" },
+  requests: { request: "requests" }
 }
 
 // The generator knows fixed choices alone: one that cannot be meant stands for the names, until the script is made.
 const marker = (kind: NameKind) => ({ _tag: "Choice", values: [`NEXUS-LIVE-${kind}`] }) as const
 
-const kinds: ReadonlyArray<NameKind> = ["models", "backends"]
+const kinds: ReadonlyArray<NameKind> = ["models", "backends", "requests"]
 
 const marked = (
   descriptor: Completions.CommandDescriptor,

@@ -83,6 +83,7 @@ const figuresTable = (
 
 const totals = ({ totals, uptime_seconds, version, workers }: Stats, url: string): ReadonlyArray<string> => {
   const { outcomes } = totals
+  const { cancelled = 0 } = outcomes
   const memory = workers.reduce((sum, { rss_bytes }) => sum + rss_bytes, 0) / 1_048_576
   const count = `${workers.length} ${workers.length === 1 ? "process" : "processes"}`
   const ended = [
@@ -90,7 +91,8 @@ const totals = ({ totals, uptime_seconds, version, workers }: Stats, url: string
     `${compactNumber(outcomes.failed)} failed`,
     `${compactNumber(outcomes.truncated)} truncated`,
     `${compactNumber(outcomes.refused)} refused`,
-    `${compactNumber(outcomes.client_closed)} left by the client`
+    `${compactNumber(outcomes.client_closed)} left by the client`,
+    ...(cancelled === 0 ? [] : [`${compactNumber(cancelled)} cancelled`])
   ]
   return [
     `Nexus ${version} at ${url}, up ${duration(uptime_seconds)}, ${count}, ${Math.round(memory)} MB`,

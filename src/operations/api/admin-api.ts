@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { outcomes } from "../../domain/request.ts"
+import { outcomes, phases } from "../../domain/request.ts"
 import { strategies } from "../../domain/routing.ts"
 import { Refusal } from "./refusal.ts"
 
@@ -85,6 +85,43 @@ export const Explained = Schema.Struct({ request: RecentRequest, decision: Schem
 /** Type of {@link Explained}. */
 export type Explained = typeof Explained.Type
 
+/**
+ * A request under way; times in milliseconds, `at` since 1970; the names are empty before a backend is asked. `pieces` are
+ * those of its stream that have come, about as many as its tokens.
+ */
+export const RequestUnderWay = Schema.Struct({
+  id: Schema.String,
+  at: Schema.Finite,
+  endpoint: Endpoint,
+  model: Schema.String,
+  stream: Schema.Boolean,
+  phase: Schema.Literals(phases),
+  phase_ms: Schema.Finite,
+  age_ms: Schema.Finite,
+  backend: Schema.String,
+  upstream_model: Schema.String,
+  attempts: Schema.Finite,
+  failures: Schema.Array(Excluded),
+  first_byte_ms: Schema.NullOr(Schema.Finite),
+  bytes: Schema.Finite,
+  pieces: Schema.Finite
+})
+
+/** Type of {@link RequestUnderWay}. */
+export type RequestUnderWay = typeof RequestUnderWay.Type
+
+/** Requests under way, those that came first at the front. */
+export const RequestsUnderWayList = Schema.Struct({ requests: Schema.Array(RequestUnderWay) })
+
+/** Type of {@link RequestsUnderWayList}. */
+export type RequestsUnderWayList = typeof RequestsUnderWayList.Type
+
+/** A request under way and its decision; null while there is none. */
+export const ExplainedUnderWay = Schema.Struct({ request: RequestUnderWay, decision: Schema.NullOr(DecisionEntry) })
+
+/** Type of {@link ExplainedUnderWay}. */
+export type ExplainedUnderWay = typeof ExplainedUnderWay.Type
+
 /** The fields of a chat request that count; all others are taken and of no weight. */
 const RouteQuery = Schema.StructWithRest(
   Schema.Struct({ model: Schema.String, messages: Schema.optionalKey(Schema.Array(Schema.Unknown)) }),
@@ -110,5 +147,19 @@ export const AdminGroup = HttpApiGroup.make("admin").add(
     params: { id: Schema.String },
     success: Explained,
     error: Refusal
-  }).annotate(OpenApi.Summary, "One of them by its x-request-id, with the decision behind it")
+  }).annotate(OpenApi.Summary, "One of them by its x-request-id, with the decision behind it"),
+  HttpApiEndpoint.get("underWay", "/admin/v1/requests", { success: RequestsUnderWayList }).annotate(
+    OpenApi.Summary,
+    "The requests that are under way"
+  ),
+  HttpApiEndpoint.get("oneUnderWay", "/admin/v1/requests/:id", {
+    params: { id: Schema.String },
+    success: ExplainedUnderWay,
+    error: Refusal
+  }).annotate(OpenApi.Summary, "One of them by its x-request-id, with the decision behind it"),
+  HttpApiEndpoint.delete("cancel", "/admin/v1/requests/:id", {
+    params: { id: Schema.String },
+    success: RequestsUnderWayList,
+    error: Refusal
+  }).annotate(OpenApi.Summary, "Ends the requests under way with this x-request-id, and tells how they stood")
 )

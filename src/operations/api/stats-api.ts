@@ -46,7 +46,9 @@ const Totals = Schema.Struct({
     refused: Schema.Finite,
     failed: Schema.Finite,
     truncated: Schema.Finite,
-    client_closed: Schema.Finite
+    client_closed: Schema.Finite,
+    // A gateway of an earlier version cancels nothing.
+    cancelled: Schema.optionalKey(Schema.Finite)
   })
 })
 

@@ -4,7 +4,7 @@
 import { Effect, Result } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { BadRequest, RequestNotKept, type GatewayError } from "../../domain/errors.ts"
+import { BadRequest, RequestNotKept, RequestNotUnderWay, type GatewayError } from "../../domain/errors.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
 import { Router } from "../../router/Router.ts"
@@ -15,6 +15,7 @@ import { failureFor } from "../../dialect/failures.ts"
 import { Recent, remembered } from "../../proxy/History.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { printable } from "../../domain/text.ts"
+import type { RequestUnderWay } from "../api/admin-api.ts"
 import { Turns } from "../../domain/Turns.ts"
 
 const refusalOf = (error: GatewayError | undefined) => {
@@ -22,6 +23,10 @@ const refusalOf = (error: GatewayError | undefined) => {
   const { status, code, message } = failureFor(error)
   return { status, code, message }
 }
+
+const inOrder = (requests: ReadonlyArray<RequestUnderWay>) => requests.toSorted((a, b) => a.at - b.at)
+
+const notUnderWay = (id: string) => new RequestNotUnderWay({ id: id.slice(0, 128) })
 
 const unknownEndpoint = (endpoint: string, known: Iterable<string>) =>
   new BadRequest({
@@ -80,6 +85,28 @@ export const adminHandlers = (
           Effect.fnUntraced(function* ({ params: { id } }) {
             const found = recent.find(id) ?? (yield* siblings.ask(siblingQuestions.request, { id }))?.[0]
             return found ?? (yield* refuse(new RequestNotKept({ id: id.slice(0, 128), kept: remembered })))
+          })
+        )
+        .handle("underWay", () =>
+          Effect.map(siblings.ask(siblingQuestions.underWay, {}), (others = []) => ({
+            requests: inOrder([...recent.underWay.list(), ...others])
+          }))
+        )
+        .handle(
+          "oneUnderWay",
+          Effect.fnUntraced(function* ({ params: { id } }) {
+            const own = recent.underWay.find(id)
+            const [found] = own.length > 0 ? own : ((yield* siblings.ask(siblingQuestions.oneUnderWay, { id })) ?? [])
+            return found ?? (yield* refuse(notUnderWay(id)))
+          })
+        )
+        .handle(
+          "cancel",
+          Effect.fnUntraced(function* ({ params: { id } }) {
+            const own = recent.underWay.cancel(id)
+            const others = (yield* siblings.ask(siblingQuestions.cancel, { id })) ?? []
+            const requests = inOrder([...own, ...others])
+            return requests.length === 0 ? yield* refuse(notUnderWay(id)) : { requests }
           })
         )
     })

@@ -48,7 +48,7 @@ const figuresOf = (tally: Tally): Figures => {
 }
 
 const byOutcome = (tally: Tally, endpoints: ReadonlyArray<string>): Stats["totals"]["outcomes"] => {
-  const counts = { completed: 0, refused: 0, failed: 0, truncated: 0, client_closed: 0 }
+  const counts = { completed: 0, refused: 0, failed: 0, truncated: 0, client_closed: 0, cancelled: 0 }
   for (const [cell, { outcome }] of requestCells(endpoints).entries())
     counts[outcome] += at(tally, counterPlaces.requests + cell)
   return counts

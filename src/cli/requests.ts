@@ -1,0 +1,69 @@
+/**
+ * nexus requests: what the gateway is at work on now, and the way to end it.
+ */
+import { Console, Effect } from "effect"
+import { Argument, Command } from "effect/cli"
+import type { RequestUnderWay } from "../operations/api/admin-api.ts"
+import * as flags from "./flags.ts"
+import { duration, jsonText, tableText } from "./output.ts"
+
+const age = (ms: number): string => (ms < 10_000 ? `${(ms / 1000).toFixed(1)}s` : duration(Math.floor(ms / 1000)))
+
+const size = (bytes: number): string => (bytes < 10_240 ? `${bytes} B` : `${Math.round(bytes / 1024)} KB`)
+
+const toRow = (request: RequestUnderWay): ReadonlyArray<string> => [
+  request.id,
+  request.model === "" ? "-" : request.model,
+  request.backend === "" ? "-" : request.backend,
+  request.phase,
+  age(request.phase_ms),
+  String(request.attempts),
+  age(request.age_ms),
+  request.stream ? `${size(request.bytes)}, ${request.pieces} pieces` : size(request.bytes)
+]
+
+/** The requests as a table, those that came first at the top. */
+const requestsTable = (requests: ReadonlyArray<RequestUnderWay>): string =>
+  tableText(["Request", "Model", "Backend", "Phase", "For", "Attempts", "Age", "Answer"], requests.map(toRow))
+
+const options = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
+
+const places = (input: flags.GatewayFlags) => ({ config: input.config, overrides: flags.addressOverrides(input) })
+
+const cancel = Command.make(
+  "cancel",
+  {
+    request: Argument.String("request").pipe(Argument.withDescription("Its x-request-id, as the table shows it")),
+    ...options
+  },
+  Effect.fnUntraced(function* (input) {
+    const { cancelRequest } = yield* Effect.promise(() => import("../remote/survey.ts"))
+    const ended = yield* cancelRequest(places(input), input.request)
+    if (input.json) return yield* Console.log(jsonText(ended))
+    for (const { backend, bytes, id, model, phase } of ended.requests) {
+      const where = backend === "" ? "" : ` at ${backend}`
+      const so = phase === "committed" ? `after ${size(bytes)} of its answer` : `while ${phase}`
+      yield* Console.log(`Cancelled ${id}${model === "" ? "" : ` for ${model}`}${where}, ${so}.`)
+    }
+  })
+).pipe(
+  Command.withDescription("End a request under way: its client gets an error, and no backend is held to blame"),
+  Command.withExamples([{ command: "nexus requests cancel 68e95496-5d54-4ec4-b0e0-b39928b055ac" }])
+)
+
+/** The command. */
+export const requestsCommand = Command.make(
+  "requests",
+  options,
+  Effect.fnUntraced(function* (input) {
+    const { requestsUnderWay } = yield* Effect.promise(() => import("../remote/survey.ts"))
+    const found = yield* requestsUnderWay(places(input))
+    if (input.json) return yield* Console.log(jsonText(found))
+    if (found.requests.length === 0) return yield* Console.error("No request is under way.")
+    yield* Console.log(requestsTable(found.requests))
+  })
+).pipe(
+  Command.withDescription("Show the requests that are under way, and end one"),
+  Command.withExamples([{ command: "nexus requests" }, { command: "nexus requests --json" }]),
+  Command.withSubcommands([cancel])
+)

@@ -1,0 +1,103 @@
+/**
+ * The requests that are under way: for those who count them, look at them, and end them.
+ */
+import type { ExplainedUnderWay, RequestUnderWay } from "../operations/api/admin-api.ts"
+import { Roster } from "../domain/roster.ts"
+import { explainPlan } from "../router/decision.ts"
+import type { Router } from "../router/Router.ts"
+import type { Exchange, Interruption, UnderWay } from "./record.ts"
+
+const tenths = (ms: number): number => Math.round(ms * 10) / 10
+
+/** How a request stands at `now`, in monotonic milliseconds; `ahead` is what the wall clock shows beyond that. */
+const described = (exchange: Exchange, now: number, aheadMs: number): RequestUnderWay => {
+  const { asked, committed, passed, started } = exchange
+  return {
+    id: exchange.id,
+    at: Math.round(started + aheadMs),
+    endpoint: exchange.endpoint,
+    model: exchange.model,
+    stream: exchange.stream,
+    phase: exchange.phase,
+    phase_ms: tenths(now - exchange.since),
+    age_ms: tenths(now - started),
+    backend: asked?.backend ?? "",
+    upstream_model: asked?.model ?? "",
+    attempts: exchange.attempts,
+    failures: [...exchange.failures],
+    first_byte_ms: committed === undefined ? null : tenths(committed.at - started),
+    bytes: passed.bytes,
+    pieces: passed.pieces
+  }
+}
+
+/** All of them in this process. */
+export class RequestsUnderWay {
+  private readonly all = new Roster<UnderWay>()
+  private readonly router: Router["Service"]
+  private readonly aheadMs: (now: number) => number
+
+  /** `aheadMs` is what the wall clock shows beyond the monotonic one. */
+  constructor(router: Router["Service"], aheadMs: (now: number) => number) {
+    this.router = router
+    this.aheadMs = aheadMs
+  }
+
+  /** How many there are. */
+  get size(): number {
+    return this.all.size
+  }
+
+  /** Takes in one that has come. */
+  add(request: UnderWay): void {
+    this.all.add(request)
+  }
+
+  /** Lets one go that has ended. */
+  delete(request: UnderWay): void {
+    this.all.delete(request)
+  }
+
+  /** Ends all of them. */
+  interrupt(why: Interruption): void {
+    this.all.each((request) => request.interrupt(why))
+  }
+
+  /** How each of them stands. */
+  list(): ReadonlyArray<RequestUnderWay> {
+    return this.described(this.where(() => true))
+  }
+
+  /** Those with this id, a client's own may be there twice, and why they went where they are. */
+  find(id: string): ReadonlyArray<ExplainedUnderWay> {
+    const now = performance.now()
+    return this.where((exchange) => exchange.id === id).map(({ exchange }) => {
+      const { decided, seen } = exchange
+      const decision =
+        decided === undefined || seen === undefined ? null : explainPlan(this.router.again(decided), seen)
+      return { request: described(exchange, now, this.aheadMs(now)), decision }
+    })
+  }
+
+  /** Ends those with this id that are not at their end already; gives how they stood. */
+  cancel(id: string): ReadonlyArray<RequestUnderWay> {
+    const found = this.where((exchange) => exchange.id === id && exchange.end === undefined)
+    const stood = this.described(found)
+    for (const request of found) request.interrupt("cancelled")
+    return stood
+  }
+
+  private where(isMeant: (exchange: Exchange) => boolean): ReadonlyArray<UnderWay> {
+    const found: Array<UnderWay> = []
+    this.all.each((request) => {
+      if (isMeant(request.exchange)) found.push(request)
+    })
+    return found
+  }
+
+  private described(requests: ReadonlyArray<UnderWay>): ReadonlyArray<RequestUnderWay> {
+    const now = performance.now()
+    const aheadMs = this.aheadMs(now)
+    return requests.map(({ exchange }) => described(exchange, now, aheadMs))
+  }
+}
