@@ -10,7 +10,7 @@ import { chatEvents, completion, event, json, lastChunk, streamHead, chunk } fro
 import { type FakeUpstream, good, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
 import { judgeBy, type OpenApiJudge } from "../kit/openApi.ts"
-import { ask as askRaw } from "../kit/rawClient.ts"
+import { ask as askRaw, dial } from "../kit/rawClient.ts"
 import type { Script } from "../kit/rawServer.ts"
 
 const chat = { model: "gpt", messages: [{ role: "user", content: "hi" }] }
@@ -119,6 +119,8 @@ describe("/openapi.json", () => {
   })
 })
 
+const underWay = "under-way"
+
 describe("every endpoint of the document", () => {
   test("answers, and as the document says", async () => {
     await using mine = await startProcess(settingsFor(upstream))
@@ -128,10 +130,17 @@ describe("every endpoint of the document", () => {
     const id = first.headers.get("x-request-id") ?? ""
     const isRemembered = async () => (await ask(`/admin/v1/decisions/${id}`, {}, mine)).status === 200
     for (let tries = 0; tries < 100 && !(await isRemembered()); tries++);
+    // One that is under way: its body never comes whole.
+    using client = await dial(mine.port)
+    await client.send(
+      `POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nx-request-id: ${underWay}\r\nContent-Length: 9\r\n\r\n{`
+    )
+    const isUnderWay = async () => (await ask(`/admin/v1/requests/${underWay}`, {}, mine)).status === 200
+    for (let tries = 0; tries < 100 && !(await isUnderWay()); tries++);
     // What takes a backend out comes last, after all that is done to it.
     const order = judge.operations.toSorted((a, b) => Number(a.method === "delete") - Number(b.method === "delete"))
     for (const { method, path } of order) {
-      const at = placed(path, id)
+      const at = placed(path, path.startsWith("/admin/v1/requests/") ? underWay : id)
       const body = method === "post" ? { body: JSON.stringify(bodies[path] ?? {}) } : {}
       await expectTold(await ask(at, { method: method.toUpperCase(), ...body }, mine), method, path, 200)
       if (method === "get") {
@@ -287,6 +296,9 @@ describe("failures are as the document says", () => {
     await expectTold(await ask("/health", { headers: { host: "evil.example" } }), "get", "/health", 403)
     await expectTold(await ask("/v1/models/none"), "get", "/v1/models/{id}", 404)
     await expectTold(await ask("/admin/v1/decisions/none"), "get", "/admin/v1/decisions/{id}", 404)
+    const one = "/admin/v1/requests/{id}"
+    await expectTold(await ask("/admin/v1/requests/none"), "get", one, 404)
+    await expectTold(await ask("/admin/v1/requests/none", { method: "DELETE" }), "delete", one, 404)
     await expectTold(await post("/admin/v1/route", { model: 1 }), "post", "/admin/v1/route", 400)
     await expectTold(await post("/admin/v1/backends", { url: 1 }), "post", "/admin/v1/backends", 400)
     await expectTold(await post("/admin/v1/backends", "{"), "post", "/admin/v1/backends", 400)
