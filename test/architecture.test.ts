@@ -172,11 +172,7 @@ describe("names", () => {
       // Handlers are one file a group of the contract.
       "src/operations/handlers/administer.ts",
       "src/cluster/ended-workers.ts",
-      "src/cluster/restarts.ts",
-      "src/dialect/openai/finish-reasons.ts",
-      "src/dialect/openai/splice.ts",
-      "src/registry/newcomers.ts",
-      "src/health/HealthScheduler.ts"
+      "src/cluster/restarts.ts"
     ])
     expect(crumbs().filter((file) => !alone.has(file))).toEqual([])
   })

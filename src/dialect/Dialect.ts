@@ -11,7 +11,7 @@ import type { Turns } from "../domain/Turns.ts"
 import type { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
 import type { Usage } from "../telemetry/meter.ts"
 import type { Failure } from "./failures.ts"
-import type { Kind } from "./first-bytes.ts"
+import type { BodyKind } from "./first-bytes.ts"
 
 /** Where a value stands in its body. */
 export interface Span {
@@ -20,7 +20,7 @@ export interface Span {
 }
 
 /** What was read of a request, and where in its body the name of the model stands where that is known already. */
-export interface Read {
+export interface ReadRequest {
   readonly needs: RoutingNeeds
   readonly model: Span | undefined
 }
@@ -29,31 +29,31 @@ export interface Read {
 export type LeastContext = (model: string) => number
 
 /** What an answer says of who gave it; undefined where it says nothing. */
-export interface Said {
+export interface AnswerIdentity {
   readonly model: string | undefined
   readonly fingerprint: string | undefined
 }
 
 /** What is known of an answer that cannot be read. */
-export const untold: Said = { model: undefined, fingerprint: undefined }
+export const unknownIdentity: AnswerIdentity = { model: undefined, fingerprint: undefined }
 
 /** What stands under a good status in place of an answer. */
-export type Fault = BadAnswer | ErrorStatus
+export type AnswerFault = BadAnswer | ErrorStatus
 
 /** A whole answer that is good. */
-export interface Told {
-  readonly said: Said
+export interface WholeAnswer {
+  readonly said: AnswerIdentity
   readonly usage: Usage | undefined
 }
 
 /** How a stream stands before it is passed on: nothing of an answer yet, a good event, or one that is no answer. */
-export type Opening = "waiting" | "good" | "error"
+export type StreamOpening = "waiting" | "good" | "error"
 
 /**
  * How a stream ended: whole with its marker, whole but for its marker, after an error of its own (with or without the
  * marker), or too early.
  */
-export type Ending = "done" | "finished" | "failed" | "failed and done" | "cut"
+export type StreamEnding = "done" | "finished" | "failed" | "failed and done" | "cut"
 
 /**
  * What is known of one stream while its bytes pass, without taking it apart: the same however they are cut. One object
@@ -62,7 +62,7 @@ export type Ending = "done" | "finished" | "failed" | "failed and done" | "cut"
 export interface StreamWatch {
   /** Bytes that have been watched, without those that were forgotten. */
   readonly size: number
-  readonly opening: Opening
+  readonly opening: StreamOpening
   /** Whether an answer has begun, although it has not said anything. */
   readonly begun: boolean
   /** Whether an error has come, or what stands last may be one. */
@@ -76,7 +76,7 @@ export interface StreamWatch {
   /** Leaves out of the count what was passed on by another way; gives it back. */
   readonly forget: (bytes: Uint8Array) => Uint8Array
   /** How the stream has ended; `orderly` when its body came to its end, and was not torn off. */
-  readonly ending: (orderly: boolean) => Ending
+  readonly ending: (orderly: boolean) => StreamEnding
   /** The tokens that it told of. */
   readonly used: () => Usage | undefined
   /** What ends the event under way; no bytes when there is none. */
@@ -101,9 +101,9 @@ export interface Operation extends OperationFacts {
     body: Uint8Array,
     turns: Turns,
     least?: LeastContext
-  ) => Result.Result<Read, BadRequest> | Promise<Result.Result<Read, BadRequest>>
+  ) => Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>>
   /** Judges the body of a whole answer. */
-  readonly whole: (body: Uint8Array) => Result.Result<Told, Fault>
+  readonly whole: (body: Uint8Array) => Result.Result<WholeAnswer, AnswerFault>
 }
 
 /** A small request that shows whether a server really answers, and what its answer shows of it. */
@@ -151,12 +151,12 @@ export interface Dialect {
   /** The media types of answers. */
   readonly types: { readonly whole: string; readonly stream: string }
   /** What a body is, told by how it begins. */
-  readonly kindOf: (bytes: Uint8Array) => Kind
+  readonly kindOf: (bytes: Uint8Array) => BodyKind
   /** What the first bytes of a stream say of who gives it. */
-  readonly said: (bytes: Uint8Array) => Said
+  readonly said: (bytes: Uint8Array) => AnswerIdentity
   readonly watch: () => StreamWatch
   /** Why bytes that opened as an error are no answer. */
-  readonly faultOf: (bytes: Uint8Array) => Fault
+  readonly faultOf: (bytes: Uint8Array) => AnswerFault
   /** What keeps a connection alive whose stream has not begun; undefined where no client bears anything. */
   readonly keepAlive: Uint8Array | undefined
   /** Takes secrets out of the errors in a part of a stream; `midway` when it begins in the middle of one. */

@@ -9,10 +9,10 @@ const encoder = new TextEncoder()
 export const eventStreamType = "text/event-stream"
 
 /** A comment, which keeps a connection alive and says nothing. */
-export const keepAlive = encoder.encode(": keep-alive\n\n")
+export const keepAliveComment = encoder.encode(": keep-alive\n\n")
 
 /** An event of its own, on one line whatever the lines of its data; `separator` ends what came before it. */
-export const eventOf = (data: string, separator: string): Uint8Array =>
+export const eventBytes = (data: string, separator: string): Uint8Array =>
   encoder.encode(`${separator}data: ${data.replace(/[\r\n]+\s*/g, "")}\n\n`)
 
 const blankLine = /((?:\r\n|\r(?!\n)|\n){2,})/

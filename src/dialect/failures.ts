@@ -68,7 +68,7 @@ const meantWords = (names: ReadonlyArray<string> = []): string => {
 }
 
 /** Every failure with its form, by tag. */
-export const table: Table = {
+export const failureTable: Table = {
   BadRequest: (e) => invalid(400, "bad_request", e.param, e.message),
   Unauthorized: (e) => ({
     ...invalid(401, "invalid_api_key", null, e.message),
@@ -199,4 +199,4 @@ export const table: Table = {
 
 /** What a failure is to a client. */
 export const failureFor = (error: GatewayError): Failure =>
-  (table[error._tag] as (error: GatewayError) => Failure)(error) // reason: the row is looked up by the error's own tag
+  (failureTable[error._tag] as (error: GatewayError) => Failure)(error) // reason: the row is looked up by the error's own tag

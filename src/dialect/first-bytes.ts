@@ -3,7 +3,7 @@
  */
 
 /** An event stream, a document (JSON, a page), a text of neither kind, or what cannot be told yet. */
-export type Kind = "events" | "document" | "text" | "untold"
+export type BodyKind = "events" | "document" | "text" | "untold"
 
 const decoder = new TextDecoder()
 
@@ -14,7 +14,7 @@ const field = /^(?:data|event|id|retry)?:/
 const partOfField = /^(?:d|da|dat|data|e|ev|eve|even|event|i|id|r|re|ret|retr|retry)?$/
 
 /** Judges the first bytes of a body; blank lines and a byte order mark before them say nothing. */
-export const kindOf = (bytes: Uint8Array): Kind => {
+export const bodyKindOf = (bytes: Uint8Array): BodyKind => {
   let from = 0
   while (from < bytes.length && (bytes[from] ?? 0) <= 0x20) from += 1
   // The decoder takes a byte order mark off, a whole one alone.

@@ -7,7 +7,7 @@
 const toldDepth = 5
 
 /** Takes what stands in the upper levels; places are indices into the bytes, quotes included. */
-export interface Listener {
+export interface JsonListener {
   /** The name of the next value of the object that is open; its size as of a string. */
   readonly key: (from: number, to: number, size: number) => void
   /** A string of so many UTF-8 bytes, each escape counted as one. */
@@ -21,7 +21,7 @@ export interface Listener {
 }
 
 /** How far a scan is; `syntax` and `depth` say why it goes no further. */
-export type Progress = "going" | "whole" | "syntax" | "depth"
+export type ScanProgress = "going" | "whole" | "syntax" | "depth"
 
 // Bytes looked at in one slice: a few milliseconds.
 const usualSlice = 256 * 1024
@@ -86,7 +86,7 @@ const wordOf = (byte: number): string | undefined =>
   byte === 0x74 ? "true" : byte === 0x66 ? "false" : byte === 0x6e ? "null" : undefined
 
 /** Whether the bytes at a place are those of a word of ASCII letters. */
-export const startsWith = (body: Uint8Array, at: number, word: string): boolean => {
+export const startsWithWord = (body: Uint8Array, at: number, word: string): boolean => {
   for (let i = 0; i < word.length; i += 1) if (body[at + i] !== word.codePointAt(i)) return false
   return true
 }
@@ -100,7 +100,7 @@ const grown = (levels: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> => {
 /** One text on its way through; `maxDepth` is how many levels of arrays and objects it may have. */
 export class JsonScan {
   private readonly body: Uint8Array
-  private readonly listener: Listener
+  private readonly listener: JsonListener
   private readonly maxDepth: number
   private readonly sliceBytes: number
   private at = 0
@@ -118,7 +118,7 @@ export class JsonScan {
   private nextQuote = -1
   private nextBackslash = -1
 
-  constructor(body: Uint8Array, listener: Listener, { maxDepth = Infinity, sliceBytes = usualSlice } = {}) {
+  constructor(body: Uint8Array, listener: JsonListener, { maxDepth = Infinity, sliceBytes = usualSlice } = {}) {
     this.body = body
     this.listener = listener
     this.maxDepth = maxDepth
@@ -131,7 +131,7 @@ export class JsonScan {
   }
 
   /** Goes through the next slice. */
-  step(): Progress {
+  step(): ScanProgress {
     const { body } = this
     const end = Math.min(body.length, this.at + this.sliceBytes)
     while (this.at < end) {
@@ -179,7 +179,7 @@ export class JsonScan {
       return undefined
     }
     const word = wordOf(byte)
-    if (word === undefined || !startsWith(body, at, word)) return "syntax"
+    if (word === undefined || !startsWithWord(body, at, word)) return "syntax"
     this.at = at + word.length
     this.state = after
     if (this.depth <= toldDepth) this.listener.plain(at, this.at)

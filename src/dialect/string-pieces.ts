@@ -8,10 +8,10 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 const pieceBytes = 64 * 1024
 
 /** Whether a string between these places, quotes included, is to be taken piece by piece. */
-export const isLong = (from: number, to: number): boolean => to - from > pieceBytes
+export const isLongString = (from: number, to: number): boolean => to - from > pieceBytes
 
 /** The text between two places inside of a string; `plain` where it has no escape. */
-export const textOf = (body: Uint8Array, from: number, to: number, plain: boolean): string => {
+export const stringText = (body: Uint8Array, from: number, to: number, plain: boolean): string => {
   const raw = decoder.decode(body.subarray(from, to))
   if (plain) return raw
   try {
@@ -41,11 +41,11 @@ const parting = (body: Uint8Array, from: number, to: number): number => {
 }
 
 /** The text of a string, in pieces; its places are those of its quotes. */
-export function* piecesOf(body: Uint8Array, { from, to }: { readonly from: number; readonly to: number }) {
+export function* stringPieces(body: Uint8Array, { from, to }: { readonly from: number; readonly to: number }) {
   const end = to - 1
   for (let at = from + 1; at < end;) {
     const next = at + pieceBytes >= end ? end : parting(body, at, at + pieceBytes)
-    yield textOf(body, at, next, body.subarray(at, next).indexOf(backslash) < 0)
+    yield stringText(body, at, next, body.subarray(at, next).indexOf(backslash) < 0)
     at = next
   }
 }

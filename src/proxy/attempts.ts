@@ -31,7 +31,7 @@ import { deliver, type Delivery } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { Exchange, Interruption, UnderWay } from "./record.ts"
 import { discreet, GaveUp, reasonOf } from "./final-failure.ts"
-import type { Read, Span } from "../dialect/Dialect.ts"
+import type { ReadRequest, Span } from "../dialect/Dialect.ts"
 import type { Turns } from "../domain/Turns.ts"
 import type { Upload } from "../admission/uploads.ts"
 
@@ -154,7 +154,7 @@ class Attempts implements Asker {
   private worked = false
   private current: Attempt | undefined
 
-  constructor(forwarding: Forwarding, run: Run, { needs, model }: Read, plan: Plan, body: Uint8Array) {
+  constructor(forwarding: Forwarding, run: Run, { needs, model }: ReadRequest, plan: Plan, body: Uint8Array) {
     this.forwarding = forwarding
     this.run = run
     this.needs = needs
@@ -366,7 +366,7 @@ const understood = (
   forwarding: Forwarding,
   run: Run,
   body: Uint8Array,
-  read: Result.Result<Read, GatewayError>
+  read: Result.Result<ReadRequest, GatewayError>
 ): Effect.Effect<void, GatewayError | GaveUp> => {
   const { exchange } = run
   const { registry, router, accounting } = forwarding

@@ -4,7 +4,7 @@
  */
 import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Body, Sink } from "../wire/arrival.ts"
-import type { Ending, StreamWatch } from "../dialect/Dialect.ts"
+import type { StreamEnding, StreamWatch } from "../dialect/Dialect.ts"
 import type { Continuation } from "./early-stream.ts"
 
 /** How a flow ended. */
@@ -185,14 +185,14 @@ class Relaying implements Relay, Sink {
     return watch === undefined || this.bytes <= watch.size || watch.push(piece)
   }
 
-  private ending(orderly: boolean): Ending {
+  private ending(orderly: boolean): StreamEnding {
     const { marked, watch } = this.flow
     if (watch === undefined || !marked) return orderly ? "done" : "cut"
     return watch.ending(orderly)
   }
 
   // The last word has been said, be it an error: nothing more is to be told.
-  private conclude(ending: Exclude<Ending, "cut">): void {
+  private conclude(ending: Exclude<StreamEnding, "cut">): void {
     const { watch } = this.flow
     if (ending === "failed") return this.part({ _tag: "Broken", error: failedInside }, watch?.rest() ?? nothing)
     if (ending === "finished" && watch !== undefined) this.client?.enqueue(watch.last())

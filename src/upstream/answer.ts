@@ -5,8 +5,14 @@
 import { Exit, Result } from "effect"
 import { BadAnswer, ErrorStatus, type UpstreamError } from "../domain/upstream-errors.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
-import { type DialectRoute, type Said, type Told, untold, type StreamWatch } from "../dialect/Dialect.ts"
-import type { Kind } from "../dialect/first-bytes.ts"
+import {
+  type DialectRoute,
+  type AnswerIdentity,
+  type WholeAnswer,
+  unknownIdentity,
+  type StreamWatch
+} from "../dialect/Dialect.ts"
+import type { BodyKind } from "../dialect/first-bytes.ts"
 import type { Arrival, Sink } from "../wire/arrival.ts"
 import { isCoded, isOfType } from "./content-encoding.ts"
 import type { HeldBytes } from "./held-bytes.ts"
@@ -15,11 +21,11 @@ import { unpack } from "./unpack.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
 export type Answer =
-  | ({ readonly _tag: "Whole"; readonly head: Arrival; readonly body: Uint8Array } & Told)
+  | ({ readonly _tag: "Whole"; readonly head: Arrival; readonly body: Uint8Array } & WholeAnswer)
   | {
       readonly _tag: "Flow"
       readonly head: Arrival
-      readonly said: Said
+      readonly said: AnswerIdentity
       /** What watches a stream that can be read; undefined for other bodies, such as one that came compressed. */
       readonly watch: StreamWatch | undefined
       /** Starts the flow; the first bytes are delivered from inside the call. */
@@ -171,7 +177,14 @@ class CodedJudge implements IntakeJudge<Answer> {
 
   judge(intake: Intake): Answer {
     if (intake._tag === "Whole") throw bad("an empty event stream")
-    return { _tag: "Flow", head: this.head, said: untold, watch: undefined, attach: intake.attach, taken: nothing }
+    return {
+      _tag: "Flow",
+      head: this.head,
+      said: unknownIdentity,
+      watch: undefined,
+      attach: intake.attach,
+      taken: nothing
+    }
   }
 
   dropped(): void {}
@@ -206,7 +219,7 @@ class FirstBytesJudge implements IntakeJudge<Answer> {
     this.chosen?.dropped()
   }
 
-  private judgeFor(kind: Kind): IntakeJudge<Answer> {
+  private judgeFor(kind: BodyKind): IntakeJudge<Answer> {
     const { head, wanted } = this
     const events = kind === "events" || (kind !== "document" && isNamedStream(head, wanted.route))
     return events ? new EventsJudge(head, wanted) : new BodyJudge(head, wanted)
@@ -233,11 +246,18 @@ class BodyJudge implements IntakeJudge<Answer> {
   judge(intake: Intake): Answer {
     const { head } = this
     if (intake._tag === "Part") {
-      return { _tag: "Flow", head, said: untold, watch: undefined, attach: intake.attach, taken: () => this.dropped() }
+      return {
+        _tag: "Flow",
+        head,
+        said: unknownIdentity,
+        watch: undefined,
+        attach: intake.attach,
+        taken: () => this.dropped()
+      }
     }
     this.dropped()
     const body = intake.bytes
-    if (isCoded(head)) return { _tag: "Whole", head, body, said: untold, usage: undefined }
+    if (isCoded(head)) return { _tag: "Whole", head, body, said: unknownIdentity, usage: undefined }
     const whole = this.wanted.route.operation.whole(body)
     if (Result.isFailure(whole)) throw whole.failure
     return { _tag: "Whole", head, body, said: whole.success.said, usage: whole.success.usage }

@@ -32,7 +32,7 @@ import {
 import { ConnectionLost } from "../../src/domain/upstream-errors.ts"
 import { openAiErrorBody } from "../../src/dialect/openai/error-body.ts"
 import { failureOf } from "../../src/proxy/final-failure.ts"
-import { table } from "../../src/dialect/failures.ts"
+import { failureTable } from "../../src/dialect/failures.ts"
 import { formOf, render } from "../kit/refusals.ts"
 
 test("a failure names the backend and then, apart from it, what became of its answer", () => {
@@ -88,7 +88,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
 }
 
 test("the error table is total: every failure has a status, type, code, param and message", async () => {
-  expect(Object.keys(table).sort()).toEqual(Object.keys(samples).sort())
+  expect(Object.keys(failureTable).sort()).toEqual(Object.keys(samples).sort())
   for (const [error, status, code] of Object.values(samples)) {
     const response = render(error, "req-1")
     expect(response.status).toBe(status)

@@ -2,11 +2,11 @@ import { describe, expect, test } from "bun:test"
 import { Result } from "effect"
 import fc from "fast-check"
 import { JsonScan } from "../../src/dialect/json-scan.ts"
-import { Sift } from "../../src/dialect/openai/sift.ts"
+import { FactScan } from "../../src/dialect/openai/fact-scan.ts"
 import { chatBody, chatText, jsonText } from "../fuzz/arbitraries.ts"
 import { parseNeeds, readNeeds, scanNeeds } from "../../src/dialect/openai/needs.ts"
 import { Turns } from "../../src/domain/Turns.ts"
-import { asked, type Endpoint } from "../../src/dialect/openai/openai-endpoints.ts"
+import { endpointFacts, type Endpoint } from "../../src/dialect/openai/openai-endpoints.ts"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -26,7 +26,7 @@ const chat = (content: unknown, more: object = {}) => ({ model: "m", messages: [
 describe("what a chat request needs:", () => {
   test("nothing in particular, for plain text", () => {
     expect(needsOf(chat("Hello"))).toEqual({
-      operation: asked["chat/completions"],
+      operation: endpointFacts["chat/completions"],
       model: "m",
       stream: false,
       abilities: [],
@@ -279,7 +279,7 @@ describe("a large body, which is gone through in slices and not parsed,", () => 
       fc.property(texts, fc.integer({ min: 1, max: 40 }), (text, sliceBytes) => {
         const body = bytes(text)
         const through = (slice: number) => {
-          const sift = new Sift(body)
+          const sift = new FactScan(body)
           const scan = new JsonScan(body, sift, { sliceBytes: slice })
           let progress = scan.step()
           while (progress === "going") progress = scan.step()

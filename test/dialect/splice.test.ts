@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import * as splice from "../../src/dialect/openai/splice.ts"
+import * as splice from "../../src/dialect/openai/openai.ts"
 
 /** A JSON text around the value of the last `model` at its top. */
 interface Around {

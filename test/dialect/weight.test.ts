@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { tokensOf, weigh, weighAll, weightless } from "../../src/dialect/weight.ts"
+import { estimateOf, weighText, weighJson, noWeight } from "../../src/dialect/token-estimate.ts"
 
 const tokens = (text: string) => {
-  const weight = weightless()
-  weigh(text, weight)
-  return tokensOf(weight)
+  const weight = noWeight()
+  weighText(text, weight)
+  return estimateOf(weight)
 }
 
 const filled = (text: string, units = 4000): string => text.repeat(Math.ceil(units / text.length)).slice(0, units)
@@ -79,8 +79,8 @@ test("more of a text never makes fewer tokens (law)", () =>
 test("a value of any depth is weighed, and nothing but its texts (law)", () =>
   fc.assert(
     fc.property(fc.jsonValue({ maxDepth: 8 }), (value) => {
-      const weight = weightless()
-      weighAll(value, weight)
-      expect(tokensOf(weight).promptTokens).toBeLessThanOrEqual(JSON.stringify(value).length)
+      const weight = noWeight()
+      weighJson(value, weight)
+      expect(estimateOf(weight).promptTokens).toBeLessThanOrEqual(JSON.stringify(value).length)
     })
   ))

@@ -7,7 +7,7 @@ import { keyEntries } from "../../src/config/reference.ts"
 import { showPath } from "../../src/config/path.ts"
 import { errorAdvice } from "../../src/operations/error-advice.ts"
 import { errorExamples } from "../../src/operations/error-examples.ts"
-import { table } from "../../src/dialect/failures.ts"
+import { failureTable } from "../../src/dialect/failures.ts"
 import { formOf } from "../kit/refusals.ts"
 
 const textOf = (page: string): string => readFileSync(join(import.meta.dir, "../..", page), "utf8")
@@ -40,8 +40,8 @@ describe("what a page takes from the code", () => {
     const settings = textOf("docs/configuration.md")
     for (const { path } of keyEntries()) expect(settings).toContain(`| \`${showPath(path).replaceAll("[0]", "[]")}\` |`)
     const errors = textOf("docs/errors.md")
-    expect(Object.keys(errorExamples).sort()).toEqual(Object.keys(table).sort())
-    expect(Object.keys(errorAdvice).sort()).toEqual(Object.keys(table).sort())
+    expect(Object.keys(errorExamples).sort()).toEqual(Object.keys(failureTable).sort())
+    expect(Object.keys(errorAdvice).sort()).toEqual(Object.keys(failureTable).sort())
     for (const { error, when } of Object.values(errorExamples)) {
       const { status, code } = formOf(error)
       const rows = errors.split("\n").filter((row) => row.startsWith(`| ${status} | \`${code}\` |`))

@@ -1,7 +1,7 @@
 /**
  * Arbitrary snapshots, requests and settings for the laws of routing.
  */
-import { asked } from "../../src/dialect/openai/openai-endpoints.ts"
+import { endpointFacts } from "../../src/dialect/openai/openai-endpoints.ts"
 import fc from "fast-check"
 import type { Capabilities } from "../../src/domain/server.ts"
 import { closed, fail } from "../../src/domain/circuit.ts"
@@ -133,7 +133,7 @@ export const ableStandings: fc.Arbitrary<ReadonlyArray<Standing>> = fc.array(
 /** What a request for model `a` needs. */
 export const needs: fc.Arbitrary<RoutingNeeds> = fc
   .record({
-    operation: fc.constant(asked["chat/completions"]),
+    operation: fc.constant(endpointFacts["chat/completions"]),
     model: fc.constant("a"),
     stream: fc.boolean(),
     abilities: fc.subarray([...abilities], { maxLength: 2 }),
@@ -145,7 +145,7 @@ export const needs: fc.Arbitrary<RoutingNeeds> = fc
 
 /** A request that asks nothing in particular of a backend. */
 export const anyNeeds = (name: string): RoutingNeeds => ({
-  operation: asked["chat/completions"],
+  operation: endpointFacts["chat/completions"],
   model: name,
   stream: false,
   abilities: [],

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { mayBeSameModel } from "../../src/registry/newcomers.ts"
 import { Newcomers } from "../../src/registry/newcomers.ts"
-import { saidIn } from "../../src/dialect/openai/said.ts"
+import { identityIn } from "../../src/dialect/openai/answer-identity.ts"
 
 describe("one model under two names:", () => {
   const same = [
@@ -47,15 +47,15 @@ describe("what an answer says of itself", () => {
         const said = `${word}"model":"no" \\"model\\": "no"`.repeat(1 + Math.floor(length / 40))
         const choices = [{ message: { role: "assistant", content: said } }]
         const whole = isFirst ? { model: "yes", choices } : { choices, model: "yes" }
-        expect(saidIn(bytes(whole)).model).toBe("yes")
+        expect(identityIn(bytes(whole)).model).toBe("yes")
       })
     ))
 
   test("is nothing where it says nothing", () => {
     for (const value of ["", "{}", '{"model":null}', '{"model":', '{"model":"a', { model: ["a"] }, [1, 2]]) {
-      expect(saidIn(bytes(value)).model).toBeUndefined()
+      expect(identityIn(bytes(value)).model).toBeUndefined()
     }
-    expect(saidIn(bytes('data: {"id":"a", "model" : "b/c", "system_fingerprint":"f"}\n\n'))).toEqual({
+    expect(identityIn(bytes('data: {"id":"a", "model" : "b/c", "system_fingerprint":"f"}\n\n'))).toEqual({
       model: "b/c",
       fingerprint: "f"
     })

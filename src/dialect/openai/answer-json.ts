@@ -3,8 +3,8 @@
  */
 import { Predicate, Result } from "effect"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
-import type { Fault, Told } from "../Dialect.ts"
-import { saidBy, saidIn } from "./said.ts"
+import type { AnswerFault, WholeAnswer } from "../Dialect.ts"
+import { identityOf, identityIn } from "./answer-identity.ts"
 import { usageIn, usageOfJson } from "./usage.ts"
 
 const decoder = new TextDecoder()
@@ -29,7 +29,7 @@ const errorIn = (json: Readonly<Record<PropertyKey, unknown>>): unknown => {
 const isFlatError = ({ choices, detail, message, msg, success }: Readonly<Record<PropertyKey, unknown>>): boolean =>
   !Array.isArray(choices) && (isReal(detail) || isReal(message) || isReal(msg) || success === false)
 
-const errorOf = (error: unknown, body: Uint8Array, reason: string): Fault => {
+const errorOf = (error: unknown, body: Uint8Array, reason: string): AnswerFault => {
   const status = Predicate.isObject(error) ? Number(error["code"] ?? error["status"]) : Number.NaN
   if (!(status >= 400 && status <= 599)) return new BadAnswer({ reason, body })
   const contentType = "application/json"
@@ -37,7 +37,7 @@ const errorOf = (error: unknown, body: Uint8Array, reason: string): Fault => {
 }
 
 /** What is wrong with the JSON of a whole answer, which is to hold a list; undefined when nothing is. */
-const faultOf = (json: unknown, list: AnswerList, body: Uint8Array): Fault | undefined => {
+const faultOf = (json: unknown, list: AnswerList, body: Uint8Array): AnswerFault | undefined => {
   if (!Predicate.isObject(json)) return new BadAnswer({ reason: "JSON that is no object", body })
   const error = errorIn(json)
   if (error !== undefined) return errorOf(error, body, "an error under a good status")
@@ -62,10 +62,10 @@ const parsedBytes = 1024 * 1024
 // Called on the bytes as they are: a Buffer over them would make the engine give them another form.
 const { indexOf } = Buffer.prototype
 
-const bad = (reason: string): Result.Result<never, Fault> => Result.fail(new BadAnswer({ reason }))
+const bad = (reason: string): Result.Result<never, AnswerFault> => Result.fail(new BadAnswer({ reason }))
 
 /** Judges the body of a whole answer, whose JSON is to hold a list. */
-export const readWhole = (body: Uint8Array, list: AnswerList): Result.Result<Told, Fault> => {
+export const readWholeAnswer = (body: Uint8Array, list: AnswerList): Result.Result<WholeAnswer, AnswerFault> => {
   let last = body.byteLength - 1
   while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
   if (last < 0) return bad("an empty body")
@@ -73,10 +73,10 @@ export const readWhole = (body: Uint8Array, list: AnswerList): Result.Result<Tol
     if (body[last] !== 0x7d) return bad("JSON that is cut short")
     // In the text of an answer quotes are escaped: what looks like the key is one.
     if (indexOf.call(body, `"${list}"`) < 0) return bad(`JSON without a list of ${list}`)
-    return Result.succeed({ said: saidIn(body), usage: usageIn(body) })
+    return Result.succeed({ said: identityIn(body), usage: usageIn(body) })
   }
   let json: unknown
-  let fault: Fault | undefined
+  let fault: AnswerFault | undefined
   try {
     json = parseLoosely(decoder.decode(body))
     fault = faultOf(json, list, body)
@@ -84,7 +84,7 @@ export const readWhole = (body: Uint8Array, list: AnswerList): Result.Result<Tol
     return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
   }
   return fault === undefined
-    ? Result.succeed({ said: saidBy(json), usage: usageOfJson(json) ?? usageIn(body) })
+    ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) ?? usageIn(body) })
     : Result.fail(fault)
 }
 
@@ -109,7 +109,7 @@ const eventsIn = (bytes: Uint8Array): ReadonlyArray<{ readonly name: string; rea
     })
 
 /** The error that the first bytes of an event stream hold in place of an answer. */
-export const errorOfEvents = (bytes: Uint8Array): Fault => {
+export const errorOfEvents = (bytes: Uint8Array): AnswerFault => {
   for (const { name, data } of eventsIn(bytes)) {
     const parsed = parse(data)
     const json: unknown = Array.isArray(parsed) ? parsed[0] : parsed

@@ -4,12 +4,36 @@
  * the same however the bytes are cut.
  */
 import type { Usage } from "../../telemetry/meter.ts"
-import type { Ending, Opening, StreamWatch } from "../Dialect.ts"
-import { eventOf } from "../event-stream.ts"
+import type { StreamEnding, StreamOpening, StreamWatch } from "../Dialect.ts"
+import { eventBytes } from "../event-stream.ts"
 import { ChunkScan } from "./chunk-scan.ts"
-import { endOf, type WordEnd } from "./finish-reasons.ts"
 import { usageFrom } from "./usage.ts"
-import { Pattern } from "./pattern.ts"
+import { EventTemplate } from "./event-template.ts"
+
+/** What a finish reason says: the answer ended well, ended badly, or some word that nobody knows. */
+type Finish = "good" | "bad" | "unknown"
+
+const good = new Set(
+  (
+    "stop length tool_calls function_call content_filter " +
+    // Other servers, and gateways that pass on the words of other dialects.
+    "tool_call tool_use end_turn stop_sequence stop_token max_tokens max_length model_length eos eos_token " +
+    "complete completed done finished pause_turn refusal safety recitation"
+  ).split(" ")
+)
+
+// A word for nothing is none.
+const nothing = new Set(["", "null", "none", "nil", "undefined", "false"])
+
+const failure = /error|fail|abort|cancel|timed?[ _-]?out|interrupt|crash|disconnect/
+
+/** What a finish reason says; undefined when it is none. */
+const finishOf = (reason: string): Finish | undefined => {
+  const word = reason.trim().toLowerCase()
+  if (nothing.has(word)) return undefined
+  if (good.has(word)) return "good"
+  return failure.test(word) ? "bad" : "unknown"
+}
 
 const encoder = new TextEncoder()
 
@@ -59,11 +83,11 @@ export class EventWatch implements StreamWatch {
   /** Bytes that have been watched, without those that were forgotten. */
   size = 0
   private readonly scan = new ChunkScan()
-  private readonly choices = new Map<number, WordEnd | undefined>()
-  private state: Opening = "waiting"
+  private readonly choices = new Map<number, Finish | undefined>()
+  private state: StreamOpening = "waiting"
   private failed = false
   private done = false
-  private readonly pattern = new Pattern()
+  private readonly pattern = new EventTemplate()
   // What this piece has held: whether all of it may come again without telling anything, its objects, its blank lines.
   private plain = false
   private objects = 0
@@ -81,7 +105,7 @@ export class EventWatch implements StreamWatch {
   private marked = 0
 
   /** How the stream has begun. */
-  get opening(): Opening {
+  get opening(): StreamOpening {
     return this.state
   }
 
@@ -136,16 +160,16 @@ export class EventWatch implements StreamWatch {
 
   /** The end marker as an event of its own. */
   last(): Uint8Array {
-    return eventOf(endMarker, this.separator())
+    return eventBytes(endMarker, this.separator())
   }
 
   /** An event with an error. */
   broken(error: string): Uint8Array {
-    return eventOf(error, this.separator())
+    return eventBytes(error, this.separator())
   }
 
   /** How the stream has ended; `orderly` when its body came to its end, and was not torn off. */
-  ending(orderly: boolean): Ending {
+  ending(orderly: boolean): StreamEnding {
     const done = this.done || (this.line === at.data && this.marked === mark.length)
     const ends = [...this.choices.values()]
     if (this.failed || (done && ends.includes("bad"))) return done ? "failed and done" : "failed"
@@ -300,7 +324,7 @@ export class EventWatch implements StreamWatch {
     return this.eventName.trim() === "error"
   }
 
-  private open(how: Opening): void {
+  private open(how: StreamOpening): void {
     if (this.state === "waiting") this.state = how
   }
 
@@ -320,7 +344,7 @@ export class EventWatch implements StreamWatch {
     if (scan.flat && !scan.listed) this.open("error")
     let says = scan.says
     for (const [place, index] of scan.indexes.entries()) {
-      const end = endOf(scan.words[place] ?? "")
+      const end = finishOf(scan.words[place] ?? "")
       if (end === "bad") this.open("error")
       if (end !== undefined) says = true
       if (end !== undefined || !this.choices.has(index)) this.note(index, end)
@@ -328,7 +352,7 @@ export class EventWatch implements StreamWatch {
     if (says) this.open("good")
   }
 
-  private note(index: number, end: WordEnd | undefined): void {
+  private note(index: number, end: Finish | undefined): void {
     this.plain = false
     const known = this.choices.size < mostChoices || this.choices.has(index)
     // What is no longer told apart never ends.

@@ -4,15 +4,15 @@
 import { Predicate } from "effect"
 import type { Endpoint } from "./openai-endpoints.ts"
 import {
-  larger,
-  tokensOf,
-  tokensOfAll,
-  type Tokens,
-  type Weight as Counted,
-  weigh as count,
-  weighAll,
-  weightless
-} from "../weight.ts"
+  largerEstimate,
+  estimateOf,
+  estimatePrompt,
+  type TokenEstimate,
+  type TokenWeight as Counted,
+  weighText as count,
+  weighJson,
+  noWeight
+} from "../token-estimate.ts"
 
 /** A parsed JSON object. */
 export type Json = Readonly<Record<PropertyKey, unknown>>
@@ -107,37 +107,37 @@ export const callFields = ["tool_calls", "function_call"] as const
 /** Whether a request says that no tool may be called: some servers then leave the tools out of the prompt. */
 export const isToolsOff = (top: Json): boolean => top["tool_choice"] === "none"
 
-const tokensOfText = (text: string): Tokens => {
-  const weight = weightless()
+const tokensOfText = (text: string): TokenEstimate => {
+  const weight = noWeight()
   count(text, weight)
-  return tokensOf(weight)
+  return estimateOf(weight)
 }
 
 /** What none of the texts of a batch makes less of. */
-export const noTokens: Tokens = { promptTokens: 0, atLeastTokens: 0 }
+export const noTokens: TokenEstimate = { promptTokens: 0, atLeastTokens: 0 }
 
 /** The tokens that a parsed body makes, looked at letter by letter. */
-export const tokensIn = (endpoint: Endpoint, json: Json): Tokens => {
+export const tokensIn = (endpoint: Endpoint, json: Json): TokenEstimate => {
   const field = contentField(endpoint, json)
   const content = json[field]
   if (field !== "messages") {
     if (typeof content === "string") return tokensOfText(content)
     const texts = Array.isArray(content) ? content : []
-    return texts.reduce<Tokens>(
-      (most, each) => (typeof each === "string" ? larger(most, tokensOfText(each)) : most),
+    return texts.reduce<TokenEstimate>(
+      (most, each) => (typeof each === "string" ? largerEstimate(most, tokensOfText(each)) : most),
       noTokens
     )
   }
-  const said = weightless()
+  const said = noWeight()
   for (const message of Array.isArray(content) ? content : []) {
     if (!Predicate.isObject(message)) continue
     weighContent(message["content"], said)
-    for (const name of callFields) weighAll(message[name], said)
+    for (const name of callFields) weighJson(message[name], said)
   }
-  const tools = weightless()
-  for (const name of ["tools", "functions"]) if (Array.isArray(json[name])) weighAll(json[name], tools)
-  const form = weightless()
+  const tools = noWeight()
+  for (const name of ["tools", "functions"]) if (Array.isArray(json[name])) weighJson(json[name], tools)
+  const form = noWeight()
   const format = json["response_format"]
-  if (Predicate.isObject(format)) weighAll(format["json_schema"], form)
-  return tokensOfAll({ said, tools, toolsOff: isToolsOff(json), form })
+  if (Predicate.isObject(format)) weighJson(format["json_schema"], form)
+  return estimatePrompt({ said, tools, toolsOff: isToolsOff(json), form })
 }

@@ -5,13 +5,13 @@ import { isUtf8 } from "node:buffer"
 import { Predicate, Result } from "effect"
 import { BadRequest } from "../../domain/errors.ts"
 import { type Ability, maxModelLength, type RoutingNeeds } from "../../domain/request.ts"
-import type { LeastContext, Read } from "../Dialect.ts"
-import { asked, type Endpoint } from "./openai-endpoints.ts"
+import type { LeastContext, ReadRequest } from "../Dialect.ts"
+import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
-import { JsonScan, type Progress } from "../json-scan.ts"
-import { Sift } from "./sift.ts"
+import { JsonScan, type ScanProgress } from "../json-scan.ts"
+import { FactScan } from "./fact-scan.ts"
 import type { Turns } from "../../domain/Turns.ts"
-import type { Tokens } from "../weight.ts"
+import type { TokenEstimate } from "../token-estimate.ts"
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 
@@ -102,7 +102,7 @@ const needsOf = (endpoint: Endpoint, facts: Facts): Result.Result<RoutingNeeds, 
   if (jsonMode) abilities.push("json_mode")
   if (endpoint === "embeddings") abilities.push("embeddings")
   return Result.succeed({
-    operation: asked[endpoint],
+    operation: endpointFacts[endpoint],
     model: String(model),
     stream: stream === true,
     abilities,
@@ -155,11 +155,11 @@ export const scanNeeds = async (
   body: Uint8Array,
   turns: Turns,
   least = unknown
-): Promise<Result.Result<Read, BadRequest>> => {
+): Promise<Result.Result<ReadRequest, BadRequest>> => {
   if (body.byteLength === 0) return Result.fail(bad(empty, null))
-  const sift = new Sift(body)
-  const scan = new JsonScan(body, sift, { maxDepth })
-  let progress: Progress = "going"
+  const factScan = new FactScan(body)
+  const scan = new JsonScan(body, factScan, { maxDepth })
+  let progress: ScanProgress = "going"
   let encoded = 0
   while (encoded < body.byteLength) {
     await turns.next()
@@ -170,21 +170,21 @@ export const scanNeeds = async (
     if (!isUtf8(body.subarray(encoded, to))) return Result.fail(bad(`The request body ${notUtf8}`, null))
     encoded = to
   }
-  const top = objectOf(sift.value)
+  const top = objectOf(factScan.value)
   if (Result.isFailure(top)) return Result.fail(top.failure)
-  const needs = needsOf(endpoint, sift.factsOf(endpoint, top.success))
+  const needs = needsOf(endpoint, factScan.factsOf(endpoint, top.success))
   if (Result.isFailure(needs)) return Result.fail(needs.failure)
   const tokens = isTight(needs.success, body, least) ? await weighed(endpoint, body, turns, top.success) : {}
-  return Result.succeed({ needs: { ...needs.success, ...tokens }, model: sift.model })
+  return Result.succeed({ needs: { ...needs.success, ...tokens }, model: factScan.model })
 }
 
 // A second time through a body that is known to be good.
-const weighed = async (endpoint: Endpoint, body: Uint8Array, turns: Turns, top: Json): Promise<Tokens> => {
-  const sift = new Sift(body, true)
-  const scan = new JsonScan(body, sift, { maxDepth, sliceBytes: weighedBytes })
+const weighed = async (endpoint: Endpoint, body: Uint8Array, turns: Turns, top: Json): Promise<TokenEstimate> => {
+  const factScan = new FactScan(body, true)
+  const scan = new JsonScan(body, factScan, { maxDepth, sliceBytes: weighedBytes })
   do await turns.next()
   while (scan.step() === "going")
-  const rest = sift.tokensOf(endpoint, top)
+  const rest = factScan.tokensOf(endpoint, top)
   for (;;) {
     const { done, value } = rest.next()
     if (done === true) return value
@@ -198,7 +198,7 @@ export const readNeeds = (
   body: Uint8Array,
   turns: Turns,
   least = unknown
-): Result.Result<Read, BadRequest> | Promise<Result.Result<Read, BadRequest>> => {
+): Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>> => {
   if (body.byteLength > parsedBytes) return scanNeeds(endpoint, body, turns, least)
   const needs = parseNeeds(endpoint, body, least)
   if (Result.isFailure(needs)) return Result.fail(needs.failure)

@@ -15,7 +15,7 @@ const factsOf = (name: Endpoint, text: string): OperationFacts => ({
 })
 
 /** What routing and records know of each. */
-export const asked: Readonly<Record<Endpoint, OperationFacts>> = {
+export const endpointFacts: Readonly<Record<Endpoint, OperationFacts>> = {
   "chat/completions": factsOf("chat/completions", "messages"),
   completions: factsOf("completions", "prompt"),
   embeddings: factsOf("embeddings", "input")

@@ -1,24 +1,48 @@
 /**
  * OpenAI's chat completions, completions and embeddings.
  */
-import type { Dialect, Operation } from "../Dialect.ts"
-import { concealedEvents, eventStreamType, keepAlive } from "../event-stream.ts"
-import { kindOf } from "../first-bytes.ts"
-import { errorOfEvents, readWhole } from "./answer-json.ts"
-import { asked, type Endpoint } from "./openai-endpoints.ts"
+import type { Dialect, Operation, Span } from "../Dialect.ts"
+import { concealedEvents, eventStreamType, keepAliveComment } from "../event-stream.ts"
+import { bodyKindOf } from "../first-bytes.ts"
+import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
+import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { errorBody, openAiErrorBody } from "./error-body.ts"
 import { EventWatch } from "./event-watch.ts"
 import { canonicalPath, suggestedPath } from "./mistyped-paths.ts"
 import { readNeeds } from "./needs.ts"
-import { saidIn } from "./said.ts"
-import { replaceModel } from "./splice.ts"
+import { identityIn } from "./answer-identity.ts"
+import { JsonScan } from "../json-scan.ts"
+import { FactScan } from "./fact-scan.ts"
+
+const encoder = new TextEncoder()
+
+/** Where the value of the last top-level `model` is: the one that JSON.parse takes. */
+const modelSpan = (body: Uint8Array): Span | undefined => {
+  const factScan = new FactScan(body)
+  const scan = new JsonScan(body, factScan)
+  while (scan.step() === "going");
+  return factScan.model
+}
+
+/**
+ * The body with another model name, in pieces; the same body when it holds no model name. `body` must be valid JSON;
+ * `span` is where its model name is, when that is known.
+ */
+export const replaceModel = (
+  body: Uint8Array,
+  model: string,
+  span: Span | undefined = modelSpan(body)
+): ReadonlyArray<Uint8Array> =>
+  span === undefined
+    ? [body]
+    : [body.subarray(0, span.from), encoder.encode(JSON.stringify(model)), body.subarray(span.to)]
 
 const operationOf = (endpoint: Endpoint): Operation => ({
-  ...asked[endpoint],
+  ...endpointFacts[endpoint],
   path: `/v1/${endpoint}`,
   generates: endpoint !== "embeddings",
   needs: (body, turns, least) => readNeeds(endpoint, body, turns, least),
-  whole: (body) => readWhole(body, endpoint === "embeddings" ? "data" : "choices")
+  whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices")
 })
 
 /** The dialect. */
@@ -31,11 +55,11 @@ export const openai: Dialect = {
   headers: { asked: ["openai-beta"], answered: ["openai-processing-ms"] },
   withModel: replaceModel,
   types: { whole: "application/json", stream: eventStreamType },
-  kindOf,
-  said: saidIn,
+  kindOf: bodyKindOf,
+  said: identityIn,
   watch: () => new EventWatch(),
   faultOf: errorOfEvents,
-  keepAlive,
+  keepAlive: keepAliveComment,
   concealed: concealedEvents,
   errorBody,
   passedError: openAiErrorBody,

@@ -1,7 +1,7 @@
 /**
  * The watch over the toy dialect's streams.
  */
-import type { Ending, Opening, StreamWatch } from "../../../src/dialect/Dialect.ts"
+import type { StreamEnding, StreamOpening, StreamWatch } from "../../../src/dialect/Dialect.ts"
 import type { Usage } from "../../../src/telemetry/meter.ts"
 
 const encoder = new TextEncoder()
@@ -15,7 +15,7 @@ export const usageIn = (text: string): Usage | undefined => {
 /** Watches one stream. */
 export class ToyWatch implements StreamWatch {
   size = 0
-  opening: Opening = "waiting"
+  opening: StreamOpening = "waiting"
   erring = false
   private readonly decoder = new TextDecoder()
   private line = ""
@@ -51,7 +51,7 @@ export class ToyWatch implements StreamWatch {
     return bytes
   }
 
-  ending(): Ending {
+  ending(): StreamEnding {
     if (this.erring) return this.done ? "failed and done" : "failed"
     return this.done ? "done" : this.usage === undefined ? "cut" : "finished"
   }

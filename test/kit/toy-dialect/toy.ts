@@ -8,8 +8,8 @@
 import { Result } from "effect"
 import { BadRequest } from "../../../src/domain/errors.ts"
 import { BadAnswer, ErrorStatus } from "../../../src/domain/upstream-errors.ts"
-import type { Dialect, Operation, Read, Said, Told } from "../../../src/dialect/Dialect.ts"
-import { untold } from "../../../src/dialect/Dialect.ts"
+import type { Dialect, Operation, ReadRequest, AnswerIdentity, WholeAnswer } from "../../../src/dialect/Dialect.ts"
+import { unknownIdentity } from "../../../src/dialect/Dialect.ts"
 import { ToyWatch, usageIn } from "./toy-watch.ts"
 
 const decoder = new TextDecoder()
@@ -25,7 +25,7 @@ const asked = {
 const fieldOf = (head: string, name: string): string | undefined =>
   new RegExp(`^${name}: (.*)$`, "m").exec(head)?.[1]?.trim()
 
-const needs = (body: Uint8Array): Result.Result<Read, BadRequest> => {
+const needs = (body: Uint8Array): Result.Result<ReadRequest, BadRequest> => {
   const [head = "", words = ""] = textOf(body).split("\n\n")
   const model = fieldOf(head, "model")
   if (model === undefined) return Result.fail(new BadRequest({ message: "Say which model", param: "model" }))
@@ -44,12 +44,12 @@ const needs = (body: Uint8Array): Result.Result<Read, BadRequest> => {
   })
 }
 
-const saidIn = (bytes: Uint8Array): Said => {
+const saidIn = (bytes: Uint8Array): AnswerIdentity => {
   const model = /^by (.*)$/m.exec(textOf(bytes))?.[1]
-  return model === undefined ? untold : { model, fingerprint: undefined }
+  return model === undefined ? unknownIdentity : { model, fingerprint: undefined }
 }
 
-const whole = (body: Uint8Array): Result.Result<Told, BadAnswer | ErrorStatus> => {
+const whole = (body: Uint8Array): Result.Result<WholeAnswer, BadAnswer | ErrorStatus> => {
   const text = textOf(body)
   if (text.startsWith("by ")) return Result.succeed({ said: saidIn(body), usage: usageIn(text) })
   return Result.fail(new BadAnswer({ reason: "words by nobody", body }))

@@ -27,7 +27,7 @@ const isString = (bytes: Uint8Array, from: number, to: number): boolean => {
 }
 
 /** One event, all of it but the inside of one string. */
-export class Pattern {
+export class EventTemplate {
   private event: Uint8Array | undefined
   private size = 0
   private from = 0

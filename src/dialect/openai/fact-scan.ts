@@ -14,20 +14,20 @@ import {
   jsonModes,
   noTokens
 } from "./facts.ts"
-import { type Listener, startsWith } from "../json-scan.ts"
-import { isLong, piecesOf, textOf } from "../string-pieces.ts"
+import { type JsonListener, startsWithWord } from "../json-scan.ts"
+import { isLongString, stringPieces, stringText } from "../string-pieces.ts"
 import {
   addWeight,
-  larger,
-  Scale,
-  tokensOf,
-  tokensOfAll,
-  type Tokens,
-  weigh,
+  largerEstimate,
+  TokenEstimator,
+  estimateOf,
+  estimatePrompt,
+  type TokenEstimate,
+  weighText,
   weighKey,
-  type Weight,
-  weightless
-} from "../weight.ts"
+  type TokenWeight,
+  noWeight
+} from "../token-estimate.ts"
 
 // What a value is for; most are for nothing.
 const nothing = 0
@@ -51,12 +51,12 @@ const weighed = 15
 interface Heap {
   bytes: number
   vision: boolean
-  weight: Weight
+  weight: TokenWeight
   /** Texts that are too long to be weighed in one go. */
   long: ReadonlyArray<Span>
 }
 
-const heap = (): Heap => ({ bytes: 0, vision: false, weight: weightless(), long: [] })
+const heap = (): Heap => ({ bytes: 0, vision: false, weight: noWeight(), long: [] })
 
 const put = (to: Heap, from: Heap): void => {
   to.bytes += from.bytes
@@ -67,7 +67,7 @@ const put = (to: Heap, from: Heap): void => {
 
 const empty = (it: Heap): void => {
   it.bytes = 0
-  it.weight = weightless()
+  it.weight = noWeight()
   it.long = []
 }
 
@@ -129,7 +129,7 @@ const long = "x".repeat(keptBytes)
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true })
 
 /** Takes what a scan tells of a body; its facts are there at the end. */
-export class Sift implements Listener {
+export class FactScan implements JsonListener {
   private readonly body: Uint8Array
   private readonly top: Record<string, unknown> = Object.create(null)
   // What the open arrays and objects are for.
@@ -145,7 +145,7 @@ export class Sift implements Listener {
   private readonly ofForm = heap()
   // Where the texts go whose name says nothing of them.
   private current = this.ofForm
-  private readonly ofTexts: Record<string, { bytes: number; tokens: Tokens; long: ReadonlyArray<Span> }> = {}
+  private readonly ofTexts: Record<string, { bytes: number; tokens: TokenEstimate; long: ReadonlyArray<Span> }> = {}
   private readonly filled: Record<string, boolean> = {}
   private jsonMode = false
   private whole: unknown
@@ -172,7 +172,8 @@ export class Sift implements Listener {
     if (names === undefined || size > longestName) return
     const text = size === to - from - 2 ? undefined : this.parsed(from, to)
     for (const [name, meant] of names) {
-      const same = text === undefined ? size === name.length && startsWith(this.body, from + 1, name) : name === text
+      const same =
+        text === undefined ? size === name.length && startsWithWord(this.body, from + 1, name) : name === text
       if (same) return this.begin(name, meant)
     }
   }
@@ -244,15 +245,15 @@ export class Sift implements Listener {
   }
 
   /** The tokens of a body whose fields at the top are known; what was too long is weighed now, piece by piece. */
-  *tokensOf(endpoint: Endpoint, top: Json): Generator<undefined, Tokens> {
+  *tokensOf(endpoint: Endpoint, top: Json): Generator<undefined, TokenEstimate> {
     const field = contentField(endpoint, top)
     if (field !== "messages") {
       const texts = this.ofTexts[field] ?? { tokens: noTokens, long: [] }
       let { tokens } = texts
       for (const span of texts.long) {
-        const weight = weightless()
+        const weight = noWeight()
         yield* this.weighLong(span, weight)
-        tokens = larger(tokens, tokensOf(weight))
+        tokens = largerEstimate(tokens, estimateOf(weight))
       }
       return tokens
     }
@@ -263,7 +264,7 @@ export class Sift implements Listener {
     for (const { long, weight } of [ofMessages, ofTools, ofForm]) {
       for (const span of long) yield* this.weighLong(span, weight)
     }
-    return tokensOfAll({
+    return estimatePrompt({
       said: ofMessages.weight,
       tools: ofTools.weight,
       toolsOff: isToolsOff(top),
@@ -271,36 +272,36 @@ export class Sift implements Listener {
     })
   }
 
-  private *weighLong(span: Span, into: Weight): Generator<undefined, void> {
-    const scale = new Scale()
-    for (const piece of piecesOf(this.body, span)) {
+  private *weighLong(span: Span, into: TokenWeight): Generator<undefined, void> {
+    const scale = new TokenEstimator()
+    for (const piece of stringPieces(this.body, span)) {
       scale.put(piece, into)
       yield undefined
     }
   }
 
   private text(from: number, to: number, size: number): string {
-    return textOf(this.body, from + 1, to - 1, size === to - from - 2)
+    return stringText(this.body, from + 1, to - 1, size === to - from - 2)
   }
 
   private count(into: Heap, from: number, to: number, size: number): void {
     into.bytes += size
     if (!this.weighs) return
-    if (isLong(from, to)) into.long = [...into.long, { from, to }]
-    else weigh(this.text(from, to, size), into.weight)
+    if (isLongString(from, to)) into.long = [...into.long, { from, to }]
+    else weighText(this.text(from, to, size), into.weight)
   }
 
   private countText(from: number, to: number, size: number): void {
     const texts = (this.ofTexts[this.name] ??= { bytes: 0, tokens: noTokens, long: [] })
     texts.bytes = Math.max(texts.bytes, size)
     if (!this.weighs) return
-    if (isLong(from, to)) {
+    if (isLongString(from, to)) {
       texts.long = [...texts.long, { from, to }]
       return
     }
-    const weight = weightless()
-    weigh(this.text(from, to, size), weight)
-    texts.tokens = larger(texts.tokens, tokensOf(weight))
+    const weight = noWeight()
+    weighText(this.text(from, to, size), weight)
+    texts.tokens = largerEstimate(texts.tokens, estimateOf(weight))
   }
 
   /** A field of this name begins: what an earlier one of the same name said is forgotten. */

@@ -7,7 +7,7 @@
  */
 
 /** What has been counted of texts, in parts of tokens. */
-export interface Weight {
+export interface TokenWeight {
   /** The estimate, in hundredths of a token. */
   hundredths: number
   /** UTF-16 units, a run of one and the same counted once: six make a token at least. */
@@ -17,53 +17,53 @@ export interface Weight {
 }
 
 /** Nothing counted yet. */
-export const weightless = (): Weight => ({ hundredths: 0, units: 0, sixths: 0 })
+export const noWeight = (): TokenWeight => ({ hundredths: 0, units: 0, sixths: 0 })
 
 /** Adds what was counted elsewhere. */
-export const addWeight = (to: Weight, from: Weight): void => {
+export const addWeight = (to: TokenWeight, from: TokenWeight): void => {
   to.hundredths += from.hundredths
   to.units += from.units
   to.sixths += from.sixths
 }
 
 /** How many tokens a prompt makes. */
-export interface Tokens {
+export interface TokenEstimate {
   readonly promptTokens: number
   readonly atLeastTokens: number
 }
 
 /** How many tokens it is likely to make, and how many at least. */
-export const tokensOf = ({ hundredths, units, sixths }: Weight): Tokens => ({
+export const estimateOf = ({ hundredths, units, sixths }: TokenWeight): TokenEstimate => ({
   promptTokens: Math.floor(hundredths / 100),
   atLeastTokens: Math.floor(Math.min(units, sixths) / 6)
 })
 
 /** The larger figures of two texts that do not share a context. */
-export const larger = (a: Tokens, b: Tokens): Tokens => ({
+export const largerEstimate = (a: TokenEstimate, b: TokenEstimate): TokenEstimate => ({
   promptTokens: Math.max(a.promptTokens, b.promptTokens),
   atLeastTokens: Math.max(a.atLeastTokens, b.atLeastTokens)
 })
 
 /** What a request makes a server put into a prompt, counted part by part. */
-export interface Parts {
+export interface PromptParts {
   /** Texts of messages, and calls of tools in them. */
-  readonly said: Weight
+  readonly said: TokenWeight
   /** Definitions of tools. */
-  readonly tools: Weight
+  readonly tools: TokenWeight
   /** Whether a server may leave the tools out. */
   readonly toolsOff: boolean
   /** A form for the answer, which most servers keep to without a word of it in the prompt. */
-  readonly form: Weight
+  readonly form: TokenWeight
 }
 
 /** The tokens of a request: the bound counts only what is in the prompt for certain. */
-export const tokensOfAll = ({ said, tools, toolsOff, form }: Parts): Tokens => {
-  const all = weightless()
-  const certain = weightless()
+export const estimatePrompt = ({ said, tools, toolsOff, form }: PromptParts): TokenEstimate => {
+  const all = noWeight()
+  const certain = noWeight()
   for (const each of [said, tools, form]) addWeight(all, each)
   addWeight(certain, said)
   if (!toolsOff) addWeight(certain, tools)
-  return { promptTokens: tokensOf(all).promptTokens, atLeastTokens: tokensOf(certain).atLeastTokens }
+  return { promptTokens: estimateOf(all).promptTokens, atLeastTokens: estimateOf(certain).atLeastTokens }
 }
 
 const symbol = 0
@@ -95,13 +95,13 @@ const longestWord = 48
 const fewSymbols = 7
 
 /** Counts one text, which may come in pieces. */
-export class Scale {
+export class TokenEstimator {
   private last = -1
   private kind = -1
   private run = 0
 
   /** Counts the next piece of the text into a weight. */
-  put(text: string, into: Weight): void {
+  put(text: string, into: TokenWeight): void {
     let { last, kind, run } = this
     let foreign = 0
     let heavy = 0
@@ -134,19 +134,19 @@ export class Scale {
 }
 
 /** Counts a whole text. */
-export const weigh = (text: string, into: Weight): void => new Scale().put(text, into)
+export const weighText = (text: string, into: TokenWeight): void => new TokenEstimator().put(text, into)
 
 // A name of a field, with its quotes, its colon and its comma.
 const aroundKey = 4
 
 /** Counts the name of a field, which a server may write in a form of its own or not at all. */
-export const weighKey = (length: number, into: Weight): void => {
+export const weighKey = (length: number, into: TokenWeight): void => {
   into.hundredths += (length + aroundKey) * plainly
 }
 
 /** Counts every text inside of a JSON value. */
-export const weighAll = (value: unknown, into: Weight): void => {
-  if (typeof value === "string") return weigh(value, into)
+export const weighJson = (value: unknown, into: TokenWeight): void => {
+  if (typeof value === "string") return weighText(value, into)
   if (typeof value !== "object" || value === null) return
   // However deep it goes, and without a call for each level.
   const open: Array<object> = [value]
@@ -154,7 +154,7 @@ export const weighAll = (value: unknown, into: Weight): void => {
     const named = !Array.isArray(inner)
     for (const [key, each] of Object.entries(inner)) {
       if (named) weighKey(key.length, into)
-      if (typeof each === "string") weigh(each, into)
+      if (typeof each === "string") weighText(each, into)
       else if (typeof each === "object" && each !== null) open.push(each)
     }
   }

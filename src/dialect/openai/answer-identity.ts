@@ -3,7 +3,7 @@
  * answer is not parsed, since nothing else of it is looked at.
  */
 import { Predicate } from "effect"
-import { type Said, untold } from "../Dialect.ts"
+import { type AnswerIdentity, unknownIdentity } from "../Dialect.ts"
 
 // Servers write these before the words of an answer or behind them.
 const windowBytes = 2048
@@ -31,11 +31,13 @@ const short = (value: unknown): string | undefined =>
   typeof value === "string" && value.length < longest ? value : undefined
 
 /** What an answer says that was parsed. */
-export const saidBy = (json: unknown): Said =>
-  Predicate.isObject(json) ? { model: short(json["model"]), fingerprint: short(json["system_fingerprint"]) } : untold
+export const identityOf = (json: unknown): AnswerIdentity =>
+  Predicate.isObject(json)
+    ? { model: short(json["model"]), fingerprint: short(json["system_fingerprint"]) }
+    : unknownIdentity
 
 /** What these bytes say, the first of a stream or all of a whole answer; a body that came compressed says nothing. */
-export const saidIn = (bytes: Uint8Array): Said => {
+export const identityIn = (bytes: Uint8Array): AnswerIdentity => {
   const size = bytes.byteLength
   const windows =
     size <= 2 * windowBytes ? [bytes] : [bytes.subarray(0, windowBytes), bytes.subarray(size - windowBytes)]
