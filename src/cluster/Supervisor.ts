@@ -24,17 +24,17 @@ import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/state.ts"
 import { announceOnNetwork } from "../runtime/announce.ts"
 import { watchLayer } from "../runtime/layers.ts"
-import { carryingOut } from "./delegation.ts"
+import { changeHandlers } from "./delegation.ts"
 import { endHanging } from "./hang-watch.ts"
-import { ping, Up } from "./messages.ts"
+import { pingWorker, ToSupervisor } from "./messages.ts"
 import { watchConfig } from "../runtime/config-watch.ts"
-import { type Call, Calls, replyOf } from "./calls.ts"
-import { Questions } from "./questions.ts"
+import { type CallMessage, Calls, replyOf } from "./calls.ts"
+import { QuestionRelay } from "./sibling-questions.ts"
 import { Reloader, type ConfigInUse } from "../runtime/Reloader.ts"
 import { waitAfter } from "./restarts.ts"
 import { searchForServers } from "../runtime/search.ts"
 import { statusLog } from "../runtime/status-log.ts"
-import { type Slot, tell, tellNews, tellOthers } from "./broadcast.ts"
+import { type WorkerSlot, send, sendNews, sendStandings } from "./broadcast.ts"
 
 /** The workers cannot be run. */
 export class WorkersFailed extends Data.TaggedError("WorkersFailed")<{ readonly reason: string }> {}
@@ -49,8 +49,8 @@ export interface SupervisorOptions {
   readonly command: (number: number, port: number, since: number, ageMs: number) => ReadonlyArray<string>
 }
 
-/** Workers that run. */
-export interface Workers {
+/** RunningWorkers that run. */
+export interface RunningWorkers {
   readonly port: number
   readonly snapshot: () => Snapshot
   /** Waits until this holds of the backends. */
@@ -68,9 +68,9 @@ const triesAtStart = 5
 
 const othersEveryMs = 250
 
-const read = Schema.decodeUnknownOption(Up)
+const read = Schema.decodeUnknownOption(ToSupervisor)
 
-const onUp = (registry: Registry["Service"], slot: Slot, message: Up): void => {
+const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSupervisor): void => {
   switch (message._tag) {
     case "Suspect":
       return registry.suspect(message.name)
@@ -94,7 +94,7 @@ const onUp = (registry: Registry["Service"], slot: Slot, message: Up): void => {
 const notStarted = (defect: unknown): Effect.Effect<string> =>
   Effect.succeed(defect instanceof Error ? defect.message : "it cannot be started")
 
-// Workers share their port with whoever asks for it so: it must be free before the first of them takes it.
+// RunningWorkers share their port with whoever asks for it so: it must be free before the first of them takes it.
 const mustBeFree = ({ settings: { server } }: LoadedConfig): Effect.Effect<void, ListenFailed> =>
   server.port === 0
     ? Effect.void
@@ -107,7 +107,7 @@ const mustBeFree = ({ settings: { server } }: LoadedConfig): Effect.Effect<void,
 /** Starts the watch over the backends and the workers; resolves when all of them listen. */
 export const supervise = (
   options: SupervisorOptions
-): Effect.Effect<Workers, ListenFailed | WorkersFailed, Scope.Scope> =>
+): Effect.Effect<RunningWorkers, ListenFailed | WorkersFailed, Scope.Scope> =>
   Effect.gen(function* () {
     const { source, count } = options
     const config = source.read.loaded
@@ -128,7 +128,7 @@ export const supervise = (
     const inContext = Effect.runForkWith(services)
     for (const backend of [...config.backends, ...options.simulated]) yield* registry.put(backend)
 
-    const slots = Array.from({ length: count }, (_, at): Slot => ({
+    const slots = Array.from({ length: count }, (_, at): WorkerSlot => ({
       number: at + 1,
       child: undefined,
       listens: false,
@@ -139,18 +139,18 @@ export const supervise = (
       status: ""
     }))
     const workers = () => slots.flatMap(({ child }) => (child === undefined ? [] : [child]))
-    const calls = new Calls<ChildProcess>(tell)
+    const calls = new Calls<ChildProcess>(send)
     // One that does not listen yet has nothing to tell, and would be late with it.
-    const questions = new Questions(calls, () =>
+    const questions = new QuestionRelay(calls, () =>
       slots.flatMap(({ child, listens }) => (child !== undefined && listens ? [child] : []))
     )
-    const replyTo = (child: ChildProcess, call: Call): void => {
-      const reply = questions.reply(child, call) ?? replyOf(carryingOut, call)
-      if (reply !== undefined) inContext(Effect.map(reply, (message) => tell(child, message)))
+    const replyTo = (child: ChildProcess, call: CallMessage): void => {
+      const reply = questions.reply(child, call) ?? replyOf(changeHandlers, call)
+      if (reply !== undefined) inContext(Effect.map(reply, (message) => send(child, message)))
     }
 
     /** Runs a worker to its end; `listens` is called when it does. */
-    const run = (slot: Slot, listens: () => void): Effect.Effect<string> =>
+    const run = (slot: WorkerSlot, listens: () => void): Effect.Effect<string> =>
       Effect.callback((resume) => {
         const args = options.command(slot.number, state.port, since, Math.round(performance.now() - started))
         const child = spawn(process.execPath, args, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
@@ -183,14 +183,14 @@ export const supervise = (
         }
         child.on("exit", (code, signal) => ended(signal === null ? `exit code ${String(code)}` : signal))
         child.on("error", ({ message }) => ended(message))
-        tellNews(slot, registry.snapshot(), reloader)
-        tell(child, { _tag: "Start" })
+        sendNews(slot, registry.snapshot(), reloader)
+        send(child, { _tag: "Start" })
         return Effect.sync(() => child.kill("SIGKILL"))
       })
 
     /** Keeps a worker in its place; `tried` is told how often one has ended, and why the last one did. */
     const keep = Effect.fnUntraced(function* (
-      slot: Slot,
+      slot: WorkerSlot,
       listens: () => void,
       tried: (ends: number, how: string) => void
     ) {
@@ -207,10 +207,10 @@ export const supervise = (
       }
     })
 
-    const keepers: Array<Fiber.Fiber<void>> = []
+    const places: Array<Fiber.Fiber<void>> = []
 
     /** Resolves when the worker listens; while others do, one that cannot start is not waited for. */
-    const launch = (slot: Slot) =>
+    const launch = (slot: WorkerSlot) =>
       Effect.gen(function* () {
         const started = yield* Deferred.make<void, WorkersFailed>()
         const tried = (ends: number, how: string): void => {
@@ -219,13 +219,13 @@ export const supervise = (
           Deferred.doneUnsafe(started, state.listened ? Effect.void : Effect.fail(new WorkersFailed({ reason })))
         }
         const kept = keep(slot, () => Deferred.doneUnsafe(started, Effect.void), tried)
-        keepers.push(yield* Effect.forkScoped(Effect.provideContext(kept, services)))
+        places.push(yield* Effect.forkScoped(Effect.provideContext(kept, services)))
         yield* Deferred.await(started)
       })
 
     yield* Effect.forkScoped(Effect.provideContext(endHanging(slots), services))
     const tellAll = Effect.sync(() => {
-      for (const slot of slots) tellNews(slot, registry.snapshot(), reloader)
+      for (const slot of slots) sendNews(slot, registry.snapshot(), reloader)
     })
     // The first one finds the port that all of them share.
     for (const slot of slots.slice(0, 1)) yield* launch(slot)
@@ -238,13 +238,13 @@ export const supervise = (
       Stream.runForEachArray(() => Effect.andThen(Effect.yieldNow, tellAll)),
       Effect.forkScoped
     )
-    yield* Effect.sync(() => tellOthers(slots, registry.snapshot(), performance.now())).pipe(
+    yield* Effect.sync(() => sendStandings(slots, registry.snapshot(), performance.now())).pipe(
       Effect.andThen(Effect.sleep(othersEveryMs)),
       Effect.forever,
       Effect.forkScoped
     )
 
-    const heard = (worker: ChildProcess) => Effect.ignore(calls.askOf(worker)(ping, {}))
+    const heard = (worker: ChildProcess) => Effect.ignore(calls.askOf(worker)(pingWorker, {}))
     const kill = (): void => {
       state.stopping = true
       for (const { child } of slots) child?.kill("SIGKILL")
@@ -261,10 +261,10 @@ export const supervise = (
         state.stopping = true
         yield* stopping.open
         yield* withdraw
-        for (const worker of workers()) tell(worker, { _tag: "Stop" })
+        for (const worker of workers()) send(worker, { _tag: "Stop" })
         const { shutdown_delay_seconds, shutdown_grace_seconds } = nexus.current().settings.server
         yield* Effect.timeoutOption(
-          Fiber.awaitAll(keepers),
+          Fiber.awaitAll(places),
           Duration.seconds(shutdown_delay_seconds + shutdown_grace_seconds + 5)
         )
         kill()

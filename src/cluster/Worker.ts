@@ -25,26 +25,28 @@ import { Files } from "../upstream/Files.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
 import { drainServer } from "../runtime/shutdown.ts"
 import { type ProcessPart, workerLayer } from "../runtime/layers.ts"
-import { Calls, replyOf, type Served, serving } from "./calls.ts"
-import { delegated } from "./delegation.ts"
-import { noteElsewhere } from "./sibling-standings.ts"
-import { Down, ping, type Up } from "./messages.ts"
-import { contractOf, siblingsBy } from "./questions.ts"
+import { Calls, replyOf, type CallHandler, handling } from "./calls.ts"
+import { delegatedControl } from "./delegation.ts"
+import { noteSiblings } from "./sibling-standings.ts"
+import { ToWorker, pingWorker, type ToSupervisor } from "./messages.ts"
+import { contractOf, siblingsOver } from "./sibling-questions.ts"
 
 /** Time between two tellings of figures, in milliseconds. */
 const figuresEveryMs = 250
 
-const decodeDown = Schema.decodeUnknownOption(Down)
+const decodeDown = Schema.decodeUnknownOption(ToWorker)
 
-const say = (message: Up): void => {
+const say = (message: ToSupervisor): void => {
   if (process.connected === true) process.send?.(message)
 }
 
-const tell = (message: Up): Effect.Effect<void> => Effect.sync(() => say(message))
+const send = (message: ToSupervisor): Effect.Effect<void> => Effect.sync(() => say(message))
 
 /** Messages of the supervisor, and the end of it as one more wish to stop; `ended` is called then. */
-const inbox = Effect.fnUntraced(function* (ended: () => void): Effect.fn.Return<Queue.Queue<Down>, never, Scope.Scope> {
-  const queue = yield* Queue.unbounded<Down>()
+const inbox = Effect.fnUntraced(function* (
+  ended: () => void
+): Effect.fn.Return<Queue.Queue<ToWorker>, never, Scope.Scope> {
+  const queue = yield* Queue.unbounded<ToWorker>()
   const onMessage = (message: unknown) => {
     const read = decodeDown(message)
     if (Option.isSome(read)) Queue.offerUnsafe(queue, read.value)
@@ -72,16 +74,16 @@ const inbox = Effect.fnUntraced(function* (ended: () => void): Effect.fn.Return<
 const supervisor = "supervisor"
 
 /** What a worker answers that its siblings ask of it. */
-const answering = (recent: Recent["Service"], meters: Meters["Service"]): ReadonlyArray<Served> => [
-  serving(ping, () => Effect.succeed({})),
-  serving(contractOf(siblingQuestions.requests), () => Effect.sync(() => recent.list())),
-  serving(contractOf(siblingQuestions.request), ({ id }) =>
+const answering = (recent: Recent["Service"], meters: Meters["Service"]): ReadonlyArray<CallHandler> => [
+  handling(pingWorker, () => Effect.succeed({})),
+  handling(contractOf(siblingQuestions.requests), () => Effect.sync(() => recent.list())),
+  handling(contractOf(siblingQuestions.request), ({ id }) =>
     Effect.sync(() => Option.toArray(Option.fromUndefinedOr(recent.find(id))))
   ),
-  serving(contractOf(siblingQuestions.underWay), () => Effect.sync(() => recent.underWay.list())),
-  serving(contractOf(siblingQuestions.oneUnderWay), ({ id }) => Effect.sync(() => recent.underWay.find(id))),
-  serving(contractOf(siblingQuestions.cancel), ({ id }) => Effect.sync(() => recent.underWay.cancel(id))),
-  serving(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
+  handling(contractOf(siblingQuestions.underWay), () => Effect.sync(() => recent.underWay.list())),
+  handling(contractOf(siblingQuestions.oneUnderWay), ({ id }) => Effect.sync(() => recent.underWay.find(id))),
+  handling(contractOf(siblingQuestions.cancel), ({ id }) => Effect.sync(() => recent.underWay.cancel(id))),
+  handling(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
 ]
 
 const age = (now: number, at: number): number => (at === 0 ? -1 : Math.max(0, now - at))
@@ -95,7 +97,7 @@ const figuresOf = ({ backend, live }: BackendState, now: number) => ({
 
 /** The config a worker starts with: the first thing it is told. */
 const firstConfig = Effect.fnUntraced(function* (
-  messages: Queue.Queue<Down>,
+  messages: Queue.Queue<ToWorker>,
   overrides: ConfigOptions["overrides"]
 ): Effect.fn.Return<NexusConfig["Service"] | undefined, ConfigInvalid> {
   while (true) {
@@ -107,7 +109,7 @@ const firstConfig = Effect.fnUntraced(function* (
 })
 
 /** Runs until the supervisor, a signal or the end of the supervisor asks it to stop; then drains. */
-export const work = (
+export const runWorker = (
   overrides: ConfigOptions["overrides"],
   part: ProcessPart,
   port: number,
@@ -123,16 +125,16 @@ export const work = (
     if (nexus === undefined) return
     const config = nexus.current()
     let status: ConfigStatus = { generation: 0, loaded_at: 0, path: null, needs_restart: [], failure: null }
-    const control = delegated(ask, () => status)
+    const control = delegatedControl(ask, () => status)
     const services = yield* Layer.build(workerLayer(nexus, part, control)).pipe(
-      Effect.provideService(Siblings, siblingsBy(ask))
+      Effect.provideService(Siblings, siblingsOver(ask))
     )
     const registry = Context.get(services, Registry)
     const served = answering(Context.get(services, Recent), Context.get(services, Meters))
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
 
-    const onConfig = ({ file }: Down & { readonly _tag: "Config" }) =>
+    const onConfig = ({ file }: ToWorker & { readonly _tag: "Config" }) =>
       readConfigText(file ?? undefined, overrides).pipe(
         Effect.flatMap((read) => readForReload(config, read, overrides)),
         Effect.flatMap((next) => {
@@ -154,7 +156,7 @@ export const work = (
       listed,
       apiPath,
       probeMs
-    }: Down & { readonly _tag: "State" }) => {
+    }: ToWorker & { readonly _tag: "State" }) => {
       const live = registry.snapshot().backends.get(name)?.live
       if (live !== undefined) live.probeMs = probeMs
       return registry.adopt(name, { mode, health: { status, streak, reason }, models, listed, apiPath })
@@ -170,7 +172,7 @@ export const work = (
       key,
       insecure,
       maxConcurrent
-    }: Down & { readonly _tag: "Put" }) =>
+    }: ToWorker & { readonly _tag: "Put" }) =>
       registry.put({
         name,
         url,
@@ -187,7 +189,7 @@ export const work = (
         models: []
       })
     // True when it was the wish to stop.
-    const apply = Effect.fnUntraced(function* (message: Down) {
+    const apply = Effect.fnUntraced(function* (message: ToWorker) {
       switch (message._tag) {
         case "Config":
           yield* onConfig(message)
@@ -205,11 +207,11 @@ export const work = (
           yield* onState(message)
           return false
         case "Others":
-          noteElsewhere(registry.snapshot(), message.backends, performance.now())
+          noteSiblings(registry.snapshot(), message.backends, performance.now())
           return false
         case "Call":
           yield* Effect.flatMap(replyOf(served, message) ?? Effect.undefined, (reply) =>
-            reply === undefined ? Effect.void : tell(reply)
+            reply === undefined ? Effect.void : send(reply)
           )
           return false
         case "Reply":
@@ -222,7 +224,7 @@ export const work = (
       }
     })
 
-    let first: Down = yield* Queue.take(messages)
+    let first: ToWorker = yield* Queue.take(messages)
     while (first._tag !== "Start") {
       if (yield* apply(first)) return
       first = yield* Queue.take(messages)
@@ -234,25 +236,25 @@ export const work = (
       fetch: api.handle,
       plainPaths: api.paths,
       reusePort: true
-    }).pipe(Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason })))
+    }).pipe(Effect.tapError(({ reason }) => send({ _tag: "Failed", reason })))
     Context.get(services, Files).relieve(listening.closeIdle)
     // A socket cannot be shared, and one worker reaches them all.
     if (part.number === 1) {
       yield* listenForAdmin(config, api).pipe(
-        Effect.tapError(({ reason }) => tell({ _tag: "Failed", reason: `[admin] listen: ${reason}` }))
+        Effect.tapError(({ reason }) => send({ _tag: "Failed", reason: `[admin] listen: ${reason}` }))
       )
     }
-    yield* tell({ _tag: "Listening", port: listening.port })
+    yield* send({ _tag: "Listening", port: listening.port })
     yield* Context.get(services, Operations).warm
 
     const report = Effect.suspend(() => {
       const now = performance.now()
       const states = [...registry.snapshot().backends.values()]
-      return tell({ _tag: "Figures", backends: states.map((state) => figuresOf(state, now)) })
+      return send({ _tag: "Figures", backends: states.map((state) => figuresOf(state, now)) })
     })
     yield* report.pipe(Effect.andThen(Effect.sleep(figuresEveryMs)), Effect.forever, Effect.forkScoped)
     yield* registry.nextSuspect.pipe(
-      Effect.flatMap((name) => tell({ _tag: "Suspect", name })),
+      Effect.flatMap((name) => send({ _tag: "Suspect", name })),
       Effect.forever,
       Effect.forkScoped
     )

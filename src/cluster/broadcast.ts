@@ -6,19 +6,19 @@ import { Redacted } from "effect"
 import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { BackendState, Snapshot } from "../registry/state.ts"
-import { noteElsewhere } from "./sibling-standings.ts"
-import type { Down, Put, Standing } from "./messages.ts"
+import { noteSiblings } from "./sibling-standings.ts"
+import type { ToWorker, BackendPut, SharedStanding } from "./messages.ts"
 import type { Reloader } from "../runtime/Reloader.ts"
 
 /** One worker as its supervisor knows it. */
-export interface Slot {
+export interface WorkerSlot {
   readonly number: number
   child: ChildProcess | undefined
   /** Whether it takes requests. */
   listens: boolean
   /** Messages of this place so far. */
   said: number
-  standings: ReadonlyArray<Standing>
+  standings: ReadonlyArray<SharedStanding>
   /** What the worker has been told: of each backend, of the config, and how that stands. */
   readonly told: Map<string, BackendState>
   config: ReadConfig | undefined
@@ -26,11 +26,11 @@ export interface Slot {
 }
 
 /** Sends a message, unless the worker is gone. */
-export const tell = (worker: ChildProcess | undefined, message: typeof Down.Encoded): void => {
+export const send = (worker: ChildProcess | undefined, message: typeof ToWorker.Encoded): void => {
   if (worker?.connected === true) worker.send(message)
 }
 
-const stateOf = ({ apiPath, backend, mode, health, models, listed, live }: BackendState): Down => ({
+const stateOf = ({ apiPath, backend, mode, health, models, listed, live }: BackendState): ToWorker => ({
   _tag: "State",
   name: backend.name,
   mode,
@@ -44,8 +44,8 @@ const stateOf = ({ apiPath, backend, mode, health, models, listed, live }: Backe
 // The pipe to a worker is between the two processes alone.
 const putOf = (
   { name, url, query, apiPath, type, priority, apiKey, tls, maxConcurrent }: Backend,
-  origin: Put["origin"]
-): Down => ({
+  origin: BackendPut["origin"]
+): ToWorker => ({
   _tag: "Put",
   name,
   url,
@@ -60,43 +60,43 @@ const putOf = (
   ...(maxConcurrent === undefined ? {} : { maxConcurrent })
 })
 
-const tellConfig = (slot: Slot, { backends }: Snapshot, reloader: Reloader["Service"]): void => {
+const tellConfig = (slot: WorkerSlot, { backends }: Snapshot, reloader: Reloader["Service"]): void => {
   const read = reloader.read()
   if (slot.config !== read) {
     slot.config = read
-    tell(slot.child, { _tag: "Config", file: read.file ?? null })
+    send(slot.child, { _tag: "Config", file: read.file ?? null })
     // The worker now goes by the backends of the config; what stands otherwise here is told anew.
     slot.told.clear()
-    for (const { name } of read.loaded.backends) if (!backends.has(name)) tell(slot.child, { _tag: "Removed", name })
+    for (const { name } of read.loaded.backends) if (!backends.has(name)) send(slot.child, { _tag: "Removed", name })
   }
   const status = reloader.status()
   const text = JSON.stringify(status)
   if (slot.status === text) return
   slot.status = text
-  tell(slot.child, { _tag: "Status", status })
+  send(slot.child, { _tag: "Status", status })
 }
 
 /** Tells a worker what is new since it was last told; it knows the backends of the config by the config. */
-export const tellNews = (slot: Slot, snapshot: Snapshot, reloader: Reloader["Service"]): void => {
+export const sendNews = (slot: WorkerSlot, snapshot: Snapshot, reloader: Reloader["Service"]): void => {
   const { backends } = snapshot
   const known = [...slot.told.keys()]
   tellConfig(slot, snapshot, reloader)
   for (const name of known) {
     if (backends.has(name)) continue
     slot.told.delete(name)
-    tell(slot.child, { _tag: "Removed", name })
+    send(slot.child, { _tag: "Removed", name })
   }
   for (const [name, state] of backends) {
     const before = slot.told.get(name)
     if (before === state) continue
     slot.told.set(name, state)
     const { origin } = state.backend
-    if (before?.backend !== state.backend && origin !== "config") tell(slot.child, putOf(state.backend, origin))
-    tell(slot.child, stateOf(state))
+    if (before?.backend !== state.backend && origin !== "config") send(slot.child, putOf(state.backend, origin))
+    send(slot.child, stateOf(state))
   }
 }
 
-const worse = (a: Standing, b: Standing): Standing => {
+const worse = (a: SharedStanding, b: SharedStanding): SharedStanding => {
   const circuits = new Map(a.circuits.map((circuit) => [circuit.model, circuit]))
   for (const circuit of b.circuits) {
     const known = circuits.get(circuit.model)
@@ -111,8 +111,8 @@ const worse = (a: Standing, b: Standing): Standing => {
 }
 
 /** How all of these workers together stand with each backend. */
-const together = (all: ReadonlyArray<ReadonlyArray<Standing>>): ReadonlyArray<Standing> => {
-  const sums = new Map<string, Standing>()
+const together = (all: ReadonlyArray<ReadonlyArray<SharedStanding>>): ReadonlyArray<SharedStanding> => {
+  const sums = new Map<string, SharedStanding>()
   for (const standing of all.flat()) {
     const known = sums.get(standing.name)
     sums.set(standing.name, known === undefined ? standing : worse(known, standing))
@@ -121,10 +121,10 @@ const together = (all: ReadonlyArray<ReadonlyArray<Standing>>): ReadonlyArray<St
 }
 
 /** Tells each worker how the others stand with the backends, and notes for the supervisor how all of them do now. */
-export const tellOthers = (slots: ReadonlyArray<Slot>, snapshot: Snapshot, now: number): void => {
-  noteElsewhere(snapshot, together(slots.map(({ standings }) => standings)), now)
+export const sendStandings = (slots: ReadonlyArray<WorkerSlot>, snapshot: Snapshot, now: number): void => {
+  noteSiblings(snapshot, together(slots.map(({ standings }) => standings)), now)
   for (const slot of slots) {
     const backends = together(slots.filter((other) => other !== slot).map(({ standings }) => standings))
-    tell(slot.child, { _tag: "Others", backends })
+    send(slot.child, { _tag: "Others", backends })
   }
 }

@@ -5,7 +5,7 @@
 import { Cause, Data, Effect, Option, Schema } from "effect"
 
 /** Something that one process can ask of another one. */
-export interface Contract<Payload, Success, Failure = never> {
+export interface CallContract<Payload, Success, Failure = never> {
   readonly name: string
   readonly payload: Schema.Codec<Payload, unknown>
   readonly success: Schema.Codec<Success, unknown>
@@ -15,38 +15,38 @@ export interface Contract<Payload, Success, Failure = never> {
 }
 
 /** A call on its way; `id` is the caller's number for it. */
-export const Call = Schema.TaggedStruct("Call", { id: Schema.Int, name: Schema.String, payload: Schema.Unknown })
+export const CallMessage = Schema.TaggedStruct("Call", { id: Schema.Int, name: Schema.String, payload: Schema.Unknown })
 
-/** Type of {@link Call}. */
-export type Call = typeof Call.Type
+/** Type of {@link CallMessage}. */
+export type CallMessage = typeof CallMessage.Type
 
 /** What became of the call of that number; `broken` says that whoever was asked could not make anything of it. */
-export const Reply = Schema.TaggedStruct("Reply", {
+export const ReplyMessage = Schema.TaggedStruct("Reply", {
   id: Schema.Int,
   outcome: Schema.Literals(["done", "refused", "broken"]),
   value: Schema.Unknown
 })
 
-/** Type of {@link Reply}. */
-export type Reply = typeof Reply.Type
+/** Type of {@link ReplyMessage}. */
+export type ReplyMessage = typeof ReplyMessage.Type
 
 /** The reply that says of a call that nothing could be made of it. */
-export const brokenReply = (id: number): Reply => ({ _tag: "Reply", id, outcome: "broken", value: null })
+export const brokenReply = (id: number): ReplyMessage => ({ _tag: "Reply", id, outcome: "broken", value: null })
 
 /** A call has no reply: it is late, who was asked has ended, or what came cannot be read. */
 export class NoReply extends Data.TaggedError("NoReply")<{ readonly why: "late" | "lost" | "broken" }> {}
 
 /** Asks a certain peer for what a contract says. */
 export type Ask = <Payload, Success, Failure>(
-  contract: Contract<Payload, Success, Failure>,
+  contract: CallContract<Payload, Success, Failure>,
   payload: Payload
 ) => Effect.Effect<Success, Failure | NoReply>
 
 const broken = () => new NoReply({ why: "broken" })
 
 const readReply = <Success, Failure>(
-  { success, failure }: Pick<Contract<never, Success, Failure>, "success" | "failure">,
-  { outcome, value }: Reply
+  { success, failure }: Pick<CallContract<never, Success, Failure>, "success" | "failure">,
+  { outcome, value }: ReplyMessage
 ): Effect.Effect<Success, Failure | NoReply> => {
   switch (outcome) {
     case "done":
@@ -60,16 +60,16 @@ const readReply = <Success, Failure>(
 
 interface Pending<Peer> {
   readonly peer: Peer
-  readonly end: (reply: Reply | undefined) => void
+  readonly end: (reply: ReplyMessage | undefined) => void
 }
 
 /** The calls of this process that wait for their replies; `send` tells a peer, who may be gone. */
 export class Calls<Peer> {
   private readonly pending = new Map<number, Pending<Peer>>()
-  private readonly send: (peer: Peer, call: Call) => void
+  private readonly send: (peer: Peer, call: CallMessage) => void
   private last = 0
 
-  constructor(send: (peer: Peer, call: Call) => void) {
+  constructor(send: (peer: Peer, call: CallMessage) => void) {
     this.send = send
   }
 
@@ -79,11 +79,11 @@ export class Calls<Peer> {
   }
 
   /** Passes on a call as it came; the reply is as it came, too. */
-  passOn(peer: Peer, name: string, payload: unknown, withinMs: number): Effect.Effect<Reply, NoReply> {
-    return Effect.callback<Reply, NoReply>((resume) => {
+  passOn(peer: Peer, name: string, payload: unknown, withinMs: number): Effect.Effect<ReplyMessage, NoReply> {
+    return Effect.callback<ReplyMessage, NoReply>((resume) => {
       this.last += 1
       const id = this.last
-      const end = (reply: Reply | undefined) =>
+      const end = (reply: ReplyMessage | undefined) =>
         resume(reply === undefined ? Effect.fail(new NoReply({ why: "lost" })) : Effect.succeed(reply))
       this.pending.set(id, { peer, end })
       this.send(peer, { _tag: "Call", id, name, payload })
@@ -100,7 +100,7 @@ export class Calls<Peer> {
   }
 
   /** Takes a reply; one that nobody waits for, or that comes from somebody else than was asked, is dropped. */
-  replied(from: Peer, reply: Reply): void {
+  replied(from: Peer, reply: ReplyMessage): void {
     const call = this.pending.get(reply.id)
     if (call === undefined || call.peer !== from) return
     this.pending.delete(reply.id)
@@ -118,16 +118,16 @@ export class Calls<Peer> {
 }
 
 /** A contract and who fulfils it. */
-export interface Served<R = never> {
+export interface CallHandler<R = never> {
   readonly name: string
-  readonly reply: (call: Call) => Effect.Effect<Reply, never, R>
+  readonly reply: (call: CallMessage) => Effect.Effect<ReplyMessage, never, R>
 }
 
 /** Fulfils a contract. */
-export const serving = <Payload, Success, Failure, R>(
-  { name, payload, success, failure }: Contract<Payload, Success, Failure>,
+export const handling = <Payload, Success, Failure, R>(
+  { name, payload, success, failure }: CallContract<Payload, Success, Failure>,
   handle: (payload: Payload) => Effect.Effect<Success, Failure, R>
-): Served<R> => {
+): CallHandler<R> => {
   const read = Schema.decodeUnknownOption(payload)
   const done = Schema.encodeSync(success)
   const refused = Schema.encodeSync(failure)
@@ -139,8 +139,8 @@ export const serving = <Payload, Success, Failure, R>(
       if (Option.isNone(asked)) return Effect.succeed(broken)
       return handle(asked.value).pipe(
         Effect.match({
-          onSuccess: (value): Reply => ({ _tag: "Reply", id, outcome: "done", value: done(value) }),
-          onFailure: (value): Reply => ({ _tag: "Reply", id, outcome: "refused", value: refused(value) })
+          onSuccess: (value): ReplyMessage => ({ _tag: "Reply", id, outcome: "done", value: done(value) }),
+          onFailure: (value): ReplyMessage => ({ _tag: "Reply", id, outcome: "refused", value: refused(value) })
         }),
         Effect.catchCause((cause) =>
           Cause.hasInterruptsOnly(cause)
@@ -153,5 +153,7 @@ export const serving = <Payload, Success, Failure, R>(
 }
 
 /** The reply to a call by whoever of these fulfils its contract; undefined when none of them does. */
-export const replyOf = <R>(served: ReadonlyArray<Served<R>>, call: Call): Effect.Effect<Reply, never, R> | undefined =>
-  served.find(({ name }) => name === call.name)?.reply(call)
+export const replyOf = <R>(
+  served: ReadonlyArray<CallHandler<R>>,
+  call: CallMessage
+): Effect.Effect<ReplyMessage, never, R> | undefined => served.find(({ name }) => name === call.name)?.reply(call)

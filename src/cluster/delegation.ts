@@ -6,13 +6,13 @@ import { modes } from "../domain/server.ts"
 import { Conflict } from "../domain/errors.ts"
 import { BackendChange, ReloadChanges, type ConfigStatus, NewBackend } from "../operations/api/control-api.ts"
 import { Control, NotChanged } from "../operations/Control.ts"
-import { type Ask, type Contract, type Served, serving } from "./calls.ts"
+import { type Ask, type CallContract, type CallHandler, handling } from "./calls.ts"
 
 const change = <Payload, Success>(
   name: string,
   payload: Schema.Codec<Payload, unknown>,
   success: Schema.Codec<Success, unknown>
-): Contract<Payload, Success, NotChanged> => ({ name, payload, success, failure: NotChanged, withinMs: 30_000 })
+): CallContract<Payload, Success, NotChanged> => ({ name, payload, success, failure: NotChanged, withinMs: 30_000 })
 
 const nothing = Schema.Struct({})
 
@@ -25,19 +25,19 @@ const changes = {
 }
 
 /** The supervisor's side: carries out what workers are asked for. */
-export const carryingOut: ReadonlyArray<Served<Control>> = [
-  serving(changes.reload, () => Control.use(({ reload }) => reload)),
-  serving(changes.compare, () => Control.use(({ compare }) => compare)),
-  serving(changes.add, (backend) => Control.use(({ add }) => add(backend))),
-  serving(changes.remove, ({ name, save }) => Control.use(({ remove }) => remove(name, save))),
-  serving(changes.setMode, ({ name, mode }) => Control.use(({ setMode }) => setMode(name, mode)))
+export const changeHandlers: ReadonlyArray<CallHandler<Control>> = [
+  handling(changes.reload, () => Control.use(({ reload }) => reload)),
+  handling(changes.compare, () => Control.use(({ compare }) => compare)),
+  handling(changes.add, (backend) => Control.use(({ add }) => add(backend))),
+  handling(changes.remove, ({ name, save }) => Control.use(({ remove }) => remove(name, save))),
+  handling(changes.setMode, ({ name, mode }) => Control.use(({ setMode }) => setMode(name, mode)))
 ]
 
 const late = new Conflict({ message: "The supervisor of the workers did not answer in time" })
 
 /** A worker's side: `ask` reaches the supervisor, `status` is what it told last of the config. */
-export const delegated = (ask: Ask, status: () => ConfigStatus): Control["Service"] => {
-  const wish = <Payload, Success>(contract: Contract<Payload, Success, NotChanged>, payload: Payload) =>
+export const delegatedControl = (ask: Ask, status: () => ConfigStatus): Control["Service"] => {
+  const wish = <Payload, Success>(contract: CallContract<Payload, Success, NotChanged>, payload: Payload) =>
     Effect.catchTag(ask(contract, payload), "NoReply", () => Effect.fail(late))
   return Control.of({
     status,

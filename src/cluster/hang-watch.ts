@@ -3,14 +3,14 @@
  */
 import { Effect } from "effect"
 import { awakeMs } from "../upstream/Pauses.ts"
-import type { Slot } from "./broadcast.ts"
+import type { WorkerSlot } from "./broadcast.ts"
 
 /** What is asked of a worker's place. */
-type Watched = Pick<Slot, "number" | "child" | "said" | "listens">
+type Watched = Pick<WorkerSlot, "number" | "child" | "said" | "listens">
 
 /** Since when a worker has said nothing, in milliseconds in which its supervisor ran. */
 export interface Silence {
-  readonly child: Slot["child"]
+  readonly child: WorkerSlot["child"]
   readonly said: number
   readonly since: number
 }

@@ -6,7 +6,7 @@ import { backendTypes } from "../backend/all.ts"
 import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"
 import { ConfigStatus } from "../operations/api/control-api.ts"
-import { Call, type Contract, Reply } from "./calls.ts"
+import { CallMessage, type CallContract, ReplyMessage } from "./calls.ts"
 
 const Ability = Schema.optionalKey(Schema.Boolean)
 
@@ -25,7 +25,7 @@ const CircuitShape = Schema.Struct({
 })
 
 /** A backend that the config does not name: one that was found, or a simulated one. */
-const Put = Schema.TaggedStruct("Put", {
+const BackendPut = Schema.TaggedStruct("Put", {
   name: Schema.String,
   url: Schema.String,
   query: Schema.optionalKey(Schema.String),
@@ -38,8 +38,8 @@ const Put = Schema.TaggedStruct("Put", {
   maxConcurrent: Schema.optionalKey(Schema.Int)
 })
 
-/** Type of {@link Put}. */
-export type Put = typeof Put.Type
+/** Type of {@link BackendPut}. */
+export type BackendPut = typeof BackendPut.Type
 
 const Removed = Schema.TaggedStruct("Removed", { name: Schema.String })
 
@@ -56,7 +56,7 @@ const State = Schema.TaggedStruct("State", {
   probeMs: Schema.optionalKey(Schema.Number)
 })
 
-const Standing = Schema.Struct({
+const SharedStanding = Schema.Struct({
   name: Schema.String,
   in_flight: Schema.Int,
   cooling_ms: Schema.Number,
@@ -64,7 +64,7 @@ const Standing = Schema.Struct({
 })
 
 /** How the other workers stand with each backend. */
-const Others = Schema.TaggedStruct("Others", { backends: Schema.Array(Standing) })
+const Others = Schema.TaggedStruct("Others", { backends: Schema.Array(SharedStanding) })
 
 /** The text of the config that is to be in force; null when there is no file. */
 const Config = Schema.TaggedStruct("Config", {
@@ -81,7 +81,7 @@ const Start = Schema.TaggedStruct("Start", {})
 const Stop = Schema.TaggedStruct("Stop", {})
 
 /** Asks for a reply that comes when all that was told before has been taken in. */
-export const ping: Contract<object, object> = {
+export const pingWorker: CallContract<object, object> = {
   name: "ping",
   payload: Schema.Struct({}),
   success: Schema.Struct({}),
@@ -90,9 +90,20 @@ export const ping: Contract<object, object> = {
 }
 
 /** From the supervisor to a worker. */
-export const Down = Schema.Union([Config, Status, Put, Removed, State, Others, Start, Stop, Call, Reply])
-/** Type of {@link Down}. */
-export type Down = typeof Down.Type
+export const ToWorker = Schema.Union([
+  Config,
+  Status,
+  BackendPut,
+  Removed,
+  State,
+  Others,
+  Start,
+  Stop,
+  CallMessage,
+  ReplyMessage
+])
+/** Type of {@link ToWorker}. */
+export type ToWorker = typeof ToWorker.Type
 
 const Listening = Schema.TaggedStruct("Listening", { port: Schema.Int })
 
@@ -104,13 +115,15 @@ const Suspect = Schema.TaggedStruct("Suspect", { name: Schema.String })
 
 /** How the worker stands with each backend; ages in milliseconds, -1 for never. */
 const Figures = Schema.TaggedStruct("Figures", {
-  backends: Schema.Array(Schema.Struct({ ...Standing.fields, aliveAgoMs: Schema.Number, failedAgoMs: Schema.Number }))
+  backends: Schema.Array(
+    Schema.Struct({ ...SharedStanding.fields, aliveAgoMs: Schema.Number, failedAgoMs: Schema.Number })
+  )
 })
 
 /** From a worker to the supervisor. */
-export const Up = Schema.Union([Listening, Failed, Suspect, Figures, Call, Reply])
-/** Type of {@link Up}. */
-export type Up = typeof Up.Type
+export const ToSupervisor = Schema.Union([Listening, Failed, Suspect, Figures, CallMessage, ReplyMessage])
+/** Type of {@link ToSupervisor}. */
+export type ToSupervisor = typeof ToSupervisor.Type
 
 /** How one worker stands with one backend. */
-export type Standing = typeof Standing.Type
+export type SharedStanding = typeof SharedStanding.Type

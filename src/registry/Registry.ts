@@ -9,14 +9,14 @@ import { unusableIds } from "./model-index.ts"
 import {
   adopt,
   applyProbe,
-  type Change,
+  type ProbeChange,
   empty,
   put,
   reconcile,
   type Reconciled,
   remove,
   setMode,
-  type Told
+  type SiblingFindings
 } from "./snapshot.ts"
 import type { Snapshot } from "./state.ts"
 
@@ -35,7 +35,7 @@ const newIn = (a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>)
 }
 
 /** The one line that is logged for a change of state; nothing when only a streak or a detail moved. */
-const announce = ({ before, after }: Change): Effect.Effect<void> => {
+const announce = ({ before, after }: ProbeChange): Effect.Effect<void> => {
   const about = { backend: after.backend.name }
   const { status, reason } = after.health
   if (status !== before.health.status) {
@@ -94,7 +94,7 @@ export class Registry extends Context.Service<
     /** Applies what a probe found, and logs a change of state. */
     readonly noteProbe: (name: string, outcome: ProbeOutcome) => Effect.Effect<void>
     /** Takes over what another process of this gateway has found out about a backend; nothing is logged. */
-    readonly adopt: (name: string, told: Told) => Effect.Effect<void>
+    readonly adopt: (name: string, told: SiblingFindings) => Effect.Effect<void>
     /** Tells that traffic saw a reason to doubt this backend or its key, so that it is probed soon. */
     readonly suspect: (name: string) => void
     /** Waits for the next suspected backend; meant for one taker. */

@@ -4,7 +4,7 @@
 import { abandon, allows, begin, closed, fail, type Circuit } from "../domain/circuit.ts"
 
 /** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
-interface Elsewhere {
+interface SiblingStanding {
   readonly inFlight: number
   readonly coolUntil: number
   readonly circuits: ReadonlyArray<{
@@ -16,7 +16,7 @@ interface Elsewhere {
 }
 
 /** There are no other processes, or they stand as if nothing had happened. */
-export const nowhere: Elsewhere = { inFlight: 0, coolUntil: 0, circuits: [] }
+export const noSiblings: SiblingStanding = { inFlight: 0, coolUntil: 0, circuits: [] }
 
 /** Why a backend asked to be left alone: whether it has all it can take (429), and what it answered, in words. */
 export interface Rest {
@@ -51,7 +51,7 @@ export interface Live {
   /** Passive evidence per model; a model that is absent has a closed circuit. */
   readonly circuits: Map<string, Circuit>
   /** What other processes of this gateway have told, up to half a second ago. */
-  elsewhere: Elsewhere
+  siblings: SiblingStanding
   /** Whether anything is cooling or has a circuit: who chooses among many looks at this alone. */
   marked: boolean
 }
@@ -72,7 +72,7 @@ export const idle = (): Live => ({
   cooling: new Map(),
   rests: new Map(),
   circuits: new Map(),
-  elsewhere: nowhere,
+  siblings: noSiblings,
   marked: false
 })
 

@@ -48,7 +48,7 @@ const under = (id: string, reported: Model | undefined, told: Model): Model => {
  * The models of a backend: what it reports, in its order, with what config tells of them laid over and added. A model is
  * there once, by the name it is reported under, however config spells it.
  */
-export const lay = (
+export const mergeModels = (
   type: BackendType,
   reported: Iterable<Model>,
   told: ReadonlyArray<Model>

@@ -9,11 +9,11 @@ import { spellingOf } from "../backend/spelling.ts"
 import { type Health, type ProbeOutcome, type Thresholds, transition, unknownHealth } from "../domain/backend-health.ts"
 import { reindex } from "./candidates.ts"
 import { idle, isAnswering } from "./live.ts"
-import { lay, sameModels } from "./model-index.ts"
+import { mergeModels, sameModels } from "./model-index.ts"
 import type { BackendState, Candidate, Snapshot } from "./state.ts"
 
 /** What one probe changed of a backend. */
-export interface Change {
+export interface ProbeChange {
   readonly before: BackendState
   readonly after: BackendState
 }
@@ -79,7 +79,7 @@ export const put = (snapshot: Snapshot, backend: Backend): Snapshot => {
     backend,
     mode: before?.mode ?? "enabled",
     health: kept?.health ?? unknownHealth,
-    models: lay(backend.type, kept?.models.values() ?? [], backend.models),
+    models: mergeModels(backend.type, kept?.models.values() ?? [], backend.models),
     listed: kept?.listed ?? false,
     ...(kept?.apiPath === undefined ? {} : { apiPath: kept.apiPath }),
     live: kept?.live ?? idle()
@@ -154,7 +154,7 @@ export const reconcile = (
 }
 
 /** What another process has found out about a backend by its probes. */
-export interface Told {
+export interface SiblingFindings {
   readonly mode: Mode
   readonly health: Health
   readonly models: Iterable<Model>
@@ -163,10 +163,10 @@ export interface Told {
 }
 
 /** Takes over what another process has found out; the very same snapshot when that is nothing new. */
-export const adopt = (snapshot: Snapshot, name: string, told: Told): Snapshot => {
+export const adopt = (snapshot: Snapshot, name: string, told: SiblingFindings): Snapshot => {
   const before = snapshot.backends.get(name)
   if (before === undefined) return snapshot
-  const models = lay(before.backend.type, told.models, before.backend.models)
+  const models = mergeModels(before.backend.type, told.models, before.backend.models)
   const kept = sameModels(before.models, models)
   const { mode, health, listed, apiPath = before.apiPath } = told
   if (
@@ -187,12 +187,13 @@ export const applyProbe = (
   name: string,
   outcome: ProbeOutcome,
   thresholds: Thresholds
-): { readonly snapshot: Snapshot; readonly change?: Change } => {
+): { readonly snapshot: Snapshot; readonly change?: ProbeChange } => {
   const before = snapshot.backends.get(name)
   if (before === undefined) return { snapshot }
   const health = transition(before.health, outcome, thresholds, isAnswering(before.live))
   const reported = outcome._tag === "Up" ? outcome.models : undefined
-  const models = reported === undefined ? before.models : lay(before.backend.type, reported, before.backend.models)
+  const models =
+    reported === undefined ? before.models : mergeModels(before.backend.type, reported, before.backend.models)
   const listed = before.listed || reported !== undefined
   const modelsKept = sameModels(before.models, models)
   const apiPath = (outcome._tag === "Up" ? outcome.apiPath : undefined) ?? before.apiPath

@@ -62,7 +62,7 @@ export const availabilityExclusion = ({ state }: Candidate): Exclusion | undefin
   if (mode !== "enabled") return { _tag: "OutOfService", mode }
   if (health.status === "config_error") return { _tag: "Misconfigured", reason: health.reason }
   if (health.status !== "healthy") return { _tag: "Unhealthy", reason: health.reason }
-  return backend.maxConcurrent !== undefined && live.inFlight + live.elsewhere.inFlight >= backend.maxConcurrent
+  return backend.maxConcurrent !== undefined && live.inFlight + live.siblings.inFlight >= backend.maxConcurrent
     ? { _tag: "Full", limit: backend.maxConcurrent }
     : undefined
 }

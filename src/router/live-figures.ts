@@ -63,7 +63,7 @@ export const recordFigures = (all: ReadonlyArray<Among>, moment: DecisionMoment)
       const latency = live.firstByteMs ?? unmeasured
       figures.push(
         live.inFlight,
-        live.elsewhere.inFlight,
+        live.siblings.inFlight,
         live.askedAt,
         latency !== unmeasured && isLatencyIgnored(live, turn, now) ? lookedPast - latency : latency
       )
@@ -74,9 +74,9 @@ export const recordFigures = (all: ReadonlyArray<Among>, moment: DecisionMoment)
 
 const liveAt = ({ figures, held, now }: LiveFigures, at: number, model: string): Live => {
   const live = idle()
-  const [inFlight = 0, elsewhere = 0, askedAt = 0, latency = unmeasured] = figures.slice(at, at + perCandidate)
+  const [inFlight = 0, siblings = 0, askedAt = 0, latency = unmeasured] = figures.slice(at, at + perCandidate)
   live.inFlight = inFlight
-  live.elsewhere = { inFlight: elsewhere, coolUntil: 0, circuits: [] }
+  live.siblings = { inFlight: siblings, coolUntil: 0, circuits: [] }
   const past = latency <= lookedPast
   live.askedAt = askedAt
   live.firstByteMs = latency === unmeasured ? undefined : past ? lookedPast - latency : latency

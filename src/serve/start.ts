@@ -212,8 +212,8 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
     // They would end a process that does not listen to them; a worker never does.
     for (const signal of statusSignals) process.on(signal, () => undefined)
     if (asWorker !== undefined) {
-      const { work } = yield* Effect.promise(() => import("../cluster/Worker.ts"))
-      return yield* work(
+      const { runWorker } = yield* Effect.promise(() => import("../cluster/Worker.ts"))
+      return yield* runWorker(
         overrides,
         asWorker,
         asWorker.port,

@@ -1,19 +1,19 @@
 import { expect } from "bun:test"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { type Call, Calls } from "../../src/cluster/calls.ts"
-import { siblingsBy } from "../../src/cluster/questions.ts"
+import { type CallMessage, Calls } from "../../src/cluster/calls.ts"
+import { siblingsOver } from "../../src/cluster/sibling-questions.ts"
 import { siblingQuestions } from "../../src/operations/Siblings.ts"
 import { effect } from "../kit/effect.ts"
 import { measuresOf } from "./places.ts"
 
 /** A worker's view of its siblings, and what it has asked. */
 const asking = () => {
-  const sent: Array<Call> = []
+  const sent: Array<CallMessage> = []
   const calls = new Calls<string>((_, call) => void sent.push(call))
-  const answer = (call: Call | undefined, value: unknown) =>
+  const answer = (call: CallMessage | undefined, value: unknown) =>
     calls.replied("supervisor", { _tag: "Reply", id: call?.id ?? 0, outcome: "done", value })
-  return { ...siblingsBy(calls.askOf("supervisor")), sent, answer }
+  return { ...siblingsOver(calls.askOf("supervisor")), sent, answer }
 }
 
 effect("siblings that do not answer in time are not waited for: half a second for figures, one for requests", () =>

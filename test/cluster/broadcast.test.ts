@@ -4,9 +4,9 @@ import fc from "fast-check"
 import type { ReadConfig } from "../../src/config/read.ts"
 import { empty, put, remove, setMode } from "../../src/registry/snapshot.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
-import type { Standing } from "../../src/cluster/messages.ts"
+import type { SharedStanding } from "../../src/cluster/messages.ts"
 import type { Reloader } from "../../src/runtime/Reloader.ts"
-import { tellNews, tellOthers } from "../../src/cluster/broadcast.ts"
+import { sendNews, sendStandings } from "../../src/cluster/broadcast.ts"
 import { backend } from "../registry/backends.ts"
 import { makePlace, type Place } from "./places.ts"
 
@@ -35,12 +35,12 @@ test("a worker is told once of each thing, and of it again when it has changed",
   const place = makePlace(1)
   const { reloader } = inForce(configOf("", "one"))
   const snapshot = put(put(empty, backend("one")), backend("found", { origin: "discovered" }))
-  tellNews(place.slot, snapshot, reloader)
+  sendNews(place.slot, snapshot, reloader)
   expect(tagsOf(place)).toEqual(["Config", "Status", "State one", "Put found", "State found"])
   place.told.length = 0
-  tellNews(place.slot, snapshot, reloader)
+  sendNews(place.slot, snapshot, reloader)
   expect(tagsOf(place)).toEqual([])
-  tellNews(place.slot, setMode(snapshot, "one", "draining"), reloader)
+  sendNews(place.slot, setMode(snapshot, "one", "draining"), reloader)
   expect(place.told).toMatchObject([{ _tag: "State", name: "one", mode: "draining" }])
 })
 
@@ -48,42 +48,42 @@ test("a worker is told of what is gone, whether it knew it by the config or was 
   const place = makePlace(1)
   const { reloader, state } = inForce(configOf("", "one"))
   const snapshot = put(put(empty, backend("one")), backend("found", { origin: "discovered" }))
-  tellNews(place.slot, snapshot, reloader)
+  sendNews(place.slot, snapshot, reloader)
   place.told.length = 0
-  tellNews(place.slot, remove(snapshot, "found"), reloader)
+  sendNews(place.slot, remove(snapshot, "found"), reloader)
   expect(tagsOf(place)).toEqual(["Removed found"])
   place.told.length = 0
   // The next config names a backend that a command has taken out.
   state.read = configOf("again", "one", "taken-out")
-  tellNews(place.slot, remove(snapshot, "found"), reloader)
+  sendNews(place.slot, remove(snapshot, "found"), reloader)
   expect(tagsOf(place)).toEqual(["Config", "Removed taken-out", "State one"])
 })
 
 test("a new worker is told all anew, and how the config stands only when that has changed", () => {
   const [place, { reloader, state }] = [makePlace(1), inForce(configOf("", "one"))] as const
   const snapshot = put(empty, backend("one"))
-  tellNews(place.slot, snapshot, reloader)
+  sendNews(place.slot, snapshot, reloader)
   state.generation = 2
   place.told.length = 0
-  tellNews(place.slot, snapshot, reloader)
+  sendNews(place.slot, snapshot, reloader)
   expect(place.told).toMatchObject([{ _tag: "Status", status: { generation: 2 } }])
   const fresh = makePlace(1)
-  tellNews(fresh.slot, snapshot, reloader)
+  sendNews(fresh.slot, snapshot, reloader)
   expect(tagsOf(fresh)).toEqual(["Config", "Status", "State one"])
 })
 
 test("a key of what was added crosses the pipe as it is, since the worker has to send it", () => {
   const place = makePlace(1)
   const added = backend("added", { origin: "added", apiKey: Redacted.make("sk-added") })
-  tellNews(place.slot, put(empty, added), inForce(configOf("")).reloader)
+  sendNews(place.slot, put(empty, added), inForce(configOf("")).reloader)
   expect(place.told).toContainEqual(expect.objectContaining({ _tag: "Put", name: "added", key: "sk-added" }))
 })
 
 test("a worker whose pipe is gone is told nothing, and nothing fails", () => {
   const place = makePlace(1)
   place.slot.child = undefined
-  tellNews(place.slot, put(empty, backend("one")), inForce(configOf("", "one")).reloader)
-  tellOthers([place.slot], empty, 0)
+  sendNews(place.slot, put(empty, backend("one")), inForce(configOf("", "one")).reloader)
+  sendStandings([place.slot], empty, 0)
   expect(place.told).toEqual([])
 })
 
@@ -108,7 +108,7 @@ const workers = fc.array(fc.uniqueArray(standing, { selector: ({ name }) => name
 
 const both: Snapshot = put(put(empty, backend("one")), backend("two"))
 
-const longest = (all: ReadonlyArray<Standing>, model: string): number | undefined =>
+const longest = (all: ReadonlyArray<SharedStanding>, model: string): number | undefined =>
   all
     .flatMap(({ circuits }) => circuits)
     .filter((circuit) => circuit.model === model)
@@ -122,7 +122,7 @@ test("each worker hears the sum of all others, with the longest of pauses and ci
         place.slot.standings = standings
         return place
       })
-      tellOthers(
+      sendStandings(
         places.map(({ slot }) => slot),
         both,
         1000
@@ -145,13 +145,13 @@ test("each worker hears the sum of all others, with the longest of pauses and ci
           }
         }
       })
-      // The supervisor itself serves nothing: what all of them have under way is elsewhere to it.
+      // The supervisor itself serves nothing: what all of them have under way is at its siblings.
       for (const [name, { live }] of both.backends) {
         const sum = all.flat().filter((each) => each.name === name)
-        expect(live.elsewhere.coolUntil).toBe(
+        expect(live.siblings.coolUntil).toBe(
           sum.length === 0 ? 0 : 1000 + Math.max(...sum.map(({ cooling_ms }) => cooling_ms))
         )
-        expect(live.elsewhere.inFlight).toBe(sum.reduce((count, { in_flight }) => count + in_flight, 0))
+        expect(live.siblings.inFlight).toBe(sum.reduce((count, { in_flight }) => count + in_flight, 0))
       }
     })
   ))

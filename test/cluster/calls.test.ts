@@ -2,10 +2,10 @@ import { expect, test } from "bun:test"
 import { Effect, Exit, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { type Call, Calls, type Contract, NoReply, replyOf, serving } from "../../src/cluster/calls.ts"
+import { type CallMessage, Calls, type CallContract, NoReply, replyOf, handling } from "../../src/cluster/calls.ts"
 import { effect, live } from "../kit/effect.ts"
 
-const double: Contract<{ readonly n: number }, number, string> = {
+const double: CallContract<{ readonly n: number }, number, string> = {
   name: "double",
   payload: Schema.Struct({ n: Schema.Int }),
   success: Schema.Int,
@@ -14,14 +14,14 @@ const double: Contract<{ readonly n: number }, number, string> = {
 }
 
 const served = [
-  serving(double, ({ n }) =>
+  handling(double, ({ n }) =>
     n < 0 ? Effect.fail("it is negative") : n === 13 ? Effect.die("bad luck") : Effect.succeed(2 * n)
   )
 ]
 
 /** A caller whose calls go to peers that keep them. */
 const caller = () => {
-  const sent: Array<{ readonly to: string; readonly call: Call }> = []
+  const sent: Array<{ readonly to: string; readonly call: CallMessage }> = []
   const calls = new Calls<string>((to, call) => void sent.push({ to, call: JSON.parse(JSON.stringify(call)) }))
   const answer = (at: number) => {
     const { to, call } = sent[at] ?? { to: "", call: undefined }
@@ -121,7 +121,7 @@ effect("who does not wait any more leaves nothing behind, and what comes then is
 live("what cannot be read, whichever side it came from, ends the call at once and no other one", () =>
   Effect.gen(function* () {
     const { calls, sent, answer } = caller()
-    const why = (payload: { readonly n: number }, spoil: (call: Call) => Effect.Effect<void>) =>
+    const why = (payload: { readonly n: number }, spoil: (call: CallMessage) => Effect.Effect<void>) =>
       Effect.gen(function* () {
         const asking = yield* Effect.forkChild(Effect.flip(calls.askOf("a")(double, payload)), {
           startImmediately: true
@@ -131,10 +131,10 @@ live("what cannot be read, whichever side it came from, ends the call at once an
         return yield* Fiber.join(asking)
       })
     const broken = new NoReply({ why: "broken" })
-    const garbled = (value: unknown) => (call: Call) =>
+    const garbled = (value: unknown) => (call: CallMessage) =>
       Effect.sync(() => calls.replied("a", { _tag: "Reply", id: call.id, outcome: "done", value }))
     expect(yield* why({ n: 1 }, garbled("two"))).toEqual(broken)
-    const nonsense = (call: Call) =>
+    const nonsense = (call: CallMessage) =>
       Effect.map(replyOf(served, { ...call, payload: "nonsense" }) ?? Effect.die("served"), (reply) =>
         calls.replied("a", reply)
       )

@@ -1,8 +1,8 @@
 import { expect } from "bun:test"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { type Call, Calls, replyOf } from "../../src/cluster/calls.ts"
-import { carryingOut, delegated } from "../../src/cluster/delegation.ts"
+import { type CallMessage, Calls, replyOf } from "../../src/cluster/calls.ts"
+import { changeHandlers, delegatedControl } from "../../src/cluster/delegation.ts"
 import { BadRequest, Conflict } from "../../src/domain/errors.ts"
 import { Control } from "../../src/operations/Control.ts"
 import { noControl } from "../kit/control.ts"
@@ -15,11 +15,11 @@ const overPipe = <A>(message: A): A => JSON.parse(JSON.stringify(message))
 /** A worker's changes, and the supervisor that carries them out at the other end of a pipe. */
 const delegate = Effect.gen(function* () {
   const run = Effect.runForkWith(yield* Effect.context<Control>())
-  const calls = new Calls<string>((_, call: Call) => {
-    const reply = replyOf(carryingOut, overPipe(call))
+  const calls = new Calls<string>((_, call: CallMessage) => {
+    const reply = replyOf(changeHandlers, overPipe(call))
     if (reply !== undefined) run(Effect.map(reply, (message) => calls.replied("supervisor", overPipe(message))))
   })
-  return delegated(calls.askOf("supervisor"), status)
+  return delegatedControl(calls.askOf("supervisor"), status)
 })
 
 effect("a change that is refused fails with the reason, and one that is not answered in time says so", () =>
@@ -82,7 +82,7 @@ effect("a supervisor that refuses everything is heard", () =>
 effect("a change whose supervisor ends is not waited for", () =>
   Effect.gen(function* () {
     const calls = new Calls<string>(() => undefined)
-    const { reload } = delegated(calls.askOf("supervisor"), status)
+    const { reload } = delegatedControl(calls.askOf("supervisor"), status)
     const asking = yield* Effect.forkChild(Effect.flip(reload), { startImmediately: true })
     calls.lost("supervisor")
     expect((yield* Fiber.join(asking)).message).toContain("did not answer in time")

@@ -1,30 +1,30 @@
 /**
- * Workers that are none: places whose pipe keeps what is sent down it.
+ * RunningWorkers that are none: places whose pipe keeps what is sent down it.
  */
 import type { ChildProcess } from "node:child_process"
-import type { Down } from "../../src/cluster/messages.ts"
-import type { Slot } from "../../src/cluster/broadcast.ts"
+import type { ToWorker } from "../../src/cluster/messages.ts"
+import type { WorkerSlot } from "../../src/cluster/broadcast.ts"
 import { turnedAwayCodes } from "../../src/telemetry/meter-table.ts"
 import type { Measures } from "../../src/telemetry/measures.ts"
 
 /** A place, what its worker was told, and the signals it was sent. */
 export interface Place {
-  readonly slot: Slot
-  readonly told: Array<Down>
+  readonly slot: WorkerSlot
+  readonly told: Array<ToWorker>
   readonly signals: Array<string>
 }
 
 /** A place whose worker listens. */
 export const makePlace = (number: number): Place => {
-  const told: Array<Down> = []
+  const told: Array<ToWorker> = []
   const signals: Array<string> = []
   const child = {
     connected: true,
     // As it comes out at the other end of a pipe.
-    send: (message: Down) => void told.push(JSON.parse(JSON.stringify(message))),
+    send: (message: ToWorker) => void told.push(JSON.parse(JSON.stringify(message))),
     kill: (signal: string) => void signals.push(signal)
   } as unknown as ChildProcess // reason: these three are all that is asked of it
-  const slot: Slot = {
+  const slot: WorkerSlot = {
     number,
     child,
     listens: true,

@@ -33,16 +33,16 @@ export const standingOf = (live: Live, now: number): Pick<BackendEntry, "in_flig
  */
 export const wholeStanding = (live: Live, now: number) => {
   const own = standingOf(live, now)
-  const { elsewhere } = live
+  const { siblings } = live
   const circuits = new Map(own.circuits.map((circuit) => [circuit.model, circuit]))
-  for (const { openUntil, ...other } of elsewhere.circuits) {
+  for (const { openUntil, ...other } of siblings.circuits) {
     const retry_in_ms = left(openUntil, now)
     const known = circuits.get(other.model)
     if (known === undefined || known.retry_in_ms < retry_in_ms) circuits.set(other.model, { ...other, retry_in_ms })
   }
   return {
-    in_flight: own.in_flight + elsewhere.inFlight,
-    cooling_ms: Math.max(own.cooling_ms, left(elsewhere.coolUntil, now)),
+    in_flight: own.in_flight + siblings.inFlight,
+    cooling_ms: Math.max(own.cooling_ms, left(siblings.coolUntil, now)),
     circuits: [...circuits.values()]
   }
 }

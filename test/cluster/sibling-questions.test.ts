@@ -1,8 +1,8 @@
 import { expect, test } from "bun:test"
 import { Effect } from "effect"
 import fc from "fast-check"
-import { brokenReply, type Call, Calls, type Reply } from "../../src/cluster/calls.ts"
-import { Questions } from "../../src/cluster/questions.ts"
+import { brokenReply, type CallMessage, Calls, type ReplyMessage } from "../../src/cluster/calls.ts"
+import { QuestionRelay } from "../../src/cluster/sibling-questions.ts"
 import { siblingQuestions } from "../../src/operations/Siblings.ts"
 import { type Measures, together } from "../../src/telemetry/measures.ts"
 import { measuresOf } from "./places.ts"
@@ -18,12 +18,12 @@ interface Worker {
 const three = () => {
   const workers = [1, 2, 3].map((number): Worker => ({ number }))
   const alive = new Set([1, 2, 3])
-  const sent: Array<{ readonly to: number; readonly call: Call }> = []
-  const replies: Array<{ readonly to: number; readonly reply: Reply }> = []
+  const sent: Array<{ readonly to: number; readonly call: CallMessage }> = []
+  const replies: Array<{ readonly to: number; readonly reply: ReplyMessage }> = []
   const there = () => workers.filter(({ number }) => alive.has(number))
   const workerOf = (number: number): Worker => workers[number - 1] ?? { number }
   const calls = new Calls<Worker>(({ number }, call) => void sent.push({ to: number, call }))
-  const questions = new Questions<Worker>(calls, there)
+  const questions = new QuestionRelay<Worker>(calls, there)
   return {
     alive,
     /** What a worker was asked. */

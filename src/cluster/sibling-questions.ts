@@ -1,10 +1,18 @@
 /**
- * Questions that one worker asks all others by way of their supervisor, which puts their answers together.
+ * QuestionRelay that one worker asks all others by way of their supervisor, which puts their answers together.
  */
 import { Effect, Option, Schema } from "effect"
 import { type SiblingQuestion, siblingQuestions, type Siblings } from "../operations/Siblings.ts"
 import { Measures } from "../telemetry/measures.ts"
-import { type Ask, brokenReply, type Call, type Calls, type Contract, NoReply, type Reply } from "./calls.ts"
+import {
+  type Ask,
+  brokenReply,
+  type CallMessage,
+  type Calls,
+  type CallContract,
+  NoReply,
+  type ReplyMessage
+} from "./calls.ts"
 import { EndedWorkers } from "./ended-workers.ts"
 
 /** A question to siblings as a call: each answers with its items. */
@@ -13,7 +21,7 @@ export const contractOf = <Details, Item>({
   details,
   items,
   withinMs
-}: SiblingQuestion<Details, Item>): Contract<Details, ReadonlyArray<Item>> => ({
+}: SiblingQuestion<Details, Item>): CallContract<Details, ReadonlyArray<Item>> => ({
   name,
   payload: details,
   success: items,
@@ -22,7 +30,7 @@ export const contractOf = <Details, Item>({
 })
 
 /** A worker's side: `ask` reaches the supervisor. */
-export const siblingsBy = (ask: Ask): typeof Siblings.Service => ({
+export const siblingsOver = (ask: Ask): typeof Siblings.Service => ({
   ask: (question, details) => Effect.orElseSucceed(ask(contractOf(question), details), () => undefined)
 })
 
@@ -38,7 +46,7 @@ const timeFor = new Map(Object.values(siblingQuestions).map(({ name, withinMs })
 // Whoever asks waits no longer, but what a slow worker has counted must be known when it ends.
 const graceMs = 4000
 
-/** Questions that wait for an answer at most: what comes beyond that is asked of workers that hang. */
+/** QuestionRelay that wait for an answer at most: what comes beyond that is asked of workers that hang. */
 const mostOpen = 1000
 
 interface Asked<Worker> {
@@ -59,7 +67,7 @@ const plainly = (details: unknown): Asked<unknown> => ({
 })
 
 /** Passes questions on to all workers but the one who asks. */
-export class Questions<Worker extends WeakKey> {
+export class QuestionRelay<Worker extends WeakKey> {
   private readonly calls: Calls<Worker>
   private readonly workers: () => ReadonlyArray<Worker>
   private readonly ended = new EndedWorkers<Worker>()
@@ -71,7 +79,7 @@ export class Questions<Worker extends WeakKey> {
   }
 
   /** The reply to a question of a worker: what all others have told; undefined when the call is no question. */
-  reply(from: Worker, call: Call): Effect.Effect<Reply> | undefined {
+  reply(from: Worker, call: CallMessage): Effect.Effect<ReplyMessage> | undefined {
     const withinMs = timeFor.get(call.name)
     return withinMs === undefined ? undefined : Effect.suspend(() => this.askOthers(from, call, withinMs + graceMs))
   }
@@ -82,7 +90,7 @@ export class Questions<Worker extends WeakKey> {
     this.calls.lost(worker)
   }
 
-  private askOthers(from: Worker, { id, name, payload }: Call, withinMs: number): Effect.Effect<Reply> {
+  private askOthers(from: Worker, { id, name, payload }: CallMessage, withinMs: number): Effect.Effect<ReplyMessage> {
     if (this.open >= mostOpen) return Effect.succeed(brokenReply(id))
     this.open += 1
     const { known, details, heard, left } = name === measures.name ? this.figures(from, payload) : plainly(payload)
@@ -104,7 +112,7 @@ export class Questions<Worker extends WeakKey> {
     const others = this.workers().filter((worker) => worker !== from)
     return Effect.forEach(others, askOne, { concurrency: "unbounded" }).pipe(
       Effect.match({
-        onSuccess: (told): Reply => ({ _tag: "Reply", id, outcome: "done", value: [...known, ...told.flat()] }),
+        onSuccess: (told): ReplyMessage => ({ _tag: "Reply", id, outcome: "done", value: [...known, ...told.flat()] }),
         onFailure: () => brokenReply(id)
       }),
       Effect.ensuring(Effect.sync(() => (this.open -= 1)))
