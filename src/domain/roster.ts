@@ -12,6 +12,7 @@ export interface Member {
 /** Members in no order; joining and leaving cost the same whatever their number. */
 export class Roster<A extends Member> {
   private readonly members: Array<A> = []
+  private awaited: ReadonlyArray<() => void> = []
 
   /** How many there are. */
   get size(): number {
@@ -35,6 +36,19 @@ export class Roster<A extends Member> {
       last.place = member.place
     }
     member.place = -1
+    if (members.length > 0 || this.awaited.length === 0) return
+    const calls = this.awaited
+    this.awaited = []
+    for (const call of calls) call()
+  }
+
+  /** Calls back once nobody is in, at once when that is so; what is returned takes it back. */
+  whenEmpty(call: () => void): () => void {
+    if (this.members.length === 0) call()
+    else this.awaited = [...this.awaited, call]
+    return () => {
+      this.awaited = this.awaited.filter((each) => each !== call)
+    }
   }
 
   /** Calls `visit` for each member; members may leave meanwhile, which may have another one visited twice. */

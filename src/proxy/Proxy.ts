@@ -45,6 +45,8 @@ export class Proxy extends Context.Service<
     readonly handle: (route: DialectRoute, request: Request, id: string, server: Listening) => Promise<Response>
     /** Requests under way. */
     readonly active: () => number
+    /** Waits until there is none. */
+    readonly idle: Effect.Effect<void>
     /** Ends every request under way: with an error event where an answer has begun. */
     readonly endAll: () => void
   }
@@ -213,5 +215,5 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
 
   const endAll = () => underWay.interrupt("stopping")
   yield* Effect.addFinalizer(() => Effect.sync(endAll))
-  return Proxy.of({ handle, active: () => underWay.size, endAll })
+  return Proxy.of({ handle, active: () => underWay.size, idle: underWay.none, endAll })
 })

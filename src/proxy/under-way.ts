@@ -1,6 +1,7 @@
 /**
  * The requests that are under way: for those who count them, look at them, and end them.
  */
+import { Effect } from "effect"
 import type { ExplainedUnderWay, RequestUnderWay } from "../operations/api/admin-api.ts"
 import { Roster } from "../domain/roster.ts"
 import { explainPlan } from "../router/decision.ts"
@@ -47,6 +48,12 @@ export class RequestsUnderWay {
   get size(): number {
     return this.all.size
   }
+
+  /** Waits until there is none. */
+  readonly none: Effect.Effect<void> = Effect.callback((resume) => {
+    const takeBack = this.all.whenEmpty(() => resume(Effect.void))
+    return Effect.sync(takeBack)
+  })
 
   /** Takes in one that has come. */
   add(request: UnderWay): void {

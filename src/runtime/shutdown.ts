@@ -9,9 +9,6 @@ import { Drain } from "../admission/Drain.ts"
 import { Proxy } from "../proxy/Proxy.ts"
 import { Pauses, sleepAwake, timeoutAwake } from "../upstream/Pauses.ts"
 
-const finished = (proxy: Proxy["Service"]): Effect.Effect<void> =>
-  Effect.sleep("20 millis").pipe(Effect.repeat({ while: () => proxy.active() > 0 }), Effect.asVoid)
-
 /**
  * Serves on for the delay of the moment, so that a balancer notices; then stops accepting, lets requests finish within the
  * grace, and ends the rest with an error event.
@@ -28,9 +25,9 @@ export const drainServer = (
     yield* sleepAwake(settings.shutdown_delay_seconds * 1000)
     yield* refuse
     const stopped = server.stop(false)
-    yield* timeoutAwake(finished(proxy), settings.shutdown_grace_seconds * 1000, () => Effect.void)
+    yield* timeoutAwake(proxy.idle, settings.shutdown_grace_seconds * 1000, () => Effect.void)
     proxy.endAll()
-    yield* finished(proxy).pipe(Effect.timeoutOption("2 seconds"))
+    yield* proxy.idle.pipe(Effect.timeoutOption("2 seconds"))
     // The last bytes of ended answers get a moment to leave.
     yield* Effect.promise(() => stopped).pipe(Effect.timeoutOption("1 second"))
     yield* Effect.promise(() => server.stop(true))

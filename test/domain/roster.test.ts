@@ -66,3 +66,38 @@ describe("a roster", () => {
     expect([namesOf(one), namesOf(other)]).toEqual([[1], [2]])
   })
 })
+
+test("whoever waits for the last member to leave is called once, when it has, unless it has taken that back (law)", () =>
+  fc.assert(
+    fc.property(fc.array(fc.constantFrom("add", "delete", "wait", "takeBack"), { maxLength: 50 }), (steps) => {
+      const roster = new Roster<{ place: number }>()
+      const members: Array<{ place: number }> = []
+      const waits: Array<{ called: number; expected: number; open: boolean; takeBack: () => void }> = []
+      for (const step of steps) {
+        if (step === "add") {
+          const member = { place: -1 }
+          members.push(member)
+          roster.add(member)
+        } else if (step === "delete") {
+          const member = members.pop()
+          if (member === undefined) continue
+          if (members.length === 0) {
+            for (const wait of waits) {
+              if (wait.open) wait.expected += 1
+              wait.open = false
+            }
+          }
+          roster.delete(member)
+        } else if (step === "wait") {
+          const isEmpty = members.length === 0
+          const wait = { called: 0, expected: isEmpty ? 1 : 0, open: !isEmpty, takeBack: () => undefined }
+          waits.push(Object.assign(wait, { takeBack: roster.whenEmpty(() => void (wait.called += 1)) }))
+        } else {
+          const wait = waits.at(-1)
+          wait?.takeBack()
+          if (wait !== undefined) wait.open = false
+        }
+        for (const { called, expected } of waits) expect(called).toBe(expected)
+      }
+    })
+  ))
