@@ -2,7 +2,7 @@
  * Bounds on the bodies that clients are sending, so that slow and large ones take the place of no other request.
  */
 import { Overloaded } from "../domain/errors.ts"
-import { spreadWait } from "../domain/retry-after.ts"
+import { jitteredWait } from "../domain/retry-after.ts"
 import { type Member, Roster } from "../domain/roster.ts"
 
 /** What bounds the bodies of all clients together. */
@@ -130,7 +130,7 @@ export class Uploads {
   }
 
   private full(message: string): Overloaded {
-    return new Overloaded({ message, retryAfterSeconds: spreadWait(1, this.random) })
+    return new Overloaded({ message, retryAfterSeconds: jitteredWait(1, this.random) })
   }
 
   private countOf(peer: string): number {

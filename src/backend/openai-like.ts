@@ -4,7 +4,7 @@
  * add to them.
  */
 import { Effect, Option, Schema } from "effect"
-import { addressOf, belowApi } from "../domain/base-url.ts"
+import { joinUrl, apiPathBelow } from "../domain/base-url.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, reportedModel } from "./lenient.ts"
 import type { Kind, Prober, ListedModels } from "./Kind.ts"
@@ -121,7 +121,7 @@ export const openAiLike = {
   listTells: false,
   loadsOnDemand: false,
   jsonByGrammar: false,
-  url: (server, path, apiPath) => addressOf(server, belowApi(path, apiPath)),
+  url: (server, path, apiPath) => joinUrl(server, apiPathBelow(path, apiPath)),
   // Deployments of Azure's take the key under a name of their own.
   authHeaders: (key, { url }) =>
     /\/openai\/deployments\//.test(url) ? { "api-key": key } : { authorization: `Bearer ${key}` },

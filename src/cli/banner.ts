@@ -8,7 +8,7 @@ import { curl } from "../connect/settings.ts"
 import { isLoopback } from "../domain/url-host.ts"
 import { soughtLabels } from "../backend/all.ts"
 import { oneSpelling } from "../backend/spelling.ts"
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 import { tableText } from "./output.ts"
 
 /** All the banner speaks of. */

@@ -1,7 +1,7 @@
 /**
  * Tables for people and JSON for programs.
  */
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 
 /** Columns padded to their widest cell, two spaces apart, without trailing spaces; the first row is the heading. */
 export const tableText = (heading: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): string => {

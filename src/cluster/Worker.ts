@@ -16,7 +16,7 @@ import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { Gateway } from "../runtime/Gateway.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
-import { Recent } from "../proxy/History.ts"
+import { History } from "../proxy/History.ts"
 import type { ConfigStatus } from "../operations/api/control-api.ts"
 import { siblingQuestions, Siblings } from "../operations/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -74,7 +74,7 @@ const inbox = Effect.fnUntraced(function* (
 const supervisor = "supervisor"
 
 /** What a worker answers that its siblings ask of it. */
-const answering = (recent: Recent["Service"], meters: Meters["Service"]): ReadonlyArray<CallHandler> => [
+const answering = (recent: History["Service"], meters: Meters["Service"]): ReadonlyArray<CallHandler> => [
   handling(pingWorker, () => Effect.succeed({})),
   handling(contractOf(siblingQuestions.requests), () => Effect.sync(() => recent.list())),
   handling(contractOf(siblingQuestions.request), ({ id }) =>
@@ -130,7 +130,7 @@ export const runWorker = (
       Effect.provideService(Siblings, siblingsOver(ask))
     )
     const registry = Context.get(services, Registry)
-    const served = answering(Context.get(services, Recent), Context.get(services, Meters))
+    const served = answering(Context.get(services, History), Context.get(services, Meters))
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
 

@@ -3,7 +3,7 @@
  */
 import { Result, Schema, type SchemaIssue } from "effect"
 import { typeCalled } from "../backend/all.ts"
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 import { nearest } from "./nearest.ts"
 import { pathId, isTable, type KeyPath, showPath, showValue, type Table, valueAt } from "./path.ts"
 import { keyEntries, expectedText, keysAt, schemaAt } from "./reference.ts"

@@ -5,7 +5,7 @@
 import { Redacted } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import type { Limits, Model, Tls } from "../domain/server.ts"
-import { baseUrlOf } from "../domain/base-url.ts"
+import { parseBaseUrl } from "../domain/base-url.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Settings } from "./schema.ts"
@@ -73,7 +73,7 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
   const keyFault = secrets.keyFaults?.get(entry.name)
   return {
     name: entry.name,
-    ...baseUrlOf(entry.url),
+    ...parseBaseUrl(entry.url),
     type: entry.type,
     priority: entry.priority,
     origin: "config",

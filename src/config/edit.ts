@@ -4,7 +4,7 @@
  */
 import { Result } from "effect"
 import { parse, stringify, TomlError } from "smol-toml"
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 import { type Statement, statementsOf } from "./locate.ts"
 import { isTable, type KeyPath, type Table, valueAt } from "./path.ts"
 

@@ -1,7 +1,7 @@
 /**
  * Places in a tree of settings: how they are walked, and how they and their values are written for a person.
  */
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 
 /** Keys and array indexes from the root to a value. */
 export type KeyPath = ReadonlyArray<string | number>

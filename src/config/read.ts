@@ -3,7 +3,7 @@
  */
 import { Result } from "effect"
 import { parse, TomlError } from "smol-toml"
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 import { decodeSettings, type Mistake, schemaMistakes, mistakeText } from "./check.ts"
 import { compileSettings, type LoadedConfig } from "./compile.ts"
 import { type LegacyNote, modernise } from "./legacy.ts"

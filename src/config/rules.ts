@@ -2,7 +2,7 @@
  * What a Schema cannot say: rules between several keys. They take settings that may have other mistakes, so that all
  * are told at once.
  */
-import { baseUrlOf } from "../domain/base-url.ts"
+import { parseBaseUrl } from "../domain/base-url.ts"
 import { Result } from "effect"
 import { isLoopback, serverOf } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
@@ -62,7 +62,7 @@ const repeated = (tree: Table, list: KeyPath, key: string, lineOf: LineOf): Read
 const keyInQuery = /[?&](?:[a-z-]*(?:api|access|subscription|auth)[_-]?)?(?:key|token|sig|secret|code)=/i
 
 const sameBase = (value: string): string => {
-  const { query = "", url } = baseUrlOf(new URL(value).href)
+  const { query = "", url } = parseBaseUrl(new URL(value).href)
   return url + query
 }
 

@@ -1,7 +1,7 @@
 /**
  * What the settings of every client are made of, and how its parts are written in them.
  */
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 import type { ClientModel } from "./suitable-models.ts"
 
 /** A gateway as a client is told of it. */

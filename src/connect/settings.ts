@@ -1,7 +1,7 @@
 /**
  * Settings of applications: files, variables and forms.
  */
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 import type { ClientModel } from "./suitable-models.ts"
 import {
   isPlainWord,

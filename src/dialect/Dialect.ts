@@ -4,7 +4,7 @@
  */
 import type { Result, Schema } from "effect"
 import type { HttpApiGroup } from "effect/http-api"
-import type { Conceal } from "../domain/conceal.ts"
+import type { Redact } from "../domain/redact.ts"
 import type { BadRequest } from "../domain/errors.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import type { Turns } from "../domain/Turns.ts"
@@ -160,7 +160,7 @@ export interface Dialect {
   /** What keeps a connection alive whose stream has not begun; undefined where no client bears anything. */
   readonly keepAlive: Uint8Array | undefined
   /** Takes secrets out of the errors in a part of a stream; `midway` when it begins in the middle of one. */
-  readonly concealed: (events: string, conceal: Conceal, midway: boolean) => string
+  readonly redacted: (events: string, redact: Redact, midway: boolean) => string
   /** The body of a failure of the gateway's own. */
   readonly errorBody: (failure: Failure) => string
   /** The body to send for an error status of a server. */

@@ -1,7 +1,7 @@
 /**
  * What dialects whose streams are event streams have in common: the events that Nexus adds, and errors without secrets.
  */
-import { type Conceal, concealed } from "../domain/conceal.ts"
+import { type Redact, redacted } from "../domain/redact.ts"
 
 const encoder = new TextEncoder()
 
@@ -17,23 +17,23 @@ export const eventBytes = (data: string, separator: string): Uint8Array =>
 
 const blankLine = /((?:\r\n|\r(?!\n)|\n){2,})/
 
-const inLine = (line: string, conceal: Conceal): string => {
+const inLine = (line: string, redact: Redact): string => {
   const data = /^data: ?/.exec(line)?.[0] ?? ""
-  return `${data}${concealed(line.slice(data.length), conceal)}`
+  return `${data}${redacted(line.slice(data.length), redact)}`
 }
 
 /**
  * The text of an event stream without its secrets: what is no error is an answer, and left alone. `midway` when it begins in
  * the middle of an error.
  */
-export const concealedEvents = (text: string, conceal: Conceal, midway: boolean): string =>
+export const redactedEvents = (text: string, redact: Redact, midway: boolean): string =>
   text
     .split(blankLine)
     .map((event, at) =>
       event.includes("error") || (midway && at === 0)
         ? event
             .split(/(\r\n|\r|\n)/)
-            .map((line) => inLine(line, conceal))
+            .map((line) => inLine(line, redact))
             .join("")
         : event
     )

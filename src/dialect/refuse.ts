@@ -2,7 +2,7 @@
  * The HTTP answer for a failure: its status and headers are those of every dialect, its body is one dialect's own.
  */
 import { type GatewayError, NotFound } from "../domain/errors.ts"
-import { longestWait } from "../domain/retry-after.ts"
+import { maxWaitSeconds } from "../domain/retry-after.ts"
 import type { Dialect } from "./Dialect.ts"
 import { type Failure, failureFor } from "./failures.ts"
 
@@ -40,7 +40,7 @@ export const refuse = (
     ...extra
   }
   if (failure.retryAfter !== undefined) {
-    headers["retry-after"] = String(Math.min(longestWait, Math.max(1, Math.ceil(failure.retryAfter))))
+    headers["retry-after"] = String(Math.min(maxWaitSeconds, Math.max(1, Math.ceil(failure.retryAfter))))
   }
   if (failure.reasons !== undefined && failure.reasons.length > 0) {
     headers["x-nexus-rejection-reasons"] = headerText(failure.reasons)

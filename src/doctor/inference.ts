@@ -5,11 +5,11 @@ import { Effect, Predicate } from "effect"
 import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { Model } from "../domain/server.ts"
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
-import { isAddressMissing } from "../domain/missing.ts"
+import { isAddressMissing } from "../domain/not-found.ts"
 import { Abort } from "../wire/abort.ts"
-import { callHeaders, preparedFor, urlFor } from "../upstream/endpoint.ts"
+import { callHeaders, prepareBackend, urlFor } from "../upstream/endpoint.ts"
 import type { Dialect, TrialResult, ServerTrial, TrialName } from "../dialect/Dialect.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"
@@ -43,7 +43,7 @@ const say = (
     let text = ""
     let firstMs = 0
     let lastMs = 0
-    const prepared = preparedFor(backend)
+    const prepared = prepareBackend(backend)
     transport
       .send({
         url: urlFor(prepared, backend, path, undefined),
@@ -136,7 +136,7 @@ const ask = (
 /** The same, with the address where there is nothing at it. */
 const told = (heard: Heard, target: InferenceTarget): string => {
   const { backend } = target
-  const url = urlFor(preparedFor(backend), backend, pathOf(target, "chat"), undefined).replace(/\?.*/, "")
+  const url = urlFor(prepareBackend(backend), backend, pathOf(target, "chat"), undefined).replace(/\?.*/, "")
   return isAddressMissing(heard.status, heard.text) ? `${url} answers ${wordsOf(heard)}` : wordsOf(heard)
 }
 

@@ -29,7 +29,7 @@ const endpoint = /\/(?:chat\/completions|completions|embeddings)$/
 const trimmed = (url: string): string => url.replace(/\/+$/, "")
 
 /** Takes a base URL apart. A definite rule, for as long as the server has not been asked. */
-export const baseUrlOf = (text: string): BaseUrl => {
+export const parseBaseUrl = (text: string): BaseUrl => {
   const at = text.indexOf("?")
   const given = trimmed(at === -1 ? text : text.slice(0, at))
   const path = trimmed(given.replace(endpoint, ""))
@@ -40,11 +40,11 @@ export const baseUrlOf = (text: string): BaseUrl => {
 }
 
 /** Whether a path below a base URL is one of OpenAI's API, and where it is when the endpoints are elsewhere. */
-export const belowApi = (path: string, apiPath: ApiPath): string =>
+export const apiPathBelow = (path: string, apiPath: ApiPath): string =>
   apiPath === "" && path.startsWith("/v1/") ? path.slice("/v1".length) : path
 
 /** The address of a path below a base URL, with its query. */
-export const addressOf = ({ query, url }: Pick<BaseUrl, "query" | "url">, path: string): string => {
+export const joinUrl = ({ query, url }: Pick<BaseUrl, "query" | "url">, path: string): string => {
   if (query === undefined) return url + path
   return url + path + (path.includes("?") ? `&${query.slice(1)}` : query)
 }

@@ -1,5 +1,5 @@
 /**
- * Every failure the gateway itself can answer with. `http/openai-error.ts` maps each tag to its OpenAI form; a tag that
+ * Every failure the gateway itself can answer with. `dialect/failures.ts` says of each tag what it is to a client; one that
  * is missing there does not compile.
  */
 import { Schema } from "effect"

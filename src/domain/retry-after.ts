@@ -101,17 +101,17 @@ export const retryAfterOf = (header: Header, now: number, status = 429): number 
 }
 
 /** Longest wait a client is ever asked for, in seconds: some libraries ignore more and hammer, others sleep for minutes. */
-export const longestWait = 60
+export const maxWaitSeconds = 60
 
 // A wait that long still has room to be spread.
 const longestBase = 50
 
 /**
  * The seconds a client is asked to wait when it should come back after `seconds`: whole, at least one, never above
- * {@link longestWait}, and spread, so that those who were refused together do not come back together.
+ * {@link maxWaitSeconds}, and spread, so that those who were refused together do not come back together.
  */
-export const spreadWait = (seconds: number, random: () => number): number => {
+export const jitteredWait = (seconds: number, random: () => number): number => {
   const least = Math.ceil(Math.min(longestBase, Math.max(1, seconds)))
-  const width = Math.min(longestWait - least, Math.max(2, Math.ceil(least / 2)))
+  const width = Math.min(maxWaitSeconds - least, Math.max(2, Math.ceil(least / 2)))
   return least + Math.min(width, Math.floor(random() * (width + 1)))
 }

@@ -3,9 +3,9 @@
  */
 import { Effect, Option } from "effect"
 import type { Backend } from "../backend/backend.ts"
-import { addressOf, type ApiPath, belowApi } from "../domain/base-url.ts"
+import { joinUrl, type ApiPath, apiPathBelow } from "../domain/base-url.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream-errors.ts"
-import { preparedFor, userAgentOf } from "../upstream/endpoint.ts"
+import { prepareBackend, userAgentOf } from "../upstream/endpoint.ts"
 import { tlsUnreachable, speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type ParsedAnswer, ProbeEnd } from "../backend/talk.ts"
@@ -61,11 +61,11 @@ export const askServer = (
   backend: Backend,
   question: ServerQuestion
 ): Effect.Effect<ParsedAnswer, UpstreamError> => {
-  const { authHeaders, trust } = preparedFor(backend)
+  const { authHeaders, trust } = prepareBackend(backend)
   return Effect.map(
     transport.ask({
       method: question.body === undefined ? "GET" : "POST",
-      url: addressOf(backend, belowApi(question.path, question.apiPath ?? backend.apiPath ?? "/v1")),
+      url: joinUrl(backend, apiPathBelow(question.path, question.apiPath ?? backend.apiPath ?? "/v1")),
       headers: {
         accept: "application/json",
         "user-agent": userAgentOf(backend),

@@ -15,7 +15,7 @@ import { notReady } from "./handlers/health-pages.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import { Dialects } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"
-import { Recent } from "../proxy/History.ts"
+import { History } from "../proxy/History.ts"
 
 /** What the operational endpoints tell beside the state of the backends. */
 export interface OperationsOptions {
@@ -42,7 +42,7 @@ export class Operations extends Context.Service<
     Layer.effect(
       Operations,
       Effect.gen(function* () {
-        const services = yield* Effect.context<Drain | Registry | Router | Recent | Control | Meters>()
+        const services = yield* Effect.context<Drain | Registry | Router | History | Control | Meters>()
         const registry = yield* Registry
         const drain = yield* Drain
         const dialects = yield* Dialects

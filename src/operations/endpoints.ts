@@ -18,7 +18,7 @@ import { adminHandlers } from "./handlers/admin.ts"
 import { docsPath, frontPath } from "../admission/key-check.ts"
 import { type IncomingRequest, publicOrigin } from "./incoming-request.ts"
 import { Api, ContractApi } from "./api/api.ts"
-import { type BodyLimits, type Counted, readBody } from "../proxy/body.ts"
+import { type BodyLimits, type BodyCounter, readBody } from "../proxy/body.ts"
 import { makeChanges } from "./handlers/changes.ts"
 import { catalogueHandlers } from "./handlers/catalogue.ts"
 import { Control } from "./Control.ts"
@@ -31,10 +31,10 @@ import { findModel, listModels } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import { type DialectList, routesOf } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"
-import type { Recent } from "../proxy/History.ts"
+import type { History } from "../proxy/History.ts"
 import { Turns } from "../domain/Turns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -90,7 +90,7 @@ const decoded = (text: string): string => {
 
 // What bounds the body of an operational endpoint: few of them come at a time.
 const bodyLimits: BodyLimits = { maxBodyBytes: 16 * 1024 * 1024, uploadMs: 0 }
-const uncounted: Counted = { crowded: undefined, grow: () => undefined }
+const uncounted: BodyCounter = { crowded: undefined, grow: () => undefined }
 
 /** Answers with a failure. */
 type Refuse = (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>
@@ -167,7 +167,7 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
 const jsonBody = { "content-type": "application/json" }
 
 /** What the handlers draw on. */
-export type ContractServices = Drain | Registry | Router | Recent | Control | Meters
+export type ContractServices = Drain | Registry | Router | History | Control | Meters
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {

@@ -11,9 +11,9 @@ import type { Plan } from "../router/plan.ts"
 import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { AttemptOutcome, Meter } from "../telemetry/meter.ts"
-import type { End, Exchange, UnderWay } from "./record.ts"
+import type { RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import { Meters } from "./Meters.ts"
-import { Recent } from "./History.ts"
+import { History } from "./History.ts"
 import type { RequestsUnderWay } from "./under-way.ts"
 
 /** How an attempt ended that was not to be committed. */
@@ -49,15 +49,15 @@ export class Accounting extends Context.Service<
     /** A request was refused before it was read. */
     readonly turnedAway: (status: number) => void
     /** A backend is called for the request; gives where that is counted. */
-    readonly attempting: (exchange: Exchange, backend: string, model: string) => Meter
+    readonly attempting: (record: RequestRecord, backend: string, model: string) => Meter
     /** The call failed; `blameless` when that says nothing against the backend. */
-    readonly attemptFailed: (exchange: Exchange, error: UpstreamError, blameless: boolean) => void
+    readonly attemptFailed: (record: RequestRecord, error: UpstreamError, blameless: boolean) => void
     /** A plan was made for the request; `now` in monotonic milliseconds. */
-    readonly routed: (exchange: Exchange, plan: Plan, now: number) => void
+    readonly routed: (record: RequestRecord, plan: Plan, now: number) => void
     /** A request changed how a backend and model stand. */
     readonly turned: (backend: string, model: string, turn: Turn) => void
     /** The request has ended, whatever the way. */
-    readonly ended: (request: UnderWay, end: End) => void
+    readonly ended: (request: UnderWay, end: RequestEnd) => void
     /** The request ended by a defect of the gateway. */
     readonly defect: (requestId: string, cause: Cause.Cause<unknown>) => void
   }
@@ -67,9 +67,9 @@ export class Accounting extends Context.Service<
     Accounting,
     Effect.gen(function* () {
       const log = yield* RequestLog
-      const recent = yield* Recent
+      const recent = yield* History
       const { ledger } = yield* Meters
-      const attempting = ({ asked: before }: Exchange, backend: string, model: string): Meter => {
+      const attempting = ({ asked: before }: RequestRecord, backend: string, model: string): Meter => {
         const meter = ledger.meter(backend, model)
         if (before !== undefined) {
           before.meter.inFlight -= 1
@@ -78,20 +78,20 @@ export class Accounting extends Context.Service<
         meter.inFlight += 1
         return meter
       }
-      const attemptFailed = ({ asked }: Exchange, error: UpstreamError, blameless: boolean): void =>
+      const attemptFailed = ({ asked }: RequestRecord, error: UpstreamError, blameless: boolean): void =>
         asked?.meter.attempted(blameless ? "refused" : failures[error._tag], performance.now())
       // What nobody was asked for is counted by its model when that is one that somebody serves.
-      const unasked = ({ decided }: Exchange) => {
+      const unasked = ({ decided }: RequestRecord) => {
         const first = decided?.targets[0]
         return ledger.meter(
           noBackendLabel,
           first !== undefined && first.candidates.length > 0 ? first.name : otherLabel
         )
       }
-      const count = (exchange: Exchange, { outcome, status }: End): void => {
-        const { asked, attempts, awaitedMs, committed, endpoint, failures, started, stream } = exchange
+      const count = (record: RequestRecord, { outcome, status }: RequestEnd): void => {
+        const { asked, attempts, awaitedMs, committed, endpoint, failures, started, stream } = record
         const now = performance.now()
-        const meter = asked?.meter ?? unasked(exchange)
+        const meter = asked?.meter ?? unasked(record)
         const firstByteAt = committed?.at ?? 0
         ledger.active -= 1
         meter.ended({ endpoint, stream, outcome, status, started, firstByteAt, awaitedMs }, now)
@@ -101,13 +101,13 @@ export class Accounting extends Context.Service<
         if (committed === undefined && attempts <= failures.length) return
         meter.attempted(ends[outcome], now)
       }
-      const routed = (exchange: Exchange, plan: Plan, now: number): void => {
+      const routed = (record: RequestRecord, plan: Plan, now: number): void => {
         const seen = plan.liveFigures(now)
-        exchange.decides(plan, seen)
+        record.decides(plan, seen)
         if (!log.debugEnabled()) return
         const { requested: model, order, ...decision } = explainPlan(plan, seen)
         log.write("debug", "routing decision", {
-          request_id: exchange.id,
+          request_id: record.id,
           model,
           backend: order[0]?.backend,
           ...decision
@@ -122,7 +122,7 @@ export class Accounting extends Context.Service<
       }
       // Once for each model of a backend: it is a setting of the backend, and no matter of the request.
       const cut = new Set<string>()
-      const noteCut = ({ asked, id }: Exchange, { backend, cutPrompt }: End): void => {
+      const noteCut = ({ asked, id }: RequestRecord, { backend, cutPrompt }: RequestEnd): void => {
         if (cutPrompt === undefined || asked === undefined) return
         const { model } = asked
         const name = `${backend}\n${model}`
@@ -138,31 +138,31 @@ export class Accounting extends Context.Service<
           request_id: id
         })
       }
-      const ended = (request: UnderWay, end: End): void => {
-        const { exchange } = request
+      const ended = (request: UnderWay, end: RequestEnd): void => {
+        const { record } = request
         recent.note(request, end)
-        noteCut(exchange, end)
-        count(exchange, end)
+        noteCut(record, end)
+        count(record, end)
         if (!log.debugEnabled()) return
-        const { asked, committed } = exchange
+        const { asked, committed } = record
         const now = performance.now()
-        const retried = exchange.request.headers.get("x-stainless-retry-count") ?? ""
+        const retried = record.request.headers.get("x-stainless-retry-count") ?? ""
         log.write("debug", "request ended", {
-          request_id: exchange.id,
-          endpoint: exchange.endpoint,
-          model: exchange.model,
+          request_id: record.id,
+          endpoint: record.endpoint,
+          model: record.model,
           upstream_model: asked?.model ?? "",
           backend: end.backend,
-          stream: exchange.stream,
+          stream: record.stream,
           outcome: end.outcome,
           status: end.status,
-          attempts: exchange.attempts,
+          attempts: record.attempts,
           // What the client's own library says of its retries.
           ...(/^[1-9]\d{0,3}$/.test(retried) ? { client_retry: Number(retried) } : {}),
-          duration_ms: Math.round(now - exchange.started),
-          ...(committed === undefined ? {} : { first_byte_ms: Math.round(committed.at - exchange.started) }),
+          duration_ms: Math.round(now - record.started),
+          ...(committed === undefined ? {} : { first_byte_ms: Math.round(committed.at - record.started) }),
           bytes_out: end.bytes,
-          ...(exchange.failures.length === 0 ? {} : { failures: exchange.failures })
+          ...(record.failures.length === 0 ? {} : { failures: record.failures })
         })
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>

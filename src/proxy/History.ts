@@ -13,11 +13,11 @@ import { explainPlan } from "../router/decision.ts"
 import { Router } from "../router/Router.ts"
 import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-figures.ts"
 import type { Explained, RecentRequest } from "../operations/api/admin-api.ts"
-import type { End, Exchange, UnderWay } from "./record.ts"
+import type { RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import { RequestsUnderWay } from "./under-way.ts"
 
 /** Requests that are remembered. */
-export const remembered = 512
+export const rememberedRequests = 512
 
 const abilities: ReadonlyArray<Ability> = ["vision", "tools", "json_mode", "embeddings"]
 
@@ -68,9 +68,9 @@ const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
 /** A ring of requests. */
 class Ring {
-  private readonly numbers = new Float64Array(remembered * width)
-  private readonly figures = new Float64Array(remembered * mostFigures)
-  private readonly texts = Array.from({ length: remembered }, (): Texts => ({
+  private readonly numbers = new Float64Array(rememberedRequests * width)
+  private readonly figures = new Float64Array(rememberedRequests * mostFigures)
+  private readonly texts = Array.from({ length: rememberedRequests }, (): Texts => ({
     id: "",
     operation: nothing,
     model: "",
@@ -85,42 +85,42 @@ class Ring {
   private next = 0
   private size = 0
 
-  put(exchange: Exchange, end: End, now: number, wallNow: number): void {
+  put(record: RequestRecord, end: RequestEnd, now: number, wallNow: number): void {
     const { numbers } = this
     const at = this.next
-    const { asked, committed, decided } = exchange
+    const { asked, committed, decided } = record
     const needs = decided?.needs
     let column = at * width
-    numbers[column++] = wallNow - (now - exchange.started)
-    numbers[column++] = exchange.started
+    numbers[column++] = wallNow - (now - record.started)
+    numbers[column++] = record.started
     numbers[column++] = now
     numbers[column++] = committed?.at ?? 0
-    numbers[column++] = exchange.stream ? 1 : 0
+    numbers[column++] = record.stream ? 1 : 0
     numbers[column++] = outcomes.indexOf(end.outcome)
     numbers[column++] = end.status
-    numbers[column++] = exchange.attempts
+    numbers[column++] = record.attempts
     numbers[column++] = needs === undefined ? 0 : maskOf(needs.abilities)
     numbers[column++] = needs?.promptTokens ?? 0
     numbers[column++] = needs?.atLeastTokens ?? 0
     numbers[column++] = needs?.outputTokens ?? 0
     numbers[column++] = decided?.turn ?? 0
-    numbers[column++] = exchange.seen?.now ?? 0
-    numbers[column] = exchange.seen?.figures.length ?? 0
-    this.keep(exchange.seen?.figures ?? none, at * mostFigures)
+    numbers[column++] = record.seen?.now ?? 0
+    numbers[column] = record.seen?.figures.length ?? 0
+    this.keep(record.seen?.figures ?? none, at * mostFigures)
     const texts = this.texts[at]
     if (texts === undefined) return
-    texts.id = exchange.id
-    texts.operation = exchange.route.operation
-    texts.model = exchange.model
+    texts.id = record.id
+    texts.operation = record.route.operation
+    texts.model = record.model
     texts.backend = end.backend
     texts.upstreamModel = asked?.model ?? ""
-    texts.failures = exchange.failures.length === 0 ? none : exchange.failures
+    texts.failures = record.failures.length === 0 ? none : record.failures
     texts.settings = decided?.settings
     texts.snapshot = decided?.snapshot
-    texts.held = exchange.seen?.held ?? none
+    texts.held = record.seen?.held ?? none
     texts.drawn = decided?.drawn ?? none
-    this.next = (at + 1) % remembered
-    this.size = Math.min(this.size + 1, remembered)
+    this.next = (at + 1) % rememberedRequests
+    this.size = Math.min(this.size + 1, rememberedRequests)
   }
 
   private keep(figures: ReadonlyArray<number>, from: number): void {
@@ -129,7 +129,10 @@ class Ring {
 
   /** Places, the newest first. */
   places(): ReadonlyArray<number> {
-    return Array.from({ length: this.size }, (_, back) => (this.next - 1 - back + 2 * remembered) % remembered)
+    return Array.from(
+      { length: this.size },
+      (_, back) => (this.next - 1 - back + 2 * rememberedRequests) % rememberedRequests
+    )
   }
 
   placeOf(id: string): number | undefined {
@@ -203,22 +206,22 @@ const maskOf = (wanted: ReadonlyArray<Ability>): number => {
 }
 
 /** The requests of this process: those under way, and the memory of the last ones. */
-export class Recent extends Context.Service<
-  Recent,
+export class History extends Context.Service<
+  History,
   {
     /** Those that have not ended. */
     readonly underWay: RequestsUnderWay
     /** Takes one that has ended. */
-    readonly note: (request: UnderWay, end: End) => void
+    readonly note: (request: UnderWay, end: RequestEnd) => void
     /** The last ones, newest first. */
     readonly list: () => ReadonlyArray<RecentRequest>
     /** The newest one with this id, and its decision when there was one to make. */
     readonly find: (id: string) => Explained | undefined
   }
 >()("nexus/http/Recent") {
-  /** A ring of {@link remembered} requests in memory. */
+  /** A ring of {@link rememberedRequests} requests in memory. */
   static readonly layer = Layer.effect(
-    Recent,
+    History,
     Effect.gen(function* () {
       const router = yield* Router
       const clock = yield* Clock.Clock
@@ -233,12 +236,12 @@ export class Recent extends Context.Service<
         return aheadMs
       }
       const underWay = new RequestsUnderWay(router, aheadNow)
-      return Recent.of({
+      return History.of({
         underWay,
         note: (request, end) => {
           const now = performance.now()
           underWay.delete(request)
-          ring.put(request.exchange, end, now, now + aheadNow(now))
+          ring.put(request.record, end, now, now + aheadNow(now))
         },
         list: () => ring.places().map((at) => ring.request(at)),
         find: (id) => {

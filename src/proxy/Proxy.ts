@@ -5,7 +5,7 @@
 import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
 import { Cancelled, type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
-import { spreadWait } from "../domain/retry-after.ts"
+import { jitteredWait } from "../domain/retry-after.ts"
 import { Newcomers } from "../registry/newcomers.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
@@ -14,13 +14,13 @@ import { Files } from "../upstream/Files.ts"
 import { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
-import { partingMs } from "./deliver.ts"
+import { lastEventMs } from "./deliver.ts"
 import { Drain } from "../admission/Drain.ts"
 import { EarlyStream } from "./early-stream.ts"
 import { declaredLength } from "./body.ts"
-import { arrived, clientClosedStatus, type End } from "./record.ts"
-import { type GaveUp, lastAnswer, type Unanswered } from "./final-failure.ts"
-import { forward, type Forwarding, Run } from "./attempts.ts"
+import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
+import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
+import { forward, type Forwarding, RequestRun } from "./attempts.ts"
 import { refuse } from "../dialect/refuse.ts"
 import { Turns } from "../domain/Turns.ts"
 import { type UploadLimits, Uploads } from "../admission/uploads.ts"
@@ -71,7 +71,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const { underWay } = accounting
   const seeded = yield* Random.Random
   const random = () => seeded.nextDoubleUnsafe()
-  const stopping = () => new Stopping({ retryAfterSeconds: spreadWait(5, random) })
+  const stopping = () => new Stopping({ retryAfterSeconds: jitteredWait(5, random) })
   const uploads = new Uploads(limitsNow, random)
   // Those whose bodies are there.
   let working = 0
@@ -80,7 +80,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const overloaded = ({ maxConcurrent }: ProxyLimits): Overloaded | undefined => {
     if (working < maxConcurrent) return undefined
     const message = `Nexus is handling ${maxConcurrent} requests already (server.max_concurrent_requests)`
-    return new Overloaded({ message, retryAfterSeconds: spreadWait(1, random) })
+    return new Overloaded({ message, retryAfterSeconds: jitteredWait(1, random) })
   }
 
   const router = yield* Router
@@ -106,20 +106,20 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       retries += 1
     },
     keepAlive: (current) => {
-      const { exchange, limits, server } = current
+      const { record, limits, server } = current
       const early = new EarlyStream(
         {
-          requestId: exchange.id,
-          dialect: exchange.route.dialect,
+          requestId: record.id,
+          dialect: record.route.dialect,
           everyMs: limits.keepAliveMs,
-          partingMs,
+          partingMs: lastEventMs,
           open: (response) => {
-            server.timeout(exchange.request, 0)
+            server.timeout(record.request, 0)
             current.open(response)
           },
           done: () => deadlines.remove(early)
         },
-        exchange.started
+        record.started
       )
       current.early = early
       deadlines.add(early)
@@ -127,14 +127,14 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   /** What becomes of a request that has ended without an answer. */
-  const unanswered = (current: Run, cause: Cause.Cause<GatewayError | GaveUp>): Unanswered => {
-    const { exchange, interruption } = current
-    const { id, route } = exchange
+  const unanswered = (current: RequestRun, cause: Cause.Cause<GatewayError | GaveUp>): Unanswered => {
+    const { record, interruption } = current
+    const { id, route } = record
     const { dialect } = route
     const failed = Cause.findErrorOption(cause)
     if (failed._tag === "Some") {
       const { value } = failed
-      if (value._tag === "GaveUp") return lastAnswer(exchange, value, random)
+      if (value._tag === "GaveUp") return finalAnswer(record, value, random)
       return { outcome: "refused", backend: "", response: refuse(dialect, value, id) }
     }
     if (!Cause.hasInterruptsOnly(cause)) {
@@ -144,7 +144,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (interruption === "cancelled") {
       return {
         outcome: "cancelled",
-        backend: exchange.asked?.backend ?? "",
+        backend: record.asked?.backend ?? "",
         response: refuse(dialect, new Cancelled({}), id)
       }
     }
@@ -152,7 +152,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     return { outcome, backend: "", response: refuse(dialect, stopping(), id) }
   }
 
-  const answerInstead = (current: Run, cause: Cause.Cause<GatewayError | GaveUp>): End => {
+  const answerInstead = (current: RequestRun, cause: Cause.Cause<GatewayError | GaveUp>): RequestEnd => {
     const { backend, outcome, response } = unanswered(current, cause)
     current.respond(response)
     const status = outcome === "client_closed" ? clientClosedStatus : response.status
@@ -160,30 +160,30 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   /** Takes in a request; whatever happens then, it is let go by {@link leave}. */
-  const enter = (current: Run): Run => {
+  const enter = (current: RequestRun): RequestRun => {
     accounting.began(current)
-    deadlines.add(current.exchange.clock)
-    if (current.outlastsBun) current.server.timeout(current.exchange.request, 0)
+    deadlines.add(current.record.clock)
+    if (current.outlastsBun) current.server.timeout(current.record.request, 0)
     return current
   }
 
   /** The one place where a request ends: it is answered, all that it held is given back, and it is accounted for. */
-  const leave = (current: Run, exit: Exit.Exit<void, GatewayError | GaveUp>): void => {
-    const { exchange, server } = current
+  const leave = (current: RequestRun, exit: Exit.Exit<void, GatewayError | GaveUp>): void => {
+    const { record, server } = current
     const now = performance.now()
-    const end = exchange.end ?? answerInstead(current, Exit.isFailure(exit) ? exit.cause : Cause.empty)
-    exchange.ends(end, now)
+    const end = record.end ?? answerInstead(current, Exit.isFailure(exit) ? exit.cause : Cause.empty)
+    record.ends(end, now)
     current.early?.end()
     current.ticket?.settle("none", now)
     if (current.retrying) retries -= 1
     if (current.working) working -= 1
     current.upload.end()
-    deadlines.remove(exchange.clock)
+    deadlines.remove(record.clock)
     accounting.ended(current, end)
-    if (current.outlastsBun) server.timeout(exchange.request, keepAliveSeconds)
+    if (current.outlastsBun) server.timeout(record.request, keepAliveSeconds)
   }
 
-  const program = (current: Run): Effect.Effect<void, GatewayError | GaveUp> =>
+  const program = (current: RequestRun): Effect.Effect<void, GatewayError | GaveUp> =>
     Effect.acquireUseRelease(
       Effect.sync(() => enter(current)),
       () => forward(forwarding, current),
@@ -198,14 +198,14 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
 
   const handle = (route: DialectRoute, request: Request, id: string, server: Listening): Promise<Response> => {
     if (drain.refusing()) return turnAway(route, stopping(), id)
-    if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: spreadWait(1, random) }), id)
+    if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: jitteredWait(1, random) }), id)
     const limits = limitsNow()
     const upload = overloaded(limits) ?? uploads.begin(declaredLength(request) ?? 0, () => server.peer(request))
     if (upload instanceof Overloaded) return turnAway(route, upload, id)
     return new Promise((resolve) => {
       const started = performance.now()
-      const exchange = arrived(id, route, request, started, new RequestClock(started, limits.totalMs))
-      const current = new Run(exchange, server, limits, upload, outlastsBun(limits), (response) =>
+      const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs))
+      const current = new RequestRun(record, server, limits, upload, outlastsBun(limits), (response) =>
         resolve(drain.parting(response))
       )
       current.runsIn(run(program(current)))

@@ -2,12 +2,12 @@
  * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
  */
 import { Redacted } from "effect"
-import { type CutPrompt, cutWords } from "../router/cut.ts"
+import { type CutPrompt, cutPromptText } from "../router/cut-prompt.ts"
 import type { Attempt } from "../router/plan.ts"
-import type { Arrival } from "../wire/arrival.ts"
+import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { isCoded, isOfType } from "../upstream/content-encoding.ts"
-import type { Exchange } from "./record.ts"
+import type { RequestRecord } from "./record.ts"
 import { locality } from "../backend/backend.ts"
 
 // No server says so, but for one that means harm or is very confused.
@@ -16,25 +16,25 @@ const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
   return apiKey !== undefined && value.includes(Redacted.value(apiKey))
 }
 
-const pass = (name: string, head: Arrival, attempt: Attempt, headers: Record<string, string>): void => {
+const pass = (name: string, head: ReceivedAnswer, attempt: Attempt, headers: Record<string, string>): void => {
   const value = head.header(name)
   if (value !== null && !carriesKey(attempt, value)) headers[name] = value
 }
 
 /** Makes the headers of an answer that comes from a backend. */
 type HeadersOf = (
-  head: Arrival,
+  head: ReceivedAnswer,
   attempt: Attempt,
-  exchange: Pick<Exchange, "id" | "attempts" | "committed" | "route">,
+  record: Pick<RequestRecord, "id" | "attempts" | "committed" | "route">,
   cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
 
 /** Headers of an answer that comes from a backend. */
 export const replyHeaders: HeadersOf = (head, attempt, { attempts, committed, id, route }, cutPrompt) => {
-  const headers = answererHeaders(attempt, attempts)
+  const headers = ownAnswerHeaders(attempt, attempts)
   const answeredModel = committed?.answeredModel
   headers["x-request-id"] = id
-  if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutWords(cutPrompt)
+  if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutPromptText(cutPrompt)
   if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
   pass("content-type", head, attempt, headers)
   // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
@@ -60,17 +60,17 @@ export const eventStreamHeaders = ({ types }: Dialect, requestId: string): Recor
 })
 
 /** The same for a stream, whatever its backend calls it: some clients read it under its own name alone. */
-export const eventHeaders: HeadersOf = (head, attempt, exchange, cutPrompt) => {
-  const headers = replyHeaders(head, attempt, exchange, cutPrompt)
-  const { stream } = exchange.route.dialect.types
+export const eventHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
+  const headers = replyHeaders(head, attempt, record, cutPrompt)
+  const { stream } = record.route.dialect.types
   if (!isOfType(headers["content-type"], stream)) headers["content-type"] = stream
   return Object.assign(headers, streamHeaders)
 }
 
 /** The same for a whole answer, which is none even where its backend calls it a stream. */
-export const wholeHeaders: HeadersOf = (head, attempt, exchange, cutPrompt) => {
-  const headers = replyHeaders(head, attempt, exchange, cutPrompt)
-  const { stream, whole } = exchange.route.dialect.types
+export const wholeHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
+  const headers = replyHeaders(head, attempt, record, cutPrompt)
+  const { stream, whole } = record.route.dialect.types
   if (isOfType(headers["content-type"], stream)) headers["content-type"] = whole
   return headers
 }
@@ -89,7 +89,7 @@ export const decisionHeaders = (attempt: Attempt, attempts: number): Record<stri
 }
 
 /** The same for an answer that is the backend's own: with the model when it is a fallback. */
-export const answererHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
+export const ownAnswerHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
   const headers = decisionHeaders(attempt, attempts)
   if (attempt.fallback) headers["x-nexus-fallback-model"] = headerText(attempt.model)
   return headers

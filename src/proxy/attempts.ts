@@ -10,18 +10,18 @@ import { Ticket } from "../registry/live.ts"
 import type { Newcomers } from "../registry/newcomers.ts"
 import type { Registry } from "../registry/Registry.ts"
 import {
-  asksForPatience,
+  asksToRetryLater,
   type Blame,
-  mayHaveWorked,
-  verdict,
+  mayHaveDoneWork,
+  judgeFailure,
   isMissingEndpoint,
   isMissingModel,
   isTooLong
 } from "../router/failover.ts"
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
-import type { Answer } from "../upstream/answer.ts"
-import { concealFor, hopsOf, maxGatewayHops } from "../upstream/endpoint.ts"
+import type { CommittedAnswer } from "../upstream/answer.ts"
+import { redactorFor, gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import type { Doubt } from "../wire/liveness.ts"
 import type { Asker, Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
@@ -29,8 +29,8 @@ import { type BodyLimits, readBody } from "./body.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { deliver, type Delivery } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
-import type { Exchange, Interruption, UnderWay } from "./record.ts"
-import { discreet, GaveUp, reasonOf } from "./final-failure.ts"
+import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
+import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
 import type { Turns } from "../domain/Turns.ts"
 import type { Upload } from "../admission/uploads.ts"
@@ -44,19 +44,19 @@ export interface Forwarding {
   readonly turns: Turns
   readonly newcomers: Newcomers
   /** Called once the body of a request is there; says why it may not go on. */
-  readonly taken: (run: Run) => GatewayError | undefined
+  readonly taken: (run: RequestRun) => GatewayError | undefined
   /** The smallest context, in tokens, of those who may answer for a model now. */
   readonly leastContext: (model: string) => number
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
   /** Sees to it that the client of a stream does not wait in silence. */
-  readonly keepAlive: (run: Run) => void
+  readonly keepAlive: (run: RequestRun) => void
   /** Called once for a request that is tried again. */
   readonly retried: () => void
 }
 
 /** What bounds one request; times in milliseconds, 0 is no limit. */
-export interface RunLimits extends BodyLimits {
+export interface RequestLimits extends BodyLimits {
   readonly stallMs: number
   /** How long the client of a stream waits in silence before comments keep its connection alive. */
   readonly keepAliveMs: number
@@ -64,7 +64,7 @@ export interface RunLimits extends BodyLimits {
 }
 
 /** One request under way: its record, the ways to answer and to end it, and what must be given back at its end. */
-export class Run implements UnderWay, Delivery {
+export class RequestRun implements UnderWay, Delivery {
   place = -1
   /** The place at the backend that is asked; written by the attempts alone. */
   ticket: Ticket | undefined
@@ -76,9 +76,9 @@ export class Run implements UnderWay, Delivery {
   early: EarlyStream | undefined
   /** Why it is interrupted; undefined while it is not. */
   interruption: Interruption | undefined
-  readonly exchange: Exchange
+  readonly record: RequestRecord
   readonly server: Listening
-  readonly limits: RunLimits
+  readonly limits: RequestLimits
   readonly upload: Upload
   /** Whether its body may take longer than Bun would wait for it. */
   readonly outlastsBun: boolean
@@ -87,14 +87,14 @@ export class Run implements UnderWay, Delivery {
   private fiber: Fiber.Fiber<unknown, unknown> | undefined
 
   constructor(
-    exchange: Exchange,
+    record: RequestRecord,
     server: Listening,
-    limits: RunLimits,
+    limits: RequestLimits,
     upload: Upload,
     outlastsBun: boolean,
     open: (response: Response) => void
   ) {
-    this.exchange = exchange
+    this.record = record
     this.server = server
     this.limits = limits
     this.upload = upload
@@ -130,9 +130,9 @@ const replayed = new ConnectionLost({ reason: "a kept connection was closed as i
 
 const noStream = new BadAnswer({ reason: "something else than the stream that has been opened for it" })
 
-const isStream = (answer: Answer): boolean => answer._tag === "Flow" && answer.watch !== undefined
+const isStream = (answer: CommittedAnswer): boolean => answer._tag === "Flow" && answer.watch !== undefined
 
-const dropAnswer = (answer: Answer): void => {
+const dropAnswer = (answer: CommittedAnswer): void => {
   if (answer._tag === "Whole") return
   answer.head.body.abort()
   answer.taken()
@@ -144,7 +144,7 @@ type Failed = Pick<GaveUp, "error" | "attempt" | "pass"> & { readonly mayRetry: 
 /** The candidates of one request, asked one after the other. */
 class Attempts implements Asker {
   private readonly forwarding: Forwarding
-  private readonly run: Run
+  private readonly run: RequestRun
   private readonly needs: RoutingNeeds
   private plan: Plan
   private readonly body: Uint8Array
@@ -154,7 +154,7 @@ class Attempts implements Asker {
   private worked = false
   private current: Attempt | undefined
 
-  constructor(forwarding: Forwarding, run: Run, { needs, model }: ReadRequest, plan: Plan, body: Uint8Array) {
+  constructor(forwarding: Forwarding, run: RequestRun, { needs, model }: ReadRequest, plan: Plan, body: Uint8Array) {
     this.forwarding = forwarding
     this.run = run
     this.needs = needs
@@ -178,28 +178,28 @@ class Attempts implements Asker {
   }
 
   /** Calls the backend of an attempt. */
-  private call(attempt: Attempt): Effect.Effect<Answer, UpstreamError> {
+  private call(attempt: Attempt): Effect.Effect<CommittedAnswer, UpstreamError> {
     const { candidate, model } = attempt
     const { run } = this
-    const { exchange } = run
+    const { record } = run
     const { accounting, upstream } = this.forwarding
     const { backend, live } = candidate.state
     const now = performance.now()
     // As it is listed: a suffix that a client may put behind it is no model of its own.
     const { id } = candidate.model
     this.current = attempt
-    exchange.asks({ backend: backend.name, model, meter: accounting.attempting(exchange, backend.name, id) }, now)
-    exchange.clock.bound(exchange.started, backend.limits.totalMs)
+    record.asks({ backend: backend.name, model, meter: accounting.attempting(record, backend.name, id) }, now)
+    record.clock.bound(record.started, backend.limits.totalMs)
     run.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
     return upstream.call({
       backend,
-      route: exchange.route,
+      route: record.route,
       apiPath: candidate.state.apiPath,
-      body: model === this.plan.requested ? this.body : exchange.route.dialect.withModel(this.body, model, this.model),
-      clientHeaders: exchange.request.headers,
-      requestId: exchange.id,
-      stream: exchange.stream,
-      clock: exchange.clock,
+      body: model === this.plan.requested ? this.body : record.route.dialect.withModel(this.body, model, this.model),
+      clientHeaders: record.request.headers,
+      requestId: record.id,
+      stream: record.stream,
+      clock: record.clock,
       caller: this,
       hearer: () => (run.early?.opened === true ? run.early.hear : undefined)
     })
@@ -210,9 +210,9 @@ class Attempts implements Asker {
     // It may have run, however unlikely that is: whoever wants nothing run twice says so by this setting.
     if (current === undefined || run.limits.maxRetries === 0) return false
     const backend = current.candidate.state.backend.name
-    run.exchange.repeats()
-    run.exchange.fails({ backend, model: current.model, reason: reasonOf(replayed) })
-    this.forwarding.accounting.attemptFailed(run.exchange, replayed, false)
+    run.record.repeats()
+    run.record.fails({ backend, model: current.model, reason: failureReason(replayed) })
+    this.forwarding.accounting.attemptFailed(run.record, replayed, false)
     return true
   }
 
@@ -220,7 +220,7 @@ class Attempts implements Asker {
     const { current, run } = this
     if (current === undefined) return undefined
     const { name } = current.candidate.state.backend
-    const { clock } = run.exchange
+    const { clock } = run.record
     const { registry } = this.forwarding
     if (doubt !== undefined) registry.suspect(name)
     const unhealthy = registry.snapshot().backends.get(name)?.health.status === "unhealthy"
@@ -243,7 +243,7 @@ class Attempts implements Asker {
     const now = performance.now()
     const snapshot = registry.snapshot()
     const { plan } = router.consider(this.needs, snapshot, now)
-    for (const name of [gone, ...this.run.exchange.failures.map(({ backend }) => backend)]) {
+    for (const name of [gone, ...this.run.record.failures.map(({ backend }) => backend)]) {
       const state = snapshot.backends.get(name)
       if (state !== undefined) plan.lose(state)
     }
@@ -252,7 +252,7 @@ class Attempts implements Asker {
     return true
   }
 
-  private answered(attempt: Attempt, answer: Answer): Effect.Effect<void, GaveUp> {
+  private answered(attempt: Attempt, answer: CommittedAnswer): Effect.Effect<void, GaveUp> {
     const { run } = this
     const { ticket } = run
     if (run.early?.opened === true && !isStream(answer)) {
@@ -266,7 +266,10 @@ class Attempts implements Asker {
    * Looks at who an answer says it is by: a backend that is not as its probes found it is probed at once. Gives the model
    * when it is none that was to be expected.
    */
-  private heard({ candidate: { state, model: loaded }, model }: Attempt, { head, said }: Answer): string | undefined {
+  private heard(
+    { candidate: { state, model: loaded }, model }: Attempt,
+    { head, said }: CommittedAnswer
+  ): string | undefined {
     const { newcomers, registry } = this.forwarding
     // It has been loaded for this answer: its context can be asked for now.
     if (isUnmeasured(state.backend, loaded) && newcomers.misses(state.models, `context of ${model}`)) {
@@ -280,14 +283,14 @@ class Attempts implements Asker {
   /** Takes the failure of an attempt: moves on to the next one, or gives up. */
   private failed(attempt: Attempt, found: UpstreamError): Effect.Effect<void, GaveUp> {
     const { run, plan } = this
-    const { exchange } = run
+    const { record } = run
     const { accounting, budgetLeft, newcomers, registry, retried } = this.forwarding
     const { backend, health, models } = attempt.candidate.state
-    const error = discreet(found, concealFor(backend, exchange.request.headers))
+    const error = redactedError(found, redactorFor(backend, record.request.headers))
     this.current = undefined
-    exchange.fails({ backend: backend.name, model: attempt.model, reason: reasonOf(error) })
+    record.fails({ backend: backend.name, model: attempt.model, reason: failureReason(error) })
     const mayRetry = budgetLeft()
-    const judged = verdict(error, {
+    const judged = judgeFailure(error, {
       retriesLeft: this.retriesLeft,
       ownKey: !backend.forwardAuthorization,
       keyRefused: health.status === "config_error",
@@ -296,11 +299,11 @@ class Attempts implements Asker {
       roomier: isTooLong(error) && plan.outgrow(attempt.candidate, performance.now())
     })
     this.settle(error, backend.name, judged.blame)
-    const missing = isMissingModel(error) ? attempt.model : isMissingEndpoint(error) ? `/${exchange.endpoint}` : ""
+    const missing = isMissingModel(error) ? attempt.model : isMissingEndpoint(error) ? `/${record.endpoint}` : ""
     if (missing !== "" && newcomers.misses(models, missing)) registry.suspect(backend.name)
-    accounting.attemptFailed(exchange, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")
+    accounting.attemptFailed(record, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")
     const pass = judged.next === "pass" || judged.own === true
-    this.worked ||= mayHaveWorked(error)
+    this.worked ||= mayHaveDoneWork(error)
     if (judged.next !== "next") return this.over({ error, attempt, pass, mayRetry })
     if (isAway(error)) plan.lose(attempt.candidate.state)
     if (error._tag === "ConnectionLost") this.lostBefore += 1
@@ -315,11 +318,11 @@ class Attempts implements Asker {
   // Retries of two must not multiply: once a backend may have worked on the request, or the tries are used up, the
   // client's library is told to leave it at that. Who was only asked to wait may come back.
   private over({ error, attempt, pass, mayRetry }: Failed): Effect.Effect<never, GaveUp> {
-    const { exchange, limits } = this.run
-    const used = exchange.attempts > 1 || limits.maxRetries === 0
+    const { record, limits } = this.run
+    const used = record.attempts > 1 || limits.maxRetries === 0
     const spent = !mayRetry && limits.maxRetries > 0
     const theirs = pass && error._tag === "ErrorStatus" && error.status < 500 && error.status !== 429
-    const final = !theirs && (this.worked || spent || (used && !asksForPatience(error)))
+    const final = !theirs && (this.worked || spent || (used && !asksToRetryLater(error)))
     return Effect.fail(new GaveUp({ error, attempt, pass, final }))
   }
 
@@ -327,10 +330,10 @@ class Attempts implements Asker {
     const { run } = this
     const { registry } = this.forwarding
     const now = performance.now()
-    if (run.ticket !== undefined) run.exchange.awaits(now - run.ticket.started)
+    if (run.ticket !== undefined) run.record.awaits(now - run.ticket.started)
     const coolMs = blame._tag === "cool" ? blame.ms : blame._tag === "count" ? blame.coolMs : undefined
     if (coolMs !== undefined) {
-      run.ticket?.cool(coolMs, now, { limited: blame._tag === "cool", reason: reasonOf(error) })
+      run.ticket?.cool(coolMs, now, { limited: blame._tag === "cool", reason: failureReason(error) })
     }
     run.ticket?.settle(blame._tag === "count" || blame._tag === "key" ? "bad" : "none", now)
     run.ticket = undefined
@@ -340,21 +343,25 @@ class Attempts implements Asker {
 }
 
 /** Takes a request from its body to the end of its answer; fails with what the gateway itself refuses it for, or gives up. */
-export const forward = (forwarding: Forwarding, run: Run): Effect.Effect<void, GatewayError | GaveUp> => {
-  const { request, clock } = run.exchange
+export const forward = (forwarding: Forwarding, run: RequestRun): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { request, clock } = run.record
   return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) =>
     taken(forwarding, run, body)
   )
 }
 
-const taken = (forwarding: Forwarding, run: Run, body: Uint8Array): Effect.Effect<void, GatewayError | GaveUp> => {
-  const { exchange } = run
+const taken = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array
+): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { record } = run
   const full = forwarding.taken(run)
   if (full !== undefined) return Effect.fail(full)
-  exchange.awaits(performance.now() - exchange.started)
-  const hops = hopsOf(exchange.request.headers)
+  record.awaits(performance.now() - record.started)
+  const hops = gatewayHops(record.request.headers)
   if (hops > maxGatewayHops) return Effect.fail(new LoopDetected({ hops }))
-  const reading = exchange.route.operation.needs(body, forwarding.turns, forwarding.leastContext)
+  const reading = record.route.operation.needs(body, forwarding.turns, forwarding.leastContext)
   if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading)
   return Effect.flatMap(
     Effect.promise(() => reading),
@@ -364,25 +371,25 @@ const taken = (forwarding: Forwarding, run: Run, body: Uint8Array): Effect.Effec
 
 const understood = (
   forwarding: Forwarding,
-  run: Run,
+  run: RequestRun,
   body: Uint8Array,
   read: Result.Result<ReadRequest, GatewayError>
 ): Effect.Effect<void, GatewayError | GaveUp> => {
-  const { exchange } = run
+  const { record } = run
   const { registry, router, accounting } = forwarding
   if (Result.isFailure(read)) return Effect.fail(read.failure)
   const { needs } = read.success
   const now = performance.now()
-  exchange.routes(needs, now)
+  record.routes(needs, now)
   const snapshot = registry.snapshot()
   const plan = router.route(needs, snapshot, now)
   if (Result.isFailure(plan)) {
     // Why there is nobody to ask is what people ask most.
-    accounting.routed(exchange, router.consider(needs, snapshot, now).plan, now)
+    accounting.routed(record, router.consider(needs, snapshot, now).plan, now)
     return Effect.fail(plan.failure)
   }
-  accounting.routed(exchange, plan.success, now)
-  const { dialect, operation } = exchange.route
+  accounting.routed(record, plan.success, now)
+  const { dialect, operation } = record.route
   const mayHear = operation.generates && dialect.keepAlive !== undefined
   if (needs.stream && run.limits.keepAliveMs > 0 && mayHear) forwarding.keepAlive(run)
   return new Attempts(forwarding, run, read.success, plan.success, body).all

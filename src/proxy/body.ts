@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import { type Overloaded, PayloadTooLarge, RequestTimeout, UnsupportedMediaType } from "../domain/errors.ts"
-import { reasonOf } from "./final-failure.ts"
+import { failureReason } from "./final-failure.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import type { Turns } from "../domain/Turns.ts"
 import type { Upload } from "../admission/uploads.ts"
@@ -12,7 +12,7 @@ import type { Upload } from "../admission/uploads.ts"
 export type BodyError = Overloaded | PayloadTooLarge | RequestTimeout | UnsupportedMediaType
 
 /** What counts a body that grows. */
-export type Counted = Pick<Upload, "crowded" | "grow">
+export type BodyCounter = Pick<Upload, "crowded" | "grow">
 
 // Bodies up to this size, in bytes, are taken in one go.
 const atOnceBytes = 64 * 1024
@@ -42,7 +42,7 @@ const joined = async (pieces: ReadonlyArray<Uint8Array>, size: number, turns: Tu
 const readCounted = async (
   request: Request,
   limitBytes: number,
-  upload: Counted,
+  upload: BodyCounter,
   turns: Turns
 ): Promise<Uint8Array | BodyError> => {
   const reader = request.body?.getReader()
@@ -83,7 +83,7 @@ export const readBody = (
   request: Request,
   clock: RequestClock,
   { maxBodyBytes, uploadMs }: BodyLimits,
-  upload: Counted,
+  upload: BodyCounter,
   turns: Turns
 ): Effect.Effect<Uint8Array, BodyError> => {
   const encoding = request.headers.get("content-encoding")
@@ -100,7 +100,9 @@ export const readBody = (
     if (crowded !== undefined && (uploadMs === 0 || uploadMs > crowdedMs)) {
       clock.arm("upload", crowdedMs, () => resume(Effect.fail(crowded)))
     } else {
-      clock.arm("upload", uploadMs, (error) => resume(Effect.fail(new RequestTimeout({ message: reasonOf(error) }))))
+      clock.arm("upload", uploadMs, (error) =>
+        resume(Effect.fail(new RequestTimeout({ message: failureReason(error) })))
+      )
     }
     // In one go a large one would be copied in one go as well, and hold up everything else.
     const bytes =

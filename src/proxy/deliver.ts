@@ -7,23 +7,23 @@ import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { ConnectionLost } from "../domain/upstream-errors.ts"
 import type { Evidence, Ticket } from "../registry/live.ts"
-import { cutOf, type CutPrompt } from "../router/cut.ts"
+import { cutPromptOf, type CutPrompt } from "../router/cut-prompt.ts"
 import type { Attempt } from "../router/plan.ts"
-import type { Answer } from "../upstream/answer.ts"
-import type { Body, Sink } from "../wire/arrival.ts"
-import { concealFor } from "../upstream/endpoint.ts"
+import type { CommittedAnswer } from "../upstream/answer.ts"
+import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
+import { redactorFor } from "../upstream/endpoint.ts"
 import type { StreamWatch } from "../dialect/Dialect.ts"
 import { refusalBody } from "../dialect/refuse.ts"
 import type { Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
 import type { EarlyStream } from "./early-stream.ts"
-import { clientClosedStatus, type Exchange, type Interruption, type Passed } from "./record.ts"
-import { concealedBytes, failureOf, reasonOf } from "./final-failure.ts"
-import { type Flow, type FlowEnd, relay, type Relay } from "./relay.ts"
+import { clientClosedStatus, type RequestRecord, type Interruption, type AnswerProgress } from "./record.ts"
+import { redactedBytes, gatewayErrorFor, failureReason } from "./final-failure.ts"
+import { type AnswerFlow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import { eventHeaders, replyHeaders, wholeHeaders } from "./answer-head.ts"
 
-type FlowAnswer = Answer & { readonly _tag: "Flow" }
+type FlowAnswer = CommittedAnswer & { readonly _tag: "Flow" }
 
 const outcomes = { Complete: "completed", Broken: "truncated", ClientGone: "client_closed" } as const
 
@@ -48,7 +48,7 @@ const plainBytes = (bytes: Uint8Array) => bytes as Uint8Array<ArrayBuffer> // re
 
 /** To whom and within what an answer is delivered. */
 export interface Delivery {
-  readonly exchange: Exchange
+  readonly record: RequestRecord
   readonly server: Listening
   readonly respond: (response: Response) => void
   /** The stream that the client may have been given already. */
@@ -61,25 +61,25 @@ export interface Delivery {
 
 /** Counts the tokens of an answer; gives what its backend has read of a prompt that it has cut. */
 const noteUsage = (
-  { asked, decided }: Exchange,
+  { asked, decided }: RequestRecord,
   { candidate }: Attempt,
   usage: Usage | undefined,
   now: number
 ): CutPrompt | undefined => {
   if (usage === undefined) return undefined
   asked?.meter.used(usage, now)
-  return decided === undefined ? undefined : cutOf(decided.needs, candidate.model, usage.prompt)
+  return decided === undefined ? undefined : cutPromptOf(decided.needs, candidate.model, usage.prompt)
 }
 
 /** How long the last event of a broken stream gets to arrive before the body is cut, in milliseconds. */
-export const partingMs = 250
+export const lastEventMs = 250
 
 // A client that did not keep up reads on until Bun takes its connection for silent: that close loses nothing.
 const lateParting = { silentSeconds: 1, mostMs: 12_000 } as const
 
 // A flow under way: what its relay reports to, and the one who knows what that means for the request.
-class FlowDelivery implements Flow, Passed {
-  readonly body: Body
+class FlowDelivery implements AnswerFlow, AnswerProgress {
+  readonly body: AnswerBody
   readonly watch: StreamWatch | undefined
   readonly marked: boolean
   private readonly delivery: Delivery
@@ -96,22 +96,22 @@ class FlowDelivery implements Flow, Passed {
   pieces = 0
 
   constructor(delivery: Delivery, attempt: Attempt, answer: FlowAnswer, ticket: Ticket, onGone: () => void) {
-    const { exchange, server } = delivery
+    const { record, server } = delivery
     this.body = answer.head.body
     this.watch = answer.watch
-    this.marked = exchange.route.operation.generates
+    this.marked = record.route.operation.generates
     this.delivery = delivery
     this.attempt = attempt
     this.answer = answer
     this.ticket = ticket
-    this.clock = exchange.clock
-    this.meter = answer.watch === undefined ? undefined : exchange.asked?.meter
+    this.clock = record.clock
+    this.meter = answer.watch === undefined ? undefined : record.asked?.meter
     this.onGone = onGone
     this.relay = relay(this)
     this.awaitBackend()
     if (this.meter !== undefined) this.meter.streams += 1
     // Silence is ours to judge from here on, not Bun's.
-    server.timeout(exchange.request, 0)
+    server.timeout(record.request, 0)
   }
 
   /** Bytes that have come of the answer. */
@@ -121,13 +121,13 @@ class FlowDelivery implements Flow, Passed {
 
   /** Ends the flow for what its request is interrupted for; done when nothing more goes to the client. */
   interrupt(): Effect.Effect<void> {
-    const { exchange, interruption = "client" } = this.delivery
+    const { record, interruption = "client" } = this.delivery
     if (interruption === "client") this.relay.drop()
     else this.relay.cut(cuts[interruption])
     if (this.closed) return Effect.void
     return Effect.callback<void>((resume) => {
       this.onGone = () => resume(Effect.void)
-      exchange.request.signal.addEventListener("abort", () => this.relay.drop(), { once: true })
+      record.request.signal.addEventListener("abort", () => this.relay.drop(), { once: true })
     })
   }
 
@@ -142,33 +142,33 @@ class FlowDelivery implements Flow, Passed {
   }
 
   private response(): Response {
-    const { exchange } = this.delivery
+    const { record } = this.delivery
     const { head } = this.answer
     const headersOf = this.watch === undefined ? replyHeaders : eventHeaders
     return new Response(new ReadableStream<Uint8Array>(this.relay), {
       status: head.status,
-      headers: headersOf(head, this.attempt, exchange, undefined)
+      headers: headersOf(head, this.attempt, record, undefined)
     })
   }
 
-  attach(sink: Sink): void {
+  attach(sink: BodySink): void {
     this.answer.attach(sink)
   }
 
   errorText(error: UpstreamError): string {
-    const { exchange } = this.delivery
+    const { record } = this.delivery
     const failure =
       error === cancelled
         ? new Cancelled({})
-        : failureOf(error, exchange.model, [...exchange.failures, this.failed(error)])
-    return refusalBody(exchange.route.dialect, failure)
+        : gatewayErrorFor(error, record.model, [...record.failures, this.failed(error)])
+    return refusalBody(record.route.dialect, failure)
   }
 
   discreet(events: Uint8Array, midway: boolean): Uint8Array {
     const { backend } = this.attempt.candidate.state
-    const { request, route } = this.delivery.exchange
-    const conceal = concealFor(backend, request.headers)
-    return concealedBytes(events, (text) => route.dialect.concealed(text, conceal, midway))
+    const { request, route } = this.delivery.record
+    const redact = redactorFor(backend, request.headers)
+    return redactedBytes(events, (text) => route.dialect.redacted(text, redact, midway))
   }
 
   progress(): void {
@@ -183,7 +183,7 @@ class FlowDelivery implements Flow, Passed {
 
   stalled(): void {
     this.clock.arm("stall", this.delivery.limits.stallMs, (error) => {
-      this.delivery.exchange.fails(this.failed(error))
+      this.delivery.record.fails(this.failed(error))
       this.relay.drop()
     })
   }
@@ -194,37 +194,37 @@ class FlowDelivery implements Flow, Passed {
   }
 
   parting(cut: () => void, late: boolean): void {
-    const { exchange, server } = this.delivery
-    if (late) server.timeout(exchange.request, lateParting.silentSeconds)
-    this.clock.arm("stall", late ? lateParting.mostMs : partingMs, cut)
+    const { record, server } = this.delivery
+    if (late) server.timeout(record.request, lateParting.silentSeconds)
+    this.clock.arm("stall", late ? lateParting.mostMs : lastEventMs, cut)
   }
 
   onEnd(end: FlowEnd, bytes: number): void {
-    const { exchange } = this.delivery
+    const { record } = this.delivery
     const { answer, attempt, watch } = this
     const now = performance.now()
     answer.taken()
     if (this.meter !== undefined) this.meter.streams -= 1
     const usage = this.meter === undefined || watch === undefined ? undefined : watch.used()
-    const cutPrompt = noteUsage(exchange, attempt, usage, now)
+    const cutPrompt = noteUsage(record, attempt, usage, now)
     const outcome = outcomeOf(end)
-    if (end._tag === "Broken" && outcome !== "cancelled") exchange.fails(this.failed(end.error))
+    if (end._tag === "Broken" && outcome !== "cancelled") record.fails(this.failed(end.error))
     const { name } = attempt.candidate.state.backend
     const status = this.delivery.interruption === "client" ? clientClosedStatus : answer.head.status
-    exchange.ends({ outcome, status, backend: name, bytes, cutPrompt }, now)
+    record.ends({ outcome, status, backend: name, bytes, cutPrompt }, now)
     this.ticket.settle(evidenceOf(end), now)
   }
 
   onClosed(): void {
-    const { exchange, server } = this.delivery
-    server.timeout(exchange.request, keepAliveSeconds)
+    const { record, server } = this.delivery
+    server.timeout(record.request, keepAliveSeconds)
     this.closed = true
     this.onGone()
   }
 
   private failed(error: UpstreamError): AttemptFailure {
     const { candidate, model } = this.attempt
-    return { backend: candidate.state.backend.name, model, reason: reasonOf(error) }
+    return { backend: candidate.state.backend.name, model, reason: failureReason(error) }
   }
 
   private awaitBackend(): void {
@@ -236,31 +236,31 @@ class FlowDelivery implements Flow, Passed {
 export const deliver = (
   delivery: Delivery,
   attempt: Attempt,
-  answer: Answer,
+  answer: CommittedAnswer,
   ticket: Ticket,
   answeredModel: string | undefined
 ): Effect.Effect<void> => {
-  const { exchange } = delivery
+  const { record } = delivery
   const { status } = answer.head
   const at = performance.now()
-  exchange.awaits(at - ticket.started)
+  record.awaits(at - ticket.started)
   ticket.answered(at)
   const committed = { at, status, answeredModel }
   if (answer._tag === "Flow") {
     return Effect.callback((resume) => {
       const flow = new FlowDelivery(delivery, attempt, answer, ticket, () => resume(Effect.void))
-      exchange.commits(committed, flow)
+      record.commits(committed, flow)
       flow.begin()
       return Effect.suspend(() => flow.interrupt())
     })
   }
-  exchange.commits(committed, undefined)
+  record.commits(committed, undefined)
   ticket.settle("good", at)
-  const cutPrompt = noteUsage(exchange, attempt, answer.usage, at)
+  const cutPrompt = noteUsage(record, attempt, answer.usage, at)
   delivery.respond(
-    new Response(plainBytes(answer.body), { status, headers: wholeHeaders(answer.head, attempt, exchange, cutPrompt) })
+    new Response(plainBytes(answer.body), { status, headers: wholeHeaders(answer.head, attempt, record, cutPrompt) })
   )
   const { name } = attempt.candidate.state.backend
-  exchange.ends({ outcome: "completed", status, backend: name, bytes: answer.body.byteLength, cutPrompt }, at)
+  record.ends({ outcome: "completed", status, backend: name, bytes: answer.body.byteLength, cutPrompt }, at)
   return Effect.void
 }

@@ -3,18 +3,18 @@
  * backends are still tried, and what becomes of the request is told inside of it.
  */
 import type { Dialect, StreamWatch } from "../dialect/Dialect.ts"
-import type { Watch } from "../upstream/Deadlines.ts"
+import type { Deadline } from "../upstream/Deadlines.ts"
 import { eventStreamHeaders } from "./answer-head.ts"
 
 /** What goes on with a stream that has been opened. */
-export interface Continuation {
+export interface StreamContinuation {
   readonly start: (controller: ReadableStreamDefaultController<Uint8Array>) => void
   readonly pull: () => void
   readonly cancel: () => void
 }
 
 /** What an early stream needs of its request; times in milliseconds. */
-export interface Early {
+export interface EarlyStreamOptions {
   readonly requestId: string
   readonly dialect: Dialect
   /** How long a client waits in silence. */
@@ -31,19 +31,19 @@ export interface Early {
 const mostMs = 12_000
 
 /** Opens the stream when its time has come, and holds it until somebody answers or all have failed. */
-export class EarlyStream implements Watch {
+export class EarlyStream implements Deadline {
   place = -1
   at: number
   totalAt = Infinity
-  private readonly early: Early
+  private readonly early: EarlyStreamOptions
   private client: ReadableStreamDefaultController<Uint8Array> | undefined
-  private next: Continuation | undefined
+  private next: StreamContinuation | undefined
   // What has been said in it so far.
   private said: StreamWatch | undefined
   private parting = false
   private over = false
 
-  constructor(early: Early, started: number) {
+  constructor(early: EarlyStreamOptions, started: number) {
     this.early = early
     this.at = started + early.everyMs
   }
@@ -60,7 +60,7 @@ export class EarlyStream implements Watch {
   }
 
   /** Lets an answer go on in the stream. */
-  give(next: Continuation): void {
+  give(next: StreamContinuation): void {
     if (this.client === undefined) return
     this.next = next
     this.end()

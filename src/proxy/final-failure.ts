@@ -2,7 +2,7 @@
  * What the failure of the last attempt means to the client.
  */
 import { Data } from "effect"
-import { type Conceal, concealed } from "../domain/conceal.ts"
+import { type Redact, redacted } from "../domain/redact.ts"
 import {
   BadGateway,
   GatewayTimeout,
@@ -12,15 +12,15 @@ import {
   type GatewayError
 } from "../domain/errors.ts"
 import type { Outcome } from "../domain/request.ts"
-import { spreadWait } from "../domain/retry-after.ts"
+import { jitteredWait } from "../domain/retry-after.ts"
 import { BadAnswer, ErrorStatus, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
-import { errorWords } from "../domain/sentence.ts"
+import { errorWords } from "../domain/error-text.ts"
 import { neverRetry } from "../dialect/failures.ts"
 import { refuse } from "../dialect/refuse.ts"
 import type { Attempt } from "../router/plan.ts"
-import { answererHeaders, decisionHeaders } from "./answer-head.ts"
-import type { Exchange } from "./record.ts"
+import { ownAnswerHeaders, decisionHeaders } from "./answer-head.ts"
+import type { RequestRecord } from "./record.ts"
 
 /** Nothing more is tried: how the last attempt failed. */
 export class GaveUp extends Data.TaggedError("GaveUp")<{
@@ -60,7 +60,7 @@ const withWords = (what: string, body: Uint8Array | undefined): string => {
 }
 
 /** The failure in words that may be shown: no address, key or runtime text. */
-export const reasonOf = (error: UpstreamError): string => {
+export const failureReason = (error: UpstreamError): string => {
   switch (error._tag) {
     case "TimedOut":
       return limitWords[error.limit](seconds(error.afterMs))
@@ -77,36 +77,36 @@ const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
 /** Bytes without what is not to be told; the very same when there is nothing of it. */
-export const concealedBytes = (bytes: Uint8Array, conceal: Conceal): Uint8Array => {
+export const redactedBytes = (bytes: Uint8Array, redact: Redact): Uint8Array => {
   const text = decoder.decode(bytes)
-  const kept = conceal(text)
+  const kept = redact(text)
   return kept === text ? bytes : encoder.encode(kept)
 }
 
 /** The failure without what is not to be told: it goes to clients, headers and logs from here on. */
-export const discreet = (error: UpstreamError, conceal: Conceal): UpstreamError => {
+export const redactedError = (error: UpstreamError, redact: Redact): UpstreamError => {
   if (error._tag !== "BadAnswer" && error._tag !== "ErrorStatus") return error
-  const body = error.body === undefined ? undefined : concealedBytes(error.body, (text) => concealed(text, conceal))
+  const body = error.body === undefined ? undefined : redactedBytes(error.body, (text) => redacted(text, redact))
   if (error._tag === "ErrorStatus")
     return body === error.body ? error : new ErrorStatus({ ...error, ...(body === undefined ? {} : { body }) })
-  return new BadAnswer({ ...error, ...(body === undefined ? {} : { body }), reason: conceal(error.reason) })
+  return new BadAnswer({ ...error, ...(body === undefined ? {} : { body }), reason: redact(error.reason) })
 }
 
 /** Retry time when nothing says better, in seconds. */
 const retryAfterSeconds = 5
 
 /** The gateway error for the failure of the last attempt at `model`; `random` spreads the time to retry. */
-export const failureOf = (
+export const gatewayErrorFor = (
   error: UpstreamError,
   model: string,
   failures: ReadonlyArray<AttemptFailure>,
   random: () => number = () => 0
 ): GatewayError => {
   const unavailable = (seconds: number) =>
-    new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds: spreadWait(seconds, random) })
-  if (error._tag === "TimedOut") return new GatewayTimeout({ message: reasonOf(error), limit: error.limit })
+    new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds: jitteredWait(seconds, random) })
+  if (error._tag === "TimedOut") return new GatewayTimeout({ message: failureReason(error), limit: error.limit })
   if (error._tag === "Unreachable" && error.own === true) {
-    return new OutOfFiles({ retryAfterSeconds: spreadWait(1, random) })
+    return new OutOfFiles({ retryAfterSeconds: jitteredWait(1, random) })
   }
   if (error._tag === "Unreachable") return unavailable(retryAfterSeconds)
   if (error._tag === "ErrorStatus" && (error.status === 503 || error.status === 529)) {
@@ -135,23 +135,23 @@ const passOn = (
     ...decision
   }
   if (error.retryAfterMs !== undefined) {
-    headers["retry-after"] = String(spreadWait(error.retryAfterMs / 1000, random))
+    headers["retry-after"] = String(jitteredWait(error.retryAfterMs / 1000, random))
   }
   const body = dialect.passedError(error.status, error.body) as Uint8Array<ArrayBuffer> // reason: never on shared memory
   return new Response(body, { status: error.status, headers })
 }
 
 /** What the client gets when the last attempt has failed: the backend's own refusal, or what became of all attempts. */
-export const lastAnswer = (
-  { attempts, failures, id, model, route: { dialect } }: Exchange,
+export const finalAnswer = (
+  { attempts, failures, id, model, route: { dialect } }: RequestRecord,
   { attempt, error, final, pass }: GaveUp,
   random: () => number
 ): Unanswered => {
   const backend = attempt.candidate.state.backend.name
   const own = pass && error._tag === "ErrorStatus" ? error : undefined
-  const headersOf = own === undefined ? decisionHeaders : answererHeaders
+  const headersOf = own === undefined ? decisionHeaders : ownAnswerHeaders
   const headers = { ...headersOf(attempt, attempts), ...(final ? neverRetry : {}) }
   if (own !== undefined) return { outcome: "refused", backend, response: passOn(dialect, own, id, headers, random) }
-  const failure = failureOf(error, model, failures, random)
+  const failure = gatewayErrorFor(error, model, failures, random)
   return { outcome: "failed", backend, response: refuse(dialect, failure, id, headers) }
 }

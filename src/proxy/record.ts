@@ -6,14 +6,14 @@ import type { AttemptFailure } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { Outcome, Phase, RoutingNeeds } from "../domain/request.ts"
 import type { Member } from "../domain/roster.ts"
-import type { CutPrompt } from "../router/cut.ts"
+import type { CutPrompt } from "../router/cut-prompt.ts"
 import type { Plan } from "../router/plan.ts"
 import type { LiveFigures } from "../router/live-figures.ts"
 import type { Meter } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 
 /** How a request has ended. */
-export interface End {
+export interface RequestEnd {
   readonly outcome: Outcome
   /** The status that the client got, or would have got. */
   readonly status: number
@@ -46,15 +46,15 @@ interface Committed {
 }
 
 /** How much of an answer has passed: its bytes, and the pieces that were progress, which are about as many as its tokens. */
-export interface Passed {
+export interface AnswerProgress {
   readonly bytes: number
   readonly pieces: number
 }
 
-const nothing: Passed = { bytes: 0, pieces: 0 }
+const nothing: AnswerProgress = { bytes: 0, pieces: 0 }
 
 /** One request on its way; times are monotonic milliseconds. */
-export interface Exchange {
+export interface RequestRecord {
   readonly id: string
   /** What is asked, in which dialect. */
   readonly route: DialectRoute
@@ -81,8 +81,8 @@ export interface Exchange {
   /** What others took of its time before the answer began: the client to send it, backends to answer. */
   readonly awaitedMs: number
   readonly committed: Committed | undefined
-  readonly passed: Passed
-  readonly end: End | undefined
+  readonly passed: AnswerProgress
+  readonly end: RequestEnd | undefined
 
   /** What it asks for has been read. */
   readonly routes: (needs: RoutingNeeds, now: number) => void
@@ -96,12 +96,12 @@ export interface Exchange {
   /** Others took so much of its time, in milliseconds. */
   readonly awaits: (ms: number) => void
   /** An answer is sent on from now on; `passed` shows how far it is. */
-  readonly commits: (committed: Committed, passed: Passed | undefined) => void
+  readonly commits: (committed: Committed, passed: AnswerProgress | undefined) => void
   /** It has ended; what is told later changes nothing. */
-  readonly ends: (end: End, now: number) => void
+  readonly ends: (end: RequestEnd, now: number) => void
 }
 
-class Recorded implements Exchange {
+class Recorded implements RequestRecord {
   readonly id: string
   readonly route: DialectRoute
   readonly request: Request
@@ -117,8 +117,8 @@ class Recorded implements Exchange {
   readonly failures: Array<AttemptFailure> = []
   awaitedMs = 0
   committed: Committed | undefined
-  passed: Passed = nothing
-  end: End | undefined
+  passed: AnswerProgress = nothing
+  end: RequestEnd | undefined
 
   constructor(id: string, route: DialectRoute, request: Request, started: number, clock: RequestClock) {
     this.id = id
@@ -169,13 +169,13 @@ class Recorded implements Exchange {
     this.awaitedMs += ms
   }
 
-  commits(committed: Committed, passed: Passed = nothing): void {
+  commits(committed: Committed, passed: AnswerProgress = nothing): void {
     this.committed = committed
     this.passed = passed
     this.enter("committed", committed.at)
   }
 
-  ends(end: End, now: number): void {
+  ends(end: RequestEnd, now: number): void {
     if (this.end !== undefined) return
     this.end = end
     this.enter("ended", now)
@@ -188,20 +188,20 @@ class Recorded implements Exchange {
 }
 
 /** A request that has just arrived. */
-export const arrived = (
+export const newRecord = (
   id: string,
   route: DialectRoute,
   request: Request,
   started: number,
   clock: RequestClock
-): Exchange => new Recorded(id, route, request, started, clock)
+): RequestRecord => new Recorded(id, route, request, started, clock)
 
 /** Why a request is interrupted: its client has gone, the gateway stops, or an administrator wants it ended. */
 export type Interruption = "client" | "stopping" | "cancelled"
 
 /** A request under way, and the one way to end it from outside. */
 export interface UnderWay extends Member {
-  readonly exchange: Exchange
+  readonly record: RequestRecord
   /** Ends it; the first reason counts. */
   readonly interrupt: (why: Interruption) => void
 }

@@ -3,9 +3,9 @@
  * the client can tell from success when it breaks.
  */
 import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
-import type { Body, Sink } from "../wire/arrival.ts"
+import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
 import type { StreamEnding, StreamWatch } from "../dialect/Dialect.ts"
-import type { Continuation } from "./early-stream.ts"
+import type { StreamContinuation } from "./early-stream.ts"
 
 /** How a flow ended. */
 export type FlowEnd =
@@ -14,10 +14,10 @@ export type FlowEnd =
   | { readonly _tag: "ClientGone" }
 
 /** A flow and what must be done about it. */
-export interface Flow {
-  readonly body: Body
+export interface AnswerFlow {
+  readonly body: AnswerBody
   /** Starts the delivery of the flow. */
-  readonly attach: (sink: Sink) => void
+  readonly attach: (sink: BodySink) => void
   /** Watches a stream that can be read, which gets an error as its last event when it breaks; other flows are cut short. */
   readonly watch: StreamWatch | undefined
   /** True when the stream must carry a finish reason or an end marker. */
@@ -44,7 +44,7 @@ export interface Flow {
 }
 
 /** What a body is drawn from, and the ways to end it early from outside. */
-export interface Relay extends Continuation {
+export interface Relay extends StreamContinuation {
   /** Ends the flow as broken. */
   readonly cut: (error: UpstreamError) => void
   /** Drops the flow and the connection of a client that takes nothing. */
@@ -66,8 +66,8 @@ const nothing = new Uint8Array(0)
 const failedInside = new BadAnswer({ reason: "an error in the middle of its stream" })
 
 // One object for all of a stream: what the backend delivers to, what the client draws from, and the ways to end it.
-class Relaying implements Relay, Sink {
-  private readonly flow: Flow
+class Relaying implements Relay, BodySink {
+  private readonly flow: AnswerFlow
   private bytes = 0
   private ended = false
   private closed = false
@@ -82,7 +82,7 @@ class Relaying implements Relay, Sink {
   private partingAt = 0
   private client: ReadableStreamDefaultController<Uint8Array> | undefined
 
-  constructor(flow: Flow) {
+  constructor(flow: AnswerFlow) {
     this.flow = flow
   }
 
@@ -243,4 +243,4 @@ class Relaying implements Relay, Sink {
  * Relays a flow piece by piece. Bytes are never changed but for the secrets in an error event; only an end marker or an
  * error event may be added after them.
  */
-export const relay = (flow: Flow): Relay => new Relaying(flow)
+export const relay = (flow: AnswerFlow): Relay => new Relaying(flow)

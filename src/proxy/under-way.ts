@@ -6,26 +6,26 @@ import type { ExplainedUnderWay, RequestUnderWay } from "../operations/api/admin
 import { Roster } from "../domain/roster.ts"
 import { explainPlan } from "../router/decision.ts"
 import type { Router } from "../router/Router.ts"
-import type { Exchange, Interruption, UnderWay } from "./record.ts"
+import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
 
 const tenths = (ms: number): number => Math.round(ms * 10) / 10
 
 /** How a request stands at `now`, in monotonic milliseconds; `ahead` is what the wall clock shows beyond that. */
-const described = (exchange: Exchange, now: number, aheadMs: number): RequestUnderWay => {
-  const { asked, committed, passed, started } = exchange
+const described = (record: RequestRecord, now: number, aheadMs: number): RequestUnderWay => {
+  const { asked, committed, passed, started } = record
   return {
-    id: exchange.id,
+    id: record.id,
     at: Math.round(started + aheadMs),
-    endpoint: exchange.endpoint,
-    model: exchange.model,
-    stream: exchange.stream,
-    phase: exchange.phase,
-    phase_ms: tenths(now - exchange.since),
+    endpoint: record.endpoint,
+    model: record.model,
+    stream: record.stream,
+    phase: record.phase,
+    phase_ms: tenths(now - record.since),
     age_ms: tenths(now - started),
     backend: asked?.backend ?? "",
     upstream_model: asked?.model ?? "",
-    attempts: exchange.attempts,
-    failures: [...exchange.failures],
+    attempts: record.attempts,
+    failures: [...record.failures],
     first_byte_ms: committed === undefined ? null : tenths(committed.at - started),
     bytes: passed.bytes,
     pieces: passed.pieces
@@ -78,26 +78,26 @@ export class RequestsUnderWay {
   /** Those with this id, a client's own may be there twice, and why they went where they are. */
   find(id: string): ReadonlyArray<ExplainedUnderWay> {
     const now = performance.now()
-    return this.where((exchange) => exchange.id === id).map(({ exchange }) => {
-      const { decided, seen } = exchange
+    return this.where((record) => record.id === id).map(({ record }) => {
+      const { decided, seen } = record
       const decision =
         decided === undefined || seen === undefined ? null : explainPlan(this.router.again(decided), seen)
-      return { request: described(exchange, now, this.aheadMs(now)), decision }
+      return { request: described(record, now, this.aheadMs(now)), decision }
     })
   }
 
   /** Ends those with this id that are not at their end already; gives how they stood. */
   cancel(id: string): ReadonlyArray<RequestUnderWay> {
-    const found = this.where((exchange) => exchange.id === id && exchange.end === undefined)
+    const found = this.where((record) => record.id === id && record.end === undefined)
     const stood = this.described(found)
     for (const request of found) request.interrupt("cancelled")
     return stood
   }
 
-  private where(isMeant: (exchange: Exchange) => boolean): ReadonlyArray<UnderWay> {
+  private where(isMeant: (record: RequestRecord) => boolean): ReadonlyArray<UnderWay> {
     const found: Array<UnderWay> = []
     this.all.each((request) => {
-      if (isMeant(request.exchange)) found.push(request)
+      if (isMeant(request.record)) found.push(request)
     })
     return found
   }
@@ -105,6 +105,6 @@ export class RequestsUnderWay {
   private described(requests: ReadonlyArray<UnderWay>): ReadonlyArray<RequestUnderWay> {
     const now = performance.now()
     const aheadMs = this.aheadMs(now)
-    return requests.map(({ exchange }) => described(exchange, now, aheadMs))
+    return requests.map(({ record }) => described(record, now, aheadMs))
   }
 }

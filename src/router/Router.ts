@@ -12,7 +12,7 @@ import {
   ServiceUnavailable
 } from "../domain/errors.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
-import { spreadWait } from "../domain/retry-after.ts"
+import { jitteredWait } from "../domain/retry-after.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/state.ts"
 import { notServing, type Excluded, isKnownModel, missingWords, reasonWords, neverListed } from "./filter.ts"
@@ -57,7 +57,7 @@ const isInability = ({ why }: Excluded): boolean => why._tag === "Unable" || why
 
 /** Why a plan without a first attempt came to nothing. */
 const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => number): RoutingRefusal => {
-  const wait = (seconds: number): number => spreadWait(seconds, random)
+  const wait = (seconds: number): number => jitteredWait(seconds, random)
   const model = plan.requested
   const excluded = plan.excluded(now)
   const reasons: ReadonlyArray<AttemptFailure> = excluded.map(({ candidate, why }) => ({

@@ -1,8 +1,8 @@
 /**
  * The retry law: what the failure of an attempt leads to, and what it says of the backend.
  */
-import { isAddressMissing, isModelMissing } from "../domain/missing.ts"
-import { isOverflow } from "../domain/overflow.ts"
+import { isAddressMissing, isModelMissing } from "../domain/not-found.ts"
+import { isContextOverflow } from "../domain/context-overflow.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 
 /** What an attempt's failure says of its backend. */
@@ -47,16 +47,16 @@ export interface Verdict {
 }
 
 /** Shortest and longest time a backend is left alone because it asked for it, in milliseconds. */
-export const coolForMs = { least: 1000, most: 300_000 } as const
+export const cooldownMs = { least: 1000, most: 300_000 } as const
 
 const count: Blame = { _tag: "count" }
 const none: Blame = { _tag: "none" }
 const doubt: Blame = { _tag: "none", probe: true }
 const badKey: Blame = { _tag: "key" }
 
-const clamped = (ms: number): number => Math.min(coolForMs.most, Math.max(coolForMs.least, ms))
+const clamped = (ms: number): number => Math.min(cooldownMs.most, Math.max(cooldownMs.least, ms))
 
-const cool = (ms: number | undefined): Blame => ({ _tag: "cool", ms: clamped(ms ?? coolForMs.least) })
+const cool = (ms: number | undefined): Blame => ({ _tag: "cool", ms: clamped(ms ?? cooldownMs.least) })
 
 const decoder = new TextDecoder()
 
@@ -112,7 +112,7 @@ export const isMissingEndpoint = (error: UpstreamError): boolean =>
 
 /** Whether the prompt did not fit into the context of the model. */
 export const isTooLong = (error: UpstreamError): boolean =>
-  error._tag === "ErrorStatus" && isOverflow(error.status, "", decoder.decode(error.body.subarray(0, 4096)))
+  error._tag === "ErrorStatus" && isContextOverflow(error.status, "", decoder.decode(error.body.subarray(0, 4096)))
 
 const statusVerdict = (
   error: UpstreamError & { readonly _tag: "ErrorStatus" },
@@ -150,7 +150,7 @@ const poisonAfter = 2
  * backend may have done; one that could not be reached, or fell away, has done none, so that the death of a backend
  * under load loses nothing that another one could serve.
  */
-export const verdict = (error: UpstreamError, context: FailureContext): Verdict => {
+export const judgeFailure = (error: UpstreamError, context: FailureContext): Verdict => {
   const left = context.retriesLeft > 0
   const may = left && context.budgetLeft
   switch (error._tag) {
@@ -174,10 +174,10 @@ export const verdict = (error: UpstreamError, context: FailureContext): Verdict 
 }
 
 /** Whether the backend refused in words that it would take the request later: it has done nothing for it. */
-export const asksForPatience = (error: UpstreamError): boolean =>
+export const asksToRetryLater = (error: UpstreamError): boolean =>
   error._tag === "ErrorStatus" &&
   (error.status === 429 || ((error.status === 503 || error.status === 529) && error.retryAfterMs !== undefined))
 
 /** Whether a failed attempt can have made its backend work. */
-export const mayHaveWorked = (error: UpstreamError): boolean =>
-  error._tag === "TimedOut" ? error.limit !== "connect" : error._tag !== "Unreachable" && !asksForPatience(error)
+export const mayHaveDoneWork = (error: UpstreamError): boolean =>
+  error._tag === "TimedOut" ? error.limit !== "connect" : error._tag !== "Unreachable" && !asksToRetryLater(error)

@@ -15,7 +15,7 @@ import { Drain } from "../admission/Drain.ts"
 import { Gateway } from "./Gateway.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
-import { Recent } from "../proxy/History.ts"
+import { History } from "../proxy/History.ts"
 import { Proxy, type ProxyLimits } from "../proxy/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
@@ -96,7 +96,7 @@ const services = ({ current }: Config, part: ProcessPart | undefined) =>
     Upstream.layer(() => bytes(current().settings.server.max_answer_mb)),
     Accounting.layer
   ).pipe(
-    Layer.provideMerge(Layer.mergeAll(Recent.layer, Meters.layer(part?.number ?? 1))),
+    Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(part?.number ?? 1))),
     Layer.provideMerge(Router.layer(() => routingOf(current())))
   )
 

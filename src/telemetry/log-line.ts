@@ -3,7 +3,7 @@
  */
 import { Redacted } from "effect"
 import type { logLevels } from "../config/schema.ts"
-import { printable } from "../domain/text.ts"
+import { printable } from "../domain/printable.ts"
 
 /** One of the levels of the config. */
 export type LogLevel = (typeof logLevels)[number]

@@ -6,7 +6,7 @@ import { type Member, Roster } from "../domain/roster.ts"
 import { Pauses } from "./Pauses.ts"
 
 /** What the sweep looks at; times are monotonic milliseconds, `Infinity` is no limit. */
-export interface Watch extends Member {
+export interface Deadline extends Member {
   /** End of the limit of the present phase. */
   at: number
   /** End of the whole request. */
@@ -28,7 +28,7 @@ export const sweepMs = (limitsMs: Iterable<number>): number => {
 }
 
 /** Ends the watches whose time has passed at `now`. */
-const sweep = (watches: Roster<Watch>, now: number): void =>
+const sweep = (watches: Roster<Deadline>, now: number): void =>
   watches.each((watch) => {
     if (now < watch.at && now < watch.totalAt) return
     const limit = now >= watch.totalAt ? "total" : "phase"
@@ -41,8 +41,8 @@ const sweep = (watches: Roster<Watch>, now: number): void =>
 export class Deadlines extends Context.Service<
   Deadlines,
   {
-    readonly add: (watch: Watch) => void
-    readonly remove: (watch: Watch) => void
+    readonly add: (watch: Deadline) => void
+    readonly remove: (watch: Deadline) => void
   }
 >()("nexus/upstream/Deadlines") {
   /** Sweeps every `everyMs` milliseconds of the moment while there is something to watch, and sleeps otherwise. */
@@ -51,7 +51,7 @@ export class Deadlines extends Context.Service<
       Deadlines,
       Effect.gen(function* () {
         const { lostMs } = yield* Pauses
-        const watches = new Roster<Watch>()
+        const watches = new Roster<Deadline>()
         const some = Latch.makeUnsafe(false)
         let lost = yield* lostMs
         const round = Effect.gen(function* () {

@@ -12,7 +12,7 @@ export interface ClockReading {
 }
 
 /** Time between two looks at the clocks, in milliseconds. */
-export const beatMs = 250
+export const clockCheckMs = 250
 
 /** A look that comes so much too late, in milliseconds, was held up by more than a busy moment. */
 const lateMs = 250
@@ -31,7 +31,7 @@ export interface ClockGap {
 /** The rule: while a machine sleeps its monotonic clock stands, and only the wall clock tells. */
 export const gapBetween = (before: ClockReading, now: ClockReading): ClockGap => {
   const elapsed = now.monotonic - before.monotonic
-  const lostMs = elapsed > beatMs + lateMs ? elapsed : 0
+  const lostMs = elapsed > clockCheckMs + lateMs ? elapsed : 0
   const awayMs = Math.max(lostMs, now.wall - before.wall - (elapsed - lostMs))
   return { lostMs, awayMs: awayMs >= longMs ? awayMs : 0 }
 }
@@ -68,7 +68,7 @@ const make = Effect.gen(function* () {
       about
     ).pipe(Effect.andThen(PubSub.publish(news, gap)), Effect.as(lostMs))
   })
-  yield* Effect.sleep(beatMs).pipe(Effect.andThen(look), Effect.forever, Effect.forkScoped)
+  yield* Effect.sleep(clockCheckMs).pipe(Effect.andThen(look), Effect.forever, Effect.forkScoped)
   return { lostMs: look, follow: PubSub.subscribe(news) }
 })
 

@@ -3,12 +3,12 @@
  */
 import { Context, Effect, Latch, Layer, PubSub } from "effect"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
-import type { Arrival } from "../wire/arrival.ts"
-import { askOver, type ShortCall, type TextReply } from "./ask.ts"
+import type { ReceivedAnswer } from "../wire/received-answer.ts"
+import { askOver, type ShortCall, type TextAnswer } from "./ask.ts"
 import { type WireClientOptions, makeWireClient } from "../wire/Client.ts"
 import { Files } from "./Files.ts"
 import { Pauses } from "./Pauses.ts"
-import type { Call } from "../wire/outgoing.ts"
+import type { Call } from "../wire/call.ts"
 import { livenessEveryMs } from "../wire/liveness.ts"
 
 /** Calls to other servers; every failure is an {@link UpstreamError}. */
@@ -16,9 +16,9 @@ export class Transport extends Context.Service<
   Transport,
   {
     /** Asks and reads the whole answer as text, within the question's own time and size. */
-    readonly ask: (question: ShortCall) => Effect.Effect<TextReply, UpstreamError>
+    readonly ask: (question: ShortCall) => Effect.Effect<TextAnswer, UpstreamError>
     /** Sends a call; resolves with the head of the answer, rejects with an upstream error or the signal's reason. */
-    readonly send: (call: Call) => Promise<Arrival>
+    readonly send: (call: Call) => Promise<ReceivedAnswer>
   }
 >()("nexus/upstream/Transport") {
   /** The real one, over our own client. */

@@ -8,9 +8,9 @@ import type { DialectRoute } from "../dialect/Dialect.ts"
 import { ConnectionLost, TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
-import { commit, type Answer } from "./answer.ts"
-import type { Watch } from "./Deadlines.ts"
-import { callHeaders, preparedFor, urlFor } from "./endpoint.ts"
+import { commitAnswer, type CommittedAnswer } from "./answer.ts"
+import type { Deadline } from "./Deadlines.ts"
+import { callHeaders, prepareBackend, urlFor } from "./endpoint.ts"
 import { HeldBytes } from "./held-bytes.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import { Transport } from "./Transport.ts"
@@ -20,7 +20,7 @@ import type { Doubt } from "../wire/liveness.ts"
 const maxHeldBytes = 16 * 1024 * 1024
 
 /** The clock of one request: which limit runs now, and whom it ends. */
-export class RequestClock implements Watch {
+export class RequestClock implements Deadline {
   place = -1
   at = Infinity
   totalAt = Infinity
@@ -93,7 +93,7 @@ export interface Asker {
 }
 
 /** What is sent, and to whom. */
-export interface Attempted {
+export interface AttemptCall {
   readonly backend: Backend
   /** What is asked, in which dialect. */
   readonly route: DialectRoute
@@ -117,7 +117,7 @@ export class Upstream extends Context.Service<
     /**
      * One attempt, to a committed answer. Interruption closes its connection, and is the only way to give it up.
      */
-    readonly call: (attempted: Attempted) => Effect.Effect<Answer, UpstreamError>
+    readonly call: (attempted: AttemptCall) => Effect.Effect<CommittedAnswer, UpstreamError>
   }
 >()("nexus/upstream/Upstream") {
   /** Holds back and checks answers of up to `maxAnswerBytes`, and no more than 16 MiB of all of them at a time. */
@@ -126,11 +126,11 @@ export class Upstream extends Context.Service<
       Upstream,
       Effect.map(Transport, (transport) => {
         const holding = new HeldBytes(() => Math.max(maxHeldBytes, maxAnswerBytes()))
-        const call = (attempted: Attempted): Effect.Effect<Answer, UpstreamError> =>
-          Effect.callback<Answer, UpstreamError>((resume) => {
+        const call = (attempted: AttemptCall): Effect.Effect<CommittedAnswer, UpstreamError> =>
+          Effect.callback<CommittedAnswer, UpstreamError>((resume) => {
             const { backend, caller, clock, route } = attempted
             const { connectMs, firstByteMs, idleMs } = backend.limits
-            const prepared = preparedFor(backend)
+            const prepared = prepareBackend(backend)
             const { trust } = prepared
             const url = urlFor(prepared, backend, route.operation.path, attempted.apiPath)
             const abort = new Abort()
@@ -170,7 +170,7 @@ export class Upstream extends Context.Service<
                     hearer: attempted.hearer
                   } as const
                   try {
-                    commit(head, expectation, resume)
+                    commitAnswer(head, expectation, resume)
                   } catch (defect) {
                     resume(Effect.die(defect))
                   }

@@ -13,29 +13,29 @@ import {
   type StreamWatch
 } from "../dialect/Dialect.ts"
 import type { BodyKind } from "../dialect/first-bytes.ts"
-import type { Arrival, Sink } from "../wire/arrival.ts"
+import type { ReceivedAnswer, BodySink } from "../wire/received-answer.ts"
 import { isCoded, isOfType } from "./content-encoding.ts"
 import type { HeldBytes } from "./held-bytes.ts"
-import { type BodyBeginning, type Intake, type IntakeJudge, takeBody } from "./intake.ts"
-import { unpack } from "./unpack.ts"
+import { type BodyBeginning, type BodyIntake, type IntakeJudge, takeBody } from "./intake.ts"
+import { decompress } from "./decompress.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */
-export type Answer =
-  | ({ readonly _tag: "Whole"; readonly head: Arrival; readonly body: Uint8Array } & WholeAnswer)
+export type CommittedAnswer =
+  | ({ readonly _tag: "Whole"; readonly head: ReceivedAnswer; readonly body: Uint8Array } & WholeAnswer)
   | {
       readonly _tag: "Flow"
-      readonly head: Arrival
+      readonly head: ReceivedAnswer
       readonly said: AnswerIdentity
       /** What watches a stream that can be read; undefined for other bodies, such as one that came compressed. */
       readonly watch: StreamWatch | undefined
       /** Starts the flow; the first bytes are delivered from inside the call. */
-      readonly attach: (sink: Sink) => void
+      readonly attach: (sink: BodySink) => void
       /** To be called when the client has taken the first bytes, or never will; further calls do nothing. */
       readonly taken: () => void
     }
 
 /** What the caller wants of an answer. */
-export interface Expectation {
+export interface AnswerExpectation {
   readonly stream: boolean
   /** What was asked, in which dialect. */
   readonly route: DialectRoute
@@ -50,7 +50,7 @@ export interface Expectation {
 }
 
 /** Takes what an answer came to; called once, and never after its body was dropped. */
-export type Done = (made: Exit.Exit<Answer, UpstreamError>) => void
+export type CommitDone = (made: Exit.Exit<CommittedAnswer, UpstreamError>) => void
 
 // What comes of a stream before its answer begins is kept up to this size.
 const heldBytes = 64 * 1024
@@ -66,16 +66,16 @@ const wallClock = (): number => performance.timeOrigin + performance.now()
 
 const nothing = (): void => undefined
 
-const isNamedStream = (head: Arrival, { dialect }: DialectRoute): boolean =>
+const isNamedStream = (head: ReceivedAnswer, { dialect }: DialectRoute): boolean =>
   isOfType(head.header("content-type"), dialect.types.stream)
 
 const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
 
 class ErrorJudge implements IntakeJudge<never> {
-  private readonly head: Arrival
+  private readonly head: ReceivedAnswer
   private came: BodyBeginning | undefined
 
-  constructor(head: Arrival) {
+  constructor(head: ReceivedAnswer) {
     this.head = head
   }
 
@@ -86,7 +86,7 @@ class ErrorJudge implements IntakeJudge<never> {
     return false
   }
 
-  judge(intake: Intake): never {
+  judge(intake: BodyIntake): never {
     throw this.error(intake._tag === "Whole" ? intake.bytes : new Uint8Array(0))
   }
 
@@ -102,13 +102,13 @@ class ErrorJudge implements IntakeJudge<never> {
     return new ErrorStatus({
       status: head.status,
       contentType: head.header("content-type") ?? "",
-      body: unpack(head.header("content-encoding"), body.subarray(0, mostOfAnError), mostOfAnError),
+      body: decompress(head.header("content-encoding"), body.subarray(0, mostOfAnError), mostOfAnError),
       retryAfterMs: retryAfterOf(head.header, wallClock(), head.status)
     })
   }
 }
 
-const readError = (head: Arrival, done: Done): void => {
+const readError = (head: ReceivedAnswer, done: CommitDone): void => {
   const judge = new ErrorJudge(head)
   // The status has come; that its text broke off changes nothing.
   const told = (error: UpstreamError) => (error._tag === "ErrorStatus" ? error : judge.soFar())
@@ -116,14 +116,14 @@ const readError = (head: Arrival, done: Done): void => {
 }
 
 /** Reads an event stream to the first event that is an answer; what comes before it is held back. */
-class EventsJudge implements IntakeJudge<Answer> {
-  private readonly head: Arrival
+class EventsJudge implements IntakeJudge<CommittedAnswer> {
+  private readonly head: ReceivedAnswer
   private readonly progress: () => void
-  private readonly hearer: Expectation["hearer"]
+  private readonly hearer: AnswerExpectation["hearer"]
   private readonly route: DialectRoute
   private readonly watch: StreamWatch
 
-  constructor(head: Arrival, { hearer, progress, route }: Expectation) {
+  constructor(head: ReceivedAnswer, { hearer, progress, route }: AnswerExpectation) {
     this.head = head
     this.progress = progress
     this.hearer = hearer
@@ -148,7 +148,7 @@ class EventsJudge implements IntakeJudge<Answer> {
     return true
   }
 
-  judge(intake: Intake): Answer {
+  judge(intake: BodyIntake): CommittedAnswer {
     const { head, route, watch } = this
     if (intake._tag === "Part") {
       const { attach, came } = intake
@@ -161,11 +161,11 @@ class EventsJudge implements IntakeJudge<Answer> {
 }
 
 /** An event stream that cannot be read: its first bytes are all that is waited for. */
-class CodedJudge implements IntakeJudge<Answer> {
-  private readonly head: Arrival
+class CodedJudge implements IntakeJudge<CommittedAnswer> {
+  private readonly head: ReceivedAnswer
   private readonly progress: () => void
 
-  constructor(head: Arrival, { progress }: Expectation) {
+  constructor(head: ReceivedAnswer, { progress }: AnswerExpectation) {
     this.head = head
     this.progress = progress
   }
@@ -175,7 +175,7 @@ class CodedJudge implements IntakeJudge<Answer> {
     return true
   }
 
-  judge(intake: Intake): Answer {
+  judge(intake: BodyIntake): CommittedAnswer {
     if (intake._tag === "Whole") throw bad("an empty event stream")
     return {
       _tag: "Flow",
@@ -191,12 +191,12 @@ class CodedJudge implements IntakeJudge<Answer> {
 }
 
 /** Tells by the first bytes whether an answer is the stream that was asked for, whatever it calls itself. */
-class FirstBytesJudge implements IntakeJudge<Answer> {
-  private readonly head: Arrival
-  private readonly wanted: Expectation
-  private chosen: IntakeJudge<Answer> | undefined
+class FirstBytesJudge implements IntakeJudge<CommittedAnswer> {
+  private readonly head: ReceivedAnswer
+  private readonly wanted: AnswerExpectation
+  private chosen: IntakeJudge<CommittedAnswer> | undefined
 
-  constructor(head: Arrival, wanted: Expectation) {
+  constructor(head: ReceivedAnswer, wanted: AnswerExpectation) {
     this.head = head
     this.wanted = wanted
   }
@@ -210,7 +210,7 @@ class FirstBytesJudge implements IntakeJudge<Answer> {
     return this.chosen.enough(bytes, body)
   }
 
-  judge(intake: Intake): Answer {
+  judge(intake: BodyIntake): CommittedAnswer {
     this.chosen ??= this.judgeFor("untold")
     return this.chosen.judge(intake)
   }
@@ -219,19 +219,19 @@ class FirstBytesJudge implements IntakeJudge<Answer> {
     this.chosen?.dropped()
   }
 
-  private judgeFor(kind: BodyKind): IntakeJudge<Answer> {
+  private judgeFor(kind: BodyKind): IntakeJudge<CommittedAnswer> {
     const { head, wanted } = this
     const events = kind === "events" || (kind !== "document" && isNamedStream(head, wanted.route))
     return events ? new EventsJudge(head, wanted) : new BodyJudge(head, wanted)
   }
 }
 
-class BodyJudge implements IntakeJudge<Answer> {
-  private readonly head: Arrival
-  private readonly wanted: Expectation
+class BodyJudge implements IntakeJudge<CommittedAnswer> {
+  private readonly head: ReceivedAnswer
+  private readonly wanted: AnswerExpectation
   private counted = 0
 
-  constructor(head: Arrival, wanted: Expectation) {
+  constructor(head: ReceivedAnswer, wanted: AnswerExpectation) {
     this.head = head
     this.wanted = wanted
   }
@@ -243,7 +243,7 @@ class BodyJudge implements IntakeJudge<Answer> {
     return size > maxBytes || holding.isTooMuch(this.counted)
   }
 
-  judge(intake: Intake): Answer {
+  judge(intake: BodyIntake): CommittedAnswer {
     const { head } = this
     if (intake._tag === "Part") {
       return {
@@ -269,14 +269,14 @@ class BodyJudge implements IntakeJudge<Answer> {
   }
 }
 
-const judgeFor = (head: Arrival, wanted: Expectation): IntakeJudge<Answer> => {
+const judgeFor = (head: ReceivedAnswer, wanted: AnswerExpectation): IntakeJudge<CommittedAnswer> => {
   if (!wanted.stream) return new BodyJudge(head, wanted)
   if (!isCoded(head)) return new FirstBytesJudge(head, wanted)
   return isNamedStream(head, wanted.route) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
 }
 
 /** Reads an answer as far as it takes to know that it is good, or what is wrong with it. */
-export const commit = (head: Arrival, expectation: Expectation, done: Done): void => {
+export const commitAnswer = (head: ReceivedAnswer, expectation: AnswerExpectation, done: CommitDone): void => {
   if (head.status >= 400) return readError(head, done)
   const fault =
     head.status >= 300

@@ -5,7 +5,7 @@ import { request } from "node:http"
 import { Effect } from "effect"
 import { TimedOut, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
-import type { ShortCall, TextReply } from "./ask.ts"
+import type { ShortCall, TextAnswer } from "./ask.ts"
 
 const headersOf = (raw: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>): Headers => {
   const headers = new Headers()
@@ -21,8 +21,8 @@ const failure = (error: unknown): UpstreamError =>
     : toUpstreamError(error, false)
 
 /** Asks whoever listens on the socket. */
-export const askSocket = (question: ShortCall, socketPath: string): Effect.Effect<TextReply, UpstreamError> =>
-  Effect.callback<TextReply, UpstreamError>((resume) => {
+export const askSocket = (question: ShortCall, socketPath: string): Effect.Effect<TextAnswer, UpstreamError> =>
+  Effect.callback<TextAnswer, UpstreamError>((resume) => {
     const { pathname, search } = new URL(question.url)
     const { body = "", headers, method } = question
     const fail = (error: unknown): void => resume(Effect.fail(failure(error)))

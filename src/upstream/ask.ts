@@ -4,7 +4,7 @@
 import { Effect } from "effect"
 import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
-import type { Arrival } from "../wire/arrival.ts"
+import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import type { WireClient } from "../wire/Client.ts"
 import type { Trust } from "../wire/tls.ts"
@@ -29,7 +29,7 @@ export interface ShortCall {
 }
 
 /** Its answer, whatever the status. */
-export interface TextReply {
+export interface TextAnswer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
@@ -41,16 +41,16 @@ const encoder = new TextEncoder()
 
 const connected = (): void => undefined
 
-const headersOf = ({ header, names }: Arrival): Headers => {
+const headersOf = ({ header, names }: ReceivedAnswer): Headers => {
   const headers = new Headers()
   for (const name of new Set(names())) headers.set(name, header(name) ?? "")
   return headers
 }
 
 const read = (
-  arrival: Arrival,
+  arrival: ReceivedAnswer,
   maxBytes: number,
-  done: (result: Effect.Effect<TextReply, UpstreamError>) => void
+  done: (result: Effect.Effect<TextAnswer, UpstreamError>) => void
 ): void => {
   const { body, status } = arrival
   const decoder = new TextDecoder()
@@ -70,8 +70,8 @@ const read = (
   })
 }
 
-const exchanged = ({ send }: WireClient, question: ShortCall): Effect.Effect<TextReply, UpstreamError> =>
-  Effect.callback<TextReply, UpstreamError>((resume) => {
+const exchanged = ({ send }: WireClient, question: ShortCall): Effect.Effect<TextAnswer, UpstreamError> =>
+  Effect.callback<TextAnswer, UpstreamError>((resume) => {
     const { body = "", fresh = false, headers, maxBytes = defaultMaxBytes, method, trust, url } = question
     const abort = new Abort()
     const call = {
@@ -94,7 +94,7 @@ const exchanged = ({ send }: WireClient, question: ShortCall): Effect.Effect<Tex
 /** Asks over these connections. */
 export const askOver =
   (connections: WireClient) =>
-  (question: ShortCall): Effect.Effect<TextReply, UpstreamError> =>
+  (question: ShortCall): Effect.Effect<TextAnswer, UpstreamError> =>
     timeoutAwake(exchanged(connections, question), question.timeoutMs, () =>
       Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
     )

@@ -5,12 +5,12 @@ import { Redacted } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import { type ApiPath, apiPaths } from "../domain/base-url.ts"
-import { type Conceal, concealing } from "../domain/conceal.ts"
+import { type Redact, redactorOf } from "../domain/redact.ts"
 import { version } from "../domain/version.ts"
 import { type Trust, makeTrust } from "../wire/tls.ts"
 
 /** What is the same for every call to a backend. */
-export interface Prepared {
+export interface PreparedBackend {
   /** By where the endpoints are, and by the path of an operation; filled as they are asked for. */
   readonly urls: Readonly<Record<ApiPath, Map<string, string>>>
   readonly headers: Readonly<Record<string, string>>
@@ -19,7 +19,7 @@ export interface Prepared {
   readonly trust: Trust | undefined
 }
 
-const cache = new WeakMap<Backend, Prepared>()
+const cache = new WeakMap<Backend, PreparedBackend>()
 
 /** What Nexus calls itself to a backend. */
 export const userAgentOf = ({ userAgent }: Pick<Backend, "userAgent">): string => userAgent ?? `nexus/${version}`
@@ -30,7 +30,7 @@ const authHeadersOf = (backend: Backend): Readonly<Record<string, string>> =>
 
 /** The address of an operation's path; `shown` is where the probes found the endpoints, undefined while they have not. */
 export const urlFor = (
-  { urls }: Pick<Prepared, "urls">,
+  { urls }: Pick<PreparedBackend, "urls">,
   backend: Pick<Backend, "apiPath" | "query" | "type" | "url">,
   path: string,
   shown: ApiPath | undefined
@@ -43,7 +43,7 @@ export const urlFor = (
   return url
 }
 
-const prepare = (backend: Backend): Prepared => {
+const prepare = (backend: Backend): PreparedBackend => {
   const authHeaders = authHeadersOf(backend)
   return {
     urls: { "/v1": new Map(), "": new Map() },
@@ -59,7 +59,7 @@ const prepare = (backend: Backend): Prepared => {
 }
 
 /** Addresses and fixed headers of a backend, made once per definition. */
-export const preparedFor = (backend: Backend): Prepared => {
+export const prepareBackend = (backend: Backend): PreparedBackend => {
   const known = cache.get(backend)
   if (known !== undefined) return known
   const made = prepare(backend)
@@ -84,7 +84,7 @@ const hopsHeader = "x-nexus-hops"
 export const maxGatewayHops = 5
 
 /** How many gateways a request has passed before this one. */
-export const hopsOf = (client: Headers): number => {
+export const gatewayHops = (client: Headers): number => {
   const value = client.get(hopsHeader)
   return value !== null && /^\d{1,9}$/.test(value) ? Number(value) : 0
 }
@@ -99,7 +99,7 @@ export const callHeaders = (
   requestId: string,
   more: ReadonlyArray<string> = []
 ): Record<string, string> => {
-  const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(hopsOf(client) + 1) }
+  const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(gatewayHops(client) + 1) }
   for (const name of forwarded) {
     const value = valueOf(client, name)
     if (value !== undefined) headers[name] = value
@@ -116,9 +116,9 @@ export const callHeaders = (
 }
 
 /** What takes the keys that a call carried, and the address it went to, out of a text. */
-export const concealFor = (backend: Backend, client: Headers): Conceal => {
+export const redactorFor = (backend: Backend, client: Headers): Redact => {
   const own = backend.apiKey === undefined ? [] : [Redacted.value(backend.apiKey)]
   const theirs = backend.forwardAuthorization ? valueOf(client, "authorization") : undefined
   // A scheme is no secret, what follows it is.
-  return concealing(theirs === undefined ? own : [...own, theirs.replace(/^\w+ +/, "")], backend.url)
+  return redactorOf(theirs === undefined ? own : [...own, theirs.replace(/^\w+ +/, "")], backend.url)
 }

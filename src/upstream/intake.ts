@@ -4,13 +4,13 @@
  */
 import { Exit } from "effect"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
-import type { Body, Sink } from "../wire/arrival.ts"
+import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 
 /** What an intake came to: the whole body, or the first bytes of one that goes on. */
-export type Intake =
+export type BodyIntake =
   | { readonly _tag: "Whole"; readonly bytes: Uint8Array }
-  | { readonly _tag: "Part"; readonly came: BodyBeginning; readonly attach: (sink: Sink) => void }
+  | { readonly _tag: "Part"; readonly came: BodyBeginning; readonly attach: (sink: BodySink) => void }
 
 const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
   const [only] = pieces
@@ -29,7 +29,7 @@ export interface IntakeJudge<A> {
   /** Whether what has come is enough; asked after each piece, the last of `body`. What it throws drops the body. */
   readonly enough: (piece: Uint8Array, body: BodyBeginning) => boolean
   /** What is made of it. */
-  readonly judge: (intake: Intake) => A
+  readonly judge: (intake: BodyIntake) => A
   /** Called when the body ends badly, or is dropped, before it has been judged. */
   readonly dropped: () => void
 }
@@ -43,18 +43,18 @@ export interface BodyBeginning {
   readonly release: () => Uint8Array
 }
 
-class Taking<A> implements Sink, BodyBeginning {
-  private readonly body: Body
+class Taking<A> implements BodySink, BodyBeginning {
+  private readonly body: AnswerBody
   private readonly judge: IntakeJudge<A>
   private readonly done: (made: Exit.Exit<A, UpstreamError>) => void
   private pieces: Array<Uint8Array> = []
   size = 0
   private part = false
-  private target: Sink | undefined
+  private target: BodySink | undefined
   // How the body ended between the decision and the attachment of the next sink.
-  private last: ((sink: Sink) => void) | undefined
+  private last: ((sink: BodySink) => void) | undefined
 
-  constructor(body: Body, judge: IntakeJudge<A>, done: (made: Exit.Exit<A, UpstreamError>) => void) {
+  constructor(body: AnswerBody, judge: IntakeJudge<A>, done: (made: Exit.Exit<A, UpstreamError>) => void) {
     this.body = body
     this.judge = judge
     this.done = done
@@ -105,11 +105,11 @@ class Taking<A> implements Sink, BodyBeginning {
     this.decide({ _tag: "Part", came: this, attach: (sink) => this.attach(sink) })
   }
 
-  private decide(intake: Intake): void {
+  private decide(intake: BodyIntake): void {
     this.done(this.made(intake))
   }
 
-  private made(intake: Intake): Exit.Exit<A, UpstreamError> {
+  private made(intake: BodyIntake): Exit.Exit<A, UpstreamError> {
     try {
       return Exit.succeed(this.judge.judge(intake))
     } catch (error) {
@@ -122,7 +122,7 @@ class Taking<A> implements Sink, BodyBeginning {
     this.done(Exit.fail(error))
   }
 
-  private attach(sink: Sink): void {
+  private attach(sink: BodySink): void {
     this.target = sink
     // Nothing comes from inside of this; a sink that has enough with the first bytes holds the body back again.
     if (this.last === undefined) this.body.resume()
@@ -138,7 +138,7 @@ class Taking<A> implements Sink, BodyBeginning {
  * the body badly, or what the judge threw.
  */
 export const takeBody = <A>(
-  body: Body,
+  body: AnswerBody,
   judge: IntakeJudge<A>,
   done: (made: Exit.Exit<A, UpstreamError>) => void
 ): void => body.start(new Taking<A>(body, judge, done))

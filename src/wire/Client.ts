@@ -5,7 +5,7 @@
  */
 import { ConnectionLost, Unreachable } from "../domain/upstream-errors.ts"
 import { readUnacked } from "./tcp-acks.ts"
-import type { Arrival } from "./arrival.ts"
+import type { ReceivedAnswer } from "./received-answer.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
 import { type Connection, socketHandlers, outOfFiles, type PoolSettings, openFailure } from "./connection.ts"
 import { Dialing } from "./dialing.ts"
@@ -16,7 +16,7 @@ import { requestBytes, type RequestTarget, parseTarget } from "./request-bytes.t
 import { LivenessWatch, type LivenessSources } from "./liveness-watch.ts"
 import type { PortState } from "./liveness.ts"
 import { socketTls, type Trust } from "./tls.ts"
-import type { Call } from "./outgoing.ts"
+import type { Call } from "./call.ts"
 
 /** How connections are kept. */
 export interface WireClientOptions {
@@ -44,7 +44,7 @@ export interface WireClient {
    * Sends a call to an http or https address. Rejects with an upstream error, or with what the call was aborted for. A call
    * whose used connection closes at once, before any byte of an answer, is sent once more on a new one if its caller allows.
    */
-  readonly send: (call: Call) => Promise<Arrival>
+  readonly send: (call: Call) => Promise<ReceivedAnswer>
   /** Closes the connections that wait for a call. */
   readonly dropIdle: () => void
   /**
@@ -199,7 +199,7 @@ export const makeWireClient = (options: WireClientOptions = {}): WireClient => {
     call.connected()
     connection.write(pieces)
   }
-  const send = (call: Call): Promise<Arrival> =>
+  const send = (call: Call): Promise<ReceivedAnswer> =>
     new Promise((resolve, reject) => {
       if (call.abort.aborted) return reject(call.abort.reason)
       const found = find(call)

@@ -4,11 +4,11 @@
  */
 import { BadAnswer, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Abortable } from "./abort.ts"
-import type { Arrival, Body, Sink } from "./arrival.ts"
+import type { ReceivedAnswer, AnswerBody, BodySink } from "./received-answer.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
 import type { Head } from "./head.ts"
 import type { Doubt } from "./liveness.ts"
-import type { Call } from "./outgoing.ts"
+import type { Call } from "./call.ts"
 import { AnswerReader, type Receiver } from "./reader.ts"
 
 /** What an exchange may do with its connection. */
@@ -26,7 +26,7 @@ export interface ConnectionControl {
 /** The call of an exchange and how it is settled. */
 export interface Assignment {
   readonly call: Call
-  readonly resolve: (arrival: Arrival) => void
+  readonly resolve: (arrival: ReceivedAnswer) => void
   /** Takes an upstream error, or what the call was aborted for. */
   readonly reject: (reason: unknown) => void
   /**
@@ -37,13 +37,13 @@ export interface Assignment {
 }
 
 /** A call under way. */
-export class Exchange implements Receiver, Body, Abortable {
+export class Exchange implements Receiver, AnswerBody, Abortable {
   /** The connection, or what looks for one. */
   line: ConnectionControl
   private readonly assignment: Assignment
   private readonly reader = new AnswerReader(this)
   private gotHead: Head | undefined
-  private sink: Sink | undefined
+  private sink: BodySink | undefined
   private paused = false
   private stopped = false
   private over = false
@@ -108,7 +108,7 @@ export class Exchange implements Receiver, Body, Abortable {
     return this.gotHead?.length
   }
 
-  start(sink: Sink): void {
+  start(sink: BodySink): void {
     this.sink = sink
     queueMicrotask(this.deliver)
   }

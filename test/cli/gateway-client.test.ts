@@ -4,17 +4,17 @@ import { Unreachable } from "../../src/domain/upstream-errors.ts"
 import { Drain } from "../../src/admission/Drain.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
-import { Recent } from "../../src/proxy/History.ts"
+import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
 import { askBackends, askHealth } from "../../src/remote/gateway-client.ts"
 import { gatewayUrl } from "../../src/http/address.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
-import type { ShortCall, TextReply } from "../../src/upstream/ask.ts"
+import type { ShortCall, TextAnswer } from "../../src/upstream/ask.ts"
 import { plainSettings } from "../kit/generators.ts"
 import { noControl } from "../kit/control.ts"
 
-const transport = (ask: (question: ShortCall) => Effect.Effect<TextReply, Unreachable>) =>
+const transport = (ask: (question: ShortCall) => Effect.Effect<TextAnswer, Unreachable>) =>
   Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")) })
 
 const answering = (status: number, text: string) =>
@@ -39,7 +39,7 @@ const gateway = Layer.effect(
   Layer.provide(Operations.layer({ maxRetries: () => 2 })),
   Layer.provideMerge(
     Layer.mergeAll(
-      Recent.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
+      History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
       Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
       Drain.layer,
       noControl

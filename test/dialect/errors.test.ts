@@ -31,14 +31,14 @@ import {
 } from "../../src/domain/errors.ts"
 import { ConnectionLost } from "../../src/domain/upstream-errors.ts"
 import { openAiErrorBody } from "../../src/dialect/openai/error-body.ts"
-import { failureOf } from "../../src/proxy/final-failure.ts"
+import { gatewayErrorFor } from "../../src/proxy/final-failure.ts"
 import { failureTable } from "../../src/dialect/failures.ts"
 import { formOf, render } from "../kit/refusals.ts"
 
 test("a failure names the backend and then, apart from it, what became of its answer", () => {
   const failures = [{ backend: "a", model: "m", reason: "the stream ended before its answer was complete" }]
   const lost = new ConnectionLost({ reason: "the stream ended before its answer was complete", answered: true })
-  expect(formOf(failureOf(lost, "m", failures)).message).toBe(
+  expect(formOf(gatewayErrorFor(lost, "m", failures)).message).toBe(
     "No good answer from a backend for model 'm': backend 'a': the stream ended before its answer was complete"
   )
 })

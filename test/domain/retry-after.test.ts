@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
-import { longestWait, retryAfterOf, spreadWait } from "../../src/domain/retry-after.ts"
+import { maxWaitSeconds, retryAfterOf, jitteredWait } from "../../src/domain/retry-after.ts"
 
 const now = Date.parse("2026-11-23T12:00:00Z")
 const read = (headers: Record<string, string>, status = 429) =>
@@ -79,17 +79,17 @@ const draws = fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })
 test("a client is asked to wait whole seconds, from 1 to 60, and not less than asked for where that is at most 50 (law)", () =>
   fc.assert(
     fc.property(waits, draws, (seconds, draw) => {
-      const wait = spreadWait(seconds, () => draw)
+      const wait = jitteredWait(seconds, () => draw)
       expect(Number.isInteger(wait)).toBe(true)
       expect(wait).toBeGreaterThanOrEqual(Math.max(1, Math.min(50, seconds)))
-      expect(wait).toBeLessThanOrEqual(longestWait)
+      expect(wait).toBeLessThanOrEqual(maxWaitSeconds)
     })
   ))
 
 test("those who are refused together do not come back together (law)", () =>
   fc.assert(
     fc.property(waits, (seconds) => {
-      const all = Array.from({ length: 100 }, (_, at) => spreadWait(seconds, () => at / 100))
+      const all = Array.from({ length: 100 }, (_, at) => jitteredWait(seconds, () => at / 100))
       expect(new Set(all).size).toBeGreaterThanOrEqual(3)
     })
   ))

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { cutMark, shortened, toldBy } from "../../src/domain/sentence.ts"
+import { cutMark, shortened, readErrorText } from "../../src/domain/error-text.ts"
 
 const rows: ReadonlyArray<readonly [shape: string, body: string, sentence: string | undefined]> = [
   ["OpenAI's", '{"error":{"message":"bad temperature","type":"t"}}', "bad temperature"],
@@ -72,7 +72,7 @@ const rows: ReadonlyArray<readonly [shape: string, body: string, sentence: strin
 
 describe("the sentence that explains survives from", () => {
   for (const [shape, body, sentence] of rows) {
-    test(shape, () => expect(toldBy(body).sentence).toBe(sentence as string))
+    test(shape, () => expect(readErrorText(body).sentence).toBe(sentence as string))
   }
 })
 
@@ -86,7 +86,7 @@ test("no body makes the search fail, and what is found is never empty (law)", ()
         anyJson.map((value) => JSON.stringify(value))
       ),
       (body) => {
-        expect(toldBy(body).sentence).not.toBe("")
+        expect(readErrorText(body).sentence).not.toBe("")
       }
     )
   ))
@@ -96,7 +96,7 @@ const field = fc.string().filter((name) => name !== "metadata" && name !== "loc"
 test("a message of OpenAI's shape is found whatever stands beside it (law)", () =>
   fc.assert(
     fc.property(fc.dictionary(field, anyJson), (beside) => {
-      expect(toldBy(JSON.stringify({ error: { ...beside, message: "it broke" } })).sentence).toBe("it broke")
+      expect(readErrorText(JSON.stringify({ error: { ...beside, message: "it broke" } })).sentence).toBe("it broke")
     })
   ))
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { addressOf, baseUrlOf } from "../../src/domain/base-url.ts"
+import { joinUrl, parseBaseUrl } from "../../src/domain/base-url.ts"
 import { json } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { startGateway } from "../kit/gateway.ts"
@@ -104,9 +104,9 @@ test("a base URL loses nothing but slashes and /v1 (law)", () =>
       fc.constantFrom("", "?api-version=1"),
       (segments, slashes, query) => {
         const path = segments.map((segment) => `/${segment}`).join("")
-        const base = baseUrlOf(`http://h${path}${slashes}${query}`)
+        const base = parseBaseUrl(`http://h${path}${slashes}${query}`)
         const apiPath = base.apiPath === undefined ? "/v1" : ""
-        expect(addressOf(base, `${apiPath}/models`)).toBe(`http://h${path}/models${query}`)
+        expect(joinUrl(base, `${apiPath}/models`)).toBe(`http://h${path}/models${query}`)
       }
     )
   ))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { remembered } from "../../src/proxy/History.ts"
+import { rememberedRequests } from "../../src/proxy/History.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, until } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"
@@ -209,11 +209,11 @@ describe("GET /admin/v1/decisions", () => {
     expect(await told(nonsense.id)).toMatchObject({ request: { outcome: "refused", status: 400 }, decision: null })
   })
 
-  test(`keeps the last ${String(remembered)} requests, newest first, and forgets those before`, async () => {
+  test(`keeps the last ${String(rememberedRequests)} requests, newest first, and forgets those before`, async () => {
     await using upstream = await startUpstream({ models: ["m"] })
     await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
     const ids: Array<string> = []
-    for (let nth = 0; nth < remembered + 3; nth += 1) {
+    for (let nth = 0; nth < rememberedRequests + 3; nth += 1) {
       ids.push((await post(gateway.port, "/v1/chat/completions", { ...chat, model: "m" })).id)
       // The client has its answer before the request has ended here, and the next one could be faster.
       await gateway.quiet()
@@ -228,6 +228,6 @@ describe("GET /admin/v1/decisions", () => {
     await using pair = await startPair()
     const { status, json } = await get(pair.gateway.port, "/admin/v1/decisions/who%2Fis:this")
     expect(status).toBe(404)
-    expect(json.error.message).toContain(`No request 'who/is:this' among the last ${String(remembered)}`)
+    expect(json.error.message).toContain(`No request 'who/is:this' among the last ${String(rememberedRequests)}`)
   })
 })

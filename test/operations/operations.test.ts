@@ -7,7 +7,7 @@ import { version } from "../../src/domain/version.ts"
 import { Drain } from "../../src/admission/Drain.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
-import { Recent } from "../../src/proxy/History.ts"
+import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
 import { plainSettings } from "../kit/generators.ts"
@@ -31,7 +31,7 @@ const world = () => {
   const layer = Operations.layer({ maxRetries: () => 2 }).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
-        Recent.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
+        History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
         Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,
         noControl

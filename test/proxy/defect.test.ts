@@ -5,7 +5,7 @@ import { Accounting } from "../../src/proxy/Accounting.ts"
 import { Drain } from "../../src/admission/Drain.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
-import { Recent } from "../../src/proxy/History.ts"
+import { History } from "../../src/proxy/History.ts"
 import { Proxy } from "../../src/proxy/Proxy.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
@@ -58,7 +58,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     false
   )
   const registry = Registry.layer(() => ({ failures: 1, recoveries: 1 }))
-  const recent = Recent.layer.pipe(Layer.provide(broken))
+  const recent = History.layer.pipe(Layer.provide(broken))
   const meters = Meters.layer(1).pipe(Layer.provide(registry))
   const base = Layer.mergeAll(
     broken,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import { isOverflow } from "../../src/domain/overflow.ts"
+import { isContextOverflow } from "../../src/domain/context-overflow.ts"
 import { openAiErrorBody } from "../../src/dialect/openai/error-body.ts"
 
 const encoder = new TextEncoder()
@@ -232,8 +232,8 @@ describe("a prompt that does not fit is told by the code that agents look for", 
   })
 
   test("llama.cpp's own type says so whatever its words", () => {
-    expect(isOverflow(400, "exceed_context_size_error", "no room")).toBe(true)
-    expect(isOverflow(500, "exceed_context_size_error", "no room")).toBe(true)
+    expect(isContextOverflow(400, "exceed_context_size_error", "no room")).toBe(true)
+    expect(isContextOverflow(500, "exceed_context_size_error", "no room")).toBe(true)
   })
 })
 

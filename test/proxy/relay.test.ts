@@ -2,14 +2,14 @@ import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import { ConnectionLost, TimedOut, type UpstreamError } from "../../src/domain/upstream-errors.ts"
 import { type FlowEnd, relay } from "../../src/proxy/relay.ts"
-import type { Body, Sink } from "../../src/wire/arrival.ts"
+import type { AnswerBody, BodySink } from "../../src/wire/received-answer.ts"
 import { EventWatch } from "../../src/dialect/openai/event-watch.ts"
 
 const encode = (text: string) => new TextEncoder().encode(text)
 
 /** A body that delivers the pieces, then ends or fails, and obeys pause and resume. */
 const bodyOf = (pieces: ReadonlyArray<Uint8Array>, error?: UpstreamError) => {
-  const state = { given: 0, aborts: 0, paused: false, sink: undefined as Sink | undefined }
+  const state = { given: 0, aborts: 0, paused: false, sink: undefined as BodySink | undefined }
   const pump = (): void => {
     while (!state.paused && state.aborts === 0 && state.sink !== undefined) {
       const piece = pieces[state.given]
@@ -24,7 +24,7 @@ const bodyOf = (pieces: ReadonlyArray<Uint8Array>, error?: UpstreamError) => {
       else sink.fail(error)
     }
   }
-  const body: Body = {
+  const body: AnswerBody = {
     length: undefined,
     start: (sink) => {
       state.sink = sink

@@ -9,7 +9,7 @@ import {
   Unreachable,
   type UpstreamError
 } from "../../src/domain/upstream-errors.ts"
-import { type Blame, coolForMs, type FailureContext, verdict } from "../../src/router/failover.ts"
+import { type Blame, cooldownMs, type FailureContext, judgeFailure } from "../../src/router/failover.ts"
 
 const status = (code: number, retryAfterMs?: number, body = ""): UpstreamError =>
   new ErrorStatus({
@@ -121,7 +121,7 @@ const rows: ReadonlyArray<Row> = [
 describe("when the backend", () => {
   for (const { name, error, context, next, blame, again } of rows) {
     test(`${name}: ${next}, ${blame}`, () => {
-      const judged = verdict(error, { ...first, ...context })
+      const judged = judgeFailure(error, { ...first, ...context })
       expect([judged.next, judged.blame._tag]).toEqual([next, blame])
       if (next === "next") expect(judged.again).toBe(again)
     })
@@ -129,7 +129,7 @@ describe("when the backend", () => {
 })
 
 describe("what a backend says with 401 or 403 is taken", () => {
-  const judged = (code: number, text: string) => verdict(status(code, undefined, text), first)
+  const judged = (code: number, text: string) => judgeFailure(status(code, undefined, text), first)
   const ofTheKey: ReadonlyArray<readonly [status: number, body: string]> = [
     [401, '{"error":{"message":"Incorrect API key provided: sk-ab***xyz. You can find your API key at …","code":"x"}}'],
     [
@@ -198,28 +198,28 @@ const law = (name: string, holds: (error: UpstreamError, context: FailureContext
   test(`${name} (law)`, () => fc.assert(fc.property(errors, contexts, holds), { numRuns: 1000 }))
 
 law("without retries left nobody else is asked", (error, context) => {
-  expect(verdict(error, { ...context, retriesLeft: 0 }).next).not.toBe("next")
+  expect(judgeFailure(error, { ...context, retriesLeft: 0 }).next).not.toBe("next")
 })
 
 law("without budget left only those that did no work are replaced", (error, context) => {
-  const { next } = verdict(error, { ...context, budgetLeft: false })
+  const { next } = judgeFailure(error, { ...context, budgetLeft: false })
   if (next !== "next" || (error._tag === "TimedOut" && error.limit === "connect")) return
   expect(["Unreachable", "ConnectionLost"]).toContain(error._tag)
 })
 
 law("a backend is left alone between one second and five minutes", (error, context) => {
-  const { blame } = verdict(error, context)
+  const { blame } = judgeFailure(error, context)
   const ms = blame._tag === "cool" ? blame.ms : blame._tag === "count" ? blame.coolMs : undefined
   if (ms === undefined) return
-  expect(ms).toBeGreaterThanOrEqual(coolForMs.least)
-  expect(ms).toBeLessThanOrEqual(coolForMs.most)
+  expect(ms).toBeGreaterThanOrEqual(cooldownMs.least)
+  expect(ms).toBeLessThanOrEqual(cooldownMs.most)
 })
 
 law("only an error status is passed on", (error, context) => {
-  if (verdict(error, context).next === "pass") expect(error._tag).toBe("ErrorStatus")
+  if (judgeFailure(error, context).next === "pass") expect(error._tag).toBe("ErrorStatus")
 })
 
 law("a 429 opens no circuit, and a client's mistake says nothing of its backend", (error, context) => {
   if (error._tag !== "ErrorStatus" || error.status >= 500) return
-  expect(verdict(error, context).blame._tag).not.toBe("count")
+  expect(judgeFailure(error, context).blame._tag).not.toBe("count")
 })

@@ -4,9 +4,9 @@
 import { afterEach } from "bun:test"
 import type { UpstreamError } from "../../src/domain/upstream-errors.ts"
 import { Abort } from "../../src/wire/abort.ts"
-import type { Arrival } from "../../src/wire/arrival.ts"
+import type { ReceivedAnswer } from "../../src/wire/received-answer.ts"
 import { type WireClient, type WireClientOptions, makeWireClient } from "../../src/wire/Client.ts"
-import type { Call } from "../../src/wire/outgoing.ts"
+import type { Call } from "../../src/wire/call.ts"
 import { startRaw, type Step } from "../kit/rawServer.ts"
 
 /** A small whole answer. */
@@ -64,7 +64,7 @@ export interface Drained {
 }
 
 /** Reads a body to its end; fails the test when anything comes after the end. */
-export const drain = (arrival: Arrival, onPiece?: (bytes: Uint8Array) => void): Promise<Drained> =>
+export const drain = (arrival: ReceivedAnswer, onPiece?: (bytes: Uint8Array) => void): Promise<Drained> =>
   new Promise((resolve, reject) => {
     const decoder = new TextDecoder()
     let text = ""

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { BadAnswer, ConnectionLost } from "../../src/domain/upstream-errors.ts"
-import type { Arrival } from "../../src/wire/arrival.ts"
+import type { ReceivedAnswer } from "../../src/wire/received-answer.ts"
 import { startRaw } from "../kit/rawServer.ts"
 import { ask, callTo, chunkedHead, client, drain, rejection, serverOf, until } from "./caller.ts"
 
@@ -134,7 +134,7 @@ describe("a body held back", () => {
   test("slows its backend down, gives nothing, and loses nothing", async () => {
     const { server, sent } = await flood()
     await using _ = server
-    const arrival: Arrival = await client().send(callTo(server.url).call)
+    const arrival: ReceivedAnswer = await client().send(callTo(server.url).call)
     let pieces = 0
     const whole = drain(arrival, () => {
       pieces += 1
@@ -159,7 +159,7 @@ describe("a body held back", () => {
   test("can be held and let go with every piece", async () => {
     const { server } = await flood()
     await using _ = server
-    const arrival: Arrival = await client().send(callTo(server.url).call)
+    const arrival: ReceivedAnswer = await client().send(callTo(server.url).call)
     let held = false
     const whole = drain(arrival, () => {
       expect(held).toBe(false)

@@ -4,7 +4,7 @@
 import { Console, Effect, Option } from "effect"
 import { Argument, Command, Flag } from "effect/cli"
 import { backendTypes } from "../../backend/all.ts"
-import { printable } from "../../domain/text.ts"
+import { printable } from "../../domain/printable.ts"
 import type { BackendChange } from "../../operations/api/control-api.ts"
 import { CliFailure } from "../exit-failure.ts"
 import * as flags from "../flags.ts"

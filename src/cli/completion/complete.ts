@@ -4,7 +4,7 @@
 import { homedir } from "node:os"
 import { Console, Effect, Option } from "effect"
 import { Argument, Command } from "effect/cli"
-import { printable } from "../../domain/text.ts"
+import { printable } from "../../domain/printable.ts"
 import { modelRows } from "../models.ts"
 
 /** What names are of. */

@@ -2,7 +2,7 @@
  * The nexus.toml that `nexus setup` writes.
  */
 import { stringify } from "smol-toml"
-import { printable } from "../../domain/text.ts"
+import { printable } from "../../domain/printable.ts"
 
 /** Where the key of a backend is: in a variable, or in a file beside the nexus.toml. */
 export type KeyPlace = { readonly variable: string } | { readonly file: string }

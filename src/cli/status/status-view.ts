@@ -1,7 +1,7 @@
 /**
  * The figures of the gateway as lines for a person, within the size of a terminal.
  */
-import { printable } from "../../domain/text.ts"
+import { printable } from "../../domain/printable.ts"
 import type { Figures, Stats } from "../../operations/api/stats-api.ts"
 import { duration, tableText } from "../output.ts"
 

@@ -3,8 +3,8 @@
  * shape stays as it is, the rest gets its envelope and, where type or text says so, the codes that agents look for.
  */
 import { Predicate } from "effect"
-import { isOverflow } from "../../domain/overflow.ts"
-import { shortened, toldBy } from "../../domain/sentence.ts"
+import { isContextOverflow } from "../../domain/context-overflow.ts"
+import { shortened, readErrorText } from "../../domain/error-text.ts"
 import type { Failure } from "../failures.ts"
 
 const types = {
@@ -56,7 +56,7 @@ const modelWords =
 
 /** The code of an error, as OpenAI spells it; null when nothing says. */
 const codeOf = (status: number, type: string, message: string): string | null => {
-  if (isOverflow(status, type, message)) return "context_length_exceeded"
+  if (isContextOverflow(status, type, message)) return "context_length_exceeded"
   if ((status === 404 || status === 400) && modelWords.test(message)) return "model_not_found"
   return null
 }
@@ -95,7 +95,7 @@ const small = (fields: Fields): Fields =>
 export const openAiErrorBody = (status: number, body: Uint8Array): Uint8Array => {
   const whole = body.byteLength <= wholeBytes
   const told = decoder.decode(body)
-  const { json, sentence } = toldBy(told)
+  const { json, sentence } = readErrorText(told)
   const { fields, beside } = errorIn(json)
   const unsaid = `The backend answered with status ${status}`
   const page = json === undefined && told.trimStart().startsWith("<") && sentence !== undefined

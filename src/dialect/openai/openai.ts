@@ -2,7 +2,7 @@
  * OpenAI's chat completions, completions and embeddings.
  */
 import type { Dialect, Operation, Span } from "../Dialect.ts"
-import { concealedEvents, eventStreamType, keepAliveComment } from "../event-stream.ts"
+import { redactedEvents, eventStreamType, keepAliveComment } from "../event-stream.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
 import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
@@ -60,7 +60,7 @@ export const openai: Dialect = {
   watch: () => new EventWatch(),
   faultOf: errorOfEvents,
   keepAlive: keepAliveComment,
-  concealed: concealedEvents,
+  redacted: redactedEvents,
   errorBody,
   passedError: openAiErrorBody,
   trials: () => import("./trials.ts").then(({ trials }) => trials),

@@ -12,9 +12,9 @@ import { ContractApi } from "../api/api.ts"
 import { type DialectList, routesOf } from "../../dialect/all.ts"
 import type { DialectRoute } from "../../dialect/Dialect.ts"
 import { failureFor } from "../../dialect/failures.ts"
-import { Recent, remembered } from "../../proxy/History.ts"
+import { History, rememberedRequests } from "../../proxy/History.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
-import { printable } from "../../domain/text.ts"
+import { printable } from "../../domain/printable.ts"
 import type { RequestUnderWay } from "../api/admin-api.ts"
 import { Turns } from "../../domain/Turns.ts"
 
@@ -49,7 +49,7 @@ export const adminHandlers = (
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
       const router = yield* Router
-      const recent = yield* Recent
+      const recent = yield* History
       const siblings = yield* Siblings
       const turns = new Turns()
       const routes = new Map(
@@ -84,7 +84,7 @@ export const adminHandlers = (
           "decision",
           Effect.fnUntraced(function* ({ params: { id } }) {
             const found = recent.find(id) ?? (yield* siblings.ask(siblingQuestions.request, { id }))?.[0]
-            return found ?? (yield* refuse(new RequestNotKept({ id: id.slice(0, 128), kept: remembered })))
+            return found ?? (yield* refuse(new RequestNotKept({ id: id.slice(0, 128), kept: rememberedRequests })))
           })
         )
         .handle("underWay", () =>

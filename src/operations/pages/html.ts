@@ -2,7 +2,7 @@
  * Pages for people: whole in themselves, without scripts, and with every text from elsewhere escaped.
  */
 import { createHash } from "node:crypto"
-import { printable } from "../../domain/text.ts"
+import { printable } from "../../domain/printable.ts"
 
 /** A page in both of its forms. */
 export interface Page {

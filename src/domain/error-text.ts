@@ -2,8 +2,8 @@
  * The sentence by which a server explains a failure, found in whatever shape it has.
  */
 import { Predicate } from "effect"
-import { jsonIn } from "./json.ts"
-import { printable } from "./text.ts"
+import { parseBoundedJson } from "./bounded-json.ts"
+import { printable } from "./printable.ts"
 
 // Where servers put their words, the most telling first.
 const places = [
@@ -91,7 +91,7 @@ const within = (value: unknown, left: number): string | undefined => {
 
 const inText = (text: string, left: number): string | undefined => {
   if (text === "") return undefined
-  const json = /^[[{]/.test(text) ? jsonIn(text) : undefined
+  const json = /^[[{]/.test(text) ? parseBoundedJson(text) : undefined
   return (json === undefined ? undefined : within(json, left)) ?? text
 }
 
@@ -107,7 +107,7 @@ const pageWords = (text: string): string | undefined => {
 // JSON that was cut before its end: the first text under a name of words.
 const halfWords = (text: string): string | undefined => {
   const found = /"(?:message|detail|error_msg|msg|error)"\s*:\s*"((?:[^"\\]|\\.)*)("?)/.exec(text)
-  const said = jsonIn(`"${(found?.[1] ?? "").replace(/\\(?:u[0-9a-f]{0,3})?$/i, "")}"`)
+  const said = parseBoundedJson(`"${(found?.[1] ?? "").replace(/\\(?:u[0-9a-f]{0,3})?$/i, "")}"`)
   if (typeof said !== "string" || said === "") return undefined
   return found?.[2] === "" ? `${said}${cutMark}` : said
 }
@@ -120,7 +120,7 @@ const plainWords = (text: string): string => {
 }
 
 /** What the body of an error holds: its JSON where it has one, and the sentence that explains it. */
-export interface Told {
+export interface ErrorText {
   readonly json: unknown
   readonly sentence: string | undefined
 }
@@ -130,7 +130,7 @@ const framed = (text: string): unknown => {
   for (const line of text.split(/\r\n|\n|\r/)) {
     const data = line.startsWith("data:") ? line.slice(5).trim() : line.trim()
     if (data.startsWith("{") || data.startsWith("[")) {
-      const json = jsonIn(data)
+      const json = parseBoundedJson(data)
       if (json !== undefined) return json
     }
   }
@@ -138,11 +138,11 @@ const framed = (text: string): unknown => {
 }
 
 /** Reads the text of an error's body, whatever it is. */
-export const toldBy = (body: string): Told => {
+export const readErrorText = (body: string): ErrorText => {
   const text = body.replace(/^\ufeff/, "").trim()
   if (text === "") return { json: undefined, sentence: undefined }
   if (text.startsWith("<")) return { json: undefined, sentence: pageWords(text) }
-  const json = jsonIn(text) ?? (/^(?:data|event|id|:|\{)/.test(text) ? framed(text) : undefined)
+  const json = parseBoundedJson(text) ?? (/^(?:data|event|id|:|\{)/.test(text) ? framed(text) : undefined)
   if (json === undefined) {
     return { json, sentence: (/^[[{]/.test(text) ? halfWords(text) : undefined) ?? plainWords(text) }
   }
@@ -160,7 +160,7 @@ const addresses =
 
 /** What a backend says with an error, as one line for people; undefined when it says nothing readable. */
 export const errorWords = (body: Uint8Array): string | undefined => {
-  const { sentence } = toldBy(decoder.decode(body))
+  const { sentence } = readErrorText(decoder.decode(body))
   if (sentence === undefined) return undefined
   const line = sentence.replace(/\s+/g, " ").replace(addresses, "[address]").trim()
   return line === "" ? undefined : printable(shortened(line, longestLine))

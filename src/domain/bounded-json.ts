@@ -10,7 +10,7 @@ const isWithin = (value: unknown, levels: number): boolean => {
 }
 
 /** The value of a JSON text; undefined when it is none, or nested too deeply to be walked. */
-export const jsonIn = (text: string): unknown => {
+export const parseBoundedJson = (text: string): unknown => {
   try {
     const json: unknown = JSON.parse(text)
     return isWithin(json, mostLevels) ? json : undefined

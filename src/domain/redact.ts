@@ -2,10 +2,10 @@
  * Keys and addresses taken out of what a backend says, before anybody is told of it.
  */
 import { Predicate } from "effect"
-import { jsonIn } from "./json.ts"
+import { parseBoundedJson } from "./bounded-json.ts"
 
 /** Takes secrets out of a text. */
-export type Conceal = (text: string) => string
+export type Redact = (text: string) => string
 
 const quoted = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/-]/g, String.raw`\$&`)
 
@@ -40,7 +40,7 @@ const anyKey = /\bsk-[\w-]{5,}(?![\w*-])|\b(?:gsk|hf|r8)_\w{20,}|\b(?:xai|nvapi|
 const hidden = "[redacted]"
 
 /** What takes out these keys, and the address of a server of a private network. */
-export const concealing = (keys: ReadonlyArray<string>, url: string): Conceal => {
+export const redactorOf = (keys: ReadonlyArray<string>, url: string): Redact => {
   const secret = keys.filter(({ length }) => length >= leastKey).map(patternOf)
   const keyPattern = secret.length === 0 ? undefined : new RegExp(secret.join("|"), "g")
   const address = addressOf(url)
@@ -52,19 +52,19 @@ export const concealing = (keys: ReadonlyArray<string>, url: string): Conceal =>
   }
 }
 
-const concealedIn = (value: unknown, conceal: Conceal): unknown => {
-  if (typeof value === "string") return conceal(value)
-  if (Array.isArray(value)) return value.map((each) => concealedIn(each, conceal))
+const redactedIn = (value: unknown, redact: Redact): unknown => {
+  if (typeof value === "string") return redact(value)
+  if (Array.isArray(value)) return value.map((each) => redactedIn(each, redact))
   if (!Predicate.isObject(value)) return value
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [conceal(name), concealedIn(each, conceal)]))
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [redact(name), redactedIn(each, redact)]))
 }
 
 /** A text without its secrets: the very same when there are none, however a JSON text writes its letters. */
-export const concealed = (text: string, conceal: Conceal): string => {
-  const plain = conceal(text)
+export const redacted = (text: string, redact: Redact): string => {
+  const plain = redact(text)
   if (!text.includes("\\")) return plain
-  const json = jsonIn(plain)
+  const json = parseBoundedJson(plain)
   if (json === undefined) return plain
-  const found = JSON.stringify(concealedIn(json, conceal))
+  const found = JSON.stringify(redactedIn(json, redact))
   return found === JSON.stringify(json) ? plain : found
 }

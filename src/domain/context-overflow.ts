@@ -58,7 +58,7 @@ const asksTooMuch = (text: string): boolean => {
 const longest = 4096
 
 /** Whether an error with this status, type or code, and sentence is about a prompt that does not fit. */
-export const isOverflow = (status: number, type: string, sentence: string): boolean => {
+export const isContextOverflow = (status: number, type: string, sentence: string): boolean => {
   if (status === 429 || status === 401 || status === 402 || status === 403) return false
   if (/^(?:exceed_context_size|context_length_exceeded|context_window_exceeded)/.test(type)) return true
   const text = sentence.slice(0, longest)

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { concealed, concealing } from "../../src/domain/conceal.ts"
+import { redacted, redactorOf } from "../../src/domain/redact.ts"
 
 const url = "http://gpu-box:8080"
 const key = "key/for+the=box"
 
-const said = (text: string, keys: ReadonlyArray<string> = [key], of = url) => concealed(text, concealing(keys, of))
+const said = (text: string, keys: ReadonlyArray<string> = [key], of = url) => redacted(text, redactorOf(keys, of))
 
 describe("what a backend says is told without", () => {
   const rows: ReadonlyArray<readonly [what: string, text: string, told: string]> = [

@@ -36,7 +36,7 @@ const nothing = new Uint8Array(0)
  * A body without its content encoding; nothing of it when it is larger than `maxBytes`, and the body as it is when it is
  * not what it says.
  */
-export const unpack = (encoding: string | null, body: Uint8Array, maxBytes: number): Uint8Array => {
+export const decompress = (encoding: string | null, body: Uint8Array, maxBytes: number): Uint8Array => {
   const name = (encoding ?? "").toLowerCase().trim()
   // More than one is nothing that a server does by itself.
   if (name === "" || name.includes(",") || body.byteLength === 0) return body

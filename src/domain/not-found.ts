@@ -1,7 +1,7 @@
 /**
  * What a 404 is about: the address a request was sent to, or something that the request names.
  */
-import { toldBy } from "./sentence.ts"
+import { readErrorText } from "./error-text.ts"
 
 const model =
   /model[^.]{0,200}?(?:not[\s_]+found|(?:does|do) not exist|not[\s_]+(?:available|loaded|supported)|unknown)|(?:no such|unknown|invalid|not found)[^.]{0,20}model/i
@@ -16,6 +16,6 @@ export const isModelMissing = (status: number, text: string): boolean => status 
 /** Whether it says that there is nothing at the address, as a server does that has the endpoint elsewhere or not at all. */
 export const isAddressMissing = (status: number, text: string): boolean => {
   if ((status !== 404 && status !== 405) || isModelMissing(status, text)) return false
-  const { json, sentence } = toldBy(text)
+  const { json, sentence } = readErrorText(text)
   return json === undefined || sentence === undefined || sentence === text.trim() || address.test(sentence)
 }

@@ -4,7 +4,7 @@
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 
 /** Where the pieces of a body go; plain synchronous callbacks, one of `end` and `fail` comes last and once. */
-export interface Sink {
+export interface BodySink {
   /** Decoded body bytes that the receiver may keep. */
   readonly piece: (bytes: Uint8Array) => void
   /** The body is complete by its framing. */
@@ -13,11 +13,11 @@ export interface Sink {
 }
 
 /** A body that is delivered as it comes and can be held back. */
-export interface Body {
+export interface AnswerBody {
   /** Declared length in bytes; undefined when chunked or until close. */
   readonly length: number | undefined
   /** Starts delivery; called once. Nothing is delivered from inside this call. */
-  readonly start: (sink: Sink) => void
+  readonly start: (sink: BodySink) => void
   /** Stops taking from the connection, so that the backend is slowed. */
   readonly pause: () => void
   readonly resume: () => void
@@ -26,11 +26,11 @@ export interface Body {
 }
 
 /** The head of an answer, and its body. */
-export interface Arrival {
+export interface ReceivedAnswer {
   readonly status: number
   /** Value of a header by its lower-case name, repeated ones joined by a comma; null when absent. */
   readonly header: (name: string) => string | null
   /** Names of all headers, in lower case. */
   readonly names: () => ReadonlyArray<string>
-  readonly body: Body
+  readonly body: AnswerBody
 }

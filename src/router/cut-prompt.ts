@@ -18,7 +18,7 @@ export interface CutPrompt {
 const nearlyFull = 0.75
 
 /** What was cut, by the tokens that were read as the backend reports them; undefined when nothing shows it. */
-export const cutOf = (needs: RoutingNeeds, model: Model, read: number): CutPrompt | undefined => {
+export const cutPromptOf = (needs: RoutingNeeds, model: Model, read: number): CutPrompt | undefined => {
   const { atLeastTokens: sent, promptTokens } = needs
   if (sent === 0 || read === 0) return undefined
   const context = contextOf(model)
@@ -28,5 +28,5 @@ export const cutOf = (needs: RoutingNeeds, model: Model, read: number): CutPromp
 }
 
 /** The same in words for people. */
-export const cutWords = ({ context, read, sent }: CutPrompt): string =>
+export const cutPromptText = ({ context, read, sent }: CutPrompt): string =>
   `the prompt was cut: the backend read ${read} of at least ${sent} tokens${context === undefined ? "" : `, its context is ${context}`}`
