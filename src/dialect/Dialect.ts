@@ -148,8 +148,8 @@ export interface Dialect {
   readonly headers: { readonly asked: ReadonlyArray<string>; readonly answered: ReadonlyArray<string> }
   /** The body with another model name, in pieces; `span` is where its model name is, when that is known. */
   readonly withModel: (body: Uint8Array, model: string, span: Span | undefined) => ReadonlyArray<Uint8Array>
-  /** The media types of answers. */
-  readonly types: { readonly whole: string; readonly stream: string }
+  /** The media types of requests as servers get them, and of answers. */
+  readonly types: { readonly request: string; readonly whole: string; readonly stream: string }
   /** What a body is, told by how it begins. */
   readonly kindOf: (bytes: Uint8Array) => BodyKind
   /** What the first bytes of a stream say of who gives it. */

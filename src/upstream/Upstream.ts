@@ -139,12 +139,7 @@ export class Upstream extends Context.Service<
               .send({
                 url,
                 fixed: prepared.headers,
-                headers: callHeaders(
-                  backend,
-                  attempted.clientHeaders,
-                  attempted.requestId,
-                  route.dialect.headers.asked
-                ),
+                headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId, route.dialect),
                 body: attempted.body,
                 abort,
                 fresh: false,

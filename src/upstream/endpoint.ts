@@ -5,6 +5,7 @@ import { Redacted } from "effect"
 import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import { type ApiPath, apiPaths } from "../domain/base-url.ts"
+import type { Dialect } from "../dialect/Dialect.ts"
 import { type Redact, redactorOf } from "../domain/redact.ts"
 import { version } from "../domain/version.ts"
 import { type Trust, makeTrust } from "../wire/tls.ts"
@@ -43,12 +44,15 @@ export const urlFor = (
   return url
 }
 
+// What almost all requests are, whatever their client calls them.
+const usualType = "application/json"
+
 const prepare = (backend: Backend): PreparedBackend => {
   const authHeaders = authHeadersOf(backend)
   return {
     urls: { "/v1": new Map(), "": new Map() },
     headers: {
-      "content-type": "application/json",
+      "content-type": usualType,
       "accept-encoding": "identity",
       "user-agent": userAgentOf(backend),
       ...authHeaders
@@ -90,23 +94,26 @@ export const gatewayHops = (client: Headers): number => {
 }
 
 /**
- * Headers of one call beside the fixed ones of its backend: the allowed ones of the client and those `more` of its dialect,
+ * Headers of one call beside the fixed ones of its backend: the allowed ones of the client, those of its dialect among them,
  * the request id and the hops.
  */
 export const callHeaders = (
   backend: Backend,
   client: Headers,
   requestId: string,
-  more: ReadonlyArray<string> = []
+  dialect?: Pick<Dialect, "headers" | "types">
 ): Record<string, string> => {
   const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(gatewayHops(client) + 1) }
   for (const name of forwarded) {
     const value = valueOf(client, name)
     if (value !== undefined) headers[name] = value
   }
-  for (const name of more) {
-    const value = valueOf(client, name)
-    if (value !== undefined) headers[name] = value
+  if (dialect !== undefined) {
+    for (const name of dialect.headers.asked) {
+      const value = valueOf(client, name)
+      if (value !== undefined) headers[name] = value
+    }
+    if (dialect.types.request !== usualType) headers["content-type"] = dialect.types.request
   }
   if (backend.forwardAuthorization) {
     const value = valueOf(client, "authorization")

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto"
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { type DialectList, Dialects, routesOf } from "../../src/dialect/all.ts"
@@ -65,6 +66,7 @@ describe("a dialect of its own paths, shapes and marks", () => {
     expect(answer.header("openai-processing-ms")).toBeUndefined()
     expect(answer.header("x-nexus-backend")).toBe("toy-0")
     expect(one.asked[0]?.text).toBe(request("model: real"))
+    expect(one.asked[0]?.header("content-type")).toBe("text/x-toy")
     expect(one.asked[0]?.header("x-toy-mood")).toBe("glad")
     expect(one.asked[0]?.header("openai-beta")).toBeUndefined()
   })
@@ -152,6 +154,33 @@ describe("a dialect of its own paths, shapes and marks", () => {
     const answer = await client.answer()
     expect(answer.text).toMatch(/^(~\n)+!oops 400: too loud\n$/)
     expect(answer.end).not.toBe("complete")
+  })
+
+  test("is left in silence, and told a failure by its status, where its clients bear nothing before an answer", async () => {
+    await using one = await startToy(() => [{ pause: 150 }, whole(400, "too loud", "text/x-toy")])
+    await using gateway = await startGateway(
+      { server: { keepalive_after_seconds: 0.03 }, backends: [backendFor("toy-0", one.upstream)] },
+      undefined,
+      [...Dialects.defaultValue(), { ...toy, keepAlive: undefined }]
+    )
+    const answer = await ask(gateway.port, "POST", "/toy/say", request("model: m\nstream: yes"))
+    expect([answer.status, answer.text]).toEqual([400, "oops 400: too loud"])
+  })
+
+  test("is refused in its own shape for want of a key, and when nobody can be reached", async () => {
+    await using one = await startToy(() => [told("hi")])
+    await using gateway = await startGateway(
+      { backends: [backendFor("toy-0", one.upstream)] },
+      { backendKeys: new Map(), authKeys: [{ name: "k", digest: createHash("sha256").update("right").digest() }] },
+      dialects
+    )
+    const keyless = await ask(gateway.port, "POST", "/toy/say", request("model: m"))
+    expect([keyless.status, keyless.header("content-type")]).toEqual([401, "text/x-toy"])
+    expect(keyless.text).toStartWith("oops invalid_api_key: ")
+    await one.upstream.server.kill()
+    const away = await ask(gateway.port, "POST", "/toy/say", request("model: m"), ["Authorization: Bearer right"])
+    expect(away.status).toBe(503)
+    expect(away.text).toStartWith("oops service_unavailable: No healthy backends available for model 'm'")
   })
 
   test("is refused in its own shape: by the gateway, by its paths, and by a backend", async () => {

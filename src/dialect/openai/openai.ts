@@ -54,7 +54,7 @@ export const openai: Dialect = {
   suggestedPath,
   headers: { asked: ["openai-beta"], answered: ["openai-processing-ms"] },
   withModel: replaceModel,
-  types: { whole: "application/json", stream: eventStreamType },
+  types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,
   said: identityIn,
   watch: () => new EventWatch(),

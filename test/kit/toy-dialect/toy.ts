@@ -80,7 +80,7 @@ export const toy: Dialect = {
   suggestedPath: (path) => (path.startsWith("/toy") ? "It is said at /toy/say" : undefined),
   headers: { asked: ["x-toy-mood"], answered: ["x-toy-weather"] },
   withModel: (body, model) => [encoder.encode(textOf(body).replace(/^model: .*$/m, `model: ${model}`))],
-  types: { whole: "text/x-toy", stream: "text/x-toy-lines" },
+  types: { request: "text/x-toy", whole: "text/x-toy", stream: "text/x-toy-lines" },
   kindOf: (bytes) => {
     const first = textOf(bytes.subarray(0, 1))
     if (first === "") return "untold"
