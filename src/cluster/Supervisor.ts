@@ -31,10 +31,24 @@ import { watchConfig } from "../runtime/config-watch.ts"
 import { type CallMessage, Calls, replyOf } from "./calls.ts"
 import { QuestionRelay } from "./sibling-questions.ts"
 import { Reloader, type ConfigInUse } from "../runtime/Reloader.ts"
-import { waitAfter } from "./restarts.ts"
 import { searchForServers } from "../runtime/search.ts"
 import { statusLog } from "../runtime/status-log.ts"
 import { type WorkerSlot, send, sendNews, sendStandings } from "./broadcast.ts"
+
+/** First and longest time that the place of a worker stays empty after one has ended, in milliseconds. */
+export const restartMs = { first: 100, longest: 60_000 } as const
+
+/** A worker that lived so long did not end because it was started, in milliseconds. */
+const steadyMs = 10_000
+
+/** Nor did one that lived so many times longer than its place had waited for it. */
+const steadyTimes = 10
+
+/** The wait after a worker that lived for `livedMs`, where its place had waited `beforeMs` for it; 0 for the first one. */
+export const restartWait = (livedMs: number, beforeMs: number): number =>
+  livedMs > Math.max(steadyMs, steadyTimes * beforeMs)
+    ? restartMs.first
+    : Math.min(restartMs.longest, Math.max(restartMs.first, 2 * beforeMs))
 
 /** The workers cannot be run. */
 export class WorkersFailed extends Data.TaggedError("WorkersFailed")<{ readonly reason: string }> {}
@@ -49,7 +63,7 @@ export interface SupervisorOptions {
   readonly command: (number: number, port: number, since: number, ageMs: number) => ReadonlyArray<string>
 }
 
-/** RunningWorkers that run. */
+/** Workers that run. */
 export interface RunningWorkers {
   readonly port: number
   readonly snapshot: () => Snapshot
@@ -199,7 +213,7 @@ export const supervise = (
         const began = performance.now()
         const how = yield* Effect.catchDefect(run(slot, listens), notStarted)
         if (state.stopping) return
-        waitMs = waitAfter(performance.now() - began, waitMs)
+        waitMs = restartWait(performance.now() - began, waitMs)
         const about = { worker: slot.number, reason: how, after_ms: waitMs }
         yield* Effect.annotateLogs(Effect.logError("worker ended, another one is started"), about)
         tried(ends, how)

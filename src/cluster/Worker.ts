@@ -11,7 +11,7 @@ import {
   readForReload,
   readConfigText
 } from "../config/NexusConfig.ts"
-import { standingOf } from "../operations/handlers/health-pages.ts"
+import { ownStanding } from "../operations/handlers/health-pages.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"
 import { Gateway } from "../runtime/Gateway.ts"
 import { Meters } from "../proxy/Meters.ts"
@@ -90,7 +90,7 @@ const age = (now: number, at: number): number => (at === 0 ? -1 : Math.max(0, no
 
 const figuresOf = ({ backend, live }: BackendState, now: number) => ({
   name: backend.name,
-  ...standingOf(live, now),
+  ...ownStanding(live, now),
   aliveAgoMs: age(now, live.aliveAt),
   failedAgoMs: age(now, live.failedAt)
 })

@@ -1,9 +1,9 @@
 /**
- * QuestionRelay that one worker asks all others by way of their supervisor, which puts their answers together.
+ * Questions that one worker asks all others by way of their supervisor, which puts their answers together.
  */
 import { Effect, Option, Schema } from "effect"
 import { type SiblingQuestion, siblingQuestions, type Siblings } from "../operations/Siblings.ts"
-import { Measures } from "../telemetry/measures.ts"
+import { ProcessFigures, lastingFigures } from "../telemetry/process-figures.ts"
 import {
   type Ask,
   brokenReply,
@@ -13,7 +13,41 @@ import {
   NoReply,
   type ReplyMessage
 } from "./calls.ts"
-import { EndedWorkers } from "./ended-workers.ts"
+
+/**
+ * Keeps the figures that each worker told last, and those of the ones that have ended: a worker that is started anew counts
+ * from 0, and the whole must not go back.
+ */
+class EndedWorkers<Worker extends WeakKey> {
+  private readonly last = new Map<Worker, ProcessFigures>()
+  private readonly bequests = new WeakMap<Worker, ProcessFigures>()
+  private sum: ProcessFigures = lastingFigures([])
+
+  /** Notes the figures that a worker tells. */
+  hear(worker: Worker, measures: ProcessFigures): void {
+    if (!this.bequests.has(worker)) this.last.set(worker, measures)
+  }
+
+  /** A worker has ended. */
+  end(worker: Worker): void {
+    const measures = this.last.get(worker)
+    if (measures === undefined) return
+    this.last.delete(worker)
+    this.bequests.set(worker, lastingFigures([measures]))
+    this.sum = lastingFigures([this.sum, measures])
+  }
+
+  /** What all have left that have ended. */
+  all(): ProcessFigures {
+    return this.sum
+  }
+
+  /** What this one has left, for those who have asked before it ended. */
+  of(worker: Worker): ReadonlyArray<ProcessFigures> {
+    const left = this.bequests.get(worker)
+    return left === undefined ? [] : [left]
+  }
+}
 
 /** A question to siblings as a call: each answers with its items. */
 export const contractOf = <Details, Item>({
@@ -36,7 +70,7 @@ export const siblingsOver = (ask: Ask): typeof Siblings.Service => ({
 
 const { measures } = siblingQuestions
 
-const Figures = Schema.Array(Measures)
+const Figures = Schema.Array(ProcessFigures)
 const readFigures = Schema.decodeUnknownOption(Figures)
 const writeFigures = Schema.encodeSync(Figures)
 const readAsked = Schema.decodeUnknownOption(measures.details)

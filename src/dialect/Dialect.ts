@@ -7,7 +7,7 @@ import type { HttpApiGroup } from "effect/http-api"
 import type { Redact } from "../domain/redact.ts"
 import type { BadRequest } from "../domain/errors.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
-import type { Turns } from "../domain/Turns.ts"
+import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
 import type { Usage } from "../telemetry/meter.ts"
 import type { Failure } from "./failures.ts"
@@ -99,7 +99,7 @@ export interface Operation extends OperationFacts {
   /** Reads what routing must know: at once of a body of the usual size, in slices of a large one. */
   readonly needs: (
     body: Uint8Array,
-    turns: Turns,
+    turns: EventLoopTurns,
     least?: LeastContext
   ) => Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>>
   /** Judges the body of a whole answer. */

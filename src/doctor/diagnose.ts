@@ -18,7 +18,7 @@ import type { Backend } from "../backend/backend.ts"
 import { printable } from "../domain/printable.ts"
 import { version } from "../domain/version.ts"
 import { findOnce, hostsOf } from "../discovery/Discovery.ts"
-import { applyProbe, empty, put } from "../registry/snapshot.ts"
+import { applyProbe, emptySnapshot, withBackend } from "../registry/snapshot.ts"
 import { entryCandidates } from "../router/groups.ts"
 import { nameTargets } from "../router/names.ts"
 import { Transport } from "../upstream/Transport.ts"
@@ -193,11 +193,11 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
   const { routing: rules, thresholds } = loaded
   const snapshot = backends.reduce((before, backend, at) => {
     const list = lists[at]
-    const there = put(before, backend)
+    const there = withBackend(before, backend)
     if (list === undefined) return there
     const models = list.map((id) => ({ id, capabilities: {} }))
     return applyProbe(there, backend.name, { _tag: "Up", models, latencyMs: 0 }, thresholds).snapshot
-  }, empty)
+  }, emptySnapshot)
   const names = deadRoutingNames(rules, {
     lists,
     leadsTo: (name) => nameTargets(name, rules, snapshot),

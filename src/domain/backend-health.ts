@@ -11,7 +11,7 @@ import type { ApiPath } from "./base-url.ts"
 export type HealthStatus = "unknown" | "healthy" | "unhealthy" | "config_error"
 
 /** Where a backend stands; `streak` counts the probes in a row that speak against `status`. */
-export interface Health {
+export interface BackendHealth {
   readonly status: HealthStatus
   readonly streak: number
   /** Why it is not healthy, in words for a person; empty when it is. */
@@ -38,19 +38,19 @@ export interface Thresholds {
 }
 
 /** The health of a backend nobody has probed yet. */
-export const unknownHealth: Health = { status: "unknown", streak: 0, reason: "not probed yet" }
+export const unknownHealth: BackendHealth = { status: "unknown", streak: 0, reason: "not probed yet" }
 
 /**
  * Moves the health by one probe: the first probe decides at once, later ones need `failures` or `recoveries` in a row,
  * and a refused key is believed at once in both directions. While the backend is `answering` real requests, failed
  * probes are counted and never decide, and a refused one is of no account.
  */
-export const transition = (
-  health: Health,
+export const nextHealth = (
+  health: BackendHealth,
   outcome: ProbeOutcome,
   thresholds: Thresholds,
   answering = false
-): Health => {
+): BackendHealth => {
   if (outcome._tag === "Refused") {
     // A list may be kept from a key that is good for everything else.
     return answering && health.status === "healthy"

@@ -12,30 +12,30 @@ export interface Circuit {
 }
 
 /** No evidence against the backend: what any request that is answered leads to. */
-export const closed: Circuit = { failures: 0, opens: 0, openUntil: 0, trial: false }
+export const closedCircuit: Circuit = { failures: 0, opens: 0, openUntil: 0, trial: false }
 
 /** Failures in a row that open a circuit. */
-export const openAfter = 3
+export const circuitOpensAfter = 3
 
 /** First and longest time a circuit stays open, in milliseconds; each further opening doubles it. */
-export const openForMs = { first: 2_000, longest: 60_000 } as const
+export const circuitOpenMs = { first: 2_000, longest: 60_000 } as const
 
 /** Whether a request may pass now: closed, or open long enough that one trial may. */
-export const allows = (circuit: Circuit, now: number): boolean =>
+export const circuitAllows = (circuit: Circuit, now: number): boolean =>
   circuit.openUntil === 0 || (now >= circuit.openUntil && !circuit.trial)
 
 /** Marks the one trial of a circuit whose time has come. */
-export const begin = (circuit: Circuit, now: number): Circuit =>
+export const beginTrial = (circuit: Circuit, now: number): Circuit =>
   circuit.openUntil !== 0 && now >= circuit.openUntil ? { ...circuit, trial: true } : circuit
 
 /** A request that ended without a verdict (the client left) frees the trial and changes nothing else. */
-export const abandon = (circuit: Circuit): Circuit => (circuit.trial ? { ...circuit, trial: false } : circuit)
+export const abandonTrial = (circuit: Circuit): Circuit => (circuit.trial ? { ...circuit, trial: false } : circuit)
 
-/** A failed request: opens it after {@link openAfter} in a row, and at once when the trial itself failed. */
-export const fail = (circuit: Circuit, now: number): Circuit => {
+/** A failed request: opens it after {@link circuitOpensAfter} in a row, and at once when the trial itself failed. */
+export const failCircuit = (circuit: Circuit, now: number): Circuit => {
   const failures = circuit.failures + 1
-  if (failures < openAfter && !circuit.trial) return { ...circuit, failures }
+  if (failures < circuitOpensAfter && !circuit.trial) return { ...circuit, failures }
   if (circuit.openUntil > now) return { ...circuit, failures }
-  const openFor = Math.min(openForMs.longest, openForMs.first * 2 ** circuit.opens)
+  const openFor = Math.min(circuitOpenMs.longest, circuitOpenMs.first * 2 ** circuit.opens)
   return { failures, opens: circuit.opens + 1, openUntil: now + openFor, trial: false }
 }

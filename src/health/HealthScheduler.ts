@@ -5,7 +5,7 @@ import { Cause, Effect, FiberMap, Latch, Layer, PubSub, Random } from "effect"
 import { derived } from "../config/derived.ts"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
-import { type Health, type Thresholds, unknownHealth } from "../domain/backend-health.ts"
+import { type BackendHealth, type Thresholds, unknownHealth } from "../domain/backend-health.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Files } from "../upstream/Files.ts"
@@ -20,7 +20,7 @@ import { makeProbe } from "./probe.ts"
  * twice as late each time, up to the interval. `downs` counts the failed probes since it is down, `random` lies in [0, 1).
  */
 export const probeInterval = (
-  health: Health,
+  health: BackendHealth,
   downs: number,
   intervalMs: number,
   thresholds: Thresholds,
@@ -57,7 +57,7 @@ const make = (settingsNow: () => HealthSettings) =>
     const fibers = yield* FiberMap.make<string>()
     const alarms = new Map<string, Latch.Latch>()
 
-    const healthOf = (name: string): Health => registry.snapshot().backends.get(name)?.health ?? unknownHealth
+    const healthOf = (name: string): BackendHealth => registry.snapshot().backends.get(name)?.health ?? unknownHealth
 
     const watch = Effect.fnUntraced(function* (backend: Backend, alarm: Latch.Latch) {
       const { name } = backend

@@ -11,7 +11,7 @@ import { type IncomingRequest, incomingRequest } from "./incoming-request.ts"
 import type { Contract } from "./endpoints.ts"
 import type { Control } from "./Control.ts"
 import { Drain } from "../admission/Drain.ts"
-import { notReady } from "./handlers/health-pages.ts"
+import { notReadyReason } from "./handlers/health-pages.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import { Dialects } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"
@@ -61,7 +61,7 @@ export class Operations extends Context.Service<
           [
             "/readyz",
             () => {
-              const reason = notReady(registry.snapshot(), drain.stopping())
+              const reason = notReadyReason(registry.snapshot(), drain.stopping())
               return reason === undefined
                 ? Response.json({ status: "ready" })
                 : Response.json({ status: "not_ready", reason }, { status: 503 })

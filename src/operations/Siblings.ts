@@ -3,7 +3,7 @@
  * add it to {@link siblingQuestions}, and to what a worker answers in `cluster/Worker.ts`.
  */
 import { Context, Effect, Schema } from "effect"
-import { Measures } from "../telemetry/measures.ts"
+import { ProcessFigures } from "../telemetry/process-figures.ts"
 import { Explained, ExplainedUnderWay, RecentRequest, RequestUnderWay } from "./api/admin-api.ts"
 
 /** What siblings can be asked: each of them adds its own items to the answer, none or more. */
@@ -35,7 +35,7 @@ export const siblingQuestions = {
   /** Has those with an id ended; gives how they stood. */
   cancel: question("cancel", Schema.Struct({ id: Schema.String }), RequestUnderWay, 1000),
   /** The figures of their work; `own` are those of who asks. Later than this they are late. */
-  measures: question("measures", Schema.Struct({ own: Schema.optionalKey(Measures) }), Measures, 500)
+  measures: question("measures", Schema.Struct({ own: Schema.optionalKey(ProcessFigures) }), ProcessFigures, 500)
 }
 
 /** Asks the siblings; a gateway of one process has none. Undefined when one of them did not answer in time. */

@@ -22,17 +22,17 @@ import { type BodyLimits, type BodyCounter, readBody } from "../proxy/body.ts"
 import { makeChanges } from "./handlers/changes.ts"
 import { catalogueHandlers } from "./handlers/catalogue.ts"
 import { Control } from "./Control.ts"
-import { controlHandlers } from "./handlers/administer.ts"
+import { controlHandlers } from "./handlers/control-handlers.ts"
 import { docsPage } from "./pages/docs-page.ts"
 import { frontPage } from "./pages/front-page.ts"
-import { describeBackend, summary } from "./handlers/health-pages.ts"
+import { backendEntry, healthSummary } from "./handlers/health-pages.ts"
 import { answerWith, type Page } from "./pages/html.ts"
 import { findModel, listModels } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import { type DialectList, routesOf } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"
 import type { History } from "../proxy/History.ts"
-import { Turns } from "../domain/Turns.ts"
+import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
 import { printable } from "../domain/printable.ts"
 
@@ -136,14 +136,14 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
         const now = performance.now()
         return {
           version,
-          backends: [...registry.snapshot().backends.values()].map((state) => describeBackend(state, now))
+          backends: [...registry.snapshot().backends.values()].map((state) => backendEntry(state, now))
         }
       }
       return handlers.handleAll({
         health: () => {
           const config = control.status()
           const now = performance.now()
-          const { status, ...counts } = summary(registry.snapshot(), now)
+          const { status, ...counts } = healthSummary(registry.snapshot(), now)
           const uptime_seconds = Math.floor((now - started) / 1000)
           return status === "unhealthy"
             ? Effect.fail({ status, uptime_seconds, ...counts, config })
@@ -213,7 +213,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(Layer.succeedContext(services))
   )
   const web = HttpRouter.toWebHandler(handlers, { disableLogger: true, middleware: logged })
-  const turns = new Turns()
+  const turns = new EventLoopTurns()
   const registry = Context.get(services, Registry)
   const router = Context.get(services, Router)
   let document: Promise<{ readonly json: string; readonly page: Page }> | undefined
@@ -225,7 +225,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
   const front = (request: Request, { needsKey, isTrusted, isAdministration }: IncomingRequest): Page => {
     const snapshot = registry.snapshot()
     const now = performance.now()
-    const backends = [...snapshot.backends.values()].map((state) => describeBackend(state, now))
+    const backends = [...snapshot.backends.values()].map((state) => backendEntry(state, now))
     const state = isTrusted ? { backends, models: listModels(snapshot, 0, router.names()) } : undefined
     return frontPage({ version, origin: publicOrigin(request), needsKey, isAdministration, state })
   }

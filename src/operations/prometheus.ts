@@ -7,7 +7,7 @@ import { version } from "../domain/version.ts"
 import type { Snapshot } from "../registry/state.ts"
 import { distributionOf } from "../telemetry/histogram.ts"
 import { turnedAwayCodes } from "../telemetry/meter-table.ts"
-import { emptyTally, type Tally, type Whole } from "../telemetry/measures.ts"
+import { emptyTally, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"
 import { attemptOutcomes, counterPlaces, requestCells, tokenKinds } from "../telemetry/meter.ts"
 import * as metrics from "../telemetry/metrics.ts"
 
@@ -21,7 +21,7 @@ type Series<Value> = readonly [labels: Labels, value: Value]
 
 /** What the text is made of; `open` is the number of models of each backend with open circuits. */
 export interface PrometheusFigures {
-  readonly whole: Whole
+  readonly whole: TotalFigures
   readonly snapshot: Snapshot
   readonly openCircuits: (backend: string) => number
   readonly uptimeSeconds: number
@@ -66,7 +66,7 @@ const spreads = (definition: metrics.HistogramDefinition, at: number, tallies: I
 
 const labelsOf = ({ backend, model }: Tally): Labels => ({ model, backend })
 
-function* requestSeries({ endpoints, tallies }: Whole): Generator<Series<number>> {
+function* requestSeries({ endpoints, tallies }: TotalFigures): Generator<Series<number>> {
   const cells = requestCells(endpoints)
   for (const { backend, model, numbers } of tallies) {
     for (const [at, { endpoint, stream, outcome, status }] of cells.entries()) {
@@ -101,7 +101,7 @@ function* failoverSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number
   }
 }
 
-const summed = ({ endpoints, tallies }: Whole): Tally => {
+const summed = ({ endpoints, tallies }: TotalFigures): Tally => {
   const sum = emptyTally("", "", endpoints)
   for (const { numbers } of tallies)
     for (const [at, value] of numbers.entries()) sum.numbers[at] = (sum.numbers[at] ?? 0) + value

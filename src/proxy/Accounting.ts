@@ -5,7 +5,7 @@
 import { Cause, Context, Effect, Layer } from "effect"
 import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
-import type { Turn } from "../registry/live.ts"
+import type { StandingChange } from "../registry/live-state.ts"
 import { explainPlan } from "../router/decision.ts"
 import type { Plan } from "../router/plan.ts"
 import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
@@ -55,7 +55,7 @@ export class Accounting extends Context.Service<
     /** A plan was made for the request; `now` in monotonic milliseconds. */
     readonly routed: (record: RequestRecord, plan: Plan, now: number) => void
     /** A request changed how a backend and model stand. */
-    readonly turned: (backend: string, model: string, turn: Turn) => void
+    readonly turned: (backend: string, model: string, turn: StandingChange) => void
     /** The request has ended, whatever the way. */
     readonly ended: (request: UnderWay, end: RequestEnd) => void
     /** The request ended by a defect of the gateway. */
@@ -113,7 +113,7 @@ export class Accounting extends Context.Service<
           ...decision
         })
       }
-      const turned = (backend: string, model: string, turn: Turn): void => {
+      const turned = (backend: string, model: string, turn: StandingChange): void => {
         if (turn._tag === "Closed") return log.write("info", "circuit closed", { backend, model })
         const for_ms = Math.round(turn.forMs)
         if (turn._tag === "Cooling")

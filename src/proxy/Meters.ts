@@ -5,7 +5,7 @@ import { Context, Effect, Layer } from "effect"
 import { Dialects } from "../dialect/all.ts"
 import { Registry } from "../registry/Registry.ts"
 import { MeterTable } from "../telemetry/meter-table.ts"
-import { measure, type Measures } from "../telemetry/measures.ts"
+import { processFigures, type ProcessFigures } from "../telemetry/process-figures.ts"
 
 /** The counters of this process. */
 export class Meters extends Context.Service<
@@ -13,7 +13,7 @@ export class Meters extends Context.Service<
   {
     readonly ledger: MeterTable
     /** What they say now. */
-    readonly measures: () => Measures
+    readonly measures: () => ProcessFigures
   }
 >()("nexus/http/Meters") {
   /** Over the registry, which knows the models that have counters of their own; `worker` is the number of this process. */
@@ -26,7 +26,7 @@ export class Meters extends Context.Service<
           endpoints,
           (backend, model) => registry.snapshot().backends.get(backend)?.models.has(model) ?? false
         )
-        return Meters.of({ ledger, measures: () => measure(ledger, worker, performance.now()) })
+        return Meters.of({ ledger, measures: () => processFigures(ledger, worker, performance.now()) })
       })
     )
 }

@@ -6,7 +6,7 @@ import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
 import { Cancelled, type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
-import { Newcomers } from "../registry/newcomers.ts"
+import { ListDrift } from "../registry/list-drift.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
@@ -22,7 +22,7 @@ import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
 import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
 import { forward, type Forwarding, RequestRun } from "./attempts.ts"
 import { refuse } from "../dialect/refuse.ts"
-import { Turns } from "../domain/Turns.ts"
+import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { type UploadLimits, Uploads } from "../admission/uploads.ts"
 
 /** What bounds a request; times in milliseconds, 0 is no limit. */
@@ -89,8 +89,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     router,
     upstream: yield* Upstream,
     accounting,
-    turns: new Turns(),
-    newcomers: new Newcomers(),
+    turns: new EventLoopTurns(),
+    newcomers: new ListDrift(),
     taken: (current) => {
       current.upload.arrived()
       const refusal = overloaded(limitsNow())

@@ -6,8 +6,8 @@ import { isUnmeasured } from "../backend/backend.ts"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { BadAnswer, ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
-import { Ticket } from "../registry/live.ts"
-import type { Newcomers } from "../registry/newcomers.ts"
+import { Ticket } from "../registry/live-state.ts"
+import type { ListDrift } from "../registry/list-drift.ts"
 import type { Registry } from "../registry/Registry.ts"
 import {
   asksToRetryLater,
@@ -32,7 +32,7 @@ import type { EarlyStream } from "./early-stream.ts"
 import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
 import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
-import type { Turns } from "../domain/Turns.ts"
+import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { Upload } from "../admission/uploads.ts"
 
 /** What forwarding draws on. */
@@ -41,8 +41,8 @@ export interface Forwarding {
   readonly router: Router["Service"]
   readonly upstream: Upstream["Service"]
   readonly accounting: Accounting["Service"]
-  readonly turns: Turns
-  readonly newcomers: Newcomers
+  readonly turns: EventLoopTurns
+  readonly newcomers: ListDrift
   /** Called once the body of a request is there; says why it may not go on. */
   readonly taken: (run: RequestRun) => GatewayError | undefined
   /** The smallest context, in tokens, of those who may answer for a model now. */

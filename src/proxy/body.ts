@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import { type Overloaded, PayloadTooLarge, RequestTimeout, UnsupportedMediaType } from "../domain/errors.ts"
 import { failureReason } from "./final-failure.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
-import type { Turns } from "../domain/Turns.ts"
+import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { Upload } from "../admission/uploads.ts"
 
 /** Why a body is not taken. */
@@ -24,7 +24,7 @@ const crowdedMs = 1000
 // Bytes copied in one turn.
 const copiedBytes = 2 * 1_048_576
 
-const joined = async (pieces: ReadonlyArray<Uint8Array>, size: number, turns: Turns): Promise<Uint8Array> => {
+const joined = async (pieces: ReadonlyArray<Uint8Array>, size: number, turns: EventLoopTurns): Promise<Uint8Array> => {
   const whole = Buffer.allocUnsafeSlow(size)
   let at = 0
   let turnAt = copiedBytes
@@ -43,7 +43,7 @@ const readCounted = async (
   request: Request,
   limitBytes: number,
   upload: BodyCounter,
-  turns: Turns
+  turns: EventLoopTurns
 ): Promise<Uint8Array | BodyError> => {
   const reader = request.body?.getReader()
   if (reader === undefined) return new Uint8Array(0)
@@ -84,7 +84,7 @@ export const readBody = (
   clock: RequestClock,
   { maxBodyBytes, uploadMs }: BodyLimits,
   upload: BodyCounter,
-  turns: Turns
+  turns: EventLoopTurns
 ): Effect.Effect<Uint8Array, BodyError> => {
   const encoding = request.headers.get("content-encoding")
   if (encoding !== null && encoding !== "" && encoding.toLowerCase() !== "identity") {

@@ -7,15 +7,15 @@ import type { Mode } from "../domain/server.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/backend-health.ts"
 import { unusableIds } from "./model-index.ts"
 import {
-  adopt,
+  adoptFindings,
   applyProbe,
   type ProbeChange,
-  empty,
-  put,
+  emptySnapshot,
+  withBackend,
   reconcile,
   type Reconciled,
-  remove,
-  setMode,
+  withoutBackend,
+  withMode,
   type SiblingFindings
 } from "./snapshot.ts"
 import type { Snapshot } from "./state.ts"
@@ -108,7 +108,7 @@ export class Registry extends Context.Service<
     Layer.effect(
       Registry,
       Effect.gen(function* () {
-        const state = yield* SubscriptionRef.make(empty)
+        const state = yield* SubscriptionRef.make(emptySnapshot)
         // A picture that is the same is news to nobody.
         const change = <A>(next: (snapshot: Snapshot) => readonly [A, Snapshot]): Effect.Effect<A> =>
           SubscriptionRef.modifySome(state, (before) => {
@@ -137,12 +137,12 @@ export class Registry extends Context.Service<
           when: (holds) => changes.pipe(Stream.filter(holds), Stream.runHead, Effect.asVoid),
           put: (backend) =>
             Effect.andThen(
-              change((snapshot) => [undefined, put(snapshot, backend)]),
+              change((snapshot) => [undefined, withBackend(snapshot, backend)]),
               Effect.suspend(() => (isWatched(backend) ? PubSub.publish(news, { _tag: "Put", backend }) : Effect.void))
             ),
           remove: (name) =>
             change((snapshot) => {
-              const next = remove(snapshot, name)
+              const next = withoutBackend(snapshot, name)
               return [next !== snapshot, next]
             }).pipe(
               Effect.flatMap((removed) => (removed ? PubSub.publish(news, { _tag: "Removed", name }) : Effect.void)),
@@ -163,7 +163,7 @@ export class Registry extends Context.Service<
           setMode: (name, mode) =>
             change((snapshot) => {
               const before = snapshot.backends.get(name)
-              return [before, setMode(snapshot, name, mode)]
+              return [before, withMode(snapshot, name, mode)]
             }).pipe(
               Effect.flatMap((before) => {
                 if (before === undefined || before.mode === mode) return Effect.void
@@ -186,7 +186,7 @@ export class Registry extends Context.Service<
                 return live === undefined ? told : Effect.andThen(told, noteNames(name, outcome))
               })
             ),
-          adopt: (name, told) => change((snapshot) => [undefined, adopt(snapshot, name, told)]),
+          adopt: (name, told) => change((snapshot) => [undefined, adoptFindings(snapshot, name, told)]),
           suspect: (name) => {
             if (waiting.has(name) || !SubscriptionRef.getUnsafe(state).backends.has(name)) return
             waiting.add(name)

@@ -23,7 +23,7 @@ export const isListedAs = (name: string, candidates: ReadonlyArray<Candidate>): 
 }
 
 /** Who serves a model whose name is written in another way, and the name that it is listed by. */
-export const inOtherWriting = (
+export const inOtherSpelling = (
   name: string,
   { candidates, spelled }: Snapshot
 ): { readonly id: string; readonly candidates: ReadonlyArray<Candidate> } | undefined => {
@@ -58,7 +58,7 @@ const spellingsOf = (
  * The lists once a backend has changed. Those of models the backend neither had nor has are kept as they are; the others
  * are made anew.
  */
-export const reindex = (
+export const updateCandidates = (
   { candidates, spelled }: Pick<Snapshot, "candidates" | "spelled">,
   backends: Snapshot["backends"],
   before: BackendState | undefined,

@@ -6,14 +6,14 @@ import type { Capabilities, Model } from "../domain/server.ts"
 import { spellingOf } from "../backend/spelling.ts"
 
 /** Bounds on a list: entries beyond `count` and names longer than `idLength` are left out. */
-export const bounds = { count: 50_000, idLength: 512 } as const
+export const listBounds = { count: 50_000, idLength: 512 } as const
 
 // Control, format-breaking and separator characters: a name with one of them could forge log lines or headers.
 const unsafe = /[\p{Cc}\u2028\u2029]/u
 
 /** Whether a name can be a model id: not blank, not too long, well-formed, without control characters. */
 const usableId = (id: string): boolean =>
-  id.length <= bounds.idLength && id.trim() !== "" && id.isWellFormed() && !unsafe.test(id)
+  id.length <= listBounds.idLength && id.trim() !== "" && id.isWellFormed() && !unsafe.test(id)
 
 /** The names of a list that no model can be asked for by. */
 export const unusableIds = (reported: ReadonlyArray<Model>): ReadonlyArray<string> =>
@@ -63,7 +63,7 @@ export const mergeModels = (
     return known ?? id
   }
   for (const model of reported) {
-    if (models.size >= bounds.count) break
+    if (models.size >= listBounds.count) break
     if (!usableId(model.id) || models.has(idOf(model.id))) continue
     models.set(model.id, isUsable(model) ? model : usable(model))
   }

@@ -6,9 +6,15 @@ import type { Backend } from "../backend/backend.ts"
 import type { Mode, Model } from "../domain/server.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import { spellingOf } from "../backend/spelling.ts"
-import { type Health, type ProbeOutcome, type Thresholds, transition, unknownHealth } from "../domain/backend-health.ts"
-import { reindex } from "./candidates.ts"
-import { idle, isAnswering } from "./live.ts"
+import {
+  type BackendHealth,
+  type ProbeOutcome,
+  type Thresholds,
+  nextHealth,
+  unknownHealth
+} from "../domain/backend-health.ts"
+import { updateCandidates } from "./candidates.ts"
+import { newLiveState, isAnswering } from "./live-state.ts"
 import { mergeModels, sameModels } from "./model-index.ts"
 import type { BackendState, Candidate, Snapshot } from "./state.ts"
 
@@ -22,7 +28,7 @@ export interface ProbeChange {
 export const knownLimit = 100_000
 
 /** The picture before any backend is put. */
-export const empty: Snapshot = {
+export const emptySnapshot: Snapshot = {
   generation: 0,
   backends: new Map(),
   candidates: new Map(),
@@ -55,7 +61,7 @@ const replace = (snapshot: Snapshot, name: string, after: BackendState | undefin
   return {
     generation: snapshot.generation + 1,
     backends,
-    ...reindex(snapshot, backends, before, after),
+    ...updateCandidates(snapshot, backends, before, after),
     known: after === undefined ? snapshot.known : remember(snapshot.known, after)
   }
 }
@@ -72,7 +78,7 @@ export const sameServer = (a: Backend, b: Backend): boolean =>
  * Adds a backend, or replaces the definition of the one with its name. A changed address, type or key starts afresh;
  * any other change keeps health, models and counters. Models that config tells of are there from the start.
  */
-export const put = (snapshot: Snapshot, backend: Backend): Snapshot => {
+export const withBackend = (snapshot: Snapshot, backend: Backend): Snapshot => {
   const before = snapshot.backends.get(backend.name)
   const kept = before !== undefined && sameServer(before.backend, backend) ? before : undefined
   return replace(snapshot, backend.name, {
@@ -82,21 +88,21 @@ export const put = (snapshot: Snapshot, backend: Backend): Snapshot => {
     models: mergeModels(backend.type, kept?.models.values() ?? [], backend.models),
     listed: kept?.listed ?? false,
     ...(kept?.apiPath === undefined ? {} : { apiPath: kept.apiPath }),
-    live: kept?.live ?? idle()
+    live: kept?.live ?? newLiveState()
   })
 }
 
 /** Takes a backend out; its model names stay known. The same snapshot when there is none of that name. */
-export const remove = (snapshot: Snapshot, name: string): Snapshot =>
+export const withoutBackend = (snapshot: Snapshot, name: string): Snapshot =>
   snapshot.backends.has(name) ? replace(snapshot, name, undefined) : snapshot
 
 /** Sets the mode of a backend; the same snapshot when it has it already, or when there is none of that name. */
-export const setMode = (snapshot: Snapshot, name: string, mode: Mode): Snapshot => {
+export const withMode = (snapshot: Snapshot, name: string, mode: Mode): Snapshot => {
   const before = snapshot.backends.get(name)
   return before === undefined || before.mode === mode ? snapshot : replace(snapshot, name, { ...before, mode })
 }
 
-const sameHealth = (a: Health, b: Health): boolean =>
+const sameHealth = (a: BackendHealth, b: BackendHealth): boolean =>
   a.status === b.status && a.streak === b.streak && a.reason === b.reason
 
 const isSorted = (places: ReadonlyArray<number>): boolean =>
@@ -129,7 +135,7 @@ export interface Reconciled {
 }
 
 /**
- * Takes over the backends of a config: new and changed ones as {@link put} does, those of the last config that are not
+ * Takes over the backends of a config: new and changed ones as {@link withBackend} does, those of the last config that are not
  * among them are taken out, and whoever came by another way stays. `found` is what probes say of new ones beforehand.
  */
 export const reconcile = (
@@ -143,9 +149,9 @@ export const reconcile = (
     origin === "config" && !names.has(name) ? [name] : []
   )
   const changed = wanted.filter((backend) => !Equal.equals(before.backends.get(backend.name)?.backend, backend))
-  let snapshot = removed.reduce(remove, before)
+  let snapshot = removed.reduce(withoutBackend, before)
   for (const backend of changed) {
-    snapshot = put(snapshot, backend)
+    snapshot = withBackend(snapshot, backend)
     const outcome = found.get(backend.name)
     const isNew = snapshot.backends.get(backend.name)?.health === unknownHealth
     if (outcome !== undefined && isNew) ({ snapshot } = applyProbe(snapshot, backend.name, outcome, thresholds))
@@ -156,14 +162,14 @@ export const reconcile = (
 /** What another process has found out about a backend by its probes. */
 export interface SiblingFindings {
   readonly mode: Mode
-  readonly health: Health
+  readonly health: BackendHealth
   readonly models: Iterable<Model>
   readonly listed: boolean
   readonly apiPath?: ApiPath | undefined
 }
 
 /** Takes over what another process has found out; the very same snapshot when that is nothing new. */
-export const adopt = (snapshot: Snapshot, name: string, told: SiblingFindings): Snapshot => {
+export const adoptFindings = (snapshot: Snapshot, name: string, told: SiblingFindings): Snapshot => {
   const before = snapshot.backends.get(name)
   if (before === undefined) return snapshot
   const models = mergeModels(before.backend.type, told.models, before.backend.models)
@@ -190,7 +196,7 @@ export const applyProbe = (
 ): { readonly snapshot: Snapshot; readonly change?: ProbeChange } => {
   const before = snapshot.backends.get(name)
   if (before === undefined) return { snapshot }
-  const health = transition(before.health, outcome, thresholds, isAnswering(before.live))
+  const health = nextHealth(before.health, outcome, thresholds, isAnswering(before.live))
   const reported = outcome._tag === "Up" ? outcome.models : undefined
   const models =
     reported === undefined ? before.models : mergeModels(before.backend.type, reported, before.backend.models)

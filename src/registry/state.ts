@@ -3,22 +3,22 @@
  */
 import type { Backend } from "../backend/backend.ts"
 import type { Mode, Model } from "../domain/server.ts"
-import type { Health } from "../domain/backend-health.ts"
+import type { BackendHealth } from "../domain/backend-health.ts"
 import type { ApiPath } from "../domain/base-url.ts"
-import type { Live } from "./live.ts"
+import type { LiveState } from "./live-state.ts"
 
 /** One backend as the router sees it. */
 export interface BackendState {
   readonly backend: Backend
   readonly mode: Mode
-  readonly health: Health
+  readonly health: BackendHealth
   /** The models it listed last, kept while it is down; by id. */
   readonly models: ReadonlyMap<string, Model>
   /** Whether it has ever given a list. */
   readonly listed: boolean
   /** Where its probes found its endpoints; absent where the base URL alone tells. */
   readonly apiPath?: ApiPath
-  readonly live: Live
+  readonly live: LiveState
 }
 
 /** A backend together with the model it serves: what can be chosen for a request. */

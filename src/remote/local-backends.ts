@@ -2,11 +2,11 @@
  * The backends of a snapshot in the words of the operational endpoints, for callers in the same process.
  */
 import type { BackendEntry } from "../operations/api/api.ts"
-import { describeBackend } from "../operations/handlers/health-pages.ts"
+import { backendEntry } from "../operations/handlers/health-pages.ts"
 import type { Snapshot } from "../registry/state.ts"
 
 /** Every backend as `/nexus/backends` would list it now. */
 export const localBackends = (snapshot: Snapshot): ReadonlyArray<BackendEntry> => {
   const now = performance.now()
-  return [...snapshot.backends.values()].map((state) => describeBackend(state, now))
+  return [...snapshot.backends.values()].map((state) => backendEntry(state, now))
 }

@@ -2,11 +2,11 @@
  * Who can take a request, and for everyone else the reason why not.
  */
 import { contextOf, type Mode } from "../domain/server.ts"
-import { allows } from "../domain/circuit.ts"
+import { circuitAllows } from "../domain/circuit.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { spellingsOf } from "../backend/spelling.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
-import type { Rest } from "../registry/live.ts"
+import type { CooldownReason } from "../registry/live-state.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"
 
 /** Why a candidate is left out. */
@@ -18,7 +18,7 @@ export type Exclusion =
   | { readonly _tag: "ContextTooShort"; readonly has: number; readonly needs: number }
   | { readonly _tag: "Full"; readonly limit: number }
   | { readonly _tag: "CircuitOpen"; readonly untilMs: number }
-  | { readonly _tag: "Cooling"; readonly untilMs: number; readonly rest: Rest | undefined }
+  | { readonly _tag: "Cooling"; readonly untilMs: number; readonly rest: CooldownReason | undefined }
 
 /** A candidate that is left out of a plan. */
 export interface Excluded {
@@ -76,7 +76,9 @@ export const circuitExclusion = ({ state, model }: Candidate, now: number): Excl
     return { _tag: "Cooling", untilMs: coolUntil, rest: live.rests.get(model.id) }
   }
   const circuit = live.circuits.get(model.id)
-  return circuit === undefined || allows(circuit, now) ? undefined : { _tag: "CircuitOpen", untilMs: circuit.openUntil }
+  return circuit === undefined || circuitAllows(circuit, now)
+    ? undefined
+    : { _tag: "CircuitOpen", untilMs: circuit.openUntil }
 }
 
 const abilityWords: Readonly<Record<Ability, string>> = {

@@ -2,7 +2,7 @@
  * Groups: one name for several models, which may be called otherwise at each backend.
  */
 import type { RoutingSettings } from "../domain/routing.ts"
-import { inOtherWriting } from "../registry/candidates.ts"
+import { inOtherSpelling } from "../registry/candidates.ts"
 import type { Candidate, Snapshot } from "../registry/state.ts"
 import { resolveAlias } from "./alias-chains.ts"
 
@@ -12,7 +12,7 @@ const nobody: ReadonlyArray<Candidate> = []
 
 const listed = (name: string, { aliases }: Names, snapshot: Snapshot): ReadonlyArray<Candidate> => {
   const end = resolveAlias(name, aliases)
-  return snapshot.candidates.get(end) ?? inOtherWriting(end, snapshot)?.candidates ?? nobody
+  return snapshot.candidates.get(end) ?? inOtherSpelling(end, snapshot)?.candidates ?? nobody
 }
 
 /** The candidates of one entry of a group: a model, or a model at one backend (`model@backend`). */

@@ -3,7 +3,13 @@
  * that the decision can be told later as it was.
  */
 import type { Circuit } from "../domain/circuit.ts"
-import { idle, type Live, mark, type Rest, settledSamples } from "../registry/live.ts"
+import {
+  newLiveState,
+  type LiveState,
+  refreshMarked,
+  type CooldownReason,
+  settledSamples
+} from "../registry/live-state.ts"
 import type { Candidate } from "../registry/state.ts"
 import { isLatencyIgnored, type DecisionMoment, unmeasured } from "./pool.ts"
 
@@ -11,7 +17,7 @@ import { isLatencyIgnored, type DecisionMoment, unmeasured } from "./pool.ts"
 export interface HeldAgainst {
   readonly at: number
   readonly coolUntil: number | undefined
-  readonly rest: Rest | undefined
+  readonly rest: CooldownReason | undefined
   readonly circuit: Circuit | undefined
 }
 
@@ -72,8 +78,8 @@ export const recordFigures = (all: ReadonlyArray<Among>, moment: DecisionMoment)
   return { now, figures, held: held ?? nothing }
 }
 
-const liveAt = ({ figures, held, now }: LiveFigures, at: number, model: string): Live => {
-  const live = idle()
+const liveAt = ({ figures, held, now }: LiveFigures, at: number, model: string): LiveState => {
+  const live = newLiveState()
   const [inFlight = 0, siblings = 0, askedAt = 0, latency = unmeasured] = figures.slice(at, at + perCandidate)
   live.inFlight = inFlight
   live.siblings = { inFlight: siblings, coolUntil: 0, circuits: [] }
@@ -87,7 +93,7 @@ const liveAt = ({ figures, held, now }: LiveFigures, at: number, model: string):
   if (found?.coolUntil !== undefined) live.cooling.set(model, found.coolUntil)
   if (found?.rest !== undefined) live.rests.set(model, found.rest)
   if (found?.circuit !== undefined) live.circuits.set(model, found.circuit)
-  mark(live)
+  refreshMarked(live)
   return live
 }
 

@@ -5,7 +5,7 @@
 import { kindNamed } from "../backend/all.ts"
 import { spellingsOf } from "../backend/spelling.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import { inOtherWriting } from "../registry/candidates.ts"
+import { inOtherSpelling } from "../registry/candidates.ts"
 import type { Candidate, Snapshot } from "../registry/state.ts"
 import { resolveAlias } from "./alias-chains.ts"
 import { groupCandidates } from "./groups.ts"
@@ -43,7 +43,7 @@ const asWritten = (end: string, settings: RoutingSettings, snapshot: Snapshot): 
 }
 
 const writtenOtherwise = (name: string, snapshot: Snapshot): NameTarget | undefined => {
-  const found = inOtherWriting(name, snapshot)
+  const found = inOtherSpelling(name, snapshot)
   return found === undefined ? undefined : target(found.id, found.candidates, true)
 }
 

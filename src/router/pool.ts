@@ -5,7 +5,7 @@
 import { contextOf } from "../domain/server.ts"
 import { isUnmeasured } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
-import { isStale, isYoung, type Live } from "../registry/live.ts"
+import { isLatencyStale, isLatencyYoung, type LiveState } from "../registry/live-state.ts"
 import { type Candidate, inRotation } from "../registry/state.ts"
 
 // The smallest context that servers load models with unless they are told otherwise, in tokens: more may be cut.
@@ -14,7 +14,7 @@ const leastLoaded = 2048
 /** Candidates and what a choice reads of each, at the same places. */
 export interface Pool {
   readonly candidates: ReadonlyArray<Candidate>
-  readonly lives: ReadonlyArray<Live>
+  readonly lives: ReadonlyArray<LiveState>
   readonly priorities: ReadonlyArray<number>
   /** Requests in flight, as a share of the limit where there is one, as they were taken down last. */
   readonly loads: Float64Array
@@ -39,9 +39,9 @@ const staleEvery = 20
  * Whether the decision of this turn looks past how slow a backend was, so that it is measured anew: it then counts as if
  * it never had been. Young figures are looked past in every fourth decision of a model, stale ones in every twentieth.
  */
-export const isLatencyIgnored = (live: Live, turn: number, now: number): boolean =>
+export const isLatencyIgnored = (live: LiveState, turn: number, now: number): boolean =>
   turn % youngEvery === youngEvery - 1 &&
-  (isYoung(live) || (turn % staleEvery === staleEvery - 1 && isStale(live, now)))
+  (isLatencyYoung(live) || (turn % staleEvery === staleEvery - 1 && isLatencyStale(live, now)))
 
 /** The moment of a decision: its turn among those of its model, and monotonic milliseconds. */
 export interface DecisionMoment {

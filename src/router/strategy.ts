@@ -2,7 +2,7 @@
  * Which of the eligible candidates goes first.
  */
 import type { Strategy, Weights } from "../domain/routing.ts"
-import type { Live } from "../registry/live.ts"
+import type { LiveState } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/state.ts"
 import { type Pool, unmeasured } from "./pool.ts"
 
@@ -92,7 +92,7 @@ export interface StrategyInput extends Chance {
 }
 
 /** Whether `a` goes before `b` when nothing else tells them apart: fewer in flight, then asked longer ago. */
-const idler = (a: Live, b: Live): boolean =>
+const idler = (a: LiveState, b: LiveState): boolean =>
   a.inFlight === b.inFlight ? a.askedAt < b.askedAt : a.inFlight < b.inFlight
 
 const smartest = (pool: Pool, best: BestFigures, weights: Weights): Candidate | undefined => {

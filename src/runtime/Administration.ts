@@ -16,7 +16,7 @@ import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
 import { Control, type NotChanged } from "../operations/Control.ts"
 import type { BackendChange, ReloadChanges, NewBackend } from "../operations/api/control-api.ts"
-import { describeBackend } from "../operations/handlers/health-pages.ts"
+import { backendEntry } from "../operations/handlers/health-pages.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { type ReloadOutcome, Reloader } from "./Reloader.ts"
@@ -157,7 +157,7 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
 
   const changed = (name: string, saved: string | null, note: string | null) =>
     Effect.map(there(name), (state): BackendChange => {
-      const { url, type, mode, status, models, in_flight } = describeBackend(state, performance.now())
+      const { url, type, mode, status, models, in_flight } = backendEntry(state, performance.now())
       return { name, url, type, mode, status, models: models.length, in_flight, saved, note }
     })
 

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { Redacted } from "effect"
 import fc from "fast-check"
 import type { ReadConfig } from "../../src/config/read.ts"
-import { empty, put, remove, setMode } from "../../src/registry/snapshot.ts"
+import { emptySnapshot, withBackend, withoutBackend, withMode } from "../../src/registry/snapshot.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
 import type { SharedStanding } from "../../src/cluster/messages.ts"
 import type { Reloader } from "../../src/runtime/Reloader.ts"
@@ -34,34 +34,34 @@ const tagsOf = ({ told }: Place) =>
 test("a worker is told once of each thing, and of it again when it has changed", () => {
   const place = makePlace(1)
   const { reloader } = inForce(configOf("", "one"))
-  const snapshot = put(put(empty, backend("one")), backend("found", { origin: "discovered" }))
+  const snapshot = withBackend(withBackend(emptySnapshot, backend("one")), backend("found", { origin: "discovered" }))
   sendNews(place.slot, snapshot, reloader)
   expect(tagsOf(place)).toEqual(["Config", "Status", "State one", "Put found", "State found"])
   place.told.length = 0
   sendNews(place.slot, snapshot, reloader)
   expect(tagsOf(place)).toEqual([])
-  sendNews(place.slot, setMode(snapshot, "one", "draining"), reloader)
+  sendNews(place.slot, withMode(snapshot, "one", "draining"), reloader)
   expect(place.told).toMatchObject([{ _tag: "State", name: "one", mode: "draining" }])
 })
 
 test("a worker is told of what is gone, whether it knew it by the config or was told of it", () => {
   const place = makePlace(1)
   const { reloader, state } = inForce(configOf("", "one"))
-  const snapshot = put(put(empty, backend("one")), backend("found", { origin: "discovered" }))
+  const snapshot = withBackend(withBackend(emptySnapshot, backend("one")), backend("found", { origin: "discovered" }))
   sendNews(place.slot, snapshot, reloader)
   place.told.length = 0
-  sendNews(place.slot, remove(snapshot, "found"), reloader)
+  sendNews(place.slot, withoutBackend(snapshot, "found"), reloader)
   expect(tagsOf(place)).toEqual(["Removed found"])
   place.told.length = 0
   // The next config names a backend that a command has taken out.
   state.read = configOf("again", "one", "taken-out")
-  sendNews(place.slot, remove(snapshot, "found"), reloader)
+  sendNews(place.slot, withoutBackend(snapshot, "found"), reloader)
   expect(tagsOf(place)).toEqual(["Config", "Removed taken-out", "State one"])
 })
 
 test("a new worker is told all anew, and how the config stands only when that has changed", () => {
   const [place, { reloader, state }] = [makePlace(1), inForce(configOf("", "one"))] as const
-  const snapshot = put(empty, backend("one"))
+  const snapshot = withBackend(emptySnapshot, backend("one"))
   sendNews(place.slot, snapshot, reloader)
   state.generation = 2
   place.told.length = 0
@@ -75,15 +75,15 @@ test("a new worker is told all anew, and how the config stands only when that ha
 test("a key of what was added crosses the pipe as it is, since the worker has to send it", () => {
   const place = makePlace(1)
   const added = backend("added", { origin: "added", apiKey: Redacted.make("sk-added") })
-  sendNews(place.slot, put(empty, added), inForce(configOf("")).reloader)
+  sendNews(place.slot, withBackend(emptySnapshot, added), inForce(configOf("")).reloader)
   expect(place.told).toContainEqual(expect.objectContaining({ _tag: "Put", name: "added", key: "sk-added" }))
 })
 
 test("a worker whose pipe is gone is told nothing, and nothing fails", () => {
   const place = makePlace(1)
   place.slot.child = undefined
-  sendNews(place.slot, put(empty, backend("one")), inForce(configOf("", "one")).reloader)
-  sendStandings([place.slot], empty, 0)
+  sendNews(place.slot, withBackend(emptySnapshot, backend("one")), inForce(configOf("", "one")).reloader)
+  sendStandings([place.slot], emptySnapshot, 0)
   expect(place.told).toEqual([])
 })
 
@@ -106,7 +106,7 @@ const workers = fc.array(fc.uniqueArray(standing, { selector: ({ name }) => name
   maxLength: 4
 })
 
-const both: Snapshot = put(put(empty, backend("one")), backend("two"))
+const both: Snapshot = withBackend(withBackend(emptySnapshot, backend("one")), backend("two"))
 
 const longest = (all: ReadonlyArray<SharedStanding>, model: string): number | undefined =>
   all

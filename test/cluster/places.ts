@@ -5,7 +5,7 @@ import type { ChildProcess } from "node:child_process"
 import type { ToWorker } from "../../src/cluster/messages.ts"
 import type { WorkerSlot } from "../../src/cluster/broadcast.ts"
 import { turnedAwayCodes } from "../../src/telemetry/meter-table.ts"
-import type { Measures } from "../../src/telemetry/measures.ts"
+import type { ProcessFigures } from "../../src/telemetry/process-figures.ts"
 
 /** A place, what its worker was told, and the signals it was sent. */
 export interface Place {
@@ -38,7 +38,7 @@ export const makePlace = (number: number): Place => {
 }
 
 /** Figures of a worker that has turned away so many requests, and has nothing else to tell. */
-export const measuresOf = (worker: number, turnedAway: number): Measures => ({
+export const measuresOf = (worker: number, turnedAway: number): ProcessFigures => ({
   processes: [{ worker, rssBytes: 1, cpuSeconds: 1 }],
   endpoints: [],
   active: 0,

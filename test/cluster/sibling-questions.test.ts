@@ -4,11 +4,11 @@ import fc from "fast-check"
 import { brokenReply, type CallMessage, Calls, type ReplyMessage } from "../../src/cluster/calls.ts"
 import { QuestionRelay } from "../../src/cluster/sibling-questions.ts"
 import { siblingQuestions } from "../../src/operations/Siblings.ts"
-import { type Measures, together } from "../../src/telemetry/measures.ts"
+import { type ProcessFigures, sumFigures } from "../../src/telemetry/process-figures.ts"
 import { measuresOf } from "./places.ts"
 
 const turnedAway = (told: unknown): number =>
-  together(told as ReadonlyArray<Measures>).turnedAway.reduce((sum, number) => sum + number, 0) // reason: these tests told it
+  sumFigures(told as ReadonlyArray<ProcessFigures>).turnedAway.reduce((sum, number) => sum + number, 0) // reason: these tests told it
 
 interface Worker {
   readonly number: number

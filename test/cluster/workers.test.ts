@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { spawn } from "node:child_process"
 import fc from "fast-check"
 import { isHanging, type Silence, silenceOf, silentMs, startMs } from "../../src/cluster/hang-watch.ts"
-import { restartMs, waitAfter } from "../../src/cluster/restarts.ts"
+import { restartMs, restartWait } from "../../src/cluster/Supervisor.ts"
 
 const lives = fc.array(fc.integer({ min: 0, max: 10_000 }), { minLength: 1, maxLength: 30 })
 
@@ -11,7 +11,7 @@ test("a place waits twice as long after each worker that dies soon, up to the lo
     fc.property(lives, (all) => {
       let waitMs = 0
       all.forEach((livedMs, nth) => {
-        waitMs = waitAfter(livedMs, waitMs)
+        waitMs = restartWait(livedMs, waitMs)
         expect(waitMs).toBe(Math.min(restartMs.longest, restartMs.first * 2 ** nth))
       })
     })
@@ -20,13 +20,13 @@ test("a place waits twice as long after each worker that dies soon, up to the lo
 test("a worker that lived long is replaced at once, however long its place had waited", () =>
   fc.assert(
     fc.property(fc.integer({ min: 0, max: restartMs.longest }), (beforeMs) => {
-      expect(waitAfter(10_001 + 10 * restartMs.longest, beforeMs)).toBe(restartMs.first)
+      expect(restartWait(10_001 + 10 * restartMs.longest, beforeMs)).toBe(restartMs.first)
     })
   ))
 
 test("a worker that dies whenever it has lived as long as its place had waited is no steady one", () => {
   let waitMs = 0
-  for (let nth = 0; nth < 20; nth += 1) waitMs = waitAfter(waitMs, waitMs)
+  for (let nth = 0; nth < 20; nth += 1) waitMs = restartWait(waitMs, waitMs)
   expect(waitMs).toBe(restartMs.longest)
 })
 

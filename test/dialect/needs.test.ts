@@ -5,7 +5,7 @@ import { JsonScan } from "../../src/dialect/json-scan.ts"
 import { FactScan } from "../../src/dialect/openai/fact-scan.ts"
 import { chatBody, chatText, jsonText } from "../fuzz/arbitraries.ts"
 import { parseNeeds, readNeeds, scanNeeds } from "../../src/dialect/openai/needs.ts"
-import { Turns } from "../../src/domain/Turns.ts"
+import { EventLoopTurns } from "../../src/domain/EventLoopTurns.ts"
 import { endpointFacts, type Endpoint } from "../../src/dialect/openai/openai-endpoints.ts"
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
@@ -162,7 +162,7 @@ describe("a body that cannot be routed is refused with the field at fault:", () 
 })
 
 describe("a large body, which is gone through in slices and not parsed,", () => {
-  const turns = new Turns()
+  const turns = new EventLoopTurns()
   const long = fc.oneof(
     fc.string({ maxLength: 5 }),
     fc

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { deadRoutingNames } from "../../src/doctor/name-check.ts"
-import { applyProbe, empty, put } from "../../src/registry/snapshot.ts"
+import { applyProbe, emptySnapshot, withBackend } from "../../src/registry/snapshot.ts"
 import { entryCandidates } from "../../src/router/groups.ts"
 import { nameTargets } from "../../src/router/names.ts"
 import { plainSettings } from "../kit/generators.ts"
@@ -22,9 +22,9 @@ const found = (
     fallbacks: new Map(Object.entries(fallbacks))
   }
   const snapshot = lists.reduce((before, list, at) => {
-    const there = put(before, backend(`b${at}`, { type: "ollama" }))
+    const there = withBackend(before, backend(`b${at}`, { type: "ollama" }))
     return list === undefined ? there : applyProbe(there, `b${at}`, up(...list), thresholds).snapshot
-  }, empty)
+  }, emptySnapshot)
   return deadRoutingNames(routing, {
     lists,
     leadsTo: (name) => nameTargets(name, routing, snapshot),

@@ -10,7 +10,7 @@ import * as fc from "fast-check"
 import { NexusConfig } from "../../src/config/NexusConfig.ts"
 import { parseNeeds, scanNeeds } from "../../src/dialect/openai/needs.ts"
 import { replaceModel } from "../../src/dialect/openai/openai.ts"
-import { Turns } from "../../src/domain/Turns.ts"
+import { EventLoopTurns } from "../../src/domain/EventLoopTurns.ts"
 import type { RoutingNeeds } from "../../src/domain/request.ts"
 import { EventWatch } from "../../src/dialect/openai/event-watch.ts"
 import { whole } from "../kit/answers.ts"
@@ -83,7 +83,7 @@ const isErrorShape = (text: string): boolean => {
   return typeof field(error, "message") === "string" && typeof field(error, "type") === "string"
 }
 
-const turns = new Turns()
+const turns = new EventLoopTurns()
 
 const needs: Law = {
   name: "the needs of any body are read as JSON.parse reads them, or refused with a reason, whole or in slices",

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { Effect, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import type { Health } from "../../src/domain/backend-health.ts"
+import type { BackendHealth } from "../../src/domain/backend-health.ts"
 import { layerOf } from "../../src/health/HealthScheduler.ts"
 import { probeInterval } from "../../src/health/HealthScheduler.ts"
 import { Registry } from "../../src/registry/Registry.ts"
@@ -220,7 +220,7 @@ effect(
   )
 )
 
-const states: fc.Arbitrary<Health> = fc.record({
+const states: fc.Arbitrary<BackendHealth> = fc.record({
   status: fc.constantFrom("unknown", "healthy", "unhealthy", "config_error"),
   streak: fc.integer({ min: 0, max: 2 }),
   reason: fc.constant("")

@@ -4,11 +4,11 @@
 import { endpointFacts } from "../../src/dialect/openai/openai-endpoints.ts"
 import fc from "fast-check"
 import type { Capabilities } from "../../src/domain/server.ts"
-import { closed, fail } from "../../src/domain/circuit.ts"
+import { closedCircuit, failCircuit } from "../../src/domain/circuit.ts"
 import type { HealthStatus } from "../../src/domain/backend-health.ts"
 import type { Ability, RoutingNeeds } from "../../src/domain/request.ts"
 import { type RoutingSettings, strategies, type Strategy } from "../../src/domain/routing.ts"
-import { idle, mark, type Rest } from "../../src/registry/live.ts"
+import { newLiveState, refreshMarked, type CooldownReason } from "../../src/registry/live-state.ts"
 import type { BackendState, Candidate, Snapshot } from "../../src/registry/state.ts"
 import { backend, model } from "../registry/backends.ts"
 
@@ -37,7 +37,7 @@ export interface Standing {
   readonly capabilities: Capabilities
   /** Milliseconds from {@link now} to the end of its pause; not positive when it is over. */
   readonly coolingMs: number | undefined
-  readonly rest: Rest | undefined
+  readonly rest: CooldownReason | undefined
   /** Failures in a row, and how long ago the last one was. */
   readonly failures: number
   readonly failedMsAgo: number
@@ -68,17 +68,17 @@ const fields = {
 const standing: fc.Arbitrary<Standing> = fc.record(fields)
 
 const stateOf = (each: Standing, at: number): BackendState => {
-  const live = idle()
+  const live = newLiveState()
   live.inFlight = each.inFlight
   live.firstByteMs = each.firstByteMs
   for (const id of each.models) {
     if (each.coolingMs !== undefined) live.cooling.set(id, now + each.coolingMs)
     if (each.rest !== undefined) live.rests.set(id, each.rest)
-    let circuit = closed
-    for (let i = 0; i < each.failures; i += 1) circuit = fail(circuit, now - each.failedMsAgo)
+    let circuit = closedCircuit
+    for (let i = 0; i < each.failures; i += 1) circuit = failCircuit(circuit, now - each.failedMsAgo)
     if (each.failures > 0) live.circuits.set(id, circuit)
   }
-  mark(live)
+  refreshMarked(live)
   const named = each.models.map((id) =>
     model(id, {
       capabilities: each.capabilities,

@@ -2,9 +2,9 @@ import { expect } from "bun:test"
 import { Context, Effect, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
 import { Drain } from "../../src/admission/Drain.ts"
-import { makeChanges, stateOf } from "../../src/operations/handlers/changes.ts"
+import { makeChanges, stateDigest } from "../../src/operations/handlers/changes.ts"
 import { Registry } from "../../src/registry/Registry.ts"
-import { empty, put } from "../../src/registry/snapshot.ts"
+import { emptySnapshot, withBackend } from "../../src/registry/snapshot.ts"
 import { effect } from "../kit/effect.ts"
 import { backend, down, up } from "../registry/backends.ts"
 
@@ -28,8 +28,8 @@ const stage = Effect.gen(function* () {
 effect("who has not seen the state of the backends yet is told at once", () =>
   Effect.gen(function* () {
     const { changes, registry } = yield* stage
-    expect(yield* changes({})).toEqual({ state: stateOf(registry.snapshot()) })
-    expect(yield* changes({ since: "another" })).toEqual({ state: stateOf(registry.snapshot()) })
+    expect(yield* changes({})).toEqual({ state: stateDigest(registry.snapshot()) })
+    expect(yield* changes({ since: "another" })).toEqual({ state: stateDigest(registry.snapshot()) })
   })
 )
 
@@ -46,7 +46,7 @@ effect("who has seen it is told when a backend fails, and not when a probe or a 
     yield* registry.noteProbe("one", down)
     const told = yield* Fiber.join(waiting)
     expect(told.state).not.toBe(state)
-    expect(told.state).toBe(stateOf(registry.snapshot()))
+    expect(told.state).toBe(stateDigest(registry.snapshot()))
   })
 )
 
@@ -93,8 +93,10 @@ effect("two processes that know the same say the same, however they came to it",
     yield* registry.put(backend("two"))
     yield* registry.remove("two")
     const { registry: other } = yield* stage
-    expect(stateOf(registry.snapshot())).toBe(stateOf(other.snapshot()))
+    expect(stateDigest(registry.snapshot())).toBe(stateDigest(other.snapshot()))
     expect(registry.snapshot().generation).not.toBe(other.snapshot().generation)
-    expect(stateOf(put(empty, backend("one")))).not.toBe(stateOf(put(empty, backend("other"))))
+    expect(stateDigest(withBackend(emptySnapshot, backend("one")))).not.toBe(
+      stateDigest(withBackend(emptySnapshot, backend("other")))
+    )
   })
 )

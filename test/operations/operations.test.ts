@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { Effect, Layer, ManagedRuntime } from "effect"
-import { closed } from "../../src/domain/circuit.ts"
+import { closedCircuit } from "../../src/domain/circuit.ts"
 import type { Backend } from "../../src/backend/backend.ts"
 import type { Model } from "../../src/domain/server.ts"
 import { version } from "../../src/domain/version.ts"
@@ -172,8 +172,8 @@ describe("with two healthy backends and one that is down", () => {
     live.inFlight = 2
     live.cooling.set("mistral:7b", performance.now() + 60_000)
     live.cooling.set("org/zephyr:latest", 1)
-    live.circuits.set("mistral:7b", { ...closed, failures: 3, opens: 1, openUntil: performance.now() + 60_000 })
-    live.circuits.set("org/zephyr:latest", { ...closed, failures: 3, opens: 1, openUntil: 1 })
+    live.circuits.set("mistral:7b", { ...closedCircuit, failures: 3, opens: 1, openUntil: performance.now() + 60_000 })
+    live.circuits.set("org/zephyr:latest", { ...closedCircuit, failures: 3, opens: 1, openUntil: 1 })
     const body = await json("/nexus/backends")
     expect(body.version).toBe(version)
     expect(body.backends).toHaveLength(3)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { mayBeSameModel } from "../../src/registry/newcomers.ts"
-import { Newcomers } from "../../src/registry/newcomers.ts"
+import { mayBeSameModel } from "../../src/registry/list-drift.ts"
+import { ListDrift } from "../../src/registry/list-drift.ts"
 import { identityIn } from "../../src/dialect/openai/answer-identity.ts"
 
 describe("one model under two names:", () => {
@@ -71,14 +71,14 @@ describe("news of a backend", () => {
   })
 
   test("is each foreign name once for each list", () => {
-    const newcomers = new Newcomers()
+    const newcomers = new ListDrift()
     const first = list()
     const shows = (models = first, name = "new") => newcomers.shows(models, "old", signs(name))
     expect([shows(), shows(), shows(first, "newer"), shows(list()), shows()]).toEqual([true, false, true, true, false])
   })
 
   test("is no name of its list, nor the one asked for, nor the lack of one", () => {
-    const newcomers = new Newcomers()
+    const newcomers = new ListDrift()
     for (const name of ["old", "OLD:latest", "", undefined]) {
       expect(newcomers.shows(list(), "old", signs(name))).toBe(false)
     }
@@ -86,7 +86,7 @@ describe("news of a backend", () => {
   })
 
   test("is another server or build, once, and not the first one", () => {
-    const newcomers = new Newcomers()
+    const newcomers = new ListDrift()
     const models = list()
     const shows = (server: string | null, build?: string) => newcomers.shows(models, "old", signs("old", server, build))
     expect([shows("a", "1"), shows("a", "1"), shows("b", "1"), shows("b", "1")]).toEqual([false, false, true, false])
@@ -94,7 +94,7 @@ describe("news of a backend", () => {
   })
 
   test("is bounded, whatever a backend says", () => {
-    const newcomers = new Newcomers()
+    const newcomers = new ListDrift()
     const models = list()
     const names = Array.from({ length: 1000 }, (_, at) => `name ${String(at)}`)
     expect(names.filter((name) => newcomers.shows(models, "old", signs(name))).length).toBeLessThanOrEqual(100)

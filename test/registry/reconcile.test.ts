@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { applyProbe, empty, put, reconcile, setMode } from "../../src/registry/snapshot.ts"
+import { applyProbe, emptySnapshot, withBackend, reconcile, withMode } from "../../src/registry/snapshot.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
 import { backend, up } from "./backends.ts"
 
@@ -25,7 +25,7 @@ const started = ({
   readonly first: Parameters<typeof reconcile>[1]
   readonly found: typeof first
 }) => {
-  const before = found.reduce(put, reconcile(empty, first, nothing, limits).snapshot)
+  const before = found.reduce(withBackend, reconcile(emptySnapshot, first, nothing, limits).snapshot)
   return [...before.backends.keys()].reduce<Snapshot>(
     (snapshot, name) => applyProbe(snapshot, name, up("m"), limits).snapshot,
     before
@@ -57,7 +57,7 @@ test("a backend the config has not changed is the very same, with its health, mo
   ))
 
 test("a changed priority keeps health, models and counters; a changed address starts afresh", () => {
-  const before = applyProbe(put(empty, backend("one")), "one", up("m"), limits).snapshot
+  const before = applyProbe(withBackend(emptySnapshot, backend("one")), "one", up("m"), limits).snapshot
   const kept = reconcile(before, [backend("one", { priority: 1 })], nothing, limits).snapshot.backends.get("one")
   expect(kept?.health.status).toBe("healthy")
   expect(kept?.live).toBe(before.backends.get("one")?.live)
@@ -69,7 +69,7 @@ test("a changed priority keeps health, models and counters; a changed address st
 
 test("what was found out beforehand of a new backend counts at once", () => {
   const found = new Map([["two", up("m")]])
-  const { snapshot } = reconcile(empty, [backend("two")], found, limits)
+  const { snapshot } = reconcile(emptySnapshot, [backend("two")], found, limits)
   expect(snapshot.backends.get("two")?.health.status).toBe("healthy")
   expect(snapshot.candidates.get("m")?.length).toBe(1)
 })
@@ -98,7 +98,7 @@ test("the same config again changes nothing (law)", () =>
   ))
 
 test("a backend that is drained or disabled stays so when the config changes something else of it", () => {
-  const drained = setMode(put(empty, backend("one")), "one", "draining")
+  const drained = withMode(withBackend(emptySnapshot, backend("one")), "one", "draining")
   const { snapshot } = reconcile(drained, [backend("one", { priority: 3 })], nothing, limits)
   expect(snapshot.backends.get("one")?.mode).toBe("draining")
 })

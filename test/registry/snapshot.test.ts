@@ -2,8 +2,16 @@ import { expect, test } from "bun:test"
 import { Redacted } from "effect"
 import fc from "fast-check"
 import { modes } from "../../src/domain/server.ts"
-import { bounds } from "../../src/registry/model-index.ts"
-import { applyProbe, empty, knownLimit, put, reconcile, remove, setMode } from "../../src/registry/snapshot.ts"
+import { listBounds } from "../../src/registry/model-index.ts"
+import {
+  applyProbe,
+  emptySnapshot,
+  knownLimit,
+  withBackend,
+  reconcile,
+  withoutBackend,
+  withMode
+} from "../../src/registry/snapshot.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
 import { backend, down, model, modelNames, outcomes, up } from "./backends.ts"
 
@@ -24,12 +32,12 @@ const steps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
     fc.tuple(names, fc.array(modelNames, { maxLength: 2 }), fc.integer({ min: 0, max: 2 })).map(
       ([name, ids, port]): Step =>
         (s) =>
-          put(s, backend(name, { url: `http://h:${port}`, models: ids.map((id) => model(id)) }))
+          withBackend(s, backend(name, { url: `http://h:${port}`, models: ids.map((id) => model(id)) }))
     ),
     names.map(
       (name): Step =>
         (s) =>
-          remove(s, name)
+          withoutBackend(s, name)
     ),
     fc.tuple(names, outcomes).map(
       ([name, outcome]): Step =>
@@ -39,7 +47,7 @@ const steps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
     fc.tuple(names, fc.constantFrom(...modes)).map(
       ([name, mode]): Step =>
         (s) =>
-          setMode(s, name, mode)
+          withMode(s, name, mode)
     ),
     configs.map(
       (wanted): Step =>
@@ -50,7 +58,7 @@ const steps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
   { maxLength: 30 }
 )
 
-const run = (list: ReadonlyArray<Step>): Snapshot => list.reduce((snapshot, step) => step(snapshot), empty)
+const run = (list: ReadonlyArray<Step>): Snapshot => list.reduce((snapshot, step) => step(snapshot), emptySnapshot)
 
 const servers = (snapshot: Snapshot, id: string) =>
   (snapshot.candidates.get(id) ?? []).map((candidate) => candidate.state.backend.name)
@@ -98,12 +106,12 @@ test("a probe that tells nothing new gives back the very same snapshot", () =>
   ))
 
 test("the order of a list does not matter", () => {
-  const snapshot = applyProbe(put(empty, backend("one")), "one", up("a", "b"), limits).snapshot
+  const snapshot = applyProbe(withBackend(emptySnapshot, backend("one")), "one", up("a", "b"), limits).snapshot
   expect(applyProbe(snapshot, "one", up("b", "a"), limits).snapshot).toBe(snapshot)
 })
 
 test("a list that shrinks is seen at the next probe, an empty one clears, an unreadable one keeps", () => {
-  const full = applyProbe(put(empty, backend("one")), "one", up("a", "b"), limits).snapshot
+  const full = applyProbe(withBackend(emptySnapshot, backend("one")), "one", up("a", "b"), limits).snapshot
   expect([...applyProbe(full, "one", up("b"), limits).snapshot.candidates.keys()]).toEqual(["b"])
   expect(applyProbe(full, "one", up(), limits).snapshot.candidates.size).toBe(0)
   expect(applyProbe(full, "one", { _tag: "Up", models: undefined, latencyMs: 1 }, limits).snapshot).toBe(full)
@@ -114,42 +122,57 @@ test("what config tells of a model wins over the backend, and adds models the ba
     models: [model("a", { context_length: 8, capabilities: { vision: false } }), model("z")]
   })
   const said = [model("a", { context_length: 99, capabilities: { vision: true, tools: true } })]
-  const { snapshot } = applyProbe(put(empty, told), "one", { _tag: "Up", models: said, latencyMs: 1 }, limits)
+  const { snapshot } = applyProbe(
+    withBackend(emptySnapshot, told),
+    "one",
+    { _tag: "Up", models: said, latencyMs: 1 },
+    limits
+  )
   const models = snapshot.backends.get("one")?.models
   expect(models?.get("a")).toEqual({ id: "a", context_length: 8, capabilities: { vision: false, tools: true } })
   expect(models?.has("z")).toBe(true)
 })
 
 test("a model that config tells of is known while its backend has never answered", () => {
-  const first = put(empty, backend("one", { models: [model("z")] }))
+  const first = withBackend(emptySnapshot, backend("one", { models: [model("z")] }))
   expect(servers(applyProbe(first, "one", down, limits).snapshot, "z")).toEqual(["one"])
 })
 
 test("names that could forge a line or a header are not taken, nor are nonsense lengths", () => {
-  const ids = ["ok", "", "a\nb", "a\u0000", "a\u2028b", "\ud800", "   ", "x".repeat(bounds.idLength + 1), "\u0085"]
+  const ids = ["ok", "", "a\nb", "a\u0000", "a\u2028b", "\ud800", "   ", "x".repeat(listBounds.idLength + 1), "\u0085"]
   const said = ids.map((id) => model(id, { context_length: -5 }))
-  const { snapshot } = applyProbe(put(empty, backend("one")), "one", { _tag: "Up", models: said, latencyMs: 1 }, limits)
+  const { snapshot } = applyProbe(
+    withBackend(emptySnapshot, backend("one")),
+    "one",
+    { _tag: "Up", models: said, latencyMs: 1 },
+    limits
+  )
   expect([...snapshot.candidates.keys()]).toEqual(["ok"])
   expect(snapshot.backends.get("one")?.models.get("ok")).toEqual({ id: "ok", capabilities: {} })
 })
 
 test("a list and the memory of names are bounded", () => {
-  const many = (prefix: string) => up(...Array.from({ length: bounds.count + 10 }, (_, i) => `${prefix}${i}`))
-  let snapshot = put(empty, backend("one"))
+  const many = (prefix: string) => up(...Array.from({ length: listBounds.count + 10 }, (_, i) => `${prefix}${i}`))
+  let snapshot = withBackend(emptySnapshot, backend("one"))
   for (const prefix of ["a", "b", "c"]) snapshot = applyProbe(snapshot, "one", many(prefix), limits).snapshot
-  expect(snapshot.candidates.size).toBe(bounds.count)
+  expect(snapshot.candidates.size).toBe(listBounds.count)
   expect(snapshot.known.size).toBe(knownLimit)
   expect(snapshot.known.has("c0")).toBe(true)
 })
 
 test("a redefined backend keeps its health and counters, one at another address starts afresh", () => {
   const key = () => Redacted.make("k")
-  const first = applyProbe(put(empty, backend("one", { apiKey: key() })), "one", up("a"), limits).snapshot
+  const first = applyProbe(
+    withBackend(emptySnapshot, backend("one", { apiKey: key() })),
+    "one",
+    up("a"),
+    limits
+  ).snapshot
   const before = first.backends.get("one")
-  const same = put(first, backend("one", { priority: 1, apiKey: key() })).backends.get("one")
+  const same = withBackend(first, backend("one", { priority: 1, apiKey: key() })).backends.get("one")
   expect(same?.health.status).toBe("healthy")
   expect(same?.live).toBe(before?.live as NonNullable<typeof before>["live"]) // reason: it is there
-  const moved = put(first, backend("one", { url: "http://elsewhere" })).backends.get("one")
+  const moved = withBackend(first, backend("one", { url: "http://elsewhere" })).backends.get("one")
   expect(moved?.health.status).toBe("unknown")
   expect(moved?.models.size).toBe(0)
 })

@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { aliasChain, maxAliasHops, resolveAlias } from "../../src/router/alias-chains.ts"
 import { nameTargets } from "../../src/router/names.ts"
-import { empty } from "../../src/registry/snapshot.ts"
+import { emptySnapshot } from "../../src/registry/snapshot.ts"
 import { plainSettings } from "../kit/generators.ts"
 
 const names = fc.constantFrom("a", "b", "c", "d", "e", "__proto__", "constructor")
@@ -56,7 +56,7 @@ test("the models that may answer are the resolved one, then its fallbacks in the
   ])
   const fallbacks = new Map([["small", ["medium", "backup", "medium", "fast", "large"]]])
   const modelsOf = (name: string) =>
-    nameTargets(name, { ...plainSettings, aliases, fallbacks }, empty).map((target) => target.name)
+    nameTargets(name, { ...plainSettings, aliases, fallbacks }, emptySnapshot).map((target) => target.name)
   expect(modelsOf("fast")).toEqual(["small", "medium", "large"])
   expect(modelsOf("medium")).toEqual(["medium"])
 })

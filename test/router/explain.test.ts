@@ -2,8 +2,8 @@ import { describe, expect, test } from "bun:test"
 import { Effect, Layer, Random } from "effect"
 import fc from "fast-check"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
-import { closed, fail } from "../../src/domain/circuit.ts"
-import { mark } from "../../src/registry/live.ts"
+import { closedCircuit, failCircuit } from "../../src/domain/circuit.ts"
+import { refreshMarked } from "../../src/registry/live-state.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
 import { explainPlan } from "../../src/router/decision.ts"
 import { planAll } from "../../src/router/plan.ts"
@@ -26,9 +26,9 @@ const upset = ({ backends }: Snapshot): void => {
     live.firstByteMs = 12_345
     for (const id of models.keys()) {
       live.cooling.set(id, now + 60_000)
-      live.circuits.set(id, fail(fail(fail(closed, now), now), now))
+      live.circuits.set(id, failCircuit(failCircuit(failCircuit(closedCircuit, now), now), now))
     }
-    mark(live)
+    refreshMarked(live)
   }
 }
 

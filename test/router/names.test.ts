@@ -4,7 +4,7 @@ import type { BackendType } from "../../src/backend/all.ts"
 import { ollamaName } from "../../src/backend/ollama.ts"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import { isListedAs } from "../../src/registry/candidates.ts"
-import { applyProbe, empty, put, remove } from "../../src/registry/snapshot.ts"
+import { applyProbe, emptySnapshot, withBackend, withoutBackend } from "../../src/registry/snapshot.ts"
 import type { Snapshot } from "../../src/registry/state.ts"
 import { resolveAlias } from "../../src/router/alias-chains.ts"
 import { upstreamName, lookUpName, nameTargets } from "../../src/router/names.ts"
@@ -35,13 +35,13 @@ const snapshots = fc
   .map(({ after, before, gone }) => {
     const all = [...before.slice(0, 4 - after.length), ...after]
     let snapshot = before.reduce(
-      (snap, { type, models }, at) => probed(put(snap, backend(`b${at}`, { type })), `b${at}`, models),
-      empty
+      (snap, { type, models }, at) => probed(withBackend(snap, backend(`b${at}`, { type })), `b${at}`, models),
+      emptySnapshot
     )
     for (const [at, { type, models }] of all.entries()) {
-      snapshot = probed(put(snapshot, backend(`b${at}`, { type })), `b${at}`, models)
+      snapshot = probed(withBackend(snapshot, backend(`b${at}`, { type })), `b${at}`, models)
     }
-    return gone === undefined ? snapshot : remove(snapshot, `b${gone}`)
+    return gone === undefined ? snapshot : withoutBackend(snapshot, `b${gone}`)
   })
 
 const settings: fc.Arbitrary<RoutingSettings> = fc

@@ -4,7 +4,7 @@ import { endpoints } from "../../src/dialect/openai/openai-endpoints.ts"
 import { outcomes } from "../../src/domain/request.ts"
 import { coveredSeconds, RecentCounts } from "../../src/telemetry/recent-counts.ts"
 import { MeterTable, mostMeters, noBackendLabel, otherLabel } from "../../src/telemetry/meter-table.ts"
-import { bequeathed, measure, together } from "../../src/telemetry/measures.ts"
+import { lastingFigures, processFigures, sumFigures } from "../../src/telemetry/process-figures.ts"
 import {
   attemptOutcomes,
   type EndedRequest,
@@ -153,7 +153,7 @@ const workOf = (ledger: MeterTable, all: ReadonlyArray<readonly [number, number]
 const few = fc.array(fc.tuple(fc.nat(3), fc.nat(3)), { maxLength: 40 })
 
 /** Counters of each pair, in an order of their own. */
-const counters = (whole: ReturnType<typeof together>) =>
+const counters = (whole: ReturnType<typeof sumFigures>) =>
   whole.tallies
     .map(({ backend, model, numbers }) => [backend, model, ...numbers])
     .toSorted((a, b) => (`${a[0]} ${a[1]}` < `${b[0]} ${b[1]}` ? -1 : 1))
@@ -165,12 +165,12 @@ describe("the figures of several processes", () => {
         const parts = [a, b, c].map((work) => {
           const ledger = new MeterTable(endpoints, () => true)
           workOf(ledger, work)
-          return measure(ledger, 1, 1000)
+          return processFigures(ledger, 1, 1000)
         })
         const one = new MeterTable(endpoints, () => true)
         workOf(one, [...a, ...b, ...c])
-        expect(counters(together(parts))).toEqual(counters(together([measure(one, 1, 1000)])))
-        expect(counters(together([bequeathed(parts)]))).toEqual(counters(together(parts)))
+        expect(counters(sumFigures(parts))).toEqual(counters(sumFigures([processFigures(one, 1, 1000)])))
+        expect(counters(sumFigures([lastingFigures(parts)]))).toEqual(counters(sumFigures(parts)))
       })
     ))
 })

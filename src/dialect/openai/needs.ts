@@ -10,7 +10,7 @@ import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
 import { JsonScan, type ScanProgress } from "../json-scan.ts"
 import { FactScan } from "./fact-scan.ts"
-import type { Turns } from "../../domain/Turns.ts"
+import type { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
 import type { TokenEstimate } from "../token-estimate.ts"
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
@@ -153,7 +153,7 @@ const wholeCharacters = (body: Uint8Array, to: number): number => {
 export const scanNeeds = async (
   endpoint: Endpoint,
   body: Uint8Array,
-  turns: Turns,
+  turns: EventLoopTurns,
   least = unknown
 ): Promise<Result.Result<ReadRequest, BadRequest>> => {
   if (body.byteLength === 0) return Result.fail(bad(empty, null))
@@ -179,7 +179,12 @@ export const scanNeeds = async (
 }
 
 // A second time through a body that is known to be good.
-const weighed = async (endpoint: Endpoint, body: Uint8Array, turns: Turns, top: Json): Promise<TokenEstimate> => {
+const weighed = async (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  turns: EventLoopTurns,
+  top: Json
+): Promise<TokenEstimate> => {
   const factScan = new FactScan(body, true)
   const scan = new JsonScan(body, factScan, { maxDepth, sliceBytes: weighedBytes })
   do await turns.next()
@@ -196,7 +201,7 @@ const weighed = async (endpoint: Endpoint, body: Uint8Array, turns: Turns, top: 
 export const readNeeds = (
   endpoint: Endpoint,
   body: Uint8Array,
-  turns: Turns,
+  turns: EventLoopTurns,
   least = unknown
 ): Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>> => {
   if (body.byteLength > parsedBytes) return scanNeeds(endpoint, body, turns, least)

@@ -16,7 +16,7 @@ import { History, rememberedRequests } from "../../proxy/History.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { printable } from "../../domain/printable.ts"
 import type { RequestUnderWay } from "../api/admin-api.ts"
-import { Turns } from "../../domain/Turns.ts"
+import { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
 
 const refusalOf = (error: GatewayError | undefined) => {
   if (error === undefined) return null
@@ -51,7 +51,7 @@ export const adminHandlers = (
       const router = yield* Router
       const recent = yield* History
       const siblings = yield* Siblings
-      const turns = new Turns()
+      const turns = new EventLoopTurns()
       const routes = new Map(
         routesOf(dialects)
           .values()

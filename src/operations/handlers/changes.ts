@@ -10,7 +10,7 @@ import type { Snapshot } from "../../registry/state.ts"
  * The same for the same backends in the same state, whichever process is asked and however they came to it; what changes with
  * each request is left out.
  */
-export const stateOf = ({ backends }: Snapshot): string => {
+export const stateDigest = ({ backends }: Snapshot): string => {
   const all = [...backends.values()].map(({ backend, mode, health, models }) => [
     backend.name,
     backend.url,
@@ -42,9 +42,9 @@ export const makeChanges = Effect.gen(function* () {
   const { snapshot, when } = yield* Registry
   const { begun } = yield* Drain
   let waiting = 0
-  let last = { snapshot: snapshot(), state: stateOf(snapshot()) }
+  let last = { snapshot: snapshot(), state: stateDigest(snapshot()) }
   const state = (now: Snapshot): string => {
-    if (now !== last.snapshot) last = { snapshot: now, state: stateOf(now) }
+    if (now !== last.snapshot) last = { snapshot: now, state: stateDigest(now) }
     return last.state
   }
   return ({ since, wait = defaultSeconds }: ChangesQuery) =>

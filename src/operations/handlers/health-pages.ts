@@ -1,7 +1,7 @@
 /**
  * What `/health`, `/readyz` and `/nexus/backends` say of a snapshot.
  */
-import { circuitState, type Live } from "../../registry/live.ts"
+import { circuitState, type LiveState } from "../../registry/live-state.ts"
 import { type BackendState, inRotation, type Snapshot } from "../../registry/state.ts"
 import { modeWords } from "../../router/filter.ts"
 import type { BackendEntry } from "../api/api.ts"
@@ -10,7 +10,7 @@ import { listServed } from "./model-list.ts"
 const left = (until: number, now: number): number => Math.max(0, Math.ceil(until - now))
 
 /** The circuits that are not as if nothing had happened. */
-const circuitsOf = ({ circuits }: Live, now: number): BackendEntry["circuits"] =>
+const circuitsOf = ({ circuits }: LiveState, now: number): BackendEntry["circuits"] =>
   [...circuits]
     .filter(([, circuit]) => circuit.openUntil !== 0 || circuit.failures > 0)
     .map(([model, circuit]) => ({
@@ -21,7 +21,10 @@ const circuitsOf = ({ circuits }: Live, now: number): BackendEntry["circuits"] =
     }))
 
 /** How this process stands with a backend: requests in flight, pause, circuits; `now` in monotonic milliseconds. */
-export const standingOf = (live: Live, now: number): Pick<BackendEntry, "in_flight" | "cooling_ms" | "circuits"> => ({
+export const ownStanding = (
+  live: LiveState,
+  now: number
+): Pick<BackendEntry, "in_flight" | "cooling_ms" | "circuits"> => ({
   in_flight: live.inFlight,
   cooling_ms: left(Math.max(0, ...live.cooling.values()), now),
   circuits: circuitsOf(live, now)
@@ -31,8 +34,8 @@ export const standingOf = (live: Live, now: number): Pick<BackendEntry, "in_flig
  * How all processes of this gateway stand with a backend. Of two that hold something against the same model, the one that
  * does so for longer is told of.
  */
-export const wholeStanding = (live: Live, now: number) => {
-  const own = standingOf(live, now)
+export const wholeStanding = (live: LiveState, now: number) => {
+  const own = ownStanding(live, now)
   const { siblings } = live
   const circuits = new Map(own.circuits.map((circuit) => [circuit.model, circuit]))
   for (const { openUntil, ...other } of siblings.circuits) {
@@ -66,7 +69,7 @@ const detailOf = (state: BackendState, now: number) => {
  * Counts and the three states: healthy (all backends in service are, or there are none at all), degraded, unhealthy (none
  * is). What the administrator has taken out of service is counted apart; `now` in monotonic milliseconds.
  */
-export const summary = (snapshot: Snapshot, now: number) => {
+export const healthSummary = (snapshot: Snapshot, now: number) => {
   const states = [...snapshot.backends.values()]
   const inService = states.filter(({ mode }) => mode === "enabled").length
   const healthy = states.filter(inRotation).length
@@ -87,7 +90,7 @@ export const summary = (snapshot: Snapshot, now: number) => {
 }
 
 /** Why no request can be routed now, or undefined when some can. */
-export const notReady = (snapshot: Snapshot, stopping: boolean): string | undefined => {
+export const notReadyReason = (snapshot: Snapshot, stopping: boolean): string | undefined => {
   if (stopping) return "the gateway is stopping"
   const healthy = [...snapshot.backends.values()].filter(inRotation)
   if (healthy.length === 0) return "no backend is healthy"
@@ -99,7 +102,7 @@ const shownUrl = (url: string): string => url.replace(/^([a-z][a-z0-9+.-]*:\/\/)
 const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
 /** A backend with its live figures; `now` in monotonic milliseconds. */
-export const describeBackend = (state: BackendState, now: number): BackendEntry => {
+export const backendEntry = (state: BackendState, now: number): BackendEntry => {
   const { backend, health, live } = state
   const latency = live.firstByteMs ?? live.probeMs
   return {

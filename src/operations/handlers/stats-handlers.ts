@@ -5,7 +5,7 @@ import { Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Registry } from "../../registry/Registry.ts"
-import { type Measures, together, type Whole } from "../../telemetry/measures.ts"
+import { type ProcessFigures, sumFigures, type TotalFigures } from "../../telemetry/process-figures.ts"
 import { ContractApi } from "../api/api.ts"
 import { prometheusContentType, exposition } from "../prometheus.ts"
 import { wholeStanding } from "./health-pages.ts"
@@ -23,13 +23,13 @@ export const statsHandlers = (started: number) =>
       const meters = yield* Meters
       const siblings = yield* Siblings
       const uptime = (): number => (performance.now() - started) / 1000
-      let last: ReadonlyArray<Measures> = []
+      let last: ReadonlyArray<ProcessFigures> = []
       // Others that do not answer in time are counted as they last did: counters never go back.
-      const whole: Effect.Effect<Whole> = Effect.gen(function* () {
+      const whole: Effect.Effect<TotalFigures> = Effect.gen(function* () {
         const own = meters.measures()
         const answer = yield* siblings.ask(siblingQuestions.measures, { own })
         if (answer !== undefined) last = answer
-        return together([own, ...last])
+        return sumFigures([own, ...last])
       })
       const openCircuits = (name: string): number => {
         const live = registry.snapshot().backends.get(name)?.live

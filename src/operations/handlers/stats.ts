@@ -4,7 +4,7 @@
 import { version } from "../../domain/version.ts"
 import type { Snapshot } from "../../registry/state.ts"
 import { quantile, distributionOf } from "../../telemetry/histogram.ts"
-import { addTally, emptyTally, isStandIn, type Tally, type Whole } from "../../telemetry/measures.ts"
+import { addTally, emptyTally, isPlaceholder, type Tally, type TotalFigures } from "../../telemetry/process-figures.ts"
 import { attemptOutcomes, errorPlaces, recentNames, counterPlaces, requestCells } from "../../telemetry/meter.ts"
 import { firstTokenSeconds } from "../../telemetry/metrics.ts"
 import type { Figures, Stats } from "../api/stats-api.ts"
@@ -54,7 +54,7 @@ const byOutcome = (tally: Tally, endpoints: ReadonlyArray<string>): Stats["total
   return counts
 }
 
-const sumBy = ({ endpoints, tallies }: Whole, keyOf: (tally: Tally) => string): ReadonlyMap<string, Tally> => {
+const sumBy = ({ endpoints, tallies }: TotalFigures, keyOf: (tally: Tally) => string): ReadonlyMap<string, Tally> => {
   const sums = new Map<string, Tally>()
   for (const tally of tallies) {
     const key = keyOf(tally)
@@ -66,7 +66,7 @@ const sumBy = ({ endpoints, tallies }: Whole, keyOf: (tally: Tally) => string): 
 }
 
 /** All figures at this moment. */
-export const statsOf = (whole: Whole, snapshot: Snapshot, uptimeSeconds: number): Stats => {
+export const statsOf = (whole: TotalFigures, snapshot: Snapshot, uptimeSeconds: number): Stats => {
   const none = (backend: string): Tally => emptyTally(backend, "", whole.endpoints)
   const all = none("")
   for (const tally of whole.tallies) addTally(all, tally)
@@ -75,7 +75,7 @@ export const statsOf = (whole: Whole, snapshot: Snapshot, uptimeSeconds: number)
   for (const { backend, model } of whole.tallies) {
     const names = asked.get(model) ?? []
     asked.set(model, names)
-    if (!isStandIn(backend)) names.push(backend)
+    if (!isPlaceholder(backend)) names.push(backend)
   }
   return {
     version,

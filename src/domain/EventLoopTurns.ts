@@ -4,7 +4,7 @@
 import { scheduler } from "node:timers/promises"
 
 /** Whose turn it is; all who work at length share one. */
-export class Turns {
+export class EventLoopTurns {
   private last: Promise<unknown> = Promise.resolve()
 
   /** Waits for a turn: everything else has had one since the last, and so has everybody who waited before. */

@@ -1,7 +1,7 @@
 /**
  * Counters of one backend that change with each request; they sit beside the snapshot so that a request changes no Ref.
  */
-import { abandon, allows, begin, closed, fail, type Circuit } from "../domain/circuit.ts"
+import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
 
 /** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
 interface SiblingStanding {
@@ -19,13 +19,13 @@ interface SiblingStanding {
 export const noSiblings: SiblingStanding = { inFlight: 0, coolUntil: 0, circuits: [] }
 
 /** Why a backend asked to be left alone: whether it has all it can take (429), and what it answered, in words. */
-export interface Rest {
+export interface CooldownReason {
   readonly limited: boolean
   readonly reason: string
 }
 
 /** Live figures of one backend; the same object is kept through all snapshots of that backend. */
-export interface Live {
+export interface LiveState {
   inFlight: number
   failures: number
   /** When a request was given to it last, in monotonic milliseconds. */
@@ -47,7 +47,7 @@ export interface Live {
   /** Monotonic milliseconds until which a model of this backend is left alone because it asked for it, by model. */
   readonly cooling: Map<string, number>
   /** Why it asked for that, by model. */
-  readonly rests: Map<string, Rest>
+  readonly rests: Map<string, CooldownReason>
   /** Passive evidence per model; a model that is absent has a closed circuit. */
   readonly circuits: Map<string, Circuit>
   /** What other processes of this gateway have told, up to half a second ago. */
@@ -57,7 +57,7 @@ export interface Live {
 }
 
 /** Figures of a backend that has seen nothing yet. */
-export const idle = (): Live => ({
+export const newLiveState = (): LiveState => ({
   inFlight: 0,
   failures: 0,
   askedAt: 0,
@@ -77,12 +77,13 @@ export const idle = (): Live => ({
 })
 
 /** Notes anew whether anything is held against a backend; called after each change of its maps. */
-export const mark = (live: Live): void => {
+export const refreshMarked = (live: LiveState): void => {
   live.marked = live.cooling.size > 0 || live.circuits.size > 0
 }
 
 /** Whether real requests have shown life since the last probe, and no failure after that. */
-export const isAnswering = ({ aliveAt, failedAt, probedAt }: Live): boolean => aliveAt > probedAt && aliveAt > failedAt
+export const isAnswering = ({ aliveAt, failedAt, probedAt }: LiveState): boolean =>
+  aliveAt > probedAt && aliveAt > failedAt
 
 /** Exponential smoothing with weight 0.2 for the new sample; the first sample is taken as it is. */
 const smooth = (previous: number | undefined, sample: number): number =>
@@ -98,16 +99,16 @@ export const staleMs = 10_000
 const jump = 4
 
 /** Whether a time to the first byte is a first impression, which may have been a model that was being loaded. */
-export const isYoung = ({ samples }: Live): boolean => samples < settledSamples
+export const isLatencyYoung = ({ samples }: LiveState): boolean => samples < settledSamples
 
 /** Whether a time to the first byte has not been borne out for a while. */
-export const isStale = ({ measuredAt }: Live, now: number): boolean => now - measuredAt >= staleMs
+export const isLatencyStale = ({ measuredAt }: LiveState, now: number): boolean => now - measuredAt >= staleMs
 
 // What is young or stale gives way to anything better: whatever made it slow is over.
-const measure = (live: Live, sample: number, now: number): void => {
+const measure = (live: LiveState, sample: number, now: number): void => {
   const known = live.firstByteMs
   const news = known !== undefined && sample > jump * known
-  const taken = known === undefined || (sample < known && (isYoung(live) || isStale(live, now)))
+  const taken = known === undefined || (sample < known && (isLatencyYoung(live) || isLatencyStale(live, now)))
   live.firstByteMs = taken ? sample : smooth(known, sample)
   live.samples = news ? 1 : Math.min(settledSamples, live.samples + 1)
   live.measuredAt = now
@@ -117,7 +118,7 @@ const measure = (live: Live, sample: number, now: number): void => {
 export type Evidence = "good" | "bad" | "none"
 
 /** What an attempt changed in how its backend and model stand; `forMs` is for how long it is left alone. */
-export type Turn =
+export type StandingChange =
   | { readonly _tag: "Opened"; readonly failures: number; readonly forMs: number }
   | { readonly _tag: "Closed" }
   | { readonly _tag: "Cooling"; readonly forMs: number }
@@ -128,13 +129,13 @@ const maxCircuits = 1000
 /** The place one attempt takes at its backend, from start to end; settled once, whatever happens. */
 export class Ticket {
   private settled = false
-  private readonly live: Live
+  private readonly live: LiveState
   private readonly model: string
   /** When the attempt began, in monotonic milliseconds. */
   readonly started: number
-  private readonly turned: (turn: Turn) => void
+  private readonly turned: (turn: StandingChange) => void
 
-  constructor(live: Live, model: string, now: number, turned: (turn: Turn) => void) {
+  constructor(live: LiveState, model: string, now: number, turned: (turn: StandingChange) => void) {
     this.live = live
     this.model = model
     this.started = now
@@ -142,7 +143,7 @@ export class Ticket {
     live.inFlight += 1
     live.askedAt = now
     const circuit = live.circuits.get(model)
-    if (circuit !== undefined) live.circuits.set(model, begin(circuit, now))
+    if (circuit !== undefined) live.circuits.set(model, beginTrial(circuit, now))
   }
 
   /** Notes the first body byte. */
@@ -157,7 +158,7 @@ export class Ticket {
   }
 
   /** Leaves the model alone for `forMs`: its backend asked for it. */
-  cool(forMs: number, now: number, rest: Rest): void {
+  cool(forMs: number, now: number, rest: CooldownReason): void {
     const { cooling, rests } = this.live
     if (cooling.size >= maxCircuits) {
       cooling.clear()
@@ -168,7 +169,7 @@ export class Ticket {
       cooling.set(this.model, now + forMs)
       rests.set(this.model, rest)
     }
-    mark(this.live)
+    refreshMarked(this.live)
     if (before <= now) this.turned({ _tag: "Cooling", forMs })
   }
 
@@ -189,13 +190,13 @@ export class Ticket {
       live.failures += 1
       live.failedAt = now
       if (circuit === undefined && live.circuits.size >= maxCircuits) return
-      const after = fail(circuit ?? closed, now)
+      const after = failCircuit(circuit ?? closedCircuit, now)
       live.circuits.set(model, after)
-      mark(live)
+      refreshMarked(live)
       if (after.opens === (circuit?.opens ?? 0)) return
       this.turned({ _tag: "Opened", failures: after.failures, forMs: after.openUntil - now })
     } else if (circuit !== undefined) {
-      live.circuits.set(model, abandon(circuit))
+      live.circuits.set(model, abandonTrial(circuit))
     }
   }
 
@@ -207,7 +208,7 @@ export class Ticket {
       live.cooling.delete(model)
       live.rests.delete(model)
     }
-    mark(live)
+    refreshMarked(live)
   }
 }
 
@@ -216,4 +217,4 @@ export type CircuitState = "closed" | "open" | "half_open"
 
 /** How the circuit of a model stands. */
 export const circuitState = (circuit: Circuit, now: number): CircuitState =>
-  circuit.openUntil === 0 ? "closed" : allows(circuit, now) || circuit.trial ? "half_open" : "open"
+  circuit.openUntil === 0 ? "closed" : circuitAllows(circuit, now) || circuit.trial ? "half_open" : "open"

@@ -23,7 +23,7 @@ const TallyShape = Schema.Struct({
 const ProcessShape = Schema.Struct({ worker: Schema.Int, rssBytes: Schema.Finite, cpuSeconds: Schema.Finite })
 
 /** The figures of a process, or of several put together. */
-export const Measures = Schema.Struct({
+export const ProcessFigures = Schema.Struct({
   processes: Schema.Array(ProcessShape),
   /** The names of all that can be asked for; the figures of requests are in their order. */
   endpoints: Schema.Array(Schema.String),
@@ -32,8 +32,8 @@ export const Measures = Schema.Struct({
   tallies: Schema.Array(TallyShape)
 })
 
-/** Type of {@link Measures}. */
-export type Measures = typeof Measures.Type
+/** Type of {@link ProcessFigures}. */
+export type ProcessFigures = typeof ProcessFigures.Type
 
 /** The figures of one backend and model over all processes. */
 export interface Tally {
@@ -57,7 +57,7 @@ const sparse = (numbers: Float64Array): ReadonlyArray<number> => {
 }
 
 /** The figures of this process; `now` in monotonic milliseconds. */
-export const measure = (ledger: MeterTable, worker: number, now: number): Measures => {
+export const processFigures = (ledger: MeterTable, worker: number, now: number): ProcessFigures => {
   const { user, system } = process.cpuUsage()
   return {
     processes: [{ worker, rssBytes: process.memoryUsage.rss(), cpuSeconds: (user + system) / 1e6 }],
@@ -101,8 +101,8 @@ export const addTally = (sum: Tally, tally: Tally): void => {
 }
 
 /** All figures together. */
-export interface Whole {
-  readonly processes: Measures["processes"]
+export interface TotalFigures {
+  readonly processes: ProcessFigures["processes"]
   readonly endpoints: ReadonlyArray<string>
   readonly active: number
   readonly turnedAway: ReadonlyArray<number>
@@ -110,7 +110,7 @@ export interface Whole {
 }
 
 /** What the figures of several processes come to. */
-export const together = (all: ReadonlyArray<Measures>): Whole => {
+export const sumFigures = (all: ReadonlyArray<ProcessFigures>): TotalFigures => {
   const byBackend = new Map<string, Map<string, Tally>>()
   const turnedAway = new Float64Array(turnedAwayCodes.length)
   // All processes are of one program; what is left of none names nothing.
@@ -143,8 +143,8 @@ export const together = (all: ReadonlyArray<Measures>): Whole => {
 }
 
 /** What stays of processes that have ended: their counters, added to those of the ones that ended before. */
-export const bequeathed = (all: ReadonlyArray<Measures>): Measures => {
-  const { endpoints, turnedAway, tallies } = together(all)
+export const lastingFigures = (all: ReadonlyArray<ProcessFigures>): ProcessFigures => {
+  const { endpoints, turnedAway, tallies } = sumFigures(all)
   return {
     processes: [],
     endpoints,
@@ -163,4 +163,4 @@ export const bequeathed = (all: ReadonlyArray<Measures>): Measures => {
 }
 
 /** Whether a name stands for something else than a backend. */
-export const isStandIn = (backend: string): boolean => backend === noBackendLabel || backend === otherLabel
+export const isPlaceholder = (backend: string): boolean => backend === noBackendLabel || backend === otherLabel

@@ -29,7 +29,7 @@ export const mayBeSameModel = (asked: string, answered: string): boolean => {
 }
 
 /** What an answer says of who gave it. */
-export interface Signs {
+export interface AnswerSigns {
   readonly model: string | undefined
   readonly fingerprint: string | undefined
   readonly server: string | null
@@ -47,7 +47,7 @@ interface Known {
 const most = 100
 
 /** What has been seen of the backends, by their lists; a list that changes begins anew. */
-export class Newcomers {
+export class ListDrift {
   private readonly lists = new WeakMap<Models, Known>()
 
   /** Whether an answer is by a model that is neither the one asked for nor one of the list. */
@@ -57,7 +57,7 @@ export class Newcomers {
   }
 
   /** Whether an answer to a request for `asked` shows something that the list could not. */
-  shows(models: Models, asked: string, { fingerprint, model, server }: Signs): boolean {
+  shows(models: Models, asked: string, { fingerprint, model, server }: AnswerSigns): boolean {
     const known = this.of(models)
     const foreign = this.isForeign(models, asked, model) && this.isNews(known, `model ${asked}\n${model}`)
     const other = known.server !== undefined && known.server !== server && this.isNews(known, `server ${server}`)
