@@ -3,7 +3,7 @@
  */
 import { Overloaded } from "../domain/errors.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
-import { type Member, Roster } from "../domain/roster.ts"
+import { type SetMember, IntrusiveSet } from "../domain/intrusive-set.ts"
 
 /** What bounds the bodies of all clients together. */
 export interface UploadLimits {
@@ -23,7 +23,7 @@ const uncountedBytes = 64 * 1024
 const mega = 1_048_576
 
 /** A body from the head of its request to the end of the answer. */
-export class Upload implements Member {
+export class Upload implements SetMember {
   place = -1
   /** Why it is refused unless it comes without delay: as many as may be are on their way. */
   crowded: Overloaded | undefined
@@ -63,7 +63,7 @@ export class Upload implements Member {
 export class Uploads {
   private readonly limits: () => UploadLimits
   private readonly random: () => number
-  private readonly coming = new Roster<Upload>()
+  private readonly coming = new IntrusiveSet<Upload>()
   private readonly large = new Set<Upload>()
   private heldBytes = 0
 

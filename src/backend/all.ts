@@ -51,7 +51,7 @@ export const typeCalled = (text: string): BackendType | undefined => {
 export const wellKnownPorts: ReadonlyArray<number> = backendTypes.flatMap((type) => kindNamed(type).ports)
 
 /** The service types that servers are announced as by mDNS. */
-export const announcements: ReadonlyArray<string> = backendTypes.flatMap((type) => {
+export const mdnsServiceTypes: ReadonlyArray<string> = backendTypes.flatMap((type) => {
   const { announcedAs } = kindNamed(type)
   return announcedAs === undefined ? [] : [announcedAs]
 })

@@ -73,8 +73,8 @@ export const healthCommand = Command.make(
       return yield* new CliError.ValidationError({ message: "Give either --live or --ready" })
     }
     if (input.live || input.ready) return yield* takePulse(options, input.ready ? "readyz" : "livez", input.json)
-    const { inspect } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const asked = inspect(options)
+    const { inspectGateway } = yield* Effect.promise(() => import("../remote/survey.ts"))
+    const asked = inspectGateway(options)
     const { url, health, version, backends } = yield* input.json
       ? Effect.tapError(asked, (error) => Console.log(jsonText({ status: "unknown", reason: error.message })))
       : asked

@@ -60,8 +60,8 @@ export const modelsCommand = Command.make(
   "models",
   { json: flags.json, backend, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
-    const { survey } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const { backends } = yield* survey({ config: input.config, overrides: flags.addressOverrides(input) })
+    const { surveyBackends } = yield* Effect.promise(() => import("../remote/survey.ts"))
+    const { backends } = yield* surveyBackends({ config: input.config, overrides: flags.addressOverrides(input) })
     const wanted = Option.getOrUndefined(input.backend)
     const chosen = wanted === undefined ? backends : backends.filter(({ name }) => name === wanted)
     if (wanted !== undefined && chosen.length === 0) {

@@ -5,7 +5,7 @@ import { Clock, Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
 import { version } from "../domain/version.ts"
 import { localBackends } from "../remote/local-backends.ts"
-import { type Ready, serve, type WorkerPart } from "../serve/start.ts"
+import { type ReadyGateway, serve, type WorkerPart } from "../serve/start.ts"
 import { banner, bannerLine, type BannerFacts } from "./banner.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
@@ -78,7 +78,7 @@ export const overridesOf = (given: Given): Record<string, unknown> => {
   return Object.fromEntries(Object.entries(settings).filter(([, section]) => Object.keys(section).length > 0))
 }
 
-const factsOf = ({ url, config, snapshot }: Ready): BannerFacts => ({
+const factsOf = ({ url, config, snapshot }: ReadyGateway): BannerFacts => ({
   version,
   url,
   configPath: config.path,
@@ -92,7 +92,7 @@ const factsOf = ({ url, config, snapshot }: Ready): BannerFacts => ({
 const announcer = () => {
   let asJson = false
   return {
-    onReady: (running: Ready) =>
+    onReady: (running: ReadyGateway) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => {
         asJson = running.config.settings.logging.format === "json"
         const facts = factsOf(running)

@@ -21,7 +21,7 @@ import type { ConfigStatus } from "../operations/api/control-api.ts"
 import { siblingQuestions, Siblings } from "../operations/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/state.ts"
-import { Files } from "../upstream/Files.ts"
+import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
 import { drainServer } from "../runtime/shutdown.ts"
 import { type ProcessPart, workerLayer } from "../runtime/layers.ts"
@@ -237,7 +237,7 @@ export const runWorker = (
       plainPaths: api.paths,
       reusePort: true
     }).pipe(Effect.tapError(({ reason }) => send({ _tag: "Failed", reason })))
-    Context.get(services, Files).relieve(listening.closeIdle)
+    Context.get(services, OpenFiles).relieve(listening.closeIdle)
     // A socket cannot be shared, and one worker reaches them all.
     if (part.number === 1) {
       yield* listenForAdmin(config, api).pipe(

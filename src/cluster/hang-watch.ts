@@ -9,7 +9,7 @@ import type { WorkerSlot } from "./broadcast.ts"
 type Watched = Pick<WorkerSlot, "number" | "child" | "said" | "listens">
 
 /** Since when a worker has said nothing, in milliseconds in which its supervisor ran. */
-export interface Silence {
+export interface WorkerSilence {
   readonly child: WorkerSlot["child"]
   readonly said: number
   readonly since: number
@@ -24,16 +24,16 @@ export const startMs = 30_000
 const lookEveryMs = 250
 
 /** The silence of a worker now; a new one begins with every word, and with every new worker. */
-export const silenceOf = (before: Silence | undefined, { child, said }: Watched, now: number): Silence =>
+export const silenceOf = (before: WorkerSilence | undefined, { child, said }: Watched, now: number): WorkerSilence =>
   before !== undefined && before.child === child && before.said === said ? before : { child, said, since: now }
 
 /** Whether a silence has been too long. */
-export const isHanging = ({ since }: Silence, { child, listens }: Watched, now: number): boolean =>
+export const isHanging = ({ since }: WorkerSilence, { child, listens }: Watched, now: number): boolean =>
   child !== undefined && now - since > (listens ? silentMs : startMs)
 
 /** Ends the workers that hang, for ever: their places do the rest. */
 export const endHanging = (slots: ReadonlyArray<Watched>): Effect.Effect<never> => {
-  const silences = new Map<Watched, Silence>()
+  const silences = new Map<Watched, WorkerSilence>()
   const look = Effect.flatMap(awakeMs, (now) => {
     const hanging = slots.filter((slot) => {
       const silence = silenceOf(silences.get(slot), slot, now)

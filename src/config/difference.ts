@@ -5,7 +5,7 @@ import { Equal } from "effect"
 import type { LoadedConfig } from "./compile.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 import type { ReadConfig } from "./read.ts"
-import { effectiveSettings, isTableList, leafPaths, settingsTeller } from "./show.ts"
+import { effectiveSettings, isTableList, leafPaths, describeSettings } from "./show.ts"
 
 /** A setting that differs; undefined where it is not there. */
 export interface Difference {
@@ -102,8 +102,8 @@ export const difference = (before: ReadConfig, after: ReadConfig): ReadonlyArray
   const was = effectiveSettings(before)
   const is = effectiveSettings(after)
   const top: Place = { key: [], before: [], after: [] }
-  const tellBefore = settingsTeller(before)
-  const tellAfter = settingsTeller(after)
+  const tellBefore = describeSettings(before)
+  const tellAfter = describeSettings(after)
   const told = differing(was, is, top).flatMap((place): ReadonlyArray<Difference> => {
     const key = showPath(place.key)
     const gone = valueAt(is, place.after) === undefined

@@ -38,7 +38,7 @@ export const effectiveSettings = ({ loaded: { settings, discovery } }: ReadConfi
 })
 
 /** Tells of the setting at a path of {@link effectiveSettings}. */
-export const settingsTeller = (read: ReadConfig): ((path: KeyPath) => ShownSetting) => {
+export const describeSettings = (read: ReadConfig): ((path: KeyPath) => ShownSetting) => {
   const { loaded, merged, written } = read
   const texts = new Map(written.map(({ path, text }) => [pathId(path), text]))
   const originOf = (path: KeyPath): SettingOrigin | undefined => {
@@ -61,4 +61,4 @@ export const settingsTeller = (read: ReadConfig): ((path: KeyPath) => ShownSetti
 
 /** All settings in force, defaults included, in the order of the file. */
 export const shownSettings = (read: ReadConfig): ReadonlyArray<ShownSetting> =>
-  leafPaths(effectiveSettings(read), []).map(settingsTeller(read))
+  leafPaths(effectiveSettings(read), []).map(describeSettings(read))

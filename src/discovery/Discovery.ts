@@ -10,10 +10,10 @@ import { llmType } from "./mdns/announcement.ts"
 import { browse } from "./mdns/Browser.ts"
 import { openLink, type OpenLink } from "./mdns/Link.ts"
 import { Registry } from "../registry/Registry.ts"
-import { Files } from "../upstream/Files.ts"
+import { OpenFiles } from "../upstream/OpenFiles.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type FinderSettings, leadsToKnown, lookOnce, makeFinder } from "./Finder.ts"
-import { announcements, wellKnownPorts } from "../backend/all.ts"
+import { mdnsServiceTypes, wellKnownPorts } from "../backend/all.ts"
 import { advertPlace, containerHosts, hostPlaces, localPlaces, type Place } from "./places.ts"
 import { realMachine, type Machine } from "./Machine.ts"
 
@@ -84,7 +84,7 @@ export const findOnce = (settings: LookSettings): Effect.Effect<ReadonlyArray<Ba
 const make = (settings: DiscoverySettings) =>
   Effect.gen(function* () {
     const registry = yield* Registry
-    const files = yield* Files
+    const files = yield* OpenFiles
     const surroundings = yield* around(settings)
     const finder = yield* makeFinder(settings, surroundings)
     const { all, local } = portsOf(settings)
@@ -182,7 +182,7 @@ export const hostsOf = ({ settings }: LoadedConfig): ReadonlyArray<HostEntry> =>
 const mdnsOf = ({ settings: { discovery } }: LoadedConfig): MdnsSettings | undefined =>
   discovery.mdns
     ? {
-        types: [...new Set([...announcements, llmType, ...discovery.mdns_types.map((type) => type.toLowerCase())])],
+        types: [...new Set([...mdnsServiceTypes, llmType, ...discovery.mdns_types.map((type) => type.toLowerCase())])],
         interface: discovery.mdns_interface
       }
     : undefined

@@ -7,7 +7,7 @@ import { defaultLimits } from "../config/compile.ts"
 import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig.ts"
 import type { ReadConfig } from "../config/read.ts"
 import { shownSettings } from "../config/show.ts"
-import { aboutOf, examine } from "./examine.ts"
+import { aboutOf, examineBackend } from "./examine.ts"
 import { error, type Finding, info, ok, type ReportSection } from "./finding.ts"
 import { deadRoutingNames } from "./name-check.ts"
 import type { Report } from "./report.ts"
@@ -184,7 +184,7 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
   const lists = yield* Effect.forEach(
     begun,
     ({ backend, part }) =>
-      examine(backend, how, part.say).pipe(
+      examineBackend(backend, how, part.say).pipe(
         Effect.map(({ models }) => models),
         Effect.ensuring(Effect.sync(part.end))
       ),

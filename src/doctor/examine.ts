@@ -305,7 +305,7 @@ export interface Examined extends ReportSection {
 }
 
 /** Looks at one backend; never fails. `tell` is called with each finding as it comes. */
-export const examine = (
+export const examineBackend = (
   backend: Backend,
   how: Examination,
   tell: (finding: Finding) => void = () => undefined

@@ -8,7 +8,7 @@ import type { Backend } from "../backend/backend.ts"
 import { type BackendHealth, type Thresholds, unknownHealth } from "../domain/backend-health.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
-import { Files } from "../upstream/Files.ts"
+import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { Pauses } from "../upstream/Pauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { makeProbe } from "./probe.ts"
@@ -53,7 +53,7 @@ const make = (settingsNow: () => HealthSettings) =>
   Effect.gen(function* () {
     const registry = yield* Registry
     const transport = yield* Transport
-    const files = yield* Files
+    const files = yield* OpenFiles
     const fibers = yield* FiberMap.make<string>()
     const alarms = new Map<string, Latch.Latch>()
 

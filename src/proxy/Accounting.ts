@@ -61,7 +61,7 @@ export class Accounting extends Context.Service<
     /** The request ended by a defect of the gateway. */
     readonly defect: (requestId: string, cause: Cause.Cause<unknown>) => void
   }
->()("nexus/http/Accounting") {
+>()("nexus/proxy/Accounting") {
   /** Writes to the log. */
   static readonly layer = Layer.effect(
     Accounting,

@@ -218,7 +218,7 @@ export class History extends Context.Service<
     /** The newest one with this id, and its decision when there was one to make. */
     readonly find: (id: string) => Explained | undefined
   }
->()("nexus/http/Recent") {
+>()("nexus/proxy/History") {
   /** A ring of {@link rememberedRequests} requests in memory. */
   static readonly layer = Layer.effect(
     History,

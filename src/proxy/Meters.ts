@@ -15,7 +15,7 @@ export class Meters extends Context.Service<
     /** What they say now. */
     readonly measures: () => ProcessFigures
   }
->()("nexus/http/Meters") {
+>()("nexus/proxy/Meters") {
   /** Over the registry, which knows the models that have counters of their own; `worker` is the number of this process. */
   static readonly layer = (worker: number) =>
     Layer.effect(

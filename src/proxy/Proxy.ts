@@ -10,7 +10,7 @@ import { ListDrift } from "../registry/list-drift.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
-import { Files } from "../upstream/Files.ts"
+import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
@@ -50,7 +50,7 @@ export class Proxy extends Context.Service<
     /** Ends every request under way: with an error event where an answer has begun. */
     readonly endAll: () => void
   }
->()("nexus/http/Proxy") {
+>()("nexus/proxy/Proxy") {
   /** Needs the services of the request path; a request goes by the limits of its arrival. */
   static readonly layer = (limits: () => ProxyLimits) => Layer.effect(Proxy, makeProxy(limits))
 }
@@ -64,7 +64,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const registry = yield* Registry
   const deadlines = yield* Deadlines
   const drain = yield* Drain
-  const files = yield* Files
+  const files = yield* OpenFiles
   const accounting = yield* Accounting
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)

@@ -30,7 +30,7 @@ type HeadersOf = (
 ) => Record<string, string>
 
 /** Headers of an answer that comes from a backend. */
-export const replyHeaders: HeadersOf = (head, attempt, { attempts, committed, id, route }, cutPrompt) => {
+export const answerHeaders: HeadersOf = (head, attempt, { attempts, committed, id, route }, cutPrompt) => {
   const headers = ownAnswerHeaders(attempt, attempts)
   const answeredModel = committed?.answeredModel
   headers["x-request-id"] = id
@@ -53,23 +53,23 @@ const streamHeaders: Readonly<Record<string, string>> = {
 }
 
 /** Headers of a stream that begins before anybody has answered. */
-export const eventStreamHeaders = ({ types }: Dialect, requestId: string): Record<string, string> => ({
+export const earlyStreamHeaders = ({ types }: Dialect, requestId: string): Record<string, string> => ({
   "content-type": types.stream,
   "x-request-id": requestId,
   ...streamHeaders
 })
 
 /** The same for a stream, whatever its backend calls it: some clients read it under its own name alone. */
-export const eventHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
-  const headers = replyHeaders(head, attempt, record, cutPrompt)
+export const streamAnswerHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
+  const headers = answerHeaders(head, attempt, record, cutPrompt)
   const { stream } = record.route.dialect.types
   if (!isOfType(headers["content-type"], stream)) headers["content-type"] = stream
   return Object.assign(headers, streamHeaders)
 }
 
 /** The same for a whole answer, which is none even where its backend calls it a stream. */
-export const wholeHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
-  const headers = replyHeaders(head, attempt, record, cutPrompt)
+export const wholeAnswerHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
+  const headers = answerHeaders(head, attempt, record, cutPrompt)
   const { stream, whole } = record.route.dialect.types
   if (isOfType(headers["content-type"], stream)) headers["content-type"] = whole
   return headers

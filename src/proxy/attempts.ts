@@ -22,7 +22,7 @@ import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { redactorFor, gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
-import type { Doubt } from "../wire/liveness.ts"
+import type { Suspicion } from "../wire/liveness.ts"
 import type { Asker, Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
 import { type BodyLimits, readBody } from "./body.ts"
@@ -216,7 +216,7 @@ class Attempts implements Asker {
     return true
   }
 
-  silent(doubt: Doubt | undefined): UpstreamError | undefined {
+  silent(doubt: Suspicion | undefined): UpstreamError | undefined {
     const { current, run } = this
     if (current === undefined) return undefined
     const { name } = current.candidate.state.backend

@@ -21,7 +21,7 @@ import type { EarlyStream } from "./early-stream.ts"
 import { clientClosedStatus, type RequestRecord, type Interruption, type AnswerProgress } from "./record.ts"
 import { redactedBytes, gatewayErrorFor, failureReason } from "./final-failure.ts"
 import { type AnswerFlow, type FlowEnd, relay, type Relay } from "./relay.ts"
-import { eventHeaders, replyHeaders, wholeHeaders } from "./answer-head.ts"
+import { streamAnswerHeaders, answerHeaders, wholeAnswerHeaders } from "./answer-head.ts"
 
 type FlowAnswer = CommittedAnswer & { readonly _tag: "Flow" }
 
@@ -144,7 +144,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   private response(): Response {
     const { record } = this.delivery
     const { head } = this.answer
-    const headersOf = this.watch === undefined ? replyHeaders : eventHeaders
+    const headersOf = this.watch === undefined ? answerHeaders : streamAnswerHeaders
     return new Response(new ReadableStream<Uint8Array>(this.relay), {
       status: head.status,
       headers: headersOf(head, this.attempt, record, undefined)
@@ -258,7 +258,10 @@ export const deliver = (
   ticket.settle("good", at)
   const cutPrompt = noteUsage(record, attempt, answer.usage, at)
   delivery.respond(
-    new Response(plainBytes(answer.body), { status, headers: wholeHeaders(answer.head, attempt, record, cutPrompt) })
+    new Response(plainBytes(answer.body), {
+      status,
+      headers: wholeAnswerHeaders(answer.head, attempt, record, cutPrompt)
+    })
   )
   const { name } = attempt.candidate.state.backend
   record.ends({ outcome: "completed", status, backend: name, bytes: answer.body.byteLength, cutPrompt }, at)

@@ -4,7 +4,7 @@
  */
 import type { Dialect, StreamWatch } from "../dialect/Dialect.ts"
 import type { Deadline } from "../upstream/Deadlines.ts"
-import { eventStreamHeaders } from "./answer-head.ts"
+import { earlyStreamHeaders } from "./answer-head.ts"
 
 /** What goes on with a stream that has been opened. */
 export interface StreamContinuation {
@@ -114,7 +114,7 @@ export class EarlyStream implements Deadline {
     if (this.client === undefined) {
       const { dialect, open, requestId } = this.early
       this.said = dialect.watch()
-      open(new Response(new ReadableStream<Uint8Array>(this), { headers: eventStreamHeaders(dialect, requestId) }))
+      open(new Response(new ReadableStream<Uint8Array>(this), { headers: earlyStreamHeaders(dialect, requestId) }))
     }
     const { keepAlive } = this.early.dialect
     if (keepAlive !== undefined) this.say(keepAlive)

@@ -5,7 +5,7 @@
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { Outcome, Phase, RoutingNeeds } from "../domain/request.ts"
-import type { Member } from "../domain/roster.ts"
+import type { SetMember } from "../domain/intrusive-set.ts"
 import type { CutPrompt } from "../router/cut-prompt.ts"
 import type { Plan } from "../router/plan.ts"
 import type { LiveFigures } from "../router/live-figures.ts"
@@ -200,7 +200,7 @@ export const newRecord = (
 export type Interruption = "client" | "stopping" | "cancelled"
 
 /** A request under way, and the one way to end it from outside. */
-export interface UnderWay extends Member {
+export interface UnderWay extends SetMember {
   readonly record: RequestRecord
   /** Ends it; the first reason counts. */
   readonly interrupt: (why: Interruption) => void

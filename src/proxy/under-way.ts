@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import type { ExplainedUnderWay, RequestUnderWay } from "../operations/api/admin-api.ts"
-import { Roster } from "../domain/roster.ts"
+import { IntrusiveSet } from "../domain/intrusive-set.ts"
 import { explainPlan } from "../router/decision.ts"
 import type { Router } from "../router/Router.ts"
 import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
@@ -34,7 +34,7 @@ const described = (record: RequestRecord, now: number, aheadMs: number): Request
 
 /** All of them in this process. */
 export class RequestsUnderWay {
-  private readonly all = new Roster<UnderWay>()
+  private readonly all = new IntrusiveSet<UnderWay>()
   private readonly router: Router["Service"]
   private readonly aheadMs: (now: number) => number
 

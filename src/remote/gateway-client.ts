@@ -232,13 +232,13 @@ export const askConfig = (address: GatewayAddress): Effect.Effect<ConfigStatus, 
   changed(address, (control) => control.config())
 
 /** Adds a backend to the gateway at this address. */
-export const askAdd = (
+export const askAddBackend = (
   address: GatewayAddress,
   payload: NewBackend
 ): Effect.Effect<BackendChange, NotDone, Transport> => changed(address, (control) => control.add({ payload }))
 
 /** Takes a backend out of the gateway at this address, and with `save` out of its config file. */
-export const askRemove = (
+export const askRemoveBackend = (
   address: GatewayAddress,
   name: string,
   save: boolean
@@ -246,7 +246,7 @@ export const askRemove = (
   changed(address, (control) => control.remove({ params: { name }, query: save ? { save: "true" } : {} }))
 
 /** Has the gateway at this address enable, drain or disable a backend. */
-export const askAct = (
+export const askSetMode = (
   address: GatewayAddress,
   name: string,
   action: keyof typeof modeActions

@@ -87,7 +87,7 @@ const probe = (loaded: LoadedConfig) =>
   )
 
 /** The backends, from the gateway at the config's address; when none runs there, says so and probes them itself. */
-export const survey = (
+export const surveyBackends = (
   options: SurveyOptions
 ): Effect.Effect<Survey, ConfigInvalid | GatewayRefused | NothingToProbe> =>
   withTransport(
@@ -108,7 +108,7 @@ export const survey = (
   )
 
 /** The state of the gateway at the config's address. */
-export const inspect = (
+export const inspectGateway = (
   options: SurveyOptions
 ): Effect.Effect<Inspection, ConfigInvalid | NoGateway | GatewayRefused> =>
   atGateway(options, (address) =>

@@ -16,7 +16,7 @@ import { Gateway } from "../runtime/Gateway.ts"
 import { Operations } from "../operations/Operations.ts"
 import { Proxy } from "../proxy/Proxy.ts"
 import { Registry } from "../registry/Registry.ts"
-import { Files } from "../upstream/Files.ts"
+import { OpenFiles } from "../upstream/OpenFiles.ts"
 import type { Snapshot } from "../registry/state.ts"
 import { gatewayUrl } from "../http/address.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
@@ -30,14 +30,14 @@ import { statusSignals, statusLog } from "../runtime/status-log.ts"
 import type { WorkersFailed } from "../cluster/Supervisor.ts"
 
 /** What can be told of a gateway that is listening. */
-export interface Ready {
+export interface ReadyGateway {
   readonly url: string
   readonly config: LoadedConfig
   readonly snapshot: () => Snapshot
 }
 
 /** A gateway that is listening. */
-export interface Running extends Ready {
+export interface RunningGateway extends ReadyGateway {
   readonly port: number
   /** Where the administration listens; undefined when that is no port of its own. */
   readonly adminPort: number | undefined
@@ -79,7 +79,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
     plainPaths: api.paths
   })
   ;({ port } = listening)
-  Context.get(services, Files).relieve(listening.closeIdle)
+  Context.get(services, OpenFiles).relieve(listening.closeIdle)
   const administration = yield* listenForAdmin(config, api)
   yield* Effect.provideContext(
     Effect.forEach(config.notes, (note) => Effect.logDebug(note)),
@@ -87,7 +87,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
   )
   yield* Effect.provideContext(searchForServers(listening.port), services)
   const withdraw = yield* Effect.provideContext(announceOnNetwork(listening.port), services)
-  const running: Running = {
+  const running: RunningGateway = {
     url: gatewayUrl(server.host, listening.port),
     port: listening.port,
     adminPort: administration?.port,
@@ -146,7 +146,7 @@ export interface ServeOptions {
   /** Arguments that make a worker of this program. */
   readonly workerCommand: (part: WorkerPart) => ReadonlyArray<string>
   /** Called once the gateway listens and its backends have been looked at. */
-  readonly onReady: (ready: Ready) => Effect.Effect<void>
+  readonly onReady: (ready: ReadyGateway) => Effect.Effect<void>
   /** Called at the first signal. */
   readonly onStop: (signal: string) => Effect.Effect<void>
 }
@@ -193,7 +193,7 @@ const serveTogether = (
     const { supervise } = yield* Effect.promise(() => import("../cluster/Supervisor.ts"))
     const workers = yield* supervise({ source, count, simulated, command })
     ;({ kill } = workers)
-    const ready: Ready = {
+    const ready: ReadyGateway = {
       url: gatewayUrl(source.read.loaded.settings.server.host, workers.port),
       config: source.read.loaded,
       snapshot: workers.snapshot

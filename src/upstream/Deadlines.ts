@@ -2,11 +2,11 @@
  * One sweep for the time limits of all requests: a timer or a raced fiber per request would cost more than the request.
  */
 import { Context, Effect, Latch, Layer } from "effect"
-import { type Member, Roster } from "../domain/roster.ts"
+import { type SetMember, IntrusiveSet } from "../domain/intrusive-set.ts"
 import { Pauses } from "./Pauses.ts"
 
 /** What the sweep looks at; times are monotonic milliseconds, `Infinity` is no limit. */
-export interface Deadline extends Member {
+export interface Deadline extends SetMember {
   /** End of the limit of the present phase. */
   at: number
   /** End of the whole request. */
@@ -28,7 +28,7 @@ export const sweepMs = (limitsMs: Iterable<number>): number => {
 }
 
 /** Ends the watches whose time has passed at `now`. */
-const sweep = (watches: Roster<Deadline>, now: number): void =>
+const sweep = (watches: IntrusiveSet<Deadline>, now: number): void =>
   watches.each((watch) => {
     if (now < watch.at && now < watch.totalAt) return
     const limit = now >= watch.totalAt ? "total" : "phase"
@@ -51,7 +51,7 @@ export class Deadlines extends Context.Service<
       Deadlines,
       Effect.gen(function* () {
         const { lostMs } = yield* Pauses
-        const watches = new Roster<Deadline>()
+        const watches = new IntrusiveSet<Deadline>()
         const some = Latch.makeUnsafe(false)
         let lost = yield* lostMs
         const round = Effect.gen(function* () {

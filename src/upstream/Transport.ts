@@ -6,7 +6,7 @@ import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { askOver, type ShortCall, type TextAnswer } from "./ask.ts"
 import { type WireClientOptions, makeWireClient } from "../wire/Client.ts"
-import { Files } from "./Files.ts"
+import { OpenFiles } from "./OpenFiles.ts"
 import { Pauses } from "./Pauses.ts"
 import type { Call } from "../wire/call.ts"
 import { livenessEveryMs } from "../wire/liveness.ts"
@@ -48,7 +48,7 @@ const client = Effect.fnUntraced(function* (options: WireClientOptions) {
 
 const makeTransport = Effect.fnUntraced(function* (options: WireClientOptions) {
   // Questions must not take the connections that requests have kept for each other.
-  const files = yield* Files
+  const files = yield* OpenFiles
   const own = { files, ...options }
   const [calling, asking] = yield* Effect.all([client(own), client(own)])
   const dropIdle = () => [calling, asking].forEach((each) => each.dropIdle())

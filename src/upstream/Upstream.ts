@@ -14,7 +14,7 @@ import { callHeaders, prepareBackend, urlFor } from "./endpoint.ts"
 import { HeldBytes } from "./held-bytes.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import { Transport } from "./Transport.ts"
-import type { Doubt } from "../wire/liveness.ts"
+import type { Suspicion } from "../wire/liveness.ts"
 
 // Of all answers together, unless a single one may be larger.
 const maxHeldBytes = 16 * 1024 * 1024
@@ -89,7 +89,7 @@ export interface Asker {
   /** Whether a call that was lost at once on a kept connection may be sent again on a new one; it is then. */
   readonly again: () => boolean
   /** The backend has been silent for a while; gives what the call is to fail with, if it is not to go on. */
-  readonly silent: (doubt: Doubt | undefined) => UpstreamError | undefined
+  readonly silent: (doubt: Suspicion | undefined) => UpstreamError | undefined
 }
 
 /** What is sent, and to whom. */

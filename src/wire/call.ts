@@ -2,7 +2,7 @@
  * A call as its caller gives it to the client.
  */
 import type { Abort } from "./abort.ts"
-import type { Doubt } from "./liveness.ts"
+import type { Suspicion } from "./liveness.ts"
 import type { RequestBody } from "./request-bytes.ts"
 import type { Trust } from "./tls.ts"
 
@@ -32,6 +32,6 @@ export interface Call {
 interface Caller {
   /** Whether a call that was lost at once on a kept connection may be sent again on a new one; it is then. */
   readonly again: () => boolean
-  /** The backend has been silent for a while; `doubt` is what speaks against it, undefined when nothing does. Called again and again. */
-  readonly silent: (doubt: Doubt | undefined) => void
+  /** The backend has been silent for a while; `suspicion` is what speaks against it, undefined when nothing does. Called again and again. */
+  readonly silent: (suspicion: Suspicion | undefined) => void
 }

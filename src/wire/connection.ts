@@ -7,7 +7,7 @@ import { socketInode, type UnackedBytes } from "./tcp-acks.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
 import type { Exchange, ConnectionControl } from "./exchange.ts"
 import type { Head } from "./head.ts"
-import { type PortCheck, type Doubt, livenessEveryMs } from "./liveness.ts"
+import { type PortCheck, type Suspicion, livenessEveryMs } from "./liveness.ts"
 import { handshakeFault, isCertificateFault, lateHandshakeFault, type Trust } from "./tls.ts"
 
 /** One address of a host, and its idle connections, the last used one last. */
@@ -148,8 +148,8 @@ export class Connection implements ConnectionControl {
   }
 
   /** Hears what speaks against its silent backend; undefined when nothing does. */
-  doubt(doubt: Doubt | undefined): void {
-    this.exchange?.silent(doubt)
+  suspicion(suspicion: Suspicion | undefined): void {
+    this.exchange?.silent(suspicion)
   }
 
   /**

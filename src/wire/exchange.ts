@@ -7,7 +7,7 @@ import type { Abortable } from "./abort.ts"
 import type { ReceivedAnswer, AnswerBody, BodySink } from "./received-answer.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
 import type { Head } from "./head.ts"
-import type { Doubt } from "./liveness.ts"
+import type { Suspicion } from "./liveness.ts"
 import type { Call } from "./call.ts"
 import { AnswerReader, type Receiver } from "./reader.ts"
 
@@ -83,9 +83,9 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     return this.assignment.call.connectMs ?? Infinity
   }
 
-  /** The backend has been silent for a while; `doubt` is what speaks against it. */
-  silent(doubt: Doubt | undefined): void {
-    if (!this.over) this.assignment.call.caller?.silent(doubt)
+  /** The backend has been silent for a while; `suspicion` is what speaks against it. */
+  silent(suspicion: Suspicion | undefined): void {
+    if (!this.over) this.assignment.call.caller?.silent(suspicion)
   }
 
   /** Nothing of the request has been acknowledged in time; `made` when a new connection to the same port was. */

@@ -5,7 +5,7 @@
  */
 import type { UnackedBytes } from "./tcp-acks.ts"
 import type { Connection } from "./connection.ts"
-import { type PortCheck, type Doubt, type PortState, livenessEveryMs } from "./liveness.ts"
+import { type PortCheck, type Suspicion, type PortState, livenessEveryMs } from "./liveness.ts"
 import type { Origin } from "./connection.ts"
 
 /** A silence shorter than this, in milliseconds, is none. */
@@ -63,9 +63,9 @@ export class LivenessWatch {
   private judge(origin: Origin, connections: ReadonlyArray<Connection>): void {
     const longest = connections.reduce((most, { silentFor }) => Math.max(most, silentFor), 0)
     const { check } = origin
-    const doubt = check === undefined ? undefined : this.doubtOf(check)
+    const suspicion = check === undefined ? undefined : this.suspicionOf(check)
     for (const connection of connections) {
-      connection.doubt(check !== undefined && this.isOf(check, connection) ? doubt : undefined)
+      connection.suspicion(check !== undefined && this.isOf(check, connection) ? suspicion : undefined)
     }
     if (check === undefined ? longest >= firstCheckMs : this.isOver(check, longest)) this.begin(origin)
   }
@@ -89,7 +89,7 @@ export class LivenessWatch {
     })
   }
 
-  private doubtOf({ begun, result }: PortCheck): Doubt | undefined {
+  private suspicionOf({ begun, result }: PortCheck): Suspicion | undefined {
     if (result === "open" || result === "unknown") return undefined
     if (result !== undefined) return { gone: result.reason }
     return this.time - begun < unansweredMs ? undefined : { gone: undefined }

@@ -18,7 +18,7 @@ export interface PortCheck {
 export type PortState = "open" | "unknown" | Unreachable
 
 /** What speaks against the backend of a silent call. */
-export interface Doubt {
+export interface Suspicion {
   /** Why it is gone, in words that name no address; undefined while it is only suspected. */
   readonly gone: string | undefined
 }

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import { spawn } from "node:child_process"
 import fc from "fast-check"
-import { isHanging, type Silence, silenceOf, silentMs, startMs } from "../../src/cluster/hang-watch.ts"
+import { isHanging, type WorkerSilence, silenceOf, silentMs, startMs } from "../../src/cluster/hang-watch.ts"
 import { restartMs, restartWait } from "../../src/cluster/Supervisor.ts"
 
 const lives = fc.array(fc.integer({ min: 0, max: 10_000 }), { minLength: 1, maxLength: 30 })
@@ -42,7 +42,7 @@ test("a worker that says anything in time does not hang, and one that does not h
         let now = 0
         let said = 0
         let spokeAt = 0
-        let silence: Silence | undefined
+        let silence: WorkerSilence | undefined
         const look = () => {
           const slot = { number: 1, child, listens, said }
           silence = silenceOf(silence, slot, now)

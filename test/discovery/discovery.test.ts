@@ -2,7 +2,7 @@ import { expect } from "bun:test"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { findOnce } from "../../src/discovery/Discovery.ts"
-import { Files } from "../../src/upstream/Files.ts"
+import { OpenFiles } from "../../src/upstream/OpenFiles.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { effect } from "../kit/effect.ts"
 import { backend, down, up } from "../registry/backends.ts"
@@ -131,7 +131,7 @@ effect("at the limit of open files nobody is looked for, and nobody is taken to 
       expect(world.asked.length).toBeGreaterThan(before)
       expect(names()).toEqual(["ollama-7001"])
     })
-  )().pipe(Effect.provideService(Files, files))
+  )().pipe(Effect.provideService(OpenFiles, files))
 })
 
 effect(

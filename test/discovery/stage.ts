@@ -6,7 +6,7 @@ import { type DiscoverySettings, layerOf } from "../../src/discovery/Discovery.t
 import type { Machine } from "../../src/discovery/Machine.ts"
 import { isLocalName } from "../../src/domain/url-host.ts"
 import { isAddress, type HostIdentity } from "../../src/discovery/same-machine.ts"
-import type { Heard, Link, OpenLink, Sent } from "../../src/discovery/mdns/Link.ts"
+import type { ReceivedPacket, MdnsLink, OpenLink, SentRecord } from "../../src/discovery/mdns/Link.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { type Canned, FakeWorld } from "../health/fake.ts"
@@ -45,15 +45,15 @@ export const nowhere = resolving({})
 /** A network that carries what a test says; this machine is 10.0.0.1 in 10.0.0.0/8. */
 export class FakeLink {
   readonly asked: Array<string> = []
-  readonly said: Array<ReadonlyArray<Sent>> = []
-  private readonly packets = Effect.runSync(Queue.unbounded<Heard>())
+  readonly said: Array<ReadonlyArray<SentRecord>> = []
+  private readonly packets = Effect.runSync(Queue.unbounded<ReceivedPacket>())
 
   /** Lets a packet be heard. */
-  hear(packet: Partial<Heard>): void {
+  hear(packet: Partial<ReceivedPacket>): void {
     Queue.offerUnsafe(this.packets, { questions: [], records: [], isResponse: true, from: "10.0.0.5", ...packet })
   }
 
-  readonly link: Link = {
+  readonly link: MdnsLink = {
     addresses: ["10.0.0.1"],
     isOwn: (address) => address.startsWith("127.") || address === "10.0.0.1",
     isNear: (address) => address.startsWith("10."),

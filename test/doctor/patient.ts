@@ -3,7 +3,7 @@
  */
 import { Effect } from "effect"
 import type { Backend } from "../../src/backend/backend.ts"
-import { examine } from "../../src/doctor/examine.ts"
+import { examineBackend } from "../../src/doctor/examine.ts"
 import type { Finding } from "../../src/doctor/finding.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { completion, json } from "../kit/answers.ts"
@@ -22,9 +22,9 @@ export const backendAt = (url: string, more: Partial<Backend> = {}): Backend => 
 })
 
 /** What doctor finds of it. */
-export const look = (backend: Backend, inference = false, times: Partial<Parameters<typeof examine>[1]> = {}) =>
+export const look = (backend: Backend, inference = false, times: Partial<Parameters<typeof examineBackend>[1]> = {}) =>
   Effect.runPromise(
-    examine(backend, { inference, timeoutMs: 2000, answerMs: 5000, ...times }).pipe(
+    examineBackend(backend, { inference, timeoutMs: 2000, answerMs: 5000, ...times }).pipe(
       Effect.provide(Transport.layer),
       Effect.scoped
     )

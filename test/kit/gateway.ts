@@ -11,7 +11,7 @@ import { Settings } from "../../src/config/schema.ts"
 import { type DialectList, Dialects } from "../../src/dialect/all.ts"
 import type { BackendEntry } from "../../src/operations/api/api.ts"
 import { localBackends } from "../../src/remote/local-backends.ts"
-import { type Running, start } from "../../src/serve/start.ts"
+import { type RunningGateway, start } from "../../src/serve/start.ts"
 import { sourceOf } from "./control.ts"
 import type { FakeUpstream } from "./FakeUpstream.ts"
 
@@ -22,7 +22,7 @@ export type SettingsTree = Readonly<Record<string, unknown>>
 export interface Gateway extends AsyncDisposable {
   readonly url: string
   readonly port: number
-  readonly running: Running
+  readonly running: RunningGateway
   /** The backends as `/nexus/backends` lists them. */
   readonly backends: () => ReadonlyArray<BackendEntry>
   /** The one of this name. */
@@ -104,7 +104,7 @@ export const startGateway = async (
   dialects: DialectList = Dialects.defaultValue()
 ): Promise<Gateway> => {
   const loaded = compileSettings(decode(laid(quietly, settings)), secrets, { path: undefined, warnings: [], notes: [] })
-  const ready = Promise.withResolvers<Running>()
+  const ready = Promise.withResolvers<RunningGateway>()
   let fibers = 0
   const counting: Metric.FiberRuntimeMetricsService = {
     recordFiberStart: () => {

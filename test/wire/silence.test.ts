@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { Unreachable } from "../../src/domain/upstream-errors.ts"
 import type { UnackedBytes } from "../../src/wire/tcp-acks.ts"
-import type { Doubt, PortState } from "../../src/wire/liveness.ts"
+import type { Suspicion, PortState } from "../../src/wire/liveness.ts"
 import { canSwallow, swallow } from "../kit/blackHole.ts"
 import { ask, callTo, chunkedHead, client, drain, hello, rejection, serverOf, until } from "./caller.ts"
 
@@ -41,7 +41,7 @@ const warm = async (url: string, standing: UnackedBytes | undefined, probePort: 
 }
 
 const watched = (url: string) => {
-  const doubts: Array<Doubt | undefined> = []
+  const doubts: Array<Suspicion | undefined> = []
   let again = 0
   const { call } = callTo(url, {
     connectMs: 5000,

@@ -103,7 +103,7 @@ const add = Command.make(
       yield* confirm(firstFile(found))
     }
     const change = yield* ask((at) =>
-      client.askAdd(at, {
+      client.askAddBackend(at, {
         url: withScheme(input.url),
         ...optional("name", input.name),
         ...optional("type", input.type),
@@ -130,7 +130,7 @@ const remove = Command.make(
   { ...address, save, name },
   Effect.fnUntraced(function* (input) {
     const { client, ask } = yield* atGateway(input)
-    const change = yield* ask((at) => client.askRemove(at, input.name, input.save))
+    const change = yield* ask((at) => client.askRemoveBackend(at, input.name, input.save))
     yield* report(input.json, change, `Removed ${change.name}`)
   })
 ).pipe(
@@ -144,7 +144,7 @@ const act = (action: "enable" | "disable", done: string, description: string) =>
     { ...address, name },
     Effect.fnUntraced(function* (input) {
       const { client, ask } = yield* atGateway(input)
-      const change = yield* ask((at) => client.askAct(at, input.name, action))
+      const change = yield* ask((at) => client.askSetMode(at, input.name, action))
       yield* report(input.json, change, `${change.name} ${done}`)
     })
   ).pipe(Command.withDescription(description))
@@ -170,7 +170,7 @@ const drain = Command.make(
   },
   Effect.fnUntraced(function* (input) {
     const { client, ask } = yield* atGateway(input)
-    const change = yield* ask((at) => client.askAct(at, input.name, "drain"))
+    const change = yield* ask((at) => client.askSetMode(at, input.name, "drain"))
     const inFlight = Effect.map(
       ask((at) => client.askBackends(at)),
       ({ backends }) => backends.find((each) => each.name === input.name)?.in_flight ?? 0

@@ -59,8 +59,8 @@ const list = Command.make(
   "list",
   { json: flags.json, status, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
-    const { survey } = yield* Effect.promise(() => import("../../remote/survey.ts"))
-    const { backends } = yield* survey({ config: input.config, overrides: flags.addressOverrides(input) })
+    const { surveyBackends } = yield* Effect.promise(() => import("../../remote/survey.ts"))
+    const { backends } = yield* surveyBackends({ config: input.config, overrides: flags.addressOverrides(input) })
     const wanted = Option.getOrUndefined(input.status)
     const chosen = wanted === undefined ? backends : backends.filter((each) => each.status === wanted)
     if (input.json) return yield* Console.log(jsonText({ backends: chosen.map(toJson) }))

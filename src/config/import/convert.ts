@@ -13,7 +13,7 @@ import { type ImportFormat, importFormats } from "./import-formats.ts"
 import { litellm } from "./litellm.ts"
 import { llamaSwap } from "./llama-swap.ts"
 import { olla } from "./olla.ts"
-import { dropInvalid } from "./repair.ts"
+import { dropInvalid } from "./drop-invalid.ts"
 import { rust } from "./rust.ts"
 
 const order = ["server", "auth", "discovery", "health_check", "routing", "backends", "logging"]

@@ -6,7 +6,7 @@ import { Effect, type Scope } from "effect"
 import { monotonicMs } from "../../domain/monotonic.ts"
 import { version } from "../../domain/version.ts"
 import { announcement, answersTo, goodbye, type Identity, instanceName, isTaken } from "./announcement.ts"
-import { type Link, LinkFailed, type OpenLink } from "./Link.ts"
+import { type MdnsLink, LinkFailed, type OpenLink } from "./Link.ts"
 import { readRecords } from "./records.ts"
 import { keepOpen } from "./Sessions.ts"
 
@@ -51,7 +51,7 @@ export const announce = (options: AnnounceOptions): Effect.Effect<void, never, S
       return Effect.fail(new LinkFailed({ reason: "others take every name that is tried" }))
     })
 
-    const isFree = Effect.fnUntraced(function* (link: Link, identity: Identity) {
+    const isFree = Effect.fnUntraced(function* (link: MdnsLink, identity: Identity) {
       const contested = link.next.pipe(
         Effect.repeat({ until: ({ isResponse, records }) => isResponse && isTaken(readRecords(records), identity) })
       )
@@ -64,7 +64,7 @@ export const announce = (options: AnnounceOptions): Effect.Effect<void, never, S
     })
 
     // Resolves when somebody else turns out to have the name.
-    const answer = Effect.fnUntraced(function* (link: Link, identity: Identity) {
+    const answer = Effect.fnUntraced(function* (link: MdnsLink, identity: Identity) {
       let answeredAt = Number.NEGATIVE_INFINITY
       while (true) {
         const { isResponse, questions, records } = yield* link.next
@@ -81,7 +81,7 @@ export const announce = (options: AnnounceOptions): Effect.Effect<void, never, S
       }
     })
 
-    const session = (link: Link): Effect.Effect<void, LinkFailed> =>
+    const session = (link: MdnsLink): Effect.Effect<void, LinkFailed> =>
       Effect.gen(function* () {
         const addresses = addressesFor(options.host, link.addresses)
         if (addresses.length === 0) {

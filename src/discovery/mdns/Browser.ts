@@ -4,7 +4,7 @@
 import { Effect, Latch, Ref, type Scope } from "effect"
 import { monotonicMs } from "../../domain/monotonic.ts"
 import { addRecords, type Advert, advertsOf, noAdverts, questionsOf } from "./adverts.ts"
-import type { Heard, Link, LinkFailed, OpenLink } from "./Link.ts"
+import type { ReceivedPacket, MdnsLink, LinkFailed, OpenLink } from "./Link.ts"
 import { readRecords } from "./records.ts"
 import { keepOpen } from "./Sessions.ts"
 
@@ -35,7 +35,7 @@ export const browse = (options: BrowseOptions): Effect.Effect<Browsing, never, S
     const news = yield* Latch.make(false)
     const askSoon = yield* Latch.make(false)
 
-    const take = Effect.fnUntraced(function* (link: Link, { isResponse, records, from }: Heard) {
+    const take = Effect.fnUntraced(function* (link: MdnsLink, { isResponse, records, from }: ReceivedPacket) {
       if (!isResponse) return
       const now = yield* monotonicMs
       // What is this machine's own is for this machine to say.
@@ -49,7 +49,7 @@ export const browse = (options: BrowseOptions): Effect.Effect<Browsing, never, S
       if (isNews || after.instances.size > before.instances.size) askSoon.openUnsafe()
     })
 
-    const ask = Effect.fnUntraced(function* (link: Link) {
+    const ask = Effect.fnUntraced(function* (link: MdnsLink) {
       let asked = 0
       while (!link.isOutdated()) {
         const now = yield* monotonicMs
@@ -63,7 +63,7 @@ export const browse = (options: BrowseOptions): Effect.Effect<Browsing, never, S
       }
     })
 
-    const session = (link: Link): Effect.Effect<void, LinkFailed> =>
+    const session = (link: MdnsLink): Effect.Effect<void, LinkFailed> =>
       Effect.raceFirst(
         ask(link),
         link.next.pipe(

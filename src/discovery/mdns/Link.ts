@@ -11,7 +11,7 @@ import { addressesNow, addressesOn, chosenInterfaces, localNetwork, type LocalNe
 export class LinkFailed extends Data.TaggedError("LinkFailed")<{ readonly reason: string }> {}
 
 /** A packet, none of whose contents has been checked. */
-export interface Heard {
+export interface ReceivedPacket {
   readonly questions: ReadonlyArray<unknown>
   readonly records: ReadonlyArray<unknown>
   /** Whether it is an answer or an announcement. */
@@ -21,7 +21,7 @@ export interface Heard {
 }
 
 /** A record that is sent, as the package takes it. */
-export interface Sent {
+export interface SentRecord {
   readonly name: string
   readonly type: "PTR" | "SRV" | "TXT" | "A" | "AAAA"
   /** In seconds. */
@@ -31,19 +31,19 @@ export interface Sent {
 }
 
 /** An open link. */
-export interface Link extends LocalNetwork {
+export interface MdnsLink extends LocalNetwork {
   /** Addresses of this machine on the interfaces of the link. */
   readonly addresses: ReadonlyArray<string>
   /** The next packet; those that nobody took in time are lost, as they are on a network. */
-  readonly next: Effect.Effect<Heard, LinkFailed>
+  readonly next: Effect.Effect<ReceivedPacket, LinkFailed>
   readonly query: (questions: ReadonlyArray<DnsQuestion>) => Effect.Effect<void, LinkFailed>
-  readonly respond: (records: ReadonlyArray<Sent>) => Effect.Effect<void, LinkFailed>
+  readonly respond: (records: ReadonlyArray<SentRecord>) => Effect.Effect<void, LinkFailed>
   /** Whether the interfaces are others now than when it was opened. */
   readonly isOutdated: () => boolean
 }
 
 /** Opens a link on an interface, by name or IPv4 address; on all but loopback without one. */
-export type OpenLink = (wanted: string | undefined) => Effect.Effect<Link, LinkFailed, Scope.Scope>
+export type OpenLink = (wanted: string | undefined) => Effect.Effect<MdnsLink, LinkFailed, Scope.Scope>
 
 const port = 5353
 const packetsWaiting = 256
@@ -65,7 +65,7 @@ const close = (socket: Responder): Effect.Effect<void> =>
 const socketOn = (
   open: typeof openSocket,
   address: string,
-  heard: Queue.Queue<Heard, LinkFailed>,
+  heard: Queue.Queue<ReceivedPacket, LinkFailed>,
   near: LocalNetwork
 ) =>
   Effect.acquireRelease(
@@ -107,7 +107,7 @@ export const openLink: OpenLink = (wanted) =>
     }
     const { default: open } = yield* Effect.tryPromise({ try: () => import("multicast-dns"), catch: failure })
     const near = localNetwork(addressesNow())
-    const heard = yield* Queue.sliding<Heard, LinkFailed>(packetsWaiting)
+    const heard = yield* Queue.sliding<ReceivedPacket, LinkFailed>(packetsWaiting)
     const opened = yield* Effect.forEach(interfaces, (each) => Effect.result(socketOn(open, each, heard, near)))
     const sockets = opened.flatMap((each) => (Result.isSuccess(each) ? [each.success] : []))
     const [first] = opened
@@ -118,7 +118,7 @@ export const openLink: OpenLink = (wanted) =>
       const [one] = sent
       if (one !== undefined && sent.every(Result.isFailure) && Result.isFailure(one)) return yield* one.failure
     })
-    const link: Link = {
+    const link: MdnsLink = {
       ...near,
       addresses: addressesOn(addressesNow(), interfaces),
       next: Queue.take(heard),

@@ -2,7 +2,7 @@
  * Keeping a link in use: opened anew when the interfaces change, and tried again after a failure, which is told once.
  */
 import { Cause, Effect } from "effect"
-import type { Link, LinkFailed, OpenLink } from "./Link.ts"
+import type { MdnsLink, LinkFailed, OpenLink } from "./Link.ts"
 
 const againAfter = "60 seconds"
 
@@ -10,7 +10,7 @@ const againAfter = "60 seconds"
 export const keepOpen = (
   warning: string,
   { open, interface: wanted }: { readonly open: OpenLink; readonly interface: string | undefined },
-  session: (link: Link) => Effect.Effect<void, LinkFailed>
+  session: (link: MdnsLink) => Effect.Effect<void, LinkFailed>
 ): Effect.Effect<never> =>
   Effect.suspend(() => {
     let told = false

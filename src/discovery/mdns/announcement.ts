@@ -1,7 +1,7 @@
 /**
  * What Nexus says of itself by mDNS.
  */
-import type { Sent } from "./Link.ts"
+import type { SentRecord } from "./Link.ts"
 import type { DnsRecord } from "./records.ts"
 
 /** A Nexus as others are to find it. */
@@ -36,7 +36,7 @@ export const instanceName = ({ hostname, port, number }: Identity): string =>
 const targetName = ({ hostname, port, number }: Identity): string =>
   `nexus-${labelOf(hostname).toLowerCase()}-${port}${number === 1 ? "" : `-${number}`}.local`
 
-const addressRecords = (identity: Identity): ReadonlyArray<Sent> =>
+const addressRecords = (identity: Identity): ReadonlyArray<SentRecord> =>
   identity.addresses.map((data) => ({
     name: targetName(identity),
     type: data.includes(":") ? "AAAA" : "A",
@@ -45,7 +45,7 @@ const addressRecords = (identity: Identity): ReadonlyArray<Sent> =>
     data
   }))
 
-const serviceRecords = (identity: Identity): ReadonlyArray<Sent> => {
+const serviceRecords = (identity: Identity): ReadonlyArray<SentRecord> => {
   const name = instanceName(identity)
   const { port, version } = identity
   const service = { priority: 0, weight: 0, port, target: targetName(identity) }
@@ -57,14 +57,14 @@ const serviceRecords = (identity: Identity): ReadonlyArray<Sent> => {
 }
 
 /** All there is to say. */
-export const announcement = (identity: Identity): ReadonlyArray<Sent> => [
+export const announcement = (identity: Identity): ReadonlyArray<SentRecord> => [
   { name: typeName, type: "PTR", ttl: longTtl, data: instanceName(identity) },
   ...serviceRecords(identity),
   ...addressRecords(identity)
 ]
 
 /** Takes all of it back. */
-export const goodbye = (identity: Identity): ReadonlyArray<Sent> =>
+export const goodbye = (identity: Identity): ReadonlyArray<SentRecord> =>
   announcement(identity).map(({ name, type, data }) => ({ name, type, ttl: 0, flush: type !== "PTR", data }))
 
 const questionOf = (raw: unknown): { readonly name: string; readonly type: string } | undefined => {
@@ -73,7 +73,7 @@ const questionOf = (raw: unknown): { readonly name: string; readonly type: strin
   return typeof name === "string" && typeof type === "string" ? { name: name.toLowerCase(), type } : undefined
 }
 
-const answersToOne = (name: string, type: string, identity: Identity): ReadonlyArray<Sent> => {
+const answersToOne = (name: string, type: string, identity: Identity): ReadonlyArray<SentRecord> => {
   const asks = (...types: ReadonlyArray<string>) => type === "ANY" || types.includes(type)
   if (name === catalogue && asks("PTR")) return [{ name: catalogue, type: "PTR", ttl: longTtl, data: typeName }]
   if (name === typeName && asks("PTR")) return announcement(identity)
@@ -88,12 +88,12 @@ export const answersTo = (
   questions: ReadonlyArray<unknown>,
   known: ReadonlyArray<DnsRecord>,
   identity: Identity
-): ReadonlyArray<Sent> => {
+): ReadonlyArray<SentRecord> => {
   const own = instanceName(identity).toLowerCase()
   const isKnown = known.some(
     (record) => record._tag === "Pointer" && record.to === own && record.ttlMs >= (longTtl / 2) * 1000
   )
-  const answers = new Map<string, Sent>()
+  const answers = new Map<string, SentRecord>()
   for (const raw of questions.slice(0, 64)) {
     const question = questionOf(raw)
     if (question === undefined || (question.name === typeName && isKnown)) continue

@@ -3,7 +3,7 @@ import { createSocket } from "node:dgram"
 import { Effect, Logger } from "effect"
 import { announce } from "../../../src/discovery/mdns/Announcer.ts"
 import { browse } from "../../../src/discovery/mdns/Browser.ts"
-import { type Heard, openLink } from "../../../src/discovery/mdns/Link.ts"
+import { type ReceivedPacket, openLink } from "../../../src/discovery/mdns/Link.ts"
 import { readRecords } from "../../../src/discovery/mdns/records.ts"
 import { live } from "../../kit/effect.ts"
 import { hasMulticast, loopback, startAdvertiser } from "./loopback.ts"
@@ -71,7 +71,7 @@ describe.skipIf(!hasMulticast)("mDNS over loopback (skipped where loopback carri
       const link = yield* openLink(loopback)
       const about =
         (ttl: (ms: number) => boolean) =>
-        ({ isResponse, records }: Heard) =>
+        ({ isResponse, records }: ReceivedPacket) =>
           isResponse &&
           readRecords(records).some((each) => each._tag === "Service" && each.port === port && ttl(each.ttlMs))
       const heard = (ttl: (ms: number) => boolean) => when(link.next, about(ttl))

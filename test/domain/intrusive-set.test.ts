@@ -1,38 +1,38 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { type Member, Roster } from "../../src/domain/roster.ts"
+import { type SetMember, IntrusiveSet } from "../../src/domain/intrusive-set.ts"
 
-interface Named extends Member {
+interface Named extends SetMember {
   readonly name: number
 }
 
 const named = (name: number): Named => ({ name, place: -1 })
 
-const namesOf = (roster: Roster<Named>): ReadonlyArray<number> => {
+const namesOf = (set: IntrusiveSet<Named>): ReadonlyArray<number> => {
   const names: Array<number> = []
-  roster.each(({ name }) => names.push(name))
+  set.each(({ name }) => names.push(name))
   return names
 }
 
-describe("a roster", () => {
+describe("a set", () => {
   test("holds what a set would hold, whatever comes and goes", () => {
     const step = fc.record({ enters: fc.boolean(), name: fc.nat(9) })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const members = Array.from({ length: 10 }, (_, name) => named(name))
-        const roster = new Roster<Named>()
+        const set = new IntrusiveSet<Named>()
         const set = new Set<number>()
         for (const { enters, name } of steps) {
           const member = members[name] ?? named(name)
           if (enters) {
-            roster.add(member)
+            set.add(member)
             set.add(name)
           } else {
-            roster.delete(member)
+            set.delete(member)
             set.delete(name)
           }
-          expect(namesOf(roster).toSorted()).toEqual([...set].toSorted())
-          expect(roster.size).toBe(set.size)
+          expect(namesOf(set).toSorted()).toEqual([...set].toSorted())
+          expect(set.size).toBe(set.size)
         }
       })
     )
@@ -43,12 +43,12 @@ describe("a roster", () => {
     fc.assert(
       fc.property(fc.nat(19), leaving, (when, gone) => {
         const members = Array.from({ length: 20 }, (_, name) => named(name))
-        const roster = new Roster<Named>()
-        for (const member of members) roster.add(member)
+        const set = new IntrusiveSet<Named>()
+        for (const member of members) set.add(member)
         const visited = new Set<number>()
-        roster.each(({ name }) => {
+        set.each(({ name }) => {
           visited.add(name)
-          if (name === when) for (const other of gone) roster.delete(members[other] ?? named(-1))
+          if (name === when) for (const other of gone) set.delete(members[other] ?? named(-1))
         })
         const missing = members.filter(({ name }) => !visited.has(name)).map(({ name }) => name)
         expect(missing.filter((name) => !gone.includes(name))).toEqual([])
@@ -57,8 +57,8 @@ describe("a roster", () => {
   })
 
   test("lets nobody go who is in another one", () => {
-    const one = new Roster<Named>()
-    const other = new Roster<Named>()
+    const one = new IntrusiveSet<Named>()
+    const other = new IntrusiveSet<Named>()
     const [a, b] = [named(1), named(2)]
     one.add(a)
     other.add(b)
@@ -70,14 +70,14 @@ describe("a roster", () => {
 test("whoever waits for the last member to leave is called once, when it has, unless it has taken that back (law)", () =>
   fc.assert(
     fc.property(fc.array(fc.constantFrom("add", "delete", "wait", "takeBack"), { maxLength: 50 }), (steps) => {
-      const roster = new Roster<{ place: number }>()
+      const set = new IntrusiveSet<{ place: number }>()
       const members: Array<{ place: number }> = []
       const waits: Array<{ called: number; expected: number; open: boolean; takeBack: () => void }> = []
       for (const step of steps) {
         if (step === "add") {
           const member = { place: -1 }
           members.push(member)
-          roster.add(member)
+          set.add(member)
         } else if (step === "delete") {
           const member = members.pop()
           if (member === undefined) continue
@@ -87,11 +87,11 @@ test("whoever waits for the last member to leave is called once, when it has, un
               wait.open = false
             }
           }
-          roster.delete(member)
+          set.delete(member)
         } else if (step === "wait") {
           const isEmpty = members.length === 0
           const wait = { called: 0, expected: isEmpty ? 1 : 0, open: !isEmpty, takeBack: () => undefined }
-          waits.push(Object.assign(wait, { takeBack: roster.whenEmpty(() => void (wait.called += 1)) }))
+          waits.push(Object.assign(wait, { takeBack: set.whenEmpty(() => void (wait.called += 1)) }))
         } else {
           const wait = waits.at(-1)
           wait?.takeBack()

@@ -4,13 +4,13 @@
  * at 10 µs of marking per request.
  */
 
-/** What can be a member; its place is the roster's to set, -1 while it is in none. */
-export interface Member {
+/** What can be a member; its place is the set's to set, -1 while it is in none. */
+export interface SetMember {
   place: number
 }
 
 /** Members in no order; joining and leaving cost the same whatever their number. */
-export class Roster<A extends Member> {
+export class IntrusiveSet<A extends SetMember> {
   private readonly members: Array<A> = []
   private awaited: ReadonlyArray<() => void> = []
 

@@ -89,20 +89,20 @@ class Reserve {
 }
 
 /** The limit of open files; nobody is at it where nobody looks. */
-export const Files = Context.Reference<{
+export const OpenFiles = Context.Reference<{
   /** Whether the limit is reached: new requests are turned away. */
   readonly full: () => boolean
   /** To be asked when something could not be opened: whether that was for want of files. */
   readonly spent: () => boolean
   /** Has something closed that can be spared, as long as the limit is reached. */
   readonly relieve: (close: () => void) => void
-}>("nexus/upstream/Files", {
+}>("nexus/upstream/OpenFiles", {
   defaultValue: () => ({ full: () => false, spent: () => false, relieve: () => undefined })
 })
 
 /** Looks after the limit until the scope closes, and says when it is reached and when not any more. */
 export const layer: Layer.Layer<never> = Layer.effect(
-  Files,
+  OpenFiles,
   Effect.gen(function* () {
     let known: Sockets | undefined
     const sockets = (): Sockets => (known ??= ofThisProcess())
