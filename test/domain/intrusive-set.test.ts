@@ -8,31 +8,31 @@ interface Named extends SetMember {
 
 const named = (name: number): Named => ({ name, place: -1 })
 
-const namesOf = (set: IntrusiveSet<Named>): ReadonlyArray<number> => {
+const namesOf = (tested: IntrusiveSet<Named>): ReadonlyArray<number> => {
   const names: Array<number> = []
-  set.each(({ name }) => names.push(name))
+  tested.each(({ name }) => names.push(name))
   return names
 }
 
-describe("a set", () => {
+describe("an intrusive set", () => {
   test("holds what a set would hold, whatever comes and goes", () => {
     const step = fc.record({ enters: fc.boolean(), name: fc.nat(9) })
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
         const members = Array.from({ length: 10 }, (_, name) => named(name))
-        const set = new IntrusiveSet<Named>()
+        const tested = new IntrusiveSet<Named>()
         const set = new Set<number>()
         for (const { enters, name } of steps) {
           const member = members[name] ?? named(name)
           if (enters) {
-            set.add(member)
+            tested.add(member)
             set.add(name)
           } else {
-            set.delete(member)
+            tested.delete(member)
             set.delete(name)
           }
-          expect(namesOf(set).toSorted()).toEqual([...set].toSorted())
-          expect(set.size).toBe(set.size)
+          expect(namesOf(tested).toSorted()).toEqual([...set].toSorted())
+          expect(tested.size).toBe(set.size)
         }
       })
     )
@@ -43,12 +43,12 @@ describe("a set", () => {
     fc.assert(
       fc.property(fc.nat(19), leaving, (when, gone) => {
         const members = Array.from({ length: 20 }, (_, name) => named(name))
-        const set = new IntrusiveSet<Named>()
-        for (const member of members) set.add(member)
+        const tested = new IntrusiveSet<Named>()
+        for (const member of members) tested.add(member)
         const visited = new Set<number>()
-        set.each(({ name }) => {
+        tested.each(({ name }) => {
           visited.add(name)
-          if (name === when) for (const other of gone) set.delete(members[other] ?? named(-1))
+          if (name === when) for (const other of gone) tested.delete(members[other] ?? named(-1))
         })
         const missing = members.filter(({ name }) => !visited.has(name)).map(({ name }) => name)
         expect(missing.filter((name) => !gone.includes(name))).toEqual([])
@@ -70,14 +70,14 @@ describe("a set", () => {
 test("whoever waits for the last member to leave is called once, when it has, unless it has taken that back (law)", () =>
   fc.assert(
     fc.property(fc.array(fc.constantFrom("add", "delete", "wait", "takeBack"), { maxLength: 50 }), (steps) => {
-      const set = new IntrusiveSet<{ place: number }>()
+      const tested = new IntrusiveSet<{ place: number }>()
       const members: Array<{ place: number }> = []
       const waits: Array<{ called: number; expected: number; open: boolean; takeBack: () => void }> = []
       for (const step of steps) {
         if (step === "add") {
           const member = { place: -1 }
           members.push(member)
-          set.add(member)
+          tested.add(member)
         } else if (step === "delete") {
           const member = members.pop()
           if (member === undefined) continue
@@ -87,11 +87,11 @@ test("whoever waits for the last member to leave is called once, when it has, un
               wait.open = false
             }
           }
-          set.delete(member)
+          tested.delete(member)
         } else if (step === "wait") {
           const isEmpty = members.length === 0
           const wait = { called: 0, expected: isEmpty ? 1 : 0, open: !isEmpty, takeBack: () => undefined }
-          waits.push(Object.assign(wait, { takeBack: set.whenEmpty(() => void (wait.called += 1)) }))
+          waits.push(Object.assign(wait, { takeBack: tested.whenEmpty(() => void (wait.called += 1)) }))
         } else {
           const wait = waits.at(-1)
           wait?.takeBack()
