@@ -31,24 +31,10 @@ import { watchConfig } from "../runtime/config-watch.ts"
 import { type CallMessage, Calls, replyOf } from "./calls.ts"
 import { QuestionRelay } from "./sibling-questions.ts"
 import { Reloader, type ConfigInUse } from "../runtime/Reloader.ts"
+import { keepRunning } from "./restarts.ts"
 import { searchForServers } from "../runtime/search.ts"
 import { statusLog } from "../runtime/status-log.ts"
 import { type WorkerSlot, send, sendNews, sendStandings } from "./broadcast.ts"
-
-/** First and longest time that the place of a worker stays empty after one has ended, in milliseconds. */
-export const restartMs = { first: 100, longest: 60_000 } as const
-
-/** A worker that lived so long did not end because it was started, in milliseconds. */
-const steadyMs = 10_000
-
-/** Nor did one that lived so many times longer than its place had waited for it. */
-const steadyTimes = 10
-
-/** The wait after a worker that lived for `livedMs`, where its place had waited `beforeMs` for it; 0 for the first one. */
-export const restartWait = (livedMs: number, beforeMs: number): number =>
-  livedMs > Math.max(steadyMs, steadyTimes * beforeMs)
-    ? restartMs.first
-    : Math.min(restartMs.longest, Math.max(restartMs.first, 2 * beforeMs))
 
 /** The workers cannot be run. */
 export class WorkersFailed extends Data.TaggedError("WorkersFailed")<{ readonly reason: string }> {}
@@ -135,7 +121,7 @@ export const supervise = (
     const since = yield* Clock.currentTimeMillis
     const started = performance.now()
     const stopping = yield* Latch.make(false)
-    const state = { stopping: false, listened: false, port: config.settings.server.port }
+    const state = { listened: false, port: config.settings.server.port }
     const services = yield* Layer.build(watchLayer(nexus, source, () => state.port))
     const registry = Context.get(services, Registry)
     const reloader = Context.get(services, Reloader)
@@ -202,25 +188,6 @@ export const supervise = (
         return Effect.sync(() => child.kill("SIGKILL"))
       })
 
-    /** Keeps a worker in its place; `tried` is told how often one has ended, and why the last one did. */
-    const keep = Effect.fnUntraced(function* (
-      slot: WorkerSlot,
-      listens: () => void,
-      tried: (ends: number, how: string) => void
-    ) {
-      let waitMs = 0
-      for (let ends = 1; !state.stopping; ends++) {
-        const began = performance.now()
-        const how = yield* Effect.catchDefect(run(slot, listens), notStarted)
-        if (state.stopping) return
-        waitMs = restartWait(performance.now() - began, waitMs)
-        const about = { worker: slot.number, reason: how, after_ms: waitMs }
-        yield* Effect.annotateLogs(Effect.logError("worker ended, another one is started"), about)
-        tried(ends, how)
-        yield* Effect.raceFirst(Effect.sleep(waitMs), stopping.await)
-      }
-    })
-
     const places: Array<Fiber.Fiber<void>> = []
 
     /** Resolves when the worker listens; while others do, one that cannot start is not waited for. */
@@ -232,7 +199,8 @@ export const supervise = (
           const reason = `worker ${slot.number} ends as soon as it has started: ${how}`
           Deferred.doneUnsafe(started, state.listened ? Effect.void : Effect.fail(new WorkersFailed({ reason })))
         }
-        const kept = keep(slot, () => Deferred.doneUnsafe(started, Effect.void), tried)
+        const alive = Effect.suspend(() => run(slot, () => Deferred.doneUnsafe(started, Effect.void)))
+        const kept = keepRunning(Effect.catchDefect(alive, notStarted), slot.number, stopping, tried)
         places.push(yield* Effect.forkScoped(Effect.provideContext(kept, services)))
         yield* Deferred.await(started)
       })
@@ -260,7 +228,7 @@ export const supervise = (
 
     const heard = (worker: ChildProcess) => Effect.ignore(calls.askOf(worker)(pingWorker, {}))
     const kill = (): void => {
-      state.stopping = true
+      stopping.openUnsafe()
       for (const { child } of slots) child?.kill("SIGKILL")
     }
     return {
@@ -272,7 +240,6 @@ export const supervise = (
         Effect.suspend(() => Effect.forEach(workers(), heard, { concurrency: "unbounded", discard: true }))
       ),
       drain: Effect.gen(function* () {
-        state.stopping = true
         yield* stopping.open
         yield* withdraw
         for (const worker of workers()) send(worker, { _tag: "Stop" })

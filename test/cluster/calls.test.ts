@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { Effect, Exit, Fiber, Schema } from "effect"
+import { Effect, Exit, Fiber, References, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
 import { type CallMessage, Calls, type CallContract, NoReply, replyOf, handling } from "../../src/cluster/calls.ts"
@@ -140,7 +140,9 @@ live("what cannot be read, whichever side it came from, ends the call at once an
       )
     expect(yield* why({ n: 1 }, nonsense)).toEqual(broken)
     // A defect of whoever was asked.
-    expect(yield* why({ n: 13 }, () => answer(sent.length - 1))).toEqual(broken)
+    const last = Effect.suspend(() => answer(sent.length - 1))
+    const unlogged = Effect.provideService(last, References.MinimumLogLevel, "None")
+    expect(yield* why({ n: 13 }, () => unlogged)).toEqual(broken)
     expect(replyOf(served, { _tag: "Call", id: 1, name: "unknown", payload: {} })).toBeUndefined()
     expect(Exit.isSuccess(yield* Effect.exit(answer(0)))).toBe(true)
   })

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test"
 import { spawn } from "node:child_process"
 import fc from "fast-check"
 import { isHanging, type WorkerSilence, silenceOf, silentMs, startMs } from "../../src/cluster/hang-watch.ts"
-import { restartMs, restartWait } from "../../src/cluster/Supervisor.ts"
+import { restartMs, restartWait } from "../../src/cluster/restarts.ts"
 
 const lives = fc.array(fc.integer({ min: 0, max: 10_000 }), { minLength: 1, maxLength: 30 })
 
