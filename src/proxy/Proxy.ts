@@ -160,11 +160,10 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   /** Takes in a request; whatever happens then, it is let go by {@link leave}. */
-  const enter = (current: RequestRun): RequestRun => {
+  const enter = (current: RequestRun): void => {
     accounting.began(current)
     deadlines.add(current.record.clock)
     if (current.outlastsBun) current.server.timeout(current.record.request, 0)
-    return current
   }
 
   /** The one place where a request ends: it is answered, all that it held is given back, and it is accounted for. */
@@ -183,12 +182,12 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (current.outlastsBun) server.timeout(record.request, keepAliveSeconds)
   }
 
-  const program = (current: RequestRun): Effect.Effect<void, GatewayError | GaveUp> =>
-    Effect.acquireUseRelease(
-      Effect.sync(() => enter(current)),
-      () => forward(forwarding, current),
-      (_, exit) => Effect.sync(() => leave(current, exit))
-    )
+  // What acquireUseRelease does, at half of its cost: taking in is plain code right before the fiber starts, and nothing can
+  // come in between.
+  const begin = (current: RequestRun): void => {
+    enter(current)
+    current.runsIn(run(Effect.onExit(forward(forwarding, current), (exit) => Effect.sync(() => leave(current, exit)))))
+  }
 
   const turnAway = ({ dialect }: DialectRoute, error: GatewayError, id: string): Promise<Response> => {
     const response = drain.parting(refuse(dialect, error, id))
@@ -208,7 +207,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       const current = new RequestRun(record, server, limits, upload, outlastsBun(limits), (response) =>
         resolve(drain.parting(response))
       )
-      current.runsIn(run(program(current)))
+      begin(current)
       request.signal.addEventListener("abort", () => current.interrupt("client"))
     })
   }

@@ -49,8 +49,11 @@ export interface AnswerExpectation {
   readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
 
-/** Takes what an answer came to; called once, and never after its body was dropped. */
-export type CommitDone = (made: Exit.Exit<CommittedAnswer, UpstreamError>) => void
+/** What an answer came to. */
+type Judged = Exit.Exit<CommittedAnswer, UpstreamError>
+
+/** Takes what an answer came to, once. */
+type CommitDone = (made: Judged) => void
 
 // What comes of a stream before its answer begins is kept up to this size.
 const heldBytes = 64 * 1024
@@ -69,7 +72,7 @@ const nothing = (): void => undefined
 const isNamedStream = (head: ReceivedAnswer, { dialect }: DialectRoute): boolean =>
   isOfType(head.header("content-type"), dialect.types.stream)
 
-const bad = (reason: string): BadAnswer => new BadAnswer({ reason })
+const badAnswer = (reason: string): Judged => Exit.fail(new BadAnswer({ reason }))
 
 class ErrorJudge implements IntakeJudge<never> {
   private readonly head: ReceivedAnswer
@@ -79,15 +82,14 @@ class ErrorJudge implements IntakeJudge<never> {
     this.head = head
   }
 
-  enough(_: Uint8Array, body: BodyBeginning): boolean {
+  enough(_: Uint8Array, body: BodyBeginning): false | ErrorStatus {
     this.came = body
     // Its beginning says enough, and the rest is not waited for.
-    if (body.size > mostOfAnError) throw this.error(body.bytes())
-    return false
+    return body.size > mostOfAnError && this.error(body.bytes())
   }
 
-  judge(intake: BodyIntake): never {
-    throw this.error(intake._tag === "Whole" ? intake.bytes : new Uint8Array(0))
+  judge(intake: BodyIntake): Exit.Exit<never, ErrorStatus> {
+    return Exit.fail(this.error(intake._tag === "Whole" ? intake.bytes : new Uint8Array(0)))
   }
 
   dropped(): void {}
@@ -131,11 +133,11 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
     this.watch = route.dialect.watch()
   }
 
-  enough(piece: Uint8Array, body: BodyBeginning): boolean {
+  enough(piece: Uint8Array, body: BodyBeginning): boolean | UpstreamError {
     const { route, watch } = this
     const isProgress = watch.push(piece)
     if (route.operation.generates) {
-      if (watch.opening === "error") throw route.dialect.faultOf(body.bytes())
+      if (watch.opening === "error") return route.dialect.faultOf(body.bytes())
       // Whoever says that much, be it comments, is at work; memory is not to grow with it.
       if (watch.opening === "waiting" && body.size <= heldBytes) {
         // It has begun to answer, and its silence is bounded as such from now on.
@@ -148,13 +150,20 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
     return true
   }
 
-  judge(intake: BodyIntake): CommittedAnswer {
+  judge(intake: BodyIntake): Judged {
     const { head, route, watch } = this
     if (intake._tag === "Part") {
       const { attach, came } = intake
-      return { _tag: "Flow", head, said: route.dialect.said(came.bytes()), watch, attach, taken: nothing }
+      return Exit.succeed({
+        _tag: "Flow",
+        head,
+        said: route.dialect.said(came.bytes()),
+        watch,
+        attach,
+        taken: nothing
+      })
     }
-    throw bad(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an answer")
+    return badAnswer(intake.bytes.byteLength === 0 ? "an empty event stream" : "an event stream without an answer")
   }
 
   dropped(): void {}
@@ -175,16 +184,17 @@ class CodedJudge implements IntakeJudge<CommittedAnswer> {
     return true
   }
 
-  judge(intake: BodyIntake): CommittedAnswer {
-    if (intake._tag === "Whole") throw bad("an empty event stream")
-    return {
+  judge(intake: BodyIntake): Judged {
+    if (intake._tag === "Whole") return badAnswer("an empty event stream")
+    const { attach } = intake
+    return Exit.succeed({
       _tag: "Flow",
       head: this.head,
       said: unknownIdentity,
       watch: undefined,
-      attach: intake.attach,
+      attach,
       taken: nothing
-    }
+    })
   }
 
   dropped(): void {}
@@ -201,7 +211,7 @@ class FirstBytesJudge implements IntakeJudge<CommittedAnswer> {
     this.wanted = wanted
   }
 
-  enough(piece: Uint8Array, body: BodyBeginning): boolean {
+  enough(piece: Uint8Array, body: BodyBeginning): boolean | UpstreamError {
     if (this.chosen !== undefined) return this.chosen.enough(piece, body)
     const bytes = body.bytes()
     const kind = this.wanted.route.dialect.kindOf(bytes)
@@ -210,7 +220,7 @@ class FirstBytesJudge implements IntakeJudge<CommittedAnswer> {
     return this.chosen.enough(bytes, body)
   }
 
-  judge(intake: BodyIntake): CommittedAnswer {
+  judge(intake: BodyIntake): Judged {
     this.chosen ??= this.judgeFor("untold")
     return this.chosen.judge(intake)
   }
@@ -243,24 +253,25 @@ class BodyJudge implements IntakeJudge<CommittedAnswer> {
     return size > maxBytes || holding.isTooMuch(this.counted)
   }
 
-  judge(intake: BodyIntake): CommittedAnswer {
+  judge(intake: BodyIntake): Judged {
     const { head } = this
     if (intake._tag === "Part") {
-      return {
+      const { attach } = intake
+      return Exit.succeed({
         _tag: "Flow",
         head,
         said: unknownIdentity,
         watch: undefined,
-        attach: intake.attach,
+        attach,
         taken: () => this.dropped()
-      }
+      })
     }
     this.dropped()
     const body = intake.bytes
-    if (isCoded(head)) return { _tag: "Whole", head, body, said: unknownIdentity, usage: undefined }
+    if (isCoded(head)) return Exit.succeed({ _tag: "Whole", head, body, said: unknownIdentity, usage: undefined })
     const whole = this.wanted.route.operation.whole(body)
-    if (Result.isFailure(whole)) throw whole.failure
-    return { _tag: "Whole", head, body, said: whole.success.said, usage: whole.success.usage }
+    if (Result.isFailure(whole)) return Exit.fail(whole.failure)
+    return Exit.succeed({ _tag: "Whole", head, body, said: whole.success.said, usage: whole.success.usage })
   }
 
   dropped(): void {
@@ -290,7 +301,7 @@ export const commitAnswer = (head: ReceivedAnswer, expectation: AnswerExpectatio
       : undefined
   if (fault !== undefined || unasked !== undefined) {
     head.body.abort()
-    return done(Exit.fail(bad(fault ?? unasked ?? "")))
+    return done(badAnswer(fault ?? unasked ?? ""))
   }
   takeBody(head.body, judgeFor(head, expectation), done)
 }

@@ -24,12 +24,12 @@ const join = (pieces: ReadonlyArray<Uint8Array>, size: number): Uint8Array => {
   return whole
 }
 
-/** Decides what becomes of a body; each of these may throw an upstream error. */
+/** Decides what becomes of a body. */
 export interface IntakeJudge<A> {
-  /** Whether what has come is enough; asked after each piece, the last of `body`. What it throws drops the body. */
-  readonly enough: (piece: Uint8Array, body: BodyBeginning) => boolean
-  /** What is made of it. */
-  readonly judge: (intake: BodyIntake) => A
+  /** Whether what has come is enough, or what is wrong with it; asked after each piece, the last of `body`. */
+  readonly enough: (piece: Uint8Array, body: BodyBeginning) => boolean | UpstreamError
+  /** What is made of it, or what is wrong with it. */
+  readonly judge: (intake: BodyIntake) => Exit.Exit<A, UpstreamError>
   /** Called when the body ends badly, or is dropped, before it has been judged. */
   readonly dropped: () => void
 }
@@ -93,16 +93,24 @@ class Taking<A> implements BodySink, BodyBeginning {
   }
 
   private look(piece: Uint8Array): void {
-    try {
-      if (!this.judge.enough(piece, this)) return
-    } catch (error) {
-      this.part = true
-      this.body.abort()
-      return this.drop(toUpstreamError(error, true))
-    }
+    const enough = this.enough(piece)
+    if (enough === false) return
     this.part = true
+    if (enough !== true) {
+      this.body.abort()
+      return this.drop(enough)
+    }
     this.body.pause()
     this.decide({ _tag: "Part", came: this, attach: (sink) => this.attach(sink) })
+  }
+
+  // A defect of who judges must not leave the request without an end: the answer is lost by it.
+  private enough(piece: Uint8Array): boolean | UpstreamError {
+    try {
+      return this.judge.enough(piece, this)
+    } catch (defect) {
+      return toUpstreamError(defect, true)
+    }
   }
 
   private decide(intake: BodyIntake): void {
@@ -111,9 +119,9 @@ class Taking<A> implements BodySink, BodyBeginning {
 
   private made(intake: BodyIntake): Exit.Exit<A, UpstreamError> {
     try {
-      return Exit.succeed(this.judge.judge(intake))
-    } catch (error) {
-      return Exit.fail(toUpstreamError(error, true))
+      return this.judge.judge(intake)
+    } catch (defect) {
+      return Exit.fail(toUpstreamError(defect, true))
     }
   }
 
@@ -134,8 +142,8 @@ class Taking<A> implements BodySink, BodyBeginning {
 }
 
 /**
- * Starts the body and takes pieces until it ends or the judge has enough; gives what the judge makes of them, what ended
- * the body badly, or what the judge threw.
+ * Starts the body and takes pieces until it ends or the judge has enough; gives what the judge makes of them, or what ended
+ * the body badly.
  */
 export const takeBody = <A>(
   body: AnswerBody,
