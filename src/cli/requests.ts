@@ -19,7 +19,7 @@ const toRow = (request: RequestUnderWay): ReadonlyArray<string> => [
   age(request.phase_ms),
   String(request.attempts),
   age(request.age_ms),
-  request.stream ? `${size(request.bytes)}, ${request.pieces} pieces` : size(request.bytes)
+  size(request.bytes) + (request.stream ? `, ${request.pieces} ${request.pieces === 1 ? "piece" : "pieces"}` : "")
 ]
 
 /** The requests as a table, those that came first at the top. */
