@@ -4,7 +4,7 @@
 import { Predicate, Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { schemaAt } from "../config/reference.ts"
-import { clientKeyHeaders, openPaths } from "../admission/key-check.ts"
+import { clientKeyHeaders, openPaths } from "../admission/access.ts"
 import { Api } from "./api/api.ts"
 import { errorExamples, type ErrorTag } from "./error-examples.ts"
 import { endpointFormat } from "./api/admin-api.ts"

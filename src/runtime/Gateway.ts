@@ -15,7 +15,7 @@ import {
   preflight,
   admissionRefusal,
   type AdmissionRules
-} from "../admission/key-check.ts"
+} from "../admission/access.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Operations } from "../operations/Operations.ts"

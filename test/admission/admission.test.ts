@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { describe, expect, test } from "bun:test"
-import { makeAdmission, corsHeaders, admissionRefusal } from "../../src/admission/key-check.ts"
+import { makeAdmission, corsHeaders, admissionRefusal } from "../../src/admission/access.ts"
 import { formOf } from "../kit/refusals.ts"
 
 const digest = (key: string) => createHash("sha256").update(key).digest()

@@ -14,7 +14,7 @@ import { litellm } from "./litellm.ts"
 import { llamaSwap } from "./llama-swap.ts"
 import { olla } from "./olla.ts"
 import { dropInvalid } from "./drop-invalid.ts"
-import { rust } from "./rust.ts"
+import { nexusRust } from "./nexus-rust.ts"
 
 const order = ["server", "auth", "discovery", "health_check", "routing", "backends", "logging"]
 
@@ -76,7 +76,7 @@ export const formats: Readonly<Record<ImportFormat, Format>> = {
   litellm,
   olla,
   "llama-swap": llamaSwap,
-  "nexus-rust": rust
+  "nexus-rust": nexusRust
 }
 
 /** What came of an import. */

@@ -22,7 +22,7 @@ const fill = (draft: Draft, from: Table, to: DraftTable, path: KeyPath): void =>
 }
 
 /** The importer. */
-export const rust: Format = {
+export const nexusRust: Format = {
   title: "the Rust Nexus",
   hints: [],
   // It is the only one that is TOML.
