@@ -4,7 +4,7 @@
  *     bun bench/caller.ts <fetch|own> <port of the mock> <seconds>
  */
 import { Abort } from "../src/wire/abort.ts"
-import { makeWireClient } from "../src/wire/Client.ts"
+import { makeConnectionPool } from "../src/wire/ConnectionPool.ts"
 
 /** What one run of a caller gave; processor time in microseconds, of all threads of the process. */
 export interface Costs {
@@ -37,7 +37,7 @@ const overFetch: Send = async (url, body, piece) => {
 }
 
 const overOwn = (): Send => {
-  const connections = makeWireClient()
+  const connections = makeConnectionPool()
   const connected = (): void => undefined
   return async (url, body, piece) => {
     const { status, body: answer } = await connections.send({

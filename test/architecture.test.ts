@@ -176,8 +176,8 @@ describe("names", () => {
 
 describe("what the program does not do", () => {
   test("Bun is named only by the server and the client", () => {
-    expect(linesWith(outside("src/http/BunServer.ts", "src/wire/Client.ts"), /\bBun\./)).toEqual([])
-    expect(linesWith(["src/wire/Client.ts"], /\bBun\.(?!connect\b)/)).toEqual([])
+    expect(linesWith(outside("src/http/BunServer.ts", "src/wire/ConnectionPool.ts"), /\bBun\./)).toEqual([])
+    expect(linesWith(["src/wire/ConnectionPool.ts"], /\bBun\.(?!connect\b)/)).toEqual([])
   })
 
   test("the environment is read only by the config", () => {
@@ -206,7 +206,7 @@ describe("what the program does not do", () => {
     ]
     // Where an answer has no date of its own.
     // Where an answer has no date of its own, and where a machine is seen to have slept.
-    const parting = ["src/upstream/answer.ts", "src/upstream/Pauses.ts"]
+    const parting = ["src/upstream/answer.ts", "src/upstream/ProcessPauses.ts"]
     const wall = /\bcurrentTime(Millis|Nanos)|\btimeOrigin\b|\bDateTime\.now|\bClock\.Clock\b/
     expect(linesWith(outside(...told, ...parting), wall)).toEqual([])
   })
@@ -241,7 +241,7 @@ describe("what only a dialect knows", () => {
       "src/backend/openai-like.ts",
       "src/config/import/",
       "src/domain/base-url.ts",
-      "src/router/failover.ts",
+      "src/router/judge-failure.ts",
       // Told to people.
       "src/telemetry/metrics.ts"
     ]

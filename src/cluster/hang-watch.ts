@@ -2,7 +2,7 @@
  * Finds workers that hang: they are there, and say nothing any more.
  */
 import { Effect } from "effect"
-import { awakeMs } from "../upstream/Pauses.ts"
+import { awakeMs } from "../upstream/ProcessPauses.ts"
 import type { WorkerSlot } from "./broadcast.ts"
 
 /** What is asked of a worker's place. */

@@ -2,7 +2,7 @@
  * How other processes of the same gateway stand with the backends, laid beside what this one knows.
  */
 import { noSiblings } from "../registry/live-state.ts"
-import type { Snapshot } from "../registry/state.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
 import type { SharedStanding } from "./messages.ts"
 
 const standingOfAll = ({ in_flight, cooling_ms, circuits }: SharedStanding, now: number) => ({

@@ -9,7 +9,7 @@ import { type BackendHealth, type Thresholds, unknownHealth } from "../domain/ba
 import { monotonicMs } from "../domain/monotonic.ts"
 import { Registry } from "../registry/Registry.ts"
 import { OpenFiles } from "../upstream/OpenFiles.ts"
-import { Pauses } from "../upstream/Pauses.ts"
+import { ProcessPauses } from "../upstream/ProcessPauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { makeProbe } from "./probe.ts"
 
@@ -99,7 +99,7 @@ const make = (settingsNow: () => HealthSettings) =>
         return FiberMap.run(fibers, backend.name, watch(backend, alarm))
       })
 
-    const pauses = yield* Effect.flatMap(Pauses, ({ follow }) => follow)
+    const pauses = yield* Effect.flatMap(ProcessPauses, ({ follow }) => follow)
     yield* PubSub.take(pauses).pipe(
       Effect.map(() => {
         for (const alarm of alarms.values()) alarm.openUnsafe()

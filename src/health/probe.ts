@@ -8,7 +8,7 @@ import { kindNamed } from "../backend/all.ts"
 import type { Prober } from "../backend/Kind.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
-import { awakeMs, Pauses, timeoutAwake } from "../upstream/Pauses.ts"
+import { awakeMs, ProcessPauses, timeoutAwake } from "../upstream/ProcessPauses.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { withCapabilities } from "../backend/capabilities.ts"
 import { tooBusy, type Talk } from "../backend/talk.ts"
@@ -98,7 +98,7 @@ const repetitions = 3
 
 // A failure across a pause of this process is no word on the backend.
 const again = Effect.fnUntraced(function* (once: Effect.Effect<ProbeOutcome>) {
-  const { lostMs } = yield* Pauses
+  const { lostMs } = yield* ProcessPauses
   for (let left = repetitions; ; left--) {
     const before = yield* lostMs
     const outcome = yield* once

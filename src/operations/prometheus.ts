@@ -4,7 +4,7 @@
 import { Context, Metric } from "effect"
 import { PrometheusMetrics } from "effect/observability"
 import { version } from "../domain/version.ts"
-import type { Snapshot } from "../registry/state.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
 import { distributionOf } from "../telemetry/histogram.ts"
 import { turnedAwayCodes } from "../telemetry/meter-table.ts"
 import { emptyTally, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"

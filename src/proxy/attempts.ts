@@ -17,7 +17,7 @@ import {
   isMissingEndpoint,
   isMissingModel,
   isTooLong
-} from "../router/failover.ts"
+} from "../router/judge-failure.ts"
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
@@ -25,7 +25,7 @@ import { redactorFor, gatewayHops, maxGatewayHops } from "../upstream/endpoint.t
 import type { Suspicion } from "../wire/liveness.ts"
 import type { Asker, Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
-import { type BodyLimits, readBody } from "./body.ts"
+import { type BodyLimits, readBody } from "./request-body.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { deliver, type Delivery } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"

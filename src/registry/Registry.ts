@@ -17,8 +17,8 @@ import {
   withoutBackend,
   withMode,
   type SiblingFindings
-} from "./snapshot.ts"
-import type { Snapshot } from "./state.ts"
+} from "./snapshot-changes.ts"
+import type { Snapshot } from "./snapshot.ts"
 
 /** A backend is to be watched (new, redefined, or enabled again), or no longer. */
 export type Membership =

@@ -2,7 +2,7 @@
  * Who serves a model, by each name that somebody lists it by.
  */
 import { spellingOf, spellingsOf as allSpellingsOf } from "../backend/spelling.ts"
-import type { BackendState, Candidate, Snapshot } from "./state.ts"
+import type { BackendState, Candidate, Snapshot } from "./snapshot.ts"
 
 type Lists = Snapshot["candidates"]
 

@@ -3,7 +3,7 @@
  */
 import type { BackendEntry } from "../operations/api/api.ts"
 import { backendEntry } from "../operations/handlers/health-pages.ts"
-import type { Snapshot } from "../registry/state.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
 
 /** Every backend as `/nexus/backends` would list it now. */
 export const localBackends = (snapshot: Snapshot): ReadonlyArray<BackendEntry> => {

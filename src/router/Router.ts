@@ -14,7 +14,7 @@ import {
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import type { Snapshot } from "../registry/state.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
 import { notServing, type Excluded, isKnownModel, missingWords, reasonWords, neverListed } from "./filter.ts"
 import { nameTargets } from "./names.ts"
 import { type DecisionBasis, leastContext, Plan } from "./plan.ts"

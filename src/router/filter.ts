@@ -7,7 +7,7 @@ import type { AttemptFailure } from "../domain/errors.ts"
 import { spellingsOf } from "../backend/spelling.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { CooldownReason } from "../registry/live-state.ts"
-import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"
+import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 
 /** Why a candidate is left out. */
 export type Exclusion =

@@ -3,7 +3,7 @@
  */
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inOtherSpelling } from "../registry/candidates.ts"
-import type { Candidate, Snapshot } from "../registry/state.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolveAlias } from "./alias-chains.ts"
 
 type Names = Pick<RoutingSettings, "aliases" | "groups">

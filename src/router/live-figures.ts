@@ -10,8 +10,8 @@ import {
   type CooldownReason,
   settledSamples
 } from "../registry/live-state.ts"
-import type { Candidate } from "../registry/state.ts"
-import { isLatencyIgnored, type DecisionMoment, unmeasured } from "./pool.ts"
+import type { Candidate } from "../registry/snapshot.ts"
+import { isLatencyIgnored, type DecisionMoment, unmeasured } from "./candidate-columns.ts"
 
 /** What recent answers said against a candidate. */
 export interface HeldAgainst {

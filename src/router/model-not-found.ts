@@ -5,7 +5,7 @@ import { nearestOf } from "../config/nearest.ts"
 import { ModelNotFound } from "../domain/errors.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { isListedAs } from "../registry/candidates.ts"
-import { inRotation, type Snapshot } from "../registry/state.ts"
+import { inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { neverListed } from "./filter.ts"
 import { lookUpName } from "./names.ts"
 

@@ -6,7 +6,7 @@ import { kindNamed } from "../backend/all.ts"
 import { spellingsOf } from "../backend/spelling.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { inOtherSpelling } from "../registry/candidates.ts"
-import type { Candidate, Snapshot } from "../registry/state.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolveAlias } from "./alias-chains.ts"
 import { groupCandidates } from "./groups.ts"
 

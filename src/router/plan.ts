@@ -4,7 +4,7 @@
 import { contextOf } from "../domain/server.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import type { BackendState, Candidate, Snapshot } from "../registry/state.ts"
+import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 import {
   availabilityExclusion,
   type Excluded,
@@ -14,7 +14,7 @@ import {
   circuitExclusion
 } from "./filter.ts"
 import { upstreamName, type NameTarget, nameTargets } from "./names.ts"
-import { ablePool, emptyPool, type Pool, poolOf, refreshPool } from "./pool.ts"
+import { ablePool, emptyPool, type Pool, poolOf, refreshPool } from "./candidate-columns.ts"
 import {
   type BestFigures,
   bestFigures,

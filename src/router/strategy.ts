@@ -3,8 +3,8 @@
  */
 import type { Strategy, Weights } from "../domain/routing.ts"
 import type { LiveState } from "../registry/live-state.ts"
-import type { Candidate } from "../registry/state.ts"
-import { type Pool, unmeasured } from "./pool.ts"
+import type { Candidate } from "../registry/snapshot.ts"
+import { type Pool, unmeasured } from "./candidate-columns.ts"
 
 /** The best figures among the candidates at hand, against which each one is measured. */
 export interface BestFigures {

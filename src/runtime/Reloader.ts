@@ -23,7 +23,7 @@ import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { ConfigStatus } from "../operations/api/control-api.ts"
 import { Registry } from "../registry/Registry.ts"
-import { sameServer } from "../registry/snapshot.ts"
+import { sameServer } from "../registry/snapshot-changes.ts"
 import { Transport } from "../upstream/Transport.ts"
 
 /** What the gateway was started with, and where to read it anew. */

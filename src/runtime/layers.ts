@@ -22,7 +22,7 @@ import { Router } from "../router/Router.ts"
 import * as logging from "../telemetry/logging.ts"
 import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
 import * as Files from "../upstream/OpenFiles.ts"
-import * as Pauses from "../upstream/Pauses.ts"
+import * as ProcessPauses from "../upstream/ProcessPauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
 import * as Administration from "./Administration.ts"
@@ -109,7 +109,7 @@ const base = (config: Config, part: ProcessPart | undefined) => {
     Drain.layer,
     Registry.layer(() => current().thresholds)
   ).pipe(
-    Layer.provideMerge(Layer.merge(Pauses.layer, Files.layer)),
+    Layer.provideMerge(Layer.merge(ProcessPauses.layer, Files.layer)),
     Layer.provideMerge(
       logging.layer(() => current().settings.logging, part === undefined ? {} : { worker: part.number })
     )

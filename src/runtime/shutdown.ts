@@ -7,7 +7,7 @@ import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Proxy } from "../proxy/Proxy.ts"
-import { Pauses, sleepAwake, timeoutAwake } from "../upstream/Pauses.ts"
+import { ProcessPauses, sleepAwake, timeoutAwake } from "../upstream/ProcessPauses.ts"
 
 /**
  * Serves on for the delay of the moment, so that a balancer notices; then stops accepting, lets requests finish within the
@@ -31,4 +31,4 @@ export const drainServer = (
     // The last bytes of ended answers get a moment to leave.
     yield* Effect.promise(() => stopped).pipe(Effect.timeoutOption("1 second"))
     yield* Effect.promise(() => server.stop(true))
-  }).pipe(Effect.provideService(Pauses, Context.get(services, Pauses)))
+  }).pipe(Effect.provideService(ProcessPauses, Context.get(services, ProcessPauses)))

@@ -3,7 +3,7 @@
  */
 import { Context, Effect, Latch, Layer } from "effect"
 import { type SetMember, IntrusiveSet } from "../domain/intrusive-set.ts"
-import { Pauses } from "./Pauses.ts"
+import { ProcessPauses } from "./ProcessPauses.ts"
 
 /** What the sweep looks at; times are monotonic milliseconds, `Infinity` is no limit. */
 export interface Deadline extends SetMember {
@@ -50,7 +50,7 @@ export class Deadlines extends Context.Service<
     Layer.effect(
       Deadlines,
       Effect.gen(function* () {
-        const { lostMs } = yield* Pauses
+        const { lostMs } = yield* ProcessPauses
         const watches = new IntrusiveSet<Deadline>()
         const some = Latch.makeUnsafe(false)
         let lost = yield* lostMs

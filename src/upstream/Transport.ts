@@ -5,9 +5,9 @@ import { Context, Effect, Latch, Layer, PubSub } from "effect"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { askOver, type ShortCall, type TextAnswer } from "./ask.ts"
-import { type WireClientOptions, makeWireClient } from "../wire/Client.ts"
+import { type ConnectionPoolOptions, makeConnectionPool } from "../wire/ConnectionPool.ts"
 import { OpenFiles } from "./OpenFiles.ts"
-import { Pauses } from "./Pauses.ts"
+import { ProcessPauses } from "./ProcessPauses.ts"
 import type { Call } from "../wire/call.ts"
 import { livenessEveryMs } from "../wire/liveness.ts"
 
@@ -25,16 +25,16 @@ export class Transport extends Context.Service<
   static readonly layer = Layer.suspend(() => Transport.layerWith({}))
 
   /** The same with connections of one's own making. */
-  static readonly layerWith = (options: WireClientOptions) => Layer.effect(Transport, makeTransport(options))
+  static readonly layerWith = (options: ConnectionPoolOptions) => Layer.effect(Transport, makeTransport(options))
 
   /** A fixed one, for tests. */
   static readonly layerOf = (service: Transport["Service"]) => Layer.succeed(Transport, service)
 }
 
-const client = Effect.fnUntraced(function* (options: WireClientOptions) {
+const client = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
   const some = Latch.makeUnsafe(false)
   const connections = yield* Effect.acquireRelease(
-    Effect.sync(() => makeWireClient({ ...options, awake: () => void some.openUnsafe() })),
+    Effect.sync(() => makeConnectionPool({ ...options, awake: () => void some.openUnsafe() })),
     ({ close }) => Effect.sync(close)
   )
   const look = Effect.gen(function* () {
@@ -46,14 +46,14 @@ const client = Effect.fnUntraced(function* (options: WireClientOptions) {
   return connections
 })
 
-const makeTransport = Effect.fnUntraced(function* (options: WireClientOptions) {
+const makeTransport = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
   // Questions must not take the connections that requests have kept for each other.
   const files = yield* OpenFiles
   const own = { files, ...options }
   const [calling, asking] = yield* Effect.all([client(own), client(own)])
   const dropIdle = () => [calling, asking].forEach((each) => each.dropIdle())
   files.relieve(dropIdle)
-  const pauses = yield* Effect.flatMap(Pauses, ({ follow }) => follow)
+  const pauses = yield* Effect.flatMap(ProcessPauses, ({ follow }) => follow)
   // The other side, and whatever is in between, may have forgotten the connections that are kept.
   yield* PubSub.take(pauses).pipe(Effect.map(dropIdle), Effect.forever, Effect.forkScoped)
   const ask = askOver(asking)

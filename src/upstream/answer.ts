@@ -16,7 +16,7 @@ import type { BodyKind } from "../dialect/first-bytes.ts"
 import type { ReceivedAnswer, BodySink } from "../wire/received-answer.ts"
 import { isCoded, isOfType } from "./content-encoding.ts"
 import type { HeldBytes } from "./held-bytes.ts"
-import { type BodyBeginning, type BodyIntake, type IntakeJudge, takeBody } from "./body-intake.ts"
+import { type BodyBeginning, type BodyIntake, type IntakeJudge, takeBody } from "./answer-body.ts"
 import { decompress } from "./decompress.ts"
 
 /** A committed answer: whole, or as a flow whose first bytes have come and whose rest waits for `attach`. */

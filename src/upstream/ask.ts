@@ -6,9 +6,9 @@ import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream-erro
 import { Abort } from "../wire/abort.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
-import type { WireClient } from "../wire/Client.ts"
+import type { ConnectionPool } from "../wire/ConnectionPool.ts"
 import type { Trust } from "../wire/tls.ts"
-import { timeoutAwake } from "./Pauses.ts"
+import { timeoutAwake } from "./ProcessPauses.ts"
 
 /** A short question to a backend whose whole answer is wanted as text. */
 export interface ShortCall {
@@ -70,7 +70,7 @@ const read = (
   })
 }
 
-const exchanged = ({ send }: WireClient, question: ShortCall): Effect.Effect<TextAnswer, UpstreamError> =>
+const exchanged = ({ send }: ConnectionPool, question: ShortCall): Effect.Effect<TextAnswer, UpstreamError> =>
   Effect.callback<TextAnswer, UpstreamError>((resume) => {
     const { body = "", fresh = false, headers, maxBytes = defaultMaxBytes, method, trust, url } = question
     const abort = new Abort()
@@ -93,7 +93,7 @@ const exchanged = ({ send }: WireClient, question: ShortCall): Effect.Effect<Tex
 
 /** Asks over these connections. */
 export const askOver =
-  (connections: WireClient) =>
+  (connections: ConnectionPool) =>
   (question: ShortCall): Effect.Effect<TextAnswer, UpstreamError> =>
     timeoutAwake(exchanged(connections, question), question.timeoutMs, () =>
       Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))

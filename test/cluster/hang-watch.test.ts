@@ -3,7 +3,7 @@ import { Effect, References } from "effect"
 import { TestClock } from "effect/testing"
 import { Monotonic } from "../../src/domain/monotonic.ts"
 import { endHanging, silentMs, startMs } from "../../src/cluster/hang-watch.ts"
-import { Pauses } from "../../src/upstream/Pauses.ts"
+import { ProcessPauses } from "../../src/upstream/ProcessPauses.ts"
 import { effect } from "../kit/effect.ts"
 import { makePlace, type Place } from "./places.ts"
 
@@ -61,7 +61,7 @@ effect("time in which the supervisor did not run is no silence of its workers", 
   let now = 0
   let lost = 0
   const clock = Monotonic.of(Effect.sync(() => now))
-  const pauses = Pauses.of({ lostMs: Effect.sync(() => lost), follow: Effect.never })
+  const pauses = ProcessPauses.of({ lostMs: Effect.sync(() => lost), follow: Effect.never })
   return Effect.gen(function* () {
     yield* Effect.forkScoped(quietly(endHanging([place.slot])))
     yield* TestClock.adjust(1)
@@ -75,5 +75,5 @@ effect("time in which the supervisor did not run is no silence of its workers", 
     now += silentMs + 1
     yield* TestClock.adjust("1 second")
     expect(place.signals[0]).toBe("SIGKILL")
-  }).pipe(Effect.provideService(Monotonic, clock), Effect.provideService(Pauses, pauses))
+  }).pipe(Effect.provideService(Monotonic, clock), Effect.provideService(ProcessPauses, pauses))
 })

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test"
-import { emptySnapshot, withBackend } from "../../src/registry/snapshot.ts"
+import { emptySnapshot, withBackend } from "../../src/registry/snapshot-changes.ts"
 import { noteSiblings } from "../../src/cluster/sibling-standings.ts"
 import { backend } from "../registry/backends.ts"
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { deadRoutingNames } from "../../src/doctor/name-check.ts"
-import { applyProbe, emptySnapshot, withBackend } from "../../src/registry/snapshot.ts"
+import { applyProbe, emptySnapshot, withBackend } from "../../src/registry/snapshot-changes.ts"
 import { entryCandidates } from "../../src/router/groups.ts"
 import { nameTargets } from "../../src/router/names.ts"
 import { plainSettings } from "../kit/generators.ts"

@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { Redacted } from "effect"
 import type { Tls } from "../../src/domain/server.ts"
 import { Abort } from "../../src/wire/abort.ts"
-import { makeWireClient } from "../../src/wire/Client.ts"
+import { makeConnectionPool } from "../../src/wire/ConnectionPool.ts"
 import { makeTrust } from "../../src/wire/tls.ts"
 import { whole } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
@@ -171,7 +171,7 @@ describe("a backend with TLS settings of its own answers, whole and streamed,", 
 test("a connection that was made without a look at the certificate is never used for a backend that wants one", async () => {
   await using upstream = await startUpstream({ models: ["m"] })
   await using secure = await terminate(upstream.port, good)
-  const connections = makeWireClient()
+  const connections = makeConnectionPool()
   const send = (tls: Tls | undefined) =>
     connections.send({
       url: `${secure.url}/v1/chat/completions`,

@@ -9,7 +9,7 @@ import type { HealthStatus } from "../../src/domain/backend-health.ts"
 import type { Ability, RoutingNeeds } from "../../src/domain/request.ts"
 import { type RoutingSettings, strategies, type Strategy } from "../../src/domain/routing.ts"
 import { newLiveState, refreshMarked, type CooldownReason } from "../../src/registry/live-state.ts"
-import type { BackendState, Candidate, Snapshot } from "../../src/registry/state.ts"
+import type { BackendState, Candidate, Snapshot } from "../../src/registry/snapshot.ts"
 import { backend, model } from "../registry/backends.ts"
 
 /** The moment of all these snapshots, in monotonic milliseconds. */

@@ -4,7 +4,7 @@
 import { Effect, Layer, Logger, type Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { Monotonic } from "../../src/domain/monotonic.ts"
-import { layer } from "../../src/upstream/Pauses.ts"
+import { layer } from "../../src/upstream/ProcessPauses.ts"
 import { underWallClock } from "./effect.ts"
 
 /** What is done by a process that looks for its pauses; `stop` holds it up: its timers stand while its clocks go on. */

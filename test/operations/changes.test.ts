@@ -4,7 +4,7 @@ import { TestClock } from "effect/testing"
 import { Drain } from "../../src/admission/Drain.ts"
 import { makeChanges, stateDigest } from "../../src/operations/handlers/changes.ts"
 import { Registry } from "../../src/registry/Registry.ts"
-import { emptySnapshot, withBackend } from "../../src/registry/snapshot.ts"
+import { emptySnapshot, withBackend } from "../../src/registry/snapshot-changes.ts"
 import { effect } from "../kit/effect.ts"
 import { backend, down, up } from "../registry/backends.ts"
 

@@ -1,7 +1,7 @@
 import { expect } from "bun:test"
 import { Context, Effect, Fiber, Layer, Stream } from "effect"
 import { Registry } from "../../src/registry/Registry.ts"
-import type { Snapshot } from "../../src/registry/state.ts"
+import type { Snapshot } from "../../src/registry/snapshot.ts"
 import { effect } from "../kit/effect.ts"
 import { backend, up } from "./backends.ts"
 

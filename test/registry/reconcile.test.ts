@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { applyProbe, emptySnapshot, withBackend, reconcile, withMode } from "../../src/registry/snapshot.ts"
-import type { Snapshot } from "../../src/registry/state.ts"
+import { applyProbe, emptySnapshot, withBackend, reconcile, withMode } from "../../src/registry/snapshot-changes.ts"
+import type { Snapshot } from "../../src/registry/snapshot.ts"
 import { backend, up } from "./backends.ts"
 
 const limits = { failures: 3, recoveries: 2 }

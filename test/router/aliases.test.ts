@@ -2,7 +2,7 @@ import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { aliasChain, maxAliasHops, resolveAlias } from "../../src/router/alias-chains.ts"
 import { nameTargets } from "../../src/router/names.ts"
-import { emptySnapshot } from "../../src/registry/snapshot.ts"
+import { emptySnapshot } from "../../src/registry/snapshot-changes.ts"
 import { plainSettings } from "../kit/generators.ts"
 
 const names = fc.constantFrom("a", "b", "c", "d", "e", "__proto__", "constructor")

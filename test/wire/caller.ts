@@ -5,7 +5,7 @@ import { afterEach } from "bun:test"
 import type { UpstreamError } from "../../src/domain/upstream-errors.ts"
 import { Abort } from "../../src/wire/abort.ts"
 import type { ReceivedAnswer } from "../../src/wire/received-answer.ts"
-import { type WireClient, type WireClientOptions, makeWireClient } from "../../src/wire/Client.ts"
+import { type ConnectionPool, type ConnectionPoolOptions, makeConnectionPool } from "../../src/wire/ConnectionPool.ts"
 import type { Call } from "../../src/wire/call.ts"
 import { startRaw, type Step } from "../kit/rawServer.ts"
 
@@ -14,11 +14,11 @@ export const hello = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 /** The head of an answer in chunks. */
 export const chunkedHead = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
-const clients: Array<WireClient> = []
+const clients: Array<ConnectionPool> = []
 
 /** A client that is closed after the test. */
-export const client = (options?: WireClientOptions): WireClient => {
-  const made = makeWireClient(options)
+export const client = (options?: ConnectionPoolOptions): ConnectionPool => {
+  const made = makeConnectionPool(options)
   clients.push(made)
   return made
 }
@@ -90,7 +90,7 @@ export const drain = (arrival: ReceivedAnswer, onPiece?: (bytes: Uint8Array) => 
   })
 
 /** Sends a call and reads its answer to the end. */
-export const ask = async (client: WireClient, url: string, more?: Partial<Call>) => {
+export const ask = async (client: ConnectionPool, url: string, more?: Partial<Call>) => {
   const { call, told } = callTo(url, more)
   const arrival = await client.send(call)
   return { status: arrival.status, header: arrival.header, ...(await drain(arrival)), connected: told.connected }

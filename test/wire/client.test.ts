@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Layer, PubSub } from "effect"
 import { ConnectionLost, Unreachable } from "../../src/domain/upstream-errors.ts"
-import { type ClockGap, Pauses } from "../../src/upstream/Pauses.ts"
+import { type ClockGap, ProcessPauses } from "../../src/upstream/ProcessPauses.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { ask, callTo, client, drain, hello, chunkedHead, rejection, serverOf, until } from "./caller.ts"
 
@@ -9,7 +9,7 @@ import { ask, callTo, client, drain, hello, chunkedHead, rejection, serverOf, un
 const longPauses = () => {
   const all = Effect.runSync(PubSub.unbounded<ClockGap>())
   return {
-    Pauses: Layer.succeed(Pauses, { lostMs: Effect.succeed(0), follow: PubSub.subscribe(all) }),
+    ProcessPauses: Layer.succeed(ProcessPauses, { lostMs: Effect.succeed(0), follow: PubSub.subscribe(all) }),
     news: (gap: ClockGap) => PubSub.publish(all, gap)
   }
 }
@@ -49,7 +49,7 @@ describe("connections", () => {
   test("that wait are dropped after a long pause of the process, and those under way are not", async () => {
     const gate = Promise.withResolvers<void>()
     await using server = await serverOf([{ until: gate.promise }, hello], [hello])
-    const { Pauses, news } = longPauses()
+    const { ProcessPauses, news } = longPauses()
     await Effect.gen(function* () {
       const { send } = yield* Transport
       const one = { ...client(), send }
@@ -61,7 +61,7 @@ describe("connections", () => {
       gate.resolve()
       yield* Effect.promise(() => slow)
       expect(server.requests.length).toBe(2)
-    }).pipe(Effect.provide(Layer.provide(Transport.layer, Pauses)), Effect.runPromise)
+    }).pipe(Effect.provide(Layer.provide(Transport.layer, ProcessPauses)), Effect.runPromise)
   })
 
   test("are kept up to the bound", async () => {

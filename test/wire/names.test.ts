@@ -1,13 +1,13 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { Unreachable } from "../../src/domain/upstream-errors.ts"
-import type { WireClientOptions } from "../../src/wire/Client.ts"
+import type { ConnectionPoolOptions } from "../../src/wire/ConnectionPool.ts"
 import { connectOrder } from "../../src/wire/host.ts"
 import { ask, callTo, client, hello, rejection, until } from "./caller.ts"
 import { startRaw } from "../kit/rawServer.ts"
 
 /** A server on several addresses of loopback at one port, and a name whose addresses the test decides. */
-const town = async (addresses: ReadonlyArray<string>, options: WireClientOptions = {}) => {
+const town = async (addresses: ReadonlyArray<string>, options: ConnectionPoolOptions = {}) => {
   const seen: Array<string> = []
   const hosts: Array<string | null> = []
   let port = 0

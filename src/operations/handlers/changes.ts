@@ -4,7 +4,7 @@
 import { Effect, Hash } from "effect"
 import { Drain } from "../../admission/Drain.ts"
 import { Registry } from "../../registry/Registry.ts"
-import type { Snapshot } from "../../registry/state.ts"
+import type { Snapshot } from "../../registry/snapshot.ts"
 
 /**
  * The same for the same backends in the same state, whichever process is asked and however they came to it; what changes with

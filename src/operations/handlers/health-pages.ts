@@ -2,7 +2,7 @@
  * What `/health`, `/readyz` and `/nexus/backends` say of a snapshot.
  */
 import { circuitState, type LiveState } from "../../registry/live-state.ts"
-import { type BackendState, inRotation, type Snapshot } from "../../registry/state.ts"
+import { type BackendState, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import { modeWords } from "../../router/filter.ts"
 import type { BackendEntry } from "../api/api.ts"
 import { listServed } from "./model-list.ts"

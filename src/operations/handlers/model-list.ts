@@ -2,7 +2,7 @@
  * What `/v1/models` says of a snapshot.
  */
 import { contextOf } from "../../domain/server.ts"
-import { type Candidate, inRotation, type Snapshot } from "../../registry/state.ts"
+import { type Candidate, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import type { RoutingSettings } from "../../domain/routing.ts"
 import { isListedAs } from "../../registry/candidates.ts"
 import { lookUpName } from "../../router/names.ts"

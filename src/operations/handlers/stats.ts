@@ -2,7 +2,7 @@
  * The figures of `/v1/stats`, made of what is counted and of the picture of the backends.
  */
 import { version } from "../../domain/version.ts"
-import type { Snapshot } from "../../registry/state.ts"
+import type { Snapshot } from "../../registry/snapshot.ts"
 import { quantile, distributionOf } from "../../telemetry/histogram.ts"
 import { addTally, emptyTally, isPlaceholder, type Tally, type TotalFigures } from "../../telemetry/process-figures.ts"
 import { attemptOutcomes, errorPlaces, recentNames, counterPlaces, requestCells } from "../../telemetry/meter.ts"

@@ -9,7 +9,7 @@ import {
   Unreachable,
   type UpstreamError
 } from "../../src/domain/upstream-errors.ts"
-import { type Blame, cooldownMs, type FailureContext, judgeFailure } from "../../src/router/failover.ts"
+import { type Blame, cooldownMs, type FailureContext, judgeFailure } from "../../src/router/judge-failure.ts"
 
 const status = (code: number, retryAfterMs?: number, body = ""): UpstreamError =>
   new ErrorStatus({

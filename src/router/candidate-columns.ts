@@ -6,7 +6,7 @@ import { contextOf } from "../domain/server.ts"
 import { isUnmeasured } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import { isLatencyStale, isLatencyYoung, type LiveState } from "../registry/live-state.ts"
-import { type Candidate, inRotation } from "../registry/state.ts"
+import { type Candidate, inRotation } from "../registry/snapshot.ts"
 
 // The smallest context that servers load models with unless they are told otherwise, in tokens: more may be cut.
 const leastLoaded = 2048

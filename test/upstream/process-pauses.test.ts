@@ -2,7 +2,14 @@ import { expect, test } from "bun:test"
 import { Effect, Fiber, PubSub } from "effect"
 import { TestClock } from "effect/testing"
 import fc from "fast-check"
-import { awakeMs, clockCheckMs, gapBetween, Pauses, sleepAwake, timeoutAwake } from "../../src/upstream/Pauses.ts"
+import {
+  awakeMs,
+  clockCheckMs,
+  gapBetween,
+  ProcessPauses,
+  sleepAwake,
+  timeoutAwake
+} from "../../src/upstream/ProcessPauses.ts"
 import { RequestClock } from "../../src/upstream/Upstream.ts"
 import { effect } from "../kit/effect.ts"
 import { held } from "../kit/held.ts"
@@ -72,7 +79,7 @@ effect("an answer that lay ready while the process was stopped is taken before t
 effect("a long pause is told of once, and a short one is not", () =>
   held((stop) =>
     Effect.gen(function* () {
-      const { follow } = yield* Pauses
+      const { follow } = yield* ProcessPauses
       const told: Array<number> = []
       const news = yield* follow
       yield* PubSub.take(news).pipe(

@@ -19,7 +19,7 @@ import { socketTls, type Trust } from "./tls.ts"
 import type { Call } from "./call.ts"
 
 /** How connections are kept. */
-export interface WireClientOptions {
+export interface ConnectionPoolOptions {
   /** Most idle connections to one address and port; 256 when absent. */
   readonly maxIdlePerOrigin?: number
   /** Longest time a connection may idle, in milliseconds; 30,000 when absent. */
@@ -34,12 +34,12 @@ export interface WireClientOptions {
   readonly files?: Pick<PoolSettings, "spent" | "full">
   /** Monotonic milliseconds; the process's own when absent. */
   readonly now?: () => number
-  /** Called when there is something to {@link WireClient.look} at again. */
+  /** Called when there is something to {@link ConnectionPool.look} at again. */
   readonly awake?: () => void
 }
 
 /** The client and its connections. */
-export interface WireClient {
+export interface ConnectionPool {
   /**
    * Sends a call to an http or https address. Rejects with an upstream error, or with what the call was aborted for. A call
    * whose used connection closes at once, before any byte of an answer, is sent once more on a new one if its caller allows.
@@ -93,7 +93,7 @@ const portProbe =
   }
 
 /** Makes a client without connections; they are made as calls need them. */
-export const makeWireClient = (options: WireClientOptions = {}): WireClient => {
+export const makeConnectionPool = (options: ConnectionPoolOptions = {}): ConnectionPool => {
   const now = options.now ?? (() => performance.now())
   const { full, spent } = options.files ?? boundless
   const lookUp = options.lookUp ?? systemNameLookup

@@ -37,12 +37,12 @@ export const gapBetween = (before: ClockReading, now: ClockReading): ClockGap =>
 }
 
 /** The pauses of this process; there are none where nobody looks for them. */
-export const Pauses = Context.Reference<{
+export const ProcessPauses = Context.Reference<{
   /** Milliseconds lost so far, a pause that has just ended included; at most half a second too many for each. */
   readonly lostMs: Effect.Effect<number>
   /** The long pauses from now on. */
   readonly follow: Effect.Effect<PubSub.Subscription<ClockGap>, never, Scope.Scope>
-}>("nexus/upstream/Pauses", {
+}>("nexus/upstream/ProcessPauses", {
   defaultValue: () => ({
     lostMs: Effect.succeed(0),
     follow: Effect.flatMap(PubSub.unbounded<ClockGap>(), PubSub.subscribe)
@@ -73,17 +73,17 @@ const make = Effect.gen(function* () {
 })
 
 /** Looks for pauses until the scope closes. */
-export const layer: Layer.Layer<never> = Layer.effect(Pauses, make)
+export const layer: Layer.Layer<never> = Layer.effect(ProcessPauses, make)
 
 /** Monotonic milliseconds in which this process ran; after a pause they may go back by half a second. */
 export const awakeMs: Effect.Effect<number> = Effect.gen(function* () {
-  const { lostMs } = yield* Pauses
+  const { lostMs } = yield* ProcessPauses
   return (yield* monotonicMs) - (yield* lostMs)
 })
 
 /** Waits for milliseconds in which this process runs. */
 export const sleepAwake = Effect.fnUntraced(function* (ms: number) {
-  const { lostMs } = yield* Pauses
+  const { lostMs } = yield* ProcessPauses
   let before = yield* lostMs
   let left = ms
   while (left > 0) {

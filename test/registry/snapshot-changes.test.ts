@@ -11,8 +11,8 @@ import {
   reconcile,
   withoutBackend,
   withMode
-} from "../../src/registry/snapshot.ts"
-import type { Snapshot } from "../../src/registry/state.ts"
+} from "../../src/registry/snapshot-changes.ts"
+import type { Snapshot } from "../../src/registry/snapshot.ts"
 import { backend, down, model, modelNames, outcomes, up } from "./backends.ts"
 
 const limits = { failures: 3, recoveries: 2 }
