@@ -182,6 +182,10 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   }
 
   stalled(): void {
+    // Who takes nothing of the last event is not waited for as one whose answer goes on.
+    if (this.delivery.interruption !== undefined) {
+      return this.clock.arm("stall", lateParting.mostMs, () => this.relay.drop())
+    }
     this.clock.arm("stall", this.delivery.limits.stallMs, (error) => {
       this.delivery.record.fails(this.failed(error))
       this.relay.drop()

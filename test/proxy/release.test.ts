@@ -161,6 +161,24 @@ describe("a request, whatever happens to it and in whatever phase,", () => {
     )
   }, 60_000)
 
+  test("is let go soon after it was cancelled when its client takes nothing, however long a client may take nothing else", async () => {
+    await using stage = await makeStage(["a"], { stallMs: 300_000 })
+    const answered = stage.post("r", true)
+    const body = (await stage.call(0)).answer(200, events)
+    await rounds(() => body.taken, "the answer is read")
+    body.piece(first)
+    const answer = await answered
+    // More than waits for a client before its backend is held back.
+    for (let nth = 0; nth < 3000; nth += 1) body.piece(first)
+    expect(stage.history.underWay.cancel("r")).toHaveLength(1)
+    expect(body.aborted).toBe(true)
+    const waits = [...stage.watches].map(({ at }) => at - performance.now())
+    expect(Math.max(...waits)).toBeLessThanOrEqual(12_000)
+    for (const watch of stage.watches) watch.expire("phase")
+    expect(stage.held()).toEqual(nothingHeld)
+    await answer.body?.cancel().catch(() => undefined)
+  })
+
   test.each([...phases].flatMap((phase) => interruptions.map((why) => [phase, why] as const)))(
     "is not held against its backend when it is interrupted while %s (%s)",
     async (phase, why) => {
