@@ -36,19 +36,19 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   discovery: room("servers found on this machine and the network", "domain backend config registry upstream health"),
   http: room("the listening socket, and addresses", "config"),
-  "operations/api": room("the contracts of the operational endpoints", "domain backend"),
+  api: room("the contracts of the operational endpoints", "domain backend"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",
-    "domain backend telemetry admission wire dialect registry router upstream http operations/api"
+    "domain backend telemetry admission wire dialect registry router upstream http api"
   ),
-  connect: room("settings of client programs", "domain backend router operations/api"),
+  connect: room("settings of client programs", "domain backend router api"),
   operations: room(
     "what is not forwarded: health, models, statistics, administration, pages",
-    "domain config telemetry admission dialect registry router upstream proxy connect operations/api"
+    "domain config telemetry admission dialect registry router upstream proxy connect api"
   ),
   remote: room(
     "what commands ask of a running gateway",
-    "config registry upstream health discovery http operations operations/api"
+    "config registry upstream health discovery http operations api"
   ),
   doctor: room(
     "what is wrong with a config, a machine, a backend",
@@ -57,17 +57,17 @@ export const house: Readonly<Record<string, Room>> = {
   demo: room("simulated backends inside the process", "backend http"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
-    "domain config telemetry admission dialect registry router upstream backend health discovery http operations/api proxy operations remote"
+    "domain config telemetry admission dialect registry router upstream backend health discovery http api proxy operations remote"
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",
-    "domain backend config telemetry registry upstream http operations/api proxy operations runtime"
+    "domain backend config telemetry registry upstream http api proxy operations runtime"
   ),
   serve: room(
     "from settings to a running gateway, and the first run",
-    "backend config registry upstream health discovery http operations/api proxy operations remote doctor demo runtime cluster"
+    "backend config registry upstream health discovery http api proxy operations remote doctor demo runtime cluster"
   ),
-  cli: room("commands", "domain backend config config/import operations/api connect remote doctor serve"),
+  cli: room("commands", "domain backend config config/import api connect remote doctor serve"),
   main: room("the program", "cli")
 }
 

@@ -3,7 +3,7 @@
  */
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
-import type { AliasList } from "../operations/api/catalogue-api.ts"
+import type { AliasList } from "../api/catalogue-api.ts"
 import * as flags from "./flags.ts"
 import { jsonText, tableText } from "./output.ts"
 

@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../operations/api/admin-api.ts"
+import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../api/admin-api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { jsonText, milliseconds, tableText } from "./output.ts"

@@ -3,7 +3,7 @@
  */
 import { Console, DateTime, Effect } from "effect"
 import { CliError, Command, Flag } from "effect/cli"
-import type { BackendEntry } from "../operations/api/api.ts"
+import type { BackendEntry } from "../api/gateway-api.ts"
 import type { GatewayHealth } from "../remote/gateway-client.ts"
 import type { PingKind } from "../remote/ping.ts"
 import type { SurveyOptions } from "../remote/target.ts"

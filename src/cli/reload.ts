@@ -4,7 +4,7 @@
 import { Console, Effect } from "effect"
 import { Command } from "effect/cli"
 import { showValue } from "../config/path.ts"
-import type { SettingChange, ReloadChanges } from "../operations/api/control-api.ts"
+import type { SettingChange, ReloadChanges } from "../api/control-api.ts"
 import * as flags from "./flags.ts"
 import { jsonText, tableText } from "./output.ts"
 

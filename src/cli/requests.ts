@@ -3,7 +3,7 @@
  */
 import { Console, Effect } from "effect"
 import { Argument, Command } from "effect/cli"
-import type { RequestUnderWay } from "../operations/api/admin-api.ts"
+import type { RequestUnderWay } from "../api/admin-api.ts"
 import * as flags from "./flags.ts"
 import { duration, jsonText, tableText } from "./output.ts"
 

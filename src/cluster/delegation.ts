@@ -4,7 +4,7 @@
 import { Effect, Schema } from "effect"
 import { modes } from "../domain/server.ts"
 import { Conflict } from "../domain/errors.ts"
-import { BackendChange, ReloadChanges, type ConfigStatus, NewBackend } from "../operations/api/control-api.ts"
+import { BackendChange, ReloadChanges, type ConfigStatus, NewBackend } from "../api/control-api.ts"
 import { Control, NotChanged } from "../operations/Control.ts"
 import { type Ask, type CallContract, type CallHandler, handling } from "./calls.ts"
 

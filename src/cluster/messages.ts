@@ -5,7 +5,7 @@ import { Schema } from "effect"
 import { backendTypes } from "../backend/all.ts"
 import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"
-import { ConfigStatus } from "../operations/api/control-api.ts"
+import { ConfigStatus } from "../api/control-api.ts"
 import { CallMessage, type CallContract, ReplyMessage } from "./calls.ts"
 
 const Ability = Schema.optionalKey(Schema.Boolean)

@@ -1,7 +1,8 @@
 /**
  * The smallest requests that show whether a backend really answers: a handful of tokens each.
  */
-import { Effect, Predicate } from "effect"
+import { Effect } from "effect"
+import { jsonAt, parseBoundedJson } from "../domain/bounded-json.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { Model } from "../domain/server.ts"
@@ -73,25 +74,11 @@ const say = (
     return Effect.sync(() => abort.abort(new Error("no longer wanted")))
   }).pipe(Effect.timeoutOrElse({ duration: timeoutMs, orElse: () => Effect.fail("timeout" as const) }))
 
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-const field = (value: unknown, ...path: ReadonlyArray<string | number>): unknown =>
-  path.reduce<unknown>(
-    (at, key) => (Predicate.isObject(at) || Array.isArray(at) ? Reflect.get(at, key) : undefined),
-    value
-  )
-
 /** What a server says of a failure, short and safe to show. */
 const wordsOf = ({ status, text }: Heard): string => {
-  const json = parsed(text)
+  const json = parseBoundedJson(text)
   const said =
-    field(json, "error", "message") ?? field(json, "error") ?? field(json, "message") ?? field(json, "detail")
+    jsonAt(json, "error", "message") ?? jsonAt(json, "error") ?? jsonAt(json, "message") ?? jsonAt(json, "detail")
   const words = typeof said === "string" ? `: ${printable(said.slice(0, 200))}` : ""
   return `status ${status}${words}`
 }

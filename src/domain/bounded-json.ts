@@ -18,3 +18,7 @@ export const parseBoundedJson = (text: string): unknown => {
     return undefined
   }
 }
+
+/** What stands at a path of a value that may be anything; undefined where there is nothing. */
+export const jsonAt = (value: unknown, ...path: ReadonlyArray<string | number>): unknown =>
+  path.reduce<unknown>((at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined), value)

@@ -4,7 +4,7 @@
 import { Context, type Effect, Schema } from "effect"
 import type { Mode } from "../domain/server.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
-import type { BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "./api/control-api.ts"
+import type { BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
 
 /** Why a change was not made. */
 export const NotChanged = Schema.Union([BadRequest, BackendNotFound, Conflict, ConfigRefused])

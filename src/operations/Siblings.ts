@@ -4,7 +4,7 @@
  */
 import { Context, Effect, Schema } from "effect"
 import { ProcessFigures } from "../telemetry/process-figures.ts"
-import { Explained, ExplainedUnderWay, RecentRequest, RequestUnderWay } from "./api/admin-api.ts"
+import { Explained, ExplainedUnderWay, RecentRequest, RequestUnderWay } from "../api/admin-api.ts"
 
 /** What siblings can be asked: each of them adds its own items to the answer, none or more. */
 export interface SiblingQuestion<Details, Item> {

@@ -12,7 +12,7 @@ import type { DecisionBasis } from "../router/plan.ts"
 import { explainPlan } from "../router/decision.ts"
 import { Router } from "../router/Router.ts"
 import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-figures.ts"
-import type { Explained, RecentRequest } from "../operations/api/admin-api.ts"
+import type { Explained, RecentRequest } from "../api/admin-api.ts"
 import type { RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import { RequestsUnderWay } from "./under-way.ts"
 

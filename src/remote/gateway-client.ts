@@ -5,23 +5,11 @@ import { Data, Effect, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type { KeyToSend } from "../config/NexusConfig.ts"
-import type {
-  Explained,
-  ExplainedUnderWay,
-  RequestsUnderWayList,
-  Route,
-  RouteQuery
-} from "../operations/api/admin-api.ts"
-import type { AliasList } from "../operations/api/catalogue-api.ts"
-import { Api, type BackendList, type Health, type Unhealthy } from "../operations/api/api.ts"
-import type {
-  modeActions,
-  BackendChange,
-  ReloadChanges,
-  ConfigStatus,
-  NewBackend
-} from "../operations/api/control-api.ts"
-import type { Stats } from "../operations/api/stats-api.ts"
+import type { Explained, ExplainedUnderWay, RequestsUnderWayList, Route, RouteQuery } from "../api/admin-api.ts"
+import type { AliasList } from "../api/catalogue-api.ts"
+import { Api, type BackendList, type Health, type Unhealthy } from "../api/gateway-api.ts"
+import type { modeActions, BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
+import type { Stats } from "../api/stats-api.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { ShortCall } from "../upstream/ask.ts"
 

@@ -5,17 +5,11 @@ import { Console, Data, Effect, Layer } from "effect"
 import { type ConfigInvalid, type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../discovery/Discovery.ts"
 import { makeProbe } from "../health/probe.ts"
-import type { BackendEntry } from "../operations/api/api.ts"
+import type { BackendEntry } from "../api/gateway-api.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
-import type { AliasList } from "../operations/api/catalogue-api.ts"
-import type {
-  Explained,
-  ExplainedUnderWay,
-  RequestsUnderWayList,
-  Route,
-  RouteQuery
-} from "../operations/api/admin-api.ts"
+import type { AliasList } from "../api/catalogue-api.ts"
+import type { Explained, ExplainedUnderWay, RequestsUnderWayList, Route, RouteQuery } from "../api/admin-api.ts"
 import {
   askAliases,
   askBackends,

@@ -2,6 +2,7 @@
  * What `nexus setup` does beside its file: looks for servers, and tries a config out with one request.
  */
 import { Effect, Option, Schema } from "effect"
+import { parseBoundedJson } from "../domain/bounded-json.ts"
 import { defaultLimits } from "../config/compile.ts"
 import type { HostEntry } from "../config/hosts.ts"
 import { type ConfigInvalid, readConfig, readConfigText } from "../config/NexusConfig.ts"
@@ -9,7 +10,7 @@ import type { BackendType } from "../backend/all.ts"
 import { connectFailure } from "../doctor/reachability.ts"
 import { findOnce } from "../discovery/Discovery.ts"
 import { makeProbe } from "../health/probe.ts"
-import type { BackendEntry } from "../operations/api/api.ts"
+import type { BackendEntry } from "../api/gateway-api.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { gatewayUrl } from "../http/address.ts"
 import { askHealth } from "../remote/gateway-client.ts"
@@ -110,14 +111,6 @@ const Answer = Schema.Struct({
 })
 const Refusal = Schema.Struct({ error: Schema.Struct({ message: Schema.String }) })
 
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 const decodeAnswer = Schema.decodeUnknownOption(Answer)
 const decodeRefusal = Schema.decodeUnknownOption(Refusal)
 
@@ -145,7 +138,7 @@ export const startTrial = Effect.fnUntraced(function* (file: string) {
       })
       .pipe(
         Effect.map(({ status, headers, text }): TrialOutcome => {
-          const json = parsed(text)
+          const json = parseBoundedJson(text)
           const answer = Option.getOrUndefined(decodeAnswer(json))
           if (status === 200 && answer !== undefined) {
             const words = answer.choices[0]?.message.content ?? ""

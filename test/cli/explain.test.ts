@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { routeText } from "../../src/cli/explain.ts"
-import type { Route } from "../../src/operations/api/admin-api.ts"
+import type { Route } from "../../src/api/admin-api.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 // Each test starts processes, and a busy machine starts them slowly.

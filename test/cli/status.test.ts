@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import fc from "fast-check"
 import { clippedLine, compactNumber, statusLines } from "../../src/cli/status/status-view.ts"
-import type { Figures, Stats } from "../../src/operations/api/stats-api.ts"
+import type { Figures, Stats } from "../../src/api/stats-api.ts"
 import { until } from "../kit/gateway.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 import { type Terminal, onTerminal } from "../kit/terminal.ts"

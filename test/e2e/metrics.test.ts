@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import type { Stats } from "../../src/operations/api/stats-api.ts"
+import type { Stats } from "../../src/api/stats-api.ts"
 import { labels as labelSet, metrics } from "../../src/telemetry/metrics.ts"
 import { chatEvents, chunk, event, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { good, startUpstream } from "../kit/FakeUpstream.ts"

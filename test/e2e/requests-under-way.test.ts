@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import type { ExplainedUnderWay, RequestUnderWay, RequestsUnderWayList } from "../../src/operations/api/admin-api.ts"
+import type { ExplainedUnderWay, RequestUnderWay, RequestsUnderWayList } from "../../src/api/admin-api.ts"
 import { chatEvents, chunk, event, streamHead } from "../kit/answers.ts"
 import { type FakeUpstream, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess } from "../kit/gateway.ts"

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test"
-import type { Stats } from "../../src/operations/api/stats-api.ts"
+import type { Stats } from "../../src/api/stats-api.ts"
 import { chatEvents, chunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, until } from "../kit/gateway.ts"

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import type { BackendEntry, ModelEntry } from "../../src/operations/api/api.ts"
+import type { BackendEntry, ModelEntry } from "../../src/api/gateway-api.ts"
 import { frontPage } from "../../src/operations/pages/front-page.ts"
 
 const capabilities = { vision: false, tools: false, json_mode: false }

@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Option } from "effect"
 import { Command, Flag } from "effect/cli"
-import type { BackendEntry } from "../../operations/api/api.ts"
+import type { BackendEntry } from "../../api/gateway-api.ts"
 import { backendChanges } from "./backend-changes.ts"
 import * as flags from "../flags.ts"
 import { jsonText, milliseconds, tableText } from "../output.ts"

@@ -2,7 +2,7 @@
  * The figures of the gateway as lines for a person, within the size of a terminal.
  */
 import { printable } from "../../domain/printable.ts"
-import type { Figures, Stats } from "../../operations/api/stats-api.ts"
+import type { Figures, Stats } from "../../api/stats-api.ts"
 import { duration, tableText } from "../output.ts"
 
 /** Room there is; undefined when the output is no terminal, and then there is no bound. */

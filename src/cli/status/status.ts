@@ -3,7 +3,7 @@
  */
 import { Console, Effect, Latch, Option, type Scope } from "effect"
 import { Command, Flag } from "effect/cli"
-import type { Stats } from "../../operations/api/stats-api.ts"
+import type { Stats } from "../../api/stats-api.ts"
 import type { GatewayRefused, NoGateway } from "../../remote/gateway-client.ts"
 import * as flags from "../flags.ts"
 import { jsonText } from "../output.ts"

@@ -2,6 +2,7 @@
  * The smallest requests that show whether a server really answers: a handful of tokens each.
  */
 import { Predicate } from "effect"
+import { jsonAt, parseBoundedJson } from "../../domain/bounded-json.ts"
 import type { TrialResult, ServerTrial, TrialName } from "../Dialect.ts"
 import type { Endpoint } from "./openai-endpoints.ts"
 import { EventWatch } from "./event-watch.ts"
@@ -10,20 +11,6 @@ import { EventWatch } from "./event-watch.ts"
 const mostTokens = 64
 
 const encoder = new TextEncoder()
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-const field = (value: unknown, ...path: ReadonlyArray<string | number>): unknown =>
-  path.reduce<unknown>(
-    (at, key) => (Predicate.isObject(at) || Array.isArray(at) ? Reflect.get(at, key) : undefined),
-    value
-  )
 
 const shown = (good: boolean, note = "", pieces = 1): TrialResult => ({ good, note, pieces })
 
@@ -62,7 +49,10 @@ export const trials: Readonly<Record<TrialName, ServerTrial>> = {
     "chat/completions",
     (model) => hello(model, 1),
     (answer) =>
-      shown(field(parsed(answer), "choices", 0, "message") !== undefined, "the answer has no choices[0].message")
+      shown(
+        jsonAt(parseBoundedJson(answer), "choices", 0, "message") !== undefined,
+        "the answer has no choices[0].message"
+      )
   ),
   stream: trial("chat/completions", (model) => ({ ...hello(model, 16), stream: true }), streamed),
   tools: trial(
@@ -74,7 +64,7 @@ export const trials: Readonly<Record<TrialName, ServerTrial>> = {
       max_tokens: mostTokens
     }),
     (answer) => {
-      const calls = field(parsed(answer), "choices", 0, "message", "tool_calls")
+      const calls = jsonAt(parseBoundedJson(answer), "choices", 0, "message", "tool_calls")
       return shown(Array.isArray(calls) && calls.length > 0)
     }
   ),
@@ -87,15 +77,15 @@ export const trials: Readonly<Record<TrialName, ServerTrial>> = {
       max_tokens: mostTokens
     }),
     (answer) => {
-      const content = field(parsed(answer), "choices", 0, "message", "content")
-      return shown(typeof content === "string" && Predicate.isObject(parsed(content)))
+      const content = jsonAt(parseBoundedJson(answer), "choices", 0, "message", "content")
+      return shown(typeof content === "string" && Predicate.isObject(parseBoundedJson(content)))
     }
   ),
   embeddings: trial(
     "embeddings",
     (model) => ({ model, input: "hello" }),
     (answer) => {
-      const vector = field(parsed(answer), "data", 0, "embedding")
+      const vector = jsonAt(parseBoundedJson(answer), "data", 0, "embedding")
       return Array.isArray(vector) && vector.length > 0
         ? shown(true, `vectors of ${vector.length} numbers`)
         : shown(false, "the answer has no data[0].embedding")

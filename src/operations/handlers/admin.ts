@@ -8,14 +8,14 @@ import { BadRequest, RequestNotKept, RequestNotUnderWay, type GatewayError } fro
 import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
 import { Router } from "../../router/Router.ts"
-import { ContractApi } from "../api/api.ts"
+import { ContractApi } from "../../api/gateway-api.ts"
 import { type DialectList, routesOf } from "../../dialect/all.ts"
 import type { DialectRoute } from "../../dialect/Dialect.ts"
 import { failureFor } from "../../dialect/failures.ts"
 import { History, rememberedRequests } from "../../proxy/History.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { printable } from "../../domain/printable.ts"
-import type { RequestUnderWay } from "../api/admin-api.ts"
+import type { RequestUnderWay } from "../../api/admin-api.ts"
 import { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
 
 const refusalOf = (error: GatewayError | undefined) => {

@@ -11,8 +11,8 @@ import { aliasChain } from "../../router/alias-chains.ts"
 import { entryCandidates } from "../../router/groups.ts"
 import { lookUpName } from "../../router/names.ts"
 import { Router } from "../../router/Router.ts"
-import { ContractApi } from "../api/api.ts"
-import type { AliasList, CatalogueModel } from "../api/catalogue-api.ts"
+import { ContractApi } from "../../api/gateway-api.ts"
+import type { AliasList, CatalogueModel } from "../../api/catalogue-api.ts"
 
 const isServing = ({ state }: Candidate): boolean => inRotation(state)
 

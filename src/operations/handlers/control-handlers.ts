@@ -5,9 +5,9 @@ import { Effect } from "effect"
 import type { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { GatewayError } from "../../domain/errors.ts"
-import { ContractApi } from "../api/api.ts"
+import { ContractApi } from "../../api/gateway-api.ts"
 import { Control, type NotChanged } from "../Control.ts"
-import { modeActions } from "../api/control-api.ts"
+import { modeActions } from "../../api/control-api.ts"
 
 /** The handlers of the group; `refuse` answers in OpenAI's shape. */
 export const controlHandlers = (

@@ -4,7 +4,7 @@
 import { circuitState, type LiveState } from "../../registry/live-state.ts"
 import { type BackendState, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import { modeWords } from "../../router/filter.ts"
-import type { BackendEntry } from "../api/api.ts"
+import type { BackendEntry } from "../../api/gateway-api.ts"
 import { listServed } from "./model-list.ts"
 
 const left = (until: number, now: number): number => Math.max(0, Math.ceil(until - now))

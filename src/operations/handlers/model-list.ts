@@ -6,7 +6,7 @@ import { type Candidate, inRotation, type Snapshot } from "../../registry/snapsh
 import type { RoutingSettings } from "../../domain/routing.ts"
 import { isListedAs } from "../../registry/candidates.ts"
 import { lookUpName } from "../../router/names.ts"
-import type { ModelEntry } from "../api/api.ts"
+import type { ModelEntry } from "../../api/gateway-api.ts"
 
 const servingOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
   candidates.filter(({ state }) => inRotation(state))

@@ -7,7 +7,7 @@ import { quantile, distributionOf } from "../../telemetry/histogram.ts"
 import { addTally, emptyTally, isPlaceholder, type Tally, type TotalFigures } from "../../telemetry/process-figures.ts"
 import { attemptOutcomes, errorPlaces, recentNames, counterPlaces, requestCells } from "../../telemetry/meter.ts"
 import { firstTokenSeconds } from "../../telemetry/metrics.ts"
-import type { Figures, Stats } from "../api/stats-api.ts"
+import type { Figures, Stats } from "../../api/stats-api.ts"
 
 const rounded = (value: number): number => Math.round(value * 100) / 100
 

@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { modes } from "../../domain/server.ts"
+import { modes } from "../domain/server.ts"
 
 /** The text of `/metrics`. */
 const Metrics = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain" }))

@@ -3,7 +3,7 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
-import { modes } from "../../domain/server.ts"
+import { modes } from "../domain/server.ts"
 
 /** How a backend stands. */
 export const BackendStatus = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])

@@ -3,9 +3,9 @@
  */
 import { Schema } from "effect"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { version } from "../../domain/version.ts"
-import { backendOrigins, modes } from "../../domain/server.ts"
-import { backendTypes } from "../../backend/all.ts"
+import { version } from "../domain/version.ts"
+import { backendOrigins, modes } from "../domain/server.ts"
+import { backendTypes } from "../backend/all.ts"
 import { AdminGroup } from "./admin-api.ts"
 import { CatalogueGroup, modelFacts, BackendStatus } from "./catalogue-api.ts"
 import { ControlGroup, ConfigStatus } from "./control-api.ts"

@@ -3,8 +3,8 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { backendTypes } from "../../backend/all.ts"
-import { modes } from "../../domain/server.ts"
+import { backendTypes } from "../backend/all.ts"
+import { modes } from "../domain/server.ts"
 import { Refusal } from "./refusal.ts"
 
 /** A setting that differs, spelled as in the file; null where it is not there. No secret is in it. */

@@ -3,8 +3,8 @@
  */
 import { Schema } from "effect"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { outcomes, phases } from "../../domain/request.ts"
-import { strategies } from "../../domain/routing.ts"
+import { outcomes, phases } from "../domain/request.ts"
+import { strategies } from "../domain/routing.ts"
 import { Refusal } from "./refusal.ts"
 
 const Parts = Schema.Struct({ priority: Schema.Finite, load: Schema.Finite, latency: Schema.Finite })
