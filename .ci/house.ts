@@ -65,7 +65,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   serve: room(
     "from settings to a running gateway, and the first run",
-    "backend config registry upstream health discovery http api proxy operations remote doctor demo runtime cluster"
+    "domain backend config registry upstream health discovery http api proxy operations remote doctor demo runtime cluster"
   ),
   cli: room("commands", "domain backend config config/import api connect remote doctor serve"),
   main: room("the program", "cli")
