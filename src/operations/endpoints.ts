@@ -212,7 +212,12 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )
-  const web = HttpRouter.toWebHandler(handlers, { disableLogger: true, middleware: logged })
+  const web = HttpRouter.toWebHandler(handlers, {
+    disableLogger: true,
+    middleware: logged,
+    // Names of models and ids of requests are as long as they are; the library takes a hundred characters.
+    routerConfig: { maxParamLength: Infinity }
+  })
   const turns = new EventLoopTurns()
   const registry = Context.get(services, Registry)
   const router = Context.get(services, Router)

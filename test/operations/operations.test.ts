@@ -130,7 +130,7 @@ describe("with two healthy backends and one that is down", () => {
     })
   }
 
-  for (const id of ["nope", "only-down", "a/b/c", "%zz", "mistral:7b/"]) {
+  for (const id of ["nope", "only-down", "a/b/c", "%zz", "mistral:7b/", "n".repeat(101)]) {
     test(`/v1/models/${id} is a 404 that names what there is`, async () => {
       const response = await get(`/v1/models/${id}`)
       expect(response.status).toBe(404)
