@@ -200,6 +200,16 @@ const told = (address: GatewayAddress) => (error: unknown) =>
 /** Why a gateway did not do what it was asked. */
 export type NotDone = NoGateway | GatewayRefused | Unanswerable
 
+// As a part of a path these would lead elsewhere.
+const unnamed: ReadonlySet<string> = new Set(["", ".", ".."])
+
+/** Asks for what is called so. */
+const byName = <A>(
+  name: string,
+  question: Effect.Effect<A, NotDone, Transport>
+): Effect.Effect<A, NotDone, Transport> =>
+  unnamed.has(name) ? Effect.fail(new Unanswerable({ message: `Nothing is called '${name}'` })) : question
+
 const changed = <A, E>(
   address: GatewayAddress,
   change: (client: Effect.Success<ReturnType<typeof connect>>["control"]) => Effect.Effect<A, E>
@@ -231,7 +241,10 @@ export const askRemoveBackend = (
   name: string,
   save: boolean
 ): Effect.Effect<BackendChange, NotDone, Transport> =>
-  changed(address, (control) => control.remove({ params: { name }, query: save ? { save: "true" } : {} }))
+  byName(
+    name,
+    changed(address, (control) => control.remove({ params: { name }, query: save ? { save: "true" } : {} }))
+  )
 
 /** Has the gateway at this address enable, drain or disable a backend. */
 export const askSetMode = (
@@ -239,7 +252,10 @@ export const askSetMode = (
   name: string,
   action: keyof typeof modeActions
 ): Effect.Effect<BackendChange, NotDone, Transport> =>
-  changed(address, (control) => control.act({ params: { name, action } }))
+  byName(
+    name,
+    changed(address, (control) => control.act({ params: { name, action } }))
+  )
 
 const asked = <A, E>(
   address: GatewayAddress,
@@ -255,7 +271,10 @@ export const askRoute = (address: GatewayAddress, payload: RouteQuery): Effect.E
 
 /** What became of a request at the gateway of this address, by its id. */
 export const askDecision = (address: GatewayAddress, id: string): Effect.Effect<Explained, NotDone, Transport> =>
-  asked(address, (admin) => admin.decision({ params: { id } }))
+  byName(
+    id,
+    asked(address, (admin) => admin.decision({ params: { id } }))
+  )
 
 /** The requests that are under way at the gateway of this address. */
 export const askUnderWay = (address: GatewayAddress): Effect.Effect<RequestsUnderWayList, NotDone, Transport> =>
@@ -266,14 +285,20 @@ export const askOneUnderWay = (
   address: GatewayAddress,
   id: string
 ): Effect.Effect<ExplainedUnderWay, NotDone, Transport> =>
-  asked(address, (admin) => admin.oneUnderWay({ params: { id } }))
+  byName(
+    id,
+    asked(address, (admin) => admin.oneUnderWay({ params: { id } }))
+  )
 
 /** Has the gateway at this address end the requests under way with an id. */
 export const askCancel = (
   address: GatewayAddress,
   id: string
 ): Effect.Effect<RequestsUnderWayList, NotDone, Transport> =>
-  asked(address, (admin) => admin.cancel({ params: { id } }))
+  byName(
+    id,
+    asked(address, (admin) => admin.cancel({ params: { id } }))
+  )
 
 /** The aliases and fallbacks of the gateway at this address. */
 export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, NoGateway | GatewayRefused, Transport> =>

@@ -23,8 +23,8 @@ import { Proxy } from "../proxy/Proxy.ts"
 import { publicOrigin } from "../operations/incoming-request.ts"
 import { whyAmbiguous } from "../http/raw-target.ts"
 
-// A client's own id is kept when it is short and plain.
-const saneId = /^[A-Za-z0-9._:-]{1,128}$/
+// A client's own id is kept when it is short and plain, and a part of a path that leads to itself.
+const saneId = /^(?!\.{1,2}$)[A-Za-z0-9._:-]{1,128}$/
 
 /** The path of a request target as it came; undefined when the target is none that is served. */
 const pathOf = ({ url, headers }: Request): string | undefined => {

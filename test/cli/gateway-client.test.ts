@@ -7,7 +7,16 @@ import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
-import { askBackends, askHealth } from "../../src/remote/gateway-client.ts"
+import {
+  askBackends,
+  askCancel,
+  askDecision,
+  askHealth,
+  askOneUnderWay,
+  askRemoveBackend,
+  askSetMode,
+  type NotDone
+} from "../../src/remote/gateway-client.ts"
 import { gatewayUrl } from "../../src/http/address.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import type { ShortCall, TextAnswer } from "../../src/upstream/ask.ts"
@@ -110,6 +119,22 @@ describe("asking a running gateway", () => {
     expect(asked).toMatchObject([
       { url: "http://127.0.0.1:8000/nexus/backends", headers: { authorization: "Bearer k" } }
     ])
+  })
+
+  test("a name that would lead elsewhere as a part of a path is the name of nothing, and nobody is asked", async () => {
+    const silent = transport(() => Effect.die("asked"))
+    for (const name of ["", ".", ".."]) {
+      const questions: ReadonlyArray<Effect.Effect<object, NotDone, Transport>> = [
+        askCancel(address, name),
+        askOneUnderWay(address, name),
+        askDecision(address, name),
+        askRemoveBackend(address, name, false),
+        askSetMode(address, name, "drain")
+      ]
+      for (const question of questions) {
+        expect(await run(Effect.flip(question), silent)).toMatchObject({ message: `Nothing is called '${name}'` })
+      }
+    }
   })
 
   test("a wildcard address is asked on loopback", () => {
