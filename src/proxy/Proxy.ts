@@ -58,6 +58,9 @@ export class Proxy extends Context.Service<
 // Bun closes a connection after its silent time even when an upload drips in; it looks every 4 s.
 const silentMs = (keepAliveSeconds - 4) * 1000
 
+// The rest of a body that nobody will read is not waited for.
+const unread = { connection: "close" } as const
+
 const outlastsBun = ({ uploadMs }: ProxyLimits): boolean => uploadMs === 0 || uploadMs > silentMs
 
 const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
@@ -145,7 +148,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       return {
         outcome: "cancelled",
         backend: record.asked?.backend ?? "",
-        response: refuse(dialect, new Cancelled({}), id)
+        response: refuse(dialect, new Cancelled({}), id, record.phase === "reading" ? unread : {})
       }
     }
     const outcome = interruption === "stopping" ? "failed" : "client_closed"

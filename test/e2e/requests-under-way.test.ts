@@ -4,6 +4,7 @@ import { chatEvents, chunk, event, streamHead } from "../kit/answers.ts"
 import { type FakeUpstream, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess } from "../kit/gateway.ts"
 import { scrape, total } from "../kit/metrics.ts"
+import { takeLog } from "../kit/log.ts"
 import { ask, dial, type RawClient, requestBytes } from "../kit/rawClient.ts"
 
 const path = "/v1/chat/completions"
@@ -156,6 +157,56 @@ describe("the requests under way", () => {
     expect(answer.text).toContain('"code":"request_cancelled"')
     expect(answer.end).not.toBe("complete")
     await gateway.quiet()
+  })
+
+  test("that are cancelled while their body comes leave no connection on which the rest would be waited for", async () => {
+    await using upstream = await slow()
+    await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+    using reading = await dial(gateway.port)
+    await reading.send(
+      `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1\r\nx-request-id: reads\r\nContent-Length: 100\r\n\r\n{`
+    )
+    await untilListed(gateway.port, 1)
+    await ask(gateway.port, "DELETE", `${place}/reads`)
+    const answer = await reading.answer()
+    expect([answer.status, answer.header("connection")]).toEqual([499, "close"])
+  })
+
+  test("are told in the log when somebody cancels them", async () => {
+    using log = takeLog()
+    await using upstream = await slow()
+    await using gateway = await startGateway({ logging: { level: "info" }, backends: [backendFor("one", upstream)] })
+    using _ = await post(gateway.port, "told", true)
+    await ask(gateway.port, "DELETE", `${place}/told`)
+    await ask(gateway.port, "DELETE", `${place}/nobody`)
+    await gateway.quiet()
+    const told = log.lines().filter(({ message }) => message === "request cancelled")
+    expect(told).toMatchObject([{ level: "info", request_id: "told", model: "m", backend: "one", phase: "committed" }])
+  })
+
+  test("are found and cancelled by every id that a client may give, however long; one that is no name is none", async () => {
+    await using upstream = await slow()
+    await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+    const long = "x".repeat(128)
+    for (const id of ["x", "...", "x".repeat(100), "x".repeat(101), long]) {
+      using client = await post(gateway.port, id, true)
+      expect((await ask(gateway.port, "GET", `${place}/${id}`)).json()).toMatchObject({ request: { id } })
+      expect((await ask(gateway.port, "DELETE", `${place}/${id}`)).status).toBe(200)
+      expect((await client.answer()).text).toContain("request_cancelled")
+      await gateway.quiet()
+      expect((await ask(gateway.port, "GET", `/admin/v1/decisions/${id}`)).json()).toMatchObject({ request: { id } })
+    }
+    for (const given of [".", ".."]) {
+      using client = await post(gateway.port, given, true)
+      const [found] = await listed(gateway.port)
+      expect(found?.id).toMatch(/^[0-9a-f-]{36}$/)
+      client.hangUp()
+      await gateway.quiet()
+    }
+    for (const kept of ["requests", "decisions"]) {
+      const missing = await ask(gateway.port, "GET", `/admin/v1/${kept}/${"y".repeat(5000)}`)
+      expect([missing.status, errorOf(missing.text).code]).toEqual([404, "not_found"])
+    }
   })
 
   test("with one id are listed and cancelled together, whatever is in the id", async () => {

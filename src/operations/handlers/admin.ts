@@ -106,7 +106,11 @@ export const adminHandlers = (
             const own = recent.underWay.cancel(id)
             const others = (yield* siblings.ask(siblingQuestions.cancel, { id })) ?? []
             const requests = inOrder([...own, ...others])
-            return requests.length === 0 ? yield* refuse(notUnderWay(id)) : { requests }
+            if (requests.length === 0) return yield* refuse(notUnderWay(id))
+            for (const { backend, model, phase } of requests) {
+              yield* Effect.annotateLogs(Effect.logInfo("request cancelled"), { request_id: id, model, backend, phase })
+            }
+            return { requests }
           })
         )
     })
