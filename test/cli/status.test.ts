@@ -196,6 +196,28 @@ describe("nexus status --watch", () => {
     }
   })
 
+  test("shows at once that the gateway has gone, and soon that it is back, however long its interval is", async () => {
+    const gateway = await serving("--demo", "--no-discovery")
+    const watching = start("status", "--port", gateway.port, "--watch", "--interval", "3600", "--json")
+    const decoder = new TextDecoder()
+    let told = ""
+    let later: ReturnType<typeof start> | undefined
+    for await (const piece of watching.stdout) {
+      told += decoder.decode(piece, { stream: true })
+      const looks = told.split("\n").slice(0, -1)
+      if (looks.length === 1) gateway.child.kill("SIGTERM")
+      if (later === undefined && looks.at(-1)?.startsWith('{"error":"No gateway answers') === true) {
+        await gateway.child.exited
+        later = start("serve", "--demo", "--no-discovery", "--port", gateway.port)
+      }
+      if (later !== undefined && looks.at(-1)?.includes('"totals"') === true) break
+    }
+    for (const child of [watching, later]) {
+      child?.kill("SIGTERM")
+      expect(await child?.exited).toBe(0)
+    }
+  })
+
   test("ends by itself, and well, when nobody reads its pipe any more", async () => {
     const gateway = await serving("--demo", "--no-discovery")
     for (const more of [[], ["--json"]]) {

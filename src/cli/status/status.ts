@@ -24,7 +24,9 @@ const interval = Flag.Finite("interval").pipe(
     (value) => value >= 0.1 && value <= 3600,
     (value) => `Expected 0.1 to 3600 seconds, got ${value}`
   ),
-  Flag.withDescription("Longest time between two looks with --watch; a backend that changes is shown at once"),
+  Flag.withDescription(
+    "Longest time between two looks with --watch; a backend that changes, and a gateway that goes, is shown at once"
+  ),
   Flag.withDefault(1)
 )
 
@@ -51,7 +53,10 @@ const look = <R>(ask: Ask<R>): Effect.Effect<Look, never, R> =>
 /** Between two questions about changes: a backend that comes and goes all the time is shown ten times a second at most. */
 const breath = "100 millis"
 
-/** Opens the latch when a backend has changed; a gateway that cannot tell is looked at by the clock alone. */
+/** Between two questions to a gateway that has gone, in seconds, however seldom it is looked at. */
+const comesBack = 1
+
+/** Opens the latch when a backend has changed, the gateway has gone or is back; one that never told is looked at by the clock alone. */
 const follow = <E, R>(
   askState: (since: string | undefined) => Effect.Effect<string, E, R>,
   changed: Latch.Latch,
@@ -60,14 +65,18 @@ const follow = <E, R>(
 ): Effect.Effect<never, never, R> =>
   Effect.gen(function* () {
     let seen = first
+    let tells = first !== undefined
     while (true) {
       const state = yield* Effect.option(askState(seen))
       if (Option.isNone(state)) {
-        yield* Effect.sleep(seconds * 1000)
+        if (seen !== undefined) changed.openUnsafe()
+        seen = undefined
+        yield* Effect.sleep((tells ? Math.min(comesBack, seconds) : seconds) * 1000)
         continue
       }
-      if (seen !== undefined && state.value !== seen) changed.openUnsafe()
+      if (tells && state.value !== seen) changed.openUnsafe()
       seen = state.value
+      tells = true
       yield* Effect.sleep(breath)
     }
   })
