@@ -60,6 +60,15 @@ describe("imports", () => {
     expect(wrong).toEqual([])
   })
 
+  test("of Effect name the module, since all of it together takes 50 ms to load", () => {
+    const wrong = src.flatMap((file) =>
+      importsOf(file)
+        .filter((path) => path === "effect")
+        .map((path) => `${file}: ${path}`)
+    )
+    expect(wrong).toEqual([])
+  })
+
   test("never lead from src to test, bench or .ci", () => {
     const wrong = src.flatMap((file) =>
       importsOf(file)

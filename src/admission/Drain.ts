@@ -1,7 +1,10 @@
 /**
  * Whether the gateway is stopping: readiness flips first, later it takes nothing new, and then what is under way is ended.
  */
-import { Context, Effect, Latch, Layer } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
 
 /** The one way from serving to stopping; it never leads back. */
 export class Drain extends Context.Service<

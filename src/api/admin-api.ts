@@ -1,7 +1,7 @@
 /**
  * The contract of the administrative endpoints.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { outcomes, phases } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"

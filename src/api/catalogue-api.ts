@@ -1,7 +1,7 @@
 /**
  * The contract of what can be asked for: models, the names that lead to them, and what may answer in their place.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { modes } from "../domain/server.ts"
 

@@ -1,7 +1,7 @@
 /**
  * The contract of the endpoints that change the running gateway: its config and its backends.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { backendTypes } from "../backend/all.ts"
 import { modes } from "../domain/server.ts"

@@ -1,7 +1,7 @@
 /**
  * The operational endpoints as one contract: the server, `/openapi.json` and the command line's client are made from it.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { version } from "../domain/version.ts"
 import { backendOrigins, modes } from "../domain/server.ts"

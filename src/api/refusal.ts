@@ -1,7 +1,7 @@
 /**
  * A failure in OpenAI's shape, as the contracts of the endpoints name it.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { HttpApiSchema } from "effect/http-api"
 
 /** A failure in OpenAI's shape. */

@@ -1,7 +1,7 @@
 /**
  * The contract of what the gateway tells of its work: figures for people and programs, and the text for Prometheus.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { modes } from "../domain/server.ts"
 

@@ -1,7 +1,7 @@
 /**
  * What there is to know of a kind of server: all that differs from one kind to the next.
  */
-import type { Effect } from "effect"
+import type * as Effect from "effect/Effect"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { Model, Server } from "../domain/server.ts"
 import type { Talk, ProbeEnd } from "./talk.ts"

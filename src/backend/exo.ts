@@ -1,7 +1,7 @@
 /**
  * exo: its list has every model that it has heard of, so those are asked for that it has on its disks.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"
 import type { Kind } from "./Kind.ts"
 import type { Talk } from "./talk.ts"

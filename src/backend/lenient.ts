@@ -1,7 +1,9 @@
 /**
  * Schemas for what strangers send: a field that is null, missing or of another type is simply not there.
  */
-import { Effect, Option, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
 
 /** An optional field that becomes undefined when its value does not fit. */

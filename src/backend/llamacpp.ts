@@ -1,7 +1,9 @@
 /**
  * llama-server: `/props` says what the loaded model can do, `/v1/models` how long the context of one slot is.
  */
-import { Effect, Option, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, lenientField, reportedModel } from "./lenient.ts"
 import { openAiLike, readEntries, statelessProber } from "./openai-like.ts"

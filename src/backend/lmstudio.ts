@@ -2,7 +2,9 @@
  * LM Studio: its own lists (`/api/v1/models`, before 0.4 `/api/v0/models`) tell what `/v1/models` does not. The longest
  * context of a model is not the one that it is loaded with.
  */
-import { Effect, Option, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
 import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"

@@ -1,7 +1,10 @@
 /**
  * Ollama: `/api/tags` lists, `/api/show` tells a model's abilities, `/api/ps` the context that is in force.
  */
-import { Effect, Option, Ref, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
 import { openAiLike } from "./openai-like.ts"

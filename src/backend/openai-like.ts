@@ -3,7 +3,9 @@
  * how a key is sent, and their lists of models with what vLLM, SGLang, exo, llama-server, Nexus and the hosted services
  * add to them.
  */
-import { Effect, Option, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { joinUrl, apiPathBelow } from "../domain/base-url.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, reportedModel } from "./lenient.ts"

@@ -1,7 +1,10 @@
 /**
  * SGLang: asked as vLLM is, and once for what its one model can do.
  */
-import { Effect, Option, Ref, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { lenientField } from "./lenient.ts"
 import { healthAndModels, openAiLike } from "./openai-like.ts"

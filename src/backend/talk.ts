@@ -1,7 +1,8 @@
 /**
  * The means by which a kind of server asks one of its own: questions, answers, and what ends a probe early.
  */
-import { Data, type Effect } from "effect"
+import * as Data from "effect/Data"
+import type * as Effect from "effect/Effect"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import type { TlsFault } from "../domain/upstream-errors.ts"
 

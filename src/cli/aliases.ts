@@ -1,7 +1,8 @@
 /**
  * nexus aliases: the names that stand for models, and what may answer in a model's place.
  */
-import { Console, Effect } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
 import { Command } from "effect/cli"
 import type { AliasList } from "../api/catalogue-api.ts"
 import * as flags from "./flags.ts"

@@ -1,7 +1,10 @@
 /**
  * nexus config: makes, checks and shows the settings.
  */
-import { Console, Effect, FileSystem, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import { Command, Flag } from "effect/cli"
 import example from "../../nexus.example.toml" with { type: "text" }
 import { defaultFile, type LoadedConfig, readConfig } from "../config/NexusConfig.ts"

@@ -1,7 +1,9 @@
 /**
  * nexus connect: what to put into a client so that it uses the gateway.
  */
-import { Console, Effect, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Argument, Command, Flag } from "effect/cli"
 import { nearest } from "../config/nearest.ts"
 import { type ClientName, clientNames, clients } from "../connect/clients.ts"

@@ -1,7 +1,7 @@
 /**
  * The one failure of commands.
  */
-import { Data } from "effect"
+import * as Data from "effect/Data"
 
 /** A command could not do its work; `message` is all that is shown, and the exit code is 1 unless it says another. */
 export class CliFailure extends Data.TaggedError("CliFailure")<{

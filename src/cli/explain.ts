@@ -1,7 +1,9 @@
 /**
  * nexus explain: why a request goes where it goes.
  */
-import { Console, Effect, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { CliError, Command, Flag } from "effect/cli"
 import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../api/admin-api.ts"
 import { CliFailure } from "./exit-failure.ts"

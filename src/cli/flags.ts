@@ -1,7 +1,7 @@
 /**
  * Flags that several commands share, and the settings they stand for.
  */
-import { Option } from "effect"
+import * as Option from "effect/Option"
 import { Flag } from "effect/cli"
 
 /** `-c FILE`: the config file. */

@@ -1,7 +1,9 @@
 /**
  * nexus health: whether the running gateway is well.
  */
-import { Console, DateTime, Effect } from "effect"
+import * as Console from "effect/Console"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
 import { CliError, Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../api/gateway-api.ts"
 import type { GatewayHealth } from "../remote/gateway-client.ts"

@@ -1,7 +1,10 @@
 /**
  * nexus config import: makes a nexus.toml of the settings of another gateway.
  */
-import { Console, Effect, FileSystem, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import { Argument, Command, Flag } from "effect/cli"
 import { importFormats } from "../config/import/import-formats.ts"
 import { CliFailure } from "./exit-failure.ts"

@@ -2,7 +2,8 @@
  * nexus keys: keys that clients send.
  */
 import { createHash, randomBytes } from "node:crypto"
-import { Console, Effect } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
 import { Argument, Command } from "effect/cli"
 
 const keyBytes = 32

@@ -1,7 +1,9 @@
 /**
  * nexus models: what can be served, and where.
  */
-import { Console, Effect, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Command, Flag } from "effect/cli"
 import { contextOf } from "../domain/server.ts"
 import { oneSpelling } from "../backend/spelling.ts"

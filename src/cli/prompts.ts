@@ -2,7 +2,8 @@
  * Questions to a person at a terminal.
  */
 import { isatty } from "node:tty"
-import { Console, Effect } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
 import { Prompt } from "effect/cli"
 import { CliFailure } from "./exit-failure.ts"
 

@@ -1,7 +1,8 @@
 /**
  * nexus config diff, nexus config reload: the config of the running gateway against its file.
  */
-import { Console, Effect } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
 import { Command } from "effect/cli"
 import { showValue } from "../config/path.ts"
 import type { SettingChange, ReloadChanges } from "../api/control-api.ts"

@@ -1,7 +1,8 @@
 /**
  * nexus requests: what the gateway is at work on now, and the way to end it.
  */
-import { Console, Effect } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
 import { Argument, Command } from "effect/cli"
 import type { RequestUnderWay } from "../api/admin-api.ts"
 import * as flags from "./flags.ts"

@@ -2,7 +2,7 @@
  * What commands say, by the streams themselves: the console of the runtime does not tell when a result could not be written, and
  * paints all of standard error red on a terminal.
  */
-import type { Console } from "effect"
+import type * as Console from "effect/Console"
 
 /** A console for results, and why one of them was lost. */
 export interface ResultOutput {

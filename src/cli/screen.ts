@@ -1,7 +1,8 @@
 /**
  * A terminal that is drawn on in place, and left as it was found whatever ends the command.
  */
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { TerminalSize } from "./status/status-view.ts"
 
 const escape = "\u001b["

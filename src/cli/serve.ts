@@ -1,7 +1,10 @@
 /**
  * nexus serve: runs the gateway until a signal.
  */
-import { Clock, Console, Effect, Option } from "effect"
+import * as Clock from "effect/Clock"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Command, Flag } from "effect/cli"
 import { version } from "../domain/version.ts"
 import { localBackends } from "../remote/local-backends.ts"

@@ -2,21 +2,19 @@
  * Watches the backends for several workers that share one port, starts a worker anew when it ends, and ends them all.
  */
 import { type ChildProcess, spawn } from "node:child_process"
-import {
-  Clock,
-  Context,
-  Data,
-  Deferred,
-  Duration,
-  Effect,
-  Fiber,
-  Latch,
-  Layer,
-  Option,
-  Schema,
-  type Scope,
-  Stream
-} from "effect"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"

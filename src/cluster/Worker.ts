@@ -2,7 +2,14 @@
  * One of several processes that share a port: answers requests, is told of the backends by its supervisor, and tells it
  * what requests show of them.
  */
-import { Context, Effect, Layer, Option, Queue, Redacted, Schema, type Scope } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { defaultLimits } from "../config/compile.ts"
 import {
   type ConfigInvalid,

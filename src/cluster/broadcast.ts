@@ -2,7 +2,7 @@
  * What a supervisor tells its workers, and how their standings add up.
  */
 import type { ChildProcess } from "node:child_process"
-import { Redacted } from "effect"
+import * as Redacted from "effect/Redacted"
 import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"

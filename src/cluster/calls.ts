@@ -2,7 +2,11 @@
  * Calls between processes: what waits for a reply, and whom it came from. The one place where a reply finds its question,
  * whatever carries both: a pipe between processes of this machine, or anything else that delivers messages.
  */
-import { Cause, Data, Effect, Option, Schema } from "effect"
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 
 /** Something that one process can ask of another one. */
 export interface CallContract<Payload, Success, Failure = never> {

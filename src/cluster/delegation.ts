@@ -1,7 +1,8 @@
 /**
  * Changes that a worker is asked for and its supervisor carries out, since there must be one truth for all workers.
  */
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { modes } from "../domain/server.ts"
 import { Conflict } from "../domain/errors.ts"
 import { BackendChange, ReloadChanges, type ConfigStatus, NewBackend } from "../api/control-api.ts"

@@ -1,7 +1,7 @@
 /**
  * Finds workers that hang: they are there, and say nothing any more.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { awakeMs } from "../upstream/ProcessPauses.ts"
 import type { WorkerSlot } from "./broadcast.ts"
 

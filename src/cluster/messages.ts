@@ -1,7 +1,7 @@
 /**
  * What the supervisor and its workers tell each other, one JSON value a message; questions and their answers are calls.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { backendTypes } from "../backend/all.ts"
 import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"

@@ -1,7 +1,8 @@
 /**
  * Keeps a worker in its place, and says how long that stays empty after one has ended.
  */
-import { Effect, type Latch } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Latch from "effect/Latch"
 import { monotonicMs } from "../domain/monotonic.ts"
 
 /** First and longest wait, in milliseconds. */

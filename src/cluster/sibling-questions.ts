@@ -1,7 +1,9 @@
 /**
  * Questions that one worker asks all others by way of their supervisor, which puts their answers together.
  */
-import { Effect, Option, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { type SiblingQuestion, siblingQuestions, type Siblings } from "../operations/Siblings.ts"
 import { ProcessFigures, lastingFigures } from "../telemetry/process-figures.ts"
 import {

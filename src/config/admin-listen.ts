@@ -1,7 +1,7 @@
 /**
  * Where `[admin] listen` says to listen: a port, or a Unix socket.
  */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 
 /** A place to listen at. */
 export type ListenAddress =

@@ -1,7 +1,9 @@
 /**
  * Mistakes of settings: those the Schema finds, and how all of them are told.
  */
-import { Result, Schema, type SchemaIssue } from "effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type * as SchemaIssue from "effect/SchemaIssue"
 import { typeCalled } from "../backend/all.ts"
 import { printable } from "../domain/printable.ts"
 import { nearest } from "./nearest.ts"

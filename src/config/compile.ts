@@ -2,7 +2,7 @@
  * Decoded settings as the parts of the gateway take them: seconds become milliseconds, tables become maps, defaults that
  * depend on other keys are filled in.
  */
-import { Redacted } from "effect"
+import * as Redacted from "effect/Redacted"
 import type { Backend } from "../backend/backend.ts"
 import type { Limits, Model, Tls } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"

@@ -1,7 +1,7 @@
 /**
  * What tells two configs apart, key by key and without a secret.
  */
-import { Equal } from "effect"
+import * as Equal from "effect/Equal"
 import type { LoadedConfig } from "./compile.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 import type { ReadConfig } from "./read.ts"

@@ -2,7 +2,7 @@
  * Changes to the text of a nexus.toml that leave every other line as it is: comments, order, blank lines and line ends.
  * Names and values are as Nexus reads them; a `${` in them is written so that it stands for itself.
  */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import { parse, stringify, TomlError } from "smol-toml"
 import { printable } from "../domain/printable.ts"
 import { type Statement, statementsOf } from "./locate.ts"

@@ -1,7 +1,7 @@
 /**
  * Entries of `[discovery] hosts` and `mdns_types`, and of `[server] allowed_hosts`: what they mean, and what is wrong with those that mean nothing.
  */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 
 /** A machine to look at: on one port, or on the well-known ones. */
 export interface HostEntry {

@@ -1,7 +1,7 @@
 /**
  * What a config with mistakes still tells for sure: where its gateway listens, and which keys that one takes.
  */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import { parse } from "smol-toml"
 import { decodeSettings, schemaMistakes } from "./check.ts"
 import type { ConfiguredKey } from "./compile.ts"

@@ -1,7 +1,7 @@
 /**
  * Certificates and keys of TLS as the files of a backend hold them, looked at before any connection goes by them.
  */
-import { Redacted } from "effect"
+import * as Redacted from "effect/Redacted"
 import type { Tls } from "../domain/server.ts"
 import type { Mistake } from "./check.ts"
 import type { KeyPath, Table } from "./path.ts"

@@ -1,7 +1,7 @@
 /**
  * From the text of a file, an environment and flags to settings that can be relied on, or every mistake in them.
  */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import { parse, TomlError } from "smol-toml"
 import { printable } from "../domain/printable.ts"
 import { decodeSettings, type Mistake, schemaMistakes, mistakeText } from "./check.ts"

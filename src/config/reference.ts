@@ -1,7 +1,7 @@
 /**
  * What the Schema says of each key, in words: for messages, for JSON Schema, and for the table in the README.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 import { Settings } from "./schema.ts"
 

@@ -3,7 +3,7 @@
  * are told at once.
  */
 import { parseBaseUrl } from "../domain/base-url.ts"
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import { isLoopback, serverOf } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"

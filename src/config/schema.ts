@@ -1,7 +1,8 @@
 /**
  * The whole of nexus.toml as one Schema: every key, default and bound lives here and nowhere else.
  */
-import { Effect, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { backendTypes, plainType } from "../backend/all.ts"
 import { strategies } from "../domain/routing.ts"
 

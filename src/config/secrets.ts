@@ -1,7 +1,7 @@
 /**
  * Keys that the settings only name: taken from the environment and from files, and never shown.
  */
-import { Redacted } from "effect"
+import * as Redacted from "effect/Redacted"
 import type { Tls } from "../domain/server.ts"
 import type { Mistake } from "./check.ts"
 import type { ConfiguredKey, Secrets } from "./compile.ts"

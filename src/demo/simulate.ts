@@ -2,7 +2,12 @@
  * Simulated OpenAI-compatible servers inside this process, so that Nexus can be seen at work on a machine without any LLM
  * server.
  */
-import { Clock, Effect, Option, Schema, Stream, type Scope } from "effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import type * as Scope from "effect/Scope"
 import { answerTo, piecesOf, toBase64, usageOf, vectorOf } from "./answers.ts"
 import type { Backend } from "../backend/backend.ts"
 import { listen, type ListenFailed } from "../http/BunServer.ts"

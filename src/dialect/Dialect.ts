@@ -2,7 +2,8 @@
  * The seam between the gateway and what clients and servers speak. Whoever forwards, watches, refuses or accounts goes
  * by these, and knows no field, path or marker of any dialect; design.md says how one is added.
  */
-import type { Result, Schema } from "effect"
+import type * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import type { HttpApiGroup } from "effect/http-api"
 import type { Redact } from "../domain/redact.ts"
 import type { BadRequest } from "../domain/errors.ts"

@@ -2,7 +2,8 @@
  * A codec as a pure incremental step, and its lift to Effect. One law holds for all of them: the output is the same under
  * any cutting of the input, run plainly, as a `Stream` or as a `Sink`.
  */
-import { Sink, Stream } from "effect"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
 
 /** One input under way. */
 interface TransducerStep<In, Out> {

@@ -1,7 +1,7 @@
 /**
  * Every dialect that is served, one line each; the first is what clients are told in who ask for nothing of any.
  */
-import { Context } from "effect"
+import * as Context from "effect/Context"
 import type { Dialect, DialectRoute } from "./Dialect.ts"
 import { openai } from "./openai/openai.ts"
 

@@ -1,7 +1,12 @@
 /**
  * Finds LLM servers: on the well-known ports of this machine and of named hosts, and by what announces itself.
  */
-import { Cause, Effect, Latch, Layer, PubSub, Result } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Result from "effect/Result"
 import { defaultLimits } from "../config/compile.ts"
 import { type HostEntry, readHost } from "../config/hosts.ts"
 import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"

@@ -1,7 +1,10 @@
 /**
  * Looks at one place at a time, and keeps the registry in step with what is there.
  */
-import { Effect, Option, Ref, Semaphore } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import * as Semaphore from "effect/Semaphore"
 import type { Backend } from "../backend/backend.ts"
 import type { Limits } from "../domain/server.ts"
 import { monotonicMs } from "../domain/monotonic.ts"

@@ -4,7 +4,7 @@
 import { lookup } from "node:dns/promises"
 import { existsSync, readFileSync } from "node:fs"
 import { hostname } from "node:os"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { addressesNow, localNetwork } from "./mdns/local-network.ts"
 import { isInContainer } from "./places.ts"

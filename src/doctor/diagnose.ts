@@ -2,7 +2,11 @@
  * What `nexus doctor` does: looks at the gateway's own ground and at every backend, and tells no secret of them.
  */
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
-import { DateTime, Effect, Layer, Redacted, Result } from "effect"
+import * as DateTime from "effect/DateTime"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { defaultLimits } from "../config/compile.ts"
 import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig.ts"
 import type { ReadConfig } from "../config/read.ts"

@@ -1,7 +1,10 @@
 /**
  * Looks at one backend from its address to its answers, and stops where nothing further can be told.
  */
-import { Clock, Effect, Option, Result } from "effect"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { nearest } from "../config/nearest.ts"
 import { kindNamed } from "../backend/all.ts"
 import { type Backend, isUnmeasured, locality } from "../backend/backend.ts"

@@ -1,7 +1,7 @@
 /**
  * The smallest requests that show whether a backend really answers: a handful of tokens each.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { jsonAt, parseBoundedJson } from "../domain/bounded-json.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"

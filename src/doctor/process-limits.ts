@@ -2,7 +2,9 @@
  * What the gateway itself stands on: open files, and the files that hold keys.
  */
 import { dirname, resolve } from "node:path"
-import { Effect, FileSystem, Option } from "effect"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import type { LoadedConfig } from "../config/compile.ts"
 import { type Finding, info, ok, warning } from "./finding.ts"
 

@@ -3,7 +3,7 @@
  */
 import { lookup } from "node:dns/promises"
 import { connect, isIP } from "node:net"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import { error, type Finding, ok } from "./finding.ts"

@@ -1,7 +1,9 @@
 /**
  * What kind of server answers: whether it is what the config calls it, and whether it is spoken to as it wants to be.
  */
-import { Effect, Option, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
 import { kindNamed, plainType } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"

@@ -1,7 +1,7 @@
 /**
  * The sentence by which a server explains a failure, found in whatever shape it has.
  */
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import { parseBoundedJson } from "./bounded-json.ts"
 import { printable } from "./printable.ts"
 

@@ -2,7 +2,7 @@
  * Every failure the gateway itself can answer with. `dialect/failures.ts` says of each tag what it is to a client; one that
  * is missing there does not compile.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 
 /** Why one candidate did not answer, in words that hold no address, key or runtime text. */
 export const AttemptFailure = Schema.Struct({ backend: Schema.String, model: Schema.String, reason: Schema.String })

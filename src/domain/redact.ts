@@ -1,7 +1,7 @@
 /**
  * Keys and addresses taken out of what a backend says, before anybody is told of it.
  */
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import { parseBoundedJson } from "./bounded-json.ts"
 
 /** Takes secrets out of a text. */

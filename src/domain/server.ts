@@ -1,7 +1,7 @@
 /**
  * A server that Nexus calls, and the models it says it serves.
  */
-import type { Redacted } from "effect"
+import type * as Redacted from "effect/Redacted"
 import type { ApiPath } from "./base-url.ts"
 
 /** Where definitions of backends come from: the config file, the search for servers, `--demo`, or an administrator. */

@@ -2,7 +2,7 @@
  * Every way a call to a backend can fail, as values the retry law decides on. `reason` holds words for a person and
  * never an address, a key or runtime text, so that it may be shown to clients.
  */
-import { Data } from "effect"
+import * as Data from "effect/Data"
 
 /** The time limits by their names in the config. */
 export type LimitName = "connect" | "first_byte" | "idle" | "request" | "upload" | "stall"

@@ -1,7 +1,13 @@
 /**
  * Keeps the registry true: one supervised fiber per backend that probes it, from when it is put until it is removed.
  */
-import { Cause, Effect, FiberMap, Latch, Layer, PubSub, Random } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as FiberMap from "effect/FiberMap"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Random from "effect/Random"
 import { derived } from "../config/derived.ts"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"

@@ -1,7 +1,8 @@
 /**
  * Asking one backend short questions: what an answer means for its health before anything in it is read.
  */
-import { Effect, Option } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { Backend } from "../backend/backend.ts"
 import { joinUrl, type ApiPath, apiPathBelow } from "../domain/base-url.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream-errors.ts"

@@ -1,7 +1,8 @@
 /**
  * Asks a server what it is, with questions that cost nothing.
  */
-import { Effect, Option } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"

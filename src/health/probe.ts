@@ -2,7 +2,8 @@
  * One probe: each kind of backend is asked in its own words whether it is well, and what its models can do. Only
  * questions that cost nothing are asked.
  */
-import { Effect, Ref } from "effect"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
 import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { Prober } from "../backend/Kind.ts"

@@ -1,7 +1,9 @@
 /**
  * Bun.serve as a scoped resource: the only file that names it.
  */
-import { Data, Effect, type Scope } from "effect"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { isAmbiguous, segmentPatterns } from "./raw-target.ts"
 
 /** The address cannot be listened on. */

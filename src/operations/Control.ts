@@ -1,7 +1,9 @@
 /**
  * What an administrator can change while the gateway runs; who does it is for the runtime to say.
  */
-import { Context, type Effect, Schema } from "effect"
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type { Mode } from "../domain/server.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
 import type { BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"

@@ -2,7 +2,10 @@
  * Answers whatever is not forwarded; what is no endpoint at all is refused in the shape of the first dialect, so that this
  * can stand at the end of the list of routes.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { MethodNotAllowed } from "../domain/errors.ts"
 import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"

@@ -2,7 +2,9 @@
  * The other processes that share the work of this gateway: what they know and this one does not. To ask them something new,
  * add it to {@link siblingQuestions}, and to what a worker answers in `cluster/Worker.ts`.
  */
-import { Context, Effect, Schema } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import { ProcessFigures } from "../telemetry/process-figures.ts"
 import { Explained, ExplainedUnderWay, RecentRequest, RequestUnderWay } from "../api/admin-api.ts"
 

@@ -2,7 +2,10 @@
  * The operational endpoints that are answered by their contract. Loaded when the first of them is asked for: the contract is
  * a quarter of what a start would take, and a gateway that has just begun forwards requests first.
  */
-import { Context, Effect, Layer, SchemaIssue } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as SchemaIssue from "effect/SchemaIssue"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import { type GatewayError, Internal, MethodNotAllowed, NotFound, BadRequest } from "../domain/errors.ts"

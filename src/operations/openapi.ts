@@ -1,7 +1,8 @@
 /**
  * The text of `/openapi.json`: what the contracts say, and what is true of all endpoints. Loaded when it is asked for.
  */
-import { Predicate, Schema } from "effect"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { schemaAt } from "../config/reference.ts"
 import { clientKeyHeaders, openPaths } from "../admission/access.ts"

@@ -1,7 +1,8 @@
 /**
  * The figures in the text form that Prometheus reads, by way of effect's own metrics.
  */
-import { Context, Metric } from "effect"
+import * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
 import { PrometheusMetrics } from "effect/observability"
 import { version } from "../domain/version.ts"
 import type { Snapshot } from "../registry/snapshot.ts"

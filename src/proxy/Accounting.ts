@@ -2,7 +2,10 @@
  * Accounts for each request exactly once: the memory of the last ones, the log line at debug, and the defects that nobody
  * else reports.
  */
-import { Cause, Context, Effect, Layer } from "effect"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { StandingChange } from "../registry/live-state.ts"

@@ -3,7 +3,10 @@
  * What is kept are numbers in columns: objects that outlive their request by a little are what a collector has most work
  * with, and would make every request dearer.
  */
-import { Clock, Context, Effect, Layer } from "effect"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { type Ability, type OperationFacts, outcomes } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"

@@ -1,7 +1,9 @@
 /**
  * Where the requests of this process are counted, and what is told of them.
  */
-import { Context, Effect, Layer } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { Dialects } from "../dialect/all.ts"
 import { Registry } from "../registry/Registry.ts"
 import { MeterTable } from "../telemetry/meter-table.ts"

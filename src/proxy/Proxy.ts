@@ -2,7 +2,12 @@
  * The requests that are being forwarded: one fiber each, from its arrival to the end of its answer, and one place where
  * each of them is accounted for.
  */
-import { Cause, Context, Effect, Exit, Layer, Random } from "effect"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import { Cancelled, type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { jitteredWait } from "../domain/retry-after.ts"

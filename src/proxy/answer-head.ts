@@ -1,7 +1,7 @@
 /**
  * The head of an answer to the client: an allow-list of what the backend said, and what Nexus says of its choice.
  */
-import { Redacted } from "effect"
+import * as Redacted from "effect/Redacted"
 import { type CutPrompt, cutPromptText } from "../router/cut-prompt.ts"
 import type { Attempt } from "../router/plan.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"

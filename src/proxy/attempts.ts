@@ -1,7 +1,9 @@
 /**
  * The attempts of one request: candidate after candidate until one commits, as recursion in the channel of typed errors.
  */
-import { Effect, type Fiber, Result } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
 import { isUnmeasured } from "../backend/backend.ts"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"

@@ -1,7 +1,7 @@
 /**
  * A committed answer on its way to the client.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type AttemptFailure, Cancelled } from "../domain/errors.ts"
 import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"

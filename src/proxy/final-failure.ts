@@ -1,7 +1,7 @@
 /**
  * What the failure of the last attempt means to the client.
  */
-import { Data } from "effect"
+import * as Data from "effect/Data"
 import { type Redact, redacted } from "../domain/redact.ts"
 import {
   BadGateway,

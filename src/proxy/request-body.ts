@@ -1,7 +1,7 @@
 /**
  * Takes in a request body within its size and time, so that every refusal has the shape of its dialect.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { type Overloaded, PayloadTooLarge, RequestTimeout, UnsupportedMediaType } from "../domain/errors.ts"
 import { failureReason } from "./final-failure.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"

@@ -1,7 +1,7 @@
 /**
  * The requests that are under way: for those who count them, look at them, and end them.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { ExplainedUnderWay, RequestUnderWay } from "../api/admin-api.ts"
 import { IntrusiveSet } from "../domain/intrusive-set.ts"
 import { explainPlan } from "../router/decision.ts"

@@ -1,7 +1,15 @@
 /**
  * What is known of all backends: an immutable snapshot, which whoever waits or follows is told of when it changes.
  */
-import { Context, Effect, Layer, Option, PubSub, Queue, type Scope, Stream, SubscriptionRef } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Backend } from "../backend/backend.ts"
 import type { Mode } from "../domain/server.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/backend-health.ts"

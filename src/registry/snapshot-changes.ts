@@ -1,7 +1,7 @@
 /**
  * The pure functions that build the next picture of all backends out of the last one.
  */
-import { Equal } from "effect"
+import * as Equal from "effect/Equal"
 import type { Backend } from "../backend/backend.ts"
 import type { Mode, Model } from "../domain/server.ts"
 import type { ApiPath } from "../domain/base-url.ts"

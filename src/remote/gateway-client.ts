@@ -1,7 +1,9 @@
 /**
  * The typed client of a running gateway, made from the contract of its operational endpoints.
  */
-import { Data, Effect, Redacted } from "effect"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type { KeyToSend } from "../config/NexusConfig.ts"

@@ -1,7 +1,10 @@
 /**
  * The shortest questions to a running gateway, which it answers without a key.
  */
-import { Data, Effect, Option, Schema } from "effect"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { Transport } from "../upstream/Transport.ts"
 import { type GatewayAddress, NoGateway, notNexus } from "./gateway-client.ts"
 import { askGateway, targetWithoutKey, type SurveyOptions, withTransport } from "./target.ts"

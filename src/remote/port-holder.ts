@@ -3,7 +3,9 @@
  * way round.
  */
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
-import { Effect, FileSystem, Option } from "effect"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import { type ListenFailed, portInUse } from "../http/BunServer.ts"
 import { ping } from "./ping.ts"
 

@@ -1,7 +1,10 @@
 /**
  * What commands want to know of the backends: from the running gateway, or from the backends themselves when none runs.
  */
-import { Console, Data, Effect, Layer } from "effect"
+import * as Console from "effect/Console"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { type ConfigInvalid, type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../discovery/Discovery.ts"
 import { makeProbe } from "../health/probe.ts"

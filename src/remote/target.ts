@@ -1,7 +1,10 @@
 /**
  * Which gateway a command asks, and with which key; mistakes of the config keep nobody from asking one that runs.
  */
-import { Console, Effect, type Option, type Scope } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import {
   type ConfigInvalid,
   keyToSend,

@@ -1,7 +1,11 @@
 /**
  * From what a request needs to the order in which candidates are asked, or to a refusal that says why.
  */
-import { Context, Effect, Layer, Random, Result } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import {
   type AttemptFailure,
   BadGateway,

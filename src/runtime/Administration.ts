@@ -3,7 +3,12 @@
  */
 import { resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
-import { Effect, Equal, FileSystem, Layer, Result, Semaphore } from "effect"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
+import * as Semaphore from "effect/Semaphore"
 import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
 import { ConfigInvalid, type ConfigOptions, defaultFile, NexusConfig, readConfigText } from "../config/NexusConfig.ts"
 import type { ReadConfig } from "../config/read.ts"

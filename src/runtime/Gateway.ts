@@ -1,7 +1,9 @@
 /**
  * The HTTP surface, readable top to bottom: who is let in, then forwarded endpoints, then everything else.
  */
-import { Context, Effect, Layer } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
 import { Dialects, routesOf } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"

@@ -2,19 +2,17 @@
  * Takes over a changed config while the gateway runs: read and checked whole, new backends looked at beforehand, and then
  * everything in one step. A config with mistakes changes nothing.
  */
-import {
-  Clock,
-  Context,
-  Effect,
-  Equal,
-  Layer,
-  Option,
-  PubSub,
-  type Scope,
-  Semaphore,
-  Stream,
-  SubscriptionRef
-} from "effect"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
 import { changedParts, difference, type Difference } from "../config/difference.ts"
 import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readForReload } from "../config/NexusConfig.ts"
 import type { ReadConfig } from "../config/read.ts"

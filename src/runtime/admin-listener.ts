@@ -3,7 +3,8 @@
  */
 import { lstat, unlink } from "node:fs/promises"
 import { connect } from "node:net"
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { adminListen } from "../config/admin-listen.ts"
 import type { LoadedConfig } from "../config/NexusConfig.ts"
 import { listen, type Listening, type ListenFailed } from "../http/BunServer.ts"

@@ -1,7 +1,8 @@
 /**
  * Announcing the gateway on the local network, while the settings want it.
  */
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import { isLoopback } from "../domain/url-host.ts"
 import { restartOnReload } from "./restart-on-reload.ts"

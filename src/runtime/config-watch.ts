@@ -4,7 +4,10 @@
 import { isatty } from "node:tty"
 import { dirname, resolve } from "node:path"
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
-import { Effect, FileSystem, Option, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import { Reloader } from "./Reloader.ts"
 

@@ -1,7 +1,9 @@
 /**
  * The search for servers, while the settings want it and as they want it.
  */
-import { Effect, Layer, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Transport } from "../upstream/Transport.ts"

@@ -2,7 +2,7 @@
  * The one place where layers meet.
  */
 import { totalmem } from "node:os"
-import { Layer } from "effect"
+import * as Layer from "effect/Layer"
 import { defaultLimits } from "../config/compile.ts"
 import { derived } from "../config/derived.ts"
 import { adminListen, type ListenAddress } from "../config/admin-listen.ts"

@@ -1,7 +1,11 @@
 /**
  * What runs as the settings of the moment want it.
  */
-import { Effect, Equal, PubSub, type Scope, ScopedRef } from "effect"
+import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as ScopedRef from "effect/ScopedRef"
 import { Reloader } from "./Reloader.ts"
 
 /**

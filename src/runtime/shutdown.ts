@@ -2,7 +2,8 @@
  * The orderly end of what listens: it is not ready any more and serves on for the delay, then requests under way may finish
  * within the grace, and the rest is ended.
  */
-import { Context, Effect } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
 import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"

@@ -1,7 +1,8 @@
 /**
  * Writes to the log how the gateway stands, when SIGUSR1 or SIGUSR2 asks for it.
  */
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { Registry } from "../registry/Registry.ts"
 import { localBackends } from "../remote/local-backends.ts"
 

@@ -1,7 +1,9 @@
 /**
  * What `nexus setup` does beside its file: looks for servers, and tries a config out with one request.
  */
-import { Effect, Option, Schema } from "effect"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import { parseBoundedJson } from "../domain/bounded-json.ts"
 import { defaultLimits } from "../config/compile.ts"
 import type { HostEntry } from "../config/hosts.ts"

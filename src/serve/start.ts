@@ -2,7 +2,12 @@
  * The running gateway: from read settings to a listening socket, and from a signal to an orderly end.
  */
 import { availableParallelism } from "node:os"
-import { Context, Effect, Fiber, Layer, type Option, type Scope } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import {
   type ConfigInvalid,
   type ConfigOptions,

@@ -1,7 +1,7 @@
 /**
  * A log record as one line, text or JSON: control characters escaped, secrets hidden, length bounded.
  */
-import { Redacted } from "effect"
+import * as Redacted from "effect/Redacted"
 import type { logLevels } from "../config/schema.ts"
 import { printable } from "../domain/printable.ts"
 

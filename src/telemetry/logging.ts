@@ -1,8 +1,14 @@
 /**
  * Where log lines go: level and format from the config, through the bounded buffer, to standard error.
  */
-import { Cause, Clock, Context, Effect, Layer, Logger, References } from "effect"
-import type { LogLevel as EffectLevel } from "effect"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+import * as References from "effect/References"
+import type * as EffectLevel from "effect/LogLevel"
 import { logLevels } from "../config/schema.ts"
 import { makeLogBuffer, type LogSink, stderrSink } from "./log-buffer.ts"
 import { jsonLine, type LogLevel, type LogRecord, textLine, valueText } from "./log-line.ts"

@@ -1,7 +1,7 @@
 /**
  * The figures of processes as they are told to each other, and what they come to together.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { histogramSize } from "./histogram.ts"
 import { type MeterTable, noBackendLabel, otherLabel, turnedAwayCodes } from "./meter-table.ts"
 import { recentNames, meterWidth } from "./meter.ts"

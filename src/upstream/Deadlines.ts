@@ -1,7 +1,10 @@
 /**
  * One sweep for the time limits of all requests: a timer or a raced fiber per request would cost more than the request.
  */
-import { Context, Effect, Latch, Layer } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
 import { type SetMember, IntrusiveSet } from "../domain/intrusive-set.ts"
 import { ProcessPauses } from "./ProcessPauses.ts"
 

@@ -3,7 +3,9 @@
  * and asks the system again and again for one that it cannot take.
  */
 import { closeSync, openSync } from "node:fs"
-import { Context, Effect, Layer } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { ofThisProcess, type Sockets } from "./Sockets.ts"
 
 /** Files that are kept back, for what is turned away and for what is under way. */

@@ -2,7 +2,12 @@
  * Notices when this process has not run for a while: stopped, in a debugger, swapped out, on a machine that slept. What
  * did not come meanwhile is nobody's fault.
  */
-import { Clock, Context, Effect, Layer, PubSub, type Scope } from "effect"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
 import { monotonicMs } from "../domain/monotonic.ts"
 
 /** How the two clocks stood at one moment, in milliseconds. */

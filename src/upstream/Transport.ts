@@ -1,7 +1,11 @@
 /**
  * The only place that calls other servers, behind typed errors.
  */
-import { Context, Effect, Latch, Layer, PubSub } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { askOver, type ShortCall, type TextAnswer } from "./ask.ts"

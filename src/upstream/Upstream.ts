@@ -1,7 +1,9 @@
 /**
  * One attempt at one backend: sends the call and brings back a committed answer, or says how it failed.
  */
-import { Context, Effect, Layer } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"

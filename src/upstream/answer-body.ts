@@ -2,7 +2,7 @@
  * Takes in a body while it is not decided yet what becomes of it: either it ends and is had whole, or it is handed on as
  * a flow with nothing lost in between.
  */
-import { Exit } from "effect"
+import * as Exit from "effect/Exit"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"

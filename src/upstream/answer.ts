@@ -2,7 +2,8 @@
  * From the head of a backend's answer to the moment it can be sent on: what is good is committed, what is not becomes an
  * upstream error while another backend can still be asked.
  */
-import { Exit, Result } from "effect"
+import * as Exit from "effect/Exit"
+import * as Result from "effect/Result"
 import { BadAnswer, ErrorStatus, type UpstreamError } from "../domain/upstream-errors.ts"
 import { retryAfterOf } from "../domain/retry-after.ts"
 import {

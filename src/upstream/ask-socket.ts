@@ -2,7 +2,7 @@
  * A short question over a Unix socket, where a gateway of this machine may be administered.
  */
 import { request } from "node:http"
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { TimedOut, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import type { ShortCall, TextAnswer } from "./ask.ts"

@@ -1,7 +1,7 @@
 /**
  * A short question over the client: its whole answer as text, within a time and a size.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"

@@ -1,7 +1,7 @@
 /**
  * Where and with what headers a backend is called: addresses come from a table, never from a request.
  */
-import { Redacted } from "effect"
+import * as Redacted from "effect/Redacted"
 import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import { type ApiPath, apiPaths } from "../domain/base-url.ts"

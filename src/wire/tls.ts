@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto"
 import { isIP } from "node:net"
-import { Redacted } from "effect"
+import * as Redacted from "effect/Redacted"
 import type { Tls } from "../domain/server.ts"
 import { type TlsFault, Unreachable } from "../domain/upstream-errors.ts"
 

@@ -1,7 +1,9 @@
 /**
  * nexus backends add, remove, enable, drain and disable: changes of the running gateway.
  */
-import { Console, Effect, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Argument, Command, Flag } from "effect/cli"
 import { backendTypes } from "../../backend/all.ts"
 import { printable } from "../../domain/printable.ts"

@@ -1,7 +1,9 @@
 /**
  * nexus backends: the servers behind the gateway.
  */
-import { Console, Effect, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Command, Flag } from "effect/cli"
 import type { BackendEntry } from "../../api/gateway-api.ts"
 import { backendChanges } from "./backend-changes.ts"

@@ -2,7 +2,9 @@
  * nexus complete: names for the completion scripts, from the running gateway; what cannot be told is left out in silence.
  */
 import { homedir } from "node:os"
-import { Console, Effect, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { Argument, Command } from "effect/cli"
 import { printable } from "../../domain/printable.ts"
 import { modelRows } from "../models.ts"

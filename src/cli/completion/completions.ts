@@ -1,7 +1,8 @@
 /**
  * nexus completions: scripts that complete the command line, with the names the running gateway knows.
  */
-import { Console, Effect } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
 import { Argument, Command, Completions } from "effect/cli"
 import type { NameKind } from "./complete.ts"
 

@@ -1,7 +1,10 @@
 /**
  * nexus doctor: says what is wrong and how to mend it.
  */
-import { Console, Effect, FileSystem, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import { Command, Flag, TerminalCapabilities } from "effect/cli"
 import { countFindings, type Finding } from "../../doctor/finding.ts"
 import { reportTo, silentReport } from "../../doctor/report.ts"

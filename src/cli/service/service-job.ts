@@ -3,7 +3,9 @@
  */
 import { homedir } from "node:os"
 import { resolve } from "node:path"
-import { Config, Effect, Option } from "effect"
+import * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { CliError } from "effect/cli"
 import { readConfig } from "../../config/NexusConfig.ts"
 import type { ReadConfig } from "../../config/read.ts"

@@ -2,7 +2,10 @@
  * nexus service: has systemd or launchd run the gateway.
  */
 import { dirname } from "node:path"
-import { Console, Effect, FileSystem, Option } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import { Command, Flag } from "effect/cli"
 import { ChildProcess, ChildProcessSpawner, CommandLine } from "effect/process"
 import { type ServiceManager, writtenBy, type Step } from "./job.ts"

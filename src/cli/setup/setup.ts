@@ -2,7 +2,12 @@
  * nexus setup: finds servers, takes keys of clouds, writes a nexus.toml and tries it out.
  */
 import { dirname, join, resolve } from "node:path"
-import { Console, Effect, FileSystem, Option, Redacted, Result } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import { Command, Flag, Prompt } from "effect/cli"
 import type { BackendType } from "../../backend/all.ts"
 import { locality } from "../../backend/backend.ts"

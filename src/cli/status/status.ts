@@ -1,7 +1,11 @@
 /**
  * nexus status: what the running gateway does, once or as a view that is kept up to date.
  */
-import { Console, Effect, Latch, Option, type Scope } from "effect"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import { Command, Flag } from "effect/cli"
 import type { Stats } from "../../api/stats-api.ts"
 import type { GatewayRefused, NoGateway } from "../../remote/gateway-client.ts"

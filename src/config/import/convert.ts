@@ -1,7 +1,7 @@
 /**
  * From the settings of another gateway to a nexus.toml and all that it does not hold.
  */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import { parse, stringify } from "smol-toml"
 import { lineOf, linesOf } from "../locate.ts"
 import { isTable, type KeyPath, showPath, type Table } from "../path.ts"

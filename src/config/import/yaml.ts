@@ -1,7 +1,7 @@
 /**
  * A YAML document as plain values, and the line of each of them.
  */
-import { Result } from "effect"
+import * as Result from "effect/Result"
 import { isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from "yaml"
 import { lineOf, type Lines } from "../locate.ts"
 import { pathId, isTable, type KeyPath, type Table } from "../path.ts"

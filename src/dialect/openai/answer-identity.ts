@@ -2,7 +2,7 @@
  * What an answer says of who gave it: the model, and the build of the server. Found by a search for their names where an
  * answer is not parsed, since nothing else of it is looked at.
  */
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import { type AnswerIdentity, unknownIdentity } from "../Dialect.ts"
 
 // Servers write these before the words of an answer or behind them.

@@ -1,7 +1,8 @@
 /**
  * What a body says that came under a good status: an answer, or an error in one of the ways servers write it.
  */
-import { Predicate, Result } from "effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import type { AnswerFault, WholeAnswer } from "../Dialect.ts"
 import { identityOf, identityIn } from "./answer-identity.ts"

@@ -2,7 +2,7 @@
  * Errors as OpenAI writes them: a failure of the gateway, and the error body of a backend made readable. What has OpenAI's
  * shape stays as it is, the rest gets its envelope and, where type or text says so, the codes that agents look for.
  */
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import { isContextOverflow } from "../../domain/context-overflow.ts"
 import { shortened, readErrorText } from "../../domain/error-text.ts"
 import type { Failure } from "../failures.ts"

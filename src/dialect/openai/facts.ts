@@ -1,7 +1,7 @@
 /**
  * What is looked at in a body, however it was read: parsed whole, or gone through in slices.
  */
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import type { Endpoint } from "./openai-endpoints.ts"
 import {
   largerEstimate,

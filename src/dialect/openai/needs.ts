@@ -2,7 +2,8 @@
  * The few facts of a request body that routing must know; nothing else of it is looked at.
  */
 import { isUtf8 } from "node:buffer"
-import { Predicate, Result } from "effect"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import { type Ability, maxModelLength, type RoutingNeeds } from "../../domain/request.ts"
 import type { LeastContext, ReadRequest } from "../Dialect.ts"

@@ -1,7 +1,7 @@
 /**
  * The forwarded endpoints as a contract that only documents: their bodies pass by unread but for the fields named here.
  */
-import { Schema } from "effect"
+import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { maxModelLength } from "../../domain/request.ts"
 import type { Documented } from "../Dialect.ts"

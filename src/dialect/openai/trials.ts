@@ -1,7 +1,7 @@
 /**
  * The smallest requests that show whether a server really answers: a handful of tokens each.
  */
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import { jsonAt, parseBoundedJson } from "../../domain/bounded-json.ts"
 import type { TrialResult, ServerTrial, TrialName } from "../Dialect.ts"
 import type { Endpoint } from "./openai-endpoints.ts"

@@ -2,7 +2,7 @@
  * The tokens that a backend says an answer took: read where an answer has been parsed to be checked, and found by their
  * bytes in every other, which is not taken apart for it.
  */
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import type { Usage } from "../../telemetry/meter.ts"
 
 const key = Buffer.from('"usage"')

@@ -2,7 +2,8 @@
  * Announces Nexus on the local network by mDNS, and answers those who ask for LLM servers.
  */
 import { hostname } from "node:os"
-import { Effect, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import { monotonicMs } from "../../domain/monotonic.ts"
 import { version } from "../../domain/version.ts"
 import { announcement, answersTo, goodbye, type Identity, instanceName, isTaken } from "./announcement.ts"

@@ -1,7 +1,10 @@
 /**
  * Listens for servers that announce themselves by mDNS, and asks who is there.
  */
-import { Effect, Latch, Ref, type Scope } from "effect"
+import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
+import * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
 import { monotonicMs } from "../../domain/monotonic.ts"
 import { addRecords, type Advert, advertsOf, noAdverts, questionsOf } from "./adverts.ts"
 import type { ReceivedPacket, MdnsLink, LinkFailed, OpenLink } from "./Link.ts"

@@ -2,7 +2,12 @@
  * The network as mDNS uses it: one group of all who listen on the links of this machine. The package that speaks the
  * protocol is loaded when the first link is opened.
  */
-import { Cause, Data, Effect, Queue, Result, type Scope } from "effect"
+import * as Cause from "effect/Cause"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import type { default as openSocket, Responder } from "multicast-dns"
 import type { DnsQuestion } from "./adverts.ts"
 import { addressesNow, addressesOn, chosenInterfaces, localNetwork, type LocalNetwork } from "./local-network.ts"

@@ -1,7 +1,8 @@
 /**
  * Keeping a link in use: opened anew when the interfaces change, and tried again after a failure, which is told once.
  */
-import { Cause, Effect } from "effect"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
 import type { MdnsLink, LinkFailed, OpenLink } from "./Link.ts"
 
 const againAfter = "60 seconds"

@@ -1,7 +1,8 @@
 /**
  * What the administrative endpoints answer.
  */
-import { Effect, Result } from "effect"
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { BadRequest, RequestNotKept, RequestNotUnderWay, type GatewayError } from "../../domain/errors.ts"

@@ -1,7 +1,7 @@
 /**
  * What can be asked for, as `/admin/v1/models` and `/admin/v1/aliases` tell it.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { HttpApiBuilder } from "effect/http-api"
 import type { RoutingSettings } from "../../domain/routing.ts"
 import { Registry } from "../../registry/Registry.ts"

@@ -1,7 +1,8 @@
 /**
  * What `/nexus/changes` answers: the state of the backends in a word, as soon as it is another one than somebody has seen.
  */
-import { Effect, Hash } from "effect"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
 import { Drain } from "../../admission/Drain.ts"
 import { Registry } from "../../registry/Registry.ts"
 import type { Snapshot } from "../../registry/snapshot.ts"

@@ -1,7 +1,7 @@
 /**
  * What the endpoints that change the running gateway answer.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import type { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import type { GatewayError } from "../../domain/errors.ts"

@@ -1,7 +1,7 @@
 /**
  * What the endpoints answer that tell of the gateway's work.
  */
-import { Effect } from "effect"
+import * as Effect from "effect/Effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Registry } from "../../registry/Registry.ts"

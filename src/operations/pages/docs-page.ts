@@ -1,7 +1,7 @@
 /**
  * The description of the API for people, made of the document that programs read at `/openapi.json`.
  */
-import { Predicate } from "effect"
+import * as Predicate from "effect/Predicate"
 import { columnsOf, documentOf, escaped, type Page, tableOf } from "./html.ts"
 
 type Json = Readonly<Record<string, unknown>>
