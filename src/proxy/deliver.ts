@@ -2,7 +2,7 @@
  * A committed answer on its way to the client.
  */
 import * as Effect from "effect/Effect"
-import { type AttemptFailure, Cancelled } from "../domain/errors.ts"
+import { type AttemptFailure, Cancelled, type GatewayError, Stopping } from "../domain/errors.ts"
 import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { ConnectionLost } from "../domain/upstream-errors.ts"
@@ -37,10 +37,16 @@ const cancelled = new ConnectionLost({ reason: "an administrator has cancelled t
 /** What a flow is cut with, by why it is interrupted; one whose client has gone is dropped. */
 const cuts: Readonly<Record<Exclude<Interruption, "client">, UpstreamError>> = { stopping: stopped, cancelled }
 
+/** What a client is told of these: no backend is at fault. */
+const ownEnds: ReadonlyMap<UpstreamError, GatewayError> = new Map<UpstreamError, GatewayError>([
+  [stopped, new Stopping({ retryAfterSeconds: 0 })],
+  [cancelled, new Cancelled({})]
+])
+
 /** What the end says of the backend: nothing when the client left, its total ran out or the gateway itself ended it. */
 const evidenceOf = (end: FlowEnd): Evidence => {
   if (end._tag === "Complete") return "good"
-  if (end._tag === "ClientGone" || end.error === stopped || end.error === cancelled) return "none"
+  if (end._tag === "ClientGone" || ownEnds.has(end.error)) return "none"
   return end.error._tag === "TimedOut" && end.error.limit === "request" ? "none" : "bad"
 }
 
@@ -157,10 +163,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
 
   errorText(error: UpstreamError): string {
     const { record } = this.delivery
-    const failure =
-      error === cancelled
-        ? new Cancelled({})
-        : gatewayErrorFor(error, record.model, [...record.failures, this.failed(error)])
+    const failure = ownEnds.get(error) ?? gatewayErrorFor(error, record.model, [...record.failures, this.failed(error)])
     return refusalBody(record.route.dialect, failure)
   }
 

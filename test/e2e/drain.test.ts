@@ -53,6 +53,8 @@ describe("a gateway that is told to stop", () => {
     const answers = await Promise.all(clients.map((client) => client.answer()))
     for (const answer of answers) {
       expect(answer.text).toStartWith(`${first}data: {"error":`)
+      expect(answer.text).toContain('"message":"Nexus is stopping; try again in a moment"')
+      expect(answer.text).toContain('"code":"service_unavailable"')
       expect(answer.text).not.toContain(done)
       expect(answer.end).not.toBe("complete")
     }
