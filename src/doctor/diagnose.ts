@@ -28,7 +28,7 @@ import { nameTargets } from "../router/names.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { gatewayUrl } from "../http/address.ts"
 import { askHealth } from "../remote/gateway-client.ts"
-import { holderOf } from "../remote/port-holder.ts"
+import { holderOf, processAt } from "../remote/port-holder.ts"
 import type { SurveyOptions } from "../remote/target.ts"
 
 /** What is to be looked at, and how. */
@@ -56,13 +56,16 @@ const patience = { timeoutMs: 5000, answerMs: 60_000 } as const
 
 const backendsAtOnce = 8
 
-/** What listens where the gateway would, and the backends that a gateway there finds healthy. */
+/** What listens where the gateway would, and what is known of a gateway there. */
 interface Port {
   readonly findings: ReadonlyArray<Finding>
+  /** The backends that it finds healthy. */
   readonly healthyThere: ReadonlySet<string>
+  /** Its process, where the system tells. */
+  readonly pid: string | undefined
 }
 
-const portOf = (...findings: ReadonlyArray<Finding>): Port => ({ findings, healthyThere: new Set() })
+const portOf = (...findings: ReadonlyArray<Finding>): Port => ({ findings, healthyThere: new Set(), pid: undefined })
 
 const lookAtPort = Effect.fnUntraced(function* ({
   loaded: { settings, authKeys }
@@ -78,10 +81,13 @@ const lookAtPort = Effect.fnUntraced(function* ({
   if (closed !== undefined) return portOf(ok("port", `${port} is free`))
   const key = yield* Effect.orElseSucceed(keyToSend(authKeys), () => ({ key: undefined }))
   return yield* askHealth({ url, ...key }).pipe(
-    Effect.map(({ status, details }) => ({
-      findings: [ok("port", `a gateway runs at ${url} and is ${status}`)],
-      healthyThere: new Set(details.filter((each) => each.status === "healthy").map(({ name }) => name))
-    })),
+    Effect.flatMap(({ status, details }) =>
+      Effect.map(processAt(port), (holder) => ({
+        findings: [ok("port", `a gateway runs at ${url} and is ${status}`)],
+        healthyThere: new Set(details.filter((each) => each.status === "healthy").map(({ name }) => name)),
+        pid: holder?.pid
+      }))
+    ),
     Effect.catchTag("GatewayRefused", ({ message }) => Effect.succeed(portOf(info("port", message)))),
     Effect.catchTag("NoGateway", () =>
       Effect.map(holderOf(port), (holder) =>
@@ -120,9 +126,9 @@ const lookAtGateway = Effect.fnUntraced(function* (
       )
     ])
   }
-  const { findings, healthyThere } = yield* lookAtPort(read)
+  const { findings, healthyThere, pid } = yield* lookAtPort(read)
   say(findings)
-  say(yield* checkOpenFiles())
+  say(yield* checkOpenFiles(pid))
   say(yield* checkKeyFiles(fileNames(read), read.loaded.path))
   return healthyThere
 })

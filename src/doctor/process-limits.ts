@@ -11,12 +11,13 @@ import { type Finding, info, ok, warning } from "./finding.ts"
 /** Each request takes two sockets, one for the client and one for the backend. */
 const enoughFiles = 4096
 
-const limits = "/proc/self/limits"
-
-/** The limit on open files of this process; nothing where the system does not tell. */
-export const checkOpenFiles = Effect.fnUntraced(function* () {
+/**
+ * The limit on open files of the process of a gateway, or of this one, which a gateway started from here would have; nothing
+ * where the system does not tell.
+ */
+export const checkOpenFiles = Effect.fnUntraced(function* (gateway: string | undefined) {
   const fs = yield* FileSystem.FileSystem
-  const text = yield* Effect.orElseSucceed(fs.readFileString(limits), () => "")
+  const text = yield* Effect.orElseSucceed(fs.readFileString(`/proc/${gateway ?? "self"}/limits`), () => "")
   const soft = /^Max open files\s+(\d+|unlimited)/m.exec(text)?.[1]
   if (soft === undefined) return []
   if (soft === "unlimited" || Number(soft) >= enoughFiles) return [ok("open files", `${soft} may be open`)]

@@ -32,18 +32,22 @@ const find = Effect.fnUntraced(function* (port: number) {
       const leadsTo = yield* Effect.orElseSucceed(fs.readLink(`/proc/${pid}/fd/${file}`), () => "")
       if (!wanted.has(leadsTo)) continue
       const name = yield* Effect.orElseSucceed(fs.readFileString(`/proc/${pid}/comm`), () => "")
-      return `${name.trim() || "a program"} (process ${pid})`
+      return { pid, name: name.trim() || "a program" }
     }
   }
   return undefined
 })
 
-/** The program that listens on a port, in words such as `ollama (process 42)`; undefined where that is not told. */
-export const holderOf = (port: number): Effect.Effect<string | undefined> =>
+/** The process that listens on a port; undefined where that is not told. */
+export const processAt = (port: number): Effect.Effect<{ readonly pid: string; readonly name: string } | undefined> =>
   find(port).pipe(
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
     Effect.provide(NodeFileSystem.layer)
   )
+
+/** The program that listens on a port, in words such as `ollama (process 42)`; undefined where that is not told. */
+export const holderOf = (port: number): Effect.Effect<string | undefined> =>
+  Effect.map(processAt(port), (found) => (found === undefined ? undefined : `${found.name} (process ${found.pid})`))
 
 /** Why nothing could be listened on, with who is in the way and what to do. */
 export const whyNotListening = ({ hostname: host, port, reason }: ListenFailed): Effect.Effect<string> =>

@@ -11,6 +11,9 @@ setDefaultTimeout(120_000)
 const { close, cwd, nexus, nexusWith, servingWith, start, tomlFor } = makeShell()
 afterAll(close)
 
+// The limiter is of util-linux.
+const canLimit = process.platform === "linux" && Bun.which("prlimit") !== null
+
 const listing = () =>
   Bun.serve({
     port: 0,
@@ -89,6 +92,25 @@ describe("nexus doctor shows", () => {
     const beside = await nexusWith({ NEXUS_KEY: "nx-1" }, "doctor", "-c", "shell.toml", "--no-inference", "-p", port)
     expect(beside.stdout).toMatch(/i key +NO_SUCH_CLOUD_KEY is not set in this shell, so nothing more is asked/)
     expect(beside.code).toBe(3)
+  })
+
+  test.skipIf(!canLimit)("how many files the gateway that runs may open, and not how many it may itself", async () => {
+    using server = listing()
+    writeFileSync(
+      join(cwd, "files.toml"),
+      `[discovery]\nenabled = false\n[[backends]]\nname = "b"\nurl = "http://127.0.0.1:${String(server.port)}"\n`
+    )
+    const limit = async (pid: number, files: number) =>
+      expect(await Bun.spawn(["prlimit", "--pid", String(pid), `--nofile=${files}:`]).exited).toBe(0)
+    for (const more of [[], ["--workers", "2"]]) {
+      const { child, port } = await servingWith({}, "-c", "files.toml", ...more)
+      const workers = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim().split(" ")
+      for (const pid of [child.pid, ...workers.filter((each) => each !== "").map(Number)]) await limit(pid, 1234)
+      const { stdout } = await nexus("doctor", "-c", "files.toml", "--no-inference", "-p", port)
+      expect(stdout).toMatch(/! open files +only 1234 files may be open, two for each request under way/)
+      child.kill("SIGTERM")
+      await child.exited
+    }
   })
 
   test("addresses and names as they are, though a key without meaning stands for none", async () => {
