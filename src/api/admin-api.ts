@@ -131,6 +131,9 @@ const RouteQuery = Schema.StructWithRest(
 /** Type of a chat request as it is asked about. */
 export type RouteQuery = typeof RouteQuery.Type
 
+// It is not there, or it is not known in time.
+const notFound = [Refusal, Refusal.pipe(HttpApiSchema.status(409))] as const
+
 /** All administrative endpoints. */
 export const AdminGroup = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.post("route", "/admin/v1/route", {
@@ -146,7 +149,7 @@ export const AdminGroup = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.get("decision", "/admin/v1/decisions/:id", {
     params: { id: Schema.String },
     success: Explained,
-    error: Refusal
+    error: notFound
   }).annotate(OpenApi.Summary, "One of them by its x-request-id, with the decision behind it"),
   HttpApiEndpoint.get("underWay", "/admin/v1/requests", { success: RequestsUnderWayList }).annotate(
     OpenApi.Summary,
@@ -155,11 +158,11 @@ export const AdminGroup = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.get("oneUnderWay", "/admin/v1/requests/:id", {
     params: { id: Schema.String },
     success: ExplainedUnderWay,
-    error: Refusal
+    error: notFound
   }).annotate(OpenApi.Summary, "One of them by its x-request-id, with the decision behind it"),
   HttpApiEndpoint.delete("cancel", "/admin/v1/requests/:id", {
     params: { id: Schema.String },
     success: RequestsUnderWayList,
-    error: Refusal
+    error: notFound
   }).annotate(OpenApi.Summary, "Ends the requests under way with this x-request-id, and tells how they stood")
 )

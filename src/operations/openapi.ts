@@ -136,9 +136,9 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
 /** What only some endpoints refuse with, by the name of the operation. */
 const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map([
   ["gateway.model", ["ModelNotFound"]],
-  ["admin.decision", ["RequestNotKept"]],
-  ["admin.oneUnderWay", ["RequestNotUnderWay"]],
-  ["admin.cancel", ["RequestNotUnderWay"]],
+  ["admin.decision", ["RequestNotKept", "Conflict"]],
+  ["admin.oneUnderWay", ["RequestNotUnderWay", "Conflict"]],
+  ["admin.cancel", ["RequestNotUnderWay", "Conflict"]],
   ["control.compare", ["ConfigRefused"]],
   ["control.reload", ["ConfigRefused"]],
   ["control.add", ["Conflict", "ConfigRefused"]],

@@ -6,6 +6,7 @@ import type { Model } from "../../src/domain/server.ts"
 import { version } from "../../src/domain/version.ts"
 import { Drain } from "../../src/admission/Drain.ts"
 import { Operations } from "../../src/operations/Operations.ts"
+import { Siblings } from "../../src/operations/Siblings.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
@@ -27,14 +28,15 @@ const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
   ...extra
 })
 
-const world = () => {
+const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([]) }) => {
   const layer = Operations.layer({ maxRetries: () => 2 }).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
         History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
         Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,
-        noControl
+        noControl,
+        Layer.succeed(Siblings, siblings)
       )
     )
   )
@@ -65,6 +67,23 @@ const world = () => {
 
 const model = (id: string, context_length?: number, capabilities: Model["capabilities"] = {}): Model =>
   context_length === undefined ? { id, capabilities } : { id, context_length, capabilities }
+
+describe("a request that may be with a worker that does not answer in time", () => {
+  const { runtime, get } = world({ ask: () => Effect.succeed(undefined) })
+  afterAll(() => runtime.dispose())
+
+  for (const [method, path] of [
+    ["GET", "/admin/v1/requests/some"],
+    ["DELETE", "/admin/v1/requests/some"],
+    ["GET", "/admin/v1/decisions/some"]
+  ] as const) {
+    test(`is not said not to be there: ${method} ${path}`, async () => {
+      const response = await get(path, { method })
+      expect(response.status).toBe(409)
+      expect(await response.text()).toContain("Another worker did not answer in time")
+    })
+  }
+})
 
 describe("with no backend", () => {
   const { runtime, get, json } = world()

@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { BadRequest, RequestNotKept, RequestNotUnderWay, type GatewayError } from "../../domain/errors.ts"
+import { BadRequest, Conflict, RequestNotKept, RequestNotUnderWay, type GatewayError } from "../../domain/errors.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
 import { Router } from "../../router/Router.ts"
@@ -28,6 +28,14 @@ const refusalOf = (error: GatewayError | undefined) => {
 const inOrder = (requests: ReadonlyArray<RequestUnderWay>) => requests.toSorted((a, b) => a.at - b.at)
 
 const notUnderWay = (id: string) => new RequestNotUnderWay({ id: id.slice(0, 128) })
+
+const notKept = (id: string) => new RequestNotKept({ id: id.slice(0, 128), kept: rememberedRequests })
+
+// What somebody who has not answered may have is not said not to be there.
+const unless = (others: ReadonlyArray<unknown> | undefined, missing: GatewayError): GatewayError =>
+  others === undefined
+    ? new Conflict({ message: "Another worker did not answer in time, and the request may be with it; ask again" })
+    : missing
 
 const unknownEndpoint = (endpoint: string, known: Iterable<string>) =>
   new BadRequest({
@@ -84,8 +92,10 @@ export const adminHandlers = (
         .handle(
           "decision",
           Effect.fnUntraced(function* ({ params: { id } }) {
-            const found = recent.find(id) ?? (yield* siblings.ask(siblingQuestions.request, { id }))?.[0]
-            return found ?? (yield* refuse(new RequestNotKept({ id: id.slice(0, 128), kept: rememberedRequests })))
+            const own = recent.find(id)
+            if (own !== undefined) return own
+            const others = yield* siblings.ask(siblingQuestions.request, { id })
+            return others?.[0] ?? (yield* refuse(unless(others, notKept(id))))
           })
         )
         .handle("underWay", () =>
@@ -96,18 +106,19 @@ export const adminHandlers = (
         .handle(
           "oneUnderWay",
           Effect.fnUntraced(function* ({ params: { id } }) {
-            const own = recent.underWay.find(id)
-            const [found] = own.length > 0 ? own : ((yield* siblings.ask(siblingQuestions.oneUnderWay, { id })) ?? [])
-            return found ?? (yield* refuse(notUnderWay(id)))
+            const [own] = recent.underWay.find(id)
+            if (own !== undefined) return own
+            const others = yield* siblings.ask(siblingQuestions.oneUnderWay, { id })
+            return others?.[0] ?? (yield* refuse(unless(others, notUnderWay(id))))
           })
         )
         .handle(
           "cancel",
           Effect.fnUntraced(function* ({ params: { id } }) {
             const own = recent.underWay.cancel(id)
-            const others = (yield* siblings.ask(siblingQuestions.cancel, { id })) ?? []
-            const requests = inOrder([...own, ...others])
-            if (requests.length === 0) return yield* refuse(notUnderWay(id))
+            const others = yield* siblings.ask(siblingQuestions.cancel, { id })
+            const requests = inOrder([...own, ...(others ?? [])])
+            if (requests.length === 0) return yield* refuse(unless(others, notUnderWay(id)))
             for (const { backend, model, phase } of requests) {
               yield* Effect.annotateLogs(Effect.logInfo("request cancelled"), { request_id: id, model, backend, phase })
             }
