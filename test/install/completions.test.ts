@@ -9,6 +9,7 @@ import { gatewayFlagsIn } from "../../src/cli/completion/complete.ts"
 import { completionScript } from "../../src/cli/completion/completions.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, until } from "../kit/gateway.ts"
+import { dial } from "../kit/rawClient.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
 setDefaultTimeout(120_000)
@@ -162,6 +163,22 @@ for (const shell of ["bash", "zsh"] as const) {
     ])("completes %s", async (_, typed, expected) => {
       const answer = await typing(shell, completions, `nexus ${typed.replace("PORT", port)}\n`)
       expect(answer).toBe(expected.replace("PORT", port))
+    })
+
+    test("completes the id of a request that is under way, to explain and to cancel it", async () => {
+      using reading = await dial(gateway.port)
+      await reading.send(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nx-request-id: abc:1.z\r\nContent-Length: 9\r\n\r\n{"
+      )
+      await until(() => gateway.inFlight() === 1, "it is under way")
+      for (const flag of ["-r", "--request"]) {
+        expect(await typing(shell, completions, `nexus explain -p ${port} ${flag} ab\t\n`)).toBe(
+          `<explain><-p><${port}><${flag}><abc:1.z>`
+        )
+      }
+      expect(await typing(shell, completions, `nexus requests cancel -p ${port} ab\t\n`)).toBe(
+        `<requests><cancel><-p><${port}><abc:1.z>`
+      )
     })
 
     test("adds nothing when no gateway runs", async () => {

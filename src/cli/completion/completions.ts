@@ -7,7 +7,7 @@ import { Argument, Command, Completions } from "effect/cli"
 import type { NameKind } from "./complete.ts"
 
 /** Flags, by their name, whose value is a name the gateway knows. */
-const flagKinds: Readonly<Record<string, NameKind>> = { model: "models", backend: "backends" }
+const flagKinds: Readonly<Record<string, NameKind>> = { model: "models", backend: "backends", request: "requests" }
 
 /** The same for arguments, below a command. */
 const argumentKinds: Readonly<Record<string, Readonly<Record<string, NameKind>>>> = {
@@ -106,7 +106,9 @@ export const completionsCommand = (tree: () => Command.Command.Any) =>
     },
     ({ shell }) => Effect.suspend(() => Console.log(completionScript(tree(), shell)))
   ).pipe(
-    Command.withDescription("Print a script that completes nexus commands, and names of models and backends"),
+    Command.withDescription(
+      "Print a script that completes nexus commands, names of models and backends, and ids of requests"
+    ),
     Command.withExamples([
       { command: "nexus completions bash > ~/.local/share/bash-completion/completions/nexus" },
       { command: "nexus completions zsh > ~/.zfunc/_nexus" },
