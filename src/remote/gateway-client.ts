@@ -43,6 +43,7 @@ const locked = (from: KeyToSend["keyFrom"]): string => {
 
 const refusals: ReadonlyMap<number, string> = new Map([
   [403, "it does not take requests from here"],
+  [414, "what it is asked for is too long a name"],
   [429, "it has too much to do"],
   [500, "it failed"],
   [503, "it takes no requests now"]

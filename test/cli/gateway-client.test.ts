@@ -107,6 +107,13 @@ describe("asking a running gateway", () => {
     })
   })
 
+  test("a name that is too long for any gateway is no sign of another server", async () => {
+    expect(await run(Effect.flip(askCancel(address, "x".repeat(9000))), answering(414, "{}"))).toMatchObject({
+      _tag: "GatewayRefused",
+      message: "The gateway at http://127.0.0.1:8000 refuses: what it is asked for is too long a name"
+    })
+  })
+
   test("sends its key and nothing else of value", async () => {
     const asked: Array<ShortCall> = []
     await run(

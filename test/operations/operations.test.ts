@@ -89,6 +89,13 @@ describe("with no backend", () => {
   const { runtime, get, json } = world()
   afterAll(() => runtime.dispose())
 
+  test("an id that could steer a terminal is named without what steers it", async () => {
+    for (const kept of ["requests", "decisions"]) {
+      const { error } = await json(`/admin/v1/${kept}/a%1b[31mb%0a`)
+      expect(error.message).toMatch(/^No request '[ -~]*' /)
+    }
+  })
+
   test("/health is healthy, /livez alive and /readyz refuses", async () => {
     expect(await json("/health")).toMatchObject({
       status: "healthy",

@@ -27,9 +27,9 @@ const refusalOf = (error: GatewayError | undefined) => {
 
 const inOrder = (requests: ReadonlyArray<RequestUnderWay>) => requests.toSorted((a, b) => a.at - b.at)
 
-const notUnderWay = (id: string) => new RequestNotUnderWay({ id: id.slice(0, 128) })
+const notUnderWay = (id: string) => new RequestNotUnderWay({ id: printable(id.slice(0, 128)) })
 
-const notKept = (id: string) => new RequestNotKept({ id: id.slice(0, 128), kept: rememberedRequests })
+const notKept = (id: string) => new RequestNotKept({ id: printable(id.slice(0, 128)), kept: rememberedRequests })
 
 // What somebody who has not answered may have is not said not to be there.
 const unless = (others: ReadonlyArray<unknown> | undefined, missing: GatewayError): GatewayError =>
