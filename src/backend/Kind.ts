@@ -67,6 +67,10 @@ export interface Kind {
   readonly jsonByGrammar: boolean
   /** What all spellings of a model's name have in common for it; absent where a name is taken to the letter. */
   readonly spelling?: (name: string) => string
+  /** The ids of the dialects that it speaks well, the first before the others. */
+  readonly speaks: ReadonlyArray<string>
+  /** Whether a server is the service that made its dialect up, and takes no field but those of it. */
+  readonly isOriginal?: (server: Pick<Server, "url">) => boolean
   /** Where an operation is, by its path in the dialect; made once for each backend. */
   readonly url: (server: Pick<Server, "query" | "url">, path: string, apiPath: ApiPath) => string
   /** What carries its key; made once for each backend. */

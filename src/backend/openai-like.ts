@@ -121,6 +121,7 @@ export const openAiLike = {
   locality: "local",
   ports: [],
   listTells: false,
+  speaks: ["openai"],
   loadsOnDemand: false,
   jsonByGrammar: false,
   url: (server, path, apiPath) => joinUrl(server, apiPathBelow(path, apiPath)),

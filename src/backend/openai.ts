@@ -9,5 +9,6 @@ export const openai: Kind = {
   ...openAiLike,
   label: "OpenAI",
   alsoCalled: "openrouter groq together deepseek mistral azure fireworks perplexity xai cloud".split(" "),
-  locality: "cloud"
+  locality: "cloud",
+  isOriginal: ({ url }) => /(?:^|\.)(?:openai|azure)\.com$/.test(new URL(url).hostname)
 }

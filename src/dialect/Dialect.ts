@@ -11,6 +11,7 @@ import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
 import type { Usage } from "../telemetry/meter.ts"
+import type { ClientCodec, ServerCodec } from "./chat.ts"
 import type { Failure } from "./failures.ts"
 import type { BodyKind } from "./first-bytes.ts"
 
@@ -105,6 +106,18 @@ export interface Operation extends OperationFacts {
   ) => Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>>
   /** Judges the body of a whole answer. */
   readonly whole: (body: Uint8Array) => Result.Result<WholeAnswer, AnswerFault>
+  /** How what clients ask is translated for servers that speak another dialect; absent where it is passed on as it is. */
+  readonly client?: ClientCodec
+  /** How servers are asked this for clients that speak another dialect; absent where they cannot be. */
+  readonly server?: ServerCodec
+  /** What is answered without asking anybody: an estimate, and the field that is one. */
+  readonly estimate?: (needs: RoutingNeeds) => { readonly field: string; readonly body: string }
+}
+
+/** A model as lists tell of it; `created` in seconds since 1970. */
+export interface ListedModel {
+  readonly id: string
+  readonly created: number
 }
 
 /** A small request that shows whether a server really answers, and what its answer shows of it. */
@@ -146,7 +159,12 @@ export interface Dialect {
   /** What to write in place of a path where nothing is; undefined when nobody can know. `known` are the paths there are. */
   readonly suggestedPath: (path: string, known: Iterable<string>, origin: string) => string | undefined
   /** Headers of a client that servers are told, and headers of a server that clients are told. */
-  readonly headers: { readonly asked: ReadonlyArray<string>; readonly answered: ReadonlyArray<string> }
+  readonly headers: {
+    readonly asked: ReadonlyArray<string>
+    readonly answered: ReadonlyArray<string>
+    /** What clients look for the id of their request in, beside `x-request-id`. */
+    readonly id?: string
+  }
   /** The body with another model name, in pieces; `span` is where its model name is, when that is known. */
   readonly withModel: (body: Uint8Array, model: string, span: Span | undefined) => ReadonlyArray<Uint8Array>
   /** The media types of requests as servers get them, and of answers. */
@@ -160,12 +178,21 @@ export interface Dialect {
   readonly faultOf: (bytes: Uint8Array) => AnswerFault
   /** What keeps a connection alive whose stream has not begun; undefined where no client bears anything. */
   readonly keepAlive: Uint8Array | undefined
+  /** How a body ends that broke: cut, or in order, where the error in it is all that clients need to see. */
+  readonly brokenBody: "cut" | "ended"
   /** Takes secrets out of the errors in a part of a stream; `midway` when it begins in the middle of one. */
   readonly redacted: (events: string, redact: Redact, midway: boolean) => string
   /** The body of a failure of the gateway's own. */
-  readonly errorBody: (failure: Failure) => string
+  readonly errorBody: (failure: Failure, requestId?: string) => string
   /** The body to send for an error status of a server. */
-  readonly passedError: (status: number, body: Uint8Array) => Uint8Array
+  readonly passedError: (status: number, body: Uint8Array, requestId?: string) => Uint8Array
+  /** Whether headers are those of a client that speaks it; absent where nothing gives one away. */
+  readonly speaksTo?: (headers: Headers) => boolean
+  /** Lists of models in its shape; absent where they are OpenAI's. */
+  readonly models?: {
+    readonly page: (models: ReadonlyArray<ListedModel>, query: URLSearchParams) => unknown
+    readonly one: (model: ListedModel) => unknown
+  }
   /** What a server is tried with; absent where nobody tries it. Loaded when it is asked for. */
   readonly trials?: () => Promise<Readonly<Record<TrialName, ServerTrial>>>
   /** What is documented of it; absent where nothing is. Loaded when it is asked for. */

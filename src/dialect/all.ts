@@ -3,6 +3,7 @@
  */
 import * as Context from "effect/Context"
 import type { Dialect, DialectRoute } from "./Dialect.ts"
+import { anthropic } from "./anthropic/anthropic.ts"
 import { openai } from "./openai/openai.ts"
 
 /** The dialects. */
@@ -10,7 +11,7 @@ export type DialectList = readonly [Dialect, ...ReadonlyArray<Dialect>]
 
 /** The dialects that a gateway serves: those of this list, unless it is given another. */
 export const Dialects = Context.Reference<DialectList>("nexus/dialect/Dialects", {
-  defaultValue: () => [openai]
+  defaultValue: () => [openai, anthropic]
 })
 
 /** Where each path leads. */

@@ -13,6 +13,8 @@ export interface Failure {
   readonly param: string | null
   readonly message: string
   readonly retryAfter?: number
+  /** How long a prompt is at least, and what there is room for, in tokens; set when that is the failure. */
+  readonly context?: { readonly needs: number; readonly has: number }
   /** Why each backend did not answer; sent as `x-nexus-rejection-reasons`. */
   readonly reasons?: ReadonlyArray<string>
   readonly headers?: Readonly<Record<string, string>>
@@ -91,13 +93,15 @@ export const failureTable: Table = {
       e.param,
       `Model '${e.model}' cannot serve this request: it lacks ${e.missing}`
     ),
-  ContextLengthExceeded: (e) =>
-    invalid(
+  ContextLengthExceeded: (e) => ({
+    ...invalid(
       400,
       "context_length_exceeded",
       e.param,
       `The maximum context length of model '${e.model}' is ${e.has} tokens. However, your request has at least ${e.needs} tokens in '${e.param}'. Please reduce its length`
     ),
+    context: { needs: e.needs, has: e.has }
+  }),
   ServiceUnavailable: (e) => ({
     ...server(
       503,

@@ -25,6 +25,12 @@ const headerText = (reasons: ReadonlyArray<string>): string =>
     .replace(/[^\x20-\x7e]/g, "?")
     .slice(0, 1000)
 
+/** The headers by which clients know the id of their request. */
+export const requestIdHeaders = ({ headers: { id } }: Dialect, requestId: string): Record<string, string> => ({
+  "x-request-id": requestId,
+  ...(id === undefined ? {} : { [id]: requestId })
+})
+
 /** The HTTP answer for a failure; `extra` headers are laid over its own. */
 export const refuse = (
   dialect: Dialect,
@@ -35,7 +41,7 @@ export const refuse = (
   const failure = failureIn(dialect, error)
   const headers: Record<string, string> = {
     "content-type": dialect.types.whole,
-    "x-request-id": requestId,
+    ...requestIdHeaders(dialect, requestId),
     ...failure.headers,
     ...extra
   }
@@ -45,5 +51,5 @@ export const refuse = (
   if (failure.reasons !== undefined && failure.reasons.length > 0) {
     headers["x-nexus-rejection-reasons"] = headerText(failure.reasons)
   }
-  return new Response(dialect.errorBody(failure), { status: failure.status, headers })
+  return new Response(dialect.errorBody(failure, requestId), { status: failure.status, headers })
 }

@@ -30,7 +30,7 @@ import { docsPage } from "./pages/docs-page.ts"
 import { frontPage } from "./pages/front-page.ts"
 import { backendEntry, healthSummary } from "./handlers/health-pages.ts"
 import { answerWith, type Page } from "./pages/html.ts"
-import { findModel, listModels } from "./handlers/model-list.ts"
+import { findModel, listModels, relisted } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import { type DialectList, routesOf } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"
@@ -169,6 +169,8 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
 // Whatever the client calls it.
 const jsonBody = { "content-type": "application/json" }
 
+const modelList = "/v1/models"
+
 /** What the handlers draw on. */
 export type ContractServices = Drain | Registry | Router | History | Control | Meters
 
@@ -195,8 +197,8 @@ export const makeContract = (services: Context.Context<ContractServices>, option
   const { dialects, maxRetries, started } = options
   const servedPaths = servedPathsOf(dialects)
   const routes = routesOf(dialects)
-  const refusal = (error: GatewayError, requestId: string, path = ""): Response =>
-    refuse(routes.get(path)?.dialect ?? dialects[0], error, requestId)
+  const refusal = (error: GatewayError, requestId: string, path = "", asker = dialects[0]): Response =>
+    refuse(routes.get(path)?.dialect ?? asker, error, requestId)
   const refusing: Refuse = (error) =>
     Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(refusal(error, requestId)))
   const suggestedPath = (path: string, origin: string): string | undefined => {
@@ -243,6 +245,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     const query = request.url.indexOf("?")
     const url = new URL(`http://nexus${asked.path}${query < 0 ? "" : request.url.slice(query)}`)
     let path = url.pathname
+    const speaker = dialects.find(({ speaksTo }) => speaksTo?.(request.headers))
     const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
     if (prefix !== undefined) {
       // One path segment, however the client wrote the id: ids hold slashes and colons.
@@ -255,10 +258,15 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (allowed === undefined) {
       const instead = suggestedPath(url.pathname, publicOrigin(request))
       const found = { method, path: url.pathname, ...(instead === undefined ? {} : { instead }) }
-      return refusal(new NotFound(found), requestId)
+      return refusal(new NotFound(found), requestId, path, speaker)
     }
     if (allowed === forwarded || !allowed.includes(method)) {
-      return refusal(new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }), requestId, path)
+      return refusal(
+        new MethodNotAllowed({ method, path: url.pathname, allowed: [...allowed] }),
+        requestId,
+        path,
+        speaker
+      )
     }
     if (path === "/openapi.json") return new Response((await described()).json, { headers: jsonBody })
     if (path === docsPath) return answerWith(request, (await described()).page)
@@ -275,7 +283,10 @@ export const makeContract = (services: Context.Context<ContractServices>, option
       new Request(url.href, { method, signal: request.signal, ...sent }),
       Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
     )
-    return response.status === 500 ? refusal(new Internal({ requestId }), requestId) : response
+    if (response.status === 500) return refusal(new Internal({ requestId }), requestId)
+    return speaker === undefined || !path.startsWith(modelList)
+      ? response
+      : relisted(speaker, response, url.searchParams, requestId)
   }
   return { handle, dispose: web.dispose }
 }

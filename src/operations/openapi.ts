@@ -10,7 +10,7 @@ import { Api } from "../api/gateway-api.ts"
 import { errorExamples, type ErrorTag } from "./error-examples.ts"
 import { endpointFormat } from "../api/admin-api.ts"
 import { maxModelLength } from "../domain/request.ts"
-import type { DialectList } from "../dialect/all.ts"
+import { type DialectList, routesOf } from "../dialect/all.ts"
 import type { Dialect, Documented } from "../dialect/Dialect.ts"
 import { failureFor } from "../dialect/failures.ts"
 import { refusalBody } from "../dialect/refuse.ts"
@@ -43,7 +43,7 @@ const described = (all: ReadonlyArray<Documented>) => {
     .annotateMerge(
       OpenApi.annotations({
         description:
-          "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have OpenAI's shape",
+          "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have the shape of the API that was asked: OpenAI's, but for Messages",
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
         servers: [{ url: "/", description: "The gateway this document comes from" }]
       })
@@ -77,6 +77,9 @@ const headers = {
     false
   ),
   "x-nexus-fallback-model": header("The model that answered in place of the one asked for", false),
+  "x-nexus-dialect": header("From which dialect to which a request was translated", false),
+  "x-nexus-dropped": header("What of a translated request was left out", false),
+  "x-nexus-estimated": header("The field of the answer that is an estimate", false),
   "x-nexus-rejection-reasons": header("Why each backend did not answer", false),
   "retry-after": header("Seconds after which another try makes sense", false, "integer"),
   "x-should-retry": header("`false` when another try would only repeat what the gateway has tried", false),
@@ -103,7 +106,10 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-answered-model",
   "x-nexus-warning",
   "x-nexus-resolved-model",
-  "x-nexus-fallback-model"
+  "x-nexus-fallback-model",
+  "x-nexus-dialect",
+  "x-nexus-dropped",
+  "x-nexus-estimated"
 ]
 
 const security = {
@@ -146,8 +152,14 @@ const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map([
   ["control.act", ["BackendNotFound"]]
 ])
 
+/** In which dialect failures are told, and what the document calls their schema. */
+interface Failing {
+  readonly dialect: Dialect
+  readonly schema: string
+}
+
 const refusal = (
-  dialect: Dialect,
+  { dialect, schema }: Failing,
   description: string,
   tags: ReadonlyArray<ErrorTag>,
   more: ReadonlyArray<HeaderName>
@@ -161,26 +173,31 @@ const refusal = (
     headers: headersOf("x-request-id", ...more),
     content: {
       [dialect.types.whole]: {
-        schema: { $ref: "#/components/schemas/Error" },
+        schema: { $ref: `#/components/schemas/${schema}` },
         examples: Object.fromEntries(tags.map((tag) => [tag, exampleOf(tag)]))
       }
     }
   }
 }
+
 const triedHeaders: ReadonlyArray<HeaderName> = [...choiceHeaders, "x-should-retry"]
 
-/** Refusals that several endpoints share, by the name they have in the document. */
-class Shared {
+/** Refusals that several endpoints of a dialect share, by the name they have in the document. */
+class Shared implements Failing {
   readonly responses: Record<string, Json> = {}
-  private readonly dialect: Dialect
+  readonly dialect: Dialect
+  readonly schema: string
+  private readonly prefix: string
 
-  constructor(dialect: Dialect) {
+  constructor(dialect: Dialect, prefix: string) {
     this.dialect = dialect
+    this.prefix = prefix
+    this.schema = `${prefix}Error`
   }
 
   private put(name: string, response: Json): Json {
-    this.responses[name] = response
-    return { $ref: `#/components/responses/${name}` }
+    this.responses[`${this.prefix}${name}`] = response
+    return { $ref: `#/components/responses/${this.prefix}${name}` }
   }
 
   /** The responses for failures, by status; a backend's own refusal can come under most of them. */
@@ -192,20 +209,19 @@ class Shared {
         const words = all.map((tag) => errorExamples[tag].when).join(". Or: ")
         const name = `${forwarded ? "Forwarded" : ""}${all.join("Or")}`
         const headers = [...(errorHeaders[status] ?? []), ...choice]
-        return [status, this.put(name, refusal(this.dialect, words, all, headers))]
+        return [status, this.put(name, refusal(this, words, all, headers))]
       })
     )
   }
 
   /** The response for every other failure. */
   otherwise(forwarded: boolean): Json {
-    const { dialect } = this
     return forwarded
       ? this.put(
           "RefusedByBackend",
-          refusal(dialect, "What a backend refuses, with its own status", [], ["retry-after", ...triedHeaders])
+          refusal(this, "What a backend refuses, with its own status", [], ["retry-after", ...triedHeaders])
         )
-      : this.put("Otherwise", refusal(dialect, "Any other failure", ["NotFound", "MethodNotAllowed"], []))
+      : this.put("Otherwise", refusal(this, "Any other failure", ["NotFound", "MethodNotAllowed"], []))
   }
 }
 
@@ -292,16 +308,28 @@ const withNames = (spec: Json, names: ReadonlyArray<string>): Json =>
     )
   )
 
-/** The document of a gateway that serves these dialects; failures have the shape of the first. */
+/** The document of a gateway that serves these dialects; failures have the shape of the path's own, or of the first. */
 export const openApi = async (dialects: DialectList): Promise<Json> => {
   const told = await Promise.all(dialects.map((dialect) => dialect.document?.()))
   const all = told.filter((each) => each !== undefined)
   const operations = dialects.flatMap((dialect) => dialect.operations)
   const { paths, components, ...spec } = OpenApi.fromApi(described(all))
-  const shared = new Shared(dialects[0])
+  const first = new Shared(dialects[0], "")
+  const others = dialects
+    .slice(1)
+    .map((each) => new Shared(each, `${each.id.charAt(0).toUpperCase()}${each.id.slice(1)}`))
+  const sharedBy = new Map([first, ...others].map((each) => [each.dialect, each] as const))
+  const routes = routesOf(dialects)
+  const sharedAt = (path: string): Shared => sharedBy.get(routes.get(path)?.dialect ?? dialects[0]) ?? first
   const forwarded = new Set(operations.map(({ path }) => path))
   const everyPath = Object.fromEntries(
-    Object.entries(paths).map(([path, item]) => [path, everyMethod(path, item, forwarded, shared)])
+    Object.entries(paths).map(([path, item]) => [path, everyMethod(path, item, forwarded, sharedAt(path))])
+  )
+  const failures = Object.fromEntries(
+    [first, ...others].flatMap(({ schema }, at) => {
+      const failure = told[at]?.failure
+      return failure === undefined ? [] : [[schema, failure] as const]
+    })
   )
   const document = {
     ...spec,
@@ -309,8 +337,8 @@ export const openApi = async (dialects: DialectList): Promise<Json> => {
     paths: everyPath,
     components: {
       ...components,
-      schemas: { ...components.schemas, ...(all[0] === undefined ? {} : { Error: all[0].failure }) },
-      responses: shared.responses,
+      schemas: { ...components.schemas, ...failures },
+      responses: Object.assign({}, ...[first, ...others].map(({ responses }) => responses)),
       securitySchemes: security,
       headers
     }

@@ -25,8 +25,11 @@ import { EarlyStream } from "./early-stream.ts"
 import { declaredLength } from "./request-body.ts"
 import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
 import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
-import { forward, type Forwarding, RequestRun } from "./attempts.ts"
+import { type Forwarding, RequestRun } from "./attempts.ts"
+import { forward } from "./forward.ts"
 import { refuse } from "../dialect/refuse.ts"
+import { Dialects } from "../dialect/all.ts"
+import { translationHeaders } from "./answer-head.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { type UploadLimits, Uploads } from "../admission/uploads.ts"
 
@@ -93,6 +96,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
 
   const router = yield* Router
   const forwarding: Forwarding = {
+    dialects: yield* Dialects,
     registry,
     router,
     upstream: yield* Upstream,
@@ -119,6 +123,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
         {
           requestId: record.id,
           dialect: record.route.dialect,
+          headers: () => translationHeaders(record.translated),
           everyMs: limits.keepAliveMs,
           partingMs: lastEventMs,
           open: (response) => {

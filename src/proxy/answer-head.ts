@@ -7,7 +7,8 @@ import type { Attempt } from "../router/plan.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { isCoded, isOfType } from "../upstream/content-encoding.ts"
-import type { RequestRecord } from "./record.ts"
+import { requestIdHeaders } from "../dialect/refuse.ts"
+import type { RequestRecord, Translated } from "./record.ts"
 import { locality } from "../backend/backend.ts"
 
 // No server says so, but for one that means harm or is very confused.
@@ -25,15 +26,29 @@ const pass = (name: string, head: ReceivedAnswer, attempt: Attempt, headers: Rec
 type HeadersOf = (
   head: ReceivedAnswer,
   attempt: Attempt,
-  record: Pick<RequestRecord, "id" | "attempts" | "committed" | "route">,
+  record: Pick<RequestRecord, "id" | "attempts" | "committed" | "route" | "translated">,
   cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
 
+// A header that is longer is refused by some clients.
+const longestList = 1000
+
+/** Headers that say of an answer that it was translated, and what of its request was left out. */
+export const translationHeaders = (translated: Translated | undefined): Record<string, string> => {
+  if (translated === undefined) return {}
+  const { dropped, label } = translated
+  const names = dropped.map(headerText).join(", ")
+  return {
+    "x-nexus-dialect": label,
+    ...(names === "" ? {} : { "x-nexus-dropped": names.slice(0, longestList) })
+  }
+}
+
 /** Headers of an answer that comes from a backend. */
-export const answerHeaders: HeadersOf = (head, attempt, { attempts, committed, id, route }, cutPrompt) => {
+export const answerHeaders: HeadersOf = (head, attempt, { attempts, committed, id, route, translated }, cutPrompt) => {
   const headers = ownAnswerHeaders(attempt, attempts)
   const answeredModel = committed?.answeredModel
-  headers["x-request-id"] = id
+  Object.assign(headers, requestIdHeaders(route.dialect, id), translationHeaders(translated))
   if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutPromptText(cutPrompt)
   if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
   pass("content-type", head, attempt, headers)
@@ -53,9 +68,9 @@ const streamHeaders: Readonly<Record<string, string>> = {
 }
 
 /** Headers of a stream that begins before anybody has answered. */
-export const earlyStreamHeaders = ({ types }: Dialect, requestId: string): Record<string, string> => ({
-  "content-type": types.stream,
-  "x-request-id": requestId,
+export const earlyStreamHeaders = (dialect: Dialect, requestId: string): Record<string, string> => ({
+  "content-type": dialect.types.stream,
+  ...requestIdHeaders(dialect, requestId),
   ...streamHeaders
 })
 

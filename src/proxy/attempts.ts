@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import { isUnmeasured } from "../backend/backend.ts"
-import { LoopDetected, type GatewayError } from "../domain/errors.ts"
+import { type BadRequest, type GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { BadAnswer, ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Ticket } from "../registry/live-state.ts"
@@ -23,22 +23,26 @@ import {
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
-import { redactorFor, gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
+import { redactorFor } from "../upstream/endpoint.ts"
 import type { Suspicion } from "../wire/liveness.ts"
 import type { Asker, Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
-import { type BodyLimits, readBody } from "./request-body.ts"
+import type { BodyLimits } from "./request-body.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { deliver, type Delivery } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
 import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
-import type { ReadRequest, Span } from "../dialect/Dialect.ts"
+import type { DialectRoute, ReadRequest, Span } from "../dialect/Dialect.ts"
+import type { DialectList } from "../dialect/all.ts"
+import type { Translation, Translator } from "./translation.ts"
+import type { RequestBody } from "../wire/request-bytes.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { Upload } from "../admission/uploads.ts"
 
 /** What forwarding draws on. */
 export interface Forwarding {
+  readonly dialects: DialectList
   readonly registry: Registry["Service"]
   readonly router: Router["Service"]
   readonly upstream: Upstream["Service"]
@@ -144,7 +148,7 @@ const dropAnswer = (answer: CommittedAnswer): void => {
 type Failed = Pick<GaveUp, "error" | "attempt" | "pass"> & { readonly mayRetry: boolean }
 
 /** The candidates of one request, asked one after the other. */
-class Attempts implements Asker {
+export class Attempts implements Asker {
   private readonly forwarding: Forwarding
   private readonly run: RequestRun
   private readonly needs: RoutingNeeds
@@ -155,8 +159,17 @@ class Attempts implements Asker {
   private lostBefore = 0
   private worked = false
   private current: Attempt | undefined
+  private readonly translator: Translator | undefined
 
-  constructor(forwarding: Forwarding, run: RequestRun, { needs, model }: ReadRequest, plan: Plan, body: Uint8Array) {
+  constructor(
+    forwarding: Forwarding,
+    run: RequestRun,
+    { needs, model }: ReadRequest,
+    plan: Plan,
+    body: Uint8Array,
+    translator: Translator | undefined
+  ) {
+    this.translator = translator
     this.forwarding = forwarding
     this.run = run
     this.needs = needs
@@ -167,20 +180,66 @@ class Attempts implements Asker {
   }
 
   /** Asks the first one, and others when it fails. */
-  get all(): Effect.Effect<void, GaveUp> {
+  get all(): Effect.Effect<void, GaveUp | BadRequest> {
     const first = this.plan.next(performance.now())
     return first === undefined ? Effect.void : this.from(first)
   }
 
-  private from(attempt: Attempt): Effect.Effect<void, GaveUp> {
-    return Effect.matchEffect(this.call(attempt), {
-      onFailure: (error) => this.failed(attempt, error),
-      onSuccess: (answer) => this.answered(attempt, answer)
+  private from(attempt: Attempt): Effect.Effect<void, GaveUp | BadRequest> {
+    const { candidate, model } = attempt
+    const said = this.translator?.for(candidate.state.backend, model)
+    if (said === undefined) {
+      return Effect.matchEffect(this.call(attempt, this.run.record.route, this.bodyFor(model)), {
+        onFailure: (error) => this.failed(attempt, error),
+        onSuccess: (answer) => this.answered(attempt, answer)
+      })
+    }
+    if (Result.isFailure(said)) return Effect.fail(said.failure)
+    const translation = said.success
+    this.run.record.translates(translation)
+    return Effect.matchEffect(this.call(attempt, translation.route, translation.body), {
+      onFailure: (error) =>
+        this.translator?.withoutEffort(error) === true ? this.simpler(attempt, error) : this.failed(attempt, error),
+      onSuccess: (answer) => this.translated(attempt, answer, translation)
+    })
+  }
+
+  private bodyFor(model: string): RequestBody {
+    if (model === this.plan.requested) return this.body
+    return this.run.record.route.dialect.withModel(this.body, model, this.model)
+  }
+
+  /** Asks the same backend again in words that it takes. */
+  private simpler(attempt: Attempt, error: UpstreamError): Effect.Effect<void, GaveUp | BadRequest> {
+    const { record } = this.run
+    const { name } = attempt.candidate.state.backend
+    record.fails({ backend: name, model: attempt.model, reason: failureReason(error) })
+    this.settle(error, name, { _tag: "none" })
+    this.forwarding.accounting.attemptFailed(record, error, true)
+    return this.from(attempt)
+  }
+
+  /** Takes an answer in another dialect than the client's. */
+  private translated(
+    attempt: Attempt,
+    answer: CommittedAnswer,
+    translation: Translation
+  ): Effect.Effect<void, GaveUp | BadRequest> {
+    const redact = redactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
+    return Effect.flatMap(Effect.context<never>(), (context) => {
+      const made = translation.answer(answer, redact, Effect.runForkWith(context))
+      if (Result.isSuccess(made)) return this.answered(attempt, made.success)
+      dropAnswer(answer)
+      return this.failed(attempt, made.failure)
     })
   }
 
   /** Calls the backend of an attempt. */
-  private call(attempt: Attempt): Effect.Effect<CommittedAnswer, UpstreamError> {
+  private call(
+    attempt: Attempt,
+    route: DialectRoute,
+    body: RequestBody
+  ): Effect.Effect<CommittedAnswer, UpstreamError> {
     const { candidate, model } = attempt
     const { run } = this
     const { record } = run
@@ -195,16 +254,25 @@ class Attempts implements Asker {
     run.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
     return upstream.call({
       backend,
-      route: record.route,
+      route,
       apiPath: candidate.state.apiPath,
-      body: model === this.plan.requested ? this.body : record.route.dialect.withModel(this.body, model, this.model),
+      body,
       clientHeaders: record.request.headers,
       requestId: record.id,
       stream: record.stream,
       clock: record.clock,
       caller: this,
-      hearer: () => (run.early?.opened === true ? run.early.hear : undefined)
+      hearer: () => (run.early?.opened === true ? this.hearer(run.early, route) : undefined)
     })
+  }
+
+  // What keeps a connection alive is said in the client's own dialect.
+  private hearer(early: EarlyStream, { dialect }: DialectRoute): (comments: Uint8Array) => void {
+    const { route } = this.run.record
+    if (dialect === route.dialect) return early.hear
+    return () => {
+      if (route.dialect.keepAlive !== undefined) early.hear(route.dialect.keepAlive)
+    }
   }
 
   again(): boolean {
@@ -254,7 +322,7 @@ class Attempts implements Asker {
     return true
   }
 
-  private answered(attempt: Attempt, answer: CommittedAnswer): Effect.Effect<void, GaveUp> {
+  private answered(attempt: Attempt, answer: CommittedAnswer): Effect.Effect<void, GaveUp | BadRequest> {
     const { run } = this
     const { ticket } = run
     if (run.early?.opened === true && !isStream(answer)) {
@@ -283,7 +351,7 @@ class Attempts implements Asker {
   }
 
   /** Takes the failure of an attempt: moves on to the next one, or gives up. */
-  private failed(attempt: Attempt, found: UpstreamError): Effect.Effect<void, GaveUp> {
+  private failed(attempt: Attempt, found: UpstreamError): Effect.Effect<void, GaveUp | BadRequest> {
     const { run, plan } = this
     const { record } = run
     const { accounting, budgetLeft, newcomers, registry, retried } = this.forwarding
@@ -342,57 +410,4 @@ class Attempts implements Asker {
     const doubted = blame._tag === "key" || (blame._tag === "none" && blame.probe === true)
     if (doubted || isAway(error)) registry.suspect(backend)
   }
-}
-
-/** Takes a request from its body to the end of its answer; fails with what the gateway itself refuses it for, or gives up. */
-export const forward = (forwarding: Forwarding, run: RequestRun): Effect.Effect<void, GatewayError | GaveUp> => {
-  const { request, clock } = run.record
-  return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) =>
-    taken(forwarding, run, body)
-  )
-}
-
-const taken = (
-  forwarding: Forwarding,
-  run: RequestRun,
-  body: Uint8Array
-): Effect.Effect<void, GatewayError | GaveUp> => {
-  const { record } = run
-  const full = forwarding.taken(run)
-  if (full !== undefined) return Effect.fail(full)
-  record.awaits(performance.now() - record.started)
-  const hops = gatewayHops(record.request.headers)
-  if (hops > maxGatewayHops) return Effect.fail(new LoopDetected({ hops }))
-  const reading = record.route.operation.needs(body, forwarding.turns, forwarding.leastContext)
-  if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading)
-  return Effect.flatMap(
-    Effect.promise(() => reading),
-    (read) => understood(forwarding, run, body, read)
-  )
-}
-
-const understood = (
-  forwarding: Forwarding,
-  run: RequestRun,
-  body: Uint8Array,
-  read: Result.Result<ReadRequest, GatewayError>
-): Effect.Effect<void, GatewayError | GaveUp> => {
-  const { record } = run
-  const { registry, router, accounting } = forwarding
-  if (Result.isFailure(read)) return Effect.fail(read.failure)
-  const { needs } = read.success
-  const now = performance.now()
-  record.routes(needs, now)
-  const snapshot = registry.snapshot()
-  const plan = router.route(needs, snapshot, now)
-  if (Result.isFailure(plan)) {
-    // Why there is nobody to ask is what people ask most.
-    accounting.routed(record, router.consider(needs, snapshot, now).plan, now)
-    return Effect.fail(plan.failure)
-  }
-  accounting.routed(record, plan.success, now)
-  const { dialect, operation } = record.route
-  const mayHear = operation.generates && dialect.keepAlive !== undefined
-  if (needs.stream && run.limits.keepAliveMs > 0 && mayHear) forwarding.keepAlive(run)
-  return new Attempts(forwarding, run, read.success, plan.success, body).all
 }

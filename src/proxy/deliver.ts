@@ -88,6 +88,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   readonly body: AnswerBody
   readonly watch: StreamWatch | undefined
   readonly marked: boolean
+  readonly endsInOrder: boolean
   private readonly delivery: Delivery
   private readonly attempt: Attempt
   private readonly answer: FlowAnswer
@@ -106,6 +107,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     this.body = answer.head.body
     this.watch = answer.watch
     this.marked = record.route.operation.generates
+    this.endsInOrder = record.route.dialect.brokenBody === "ended"
     this.delivery = delivery
     this.attempt = attempt
     this.answer = answer

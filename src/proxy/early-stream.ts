@@ -17,6 +17,8 @@ export interface StreamContinuation {
 export interface EarlyStreamOptions {
   readonly requestId: string
   readonly dialect: Dialect
+  /** What is known of the answer before anybody gives one. */
+  readonly headers: () => Readonly<Record<string, string>>
   /** How long a client waits in silence. */
   readonly everyMs: number
   /** How long the last event gets to arrive before the body is cut. */
@@ -107,14 +109,16 @@ export class EarlyStream implements Deadline {
   expire(): void {
     if (this.parting) {
       this.parting = false
-      this.client?.error(new Error("nobody answered"))
+      if (this.early.dialect.brokenBody === "ended") this.client?.close()
+      else this.client?.error(new Error("nobody answered"))
       return this.end()
     }
     this.at = performance.now() + this.early.everyMs
     if (this.client === undefined) {
       const { dialect, open, requestId } = this.early
       this.said = dialect.watch()
-      open(new Response(new ReadableStream<Uint8Array>(this), { headers: earlyStreamHeaders(dialect, requestId) }))
+      const headers = { ...earlyStreamHeaders(dialect, requestId), ...this.early.headers() }
+      open(new Response(new ReadableStream<Uint8Array>(this), { headers }))
     }
     const { keepAlive } = this.early.dialect
     if (keepAlive !== undefined) this.say(keepAlive)

@@ -17,7 +17,7 @@ import { BadAnswer, ErrorStatus, type LimitName, type UpstreamError } from "../d
 import type { Dialect } from "../dialect/Dialect.ts"
 import { errorWords } from "../domain/error-text.ts"
 import { neverRetry } from "../dialect/failures.ts"
-import { refuse } from "../dialect/refuse.ts"
+import { refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { Attempt } from "../router/plan.ts"
 import { ownAnswerHeaders, decisionHeaders } from "./answer-head.ts"
 import type { RequestRecord } from "./record.ts"
@@ -131,13 +131,13 @@ const passOn = (
 ): Response => {
   const headers: Record<string, string> = {
     "content-type": dialect.types.whole,
-    "x-request-id": requestId,
+    ...requestIdHeaders(dialect, requestId),
     ...decision
   }
   if (error.retryAfterMs !== undefined) {
     headers["retry-after"] = String(jitteredWait(error.retryAfterMs / 1000, random))
   }
-  const body = dialect.passedError(error.status, error.body) as Uint8Array<ArrayBuffer> // reason: never on shared memory
+  const body = dialect.passedError(error.status, error.body, requestId) as Uint8Array<ArrayBuffer> // reason: never on shared memory
   return new Response(body, { status: error.status, headers })
 }
 

@@ -53,6 +53,14 @@ export interface AnswerProgress {
 
 const nothing: AnswerProgress = { bytes: 0, pieces: 0 }
 
+/** That a request is asked in another dialect than its client's. */
+export interface Translated {
+  /** From which to which. */
+  readonly label: string
+  /** What of it could not be said. */
+  readonly dropped: ReadonlyArray<string>
+}
+
 /** One request on its way; times are monotonic milliseconds. */
 export interface RequestRecord {
   readonly id: string
@@ -78,6 +86,8 @@ export interface RequestRecord {
   /** The attempt under way, or the last one. */
   readonly asked: Asked | undefined
   readonly failures: ReadonlyArray<AttemptFailure>
+  /** How the last attempt was asked; undefined in the words of its client. */
+  readonly translated: Translated | undefined
   /** What others took of its time before the answer began: the client to send it, backends to answer. */
   readonly awaitedMs: number
   readonly committed: Committed | undefined
@@ -93,6 +103,8 @@ export interface RequestRecord {
   /** The same backend is called again, on another connection. */
   readonly repeats: () => void
   readonly fails: (failure: AttemptFailure) => void
+  /** It is asked in another dialect, or in the words of its client. */
+  readonly translates: (translated: Translated | undefined) => void
   /** Others took so much of its time, in milliseconds. */
   readonly awaits: (ms: number) => void
   /** An answer is sent on from now on; `passed` shows how far it is. */
@@ -115,6 +127,7 @@ class Recorded implements RequestRecord {
   attempts = 0
   asked: Asked | undefined
   readonly failures: Array<AttemptFailure> = []
+  translated: Translated | undefined
   awaitedMs = 0
   committed: Committed | undefined
   passed: AnswerProgress = nothing
@@ -163,6 +176,10 @@ class Recorded implements RequestRecord {
 
   fails(failure: AttemptFailure): void {
     this.failures.push(failure)
+  }
+
+  translates(translated: Translated | undefined): void {
+    this.translated = translated
   }
 
   awaits(ms: number): void {

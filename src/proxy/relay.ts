@@ -22,6 +22,8 @@ export interface AnswerFlow {
   readonly watch: StreamWatch | undefined
   /** True when the stream must carry a finish reason or an end marker. */
   readonly marked: boolean
+  /** Whether the body of a stream that broke ends in order behind its error. */
+  readonly endsInOrder: boolean
   /** The body of the error that ends a broken stream. */
   readonly errorText: (error: UpstreamError) => string
   /** Takes out of events with an error what is not to be told, `midway` when they begin inside of one; they are passed on as they are when absent. */
@@ -100,7 +102,7 @@ class Relaying implements Relay, BodySink {
     if (this.partingAt > 0) {
       const late = performance.now() - this.partingAt > lateMs
       this.partingAt = 0
-      return this.flow.parting(this.sever, late)
+      return this.flow.parting(this.leave, late)
     }
     if (!this.held || this.ended) return
     this.held = false
@@ -122,7 +124,7 @@ class Relaying implements Relay, BodySink {
     this.bytes += size
     const isProgress = this.isProgress(piece)
     if (watch?.erring === true || this.errors.length > 0) this.withhold(piece, watch?.between === true)
-    else client.enqueue(piece)
+    else if (size > 0) client.enqueue(piece)
     if (isProgress) flow.progress()
     this.waiting += size
     if (this.held || this.waiting < highWaterMark) return
@@ -226,7 +228,13 @@ class Relaying implements Relay, BodySink {
     this.flow.onEnd(how, this.bytes)
   }
 
-  private readonly sever = (): void => {
+  private readonly leave = (): void => {
+    if (this.closed || !this.flow.endsInOrder) return this.sever()
+    this.client?.close()
+    this.gone()
+  }
+
+  private sever(): void {
     if (this.closed) return
     this.client?.error(new Error("the answer broke"))
     this.gone()

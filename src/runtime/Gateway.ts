@@ -117,7 +117,10 @@ export class Gateway extends Context.Service<
             const path =
               written === undefined || forwarded.has(written) ? written : canonicalPath(request.method, written)
             const refused = (error: GatewayError) => {
-              const { dialect } = forwarded.get(path ?? "") ?? { dialect: dialects[0] }
+              const dialect =
+                forwarded.get(path ?? "")?.dialect ??
+                dialects.find(({ speaksTo }) => speaksTo?.(request.headers)) ??
+                dialects[0]
               const headers = { ...refusalHeaders(request), ...corsHeaders(rules, request) }
               const response = refuse(dialect, error, id, headers)
               accounting.turnedAway(response.status)

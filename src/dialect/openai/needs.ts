@@ -5,49 +5,33 @@ import { isUtf8 } from "node:buffer"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import { type Ability, maxModelLength, type RoutingNeeds } from "../../domain/request.ts"
+import type { Ability, RoutingNeeds } from "../../domain/request.ts"
 import type { LeastContext, ReadRequest } from "../Dialect.ts"
 import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
+import {
+  emptyBody,
+  jsonKind,
+  jsonObject,
+  messagesFault,
+  modelFault,
+  notJson,
+  notUtf8,
+  parseBody,
+  streamFault
+} from "../json-body.ts"
 import { JsonScan, type ScanProgress } from "../json-scan.ts"
 import { FactScan } from "./fact-scan.ts"
 import type { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
 import type { TokenEstimate } from "../token-estimate.ts"
 
-const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-
 const bad = (message: string, param: string | null) => new BadRequest({ message, param })
-
-const kind = (value: unknown): string => {
-  if (value === undefined) return "nothing"
-  if (value === null) return "null"
-  if (Array.isArray(value)) return "an array"
-  return typeof value === "object" ? "an object" : `a ${typeof value}`
-}
 
 /** Bodies larger than this, in bytes, are gone through in slices and not parsed whole. */
 const parsedBytes = 64 * 1024
 
 /** Levels of arrays and objects that such a body may have. */
 const maxDepth = 512
-
-const empty = "The request body is empty; a JSON object is expected"
-const notUtf8 = "is not valid UTF-8 JSON"
-const notJson = "is not valid JSON"
-
-const parse = (body: Uint8Array): Result.Result<Json, BadRequest> => {
-  if (body.byteLength === 0) return Result.fail(bad(empty, null))
-  try {
-    return objectOf(JSON.parse(decoder.decode(body)))
-  } catch (error) {
-    return Result.fail(bad(`The request body ${error instanceof SyntaxError ? notJson : notUtf8}`, null))
-  }
-}
-
-const objectOf = (json: unknown): Result.Result<Json, BadRequest> =>
-  Predicate.isObject(json) && !Array.isArray(json)
-    ? Result.succeed(json)
-    : Result.fail(bad(`The request body must be a JSON object; ${kind(json)} came`, null))
 
 const outputOf = (json: Json): number => {
   const most = json["max_completion_tokens"] ?? json["max_tokens"]
@@ -57,10 +41,7 @@ const outputOf = (json: Json): number => {
 const contentFault = (endpoint: Endpoint, json: Json): BadRequest | undefined => {
   const field = contentField(endpoint, json)
   const value = json[field]
-  if (field === "messages") {
-    if (value === undefined) return bad("The field 'messages' is missing; an array of messages is expected", field)
-    return Array.isArray(value) ? undefined : bad(`The field 'messages' must be an array; ${kind(value)} came`, field)
-  }
+  if (field === "messages") return messagesFault(value)
   if (field === "input" && value === undefined) {
     return bad("The field 'input' is missing; a string, an array or an object is expected", field)
   }
@@ -69,32 +50,18 @@ const contentFault = (endpoint: Endpoint, json: Json): BadRequest | undefined =>
     // Some servers take an object, with parts of several kinds to embed.
     return Predicate.isObject(value)
       ? undefined
-      : bad(`The field 'input' must be a string, an array or an object; ${kind(value)} came`, field)
+      : bad(`The field 'input' must be a string, an array or an object; ${jsonKind(value)} came`, field)
   }
   return value === undefined || value === null
     ? undefined
-    : bad(`The field 'prompt' must be a string or an array; ${kind(value)} came`, field)
+    : bad(`The field 'prompt' must be a string or an array; ${jsonKind(value)} came`, field)
 }
-
-const modelFault = (model: unknown): BadRequest | undefined => {
-  if (model === undefined) return bad("The field 'model' is missing; the name of a model is expected", "model")
-  if (typeof model !== "string") return bad(`The field 'model' must be a string; ${kind(model)} came`, "model")
-  if (model === "") return bad("The field 'model' is empty; the name of a model is expected", "model")
-  return model.length > maxModelLength
-    ? bad(`The field 'model' is longer than ${maxModelLength} characters`, "model")
-    : undefined
-}
-
-// Taken as false, an odd value would be judged otherwise by a backend, and its stream be held against it.
-const streamFault = (endpoint: Endpoint, stream: unknown): BadRequest | undefined =>
-  endpoint === "embeddings" || stream === undefined || stream === null || typeof stream === "boolean"
-    ? undefined
-    : bad(`The field 'stream' must be true or false; ${kind(stream)} came`, "stream")
 
 const needsOf = (endpoint: Endpoint, facts: Facts): Result.Result<RoutingNeeds, BadRequest> => {
   const { content, jsonMode, tools, top } = facts
   const { model, stream } = top
-  const fault = modelFault(model) ?? contentFault(endpoint, top) ?? streamFault(endpoint, stream)
+  const fault =
+    modelFault(model) ?? contentFault(endpoint, top) ?? (endpoint === "embeddings" ? undefined : streamFault(stream))
   if (fault !== undefined) return Result.fail(fault)
   const abilities: Array<Ability> = []
   // What a server that makes embeddings can look at, none of them tells.
@@ -125,7 +92,7 @@ export const parseNeeds = (
   body: Uint8Array,
   least = unknown
 ): Result.Result<RoutingNeeds, BadRequest> => {
-  const json = parse(body)
+  const json = parseBody(body)
   if (Result.isFailure(json)) return Result.fail(json.failure)
   const needs = needsOf(endpoint, factsOf(endpoint, json.success))
   if (Result.isFailure(needs) || !isTight(needs.success, body, least)) return needs
@@ -157,7 +124,7 @@ export const scanNeeds = async (
   turns: EventLoopTurns,
   least = unknown
 ): Promise<Result.Result<ReadRequest, BadRequest>> => {
-  if (body.byteLength === 0) return Result.fail(bad(empty, null))
+  if (body.byteLength === 0) return Result.fail(bad(emptyBody, null))
   const factScan = new FactScan(body)
   const scan = new JsonScan(body, factScan, { maxDepth })
   let progress: ScanProgress = "going"
@@ -171,7 +138,7 @@ export const scanNeeds = async (
     if (!isUtf8(body.subarray(encoded, to))) return Result.fail(bad(`The request body ${notUtf8}`, null))
     encoded = to
   }
-  const top = objectOf(factScan.value)
+  const top = jsonObject(factScan.value)
   if (Result.isFailure(top)) return Result.fail(top.failure)
   const needs = needsOf(endpoint, factScan.factsOf(endpoint, top.success))
   if (Result.isFailure(needs)) return Result.fail(needs.failure)

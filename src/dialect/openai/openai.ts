@@ -1,10 +1,13 @@
 /**
  * OpenAI's chat completions, completions and embeddings.
  */
+import type { ServerCodec } from "../chat.ts"
 import type { Dialect, Operation, Span } from "../Dialect.ts"
 import { redactedEvents, eventStreamType, keepAliveComment } from "../event-stream.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
+import { chatStreamDecoder, decodeChatAnswer } from "./chat-answer.ts"
+import { encodeChatRequest } from "./chat-request.ts"
 import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { errorBody, openAiErrorBody } from "./error-body.ts"
 import { EventWatch } from "./event-watch.ts"
@@ -37,12 +40,15 @@ export const replaceModel = (
     ? [body]
     : [body.subarray(0, span.from), encoder.encode(JSON.stringify(model)), body.subarray(span.to)]
 
+const chatServer: ServerCodec = { encode: encodeChatRequest, stream: chatStreamDecoder, whole: decodeChatAnswer }
+
 const operationOf = (endpoint: Endpoint): Operation => ({
   ...endpointFacts[endpoint],
   path: `/v1/${endpoint}`,
   generates: endpoint !== "embeddings",
   needs: (body, turns, least) => readNeeds(endpoint, body, turns, least),
-  whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices")
+  whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices"),
+  ...(endpoint === "chat/completions" ? { server: chatServer } : {})
 })
 
 /** The dialect. */
@@ -60,6 +66,7 @@ export const openai: Dialect = {
   watch: () => new EventWatch(),
   faultOf: errorOfEvents,
   keepAlive: keepAliveComment,
+  brokenBody: "cut",
   redacted: redactedEvents,
   errorBody,
   passedError: openAiErrorBody,

@@ -1,6 +1,10 @@
 /**
  * What `/v1/models` says of a snapshot.
  */
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Dialect } from "../../dialect/Dialect.ts"
+import { requestIdHeaders } from "../../dialect/refuse.ts"
 import { contextOf } from "../../domain/server.ts"
 import { type Candidate, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import type { RoutingSettings } from "../../domain/routing.ts"
@@ -88,4 +92,32 @@ export const findModel = (
   const { candidates, name: id } = lookUpName(name, settings, snapshot)
   const serving = servingOf(candidates)
   return serving.length === 0 ? undefined : merge(id, serving, created)
+}
+
+const Listed = Schema.Struct({ id: Schema.String, created: Schema.Finite })
+const decodeOne = Schema.decodeUnknownOption(Listed)
+const decodeList = Schema.decodeUnknownOption(Schema.Struct({ data: Schema.Array(Listed) }))
+
+const decoder = new TextDecoder()
+
+/** The answer to a question for models, in a dialect; a failure as well. */
+export const relisted = async (
+  dialect: Dialect,
+  response: Response,
+  query: URLSearchParams,
+  requestId: string
+): Promise<Response> => {
+  const { models, passedError, types } = dialect
+  const { status } = response
+  if (models === undefined) return response
+  const headers = { "content-type": types.whole, ...requestIdHeaders(dialect, requestId) }
+  const told = await response.bytes()
+  // The head alone was asked for.
+  if (told.byteLength === 0) return new Response(null, { status, headers })
+  if (status >= 400) return new Response(new Uint8Array(passedError(status, told, requestId)), { status, headers })
+  const json: unknown = JSON.parse(decoder.decode(told))
+  const list = Option.getOrUndefined(decodeList(json))
+  if (list !== undefined) return Response.json(models.page(list.data, query), { headers })
+  const one = Option.getOrUndefined(decodeOne(json))
+  return one === undefined ? new Response(told, { status, headers }) : Response.json(models.one(one), { headers })
 }

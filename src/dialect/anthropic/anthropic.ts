@@ -1,0 +1,155 @@
+/**
+ * Anthropic's Messages.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import type { ClientCodec } from "../chat.ts"
+import type { AnswerFault, AnswerIdentity, Dialect, ListedModel, Operation, WholeAnswer } from "../Dialect.ts"
+import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
+import { eventStreamType, redactedEvents } from "../event-stream.ts"
+import { EventReader } from "../event-reader.ts"
+import { bodyKindOf } from "../first-bytes.ts"
+import { exactJson } from "../exact-json.ts"
+import { encodeMessagesAnswer, messagesEvent, messagesStreamEncoder } from "./messages-answer.ts"
+import { messagesErrorBody, passedMessagesError } from "./messages-error.ts"
+import { readMessagesNeeds } from "./messages-needs.ts"
+import { decodeMessagesRequest } from "./messages-request.ts"
+import { MessagesWatch, usageOfMessages } from "./messages-watch.ts"
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const fields = { text: "messages", vision: "messages", tools: "tools", json_mode: "output_config", embeddings: "model" }
+
+// What it is by stands at the head of an answer, and of the first event of a stream.
+const headBytes = 2048
+const modelField = /"model"\s*:\s*"([^"\\]{1,512})"/
+
+const identityIn = (bytes: Uint8Array): AnswerIdentity => ({
+  model: modelField.exec(decoder.decode(bytes.subarray(0, headBytes)))?.[1],
+  fingerprint: undefined
+})
+
+const wholeMessage = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
+  const json = parsed(decoder.decode(body))
+  if (Predicate.isObject(json) && Array.isArray(json["content"])) {
+    return Result.succeed({ said: identityIn(body), usage: usageOfMessages(json["usage"]) })
+  }
+  return Result.fail(new BadAnswer({ reason: "JSON without content", body }))
+}
+
+const codec: ClientCodec = {
+  decode: decodeMessagesRequest,
+  stream: messagesStreamEncoder,
+  whole: encodeMessagesAnswer
+}
+
+const messages: Operation = {
+  name: "messages",
+  fields,
+  path: "/v1/messages",
+  generates: true,
+  needs: (body, _, least) => readMessagesNeeds(messages, body, { counting: false, least }),
+  whole: wholeMessage,
+  client: codec
+}
+
+const countTokens: Operation = {
+  name: "messages/count_tokens",
+  fields,
+  path: "/v1/messages/count_tokens",
+  generates: false,
+  needs: (body) => readMessagesNeeds(countTokens, body, { counting: true }),
+  whole: () => Result.succeed({ said: { model: undefined, fingerprint: undefined }, usage: undefined }),
+  estimate: ({ promptTokens }) => ({ field: "input_tokens", body: JSON.stringify({ input_tokens: promptTokens }) })
+}
+
+// Clients that are given a base URL with a version add one of their own.
+const meant = /^(?:\/v1)*(\/messages(?:\/count_tokens)?)\/?$/
+
+const faultOf = (bytes: Uint8Array): AnswerFault => {
+  const reader = new EventReader()
+  const event = [...reader.push(bytes), ...reader.end()].find(({ name }) => name === "error")
+  if (event === undefined) return new BadAnswer({ reason: "an event stream without an answer" })
+  const body = encoder.encode(event.data)
+  const json = parsed(event.data)
+  const error = Predicate.isObject(json) && Predicate.isObject(json["error"]) ? json["error"] : {}
+  const status = error["type"] === "overloaded_error" ? 529 : error["type"] === "rate_limit_error" ? 429 : undefined
+  return status === undefined
+    ? new BadAnswer({ reason: "an error as its first event", body })
+    : new ErrorStatus({ status, contentType: "application/json", body, retryAfterMs: undefined, underGood: true })
+}
+
+/** A model. */
+const listedModel = ({ created, id }: ListedModel) => ({
+  type: "model",
+  id,
+  display_name: id,
+  created_at: new Date(created * 1000).toISOString()
+})
+
+// How many there are on a page, unless it is said.
+const usual = 20
+const most = 1000
+
+/** A page of a list; a name that is not in it is at its beginning. */
+const listModelsPage = (models: ReadonlyArray<ListedModel>, query: URLSearchParams) => {
+  const asked = Number(query.get("limit") ?? usual)
+  const limit = Number.isInteger(asked) && asked > 0 ? Math.min(most, asked) : usual
+  const placeOf = (name: string): number => {
+    const id = query.get(name)
+    return id === null ? -1 : models.findIndex((model) => model.id === id)
+  }
+  const after = placeOf("after_id")
+  const before = placeOf("before_id")
+  const from = before >= 0 ? Math.max(0, before - limit) : after + 1
+  const to = before >= 0 ? before : Math.min(models.length, from + limit)
+  const page = models.slice(from, to).map(listedModel)
+  return {
+    data: page,
+    has_more: before >= 0 ? from > 0 : to < models.length,
+    first_id: page[0]?.id ?? null,
+    last_id: page.at(-1)?.id ?? null
+  }
+}
+
+const withModel = (body: Uint8Array, model: string): ReadonlyArray<Uint8Array> => {
+  const text = decoder.decode(body)
+  const json = exactJson(text, parsed(text))
+  return [Predicate.isObject(json) ? encoder.encode(JSON.stringify({ ...json, model })) : body]
+}
+
+/** The dialect. */
+export const anthropic: Dialect = {
+  id: "anthropic",
+  operations: [messages, countTokens],
+  hint: "Anthropic's API is at /v1/messages and /v1/messages/count_tokens; /docs lists what there is",
+  canonicalPath: (method, path) => {
+    const [, found] = (method === "POST" ? meant.exec(path) : null) ?? []
+    return found === undefined ? path : `/v1${found}`
+  },
+  suggestedPath: () => undefined,
+  headers: { asked: ["anthropic-version", "anthropic-beta"], answered: [], id: "request-id" },
+  withModel,
+  types: { request: "application/json", whole: "application/json", stream: eventStreamType },
+  kindOf: bodyKindOf,
+  said: identityIn,
+  watch: () => new MessagesWatch(),
+  faultOf,
+  keepAlive: encoder.encode(messagesEvent({ type: "ping" })),
+  brokenBody: "ended",
+  redacted: redactedEvents,
+  errorBody: messagesErrorBody,
+  passedError: passedMessagesError,
+  speaksTo: (headers) => headers.has("anthropic-version"),
+  models: { page: listModelsPage, one: listedModel },
+  document: () => import("./messages-api.ts").then(({ documentedMessages }) => documentedMessages)
+}

@@ -1,0 +1,356 @@
+/**
+ * The events of an answer as a stream of Messages, and as a whole one: blocks come one after the other and never overlap,
+ * so what a backend says in between is held back until the block before it is whole.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import type { AnswerContext, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
+import type { Transducer } from "../Transducer.ts"
+import { unsigned } from "./messages-turns.ts"
+
+const encoder = new TextEncoder()
+
+/** An event as bytes. */
+export const messagesEvent = (data: { readonly type: string }): string =>
+  `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`
+
+const fineId = /^[A-Za-z0-9_-]{1,64}$/
+
+/** Gives calls ids that stand alone: in the answer, and against all that went before it. */
+class CallIds {
+  private readonly context: AnswerContext
+  private readonly given = new Set<string>()
+
+  constructor(context: AnswerContext) {
+    this.context = context
+  }
+
+  of(id: string | undefined): string {
+    const { callIds, id: answer } = this.context
+    const stands = id !== undefined && fineId.test(id) && !callIds.has(id) && !this.given.has(id)
+    const own = stands ? id : `toolu_${answer}_${this.given.size + 1}`
+    this.given.add(own)
+    return own
+  }
+}
+
+const startUsage = {
+  input_tokens: 0,
+  cache_creation_input_tokens: 0,
+  cache_read_input_tokens: 0,
+  output_tokens: 0,
+  output_tokens_details: null,
+  server_tool_use: null
+} as const
+
+const fullUsage = { cache_creation: null, inference_geo: null, service_tier: null, speed: null } as const
+
+// What was cached is no part of the input here.
+const usageOf = (usage: ChatUsage | undefined) =>
+  usage === undefined
+    ? startUsage
+    : {
+        input_tokens: Math.max(0, usage.prompt - usage.cachedRead - usage.cachedWrite),
+        cache_creation_input_tokens: usage.cachedWrite,
+        cache_read_input_tokens: usage.cachedRead,
+        output_tokens: usage.completion,
+        output_tokens_details: usage.reasoning === 0 ? null : { thinking_tokens: usage.reasoning },
+        server_tool_use: null
+      }
+
+const reasons = { end: "end_turn", length: "max_tokens", calls: "tool_use", filter: "refusal" } as const
+
+const stopOf = (stop: ChatStop | undefined, facts: { readonly called: boolean; readonly refused: boolean }) => {
+  if (stop?.reason === "string") return { stop_reason: "stop_sequence", stop_sequence: stop.text }
+  const reason = stop?.reason ?? "end"
+  if (reason !== "end") return { stop_reason: reasons[reason], stop_sequence: null }
+  // Some servers end with a plain stop though calls were made.
+  const stop_reason = facts.called ? reasons.calls : facts.refused ? reasons.filter : reasons.end
+  return { stop_reason, stop_sequence: null }
+}
+
+const messageHead = ({ id, model }: AnswerContext) => ({ id: `msg_${id}`, type: "message", role: "assistant", model })
+
+const isWholeJson = (text: string): boolean => {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** A block, and what has been said in it that has not been sent. */
+interface Block {
+  readonly kind: "text" | "thinking" | "call"
+  readonly call: number
+  readonly id: string
+  readonly name: string
+  args: string
+  signature: string
+  pieces: Array<string>
+}
+
+const blockStart = ({ id, kind, name }: Block) => {
+  if (kind === "text") return { type: "text", text: "", citations: null }
+  if (kind === "thinking") return { type: "thinking", thinking: "", signature: "" }
+  return { type: "tool_use", id, name, input: {}, caller: { type: "direct" } }
+}
+
+const deltaOf = (kind: Block["kind"], piece: string) => {
+  if (kind === "text") return { type: "text_delta", text: piece }
+  if (kind === "thinking") return { type: "thinking_delta", thinking: piece }
+  return { type: "input_json_delta", partial_json: piece }
+}
+
+class StreamWriting {
+  private readonly context: AnswerContext
+  private readonly ids: CallIds
+  private text = ""
+  private begun = false
+  private over = false
+  private index = 0
+  // The block that is open, and those behind it that wait for its end.
+  private readonly blocks: Array<Block> = []
+  private opened = false
+  private calls = 0
+  private refused = false
+  private stop: ChatStop | undefined
+  private usage: ChatUsage | undefined
+
+  constructor(context: AnswerContext) {
+    this.context = context
+    this.ids = new CallIds(context)
+  }
+
+  take(): ReadonlyArray<Uint8Array> {
+    if (this.text === "") return []
+    const bytes = encoder.encode(this.text)
+    this.text = ""
+    return [bytes]
+  }
+
+  event(event: ChatEvent): void {
+    if (this.over) return
+    if (event.type === "error") return this.fail(event.message)
+    if (!this.begun) this.begin()
+    switch (event.type) {
+      case "text":
+        return this.say("text", event.text)
+      case "refusal":
+        this.refused = true
+        return this.say("text", event.text)
+      case "reasoning":
+        return this.say("thinking", event.text)
+      case "signature": {
+        const last = this.blocks.at(-1)
+        if (last?.kind === "thinking") last.signature = event.signature
+        return undefined
+      }
+      case "call":
+        this.calls += 1
+        this.blocks.push(this.block("call", event.call, this.ids.of(event.id), event.name))
+        return this.advance()
+      case "arguments":
+        return this.argue(event.call, event.text)
+      case "stop":
+        this.stop = event.stop
+        return undefined
+      case "usage":
+        this.usage = event.usage
+        return undefined
+      case "done":
+        return this.finish()
+      case "start":
+        return undefined
+    }
+  }
+
+  private block(kind: Block["kind"], call = -1, id = "", name = ""): Block {
+    return { kind, call, id, name, args: "", signature: unsigned, pieces: [] }
+  }
+
+  private say(kind: "text" | "thinking", text: string): void {
+    let last = this.blocks.at(-1)
+    if (last?.kind !== kind) {
+      last = this.block(kind)
+      this.blocks.push(last)
+    }
+    last.pieces.push(text)
+    this.advance()
+  }
+
+  private argue(call: number, text: string): void {
+    const block = this.blocks.find((each) => each.call === call)
+    if (block !== undefined) {
+      block.args += text
+      block.pieces.push(text)
+      return this.advance()
+    }
+    if (text.trim() !== "") this.fail("The backend went on with a call that was whole")
+  }
+
+  // Sends what may be sent, and goes on to the next block where the open one is whole.
+  private advance(): void {
+    for (;;) {
+      const [open, next] = this.blocks
+      if (open === undefined) return
+      this.send(open)
+      if (next === undefined || (open.kind === "call" && !isWholeJson(open.args))) return
+      this.close(open)
+    }
+  }
+
+  private send(block: Block): void {
+    const { index } = this
+    if (!this.opened) {
+      this.opened = true
+      this.write({ type: "content_block_start", index, content_block: blockStart(block) })
+    }
+    for (const piece of block.pieces) {
+      this.write({ type: "content_block_delta", index, delta: deltaOf(block.kind, piece) })
+    }
+    block.pieces = []
+  }
+
+  private close(block: Block): void {
+    const { index } = this
+    if (block.kind === "thinking") {
+      const delta = { type: "signature_delta", signature: block.signature }
+      this.write({ type: "content_block_delta", index, delta })
+    }
+    this.write({ type: "content_block_stop", index })
+    this.blocks.shift()
+    this.opened = false
+    this.index += 1
+  }
+
+  private begin(): void {
+    this.begun = true
+    const message = {
+      ...messageHead(this.context),
+      content: [],
+      container: null,
+      diagnostics: null,
+      stop_reason: null,
+      stop_details: null,
+      stop_sequence: null,
+      usage: { ...startUsage, ...fullUsage }
+    }
+    this.write({ type: "message_start", message })
+  }
+
+  private finish(): void {
+    const cut = this.stop?.reason === "length"
+    if (this.index === 0 && this.blocks.length === 0) this.blocks.push(this.block("text"))
+    for (let block = this.blocks[0]; block !== undefined; block = this.blocks[0]) {
+      // A library would make of it what it can, and run a tool by that.
+      if (!cut && block.args !== "" && !isWholeJson(block.args)) {
+        return this.fail(`The backend called '${block.name}' with arguments that are no JSON`)
+      }
+      this.send(block)
+      this.close(block)
+    }
+    this.over = true
+    const stop = stopOf(this.stop, { called: this.calls > 0, refused: this.refused })
+    this.write({
+      type: "message_delta",
+      delta: { container: null, stop_details: null, ...stop },
+      usage: usageOf(this.usage)
+    })
+    this.write({ type: "message_stop" })
+  }
+
+  private fail(message: string): void {
+    this.over = true
+    this.write({ type: "error", error: { type: "api_error", message } })
+  }
+
+  private write(data: { readonly type: string; readonly [name: string]: unknown }): void {
+    this.text += messagesEvent(data)
+  }
+}
+
+/** The events of an answer as a stream. */
+export const messagesStreamEncoder = (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
+  start: () => {
+    const writing = new StreamWriting(context)
+    return {
+      push: (event) => {
+        writing.event(event)
+        return writing.take()
+      },
+      end: () => []
+    }
+  }
+})
+
+const inputOf = (args: string, cut: boolean): Result.Result<unknown, string> => {
+  if (args.trim() === "") return Result.succeed({})
+  try {
+    const input = exactJson(args, JSON.parse(args))
+    if (Predicate.isObject(input)) return Result.succeed(input)
+    return input === null ? Result.succeed({}) : Result.fail("arguments that are no JSON object")
+  } catch {
+    // It was cut off at the limit that the client has set, and says so.
+    return cut ? Result.succeed({}) : Result.fail("arguments that are no JSON")
+  }
+}
+
+/** The events of an answer as a whole one. */
+export const encodeMessagesAnswer = (
+  events: ReadonlyArray<ChatEvent>,
+  context: AnswerContext
+): Result.Result<Uint8Array, string> => {
+  const ids = new CallIds(context)
+  const blocks: Array<Block> = []
+  let stop: ChatStop | undefined
+  let usage: ChatUsage | undefined
+  let refused = false
+  const say = (kind: "text" | "thinking", text: string): void => {
+    const last = blocks.at(-1)
+    if (last?.kind === kind) last.args += text
+    else blocks.push({ kind, call: -1, id: "", name: "", args: text, signature: unsigned, pieces: [] })
+  }
+  for (const event of events) {
+    if (event.type === "error") return Result.fail(event.message)
+    if (event.type === "text" || event.type === "refusal") {
+      refused ||= event.type === "refusal"
+      say("text", event.text)
+    } else if (event.type === "reasoning") say("thinking", event.text)
+    else if (event.type === "signature") {
+      const last = blocks.at(-1)
+      if (last?.kind === "thinking") last.signature = event.signature
+    } else if (event.type === "call") {
+      const { call, id, name } = event
+      blocks.push({ kind: "call", call, id: ids.of(id), name, args: "", signature: "", pieces: [] })
+    } else if (event.type === "arguments") {
+      const block = blocks.find(({ call }) => call === event.call)
+      if (block !== undefined) block.args += event.text
+    } else if (event.type === "stop") ({ stop } = event)
+    else if (event.type === "usage") ({ usage } = event)
+  }
+  const content: Array<unknown> = []
+  for (const block of blocks) {
+    const { args, kind, signature } = block
+    if (kind === "text") content.push({ type: "text", text: args, citations: null })
+    else if (kind === "thinking") content.push({ type: "thinking", thinking: args, signature })
+    else {
+      const input = inputOf(args, stop?.reason === "length")
+      if (Result.isFailure(input)) return Result.fail(`${input.failure} in a call of '${block.name}'`)
+      content.push({ ...blockStart(block), input: input.success })
+    }
+  }
+  const called = blocks.some(({ kind }) => kind === "call")
+  const message = {
+    ...messageHead(context),
+    content: content.length === 0 ? [{ type: "text", text: "", citations: null }] : content,
+    container: null,
+    diagnostics: null,
+    stop_details: null,
+    ...stopOf(stop, { called, refused }),
+    usage: { ...usageOf(usage), ...fullUsage }
+  }
+  return Result.succeed(encoder.encode(JSON.stringify(message)))
+}

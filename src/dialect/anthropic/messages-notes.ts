@@ -1,0 +1,55 @@
+/**
+ * What is noted while a request of Messages is read: what was left out of it, and why it is refused.
+ */
+import { BadRequest } from "../../domain/errors.ts"
+
+/** A parsed JSON object. */
+export type JsonObject = Readonly<Record<PropertyKey, unknown>>
+
+/** Ends the reading: the value at a place cannot be carried over, or is none of the dialect's. */
+export const refuseAt = (place: string, why: string): never => {
+  throw new BadRequest({ message: `'${place}' ${why}`, param: place })
+}
+
+/** The failure of a body that is nested deeper than can be gone through; anything else is thrown on. */
+export const tooDeep = (error: unknown): BadRequest => {
+  if (!(error instanceof RangeError)) throw error
+  return new BadRequest({ message: "The request body is nested too deep", param: null })
+}
+
+/** A list that may be absent. */
+export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> => {
+  if (value === undefined || value === null) return []
+  return Array.isArray(value) ? value : refuseAt(place, "must be an array")
+}
+
+/** A text. */
+export const textOf = (value: unknown, place: string): string =>
+  typeof value === "string" ? value : refuseAt(place, "must be a string")
+
+// Marks for a cache say the same wherever they stand.
+const anywhere: ReadonlySet<string> = new Set(["cache_control"])
+
+/** What was left out, each thing once. */
+export class Notes {
+  private readonly left = new Set<string>()
+
+  /** Notes that something is left out. */
+  drops(what: string): void {
+    this.left.add(what)
+  }
+
+  /** Notes the fields of an object that are none of the known ones and hold anything. */
+  only(object: JsonObject, known: ReadonlyArray<string>, place: string): void {
+    for (const name in object) {
+      const value = object[name]
+      if (known.includes(name) || value === null || value === undefined) continue
+      this.drops(anywhere.has(name) || place === "" ? name : `${place}.${name}`)
+    }
+  }
+
+  /** All of it. */
+  all(): ReadonlyArray<string> {
+    return [...this.left]
+  }
+}

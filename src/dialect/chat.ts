@@ -1,0 +1,148 @@
+/**
+ * The hub between dialects: a request to a chat model, and the events of its answer, as a superset of what two dialects
+ * share. What only one of them knows stays in `extra`. Types alone; design.md says how a codec is held to it.
+ */
+import type * as Result from "effect/Result"
+import type { BadRequest } from "../domain/errors.ts"
+import type { Transducer } from "./Transducer.ts"
+
+/** An image: its bytes in base64, or where it is. */
+type ChatImage =
+  | { readonly type: "image"; readonly mediaType: string; readonly data: string }
+  | { readonly type: "image"; readonly url: string }
+
+/** A part of what is said to the model; `data` in base64. */
+export type ChatPart =
+  | { readonly type: "text"; readonly text: string }
+  | ChatImage
+  | { readonly type: "file"; readonly name: string; readonly mediaType: string; readonly data: string }
+  | { readonly type: "audio"; readonly format: string; readonly data: string }
+
+/** What an assistant has said, in its order; the arguments of a call are JSON text. */
+export type ChatTurnItem =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "reasoning"; readonly text: string; readonly signature: string | undefined }
+  | { readonly type: "call"; readonly id: string; readonly name: string; readonly args: string }
+
+/** One turn. */
+export type ChatMessage =
+  | { readonly role: "system"; readonly text: string }
+  | { readonly role: "user"; readonly parts: ReadonlyArray<ChatPart> }
+  | { readonly role: "assistant"; readonly items: ReadonlyArray<ChatTurnItem> }
+  | { readonly role: "tool"; readonly callId: string; readonly text: string; readonly failed: boolean }
+
+/** A tool that the model may call. */
+export interface ChatTool {
+  readonly name: string
+  readonly description: string | undefined
+  /** A JSON schema. */
+  readonly schema: unknown
+  readonly strict: boolean | undefined
+}
+
+/** Whether tools are to be called, or which one. */
+export type ChatToolChoice = "auto" | "none" | "required" | { readonly name: string }
+
+/** The form that an answer is to have. */
+type ChatFormat =
+  | { readonly type: "json" }
+  | { readonly type: "schema"; readonly name: string; readonly schema: unknown; readonly strict: boolean }
+
+/** A request. */
+export interface Chat {
+  readonly stream: boolean
+  readonly messages: ReadonlyArray<ChatMessage>
+  readonly tools: ReadonlyArray<ChatTool>
+  readonly toolChoice?: ChatToolChoice
+  readonly parallelCalls?: boolean
+  readonly maxTokens?: number
+  readonly stop?: ReadonlyArray<string>
+  readonly temperature?: number
+  readonly topP?: number
+  readonly topK?: number
+  readonly seed?: number
+  /** How much the model is to think: none, minimal, low … max. */
+  readonly effort?: string
+  readonly format?: ChatFormat
+  readonly user?: string
+  readonly tier?: string
+  /** What only the dialect that it came in knows. */
+  readonly extra: Readonly<Record<string, unknown>>
+}
+
+/** The tokens of an answer: all of the prompt with what was cached of it, all of the answer with its reasoning. */
+export interface ChatUsage {
+  readonly prompt: number
+  readonly cachedRead: number
+  readonly cachedWrite: number
+  readonly completion: number
+  readonly reasoning: number
+}
+
+/** Why an answer ended. */
+export type ChatStop =
+  | { readonly reason: "end" | "length" | "calls" | "filter" }
+  | { readonly reason: "string"; readonly text: string }
+
+/** An event of an answer; calls are numbered in the order of their first appearance. */
+export type ChatEvent =
+  | { readonly type: "start" }
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "refusal"; readonly text: string }
+  | { readonly type: "reasoning"; readonly text: string }
+  | { readonly type: "signature"; readonly signature: string }
+  | { readonly type: "call"; readonly call: number; readonly id: string | undefined; readonly name: string }
+  | { readonly type: "arguments"; readonly call: number; readonly text: string }
+  | { readonly type: "stop"; readonly stop: ChatStop }
+  | { readonly type: "usage"; readonly usage: ChatUsage }
+  | { readonly type: "error"; readonly message: string }
+  /** The answer has come whole. */
+  | { readonly type: "done" }
+
+/** What is known of the request that an answer is for. */
+export interface AnswerContext {
+  /** The model as the client named it. */
+  readonly model: string
+  /** Letters and digits that no other answer has. */
+  readonly id: string
+  /** The ids of the calls in the request's history. */
+  readonly callIds: ReadonlySet<string>
+}
+
+/** A request that was understood, and what of it was left out. */
+export interface DecodedChat {
+  readonly chat: Chat
+  readonly dropped: ReadonlyArray<string>
+}
+
+/** A body for a server, and what of the request it does not say. */
+export interface EncodedChat {
+  readonly body: Uint8Array
+  readonly dropped: ReadonlyArray<string>
+}
+
+/** What a server takes of a request, where servers of one dialect differ. */
+export interface ServerTraits {
+  /** Whether it is the service that made the dialect up, and takes nothing else. */
+  readonly original: boolean
+  /** Whether it takes files. */
+  readonly files: boolean
+  /** Whether it is told how much to think. */
+  readonly effort: boolean
+}
+
+/** The half of a dialect that faces clients. */
+export interface ClientCodec {
+  readonly decode: (body: Uint8Array) => Result.Result<DecodedChat, BadRequest>
+  readonly stream: (context: AnswerContext) => Transducer<ChatEvent, Uint8Array>
+  /** A whole answer; fails with what is wrong with it. */
+  readonly whole: (events: ReadonlyArray<ChatEvent>, context: AnswerContext) => Result.Result<Uint8Array, string>
+}
+
+/** The half of a dialect that faces servers. */
+export interface ServerCodec {
+  readonly encode: (chat: Chat, model: string, traits: ServerTraits) => Result.Result<EncodedChat, BadRequest>
+  readonly stream: Transducer<Uint8Array, ChatEvent>
+  /** A whole answer; fails with what is wrong with it. */
+  readonly whole: (body: Uint8Array) => Result.Result<ReadonlyArray<ChatEvent>, string>
+}

@@ -1,0 +1,240 @@
+/**
+ * Answers of OpenAI's chat completions as events of the hub, whole and streamed, in all the ways servers write them.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { readErrorText } from "../../domain/error-text.ts"
+import type { ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import { EventReader, type ReadEvent } from "../event-reader.ts"
+import type { Transducer } from "../Transducer.ts"
+
+type Json = Readonly<Record<PropertyKey, unknown>>
+
+const decoder = new TextDecoder()
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const said = (value: unknown): string => (typeof value === "string" ? value : "")
+
+// Some servers give a list of parts where others give a text.
+const textIn = (content: unknown): string =>
+  Array.isArray(content)
+    ? content.map((part) => (Predicate.isObject(part) && part["type"] === "text" ? said(part["text"]) : "")).join("")
+    : said(content)
+
+const thoughtIn = (delta: Json): string => {
+  const plain = said(delta["reasoning_content"]) || said(delta["reasoning"])
+  if (plain !== "") return plain
+  const { reasoning_details: details } = delta
+  return Array.isArray(details)
+    ? details.map((each) => (Predicate.isObject(each) ? said(each["text"]) || said(each["summary"]) : "")).join("")
+    : ""
+}
+
+const count = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0)
+
+const inDetails = (usage: Json, details: string, name: string): number => {
+  const within = usage[details]
+  return Predicate.isObject(within) ? count(within[name]) : 0
+}
+
+const usageOf = (usage: unknown): ChatUsage | undefined => {
+  if (!Predicate.isObject(usage)) return undefined
+  const prompt = count(usage["prompt_tokens"])
+  const cachedRead = inDetails(usage, "prompt_tokens_details", "cached_tokens") || count(usage["cached_tokens"])
+  return {
+    prompt,
+    cachedRead: Math.min(prompt, cachedRead),
+    cachedWrite: inDetails(usage, "prompt_tokens_details", "cache_write_tokens"),
+    completion: count(usage["completion_tokens"]),
+    reasoning: inDetails(usage, "completion_tokens_details", "reasoning_tokens")
+  }
+}
+
+const stops: Readonly<Record<string, ChatStop>> = {
+  length: { reason: "length" },
+  tool_calls: { reason: "calls" },
+  function_call: { reason: "calls" },
+  content_filter: { reason: "filter" }
+}
+
+// Words of servers whose engine gave up in the middle.
+const broken: ReadonlySet<string> = new Set(["abort", "error"])
+
+const stopOf = (word: string, choice: Json): ChatStop => {
+  const known = stops[word]
+  if (known !== undefined) return known
+  // The string that was matched, where vLLM and SGLang tell it; a number is a token of the model's own.
+  const matched = said(choice["stop_reason"]) || said(choice["matched_stop"])
+  return matched === "" ? { reason: "end" } : { reason: "string", text: matched }
+}
+
+/** A call whose name has not come yet keeps its arguments. */
+interface OpenCall {
+  readonly index: unknown
+  readonly id: string | undefined
+  name: string | undefined
+  held: string
+}
+
+class AnswerReading {
+  private readonly calls: Array<OpenCall> = []
+  private readonly events: Array<ChatEvent> = []
+  private stopped = false
+
+  /** Everything that has been read since it was last taken. */
+  take(): ReadonlyArray<ChatEvent> {
+    return this.events.splice(0)
+  }
+
+  /** Takes what a message, or a piece of one, says. */
+  says(delta: Json): void {
+    const thought = thoughtIn(delta)
+    if (thought !== "") this.events.push({ type: "reasoning", text: thought })
+    const text = textIn(delta["content"])
+    if (text !== "") this.events.push({ type: "text", text })
+    const refusal = said(delta["refusal"])
+    if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
+    const { function_call: old, tool_calls: calls } = delta
+    if (Array.isArray(calls)) for (const call of calls) if (Predicate.isObject(call)) this.calling(call)
+    if (Predicate.isObject(old)) this.calling({ index: 0, function: old })
+  }
+
+  /** Takes why the answer ended. */
+  stops(choice: Json): void {
+    const word = choice["finish_reason"]
+    if (typeof word !== "string" || word === "" || this.stopped) return
+    if (broken.has(word)) return this.fails(`The backend gave up its answer (finish_reason '${word}')`)
+    this.stopped = true
+    this.events.push({ type: "stop", stop: stopOf(word, choice) })
+  }
+
+  used(json: Json): void {
+    const usage = usageOf(json["usage"])
+    if (usage !== undefined) this.events.push({ type: "usage", usage })
+  }
+
+  fails(message: string): void {
+    this.events.push({ type: "error", message })
+  }
+
+  ends(): void {
+    if (this.calls.some(({ name }) => name === undefined)) return this.fails("The backend made a call without a name")
+    if (this.stopped) this.events.push({ type: "done" })
+    else this.fails("The backend ended the stream before it finished")
+  }
+
+  private calling(call: Json): void {
+    const made = Predicate.isObject(call["function"]) ? call["function"] : {}
+    const id = said(call["id"]) || undefined
+    const name = said(made["name"]) || undefined
+    const at = this.placeOf(call["index"], id, name)
+    const known = this.calls[at]
+    if (known === undefined) return
+    if (known.name === undefined && name !== undefined) {
+      known.name = name
+      this.events.push({ type: "call", call: at, id: known.id, name })
+      if (known.held !== "") this.events.push({ type: "arguments", call: at, text: known.held })
+    }
+    const args = made["arguments"]
+    // Some write the object itself in place of its text.
+    const text = typeof args === "string" ? args : Predicate.isObject(args) ? JSON.stringify(args) : ""
+    if (text === "") return
+    if (known.name === undefined) known.held += text
+    else this.events.push({ type: "arguments", call: at, text })
+  }
+
+  // By its index, else by its id, else it is the last one; some servers give every call the same index.
+  private placeOf(index: unknown, id: string | undefined, name: string | undefined): number {
+    const at =
+      typeof index === "number"
+        ? this.calls.findLastIndex((call) => call.index === index)
+        : id === undefined
+          ? this.calls.length - 1
+          : this.calls.findLastIndex((call) => call.id === id)
+    const known = this.calls[at]
+    const isNew = known === undefined || (id !== undefined && name !== undefined && id !== known.id)
+    if (!isNew) return at
+    this.calls.push({ index, id, name: undefined, held: "" })
+    return this.calls.length - 1
+  }
+}
+
+const isReal = (value: unknown): boolean => value !== undefined && value !== null && value !== false && value !== ""
+
+const errorIn = ({ data, name }: ReadEvent, json: unknown): string | undefined => {
+  const flat = Predicate.isObject(json) && (json["object"] === "error" || json["type"] === "error")
+  const told = name === "error" || flat || (Predicate.isObject(json) && isReal(json["error"]))
+  return told ? (readErrorText(data).sentence ?? "The backend failed in the middle of its answer") : undefined
+}
+
+/** A stream of chunks as events. */
+export const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
+  start: () => {
+    const reader = new EventReader()
+    const reading = new AnswerReading()
+    let begun = false
+    let over = false
+    const event = (read: ReadEvent): void => {
+      if (over) return
+      if (read.data.trim() === "[DONE]") {
+        over = true
+        return reading.ends()
+      }
+      const json = parsed(read.data)
+      const error = errorIn(read, json)
+      if (error !== undefined) {
+        over = true
+        return reading.fails(error)
+      }
+      if (!Predicate.isObject(json)) return
+      const { choices } = json
+      for (const choice of Array.isArray(choices) ? choices : []) {
+        if (!Predicate.isObject(choice) || count(choice["index"]) > 0) continue
+        if (Predicate.isObject(choice["delta"])) reading.says(choice["delta"])
+        reading.stops(choice)
+      }
+      reading.used(json)
+    }
+    const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
+      if (events.length === 0) return []
+      for (const each of events) event(each)
+      const taken = reading.take()
+      if (begun) return taken
+      begun = true
+      return [{ type: "start" }, ...taken]
+    }
+    return {
+      push: (piece) => take(reader.push(piece)),
+      end: () => {
+        const last = take(reader.end())
+        if (over) return last
+        over = true
+        reading.ends()
+        return [...last, ...reading.take()]
+      }
+    }
+  }
+}
+
+/** A whole answer as events. */
+export const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string> => {
+  const json = parsed(decoder.decode(body))
+  const choices = Predicate.isObject(json) ? json["choices"] : undefined
+  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined
+  if (!Predicate.isObject(json) || !Predicate.isObject(choice) || !Predicate.isObject(choice["message"])) {
+    return Result.fail("JSON without a message")
+  }
+  const reading = new AnswerReading()
+  reading.says(choice["message"])
+  reading.stops({ ...choice, finish_reason: said(choice["finish_reason"]) || "stop" })
+  reading.used(json)
+  reading.ends()
+  return Result.succeed([{ type: "start" }, ...reading.take()])
+}

@@ -1,0 +1,145 @@
+/**
+ * A request of the hub as OpenAI's chat completions take it.
+ */
+import * as Result from "effect/Result"
+import { BadRequest } from "../../domain/errors.ts"
+import type { Chat, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
+
+const encoder = new TextEncoder()
+
+type Fields = Record<string, unknown>
+
+// What OpenAI takes at most.
+const mostStops = 4
+
+const partOf = (part: ChatPart): Fields => {
+  switch (part.type) {
+    case "text":
+      return { type: "text", text: part.text }
+    case "image":
+      return {
+        type: "image_url",
+        image_url: { url: "url" in part ? part.url : `data:${part.mediaType};base64,${part.data}` }
+      }
+    case "file":
+      return {
+        type: "file",
+        file: { filename: part.name, file_data: `data:${part.mediaType};base64,${part.data}` }
+      }
+    case "audio":
+      return { type: "input_audio", input_audio: { data: part.data, format: part.format } }
+  }
+}
+
+const contentOf = (parts: ReadonlyArray<ChatPart>): unknown => {
+  const [only] = parts
+  return parts.length === 1 && only?.type === "text" ? only.text : parts.map(partOf)
+}
+
+const messageOf = (message: ChatMessage, { original }: ServerTraits): Fields => {
+  switch (message.role) {
+    case "system":
+      return { role: "system", content: message.text }
+    case "user":
+      return { role: "user", content: contentOf(message.parts) }
+    case "tool":
+      return {
+        role: "tool",
+        tool_call_id: message.callId,
+        // There is no field that says so.
+        content: message.failed ? `Error: ${message.text}` : message.text
+      }
+    case "assistant": {
+      const texts = message.items.flatMap((item) => (item.type === "text" ? [item.text] : []))
+      const thoughts = message.items.flatMap((item) => (item.type === "reasoning" ? [item.text] : []))
+      const calls = message.items.flatMap((item) =>
+        item.type === "call"
+          ? [{ id: item.id, type: "function", function: { name: item.name, arguments: item.args } }]
+          : []
+      )
+      return {
+        role: "assistant",
+        content: texts.length === 0 && calls.length > 0 ? null : texts.join(""),
+        ...(thoughts.length === 0 || original ? {} : { reasoning_content: thoughts.join("") }),
+        ...(calls.length === 0 ? {} : { tool_calls: calls })
+      }
+    }
+  }
+}
+
+const toolOf = ({ description, name, schema, strict }: ChatTool): Fields => ({
+  type: "function",
+  function: {
+    name,
+    ...(description === undefined ? {} : { description }),
+    parameters: schema,
+    ...(strict === undefined ? {} : { strict })
+  }
+})
+
+const toolsOf = ({ parallelCalls, toolChoice, tools }: Chat, { original }: ServerTraits): Fields => {
+  if (tools.length === 0) return {}
+  const parallel = parallelCalls === undefined ? {} : { parallel_tool_calls: parallelCalls }
+  if (typeof toolChoice !== "object") {
+    const choice = toolChoice === undefined ? {} : { tool_choice: toolChoice }
+    return { tools: tools.map(toolOf), ...choice, ...parallel }
+  }
+  const { name } = toolChoice
+  if (original) {
+    return { tools: tools.map(toolOf), tool_choice: { type: "function", function: { name } }, ...parallel }
+  }
+  // Servers that take one named tool for none in particular still have to call the only one there is.
+  return { tools: tools.filter((tool) => tool.name === name).map(toolOf), tool_choice: "required", ...parallel }
+}
+
+const formatOf = ({ format }: Chat): Fields => {
+  if (format === undefined) return {}
+  if (format.type === "json") return { response_format: { type: "json_object" } }
+  const { name, schema, strict } = format
+  return { response_format: { type: "json_schema", json_schema: { name, schema, strict } } }
+}
+
+const hasFile = ({ messages }: Chat): boolean =>
+  messages.some((message) => message.role === "user" && message.parts.some(({ type }) => type === "file"))
+
+const hasThoughts = ({ messages }: Chat): boolean =>
+  messages.some((message) => message.role === "assistant" && message.items.some(({ type }) => type === "reasoning"))
+
+/** The body of a request to `model`. */
+export const encodeChatRequest = (
+  chat: Chat,
+  model: string,
+  traits: ServerTraits
+): Result.Result<EncodedChat, BadRequest> => {
+  const { effort, maxTokens, seed, stop, stream, temperature, tier, topK, topP, user } = chat
+  if (hasFile(chat) && !traits.files) {
+    const message = "The backend of this model takes no files; send the text of the document instead"
+    return Result.fail(new BadRequest({ message, param: "messages" }))
+  }
+  if (traits.original && stop !== undefined && stop.length > mostStops) {
+    const message = `The backend of this model takes no more than ${mostStops} stop sequences`
+    return Result.fail(new BadRequest({ message, param: "stop_sequences" }))
+  }
+  const dropped: Array<string> = []
+  if (topK !== undefined && traits.original) dropped.push("top_k")
+  if (tier !== undefined && !traits.original) dropped.push("service_tier")
+  if (effort !== undefined && !traits.effort) dropped.push("thinking")
+  if (traits.original && hasThoughts(chat)) dropped.push("messages.thinking")
+  const fields: Fields = {
+    model,
+    messages: chat.messages.map((message) => messageOf(message, traits)),
+    ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}),
+    ...(maxTokens === undefined ? {} : { [traits.original ? "max_completion_tokens" : "max_tokens"]: maxTokens }),
+    ...toolsOf(chat, traits),
+    ...(stop === undefined || stop.length === 0 ? {} : { stop }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(topK === undefined || traits.original ? {} : { top_k: topK }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(effort === undefined || !traits.effort ? {} : { reasoning_effort: effort }),
+    ...formatOf(chat),
+    ...(user === undefined ? {} : { user }),
+    ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
+  }
+  return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped })
+}

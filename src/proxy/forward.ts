@@ -1,0 +1,86 @@
+/**
+ * A request from its body to the attempts: read, understood, routed.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { BadRequest, LoopDetected, type GatewayError } from "../domain/errors.ts"
+import type { ReadRequest } from "../dialect/Dialect.ts"
+import { requestIdHeaders } from "../dialect/refuse.ts"
+import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
+import { Attempts, type Forwarding, type RequestRun } from "./attempts.ts"
+import type { GaveUp } from "./final-failure.ts"
+import { readBody } from "./request-body.ts"
+import { translatorFor } from "./translation.ts"
+
+/** Takes a request from its body to the end of its answer; fails with what the gateway itself refuses it for, or gives up. */
+export const forward = (forwarding: Forwarding, run: RequestRun): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { request, clock } = run.record
+  return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) =>
+    taken(forwarding, run, body)
+  )
+}
+
+const taken = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array
+): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { record } = run
+  const full = forwarding.taken(run)
+  if (full !== undefined) return Effect.fail(full)
+  record.awaits(performance.now() - record.started)
+  const hops = gatewayHops(record.request.headers)
+  if (hops > maxGatewayHops) return Effect.fail(new LoopDetected({ hops }))
+  const reading = record.route.operation.needs(body, forwarding.turns, forwarding.leastContext)
+  if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading)
+  return Effect.flatMap(
+    Effect.promise(() => reading),
+    (read) => understood(forwarding, run, body, read)
+  )
+}
+
+// Nobody is asked: what the client is told says that it is an estimate.
+const estimated = (run: RequestRun, made: { readonly field: string; readonly body: string } | undefined): void => {
+  const { id, route } = run.record
+  const body = made?.body ?? "{}"
+  run.respond(
+    new Response(body, {
+      headers: {
+        "content-type": route.dialect.types.whole,
+        ...requestIdHeaders(route.dialect, id),
+        "x-nexus-estimated": made?.field ?? ""
+      }
+    })
+  )
+  const end = { outcome: "completed", status: 200, backend: "", bytes: body.length, cutPrompt: undefined } as const
+  run.record.ends(end, performance.now())
+}
+
+const understood = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array,
+  read: Result.Result<ReadRequest, GatewayError>
+): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { record } = run
+  const { registry, router, accounting } = forwarding
+  if (Result.isFailure(read)) return Effect.fail(read.failure)
+  const { needs } = read.success
+  const now = performance.now()
+  record.routes(needs, now)
+  const snapshot = registry.snapshot()
+  const plan = router.route(needs, snapshot, now)
+  if (Result.isFailure(plan)) {
+    // Why there is nobody to ask is what people ask most.
+    accounting.routed(record, router.consider(needs, snapshot, now).plan, now)
+    return Effect.fail(plan.failure)
+  }
+  accounting.routed(record, plan.success, now)
+  const { dialect, operation } = record.route
+  if (operation.estimate !== undefined) return Effect.sync(() => estimated(run, operation.estimate?.(needs)))
+  const translator = translatorFor(forwarding.dialects, record, body, plan.success)
+  if (translator instanceof BadRequest) return Effect.fail(translator)
+  const mayHear = operation.generates && dialect.keepAlive !== undefined
+  if (needs.stream && run.limits.keepAliveMs > 0 && mayHear) forwarding.keepAlive(run)
+  return new Attempts(forwarding, run, read.success, plan.success, body, translator).all
+}

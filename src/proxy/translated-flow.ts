@@ -1,0 +1,274 @@
+/**
+ * The answer of a backend on its way through the codecs: an Effect stream from the pieces of its body, one element for each
+ * read of the socket, to the bytes of the client's dialect. Who delivers it sees a flow like any other.
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import type { ChatEvent } from "../dialect/chat.ts"
+import type { Dialect, StreamEnding, StreamOpening, StreamWatch } from "../dialect/Dialect.ts"
+import { toStream, type Transducer } from "../dialect/Transducer.ts"
+import type { Redact } from "../domain/redact.ts"
+import { ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
+import type { Usage } from "../telemetry/meter.ts"
+import type { CommittedAnswer } from "../upstream/answer.ts"
+import type { AnswerBody, BodySink, ReceivedAnswer } from "../wire/received-answer.ts"
+import { toUpstreamError } from "../wire/to-upstream-error.ts"
+
+type FlowAnswer = CommittedAnswer & { readonly _tag: "Flow" }
+
+/** The codecs between two dialects; `dialect` is the client's. */
+export interface FlowCodecs {
+  readonly decode: Transducer<Uint8Array, ChatEvent>
+  readonly encode: Transducer<ChatEvent, Uint8Array>
+  readonly dialect: Dialect
+  readonly redact: Redact
+}
+
+const nothing = new Uint8Array(0)
+
+const truncated = new ConnectionLost({ reason: "the stream ended before its answer was complete", answered: true })
+
+// How long a backend has that has said its last word to end its body, so that its connection can be kept.
+const lingerMs = 250
+
+/** The head of an answer in another dialect. */
+export const translatedHead = (head: ReceivedAnswer, type: string, body: AnswerBody = head.body): ReceivedAnswer => ({
+  status: head.status,
+  header: (name) => (name === "content-type" ? type : name === "content-encoding" ? null : head.header(name)),
+  names: head.names,
+  body
+})
+
+const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => {
+  const [only] = pieces
+  return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces)
+}
+
+const isLast = ({ type }: ChatEvent): boolean => type === "done" || type === "error"
+
+// What its deliverer knows of a translated stream: whole events alone pass, so something may be added anywhere.
+class TranslatedWatch implements StreamWatch {
+  readonly size = 0
+  readonly opening: StreamOpening = "good"
+  readonly begun = true
+  readonly erring = false
+  readonly between = true
+  readonly silent = false
+  ended: StreamEnding = "cut"
+  private readonly dialect: Dialect
+  readonly used: () => Usage | undefined
+
+  constructor(dialect: Dialect, used: () => Usage | undefined) {
+    this.dialect = dialect
+    this.used = used
+  }
+
+  // Progress is what the backend makes, and told of by a piece without a byte.
+  push({ byteLength }: Uint8Array): boolean {
+    return byteLength === 0
+  }
+
+  forget(bytes: Uint8Array): Uint8Array {
+    return bytes
+  }
+
+  ending(): StreamEnding {
+    return this.ended
+  }
+
+  rest(): Uint8Array {
+    return nothing
+  }
+
+  last(): Uint8Array {
+    return nothing
+  }
+
+  broken(error: string): Uint8Array {
+    return this.dialect.watch().broken(error)
+  }
+
+  /** Takes the last piece of a stream that was translated to its end. */
+  ends(last: Uint8Array): void {
+    const watch = this.dialect.watch()
+    watch.push(last)
+    this.ended = watch.ending(true)
+  }
+}
+
+class FlowTranslation implements AnswerBody, BodySink {
+  readonly length = undefined
+  readonly watch: TranslatedWatch
+  private readonly answer: FlowAnswer & { readonly watch: StreamWatch }
+  private readonly codecs: FlowCodecs
+  private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  private readonly pieces = Effect.runSync(Queue.unbounded<Uint8Array, UpstreamError | Cause.Done>())
+  private fiber: Fiber.Fiber<void> | undefined
+  private sink: BodySink | undefined
+  private came = 0
+  private ended = false
+  private paused = false
+  private wake: () => void = () => undefined
+  private whenEnded: () => void = () => undefined
+  private last: Uint8Array = nothing
+
+  constructor(
+    answer: FlowAnswer & { readonly watch: StreamWatch },
+    codecs: FlowCodecs,
+    run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+  ) {
+    this.answer = answer
+    this.codecs = codecs
+    this.run = run
+    this.watch = new TranslatedWatch(codecs.dialect, () => answer.watch.used())
+  }
+
+  attach(sink: BodySink): void {
+    this.sink = sink
+    this.fiber = this.run(this.all)
+    this.answer.attach(this)
+  }
+
+  start(): void {}
+
+  pause(): void {
+    this.paused = true
+    this.answer.head.body.pause()
+  }
+
+  resume(): void {
+    this.paused = false
+    this.answer.head.body.resume()
+    this.wake()
+  }
+
+  abort(): void {
+    this.answer.head.body.abort()
+    this.fiber?.interruptUnsafe()
+  }
+
+  piece(bytes: Uint8Array): void {
+    const { watch } = this.answer
+    this.came += bytes.byteLength
+    // The first bytes have been watched before they were passed on.
+    const isProgress = this.came <= watch.size || watch.push(bytes)
+    const { keepAlive = nothing } = this.codecs.dialect
+    this.sink?.piece(isProgress ? nothing : keepAlive)
+    Queue.offerUnsafe(this.pieces, bytes)
+  }
+
+  end(): void {
+    this.ends(true, truncated)
+  }
+
+  fail(error: UpstreamError): void {
+    this.ends(false, error)
+  }
+
+  private ends(orderly: boolean, error: UpstreamError): void {
+    this.ended = true
+    if (this.answer.watch.ending(orderly) === "cut") Queue.failCauseUnsafe(this.pieces, Cause.fail(error))
+    else Queue.endUnsafe(this.pieces)
+    this.whenEnded()
+  }
+
+  private get all(): Effect.Effect<void> {
+    const { decode, encode, redact } = this.codecs
+    return Stream.fromQueue(this.pieces).pipe(
+      toStream(decode),
+      Stream.map((event) => (event.type === "error" ? { ...event, message: redact(event.message) } : event)),
+      Stream.takeUntil(isLast),
+      toStream(encode),
+      Stream.runForEachArray((pieces) => this.deliver(joined(pieces))),
+      Effect.andThen(this.done),
+      Effect.catchCause((cause) => this.broke(cause))
+    )
+  }
+
+  private deliver(piece: Uint8Array): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.last = piece
+      this.sink?.piece(piece)
+      if (!this.paused) return Effect.void
+      return Effect.callback<void>((resume) => {
+        this.wake = () => resume(Effect.void)
+      })
+    })
+  }
+
+  private get done(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.watch.ends(this.last)
+      this.sink?.end()
+      if (this.ended) return Effect.void
+      const ended = Effect.callback<void>((resume) => {
+        this.whenEnded = () => resume(Effect.void)
+      })
+      return Effect.andThen(
+        Effect.timeoutOption(ended, lingerMs),
+        Effect.sync(() => {
+          if (!this.ended) this.answer.head.body.abort()
+        })
+      )
+    })
+  }
+
+  private broke(cause: Cause.Cause<UpstreamError>): Effect.Effect<void> {
+    return Effect.sync(() => {
+      if (Cause.hasInterruptsOnly(cause)) return
+      const failed = Cause.findErrorOption(cause)
+      this.sink?.fail(failed._tag === "Some" ? failed.value : toUpstreamError(Cause.squash(cause), true))
+    })
+  }
+}
+
+/** A stream in the client's dialect; `run` starts the fiber that translates it. */
+export const translatedFlow = (
+  answer: FlowAnswer & { readonly watch: StreamWatch },
+  codecs: FlowCodecs,
+  run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+): CommittedAnswer => {
+  const flow = new FlowTranslation(answer, codecs, run)
+  return {
+    _tag: "Flow",
+    head: translatedHead(answer.head, codecs.dialect.types.stream, flow),
+    said: answer.said,
+    watch: flow.watch,
+    attach: (sink) => flow.attach(sink),
+    taken: answer.taken
+  }
+}
+
+const noBody: AnswerBody = {
+  length: undefined,
+  start: () => undefined,
+  pause: () => undefined,
+  resume: () => undefined,
+  abort: () => undefined
+}
+
+/** A whole answer as the stream that its client has asked for. */
+export const streamOf = (
+  answer: CommittedAnswer & { readonly _tag: "Whole" },
+  pieces: ReadonlyArray<Uint8Array>,
+  dialect: Dialect
+): CommittedAnswer => {
+  const bytes = joined(pieces)
+  const watch = new TranslatedWatch(dialect, () => answer.usage)
+  watch.ends(bytes)
+  return {
+    _tag: "Flow",
+    head: translatedHead(answer.head, dialect.types.stream, noBody),
+    said: answer.said,
+    watch,
+    attach: (sink) => {
+      sink.piece(nothing)
+      sink.piece(bytes)
+      sink.end()
+    },
+    taken: () => undefined
+  }
+}

@@ -1,0 +1,139 @@
+/**
+ * A request that is asked in another dialect than its client's: by the hub, there and back.
+ */
+import type * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as Result from "effect/Result"
+import type { Backend } from "../backend/backend.ts"
+import { kindNamed } from "../backend/all.ts"
+import type { DialectList } from "../dialect/all.ts"
+import type { AnswerContext, ClientCodec, DecodedChat, ServerCodec } from "../dialect/chat.ts"
+import type { DialectRoute } from "../dialect/Dialect.ts"
+import { transduce } from "../dialect/Transducer.ts"
+import { errorWords } from "../domain/error-text.ts"
+import type { BadRequest } from "../domain/errors.ts"
+import type { Redact } from "../domain/redact.ts"
+import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
+import type { Plan } from "../router/plan.ts"
+import type { CommittedAnswer } from "../upstream/answer.ts"
+import type { RequestRecord, Translated } from "./record.ts"
+import { streamOf, translatedFlow, translatedHead } from "./translated-flow.ts"
+
+/** Starts what goes on beside the request. */
+export type RunFork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+
+/** How one backend is asked. */
+export interface Translation extends Translated {
+  /** What it is asked, in its own dialect. */
+  readonly route: DialectRoute
+  readonly body: Uint8Array
+  /** Its answer in the client's dialect; fails where it cannot be read. */
+  readonly answer: (answer: CommittedAnswer, redact: Redact, run: RunFork) => Result.Result<CommittedAnswer, BadAnswer>
+}
+
+/** Who is asked in which dialect: the route of a server that does not speak the client's. */
+const serverRoute = (
+  dialects: DialectList,
+  speaks: ReadonlyArray<string>
+): { readonly route: DialectRoute; readonly codec: ServerCodec } | undefined => {
+  for (const dialect of dialects) {
+    if (!speaks.includes(dialect.id)) continue
+    for (const operation of dialect.operations) {
+      if (operation.server !== undefined) return { route: { dialect, operation }, codec: operation.server }
+    }
+  }
+  return undefined
+}
+
+const speaks = ({ type }: Backend, { dialect }: DialectRoute): boolean => kindNamed(type).speaks.includes(dialect.id)
+
+// Words by which servers refuse to be told how much to think.
+const noEffort = /think|reasoning/i
+
+/** Translates one request. */
+export class Translator {
+  private readonly dialects: DialectList
+  private readonly route: DialectRoute
+  private readonly codec: ClientCodec
+  private readonly decoded: DecodedChat
+  private readonly context: AnswerContext
+  private effort = true
+
+  constructor(dialects: DialectList, { model, route }: RequestRecord, codec: ClientCodec, decoded: DecodedChat) {
+    this.dialects = dialects
+    this.route = route
+    this.codec = codec
+    this.decoded = decoded
+    const callIds = decoded.chat.messages.flatMap((message) =>
+      message.role === "assistant" ? message.items.flatMap((item) => (item.type === "call" ? [item.id] : [])) : []
+    )
+    this.context = { model, id: crypto.randomUUID().replaceAll("-", ""), callIds: new Set(callIds) }
+  }
+
+  /** How a backend is asked for a model; undefined where it is asked in the client's own words. */
+  for(backend: Backend, model: string): Result.Result<Translation, BadRequest> | undefined {
+    if (speaks(backend, this.route)) return undefined
+    const kind = kindNamed(backend.type)
+    const server = serverRoute(this.dialects, kind.speaks)
+    if (server === undefined) return undefined
+    const { codec, route } = server
+    const original = kind.isOriginal?.(backend) === true
+    const traits = { original, files: kind.locality === "cloud", effort: this.effort }
+    return Result.map(codec.encode(this.decoded.chat, model, traits), ({ body, dropped }) => ({
+      label: `${this.route.dialect.id}->${route.dialect.id}`,
+      dropped: [...this.decoded.dropped, ...dropped],
+      route,
+      body,
+      answer: (answer, redact, run) => this.answer(codec, answer, redact, run)
+    }))
+  }
+
+  /** Whether a failure is for what only some models take, which is then left out from now on. */
+  withoutEffort(error: UpstreamError): boolean {
+    if (!this.effort || this.decoded.chat.effort === undefined) return false
+    if (error._tag !== "ErrorStatus" || (error.status !== 400 && error.status !== 422)) return false
+    if (!noEffort.test(errorWords(error.body) ?? "")) return false
+    this.effort = false
+    return true
+  }
+
+  private answer(
+    server: ServerCodec,
+    answer: CommittedAnswer,
+    redact: Redact,
+    run: RunFork
+  ): Result.Result<CommittedAnswer, BadAnswer> {
+    const { codec, context, route } = this
+    const { types } = route.dialect
+    if (answer._tag === "Flow") {
+      if (answer.watch === undefined) return Result.fail(new BadAnswer({ reason: "what cannot be translated" }))
+      const codecs = { decode: server.stream, encode: codec.stream(context), dialect: route.dialect, redact }
+      return Result.succeed(translatedFlow({ ...answer, watch: answer.watch }, codecs, run))
+    }
+    const events = server.whole(answer.body)
+    if (Result.isFailure(events)) return Result.fail(new BadAnswer({ reason: events.failure, body: answer.body }))
+    if (this.decoded.chat.stream) {
+      const pieces = transduce(codec.stream(context), events.success)
+      return Result.succeed(streamOf(answer, pieces, route.dialect))
+    }
+    const whole = codec.whole(events.success, context)
+    if (Result.isFailure(whole)) return Result.fail(new BadAnswer({ reason: redact(whole.failure) }))
+    return Result.succeed({ ...answer, head: translatedHead(answer.head, types.whole), body: whole.success })
+  }
+}
+
+/** What translates a request for those of a plan who do not speak its dialect; undefined where all of them do. */
+export const translatorFor = (
+  dialects: DialectList,
+  record: RequestRecord,
+  body: Uint8Array,
+  { targets }: Plan
+): Translator | BadRequest | undefined => {
+  const { client } = record.route.operation
+  if (client === undefined) return undefined
+  const all = targets.flatMap(({ candidates }) => candidates)
+  if (all.every(({ state }) => speaks(state.backend, record.route))) return undefined
+  const decoded = client.decode(body)
+  if (Result.isFailure(decoded)) return decoded.failure
+  return new Translator(dialects, record, client, decoded.success)
+}
