@@ -3,7 +3,7 @@
  */
 import { aiSdk, langchain, langchainJs, openaiJs, openaiPython } from "./code.ts"
 import type { ClientSetup } from "./client-setup.ts"
-import { aider, cline, continueYaml, curl, openWebui, zed } from "./settings.ts"
+import { aider, claudeCode, cline, continueYaml, curl, openWebui, zed } from "./settings.ts"
 
 /** A client: what its settings look like, and where they go. */
 interface Client {
@@ -41,6 +41,12 @@ export const clients = {
     settings: zed
   },
   aider: { title: "aider", format: "shell", paste: "Run this in the repository to be edited", settings: aider },
+  "claude-code": {
+    title: "Claude Code",
+    format: "shell",
+    paste: "Run this in the repository to be worked on",
+    settings: claudeCode
+  },
   langchain: { title: "LangChain (Python)", format: "python", paste: "Run this with Python", settings: langchain },
   "langchain-js": {
     title: "LangChain (JavaScript)",

@@ -93,6 +93,18 @@ export const aider = (setup: ClientSetup): string =>
     `aider --model ${shellWord(`openai/${setup.model.id}`)}`
   )
 
+/** Shell lines that start Claude Code; its small requests, titles among them, go to the same model. */
+export const claudeCode = (setup: ClientSetup): string => {
+  const model = shellWord(setup.model.id)
+  return joinLines(
+    // It adds /v1 itself.
+    `export ANTHROPIC_BASE_URL=${shellWord(setup.baseUrl.replace(/\/v1$/, ""))}`,
+    `export ANTHROPIC_AUTH_TOKEN=${setup.keyNeeded ? `"$${keyVariable}"` : keyPlaceholder(setup)}`,
+    `export ANTHROPIC_DEFAULT_HAIKU_MODEL=${model}`,
+    `claude --model ${model}`
+  )
+}
+
 /** A shell line that asks something. */
 export const curl = ({ baseUrl, keyNeeded, model }: ClientSetup): string => {
   const body = JSON.stringify({ model: model.id, messages: [{ role: "user", content: "Hello" }] })

@@ -29,6 +29,7 @@ describe("nexus connect", () => {
       "cline",
       "zed",
       "aider",
+      "claude-code",
       "langchain",
       "langchain-js",
       "ai-sdk",

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { clientBaseUrl, type ClientSetup } from "../../src/connect/client-setup.ts"
-import { aider, cline, continueYaml, curl, openWebui, zed } from "../../src/connect/settings.ts"
+import { aider, claudeCode, cline, continueYaml, curl, openWebui, zed } from "../../src/connect/settings.ts"
 import { plain, rich } from "./offers.ts"
 
 const naming = (id: string, offer: ClientSetup = plain): ClientSetup => ({ ...offer, model: { ...offer.model, id } })
@@ -9,6 +9,19 @@ const naming = (id: string, offer: ClientSetup = plain): ClientSetup => ({ ...of
 const text = (...lines: ReadonlyArray<string>): string => lines.join("\n")
 
 describe("the settings of", () => {
+  test("Claude Code are lines of a shell, with the address alone and one model for large and small requests", () => {
+    expect(claudeCode(plain)).toBe(
+      text(
+        "export ANTHROPIC_BASE_URL=http://127.0.0.1:8000",
+        "export ANTHROPIC_AUTH_TOKEN=not-needed",
+        "export ANTHROPIC_DEFAULT_HAIKU_MODEL=mistral:7b",
+        "claude --model mistral:7b"
+      )
+    )
+    expect(claudeCode(rich)).toContain('export ANTHROPIC_AUTH_TOKEN="$NEXUS_KEY"')
+    expect(claudeCode(naming("a b"))).toContain("claude --model 'a b'")
+  })
+
   test("Open WebUI are variables", () => {
     expect(openWebui(plain)).toBe(
       text("OPENAI_API_BASE_URL=http://127.0.0.1:8000/v1", "OPENAI_API_KEY=not-needed", "DEFAULT_MODELS=mistral:7b")

@@ -16,6 +16,8 @@ import type { Script } from "../kit/rawServer.ts"
 const chat = { model: "gpt", messages: [{ role: "user", content: "hi" }] }
 const bodies: Readonly<Record<string, unknown>> = {
   "/v1/chat/completions": chat,
+  "/v1/messages": { ...chat, max_tokens: 50 },
+  "/v1/messages/count_tokens": chat,
   "/v1/completions": { model: "m", prompt: "Once" },
   "/v1/embeddings": { model: "m", input: ["a", "b"] },
   "/admin/v1/route": chat,

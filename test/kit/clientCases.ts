@@ -162,14 +162,14 @@ const answering = (name: string, make: (setup: Setup) => Client, voice: Voice) =
     })
   })
 
-/** Runs every case for a library. */
-export const clientCases = (name: string, make: (setup: Setup) => Client): void => {
+/** Runs every case for a library; `embeds` when its API has embeddings. */
+export const clientCases = (name: string, make: (setup: Setup) => Client, embeds = true): void => {
   const [voice] = voices
   if (voice === undefined) throw new Error("no voice")
   for (const each of voices) answering(name, make, each)
 
   describe(name, () => {
-    test("gets embeddings, in the order of the texts", async () => {
+    test.if(embeds)("gets embeddings, in the order of the texts", async () => {
       await using here = await world(embedding)
       const vectors = await make(here.setup).embed(["a", "four", "seventh"])
       expect(vectors).toEqual([

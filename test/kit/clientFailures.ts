@@ -56,7 +56,7 @@ export const refusals: ReadonlyArray<{
     name: "400 in llama-server's words when the prompt is too long",
     answer: json(llamacppTooLong, 400),
     status: 400,
-    says: /exceeds the available context size/
+    says: /exceeds the available context size|prompt is too long: 6007 tokens > 4096 maximum/
   },
   {
     name: "400 in SGLang's words, which have no envelope",

@@ -74,6 +74,7 @@ const run = ({ pieces, error, events = true }: Options) => {
     body: source,
     attach: source.start,
     watch: events ? new EventWatch() : undefined,
+    endsInOrder: false,
     marked: events,
     errorText: ({ _tag }) => `{"error":{"message":"${_tag}"}}`,
     progress: () => {

@@ -90,6 +90,7 @@ export const toy: Dialect = {
   watch: () => new ToyWatch(),
   faultOf: (bytes) => failureOf(textOf(bytes)),
   keepAlive: encoder.encode("~\n"),
+  brokenBody: "cut",
   redacted: (lines, redact) => lines.replace(/^!.*$/gm, (line) => redact(line)),
   errorBody: ({ code, message }) => `oops ${code}: ${message}`,
   passedError: (status, body) => encoder.encode(`oops ${status}: ${textOf(body)}`)
