@@ -114,6 +114,7 @@ export class JsonScan {
   private escaped = 0
   private run = 0
   private numeral = minus
+  private members = 0
   // The next quote and backslash, once they have been searched for.
   private nextQuote = -1
   private nextBackslash = -1
@@ -128,6 +129,11 @@ export class JsonScan {
   /** How many bytes it has gone through. */
   get passed(): number {
     return this.at
+  }
+
+  /** How many arrays and objects, and members of them beyond the first, it has come by. */
+  get size(): number {
+    return this.members
   }
 
   /** Goes through the next slice. */
@@ -161,6 +167,7 @@ export class JsonScan {
     if (state === after) {
       if (byte === 0x2c && this.depth > 0) {
         this.state = this.objects[this.depth] === 1 ? key : value
+        this.members += 1
         return undefined
       }
       return this.close(byte)
@@ -190,6 +197,7 @@ export class JsonScan {
     if (this.depth >= this.maxDepth) return "depth"
     if (this.depth < toldDepth) this.listener.open(isObject ? "object" : "array")
     this.depth += 1
+    this.members += 1
     if (this.depth === this.objects.length) this.objects = grown(this.objects)
     this.objects[this.depth] = isObject ? 1 : 0
     this.state = isObject ? firstKey : element

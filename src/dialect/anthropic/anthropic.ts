@@ -57,7 +57,7 @@ const messages: Operation = {
   fields,
   path: "/v1/messages",
   generates: true,
-  needs: (body, _, least) => readMessagesNeeds(messages, body, { counting: false, least }),
+  needs: (body, turns, least) => readMessagesNeeds(messages, body, turns, { counting: false, least }),
   whole: wholeMessage,
   client: codec
 }
@@ -67,7 +67,7 @@ const countTokens: Operation = {
   fields,
   path: "/v1/messages/count_tokens",
   generates: false,
-  needs: (body) => readMessagesNeeds(countTokens, body, { counting: true }),
+  needs: (body, turns) => readMessagesNeeds(countTokens, body, turns, { counting: true }),
   whole: () => Result.succeed({ said: { model: undefined, fingerprint: undefined }, usage: undefined }),
   estimate: ({ promptTokens }) => ({ field: "input_tokens", body: JSON.stringify({ input_tokens: promptTokens }) })
 }

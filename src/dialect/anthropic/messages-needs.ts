@@ -3,9 +3,11 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { BadRequest } from "../../domain/errors.ts"
+import type { BadRequest } from "../../domain/errors.ts"
+import type { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
 import type { Ability, OperationFacts } from "../../domain/request.ts"
 import type { LeastContext, ReadRequest } from "../Dialect.ts"
+import { boundsFault, isLarge } from "../json-bounds.ts"
 import { messagesFault, modelFault, parseBody, streamFault } from "../json-body.ts"
 import {
   estimatePrompt,
@@ -104,11 +106,23 @@ const needsOf = (
   return Result.succeed({ needs: counting ? { ...needs, atLeastTokens: 0 } : needs, model: undefined })
 }
 
-/** Reads what routing must know of a request; `counting` when its tokens are what is asked for. */
-export const readMessagesNeeds: typeof needsOf = (...args) => {
+const atOnce: typeof needsOf = (...args) => {
   try {
     return needsOf(...args)
   } catch (error) {
     return Result.fail(tooDeep(error))
   }
+}
+
+/** Reads what routing must know of a request; `counting` when its tokens are what is asked for. */
+export const readMessagesNeeds = (
+  operation: OperationFacts,
+  body: Uint8Array,
+  turns: EventLoopTurns,
+  wish: Parameters<typeof needsOf>[2]
+): ReturnType<typeof needsOf> | Promise<ReturnType<typeof needsOf>> => {
+  if (!isLarge(body)) return atOnce(operation, body, wish)
+  return boundsFault(body, turns).then((fault) =>
+    fault === undefined ? atOnce(operation, body, wish) : Result.fail(fault)
+  )
 }
