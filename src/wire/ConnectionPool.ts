@@ -1,7 +1,7 @@
 /**
  * The client: a pool of connections on bare sockets or TLS, one call at a time on each. Against fetch it knows when it is
  * connected and whether a socket was used before, holds a backend back at once when it is to wait, looks names up itself,
- * has no ceiling of its own, and costs half of the CPU.
+ * has no ceiling of its own, and costs a quarter less CPU.
  */
 import { ConnectionLost, Unreachable } from "../domain/upstream-errors.ts"
 import { readUnacked } from "./tcp-acks.ts"
