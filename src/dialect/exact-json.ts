@@ -14,8 +14,8 @@ const suspicious = /\d{16}|\d[.eE]/
 
 const stringsAndNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/gs
 
-// Stands before the text of a number; no text that is said begins so.
-const mark = "\u0000number:"
+// Stands before the text of a number; nobody who sends a text can know it.
+const mark = `${crypto.randomUUID()}:`
 
 const restored = (value: unknown): unknown => {
   if (typeof value === "string") return value.startsWith(mark) ? JSON.rawJSON(value.slice(mark.length)) : value
@@ -31,7 +31,7 @@ export const exactJson = (text: string, plain: unknown): unknown => {
   const marked = text.replace(stringsAndNumbers, (token) => {
     if (token.startsWith('"') || String(Number(token)) === token) return token
     found = true
-    return `"\\u0000number:${token}"`
+    return `"${mark}${token}"`
   })
   return found ? restored(JSON.parse(marked)) : plain
 }

@@ -177,3 +177,8 @@ describe("JSON that is written again", () => {
     )
   })
 })
+
+test("a text is no number, whatever it begins with, beside numbers that keep their digits", () => {
+  const text = String.raw`{"a":"\u0000number:x","b":12345678901234567890}`
+  expect(JSON.stringify(exactJson(text, JSON.parse(text)))).toBe(text)
+})
