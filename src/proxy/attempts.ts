@@ -189,6 +189,7 @@ export class Attempts implements Asker {
     const { candidate, model } = attempt
     const said = this.translator?.for(candidate.state.backend, model)
     if (said === undefined) {
+      if (this.translator !== undefined) this.run.record.translates(undefined)
       return Effect.matchEffect(this.call(attempt, this.run.record.route, this.bodyFor(model)), {
         onFailure: (error) => this.failed(attempt, error),
         onSuccess: (answer) => this.answered(attempt, answer)

@@ -194,7 +194,9 @@ class FlowTranslation implements AnswerBody, BodySink {
       this.sink?.piece(piece)
       if (!this.paused) return Effect.void
       return Effect.callback<void>((resume) => {
-        this.wake = () => resume(Effect.void)
+        // The fiber may have stood still in between, and nobody wakes it twice.
+        if (this.paused) this.wake = () => resume(Effect.void)
+        else resume(Effect.void)
       })
     })
   }
@@ -205,7 +207,8 @@ class FlowTranslation implements AnswerBody, BodySink {
       this.sink?.end()
       if (this.ended) return Effect.void
       const ended = Effect.callback<void>((resume) => {
-        this.whenEnded = () => resume(Effect.void)
+        if (this.ended) resume(Effect.void)
+        else this.whenEnded = () => resume(Effect.void)
       })
       return Effect.andThen(
         Effect.timeoutOption(ended, lingerMs),
