@@ -92,7 +92,7 @@ export interface Server {
   readonly models: ReadonlyArray<Model>
 }
 
-/** The context a model has as far as anybody knows, in tokens. */
+/** The context a model has as far as is known, in tokens. */
 export const contextOf = ({ context_in_force, context_length }: Model): number | undefined =>
   context_in_force === undefined || context_length === undefined
     ? (context_in_force ?? context_length)

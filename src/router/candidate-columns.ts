@@ -93,7 +93,7 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>, moment = noMoment):
 /** Nobody. */
 export const emptyPool: Pool = poolOf([])
 
-// A list of candidates is never changed, and is a new one as soon as anything about one of them is.
+// A list of candidates is never changed, and is a new one whenever one of them is.
 const pools = new WeakMap<ReadonlyArray<Candidate>, Map<string, Pool>>()
 
 const isAble = ({ state, model }: Candidate, abilities: ReadonlyArray<Ability>): boolean =>

@@ -68,7 +68,7 @@ const named = (name: string, headers: ReadonlyArray<string>): Fault => ({
   }
 })
 
-/** The same, broken: it is watched as any other. */
+/** The same, broken: it is watched like every other. */
 const namedHalf = (name: string, headers: ReadonlyArray<string>): Fault => ({
   ...base,
   name,
