@@ -30,7 +30,7 @@ import {
   UnsupportedMediaType
 } from "../../src/domain/errors.ts"
 import { ConnectionLost } from "../../src/domain/upstream-errors.ts"
-import { openAiErrorBody } from "../../src/dialect/openai/error-body.ts"
+import { openAiErrorBody } from "../../src/dialect/openai-error.ts"
 import { gatewayErrorFor } from "../../src/proxy/final-failure.ts"
 import { failureTable } from "../../src/dialect/failures.ts"
 import { formOf, render } from "../kit/refusals.ts"

@@ -2,7 +2,7 @@
  * Failures as clients of OpenAI's dialect get them.
  */
 import { failureIn, refusalBody, refuse } from "../../src/dialect/refuse.ts"
-import { typeOf } from "../../src/dialect/openai/error-body.ts"
+import { typeOf } from "../../src/dialect/openai-error.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import type { GatewayError } from "../../src/domain/errors.ts"
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { isContextOverflow } from "../../src/domain/context-overflow.ts"
-import { openAiErrorBody } from "../../src/dialect/openai/error-body.ts"
+import { openAiErrorBody } from "../../src/dialect/openai-error.ts"
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

@@ -17,7 +17,7 @@ import {
   weighJson,
   weighText
 } from "../token-estimate.ts"
-import { type JsonObject, tooDeep } from "./messages-notes.ts"
+import { type JsonObject, tooDeep } from "../request-notes.ts"
 
 /** What is looked at in a conversation. */
 interface Seen {

@@ -8,7 +8,7 @@ import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatTool, ChatToolChoice, DecodedChat } from "../chat.ts"
 import { readTurns } from "./messages-turns.ts"
 import { exactJson } from "../exact-json.ts"
-import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "./messages-notes.ts"
+import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */
 const billing = "x-anthropic-billing-header"
@@ -185,7 +185,8 @@ const objectOf = (json: unknown): JsonObject => (Predicate.isObject(json) ? json
 /** Reads a request; its body is a JSON object. */
 export const decodeMessagesRequest = (body: Uint8Array): Result.Result<DecodedChat, BadRequest> => {
   const text = decoder.decode(body)
-  const notes = new Notes()
+  // Marks for a cache say the same wherever they stand.
+  const notes = new Notes(["cache_control"])
   try {
     const plain: unknown = JSON.parse(text)
     const chat = read(objectOf(plain), objectOf(exactJson(text, plain)), notes)

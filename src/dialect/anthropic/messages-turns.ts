@@ -1,10 +1,10 @@
 /**
- * The turns of a conversation in Messages as those of the hub: results right behind their calls and in the order of these,
- * then all else of the user's turn; system messages in between as reminders in the turn of the user next to them.
+ * The turns of a conversation in Messages as those of the hub.
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
-import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "./messages-notes.ts"
+import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { Turns } from "../turns.ts"
 
 /** What Nexus signs reasoning with that no one else has signed. */
 export const unsigned = "nexus.unsigned"
@@ -86,26 +86,6 @@ const blocksOf = (content: unknown, place: string): ReadonlyArray<readonly [Json
 const partsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<ChatPart> =>
   blocksOf(content, place).flatMap(([block, at]) => partOf(block, at, notes))
 
-const isSaid = (part: ChatPart): boolean => part.type !== "text" || part.text.trim() !== ""
-
-/** The result of a call, and what of it is no text. */
-interface ToolResult {
-  readonly text: string
-  readonly failed: boolean
-  readonly shown: ReadonlyArray<ChatPart>
-  readonly place: string
-}
-
-const resultOf = (block: JsonObject, place: string, notes: Notes): ToolResult => {
-  notes.only(block, ["type", "tool_use_id", "content", "is_error"], "tool_result")
-  const { content } = block
-  const parts = content === undefined || content === null ? [] : partsOf(content, `${place}.content`, notes)
-  const shown = parts.filter(({ type }) => type !== "text")
-  const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
-  const follows = shown.map(({ type }, at) => `[${type} ${at + 1} of this result follows in the next user message]`)
-  return { text: [...texts, ...follows].join("\n"), failed: block["is_error"] === true, shown, place }
-}
-
 // What tools of Anthropic's own did: the words behind it hold what came of it.
 const ofServer = /^(?:server_tool_use|mcp_tool_(?:use|result)|\w+_tool_result|container_upload)$/
 
@@ -142,94 +122,37 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
     }
   })
 
-class Turns {
-  readonly messages: Array<ChatMessage> = []
-  private readonly notes: Notes
-  private items: Array<ChatTurnItem> = []
-  private results = new Map<string, Array<ToolResult>>()
-  private parts: Array<ChatPart> = []
-  private answering = false
-  private openCalls: ReadonlyArray<{ readonly id: string; readonly place: string }> = []
-
-  constructor(notes: Notes) {
-    this.notes = notes
-  }
-
-  assistant(content: unknown, place: string): void {
-    if (!this.answering) this.endUser()
-    this.answering = true
-    const items = itemsOf(content, `${place}.content`, this.notes)
-    this.items.push(...items)
-    const calls = items.flatMap((item) => (item.type === "call" ? [{ id: item.id, place }] : []))
-    this.openCalls = [...this.openCalls, ...calls]
-  }
-
-  user(content: unknown, place: string): void {
-    this.endAssistant()
-    for (const [block, at] of blocksOf(content, `${place}.content`)) {
-      if (block["type"] !== "tool_result") {
-        this.parts.push(...partOf(block, at, this.notes).filter(isSaid))
-        continue
-      }
-      const id = textOf(block["tool_use_id"], `${at}.tool_use_id`)
-      const result = resultOf(block, at, this.notes)
-      const known = this.results.get(id)
-      if (known === undefined) this.results.set(id, [result])
-      else known.push(result)
+const userTurn = (turns: Turns, content: unknown, place: string, notes: Notes): void => {
+  turns.user([])
+  for (const [block, at] of blocksOf(content, `${place}.content`)) {
+    if (block["type"] !== "tool_result") {
+      turns.user(partOf(block, at, notes))
+      continue
     }
+    notes.only(block, ["type", "tool_use_id", "content", "is_error"], "tool_result")
+    const { content: result, is_error: failed, tool_use_id: id } = block
+    const parts = result === undefined || result === null ? [] : partsOf(result, `${at}.content`, notes)
+    turns.result(textOf(id, `${at}.tool_use_id`), parts, failed === true, at)
   }
+}
 
-  system(content: unknown, place: string): void {
-    this.endAssistant()
-    const texts = partsOf(content, `${place}.content`, this.notes).map((part) =>
-      part.type === "text" ? part.text : refuseAt(`${place}.content`, "must be text")
-    )
-    this.parts.push({ type: "text", text: `<system-reminder>\n${texts.join("\n\n")}\n</system-reminder>` })
-  }
-
-  end(): ReadonlyArray<ChatMessage> {
-    this.endAssistant()
-    this.endUser()
-    return this.messages
-  }
-
-  private endAssistant(): void {
-    if (!this.answering) return
-    this.answering = false
-    this.messages.push({ role: "assistant", items: this.items })
-    this.items = []
-  }
-
-  private endUser(): void {
-    const shown: Array<ChatPart> = []
-    for (const { id, place } of this.openCalls) {
-      const result = this.results.get(id)?.shift()
-      if (result === undefined) return refuseAt(place, `has a call '${id}' without a tool_result in the turn behind it`)
-      this.messages.push({ role: "tool", callId: id, text: result.text, failed: result.failed })
-      shown.push(...result.shown)
-    }
-    for (const [id, [left]] of this.results) {
-      if (left !== undefined)
-        refuseAt(left.place, `is a result of the call '${id}', which is not in the turn before it`)
-    }
-    const parts = [...shown, ...this.parts]
-    if (parts.length > 0) this.messages.push({ role: "user", parts })
-    this.openCalls = []
-    this.results = new Map()
-    this.parts = []
-  }
+const systemTurn = (turns: Turns, content: unknown, place: string, notes: Notes): void => {
+  const texts = partsOf(content, `${place}.content`, notes).map((part) =>
+    part.type === "text" ? part.text : refuseAt(`${place}.content`, "must be text")
+  )
+  turns.reminder(texts.join("\n\n"))
 }
 
 /** The turns of a conversation. */
 export const readTurns = (messages: ReadonlyArray<unknown>, notes: Notes): ReadonlyArray<ChatMessage> => {
-  const turns = new Turns(notes)
+  const turns = new Turns({ anywhere: false })
   for (const [at, message] of messages.entries()) {
     const place = `messages[${at}]`
     if (!Predicate.isObject(message)) return refuseAt(place, "must be an object")
     const { content, role } = message
-    if (role === "user") turns.user(content, place)
-    else if (role === "assistant") turns.assistant(content, place)
-    else if (role === "system") turns.system(content, place)
+    if (role === "user") userTurn(turns, content, place, notes)
+    else if (role === "assistant") turns.assistant(itemsOf(content, `${place}.content`, notes), place)
+    else if (role === "system") systemTurn(turns, content, place, notes)
     else return refuseAt(`${place}.role`, "must be user, assistant or system")
   }
   return turns.end()

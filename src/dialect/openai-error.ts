@@ -3,9 +3,9 @@
  * shape stays as it is, the rest gets its envelope and, where type or text says so, the codes that agents look for.
  */
 import * as Predicate from "effect/Predicate"
-import { isContextOverflow } from "../../domain/context-overflow.ts"
-import { shortened, readErrorText } from "../../domain/error-text.ts"
-import type { Failure } from "../failures.ts"
+import { isContextOverflow } from "../domain/context-overflow.ts"
+import { shortened, readErrorText } from "../domain/error-text.ts"
+import type { Failure } from "./failures.ts"
 
 const types = {
   request: "invalid_request_error",

@@ -1,7 +1,7 @@
 /**
- * What is noted while a request of Messages is read: what was left out of it, and why it is refused.
+ * What is noted while a request is read to be translated: what was left out of it, and why it is refused.
  */
-import { BadRequest } from "../../domain/errors.ts"
+import { BadRequest } from "../domain/errors.ts"
 
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<PropertyKey, unknown>>
@@ -27,12 +27,14 @@ export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> =>
 export const textOf = (value: unknown, place: string): string =>
   typeof value === "string" ? value : refuseAt(place, "must be a string")
 
-// Marks for a cache say the same wherever they stand.
-const anywhere: ReadonlySet<string> = new Set(["cache_control"])
-
-/** What was left out, each thing once. */
+/** What was left out, each thing once; a field that means the same wherever it stands is named without its place. */
 export class Notes {
   private readonly left = new Set<string>()
+  private readonly anywhere: ReadonlyArray<string>
+
+  constructor(anywhere: ReadonlyArray<string> = []) {
+    this.anywhere = anywhere
+  }
 
   /** Notes that something is left out. */
   drops(what: string): void {
@@ -44,7 +46,7 @@ export class Notes {
     for (const name in object) {
       const value = object[name]
       if (known.includes(name) || value === null || value === undefined) continue
-      this.drops(anywhere.has(name) || place === "" ? name : `${place}.${name}`)
+      this.drops(this.anywhere.includes(name) || place === "" ? name : `${place}.${name}`)
     }
   }
 
