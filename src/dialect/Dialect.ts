@@ -89,10 +89,24 @@ export interface StreamWatch {
   readonly broken: (error: string) => Uint8Array
 }
 
+/** What a body is read with. */
+export interface NeedsReading {
+  readonly turns: EventLoopTurns
+  readonly least?: LeastContext
+  /** The model that the path names, where it does. */
+  readonly model?: string | undefined
+}
+
 /** What a client asks of a model, in its dialect. */
 export interface Operation extends OperationFacts {
-  /** Where it is asked for, here and at servers who speak the dialect. */
+  /** Where it is asked for, here and at servers who speak the dialect; `{model}` in it stands for the name of one. */
   readonly path: string
+  /** Where else it is asked for here. */
+  readonly alsoAt?: ReadonlyArray<string>
+  /** What servers are asked with behind the path. */
+  readonly query?: string
+  /** Whether its answer is a stream, where the path says so and not the body. */
+  readonly streams?: boolean
   /**
    * Whether its answer is a text that is made bit by bit: a stream of it is judged by how it begins and ends, and its
    * client is not left to wait in silence.
@@ -101,8 +115,7 @@ export interface Operation extends OperationFacts {
   /** Reads what routing must know: at once of a body of the usual size, in slices of a large one. */
   readonly needs: (
     body: Uint8Array,
-    turns: EventLoopTurns,
-    least?: LeastContext
+    reading: NeedsReading
   ) => Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>>
   /** Judges the body of a whole answer. */
   readonly whole: (body: Uint8Array) => Result.Result<WholeAnswer, AnswerFault>
@@ -203,4 +216,6 @@ export interface Dialect {
 export interface DialectRoute {
   readonly dialect: Dialect
   readonly operation: Operation
+  /** The model that the path names, where it does. */
+  readonly model?: string
 }

@@ -2,7 +2,7 @@
  * Every dialect that is served, one line each; the first is what clients are told in who ask for nothing of any.
  */
 import * as Context from "effect/Context"
-import type { Dialect, DialectRoute } from "./Dialect.ts"
+import type { Dialect } from "./Dialect.ts"
 import { anthropic } from "./anthropic/anthropic.ts"
 import { openai } from "./openai/openai.ts"
 
@@ -13,9 +13,3 @@ export type DialectList = readonly [Dialect, ...ReadonlyArray<Dialect>]
 export const Dialects = Context.Reference<DialectList>("nexus/dialect/Dialects", {
   defaultValue: () => [openai, anthropic]
 })
-
-/** Where each path leads. */
-export const routesOf = (dialects: DialectList): ReadonlyMap<string, DialectRoute> =>
-  new Map(
-    dialects.flatMap((dialect) => dialect.operations.map((operation) => [operation.path, { dialect, operation }]))
-  )

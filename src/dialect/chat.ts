@@ -109,17 +109,39 @@ export interface AnswerContext {
   readonly callIds: ReadonlySet<string>
 }
 
+/** How the answer to one request is told to its client. */
+export interface AnswerEncoder {
+  readonly stream: (context: AnswerContext) => Transducer<ChatEvent, Uint8Array>
+  /** A whole answer; fails with what is wrong with it. */
+  readonly whole: (events: ReadonlyArray<ChatEvent>, context: AnswerContext) => Result.Result<Uint8Array, string>
+}
+
+/** How the answer of a server to one request is read. */
+export interface AnswerDecoder {
+  readonly stream: Transducer<Uint8Array, ChatEvent>
+  /** A whole answer; fails with what is wrong with it. */
+  readonly whole: (body: Uint8Array) => Result.Result<ReadonlyArray<ChatEvent>, string>
+}
+
 /** A request that was understood, and what of it was left out. */
 export interface DecodedChat {
   readonly chat: Chat
   readonly dropped: ReadonlyArray<string>
+  readonly answers: AnswerEncoder
 }
 
 /** A body for a server, and what of the request it does not say. */
 export interface EncodedChat {
   readonly body: Uint8Array
-  readonly dropped: ReadonlyArray<string>
+  readonly dropped: ReadonlyArray<ChatField>
+  readonly answers: AnswerDecoder
 }
+
+/** What of a request a server may have no word for. */
+export type ChatField = Exclude<keyof Chat, "extra"> | "reasoning" | "file" | "audio"
+
+/** What a client calls that; a field that it has no word of its own for is called by its name here. */
+type ClientWords = Readonly<Partial<Record<ChatField, string>>>
 
 /** What a server takes of a request, where servers of one dialect differ. */
 export interface ServerTraits {
@@ -129,20 +151,18 @@ export interface ServerTraits {
   readonly files: boolean
   /** Whether it is told how much to think. */
   readonly effort: boolean
+  /** What the client calls a part of its request, for a refusal. */
+  readonly word: (field: ChatField) => string
 }
 
 /** The half of a dialect that faces clients. */
 export interface ClientCodec {
-  readonly decode: (body: Uint8Array) => Result.Result<DecodedChat, BadRequest>
-  readonly stream: (context: AnswerContext) => Transducer<ChatEvent, Uint8Array>
-  /** A whole answer; fails with what is wrong with it. */
-  readonly whole: (events: ReadonlyArray<ChatEvent>, context: AnswerContext) => Result.Result<Uint8Array, string>
+  readonly words: ClientWords
+  /** Reads a request; `model` is the one that its path names, where it does. */
+  readonly decode: (body: Uint8Array, model: string | undefined) => Result.Result<DecodedChat, BadRequest>
 }
 
 /** The half of a dialect that faces servers. */
 export interface ServerCodec {
   readonly encode: (chat: Chat, model: string, traits: ServerTraits) => Result.Result<EncodedChat, BadRequest>
-  readonly stream: Transducer<Uint8Array, ChatEvent>
-  /** A whole answer; fails with what is wrong with it. */
-  readonly whole: (body: Uint8Array) => Result.Result<ReadonlyArray<ChatEvent>, string>
 }

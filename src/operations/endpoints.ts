@@ -32,7 +32,8 @@ import { backendEntry, healthSummary } from "./handlers/health-pages.ts"
 import { answerWith, type Page } from "./pages/html.ts"
 import { findModel, listModels, relisted } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
-import { type DialectList, routesOf } from "../dialect/all.ts"
+import type { DialectList } from "../dialect/all.ts"
+import { pathsOf, Routes } from "../dialect/routes.ts"
 import { refuse } from "../dialect/refuse.ts"
 import type { History } from "../proxy/History.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
@@ -75,7 +76,7 @@ export const servedPathsOf = (dialects: DialectList): ReadonlyMap<string, Readon
   new Map([
     ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
     ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
-    ...[...routesOf(dialects).keys()].map((path) => [path, forwarded] as const)
+    ...dialects.flatMap(({ operations }) => operations.flatMap(pathsOf).map((path) => [path, forwarded] as const))
   ])
 
 // Names of backends are plain.
@@ -196,9 +197,9 @@ export interface Contract {
 export const makeContract = (services: Context.Context<ContractServices>, options: ContractOptions): Contract => {
   const { dialects, maxRetries, started } = options
   const servedPaths = servedPathsOf(dialects)
-  const routes = routesOf(dialects)
+  const routes = new Routes(dialects)
   const refusal = (error: GatewayError, requestId: string, path = "", asker = dialects[0]): Response =>
-    refuse(routes.get(path)?.dialect ?? asker, error, requestId)
+    refuse(routes.find(path)?.dialect ?? asker, error, requestId)
   const refusing: Refuse = (error) =>
     Effect.map(RequestId, (requestId) => HttpServerResponse.fromWeb(refusal(error, requestId)))
   const suggestedPath = (path: string, origin: string): string | undefined => {
@@ -254,7 +255,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     }
     const ofOne = ofBackend.exec(path)
     if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
-    const allowed = servedPaths.get(path)
+    const allowed = servedPaths.get(routes.find(path)?.operation.path ?? path)
     if (allowed === undefined) {
       const instead = suggestedPath(url.pathname, publicOrigin(request))
       const found = { method, path: url.pathname, ...(instead === undefined ? {} : { instead }) }

@@ -10,7 +10,8 @@ import { Api } from "../api/gateway-api.ts"
 import { errorExamples, type ErrorTag } from "./error-examples.ts"
 import { endpointFormat } from "../api/admin-api.ts"
 import { maxModelLength } from "../domain/request.ts"
-import { type DialectList, routesOf } from "../dialect/all.ts"
+import type { DialectList } from "../dialect/all.ts"
+import { pathsOf, Routes } from "../dialect/routes.ts"
 import type { Dialect, Documented } from "../dialect/Dialect.ts"
 import { failureFor } from "../dialect/failures.ts"
 import { refusalBody } from "../dialect/refuse.ts"
@@ -319,9 +320,9 @@ export const openApi = async (dialects: DialectList): Promise<Json> => {
     .slice(1)
     .map((each) => new Shared(each, `${each.id.charAt(0).toUpperCase()}${each.id.slice(1)}`))
   const sharedBy = new Map([first, ...others].map((each) => [each.dialect, each] as const))
-  const routes = routesOf(dialects)
-  const sharedAt = (path: string): Shared => sharedBy.get(routes.get(path)?.dialect ?? dialects[0]) ?? first
-  const forwarded = new Set(operations.map(({ path }) => path))
+  const routes = new Routes(dialects)
+  const sharedAt = (path: string): Shared => sharedBy.get(routes.find(path)?.dialect ?? dialects[0]) ?? first
+  const forwarded = new Set(operations.flatMap(pathsOf))
   const everyPath = Object.fromEntries(
     Object.entries(paths).map(([path, item]) => [path, everyMethod(path, item, forwarded, sharedAt(path))])
   )

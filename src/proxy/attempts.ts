@@ -256,6 +256,7 @@ export class Attempts implements Asker {
     return upstream.call({
       backend,
       route,
+      model,
       apiPath: candidate.state.apiPath,
       body,
       clientHeaders: record.request.headers,

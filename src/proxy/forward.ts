@@ -31,7 +31,9 @@ const taken = (
   record.awaits(performance.now() - record.started)
   const hops = gatewayHops(record.request.headers)
   if (hops > maxGatewayHops) return Effect.fail(new LoopDetected({ hops }))
-  const reading = record.route.operation.needs(body, forwarding.turns, forwarding.leastContext)
+  const { turns } = forwarding
+  const { model, operation } = record.route
+  const reading = operation.needs(body, { turns, least: forwarding.leastContext, model })
   if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading)
   return Effect.flatMap(
     Effect.promise(() => reading),

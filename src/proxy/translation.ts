@@ -7,7 +7,7 @@ import * as Result from "effect/Result"
 import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { DialectList } from "../dialect/all.ts"
-import type { AnswerContext, ClientCodec, DecodedChat, ServerCodec } from "../dialect/chat.ts"
+import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat, ServerCodec } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
@@ -34,12 +34,14 @@ export interface Translation extends Translated {
 /** Who is asked in which dialect: the route of a server that does not speak the client's. */
 const serverRoute = (
   dialects: DialectList,
-  speaks: ReadonlyArray<string>
+  speaks: ReadonlyArray<string>,
+  stream: boolean
 ): { readonly route: DialectRoute; readonly codec: ServerCodec } | undefined => {
   for (const dialect of dialects) {
     if (!speaks.includes(dialect.id)) continue
     for (const operation of dialect.operations) {
-      if (operation.server !== undefined) return { route: { dialect, operation }, codec: operation.server }
+      const { server, streams = stream } = operation
+      if (server !== undefined && streams === stream) return { route: { dialect, operation }, codec: server }
     }
   }
   return undefined
@@ -74,17 +76,19 @@ export class Translator {
   for(backend: Backend, model: string): Result.Result<Translation, BadRequest> | undefined {
     if (speaks(backend, this.route)) return undefined
     const kind = kindNamed(backend.type)
-    const server = serverRoute(this.dialects, kind.speaks)
+    const { codec: client, decoded } = this
+    const server = serverRoute(this.dialects, kind.speaks, decoded.chat.stream)
     if (server === undefined) return undefined
     const { codec, route } = server
     const original = kind.isOriginal?.(backend) === true
-    const traits = { original, files: kind.locality === "cloud", effort: this.effort }
-    return Result.map(codec.encode(this.decoded.chat, model, traits), ({ body, dropped }) => ({
+    const word = (field: ChatField): string => client.words[field] ?? field
+    const traits = { original, files: kind.locality === "cloud", effort: this.effort, word }
+    return Result.map(codec.encode(decoded.chat, model, traits), ({ answers, body, dropped }) => ({
       label: `${this.route.dialect.id}->${route.dialect.id}`,
-      dropped: [...this.decoded.dropped, ...dropped],
+      dropped: [...decoded.dropped, ...dropped.map(word)],
       route,
       body,
-      answer: (answer, redact, run) => this.answer(codec, answer, redact, run)
+      answer: (answer, redact, run) => this.answer(answers, answer, redact, run)
     }))
   }
 
@@ -98,12 +102,13 @@ export class Translator {
   }
 
   private answer(
-    server: ServerCodec,
+    server: AnswerDecoder,
     answer: CommittedAnswer,
     redact: Redact,
     run: RunFork
   ): Result.Result<CommittedAnswer, BadAnswer> {
-    const { codec, context, route } = this
+    const { context, route } = this
+    const { answers: codec } = this.decoded
     const { types } = route.dialect
     if (answer._tag === "Flow") {
       if (answer.watch === undefined) return Result.fail(new BadAnswer({ reason: "what cannot be translated" }))
@@ -133,7 +138,7 @@ export const translatorFor = (
   if (client === undefined) return undefined
   const all = targets.flatMap(({ candidates }) => candidates)
   if (all.every(({ state }) => speaks(state.backend, record.route))) return undefined
-  const decoded = client.decode(body)
+  const decoded = client.decode(body, record.route.model)
   if (Result.isFailure(decoded)) return decoded.failure
   return new Translator(dialects, record, client, decoded.success)
 }

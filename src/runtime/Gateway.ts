@@ -5,7 +5,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
-import { Dialects, routesOf } from "../dialect/all.ts"
+import { Dialects } from "../dialect/all.ts"
+import type { DialectRoute } from "../dialect/Dialect.ts"
+import { Routes } from "../dialect/routes.ts"
 import { refuse } from "../dialect/refuse.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import {
@@ -65,7 +67,7 @@ export class Gateway extends Context.Service<
     readonly handle: Handle
     /** What is asked there: the administration and what tells of the gateway; nothing is forwarded. */
     readonly administer: Handle
-    /** The paths of what is forwarded. */
+    /** The paths of what is forwarded, where they name no model. */
     readonly paths: ReadonlyArray<string>
   }
 >()("nexus/runtime/Gateway") {
@@ -79,7 +81,7 @@ export class Gateway extends Context.Service<
         const accounting = yield* Accounting
         const drain = yield* Drain
         const dialects = yield* Dialects
-        const forwarded = routesOf(dialects)
+        const forwarded = new Routes(dialects)
         const canonicalPath = (method: string, path: string): string => {
           for (const dialect of dialects) {
             const meant = dialect.canonicalPath(method, path)
@@ -93,12 +95,12 @@ export class Gateway extends Context.Service<
           request: Request,
           server: Listening,
           path: string,
+          route: DialectRoute | undefined,
           id: string,
           isAdministration: boolean
         ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
-          const route = request.method === "POST" ? forwarded.get(path) : undefined
-          if (route !== undefined) return proxy.handle(route, request, id, server)
+          if (route !== undefined && request.method === "POST") return proxy.handle(route, request, id, server)
           const needsKey = rules.keys.length > 0
           const isTrusted = path !== frontPath || hasValidKey(rules, request)
           return operations.handle(request, id, { path, needsKey, isTrusted, isAdministration }).then((response) => {
@@ -108,19 +110,23 @@ export class Gateway extends Context.Service<
         }
 
         const handler =
-          (rulesNow: () => AdmissionRules, serves: (path: string) => boolean, isAdministration = false): Handle =>
+          (
+            rulesNow: () => AdmissionRules,
+            serves: (path: string, route: DialectRoute | undefined) => boolean,
+            isAdministration = false
+          ): Handle =>
           (request, server, isOdd) => {
             const rules = rulesNow()
             const given = request.headers.get("x-request-id")
             const id = given !== null && saneId.test(given) ? given : crypto.randomUUID()
             const written = pathOf(request)
+            const direct = written === undefined ? undefined : forwarded.find(written)
             const path =
-              written === undefined || forwarded.has(written) ? written : canonicalPath(request.method, written)
+              written === undefined || direct !== undefined ? written : canonicalPath(request.method, written)
+            const route = direct ?? (path === undefined || path === written ? undefined : forwarded.find(path))
             const refused = (error: GatewayError) => {
               const dialect =
-                forwarded.get(path ?? "")?.dialect ??
-                dialects.find(({ speaksTo }) => speaksTo?.(request.headers)) ??
-                dialects[0]
+                route?.dialect ?? dialects.find(({ speaksTo }) => speaksTo?.(request.headers)) ?? dialects[0]
               const headers = { ...refusalHeaders(request), ...corsHeaders(rules, request) }
               const response = refuse(dialect, error, id, headers)
               accounting.turnedAway(response.status)
@@ -132,12 +138,12 @@ export class Gateway extends Context.Service<
               return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
             if (isOdd)
               return refused(new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
-            if (!serves(path)) return nothing(isAdministration ? { instead: askedElsewhere } : {})
+            if (!serves(path, route)) return nothing(isAdministration ? { instead: askedElsewhere } : {})
             const refusal = admissionRefusal(rules, request, path, () => server.peer(request))
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
-            if (!forwarded.has(path) && !plainPath.test(path)) return nothing()
-            const answer = answerTo(rules, request, server, path, id, isAdministration)
+            if (route === undefined && !plainPath.test(path)) return nothing()
+            const answer = answerTo(rules, request, server, path, route, id, isAdministration)
             if (rules.origins.size === 0) return answer
             return Promise.resolve(answer).then((response) => {
               for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
@@ -147,8 +153,8 @@ export class Gateway extends Context.Service<
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
         return Gateway.of({
           handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
-          administer: handler(adminRulesNow ?? rulesNow, (path) => !forwarded.has(path), true),
-          paths: [...forwarded.keys()]
+          administer: handler(adminRulesNow ?? rulesNow, (_, route) => route === undefined, true),
+          paths: forwarded.plainPaths
         })
       })
     )

@@ -7,6 +7,7 @@ import * as Layer from "effect/Layer"
 import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
+import { addressFor, serverPath } from "../dialect/routes.ts"
 import { ConnectionLost, TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
@@ -99,6 +100,8 @@ export interface AttemptCall {
   readonly backend: Backend
   /** What is asked, in which dialect. */
   readonly route: DialectRoute
+  /** The model that it is asked for. */
+  readonly model: string
   /** Where the endpoints were found to be; undefined while the base URL alone tells. */
   readonly apiPath: ApiPath | undefined
   readonly body: RequestBody
@@ -134,7 +137,8 @@ export class Upstream extends Context.Service<
             const { connectMs, firstByteMs, idleMs } = backend.limits
             const prepared = prepareBackend(backend)
             const { trust } = prepared
-            const url = urlFor(prepared, backend, route.operation.path, attempted.apiPath)
+            const address = urlFor(prepared, backend, serverPath(route.operation), attempted.apiPath)
+            const url = addressFor(address, attempted.model)
             const abort = new Abort()
             clock.arm("connect", connectMs, (error) => abort.abort(error))
             transport

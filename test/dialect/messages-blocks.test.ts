@@ -7,9 +7,11 @@ import { EventReader } from "../../src/dialect/event-reader.ts"
 import { exactJson } from "../../src/dialect/exact-json.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { transduce } from "../../src/dialect/Transducer.ts"
+import { answersTo, anyServer } from "../kit/codecs.ts"
 
 const client = anthropic.operations[0].client!
 const server = openai.operations[0].server!
+const answers = answersTo(client, { messages: [{ role: "user", content: "hello" }] })
 
 const context: AnswerContext = { model: "m", id: "1", callIds: new Set(["old"]) }
 
@@ -106,7 +108,7 @@ describe("an answer whose parts come mixed, as Messages", () => {
   test("has its blocks one after the other, and every word and argument in its own (law)", () => {
     fc.assert(
       fc.property(mixed, ({ calls, events }) => {
-        const { blocks, inOrder, last } = readBlocks(transduce(client.stream(context), events))
+        const { blocks, inOrder, last } = readBlocks(transduce(answers.stream(context), events))
         expect([inOrder, last]).toEqual([true, "message_stop"])
         const saidBy = (kind: string) => blocks.filter((block) => block.kind === kind).map(({ said }) => said)
         expect(saidBy("text").join("")).toBe(saidIn(events, "text"))
@@ -125,7 +127,7 @@ describe("an answer whose parts come mixed, as Messages", () => {
   test("says the same whole (law)", () => {
     fc.assert(
       fc.property(mixed, ({ calls, events }) => {
-        const whole = JSON.parse(decoder.decode(Result.getOrThrow(client.whole(events, context))))
+        const whole = JSON.parse(decoder.decode(Result.getOrThrow(answers.whole(events, context))))
         const made = whole.content.filter(({ type }: { type: string }) => type === "tool_use")
         expect(made.map(({ input }: { input: unknown }) => input)).toEqual(calls.map(({ args }) => JSON.parse(args)))
       })
@@ -135,7 +137,7 @@ describe("an answer whose parts come mixed, as Messages", () => {
   test("and asked again with all of it, gives the backend back what it had said (law)", () => {
     fc.assert(
       fc.property(mixed, ({ calls, events }) => {
-        const { content } = JSON.parse(decoder.decode(Result.getOrThrow(client.whole(events, context))))
+        const { content } = JSON.parse(decoder.decode(Result.getOrThrow(answers.whole(events, context))))
         const results = content
           .filter(({ type }: { type: string }) => type === "tool_use")
           .map(({ id }: { id: string }) => ({ type: "tool_result", tool_use_id: id, content: id }))
@@ -146,8 +148,8 @@ describe("an answer whose parts come mixed, as Messages", () => {
           { role: "user", content: [...results, { type: "text", text: "on" }] }
         ]
         const asked = encoder.encode(JSON.stringify({ model: "m", messages }))
-        const { chat, dropped } = Result.getOrThrow(client.decode(asked))
-        const { body } = Result.getOrThrow(server.encode(chat, "m", { original: false, files: false, effort: true }))
+        const { chat, dropped } = Result.getOrThrow(client.decode(asked, undefined))
+        const { body } = Result.getOrThrow(server.encode(chat, "m", anyServer))
         const [, turn, ...rest] = JSON.parse(decoder.decode(body)).messages
         expect(dropped).toEqual([])
         expect(turn.content ?? "").toBe(saidIn(events, "text"))

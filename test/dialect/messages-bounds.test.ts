@@ -9,7 +9,7 @@ const bytes = (text: string): Uint8Array => Buffer.from(text)
 
 const asked = async (body: string): Promise<string> => {
   const [messages] = anthropic.operations
-  const read = await messages?.needs(bytes(body), new EventLoopTurns())
+  const read = await messages?.needs(bytes(body), { turns: new EventLoopTurns() })
   if (read === undefined) return "no operation"
   return Result.isSuccess(read) ? read.success.needs.model : read.failure.message
 }

@@ -3,18 +3,19 @@ import { Result } from "effect"
 import fc from "fast-check"
 import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
 import { messagesErrorBody } from "../../src/dialect/anthropic/messages-error.ts"
-import type { AnswerContext, ChatEvent, ServerTraits } from "../../src/dialect/chat.ts"
+import type { AnswerContext, ChatEvent } from "../../src/dialect/chat.ts"
 import { EventReader } from "../../src/dialect/event-reader.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { transduce, type Transducer } from "../../src/dialect/Transducer.ts"
+import { answersFrom, answersTo, anyServer } from "../kit/codecs.ts"
 import { holdsUnderAnyCutting } from "../kit/cutting.ts"
 
 const client = anthropic.operations[0].client!
 const server = openai.operations[0].server!
+const answers = answersTo(client, { messages: [{ role: "user", content: "hello" }] })
+const reads = answersFrom(server)
 
 const context: AnswerContext = { model: "asked-for", id: "1", callIds: new Set() }
-
-const traits: ServerTraits = { original: false, files: false, effort: true }
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
@@ -22,8 +23,8 @@ const decoder = new TextDecoder()
 /** From a server's bytes to a client's. */
 const through: Transducer<Uint8Array, Uint8Array> = {
   start: () => {
-    const decode = server.stream.start()
-    const encode = client.stream(context).start()
+    const decode = reads.stream.start()
+    const encode = answers.stream(context).start()
     const take = (events: ReadonlyArray<ChatEvent>) => events.flatMap((event) => encode.push(event))
     return { push: (piece) => take(decode.push(piece)), end: () => [...take(decode.end()), ...encode.end()] }
   }
@@ -232,8 +233,8 @@ describe("a whole chat answer as Messages", () => {
       choices: [{ index: 0, message, finish_reason: "tool_calls" }],
       usage: { prompt_tokens: 12, completion_tokens: 8, total_tokens: 20 }
     }
-    const events = Result.getOrThrow(server.whole(encoder.encode(JSON.stringify(answer))))
-    expect(JSON.parse(decoder.decode(Result.getOrThrow(client.whole(events, context))))).toMatchObject({
+    const events = Result.getOrThrow(reads.whole(encoder.encode(JSON.stringify(answer))))
+    expect(JSON.parse(decoder.decode(Result.getOrThrow(answers.whole(events, context))))).toMatchObject({
       type: "message",
       role: "assistant",
       model: "asked-for",
@@ -284,8 +285,8 @@ describe("a request of Messages as one of chat", () => {
   }
 
   const asked = (json: object) => {
-    const decoded = Result.getOrThrow(client.decode(encoder.encode(JSON.stringify(json))))
-    const { body, dropped } = Result.getOrThrow(server.encode(decoded.chat, "served", traits))
+    const decoded = Result.getOrThrow(client.decode(encoder.encode(JSON.stringify(json)), undefined))
+    const { body, dropped } = Result.getOrThrow(server.encode(decoded.chat, "served", anyServer))
     return { body: JSON.parse(decoder.decode(body)), dropped: [...decoded.dropped, ...dropped].sort() }
   }
 

@@ -308,8 +308,8 @@ describe("a large body, which is gone through in slices and not parsed,", () => 
   })
 
   test("is told from a small one by its size alone", async () => {
-    const small = readNeeds("chat/completions", bytes(JSON.stringify(chat("x".repeat(60_000)))), turns)
-    const large = readNeeds("chat/completions", bytes(JSON.stringify(chat("x".repeat(70_000)))), turns)
+    const small = readNeeds("chat/completions", bytes(JSON.stringify(chat("x".repeat(60_000)))), { turns })
+    const large = readNeeds("chat/completions", bytes(JSON.stringify(chat("x".repeat(70_000)))), { turns })
     expect([small instanceof Promise, large instanceof Promise]).toEqual([false, true])
     expect(await large).toMatchObject({ success: { needs: { model: "m", promptTokens: 17_500 } } })
   })

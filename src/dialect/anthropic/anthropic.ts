@@ -10,7 +10,7 @@ import { eventStreamType, redactedEvents } from "../event-stream.ts"
 import { EventReader } from "../event-reader.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { exactJson } from "../exact-json.ts"
-import { encodeMessagesAnswer, messagesEvent, messagesStreamEncoder } from "./messages-answer.ts"
+import { messagesEvent } from "./messages-answer.ts"
 import { messagesErrorBody, passedMessagesError } from "./messages-error.ts"
 import { readMessagesNeeds } from "./messages-needs.ts"
 import { decodeMessagesRequest } from "./messages-request.ts"
@@ -47,9 +47,20 @@ const wholeMessage = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault>
 }
 
 const codec: ClientCodec = {
-  decode: decodeMessagesRequest,
-  stream: messagesStreamEncoder,
-  whole: encodeMessagesAnswer
+  words: {
+    topK: "top_k",
+    topP: "top_p",
+    maxTokens: "max_tokens",
+    stop: "stop_sequences",
+    tier: "service_tier",
+    effort: "thinking",
+    reasoning: "messages.thinking",
+    toolChoice: "tool_choice",
+    parallelCalls: "tool_choice.disable_parallel_tool_use",
+    format: "output_config.format",
+    user: "metadata.user_id"
+  },
+  decode: decodeMessagesRequest
 }
 
 const messages: Operation = {
@@ -57,7 +68,7 @@ const messages: Operation = {
   fields,
   path: "/v1/messages",
   generates: true,
-  needs: (body, turns, least) => readMessagesNeeds(messages, body, turns, { counting: false, least }),
+  needs: (body, { least, turns }) => readMessagesNeeds(messages, body, turns, { counting: false, least }),
   whole: wholeMessage,
   client: codec
 }
@@ -67,7 +78,7 @@ const countTokens: Operation = {
   fields,
   path: "/v1/messages/count_tokens",
   generates: false,
-  needs: (body, turns) => readMessagesNeeds(countTokens, body, turns, { counting: true }),
+  needs: (body, { turns }) => readMessagesNeeds(countTokens, body, turns, { counting: true }),
   whole: () => Result.succeed({ said: { model: undefined, fingerprint: undefined }, usage: undefined }),
   estimate: ({ promptTokens }) => ({ field: "input_tokens", body: JSON.stringify({ input_tokens: promptTokens }) })
 }

@@ -4,7 +4,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import type { AnswerContext, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import type { Transducer } from "../Transducer.ts"
 import { unsigned } from "./messages-turns.ts"
@@ -273,7 +273,7 @@ class StreamWriting {
 }
 
 /** The events of an answer as a stream. */
-export const messagesStreamEncoder = (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
+const messagesStreamEncoder = (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
   start: () => {
     const writing = new StreamWriting(context)
     return {
@@ -299,7 +299,7 @@ const inputOf = (args: string, cut: boolean): Result.Result<unknown, string> => 
 }
 
 /** The events of an answer as a whole one. */
-export const encodeMessagesAnswer = (
+const encodeMessagesAnswer = (
   events: ReadonlyArray<ChatEvent>,
   context: AnswerContext
 ): Result.Result<Uint8Array, string> => {
@@ -354,3 +354,6 @@ export const encodeMessagesAnswer = (
   }
   return Result.succeed(encoder.encode(JSON.stringify(message)))
 }
+
+/** How answers are told, whatever was asked. */
+export const messagesAnswers: AnswerEncoder = { stream: messagesStreamEncoder, whole: encodeMessagesAnswer }

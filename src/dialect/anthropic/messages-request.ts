@@ -6,6 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatTool, ChatToolChoice, DecodedChat } from "../chat.ts"
+import { messagesAnswers } from "./messages-answer.ts"
 import { readTurns } from "./messages-turns.ts"
 import { exactJson } from "../exact-json.ts"
 import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
@@ -190,7 +191,7 @@ export const decodeMessagesRequest = (body: Uint8Array): Result.Result<DecodedCh
   try {
     const plain: unknown = JSON.parse(text)
     const chat = read(objectOf(plain), objectOf(exactJson(text, plain)), notes)
-    return Result.succeed({ chat, dropped: notes.all() })
+    return Result.succeed({ chat, dropped: notes.all(), answers: messagesAnswers })
   } catch (error) {
     return Result.fail(error instanceof BadRequest ? error : tooDeep(error))
   }

@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
-import type { ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import type { Transducer } from "../Transducer.ts"
 
@@ -175,7 +175,7 @@ const errorIn = ({ data, name }: ReadEvent, json: unknown): string | undefined =
 }
 
 /** A stream of chunks as events. */
-export const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
+const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
   start: () => {
     const reader = new EventReader()
     const reading = new AnswerReading()
@@ -224,7 +224,7 @@ export const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
 }
 
 /** A whole answer as events. */
-export const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string> => {
+const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string> => {
   const json = parsed(decoder.decode(body))
   const choices = Predicate.isObject(json) ? json["choices"] : undefined
   const choice: unknown = Array.isArray(choices) ? choices[0] : undefined
@@ -238,3 +238,6 @@ export const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<
   reading.ends()
   return Result.succeed([{ type: "start" }, ...reading.take()])
 }
+
+/** How answers of chat completions are read, whatever was asked. */
+export const chatAnswers: AnswerDecoder = { stream: chatStreamDecoder, whole: decodeChatAnswer }

@@ -3,7 +3,8 @@
  */
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import type { Chat, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
+import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
+import { chatAnswers } from "./chat-answer.ts"
 
 const encoder = new TextEncoder()
 
@@ -114,17 +115,17 @@ export const encodeChatRequest = (
   const { effort, maxTokens, seed, stop, stream, temperature, tier, topK, topP, user } = chat
   if (hasFile(chat) && !traits.files) {
     const message = "The backend of this model takes no files; send the text of the document instead"
-    return Result.fail(new BadRequest({ message, param: "messages" }))
+    return Result.fail(new BadRequest({ message, param: traits.word("messages") }))
   }
   if (traits.original && stop !== undefined && stop.length > mostStops) {
     const message = `The backend of this model takes no more than ${mostStops} stop sequences`
-    return Result.fail(new BadRequest({ message, param: "stop_sequences" }))
+    return Result.fail(new BadRequest({ message, param: traits.word("stop") }))
   }
-  const dropped: Array<string> = []
-  if (topK !== undefined && traits.original) dropped.push("top_k")
-  if (tier !== undefined && !traits.original) dropped.push("service_tier")
-  if (effort !== undefined && !traits.effort) dropped.push("thinking")
-  if (traits.original && hasThoughts(chat)) dropped.push("messages.thinking")
+  const dropped: Array<ChatField> = []
+  if (topK !== undefined && traits.original) dropped.push("topK")
+  if (tier !== undefined && !traits.original) dropped.push("tier")
+  if (effort !== undefined && !traits.effort) dropped.push("effort")
+  if (traits.original && hasThoughts(chat)) dropped.push("reasoning")
   const fields: Fields = {
     model,
     messages: chat.messages.map((message) => messageOf(message, traits)),
@@ -141,5 +142,5 @@ export const encodeChatRequest = (
     ...(user === undefined ? {} : { user }),
     ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
   }
-  return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped })
+  return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers: chatAnswers })
 }

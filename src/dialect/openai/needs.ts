@@ -6,7 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Ability, RoutingNeeds } from "../../domain/request.ts"
-import type { LeastContext, ReadRequest } from "../Dialect.ts"
+import type { LeastContext, NeedsReading, ReadRequest } from "../Dialect.ts"
 import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
 import {
@@ -169,8 +169,7 @@ const weighed = async (
 export const readNeeds = (
   endpoint: Endpoint,
   body: Uint8Array,
-  turns: EventLoopTurns,
-  least = unknown
+  { least = unknown, turns }: NeedsReading
 ): Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>> => {
   if (body.byteLength > parsedBytes) return scanNeeds(endpoint, body, turns, least)
   const needs = parseNeeds(endpoint, body, least)

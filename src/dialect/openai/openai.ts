@@ -6,7 +6,6 @@ import type { Dialect, Operation, Span } from "../Dialect.ts"
 import { redactedEvents, eventStreamType, keepAliveComment } from "../event-stream.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
-import { chatStreamDecoder, decodeChatAnswer } from "./chat-answer.ts"
 import { encodeChatRequest } from "./chat-request.ts"
 import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { errorBody, openAiErrorBody } from "../openai-error.ts"
@@ -40,13 +39,13 @@ export const replaceModel = (
     ? [body]
     : [body.subarray(0, span.from), encoder.encode(JSON.stringify(model)), body.subarray(span.to)]
 
-const chatServer: ServerCodec = { encode: encodeChatRequest, stream: chatStreamDecoder, whole: decodeChatAnswer }
+const chatServer: ServerCodec = { encode: encodeChatRequest }
 
 const operationOf = (endpoint: Endpoint): Operation => ({
   ...endpointFacts[endpoint],
   path: `/v1/${endpoint}`,
   generates: endpoint !== "embeddings",
-  needs: (body, turns, least) => readNeeds(endpoint, body, turns, least),
+  needs: (body, reading) => readNeeds(endpoint, body, reading),
   whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices"),
   ...(endpoint === "chat/completions" ? { server: chatServer } : {})
 })

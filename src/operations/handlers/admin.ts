@@ -10,8 +10,8 @@ import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
 import { Router } from "../../router/Router.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
-import { type DialectList, routesOf } from "../../dialect/all.ts"
-import type { DialectRoute } from "../../dialect/Dialect.ts"
+import type { DialectList } from "../../dialect/all.ts"
+import type { Operation } from "../../dialect/Dialect.ts"
 import { failureFor } from "../../dialect/failures.ts"
 import { History, rememberedRequests } from "../../proxy/History.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
@@ -61,13 +61,11 @@ export const adminHandlers = (
       const recent = yield* History
       const siblings = yield* Siblings
       const turns = new EventLoopTurns()
-      const routes = new Map(
-        routesOf(dialects)
-          .values()
-          .map((route) => [route.operation.name, route])
+      const operations = new Map(
+        dialects.flatMap((dialect) => dialect.operations.map((operation) => [operation.name, operation] as const))
       )
-      const decide = Effect.fnUntraced(function* ({ operation }: DialectRoute, body: Uint8Array) {
-        const read = yield* Effect.promise(async () => operation.needs(body, turns))
+      const decide = Effect.fnUntraced(function* (operation: Operation, body: Uint8Array) {
+        const read = yield* Effect.promise(async () => operation.needs(body, { turns }))
         if (Result.isFailure(read)) return yield* refuse(read.failure)
         const snapshot = registry.snapshot()
         const now = performance.now()
@@ -77,10 +75,10 @@ export const adminHandlers = (
       })
       return handlers
         .handleRaw("route", ({ request, query }) => {
-          const route = routes.get(query.endpoint ?? dialects[0].operations[0].name)
-          if (route === undefined) return refuse(unknownEndpoint(query.endpoint ?? "", routes.keys()))
+          const operation = operations.get(query.endpoint ?? dialects[0].operations[0].name)
+          if (operation === undefined) return refuse(unknownEndpoint(query.endpoint ?? "", operations.keys()))
           return request.arrayBuffer.pipe(
-            Effect.flatMap((body) => decide(route, new Uint8Array(body))),
+            Effect.flatMap((body) => decide(operation, new Uint8Array(body))),
             Effect.catch(() => refuse(new BadRequest({ message: "The request body did not come whole", param: null })))
           )
         })

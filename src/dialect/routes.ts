@@ -1,0 +1,72 @@
+/**
+ * Where a path leads: to the operation that is asked for there, and to the model where the path names it.
+ */
+import type { DialectList } from "./all.ts"
+import type { Dialect, DialectRoute, Operation } from "./Dialect.ts"
+
+const hole = "{model}"
+
+const quoted = (text: string): string => text.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`)
+
+// Whatever stands between what comes before and behind it, colons and slashes included: what comes behind it is the last.
+const patternOf = (path: string): RegExp => new RegExp(`^${path.split(hole).map(quoted).join("(.+)")}$`)
+
+/** The model that a path names, decoded; undefined when it is not well formed. */
+const modelOf = (written: string): string | undefined => {
+  try {
+    return decodeURIComponent(written)
+  } catch {
+    return undefined
+  }
+}
+
+interface Pattern {
+  readonly pattern: RegExp
+  readonly dialect: Dialect
+  readonly operation: Operation
+}
+
+/** All places of an operation. */
+export const pathsOf = ({ alsoAt = [], path }: Operation): ReadonlyArray<string> => [path, ...alsoAt]
+
+/** The places of all operations of a list of dialects. */
+export class Routes {
+  private readonly whole = new Map<string, DialectRoute>()
+  private readonly patterns: Array<Pattern> = []
+
+  constructor(dialects: DialectList) {
+    for (const dialect of dialects) {
+      for (const operation of dialect.operations) {
+        for (const path of pathsOf(operation)) {
+          if (path.includes(hole)) this.patterns.push({ pattern: patternOf(path), dialect, operation })
+          else this.whole.set(path, { dialect, operation })
+        }
+      }
+    }
+  }
+
+  /** The paths that name no model. */
+  get plainPaths(): ReadonlyArray<string> {
+    return [...this.whole.keys()]
+  }
+
+  /** Where a path leads; undefined when nothing is asked for there. */
+  find(path: string): DialectRoute | undefined {
+    const route = this.whole.get(path)
+    if (route !== undefined || this.patterns.length === 0) return route
+    const plain = path.replaceAll(/%3a/gi, ":")
+    for (const { dialect, operation, pattern } of this.patterns) {
+      const [, written] = pattern.exec(plain) ?? []
+      const model = written === undefined ? undefined : modelOf(written)
+      if (model !== undefined) return { dialect, operation, model }
+    }
+    return undefined
+  }
+}
+
+/** The path of an operation at a server, and what stands behind it. */
+export const serverPath = ({ path, query }: Operation): string => (query === undefined ? path : `${path}?${query}`)
+
+/** The address of an operation with the name of its model. */
+export const addressFor = (address: string, model: string): string =>
+  address.includes(hole) ? address.replace(hole, () => encodeURIComponent(model).replaceAll("%3A", ":")) : address
