@@ -22,7 +22,14 @@ export type ChatPart =
 export type ChatTurnItem =
   | { readonly type: "text"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string; readonly signature: string | undefined }
-  | { readonly type: "call"; readonly id: string; readonly name: string; readonly args: string }
+  | {
+      readonly type: "call"
+      readonly id: string
+      readonly name: string
+      readonly args: string
+      /** What the model has signed its thoughts before the call with; some take the call back with it alone. */
+      readonly signature?: string
+    }
 
 /** One turn. */
 export type ChatMessage =
@@ -61,8 +68,14 @@ export interface Chat {
   readonly topP?: number
   readonly topK?: number
   readonly seed?: number
+  readonly presencePenalty?: number
+  readonly frequencyPenalty?: number
+  /** How many answers are asked for. */
+  readonly choices?: number
   /** How much the model is to think: none, minimal, low … max. */
   readonly effort?: string
+  /** Whether what the model thinks is to be told; absent where the client did not say. */
+  readonly showThoughts?: boolean
   readonly format?: ChatFormat
   readonly user?: string
   readonly tier?: string
@@ -91,7 +104,13 @@ export type ChatEvent =
   | { readonly type: "refusal"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "signature"; readonly signature: string }
-  | { readonly type: "call"; readonly call: number; readonly id: string | undefined; readonly name: string }
+  | {
+      readonly type: "call"
+      readonly call: number
+      readonly id: string | undefined
+      readonly name: string
+      readonly signature?: string
+    }
   | { readonly type: "arguments"; readonly call: number; readonly text: string }
   | { readonly type: "stop"; readonly stop: ChatStop }
   | { readonly type: "usage"; readonly usage: ChatUsage }
@@ -138,7 +157,7 @@ export interface EncodedChat {
 }
 
 /** What of a request a server may have no word for. */
-export type ChatField = Exclude<keyof Chat, "extra"> | "reasoning" | "file" | "audio"
+export type ChatField = Exclude<keyof Chat, "extra"> | "reasoning" | "signature" | "file" | "audio"
 
 /** What a client calls that; a field that it has no word of its own for is called by its name here. */
 type ClientWords = Readonly<Partial<Record<ChatField, string>>>

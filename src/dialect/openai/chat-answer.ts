@@ -83,6 +83,12 @@ interface OpenCall {
   held: string
 }
 
+// Where Google's models keep what they have signed a call with.
+const signatureIn = ({ extra_content: extra }: Json): string => {
+  const google = Predicate.isObject(extra) ? extra["google"] : undefined
+  return Predicate.isObject(google) ? said(google["thought_signature"]) : ""
+}
+
 class AnswerReading {
   private readonly calls: Array<OpenCall> = []
   private readonly events: Array<ChatEvent> = []
@@ -139,7 +145,8 @@ class AnswerReading {
     if (known === undefined) return
     if (known.name === undefined && name !== undefined) {
       known.name = name
-      this.events.push({ type: "call", call: at, id: known.id, name })
+      const signature = signatureIn(call)
+      this.events.push({ type: "call", call: at, id: known.id, name, ...(signature === "" ? {} : { signature }) })
       if (known.held !== "") this.events.push({ type: "arguments", call: at, text: known.held })
     }
     const args = made["arguments"]

@@ -3,7 +3,16 @@
  */
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
+import type {
+  Chat,
+  ChatField,
+  ChatMessage,
+  ChatPart,
+  ChatTool,
+  ChatTurnItem,
+  EncodedChat,
+  ServerTraits
+} from "../chat.ts"
 import { chatAnswers } from "./chat-answer.ts"
 
 const encoder = new TextEncoder()
@@ -37,6 +46,10 @@ const contentOf = (parts: ReadonlyArray<ChatPart>): unknown => {
   return parts.length === 1 && only?.type === "text" ? only.text : parts.map(partOf)
 }
 
+// Where Google's models keep it that speak as OpenAI's do, and clients of those.
+const signatureOf = (signature: string | undefined, original: boolean): Fields =>
+  signature === undefined || original ? {} : { extra_content: { google: { thought_signature: signature } } }
+
 const messageOf = (message: ChatMessage, { original }: ServerTraits): Fields => {
   switch (message.role) {
     case "system":
@@ -55,7 +68,14 @@ const messageOf = (message: ChatMessage, { original }: ServerTraits): Fields => 
       const thoughts = message.items.flatMap((item) => (item.type === "reasoning" ? [item.text] : []))
       const calls = message.items.flatMap((item) =>
         item.type === "call"
-          ? [{ id: item.id, type: "function", function: { name: item.name, arguments: item.args } }]
+          ? [
+              {
+                id: item.id,
+                type: "function",
+                function: { name: item.name, arguments: item.args },
+                ...signatureOf(item.signature, original)
+              }
+            ]
           : []
       )
       return {
@@ -97,14 +117,20 @@ const formatOf = ({ format }: Chat): Fields => {
   if (format === undefined) return {}
   if (format.type === "json") return { response_format: { type: "json_object" } }
   const { name, schema, strict } = format
-  return { response_format: { type: "json_schema", json_schema: { name, schema, strict } } }
+  return {
+    response_format: { type: "json_schema", json_schema: { name, schema, ...(strict === undefined ? {} : { strict }) } }
+  }
 }
 
 const hasFile = ({ messages }: Chat): boolean =>
   messages.some((message) => message.role === "user" && message.parts.some(({ type }) => type === "file"))
 
-const hasThoughts = ({ messages }: Chat): boolean =>
-  messages.some((message) => message.role === "assistant" && message.items.some(({ type }) => type === "reasoning"))
+const hasItem = ({ messages }: Chat, is: (item: ChatTurnItem) => boolean): boolean =>
+  messages.some((message) => message.role === "assistant" && message.items.some(is))
+
+const isThought = ({ type }: ChatTurnItem): boolean => type === "reasoning"
+
+const isSigned = (item: ChatTurnItem): boolean => item.type === "call" && item.signature !== undefined
 
 /** The body of a request to `model`. */
 export const encodeChatRequest = (
@@ -112,7 +138,8 @@ export const encodeChatRequest = (
   model: string,
   traits: ServerTraits
 ): Result.Result<EncodedChat, BadRequest> => {
-  const { effort, maxTokens, seed, stop, stream, temperature, tier, topK, topP, user } = chat
+  const { choices, effort, frequencyPenalty, maxTokens, presencePenalty, seed, stop, stream } = chat
+  const { temperature, tier, topK, topP, user } = chat
   if (hasFile(chat) && !traits.files) {
     const message = "The backend of this model takes no files; send the text of the document instead"
     return Result.fail(new BadRequest({ message, param: traits.word("messages") }))
@@ -121,11 +148,16 @@ export const encodeChatRequest = (
     const message = `The backend of this model takes no more than ${mostStops} stop sequences`
     return Result.fail(new BadRequest({ message, param: traits.word("stop") }))
   }
+  if (choices !== undefined && choices > 1) {
+    const message = "Of an answer that is translated there is only one; ask several times instead"
+    return Result.fail(new BadRequest({ message, param: traits.word("choices") }))
+  }
   const dropped: Array<ChatField> = []
   if (topK !== undefined && traits.original) dropped.push("topK")
   if (tier !== undefined && !traits.original) dropped.push("tier")
   if (effort !== undefined && !traits.effort) dropped.push("effort")
-  if (traits.original && hasThoughts(chat)) dropped.push("reasoning")
+  if (traits.original && hasItem(chat, isThought)) dropped.push("reasoning")
+  if (traits.original && hasItem(chat, isSigned)) dropped.push("signature")
   const fields: Fields = {
     model,
     messages: chat.messages.map((message) => messageOf(message, traits)),
@@ -137,6 +169,9 @@ export const encodeChatRequest = (
     ...(topP === undefined ? {} : { top_p: topP }),
     ...(topK === undefined || traits.original ? {} : { top_k: topK }),
     ...(seed === undefined ? {} : { seed }),
+    ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
+    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
+    ...(choices === undefined ? {} : { n: choices }),
     ...(effort === undefined || !traits.effort ? {} : { reasoning_effort: effort }),
     ...formatOf(chat),
     ...(user === undefined ? {} : { user }),

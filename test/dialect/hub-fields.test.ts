@@ -1,0 +1,58 @@
+import { expect, test } from "bun:test"
+import { Result } from "effect"
+import type { Chat } from "../../src/dialect/chat.ts"
+import { openai } from "../../src/dialect/openai/openai.ts"
+import { anyServer, answersFrom } from "../kit/codecs.ts"
+
+const server = openai.operations[0].server!
+
+const chat: Chat = {
+  stream: false,
+  messages: [
+    { role: "user", parts: [{ type: "text", text: "Rain?" }] },
+    { role: "assistant", items: [{ type: "call", id: "c1", name: "sky", args: "{}", signature: "c2ln" }] },
+    { role: "tool", callId: "c1", text: "dry", failed: false }
+  ],
+  tools: [],
+  presencePenalty: 0.5,
+  frequencyPenalty: -1,
+  choices: 1,
+  extra: {}
+}
+
+const bodyOf = (asked: Chat, original = false) => {
+  const { body, dropped } = Result.getOrThrow(server.encode(asked, "m", { ...anyServer, original }))
+  return { json: JSON.parse(new TextDecoder().decode(body)), dropped }
+}
+
+test("penalties, the number of answers and the signature of a call reach a server of chat completions", () => {
+  const { dropped, json } = bodyOf(chat)
+  expect(json).toMatchObject({ presence_penalty: 0.5, frequency_penalty: -1, n: 1 })
+  expect(json.messages[1].tool_calls[0].extra_content).toEqual({ google: { thought_signature: "c2ln" } })
+  expect(dropped).toEqual([])
+})
+
+test("OpenAI itself is not sent what another has signed", () => {
+  const { dropped, json } = bodyOf(chat, true)
+  expect(json.messages[1].tool_calls[0].extra_content).toBeUndefined()
+  expect(dropped).toEqual(["signature"])
+})
+
+test("several answers at once are refused by the name of the field, and never cut to one", () => {
+  const refused = server.encode({ ...chat, choices: 2 }, "m", { ...anyServer, word: (field) => `my ${field}` })
+  expect(Result.isFailure(refused) && refused.failure.param).toBe("my choices")
+})
+
+test("the signature of a call is read from an answer of chat completions", () => {
+  const call = {
+    index: 0,
+    id: "c1",
+    type: "function",
+    function: { name: "sky", arguments: "{}" },
+    extra_content: { google: { thought_signature: "c2ln" } }
+  }
+  const message = { role: "assistant", content: null, tool_calls: [call] }
+  const answer = { choices: [{ index: 0, message, finish_reason: "tool_calls" }] }
+  const events = Result.getOrThrow(answersFrom(server).whole(new TextEncoder().encode(JSON.stringify(answer))))
+  expect(events).toContainEqual({ type: "call", call: 0, id: "c1", name: "sky", signature: "c2ln" })
+})
