@@ -35,8 +35,12 @@ export const decodeEach = <A>(
 }
 
 /** A model of a server that loads models on demand: `now` is the context in force, in tokens, undefined while none is. */
-export const onDemandModel = (id: string, now: number | undefined, capabilities: Capabilities): Model =>
-  now === undefined ? { id, capabilities } : { id, capabilities, context_in_force: now }
+export const onDemandModel = (
+  id: string,
+  now: number | undefined,
+  capabilities: Capabilities,
+  loaded: boolean
+): Model => ({ id, capabilities, ...(now === undefined ? {} : { context_in_force: now }), loaded })
 
 /** A model as a backend told of it; `context` in tokens, undefined when it did not say. */
 export const reportedModel = (id: string, context: number | undefined, capabilities: Capabilities): Model =>

@@ -55,7 +55,7 @@ export const readV1 = (body: unknown): ReadonlyArray<Model> | undefined => {
       ...(entry.type === undefined ? {} : { embeddings: isEmbedder(entry.type) })
     }
     const named = (id: string, instance: typeof Instance.Type | undefined): Model =>
-      onDemandModel(id, instance?.config?.context_length, capabilities)
+      onDemandModel(id, instance?.config?.context_length, capabilities, instance !== undefined)
     const others = instances.filter((instance) => instance.id !== entry.key)
     return [named(entry.key, own)].concat(others.map((instance) => named(instance.id, instance)))
   })
@@ -66,11 +66,12 @@ export const readV0 = (body: unknown): ReadonlyArray<Model> | undefined => {
   const list = Option.getOrUndefined(decodeList0(body))
   if (list === undefined) return undefined
   return decodeEach(decodeEntry0, list.data).map((entry) => {
-    const loaded = entry.state === "loaded" ? entry.loaded_context_length : undefined
-    return onDemandModel(entry.id, loaded, {
+    const loaded = entry.state === "loaded"
+    const capabilities: Capabilities = {
       ...(entry.type === undefined ? {} : { vision: entry.type === "vlm", embeddings: isEmbedder(entry.type) }),
       ...(entry.capabilities === undefined ? {} : { tools: entry.capabilities.includes("tool_use") })
-    })
+    }
+    return onDemandModel(entry.id, loaded ? entry.loaded_context_length : undefined, capabilities, loaded)
   })
 }
 

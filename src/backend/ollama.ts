@@ -107,8 +107,8 @@ const abilities = (tag: Tag, shown: Shown | undefined): Capabilities => {
  * A model of Ollama. Its context is the one in force now or last, else what its Modelfile asks for; the longest that the
  * model has is not what it is loaded with, and so says nothing.
  */
-const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined): Model =>
-  onDemandModel(tag.name, inForce ?? shown?.asked, abilities(tag, shown))
+const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined, loaded: boolean): Model =>
+  onDemandModel(tag.name, inForce ?? shown?.asked, abilities(tag, shown), loaded)
 
 /** What need not be asked again: what models are by their digest, and the contexts that were in force last. */
 interface Memory {
@@ -148,8 +148,8 @@ const models = (memory: Ref.Ref<Memory>) =>
   Effect.fnUntraced(function* (talk: Talk) {
     const tags = readTags((yield* talk.need("/api/tags")).body)
     if (tags === undefined) return undefined
-    const [running, answer] = yield* Effect.all([talk.want("/api/ps"), talk.want("/api/version")], { concurrency: 2 })
-    const loaded = readLoaded(running?.body)
+    const [ps, answer] = yield* Effect.all([talk.want("/api/ps"), talk.want("/api/version")], { concurrency: 2 })
+    const loaded = readLoaded(ps?.body)
     const version = readVersion(answer?.body)
     // Another version may know of other abilities, and has been started anew with what is in force now.
     yield* Ref.update(memory, (before) =>
@@ -163,7 +163,11 @@ const models = (memory: Ref.Ref<Memory>) =>
       Effect.forEach(unknown.values(), (tag) => show(talk, memory, tag), { concurrency: showsAtOnce, discard: true })
     )
     const now = yield* Ref.updateAndGet(memory, (before) => forget(before, tags, loaded))
-    return tags.map((tag) => toModel(tag, now.shown.get(tag.digest), now.inForce.get(tag.digest)))
+    // Of copies of a model one alone is told of.
+    const running = new Set(tags.flatMap(({ name, digest }) => (loaded.has(name) ? [digest] : [])))
+    return tags.map((tag) =>
+      toModel(tag, now.shown.get(tag.digest), now.inForce.get(tag.digest), running.has(tag.digest))
+    )
   })
 
 const prober: Effect.Effect<Prober> = Effect.map(Ref.make(nothing), (memory) => ({

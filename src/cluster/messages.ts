@@ -14,6 +14,7 @@ const ModelShape = Schema.Struct({
   id: Schema.String,
   context_length: Schema.optionalKey(Schema.Int),
   context_in_force: Schema.optionalKey(Schema.Int),
+  loaded: Schema.optionalKey(Schema.Boolean),
   capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability })
 })
 

@@ -14,6 +14,7 @@ import type { Usage } from "../telemetry/meter.ts"
 import type { ClientCodec, ServerCodec } from "./chat.ts"
 import type { Failure } from "./failures.ts"
 import type { BodyKind } from "./first-bytes.ts"
+import type { DialectPage } from "./pages.ts"
 
 /** Where a value stands in its body. */
 export interface Span {
@@ -127,12 +128,6 @@ export interface Operation extends OperationFacts {
   readonly estimate?: (needs: RoutingNeeds) => { readonly field: string; readonly body: string }
 }
 
-/** A model as lists tell of it; `created` in seconds since 1970. */
-export interface ListedModel {
-  readonly id: string
-  readonly created: number
-}
-
 /** A small request that shows whether a server really answers, and what its answer shows of it. */
 export interface ServerTrial {
   /** The name of the operation. */
@@ -199,13 +194,10 @@ export interface Dialect {
   readonly errorBody: (failure: Failure, requestId?: string) => string
   /** The body to send for an error status of a server. */
   readonly passedError: (status: number, body: Uint8Array, requestId?: string) => Uint8Array
-  /** Whether headers are those of a client that speaks it; absent where nothing gives one away. */
-  readonly speaksTo?: (headers: Headers) => boolean
-  /** Lists of models in its shape; absent where they are OpenAI's. */
-  readonly models?: {
-    readonly page: (models: ReadonlyArray<ListedModel>, query: URLSearchParams) => unknown
-    readonly one: (model: ListedModel) => unknown
-  }
+  /** Whether these are the headers and the path of a client that speaks it; absent where nothing gives one away. */
+  readonly speaksTo?: (headers: Headers, path: string) => boolean
+  /** What it answers about models without asking anybody; absent where nothing. */
+  readonly pages?: ReadonlyArray<DialectPage>
   /** What a server is tried with; absent where nobody tries it. Loaded when it is asked for. */
   readonly trials?: () => Promise<Readonly<Record<TrialName, ServerTrial>>>
   /** What is documented of it; absent where nothing is. Loaded when it is asked for. */

@@ -36,6 +36,8 @@ export interface Model {
    * it at will. Who has more goes first, and nobody is left out for it.
    */
   readonly context_in_force?: number
+  /** Whether it is in memory now; absent where the server does not say. */
+  readonly loaded?: boolean
   readonly capabilities: Capabilities
 }
 

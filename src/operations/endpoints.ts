@@ -5,6 +5,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { HttpApiBuilder, HttpApiError } from "effect/http-api"
@@ -30,11 +31,12 @@ import { docsPage } from "./pages/docs-page.ts"
 import { frontPage } from "./pages/front-page.ts"
 import { backendEntry, healthSummary } from "./handlers/health-pages.ts"
 import { answerWith, type Page } from "./pages/html.ts"
-import { findModel, listModels, relisted } from "./handlers/model-list.ts"
+import { catalogueOf, findModel, listModels } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import type { DialectList } from "../dialect/all.ts"
+import { pageMethods, type PageRoute, pagesAt } from "../dialect/page-routes.ts"
 import { pathsOf, Routes } from "../dialect/routes.ts"
-import { refuse } from "../dialect/refuse.ts"
+import { refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { History } from "../proxy/History.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
@@ -76,7 +78,12 @@ export const servedPathsOf = (dialects: DialectList): ReadonlyMap<string, Readon
   new Map([
     ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
     ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
-    ...dialects.flatMap(({ operations }) => operations.flatMap(pathsOf).map((path) => [path, forwarded] as const))
+    ...dialects.flatMap(({ operations }) => operations.flatMap(pathsOf).map((path) => [path, forwarded] as const)),
+    ...dialects.flatMap(({ pages = [] }) =>
+      pages.flatMap(({ method, path, shared }) =>
+        shared === true ? [] : [[path.replace("{model}", ":model"), method === "GET" ? reads : [method]] as const]
+      )
+    )
   ])
 
 // Names of backends are plain.
@@ -167,10 +174,10 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
     })
   )
 
+const nothing = new Uint8Array(0)
+
 // Whatever the client calls it.
 const jsonBody = { "content-type": "application/json" }
-
-const modelList = "/v1/models"
 
 /** What the handlers draw on. */
 export type ContractServices = Drain | Registry | Router | History | Control | Meters
@@ -241,12 +248,42 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     return frontPage({ version, origin: publicOrigin(request), needsKey, isAdministration, state })
   }
 
+  const bodyOf = (request: Request): Promise<Uint8Array | GatewayError> =>
+    Effect.runPromise(
+      Effect.catch(readBody(request, new RequestClock(0, 0), bodyLimits, uncounted, turns), Effect.succeed)
+    )
+  const created = Math.floor(options.sinceMs / 1000)
+  const answerPage = async (
+    pages: ReadonlyArray<PageRoute>,
+    request: Request,
+    requestId: string,
+    { pathname, searchParams: query }: URL
+  ): Promise<Response> => {
+    const { method } = request
+    const found = pages.find(({ page }) => page.method === (method === "HEAD" ? "GET" : method))
+    const { dialect } = found ?? pages[0] ?? { dialect: dialects[0] }
+    if (found === undefined) {
+      const allowed = pageMethods(pages)
+      return refuse(dialect, new MethodNotAllowed({ method, path: pathname, allowed }), requestId)
+    }
+    const body = method === "POST" ? await bodyOf(request) : nothing
+    if (!(body instanceof Uint8Array)) return refuse(dialect, body, requestId)
+    const models = catalogueOf(registry.snapshot(), created, router.names())
+    const answer = found.page.answer(models, { model: found.model, query, body })
+    if (Result.isFailure(answer)) return refuse(dialect, answer.failure, requestId)
+    const { status, type } = answer.success
+    const headers = { "content-type": type, ...requestIdHeaders(dialect, requestId) }
+    return new Response(method === "HEAD" ? null : answer.success.body, { status, headers })
+  }
+
   const handle = async (request: Request, requestId: string, asked: IncomingRequest): Promise<Response> => {
     const { method } = request
     const query = request.url.indexOf("?")
     const url = new URL(`http://nexus${asked.path}${query < 0 ? "" : request.url.slice(query)}`)
     let path = url.pathname
-    const speaker = dialects.find(({ speaksTo }) => speaksTo?.(request.headers))
+    const speaker = dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path))
+    const pages = pagesAt(dialects, asked.path, request.headers)
+    if (pages.length > 0) return answerPage(pages, request, requestId, url)
     const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
     if (prefix !== undefined) {
       // One path segment, however the client wrote the id: ids hold slashes and colons.
@@ -272,12 +309,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (path === "/openapi.json") return new Response((await described()).json, { headers: jsonBody })
     if (path === docsPath) return answerWith(request, (await described()).page)
     if (path === frontPath) return answerWith(request, front(request, asked))
-    const body =
-      method === "POST"
-        ? await Effect.runPromise(
-            Effect.catch(readBody(request, new RequestClock(0, 0), bodyLimits, uncounted, turns), Effect.succeed)
-          )
-        : undefined
+    const body = method === "POST" ? await bodyOf(request) : undefined
     if (body !== undefined && !(body instanceof Uint8Array)) return refusal(body, requestId)
     const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
     const response = await web.handler(
@@ -285,9 +317,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
       Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
     )
     if (response.status === 500) return refusal(new Internal({ requestId }), requestId)
-    return speaker === undefined || !path.startsWith(modelList)
-      ? response
-      : relisted(speaker, response, url.searchParams, requestId)
+    return response
   }
   return { handle, dispose: web.dispose }
 }

@@ -1,6 +1,7 @@
 /**
  * Who serves a model, by each name that somebody lists it by.
  */
+import { kindNamed } from "../backend/all.ts"
 import { spellingOf, spellingsOf as allSpellingsOf } from "../backend/spelling.ts"
 import type { BackendState, Candidate, Snapshot } from "./snapshot.ts"
 
@@ -21,6 +22,10 @@ export const isListedAs = (name: string, candidates: ReadonlyArray<Candidate>): 
   if (first === undefined || first.model.id === name) return true
   return candidates.some((candidate) => candidate.model.id === name && !isSpelled(candidate))
 }
+
+/** Whether a server has a model in memory, as far as it tells: one that loads none on demand has all that it lists. */
+export const isLoaded = ({ state, model }: Candidate): boolean =>
+  model.loaded ?? !kindNamed(state.backend.type).loadsOnDemand
 
 /** Who serves a model whose name is written in another way, and the name that it is listed by. */
 export const inOtherSpelling = (

@@ -22,9 +22,8 @@ export const unusableIds = (reported: ReadonlyArray<Model>): ReadonlyArray<strin
 const usableContext = (tokens: number | undefined): tokens is number =>
   tokens !== undefined && Number.isSafeInteger(tokens) && tokens > 0
 
-const usable = ({ id, capabilities, context_in_force: now, context_length: most }: Model): Model => ({
-  id,
-  capabilities,
+const usable = ({ context_in_force: now, context_length: most, ...told }: Model): Model => ({
+  ...told,
   ...(usableContext(most) ? { context_length: most } : {}),
   ...(usableContext(now) ? { context_in_force: now } : {})
 })
@@ -35,13 +34,7 @@ const isUsable = ({ context_in_force: now, context_length: most }: Model): boole
 const under = (id: string, reported: Model | undefined, told: Model): Model => {
   const context = told.context_length ?? reported?.context_length
   const capabilities: Capabilities = { ...reported?.capabilities, ...told.capabilities }
-  const now = reported?.context_in_force
-  return {
-    id,
-    capabilities,
-    ...(context === undefined ? {} : { context_length: context }),
-    ...(now === undefined ? {} : { context_in_force: now })
-  }
+  return { ...reported, id, capabilities, ...(context === undefined ? {} : { context_length: context }) }
 }
 
 /**
@@ -77,6 +70,7 @@ export const mergeModels = (
 const same = (a: Model, b: Model): boolean =>
   a.context_length === b.context_length &&
   a.context_in_force === b.context_in_force &&
+  a.loaded === b.loaded &&
   a.capabilities.vision === b.capabilities.vision &&
   a.capabilities.tools === b.capabilities.tools &&
   a.capabilities.json_mode === b.capabilities.json_mode &&

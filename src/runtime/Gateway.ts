@@ -126,7 +126,9 @@ export class Gateway extends Context.Service<
             const route = direct ?? (path === undefined || path === written ? undefined : forwarded.find(path))
             const refused = (error: GatewayError) => {
               const dialect =
-                route?.dialect ?? dialects.find(({ speaksTo }) => speaksTo?.(request.headers)) ?? dialects[0]
+                route?.dialect ??
+                dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path ?? "")) ??
+                dialects[0]
               const headers = { ...refusalHeaders(request), ...corsHeaders(rules, request) }
               const response = refuse(dialect, error, id, headers)
               accounting.turnedAway(response.status)

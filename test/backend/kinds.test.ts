@@ -80,9 +80,10 @@ effect("Ollama: abilities from show, the context in force from ps, one question 
     const chat = { vision: false, tools: true, embeddings: false, json_mode: true }
     for (let i = 0; i < 3; i++) {
       expect(modelsOf(yield* probe)).toEqual({
-        "tiny:latest": { context_in_force: 4096, capabilities: chat },
-        "tiny-again:latest": { context_in_force: 4096, capabilities: chat },
+        "tiny:latest": { context_in_force: 4096, loaded: true, capabilities: chat },
+        "tiny-again:latest": { context_in_force: 4096, loaded: true, capabilities: chat },
         "nomic-embed-text:latest": {
+          loaded: false,
           capabilities: { vision: false, tools: false, embeddings: true, json_mode: false }
         }
       })
@@ -184,12 +185,17 @@ effect("LM Studio 0.4: the context of what is loaded, and none of what is not; o
       "/api/v1/models": { json: recorded.lmstudioV1 },
       "/v1/models": { json: { data: [{ id: "google/gemma-3-4b", object: "model", owned_by: "organization_owner" }] } }
     })
-    const gemma = { context_in_force: 4096, capabilities: { vision: true, tools: false, embeddings: false } }
+    const gemma = {
+      context_in_force: 4096,
+      loaded: true,
+      capabilities: { vision: true, tools: false, embeddings: false }
+    }
     expect(modelsOf(yield* once(world, { type: "lmstudio" }))).toEqual({ "google/gemma-3-4b": gemma })
     world.serve(origin, { "/api/v1/models": { json: recorded.lmstudioV1 } })
     expect(modelsOf(yield* once(world, { type: "lmstudio" }))).toEqual({
       "google/gemma-3-4b": gemma,
       "text-embedding-nomic-embed-text-v1.5": {
+        loaded: false,
         capabilities: { vision: false, tools: false, json_mode: false, embeddings: true }
       }
     })
@@ -205,6 +211,7 @@ effect("LM Studio 0.3: the v0 list when the newer path is unknown, with status 2
     const found = modelsOf(yield* once(world, { type: "lmstudio" }))
     expect(found["qwen2-vl-7b-instruct"]).toEqual({
       context_in_force: 8192,
+      loaded: true,
       capabilities: { vision: true, tools: true, embeddings: false }
     })
     expect(found["nomic-embed"]?.capabilities.embeddings).toBe(true)

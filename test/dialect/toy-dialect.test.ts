@@ -72,6 +72,28 @@ describe("a dialect of its own paths, shapes and marks", () => {
     expect(one.asked[0]?.header("openai-beta")).toBeUndefined()
   })
 
+  test("answers about models on pages of its own, and at the front for its own clients alone", async () => {
+    await using one = await startToy(() => [told("hi", "a/b:c")], "a/b:c")
+    await using gateway = await gatewayOver([one])
+    const page = (method: string, path: string, headers: ReadonlyArray<string> = [], body = "") =>
+      ask(gateway.port, method, path, body, headers)
+    const list = await page("GET", "/toy/models")
+    expect([list.status, list.header("content-type"), list.text]).toEqual([200, "text/x-toy", "a/b:c\n"])
+    for (const name of ["a/b:c", "a%2Fb%3Ac"]) {
+      const model = await page("GET", `/toy/models/${name}?as=toy`)
+      expect([model.status, model.text]).toEqual([203, "a/b:c toy ready"])
+    }
+    expect((await page("GET", "/toy/models/nope")).text).toStartWith("oops model_not_found")
+    expect((await page("POST", "/toy/ask", [], "much")).text).toBe("1 much")
+    const head = await page("HEAD", "/toy/models")
+    expect([head.status, head.text]).toEqual([200, ""])
+    const wrong = await page("DELETE", "/toy/models")
+    expect([wrong.status, wrong.header("allow")]).toEqual([405, "GET, HEAD"])
+    expect((await page("GET", "/")).text).not.toBe("a toy")
+    expect((await page("GET", "/", ["X-Toy-Mood: glad"])).text).toBe("a toy")
+    expect((await page("GET", "/v1/models", ["X-Toy-Mood: glad"])).json()).toMatchObject({ object: "list" })
+  })
+
   test("is streamed bit by bit, and gets its own end mark when it lacks one", async () => {
     let release = () => {}
     const held = new Promise<void>((resolve) => {

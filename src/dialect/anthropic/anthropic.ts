@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { ClientCodec } from "../chat.ts"
-import type { AnswerFault, AnswerIdentity, Dialect, ListedModel, Operation, WholeAnswer } from "../Dialect.ts"
+import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import { eventStreamType, redactedEvents } from "../event-stream.ts"
 import { EventReader } from "../event-reader.ts"
@@ -13,6 +13,7 @@ import { exactJson } from "../exact-json.ts"
 import { messagesEvent } from "./messages-answer.ts"
 import { messagesErrorBody, passedMessagesError } from "./messages-error.ts"
 import { readMessagesNeeds } from "./messages-needs.ts"
+import { messagesPages } from "./messages-pages.ts"
 import { decodeMessagesRequest } from "./messages-request.ts"
 import { MessagesWatch, usageOfMessages } from "./messages-watch.ts"
 
@@ -99,39 +100,6 @@ const faultOf = (bytes: Uint8Array): AnswerFault => {
     : new ErrorStatus({ status, contentType: "application/json", body, retryAfterMs: undefined, underGood: true })
 }
 
-/** A model. */
-const listedModel = ({ created, id }: ListedModel) => ({
-  type: "model",
-  id,
-  display_name: id,
-  created_at: new Date(created * 1000).toISOString()
-})
-
-// How many there are on a page, unless it is said.
-const usual = 20
-const most = 1000
-
-/** A page of a list; a name that is not in it is at its beginning. */
-const listModelsPage = (models: ReadonlyArray<ListedModel>, query: URLSearchParams) => {
-  const asked = Number(query.get("limit") ?? usual)
-  const limit = Number.isInteger(asked) && asked > 0 ? Math.min(most, asked) : usual
-  const placeOf = (name: string): number => {
-    const id = query.get(name)
-    return id === null ? -1 : models.findIndex((model) => model.id === id)
-  }
-  const after = placeOf("after_id")
-  const before = placeOf("before_id")
-  const from = before >= 0 ? Math.max(0, before - limit) : after + 1
-  const to = before >= 0 ? before : Math.min(models.length, from + limit)
-  const page = models.slice(from, to).map(listedModel)
-  return {
-    data: page,
-    has_more: before >= 0 ? from > 0 : to < models.length,
-    first_id: page[0]?.id ?? null,
-    last_id: page.at(-1)?.id ?? null
-  }
-}
-
 const withModel = (body: Uint8Array, model: string): ReadonlyArray<Uint8Array> => {
   const text = decoder.decode(body)
   const json = exactJson(text, parsed(text))
@@ -161,6 +129,6 @@ export const anthropic: Dialect = {
   errorBody: messagesErrorBody,
   passedError: passedMessagesError,
   speaksTo: (headers) => headers.has("anthropic-version"),
-  models: { page: listModelsPage, one: listedModel },
+  pages: messagesPages,
   document: () => import("./messages-api.ts").then(({ documentedMessages }) => documentedMessages)
 }

@@ -10,6 +10,7 @@ import { BadRequest } from "../../../src/domain/errors.ts"
 import { BadAnswer, ErrorStatus } from "../../../src/domain/upstream-errors.ts"
 import type { Dialect, Operation, ReadRequest, AnswerIdentity, WholeAnswer } from "../../../src/dialect/Dialect.ts"
 import { unknownIdentity } from "../../../src/dialect/Dialect.ts"
+import type { DialectPage } from "../../../src/dialect/pages.ts"
 import { ToyWatch, usageIn } from "./toy-watch.ts"
 
 const decoder = new TextDecoder()
@@ -71,6 +72,34 @@ const failureOf = (line: string): BadAnswer | ErrorStatus => {
       })
 }
 
+const lines = (body: string) => Result.succeed({ status: 200, type: "text/x-toy", body })
+
+const pages: ReadonlyArray<DialectPage> = [
+  {
+    method: "GET",
+    path: "/toy/models",
+    answer: (models) =>
+      lines(
+        models
+          .all()
+          .map(({ id }) => `${id}\n`)
+          .join("")
+      )
+  },
+  {
+    method: "GET",
+    path: "/toy/models/{model}",
+    answer: (models, { model, query }) =>
+      Result.map(models.find(model), ({ id, loaded }) => ({
+        status: 203,
+        type: "text/x-toy",
+        body: `${id} ${query.get("as")} ${loaded ? "ready" : "asleep"}`
+      }))
+  },
+  { method: "POST", path: "/toy/ask", answer: (models, { body }) => lines(`${models.all().length} ${textOf(body)}`) },
+  { method: "GET", path: "/", shared: true, answer: () => lines("a toy") }
+]
+
 /** The dialect. */
 export const toy: Dialect = {
   id: "toy",
@@ -93,5 +122,7 @@ export const toy: Dialect = {
   brokenBody: "cut",
   redacted: (lines, redact) => lines.replace(/^!.*$/gm, (line) => redact(line)),
   errorBody: ({ code, message }) => `oops ${code}: ${message}`,
+  speaksTo: (headers) => headers.has("x-toy-mood"),
+  pages,
   passedError: (status, body) => encoder.encode(`oops ${status}: ${textOf(body)}`)
 }
