@@ -11,6 +11,8 @@ interface TransducerStep<In, Out> {
   readonly push: (piece: In) => ReadonlyArray<Out>
   /** The input has ended in order; what that makes known. */
   readonly end: () => ReadonlyArray<Out>
+  /** What ends the output where the input broke off; absent where that is the same whatever has been said. */
+  readonly broken?: (error: string) => Out
 }
 
 /** Makes outputs of an input that comes in pieces; nothing is shared between two inputs. */

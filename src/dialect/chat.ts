@@ -6,10 +6,11 @@ import type * as Result from "effect/Result"
 import type { BadRequest } from "../domain/errors.ts"
 import type { Transducer } from "./Transducer.ts"
 
-/** An image: its bytes in base64, or where it is. */
-type ChatImage =
-  | { readonly type: "image"; readonly mediaType: string; readonly data: string }
-  | { readonly type: "image"; readonly url: string }
+/** An image: its bytes in base64, or where it is; `detail` is how closely it is to be looked at. */
+type ChatImage = { readonly type: "image"; readonly detail?: string } & (
+  | { readonly mediaType: string; readonly data: string }
+  | { readonly url: string }
+)
 
 /** A part of what is said to the model; `data` in base64. */
 export type ChatPart =
@@ -53,7 +54,13 @@ export type ChatToolChoice = "auto" | "none" | "required" | { readonly name: str
 /** The form that an answer is to have. */
 type ChatFormat =
   | { readonly type: "json" }
-  | { readonly type: "schema"; readonly name: string; readonly schema: unknown; readonly strict: boolean }
+  | {
+      readonly type: "schema"
+      readonly name: string
+      readonly description?: string
+      readonly schema: unknown
+      readonly strict?: boolean
+    }
 
 /** A request. */
 export interface Chat {
@@ -72,12 +79,20 @@ export interface Chat {
   readonly frequencyPenalty?: number
   /** How many answers are asked for. */
   readonly choices?: number
+  /** How many likely tokens are to be told beside each one that was chosen. */
+  readonly logprobs?: number
   /** How much the model is to think: none, minimal, low … max. */
   readonly effort?: string
   /** Whether what the model thinks is to be told; absent where the client did not say. */
   readonly showThoughts?: boolean
   readonly format?: ChatFormat
+  /** How many words the model is to make: low, medium, high. */
+  readonly verbosity?: string
   readonly user?: string
+  /** Who asks, for those who watch over what is asked. */
+  readonly safetyId?: string
+  /** What requests have in common that begin alike. */
+  readonly cacheKey?: string
   readonly tier?: string
   /** What only the dialect that it came in knows. */
   readonly extra: Readonly<Record<string, unknown>>
@@ -100,7 +115,8 @@ export type ChatStop =
 /** An event of an answer; calls are numbered in the order of their first appearance. */
 export type ChatEvent =
   | { readonly type: "start" }
-  | { readonly type: "text"; readonly text: string }
+  /** `logprobs` as OpenAI writes them. */
+  | { readonly type: "text"; readonly text: string; readonly logprobs?: ReadonlyArray<unknown> }
   | { readonly type: "refusal"; readonly text: string }
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "signature"; readonly signature: string }
@@ -124,6 +140,8 @@ export interface AnswerContext {
   readonly model: string
   /** Letters and digits that no other answer has. */
   readonly id: string
+  /** When it was asked for, in milliseconds since 1970. */
+  readonly now: number
   /** The ids of the calls in the request's history. */
   readonly callIds: ReadonlySet<string>
 }

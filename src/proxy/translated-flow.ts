@@ -49,6 +49,9 @@ const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => {
 
 const isLast = ({ type }: ChatEvent): boolean => type === "done" || type === "error"
 
+/** The encoding of one answer, under way. */
+type Encoding = ReturnType<FlowCodecs["encode"]["start"]>
+
 // What its deliverer knows of a translated stream: whole events alone pass, so something may be added anywhere.
 class TranslatedWatch implements StreamWatch {
   readonly size = 0
@@ -59,10 +62,12 @@ class TranslatedWatch implements StreamWatch {
   readonly silent = false
   ended: StreamEnding = "cut"
   private readonly dialect: Dialect
+  readonly broken: (error: string) => Uint8Array
   readonly used: () => Usage | undefined
 
-  constructor(dialect: Dialect, used: () => Usage | undefined) {
+  constructor(dialect: Dialect, { broken }: Pick<Encoding, "broken">, used: () => Usage | undefined) {
     this.dialect = dialect
+    this.broken = (error) => broken?.(error) ?? dialect.watch().broken(error)
     this.used = used
   }
 
@@ -87,10 +92,6 @@ class TranslatedWatch implements StreamWatch {
     return nothing
   }
 
-  broken(error: string): Uint8Array {
-    return this.dialect.watch().broken(error)
-  }
-
   /** Takes the last piece of a stream that was translated to its end. */
   ends(last: Uint8Array): void {
     const watch = this.dialect.watch()
@@ -104,6 +105,7 @@ class FlowTranslation implements AnswerBody, BodySink {
   readonly watch: TranslatedWatch
   private readonly answer: FlowAnswer & { readonly watch: StreamWatch }
   private readonly codecs: FlowCodecs
+  private readonly encoding: Encoding
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   private readonly pieces = Effect.runSync(Queue.unbounded<Uint8Array, UpstreamError | Cause.Done>())
   private fiber: Fiber.Fiber<void> | undefined
@@ -123,7 +125,8 @@ class FlowTranslation implements AnswerBody, BodySink {
     this.answer = answer
     this.codecs = codecs
     this.run = run
-    this.watch = new TranslatedWatch(codecs.dialect, () => answer.watch.used())
+    this.encoding = codecs.encode.start()
+    this.watch = new TranslatedWatch(codecs.dialect, this.encoding, () => answer.watch.used())
   }
 
   attach(sink: BodySink): void {
@@ -176,12 +179,12 @@ class FlowTranslation implements AnswerBody, BodySink {
   }
 
   private get all(): Effect.Effect<void> {
-    const { decode, encode, redact } = this.codecs
+    const { decode, redact } = this.codecs
     return Stream.fromQueue(this.pieces).pipe(
       toStream(decode),
       Stream.map((event) => (event.type === "error" ? { ...event, message: redact(event.message) } : event)),
       Stream.takeUntil(isLast),
-      toStream(encode),
+      toStream({ start: () => this.encoding }),
       Stream.runForEachArray((pieces) => this.deliver(joined(pieces))),
       Effect.andThen(this.done),
       Effect.catchCause((cause) => this.broke(cause))
@@ -260,7 +263,7 @@ export const streamOf = (
   dialect: Dialect
 ): CommittedAnswer => {
   const bytes = joined(pieces)
-  const watch = new TranslatedWatch(dialect, () => answer.usage)
+  const watch = new TranslatedWatch(dialect, {}, () => answer.usage)
   watch.ends(bytes)
   return {
     _tag: "Flow",

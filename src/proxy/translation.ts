@@ -69,7 +69,12 @@ export class Translator {
     const callIds = decoded.chat.messages.flatMap((message) =>
       message.role === "assistant" ? message.items.flatMap((item) => (item.type === "call" ? [item.id] : [])) : []
     )
-    this.context = { model, id: crypto.randomUUID().replaceAll("-", ""), callIds: new Set(callIds) }
+    this.context = {
+      model,
+      id: crypto.randomUUID().replaceAll("-", ""),
+      now: performance.timeOrigin + performance.now(),
+      callIds: new Set(callIds)
+    }
   }
 
   /** How a backend is asked for a model; undefined where it is asked in the client's own words. */

@@ -32,6 +32,39 @@ test("penalties, the number of answers and the signature of a call reach a serve
   expect(dropped).toEqual([])
 })
 
+test("how closely to look, how likely, how many words and by what key reach a server of chat completions", () => {
+  const image = { type: "image", url: "https://example.org/a.png", detail: "high" } as const
+  const { json } = bodyOf({
+    ...chat,
+    messages: [{ role: "user", parts: [image] }],
+    logprobs: 3,
+    verbosity: "low",
+    cacheKey: "k",
+    safetyId: "s",
+    format: { type: "schema", name: "n", description: "d", schema: {} }
+  })
+  expect(json).toMatchObject({
+    messages: [{ content: [{ type: "image_url", image_url: { url: image.url, detail: "high" } }] }],
+    logprobs: true,
+    top_logprobs: 3,
+    verbosity: "low",
+    prompt_cache_key: "k",
+    safety_identifier: "s",
+    response_format: { type: "json_schema", json_schema: { name: "n", description: "d", schema: {} } }
+  })
+})
+
+test("how likely its tokens were is read from an answer of chat completions", () => {
+  const likely = [{ token: "a", logprob: -1, bytes: [97], top_logprobs: [] }]
+  const choice = { index: 0, message: { content: "a" }, logprobs: { content: likely }, finish_reason: "stop" }
+  const body = new TextEncoder().encode(JSON.stringify({ choices: [choice] }))
+  expect(Result.getOrThrow(answersFrom(server).whole(body))).toContainEqual({
+    type: "text",
+    text: "a",
+    logprobs: likely
+  })
+})
+
 test("OpenAI itself is not sent what another has signed", () => {
   const { dropped, json } = bodyOf(chat, true)
   expect(json.messages[1].tool_calls[0].extra_content).toBeUndefined()

@@ -13,7 +13,7 @@ const client = anthropic.operations[0].client!
 const server = openai.operations[0].server!
 const answers = answersTo(client, { messages: [{ role: "user", content: "hello" }] })
 
-const context: AnswerContext = { model: "m", id: "1", callIds: new Set(["old"]) }
+const context: AnswerContext = { model: "m", id: "1", now: 0, callIds: new Set(["old"]) }
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()

@@ -15,7 +15,7 @@ const server = openai.operations[0].server!
 const answers = answersTo(client, { messages: [{ role: "user", content: "hello" }] })
 const reads = answersFrom(server)
 
-const context: AnswerContext = { model: "asked-for", id: "1", callIds: new Set() }
+const context: AnswerContext = { model: "asked-for", id: "1", now: 0, callIds: new Set() }
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()

@@ -28,6 +28,11 @@ const textIn = (content: unknown): string =>
     ? content.map((part) => (Predicate.isObject(part) && part["type"] === "text" ? said(part["text"]) : "")).join("")
     : said(content)
 
+const logprobsIn = (likely: unknown): { readonly logprobs?: ReadonlyArray<unknown> } => {
+  const content = Predicate.isObject(likely) ? likely["content"] : undefined
+  return Array.isArray(content) && content.length > 0 ? { logprobs: content } : {}
+}
+
 const thoughtIn = (delta: Json): string => {
   const plain = said(delta["reasoning_content"]) || said(delta["reasoning"])
   if (plain !== "") return plain
@@ -99,12 +104,12 @@ class AnswerReading {
     return this.events.splice(0)
   }
 
-  /** Takes what a message, or a piece of one, says. */
-  says(delta: Json): void {
+  /** Takes what a message, or a piece of one, says, and how likely its tokens were. */
+  says(delta: Json, likely: unknown): void {
     const thought = thoughtIn(delta)
     if (thought !== "") this.events.push({ type: "reasoning", text: thought })
     const text = textIn(delta["content"])
-    if (text !== "") this.events.push({ type: "text", text })
+    if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
     const { function_call: old, tool_calls: calls } = delta
@@ -204,7 +209,7 @@ const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
       const { choices } = json
       for (const choice of Array.isArray(choices) ? choices : []) {
         if (!Predicate.isObject(choice) || count(choice["index"]) > 0) continue
-        if (Predicate.isObject(choice["delta"])) reading.says(choice["delta"])
+        if (Predicate.isObject(choice["delta"])) reading.says(choice["delta"], choice["logprobs"])
         reading.stops(choice)
       }
       reading.used(json)
@@ -239,7 +244,7 @@ const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEve
     return Result.fail("JSON without a message")
   }
   const reading = new AnswerReading()
-  reading.says(choice["message"])
+  reading.says(choice["message"], choice["logprobs"])
   reading.stops({ ...choice, finish_reason: said(choice["finish_reason"]) || "stop" })
   reading.used(json)
   reading.ends()

@@ -29,7 +29,10 @@ const partOf = (part: ChatPart): Fields => {
     case "image":
       return {
         type: "image_url",
-        image_url: { url: "url" in part ? part.url : `data:${part.mediaType};base64,${part.data}` }
+        image_url: {
+          url: "url" in part ? part.url : `data:${part.mediaType};base64,${part.data}`,
+          ...(part.detail === undefined ? {} : { detail: part.detail })
+        }
       }
     case "file":
       return {
@@ -116,10 +119,10 @@ const toolsOf = ({ parallelCalls, toolChoice, tools }: Chat, { original }: Serve
 const formatOf = ({ format }: Chat): Fields => {
   if (format === undefined) return {}
   if (format.type === "json") return { response_format: { type: "json_object" } }
-  const { name, schema, strict } = format
-  return {
-    response_format: { type: "json_schema", json_schema: { name, schema, ...(strict === undefined ? {} : { strict }) } }
-  }
+  const { description, name, schema, strict } = format
+  const told = description === undefined ? {} : { description }
+  const json_schema = { name, ...told, schema, ...(strict === undefined ? {} : { strict }) }
+  return { response_format: { type: "json_schema", json_schema } }
 }
 
 const hasFile = ({ messages }: Chat): boolean =>
@@ -138,8 +141,8 @@ export const encodeChatRequest = (
   model: string,
   traits: ServerTraits
 ): Result.Result<EncodedChat, BadRequest> => {
-  const { choices, effort, frequencyPenalty, maxTokens, presencePenalty, seed, stop, stream } = chat
-  const { temperature, tier, topK, topP, user } = chat
+  const { cacheKey, choices, effort, frequencyPenalty, logprobs, maxTokens, presencePenalty, safetyId, seed } = chat
+  const { stop, stream, temperature, tier, topK, topP, user, verbosity } = chat
   if (hasFile(chat) && !traits.files) {
     const message = "The backend of this model takes no files; send the text of the document instead"
     return Result.fail(new BadRequest({ message, param: traits.word("messages") }))
@@ -173,8 +176,12 @@ export const encodeChatRequest = (
     ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
     ...(choices === undefined ? {} : { n: choices }),
     ...(effort === undefined || !traits.effort ? {} : { reasoning_effort: effort }),
+    ...(verbosity === undefined ? {} : { verbosity }),
+    ...(logprobs === undefined ? {} : { logprobs: true, ...(logprobs === 0 ? {} : { top_logprobs: logprobs }) }),
     ...formatOf(chat),
     ...(user === undefined ? {} : { user }),
+    ...(safetyId === undefined ? {} : { safety_identifier: safetyId }),
+    ...(cacheKey === undefined ? {} : { prompt_cache_key: cacheKey }),
     ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
   }
   return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers: chatAnswers })
