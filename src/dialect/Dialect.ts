@@ -12,6 +12,7 @@ import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
 import type { Usage } from "../telemetry/meter.ts"
 import type { ClientCodec, ServerCodec } from "./chat.ts"
+import type { EmbedCodec } from "./embed.ts"
 import type { Failure } from "./failures.ts"
 import type { BodyKind } from "./first-bytes.ts"
 import type { DialectPage } from "./pages.ts"
@@ -124,6 +125,8 @@ export interface Operation extends OperationFacts {
   readonly client?: ClientCodec
   /** How servers are asked this for clients that speak another dialect; absent where they cannot be. */
   readonly server?: ServerCodec
+  /** The same of a request for vectors, which has a hub of its own. */
+  readonly embeds?: EmbedCodec
   /** What is answered without asking anybody: an estimate, and the field that is one. */
   readonly estimate?: (needs: RoutingNeeds) => { readonly field: string; readonly body: string }
 }

@@ -35,6 +35,7 @@ import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
 import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
 import type { DialectRoute, ReadRequest, Span } from "../dialect/Dialect.ts"
 import type { DialectList } from "../dialect/all.ts"
+import type { EmbedTranslator } from "./embed-translation.ts"
 import type { Translation, Translator } from "./translation.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
@@ -159,7 +160,7 @@ export class Attempts implements Asker {
   private lostBefore = 0
   private worked = false
   private current: Attempt | undefined
-  private readonly translator: Translator | undefined
+  private readonly translator: Translator | EmbedTranslator | undefined
 
   constructor(
     forwarding: Forwarding,
@@ -167,7 +168,7 @@ export class Attempts implements Asker {
     { needs, model }: ReadRequest,
     plan: Plan,
     body: Uint8Array,
-    translator: Translator | undefined
+    translator: Translator | EmbedTranslator | undefined
   ) {
     this.translator = translator
     this.forwarding = forwarding

@@ -16,6 +16,7 @@ import type { Redact } from "../domain/redact.ts"
 import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Plan } from "../router/plan.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
+import { EmbedTranslator } from "./embed-translation.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { streamOf, translatedFlow, translatedHead } from "./translated-flow.ts"
 
@@ -138,11 +139,18 @@ export const translatorFor = (
   record: RequestRecord,
   body: Uint8Array,
   { targets }: Plan
-): Translator | BadRequest | undefined => {
-  const { client } = record.route.operation
-  if (client === undefined) return undefined
+): Translator | EmbedTranslator | BadRequest | undefined => {
+  const { client, embeds } = record.route.operation
+  if (client === undefined && embeds?.client === undefined) return undefined
   const all = targets.flatMap(({ candidates }) => candidates)
-  if (all.every(({ state }) => speaks(state.backend, record.route))) return undefined
+  const isNative = (backend: Backend): boolean => speaks(backend, record.route)
+  if (all.every(({ state }) => isNative(state.backend))) return undefined
+  if (embeds?.client !== undefined) {
+    const read = embeds.client.decode(body, record.route.model)
+    if (Result.isFailure(read)) return read.failure
+    return new EmbedTranslator(dialects, record, embeds.client, read.success, isNative)
+  }
+  if (client === undefined) return undefined
   const decoded = client.decode(body, record.route.model)
   if (Result.isFailure(decoded)) return decoded.failure
   return new Translator(dialects, record, client, decoded.success)

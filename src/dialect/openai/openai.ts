@@ -7,6 +7,7 @@ import { redactedEvents, eventStreamType, keepAliveComment } from "../event-stre
 import { bodyKindOf } from "../first-bytes.ts"
 import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
 import { encodeChatRequest } from "./chat-request.ts"
+import { openAiEmbeddings } from "./embeddings.ts"
 import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { errorBody, openAiErrorBody } from "../openai-error.ts"
 import { EventWatch } from "./event-watch.ts"
@@ -47,6 +48,7 @@ const operationOf = (endpoint: Endpoint): Operation => ({
   generates: endpoint !== "embeddings",
   needs: (body, reading) => readNeeds(endpoint, body, reading),
   whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices"),
+  ...(endpoint === "embeddings" ? { embeds: openAiEmbeddings } : {}),
   ...(endpoint === "chat/completions" ? { server: chatServer } : {})
 })
 
