@@ -186,8 +186,6 @@ export interface ServerTraits {
   readonly original: boolean
   /** Whether it takes files. */
   readonly files: boolean
-  /** Whether it is told how much to think. */
-  readonly effort: boolean
   /** What the client calls a part of its request, for a refusal. */
   readonly word: (field: ChatField) => string
 }

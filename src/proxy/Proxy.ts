@@ -11,6 +11,7 @@ import * as Random from "effect/Random"
 import { Cancelled, type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
+import { LearnedRefusals } from "../registry/learned-refusals.ts"
 import { ListDrift } from "../registry/list-drift.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
@@ -103,6 +104,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     accounting,
     turns: new EventLoopTurns(),
     newcomers: new ListDrift(),
+    refusals: new LearnedRefusals(),
     taken: (current) => {
       current.upload.arrived()
       const refusal = overloaded(limitsNow())

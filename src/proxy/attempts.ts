@@ -9,6 +9,7 @@ import { type BadRequest, type GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { BadAnswer, ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Ticket } from "../registry/live-state.ts"
+import type { LearnedRefusals } from "../registry/learned-refusals.ts"
 import type { ListDrift } from "../registry/list-drift.ts"
 import type { Registry } from "../registry/Registry.ts"
 import {
@@ -34,6 +35,7 @@ import type { EarlyStream } from "./early-stream.ts"
 import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
 import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
 import type { DialectRoute, ReadRequest, Span } from "../dialect/Dialect.ts"
+import type { ChatField } from "../dialect/chat.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { EmbedTranslator } from "./embed-translation.ts"
 import type { Translation, Translator } from "./translation.ts"
@@ -50,6 +52,7 @@ export interface Forwarding {
   readonly accounting: Accounting["Service"]
   readonly turns: EventLoopTurns
   readonly newcomers: ListDrift
+  readonly refusals: LearnedRefusals<ChatField>
   /** Called once the body of a request is there; says why it may not go on. */
   readonly taken: (run: RequestRun) => GatewayError | undefined
   /** The smallest context, in tokens, of those who may answer for a model now. */
@@ -188,7 +191,7 @@ export class Attempts implements Asker {
 
   private from(attempt: Attempt): Effect.Effect<void, GaveUp | BadRequest> {
     const { candidate, model } = attempt
-    const said = this.translator?.for(candidate.state.backend, model)
+    const said = this.translator?.for(candidate.state.backend, model, this.refusedBy(attempt))
     if (said === undefined) {
       if (this.translator !== undefined) this.run.record.translates(undefined)
       return Effect.matchEffect(this.call(attempt, this.run.record.route, this.bodyFor(model)), {
@@ -200,8 +203,7 @@ export class Attempts implements Asker {
     const translation = said.success
     this.run.record.translates(translation)
     return Effect.matchEffect(this.call(attempt, translation.route, translation.body), {
-      onFailure: (error) =>
-        this.translator?.withoutEffort(error) === true ? this.simpler(attempt, error) : this.failed(attempt, error),
+      onFailure: (error) => (this.learns(attempt, error) ? this.simpler(attempt, error) : this.failed(attempt, error)),
       onSuccess: (answer) => this.translated(attempt, answer, translation)
     })
   }
@@ -209,6 +211,19 @@ export class Attempts implements Asker {
   private bodyFor(model: string): RequestBody {
     if (model === this.plan.requested) return this.body
     return this.run.record.route.dialect.withModel(this.body, model, this.model)
+  }
+
+  private refusedBy({ candidate, model }: Attempt): ReadonlySet<ChatField> {
+    return this.forwarding.refusals.of(candidate.state, model, performance.now())
+  }
+
+  /** Whether a failure shows that the model refuses to be told something, which was not known of it. */
+  private learns(attempt: Attempt, error: UpstreamError): boolean {
+    const known = this.refusedBy(attempt)
+    const fresh = this.translator?.refusedBy(error).filter((field) => !known.has(field)) ?? []
+    if (fresh.length === 0) return false
+    this.forwarding.refusals.learn(attempt.candidate.state, attempt.model, fresh, performance.now())
+    return true
   }
 
   /** Asks the same backend again in words that it takes. */

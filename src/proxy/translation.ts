@@ -9,6 +9,7 @@ import { kindNamed } from "../backend/all.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat, ServerCodec } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
+import { refusedFields, says, withoutFields } from "../dialect/refused-fields.ts"
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
 import type { BadRequest } from "../domain/errors.ts"
@@ -50,9 +51,6 @@ const serverRoute = (
 
 const speaks = ({ type }: Backend, { dialect }: DialectRoute): boolean => kindNamed(type).speaks.includes(dialect.id)
 
-// Words by which servers refuse to be told how much to think.
-const noEffort = /think|reasoning/i
-
 /** Translates one request. */
 export class Translator {
   private readonly dialects: DialectList
@@ -60,7 +58,6 @@ export class Translator {
   private readonly codec: ClientCodec
   private readonly decoded: DecodedChat
   private readonly context: AnswerContext
-  private effort = true
 
   constructor(dialects: DialectList, { model, route }: RequestRecord, codec: ClientCodec, decoded: DecodedChat) {
     this.dialects = dialects
@@ -78,8 +75,12 @@ export class Translator {
     }
   }
 
-  /** How a backend is asked for a model; undefined where it is asked in the client's own words. */
-  for(backend: Backend, model: string): Result.Result<Translation, BadRequest> | undefined {
+  /** How a backend is asked for a model that refuses some fields; undefined where it is asked in the client's own words. */
+  for(
+    backend: Backend,
+    model: string,
+    refused: ReadonlySet<ChatField>
+  ): Result.Result<Translation, BadRequest> | undefined {
     if (speaks(backend, this.route)) return undefined
     const kind = kindNamed(backend.type)
     const { codec: client, decoded } = this
@@ -88,23 +89,24 @@ export class Translator {
     const { codec, route } = server
     const original = kind.isOriginal?.(backend) === true
     const word = (field: ChatField): string => client.words[field] ?? field
-    const traits = { original, files: kind.locality === "cloud", effort: this.effort, word }
-    return Result.map(codec.encode(decoded.chat, model, traits), ({ answers, body, dropped }) => ({
-      label: `${this.route.dialect.id}->${route.dialect.id}`,
-      dropped: [...decoded.dropped, ...dropped.map(word)],
-      route,
-      body,
-      answer: (answer, redact, run) => this.answer(answers, answer, redact, run)
-    }))
+    const traits = { original, files: kind.locality === "cloud", word }
+    const left = [...refused].filter((field) => says(decoded.chat, field))
+    return Result.map(
+      codec.encode(withoutFields(decoded.chat, refused), model, traits),
+      ({ answers, body, dropped }) => ({
+        label: `${this.route.dialect.id}->${route.dialect.id}`,
+        dropped: [...decoded.dropped, ...[...left, ...dropped].map(word)],
+        route,
+        body,
+        answer: (answer, redact, run) => this.answer(answers, answer, redact, run)
+      })
+    )
   }
 
-  /** Whether a failure is for what only some models take, which is then left out from now on. */
-  withoutEffort(error: UpstreamError): boolean {
-    if (!this.effort || this.decoded.chat.effort === undefined) return false
-    if (error._tag !== "ErrorStatus" || (error.status !== 400 && error.status !== 422)) return false
-    if (!noEffort.test(errorWords(error.body) ?? "")) return false
-    this.effort = false
-    return true
+  /** What of the request a failure refuses to be told at all. */
+  refusedBy(error: UpstreamError): ReadonlyArray<ChatField> {
+    if (error._tag !== "ErrorStatus" || (error.status !== 400 && error.status !== 422)) return []
+    return refusedFields(this.decoded.chat, errorWords(error.body) ?? "")
   }
 
   private answer(

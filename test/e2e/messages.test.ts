@@ -243,6 +243,63 @@ describe("a request of Messages over a backend that speaks chat", () => {
     expect(here.upstreams[0]!.calls().map((call) => fieldsOf(call)["reasoning_effort"])).toEqual(["medium", undefined])
   })
 
+  test("pays once for what its model refuses to be told, until the server has been away", async () => {
+    await using here = await world([
+      (request) =>
+        fieldsOf(request)["temperature"] === undefined
+          ? whole()
+          : [json({ error: { message: "`temperature` is deprecated for this model." } }, 400)]
+    ])
+    const body = asking({ temperature: 0.5 })
+    const first = await ask(here.port, "POST", path, body)
+    const second = await ask(here.port, "POST", path, body)
+    for (const answer of [first, second]) {
+      expect([answer.status, answer.header("x-nexus-dropped")]).toEqual([200, "temperature"])
+    }
+    const told = () => here.upstreams[0]!.calls().map((call) => fieldsOf(call)["temperature"])
+    expect(told()).toEqual([0.5, undefined, undefined])
+    const other = await ask(here.port, "POST", path, asking({ temperature: 0.5, model: "real" }))
+    expect([other.status, told().slice(3)]).toEqual([200, [0.5, undefined]])
+  })
+
+  test("tells a client that a value is wrong, and leaves nothing out for it", async () => {
+    await using here = await world([
+      () => [json({ error: { message: "temperature: Input should be less than or equal to 1" } }, 400)]
+    ])
+    const answer = await ask(here.port, "POST", path, asking({ temperature: 7 }))
+    expect([answer.status, here.upstreams[0]!.calls().length]).toEqual([400, 1])
+  })
+
+  test("names its tools in a way that the backend takes, and gets back the names it gave", async () => {
+    const long = `mcp__${"server_".repeat(12)}search`
+    const names = ["look.up", "look_up", `${long}_a`, `${long}_b`, "wetter-für"]
+    const calls = (told: ReadonlyArray<string>) =>
+      told.map((name, at) => ({ id: `c${at}`, type: "function", function: { name, arguments: "{}" } }))
+    await using here = await world([
+      (request) => {
+        const tools = fieldsOf(request)["tools"] as ReadonlyArray<{ readonly function: { readonly name: string } }>
+        const message = { role: "assistant", content: null, tool_calls: calls(tools.map((tool) => tool.function.name)) }
+        return [json({ choices: [{ index: 0, message, finish_reason: "tool_calls" }] })]
+      }
+    ])
+    const tools = names.map((name) => ({ name, input_schema: { type: "object" } }))
+    const history = [
+      { role: "user", content: "go" },
+      { role: "assistant", content: [{ type: "tool_use", id: "a", name: "look.up", input: {} }] },
+      { role: "user", content: [{ type: "tool_result", tool_use_id: "a", content: "ok" }] }
+    ]
+    const answer = await ask(here.port, "POST", path, asking({ tools, messages: history }))
+    const { content } = answer.json() as { readonly content: ReadonlyArray<{ readonly name: string }> }
+    expect(content.map(({ name }) => name)).toEqual(names)
+    const sent = fieldsOf(here.upstreams[0]!.lastCall())
+    const told = calls([])
+      .concat((sent["tools"] as ReturnType<typeof calls>) ?? [])
+      .map((tool) => tool.function.name)
+    expect(told.every((name) => /^[A-Za-z0-9_-]{1,64}$/.test(name))).toBe(true)
+    expect([new Set(told).size, told[1]]).toEqual([names.length, "look_up"])
+    expect(sent["messages"]).toMatchObject([{}, { tool_calls: [{ function: { name: told[0] } }] }, {}])
+  })
+
   test("keeps numbers in the input of a call as they are, both ways", async () => {
     const args = '{"id":12345678901234567890,"ratio":1.0}'
     const made = { id: "call_1", type: "function", function: { name: "t", arguments: args } }

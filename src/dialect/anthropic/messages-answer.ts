@@ -5,6 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import { type CallIdForm, CallIds } from "../call-ids.ts"
 import { exactJson } from "../exact-json.ts"
 import type { Transducer } from "../Transducer.ts"
 import { unsigned } from "./messages-turns.ts"
@@ -15,25 +16,7 @@ const encoder = new TextEncoder()
 export const messagesEvent = (data: { readonly type: string }): string =>
   `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`
 
-const fineId = /^[A-Za-z0-9_-]{1,64}$/
-
-/** Gives calls ids that stand alone: in the answer, and against all that went before it. */
-class CallIds {
-  private readonly context: AnswerContext
-  private readonly given = new Set<string>()
-
-  constructor(context: AnswerContext) {
-    this.context = context
-  }
-
-  of(id: string | undefined): string {
-    const { callIds, id: answer } = this.context
-    const stands = id !== undefined && fineId.test(id) && !callIds.has(id) && !this.given.has(id)
-    const own = stands ? id : `toolu_${answer}_${this.given.size + 1}`
-    this.given.add(own)
-    return own
-  }
-}
+const idForm: CallIdForm = { fits: /^[A-Za-z0-9_-]{1,64}$/, prefix: "toolu_" }
 
 const startUsage = {
   input_tokens: 0,
@@ -121,7 +104,7 @@ class StreamWriting {
 
   constructor(context: AnswerContext) {
     this.context = context
-    this.ids = new CallIds(context)
+    this.ids = new CallIds(context, idForm)
   }
 
   take(): ReadonlyArray<Uint8Array> {
@@ -303,7 +286,7 @@ const encodeMessagesAnswer = (
   events: ReadonlyArray<ChatEvent>,
   context: AnswerContext
 ): Result.Result<Uint8Array, string> => {
-  const ids = new CallIds(context)
+  const ids = new CallIds(context, idForm)
   const blocks: Array<Block> = []
   let stop: ChatStop | undefined
   let usage: ChatUsage | undefined

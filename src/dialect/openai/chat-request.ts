@@ -13,6 +13,7 @@ import type {
   EncodedChat,
   ServerTraits
 } from "../chat.ts"
+import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { chatAnswers } from "./chat-answer.ts"
 
 const encoder = new TextEncoder()
@@ -21,6 +22,12 @@ type Fields = Record<string, unknown>
 
 // What OpenAI takes at most.
 const mostStops = 4
+
+// What OpenAI takes for the names of tools and the ids of calls.
+const limits: ChatLimits = {
+  names: { unfit: /[^A-Za-z0-9_-]/g, longest: 64 },
+  ids: { unfit: /[^\x21-\x7e]/g, longest: 40 }
+}
 
 const partOf = (part: ChatPart): Fields => {
   switch (part.type) {
@@ -141,6 +148,7 @@ export const encodeChatRequest = (
   model: string,
   traits: ServerTraits
 ): Result.Result<EncodedChat, BadRequest> => {
+  const { chat: fit, restoring } = fittedChat(chat, limits)
   const { cacheKey, choices, effort, frequencyPenalty, logprobs, maxTokens, presencePenalty, safetyId, seed } = chat
   const { stop, stream, temperature, tier, topK, topP, user, verbosity } = chat
   if (hasFile(chat) && !traits.files) {
@@ -158,15 +166,14 @@ export const encodeChatRequest = (
   const dropped: Array<ChatField> = []
   if (topK !== undefined && traits.original) dropped.push("topK")
   if (tier !== undefined && !traits.original) dropped.push("tier")
-  if (effort !== undefined && !traits.effort) dropped.push("effort")
   if (traits.original && hasItem(chat, isThought)) dropped.push("reasoning")
   if (traits.original && hasItem(chat, isSigned)) dropped.push("signature")
   const fields: Fields = {
     model,
-    messages: chat.messages.map((message) => messageOf(message, traits)),
+    messages: fit.messages.map((message) => messageOf(message, traits)),
     ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}),
     ...(maxTokens === undefined ? {} : { [traits.original ? "max_completion_tokens" : "max_tokens"]: maxTokens }),
-    ...toolsOf(chat, traits),
+    ...toolsOf(fit, traits),
     ...(stop === undefined || stop.length === 0 ? {} : { stop }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { top_p: topP }),
@@ -175,7 +182,7 @@ export const encodeChatRequest = (
     ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
     ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty }),
     ...(choices === undefined ? {} : { n: choices }),
-    ...(effort === undefined || !traits.effort ? {} : { reasoning_effort: effort }),
+    ...(effort === undefined ? {} : { reasoning_effort: effort }),
     ...(verbosity === undefined ? {} : { verbosity }),
     ...(logprobs === undefined ? {} : { logprobs: true, ...(logprobs === 0 ? {} : { top_logprobs: logprobs }) }),
     ...formatOf(chat),
@@ -184,5 +191,5 @@ export const encodeChatRequest = (
     ...(cacheKey === undefined ? {} : { prompt_cache_key: cacheKey }),
     ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
   }
-  return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers: chatAnswers })
+  return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers: restoring(chatAnswers) })
 }

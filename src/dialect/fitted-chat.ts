@@ -1,0 +1,136 @@
+/**
+ * A request whose names of tools and ids of calls are those that a server's dialect takes, by a table kept for the request:
+ * what differs stays different, and an answer has the names that its client gave.
+ */
+import * as Hash from "effect/Hash"
+import * as Result from "effect/Result"
+import type { AnswerDecoder, Chat, ChatEvent, ChatMessage, ChatTurnItem } from "./chat.ts"
+
+/** What a dialect takes for a name or an id. */
+export interface WordRule {
+  /** Every letter that it does not take; a pattern with the flag `g`. */
+  readonly unfit: RegExp
+  /** A beginning that it does not take. */
+  readonly unfitStart?: RegExp
+  readonly longest: number
+}
+
+/** What a dialect takes for the names of tools and the ids of calls. */
+export interface ChatLimits {
+  readonly names: WordRule
+  readonly ids: WordRule
+}
+
+/** A chat as a server's dialect takes it. */
+export interface FittedChat {
+  readonly chat: Chat
+  /** The decoder of its answers as one that gives the names which the client has given. */
+  readonly restoring: (decoder: AnswerDecoder) => AnswerDecoder
+}
+
+/** A short word for a text, always the same one. */
+const digest = (text: string): string => (Hash.string(text) >>> 0).toString(36).padStart(7, "0")
+
+/** The word itself where it fits, else the nearest that does. */
+const nearest = (word: string, { longest, unfit, unfitStart }: WordRule): string => {
+  const clean = word.replace(unfit, "_")
+  const begun = clean === "" || unfitStart?.test(clean) === true ? `_${clean}` : clean
+  return begun.length > longest ? `${begun.slice(0, longest - 8)}_${digest(word)}` : begun
+}
+
+/** Takes a word that nobody has, as near to this one as may be; the same whenever the same are taken. */
+const take = (word: string, rule: WordRule, taken: Set<string>): string => {
+  const near = nearest(word, rule)
+  let own = near
+  for (let time = 1; taken.has(own); time += 1) {
+    own = `${near.slice(0, rule.longest - 8)}_${digest(`${word}\n${time}`)}`
+  }
+  taken.add(own)
+  return own
+}
+
+const callsOf = (message: ChatMessage): ReadonlyArray<ChatTurnItem & { readonly type: "call" }> =>
+  message.role === "assistant" ? message.items.flatMap((item) => (item.type === "call" ? [item] : [])) : []
+
+// Names that fit stand, whatever comes before them.
+const toldNames = ({ messages, toolChoice, tools }: Chat, rule: WordRule): ReadonlyMap<string, string> => {
+  const all = new Set([
+    ...tools.map(({ name }) => name),
+    ...messages.flatMap((message) => callsOf(message).map(({ name }) => name)),
+    ...(typeof toolChoice === "object" ? [toolChoice.name] : [])
+  ])
+  const told = new Map<string, string>()
+  const taken = new Set<string>()
+  for (const name of all) if (nearest(name, rule) === name) taken.add(name)
+  if (taken.size < all.size) for (const name of all) if (!taken.has(name)) told.set(name, take(name, rule, taken))
+  return told
+}
+
+/** The messages with ids that fit, each of one call alone; the very same where they all are. */
+const withFitIds = (messages: ReadonlyArray<ChatMessage>, rule: WordRule): ReadonlyArray<ChatMessage> => {
+  const ids = messages.flatMap((message) => callsOf(message).map(({ id }) => id))
+  const fit = new Set(ids.filter((id) => nearest(id, rule) === id))
+  if (fit.size === ids.length) return messages
+  const taken = new Set(fit)
+  const seen = new Set<string>()
+  // What each id of the last turn is told as: several where several calls have it, in their order.
+  let open = new Map<string, ReadonlyArray<string>>()
+  return messages.map((message): ChatMessage => {
+    if (message.role === "assistant") {
+      const turn = new Map<string, ReadonlyArray<string>>()
+      open = turn
+      const items = message.items.map((item) => {
+        if (item.type !== "call") return item
+        const { id } = item
+        const own = fit.has(id) && !seen.has(id) ? id : take(id, rule, taken)
+        seen.add(id)
+        turn.set(id, [...(turn.get(id) ?? []), own])
+        return { ...item, id: own }
+      })
+      return { ...message, items }
+    }
+    if (message.role !== "tool") return message
+    const [own = message.callId, ...later] = open.get(message.callId) ?? []
+    if (later.length > 0) open.set(message.callId, later)
+    return { ...message, callId: own }
+  })
+}
+
+const withNames = (chat: Chat, told: ReadonlyMap<string, string>): Chat => {
+  const named = <A extends { readonly name: string }>(each: A): A => {
+    const name = told.get(each.name)
+    return name === undefined ? each : { ...each, name }
+  }
+  const called = (message: ChatMessage): ChatMessage => {
+    if (message.role !== "assistant") return message
+    return { ...message, items: message.items.map((item) => (item.type === "call" ? named(item) : item)) }
+  }
+  const { messages, toolChoice, tools } = chat
+  const choice = typeof toolChoice === "object" ? { toolChoice: named(toolChoice) } : {}
+  return { ...chat, tools: tools.map(named), ...choice, messages: messages.map(called) }
+}
+
+const asItIs = (decoder: AnswerDecoder): AnswerDecoder => decoder
+
+/** Makes a chat one that fits; the very same where it does. */
+export const fittedChat = (chat: Chat, { ids, names }: ChatLimits): FittedChat => {
+  const messages = withFitIds(chat.messages, ids)
+  const fit = messages === chat.messages ? chat : { ...chat, messages }
+  const told = toldNames(fit, names)
+  if (told.size === 0) return { chat: fit, restoring: asItIs }
+  const meant = new Map([...told].map(([name, own]) => [own, name]))
+  const restored = (events: ReadonlyArray<ChatEvent>): ReadonlyArray<ChatEvent> =>
+    events.map((event) => (event.type === "call" ? { ...event, name: meant.get(event.name) ?? event.name } : event))
+  return {
+    chat: withNames(fit, told),
+    restoring: ({ stream, whole }) => ({
+      stream: {
+        start: () => {
+          const { end, push } = stream.start()
+          return { push: (piece) => restored(push(piece)), end: () => restored(end()) }
+        }
+      },
+      whole: (body) => Result.map(whole(body), restored)
+    })
+  }
+}

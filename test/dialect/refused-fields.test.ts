@@ -1,0 +1,78 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import type { Chat, ChatField } from "../../src/dialect/chat.ts"
+import { refusedFields, says, withoutFields } from "../../src/dialect/refused-fields.ts"
+
+const all: Chat = {
+  stream: false,
+  messages: [
+    {
+      role: "assistant",
+      items: [
+        { type: "reasoning", text: "hm", signature: undefined },
+        { type: "text", text: "a" }
+      ]
+    }
+  ],
+  tools: [],
+  temperature: 0.5,
+  topP: 0.9,
+  topK: 40,
+  seed: 1,
+  effort: "high",
+  user: "u",
+  tier: "auto",
+  parallelCalls: false,
+  extra: {}
+}
+
+const refusals: ReadonlyArray<readonly [words: string, fields: ReadonlyArray<ChatField>]> = [
+  ['"m" does not support thinking', ["effort"]],
+  ["reasoning_effort must be one of 'low', 'medium'", ["effort"]],
+  [
+    "Unsupported value: 'temperature' does not support 0.5 with this model. Only the default (1) value is supported.",
+    ["temperature"]
+  ],
+  ["`temperature` is deprecated for this model.", ["temperature"]],
+  ["`temperature` and `top_p` cannot both be specified for this model. Please use only one.", ["topP"]],
+  ["temperature, top_p and top_k are not supported with this model", ["temperature", "topP", "topK"]],
+  ["top_k: Extra inputs are not permitted", ["topK"]],
+  ["Unrecognized request argument supplied: parallel_tool_calls", ["parallelCalls"]],
+  ["Unknown parameter: 'service_tier'", ["tier"]],
+  ["'seed' is not supported", ["seed"]],
+  ["metadata.user_id: extra inputs are not permitted", ["user"]],
+  ["property 'reasoning_content' is unsupported", ["reasoning"]],
+  // Something is wrong with the value, and its client is to know.
+  ["temperature: Input should be less than or equal to 1", []],
+  ["Invalid 'top_p': must be between 0 and 1", []],
+  ["This model's maximum context length is 2048 tokens", []],
+  ["messages: roles must alternate between user and assistant", []],
+  ["", []]
+]
+
+describe("a refusal in these words is of these fields:", () => {
+  for (const [words, fields] of refusals) {
+    test(`${words} (${fields.join(", ") || "none"})`, () => expect(refusedFields(all, words)).toEqual(fields))
+  }
+
+  test("never of one that the request does not say", () => {
+    const bare: Chat = { stream: false, messages: [], tools: [], extra: {} }
+    for (const [words] of refusals) expect(refusedFields(bare, words)).toEqual([])
+  })
+})
+
+test("a request without fields says none of them, and all else", () => {
+  const fields = fc.uniqueArray(
+    fc.constantFrom<ChatField>("temperature", "topP", "topK", "seed", "effort", "user", "tier", "reasoning")
+  )
+  fc.assert(
+    fc.property(fields, (left) => {
+      const kept = withoutFields(all, new Set(left))
+      expect(left.some((field) => says(kept, field))).toBe(false)
+      for (const field of Object.keys(all)) {
+        if (field !== "messages" && !left.some((each) => each === field)) expect(kept).toHaveProperty(field)
+      }
+      if (!left.includes("reasoning")) expect(kept.messages).toEqual(all.messages)
+    })
+  )
+})
