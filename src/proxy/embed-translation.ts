@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { DialectList } from "../dialect/all.ts"
+import type { ChatField } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { DecodedEmbed, EmbedClient, EmbedServer, EncodedEmbed } from "../dialect/embed.ts"
 import { BadAnswer } from "../domain/upstream-errors.ts"
@@ -64,8 +65,8 @@ export class EmbedTranslator {
   }
 
   /** There is nothing that a second try could leave out. */
-  withoutEffort(): boolean {
-    return false
+  refusedBy(): ReadonlyArray<ChatField> {
+    return []
   }
 
   private answer(encoded: EncodedEmbed, answer: CommittedAnswer): Result.Result<CommittedAnswer, BadAnswer> {
