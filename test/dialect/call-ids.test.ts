@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
-import { CallIds } from "../../src/dialect/call-ids.ts"
+import { CallIds } from "../../src/dialect/fitted-chat.ts"
 
 const form = { fits: /^[A-Za-z0-9_-]{1,64}$/, prefix: "toolu_" }
 

@@ -5,7 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
-import { type CallIdForm, CallIds } from "../call-ids.ts"
+import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { exactJson } from "../exact-json.ts"
 import type { Transducer } from "../Transducer.ts"
 import { unsigned } from "./messages-turns.ts"
