@@ -97,6 +97,8 @@ export interface NeedsReading {
   readonly least?: LeastContext
   /** The model that the path names, where it does. */
   readonly model?: string | undefined
+  /** The model that is meant where none is named: the usual one where it is served, or the only one there is. */
+  readonly standIn?: (usual: string | undefined) => string | undefined
 }
 
 /** What a client asks of a model, in its dialect. */
@@ -119,8 +121,10 @@ export interface Operation extends OperationFacts {
     body: Uint8Array,
     reading: NeedsReading
   ) => Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>>
-  /** Judges the body of a whole answer. */
-  readonly whole: (body: Uint8Array) => Result.Result<WholeAnswer, AnswerFault>
+  /** Whether its answer is passed on while it comes, unless it is JSON or a page, which may be an error. */
+  readonly passes?: boolean
+  /** Judges the body of a whole answer, by its media type where that may differ. */
+  readonly whole: (body: Uint8Array, mediaType: string | null) => Result.Result<WholeAnswer, AnswerFault>
   /** How what clients ask is translated for servers that speak another dialect; absent where it is passed on as it is. */
   readonly client?: ClientCodec
   /** How servers are asked this for clients that speak another dialect; absent where they cannot be. */

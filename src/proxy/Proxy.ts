@@ -114,6 +114,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       return undefined
     },
     leastContext: (model) => router.leastContext(model, registry.snapshot()),
+    standIn: (usual) => router.standIn(usual, registry.snapshot()),
     // A share of the traffic may be retries, so that an outage does not multiply it.
     budgetLeft: () => retries < Math.max(3, 0.2 * working),
     retried: () => {

@@ -57,6 +57,8 @@ export interface Forwarding {
   readonly taken: (run: RequestRun) => GatewayError | undefined
   /** The smallest context, in tokens, of those who may answer for a model now. */
   readonly leastContext: (model: string) => number
+  /** The model that is meant where none is named. */
+  readonly standIn: (usual: string | undefined) => string | undefined
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
   /** Sees to it that the client of a stream does not wait in silence. */

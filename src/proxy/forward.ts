@@ -31,9 +31,9 @@ const taken = (
   record.awaits(performance.now() - record.started)
   const hops = gatewayHops(record.request.headers)
   if (hops > maxGatewayHops) return Effect.fail(new LoopDetected({ hops }))
-  const { turns } = forwarding
+  const { leastContext: least, standIn, turns } = forwarding
   const { model, operation } = record.route
-  const reading = operation.needs(body, { turns, least: forwarding.leastContext, model })
+  const reading = operation.needs(body, { turns, least, model, standIn })
   if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading)
   return Effect.flatMap(
     Effect.promise(() => reading),

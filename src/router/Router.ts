@@ -134,6 +134,8 @@ export class Router extends Context.Service<
     readonly again: (decided: DecisionBasis) => Plan
     /** The smallest context, in tokens, that any of those who may answer for a model is known to have. */
     readonly leastContext: (model: string, snapshot: Snapshot) => number
+    /** The model that is meant where none is named: the usual one where somebody lists it, else the only one there is. */
+    readonly standIn: (usual: string | undefined, snapshot: Snapshot) => string | undefined
     /** The names that stand for models, and the models that may answer for others. */
     readonly names: () => RoutingSettings
   }
@@ -186,7 +188,13 @@ export class Router extends Context.Service<
           }
         }
         const least = (model: string, snapshot: Snapshot): number => leastContext(model, settingsNow(), snapshot)
-        return Router.of({ route, consider, again, leastContext: least, names: settingsNow })
+        const standIn = (usual: string | undefined, { candidates }: Snapshot): string | undefined => {
+          const isServed = usual !== undefined && (candidates.has(usual) || settingsNow().aliases.has(usual))
+          if (isServed) return usual
+          const [only, ...others] = candidates.keys()
+          return others.length === 0 ? only : undefined
+        }
+        return Router.of({ route, consider, again, leastContext: least, standIn, names: settingsNow })
       })
     )
 }

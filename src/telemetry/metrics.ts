@@ -4,7 +4,7 @@
 
 /** What the values of each label are. */
 export const labels = {
-  endpoint: "`chat/completions`, `completions` or `embeddings`",
+  endpoint: "what was asked, by its path without `/v1/`: `chat/completions`, `embeddings`, `audio/speech` and so on",
   model: "a model that a backend serves, as the backend knows it; `other` for every name that none serves",
   backend: "the name of a backend; `none` when no backend was asked, `other` beyond the bound on series",
   outcome: "see below",

@@ -137,8 +137,8 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
   enough(piece: Uint8Array, body: BodyBeginning): boolean | UpstreamError {
     const { route, watch } = this
     const isProgress = watch.push(piece)
+    if (watch.opening === "error") return route.dialect.faultOf(body.bytes())
     if (route.operation.generates) {
-      if (watch.opening === "error") return route.dialect.faultOf(body.bytes())
       // Whoever says that much, be it comments, is at work; memory is not to grow with it.
       if (watch.opening === "waiting" && body.size <= heldBytes) {
         // It has begun to answer, and its silence is bounded as such from now on.
@@ -146,6 +146,9 @@ class EventsJudge implements IntakeJudge<CommittedAnswer> {
         if (watch.silent) this.hearer()?.(watch.forget(body.release()))
         return false
       }
+    } else if ((watch.silent || !watch.between) && body.size <= heldBytes) {
+      // Its first event may be an error.
+      return false
     }
     this.progress()
     return true
@@ -233,7 +236,7 @@ class FirstBytesJudge implements IntakeJudge<CommittedAnswer> {
   private judgeFor(kind: BodyKind): IntakeJudge<CommittedAnswer> {
     const { head, wanted } = this
     const events = kind === "events" || (kind !== "document" && isNamedStream(head, wanted.route))
-    return events ? new EventsJudge(head, wanted) : new BodyJudge(head, wanted)
+    return events ? new EventsJudge(head, wanted) : plainJudge(head, wanted)
   }
 }
 
@@ -270,7 +273,7 @@ class BodyJudge implements IntakeJudge<CommittedAnswer> {
     this.dropped()
     const body = intake.bytes
     if (isCoded(head)) return Exit.succeed({ _tag: "Whole", head, body, said: unknownIdentity, usage: undefined })
-    const whole = this.wanted.route.operation.whole(body)
+    const whole = this.wanted.route.operation.whole(body, head.header("content-type"))
     if (Result.isFailure(whole)) return Exit.fail(whole.failure)
     return Exit.succeed({ _tag: "Whole", head, body, said: whole.success.said, usage: whole.success.usage })
   }
@@ -281,8 +284,48 @@ class BodyJudge implements IntakeJudge<CommittedAnswer> {
   }
 }
 
+/** Passes bytes on as they come; what is JSON or a page may be an error, and is looked at whole. */
+class BytesJudge implements IntakeJudge<CommittedAnswer> {
+  private readonly head: ReceivedAnswer
+  private readonly wanted: AnswerExpectation
+  private chosen: IntakeJudge<CommittedAnswer> | undefined
+
+  constructor(head: ReceivedAnswer, wanted: AnswerExpectation) {
+    this.head = head
+    this.wanted = wanted
+  }
+
+  enough(piece: Uint8Array, body: BodyBeginning): boolean | UpstreamError {
+    this.chosen ??= mayBeError(this.head, piece)
+      ? new BodyJudge(this.head, this.wanted)
+      : new CodedJudge(this.head, this.wanted)
+    return this.chosen.enough(piece, body)
+  }
+
+  judge(intake: BodyIntake): Judged {
+    return this.chosen?.judge(intake) ?? badAnswer("an empty body")
+  }
+
+  dropped(): void {
+    this.chosen?.dropped()
+  }
+}
+
+const mediaTypes = /^\s*(?:audio|image|video)\//i
+
+// What JSON and pages begin with, behind blanks.
+const mayBeError = (head: ReceivedAnswer, piece: Uint8Array): boolean => {
+  const type = head.header("content-type") ?? ""
+  if (mediaTypes.test(type)) return false
+  const first = piece.find((byte) => byte > 0x20)
+  return first === 0x7b || first === 0x3c || /json|html/i.test(type)
+}
+
+const plainJudge = (head: ReceivedAnswer, wanted: AnswerExpectation): IntakeJudge<CommittedAnswer> =>
+  wanted.route.operation.passes === true && !isCoded(head) ? new BytesJudge(head, wanted) : new BodyJudge(head, wanted)
+
 const judgeFor = (head: ReceivedAnswer, wanted: AnswerExpectation): IntakeJudge<CommittedAnswer> => {
-  if (!wanted.stream) return new BodyJudge(head, wanted)
+  if (!wanted.stream) return plainJudge(head, wanted)
   if (!isCoded(head)) return new FirstBytesJudge(head, wanted)
   return isNamedStream(head, wanted.route) ? new CodedJudge(head, wanted) : new BodyJudge(head, wanted)
 }

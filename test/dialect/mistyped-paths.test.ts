@@ -1,11 +1,33 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { endpoints } from "../../src/dialect/openai/openai-endpoints.ts"
+import { passedEndpoints } from "../../src/dialect/openai/passed-endpoints.ts"
 import { canonicalPath, suggestedPath } from "../../src/dialect/openai/mistyped-paths.ts"
 
-const exact = [...endpoints.map((endpoint) => `/v1/${endpoint}`), "/v1/models", "/v1/models/org/name:1"]
+const exact = [
+  ...endpoints.map((endpoint) => `/v1/${endpoint}`),
+  ...passedEndpoints.map(({ path }) => path),
+  "/v1/models",
+  "/v1/models/org/name:1"
+]
 
-const parts = ["v1", "chat", "completions", "embeddings", "models", "admin", "livez", "metrics", "x", ""]
+const parts = [
+  "v1",
+  "v2",
+  "chat",
+  "completions",
+  "embeddings",
+  "rerank",
+  "audio",
+  "speech",
+  "tokenize",
+  "models",
+  "admin",
+  "livez",
+  "metrics",
+  "x",
+  ""
+]
 
 const paths = fc.array(fc.constantFrom(...parts), { maxLength: 7 }).map((all) => `/${all.join("/")}`)
 
@@ -22,7 +44,7 @@ describe("the path that is meant", () => {
       fc.property(methods, paths, (method, path) => {
         const meant = canonicalPath(method, path)
         if (meant === path) return true
-        if (method === "POST") return endpoints.some((endpoint) => meant === `/v1/${endpoint}`)
+        if (method === "POST") return exact.includes(meant)
         return meant === "/v1/models" || meant.startsWith("/v1/models/")
       })
     )
@@ -45,7 +67,7 @@ describe("the path that is meant", () => {
 })
 
 describe("the way out", () => {
-  const known = ["/", "/health", "/metrics", "/docs", "/v1/models/:id", ...exact.slice(0, 4), "/admin/v1/backends"]
+  const known = ["/", "/health", "/metrics", "/docs", "/v1/models/:id", ...exact.slice(0, -1), "/admin/v1/backends"]
   for (const [path, said] of [
     ["/api/v1/chat/completions", "/v1/chat/completions: set the client's base URL to http://box:8000/v1"],
     ["/openai/deployments/gpt/embeddings", "/v1/embeddings: set the client's base URL to http://box:8000/v1"],

@@ -6,7 +6,7 @@ import { servedPathsOf } from "../../src/operations/endpoints.ts"
 import { errorExamples } from "../../src/operations/error-examples.ts"
 import { Dialects } from "../../src/dialect/all.ts"
 import { bodyOf, formOf } from "../kit/refusals.ts"
-import { chatEvents, completion, event, json, lastChunk, streamHead, chunk } from "../kit/answers.ts"
+import { chatEvents, completion, event, json, lastChunk, streamHead, chunk, whole } from "../kit/answers.ts"
 import { type FakeUpstream, good, modelOf, startUpstream, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
 import { judgeBy, type OpenApiJudge } from "../kit/openApi.ts"
@@ -14,12 +14,25 @@ import { ask as askRaw, dial } from "../kit/rawClient.ts"
 import type { Script } from "../kit/rawServer.ts"
 
 const chat = { model: "gpt", messages: [{ role: "user", content: "hi" }] }
+const passedBodies: Readonly<Record<string, unknown>> = {
+  "/v1/audio/speech": { model: "m", input: "hi", voice: "alloy" },
+  "/v1/images/generations": { model: "m", prompt: "a harbour" },
+  "/v1/moderations": { model: "m", input: "hi" },
+  "/rerank": { model: "m", query: "q", texts: ["a"] },
+  "/v1/rerank": { model: "m", query: "q", documents: ["a"] },
+  "/v2/rerank": { model: "m", query: "q", documents: ["a"] },
+  "/v1/score": { model: "m", text_1: "a", text_2: "b" },
+  "/tokenize": { model: "m", prompt: "hi" },
+  "/detokenize": { model: "m", tokens: [1] }
+}
 const bodies: Readonly<Record<string, unknown>> = {
   "/v1/chat/completions": chat,
   "/v1/messages": { ...chat, max_tokens: 50 },
   "/v1/messages/count_tokens": chat,
   "/v1/completions": { model: "m", prompt: "Once" },
   "/v1/embeddings": { model: "m", input: ["a", "b"] },
+  "/v1/fim/completions": { model: "m", prompt: "a", suffix: "b" },
+  ...passedBodies,
   "/admin/v1/route": chat,
   "/admin/v1/backends": { url: "http://127.0.0.1:9", name: "new", type: "generic" }
 }
@@ -34,6 +47,8 @@ const placed = (path: string, request: string): string =>
 
 /** Text completions too, which the usual script takes for chats. */
 const script: Script = (request) => {
+  if (request.target === "/v1/audio/speech") return [whole(200, new Uint8Array(10), "audio/mpeg")]
+  if (passedBodies[request.target] !== undefined) return [json({ data: [], results: [], tokens: [] })]
   if (!request.target.endsWith("/v1/completions")) return good()(request)
   const model = modelOf(request)
   const answer = { id: "cmpl-1", object: "text_completion", created: 1, model, choices: [{ index: 0, text: " upon" }] }

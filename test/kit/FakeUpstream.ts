@@ -88,7 +88,7 @@ const facts = (model: string | FakeModel): FakeModel => (typeof model === "strin
 const notFound = { error: { message: "no such path", type: "not_found_error", param: null, code: null } }
 
 // Below whatever path, and with whatever query.
-const isCall = /^\/v1\/|\/(?:completions|embeddings)(?:\?|$)/
+const isCall = /^\/v[12]\/|\/(?:completions|embeddings|rerank|tokenize|detokenize)(?:\?|$)/
 
 /** Starts a fake upstream on loopback. */
 export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream> => {

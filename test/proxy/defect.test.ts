@@ -47,6 +47,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     consider: fail,
     again: fail,
     leastContext: () => Infinity,
+    standIn: fail,
     names: fail
   })
   const logging = layerOf(

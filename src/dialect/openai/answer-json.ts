@@ -11,9 +11,6 @@ import { usageIn, usageOfJson } from "./usage.ts"
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
-/** The list that holds an answer. */
-type AnswerList = "choices" | "data"
-
 // Whether a value says anything: not null, false, 0, empty, or made of nothing but such values.
 const isReal = (value: unknown): boolean => {
   if (Array.isArray(value)) return value.some(isReal)
@@ -38,7 +35,7 @@ const errorOf = (error: unknown, body: Uint8Array, reason: string): AnswerFault 
 }
 
 /** What is wrong with the JSON of a whole answer, which is to hold a list; undefined when nothing is. */
-const faultOf = (json: unknown, list: AnswerList, body: Uint8Array): AnswerFault | undefined => {
+const faultOf = (json: unknown, list: string, body: Uint8Array): AnswerFault | undefined => {
   if (!Predicate.isObject(json)) return new BadAnswer({ reason: "JSON that is no object", body })
   const error = errorIn(json)
   if (error !== undefined) return errorOf(error, body, "an error under a good status")
@@ -66,7 +63,7 @@ const { indexOf } = Buffer.prototype
 const bad = (reason: string): Result.Result<never, AnswerFault> => Result.fail(new BadAnswer({ reason }))
 
 /** Judges the body of a whole answer, whose JSON is to hold a list. */
-export const readWholeAnswer = (body: Uint8Array, list: AnswerList): Result.Result<WholeAnswer, AnswerFault> => {
+export const readWholeAnswer = (body: Uint8Array, list: string): Result.Result<WholeAnswer, AnswerFault> => {
   let last = body.byteLength - 1
   while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
   if (last < 0) return bad("an empty body")
@@ -87,6 +84,37 @@ export const readWholeAnswer = (body: Uint8Array, list: AnswerList): Result.Resu
   return fault === undefined
     ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) ?? usageIn(body) })
     : Result.fail(fault)
+}
+
+/** What is wrong with JSON that may be of any form but an error's; undefined when nothing is. */
+const errorUnder = (json: unknown, body: Uint8Array): AnswerFault | undefined => {
+  if (Array.isArray(json)) return undefined
+  if (!Predicate.isObject(json)) return new BadAnswer({ reason: "JSON that is no object", body })
+  const error = errorIn(json)
+  const flat = isFlatError(json) && !Object.values(json).some(Array.isArray)
+  return error === undefined && !flat ? undefined : errorOf(error, body, "an error under a good status")
+}
+
+const closing = new Set([0x7d, 0x5d])
+
+/** Judges the body of a whole answer that is to be JSON, of whatever form. */
+export const readAnyJson = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
+  let last = body.byteLength - 1
+  while (last >= 0 && (body[last] ?? 0) <= 0x20) last -= 1
+  if (last < 0) return bad("an empty body")
+  if (body.byteLength > parsedBytes) {
+    if (!closing.has(body[last] ?? 0)) return bad("JSON that is cut short")
+    return Result.succeed({ said: identityIn(body), usage: usageIn(body) })
+  }
+  try {
+    const json = parseLoosely(decoder.decode(body))
+    const fault = errorUnder(json, body)
+    return fault === undefined
+      ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) })
+      : Result.fail(fault)
+  } catch {
+    return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
+  }
 }
 
 const parse = (text: string): unknown => {

@@ -76,6 +76,7 @@ type Names = ReadonlyArray<readonly [name: string, role: number]>
 const fields: Names = [
   ["model", field],
   ["stream", field],
+  ["stream_format", field],
   ["messages", messages],
   ["input", texts],
   ["prompt", texts],

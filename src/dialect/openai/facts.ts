@@ -40,8 +40,8 @@ export const jsonModes: ReadonlySet<string> = new Set(["json_object", "json_sche
 
 /** The field that a request's text stands in. */
 export const contentField = (endpoint: Endpoint, top: Json): "messages" | "input" | "prompt" => {
-  if (endpoint === "completions") return "prompt"
   if (endpoint === "chat/completions") return "messages"
+  if (endpoint !== "embeddings") return "prompt"
   // Some servers make an embedding of a conversation.
   return top["input"] === undefined && top["messages"] !== undefined ? "messages" : "input"
 }

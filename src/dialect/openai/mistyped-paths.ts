@@ -2,8 +2,16 @@
  * Paths as people write them by mistake: those that can only mean one endpoint lead to it, for the others there are words.
  */
 import { endpoints } from "./openai-endpoints.ts"
+import { passedEndpoints } from "./passed-endpoints.ts"
 
-const asking = endpoints.map((endpoint) => `/${endpoint}`)
+const passed = passedEndpoints.map(({ path }) => path)
+
+const below = "/v1"
+
+// What has a place of its own without the version is not meant by another one that has it.
+const versioned = passed.filter((path) => path.startsWith(`${below}/`) && !passed.includes(path.slice(below.length)))
+
+const asking = [...endpoints.map((endpoint) => `/${endpoint}`), ...versioned.map((path) => path.slice(below.length))]
 
 const list = "/models"
 
@@ -18,8 +26,12 @@ const leading = (path: string, from: ReadonlyArray<string>): ReadonlyArray<reado
   ]
 }
 
+const meantBy = passedEndpoints.flatMap(({ meantBy: others, path }) =>
+  [`${path}/`, ...others.flatMap((other) => [other, `${other}/`])].map((other) => [other, path] as const)
+)
+
 // Read, a path below /v1/models names a model.
-const posted = new Map(asking.flatMap((path) => leading(path, [...bases, list, `/v1${list}`])))
+const posted = new Map([...asking.flatMap((path) => leading(path, [...bases, list, `/v1${list}`])), ...meantBy])
 
 const read = new Map(leading(list, bases))
 

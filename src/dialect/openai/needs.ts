@@ -117,13 +117,11 @@ const wholeCharacters = (body: Uint8Array, to: number): number => {
   return at
 }
 
-/** The same of a body of any size, which waits for a turn before each slice of the work. */
-export const scanNeeds = async (
-  endpoint: Endpoint,
+/** The fields at the top of a body of any size, and what else was seen of it; waits for a turn before each slice of the work. */
+export const scanTop = async (
   body: Uint8Array,
-  turns: EventLoopTurns,
-  least = unknown
-): Promise<Result.Result<ReadRequest, BadRequest>> => {
+  turns: EventLoopTurns
+): Promise<Result.Result<{ readonly top: Json; readonly factScan: FactScan }, BadRequest>> => {
   if (body.byteLength === 0) return Result.fail(bad(emptyBody, null))
   const factScan = new FactScan(body)
   const scan = new JsonScan(body, factScan, { maxDepth })
@@ -138,11 +136,22 @@ export const scanNeeds = async (
     if (!isUtf8(body.subarray(encoded, to))) return Result.fail(bad(`The request body ${notUtf8}`, null))
     encoded = to
   }
-  const top = jsonObject(factScan.value)
-  if (Result.isFailure(top)) return Result.fail(top.failure)
-  const needs = needsOf(endpoint, factScan.factsOf(endpoint, top.success))
+  return Result.map(jsonObject(factScan.value), (top) => ({ top, factScan }))
+}
+
+/** The same as {@link parseNeeds} of a body of any size. */
+export const scanNeeds = async (
+  endpoint: Endpoint,
+  body: Uint8Array,
+  turns: EventLoopTurns,
+  least = unknown
+): Promise<Result.Result<ReadRequest, BadRequest>> => {
+  const scanned = await scanTop(body, turns)
+  if (Result.isFailure(scanned)) return Result.fail(scanned.failure)
+  const { factScan, top } = scanned.success
+  const needs = needsOf(endpoint, factScan.factsOf(endpoint, top))
   if (Result.isFailure(needs)) return Result.fail(needs.failure)
-  const tokens = isTight(needs.success, body, least) ? await weighed(endpoint, body, turns, top.success) : {}
+  const tokens = isTight(needs.success, body, least) ? await weighed(endpoint, body, turns, top) : {}
   return Result.succeed({ needs: { ...needs.success, ...tokens }, model: factScan.model })
 }
 

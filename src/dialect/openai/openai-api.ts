@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { maxModelLength } from "../../domain/request.ts"
 import type { Documented } from "../Dialect.ts"
+import { Passed } from "./passed-api.ts"
 
 const any = Schema.Record(Schema.String, Schema.Unknown)
 const open = <F extends Schema.Struct.Fields>(fields: F) => Schema.StructWithRest(Schema.Struct(fields), [any])
@@ -46,6 +47,12 @@ const CompletionRequest = open({
   ...text,
   prompt: maybe(Schema.Union([Schema.String, Schema.Array(Schema.Unknown)]), "One text, several, or tokens")
 }).annotate({ identifier: "CompletionRequest" })
+
+const FimRequest = open({
+  ...text,
+  prompt: maybe(Schema.Union([Schema.String, Schema.Array(Schema.Unknown)]), "What stands before"),
+  suffix: maybe(Schema.String, "What stands behind")
+}).annotate({ identifier: "FimCompletionRequest" })
 
 const EmbeddingRequest = Schema.Union([
   open({
@@ -113,7 +120,11 @@ const OpenAi = HttpApiGroup.make("openai")
     HttpApiEndpoint.post("embeddings", "/v1/embeddings", {
       payload: EmbeddingRequest,
       success: EmbeddingList
-    }).annotate(OpenApi.Summary, "Texts as vectors")
+    }).annotate(OpenApi.Summary, "Texts as vectors"),
+    HttpApiEndpoint.post("fim", "/v1/fim/completions", {
+      payload: FimRequest,
+      success: [ChatCompletion, events("ChatCompletionChunk")]
+    }).annotate(OpenApi.Summary, "What stands between a prompt and a suffix, as Mistral has it")
   )
   .annotate(
     OpenApi.Description,
@@ -140,4 +151,4 @@ const failure: Documented["failure"] = {
 }
 
 /** What is documented of them. */
-export const documented: Documented = { groups: [OpenAi], schemas: [ChatChunk, CompletionChunk], failure }
+export const documented: Documented = { groups: [OpenAi, Passed], schemas: [ChatChunk, CompletionChunk], failure }

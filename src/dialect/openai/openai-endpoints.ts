@@ -1,10 +1,10 @@
 /**
- * The endpoints of OpenAI's that are forwarded, by their paths below `/v1`.
+ * The endpoints whose prompts are looked at, by their paths below `/v1`.
  */
 import type { OperationFacts } from "../../domain/request.ts"
 
 /** Their names. */
-export const endpoints = ["chat/completions", "completions", "embeddings"] as const
+export const endpoints = ["chat/completions", "completions", "embeddings", "fim/completions"] as const
 
 /** One of {@link endpoints}. */
 export type Endpoint = (typeof endpoints)[number]
@@ -18,5 +18,7 @@ const factsOf = (name: Endpoint, text: string): OperationFacts => ({
 export const endpointFacts: Readonly<Record<Endpoint, OperationFacts>> = {
   "chat/completions": factsOf("chat/completions", "messages"),
   completions: factsOf("completions", "prompt"),
-  embeddings: factsOf("embeddings", "input")
+  embeddings: factsOf("embeddings", "input"),
+  // Mistral's: what stands between a prompt and a suffix.
+  "fim/completions": factsOf("fim/completions", "prompt")
 }

@@ -1,5 +1,5 @@
 /**
- * OpenAI's chat completions, completions and embeddings.
+ * OpenAI's API: chat completions, completions, embeddings, and what passes by around models.
  */
 import type { ServerCodec } from "../chat.ts"
 import type { Dialect, Operation, Span } from "../Dialect.ts"
@@ -8,11 +8,12 @@ import { bodyKindOf } from "../first-bytes.ts"
 import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
 import { encodeChatRequest } from "./chat-request.ts"
 import { openAiEmbeddings } from "./embeddings.ts"
-import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
+import { endpointFacts, endpoints, type Endpoint } from "./openai-endpoints.ts"
 import { errorBody, openAiErrorBody } from "../openai-error.ts"
 import { EventWatch } from "./event-watch.ts"
 import { canonicalPath, suggestedPath } from "./mistyped-paths.ts"
 import { readNeeds } from "./needs.ts"
+import { passedOperations } from "./passed-operations.ts"
 import { identityIn } from "./answer-identity.ts"
 import { JsonScan } from "../json-scan.ts"
 import { FactScan } from "./fact-scan.ts"
@@ -55,7 +56,7 @@ const operationOf = (endpoint: Endpoint): Operation => ({
 /** The dialect. */
 export const openai: Dialect = {
   id: "openai",
-  operations: [operationOf("chat/completions"), operationOf("completions"), operationOf("embeddings")],
+  operations: [operationOf("chat/completions"), ...endpoints.slice(1).map(operationOf), ...passedOperations],
   hint: "The API is OpenAI's, below /v1, such as /v1/chat/completions; /docs lists what there is",
   canonicalPath,
   suggestedPath,

@@ -65,9 +65,10 @@ export const adminHandlers = (
         dialects.flatMap((dialect) => dialect.operations.map((operation) => [operation.name, operation] as const))
       )
       const decide = Effect.fnUntraced(function* (operation: Operation, body: Uint8Array) {
-        const read = yield* Effect.promise(async () => operation.needs(body, { turns }))
-        if (Result.isFailure(read)) return yield* refuse(read.failure)
         const snapshot = registry.snapshot()
+        const standIn = (usual: string | undefined) => router.standIn(usual, snapshot)
+        const read = yield* Effect.promise(async () => operation.needs(body, { turns, standIn }))
+        if (Result.isFailure(read)) return yield* refuse(read.failure)
         const now = performance.now()
         const { plan, refusal } = router.consider(read.success.needs, snapshot, now)
         const decision = explainPlan(plan, plan.liveFigures(now))

@@ -21,6 +21,7 @@ interface Operation {
 /** The groups of the document by what a reader looks for, in the order that they are wanted. */
 const groups: ReadonlyArray<readonly [tag: string, heading: string]> = [
   ["openai", "Models answer"],
+  ["passed", "Speech, images, ranking and more"],
   ["anthropic", "The same for clients of Anthropic's"],
   ["gateway", "What there is, and how it is"],
   ["probes", "Probes"],

@@ -1,0 +1,42 @@
+/**
+ * What routing must know of a request whose body passes by: its model, and whether its answer is to be a stream.
+ */
+import * as Result from "effect/Result"
+import type { BadRequest } from "../../domain/errors.ts"
+import type { NeedsReading, ReadRequest } from "../Dialect.ts"
+import { modelFault, parseBody, streamFault } from "../json-body.ts"
+import type { Json } from "./facts.ts"
+import { isLarge } from "../json-bounds.ts"
+import { scanTop } from "./needs.ts"
+import type { PassedEndpoint } from "./passed-endpoints.ts"
+
+type Read = Result.Result<ReadRequest, BadRequest>
+
+const needsOf = (
+  { facts, usual }: PassedEndpoint,
+  top: Json,
+  { model: named, standIn }: NeedsReading,
+  span: ReadRequest["model"]
+): Read => {
+  const model = named ?? top["model"] ?? standIn?.(usual)
+  const fault = modelFault(model) ?? streamFault(top["stream"])
+  if (fault !== undefined) return Result.fail(fault)
+  // Speech has a word of its own for a stream of events.
+  const stream = top["stream"] === true || top["stream_format"] === "sse"
+  const nothing = { abilities: [], promptTokens: 0, atLeastTokens: 0, outputTokens: 0 }
+  return Result.succeed({ needs: { operation: facts, model: String(model), stream, ...nothing }, model: span })
+}
+
+/** Reads it: at once of a body of the usual size, in slices of a large one. */
+export const readPassedNeeds = (
+  endpoint: PassedEndpoint,
+  body: Uint8Array,
+  reading: NeedsReading
+): Read | Promise<Read> => {
+  if (!isLarge(body)) {
+    return Result.flatMap(parseBody(body), (top) => needsOf(endpoint, top, reading, undefined))
+  }
+  return scanTop(body, reading.turns).then(
+    Result.flatMap(({ factScan, top }) => needsOf(endpoint, top, reading, factScan.model))
+  )
+}
