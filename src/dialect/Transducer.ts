@@ -2,6 +2,10 @@
  * A codec as a pure incremental step, and its lift to Effect. One law holds for all of them: the output is the same under
  * any cutting of the input, run plainly, as a `Stream` or as a `Sink`.
  */
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
 import * as Sink from "effect/Sink"
 import * as Stream from "effect/Stream"
 
@@ -13,6 +17,8 @@ interface TransducerStep<In, Out> {
   readonly end: () => ReadonlyArray<Out>
   /** What ends the output where the input broke off; absent where that is the same whatever has been said. */
   readonly broken?: (error: string) => Out
+  /** Whether all has been said: nothing is made of what may still come, nor of its end. */
+  readonly over?: boolean
 }
 
 /** Makes outputs of an input that comes in pieces; nothing is shared between two inputs. */
@@ -26,38 +32,92 @@ const add = <Out>(all: Array<Out>, more: ReadonlyArray<Out>): Array<Out> => {
   return all
 }
 
+type Pulled<Out, E, R> = Pull.Pull<Arr.NonEmptyReadonlyArray<Out>, E, void, R>
+
+const pushAll = <In, Out>(step: TransducerStep<In, Out>, pieces: Iterable<In>): Array<Out> => {
+  const all: Array<Out> = []
+  for (const piece of pieces) {
+    add(all, step.push(piece))
+    if (step.over === true) break
+  }
+  return all
+}
+
 /** Runs it plainly. */
 export const transduce = <In, Out>({ start }: Transducer<In, Out>, pieces: Iterable<In>): ReadonlyArray<Out> => {
   const step = start()
-  const all: Array<Out> = []
-  for (const piece of pieces) add(all, step.push(piece))
-  return add(all, step.end())
+  const all = pushAll(step, pieces)
+  return step.over === true ? all : add(all, step.end())
 }
+
+/** One behind the other. */
+export const through = <In, Between, Out>(
+  first: Transducer<In, Between>,
+  second: Transducer<Between, Out>
+): Transducer<In, Out> => ({
+  start: () => {
+    const from = first.start()
+    const to = second.start()
+    let over = false
+    const passed = (between: ReadonlyArray<Between>, ended: boolean): ReadonlyArray<Out> => {
+      const [only] = between
+      if (between.length === 1 && only !== undefined && !ended) return to.push(only)
+      const all: Array<Out> = []
+      for (const each of between) if (to.over !== true) add(all, to.push(each))
+      if (ended && to.over !== true) add(all, to.end())
+      over ||= ended
+      return all
+    }
+    return {
+      push: (piece) => {
+        const between = from.push(piece)
+        return passed(between, from.over === true)
+      },
+      end: () => passed(from.end(), true),
+      get over() {
+        return over || to.over === true
+      }
+    }
+  }
+})
 
 /** As a stage of a stream: what a read of several pieces makes known stays one array. A stream that fails has no end. */
 export const toStream =
   <In, Out>({ start }: Transducer<In, Out>) =>
   <E, R>(pieces: Stream.Stream<In, E, R>): Stream.Stream<Out, E, R> =>
-    Stream.suspend(() => {
-      const step = start()
-      const pushed = Stream.mapAccum(
-        pieces,
-        () => step,
-        (_, piece) => [step, step.push(piece)]
-      )
-      // Not by `onHalt`, which is called for a stream that fails as well.
-      return Stream.concat(
-        pushed,
-        Stream.suspend(() => Stream.fromIterable(step.end()))
-      )
-    })
+    // By the pull itself: as a `mapAccum` and a `concat` it would cost several times what is made of a token.
+    Stream.transformPull(pieces, (pull) =>
+      Effect.sync(() => {
+        const step = start()
+        let over = false
+        const made = (all: ReadonlyArray<Out>): Pulled<Out, E, R> => {
+          if (Arr.isReadonlyArrayNonEmpty(all)) return Effect.succeed(all)
+          return over ? Cause.done() : next
+        }
+        const pushed = (some: Arr.NonEmptyReadonlyArray<In>): Pulled<Out, E, R> => {
+          const all = some.length === 1 ? step.push(some[0]) : pushAll(step, some)
+          over = step.over === true
+          return made(all)
+        }
+        const next: Pulled<Out, E, R> = Effect.suspend(() => (over ? Cause.done() : drawn))
+        const drawn: Pulled<Out, E, R> = Effect.matchCauseEffect(pull, {
+          onSuccess: pushed,
+          onFailure: (cause) => {
+            if (!Pull.isDoneCause(cause)) return Effect.failCause(cause)
+            over = true
+            return made(step.end())
+          }
+        })
+        return next
+      })
+    )
 
 /** As what takes a stream in: all outputs at its end. */
 export const toSink = <In, Out>({ start }: Transducer<In, Out>): Sink.Sink<ReadonlyArray<Out>, In> =>
   Sink.reduce(
     () => ({ step: start(), all: new Array<Out>() }),
     (state, piece: In) => {
-      add(state.all, state.step.push(piece))
+      if (state.step.over !== true) add(state.all, state.step.push(piece))
       return state
     }
-  ).pipe(Sink.map(({ all, step }) => add(all, step.end())))
+  ).pipe(Sink.map(({ all, step }) => (step.over === true ? all : add(all, step.end()))))

@@ -5,15 +5,15 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type { ChatEvent } from "../dialect/chat.ts"
 import type { Dialect, StreamEnding, StreamOpening, StreamWatch } from "../dialect/Dialect.ts"
-import { toStream, type Transducer } from "../dialect/Transducer.ts"
+import { through, toStream, type Transducer } from "../dialect/Transducer.ts"
 import type { Redact } from "../domain/redact.ts"
 import { ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Usage } from "../telemetry/meter.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
+import { Inlet } from "./inlet.ts"
 import type { AnswerBody, BodySink, ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 
@@ -47,7 +47,23 @@ const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => {
   return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces)
 }
 
-const isLast = ({ type }: ChatEvent): boolean => type === "done" || type === "error"
+/** Passes on what a backend says up to its last word, and no secret in it. */
+const upToLast = (redact: Redact): Transducer<ChatEvent, ChatEvent> => ({
+  start: () => {
+    let over = false
+    return {
+      push: (event) => {
+        if (over) return []
+        over = event.type === "done" || event.type === "error"
+        return [event.type === "error" ? { ...event, message: redact(event.message) } : event]
+      },
+      end: () => [],
+      get over() {
+        return over
+      }
+    }
+  }
+})
 
 /** The encoding of one answer, under way. */
 type Encoding = ReturnType<FlowCodecs["encode"]["start"]>
@@ -107,7 +123,7 @@ class FlowTranslation implements AnswerBody, BodySink {
   private readonly codecs: FlowCodecs
   private readonly encoding: Encoding
   private readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  private readonly pieces = Effect.runSync(Queue.unbounded<Uint8Array, UpstreamError | Cause.Done>())
+  private readonly pieces = new Inlet<Uint8Array, UpstreamError>()
   private fiber: Fiber.Fiber<void> | undefined
   private sink: BodySink | undefined
   private came = 0
@@ -160,7 +176,7 @@ class FlowTranslation implements AnswerBody, BodySink {
     const isProgress = this.came <= watch.size || watch.push(bytes)
     const { keepAlive = nothing } = this.codecs.dialect
     this.sink?.piece(isProgress ? nothing : keepAlive)
-    Queue.offerUnsafe(this.pieces, bytes)
+    this.pieces.push(bytes)
   }
 
   end(): void {
@@ -173,18 +189,16 @@ class FlowTranslation implements AnswerBody, BodySink {
 
   private ends(orderly: boolean, error: UpstreamError): void {
     this.ended = true
-    if (this.answer.watch.ending(orderly) === "cut") Queue.failCauseUnsafe(this.pieces, Cause.fail(error))
-    else Queue.endUnsafe(this.pieces)
+    if (this.answer.watch.ending(orderly) === "cut") this.pieces.fail(error)
+    else this.pieces.end()
     this.whenEnded()
   }
 
   private get all(): Effect.Effect<void> {
     const { decode, redact } = this.codecs
-    return Stream.fromQueue(this.pieces).pipe(
-      toStream(decode),
-      Stream.map((event) => (event.type === "error" ? { ...event, message: redact(event.message) } : event)),
-      Stream.takeUntil(isLast),
-      toStream({ start: () => this.encoding }),
+    const encode = { start: () => this.encoding }
+    return this.pieces.stream.pipe(
+      toStream(through(decode, through(upToLast(redact), encode))),
       Stream.runForEachArray((pieces) => this.deliver(joined(pieces))),
       Effect.andThen(this.done),
       Effect.catchCause((cause) => this.broke(cause))

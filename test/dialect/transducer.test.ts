@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { Effect, Exit, Stream } from "effect"
 import fc from "fast-check"
-import { toSink, toStream, transduce, type Transducer } from "../../src/dialect/Transducer.ts"
+import { through, toSink, toStream, transduce, type Transducer } from "../../src/dialect/Transducer.ts"
 import { holdsUnderAnyCutting } from "../kit/cutting.ts"
 
 /** The lines of a text; the last one counts without its end. */
@@ -21,6 +21,32 @@ const lines: Transducer<Uint8Array, string> = {
   }
 }
 
+/** How many have come. */
+const count: Transducer<string, number> = {
+  start: () => {
+    let came = 0
+    return { push: () => ((came += 1), []), end: () => [came] }
+  }
+}
+
+/** All up to the first empty line, and a word behind it where none has come. */
+const head: Transducer<string, string> = {
+  start: () => {
+    let over = false
+    return {
+      push: (line) => {
+        if (over) return []
+        over = line === ""
+        return over ? [] : [line]
+      },
+      end: () => ["cut"],
+      get over() {
+        return over
+      }
+    }
+  }
+}
+
 const bytes = (text: string) => new TextEncoder().encode(text)
 
 const texts = fc.array(fc.oneof(fc.constantFrom("\n", "a", "é🙂", "\n\n"), fc.string()), { maxLength: 8 })
@@ -31,6 +57,27 @@ describe("a codec", () => {
       lines,
       texts.map((all) => bytes(all.join("")))
     ))
+
+  test("behind another one gives what it would give of all that the other has given, under any cutting", async () => {
+    await holdsUnderAnyCutting(
+      through(lines, head),
+      texts.map((all) => bytes(all.join("")))
+    )
+    fc.assert(
+      fc.property(texts, (all) => {
+        const piece = bytes(all.join(""))
+        expect(transduce(through(lines, head), [piece])).toEqual(transduce(head, transduce(lines, [piece])))
+        // The second has its end also where the first has said all before the end of its input.
+        const counted = through(through(lines, head), count)
+        expect(transduce(counted, [piece])).toEqual([transduce(head, transduce(lines, [piece])).length])
+      })
+    )
+  })
+
+  test("that has said all waits for nothing more", async () => {
+    const endless = Stream.make(bytes("a\n\nb\n")).pipe(Stream.concat(Stream.never), toStream(through(lines, head)))
+    expect(await Effect.runPromise(Stream.runCollect(endless))).toEqual(["a"])
+  })
 
   test("that is wrong is found out by the law", async () => {
     const counting: Transducer<Uint8Array, number> = {
