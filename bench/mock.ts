@@ -4,13 +4,15 @@
  *
  *     bun bench/mock.ts <port>
  *
- * A request says what it wants in a `bench` object at the very start of its body; see {@link Order}. The number in a path
+ * A request says what it wants in a `bench` object at the very start of its body, see {@link Order}, or in the text of its
+ * first message, see `voices.ts`. The number in a path
  * like `/models-100/v1/models` is the length of the list; any other prefix is ignored, so one mock can be many backends.
  */
 import type { Socket } from "bun"
 import { microseconds } from "./clock.ts"
 import { type Inbound, nothingYet, takeIn } from "./inbound.ts"
 import { join, leave, type Paced } from "./pacer.ts"
+import { wishIn } from "./voices.ts"
 
 /** What a request asks of the mock; all of it may be absent. */
 export interface Order {
@@ -94,7 +96,8 @@ const flood = (socket: Socket<Peer>): void => {
 
 const orderOf = (opening: string): Order => {
   const found = /^\{"bench":(\{[^{}]*\})/.exec(opening)?.[1]
-  return found === undefined ? {} : (JSON.parse(found) as Order) // reason: only the benches write this
+  if (found !== undefined) return JSON.parse(found) as Order // reason: only the benches write this
+  return wishIn(opening) ?? {}
 }
 
 const answer = (socket: Socket<Peer>): void => {

@@ -10,6 +10,7 @@ import type { Context, Row } from "./measure.ts"
 import { pinSelf } from "./processes.ts"
 import { fingerprint, judge, tableOf } from "./report.ts"
 import { bodies } from "./rows/bodies.ts"
+import { dialects } from "./rows/dialects.ts"
 import { memory } from "./rows/memory.ts"
 import { client, skeleton } from "./rows/parts.ts"
 import { latency, requests } from "./rows/requests.ts"
@@ -34,7 +35,8 @@ const rows: ReadonlyArray<Row> = [
   failover,
   workers,
   client,
-  skeleton
+  skeleton,
+  dialects
 ]
 
 const { values, positionals } = parseArgs({

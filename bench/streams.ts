@@ -3,6 +3,7 @@
  */
 import { microseconds } from "./clock.ts"
 import { type Times, timesOf } from "./figures.ts"
+import { type Voice, wishText } from "./voices.ts"
 import { connect, post, type Wire } from "./wire.ts"
 
 /** What a run of streams gave; times in microseconds. */
@@ -10,7 +11,7 @@ export interface StreamLoad {
   readonly frames: number
   /** Numbers that were skipped, doubled or out of order. */
   readonly lost: number
-  /** Streams that ended without `[DONE]`. */
+  /** Streams that ended without their last event. */
   readonly broken: number
   readonly seconds: number
   /** From sending the request to the first token. */
@@ -28,6 +29,8 @@ export interface StreamPlan {
   readonly port: number
   readonly path?: string
   readonly model?: string
+  /** The dialect to ask in; chat completions when absent. */
+  readonly voice?: Voice
   readonly streams: number
   readonly frames: number
   /** Milliseconds between two frames. */
@@ -52,6 +55,12 @@ class Sums {
 // Tens of thousands of frames a second come in: every so-manieth time is kept once there are enough.
 const kept = 200_000
 
+const chatMarks: Pick<Voice, "last" | "mark" | "separator"> = {
+  separator: "\n\n",
+  mark: '"#',
+  last: "data: [DONE]"
+}
+
 class FrameReader {
   #rest = ""
   #expected = 0
@@ -61,34 +70,39 @@ class FrameReader {
   readonly sums: Sums
   readonly started: number
   readonly opened: () => void
+  readonly marks: Pick<Voice, "last" | "mark" | "separator">
 
-  constructor(sums: Sums, started: number, opened: () => void) {
+  constructor(sums: Sums, started: number, opened: () => void, marks = chatMarks) {
     this.sums = sums
     this.started = started
     this.opened = opened
+    this.marks = marks
   }
 
   piece(bytes: Buffer): void {
     const now = microseconds()
+    const { separator } = this.marks
     const text = this.#rest + bytes.toString("latin1", 0, bytes.length)
     let from = 0
     let found = 0
-    for (let to = text.indexOf("\n\n", from); to >= 0; to = text.indexOf("\n\n", from)) {
+    for (let to = text.indexOf(separator, from); to >= 0; to = text.indexOf(separator, from)) {
       if (this.#frame(text, from, to, now)) found += 1
-      from = to + 2
+      from = to + separator.length
     }
     this.#rest = from === text.length ? "" : text.slice(from)
     if (found > 0) this.sums.reads += 1
   }
 
   #frame(text: string, from: number, to: number, now: number): boolean {
-    const mark = text.indexOf('"#', from)
+    const { last } = this.marks
+    const mark = text.indexOf(this.marks.mark, from)
     if (mark < 0 || mark > to) {
-      if (text.startsWith("data: [DONE]", from)) this.finished = true
+      const ended = text.indexOf(last, from)
+      if (ended >= 0 && ended < to) this.finished = true
       return false
     }
     const at = text.indexOf("@", mark)
-    const number = Number(text.slice(mark + 2, at - 1))
+    const number = Number(text.slice(mark + this.marks.mark.length, at - 1))
     const sent = Number(text.slice(at + 1, text.indexOf(";", at)))
     const { sums } = this
     sums.frames += 1
@@ -107,9 +121,15 @@ class FrameReader {
   }
 }
 
-const readOne = (wire: Wire, request: Uint8Array, sums: Sums, opened: () => void): Promise<void> =>
+const readOne = (
+  wire: Wire,
+  request: Uint8Array,
+  sums: Sums,
+  opened: () => void,
+  voice: Voice | undefined
+): Promise<void> =>
   new Promise((resolve) => {
-    const frames = new FrameReader(sums, microseconds(), opened)
+    const frames = new FrameReader(sums, microseconds(), opened, voice)
     wire.send(request, {
       piece: (bytes) => {
         frames.piece(bytes)
@@ -124,6 +144,9 @@ const readOne = (wire: Wire, request: Uint8Array, sums: Sums, opened: () => void
       }
     })
   })
+
+const voiced = (voice: Voice, { every, frames, model = "bench", pad = 0 }: StreamPlan): Uint8Array =>
+  post(voice.path(model, true), voice.body(model, [wishText({ model, every, frames, pad })], true))
 
 /** The request for a stream. */
 const streamRequest = (plan: Omit<StreamPlan, "port" | "streams">): Uint8Array =>
@@ -140,7 +163,7 @@ const streamRequest = (plan: Omit<StreamPlan, "port" | "streams">): Uint8Array =
 /** Opens the streams a few at a time, reads each to its end. */
 export const readStreams = async (plan: StreamPlan): Promise<StreamLoad> => {
   const sums = new Sums()
-  const request = streamRequest(plan)
+  const request = plan.voice === undefined ? streamRequest(plan) : voiced(plan.voice, plan)
   let open = 0
   const opened = (): void => {
     open += 1
@@ -155,7 +178,7 @@ export const readStreams = async (plan: StreamPlan): Promise<StreamLoad> => {
     const size = Math.min(batch, plan.streams - at)
     const fresh = await Promise.all(Array.from({ length: size }, () => connect(plan.port)))
     for (const wire of fresh) {
-      const one = readOne(wire, request, sums, opened).then(() => {
+      const one = readOne(wire, request, sums, opened, plan.voice).then(() => {
         ended += 1
         if (ended === 1) plan.firstEnded?.(sums.frames)
       })

@@ -1,0 +1,164 @@
+/**
+ * What a translation costs: streams and requests of each client dialect over a backend that speaks chat completions,
+ * against chat completions on both sides, through the same process in the same run.
+ */
+import { disturbanceNote, type Field, inTurn } from "../compare.ts"
+import { type LegName, startLeg } from "../legs.ts"
+import { closedLoop } from "../load.ts"
+import { atMost, Readings, type Row } from "../measure.ts"
+import { proxyCore, type Running, startMockProcess } from "../processes.ts"
+import { cpuOf, rssOf } from "../procfs.ts"
+import { readStreams } from "../streams.ts"
+import { chatVoice, type Voice, voices } from "../voices.ts"
+import { post } from "../wire.ts"
+
+const translated = Object.entries(voices)
+
+// Chat completions are what every dialect is held against.
+const spoken = (leg: LegName): ReadonlyArray<readonly [ReadonlyArray<string>, Voice]> =>
+  leg === "nexus"
+    ? translated.map(([name, voice]) => [[name], voice] as const)
+    : [[translated.map(([name]) => name), chatVoice]]
+
+const line = 'The quick brown fox said: "jump over the lazy dog".\nAnd so it did, twice; naïve as ever. '.repeat(20)
+
+/** A request of about a megabyte. */
+const largeRequest = ({ body, path }: Voice): Uint8Array =>
+  post(
+    path("bench", false),
+    body(
+      "bench",
+      Array.from({ length: 530 }, () => line),
+      false
+    )
+  )
+
+/** The mock by itself, and one gateway, which is both the floor and what is measured. */
+const withGateway = async <A>(use: (field: Field) => Promise<A>): Promise<A> => {
+  const mock = await startMockProcess()
+  const direct = await startMockProcess(proxyCore)
+  const gateway = await startLeg("nexus", { mockPort: mock.port })
+  try {
+    const legs = new Map<LegName, Running>([
+      ["direct", direct],
+      ["floor", gateway],
+      ["nexus", gateway]
+    ])
+    return await use({ mock, legs, disturbance: 0 })
+  } finally {
+    for (const running of [gateway, direct, mock]) await running.stop()
+  }
+}
+
+/** Reads streams of a dialect; what a token cost in processor time, and its delay. */
+const readTokens = async ({ pid, port }: Running, voice: Voice, seconds: number) => {
+  let from = { cpu: 0, frames: 0 }
+  let cost = Number.NaN
+  const load = await readStreams({
+    port,
+    voice,
+    streams: 200,
+    frames: Math.ceil(Math.max(seconds, 2) * 50),
+    every: 20,
+    allOpen: (frames) => {
+      from = { cpu: cpuOf(pid), frames }
+    },
+    firstEnded: (frames) => {
+      cost = (cpuOf(pid) - from.cpu) / (frames - from.frames)
+    }
+  })
+  return { cost, delay: load.delay, lost: load.lost + load.broken }
+}
+
+/** Memory of a thousand open streams in a fresh process, in KB a stream. */
+const heldBy = async (mockPort: number, voice: Voice): Promise<{ readonly each: number; readonly lost: number }> => {
+  const leg = await startLeg("nexus", { mockPort })
+  await Bun.sleep(500)
+  const idle = rssOf(leg.pid)
+  let top = 0
+  const streams = 1000
+  const load = await readStreams({
+    port: leg.port,
+    voice,
+    streams,
+    frames: 6,
+    every: 1000,
+    firstEnded: () => {
+      top = rssOf(leg.pid)
+    }
+  })
+  await leg.stop()
+  return { each: (top - idle) / streams / 1024, lost: load.lost + load.broken }
+}
+
+/** CPU, delay and memory of translated streams, and CPU of large translated requests. */
+export const dialects: Row = {
+  name: "dialects",
+  title: "Client dialects over a backend of chat completions (as nexus), chat completions on both sides (as floor)",
+  run: (context) =>
+    withGateway(async (field) => {
+      const readings = new Readings()
+      let lost = 0
+      const add = (names: ReadonlyArray<string>, what: string, leg: LegName, value: number): void => {
+        for (const name of names) readings.add(`${name}: ${what}`, leg, value)
+      }
+      for (const voice of [chatVoice, ...Object.values(voices)]) {
+        for (const leg of ["nexus", "direct"] as const) {
+          const running = field.legs.get(leg)
+          if (running !== undefined && (leg === "nexus" || voice === chatVoice)) await readTokens(running, voice, 4)
+        }
+      }
+      await inTurn(context, field, async (leg, running) => {
+        for (const [names, voice] of spoken(leg)) {
+          const { cost, delay, lost: missing } = await readTokens(running, voice, context.seconds)
+          lost += missing
+          if (leg !== "direct") add(names, "CPU of a token", leg, cost)
+          add(names, "delay of a token p50", leg, delay.p50)
+          add(names, "delay of a token p99", leg, delay.p99)
+        }
+      })
+      let failed = 0
+      const large = new Map([chatVoice, ...Object.values(voices)].map((voice) => [voice, largeRequest(voice)]))
+      const readLarge = async ({ pid, port }: Running, voice: Voice, seconds: number): Promise<number> => {
+        const before = cpuOf(pid)
+        const load = await closedLoop(port, large.get(voice) ?? new Uint8Array(0), 4, seconds)
+        failed += load.failed
+        return (cpuOf(pid) - before) / load.done / 1000
+      }
+      for (const voice of large.keys()) {
+        const running = field.legs.get("nexus")
+        if (running !== undefined) await readLarge(running, voice, context.seconds / 2)
+      }
+      await inTurn(context, field, async (leg, running) => {
+        if (leg === "direct") return
+        for (const [names, voice] of spoken(leg)) {
+          add(names, "CPU of a request of 1 MB", leg, await readLarge(running, voice, context.seconds))
+        }
+      })
+      for (let trial = 0; trial < Math.min(context.trials, 3); trial += 1) {
+        for (const leg of ["floor", "nexus"] as const) {
+          for (const [names, voice] of spoken(leg)) {
+            const { each, lost: missing } = await heldBy(field.mock.port, voice)
+            lost += missing
+            add(names, "memory of 1000 streams", leg, each)
+          }
+        }
+      }
+      return {
+        measures: translated.flatMap(([name]) => [
+          readings.measure(`${name}: CPU of a token`, "µs", 2, atMost(2)),
+          readings.added(`${name}: delay of a token p50`, "µs", 0),
+          readings.added(`${name}: delay of a token p99`, "µs", 0, atMost(2)),
+          readings.measure(`${name}: memory of 1000 streams`, "KB/stream", 1, {
+            text: "≤ f + 25 KB",
+            ok: (value, floor) => value <= floor + 25
+          }),
+          readings.measure(`${name}: CPU of a request of 1 MB`, "ms", 2, atMost(2))
+        ]),
+        notes: [
+          `${String(lost)} frames lost or streams broken, ${String(failed)} requests failed`,
+          disturbanceNote(field)
+        ]
+      }
+    })
+}
