@@ -37,13 +37,20 @@ export type ChatMessage =
   | { readonly role: "system"; readonly text: string }
   | { readonly role: "user"; readonly parts: ReadonlyArray<ChatPart> }
   | { readonly role: "assistant"; readonly items: ReadonlyArray<ChatTurnItem> }
-  | { readonly role: "tool"; readonly callId: string; readonly text: string; readonly failed: boolean }
+  | {
+      readonly role: "tool"
+      readonly callId: string
+      readonly text: string
+      /** The texts that it came in, where it came as a list of them. */
+      readonly texts?: ReadonlyArray<string>
+      readonly failed: boolean
+    }
 
 /** A tool that the model may call. */
 export interface ChatTool {
   readonly name: string
   readonly description: string | undefined
-  /** A JSON schema. */
+  /** A JSON schema; undefined where it takes nothing. */
   readonly schema: unknown
   readonly strict: boolean | undefined
 }
@@ -112,7 +119,10 @@ export type ChatStop =
   | { readonly reason: "end" | "length" | "calls" | "filter" }
   | { readonly reason: "string"; readonly text: string }
 
-/** An event of an answer; calls are numbered in the order of their first appearance. */
+/**
+ * An event of an answer; calls are numbered in the order of their first appearance. A server that says that it begins
+ * before it says anything has a `start`.
+ */
 export type ChatEvent =
   | { readonly type: "start" }
   /** `logprobs` as OpenAI writes them. */
@@ -130,7 +140,8 @@ export type ChatEvent =
   | { readonly type: "arguments"; readonly call: number; readonly text: string }
   | { readonly type: "stop"; readonly stop: ChatStop }
   | { readonly type: "usage"; readonly usage: ChatUsage }
-  | { readonly type: "error"; readonly message: string }
+  /** `code` is what the server calls it. */
+  | { readonly type: "error"; readonly message: string; readonly code?: string }
   /** The answer has come whole. */
   | { readonly type: "done" }
 

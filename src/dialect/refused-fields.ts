@@ -47,6 +47,16 @@ export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ChatFiel
   return thinking.test(words) && says(chat, "effort") ? ["effort"] : []
 }
 
+type RequestField = Exclude<keyof Chat, "extra">
+
+const isField = (name: string): name is RequestField => name !== "extra"
+
+/** The fields that a server has no word for: all that hold anything but the known ones, those of a later hub included. */
+export const unsaid = (chat: Chat, known: ReadonlyArray<RequestField>): ReadonlyArray<ChatField> =>
+  Object.entries(chat).flatMap(([name, value]) =>
+    value !== undefined && isField(name) && !known.includes(name) ? [name] : []
+  )
+
 /** A request that does not say these. */
 export const withoutFields = (chat: Chat, fields: ReadonlySet<ChatField>): Chat => {
   if (fields.size === 0) return chat

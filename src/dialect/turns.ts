@@ -8,16 +8,21 @@ import { refuseAt } from "./request-notes.ts"
 /** The result of a call, and what of it is no text. */
 interface CallResult {
   readonly text: string
+  readonly texts: ReadonlyArray<string> | undefined
   readonly failed: boolean
   readonly shown: ReadonlyArray<ChatPart>
   readonly place: string
 }
 
-const resultOf = (parts: ReadonlyArray<ChatPart>, failed: boolean, place: string): CallResult => {
+const resultOf = (
+  parts: ReadonlyArray<ChatPart>,
+  { failed, listed, place }: { readonly failed: boolean; readonly listed: boolean; readonly place: string }
+): CallResult => {
   const shown = parts.filter(({ type }) => type !== "text")
   const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
   const follows = shown.map(({ type }, at) => `[${type} ${at + 1} of this result follows in the next user message]`)
-  return { text: [...texts, ...follows].join("\n"), failed, shown, place }
+  const all = [...texts, ...follows]
+  return { text: all.join("\n"), texts: listed ? all : undefined, failed, shown, place }
 }
 
 const isSaid = (part: ChatPart): boolean => part.type !== "text" || part.text.trim() !== ""
@@ -54,9 +59,9 @@ export class Turns {
     this.parts.push(...parts.filter(isSaid))
   }
 
-  /** What came of a call. */
-  result(id: string, parts: ReadonlyArray<ChatPart>, failed: boolean, place: string): void {
-    const result = resultOf(parts, failed, place)
+  /** What came of a call; `listed` where it came as a list. */
+  result(id: string, parts: ReadonlyArray<ChatPart>, failed: boolean, place: string, listed = false): void {
+    const result = resultOf(parts, { failed, listed, place })
     const known = this.results.get(id)
     if (known === undefined) this.results.set(id, [result])
     else known.push(result)
@@ -89,7 +94,8 @@ export class Turns {
       if (result === undefined) {
         return refuseAt(place, `has a call '${id}' without a result${this.anywhere ? "" : " in the turn behind it"}`)
       }
-      this.messages.push({ role: "tool", callId: id, text: result.text, failed: result.failed })
+      const { failed, text, texts } = result
+      this.messages.push({ role: "tool", callId: id, text, ...(texts === undefined ? {} : { texts }), failed })
       shown.push(...result.shown)
     }
     const parts = [...shown, ...this.parts]

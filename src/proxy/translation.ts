@@ -144,9 +144,8 @@ export const translatorFor = (
 ): Translator | EmbedTranslator | BadRequest | undefined => {
   const { client, embeds } = record.route.operation
   if (client === undefined && embeds?.client === undefined) return undefined
-  const all = targets.flatMap(({ candidates }) => candidates)
   const isNative = (backend: Backend): boolean => speaks(backend, record.route)
-  if (all.every(({ state }) => isNative(state.backend))) return undefined
+  if (targets.every(({ candidates }) => candidates.every(({ state }) => isNative(state.backend)))) return undefined
   if (embeds?.client !== undefined) {
     const read = embeds.client.decode(body, record.route.model)
     if (Result.isFailure(read)) return read.failure

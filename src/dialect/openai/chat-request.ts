@@ -14,6 +14,7 @@ import type {
   ServerTraits
 } from "../chat.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
+import { unsaid } from "../refused-fields.ts"
 import { chatAnswers } from "./chat-answer.ts"
 
 const encoder = new TextEncoder()
@@ -142,6 +143,31 @@ const isThought = ({ type }: ChatTurnItem): boolean => type === "reasoning"
 
 const isSigned = (item: ChatTurnItem): boolean => item.type === "call" && item.signature !== undefined
 
+// What all servers are told; the rest depends on them.
+const told = [
+  "stream",
+  "messages",
+  "tools",
+  "toolChoice",
+  "parallelCalls",
+  "maxTokens",
+  "stop",
+  "temperature",
+  "topP",
+  "seed",
+  "presencePenalty",
+  "frequencyPenalty",
+  "choices",
+  "logprobs",
+  "effort",
+  "showThoughts",
+  "format",
+  "verbosity",
+  "user",
+  "safetyId",
+  "cacheKey"
+] as const
+
 /** The body of a request to `model`. */
 export const encodeChatRequest = (
   chat: Chat,
@@ -163,9 +189,7 @@ export const encodeChatRequest = (
     const message = "Of an answer that is translated there is only one; ask several times instead"
     return Result.fail(new BadRequest({ message, param: traits.word("choices") }))
   }
-  const dropped: Array<ChatField> = []
-  if (topK !== undefined && traits.original) dropped.push("topK")
-  if (tier !== undefined && !traits.original) dropped.push("tier")
+  const dropped: Array<ChatField> = [...unsaid(chat, [...told, traits.original ? "tier" : "topK"])]
   if (traits.original && hasItem(chat, isThought)) dropped.push("reasoning")
   if (traits.original && hasItem(chat, isSigned)) dropped.push("signature")
   const fields: Fields = {

@@ -1,12 +1,13 @@
 /**
  * OpenAI's API: chat completions, completions, embeddings, and what passes by around models.
  */
-import type { ServerCodec } from "../chat.ts"
+import type { ClientCodec, ServerCodec } from "../chat.ts"
 import type { Dialect, Operation, Span } from "../Dialect.ts"
 import { redactedEvents, eventStreamType, keepAliveComment } from "../event-stream.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
 import { encodeChatRequest } from "./chat-request.ts"
+import { chatWords, decodeChatRequest } from "./client-request.ts"
 import { openAiEmbeddings } from "./embeddings.ts"
 import { endpointFacts, endpoints, type Endpoint } from "./openai-endpoints.ts"
 import { errorBody, openAiErrorBody } from "../openai-error.ts"
@@ -43,6 +44,8 @@ export const replaceModel = (
 
 const chatServer: ServerCodec = { encode: encodeChatRequest }
 
+const chatClient: ClientCodec = { words: chatWords, decode: decodeChatRequest }
+
 const operationOf = (endpoint: Endpoint): Operation => ({
   ...endpointFacts[endpoint],
   path: `/v1/${endpoint}`,
@@ -50,7 +53,7 @@ const operationOf = (endpoint: Endpoint): Operation => ({
   needs: (body, reading) => readNeeds(endpoint, body, reading),
   whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices"),
   ...(endpoint === "embeddings" ? { embeds: openAiEmbeddings } : {}),
-  ...(endpoint === "chat/completions" ? { server: chatServer } : {})
+  ...(endpoint === "chat/completions" ? { client: chatClient, server: chatServer } : {})
 })
 
 /** The dialect. */

@@ -1,0 +1,329 @@
+/**
+ * The events of an answer as chunks of chat completions, and as a whole one.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import { type CallIdForm, CallIds } from "../fitted-chat.ts"
+import type { Transducer } from "../Transducer.ts"
+
+const encoder = new TextEncoder()
+
+/** What a client wants of its answer. */
+export interface AnswerWishes {
+  /** Whether the tokens that it took are to be told at the end of a stream. */
+  readonly usage: boolean
+  /** Whether what was thought is to be told. */
+  readonly thoughts: boolean
+  /** Whether it takes thoughts with what they are signed with, as OpenRouter tells of them. */
+  readonly signatures: boolean
+  /** Names of the tools whose input is any text. */
+  readonly free: ReadonlySet<string>
+  /** Whether it knows functions as they were before there were tools. */
+  readonly older: boolean
+}
+
+type Fields = Record<string, unknown>
+
+// The longest that OpenAI takes back.
+const idForm: CallIdForm = { fits: /^.{1,40}$/s, prefix: "call_" }
+
+/** A call of the answer; its arguments are kept where they are needed whole. */
+interface MadeCall {
+  readonly id: string
+  readonly name: string
+  readonly signature: string | undefined
+  args: string
+}
+
+const inputOf = (args: string): string => {
+  try {
+    const json: unknown = JSON.parse(args)
+    const input = Predicate.isObject(json) ? json["input"] : undefined
+    return typeof input === "string" ? input : args
+  } catch {
+    return args
+  }
+}
+
+const signedBy = (signature: string | undefined): Fields =>
+  signature === undefined ? {} : { extra_content: { google: { thought_signature: signature } } }
+
+const reasons = {
+  end: "stop",
+  string: "stop",
+  length: "length",
+  filter: "content_filter",
+  calls: "tool_calls"
+} as const
+
+const reasonOf = (stop: ChatStop | undefined, called: boolean, { older }: AnswerWishes): string => {
+  const reason = stop?.reason ?? "end"
+  // Some servers end with a plain stop though calls were made.
+  const isCalls = reason === "calls" || (reason === "end" && called)
+  return isCalls && older ? "function_call" : isCalls ? reasons.calls : reasons[reason]
+}
+
+const usageOf = ({ cachedRead, cachedWrite, completion, prompt, reasoning }: ChatUsage): Fields => ({
+  prompt_tokens: prompt,
+  completion_tokens: completion,
+  total_tokens: prompt + completion,
+  ...(cachedRead === 0 && cachedWrite === 0
+    ? {}
+    : {
+        prompt_tokens_details: {
+          cached_tokens: cachedRead,
+          ...(cachedWrite === 0 ? {} : { cache_write_tokens: cachedWrite })
+        }
+      }),
+  ...(reasoning === 0 ? {} : { completion_tokens_details: { reasoning_tokens: reasoning } })
+})
+
+const detailOf = (more: Fields): Fields => ({
+  type: "reasoning.text",
+  ...more,
+  format: "anthropic-claude-v1",
+  index: 0
+})
+
+const answerHead = ({ id, model, now }: AnswerContext, object: string): Fields => ({
+  id: `chatcmpl-${id}`,
+  object,
+  created: Math.floor(now / 1000),
+  model
+})
+
+/** What is told in place of more than the one call that a client of the older form can be given. */
+const oneCall = "The backend called several functions, where its client takes one"
+
+class ChunkWriting {
+  private readonly wishes: AnswerWishes
+  private readonly ids: CallIds
+  // All that the chunks of an answer have in common, up to the delta.
+  private readonly head: string
+  private readonly frame: Fields
+  private readonly calls = new Map<number, MadeCall>()
+  private text = ""
+  private begun = false
+  private over = false
+  private stop: ChatStop | undefined
+  private usage: ChatUsage | undefined
+
+  constructor(context: AnswerContext, wishes: AnswerWishes) {
+    this.wishes = wishes
+    this.ids = new CallIds(context, idForm)
+    this.frame = answerHead(context, "chat.completion.chunk")
+    this.head = `data: ${JSON.stringify(this.frame).slice(0, -1)},"choices":[{"index":0,"delta":`
+  }
+
+  take(): ReadonlyArray<Uint8Array> {
+    if (this.text === "") return []
+    const bytes = encoder.encode(this.text)
+    this.text = ""
+    return [bytes]
+  }
+
+  event(event: ChatEvent): void {
+    if (this.over) return
+    switch (event.type) {
+      case "start":
+        if (!this.begun) this.write({ content: "" })
+        return
+      case "text":
+        return this.write({ content: event.text }, event.logprobs)
+      case "refusal":
+        return this.write({ refusal: event.text })
+      case "reasoning":
+        return this.think({ reasoning_content: event.text }, { text: event.text })
+      case "signature":
+        if (this.wishes.signatures) this.think({}, { signature: event.signature })
+        return
+      case "call":
+        return this.call(event.call, event)
+      case "arguments":
+        return this.argue(event.call, event.text)
+      case "stop":
+        this.stop = event.stop
+        return
+      case "usage":
+        this.usage = event.usage
+        return
+      case "error":
+        return this.fail(event.message, event.code)
+      case "done":
+        return this.finish()
+    }
+  }
+
+  private think(delta: Fields, detail: Fields): void {
+    const { signatures, thoughts } = this.wishes
+    if (thoughts) this.write({ ...delta, ...(signatures ? { reasoning_details: [detailOf(detail)] } : {}) })
+  }
+
+  private call(call: number, { id, name, signature }: ChatEvent & { readonly type: "call" }): void {
+    const made: MadeCall = { id: this.ids.of(id), name, signature, args: "" }
+    this.calls.set(call, made)
+    // A tool whose input is any text is told of when that is there.
+    if (this.wishes.free.has(name)) return
+    if (this.wishes.older) {
+      return this.calls.size > 1 ? this.fail(oneCall) : this.write({ function_call: { name, arguments: "" } })
+    }
+    this.write({
+      tool_calls: [
+        { index: call, id: made.id, type: "function", function: { name, arguments: "" }, ...signedBy(signature) }
+      ]
+    })
+  }
+
+  private argue(call: number, text: string): void {
+    const made = this.calls.get(call)
+    if (made === undefined || text === "") return
+    made.args += text
+    // Blanks alone are no arguments; what comes behind them brings them along.
+    const before = made.args.length - text.length
+    const piece = made.args.trim() === "" ? "" : made.args.slice(0, before).trim() === "" ? made.args : text
+    if (piece === "" || this.wishes.free.has(made.name)) return
+    this.writeArguments(call, piece)
+  }
+
+  private writeArguments(call: number, piece: string): void {
+    if (this.wishes.older) this.write({ function_call: { arguments: piece } })
+    else this.write({ tool_calls: [{ index: call, function: { arguments: piece } }] })
+  }
+
+  private finish(): void {
+    for (const [call, { args, id, name }] of this.calls) {
+      if (this.wishes.free.has(name)) {
+        const custom = { name, input: inputOf(args) }
+        this.write({ tool_calls: [{ index: call, id, type: "custom", custom }] })
+      } else if (args.trim() === "" && this.stop?.reason !== "length") this.writeArguments(call, "{}")
+    }
+    if (!this.begun) this.write({ content: "" })
+    this.over = true
+    const reason = reasonOf(this.stop, this.calls.size > 0, this.wishes)
+    this.text += `${this.head}{},"finish_reason":"${reason}"}]}\n\n`
+    if (this.wishes.usage && this.usage !== undefined) {
+      this.text += `data: ${JSON.stringify({ ...this.frame, choices: [], usage: usageOf(this.usage) })}\n\n`
+    }
+    this.text += "data: [DONE]\n\n"
+  }
+
+  private fail(message: string, code = "bad_gateway"): void {
+    this.over = true
+    const error = { message, type: "server_error", param: null, code }
+    this.text += `data: ${JSON.stringify({ error })}\n\n`
+  }
+
+  private write(delta: Fields, logprobs?: ReadonlyArray<unknown>): void {
+    const told = this.begun ? delta : { role: "assistant", ...delta }
+    const beside = logprobs === undefined ? "" : `"logprobs":${JSON.stringify({ content: logprobs, refusal: null })},`
+    this.begun = true
+    this.text += `${this.head}${JSON.stringify(told)},${beside}"finish_reason":null}]}\n\n`
+  }
+}
+
+const streamEncoder =
+  (wishes: AnswerWishes) =>
+  (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
+    start: () => {
+      const writing = new ChunkWriting(context, wishes)
+      return {
+        push: (event) => {
+          writing.event(event)
+          return writing.take()
+        },
+        end: () => []
+      }
+    }
+  })
+
+/** Everything that was said, put together. */
+class Whole {
+  readonly calls = new Map<number, MadeCall>()
+  readonly logprobs: Array<unknown> = []
+  private readonly ids: CallIds
+  content = ""
+  refusal = ""
+  thoughts = ""
+  signature: string | undefined
+  stop: ChatStop | undefined
+  usage: ChatUsage | undefined
+  failure: string | undefined
+
+  constructor(context: AnswerContext) {
+    this.ids = new CallIds(context, idForm)
+  }
+
+  event(event: ChatEvent): void {
+    if (event.type === "error") this.failure = event.message
+    else if (event.type === "text") {
+      this.content += event.text
+      for (const each of event.logprobs ?? []) this.logprobs.push(each)
+    } else if (event.type === "refusal") this.refusal += event.text
+    else if (event.type === "reasoning") this.thoughts += event.text
+    else if (event.type === "signature") this.signature = event.signature
+    else if (event.type === "call") {
+      const { call, id, name, signature } = event
+      this.calls.set(call, { id: this.ids.of(id), name, signature, args: "" })
+    } else if (event.type === "arguments") {
+      const made = this.calls.get(event.call)
+      if (made !== undefined) made.args += event.text
+    } else if (event.type === "stop") this.stop = event.stop
+    else if (event.type === "usage") this.usage = event.usage
+  }
+}
+
+const callOf = ({ args, id, name, signature }: MadeCall, { free }: AnswerWishes, cut: boolean): Fields =>
+  free.has(name)
+    ? { id, type: "custom", custom: { name, input: inputOf(args) } }
+    : {
+        id,
+        type: "function",
+        function: { name, arguments: args.trim() === "" && !cut ? "{}" : args },
+        ...signedBy(signature)
+      }
+
+const callsOf = (calls: ReadonlyArray<Fields>, { older }: AnswerWishes): Fields => {
+  const [first] = calls
+  if (first === undefined) return {}
+  return older ? { function_call: first["function"] } : { tool_calls: calls }
+}
+
+const wholeEncoder =
+  (wishes: AnswerWishes) =>
+  (events: ReadonlyArray<ChatEvent>, context: AnswerContext): Result.Result<Uint8Array, string> => {
+    const all = new Whole(context)
+    for (const event of events) all.event(event)
+    if (all.failure !== undefined) return Result.fail(all.failure)
+    const { content, logprobs, refusal, signature, stop, thoughts, usage } = all
+    const calls = [...all.calls.values()].map((call) => callOf(call, wishes, stop?.reason === "length"))
+    if (wishes.older && calls.length > 1) return Result.fail(oneCall)
+    const detail = detailOf({ text: thoughts, ...(signature === undefined ? {} : { signature }) })
+    const tellsThoughts = wishes.thoughts && thoughts !== ""
+    const message = {
+      role: "assistant",
+      content: content === "" && (calls.length > 0 || refusal !== "") ? null : content,
+      ...(refusal === "" ? {} : { refusal }),
+      ...(tellsThoughts ? { reasoning_content: thoughts } : {}),
+      ...(tellsThoughts && wishes.signatures ? { reasoning_details: [detail] } : {}),
+      ...callsOf(calls, wishes)
+    }
+    const choice = {
+      index: 0,
+      message,
+      ...(logprobs.length === 0 ? {} : { logprobs: { content: logprobs, refusal: null } }),
+      finish_reason: reasonOf(stop, calls.length > 0, wishes)
+    }
+    const answer = {
+      ...answerHead(context, "chat.completion"),
+      choices: [choice],
+      ...(usage === undefined ? {} : { usage: usageOf(usage) })
+    }
+    return Result.succeed(encoder.encode(JSON.stringify(answer)))
+  }
+
+/** How answers are told to a client that has these wishes. */
+export const answersFor = (wishes: AnswerWishes): AnswerEncoder => ({
+  stream: streamEncoder(wishes),
+  whole: wholeEncoder(wishes)
+})

@@ -1,0 +1,221 @@
+/**
+ * The messages of a request of chat completions as turns of the hub.
+ */
+import * as Predicate from "effect/Predicate"
+import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { Turns } from "../turns.ts"
+
+const dataUrl = /^data:([^;,]*)(?:;(?!base64,)[^;,]*)*;base64,/i
+
+/** A data URL in base64, taken apart. */
+const dataOf = (url: string, place: string): { readonly mediaType: string; readonly data: string } => {
+  const [head, mediaType = ""] = dataUrl.exec(url) ?? []
+  if (head === undefined) return refuseAt(place, "must be a data URL in base64")
+  return { mediaType: mediaType.toLowerCase(), data: url.slice(head.length) }
+}
+
+const imageOf = (part: JsonObject, at: string): ChatPart => {
+  const { image_url: image } = part
+  const url = Predicate.isObject(image) ? image["url"] : image
+  const place = `${at}.image_url`
+  const detail = Predicate.isObject(image) && typeof image["detail"] === "string" ? { detail: image["detail"] } : {}
+  if (typeof url !== "string" || url === "") return refuseAt(place, "must hold the url of an image")
+  if (/^https?:/i.test(url)) return { type: "image", url, ...detail }
+  const { data, mediaType } = dataOf(url, place)
+  if (mediaType === "image/svg+xml") return refuseAt(place, "is of a kind that models do not look at")
+  return { type: "image", mediaType: mediaType === "image/jpg" ? "image/jpeg" : mediaType, data, ...detail }
+}
+
+const fileOf = (part: JsonObject, at: string): ChatPart => {
+  const file = Predicate.isObject(part["file"]) ? part["file"] : {}
+  const { file_data: content, filename } = file
+  if (typeof content !== "string" || content === "") {
+    return refuseAt(`${at}.file`, "must hold the file itself (file_data); the backend of this model has no other files")
+  }
+  const name = typeof filename === "string" && filename !== "" ? filename : "document.pdf"
+  if (!content.startsWith("data:")) return { type: "file", name, mediaType: "application/pdf", data: content }
+  return { type: "file", name, ...dataOf(content, `${at}.file.file_data`) }
+}
+
+const audioOf = (part: JsonObject, at: string): ChatPart => {
+  const audio = Predicate.isObject(part["input_audio"]) ? part["input_audio"] : {}
+  const place = `${at}.input_audio`
+  return {
+    type: "audio",
+    format: textOf(audio["format"], `${place}.format`),
+    data: textOf(audio["data"], `${place}.data`)
+  }
+}
+
+const partOf = (part: JsonObject, at: string, notes: Notes): ChatPart => {
+  const { type } = part
+  switch (type) {
+    case "text":
+      notes.only(part, ["type", "text"], "text")
+      return { type, text: textOf(part["text"], `${at}.text`) }
+    case "refusal":
+      return { type: "text", text: textOf(part["refusal"], `${at}.refusal`) }
+    case "image_url":
+      notes.only(part, ["type", "image_url"], type)
+      return imageOf(part, at)
+    case "file":
+      notes.only(part, ["type", "file"], type)
+      return fileOf(part, at)
+    case "input_audio":
+      notes.only(part, ["type", "input_audio"], type)
+      return audioOf(part, at)
+    default:
+      return refuseAt(`${at}.type`, `is '${String(type)}', which the backend of this model cannot be told`)
+  }
+}
+
+const partsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<ChatPart> => {
+  if (typeof content === "string") return [{ type: "text", text: content }]
+  if (content === undefined || content === null) return []
+  if (!Array.isArray(content)) return refuseAt(place, "must be a string or an array of parts")
+  return content.map((part: unknown, at): ChatPart => {
+    if (typeof part === "string") return { type: "text", text: part }
+    return Predicate.isObject(part)
+      ? partOf(part, `${place}[${at}]`, notes)
+      : refuseAt(`${place}[${at}]`, "must be an object")
+  })
+}
+
+const textsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<string> =>
+  partsOf(content, place, notes).map((part) => (part.type === "text" ? part.text : refuseAt(place, "must be text")))
+
+// Marks of those who write them as OpenRouter does, by the host that signed them.
+const ofAnthropic = /^anthropic/
+
+const signedIn = (details: unknown): ReadonlyArray<ChatTurnItem> =>
+  Array.isArray(details)
+    ? details.flatMap((each: unknown): ReadonlyArray<ChatTurnItem> => {
+        if (!Predicate.isObject(each)) return []
+        const { format, signature, text, thinking } = each
+        const said = typeof text === "string" ? text : thinking
+        if (typeof said !== "string" || said === "") return []
+        const known = format === undefined || (typeof format === "string" && ofAnthropic.test(format))
+        const signed = known && typeof signature === "string" && signature !== "" ? signature : undefined
+        return [{ type: "reasoning", text: said, signature: signed }]
+      })
+    : []
+
+const thoughtsIn = (message: JsonObject): ReadonlyArray<ChatTurnItem> => {
+  const signed = signedIn(message["reasoning_details"] ?? message["thinking_blocks"])
+  if (signed.length > 0) return signed
+  const { reasoning, reasoning_content: content } = message
+  const text = typeof content === "string" && content !== "" ? content : reasoning
+  return typeof text === "string" && text !== "" ? [{ type: "reasoning", text, signature: undefined }] : []
+}
+
+const signatureIn = ({ extra_content: extra }: JsonObject): { readonly signature?: string } => {
+  const google = Predicate.isObject(extra) ? extra["google"] : undefined
+  const signature = Predicate.isObject(google) ? google["thought_signature"] : undefined
+  return typeof signature === "string" && signature !== "" ? { signature } : {}
+}
+
+const callOf = (call: unknown, at: string, notes: Notes): ChatTurnItem => {
+  if (!Predicate.isObject(call)) return refuseAt(at, "must be an object")
+  const { custom, function: made } = call
+  notes.only(call, ["id", "type", "index", "function", "custom", "extra_content"], "messages.tool_calls")
+  const id = textOf(call["id"], `${at}.id`)
+  if (call["type"] === "custom" && Predicate.isObject(custom)) {
+    const input = textOf(custom["input"], `${at}.custom.input`)
+    return { type: "call", id, name: textOf(custom["name"], `${at}.custom.name`), args: JSON.stringify({ input }) }
+  }
+  if (!Predicate.isObject(made)) return refuseAt(`${at}.function`, "must be an object")
+  return { type: "call", id, ...madeCall(made, `${at}.function`), ...signatureIn(call) }
+}
+
+const madeCall = (made: JsonObject, at: string): { readonly name: string; readonly args: string } => {
+  const { arguments: args, name } = made
+  // Some write the object itself in place of its text.
+  if (Predicate.isObject(args)) return { name: textOf(name, `${at}.name`), args: JSON.stringify(args) }
+  return { name: textOf(name, `${at}.name`), args: textOf(args ?? "", `${at}.arguments`) }
+}
+
+const known =
+  "role content refusal name tool_calls function_call reasoning reasoning_content reasoning_details thinking_blocks annotations".split(
+    " "
+  )
+
+/** Reads messages one after the other; calls of the older form have no ids and are numbered. */
+class ChatTurns {
+  private readonly notes: Notes
+  private readonly turns = new Turns({ anywhere: false })
+  private readonly head: Array<string> = []
+  private begun = false
+  private older = 0
+
+  constructor(notes: Notes) {
+    this.notes = notes
+  }
+
+  message(message: unknown, place: string): void {
+    if (!Predicate.isObject(message)) return refuseAt(place, "must be an object")
+    const { content, role } = message
+    if (typeof message["name"] === "string" && role !== "function" && role !== "tool") {
+      this.notes.drops("messages.name")
+    }
+    switch (role) {
+      case "system":
+      case "developer":
+        return this.system(textsOf(content, `${place}.content`, this.notes).join("\n\n"))
+      case "user":
+        this.begun = true
+        return this.turns.user(partsOf(content, `${place}.content`, this.notes))
+      case "assistant":
+        this.begun = true
+        return this.turns.assistant(this.items(message, place), place)
+      case "tool":
+        return this.result(textOf(message["tool_call_id"], `${place}.tool_call_id`), content, place)
+      case "function":
+        return this.result(`call_function_${this.older}`, content, place)
+      default:
+        return refuseAt(`${place}.role`, "must be system, developer, user, assistant or tool")
+    }
+  }
+
+  all(): ReadonlyArray<ChatMessage> {
+    const messages = this.turns.end()
+    const text = this.head.filter((each) => each.trim() !== "").join("\n\n")
+    return text === "" ? messages : [{ role: "system", text }, ...messages]
+  }
+
+  private system(text: string): void {
+    if (!this.begun) this.head.push(text)
+    else if (text.trim() !== "") this.turns.reminder(text)
+  }
+
+  private result(id: string, content: unknown, place: string): void {
+    this.turns.user([])
+    this.turns.result(id, partsOf(content, `${place}.content`, this.notes), false, place, Array.isArray(content))
+  }
+
+  private items(message: JsonObject, place: string): ReadonlyArray<ChatTurnItem> {
+    const { audio, content, function_call: made, refusal, tool_calls: calls } = message
+    if (Predicate.isObject(audio)) refuseAt(`${place}.audio`, "is not known to the backend of this model")
+    this.notes.only(message, [...known, "audio"], "messages")
+    const texts = textsOf(content, `${place}.content`, this.notes)
+    const text = [...texts, typeof refusal === "string" ? refusal : ""].join("")
+    return [
+      ...thoughtsIn(message),
+      ...(text === "" ? [] : [{ type: "text", text } as const]),
+      ...listOf(calls, `${place}.tool_calls`).map((call, at) => callOf(call, `${place}.tool_calls[${at}]`, this.notes)),
+      ...(Predicate.isObject(made) ? [this.olderCall(made, `${place}.function_call`)] : [])
+    ]
+  }
+
+  private olderCall(made: JsonObject, at: string): ChatTurnItem {
+    this.older += 1
+    return { type: "call", id: `call_function_${this.older}`, ...madeCall(made, at) }
+  }
+}
+
+/** The turns of a conversation. */
+export const readMessages = (messages: ReadonlyArray<unknown>, notes: Notes): ReadonlyArray<ChatMessage> => {
+  const turns = new ChatTurns(notes)
+  for (const [at, message] of messages.entries()) turns.message(message, `messages[${at}]`)
+  return turns.all()
+}
