@@ -167,6 +167,8 @@ export interface Documented {
 export interface Dialect {
   readonly id: string
   readonly operations: readonly [Operation, ...ReadonlyArray<Operation>]
+  /** What may stand in place of `/v1` in the path of an operation, with `{model}` for the name of one. */
+  readonly deployments?: ReadonlyArray<string>
   /** What clients are told who ask where nothing is. */
   readonly hint: string
   /** The path of the operation, or of anything else of the dialect, that a request means whose path is written amiss. */

@@ -51,6 +51,12 @@ export const modelFault = (model: unknown): BadRequest | undefined => {
     : undefined
 }
 
+/** What is wrong with what a body has in the place of its model, where the path names the model; that of the path counts. */
+export const unnamedFault = (named: string | undefined, json: Readonly<Record<PropertyKey, unknown>>) => {
+  const model = json["model"]
+  return named === undefined || model === undefined || typeof model === "string" ? undefined : modelFault(model)
+}
+
 /** What is wrong with the wish for a stream: taken as false, an odd value would be held against a backend. */
 export const streamFault = (stream: unknown): BadRequest | undefined =>
   stream === undefined || stream === null || typeof stream === "boolean"

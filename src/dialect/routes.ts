@@ -6,6 +6,8 @@ import type { Dialect, DialectRoute, Operation } from "./Dialect.ts"
 
 const hole = "{model}"
 
+const version = "/v1"
+
 const quoted = (text: string): string => text.replaceAll(/[$()*+.?[\\\]^{|}]/g, String.raw`\$&`)
 
 // Whatever stands between what comes before and behind it, colons and slashes included: what comes behind it is the last.
@@ -21,6 +23,7 @@ const modelOf = (written: string): string | undefined => {
 }
 
 interface Pattern {
+  readonly before: string
   readonly pattern: RegExp
   readonly dialect: Dialect
   readonly operation: Operation
@@ -38,8 +41,12 @@ export class Routes {
     for (const dialect of dialects) {
       for (const operation of dialect.operations) {
         for (const path of pathsOf(operation)) {
-          if (path.includes(hole)) this.patterns.push({ pattern: patternOf(path), dialect, operation })
+          if (path.includes(hole)) this.add(path, dialect, operation)
           else this.whole.set(path, { dialect, operation })
+        }
+        for (const place of dialect.deployments ?? []) {
+          const { path } = operation
+          if (path.startsWith(`${version}/`)) this.add(place + path.slice(version.length), dialect, operation)
         }
       }
     }
@@ -55,12 +62,17 @@ export class Routes {
     const route = this.whole.get(path)
     if (route !== undefined || this.patterns.length === 0) return route
     const plain = path.replaceAll(/%3a/gi, ":")
-    for (const { dialect, operation, pattern } of this.patterns) {
+    for (const { before, dialect, operation, pattern } of this.patterns) {
+      if (!plain.startsWith(before)) continue
       const [, written] = pattern.exec(plain) ?? []
       const model = written === undefined ? undefined : modelOf(written)
       if (model !== undefined) return { dialect, operation, model }
     }
     return undefined
+  }
+
+  private add(path: string, dialect: Dialect, operation: Operation): void {
+    this.patterns.push({ before: path.slice(0, path.indexOf(hole)), pattern: patternOf(path), dialect, operation })
   }
 }
 

@@ -211,8 +211,10 @@ export class Attempts implements Asker {
   }
 
   private bodyFor(model: string): RequestBody {
-    if (model === this.plan.requested) return this.body
-    return this.run.record.route.dialect.withModel(this.body, model, this.model)
+    const { dialect, model: named } = this.run.record.route
+    // The body of a request whose path names the model may name another one, or none.
+    if (model === this.plan.requested && named === undefined) return this.body
+    return dialect.withModel(this.body, model, this.model)
   }
 
   private refusedBy({ candidate, model }: Attempt): ReadonlySet<ChatField> {

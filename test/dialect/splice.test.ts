@@ -100,9 +100,21 @@ test("the replaced name is the one every JSON parser reads (law)", () =>
     })
   ))
 
-test("a body without a model name at its top is the very same body", () => {
-  for (const text of ['{"a":{"model":"x"}}', '[{"model":"x"}]', '{"model":1}', '{"model":"x","model":null}', "{}"]) {
-    const body = bytes(text)
-    expect(replaceModel(body, "y")).toBe(body)
-  }
-})
+test("a body without a model name at its top is given one, and keeps all else (law)", () =>
+  fc.assert(
+    fc.property(
+      fc.array(
+        field.filter(([name]) => !isModel(name)),
+        { maxLength: 4 }
+      ),
+      space,
+      names,
+      (fields, blank, name) => {
+        const inside = fields.map(([key, value, [a, b, c, d]]) => `${a}${key}${b}:${c}${value}${d}`).join(",")
+        const text = new TextDecoder().decode(replaceModel(bytes(`${blank}{${inside}${blank}}`), name))
+        const expected = `${blank}{"model":${JSON.stringify(name)}${fields.length === 0 ? "" : ","}${inside}${blank}}`
+        expect(text).toBe(new TextDecoder().decode(bytes(expected)))
+        expect(JSON.parse(text).model).toBe(JSON.parse(JSON.stringify(name)))
+      }
+    )
+  ))

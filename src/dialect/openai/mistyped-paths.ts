@@ -15,8 +15,8 @@ const asking = [...endpoints.map((endpoint) => `/${endpoint}`), ...versioned.map
 
 const list = "/models"
 
-// What is taken for the base URL: the address alone, one whose client adds a further /v1, and that of an endpoint.
-const bases = ["", "/v1/v1", ...asking.flatMap((endpoint) => [endpoint, `/v1${endpoint}`])]
+// What is taken for the base URL: the address alone, one whose client adds a further /v1, Azure's, and that of an endpoint.
+const bases = ["", "/v1/v1", "/openai", "/openai/v1", ...asking.flatMap((endpoint) => [endpoint, `/v1${endpoint}`])]
 
 const leading = (path: string, from: ReadonlyArray<string>): ReadonlyArray<readonly [string, string]> => {
   const meant = `/v1${path}`
@@ -35,7 +35,7 @@ const posted = new Map([...asking.flatMap((path) => leading(path, [...bases, lis
 
 const read = new Map(leading(list, bases))
 
-const ofModel = /^(?:\/v1){0,2}\/models\/(.*[^/])\/?$/
+const ofModel = /^(?:(?:\/v1){0,2}|\/openai(?:\/v1)?)\/models\/(.*[^/])\/?$/
 
 /**
  * The path of the endpoint that a request means. Only those of models have others that lead to them: whatever else a proxy

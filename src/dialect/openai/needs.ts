@@ -10,6 +10,7 @@ import type { LeastContext, NeedsReading, ReadRequest } from "../Dialect.ts"
 import { endpointFacts, type Endpoint } from "./openai-endpoints.ts"
 import { contentField, type Facts, factsOf, type Json, tokensIn } from "./facts.ts"
 import {
+  unnamedFault,
   emptyBody,
   jsonKind,
   jsonObject,
@@ -57,11 +58,19 @@ const contentFault = (endpoint: Endpoint, json: Json): BadRequest | undefined =>
     : bad(`The field 'prompt' must be a string or an array; ${jsonKind(value)} came`, field)
 }
 
-const needsOf = (endpoint: Endpoint, facts: Facts): Result.Result<RoutingNeeds, BadRequest> => {
+const needsOf = (
+  endpoint: Endpoint,
+  facts: Facts,
+  named: string | undefined
+): Result.Result<RoutingNeeds, BadRequest> => {
   const { content, jsonMode, tools, top } = facts
-  const { model, stream } = top
+  const { stream } = top
+  const model = named ?? top["model"]
   const fault =
-    modelFault(model) ?? contentFault(endpoint, top) ?? (endpoint === "embeddings" ? undefined : streamFault(stream))
+    modelFault(model) ??
+    unnamedFault(named, top) ??
+    contentFault(endpoint, top) ??
+    (endpoint === "embeddings" ? undefined : streamFault(stream))
   if (fault !== undefined) return Result.fail(fault)
   const abilities: Array<Ability> = []
   // What a server that makes embeddings can look at, none of them tells.
@@ -90,11 +99,12 @@ const isTight = ({ model, outputTokens }: RoutingNeeds, body: Uint8Array, least:
 export const parseNeeds = (
   endpoint: Endpoint,
   body: Uint8Array,
-  least = unknown
+  least = unknown,
+  named?: string
 ): Result.Result<RoutingNeeds, BadRequest> => {
   const json = parseBody(body)
   if (Result.isFailure(json)) return Result.fail(json.failure)
-  const needs = needsOf(endpoint, factsOf(endpoint, json.success))
+  const needs = needsOf(endpoint, factsOf(endpoint, json.success), named)
   if (Result.isFailure(needs) || !isTight(needs.success, body, least)) return needs
   return Result.succeed({ ...needs.success, ...tokensIn(endpoint, json.success) })
 }
@@ -144,12 +154,13 @@ export const scanNeeds = async (
   endpoint: Endpoint,
   body: Uint8Array,
   turns: EventLoopTurns,
-  least = unknown
+  least = unknown,
+  named?: string
 ): Promise<Result.Result<ReadRequest, BadRequest>> => {
   const scanned = await scanTop(body, turns)
   if (Result.isFailure(scanned)) return Result.fail(scanned.failure)
   const { factScan, top } = scanned.success
-  const needs = needsOf(endpoint, factScan.factsOf(endpoint, top))
+  const needs = needsOf(endpoint, factScan.factsOf(endpoint, top), named)
   if (Result.isFailure(needs)) return Result.fail(needs.failure)
   const tokens = isTight(needs.success, body, least) ? await weighed(endpoint, body, turns, top) : {}
   return Result.succeed({ needs: { ...needs.success, ...tokens }, model: factScan.model })
@@ -178,10 +189,10 @@ const weighed = async (
 export const readNeeds = (
   endpoint: Endpoint,
   body: Uint8Array,
-  { least = unknown, turns }: NeedsReading
+  { least = unknown, model: named, turns }: NeedsReading
 ): Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>> => {
-  if (body.byteLength > parsedBytes) return scanNeeds(endpoint, body, turns, least)
-  const needs = parseNeeds(endpoint, body, least)
+  if (body.byteLength > parsedBytes) return scanNeeds(endpoint, body, turns, least, named)
+  const needs = parseNeeds(endpoint, body, least, named)
   if (Result.isFailure(needs)) return Result.fail(needs.failure)
   return Result.succeed({ needs: needs.success, model: undefined })
 }

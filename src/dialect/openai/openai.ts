@@ -29,18 +29,24 @@ const modelSpan = (body: Uint8Array): Span | undefined => {
   return factScan.model
 }
 
+const comma = Uint8Array.of(0x2c)
+
 /**
- * The body with another model name, in pieces; the same body when it holds no model name. `body` must be valid JSON;
- * `span` is where its model name is, when that is known.
+ * The body with another model name, in pieces, or with one that it had not. `body` must be a valid JSON object; `span` is where
+ * its model name is, when that is known.
  */
 export const replaceModel = (
   body: Uint8Array,
   model: string,
   span: Span | undefined = modelSpan(body)
-): ReadonlyArray<Uint8Array> =>
-  span === undefined
-    ? [body]
-    : [body.subarray(0, span.from), encoder.encode(JSON.stringify(model)), body.subarray(span.to)]
+): ReadonlyArray<Uint8Array> => {
+  const name = encoder.encode(JSON.stringify(model))
+  if (span !== undefined) return [body.subarray(0, span.from), name, body.subarray(span.to)]
+  const inside = body.indexOf(0x7b) + 1
+  const isEmpty = body.subarray(inside).find((byte) => byte > 0x20) === 0x7d
+  const field = [body.subarray(0, inside), encoder.encode('"model":'), name]
+  return [...field, ...(isEmpty ? [] : [comma]), body.subarray(inside)]
+}
 
 const chatServer: ServerCodec = { encode: encodeChatRequest }
 
@@ -60,6 +66,8 @@ const operationOf = (endpoint: Endpoint): Operation => ({
 export const openai: Dialect = {
   id: "openai",
   operations: [operationOf("chat/completions"), ...endpoints.slice(1).map(operationOf), ...passedOperations],
+  // Azure's.
+  deployments: ["/openai/deployments/{model}"],
   hint: "The API is OpenAI's, below /v1, such as /v1/chat/completions; /docs lists what there is",
   canonicalPath,
   suggestedPath,

@@ -4,7 +4,7 @@
 import * as Result from "effect/Result"
 import type { BadRequest } from "../../domain/errors.ts"
 import type { NeedsReading, ReadRequest } from "../Dialect.ts"
-import { modelFault, parseBody, streamFault } from "../json-body.ts"
+import { modelFault, parseBody, streamFault, unnamedFault } from "../json-body.ts"
 import type { Json } from "./facts.ts"
 import { isLarge } from "../json-bounds.ts"
 import { scanTop } from "./needs.ts"
@@ -19,7 +19,7 @@ const needsOf = (
   span: ReadRequest["model"]
 ): Read => {
   const model = named ?? top["model"] ?? standIn?.(usual)
-  const fault = modelFault(model) ?? streamFault(top["stream"])
+  const fault = modelFault(model) ?? unnamedFault(named, top) ?? streamFault(top["stream"])
   if (fault !== undefined) return Result.fail(fault)
   // Speech has a word of its own for a stream of events.
   const stream = top["stream"] === true || top["stream_format"] === "sse"
