@@ -4,6 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { Model, Server } from "../domain/server.ts"
+import type { Speaking } from "./speech.ts"
 import type { Talk, ProbeEnd } from "./talk.ts"
 
 /** What gives a server of the kind away; the list of models is always asked for, other questions when that tells nothing. */
@@ -67,8 +68,8 @@ export interface Kind {
   readonly jsonByGrammar: boolean
   /** What all spellings of a model's name have in common for it; absent where a name is taken to the letter. */
   readonly spelling?: (name: string) => string
-  /** The ids of the dialects that it speaks well, the first before the others. */
-  readonly speaks: ReadonlyArray<string>
+  /** The dialects that it speaks, and how well. */
+  readonly speaks: Speaking
   /** Whether a server is the service that made its dialect up, and takes no field but those of it. */
   readonly isOriginal?: (server: Pick<Server, "url">) => boolean
   /** Where an operation is, by its path in the dialect; made once for each backend. */

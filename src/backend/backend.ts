@@ -1,13 +1,35 @@
 /**
  * A backend: a server that Nexus calls, of a kind.
  */
-import { contextOf, type Model, type Server } from "../domain/server.ts"
+import { contextOf, type Model, type Served, type Server } from "../domain/server.ts"
 import { type BackendType, kindNamed } from "./all.ts"
+import { isMain, isNative, type Speaker } from "./speech.ts"
 
 /** The definition of a backend. */
 export interface Backend extends Server {
   readonly type: BackendType
 }
+
+/** Whether a backend is the service that made its dialect up. */
+export const isOriginal = (backend: Backend): boolean => kindNamed(backend.type).isOriginal?.(backend) === true
+
+/** What a backend speaks, by its kind, its setting, and what it has shown of itself. */
+export const speakerOf = (backend: Backend, served: Served | undefined): Speaker => ({
+  speaking: kindNamed(backend.type).speaks,
+  native: backend.native,
+  original: isOriginal(backend),
+  served
+})
+
+/** Whether a backend is asked for an operation in the dialect of this id, if that is what its client speaks. */
+export const isSpokenNatively = (
+  backend: Backend,
+  served: Served | undefined,
+  dialect: string,
+  operation: string
+): boolean =>
+  isMain(kindNamed(backend.type).speaks, dialect, operation) ||
+  isNative(speakerOf(backend, served), { dialect, operation })
 
 /** Whether a model's context is not known yet, and may be as soon as the model has answered. */
 export const isUnmeasured = ({ type }: Pick<Backend, "type">, model: Model): boolean =>

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"
+import { speaking, untried } from "./speech.ts"
 import type { Kind } from "./Kind.ts"
 import type { Talk } from "./talk.ts"
 
@@ -15,6 +16,10 @@ const models = Effect.fnUntraced(function* (talk: Talk) {
 export const exo: Kind = {
   ...openAiLike,
   label: "exo",
+  speaks: speaking("openai", {
+    responses: untried("its sources", "/v1/responses"),
+    anthropic: untried("its sources", "/v1/messages")
+  }),
   ports: [52415],
   fingerprint: { owner: "exo" },
   prober: statelessProber(models),

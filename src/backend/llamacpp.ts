@@ -8,10 +8,12 @@ import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, lenientField, reportedModel } from "./lenient.ts"
 import { openAiLike, readEntries, statelessProber } from "./openai-like.ts"
 import type { Kind } from "./Kind.ts"
+import { speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 
 const Props = Schema.Struct({
   role: lenientField(Schema.String),
+  build_info: lenientField(Schema.String),
   default_generation_settings: lenientField(Schema.Struct({ n_ctx: lenientField(TokenCount) })),
   modalities: lenientField(Schema.Struct({ vision: lenientField(Schema.Boolean) })),
   chat_template_caps: lenientField(
@@ -66,8 +68,35 @@ const models = Effect.fnUntraced(function* (talk: Talk) {
   yield* talk.need("/health")
   // The list is open to all on some levels, /props is not: it shows whether the key is right.
   const [props, list] = yield* Effect.all([talk.need("/props"), talk.need("/v1/models")], { concurrency: 2 })
-  return list.status < 300 ? readModels(list.body, props.status < 300 ? readProps(props.body) : undefined) : undefined
+  const told = props.status < 300 ? readProps(props.body) : undefined
+  if (told?.build_info !== undefined) yield* talk.isOf(told.build_info)
+  return list.status < 300 ? readModels(list.body, told) : undefined
 })
+
+const tried = "tried on build 11669"
+
+// A server answers an empty request with what it lacks, and GET tells nothing.
+const speaks: Speaking = speaking(
+  "openai",
+  {
+    responses: {
+      level: "distrusted",
+      why: "events without the places that libraries go by, 400 for reasoning and custom tools of the turn before, a cut answer called complete",
+      source: `ggml-org/llama.cpp#20607; ${tried}`,
+      shownBy: { method: "POST", path: "/v1/responses" }
+    },
+    anthropic: {
+      level: "distrusted",
+      why: "leaves out documents, output_config and the mark of failed results, takes a named tool_choice and none for auto, and answers errors in OpenAI's form",
+      source: `ggml-org/llama.cpp#26535; ${tried}`,
+      shownBy: { method: "POST", path: "/v1/messages" }
+    }
+  },
+  {
+    "messages/count_tokens": { ...trusted, shownBy: { method: "POST", path: "/v1/messages/count_tokens" } },
+    "responses/input_tokens": { ...trusted, shownBy: { method: "POST", path: "/v1/responses/input_tokens" } }
+  }
+)
 
 /** llama.cpp's llama-server, and what is built around it. */
 export const llamacpp: Kind = {
@@ -82,6 +111,7 @@ export const llamacpp: Kind = {
     question: { path: "/props", isOne: (body) => isProps(readProps(body)) }
   },
   jsonByGrammar: true,
+  speaks,
   prober: statelessProber(models),
   isLoading,
   advice: { start: "llama-server -m MODEL.gguf", load: () => "llama-server -m MODEL.gguf" }

@@ -9,6 +9,7 @@ import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
 import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"
 import type { Kind } from "./Kind.ts"
+import { speaking, untried } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 
 const Instance = Schema.Struct({
@@ -97,6 +98,11 @@ const models = Effect.fnUntraced(function* (talk: Talk) {
 export const lmstudio: Kind = {
   ...openAiLike,
   label: "LM Studio",
+  // Asked for what it has not, it answers well and with an error: nothing shows what is there.
+  speaks: speaking("openai", {
+    responses: untried("its documentation, since 0.3.29"),
+    anthropic: untried("its documentation, since 0.4.1")
+  }),
   alsoCalled: ["lms"],
   ports: [1234],
   fingerprint: {

@@ -9,6 +9,7 @@ import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
 import { openAiLike } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
+import { absent, speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 
 const Tag = Schema.Struct({
@@ -151,6 +152,7 @@ const models = (memory: Ref.Ref<Memory>) =>
     const [ps, answer] = yield* Effect.all([talk.want("/api/ps"), talk.want("/api/version")], { concurrency: 2 })
     const loaded = readLoaded(ps?.body)
     const version = readVersion(answer?.body)
+    if (version !== undefined) yield* talk.isOf(version)
     // Another version may know of other abilities, and has been started anew with what is in force now.
     yield* Ref.update(memory, (before) =>
       version === undefined || version === before.version
@@ -184,6 +186,28 @@ export const ollamaName = (name: string): string => {
   return bare.lastIndexOf(":") > bare.lastIndexOf("/") ? bare : `${bare}:latest`
 }
 
+const speaks: Speaking = speaking(
+  "openai",
+  {
+    ollama: trusted,
+    responses: {
+      level: "distrusted",
+      since: "0.13.3",
+      why: "calls an answer complete that its limit has cut, ignores tool_choice and previous_response_id",
+      source: "ollama/ollama#17921; tried on 0.33.0",
+      shownBy: { method: "GET", path: "/v1/responses" }
+    },
+    anthropic: {
+      level: "distrusted",
+      since: "0.14.0",
+      why: "ignores tool_choice and output_config, and answers a document with nothing",
+      source: "ollama/ollama#17921; tried on 0.33.0",
+      shownBy: { method: "GET", path: "/v1/messages" }
+    }
+  },
+  { "messages/count_tokens": absent, "responses/input_tokens": absent }
+)
+
 /** Ollama. */
 export const ollama: Kind = {
   ...openAiLike,
@@ -194,6 +218,7 @@ export const ollama: Kind = {
   listTells: true,
   loadsOnDemand: true,
   jsonByGrammar: true,
+  speaks,
   spelling: ollamaName,
   prober,
   advice: {

@@ -10,6 +10,7 @@ import { joinUrl, apiPathBelow } from "../domain/base-url.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, reportedModel } from "./lenient.ts"
 import type { Kind, Prober, ListedModels } from "./Kind.ts"
+import { speaking } from "./speech.ts"
 import { tooBusy, type Talk, type ProbeEnd } from "./talk.ts"
 
 const Abilities = Schema.Struct({
@@ -121,7 +122,7 @@ export const openAiLike = {
   locality: "local",
   ports: [],
   listTells: false,
-  speaks: ["openai"],
+  speaks: speaking("openai"),
   loadsOnDemand: false,
   jsonByGrammar: false,
   url: (server, path, apiPath) => joinUrl(server, apiPathBelow(path, apiPath)),

@@ -2,7 +2,21 @@
  * OpenAI itself, and the clouds that speak as it does.
  */
 import { openAiLike } from "./openai-like.ts"
+import { speaking, trusted, type Speaking } from "./speech.ts"
 import type { Kind } from "./Kind.ts"
+
+const speaks: Speaking = speaking("openai", {
+  responses: {
+    ...trusted,
+    ofOriginal: true,
+    before: {
+      level: "distrusted",
+      why: "services differ in how much of it they have",
+      source: "their documentation",
+      shownBy: { method: "GET", path: "/v1/responses" }
+    }
+  }
+})
 
 /** A cloud. */
 export const openai: Kind = {
@@ -10,5 +24,6 @@ export const openai: Kind = {
   label: "OpenAI",
   alsoCalled: "openrouter groq together deepseek mistral azure fireworks perplexity xai cloud".split(" "),
   locality: "cloud",
+  speaks,
   isOriginal: ({ url }) => /(?:^|\.)(?:openai|azure)\.com$/.test(new URL(url).hostname)
 }

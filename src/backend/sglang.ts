@@ -9,6 +9,7 @@ import type { Capabilities, Model } from "../domain/server.ts"
 import { lenientField } from "./lenient.ts"
 import { healthAndModels, openAiLike } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
+import { speaking, untried } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 
 const Info = Schema.Struct({
@@ -70,6 +71,11 @@ export const sglang: Kind = {
   // What it was set up as before it was a kind of its own.
   passesFor: ["vllm"],
   jsonByGrammar: true,
+  speaks: speaking("openai", {
+    responses: untried("its documentation", "/v1/responses"),
+    anthropic: untried("its documentation", "/v1/messages"),
+    ollama: untried("its documentation", "/api/chat")
+  }),
   prober,
   advice: {
     start: "python -m sglang.launch_server --model-path MODEL",

@@ -27,6 +27,10 @@ export interface Talk {
   readonly need: (path: string) => Effect.Effect<ParsedAnswer, ProbeEnd>
   /** A question that only adds to what is known: undefined unless it was answered well; with a body it is a POST. */
   readonly want: (path: string, body?: unknown) => Effect.Effect<ParsedAnswer | undefined>
+  /** The same of any answer, whatever its status; undefined where there is none. */
+  readonly hear: (path: string, body?: unknown) => Effect.Effect<ParsedAnswer | undefined>
+  /** Says which version of itself the server is. */
+  readonly isOf: (version: string) => Effect.Effect<void>
   /** Gives up what has not ended when the time of the probe is nearly over. */
   readonly whileTimeIsLeft: (effect: Effect.Effect<void>) => Effect.Effect<unknown>
   /** Another place where the endpoints may be; undefined where the base URL says for certain. */

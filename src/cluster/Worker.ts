@@ -162,11 +162,12 @@ export const runWorker = (
       models,
       listed,
       apiPath,
+      served,
       probeMs
     }: ToWorker & { readonly _tag: "State" }) => {
       const live = registry.snapshot().backends.get(name)?.live
       if (live !== undefined) live.probeMs = probeMs
-      return registry.adopt(name, { mode, health: { status, streak, reason }, models, listed, apiPath })
+      return registry.adopt(name, { mode, health: { status, streak, reason }, models, listed, apiPath, served })
     }
     const onPut = ({
       name,

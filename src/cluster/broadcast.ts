@@ -30,7 +30,7 @@ export const send = (worker: ChildProcess | undefined, message: typeof ToWorker.
   if (worker?.connected === true) worker.send(message)
 }
 
-const stateOf = ({ apiPath, backend, mode, health, models, listed, live }: BackendState): ToWorker => ({
+const stateOf = ({ apiPath, backend, mode, health, models, listed, live, served }: BackendState): ToWorker => ({
   _tag: "State",
   name: backend.name,
   mode,
@@ -38,6 +38,7 @@ const stateOf = ({ apiPath, backend, mode, health, models, listed, live }: Backe
   models: [...models.values()],
   listed,
   ...(apiPath === undefined ? {} : { apiPath }),
+  ...(served === undefined ? {} : { served }),
   ...(live.probeMs === undefined ? {} : { probeMs: live.probeMs })
 })
 

@@ -54,6 +54,12 @@ const State = Schema.TaggedStruct("State", {
   models: Schema.Array(ModelShape),
   listed: Schema.Boolean,
   apiPath: Schema.optionalKey(Schema.Literals(apiPaths)),
+  served: Schema.optionalKey(
+    Schema.Struct({
+      version: Schema.optionalKey(Schema.String),
+      paths: Schema.Record(Schema.String, Schema.Boolean)
+    })
+  ),
   probeMs: Schema.optionalKey(Schema.Number)
 })
 

@@ -1,7 +1,7 @@
 /**
  * The health of a backend as its probes show it, and the pure rule that moves it.
  */
-import type { Model } from "./server.ts"
+import type { Model, Served } from "./server.ts"
 import type { ApiPath } from "./base-url.ts"
 
 /**
@@ -27,6 +27,8 @@ export type ProbeOutcome =
       readonly latencyMs: number
       /** Where its endpoints were found to be, where its base URL leaves that open. */
       readonly apiPath?: ApiPath
+      /** What it has shown of itself beside that. */
+      readonly served?: Served
     }
   | { readonly _tag: "Down"; readonly reason: string }
   | { readonly _tag: "Refused"; readonly reason: string }

@@ -41,6 +41,12 @@ export interface Model {
   readonly capabilities: Capabilities
 }
 
+/** What a server has shown of itself: its version, and which paths it has of those that it was asked about. */
+export interface Served {
+  readonly version?: string
+  readonly paths: Readonly<Record<string, boolean>>
+}
+
 /** Time limits of calls to one backend, in milliseconds; 0 switches a limit off. */
 export interface Limits {
   /** From the connection to the answer's head. */
@@ -90,6 +96,11 @@ export interface Server {
   /** Requests in flight it is given at most; undefined is no limit. */
   readonly maxConcurrent: number | undefined
   readonly limits: Limits
+  /**
+   * When it is asked in its client's own dialect: where it is relied on when absent, wherever it has it, never, or in these
+   * in any case.
+   */
+  readonly native?: "trusted" | "always" | "never" | ReadonlyArray<string>
   /** What config says of its models, laid over what the backend says itself. */
   readonly models: ReadonlyArray<Model>
 }

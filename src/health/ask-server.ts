@@ -164,6 +164,14 @@ export const askRequired = (
     )
   )
 
+/** The answer to a question, whatever its status; undefined where there is none. */
+export const askAnything = (
+  transport: Transport["Service"],
+  backend: Backend,
+  question: ServerQuestion
+): Effect.Effect<ParsedAnswer | undefined> =>
+  Effect.orElseSucceed(askServer(transport, backend, question), () => undefined)
+
 /** A question that only adds to what is known: undefined unless it was answered with a 2xx. */
 export const askOptional = (
   transport: Transport["Service"],

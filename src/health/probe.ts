@@ -4,16 +4,18 @@
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
-import type { Backend } from "../backend/backend.ts"
+import { type Backend, speakerOf } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { Prober } from "../backend/Kind.ts"
 import type { ApiPath } from "../domain/base-url.ts"
+import type { Served } from "../domain/server.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { awakeMs, ProcessPauses, timeoutAwake } from "../upstream/ProcessPauses.ts"
 import type { Transport } from "../upstream/Transport.ts"
+import { questionsFor, showsIt } from "../backend/speech.ts"
 import { withCapabilities } from "../backend/capabilities.ts"
 import { tooBusy, type Talk } from "../backend/talk.ts"
-import { askRequired, askOptional } from "./ask-server.ts"
+import { askAnything, askRequired, askOptional } from "./ask-server.ts"
 
 /** What is remembered from one probe to the next. */
 interface Memory {
@@ -21,9 +23,33 @@ interface Memory {
   readonly listed: boolean
   /** Where it was found, where the base URL leaves that open. */
   readonly apiPath: ApiPath | undefined
+  /** What the server has shown of itself. */
+  readonly served: Served
 }
 
-const nothing: Memory = { listed: false, apiPath: undefined }
+const nothing: Memory = { listed: false, apiPath: undefined, served: { paths: {} } }
+
+const questionsAtOnce = 2
+
+/** Asks which of the paths are there that make a difference, each once for as long as the server is the same. */
+const askWhatIsThere = Effect.fnUntraced(function* (backend: Backend, talk: Talk, memory: Ref.Ref<Memory>) {
+  const { served } = yield* Ref.get(memory)
+  const open = questionsFor(speakerOf(backend, served)).filter(({ path }) => served.paths[path] === undefined)
+  yield* Effect.forEach(
+    open,
+    (question) =>
+      Effect.flatMap(talk.hear(question.path, question.method === "POST" ? {} : undefined), (answer) =>
+        answer === undefined
+          ? Effect.void
+          : Ref.update(memory, (before) => {
+              const shown = showsIt(question, answer.status, answer.body)
+              const paths = { ...before.served.paths, [question.path]: shown }
+              return { ...before, served: { ...before.served, paths } }
+            })
+      ),
+    { concurrency: questionsAtOnce, discard: true }
+  )
+})
 
 /** Why what answers cannot be used, when nobody has said which models it has. */
 export const noList = "answers, but not with a list of models"
@@ -62,6 +88,12 @@ const probe = Effect.fnUntraced(function* (
       ),
     want: (path, body) =>
       Effect.flatMap(left, (ms) => askOptional(transport, backend, { path, ...at, body, timeoutMs: ms })),
+    hear: (path, body) =>
+      Effect.flatMap(left, (ms) => askAnything(transport, backend, { path, ...at, body, timeoutMs: ms })),
+    isOf: (version) =>
+      Ref.update(memory, (before) =>
+        before.served.version === version ? before : { ...before, served: { version, paths: {} } }
+      ),
     elsewhere:
       backend.apiPath === undefined
         ? undefined
@@ -84,12 +116,14 @@ const probe = Effect.fnUntraced(function* (
   }
   const models = typeof told === "string" ? undefined : told.map((model) => withCapabilities(model, backend.type))
   if (models !== undefined) yield* Ref.update(memory, (before) => ({ ...before, listed: true }))
-  const { apiPath } = yield* Ref.get(memory)
+  yield* talk.whileTimeIsLeft(askWhatIsThere(backend, talk, memory))
+  const { apiPath, served } = yield* Ref.get(memory)
   const outcome: ProbeOutcome = {
     _tag: "Up",
     models,
     latencyMs: first.latencyMs,
-    ...(apiPath === undefined ? {} : { apiPath })
+    ...(apiPath === undefined ? {} : { apiPath }),
+    ...(served.version === undefined && Object.keys(served.paths).length === 0 ? {} : { served })
   }
   return outcome
 })
@@ -131,6 +165,13 @@ export const makeProbe = (
       )
     }).pipe(
       again,
-      Effect.tap((outcome) => (outcome._tag === "Up" ? Effect.void : (prober.wasAway ?? Effect.void)))
+      Effect.tap((outcome) =>
+        outcome._tag === "Up"
+          ? Effect.void
+          : Effect.andThen(
+              Ref.update(memory, (before) => ({ ...before, served: nothing.served })),
+              prober.wasAway ?? Effect.void
+            )
+      )
     )
   )

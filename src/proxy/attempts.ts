@@ -193,7 +193,7 @@ export class Attempts implements Asker {
 
   private from(attempt: Attempt): Effect.Effect<void, GaveUp | BadRequest> {
     const { candidate, model } = attempt
-    const said = this.translator?.for(candidate.state.backend, model, this.refusedBy(attempt))
+    const said = this.translator?.for(candidate.state, model, this.refusedBy(attempt))
     if (said === undefined) {
       if (this.translator !== undefined) this.run.record.translates(undefined)
       return Effect.matchEffect(this.call(attempt, this.run.record.route, this.bodyFor(model)), {

@@ -2,13 +2,14 @@
  * A request for vectors that is asked in another dialect than its client's.
  */
 import * as Result from "effect/Result"
-import { kindNamed } from "../backend/all.ts"
-import type { Backend } from "../backend/backend.ts"
+import { speakerOf } from "../backend/backend.ts"
+import { askedIn } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { ChatField } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { DecodedEmbed, EmbedClient, EmbedServer, EncodedEmbed } from "../dialect/embed.ts"
 import { BadAnswer } from "../domain/upstream-errors.ts"
+import type { BackendState } from "../registry/snapshot.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { RequestRecord } from "./record.ts"
 import { translatedHead } from "./translated-flow.ts"
@@ -17,11 +18,11 @@ const serverRoute = (
   dialects: DialectList,
   speaks: ReadonlyArray<string>
 ): { readonly route: DialectRoute; readonly codec: EmbedServer } | undefined => {
-  for (const dialect of dialects) {
-    if (!speaks.includes(dialect.id)) continue
-    for (const operation of dialect.operations) {
+  for (const id of speaks) {
+    const dialect = dialects.find((each) => each.id === id)
+    for (const operation of dialect?.operations ?? []) {
       const codec = operation.embeds?.server
-      if (codec !== undefined) return { route: { dialect, operation }, codec }
+      if (dialect !== undefined && codec !== undefined) return { route: { dialect, operation }, codec }
     }
   }
   return undefined
@@ -33,14 +34,14 @@ export class EmbedTranslator {
   private readonly record: RequestRecord
   private readonly client: EmbedClient
   private readonly decoded: DecodedEmbed
-  private readonly isNative: (backend: Backend) => boolean
+  private readonly isNative: (state: BackendState) => boolean
 
   constructor(
     dialects: DialectList,
     record: RequestRecord,
     client: EmbedClient,
     decoded: DecodedEmbed,
-    isNative: (backend: Backend) => boolean
+    isNative: (state: BackendState) => boolean
   ) {
     this.dialects = dialects
     this.record = record
@@ -50,9 +51,9 @@ export class EmbedTranslator {
   }
 
   /** How a backend is asked for a model; undefined where it is asked in the client's own words. */
-  for(backend: Backend, model: string) {
-    if (this.isNative(backend)) return undefined
-    const server = serverRoute(this.dialects, kindNamed(backend.type).speaks)
+  for(state: BackendState, model: string) {
+    if (this.isNative(state)) return undefined
+    const server = serverRoute(this.dialects, askedIn(speakerOf(state.backend, state.served)))
     if (server === undefined) return undefined
     const { client, decoded, record } = this
     return Result.map(server.codec.encode(decoded.embed, model), (encoded) => ({

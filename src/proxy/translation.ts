@@ -4,8 +4,9 @@
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
-import type { Backend } from "../backend/backend.ts"
+import { isOriginal, isSpokenNatively, speakerOf } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
+import { askedIn } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat, ServerCodec } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
@@ -16,6 +17,7 @@ import type { BadRequest } from "../domain/errors.ts"
 import type { Redact } from "../domain/redact.ts"
 import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Plan } from "../router/plan.ts"
+import type { BackendState } from "../registry/snapshot.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { EmbedTranslator } from "./embed-translation.ts"
 import type { RequestRecord, Translated } from "./record.ts"
@@ -39,17 +41,20 @@ const serverRoute = (
   speaks: ReadonlyArray<string>,
   stream: boolean
 ): { readonly route: DialectRoute; readonly codec: ServerCodec } | undefined => {
-  for (const dialect of dialects) {
-    if (!speaks.includes(dialect.id)) continue
-    for (const operation of dialect.operations) {
+  for (const id of speaks) {
+    const dialect = dialects.find((each) => each.id === id)
+    for (const operation of dialect?.operations ?? []) {
       const { server, streams = stream } = operation
-      if (server !== undefined && streams === stream) return { route: { dialect, operation }, codec: server }
+      if (dialect === undefined || server === undefined || streams !== stream) continue
+      return { route: { dialect, operation }, codec: server }
     }
   }
   return undefined
 }
 
-const speaks = ({ type }: Backend, { dialect }: DialectRoute): boolean => kindNamed(type).speaks.includes(dialect.id)
+/** Whether a backend is asked in the dialect that its client speaks. */
+export const isAskedNatively = ({ backend, served }: BackendState, { dialect, operation }: DialectRoute): boolean =>
+  isSpokenNatively(backend, served, dialect.id, operation.name)
 
 /** Translates one request. */
 export class Translator {
@@ -77,17 +82,18 @@ export class Translator {
 
   /** How a backend is asked for a model that refuses some fields; undefined where it is asked in the client's own words. */
   for(
-    backend: Backend,
+    state: BackendState,
     model: string,
     refused: ReadonlySet<ChatField>
   ): Result.Result<Translation, BadRequest> | undefined {
-    if (speaks(backend, this.route)) return undefined
+    if (isAskedNatively(state, this.route)) return undefined
+    const { backend, served } = state
     const kind = kindNamed(backend.type)
     const { codec: client, decoded } = this
-    const server = serverRoute(this.dialects, kind.speaks, decoded.chat.stream)
+    const server = serverRoute(this.dialects, askedIn(speakerOf(backend, served)), decoded.chat.stream)
     if (server === undefined) return undefined
     const { codec, route } = server
-    const original = kind.isOriginal?.(backend) === true
+    const original = isOriginal(backend)
     const word = (field: ChatField): string => client.words[field] ?? field
     const traits = { original, files: kind.locality === "cloud", word }
     const left = [...refused].filter((field) => says(decoded.chat, field))
@@ -144,12 +150,12 @@ export const translatorFor = (
 ): Translator | EmbedTranslator | BadRequest | undefined => {
   const { client, embeds } = record.route.operation
   if (client === undefined && embeds?.client === undefined) return undefined
-  const isNative = (backend: Backend): boolean => speaks(backend, record.route)
-  if (targets.every(({ candidates }) => candidates.every(({ state }) => isNative(state.backend)))) return undefined
+  const isAsIs = (state: BackendState): boolean => isAskedNatively(state, record.route)
+  if (targets.every(({ candidates }) => candidates.every(({ state }) => isAsIs(state)))) return undefined
   if (embeds?.client !== undefined) {
     const read = embeds.client.decode(body, record.route.model)
     if (Result.isFailure(read)) return read.failure
-    return new EmbedTranslator(dialects, record, embeds.client, read.success, isNative)
+    return new EmbedTranslator(dialects, record, embeds.client, read.success, isAsIs)
   }
   if (client === undefined) return undefined
   const decoded = client.decode(body, record.route.model)

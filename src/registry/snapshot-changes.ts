@@ -3,7 +3,7 @@
  */
 import * as Equal from "effect/Equal"
 import type { Backend } from "../backend/backend.ts"
-import type { Mode, Model } from "../domain/server.ts"
+import type { Mode, Model, Served } from "../domain/server.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import { spellingOf } from "../backend/spelling.ts"
 import {
@@ -88,6 +88,7 @@ export const withBackend = (snapshot: Snapshot, backend: Backend): Snapshot => {
     models: mergeModels(backend.type, kept?.models.values() ?? [], backend.models),
     listed: kept?.listed ?? false,
     ...(kept?.apiPath === undefined ? {} : { apiPath: kept.apiPath }),
+    ...(kept?.served === undefined ? {} : { served: kept.served }),
     live: kept?.live ?? newLiveState()
   })
 }
@@ -101,6 +102,8 @@ export const withMode = (snapshot: Snapshot, name: string, mode: Mode): Snapshot
   const before = snapshot.backends.get(name)
   return before === undefined || before.mode === mode ? snapshot : replace(snapshot, name, { ...before, mode })
 }
+
+const sameServed = (a: Served | undefined, b: Served | undefined): boolean => Equal.equals(a, b)
 
 const sameHealth = (a: BackendHealth, b: BackendHealth): boolean =>
   a.status === b.status && a.streak === b.streak && a.reason === b.reason
@@ -166,6 +169,7 @@ export interface SiblingFindings {
   readonly models: Iterable<Model>
   readonly listed: boolean
   readonly apiPath?: ApiPath | undefined
+  readonly served?: Served | undefined
 }
 
 /** Takes over what another process has found out; the very same snapshot when that is nothing new. */
@@ -174,16 +178,17 @@ export const adoptFindings = (snapshot: Snapshot, name: string, told: SiblingFin
   if (before === undefined) return snapshot
   const models = mergeModels(before.backend.type, told.models, before.backend.models)
   const kept = sameModels(before.models, models)
-  const { mode, health, listed, apiPath = before.apiPath } = told
+  const { mode, health, listed, apiPath = before.apiPath, served = before.served } = told
   if (
     kept &&
     mode === before.mode &&
     listed === before.listed &&
     apiPath === before.apiPath &&
+    sameServed(served, before.served) &&
     sameHealth(before.health, health)
   )
     return snapshot
-  const at = apiPath === undefined ? {} : { apiPath }
+  const at = { ...(apiPath === undefined ? {} : { apiPath }), ...(served === undefined ? {} : { served }) }
   return replace(snapshot, name, { ...before, mode, health, listed, ...at, models: kept ? before.models : models })
 }
 
@@ -203,9 +208,10 @@ export const applyProbe = (
   const listed = before.listed || reported !== undefined
   const modelsKept = sameModels(before.models, models)
   const apiPath = (outcome._tag === "Up" ? outcome.apiPath : undefined) ?? before.apiPath
-  const same = modelsKept && listed === before.listed && apiPath === before.apiPath
+  const served = (outcome._tag === "Up" ? outcome.served : undefined) ?? before.served
+  const same = modelsKept && listed === before.listed && apiPath === before.apiPath && sameServed(served, before.served)
   if (same && sameHealth(before.health, health)) return { snapshot }
-  const at = apiPath === undefined ? {} : { apiPath }
+  const at = { ...(apiPath === undefined ? {} : { apiPath }), ...(served === undefined ? {} : { served }) }
   const after = { ...before, health, listed, ...at, models: modelsKept ? before.models : models }
   return { snapshot: replace(snapshot, name, after), change: { before, after } }
 }

@@ -2,7 +2,7 @@
  * What the registry holds: the immutable picture of all backends that routing reads.
  */
 import type { Backend } from "../backend/backend.ts"
-import type { Mode, Model } from "../domain/server.ts"
+import type { Mode, Model, Served } from "../domain/server.ts"
 import type { BackendHealth } from "../domain/backend-health.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { LiveState } from "./live-state.ts"
@@ -18,6 +18,8 @@ export interface BackendState {
   readonly listed: boolean
   /** Where its probes found its endpoints; absent where the base URL alone tells. */
   readonly apiPath?: ApiPath
+  /** What it has shown of itself; absent before it was asked. */
+  readonly served?: Served
   readonly live: LiveState
 }
 

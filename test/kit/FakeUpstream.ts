@@ -16,6 +16,8 @@ export interface FakeOptions {
   readonly script?: Script
   /** What any other request gets before the dialect is asked; undefined leaves it to the dialect. */
   readonly probe?: (request: Seen) => Iterable<Step> | undefined
+  /** Further paths that it has, as it shows to whoever asks for them with another method or an empty request. */
+  readonly serves?: ReadonlyArray<string>
   /** Close the connection after each probe, so that a forwarded request finds no idle socket. */
   readonly closeProbes?: boolean
   /** Any free one when absent. */
@@ -85,6 +87,8 @@ export const good =
 
 const facts = (model: string | FakeModel): FakeModel => (typeof model === "string" ? { id: model } : model)
 
+const lacking = { error: { message: "'messages' is required", type: "invalid_request_error" } }
+
 const notFound = { error: { message: "no such path", type: "not_found_error", param: null, code: null } }
 
 // Below whatever path, and with whatever query.
@@ -107,6 +111,9 @@ export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream>
     probes.push(request)
     const told = options.probe?.(request)
     if (told !== undefined) return told
+    if (options.serves?.includes(request.target) === true) {
+      return request.method === "POST" ? [json(lacking, 400)] : [json(lacking, 405)]
+    }
     const body = answer(request.method, request.target, request.text)
     const bytes = json(
       body ?? notFound,
@@ -127,7 +134,10 @@ export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream>
   }
   const server = await startRaw({
     ...(options.port === undefined ? {} : { port: options.port }),
-    script: (request) => (request.method === "POST" && isCall.test(request.target) ? called(request) : probed(request))
+    script: (request) =>
+      request.method === "POST" && isCall.test(request.target) && request.text !== "{}"
+        ? called(request)
+        : probed(request)
   })
   return {
     server,
