@@ -106,7 +106,7 @@ const writeInto = Effect.fnUntraced(function* (name: ClientName, setup: ClientSe
   if (changes.length === 0) yield* Console.error(`${printable(path)} has it all already.`)
   else
     yield* Console.error(
-      `Wrote ${printable(path)}${backup === undefined ? "" : `; as it was, it is ${printable(backup)}`}.`
+      `Wrote ${printable(path)}${backup === undefined ? "" : `; a copy of what it was is ${printable(backup)}`}.`
     )
   if (setup.keyNeeded) yield* Console.error(`The key is taken from ${keyVariable}; set it where the client is started.`)
 })

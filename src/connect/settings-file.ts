@@ -7,7 +7,6 @@ import { printable } from "../domain/printable.ts"
 import type { ClientSetup } from "./client-setup.ts"
 import { putJson, readJson, setJson } from "./json-edit.ts"
 import { readToml, setToml } from "./toml-edit.ts"
-import { readVariable, setVariable } from "./variables-edit.ts"
 
 /** A value of a settings file, or an item of a list that is known by one of its keys. */
 export interface Entry {
@@ -22,7 +21,7 @@ export interface SettingsFile {
   readonly variable: { readonly name: string; readonly below: ReadonlyArray<string> } | undefined
   /** The file below the home directory. */
   readonly home: ReadonlyArray<string>
-  readonly syntax: "json" | "toml" | "env"
+  readonly syntax: "json" | "toml"
   readonly entries: (setup: ClientSetup) => ReadonlyArray<Entry>
 }
 
@@ -39,11 +38,7 @@ export interface EditedSettings {
   readonly changes: ReadonlyArray<SettingsChange>
 }
 
-const read = (text: string, syntax: SettingsFile["syntax"], names: ReadonlyArray<string>) => {
-  if (syntax === "json") return readJson(text)
-  if (syntax === "toml") return readToml(text)
-  return Result.succeed(Object.fromEntries(names.map((name) => [name, readVariable(text, name)])))
-}
+const readers = { json: readJson, toml: readToml } as const
 
 const found = (tree: unknown, { itemBy, path, value }: Entry): unknown => {
   const present = valueAt(tree, path)
@@ -57,10 +52,8 @@ const put = (text: string, syntax: SettingsFile["syntax"], entry: Entry): Result
   if (syntax === "json") {
     return itemBy === undefined || !isTable(value) ? setJson(text, path, value) : putJson(text, path, itemBy, value)
   }
-  const name = path.at(-1) ?? ""
-  if (syntax === "env") return Result.succeed(setVariable(text, name, String(value)))
   const simple = typeof value === "number" || typeof value === "boolean" ? value : String(value)
-  return setToml(text, path.slice(0, -1), name, simple)
+  return setToml(text, path.slice(0, -1), path.at(-1) ?? "", simple)
 }
 
 const isEqual = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b)
@@ -72,16 +65,15 @@ export const editSettings = (
   setup: ClientSetup
 ): Result.Result<EditedSettings, string> => {
   const wanted = entries(setup)
-  const names = wanted.map(({ path }) => path.at(-1) ?? "")
   let text = syntax === "json" && before.replace("\ufeff", "").trim() === "" ? "{}\n" : before
-  const was = read(text, syntax, names)
+  const was = readers[syntax](text)
   if (Result.isFailure(was)) return Result.fail(was.failure)
   for (const entry of wanted) {
     const next = put(text, syntax, entry)
     if (Result.isFailure(next)) return Result.fail(next.failure)
     text = next.success
   }
-  const is = read(text, syntax, names)
+  const is = readers[syntax](text)
   // What could not be read again as it was meant is not to be written.
   const lost = Result.isFailure(is) || wanted.some((entry) => !isEqual(found(is.success, entry), entry.value))
   if (lost) return Result.fail("its form is not one that can be edited")

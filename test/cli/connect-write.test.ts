@@ -81,7 +81,7 @@ describe("nexus connect --write", () => {
 - model: "opus"
 + model: "mistral:7b"
 `,
-      stderr: `Wrote ${path}; as it was, it is ${path}.bak.\n`
+      stderr: `Wrote ${path}; a copy of what it was is ${path}.bak.\n`
     })
     expect(text()).toContain("  // mine\n")
     expect(text()).toContain('"ANTHROPIC_API_KEY": "sk-mine"')
@@ -134,7 +134,7 @@ describe("nexus connect --write", () => {
     writeFileSync(kept, "{}\n")
     mkdirSync(dirname(path))
     symlinkSync(kept, path)
-    expect((await write("claude-code")).stderr).toBe(`Wrote ${kept}; as it was, it is ${kept}.bak.\n`)
+    expect((await write("claude-code")).stderr).toBe(`Wrote ${kept}; a copy of what it was is ${kept}.bak.\n`)
     expect(readFileSync(path, "utf8")).toBe(readFileSync(kept, "utf8"))
     expect(JSON.parse(readFileSync(kept, "utf8"))["model"]).toBe("mistral:7b")
   })
