@@ -176,6 +176,8 @@ export interface DecodedChat {
   readonly chat: Chat
   readonly dropped: ReadonlyArray<string>
   readonly answers: AnswerEncoder
+  /** What it is answered with where nobody speaks its dialect and nothing is asked of the model. */
+  readonly instead?: (context: AnswerContext) => Uint8Array
 }
 
 /** A body for a server, and what of the request it does not say. */
@@ -189,7 +191,7 @@ export interface EncodedChat {
 export type ChatField = Exclude<keyof Chat, "extra"> | "reasoning" | "signature" | "file" | "audio"
 
 /** What a client calls that; a field that it has no word of its own for is called by its name here. */
-export type ClientWords = Readonly<Partial<Record<ChatField, string>>>
+type ClientWords = Readonly<Partial<Record<ChatField, string>>>
 
 /** What a server takes of a request, where servers of one dialect differ. */
 export interface ServerTraits {

@@ -3,9 +3,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
-import type { ApiPath } from "../domain/base-url.ts"
+import { joinUrl, type ApiPath, apiPathBelow } from "../domain/base-url.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream-errors.ts"
 import { prepareBackend, userAgentOf } from "../upstream/endpoint.ts"
 import { tlsUnreachable, speaksTls } from "../wire/tls.ts"
@@ -67,7 +66,7 @@ export const askServer = (
   return Effect.map(
     transport.ask({
       method: question.body === undefined ? "GET" : "POST",
-      url: kindNamed(backend.type).url(backend, question.path, question.apiPath ?? backend.apiPath ?? "/v1"),
+      url: joinUrl(backend, apiPathBelow(question.path, question.apiPath ?? backend.apiPath ?? "/v1")),
       headers: {
         accept: "application/json",
         "user-agent": userAgentOf(backend),

@@ -44,7 +44,7 @@ const described = (all: ReadonlyArray<Documented>) => {
     .annotateMerge(
       OpenApi.annotations({
         description:
-          "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have the shape of the API that was asked: OpenAI's, but for Messages",
+          "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have the shape of the API that was asked: OpenAI's, but for Messages and what is below /api",
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
         servers: [{ url: "/", description: "The gateway this document comes from" }]
       })
@@ -321,7 +321,10 @@ export const openApi = async (dialects: DialectList): Promise<Json> => {
     .map((each) => new Shared(each, `${each.id.charAt(0).toUpperCase()}${each.id.slice(1)}`))
   const sharedBy = new Map([first, ...others].map((each) => [each.dialect, each] as const))
   const routes = new Routes(dialects)
-  const sharedAt = (path: string): Shared => sharedBy.get(routes.find(path)?.dialect ?? dialects[0]) ?? first
+  const ofPage = (path: string) =>
+    dialects.find(({ pages = [] }) => pages.some((page) => page.shared !== true && page.path === path))
+  const sharedAt = (path: string): Shared =>
+    sharedBy.get(routes.find(path)?.dialect ?? ofPage(path) ?? dialects[0]) ?? first
   const forwarded = new Set(operations.flatMap(pathsOf))
   const everyPath = Object.fromEntries(
     Object.entries(paths).map(([path, item]) => [path, everyMethod(path, item, forwarded, sharedAt(path))])

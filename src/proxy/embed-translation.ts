@@ -65,6 +65,11 @@ export class EmbedTranslator {
     }))
   }
 
+  /** Vectors are always asked for. */
+  instead(): undefined {
+    return undefined
+  }
+
   /** There is nothing that a second try could leave out. */
   refusedBy(): ReadonlyArray<ChatField> {
     return []

@@ -33,8 +33,6 @@ const taken = (
   if (hops > maxGatewayHops) return Effect.fail(new LoopDetected({ hops }))
   const { leastContext: least, standIn, turns } = forwarding
   const { model, operation } = record.route
-  const fault = operation.queryFault?.(new URL(record.request.url).searchParams)
-  if (fault !== undefined) return Effect.fail(fault)
   const reading = operation.needs(body, { turns, least, model, standIn })
   if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading)
   return Effect.flatMap(
@@ -43,22 +41,25 @@ const taken = (
   )
 }
 
-// Nobody is asked: what the client is told says that it is an estimate.
-const estimated = (run: RequestRun, made: { readonly field: string; readonly body: string } | undefined): void => {
-  const { id, route } = run.record
-  const body = made?.body ?? "{}"
+// Nobody is asked.
+const answered = (
+  run: RequestRun,
+  body: string | Uint8Array<ArrayBuffer>,
+  type: string,
+  headers: Readonly<Record<string, string>> = {}
+): void => {
+  const { record } = run
+  const { dialect } = record.route
   run.respond(
-    new Response(body, {
-      headers: {
-        "content-type": route.dialect.types.whole,
-        ...requestIdHeaders(route.dialect, id),
-        "x-nexus-estimated": made?.field ?? ""
-      }
-    })
+    new Response(body, { headers: { "content-type": type, ...requestIdHeaders(dialect, record.id), ...headers } })
   )
   const end = { outcome: "completed", status: 200, backend: "", bytes: body.length, cutPrompt: undefined } as const
-  run.record.ends(end, performance.now())
+  record.ends(end, performance.now())
 }
+
+// What the client is told says that it is an estimate.
+const estimated = (run: RequestRun, made: { readonly field: string; readonly body: string } | undefined): void =>
+  answered(run, made?.body ?? "{}", run.record.route.dialect.types.whole, { "x-nexus-estimated": made?.field ?? "" })
 
 const understood = (
   forwarding: Forwarding,
@@ -84,6 +85,11 @@ const understood = (
   if (operation.estimate !== undefined) return Effect.sync(() => estimated(run, operation.estimate?.(needs)))
   const translator = translatorFor(forwarding.dialects, record, body, plan.success)
   if (translator instanceof BadRequest) return Effect.fail(translator)
+  const instead = translator?.instead(plan.success)
+  if (instead !== undefined) {
+    const { stream, whole } = dialect.types
+    return Effect.sync(() => answered(run, new Uint8Array(instead), needs.stream ? stream : whole))
+  }
   const mayHear = operation.generates && dialect.keepAlive !== undefined
   if (needs.stream && run.limits.keepAliveMs > 0 && mayHear) forwarding.keepAlive(run)
   return new Attempts(forwarding, run, read.success, plan.success, body, translator).all

@@ -109,6 +109,13 @@ export class Translator {
     )
   }
 
+  /** What the client is answered where nothing is asked of a model, and the first backend does not speak its dialect. */
+  instead({ targets }: Plan): Uint8Array | undefined {
+    const first = targets.flatMap(({ candidates }) => candidates)[0]
+    if (first === undefined || isAskedNatively(first.state, this.route)) return undefined
+    return this.decoded.instead?.(this.context)
+  }
+
   /** What of the request a failure refuses to be told at all. */
   refusedBy(error: UpstreamError): ReadonlyArray<ChatField> {
     if (error._tag !== "ErrorStatus" || (error.status !== 400 && error.status !== 422)) return []

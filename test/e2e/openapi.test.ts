@@ -33,6 +33,11 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/v1/embeddings": { model: "m", input: ["a", "b"] },
   "/v1/fim/completions": { model: "m", prompt: "a", suffix: "b" },
   ...passedBodies,
+  "/api/chat": chat,
+  "/api/generate": { model: "m", prompt: "Once" },
+  "/api/embed": { model: "m", input: "a" },
+  "/api/embeddings": { model: "m", prompt: "a" },
+  "/api/show": { model: "m" },
   "/admin/v1/route": chat,
   "/admin/v1/backends": { url: "http://127.0.0.1:9", name: "new", type: "generic" }
 }

@@ -92,7 +92,7 @@ const lacking = { error: { message: "'messages' is required", type: "invalid_req
 const notFound = { error: { message: "no such path", type: "not_found_error", param: null, code: null } }
 
 // Below whatever path, and with whatever query.
-const isCall = /^\/v[12]\/|\/(?:completions|embeddings|rerank|tokenize|detokenize)(?:\?|$)|:[a-zA-Z]+(?:\?|$)/
+const isCall = /^\/v[12]\/|^\/api\/(?!show$)|\/(?:completions|embeddings|rerank|tokenize|detokenize)(?:\?|$)/
 
 /** Starts a fake upstream on loopback. */
 export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream> => {

@@ -162,11 +162,16 @@ const answering = (name: string, make: (setup: Setup) => Client, voice: Voice) =
     })
   })
 
-/** Runs every case for a library; `embeds` when its API has embeddings. */
-export const clientCases = (name: string, make: (setup: Setup) => Client, embeds = true): void => {
+/** Runs every case for a library; `embeds` when its API has embeddings, `answerers` those whose words are to reach it. */
+export const clientCases = (
+  name: string,
+  make: (setup: Setup) => Client,
+  embeds = true,
+  answerers: ReadonlyArray<Voice> = voices
+): void => {
   const [voice] = voices
   if (voice === undefined) throw new Error("no voice")
-  for (const each of voices) answering(name, make, each)
+  for (const each of answerers) answering(name, make, each)
 
   describe(name, () => {
     test.if(embeds)("gets embeddings, in the order of the texts", async () => {

@@ -9,7 +9,7 @@ import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import { eventStreamType, redactedEvents } from "../event-stream.ts"
 import { EventReader } from "../event-reader.ts"
 import { bodyKindOf } from "../first-bytes.ts"
-import { exactJson } from "../exact-json.ts"
+import { withJsonModel } from "../json-model.ts"
 import { messagesEvent } from "./messages-answer.ts"
 import { messagesErrorBody, passedMessagesError } from "./messages-error.ts"
 import { readMessagesNeeds } from "./messages-needs.ts"
@@ -100,12 +100,6 @@ const faultOf = (bytes: Uint8Array): AnswerFault => {
     : new ErrorStatus({ status, contentType: "application/json", body, retryAfterMs: undefined, underGood: true })
 }
 
-const withModel = (body: Uint8Array, model: string): ReadonlyArray<Uint8Array> => {
-  const text = decoder.decode(body)
-  const json = exactJson(text, parsed(text))
-  return [Predicate.isObject(json) ? encoder.encode(JSON.stringify({ ...json, model })) : body]
-}
-
 /** The dialect. */
 export const anthropic: Dialect = {
   id: "anthropic",
@@ -117,7 +111,7 @@ export const anthropic: Dialect = {
   },
   suggestedPath: () => undefined,
   headers: { asked: ["anthropic-version", "anthropic-beta"], answered: [], id: "request-id" },
-  withModel,
+  withModel: withJsonModel,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,
   said: identityIn,

@@ -23,6 +23,7 @@ const groups: ReadonlyArray<readonly [tag: string, heading: string]> = [
   ["openai", "Models answer"],
   ["passed", "Speech, images, ranking and more"],
   ["anthropic", "The same for clients of Anthropic's"],
+  ["ollama", "The same for clients of Ollama's"],
   ["gateway", "What there is, and how it is"],
   ["probes", "Probes"],
   ["work", "Figures"],

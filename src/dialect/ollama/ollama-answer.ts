@@ -1,0 +1,223 @@
+/**
+ * The events of an answer as lines of Ollama's, and as one whole: calls are told whole, before the last line.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
+import { type CallIdForm, CallIds } from "../fitted-chat.ts"
+import type { Transducer } from "../Transducer.ts"
+
+const encoder = new TextEncoder()
+
+/** Which of the two a request was for. */
+type Form = "chat" | "generate"
+
+/** Tells how long ago it was asked, in milliseconds. */
+type Stopwatch = () => number
+
+const stopwatch = (): Stopwatch => {
+  const asked = performance.now()
+  return () => performance.now() - asked
+}
+
+/** A moment as Ollama writes it. */
+export const timeText = (ms: number): string => new Date(ms).toISOString()
+
+/** Milliseconds as nanoseconds. */
+export const nanoseconds = (ms: number): number => Math.max(0, Math.round(ms * 1e6))
+
+// Any will do.
+const idForm: CallIdForm = { fits: /./, prefix: "call_" }
+
+/** A call, with its arguments as far as they have come. */
+interface MadeCall {
+  readonly call: number
+  readonly id: string
+  readonly name: string
+  args: string
+}
+
+const parsedArguments = (args: string): unknown => {
+  if (args.trim() === "") return {}
+  try {
+    return exactJson(args, JSON.parse(args)) ?? {}
+  } catch {
+    return undefined
+  }
+}
+
+/** What an answer is made of. */
+interface Said {
+  readonly content?: string
+  readonly thinking?: string
+  readonly tool_calls?: ReadonlyArray<unknown>
+}
+
+const saying = (form: Form, { content = "", thinking, tool_calls: calls }: Said) => {
+  const thought = thinking === undefined ? {} : { thinking }
+  if (form === "generate") return { response: content, ...thought }
+  return { message: { role: "assistant", content, ...thought, ...(calls === undefined ? {} : { tool_calls: calls }) } }
+}
+
+/** What is known of an answer while it is told. */
+class Telling {
+  private readonly form: Form
+  private readonly context: AnswerContext
+  private readonly passed: Stopwatch
+  private readonly calls: Array<MadeCall> = []
+  private readonly ids: CallIds
+  private began: number | undefined
+  private stop: ChatStop | undefined
+  private usage: ChatUsage | undefined
+
+  constructor(form: Form, context: AnswerContext, passed: Stopwatch) {
+    this.form = form
+    this.context = context
+    this.passed = passed
+    this.ids = new CallIds(context, idForm)
+  }
+
+  get head() {
+    return { model: this.context.model, created_at: timeText(this.context.now) }
+  }
+
+  line(said: Said): unknown {
+    return { ...this.head, ...saying(this.form, said), done: false }
+  }
+
+  /** Takes what is told at the end alone. */
+  notes(event: ChatEvent): void {
+    this.began ??= this.passed()
+    if (event.type === "call") {
+      this.calls.push({ call: event.call, id: this.ids.of(event.id), name: event.name, args: "" })
+    } else if (event.type === "arguments") {
+      const made = this.calls.find(({ call }) => call === event.call)
+      if (made !== undefined) made.args += event.text
+    } else if (event.type === "stop") this.stop = event.stop
+    else if (event.type === "usage") this.usage = event.usage
+  }
+
+  /** The calls; fails with what is wrong with them. */
+  made(): Result.Result<ReadonlyArray<unknown>, string> {
+    const made: Array<unknown> = []
+    for (const { args, id, name } of this.calls) {
+      const read = parsedArguments(args)
+      if (Predicate.isObject(read) && !Array.isArray(read)) {
+        made.push({ id, function: { index: made.length, name, arguments: read } })
+        // One that was cut off at the limit of its client cannot be told: arguments are objects here.
+      } else if (this.stop?.reason !== "length") {
+        return Result.fail(`The backend called '${name}' with arguments that are no JSON object`)
+      }
+    }
+    return Result.succeed(made)
+  }
+
+  /** The last line, or all of a whole answer. */
+  end(said: Said): unknown {
+    const now = this.passed()
+    const { began = now, stop, usage } = this
+    return {
+      ...this.head,
+      ...saying(this.form, said),
+      done: true,
+      done_reason: stop?.reason === "length" ? "length" : "stop",
+      total_duration: nanoseconds(now),
+      load_duration: 0,
+      prompt_eval_count: usage?.prompt ?? 0,
+      prompt_eval_duration: nanoseconds(began),
+      eval_count: usage?.completion ?? 0,
+      eval_duration: nanoseconds(now - began)
+    }
+  }
+}
+
+const streamEncoder =
+  (form: Form, passed: Stopwatch) =>
+  (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
+    start: () => {
+      const telling = new Telling(form, context, passed)
+      let over = false
+      const lines = (...values: ReadonlyArray<unknown>) => [
+        encoder.encode(values.map((value) => `${JSON.stringify(value)}\n`).join(""))
+      ]
+      const fail = (error: string) => {
+        over = true
+        return lines({ error })
+      }
+      const finish = () => {
+        const made = telling.made()
+        if (Result.isFailure(made)) return fail(made.failure)
+        over = true
+        const calls = made.success
+        const last = telling.end({})
+        return calls.length === 0 ? lines(last) : lines(telling.line({ tool_calls: calls }), last)
+      }
+      const push = (event: ChatEvent): ReadonlyArray<Uint8Array> => {
+        if (over) return []
+        telling.notes(event)
+        switch (event.type) {
+          case "text":
+          case "refusal":
+            return lines(telling.line({ content: event.text }))
+          case "reasoning":
+            return lines(telling.line({ thinking: event.text }))
+          case "error":
+            return fail(event.message)
+          case "done":
+            return finish()
+          default:
+            return []
+        }
+      }
+      return { push, end: () => [] }
+    }
+  })
+
+const whole = (
+  form: Form,
+  passed: Stopwatch,
+  events: ReadonlyArray<ChatEvent>,
+  context: AnswerContext
+): Result.Result<Uint8Array, string> => {
+  const telling = new Telling(form, context, passed)
+  let content = ""
+  let thinking = ""
+  for (const event of events) {
+    if (event.type === "error") return Result.fail(event.message)
+    telling.notes(event)
+    if (event.type === "text" || event.type === "refusal") content += event.text
+    else if (event.type === "reasoning") thinking += event.text
+  }
+  return Result.map(telling.made(), (calls) =>
+    encoder.encode(
+      JSON.stringify(
+        telling.end({
+          content,
+          ...(thinking === "" ? {} : { thinking }),
+          ...(calls.length === 0 ? {} : { tool_calls: calls })
+        })
+      )
+    )
+  )
+}
+
+/** How answers are told. */
+export const ollamaAnswers = (form: Form, passed: Stopwatch = stopwatch()): AnswerEncoder => ({
+  stream: streamEncoder(form, passed),
+  whole: (events, context) => whole(form, passed, events, context)
+})
+
+/** The answer to who only wants a model in memory, or out of it. */
+export const loadedAnswer =
+  (form: Form, out: boolean) =>
+  ({ model, now }: AnswerContext): Uint8Array =>
+    encoder.encode(
+      `${JSON.stringify({
+        model,
+        created_at: timeText(now),
+        ...saying(form, {}),
+        done: true,
+        done_reason: out ? "unload" : "load"
+      })}\n`
+    )

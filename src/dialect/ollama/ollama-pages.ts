@@ -1,0 +1,114 @@
+/**
+ * What Ollama's clients ask about models before they ask one anything.
+ */
+import { createHash } from "node:crypto"
+import * as Result from "effect/Result"
+import { BadRequest } from "../../domain/errors.ts"
+import { type DialectPage, jsonPage, type ListedModel } from "../pages.ts"
+import { timeText } from "./ollama-answer.ts"
+import { lineObject } from "./ollama-watch.ts"
+
+/** The version of Ollama whose API this is: some clients refuse older ones. */
+const apiVersion = "0.33.0"
+
+// When a model leaves memory that never does.
+const never = "2300-01-01T00:00:00Z"
+
+const digestOf = (id: string): string => createHash("sha256").update(id).digest("hex")
+
+const detailsOf = () => ({
+  parent_model: "",
+  format: "",
+  family: "",
+  families: [],
+  parameter_size: "",
+  quantization_level: ""
+})
+
+const abilitiesOf = ({ abilities: { embeddings, tools, vision } }: ListedModel): ReadonlyArray<string> => [
+  ...(embeddings === true ? ["embedding"] : ["completion"]),
+  ...(embeddings !== true && tools !== false ? ["tools"] : []),
+  ...(vision === true ? ["vision"] : [])
+]
+
+const entryOf = (model: ListedModel) => ({
+  // Clients look for the very name that they ask for.
+  name: model.id,
+  model: model.id,
+  modified_at: timeText(model.created * 1000),
+  size: 0,
+  digest: digestOf(model.id),
+  details: detailsOf()
+})
+
+const runningOf = (model: ListedModel) => {
+  const { modified_at: _, ...entry } = entryOf(model)
+  return {
+    ...entry,
+    size_vram: 0,
+    expires_at: never,
+    ...(model.contextLength === undefined ? {} : { context_length: model.contextLength })
+  }
+}
+
+const architecture = "unknown"
+
+const shown = (model: ListedModel) => ({
+  license: "",
+  modelfile: "",
+  parameters: "",
+  template: "",
+  details: detailsOf(),
+  model_info: {
+    "general.architecture": architecture,
+    ...(model.contextLength === undefined ? {} : { [`${architecture}.context_length`]: model.contextLength })
+  },
+  capabilities: abilitiesOf(model),
+  modified_at: timeText(model.created * 1000)
+})
+
+const decoder = new TextDecoder()
+
+/** The model that a body names, in the newer field or the older one. */
+const namedIn = (body: Uint8Array): Result.Result<string, BadRequest> => {
+  const { model, name } = lineObject(decoder.decode(body)) ?? {}
+  const named = model === undefined || model === "" ? name : model
+  return typeof named === "string" && named !== ""
+    ? Result.succeed(named)
+    : Result.fail(new BadRequest({ message: "model is required", param: "model" }))
+}
+
+/** The pages. */
+export const ollamaPages: ReadonlyArray<DialectPage> = [
+  {
+    method: "GET",
+    path: "/api/tags",
+    answer: (models) => Result.succeed(jsonPage({ models: models.all().map(entryOf) }))
+  },
+  {
+    method: "GET",
+    path: "/api/ps",
+    answer: (models) =>
+      Result.succeed(
+        jsonPage({
+          models: models
+            .all()
+            .filter(({ loaded }) => loaded)
+            .map(runningOf)
+        })
+      )
+  },
+  { method: "GET", path: "/api/version", answer: () => Result.succeed(jsonPage({ version: apiVersion })) },
+  {
+    method: "POST",
+    path: "/api/show",
+    answer: (models, { body }) =>
+      Result.map(Result.flatMap(namedIn(body), models.find), (model) => jsonPage(shown(model)))
+  },
+  {
+    method: "GET",
+    path: "/",
+    shared: true,
+    answer: () => Result.succeed({ status: 200, type: "text/plain; charset=utf-8", body: "Ollama is running" })
+  }
+]

@@ -1,0 +1,180 @@
+/**
+ * A request of Ollama's chat, or of its older completion of a prompt, as one of the hub.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { BadRequest } from "../../domain/errors.ts"
+import type { Chat, ChatMessage, ChatTool, ChatToolChoice, ClientCodec, DecodedChat } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
+import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
+import { loadedAnswer, ollamaAnswers } from "./ollama-answer.ts"
+import { imagesOf, readOllamaTurns } from "./ollama-turns.ts"
+
+const toolOf = (tool: unknown, place: string, notes: Notes): ChatTool => {
+  if (!Predicate.isObject(tool)) return refuseAt(place, "must be an object")
+  const { function: made, type = "function" } = tool
+  if (type !== "function") return refuseAt(`${place}.type`, "must be 'function'")
+  if (!Predicate.isObject(made)) return refuseAt(`${place}.function`, "must be an object")
+  const { description, name, parameters, strict } = made
+  if (typeof name !== "string" || name === "") return refuseAt(`${place}.function.name`, "must be a string")
+  notes.only(made, ["name", "description", "parameters", "strict"], "tools.function")
+  return {
+    name,
+    description: typeof description === "string" ? description : undefined,
+    schema: Predicate.isObject(parameters) ? parameters : { type: "object", properties: {} },
+    strict: typeof strict === "boolean" ? strict : undefined
+  }
+}
+
+const isPlain = (choice: unknown): choice is Exclude<ChatToolChoice, object> =>
+  choice === "auto" || choice === "none" || choice === "required"
+
+// No field of Ollama's; some of its clients send it.
+const choiceOf = (choice: unknown, tools: ReadonlyArray<ChatTool>, notes: Notes): Pick<Chat, "toolChoice"> => {
+  if (choice === undefined || choice === null || tools.length === 0) return {}
+  if (isPlain(choice)) return { toolChoice: choice }
+  const named = Predicate.isObject(choice) && Predicate.isObject(choice["function"]) ? choice["function"]["name"] : ""
+  if (tools.some(({ name }) => name === named)) return { toolChoice: { name: String(named) } }
+  notes.drops("tool_choice")
+  return {}
+}
+
+const formatOf = (format: unknown): Pick<Chat, "format"> => {
+  if (format === undefined || format === null || format === "") return {}
+  if (format === "json") return { format: { type: "json" } }
+  return Predicate.isObject(format)
+    ? { format: { type: "schema", name: "output", schema: format } }
+    : refuseAt("format", "must be 'json' or a JSON schema")
+}
+
+const thinkOf = (think: unknown): Pick<Chat, "effort"> => {
+  if (think === undefined || think === null) return {}
+  if (typeof think === "boolean") return { effort: think ? "medium" : "none" }
+  return typeof think === "string" ? { effort: think } : refuseAt("think", "must be true, false or how much")
+}
+
+const numbers = {
+  temperature: "temperature",
+  top_p: "topP",
+  top_k: "topK",
+  seed: "seed",
+  presence_penalty: "presencePenalty",
+  frequency_penalty: "frequencyPenalty"
+} as const
+
+const stopsOf = (stop: unknown): Pick<Chat, "stop"> => {
+  const all = typeof stop === "string" ? [stop] : listOf(stop, "options.stop")
+  const texts = all.map((each, at) => textOf(each, `options.stop[${at}]`)).filter((each) => each !== "")
+  return texts.length === 0 ? {} : { stop: texts }
+}
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null
+
+const optionsOf = (options: unknown, notes: Notes): Partial<Chat> => {
+  if (!isGiven(options)) return {}
+  if (!Predicate.isObject(options)) return refuseAt("options", "must be an object")
+  notes.only(options, [...Object.keys(numbers), "stop", "num_predict"], "options")
+  const told = Object.entries(numbers).flatMap(([field, name]) => {
+    const value = options[field]
+    if (!isGiven(value)) return []
+    return typeof value === "number" ? [[name, value]] : refuseAt(`options.${field}`, "must be a number")
+  })
+  const most = options["num_predict"]
+  if (isGiven(most) && !Number.isInteger(most)) return refuseAt("options.num_predict", "must be a whole number")
+  return {
+    ...Object.fromEntries(told),
+    ...stopsOf(options["stop"]),
+    // No limit is a number below one.
+    ...(Number(most) > 0 ? { maxTokens: Number(most) } : {})
+  }
+}
+
+const common = (json: JsonObject, messages: ReadonlyArray<ChatMessage>, notes: Notes): Chat => ({
+  stream: json["stream"] !== false,
+  messages,
+  tools: [],
+  ...formatOf(json["format"]),
+  ...thinkOf(json["think"]),
+  ...optionsOf(json["options"], notes),
+  extra: {}
+})
+
+const shared = ["model", "stream", "format", "think", "options"]
+
+const readChat = (json: JsonObject, notes: Notes): Chat => {
+  const messages = readOllamaTurns(listOf(json["messages"], "messages"), notes)
+  const tools = listOf(json["tools"], "tools").map((tool, at) => toolOf(tool, `tools[${at}]`, notes))
+  const chat = common(json, messages, notes)
+  notes.only(json, [...shared, "messages", "tools", "tool_choice"], "")
+  return { ...chat, tools, ...choiceOf(json["tool_choice"], tools, notes) }
+}
+
+const isEmpty = (value: unknown): boolean =>
+  !isGiven(value) || value === "" || value === false || (Array.isArray(value) && value.length === 0)
+
+// Without them the answer would be another one.
+const vital = ["suffix", "template", "raw", "context"] as const
+
+const readPrompt = (json: JsonObject, notes: Notes): Chat => {
+  for (const field of vital) {
+    if (!isEmpty(json[field])) refuseAt(field, "is for Ollama alone; the backend of this model cannot be told")
+  }
+  const { prompt, system } = json
+  const images = imagesOf(json["images"], "images")
+  const text = isGiven(prompt) ? textOf(prompt, "prompt") : ""
+  const head = isGiven(system) ? textOf(system, "system") : ""
+  const parts = [...(text === "" ? [] : [{ type: "text", text } as const]), ...images]
+  const messages: ReadonlyArray<ChatMessage> =
+    parts.length === 0
+      ? []
+      : [...(head === "" ? [] : [{ role: "system", text: head } as const]), { role: "user", parts }]
+  const chat = common(json, messages, notes)
+  notes.only(json, [...shared, "prompt", "system", "images", ...vital], "")
+  return chat
+}
+
+const decoder = new TextDecoder()
+
+const never = /^-?0+[a-z]*$/
+
+/** Whether a model is to leave memory at once. */
+const unloads = (keepAlive: unknown): boolean =>
+  keepAlive === 0 || (typeof keepAlive === "string" && never.test(keepAlive))
+
+const reader =
+  (form: "chat" | "generate"): ClientCodec["decode"] =>
+  (body): Result.Result<DecodedChat, BadRequest> => {
+    const text = decoder.decode(body)
+    const notes = new Notes()
+    try {
+      const json = exactJson(text, JSON.parse(text))
+      const told = Predicate.isObject(json) ? json : {}
+      const chat = form === "chat" ? readChat(told, notes) : readPrompt(told, notes)
+      const answers = ollamaAnswers(form)
+      const decoded = { chat, dropped: notes.all(), answers }
+      if (chat.messages.length > 0) return Result.succeed(decoded)
+      return Result.succeed({ ...decoded, instead: loadedAnswer(form, unloads(told["keep_alive"])) })
+    } catch (error) {
+      return Result.fail(error instanceof BadRequest ? error : tooDeep(error))
+    }
+  }
+
+const words: ClientCodec["words"] = {
+  maxTokens: "options.num_predict",
+  stop: "options.stop",
+  temperature: "options.temperature",
+  topP: "options.top_p",
+  topK: "options.top_k",
+  seed: "options.seed",
+  presencePenalty: "options.presence_penalty",
+  frequencyPenalty: "options.frequency_penalty",
+  effort: "think",
+  reasoning: "messages.thinking",
+  toolChoice: "tool_choice"
+}
+
+/** How requests of `/api/chat` are read. */
+export const ollamaChatClient: ClientCodec = { words, decode: reader("chat") }
+
+/** How requests of `/api/generate` are read. */
+export const ollamaGenerateClient: ClientCodec = { words, decode: reader("generate") }

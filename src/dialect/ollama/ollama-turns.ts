@@ -1,0 +1,141 @@
+/**
+ * The messages of a chat in Ollama's dialect as turns of the hub: results go to the calls that they are for by id, by the
+ * name of the tool, or by their order.
+ */
+import * as Predicate from "effect/Predicate"
+import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { Turns } from "../turns.ts"
+
+// How the bytes of images begin, in base64.
+const beginnings: ReadonlyArray<readonly [beginning: string, mediaType: string]> = [
+  ["iVBORw0KGgo", "image/png"],
+  ["/9j/", "image/jpeg"],
+  ["R0lGOD", "image/gif"],
+  ["UklGR", "image/webp"],
+  ["Qk", "image/bmp"]
+]
+
+const dataUrl = /^data:[^,]*,/
+
+/** Images beside a text. */
+export const imagesOf = (value: unknown, place: string): ReadonlyArray<ChatPart> =>
+  listOf(value, place).map((each, at) => {
+    const data = textOf(each, `${place}[${at}]`).replace(dataUrl, "")
+    const mediaType = beginnings.find(([beginning]) => data.startsWith(beginning))?.[1]
+    if (mediaType === undefined) {
+      return refuseAt(`${place}[${at}]`, "must be the bytes of a png, jpeg, gif, webp or bmp in base64")
+    }
+    return { type: "image", mediaType, data }
+  })
+
+const contentOf = (value: unknown, place: string): string =>
+  value === undefined || value === null ? "" : textOf(value, place)
+
+const partsOf = (text: string, images: ReadonlyArray<ChatPart>): ReadonlyArray<ChatPart> => [
+  ...(text === "" ? [] : [{ type: "text", text } as const]),
+  ...images
+]
+
+/** A call whose result has not come. */
+interface OpenCall {
+  readonly id: string
+  readonly name: string
+}
+
+const argumentsOf = (args: unknown, place: string): string => {
+  if (args === undefined || args === null) return "{}"
+  if (typeof args === "string") return args
+  return Predicate.isObject(args) ? JSON.stringify(args) : refuseAt(place, "must be an object")
+}
+
+class Conversation {
+  private readonly turns = new Turns({ anywhere: false })
+  private readonly heads: Array<string> = []
+  private readonly notes: Notes
+  private begun = false
+  private open: Array<OpenCall> = []
+
+  constructor(notes: Notes) {
+    this.notes = notes
+  }
+
+  message(message: JsonObject, at: number): void {
+    const place = `messages[${at}]`
+    const { content, images, role } = message
+    const text = contentOf(content, `${place}.content`)
+    const shown = imagesOf(images, `${place}.images`)
+    this.notes.only(
+      message,
+      ["role", "content", "images", "thinking", "tool_calls", "tool_name", "name", "tool_call_id"],
+      "messages"
+    )
+    if (role === "system" || role === "developer") return this.system(text)
+    this.begun = true
+    if (role === "user") this.turns.user(partsOf(text, shown))
+    else if (role === "assistant") this.assistant(message, text, at)
+    else if (role === "tool") this.result(message, partsOf(text, shown), place)
+    else refuseAt(`${place}.role`, "must be system, user, assistant or tool")
+  }
+
+  end(): ReadonlyArray<ChatMessage> {
+    const text = this.heads.filter((each) => each.trim() !== "").join("\n\n")
+    return [...(text === "" ? [] : [{ role: "system", text } as const]), ...this.turns.end()]
+  }
+
+  private system(text: string): void {
+    if (!this.begun) this.heads.push(text)
+    else if (text.trim() !== "") this.turns.reminder(text)
+  }
+
+  private assistant({ content, thinking, tool_calls: told }: JsonObject, text: string, at: number): void {
+    const place = `messages[${at}]`
+    const thought = contentOf(thinking, `${place}.thinking`)
+    const calls = listOf(told, `${place}.tool_calls`).map((call, n) => this.call(call, at, n))
+    const items: ReadonlyArray<ChatTurnItem> = [
+      ...(thought === "" ? [] : [{ type: "reasoning", text: thought, signature: undefined } as const]),
+      // Beside calls an empty text is one that was said.
+      ...(text === "" && (calls.length === 0 || content === undefined || content === null)
+        ? []
+        : [{ type: "text", text } as const]),
+      ...calls
+    ]
+    this.turns.assistant(items, place)
+    this.open = [...this.open, ...calls]
+  }
+
+  private call(call: unknown, at: number, n: number) {
+    const place = `messages[${at}].tool_calls[${n}]`
+    const made = Predicate.isObject(call) ? call["function"] : undefined
+    if (!Predicate.isObject(call) || !Predicate.isObject(made))
+      return refuseAt(`${place}.function`, "must be an object")
+    const { id } = call
+    return {
+      type: "call",
+      // The same in every request that the conversation goes on with.
+      id: typeof id === "string" && id !== "" ? id : `call_${at}_${n}`,
+      name: textOf(made["name"], `${place}.function.name`),
+      args: argumentsOf(made["arguments"], `${place}.function.arguments`)
+    } as const
+  }
+
+  private result(message: JsonObject, parts: ReadonlyArray<ChatPart>, place: string): void {
+    this.turns.user([])
+    const { name, tool_call_id: id, tool_name: tool = name } = message
+    const byId = this.open.find((call) => call.id === id)
+    const call = byId ?? this.open.find((each) => each.name === tool) ?? this.open[0]
+    if (call === undefined) return refuseAt(place, "is a result of a call that is not in the turn before it")
+    this.open = this.open.filter((each) => each !== call)
+    this.turns.result(call.id, parts, false, place)
+  }
+}
+
+/** The turns of a conversation. */
+export const readOllamaTurns = (messages: ReadonlyArray<unknown>, notes: Notes): ReadonlyArray<ChatMessage> => {
+  const conversation = new Conversation(notes)
+  for (const [at, message] of messages.entries()) {
+    if (Predicate.isObject(message)) conversation.message(message, at)
+    else refuseAt(`messages[${at}]`, "must be an object")
+  }
+  return conversation.end()
+}

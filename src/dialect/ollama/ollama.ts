@@ -1,0 +1,157 @@
+/**
+ * Ollama's own API.
+ */
+import * as Result from "effect/Result"
+import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
+import { BadAnswer } from "../../domain/upstream-errors.ts"
+import { readErrorText, shortened } from "../../domain/error-text.ts"
+import { redacted } from "../../domain/redact.ts"
+import type { Failure } from "../failures.ts"
+import type { BodyKind } from "../first-bytes.ts"
+import { withJsonModel } from "../json-model.ts"
+import { isEmbedAnswer, ollamaEmbed, ollamaEmbeddings } from "./ollama-embed.ts"
+import { type OllamaOperation, readOllamaNeeds } from "./ollama-needs.ts"
+import { ollamaPages } from "./ollama-pages.ts"
+import { ollamaChatClient, ollamaGenerateClient } from "./ollama-request.ts"
+import { lineObject, OllamaWatch, usageOfOllama } from "./ollama-watch.ts"
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+// What it is by stands at the head of an answer, and of the first line of a stream.
+const headBytes = 2048
+const modelField = /"model"\s*:\s*"([^"\\]{1,512})"/
+
+const identityIn = (bytes: Uint8Array): AnswerIdentity => ({
+  model: modelField.exec(decoder.decode(bytes.subarray(0, headBytes)))?.[1],
+  fingerprint: undefined
+})
+
+const wholeAnswer =
+  (isOne: (json: Readonly<Record<PropertyKey, unknown>>) => boolean) =>
+  (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
+    const json = lineObject(decoder.decode(body))
+    if (json === undefined) return Result.fail(new BadAnswer({ reason: "a body that is no JSON object", body }))
+    if (json["error"] !== undefined) {
+      return Result.fail(new BadAnswer({ reason: "an error under a good status", body }))
+    }
+    return isOne(json)
+      ? Result.succeed({ said: identityIn(body), usage: usageOfOllama(json) })
+      : Result.fail(new BadAnswer({ reason: "JSON without an answer", body }))
+  }
+
+const operationOf = (
+  name: OllamaOperation,
+  text: string,
+  more: Pick<Operation, "client" | "embeds" | "generates" | "whole">
+): Operation => {
+  const fields = { text, vision: "images", tools: "tools", json_mode: "format", embeddings: "model" }
+  const facts = { name: `ollama/${name}`, fields }
+  return {
+    ...facts,
+    path: `/api/${name}`,
+    needs: (body, reading) => readOllamaNeeds(name, facts, body, reading),
+    ...more
+  }
+}
+
+const chat = operationOf("chat", "messages", {
+  generates: true,
+  whole: wholeAnswer(({ done, message }) => done === true && typeof message === "object"),
+  client: ollamaChatClient
+})
+
+const generate = operationOf("generate", "prompt", {
+  generates: true,
+  whole: wholeAnswer(({ done, response }) => done === true && typeof response === "string"),
+  client: ollamaGenerateClient
+})
+
+const embed = operationOf("embed", "input", {
+  generates: false,
+  whole: wholeAnswer(isEmbedAnswer),
+  embeds: ollamaEmbed
+})
+
+const embeddings = operationOf("embeddings", "prompt", {
+  generates: false,
+  whole: wholeAnswer(isEmbedAnswer),
+  embeds: ollamaEmbeddings
+})
+
+const newline = 0x0a
+
+/** Its streams and its whole answers both begin as objects: a line of its own is an event. */
+const kindOf = (bytes: Uint8Array): BodyKind => {
+  let from = 0
+  while (from < bytes.length && (bytes[from] ?? 0) <= 0x20) from += 1
+  if (bytes[from] === 0x3c) return "document"
+  const end = bytes.indexOf(newline, from)
+  if (end < 0) return "untold"
+  return lineObject(decoder.decode(bytes.subarray(from, end))) === undefined ? "document" : "events"
+}
+
+const faultOf = (bytes: Uint8Array): AnswerFault => {
+  for (const line of decoder.decode(bytes).split("\n")) {
+    if (lineObject(line)?.["error"] === undefined) continue
+    return new BadAnswer({ reason: "an error as its first line", body: encoder.encode(line) })
+  }
+  return new BadAnswer({ reason: "lines without an answer" })
+}
+
+const longestSentence = 4000
+
+// Its clients look for these words.
+const missing = /^Model ('.*?') not found/
+
+/** The JSON text of a failure. */
+const ollamaErrorBody = ({ message }: Failure): string =>
+  JSON.stringify({ error: message.replace(missing, "model $1 not found") })
+
+/** The body to send for an error status of a backend. */
+const passedOllamaError = (status: number, body: Uint8Array): Uint8Array => {
+  const { sentence } = readErrorText(decoder.decode(body))
+  const error = shortened(sentence ?? `The backend answered with status ${status}`, longestSentence)
+  return encoder.encode(JSON.stringify({ error }))
+}
+
+// What clients are told to use as a base URL, and what some add to it.
+const meant = /^(?:\/v1|\/ollama|\/api)*(\/api\/[a-z]+)\/?$/
+
+const paths: ReadonlySet<string> = new Set([
+  ...[chat, generate, embed, embeddings].map(({ path }) => path),
+  ...ollamaPages.map(({ path }) => path)
+])
+
+const client = /^ollama\b/i
+
+/** The dialect. */
+export const ollama: Dialect = {
+  id: "ollama",
+  operations: [chat, generate, embed, embeddings],
+  hint: "Ollama's API is below /api, such as /api/chat; /docs lists what there is",
+  canonicalPath: (_, path) => {
+    const found = meant.exec(path)?.[1]
+    return found !== undefined && paths.has(found) ? found : path
+  },
+  suggestedPath: () => undefined,
+  headers: { asked: [], answered: [] },
+  withModel: withJsonModel,
+  types: { request: "application/json", whole: "application/json", stream: "application/x-ndjson" },
+  kindOf,
+  said: identityIn,
+  watch: () => new OllamaWatch(),
+  faultOf,
+  keepAlive: undefined,
+  brokenBody: "cut",
+  redacted: (lines, redact, midway) =>
+    lines
+      .split("\n")
+      .map((line, at) => (line.includes('"error"') || (midway && at === 0) ? redacted(line, redact) : line))
+      .join("\n"),
+  errorBody: ollamaErrorBody,
+  passedError: passedOllamaError,
+  speaksTo: (headers, path) => path.startsWith("/api/") || client.test(headers.get("user-agent") ?? ""),
+  pages: ollamaPages,
+  document: () => import("./ollama-api.ts").then(({ documentedOllama }) => documentedOllama)
+}
