@@ -214,7 +214,12 @@ describe("what the program does not do", () => {
       "src/telemetry/logging.ts"
     ]
     // Where an answer has no date of its own, and where a machine is seen to have slept.
-    const parting = ["src/upstream/answer.ts", "src/upstream/ProcessPauses.ts", "src/proxy/translation.ts"]
+    const parting = [
+      "src/upstream/answer.ts",
+      "src/upstream/ProcessPauses.ts",
+      "src/proxy/translation.ts",
+      "src/dialect/responses/responses-watch.ts"
+    ]
     const wall = /\bcurrentTime(Millis|Nanos)|\btimeOrigin\b|\bDateTime\.now|\bClock\.Clock\b/
     expect(linesWith(outside(...told, ...parting), wall)).toEqual([])
   })

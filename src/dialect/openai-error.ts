@@ -5,6 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import { isContextOverflow } from "../domain/context-overflow.ts"
 import { shortened, readErrorText } from "../domain/error-text.ts"
+import type { Documented } from "./Dialect.ts"
 import type { Failure } from "./failures.ts"
 
 const types = {
@@ -122,4 +123,23 @@ export const openAiErrorBody = (status: number, body: Uint8Array): Uint8Array =>
     ...(original.length === 0 ? {} : { original: Object.fromEntries(original) })
   }
   return encoder.encode(JSON.stringify({ error, ...(whole ? beside : small(beside)) }))
+}
+
+/** The JSON schema of a failure: what a backend refuses keeps all that it says beside the fields of OpenAI. */
+export const openAiFailure: Documented["failure"] = {
+  type: "object",
+  description: "A failure in OpenAI's shape; one that a backend told may say more",
+  properties: {
+    error: {
+      type: "object",
+      properties: {
+        message: { type: "string" },
+        type: { type: "string" },
+        param: { type: ["string", "null"] },
+        code: { type: ["string", "null"] }
+      },
+      required: ["message", "type", "param", "code"]
+    }
+  },
+  required: ["error"]
 }

@@ -1,6 +1,7 @@
 /**
  * What is noted while a request is read to be translated: what was left out of it, and why it is refused.
  */
+import { createHash } from "node:crypto"
 import { BadRequest } from "../domain/errors.ts"
 
 /** A parsed JSON object. */
@@ -26,6 +27,21 @@ export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> =>
 /** A text. */
 export const textOf = (value: unknown, place: string): string =>
   typeof value === "string" ? value : refuseAt(place, "must be a string")
+
+// The longest name of a user that servers take.
+const longestUser = 64
+
+/** Who asks, as servers take it: a name that is too long for them as a word that stands for it. */
+export const userWord = (name: string): string =>
+  name.length <= longestUser ? name : createHash("sha256").update(name).digest("hex")
+
+/** A whole number above 0, where there is one. */
+export const countOf = (value: unknown, place: string): number | undefined => {
+  if (value === undefined || value === null) return undefined
+  return Number.isInteger(value) && Number(value) > 0
+    ? Number(value)
+    : refuseAt(place, "must be a whole number above 0")
+}
 
 /** What was left out, each thing once; a field that means the same wherever it stands is named without its place. */
 export class Notes {

@@ -92,7 +92,6 @@ describe("docs/clients/", () => {
     const answers = [
       await said("/api/v1/chat/completions"),
       await said("/v1//chat/completions"),
-      await said("/v1/responses"),
       await said("/v1/chat/completions"),
       await said("/v1/chat/completions", ["Host: host.docker.internal:8000"]),
       await said("/v1/chat/completions", ["Host: localhost", "Origin: https://chat.example"])

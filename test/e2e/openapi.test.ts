@@ -29,6 +29,8 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/v1/chat/completions": chat,
   "/v1/messages": { ...chat, max_tokens: 50 },
   "/v1/messages/count_tokens": chat,
+  "/v1/responses": { model: "gpt", input: "hi" },
+  "/v1/responses/input_tokens": { model: "gpt", input: "hi" },
   "/v1/completions": { model: "m", prompt: "Once" },
   "/v1/embeddings": { model: "m", input: ["a", "b"] },
   "/v1/fim/completions": { model: "m", prompt: "a", suffix: "b" },

@@ -6,13 +6,14 @@ import * as Result from "effect/Result"
 import type { ClientCodec } from "../chat.ts"
 import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
+import { readChatNeeds } from "../chat-needs.ts"
 import { eventStreamType, redactedEvents } from "../event-stream.ts"
 import { EventReader } from "../event-reader.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { withJsonModel } from "../json-model.ts"
 import { messagesEvent } from "./messages-answer.ts"
 import { messagesErrorBody, passedMessagesError } from "./messages-error.ts"
-import { readMessagesNeeds } from "./messages-needs.ts"
+import { lookAtMessages } from "./messages-needs.ts"
 import { messagesPages } from "./messages-pages.ts"
 import { decodeMessagesRequest } from "./messages-request.ts"
 import { MessagesWatch, usageOfMessages } from "./messages-watch.ts"
@@ -69,7 +70,7 @@ const messages: Operation = {
   fields,
   path: "/v1/messages",
   generates: true,
-  needs: (body, { least, turns }) => readMessagesNeeds(messages, body, turns, { counting: false, least }),
+  needs: (body, reading) => readChatNeeds(messages, body, reading, lookAtMessages),
   whole: wholeMessage,
   client: codec
 }
@@ -79,7 +80,7 @@ const countTokens: Operation = {
   fields,
   path: "/v1/messages/count_tokens",
   generates: false,
-  needs: (body, { turns }) => readMessagesNeeds(countTokens, body, turns, { counting: true }),
+  needs: (body, reading) => readChatNeeds(countTokens, body, reading, lookAtMessages, true),
   whole: () => Result.succeed({ said: { model: undefined, fingerprint: undefined }, usage: undefined }),
   estimate: ({ promptTokens }) => ({ field: "input_tokens", body: JSON.stringify({ input_tokens: promptTokens }) })
 }

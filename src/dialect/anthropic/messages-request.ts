@@ -1,7 +1,6 @@
 /**
  * A request of Anthropic's Messages as one of the hub: what cannot be carried over is refused by its place, or named.
  */
-import { createHash } from "node:crypto"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
@@ -9,7 +8,7 @@ import type { Chat, ChatTool, ChatToolChoice, DecodedChat } from "../chat.ts"
 import { messagesAnswers } from "./messages-answer.ts"
 import { readTurns } from "./messages-turns.ts"
 import { exactJson } from "../exact-json.ts"
-import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
+import { countOf, type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep, userWord } from "../request-notes.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */
 const billing = "x-anthropic-billing-header"
@@ -106,9 +105,8 @@ const formatOf = ({ output_config: output, output_format: older }: JsonObject, n
 }
 
 const tokensOf = (value: unknown): Pick<Chat, "maxTokens"> => {
-  if (value === undefined || value === null) return {}
-  if (!Number.isInteger(value) || Number(value) < 1) return refuseAt("max_tokens", "must be a whole number above 0")
-  return { maxTokens: Number(value) }
+  const maxTokens = countOf(value, "max_tokens")
+  return maxTokens === undefined ? {} : { maxTokens }
 }
 
 const numbers = { temperature: "temperature", top_p: "topP", top_k: "topK" } as const
@@ -128,15 +126,12 @@ const stopsOf = (json: JsonObject): Pick<Chat, "stop"> => {
   return stop.length === 0 ? {} : { stop }
 }
 
-// The longest name of a user that servers take; Claude Code's are longer.
-const longestUser = 64
-
 const userOf = (metadata: unknown, notes: Notes): Pick<Chat, "user"> => {
   if (!Predicate.isObject(metadata)) return {}
   notes.only(metadata, ["user_id"], "metadata")
   const { user_id: user } = metadata
   if (typeof user !== "string" || user === "") return {}
-  return { user: user.length <= longestUser ? user : createHash("sha256").update(user).digest("hex") }
+  return { user: userWord(user) }
 }
 
 const tiers: Readonly<Record<string, string>> = { auto: "auto", standard_only: "default" }

@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { maxModelLength } from "../../domain/request.ts"
 import type { Documented } from "../Dialect.ts"
+import { openAiFailure } from "../openai-error.ts"
 import { Passed } from "./passed-api.ts"
 
 const any = Schema.Record(Schema.String, Schema.Unknown)
@@ -131,24 +132,9 @@ const OpenAi = HttpApiGroup.make("openai")
     "The OpenAI endpoints. Fields that are not named here are passed on to the backend as they are"
   )
 
-// What a backend refuses keeps all the fields that it says beside those of OpenAI.
-const failure: Documented["failure"] = {
-  type: "object",
-  description: "A failure in OpenAI's shape; one that a backend told may say more",
-  properties: {
-    error: {
-      type: "object",
-      properties: {
-        message: { type: "string" },
-        type: { type: "string" },
-        param: { type: ["string", "null"] },
-        code: { type: ["string", "null"] }
-      },
-      required: ["message", "type", "param", "code"]
-    }
-  },
-  required: ["error"]
-}
-
 /** What is documented of them. */
-export const documented: Documented = { groups: [OpenAi, Passed], schemas: [ChatChunk, CompletionChunk], failure }
+export const documented: Documented = {
+  groups: [OpenAi, Passed],
+  schemas: [ChatChunk, CompletionChunk],
+  failure: openAiFailure
+}

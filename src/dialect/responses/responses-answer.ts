@@ -1,0 +1,243 @@
+/**
+ * The events of an answer as a stream of Responses, and as a whole one: the same items, told of one by one or all at once.
+ */
+import * as Result from "effect/Result"
+import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import type { JsonObject } from "../request-notes.ts"
+import {
+  echoOf,
+  EventWriter,
+  failureOf,
+  responseHead,
+  type ResponseFailure,
+  serverFailure,
+  responseUsage,
+  writeFailure
+} from "./responses-events.ts"
+import { CallItem, type ItemPlace, MessageItem, ReasoningItem, type ResponseItem } from "./responses-items.ts"
+import type { ToolNames } from "./responses-tools.ts"
+
+const encoder = new TextEncoder()
+
+/** What of a request its answer depends on. */
+interface Asked {
+  readonly asked: JsonObject
+  readonly names: ToolNames
+  /** Whether the client keeps what the model has thought for the next turn. */
+  readonly seals: boolean
+}
+
+const fineId = /^[A-Za-z0-9_.:-]{1,64}$/
+
+/** Gives calls ids that stand alone: in the answer, and against all that went before it. */
+class CallNumbers {
+  private readonly context: AnswerContext
+  private readonly given = new Set<string>()
+
+  constructor(context: AnswerContext) {
+    this.context = context
+  }
+
+  of(id: string | undefined): string {
+    const { callIds, id: answer } = this.context
+    const stands = id !== undefined && fineId.test(id) && !callIds.has(id) && !this.given.has(id)
+    const own = stands ? id : `call_${answer}_${this.given.size + 1}`
+    this.given.add(own)
+    return own
+  }
+}
+
+const incomplete: Readonly<Record<string, string>> = { length: "max_output_tokens", filter: "content_filter" }
+
+/** What is known of when an answer began: by the clock on the wall, and by one that runs evenly. */
+interface Began {
+  readonly wallMs: number
+  readonly evenMs: number
+}
+
+class ResponseWriting {
+  private readonly context: AnswerContext
+  private readonly asked: Asked
+  private readonly began: Began
+  private readonly ids: CallNumbers
+  private readonly writer = new EventWriter()
+  private readonly items: Array<ResponseItem> = []
+  private readonly calls = new Map<number, CallItem>()
+  // Of what is thought and what is said, one is open at a time; calls stay open side by side.
+  private spoken: MessageItem | ReasoningItem | undefined
+  private echo: string | undefined
+  private begun = false
+  private over = false
+  private stop: ChatStop | undefined
+  private usage: ChatUsage | undefined
+  /** What became of it, once it is whole. */
+  whole: string | undefined
+  /** Why it failed, once it has. */
+  failure: string | undefined
+
+  constructor(context: AnswerContext, asked: Asked, began: Began) {
+    this.context = context
+    this.asked = asked
+    this.began = began
+    this.ids = new CallNumbers(context)
+  }
+
+  take(): ReadonlyArray<Uint8Array> {
+    const text = this.writer.take()
+    return text === "" ? [] : [encoder.encode(text)]
+  }
+
+  event(event: ChatEvent): void {
+    if (this.over) return
+    this.begin()
+    switch (event.type) {
+      case "text":
+        return this.message().append("output_text", event.text, event.logprobs)
+      case "refusal":
+        return this.message().append("refusal", event.text)
+      case "reasoning":
+        return this.thought().append(event.text)
+      case "signature":
+        this.thought().signature = event.signature
+        return undefined
+      case "call":
+        return this.call(event)
+      case "arguments":
+        return this.calls.get(event.call)?.append(event.text)
+      case "stop":
+        this.stop = event.stop
+        return undefined
+      case "usage":
+        this.usage = event.usage
+        return undefined
+      case "error":
+        return this.fail(serverFailure(event.message))
+      case "done":
+        return this.finish()
+      case "start":
+        return undefined
+    }
+  }
+
+  fail(failure: ResponseFailure): void {
+    this.begin()
+    this.over = true
+    this.failure = failure.message
+    writeFailure(this.writer, failure, (failed) => this.response(failed))
+  }
+
+  private begin(): void {
+    if (this.begun) return
+    this.begun = true
+    this.writer.tell("response.created", this.response({}))
+    this.writer.tell("response.in_progress", this.response({}))
+  }
+
+  private response(more: object): string {
+    const { context } = this
+    this.echo ??= JSON.stringify(echoOf(this.asked.asked)).slice(1)
+    const created = Math.floor(this.began.wallMs / 1000)
+    const head = responseHead({ id: `resp_${context.id}`, created, model: context.model })
+    return `${JSON.stringify({ ...head, ...more }).slice(0, -1)},${this.echo}`
+  }
+
+  private place(prefix: string): ItemPlace {
+    const output_index = this.items.length
+    return { id: `${prefix}_${this.context.id}_${output_index}`, output_index }
+  }
+
+  private message(): MessageItem {
+    if (this.spoken instanceof MessageItem) return this.spoken
+    this.closeSpoken()
+    const item = new MessageItem(this.writer, this.place("msg"))
+    this.items.push(item)
+    this.spoken = item
+    return item
+  }
+
+  private thought(): ReasoningItem {
+    if (this.spoken instanceof ReasoningItem) return this.spoken
+    this.closeSpoken()
+    const item = new ReasoningItem(this.writer, this.place("rs"), this.asked.seals)
+    this.items.push(item)
+    this.spoken = item
+    return item
+  }
+
+  private call({ call, id, name, signature }: ChatEvent & { readonly type: "call" }): void {
+    // There is no place for it but in what was thought before the call.
+    if (signature !== undefined && this.asked.seals) this.thought().callSignature = signature
+    this.closeSpoken()
+    const form = this.asked.names.form(name)
+    const place = this.place(form.kind === "custom" ? "ctc" : "fc")
+    const item = new CallItem(this.writer, place, this.ids.of(id), form)
+    this.items.push(item)
+    this.calls.set(call, item)
+  }
+
+  private closeSpoken(status: "completed" | "incomplete" = "completed"): void {
+    this.spoken?.close(status)
+    this.spoken = undefined
+  }
+
+  private finish(): void {
+    const reason = incomplete[this.stop?.reason ?? ""]
+    if (this.items.length === 0 && reason === undefined) this.message().append("output_text", "")
+    const last = reason === undefined ? undefined : this.items.at(-1)
+    const statuses = new Map(
+      this.items.map((item) => {
+        const isCut = item === last || (last !== undefined && item instanceof CallItem && !item.isWhole)
+        return [item, isCut ? ("incomplete" as const) : ("completed" as const)]
+      })
+    )
+    this.closeSpoken(this.spoken === last ? "incomplete" : "completed")
+    for (const item of this.calls.values()) item.close(statuses.get(item) ?? "completed")
+    this.over = true
+    const { usage } = this
+    const end = {
+      status: reason === undefined ? "completed" : "incomplete",
+      incomplete_details: reason === undefined ? null : { reason },
+      output: [...statuses].map(([item, status]) => item.json(status)),
+      usage: usage === undefined ? null : responseUsage(usage),
+      ...(reason === undefined ? { completed_at: this.now() } : {})
+    }
+    this.whole = this.response(end)
+    this.writer.tell(`response.${end.status}`, this.whole)
+  }
+
+  private now(): number {
+    const { evenMs, wallMs } = this.began
+    return Math.floor((wallMs + performance.now() - evenMs) / 1000)
+  }
+}
+
+/** How the answer to one request is told. */
+export const responsesAnswers = (asked: Asked): AnswerEncoder => {
+  const evenMs = performance.now()
+  const writingFor = (context: AnswerContext): ResponseWriting =>
+    new ResponseWriting(context, asked, { wallMs: context.now, evenMs })
+  return {
+    stream: (context) => ({
+      start: () => {
+        const writing = writingFor(context)
+        return {
+          push: (event) => {
+            writing.event(event)
+            return writing.take()
+          },
+          end: () => [],
+          broken: (error) => {
+            writing.fail(failureOf(error))
+            return Buffer.concat([...writing.take()])
+          }
+        }
+      }
+    }),
+    whole: (events, context) => {
+      const writing = writingFor(context)
+      for (const event of events) writing.event(event)
+      const { failure = "an answer without an end", whole } = writing
+      return whole === undefined ? Result.fail(failure) : Result.succeed(encoder.encode(whole))
+    }
+  }
+}

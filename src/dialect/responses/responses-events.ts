@@ -1,0 +1,131 @@
+/**
+ * The events of Responses on the wire, and the response that the first and the last of them hold.
+ */
+import * as Predicate from "effect/Predicate"
+import { readErrorText } from "../../domain/error-text.ts"
+import type { ChatUsage } from "../chat.ts"
+import type { JsonObject } from "../request-notes.ts"
+
+/** Writes events, one after the other, and counts them. */
+export class EventWriter {
+  private text = ""
+  private next: number
+
+  /** `next` is the number of the first one. */
+  constructor(next = 0) {
+    this.next = next
+  }
+
+  /** An event with these fields. */
+  write(type: string, fields: object): void {
+    this.append(type, JSON.stringify(fields).slice(1))
+  }
+
+  /** An event with a response, given as JSON. */
+  tell(type: string, response: string): void {
+    this.append(type, `"response":${response}}`)
+  }
+
+  /** What has been written since it was last taken. */
+  take(): string {
+    const { text } = this
+    this.text = ""
+    return text
+  }
+
+  private append(type: string, rest: string): void {
+    this.text += `event: ${type}\ndata: {"type":"${type}","sequence_number":${this.next},${rest}\n\n`
+    this.next += 1
+  }
+}
+
+/** Why a response failed. */
+export interface ResponseFailure {
+  readonly code: string
+  readonly message: string
+  readonly param: string | null
+}
+
+// The codes that clients act on; whatever else happened, it happened at a server.
+const codes: ReadonlySet<unknown> = new Set(["rate_limit_exceeded", "context_length_exceeded"])
+
+/** What went wrong by itself. */
+export const serverFailure = (message: string): ResponseFailure => ({ code: "server_error", message, param: null })
+
+/** The failure in the body of an error. */
+export const failureOf = (error: string): ResponseFailure => {
+  const { json, sentence } = readErrorText(error)
+  const { code, param } = Predicate.isObject(json) && Predicate.isObject(json["error"]) ? json["error"] : {}
+  return {
+    code: typeof code === "string" && codes.has(code) ? code : "server_error",
+    message: sentence ?? "The answer broke off",
+    param: typeof param === "string" ? param : null
+  }
+}
+
+const given = (asked: JsonObject, ...names: ReadonlyArray<string>): JsonObject =>
+  Object.fromEntries(names.flatMap((name) => (asked[name] === undefined ? [] : [[name, asked[name]]])))
+
+const fieldsIn = (value: unknown): JsonObject => (Predicate.isObject(value) ? value : {})
+
+/** What a response tells again of its request, and what is so for all of them. */
+export const echoOf = (asked: JsonObject) => ({
+  instructions: asked["instructions"] ?? null,
+  max_output_tokens: asked["max_output_tokens"] ?? null,
+  metadata: asked["metadata"] ?? {},
+  parallel_tool_calls: asked["parallel_tool_calls"] ?? true,
+  previous_response_id: null,
+  reasoning: {
+    effort: fieldsIn(asked["reasoning"])["effort"] ?? null,
+    summary: fieldsIn(asked["reasoning"])["summary"] ?? null
+  },
+  store: false,
+  temperature: asked["temperature"] ?? null,
+  text: { format: { type: "text" }, ...fieldsIn(asked["text"]) },
+  tool_choice: asked["tool_choice"] ?? "auto",
+  tools: asked["tools"] ?? [],
+  top_p: asked["top_p"] ?? null,
+  truncation: "disabled" as const,
+  ...given(asked, "top_logprobs", "user", "safety_identifier", "prompt_cache_key")
+})
+
+/** The tokens of a response. */
+export const responseUsage = (usage: ChatUsage) => ({
+  input_tokens: usage.prompt,
+  input_tokens_details: { cached_tokens: usage.cachedRead, cache_write_tokens: usage.cachedWrite },
+  output_tokens: usage.completion,
+  output_tokens_details: { reasoning_tokens: usage.reasoning },
+  total_tokens: usage.prompt + usage.completion
+})
+
+/** What is known of a response whatever becomes of it. */
+export interface ResponseFacts {
+  readonly id: string
+  /** In seconds since 1970. */
+  readonly created: number
+  readonly model: string
+}
+
+/** A response that has begun, before anything has been said. */
+export const responseHead = ({ created, id, model }: ResponseFacts) => ({
+  id,
+  object: "response" as const,
+  created_at: created,
+  status: "in_progress" as const,
+  background: false,
+  error: null,
+  incomplete_details: null,
+  model,
+  output: [],
+  usage: null
+})
+
+/** Ends a stream that broke: for those who read the response, and for those who look for an error. */
+export const writeFailure = (
+  writer: EventWriter,
+  { code, message, param }: ResponseFailure,
+  response: (failed: object) => string
+): void => {
+  writer.tell("response.failed", response({ status: "failed", error: { code, message } }))
+  writer.write("error", { code, message, param })
+}

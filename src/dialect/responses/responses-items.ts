@@ -1,0 +1,226 @@
+/**
+ * The items of a response: each opens, says what it holds piece by piece, and closes with all of it.
+ */
+import { sealed } from "./reasoning-seal.ts"
+import type { EventWriter } from "./responses-events.ts"
+import { textOfArgs, type ToolForm } from "./responses-tools.ts"
+
+/** Where an item stands. */
+export interface ItemPlace {
+  readonly id: string
+  readonly output_index: number
+}
+
+/** How it stands with an item. */
+export type ItemStatus = "completed" | "in_progress" | "incomplete"
+
+/** A part of a message that is its text. */
+const textPart = (text: string, logprobs: Array<unknown>) => ({
+  type: "output_text" as const,
+  text,
+  annotations: [],
+  logprobs
+})
+
+const refusalPart = (refusal: string) => ({ type: "refusal" as const, refusal })
+
+const summaryPart = (text: string) => ({ type: "summary_text" as const, text })
+
+/** What all items have in common. */
+export abstract class ResponseItem {
+  protected readonly writer: EventWriter
+  protected readonly place: ItemPlace
+
+  constructor(writer: EventWriter, place: ItemPlace) {
+    this.writer = writer
+    this.place = place
+  }
+
+  /** The item as it is told of. */
+  abstract json(status: ItemStatus): object
+
+  /** Tells that there is nothing more to come. */
+  abstract close(status: Exclude<ItemStatus, "in_progress">): void
+
+  protected open(): void {
+    this.writer.write("response.output_item.added", {
+      output_index: this.place.output_index,
+      item: this.json("in_progress")
+    })
+  }
+
+  protected closed(status: ItemStatus): void {
+    this.writer.write("response.output_item.done", {
+      output_index: this.place.output_index,
+      item: this.json(status)
+    })
+  }
+
+  protected said(type: string, fields: object): void {
+    this.writer.write(type, { item_id: this.place.id, output_index: this.place.output_index, ...fields })
+  }
+}
+
+/** What the model has thought, told as a summary: that is what clients show. */
+export class ReasoningItem extends ResponseItem {
+  signature: string | undefined
+  callSignature: string | undefined
+  private text = ""
+  private readonly seals: boolean
+  private isClosed = false
+
+  /** `seals` when the client keeps what it is given for the next turn. */
+  constructor(writer: EventWriter, place: ItemPlace, seals: boolean) {
+    super(writer, place)
+    this.seals = seals
+    this.open()
+  }
+
+  append(text: string): void {
+    if (text === "") return
+    if (this.text === "") {
+      this.said("response.reasoning_summary_part.added", { summary_index: 0, part: summaryPart("") })
+    }
+    this.text += text
+    this.said("response.reasoning_summary_text.delta", { summary_index: 0, delta: text })
+  }
+
+  override json(status: ItemStatus) {
+    const { callSignature, signature, text } = this
+    const seal = this.seals && this.isClosed ? { encrypted_content: sealed({ text, signature, callSignature }) } : {}
+    return {
+      id: this.place.id,
+      type: "reasoning" as const,
+      status,
+      summary: text === "" || !this.isClosed ? [] : [summaryPart(text)],
+      ...seal
+    }
+  }
+
+  override close(status: Exclude<ItemStatus, "in_progress">): void {
+    this.isClosed = true
+    const { text } = this
+    if (text !== "") {
+      this.said("response.reasoning_summary_text.done", { summary_index: 0, text })
+      this.said("response.reasoning_summary_part.done", { summary_index: 0, part: summaryPart(text) })
+    }
+    this.closed(status)
+  }
+}
+
+/** A part of a message, as far as it has come. */
+interface MessagePart {
+  readonly type: "output_text" | "refusal"
+  text: string
+  readonly logprobs: Array<unknown>
+}
+
+const partJson = ({ logprobs, text, type }: MessagePart) =>
+  type === "refusal" ? refusalPart(text) : textPart(text, logprobs)
+
+/** What the model says, or why it will not. */
+export class MessageItem extends ResponseItem {
+  private readonly parts: Array<MessagePart> = []
+
+  constructor(writer: EventWriter, place: ItemPlace) {
+    super(writer, place)
+    this.open()
+  }
+
+  append(type: MessagePart["type"], text: string, logprobs: ReadonlyArray<unknown> = []): void {
+    const part = this.partOf(type)
+    part.text += text
+    if (text === "") return
+    const content_index = this.parts.length - 1
+    if (type === "refusal") return this.said("response.refusal.delta", { content_index, delta: text })
+    part.logprobs.push(...logprobs)
+    this.said("response.output_text.delta", { content_index, delta: text, logprobs })
+  }
+
+  override json(status: ItemStatus) {
+    return {
+      id: this.place.id,
+      type: "message" as const,
+      role: "assistant" as const,
+      status,
+      content: status === "in_progress" ? [] : this.parts.map(partJson)
+    }
+  }
+
+  override close(status: Exclude<ItemStatus, "in_progress">): void {
+    this.closePart()
+    this.closed(status)
+  }
+
+  private partOf(type: MessagePart["type"]): MessagePart {
+    const last = this.parts.at(-1)
+    if (last?.type === type) return last
+    this.closePart()
+    const part: MessagePart = { type, text: "", logprobs: [] }
+    this.parts.push(part)
+    this.said("response.content_part.added", { content_index: this.parts.length - 1, part: partJson(part) })
+    return part
+  }
+
+  private closePart(): void {
+    const part = this.parts.at(-1)
+    if (part === undefined) return
+    const content_index = this.parts.length - 1
+    const { logprobs, text } = part
+    if (part.type === "refusal") this.said("response.refusal.done", { content_index, refusal: text })
+    else this.said("response.output_text.done", { content_index, text, logprobs })
+    this.said("response.content_part.done", { content_index, part: partJson(part) })
+  }
+}
+
+/** A call of a tool. */
+export class CallItem extends ResponseItem {
+  private args = ""
+  private readonly callId: string
+  private readonly form: ToolForm
+
+  constructor(writer: EventWriter, place: ItemPlace, callId: string, form: ToolForm) {
+    super(writer, place)
+    this.callId = callId
+    this.form = form
+    this.open()
+  }
+
+  /** Whether what has come is a whole JSON value, or nothing at all. */
+  get isWhole(): boolean {
+    if (this.args === "") return true
+    try {
+      JSON.parse(this.args)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  append(args: string): void {
+    if (args === "") return
+    this.args += args
+    // A free text is told at once: in pieces it would have to be taken out of the JSON that it comes in.
+    if (this.form.kind === "function") this.said("response.function_call_arguments.delta", { delta: args })
+  }
+
+  override json(status: ItemStatus) {
+    const { args, callId, form, place } = this
+    const isOpen = status === "in_progress"
+    const head = { id: place.id, status, call_id: callId, name: form.name }
+    const space = form.namespace === undefined ? {} : { namespace: form.namespace }
+    return form.kind === "custom"
+      ? { type: "custom_tool_call" as const, ...head, ...space, input: isOpen ? "" : textOfArgs(args) }
+      : { type: "function_call" as const, ...head, ...space, arguments: isOpen ? "" : args }
+  }
+
+  override close(status: Exclude<ItemStatus, "in_progress">): void {
+    if (status === "completed" && this.args.trim() === "") this.args = this.form.kind === "custom" ? "" : "{}"
+    if (this.form.kind === "custom") {
+      const input = textOfArgs(this.args)
+      this.said("response.custom_tool_call_input.delta", { delta: input })
+      this.said("response.custom_tool_call_input.done", { input })
+    } else this.said("response.function_call_arguments.done", { arguments: this.args })
+    this.closed(status)
+  }
+}

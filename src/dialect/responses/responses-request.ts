@@ -1,0 +1,157 @@
+/**
+ * A request of OpenAI's Responses as one of the hub: what cannot be carried over is refused by its place, or named.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { BadRequest } from "../../domain/errors.ts"
+import type { Chat, DecodedChat } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
+import { countOf, type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep, userWord } from "../request-notes.ts"
+import { responsesAnswers } from "./responses-answer.ts"
+import { readTools, ToolNames } from "./responses-tools.ts"
+import { readItems } from "./responses-turns.ts"
+
+/** What of a request a server must have kept, or must know, to answer it. */
+const vital = {
+  previous_response_id: "Nexus keeps no answers; send all of the conversation in 'input'",
+  conversation: "Nexus keeps no conversations; send all of it in 'input'",
+  prompt: "Nexus keeps no prompts; send its text in 'instructions' or 'input'"
+} as const
+
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null
+
+const refuseVital = (json: JsonObject): void => {
+  for (const [field, why] of Object.entries(vital)) {
+    if (isGiven(json[field])) refuseAt(field, `is not known to the backend of this model: ${why}`)
+  }
+  if (json["background"] === true) refuseAt("background", "must be false: Nexus keeps no answers to be fetched later")
+}
+
+const effortOf = ({ reasoning }: JsonObject, notes: Notes): Pick<Chat, "effort" | "showThoughts"> => {
+  if (!Predicate.isObject(reasoning)) return {}
+  notes.only(reasoning, ["effort", "summary", "generate_summary"], "reasoning")
+  const { effort, generate_summary: older, summary = older } = reasoning
+  return {
+    ...(typeof effort === "string" ? { effort } : {}),
+    ...(typeof summary === "string" ? { showThoughts: true } : {})
+  }
+}
+
+const formatOf = ({ text }: JsonObject, notes: Notes): Pick<Chat, "format" | "verbosity"> => {
+  if (!Predicate.isObject(text)) return {}
+  notes.only(text, ["format", "verbosity"], "text")
+  const { format, verbosity: words } = text
+  const verbosity = typeof words === "string" ? { verbosity: words } : {}
+  if (!Predicate.isObject(format) || format["type"] === "text") return verbosity
+  if (format["type"] === "json_object") return { ...verbosity, format: { type: "json" } }
+  if (format["type"] !== "json_schema") {
+    return refuseAt("text.format.type", "must be 'text', 'json_object' or 'json_schema'")
+  }
+  const { description, schema, strict } = format
+  return {
+    ...verbosity,
+    format: {
+      type: "schema",
+      name: textOf(format["name"], "text.format.name"),
+      ...(typeof description === "string" ? { description } : {}),
+      schema,
+      ...(typeof strict === "boolean" ? { strict } : {})
+    }
+  }
+}
+
+const includesOf = ({ include }: JsonObject): ReadonlyArray<unknown> => listOf(include, "include")
+
+const sealsWanted = "reasoning.encrypted_content"
+const likelyWanted = "message.output_text.logprobs"
+
+const likelyOf = (json: JsonObject, notes: Notes): Pick<Chat, "logprobs"> => {
+  const most = json["top_logprobs"]
+  const includes = includesOf(json)
+  for (const [at, each] of includes.entries()) {
+    if (each !== sealsWanted && each !== likelyWanted) notes.drops(`include[${at}]`)
+  }
+  if (typeof most === "number" && most > 0) return { logprobs: most }
+  return includes.includes(likelyWanted) ? { logprobs: 0 } : {}
+}
+
+const samplingOf = (json: JsonObject): Pick<Chat, "temperature" | "topP"> => {
+  const numberAt = (field: string): number | undefined => {
+    const value = json[field]
+    if (!isGiven(value)) return undefined
+    return typeof value === "number" ? value : refuseAt(field, "must be a number")
+  }
+  const temperature = numberAt("temperature")
+  const topP = numberAt("top_p")
+  return { ...(temperature === undefined ? {} : { temperature }), ...(topP === undefined ? {} : { topP }) }
+}
+
+const tokensOf = (json: JsonObject): Pick<Chat, "maxTokens"> => {
+  const maxTokens = countOf(json["max_output_tokens"], "max_output_tokens")
+  return maxTokens === undefined ? {} : { maxTokens }
+}
+
+const words = { user: "user", safetyId: "safety_identifier", cacheKey: "prompt_cache_key" } as const
+
+const userOf = (json: JsonObject): Pick<Chat, "cacheKey" | "safetyId" | "tier" | "user"> => {
+  const { service_tier: tier } = json
+  const told = Object.entries(words).flatMap(([name, field]) => {
+    const value = json[field]
+    return typeof value === "string" && value !== "" ? [[name, userWord(value)]] : []
+  })
+  return { ...Object.fromEntries(told), ...(typeof tier === "string" ? { tier } : {}) }
+}
+
+// What is carried over, what the answer tells of again, and what changes nothing: an answer is never kept.
+const known = (
+  "model input instructions stream tools tool_choice parallel_tool_calls reasoning text include max_output_tokens " +
+  "temperature top_p top_logprobs metadata store service_tier user safety_identifier prompt_cache_key background " +
+  Object.keys(vital).join(" ")
+).split(" ")
+
+// Fields that say what is so anyhow.
+const isPlain = (name: string, value: unknown): boolean =>
+  (name === "truncation" && value === "disabled") ||
+  (name === "stream_options" && Predicate.isObject(value) && value["include_obfuscation"] !== true)
+
+const read = (json: JsonObject, exact: JsonObject, names: ToolNames, notes: Notes): Chat => {
+  refuseVital(json)
+  const tools = readTools(exact, names, notes)
+  const messages = readItems(json, names, notes)
+  const { parallel_tool_calls: parallel } = json
+  const plain = Object.keys(json).filter((name) => isPlain(name, json[name]))
+  notes.only(json, [...known, ...plain], "")
+  return {
+    stream: json["stream"] === true,
+    messages,
+    ...tools,
+    ...(typeof parallel === "boolean" && tools.tools.length > 0 ? { parallelCalls: parallel } : {}),
+    ...tokensOf(json),
+    ...effortOf(json, notes),
+    ...formatOf(exact, notes),
+    ...samplingOf(json),
+    ...likelyOf(json, notes),
+    ...userOf(json),
+    extra: {}
+  }
+}
+
+const decoder = new TextDecoder()
+
+const objectOf = (json: unknown): JsonObject => (Predicate.isObject(json) ? json : {})
+
+/** Reads a request; its body is a JSON object. */
+export const decodeResponsesRequest = (body: Uint8Array): Result.Result<DecodedChat, BadRequest> => {
+  const text = decoder.decode(body)
+  const notes = new Notes()
+  const names = new ToolNames()
+  try {
+    const plain: unknown = JSON.parse(text)
+    const asked = objectOf(exactJson(text, plain))
+    const chat = read(objectOf(plain), asked, names, notes)
+    const answers = responsesAnswers({ asked, names, seals: includesOf(asked).includes(sealsWanted) })
+    return Result.succeed({ chat, dropped: notes.all(), answers })
+  } catch (error) {
+    return Result.fail(error instanceof BadRequest ? error : tooDeep(error))
+  }
+}

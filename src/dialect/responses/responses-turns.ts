@@ -1,0 +1,227 @@
+/**
+ * The items of a request of Responses as turns of the hub: what a model has said in a row is one turn, with its thoughts and
+ * all of its calls.
+ */
+import * as Predicate from "effect/Predicate"
+import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import { type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { Turns } from "../turns.ts"
+import { unsealed } from "./reasoning-seal.ts"
+import { argsOfText, type ToolNames } from "./responses-tools.ts"
+
+const dataUrl = /^data:([^;,]*)(?:;[^;,]+)*;base64,/i
+
+/** A data URL taken apart; undefined when it is none with base64. */
+const dataOf = (url: string): { readonly mediaType: string; readonly data: string } | undefined => {
+  const [head, mediaType = ""] = dataUrl.exec(url) ?? []
+  return head === undefined ? undefined : { mediaType: mediaType.toLowerCase(), data: url.slice(head.length) }
+}
+
+const elsewhere = "is at OpenAI alone; send the thing itself"
+
+const imageOf = (part: JsonObject, place: string): ChatPart => {
+  const { detail: asked, image_url: url } = part
+  if (typeof url !== "string") return refuseAt(`${place}.${part["file_id"] ? "file_id" : "image_url"}`, elsewhere)
+  const detail = typeof asked === "string" ? { detail: asked } : {}
+  const held = dataOf(url)
+  if (held === undefined && /^data:/i.test(url)) return refuseAt(`${place}.image_url`, "must hold its data in base64")
+  if (held === undefined) return { type: "image", url, ...detail }
+  if (held.mediaType === "image/svg+xml") return refuseAt(`${place}.image_url`, "is of a kind that no model looks at")
+  return {
+    type: "image",
+    ...held,
+    mediaType: held.mediaType === "image/jpg" ? "image/jpeg" : held.mediaType,
+    ...detail
+  }
+}
+
+const fileOf = (part: JsonObject, place: string): ChatPart => {
+  const { file_data: data, filename } = part
+  if (typeof data !== "string") {
+    return refuseAt(`${place}.${part["file_url"] ? "file_url" : part["file_id"] ? "file_id" : "file_data"}`, elsewhere)
+  }
+  const held = dataOf(data) ?? { mediaType: "application/pdf", data }
+  return { type: "file", name: typeof filename === "string" && filename !== "" ? filename : "file.pdf", ...held }
+}
+
+const audioOf = ({ input_audio: audio }: JsonObject, place: string): ChatPart => {
+  const { data, format } = Predicate.isObject(audio) ? audio : {}
+  return {
+    type: "audio",
+    format: textOf(format, `${place}.input_audio.format`),
+    data: textOf(data, `${place}.input_audio.data`)
+  }
+}
+
+const unknownType = (type: unknown, place: string): never =>
+  refuseAt(`${place}.type`, `is '${String(type)}', which the backend of this model cannot be told`)
+
+const partOf = (part: unknown, place: string, notes: Notes): ChatPart => {
+  if (!Predicate.isObject(part)) return refuseAt(place, "must be an object")
+  const { type } = part
+  switch (type) {
+    case "input_text":
+    case "output_text":
+    case "text":
+    case "summary_text":
+    case "reasoning_text":
+      notes.only(part, ["type", "text", "annotations", "logprobs"], type)
+      return { type: "text", text: textOf(part["text"], `${place}.text`) }
+    case "refusal":
+      return { type: "text", text: textOf(part["refusal"], `${place}.refusal`) }
+    case "input_image":
+      notes.only(part, ["type", "image_url", "detail", "file_id"], type)
+      return imageOf(part, place)
+    case "input_file":
+      notes.only(part, ["type", "file_data", "filename", "file_id", "file_url"], type)
+      return fileOf(part, place)
+    case "input_audio":
+      return audioOf(part, place)
+    default:
+      return unknownType(type, place)
+  }
+}
+
+const partsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<ChatPart> => {
+  if (typeof content === "string") return [{ type: "text", text: content }]
+  if (!Array.isArray(content)) return refuseAt(place, "must be a string or an array of parts")
+  return content.map((part: unknown, at) => partOf(part, `${place}[${at}]`, notes))
+}
+
+const textsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<string> =>
+  partsOf(content, place, notes).map((part) => (part.type === "text" ? part.text : refuseAt(place, "must be text")))
+
+const listed = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [])
+
+/** What OpenAI has done by itself, of which the words behind it tell what came of it. */
+const done: ReadonlySet<unknown> = new Set(["web_search_call"])
+
+const outputs: ReadonlySet<unknown> = new Set(["function_call_output", "custom_tool_call_output"])
+
+// May be left out by whoever writes a message.
+const typeOf = ({ content, role, type }: JsonObject): unknown =>
+  type ?? (role === undefined && content === undefined ? "item_reference" : "message")
+
+/** Reads the items of one request, in order. */
+class ItemReading {
+  readonly turns = new Turns({ anywhere: true })
+  readonly head: Array<string> = []
+  private readonly names: ToolNames
+  private readonly notes: Notes
+  private begun = false
+  private callSignature: string | undefined
+
+  constructor(names: ToolNames, notes: Notes) {
+    this.names = names
+    this.notes = notes
+  }
+
+  take(item: JsonObject, place: string): void {
+    const type = typeOf(item)
+    if (type !== "message") this.begun = true
+    switch (type) {
+      case "message":
+        return this.message(item, place)
+      case "reasoning":
+        return this.reasoning(item, place)
+      case "function_call":
+        this.notes.only(item, ["type", "id", "status", "call_id", "name", "namespace", "arguments"], type)
+        return this.call(item, place, "function", textOf(item["arguments"] ?? "", `${place}.arguments`) || "{}")
+      case "custom_tool_call":
+        this.notes.only(item, ["type", "id", "status", "call_id", "name", "namespace", "input"], type)
+        return this.call(item, place, "custom", argsOfText(textOf(item["input"], `${place}.input`)))
+      case "function_call_output":
+      case "custom_tool_call_output":
+        this.notes.only(item, ["type", "id", "status", "call_id", "output"], type)
+        return this.turns.user([])
+      case "item_reference":
+        return refuseAt(place, "refers to an item that Nexus has not kept; send the item itself (with store: false)")
+      default:
+        if (!done.has(type)) return unknownType(type, place)
+        return this.notes.drops(place)
+    }
+  }
+
+  /** Takes what came of a call, wherever it stands. */
+  output(item: JsonObject, place: string): void {
+    if (!outputs.has(item["type"])) return
+    const { output } = item
+    const said = output === undefined || output === null ? [] : partsOf(output, `${place}.output`, this.notes)
+    this.turns.result(textOf(item["call_id"], `${place}.call_id`), said, false, place)
+  }
+
+  private message(item: JsonObject, place: string): void {
+    const { content, role } = item
+    const at = `${place}.content`
+    this.notes.only(item, ["type", "id", "status", "role", "content"], "message")
+    switch (role) {
+      case "user":
+        this.begun = true
+        return this.turns.user(partsOf(content, at, this.notes))
+      case "assistant": {
+        this.begun = true
+        const said = textsOf(content, at, this.notes).filter((text) => text !== "")
+        return this.turns.assistant(
+          said.map((text) => ({ type: "text", text })),
+          place
+        )
+      }
+      case "system":
+      case "developer": {
+        const text = textsOf(content, at, this.notes).join("\n\n")
+        if (text.trim() === "") return undefined
+        if (this.begun) return this.turns.reminder(text)
+        this.head.push(text)
+        return undefined
+      }
+      default:
+        return refuseAt(`${place}.role`, "must be user, assistant, system or developer")
+    }
+  }
+
+  private reasoning(item: JsonObject, place: string): void {
+    const { content, encrypted_content: kept, summary } = item
+    this.notes.only(item, ["type", "id", "status", "summary", "content", "encrypted_content"], "reasoning")
+    const seal = typeof kept === "string" && kept !== "" ? unsealed(kept) : undefined
+    if (seal === undefined && typeof kept === "string" && kept !== "") {
+      return this.notes.drops("reasoning.encrypted_content")
+    }
+    this.callSignature = seal?.callSignature
+    const told = listed(content).length > 0 ? content : listed(summary)
+    const text = seal?.text ?? textsOf(told, `${place}.summary`, this.notes).join("\n\n")
+    if (text === "" && seal?.signature === undefined) return undefined
+    const thought: ChatTurnItem = { type: "reasoning", text, signature: seal?.signature }
+    return this.turns.assistant([thought], place)
+  }
+
+  private call(item: JsonObject, place: string, kind: "custom" | "function", args: string): void {
+    const { namespace } = item
+    const name = textOf(item["name"], `${place}.name`)
+    const space = typeof namespace === "string" && namespace !== "" ? { namespace } : {}
+    const signature = this.callSignature === undefined ? {} : { signature: this.callSignature }
+    this.callSignature = undefined
+    const id = textOf(item["call_id"], `${place}.call_id`)
+    const own = this.names.of({ kind, name, ...space })
+    return this.turns.assistant([{ type: "call", id, name: own, args, ...signature }], place)
+  }
+}
+
+/** The turns of a conversation, what goes before all of them first. */
+export const readItems = (
+  { input, instructions }: JsonObject,
+  names: ToolNames,
+  notes: Notes
+): ReadonlyArray<ChatMessage> => {
+  const reading = new ItemReading(names, notes)
+  const said = instructions === undefined || instructions === null ? "" : textOf(instructions, "instructions")
+  const written = typeof input === "string" ? [{ role: "user", content: input }] : input
+  if (!Array.isArray(written)) return refuseAt("input", "must be a string or an array of items")
+  const items = written.map((item: unknown, at) =>
+    Predicate.isObject(item) ? item : refuseAt(`input[${at}]`, "must be an object")
+  )
+  for (const [at, item] of items.entries()) reading.output(item, `input[${at}]`)
+  for (const [at, item] of items.entries()) reading.take(item, `input[${at}]`)
+  const system = [said, ...reading.head].filter((text) => text.trim() !== "").join("\n\n")
+  const turns = reading.turns.end()
+  return system === "" ? turns : [{ role: "system", text: system }, ...turns]
+}

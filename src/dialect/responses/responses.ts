@@ -1,0 +1,163 @@
+/**
+ * OpenAI's Responses.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
+import { readChatNeeds } from "../chat-needs.ts"
+import type { ClientCodec } from "../chat.ts"
+import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
+import { EventReader } from "../event-reader.ts"
+import { eventStreamType, keepAliveComment, redactedEvents } from "../event-stream.ts"
+import { exactJson } from "../exact-json.ts"
+import { bodyKindOf } from "../first-bytes.ts"
+import { errorBody, openAiErrorBody } from "../openai-error.ts"
+import { lookAtResponses } from "./responses-needs.ts"
+import { decodeResponsesRequest } from "./responses-request.ts"
+import { eventType, isFailure, responseIn, ResponsesWatch, usageOfResponse } from "./responses-watch.ts"
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const fields = { text: "input", vision: "input", tools: "tools", json_mode: "text", embeddings: "model" }
+
+// What it is by stands at the head of an answer, and of the first event of a stream.
+const headBytes = 2048
+const modelField = /"model"\s*:\s*"([^"\\]{1,512})"/
+
+const identityIn = (bytes: Uint8Array): AnswerIdentity => ({
+  model: modelField.exec(decoder.decode(bytes.subarray(0, headBytes)))?.[1],
+  fingerprint: undefined
+})
+
+// What a failure that stands where an answer should would be as a status.
+const statuses: Readonly<Record<string, number>> = {
+  rate_limit_exceeded: 429,
+  server_is_overloaded: 503,
+  slow_down: 503,
+  context_length_exceeded: 400,
+  invalid_prompt: 400
+}
+
+const faultIn = (error: Readonly<Record<PropertyKey, unknown>>, reason: string): AnswerFault => {
+  const { code } = error
+  const body = encoder.encode(JSON.stringify({ error }))
+  const status = typeof code === "string" ? statuses[code] : undefined
+  return status === undefined
+    ? new BadAnswer({ reason, body })
+    : new ErrorStatus({ status, contentType: "application/json", body, retryAfterMs: undefined, underGood: true })
+}
+
+const errorOf = (response: unknown): Readonly<Record<PropertyKey, unknown>> | undefined =>
+  Predicate.isObject(response) && Predicate.isObject(response["error"]) ? response["error"] : undefined
+
+const wholeResponse = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
+  const json = parsed(decoder.decode(body))
+  const error = errorOf(json)
+  if (error !== undefined) return Result.fail(faultIn(error, "an error under a good status"))
+  if (Predicate.isObject(json) && Array.isArray(json["output"])) {
+    return Result.succeed({ said: identityIn(body), usage: usageOfResponse(json) })
+  }
+  return Result.fail(new BadAnswer({ reason: "JSON without output", body }))
+}
+
+const faultOf = (bytes: Uint8Array): AnswerFault => {
+  const reader = new EventReader()
+  const events = [...reader.push(bytes), ...reader.end()]
+  const failed = events.find((event) => isFailure(eventType(event)))
+  if (failed === undefined) return new BadAnswer({ reason: "an event stream without an answer" })
+  const json = parsed(failed.data)
+  const error = errorOf(responseIn(failed.data)) ?? errorOf(json) ?? (Predicate.isObject(json) ? json : {})
+  return faultIn(error, "an error as its first event")
+}
+
+const codec: ClientCodec = {
+  words: {
+    messages: "input",
+    maxTokens: "max_output_tokens",
+    toolChoice: "tool_choice",
+    parallelCalls: "parallel_tool_calls",
+    topP: "top_p",
+    logprobs: "top_logprobs",
+    effort: "reasoning.effort",
+    showThoughts: "reasoning.summary",
+    verbosity: "text.verbosity",
+    format: "text.format",
+    safetyId: "safety_identifier",
+    cacheKey: "prompt_cache_key",
+    tier: "service_tier",
+    reasoning: "input.reasoning",
+    signature: "input.reasoning.encrypted_content",
+    file: "input_file",
+    audio: "input_audio"
+  },
+  decode: decodeResponsesRequest
+}
+
+const create: Operation = {
+  name: "responses",
+  fields,
+  path: "/v1/responses",
+  generates: true,
+  needs: (body, reading) => readChatNeeds(create, body, reading, lookAtResponses),
+  whole: wholeResponse,
+  client: codec
+}
+
+const inputTokens: Operation = {
+  name: "responses/input_tokens",
+  fields,
+  path: "/v1/responses/input_tokens",
+  generates: false,
+  needs: (body, reading) => readChatNeeds(inputTokens, body, reading, lookAtResponses, true),
+  whole: () => Result.succeed({ said: { model: undefined, fingerprint: undefined }, usage: undefined }),
+  estimate: ({ promptTokens }) => ({
+    field: "input_tokens",
+    body: JSON.stringify({ object: "response.input_tokens", input_tokens: promptTokens })
+  })
+}
+
+const withModel = (body: Uint8Array, model: string): ReadonlyArray<Uint8Array> => {
+  const text = decoder.decode(body)
+  const json = exactJson(text, parsed(text))
+  return [Predicate.isObject(json) ? encoder.encode(JSON.stringify({ ...json, model })) : body]
+}
+
+// Clients that are given a base URL with a version, or that of another endpoint, add a path of their own.
+const meant = /^(?:\/v1)*(?:\/chat\/completions)?(\/responses(?:\/input_tokens|\/compact)?)\/?$/
+
+const kept = /^(?:\/v1)*\/(?:responses|conversations)\/./
+
+/** The dialect. */
+export const responses: Dialect = {
+  id: "responses",
+  operations: [create, inputTokens],
+  hint: "OpenAI's Responses are at /v1/responses; /docs lists what there is",
+  canonicalPath: (method, path) => {
+    const [, found] = (method === "POST" ? meant.exec(path) : null) ?? []
+    return found === undefined ? path : `/v1${found}`
+  },
+  suggestedPath: (path) =>
+    kept.test(path) ? "Nexus keeps no responses and no conversations: send all of one with each request" : undefined,
+  headers: { asked: ["openai-beta"], answered: ["openai-processing-ms"] },
+  withModel,
+  types: { request: "application/json", whole: "application/json", stream: eventStreamType },
+  kindOf: bodyKindOf,
+  said: identityIn,
+  watch: () => new ResponsesWatch(),
+  faultOf,
+  keepAlive: keepAliveComment,
+  brokenBody: "cut",
+  redacted: redactedEvents,
+  errorBody,
+  passedError: openAiErrorBody,
+  document: () => import("./responses-api.ts").then(({ documentedResponses }) => documentedResponses)
+}
