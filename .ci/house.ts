@@ -41,7 +41,7 @@ export const house: Readonly<Record<string, Room>> = {
     "one forwarded request: attempts, delivery, accounting",
     "domain backend telemetry admission wire dialect registry router upstream http api"
   ),
-  connect: room("settings of client programs", "domain backend router api"),
+  connect: room("settings of client programs, printed and put into their files", "domain backend config router api"),
   operations: room(
     "what is not forwarded: health, models, statistics, administration, pages",
     "domain config telemetry admission dialect registry router upstream proxy connect api"

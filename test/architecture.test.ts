@@ -101,8 +101,8 @@ describe("kinds of servers", () => {
   test("are named nowhere but in their table, in what is imported from others, and in the demo", () => {
     // A dialect bears the name of who made it up, as a kind does.
     const elsewhere = outsiders.filter((file) => !/^src\/(config\/import|demo|dialect)\//.test(file))
-    // The package that programs of others import.
-    const theirs = ["src/connect/code.ts"]
+    // The packages that programs of others import, and the settings that have such a name for a protocol.
+    const theirs = ["src/connect/code.ts", "src/connect/agents.ts"]
     // The page that tells of the endpoints of a dialect.
     const api = ["src/operations/pages/docs-page.ts"]
     const named = new RegExp(`["'\`](${backendTypes.join("|")})["'\`]|^\\s*(${backendTypes.join("|")}):`)

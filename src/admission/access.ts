@@ -72,7 +72,17 @@ const bearer = /^bearer +(\S+)$/i
 // A header that is given several times is one with commas; more of them are nobody's slip.
 const mostParts = 4
 
-const keysIn = function* (headers: Headers): Generator<string> {
+/** The key that a URL holds under this name. */
+const keyInUrl = (url: string, name: string): string => {
+  const query = url.indexOf("?")
+  return query < 0 ? "" : (new URLSearchParams(url.slice(query)).get(name) ?? "")
+}
+
+const keysIn = function* ({ headers, url }: Request, parameter?: string): Generator<string> {
+  if (parameter !== undefined) {
+    const key = keyInUrl(url, parameter)
+    if (key !== "") yield key
+  }
   for (const name of ["authorization", ...clientKeyHeaders]) {
     const value = headers.get(name)
     if (value === null) continue
@@ -93,8 +103,8 @@ const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): AuthKey | undefi
 }
 
 /** Whether who asks has a key, where one is needed. */
-export const hasValidKey = ({ keys }: AdmissionRules, { headers }: Request): boolean =>
-  keys.length === 0 || keysIn(headers).some((given) => knownKey(keys, given) !== undefined)
+export const hasValidKey = ({ keys }: AdmissionRules, request: Request): boolean =>
+  keys.length === 0 || keysIn(request).some((given) => knownKey(keys, given) !== undefined)
 
 /** Whether a browser asks beforehand what it may send: it never shows a key when it does. */
 export const isPreflight = (rules: AdmissionRules, { method, headers }: Request): boolean =>
@@ -115,13 +125,14 @@ const noKey = (url: string): string =>
 
 /**
  * Why a request is not let in; undefined when it is. `path` is its path as it is routed, `peer` the address it comes
- * from.
+ * from, `parameter` what its key is called in its URL, where clients of its dialect send it there.
  */
 export const admissionRefusal = (
   rules: AdmissionRules,
   request: Request,
   path: string,
-  peer: () => string | undefined
+  peer: () => string | undefined,
+  parameter?: string
 ): GatewayError | undefined => {
   const { headers } = request
   const host = headers.get("host") ?? ""
@@ -158,7 +169,7 @@ export const admissionRefusal = (
   if (rules.keys.length === 0 || openPaths.has(path) || isPreflight(rules, request)) return undefined
   // One that is good lets in, whatever else came with it.
   let found: "none" | "unknown" | "not admin" = "none"
-  for (const given of keysIn(headers)) {
+  for (const given of keysIn(request, parameter)) {
     const key = knownKey(rules.keys, given)
     if (key !== undefined && (!isForeign || key.admin === true)) return undefined
     if (key !== undefined) found = "not admin"

@@ -3,12 +3,14 @@
  */
 import type { Kind } from "./Kind.ts"
 import { exo } from "./exo.ts"
+import { gemini } from "./gemini.ts"
 import { generic } from "./generic.ts"
 import { llamacpp } from "./llamacpp.ts"
 import { lmstudio } from "./lmstudio.ts"
 import { ollama } from "./ollama.ts"
 import { openai } from "./openai.ts"
 import { sglang } from "./sglang.ts"
+import { vertex } from "./vertex.ts"
 import { vllm } from "./vllm.ts"
 
 /** By their names in settings, in the order in which they are looked for and told of. */
@@ -20,6 +22,8 @@ const kinds = {
   sglang,
   exo,
   openai,
+  gemini,
+  vertex,
   generic
 } satisfies Record<string, Kind>
 

@@ -6,11 +6,13 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Argument, Command, Flag } from "effect/cli"
 import { nearest } from "../config/nearest.ts"
-import { type ClientName, clientNames, clients } from "../connect/clients.ts"
+import { type ClientName, clientNames, clients, fileOf } from "../connect/clients.ts"
+import { changeLines } from "../connect/settings-file.ts"
 import { chooseModels, chooseModelByName, type ClientModel } from "../connect/suitable-models.ts"
 import { clientBaseUrl, keyVariable, type ClientSetup } from "../connect/client-setup.ts"
 import { printable } from "../domain/printable.ts"
 import type { GatewayForClients } from "../remote/survey.ts"
+import { type WrittenSettings, writeSettings } from "./connect-write.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { jsonText, tableText } from "./output.ts"
@@ -37,6 +39,12 @@ const url = Flag.String("url").pipe(
   Flag.optional
 )
 
+const write = Flag.Boolean("write").pipe(
+  Flag.withDescription("Put it into the client's own settings file; the file as it was is kept beside it"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
+)
+
 /** What stands where a model must be named and none is known. */
 const placeholder = "MODEL"
 
@@ -59,8 +67,11 @@ const modelFor = (
 
 const listing = (): string =>
   tableText(
-    ["Client", "For", "Prints"],
-    clientNames.map((name) => [name, clients[name].title, clients[name].format])
+    ["Client", "For", "Prints", "--write"],
+    clientNames.map((name) => {
+      const file = fileOf(name)
+      return [name, clients[name].title, clients[name].format, file === undefined ? "" : `~/${file.home.join("/")}`]
+    })
   )
 
 const asJson = (name: ClientName, { baseUrl, keyNeeded, model, embedder }: ClientSetup, settings: string) => ({
@@ -73,10 +84,37 @@ const asJson = (name: ClientName, { baseUrl, keyNeeded, model, embedder }: Clien
   settings
 })
 
+const writable = clientNames.filter((name) => fileOf(name) !== undefined)
+
+/** Writes the settings of a client, and shows what is another value now. */
+const writeInto = Effect.fnUntraced(function* (name: ClientName, setup: ClientSetup, json: boolean) {
+  const file = fileOf(name)
+  if (file === undefined) {
+    return yield* new CliFailure({
+      message: `${clients[name].title} has no settings file that can be edited; --write is for ${writable.join(", ")}`
+    })
+  }
+  if (setup.model.id === placeholder) {
+    return yield* new CliFailure({ message: "No model to name: start the gateway first, or name one with --model" })
+  }
+  const { backup, changes, path }: WrittenSettings = yield* writeSettings(file, setup)
+  if (json) {
+    const keys = changes.map((change) => change.path)
+    return yield* Console.log(jsonText({ client: name, file: path, backup: backup ?? null, changed: keys }))
+  }
+  for (const line of changeLines(changes)) yield* Console.log(line)
+  if (changes.length === 0) yield* Console.error(`${printable(path)} has it all already.`)
+  else
+    yield* Console.error(
+      `Wrote ${printable(path)}${backup === undefined ? "" : `; a copy of what it was is ${printable(backup)}`}.`
+    )
+  if (setup.keyNeeded) yield* Console.error(`The key is taken from ${keyVariable}; set it where the client is started.`)
+})
+
 /** The command; only what is to be pasted goes to standard output. */
 export const connectCommand = Command.make(
   "connect",
-  { client, model, url, json: flags.json, config: flags.config, host: flags.host, port: flags.port },
+  { client, model, url, write, json: flags.json, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
     if (Option.isNone(input.client)) {
       const rows = clientNames.map((name) => ({
@@ -94,7 +132,8 @@ export const connectCommand = Command.make(
     const chosen = modelFor(found, wanted, chat)
     if (chosen === undefined) return yield* notServed(wanted ?? "", names)
     if (found.problem !== undefined) yield* Console.error(`${found.problem}. Its models are not known.`)
-    if (chosen.id === placeholder) yield* Console.error(`Put the name of a model in place of ${placeholder}.`)
+    if (chosen.id === placeholder && !input.write)
+      yield* Console.error(`Put the name of a model in place of ${placeholder}.`)
     const setup: ClientSetup = {
       baseUrl: clientBaseUrl(Option.getOrElse(input.url, () => found.url)),
       keyNeeded: found.keyNeeded,
@@ -102,6 +141,7 @@ export const connectCommand = Command.make(
       others: chat.filter(({ id }) => id !== chosen.id),
       embedder
     }
+    if (input.write) return yield* writeInto(name, setup, input.json)
     const settings = clients[name].settings(setup)
     if (input.json) return yield* Console.log(jsonText(asJson(name, setup, settings)))
     yield* Console.log(settings)
@@ -112,6 +152,7 @@ export const connectCommand = Command.make(
   Command.withExamples([
     { command: "nexus connect" },
     { command: "nexus connect zed" },
+    { command: "nexus connect claude-code --write" },
     { command: "nexus connect open-webui --url http://host.docker.internal:8000" }
   ])
 )

@@ -2,7 +2,7 @@
  * Keys and values of the Rust Nexus that this one spells otherwise or does without, so that its nexus.toml is read as it
  * is. A row counts only as long as the Schema does not know its key or value.
  */
-import { plainType } from "../backend/all.ts"
+import { plainType, typeCalled } from "../backend/all.ts"
 import type { Mistake } from "./check.ts"
 import { isTable, type KeyPath, showPath, type Table } from "./path.ts"
 import { schemaAt } from "./reference.ts"
@@ -76,7 +76,11 @@ export const legacyKeys: ReadonlyArray<LegacyKey> = [
   unused(["backends", 0, "zone"], "requests are not routed by zone"),
   unused(["backends", 0, "tier"], "requests are not routed by tier; fallbacks say which model may stand in for which"),
   refused(["backends", 0, "type"], foreignApi, exactly("anthropic")),
-  refused(["backends", 0, "type"], foreignApi, exactly("google")),
+  {
+    path: ["backends", 0, "type"],
+    value: exactly("google"),
+    verdict: { _tag: "alias", of: () => typeCalled("google") ?? plainType }
+  },
   {
     path: ["logging", "level"],
     value: { shown: "in capital letters", is: isLevelInCapitals },

@@ -20,7 +20,7 @@ export interface ClientSetup {
 export const keyVariable = "NEXUS_KEY"
 
 /** What stands for a key where one must be given and none is asked for: clients refuse an empty one. */
-const noKey = "not-needed"
+export const noKey = "not-needed"
 
 /** The key where no variable can be named: a word to be replaced. */
 export const keyPlaceholder = ({ keyNeeded }: ClientSetup): string => (keyNeeded ? "YOUR_NEXUS_KEY" : noKey)
@@ -41,6 +41,9 @@ export const shellWord = (text: string): string =>
 
 /** A base URL for clients from the address of a gateway: with or without `/v1`, with or without a slash at its end. */
 export const clientBaseUrl = (url: string): string => `${url.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`
+
+/** The address of the gateway alone, for clients that add a version themselves. */
+export const rootUrl = ({ baseUrl }: ClientSetup): string => baseUrl.replace(/\/v1$/, "")
 
 /** Lines; those that are undefined are left out. */
 export const joinLines = (...all: ReadonlyArray<string | undefined>): string =>

@@ -2,6 +2,7 @@
  * Settings of applications: files, variables and forms.
  */
 import { printable } from "../domain/printable.ts"
+import type { SettingsFile } from "./settings-file.ts"
 import type { ClientModel } from "./suitable-models.ts"
 import {
   isPlainWord,
@@ -10,6 +11,7 @@ import {
   keyPlaceholder,
   joinLines,
   quotedLiteral,
+  rootUrl,
   type ClientSetup,
   shellWord
 } from "./client-setup.ts"
@@ -25,6 +27,37 @@ export const openWebui = (setup: ClientSetup): string => {
     embedder === undefined ? undefined : `RAG_EMBEDDING_MODEL=${embedder}`
   )
 }
+
+/** Variables of Open WebUI that connect it as to an Ollama; its form takes a key, and no variable does. */
+export const openWebuiOllama = (setup: ClientSetup): string =>
+  joinLines(
+    "ENABLE_OLLAMA_API=true",
+    `OLLAMA_BASE_URL=${printable(rootUrl(setup))}`,
+    isPlainWord(setup.model.id) ? `DEFAULT_MODELS=${setup.model.id}` : undefined
+  )
+
+/** What is put into a credential of n8n and the node that uses it. */
+export const n8n = (setup: ClientSetup): string =>
+  joinLines(
+    "Credential: OpenAI",
+    `Base URL: ${printable(setup.baseUrl)}`,
+    `API Key: ${keyPlaceholder(setup)}`,
+    "Node: OpenAI Chat Model",
+    `Model (by ID): ${printable(setup.model.id)}`
+  )
+
+/** extra-openai-models.yaml of llm. */
+export const llmYaml = (setup: ClientSetup): string =>
+  joinLines(
+    ...[setup.model, ...setup.others].flatMap(({ id, tools, vision }) => [
+      `- model_id: ${quotedLiteral(`nexus/${id}`)}`,
+      `  model_name: ${quotedLiteral(id)}`,
+      `  api_base: ${quotedLiteral(setup.baseUrl)}`,
+      setup.keyNeeded ? "  api_key_name: nexus" : undefined,
+      tools === false ? undefined : "  supports_tools: true",
+      vision === true ? "  vision: true" : undefined
+    ])
+  )
 
 const continueModel = (setup: ClientSetup, id: string, roles: string): ReadonlyArray<string> => [
   `  - name: ${quotedLiteral(`${id} (Nexus)`)}`,
@@ -78,11 +111,21 @@ const zedModel = ({ id, contextLength, tools, vision }: ClientModel) => ({
   capabilities: { tools: tools ?? true, images: vision ?? false, parallel_tool_calls: false, prompt_cache_key: false }
 })
 
+const zedPath = ["language_models", "openai_compatible", "nexus"]
+
 /** settings.json of Zed; it lists every model, for Zed does not ask. */
-export const zed = ({ baseUrl, model, others }: ClientSetup): string => {
-  const provider = { api_url: baseUrl, available_models: [model, ...others].map(zedModel) }
-  const settings = { language_models: { openai_compatible: { nexus: provider } } }
-  return JSON.stringify(settings, null, 2).split("\n").map(printable).join("\n")
+export const zedFile: SettingsFile = {
+  variable: { name: "XDG_CONFIG_HOME", below: ["zed", "settings.json"] },
+  home: [".config", "zed", "settings.json"],
+  syntax: "json",
+  entries: ({ baseUrl, model, others }) => [
+    { path: [...zedPath, "api_url"], value: baseUrl },
+    ...[model, ...others].map((each) => ({
+      path: [...zedPath, "available_models"],
+      itemBy: "name",
+      value: zedModel(each)
+    }))
+  ]
 }
 
 /** Shell lines that start aider. */
@@ -92,18 +135,6 @@ export const aider = (setup: ClientSetup): string =>
     `export OPENAI_API_KEY=${setup.keyNeeded ? `"$${keyVariable}"` : keyPlaceholder(setup)}`,
     `aider --model ${shellWord(`openai/${setup.model.id}`)}`
   )
-
-/** Shell lines that start Claude Code; its small requests, titles among them, go to the same model. */
-export const claudeCode = (setup: ClientSetup): string => {
-  const model = shellWord(setup.model.id)
-  return joinLines(
-    // It adds /v1 itself.
-    `export ANTHROPIC_BASE_URL=${shellWord(setup.baseUrl.replace(/\/v1$/, ""))}`,
-    `export ANTHROPIC_AUTH_TOKEN=${setup.keyNeeded ? `"$${keyVariable}"` : keyPlaceholder(setup)}`,
-    `export ANTHROPIC_DEFAULT_HAIKU_MODEL=${model}`,
-    `claude --model ${model}`
-  )
-}
 
 /** A shell line that asks something. */
 export const curl = ({ baseUrl, keyNeeded, model }: ClientSetup): string => {

@@ -121,6 +121,8 @@ export interface Operation extends OperationFacts {
     body: Uint8Array,
     reading: NeedsReading
   ) => Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>>
+  /** Why what the query of a request asks for is not served; absent where a query says nothing. */
+  readonly queryFault?: (query: URLSearchParams) => BadRequest | undefined
   /** Whether its answer is passed on while it comes, unless it is JSON or a page, which may be an error. */
   readonly passes?: boolean
   /** Judges the body of a whole answer, by its media type where that may differ. */
@@ -205,6 +207,8 @@ export interface Dialect {
   readonly passedError: (status: number, body: Uint8Array, requestId?: string) => Uint8Array
   /** Whether these are the headers and the path of a client that speaks it; absent where nothing gives one away. */
   readonly speaksTo?: (headers: Headers, path: string) => boolean
+  /** What its clients call their key where they send it in the URL; absent where they never do. */
+  readonly keyParameter?: string
   /** What it answers about models without asking anybody; absent where nothing. */
   readonly pages?: ReadonlyArray<DialectPage>
   /** What a server is tried with; absent where nobody tries it. Loaded when it is asked for. */

@@ -191,7 +191,7 @@ export interface EncodedChat {
 export type ChatField = Exclude<keyof Chat, "extra"> | "reasoning" | "signature" | "file" | "audio"
 
 /** What a client calls that; a field that it has no word of its own for is called by its name here. */
-type ClientWords = Readonly<Partial<Record<ChatField, string>>>
+export type ClientWords = Readonly<Partial<Record<ChatField, string>>>
 
 /** What a server takes of a request, where servers of one dialect differ. */
 export interface ServerTraits {

@@ -8,9 +8,26 @@ export interface ReadEvent {
   readonly data: string
 }
 
+// A mark at the very start is no text.
+const first = new TextDecoder()
+const further = new TextDecoder("utf-8", { ignoreBOM: true })
+
+const LF = 0x0a
+const CR = 0x0d
+
+// Where the line from `from` on ends; `plain` of a text without carriage returns.
+const lineEnd = (text: string, from: number, plain: boolean): number => {
+  const feed = text.indexOf("\n", from)
+  if (plain) return feed
+  const back = text.indexOf("\r", from)
+  return back < 0 || (feed >= 0 && feed < back) ? feed : back
+}
+
 /** Reads one event stream. */
 export class EventReader {
-  private readonly decoder = new TextDecoder()
+  // Of its own once a piece ends inside of a character.
+  private decoder: TextDecoder | undefined
+  private begun = false
   private line = ""
   // Whether the last line ended with a carriage return, which a line feed may belong to.
   private returned = false
@@ -29,31 +46,40 @@ export class EventReader {
 
   /** The events that a piece makes whole. */
   push(piece: Uint8Array): ReadonlyArray<ReadEvent> {
-    return this.take(this.decoder.decode(piece, { stream: true }))
+    return this.take(this.decoded(piece))
   }
 
   /** The event that the end of the stream makes whole. */
   end(): ReadonlyArray<ReadEvent> {
-    return this.take(`${this.decoder.decode()}\n\n`)
+    return this.take(`${this.decoder?.decode() ?? ""}\n\n`)
+  }
+
+  private decoded(piece: Uint8Array): string {
+    if (piece.length === 0) return ""
+    const { begun } = this
+    this.begun = true
+    const isWhole = (piece[piece.length - 1] ?? 0) < 0x80
+    if (this.decoder === undefined && isWhole) return (begun ? further : first).decode(piece)
+    this.decoder ??= new TextDecoder("utf-8", { ignoreBOM: begun })
+    return this.decoder.decode(piece, { stream: true })
   }
 
   private take(text: string): ReadonlyArray<ReadEvent> {
     const events: Array<ReadEvent> = []
     let from = 0
     if (this.returned && text !== "") {
-      if (text.charCodeAt(0) === 0x0a) from = 1
+      if (text.charCodeAt(0) === LF) from = 1
       this.returned = false
     }
-    for (let at = from; at < text.length; at += 1) {
-      const code = text.charCodeAt(at)
-      if (code !== 0x0a && code !== 0x0d) continue
-      const line = this.line + text.slice(from, at)
+    const plain = !text.includes("\r")
+    for (let to = lineEnd(text, from, plain); to >= 0; to = lineEnd(text, from, plain)) {
+      const line = this.line + text.slice(from, to)
       this.line = ""
-      if (code === 0x0d) {
-        if (at + 1 === text.length) this.returned = true
-        else if (text.charCodeAt(at + 1) === 0x0a) at += 1
+      from = to + 1
+      if (text.charCodeAt(to) === CR) {
+        if (from === text.length) this.returned = true
+        else if (text.charCodeAt(from) === LF) from += 1
       }
-      from = at + 1
       if (line !== "") this.field(line)
       else if (this.data !== undefined || this.name !== "") {
         events.push({ name: this.name, data: this.data ?? "" })
@@ -61,7 +87,7 @@ export class EventReader {
         this.data = undefined
       }
     }
-    this.line += text.slice(from)
+    if (from < text.length) this.line += text.slice(from)
     return events
   }
 
@@ -71,6 +97,10 @@ export class EventReader {
     if (name !== "data" && name !== "event") return
     const rest = colon < 0 ? "" : line.slice(line.charCodeAt(colon + 1) === 0x20 ? colon + 2 : colon + 1)
     if (name === "event") this.name = rest
-    else this.data = this.data === undefined ? rest : `${this.data}\n${rest}`
+    else this.adds(rest)
+  }
+
+  private adds(data: string): void {
+    this.data = this.data === undefined ? data : `${this.data}\n${data}`
   }
 }

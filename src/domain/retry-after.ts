@@ -12,6 +12,10 @@ const parseDuration = (text: string): number | undefined => {
   return Number(hours) * 3_600_000 + Number(minutes) * 60_000 + Number(seconds) * 1000 + Number(millis)
 }
 
+/** What an error of Google's asks for inside of its body, in milliseconds; undefined when it does not. */
+export const delayIn = (body: string): number | undefined =>
+  parseDuration(/"retryDelay"\s*:\s*"([\d.]+m?s)"/.exec(body)?.[1] ?? "")
+
 const count = (text: string): number | undefined => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : undefined)
 
 // Date.parse takes nearly anything for a date; an HTTP date names its weekday, and RFC 3339 begins with its year.

@@ -3,8 +3,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
-import { joinUrl, type ApiPath, apiPathBelow } from "../domain/base-url.ts"
+import type { ApiPath } from "../domain/base-url.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream-errors.ts"
 import { prepareBackend, userAgentOf } from "../upstream/endpoint.ts"
 import { tlsUnreachable, speaksTls } from "../wire/tls.ts"
@@ -66,7 +67,7 @@ export const askServer = (
   return Effect.map(
     transport.ask({
       method: question.body === undefined ? "GET" : "POST",
-      url: joinUrl(backend, apiPathBelow(question.path, question.apiPath ?? backend.apiPath ?? "/v1")),
+      url: kindNamed(backend.type).url(backend, question.path, question.apiPath ?? backend.apiPath ?? "/v1"),
       headers: {
         accept: "application/json",
         "user-agent": userAgentOf(backend),

@@ -33,6 +33,8 @@ const taken = (
   if (hops > maxGatewayHops) return Effect.fail(new LoopDetected({ hops }))
   const { leastContext: least, standIn, turns } = forwarding
   const { model, operation } = record.route
+  const fault = operation.queryFault?.(new URL(record.request.url).searchParams)
+  if (fault !== undefined) return Effect.fail(fault)
   const reading = operation.needs(body, { turns, least, model, standIn })
   if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading)
   return Effect.flatMap(

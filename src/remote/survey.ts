@@ -170,7 +170,9 @@ export const describeGateway = (options: SurveyOptions): Effect.Effect<GatewayFo
   withTransport(
     Effect.gen(function* () {
       const target = yield* targetGateway(options)
-      const { url, keyNeeded } = target
+      const { url } = target
+      // Somebody who has set a key for it wants it sent: what the gateway asks for need not stand in this config.
+      const keyNeeded = target.keyNeeded || target.keyFrom === "NEXUS_KEY"
       const both = askGateway(target, (address) => Effect.all([askBackends(address), askAliases(address)]))
       return yield* both.pipe(
         Effect.map(([{ backends }, { aliases, groups }]): GatewayForClients => ({

@@ -124,11 +124,10 @@ export class Gateway extends Context.Service<
             const path =
               written === undefined || direct !== undefined ? written : canonicalPath(request.method, written)
             const route = direct ?? (path === undefined || path === written ? undefined : forwarded.find(path))
+            const speaker = () =>
+              route?.dialect ?? dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path ?? "")) ?? dialects[0]
             const refused = (error: GatewayError) => {
-              const dialect =
-                route?.dialect ??
-                dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path ?? "")) ??
-                dialects[0]
+              const dialect = speaker()
               const headers = { ...refusalHeaders(request), ...corsHeaders(rules, request) }
               const response = refuse(dialect, error, id, headers)
               accounting.turnedAway(response.status)
@@ -141,7 +140,8 @@ export class Gateway extends Context.Service<
             if (isOdd)
               return refused(new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
             if (!serves(path, route)) return nothing(isAdministration ? { instead: askedElsewhere } : {})
-            const refusal = admissionRefusal(rules, request, path, () => server.peer(request))
+            const keyParameter = rules.keys.length === 0 ? undefined : speaker().keyParameter
+            const refusal = admissionRefusal(rules, request, path, () => server.peer(request), keyParameter)
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
             if (route === undefined && !plainPath.test(path)) return nothing()

@@ -5,7 +5,7 @@
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { BadAnswer, ErrorStatus, type UpstreamError } from "../domain/upstream-errors.ts"
-import { retryAfterOf } from "../domain/retry-after.ts"
+import { delayIn, retryAfterOf } from "../domain/retry-after.ts"
 import {
   type DialectRoute,
   type AnswerIdentity,
@@ -70,6 +70,8 @@ const wallClock = (): number => performance.timeOrigin + performance.now()
 
 const nothing = (): void => undefined
 
+const decoder = new TextDecoder()
+
 const isNamedStream = (head: ReceivedAnswer, { dialect }: DialectRoute): boolean =>
   isOfType(head.header("content-type"), dialect.types.stream)
 
@@ -102,11 +104,14 @@ class ErrorJudge implements IntakeJudge<never> {
 
   private error(body: Uint8Array): ErrorStatus {
     const { head } = this
+    const said = decompress(head.header("content-encoding"), body.subarray(0, mostOfAnError), mostOfAnError)
+    const asksToWait = head.status === 429 || head.status === 503
     return new ErrorStatus({
       status: head.status,
       contentType: head.header("content-type") ?? "",
-      body: decompress(head.header("content-encoding"), body.subarray(0, mostOfAnError), mostOfAnError),
-      retryAfterMs: retryAfterOf(head.header, wallClock(), head.status)
+      body: said,
+      retryAfterMs:
+        retryAfterOf(head.header, wallClock(), head.status) ?? (asksToWait ? delayIn(decoder.decode(said)) : undefined)
     })
   }
 }

@@ -22,24 +22,15 @@ describe("nexus connect", () => {
     const { code, stdout, stderr } = await nexus("connect")
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" })
     const [heading = "", ...rows] = lines(stdout)
-    expect(heading.split(/ {2,}/)).toEqual(["Client", "For", "Prints"])
-    expect(rows.map((row) => row.split(" ")[0])).toEqual([
-      "open-webui",
-      "continue",
-      "cline",
-      "zed",
-      "aider",
-      "claude-code",
-      "langchain",
-      "langchain-js",
-      "ai-sdk",
-      "openai-python",
-      "openai-js",
-      "curl"
-    ])
+    expect(heading.split(/ {2,}/)).toEqual(["Client", "For", "Prints", "--write"])
+    const named = rows.map((row) => row.split(" ")[0])
+    for (const client of ["claude-code", "codex", "gemini-cli", "open-webui-ollama", "zed", "curl"]) {
+      expect(named).toContain(client)
+    }
+    expect(rows.find((row) => row.startsWith("codex "))).toMatch(/toml +~\/.codex\/config.toml$/)
     const json = JSON.parse((await nexus("connect", "--json")).stdout)
-    expect(json.clients[3]).toEqual({ client: "zed", title: "Zed", format: "json" })
-    expect((await nexus("connect", "emacs")).stderr).toContain('Expected: "open-webui"')
+    expect(json.clients).toContainEqual({ client: "zed", title: "Zed", format: "json" })
+    expect((await nexus("connect", "emacs")).stderr).toContain('Expected: "claude-code"')
   })
 
   test("prints settings with a model that calls tools, and says apart where they go", async () => {

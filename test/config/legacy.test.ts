@@ -65,7 +65,7 @@ describe("the nexus.toml of the Rust Nexus", () => {
     expect(mistake).toMatch(
       /^nexus\.toml:\d+: routing\.policies\[1\] is not taken: .*remove \[\[routing\.policies\]\]$/
     )
-    for (const type of ["anthropic", "google"]) {
+    for (const type of ["anthropic"]) {
       const foreign = `[[backends]]\nname = "a"\nurl = "https://x.example"\ntype = "${type}"\n`
       expect(mistakesOf(foreign)).toEqual([
         expect.stringMatching(

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test"
+import { backendTypes } from "../../src/backend/all.ts"
 import { mistakesOf } from "./reading.ts"
 
 const backend = (lines: string) => `[[backends]]\nname = "one"\nurl = "http://h:1"\n${lines}\n`
@@ -241,7 +242,7 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
       [
         `the type ${type}, with the one that was meant`,
         backend(`type = "${type}"`),
-        `nexus.toml:4: backends[0].type = "${type}": expected "ollama" | "lmstudio" | "llamacpp" | "vllm" | "sglang" | "exo" | "openai" | "generic"; did you mean "${meant}"?`
+        `nexus.toml:4: backends[0].type = "${type}": expected ${backendTypes.map((each) => `"${each}"`).join(" | ")}; did you mean "${meant}"?`
       ] as const
   ),
   ...["api_key", "apiKey", "key", "token"].map(

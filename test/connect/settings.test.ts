@@ -1,10 +1,34 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
+import { clientNames, clients } from "../../src/connect/clients.ts"
 import { clientBaseUrl, type ClientSetup } from "../../src/connect/client-setup.ts"
-import { aider, claudeCode, cline, continueYaml, curl, openWebui, zed } from "../../src/connect/settings.ts"
+import {
+  claudeCode,
+  codexFile,
+  codexOss,
+  copilot,
+  cursor,
+  geminiCli,
+  goose,
+  opencodeFile
+} from "../../src/connect/agents.ts"
+import { freshSettings } from "../../src/connect/settings-file.ts"
+import {
+  aider,
+  cline,
+  continueYaml,
+  curl,
+  llmYaml,
+  n8n,
+  openWebui,
+  openWebuiOllama,
+  zedFile
+} from "../../src/connect/settings.ts"
 import { plain, rich } from "./offers.ts"
 
 const naming = (id: string, offer: ClientSetup = plain): ClientSetup => ({ ...offer, model: { ...offer.model, id } })
+
+const zed = (setup: ClientSetup): string => freshSettings(zedFile, setup)
 
 const text = (...lines: ReadonlyArray<string>): string => lines.join("\n")
 
@@ -132,6 +156,89 @@ describe("the settings of", () => {
   })
 })
 
+describe("the settings of agents", () => {
+  test("that go into a shell name the address as each wants it, and the key by its variable", () => {
+    expect(geminiCli(rich)).toBe(
+      text(
+        "export GOOGLE_GEMINI_BASE_URL=https://nexus.example",
+        'export GEMINI_API_KEY="$NEXUS_KEY"',
+        "gemini -m Qwen/Qwen3-8B"
+      )
+    )
+    expect(copilot(rich)).toBe(
+      text(
+        "export COPILOT_PROVIDER_BASE_URL=https://nexus.example/v1",
+        'export COPILOT_PROVIDER_API_KEY="$NEXUS_KEY"',
+        "export COPILOT_MODEL=Qwen/Qwen3-8B",
+        "export COPILOT_PROVIDER_MAX_PROMPT_TOKENS=32768",
+        "export COPILOT_OFFLINE=true",
+        "copilot"
+      )
+    )
+    expect(copilot(plain)).not.toMatch(/API_KEY|TOKENS/)
+    expect(codexOss(plain)).toBe(
+      text("export CODEX_OSS_BASE_URL=http://127.0.0.1:8000/v1", "codex --oss --local-provider ollama -m mistral:7b")
+    )
+    expect(goose(plain)).toContain("export OPENAI_HOST=http://127.0.0.1:8000\n")
+  })
+
+  test("that go into a file are what a new file would hold", () => {
+    expect(freshSettings(codexFile, plain)).toBe(
+      text(
+        'model = "mistral:7b"',
+        'model_provider = "nexus"',
+        "",
+        "[model_providers.nexus]",
+        'name = "Nexus"',
+        'base_url = "http://127.0.0.1:8000/v1"',
+        'wire_api = "responses"'
+      )
+    )
+    expect(JSON.parse(freshSettings(opencodeFile, rich))).toMatchObject({
+      model: "nexus/Qwen/Qwen3-8B",
+      provider: {
+        nexus: {
+          models: {
+            "Qwen/Qwen3-8B": { tool_call: true, attachment: true, limit: { context: 40_960, output: 8192 } },
+            "llama3:70b": { tool_call: false, limit: { context: 8192, output: 2048 } }
+          }
+        }
+      }
+    })
+  })
+
+  test("that go into forms and files of variables say what goes where", () => {
+    expect(cursor(rich)).toBe(
+      text(
+        "Override OpenAI Base URL: https://nexus.example/v1",
+        "OpenAI API Key: YOUR_NEXUS_KEY",
+        "Add model: Qwen/Qwen3-8B",
+        "Add model: llama3:70b"
+      )
+    )
+    expect(n8n(plain)).toContain("Base URL: http://127.0.0.1:8000/v1\n")
+    expect(openWebuiOllama(plain)).toBe(
+      text("ENABLE_OLLAMA_API=true", "OLLAMA_BASE_URL=http://127.0.0.1:8000", "DEFAULT_MODELS=mistral:7b")
+    )
+    expect(Bun.YAML.parse(llmYaml(rich))).toEqual([
+      {
+        model_id: "nexus/Qwen/Qwen3-8B",
+        model_name: "Qwen/Qwen3-8B",
+        api_base: "https://nexus.example/v1",
+        api_key_name: "nexus",
+        supports_tools: true,
+        vision: true
+      },
+      {
+        model_id: "nexus/llama3:70b",
+        model_name: "llama3:70b",
+        api_base: "https://nexus.example/v1",
+        api_key_name: "nexus"
+      }
+    ])
+  })
+})
+
 describe("whatever a model is called", () => {
   const name = fc.oneof(
     fc.string({ unit: "grapheme" }),
@@ -153,7 +260,8 @@ describe("whatever a model is called", () => {
   test("nothing that is printed steers a terminal or takes another line (law)", () => {
     fc.assert(
       fc.property(name, (id) => {
-        for (const settings of [openWebui, continueYaml, cline, zed, aider, curl]) {
+        for (const name of clientNames) {
+          const { settings } = clients[name]
           const shown = settings(naming(id))
           expect(shown).not.toMatch(/[^\P{Cc}\n]|\u202e/u)
           expect(shown.split("\n").length).toBeLessThanOrEqual(settings(plain).split("\n").length)

@@ -116,8 +116,11 @@ describe("the nexus.toml of the Rust Nexus", () => {
   })
 
   test("leaves out what is refused, and says so", () => {
-    const result = imported(`${old}[[backends]]\nname = "g"\nurl = "https://g.example"\ntype = "google"\n`)
-    expect(result.left.filter((line) => line.includes("backends[2].type"))).toHaveLength(1)
+    const result = imported(
+      `${old}[[backends]]\nname = "g"\nurl = "https://g.example"\ntype = "google"\n[[traffic_policies]]\nprivacy_constraint = "x"\n`
+    )
+    expect(result.left.filter((line) => line.includes("traffic_policies"))).toHaveLength(1)
+    expect(result.toml).toContain('type = "gemini"')
   })
 })
 

@@ -92,7 +92,8 @@ const lacking = { error: { message: "'messages' is required", type: "invalid_req
 const notFound = { error: { message: "no such path", type: "not_found_error", param: null, code: null } }
 
 // Below whatever path, and with whatever query.
-const isCall = /^\/v[12]\/|^\/api\/(?!show$)|\/(?:completions|embeddings|rerank|tokenize|detokenize)(?:\?|$)/
+const isCall =
+  /^\/v[12]\/|^\/api\/(?!show$)|\/(?:completions|embeddings|rerank|tokenize|detokenize)(?:\?|$)|:[a-zA-Z]+(?:\?|$)/
 
 /** Starts a fake upstream on loopback. */
 export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream> => {

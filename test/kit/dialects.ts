@@ -107,6 +107,24 @@ const exo = paths((models) => ({
   }))
 }))
 
+const gemini = paths((models) => ({
+  "/v1beta/models": {
+    models: models.map((model) => ({
+      name: `models/${model.id}`,
+      displayName: model.id,
+      inputTokenLimit: context(model),
+      outputTokenLimit: 8192,
+      supportedGenerationMethods: model.embeddings === true ? ["embedContent"] : ["generateContent", "countTokens"]
+    }))
+  }
+}))
+
+const vertex = paths((models) => ({
+  "/v1beta1/publishers/google/models": {
+    publisherModels: models.map(({ id }) => ({ name: `publishers/google/models/${id}` }))
+  }
+}))
+
 /** Every dialect by the type of its backend. */
 export const dialects: Readonly<Record<BackendType, Dialect>> = {
   ollama,
@@ -116,5 +134,7 @@ export const dialects: Readonly<Record<BackendType, Dialect>> = {
   exo,
   sglang,
   openai,
+  gemini,
+  vertex,
   generic: openai
 }

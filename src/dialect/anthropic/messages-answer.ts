@@ -72,7 +72,7 @@ interface Block {
   readonly name: string
   args: string
   signature: string
-  pieces: Array<string>
+  readonly pieces: Array<string>
 }
 
 const blockStart = ({ id, kind, name }: Block) => {
@@ -81,11 +81,16 @@ const blockStart = ({ id, kind, name }: Block) => {
   return { type: "tool_use", id, name, input: {}, caller: { type: "direct" } }
 }
 
-const deltaOf = (kind: Block["kind"], piece: string) => {
-  if (kind === "text") return { type: "text_delta", text: piece }
-  if (kind === "thinking") return { type: "thinking_delta", thinking: piece }
-  return { type: "input_json_delta", partial_json: piece }
-}
+const deltas = {
+  text: '"text_delta","text":',
+  thinking: '"thinking_delta","thinking":',
+  call: '"input_json_delta","partial_json":'
+} as const
+
+// Of every token: written around its text, which takes a third of the time of writing the whole object.
+const deltaEvent = (index: number, kind: Block["kind"], piece: string): string =>
+  `event: content_block_delta\ndata: {"type":"content_block_delta","index":${index},"delta":{"type":${deltas[kind]}` +
+  `${JSON.stringify(piece)}}}\n\n`
 
 class StreamWriting {
   private readonly context: AnswerContext
@@ -191,10 +196,8 @@ class StreamWriting {
       this.opened = true
       this.write({ type: "content_block_start", index, content_block: blockStart(block) })
     }
-    for (const piece of block.pieces) {
-      this.write({ type: "content_block_delta", index, delta: deltaOf(block.kind, piece) })
-    }
-    block.pieces = []
+    for (const piece of block.pieces) this.text += deltaEvent(index, block.kind, piece)
+    block.pieces.length = 0
   }
 
   private close(block: Block): void {

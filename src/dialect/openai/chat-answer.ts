@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
+import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -96,12 +97,30 @@ const signatureIn = ({ extra_content: extra }: Json): string => {
 
 class AnswerReading {
   private readonly calls: Array<OpenCall> = []
-  private readonly events: Array<ChatEvent> = []
+  private events: Array<ChatEvent> = []
   private stopped = false
 
   /** Everything that has been read since it was last taken. */
   take(): ReadonlyArray<ChatEvent> {
-    return this.events.splice(0)
+    const { events } = this
+    this.events = []
+    return events
+  }
+
+  /** Takes what a chunk says. */
+  reads(json: Json): void {
+    const { choices } = json
+    for (const choice of Array.isArray(choices) ? choices : []) {
+      if (!Predicate.isObject(choice) || count(choice["index"]) > 0) continue
+      if (Predicate.isObject(choice["delta"])) this.says(choice["delta"], choice["logprobs"])
+      this.stops(choice)
+    }
+    this.used(json)
+  }
+
+  /** Takes what is known without a look at its chunk. */
+  knows(event: ChatEvent): void {
+    this.events.push(event)
   }
 
   /** Takes what a message, or a piece of one, says, and how likely its tokens were. */
@@ -186,15 +205,29 @@ const errorIn = ({ data, name }: ReadEvent, json: unknown): string | undefined =
   return told ? (readErrorText(data).sentence ?? "The backend failed in the middle of its answer") : undefined
 }
 
+// What a chunk says that says a text and nothing else.
+const soleText = (data: string): SaidText | undefined => {
+  const json = parsed(data)
+  if (!Predicate.isObject(json) || errorIn({ name: "", data }, json) !== undefined) return undefined
+  const reading = new AnswerReading()
+  reading.reads(json)
+  const [said, ...more] = reading.take()
+  if (more.length > 0 || (said?.type !== "text" && said?.type !== "reasoning")) return undefined
+  return Object.keys(said).length === 2 ? { type: said.type, text: said.text } : undefined
+}
+
 /** A stream of chunks as events. */
 const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
   start: () => {
     const reader = new EventReader()
     const reading = new AnswerReading()
+    const template = new TextTemplate(soleText)
     let begun = false
     let over = false
     const event = (read: ReadEvent): void => {
       if (over) return
+      const known = read.name === "" ? template.read(read.data) : undefined
+      if (known !== undefined) return reading.knows(known)
       if (read.data.trim() === "[DONE]") {
         over = true
         return reading.ends()
@@ -206,13 +239,8 @@ const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
         return reading.fails(error)
       }
       if (!Predicate.isObject(json)) return
-      const { choices } = json
-      for (const choice of Array.isArray(choices) ? choices : []) {
-        if (!Predicate.isObject(choice) || count(choice["index"]) > 0) continue
-        if (Predicate.isObject(choice["delta"])) reading.says(choice["delta"], choice["logprobs"])
-        reading.stops(choice)
-      }
-      reading.used(json)
+      reading.reads(json)
+      template.learn(read.data)
     }
     const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
       if (events.length === 0) return []

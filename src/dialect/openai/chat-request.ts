@@ -91,7 +91,7 @@ const messageOf = (message: ChatMessage, { original }: ServerTraits): Fields => 
       )
       return {
         role: "assistant",
-        content: texts.length === 0 && calls.length > 0 ? null : texts.join(""),
+        content: texts.length === 0 && thoughts.length === 0 && calls.length > 0 ? null : texts.join(""),
         ...(thoughts.length === 0 || original ? {} : { reasoning_content: thoughts.join("") }),
         ...(calls.length === 0 ? {} : { tool_calls: calls })
       }

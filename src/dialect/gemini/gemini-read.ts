@@ -1,0 +1,65 @@
+/**
+ * What is read of Google's answers, whoever asks: their error, their end and what they took.
+ */
+import * as Predicate from "effect/Predicate"
+import type { AnswerFault } from "../Dialect.ts"
+import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
+import { delayIn } from "../../domain/retry-after.ts"
+import type { Usage } from "../../telemetry/meter.ts"
+
+/** A JSON text; undefined when it is none. */
+export const parsedJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The error that a value tells of, which may be the first of a list. */
+export const errorIn = (json: unknown): Readonly<Record<PropertyKey, unknown>> | undefined => {
+  const value: unknown = Array.isArray(json) ? json[0] : json
+  const error = Predicate.isObject(value) ? value["error"] : undefined
+  return Predicate.isObject(error) ? error : undefined
+}
+
+/** The candidates of an answer. */
+export const candidatesOf = (json: unknown): ReadonlyArray<Readonly<Record<PropertyKey, unknown>>> => {
+  const all = Predicate.isObject(json) ? json["candidates"] : undefined
+  return Array.isArray(all) ? all.filter(Predicate.isObject) : []
+}
+
+/** Why a prompt was refused; empty when it was not. */
+export const blockOf = (json: unknown): string => {
+  const feedback = Predicate.isObject(json) ? json["promptFeedback"] : undefined
+  const reason = Predicate.isObject(feedback) ? feedback["blockReason"] : undefined
+  return typeof reason === "string" ? reason : ""
+}
+
+/** Why a candidate ended; empty when it has not. */
+export const finishOf = ({ finishReason: reason }: Readonly<Record<PropertyKey, unknown>>): string =>
+  typeof reason === "string" && reason !== "FINISH_REASON_UNSPECIFIED" ? reason : ""
+
+const count = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0)
+
+/** The tokens that an answer tells of. */
+export const geminiUsage = (json: unknown): (Usage & { readonly reasoning: number }) | undefined => {
+  const usage = Predicate.isObject(json) ? json["usageMetadata"] : undefined
+  if (!Predicate.isObject(usage)) return undefined
+  const prompt = count(usage["promptTokenCount"]) + count(usage["toolUsePromptTokenCount"])
+  const reasoning = count(usage["thoughtsTokenCount"])
+  const said = usage["candidatesTokenCount"]
+  const rest = Math.max(0, count(usage["totalTokenCount"]) - prompt - reasoning)
+  const completion = (said === undefined ? rest : count(said)) + reasoning
+  return { prompt, cached: Math.min(prompt, count(usage["cachedContentTokenCount"])), completion, reasoning }
+}
+
+/** What stands under a good status in place of an answer. */
+export const faultIn = (json: unknown, body: Uint8Array, otherwise: string): AnswerFault => {
+  const code = errorIn(json)?.["code"]
+  if (typeof code === "number" && code >= 400 && code < 600) {
+    const retryAfterMs = delayIn(JSON.stringify(json))
+    return new ErrorStatus({ status: code, contentType: "application/json", body, retryAfterMs, underGood: true })
+  }
+  return new BadAnswer({ reason: errorIn(json) === undefined ? otherwise : "an error in place of an answer", body })
+}

@@ -1,0 +1,200 @@
+/**
+ * A request of Google's generateContent as one of the hub: what cannot be carried over is refused by its place, or named.
+ */
+import * as Result from "effect/Result"
+import { BadRequest } from "../../domain/errors.ts"
+import type { Chat, ChatTool, DecodedChat } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
+import { type JsonObject, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
+import { geminiAnswers } from "./gemini-answer.ts"
+import { fieldsOf, manyOf, objectAt, wordOf } from "./gemini-fields.ts"
+import { jsonSchemaOf } from "./gemini-schema.ts"
+import { readContents, systemText } from "./gemini-turns.ts"
+
+const isGiven = (value: unknown): boolean =>
+  value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0)
+
+const toolOf = (declared: unknown, place: string, notes: Notes): ChatTool => {
+  const tool = objectAt(declared, place)
+  const { description, parameters, parametersJsonSchema } = tool
+  const name = textOf(tool["name"], `${place}.name`)
+  notes.only(tool, ["name", "description", "parameters", "parametersJsonSchema"], "tools")
+  return {
+    name,
+    description: typeof description === "string" ? description : undefined,
+    schema: parametersJsonSchema ?? jsonSchemaOf(parameters) ?? { type: "object", properties: {} },
+    strict: undefined
+  }
+}
+
+const toolsOf = (given: unknown, notes: Notes): ReadonlyArray<ChatTool> => {
+  const all = manyOf(given)
+  const kept = all.flatMap((each, at) => {
+    const place = `tools[${at}]`
+    const tool = objectAt(each, place)
+    for (const name in tool) if (name !== "functionDeclarations" && isGiven(tool[name])) notes.drops(`${place}.${name}`)
+    return manyOf(tool["functionDeclarations"]).map((declared, n) =>
+      toolOf(declared, `${place}.functionDeclarations[${n}]`, notes)
+    )
+  })
+  if (kept.length === 0 && all.some((tool) => Object.values(fieldsOf(tool)).some(isGiven))) {
+    return refuseAt("tools", "has only tools that Google runs itself; the backend of this model has none of them")
+  }
+  return kept
+}
+
+type Choice = Pick<Chat, "toolChoice" | "tools">
+
+const choiceOf = (given: unknown, tools: ReadonlyArray<ChatTool>, notes: Notes): Choice => {
+  const config = fieldsOf(given)
+  notes.only(config, ["functionCallingConfig"], "toolConfig")
+  const calling = fieldsOf(config["functionCallingConfig"])
+  const mode = wordOf(calling["mode"])
+  if (tools.length === 0 || mode === "") return { tools }
+  const names = manyOf(calling["allowedFunctionNames"])
+  const allowed = names.length === 0 ? tools : tools.filter(({ name }) => names.includes(name))
+  if (allowed.length === 0) {
+    return refuseAt("toolConfig.functionCallingConfig.allowedFunctionNames", "names none of the tools of this request")
+  }
+  const [only] = allowed
+  switch (mode) {
+    case "NONE":
+      return { tools, toolChoice: "none" }
+    case "AUTO":
+      return { tools, toolChoice: "auto" }
+    case "VALIDATED":
+      return { tools: allowed, toolChoice: "auto" }
+    case "ANY":
+      return names.length === 1 && only !== undefined
+        ? { tools, toolChoice: { name: only.name } }
+        : { tools: allowed, toolChoice: "required" }
+    default:
+      return refuseAt("toolConfig.functionCallingConfig.mode", "must be AUTO, ANY, NONE or VALIDATED")
+  }
+}
+
+const byBudget = (tokens: number): string =>
+  tokens < 2000 ? "minimal" : tokens < 5000 ? "low" : tokens < 10_000 ? "medium" : "high"
+
+const thoughtsOf = (given: unknown, notes: Notes): Pick<Chat, "effort" | "showThoughts"> => {
+  const thinking = fieldsOf(given)
+  notes.only(thinking, ["thinkingBudget", "thinkingLevel", "includeThoughts"], "thinkingConfig")
+  const { includeThoughts, thinkingBudget } = thinking
+  const level = wordOf(thinking["thinkingLevel"]).toLowerCase()
+  const budget = Number(thinkingBudget ?? -1)
+  const effort = level !== "" ? level : budget === 0 ? "none" : budget > 0 ? byBudget(budget) : undefined
+  return {
+    ...(effort === undefined ? {} : { effort }),
+    ...(typeof includeThoughts === "boolean" ? { showThoughts: includeThoughts } : {})
+  }
+}
+
+const formatOf = (config: JsonObject): Pick<Chat, "format"> => {
+  const { responseMimeType: type, responseSchema, responseJsonSchema = config["_responseJsonSchema"] } = config
+  const schema = responseJsonSchema ?? jsonSchemaOf(responseSchema)
+  const isJson = type === "application/json"
+  if (isGiven(type) && type !== "text/plain" && !isJson) {
+    return refuseAt("generationConfig.responseMimeType", "must be text/plain or application/json")
+  }
+  if (isGiven(schema) && type !== "text/plain") return { format: { type: "schema", name: "output", schema } }
+  return isJson ? { format: { type: "json" } } : {}
+}
+
+const numbers = {
+  temperature: "temperature",
+  topP: "topP",
+  topK: "topK",
+  seed: "seed",
+  presencePenalty: "presencePenalty",
+  frequencyPenalty: "frequencyPenalty",
+  candidateCount: "choices",
+  maxOutputTokens: "maxTokens"
+} as const
+
+type Sampling = Pick<Chat, (typeof numbers)[keyof typeof numbers]>
+
+const whole: ReadonlySet<string> = new Set(["candidateCount", "maxOutputTokens"])
+
+const samplingOf = (config: JsonObject): Sampling =>
+  Object.fromEntries(
+    Object.entries(numbers).flatMap(([field, name]) => {
+      const value = config[field]
+      if (value === undefined || value === null) return []
+      const isFine = whole.has(field) ? Number.isInteger(value) && Number(value) > 0 : typeof value === "number"
+      if (isFine) return [[name, value]]
+      return refuseAt(
+        `generationConfig.${field}`,
+        whole.has(field) ? "must be a whole number above 0" : "must be a number"
+      )
+    })
+  )
+
+const stopsOf = (config: JsonObject): Pick<Chat, "stop"> => {
+  const stop = manyOf(config["stopSequences"])
+    .map((each, at) => textOf(each, `generationConfig.stopSequences[${at}]`))
+    .filter((each) => each !== "")
+  return stop.length === 0 ? {} : { stop }
+}
+
+const configured = Object.keys(numbers).concat(
+  "stopSequences responseMimeType responseSchema responseJsonSchema _responseJsonSchema responseModalities thinkingConfig".split(
+    " "
+  )
+)
+
+const isOther = (modality: unknown): boolean => wordOf(modality) !== "TEXT" && wordOf(modality) !== ""
+
+const configOf = (given: unknown, notes: Notes): Partial<Chat> => {
+  const config = fieldsOf(given)
+  if (manyOf(config["responseModalities"]).some(isOther)) {
+    return refuseAt(
+      "generationConfig.responseModalities",
+      "must be TEXT; the backend of this model answers in nothing else"
+    )
+  }
+  notes.only(config, configured, "generationConfig")
+  return {
+    ...samplingOf(config),
+    ...stopsOf(config),
+    ...formatOf(config),
+    ...thoughtsOf(config["thinkingConfig"], notes)
+  }
+}
+
+const carried = ["model", "contents", "systemInstruction", "tools", "toolConfig", "generationConfig", "cachedContent"]
+
+// `exact` holds what goes on as JSON, with the digits of its numbers.
+const read = (json: JsonObject, exact: JsonObject, stream: boolean, notes: Notes): Chat => {
+  if (isGiven(json["cachedContent"]) && json["cachedContent"] !== "") {
+    return refuseAt("cachedContent", "is kept at Google, and not known to the backend of this model")
+  }
+  const system = systemText(json["systemInstruction"])
+  const messages = readContents(exact["contents"], notes)
+  if (messages.length === 0) return refuseAt("contents", "must say something")
+  notes.only(json, carried, "")
+  return {
+    stream,
+    messages: [...(system === "" ? [] : [{ role: "system", text: system } as const]), ...messages],
+    ...choiceOf(json["toolConfig"], toolsOf(exact["tools"], notes), notes),
+    ...configOf(json["generationConfig"], notes),
+    extra: {}
+  }
+}
+
+const decoder = new TextDecoder()
+
+/** Reads a request, whose answer is a stream or not by its path; its body is a JSON object. */
+export const decodeGeminiRequest =
+  (stream: boolean) =>
+  (body: Uint8Array): Result.Result<DecodedChat, BadRequest> => {
+    const text = decoder.decode(body)
+    const notes = new Notes()
+    try {
+      const plain: unknown = JSON.parse(text)
+      const chat = read(fieldsOf(plain), fieldsOf(exactJson(text, plain)), stream, notes)
+      const answers = geminiAnswers({ thoughts: chat.showThoughts !== false })
+      return Result.succeed({ chat, dropped: notes.all(), answers })
+    } catch (error) {
+      return Result.fail(error instanceof BadRequest ? error : tooDeep(error))
+    }
+  }

@@ -1,0 +1,70 @@
+/**
+ * Google's `Schema`, a dialect of OpenAPI's, as JSON Schema.
+ */
+import * as Predicate from "effect/Predicate"
+import type { JsonObject } from "../request-notes.ts"
+import { spelled } from "./gemini-fields.ts"
+
+// They are 64-bit numbers, which Google's JSON writes as texts.
+const counts: ReadonlySet<string> = new Set([
+  "minItems",
+  "maxItems",
+  "minLength",
+  "maxLength",
+  "minProperties",
+  "maxProperties",
+  "minimum",
+  "maximum"
+])
+
+const ofSchemas: ReadonlySet<string> = new Set(["anyOf", "oneOf", "allOf", "prefixItems"])
+
+const ofNamed: ReadonlySet<string> = new Set(["properties", "$defs", "defs"])
+
+const ofOne: ReadonlySet<string> = new Set(["items", "additionalProperties"])
+
+// What only its makers go by.
+const left: ReadonlySet<string> = new Set(["propertyOrdering", "example", "nullable"])
+
+const isNumeric = (type: unknown): boolean => type === "integer" || type === "number"
+
+const numberOf = (value: unknown): unknown =>
+  typeof value === "string" && /^-?\d+(?:\.\d+)?$/.test(value) ? Number(value) : value
+
+const typeOf = (type: unknown): unknown => {
+  if (Array.isArray(type)) return type.map(typeOf)
+  return typeof type === "string" ? type.toLowerCase() : type
+}
+
+const orNull = (schema: Record<string, unknown>): Record<string, unknown> => {
+  const { anyOf, enum: values, type } = schema
+  const also = typeof type === "string" ? { type: [type, "null"] } : {}
+  const oneOf = type === undefined && Array.isArray(anyOf) ? { anyOf: [...anyOf, { type: "null" }] } : {}
+  const listed = Array.isArray(values) && !values.includes(null) ? { enum: [...values, null] } : {}
+  return { ...schema, ...also, ...oneOf, ...listed }
+}
+
+const schemaOf = (given: JsonObject): Record<string, unknown> => {
+  const schema = spelled(given)
+  const made: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(schema)) {
+    if (left.has(name) || value === null || value === undefined) continue
+    if (name === "type") {
+      if (value !== "TYPE_UNSPECIFIED") made[name] = typeOf(value)
+    } else if (name === "format" && value === "enum") continue
+    else if (counts.has(name)) made[name] = numberOf(value)
+    else if (ofSchemas.has(name) && Array.isArray(value)) made[name] = value.map(jsonSchemaOf)
+    else if (ofOne.has(name)) made[name] = jsonSchemaOf(value)
+    else if (ofNamed.has(name) && Predicate.isObject(value)) {
+      made[name === "defs" ? "$defs" : name] = Object.fromEntries(
+        Object.entries(value).map(([each, inner]) => [each, jsonSchemaOf(inner)])
+      )
+    } else made[name] = value
+  }
+  const { enum: values, type } = made
+  if (isNumeric(type) && Array.isArray(values)) made["enum"] = values.map(numberOf)
+  return schema["nullable"] === true ? orNull(made) : made
+}
+
+/** A schema in JSON Schema's words: types in small letters, counts as numbers. */
+export const jsonSchemaOf = (value: unknown): unknown => (Predicate.isObject(value) ? schemaOf(value) : value)

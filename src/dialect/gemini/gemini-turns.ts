@@ -1,0 +1,158 @@
+/**
+ * The contents of a request as the turns of the hub: calls without an id get one, and results find their calls by id, or by
+ * name and order.
+ */
+import type { ChatMessage, ChatTurnItem } from "../chat.ts"
+import { type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { Turns } from "../turns.ts"
+import { fieldsOf, manyOf, objectAt } from "./gemini-fields.ts"
+import { isWords, noteRest, partOf, resultOf } from "./gemini-parts.ts"
+
+interface OpenCall {
+  readonly id: string
+  readonly name: string
+  answered: boolean
+}
+
+type Text = Exclude<ChatTurnItem, { readonly type: "call" }>
+
+// A stream is kept by its client in as many pieces as it came in.
+const addText = (items: Array<ChatTurnItem>, item: Text): void => {
+  const last = items.at(-1)
+  if (last?.type === "text" && item.type === "text") items[items.length - 1] = { ...last, text: last.text + item.text }
+  else if (last?.type === "reasoning" && item.type === "reasoning") {
+    items[items.length - 1] = { ...last, text: last.text + item.text, signature: item.signature ?? last.signature }
+  } else items.push(item)
+}
+
+class Reading {
+  private readonly turns = new Turns({ anywhere: false })
+  private readonly notes: Notes
+  private readonly ids = new Set<string>()
+  private items: Array<ChatTurnItem> = []
+  private open: Array<OpenCall> = []
+  private place = ""
+
+  constructor(notes: Notes) {
+    this.notes = notes
+  }
+
+  content(content: JsonObject, place: string, at: number): void {
+    const role = content["role"] ?? "user"
+    const parts = manyOf(content["parts"]).map((part, n) => {
+      const here = `${place}.parts[${n}]`
+      return [typeof part === "string" ? { text: part } : objectAt(part, here), here] as const
+    })
+    if (role === "model") {
+      if (this.items.length === 0) {
+        this.place = place
+        this.open = []
+      }
+      let calls = 0
+      for (const [part, here] of parts) if (this.model(part, here, `call_${at}_${calls}`)) calls += 1
+    } else if (role === "user" || role === "function") {
+      this.endModel()
+      this.turns.user([])
+      for (const [part, here] of parts) this.user(part, here)
+    } else refuseAt(`${place}.role`, "must be user or model")
+  }
+
+  end(): ReadonlyArray<ChatMessage> {
+    this.endModel()
+    return this.turns.end()
+  }
+
+  private endModel(): void {
+    if (this.items.length > 0) this.turns.assistant(this.items, this.place)
+    this.items = []
+  }
+
+  private model(part: JsonObject, place: string, made: string): boolean {
+    const { functionCall, thought, thoughtSignature: signed } = part
+    noteRest(part, this.notes)
+    const signature = typeof signed === "string" && signed !== "" ? signed : undefined
+    if (functionCall !== undefined && functionCall !== null) {
+      this.call(objectAt(functionCall, `${place}.functionCall`), place, made, signature)
+      return true
+    }
+    if (isWords(part)) {
+      const text = textOf(part["text"], `${place}.text`)
+      if (thought === true) {
+        if (text !== "" || signature !== undefined) addText(this.items, { type: "reasoning", text, signature })
+      } else {
+        if (signature !== undefined) this.notes.drops("parts.thoughtSignature")
+        if (text !== "") addText(this.items, { type: "text", text })
+      }
+    } else if (part["inlineData"] !== undefined || part["fileData"] !== undefined) {
+      // There is no other dialect in which a model has shown something.
+      this.notes.drops(place)
+    }
+    return false
+  }
+
+  private call(call: JsonObject, place: string, made: string, signature: string | undefined): void {
+    const { args, id: given } = call
+    const name = textOf(call["name"], `${place}.functionCall.name`)
+    let id = typeof given === "string" && given !== "" ? given : made
+    while (id === made && this.ids.has(id)) id += "_"
+    this.ids.add(id)
+    this.open.push({ id, name, answered: false })
+    this.items.push({
+      type: "call",
+      id,
+      name,
+      args: JSON.stringify(args ?? {}),
+      ...(signature === undefined ? {} : { signature })
+    })
+  }
+
+  private user(part: JsonObject, place: string): void {
+    const { functionResponse } = part
+    if (functionResponse === undefined || functionResponse === null) {
+      const said = partOf(part, place, this.notes)
+      return this.turns.user(said === undefined ? [] : [said])
+    }
+    noteRest(part, this.notes)
+    const response = objectAt(functionResponse, `${place}.functionResponse`)
+    this.notes.only(response, ["id", "name", "response", "parts"], "functionResponse")
+    const id = this.callOf(response)
+    if (id === undefined) refuseAt(`${place}.functionResponse`, "answers no call of the turn before it")
+    else {
+      const { failed, parts } = resultOf(response, `${place}.functionResponse`, this.notes)
+      this.turns.result(id, parts, failed, place)
+    }
+  }
+
+  // By its id, else the first call of its name that has none.
+  private callOf({ id, name }: JsonObject): string | undefined {
+    const found =
+      this.open.find((call) => !call.answered && call.id === id) ??
+      this.open.find((call) => !call.answered && call.name === name)
+    if (found !== undefined) found.answered = true
+    return found?.id
+  }
+}
+
+/** The turns of a conversation. */
+export const readContents = (contents: unknown, notes: Notes): ReadonlyArray<ChatMessage> => {
+  const reading = new Reading(notes)
+  for (const [at, content] of manyOf(contents).entries()) {
+    const place = `contents[${at}]`
+    reading.content(typeof content === "string" ? { parts: content } : objectAt(content, place), place, at)
+  }
+  return reading.end()
+}
+
+/** What goes before all turns: a content, its parts, or plain text. */
+export const systemText = (system: unknown): string => {
+  if (typeof system === "string") return system
+  const parts = manyOf(system).flatMap((each) => {
+    const { parts: inner, text } = typeof each === "string" ? { parts: undefined, text: each } : fieldsOf(each)
+    return inner === undefined ? [{ text }] : manyOf(inner)
+  })
+  const texts = parts.map((part, at) => {
+    const place = `systemInstruction.parts[${at}]`
+    return textOf(typeof part === "string" ? part : objectAt(part, place)["text"], `${place}.text`)
+  })
+  return texts.filter((text) => text.trim() !== "").join("\n\n")
+}

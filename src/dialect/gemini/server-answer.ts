@@ -1,0 +1,157 @@
+/**
+ * Answers of Google's generateContent as events of the hub, whole and streamed.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { readErrorText } from "../../domain/error-text.ts"
+import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import { EventReader, type ReadEvent } from "../event-reader.ts"
+import { exactJson } from "../exact-json.ts"
+import type { Transducer } from "../Transducer.ts"
+import { blockOf, candidatesOf, errorIn, finishOf, parsedJson, geminiUsage } from "./gemini-read.ts"
+
+const decoder = new TextDecoder()
+
+type Json = Readonly<Record<PropertyKey, unknown>>
+
+const filtered =
+  /^(?:(?:IMAGE_)?(?:SAFETY|RECITATION|PROHIBITED_CONTENT)|BLOCKLIST|SPII|MODEL_ARMOR|ESCALATION|PUP_LIMITED_DISABLED)$/
+
+const text = (value: unknown): string => (typeof value === "string" ? value : "")
+
+class Reading {
+  private events: Array<ChatEvent> = []
+  private calls = 0
+  private stop: ChatStop | undefined
+  private usage: ChatUsage | undefined
+  private over = false
+  // Something came that has no place in an answer of the hub.
+  private odd = ""
+  private said = false
+
+  /** Everything that has been read since it was last taken. */
+  take(): ReadonlyArray<ChatEvent> {
+    return this.events.splice(0)
+  }
+
+  /** Takes an answer, or a piece of one. */
+  answer(json: unknown, source: string): void {
+    if (this.over) return
+    if (errorIn(json) !== undefined) {
+      return this.fail(readErrorText(source).sentence ?? "The backend failed in the middle of its answer")
+    }
+    const candidates = candidatesOf(json)
+    for (const candidate of candidates) {
+      // There is no word for further ones.
+      if (candidate["index"] === undefined || candidate["index"] === 0) this.candidate(candidate)
+    }
+    if (candidates.length === 0 && blockOf(json) !== "") this.stop = { reason: "filter" }
+    const usage = geminiUsage(json)
+    if (usage === undefined) return
+    const { cached, completion, prompt, reasoning } = usage
+    this.usage = { prompt, cachedRead: cached, cachedWrite: 0, completion, reasoning }
+  }
+
+  end(): void {
+    if (this.over) return
+    this.over = true
+    if (this.stop === undefined) return this.fail("The backend ended the stream before it finished")
+    if (!this.said && this.odd !== "") return this.fail(`The backend answered with ${this.odd} alone`)
+    const { reason } = this.stop
+    // There is one word for both.
+    this.events.push({ type: "stop", stop: reason === "end" && this.calls > 0 ? { reason: "calls" } : this.stop })
+    if (this.usage !== undefined) this.events.push({ type: "usage", usage: this.usage })
+    this.events.push({ type: "done" })
+  }
+
+  private fail(message: string): void {
+    this.over = true
+    this.events.push({ type: "error", message })
+  }
+
+  private candidate(candidate: Json): void {
+    const { content } = candidate
+    const parts = Predicate.isObject(content) ? content["parts"] : undefined
+    for (const part of Array.isArray(parts) ? parts : []) if (Predicate.isObject(part)) this.part(part)
+    const finish = finishOf(candidate)
+    if (finish === "" || this.over) return
+    if (finish === "STOP") this.stop ??= { reason: "end" }
+    else if (finish === "MAX_TOKENS") this.stop = { reason: "length" }
+    else if (filtered.test(finish)) this.stop = { reason: "filter" }
+    else {
+      const why = text(candidate["finishMessage"])
+      this.fail(`The backend gave up its answer (finishReason '${finish}')${why === "" ? "" : `: ${why}`}`)
+    }
+  }
+
+  private part(part: Json): void {
+    const { functionCall, thought } = part
+    if (Predicate.isObject(functionCall)) return this.call(functionCall, text(part["thoughtSignature"]))
+    const words = text(part["text"])
+    if (words !== "") {
+      this.said ||= thought !== true
+      this.events.push({ type: thought === true ? "reasoning" : "text", text: words })
+    }
+    for (const name of ["inlineData", "executableCode", "codeExecutionResult"]) if (name in part) this.odd = name
+  }
+
+  private call({ args, id, name }: Json, signature: string): void {
+    const call = this.calls
+    this.calls += 1
+    this.said = true
+    this.events.push(
+      {
+        type: "call",
+        call,
+        id: text(id) || undefined,
+        name: text(name),
+        ...(signature === "" ? {} : { signature })
+      },
+      { type: "arguments", call, text: JSON.stringify(args ?? {}) }
+    )
+  }
+}
+
+// Only the arguments of a call are written again as JSON.
+const exactly = (source: string): unknown => {
+  const plain = parsedJson(source)
+  return plain !== undefined && source.includes('"functionCall"') ? exactJson(source, plain) : plain
+}
+
+const streamDecoder: Transducer<Uint8Array, ChatEvent> = {
+  start: () => {
+    const reader = new EventReader()
+    const reading = new Reading()
+    let begun = false
+    const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
+      if (events.length === 0) return []
+      for (const { data } of events) reading.answer(exactly(data), data)
+      const taken = reading.take()
+      if (begun) return taken
+      begun = true
+      return [{ type: "start" }, ...taken]
+    }
+    return {
+      push: (piece) => take(reader.push(piece)),
+      end: () => {
+        const last = take(reader.end())
+        reading.end()
+        return [...last, ...reading.take()]
+      }
+    }
+  }
+}
+
+/** How answers are read, whatever was asked. */
+export const geminiAnswerReader: AnswerDecoder = {
+  stream: streamDecoder,
+  whole: (body) => {
+    const source = decoder.decode(body)
+    const reading = new Reading()
+    reading.answer(exactly(source), source)
+    reading.end()
+    const events = reading.take()
+    for (const event of events) if (event.type === "error") return Result.fail(event.message)
+    return Result.succeed([{ type: "start" }, ...events])
+  }
+}

@@ -1,0 +1,236 @@
+/**
+ * A request of the hub as Google's generateContent takes it.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { BadRequest } from "../../domain/errors.ts"
+import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
+import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
+import { geminiAnswerReader } from "./server-answer.ts"
+
+const encoder = new TextEncoder()
+
+type Fields = Record<string, unknown>
+
+// What Google takes at most.
+const mostStops = 5
+
+// Ids are taken as they come.
+const limits: ChatLimits = {
+  names: { unfit: /[^\w.:-]/g, unfitStart: /^[^A-Za-z_]/, longest: 128 },
+  ids: { unfit: /[^\s\S]/g, longest: Infinity }
+}
+
+/** What Google takes in place of a signature that nobody has. */
+const unsigned = "skip_thought_signature_validator"
+
+// Those before the third generation sign nothing.
+const signsNothing = /gemini-[12](?!\d)/
+
+// They are told how many tokens to think for, all later ones how hard to think.
+const thinksByBudget = /gemini-2(?!\d)|robotics-er-1/
+
+// They think always, if but a little.
+const alwaysThinks = /gemini-[3-9]/
+
+/** Ends the writing: the request cannot be said. */
+class Unsayable extends Error {
+  readonly field: ChatField
+
+  constructor(field: ChatField, message: string) {
+    super(message)
+    this.field = field
+  }
+}
+
+const partOf = (part: ChatPart): Fields => {
+  switch (part.type) {
+    case "text":
+      return { text: part.text }
+    case "image": {
+      if ("url" in part) {
+        throw new Unsayable("messages", "Google's models are given an image itself (base64); Nexus fetches none")
+      }
+      return { inlineData: { mimeType: part.mediaType, data: part.data } }
+    }
+    case "file":
+      return { inlineData: { mimeType: part.mediaType, data: part.data } }
+    case "audio":
+      return { inlineData: { mimeType: `audio/${part.format}`, data: part.data } }
+  }
+}
+
+const argsOf = (name: string, text: string): unknown => {
+  if (text.trim() === "") return {}
+  try {
+    const args = exactJson(text, JSON.parse(text))
+    if (Predicate.isObject(args)) return args
+  } catch {
+    // It is told of below.
+  }
+  throw new Unsayable("messages", `The arguments of the call of '${name}' are no JSON object`)
+}
+
+const reminder = (text: string): Fields => ({ text: `<system-reminder>\n${text}\n</system-reminder>` })
+
+const isSaid = (part: ChatPart): boolean => part.type !== "text" || part.text !== ""
+
+/** The turns of a request: those of one side joined, and results named by their calls. */
+class Contents {
+  readonly all: Array<{ readonly role: string; readonly parts: Array<Fields> }> = []
+  private readonly names = new Map<string, string>()
+  private readonly signs: boolean
+
+  constructor(signs: boolean) {
+    this.signs = signs
+  }
+
+  add(message: ChatMessage): void {
+    switch (message.role) {
+      case "system":
+        return this.say("user", [reminder(message.text)])
+      case "user":
+        return this.say("user", message.parts.filter(isSaid).map(partOf))
+      case "tool": {
+        const { callId: id, failed, text } = message
+        const name = this.names.get(id)
+        if (name === undefined) throw new Unsayable("messages", `There is no call '${id}' for a result of it`)
+        const response = failed ? { error: text } : { output: text }
+        return this.say("user", [{ functionResponse: { id, name, response } }])
+      }
+      case "assistant":
+        return this.say("model", this.partsOf(message.items))
+    }
+  }
+
+  private partsOf(items: Extract<ChatMessage, { readonly role: "assistant" }>["items"]): ReadonlyArray<Fields> {
+    let isFirst = true
+    return items.flatMap((item): ReadonlyArray<Fields> => {
+      if (item.type === "reasoning" || (item.type === "text" && item.text === "")) return []
+      if (item.type === "text") return [{ text: item.text }]
+      const { id, name } = item
+      this.names.set(id, name)
+      const signature = item.signature ?? (isFirst && this.signs ? unsigned : undefined)
+      isFirst = false
+      const functionCall = { id, name, args: argsOf(name, item.args) }
+      return [{ functionCall, ...(signature === undefined ? {} : { thoughtSignature: signature }) }]
+    })
+  }
+
+  private say(role: string, parts: ReadonlyArray<Fields>): void {
+    const last = this.all.at(-1)
+    if (parts.length === 0) return
+    if (last?.role === role) last.parts.push(...parts)
+    else this.all.push({ role, parts: [...parts] })
+  }
+}
+
+const conversation = ({ messages }: Chat, signs: boolean): Fields => {
+  const first = messages.findIndex(({ role }) => role !== "system")
+  const leading = messages.slice(0, first < 0 ? messages.length : first)
+  const text = leading.flatMap((message) => (message.role === "system" ? [message.text] : [])).join("\n\n")
+  const contents = new Contents(signs)
+  for (const message of messages.slice(leading.length)) contents.add(message)
+  // A request must have a turn.
+  if (contents.all.length === 0) return { contents: [{ role: "user", parts: [{ text }] }] }
+  return { ...(text === "" ? {} : { systemInstruction: { parts: [{ text }] } }), contents: contents.all }
+}
+
+const saysNothing = (schema: unknown): boolean =>
+  !Predicate.isObject(schema) ||
+  (Object.keys(schema).every((name) => name === "type" || name === "properties") &&
+    Object.keys(Predicate.isObject(schema["properties"]) ? schema["properties"] : {}).length === 0)
+
+const declarationOf = ({ description, name, schema }: ChatTool): Fields => ({
+  name,
+  ...(description === undefined ? {} : { description }),
+  ...(saysNothing(schema) ? {} : { parametersJsonSchema: schema })
+})
+
+const callingOf = (choice: NonNullable<Chat["toolChoice"]>): Fields => {
+  if (typeof choice === "object") return { mode: "ANY", allowedFunctionNames: [choice.name] }
+  return { mode: { auto: "AUTO", none: "NONE", required: "ANY" }[choice] }
+}
+
+const toolsOf = ({ toolChoice, tools }: Chat): Fields => ({
+  ...(tools.length === 0 ? {} : { tools: [{ functionDeclarations: tools.map(declarationOf) }] }),
+  ...(tools.length === 0 || toolChoice === undefined
+    ? {}
+    : { toolConfig: { functionCallingConfig: callingOf(toolChoice) } })
+})
+
+const budgets: Readonly<Record<string, number>> = {
+  none: 0,
+  minimal: 1024,
+  low: 4096,
+  medium: 8192,
+  high: 24_576,
+  xhigh: 24_576,
+  max: 24_576
+}
+
+const levels: Readonly<Record<string, string>> = { none: "MINIMAL", xhigh: "HIGH", max: "HIGH" }
+
+const isByBudget = (model: string, effort: string): boolean =>
+  thinksByBudget.test(model) || (effort === "none" && !alwaysThinks.test(model))
+
+const thinkingOf = ({ effort, showThoughts }: Chat, model: string): Fields => {
+  const shown = showThoughts === true ? { includeThoughts: true } : {}
+  if (effort === undefined) return shown
+  const budget = budgets[effort]
+  if (isByBudget(model, effort)) return budget === undefined ? shown : { thinkingBudget: budget, ...shown }
+  return { thinkingLevel: levels[effort] ?? effort.toUpperCase(), ...shown }
+}
+
+const formatOf = ({ format }: Chat): Fields => {
+  if (format === undefined) return {}
+  const schema = format.type === "schema" ? { responseJsonSchema: format.schema } : {}
+  return { responseMimeType: "application/json", ...schema }
+}
+
+const given = (fields: Fields): Fields =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
+const filled = (name: string, fields: Fields): Fields => (Object.keys(fields).length === 0 ? {} : { [name]: fields })
+
+const configOf = (chat: Chat, model: string): Fields => {
+  const { frequencyPenalty, maxTokens, presencePenalty, seed, stop = [], temperature, topK, topP } = chat
+  return filled("generationConfig", {
+    ...given({ temperature, topP, topK, seed, presencePenalty, frequencyPenalty, maxOutputTokens: maxTokens }),
+    ...(stop.length === 0 ? {} : { stopSequences: stop }),
+    ...formatOf(chat),
+    ...filled("thinkingConfig", thinkingOf(chat, model))
+  })
+}
+
+// What there is no word for.
+const unsaid = ["user", "tier", "verbosity", "safetyId", "cacheKey", "logprobs"] as const
+
+const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
+  ...(chat.parallelCalls === false && chat.tools.length > 0 ? (["parallelCalls"] as const) : []),
+  ...unsaid.filter((field) => chat[field] !== undefined)
+]
+
+/** The body of a request to `model`. */
+export const encodeGeminiRequest = (
+  chat: Chat,
+  model: string,
+  traits: ServerTraits
+): Result.Result<EncodedChat, BadRequest> => {
+  const { choices = 1, stop = [] } = chat
+  try {
+    if (stop.length > mostStops) {
+      throw new Unsayable("stop", `The backend of this model takes no more than ${mostStops} stop sequences`)
+    }
+    if (choices > 1) throw new Unsayable("choices", "Of an answer that is translated there is only one")
+    const signs = !signsNothing.test(model)
+    const { chat: fit, restoring } = fittedChat(chat, limits)
+    const fields = { ...conversation(fit, signs), ...toolsOf(fit), ...configOf(fit, model) }
+    const body = encoder.encode(JSON.stringify(fields))
+    return Result.succeed({ body, dropped: droppedOf(chat), answers: restoring(geminiAnswerReader) })
+  } catch (error) {
+    if (!(error instanceof Unsayable)) throw error
+    return Result.fail(new BadRequest({ message: error.message, param: traits.word(error.field) }))
+  }
+}
