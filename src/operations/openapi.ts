@@ -44,7 +44,7 @@ const described = (all: ReadonlyArray<Documented>) => {
     .annotateMerge(
       OpenApi.annotations({
         description:
-          "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have the shape of the API that was asked: OpenAI's, but for Messages and what is below /api",
+          "One OpenAI-compatible endpoint in front of every LLM server you have. What takes GET takes HEAD. Failures have the shape of the API that was asked",
         license: { name: "Apache-2.0", identifier: "Apache-2.0" },
         servers: [{ url: "/", description: "The gateway this document comes from" }]
       })

@@ -25,6 +25,19 @@ const passedBodies: Readonly<Record<string, unknown>> = {
   "/tokenize": { model: "m", prompt: "hi" },
   "/detokenize": { model: "m", tokens: [1] }
 }
+const contents = [{ role: "user", parts: [{ text: "hi" }] }]
+const [content] = contents
+const geminiBodies = Object.fromEntries(
+  ["v1", "v1beta"].flatMap((version) =>
+    Object.entries({
+      generateContent: { contents },
+      streamGenerateContent: { contents },
+      countTokens: { contents },
+      embedContent: { content },
+      batchEmbedContents: { requests: [{ content }] }
+    }).map(([verb, body]) => [`/${version}/models/{model}:${verb}`, body])
+  )
+)
 const bodies: Readonly<Record<string, unknown>> = {
   "/v1/chat/completions": chat,
   "/v1/messages": { ...chat, max_tokens: 50 },
@@ -40,6 +53,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/api/embed": { model: "m", input: "a" },
   "/api/embeddings": { model: "m", prompt: "a" },
   "/api/show": { model: "m" },
+  ...geminiBodies,
   "/admin/v1/route": chat,
   "/admin/v1/backends": { url: "http://127.0.0.1:9", name: "new", type: "generic" }
 }
@@ -48,6 +62,8 @@ const bodies: Readonly<Record<string, unknown>> = {
 const placed = (path: string, request: string): string =>
   path
     .replace("/models/{id}", "/models/org/x:1")
+    .replace("{model}:streamGenerateContent", "{model}:streamGenerateContent?alt=sse")
+    .replace("{model}", "m")
     .replace("{id}", request)
     .replace("{name}", "new")
     .replace("{action}", "drain")
@@ -106,7 +122,9 @@ describe("/openapi.json", () => {
   test("tells of every path that is served, and of no other", () => {
     const told = judge.operations.map(({ method, path }) => `${method} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`)
     const served = [...servedPathsOf(Dialects.defaultValue())].flatMap(([path, methods]) =>
-      methods.filter((method) => method !== "HEAD").map((method) => `${method.toLowerCase()} ${path}`)
+      methods
+        .filter((method) => method !== "HEAD")
+        .map((method) => `${method.toLowerCase()} ${path.replace("{model}", ":model")}`)
     )
     expect(told.sort()).toEqual(served.sort())
   })
@@ -362,10 +380,13 @@ describe("failures are as the document says", () => {
       const response = await ask(placed(path, "x"), { method: method.toUpperCase() }, locked)
       await expectTold(response, method, path, open ? 200 : 401)
     }
-    const names = ["x-api-key", "api-key", "x-goog-api-key"]
+    const names = ["x-api-key", "api-key"]
     for (const headers of [{ authorization: `Bearer ${key}` }, ...names.map((name) => ({ [name]: key }))]) {
       await expectTold(await ask("/v1/models", { headers }, locked), "get", "/v1/models", 200)
     }
+    // By this one it is known for a client of another dialect.
+    const headers = { "x-goog-api-key": key }
+    await expectTold(await ask("/v1beta/models", { headers }, locked), "get", "/v1beta/models", 200)
   })
 
   test("a gateway without a healthy backend: 503", async () => {

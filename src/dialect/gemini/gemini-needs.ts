@@ -10,7 +10,9 @@ import { boundsFault, isLarge } from "../json-bounds.ts"
 import { modelFault, parseBody } from "../json-body.ts"
 import { type JsonObject, tooDeep } from "../request-notes.ts"
 import {
+  estimateOf,
   estimatePrompt,
+  largerEstimate,
   noWeight,
   type TokenEstimate,
   type TokenWeight,
@@ -78,6 +80,9 @@ const wantsForm = ({ responseJsonSchema, responseMimeType, responseSchema }: Jso
   Predicate.isObject(responseSchema) ||
   Predicate.isObject(responseJsonSchema)
 
+const isGiven = (value: unknown): boolean =>
+  value !== undefined && value !== null && !(Array.isArray(value) && value.length === 0)
+
 const unknown: LeastContext = () => 0
 
 const needsOf = (
@@ -132,6 +137,37 @@ const countingOf = (
   return Result.succeed({ needs, model: span })
 }
 
+/** The tokens of the longest of several texts, which share no context. */
+const longestOf = (texts: ReadonlyArray<unknown>): TokenEstimate =>
+  texts
+    .map((content): TokenEstimate => {
+      const weight = noWeight()
+      walk([content], { vision: false, characters: 0 }, weight)
+      return estimateOf(weight)
+    })
+    .reduce(largerEstimate, estimateOf(noWeight()))
+
+const embeddingOf = (
+  operation: OperationFacts,
+  body: Uint8Array,
+  { model }: NeedsReading
+): Result.Result<ReadRequest, BadRequest> => {
+  const parsed = parseBody(body)
+  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
+  const json = fieldsOf(parsed.success)
+  const field = operation.fields.text
+  const missing = isGiven(json[field])
+    ? undefined
+    : new BadRequest({ message: `The field '${field}' is missing`, param: field })
+  const fault = modelFault(model) ?? missing
+  if (fault !== undefined) return Result.fail(fault)
+  const texts = field === "content" ? [json[field]] : manyOf(json[field]).map((each) => fieldsOf(each)["content"])
+  const tokens = { ...longestOf(texts), outputTokens: 0 }
+  const needs = { operation, model: String(model), stream: false, abilities: ["embeddings"] as const, ...tokens }
+  // The name of the model may stand in it as well.
+  return Result.succeed({ needs, model: { from: 0, to: body.byteLength } })
+}
+
 type Read = Result.Result<ReadRequest, BadRequest>
 
 const guarded = (body: Uint8Array, reading: NeedsReading, read: () => Read): Read | Promise<Read> => {
@@ -160,3 +196,10 @@ export const readCountingNeeds = (
   body: Uint8Array,
   reading: NeedsReading
 ): Read | Promise<Read> => guarded(body, reading, () => countingOf(operation, body, reading))
+
+/** Reads what routing must know of texts that are to become vectors. */
+export const readEmbeddingNeeds = (
+  operation: OperationFacts,
+  body: Uint8Array,
+  reading: NeedsReading
+): Read | Promise<Read> => guarded(body, reading, () => embeddingOf(operation, body, reading))

@@ -6,12 +6,14 @@ import * as Result from "effect/Result"
 import type { ClientWords } from "../chat.ts"
 import type { AnswerFault, AnswerIdentity, Dialect, Operation, Span, WholeAnswer } from "../Dialect.ts"
 import { BadRequest } from "../../domain/errors.ts"
+import type { EmbedCodec } from "../embed.ts"
 import { EventReader } from "../event-reader.ts"
 import { eventStreamType, redactedEvents } from "../event-stream.ts"
 import { exactJson } from "../exact-json.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { geminiErrorBody, passedGeminiError } from "./gemini-error.ts"
-import { readCountingNeeds, readGeminiNeeds } from "./gemini-needs.ts"
+import { manyEmbeddings, oneEmbedding, wholeVectors } from "./gemini-embeddings.ts"
+import { readCountingNeeds, readEmbeddingNeeds, readGeminiNeeds } from "./gemini-needs.ts"
 import { geminiPages } from "./gemini-pages.ts"
 import { blockOf, candidatesOf, errorIn, faultIn, parsedJson, geminiUsage } from "./gemini-read.ts"
 import { decodeGeminiRequest } from "./gemini-request.ts"
@@ -114,6 +116,20 @@ const countTokens: Operation = {
   estimate: ({ promptTokens }) => ({ field: "totalTokens", body: JSON.stringify({ totalTokens: promptTokens }) })
 }
 
+const embedding = (name: string, text: string, embeds: EmbedCodec): Operation => {
+  const operation: Operation = {
+    name,
+    fields: { ...fields, text },
+    ...places(name),
+    streams: false,
+    generates: false,
+    needs: (body, reading) => readEmbeddingNeeds(operation, body, reading),
+    whole: wholeVectors,
+    embeds
+  }
+  return operation
+}
+
 const named = (value: unknown, model: string): unknown => {
   if (Array.isArray(value)) return value.map((each) => named(each, model))
   return Predicate.isObject(value) && "model" in value ? { ...value, model: `models/${model}` } : value
@@ -132,8 +148,14 @@ const withModel = (body: Uint8Array, model: string, span: Span | undefined): Rea
 /** The dialect. */
 export const gemini: Dialect = {
   id: "gemini",
-  operations: [generating("generateContent", false), generating("streamGenerateContent", true), countTokens],
-  hint: "Google's API is at /v1beta/models/MODEL:generateContent, :streamGenerateContent and :countTokens; /docs lists what there is",
+  operations: [
+    generating("generateContent", false),
+    generating("streamGenerateContent", true),
+    countTokens,
+    embedding("embedContent", "content", oneEmbedding),
+    embedding("batchEmbedContents", "requests", manyEmbeddings)
+  ],
+  hint: "Google's API is at /v1beta/models/MODEL:generateContent, :streamGenerateContent, :countTokens, :embedContent and :batchEmbedContents; /docs lists what there is",
   canonicalPath: (_, path) => path,
   suggestedPath: () => undefined,
   headers: { asked: [], answered: [] },
@@ -152,5 +174,6 @@ export const gemini: Dialect = {
   speaksTo: (headers, path) =>
     path.startsWith("/v1beta/") || headers.has("x-goog-api-key") || headers.has("x-goog-api-client"),
   keyParameter: "key",
-  pages: geminiPages
+  pages: geminiPages,
+  document: () => import("./gemini-api.ts").then(({ documentedGemini }) => documentedGemini)
 }

@@ -24,6 +24,7 @@ const groups: ReadonlyArray<readonly [tag: string, heading: string]> = [
   ["passed", "Speech, images, ranking and more"],
   ["anthropic", "The same for clients of Anthropic's"],
   ["ollama", "The same for clients of Ollama's"],
+  ["gemini", "The same for clients of Google's"],
   ["gateway", "What there is, and how it is"],
   ["probes", "Probes"],
   ["work", "Figures"],
