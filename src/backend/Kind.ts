@@ -66,6 +66,13 @@ export interface Kind {
   readonly loadsOnDemand: boolean
   /** Whether it keeps any text model to JSON by grammar. */
   readonly jsonByGrammar: boolean
+  /** What it takes of a request of chat, where servers differ. */
+  readonly takes: {
+    /** Whether a tool that is named as the one to call is the one that it calls. */
+    readonly namedTool: boolean
+    /** Whether it knows `max_completion_tokens`. */
+    readonly newerBound: boolean
+  }
   /** What all spellings of a model's name have in common for it; absent where a name is taken to the letter. */
   readonly spelling?: (name: string) => string
   /** The dialects that it speaks, and how well. */

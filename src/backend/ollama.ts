@@ -211,6 +211,7 @@ const speaks: Speaking = speaking(
 /** Ollama. */
 export const ollama: Kind = {
   ...openAiLike,
+  takes: { namedTool: false, newerBound: false },
   label: "Ollama",
   ports: [11434],
   announcedAs: "_ollama._tcp",

@@ -125,6 +125,7 @@ export const openAiLike = {
   speaks: speaking("openai"),
   loadsOnDemand: false,
   jsonByGrammar: false,
+  takes: { namedTool: true, newerBound: true },
   url: (server, path, apiPath) => joinUrl(server, apiPathBelow(path, apiPath)),
   // Deployments of Azure's take the key under a name of their own.
   authHeaders: (key, { url }) =>

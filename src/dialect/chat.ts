@@ -77,6 +77,8 @@ export interface Chat {
   readonly toolChoice?: ChatToolChoice
   readonly parallelCalls?: boolean
   readonly maxTokens?: number
+  /** Whether the client has OpenAI's newer word for that bound, which not every server knows. */
+  readonly newerBound?: boolean
   readonly stop?: ReadonlyArray<string>
   readonly temperature?: number
   readonly topP?: number
@@ -188,7 +190,7 @@ export interface EncodedChat {
 }
 
 /** What of a request a server may have no word for. */
-export type ChatField = Exclude<keyof Chat, "extra"> | "reasoning" | "signature" | "file" | "audio"
+export type ChatField = Exclude<keyof Chat, "extra" | "newerBound"> | "reasoning" | "signature" | "file" | "audio"
 
 /** What a client calls that; a field that it has no word of its own for is called by its name here. */
 export type ClientWords = Readonly<Partial<Record<ChatField, string>>>
@@ -199,6 +201,10 @@ export interface ServerTraits {
   readonly original: boolean
   /** Whether it takes files. */
   readonly files: boolean
+  /** Whether a tool that is named as the one to call is the one that it calls. */
+  readonly namedTool: boolean
+  /** Whether it knows the newer word for the bound on tokens. */
+  readonly newerBound: boolean
   /** What the client calls a part of its request, for a refusal. */
   readonly word: (field: ChatField) => string
 }

@@ -47,9 +47,9 @@ export const refusedFields = (chat: Chat, words: string): ReadonlyArray<ChatFiel
   return thinking.test(words) && says(chat, "effort") ? ["effort"] : []
 }
 
-type RequestField = Exclude<keyof Chat, "extra">
+type RequestField = Exclude<keyof Chat, "extra" | "newerBound">
 
-const isField = (name: string): name is RequestField => name !== "extra"
+const isField = (name: string): name is RequestField => name !== "extra" && name !== "newerBound"
 
 /** The fields that a server has no word for: all that hold anything but the known ones, those of a later hub included. */
 export const unsaid = (chat: Chat, known: ReadonlyArray<RequestField>): ReadonlyArray<ChatField> =>

@@ -95,7 +95,7 @@ export class Translator {
     const { codec, route } = server
     const original = isOriginal(backend)
     const word = (field: ChatField): string => client.words[field] ?? field
-    const traits = { original, files: kind.locality === "cloud", word }
+    const traits = { ...kind.takes, original, files: kind.locality === "cloud", word }
     const left = [...refused].filter((field) => says(decoded.chat, field))
     return Result.map(
       codec.encode(withoutFields(decoded.chat, refused), model, traits),

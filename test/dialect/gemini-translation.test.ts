@@ -214,7 +214,6 @@ const geminiStreams: ReadonlyArray<readonly [what: string, bytes: Uint8Array, to
       piece([text("sun.")], "STOP", { promptTokenCount: 11, candidatesTokenCount: 4, totalTokenCount: 15 })
     ),
     [
-      { type: "start" },
       { type: "text", text: "Rain, " },
       { type: "text", text: "sun." },
       { type: "stop", stop: { reason: "end" } },
@@ -234,7 +233,6 @@ const geminiStreams: ReadonlyArray<readonly [what: string, bytes: Uint8Array, to
       })
     ),
     [
-      { type: "start" },
       { type: "reasoning", text: "Hm." },
       { type: "call", call: 0, id: undefined, name: "weather", signature: "c2ln" },
       { type: "arguments", call: 0, text: '{"city":"Oslo"}' },
@@ -259,7 +257,6 @@ const geminiStreams: ReadonlyArray<readonly [what: string, bytes: Uint8Array, to
     "a text that a limit ends, after which nothing but counts comes",
     geminiStream(piece([text("So")], "MAX_TOKENS"), { usageMetadata: { promptTokenCount: 1, totalTokenCount: 3 } }),
     [
-      { type: "start" },
       { type: "text", text: "So" },
       { type: "stop", stop: { reason: "length" } },
       { type: "usage", usage: { prompt: 1, cachedRead: 0, cachedWrite: 0, completion: 2, reasoning: 0 } },

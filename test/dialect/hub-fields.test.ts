@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import { Result } from "effect"
-import type { Chat } from "../../src/dialect/chat.ts"
+import type { Chat, ServerTraits } from "../../src/dialect/chat.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { anyServer, answersFrom } from "../kit/codecs.ts"
 
@@ -20,8 +20,8 @@ const chat: Chat = {
   extra: {}
 }
 
-const bodyOf = (asked: Chat, original = false) => {
-  const { body, dropped } = Result.getOrThrow(server.encode(asked, "m", { ...anyServer, original }))
+const bodyOf = (asked: Chat, original = false, traits: Partial<ServerTraits> = {}) => {
+  const { body, dropped } = Result.getOrThrow(server.encode(asked, "m", { ...anyServer, original, ...traits }))
   return { json: JSON.parse(new TextDecoder().decode(body)), dropped }
 }
 
@@ -88,4 +88,26 @@ test("the signature of a call is read from an answer of chat completions", () =>
   const answer = { choices: [{ index: 0, message, finish_reason: "tool_calls" }] }
   const events = Result.getOrThrow(answersFrom(server).whole(new TextEncoder().encode(JSON.stringify(answer))))
   expect(events).toContainEqual({ type: "call", call: 0, id: "c1", name: "sky", signature: "c2ln" })
+})
+
+test("a tool that is named goes by its name, and stands alone where a server minds no names", () => {
+  const tools = ["sky", "sea"].map((name) => ({ name, description: undefined, schema: {}, strict: undefined }))
+  const asked: Chat = { ...chat, tools, toolChoice: { name: "sea" } }
+  expect(bodyOf(asked).json).toMatchObject({
+    tools: [{ function: { name: "sky" } }, { function: { name: "sea" } }],
+    tool_choice: { type: "function", function: { name: "sea" } }
+  })
+  const { tool_choice, tools: told } = bodyOf(asked, false, { namedTool: false }).json
+  expect([tool_choice, told.length, told[0].function.name]).toEqual(["required", 1, "sea"])
+})
+
+test("the bound on tokens has its newer name for a client that gave it one like that and a server that knows it", () => {
+  const bound = (asked: Partial<Chat>, knows: boolean, original = false) => {
+    const { json } = bodyOf({ ...chat, maxTokens: 9, ...asked }, original, { newerBound: knows })
+    return [json.max_tokens, json.max_completion_tokens]
+  }
+  expect(bound({}, true)).toEqual([9, undefined])
+  expect(bound({ newerBound: true }, true)).toEqual([undefined, 9])
+  expect(bound({ newerBound: true }, false)).toEqual([9, undefined])
+  expect(bound({}, false, true)).toEqual([undefined, 9])
 })

@@ -9,7 +9,13 @@ import type {
 } from "../../src/dialect/chat.ts"
 
 /** A server that takes whatever its dialect can say. */
-export const anyServer: ServerTraits = { original: false, files: false, word: String }
+export const anyServer: ServerTraits = {
+  original: false,
+  files: false,
+  namedTool: true,
+  newerBound: true,
+  word: String
+}
 
 /** How a client half answers this request. */
 export const answersTo = (codec: ClientCodec, request: unknown, model?: string): AnswerEncoder =>

@@ -124,12 +124,15 @@ const streamDecoder: Transducer<Uint8Array, ChatEvent> = {
     const reading = new Reading()
     let begun = false
     const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
-      if (events.length === 0) return []
-      for (const { data } of events) reading.answer(exactly(data), data)
-      const taken = reading.take()
-      if (begun) return taken
-      begun = true
-      return [{ type: "start" }, ...taken]
+      const all: Array<ChatEvent> = []
+      for (const { data } of events) {
+        reading.answer(exactly(data), data)
+        const made = reading.take()
+        if (made.length === 0 && !begun) all.push({ type: "start" })
+        begun = true
+        for (const event of made) all.push(event)
+      }
+      return all
     }
     return {
       push: (piece) => take(reader.push(piece)),

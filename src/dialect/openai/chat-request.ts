@@ -109,7 +109,7 @@ const toolOf = ({ description, name, schema, strict }: ChatTool): Fields => ({
   }
 })
 
-const toolsOf = ({ parallelCalls, toolChoice, tools }: Chat, { original }: ServerTraits): Fields => {
+const toolsOf = ({ parallelCalls, toolChoice, tools }: Chat, { namedTool }: ServerTraits): Fields => {
   if (tools.length === 0) return {}
   const parallel = parallelCalls === undefined ? {} : { parallel_tool_calls: parallelCalls }
   if (typeof toolChoice !== "object") {
@@ -117,7 +117,7 @@ const toolsOf = ({ parallelCalls, toolChoice, tools }: Chat, { original }: Serve
     return { tools: tools.map(toolOf), ...choice, ...parallel }
   }
   const { name } = toolChoice
-  if (original) {
+  if (namedTool) {
     return { tools: tools.map(toolOf), tool_choice: { type: "function", function: { name } }, ...parallel }
   }
   // Servers that take one named tool for none in particular still have to call the only one there is.
@@ -192,11 +192,12 @@ export const encodeChatRequest = (
   const dropped: Array<ChatField> = [...unsaid(chat, [...told, traits.original ? "tier" : "topK"])]
   if (traits.original && hasItem(chat, isThought)) dropped.push("reasoning")
   if (traits.original && hasItem(chat, isSigned)) dropped.push("signature")
+  const isNewer = traits.original || (chat.newerBound === true && traits.newerBound)
   const fields: Fields = {
     model,
     messages: fit.messages.map((message) => messageOf(message, traits)),
     ...(stream ? { stream: true, stream_options: { include_usage: true } } : {}),
-    ...(maxTokens === undefined ? {} : { [traits.original ? "max_completion_tokens" : "max_tokens"]: maxTokens }),
+    ...(maxTokens === undefined ? {} : { [isNewer ? "max_completion_tokens" : "max_tokens"]: maxTokens }),
     ...toolsOf(fit, traits),
     ...(stop === undefined || stop.length === 0 ? {} : { stop }),
     ...(temperature === undefined ? {} : { temperature }),

@@ -86,9 +86,9 @@ const samplingOf = (json: JsonObject): Pick<Chat, "temperature" | "topP"> => {
   return { ...(temperature === undefined ? {} : { temperature }), ...(topP === undefined ? {} : { topP }) }
 }
 
-const tokensOf = (json: JsonObject): Pick<Chat, "maxTokens"> => {
+const tokensOf = (json: JsonObject): Pick<Chat, "maxTokens" | "newerBound"> => {
   const maxTokens = countOf(json["max_output_tokens"], "max_output_tokens")
-  return maxTokens === undefined ? {} : { maxTokens }
+  return maxTokens === undefined ? {} : { maxTokens, newerBound: true }
 }
 
 const words = { user: "user", safetyId: "safety_identifier", cacheKey: "prompt_cache_key" } as const
