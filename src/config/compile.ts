@@ -83,6 +83,9 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     ...(entry.user_agent === undefined ? {} : { userAgent: entry.user_agent }),
     forwardAuthorization: entry.forward_authorization,
     maxConcurrent: entry.max_concurrent,
+    ...(entry.native === "trusted" ? {} : { native: entry.native }),
+    ...(entry.native_dialects.length === 0 ? {} : { native: entry.native_dialects }),
+    ...(entry.collect ? { collect: true } : {}),
     limits: limitsOf(entry, settings),
     models: entry.models.map(modelOf)
   }

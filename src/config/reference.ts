@@ -45,6 +45,7 @@ export const expectedText = (node: Table): string => {
     case "array": {
       const items = tableOf(node["items"])
       if (items["type"] === "object") return "a list of tables"
+      if (Array.isArray(items["enum"])) return `a list of ${expectedText(items)}`
       return items["minLength"] === undefined ? "a list of texts" : "a list of texts that are not empty"
     }
     case "object":

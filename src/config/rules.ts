@@ -142,6 +142,15 @@ const tlsMistakes = (at: KeyPath, table: Table): ReadonlyArray<Mistake> => {
 const tlsOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["backends"]).flatMap(({ at, table }) => tlsMistakes(at, table))
 
+const nativeOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
+    const { native, native_dialects: dialects } = table
+    if (!Array.isArray(dialects) || dialects.length === 0) return []
+    if (native !== "always" && native !== "never") return []
+    const reason = `with native = "${native}" it would not be looked at: keep one`
+    return [{ path: [...at, "native_dialects"], value: dialects, reason }]
+  })
+
 const keysOfClients = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["auth", "keys"]).flatMap(({ at, table }) => {
     const given = ["sha256", "env"].filter((key) => Object.hasOwn(table, key))
@@ -321,6 +330,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...urls(tree, lineOf),
   ...keyOfBackend(tree),
   ...tlsOfBackend(tree),
+  ...nativeOfBackend(tree),
   ...tablesAt(tree, ["backends"]).flatMap(({ at }) => repeated(tree, [...at, "models"], "id", lineOf)),
   ...aliasMistakes(tree),
   ...groupMistakes(tree),

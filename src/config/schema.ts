@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { backendTypes, plainType } from "../backend/all.ts"
+import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { strategies } from "../domain/routing.ts"
 
 const described = <S extends Schema.Top>(schema: S, description: string): S =>
@@ -247,6 +248,21 @@ const BackendEntry = Schema.Struct({
     "What Nexus calls itself to this backend (`User-Agent`); nexus/VERSION when absent"
   ),
   forward_authorization: or(Schema.Boolean, false, "Send the client's own Authorization header on to this backend"),
+  native: or(
+    Schema.Literals(nativeRules),
+    "trusted",
+    "Whether it is asked in its clients' own dialect where it has it: where it is known to do it well, always, or never; all else is translated"
+  ),
+  native_dialects: or(
+    Schema.Array(Schema.Literals(dialectIds)),
+    [],
+    "Dialects in which it is asked natively though it is not known to do them well"
+  ),
+  collect: or(
+    Schema.Boolean,
+    false,
+    "Ask for whole chat answers as streams and put them together, so that it stops at once when a client leaves (llama-server does not otherwise)"
+  ),
   max_concurrent: maybe(whole(1, 60_000), "Requests it is given at a time; no limit when absent"),
   request_timeout_seconds: maybe(limit, "As in [server], for this backend"),
   connect_timeout_seconds: maybe(limit, "As in [server], for this backend"),

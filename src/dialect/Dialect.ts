@@ -91,6 +91,20 @@ export interface StreamWatch {
   readonly broken: (error: string) => Uint8Array
 }
 
+/** The pieces of a stream, put together. */
+export interface Assembly {
+  readonly push: (piece: Uint8Array) => void
+  /** The whole answer; fails with what is wrong with it. */
+  readonly end: () => Result.Result<Uint8Array, string>
+}
+
+/** How a whole answer is asked for as a stream and put together, with all that its server says. */
+export interface StreamCollector {
+  /** The body of a request for a whole answer as one for a stream. */
+  readonly request: (body: Uint8Array) => Uint8Array
+  readonly start: () => Assembly
+}
+
 /** What a body is read with. */
 export interface NeedsReading {
   readonly turns: EventLoopTurns
@@ -125,6 +139,8 @@ export interface Operation extends OperationFacts {
   readonly queryFault?: (query: URLSearchParams) => BadRequest | undefined
   /** Whether its answer is passed on while it comes, unless it is JSON or a page, which may be an error. */
   readonly passes?: boolean
+  /** How its whole answers are put together of streams; absent where they cannot be. */
+  readonly collector?: StreamCollector
   /** Judges the body of a whole answer, by its media type where that may differ. */
   readonly whole: (body: Uint8Array, mediaType: string | null) => Result.Result<WholeAnswer, AnswerFault>
   /** How what clients ask is translated for servers that speak another dialect; absent where it is passed on as it is. */

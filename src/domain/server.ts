@@ -101,6 +101,8 @@ export interface Server {
    * in any case.
    */
   readonly native?: "trusted" | "always" | "never" | ReadonlyArray<string>
+  /** Whether whole answers are asked of it as streams. */
+  readonly collect?: boolean
   /** What config says of its models, laid over what the backend says itself. */
   readonly models: ReadonlyArray<Model>
 }

@@ -30,6 +30,7 @@ import type { Asker, Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
 import type { BodyLimits } from "./request-body.ts"
 import type { Listening } from "../http/BunServer.ts"
+import { collected } from "./collected.ts"
 import { deliver, type Delivery } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
@@ -196,7 +197,7 @@ export class Attempts implements Asker {
     const said = this.translator?.for(candidate.state, model, this.refusedBy(attempt))
     if (said === undefined) {
       if (this.translator !== undefined) this.run.record.translates(undefined)
-      return Effect.matchEffect(this.call(attempt, this.run.record.route, this.bodyFor(model)), {
+      return Effect.matchEffect(this.asked(attempt, this.run.record.route, this.bodyFor(model)), {
         onFailure: (error) => this.failed(attempt, error),
         onSuccess: (answer) => this.answered(attempt, answer)
       })
@@ -204,7 +205,7 @@ export class Attempts implements Asker {
     if (Result.isFailure(said)) return Effect.fail(said.failure)
     const translation = said.success
     this.run.record.translates(translation)
-    return Effect.matchEffect(this.call(attempt, translation.route, translation.body), {
+    return Effect.matchEffect(this.asked(attempt, translation.route, translation.body), {
       onFailure: (error) => (this.learns(attempt, error) ? this.simpler(attempt, error) : this.failed(attempt, error)),
       onSuccess: (answer) => this.translated(attempt, answer, translation)
     })
@@ -255,11 +256,28 @@ export class Attempts implements Asker {
     })
   }
 
+  /** Calls the backend of an attempt, for a stream where that is how its whole answers are to be had. */
+  private asked(
+    attempt: Attempt,
+    route: DialectRoute,
+    body: RequestBody
+  ): Effect.Effect<CommittedAnswer, UpstreamError> {
+    const { record } = this.run
+    const { backend } = attempt.candidate.state
+    const collector = backend.collect === true && !record.stream ? route.operation.collector : undefined
+    if (collector === undefined) return this.call(attempt, route, body, record.stream)
+    const streamed = collector.request(body instanceof Uint8Array ? body : Buffer.concat([...body]))
+    return Effect.flatMap(this.call(attempt, route, streamed, true), (answer) =>
+      collected(answer, collector.start(), record.clock, backend.limits.idleMs)
+    )
+  }
+
   /** Calls the backend of an attempt. */
   private call(
     attempt: Attempt,
     route: DialectRoute,
-    body: RequestBody
+    body: RequestBody,
+    stream: boolean
   ): Effect.Effect<CommittedAnswer, UpstreamError> {
     const { candidate, model } = attempt
     const { run } = this
@@ -281,7 +299,7 @@ export class Attempts implements Asker {
       body,
       clientHeaders: record.request.headers,
       requestId: record.id,
-      stream: record.stream,
+      stream,
       clock: record.clock,
       caller: this,
       hearer: () => (run.early?.opened === true ? this.hearer(run.early, route) : undefined)

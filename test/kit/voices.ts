@@ -130,7 +130,7 @@ export const voices: ReadonlyArray<Voice> = [llamacpp, ollama, vllm]
 const finish = (said: Said): string => (isCall(said) ? "tool_calls" : "stop")
 
 /** The body of a whole answer. */
-const wholeAnswer = (voice: Voice, { model }: Wanted, said: Said): Fields => ({
+export const wholeAnswer = (voice: Voice, { model }: Wanted, said: Said): Fields => ({
   ...voice.head,
   object: "chat.completion",
   model,

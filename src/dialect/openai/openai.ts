@@ -6,6 +6,7 @@ import type { Dialect, Operation, Span } from "../Dialect.ts"
 import { redactedEvents, eventStreamType, keepAliveComment } from "../event-stream.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { errorOfEvents, readWholeAnswer } from "./answer-json.ts"
+import { chunkCollector } from "./chunk-assembly.ts"
 import { encodeChatRequest } from "./chat-request.ts"
 import { chatWords, decodeChatRequest } from "./client-request.ts"
 import { openAiEmbeddings } from "./embeddings.ts"
@@ -58,7 +59,7 @@ const operationOf = (endpoint: Endpoint): Operation => ({
   generates: endpoint !== "embeddings",
   needs: (body, reading) => readNeeds(endpoint, body, reading),
   whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices"),
-  ...(endpoint === "embeddings" ? { embeds: openAiEmbeddings } : {}),
+  ...(endpoint === "embeddings" ? { embeds: openAiEmbeddings } : { collector: chunkCollector }),
   ...(endpoint === "chat/completions" ? { client: chatClient, server: chatServer } : {})
 })
 

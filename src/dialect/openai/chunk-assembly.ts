@@ -1,0 +1,195 @@
+/**
+ * A stream of chunks put together to the whole answer that its server would have given: also what only that server knows
+ * (`timings`, `system_fingerprint`, reasoning by any name) is kept.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { readErrorText } from "../../domain/error-text.ts"
+import type { Assembly, StreamCollector } from "../Dialect.ts"
+import { exactJson } from "../exact-json.ts"
+import { EventReader } from "../event-reader.ts"
+
+type Fields = Record<PropertyKey, unknown>
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const isSet = (value: unknown): boolean => value !== undefined && value !== null
+
+// Texts that come in pieces; any other is said whole, however often.
+const inPieces: ReadonlySet<string> = new Set([
+  "content",
+  "text",
+  "refusal",
+  "reasoning",
+  "reasoning_content",
+  "thinking",
+  "arguments",
+  "data",
+  "transcript",
+  "summary"
+])
+
+/** Lays a piece over what has come: texts and lists go on, objects are laid over each other, of all else the last counts. */
+const lay = (whole: Fields, piece: Fields, except: ReadonlySet<string>): void => {
+  for (const [name, value] of Object.entries(piece)) {
+    if (except.has(name)) continue
+    const before = whole[name]
+    if (!isSet(value)) {
+      if (before === undefined) whole[name] = value
+    } else if (typeof value === "string" && typeof before === "string" && inPieces.has(name)) {
+      whole[name] = before + value
+    } else if (Array.isArray(value) && Array.isArray(before)) {
+      for (const each of value) before.push(each)
+    } else if (Predicate.isObject(value) && Predicate.isObject(before) && !Array.isArray(value)) {
+      const own: Fields = before
+      lay(own, value, nothing)
+    } else {
+      whole[name] = value
+    }
+  }
+}
+
+const nothing: ReadonlySet<string> = new Set()
+
+/** A call, under what its pieces are told apart by. */
+interface Call {
+  readonly index: unknown
+  readonly fields: Fields
+  readonly made: Fields
+}
+
+const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined)
+
+const ofCall = new Set(["index", "function"])
+const ofFunction = new Set(["name"])
+const ofDelta = new Set(["tool_calls"])
+const ofChoice = new Set(["delta", "index"])
+const ofAnswer = new Set(["choices", "object", "id", "created", "model"])
+
+class ChoiceAssembly {
+  readonly index: number
+  private readonly fields: Fields = {}
+  private readonly message: Fields = {}
+  private readonly calls: Array<Call> = []
+  private speaks = false
+
+  constructor(index: number) {
+    this.index = index
+  }
+
+  take(choice: Fields): void {
+    lay(this.fields, choice, ofChoice)
+    const { delta } = choice
+    if (!Predicate.isObject(delta)) return
+    this.speaks = true
+    lay(this.message, delta, ofDelta)
+    const { tool_calls: calls } = delta
+    if (Array.isArray(calls)) for (const call of calls) if (Predicate.isObject(call)) this.calling(call)
+  }
+
+  whole(): Fields {
+    const { finish_reason: finish = null, ...others } = this.fields
+    if (!this.speaks) return { index: this.index, ...others, finish_reason: finish }
+    const { content = null, role = "assistant", ...more } = this.message
+    const calls = this.calls.map(({ fields, made }) => ({ ...fields, function: made }))
+    const said = calls.length === 0 ? (content ?? "") : content === "" ? null : content
+    const message = { role, content: said, ...more, ...(calls.length === 0 ? {} : { tool_calls: calls }) }
+    return { index: this.index, message, ...others, finish_reason: finish }
+  }
+
+  private calling(call: Fields): void {
+    const { fields, made } = this.callOf(call)
+    lay(fields, call, ofCall)
+    const piece = call["function"]
+    if (!Predicate.isObject(piece)) return
+    made["name"] = textOf(made["name"]) ?? piece["name"] ?? ""
+    lay(made, piece, ofFunction)
+  }
+
+  // By its index, else by its id, else it is the last one; some servers give every call the same index.
+  private callOf(call: Fields): Call {
+    const { index } = call
+    const id = textOf(call["id"])
+    const made = call["function"]
+    const known =
+      typeof index === "number"
+        ? this.calls.findLast((each) => each.index === index)
+        : id === undefined
+          ? this.calls.at(-1)
+          : this.calls.findLast(({ fields }) => fields["id"] === id)
+    const named = Predicate.isObject(made) && textOf(made["name"]) !== undefined
+    if (known !== undefined && (id === undefined || !named || known.fields["id"] === id)) return known
+    const next: Call = { index, fields: {}, made: { name: "", arguments: "" } }
+    this.calls.push(next)
+    return next
+  }
+}
+
+class ChunkAssembly implements Assembly {
+  private readonly reader = new EventReader()
+  private readonly answer: Fields = {}
+  private readonly choices = new Map<number, ChoiceAssembly>()
+  private fault: string | undefined
+
+  push(piece: Uint8Array): void {
+    for (const { data } of this.reader.push(piece)) this.take(data)
+  }
+
+  end(): Result.Result<Uint8Array, string> {
+    for (const { data } of this.reader.end()) this.take(data)
+    if (this.fault !== undefined) return Result.fail(this.fault)
+    if (this.choices.size === 0) return Result.fail("an event stream without an answer")
+    const choices = [...this.choices.values()].sort((a, b) => a.index - b.index).map((choice) => choice.whole())
+    const { created, id, model, object, ...others } = this.answer
+    const head = Object.entries({ id, object, created, model }).filter(([, value]) => value !== undefined)
+    return Result.succeed(encoder.encode(JSON.stringify({ ...Object.fromEntries(head), choices, ...others })))
+  }
+
+  private take(data: string): void {
+    if (data.trim() === "[DONE]") return
+    const chunk: unknown = parsed(data)
+    if (!Predicate.isObject(chunk)) return
+    const fields: Fields = chunk
+    if (isSet(fields["error"]) || fields["object"] === "error") {
+      this.fault ??= readErrorText(data).sentence ?? "an error in the middle of its answer"
+      return
+    }
+    for (const name of ["id", "created", "model"]) {
+      if (!isSet(this.answer[name]) && isSet(fields[name])) this.answer[name] = fields[name]
+    }
+    const { choices, object } = fields
+    if (typeof object === "string") this.answer["object"] = object.replace(/\.chunk$/, "")
+    for (const [name, value] of Object.entries(fields)) {
+      if (!ofAnswer.has(name) && (isSet(value) || this.answer[name] === undefined)) this.answer[name] = value
+    }
+    for (const choice of Array.isArray(choices) ? choices : []) if (Predicate.isObject(choice)) this.choice(choice)
+  }
+
+  private choice(choice: Fields): void {
+    const index = typeof choice["index"] === "number" ? choice["index"] : 0
+    const known = this.choices.get(index) ?? new ChoiceAssembly(index)
+    this.choices.set(index, known)
+    known.take(choice)
+  }
+}
+
+const asStream = (body: Uint8Array): Uint8Array => {
+  const text = decoder.decode(body)
+  const json = exactJson(text, parsed(text))
+  if (!Predicate.isObject(json)) return body
+  const { stream_options: options } = json
+  const asked = { ...(Predicate.isObject(options) ? options : {}), include_usage: true }
+  return encoder.encode(JSON.stringify({ ...json, stream: true, stream_options: asked }))
+}
+
+/** Whole answers of chat completions and completions by way of a stream. */
+export const chunkCollector: StreamCollector = { request: asStream, start: () => new ChunkAssembly() }
