@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { backendTypes, kindNamed, plainType } from "../src/backend/all.ts"
+import type { Speech } from "../src/backend/speech.ts"
 import { legacyMarkdown } from "../src/config/legacy.ts"
 import { configMarkdown, schemaAt } from "../src/config/reference.ts"
 import { variablesFor } from "../src/config/sources.ts"
@@ -67,6 +68,32 @@ const servers = (): string =>
     })
   )
 
+/** What each kind of server speaks, and how well. */
+const dialects = (): string => {
+  const words = (speech: Speech): ReadonlyArray<readonly [asked: string, why: string, source: string]> => {
+    if (speech.level === "absent") return []
+    const { before, ofOriginal, since } = speech
+    const where = [since === undefined ? "" : `since ${since}`, ofOriginal === true ? "OpenAI's own and Azure" : ""]
+    const when = where.filter((each) => each !== "").join(", ")
+    const asked = speech.level === "trusted" ? "natively" : "translated"
+    const told = speech.level === "trusted" ? (["", ""] as const) : ([speech.why, speech.source] as const)
+    return [[when === "" ? asked : `${asked} (${when})`, ...told], ...(before === undefined ? [] : words(before))]
+  }
+  const rows = backendTypes.flatMap((type) => {
+    const { dialects, main, operations = {} } = kindNamed(type).speaks
+    return [...Object.entries(dialects), ...Object.entries(operations)]
+      .flatMap(([name, speech]) => words(speech).map((row) => [name, ...row] as const))
+      .map(([name, asked, why, source]) => [
+        `\`${type}\``,
+        `\`${name}\``,
+        name === main ? "natively (its main one)" : asked,
+        cell(why),
+        cell(source)
+      ])
+  })
+  return table(["`type`", "API", "asked", "why not natively", "known by"], rows)
+}
+
 const errors = (): string => {
   const rows = Object.entries(errorExamples).map(([tag, { when, error }]) => {
     const failure = failureIn(openai, error)
@@ -101,6 +128,7 @@ const parts: ReadonlyMap<string, () => string> = new Map([
   ["errors", errors],
   ["folders", houseTable],
   ["servers", servers],
+  ["dialects", dialects],
   ...importFormats.flatMap((kind) => [
     [`${kind} carried`, () => mappedKeys(kind)] as const,
     [`${kind} left`, () => unsupportedKeys(kind)] as const
@@ -108,7 +136,14 @@ const parts: ReadonlyMap<string, () => string> = new Map([
 ])
 
 /** Pages that hold generated parts. */
-export const pages = ["README.md", "docs/configuration.md", "docs/discovery.md", "docs/errors.md", "docs/migration.md"]
+export const pages = [
+  "README.md",
+  "docs/configuration.md",
+  "docs/dialects.md",
+  "docs/discovery.md",
+  "docs/errors.md",
+  "docs/migration.md"
+]
 
 /** A page with its generated parts as the code has them now. */
 export const filled = (text: string): string =>

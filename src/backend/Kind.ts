@@ -27,6 +27,8 @@ interface Advice {
   readonly missing?: (model: string) => string
   /** Where it says more of a failure of its own. */
   readonly logs?: string
+  /** What goes on when a client leaves whose whole answer is not made of a stream. */
+  readonly unlessCollected?: string
   /** What gives its models a longer context, where it cuts longer prompts without a word. */
   readonly longerContext?: string
 }

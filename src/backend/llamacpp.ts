@@ -115,5 +115,10 @@ export const llamacpp: Kind = {
   speaks,
   prober: statelessProber(models),
   isLoading,
-  advice: { start: "llama-server -m MODEL.gguf", load: () => "llama-server -m MODEL.gguf" }
+  advice: {
+    start: "llama-server -m MODEL.gguf",
+    load: () => "llama-server -m MODEL.gguf",
+    unlessCollected:
+      "it may not notice that the client of an answer without a stream has left, and keeps a slot busy with it"
+  }
 }

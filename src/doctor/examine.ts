@@ -225,6 +225,12 @@ const spoken = Effect.fnUntraced(function* (
   say(yield* checkEmbeddings({ dialect, trials, transport, backend, model: embedding, timeoutMs }))
 })
 
+const abandoned = ({ collect, type }: Backend): ReadonlyArray<Finding> => {
+  const { unlessCollected } = kindNamed(type).advice
+  if (unlessCollected === undefined || collect === true) return []
+  return [info("collect", unlessCollected, "collect = true in its [[backends]]")]
+}
+
 const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | undefined) {
   return ownPort !== undefined && (yield* leadsToKnown(yield* realMachine, url, [], ownPort))
 })
@@ -283,7 +289,7 @@ const examined = Effect.fnUntraced(function* (
   }
   const models = outcome.models ?? backend.models
   if (outcome.models !== undefined || models.length > 0) learnt([...models, ...backend.models])
-  say(...listed(backend, models, known.type), ...contexts(known, models))
+  say(...listed(backend, models, known.type), ...contexts(known, models), ...abandoned(known))
   if (!inference) return
   yield* spoken(transport, backend, models, answerMs, say)
   if (!models.some((model) => isUnmeasured(known, model))) return

@@ -35,6 +35,6 @@ test("what is no such setting is told with what there is", async () => {
   expect(await reading("native_dialects = 1")).toContain('expected a list of "openai" | "responses" | "anthropic"')
   expect(await reading('collect = "yes"')).toContain("expected true or false")
   expect(await reading('native = "never"\nnative_dialects = ["anthropic"]')).toContain(
-    'n.toml:5: backends[0].native_dialects = anthropic: with native = "never" it would not be looked at: keep one'
+    'n.toml:5: backends[0].native_dialects = ["anthropic"]: with native = "never" it would not be looked at: keep one'
   )
 })
