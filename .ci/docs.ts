@@ -68,28 +68,29 @@ const servers = (): string =>
     })
   )
 
+/** How an API is asked for, why not natively, and how that is known; by version where that counts. */
+const askedWords = (speech: Speech): ReadonlyArray<ReadonlyArray<string>> => {
+  if (speech.level === "absent") return []
+  const { before, level, ofOriginal, since } = speech
+  const where = [since === undefined ? "" : `since ${since}`, ofOriginal === true ? "OpenAI's own and Azure" : ""]
+  const when = where.filter((each) => each !== "").join(", ")
+  const asked = level === "trusted" ? "natively" : "translated"
+  const told = level === "trusted" ? ["", ""] : [cell(speech.why), cell(speech.source)]
+  return [
+    [when === "" ? asked : `${asked} (${when})`].concat(told),
+    ...(before === undefined ? [] : askedWords(before))
+  ]
+}
+
 /** What each kind of server speaks, and how well. */
 const dialects = (): string => {
-  const words = (speech: Speech): ReadonlyArray<readonly [asked: string, why: string, source: string]> => {
-    if (speech.level === "absent") return []
-    const { before, ofOriginal, since } = speech
-    const where = [since === undefined ? "" : `since ${since}`, ofOriginal === true ? "OpenAI's own and Azure" : ""]
-    const when = where.filter((each) => each !== "").join(", ")
-    const asked = speech.level === "trusted" ? "natively" : "translated"
-    const told = speech.level === "trusted" ? (["", ""] as const) : ([speech.why, speech.source] as const)
-    return [[when === "" ? asked : `${asked} (${when})`, ...told], ...(before === undefined ? [] : words(before))]
-  }
   const rows = backendTypes.flatMap((type) => {
     const { dialects, main, operations = {} } = kindNamed(type).speaks
-    return [...Object.entries(dialects), ...Object.entries(operations)]
-      .flatMap(([name, speech]) => words(speech).map((row) => [name, ...row] as const))
-      .map(([name, asked, why, source]) => [
-        `\`${type}\``,
-        `\`${name}\``,
-        name === main ? "natively (its main one)" : asked,
-        cell(why),
-        cell(source)
-      ])
+    return [...Object.entries(dialects), ...Object.entries(operations)].flatMap(([name, speech]) =>
+      name === main
+        ? [[`\`${type}\``, `\`${name}\``, "natively (its main one)", "", ""]]
+        : askedWords(speech).map((words) => [`\`${type}\``, `\`${name}\``].concat(words))
+    )
   })
   return table(["`type`", "API", "asked", "why not natively", "known by"], rows)
 }
