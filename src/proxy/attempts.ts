@@ -2,7 +2,6 @@
  * The attempts of one request: candidate after candidate until one commits, as recursion in the channel of typed errors.
  */
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import { isUnmeasured } from "../backend/backend.ts"
 import { type BadRequest, type GatewayError } from "../domain/errors.ts"
@@ -28,12 +27,10 @@ import { redactorFor } from "../upstream/endpoint.ts"
 import type { Suspicion } from "../wire/liveness.ts"
 import type { Asker, Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
-import type { BodyLimits } from "./request-body.ts"
-import type { Listening } from "../http/BunServer.ts"
 import { collected } from "./collected.ts"
-import { deliver, type Delivery } from "./deliver.ts"
+import { deliver } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
-import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
+import type { RequestRun } from "./request-run.ts"
 import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
 import type { DialectRoute, ReadRequest, Span } from "../dialect/Dialect.ts"
 import type { ChatField } from "../dialect/chat.ts"
@@ -42,7 +39,6 @@ import type { EmbedTranslator } from "./embed-translation.ts"
 import type { Translation, Translator } from "./translation.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
-import type { Upload } from "../admission/uploads.ts"
 
 /** What forwarding draws on. */
 export interface Forwarding {
@@ -66,70 +62,6 @@ export interface Forwarding {
   readonly keepAlive: (run: RequestRun) => void
   /** Called once for a request that is tried again. */
   readonly retried: () => void
-}
-
-/** What bounds one request; times in milliseconds, 0 is no limit. */
-export interface RequestLimits extends BodyLimits {
-  readonly stallMs: number
-  /** How long the client of a stream waits in silence before comments keep its connection alive. */
-  readonly keepAliveMs: number
-  readonly maxRetries: number
-}
-
-/** One request under way: its record, the ways to answer and to end it, and what must be given back at its end. */
-export class RequestRun implements UnderWay, Delivery {
-  place = -1
-  /** The place at the backend that is asked; written by the attempts alone. */
-  ticket: Ticket | undefined
-  /** Whether the request counts against the retry budget. */
-  retrying = false
-  /** Whether its body is there, so that it counts among the requests that are handled. */
-  working = false
-  /** Set for a stream whose client is not to wait in silence. */
-  early: EarlyStream | undefined
-  /** Why it is interrupted; undefined while it is not. */
-  interruption: Interruption | undefined
-  readonly record: RequestRecord
-  readonly server: Listening
-  readonly limits: RequestLimits
-  readonly upload: Upload
-  /** Whether its body may take longer than Bun would wait for it. */
-  readonly outlastsBun: boolean
-  /** Sends the head of an answer, and its body as it comes. */
-  readonly open: (response: Response) => void
-  private fiber: Fiber.Fiber<unknown, unknown> | undefined
-
-  constructor(
-    record: RequestRecord,
-    server: Listening,
-    limits: RequestLimits,
-    upload: Upload,
-    outlastsBun: boolean,
-    open: (response: Response) => void
-  ) {
-    this.record = record
-    this.server = server
-    this.limits = limits
-    this.upload = upload
-    this.outlastsBun = outlastsBun
-    this.open = open
-  }
-
-  /** Answers the request: where the head is out already, inside of its stream. */
-  respond(response: Response): void {
-    if (this.early?.opened === true) void this.early.fail(response)
-    else this.open(response)
-  }
-
-  /** Names the fiber that {@link interrupt} is for. */
-  runsIn(fiber: Fiber.Fiber<unknown, unknown>): void {
-    this.fiber = fiber
-  }
-
-  interrupt(why: Interruption): void {
-    this.interruption ??= why
-    this.fiber?.interruptUnsafe()
-  }
 }
 
 /** Whether nobody was there to be asked, whatever the model. */

@@ -1,0 +1,76 @@
+/**
+ * One request under way, as those see it who work on it: its record, the ways to answer and to end it, and what must be given
+ * back at its end.
+ */
+import type * as Fiber from "effect/Fiber"
+import type { Upload } from "../admission/uploads.ts"
+import type { Listening } from "../http/BunServer.ts"
+import type { Ticket } from "../registry/live-state.ts"
+import type { Delivery } from "./deliver.ts"
+import type { EarlyStream } from "./early-stream.ts"
+import type { Interruption, RequestRecord, UnderWay } from "./record.ts"
+import type { BodyLimits } from "./request-body.ts"
+
+/** What bounds one request; times in milliseconds, 0 is no limit. */
+export interface RequestLimits extends BodyLimits {
+  readonly stallMs: number
+  /** How long the client of a stream waits in silence before comments keep its connection alive. */
+  readonly keepAliveMs: number
+  readonly maxRetries: number
+}
+
+/** A request under way. */
+export class RequestRun implements UnderWay, Delivery {
+  place = -1
+  /** The place at the backend that is asked; written by the attempts alone. */
+  ticket: Ticket | undefined
+  /** Whether the request counts against the retry budget. */
+  retrying = false
+  /** Whether its body is there, so that it counts among the requests that are handled. */
+  working = false
+  /** Set for a stream whose client is not to wait in silence. */
+  early: EarlyStream | undefined
+  /** Why it is interrupted; undefined while it is not. */
+  interruption: Interruption | undefined
+  readonly record: RequestRecord
+  readonly server: Listening
+  readonly limits: RequestLimits
+  readonly upload: Upload
+  /** Whether its body may take longer than Bun would wait for it. */
+  readonly outlastsBun: boolean
+  /** Sends the head of an answer, and its body as it comes. */
+  readonly open: (response: Response) => void
+  private fiber: Fiber.Fiber<unknown, unknown> | undefined
+
+  constructor(
+    record: RequestRecord,
+    server: Listening,
+    limits: RequestLimits,
+    upload: Upload,
+    outlastsBun: boolean,
+    open: (response: Response) => void
+  ) {
+    this.record = record
+    this.server = server
+    this.limits = limits
+    this.upload = upload
+    this.outlastsBun = outlastsBun
+    this.open = open
+  }
+
+  /** Answers the request: where the head is out already, inside of its stream. */
+  respond(response: Response): void {
+    if (this.early?.opened === true) void this.early.fail(response)
+    else this.open(response)
+  }
+
+  /** Names the fiber that {@link interrupt} is for. */
+  runsIn(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.fiber = fiber
+  }
+
+  interrupt(why: Interruption): void {
+    this.interruption ??= why
+    this.fiber?.interruptUnsafe()
+  }
+}
