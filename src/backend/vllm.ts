@@ -7,7 +7,7 @@ import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import { healthAndModels, openAiLike } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
-import { speaking, trusted, type Speaking } from "./speech.ts"
+import { absent, speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 
 const decodeVersion = Schema.decodeUnknownOption(Schema.Struct({ version: Schema.String }))
@@ -47,7 +47,11 @@ const speaks: Speaking = speaking(
       shownBy: { method: "GET", path: "/v1/messages" }
     }
   },
-  { "messages/count_tokens": { ...trusted, shownBy: { method: "GET", path: "/v1/messages/count_tokens" } } }
+  {
+    "messages/count_tokens": { ...trusted, shownBy: { method: "GET", path: "/v1/messages/count_tokens" } },
+    "responses/input_tokens": absent,
+    "responses/compact": absent
+  }
 )
 
 /** vLLM, and what answers like it. */

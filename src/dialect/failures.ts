@@ -197,6 +197,15 @@ export const failureTable: Table = {
     ),
   Conflict: (e) => invalid(409, "conflict", null, e.message),
   ConfigRefused: (e) => invalid(422, "config_invalid", null, e.message),
+  NotImplemented: (e) => ({
+    ...server(
+      501,
+      "not_implemented",
+      `No backend that has model '${e.model}' knows of '${e.operation}', and Nexus cannot do that for it`
+    ),
+    param: "model",
+    headers: neverRetry
+  }),
   Internal: (e) =>
     server(500, "internal_error", `Internal error; the log has its cause under request id ${e.requestId}`)
 }

@@ -145,6 +145,12 @@ export class Conflict extends Schema.TaggedError<Conflict>()("Conflict", { messa
 /** The config has mistakes; `message` tells all of them, one a line. */
 export class ConfigRefused extends Schema.TaggedError<ConfigRefused>()("ConfigRefused", { message: Schema.String }) {}
 
+/** What is asked for only servers can do that speak of it themselves, and none of those that have the model does. */
+export class NotImplemented extends Schema.TaggedError<NotImplemented>()("NotImplemented", {
+  operation: Schema.String,
+  model: Schema.String
+}) {}
+
 /** A defect of the gateway; the log has its cause under the request id. */
 export class Internal extends Schema.TaggedError<Internal>()("Internal", { requestId: Schema.String }) {}
 
@@ -175,4 +181,5 @@ export type GatewayError =
   | BackendNotFound
   | Conflict
   | ConfigRefused
+  | NotImplemented
   | Internal

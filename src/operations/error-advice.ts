@@ -33,5 +33,7 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   BackendNotFound: "Use a name that the message lists",
   Conflict: "Remove what is there first, or choose another name",
   ConfigRefused: "Fix the lines that the message names; the settings in force stay as they are",
+  NotImplemented:
+    "Ask a model of a backend that speaks the dialect itself; `nexus backends list` tells which those are",
   Internal: "Look for the request id in the log, and report it"
 }

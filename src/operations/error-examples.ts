@@ -15,6 +15,7 @@ import {
   Internal,
   LoopDetected,
   MethodNotAllowed,
+  NotImplemented,
   ContextLengthExceeded,
   ModelCapabilityMismatch,
   ModelNotFound,
@@ -141,6 +142,10 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   ConfigRefused: {
     when: "The config has mistakes; nothing is changed",
     error: new ConfigRefused({ message: "nexus.toml:3: server.port: expected a whole number from 0 to 65535" })
+  },
+  NotImplemented: {
+    when: "What is asked for cannot be translated, and no backend that has the model speaks of it itself",
+    error: new NotImplemented({ operation: "responses/compact", model: "llama3:70b" })
   },
   Internal: { when: "The gateway itself failed", error: new Internal({ requestId: id }) }
 }

@@ -137,7 +137,8 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
   "Stopping",
   "Cancelled",
   "GatewayTimeout",
-  "LoopDetected"
+  "LoopDetected",
+  "NotImplemented"
 ]
 
 /** What only some endpoints refuse with, by the name of the operation. */

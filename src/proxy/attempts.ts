@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { isUnmeasured } from "../backend/backend.ts"
-import { type BadRequest, type GatewayError } from "../domain/errors.ts"
+import type { GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { BadAnswer, ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Ticket } from "../registry/live-state.ts"
@@ -35,8 +35,7 @@ import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
 import type { DialectRoute, ReadRequest, Span } from "../dialect/Dialect.ts"
 import type { ChatField } from "../dialect/chat.ts"
 import type { DialectList } from "../dialect/all.ts"
-import type { EmbedTranslator } from "./embed-translation.ts"
-import type { Translation, Translator } from "./translation.ts"
+import type { AnyTranslator, Translation } from "./translation.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 
@@ -97,8 +96,10 @@ export class Attempts implements Asker {
   private retriesLeft: number
   private lostBefore = 0
   private worked = false
+  // How the last one failed that was asked.
+  private latest: Failed | undefined
   private current: Attempt | undefined
-  private readonly translator: Translator | EmbedTranslator | undefined
+  private readonly translator: AnyTranslator | undefined
 
   constructor(
     forwarding: Forwarding,
@@ -106,7 +107,7 @@ export class Attempts implements Asker {
     { needs, model }: ReadRequest,
     plan: Plan,
     body: Uint8Array,
-    translator: Translator | EmbedTranslator | undefined
+    translator: AnyTranslator | undefined
   ) {
     this.translator = translator
     this.forwarding = forwarding
@@ -119,12 +120,12 @@ export class Attempts implements Asker {
   }
 
   /** Asks the first one, and others when it fails. */
-  get all(): Effect.Effect<void, GaveUp | BadRequest> {
+  get all(): Effect.Effect<void, GaveUp | GatewayError> {
     const first = this.plan.next(performance.now())
     return first === undefined ? Effect.void : this.from(first)
   }
 
-  private from(attempt: Attempt): Effect.Effect<void, GaveUp | BadRequest> {
+  private from(attempt: Attempt): Effect.Effect<void, GaveUp | GatewayError> {
     const { candidate, model } = attempt
     const said = this.translator?.for(candidate.state, model, this.refusedBy(attempt))
     if (said === undefined) {
@@ -134,13 +135,21 @@ export class Attempts implements Asker {
         onSuccess: (answer) => this.answered(attempt, answer)
       })
     }
-    if (Result.isFailure(said)) return Effect.fail(said.failure)
+    if (Result.isFailure(said)) return this.passedOver(attempt, said.failure)
     const translation = said.success
     this.run.record.translates(translation)
     return Effect.matchEffect(this.asked(attempt, translation.route, translation.body), {
       onFailure: (error) => (this.learns(attempt, error) ? this.simpler(attempt, error) : this.failed(attempt, error)),
       onSuccess: (answer) => this.translated(attempt, answer, translation)
     })
+  }
+
+  // Others may be told what this one cannot; where nobody can, the client hears why, unless one that could has failed.
+  private passedOver({ candidate }: Attempt, why: GatewayError): Effect.Effect<void, GaveUp | GatewayError> {
+    this.plan.lose(candidate.state)
+    const next = this.plan.next(performance.now())
+    if (next !== undefined) return this.from(next)
+    return this.latest === undefined ? Effect.fail(why) : this.over(this.latest)
   }
 
   private bodyFor(model: string): RequestBody {
@@ -164,7 +173,7 @@ export class Attempts implements Asker {
   }
 
   /** Asks the same backend again in words that it takes. */
-  private simpler(attempt: Attempt, error: UpstreamError): Effect.Effect<void, GaveUp | BadRequest> {
+  private simpler(attempt: Attempt, error: UpstreamError): Effect.Effect<void, GaveUp | GatewayError> {
     const { record } = this.run
     const { name } = attempt.candidate.state.backend
     record.fails({ backend: name, model: attempt.model, reason: failureReason(error) })
@@ -178,7 +187,7 @@ export class Attempts implements Asker {
     attempt: Attempt,
     answer: CommittedAnswer,
     translation: Translation
-  ): Effect.Effect<void, GaveUp | BadRequest> {
+  ): Effect.Effect<void, GaveUp | GatewayError> {
     const redact = redactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
     return Effect.flatMap(Effect.context<never>(), (context) => {
       const made = translation.answer(answer, redact, Effect.runForkWith(context))
@@ -294,7 +303,7 @@ export class Attempts implements Asker {
     return true
   }
 
-  private answered(attempt: Attempt, answer: CommittedAnswer): Effect.Effect<void, GaveUp | BadRequest> {
+  private answered(attempt: Attempt, answer: CommittedAnswer): Effect.Effect<void, GaveUp | GatewayError> {
     const { run } = this
     const { ticket } = run
     if (run.early?.opened === true && !isStream(answer)) {
@@ -323,7 +332,7 @@ export class Attempts implements Asker {
   }
 
   /** Takes the failure of an attempt: moves on to the next one, or gives up. */
-  private failed(attempt: Attempt, found: UpstreamError): Effect.Effect<void, GaveUp | BadRequest> {
+  private failed(attempt: Attempt, found: UpstreamError): Effect.Effect<void, GaveUp | GatewayError> {
     const { run, plan } = this
     const { record } = run
     const { accounting, budgetLeft, newcomers, registry, retried } = this.forwarding
@@ -346,7 +355,8 @@ export class Attempts implements Asker {
     accounting.attemptFailed(record, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")
     const pass = judged.next === "pass" || judged.own === true
     this.worked ||= mayHaveDoneWork(error)
-    if (judged.next !== "next") return this.over({ error, attempt, pass, mayRetry })
+    this.latest = { error, attempt, pass, mayRetry }
+    if (judged.next !== "next") return this.over(this.latest)
     if (isAway(error)) plan.lose(attempt.candidate.state)
     if (error._tag === "ConnectionLost") this.lostBefore += 1
     this.retriesLeft -= 1
@@ -354,7 +364,7 @@ export class Attempts implements Asker {
     run.retrying = true
     // The same candidate is asked again only when there is no other.
     const next = plan.next(performance.now()) ?? (judged.again ? attempt : undefined)
-    return next === undefined ? this.over({ error, attempt, pass, mayRetry }) : this.from(next)
+    return next === undefined ? this.over(this.latest) : this.from(next)
   }
 
   // Retries of two must not multiply: once a backend may have worked on the request, or the tries are used up, the

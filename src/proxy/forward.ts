@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { BadRequest, LoopDetected, type GatewayError } from "../domain/errors.ts"
+import { LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { ReadRequest } from "../dialect/Dialect.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
@@ -86,8 +86,9 @@ const understood = (
   accounting.routed(record, plan.success, now)
   const { dialect, operation } = record.route
   if (operation.estimate !== undefined) return Effect.sync(() => estimated(run, operation.estimate?.(needs)))
-  const translator = translatorFor(forwarding.dialects, record, body, plan.success)
-  if (translator instanceof BadRequest) return Effect.fail(translator)
+  const translating = translatorFor(forwarding.dialects, record, body, plan.success)
+  if (Result.isFailure(translating)) return Effect.fail(translating.failure)
+  const translator = translating.success
   const instead = translator?.instead(plan.success)
   if (instead !== undefined) {
     const { stream, whole } = dialect.types

@@ -13,7 +13,7 @@ import type { DialectRoute } from "../dialect/Dialect.ts"
 import { refusedFields, says, withoutFields } from "../dialect/refused-fields.ts"
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
-import type { BadRequest } from "../domain/errors.ts"
+import { type BadRequest, NotImplemented } from "../domain/errors.ts"
 import type { Redact } from "../domain/redact.ts"
 import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Plan } from "../router/plan.ts"
@@ -24,7 +24,7 @@ import type { RequestRecord, Translated } from "./record.ts"
 import { streamOf, translatedFlow, translatedHead } from "./translated-flow.ts"
 
 /** Starts what goes on beside the request. */
-export type RunFork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
+type RunFork = (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 
 /** How one backend is asked. */
 export interface Translation extends Translated {
@@ -57,7 +57,7 @@ const isAskedNatively = ({ backend, served }: BackendState, { dialect, operation
   isSpokenNatively(backend, served, dialect.id, operation.name)
 
 /** Translates one request. */
-export class Translator {
+class Translator {
   private readonly dialects: DialectList
   private readonly route: DialectRoute
   private readonly codec: ClientCodec
@@ -148,24 +148,56 @@ export class Translator {
   }
 }
 
+/** Lets nobody be asked but those who speak what their client does: the request can be told in no other dialect. */
+class NativeOnly {
+  private readonly isNative: (state: BackendState) => boolean
+  private readonly why: BadRequest | NotImplemented
+
+  constructor(isNative: (state: BackendState) => boolean, why: BadRequest | NotImplemented) {
+    this.isNative = isNative
+    this.why = why
+  }
+
+  for(state: BackendState): Result.Result<Translation, BadRequest | NotImplemented> | undefined {
+    return this.isNative(state) ? undefined : Result.fail(this.why)
+  }
+
+  instead(): undefined {
+    return undefined
+  }
+
+  refusedBy(): ReadonlyArray<ChatField> {
+    return []
+  }
+}
+
+/** Who translates one request, or sees to it that nobody has to. */
+export type AnyTranslator = EmbedTranslator | NativeOnly | Translator
+
 /** What translates a request for those of a plan who do not speak its dialect; undefined where all of them do. */
 export const translatorFor = (
   dialects: DialectList,
   record: RequestRecord,
   body: Uint8Array,
   { targets }: Plan
-): Translator | EmbedTranslator | BadRequest | undefined => {
-  const { client, embeds } = record.route.operation
-  if (client === undefined && embeds?.client === undefined) return undefined
-  const isAsIs = (state: BackendState): boolean => isAskedNatively(state, record.route)
-  if (targets.every(({ candidates }) => candidates.every(({ state }) => isAsIs(state)))) return undefined
+): Result.Result<AnyTranslator | undefined, BadRequest | NotImplemented> => {
+  const { model, route } = record
+  const { client, embeds, name } = route.operation
+  const isAsIs = (state: BackendState): boolean => isAskedNatively(state, route)
+  if (targets.every(({ candidates }) => candidates.every(({ state }) => isAsIs(state))))
+    return Result.succeed(undefined)
+  // Those who speak it can still be asked.
+  const natively = (why: BadRequest | NotImplemented) =>
+    targets.some(({ candidates }) => candidates.some(({ state }) => isAsIs(state)))
+      ? Result.succeed(new NativeOnly(isAsIs, why))
+      : Result.fail(why)
   if (embeds?.client !== undefined) {
-    const read = embeds.client.decode(body, record.route.model)
-    if (Result.isFailure(read)) return read.failure
-    return new EmbedTranslator(dialects, record, embeds.client, read.success, isAsIs)
+    const read = embeds.client.decode(body, route.model)
+    if (Result.isFailure(read)) return natively(read.failure)
+    return Result.succeed(new EmbedTranslator(dialects, record, embeds.client, read.success, isAsIs))
   }
-  if (client === undefined) return undefined
-  const decoded = client.decode(body, record.route.model)
-  if (Result.isFailure(decoded)) return decoded.failure
-  return new Translator(dialects, record, client, decoded.success)
+  if (client === undefined) return natively(new NotImplemented({ operation: name, model }))
+  const decoded = client.decode(body, route.model)
+  if (Result.isFailure(decoded)) return natively(decoded.failure)
+  return Result.succeed(new Translator(dialects, record, client, decoded.success))
 }

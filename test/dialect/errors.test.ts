@@ -16,6 +16,7 @@ import {
   ContextLengthExceeded,
   ModelCapabilityMismatch,
   ModelNotFound,
+  NotImplemented,
   NotFound,
   Overloaded,
   PayloadTooLarge,
@@ -84,6 +85,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
   BackendNotFound: [new BackendNotFound({ name: "x", known: ["a", "b"] }), 404, "backend_not_found"],
   Conflict: [new Conflict({ message: "taken" }), 409, "conflict"],
   ConfigRefused: [new ConfigRefused({ message: "nexus.toml:1: no" }), 422, "config_invalid"],
+  NotImplemented: [new NotImplemented({ operation: "responses/compact", model: "x" }), 501, "not_implemented"],
   Internal: [new Internal({ requestId: "id-1" }), 500, "internal_error"]
 }
 

@@ -43,6 +43,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/v1/messages": { ...chat, max_tokens: 50 },
   "/v1/messages/count_tokens": chat,
   "/v1/responses": { model: "gpt", input: "hi" },
+  "/v1/responses/compact": { model: "gpt", input: "hi" },
   "/v1/responses/input_tokens": { model: "gpt", input: "hi" },
   "/v1/completions": { model: "m", prompt: "Once" },
   "/v1/embeddings": { model: "m", input: ["a", "b"] },
@@ -184,7 +185,9 @@ describe("every endpoint of the document", () => {
     for (const { method, path } of order) {
       const at = placed(path, path.startsWith("/admin/v1/requests/") ? underWay : id)
       const body = method === "post" ? { body: JSON.stringify(bodies[path] ?? {}) } : {}
-      await expectTold(await ask(at, { method: method.toUpperCase(), ...body }, mine), method, path, 200)
+      // No backend here can do that.
+      const status = path === "/v1/responses/compact" ? 501 : 200
+      await expectTold(await ask(at, { method: method.toUpperCase(), ...body }, mine), method, path, status)
       if (method === "get") {
         const head = await ask(at, { method: "HEAD" }, mine)
         expect([path, head.status, await head.text()]).toEqual([path, 200, ""])

@@ -41,6 +41,12 @@ const ResponsesRequest = open({
 
 const InputTokensRequest = open(prompt).annotate({ identifier: "InputTokensRequest" })
 
+const CompactRequest = open(prompt).annotate({ identifier: "CompactRequest" })
+
+const CompactedResponse = open({ id: Schema.String, output: Schema.Array(open({ type: Schema.String })) }).annotate({
+  identifier: "OpenAICompactedResponse"
+})
+
 const Response = open({
   id: Schema.String,
   object: Schema.Literal("response"),
@@ -73,7 +79,11 @@ const Responses = HttpApiGroup.make("responses")
     HttpApiEndpoint.post("countInputTokens", "/v1/responses/input_tokens", {
       payload: InputTokensRequest,
       success: InputTokens
-    }).annotate(OpenApi.Summary, "How many tokens a request makes")
+    }).annotate(OpenApi.Summary, "How many tokens a request makes"),
+    HttpApiEndpoint.post("compactResponse", "/v1/responses/compact", {
+      payload: CompactRequest,
+      success: CompactedResponse
+    }).annotate(OpenApi.Summary, "A conversation made shorter, by a backend that can do that itself; else 501")
   )
   .annotate(
     OpenApi.Description,

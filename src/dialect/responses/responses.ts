@@ -9,8 +9,8 @@ import type { ClientCodec } from "../chat.ts"
 import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
 import { EventReader } from "../event-reader.ts"
 import { eventStreamType, keepAliveComment, redactedEvents } from "../event-stream.ts"
-import { exactJson } from "../exact-json.ts"
 import { bodyKindOf } from "../first-bytes.ts"
+import { withJsonModel } from "../json-model.ts"
 import { errorBody, openAiErrorBody } from "../openai-error.ts"
 import { lookAtResponses } from "./responses-needs.ts"
 import { decodeResponsesRequest } from "./responses-request.ts"
@@ -125,10 +125,13 @@ const inputTokens: Operation = {
   })
 }
 
-const withModel = (body: Uint8Array, model: string): ReadonlyArray<Uint8Array> => {
-  const text = decoder.decode(body)
-  const json = exactJson(text, parsed(text))
-  return [Predicate.isObject(json) ? encoder.encode(JSON.stringify({ ...json, model })) : body]
+const compact: Operation = {
+  name: "responses/compact",
+  fields,
+  path: "/v1/responses/compact",
+  generates: false,
+  needs: (body, reading) => readChatNeeds(compact, body, reading, lookAtResponses),
+  whole: wholeResponse
 }
 
 // Clients that are given a base URL with a version, or that of another endpoint, add a path of their own.
@@ -139,7 +142,7 @@ const kept = /^(?:\/v1)*\/(?:responses|conversations)\/./
 /** The dialect. */
 export const responses: Dialect = {
   id: "responses",
-  operations: [create, inputTokens],
+  operations: [create, inputTokens, compact],
   hint: "OpenAI's Responses are at /v1/responses; /docs lists what there is",
   canonicalPath: (method, path) => {
     const [, found] = (method === "POST" ? meant.exec(path) : null) ?? []
@@ -148,7 +151,7 @@ export const responses: Dialect = {
   suggestedPath: (path) =>
     kept.test(path) ? "Nexus keeps no responses and no conversations: send all of one with each request" : undefined,
   headers: { asked: ["openai-beta"], answered: ["openai-processing-ms"] },
-  withModel,
+  withModel: withJsonModel,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,
   said: identityIn,
