@@ -1,6 +1,13 @@
 import { expect, test } from "bun:test"
-import type { GenerateContentResponse } from "@google/genai"
+import type {
+  Content,
+  FunctionCallingConfig,
+  FunctionDeclaration,
+  GenerateContentResponse,
+  GenerationConfig
+} from "@google/genai"
 import type { GeminiAnswer } from "../../src/dialect/gemini/gemini-answer.ts"
+import type { GeminiRequest } from "../../src/dialect/gemini/server-request.ts"
 
 // What is JSON of the classes of the SDK: no getters, lists that nobody changes, words in place of enumerations.
 type Json<T> = T extends string
@@ -24,4 +31,22 @@ test("what is told of an answer is what the types of Google's SDK say (checked b
   }
   const told: SdkAnswer = answer
   expect(told).toBe(answer)
+})
+
+// As Google's API takes it: the SDK's own type of a request is another one, with all of it in one place.
+interface SdkRequest {
+  readonly contents: Json<Array<Content>>
+  readonly systemInstruction?: Json<Content>
+  readonly tools?: ReadonlyArray<{ readonly functionDeclarations: Json<Array<FunctionDeclaration>> }>
+  readonly toolConfig?: { readonly functionCallingConfig: Json<FunctionCallingConfig> }
+  readonly generationConfig?: Omit<Json<GenerationConfig>, "thinkingConfig"> & { readonly thinkingConfig?: object }
+}
+
+test("what a Gemini server is asked is what the types of Google's SDK say (checked by the compiler)", () => {
+  const request: GeminiRequest = {
+    contents: [{ role: "user", parts: [{ text: "x" }] }],
+    generationConfig: { maxOutputTokens: 1, thinkingConfig: { thinkingLevel: "LOW" } }
+  }
+  const asked: SdkRequest = request
+  expect(asked).toBe(request)
 })

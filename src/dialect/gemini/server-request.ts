@@ -11,7 +11,71 @@ import { geminiAnswerReader } from "./server-answer.ts"
 
 const encoder = new TextEncoder()
 
-type Fields = Record<string, unknown>
+type Fields = Readonly<Record<string, unknown>>
+
+/** A part of a turn. */
+interface RequestPart {
+  readonly text?: string
+  readonly inlineData?: { readonly mimeType: string; readonly data: string }
+  readonly functionCall?: { readonly id: string; readonly name: string; readonly args: Fields }
+  readonly functionResponse?: { readonly id: string; readonly name: string; readonly response: Fields }
+  readonly thoughtSignature?: string
+}
+
+/** A turn. */
+interface RequestContent {
+  readonly role: "user" | "model"
+  readonly parts: ReadonlyArray<RequestPart>
+}
+
+interface Thinking {
+  readonly thinkingBudget?: number
+  readonly thinkingLevel?: string
+  readonly includeThoughts?: true
+}
+
+interface FormConfig {
+  readonly responseMimeType?: string
+  readonly responseJsonSchema?: unknown
+}
+
+interface RequestConfig extends FormConfig {
+  readonly temperature?: number
+  readonly topP?: number
+  readonly topK?: number
+  readonly seed?: number
+  readonly presencePenalty?: number
+  readonly frequencyPenalty?: number
+  readonly maxOutputTokens?: number
+  readonly stopSequences?: ReadonlyArray<string>
+  readonly thinkingConfig?: Thinking
+}
+
+interface Conversation {
+  readonly systemInstruction?: { readonly parts: ReadonlyArray<{ readonly text: string }> }
+  readonly contents: ReadonlyArray<RequestContent>
+}
+
+interface Calling {
+  readonly mode: "ANY" | "AUTO" | "NONE"
+  readonly allowedFunctionNames?: ReadonlyArray<string>
+}
+
+interface Declaration {
+  readonly name: string
+  readonly description?: string
+  readonly parametersJsonSchema?: unknown
+}
+
+interface RequestTools {
+  readonly tools?: ReadonlyArray<{ readonly functionDeclarations: ReadonlyArray<Declaration> }>
+  readonly toolConfig?: { readonly functionCallingConfig: Calling }
+}
+
+/** A request. */
+export interface GeminiRequest extends Conversation, RequestTools {
+  readonly generationConfig?: RequestConfig
+}
 
 // What Google takes at most.
 const mostStops = 5
@@ -44,7 +108,7 @@ class Unsayable extends Error {
   }
 }
 
-const partOf = (part: ChatPart): Fields => {
+const partOf = (part: ChatPart): RequestPart => {
   switch (part.type) {
     case "text":
       return { text: part.text }
@@ -61,7 +125,7 @@ const partOf = (part: ChatPart): Fields => {
   }
 }
 
-const argsOf = (name: string, text: string): unknown => {
+const argsOf = (name: string, text: string): Fields => {
   if (text.trim() === "") return {}
   try {
     const args = exactJson(text, JSON.parse(text))
@@ -72,13 +136,13 @@ const argsOf = (name: string, text: string): unknown => {
   throw new Unsayable("messages", `The arguments of the call of '${name}' are no JSON object`)
 }
 
-const reminder = (text: string): Fields => ({ text: `<system-reminder>\n${text}\n</system-reminder>` })
+const reminder = (text: string): RequestPart => ({ text: `<system-reminder>\n${text}\n</system-reminder>` })
 
 const isSaid = (part: ChatPart): boolean => part.type !== "text" || part.text !== ""
 
 /** The turns of a request: those of one side joined, and results named by their calls. */
 class Contents {
-  readonly all: Array<{ readonly role: string; readonly parts: Array<Fields> }> = []
+  readonly all: Array<{ readonly role: "user" | "model"; readonly parts: Array<RequestPart> }> = []
   private readonly names = new Map<string, string>()
   private readonly signs: boolean
 
@@ -104,9 +168,9 @@ class Contents {
     }
   }
 
-  private partsOf(items: Extract<ChatMessage, { readonly role: "assistant" }>["items"]): ReadonlyArray<Fields> {
+  private partsOf(items: Extract<ChatMessage, { readonly role: "assistant" }>["items"]): ReadonlyArray<RequestPart> {
     let isFirst = true
-    return items.flatMap((item): ReadonlyArray<Fields> => {
+    return items.flatMap((item): ReadonlyArray<RequestPart> => {
       if (item.type === "reasoning" || (item.type === "text" && item.text === "")) return []
       if (item.type === "text") return [{ text: item.text }]
       const { id, name } = item
@@ -118,7 +182,7 @@ class Contents {
     })
   }
 
-  private say(role: string, parts: ReadonlyArray<Fields>): void {
+  private say(role: "user" | "model", parts: ReadonlyArray<RequestPart>): void {
     const last = this.all.at(-1)
     if (parts.length === 0) return
     if (last?.role === role) last.parts.push(...parts)
@@ -126,7 +190,7 @@ class Contents {
   }
 }
 
-const conversation = ({ messages }: Chat, signs: boolean): Fields => {
+const conversation = ({ messages }: Chat, signs: boolean): Conversation => {
   const first = messages.findIndex(({ role }) => role !== "system")
   const leading = messages.slice(0, first < 0 ? messages.length : first)
   const text = leading.flatMap((message) => (message.role === "system" ? [message.text] : [])).join("\n\n")
@@ -142,18 +206,18 @@ const saysNothing = (schema: unknown): boolean =>
   (Object.keys(schema).every((name) => name === "type" || name === "properties") &&
     Object.keys(Predicate.isObject(schema["properties"]) ? schema["properties"] : {}).length === 0)
 
-const declarationOf = ({ description, name, schema }: ChatTool): Fields => ({
+const declarationOf = ({ description, name, schema }: ChatTool): Declaration => ({
   name,
   ...(description === undefined ? {} : { description }),
   ...(saysNothing(schema) ? {} : { parametersJsonSchema: schema })
 })
 
-const callingOf = (choice: NonNullable<Chat["toolChoice"]>): Fields => {
-  if (typeof choice === "object") return { mode: "ANY", allowedFunctionNames: [choice.name] }
-  return { mode: { auto: "AUTO", none: "NONE", required: "ANY" }[choice] }
-}
+const modes = { auto: "AUTO", none: "NONE", required: "ANY" } as const
 
-const toolsOf = ({ toolChoice, tools }: Chat): Fields => ({
+const callingOf = (choice: NonNullable<Chat["toolChoice"]>): Calling =>
+  typeof choice === "object" ? { mode: "ANY", allowedFunctionNames: [choice.name] } : { mode: modes[choice] }
+
+const toolsOf = ({ toolChoice, tools }: Chat): RequestTools => ({
   ...(tools.length === 0 ? {} : { tools: [{ functionDeclarations: tools.map(declarationOf) }] }),
   ...(tools.length === 0 || toolChoice === undefined
     ? {}
@@ -175,33 +239,37 @@ const levels: Readonly<Record<string, string>> = { none: "MINIMAL", xhigh: "HIGH
 const isByBudget = (model: string, effort: string): boolean =>
   thinksByBudget.test(model) || (effort === "none" && !alwaysThinks.test(model))
 
-const thinkingOf = ({ effort, showThoughts }: Chat, model: string): Fields => {
-  const shown = showThoughts === true ? { includeThoughts: true } : {}
+const thinkingOf = ({ effort, showThoughts }: Chat, model: string): Thinking => {
+  const shown: Thinking = showThoughts === true ? { includeThoughts: true } : {}
   if (effort === undefined) return shown
   const budget = budgets[effort]
   if (isByBudget(model, effort)) return budget === undefined ? shown : { thinkingBudget: budget, ...shown }
   return { thinkingLevel: levels[effort] ?? effort.toUpperCase(), ...shown }
 }
 
-const formatOf = ({ format }: Chat): Fields => {
+const formatOf = ({ format }: Chat): FormConfig => {
   if (format === undefined) return {}
   const schema = format.type === "schema" ? { responseJsonSchema: format.schema } : {}
   return { responseMimeType: "application/json", ...schema }
 }
 
-const given = (fields: Fields): Fields =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+const isEmpty = (fields: object): boolean => Object.keys(fields).length === 0
 
-const filled = (name: string, fields: Fields): Fields => (Object.keys(fields).length === 0 ? {} : { [name]: fields })
-
-const configOf = (chat: Chat, model: string): Fields => {
+const configOf = (chat: Chat, model: string): RequestConfig => {
   const { frequencyPenalty, maxTokens, presencePenalty, seed, stop = [], temperature, topK, topP } = chat
-  return filled("generationConfig", {
-    ...given({ temperature, topP, topK, seed, presencePenalty, frequencyPenalty, maxOutputTokens: maxTokens }),
+  const thinkingConfig = thinkingOf(chat, model)
+  return {
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { topP }),
+    ...(topK === undefined ? {} : { topK }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(presencePenalty === undefined ? {} : { presencePenalty }),
+    ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
+    ...(maxTokens === undefined ? {} : { maxOutputTokens: maxTokens }),
     ...(stop.length === 0 ? {} : { stopSequences: stop }),
     ...formatOf(chat),
-    ...filled("thinkingConfig", thinkingOf(chat, model))
-  })
+    ...(isEmpty(thinkingConfig) ? {} : { thinkingConfig })
+  }
 }
 
 // What there is no word for.
@@ -226,8 +294,13 @@ export const encodeGeminiRequest = (
     if (choices > 1) throw new Unsayable("choices", "Of an answer that is translated there is only one")
     const signs = !signsNothing.test(model)
     const { chat: fit, restoring } = fittedChat(chat, limits)
-    const fields = { ...conversation(fit, signs), ...toolsOf(fit), ...configOf(fit, model) }
-    const body = encoder.encode(JSON.stringify(fields))
+    const generationConfig = configOf(fit, model)
+    const request: GeminiRequest = {
+      ...conversation(fit, signs),
+      ...toolsOf(fit),
+      ...(isEmpty(generationConfig) ? {} : { generationConfig })
+    }
+    const body = encoder.encode(JSON.stringify(request))
     return Result.succeed({ body, dropped: droppedOf(chat), answers: restoring(geminiAnswerReader) })
   } catch (error) {
     if (!(error instanceof Unsayable)) throw error
