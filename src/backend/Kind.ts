@@ -52,6 +52,8 @@ export interface Kind {
   readonly alsoCalled: ReadonlyArray<string>
   /** `cloud` outside the user's machines. */
   readonly locality: "local" | "cloud"
+  /** The base URL of the one service that it is; absent where there may be many. */
+  readonly home?: string
   /** Where it listens by default, and is looked for. */
   readonly ports: ReadonlyArray<number>
   /** The service type that it is announced as by mDNS. */
@@ -79,10 +81,14 @@ export interface Kind {
   readonly spelling?: (name: string) => string
   /** The dialects that it speaks, and how well. */
   readonly speaks: Speaking
+  /** The same of one server, where that shows in its base URL. */
+  readonly speaksAt?: (server: Pick<Server, "query" | "url">) => Speaking
   /** Whether a server is the service that made its dialect up, and takes no field but those of it. */
   readonly isOriginal?: (server: Pick<Server, "url">) => boolean
   /** Where an operation is, by its path in the dialect; made once for each backend. */
   readonly url: (server: Pick<Server, "query" | "url">, path: string, apiPath: ApiPath) => string
+  /** Sent with every call, unless a client says another value. */
+  readonly headers?: Readonly<Record<string, string>>
   /** What carries its key; made once for each backend. */
   readonly authHeaders: (key: string, server: Pick<Server, "url">) => Readonly<Record<string, string>>
   /** Made once for each backend. */

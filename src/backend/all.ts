@@ -2,6 +2,9 @@
  * Every kind of server that Nexus knows: a file and a line for each.
  */
 import type { Kind } from "./Kind.ts"
+import { anthropic } from "./anthropic.ts"
+import { azure } from "./azure.ts"
+import { bedrock } from "./bedrock.ts"
 import { exo } from "./exo.ts"
 import { gemini } from "./gemini.ts"
 import { generic } from "./generic.ts"
@@ -9,6 +12,7 @@ import { llamacpp } from "./llamacpp.ts"
 import { lmstudio } from "./lmstudio.ts"
 import { ollama } from "./ollama.ts"
 import { openai } from "./openai.ts"
+import { openrouter } from "./openrouter.ts"
 import { sglang } from "./sglang.ts"
 import { vertex } from "./vertex.ts"
 import { vllm } from "./vllm.ts"
@@ -22,6 +26,10 @@ const kinds = {
   sglang,
   exo,
   openai,
+  azure,
+  openrouter,
+  anthropic,
+  bedrock,
   gemini,
   vertex,
   generic

@@ -3,7 +3,7 @@
  */
 import { contextOf, type Model, type Served, type Server } from "../domain/server.ts"
 import { type BackendType, kindNamed } from "./all.ts"
-import { isMain, isNative, type Speaker } from "./speech.ts"
+import { isMain, isNative, type Speaker, type Speaking } from "./speech.ts"
 
 /** The definition of a backend. */
 export interface Backend extends Server {
@@ -13,9 +13,14 @@ export interface Backend extends Server {
 /** Whether a backend is the service that made its dialect up. */
 export const isOriginal = (backend: Backend): boolean => kindNamed(backend.type).isOriginal?.(backend) === true
 
+const speakingOf = (backend: Backend): Speaking => {
+  const { speaks, speaksAt } = kindNamed(backend.type)
+  return speaksAt?.(backend) ?? speaks
+}
+
 /** What a backend speaks, by its kind, its setting, and what it has shown of itself. */
 export const speakerOf = (backend: Backend, served: Served | undefined): Speaker => ({
-  speaking: kindNamed(backend.type).speaks,
+  speaking: speakingOf(backend),
   native: backend.native,
   original: isOriginal(backend),
   served
@@ -28,8 +33,7 @@ export const isSpokenNatively = (
   dialect: string,
   operation: string
 ): boolean =>
-  isMain(kindNamed(backend.type).speaks, dialect, operation) ||
-  isNative(speakerOf(backend, served), { dialect, operation })
+  isMain(speakingOf(backend), dialect, operation) || isNative(speakerOf(backend, served), { dialect, operation })
 
 /** Whether a model's context is not known yet, and may be as soon as the model has answered. */
 export const isUnmeasured = ({ type }: Pick<Backend, "type">, model: Model): boolean =>

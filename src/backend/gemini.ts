@@ -68,6 +68,7 @@ export const gemini: Kind = {
   label: "Gemini",
   alsoCalled: ["google", "googleai", "googlegenai", "aistudio", "googleaistudio"],
   locality: "cloud",
+  home: "https://generativelanguage.googleapis.com",
   speaks: speaking("gemini"),
   isOriginal: ({ url }) => new URL(url).hostname.endsWith("googleapis.com"),
   url: (server, path) => joinUrl({ ...server, url: server.url.replace(version, "") }, path),

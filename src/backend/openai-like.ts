@@ -116,6 +116,9 @@ export const healthAndModels = (talk: Talk): Effect.Effect<ListedModels, ProbeEn
 /** A prober that has nothing to remember. */
 export const statelessProber = (models: Prober["models"]): Effect.Effect<Prober> => Effect.succeed({ models })
 
+/** Whether a key is a token that somebody has signed: three parts in base64, the first of which is a JSON object. */
+export const isToken = (key: string): boolean => /^eyJ[\w-]+\.[\w-]+\.[\w-]*$/.test(key)
+
 /** What holds of a kind unless it says otherwise. */
 export const openAiLike = {
   alsoCalled: [],

@@ -22,7 +22,7 @@ const speaks: Speaking = speaking("openai", {
 export const openai: Kind = {
   ...openAiLike,
   label: "OpenAI",
-  alsoCalled: "openrouter groq together deepseek mistral azure fireworks perplexity xai cloud".split(" "),
+  alsoCalled: "groq together deepseek mistral fireworks perplexity xai cloud".split(" "),
   locality: "cloud",
   speaks,
   isOriginal: ({ url }) => /(?:^|\.)(?:openai|azure)\.com$/.test(new URL(url).hostname)

@@ -15,6 +15,8 @@ const ModelShape = Schema.Struct({
   context_length: Schema.optionalKey(Schema.Int),
   context_in_force: Schema.optionalKey(Schema.Int),
   loaded: Schema.optionalKey(Schema.Boolean),
+  max_output_tokens: Schema.optionalKey(Schema.Int),
+  thinks: Schema.optionalKey(Schema.Literals(["by effort", "by tokens", "never"])),
   capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability })
 })
 

@@ -4,6 +4,7 @@
  */
 import * as Redacted from "effect/Redacted"
 import type { Backend } from "../backend/backend.ts"
+import { kindNamed } from "../backend/all.ts"
 import type { Limits, Model, Tls } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
@@ -61,9 +62,15 @@ const limitsOf = (entry: Partial<BackendEntry>, { server }: Settings): Limits =>
   }
 }
 
-const modelOf = ({ id, context_length, ...capabilities }: BackendEntry["models"][number]): Model => ({
+const modelOf = ({
+  id,
+  context_length,
+  max_output_tokens,
+  ...capabilities
+}: BackendEntry["models"][number]): Model => ({
   id,
   ...(context_length === undefined ? {} : { context_length }),
+  ...(max_output_tokens === undefined ? {} : { max_output_tokens }),
   capabilities
 })
 
@@ -73,7 +80,8 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
   const keyFault = secrets.keyFaults?.get(entry.name)
   return {
     name: entry.name,
-    ...parseBaseUrl(entry.url),
+    // Where it is absent its type has one, by the rules.
+    ...parseBaseUrl(entry.url ?? kindNamed(entry.type).home ?? ""),
     type: entry.type,
     priority: entry.priority,
     origin: "config",

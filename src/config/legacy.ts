@@ -45,10 +45,6 @@ const restricts = (value: unknown): boolean =>
 const isLevelInCapitals = (value: unknown): boolean =>
   typeof value === "string" && value !== value.toLowerCase() && logLevels.some((each) => each === value.toLowerCase())
 
-const foreignApi =
-  "Nexus calls OpenAI-compatible servers only; put one that speaks to this provider in front of it, " +
-  `and name that with type = "${plainType}"`
-
 /** All of them; for each place the first row that fits counts. */
 export const legacyKeys: ReadonlyArray<LegacyKey> = [
   {
@@ -75,7 +71,6 @@ export const legacyKeys: ReadonlyArray<LegacyKey> = [
   unused(["routing", "budget"], "spending is not counted, and nothing is held back for it"),
   unused(["backends", 0, "zone"], "requests are not routed by zone"),
   unused(["backends", 0, "tier"], "requests are not routed by tier; fallbacks say which model may stand in for which"),
-  refused(["backends", 0, "type"], foreignApi, exactly("anthropic")),
   {
     path: ["backends", 0, "type"],
     value: exactly("google"),

@@ -92,7 +92,7 @@ export const scalarKeys = lazy(() =>
 const defaults = lazy(() =>
   Schema.decodeUnknownSync(Settings)({
     auth: { keys: [{ name: "-" }] },
-    backends: [{ name: "x", url: "-", models: [{ id: "-" }] }]
+    backends: [{ name: "x", models: [{ id: "-" }] }]
   })
 )
 

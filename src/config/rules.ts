@@ -3,6 +3,7 @@
  * are told at once.
  */
 import { parseBaseUrl } from "../domain/base-url.ts"
+import { kindNamed, plainType, typeCalled } from "../backend/all.ts"
 import * as Result from "effect/Result"
 import { isLoopback, serverOf } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
@@ -111,6 +112,15 @@ const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
     ...duplicates(good, lineOf, (first, line) => `${showPath(first)}${line} is the same server with the same key`)
   ]
 }
+
+const addressOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
+    const type = typeCalled(textOf(table, "type") ?? plainType) ?? plainType
+    const path = [...at, "url"]
+    return Object.hasOwn(table, "url") || kindNamed(type).home !== undefined
+      ? []
+      : [{ path, reason: `${showPath(path)} is missing: expected text that is not empty` }]
+  })
 
 const keyOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["backends"]).flatMap(({ at, table }) =>
@@ -327,6 +337,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...keysOfClients(tree),
   ...repeated(tree, ["auth", "keys"], "name", lineOf),
   ...repeated(tree, ["backends"], "name", lineOf),
+  ...addressOfBackend(tree),
   ...urls(tree, lineOf),
   ...keyOfBackend(tree),
   ...tlsOfBackend(tree),

@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { backendTypes, plainType } from "../backend/all.ts"
+import { backendTypes, kindNamed, plainType } from "../backend/all.ts"
 import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { strategies } from "../domain/routing.ts"
 
@@ -205,9 +205,15 @@ const Routing = Schema.Struct({
   )
 })
 
+const homes = backendTypes.filter((type) => kindNamed(type).home !== undefined).join(", ")
+
 const BackendModel = Schema.Struct({
   id: Schema.NonEmptyString.annotate({ description: "Model name as the backend knows it" }),
   context_length: maybe(whole(1, 1_000_000_000), "Usable context in tokens"),
+  max_output_tokens: maybe(
+    whole(1, 1_000_000_000),
+    "Most tokens of an answer: what a backend that wants a limit is told for clients that set none"
+  ),
   vision: maybe(Schema.Boolean, "Takes images"),
   tools: maybe(Schema.Boolean, "Calls tools"),
   json_mode: maybe(Schema.Boolean, "Keeps to JSON when asked"),
@@ -220,10 +226,10 @@ const BackendEntry = Schema.Struct({
       expected: "1 to 64 letters, digits, dots, dashes or underscores, starting with a letter or digit"
     })
   ).annotate({ description: "Identity of the backend in headers, logs and commands" }),
-  url: Schema.NonEmptyString.annotate({
-    description:
-      "Base URL as its provider gives it: with or without a trailing / or /v1, and with the query that belongs to every call"
-  }),
+  url: maybe(
+    Schema.NonEmptyString,
+    `Base URL as its provider gives it: with or without a trailing / or /v1, and with the query that belongs to every call; not needed for ${homes}, which have one`
+  ),
   type: or(Schema.Literals(backendTypes), plainType, "What kind of server it is"),
   priority: or(whole(0, 1_000_000), 50, "Lower is preferred"),
   api_key_env: maybe(Schema.NonEmptyString, "Environment variable that holds the key for this backend"),

@@ -202,6 +202,8 @@ export interface Dialect {
   }
   /** The body with another model name, in pieces; `span` is where its model name is, when that is known. */
   readonly withModel: (body: Uint8Array, model: string, span: Span | undefined) => ReadonlyArray<Uint8Array>
+  /** The body without what nobody but this gateway can read, and otherwise as it came; absent where there is no such thing. */
+  readonly withoutSeals?: (body: Uint8Array) => Uint8Array
   /** The media types of requests as servers get them, and of answers. */
   readonly types: { readonly request: string; readonly whole: string; readonly stream: string }
   /** What a body is, told by how it begins. */

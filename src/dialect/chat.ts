@@ -190,7 +190,13 @@ export interface EncodedChat {
 }
 
 /** What of a request a server may have no word for. */
-export type ChatField = Exclude<keyof Chat, "extra" | "newerBound"> | "reasoning" | "signature" | "file" | "audio"
+export type ChatField =
+  | Exclude<keyof Chat, "extra" | "newerBound">
+  | "reasoning"
+  | "signature"
+  | "detail"
+  | "file"
+  | "audio"
 
 /** What a client calls that; a field that it has no word of its own for is called by its name here. */
 export type ClientWords = Readonly<Partial<Record<ChatField, string>>>
@@ -205,6 +211,10 @@ export interface ServerTraits {
   readonly namedTool: boolean
   /** Whether it knows the newer word for the bound on tokens. */
   readonly newerBound: boolean
+  /** The most tokens that an answer of the model may have; undefined where nobody says. */
+  readonly mostTokens?: number
+  /** How the model is told how much to think, where its dialect has several words for that; undefined where nobody says. */
+  readonly thinks?: "by effort" | "by tokens" | "never"
   /** What the client calls a part of its request, for a refusal. */
   readonly word: (field: ChatField) => string
 }

@@ -53,7 +53,7 @@ const errorIn = (json: unknown): Found => {
 }
 
 const modelWords =
-  /model .*(not found|does not exist|not exist)|no such model|try pulling it first|no instance found for model/i
+  /model .*(not found|does not exist|not exist)|no such model|try pulling it first|no instance found for model|^model: \S+$/i
 
 /** The code of an error, as OpenAI spells it; null when nothing says. */
 const codeOf = (status: number, type: string, message: string): string | null => {

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { nearest } from "../config/nearest.ts"
 import { kindNamed } from "../backend/all.ts"
-import { type Backend, isUnmeasured, locality } from "../backend/backend.ts"
+import { type Backend, isUnmeasured, locality, speakerOf } from "../backend/backend.ts"
 import { contextOf, type Model } from "../domain/server.ts"
 import { spellingOf } from "../backend/spelling.ts"
 import { isLoopback } from "../domain/url-host.ts"
@@ -205,9 +205,10 @@ const spoken = Effect.fnUntraced(function* (
   timeoutMs: number,
   say: Say
 ) {
-  const [dialect] = yield* Dialects
-  const trials = yield* Effect.promise(async () => dialect.trials?.())
-  if (trials === undefined) return
+  const { main } = speakerOf(backend, undefined).speaking
+  const dialect = (yield* Dialects).find(({ id, trials }) => id === main && trials !== undefined)
+  const trials = yield* Effect.promise(async () => dialect?.trials?.())
+  if (dialect === undefined || trials === undefined) return
   const chats = models.filter(isChat)
   const model = chats.find(({ id }) => looksLikeChatModel(id)) ?? chats[0]
   if (model !== undefined) {

@@ -11,6 +11,7 @@ import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { isAddressMissing } from "../domain/not-found.ts"
 import { Abort } from "../wire/abort.ts"
 import { callHeaders, prepareBackend, urlFor } from "../upstream/endpoint.ts"
+import { addressFor } from "../dialect/routes.ts"
 import type { Dialect, TrialResult, ServerTrial, TrialName } from "../dialect/Dialect.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { error, type Finding, info, ok, warning } from "./finding.ts"
@@ -32,7 +33,7 @@ const encoder = new TextEncoder()
 const say = (
   transport: Transport["Service"],
   backend: Backend,
-  path: string,
+  url: string,
   body: unknown,
   timeoutMs: number
 ): Effect.Effect<Heard, UpstreamError | "timeout"> =>
@@ -47,7 +48,7 @@ const say = (
     const prepared = prepareBackend(backend)
     transport
       .send({
-        url: urlFor(prepared, backend, path, undefined),
+        url,
         trust: prepared.trust,
         fixed: prepared.headers,
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
@@ -104,8 +105,10 @@ export interface InferenceTarget {
   readonly timeoutMs: number
 }
 
-const pathOf = ({ dialect, trials }: InferenceTarget, name: TrialName): string =>
-  (dialect.operations.find((each) => each.name === trials[name].endpoint) ?? dialect.operations[0]).path
+const addressOf = ({ backend, dialect, model, trials }: InferenceTarget, name: TrialName): string => {
+  const { path } = dialect.operations.find((each) => each.name === trials[name].endpoint) ?? dialect.operations[0]
+  return addressFor(urlFor(prepareBackend(backend), backend, path, undefined), model.id)
+}
 
 const ask = (
   target: InferenceTarget,
@@ -114,7 +117,7 @@ const ask = (
 ): Effect.Effect<Finding> => {
   const { backend, model, timeoutMs, transport, trials } = target
   const { body, shows } = trials[name]
-  return say(transport, backend, pathOf(target, name), body(model.id), timeoutMs).pipe(
+  return say(transport, backend, addressOf(target, name), body(model.id), timeoutMs).pipe(
     Effect.map((heard) => judge(heard, shows(heard.text))),
     Effect.catch((why) => Effect.succeed(failed(name, why, timeoutMs)))
   )
@@ -122,8 +125,7 @@ const ask = (
 
 /** The same, with the address where there is nothing at it. */
 const told = (heard: Heard, target: InferenceTarget): string => {
-  const { backend } = target
-  const url = urlFor(prepareBackend(backend), backend, pathOf(target, "chat"), undefined).replace(/\?.*/, "")
+  const url = addressOf(target, "chat").replace(/\?.*/, "")
   return isAddressMissing(heard.status, heard.text) ? `${url} answers ${wordsOf(heard)}` : wordsOf(heard)
 }
 

@@ -4,7 +4,7 @@
 import { readErrorText } from "./error-text.ts"
 
 const model =
-  /model[^.]{0,200}?(?:not[\s_]+found|(?:does|do) not exist|not[\s_]+(?:available|loaded|supported)|unknown)|(?:no such|unknown|invalid|not found)[^.]{0,20}model/i
+  /model[^.]{0,200}?(?:not[\s_]+found|(?:does|do) not exist|not[\s_]+(?:available|loaded|supported)|unknown)|"model: |(?:no such|unknown|invalid|not found)[^.]{0,20}model/i
 
 // What web servers, proxies and frameworks say of an address that they have nothing at.
 const address =

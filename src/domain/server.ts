@@ -38,6 +38,10 @@ export interface Model {
   readonly context_in_force?: number
   /** Whether it is in memory now; absent where the server does not say. */
   readonly loaded?: boolean
+  /** The most tokens that an answer may have. */
+  readonly max_output_tokens?: number
+  /** How it is told how much to think, where its server tells of several ways. */
+  readonly thinks?: "by effort" | "by tokens" | "never"
   readonly capabilities: Capabilities
 }
 

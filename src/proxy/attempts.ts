@@ -127,7 +127,7 @@ export class Attempts implements Asker {
 
   private from(attempt: Attempt): Effect.Effect<void, GaveUp | GatewayError> {
     const { candidate, model } = attempt
-    const said = this.translator?.for(candidate.state, model, this.refusedBy(attempt))
+    const said = this.translator?.for(candidate.state, model, this.refusedBy(attempt), candidate.model)
     if (said === undefined) {
       if (this.translator !== undefined) this.run.record.translates(undefined)
       return Effect.matchEffect(this.asked(attempt, this.run.record.route, this.bodyFor(model)), {
@@ -154,9 +154,10 @@ export class Attempts implements Asker {
 
   private bodyFor(model: string): RequestBody {
     const { dialect, model: named } = this.run.record.route
+    const body = dialect.withoutSeals?.(this.body) ?? this.body
     // The body of a request whose path names the model may name another one, or none.
-    if (model === this.plan.requested && named === undefined) return this.body
-    return dialect.withModel(this.body, model, this.model)
+    if (model === this.plan.requested && named === undefined) return body
+    return dialect.withModel(body, model, body === this.body ? this.model : undefined)
   }
 
   private refusedBy({ candidate, model }: Attempt): ReadonlySet<ChatField> {

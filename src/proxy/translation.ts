@@ -14,6 +14,7 @@ import { refusedFields, says, withoutFields } from "../dialect/refused-fields.ts
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
 import { type BadRequest, NotImplemented } from "../domain/errors.ts"
+import type { Model } from "../domain/server.ts"
 import type { Redact } from "../domain/redact.ts"
 import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Plan } from "../router/plan.ts"
@@ -84,7 +85,8 @@ class Translator {
   for(
     state: BackendState,
     model: string,
-    refused: ReadonlySet<ChatField>
+    refused: ReadonlySet<ChatField>,
+    { max_output_tokens: mostTokens, thinks }: Model
   ): Result.Result<Translation, BadRequest> | undefined {
     if (isAskedNatively(state, this.route)) return undefined
     const { backend, served } = state
@@ -95,7 +97,14 @@ class Translator {
     const { codec, route } = server
     const original = isOriginal(backend)
     const word = (field: ChatField): string => client.words[field] ?? field
-    const traits = { ...kind.takes, original, files: kind.locality === "cloud", word }
+    const traits = {
+      ...kind.takes,
+      original,
+      files: kind.locality === "cloud",
+      ...(mostTokens === undefined ? {} : { mostTokens }),
+      ...(thinks === undefined ? {} : { thinks }),
+      word
+    }
     const left = [...refused].filter((field) => says(decoded.chat, field))
     return Result.map(
       codec.encode(withoutFields(decoded.chat, refused), model, traits),

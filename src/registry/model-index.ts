@@ -22,19 +22,28 @@ export const unusableIds = (reported: ReadonlyArray<Model>): ReadonlyArray<strin
 const usableContext = (tokens: number | undefined): tokens is number =>
   tokens !== undefined && Number.isSafeInteger(tokens) && tokens > 0
 
-const usable = ({ context_in_force: now, context_length: most, ...told }: Model): Model => ({
-  ...told,
-  ...(usableContext(most) ? { context_length: most } : {}),
-  ...(usableContext(now) ? { context_in_force: now } : {})
-})
+const counts = ["context_length", "context_in_force", "max_output_tokens"] as const
 
-const isUsable = ({ context_in_force: now, context_length: most }: Model): boolean =>
-  (most === undefined || usableContext(most)) && (now === undefined || usableContext(now))
+const usable = (model: Model): Model => {
+  const kept = { ...model }
+  for (const name of counts) if (!usableContext(model[name])) Reflect.deleteProperty(kept, name)
+  return kept
+}
+
+const isUsable = (model: Model): boolean =>
+  counts.every((name) => model[name] === undefined || usableContext(model[name]))
 
 const under = (id: string, reported: Model | undefined, told: Model): Model => {
   const context = told.context_length ?? reported?.context_length
+  const most = told.max_output_tokens ?? reported?.max_output_tokens
   const capabilities: Capabilities = { ...reported?.capabilities, ...told.capabilities }
-  return { ...reported, id, capabilities, ...(context === undefined ? {} : { context_length: context }) }
+  return {
+    ...reported,
+    id,
+    capabilities,
+    ...(context === undefined ? {} : { context_length: context }),
+    ...(most === undefined ? {} : { max_output_tokens: most })
+  }
 }
 
 /**
@@ -71,6 +80,8 @@ const same = (a: Model, b: Model): boolean =>
   a.context_length === b.context_length &&
   a.context_in_force === b.context_in_force &&
   a.loaded === b.loaded &&
+  a.max_output_tokens === b.max_output_tokens &&
+  a.thinks === b.thinks &&
   a.capabilities.vision === b.capabilities.vision &&
   a.capabilities.tools === b.capabilities.tools &&
   a.capabilities.json_mode === b.capabilities.json_mode &&

@@ -15,7 +15,7 @@ export interface PreparedBackend {
   /** By where the endpoints are, and by the path of an operation; filled as they are asked for. */
   readonly urls: Readonly<Record<ApiPath, Map<string, string>>>
   readonly headers: Readonly<Record<string, string>>
-  /** Those of the headers that carry its key. */
+  /** Those of the headers that carry its key, and that its kind is always told. */
   readonly authHeaders: Readonly<Record<string, string>>
   readonly trust: Trust | undefined
 }
@@ -48,7 +48,7 @@ export const urlFor = (
 const usualType = "application/json"
 
 const prepare = (backend: Backend): PreparedBackend => {
-  const authHeaders = authHeadersOf(backend)
+  const authHeaders = { ...kindNamed(backend.type).headers, ...authHeadersOf(backend) }
   return {
     urls: { "/v1": new Map(), "": new Map() },
     headers: {

@@ -65,14 +65,6 @@ describe("the nexus.toml of the Rust Nexus", () => {
     expect(mistake).toMatch(
       /^nexus\.toml:\d+: routing\.policies\[1\] is not taken: .*remove \[\[routing\.policies\]\]$/
     )
-    for (const type of ["anthropic"]) {
-      const foreign = `[[backends]]\nname = "a"\nurl = "https://x.example"\ntype = "${type}"\n`
-      expect(mistakesOf(foreign)).toEqual([
-        expect.stringMatching(
-          new RegExp(`^nexus\\.toml:4: backends\\[0\\]\\.type = "${type}": Nexus calls OpenAI-compat`)
-        )
-      ])
-    }
     expect(mistakesOf("[[traffic_policies]]\nprivacy_constraint = 'x'\n")).toEqual([
       expect.stringMatching(/^nexus\.toml:1: traffic_policies is not taken: it never had an effect: remove it/)
     ])

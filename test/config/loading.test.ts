@@ -24,9 +24,9 @@ describe("nexus.example.toml", () => {
       .split("\n")
       .map((line) => (code.test(line) ? line.replace(/^# ?/, "") : line))
       .join("\n")
-    const env = { NEXUS_KEY: "nx-x", OPENAI_API_KEY: "sk-x" }
+    const env = { NEXUS_KEY: "nx-x", OPENAI_API_KEY: "sk-x", ANTHROPIC_API_KEY: "sk-ant-x" }
     const loaded = loadedFrom(uncommented, { env })
-    expect(loaded.backends.map(({ name }) => name)).toEqual(["local-ollama", "cloud"])
+    expect(loaded.backends.map(({ name }) => name)).toEqual(["local-ollama", "cloud", "claude"])
     expect(loaded.routing.aliases.get("gpt-3.5-turbo")).toBe("mistral:7b")
     expect(loaded.authKeys.map(({ name }) => name)).toEqual(["laptop", "server"])
   })
@@ -62,7 +62,7 @@ describe("the reference", () => {
           properties: { port: { type: "integer", maximum: 65_535, default: 8000 } }
         },
         routing: { properties: { strategy: { default: "smart" } } },
-        backends: { items: { required: ["name", "url"], properties: { priority: { default: 50 } } } }
+        backends: { items: { required: ["name"], properties: { priority: { default: 50 } } } }
       }
     })
   })

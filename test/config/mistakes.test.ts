@@ -233,7 +233,9 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
       ["LM Studio", "lmstudio"],
       ["aphrodite", "vllm"],
       ["SGLang", "sglang"],
-      ["openrouter", "openai"],
+      ["OpenRouter", "openrouter"],
+      ["Claude", "anthropic"],
+      ["groq", "openai"],
       ["LocalAI", "generic"],
       ["olama", "ollama"]
     ] as const

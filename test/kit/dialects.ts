@@ -125,6 +125,39 @@ const vertex = paths((models) => ({
   }
 }))
 
+const anthropic = paths((models) => ({
+  "/v1/models": {
+    data: models.map((model) => ({
+      type: "model",
+      id: model.id,
+      display_name: model.id,
+      created_at: "2025-09-29T00:00:00Z",
+      max_input_tokens: context(model),
+      max_tokens: 8192,
+      capabilities: { image_input: { supported: model.vision ?? false } }
+    })),
+    has_more: false,
+    first_id: models[0]?.id ?? null,
+    last_id: models.at(-1)?.id ?? null
+  }
+}))
+
+const openrouter = paths((models) => ({
+  "/v1/key": { data: { label: "a key", limit: null, usage: 0 } },
+  "/v1/models": list(models, (model) => ({
+    context_length: context(model),
+    architecture: { input_modalities: model.vision === true ? ["text", "image"] : ["text"] },
+    supported_parameters: model.tools === true ? ["tools", "tool_choice"] : ["max_tokens"],
+    top_provider: { max_completion_tokens: 4096 }
+  }))
+}))
+
+// It has them where OpenAI's are as well, for who asks without knowing what it is.
+const belowOpenAi = paths((models) => {
+  const all = list(models, () => ({ owned_by: "system" }))
+  return { "/openai/v1/models": all, "/v1/models": all }
+})
+
 /** Every dialect by the type of its backend. */
 export const dialects: Readonly<Record<BackendType, Dialect>> = {
   ollama,
@@ -134,6 +167,10 @@ export const dialects: Readonly<Record<BackendType, Dialect>> = {
   exo,
   sglang,
   openai,
+  azure: belowOpenAi,
+  openrouter,
+  anthropic,
+  bedrock: belowOpenAi,
   gemini,
   vertex,
   generic: openai

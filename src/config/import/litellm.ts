@@ -11,6 +11,9 @@ import { type Provider, providerOf } from "./providers.ts"
 
 const variable = /os\.environ\/([A-Za-z_][A-Za-z0-9_]*)/
 
+// Whose addresses Nexus takes as LiteLLM does.
+const asTheyAre: ReadonlySet<string> = new Set(["ollama", "azure", "anthropic"])
+
 const isWildcard = (name: string): boolean => name.includes("*")
 
 /** A key of a deployment: its own, or that of the credential it names. */
@@ -30,8 +33,11 @@ const addressOf = (read: Reader, draft: Draft, params: KeyPath, provider: Provid
   const text = read.text(from)
   if (text === undefined) return provider.url
   read.used(from)
-  const url = serverUrl(draft, text, from, variable)
-  if (provider.type !== "ollama" && !url.endsWith("/v1") && !url.includes("${")) {
+  const version = read.text(param(read, params, "api_version"))
+  if (version !== undefined) read.used(param(read, params, "api_version"))
+  const base = serverUrl(draft, text, from, variable)
+  const url = version === undefined ? base : `${base}?api-version=${version}`
+  if (!asTheyAre.has(provider.type) && !url.endsWith("/v1") && !url.includes("${")) {
     read.note(
       from,
       "LiteLLM calls this address as it is, Nexus below /v1; `nexus doctor` tells whether it answers there"

@@ -1,5 +1,5 @@
 /**
- * The providers of LiteLLM that can be called as they are, because they speak the OpenAI API below `/v1`.
+ * The providers of LiteLLM that can be called as they are.
  */
 import type { BackendType } from "../../backend/all.ts"
 
@@ -28,7 +28,9 @@ export const providers: ReadonlyArray<Provider> = [
   { name: "litellm_proxy", type: "generic" },
   { name: "xinference", type: "generic", url: "http://127.0.0.1:9997/v1" },
   { name: "groq", type: "openai", url: "https://api.groq.com/openai/v1", key: "GROQ_API_KEY" },
-  { name: "openrouter", type: "openai", url: "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY" },
+  { name: "openrouter", type: "openrouter", url: "https://openrouter.ai/api/v1", key: "OPENROUTER_API_KEY" },
+  { name: "anthropic", type: "anthropic", url: "https://api.anthropic.com", key: "ANTHROPIC_API_KEY" },
+  { name: "azure", type: "azure" },
   { name: "mistral", type: "openai", url: "https://api.mistral.ai/v1", key: "MISTRAL_API_KEY" },
   { name: "deepseek", type: "openai", url: "https://api.deepseek.com/v1", key: "DEEPSEEK_API_KEY" },
   { name: "together_ai", type: "openai", url: "https://api.together.xyz/v1", key: "TOGETHER_API_KEY" },
@@ -40,6 +42,10 @@ export const providers: ReadonlyArray<Provider> = [
 ]
 
 const isOpenAi = /^(gpt-|chatgpt-|o[1-9](-|$)|text-embedding-|davinci|babbage)/
+
+// Names that need no prefix.
+const plainly = (text: string): string | undefined =>
+  isOpenAi.test(text) || text === "*" ? "openai" : text.startsWith("claude-") ? "anthropic" : undefined
 
 const byName = new Map(providers.map((provider) => [provider.name, provider]))
 
@@ -55,11 +61,11 @@ export const providerOf = (
   const slash = text.indexOf("/")
   const isPlain = slash === -1 && custom === undefined
   const prefix = custom ?? (slash === -1 ? "" : text.slice(0, slash))
-  const provider = byName.get(isPlain && (isOpenAi.test(text) || text === "*") ? "openai" : prefix)
+  const provider = byName.get((isPlain ? plainly(text) : undefined) ?? prefix)
   if (provider === undefined) {
     return prefix === ""
       ? "which provider it is of cannot be told from its name"
-      : `'${prefix}' does not speak the OpenAI API, or not below /v1; Nexus calls servers that do`
+      : `Nexus does not know how to call '${prefix}'`
   }
   const model = text.startsWith(`${prefix}/`) ? text.slice(prefix.length + 1) : text
   return { provider: provider.name.endsWith("openai") && hasAddress ? other : provider, model }

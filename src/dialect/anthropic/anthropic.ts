@@ -12,10 +12,12 @@ import { EventReader } from "../event-reader.ts"
 import { bodyKindOf } from "../first-bytes.ts"
 import { withJsonModel } from "../json-model.ts"
 import { messagesEvent } from "./messages-answer.ts"
+import { encodeMessagesRequest } from "./messages-body.ts"
 import { messagesErrorBody, passedMessagesError } from "./messages-error.ts"
 import { lookAtMessages } from "./messages-needs.ts"
 import { messagesPages } from "./messages-pages.ts"
 import { decodeMessagesRequest } from "./messages-request.ts"
+import { withoutSeals } from "./messages-seals.ts"
 import { MessagesWatch, usageOfMessages } from "./messages-watch.ts"
 
 const decoder = new TextDecoder()
@@ -72,7 +74,8 @@ const messages: Operation = {
   generates: true,
   needs: (body, reading) => readChatNeeds(messages, body, reading, lookAtMessages),
   whole: wholeMessage,
-  client: codec
+  client: codec,
+  server: { encode: encodeMessagesRequest }
 }
 
 const countTokens: Operation = {
@@ -101,6 +104,13 @@ const faultOf = (bytes: Uint8Array): AnswerFault => {
     : new ErrorStatus({ status, contentType: "application/json", body, retryAfterMs: undefined, underGood: true })
 }
 
+// What is left of what a key may be used for, and until when.
+const limited = ["requests", "tokens", "input-tokens", "output-tokens"]
+
+const limits = limited.flatMap((what) =>
+  ["limit", "remaining", "reset"].map((which) => `anthropic-ratelimit-${what}-${which}`)
+)
+
 /** The dialect. */
 export const anthropic: Dialect = {
   id: "anthropic",
@@ -111,8 +121,9 @@ export const anthropic: Dialect = {
     return found === undefined ? path : `/v1${found}`
   },
   suggestedPath: () => undefined,
-  headers: { asked: ["anthropic-version", "anthropic-beta"], answered: [], id: "request-id" },
+  headers: { asked: ["anthropic-version", "anthropic-beta"], answered: limits, id: "request-id" },
   withModel: withJsonModel,
+  withoutSeals,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,
   said: identityIn,
@@ -125,5 +136,6 @@ export const anthropic: Dialect = {
   passedError: passedMessagesError,
   speaksTo: (headers) => headers.has("anthropic-version"),
   pages: messagesPages,
+  trials: () => import("./messages-trials.ts").then(({ messagesTrials }) => messagesTrials),
   document: () => import("./messages-api.ts").then(({ documentedMessages }) => documentedMessages)
 }

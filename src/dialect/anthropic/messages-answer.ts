@@ -8,7 +8,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } fro
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { exactJson } from "../exact-json.ts"
 import type { Transducer } from "../Transducer.ts"
-import { unsigned } from "./messages-turns.ts"
+import { unsigned } from "./messages-seals.ts"
 
 const encoder = new TextEncoder()
 

@@ -3,11 +3,9 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import { isSealed } from "./messages-seals.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
-
-/** What Nexus signs reasoning with that no one else has signed. */
-export const unsigned = "nexus.unsigned"
 
 const imageOf = (block: JsonObject, place: string): ChatPart => {
   const source = Predicate.isObject(block["source"]) ? block["source"] : {}
@@ -99,7 +97,7 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
       case "thinking": {
         const { signature } = block
         notes.only(block, ["type", "thinking", "signature"], type)
-        const signed = typeof signature === "string" && signature !== "" && signature !== unsigned
+        const signed = typeof signature === "string" && signature !== "" && !isSealed(signature)
         if (signed) notes.drops("thinking.signature")
         const text = textOf(block["thinking"], `${at}.thinking`)
         return text === "" ? [] : [{ type: "reasoning", text, signature: signed ? signature : undefined }]

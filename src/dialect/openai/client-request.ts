@@ -27,6 +27,7 @@ export const chatWords: ClientCodec["words"] = {
   cacheKey: "prompt_cache_key",
   reasoning: "messages.reasoning_content",
   signature: "messages.tool_calls.extra_content",
+  detail: "messages.image_url.detail",
   file: "messages.file",
   audio: "messages.input_audio"
 }

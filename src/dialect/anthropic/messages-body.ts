@@ -1,0 +1,222 @@
+/**
+ * A request of the hub as Anthropic's Messages take it.
+ */
+import { createHash } from "node:crypto"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { BadRequest } from "../../domain/errors.ts"
+import type { Chat, ChatField, ChatTool, ChatTurnItem, EncodedChat, ServerTraits } from "../chat.ts"
+import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
+import { unsaid } from "../refused-fields.ts"
+import { type Fields, tellMessages, Unsayable } from "./messages-content.ts"
+import { messageReader } from "./messages-events.ts"
+import { isSealed } from "./messages-seals.ts"
+import { thinkingOf } from "./messages-thinking.ts"
+
+const encoder = new TextEncoder()
+
+// What Anthropic takes for the names of tools and the ids of calls.
+const limits: ChatLimits = {
+  names: { unfit: /[^A-Za-z0-9_-]/g, longest: 64 },
+  ids: { unfit: /[^A-Za-z0-9_-]/g, longest: 64 }
+}
+
+const unions = ["anyOf", "oneOf", "allOf"] as const
+
+const objectsIn = (value: unknown): ReadonlyArray<Fields> =>
+  Array.isArray(value) ? value.filter((each): each is Fields => Predicate.isObject(each)) : []
+
+const propertiesOf = (schema: Fields): Fields => {
+  const { properties } = schema
+  return Predicate.isObject(properties) ? properties : {}
+}
+
+/** A schema whose top is an object and no union; what it says of all branches stays. */
+const topObject = (schema: unknown): { readonly schema: Fields; readonly flat: boolean } => {
+  if (!Predicate.isObject(schema)) return { schema: { type: "object", properties: {} }, flat: false }
+  const branches = unions.flatMap((name) => objectsIn(schema[name]))
+  const typed = schema["type"] === "object" ? schema : { ...schema, type: "object" }
+  if (!unions.some((name) => name in schema)) return { schema: typed, flat: false }
+  const kept = Object.fromEntries(Object.entries(typed).filter(([name]) => !unions.some((union) => union === name)))
+  const properties = Object.assign({}, ...branches.map(propertiesOf), propertiesOf(schema))
+  return { schema: { ...kept, properties }, flat: true }
+}
+
+const toolOf = ({ description, name, schema, strict }: ChatTool): Fields => ({
+  name,
+  ...(description === undefined ? {} : { description }),
+  input_schema: topObject(schema).schema,
+  ...(strict === true ? { strict } : {})
+})
+
+const isCall = (item: ChatTurnItem): item is ChatTurnItem & { readonly type: "call" } => item.type === "call"
+
+const callsIn = ({ messages }: Chat): ReadonlyArray<string> =>
+  messages.flatMap((message) =>
+    message.role === "assistant" ? message.items.filter(isCall).map(({ name }) => name) : []
+  )
+
+// Calls of the history are of tools that have to be there, though none may be called now.
+const formerTools = (chat: Chat): Fields => {
+  const names = [...new Set(callsIn(chat))]
+  if (names.length === 0) return {}
+  return {
+    tools: names.map((name) => ({ name, input_schema: { type: "object", properties: {} } })),
+    tool_choice: { type: "none" }
+  }
+}
+
+const choiceOf = (choice: Chat["toolChoice"]): Fields => {
+  if (typeof choice === "object") return { type: "tool", name: choice.name }
+  return { type: choice === "required" ? "any" : (choice ?? "auto") }
+}
+
+const toolsOf = (chat: Chat): Fields => {
+  const { parallelCalls, toolChoice, tools } = chat
+  if (tools.length === 0) return formerTools(chat)
+  const told = { tools: tools.map(toolOf) }
+  const single = parallelCalls === false && toolChoice !== "none"
+  if (toolChoice === undefined && !single) return told
+  return { ...told, tool_choice: { ...choiceOf(toolChoice), ...(single ? { disable_parallel_tool_use: true } : {}) } }
+}
+
+// A model's answer when nothing says how long it may be.
+const usualTokens = 4096
+
+const longestUser = 128
+
+// Whom a person can be known by is not told.
+const personal = /@|^\+?\d[\d\s()-]{6,}$/
+
+const userOf = ({ safetyId, user = safetyId }: Chat): Fields => {
+  if (user === undefined) return {}
+  const told = user.length > longestUser || personal.test(user)
+  return { metadata: { user_id: told ? createHash("sha256").update(user).digest("hex") : user } }
+}
+
+const tiers: Readonly<Record<string, string>> = { auto: "auto", default: "standard_only" }
+
+const jsonOnly = "Answer with one JSON object, and with nothing before or behind it."
+
+const systemOf = (system: string, { format }: Chat): Fields => {
+  const all = [system, format?.type === "json" ? jsonOnly : ""].filter((each) => each !== "")
+  return all.length === 0 ? {} : { system: all.join("\n\n") }
+}
+
+const formatOf = ({ format }: Chat): Fields =>
+  format?.type === "schema" ? { format: { type: "json_schema", schema: format.schema } } : {}
+
+const highestTemperature = 1
+
+// What is told always; the rest depends on its value.
+const told = [
+  "stream",
+  "messages",
+  "tools",
+  "toolChoice",
+  "parallelCalls",
+  "maxTokens",
+  "stop",
+  "temperature",
+  "topP",
+  "topK",
+  "choices",
+  "effort",
+  "showThoughts",
+  "format",
+  "user",
+  "tier"
+] as const
+
+const someItem = ({ messages }: Chat, is: (item: ChatTurnItem) => boolean): boolean =>
+  messages.some((message) => message.role === "assistant" && message.items.some(is))
+
+const isUnsigned = (item: ChatTurnItem): boolean =>
+  item.type === "reasoning" && (item.signature === undefined || isSealed(item.signature))
+
+const isSignedCall = (item: ChatTurnItem): boolean => item.type === "call" && item.signature !== undefined
+
+const looksCloser = ({ messages }: Chat): boolean =>
+  messages.some(
+    (message) =>
+      message.role === "user" &&
+      message.parts.some((part) => part.type === "image" && part.detail !== undefined && part.detail !== "auto")
+  )
+
+/** Sampling, as far as it may stand beside thoughts in tokens. */
+const samplingOf = ({ temperature, topK, topP }: Chat, thinks: boolean): Fields => ({
+  ...(temperature === undefined || thinks
+    ? {}
+    : { temperature: Math.min(highestTemperature, Math.max(0, temperature)) }),
+  ...(topP === undefined || thinks ? {} : { top_p: topP }),
+  ...(topK === undefined || thinks ? {} : { top_k: topK })
+})
+
+const lostSampling = ({ temperature, topK, topP }: Chat, thinks: boolean): ReadonlyArray<ChatField> => [
+  ...(temperature !== undefined && (thinks || temperature > highestTemperature) ? (["temperature"] as const) : []),
+  ...(topP !== undefined && thinks ? (["topP"] as const) : []),
+  ...(topK !== undefined && thinks ? (["topK"] as const) : [])
+]
+
+const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields; dropped: Array<ChatField> } => {
+  const { effort, maxTokens, safetyId, stop = [], stream, tier, tools, user } = chat
+  const { messages, system } = tellMessages(chat.messages)
+  const thinking = thinkingOf(chat, model, traits)
+  const thinks = thinking.budget > 0
+  const stops = stop.filter((each) => each.trim() !== "")
+  const most = maxTokens ?? Math.max(traits.mostTokens ?? usualTokens, thinks ? thinking.budget + usualTokens : 0)
+  const output = { ...(thinking.effort === undefined ? {} : { effort: thinking.effort }), ...formatOf(chat) }
+  const knownTier = tier === undefined ? undefined : tiers[tier]
+  const dropped: Array<ChatField> = [
+    ...unsaid(chat, user === undefined ? [...told, "safetyId"] : told),
+    ...(effort !== undefined && thinking.dropped ? (["effort"] as const) : []),
+    ...lostSampling(chat, thinks),
+    ...(stops.length < stop.length ? (["stop"] as const) : []),
+    ...(tier !== undefined && knownTier === undefined ? (["tier"] as const) : []),
+    ...(tools.some(({ schema }) => topObject(schema).flat) ? (["tools"] as const) : []),
+    ...(someItem(chat, isUnsigned) ? (["reasoning"] as const) : []),
+    ...(someItem(chat, isSignedCall) ? (["signature"] as const) : []),
+    ...(looksCloser(chat) ? (["detail"] as const) : [])
+  ]
+  const body = {
+    model,
+    max_tokens: most,
+    ...systemOf(system, chat),
+    messages,
+    ...toolsOf(chat),
+    ...samplingOf(chat, thinks),
+    ...(stops.length === 0 ? {} : { stop_sequences: stops }),
+    ...(thinking.thinking === undefined ? {} : { thinking: thinking.thinking }),
+    ...(Object.keys(output).length === 0 ? {} : { output_config: output }),
+    ...userOf({ ...chat, ...(safetyId === undefined ? {} : { safetyId }) }),
+    ...(knownTier === undefined ? {} : { service_tier: knownTier }),
+    ...(stream ? { stream: true } : {})
+  }
+  return { body, dropped }
+}
+
+/** The body of a request to `model`. */
+export const encodeMessagesRequest = (
+  chat: Chat,
+  model: string,
+  traits: ServerTraits
+): Result.Result<EncodedChat, BadRequest> => {
+  const { choices = 1 } = chat
+  if (choices > 1) {
+    const message = `'${traits.word("choices")}' must be 1: this model gives one answer to a request`
+    return Result.fail(new BadRequest({ message, param: traits.word("choices") }))
+  }
+  const { chat: fit, restoring } = fittedChat(chat, limits)
+  try {
+    const { body, dropped } = bodyOf(fit, model, traits)
+    return Result.succeed({
+      body: encoder.encode(JSON.stringify(body)),
+      dropped,
+      answers: restoring(messageReader)
+    })
+  } catch (error) {
+    if (!(error instanceof Unsayable)) throw error
+    const place = traits.word("messages")
+    return Result.fail(new BadRequest({ message: `'${place}' ${error.message}`, param: place }))
+  }
+}

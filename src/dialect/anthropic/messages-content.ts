@@ -1,0 +1,154 @@
+/**
+ * The turns of the hub as messages of Anthropic's: all that is said between two turns of the model in one message, the
+ * results of its calls before anything else.
+ */
+import * as Predicate from "effect/Predicate"
+import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
+import { isSealed } from "./messages-seals.ts"
+
+/** A block, or a message. */
+export type Fields = Record<string, unknown>
+
+/** Ends the writing: what cannot be said, in the words behind the name of the client's field. */
+export class Unsayable extends Error {}
+
+const cannot = (why: string): never => {
+  throw new Unsayable(why)
+}
+
+// Types that are read as text are told as text.
+const textual = /^text\/|[/+](?:json|xml|yaml|x-yaml|javascript|typescript|toml|csv)$/
+
+const documentOf = ({ data, mediaType, name }: ChatPart & { readonly type: "file" }): Fields => {
+  const about = { type: "document", title: name }
+  if (mediaType === "application/pdf") return { ...about, source: { type: "base64", media_type: mediaType, data } }
+  if (!textual.test(mediaType)) return cannot(`has a file of the type '${mediaType}', which this model does not take`)
+  const text = Buffer.from(data, "base64").toString("utf8")
+  return { ...about, source: { type: "text", media_type: "text/plain", data: text } }
+}
+
+const partOf = (part: ChatPart): ReadonlyArray<Fields> => {
+  switch (part.type) {
+    case "text":
+      return part.text.trim() === "" ? [] : [{ type: "text", text: part.text }]
+    case "image":
+      return [
+        {
+          type: "image",
+          source:
+            "url" in part
+              ? { type: "url", url: part.url }
+              : { type: "base64", media_type: part.mediaType, data: part.data }
+        }
+      ]
+    case "file":
+      return [documentOf(part)]
+    case "audio":
+      return cannot("has audio, which this model does not take")
+  }
+}
+
+const inputOf = (name: string, args: string): unknown => {
+  if (args.trim() === "") return {}
+  try {
+    const input = exactJson(args, JSON.parse(args))
+    if (Predicate.isObject(input) && !Array.isArray(input)) return input
+  } catch {
+    // Said below.
+  }
+  return cannot(`has a call of '${name}' whose arguments are no JSON object`)
+}
+
+const itemOf = (item: ChatTurnItem): ReadonlyArray<Fields> => {
+  switch (item.type) {
+    case "text":
+      return item.text.trim() === "" ? [] : [{ type: "text", text: item.text }]
+    case "reasoning": {
+      const { signature, text } = item
+      return signature === undefined || isSealed(signature) ? [] : [{ type: "thinking", thinking: text, signature }]
+    }
+    case "call":
+      return [{ type: "tool_use", id: item.id, name: item.name, input: inputOf(item.name, item.args) }]
+  }
+}
+
+const resultOf = ({ callId, failed, text, texts }: ChatMessage & { readonly role: "tool" }): Fields => {
+  const kept = texts?.filter((each) => each.trim() !== "") ?? []
+  return {
+    type: "tool_result",
+    tool_use_id: callId,
+    content: kept.length === 0 ? text : kept.map((each) => ({ type: "text", text: each })),
+    ...(failed ? { is_error: true } : {})
+  }
+}
+
+/** Puts messages together. */
+class Messages {
+  readonly all: Array<Fields> = []
+  private blocks: Array<Fields> = []
+  // Whether the blocks are one text that was said alone.
+  private lone = false
+
+  /** Adds to what is said to the model. */
+  told(blocks: ReadonlyArray<Fields>): void {
+    this.lone = this.blocks.length === 0 && blocks.length === 1 && blocks[0]?.["type"] === "text"
+    this.blocks.push(...blocks)
+  }
+
+  /** Adds what the model has said. */
+  said(blocks: ReadonlyArray<Fields>): void {
+    if (blocks.length === 0) return
+    this.ends()
+    const [only] = blocks
+    const content = blocks.length === 1 && only?.["type"] === "text" ? only["text"] : blocks
+    this.all.push({ role: "assistant", content })
+  }
+
+  ends(): void {
+    const { blocks, lone } = this
+    if (blocks.length === 0) return
+    this.all.push({ role: "user", content: lone ? blocks[0]?.["text"] : blocks })
+    this.blocks = []
+  }
+}
+
+/** What is told at the head of a request, and its messages. */
+export interface Told {
+  readonly system: string
+  readonly messages: ReadonlyArray<Fields>
+}
+
+/** The last turn is one that the model goes on with: it may not end with blanks. */
+const trimmedEnd = (messages: ReadonlyArray<Fields>): ReadonlyArray<Fields> => {
+  const last = messages.at(-1)
+  if (last?.["role"] !== "assistant") return messages
+  const { content } = last
+  if (typeof content === "string") return [...messages.slice(0, -1), { ...last, content: content.trimEnd() }]
+  return messages
+}
+
+/** The messages of a request. */
+export const tellMessages = (chat: ReadonlyArray<ChatMessage>): Told => {
+  const messages = new Messages()
+  const head: Array<string> = []
+  let begun = false
+  for (const message of chat) {
+    if (message.role === "system") {
+      if (!begun) head.push(message.text)
+      else messages.told(partOf({ type: "text", text: `<system-reminder>\n${message.text}\n</system-reminder>` }))
+      continue
+    }
+    begun = true
+    if (message.role === "user") messages.told(message.parts.flatMap(partOf))
+    else if (message.role === "tool") messages.told([resultOf(message)])
+    else messages.said(message.items.flatMap(itemOf))
+  }
+  messages.ends()
+  const system = head.filter((each) => each.trim() !== "").join("\n\n")
+  // There has to be something to answer.
+  if (messages.all.length === 0 && system !== "") {
+    return { system: "", messages: [{ role: "user", content: system }] }
+  }
+  return { system, messages: trimmedEnd(messages.all) }
+}

@@ -1,0 +1,235 @@
+/**
+ * Answers of Anthropic's Messages as events of the hub, whole and streamed.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import { EventReader, type ReadEvent } from "../event-reader.ts"
+import { exactJson } from "../exact-json.ts"
+import type { Transducer } from "../Transducer.ts"
+
+type Json = Readonly<Record<PropertyKey, unknown>>
+
+const decoder = new TextDecoder()
+
+const objectIn = (text: string, exact = true): Json | undefined => {
+  try {
+    const plain: unknown = JSON.parse(text)
+    const json = exact ? exactJson(text, plain) : plain
+    return Predicate.isObject(json) ? json : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const said = (value: unknown): string => (typeof value === "string" ? value : "")
+
+const within = (json: Json, name: string): Json => {
+  const value = json[name]
+  return Predicate.isObject(value) ? value : {}
+}
+
+const reasons: Readonly<Record<string, ChatStop>> = {
+  max_tokens: { reason: "length" },
+  model_context_window_exceeded: { reason: "length" },
+  tool_use: { reason: "calls" },
+  refusal: { reason: "filter" }
+}
+
+const stopOf = (reason: string, sequence: unknown): ChatStop => {
+  if (reason === "stop_sequence" && said(sequence) !== "") return { reason: "string", text: said(sequence) }
+  // A turn that is paused has ended for whoever cannot go on with it.
+  return reasons[reason] ?? { reason: "end" }
+}
+
+const counts = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"] as const
+
+type Counts = Record<(typeof counts)[number] | "thinking_tokens", number>
+
+/** The tokens of an answer, of which each word is the last until the next. */
+class Tokens {
+  private readonly known: Partial<Counts> = {}
+
+  says(usage: unknown): void {
+    if (!Predicate.isObject(usage)) return
+    for (const name of counts) this.takes(name, usage[name])
+    this.takes("thinking_tokens", within(usage, "output_tokens_details")["thinking_tokens"])
+  }
+
+  get all(): ChatUsage | undefined {
+    const { known } = this
+    const { cache_creation_input_tokens: cachedWrite = 0, cache_read_input_tokens: cachedRead = 0 } = known
+    if (known.input_tokens === undefined && known.output_tokens === undefined) return undefined
+    return {
+      prompt: (known.input_tokens ?? 0) + cachedRead + cachedWrite,
+      cachedRead,
+      cachedWrite,
+      completion: known.output_tokens ?? 0,
+      reasoning: known.thinking_tokens ?? 0
+    }
+  }
+
+  private takes(name: keyof Counts, value: unknown): void {
+    if (Number.isSafeInteger(value) && Number(value) >= 0) this.known[name] = Number(value)
+  }
+}
+
+/** A call under way: what its start held of it counts where nothing more comes. */
+interface OpenCall {
+  readonly call: number
+  readonly input: string
+  argued: boolean
+}
+
+// Nothing is said of it by `{}`: pieces may follow.
+const givenInput = (input: unknown): string =>
+  Predicate.isObject(input) && Object.keys(input).length > 0 ? JSON.stringify(input) : "{}"
+
+class MessageReading {
+  private readonly events: Array<ChatEvent> = []
+  private readonly tokens = new Tokens()
+  private readonly open = new Map<unknown, OpenCall>()
+  private calls = 0
+  private stop: ChatStop | undefined
+  over = false
+
+  /** Everything that has been read since it was last taken. */
+  take(): ReadonlyArray<ChatEvent> {
+    return this.events.splice(0)
+  }
+
+  starts(message: Json): void {
+    this.tokens.says(message["usage"])
+    this.events.push({ type: "start" })
+  }
+
+  opens(index: unknown, block: Json): void {
+    const { id, input, name, text, thinking, type } = block
+    if (type === "text") this.says("text", text)
+    else if (type === "thinking") this.says("reasoning", thinking)
+    else if (type === "tool_use") {
+      const call = this.calls
+      this.calls += 1
+      this.open.set(index, { call, input: givenInput(input), argued: false })
+      this.events.push({ type: "call", call, id: said(id) || undefined, name: said(name) })
+    }
+  }
+
+  adds(index: unknown, delta: Json): void {
+    const { partial_json: piece, signature, text, thinking, type } = delta
+    if (type === "text_delta") this.says("text", text)
+    else if (type === "thinking_delta") this.says("reasoning", thinking)
+    else if (type === "signature_delta") this.signs(signature)
+    else if (type === "input_json_delta" && said(piece) !== "") {
+      const call = this.open.get(index)
+      // What a tool of the server's own is told is nobody's to run.
+      if (call === undefined) return
+      call.argued = true
+      this.events.push({ type: "arguments", call: call.call, text: said(piece) })
+    }
+  }
+
+  closes(index: unknown): void {
+    const call = this.open.get(index)
+    if (call !== undefined && !call.argued) {
+      this.events.push({ type: "arguments", call: call.call, text: call.input })
+    }
+    this.open.delete(index)
+  }
+
+  signs(signature: unknown): void {
+    if (said(signature) !== "") this.events.push({ type: "signature", signature: said(signature) })
+  }
+
+  changes(delta: Json, usage: unknown): void {
+    const { stop_reason: reason, stop_sequence: sequence } = delta
+    if (typeof reason === "string") this.stop = stopOf(reason, sequence)
+    this.tokens.says(usage)
+  }
+
+  fails(message: string, code?: string): void {
+    this.over = true
+    this.events.push({ type: "error", message, ...(code === undefined ? {} : { code }) })
+  }
+
+  ends(): void {
+    this.over = true
+    const { stop } = this
+    const usage = this.tokens.all
+    if (stop === undefined) return this.fails("The backend ended its answer without a reason")
+    this.events.push({ type: "stop", stop })
+    if (usage !== undefined) this.events.push({ type: "usage", usage })
+    this.events.push({ type: "done" })
+  }
+
+  private says(type: "reasoning" | "text", text: unknown): void {
+    if (said(text) !== "") this.events.push({ type, text: said(text) })
+  }
+}
+
+const readEvent = (reading: MessageReading, { data, name }: ReadEvent): void => {
+  // The numbers of a piece stand in its text.
+  const json = objectIn(data, name !== "content_block_delta")
+  if (json === undefined) {
+    if (name === "error") reading.fails(data)
+    return
+  }
+  switch (said(json["type"]) || name) {
+    case "message_start":
+      return reading.starts(within(json, "message"))
+    case "content_block_start":
+      return reading.opens(json["index"], within(json, "content_block"))
+    case "content_block_delta":
+      return reading.adds(json["index"], within(json, "delta"))
+    case "content_block_stop":
+      return reading.closes(json["index"])
+    case "message_delta":
+      return reading.changes(within(json, "delta"), json["usage"])
+    case "message_stop":
+      return reading.ends()
+    case "error": {
+      const { message, type } = within(json, "error")
+      return reading.fails(said(message) || "The backend failed in the middle of its answer", said(type) || undefined)
+    }
+  }
+}
+
+const stream: Transducer<Uint8Array, ChatEvent> = {
+  start: () => {
+    const reader = new EventReader()
+    const reading = new MessageReading()
+    const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
+      for (const event of events) if (!reading.over) readEvent(reading, event)
+      return reading.take()
+    }
+    return {
+      push: (piece) => take(reader.push(piece)),
+      end: () => {
+        const last = take(reader.end())
+        if (reading.over) return last
+        reading.fails("The backend ended the stream before it finished")
+        return [...last, ...reading.take()]
+      }
+    }
+  }
+}
+
+const whole = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string> => {
+  const message = objectIn(decoder.decode(body))
+  const content = message?.["content"]
+  if (message === undefined || !Array.isArray(content)) return Result.fail("JSON without content")
+  const reading = new MessageReading()
+  reading.starts(message)
+  for (const [index, block] of content.entries()) {
+    if (!Predicate.isObject(block)) continue
+    reading.opens(index, block)
+    if (block["type"] === "thinking") reading.signs(block["signature"])
+    reading.closes(index)
+  }
+  reading.changes({ ...message, stop_reason: said(message["stop_reason"]) || "end_turn" }, undefined)
+  reading.ends()
+  return Result.succeed(reading.take())
+}
+
+/** How answers are read. */
+export const messageReader: AnswerDecoder = { stream, whole }

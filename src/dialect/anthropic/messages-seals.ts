@@ -1,0 +1,54 @@
+/**
+ * What Nexus signs reasoning with that no one else has signed: it means nothing to any server.
+ */
+import * as Predicate from "effect/Predicate"
+import type { Span } from "../Dialect.ts"
+import { elementsIn, fieldIn, rootOf, withElements } from "../json-spans.ts"
+
+/** The signature of thoughts that nobody has signed. */
+export const unsigned = "nexus.unsigned"
+
+/** Whether a signature is one of Nexus's own. */
+export const isSealed = (signature: string): boolean => /^nexus\d*\./.test(signature)
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form.
+const { includes } = Buffer.prototype
+
+const mark = Buffer.from('"nexus')
+
+const isSealedBlock = (json: unknown): boolean => {
+  if (!Predicate.isObject(json)) return false
+  const { signature, type } = json
+  return type === "thinking" && typeof signature === "string" && isSealed(signature)
+}
+
+/** A message without the blocks that are sealed; undefined where nothing is left of it. */
+const withoutBlocks = (text: string, { from, to }: Span): string | undefined => {
+  const content = fieldIn(text, from, "content")
+  const blocks = content === undefined ? [] : elementsIn(text, content.from)
+  const [first] = blocks
+  const last = blocks.at(-1)
+  if (first === undefined || last === undefined) return text.slice(from, to)
+  const kept = withElements(text, blocks, (block) => {
+    const own = text.slice(block.from, block.to)
+    return own.includes('"nexus') && isSealedBlock(JSON.parse(own)) ? undefined : own
+  })
+  return kept === "" ? undefined : text.slice(from, first.from) + kept + text.slice(last.to, to)
+}
+
+/** The body of a request without the thoughts that Nexus has signed, and otherwise as it came. */
+export const withoutSeals = (body: Uint8Array): Uint8Array => {
+  if (!includes.call(body, mark)) return body
+  const text = decoder.decode(body)
+  const list = fieldIn(text, rootOf(text), "messages")
+  const messages = list === undefined ? [] : elementsIn(text, list.from)
+  const [first] = messages
+  const last = messages.at(-1)
+  if (first === undefined || last === undefined) return body
+  const kept = withElements(text, messages, (message) => withoutBlocks(text, message))
+  const told = text.slice(0, first.from) + kept + text.slice(last.to)
+  return told === text ? body : encoder.encode(told)
+}
