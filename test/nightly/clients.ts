@@ -1,0 +1,234 @@
+/**
+ * Real clients through a real gateway: each is installed, set up by `nexus connect`, and given a task that takes a call of a
+ * tool and a second turn, over a scripted backend that speaks chat completions alone; then the same with failures. What its
+ * user sees is printed as a table. Takes the network and some minutes, so that it is no part of the tests.
+ *
+ *     bun run clients [--only NAME,NAME] [--installed FOLDER] [--backend URL --model NAME]
+ */
+import { createHash } from "node:crypto"
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { dirname, join } from "node:path"
+import { parseArgs } from "node:util"
+import { agentScript, breaking, isTurn } from "../kit/agentBackend.ts"
+import { json } from "../kit/answers.ts"
+import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
+import type { Script } from "../kit/rawServer.ts"
+import { type Agent, agents, programs } from "./agents.ts"
+import { bare, install, type Outcome, runProgram } from "./installed.ts"
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string" },
+    installed: { type: "string" },
+    backend: { type: "string" },
+    model: { type: "string", default: "scripted-1" }
+  }
+})
+
+const model = values.model
+const key = "nx-nightly"
+const secrets = ["heron-4127", "walnut-8830"]
+const prompt = "Read the files a.txt and b.txt of this directory at once, then say the two words in them."
+const goneModel = "gone-model-7"
+const main = join(import.meta.dir, "../../src/main.ts")
+
+const folder = mkdtempSync(join(tmpdir(), "nexus-clients-"))
+const chosen = (name: string) => values.only === undefined || values.only.split(",").includes(name)
+const wanted = agents.filter(({ name }) => chosen(name))
+const wantedPrograms = programs.filter(([client]) => chosen(client))
+
+interface Case {
+  readonly name: string
+  readonly script?: (good: Script) => Script
+  readonly keyed?: true
+  readonly gone?: true
+  /** The user must be told so. */
+  readonly good?: true
+}
+
+/** Fails what the agent itself asks, and answers what it asks beside. */
+const failing =
+  (script: Script) =>
+  (good: Script): Script =>
+  (request) =>
+    isTurn(request) ? script(request) : good(request)
+
+const refusing = (status: number, message: string, headers: ReadonlyArray<string> = []) =>
+  failing(() => [json({ error: { message, type: "server_error", param: null, code: null } }, status, headers)])
+
+const cases: ReadonlyArray<Case> = [
+  { name: "task", good: true },
+  { name: "with a key", keyed: true, good: true },
+  ...(values.backend === undefined
+    ? ([
+        { name: "429", script: refusing(429, "the queue is full", ["Retry-After: 2"]) },
+        { name: "503", script: refusing(503, "the model is being loaded") },
+        { name: "broken stream", script: failing(breaking) },
+        { name: "unknown model", gone: true }
+      ] as const)
+    : [])
+]
+
+const nexus = (args: ReadonlyArray<string>, env: Record<string, string>): Promise<Outcome> =>
+  runProgram([process.execPath, "--no-env-file", main, ...args], { cwd: folder, env, limitMs: 60_000 })
+
+const filesBelow = (path: string): ReadonlyArray<string> =>
+  readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+
+/** The settings that are printed, without what is said beside them. */
+const printed = async (client: string, gateway: Gateway, env: Record<string, string>): Promise<string> => {
+  const { code, output } = await nexus(["connect", client, "-p", String(gateway.port), "-m", model, "--json"], env)
+  if (code !== 0) throw new Error(output)
+  return String(JSON.parse(output).settings)
+}
+
+/** Sets an agent up in a home of its own, and gives the command that asks it. */
+const prepare = async (agent: Agent, gateway: Gateway, home: string, bins: ReadonlyArray<string>, of: Case) => {
+  const env = { ...bare(home, bins), ...(of.keyed === true ? { NEXUS_KEY: key } : {}) }
+  const named = of.gone === true ? goneModel : model
+  const command = [agent.program, ...agent.args(prompt, { model: named, toolFile: join(folder, "tools.py") })]
+  if (agent.setUp === "write") {
+    const { code, output } = await nexus(
+      ["connect", agent.client, "--write", "-p", String(gateway.port), "-m", model],
+      env
+    )
+    if (code !== 0) throw new Error(output)
+  } else if (agent.setUp !== "shell") {
+    const path = join(home, agent.setUp.into)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, await printed(agent.client, gateway, env))
+    if (of.keyed === true)
+      await runProgram(["llm", "keys", "set", "nexus", "--value", key], { cwd: folder, env, limitMs: 60_000 })
+  }
+  if (of.gone === true) {
+    for (const file of filesBelow(home)) {
+      writeFileSync(file, readFileSync(file, "utf8").replaceAll(model, goneModel))
+    }
+  }
+  const own = agent.env?.(gateway.url) ?? {}
+  if (agent.setUp !== "shell") return { command, env: { ...env, ...own } }
+  const exports = (await printed(agent.client, gateway, env)).split("\n").filter((line) => line.startsWith("export "))
+  const after = Object.entries(own).map(([name, value]) => `export ${name}='${value}'`)
+  const script = [...exports, ...after, `exec "$@"`].join("\n").replaceAll(model, named)
+  return { command: ["sh", "-c", script, "sh", ...command], env }
+}
+
+/** The end of what was seen, in one line. */
+const lastWords = (output: string): string => {
+  // oxlint-disable-next-line no-control-regex -- reason: agents colour what they say
+  const text = output.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "").trim()
+  const lines = text.split("\n").map((line) => line.trim())
+  return lines
+    .filter((line) => line !== "")
+    .slice(-6)
+    .join(" / ")
+    .slice(-300)
+}
+
+interface Result {
+  readonly agent: string
+  readonly of: string
+  readonly passed: boolean | undefined
+  readonly outcome: Outcome
+  readonly asked: number
+}
+
+const withScript = async (upstream: FakeUpstream | undefined, of: Case): Promise<() => number> => {
+  const good = agentScript({ paths: ["a.txt", "b.txt"].map((file) => join(folder, "desk", file)), secrets })
+  upstream?.script(of.script?.(good) ?? good)
+  const before = upstream?.calls().length ?? 0
+  return () => (upstream?.calls().length ?? 0) - before
+}
+
+const results: Array<Result> = []
+const note = (result: Result) => {
+  results.push(result)
+  const { agent, asked, of, outcome, passed } = result
+  const mark = passed === undefined ? "    " : passed ? "ok  " : "FAIL"
+  console.log(
+    `${mark} ${agent}: ${of} (${outcome.seconds.toFixed(1)} s, ${asked} requests, exit ${outcome.code})  ${lastWords(outcome.output)}`
+  )
+}
+
+const bins = await install(
+  values.installed ?? join(folder, "installed"),
+  [...new Set(wanted.flatMap(({ npm }) => npm ?? []))],
+  [...new Set([...wanted.flatMap(({ pip }) => pip ?? []), ...wantedPrograms.map(([, pip]) => pip)])]
+)
+mkdirSync(join(folder, "desk"), { recursive: true })
+for (const [at, file] of ["a.txt", "b.txt"].entries()) writeFileSync(join(folder, "desk", file), `${secrets[at]}\n`)
+writeFileSync(
+  join(folder, "tools.py"),
+  'def read_file(path: str) -> str:\n    "Reads a file"\n    return open(path).read()\n'
+)
+
+const upstream =
+  values.backend === undefined
+    ? await startUpstream({ type: "vllm", models: [{ id: model, tools: true, context: 131_072 }] })
+    : undefined
+const backends = [backendFor("one", upstream ?? { url: values.backend ?? "" })]
+const settings = { backends, routing: { max_retries: 0 } }
+const digest = createHash("sha256").update(key).digest()
+
+/** Nothing is left of the case before: a backend that failed would be left alone for a while. */
+const gatewayFor = (of: Case): Promise<Gateway> =>
+  of.keyed === true
+    ? startGateway(settings, { backendKeys: new Map(), authKeys: [{ name: "nightly", digest }] })
+    : startGateway(settings)
+
+for (const agent of wanted) {
+  for (const of of cases) {
+    if (of.keyed === true && agent.keyless === true) continue
+    await using gateway = await gatewayFor(of)
+    const home = mkdtempSync(join(folder, "home-"))
+    const asked = await withScript(upstream, of)
+    const outcome = await prepare(agent, gateway, home, bins, of).then(
+      ({ command, env }) =>
+        runProgram(command, { cwd: join(folder, "desk"), env, limitMs: of.good === true ? 120_000 : 45_000 }),
+      (error: unknown): Outcome => ({ code: 1, output: String(error), seconds: 0 })
+    )
+    const told = secrets.every((secret) => outcome.output.includes(secret))
+    const right =
+      upstream === undefined ? outcome.code === 0 && outcome.output.trim() !== "" : told && outcome.code === 0
+    note({ agent: agent.name, of: of.name, passed: of.good === true ? right : undefined, outcome, asked: asked() })
+  }
+}
+
+for (const [client] of wantedPrograms) {
+  for (const of of cases.filter(({ good }) => good === true)) {
+    await using gateway = await gatewayFor(of)
+    const home = mkdtempSync(join(folder, "home-"))
+    const asked = await withScript(upstream, of)
+    const env = { ...bare(home, bins), ...(of.keyed === true ? { NEXUS_KEY: key } : {}) }
+    const file = join(home, "program.py")
+    writeFileSync(file, await printed(client, gateway, env))
+    const outcome = await runProgram(["python", file], { cwd: home, env, limitMs: 60_000 })
+    const passed =
+      outcome.code === 0 && outcome.output.trim() === (upstream === undefined ? outcome.output.trim() : "Two words")
+    note({ agent: client, of: of.name, passed, outcome, asked: asked() })
+  }
+}
+
+await upstream?.[Symbol.asyncDispose]()
+rmSync(folder, { recursive: true, force: true })
+
+const cell = (agent: string, of: string): string => {
+  const found = results.find((each) => each.agent === agent && each.of === of)
+  if (found === undefined) return ""
+  const { asked, outcome, passed } = found
+  if (passed !== undefined) return passed ? `yes (${asked})` : `**no**: ${lastWords(outcome.output)}`
+  return `${lastWords(outcome.output)} (${asked} requests, ${outcome.code === "killed" ? "still trying" : `exit ${outcome.code}`})`
+}
+
+const columns = cases.map(({ name }) => name)
+console.log(`\n| client | ${columns.join(" | ")} |\n| --- |${columns.map(() => " --- |").join("")}`)
+for (const agent of new Set(results.map((each) => each.agent))) {
+  console.log(`| ${agent} | ${columns.map((of) => cell(agent, of).replaceAll("|", "\\|")).join(" | ")} |`)
+}
+const failed = results.filter(({ passed }) => passed === false).length
+console.log(`\n${results.filter(({ passed }) => passed === true).length} passed, ${failed} failed`)
+process.exit(failed === 0 ? 0 : 1)
