@@ -2,6 +2,7 @@
  * Every check of the project, in order; the last line says `N passed, N failed`.
  */
 import { join } from "node:path"
+import { preparePython } from "./python.ts"
 import { smoke } from "./smoke.ts"
 import { endAll, type Result, root, run } from "./steps.ts"
 
@@ -70,11 +71,16 @@ const smokeTests = async (): Promise<void> => {
   }
 }
 
+// It waits for the network, not for this machine.
+const preparing = preparePython()
 await step("types", ["run", "check"])
 await step("lint", ["run", "lint"])
 await step("unused code", ["run", "unused"])
 await step("format", ["run", "format:check"])
-await tests("tests", [], {})
+const { note, python, remove } = await preparing
+console.log(`     ${note}`)
+await tests("tests", [], python === undefined ? {} : { PYTHON_WITH_SDKS: python })
+remove()
 if (await step("build", [".ci/build.ts"])) {
   await smokeTests()
   // What is tested of the program as a process holds for the built file as well.

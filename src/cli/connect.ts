@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Argument, Command, Flag } from "effect/cli"
 import { nearest } from "../config/nearest.ts"
-import { type ClientName, clientNames, clients, fileOf } from "../connect/clients.ts"
+import { type ClientName, clientNamed, clientNames, clients } from "../connect/clients.ts"
 import { changeLines } from "../connect/settings-file.ts"
 import { chooseModels, chooseModelByName, type ClientModel } from "../connect/suitable-models.ts"
 import { clientBaseUrl, keyVariable, type ClientSetup } from "../connect/client-setup.ts"
@@ -69,7 +69,7 @@ const listing = (): string =>
   tableText(
     ["Client", "For", "Prints", "--write"],
     clientNames.map((name) => {
-      const file = fileOf(name)
+      const file = clientNamed(name).file
       return [name, clients[name].title, clients[name].format, file === undefined ? "" : `~/${file.home.join("/")}`]
     })
   )
@@ -84,11 +84,11 @@ const asJson = (name: ClientName, { baseUrl, keyNeeded, model, embedder }: Clien
   settings
 })
 
-const writable = clientNames.filter((name) => fileOf(name) !== undefined)
+const writable = clientNames.filter((name) => clientNamed(name).file !== undefined)
 
 /** Writes the settings of a client, and shows what is another value now. */
 const writeInto = Effect.fnUntraced(function* (name: ClientName, setup: ClientSetup, json: boolean) {
-  const file = fileOf(name)
+  const file = clientNamed(name).file
   if (file === undefined) {
     return yield* new CliFailure({
       message: `${clients[name].title} has no settings file that can be edited; --write is for ${writable.join(", ")}`
@@ -108,7 +108,10 @@ const writeInto = Effect.fnUntraced(function* (name: ClientName, setup: ClientSe
     yield* Console.error(
       `Wrote ${printable(path)}${backup === undefined ? "" : `; a copy of what it was is ${printable(backup)}`}.`
     )
-  if (setup.keyNeeded) yield* Console.error(`The key is taken from ${keyVariable}; set it where the client is started.`)
+  const { besides } = clientNamed(name)
+  if (besides !== undefined) yield* Console.error(`${besides}.`)
+  else if (setup.keyNeeded)
+    yield* Console.error(`The key is taken from ${keyVariable}; set it where the client is started.`)
 })
 
 /** The command; only what is to be pasted goes to standard output. */

@@ -143,6 +143,14 @@ export const codexOss = (setup: ClientSetup): string =>
     `codex --oss --local-provider ollama -m ${shellWord(setup.model.id)}`
   )
 
+/** settings.json of Gemini CLI: without this choice it takes an address of one's own for a way to sign in that it then refuses. */
+export const geminiFile: SettingsFile = {
+  variable: undefined,
+  home: [".gemini", "settings.json"],
+  syntax: "json",
+  entries: ({ model }) => [set("security.auth.selectedType", "gemini-api-key"), set("model.name", model.id)]
+}
+
 /** Shell lines that start Gemini CLI. */
 export const geminiCli = (setup: ClientSetup): string =>
   joinLines(

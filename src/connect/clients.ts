@@ -10,6 +10,7 @@ import {
   crushFile,
   cursor,
   geminiCli,
+  geminiFile,
   goose,
   opencodeFile,
   qwenFile
@@ -21,7 +22,7 @@ import { freshSettings, type SettingsFile } from "./settings-file.ts"
 import { aider, cline, continueYaml, curl, llmYaml, n8n, openWebui, openWebuiOllama, zedFile } from "./settings.ts"
 
 /** A client: what its settings look like, and where they go. */
-interface Client {
+export interface Client {
   readonly title: string
   readonly format: "env" | "yaml" | "json" | "toml" | "form" | "shell" | "python" | "javascript"
   /** What to do with what is printed. */
@@ -29,6 +30,8 @@ interface Client {
   readonly settings: (setup: ClientSetup) => string
   /** The file of its own that can be edited. */
   readonly file?: SettingsFile
+  /** What has to be done once that file is written. */
+  readonly besides?: string
 }
 
 const ofFile = (file: SettingsFile) => ({ file, settings: (setup: ClientSetup) => freshSettings(file, setup) })
@@ -57,8 +60,10 @@ export const clients = {
   "gemini-cli": {
     title: "Gemini CLI",
     format: "shell",
-    paste: "Run this in the repository to be worked on",
-    settings: geminiCli
+    paste: "Run this in the repository to be worked on, once --write has told Gemini CLI to sign in by a key",
+    settings: geminiCli,
+    file: geminiFile,
+    besides: "Its address and its key it takes from variables alone: run what `nexus connect gemini-cli` prints as well"
   },
   opencode: {
     title: "opencode",
@@ -188,11 +193,8 @@ export const clients = {
 /** Name of a client. */
 export type ClientName = keyof typeof clients
 
-/** The settings file of a client that has one. */
-export const fileOf = (name: ClientName): SettingsFile | undefined => {
-  const client: Client = clients[name]
-  return client.file
-}
+/** A client by its name. */
+export const clientNamed = (name: ClientName): Client => clients[name]
 
 /** The names, in order. */
 export const clientNames = Object.keys(clients) as ReadonlyArray<ClientName> // reason: the keys of the table are its names

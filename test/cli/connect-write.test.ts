@@ -144,7 +144,7 @@ describe("nexus connect --write", () => {
     const curl = await write("curl")
     expect([curl.code, curl.stderr]).toEqual([
       1,
-      expect.stringContaining("--write is for claude-code, codex, opencode")
+      expect.stringContaining("--write is for claude-code, codex, gemini-cli")
     ])
     const nowhere = await nexusWith({ HOME: cwd }, "connect", "codex", "--write", "--port", "1")
     expect([nowhere.code, nowhere.stderr]).toEqual([1, expect.stringContaining("No model to name")])

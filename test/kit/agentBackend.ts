@@ -117,7 +117,8 @@ const streamedCalls = (model: string, calls: ReadonlyArray<ToolCall>): ReadonlyA
   ]
 }
 
-const answered = (request: Seen, said: ReadonlyArray<ToolCall> | string): ReadonlyArray<Step> => {
+/** Words or calls as a request wants them: whole, or in pieces that come mixed. */
+export const answered = (request: Seen, said: ReadonlyArray<ToolCall> | string): ReadonlyArray<Step> => {
   const model = modelOf(request)
   if (!wantsStream(request)) {
     if (typeof said === "string") return [json(completion(model, said))]

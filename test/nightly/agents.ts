@@ -16,8 +16,8 @@ export interface Agent {
   readonly name: string
   /** By which name `nexus connect` knows it. */
   readonly client: ClientName
-  /** What is printed goes into a shell, or to a file below the home directory; else `--write` puts it where it belongs. */
-  readonly setUp: "write" | "shell" | { readonly into: string }
+  /** `--write` puts it where it belongs, or what is printed goes into a shell, or to a file below the home directory. */
+  readonly setUp: "write" | "shell" | "both" | { readonly into: string }
   readonly npm?: string
   readonly pip?: string
   readonly program: string
@@ -63,7 +63,7 @@ export const agents: ReadonlyArray<Agent> = [
   {
     name: "gemini-cli",
     client: "gemini-cli",
-    setUp: "shell",
+    setUp: "both",
     npm: "@google/gemini-cli@0.61.0",
     program: "gemini",
     args: (prompt, { model }) => ["-m", model, "-p", prompt, "--yolo", "--skip-trust"]
@@ -93,7 +93,7 @@ export const agents: ReadonlyArray<Agent> = [
     args: copilotArgs
   },
   {
-    name: "copilot, Responses",
+    name: "copilot by Responses",
     client: "copilot",
     setUp: "shell",
     npm: "@github/copilot@1.0.102",
@@ -102,7 +102,7 @@ export const agents: ReadonlyArray<Agent> = [
     args: copilotArgs
   },
   {
-    name: "copilot, Messages",
+    name: "copilot by Messages",
     client: "copilot",
     setUp: "shell",
     npm: "@github/copilot@1.0.102",
@@ -114,7 +114,7 @@ export const agents: ReadonlyArray<Agent> = [
     name: "llm",
     client: "llm",
     setUp: { into: ".config/io.datasette.llm/extra-openai-models.yaml" },
-    pip: "llm==0.32.1",
+    pip: "llm==0.36",
     program: "llm",
     args: (prompt, { model, toolFile }) => ["-m", `nexus/${model}`, "--functions", toolFile, prompt]
   }
@@ -122,7 +122,7 @@ export const agents: ReadonlyArray<Agent> = [
 
 /** Python programs that are run as they are printed, with the package that each takes. */
 export const programs: ReadonlyArray<readonly [client: ClientName, pip: string]> = [
-  ["openai-python", "openai==3.3.0"],
+  ["openai-python", "openai==3.57.0"],
   ["anthropic-sdk", "anthropic==2.14.0"],
   ["google-genai", "google-genai==3.6.1"],
   ["ollama-python", "ollama==0.6.3"],

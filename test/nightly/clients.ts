@@ -91,7 +91,7 @@ const prepare = async (agent: Agent, gateway: Gateway, home: string, bins: Reado
   const env = { ...bare(home, bins), ...(of.keyed === true ? { NEXUS_KEY: key } : {}) }
   const named = of.gone === true ? goneModel : model
   const command = [agent.program, ...agent.args(prompt, { model: named, toolFile: join(folder, "tools.py") })]
-  if (agent.setUp === "write") {
+  if (agent.setUp === "write" || agent.setUp === "both") {
     const { code, output } = await nexus(
       ["connect", agent.client, "--write", "-p", String(gateway.port), "-m", model],
       env
@@ -110,7 +110,7 @@ const prepare = async (agent: Agent, gateway: Gateway, home: string, bins: Reado
     }
   }
   const own = agent.env?.(gateway.url) ?? {}
-  if (agent.setUp !== "shell") return { command, env: { ...env, ...own } }
+  if (agent.setUp !== "shell" && agent.setUp !== "both") return { command, env: { ...env, ...own } }
   const exports = (await printed(agent.client, gateway, env)).split("\n").filter((line) => line.startsWith("export "))
   const after = Object.entries(own).map(([name, value]) => `export ${name}='${value}'`)
   const script = [...exports, ...after, `exec "$@"`].join("\n").replaceAll(model, named)
