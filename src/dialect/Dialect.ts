@@ -15,6 +15,7 @@ import type { ClientCodec, ServerCodec } from "./chat.ts"
 import type { EmbedCodec } from "./embed.ts"
 import type { Failure } from "./failures.ts"
 import type { BodyKind } from "./first-bytes.ts"
+import type { ParsedBody } from "./parsed-body.ts"
 import type { DialectPage } from "./pages.ts"
 
 /** Where a value stands in its body. */
@@ -23,10 +24,13 @@ export interface Span {
   readonly to: number
 }
 
-/** What was read of a request, and where in its body the name of the model stands where that is known already. */
+/** What was read of a request. */
 export interface ReadRequest {
   readonly needs: RoutingNeeds
+  /** Where in its body the name of the model stands, where that is known already. */
   readonly model: Span | undefined
+  /** Its body, where it was built for that: whoever translates it need not build it again. */
+  readonly parsed?: ParsedBody
 }
 
 /** The smallest context, in tokens, of those who may answer for a model. */

@@ -5,9 +5,8 @@ import * as Result from "effect/Result"
 import type { BadRequest } from "../domain/errors.ts"
 import type { Ability, OperationFacts } from "../domain/request.ts"
 import type { NeedsReading, ReadRequest } from "./Dialect.ts"
-import { parseBody } from "./json-body.ts"
-import { boundsFault, isLarge } from "./json-bounds.ts"
-import { type JsonObject, tooDeep } from "./request-notes.ts"
+import { readBuilt } from "./parsed-body.ts"
+import type { JsonObject } from "./request-notes.ts"
 import { type TokenEstimate, type TokenWeight, weighText } from "./token-estimate.ts"
 
 /** What is looked at in a conversation: how much text there is, and letter by letter where a weight is given. */
@@ -55,12 +54,13 @@ type Read = Result.Result<ReadRequest, BadRequest>
 
 const needsOf = (
   operation: OperationFacts,
-  body: Uint8Array,
+  json: JsonObject,
+  size: number,
   reading: NeedsReading,
   look: Look,
   counting: boolean
 ): Read => {
-  const seen = Result.flatMap(parseBody(body), look)
+  const seen = look(json)
   if (Result.isFailure(seen)) return Result.fail(seen.failure)
   const { form, model, most, sight, stream, tokens, tools } = seen.success
   if (counting) {
@@ -74,7 +74,7 @@ const needsOf = (
   if (form) abilities.push("json_mode")
   const outputTokens = typeof most === "number" && most > 0 && Number.isFinite(most) ? Math.floor(most) : 0
   // No token is shorter than a byte: what fits anywhere in any case need not be looked at letter by letter.
-  const isTight = body.byteLength + outputTokens > (reading.least?.(model) ?? 0)
+  const isTight = size + outputTokens > (reading.least?.(model) ?? 0)
   const made = isTight ? tokens() : { promptTokens: Math.floor(sight.characters / 4), atLeastTokens: 0 }
   return Result.succeed({ needs: { operation, model, stream, abilities, outputTokens, ...made }, model: undefined })
 }
@@ -86,14 +86,5 @@ export const readChatNeeds = (
   reading: NeedsReading,
   look: Look,
   counting = false
-): Read | Promise<Read> => {
-  const atOnce = (): Read => {
-    try {
-      return needsOf(operation, body, reading, look, counting)
-    } catch (error) {
-      return Result.fail(tooDeep(error))
-    }
-  }
-  if (!isLarge(body)) return atOnce()
-  return boundsFault(body, reading.turns).then((fault) => (fault === undefined ? atOnce() : Result.fail(fault)))
-}
+): Read | Promise<Read> =>
+  readBuilt(body, reading.turns, (json) => needsOf(operation, json, body.byteLength, reading, look, counting))

@@ -4,6 +4,8 @@
  */
 import type * as Result from "effect/Result"
 import type { BadRequest } from "../domain/errors.ts"
+import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
+import type { BodyReading, ParsedBody } from "./parsed-body.ts"
 import type { Transducer } from "./Transducer.ts"
 
 /** An image: its bytes in base64, or where it is; `detail` is how closely it is to be looked at. */
@@ -222,8 +224,14 @@ export interface ServerTraits {
 /** The half of a dialect that faces clients. */
 export interface ClientCodec {
   readonly words: ClientWords
-  /** Reads a request; `model` is the one that its path names, where it does. */
-  readonly decode: (body: Uint8Array, model: string | undefined) => Result.Result<DecodedChat, BadRequest>
+  /** Reads a request; `model` is the one that its path names, where it does, `parsed` its body, where it was built before. */
+  readonly decode: (
+    body: Uint8Array,
+    model: string | undefined,
+    parsed?: ParsedBody
+  ) => Result.Result<DecodedChat, BadRequest>
+  /** Builds its body in slices where that is large; absent where that is done for the needs of routing. */
+  readonly build?: (body: Uint8Array, turns: EventLoopTurns) => BodyReading | Promise<BodyReading>
 }
 
 /** The half of a dialect that faces servers. */

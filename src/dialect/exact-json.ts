@@ -6,32 +6,19 @@
 declare global {
   interface JSON {
     readonly rawJSON: (text: string) => unknown
+    parse(
+      text: string,
+      reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown
+    ): unknown
   }
 }
 
 // A number that may not be written as it came.
 const suspicious = /\d{16}|\d[.eE]/
 
-const stringsAndNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/gs
-
-// Stands before the text of a number; nobody who sends a text can know it.
-const mark = `${crypto.randomUUID()}:`
-
-const restored = (value: unknown): unknown => {
-  if (typeof value === "string") return value.startsWith(mark) ? JSON.rawJSON(value.slice(mark.length)) : value
-  if (Array.isArray(value)) return value.map(restored)
-  if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, restored(each)]))
-}
+const asItCame = (_key: string, value: unknown, { source }: { readonly source?: string }): unknown =>
+  typeof value === "number" && source !== undefined && source !== String(value) ? JSON.rawJSON(source) : value
 
 /** Parses a JSON text, `plain` being what `JSON.parse` gives of it; numbers that it would round are written as they came. */
-export const exactJson = (text: string, plain: unknown): unknown => {
-  if (!suspicious.test(text)) return plain
-  let found = false
-  const marked = text.replace(stringsAndNumbers, (token) => {
-    if (token.startsWith('"') || String(Number(token)) === token) return token
-    found = true
-    return `"${mark}${token}"`
-  })
-  return found ? restored(JSON.parse(marked)) : plain
-}
+export const exactJson = (text: string, plain: unknown): unknown =>
+  suspicious.test(text) ? JSON.parse(text, asItCame) : plain

@@ -40,12 +40,33 @@ const parting = (body: Uint8Array, from: number, to: number): number => {
   return last + length > at ? last : at
 }
 
-/** The text of a string, in pieces; its places are those of its quotes. */
-export function* stringPieces(body: Uint8Array, { from, to }: { readonly from: number; readonly to: number }) {
+/** Where a string stands in its body, quotes included. */
+export interface StringPlace {
+  readonly from: number
+  readonly to: number
+}
+
+/** Where the pieces of a string begin and end, whose quotes these places are. */
+function* cuts(body: Uint8Array, { from, to }: StringPlace) {
   const end = to - 1
   for (let at = from + 1; at < end;) {
     const next = at + pieceBytes >= end ? end : parting(body, at, at + pieceBytes)
-    yield stringText(body, at, next, body.subarray(at, next).indexOf(backslash) < 0)
+    yield [at, next] as const
     at = next
+  }
+}
+
+/** The text of a string, in pieces; its places are those of its quotes. */
+export function* stringPieces(body: Uint8Array, span: StringPlace) {
+  for (const [at, next] of cuts(body, span)) {
+    yield stringText(body, at, next, body.subarray(at, next).indexOf(backslash) < 0)
+  }
+}
+
+/** The same as JSON.parse would have it, which it throws what that throws for. */
+export function* parsedPieces(body: Uint8Array, span: StringPlace) {
+  for (const [at, next] of cuts(body, span)) {
+    const text: unknown = JSON.parse(`"${decoder.decode(body.subarray(at, next))}"`)
+    yield String(text)
   }
 }

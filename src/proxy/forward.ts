@@ -5,13 +5,15 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { ReadRequest } from "../dialect/Dialect.ts"
+import { type BodyReading, isLarge } from "../dialect/parsed-body.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
+import type { Plan } from "../router/plan.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts, type Forwarding } from "./attempts.ts"
 import type { RequestRun } from "./request-run.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { readBody } from "./request-body.ts"
-import { translatorFor } from "./translation.ts"
+import { isAskedAsIs, translatorFor } from "./translation.ts"
 
 /** Takes a request from its body to the end of its answer; fails with what the gateway itself refuses it for, or gives up. */
 export const forward = (forwarding: Forwarding, run: RequestRun): Effect.Effect<void, GatewayError | GaveUp> => {
@@ -84,17 +86,48 @@ const understood = (
     return Effect.fail(plan.failure)
   }
   accounting.routed(record, plan.success, now)
-  const { dialect, operation } = record.route
+  const { operation } = record.route
   if (operation.estimate !== undefined) return Effect.sync(() => estimated(run, operation.estimate?.(needs)))
-  const translating = translatorFor(forwarding.dialects, record, body, plan.success)
+  const { parsed } = read.success
+  const known = parsed === undefined ? undefined : Result.succeed(parsed)
+  const building = known === undefined ? builtFor(forwarding, run, body, plan.success) : undefined
+  if (building === undefined) return asked(forwarding, run, body, read.success, plan.success, known)
+  return Effect.flatMap(
+    Effect.promise(() => building),
+    (built) => asked(forwarding, run, body, read.success, plan.success, built)
+  )
+}
+
+// A large body that is to be translated, where it has not been built.
+const builtFor = (
+  { turns }: Forwarding,
+  { record }: RequestRun,
+  body: Uint8Array,
+  plan: Plan
+): Promise<BodyReading> | undefined => {
+  const build = record.route.operation.client?.build
+  if (build === undefined || !isLarge(body) || isAskedAsIs(record, plan)) return undefined
+  return Promise.resolve(build(body, turns))
+}
+
+const asked = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array,
+  { model, needs }: ReadRequest,
+  plan: Plan,
+  built: BodyReading | undefined
+): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { dialect, operation } = run.record.route
+  const translating = translatorFor(forwarding.dialects, run.record, body, built, plan)
   if (Result.isFailure(translating)) return Effect.fail(translating.failure)
   const translator = translating.success
-  const instead = translator?.instead(plan.success)
+  const instead = translator?.instead(plan)
   if (instead !== undefined) {
     const { stream, whole } = dialect.types
     return Effect.sync(() => answered(run, new Uint8Array(instead), needs.stream ? stream : whole))
   }
   const mayHear = operation.generates && dialect.keepAlive !== undefined
   if (needs.stream && run.limits.keepAliveMs > 0 && mayHear) forwarding.keepAlive(run)
-  return new Attempts(forwarding, run, read.success, plan.success, body, translator).all
+  return new Attempts(forwarding, run, { needs, model }, plan, body, translator).all
 }

@@ -10,6 +10,7 @@ import { askedIn } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat, ServerCodec } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
+import type { BodyReading } from "../dialect/parsed-body.ts"
 import { refusedFields, says, withoutFields } from "../dialect/refused-fields.ts"
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
@@ -183,21 +184,25 @@ class NativeOnly {
 /** Who translates one request, or sees to it that nobody has to. */
 export type AnyTranslator = EmbedTranslator | NativeOnly | Translator
 
+/** Whether all of a plan are asked in the client's own words. */
+export const isAskedAsIs = ({ route }: RequestRecord, { targets }: Plan): boolean =>
+  targets.every(({ candidates }) => candidates.every(({ state }) => isAskedNatively(state, route)))
+
 /** What translates a request for those of a plan who do not speak its dialect; undefined where all of them do. */
 export const translatorFor = (
   dialects: DialectList,
   record: RequestRecord,
   body: Uint8Array,
-  { targets }: Plan
+  built: BodyReading | undefined,
+  plan: Plan
 ): Result.Result<AnyTranslator | undefined, BadRequest | NotImplemented> => {
   const { model, route } = record
   const { client, embeds, name } = route.operation
   const isAsIs = (state: BackendState): boolean => isAskedNatively(state, route)
-  if (targets.every(({ candidates }) => candidates.every(({ state }) => isAsIs(state))))
-    return Result.succeed(undefined)
+  if (isAskedAsIs(record, plan)) return Result.succeed(undefined)
   // Those who speak it can still be asked.
   const natively = (why: BadRequest | NotImplemented) =>
-    targets.some(({ candidates }) => candidates.some(({ state }) => isAsIs(state)))
+    plan.targets.some(({ candidates }) => candidates.some(({ state }) => isAsIs(state)))
       ? Result.succeed(new NativeOnly(isAsIs, why))
       : Result.fail(why)
   if (embeds?.client !== undefined) {
@@ -206,7 +211,9 @@ export const translatorFor = (
     return Result.succeed(new EmbedTranslator(dialects, record, embeds.client, read.success, isAsIs))
   }
   if (client === undefined) return natively(new NotImplemented({ operation: name, model }))
-  const decoded = client.decode(body, route.model)
+  const decoded = Result.flatMap(built ?? Result.succeed(undefined), (parsed) =>
+    client.decode(body, route.model, parsed)
+  )
   if (Result.isFailure(decoded)) return natively(decoded.failure)
   return Result.succeed(new Translator(dialects, record, client, decoded.success))
 }

@@ -4,10 +4,10 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import type { Chat, ChatTool, ChatToolChoice, DecodedChat } from "../chat.ts"
+import type { Chat, ChatTool, ChatToolChoice, ClientCodec } from "../chat.ts"
 import { messagesAnswers } from "./messages-answer.ts"
 import { readTurns } from "./messages-turns.ts"
-import { exactJson } from "../exact-json.ts"
+import { builtOf } from "../parsed-body.ts"
 import { countOf, type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep, userWord } from "../request-notes.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */
@@ -174,18 +174,13 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
   }
 }
 
-const decoder = new TextDecoder()
-
-const objectOf = (json: unknown): JsonObject => (Predicate.isObject(json) ? json : {})
-
 /** Reads a request; its body is a JSON object. */
-export const decodeMessagesRequest = (body: Uint8Array): Result.Result<DecodedChat, BadRequest> => {
-  const text = decoder.decode(body)
+export const decodeMessagesRequest: ClientCodec["decode"] = (body, _model, parsed) => {
   // Marks for a cache say the same wherever they stand.
   const notes = new Notes(["cache_control"])
   try {
-    const plain: unknown = JSON.parse(text)
-    const chat = read(objectOf(plain), objectOf(exactJson(text, plain)), notes)
+    const { exact, json } = builtOf(body, parsed)
+    const chat = read(json, exact(), notes)
     return Result.succeed({ chat, dropped: notes.all(), answers: messagesAnswers })
   } catch (error) {
     return Result.fail(error instanceof BadRequest ? error : tooDeep(error))

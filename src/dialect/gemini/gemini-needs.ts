@@ -6,9 +6,9 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Ability, OperationFacts } from "../../domain/request.ts"
 import type { LeastContext, NeedsReading, ReadRequest } from "../Dialect.ts"
-import { boundsFault, isLarge } from "../json-bounds.ts"
-import { modelFault, parseBody } from "../json-body.ts"
-import { type JsonObject, tooDeep } from "../request-notes.ts"
+import { modelFault } from "../json-body.ts"
+import { readBuilt } from "../parsed-body.ts"
+import type { JsonObject } from "../request-notes.ts"
 import {
   estimateOf,
   estimatePrompt,
@@ -87,15 +87,14 @@ const unknown: LeastContext = () => 0
 
 const needsOf = (
   operation: OperationFacts,
-  body: Uint8Array,
-  { stream }: { readonly stream: boolean },
+  told: JsonObject,
+  size: number,
+  stream: boolean,
   { least = unknown, model }: NeedsReading
 ): Result.Result<ReadRequest, BadRequest> => {
-  const parsed = parseBody(body)
-  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
   const fault = modelFault(model)
   if (fault !== undefined) return Result.fail(fault)
-  const json = fieldsOf(parsed.success)
+  const json = fieldsOf(told)
   if (json["contents"] === undefined) {
     const message = "The field 'contents' is missing; an array of contents is expected"
     return Result.fail(new BadRequest({ message, param: "contents" }))
@@ -113,7 +112,7 @@ const needsOf = (
   const outputTokens = typeof most === "number" && most > 0 && Number.isFinite(most) ? Math.floor(most) : 0
   const name = String(model)
   // No token is shorter than a byte: what fits anywhere in any case need not be looked at letter by letter.
-  const isTight = body.byteLength + outputTokens > least(name)
+  const isTight = size + outputTokens > least(name)
   const tokens = isTight ? tokensOf(json) : { promptTokens: Math.floor(seen.characters / 4), atLeastTokens: 0 }
   const needs = { operation, model: name, stream, abilities, outputTokens, ...tokens }
   return Result.succeed({ needs, model: undefined })
@@ -121,19 +120,18 @@ const needsOf = (
 
 const countingOf = (
   operation: OperationFacts,
-  body: Uint8Array,
+  told: JsonObject,
+  size: number,
   { model }: NeedsReading
 ): Result.Result<ReadRequest, BadRequest> => {
-  const parsed = parseBody(body)
-  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
   const fault = modelFault(model)
   if (fault !== undefined) return Result.fail(fault)
-  const json = fieldsOf(parsed.success)
+  const json = fieldsOf(told)
   const { promptTokens } = tokensOf(json["contents"] === undefined ? fieldsOf(json["generateContentRequest"]) : json)
   const tokens = { promptTokens, atLeastTokens: 0, outputTokens: 0 }
   const needs = { operation, model: String(model), stream: false, abilities: [], ...tokens }
   // The name of the model may stand in it as well.
-  const span = json["generateContentRequest"] === undefined ? undefined : { from: 0, to: body.byteLength }
+  const span = json["generateContentRequest"] === undefined ? undefined : { from: 0, to: size }
   return Result.succeed({ needs, model: span })
 }
 
@@ -149,12 +147,11 @@ const longestOf = (texts: ReadonlyArray<unknown>): TokenEstimate =>
 
 const embeddingOf = (
   operation: OperationFacts,
-  body: Uint8Array,
+  told: JsonObject,
+  size: number,
   { model }: NeedsReading
 ): Result.Result<ReadRequest, BadRequest> => {
-  const parsed = parseBody(body)
-  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
-  const json = fieldsOf(parsed.success)
+  const json = fieldsOf(told)
   const field = operation.fields.text
   const missing = isGiven(json[field])
     ? undefined
@@ -165,22 +162,10 @@ const embeddingOf = (
   const tokens = { ...longestOf(texts), outputTokens: 0 }
   const needs = { operation, model: String(model), stream: false, abilities: ["embeddings"] as const, ...tokens }
   // The name of the model may stand in it as well.
-  return Result.succeed({ needs, model: { from: 0, to: body.byteLength } })
+  return Result.succeed({ needs, model: { from: 0, to: size } })
 }
 
 type Read = Result.Result<ReadRequest, BadRequest>
-
-const guarded = (body: Uint8Array, reading: NeedsReading, read: () => Read): Read | Promise<Read> => {
-  const atOnce = (): Read => {
-    try {
-      return read()
-    } catch (error) {
-      return Result.fail(tooDeep(error))
-    }
-  }
-  if (!isLarge(body)) return atOnce()
-  return boundsFault(body, reading.turns).then((fault) => (fault === undefined ? atOnce() : Result.fail(fault)))
-}
 
 /** Reads what routing must know of a request. */
 export const readGeminiNeeds = (
@@ -188,18 +173,21 @@ export const readGeminiNeeds = (
   stream: boolean,
   body: Uint8Array,
   reading: NeedsReading
-): Read | Promise<Read> => guarded(body, reading, () => needsOf(operation, body, { stream }, reading))
+): Read | Promise<Read> =>
+  readBuilt(body, reading.turns, (json) => needsOf(operation, json, body.byteLength, stream, reading))
 
 /** Reads how many tokens are asked about. */
 export const readCountingNeeds = (
   operation: OperationFacts,
   body: Uint8Array,
   reading: NeedsReading
-): Read | Promise<Read> => guarded(body, reading, () => countingOf(operation, body, reading))
+): Read | Promise<Read> =>
+  readBuilt(body, reading.turns, (json) => countingOf(operation, json, body.byteLength, reading))
 
 /** Reads what routing must know of texts that are to become vectors. */
 export const readEmbeddingNeeds = (
   operation: OperationFacts,
   body: Uint8Array,
   reading: NeedsReading
-): Read | Promise<Read> => guarded(body, reading, () => embeddingOf(operation, body, reading))
+): Read | Promise<Read> =>
+  readBuilt(body, reading.turns, (json) => embeddingOf(operation, json, body.byteLength, reading))

@@ -4,7 +4,7 @@
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatTool, DecodedChat } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
+import { builtOf, type ParsedBody } from "../parsed-body.ts"
 import { type JsonObject, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
 import { geminiAnswers } from "./gemini-answer.ts"
 import { fieldsOf, manyOf, objectAt, wordOf } from "./gemini-fields.ts"
@@ -181,17 +181,14 @@ const read = (json: JsonObject, exact: JsonObject, stream: boolean, notes: Notes
   }
 }
 
-const decoder = new TextDecoder()
-
 /** Reads a request, whose answer is a stream or not by its path; its body is a JSON object. */
 export const decodeGeminiRequest =
   (stream: boolean) =>
-  (body: Uint8Array): Result.Result<DecodedChat, BadRequest> => {
-    const text = decoder.decode(body)
+  (body: Uint8Array, _model?: string, parsed?: ParsedBody): Result.Result<DecodedChat, BadRequest> => {
     const notes = new Notes()
     try {
-      const plain: unknown = JSON.parse(text)
-      const chat = read(fieldsOf(plain), fieldsOf(exactJson(text, plain)), stream, notes)
+      const { exact, json } = builtOf(body, parsed)
+      const chat = read(fieldsOf(json), fieldsOf(exact()), stream, notes)
       const answers = geminiAnswers({ thoughts: chat.showThoughts !== false })
       return Result.succeed({ chat, dropped: notes.all(), answers })
     } catch (error) {

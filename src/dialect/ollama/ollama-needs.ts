@@ -6,9 +6,9 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Ability, OperationFacts, RoutingNeeds } from "../../domain/request.ts"
 import type { NeedsReading, ReadRequest } from "../Dialect.ts"
-import { boundsFault, isLarge } from "../json-bounds.ts"
-import { modelFault, parseBody, streamFault } from "../json-body.ts"
-import { type JsonObject, tooDeep } from "../request-notes.ts"
+import { modelFault, streamFault } from "../json-body.ts"
+import { readBuilt } from "../parsed-body.ts"
+import type { JsonObject } from "../request-notes.ts"
 import { estimateOf, estimatePrompt, largerEstimate, noWeight, weighJson, weighText } from "../token-estimate.ts"
 
 /** What is read of one operation's body. */
@@ -114,16 +114,14 @@ export type OllamaOperation = keyof typeof readings
 const read = (
   name: OllamaOperation,
   operation: OperationFacts,
-  body: Uint8Array,
+  json: JsonObject,
+  size: number,
   least: NeedsReading["least"]
 ): Result.Result<ReadRequest, BadRequest> => {
-  const parsed = parseBody(body)
-  if (Result.isFailure(parsed)) return Result.fail(parsed.failure)
-  const json = parsed.success
   const fault = modelFault(json["model"]) ?? streamFault(json["stream"])
   if (fault !== undefined) return Result.fail(fault)
   const model = String(json["model"])
-  return Result.map(readings[name](json, body.byteLength, least?.(model) ?? 0), (found) => ({
+  return Result.map(readings[name](json, size, least?.(model) ?? 0), (found) => ({
     needs: {
       operation,
       model,
@@ -138,23 +136,11 @@ const read = (
   }))
 }
 
-const atOnce: typeof read = (...args) => {
-  try {
-    return read(...args)
-  } catch (error) {
-    return Result.fail(tooDeep(error))
-  }
-}
-
 /** Reads what routing must know of a request. */
 export const readOllamaNeeds = (
   name: OllamaOperation,
   operation: OperationFacts,
   body: Uint8Array,
   { least, turns }: NeedsReading
-): ReturnType<typeof read> | Promise<ReturnType<typeof read>> => {
-  if (!isLarge(body)) return atOnce(name, operation, body, least)
-  return boundsFault(body, turns).then((fault) =>
-    fault === undefined ? atOnce(name, operation, body, least) : Result.fail(fault)
-  )
-}
+): ReturnType<typeof read> | Promise<ReturnType<typeof read>> =>
+  readBuilt(body, turns, (json) => read(name, operation, json, body.byteLength, least))

@@ -5,7 +5,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatMessage, ChatTool, ChatToolChoice, ClientCodec, DecodedChat } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
+import { builtOf } from "../parsed-body.ts"
 import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
 import { loadedAnswer, ollamaAnswers } from "./ollama-answer.ts"
 import { imagesOf, readOllamaTurns } from "./ollama-turns.ts"
@@ -133,8 +133,6 @@ const readPrompt = (json: JsonObject, notes: Notes): Chat => {
   return chat
 }
 
-const decoder = new TextDecoder()
-
 const never = /^-?0+[a-z]*$/
 
 /** Whether a model is to leave memory at once. */
@@ -143,12 +141,10 @@ const unloads = (keepAlive: unknown): boolean =>
 
 const reader =
   (form: "chat" | "generate"): ClientCodec["decode"] =>
-  (body): Result.Result<DecodedChat, BadRequest> => {
-    const text = decoder.decode(body)
+  (body, _model, parsed): Result.Result<DecodedChat, BadRequest> => {
     const notes = new Notes()
     try {
-      const json = exactJson(text, JSON.parse(text))
-      const told = Predicate.isObject(json) ? json : {}
+      const told = builtOf(body, parsed).exact()
       const chat = form === "chat" ? readChat(told, notes) : readPrompt(told, notes)
       const answers = ollamaAnswers(form)
       const decoded = { chat, dropped: notes.all(), answers }

@@ -4,8 +4,8 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import type { Chat, ChatTool, ChatToolChoice, ClientCodec, DecodedChat } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
+import type { Chat, ChatTool, ChatToolChoice, ClientCodec } from "../chat.ts"
+import { builtOf } from "../parsed-body.ts"
 import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
 import { type AnswerWishes, answersFor } from "./client-answer.ts"
 import { readMessages } from "./client-turns.ts"
@@ -274,19 +274,13 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
   }
 }
 
-const decoder = new TextDecoder()
-
-const objectOf = (json: unknown): JsonObject => (Predicate.isObject(json) ? json : {})
-
 /** Reads a request; its body is a JSON object. */
-export const decodeChatRequest = (body: Uint8Array): Result.Result<DecodedChat, BadRequest> => {
-  const text = decoder.decode(body)
+export const decodeChatRequest: ClientCodec["decode"] = (body, _model, parsed) => {
   const notes = new Notes(["cache_control"])
   try {
-    const parsed: unknown = JSON.parse(text)
-    const plain = objectOf(parsed)
-    const chat = read(plain, objectOf(exactJson(text, parsed)), notes)
-    return Result.succeed({ chat, answers: answersFor(wishesOf(plain, notes)), dropped: notes.all() })
+    const { exact, json } = builtOf(body, parsed)
+    const chat = read(json, exact(), notes)
+    return Result.succeed({ chat, answers: answersFor(wishesOf(json, notes)), dropped: notes.all() })
   } catch (error) {
     return Result.fail(error instanceof BadRequest ? error : tooDeep(error))
   }

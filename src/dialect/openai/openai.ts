@@ -18,6 +18,7 @@ import { readNeeds } from "./needs.ts"
 import { passedOperations } from "./passed-operations.ts"
 import { identityIn } from "./answer-identity.ts"
 import { JsonScan } from "../json-scan.ts"
+import { buildBody } from "../parsed-body.ts"
 import { FactScan } from "./fact-scan.ts"
 
 const encoder = new TextEncoder()
@@ -51,7 +52,7 @@ export const replaceModel = (
 
 const chatServer: ServerCodec = { encode: encodeChatRequest }
 
-const chatClient: ClientCodec = { words: chatWords, decode: decodeChatRequest }
+const chatClient: ClientCodec = { words: chatWords, decode: decodeChatRequest, build: buildBody }
 
 const operationOf = (endpoint: Endpoint): Operation => ({
   ...endpointFacts[endpoint],

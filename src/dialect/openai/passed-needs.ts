@@ -6,7 +6,7 @@ import type { BadRequest } from "../../domain/errors.ts"
 import type { NeedsReading, ReadRequest } from "../Dialect.ts"
 import { modelFault, parseBody, streamFault, unnamedFault } from "../json-body.ts"
 import type { Json } from "./facts.ts"
-import { isLarge } from "../json-bounds.ts"
+import { isLarge } from "../parsed-body.ts"
 import { scanTop } from "./needs.ts"
 import type { PassedEndpoint } from "./passed-endpoints.ts"
 

@@ -4,8 +4,8 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import type { Chat, DecodedChat } from "../chat.ts"
-import { exactJson } from "../exact-json.ts"
+import type { Chat, ClientCodec } from "../chat.ts"
+import { builtOf } from "../parsed-body.ts"
 import { countOf, type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep, userWord } from "../request-notes.ts"
 import { responsesAnswers } from "./responses-answer.ts"
 import { readTools, ToolNames } from "./responses-tools.ts"
@@ -136,19 +136,14 @@ const read = (json: JsonObject, exact: JsonObject, names: ToolNames, notes: Note
   }
 }
 
-const decoder = new TextDecoder()
-
-const objectOf = (json: unknown): JsonObject => (Predicate.isObject(json) ? json : {})
-
 /** Reads a request; its body is a JSON object. */
-export const decodeResponsesRequest = (body: Uint8Array): Result.Result<DecodedChat, BadRequest> => {
-  const text = decoder.decode(body)
+export const decodeResponsesRequest: ClientCodec["decode"] = (body, _model, parsed) => {
   const notes = new Notes()
   const names = new ToolNames()
   try {
-    const plain: unknown = JSON.parse(text)
-    const asked = objectOf(exactJson(text, plain))
-    const chat = read(objectOf(plain), asked, names, notes)
+    const { exact, json } = builtOf(body, parsed)
+    const asked = exact()
+    const chat = read(json, asked, names, notes)
     const answers = responsesAnswers({ asked, names, seals: includesOf(asked).includes(sealsWanted) })
     return Result.succeed({ chat, dropped: notes.all(), answers })
   } catch (error) {

@@ -1,0 +1,190 @@
+/**
+ * The body of a request as it is built once, for whoever routes it and whoever translates it: at once where it is of the
+ * usual size; a large one is gone through in slices before, and its long strings are read in slices, so that no body holds
+ * up other requests.
+ */
+import { isUtf8 } from "node:buffer"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { BadRequest } from "../domain/errors.ts"
+import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
+import { exactJson } from "./exact-json.ts"
+import { emptyBody, jsonObject, notJson, notUtf8 } from "./json-body.ts"
+import { type JsonListener, JsonScan } from "./json-scan.ts"
+import { tooDeep } from "./request-notes.ts"
+import { parsedPieces, type StringPlace } from "./string-pieces.ts"
+
+type Json = Readonly<Record<PropertyKey, unknown>>
+
+/** A body that was built. */
+export interface ParsedBody {
+  readonly json: Json
+  /** The same, with every number written as it came. */
+  readonly exact: () => Json
+}
+
+/** A body that was built, or why it cannot be. */
+export type BodyReading = Result.Result<ParsedBody, BadRequest>
+
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+const bad = (message: string): Result.Result<never, BadRequest> => Result.fail(new BadRequest({ message, param: null }))
+
+const objectOf = (json: unknown): Json => (Predicate.isObject(json) ? json : {})
+
+/** Builds a body at once. */
+export const parsedBody = (body: Uint8Array): BodyReading => {
+  if (body.byteLength === 0) return bad(emptyBody)
+  try {
+    const text = decoder.decode(body)
+    return Result.map(jsonObject(JSON.parse(text)), (json) => ({ json, exact: () => objectOf(exactJson(text, json)) }))
+  } catch (error) {
+    return bad(`The request body ${error instanceof SyntaxError ? notJson : notUtf8}`)
+  }
+}
+
+/** Bodies up to this size, in bytes, are built at once. */
+const usualBytes = 64 * 1024
+
+/** Levels of arrays and objects, as in bodies that are passed on. */
+const mostLevels = 512
+
+/** Values of a body; building so many takes some tens of milliseconds. */
+const mostValues = 100_000
+
+const refusals = {
+  syntax: `The request body ${notJson}`,
+  depth: `The request body is nested more than ${mostLevels} levels deep; Nexus translates no more in bodies above 64 KB`,
+  size: `The request body holds more than ${mostValues.toLocaleString("en")} values; Nexus translates no more`
+}
+
+/** Whether a body is to be gone through before it is built. */
+export const isLarge = (body: Uint8Array): boolean => body.byteLength > usualBytes
+
+// Strings of so many bytes are read by themselves, in bodies that would hold others up.
+const longBytes = 512
+const heldUpBytes = 1024 * 1024
+
+// Bytes of strings that are read in one turn.
+const turnBytes = 256 * 1024
+
+const nothing = (): void => undefined
+
+class LongStrings implements JsonListener {
+  readonly spans: Array<StringPlace> = []
+  readonly key = nothing
+  readonly plain = nothing
+  readonly open = nothing
+  readonly close = nothing
+
+  string(from: number, to: number): void {
+    if (to - from > longBytes) this.spans.push({ from, to })
+  }
+
+  deep(from: number, to: number, _size: number, isKey: boolean): void {
+    if (!isKey) this.string(from, to)
+  }
+}
+
+// Stands in the place of a long string; nobody who sends a text can know it.
+const mark = `${crypto.randomUUID()}:`
+
+/** The text of a body with a mark in the place of each long string. */
+const outline = (body: Uint8Array, spans: ReadonlyArray<StringPlace>): string => {
+  const pieces: Array<string> = []
+  let at = 0
+  for (const [place, { from, to }] of spans.entries()) {
+    pieces.push(decoder.decode(body.subarray(at, from)), `"${mark}${place}"`)
+    at = to
+  }
+  pieces.push(decoder.decode(body.subarray(at)))
+  return pieces.join("")
+}
+
+/** Puts the long strings into their places. */
+const filled = (value: unknown, texts: ReadonlyArray<string>): unknown => {
+  if (typeof value === "string") return value.startsWith(mark) ? texts[Number(value.slice(mark.length))] : value
+  if (typeof value !== "object" || value === null) return value
+  for (const [key, each] of Object.entries(value)) {
+    if (typeof each === "string" ? each.startsWith(mark) : typeof each === "object" && each !== null) {
+      Reflect.set(value, key, filled(each, texts))
+    }
+  }
+  return value
+}
+
+const textsOf = async (
+  body: Uint8Array,
+  spans: ReadonlyArray<StringPlace>,
+  turns: EventLoopTurns
+): Promise<ReadonlyArray<string>> => {
+  const texts: Array<string> = []
+  let read = 0
+  for (const span of spans) {
+    let text = ""
+    for (const piece of parsedPieces(body, span)) {
+      read += piece.length
+      text += piece
+      if (read < turnBytes) continue
+      read = 0
+      await turns.next()
+    }
+    texts.push(text)
+  }
+  return texts
+}
+
+const builtInSlices = async (body: Uint8Array, turns: EventLoopTurns): Promise<BodyReading> => {
+  const strings = new LongStrings()
+  const scan = new JsonScan(body, strings, { maxDepth: mostLevels })
+  for (;;) {
+    await turns.next()
+    const progress = scan.step()
+    const fault = scan.size > mostValues ? "size" : progress
+    if (fault === "whole") break
+    if (fault !== "going") return bad(refusals[fault])
+  }
+  await turns.next()
+  if (body.byteLength <= heldUpBytes || strings.spans.length === 0) return parsedBody(body)
+  if (!isUtf8(body)) return bad(`The request body ${notUtf8}`)
+  try {
+    const texts = await textsOf(body, strings.spans, turns)
+    const text = outline(body, strings.spans)
+    await turns.next()
+    return Result.map(jsonObject(JSON.parse(text)), (plain) => ({
+      json: objectOf(filled(plain, texts)),
+      exact: () => objectOf(filled(exactJson(text, JSON.parse(text)), texts))
+    }))
+  } catch {
+    return bad(`The request body ${notJson}`)
+  }
+}
+
+/** Builds a body: at once where it is of the usual size, in slices of a large one. */
+export const buildBody = (body: Uint8Array, turns: EventLoopTurns): BodyReading | Promise<BodyReading> =>
+  isLarge(body) ? builtInSlices(body, turns) : parsedBody(body)
+
+/** Reads what is to be known of a body that is built for that, and kept for whoever translates it. */
+export const readBuilt = <A extends object>(
+  body: Uint8Array,
+  turns: EventLoopTurns,
+  read: (json: Json) => Result.Result<A, BadRequest>
+): BuiltReading<A> | Promise<BuiltReading<A>> => {
+  const found = (built: BodyReading): BuiltReading<A> => {
+    if (Result.isFailure(built)) return Result.fail(built.failure)
+    const parsed = built.success
+    try {
+      return Result.map(read(parsed.json), (known) => ({ ...known, parsed }))
+    } catch (error) {
+      return Result.fail(tooDeep(error))
+    }
+  }
+  const built = buildBody(body, turns)
+  return built instanceof Promise ? built.then(found) : found(built)
+}
+
+type BuiltReading<A> = Result.Result<A & { readonly parsed: ParsedBody }, BadRequest>
+
+/** A body that may have been built before; throws why it cannot be. */
+export const builtOf = (body: Uint8Array, parsed: ParsedBody | undefined): ParsedBody =>
+  parsed ?? Result.getOrThrow(parsedBody(body))

@@ -1,0 +1,102 @@
+import { describe, expect, test } from "bun:test"
+import * as fc from "fast-check"
+import * as Result from "effect/Result"
+import { isLarge, parsedBody, type BodyReading, buildBody } from "../../src/dialect/parsed-body.ts"
+import { EventLoopTurns } from "../../src/domain/EventLoopTurns.ts"
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+/** What a reading comes to: the value and the text that is written of it with its numbers as they came, or the refusal. */
+const told = (reading: BodyReading): unknown =>
+  Result.isFailure(reading)
+    ? reading.failure.message
+    : [reading.success.json, JSON.stringify(reading.success.exact()), JSON.stringify(reading.success.json)]
+
+// So many blanks that a body is gone through in slices, and its long strings are read by themselves.
+const padding = " ".repeat(1_100_000)
+
+const inSlices = async (text: string): Promise<unknown> => {
+  const body = bytes(text + padding)
+  expect(isLarge(body)).toBe(true)
+  return told(await buildBody(body, new EventLoopTurns()))
+}
+
+const pieces = fc.constantFrom(
+  "plain ",
+  "é",
+  "🙂",
+  '\\"',
+  "\\\\",
+  "\\n",
+  "\\u4e2d",
+  "\\ud83d\\ude42",
+  "\\ud83d",
+  "0.10"
+)
+
+/** Strings as they are written, short ones and such as are read by themselves. */
+const written = fc
+  .tuple(fc.array(pieces, { maxLength: 12 }), fc.constantFrom(1, 1, 40, 400))
+  .map(([all, times]) => `"${all.join("").repeat(times)}"`)
+
+const numbers = fc.constantFrom("1", "-0", "1.0", "12345678901234567890", "1e400", "0.1", "-2.50E+3")
+
+const value: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small" },
+    written,
+    numbers,
+    fc.constantFrom("true", "null"),
+    fc.array(tie("value"), { maxLength: 4 }).map((all) => `[${all.join(", ")}]`),
+    fc
+      .array(fc.tuple(written, tie("value")), { maxLength: 4 })
+      .map((all) => `{${all.map(([key, each]) => `${key}:${each}`).join(",")}}`),
+    tie("value").map((each) => `{"__proto__":${each},"0":${each}}`)
+  )
+})).value
+
+describe("a body that is built in slices", () => {
+  test("is what it would be at once, numbers included", () =>
+    fc.assert(
+      fc.asyncProperty(value, fc.boolean(), async (each, cut) => {
+        const text = `{"a":${each}${cut ? "" : "}"}`
+        expect(await inSlices(text)).toEqual(told(parsedBody(bytes(text))))
+      }),
+      { numRuns: 150 }
+    ))
+
+  test("is refused for what it would be at once", async () => {
+    const long = "x".repeat(2000)
+    for (const text of [
+      `{"a":"${long}\n"}`,
+      `{"a":"${long}`,
+      `{"a":"${long}"}}`,
+      `{"a":"${long}\\x"}`,
+      `["${long}"]`,
+      `"${long}"`
+    ]) {
+      expect(await inSlices(text)).toBe(String(told(parsedBody(bytes(text)))))
+    }
+  })
+
+  test("that is no text is refused for that", async () => {
+    const body = bytes(`{"a":"${"x".repeat(2000)}"}${padding}`)
+    body[100] = 0xff
+    expect(told(await buildBody(body, new EventLoopTurns()))).toBe("The request body is not valid UTF-8 JSON")
+  })
+
+  test("holds nobody up for the whole of it", async () => {
+    const turns = new EventLoopTurns()
+    const body = bytes(`{"a":"${'\\"'.repeat(2_000_000)}"}`)
+    const beside = { turned: 0, done: false }
+    const others = (async () => {
+      for (; !beside.done; beside.turned += 1) await turns.next()
+    })()
+    const read = await buildBody(body, turns)
+    beside.done = true
+    await others
+    expect(Result.isSuccess(read)).toBe(true)
+    // A turn for each slice of the scan, and for each of the string.
+    expect(beside.turned).toBeGreaterThan(16)
+  })
+})
