@@ -3,8 +3,8 @@
  */
 import type * as Effect from "effect/Effect"
 import type { ApiPath } from "../domain/base-url.ts"
-import type { Model, Server } from "../domain/server.ts"
-import type { Speaking } from "./speech.ts"
+import type { Model, Server, Tuning } from "../domain/server.ts"
+import type { DialectId, Speaking } from "./speech.ts"
 import type { Talk, ProbeEnd } from "./talk.ts"
 
 /** What gives a server of the kind away; the list of models is always asked for, other questions when that tells nothing. */
@@ -42,6 +42,19 @@ export interface Prober {
   readonly models: (talk: Talk) => Effect.Effect<ListedModels, ProbeEnd>
   /** The server has been away: it may come back with other settings. */
   readonly wasAway?: Effect.Effect<void>
+}
+
+/** Another dialect of a kind's, in which it hears what its main one has no ear for. */
+interface FullerDialect {
+  readonly dialect: DialectId
+  /** Texts of which one is in each body of the main dialect that has something it would not hear. */
+  readonly marks: ReadonlyArray<string>
+  /** What of such a body it would not hear, as fields that it is told; undefined when there is nothing. */
+  readonly hears: (body: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>> | undefined
+  /** Whether a request that is translated in any case has something that the main dialect would not hear. */
+  readonly needs: (chat: Readonly<Record<string, unknown>>) => boolean
+  /** The fields that tell it a tuning. */
+  readonly own: (tuning: Tuning) => Readonly<Record<string, unknown>>
 }
 
 /** A kind of server. */
@@ -83,6 +96,8 @@ export interface Kind {
   readonly speaks: Speaking
   /** The same of one server, where that shows in its base URL. */
   readonly speaksAt?: (server: Pick<Server, "query" | "url">) => Speaking
+  /** Absent where its main dialect hears all there is. */
+  readonly fuller?: FullerDialect
   /** Whether a server is the service that made its dialect up, and takes no field but those of it. */
   readonly isOriginal?: (server: Pick<Server, "url">) => boolean
   /** Where an operation is, by its path in the dialect; made once for each backend. */

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
@@ -208,6 +209,31 @@ const speaks: Speaking = speaking(
   { "messages/count_tokens": absent, "responses/input_tokens": absent }
 )
 
+const isGiven = (value: unknown): boolean => value !== undefined && value !== null
+
+// What its chat completions pass over without a word.
+const fuller: Kind["fuller"] = {
+  dialect: "ollama",
+  marks: ["max_completion_tokens", "keep_alive", "think", "options", "top_k"]
+    .map((field) => `"${field}"`)
+    .concat('"tool_choice":"none"', '"tool_choice": "none"'),
+  hears: (body) => {
+    const { keep_alive, options, think } = body
+    const own = {
+      ...(isGiven(keep_alive) ? { keep_alive } : {}),
+      ...(isGiven(think) ? { think } : {}),
+      ...(Predicate.isObject(options) ? { options } : {})
+    }
+    const others = isGiven(body["max_completion_tokens"]) || isGiven(body["top_k"]) || body["tool_choice"] === "none"
+    return others || Object.keys(own).length > 0 ? own : undefined
+  },
+  needs: ({ toolChoice, topK }) => toolChoice === "none" || topK !== undefined,
+  own: ({ keepAlive, options }) => ({
+    ...(keepAlive === undefined ? {} : { keep_alive: keepAlive }),
+    ...(options === undefined ? {} : { options })
+  })
+}
+
 /** Ollama. */
 export const ollama: Kind = {
   ...openAiLike,
@@ -220,6 +246,7 @@ export const ollama: Kind = {
   loadsOnDemand: true,
   jsonByGrammar: true,
   speaks,
+  fuller,
   spelling: ollamaName,
   prober,
   advice: {

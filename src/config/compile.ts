@@ -5,7 +5,7 @@
 import * as Redacted from "effect/Redacted"
 import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
-import type { Limits, Model, Tls } from "../domain/server.ts"
+import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
@@ -62,17 +62,38 @@ const limitsOf = (entry: Partial<BackendEntry>, { server }: Settings): Limits =>
   }
 }
 
-const modelOf = ({
-  id,
-  context_length,
-  max_output_tokens,
-  ...capabilities
-}: BackendEntry["models"][number]): Model => ({
+const abilities = ["vision", "tools", "json_mode", "embeddings"] as const
+
+type ModelEntry = BackendEntry["models"][number]
+
+const modelOf = ({ id, context_length, max_output_tokens, ...entry }: ModelEntry): Model => ({
   id,
   ...(context_length === undefined ? {} : { context_length }),
   ...(max_output_tokens === undefined ? {} : { max_output_tokens }),
-  capabilities
+  capabilities: Object.fromEntries(
+    abilities.flatMap((ability) => (entry[ability] === undefined ? [] : [[ability, entry[ability]]]))
+  )
 })
+
+const tuningOf = ({ keep_alive: keepAlive, max_num_ctx: most, options }: Partial<ModelEntry>): Tuning | undefined => {
+  if (keepAlive === undefined && most === undefined && options === undefined) return undefined
+  const { num_ctx: least, ...others } = options ?? {}
+  return {
+    ...(options === undefined ? {} : { options: others }),
+    ...(keepAlive === undefined ? {} : { keepAlive }),
+    ...(typeof least === "number" ? { leastContext: least } : {}),
+    ...(most === undefined ? {} : { mostContext: most })
+  }
+}
+
+const tuningsOf = (entry: BackendEntry): Pick<Backend, "modelTunings" | "tuning"> => {
+  const all = tuningOf(entry)
+  const single = entry.models.flatMap((model) => {
+    const tuning = tuningOf(model)
+    return tuning === undefined ? [] : [{ id: model.id, tuning }]
+  })
+  return { ...(all === undefined ? {} : { tuning: all }), ...(single.length === 0 ? {} : { modelTunings: single }) }
+}
 
 const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): Backend => {
   const key = secrets.backendKeys.get(entry.name)
@@ -95,7 +116,8 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     ...(entry.native_dialects.length === 0 ? {} : { native: entry.native_dialects }),
     ...(entry.collect ? { collect: true } : {}),
     limits: limitsOf(entry, settings),
-    models: entry.models.map(modelOf)
+    models: entry.models.map(modelOf),
+    ...tuningsOf(entry)
   }
 }
 

@@ -2,8 +2,8 @@
  * What a Schema cannot say: rules between several keys. They take settings that may have other mistakes, so that all
  * are told at once.
  */
+import { backendTypes, kindNamed, plainType, typeCalled } from "../backend/all.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
-import { kindNamed, plainType, typeCalled } from "../backend/all.ts"
 import * as Result from "effect/Result"
 import { isLoopback, serverOf } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
@@ -317,6 +317,31 @@ const searched = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
   ]
 }
 
+const isTuned = ["options", "keep_alive", "max_num_ctx"] as const
+
+const numCtxOf = (table: Table): unknown => valueAt(table, ["options", "num_ctx"])
+
+const tunings = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
+    const type = textOf(table, "type")
+    const takers = backendTypes.filter((each) => kindNamed(each).fuller !== undefined)
+    const takes = takers.some((each) => each === type)
+    const all = [{ at, table }, ...tablesAt(tree, [...at, "models"])]
+    return all.flatMap((each): ReadonlyArray<Mistake> => {
+      const given = isTuned.filter((key) => each.table[key] !== undefined)
+      if (!takes) {
+        const reason = `it is for backends of type ${takers.join(" or ")} alone`
+        return given.map((key) => ({ path: [...each.at, key], value: each.table[key], reason }))
+      }
+      const least = numCtxOf(each.table) ?? numCtxOf(table)
+      const most = each.table["max_num_ctx"] ?? table["max_num_ctx"]
+      const path = [...each.at, "max_num_ctx"]
+      if (typeof most !== "number" || !given.includes("max_num_ctx")) return []
+      if (typeof least !== "number") return [{ path, value: most, reason: "it needs options.num_ctx to begin with" }]
+      return least > most ? [{ path, value: most, reason: `it is less than options.num_ctx (${least})` }] : []
+    })
+  })
+
 const administered = (tree: Table): ReadonlyArray<Mistake> => {
   const path = ["admin", "listen"]
   const value = valueAt(tree, path)
@@ -346,5 +371,6 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...aliasMistakes(tree),
   ...groupMistakes(tree),
   ...fallbackMistakes(tree),
+  ...tunings(tree),
   ...weights(tree)
 ]

@@ -207,6 +207,24 @@ const Routing = Schema.Struct({
 
 const homes = backendTypes.filter((type) => kindNamed(type).home !== undefined).join(", ")
 
+const option = Schema.Union([Schema.Finite, Schema.Boolean, Schema.String, Schema.Array(Schema.String)])
+
+/** What an Ollama is told with each request, of all models or of one. */
+const tuning = {
+  options: maybe(
+    Schema.Record(Schema.String, option),
+    "Options sent with each request where the client has none of its own, such as num_ctx, for backends of type ollama"
+  ),
+  keep_alive: maybe(
+    Schema.Union([Schema.Finite, Schema.NonEmptyString]),
+    "How long a model stays in memory that nobody asks, such as 30m or -1, for backends of type ollama"
+  ),
+  max_num_ctx: maybe(
+    whole(1, 1_000_000_000),
+    "Largest context that a model is loaded with, in tokens: options.num_ctx is doubled as often as a prompt needs it, for backends of type ollama"
+  )
+}
+
 const BackendModel = Schema.Struct({
   id: Schema.NonEmptyString.annotate({ description: "Model name as the backend knows it" }),
   context_length: maybe(whole(1, 1_000_000_000), "Usable context in tokens"),
@@ -217,7 +235,8 @@ const BackendModel = Schema.Struct({
   vision: maybe(Schema.Boolean, "Takes images"),
   tools: maybe(Schema.Boolean, "Calls tools"),
   json_mode: maybe(Schema.Boolean, "Keeps to JSON when asked"),
-  embeddings: maybe(Schema.Boolean, "Makes embeddings")
+  embeddings: maybe(Schema.Boolean, "Makes embeddings"),
+  ...tuning
 })
 
 const BackendEntry = Schema.Struct({
@@ -274,6 +293,7 @@ const BackendEntry = Schema.Struct({
   connect_timeout_seconds: maybe(limit, "As in [server], for this backend"),
   first_byte_timeout_seconds: maybe(limit, "As in [server], for this backend"),
   idle_timeout_seconds: maybe(limit, "As in [server], for this backend"),
+  ...tuning,
   models: or(Schema.Array(BackendModel), [], "What is known of its models better than the backend says it")
 })
 

@@ -208,6 +208,12 @@ export interface Dialect {
   readonly withModel: (body: Uint8Array, model: string, span: Span | undefined) => ReadonlyArray<Uint8Array>
   /** The body without what nobody but this gateway can read, and otherwise as it came; absent where there is no such thing. */
   readonly withoutSeals?: (body: Uint8Array) => Uint8Array
+  /** The body with fields of the server's own, where the client has not told them, and a context to have the model in. */
+  readonly withOwn?: (
+    body: Uint8Array,
+    own: Readonly<Record<string, unknown>>,
+    context: number | undefined
+  ) => Uint8Array
   /** The media types of requests as servers get them, and of answers. */
   readonly types: { readonly request: string; readonly whole: string; readonly stream: string }
   /** What a body is, told by how it begins. */

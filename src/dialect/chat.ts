@@ -219,6 +219,10 @@ export interface ServerTraits {
   readonly thinks?: "by effort" | "by tokens" | "never"
   /** What the client calls a part of its request, for a refusal. */
   readonly word: (field: ChatField) => string
+  /** Fields of the server's own that settings or the client have for it. */
+  readonly own?: Readonly<Record<string, unknown>>
+  /** The context that it is to have the model in, in tokens. */
+  readonly context?: number
 }
 
 /** The half of a dialect that faces clients. */

@@ -49,7 +49,13 @@ export interface EmbedClient {
 
 /** The half of a dialect that faces servers. */
 export interface EmbedServer {
-  readonly encode: (embed: Embed, model: string) => Result.Result<EncodedEmbed, BadRequest>
+  /** `own` are fields of the server's own that settings or the client have for it, `context` what it is to have the model in. */
+  readonly encode: (
+    embed: Embed,
+    model: string,
+    own?: Readonly<Record<string, unknown>>,
+    context?: number
+  ) => Result.Result<EncodedEmbed, BadRequest>
 }
 
 /** The halves that an operation has. */

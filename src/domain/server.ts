@@ -75,6 +75,17 @@ export interface Tls {
   readonly insecure?: boolean
 }
 
+/** What a server is told with each request, in words of its own. */
+export interface Tuning {
+  readonly options?: Readonly<Record<string, unknown>>
+  /** How long a model stays in memory that nobody asks. */
+  readonly keepAlive?: string | number
+  /** The context that a model is loaded with, in tokens. */
+  readonly leastContext?: number
+  /** The longest one, when a prompt outgrows that. */
+  readonly mostContext?: number
+}
+
 /** The definition of a backend but for its kind; its `name` is its identity and stays the same across restarts. */
 export interface Server {
   readonly name: string
@@ -109,6 +120,10 @@ export interface Server {
   readonly collect?: boolean
   /** What config says of its models, laid over what the backend says itself. */
   readonly models: ReadonlyArray<Model>
+  /** What it is told with requests to any of its models. */
+  readonly tuning?: Tuning
+  /** The same of single models. */
+  readonly modelTunings?: ReadonlyArray<{ readonly id: string; readonly tuning: Tuning }>
 }
 
 /** The context a model has as far as is known, in tokens. */

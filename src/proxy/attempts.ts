@@ -35,6 +35,7 @@ import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
 import type { DialectRoute, ReadRequest, Span } from "../dialect/Dialect.ts"
 import type { ChatField } from "../dialect/chat.ts"
 import type { DialectList } from "../dialect/all.ts"
+import { tunedFor } from "./fuller.ts"
 import type { AnyTranslator, Translation } from "./translation.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
@@ -127,10 +128,10 @@ export class Attempts implements Asker {
 
   private from(attempt: Attempt): Effect.Effect<void, GaveUp | GatewayError> {
     const { candidate, model } = attempt
-    const said = this.translator?.for(candidate.state, model, this.refusedBy(attempt), candidate.model)
+    const said = this.translator?.for(candidate, model, this.refusedBy(attempt))
     if (said === undefined) {
       if (this.translator !== undefined) this.run.record.translates(undefined)
-      return Effect.matchEffect(this.asked(attempt, this.run.record.route, this.bodyFor(model)), {
+      return Effect.matchEffect(this.asked(attempt, this.run.record.route, this.bodyFor(attempt)), {
         onFailure: (error) => this.failed(attempt, error),
         onSuccess: (answer) => this.answered(attempt, answer)
       })
@@ -152,9 +153,11 @@ export class Attempts implements Asker {
     return this.latest === undefined ? Effect.fail(why) : this.over(this.latest)
   }
 
-  private bodyFor(model: string): RequestBody {
+  private bodyFor({ candidate, model }: Attempt): RequestBody {
     const { dialect, model: named } = this.run.record.route
-    const body = dialect.withoutSeals?.(this.body) ?? this.body
+    const open = dialect.withoutSeals?.(this.body) ?? this.body
+    const tuned = dialect.withOwn === undefined ? undefined : tunedFor(candidate, dialect.id, this.needs)
+    const body = tuned === undefined ? open : (dialect.withOwn?.(open, tuned.own, tuned.context) ?? open)
     // The body of a request whose path names the model may name another one, or none.
     if (model === this.plan.requested && named === undefined) return body
     return dialect.withModel(body, model, body === this.body ? this.model : undefined)

@@ -9,8 +9,9 @@ import type { ChatField } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { DecodedEmbed, EmbedClient, EmbedServer, EncodedEmbed } from "../dialect/embed.ts"
 import { BadAnswer } from "../domain/upstream-errors.ts"
-import type { BackendState } from "../registry/snapshot.ts"
+import type { Candidate } from "../registry/snapshot.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
+import { fullerFor, type FullerRequest } from "./fuller.ts"
 import type { RequestRecord } from "./record.ts"
 import { translatedHead } from "./translated-flow.ts"
 
@@ -28,37 +29,50 @@ const serverRoute = (
   return undefined
 }
 
+/** What is known of one beside the server: who takes it as it is, and what others may be told. */
+interface EmbedAbout {
+  readonly isAsIs: (candidate: Candidate) => boolean
+  readonly request: FullerRequest
+}
+
 /** Translates one of them. */
 export class EmbedTranslator {
   private readonly dialects: DialectList
   private readonly record: RequestRecord
   private readonly client: EmbedClient
   private readonly decoded: DecodedEmbed
-  private readonly isNative: (state: BackendState) => boolean
+  private readonly about: EmbedAbout
 
   constructor(
     dialects: DialectList,
     record: RequestRecord,
     client: EmbedClient,
     decoded: DecodedEmbed,
-    isNative: (state: BackendState) => boolean
+    about: EmbedAbout
   ) {
     this.dialects = dialects
     this.record = record
     this.client = client
     this.decoded = decoded
-    this.isNative = isNative
+    this.about = about
   }
 
   /** How a backend is asked for a model; undefined where it is asked in the client's own words. */
-  for(state: BackendState, model: string) {
-    if (this.isNative(state)) return undefined
-    const server = serverRoute(this.dialects, askedIn(speakerOf(state.backend, state.served)))
+  for(candidate: Candidate, model: string) {
+    const { isAsIs, request } = this.about
+    if (isAsIs(candidate)) return undefined
+    const { backend, served } = candidate.state
+    const fuller = fullerFor(candidate, request)
+    const askable = fuller === undefined ? askedIn(speakerOf(backend, served)) : [fuller.dialect]
+    const server = serverRoute(this.dialects, askable)
     if (server === undefined) return undefined
     const { client, decoded, record } = this
-    return Result.map(server.codec.encode(decoded.embed, model), (encoded) => ({
+    return Result.map(server.codec.encode(decoded.embed, model, fuller?.own, fuller?.context), (encoded) => ({
       label: `${record.route.dialect.id}->${server.route.dialect.id}`,
-      dropped: [...decoded.dropped, ...encoded.dropped.map((field) => client.words[field] ?? field)],
+      dropped: [
+        ...decoded.dropped.filter((field) => fuller?.heard.includes(field) !== true),
+        ...encoded.dropped.map((field) => client.words[field] ?? field)
+      ],
       route: server.route,
       body: encoded.body,
       answer: (answer: CommittedAnswer) => this.answer(encoded, answer)

@@ -106,7 +106,7 @@ const builtFor = (
   plan: Plan
 ): Promise<BodyReading> | undefined => {
   const build = record.route.operation.client?.build
-  if (build === undefined || !isLarge(body) || isAskedAsIs(record, plan)) return undefined
+  if (build === undefined || !isLarge(body) || isAskedAsIs(record, body, plan)) return undefined
   return Promise.resolve(build(body, turns))
 }
 

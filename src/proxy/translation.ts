@@ -15,13 +15,13 @@ import { refusedFields, says, withoutFields } from "../dialect/refused-fields.ts
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
 import { type BadRequest, NotImplemented } from "../domain/errors.ts"
-import type { Model } from "../domain/server.ts"
 import type { Redact } from "../domain/redact.ts"
 import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Plan } from "../router/plan.ts"
-import type { BackendState } from "../registry/snapshot.ts"
+import type { BackendState, Candidate } from "../registry/snapshot.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import { EmbedTranslator } from "./embed-translation.ts"
+import { fullerFor, type FullerRequest, wantsFuller } from "./fuller.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { streamOf, translatedFlow, translatedHead } from "./translated-flow.ts"
 
@@ -65,9 +65,17 @@ class Translator {
   private readonly codec: ClientCodec
   private readonly decoded: DecodedChat
   private readonly context: AnswerContext
+  private readonly request: FullerRequest
 
-  constructor(dialects: DialectList, { model, route }: RequestRecord, codec: ClientCodec, decoded: DecodedChat) {
+  constructor(
+    dialects: DialectList,
+    { model, route }: RequestRecord,
+    codec: ClientCodec,
+    decoded: DecodedChat,
+    request: FullerRequest
+  ) {
     this.dialects = dialects
+    this.request = request
     this.route = route
     this.codec = codec
     this.decoded = decoded
@@ -84,16 +92,19 @@ class Translator {
 
   /** How a backend is asked for a model that refuses some fields; undefined where it is asked in the client's own words. */
   for(
-    state: BackendState,
+    candidate: Candidate,
     model: string,
-    refused: ReadonlySet<ChatField>,
-    { max_output_tokens: mostTokens, thinks }: Model
+    refused: ReadonlySet<ChatField>
   ): Result.Result<Translation, BadRequest> | undefined {
-    if (isAskedNatively(state, this.route)) return undefined
-    const { backend, served } = state
-    const kind = kindNamed(backend.type)
     const { codec: client, decoded } = this
-    const server = serverRoute(this.dialects, askedIn(speakerOf(backend, served)), decoded.chat.stream)
+    const { model: served, state } = candidate
+    const { backend } = state
+    const { max_output_tokens: mostTokens, thinks } = served
+    if (isAskedNatively(state, this.route) && !wantsFuller(candidate, this.request)) return undefined
+    const fuller = fullerFor(candidate, this.request, { ...decoded.chat })
+    const kind = kindNamed(backend.type)
+    const askable = fuller === undefined ? askedIn(speakerOf(backend, state.served)) : [fuller.dialect]
+    const server = serverRoute(this.dialects, askable, decoded.chat.stream)
     if (server === undefined) return undefined
     const { codec, route } = server
     const original = isOriginal(backend)
@@ -104,14 +115,17 @@ class Translator {
       files: kind.locality === "cloud",
       ...(mostTokens === undefined ? {} : { mostTokens }),
       ...(thinks === undefined ? {} : { thinks }),
+      ...(fuller === undefined ? {} : { own: fuller.own }),
+      ...(fuller?.context === undefined ? {} : { context: fuller.context }),
       word
     }
+    const unheard = decoded.dropped.filter((field) => fuller?.heard.includes(field) !== true)
     const left = [...refused].filter((field) => says(decoded.chat, field))
     return Result.map(
       codec.encode(withoutFields(decoded.chat, refused), model, traits),
       ({ answers, body, dropped }) => ({
         label: `${this.route.dialect.id}->${route.dialect.id}`,
-        dropped: [...decoded.dropped, ...[...left, ...dropped].map(word)],
+        dropped: [...unheard, ...[...left, ...dropped].map(word)],
         route,
         body,
         answer: (answer, redact, run) => this.answer(answers, answer, redact, run)
@@ -168,7 +182,7 @@ class NativeOnly {
     this.why = why
   }
 
-  for(state: BackendState): Result.Result<Translation, BadRequest | NotImplemented> | undefined {
+  for({ state }: Candidate): Result.Result<Translation, BadRequest | NotImplemented> | undefined {
     return this.isNative(state) ? undefined : Result.fail(this.why)
   }
 
@@ -184,9 +198,16 @@ class NativeOnly {
 /** Who translates one request, or sees to it that nobody has to. */
 export type AnyTranslator = EmbedTranslator | NativeOnly | Translator
 
+const isAsIs = (candidate: Candidate, { needs, route }: RequestRecord, body: Uint8Array): boolean => {
+  if (!isAskedNatively(candidate.state, route)) return false
+  const { client, embeds } = route.operation
+  const isTold = client === undefined && embeds?.client === undefined
+  return isTold || needs === undefined || !wantsFuller(candidate, { dialect: route.dialect.id, body, needs })
+}
+
 /** Whether all of a plan are asked in the client's own words. */
-export const isAskedAsIs = ({ route }: RequestRecord, { targets }: Plan): boolean =>
-  targets.every(({ candidates }) => candidates.every(({ state }) => isAskedNatively(state, route)))
+export const isAskedAsIs = (record: RequestRecord, body: Uint8Array, { targets }: Plan): boolean =>
+  targets.every(({ candidates }) => candidates.every((candidate) => isAsIs(candidate, record, body)))
 
 /** What translates a request for those of a plan who do not speak its dialect; undefined where all of them do. */
 export const translatorFor = (
@@ -198,22 +219,28 @@ export const translatorFor = (
 ): Result.Result<AnyTranslator | undefined, BadRequest | NotImplemented> => {
   const { model, route } = record
   const { client, embeds, name } = route.operation
-  const isAsIs = (state: BackendState): boolean => isAskedNatively(state, route)
-  if (isAskedAsIs(record, plan)) return Result.succeed(undefined)
+  if (record.needs === undefined || isAskedAsIs(record, body, plan)) return Result.succeed(undefined)
+  const request: FullerRequest = { dialect: route.dialect.id, body, needs: record.needs }
+  const isNative = (state: BackendState): boolean => isAskedNatively(state, route)
   // Those who speak it can still be asked.
   const natively = (why: BadRequest | NotImplemented) =>
-    plan.targets.some(({ candidates }) => candidates.some(({ state }) => isAsIs(state)))
-      ? Result.succeed(new NativeOnly(isAsIs, why))
+    plan.targets.some(({ candidates }) => candidates.some(({ state }) => isNative(state)))
+      ? Result.succeed(new NativeOnly(isNative, why))
       : Result.fail(why)
   if (embeds?.client !== undefined) {
     const read = embeds.client.decode(body, route.model)
     if (Result.isFailure(read)) return natively(read.failure)
-    return Result.succeed(new EmbedTranslator(dialects, record, embeds.client, read.success, isAsIs))
+    return Result.succeed(
+      new EmbedTranslator(dialects, record, embeds.client, read.success, {
+        isAsIs: (candidate) => isAsIs(candidate, record, body),
+        request
+      })
+    )
   }
   if (client === undefined) return natively(new NotImplemented({ operation: name, model }))
   const decoded = Result.flatMap(built ?? Result.succeed(undefined), (parsed) =>
     client.decode(body, route.model, parsed)
   )
   if (Result.isFailure(decoded)) return natively(decoded.failure)
-  return Result.succeed(new Translator(dialects, record, client, decoded.success))
+  return Result.succeed(new Translator(dialects, record, client, decoded.success, request))
 }

@@ -1,6 +1,7 @@
 /**
  * Counters of one backend that change with each request; they sit beside the snapshot so that a request changes no Ref.
  */
+import type { AskedContext } from "../backend/tuning.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
 
 /** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
@@ -50,6 +51,8 @@ export interface LiveState {
   readonly rests: Map<string, CooldownReason>
   /** Passive evidence per model; a model that is absent has a closed circuit. */
   readonly circuits: Map<string, Circuit>
+  /** The context that each model was asked to have last. */
+  readonly contexts: Map<string, AskedContext>
   /** What other processes of this gateway have told, up to half a second ago. */
   siblings: SiblingStanding
   /** Whether anything is cooling or has a circuit: who chooses among many looks at this alone. */
@@ -72,6 +75,7 @@ export const newLiveState = (): LiveState => ({
   cooling: new Map(),
   rests: new Map(),
   circuits: new Map(),
+  contexts: new Map(),
   siblings: noSiblings,
   marked: false
 })

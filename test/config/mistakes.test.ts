@@ -15,6 +15,21 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
     `[server]\nprot = 1`,
     `nexus.toml:2: unknown key server.prot; did you mean server.port?`
   ],
+  [
+    "settings of Ollama for a server that is none",
+    backend(`type = "vllm"\nkeep_alive = "5m"`),
+    `nexus.toml:5: backends[0].keep_alive = "5m": it is for backends of type ollama alone`
+  ],
+  [
+    "a largest context without one to begin with",
+    backend(`type = "ollama"\nmax_num_ctx = 8192`),
+    `nexus.toml:5: backends[0].max_num_ctx = 8192: it needs options.num_ctx to begin with`
+  ],
+  [
+    "a largest context that is the smaller one",
+    backend(`type = "ollama"\noptions = { num_ctx = 9000 }\nmax_num_ctx = 8192`),
+    `nexus.toml:6: backends[0].max_num_ctx = 8192: it is less than options.num_ctx (9000)`
+  ],
   ["an unknown section", `[sever]\nport = 1`, `nexus.toml:1: unknown key sever; did you mean server?`],
   [
     "a key in the wrong section",

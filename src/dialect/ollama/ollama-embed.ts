@@ -7,6 +7,7 @@ import type { DecodedEmbed, Embed, EmbedAnswer, EmbedCodec, EncodedEmbed } from 
 import { type JsonObject, listOf, Notes, refuseAt, textOf } from "../request-notes.ts"
 import { readVectors } from "../vectors.ts"
 import { nanoseconds } from "./ollama-answer.ts"
+import { optionsWith } from "./ollama-options.ts"
 import { lineObject } from "./ollama-watch.ts"
 
 const decoder = new TextDecoder()
@@ -72,9 +73,16 @@ const answerOf = (body: Uint8Array, count: number): Result.Result<EmbedAnswer, s
   }))
 }
 
-const encode = ({ dimensions, texts, truncate, user }: Embed, model: string): EncodedEmbed => ({
+const encode = (
+  { dimensions, texts, truncate, user }: Embed,
+  model: string,
+  { keep_alive, options }: JsonObject = {},
+  context?: number
+): EncodedEmbed => ({
   body: json({
     model,
+    keep_alive,
+    ...optionsWith(options, context),
     input: texts,
     ...(dimensions === undefined ? {} : { dimensions }),
     ...(truncate === undefined ? {} : { truncate })
@@ -86,7 +94,7 @@ const encode = ({ dimensions, texts, truncate, user }: Embed, model: string): En
 /** Both halves of `/api/embed`. */
 export const ollamaEmbed: EmbedCodec = {
   client: { words: {}, decode },
-  server: { encode: (embed, model) => Result.succeed(encode(embed, model)) }
+  server: { encode: (...asked) => Result.succeed(encode(...asked)) }
 }
 
 /** What clients ask at `/api/embeddings`. */

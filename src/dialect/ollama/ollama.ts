@@ -1,18 +1,22 @@
 /**
  * Ollama's own API.
  */
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
 import { BadAnswer } from "../../domain/upstream-errors.ts"
 import { readErrorText, shortened } from "../../domain/error-text.ts"
 import { redacted } from "../../domain/redact.ts"
+import { exactJson } from "../exact-json.ts"
 import type { Failure } from "../failures.ts"
 import type { BodyKind } from "../first-bytes.ts"
 import { withJsonModel } from "../json-model.ts"
 import { isEmbedAnswer, ollamaEmbed, ollamaEmbeddings } from "./ollama-embed.ts"
 import { type OllamaOperation, readOllamaNeeds } from "./ollama-needs.ts"
+import { optionsWith } from "./ollama-options.ts"
 import { ollamaPages } from "./ollama-pages.ts"
 import { ollamaChatClient, ollamaGenerateClient } from "./ollama-request.ts"
+import { ollamaServer } from "./native-request.ts"
 import { lineObject, OllamaWatch, usageOfOllama } from "./ollama-watch.ts"
 
 const decoder = new TextDecoder()
@@ -43,7 +47,7 @@ const wholeAnswer =
 const operationOf = (
   name: OllamaOperation,
   text: string,
-  more: Pick<Operation, "client" | "embeds" | "generates" | "whole">
+  more: Pick<Operation, "client" | "embeds" | "generates" | "server" | "whole">
 ): Operation => {
   const fields = { text, vision: "images", tools: "tools", json_mode: "format", embeddings: "model" }
   const facts = { name: `ollama/${name}`, fields }
@@ -58,7 +62,8 @@ const operationOf = (
 const chat = operationOf("chat", "messages", {
   generates: true,
   whole: wholeAnswer(({ done, message }) => done === true && typeof message === "object"),
-  client: ollamaChatClient
+  client: ollamaChatClient,
+  server: ollamaServer
 })
 
 const generate = operationOf("generate", "prompt", {
@@ -78,6 +83,16 @@ const embeddings = operationOf("embeddings", "prompt", {
   whole: wholeAnswer(isEmbedAnswer),
   embeds: ollamaEmbeddings
 })
+
+const withOwn: Dialect["withOwn"] = (body, own, context) => {
+  const text = decoder.decode(body)
+  const plain = lineObject(text)
+  if (plain === undefined) return body
+  const json = exactJson(text, plain)
+  if (!Predicate.isObject(json)) return body
+  const options = optionsWith(own["options"], context, json["options"])
+  return encoder.encode(JSON.stringify({ ...own, ...json, ...options }))
+}
 
 const newline = 0x0a
 
@@ -137,6 +152,7 @@ export const ollama: Dialect = {
   suggestedPath: () => undefined,
   headers: { asked: [], answered: [] },
   withModel: withJsonModel,
+  withOwn,
   types: { request: "application/json", whole: "application/json", stream: "application/x-ndjson" },
   kindOf,
   said: identityIn,

@@ -1,0 +1,174 @@
+/**
+ * A request of the hub as Ollama's own chat takes it.
+ */
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { BadRequest } from "../../domain/errors.ts"
+import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, ServerCodec, ServerTraits } from "../chat.ts"
+import { exactJson } from "../exact-json.ts"
+import { optionsWith } from "./ollama-options.ts"
+import { ollamaReads } from "./native-answer.ts"
+
+const encoder = new TextEncoder()
+
+type Fields = Readonly<Record<string, unknown>>
+
+const refuse = (message: string, param: string): never => {
+  throw new BadRequest({ message, param })
+}
+
+const imageOf = (part: ChatPart): string => {
+  if (part.type !== "image") {
+    return refuse(`The backend of this model takes no part of type '${part.type}'`, "messages")
+  }
+  if ("url" in part) {
+    return refuse("The backend of this model takes images in base64 alone, and Nexus fetches none", "messages")
+  }
+  return part.data
+}
+
+const argumentsOf = (args: string, name: string): unknown => {
+  if (args.trim() === "") return {}
+  try {
+    const read = exactJson(args, JSON.parse(args))
+    if (Predicate.isObject(read) && !Array.isArray(read)) return read
+  } catch {
+    // Refused below.
+  }
+  return refuse(
+    `The arguments of a call of '${name}' are no JSON object, which the backend of this model takes alone`,
+    "messages"
+  )
+}
+
+const reminder = (text: string): Fields => ({
+  role: "user",
+  content: `<system-reminder>\n${text}\n</system-reminder>`
+})
+
+const spokenOf = (message: Exclude<ChatMessage, { readonly role: "system" }>, names: Map<string, string>): Fields => {
+  switch (message.role) {
+    case "user": {
+      const texts = message.parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
+      const images = message.parts.filter(({ type }) => type !== "text").map(imageOf)
+      return { role: "user", content: texts.join("\n"), ...(images.length === 0 ? {} : { images }) }
+    }
+    case "assistant": {
+      const texts = message.items.flatMap((item) => (item.type === "text" ? [item.text] : []))
+      const thoughts = message.items.flatMap((item) => (item.type === "reasoning" ? [item.text] : []))
+      const calls = message.items.flatMap((item) => {
+        if (item.type !== "call") return []
+        names.set(item.id, item.name)
+        return [{ id: item.id, function: { name: item.name, arguments: argumentsOf(item.args, item.name) } }]
+      })
+      return {
+        role: "assistant",
+        content: texts.join(""),
+        ...(thoughts.length === 0 ? {} : { thinking: thoughts.join("") }),
+        ...(calls.length === 0 ? {} : { tool_calls: calls })
+      }
+    }
+    case "tool": {
+      const name = names.get(message.callId)
+      return {
+        role: "tool",
+        ...(name === undefined ? {} : { tool_name: name }),
+        tool_call_id: message.callId,
+        // There is no field that says so.
+        content: message.failed ? `Error: ${message.text}` : message.text
+      }
+    }
+  }
+}
+
+const messagesOf = (messages: ReadonlyArray<ChatMessage>): ReadonlyArray<Fields> => {
+  const names = new Map<string, string>()
+  const begins = messages.findIndex(({ role }) => role !== "system")
+  const heads = begins < 0 ? messages : messages.slice(0, begins)
+  const text = heads.flatMap((each) => (each.role === "system" ? [each.text] : [])).join("\n\n")
+  const rest = messages
+    .slice(heads.length)
+    .map((message) => (message.role === "system" ? reminder(message.text) : spokenOf(message, names)))
+  // Many models take what a system says at the head alone.
+  return [...(text === "" ? [] : [{ role: "system", content: text }]), ...rest]
+}
+
+const toolOf = ({ description, name, schema }: ChatTool): Fields => ({
+  type: "function",
+  function: {
+    name,
+    ...(description === undefined ? {} : { description }),
+    parameters: schema ?? { type: "object", properties: {} }
+  }
+})
+
+const toolsOf = ({ toolChoice, tools }: Chat): ReadonlyArray<ChatTool> => {
+  // It knows no choice: what is not to be called is not told of.
+  if (toolChoice === "none") return []
+  return typeof toolChoice === "object" ? tools.filter(({ name }) => name === toolChoice.name) : tools
+}
+
+const levels: Readonly<Record<string, unknown>> = { none: false, minimal: "low", xhigh: "high" }
+
+const thinkOf = ({ effort }: Chat): Fields =>
+  effort === undefined ? {} : { think: Object.hasOwn(levels, effort) ? levels[effort] : effort }
+
+const formatOf = ({ format }: Chat): Fields =>
+  format === undefined ? {} : { format: format.type === "json" ? "json" : format.schema }
+
+const optionsOf = (chat: Chat, { context, own }: ServerTraits): Fields => {
+  const { frequencyPenalty, maxTokens, presencePenalty, seed, stop, temperature, topK, topP } = chat
+  return optionsWith(own?.["options"], context, {
+    ...(maxTokens === undefined ? {} : { num_predict: maxTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { top_p: topP }),
+    ...(topK === undefined ? {} : { top_k: topK }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(stop === undefined || stop.length === 0 ? {} : { stop }),
+    ...(presencePenalty === undefined ? {} : { presence_penalty: presencePenalty }),
+    ...(frequencyPenalty === undefined ? {} : { frequency_penalty: frequencyPenalty })
+  })
+}
+
+const unsaid: ReadonlyArray<ChatField> = [
+  "parallelCalls",
+  "logprobs",
+  "showThoughts",
+  "verbosity",
+  "user",
+  "safetyId",
+  "cacheKey",
+  "tier"
+]
+
+const encode: ServerCodec["encode"] = (chat, model, traits) => {
+  const { choices = 1, stream, toolChoice } = chat
+  try {
+    if (choices > 1) refuse("The backend of this model gives one answer alone", traits.word("choices"))
+    const tools = toolsOf(chat)
+    const { keep_alive: keepAlive, think } = traits.own ?? {}
+    const body = {
+      model,
+      messages: messagesOf(chat.messages),
+      stream,
+      ...(tools.length === 0 ? {} : { tools: tools.map(toolOf) }),
+      ...formatOf(chat),
+      ...thinkOf(chat),
+      ...(think === undefined ? {} : { think }),
+      ...(keepAlive === undefined ? {} : { keep_alive: keepAlive }),
+      ...optionsOf(chat, traits)
+    }
+    const forced = tools.length > 0 && (toolChoice === "required" || typeof toolChoice === "object")
+    const dropped: ReadonlyArray<ChatField> = [
+      ...(forced ? (["toolChoice"] as const) : []),
+      ...unsaid.filter((field) => Object.hasOwn(chat, field))
+    ]
+    return Result.succeed({ body: encoder.encode(JSON.stringify(body)), dropped, answers: ollamaReads })
+  } catch (error) {
+    if (error instanceof BadRequest) return Result.fail(error)
+    throw error
+  }
+}
+
+/** How an Ollama is asked. */
+export const ollamaServer: ServerCodec = { encode }
