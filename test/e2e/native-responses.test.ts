@@ -161,6 +161,15 @@ describe("a backend that speaks Responses itself", () => {
     expect(fieldsOf(here.upstreams[0]!.lastCall())).toEqual({ model: "m", input: "hello", temperature: 0.5 })
   })
 
+  test("is not given what Nexus has sealed for itself, and all else as it came", async () => {
+    await using here = await worldOf([{ script: () => [json(response("completed"))] }])
+    const item = (content: string) => `{"type":"reasoning","summary":[],"encrypted_content":"${content}"}`
+    const body = (items: ReadonlyArray<string>) => `{"model":"m", "input":[ ${items.join(", ")} ],"n":1.0}`
+    const said = `{"role":"user","content":"about \\"nexus1.x\\""}`
+    await ask(here.port, "POST", path, body([item("nexus1.SG0"), said, item("theirs")]))
+    expect(here.upstreams[0]!.lastCall().text).toBe(body([said, item("theirs")]))
+  })
+
   test("is the only one that is asked for what no other can be told", async () => {
     const native: Member = { script: () => flowing([created, text("kept", 1), completed]) }
     await using here = await worldOf([chat, native])
@@ -175,6 +184,15 @@ describe("a backend that speaks Responses itself", () => {
 
 describe("a conversation that is to be made shorter", () => {
   const compact = `${path}/compact`
+
+  test("is given to a backend that can do that", async () => {
+    const made = { id: "resp_1", object: "response.compaction", created_at: 1, output: [], usage }
+    const script: Script = () => [json(made)]
+    await using here = await worldOf([chat, { script, settings: { type: "generic", native: "always" } }])
+    const answer = await ask(here.port, "POST", compact, asking())
+    expect([answer.status, answer.json()]).toEqual([200, made])
+    expect(here.upstreams[1]!.lastCall().target).toBe(compact)
+  })
 
   test("is a 501 that nobody tries again where no backend can", async () => {
     await using here = await worldOf([chat, { script: chat.script }])

@@ -3,6 +3,9 @@
  * seal hides nothing; it says whose it is.
  */
 
+import * as Predicate from "effect/Predicate"
+import { elementsIn, fieldIn, rootOf, withElements } from "../json-spans.ts"
+
 /** What is kept of the thoughts before a message or a call. */
 export interface SealedReasoning {
   readonly text: string
@@ -31,4 +34,34 @@ export const unsealed = (seal: string): SealedReasoning | undefined => {
     ...(signature === "" ? {} : { signature }),
     ...(callSignature === "" ? {} : { callSignature })
   }
+}
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+// Called on the bytes as they are: a Buffer over them would make the engine give them another form.
+const { includes } = Buffer.prototype
+
+const quotedMark = Buffer.from(`"${mark}`)
+
+const isSealed = (json: unknown): boolean => {
+  if (!Predicate.isObject(json) || json["type"] !== "reasoning") return false
+  const { encrypted_content: seal } = json
+  return typeof seal === "string" && seal.startsWith(mark)
+}
+
+/** The body of a request without the reasoning that Nexus has sealed, which no server can open; otherwise as it came. */
+export const withoutSealedReasoning = (body: Uint8Array): Uint8Array => {
+  if (!includes.call(body, quotedMark)) return body
+  const text = decoder.decode(body)
+  const input = fieldIn(text, rootOf(text), "input")
+  const items = input === undefined ? [] : elementsIn(text, input.from)
+  const [first] = items
+  const last = items.at(-1)
+  if (first === undefined || last === undefined) return body
+  const kept = withElements(text, items, ({ from, to }) => {
+    const own = text.slice(from, to)
+    return own.includes(mark) && isSealed(JSON.parse(own)) ? undefined : own
+  })
+  return encoder.encode(text.slice(0, first.from) + kept + text.slice(last.to))
 }

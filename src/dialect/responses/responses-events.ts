@@ -21,6 +21,11 @@ export class EventWriter {
     this.append(type, JSON.stringify(fields).slice(1))
   }
 
+  /** An event with a text, behind fields that are JSON already, and more of them behind it. */
+  say(type: string, before: string, text: string, after = ""): void {
+    this.append(type, `${before}${JSON.stringify(text)}${after}}`)
+  }
+
   /** An event with a response, given as JSON. */
   tell(type: string, response: string): void {
     this.append(type, `"response":${response}}`)

@@ -30,6 +30,7 @@ const summaryPart = (text: string) => ({ type: "summary_text" as const, text })
 export abstract class ResponseItem {
   protected readonly writer: EventWriter
   protected readonly place: ItemPlace
+  private head: string | undefined
 
   constructor(writer: EventWriter, place: ItemPlace) {
     this.writer = writer
@@ -54,6 +55,12 @@ export abstract class ResponseItem {
       output_index: this.place.output_index,
       item: this.json(status)
     })
+  }
+
+  // The events there are most of: their fields are written once.
+  protected say(type: string, at: string, delta: string, after?: string): void {
+    this.head ??= `${JSON.stringify({ item_id: this.place.id, output_index: this.place.output_index }).slice(1, -1)},`
+    this.writer.say(type, `${this.head}${at}"delta":`, delta, after)
   }
 
   protected said(type: string, fields: object): void {
@@ -82,7 +89,7 @@ export class ReasoningItem extends ResponseItem {
       this.said("response.reasoning_summary_part.added", { summary_index: 0, part: summaryPart("") })
     }
     this.text += text
-    this.said("response.reasoning_summary_text.delta", { summary_index: 0, delta: text })
+    this.say("response.reasoning_summary_text.delta", `"summary_index":0,`, text)
   }
 
   override json(status: ItemStatus) {
@@ -132,9 +139,11 @@ export class MessageItem extends ResponseItem {
     part.text += text
     if (text === "") return
     const content_index = this.parts.length - 1
-    if (type === "refusal") return this.said("response.refusal.delta", { content_index, delta: text })
+    const at = `"content_index":${content_index},`
+    if (type === "refusal") return this.say("response.refusal.delta", at, text)
     part.logprobs.push(...logprobs)
-    this.said("response.output_text.delta", { content_index, delta: text, logprobs })
+    const likely = logprobs.length === 0 ? "[]" : JSON.stringify(logprobs)
+    this.say("response.output_text.delta", at, text, `,"logprobs":${likely}`)
   }
 
   override json(status: ItemStatus) {
@@ -201,7 +210,7 @@ export class CallItem extends ResponseItem {
     if (args === "") return
     this.args += args
     // A free text is told at once: in pieces it would have to be taken out of the JSON that it comes in.
-    if (this.form.kind === "function") this.said("response.function_call_arguments.delta", { delta: args })
+    if (this.form.kind === "function") this.say("response.function_call_arguments.delta", "", args)
   }
 
   override json(status: ItemStatus) {

@@ -12,6 +12,7 @@ import { eventStreamType, keepAliveComment, redactedEvents } from "../event-stre
 import { bodyKindOf } from "../first-bytes.ts"
 import { withJsonModel } from "../json-model.ts"
 import { errorBody, openAiErrorBody } from "../openai-error.ts"
+import { withoutSealedReasoning } from "./reasoning-seal.ts"
 import { lookAtResponses } from "./responses-needs.ts"
 import { decodeResponsesRequest } from "./responses-request.ts"
 import { eventType, isFailure, responseIn, ResponsesWatch, usageOfResponse } from "./responses-watch.ts"
@@ -152,6 +153,7 @@ export const responses: Dialect = {
     kept.test(path) ? "Nexus keeps no responses and no conversations: send all of one with each request" : undefined,
   headers: { asked: ["openai-beta"], answered: ["openai-processing-ms"] },
   withModel: withJsonModel,
+  withoutSeals: withoutSealedReasoning,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,
   said: identityIn,
