@@ -83,7 +83,10 @@ export class Turns {
   private endAssistant(): void {
     if (!this.answering) return
     this.answering = false
-    this.messages.push({ role: "assistant", items: this.items })
+    const before = this.messages.at(-1)
+    // What stood in between was told of elsewhere.
+    const said = before?.role === "assistant" ? this.messages.splice(-1).flatMap(() => before.items) : []
+    this.messages.push({ role: "assistant", items: [...said, ...this.items] })
     this.items = []
   }
 

@@ -1,0 +1,82 @@
+/**
+ * What is told of a response, as the openai package types it: what it would not take does not compile.
+ */
+import { expect, test } from "bun:test"
+import type OpenAI from "openai"
+import { CallItem, MessageItem, ReasoningItem } from "../../src/dialect/responses/responses-items.ts"
+import { echoOf, EventWriter, responseHead, responseUsage } from "../../src/dialect/responses/responses-events.ts"
+
+const place = { id: "x_1", output_index: 0 }
+
+test("items of a response are those of the openai package, open and closed", () => {
+  for (const status of ["in_progress", "completed", "incomplete"] as const) {
+    const { content, ...said } = new MessageItem(new EventWriter(), place).json(status)
+    const message: OpenAI.Responses.ResponseOutputMessage = {
+      ...said,
+      // How likely tokens are a server says, in words of its own.
+      content: content.map((part) => (part.type === "output_text" ? { ...part, logprobs: [] } : part))
+    }
+    const reasoning: OpenAI.Responses.ResponseReasoningItem = new ReasoningItem(new EventWriter(), place, true).json(
+      status
+    )
+    const call: OpenAI.Responses.ResponseFunctionToolCall | OpenAI.Responses.ResponseCustomToolCall = new CallItem(
+      new EventWriter(),
+      place,
+      "call_1",
+      { kind: "function", name: "f", namespace: "n" }
+    ).json(status)
+    const items: ReadonlyArray<OpenAI.Responses.ResponseOutputItem> = [message, reasoning, { id: place.id, ...call }]
+    expect(items.map(({ type }) => type)).toEqual(["message", "reasoning", "function_call"])
+  }
+})
+
+test("a response has the fields that the openai package reads, of the types that it reads", () => {
+  const usage: OpenAI.Responses.ResponseUsage = responseUsage({
+    prompt: 5,
+    cachedRead: 1,
+    cachedWrite: 0,
+    completion: 3,
+    reasoning: 2
+  })
+  const { status, ...head } = responseHead({ id: "resp_1", created: 1, model: "m" })
+  const {
+    instructions,
+    max_output_tokens,
+    metadata,
+    parallel_tool_calls,
+    temperature,
+    text,
+    tool_choice,
+    tools,
+    top_p,
+    reasoning,
+    ...told
+  } = echoOf({})
+  // What a client has sent is told again as it came, and has no type here.
+  const asked = {
+    instructions,
+    max_output_tokens,
+    metadata,
+    parallel_tool_calls,
+    temperature,
+    text,
+    tool_choice,
+    tools,
+    top_p,
+    reasoning
+  }
+  const response: Pick<
+    OpenAI.Responses.Response,
+    | "created_at"
+    | "error"
+    | "id"
+    | "incomplete_details"
+    | "model"
+    | "object"
+    | "previous_response_id"
+    | "status"
+    | "truncation"
+    | "usage"
+  > = { ...head, ...told, status, usage }
+  expect({ ...response, ...asked }).toMatchObject({ object: "response", tools: [], usage: { total_tokens: 8 } })
+})
