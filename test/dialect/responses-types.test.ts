@@ -14,7 +14,11 @@ test("items of a response are those of the openai package, open and closed", () 
     const message: OpenAI.Responses.ResponseOutputMessage = {
       ...said,
       // How likely tokens are a server says, in words of its own.
-      content: content.map((part) => (part.type === "output_text" ? { ...part, logprobs: [] } : part))
+      content: content.map((part) => {
+        if (part.type === "refusal") return part
+        const { annotations, text, type } = part
+        return { type, text, annotations }
+      })
     }
     const reasoning: OpenAI.Responses.ResponseReasoningItem = new ReasoningItem(new EventWriter(), place, true).json(
       status

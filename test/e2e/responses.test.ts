@@ -52,7 +52,7 @@ describe("a request of Responses over a backend that speaks chat", () => {
       {
         model: "real",
         messages: [{ role: "user", content: "hello" }],
-        max_tokens: 50,
+        max_completion_tokens: 50,
         tools: [{ type: "function", function: { name: "t", parameters: { type: "object", properties: {} } } }]
       }
     ])
