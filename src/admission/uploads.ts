@@ -48,6 +48,11 @@ export class Upload implements SetMember {
     return size > uncountedBytes && size > this.bytes ? this.uploads.hold(this, size) : undefined
   }
 
+  /** Counts a body of which no more than this is held now. */
+  shrink(size: number): void {
+    if (size < this.bytes) this.uploads.release(this, size > uncountedBytes ? size : 0)
+  }
+
   /** It is there. */
   arrived(): void {
     this.uploads.arrived(this)
@@ -114,6 +119,13 @@ export class Uploads {
     upload.bytes = size
     this.large.add(upload)
     return undefined
+  }
+
+  /** Counts a large body by this many bytes and no more. */
+  release(upload: Upload, size: number): void {
+    this.heldBytes -= upload.bytes - size
+    upload.bytes = size
+    if (size === 0) this.large.delete(upload)
   }
 
   /** It no longer counts among those that are on their way. */

@@ -77,6 +77,11 @@ const Server = Schema.Struct({
   ),
   shutdown_grace_seconds: or(limit, 30, "Time that requests get to finish after SIGTERM, SIGINT or SIGQUIT"),
   max_body_mb: or(seconds(0.001, 1024), 50, "Largest request body, in MB (1,048,576 bytes)"),
+  max_streamed_mb: or(
+    seconds(0.001, 1_048_576),
+    1024,
+    "Largest request body that is passed on while it comes and not held (forms with files, files), in MB; up to max_body_mb of a form is held while its field `model` has not come"
+  ),
   max_answer_mb: or(
     seconds(0.001, 1024),
     10,

@@ -119,6 +119,17 @@ export interface NeedsReading {
   readonly standIn?: (usual: string | undefined) => string | undefined
 }
 
+/** A form with files that is read while it comes, since it is passed on so. */
+export interface FormReading {
+  readonly push: (piece: Uint8Array) => void
+  /** What routing must know; undefined while it has not come. `whole` when nothing more comes. */
+  readonly read: (whole: boolean) => Result.Result<ReadRequest, BadRequest> | undefined
+  /** What is wrong with what has come so far. */
+  readonly fault: (whole: boolean) => BadRequest | undefined
+  /** What stands for another name of its model: in its place, or before the form where it names none. */
+  readonly withModel: (model: string) => Uint8Array
+}
+
 /** What a client asks of a model, in its dialect. */
 export interface Operation extends OperationFacts {
   /** Where it is asked for, here and at servers who speak the dialect; `{model}` in it stands for the name of one. */
@@ -141,6 +152,8 @@ export interface Operation extends OperationFacts {
   ) => Result.Result<ReadRequest, BadRequest> | Promise<Result.Result<ReadRequest, BadRequest>>
   /** Why what the query of a request asks for is not served; absent where a query says nothing. */
   readonly queryFault?: (query: URLSearchParams) => BadRequest | undefined
+  /** How a form is read in place of which its body may come; absent where none may. */
+  readonly form?: (boundary: string, reading: NeedsReading) => FormReading
   /** Whether its answer is passed on while it comes, unless it is JSON or a page, which may be an error. */
   readonly passes?: boolean
   /** How its whole answers are put together of streams; absent where they cannot be. */

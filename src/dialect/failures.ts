@@ -161,7 +161,12 @@ export const failureTable: Table = {
     headers: { connection: "close" }
   }),
   PayloadTooLarge: (e) => ({
-    ...invalid(413, "payload_too_large", null, `The request body is larger than ${megabytes(e.limitBytes)}`),
+    ...invalid(
+      413,
+      "payload_too_large",
+      null,
+      `The request body is larger than ${megabytes(e.limitBytes)}${e.why === undefined ? "" : `, ${e.why}`}`
+    ),
     headers: { connection: "close" }
   }),
   UriTooLong: (e) => invalid(414, "uri_too_long", null, `The URL is longer than ${e.limit} characters`),

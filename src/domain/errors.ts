@@ -94,9 +94,10 @@ export class RequestTimeout extends Schema.TaggedError<RequestTimeout>()("Reques
   message: Schema.String
 }) {}
 
-/** The request body is larger than `server.max_body_mb`. */
+/** The request body is larger than `server.max_body_mb`, or `server.max_streamed_mb`; `why` is what that limit is for. */
 export class PayloadTooLarge extends Schema.TaggedError<PayloadTooLarge>()("PayloadTooLarge", {
-  limitBytes: Schema.Number
+  limitBytes: Schema.Number,
+  why: Schema.optionalKey(Schema.String)
 }) {}
 
 /** The URL is longer than `limit` characters. */

@@ -23,7 +23,8 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   LoopDetected: "Take the gateway itself out of the backends, its own and those of the gateways behind it",
   GatewayTimeout: "Raise the time limit that the message names, for the backend or in `[server]`",
   RequestTimeout: "Send the request faster, or raise `server.upload_timeout_seconds`",
-  PayloadTooLarge: "Send less, or raise `server.max_body_mb`",
+  PayloadTooLarge:
+    "Send less, or raise `server.max_body_mb`, or `server.max_streamed_mb` for forms with files; send the field `model` of a form before its files",
   UriTooLong: "Shorten the URL; nothing of Nexus needs a long one",
   UnsupportedMediaType: "Send JSON as it is, without compression",
   NotFound: "Correct the path: the base URL of clients ends in `/v1`",

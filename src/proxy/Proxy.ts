@@ -28,7 +28,7 @@ import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
 import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
 import type { Forwarding } from "./attempts.ts"
 import { RequestRun } from "./request-run.ts"
-import { forward } from "./forward.ts"
+import { forward, isStreamed } from "./forward.ts"
 import { refuse } from "../dialect/refuse.ts"
 import { Dialects } from "../dialect/all.ts"
 import { translationHeaders } from "./answer-head.ts"
@@ -39,6 +39,7 @@ import { type UploadLimits, Uploads } from "../admission/uploads.ts"
 export interface ProxyLimits extends UploadLimits {
   readonly totalMs: number
   readonly uploadMs: number
+  readonly maxStreamedBytes: number
   readonly stallMs: number
   /** Requests whose bodies are there. */
   readonly maxConcurrent: number
@@ -71,7 +72,8 @@ const silentMs = (keepAliveSeconds - 4) * 1000
 // The rest of a body that nobody will read is not waited for.
 const unread = { connection: "close" } as const
 
-const outlastsBun = ({ uploadMs }: ProxyLimits): boolean => uploadMs === 0 || uploadMs > silentMs
+const outlastsBun = ({ uploadMs }: ProxyLimits, streams: boolean): boolean =>
+  streams || uploadMs === 0 || uploadMs > silentMs
 
 const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const registry = yield* Registry
@@ -107,7 +109,6 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     newcomers: new ListDrift(),
     refusals: new LearnedRefusals(),
     taken: (current) => {
-      current.upload.arrived()
       const refusal = overloaded(limitsNow())
       if (refusal !== undefined) return refusal
       current.working = true
@@ -216,12 +217,15 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (drain.refusing()) return turnAway(route, stopping(), id)
     if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: jitteredWait(1, random) }), id)
     const limits = limitsNow()
-    const upload = overloaded(limits) ?? uploads.begin(declaredLength(request) ?? 0, () => server.peer(request))
+    const streams = isStreamed(route, request)
+    // Of what is passed on while it comes, what is held is counted when it is.
+    const length = streams ? 0 : (declaredLength(request) ?? 0)
+    const upload = overloaded(limits) ?? uploads.begin(length, () => server.peer(request))
     if (upload instanceof Overloaded) return turnAway(route, upload, id)
     return new Promise((resolve) => {
       const started = performance.now()
       const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs))
-      const current = new RequestRun(record, server, limits, upload, outlastsBun(limits), (response) =>
+      const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), (response) =>
         resolve(drain.parting(response))
       )
       begin(current)

@@ -31,13 +31,14 @@ import { collected } from "./collected.ts"
 import { deliver } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { RequestRun } from "./request-run.ts"
+import { StreamedBody } from "./streamed-body.ts"
 import { redactedError, GaveUp, failureReason } from "./final-failure.ts"
 import type { DialectRoute, ReadRequest, Span } from "../dialect/Dialect.ts"
 import type { ChatField } from "../dialect/chat.ts"
 import type { DialectList } from "../dialect/all.ts"
 import { tunedFor } from "./fuller.ts"
 import type { AnyTranslator, Translation } from "./translation.ts"
-import type { RequestBody } from "../wire/request-bytes.ts"
+import { isSource, type RequestBody } from "../wire/request-bytes.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 
 /** What forwarding draws on. */
@@ -92,7 +93,7 @@ export class Attempts implements Asker {
   private readonly run: RequestRun
   private readonly needs: RoutingNeeds
   private plan: Plan
-  private readonly body: Uint8Array
+  private readonly body: Uint8Array | StreamedBody
   private readonly model: Span | undefined
   private retriesLeft: number
   private lostBefore = 0
@@ -107,7 +108,7 @@ export class Attempts implements Asker {
     run: RequestRun,
     { needs, model }: ReadRequest,
     plan: Plan,
-    body: Uint8Array,
+    body: Uint8Array | StreamedBody,
     translator: AnyTranslator | undefined
   ) {
     this.translator = translator
@@ -154,13 +155,17 @@ export class Attempts implements Asker {
   }
 
   private bodyFor({ candidate, model }: Attempt): RequestBody {
-    const { dialect, model: named } = this.run.record.route
-    const open = dialect.withoutSeals?.(this.body) ?? this.body
+    const { body: came, plan, run } = this
+    const { dialect, model: named } = run.record.route
+    // The body of a request whose path names the model may name another one, or none.
+    const isSame = model === plan.requested && named === undefined
+    if (came instanceof StreamedBody) {
+      return came.as(isSame ? undefined : model, candidate.state.backend.limits.firstByteMs)
+    }
+    const open = dialect.withoutSeals?.(came) ?? came
     const tuned = dialect.withOwn === undefined ? undefined : tunedFor(candidate, dialect.id, this.needs)
     const body = tuned === undefined ? open : (dialect.withOwn?.(open, tuned.own, tuned.context) ?? open)
-    // The body of a request whose path names the model may name another one, or none.
-    if (model === this.plan.requested && named === undefined) return body
-    return dialect.withModel(body, model, body === this.body ? this.model : undefined)
+    return isSame ? body : dialect.withModel(body, model, body === came ? this.model : undefined)
   }
 
   private refusedBy({ candidate, model }: Attempt): ReadonlySet<ChatField> {
@@ -210,10 +215,14 @@ export class Attempts implements Asker {
     const { record } = this.run
     const { backend } = attempt.candidate.state
     const collector = backend.collect === true && !record.stream ? route.operation.collector : undefined
-    if (collector === undefined) return this.call(attempt, route, body, record.stream)
-    const streamed = collector.request(body instanceof Uint8Array ? body : Buffer.concat([...body]))
-    return Effect.flatMap(this.call(attempt, route, streamed, true), (answer) =>
-      collected(answer, collector.start(), record.clock, backend.limits.idleMs)
+    if (collector === undefined || isSource(body)) {
+      // The wish for a stream may stand behind what has come so far.
+      return this.call(attempt, route, body, () => record.stream)
+    }
+    const streamed = collector.request(body instanceof Uint8Array ? body : Buffer.concat(body))
+    return Effect.flatMap(
+      this.call(attempt, route, streamed, () => true),
+      (answer) => collected(answer, collector.start(), record.clock, backend.limits.idleMs)
     )
   }
 
@@ -222,7 +231,7 @@ export class Attempts implements Asker {
     attempt: Attempt,
     route: DialectRoute,
     body: RequestBody,
-    stream: boolean
+    stream: () => boolean
   ): Effect.Effect<CommittedAnswer, UpstreamError> {
     const { candidate, model } = attempt
     const { run } = this
@@ -244,6 +253,7 @@ export class Attempts implements Asker {
       body,
       clientHeaders: record.request.headers,
       requestId: record.id,
+      mediaType: this.body instanceof StreamedBody ? this.body.mediaType : undefined,
       stream,
       clock: record.clock,
       caller: this,
@@ -341,6 +351,10 @@ export class Attempts implements Asker {
     const { record } = run
     const { accounting, budgetLeft, newcomers, registry, retried } = this.forwarding
     const { backend, health, models } = attempt.candidate.state
+    if (this.body instanceof StreamedBody && found._tag === "TimedOut" && found.limit === "upload") {
+      this.settle(found, backend.name, { _tag: "none" })
+      return Effect.fail(this.body.late())
+    }
     const error = redactedError(found, redactorFor(backend, record.request.headers))
     this.current = undefined
     record.fails({ backend: backend.name, model: attempt.model, reason: failureReason(error) })
@@ -360,7 +374,8 @@ export class Attempts implements Asker {
     const pass = judged.next === "pass" || judged.own === true
     this.worked ||= mayHaveDoneWork(error)
     this.latest = { error, attempt, pass, mayRetry }
-    if (judged.next !== "next") return this.over(this.latest)
+    const mayRepeat = !(this.body instanceof StreamedBody) || this.body.mayRepeat
+    if (judged.next !== "next" || !mayRepeat) return this.over(this.latest)
     if (isAway(error)) plan.lose(attempt.candidate.state)
     if (error._tag === "ConnectionLost") this.lostBefore += 1
     this.retriesLeft -= 1

@@ -4,7 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
-import type { ReadRequest } from "../dialect/Dialect.ts"
+import type { DialectRoute, ReadRequest } from "../dialect/Dialect.ts"
+import { boundaryOf } from "../dialect/multipart.ts"
 import { type BodyReading, isLarge } from "../dialect/parsed-body.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import type { Plan } from "../router/plan.ts"
@@ -12,28 +13,67 @@ import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts, type Forwarding } from "./attempts.ts"
 import type { RequestRun } from "./request-run.ts"
 import type { GaveUp } from "./final-failure.ts"
-import { readBody } from "./request-body.ts"
+import { codingFault, readBody } from "./request-body.ts"
+import { StreamedBody, withStreamedBody } from "./streamed-body.ts"
 import { isAskedAsIs, translatorFor } from "./translation.ts"
 
+type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
+
+/** The boundary of a form that a request is, where it may be one. */
+const boundaryFor = ({ operation }: DialectRoute, { headers }: Request): string | undefined =>
+  operation.form === undefined ? undefined : boundaryOf(headers.get("content-type") ?? "")
+
+/** Whether the body of a request is passed on while it comes. */
+export const isStreamed = (route: DialectRoute, request: Request): boolean => boundaryFor(route, request) !== undefined
+
 /** Takes a request from its body to the end of its answer; fails with what the gateway itself refuses it for, or gives up. */
-export const forward = (forwarding: Forwarding, run: RequestRun): Effect.Effect<void, GatewayError | GaveUp> => {
-  const { request, clock } = run.record
-  return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) =>
-    taken(forwarding, run, body)
+export const forward = (forwarding: Forwarding, run: RequestRun): Forwarded => {
+  const { clock, request, route } = run.record
+  const boundary = boundaryFor(route, request)
+  if (boundary !== undefined) return streamed(forwarding, run, boundary)
+  return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) => {
+    run.upload.arrived()
+    const refusal = admitted(forwarding, run)
+    return refusal === undefined ? taken(forwarding, run, body) : Effect.fail(refusal)
+  })
+}
+
+/** Why a request does not go on whose body is there, as far as it must be. */
+const admitted = (forwarding: Forwarding, run: RequestRun): GatewayError | undefined => {
+  const { record } = run
+  const full = forwarding.taken(run)
+  if (full !== undefined) return full
+  record.awaits(performance.now() - record.started)
+  const hops = gatewayHops(record.request.headers)
+  return hops > maxGatewayHops ? new LoopDetected({ hops }) : undefined
+}
+
+/** A form goes on as soon as it is known where to. */
+const streamed = (forwarding: Forwarding, run: RequestRun, boundary: string): Forwarded => {
+  const { limits, record, upload } = run
+  const { clock, request, route } = record
+  const coded = codingFault(request)
+  if (coded !== undefined) return Effect.fail(coded)
+  const { leastContext: least, standIn, turns } = forwarding
+  const form = route.operation.form?.(boundary, { turns, least, model: route.model, standIn })
+  const mediaType = request.headers.get("content-type")
+  return withStreamedBody({ clock, form, limits, mediaType, request, upload }, (body) =>
+    Effect.flatMap(
+      body.begun((whole) => form?.read(whole) !== undefined),
+      () => {
+        const refusal = admitted(forwarding, run)
+        const read = form?.read(body.isWhole)
+        if (refusal !== undefined || read === undefined)
+          return refusal === undefined ? Effect.void : Effect.fail(refusal)
+        if (Result.isSuccess(read)) body.names(read.success.model)
+        return understood(forwarding, run, body, read)
+      }
+    )
   )
 }
 
-const taken = (
-  forwarding: Forwarding,
-  run: RequestRun,
-  body: Uint8Array
-): Effect.Effect<void, GatewayError | GaveUp> => {
+const taken = (forwarding: Forwarding, run: RequestRun, body: Uint8Array): Forwarded => {
   const { record } = run
-  const full = forwarding.taken(run)
-  if (full !== undefined) return Effect.fail(full)
-  record.awaits(performance.now() - record.started)
-  const hops = gatewayHops(record.request.headers)
-  if (hops > maxGatewayHops) return Effect.fail(new LoopDetected({ hops }))
   const { leastContext: least, standIn, turns } = forwarding
   const { model, operation } = record.route
   const fault = operation.queryFault?.(new URL(record.request.url).searchParams)
@@ -69,7 +109,7 @@ const estimated = (run: RequestRun, made: { readonly field: string; readonly bod
 const understood = (
   forwarding: Forwarding,
   run: RequestRun,
-  body: Uint8Array,
+  body: Uint8Array | StreamedBody,
   read: Result.Result<ReadRequest, GatewayError>
 ): Effect.Effect<void, GatewayError | GaveUp> => {
   const { record } = run
@@ -88,6 +128,9 @@ const understood = (
   accounting.routed(record, plan.success, now)
   const { operation } = record.route
   if (operation.estimate !== undefined) return Effect.sync(() => estimated(run, operation.estimate?.(needs)))
+  // What is passed on while it comes is nothing that could be said otherwise.
+  if (body instanceof StreamedBody)
+    return new Attempts(forwarding, run, read.success, plan.success, body, undefined).all
   const { parsed } = read.success
   const known = parsed === undefined ? undefined : Result.succeed(parsed)
   const building = known === undefined ? builtFor(forwarding, run, body, plan.success) : undefined

@@ -21,6 +21,10 @@ const atOnceBytes = 64 * 1024
 // request that comes in one piece is never refused for them.
 const crowdedMs = 1000
 
+/** How long a body has then, in milliseconds, that has so much time otherwise. */
+export const crowdedUploadMs = (uploadMs: number): number =>
+  uploadMs === 0 ? crowdedMs : Math.min(uploadMs, crowdedMs)
+
 // Bytes copied in one turn.
 const copiedBytes = 2 * 1_048_576
 
@@ -68,6 +72,14 @@ export const declaredLength = ({ headers }: Request): number | undefined => {
   return declared === null ? undefined : Number(declared)
 }
 
+/** Why a body is not read that came compressed; undefined when it did not. */
+export const codingFault = ({ headers }: Request): UnsupportedMediaType | undefined => {
+  const encoding = headers.get("content-encoding")
+  if (encoding === null || encoding === "" || encoding.toLowerCase() === "identity") return undefined
+  const message = `Request bodies must not be compressed (content-encoding: ${encoding.slice(0, 40)})`
+  return new UnsupportedMediaType({ message })
+}
+
 /** What bounds one body. */
 export interface BodyLimits {
   readonly maxBodyBytes: number
@@ -86,11 +98,8 @@ export const readBody = (
   upload: BodyCounter,
   turns: EventLoopTurns
 ): Effect.Effect<Uint8Array, BodyError> => {
-  const encoding = request.headers.get("content-encoding")
-  if (encoding !== null && encoding !== "" && encoding.toLowerCase() !== "identity") {
-    const message = `Request bodies must not be compressed (content-encoding: ${encoding.slice(0, 40)})`
-    return Effect.fail(new UnsupportedMediaType({ message }))
-  }
+  const coded = codingFault(request)
+  if (coded !== undefined) return Effect.fail(coded)
   const declared = declaredLength(request)
   if (declared !== undefined && declared > maxBodyBytes) {
     return Effect.fail(new PayloadTooLarge({ limitBytes: maxBodyBytes }))
@@ -98,7 +107,7 @@ export const readBody = (
   return Effect.callback((resume) => {
     const { crowded } = upload
     if (crowded !== undefined && (uploadMs === 0 || uploadMs > crowdedMs)) {
-      clock.arm("upload", crowdedMs, () => resume(Effect.fail(crowded)))
+      clock.arm("upload", crowdedUploadMs(uploadMs), () => resume(Effect.fail(crowded)))
     } else {
       clock.arm("upload", uploadMs, (error) =>
         resume(Effect.fail(new RequestTimeout({ message: failureReason(error) })))

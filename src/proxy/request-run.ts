@@ -10,9 +10,10 @@ import type { Delivery } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { Interruption, RequestRecord, UnderWay } from "./record.ts"
 import type { BodyLimits } from "./request-body.ts"
+import type { StreamedLimits } from "./streamed-body.ts"
 
 /** What bounds one request; times in milliseconds, 0 is no limit. */
-export interface RequestLimits extends BodyLimits {
+export interface RequestLimits extends BodyLimits, StreamedLimits {
   readonly stallMs: number
   /** How long the client of a stream waits in silence before comments keep its connection alive. */
   readonly keepAliveMs: number

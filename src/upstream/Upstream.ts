@@ -105,9 +105,12 @@ export interface AttemptCall {
   /** Where the endpoints were found to be; undefined while the base URL alone tells. */
   readonly apiPath: ApiPath | undefined
   readonly body: RequestBody
+  /** The media type of the body, where it is not that of the dialect. */
+  readonly mediaType?: string | undefined
   readonly clientHeaders: Headers
   readonly requestId: string
-  readonly stream: boolean
+  /** Whether a stream is wanted; asked when the answer has come. */
+  readonly stream: () => boolean
   readonly clock: RequestClock
   /** Who is asked and told on the way. */
   readonly caller: Asker
@@ -145,7 +148,7 @@ export class Upstream extends Context.Service<
               .send({
                 url,
                 fixed: prepared.headers,
-                headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId, route.dialect),
+                headers: callHeaders(backend, attempted.clientHeaders, attempted.requestId, route.dialect, attempted),
                 body: attempted.body,
                 abort,
                 fresh: false,
@@ -163,7 +166,7 @@ export class Upstream extends Context.Service<
               .then(
                 (head) => {
                   const expectation = {
-                    stream: attempted.stream,
+                    stream: attempted.stream(),
                     route,
                     maxBytes: maxAnswerBytes(),
                     holding,

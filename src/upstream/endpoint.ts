@@ -95,13 +95,14 @@ export const gatewayHops = (client: Headers): number => {
 
 /**
  * Headers of one call beside the fixed ones of its backend: the allowed ones of the client, those of its dialect among them,
- * the request id and the hops.
+ * the request id and the hops; `mediaType` where its body is of another than that of the dialect.
  */
 export const callHeaders = (
   backend: Backend,
   client: Headers,
   requestId: string,
-  dialect?: Pick<Dialect, "headers" | "types">
+  dialect?: Pick<Dialect, "headers" | "types">,
+  { mediaType = dialect?.types.request }: { readonly mediaType?: string | undefined } = {}
 ): Record<string, string> => {
   const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(gatewayHops(client) + 1) }
   for (const name of forwarded) {
@@ -113,8 +114,8 @@ export const callHeaders = (
       const value = valueOf(client, name)
       if (value !== undefined) headers[name] = value
     }
-    if (dialect.types.request !== usualType) headers["content-type"] = dialect.types.request
   }
+  if (mediaType !== undefined && mediaType !== usualType) headers["content-type"] = mediaType
   if (backend.forwardAuthorization) {
     const value = valueOf(client, "authorization")
     if (value !== undefined) headers["authorization"] = value

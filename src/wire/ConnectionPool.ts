@@ -12,7 +12,7 @@ import { Dialing } from "./dialing.ts"
 import { type Assignment, Exchange, type ConnectionControl } from "./exchange.ts"
 import { type NameLookup, type NameSettings, Host, systemNameLookup } from "./host.ts"
 import type { Origin } from "./connection.ts"
-import { requestBytes, type RequestTarget, parseTarget } from "./request-bytes.ts"
+import { requestBytes, type RequestTarget, parseTarget, isSource } from "./request-bytes.ts"
 import { LivenessWatch, type LivenessSources } from "./liveness-watch.ts"
 import type { PortState } from "./liveness.ts"
 import { socketTls, type Trust } from "./tls.ts"
@@ -172,8 +172,9 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
       connected: (connection) => {
         exchange.line = connection
         connection.exchange = exchange
-        assignment.call.connected()
-        connection.write(pieces)
+        const { body, connected } = assignment.call
+        connected()
+        connection.write(pieces, isSource(body) ? body : undefined)
       },
       // A call that was sent once is no longer one that nobody has seen.
       refused: (error) => exchange.fail(sentBefore ? toUpstreamError(undefined, false) : error)
@@ -216,7 +217,8 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
       const assignment: Assignment = { call, resolve, reject, replayed: () => false }
       const origins = place.isKnown() ? place.take() : undefined
       const first = origins?.[0]
-      const idle = first === undefined ? undefined : idleOne(first)
+      // What is sent while it comes cannot be sent again, as what a kept connection loses must be.
+      const idle = first === undefined || isSource(call.body) ? undefined : idleOne(first)
       // The new one takes its place.
       if (call.fresh) idle?.retire()
       if (idle === undefined || call.fresh) onNew(place, origins, pieces, assignment, false)

@@ -9,7 +9,7 @@ import type { Trust } from "./tls.ts"
 /** A call whose answer is handed on. */
 export interface Call {
   /** POST when absent. */
-  readonly method?: "GET" | "DELETE"
+  readonly method?: string
   readonly url: string
   /** What the backend has for TLS of its own. */
   readonly trust?: Trust | undefined

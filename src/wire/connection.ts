@@ -8,6 +8,7 @@ import { toUpstreamError } from "./to-upstream-error.ts"
 import type { Exchange, ConnectionControl } from "./exchange.ts"
 import type { Head } from "./head.ts"
 import { type PortCheck, type Suspicion, livenessEveryMs } from "./liveness.ts"
+import { type BodySource, chunkOf, lastChunk } from "./request-bytes.ts"
 import { handshakeFault, isCertificateFault, lateHandshakeFault, type Trust } from "./tls.ts"
 
 /** One address of a host, and its idle connections, the last used one last. */
@@ -105,8 +106,9 @@ export class Connection implements ConnectionControl {
   private written = 0
   /** For how long nothing has come since the request was written, in milliseconds of looks. */
   silentFor = 0
-  // What is still to be written.
+  // What is still to be written, and where more of it comes from.
   private unsent: ReadonlyArray<Uint8Array> = nothing
+  private source: BodySource | undefined
   // Called when it is connected, or cannot be.
   private connected: () => void = () => undefined
   private refused: (error: Unreachable) => void = () => undefined
@@ -141,9 +143,9 @@ export class Connection implements ConnectionControl {
     return this.written === 0
   }
 
-  /** Adds to the time it has waited for the backend, and gives it; while it is held back it waits for the client. */
+  /** Adds to the time it has waited for the backend, and gives it; while it is held back, or has not all of the request, it waits for the client. */
   waits(ms: number): number {
-    this.silentFor = this.held ? 0 : this.silentFor + ms
+    this.silentFor = this.held || this.source !== undefined ? 0 : this.silentFor + ms
     return this.silentFor
   }
 
@@ -168,7 +170,7 @@ export class Connection implements ConnectionControl {
       return
     }
     const { tries, unacknowledged } = bytes
-    this.heard = unacknowledged === 0 && this.unsent.length === 0
+    this.heard = unacknowledged === 0 && this.unsent.length === 0 && this.source === undefined
     // Where one connection is dead, those that are kept are no better.
     if (tries >= 2) this.origin.retireAll()
     if ((tries >= 2 && made) || (tries >= 1 && late)) exchange.unheard(made)
@@ -195,9 +197,11 @@ export class Connection implements ConnectionControl {
     this.wasUsed = true
   }
 
-  /** Writes the request, as fast as the backend takes it. */
-  write(pieces: ReadonlyArray<Uint8Array>): void {
+  /** Writes the request, as fast as the backend takes it; `source` has what follows the pieces. */
+  write(pieces: ReadonlyArray<Uint8Array>, source?: BodySource): void {
     this.unsent = pieces
+    this.source = source
+    source?.onMore(this.more)
     this.heard = false
     this.written = 0
     this.silentFor = 0
@@ -233,7 +237,7 @@ export class Connection implements ConnectionControl {
     const { idleMs, maxIdle, now } = this.settings
     const { idle } = this.origin
     const keptMs = head.keepSeconds === undefined ? idleMs : Math.min(idleMs, (head.keepSeconds - 1) * 1000)
-    if (this.unsent.length > 0) return this.drop()
+    if (this.unsent.length > 0 || this.source !== undefined) return this.drop()
     if (!clean || !head.keeps || keptMs <= 0 || idle.length >= maxIdle || !this.origin.named) return this.retire()
     this.exchange = undefined
     this.state = "idle"
@@ -301,7 +305,10 @@ export class Connection implements ConnectionControl {
   flush(): void {
     while (this.state === "busy") {
       const [next] = this.unsent
-      if (next === undefined) return
+      if (next === undefined) {
+        if (!this.draw()) return
+        continue
+      }
       const written = this.socket?.write(next) ?? 0
       if (written > 0) this.written += written
       if (written < next.byteLength) {
@@ -311,6 +318,23 @@ export class Connection implements ConnectionControl {
       }
       this.unsent = this.unsent.length === 1 ? nothing : this.unsent.slice(1)
     }
+  }
+
+  private readonly more = (): void => this.flush()
+
+  // Takes the next piece of a body that is sent while it comes; whether there is anything to write.
+  private draw(): boolean {
+    const { source } = this
+    const piece = source?.next()
+    if (source === undefined || piece === "later") return false
+    const inChunks = source.length === undefined
+    if (piece === undefined) {
+      this.source = undefined
+      if (inChunks) this.unsent = lastChunk
+      return inChunks
+    }
+    this.unsent = inChunks ? chunkOf(piece) : [piece]
+    return true
   }
 
   /** The socket has closed, by an error or in order. */
@@ -354,6 +378,7 @@ export class Connection implements ConnectionControl {
     this.state = "closed"
     this.exchange = undefined
     this.unsent = nothing
+    this.source = undefined
     this.settings.all.delete(this)
   }
 }

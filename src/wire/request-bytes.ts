@@ -13,8 +13,21 @@ export interface RequestTarget {
   readonly opening: string
 }
 
-/** A body, whole or in pieces that follow each other. */
-export type RequestBody = Uint8Array | ReadonlyArray<Uint8Array>
+/** A body that is sent while it comes: the connection asks for its pieces as fast as the backend takes them. */
+export interface BodySource {
+  /** All of its bytes; undefined when nobody knows: it goes out in chunks. */
+  readonly length: number | undefined
+  /** The next piece, which is not empty; "later" when there is none yet, undefined behind the last one. */
+  readonly next: () => Uint8Array | "later" | undefined
+  /** Sets what is to be called when there is something after a "later". */
+  readonly onMore: (more: () => void) => void
+}
+
+/** A body: whole, in pieces that follow each other, or while it comes. */
+export type RequestBody = Uint8Array | ReadonlyArray<Uint8Array> | BodySource
+
+/** Whether a body is sent while it comes. */
+export const isSource = (body: RequestBody): body is BodySource => !(body instanceof Uint8Array) && "onMore" in body
 
 // Bodies up to this size, in bytes, are copied behind their head, so that one write sends both.
 const joinedBytes = 64 * 1024
@@ -53,7 +66,7 @@ const badValue = /[^\t\x20-\x7e\x80-\xff]/
 /** What is sent of a call. */
 interface Sent {
   /** POST when absent. */
-  readonly method?: "GET" | "DELETE"
+  readonly method?: string
   readonly headers: Readonly<Record<string, string>>
   /** Further ones, which are the same object for every call to a backend; `headers` go before them. */
   readonly fixed?: Readonly<Record<string, string>>
@@ -91,18 +104,30 @@ const allLines = (fixed: Readonly<Record<string, string>>, headers: Sent["header
   return lines === undefined ? undefined : always + lines
 }
 
-const headOf = ({ opening }: RequestTarget, { fixed, headers, method }: Sent, size: number): string | undefined => {
-  const head = method === undefined ? opening : method + opening.slice("POST".length)
-  const lines = allLines(fixed ?? none, headers)
-  if (lines === undefined) return undefined
-  // Some servers take a length for the sign of a body, which these methods have none of.
-  const length = method !== undefined && size === 0 ? "" : `Content-Length: ${size}\r\n`
-  return `${head}${lines}${length}Connection: keep-alive\r\n\r\n`
+const framed = (method: string | undefined, size: number | undefined): string => {
+  if (size === undefined) return "Transfer-Encoding: chunked\r\n"
+  // Some servers take a length for the sign of a body, which other methods mostly have none of.
+  return method !== undefined && size === 0 ? "" : `Content-Length: ${size}\r\n`
 }
 
-/** The pieces to write for a call; undefined when a header cannot be written. */
+const headOf = (
+  { opening }: RequestTarget,
+  { fixed, headers, method }: Sent,
+  size: number | undefined
+): string | undefined => {
+  const head = method === undefined ? opening : method + opening.slice("POST".length)
+  const lines = allLines(fixed ?? none, headers)
+  return lines === undefined ? undefined : `${head}${lines}${framed(method, size)}Connection: keep-alive\r\n\r\n`
+}
+
+/** The pieces to write for a call, without those of a body that is sent while it comes; undefined when a header cannot be written. */
 export const requestBytes = (target: RequestTarget, sent: Sent): ReadonlyArray<Uint8Array> | undefined => {
-  const pieces = sent.body instanceof Uint8Array ? [sent.body] : sent.body
+  const { body } = sent
+  if (isSource(body)) {
+    const head = headOf(target, sent, body.length)
+    return head === undefined ? undefined : [Buffer.from(head, "latin1")]
+  }
+  const pieces = body instanceof Uint8Array ? [body] : body
   let length = 0
   for (const { byteLength } of pieces) length += byteLength
   const head = headOf(target, sent, length)
@@ -116,3 +141,15 @@ export const requestBytes = (target: RequestTarget, sent: Sent): ReadonlyArray<U
   }
   return [whole]
 }
+
+const chunkEnd = Buffer.from("\r\n")
+
+/** Behind the last chunk of a body. */
+export const lastChunk: ReadonlyArray<Uint8Array> = [Buffer.from("0\r\n\r\n")]
+
+/** A piece as a chunk. */
+export const chunkOf = (piece: Uint8Array): ReadonlyArray<Uint8Array> => [
+  Buffer.from(`${piece.byteLength.toString(16)}\r\n`, "latin1"),
+  piece,
+  chunkEnd
+]

@@ -16,6 +16,10 @@ import type { Script } from "../kit/rawServer.ts"
 const chat = { model: "gpt", messages: [{ role: "user", content: "hi" }] }
 const passedBodies: Readonly<Record<string, unknown>> = {
   "/v1/audio/speech": { model: "m", input: "hi", voice: "alloy" },
+  "/v1/audio/transcriptions": { model: "m" },
+  "/v1/audio/translations": { model: "m" },
+  "/v1/images/edits": { model: "m" },
+  "/v1/images/variations": { model: "m" },
   "/v1/images/generations": { model: "m", prompt: "a harbour" },
   "/v1/moderations": { model: "m", input: "hi" },
   "/rerank": { model: "m", query: "q", texts: ["a"] },

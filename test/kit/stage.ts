@@ -114,6 +114,7 @@ const stageLimits: ProxyLimits = {
   stallMs: 1000,
   keepAliveMs: 0,
   maxBodyBytes: 100_000,
+  maxStreamedBytes: 1_000_000,
   maxUploads: 10,
   maxUploadBytes: 1_000_000,
   uploadShare: 1,

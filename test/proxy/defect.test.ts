@@ -20,6 +20,7 @@ const limits = {
   stallMs: 0,
   keepAliveMs: 0,
   maxBodyBytes: 1000,
+  maxStreamedBytes: 1_000_000,
   maxUploads: 10,
   maxUploadBytes: 1000,
   uploadShare: 1,

@@ -18,6 +18,18 @@ const model = Schema.optionalKey(
 const asked = <F extends Schema.Struct.Fields>(identifier: string, fields: F) =>
   open({ model, ...fields }).annotate({ identifier })
 
+const form = <F extends Schema.Struct.Fields>(identifier: string, fields: F) =>
+  asked(identifier, fields).pipe(HttpApiSchema.asMultipart())
+
+const file = text("A file")
+
+const Transcript = [
+  open({ text: Schema.optionalKey(Schema.String) }).annotate({ identifier: "Transcript" }),
+  Schema.String.annotate({ description: "Where `response_format` asks for a text" }).pipe(HttpApiSchema.asText())
+]
+
+const ImageList = open({ data: Schema.Array(open({})) }).annotate({ identifier: "ImageList" })
+
 const Speech = Schema.Uint8Array.pipe(HttpApiSchema.asUint8Array({ contentType: "audio/mpeg" })).annotate({
   description: "The sound, in the format that was asked for, sent on as it comes"
 })
@@ -42,8 +54,24 @@ export const Passed = HttpApiGroup.make("passed")
     }).annotate(OpenApi.Summary, "A text as sound"),
     HttpApiEndpoint.post("images", "/v1/images/generations", {
       payload: asked("ImageRequest", { prompt: text("What is to be seen") }),
-      success: open({ data: Schema.Array(open({})) }).annotate({ identifier: "ImageList" })
+      success: ImageList
     }).annotate(OpenApi.Summary, "Images by a description"),
+    HttpApiEndpoint.post("transcriptions", "/v1/audio/transcriptions", {
+      payload: form("TranscriptionRequest", { file }),
+      success: Transcript
+    }).annotate(OpenApi.Summary, "Sound as text; with stream: true as events"),
+    HttpApiEndpoint.post("translations", "/v1/audio/translations", {
+      payload: form("TranslationRequest", { file }),
+      success: Transcript
+    }).annotate(OpenApi.Summary, "Sound as English text"),
+    HttpApiEndpoint.post("imageEdits", "/v1/images/edits", {
+      payload: form("ImageEditRequest", { image: file, prompt: text("What is to be seen") }),
+      success: ImageList
+    }).annotate(OpenApi.Summary, "Images changed by a description"),
+    HttpApiEndpoint.post("imageVariations", "/v1/images/variations", {
+      payload: form("ImageVariationRequest", { image: file }),
+      success: ImageList
+    }).annotate(OpenApi.Summary, "Images like another one"),
     HttpApiEndpoint.post("moderations", "/v1/moderations", {
       payload: asked("ModerationRequest", { input: text("One text, several, or parts with images") }),
       success: open({ results: Schema.Array(open({})) }).annotate({ identifier: "Moderation" })

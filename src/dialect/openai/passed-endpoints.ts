@@ -18,6 +18,8 @@ export interface PassedEndpoint {
   readonly list?: string
   /** The model that is meant where none is named. */
   readonly usual?: string
+  /** Whether it is asked by a form, with files in it. */
+  readonly form?: true
 }
 
 type Told = Omit<PassedEndpoint, "facts" | "meantBy" | "path"> & Partial<Pick<PassedEndpoint, "meantBy">>
@@ -32,7 +34,11 @@ const endpoint = (name: string, path: string, text: string, { meantBy = [], ...t
 /** All of them. Places without `/v1` are those that servers have them at. */
 export const passedEndpoints: ReadonlyArray<PassedEndpoint> = [
   endpoint("audio/speech", "/v1/audio/speech", "input", { answer: "bytes" }),
+  endpoint("audio/transcriptions", "/v1/audio/transcriptions", "file", { answer: "text", form: true }),
+  endpoint("audio/translations", "/v1/audio/translations", "file", { answer: "text", form: true }),
   endpoint("images/generations", "/v1/images/generations", "prompt", { answer: "json", list: "data" }),
+  endpoint("images/edits", "/v1/images/edits", "image", { answer: "json", list: "data", form: true }),
+  endpoint("images/variations", "/v1/images/variations", "image", { answer: "json", list: "data", form: true }),
   endpoint("moderations", "/v1/moderations", "input", {
     answer: "json",
     list: "results",

@@ -2,7 +2,7 @@
  * What routing must know of a request whose body passes by: its model, and whether its answer is to be a stream.
  */
 import * as Result from "effect/Result"
-import type { BadRequest } from "../../domain/errors.ts"
+import { BadRequest } from "../../domain/errors.ts"
 import type { NeedsReading, ReadRequest } from "../Dialect.ts"
 import { modelFault, parseBody, streamFault, unnamedFault } from "../json-body.ts"
 import type { Json } from "./facts.ts"
@@ -27,6 +27,9 @@ const needsOf = (
   return Result.succeed({ needs: { operation: facts, model: String(model), stream, ...nothing }, model: span })
 }
 
+const noForm = ({ message, param }: BadRequest): BadRequest =>
+  new BadRequest({ message: `${message}; a form is expected here (multipart/form-data, with its boundary)`, param })
+
 /** Reads it: at once of a body of the usual size, in slices of a large one. */
 export const readPassedNeeds = (
   endpoint: PassedEndpoint,
@@ -34,7 +37,8 @@ export const readPassedNeeds = (
   reading: NeedsReading
 ): Read | Promise<Read> => {
   if (!isLarge(body)) {
-    return Result.flatMap(parseBody(body), (top) => needsOf(endpoint, top, reading, undefined))
+    const parsed = endpoint.form === true ? Result.mapError(parseBody(body), noForm) : parseBody(body)
+    return Result.flatMap(parsed, (top) => needsOf(endpoint, top, reading, undefined))
   }
   return scanTop(body, reading.turns).then(
     Result.flatMap(({ factScan, top }) => needsOf(endpoint, top, reading, factScan.model))

@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { BadAnswer } from "../../domain/upstream-errors.ts"
 import { type AnswerFault, type Operation, unknownIdentity, type WholeAnswer } from "../Dialect.ts"
 import { readAnyJson, readWholeAnswer } from "./answer-json.ts"
+import { OpenAiForm } from "./form-needs.ts"
 import { type PassedEndpoint, passedEndpoints } from "./passed-endpoints.ts"
 import { readPassedNeeds } from "./passed-needs.ts"
 
@@ -34,12 +35,13 @@ const readOther = (body: Uint8Array, mediaType: string | null): Result.Result<Wh
 }
 
 const operationOf = (endpoint: PassedEndpoint): Operation => {
-  const { answer, facts, list, path } = endpoint
+  const { answer, facts, form, list, path } = endpoint
   return {
     ...facts,
     path,
     generates: false,
     passes: answer === "bytes",
+    ...(form === undefined ? {} : { form: (boundary, reading) => new OpenAiForm(endpoint, boundary, reading) }),
     needs: (body, reading) => readPassedNeeds(endpoint, body, reading),
     whole: (body, mediaType) => {
       if (answer !== "json") return readOther(body, mediaType)
