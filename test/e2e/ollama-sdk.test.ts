@@ -241,6 +241,25 @@ describe("the ollama package over a backend that only chats", () => {
     ])
   })
 
+  test("is told that a model which is there has been pulled, and why models are changed at their server alone", async () => {
+    expect(await ollama.pull({ model: "org/z:q4" })).toMatchObject({ status: "success" })
+    const states: Array<string> = []
+    for await (const { status } of await ollama.pull({ model: "m", stream: true })) states.push(status)
+    expect(states).toEqual(["success"])
+    for (const failure of [
+      await thrown(ollama.pull({ model: "nope" })),
+      await thrown(ollama.push({ model: "m" })),
+      await thrown(ollama.copy({ source: "m", destination: "n" })),
+      await thrown(ollama.delete({ model: "m" })),
+      await thrown(ollama.create({ model: "n", from: "m" }))
+    ]) {
+      expect([Reflect.get(Object(failure), "status_code"), String(failure)]).toEqual([
+        501,
+        expect.stringContaining("ask the Ollama itself")
+      ])
+    }
+  })
+
   test("loads and unloads a model without the backend being asked, in any case a single line", async () => {
     const before = upstream.calls().length
     const loaded = await ollama.chat({ model: "m", messages: [] })

@@ -58,6 +58,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/api/embed": { model: "m", input: "a" },
   "/api/embeddings": { model: "m", prompt: "a" },
   "/api/show": { model: "m" },
+  "/api/pull": { model: "m" },
   ...geminiBodies,
   "/admin/v1/route": chat,
   "/admin/v1/backends": { url: "http://127.0.0.1:9", name: "new", type: "generic" }

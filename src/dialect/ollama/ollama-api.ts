@@ -90,6 +90,10 @@ const Shown = open({ capabilities: Schema.Array(Schema.String), model_info: open
   identifier: "OllamaModel"
 })
 
+const Pulled = Schema.String.annotate({ description: "One line, unless stream is false" }).pipe(
+  HttpApiSchema.asText({ contentType: "application/x-ndjson" })
+)
+
 const Version = open({ version: Schema.String }).annotate({ identifier: "OllamaVersion" })
 
 const Ollama = HttpApiGroup.make("ollama")
@@ -125,6 +129,10 @@ const Ollama = HttpApiGroup.make("ollama")
     HttpApiEndpoint.post("ollamaShow", "/api/show", { payload: ShowRequest, success: Shown }).annotate(
       OpenApi.Summary,
       "What a model can do, as Ollama tells it"
+    ),
+    HttpApiEndpoint.post("ollamaPull", "/api/pull", { payload: ShowRequest, success: Pulled }).annotate(
+      OpenApi.Summary,
+      "That a model is there; any other is to be pulled at the Ollama itself"
     )
   )
   .annotate(

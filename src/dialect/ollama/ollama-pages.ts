@@ -78,6 +78,19 @@ const namedIn = (body: Uint8Array): Result.Result<string, BadRequest> => {
     : Result.fail(new BadRequest({ message: "model is required", param: "model" }))
 }
 
+const success = { status: "success" }
+
+const atTheServer = (what: string) =>
+  jsonPage({ error: `Nexus ${what} no models: ask the Ollama itself that is to have or to lose it` }, 501)
+
+/** What would change the models of a server: which one is meant nobody can know. */
+const refusing = (method: "POST" | "DELETE", path: string, what: string): DialectPage => ({
+  method,
+  path,
+  refuses: true,
+  answer: () => Result.succeed(atTheServer(what))
+})
+
 /** The pages. */
 export const ollamaPages: ReadonlyArray<DialectPage> = [
   {
@@ -105,6 +118,22 @@ export const ollamaPages: ReadonlyArray<DialectPage> = [
     answer: (models, { body }) =>
       Result.map(Result.flatMap(namedIn(body), models.find), (model) => jsonPage(shown(model)))
   },
+  {
+    method: "POST",
+    path: "/api/pull",
+    // Some clients pull what is not in the list by the very name that they were given.
+    answer: (models, { body }) =>
+      Result.map(namedIn(body), (name) => {
+        if (Result.isFailure(models.find(name))) return atTheServer("pulls")
+        if (lineObject(decoder.decode(body))?.["stream"] === false) return jsonPage(success)
+        return { status: 200, type: "application/x-ndjson", body: `${JSON.stringify(success)}\n` }
+      })
+  },
+  refusing("POST", "/api/push", "pushes"),
+  refusing("POST", "/api/create", "creates"),
+  refusing("POST", "/api/copy", "copies"),
+  refusing("DELETE", "/api/delete", "deletes"),
+  refusing("POST", "/api/blobs/{model}", "creates"),
   {
     method: "GET",
     path: "/",
