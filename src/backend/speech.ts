@@ -147,6 +147,8 @@ export const isMain = ({ main, operations }: Speaking, dialect: string, operatio
  */
 export const isNative = (speaker: Speaker, spoken: Spoken): boolean => {
   const { native = "trusted", speaking } = speaker
+  // One that no kind tells of is translated by nobody.
+  if (!isDialect(spoken.dialect)) return true
   if (isMain(speaking, spoken.dialect, spoken.operation)) return true
   if (native === "never") return false
   const { level } = speechOf(speaker, spoken)

@@ -22,6 +22,7 @@ interface Operation {
 const groups: ReadonlyArray<readonly [tag: string, heading: string]> = [
   ["openai", "Models answer"],
   ["passed", "Speech, images, ranking and more"],
+  ["responses", "The same by OpenAI's Responses"],
   ["anthropic", "The same for clients of Anthropic's"],
   ["ollama", "The same for clients of Ollama's"],
   ["gemini", "The same for clients of Google's"],
