@@ -363,6 +363,7 @@ describe("a request of Ollama's as one of chat", () => {
       return answer === undefined ? undefined : linesIn(decoder.decode(answer)).map((each) => each["done_reason"])
     }
     expect(reason({ messages: [user] })).toBeUndefined()
+    expect(reason({ messages: [{ role: "user", content: "" }] })).toBeUndefined()
     expect(reason({})).toEqual(["load"])
     expect(reason({ messages: [], keep_alive: "5m" })).toEqual(["load"])
     for (const keep_alive of [0, "0", "0s"]) expect(reason({ messages: [], keep_alive })).toEqual(["unload"])
@@ -379,6 +380,8 @@ describe("a request of Ollama's as one of chat", () => {
     expect(refused({ messages: [user, { role: "assistant", tool_calls: [{}] }] })).toBe(
       "messages[1].tool_calls[0].function"
     )
+    const cut = { role: "assistant", tool_calls: [{ function: { name: "a", arguments: "{no" } }] }
+    expect(refused({ messages: [user, cut] })).toBe("messages[1].tool_calls[0].function.arguments")
     expect(refused({ tools: [{ type: "web" }] })).toBe("tools[0].type")
     expect(refused({ format: 3 })).toBe("format")
     expect(refused({ think: 3 })).toBe("think")

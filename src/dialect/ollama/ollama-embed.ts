@@ -42,6 +42,7 @@ const decode = read((told, notes) => {
   notes.only(told, ["model", "input", "truncate", "dimensions"], "")
   const { input } = told
   const texts = typeof input === "string" ? [input] : listOf(input, "input")
+  if (texts.length === 0) return refuseAt("input", "must hold a text")
   const began = performance.now()
   return {
     embed: { texts: texts.map((text, at) => textOf(text, `input[${at}]`)), ...optional(told) },

@@ -101,8 +101,13 @@ const common = (json: JsonObject, messages: ReadonlyArray<ChatMessage>, notes: N
 
 const shared = ["model", "stream", "format", "think", "options"]
 
+const silence: ChatMessage = { role: "user", parts: [{ type: "text", text: "" }] }
+
 const readChat = (json: JsonObject, notes: Notes): Chat => {
-  const messages = readOllamaTurns(listOf(json["messages"], "messages"), notes)
+  const told = listOf(json["messages"], "messages")
+  const read = readOllamaTurns(told, notes)
+  // Nothing said is another thing than nothing asked.
+  const messages = read.length === 0 && told.length > 0 ? [silence] : read
   const tools = listOf(json["tools"], "tools").map((tool, at) => toolOf(tool, `tools[${at}]`, notes))
   const chat = common(json, messages, notes)
   notes.only(json, [...shared, "messages", "tools", "tool_choice"], "")

@@ -6,6 +6,7 @@ import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
+import { lineObject } from "./ollama-watch.ts"
 
 // How the bytes of images begin, in base64.
 const beginnings: ReadonlyArray<readonly [beginning: string, mediaType: string]> = [
@@ -45,7 +46,8 @@ interface OpenCall {
 
 const argumentsOf = (args: unknown, place: string): string => {
   if (args === undefined || args === null) return "{}"
-  if (typeof args === "string") return args
+  // Some clients send the text of the object.
+  if (typeof args === "string" && lineObject(args) !== undefined) return args
   return Predicate.isObject(args) ? JSON.stringify(args) : refuseAt(place, "must be an object")
 }
 
