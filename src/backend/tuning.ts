@@ -46,7 +46,8 @@ export const contextNow = (
   asked: AskedContext | undefined,
   probedAt: number
 ): number => {
-  // A look at the server after the last request shows what has become of it.
-  if (asked !== undefined && (loaded !== false || asked.at >= probedAt)) return asked.tokens
-  return loaded === true ? told : 0
+  // A look at the server after the last request shows what has become of the model, by whomever.
+  if (asked !== undefined && asked.at >= probedAt) return asked.tokens
+  if (loaded === false) return 0
+  return loaded === true && told > 0 ? told : (asked?.tokens ?? 0)
 }

@@ -194,7 +194,15 @@ export class Registry extends Context.Service<
                 return live === undefined ? told : Effect.andThen(told, noteNames(name, outcome))
               })
             ),
-          adopt: (name, told) => change((snapshot) => [undefined, adoptFindings(snapshot, name, told)]),
+          adopt: (name, told) =>
+            change((snapshot) => {
+              const next = adoptFindings(snapshot, name, told)
+              const after = next.backends.get(name)
+              // What a look at the server has shown goes before what it was asked for from here.
+              if (after !== undefined && after.models !== snapshot.backends.get(name)?.models)
+                after.live.contexts.clear()
+              return [undefined, next]
+            }),
           suspect: (name) => {
             if (waiting.has(name) || !SubscriptionRef.getUnsafe(state).backends.has(name)) return
             waiting.add(name)

@@ -34,14 +34,16 @@ describe("the context of a model", () => {
     expect(sized(100, 0, 60_000)).toBe(30_000)
   })
 
-  test("is what it was asked to be, until a later look shows that the model is gone", () => {
+  test("is what it was asked to be, until a later look shows what has become of it", () => {
     const model = (more: Partial<Model>): Model => ({ id: "m", capabilities: {}, ...more })
     const asked = { tokens: 16_384, at: 100 }
     expect(contextNow(model({ loaded: true, context_in_force: 8192 }), undefined, 50)).toBe(8192)
     expect(contextNow(model({ loaded: false, context_in_force: 8192 }), undefined, 50)).toBe(0)
     expect(contextNow(model({ loaded: false }), asked, 50)).toBe(16_384)
     expect(contextNow(model({ loaded: false }), asked, 150)).toBe(0)
-    expect(contextNow(model({ loaded: true, context_in_force: 8192 }), asked, 150)).toBe(16_384)
+    expect(contextNow(model({ loaded: true, context_in_force: 8192 }), asked, 150)).toBe(8192)
+    expect(contextNow(model({ loaded: true }), asked, 150)).toBe(16_384)
+    expect(contextNow(model({}), asked, 150)).toBe(16_384)
   })
 })
 
