@@ -6,19 +6,29 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
-import type { Capabilities, Model } from "../domain/server.ts"
+import type { Capabilities, Model, ModelAbout } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
 import { openAiLike } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
 import { absent, speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 
+const Details = Schema.Struct({
+  format: lenientField(Schema.String),
+  family: lenientField(Schema.String),
+  parameter_size: lenientField(Schema.String),
+  quantization_level: lenientField(Schema.String)
+})
+
 const Tag = Schema.Struct({
   name: lenientField(Schema.String),
   model: lenientField(Schema.String),
   digest: lenientField(Schema.String),
   capabilities: lenientField(RawEntries),
-  context_length: lenientField(TokenCount)
+  context_length: lenientField(TokenCount),
+  size: lenientField(Schema.Finite),
+  modified_at: lenientField(Schema.String),
+  details: lenientField(Details)
 })
 
 /** One installed model. */
@@ -28,7 +38,19 @@ interface Tag {
   readonly digest: string
   /** Abilities the list itself tells; narrower than what `/api/show` tells. */
   readonly words: ReadonlyArray<unknown>
+  readonly about: ModelAbout
 }
+
+// What is not a word is nothing to tell of.
+const aboutOf = ({ details, digest, modified_at: modified, size }: typeof Tag.Type): ModelAbout => ({
+  ...(digest === undefined ? {} : { digest }),
+  ...(size === undefined ? {} : { size }),
+  ...(modified === undefined ? {} : { modified }),
+  ...(details?.format === undefined ? {} : { format: details.format }),
+  ...(details?.family === undefined ? {} : { family: details.family }),
+  ...(details?.parameter_size === undefined ? {} : { parameters: details.parameter_size }),
+  ...(details?.quantization_level === undefined ? {} : { quantization: details.quantization_level })
+})
 
 const List = Schema.Struct({ models: Schema.NullOr(RawEntries) })
 const decodeList = Schema.decodeUnknownOption(List)
@@ -44,7 +66,7 @@ export const readTags = (body: unknown): ReadonlyArray<Tag> | undefined =>
   entriesOf(body)?.flatMap((tag) => {
     const name = tag.name ?? tag.model
     if (name === undefined) return []
-    return [{ name, digest: tag.digest ?? name, words: tag.capabilities ?? [] }]
+    return [{ name, digest: tag.digest ?? name, words: tag.capabilities ?? [], about: aboutOf(tag) }]
   })
 
 /** Reads `/api/ps`: the context in force of each loaded model, by name. */
@@ -109,8 +131,13 @@ const abilities = (tag: Tag, shown: Shown | undefined): Capabilities => {
  * A model of Ollama. Its context is the one in force now or last, else what its Modelfile asks for; the longest that the
  * model has is not what it is loaded with, and so says nothing.
  */
-const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined, loaded: boolean): Model =>
-  onDemandModel(tag.name, inForce ?? shown?.asked, abilities(tag, shown), loaded)
+const toModel = (tag: Tag, shown: Shown | undefined, inForce: number | undefined, loaded: boolean): Model => {
+  const words = shown?.words?.filter((word) => typeof word === "string")
+  return {
+    ...onDemandModel(tag.name, inForce ?? shown?.asked, abilities(tag, shown), loaded),
+    about: { ...tag.about, ...(words === undefined ? {} : { abilities: words }) }
+  }
+}
 
 /** What need not be asked again: what models are by their digest, and the contexts that were in force last. */
 interface Memory {

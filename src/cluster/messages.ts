@@ -10,6 +10,19 @@ import { CallMessage, type CallContract, ReplyMessage } from "./calls.ts"
 
 const Ability = Schema.optionalKey(Schema.Boolean)
 
+const Text = Schema.optionalKey(Schema.String)
+
+const AboutShape = Schema.Struct({
+  digest: Text,
+  size: Schema.optionalKey(Schema.Number),
+  modified: Text,
+  format: Text,
+  family: Text,
+  parameters: Text,
+  quantization: Text,
+  abilities: Schema.optionalKey(Schema.Array(Schema.String))
+})
+
 const ModelShape = Schema.Struct({
   id: Schema.String,
   context_length: Schema.optionalKey(Schema.Int),
@@ -17,7 +30,8 @@ const ModelShape = Schema.Struct({
   loaded: Schema.optionalKey(Schema.Boolean),
   max_output_tokens: Schema.optionalKey(Schema.Int),
   thinks: Schema.optionalKey(Schema.Literals(["by effort", "by tokens", "never"])),
-  capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability })
+  capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability }),
+  about: Schema.optionalKey(AboutShape)
 })
 
 const CircuitShape = Schema.Struct({

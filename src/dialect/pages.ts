@@ -4,7 +4,7 @@
  */
 import type * as Result from "effect/Result"
 import type { GatewayError } from "../domain/errors.ts"
-import type { Capabilities } from "../domain/server.ts"
+import type { Capabilities, ModelAbout } from "../domain/server.ts"
 
 /** A model as pages tell of it. */
 export interface ListedModel {
@@ -18,6 +18,8 @@ export interface ListedModel {
   readonly types: ReadonlyArray<string>
   /** Whether one of them has it in memory, as far as is known. */
   readonly loaded: boolean
+  /** What one of them tells of it beside. */
+  readonly about: ModelAbout
 }
 
 /** The models that can be asked for now. */

@@ -26,6 +26,21 @@ export interface Capabilities {
   readonly embeddings?: boolean
 }
 
+/** What a server tells of a model that nothing is decided by. */
+export interface ModelAbout {
+  readonly digest?: string
+  /** In bytes. */
+  readonly size?: number
+  /** As the server writes it. */
+  readonly modified?: string
+  readonly format?: string
+  readonly family?: string
+  readonly parameters?: string
+  readonly quantization?: string
+  /** All that it is said to be able to do, in the server's words. */
+  readonly abilities?: ReadonlyArray<string>
+}
+
 /** A model as one backend serves it; contexts in tokens, absent when the backend does not say. */
 export interface Model {
   readonly id: string
@@ -43,6 +58,7 @@ export interface Model {
   /** How it is told how much to think, where its server tells of several ways. */
   readonly thinks?: "by effort" | "by tokens" | "never"
   readonly capabilities: Capabilities
+  readonly about?: ModelAbout
 }
 
 /** What a server has shown of itself: its version, and which paths it has of those that it was asked about. */

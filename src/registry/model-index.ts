@@ -82,6 +82,8 @@ const same = (a: Model, b: Model): boolean =>
   a.loaded === b.loaded &&
   a.max_output_tokens === b.max_output_tokens &&
   a.thinks === b.thinks &&
+  a.about?.digest === b.about?.digest &&
+  a.about?.abilities?.length === b.about?.abilities?.length &&
   a.capabilities.vision === b.capabilities.vision &&
   a.capabilities.tools === b.capabilities.tools &&
   a.capabilities.json_mode === b.capabilities.json_mode &&

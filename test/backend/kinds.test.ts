@@ -77,14 +77,21 @@ effect("Ollama: abilities from show, the context in force from ps, one question 
   Effect.gen(function* () {
     const world = serving(ollama)
     const probe = yield* makeProbe(world.transport, backend("b", { url: origin, type: "ollama" }), () => 5000)
+    const same = { digest: "aaaa", abilities: recorded.ollamaShowChat.capabilities }
     const chat = { vision: false, tools: true, embeddings: false, json_mode: true }
     for (let i = 0; i < 3; i++) {
       expect(modelsOf(yield* probe)).toEqual({
-        "tiny:latest": { context_in_force: 4096, loaded: true, capabilities: chat },
-        "tiny-again:latest": { context_in_force: 4096, loaded: true, capabilities: chat },
+        "tiny:latest": {
+          context_in_force: 4096,
+          loaded: true,
+          capabilities: chat,
+          about: { ...same, size: 8_357_120, modified: "2026-11-01T10:00:00Z", format: "gguf", family: "llama" }
+        },
+        "tiny-again:latest": { context_in_force: 4096, loaded: true, capabilities: chat, about: same },
         "nomic-embed-text:latest": {
           loaded: false,
-          capabilities: { vision: false, tools: false, embeddings: true, json_mode: false }
+          capabilities: { vision: false, tools: false, embeddings: true, json_mode: false },
+          about: { digest: "bbbb", abilities: recorded.ollamaShowEmbed.capabilities }
         }
       })
     }

@@ -326,6 +326,17 @@ describe("the ollama package over an Ollama", () => {
     expect(pieces).toEqual(["a", "b", ""])
   })
 
+  test("is listed with what it tells of its models", async () => {
+    await using here = await world(ollamaSays(["a"]))
+    const { models } = await here.ollama.list()
+    expect(models.map(({ details, digest, name }) => [name, digest, details.format])).toEqual([
+      ["nomic:1", "digest-of-nomic:1", "gguf"],
+      ["tide:8b", "digest-of-tide:8b", "gguf"]
+    ])
+    const shown = await here.ollama.show({ model: "TIDE:8b" })
+    expect(shown.capabilities).toEqual(["completion", "tools"])
+  })
+
   test("has tools called, vectors made and models loaded in its own words", async () => {
     const calls = [{ function: { name: "weather", arguments: { city: "Oslo" } } }]
     await using here = await world((request: Seen) => {

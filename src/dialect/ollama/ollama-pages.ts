@@ -16,29 +16,32 @@ const never = "2300-01-01T00:00:00Z"
 
 const digestOf = (id: string): string => createHash("sha256").update(id).digest("hex")
 
-const detailsOf = () => ({
+const detailsOf = ({ about: { family = "", format = "", parameters = "", quantization = "" } }: ListedModel) => ({
   parent_model: "",
-  format: "",
-  family: "",
-  families: [],
-  parameter_size: "",
-  quantization_level: ""
+  format,
+  family,
+  families: family === "" ? [] : [family],
+  parameter_size: parameters,
+  quantization_level: quantization
 })
 
-const abilitiesOf = ({ abilities: { embeddings, tools, vision } }: ListedModel): ReadonlyArray<string> => [
-  ...(embeddings === true ? ["embedding"] : ["completion"]),
-  ...(embeddings !== true && tools !== false ? ["tools"] : []),
-  ...(vision === true ? ["vision"] : [])
-]
+const abilitiesOf = ({ abilities: { embeddings, tools, vision }, about }: ListedModel): ReadonlyArray<string> =>
+  about.abilities ?? [
+    ...(embeddings === true ? ["embedding"] : ["completion"]),
+    ...(embeddings !== true && tools !== false ? ["tools"] : []),
+    ...(vision === true ? ["vision"] : [])
+  ]
+
+const modifiedOf = ({ about, created }: ListedModel): string => about.modified ?? timeText(created * 1000)
 
 const entryOf = (model: ListedModel) => ({
   // Clients look for the very name that they ask for.
   name: model.id,
   model: model.id,
-  modified_at: timeText(model.created * 1000),
-  size: 0,
-  digest: digestOf(model.id),
-  details: detailsOf()
+  modified_at: modifiedOf(model),
+  size: model.about.size ?? 0,
+  digest: model.about.digest ?? digestOf(model.id),
+  details: detailsOf(model)
 })
 
 const runningOf = (model: ListedModel) => {
@@ -51,20 +54,18 @@ const runningOf = (model: ListedModel) => {
   }
 }
 
-const architecture = "unknown"
-
-const shown = (model: ListedModel) => ({
+const shown = (model: ListedModel, architecture = model.about.family ?? "unknown") => ({
   license: "",
   modelfile: "",
   parameters: "",
   template: "",
-  details: detailsOf(),
+  details: detailsOf(model),
   model_info: {
     "general.architecture": architecture,
     ...(model.contextLength === undefined ? {} : { [`${architecture}.context_length`]: model.contextLength })
   },
   capabilities: abilitiesOf(model),
-  modified_at: timeText(model.created * 1000)
+  modified_at: modifiedOf(model)
 })
 
 const decoder = new TextDecoder()

@@ -121,7 +121,8 @@ const listedOf =
       contextLength: lengths.length === 0 ? undefined : Math.max(...lengths),
       abilities: abilitiesOf(serving, everyAbility),
       types: [...new Set(serving.map(({ state }) => state.backend.type))],
-      loaded: serving.some(isLoaded)
+      loaded: serving.some(isLoaded),
+      about: serving.find(({ model }) => model.about !== undefined)?.model.about ?? {}
     }
   }
 
