@@ -3,6 +3,7 @@
  */
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
+import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import type { JsonObject } from "../request-notes.ts"
 import {
   echoOf,
@@ -27,25 +28,7 @@ interface Asked {
   readonly seals: boolean
 }
 
-const fineId = /^[A-Za-z0-9_.:-]{1,64}$/
-
-/** Gives calls ids that stand alone: in the answer, and against all that went before it. */
-class CallNumbers {
-  private readonly context: AnswerContext
-  private readonly given = new Set<string>()
-
-  constructor(context: AnswerContext) {
-    this.context = context
-  }
-
-  of(id: string | undefined): string {
-    const { callIds, id: answer } = this.context
-    const stands = id !== undefined && fineId.test(id) && !callIds.has(id) && !this.given.has(id)
-    const own = stands ? id : `call_${answer}_${this.given.size + 1}`
-    this.given.add(own)
-    return own
-  }
-}
+const idForm: CallIdForm = { fits: /^[A-Za-z0-9_.:-]{1,64}$/, prefix: "call_" }
 
 const incomplete: Readonly<Record<string, string>> = { length: "max_output_tokens", filter: "content_filter" }
 
@@ -59,7 +42,7 @@ class ResponseWriting {
   private readonly context: AnswerContext
   private readonly asked: Asked
   private readonly began: Began
-  private readonly ids: CallNumbers
+  private readonly ids: CallIds
   private readonly writer = new EventWriter()
   private readonly items: Array<ResponseItem> = []
   private readonly calls = new Map<number, CallItem>()
@@ -79,7 +62,7 @@ class ResponseWriting {
     this.context = context
     this.asked = asked
     this.began = began
-    this.ids = new CallNumbers(context)
+    this.ids = new CallIds(context, idForm)
   }
 
   take(): ReadonlyArray<Uint8Array> {
