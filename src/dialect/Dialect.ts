@@ -166,7 +166,7 @@ export interface Operation extends OperationFacts {
   readonly server?: ServerCodec
   /** The same of a request for vectors, which has a hub of its own. */
   readonly embeds?: EmbedCodec
-  /** What is answered without asking anybody: an estimate, and the field that is one. */
+  /** What is answered where nobody can be asked who knows: an estimate, and the field that is one. */
   readonly estimate?: (needs: RoutingNeeds) => { readonly field: string; readonly body: string }
 }
 

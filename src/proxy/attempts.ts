@@ -72,6 +72,9 @@ const isAway = (error: UpstreamError): boolean =>
 /** How long a silent stream has left once its backend is known to be gone, in milliseconds. */
 const lastWordsMs = 5000
 
+/** How long somebody is waited for who counts tokens, in milliseconds: an estimate is to be had at once. */
+const countMs = 5000
+
 const replayed = new ConnectionLost({ reason: "a kept connection was closed as it was used", answered: false })
 
 const noStream = new BadAnswer({ reason: "something else than the stream that has been opened for it" })
@@ -144,6 +147,10 @@ export class Attempts implements Asker {
       onFailure: (error) => (this.learns(attempt, error) ? this.simpler(attempt, error) : this.failed(attempt, error)),
       onSuccess: (answer) => this.translated(attempt, answer, translation)
     })
+  }
+
+  private get counts(): boolean {
+    return this.run.record.route.operation.estimate !== undefined
   }
 
   // Others may be told what this one cannot; where nobody can, the client hears why, unless one that could has failed.
@@ -243,7 +250,7 @@ export class Attempts implements Asker {
     const { id } = candidate.model
     this.current = attempt
     record.asks({ backend: backend.name, model, meter: accounting.attempting(record, backend.name, id) }, now)
-    record.clock.bound(record.started, backend.limits.totalMs)
+    record.clock.bound(record.started, this.counts ? countMs : backend.limits.totalMs)
     run.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
     return upstream.call({
       backend,
@@ -367,7 +374,8 @@ export class Attempts implements Asker {
       lostBefore: this.lostBefore,
       roomier: isTooLong(error) && plan.outgrow(attempt.candidate, performance.now())
     })
-    this.settle(error, backend.name, judged.blame)
+    // Whoever cannot count may answer all the same.
+    this.settle(error, backend.name, this.counts && !isAway(error) ? { _tag: "none" } : judged.blame)
     const missing = isMissingModel(error) ? attempt.model : isMissingEndpoint(error) ? `/${record.endpoint}` : ""
     if (missing !== "" && newcomers.misses(models, missing)) registry.suspect(backend.name)
     accounting.attemptFailed(record, error, judged.blame._tag === "none" && error._tag === "ErrorStatus")

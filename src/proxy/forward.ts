@@ -15,7 +15,7 @@ import type { RequestRun } from "./request-run.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
 import { StreamedBody, withStreamedBody } from "./streamed-body.ts"
-import { isAskedAsIs, translatorFor } from "./translation.ts"
+import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
 
 type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
 
@@ -103,8 +103,30 @@ const answered = (
 }
 
 // What the client is told says that it is an estimate.
-const estimated = (run: RequestRun, made: { readonly field: string; readonly body: string } | undefined): void =>
-  answered(run, made?.body ?? "{}", run.record.route.dialect.types.whole, { "x-nexus-estimated": made?.field ?? "" })
+const estimated = (
+  run: RequestRun,
+  made: { readonly field: string; readonly body: string } | undefined
+): Effect.Effect<void> =>
+  Effect.sync(() =>
+    answered(run, made?.body ?? "{}", run.record.route.dialect.types.whole, { "x-nexus-estimated": made?.field ?? "" })
+  )
+
+/** Asks those who count as their models do; where there is none, or it cannot, the answer is an estimate. */
+const counted = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  read: ReadRequest,
+  plan: Plan,
+  body: Uint8Array
+): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { route } = run.record
+  for (const { candidates } of plan.targets) {
+    for (const { state } of candidates) if (!isAskedNatively(state, route)) plan.lose(state)
+  }
+  const guess = estimated(run, route.operation.estimate?.(read.needs))
+  if (!plan.hasNext(performance.now())) return guess
+  return Effect.catch(new Attempts(forwarding, run, read, plan, body, undefined).all, () => guess)
+}
 
 const understood = (
   forwarding: Forwarding,
@@ -123,14 +145,16 @@ const understood = (
   if (Result.isFailure(plan)) {
     // Why there is nobody to ask is what people ask most.
     accounting.routed(record, router.consider(needs, snapshot, now).plan, now)
+    const { estimate } = record.route.operation
+    // An estimate is to be had of those who have too much to do.
+    if (estimate !== undefined && plan.failure._tag === "Overloaded") return estimated(run, estimate(needs))
     return Effect.fail(plan.failure)
   }
   accounting.routed(record, plan.success, now)
-  const { operation } = record.route
-  if (operation.estimate !== undefined) return Effect.sync(() => estimated(run, operation.estimate?.(needs)))
   // What is passed on while it comes is nothing that could be said otherwise.
   if (body instanceof StreamedBody)
     return new Attempts(forwarding, run, read.success, plan.success, body, undefined).all
+  if (record.route.operation.estimate !== undefined) return counted(forwarding, run, read.success, plan.success, body)
   const { parsed } = read.success
   const known = parsed === undefined ? undefined : Result.succeed(parsed)
   const building = known === undefined ? builtFor(forwarding, run, body, plan.success) : undefined

@@ -55,7 +55,7 @@ const serverRoute = (
 }
 
 /** Whether a backend is asked in the dialect that its client speaks. */
-const isAskedNatively = ({ backend, served }: BackendState, { dialect, operation }: DialectRoute): boolean =>
+export const isAskedNatively = ({ backend, served }: BackendState, { dialect, operation }: DialectRoute): boolean =>
   isSpokenNatively(backend, served, dialect.id, operation.name)
 
 /** Translates one request. */

@@ -19,6 +19,7 @@ import { messagesPages } from "./messages-pages.ts"
 import { decodeMessagesRequest } from "./messages-request.ts"
 import { withoutSeals } from "./messages-seals.ts"
 import { MessagesWatch, usageOfMessages } from "./messages-watch.ts"
+import { wholeCount } from "../token-count.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -84,7 +85,7 @@ const countTokens: Operation = {
   path: "/v1/messages/count_tokens",
   generates: false,
   needs: (body, reading) => readChatNeeds(countTokens, body, reading, lookAtMessages, true),
-  whole: () => Result.succeed({ said: { model: undefined, fingerprint: undefined }, usage: undefined }),
+  whole: wholeCount("input_tokens"),
   estimate: ({ promptTokens }) => ({ field: "input_tokens", body: JSON.stringify({ input_tokens: promptTokens }) })
 }
 

@@ -19,6 +19,7 @@ import { blockOf, candidatesOf, errorIn, faultIn, parsedJson, geminiUsage } from
 import { decodeGeminiRequest } from "./gemini-request.ts"
 import { GeminiWatch } from "./gemini-watch.ts"
 import { encodeGeminiRequest } from "./server-request.ts"
+import { wholeCount } from "../token-count.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -112,7 +113,7 @@ const countTokens: Operation = {
   streams: false,
   generates: false,
   needs: (body, reading) => readCountingNeeds(countTokens, body, reading),
-  whole: () => Result.succeed({ said: { model: undefined, fingerprint: undefined }, usage: undefined }),
+  whole: wholeCount("totalTokens"),
   estimate: ({ promptTokens }) => ({ field: "totalTokens", body: JSON.stringify({ totalTokens: promptTokens }) })
 }
 

@@ -16,6 +16,7 @@ import { withoutSealedReasoning } from "./reasoning-seal.ts"
 import { lookAtResponses } from "./responses-needs.ts"
 import { decodeResponsesRequest } from "./responses-request.ts"
 import { eventType, isFailure, responseIn, ResponsesWatch, usageOfResponse } from "./responses-watch.ts"
+import { wholeCount } from "../token-count.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -119,7 +120,7 @@ const inputTokens: Operation = {
   path: "/v1/responses/input_tokens",
   generates: false,
   needs: (body, reading) => readChatNeeds(inputTokens, body, reading, lookAtResponses, true),
-  whole: () => Result.succeed({ said: { model: undefined, fingerprint: undefined }, usage: undefined }),
+  whole: wholeCount("input_tokens"),
   estimate: ({ promptTokens }) => ({
     field: "input_tokens",
     body: JSON.stringify({ object: "response.input_tokens", input_tokens: promptTokens })
