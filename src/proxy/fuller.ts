@@ -33,6 +33,16 @@ const encoder = new TextEncoder()
 // Called on the bytes as they are: a Buffer over them would make the engine give them another form.
 const { indexOf } = Buffer.prototype
 
+const encodedMarks = new WeakMap<ReadonlyArray<string>, ReadonlyArray<Uint8Array>>()
+
+const marksOf = (marks: ReadonlyArray<string>): ReadonlyArray<Uint8Array> => {
+  const known = encodedMarks.get(marks)
+  if (known !== undefined) return known
+  const made = marks.map((mark) => encoder.encode(mark))
+  encodedMarks.set(marks, made)
+  return made
+}
+
 const parsed = (body: Uint8Array): Fields => {
   try {
     const json: unknown = JSON.parse(decoder.decode(body))
@@ -66,7 +76,7 @@ const ownOf = (candidate: Candidate, needs: RoutingNeeds): Pick<Fuller, "context
 const heardIn = (candidate: Candidate, { body, dialect }: FullerRequest): Fields | undefined => {
   const { fuller, speaks } = kindNamed(candidate.state.backend.type)
   if (fuller === undefined || dialect !== speaks.main) return undefined
-  const isThere = fuller.marks.some((mark) => indexOf.call(body, encoder.encode(mark)) >= 0)
+  const isThere = marksOf(fuller.marks).some((mark) => indexOf.call(body, mark) >= 0)
   return isThere ? fuller.hears(parsed(body)) : undefined
 }
 
