@@ -100,6 +100,8 @@ export interface Kind {
   readonly fuller?: FullerDialect
   /** Whether a server is the service that made its dialect up, and takes no field but those of it. */
   readonly isOriginal?: (server: Pick<Server, "url">) => boolean
+  /** Whether it keeps files and batches for its clients. */
+  readonly keepsFiles?: boolean
   /** Where an operation is, by its path in the dialect; made once for each backend. */
   readonly url: (server: Pick<Server, "query" | "url">, path: string, apiPath: ApiPath) => string
   /** Sent with every call, unless a client says another value. */

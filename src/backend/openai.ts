@@ -24,6 +24,7 @@ export const openai: Kind = {
   label: "OpenAI",
   alsoCalled: "groq together deepseek mistral fireworks perplexity xai cloud".split(" "),
   locality: "cloud",
+  keepsFiles: true,
   speaks,
   isOriginal: ({ url }) => /(?:^|\.)(?:openai|azure)\.com$/.test(new URL(url).hostname)
 }

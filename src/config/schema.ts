@@ -82,6 +82,11 @@ const Server = Schema.Struct({
     1024,
     "Largest request body that is passed on while it comes and not held (forms with files, files), in MB; up to max_body_mb of a form is held while its field `model` has not come"
   ),
+  backend_paths: or(
+    Schema.Boolean,
+    false,
+    "Pass /backend/NAME/… on to that backend with its key, whatever the path and method: whoever may ask may then do there whatever the key allows"
+  ),
   max_answer_mb: or(
     seconds(0.001, 1024),
     10,

@@ -202,6 +202,8 @@ export interface Documented {
 export interface Dialect {
   readonly id: string
   readonly operations: readonly [Operation, ...ReadonlyArray<Operation>]
+  /** What servers keep under ids of their own: each of these places, with all below it, is passed on to one backend. */
+  readonly passages?: ReadonlyArray<Operation>
   /** What may stand in place of `/v1` in the path of an operation, with `{model}` for the name of one. */
   readonly deployments?: ReadonlyArray<string>
   /** What clients are told who ask where nothing is. */
@@ -258,10 +260,20 @@ export interface Dialect {
   readonly document?: () => Promise<Documented>
 }
 
+/** Whom a request is for that is passed on unread, and where at that place. */
+export interface Passage {
+  /** The name of a backend, where the path has it. */
+  readonly backend: string | undefined
+  /** The path at the server, as it is below OpenAI's base URL. */
+  readonly path: string
+}
+
 /** An operation in its dialect, as a path leads to it. */
 export interface DialectRoute {
   readonly dialect: Dialect
   readonly operation: Operation
   /** The model that the path names, where it does. */
   readonly model?: string
+  /** Set when it is passed on to one backend, unread. */
+  readonly passage?: Passage
 }

@@ -47,6 +47,9 @@ const megabytes = (bytes: number): string => `${Math.round((bytes / 1_048_576) *
 const reasonsFor = (asked: string, failures: ReadonlyArray<AttemptFailure>): ReadonlyArray<string> =>
   failures.map(({ backend, model, reason }) => `${backend}${model === asked ? "" : ` (${model})`}: ${reason}`)
 
+// What is passed on to one backend has none.
+const forModel = (model: string): string => (model === "" ? "" : ` for model '${model}'`)
+
 // Backends named in a message at most, so that it stays one that is read.
 const mostNamed = 10
 
@@ -106,7 +109,7 @@ export const failureTable: Table = {
     ...server(
       503,
       "service_unavailable",
-      `No healthy backends available for model '${e.model}'${e.reasons.length === 0 ? "" : `: ${reasonsText(e.model, e.reasons)}`}`
+      `No healthy backends available${forModel(e.model)}${e.reasons.length === 0 ? "" : `: ${reasonsText(e.model, e.reasons)}`}`
     ),
     retryAfter: e.retryAfterSeconds,
     reasons: reasonsFor(e.model, e.reasons)
@@ -142,7 +145,7 @@ export const failureTable: Table = {
     ...server(
       502,
       "bad_gateway",
-      `No good answer from a backend for model '${e.model}': ${reasonsText(e.model, e.failures)}`
+      `No good answer from a backend${forModel(e.model)}: ${reasonsText(e.model, e.failures)}`
     ),
     reasons: reasonsFor(e.model, e.failures),
     headers: neverRetry

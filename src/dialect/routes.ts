@@ -3,6 +3,7 @@
  */
 import type { DialectList } from "./all.ts"
 import type { Dialect, DialectRoute, Operation } from "./Dialect.ts"
+import { backendOperation } from "./passage.ts"
 
 const hole = "{model}"
 
@@ -36,8 +37,17 @@ export const pathsOf = ({ alsoAt = [], path }: Operation): ReadonlyArray<string>
 export class Routes {
   private readonly whole = new Map<string, DialectRoute>()
   private readonly patterns: Array<Pattern> = []
+  private readonly passages: Array<{ readonly at: string; readonly dialect: Dialect; readonly operation: Operation }> =
+    []
 
   constructor(dialects: DialectList) {
+    for (const dialect of dialects) {
+      const operations =
+        dialect === dialects[0] ? [backendOperation, ...(dialect.passages ?? [])] : (dialect.passages ?? [])
+      for (const operation of operations) {
+        for (const at of pathsOf(operation)) this.passages.push({ at, dialect, operation })
+      }
+    }
     for (const dialect of dialects) {
       for (const operation of dialect.operations) {
         for (const path of pathsOf(operation)) {
@@ -59,7 +69,7 @@ export class Routes {
 
   /** Where a path leads; undefined when nothing is asked for there. */
   find(path: string): DialectRoute | undefined {
-    const route = this.whole.get(path)
+    const route = this.whole.get(path) ?? this.passage(path)
     if (route !== undefined || this.patterns.length === 0) return route
     const plain = path.replaceAll(/%3a/gi, ":")
     for (const { before, dialect, operation, pattern } of this.patterns) {
@@ -67,6 +77,19 @@ export class Routes {
       const [, written] = pattern.exec(plain) ?? []
       const model = written === undefined ? undefined : modelOf(written)
       if (model !== undefined) return { dialect, operation, model }
+    }
+    return undefined
+  }
+
+  private passage(path: string): DialectRoute | undefined {
+    for (const { at, dialect, operation } of this.passages) {
+      if (!path.startsWith(at) || (path.length > at.length && path[at.length] !== "/")) continue
+      const below = path.slice(at.length)
+      if (operation !== backendOperation)
+        return { dialect, operation, passage: { backend: undefined, path: operation.path + below } }
+      const [, written = "", rest = ""] = /^\/([^/]+)(\/.*)?$/.exec(below) ?? []
+      const backend = modelOf(written)
+      if (backend !== undefined && rest !== "") return { dialect, operation, passage: { backend, path: rest } }
     }
     return undefined
   }

@@ -5,6 +5,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { Dialects } from "../dialect/all.ts"
+import { backendOperation } from "../dialect/passage.ts"
 import { Registry } from "../registry/Registry.ts"
 import { MeterTable } from "../telemetry/meter-table.ts"
 import { processFigures, type ProcessFigures } from "../telemetry/process-figures.ts"
@@ -23,7 +24,10 @@ export class Meters extends Context.Service<
     Layer.effect(
       Meters,
       Effect.map(Effect.all([Registry, Dialects]), ([registry, dialects]) => {
-        const endpoints = dialects.flatMap(({ operations }) => operations.map(({ name }) => name))
+        const endpoints = [
+          ...dialects.flatMap(({ operations, passages = [] }) => [...operations, ...passages].map(({ name }) => name)),
+          backendOperation.name
+        ]
         const ledger = new MeterTable(
           endpoints,
           (backend, model) => registry.snapshot().backends.get(backend)?.models.has(model) ?? false

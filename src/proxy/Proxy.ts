@@ -40,6 +40,7 @@ export interface ProxyLimits extends UploadLimits {
   readonly totalMs: number
   readonly uploadMs: number
   readonly maxStreamedBytes: number
+  readonly backendPaths: boolean
   readonly stallMs: number
   /** Requests whose bodies are there. */
   readonly maxConcurrent: number

@@ -11,8 +11,8 @@ import { requestIdHeaders } from "../dialect/refuse.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { locality } from "../backend/backend.ts"
 
-// No server says so, but for one that means harm or is very confused.
-const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
+/** Whether a header of an answer has the key of its backend in it, as of a server that means harm or is very confused. */
+export const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
   const { apiKey } = candidate.state.backend
   return apiKey !== undefined && value.includes(Redacted.value(apiKey))
 }

@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
-import type { DialectRoute, ReadRequest } from "../dialect/Dialect.ts"
+import type { DialectRoute, Passage, ReadRequest } from "../dialect/Dialect.ts"
 import { boundaryOf } from "../dialect/multipart.ts"
 import { type BodyReading, isLarge } from "../dialect/parsed-body.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
@@ -12,6 +12,7 @@ import type { Plan } from "../router/plan.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts, type Forwarding } from "./attempts.ts"
 import type { RequestRun } from "./request-run.ts"
+import { passedTo, passOn } from "./passed-on.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
 import { StreamedBody, withStreamedBody } from "./streamed-body.ts"
@@ -24,11 +25,13 @@ const boundaryFor = ({ operation }: DialectRoute, { headers }: Request): string 
   operation.form === undefined ? undefined : boundaryOf(headers.get("content-type") ?? "")
 
 /** Whether the body of a request is passed on while it comes. */
-export const isStreamed = (route: DialectRoute, request: Request): boolean => boundaryFor(route, request) !== undefined
+export const isStreamed = (route: DialectRoute, request: Request): boolean =>
+  route.passage !== undefined || boundaryFor(route, request) !== undefined
 
 /** Takes a request from its body to the end of its answer; fails with what the gateway itself refuses it for, or gives up. */
 export const forward = (forwarding: Forwarding, run: RequestRun): Forwarded => {
   const { clock, request, route } = run.record
+  if (route.passage !== undefined) return passedOn(forwarding, run, route.passage)
   const boundary = boundaryFor(route, request)
   if (boundary !== undefined) return streamed(forwarding, run, boundary)
   return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) => {
@@ -46,6 +49,24 @@ const admitted = (forwarding: Forwarding, run: RequestRun): GatewayError | undef
   record.awaits(performance.now() - record.started)
   const hops = gatewayHops(record.request.headers)
   return hops > maxGatewayHops ? new LoopDetected({ hops }) : undefined
+}
+
+/** What nobody reads goes to one backend. */
+const passedOn = (forwarding: Forwarding, run: RequestRun, passage: Passage): Forwarded => {
+  const { limits, record, upload } = run
+  const { clock, request } = record
+  const to = passedTo(forwarding, run, passage)
+  if (!("live" in to)) return Effect.fail(to)
+  const mediaType = request.headers.get("content-type")
+  return withStreamedBody({ clock, form: undefined, limits, mediaType, request, upload }, (body) =>
+    Effect.flatMap(
+      body.begun(() => true),
+      (): Forwarded => {
+        const refusal = admitted(forwarding, run)
+        return refusal === undefined ? passOn(forwarding, run, to, passage, body) : Effect.fail(refusal)
+      }
+    )
+  )
 }
 
 /** A form goes on as soon as it is known where to. */

@@ -14,6 +14,8 @@ import type { StreamedLimits } from "./streamed-body.ts"
 
 /** What bounds one request; times in milliseconds, 0 is no limit. */
 export interface RequestLimits extends BodyLimits, StreamedLimits {
+  /** Whether any path of a backend may be asked for. */
+  readonly backendPaths: boolean
   readonly stallMs: number
   /** How long the client of a stream waits in silence before comments keep its connection alive. */
   readonly keepAliveMs: number

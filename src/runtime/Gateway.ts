@@ -100,7 +100,9 @@ export class Gateway extends Context.Service<
           isAdministration: boolean
         ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
-          if (route !== undefined && request.method === "POST") return proxy.handle(route, request, id, server)
+          if (route !== undefined && (request.method === "POST" || route.passage !== undefined)) {
+            return proxy.handle(route, request, id, server)
+          }
           const needsKey = rules.keys.length > 0
           const isTrusted = path !== frontPath || hasValidKey(rules, request)
           return operations.handle(request, id, { path, needsKey, isTrusted, isAdministration }).then((response) => {
@@ -144,7 +146,8 @@ export class Gateway extends Context.Service<
             const refusal = admissionRefusal(rules, request, path, () => server.peer(request), keyParameter)
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
-            if (route === undefined && !plainPath.test(path)) return nothing()
+            const isUnread = route === undefined || route.passage !== undefined
+            if (isUnread && !plainPath.test(path)) return nothing()
             const answer = answerTo(rules, request, server, path, route, id, isAdministration)
             if (rules.origins.size === 0) return answer
             return Promise.resolve(answer).then((response) => {

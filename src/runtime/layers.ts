@@ -46,6 +46,7 @@ const proxyLimits = ({ settings: { server }, routing }: LoadedConfig): ProxyLimi
   keepAliveMs: server.keepalive_after_seconds * 1000,
   maxBodyBytes: bytes(server.max_body_mb),
   maxStreamedBytes: bytes(server.max_streamed_mb),
+  backendPaths: server.backend_paths,
   maxUploads: server.max_concurrent_uploads ?? server.max_concurrent_requests,
   maxUploadBytes: server.max_uploads_mb === undefined ? memoryBytes() / 4 : bytes(server.max_uploads_mb),
   uploadShare: server.upload_share_percent / 100,

@@ -10,6 +10,7 @@ import type { DialectRoute } from "../dialect/Dialect.ts"
 import { addressFor, serverPath } from "../dialect/routes.ts"
 import { ConnectionLost, TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
+import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import { commitAnswer, type CommittedAnswer } from "./answer.ts"
 import type { Deadline } from "./Deadlines.ts"
@@ -118,6 +119,17 @@ export interface AttemptCall {
   readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
 
+/** What is passed on, and to whom. */
+export interface PassedCall {
+  readonly backend: Backend
+  readonly method: string
+  readonly url: string
+  /** All of them, those with its key included. */
+  readonly headers: Record<string, string>
+  readonly body: RequestBody
+  readonly clock: RequestClock
+}
+
 /** Calls to backends. */
 export class Upstream extends Context.Service<
   Upstream,
@@ -126,6 +138,8 @@ export class Upstream extends Context.Service<
      * One attempt, to a committed answer. Interruption closes its connection, and is the only way to give it up.
      */
     readonly call: (attempted: AttemptCall) => Effect.Effect<CommittedAnswer, UpstreamError>
+    /** One call that is nobody's attempt, to the head of its answer, whatever that is. */
+    readonly pass: (passed: PassedCall) => Effect.Effect<ReceivedAnswer, UpstreamError>
   }
 >()("nexus/upstream/Upstream") {
   /** Holds back and checks answers of up to `maxAnswerBytes`, and no more than 16 MiB of all of them at a time. */
@@ -184,7 +198,31 @@ export class Upstream extends Context.Service<
               )
             return Effect.sync(() => abort.abort(givenUp))
           })
-        return Upstream.of({ call })
+        const pass = ({ clock, ...sent }: PassedCall): Effect.Effect<ReceivedAnswer, UpstreamError> =>
+          Effect.callback<ReceivedAnswer, UpstreamError>((resume) => {
+            const { backend, body, headers, method, url } = sent
+            const { connectMs, firstByteMs } = backend.limits
+            const abort = new Abort()
+            clock.arm("connect", connectMs, (error) => abort.abort(error))
+            transport
+              .send({
+                ...(method === "POST" ? {} : { method }),
+                url,
+                headers,
+                body,
+                abort,
+                fresh: false,
+                trust: prepareBackend(backend).trust,
+                connected: () => clock.arm("first_byte", firstByteMs),
+                connectMs: connectMs > 0 ? connectMs : Infinity
+              })
+              .then(
+                (head) => resume(Effect.succeed(head)),
+                (reason: unknown) => resume(Effect.fail(toUpstreamError(reason, false)))
+              )
+            return Effect.sync(() => abort.abort(givenUp))
+          })
+        return Upstream.of({ call, pass })
       })
     )
 }

@@ -41,7 +41,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
   /** The connection, or what looks for one. */
   line: ConnectionControl
   private readonly assignment: Assignment
-  private readonly reader = new AnswerReader(this)
+  private readonly reader: AnswerReader
   private gotHead: Head | undefined
   private sink: BodySink | undefined
   private paused = false
@@ -53,6 +53,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
   constructor(line: ConnectionControl, assignment: Assignment) {
     this.line = line
     this.assignment = assignment
+    this.reader = new AnswerReader(this, assignment.call.method === "HEAD")
     assignment.call.abort.listen(this)
   }
 

@@ -66,6 +66,7 @@ const nothing = Buffer.alloc(0)
 /** The reader of one answer. */
 export class AnswerReader {
   private readonly to: Receiver
+  private readonly bodiless: boolean
   private phase: Phase = "head"
   private held = false
   private running = false
@@ -82,8 +83,10 @@ export class AnswerReader {
   // Digits of a chunk size, or bytes of what is dropped: an extension, the trailers.
   private count = 0
 
-  constructor(to: Receiver) {
+  /** `bodiless` for the answer to a request whose answers have heads alone. */
+  constructor(to: Receiver, bodiless = false) {
     this.to = to
+    this.bodiless = bodiless
   }
 
   /** Whether it keeps what is pushed instead of reading it. */
@@ -219,8 +222,14 @@ export class AnswerReader {
       return false
     }
     this.part = nothing
-    this.left = head.length ?? 0
-    this.phase = head.framing === "chunked" ? "size" : head.framing === "close" ? "close" : "length"
+    this.left = this.bodiless ? 0 : (head.length ?? 0)
+    this.phase = this.bodiless
+      ? "length"
+      : head.framing === "chunked"
+        ? "size"
+        : head.framing === "close"
+          ? "close"
+          : "length"
     this.held = true
     this.to.head(head)
     return true

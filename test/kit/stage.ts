@@ -115,6 +115,7 @@ const stageLimits: ProxyLimits = {
   keepAliveMs: 0,
   maxBodyBytes: 100_000,
   maxStreamedBytes: 1_000_000,
+  backendPaths: false,
   maxUploads: 10,
   maxUploadBytes: 1_000_000,
   uploadShare: 1,

@@ -21,6 +21,7 @@ const limits = {
   keepAliveMs: 0,
   maxBodyBytes: 1000,
   maxStreamedBytes: 1_000_000,
+  backendPaths: false,
   maxUploads: 10,
   maxUploadBytes: 1000,
   uploadShare: 1,

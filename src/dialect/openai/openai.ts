@@ -15,6 +15,7 @@ import { errorBody, openAiErrorBody } from "../openai-error.ts"
 import { EventWatch } from "./event-watch.ts"
 import { canonicalPath, suggestedPath } from "./mistyped-paths.ts"
 import { readNeeds } from "./needs.ts"
+import { passageOperation } from "../passage.ts"
 import { passedOperations } from "./passed-operations.ts"
 import { identityIn } from "./answer-identity.ts"
 import { JsonScan } from "../json-scan.ts"
@@ -68,6 +69,9 @@ const operationOf = (endpoint: Endpoint): Operation => ({
 export const openai: Dialect = {
   id: "openai",
   operations: [operationOf("chat/completions"), ...endpoints.slice(1).map(operationOf), ...passedOperations],
+  passages: ["files", "batches"].map((name) =>
+    passageOperation(name, `/v1/${name}`, [`/openai/v1/${name}`, `/openai/${name}`])
+  ),
   // Azure's.
   deployments: ["/openai/deployments/{model}"],
   hint: "The API is OpenAI's, below /v1, such as /v1/chat/completions; /docs lists what there is",

@@ -1,0 +1,197 @@
+/**
+ * A request that is passed on to one backend unread, and whatever that answers: no other backend is asked, and nothing of it is
+ * judged. It is counted, listed, limited and cancelled like any other.
+ */
+import * as Effect from "effect/Effect"
+import { kindNamed } from "../backend/all.ts"
+import type { Passage } from "../dialect/Dialect.ts"
+import { requestIdHeaders } from "../dialect/refuse.ts"
+import { apiPathBelow, apiPaths, joinUrl } from "../domain/base-url.ts"
+import {
+  BackendNotFound,
+  BadRequest,
+  Forbidden,
+  type GatewayError,
+  MethodNotAllowed,
+  Overloaded,
+  ServiceUnavailable
+} from "../domain/errors.ts"
+import { jitteredWait } from "../domain/retry-after.ts"
+import type { UpstreamError } from "../domain/upstream-errors.ts"
+import { keepAliveSeconds } from "../http/BunServer.ts"
+import { Ticket } from "../registry/live-state.ts"
+import type { BackendState, Snapshot } from "../registry/snapshot.ts"
+import { availabilityExclusion, modeWords } from "../router/filter.ts"
+import type { Attempt } from "../router/plan.ts"
+import { passedAnswerHeaders, passedHeaders } from "../upstream/passage-headers.ts"
+import { redactorFor } from "../upstream/endpoint.ts"
+import type { ReceivedAnswer } from "../wire/received-answer.ts"
+import { carriesKey, ownAnswerHeaders } from "./answer-head.ts"
+import type { Forwarding } from "./attempts.ts"
+import { failureReason, GaveUp, redactedBytes } from "./final-failure.ts"
+import { PassedFlow } from "./passed-flow.ts"
+import type { RequestRun } from "./request-run.ts"
+import type { StreamedBody } from "./streamed-body.ts"
+
+const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+/** Names a backend to whom ids belong. */
+const backendHeader = "x-nexus-backend"
+
+const namesOf = (states: Iterable<BackendState>): ReadonlyArray<string> =>
+  [...states].map(({ backend }) => backend.name)
+
+/** The backend that is meant: the one that is named, or the only one it can be. */
+const meant = ({ backend }: Passage, headers: Headers, { backends }: Snapshot): BackendState | GatewayError => {
+  const name = backend ?? headers.get(backendHeader)
+  const known = namesOf(backends.values())
+  if (name !== null) return backends.get(name) ?? new BackendNotFound({ name: name.slice(0, 200), known })
+  const keepers = [...backends.values()].filter((state) => kindNamed(state.backend.type).keepsFiles === true)
+  const possible = keepers.length > 0 ? keepers : [...backends.values()]
+  const [only, ...others] = possible
+  if (only !== undefined && others.length === 0) return only
+  const which =
+    only === undefined ? "There is no backend" : `Several backends could be meant (${namesOf(possible).join(", ")})`
+  const message = `${which}: name one in the header '${backendHeader}', since what is kept there is known to that one alone`
+  return new BadRequest({ message, param: backendHeader })
+}
+
+/** Why nothing is passed on to a backend now. */
+const unavailable = (state: BackendState): GatewayError | undefined => {
+  const { backend, mode } = state
+  const { keyFault, name } = backend
+  const reason = mode === "enabled" ? keyFault : modeWords[mode]
+  if (reason !== undefined) {
+    return new ServiceUnavailable({ model: "", reasons: [{ backend: name, model: "", reason }], retryAfterSeconds: 5 })
+  }
+  const model = { id: "", capabilities: {} }
+  if (availabilityExclusion({ state, model })?._tag !== "Full") return undefined
+  return new Overloaded({
+    message: `Backend '${name}' has all it can take`,
+    retryAfterSeconds: jitteredWait(1, () => 0)
+  })
+}
+
+/** Why a request is not passed on, before anything of its body is read; else to whom. */
+export const passedTo = (
+  { registry }: Forwarding,
+  { limits, record }: RequestRun,
+  passage: Passage
+): BackendState | GatewayError => {
+  const { headers, method } = record.request
+  if (passage.backend !== undefined && !limits.backendPaths) {
+    return new Forbidden({
+      message: "Paths of backends are not passed on: set server.backend_paths = true to have them"
+    })
+  }
+  if (!methods.includes(method)) return new MethodNotAllowed({ method, path: passage.path, allowed: methods })
+  const state = meant(passage, headers, registry.snapshot())
+  return "live" in state ? (unavailable(state) ?? state) : state
+}
+
+// An error's body may say a key; of a longer one the rest is not sent.
+const mostOfAnError = 256 * 1024
+
+const errorBody = ({ body }: ReceivedAnswer): Effect.Effect<Uint8Array> =>
+  Effect.callback((resume) => {
+    const pieces: Array<Uint8Array> = []
+    let size = 0
+    const done = () => resume(Effect.succeed(Buffer.concat(pieces).subarray(0, mostOfAnError)))
+    body.start({
+      piece: (piece) => {
+        pieces.push(piece)
+        size += piece.byteLength
+        if (size <= mostOfAnError) return
+        body.abort()
+        done()
+      },
+      end: done,
+      fail: done
+    })
+    return Effect.sync(() => body.abort())
+  })
+
+const isEmpty = ({ body, status }: ReceivedAnswer, method: string): boolean =>
+  method === "HEAD" || status === 204 || status === 205 || status === 304 || body.length === 0
+
+/** Passes a request on whose body is known as far as it must be. */
+export const passOn = (
+  { accounting, upstream }: Forwarding,
+  run: RequestRun,
+  { apiPath: shown, backend, live, ...state }: BackendState,
+  { backend: named, path }: Passage,
+  body: StreamedBody
+): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { record } = run
+  const { id, request, route } = record
+  const { name } = backend
+  const now = performance.now()
+  const candidate = { state: { ...state, backend, live }, model: { id: "", capabilities: {} } }
+  const attempt: Attempt = { candidate, model: "", resolved: undefined, fallback: false, reason: "capability-match" }
+  const query = request.url.indexOf("?")
+  const target = path + (query < 0 ? "" : request.url.slice(query))
+  const apiPath = shown ?? backend.apiPath ?? apiPaths[0]
+  const url =
+    named === undefined
+      ? kindNamed(backend.type).url(backend, target, apiPath)
+      : joinUrl(backend, apiPathBelow(target, apiPath))
+  record.routes({ operation: route.operation, model: "", stream: false, abilities: [], ...nothing }, now)
+  record.asks({ backend: name, model: "", meter: accounting.attempting(record, name, "") }, now)
+  record.clock.bound(record.started, backend.limits.totalMs)
+  run.ticket = new Ticket(live, "", now, () => undefined)
+  const call = {
+    backend,
+    method: request.method,
+    url,
+    headers: passedHeaders(backend, request.headers, id),
+    body: body.as(undefined, backend.limits.firstByteMs),
+    clock: record.clock
+  }
+  const answered = (head: ReceivedAnswer): Effect.Effect<void> => {
+    const at = performance.now()
+    const headers = {
+      ...passedAnswerHeaders(
+        head,
+        (value) => carriesKey(attempt, value),
+        named && `/backend/${encodeURIComponent(named)}`
+      ),
+      ...ownAnswerHeaders(attempt, record.attempts),
+      ...requestIdHeaders(route.dialect, id)
+    }
+    const { status } = head
+    record.awaits(at - now)
+    const whole = (bytes: Uint8Array | null): void => {
+      record.commits({ at, status, answeredModel: undefined }, undefined)
+      run.respond(new Response(bytes === null ? null : new Uint8Array(bytes), { status, headers }))
+      const outcome = status < 400 ? "completed" : status < 500 ? "refused" : "failed"
+      record.ends(
+        { outcome, status, backend: name, bytes: bytes?.byteLength ?? 0, cutPrompt: undefined },
+        performance.now()
+      )
+      run.server.timeout(request, keepAliveSeconds)
+    }
+    if (isEmpty(head, request.method)) {
+      head.body.start({ piece: () => undefined, end: () => undefined, fail: () => undefined })
+      return Effect.sync(() => whole(null))
+    }
+    if (status >= 400) {
+      const redact = redactorFor(backend, request.headers)
+      return Effect.map(errorBody(head), (bytes) => whole(redactedBytes(bytes, redact)))
+    }
+    return Effect.callback((resume) => {
+      const flow = new PassedFlow(run, head, name, backend.limits.idleMs, () => resume(Effect.void))
+      record.commits({ at, status, answeredModel: undefined }, flow)
+      run.respond(new Response(flow.stream, { status, headers }))
+      return Effect.suspend(() => flow.interrupt())
+    })
+  }
+  const failed = (error: UpstreamError): Effect.Effect<never, GatewayError | GaveUp> => {
+    if (error._tag === "TimedOut" && error.limit === "upload") return Effect.fail(body.late())
+    record.fails({ backend: name, model: "", reason: failureReason(error) })
+    accounting.attemptFailed(record, error, false)
+    return Effect.fail(new GaveUp({ error, attempt, pass: false, final: true }))
+  }
+  return Effect.matchEffect(upstream.pass(call), { onFailure: failed, onSuccess: answered })
+}
+
+const nothing = { promptTokens: 0, atLeastTokens: 0, outputTokens: 0 }
