@@ -44,9 +44,38 @@ const messagesVoice: Voice = {
   last: "event: message_stop"
 }
 
+const responsesVoice: Voice = {
+  path: () => "/v1/responses",
+  body: (model, texts, stream) =>
+    JSON.stringify({ model, stream, store: false, input: texts.map((content) => ({ role: "user", content })) }),
+  separator: "\n\n",
+  mark: '"delta":"#',
+  last: "event: response.completed"
+}
+
+const ollamaVoice: Voice = {
+  path: () => "/api/chat",
+  body: (model, texts, stream) =>
+    JSON.stringify({ model, stream, messages: texts.map((content) => ({ role: "user", content })) }),
+  separator: "\n",
+  mark: '"content":"#',
+  last: '"done":true'
+}
+
+const geminiVoice: Voice = {
+  path: (model, stream) => `/v1beta/models/${model}:${stream ? "streamGenerateContent?alt=sse" : "generateContent"}`,
+  body: (_model, texts) => JSON.stringify({ contents: texts.map((text) => ({ role: "user", parts: [{ text }] })) }),
+  separator: "\n\n",
+  mark: '"text":"#',
+  last: '"finishReason":"STOP"'
+}
+
 /** The client dialects that are measured, each over a backend that speaks chat completions: a new one is a line. */
 export const voices: Readonly<Record<string, Voice>> = {
-  messages: messagesVoice
+  messages: messagesVoice,
+  responses: responsesVoice,
+  ollama: ollamaVoice,
+  gemini: geminiVoice
 }
 
 /** The text that tells the mock of a stream. */
