@@ -158,6 +158,13 @@ describe("a request of Google's in the words of the hub", () => {
     })
   })
 
+  test("has no signature where a client says that it has none", () => {
+    const parts = [{ functionCall: { id: "c", name: "t" }, thoughtSignature: "skip_thought_signature_validator" }]
+    const response = { functionResponse: { id: "c", name: "t", response: {} } }
+    const { chat } = read({ contents: [{ role: "model", parts }, { parts: [response] }] })
+    expect(chat.messages[0]).toEqual({ role: "assistant", items: [{ type: "call", id: "c", name: "t", args: "{}" }] })
+  })
+
   test.each([
     [{ thinkingBudget: 0 }, "none"],
     [{ thinkingBudget: -1 }, undefined],

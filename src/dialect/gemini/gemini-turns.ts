@@ -8,6 +8,9 @@ import { Turns } from "../turns.ts"
 import { fieldsOf, manyOf, objectAt } from "./gemini-fields.ts"
 import { isWords, noteRest, partOf, resultOf } from "./gemini-parts.ts"
 
+/** What Google takes in place of a signature that nobody has. */
+export const noSignature = "skip_thought_signature_validator"
+
 interface OpenCall {
   readonly id: string
   readonly name: string
@@ -70,7 +73,7 @@ class Reading {
   private model(part: JsonObject, place: string, made: string): boolean {
     const { functionCall, thought, thoughtSignature: signed } = part
     noteRest(part, this.notes)
-    const signature = typeof signed === "string" && signed !== "" ? signed : undefined
+    const signature = typeof signed === "string" && signed !== "" && signed !== noSignature ? signed : undefined
     if (functionCall !== undefined && functionCall !== null) {
       this.call(objectAt(functionCall, `${place}.functionCall`), place, made, signature)
       return true

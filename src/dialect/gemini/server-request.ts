@@ -7,6 +7,7 @@ import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
+import { noSignature } from "./gemini-turns.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
 
 const encoder = new TextEncoder()
@@ -85,9 +86,6 @@ const limits: ChatLimits = {
   names: { unfit: /[^\w.:-]/g, unfitStart: /^[^A-Za-z_]/, longest: 128 },
   ids: { unfit: /[^\s\S]/g, longest: Infinity }
 }
-
-/** What Google takes in place of a signature that nobody has. */
-const unsigned = "skip_thought_signature_validator"
 
 // Those before the third generation sign nothing.
 const signsNothing = /gemini-[12](?!\d)/
@@ -175,7 +173,7 @@ class Contents {
       if (item.type === "text") return [{ text: item.text }]
       const { id, name } = item
       this.names.set(id, name)
-      const signature = item.signature ?? (isFirst && this.signs ? unsigned : undefined)
+      const signature = item.signature ?? (isFirst && this.signs ? noSignature : undefined)
       isFirst = false
       const functionCall = { id, name, args: argsOf(name, item.args) }
       return [{ functionCall, ...(signature === undefined ? {} : { thoughtSignature: signature }) }]
