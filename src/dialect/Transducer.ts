@@ -50,36 +50,48 @@ export const transduce = <In, Out>({ start }: Transducer<In, Out>, pieces: Itera
   return step.over === true ? all : add(all, step.end())
 }
 
+// A class, since a stream holds one for as long as it is open: closures and a getter of its own take some hundred bytes more.
+class Through<In, Between, Out> implements TransducerStep<In, Out> {
+  private readonly from: TransducerStep<In, Between>
+  private readonly to: TransducerStep<Between, Out>
+  private ended = false
+
+  constructor(from: TransducerStep<In, Between>, to: TransducerStep<Between, Out>) {
+    this.from = from
+    this.to = to
+  }
+
+  get over(): boolean {
+    return this.ended || this.to.over === true
+  }
+
+  push(piece: In): ReadonlyArray<Out> {
+    const { from } = this
+    const between = from.push(piece)
+    return this.passed(between, from.over === true)
+  }
+
+  end(): ReadonlyArray<Out> {
+    return this.passed(this.from.end(), true)
+  }
+
+  private passed(between: ReadonlyArray<Between>, ended: boolean): ReadonlyArray<Out> {
+    const { to } = this
+    const [only] = between
+    if (between.length === 1 && only !== undefined && !ended) return to.push(only)
+    const all: Array<Out> = []
+    for (const each of between) if (to.over !== true) add(all, to.push(each))
+    if (ended && to.over !== true) add(all, to.end())
+    this.ended ||= ended
+    return all
+  }
+}
+
 /** One behind the other. */
 export const through = <In, Between, Out>(
   first: Transducer<In, Between>,
   second: Transducer<Between, Out>
-): Transducer<In, Out> => ({
-  start: () => {
-    const from = first.start()
-    const to = second.start()
-    let over = false
-    const passed = (between: ReadonlyArray<Between>, ended: boolean): ReadonlyArray<Out> => {
-      const [only] = between
-      if (between.length === 1 && only !== undefined && !ended) return to.push(only)
-      const all: Array<Out> = []
-      for (const each of between) if (to.over !== true) add(all, to.push(each))
-      if (ended && to.over !== true) add(all, to.end())
-      over ||= ended
-      return all
-    }
-    return {
-      push: (piece) => {
-        const between = from.push(piece)
-        return passed(between, from.over === true)
-      },
-      end: () => passed(from.end(), true),
-      get over() {
-        return over || to.over === true
-      }
-    }
-  }
-})
+): Transducer<In, Out> => ({ start: () => new Through(first.start(), second.start()) })
 
 /** As a stage of a stream: what a read of several pieces makes known stays one array. A stream that fails has no end. */
 export const toStream =

@@ -142,7 +142,9 @@ export class Attempts implements Asker {
     }
     if (Result.isFailure(said)) return this.passedOver(attempt, said.failure)
     const translation = said.success
-    this.run.record.translates(translation)
+    const { dropped, label } = translation
+    // Not the rest of it: its texts would be held for as long as the answer goes on.
+    this.run.record.translates({ label, dropped })
     return Effect.matchEffect(this.asked(attempt, translation.route, translation.body), {
       onFailure: (error) => (this.learns(attempt, error) ? this.simpler(attempt, error) : this.failed(attempt, error)),
       onSuccess: (answer) => this.translated(attempt, answer, translation)

@@ -18,22 +18,21 @@ export class Inlet<A, E> {
   private resume: ((drawn: Drawn<A, E>) => void) | undefined
 
   /** All values that come from the first on: what came while nobody waited is one array. */
-  readonly stream: Stream.Stream<A, E> = Stream.fromPull(
-    Effect.succeed(
-      Effect.suspend((): Drawn<A, E> => {
-        const { values } = this
-        if (Arr.isArrayNonEmpty(values)) {
+  get stream(): Stream.Stream<A, E> {
+    const waits: Drawn<A, E> = Effect.callback((resume) => {
+      this.resume = resume
+    })
+    return Stream.fromPull(
+      Effect.succeed(
+        Effect.suspend(() => {
+          const { values } = this
+          if (!Arr.isArrayNonEmpty(values)) return this.last ?? waits
           this.values = []
           return Effect.succeed(values)
-        }
-        return this.last ?? this.waits
-      })
+        })
+      )
     )
-  )
-
-  private readonly waits: Drawn<A, E> = Effect.callback((resume) => {
-    this.resume = resume
-  })
+  }
 
   /** Brings a value. */
   push(value: A): void {

@@ -47,23 +47,25 @@ const joined = (pieces: ReadonlyArray<Uint8Array>): Uint8Array => {
   return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces)
 }
 
-/** Passes on what a backend says up to its last word, and no secret in it. */
-const upToLast = (redact: Redact): Transducer<ChatEvent, ChatEvent> => ({
-  start: () => {
-    let over = false
-    return {
-      push: (event) => {
-        if (over) return []
-        over = event.type === "done" || event.type === "error"
-        return [event.type === "error" ? { ...event, message: redact(event.message) } : event]
-      },
-      end: () => [],
-      get over() {
-        return over
-      }
-    }
+// Passes on what a backend says up to its last word, and no secret in it.
+class UpToLast {
+  over = false
+  private readonly redact: Redact
+
+  constructor(redact: Redact) {
+    this.redact = redact
   }
-})
+
+  push(event: ChatEvent): ReadonlyArray<ChatEvent> {
+    if (this.over) return []
+    this.over = event.type === "done" || event.type === "error"
+    return [event.type === "error" ? { ...event, message: this.redact(event.message) } : event]
+  }
+
+  end(): ReadonlyArray<ChatEvent> {
+    return []
+  }
+}
 
 /** The encoding of one answer, under way. */
 type Encoding = ReturnType<FlowCodecs["encode"]["start"]>
@@ -129,8 +131,8 @@ class FlowTranslation implements AnswerBody, BodySink {
   private came = 0
   private ended = false
   private paused = false
-  private wake: () => void = () => undefined
-  private whenEnded: () => void = () => undefined
+  private wake: (() => void) | undefined
+  private whenEnded: (() => void) | undefined
   private last: Uint8Array = nothing
 
   constructor(
@@ -161,7 +163,7 @@ class FlowTranslation implements AnswerBody, BodySink {
   resume(): void {
     this.paused = false
     this.answer.head.body.resume()
-    this.wake()
+    this.wake?.()
   }
 
   abort(): void {
@@ -191,14 +193,14 @@ class FlowTranslation implements AnswerBody, BodySink {
     this.ended = true
     if (this.answer.watch.ending(orderly) === "cut") this.pieces.fail(error)
     else this.pieces.end()
-    this.whenEnded()
+    this.whenEnded?.()
   }
 
   private get all(): Effect.Effect<void> {
     const { decode, redact } = this.codecs
     const encode = { start: () => this.encoding }
     return this.pieces.stream.pipe(
-      toStream(through(decode, through(upToLast(redact), encode))),
+      toStream(through(decode, through({ start: () => new UpToLast(redact) }, encode))),
       Stream.runForEachArray((pieces) => this.deliver(joined(pieces))),
       Effect.andThen(this.done),
       Effect.catchCause((cause) => this.broke(cause))
