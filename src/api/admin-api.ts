@@ -25,7 +25,8 @@ const Attempt = Schema.Struct({
   backend: Schema.String,
   model: Schema.String,
   reason: Schema.String,
-  fallback: Schema.Boolean
+  fallback: Schema.Boolean,
+  native: Schema.optionalKey(Schema.Boolean)
 })
 
 /** What marks the name of an operation in the document. */

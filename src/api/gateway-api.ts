@@ -83,6 +83,14 @@ const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.A
 
 const ServedModel = Schema.Struct({ id: Schema.String, ...modelFacts })
 
+/** An API that a backend has, or one operation of it: whether it is asked in it, why not, and how that is known. */
+const SpokenDialect = Schema.Struct({
+  name: Schema.String,
+  native: Schema.Boolean,
+  reason: Schema.String,
+  source: Schema.String
+})
+
 /** A backend with its probed and its live state; times in milliseconds, `latency_ms` null before the first measurement. */
 export const BackendEntry = Schema.Struct({
   name: Schema.String,
@@ -97,7 +105,8 @@ export const BackendEntry = Schema.Struct({
   latency_ms: Schema.NullOr(Schema.Finite),
   in_flight: Schema.Finite,
   cooling_ms: Schema.Finite,
-  circuits: Schema.Array(CircuitEntry)
+  circuits: Schema.Array(CircuitEntry),
+  dialects: Schema.optionalKey(Schema.Array(SpokenDialect))
 })
 
 /** Type of {@link BackendEntry}. */

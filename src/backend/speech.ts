@@ -166,6 +166,35 @@ export const askedIn = (speaker: Omit<Speaker, "native">): ReadonlyArray<Dialect
   ]
 }
 
+/** How a backend is asked in one dialect, or for one operation, and why. */
+export interface SpokenRow {
+  readonly name: string
+  readonly native: boolean
+  /** Why it is not relied on; empty where it is, or is not there. */
+  readonly reason: string
+  /** How that is known. */
+  readonly source: string
+}
+
+/** All that a backend has shown to speak, or is known to. */
+export const spokenRows = (speaker: Speaker): ReadonlyArray<SpokenRow> => {
+  const { dialects, main, operations = {} } = speaker.speaking
+  const rowOf = (name: string, entry: Speech, spoken: Spoken): ReadonlyArray<SpokenRow> => {
+    if (entry.level === "absent") return []
+    const native = isNative(speaker, spoken)
+    const found = speechOf(speaker, spoken)
+    // What was not asked, since nothing depends on it, is told of as it may be.
+    const speech = found.level === "absent" ? entry : found
+    if (speech.level === "distrusted") return [{ name, native, reason: speech.why, source: speech.source }]
+    const reason = native || name === main ? "" : "it has not shown that it is there, or that it is new enough"
+    return [{ name, native, reason, source: "" }]
+  }
+  return [
+    ...dialectIds.flatMap((dialect) => rowOf(dialect, dialects[dialect], { dialect, operation: "" })),
+    ...Object.entries(operations).flatMap(([operation, entry]) => rowOf(operation, entry, { dialect: main, operation }))
+  ]
+}
+
 const conditionsOf = (speech: Speech): ReadonlyArray<Exclude<Speech, { readonly level: "absent" }>> =>
   speech.level === "absent" ? [] : [speech, ...(speech.before === undefined ? [] : conditionsOf(speech.before))]
 

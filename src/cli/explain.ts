@@ -100,11 +100,16 @@ const decisionText = (
     lines.push("", tableText(["Left out", "Model", "Reason"], rows))
   }
   if (order.length > 0) {
-    const rows = order.map(({ backend, model, reason, fallback }, at) => [
+    const rows = order.map(({ backend, model, reason, fallback, native = true }, at) => [
       String(at + 1),
       backend,
       model,
-      [reason, fallback ? " (fallback)" : "", isLeftOut(backend, model) ? " (last resort)" : ""].join(""),
+      [
+        reason,
+        fallback ? " (fallback)" : "",
+        native ? "" : " (translated)",
+        isLeftOut(backend, model) ? " (last resort)" : ""
+      ].join(""),
       at < attempts ? "" : "beyond max_retries"
     ])
     lines.push("", tableText(["Order", "Backend", "Model", "Reason", ""], rows))

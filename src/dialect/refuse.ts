@@ -6,11 +6,17 @@ import { maxWaitSeconds } from "../domain/retry-after.ts"
 import type { Dialect } from "./Dialect.ts"
 import { type Failure, failureFor } from "./failures.ts"
 
+/** Where clients of any dialect find what they look for, those of `first` before the others. */
+export const placesOf = (dialects: ReadonlyArray<Pick<Dialect, "hint">>, first?: Pick<Dialect, "hint">): string => {
+  const all = first === undefined ? dialects : [first, ...dialects.filter((dialect) => dialect !== first)]
+  return `${all.map(({ hint }) => hint).join("; ")}; /docs lists what there is`
+}
+
 /** What a failure is to the clients of a dialect, who are told of its paths where nothing is. */
-export const failureIn = ({ hint }: Pick<Dialect, "hint">, error: GatewayError): Failure =>
+export const failureIn = (dialect: Pick<Dialect, "hint">, error: GatewayError): Failure =>
   failureFor(
     error._tag === "NotFound" && error.instead === undefined
-      ? new NotFound({ method: error.method, path: error.path, instead: hint })
+      ? new NotFound({ method: error.method, path: error.path, instead: placesOf([dialect]) })
       : error
   )
 

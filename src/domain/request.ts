@@ -34,6 +34,8 @@ export type Ability = "vision" | "tools" | "json_mode" | "embeddings"
 /** The few facts of a request that decide where it can go. */
 export interface RoutingNeeds {
   readonly operation: OperationFacts
+  /** The dialect that its client speaks: of equal candidates one goes first that is asked in it. */
+  readonly dialect?: string
   /** The model name as the client wrote it. */
   readonly model: string
   readonly stream: boolean

@@ -36,7 +36,7 @@ import type { Meters } from "../proxy/Meters.ts"
 import type { DialectList } from "../dialect/all.ts"
 import { pageMethods, type PageRoute, pagesAt } from "../dialect/page-routes.ts"
 import { pathsOf, Routes } from "../dialect/routes.ts"
-import { refuse, requestIdHeaders } from "../dialect/refuse.ts"
+import { placesOf, refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { History } from "../proxy/History.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
@@ -297,7 +297,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     const allowed = servedPaths.get(routes.find(path)?.operation.path ?? path)
     if (allowed === undefined) {
       const instead = suggestedPath(url.pathname, publicOrigin(request))
-      const found = { method, path: url.pathname, ...(instead === undefined ? {} : { instead }) }
+      const found = { method, path: url.pathname, instead: instead ?? placesOf(dialects, speaker) }
       return refusal(new NotFound(found), requestId, path, speaker)
     }
     if (allowed === forwarded || !allowed.includes(method)) {

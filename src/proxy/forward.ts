@@ -158,7 +158,7 @@ const understood = (
   const { record } = run
   const { registry, router, accounting } = forwarding
   if (Result.isFailure(read)) return Effect.fail(read.failure)
-  const { needs } = read.success
+  const needs = { ...read.success.needs, dialect: record.route.dialect.id }
   const now = performance.now()
   record.routes(needs, now)
   const snapshot = registry.snapshot()

@@ -22,6 +22,8 @@ export interface Pool {
   readonly latencies: Float64Array
   /** The best of the priorities: the lowest number. */
   readonly foremost: number
+  /** Whether they are of several kinds, which may speak a dialect some well and some not. */
+  readonly mixed: boolean
   /** Whether any of them has a limit of its own on requests in flight. */
   readonly limited: boolean
   /** The smallest context that any of them is known to have, in tokens. */
@@ -79,6 +81,7 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>, moment = noMoment):
     loads: new Float64Array(candidates.length),
     latencies: new Float64Array(candidates.length),
     foremost: priorities.reduce((best, each) => Math.min(best, each), Infinity),
+    mixed: candidates.some(({ state }) => state.backend.type !== candidates[0]?.state.backend.type),
     limited: candidates.some(({ state }) => state.backend.maxConcurrent !== undefined),
     leastContext: candidates.reduce(
       (least, { model, state }) =>

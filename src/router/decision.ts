@@ -33,6 +33,8 @@ export interface Decision {
     readonly model: string
     readonly reason: string
     readonly fallback: boolean
+    /** Whether it is asked in its client's own dialect. */
+    readonly native: boolean
   }>
 }
 
@@ -81,7 +83,8 @@ export const explainPlan = (plan: Plan, seen: LiveFigures): Decision => {
     backend: candidate.state.backend.name,
     model,
     reason,
-    fallback
+    fallback,
+    native: then.isNative?.(candidate) ?? true
   }))
   return { requested: plan.requested, models: plan.models, strategy: plan.strategy, candidates, excluded, order }
 }

@@ -1,6 +1,7 @@
 /**
  * The order in which candidates are asked, made up one attempt at a time with the load of that moment.
  */
+import { isSpokenNatively } from "../backend/backend.ts"
 import { contextOf } from "../domain/server.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
@@ -281,7 +282,7 @@ export class Plan implements DecisionBasis {
       if (pool.candidates.length === 0) continue
       // The measure stays the same for all attempts, so that their order is that of the scores at one moment.
       if (this.draw.strategy === "smart") this.bests[at] ??= bestFigures(pool)
-      const chosen = chooseCandidate(pool, this.bests[at], this.draw)
+      const chosen = chooseCandidate(pool, this.bests[at], this.draw, pool.mixed ? this.isNative : undefined)
       if (chosen !== undefined) return this.attempt(chosen, target)
     }
     for (const target of this.targets) {
@@ -289,6 +290,13 @@ export class Plan implements DecisionBasis {
       if (chosen !== undefined) return this.attempt(chosen, target)
     }
     return this.mistrusted(now)
+  }
+
+  /** Tells those who are asked in their client's own dialect; undefined where nobody said which that is. */
+  get isNative(): ((candidate: Candidate) => boolean) | undefined {
+    const { dialect, operation } = this.needs
+    if (dialect === undefined) return undefined
+    return ({ state }) => isSpokenNatively(state.backend, state.served, dialect, operation.name)
   }
 
   private attempt(candidate: Candidate, target: NameTarget): Attempt {

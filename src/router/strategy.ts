@@ -95,12 +95,25 @@ export interface StrategyInput extends Chance {
 const idler = (a: LiveState, b: LiveState): boolean =>
   a.inFlight === b.inFlight ? a.askedAt < b.askedAt : a.inFlight < b.inFlight
 
-const smartest = (pool: Pool, best: BestFigures, weights: Weights): Candidate | undefined => {
-  const { candidates, latencies, lives, loads, priorities } = pool
+/** Whether a candidate is asked in its client's own dialect. */
+type IsNative = (candidate: Candidate) => boolean
+
+const goesFirst = (a: Candidate, b: Candidate, isNative: IsNative | undefined): boolean => {
+  const native = isNative !== undefined && isNative(a)
+  return native === (isNative !== undefined && isNative(b)) ? idler(a.state.live, b.state.live) : native
+}
+
+const smartest = (
+  pool: Pool,
+  best: BestFigures,
+  weights: Weights,
+  isNative: IsNative | undefined
+): Candidate | undefined => {
+  const { candidates, latencies, loads, priorities } = pool
   let chosen = 0
   let highest = scoreAt(pool, 0, best, weights)
   const fast = alikeUpTo(best)
-  for (let at = 1; at < lives.length; at += 1) {
+  for (let at = 1; at < candidates.length; at += 1) {
     // Most are slower than the one held and better in nothing: they need no divisions to be passed over.
     const latency = latencies[at] ?? 0
     const slower = latency > fast && latency > (latencies[chosen] ?? 0) && latencies[chosen] !== unmeasured
@@ -108,10 +121,10 @@ const smartest = (pool: Pool, best: BestFigures, weights: Weights): Candidate | 
     if (slower && !better && weights.latency > 0) continue
     const score = scoreAt(pool, at, best, weights)
     if (score < highest) continue
-    const live = lives[at]
-    const holder = lives[chosen]
-    if (live === undefined || holder === undefined) continue
-    if (score > highest || idler(live, holder)) {
+    const next = candidates[at]
+    const holder = candidates[chosen]
+    if (next === undefined || holder === undefined) continue
+    if (score > highest || goesFirst(next, holder, isNative)) {
       chosen = at
       highest = score
     }
@@ -119,7 +132,7 @@ const smartest = (pool: Pool, best: BestFigures, weights: Weights): Candidate | 
   return candidates[chosen]
 }
 
-const foremost = (candidates: ReadonlyArray<Candidate>): Candidate | undefined => {
+const foremost = (candidates: ReadonlyArray<Candidate>, isNative: IsNative | undefined): Candidate | undefined => {
   let chosen: Candidate | undefined
   for (const candidate of candidates) {
     if (chosen === undefined) {
@@ -128,7 +141,10 @@ const foremost = (candidates: ReadonlyArray<Candidate>): Candidate | undefined =
     }
     const mine = candidate.state.backend.priority
     const its = chosen.state.backend.priority
-    if (mine < its || (mine === its && candidate.state.live.inFlight < chosen.state.live.inFlight)) chosen = candidate
+    const { inFlight } = candidate.state.live
+    const busy = chosen.state.live.inFlight
+    const native = inFlight === busy && isNative !== undefined && isNative(candidate) && !isNative(chosen)
+    if (mine < its || (mine === its && (inFlight < busy || native))) chosen = candidate
   }
   return chosen
 }
@@ -137,15 +153,16 @@ const foremost = (candidates: ReadonlyArray<Candidate>): Candidate | undefined =
 export const chooseCandidate = (
   pool: Pool,
   best: BestFigures | undefined,
-  draw: StrategyInput
+  draw: StrategyInput,
+  isNative?: (candidate: Candidate) => boolean
 ): Candidate | undefined => {
   const { candidates } = pool
   if (candidates.length < 2) return candidates[0]
   switch (draw.strategy) {
     case "smart":
-      return smartest(pool, best ?? bestFigures(pool), draw.weights)
+      return smartest(pool, best ?? bestFigures(pool), draw.weights, isNative)
     case "priority_only":
-      return foremost(candidates)
+      return foremost(candidates, isNative)
     case "round_robin":
       return candidates[draw.turn % candidates.length]
     case "random":

@@ -8,7 +8,7 @@ import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/e
 import { Dialects } from "../dialect/all.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { Routes } from "../dialect/routes.ts"
-import { refuse } from "../dialect/refuse.ts"
+import { placesOf, refuse } from "../dialect/refuse.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import {
   adminPrefix,
@@ -135,13 +135,13 @@ export class Gateway extends Context.Service<
               accounting.turnedAway(response.status)
               return drain.parting(response)
             }
-            const nothing = (instead: { readonly instead?: string } = {}) =>
-              refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200), ...instead }))
+            const nothing = (instead = placesOf(dialects, speaker())) =>
+              refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200), instead }))
             if (path === undefined)
               return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
             if (isOdd)
               return refused(new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
-            if (!serves(path, route)) return nothing(isAdministration ? { instead: askedElsewhere } : {})
+            if (!serves(path, route)) return nothing(isAdministration ? askedElsewhere : undefined)
             const keyParameter = rules.keys.length === 0 ? undefined : speaker().keyParameter
             const refusal = admissionRefusal(rules, request, path, () => server.peer(request), keyParameter)
             if (refusal !== undefined) return refused(refusal)

@@ -31,6 +31,15 @@ const toRow = (entry: BackendEntry): ReadonlyArray<string> => [
   reasonsOf(entry)
 ]
 
+const dialectRows = ({ dialects = [], name }: BackendEntry): ReadonlyArray<ReadonlyArray<string>> =>
+  dialects.map((each) => [
+    name,
+    each.name,
+    each.native ? "natively" : each.name.includes("/") ? "estimated" : "translated",
+    each.reason,
+    each.source
+  ])
+
 /** The JSON form of a backend; `models` are ids, times in milliseconds. */
 export const toJson = (entry: BackendEntry) => {
   const { name, url, type, origin, priority, mode, status, reason, models, latency_ms, in_flight } = entry
@@ -47,7 +56,8 @@ export const toJson = (entry: BackendEntry) => {
     priority,
     in_flight,
     cooling_ms: entry.cooling_ms,
-    circuits: entry.circuits
+    circuits: entry.circuits,
+    dialects: entry.dialects ?? []
   }
 }
 
@@ -57,9 +67,15 @@ const status = Flag.Literals("status", ["healthy", "unhealthy", "unknown", "conf
   Flag.optional
 )
 
+const dialects = Flag.Boolean("dialects").pipe(
+  Flag.withDescription("Which APIs they have, whether they are asked in them, and why not"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
+)
+
 const list = Command.make(
   "list",
-  { json: flags.json, status, config: flags.config, host: flags.host, port: flags.port },
+  { json: flags.json, status, dialects, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
     const { surveyBackends } = yield* Effect.promise(() => import("../../remote/survey.ts"))
     const { backends } = yield* surveyBackends({ config: input.config, overrides: flags.addressOverrides(input) })
@@ -69,11 +85,20 @@ const list = Command.make(
     if (chosen.length === 0) {
       return yield* Console.error(wanted === undefined ? "There are no backends." : `No backend is ${wanted}.`)
     }
+    if (input.dialects) {
+      return yield* Console.log(
+        tableText(["Name", "API", "Asked", "Why not natively", "Known by"], chosen.flatMap(dialectRows))
+      )
+    }
     yield* Console.log(tableText(["Name", "URL", "Type", "Status", "Models", "Latency", "Reason"], chosen.map(toRow)))
   })
 ).pipe(
   Command.withDescription("List the backends with their state, models and latency"),
-  Command.withExamples([{ command: "nexus backends list" }, { command: "nexus backends list --status unhealthy" }])
+  Command.withExamples([
+    { command: "nexus backends list" },
+    { command: "nexus backends list --status unhealthy" },
+    { command: "nexus backends list --dialects" }
+  ])
 )
 
 /** The command. */

@@ -116,7 +116,7 @@ const limits = limited.flatMap((what) =>
 export const anthropic: Dialect = {
   id: "anthropic",
   operations: [messages, countTokens],
-  hint: "Anthropic's API is at /v1/messages and /v1/messages/count_tokens; /docs lists what there is",
+  hint: "Anthropic's API is at /v1/messages and /v1/messages/count_tokens",
   canonicalPath: (method, path) => {
     const [, found] = (method === "POST" ? meant.exec(path) : null) ?? []
     return found === undefined ? path : `/v1${found}`

@@ -156,7 +156,7 @@ export const gemini: Dialect = {
     embedding("embedContent", "content", oneEmbedding),
     embedding("batchEmbedContents", "requests", manyEmbeddings)
   ],
-  hint: "Google's API is at /v1beta/models/MODEL:generateContent, :streamGenerateContent, :countTokens, :embedContent and :batchEmbedContents; /docs lists what there is",
+  hint: "Google's API is below /v1beta, such as /v1beta/models/MODEL:generateContent",
   canonicalPath: (_, path) => path,
   suggestedPath: () => undefined,
   headers: { asked: [], answered: [] },

@@ -144,7 +144,7 @@ const client = /^ollama\b/i
 export const ollama: Dialect = {
   id: "ollama",
   operations: [chat, generate, embed, embeddings],
-  hint: "Ollama's API is below /api, such as /api/chat; /docs lists what there is",
+  hint: "Ollama's API is below /api, such as /api/chat",
   canonicalPath: (_, path) => {
     const found = meant.exec(path)?.[1]
     return found !== undefined && paths.has(found) ? found : path

@@ -74,7 +74,7 @@ export const openai: Dialect = {
   ),
   // Azure's.
   deployments: ["/openai/deployments/{model}"],
-  hint: "The API is OpenAI's, below /v1, such as /v1/chat/completions; /docs lists what there is",
+  hint: "OpenAI's API is below /v1, such as /v1/chat/completions",
   canonicalPath,
   suggestedPath,
   headers: { asked: ["openai-beta"], answered: ["openai-processing-ms"] },

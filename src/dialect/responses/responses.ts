@@ -145,7 +145,7 @@ const kept = /^(?:\/v1)*\/(?:responses|conversations)\/./
 export const responses: Dialect = {
   id: "responses",
   operations: [create, inputTokens, compact],
-  hint: "OpenAI's Responses are at /v1/responses; /docs lists what there is",
+  hint: "OpenAI's Responses are at /v1/responses",
   canonicalPath: (method, path) => {
     const [, found] = (method === "POST" ? meant.exec(path) : null) ?? []
     return found === undefined ? path : `/v1${found}`

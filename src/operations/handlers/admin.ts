@@ -62,15 +62,20 @@ export const adminHandlers = (
       const siblings = yield* Siblings
       const turns = new EventLoopTurns()
       const operations = new Map(
-        dialects.flatMap((dialect) => dialect.operations.map((operation) => [operation.name, operation] as const))
+        dialects.flatMap((dialect) =>
+          dialect.operations.map((operation) => [operation.name, { dialect: dialect.id, operation }] as const)
+        )
       )
-      const decide = Effect.fnUntraced(function* (operation: Operation, body: Uint8Array) {
+      const decide = Effect.fnUntraced(function* (
+        { dialect, operation }: { readonly dialect: string; readonly operation: Operation },
+        body: Uint8Array
+      ) {
         const snapshot = registry.snapshot()
         const standIn = (usual: string | undefined) => router.standIn(usual, snapshot)
         const read = yield* Effect.promise(async () => operation.needs(body, { turns, standIn }))
         if (Result.isFailure(read)) return yield* refuse(read.failure)
         const now = performance.now()
-        const { plan, refusal } = router.consider(read.success.needs, snapshot, now)
+        const { plan, refusal } = router.consider({ ...read.success.needs, dialect }, snapshot, now)
         const decision = explainPlan(plan, plan.liveFigures(now))
         return HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })
       })

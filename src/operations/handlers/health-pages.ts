@@ -1,6 +1,8 @@
 /**
  * What `/health`, `/readyz` and `/nexus/backends` say of a snapshot.
  */
+import { speakerOf } from "../../backend/backend.ts"
+import { spokenRows } from "../../backend/speech.ts"
 import { circuitState, type LiveState } from "../../registry/live-state.ts"
 import { type BackendState, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import { modeWords } from "../../router/filter.ts"
@@ -116,6 +118,7 @@ export const backendEntry = (state: BackendState, now: number): BackendEntry => 
     reason: reasonOf(state),
     models: [...state.models.values()],
     latency_ms: latency === undefined ? null : rounded(latency),
-    ...wholeStanding(live, now)
+    ...wholeStanding(live, now),
+    dialects: spokenRows(speakerOf(backend, state.served))
   }
 }
