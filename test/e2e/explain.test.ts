@@ -72,8 +72,8 @@ describe("POST /admin/v1/route", () => {
         ],
         excluded: [],
         order: [
-          { backend: "blind", model: "m", reason: "capability-match", fallback: false },
-          { backend: "seeing", model: "m", reason: "capability-match", fallback: false }
+          { backend: "blind", model: "m", reason: "capability-match", fallback: false, native: true },
+          { backend: "seeing", model: "m", reason: "capability-match", fallback: false, native: true }
         ]
       },
       max_retries: 2,

@@ -37,7 +37,7 @@ describe("in OpenAI's shape are refused", () => {
   const wrong: ReadonlyArray<readonly [method: string, path: string, status: number]> = [
     ["GET", "/nowhere", 404],
     ["GET", "/v1", 404],
-    ["POST", "/v1/responses", 404],
+    ["POST", "/v1/threads", 404],
     ["POST", "/v1/chat/nowhere/", 404],
     ["GET", "/v2/models", 404],
     ["GET", chatPath, 405],

@@ -46,7 +46,6 @@ describe("a base URL that is nearly right is taken for what is meant:", () => {
 describe("a path that is not served says what to write:", () => {
   for (const [method, path, status, words] of [
     ["POST", "/api/v1/chat/completions", 404, "set the client's base URL to http://127.0.0.1/v1"],
-    ["POST", "/openai/deployments/x/chat/completions", 404, "It is served at /v1/chat/completions"],
     ["GET", "//v1/models", 400, "off the end of the client's base URL, as in http://127.0.0.1/v1"],
     ["POST", "/v1//chat/completions", 400, "two slashes in a row"],
     ["GET", "/v1", 404, "the base URL of clients"],
@@ -54,7 +53,12 @@ describe("a path that is not served says what to write:", () => {
     ["GET", "/admin/v1/backends/", 404, "It is served at /admin/v1/backends"],
     ["GET", "/v1/livez", 404, "It is served at /livez"],
     ["GET", "/v1/chat/completions/", 404, "It is served at /v1/chat/completions"],
-    ["POST", "/v1/responses", 404, "/v1/chat/completions; /docs lists"]
+    [
+      "POST",
+      "/v1/threads",
+      404,
+      "OpenAI's API is below /v1, such as /v1/chat/completions; OpenAI's Responses are at /v1/responses; Anthropic's API is at"
+    ]
   ] as const) {
     test(`${method} ${path}`, async () => {
       const answer = await ask(gateway.port, method, path, method === "POST" ? body : "")

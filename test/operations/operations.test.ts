@@ -222,6 +222,15 @@ describe("with two healthy backends and one that is down", () => {
       circuits: [
         { model: "mistral:7b", state: "open", failures: 3, retry_in_ms: expect.any(Number) },
         { model: "org/zephyr:latest", state: "half_open", failures: 3, retry_in_ms: 0 }
+      ],
+      dialects: [
+        { name: "openai", native: true, reason: "", source: "" },
+        ...["responses", "anthropic", "ollama"].map((name) => ({
+          name,
+          native: false,
+          reason: "nobody has tried how well",
+          source: "its type, which tells nothing of it"
+        }))
       ]
     })
     expect(body.backends[0].cooling_ms).toBeGreaterThan(50_000)
