@@ -124,6 +124,13 @@ describe("without a running gateway", () => {
     expect(code).toBe(0)
   })
 
+  test("backends list --dialects shows which APIs they are asked in, and why not in others", async () => {
+    const { stdout } = await nexus("backends", "list", "--dialects", "-c", file)
+    expect(stdout).toMatch(/Name +API +Asked +Why not natively +Known by/)
+    expect(stdout).toMatch(/openai +natively/)
+    expect(stdout).toMatch(/anthropic +translated +\S/)
+  })
+
   test("backends list --status keeps to that state", async () => {
     const { stdout } = await nexus("backends", "list", "--status", "unhealthy", "--json", "-c", file)
     expect(JSON.parse(stdout).backends).toMatchObject([{ name: "down", status: "unhealthy", avg_latency_ms: null }])
