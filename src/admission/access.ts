@@ -72,6 +72,8 @@ const bearer = /^bearer +(\S+)$/i
 // A header that is given several times is one with commas; more of them are nobody's slip.
 const mostParts = 4
 
+const protocolKey = /^openai-insecure-api-key\.(\S+)$/i
+
 /** The key that a URL holds under this name. */
 const keyInUrl = (url: string, name: string): string => {
   const query = url.indexOf("?")
@@ -82,6 +84,11 @@ const keysIn = function* ({ headers, url }: Request, parameter?: string): Genera
   if (parameter !== undefined) {
     const key = keyInUrl(url, parameter)
     if (key !== "") yield key
+  }
+  // Browsers can set no header of a WebSocket but this one.
+  for (const name of (headers.get("sec-websocket-protocol") ?? "").split(",", 4 * mostParts)) {
+    const key = protocolKey.exec(name.trim())?.[1]
+    if (key !== undefined) yield key
   }
   for (const name of ["authorization", ...clientKeyHeaders]) {
     const value = headers.get(name)

@@ -243,6 +243,7 @@ export const runWorker = (
       port,
       fetch: api.handle,
       plainPaths: api.paths,
+      socketPaths: api.socketPaths,
       reusePort: true
     }).pipe(Effect.tapError(({ reason }) => send({ _tag: "Failed", reason })))
     Context.get(services, OpenFiles).relieve(listening.closeIdle)

@@ -92,6 +92,12 @@ const Server = Schema.Struct({
     10,
     "Largest answer that is held back and checked before it is sent, in MB; a larger one is passed on as it comes, and so is one above 64 KB while 16 MB of others are held"
   ),
+  max_realtime_sessions: or(whole(0, 60_000), 100, "Realtime sessions (WebSockets) at a time; further ones get 429"),
+  realtime_idle_timeout_seconds: or(
+    limit,
+    600,
+    "Longest silence of a realtime session, in both directions; 0 is no limit"
+  ),
   max_concurrent_requests: or(
     whole(1, 60_000),
     1000,

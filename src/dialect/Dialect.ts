@@ -202,6 +202,8 @@ export interface Documented {
 export interface Dialect {
   readonly id: string
   readonly operations: readonly [Operation, ...ReadonlyArray<Operation>]
+  /** What a WebSocket is opened for, which is passed through to a backend of the model that its query names. */
+  readonly sockets?: ReadonlyArray<Operation>
   /** What servers keep under ids of their own: each of these places, with all below it, is passed on to one backend. */
   readonly passages?: ReadonlyArray<Operation>
   /** What may stand in place of `/v1` in the path of an operation, with `{model}` for the name of one. */
@@ -274,6 +276,8 @@ export interface DialectRoute {
   readonly operation: Operation
   /** The model that the path names, where it does. */
   readonly model?: string
+  /** Set where a WebSocket is opened. */
+  readonly socket?: true
   /** Set when it is passed on to one backend, unread. */
   readonly passage?: Passage
 }

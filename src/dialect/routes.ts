@@ -36,12 +36,16 @@ export const pathsOf = ({ alsoAt = [], path }: Operation): ReadonlyArray<string>
 /** The places of all operations of a list of dialects. */
 export class Routes {
   private readonly whole = new Map<string, DialectRoute>()
+  private readonly sockets = new Map<string, DialectRoute>()
   private readonly patterns: Array<Pattern> = []
   private readonly passages: Array<{ readonly at: string; readonly dialect: Dialect; readonly operation: Operation }> =
     []
 
   constructor(dialects: DialectList) {
     for (const dialect of dialects) {
+      for (const operation of dialect.sockets ?? []) {
+        for (const path of pathsOf(operation)) this.sockets.set(path, { dialect, operation, socket: true })
+      }
       const operations =
         dialect === dialects[0] ? [backendOperation, ...(dialect.passages ?? [])] : (dialect.passages ?? [])
       for (const operation of operations) {
@@ -67,9 +71,14 @@ export class Routes {
     return [...this.whole.keys()]
   }
 
+  /** The paths where a WebSocket is opened. */
+  get socketPaths(): ReadonlyArray<string> {
+    return [...this.sockets.keys()]
+  }
+
   /** Where a path leads; undefined when nothing is asked for there. */
   find(path: string): DialectRoute | undefined {
-    const route = this.whole.get(path) ?? this.passage(path)
+    const route = this.whole.get(path) ?? this.sockets.get(path) ?? this.passage(path)
     if (route !== undefined || this.patterns.length === 0) return route
     const plain = path.replaceAll(/%3a/gi, ":")
     for (const { before, dialect, operation, pattern } of this.patterns) {

@@ -5,6 +5,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { isAmbiguous, segmentPatterns } from "./raw-target.ts"
+import { isUpgraded, upgradeHandlers, type SocketOwner, upgradedAnswer } from "./upgrades.ts"
 
 /** The address cannot be listened on. */
 export class ListenFailed extends Data.TaggedError("ListenFailed")<{
@@ -21,6 +22,12 @@ export interface Listening {
   readonly timeout: (request: Request, seconds: number) => void
   /** The address a request comes from; undefined when its connection has gone. */
   readonly peer: (request: Request) => string | undefined
+  /** Makes a WebSocket of a request, with these headers of its answer; gives the answer, undefined when it is none. */
+  readonly upgrade: (
+    request: Request,
+    owner: SocketOwner,
+    headers: Readonly<Record<string, string>>
+  ) => Response | undefined
   /** Requests whose answers have not ended. */
   readonly pending: () => number
   /** Closes the connections on which no request is under way. */
@@ -39,6 +46,8 @@ export interface ListenOptions {
   readonly fetch: (request: Request, server: Listening, isOdd: boolean) => Response | Promise<Response>
   /** Paths that are asked most: they are matched whole, and nothing about them can be odd. */
   readonly plainPaths?: ReadonlyArray<string>
+  /** Paths whose requests may become WebSockets. */
+  readonly socketPaths?: ReadonlyArray<string>
   /** Called when `fetch` throws or rejects. */
   readonly onDefect?: (error: unknown) => Response
   /** Silence after which a connection without a request is closed, in seconds. */
@@ -90,31 +99,39 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
         const judged = (request: Request & { readonly params: Readonly<Record<string, string>> }) =>
           options.fetch(request, listening, isAmbiguous(Object.values(request.params)))
         const odd = (request: Request) => options.fetch(request, listening, true)
-        const { plainPaths = [], socket } = options
+        const socketed = async (request: Request) => {
+          const answer = await options.fetch(request, listening, false)
+          return isUpgraded(answer) ? undefined : answer
+        }
+        const { plainPaths = [], socket, socketPaths = [] } = options
         const shared = {
           development: false,
           maxRequestBodySize,
+          websocket: upgradeHandlers,
           // Routes are matched by the path as it came; those that are asked most are matched whole.
           routes: {
             ...Object.fromEntries(segmentPatterns.map((pattern) => [pattern, judged])),
             ...Object.fromEntries(["/", ...plainPaths].map((path) => [path, plain])),
+            ...Object.fromEntries(socketPaths.map((path) => [path, socketed])),
             "/*": odd
           },
           fetch: odd,
           error: (error: Error) => options.onDefect?.(error) ?? new Response(null, { status: 500 })
         }
         const { hostname, port, reusePort = false, idleSeconds: idleTimeout = keepAliveSeconds } = options
-        const onSocket = { ...shared, idleTimeout, unix: socket } as unknown as Bun.Serve.Options<undefined> // reason: a socket takes the time as well, which its types leave out
+        const onSocket = { ...shared, idleTimeout, unix: socket } as unknown as Bun.Serve.Options<SocketOwner> // reason: a socket takes the time as well, which its types leave out
         const server =
           socket === undefined
-            ? Bun.serve({ ...shared, idleTimeout, hostname, port, reusePort })
-            : inPrivate(() => Bun.serve(onSocket))
+            ? Bun.serve<SocketOwner, string>({ ...shared, idleTimeout, hostname, port, reusePort })
+            : inPrivate(() => Bun.serve<SocketOwner>(onSocket))
         const listening: Listening = {
           hostname: options.hostname,
           port: server.port ?? options.port,
           timeout: (request, seconds) => server.timeout(request, seconds),
           // Whoever may open the socket is on this machine.
           peer: (request) => (socket === undefined ? server.requestIP(request)?.address : "127.0.0.1"),
+          upgrade: (request, data, headers) =>
+            server.upgrade(request, { data, headers: { ...headers } }) ? upgradedAnswer() : undefined,
           pending: () => server.pendingRequests,
           closeIdle: () => void server.closeIdleConnections(),
           stop: (now) => server.stop(now)

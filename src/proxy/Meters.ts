@@ -25,7 +25,9 @@ export class Meters extends Context.Service<
       Meters,
       Effect.map(Effect.all([Registry, Dialects]), ([registry, dialects]) => {
         const endpoints = [
-          ...dialects.flatMap(({ operations, passages = [] }) => [...operations, ...passages].map(({ name }) => name)),
+          ...dialects.flatMap(({ operations, passages = [], sockets = [] }) =>
+            [...operations, ...passages, ...sockets].map(({ name }) => name)
+          ),
           backendOperation.name
         ]
         const ledger = new MeterTable(

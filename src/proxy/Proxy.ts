@@ -41,6 +41,8 @@ export interface ProxyLimits extends UploadLimits {
   readonly uploadMs: number
   readonly maxStreamedBytes: number
   readonly backendPaths: boolean
+  readonly maxSessions: number
+  readonly sessionIdleMs: number
   readonly stallMs: number
   /** Requests whose bodies are there. */
   readonly maxConcurrent: number
@@ -107,6 +109,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     upstream: yield* Upstream,
     accounting,
     turns: new EventLoopTurns(),
+    deadlines,
+    sessions: new Set(),
     newcomers: new ListDrift(),
     refusals: new LearnedRefusals(),
     taken: (current) => {
@@ -230,7 +234,9 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
         resolve(drain.parting(response))
       )
       begin(current)
-      request.signal.addEventListener("abort", () => current.interrupt("client"))
+      request.signal.addEventListener("abort", () => {
+        if (!current.isSocket) current.interrupt("client")
+      })
     })
   }
 

@@ -23,6 +23,7 @@ import {
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
+import type { Deadlines } from "../upstream/Deadlines.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
 import type { Suspicion } from "../wire/liveness.ts"
 import type { Asker, Upstream } from "../upstream/Upstream.ts"
@@ -49,6 +50,9 @@ export interface Forwarding {
   readonly upstream: Upstream["Service"]
   readonly accounting: Accounting["Service"]
   readonly turns: EventLoopTurns
+  readonly deadlines: Deadlines["Service"]
+  /** Realtime sessions under way. */
+  readonly sessions: Set<RequestRun>
   readonly newcomers: ListDrift
   readonly refusals: LearnedRefusals<ChatField>
   /** Called once the body of a request is there; says why it may not go on. */

@@ -12,6 +12,7 @@ import type { Plan } from "../router/plan.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts, type Forwarding } from "./attempts.ts"
 import type { RequestRun } from "./request-run.ts"
+import { realtime } from "./realtime.ts"
 import { passedTo, passOn } from "./passed-on.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
@@ -31,6 +32,7 @@ export const isStreamed = (route: DialectRoute, request: Request): boolean =>
 /** Takes a request from its body to the end of its answer; fails with what the gateway itself refuses it for, or gives up. */
 export const forward = (forwarding: Forwarding, run: RequestRun): Forwarded => {
   const { clock, request, route } = run.record
+  if (route.socket === true) return realtime(forwarding, run)
   if (route.passage !== undefined) return passedOn(forwarding, run, route.passage)
   const boundary = boundaryFor(route, request)
   if (boundary !== undefined) return streamed(forwarding, run, boundary)

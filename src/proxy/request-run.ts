@@ -14,6 +14,9 @@ import type { StreamedLimits } from "./streamed-body.ts"
 
 /** What bounds one request; times in milliseconds, 0 is no limit. */
 export interface RequestLimits extends BodyLimits, StreamedLimits {
+  /** Most realtime sessions, and how long one may be silent. */
+  readonly maxSessions: number
+  readonly sessionIdleMs: number
   /** Whether any path of a backend may be asked for. */
   readonly backendPaths: boolean
   readonly stallMs: number
@@ -31,6 +34,8 @@ export class RequestRun implements UnderWay, Delivery {
   retrying = false
   /** Whether its body is there, so that it counts among the requests that are handled. */
   working = false
+  /** Whether it has become a WebSocket, whose end tells of itself. */
+  isSocket = false
   /** Set for a stream whose client is not to wait in silence. */
   early: EarlyStream | undefined
   /** Why it is interrupted; undefined while it is not. */

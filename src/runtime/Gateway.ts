@@ -59,6 +59,9 @@ const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> 
 /** Answers one request; `isOdd` when the path as it came is another one for some readers than for others. */
 type Handle = (request: Request, server: Listening, isOdd: boolean) => Promise<Response> | Response
 
+const isForwarded = ({ passage, socket }: DialectRoute, { method }: Request): boolean =>
+  passage !== undefined || method === (socket === true ? "GET" : "POST")
+
 /** Answers every request. */
 export class Gateway extends Context.Service<
   Gateway,
@@ -69,6 +72,8 @@ export class Gateway extends Context.Service<
     readonly administer: Handle
     /** The paths of what is forwarded, where they name no model. */
     readonly paths: ReadonlyArray<string>
+    /** The paths where a WebSocket may be opened. */
+    readonly socketPaths: ReadonlyArray<string>
   }
 >()("nexus/runtime/Gateway") {
   /** The surface under the rules of admission of the moment; those of the administration when that has a place of its own. */
@@ -100,7 +105,7 @@ export class Gateway extends Context.Service<
           isAdministration: boolean
         ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
-          if (route !== undefined && (request.method === "POST" || route.passage !== undefined)) {
+          if (route !== undefined && isForwarded(route, request)) {
             return proxy.handle(route, request, id, server)
           }
           const needsKey = rules.keys.length > 0
@@ -159,7 +164,8 @@ export class Gateway extends Context.Service<
         return Gateway.of({
           handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
           administer: handler(adminRulesNow ?? rulesNow, (_, route) => route === undefined, true),
-          paths: forwarded.plainPaths
+          paths: forwarded.plainPaths,
+          socketPaths: forwarded.socketPaths
         })
       })
     )

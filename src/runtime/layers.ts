@@ -47,6 +47,8 @@ const proxyLimits = ({ settings: { server }, routing }: LoadedConfig): ProxyLimi
   maxBodyBytes: bytes(server.max_body_mb),
   maxStreamedBytes: bytes(server.max_streamed_mb),
   backendPaths: server.backend_paths,
+  maxSessions: server.max_realtime_sessions,
+  sessionIdleMs: server.realtime_idle_timeout_seconds * 1000,
   maxUploads: server.max_concurrent_uploads ?? server.max_concurrent_requests,
   maxUploadBytes: server.max_uploads_mb === undefined ? memoryBytes() / 4 : bytes(server.max_uploads_mb),
   uploadShare: server.upload_share_percent / 100,

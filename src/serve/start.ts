@@ -81,7 +81,8 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
     hostname: server.host,
     port: server.port,
     fetch: api.handle,
-    plainPaths: api.paths
+    plainPaths: api.paths,
+    socketPaths: api.socketPaths
   })
   ;({ port } = listening)
   Context.get(services, OpenFiles).relieve(listening.closeIdle)

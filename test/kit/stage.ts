@@ -86,6 +86,7 @@ const server: Listening = {
   port: 0,
   timeout: () => undefined,
   peer: () => "127.0.0.1",
+  upgrade: () => undefined,
   pending: () => 0,
   closeIdle: () => undefined,
   stop: () => Promise.resolve()
@@ -116,6 +117,8 @@ const stageLimits: ProxyLimits = {
   maxBodyBytes: 100_000,
   maxStreamedBytes: 1_000_000,
   backendPaths: false,
+  maxSessions: 10,
+  sessionIdleMs: 0,
   maxUploads: 10,
   maxUploadBytes: 1_000_000,
   uploadShare: 1,

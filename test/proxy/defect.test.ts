@@ -22,6 +22,8 @@ const limits = {
   maxBodyBytes: 1000,
   maxStreamedBytes: 1_000_000,
   backendPaths: false,
+  maxSessions: 10,
+  sessionIdleMs: 0,
   maxUploads: 10,
   maxUploadBytes: 1000,
   uploadShare: 1,
@@ -34,6 +36,7 @@ const server: Listening = {
   port: 0,
   timeout: () => undefined,
   peer: () => "127.0.0.1",
+  upgrade: () => undefined,
   pending: () => 0,
   closeIdle: () => undefined,
   stop: () => Promise.resolve()

@@ -72,6 +72,7 @@ export const openai: Dialect = {
   passages: ["files", "batches"].map((name) =>
     passageOperation(name, `/v1/${name}`, [`/openai/v1/${name}`, `/openai/${name}`])
   ),
+  sockets: [passageOperation("realtime", "/v1/realtime", ["/openai/v1/realtime", "/openai/realtime"])],
   // Azure's.
   deployments: ["/openai/deployments/{model}"],
   hint: "OpenAI's API is below /v1, such as /v1/chat/completions",
