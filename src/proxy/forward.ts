@@ -160,7 +160,9 @@ const understood = (
   const { record } = run
   const { registry, router, accounting } = forwarding
   if (Result.isFailure(read)) return Effect.fail(read.failure)
-  const needs = { ...read.success.needs, dialect: record.route.dialect.id }
+  const { needs: told } = read.success
+  // Those of a form are kept as they are: more of them may be known by the time of the answer.
+  const needs = told.dialect === undefined ? { ...told, dialect: record.route.dialect.id } : told
   const now = performance.now()
   record.routes(needs, now)
   const snapshot = registry.snapshot()

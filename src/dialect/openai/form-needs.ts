@@ -80,6 +80,7 @@ export class OpenAiForm implements FormReading {
     const { fields } = this.scan
     const needs: RoutingNeeds = {
       operation: this.endpoint.facts,
+      dialect: "openai",
       model: String(model),
       // It may stand behind the model, and have come only by the time of the answer.
       get stream() {
