@@ -10,6 +10,7 @@
  */
 import type { Socket } from "bun"
 import { microseconds } from "./clock.ts"
+import { chunkFrame } from "./frames.ts"
 import { type Inbound, nothingYet, takeIn } from "./inbound.ts"
 import { join, leave, type Paced } from "./pacer.ts"
 import { wishIn } from "./voices.ts"
@@ -59,10 +60,6 @@ const models = (path: string): string => {
 
 const chunk = (text: string): string => `${text.length.toString(16)}\r\n${text}\r\n`
 
-const frame = (content: string, finish: string): string =>
-  `data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1700000000,"model":"bench",` +
-  `"choices":[{"index":0,"delta":{"content":"${content}"},"finish_reason":${finish}}]}\n\n`
-
 const write = (socket: Socket<Peer>, bytes: Uint8Array | string): void => {
   const peer = socket.data
   if (peer.unsent !== undefined) {
@@ -78,7 +75,7 @@ const end = (socket: Socket<Peer>): void => {
   if (!peer.streaming) return
   leave(peer)
   peer.streaming = false
-  write(socket, chunk(frame("", `"stop"`)) + chunk("data: [DONE]\n\n") + "0\r\n\r\n")
+  write(socket, chunk(chunkFrame("", `"stop"`)) + chunk("data: [DONE]\n\n") + "0\r\n\r\n")
 }
 
 const sendFrame = (socket: Socket<Peer>): void => {
@@ -86,7 +83,7 @@ const sendFrame = (socket: Socket<Peer>): void => {
   if (peer.left === 0) return end(socket)
   peer.left -= 1
   stats.frames += 1
-  write(socket, chunk(frame(`#${String(peer.sent)} @${microseconds().toFixed(0)};${peer.padding}`, "null")))
+  write(socket, chunk(chunkFrame(`#${String(peer.sent)} @${microseconds().toFixed(0)};${peer.padding}`, "null")))
   peer.sent += 1
 }
 

@@ -6,7 +6,7 @@ import { disturbanceNote, type Field, inTurn } from "../compare.ts"
 import { type LegName, startLeg } from "../legs.ts"
 import { closedLoop } from "../load.ts"
 import { atMost, Readings, type Row } from "../measure.ts"
-import { proxyCore, type Running, startMockProcess } from "../processes.ts"
+import { proxyCore, type Running, startMockProcess, told } from "../processes.ts"
 import { cpuOf, rssOf } from "../procfs.ts"
 import { readStreams } from "../streams.ts"
 import { chatVoice, type Voice, voices } from "../voices.ts"
@@ -51,13 +51,13 @@ const withGateway = async <A>(use: (field: Field) => Promise<A>): Promise<A> => 
 }
 
 /** Reads streams of a dialect; what a token cost in processor time, and its delay. */
-const readTokens = async ({ pid, port }: Running, voice: Voice, seconds: number) => {
+const readTokens = async ({ pid, port }: Running, voice: Voice, streams: number, seconds: number) => {
   let from = { cpu: 0, frames: 0 }
   let cost = Number.NaN
   const load = await readStreams({
     port,
     voice,
-    streams: 200,
+    streams,
     frames: Math.ceil(Math.max(seconds, 2) * 50),
     every: 20,
     allOpen: (frames) => {
@@ -105,18 +105,27 @@ export const dialects: Row = {
       for (const voice of [chatVoice, ...Object.values(voices)]) {
         for (const leg of ["nexus", "direct"] as const) {
           const running = field.legs.get(leg)
-          if (running !== undefined && (leg === "nexus" || voice === chatVoice)) await readTokens(running, voice, 4)
+          if (running !== undefined && (leg === "nexus" || voice === chatVoice))
+            await readTokens(running, voice, 200, 4)
         }
       }
       await inTurn(context, field, async (leg, running) => {
         for (const [names, voice] of spoken(leg)) {
-          const { cost, delay, lost: missing } = await readTokens(running, voice, context.seconds)
+          if (leg !== "direct") {
+            const { cost, lost: missing } = await readTokens(running, voice, 200, context.seconds)
+            lost += missing
+            add(names, "CPU of a token", leg, cost)
+          }
+          const { delay, lost: missing } = await readTokens(running, voice, 100, context.seconds)
           lost += missing
-          if (leg !== "direct") add(names, "CPU of a token", leg, cost)
           add(names, "delay of a token p50", leg, delay.p50)
           add(names, "delay of a token p99", leg, delay.p99)
         }
       })
+      for (const [name] of translated) {
+        const { token } = (await told("bench/codec.ts", [name, "1"])) as { token: number } // reason: its own last words
+        readings.add(`${name}: its codecs alone`, "nexus", token)
+      }
       let failed = 0
       const large = new Map([chatVoice, ...Object.values(voices)].map((voice) => [voice, largeRequest(voice)]))
       const readLarge = async ({ pid, port }: Running, voice: Voice, seconds: number): Promise<number> => {
@@ -147,6 +156,7 @@ export const dialects: Row = {
       return {
         measures: translated.flatMap(([name]) => [
           readings.measure(`${name}: CPU of a token`, "µs", 2, atMost(2)),
+          readings.measure(`${name}: its codecs alone`, "µs", 2),
           readings.added(`${name}: delay of a token p50`, "µs", 0),
           readings.added(`${name}: delay of a token p99`, "µs", 0, atMost(2)),
           readings.measure(`${name}: memory of 1000 streams`, "KB/stream", 1, {
