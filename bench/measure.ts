@@ -39,6 +39,8 @@ export interface Context {
   /** Length of one reading, in seconds. */
   readonly seconds: number
   readonly legs: ReadonlyArray<LegName>
+  /** The program of a LiteLLM that is to be measured beside ours. */
+  readonly litellm?: string
 }
 
 /** At most `limit` times the floor. */

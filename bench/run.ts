@@ -1,7 +1,7 @@
 /**
  * `bun run bench`: all rows, or those named, as a table; ratios to the floor of the same run are judged.
  *
- *     bun run bench [row…] [--quick] [--trials N] [--seconds S] [--legs floor,nexus] [--json FILE]
+ *     bun run bench [row…] [--quick] [--trials N] [--seconds S] [--legs floor,nexus] [--json FILE] [--litellm PROGRAM]
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
@@ -47,11 +47,12 @@ const { values, positionals } = parseArgs({
     seconds: { type: "string" },
     legs: { type: "string" },
     json: { type: "string" },
+    litellm: { type: "string" },
     help: { type: "boolean", short: "h", default: false }
   }
 })
 
-const usage = `bun run bench [row…] [--quick] [--trials N] [--seconds S] [--legs floor,nexus] [--json FILE]
+const usage = `bun run bench [row…] [--quick] [--trials N] [--seconds S] [--legs floor,nexus] [--json FILE] [--litellm PROGRAM]
 rows: ${rows.map(({ name }) => name).join(", ")}`
 
 const unknown = positionals.filter((name) => rows.every((row) => row.name !== name))
@@ -64,7 +65,8 @@ const wanted = values.legs?.split(",")
 const context: Context = {
   trials: Number(values.trials ?? (values.quick ? 2 : 5)),
   seconds: Number(values.seconds ?? (values.quick ? 1 : 4)),
-  legs: availableLegs().filter((leg) => wanted?.includes(leg) ?? true)
+  legs: availableLegs().filter((leg) => wanted?.includes(leg) ?? true),
+  ...(values.litellm === undefined ? {} : { litellm: values.litellm })
 }
 
 pinSelf()

@@ -31,6 +31,8 @@ export interface StreamPlan {
   readonly model?: string
   /** The dialect to ask in; chat completions when absent. */
   readonly voice?: Voice
+  /** Further lines of the head. */
+  readonly headers?: string
   readonly streams: number
   readonly frames: number
   /** Milliseconds between two frames. */
@@ -145,8 +147,8 @@ const readOne = (
     })
   })
 
-const voiced = (voice: Voice, { every, frames, model = "bench", pad = 0 }: StreamPlan): Uint8Array =>
-  post(voice.path(model, true), voice.body(model, [wishText({ model, every, frames, pad })], true))
+const voiced = (voice: Voice, { every, frames, headers, model = "bench", pad = 0 }: StreamPlan): Uint8Array =>
+  post(voice.path(model, true), voice.body(model, [wishText({ model, every, frames, pad })], true), headers)
 
 /** The request for a stream. */
 const streamRequest = (plan: Omit<StreamPlan, "port" | "streams">): Uint8Array =>

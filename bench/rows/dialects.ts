@@ -5,7 +5,8 @@
 import { disturbanceNote, type Field, inTurn } from "../compare.ts"
 import { type LegName, startLeg } from "../legs.ts"
 import { closedLoop } from "../load.ts"
-import { atMost, Readings, type Row } from "../measure.ts"
+import { messagesBesideLitellm } from "../litellm.ts"
+import { above, atMost, Readings, type Row } from "../measure.ts"
 import { proxyCore, type Running, startMockProcess, told } from "../processes.ts"
 import { cpuOf, rssOf } from "../procfs.ts"
 import { readStreams } from "../streams.ts"
@@ -153,18 +154,34 @@ export const dialects: Row = {
           }
         }
       }
+      const gateway = field.legs.get("nexus")
+      const beside =
+        context.litellm === undefined || gateway === undefined
+          ? undefined
+          : await messagesBesideLitellm(context.litellm, field.mock.port, gateway, context.seconds)
+      if (beside !== undefined) {
+        const { ours, theirs } = beside
+        failed += ours.failed + theirs.failed
+        readings.add("requests of Messages a core, LiteLLM's as 1", "nexus", theirs.request / ours.request)
+        readings.add("tokens of Messages a core, LiteLLM's as 1", "nexus", theirs.token / ours.token)
+      }
+      const litellm = [
+        readings.measure("requests of Messages a core, LiteLLM's as 1", "×", 0, above(30, "×")),
+        readings.measure("tokens of Messages a core, LiteLLM's as 1", "×", 0)
+      ]
+      const measures = translated.flatMap(([name]) => [
+        readings.measure(`${name}: CPU of a token`, "µs", 2, atMost(2)),
+        readings.measure(`${name}: its codecs alone`, "µs", 2),
+        readings.added(`${name}: delay of a token p50`, "µs", 0),
+        readings.added(`${name}: delay of a token p99`, "µs", 0, atMost(2)),
+        readings.measure(`${name}: memory of 1000 streams`, "KB/stream", 1, {
+          text: "≤ f + 25 KB",
+          ok: (value, floor) => value <= floor + 25
+        }),
+        readings.measure(`${name}: CPU of a request of 1 MB`, "ms", 2, atMost(2))
+      ])
       return {
-        measures: translated.flatMap(([name]) => [
-          readings.measure(`${name}: CPU of a token`, "µs", 2, atMost(2)),
-          readings.measure(`${name}: its codecs alone`, "µs", 2),
-          readings.added(`${name}: delay of a token p50`, "µs", 0),
-          readings.added(`${name}: delay of a token p99`, "µs", 0, atMost(2)),
-          readings.measure(`${name}: memory of 1000 streams`, "KB/stream", 1, {
-            text: "≤ f + 25 KB",
-            ok: (value, floor) => value <= floor + 25
-          }),
-          readings.measure(`${name}: CPU of a request of 1 MB`, "ms", 2, atMost(2))
-        ]),
+        measures: [...measures, ...(beside === undefined ? [] : litellm)],
         notes: [
           `${String(lost)} frames lost or streams broken, ${String(failed)} requests failed`,
           disturbanceNote(field)
