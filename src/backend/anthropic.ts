@@ -58,8 +58,7 @@ const modelOf = ({ capabilities = {}, id, max_input_tokens, max_tokens }: typeof
     ...(forms?.supported === undefined ? {} : { json_mode: forms.supported })
   }
   return {
-    ...reportedModel(id, max_input_tokens, able),
-    ...(max_tokens === undefined ? {} : { max_output_tokens: max_tokens }),
+    ...reportedModel(id, max_input_tokens, able, max_tokens),
     ...(thinks === undefined ? {} : { thinks })
   }
 }

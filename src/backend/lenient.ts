@@ -42,6 +42,15 @@ export const onDemandModel = (
   loaded: boolean
 ): Model => ({ id, capabilities, ...(now === undefined ? {} : { context_in_force: now }), loaded })
 
-/** A model as a backend told of it; `context` in tokens, undefined when it did not say. */
-export const reportedModel = (id: string, context: number | undefined, capabilities: Capabilities): Model =>
-  context === undefined ? { id, capabilities } : { id, capabilities, context_length: context }
+/** A model as a backend told of it; `context` and the most that it answers with in tokens, undefined when it did not say. */
+export const reportedModel = (
+  id: string,
+  context: number | undefined,
+  capabilities: Capabilities,
+  mostOutput?: number
+): Model => ({
+  id,
+  capabilities,
+  ...(context === undefined ? {} : { context_length: context }),
+  ...(mostOutput === undefined ? {} : { max_output_tokens: mostOutput })
+})

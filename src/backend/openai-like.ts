@@ -34,6 +34,7 @@ const ListEntry = Schema.Struct({
   meta: lenientField(Schema.Struct({ n_ctx: lenientField(TokenCount) })),
   architecture: lenientField(Schema.Struct({ input_modalities: lenientField(RawEntries) })),
   supported_parameters: lenientField(RawEntries),
+  top_provider: lenientField(Schema.Struct({ max_completion_tokens: lenientField(TokenCount) })),
   capabilities: lenientField(Schema.Union([RawEntries, Abilities]))
 })
 
@@ -94,7 +95,7 @@ export const readList = (body: unknown): ReadonlyArray<Model> | undefined => {
   const contexts = new Map(entries.map((entry) => [entry.id, contextOf(entry)]))
   return entries.map((entry) => {
     const context = contextOf(entry) ?? (entry.parent === undefined ? undefined : contexts.get(entry.parent))
-    return reportedModel(entry.id, context, abilitiesOf(entry))
+    return reportedModel(entry.id, context, abilitiesOf(entry), entry.top_provider?.max_completion_tokens)
   })
 }
 

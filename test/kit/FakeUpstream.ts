@@ -93,7 +93,7 @@ const notFound = { error: { message: "no such path", type: "not_found_error", pa
 
 // Below whatever path, and with whatever query.
 const isCall =
-  /^\/v[12]\/|^\/api\/(?!show$)|\/(?:completions|embeddings|rerank|tokenize|detokenize)(?:\?|$)|:[a-zA-Z]+(?:\?|$)/
+  /^\/v[12]\/|^\/api\/(?!show$)|\/(?:completions|messages|embeddings|rerank|tokenize|detokenize)(?:\?|$)|:[a-zA-Z]+(?:\?|$)/
 
 /** Starts a fake upstream on loopback. */
 export const startUpstream = async (options: FakeOptions): Promise<FakeUpstream> => {

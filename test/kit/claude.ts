@@ -32,7 +32,7 @@ export const thinks = (thinking: string, signature: string): ClaudeBlock => ({ t
 const usual = { input_tokens: 12, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 5 }
 
 /** The answer as a whole. */
-const message = ({ content, stop_reason = "end_turn", stop_sequence, usage = {} }: ClaudeAnswer) => ({
+export const claudeMessage = ({ content, stop_reason = "end_turn", stop_sequence, usage = {} }: ClaudeAnswer) => ({
   id: "msg_01",
   type: "message",
   role: "assistant",
@@ -68,7 +68,7 @@ const opening = (block: ClaudeBlock): ClaudeBlock => {
 
 /** The answer as the events of a stream. */
 export const messageEvents = (answer: ClaudeAnswer): ReadonlyArray<string> => {
-  const whole = message(answer)
+  const whole = claudeMessage(answer)
   const { output_tokens, ...rest } = whole.usage
   return [
     claudeEvent({
@@ -97,7 +97,7 @@ export const answering =
     const answer = make(request)
     return wantsStream(request)
       ? [streamHead(), ...messageEvents(answer).map((each) => chunk(each)), lastChunk]
-      : [json(message(answer))]
+      : [json(claudeMessage(answer))]
   }
 
 /** An error of its API. */
