@@ -163,17 +163,29 @@ describe("a stream for a client of chat completions", () => {
     })
   })
 
-  test("tells thoughts with what they are signed with to those who ask for reasoning", () => {
-    const details = deltas(streamed(weather, { reasoning: { effort: "low" } })).flatMap(
-      ({ reasoning_details: each }) => each ?? []
-    )
-    expect(details).toMatchObject([
-      { type: "reasoning.text", text: "Hm." },
-      { type: "reasoning.text", signature: "c2ln" }
-    ])
-    const { message } = wholeOf(weather, { reasoning: { effort: "low" } }).choices[0]
-    const next = chatOf({ messages: [...hello.messages, { ...message, tool_calls: undefined }, ...hello.messages] })
-    expect(next.chat.messages[1]).toMatchObject({ items: [{ type: "reasoning", text: "Hm.", signature: "c2ln" }, {}] })
+  test("tells each thought with what it is signed with to those who ask for reasoning, and takes it back", () => {
+    const request = { reasoning: { effort: "low" } }
+    const twice: ReadonlyArray<ChatEvent> = [
+      ...weather.slice(0, 4),
+      { type: "reasoning", text: "And " },
+      { type: "reasoning", text: "so." },
+      { type: "signature", signature: "c28=" },
+      ...weather.slice(-2)
+    ]
+    const thoughts = [
+      { type: "reasoning", text: "Hm.", signature: "c2ln" },
+      { type: "reasoning", text: "And so.", signature: "c28=" }
+    ] as const
+    // Whole, and as a client keeps them that only puts the pieces side by side.
+    const { reasoning_details: whole } = wholeOf(twice, request).choices[0].message
+    const pieces = deltas(streamed(twice, request)).flatMap(({ reasoning_details: each }) => each ?? [])
+    expect(pieces).toHaveLength(5)
+    for (const reasoning_details of [whole, pieces]) {
+      const said = { role: "assistant", content: "Wait.", reasoning_details }
+      const { chat } = chatOf({ messages: [...hello.messages, said, ...hello.messages] })
+      expect(chat.messages[1]).toEqual({ role: "assistant", items: [...thoughts, { type: "text", text: "Wait." }] })
+    }
+    expect(JSON.stringify(wholeOf(twice))).not.toContain("c2ln")
   })
 
   test("gives what stands for functions to those who know no tools, and refuses them two at once", () => {

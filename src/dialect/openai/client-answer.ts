@@ -79,11 +79,12 @@ const usageOf = ({ cachedRead, cachedWrite, completion, prompt, reasoning }: Cha
   ...(reasoning === 0 ? {} : { completion_tokens_details: { reasoning_tokens: reasoning } })
 })
 
-const detailOf = (more: Fields): Fields => ({
+/** A thought, or a piece of one, as OpenRouter tells of it: no other host than this one signs them. */
+const detailOf = (index: number, more: Fields): Fields => ({
   type: "reasoning.text",
   ...more,
   format: "anthropic-claude-v1",
-  index: 0
+  index
 })
 
 const answerHead = ({ id, model, now }: AnswerContext, object: string): Fields => ({
@@ -104,6 +105,7 @@ class ChunkWriting {
   private readonly frame: Fields
   private readonly calls = new Map<number, MadeCall>()
   private text = ""
+  private thought = 0
   private begun = false
   private over = false
   private stop: ChatStop | undefined
@@ -137,6 +139,7 @@ class ChunkWriting {
         return this.think({ reasoning_content: event.text }, { text: event.text })
       case "signature":
         if (this.wishes.signatures) this.think({}, { signature: event.signature })
+        this.thought += 1
         return
       case "call":
         return this.call(event.call, event)
@@ -157,7 +160,8 @@ class ChunkWriting {
 
   private think(delta: Fields, detail: Fields): void {
     const { signatures, thoughts } = this.wishes
-    if (thoughts) this.write({ ...delta, ...(signatures ? { reasoning_details: [detailOf(detail)] } : {}) })
+    if (thoughts)
+      this.write({ ...delta, ...(signatures ? { reasoning_details: [detailOf(this.thought, detail)] } : {}) })
   }
 
   private call(call: number, { id, name, signature }: ChatEvent & { readonly type: "call" }): void {
@@ -245,7 +249,8 @@ class Whole {
   content = ""
   refusal = ""
   thoughts = ""
-  signature: string | undefined
+  // Each thought with what it is signed with.
+  readonly details: Array<{ text: string; signature?: string }> = []
   stop: ChatStop | undefined
   usage: ChatUsage | undefined
   failure: string | undefined
@@ -260,9 +265,11 @@ class Whole {
       this.content += event.text
       for (const each of event.logprobs ?? []) this.logprobs.push(each)
     } else if (event.type === "refusal") this.refusal += event.text
-    else if (event.type === "reasoning") this.thoughts += event.text
-    else if (event.type === "signature") this.signature = event.signature
-    else if (event.type === "call") {
+    else if (event.type === "reasoning") this.thinks(event.text)
+    else if (event.type === "signature") {
+      const last = this.details.at(-1)
+      if (last !== undefined) last.signature = event.signature
+    } else if (event.type === "call") {
       const { call, id, name, signature } = event
       this.calls.set(call, { id: this.ids.of(id), name, signature, args: "" })
     } else if (event.type === "arguments") {
@@ -270,6 +277,13 @@ class Whole {
       if (made !== undefined) made.args += event.text
     } else if (event.type === "stop") this.stop = event.stop
     else if (event.type === "usage") this.usage = event.usage
+  }
+
+  private thinks(text: string): void {
+    this.thoughts += text
+    const last = this.details.at(-1)
+    if (last !== undefined && last.signature === undefined) last.text += text
+    else this.details.push({ text })
   }
 }
 
@@ -295,17 +309,18 @@ const wholeEncoder =
     const all = new Whole(context)
     for (const event of events) all.event(event)
     if (all.failure !== undefined) return Result.fail(all.failure)
-    const { content, logprobs, refusal, signature, stop, thoughts, usage } = all
+    const { content, details, logprobs, refusal, stop, thoughts, usage } = all
     const calls = [...all.calls.values()].map((call) => callOf(call, wishes, stop?.reason === "length"))
     if (wishes.older && calls.length > 1) return Result.fail(oneCall)
-    const detail = detailOf({ text: thoughts, ...(signature === undefined ? {} : { signature }) })
     const tellsThoughts = wishes.thoughts && thoughts !== ""
     const message = {
       role: "assistant",
       content: content === "" && (calls.length > 0 || refusal !== "") ? null : content,
       ...(refusal === "" ? {} : { refusal }),
       ...(tellsThoughts ? { reasoning_content: thoughts } : {}),
-      ...(tellsThoughts && wishes.signatures ? { reasoning_details: [detail] } : {}),
+      ...(tellsThoughts && wishes.signatures
+        ? { reasoning_details: details.map((each, index) => detailOf(index, each)) }
+        : {}),
       ...callsOf(calls, wishes)
     }
     const choice = {

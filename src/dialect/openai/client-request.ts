@@ -177,9 +177,10 @@ const formatOf = ({ response_format: format }: JsonObject): Pick<Chat, "format">
   if (!Predicate.isObject(format) || format["type"] === "text") return {}
   if (format["type"] === "json_object") return { format: { type: "json" } }
   const { json_schema: made } = format
-  if (format["type"] !== "json_schema" || !Predicate.isObject(made)) {
+  if (format["type"] !== "json_schema") {
     return refuseAt("response_format.type", "must be text, json_object or json_schema")
   }
+  if (!Predicate.isObject(made)) return refuseAt("response_format.json_schema", "must be an object")
   const { description, name, schema, strict } = made
   return {
     format: {

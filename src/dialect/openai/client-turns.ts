@@ -88,18 +88,23 @@ const textsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<s
 // Marks of those who write them as OpenRouter does, by the host that signed them.
 const ofAnthropic = /^anthropic/
 
-const signedIn = (details: unknown): ReadonlyArray<ChatTurnItem> =>
-  Array.isArray(details)
-    ? details.flatMap((each: unknown): ReadonlyArray<ChatTurnItem> => {
-        if (!Predicate.isObject(each)) return []
-        const { format, signature, text, thinking } = each
-        const said = typeof text === "string" ? text : thinking
-        if (typeof said !== "string" || said === "") return []
-        const known = format === undefined || (typeof format === "string" && ofAnthropic.test(format))
-        const signed = known && typeof signature === "string" && signature !== "" ? signature : undefined
-        return [{ type: "reasoning", text: said, signature: signed }]
-      })
-    : []
+/** Thoughts as they came, whole or in the pieces of a stream, the last of which is what they are signed with. */
+const signedIn = (details: unknown): ReadonlyArray<ChatTurnItem> => {
+  const found: Array<{ type: "reasoning"; text: string; signature: string | undefined }> = []
+  for (const each of Array.isArray(details) ? details : []) {
+    if (!Predicate.isObject(each)) continue
+    const { format, signature, text, thinking } = each
+    const said = typeof text === "string" ? text : typeof thinking === "string" ? thinking : ""
+    const known = format === undefined || (typeof format === "string" && ofAnthropic.test(format))
+    const signed = known && typeof signature === "string" && signature !== "" ? signature : undefined
+    const last = found.at(-1)
+    if (last !== undefined && last.signature === undefined) {
+      last.text += said
+      last.signature = signed
+    } else if (said !== "") found.push({ type: "reasoning", text: said, signature: signed })
+  }
+  return found
+}
 
 const thoughtsIn = (message: JsonObject): ReadonlyArray<ChatTurnItem> => {
   const signed = signedIn(message["reasoning_details"] ?? message["thinking_blocks"])
