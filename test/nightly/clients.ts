@@ -123,7 +123,7 @@ const lastWords = (output: string): string => {
   const text = output.replace(/\u001b\[[0-9;?]*[A-Za-z]/g, "").trim()
   const lines = text.split("\n").map((line) => line.trim())
   return lines
-    .filter((line) => line !== "")
+    .filter((line) => line !== "" && !/^(?:at |[{}]$)/.test(line))
     .slice(-6)
     .join(" / ")
     .slice(-300)
