@@ -128,11 +128,21 @@ describe("a request line", () => {
 
   test("never names an endpoint by which a backend is managed", () =>
     untouched(async () => {
-      const paths = ["/api/pull", "/api/delete", "/api/create", "/models/load", "/v1/models/load", "/slots", "/props"]
+      const paths = ["/api/delete", "/models/load", "/v1/models/load", "/slots", "/props"]
       for (const each of paths) {
         const answer = await ask(gateway.port, "POST", each, '{"model":"m"}')
         expect([404, 405]).toContain(answer.status)
       }
+    }))
+
+  test("never has a backend get, make or lose a model, whatever its client is told", () =>
+    untouched(async () => {
+      // A model that is there need not be got.
+      expect((await ask(gateway.port, "POST", "/api/pull", '{"model":"m"}')).status).toBe(200)
+      for (const each of ["/api/create", "/api/push", "/api/copy"]) {
+        expect((await ask(gateway.port, "POST", each, '{"model":"m"}')).status).toBe(501)
+      }
+      expect((await ask(gateway.port, "DELETE", "/api/delete", '{"model":"m"}')).status).toBe(501)
     }))
 })
 
