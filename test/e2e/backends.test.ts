@@ -1,12 +1,16 @@
 import { describe, expect, test } from "bun:test"
-import { backendTypes } from "../../src/backend/all.ts"
+import { type BackendType, backendTypes, kindNamed } from "../../src/backend/all.ts"
+import type { DialectId } from "../../src/backend/speech.ts"
 import { json } from "../kit/answers.ts"
-import { startUpstream } from "../kit/FakeUpstream.ts"
+import { answering, says } from "../kit/claude.ts"
+import { good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, until } from "../kit/gateway.ts"
+import { piece, text } from "../kit/gemini.ts"
 import { ask } from "../kit/rawClient.ts"
+import type { Script } from "../kit/rawServer.ts"
 
 const post = (port: number, model: string) =>
-  ask(port, "POST", "/v1/chat/completions", JSON.stringify({ model, messages: [] }))
+  ask(port, "POST", "/v1/chat/completions", JSON.stringify({ model, messages: [{ role: "user", content: "hello" }] }))
 
 const listed = async (port: number) => {
   const list = (await ask(port, "GET", "/v1/models")).json() as { data: ReadonlyArray<Record<string, unknown>> } // reason: the list is ours
@@ -18,24 +22,40 @@ const ids = async (port: number) => (await listed(port)).map(({ id }) => id)
 /** Settings under which everything is seen soon. */
 const quick = { interval_seconds: 0.05, failure_threshold: 1, recovery_threshold: 1 }
 
+// Those whose lists tell no context.
+const untold = new Set<BackendType>(["openai", "azure", "bedrock", "vertex", "generic"])
+
+// Those whose lists are of more than can be asked for, so that config names what is.
+const unlisted = new Set<BackendType>(["azure", "vertex"])
+
+const scripts: Partial<Record<DialectId, Script>> = {
+  anthropic: answering(() => ({ content: [says("Hello there")] })),
+  gemini: () => [json(piece([text("Hello there")], "STOP"))]
+}
+
 describe("every kind of backend", () => {
   for (const type of backendTypes) {
     test(`${type} is asked in its own words, listed, and answers`, async () => {
+      const { locality, speaks } = kindNamed(type)
+      const id = "org/m:1"
       await using upstream = await startUpstream({
         type,
-        models: [{ id: "org/m:1", context: 4096, tools: true, vision: true }]
+        models: [{ id, context: 4096, tools: true, vision: true }],
+        script: scripts[speaks.main] ?? good()
       })
-      await using gateway = await startGateway({ backends: [backendFor("one", upstream, { type })] })
+      const models = unlisted.has(type) ? { models: [{ id }] } : {}
+      await using gateway = await startGateway({ backends: [backendFor("one", upstream, { type, ...models })] })
       const [model, ...others] = await listed(gateway.port)
       expect(others).toEqual([])
-      expect(model).toMatchObject({ id: "org/m:1", owned_by: "nexus", backends: ["one"] })
-      if (type !== "openai" && type !== "generic") expect(model).toMatchObject({ context_length: 4096 })
+      expect(model).toMatchObject({ id, owned_by: "nexus", backends: ["one"] })
+      if (!untold.has(type)) expect(model).toMatchObject({ context_length: 4096 })
       if (type === "ollama" || type === "llamacpp" || type === "lmstudio") {
         expect(model).toMatchObject({ capabilities: { vision: true, tools: true } })
       }
-      const answer = await post(gateway.port, "org/m:1")
+      const answer = await post(gateway.port, id)
       expect(answer.status).toBe(200)
-      expect(answer.header("x-nexus-backend-type")).toBe(type === "openai" ? "cloud" : "local")
+      expect(answer.json()).toMatchObject({ choices: [{ message: { content: "Hello there" } }] })
+      expect(answer.header("x-nexus-backend-type")).toBe(locality)
       // A probe never makes a model work.
       expect(upstream.calls()).toHaveLength(1)
     })
