@@ -5,22 +5,15 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadAnswer } from "../domain/upstream-errors.ts"
 import { type AnswerFault, unknownIdentity, type WholeAnswer } from "./Dialect.ts"
+import { parsedJson } from "./read-json.ts"
 
 const decoder = new TextDecoder()
-
-const parsed = (body: Uint8Array): unknown => {
-  try {
-    return JSON.parse(decoder.decode(body))
-  } catch {
-    return undefined
-  }
-}
 
 /** Judges an answer whose field of this name is the number of tokens. */
 export const wholeCount =
   (field: string) =>
   (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
-    const json = parsed(body)
+    const json = parsedJson(decoder.decode(body))
     const count = Predicate.isObject(json) ? json[field] : undefined
     return Number.isSafeInteger(count) && Number(count) >= 0
       ? Result.succeed({ said: unknownIdentity, usage: undefined })

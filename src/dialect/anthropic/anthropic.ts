@@ -4,7 +4,8 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { ClientCodec } from "../chat.ts"
-import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
+import { modelAtHead } from "../answer-model.ts"
+import type { AnswerFault, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import { readChatNeeds } from "../chat-needs.ts"
 import { eventStreamType, redactedEvents } from "../event-stream.ts"
@@ -20,33 +21,17 @@ import { decodeMessagesRequest } from "./messages-request.ts"
 import { withoutSeals } from "./messages-seals.ts"
 import { MessagesWatch, usageOfMessages } from "./messages-watch.ts"
 import { wholeCount } from "../token-count.ts"
+import { parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 const fields = { text: "messages", vision: "messages", tools: "tools", json_mode: "output_config", embeddings: "model" }
 
-// What it is by stands at the head of an answer, and of the first event of a stream.
-const headBytes = 2048
-const modelField = /"model"\s*:\s*"([^"\\]{1,512})"/
-
-const identityIn = (bytes: Uint8Array): AnswerIdentity => ({
-  model: modelField.exec(decoder.decode(bytes.subarray(0, headBytes)))?.[1],
-  fingerprint: undefined
-})
-
 const wholeMessage = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
-  const json = parsed(decoder.decode(body))
+  const json = parsedJson(decoder.decode(body))
   if (Predicate.isObject(json) && Array.isArray(json["content"])) {
-    return Result.succeed({ said: identityIn(body), usage: usageOfMessages(json["usage"]) })
+    return Result.succeed({ said: modelAtHead(body), usage: usageOfMessages(json["usage"]) })
   }
   return Result.fail(new BadAnswer({ reason: "JSON without content", body }))
 }
@@ -97,7 +82,7 @@ const faultOf = (bytes: Uint8Array): AnswerFault => {
   const event = [...reader.push(bytes), ...reader.end()].find(({ name }) => name === "error")
   if (event === undefined) return new BadAnswer({ reason: "an event stream without an answer" })
   const body = encoder.encode(event.data)
-  const json = parsed(event.data)
+  const json = parsedJson(event.data)
   const error = Predicate.isObject(json) && Predicate.isObject(json["error"]) ? json["error"] : {}
   const status = error["type"] === "overloaded_error" ? 529 : error["type"] === "rate_limit_error" ? 429 : undefined
   return status === undefined
@@ -127,7 +112,7 @@ export const anthropic: Dialect = {
   withoutSeals,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,
-  said: identityIn,
+  said: modelAtHead,
   watch: () => new MessagesWatch(),
   faultOf,
   keepAlive: encoder.encode(messagesEvent({ type: "ping" })),

@@ -2,65 +2,25 @@
  * The watch over a stream of Messages.
  */
 import * as Predicate from "effect/Predicate"
-import type { StreamEnding, StreamOpening, StreamWatch } from "../Dialect.ts"
+import type { StreamEnding } from "../Dialect.ts"
 import type { Usage } from "../../telemetry/meter.ts"
-import { EventReader, type ReadEvent } from "../event-reader.ts"
+import { EventByEventWatch, inOneLine } from "../event-by-event-watch.ts"
+import type { ReadEvent } from "../event-reader.ts"
 import { messagesEvent } from "./messages-answer.ts"
-
-const encoder = new TextEncoder()
-
-const nothing = new Uint8Array(0)
-
-const count = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0)
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
+import { countIn, parsedJson } from "../read-json.ts"
 
 /** The usage that an object tells of. */
 export const usageOfMessages = (usage: unknown): Usage | undefined => {
   if (!Predicate.isObject(usage)) return undefined
-  const cached = count(usage["cache_read_input_tokens"])
-  const prompt = count(usage["input_tokens"]) + cached + count(usage["cache_creation_input_tokens"])
-  return { prompt, cached, completion: count(usage["output_tokens"]) }
+  const cached = countIn(usage["cache_read_input_tokens"])
+  const prompt = countIn(usage["input_tokens"]) + cached + countIn(usage["cache_creation_input_tokens"])
+  return { prompt, cached, completion: countIn(usage["output_tokens"]) }
 }
 
 /** Watches one stream. */
-export class MessagesWatch implements StreamWatch {
-  size = 0
-  opening: StreamOpening = "waiting"
-  erring = false
-  begun = false
-  private readonly reader = new EventReader()
-  private told = false
+export class MessagesWatch extends EventByEventWatch {
   private stopped = false
   private done = false
-  private usage: Usage | undefined
-
-  get between(): boolean {
-    return this.reader.between
-  }
-
-  get silent(): boolean {
-    return !this.told && this.reader.between
-  }
-
-  push(piece: Uint8Array): boolean {
-    this.size += piece.byteLength
-    const events = this.reader.push(piece)
-    let isProgress = !this.reader.between && !this.reader.commenting
-    for (const event of events) if (this.take(event)) isProgress = true
-    return isProgress
-  }
-
-  forget(bytes: Uint8Array): Uint8Array {
-    this.size -= bytes.byteLength
-    return bytes
-  }
 
   ending(): StreamEnding {
     // An error is the last word of this dialect.
@@ -68,26 +28,16 @@ export class MessagesWatch implements StreamWatch {
     return this.done ? "done" : this.stopped ? "finished" : "cut"
   }
 
-  used(): Usage | undefined {
-    return this.usage
-  }
-
-  rest(): Uint8Array {
-    return this.between ? nothing : encoder.encode("\n\n")
-  }
-
   last(): Uint8Array {
-    return encoder.encode(`${this.between ? "" : "\n\n"}${messagesEvent({ type: "message_stop" })}`)
+    return this.behind(messagesEvent({ type: "message_stop" }))
   }
 
   broken(error: string): Uint8Array {
-    const data = error.replace(/[\r\n]+\s*/g, "")
-    return encoder.encode(`${this.between ? "" : "\n\n"}event: error\ndata: ${data}\n\n`)
+    return this.behind(`event: error\ndata: ${inOneLine(error)}\n\n`)
   }
 
-  private take({ data, name }: ReadEvent): boolean {
+  protected take({ data, name }: ReadEvent): boolean {
     if (name === "ping") return false
-    this.told = true
     if (name === "error") this.erring = true
     else if (name === "message_start") this.begun = true
     else if (name === "message_stop") this.done = true
@@ -99,7 +49,7 @@ export class MessagesWatch implements StreamWatch {
   }
 
   private change(data: string): void {
-    const json = parsed(data)
+    const json = parsedJson(data)
     if (!Predicate.isObject(json)) return
     this.usage = usageOfMessages(json["usage"]) ?? this.usage
     const { delta } = json

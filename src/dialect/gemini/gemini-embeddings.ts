@@ -10,7 +10,8 @@ import type { DecodedEmbed, Embed, EmbedAnswer, EmbedClient, EmbedCodec, Encoded
 import { type JsonObject, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
 import { readVectors } from "../vectors.ts"
 import { fieldsOf, manyOf, objectAt } from "./gemini-fields.ts"
-import { errorIn, faultIn, geminiUsage, parsedJson } from "./gemini-read.ts"
+import { errorIn, faultIn, geminiUsage } from "./gemini-read.ts"
+import { parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()

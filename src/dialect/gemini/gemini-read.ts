@@ -6,15 +6,7 @@ import type { AnswerFault } from "../Dialect.ts"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import { delayIn } from "../../domain/retry-after.ts"
 import type { Usage } from "../../telemetry/meter.ts"
-
-/** A JSON text; undefined when it is none. */
-export const parsedJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
+import { countIn } from "../read-json.ts"
 
 /** The error that a value tells of, which may be the first of a list. */
 export const errorIn = (json: unknown): Readonly<Record<PropertyKey, unknown>> | undefined => {
@@ -40,18 +32,16 @@ export const blockOf = (json: unknown): string => {
 export const finishOf = ({ finishReason: reason }: Readonly<Record<PropertyKey, unknown>>): string =>
   typeof reason === "string" && reason !== "FINISH_REASON_UNSPECIFIED" ? reason : ""
 
-const count = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0)
-
 /** The tokens that an answer tells of. */
 export const geminiUsage = (json: unknown): (Usage & { readonly reasoning: number }) | undefined => {
   const usage = Predicate.isObject(json) ? json["usageMetadata"] : undefined
   if (!Predicate.isObject(usage)) return undefined
-  const prompt = count(usage["promptTokenCount"]) + count(usage["toolUsePromptTokenCount"])
-  const reasoning = count(usage["thoughtsTokenCount"])
+  const prompt = countIn(usage["promptTokenCount"]) + countIn(usage["toolUsePromptTokenCount"])
+  const reasoning = countIn(usage["thoughtsTokenCount"])
   const said = usage["candidatesTokenCount"]
-  const rest = Math.max(0, count(usage["totalTokenCount"]) - prompt - reasoning)
-  const completion = (said === undefined ? rest : count(said)) + reasoning
-  return { prompt, cached: Math.min(prompt, count(usage["cachedContentTokenCount"])), completion, reasoning }
+  const rest = Math.max(0, countIn(usage["totalTokenCount"]) - prompt - reasoning)
+  const completion = (said === undefined ? rest : countIn(said)) + reasoning
+  return { prompt, cached: Math.min(prompt, countIn(usage["cachedContentTokenCount"])), completion, reasoning }
 }
 
 /** What stands under a good status in place of an answer. */

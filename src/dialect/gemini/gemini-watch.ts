@@ -1,66 +1,35 @@
 /**
  * The watch over a stream of generateContent, which has no last word but why its answer ended.
  */
-import type { StreamEnding, StreamOpening, StreamWatch } from "../Dialect.ts"
-import type { Usage } from "../../telemetry/meter.ts"
-import { EventReader, type ReadEvent } from "../event-reader.ts"
-import { blockOf, candidatesOf, errorIn, finishOf, parsedJson, geminiUsage } from "./gemini-read.ts"
+import type { StreamEnding } from "../Dialect.ts"
+import { EventByEventWatch, inOneLine } from "../event-by-event-watch.ts"
+import type { ReadEvent } from "../event-reader.ts"
+import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
+import { parsedJson } from "../read-json.ts"
 
 const encoder = new TextEncoder()
-
-const nothing = new Uint8Array(0)
 
 const blank = "\n\n"
 
 /** Watches one stream. */
-export class GeminiWatch implements StreamWatch {
-  size = 0
-  opening: StreamOpening = "waiting"
-  erring = false
-  begun = false
-  private readonly reader = new EventReader()
+export class GeminiWatch extends EventByEventWatch {
   private finished = false
   // Whether it has ended inside of an event.
   private torn = false
-  private usage: Usage | undefined
 
-  get between(): boolean {
+  override get between(): boolean {
     return !this.torn && this.reader.between
-  }
-
-  get silent(): boolean {
-    return !this.begun && !this.erring && this.reader.between
-  }
-
-  push(piece: Uint8Array): boolean {
-    this.size += piece.byteLength
-    const events = this.reader.push(piece)
-    for (const event of events) this.take(event)
-    return events.length > 0 || (!this.reader.between && !this.reader.commenting)
-  }
-
-  forget(bytes: Uint8Array): Uint8Array {
-    this.size -= bytes.byteLength
-    return bytes
   }
 
   ending(orderly: boolean): StreamEnding {
     // The last event may be without the blank line behind it, which clients wait for.
     if (!this.between && !this.torn) {
       this.torn = true
-      if (orderly) for (const event of this.reader.end()) this.take(event)
+      if (orderly) for (const event of this.reader.end()) this.hear(event)
     }
     // An error is the last word of this dialect.
     if (this.erring) return "failed and done"
     return !this.finished ? "cut" : this.torn ? "finished" : "done"
-  }
-
-  used(): Usage | undefined {
-    return this.usage
-  }
-
-  rest(): Uint8Array {
-    return this.between ? nothing : encoder.encode(blank)
   }
 
   last(): Uint8Array {
@@ -68,10 +37,10 @@ export class GeminiWatch implements StreamWatch {
   }
 
   broken(error: string): Uint8Array {
-    return encoder.encode(`${this.between ? "" : blank}data: ${error.replace(/[\r\n]+\s*/g, "")}${blank}`)
+    return this.behind(`data: ${inOneLine(error)}${blank}`)
   }
 
-  private take({ data }: ReadEvent): void {
+  protected take({ data }: ReadEvent): boolean {
     const json = parsedJson(data)
     if (errorIn(json) !== undefined) this.erring = true
     const candidates = candidatesOf(json)
@@ -79,8 +48,9 @@ export class GeminiWatch implements StreamWatch {
     if (blocked || candidates.some((candidate) => finishOf(candidate) !== "")) this.finished = true
     this.usage = geminiUsage(json) ?? this.usage
     if (candidates.length > 0 || blocked) this.begun = true
-    if (this.opening !== "waiting") return
+    if (this.opening !== "waiting") return true
     if (this.erring) this.opening = "error"
     else if (this.begun) this.opening = "good"
+    return true
   }
 }

@@ -8,7 +8,8 @@ import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { exactJson } from "../exact-json.ts"
 import type { Transducer } from "../Transducer.ts"
-import { blockOf, candidatesOf, errorIn, finishOf, parsedJson, geminiUsage } from "./gemini-read.ts"
+import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
+import { parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 

@@ -4,13 +4,12 @@
 import * as Predicate from "effect/Predicate"
 import type { StreamEnding, StreamOpening, StreamWatch } from "../Dialect.ts"
 import type { Usage } from "../../telemetry/meter.ts"
+import { countIn } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
 const nothing = new Uint8Array(0)
-
-const count = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0)
 
 /** A line as an object; undefined when it is none. */
 export const lineObject = (line: string): Readonly<Record<PropertyKey, unknown>> | undefined => {
@@ -26,7 +25,7 @@ export const lineObject = (line: string): Readonly<Record<PropertyKey, unknown>>
 export const usageOfOllama = (json: Readonly<Record<PropertyKey, unknown>>): Usage | undefined => {
   const { eval_count: completion, prompt_eval_count: prompt } = json
   if (prompt === undefined && completion === undefined) return undefined
-  return { prompt: count(prompt), cached: 0, completion: count(completion) }
+  return { prompt: countIn(prompt), cached: 0, completion: countIn(completion) }
 }
 
 // Called on the bytes as they are: a Buffer over them would make the engine give them another form.

@@ -3,7 +3,8 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
+import { modelAtHead } from "../answer-model.ts"
+import type { AnswerFault, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
 import { BadAnswer } from "../../domain/upstream-errors.ts"
 import { readErrorText, shortened } from "../../domain/error-text.ts"
 import { redacted } from "../../domain/redact.ts"
@@ -22,15 +23,6 @@ import { lineObject, OllamaWatch, usageOfOllama } from "./ollama-watch.ts"
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
-// What it is by stands at the head of an answer, and of the first line of a stream.
-const headBytes = 2048
-const modelField = /"model"\s*:\s*"([^"\\]{1,512})"/
-
-const identityIn = (bytes: Uint8Array): AnswerIdentity => ({
-  model: modelField.exec(decoder.decode(bytes.subarray(0, headBytes)))?.[1],
-  fingerprint: undefined
-})
-
 const wholeAnswer =
   (isOne: (json: Readonly<Record<PropertyKey, unknown>>) => boolean) =>
   (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
@@ -40,7 +32,7 @@ const wholeAnswer =
       return Result.fail(new BadAnswer({ reason: "an error under a good status", body }))
     }
     return isOne(json)
-      ? Result.succeed({ said: identityIn(body), usage: usageOfOllama(json) })
+      ? Result.succeed({ said: modelAtHead(body), usage: usageOfOllama(json) })
       : Result.fail(new BadAnswer({ reason: "JSON without an answer", body }))
   }
 
@@ -155,7 +147,7 @@ export const ollama: Dialect = {
   withOwn,
   types: { request: "application/json", whole: "application/json", stream: "application/x-ndjson" },
   kindOf,
-  said: identityIn,
+  said: modelAtHead,
   watch: () => new OllamaWatch(),
   faultOf,
   keepAlive: undefined,

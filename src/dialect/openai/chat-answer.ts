@@ -8,18 +8,11 @@ import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
+import { countIn, parsedJson } from "../read-json.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
 const decoder = new TextDecoder()
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
 
 const said = (value: unknown): string => (typeof value === "string" ? value : "")
 
@@ -43,22 +36,20 @@ const thoughtIn = (delta: Json): string => {
     : ""
 }
 
-const count = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0)
-
 const inDetails = (usage: Json, details: string, name: string): number => {
   const within = usage[details]
-  return Predicate.isObject(within) ? count(within[name]) : 0
+  return Predicate.isObject(within) ? countIn(within[name]) : 0
 }
 
 const usageOf = (usage: unknown): ChatUsage | undefined => {
   if (!Predicate.isObject(usage)) return undefined
-  const prompt = count(usage["prompt_tokens"])
-  const cachedRead = inDetails(usage, "prompt_tokens_details", "cached_tokens") || count(usage["cached_tokens"])
+  const prompt = countIn(usage["prompt_tokens"])
+  const cachedRead = inDetails(usage, "prompt_tokens_details", "cached_tokens") || countIn(usage["cached_tokens"])
   return {
     prompt,
     cachedRead: Math.min(prompt, cachedRead),
     cachedWrite: inDetails(usage, "prompt_tokens_details", "cache_write_tokens"),
-    completion: count(usage["completion_tokens"]),
+    completion: countIn(usage["completion_tokens"]),
     reasoning: inDetails(usage, "completion_tokens_details", "reasoning_tokens")
   }
 }
@@ -111,7 +102,7 @@ class AnswerReading {
   reads(json: Json): void {
     const { choices } = json
     for (const choice of Array.isArray(choices) ? choices : []) {
-      if (!Predicate.isObject(choice) || count(choice["index"]) > 0) continue
+      if (!Predicate.isObject(choice) || countIn(choice["index"]) > 0) continue
       if (Predicate.isObject(choice["delta"])) this.says(choice["delta"], choice["logprobs"])
       this.stops(choice)
     }
@@ -207,7 +198,7 @@ const errorIn = ({ data, name }: ReadEvent, json: unknown): string | undefined =
 
 // What a chunk says that says a text and nothing else.
 const soleText = (data: string): SaidText | undefined => {
-  const json = parsed(data)
+  const json = parsedJson(data)
   if (!Predicate.isObject(json) || errorIn({ name: "", data }, json) !== undefined) return undefined
   const reading = new AnswerReading()
   reading.reads(json)
@@ -232,7 +223,7 @@ const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
         over = true
         return reading.ends()
       }
-      const json = parsed(read.data)
+      const json = parsedJson(read.data)
       const error = errorIn(read, json)
       if (error !== undefined) {
         over = true
@@ -265,7 +256,7 @@ const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
 
 /** A whole answer as events. */
 const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string> => {
-  const json = parsed(decoder.decode(body))
+  const json = parsedJson(decoder.decode(body))
   const choices = Predicate.isObject(json) ? json["choices"] : undefined
   const choice: unknown = Array.isArray(choices) ? choices[0] : undefined
   if (!Predicate.isObject(json) || !Predicate.isObject(choice) || !Predicate.isObject(choice["message"])) {

@@ -8,19 +8,12 @@ import { readErrorText } from "../../domain/error-text.ts"
 import type { Assembly, StreamCollector } from "../Dialect.ts"
 import { exactJson } from "../exact-json.ts"
 import { EventReader } from "../event-reader.ts"
+import { parsedJson } from "../read-json.ts"
 
 type Fields = Record<PropertyKey, unknown>
 
 const encoder = new TextEncoder()
 const decoder = new TextDecoder()
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
 
 const isSet = (value: unknown): boolean => value !== undefined && value !== null
 
@@ -156,7 +149,7 @@ class ChunkAssembly implements Assembly {
 
   private take(data: string): void {
     if (data.trim() === "[DONE]") return
-    const chunk: unknown = parsed(data)
+    const chunk: unknown = parsedJson(data)
     if (!Predicate.isObject(chunk)) return
     const fields: Fields = chunk
     if (isSet(fields["error"]) || fields["object"] === "error") {
@@ -184,7 +177,7 @@ class ChunkAssembly implements Assembly {
 
 const asStream = (body: Uint8Array): Uint8Array => {
   const text = decoder.decode(body)
-  const json = exactJson(text, parsed(text))
+  const json = exactJson(text, parsedJson(text))
   if (!Predicate.isObject(json)) return body
   const { stream_options: options } = json
   const asked = { ...(Predicate.isObject(options) ? options : {}), include_usage: true }

@@ -2,24 +2,12 @@
  * The watch over a stream of Responses.
  */
 import * as Predicate from "effect/Predicate"
-import type { StreamEnding, StreamOpening, StreamWatch } from "../Dialect.ts"
+import type { StreamEnding } from "../Dialect.ts"
 import type { Usage } from "../../telemetry/meter.ts"
-import { EventReader, type ReadEvent } from "../event-reader.ts"
+import { EventByEventWatch } from "../event-by-event-watch.ts"
+import type { ReadEvent } from "../event-reader.ts"
 import { echoOf, EventWriter, failureOf, responseHead, type ResponseFacts, writeFailure } from "./responses-events.ts"
-
-const encoder = new TextEncoder()
-
-const nothing = new Uint8Array(0)
-
-const count = (value: unknown): number => (Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0)
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
+import { countIn, parsedJson } from "../read-json.ts"
 
 /** The usage that a response tells of. */
 export const usageOfResponse = (response: unknown): Usage | undefined => {
@@ -27,22 +15,22 @@ export const usageOfResponse = (response: unknown): Usage | undefined => {
   if (!Predicate.isObject(usage)) return undefined
   const details = usage["input_tokens_details"]
   return {
-    prompt: count(usage["input_tokens"]),
-    cached: Predicate.isObject(details) ? count(details["cached_tokens"]) : 0,
-    completion: count(usage["output_tokens"])
+    prompt: countIn(usage["input_tokens"]),
+    cached: Predicate.isObject(details) ? countIn(details["cached_tokens"]) : 0,
+    completion: countIn(usage["output_tokens"])
   }
 }
 
 /** The response in the data of an event. */
 export const responseIn = (data: string): unknown => {
-  const json = parsed(data)
+  const json = parsedJson(data)
   return Predicate.isObject(json) ? json["response"] : undefined
 }
 
 /** What an event is: its name, or its type where it has none. */
 export const eventType = ({ data, name }: ReadEvent): string => {
   if (name !== "") return name
-  const json = parsed(data)
+  const json = parsedJson(data)
   return Predicate.isObject(json) && typeof json["type"] === "string" ? json["type"] : ""
 }
 
@@ -60,7 +48,7 @@ const factsOf = (response: unknown): ResponseFacts | undefined => {
   if (!Predicate.isObject(response)) return undefined
   const { created_at: created, id, model } = response
   return typeof id === "string"
-    ? { id, created: count(created), model: typeof model === "string" ? model : "" }
+    ? { id, created: countIn(created), model: typeof model === "string" ? model : "" }
     : undefined
 }
 
@@ -71,51 +59,15 @@ const nobody = (): ResponseFacts => ({
 })
 
 /** Watches one stream. */
-export class ResponsesWatch implements StreamWatch {
-  size = 0
-  opening: StreamOpening = "waiting"
-  erring = false
-  begun = false
-  private readonly reader = new EventReader()
-  private told = false
+export class ResponsesWatch extends EventByEventWatch {
   private done = false
   private facts: ResponseFacts | undefined
-  private usage: Usage | undefined
   private latest = ""
-
-  get between(): boolean {
-    return this.reader.between
-  }
-
-  get silent(): boolean {
-    return !this.told && this.reader.between
-  }
-
-  push(piece: Uint8Array): boolean {
-    this.size += piece.byteLength
-    const events = this.reader.push(piece)
-    let isProgress = !this.reader.between && !this.reader.commenting
-    for (const event of events) if (this.take(event)) isProgress = true
-    return isProgress
-  }
-
-  forget(bytes: Uint8Array): Uint8Array {
-    this.size -= bytes.byteLength
-    return bytes
-  }
 
   ending(): StreamEnding {
     if (this.done) return "done"
     // Those who read the events alone do not hear of it by an end in order.
     return this.erring ? "failed" : "cut"
-  }
-
-  used(): Usage | undefined {
-    return this.usage
-  }
-
-  rest(): Uint8Array {
-    return this.between ? nothing : encoder.encode("\n\n")
   }
 
   last(): Uint8Array {
@@ -129,13 +81,12 @@ export class ResponsesWatch implements StreamWatch {
     // Libraries take nothing before it.
     if (this.facts === undefined) writer.tell("response.created", response({}))
     writeFailure(writer, failureOf(error), response)
-    return encoder.encode(`${this.between ? "" : "\n\n"}${writer.take()}`)
+    return this.behind(writer.take())
   }
 
-  private take(event: ReadEvent): boolean {
+  protected take(event: ReadEvent): boolean {
     const type = eventType(event)
     if (type === "keepalive") return false
-    this.told = true
     this.latest = event.data
     if (isFailure(type)) this.erring = true
     if (waiting.has(type)) {

@@ -6,7 +6,8 @@ import * as Result from "effect/Result"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import { readChatNeeds } from "../chat-needs.ts"
 import type { ClientCodec } from "../chat.ts"
-import type { AnswerFault, AnswerIdentity, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
+import { modelAtHead } from "../answer-model.ts"
+import type { AnswerFault, Dialect, Operation, WholeAnswer } from "../Dialect.ts"
 import { EventReader } from "../event-reader.ts"
 import { eventStreamType, keepAliveComment, redactedEvents } from "../event-stream.ts"
 import { bodyKindOf } from "../first-bytes.ts"
@@ -17,28 +18,12 @@ import { lookAtResponses } from "./responses-needs.ts"
 import { decodeResponsesRequest } from "./responses-request.ts"
 import { eventType, isFailure, responseIn, ResponsesWatch, usageOfResponse } from "./responses-watch.ts"
 import { wholeCount } from "../token-count.ts"
+import { parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
 
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
 const fields = { text: "input", vision: "input", tools: "tools", json_mode: "text", embeddings: "model" }
-
-// What it is by stands at the head of an answer, and of the first event of a stream.
-const headBytes = 2048
-const modelField = /"model"\s*:\s*"([^"\\]{1,512})"/
-
-const identityIn = (bytes: Uint8Array): AnswerIdentity => ({
-  model: modelField.exec(decoder.decode(bytes.subarray(0, headBytes)))?.[1],
-  fingerprint: undefined
-})
 
 // What a failure that stands where an answer should would be as a status.
 const statuses: Readonly<Record<string, number>> = {
@@ -62,11 +47,11 @@ const errorOf = (response: unknown): Readonly<Record<PropertyKey, unknown>> | un
   Predicate.isObject(response) && Predicate.isObject(response["error"]) ? response["error"] : undefined
 
 const wholeResponse = (body: Uint8Array): Result.Result<WholeAnswer, AnswerFault> => {
-  const json = parsed(decoder.decode(body))
+  const json = parsedJson(decoder.decode(body))
   const error = errorOf(json)
   if (error !== undefined) return Result.fail(faultIn(error, "an error under a good status"))
   if (Predicate.isObject(json) && Array.isArray(json["output"])) {
-    return Result.succeed({ said: identityIn(body), usage: usageOfResponse(json) })
+    return Result.succeed({ said: modelAtHead(body), usage: usageOfResponse(json) })
   }
   return Result.fail(new BadAnswer({ reason: "JSON without output", body }))
 }
@@ -76,7 +61,7 @@ const faultOf = (bytes: Uint8Array): AnswerFault => {
   const events = [...reader.push(bytes), ...reader.end()]
   const failed = events.find((event) => isFailure(eventType(event)))
   if (failed === undefined) return new BadAnswer({ reason: "an event stream without an answer" })
-  const json = parsed(failed.data)
+  const json = parsedJson(failed.data)
   const error = errorOf(responseIn(failed.data)) ?? errorOf(json) ?? (Predicate.isObject(json) ? json : {})
   return faultIn(error, "an error as its first event")
 }
@@ -157,7 +142,7 @@ export const responses: Dialect = {
   withoutSeals: withoutSealedReasoning,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,
-  said: identityIn,
+  said: modelAtHead,
   watch: () => new ResponsesWatch(),
   faultOf,
   keepAlive: keepAliveComment,
