@@ -3,6 +3,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto"
 import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domain/errors.ts"
+import type { ModelChangers } from "../domain/server.ts"
 import { isLoopback } from "../domain/url-host.ts"
 
 /** A key that clients may use, as its SHA-256 digest. */
@@ -22,6 +23,8 @@ export interface AdmissionRules {
   readonly hostEnds: ReadonlyArray<string>
   /** Browser origins that are accepted. */
   readonly origins: ReadonlySet<string>
+  /** Who may have the models of servers changed. */
+  readonly modelChanges: ModelChangers
 }
 
 /** The path of the page for people. */
@@ -47,8 +50,10 @@ export const makeAdmission = (options: {
   readonly allowedHosts: ReadonlyArray<string>
   readonly origins: ReadonlyArray<string>
   readonly keys: ReadonlyArray<AuthKey>
+  readonly modelChanges?: ModelChangers
 }): AdmissionRules => ({
   keys: options.keys,
+  modelChanges: options.modelChanges ?? "admins",
   hosts: isLoopback(options.hostname)
     ? new Set([...loopbackHosts, options.hostname, ...options.allowedHosts].map((host) => host.toLowerCase()))
     : undefined,
@@ -186,6 +191,35 @@ export const admissionRefusal = (
   return found === "unknown"
     ? new Unauthorized({ message: "The API key is not known" })
     : new Forbidden({ message: "From another machine, administration takes a key with admin = true" })
+}
+
+// What proxies tell of whom they ask for.
+const ofProxies = ["forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"]
+
+const changing = "Models of a server are changed"
+
+/**
+ * Why who is let in may not have the models of a server changed; undefined when that is allowed. With keys it takes one with
+ * `admin = true` wherever it comes from, since it is asked where everything else is, and a proxy passes that on.
+ */
+export const changeRefusal = (
+  { keys, modelChanges }: AdmissionRules,
+  request: Request,
+  peer: () => string | undefined
+): GatewayError | undefined => {
+  const { headers } = request
+  if (modelChanges === "clients") return undefined
+  const refused = (message: string) => new Forbidden({ message })
+  if (modelChanges === "never")
+    return refused('Nexus changes the models of no server (server.model_changes = "never"): ask the server itself')
+  const otherwise = 'or by all with server.model_changes = "clients"'
+  if (headers.get("origin") !== null) return refused(`${changing} by no page in a browser, ${otherwise}`)
+  if (keys.length === 0) {
+    if (isLocal(peer()) && !ofProxies.some((name) => headers.has(name))) return undefined
+    return refused(`${changing} without [auth] keys from this machine alone, and through no proxy, ${otherwise}`)
+  }
+  for (const given of keysIn(request)) if (knownKey(keys, given)?.admin === true) return undefined
+  return refused(`${changing} with a key that has admin = true, ${otherwise}`)
 }
 
 /** CORS headers of an answer to a listed origin; empty for every other request. */

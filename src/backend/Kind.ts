@@ -102,6 +102,8 @@ export interface Kind {
   readonly isOriginal?: (server: Pick<Server, "url">) => boolean
   /** Whether it keeps files and batches for its clients. */
   readonly keepsFiles?: boolean
+  /** The dialect in which clients have it get, make or lose models; absent where they cannot. */
+  readonly changesBy?: DialectId
   /** Where an operation is, by its path in the dialect; made once for each backend. */
   readonly url: (server: Pick<Server, "query" | "url">, path: string, apiPath: ApiPath) => string
   /** Sent with every call, unless a client says another value. */

@@ -274,6 +274,7 @@ export const ollama: Kind = {
   jsonByGrammar: true,
   speaks,
   fuller,
+  changesBy: "ollama",
   spelling: ollamaName,
   prober,
   advice: {

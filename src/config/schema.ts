@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { backendTypes, kindNamed, plainType } from "../backend/all.ts"
 import { dialectIds, nativeRules } from "../backend/speech.ts"
+import { modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
 
 const described = <S extends Schema.Top>(schema: S, description: string): S =>
@@ -86,6 +87,11 @@ const Server = Schema.Struct({
     Schema.Boolean,
     false,
     "Pass /backend/NAME/… on to that backend with its key, whatever the path and method: whoever may ask may then do there whatever the key allows"
+  ),
+  model_changes: or(
+    Schema.Literals(modelChangers),
+    "admins",
+    "Who may have an Ollama pull, push, create, copy or delete models: admins (a key with admin = true; without [auth] keys this machine, through no proxy), clients (whoever may ask) or never"
   ),
   max_answer_mb: or(
     seconds(0.001, 1024),

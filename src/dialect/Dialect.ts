@@ -6,7 +6,7 @@ import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type { HttpApiGroup } from "effect/http-api"
 import type { Redact } from "../domain/redact.ts"
-import type { BadRequest } from "../domain/errors.ts"
+import type { BadRequest, GatewayError } from "../domain/errors.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { BadAnswer, ErrorStatus } from "../domain/upstream-errors.ts"
@@ -16,7 +16,7 @@ import type { EmbedCodec } from "./embed.ts"
 import type { Failure } from "./failures.ts"
 import type { BodyKind } from "./first-bytes.ts"
 import type { ParsedBody } from "./parsed-body.ts"
-import type { DialectPage } from "./pages.ts"
+import type { DialectPage, PageAnswer } from "./pages.ts"
 
 /** Where a value stands in its body. */
 export interface Span {
@@ -198,6 +198,20 @@ export interface Documented {
   readonly failure: Readonly<Record<string, unknown>>
 }
 
+/** What has a server get, make or lose models: passed on to the one that is meant, as it comes. */
+export interface ModelChange {
+  /** Its place, with all below it where that is an id of something. */
+  readonly operation: Operation
+  readonly below?: true
+  readonly methods: ReadonlyArray<string>
+  /** The fields of its body that name models, before which the name of a backend may stand; absent where it is passed on unread. */
+  readonly fields?: ReadonlyArray<string>
+  /** What is answered where the model is there that its body asks for; absent where that changes nothing. */
+  readonly present?: (body: Readonly<Record<PropertyKey, unknown>>) => PageAnswer
+  /** Whether those who were asked have other models then. */
+  readonly relists: boolean
+}
+
 /** What clients and servers speak. */
 export interface Dialect {
   readonly id: string
@@ -206,6 +220,8 @@ export interface Dialect {
   readonly sockets?: ReadonlyArray<Operation>
   /** What servers keep under ids of their own: each of these places, with all below it, is passed on to one backend. */
   readonly passages?: ReadonlyArray<Operation>
+  /** What has a server get, make or lose models, which is passed on to one. */
+  readonly changes?: ReadonlyArray<ModelChange>
   /** What may stand in place of `/v1` in the path of an operation, with `{model}` for the name of one. */
   readonly deployments?: ReadonlyArray<string>
   /** What clients are told who ask where nothing is. */
@@ -268,6 +284,10 @@ export interface Passage {
   readonly backend: string | undefined
   /** The path at the server, as it is below OpenAI's base URL. */
   readonly path: string
+  /** Set where it changes the models of a server. */
+  readonly change?: ModelChange
+  /** Why it is not passed on for who asks. */
+  readonly refused?: GatewayError | undefined
 }
 
 /** An operation in its dialect, as a path leads to it. */

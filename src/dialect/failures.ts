@@ -209,7 +209,7 @@ export const failureTable: Table = {
     ...server(
       501,
       "not_implemented",
-      `No backend that has model '${e.model}' knows of '${e.operation}', and Nexus cannot do that for it`
+      e.why ?? `No backend that has model '${e.model}' knows of '${e.operation}', and Nexus cannot do that for it`
     ),
     param: "model",
     headers: neverRetry

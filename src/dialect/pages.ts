@@ -49,13 +49,11 @@ export interface PageAnswer {
 /** One page. */
 export interface DialectPage {
   /** Whoever may GET it may ask for its head. */
-  readonly method: "GET" | "POST" | "DELETE"
+  readonly method: "GET" | "POST"
   /** May end with `{model}`, which stands for a name however it is written: with slashes and colons, or encoded. */
   readonly path: string
   /** Whether others answer at its path too: it is then for those alone whom its dialect knows for its clients. */
   readonly shared?: boolean
-  /** Whether it is there to say why nothing is done, whatever is sent: it is not told of. */
-  readonly refuses?: boolean
   readonly answer: (models: Catalogue, asked: PageQuestion) => Result.Result<PageAnswer, GatewayError>
 }
 

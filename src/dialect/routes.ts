@@ -2,7 +2,7 @@
  * Where a path leads: to the operation that is asked for there, and to the model where the path names it.
  */
 import type { DialectList } from "./all.ts"
-import type { Dialect, DialectRoute, Operation } from "./Dialect.ts"
+import type { Dialect, DialectRoute, ModelChange, Operation } from "./Dialect.ts"
 import { backendOperation } from "./passage.ts"
 
 const hole = "{model}"
@@ -30,6 +30,13 @@ interface Pattern {
   readonly operation: Operation
 }
 
+interface Place {
+  readonly at: string
+  readonly dialect: Dialect
+  readonly operation: Operation
+  readonly change?: ModelChange
+}
+
 /** All places of an operation. */
 export const pathsOf = ({ alsoAt = [], path }: Operation): ReadonlyArray<string> => [path, ...alsoAt]
 
@@ -38,8 +45,8 @@ export class Routes {
   private readonly whole = new Map<string, DialectRoute>()
   private readonly sockets = new Map<string, DialectRoute>()
   private readonly patterns: Array<Pattern> = []
-  private readonly passages: Array<{ readonly at: string; readonly dialect: Dialect; readonly operation: Operation }> =
-    []
+  private readonly changes = new Map<string, DialectRoute>()
+  private readonly passages: Array<Place> = []
 
   constructor(dialects: DialectList) {
     for (const dialect of dialects) {
@@ -50,6 +57,12 @@ export class Routes {
         dialect === dialects[0] ? [backendOperation, ...(dialect.passages ?? [])] : (dialect.passages ?? [])
       for (const operation of operations) {
         for (const at of pathsOf(operation)) this.passages.push({ at, dialect, operation })
+      }
+      for (const change of dialect.changes ?? []) {
+        const { below, operation } = change
+        const { path } = operation
+        if (below === true) this.passages.push({ at: path, dialect, operation, change })
+        else this.changes.set(path, { dialect, operation, passage: { backend: undefined, path, change } })
       }
     }
     for (const dialect of dialects) {
@@ -78,7 +91,7 @@ export class Routes {
 
   /** Where a path leads; undefined when nothing is asked for there. */
   find(path: string): DialectRoute | undefined {
-    const route = this.whole.get(path) ?? this.sockets.get(path) ?? this.passage(path)
+    const route = this.whole.get(path) ?? this.sockets.get(path) ?? this.changes.get(path) ?? this.passage(path)
     if (route !== undefined || this.patterns.length === 0) return route
     const plain = path.replaceAll(/%3a/gi, ":")
     for (const { before, dialect, operation, pattern } of this.patterns) {
@@ -91,9 +104,13 @@ export class Routes {
   }
 
   private passage(path: string): DialectRoute | undefined {
-    for (const { at, dialect, operation } of this.passages) {
+    for (const { at, change, dialect, operation } of this.passages) {
       if (!path.startsWith(at) || (path.length > at.length && path[at.length] !== "/")) continue
       const below = path.slice(at.length)
+      if (change !== undefined) {
+        if (below.length < 2) continue
+        return { dialect, operation, passage: { backend: undefined, path, change } }
+      }
       if (operation !== backendOperation)
         return { dialect, operation, passage: { backend: undefined, path: operation.path + below } }
       const [, written = "", rest = ""] = /^\/([^/]+)(\/.*)?$/.exec(below) ?? []

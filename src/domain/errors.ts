@@ -149,7 +149,9 @@ export class ConfigRefused extends Schema.TaggedError<ConfigRefused>()("ConfigRe
 /** What is asked for only servers can do that speak of it themselves, and none of those that have the model does. */
 export class NotImplemented extends Schema.TaggedError<NotImplemented>()("NotImplemented", {
   operation: Schema.String,
-  model: Schema.String
+  model: Schema.String,
+  /** Where it is nothing of a model. */
+  why: Schema.optionalKey(Schema.String)
 }) {}
 
 /** A defect of the gateway; the log has its cause under the request id. */

@@ -147,3 +147,9 @@ export const contextOf = ({ context_in_force, context_length }: Model): number |
   context_in_force === undefined || context_length === undefined
     ? (context_in_force ?? context_length)
     : Math.min(context_in_force, context_length)
+
+/** Who may have the models of servers changed. */
+export const modelChangers = ["admins", "clients", "never"] as const
+
+/** One of {@link modelChangers}. */
+export type ModelChangers = (typeof modelChangers)[number]

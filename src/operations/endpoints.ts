@@ -79,11 +79,15 @@ export const servedPathsOf = (dialects: DialectList): ReadonlyMap<string, Readon
     ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
     ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
     ...dialects.flatMap(({ operations }) => operations.flatMap(pathsOf).map((path) => [path, forwarded] as const)),
+    ...dialects.flatMap(({ changes = [] }) =>
+      // Of what is passed on, only that is told of which clients get an answer to in any case.
+      changes.flatMap(({ methods, operation: { path }, present }) =>
+        present === undefined ? [] : [[path, methods] as const]
+      )
+    ),
     ...dialects.flatMap(({ pages = [] }) =>
-      pages.flatMap(({ method, path, refuses, shared }) =>
-        shared === true || refuses === true
-          ? []
-          : [[path.replace("{model}", ":model"), method === "GET" ? reads : [method]] as const]
+      pages.flatMap(({ method, path, shared }) =>
+        shared === true ? [] : [[path.replace("{model}", ":model"), method === "GET" ? reads : [method]] as const]
       )
     )
   ])
@@ -268,7 +272,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
       const allowed = pageMethods(pages)
       return refuse(dialect, new MethodNotAllowed({ method, path: pathname, allowed }), requestId)
     }
-    const body = method === "POST" && found.page.refuses !== true ? await bodyOf(request) : nothing
+    const body = method === "POST" ? await bodyOf(request) : nothing
     if (!(body instanceof Uint8Array)) return refuse(dialect, body, requestId)
     const models = catalogueOf(registry.snapshot(), created, router.names())
     const answer = found.page.answer(models, { model: found.model, query, body })

@@ -326,7 +326,8 @@ export const openApi = async (dialects: DialectList): Promise<Json> => {
     dialects.find(({ pages = [] }) => pages.some((page) => page.shared !== true && page.path === path))
   const sharedAt = (path: string): Shared =>
     sharedBy.get(routes.find(path)?.dialect ?? ofPage(path) ?? dialects[0]) ?? first
-  const forwarded = new Set(operations.flatMap(pathsOf))
+  const changes = dialects.flatMap(({ changes = [] }) => changes.map(({ operation }) => operation.path))
+  const forwarded = new Set([...operations.flatMap(pathsOf), ...changes])
   const everyPath = Object.fromEntries(
     Object.entries(paths).map(([path, item]) => [path, everyMethod(path, item, forwarded, sharedAt(path))])
   )

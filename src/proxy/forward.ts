@@ -4,19 +4,21 @@
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { LoopDetected, type GatewayError } from "../domain/errors.ts"
-import type { DialectRoute, Passage, ReadRequest } from "../dialect/Dialect.ts"
+import type { DialectRoute, ModelChange, Passage, ReadRequest } from "../dialect/Dialect.ts"
 import { boundaryOf } from "../dialect/multipart.ts"
 import { type BodyReading, isLarge } from "../dialect/parsed-body.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
+import type { BackendState } from "../registry/snapshot.ts"
 import type { Plan } from "../router/plan.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts, type Forwarding } from "./attempts.ts"
 import type { RequestRun } from "./request-run.ts"
 import { realtime } from "./realtime.ts"
+import { changedBackend, decideChange, refusedUnread } from "./model-changes.ts"
 import { passedTo, passOn } from "./passed-on.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
-import { StreamedBody, withStreamedBody } from "./streamed-body.ts"
+import { StreamedBody, type StreamedLimits, withStreamedBody } from "./streamed-body.ts"
 import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
 
 type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
@@ -33,7 +35,9 @@ export const isStreamed = (route: DialectRoute, request: Request): boolean =>
 export const forward = (forwarding: Forwarding, run: RequestRun): Forwarded => {
   const { clock, request, route } = run.record
   if (route.socket === true) return realtime(forwarding, run)
-  if (route.passage !== undefined) return passedOn(forwarding, run, route.passage)
+  const { passage } = route
+  if (passage?.change !== undefined) return changed(forwarding, run, passage, passage.change)
+  if (passage !== undefined) return passedOn(forwarding, run, passage, passedTo(forwarding, run, passage))
   const boundary = boundaryFor(route, request)
   if (boundary !== undefined) return streamed(forwarding, run, boundary)
   return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) => {
@@ -53,11 +57,44 @@ const admitted = (forwarding: Forwarding, run: RequestRun): GatewayError | undef
   return hops > maxGatewayHops ? new LoopDetected({ hops }) : undefined
 }
 
-/** What nobody reads goes to one backend. */
-const passedOn = (forwarding: Forwarding, run: RequestRun, passage: Passage): Forwarded => {
+/** What changes the models of a server, by what its body names or unread. */
+const changed = (forwarding: Forwarding, run: RequestRun, passage: Passage, change: ModelChange): Forwarded => {
   const { limits, record, upload } = run
+  const { clock, request, route } = record
+  const { registry, router, turns } = forwarding
+  const { headers, method } = request
+  const asked = { route, passage, change, method, headers }
+  const unread = refusedUnread(asked)
+  if (unread !== undefined) return Effect.fail(unread)
+  const { fields } = change
+  if (fields === undefined) {
+    const to = changedBackend(asked, registry.snapshot())
+    // Files of models are as large as they are, and whoever may have one pulled may send one.
+    return "live" in to
+      ? passedOn(forwarding, run, passage, to, { ...limits, maxStreamedBytes: Infinity })
+      : Effect.fail(to)
+  }
+  return Effect.flatMap(readBody(request, clock, limits, upload, turns), (body): Forwarded => {
+    upload.arrived()
+    const refusal = admitted(forwarding, run)
+    if (refusal !== undefined) return Effect.fail(refusal)
+    const decision = decideChange(asked, fields, body, { snapshot: registry.snapshot(), names: router.names() })
+    if (decision._tag === "Refused") return Effect.fail(decision.why)
+    if (decision._tag === "Passed") return passOn(forwarding, run, decision.to, passage, decision.body)
+    return Effect.sync(() => answered(run, decision.answer.body, decision.answer.type))
+  })
+}
+
+/** What nobody reads goes to one backend. */
+const passedOn = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  passage: Passage,
+  to: BackendState | GatewayError,
+  limits: StreamedLimits = run.limits
+): Forwarded => {
+  const { record, upload } = run
   const { clock, request } = record
-  const to = passedTo(forwarding, run, passage)
   if (!("live" in to)) return Effect.fail(to)
   const mediaType = request.headers.get("content-type")
   return withStreamedBody({ clock, form: undefined, limits, mediaType, request, upload }, (body) =>

@@ -36,16 +36,25 @@ import type { StreamedBody } from "./streamed-body.ts"
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 /** Names a backend to whom ids belong. */
-const backendHeader = "x-nexus-backend"
+export const backendHeader = "x-nexus-backend"
 
-const namesOf = (states: Iterable<BackendState>): ReadonlyArray<string> =>
+/** Their names. */
+export const namesOf = (states: Iterable<BackendState>): ReadonlyArray<string> =>
   [...states].map(({ backend }) => backend.name)
 
+/** The backend that a request names for itself; null where it names none. */
+export const backendNamed = ({ backend }: Passage, headers: Headers): string | null =>
+  backend ?? headers.get(backendHeader)
+
+/** The backend that is named. */
+export const backendOf = (name: string, { backends }: Snapshot): BackendState | BackendNotFound =>
+  backends.get(name) ?? new BackendNotFound({ name: name.slice(0, 200), known: namesOf(backends.values()) })
+
 /** The backend that is meant: the one that is named, or the only one it can be. */
-const meant = ({ backend }: Passage, headers: Headers, { backends }: Snapshot): BackendState | GatewayError => {
-  const name = backend ?? headers.get(backendHeader)
-  const known = namesOf(backends.values())
-  if (name !== null) return backends.get(name) ?? new BackendNotFound({ name: name.slice(0, 200), known })
+const meant = (passage: Passage, headers: Headers, snapshot: Snapshot): BackendState | GatewayError => {
+  const name = backendNamed(passage, headers)
+  const { backends } = snapshot
+  if (name !== null) return backendOf(name, snapshot)
   const keepers = [...backends.values()].filter((state) => kindNamed(state.backend.type).keepsFiles === true)
   const possible = keepers.length > 0 ? keepers : [...backends.values()]
   const [only, ...others] = possible
@@ -57,7 +66,7 @@ const meant = ({ backend }: Passage, headers: Headers, { backends }: Snapshot): 
 }
 
 /** Why nothing is passed on to a backend now. */
-const unavailable = (state: BackendState): GatewayError | undefined => {
+export const unavailable = (state: BackendState): GatewayError | undefined => {
   const { backend, mode } = state
   const { keyFault, name } = backend
   const reason = mode === "enabled" ? keyFault : modeWords[mode]
@@ -116,11 +125,11 @@ const isEmpty = ({ body, status }: ReceivedAnswer, method: string): boolean =>
 
 /** Passes a request on whose body is known as far as it must be. */
 export const passOn = (
-  { accounting, upstream }: Forwarding,
+  { accounting, registry, upstream }: Forwarding,
   run: RequestRun,
   { apiPath: shown, backend, live, ...state }: BackendState,
-  { backend: named, path }: Passage,
-  body: StreamedBody
+  { backend: named, change, path }: Passage,
+  body: StreamedBody | Uint8Array
 ): Effect.Effect<void, GatewayError | GaveUp> => {
   const { record } = run
   const { id, request, route } = record
@@ -137,14 +146,17 @@ export const passOn = (
       : joinUrl(backend, apiPathBelow(target, apiPath))
   record.routes({ operation: route.operation, model: "", stream: false, abilities: [], ...nothing }, now)
   record.asks({ backend: name, model: "", meter: accounting.attempting(record, name, "") }, now)
-  record.clock.bound(record.started, backend.limits.totalMs)
+  // Nobody knows how long it takes to get a model, and what is said meanwhile may be nothing.
+  const { firstByteMs, idleMs, totalMs } = change === undefined ? backend.limits : unlimited
+  record.clock.bound(record.started, totalMs)
   run.ticket = new Ticket(live, "", now, () => undefined)
   const call = {
     backend,
     method: request.method,
     url,
     headers: passedHeaders(backend, request.headers, id),
-    body: body.as(undefined, backend.limits.firstByteMs),
+    body: body instanceof Uint8Array ? [body] : body.as(undefined, firstByteMs),
+    firstByteMs,
     clock: record.clock
   }
   const answered = (head: ReceivedAnswer): Effect.Effect<void> => {
@@ -179,19 +191,29 @@ export const passOn = (
       return Effect.map(errorBody(head), (bytes) => whole(redactedBytes(bytes, redact)))
     }
     return Effect.callback((resume) => {
-      const flow = new PassedFlow(run, head, name, backend.limits.idleMs, () => resume(Effect.void))
+      const flow = new PassedFlow(run, head, name, idleMs, () => resume(Effect.void))
       record.commits({ at, status, answeredModel: undefined }, flow)
       run.respond(new Response(flow.stream, { status, headers }))
       return Effect.suspend(() => flow.interrupt())
     })
   }
   const failed = (error: UpstreamError): Effect.Effect<never, GatewayError | GaveUp> => {
-    if (error._tag === "TimedOut" && error.limit === "upload") return Effect.fail(body.late())
+    if (error._tag === "TimedOut" && error.limit === "upload" && !(body instanceof Uint8Array))
+      return Effect.fail(body.late())
     record.fails({ backend: name, model: "", reason: failureReason(error) })
     accounting.attemptFailed(record, error, false)
     return Effect.fail(new GaveUp({ error, attempt, pass: false, final: true }))
   }
-  return Effect.matchEffect(upstream.pass(call), { onFailure: failed, onSuccess: answered })
+  const passed = Effect.matchEffect(upstream.pass(call), { onFailure: failed, onSuccess: answered })
+  // It may have other models now.
+  return change?.relists === true
+    ? Effect.ensuring(
+        passed,
+        Effect.sync(() => registry.suspect(name))
+      )
+    : passed
 }
+
+const unlimited = { firstByteMs: 0, idleMs: 0, totalMs: 0 }
 
 const nothing = { promptTokens: 0, atLeastTokens: 0, outputTokens: 0 }

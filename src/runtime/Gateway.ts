@@ -4,7 +4,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { NotFound, BadRequest, UriTooLong, type GatewayError } from "../domain/errors.ts"
+import { BadRequest, Forbidden, NotFound, UriTooLong, type GatewayError } from "../domain/errors.ts"
 import { Dialects } from "../dialect/all.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { Routes } from "../dialect/routes.ts"
@@ -18,6 +18,7 @@ import {
   isPreflight,
   preflight,
   admissionRefusal,
+  changeRefusal,
   type AdmissionRules
 } from "../admission/access.ts"
 import type { Listening } from "../http/BunServer.ts"
@@ -55,6 +56,9 @@ const maxUrlLength = 8192
 // What nobody will read is not taken in: the connection ends with the refusal.
 const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> =>
   headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0" ? { connection: "close" } : {}
+
+const changedElsewhere = () =>
+  new Forbidden({ message: "Models of a server are changed where the administration is (admin.listen)" })
 
 /** Answers one request; `isOdd` when the path as it came is another one for some readers than for others. */
 type Handle = (request: Request, server: Listening, isOdd: boolean) => Promise<Response> | Response
@@ -106,7 +110,11 @@ export class Gateway extends Context.Service<
         ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
           if (route !== undefined && isForwarded(route, request)) {
-            return proxy.handle(route, request, id, server)
+            const { passage } = route
+            if (passage?.change === undefined) return proxy.handle(route, request, id, server)
+            const isElsewhere = adminRulesNow !== undefined && !isAdministration && rules.modelChanges === "admins"
+            const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, () => server.peer(request))
+            return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server)
           }
           const needsKey = rules.keys.length > 0
           const isTrusted = path !== frontPath || hasValidKey(rules, request)
@@ -163,7 +171,11 @@ export class Gateway extends Context.Service<
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
         return Gateway.of({
           handle: handler(rulesNow, adminRulesNow === undefined ? () => true : (path) => !isAdmin(path)),
-          administer: handler(adminRulesNow ?? rulesNow, (_, route) => route === undefined, true),
+          administer: handler(
+            adminRulesNow ?? rulesNow,
+            (_, route) => route === undefined || route.passage?.change !== undefined,
+            true
+          ),
           paths: forwarded.plainPaths,
           socketPaths: forwarded.socketPaths
         })

@@ -79,7 +79,8 @@ const rulesOf = ({ settings: { server }, authKeys }: LoadedConfig): AdmissionRul
     hostname: server.host,
     allowedHosts: server.allowed_hosts,
     origins: server.cors.origins,
-    keys: authKeys
+    keys: authKeys,
+    modelChanges: server.model_changes
   })
 
 // Asked at a place of its own, it knows the names of that place, and no page of any origin.
@@ -90,7 +91,8 @@ const adminRulesOf =
       hostname: place._tag === "Port" ? place.host : "localhost",
       allowedHosts: server.allowed_hosts,
       origins: [],
-      keys: authKeys
+      keys: authKeys,
+      modelChanges: server.model_changes
     })
 
 const routingOf = ({ routing }: LoadedConfig) => routing

@@ -127,6 +127,8 @@ export interface PassedCall {
   /** All of them, those with its key included. */
   readonly headers: Record<string, string>
   readonly body: RequestBody
+  /** How long its answer may take to begin, in milliseconds; 0 is no limit. */
+  readonly firstByteMs: number
   readonly clock: RequestClock
 }
 
@@ -200,8 +202,8 @@ export class Upstream extends Context.Service<
           })
         const pass = ({ clock, ...sent }: PassedCall): Effect.Effect<ReceivedAnswer, UpstreamError> =>
           Effect.callback<ReceivedAnswer, UpstreamError>((resume) => {
-            const { backend, body, headers, method, url } = sent
-            const { connectMs, firstByteMs } = backend.limits
+            const { backend, body, firstByteMs, headers, method, url } = sent
+            const { connectMs } = backend.limits
             const abort = new Abort()
             clock.arm("connect", connectMs, (error) => abort.abort(error))
             transport

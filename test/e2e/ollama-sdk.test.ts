@@ -241,7 +241,7 @@ describe("the ollama package over a backend that only chats", () => {
     ])
   })
 
-  test("is told that a model which is there has been pulled, and why models are changed at their server alone", async () => {
+  test("is told that a model which is there has been pulled, and that models can be changed of an Ollama alone", async () => {
     expect(await ollama.pull({ model: "org/z:q4" })).toMatchObject({ status: "success" })
     const states: Array<string> = []
     for await (const { status } of await ollama.pull({ model: "m", stream: true })) states.push(status)
@@ -255,7 +255,7 @@ describe("the ollama package over a backend that only chats", () => {
     ]) {
       expect([Reflect.get(Object(failure), "status_code"), String(failure)]).toEqual([
         501,
-        expect.stringContaining("ask the Ollama itself")
+        expect.stringContaining("There is no backend of type ollama")
       ])
     }
   })

@@ -140,7 +140,10 @@ describe("a request line", () => {
       // A model that is there need not be got.
       expect((await ask(gateway.port, "POST", "/api/pull", '{"model":"m"}')).status).toBe(200)
       for (const each of ["/api/create", "/api/push", "/api/copy"]) {
-        expect((await ask(gateway.port, "POST", each, '{"model":"m"}')).status).toBe(501)
+        const names = '{"model":"m","source":"m"}'
+        // A server that is no Ollama is never asked; an Ollama is not for a stranger, such as one whom a proxy speaks for.
+        expect((await ask(gateway.port, "POST", each, names)).status).toBe(501)
+        expect((await ask(gateway.port, "POST", each, names, ["X-Forwarded-For: 10.0.0.9"])).status).toBe(403)
       }
       expect((await ask(gateway.port, "DELETE", "/api/delete", '{"model":"m"}')).status).toBe(501)
     }))

@@ -179,7 +179,9 @@ export const requestBytes = (
   const lines = [
     `${method} ${target} HTTP/1.1`,
     "Host: 127.0.0.1",
-    ...(method === "POST" ? ["Content-Type: application/json", `Content-Length: ${bytes.byteLength}`] : []),
+    ...(method === "POST" || bytes.byteLength > 0
+      ? ["Content-Type: application/json", `Content-Length: ${bytes.byteLength}`]
+      : []),
     ...headers
   ]
   return end(bytesOf(`${lines.join("\r\n")}\r\n\r\n`), bytes)

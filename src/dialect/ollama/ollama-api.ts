@@ -90,7 +90,13 @@ const Shown = open({ capabilities: Schema.Array(Schema.String), model_info: open
   identifier: "OllamaModel"
 })
 
-const Pulled = Schema.String.annotate({ description: "One line, unless stream is false" }).pipe(
+const PullRequest = open({
+  model: maybe(Schema.String, "A name, before which that of a backend may stand, as in lab/qwen3:8b"),
+  name: maybe(Schema.String, "The same in an older field"),
+  stream: maybe(Schema.Boolean, "Tell of the progress line by line; true unless it is said")
+}).annotate({ identifier: "OllamaPullRequest" })
+
+const Progress = Schema.String.annotate({ description: "What the Ollama tells of its progress, line by line" }).pipe(
   HttpApiSchema.asText({ contentType: "application/x-ndjson" })
 )
 
@@ -130,9 +136,9 @@ const Ollama = HttpApiGroup.make("ollama")
       OpenApi.Summary,
       "What a model can do, as Ollama tells it"
     ),
-    HttpApiEndpoint.post("ollamaPull", "/api/pull", { payload: ShowRequest, success: Pulled }).annotate(
+    HttpApiEndpoint.post("ollamaPull", "/api/pull", { payload: PullRequest, success: Progress }).annotate(
       OpenApi.Summary,
-      "That a model is there; any other is to be pulled at the Ollama itself"
+      "Has an Ollama get a model, where who asks may; a success at once for one that is there"
     )
   )
   .annotate(

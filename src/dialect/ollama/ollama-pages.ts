@@ -1,10 +1,12 @@
 /**
- * What Ollama's clients ask about models before they ask one anything.
+ * What Ollama's clients ask about models before they ask one anything, and what has an Ollama get, make or lose them.
  */
 import { createHash } from "node:crypto"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import { type DialectPage, jsonPage, type ListedModel } from "../pages.ts"
+import type { ModelChange } from "../Dialect.ts"
+import { type DialectPage, jsonPage, type ListedModel, type PageAnswer } from "../pages.ts"
+import { passageOperation } from "../passage.ts"
 import { timeText } from "./ollama-answer.ts"
 import { lineObject } from "./ollama-watch.ts"
 
@@ -79,19 +81,6 @@ const namedIn = (body: Uint8Array): Result.Result<string, BadRequest> => {
     : Result.fail(new BadRequest({ message: "model is required", param: "model" }))
 }
 
-const success = { status: "success" }
-
-const atTheServer = (what: string) =>
-  jsonPage({ error: `Nexus ${what} no models: ask the Ollama itself that is to have or to lose it` }, 501)
-
-/** What would change the models of a server: which one is meant nobody can know. */
-const refusing = (method: "POST" | "DELETE", path: string, what: string): DialectPage => ({
-  method,
-  path,
-  refuses: true,
-  answer: () => Result.succeed(atTheServer(what))
-})
-
 /** The pages. */
 export const ollamaPages: ReadonlyArray<DialectPage> = [
   {
@@ -120,25 +109,38 @@ export const ollamaPages: ReadonlyArray<DialectPage> = [
       Result.map(Result.flatMap(namedIn(body), models.find), (model) => jsonPage(shown(model)))
   },
   {
-    method: "POST",
-    path: "/api/pull",
-    // Some clients pull what is not in the list by the very name that they were given.
-    answer: (models, { body }) =>
-      Result.map(namedIn(body), (name) => {
-        if (Result.isFailure(models.find(name))) return atTheServer("pulls")
-        if (lineObject(decoder.decode(body))?.["stream"] === false) return jsonPage(success)
-        return { status: 200, type: "application/x-ndjson", body: `${JSON.stringify(success)}\n` }
-      })
-  },
-  refusing("POST", "/api/push", "pushes"),
-  refusing("POST", "/api/create", "creates"),
-  refusing("POST", "/api/copy", "copies"),
-  refusing("DELETE", "/api/delete", "deletes"),
-  refusing("POST", "/api/blobs/{model}", "creates"),
-  {
     method: "GET",
     path: "/",
     shared: true,
     answer: () => Result.succeed({ status: 200, type: "text/plain; charset=utf-8", body: "Ollama is running" })
+  }
+]
+
+const success = { status: "success" }
+
+// Some clients pull what is not in the list by the very name that they were given.
+const present: ModelChange["present"] = ({ stream }): PageAnswer =>
+  stream === false
+    ? jsonPage(success)
+    : { status: 200, type: "application/x-ndjson", body: `${JSON.stringify(success)}\n` }
+
+const change = (
+  name: string,
+  method: "DELETE" | "POST",
+  told: Omit<ModelChange, "methods" | "operation">
+): ModelChange => ({ operation: passageOperation(`ollama/${name}`, `/api/${name}`), methods: [method], ...told })
+
+/** What changes its models. */
+export const ollamaChanges: ReadonlyArray<ModelChange> = [
+  change("pull", "POST", { fields: ["model", "name"], present, relists: true }),
+  change("push", "POST", { fields: ["model", "name"], relists: false }),
+  change("create", "POST", { fields: ["model", "name", "from"], relists: true }),
+  change("copy", "POST", { fields: ["source", "destination"], relists: true }),
+  change("delete", "DELETE", { fields: ["model", "name"], relists: true }),
+  {
+    operation: passageOperation("ollama/blobs", "/api/blobs"),
+    below: true,
+    methods: ["HEAD", "POST"],
+    relists: false
   }
 ]

@@ -15,7 +15,7 @@ import { withJsonModel } from "../json-model.ts"
 import { isEmbedAnswer, ollamaEmbed, ollamaEmbeddings } from "./ollama-embed.ts"
 import { type OllamaOperation, readOllamaNeeds } from "./ollama-needs.ts"
 import { optionsWith } from "./ollama-options.ts"
-import { ollamaPages } from "./ollama-pages.ts"
+import { ollamaChanges, ollamaPages } from "./ollama-pages.ts"
 import { ollamaChatClient, ollamaGenerateClient } from "./ollama-request.ts"
 import { ollamaServer } from "./native-request.ts"
 import { lineObject, OllamaWatch, usageOfOllama } from "./ollama-watch.ts"
@@ -123,12 +123,15 @@ const passedOllamaError = (status: number, body: Uint8Array): Uint8Array => {
 }
 
 // What clients are told to use as a base URL, and what some add to it.
-const meant = /^(?:\/v1|\/ollama|\/api)*(\/api\/[a-z]+)\/?$/
+const meant = /^(?:\/v1|\/ollama|\/api)*(\/api\/[a-z]+)(\/sha256[:-][\da-f]{1,64})?\/?$/
 
 const paths: ReadonlySet<string> = new Set([
   ...[chat, generate, embed, embeddings].map(({ path }) => path),
-  ...ollamaPages.map(({ path }) => path)
+  ...ollamaPages.map(({ path }) => path),
+  ...ollamaChanges.flatMap(({ below, operation: { path } }) => (below === true ? [] : [path]))
 ])
+
+const blobs = "/api/blobs"
 
 const client = /^ollama\b/i
 
@@ -138,8 +141,9 @@ export const ollama: Dialect = {
   operations: [chat, generate, embed, embeddings],
   hint: "Ollama's API is below /api, such as /api/chat",
   canonicalPath: (_, path) => {
-    const found = meant.exec(path)?.[1]
-    return found !== undefined && paths.has(found) ? found : path
+    const [, found, digest] = meant.exec(path) ?? []
+    if (found === undefined || (digest === undefined ? !paths.has(found) : found !== blobs)) return path
+    return found + (digest ?? "")
   },
   suggestedPath: () => undefined,
   headers: { asked: [], answered: [] },
@@ -160,6 +164,7 @@ export const ollama: Dialect = {
   errorBody: ollamaErrorBody,
   passedError: passedOllamaError,
   speaksTo: (headers, path) => path.startsWith("/api/") || client.test(headers.get("user-agent") ?? ""),
+  changes: ollamaChanges,
   pages: ollamaPages,
   document: () => import("./ollama-api.ts").then(({ documentedOllama }) => documentedOllama)
 }
