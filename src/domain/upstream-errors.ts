@@ -60,6 +60,8 @@ export class ErrorStatus extends Data.TaggedError("ErrorStatus")<{
   readonly body: Uint8Array
   /** What its `retry-after` headers ask for, in milliseconds; undefined when it does not say. */
   readonly retryAfterMs: number | undefined
+  /** What it says in headers that its client's dialect has for answers; absent where none came. */
+  readonly headers?: Readonly<Record<string, string>>
   /** Whether it came under a good status: the backend took the request for answered. */
   readonly underGood?: true
 }> {}

@@ -19,7 +19,7 @@ import { errorWords } from "../domain/error-text.ts"
 import { neverRetry } from "../dialect/failures.ts"
 import { refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { Attempt } from "../router/plan.ts"
-import { ownAnswerHeaders, decisionHeaders } from "./answer-head.ts"
+import { carriesKey, decisionHeaders, ownAnswerHeaders } from "./answer-head.ts"
 import type { RequestRecord } from "./record.ts"
 
 /** Nothing more is tried: how the last attempt failed. */
@@ -141,6 +141,12 @@ const passOn = (
   return new Response(body, { status: error.status, headers })
 }
 
+// What is left of what its key may be used for is the same of a refusal as of an answer.
+const toldIn = (error: UpstreamError, attempt: Attempt): Readonly<Record<string, string>> =>
+  error._tag === "ErrorStatus" && error.headers !== undefined
+    ? Object.fromEntries(Object.entries(error.headers).filter(([, value]) => !carriesKey(attempt, value)))
+    : {}
+
 /** What the client gets when the last attempt has failed: the backend's own refusal, or what became of all attempts. */
 export const finalAnswer = (
   { attempts, failures, id, model, route: { dialect } }: RequestRecord,
@@ -150,7 +156,7 @@ export const finalAnswer = (
   const backend = attempt.candidate.state.backend.name
   const own = pass && error._tag === "ErrorStatus" ? error : undefined
   const headersOf = own === undefined ? decisionHeaders : ownAnswerHeaders
-  const headers = { ...headersOf(attempt, attempts), ...(final ? neverRetry : {}) }
+  const headers = { ...toldIn(error, attempt), ...headersOf(attempt, attempts), ...(final ? neverRetry : {}) }
   if (own !== undefined) return { outcome: "refused", backend, response: passOn(dialect, own, id, headers, random) }
   const failure = gatewayErrorFor(error, model, failures, random)
   return { outcome: "failed", backend, response: refuse(dialect, failure, id, headers) }

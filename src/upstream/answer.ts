@@ -79,10 +79,17 @@ const badAnswer = (reason: string): Judged => Exit.fail(new BadAnswer({ reason }
 
 class ErrorJudge implements IntakeJudge<never> {
   private readonly head: ReceivedAnswer
+  private readonly headers: Readonly<Record<string, string>>
   private came: BodyBeginning | undefined
 
-  constructor(head: ReceivedAnswer) {
+  constructor(head: ReceivedAnswer, names: ReadonlyArray<string>) {
     this.head = head
+    this.headers = Object.fromEntries(
+      names.flatMap((name) => {
+        const value = head.header(name)
+        return value === null ? [] : [[name, value]]
+      })
+    )
   }
 
   enough(_: Uint8Array, body: BodyBeginning): false | ErrorStatus {
@@ -110,14 +117,15 @@ class ErrorJudge implements IntakeJudge<never> {
       status: head.status,
       contentType: head.header("content-type") ?? "",
       body: said,
+      headers: this.headers,
       retryAfterMs:
         retryAfterOf(head.header, wallClock(), head.status) ?? (asksToWait ? delayIn(decoder.decode(said)) : undefined)
     })
   }
 }
 
-const readError = (head: ReceivedAnswer, done: CommitDone): void => {
-  const judge = new ErrorJudge(head)
+const readError = (head: ReceivedAnswer, { dialect }: DialectRoute, done: CommitDone): void => {
+  const judge = new ErrorJudge(head, dialect.headers.answered)
   // The status has come; that its text broke off changes nothing.
   const told = (error: UpstreamError) => (error._tag === "ErrorStatus" ? error : judge.soFar())
   takeBody(head.body, judge, (made) => done(Exit.mapError(made, told)))
@@ -337,7 +345,7 @@ const judgeFor = (head: ReceivedAnswer, wanted: AnswerExpectation): IntakeJudge<
 
 /** Reads an answer as far as it takes to know that it is good, or what is wrong with it. */
 export const commitAnswer = (head: ReceivedAnswer, expectation: AnswerExpectation, done: CommitDone): void => {
-  if (head.status >= 400) return readError(head, done)
+  if (head.status >= 400) return readError(head, expectation.route, done)
   const fault =
     head.status >= 300
       ? "a redirect, which is not followed"

@@ -422,4 +422,28 @@ describe("a client of Anthropic's in front of Anthropic", () => {
       .withResponse()
     expect(response.headers.get("anthropic-ratelimit-requests-remaining")).toBe("41")
   })
+
+  test("is told the same of a refusal, and when there are some again", async () => {
+    const reset = "anthropic-ratelimit-tokens-reset: 2026-11-29T12:00:00Z"
+    const refusal = { type: "error", error: { type: "rate_limit_error", message: "slow down" } }
+    for (const status of [429, 529, 400]) {
+      await using world = await claudeWorld(
+        () => [
+          json(refusal, status, ["anthropic-ratelimit-requests-remaining: 0", reset, "retry-after: 7", "x-inner: 1"])
+        ],
+        { routing: { max_retries: 0 } }
+      )
+      const response = await fetch(`${world.gateway.url}/v1/messages`, {
+        method: "POST",
+        headers: { "anthropic-version": "2023-06-01" },
+        body: JSON.stringify({ model: claude, max_tokens: 5, messages: hello })
+      })
+      expect({
+        refused: response.status >= 400,
+        left: response.headers.get("anthropic-ratelimit-requests-remaining"),
+        reset: response.headers.get("anthropic-ratelimit-tokens-reset"),
+        inner: response.headers.get("x-inner")
+      }).toEqual({ refused: true, left: "0", reset: "2026-11-29T12:00:00Z", inner: null })
+    }
+  })
 })
