@@ -235,13 +235,13 @@ export const corsHeaders = (rules: AdmissionRules, request: Request): Record<str
   }
 }
 
-/** The answer to a preflight request of a listed origin. */
-export const preflight = (rules: AdmissionRules, request: Request): Response =>
+/** The answer to a preflight request of a listed origin, for a path that takes these methods. */
+export const preflight = (rules: AdmissionRules, request: Request, methods: ReadonlyArray<string>): Response =>
   new Response(null, {
     status: 204,
     headers: {
       ...corsHeaders(rules, request),
-      "access-control-allow-methods": "GET, POST",
+      "access-control-allow-methods": methods.join(", "),
       "access-control-allow-headers":
         request.headers.get("access-control-request-headers") ?? "content-type, authorization",
       "access-control-max-age": "600"

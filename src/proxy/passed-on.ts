@@ -33,7 +33,8 @@ import { PassedFlow } from "./passed-flow.ts"
 import type { RequestRun } from "./request-run.ts"
 import type { StreamedBody } from "./streamed-body.ts"
 
-const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+/** The methods by which something is passed on. */
+export const passedMethods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 /** Names a backend to whom ids belong. */
 export const backendHeader = "x-nexus-backend"
@@ -93,7 +94,8 @@ export const passedTo = (
       message: "Paths of backends are not passed on: set server.backend_paths = true to have them"
     })
   }
-  if (!methods.includes(method)) return new MethodNotAllowed({ method, path: passage.path, allowed: methods })
+  if (!passedMethods.includes(method))
+    return new MethodNotAllowed({ method, path: passage.path, allowed: passedMethods })
   const state = meant(passage, headers, registry.snapshot())
   return "live" in state ? (unavailable(state) ?? state) : state
 }

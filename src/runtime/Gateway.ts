@@ -24,6 +24,7 @@ import {
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Operations } from "../operations/Operations.ts"
+import { passedMethods } from "../proxy/passed-on.ts"
 import { Proxy } from "../proxy/Proxy.ts"
 import { publicOrigin } from "../operations/incoming-request.ts"
 import { whyAmbiguous } from "../http/raw-target.ts"
@@ -56,6 +57,12 @@ const maxUrlLength = 8192
 // What nobody will read is not taken in: the connection ends with the refusal.
 const refusalHeaders = ({ headers }: Request): Readonly<Record<string, string>> =>
   headers.has("transfer-encoding") || (headers.get("content-length") ?? "0") !== "0" ? { connection: "close" } : {}
+
+/** The methods that pages in browsers may use at a path; what is no forwarded one says itself what it takes. */
+const methodsAt = (route: DialectRoute | undefined): ReadonlyArray<string> => {
+  if (route?.passage === undefined) return ["GET", "POST"]
+  return route.passage.change?.methods ?? passedMethods
+}
 
 const changedElsewhere = () =>
   new Forbidden({ message: "Models of a server are changed where the administration is (admin.listen)" })
@@ -108,7 +115,7 @@ export class Gateway extends Context.Service<
           id: string,
           isAdministration: boolean
         ): Promise<Response> | Response => {
-          if (isPreflight(rules, request)) return drain.parting(preflight(rules, request))
+          if (isPreflight(rules, request)) return drain.parting(preflight(rules, request, methodsAt(route)))
           if (route !== undefined && isForwarded(route, request)) {
             const { passage } = route
             if (passage?.change === undefined) return proxy.handle(route, request, id, server)

@@ -156,6 +156,23 @@ describe("files and batches", () => {
   })
 })
 
+test("a page of a listed origin may do there what it may ask beforehand: any method of files, one of a change", async () => {
+  await using open = await start({ server: { backend_paths: true, cors: { origins: ["https://chat.example"] } } })
+  const origin = "Origin: https://chat.example"
+  const allowed = async (path: string, method: string) =>
+    (await ask(open.port, "OPTIONS", path, "", [origin, `Access-Control-Request-Method: ${method}`]))
+      .header("access-control-allow-methods")
+      ?.split(", ")
+  for (const path of ["/v1/files/file-1", "/openai/files/file-1", "/v1/batches", "/backend/local/slots"]) {
+    for (const method of ["DELETE", "PUT", "GET"]) expect(await allowed(path, method)).toContain(method)
+  }
+  expect(await allowed("/api/delete", "DELETE")).toEqual(["DELETE"])
+  expect(await allowed("/v1/chat/completions", "POST")).toEqual(["GET", "POST"])
+  cloud.script(() => [json({ id: "file-1", deleted: true })])
+  const gone = await ask(open.port, "DELETE", "/v1/files/file-1", "", [auth, origin])
+  expect([gone.status, gone.header("access-control-allow-origin")]).toEqual([200, "https://chat.example"])
+})
+
 describe("/backend/NAME/…", () => {
   test("is refused while it is off, and says what turns it on", async () => {
     await using off = await start({ server: {} })

@@ -96,6 +96,7 @@ describe("a browser", () => {
       ask(gateway.port, "OPTIONS", path, "", [`Origin: ${origin}`, "Access-Control-Request-Method: POST"])
     const listed = await preflight("https://chat.example")
     expect([listed.status, listed.header("access-control-allow-origin")]).toEqual([204, "https://chat.example"])
+    expect(listed.header("access-control-allow-methods")).toBe("GET, POST")
     const other = await preflight("https://evil.example")
     expect([other.status, other.header("access-control-allow-origin")]).toEqual([403, undefined])
   })
