@@ -251,7 +251,14 @@ describe("what Nexus cannot do for Responses", () => {
 
   test("leads from base URLs with one version too many, or an endpoint, to the same place", async () => {
     await using here = await world([whole])
-    for (const each of ["/v1/v1/responses", "/responses", "/v1/responses/", "/v1/chat/completions/responses"]) {
+    for (const each of [
+      "/v1/v1/responses",
+      "/responses",
+      "/v1/responses/",
+      "/v1/chat/completions/responses",
+      "/openai/v1/responses",
+      "/openai/responses"
+    ]) {
       expect((await ask(here.port, "POST", each, asking())).status).toBe(200)
     }
   })

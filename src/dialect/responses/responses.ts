@@ -121,10 +121,10 @@ const compact: Operation = {
   whole: wholeResponse
 }
 
-// Clients that are given a base URL with a version, or that of another endpoint, add a path of their own.
-const meant = /^(?:\/v1)*(?:\/chat\/completions)?(\/responses(?:\/input_tokens|\/compact)?)\/?$/
+// Clients that are given a base URL with a version, or that of another endpoint, add a path of their own; Azure has its own.
+const meant = /^(?:\/openai)?(?:\/v1)*(?:\/chat\/completions)?(\/responses(?:\/input_tokens|\/compact)?)\/?$/
 
-const kept = /^(?:\/v1)*\/(?:responses|conversations)\/./
+const kept = /^(?:\/openai)?(?:\/v1)*\/(?:responses|conversations)\/./
 
 /** The dialect. */
 export const responses: Dialect = {
