@@ -1,7 +1,8 @@
-import { describe, expect, test } from "bun:test"
+import { describe, expect, spyOn, test } from "bun:test"
 import { Result } from "effect"
 import fc from "fast-check"
 import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
+import { messagesAnswers } from "../../src/dialect/anthropic/messages-answer.ts"
 import type { AnswerContext, ChatEvent } from "../../src/dialect/chat.ts"
 import { EventReader } from "../../src/dialect/event-reader.ts"
 import { exactJson } from "../../src/dialect/exact-json.ts"
@@ -183,4 +184,17 @@ describe("JSON that is written again", () => {
 test("a text is no number, whatever it begins with, beside numbers that keep their digits", () => {
   const text = String.raw`{"a":"\u0000number:x","b":12345678901234567890}`
   expect(JSON.stringify(exactJson(text, JSON.parse(text)))).toBe(text)
+})
+
+test("a call is parsed as often while another waits as when none does, however long its arguments are", () => {
+  const writing = messagesAnswers.stream(context).start()
+  const parsing = spyOn(JSON, "parse")
+  const before = parsing.mock.calls.length
+  writing.push({ type: "call", call: 0, id: "a", name: "f" })
+  writing.push({ type: "call", call: 1, id: "b", name: "g" })
+  for (const text of ['{"a":"', ...Array.from({ length: 500 }, () => "piece "), '"}', " "]) {
+    writing.push({ type: "arguments", call: 0, text })
+  }
+  expect(parsing.mock.calls.length - before).toBe(1)
+  parsing.mockRestore()
 })

@@ -8,6 +8,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } fro
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { exactJson } from "../exact-json.ts"
 import type { Transducer } from "../Transducer.ts"
+import { JsonEnd } from "./json-end.ts"
 import { unsigned } from "./messages-seals.ts"
 
 const encoder = new TextEncoder()
@@ -75,6 +76,21 @@ interface Block {
   readonly pieces: Array<string>
 }
 
+/** A block of a stream. */
+interface StreamedBlock extends Block {
+  /** Where its arguments end. */
+  readonly end: JsonEnd
+  /** Whether they are known to be whole; undefined while they have not ended. */
+  whole: boolean | undefined
+}
+
+// What has ended is parsed once, not at each piece that comes while another block waits.
+const isWhole = (block: StreamedBlock): boolean => {
+  if (!block.end.ended) return false
+  block.whole ??= isWholeJson(block.args)
+  return block.whole
+}
+
 const blockStart = ({ id, kind, name }: Block) => {
   if (kind === "text") return { type: "text", text: "", citations: null }
   if (kind === "thinking") return { type: "thinking", thinking: "", signature: "" }
@@ -100,7 +116,7 @@ class StreamWriting {
   private over = false
   private index = 0
   // The block that is open, and those behind it that wait for its end.
-  private readonly blocks: Array<Block> = []
+  private readonly blocks: Array<StreamedBlock> = []
   private opened = false
   private calls = 0
   private refused = false
@@ -155,8 +171,9 @@ class StreamWriting {
     }
   }
 
-  private block(kind: Block["kind"], call = -1, id = "", name = ""): Block {
-    return { kind, call, id, name, args: "", signature: unsigned, pieces: [] }
+  private block(kind: Block["kind"], call = -1, id = "", name = ""): StreamedBlock {
+    const end = new JsonEnd()
+    return { kind, call, id, name, args: "", signature: unsigned, pieces: [], end, whole: undefined }
   }
 
   private say(kind: "text" | "thinking", text: string): void {
@@ -173,6 +190,7 @@ class StreamWriting {
     const block = this.blocks.find((each) => each.call === call)
     if (block !== undefined) {
       block.args += text
+      block.end.push(text)
       block.pieces.push(text)
       return this.advance()
     }
@@ -185,7 +203,7 @@ class StreamWriting {
       const [open, next] = this.blocks
       if (open === undefined) return
       this.send(open)
-      if (next === undefined || (open.kind === "call" && !isWholeJson(open.args))) return
+      if (next === undefined || (open.kind === "call" && !isWhole(open))) return
       this.close(open)
     }
   }
