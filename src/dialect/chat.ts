@@ -85,7 +85,8 @@ export interface Chat {
   readonly temperature?: number
   readonly topP?: number
   readonly topK?: number
-  readonly seed?: number
+  /** A number; one that is not held exactly is the raw JSON that it came as. */
+  readonly seed?: unknown
   readonly presencePenalty?: number
   readonly frequencyPenalty?: number
   /** How many answers are asked for. */

@@ -43,6 +43,17 @@ export const countOf = (value: unknown, place: string): number | undefined => {
     : refuseAt(place, "must be a whole number above 0")
 }
 
+/** A seed as its server is told it: the raw JSON of one that would be rounded. */
+export const seedOf = (
+  { seed: plain }: JsonObject,
+  { seed: exact }: JsonObject,
+  place: string
+): { readonly seed?: unknown } => {
+  if (plain === undefined || plain === null) return {}
+  if (typeof plain !== "number") return refuseAt(place, "must be a number")
+  return { seed: Number.isInteger(plain) && !Number.isSafeInteger(plain) ? exact : plain }
+}
+
 /** What was left out, each thing once; a field that means the same wherever it stands is named without its place. */
 export class Notes {
   private readonly left = new Set<string>()

@@ -165,7 +165,7 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
     ...choiceOf(plain["tool_choice"], kept),
     ...tokensOf(plain["max_tokens"]),
     ...effortOf(plain, notes),
-    ...formatOf(plain, notes),
+    ...formatOf(exact, notes),
     ...samplingOf(plain),
     ...stopsOf(plain),
     ...userOf(plain["metadata"], notes),

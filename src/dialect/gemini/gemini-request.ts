@@ -5,7 +5,7 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatTool, DecodedChat } from "../chat.ts"
 import { builtOf, type ParsedBody } from "../parsed-body.ts"
-import { type JsonObject, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
+import { type JsonObject, Notes, refuseAt, seedOf, textOf, tooDeep } from "../request-notes.ts"
 import { geminiAnswers } from "./gemini-answer.ts"
 import { fieldsOf, manyOf, objectAt, wordOf } from "./gemini-fields.ts"
 import { jsonSchemaOf } from "./gemini-schema.ts"
@@ -104,7 +104,6 @@ const numbers = {
   temperature: "temperature",
   topP: "topP",
   topK: "topK",
-  seed: "seed",
   presencePenalty: "presencePenalty",
   frequencyPenalty: "frequencyPenalty",
   candidateCount: "choices",
@@ -137,15 +136,16 @@ const stopsOf = (config: JsonObject): Pick<Chat, "stop"> => {
 }
 
 const configured = Object.keys(numbers).concat(
-  "stopSequences responseMimeType responseSchema responseJsonSchema _responseJsonSchema responseModalities thinkingConfig".split(
+  "seed stopSequences responseMimeType responseSchema responseJsonSchema _responseJsonSchema responseModalities thinkingConfig".split(
     " "
   )
 )
 
 const isOther = (modality: unknown): boolean => wordOf(modality) !== "TEXT" && wordOf(modality) !== ""
 
-const configOf = (given: unknown, notes: Notes): Partial<Chat> => {
+const configOf = (given: unknown, exactly: unknown, notes: Notes): Partial<Chat> => {
   const config = fieldsOf(given)
+  const exact = fieldsOf(exactly)
   if (manyOf(config["responseModalities"]).some(isOther)) {
     return refuseAt(
       "generationConfig.responseModalities",
@@ -155,8 +155,9 @@ const configOf = (given: unknown, notes: Notes): Partial<Chat> => {
   notes.only(config, configured, "generationConfig")
   return {
     ...samplingOf(config),
+    ...seedOf(config, exact, "generationConfig.seed"),
     ...stopsOf(config),
-    ...formatOf(config),
+    ...formatOf(exact),
     ...thoughtsOf(config["thinkingConfig"], notes)
   }
 }
@@ -176,7 +177,7 @@ const read = (json: JsonObject, exact: JsonObject, stream: boolean, notes: Notes
     stream,
     messages: [...(system === "" ? [] : [{ role: "system", text: system } as const]), ...messages],
     ...choiceOf(json["toolConfig"], toolsOf(exact["tools"], notes), notes),
-    ...configOf(json["generationConfig"], notes),
+    ...configOf(json["generationConfig"], exact["generationConfig"], notes),
     extra: {}
   }
 }

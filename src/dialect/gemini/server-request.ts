@@ -260,7 +260,7 @@ const configOf = (chat: Chat, model: string): RequestConfig => {
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),
     ...(topK === undefined ? {} : { topK }),
-    ...(seed === undefined ? {} : { seed }),
+    ...(typeof seed === "number" ? { seed } : {}),
     ...(presencePenalty === undefined ? {} : { presencePenalty }),
     ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
     ...(maxTokens === undefined ? {} : { maxOutputTokens: maxTokens }),
@@ -274,6 +274,8 @@ const configOf = (chat: Chat, model: string): RequestConfig => {
 const unsaid = ["user", "tier", "verbosity", "safetyId", "cacheKey", "logprobs"] as const
 
 const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
+  // Google's seeds have 32 bits.
+  ...(chat.seed !== undefined && typeof chat.seed !== "number" ? (["seed"] as const) : []),
   ...(chat.parallelCalls === false && chat.tools.length > 0 ? (["parallelCalls"] as const) : []),
   ...unsaid.filter((field) => chat[field] !== undefined)
 ]

@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatMessage, ChatTool, ChatToolChoice, ClientCodec, DecodedChat } from "../chat.ts"
 import { builtOf } from "../parsed-body.ts"
-import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
+import { type JsonObject, listOf, Notes, refuseAt, seedOf, textOf, tooDeep } from "../request-notes.ts"
 import { loadedAnswer, ollamaAnswers } from "./ollama-answer.ts"
 import { imagesOf, readOllamaTurns } from "./ollama-turns.ts"
 
@@ -57,7 +57,6 @@ const numbers = {
   temperature: "temperature",
   top_p: "topP",
   top_k: "topK",
-  seed: "seed",
   presence_penalty: "presencePenalty",
   frequency_penalty: "frequencyPenalty"
 } as const
@@ -70,10 +69,10 @@ const stopsOf = (stop: unknown): Pick<Chat, "stop"> => {
 
 const isGiven = (value: unknown): boolean => value !== undefined && value !== null
 
-const optionsOf = (options: unknown, notes: Notes): Partial<Chat> => {
+const optionsOf = (options: unknown, exact: unknown, notes: Notes): Partial<Chat> => {
   if (!isGiven(options)) return {}
   if (!Predicate.isObject(options)) return refuseAt("options", "must be an object")
-  notes.only(options, [...Object.keys(numbers), "stop", "num_predict"], "options")
+  notes.only(options, [...Object.keys(numbers), "seed", "stop", "num_predict"], "options")
   const told = Object.entries(numbers).flatMap(([field, name]) => {
     const value = options[field]
     if (!isGiven(value)) return []
@@ -83,19 +82,26 @@ const optionsOf = (options: unknown, notes: Notes): Partial<Chat> => {
   if (isGiven(most) && !Number.isInteger(most)) return refuseAt("options.num_predict", "must be a whole number")
   return {
     ...Object.fromEntries(told),
+    ...seedOf(options, Predicate.isObject(exact) ? exact : options, "options.seed"),
     ...stopsOf(options["stop"]),
     // No limit is a number below one.
     ...(Number(most) > 0 ? { maxTokens: Number(most) } : {})
   }
 }
 
-const common = (json: JsonObject, messages: ReadonlyArray<ChatMessage>, notes: Notes): Chat => ({
-  stream: json["stream"] !== false,
+/** A body, and the same with every number written as it came. */
+interface Told {
+  readonly plain: JsonObject
+  readonly exact: JsonObject
+}
+
+const common = ({ exact, plain }: Told, messages: ReadonlyArray<ChatMessage>, notes: Notes): Chat => ({
+  stream: plain["stream"] !== false,
   messages,
   tools: [],
-  ...formatOf(json["format"]),
-  ...thinkOf(json["think"]),
-  ...optionsOf(json["options"], notes),
+  ...formatOf(exact["format"]),
+  ...thinkOf(plain["think"]),
+  ...optionsOf(plain["options"], exact["options"], notes),
   extra: {}
 })
 
@@ -103,13 +109,14 @@ const shared = ["model", "stream", "format", "think", "options"]
 
 const silence: ChatMessage = { role: "user", parts: [{ type: "text", text: "" }] }
 
-const readChat = (json: JsonObject, notes: Notes): Chat => {
+const readChat = (body: Told, notes: Notes): Chat => {
+  const json = body.exact
   const told = listOf(json["messages"], "messages")
   const read = readOllamaTurns(told, notes)
   // Nothing said is another thing than nothing asked.
   const messages = read.length === 0 && told.length > 0 ? [silence] : read
   const tools = listOf(json["tools"], "tools").map((tool, at) => toolOf(tool, `tools[${at}]`, notes))
-  const chat = common(json, messages, notes)
+  const chat = common(body, messages, notes)
   notes.only(json, [...shared, "messages", "tools", "tool_choice"], "")
   return { ...chat, tools, ...choiceOf(json["tool_choice"], tools, notes) }
 }
@@ -120,7 +127,8 @@ const isEmpty = (value: unknown): boolean =>
 // Without them the answer would be another one.
 const vital = ["suffix", "template", "raw", "context"] as const
 
-const readPrompt = (json: JsonObject, notes: Notes): Chat => {
+const readPrompt = (body: Told, notes: Notes): Chat => {
+  const json = body.plain
   for (const field of vital) {
     if (!isEmpty(json[field])) refuseAt(field, "is for Ollama alone; the backend of this model cannot be told")
   }
@@ -133,7 +141,7 @@ const readPrompt = (json: JsonObject, notes: Notes): Chat => {
     parts.length === 0
       ? []
       : [...(head === "" ? [] : [{ role: "system", text: head } as const]), { role: "user", parts }]
-  const chat = common(json, messages, notes)
+  const chat = common(body, messages, notes)
   notes.only(json, [...shared, "prompt", "system", "images", ...vital], "")
   return chat
 }
@@ -149,12 +157,13 @@ const reader =
   (body, _model, parsed): Result.Result<DecodedChat, BadRequest> => {
     const notes = new Notes()
     try {
-      const told = builtOf(body, parsed).exact()
+      const built = builtOf(body, parsed)
+      const told = { plain: built.json, exact: built.exact() }
       const chat = form === "chat" ? readChat(told, notes) : readPrompt(told, notes)
       const answers = ollamaAnswers(form)
       const decoded = { chat, dropped: notes.all(), answers }
       if (chat.messages.length > 0) return Result.succeed(decoded)
-      return Result.succeed({ ...decoded, instead: loadedAnswer(form, unloads(told["keep_alive"])) })
+      return Result.succeed({ ...decoded, instead: loadedAnswer(form, unloads(told.plain["keep_alive"])) })
     } catch (error) {
       return Result.fail(error instanceof BadRequest ? error : tooDeep(error))
     }

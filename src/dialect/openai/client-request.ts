@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatTool, ChatToolChoice, ClientCodec } from "../chat.ts"
 import { builtOf } from "../parsed-body.ts"
-import { type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep } from "../request-notes.ts"
+import { type JsonObject, listOf, Notes, refuseAt, seedOf, textOf, tooDeep } from "../request-notes.ts"
 import { type AnswerWishes, answersFor } from "./client-answer.ts"
 import { readMessages } from "./client-turns.ts"
 
@@ -143,7 +143,6 @@ const numbers = {
   temperature: "temperature",
   top_p: "topP",
   top_k: "topK",
-  seed: "seed",
   presence_penalty: "presencePenalty",
   frequency_penalty: "frequencyPenalty",
   n: "choices"
@@ -159,7 +158,7 @@ const numbersOf = (json: JsonObject): Partial<Chat> =>
   )
 
 const tokensOf = (json: JsonObject): Pick<Chat, "maxTokens"> => {
-  const field = json["max_completion_tokens"] === undefined ? "max_tokens" : "max_completion_tokens"
+  const field = (json["max_completion_tokens"] ?? null) === null ? "max_tokens" : "max_completion_tokens"
   const value = json[field]
   if (value === undefined || value === null) return {}
   return Number.isInteger(value) && Number(value) > 0
@@ -268,6 +267,7 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
     ...effortOf(plain, notes),
     ...formatOf(exact),
     ...numbersOf(plain),
+    ...seedOf(plain, exact, "seed"),
     ...logprobsOf(plain),
     ...stopsOf(plain),
     ...textsOf(plain),
