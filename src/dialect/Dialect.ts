@@ -174,7 +174,8 @@ export interface Operation extends OperationFacts {
 export interface ServerTrial {
   /** The name of the operation. */
   readonly endpoint: string
-  readonly body: (model: string) => unknown
+  /** `original` where it is asked of the service that made the dialect up, whose newer models refuse what others want. */
+  readonly body: (model: string, original: boolean) => unknown
   readonly shows: (answer: string) => TrialResult
 }
 

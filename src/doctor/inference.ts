@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import { jsonAt, parseBoundedJson } from "../domain/bounded-json.ts"
 import { kindNamed } from "../backend/all.ts"
-import type { Backend } from "../backend/backend.ts"
+import { type Backend, isOriginal } from "../backend/backend.ts"
 import type { Model } from "../domain/server.ts"
 import { printable } from "../domain/printable.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
@@ -117,7 +117,7 @@ const ask = (
 ): Effect.Effect<Finding> => {
   const { backend, model, timeoutMs, transport, trials } = target
   const { body, shows } = trials[name]
-  return say(transport, backend, addressOf(target, name), body(model.id), timeoutMs).pipe(
+  return say(transport, backend, addressOf(target, name), body(model.id, isOriginal(backend)), timeoutMs).pipe(
     Effect.map((heard) => judge(heard, shows(heard.text))),
     Effect.catch((why) => Effect.succeed(failed(name, why, timeoutMs)))
   )

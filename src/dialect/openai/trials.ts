@@ -20,10 +20,14 @@ const trial = (endpoint: Endpoint, body: ServerTrial["body"], shows: ServerTrial
   shows
 })
 
-const hello = (model: string, tokens: number) => ({
+// The newer field is known to few others; what those think that want it counts too, and none at all is an error to them.
+const bound = (tokens: number, original: boolean) =>
+  original ? { max_completion_tokens: Math.max(tokens, mostTokens) } : { max_tokens: tokens }
+
+const hello = (model: string, tokens: number, original: boolean) => ({
   model,
   messages: [{ role: "user", content: "Count from 1 to 9." }],
-  max_tokens: tokens
+  ...bound(tokens, original)
 })
 
 const streamed = (answer: string): TrialResult => {
@@ -47,21 +51,21 @@ const tool = {
 export const trials: Readonly<Record<TrialName, ServerTrial>> = {
   chat: trial(
     "chat/completions",
-    (model) => hello(model, 1),
+    (model, original) => hello(model, 1, original),
     (answer) =>
       shown(
         jsonAt(parseBoundedJson(answer), "choices", 0, "message") !== undefined,
         "the answer has no choices[0].message"
       )
   ),
-  stream: trial("chat/completions", (model) => ({ ...hello(model, 16), stream: true }), streamed),
+  stream: trial("chat/completions", (model, original) => ({ ...hello(model, 16, original), stream: true }), streamed),
   tools: trial(
     "chat/completions",
-    (model) => ({
+    (model, original) => ({
       model,
       messages: [{ role: "user", content: "What time is it? Call the tool get_time." }],
       tools: [tool],
-      max_tokens: mostTokens
+      ...bound(mostTokens, original)
     }),
     (answer) => {
       const calls = jsonAt(parseBoundedJson(answer), "choices", 0, "message", "tool_calls")
@@ -70,11 +74,11 @@ export const trials: Readonly<Record<TrialName, ServerTrial>> = {
   ),
   json: trial(
     "chat/completions",
-    (model) => ({
+    (model, original) => ({
       model,
       messages: [{ role: "user", content: 'Answer with the JSON object {"ok": true} and nothing else.' }],
       response_format: { type: "json_object" },
-      max_tokens: mostTokens
+      ...bound(mostTokens, original)
     }),
     (answer) => {
       const content = jsonAt(parseBoundedJson(answer), "choices", 0, "message", "content")
