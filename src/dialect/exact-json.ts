@@ -20,5 +20,12 @@ const asItCame = (_key: string, value: unknown, { source }: { readonly source?: 
   typeof value === "number" && source !== undefined && source !== String(value) ? JSON.rawJSON(source) : value
 
 /** Parses a JSON text, `plain` being what `JSON.parse` gives of it; numbers that it would round are written as they came. */
-export const exactJson = (text: string, plain: unknown): unknown =>
-  suspicious.test(text) ? JSON.parse(text, asItCame) : plain
+export const exactJson = (text: string, plain: unknown): unknown => {
+  if (!suspicious.test(text)) return plain
+  try {
+    return JSON.parse(text, asItCame)
+  } catch {
+    // It has words for numbers that JSON has none of.
+    return plain
+  }
+}

@@ -2,8 +2,7 @@
  * What is read of JSON that others wrote, and that may be anything.
  */
 
-/** A JSON text; undefined when it is none. */
-export const parsedJson = (text: string): unknown => {
+const strictly = (text: string): unknown => {
   try {
     return JSON.parse(text)
   } catch {
@@ -11,6 +10,21 @@ export const parsedJson = (text: string): unknown => {
   }
 }
 
+const stringsAndNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/gs
+
+/** A JSON text, also with the numbers that Python writes and JSON has none of; undefined when it is none. */
+export const parsedJson = (text: string): unknown => {
+  const json = strictly(text)
+  if (json !== undefined || !/NaN|Infinity/.test(text)) return json
+  return strictly(text.replace(stringsAndNumbers, (found) => (found.startsWith('"') ? found : "null")))
+}
+
+/** Whether what is no JSON was to be some: a word alone may be a sign of life, a piece of an object is a piece of the answer. */
+export const isBrokenObject = (text: string): boolean => /^\s*\{/.test(text)
+
 /** A number of tokens; 0 where there is none. */
 export const countIn = (value: unknown): number =>
   Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0
+
+/** What such an answer is told to fail by. */
+export const brokenEvent = "The backend sent an event that is not whole JSON"

@@ -12,6 +12,7 @@ import { type Fields, tellMessages, Unsayable } from "./messages-content.ts"
 import { messageReader } from "./messages-events.ts"
 import { isSealed } from "./messages-seals.ts"
 import { thinkingOf } from "./messages-thinking.ts"
+import { wordIn } from "../word-table.ts"
 
 const encoder = new TextEncoder()
 
@@ -166,7 +167,7 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
   const stops = stop.filter((each) => each.trim() !== "")
   const most = maxTokens ?? Math.max(traits.mostTokens ?? usualTokens, thinks ? thinking.budget + usualTokens : 0)
   const output = { ...(thinking.effort === undefined ? {} : { effort: thinking.effort }), ...formatOf(chat) }
-  const knownTier = tier === undefined ? undefined : tiers[tier]
+  const knownTier = wordIn(tiers, tier)
   const dropped: Array<ChatField> = [
     ...unsaid(chat, user === undefined ? [...told, "safetyId"] : told),
     ...(effort !== undefined && thinking.dropped ? (["effort"] as const) : []),

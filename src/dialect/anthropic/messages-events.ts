@@ -6,20 +6,18 @@ import * as Result from "effect/Result"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { exactJson } from "../exact-json.ts"
+import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
 import type { Transducer } from "../Transducer.ts"
+import { wordIn } from "../word-table.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
 const decoder = new TextDecoder()
 
 const objectIn = (text: string, exact = true): Json | undefined => {
-  try {
-    const plain: unknown = JSON.parse(text)
-    const json = exact ? exactJson(text, plain) : plain
-    return Predicate.isObject(json) ? json : undefined
-  } catch {
-    return undefined
-  }
+  const plain = parsedJson(text)
+  const json = exact ? exactJson(text, plain) : plain
+  return Predicate.isObject(json) ? json : undefined
 }
 
 const said = (value: unknown): string => (typeof value === "string" ? value : "")
@@ -39,7 +37,7 @@ const reasons: Readonly<Record<string, ChatStop>> = {
 const stopOf = (reason: string, sequence: unknown): ChatStop => {
   if (reason === "stop_sequence" && said(sequence) !== "") return { reason: "string", text: said(sequence) }
   // A turn that is paused has ended for whoever cannot go on with it.
-  return reasons[reason] ?? { reason: "end" }
+  return wordIn(reasons, reason) ?? { reason: "end" }
 }
 
 const counts = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"] as const
@@ -172,6 +170,7 @@ const readEvent = (reading: MessageReading, { data, name }: ReadEvent): void => 
   const json = objectIn(data, name !== "content_block_delta")
   if (json === undefined) {
     if (name === "error") reading.fails(data)
+    else if (isBrokenObject(data)) reading.fails(brokenEvent)
     return
   }
   switch (said(json["type"]) || name) {

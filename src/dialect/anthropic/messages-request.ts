@@ -9,6 +9,7 @@ import { messagesAnswers } from "./messages-answer.ts"
 import { readTurns } from "./messages-turns.ts"
 import { builtOf } from "../parsed-body.ts"
 import { countOf, type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep, userWord } from "../request-notes.ts"
+import { wordIn } from "../word-table.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */
 const billing = "x-anthropic-billing-header"
@@ -76,7 +77,7 @@ const choiceOf = (choice: unknown, tools: ReadonlyArray<ChatTool>): Pick<Chat, "
     }
     return { toolChoice: { name }, ...parallel }
   }
-  const known = typeof type === "string" ? choices[type] : undefined
+  const known = wordIn(choices, type)
   if (known === undefined) return refuseAt("tool_choice.type", "must be auto, any, tool or none")
   return { toolChoice: known, ...parallel }
 }
@@ -137,7 +138,7 @@ const userOf = (metadata: unknown, notes: Notes): Pick<Chat, "user"> => {
 const tiers: Readonly<Record<string, string>> = { auto: "auto", standard_only: "default" }
 
 const tierOf = ({ service_tier: tier }: JsonObject): Pick<Chat, "tier"> => {
-  const known = typeof tier === "string" ? tiers[tier] : undefined
+  const known = wordIn(tiers, tier)
   return known === undefined ? {} : { tier: known }
 }
 

@@ -3,6 +3,7 @@
  */
 import type { Chat, ChatMessage, ServerTraits } from "../chat.ts"
 import { isSealed } from "./messages-seals.ts"
+import { wordIn } from "../word-table.ts"
 
 /** What is said of it, and what cannot be said beside it. */
 export interface Thinking {
@@ -59,7 +60,7 @@ const wantsThoughts = (messages: ReadonlyArray<ChatMessage>): boolean => {
 
 const inTokens = ({ maxTokens, messages, toolChoice, tools }: Chat, effort: string): Thinking => {
   const forced = tools.length > 0 && (toolChoice === "required" || typeof toolChoice === "object")
-  const wanted = budgets[effort]
+  const wanted = wordIn(budgets, effort)
   if (wanted === undefined || forced || wantsThoughts(messages)) return left
   const budget = maxTokens === undefined ? wanted : Math.min(wanted, Math.floor(maxTokens * share))
   if (budget < leastBudget) return left
@@ -74,6 +75,6 @@ export const thinkingOf = (chat: Chat, model: string, { thinks }: Pick<ServerTra
   if (effort === "none") return way === "by effort" ? { ...nothing, thinking: { type: "disabled" } } : nothing
   if (way === "never") return left
   if (way === "by tokens") return inTokens(chat, effort)
-  const level = efforts[effort]
+  const level = wordIn(efforts, effort)
   return level === undefined ? left : { ...nothing, effort: level }
 }

@@ -4,6 +4,7 @@
 import type { ChatPart } from "../chat.ts"
 import { type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { fieldsOf, manyOf, objectAt } from "./gemini-fields.ts"
+import { wordIn } from "../word-table.ts"
 
 const decoder = new TextDecoder()
 
@@ -23,7 +24,7 @@ const blobOf = (blob: JsonObject, place: string): ChatPart => {
   const [kind = "", subtype = ""] = mediaType.split("/")
   if (mediaType === "image/svg+xml") return refuseAt(`${place}.mimeType`, "is none that models look at")
   if (kind === "image") return { type: "image", mediaType: mediaType === "image/jpg" ? "image/jpeg" : mediaType, data }
-  if (kind === "audio") return { type: "audio", format: audioFormats[subtype] ?? subtype, data }
+  if (kind === "audio") return { type: "audio", format: wordIn(audioFormats, subtype) ?? subtype, data }
   if (mediaType === "application/pdf") return { type: "file", name: name || "document.pdf", mediaType, data }
   if (isText(mediaType)) {
     const text = decoder.decode(Buffer.from(data, "base64"))

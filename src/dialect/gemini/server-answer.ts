@@ -9,7 +9,7 @@ import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { exactJson } from "../exact-json.ts"
 import type { Transducer } from "../Transducer.ts"
 import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
-import { parsedJson } from "../read-json.ts"
+import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 
@@ -38,6 +38,7 @@ class Reading {
   /** Takes an answer, or a piece of one. */
   answer(json: unknown, source: string): void {
     if (this.over) return
+    if (json === undefined && isBrokenObject(source)) return this.fail(brokenEvent)
     if (errorIn(json) !== undefined) {
       return this.fail(readErrorText(source).sentence ?? "The backend failed in the middle of its answer")
     }

@@ -9,6 +9,7 @@ import { exactJson } from "../exact-json.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { noSignature } from "./gemini-turns.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
+import { wordIn } from "../word-table.ts"
 
 const encoder = new TextEncoder()
 
@@ -240,9 +241,9 @@ const isByBudget = (model: string, effort: string): boolean =>
 const thinkingOf = ({ effort, showThoughts }: Chat, model: string): Thinking => {
   const shown: Thinking = showThoughts === true ? { includeThoughts: true } : {}
   if (effort === undefined) return shown
-  const budget = budgets[effort]
+  const budget = wordIn(budgets, effort)
   if (isByBudget(model, effort)) return budget === undefined ? shown : { thinkingBudget: budget, ...shown }
-  return { thinkingLevel: levels[effort] ?? effort.toUpperCase(), ...shown }
+  return { thinkingLevel: wordIn(levels, effort) ?? effort.toUpperCase(), ...shown }
 }
 
 const formatOf = ({ format }: Chat): FormConfig => {

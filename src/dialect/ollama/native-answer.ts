@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { brokenEvent, isBrokenObject } from "../read-json.ts"
 import { lineObject, usageOfOllama } from "./ollama-watch.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -26,7 +27,10 @@ class Reading {
   line(text: string): void {
     if (this.over || text.trim() === "") return
     const json = lineObject(text)
-    if (json === undefined) return
+    if (json === undefined) {
+      if (isBrokenObject(text)) this.fails(brokenEvent)
+      return
+    }
     const { done, error, message } = json
     if (error !== undefined && error !== null && error !== "") {
       return this.fails(readErrorText(text).sentence ?? failed)
@@ -45,7 +49,7 @@ class Reading {
     if (typeof content === "string" && content !== "") this.events.push({ type: "text", text: content })
     if (!Array.isArray(calls) || calls.length === 0) return
     // A line of calls is read again for its numbers, and no other.
-    const exact = exactJson(text, JSON.parse(text))
+    const exact = exactJson(text, lineObject(text))
     const message = Predicate.isObject(exact) ? exact["message"] : undefined
     const told: unknown = Predicate.isObject(message) ? message["tool_calls"] : undefined
     for (const call of Array.isArray(told) ? told : []) if (Predicate.isObject(call)) this.called(call)

@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import type { StreamEnding, StreamOpening, StreamWatch } from "../Dialect.ts"
 import type { Usage } from "../../telemetry/meter.ts"
-import { countIn } from "../read-json.ts"
+import { countIn, parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -13,12 +13,8 @@ const nothing = new Uint8Array(0)
 
 /** A line as an object; undefined when it is none. */
 export const lineObject = (line: string): Readonly<Record<PropertyKey, unknown>> | undefined => {
-  try {
-    const json: unknown = JSON.parse(line)
-    return Predicate.isObject(json) && !Array.isArray(json) ? json : undefined
-  } catch {
-    return undefined
-  }
+  const json = parsedJson(line)
+  return Predicate.isObject(json) && !Array.isArray(json) ? json : undefined
 }
 
 /** The tokens that a last line, or a whole answer, tells of. */

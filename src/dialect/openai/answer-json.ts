@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import type { AnswerFault, WholeAnswer } from "../Dialect.ts"
 import { identityOf, identityIn } from "./answer-identity.ts"
+import { parsedJson } from "../read-json.ts"
 import { usageIn, usageOfJson } from "./usage.ts"
 
 const decoder = new TextDecoder()
@@ -42,17 +43,8 @@ const faultOf = (json: unknown, list: string, body: Uint8Array): AnswerFault | u
   return Array.isArray(json[list]) ? undefined : new BadAnswer({ reason: `JSON without a list of ${list}`, body })
 }
 
-const stringsAndNumbers = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\b(?:NaN|Infinity)\b/gs
-
-/** Text as JSON, also with the numbers that Python writes and JSON has none of: what they mean is for the client. */
-const parseLoosely = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch (error) {
-    if (!/NaN|Infinity/.test(text)) throw error
-    return JSON.parse(text.replace(stringsAndNumbers, (found) => (found.startsWith('"') ? found : "null")))
-  }
-}
+const noJson = (body: Uint8Array): Result.Result<never, AnswerFault> =>
+  bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
 
 // JSON up to this size is parsed to see that it is whole; larger bodies are judged by their ends and the name of their list.
 const parsedBytes = 1024 * 1024
@@ -73,14 +65,9 @@ export const readWholeAnswer = (body: Uint8Array, list: string): Result.Result<W
     if (indexOf.call(body, `"${list}"`) < 0) return bad(`JSON without a list of ${list}`)
     return Result.succeed({ said: identityIn(body), usage: usageIn(body) })
   }
-  let json: unknown
-  let fault: AnswerFault | undefined
-  try {
-    json = parseLoosely(decoder.decode(body))
-    fault = faultOf(json, list, body)
-  } catch {
-    return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
-  }
+  const json = parsedJson(decoder.decode(body))
+  if (json === undefined) return noJson(body)
+  const fault = faultOf(json, list, body)
   return fault === undefined
     ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) ?? usageIn(body) })
     : Result.fail(fault)
@@ -106,23 +93,10 @@ export const readAnyJson = (body: Uint8Array): Result.Result<WholeAnswer, Answer
     if (!closing.has(body[last] ?? 0)) return bad("JSON that is cut short")
     return Result.succeed({ said: identityIn(body), usage: usageIn(body) })
   }
-  try {
-    const json = parseLoosely(decoder.decode(body))
-    const fault = errorUnder(json, body)
-    return fault === undefined
-      ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) })
-      : Result.fail(fault)
-  } catch {
-    return bad(body[0] === 0x3c ? "an HTML page" : "a body that is not whole JSON")
-  }
-}
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
+  const json = parsedJson(decoder.decode(body))
+  if (json === undefined) return noJson(body)
+  const fault = errorUnder(json, body)
+  return fault === undefined ? Result.succeed({ said: identityOf(json), usage: usageOfJson(json) }) : Result.fail(fault)
 }
 
 // Only for streams that have failed: nothing here is quick.
@@ -140,7 +114,7 @@ const eventsIn = (bytes: Uint8Array): ReadonlyArray<{ readonly name: string; rea
 /** The error that the first bytes of an event stream hold in place of an answer. */
 export const errorOfEvents = (bytes: Uint8Array): AnswerFault => {
   for (const { name, data } of eventsIn(bytes)) {
-    const parsed = parse(data)
+    const parsed = parsedJson(data)
     const json: unknown = Array.isArray(parsed) ? parsed[0] : parsed
     const object = Predicate.isObject(json) ? json : {}
     const said = errorIn(object) ?? (name === "error" ? json : undefined)

@@ -8,7 +8,8 @@ import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
-import { countIn, parsedJson } from "../read-json.ts"
+import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
+import { wordIn } from "../word-table.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
 
@@ -65,7 +66,7 @@ const stops: Readonly<Record<string, ChatStop>> = {
 const broken: ReadonlySet<string> = new Set(["abort", "error"])
 
 const stopOf = (word: string, choice: Json): ChatStop => {
-  const known = stops[word]
+  const known = wordIn(stops, word)
   if (known !== undefined) return known
   // The string that was matched, where vLLM and SGLang tell it; a number is a token of the model's own.
   const matched = said(choice["stop_reason"]) || said(choice["matched_stop"])
@@ -228,6 +229,10 @@ const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
       if (error !== undefined) {
         over = true
         return reading.fails(error)
+      }
+      if (json === undefined && isBrokenObject(read.data)) {
+        over = true
+        return reading.fails(brokenEvent)
       }
       if (!Predicate.isObject(json)) return
       reading.reads(json)

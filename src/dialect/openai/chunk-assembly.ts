@@ -8,7 +8,7 @@ import { readErrorText } from "../../domain/error-text.ts"
 import type { Assembly, StreamCollector } from "../Dialect.ts"
 import { exactJson } from "../exact-json.ts"
 import { EventReader } from "../event-reader.ts"
-import { parsedJson } from "../read-json.ts"
+import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
 
 type Fields = Record<PropertyKey, unknown>
 
@@ -34,8 +34,9 @@ const inPieces: ReadonlySet<string> = new Set([
 /** Lays a piece over what has come: texts and lists go on, objects are laid over each other, of all else the last counts. */
 const lay = (whole: Fields, piece: Fields, except: ReadonlySet<string>): void => {
   for (const [name, value] of Object.entries(piece)) {
-    if (except.has(name)) continue
-    const before = whole[name]
+    // Laid over each other, what one answer calls so would be over every object there is.
+    if (except.has(name) || name === "__proto__") continue
+    const before = Object.hasOwn(whole, name) ? whole[name] : undefined
     if (!isSet(value)) {
       if (before === undefined) whole[name] = value
     } else if (typeof value === "string" && typeof before === "string" && inPieces.has(name)) {
@@ -150,6 +151,7 @@ class ChunkAssembly implements Assembly {
   private take(data: string): void {
     if (data.trim() === "[DONE]") return
     const chunk: unknown = parsedJson(data)
+    if (chunk === undefined && isBrokenObject(data)) this.fault ??= brokenEvent
     if (!Predicate.isObject(chunk)) return
     const fields: Fields = chunk
     if (isSet(fields["error"]) || fields["object"] === "error") {

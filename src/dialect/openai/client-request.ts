@@ -9,6 +9,7 @@ import { builtOf } from "../parsed-body.ts"
 import { type JsonObject, listOf, Notes, refuseAt, seedOf, textOf, tooDeep } from "../request-notes.ts"
 import { type AnswerWishes, answersFor } from "./client-answer.ts"
 import { readMessages } from "./client-turns.ts"
+import { wordIn } from "../word-table.ts"
 
 /** What chat calls the fields of the hub. */
 export const chatWords: ClientCodec["words"] = {
@@ -106,7 +107,7 @@ const chosen = (name: unknown, place: string, tools: ReadonlyArray<ChatTool>): C
 const words: Readonly<Record<string, ChatToolChoice>> = { auto: "auto", none: "none", required: "required" }
 
 const wordOf = (word: unknown, place: string): ChatToolChoice => {
-  const known = typeof word === "string" && Object.hasOwn(words, word) ? words[word] : undefined
+  const known = wordIn(words, word)
   return known ?? refuseAt(place, "must be none, auto, required or name a tool")
 }
 

@@ -6,6 +6,7 @@ import { createHash } from "node:crypto"
 import * as Predicate from "effect/Predicate"
 import type { Chat, ChatTool, ChatToolChoice } from "../chat.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { wordIn } from "../word-table.ts"
 
 /** A tool as its client knows it. */
 export interface ToolForm {
@@ -180,7 +181,7 @@ const named = (choice: JsonObject, tools: ReadonlyArray<ReadTool>): ReadTool | u
 const modes: Readonly<Record<string, ChatToolChoice>> = { auto: "auto", none: "none", required: "required" }
 
 const modeOf = (value: unknown, place: string): ChatToolChoice =>
-  (typeof value === "string" ? modes[value] : undefined) ?? refuseAt(place, "must be auto, none or required")
+  wordIn(modes, value) ?? refuseAt(place, "must be auto, none or required")
 
 /** The tools of a request, and which of them are to be called. */
 type Tools = Pick<Chat, "tools" | "toolChoice">

@@ -19,6 +19,7 @@ import { decodeResponsesRequest } from "./responses-request.ts"
 import { eventType, isFailure, responseIn, ResponsesWatch, usageOfResponse } from "./responses-watch.ts"
 import { wholeCount } from "../token-count.ts"
 import { parsedJson } from "../read-json.ts"
+import { wordIn } from "../word-table.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -37,7 +38,7 @@ const statuses: Readonly<Record<string, number>> = {
 const faultIn = (error: Readonly<Record<PropertyKey, unknown>>, reason: string): AnswerFault => {
   const { code } = error
   const body = encoder.encode(JSON.stringify({ error }))
-  const status = typeof code === "string" ? statuses[code] : undefined
+  const status = wordIn(statuses, code)
   return status === undefined
     ? new BadAnswer({ reason, body })
     : new ErrorStatus({ status, contentType: "application/json", body, retryAfterMs: undefined, underGood: true })
