@@ -8,6 +8,19 @@ import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { BodyReading, ParsedBody } from "./parsed-body.ts"
 import type { Transducer } from "./Transducer.ts"
 
+/** How long what is kept of a prompt is to be kept, as Anthropic writes it. */
+export type CacheMark = Readonly<Record<PropertyKey, unknown>>
+
+/** What may be where that which is kept of a prompt ends. */
+interface Markable {
+  readonly cache?: CacheMark
+}
+
+/** A text of a system's. */
+export interface SystemText extends Markable {
+  readonly text: string
+}
+
 /** An image: its bytes in base64, or where it is; `detail` is how closely it is to be looked at. */
 type ChatImage = { readonly type: "image"; readonly detail?: string } & (
   | { readonly mediaType: string; readonly data: string }
@@ -15,41 +28,48 @@ type ChatImage = { readonly type: "image"; readonly detail?: string } & (
 )
 
 /** A part of what is said to the model; `data` in base64. */
-export type ChatPart =
-  | { readonly type: "text"; readonly text: string }
-  | ChatImage
-  | { readonly type: "file"; readonly name: string; readonly mediaType: string; readonly data: string }
-  | { readonly type: "audio"; readonly format: string; readonly data: string }
+export type ChatPart = Markable &
+  (
+    | { readonly type: "text"; readonly text: string }
+    | ChatImage
+    | { readonly type: "file"; readonly name: string; readonly mediaType: string; readonly data: string }
+    | { readonly type: "audio"; readonly format: string; readonly data: string }
+  )
 
 /** What an assistant has said, in its order; the arguments of a call are JSON text. */
 export type ChatTurnItem =
-  | { readonly type: "text"; readonly text: string }
+  | ({ readonly type: "text"; readonly text: string } & Markable)
   | { readonly type: "reasoning"; readonly text: string; readonly signature: string | undefined }
-  | {
+  | ({
       readonly type: "call"
       readonly id: string
       readonly name: string
       readonly args: string
       /** What the model has signed its thoughts before the call with; some take the call back with it alone. */
       readonly signature?: string
-    }
+    } & Markable)
 
 /** One turn. */
 export type ChatMessage =
-  | { readonly role: "system"; readonly text: string }
+  | {
+      readonly role: "system"
+      readonly text: string
+      /** The texts that it came in, where one of them is marked. */
+      readonly texts?: ReadonlyArray<SystemText>
+    }
   | { readonly role: "user"; readonly parts: ReadonlyArray<ChatPart> }
   | { readonly role: "assistant"; readonly items: ReadonlyArray<ChatTurnItem> }
-  | {
+  | ({
       readonly role: "tool"
       readonly callId: string
       readonly text: string
       /** The texts that it came in, where it came as a list of them. */
       readonly texts?: ReadonlyArray<string>
       readonly failed: boolean
-    }
+    } & Markable)
 
 /** A tool that the model may call. */
-export interface ChatTool {
+export interface ChatTool extends Markable {
   readonly name: string
   readonly description: string | undefined
   /** A JSON schema; undefined where it takes nothing. */
@@ -106,6 +126,8 @@ export interface Chat {
   /** What requests have in common that begin alike. */
   readonly cacheKey?: string
   readonly tier?: string
+  /** There where anything of it is marked; `whole` marks all of it. */
+  readonly cache?: { readonly whole?: CacheMark }
   /** What only the dialect that it came in knows. */
   readonly extra: Readonly<Record<string, unknown>>
 }

@@ -2,7 +2,9 @@
  * What is noted while a request is read to be translated: what was left out of it, and why it is refused.
  */
 import { createHash } from "node:crypto"
+import * as Predicate from "effect/Predicate"
 import { BadRequest } from "../domain/errors.ts"
+import type { CacheMark, Chat, ChatMessage, SystemText } from "./chat.ts"
 
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<PropertyKey, unknown>>
@@ -54,10 +56,19 @@ export const seedOf = (
   return { seed: Number.isInteger(plain) && !Number.isSafeInteger(plain) ? exact : plain }
 }
 
+/** What a system says before all turns: nothing where that is blank. */
+export const systemOf = (all: ReadonlyArray<SystemText>): ReadonlyArray<ChatMessage> => {
+  const texts = all.filter(({ text }) => text.trim() !== "")
+  if (texts.length === 0) return []
+  const text = texts.map((each) => each.text).join("\n\n")
+  return [{ role: "system", text, ...(texts.some(({ cache }) => cache !== undefined) ? { texts } : {}) }]
+}
+
 /** What was left out, each thing once; a field that means the same wherever it stands is named without its place. */
 export class Notes {
   private readonly left = new Set<string>()
   private readonly anywhere: ReadonlyArray<string>
+  private marked = false
 
   constructor(anywhere: ReadonlyArray<string> = []) {
     this.anywhere = anywhere
@@ -75,6 +86,19 @@ export class Notes {
       if (known.includes(name) || value === null || value === undefined) continue
       this.drops(this.anywhere.includes(name) || place === "" ? name : `${place}.${name}`)
     }
+  }
+
+  /** The mark of an object as where what is kept of a prompt ends. */
+  markOf({ cache_control: mark }: JsonObject): { readonly cache?: CacheMark } {
+    if (!Predicate.isObject(mark)) return {}
+    this.marked = true
+    return { cache: mark }
+  }
+
+  /** That something is marked, or all of it. */
+  cacheOf(json: JsonObject): Pick<Chat, "cache"> {
+    const { cache: whole } = this.markOf(json)
+    return this.marked ? { cache: whole === undefined ? {} : { whole } } : {}
   }
 
   /** All of it. */

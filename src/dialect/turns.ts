@@ -2,7 +2,7 @@
  * The turns of a conversation, in an order that every server takes: results right behind their calls and in the order of
  * these, then all else of the user's turn; what a system says in between as a reminder in the turn of the user next to it.
  */
-import type { ChatMessage, ChatPart, ChatTurnItem } from "./chat.ts"
+import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem } from "./chat.ts"
 import { refuseAt } from "./request-notes.ts"
 
 /** The result of a call, and what of it is no text. */
@@ -12,17 +12,35 @@ interface CallResult {
   readonly failed: boolean
   readonly shown: ReadonlyArray<ChatPart>
   readonly place: string
+  readonly cache: CacheMark | undefined
+}
+
+/** A list of which the last one has the mark of all. */
+export const markedLast = <A extends object>(
+  all: ReadonlyArray<A>,
+  mark: { readonly cache?: CacheMark }
+): ReadonlyArray<A> =>
+  mark.cache === undefined ? all : all.map((each, at) => (at === all.length - 1 ? { ...each, ...mark } : each))
+
+/** How a result came. */
+interface ResultFacts {
+  readonly failed: boolean
+  /** Whether it came as a list. */
+  readonly listed: boolean
+  readonly cache?: CacheMark | undefined
 }
 
 const resultOf = (
   parts: ReadonlyArray<ChatPart>,
-  { failed, listed, place }: { readonly failed: boolean; readonly listed: boolean; readonly place: string }
+  { cache, failed, listed, place }: ResultFacts & { readonly place: string }
 ): CallResult => {
   const shown = parts.filter(({ type }) => type !== "text")
   const texts = parts.flatMap((part) => (part.type === "text" ? [part.text] : []))
   const follows = shown.map(({ type }, at) => `[${type} ${at + 1} of this result follows in the next user message]`)
   const all = [...texts, ...follows]
-  return { text: all.join("\n"), texts: listed ? all : undefined, failed, shown, place }
+  // Behind a mark within it there is nothing but the rest of it.
+  const mark = cache ?? parts.findLast((part) => part.cache !== undefined)?.cache
+  return { text: all.join("\n"), texts: listed ? all : undefined, failed, shown, place, cache: mark }
 }
 
 const isSaid = (part: ChatPart): boolean => part.type !== "text" || part.text.trim() !== ""
@@ -59,17 +77,18 @@ export class Turns {
     this.parts.push(...parts.filter(isSaid))
   }
 
-  /** What came of a call; `listed` where it came as a list. */
-  result(id: string, parts: ReadonlyArray<ChatPart>, failed: boolean, place: string, listed = false): void {
-    const result = resultOf(parts, { failed, listed, place })
+  /** What came of a call. */
+  result(id: string, parts: ReadonlyArray<ChatPart>, place: string, facts: Partial<ResultFacts> = {}): void {
+    const result = resultOf(parts, { failed: false, listed: false, ...facts, place })
     const known = this.results.get(id)
     if (known === undefined) this.results.set(id, [result])
     else known.push(result)
   }
 
   /** What a system says in the middle of a conversation: many models take it at the head alone. */
-  reminder(text: string): void {
-    this.user([{ type: "text", text: `<system-reminder>\n${text}\n</system-reminder>` }])
+  reminder(text: string, cache?: CacheMark): void {
+    const marked = cache === undefined ? {} : { cache }
+    this.user([{ type: "text", text: `<system-reminder>\n${text}\n</system-reminder>`, ...marked }])
   }
 
   /** All turns. */
@@ -97,8 +116,9 @@ export class Turns {
       if (result === undefined) {
         return refuseAt(place, `has a call '${id}' without a result${this.anywhere ? "" : " in the turn behind it"}`)
       }
-      const { failed, text, texts } = result
-      this.messages.push({ role: "tool", callId: id, text, ...(texts === undefined ? {} : { texts }), failed })
+      const { cache, failed, text, texts } = result
+      const told = { ...(texts === undefined ? {} : { texts }), ...(cache === undefined ? {} : { cache }) }
+      this.messages.push({ role: "tool", callId: id, text, ...told, failed })
       shown.push(...result.shown)
     }
     const parts = [...shown, ...this.parts]

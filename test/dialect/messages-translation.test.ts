@@ -287,7 +287,8 @@ describe("a request of Messages as one of chat", () => {
   const asked = (json: object) => {
     const decoded = Result.getOrThrow(client.decode(encoder.encode(JSON.stringify(json)), undefined))
     const { body, dropped } = Result.getOrThrow(server.encode(decoded.chat, "served", anyServer))
-    return { body: JSON.parse(decoder.decode(body)), dropped: [...decoded.dropped, ...dropped].sort() }
+    const left = dropped.map((field) => client.words[field] ?? field)
+    return { body: JSON.parse(decoder.decode(body)), dropped: [...decoded.dropped, ...left].sort() }
   }
 
   test("says all that chat can say, and names the rest", () => {

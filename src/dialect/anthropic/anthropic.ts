@@ -48,7 +48,8 @@ const codec: ClientCodec = {
     toolChoice: "tool_choice",
     parallelCalls: "tool_choice.disable_parallel_tool_use",
     format: "output_config.format",
-    user: "metadata.user_id"
+    user: "metadata.user_id",
+    cache: "cache_control"
   },
   decode: decodeMessagesRequest
 }

@@ -5,10 +5,10 @@ import { createHash } from "node:crypto"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import type { Chat, ChatField, ChatTool, ChatTurnItem, EncodedChat, ServerTraits } from "../chat.ts"
+import type { Chat, ChatField, ChatTool, ChatTurnItem, EncodedChat, ServerTraits, SystemText } from "../chat.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unsaid } from "../refused-fields.ts"
-import { type Fields, tellMessages, Unsayable } from "./messages-content.ts"
+import { type Fields, markOf, tellMessages, toldSystem, Unsayable } from "./messages-content.ts"
 import { messageReader } from "./messages-events.ts"
 import { isSealed } from "./messages-seals.ts"
 import { thinkingOf } from "./messages-thinking.ts"
@@ -43,11 +43,12 @@ const topObject = (schema: unknown): { readonly schema: Fields; readonly flat: b
   return { schema: { ...kept, properties }, flat: true }
 }
 
-const toolOf = ({ description, name, schema, strict }: ChatTool): Fields => ({
+const toolOf = ({ description, name, schema, strict, ...rest }: ChatTool): Fields => ({
   name,
   ...(description === undefined ? {} : { description }),
   input_schema: topObject(schema).schema,
-  ...(strict === true ? { strict } : {})
+  ...(strict === true ? { strict } : {}),
+  ...markOf(rest)
 })
 
 const isCall = (item: ChatTurnItem): item is ChatTurnItem & { readonly type: "call" } => item.type === "call"
@@ -99,9 +100,9 @@ const tiers: Readonly<Record<string, string>> = { auto: "auto", default: "standa
 
 const jsonOnly = "Answer with one JSON object, and with nothing before or behind it."
 
-const systemOf = (system: string, { format }: Chat): Fields => {
-  const all = [system, format?.type === "json" ? jsonOnly : ""].filter((each) => each !== "")
-  return all.length === 0 ? {} : { system: all.join("\n\n") }
+const systemOf = (system: ReadonlyArray<SystemText>, { format }: Chat): Fields => {
+  const all = format?.type === "json" ? [...system, { text: jsonOnly }] : system
+  return all.length === 0 ? {} : { system: toldSystem(all) }
 }
 
 const formatOf = ({ format }: Chat): Fields =>
@@ -126,7 +127,8 @@ const told = [
   "showThoughts",
   "format",
   "user",
-  "tier"
+  "tier",
+  "cache"
 ] as const
 
 const someItem = ({ messages }: Chat, is: (item: ChatTurnItem) => boolean): boolean =>
@@ -191,6 +193,7 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
     ...(Object.keys(output).length === 0 ? {} : { output_config: output }),
     ...userOf({ ...chat, ...(safetyId === undefined ? {} : { safetyId }) }),
     ...(knownTier === undefined ? {} : { service_tier: knownTier }),
+    ...(chat.cache?.whole === undefined ? {} : { cache_control: chat.cache.whole }),
     ...(stream ? { stream: true } : {})
   }
   return { body, dropped }

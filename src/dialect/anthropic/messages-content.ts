@@ -3,7 +3,7 @@
  * results of its calls before anything else.
  */
 import * as Predicate from "effect/Predicate"
-import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
+import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { isSealed } from "./messages-seals.ts"
 
@@ -17,11 +17,15 @@ const cannot = (why: string): never => {
   throw new Unsayable(why)
 }
 
+/** The mark of something as where what is kept of a prompt ends. */
+export const markOf = ({ cache }: { readonly cache?: CacheMark }): Fields =>
+  cache === undefined ? {} : { cache_control: cache }
+
 // Types that are read as text are told as text.
 const textual = /^text\/|[/+](?:json|xml|yaml|x-yaml|javascript|typescript|toml|csv)$/
 
-const documentOf = ({ data, mediaType, name }: ChatPart & { readonly type: "file" }): Fields => {
-  const about = { type: "document", title: name }
+const documentOf = ({ data, mediaType, name, ...rest }: ChatPart & { readonly type: "file" }): Fields => {
+  const about = { type: "document", title: name, ...markOf(rest) }
   if (mediaType === "application/pdf") return { ...about, source: { type: "base64", media_type: mediaType, data } }
   if (!textual.test(mediaType)) return cannot(`has a file of the type '${mediaType}', which this model does not take`)
   const text = Buffer.from(data, "base64").toString("utf8")
@@ -31,11 +35,12 @@ const documentOf = ({ data, mediaType, name }: ChatPart & { readonly type: "file
 const partOf = (part: ChatPart): ReadonlyArray<Fields> => {
   switch (part.type) {
     case "text":
-      return part.text.trim() === "" ? [] : [{ type: "text", text: part.text }]
+      return part.text.trim() === "" ? [] : [{ type: "text", text: part.text, ...markOf(part) }]
     case "image":
       return [
         {
           type: "image",
+          ...markOf(part),
           source:
             "url" in part
               ? { type: "url", url: part.url }
@@ -63,25 +68,30 @@ const inputOf = (name: string, args: string): unknown => {
 const itemOf = (item: ChatTurnItem): ReadonlyArray<Fields> => {
   switch (item.type) {
     case "text":
-      return item.text.trim() === "" ? [] : [{ type: "text", text: item.text }]
+      return item.text.trim() === "" ? [] : [{ type: "text", text: item.text, ...markOf(item) }]
     case "reasoning": {
       const { signature, text } = item
       return signature === undefined || isSealed(signature) ? [] : [{ type: "thinking", thinking: text, signature }]
     }
     case "call":
-      return [{ type: "tool_use", id: item.id, name: item.name, input: inputOf(item.name, item.args) }]
+      return [{ type: "tool_use", id: item.id, name: item.name, input: inputOf(item.name, item.args), ...markOf(item) }]
   }
 }
 
-const resultOf = ({ callId, failed, text, texts }: ChatMessage & { readonly role: "tool" }): Fields => {
+const resultOf = ({ callId, failed, text, texts, ...rest }: ChatMessage & { readonly role: "tool" }): Fields => {
   const kept = texts?.filter((each) => each.trim() !== "") ?? []
   return {
     type: "tool_result",
     tool_use_id: callId,
     content: kept.length === 0 ? text : kept.map((each) => ({ type: "text", text: each })),
-    ...(failed ? { is_error: true } : {})
+    ...(failed ? { is_error: true } : {}),
+    ...markOf(rest)
   }
 }
+
+/** A text that nothing else is said of. */
+const isPlain = (block: Fields | undefined): boolean =>
+  block?.["type"] === "text" && block["cache_control"] === undefined
 
 /** Puts messages together. */
 class Messages {
@@ -92,7 +102,7 @@ class Messages {
 
   /** Adds to what is said to the model. */
   told(blocks: ReadonlyArray<Fields>): void {
-    this.lone = this.blocks.length === 0 && blocks.length === 1 && blocks[0]?.["type"] === "text"
+    this.lone = this.blocks.length === 0 && blocks.length === 1 && isPlain(blocks[0])
     this.blocks.push(...blocks)
   }
 
@@ -101,7 +111,7 @@ class Messages {
     if (blocks.length === 0) return
     this.ends()
     const [only] = blocks
-    const content = blocks.length === 1 && only?.["type"] === "text" ? only["text"] : blocks
+    const content = blocks.length === 1 && isPlain(only) ? only?.["text"] : blocks
     this.all.push({ role: "assistant", content })
   }
 
@@ -115,7 +125,7 @@ class Messages {
 
 /** What is told at the head of a request, and its messages. */
 export interface Told {
-  readonly system: string
+  readonly system: ReadonlyArray<SystemText>
   readonly messages: ReadonlyArray<Fields>
 }
 
@@ -128,14 +138,20 @@ const trimmedEnd = (messages: ReadonlyArray<Fields>): ReadonlyArray<Fields> => {
   return messages
 }
 
+/** Texts of a system's: one, or a block for each where one of them is marked. */
+export const toldSystem = (texts: ReadonlyArray<SystemText>): unknown =>
+  texts.some(({ cache }) => cache !== undefined)
+    ? texts.map(({ text, ...rest }) => ({ type: "text", text, ...markOf(rest) }))
+    : texts.map(({ text }) => text).join("\n\n")
+
 /** The messages of a request. */
 export const tellMessages = (chat: ReadonlyArray<ChatMessage>): Told => {
   const messages = new Messages()
-  const head: Array<string> = []
+  const head: Array<SystemText> = []
   let begun = false
   for (const message of chat) {
     if (message.role === "system") {
-      if (!begun) head.push(message.text)
+      if (!begun) head.push(...(message.texts ?? [message]))
       else messages.told(partOf({ type: "text", text: `<system-reminder>\n${message.text}\n</system-reminder>` }))
       continue
     }
@@ -145,10 +161,10 @@ export const tellMessages = (chat: ReadonlyArray<ChatMessage>): Told => {
     else messages.said(message.items.flatMap(itemOf))
   }
   messages.ends()
-  const system = head.filter((each) => each.trim() !== "").join("\n\n")
+  const system = head.filter(({ text }) => text.trim() !== "")
   // There has to be something to answer.
-  if (messages.all.length === 0 && system !== "") {
-    return { system: "", messages: [{ role: "user", content: system }] }
+  if (messages.all.length === 0 && system.length > 0) {
+    return { system: [], messages: [{ role: "user", content: toldSystem(system) }] }
   }
   return { system, messages: trimmedEnd(messages.all) }
 }

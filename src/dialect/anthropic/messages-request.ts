@@ -4,31 +4,40 @@
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import type { Chat, ChatTool, ChatToolChoice, ClientCodec } from "../chat.ts"
+import type { Chat, ChatTool, ChatToolChoice, ClientCodec, SystemText } from "../chat.ts"
 import { messagesAnswers } from "./messages-answer.ts"
 import { readTurns } from "./messages-turns.ts"
 import { builtOf } from "../parsed-body.ts"
-import { countOf, type JsonObject, listOf, Notes, refuseAt, textOf, tooDeep, userWord } from "../request-notes.ts"
+import {
+  countOf,
+  type JsonObject,
+  listOf,
+  Notes,
+  refuseAt,
+  systemOf,
+  textOf,
+  tooDeep,
+  userWord
+} from "../request-notes.ts"
 import { wordIn } from "../word-table.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */
 const billing = "x-anthropic-billing-header"
 
-const systemText = (system: unknown, notes: Notes): string => {
-  if (system === undefined || system === null) return ""
-  if (typeof system === "string") return system
+const systemTexts = (system: unknown, notes: Notes): ReadonlyArray<SystemText> => {
+  if (system === undefined || system === null) return []
+  if (typeof system === "string") return [{ text: system }]
   if (!Array.isArray(system)) return refuseAt("system", "must be a string or an array of text blocks")
-  const texts = system.map((block: unknown, at) => {
+  return system.map((block: unknown, at) => {
     const place = `system[${at}]`
     if (!Predicate.isObject(block)) return refuseAt(place, "must be a text block")
     if (block["type"] !== "text") return refuseAt(`${place}.type`, "must be 'text'")
     const text = textOf(block["text"], `${place}.text`)
-    notes.only(block, ["type", "text"], "system")
-    if (!text.startsWith(billing)) return text
+    notes.only(block, ["type", "text", "cache_control"], "system")
+    if (!text.startsWith(billing)) return { text, ...notes.markOf(block) }
     notes.drops(place)
-    return ""
+    return { text: "" }
   })
-  return texts.filter((text) => text.trim() !== "").join("\n\n")
 }
 
 // What Anthropic runs itself; the others with a type of their own are run by the client, by a schema that only the model knows.
@@ -37,8 +46,9 @@ const serverTools = /^(?:web_search|web_fetch|code_execution|tool_search_tool|ad
 const toolOf = (tool: JsonObject, place: string, notes: Notes): ChatTool => {
   const { description, name, input_schema: schema, strict } = tool
   if (typeof name !== "string" || name === "") return refuseAt(`${place}.name`, "must be a string")
-  notes.only(tool, ["type", "name", "description", "input_schema", "strict"], "tools")
+  notes.only(tool, ["type", "name", "description", "input_schema", "strict", "cache_control"], "tools")
   return {
+    ...notes.markOf(tool),
     name,
     description: typeof description === "string" ? description : undefined,
     schema: schema ?? { type: "object", properties: {} },
@@ -146,7 +156,7 @@ const tierOf = ({ service_tier: tier }: JsonObject): Pick<Chat, "tier"> => {
 const vital = ["mcp_servers", "container", "thread"] as const
 
 const carried: ReadonlyArray<string> =
-  "model messages system stream max_tokens tools tool_choice thinking output_config output_format temperature top_p top_k stop_sequences metadata service_tier"
+  "model messages system stream max_tokens tools tool_choice thinking output_config output_format temperature top_p top_k stop_sequences metadata service_tier cache_control"
     .split(" ")
     .concat(vital)
 
@@ -155,13 +165,13 @@ const isEmpty = (value: unknown): boolean =>
 
 const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
   for (const field of vital) if (!isEmpty(plain[field])) refuseAt(field, "is not known to the backend of this model")
-  const system = systemText(plain["system"], notes)
+  const system = systemOf(systemTexts(plain["system"], notes))
   const messages = readTurns(listOf(exact["messages"], "messages"), notes)
   const kept = toolsOf(exact["tools"], notes)
   notes.only(plain, carried, "")
   return {
     stream: plain["stream"] === true,
-    messages: [...(system === "" ? [] : [{ role: "system", text: system } as const]), ...messages],
+    messages: [...system, ...messages],
     tools: kept,
     ...choiceOf(plain["tool_choice"], kept),
     ...tokensOf(plain["max_tokens"]),
@@ -171,6 +181,7 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
     ...stopsOf(plain),
     ...userOf(plain["metadata"], notes),
     ...tierOf(plain),
+    ...notes.cacheOf(plain),
     extra: {}
   }
 }

@@ -5,7 +5,7 @@ import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { isSealed } from "./messages-seals.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
-import { Turns } from "../turns.ts"
+import { markedLast, Turns } from "../turns.ts"
 
 const imageOf = (block: JsonObject, place: string): ChatPart => {
   const source = Predicate.isObject(block["source"]) ? block["source"] : {}
@@ -22,7 +22,7 @@ const titled = (title: unknown, text: string): string =>
   typeof title === "string" && title !== "" ? `${title}\n\n${text}` : text
 
 const documentParts = (block: JsonObject, place: string, notes: Notes): ReadonlyArray<ChatPart> => {
-  notes.only(block, ["type", "source", "title", "context"], "document")
+  notes.only(block, ["type", "source", "title", "context", "cache_control"], "document")
   const source = Predicate.isObject(block["source"]) ? block["source"] : {}
   const { content, data, media_type: mediaType } = source
   const { context, title } = block
@@ -46,7 +46,7 @@ const documentParts = (block: JsonObject, place: string, notes: Notes): Readonly
 }
 
 const searchResult = (block: JsonObject, place: string, notes: Notes): ChatPart => {
-  notes.only(block, ["type", "content", "source", "title"], "search_result")
+  notes.only(block, ["type", "content", "source", "title", "cache_control"], "search_result")
   const texts = listOf(block["content"], `${place}.content`).map((each, at) =>
     textOf(Predicate.isObject(each) ? each["text"] : undefined, `${place}.content[${at}].text`)
   )
@@ -57,15 +57,15 @@ const searchResult = (block: JsonObject, place: string, notes: Notes): ChatPart 
 const partOf = (block: JsonObject, place: string, notes: Notes): ReadonlyArray<ChatPart> => {
   switch (block["type"]) {
     case "text":
-      notes.only(block, ["type", "text"], "text")
-      return [{ type: "text", text: textOf(block["text"], `${place}.text`) }]
+      notes.only(block, ["type", "text", "cache_control"], "text")
+      return [{ type: "text", text: textOf(block["text"], `${place}.text`), ...notes.markOf(block) }]
     case "image":
-      notes.only(block, ["type", "source"], "image")
-      return [imageOf(block, place)]
+      notes.only(block, ["type", "source", "cache_control"], "image")
+      return [{ ...imageOf(block, place), ...notes.markOf(block) }]
     case "document":
-      return documentParts(block, place, notes)
+      return markedLast(documentParts(block, place, notes), notes.markOf(block))
     case "search_result":
-      return [searchResult(block, place, notes)]
+      return [{ ...searchResult(block, place, notes), ...notes.markOf(block) }]
     case "tool_reference":
       return [{ type: "text", text: `tool: ${textOf(block["tool_name"], `${place}.tool_name`)}` }]
     default:
@@ -92,8 +92,8 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
     const type = String(block["type"])
     switch (type) {
       case "text":
-        notes.only(block, ["type", "text"], "text")
-        return [{ type, text: textOf(block["text"], `${at}.text`) }]
+        notes.only(block, ["type", "text", "cache_control"], "text")
+        return [{ type, text: textOf(block["text"], `${at}.text`), ...notes.markOf(block) }]
       case "thinking": {
         const { signature } = block
         notes.only(block, ["type", "thinking", "signature"], type)
@@ -103,11 +103,10 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
         return text === "" ? [] : [{ type: "reasoning", text, signature: signed ? signature : undefined }]
       }
       case "tool_use": {
-        notes.only(block, ["type", "id", "name", "input", "caller"], type)
+        notes.only(block, ["type", "id", "name", "input", "caller", "cache_control"], type)
         const id = textOf(block["id"], `${at}.id`)
-        return [
-          { type: "call", id, name: textOf(block["name"], `${at}.name`), args: JSON.stringify(block["input"] ?? {}) }
-        ]
+        const args = JSON.stringify(block["input"] ?? {})
+        return [{ type: "call", id, name: textOf(block["name"], `${at}.name`), args, ...notes.markOf(block) }]
       }
       case "redacted_thinking":
         notes.drops(type)
@@ -127,18 +126,17 @@ const userTurn = (turns: Turns, content: unknown, place: string, notes: Notes): 
       turns.user(partOf(block, at, notes))
       continue
     }
-    notes.only(block, ["type", "tool_use_id", "content", "is_error"], "tool_result")
+    notes.only(block, ["type", "tool_use_id", "content", "is_error", "cache_control"], "tool_result")
     const { content: result, is_error: failed, tool_use_id: id } = block
     const parts = result === undefined || result === null ? [] : partsOf(result, `${at}.content`, notes)
-    turns.result(textOf(id, `${at}.tool_use_id`), parts, failed === true, at)
+    turns.result(textOf(id, `${at}.tool_use_id`), parts, at, { failed: failed === true, ...notes.markOf(block) })
   }
 }
 
 const systemTurn = (turns: Turns, content: unknown, place: string, notes: Notes): void => {
-  const texts = partsOf(content, `${place}.content`, notes).map((part) =>
-    part.type === "text" ? part.text : refuseAt(`${place}.content`, "must be text")
-  )
-  turns.reminder(texts.join("\n\n"))
+  const parts = partsOf(content, `${place}.content`, notes)
+  const texts = parts.map((part) => (part.type === "text" ? part.text : refuseAt(`${place}.content`, "must be text")))
+  turns.reminder(texts.join("\n\n"), parts.findLast(({ cache }) => cache !== undefined)?.cache)
 }
 
 /** The turns of a conversation. */

@@ -122,7 +122,7 @@ class Reading {
     if (id === undefined) refuseAt(`${place}.functionResponse`, "answers no call of the turn before it")
     else {
       const { failed, parts } = resultOf(response, `${place}.functionResponse`, this.notes)
-      this.turns.result(id, parts, failed, place)
+      this.turns.result(id, parts, place, { failed })
     }
   }
 

@@ -272,7 +272,7 @@ const configOf = (chat: Chat, model: string): RequestConfig => {
 }
 
 // What there is no word for.
-const unsaid = ["user", "tier", "verbosity", "safetyId", "cacheKey", "logprobs"] as const
+const unsaid = ["user", "tier", "verbosity", "safetyId", "cacheKey", "logprobs", "cache"] as const
 
 const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
   // Google's seeds have 32 bits.

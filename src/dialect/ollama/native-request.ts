@@ -138,7 +138,8 @@ const unsaid: ReadonlyArray<ChatField> = [
   "user",
   "safetyId",
   "cacheKey",
-  "tier"
+  "tier",
+  "cache"
 ]
 
 const encode: ServerCodec["encode"] = (chat, model, traits) => {

@@ -128,7 +128,7 @@ class Conversation {
     const call = byId ?? this.open.find((each) => each.name === tool) ?? this.open[0]
     if (call === undefined) return refuseAt(place, "is a result of a call that is not in the turn before it")
     this.open = this.open.filter((each) => each !== call)
-    this.turns.result(call.id, parts, false, place)
+    this.turns.result(call.id, parts, place)
   }
 }
 

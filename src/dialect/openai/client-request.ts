@@ -28,6 +28,7 @@ export const chatWords: ClientCodec["words"] = {
   cacheKey: "prompt_cache_key",
   reasoning: "messages.reasoning_content",
   signature: "messages.tool_calls.extra_content",
+  cache: "cache_control",
   detail: "messages.image_url.detail",
   file: "messages.file",
   audio: "messages.input_audio"
@@ -36,8 +37,9 @@ export const chatWords: ClientCodec["words"] = {
 // The one argument of a function that stands for a tool whose input is any text.
 const freeInput = "input"
 
-const freeTool = (custom: JsonObject, place: string): ChatTool => {
+const freeTool = (custom: JsonObject, place: string, notes: Notes): ChatTool => {
   const { description, format, name } = custom
+  notes.only(custom, ["name", "description", "format"], "tools.custom")
   const grammar = Predicate.isObject(format) && Predicate.isObject(format["grammar"]) ? format["grammar"] : undefined
   const told = [
     typeof description === "string" ? description : "",
@@ -60,8 +62,9 @@ const freeTool = (custom: JsonObject, place: string): ChatTool => {
 const functionTool = (made: JsonObject, place: string, notes: Notes): ChatTool => {
   const { description, name, parameters, strict } = made
   if (typeof name !== "string" || name === "") return refuseAt(`${place}.name`, "must be a string")
-  notes.only(made, ["name", "description", "parameters", "strict"], "tools.function")
+  notes.only(made, ["name", "description", "parameters", "strict", "cache_control"], "tools.function")
   return {
+    ...notes.markOf(made),
     name,
     description: typeof description === "string" ? description : undefined,
     schema: parameters ?? undefined,
@@ -72,10 +75,13 @@ const functionTool = (made: JsonObject, place: string, notes: Notes): ChatTool =
 const toolOf = (tool: unknown, place: string, notes: Notes): ReadonlyArray<ChatTool> => {
   if (!Predicate.isObject(tool)) return refuseAt(place, "must be an object")
   const { custom, function: made, type } = tool
-  if (type === "custom" && Predicate.isObject(custom)) return [freeTool(custom, place)]
+  if (type === "custom" && Predicate.isObject(custom)) {
+    notes.only(tool, ["type", "custom", "cache_control"], "tools")
+    return [{ ...freeTool(custom, place, notes), ...notes.markOf(tool) }]
+  }
   if (Predicate.isObject(made)) {
-    notes.only(tool, ["type", "function"], "tools")
-    return [functionTool(made, `${place}.function`, notes)]
+    notes.only(tool, ["type", "function", "cache_control"], "tools")
+    return [{ ...functionTool(made, `${place}.function`, notes), ...notes.markOf(tool) }]
   }
   if (type === "function" || type === undefined) return refuseAt(`${place}.function`, "must be an object")
   // Something that OpenAI's clouds run themselves.
@@ -222,7 +228,7 @@ const textsOf = (json: JsonObject): Partial<Chat> =>
   )
 
 const carried: ReadonlyArray<string> =
-  "model messages stream stream_options tools tool_choice parallel_tool_calls functions function_call max_tokens max_completion_tokens temperature top_p top_k seed presence_penalty frequency_penalty stop response_format reasoning_effort reasoning include_reasoning logprobs top_logprobs n user safety_identifier prompt_cache_key verbosity service_tier modalities audio".split(
+  "model messages stream stream_options tools tool_choice parallel_tool_calls functions function_call max_tokens max_completion_tokens temperature top_p top_k seed presence_penalty frequency_penalty stop response_format reasoning_effort reasoning include_reasoning logprobs top_logprobs n user safety_identifier prompt_cache_key verbosity service_tier modalities cache_control".split(
     " "
   )
 
@@ -272,6 +278,7 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
     ...logprobsOf(plain),
     ...stopsOf(plain),
     ...textsOf(plain),
+    ...notes.cacheOf(plain),
     extra: {}
   }
 }

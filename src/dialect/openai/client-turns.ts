@@ -2,9 +2,9 @@
  * The messages of a request of chat completions as turns of the hub.
  */
 import * as Predicate from "effect/Predicate"
-import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
-import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
-import { Turns } from "../turns.ts"
+import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
+import { type JsonObject, listOf, type Notes, refuseAt, systemOf, textOf } from "../request-notes.ts"
+import { markedLast, Turns } from "../turns.ts"
 
 const dataUrl = /^data:([^;,]*)(?:;(?!base64,)[^;,]*)*;base64,/i
 
@@ -52,16 +52,16 @@ const partOf = (part: JsonObject, at: string, notes: Notes): ChatPart => {
   const { type } = part
   switch (type) {
     case "text":
-      notes.only(part, ["type", "text"], "text")
-      return { type, text: textOf(part["text"], `${at}.text`) }
+      notes.only(part, ["type", "text", "cache_control"], "text")
+      return { type, text: textOf(part["text"], `${at}.text`), ...notes.markOf(part) }
     case "refusal":
       return { type: "text", text: textOf(part["refusal"], `${at}.refusal`) }
     case "image_url":
-      notes.only(part, ["type", "image_url"], type)
-      return imageOf(part, at)
+      notes.only(part, ["type", "image_url", "cache_control"], type)
+      return { ...imageOf(part, at), ...notes.markOf(part) }
     case "file":
-      notes.only(part, ["type", "file"], type)
-      return fileOf(part, at)
+      notes.only(part, ["type", "file", "cache_control"], type)
+      return { ...fileOf(part, at), ...notes.markOf(part) }
     case "input_audio":
       notes.only(part, ["type", "input_audio"], type)
       return audioOf(part, at)
@@ -82,8 +82,17 @@ const partsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
   })
 }
 
-const textsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<string> =>
-  partsOf(content, place, notes).map((part) => (part.type === "text" ? part.text : refuseAt(place, "must be text")))
+type TextPart = SystemText & { readonly type: "text" }
+
+const textsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<TextPart> =>
+  partsOf(content, place, notes).map((part) => (part.type === "text" ? part : refuseAt(place, "must be text")))
+
+/** One text of them all, where none of them is marked. */
+const joinedTexts = (texts: ReadonlyArray<TextPart>): ReadonlyArray<TextPart> => {
+  const said = texts.filter(({ text }) => text !== "")
+  if (said.length < 2 || said.some(({ cache }) => cache !== undefined)) return said
+  return [{ type: "text", text: said.map(({ text }) => text).join("") }]
+}
 
 // Marks of those who write them as OpenRouter does, by the host that signed them.
 const ofAnthropic = /^anthropic/
@@ -141,7 +150,7 @@ const madeCall = (made: JsonObject, at: string): { readonly name: string; readon
 }
 
 const known =
-  "role content refusal name tool_calls function_call reasoning reasoning_content reasoning_details thinking_blocks annotations".split(
+  "role content refusal tool_calls function_call reasoning reasoning_content reasoning_details thinking_blocks annotations cache_control audio tool_call_id".split(
     " "
   )
 
@@ -149,7 +158,7 @@ const known =
 class ChatTurns {
   private readonly notes: Notes
   private readonly turns = new Turns({ anywhere: false })
-  private readonly head: Array<string> = []
+  private readonly head: Array<SystemText> = []
   private begun = false
   private older = 0
 
@@ -160,23 +169,23 @@ class ChatTurns {
   message(message: unknown, place: string): void {
     if (!Predicate.isObject(message)) return refuseAt(place, "must be an object")
     const { content, role } = message
-    if (typeof message["name"] === "string" && role !== "function" && role !== "tool") {
-      this.notes.drops("messages.name")
-    }
+    const isResult = role === "function" || role === "tool"
+    this.notes.only(message, isResult ? [...known, "name"] : known, "messages")
+    const mark = this.notes.markOf(message)
     switch (role) {
       case "system":
       case "developer":
-        return this.system(textsOf(content, `${place}.content`, this.notes).join("\n\n"))
+        return this.system(markedLast(textsOf(content, `${place}.content`, this.notes), mark))
       case "user":
         this.begun = true
-        return this.turns.user(partsOf(content, `${place}.content`, this.notes))
+        return this.turns.user(markedLast(partsOf(content, `${place}.content`, this.notes), mark))
       case "assistant":
         this.begun = true
-        return this.turns.assistant(this.items(message, place), place)
+        return this.turns.assistant(markedLast(this.items(message, place), mark), place)
       case "tool":
-        return this.result(textOf(message["tool_call_id"], `${place}.tool_call_id`), content, place)
+        return this.result(textOf(message["tool_call_id"], `${place}.tool_call_id`), content, place, mark)
       case "function":
-        return this.result(`call_function_${this.older}`, content, place)
+        return this.result(`call_function_${this.older}`, content, place, mark)
       default:
         return refuseAt(`${place}.role`, "must be system, developer, user, assistant or tool")
     }
@@ -184,29 +193,29 @@ class ChatTurns {
 
   all(): ReadonlyArray<ChatMessage> {
     const messages = this.turns.end()
-    const text = this.head.filter((each) => each.trim() !== "").join("\n\n")
-    return text === "" ? messages : [{ role: "system", text }, ...messages]
+    return [...systemOf(this.head), ...messages]
   }
 
-  private system(text: string): void {
-    if (!this.begun) this.head.push(text)
-    else if (text.trim() !== "") this.turns.reminder(text)
+  private system(texts: ReadonlyArray<TextPart>): void {
+    if (!this.begun) return void this.head.push(...texts)
+    const text = texts.map((each) => each.text).join("\n\n")
+    if (text.trim() !== "") this.turns.reminder(text, texts.findLast(({ cache }) => cache !== undefined)?.cache)
   }
 
-  private result(id: string, content: unknown, place: string): void {
+  private result(id: string, content: unknown, place: string, mark: { readonly cache?: CacheMark }): void {
     this.turns.user([])
-    this.turns.result(id, partsOf(content, `${place}.content`, this.notes), false, place, Array.isArray(content))
+    const parts = partsOf(content, `${place}.content`, this.notes)
+    this.turns.result(id, parts, place, { listed: Array.isArray(content), ...mark })
   }
 
   private items(message: JsonObject, place: string): ReadonlyArray<ChatTurnItem> {
     const { audio, content, function_call: made, refusal, tool_calls: calls } = message
     if (Predicate.isObject(audio)) refuseAt(`${place}.audio`, "is not known to the backend of this model")
-    this.notes.only(message, [...known, "audio"], "messages")
     const texts = textsOf(content, `${place}.content`, this.notes)
-    const text = [...texts, typeof refusal === "string" ? refusal : ""].join("")
+    const refused = typeof refusal === "string" ? [{ type: "text", text: refusal } as const] : []
     return [
       ...thoughtsIn(message),
-      ...(text === "" ? [] : [{ type: "text", text } as const]),
+      ...joinedTexts([...texts, ...refused]),
       ...listOf(calls, `${place}.tool_calls`).map((call, at) => callOf(call, `${place}.tool_calls[${at}]`, this.notes)),
       ...(Predicate.isObject(made) ? [this.olderCall(made, `${place}.function_call`)] : [])
     ]

@@ -147,7 +147,7 @@ class ItemReading {
     if (!outputs.has(item["type"])) return
     const { output } = item
     const said = output === undefined || output === null ? [] : partsOf(output, `${place}.output`, this.notes)
-    this.turns.result(textOf(item["call_id"], `${place}.call_id`), said, false, place)
+    this.turns.result(textOf(item["call_id"], `${place}.call_id`), said, place)
   }
 
   private message(item: JsonObject, place: string): void {
