@@ -25,6 +25,12 @@ export const emptyBody = "The request body is empty; a JSON object is expected"
 export const notUtf8 = "is not valid UTF-8 JSON"
 export const notJson = "is not valid JSON"
 
+/** The failure of a body that is nested deeper than can be gone through; anything else is thrown on. */
+export const tooDeep = (error: unknown): BadRequest => {
+  if (!(error instanceof RangeError)) throw error
+  return bad("The request body is nested too deep", null)
+}
+
 /** A parsed body, which is to be an object. */
 export const jsonObject = (json: unknown): Result.Result<Readonly<Record<PropertyKey, unknown>>, BadRequest> =>
   Predicate.isObject(json) && !Array.isArray(json)

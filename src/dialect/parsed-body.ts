@@ -9,9 +9,8 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../domain/errors.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { exactJson } from "./exact-json.ts"
-import { emptyBody, jsonObject, notJson, notUtf8 } from "./json-body.ts"
+import { emptyBody, jsonObject, notJson, notUtf8, tooDeep } from "./json-body.ts"
 import { type JsonListener, JsonScan } from "./json-scan.ts"
-import { tooDeep } from "./request-notes.ts"
 import { parsedPieces, type StringPlace } from "./string-pieces.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>

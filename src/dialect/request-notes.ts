@@ -14,12 +14,6 @@ export const refuseAt = (place: string, why: string): never => {
   throw new BadRequest({ message: `'${place}' ${why}`, param: place })
 }
 
-/** The failure of a body that is nested deeper than can be gone through; anything else is thrown on. */
-export const tooDeep = (error: unknown): BadRequest => {
-  if (!(error instanceof RangeError)) throw error
-  return new BadRequest({ message: "The request body is nested too deep", param: null })
-}
-
 /** A list that may be absent. */
 export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> => {
   if (value === undefined || value === null) return []

@@ -7,18 +7,9 @@ import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatTool, ChatToolChoice, ClientCodec, SystemText } from "../chat.ts"
 import { messagesAnswers } from "./messages-answer.ts"
 import { readTurns } from "./messages-turns.ts"
+import { tooDeep } from "../json-body.ts"
 import { builtOf } from "../parsed-body.ts"
-import {
-  countOf,
-  type JsonObject,
-  listOf,
-  Notes,
-  refuseAt,
-  systemOf,
-  textOf,
-  tooDeep,
-  userWord
-} from "../request-notes.ts"
+import { countOf, type JsonObject, listOf, Notes, refuseAt, systemOf, textOf, userWord } from "../request-notes.ts"
 import { wordIn } from "../word-table.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */
