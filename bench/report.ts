@@ -44,7 +44,8 @@ const cell = (measure: Measure, leg: LegName): string => {
   return values.length === 1 ? middle : `${middle} ±${(spread(values) / 2).toFixed(measure.digits)}`
 }
 
-const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+/** Rows as a table for people, the first of them its head. */
+export const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)))
   const line = (row: ReadonlyArray<string>): string =>
     `| ${row.map((text, column) => (column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0))).join(" | ")} |`

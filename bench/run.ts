@@ -5,6 +5,7 @@
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
+import { fleet } from "./fleet/main.ts"
 import { availableLegs } from "./legs.ts"
 import type { Context, Row } from "./measure.ts"
 import { pinSelf } from "./processes.ts"
@@ -39,6 +40,13 @@ const rows: ReadonlyArray<Row> = [
   dialects
 ]
 
+// Its columns are other ones, and so are its options.
+if (process.argv[2] === "fleet") {
+  pinSelf()
+  await fleet(process.argv.slice(3))
+  process.exit(0)
+}
+
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -53,7 +61,7 @@ const { values, positionals } = parseArgs({
 })
 
 const usage = `bun run bench [row…] [--quick] [--trials N] [--seconds S] [--legs floor,nexus] [--json FILE] [--litellm PROGRAM]
-rows: ${rows.map(({ name }) => name).join(", ")}`
+rows: ${rows.map(({ name }) => name).join(", ")}; and \`bun run bench fleet --help\``
 
 const unknown = positionals.filter((name) => rows.every((row) => row.name !== name))
 if (values.help || unknown.length > 0) {

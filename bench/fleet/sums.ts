@@ -1,0 +1,62 @@
+/**
+ * Figures that several workloads have.
+ */
+import { quantile } from "../figures.ts"
+import type { Told } from "./client.ts"
+import type { Figure, Result } from "./workload.ts"
+
+type Which = (answer: Told) => boolean
+
+const everyone: Which = () => true
+
+const served = ({ answers }: Result, which: Which): ReadonlyArray<Told> =>
+  answers.filter((answer) => answer.status === 200 && which(answer))
+
+/** A quantile of the seconds to the first token, of those whose answers came. */
+export const firstToken = (percent: number, which: Which = everyone, whose = ""): Figure => ({
+  what: `${whose}first token p${String(percent)} (s)`,
+  digits: 2,
+  of: (result) =>
+    quantile(
+      served(result, which).map(({ first, started }) => first - started),
+      percent / 100
+    )
+})
+
+/** A quantile of the seconds to the end of the answer. */
+export const endToEnd = (percent: number, which: Which = everyone): Figure => ({
+  what: `end to end p${String(percent)} (s)`,
+  digits: 2,
+  of: (result) =>
+    quantile(
+      served(result, which).map(({ ended, started }) => ended - started),
+      percent / 100
+    )
+})
+
+const total = (result: Result, of: (counted: Result["counted"][number]) => number): number =>
+  result.counted.reduce((sum, counted) => sum + of(counted), 0)
+
+/** Part of all tokens of prompts that servers had, as they counted. */
+export const cachedShare: Figure = {
+  what: "cached (%)",
+  digits: 1,
+  of: (result) => (100 * total(result, (one) => one.cachedTokens)) / total(result, (one) => one.promptTokens)
+}
+
+/** Seconds from the first question to the last end. */
+export const makespan: Figure = { what: "makespan (s)", digits: 0, of: (result) => result.makespan }
+
+/** Requests that were answered 429. */
+export const refused: Figure = {
+  what: "refused (429)",
+  digits: 0,
+  of: ({ answers }) => answers.filter(({ status }) => status === 429).length
+}
+
+/** Requests that failed otherwise. */
+export const failed: Figure = {
+  what: "failed",
+  digits: 0,
+  of: ({ answers }) => answers.filter(({ status }) => status !== 200 && status !== 429).length
+}

@@ -1,0 +1,43 @@
+/**
+ * What a workload is: a fleet, clients who ask, and figures of how it went.
+ */
+import type { Chance } from "../soak/chance.ts"
+import type { Question, Told } from "./client.ts"
+import type { MachineSpec } from "./machine.ts"
+import type { Counted } from "./runner.ts"
+import type { SimClock } from "./sim-clock.ts"
+
+/** What clients have. */
+export interface World {
+  readonly clock: SimClock
+  readonly chance: Chance
+  /** Asks, and resolves at the end of the answer; it is told of in the result as well. */
+  readonly ask: (question: Question) => Promise<Told>
+}
+
+/** How a run went. */
+export interface Result {
+  readonly answers: ReadonlyArray<Told>
+  /** Of each server, in the order of the fleet. */
+  readonly counted: ReadonlyArray<Counted>
+  /** Seconds from the first question to the end of the last answer. */
+  readonly makespan: number
+}
+
+/** One figure of a run. */
+export interface Figure {
+  readonly what: string
+  readonly digits: number
+  readonly of: (result: Result) => number
+}
+
+/** A workload. */
+export interface Workload {
+  readonly letter: string
+  readonly title: string
+  readonly fleet: ReadonlyArray<MachineSpec>
+  readonly keys: ReadonlyArray<string>
+  readonly batchKeys: ReadonlyArray<string>
+  readonly drive: (world: World) => Promise<void>
+  readonly figures: ReadonlyArray<Figure>
+}
