@@ -135,17 +135,51 @@ const isLink = ({ method, headers }: Request, path: string): boolean =>
 const noKey = (url: string): string =>
   `No API key: send one as 'Authorization: Bearer …'${/[?&](api[-_]?)?key=/i.test(url) ? "; one in the URL is not taken, since URLs end up in logs" : ""}`
 
+/** Whether a request is let in: why it is not, or the name of the key that lets it in, where one is needed. */
+export interface Admission {
+  readonly refusal?: GatewayError
+  readonly key?: string
+}
+
+const letIn: Admission = {}
+
 /**
- * Why a request is not let in; undefined when it is. `path` is its path as it is routed, `peer` the address it comes
- * from, `parameter` what its key is called in its URL, where clients of its dialect send it there.
+ * Whether a request is let in. `path` is its path as it is routed, `peer` the address it comes from, `parameter` what its
+ * key is called in its URL, where clients of its dialect send it there.
  */
-export const admissionRefusal = (
+export const admit = (
   rules: AdmissionRules,
   request: Request,
   path: string,
   peer: () => string | undefined,
   parameter?: string
-): GatewayError | undefined => {
+): Admission => {
+  const refusal = outerRefusal(rules, request, path)
+  if (refusal !== undefined) return { refusal }
+  const isForeign = path.startsWith(adminPrefix) && !isLocal(peer())
+  if (rules.keys.length === 0 && isForeign) {
+    return { refusal: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" }) }
+  }
+  if (rules.keys.length === 0 || openPaths.has(path) || isPreflight(rules, request)) return letIn
+  // One that is good lets in, whatever else came with it.
+  let found: "none" | "unknown" | "not admin" = "none"
+  for (const given of keysIn(request, parameter)) {
+    const key = knownKey(rules.keys, given)
+    if (key !== undefined && (!isForeign || key.admin === true)) return { key: key.name }
+    if (key !== undefined) found = "not admin"
+    else if (found === "none") found = "unknown"
+  }
+  if (found === "none") return { refusal: new Unauthorized({ message: noKey(request.url) }) }
+  return {
+    refusal:
+      found === "unknown"
+        ? new Unauthorized({ message: "The API key is not known" })
+        : new Forbidden({ message: "From another machine, administration takes a key with admin = true" })
+  }
+}
+
+/** Why a request is not let in, whatever its key; undefined when nothing speaks against it. */
+const outerRefusal = (rules: AdmissionRules, request: Request, path: string): GatewayError | undefined => {
   const { headers } = request
   const host = headers.get("host") ?? ""
   if (host.includes(",")) return new BadRequest({ message: "The request has more than one Host header", param: null })
@@ -174,23 +208,7 @@ export const admissionRefusal = (
   if (origin !== null && path.startsWith(adminPrefix)) {
     return new Forbidden({ message: "Browser pages may not administer Nexus" })
   }
-  const isForeign = path.startsWith(adminPrefix) && !isLocal(peer())
-  if (rules.keys.length === 0 && isForeign) {
-    return new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" })
-  }
-  if (rules.keys.length === 0 || openPaths.has(path) || isPreflight(rules, request)) return undefined
-  // One that is good lets in, whatever else came with it.
-  let found: "none" | "unknown" | "not admin" = "none"
-  for (const given of keysIn(request, parameter)) {
-    const key = knownKey(rules.keys, given)
-    if (key !== undefined && (!isForeign || key.admin === true)) return undefined
-    if (key !== undefined) found = "not admin"
-    else if (found === "none") found = "unknown"
-  }
-  if (found === "none") return new Unauthorized({ message: noKey(request.url) })
-  return found === "unknown"
-    ? new Unauthorized({ message: "The API key is not known" })
-    : new Forbidden({ message: "From another machine, administration takes a key with admin = true" })
+  return undefined
 }
 
 // What proxies tell of whom they ask for.

@@ -58,13 +58,17 @@ export type Route = typeof Route.Type
 // What clients ask of models, by name: those that there are stand in the document.
 const Endpoint = Schema.String.annotate({ format: endpointFormat })
 
-/** A request that has ended; times in milliseconds, `at` since 1970; the names are empty when no backend was asked. */
+/**
+ * A request that has ended; times in milliseconds, `at` since 1970; the names are empty when no backend was asked, and
+ * `key`, the name of the key that it came with, is absent where none is needed.
+ */
 export const RecentRequest = Schema.Struct({
   id: Schema.String,
   at: Schema.Finite,
   endpoint: Endpoint,
   model: Schema.String,
   stream: Schema.Boolean,
+  key: Schema.optionalKey(Schema.String),
   outcome: Schema.Literals(outcomes),
   status: Schema.Finite,
   backend: Schema.String,
@@ -87,8 +91,9 @@ export const Explained = Schema.Struct({ request: RecentRequest, decision: Schem
 export type Explained = typeof Explained.Type
 
 /**
- * A request under way; times in milliseconds, `at` since 1970; the names are empty before a backend is asked. `pieces` are
- * those of its stream that have come, about as many as its tokens.
+ * A request under way; times in milliseconds, `at` since 1970; the names are empty before a backend is asked. `key`
+ * is the name of the key that it came with, absent where none is needed. `pieces` are those of its stream that have come,
+ * about as many as its tokens.
  */
 export const RequestUnderWay = Schema.Struct({
   id: Schema.String,
@@ -96,6 +101,7 @@ export const RequestUnderWay = Schema.Struct({
   endpoint: Endpoint,
   model: Schema.String,
   stream: Schema.Boolean,
+  key: Schema.optionalKey(Schema.String),
   phase: Schema.Literals(phases),
   phase_ms: Schema.Finite,
   age_ms: Schema.Finite,

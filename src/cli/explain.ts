@@ -143,6 +143,7 @@ const requestText = ({ request, decision }: Explained | ExplainedUnderWay): stri
     [
       ["At:", new Date(request.at).toISOString()],
       ["Endpoint:", request.stream ? `${request.endpoint}, streamed` : request.endpoint],
+      ...(request.key === undefined ? [] : [["Key:", request.key]]),
       outcome,
       ["Backend:", request.backend === "" ? "none" : `${request.backend}, asked for ${request.upstream_model}`],
       ["Attempts:", String(request.attempts)],

@@ -157,6 +157,7 @@ export class Accounting extends Context.Service<
           upstream_model: asked?.model ?? "",
           backend: end.backend,
           stream: record.stream,
+          ...(record.key === undefined ? {} : { key: record.key }),
           outcome: end.outcome,
           status: end.status,
           attempts: record.attempts,

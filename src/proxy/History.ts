@@ -54,6 +54,7 @@ interface Texts {
   backend: string
   upstreamModel: string
   failures: ReadonlyArray<AttemptFailure>
+  key: string | undefined
   settings: RoutingSettings | undefined
   snapshot: Snapshot | undefined
   held: ReadonlyArray<HeldAgainst>
@@ -80,6 +81,7 @@ class Ring {
     backend: "",
     upstreamModel: "",
     failures: none,
+    key: undefined,
     settings: undefined,
     snapshot: undefined,
     held: none,
@@ -118,6 +120,7 @@ class Ring {
     texts.backend = end.backend
     texts.upstreamModel = asked?.model ?? ""
     texts.failures = record.failures.length === 0 ? none : record.failures
+    texts.key = record.key
     texts.settings = decided?.settings
     texts.snapshot = decided?.snapshot
     texts.held = record.seen?.held ?? none
@@ -152,6 +155,7 @@ class Ring {
       endpoint: texts.operation.name,
       model: texts.model,
       stream: this.number(at, "stream") === 1,
+      ...(texts.key === undefined ? {} : { key: texts.key }),
       outcome: outcomes[this.number(at, "outcome")] ?? "failed",
       status: this.number(at, "status"),
       backend: texts.backend,

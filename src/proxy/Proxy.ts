@@ -55,8 +55,14 @@ export interface ProxyLimits extends UploadLimits {
 export class Proxy extends Context.Service<
   Proxy,
   {
-    /** Answers a request; never rejects. */
-    readonly handle: (route: DialectRoute, request: Request, id: string, server: Listening) => Promise<Response>
+    /** Answers a request; never rejects. `key` is the name of the key that it came with. */
+    readonly handle: (
+      route: DialectRoute,
+      request: Request,
+      id: string,
+      server: Listening,
+      key?: string
+    ) => Promise<Response>
     /** Requests under way. */
     readonly active: () => number
     /** Waits until there is none. */
@@ -218,7 +224,13 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     return Promise.resolve(response)
   }
 
-  const handle = (route: DialectRoute, request: Request, id: string, server: Listening): Promise<Response> => {
+  const handle = (
+    route: DialectRoute,
+    request: Request,
+    id: string,
+    server: Listening,
+    key?: string
+  ): Promise<Response> => {
     if (drain.refusing()) return turnAway(route, stopping(), id)
     if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: jitteredWait(1, random) }), id)
     const limits = limitsNow()
@@ -229,7 +241,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (upload instanceof Overloaded) return turnAway(route, upload, id)
     return new Promise((resolve) => {
       const started = performance.now()
-      const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs))
+      const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), key)
       const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), (response) =>
         resolve(drain.parting(response))
       )

@@ -69,6 +69,8 @@ export interface RequestRecord {
   /** The name of that. */
   readonly endpoint: string
   readonly request: Request
+  /** The name of the key that it came with; undefined where none is needed. */
+  readonly key: string | undefined
   readonly started: number
   readonly clock: RequestClock
   readonly phase: Phase
@@ -117,6 +119,7 @@ class Recorded implements RequestRecord {
   readonly id: string
   readonly route: DialectRoute
   readonly request: Request
+  readonly key: string | undefined
   readonly started: number
   readonly clock: RequestClock
   phase: Phase = "reading"
@@ -133,10 +136,18 @@ class Recorded implements RequestRecord {
   passed: AnswerProgress = nothing
   end: RequestEnd | undefined
 
-  constructor(id: string, route: DialectRoute, request: Request, started: number, clock: RequestClock) {
+  constructor(
+    id: string,
+    route: DialectRoute,
+    request: Request,
+    started: number,
+    clock: RequestClock,
+    key: string | undefined
+  ) {
     this.id = id
     this.route = route
     this.request = request
+    this.key = key
     this.started = started
     this.clock = clock
     this.since = started
@@ -210,8 +221,9 @@ export const newRecord = (
   route: DialectRoute,
   request: Request,
   started: number,
-  clock: RequestClock
-): RequestRecord => new Recorded(id, route, request, started, clock)
+  clock: RequestClock,
+  key: string | undefined
+): RequestRecord => new Recorded(id, route, request, started, clock, key)
 
 /** Why a request is interrupted: its client has gone, the gateway stops, or an administrator wants it ended. */
 export type Interruption = "client" | "stopping" | "cancelled"

@@ -19,6 +19,7 @@ const described = (record: RequestRecord, now: number, aheadMs: number): Request
     endpoint: record.endpoint,
     model: record.model,
     stream: record.stream,
+    ...(record.key === undefined ? {} : { key: record.key }),
     phase: record.phase,
     phase_ms: tenths(now - record.since),
     age_ms: tenths(now - started),

@@ -17,7 +17,7 @@ import {
   hasValidKey,
   isPreflight,
   preflight,
-  admissionRefusal,
+  admit,
   changeRefusal,
   type AdmissionRules
 } from "../admission/access.ts"
@@ -113,15 +113,16 @@ export class Gateway extends Context.Service<
           path: string,
           route: DialectRoute | undefined,
           id: string,
-          isAdministration: boolean
+          isAdministration: boolean,
+          key: string | undefined
         ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request, methodsAt(route)))
           if (route !== undefined && isForwarded(route, request)) {
             const { passage } = route
-            if (passage?.change === undefined) return proxy.handle(route, request, id, server)
+            if (passage?.change === undefined) return proxy.handle(route, request, id, server, key)
             const isElsewhere = adminRulesNow !== undefined && !isAdministration && rules.modelChanges === "admins"
             const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, () => server.peer(request))
-            return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server)
+            return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server, key)
           }
           const needsKey = rules.keys.length > 0
           const isTrusted = path !== frontPath || hasValidKey(rules, request)
@@ -163,12 +164,12 @@ export class Gateway extends Context.Service<
               return refused(new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
             if (!serves(path, route)) return nothing(isAdministration ? askedElsewhere : undefined)
             const keyParameter = rules.keys.length === 0 ? undefined : speaker().keyParameter
-            const refusal = admissionRefusal(rules, request, path, () => server.peer(request), keyParameter)
+            const { key, refusal } = admit(rules, request, path, () => server.peer(request), keyParameter)
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
             const isUnread = route === undefined || route.passage !== undefined
             if (isUnread && !plainPath.test(path)) return nothing()
-            const answer = answerTo(rules, request, server, path, route, id, isAdministration)
+            const answer = answerTo(rules, request, server, path, route, id, isAdministration, key)
             if (rules.origins.size === 0) return answer
             return Promise.resolve(answer).then((response) => {
               for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto"
 import { describe, expect, test } from "bun:test"
-import { makeAdmission, corsHeaders, admissionRefusal } from "../../src/admission/access.ts"
+import { makeAdmission, corsHeaders, admit } from "../../src/admission/access.ts"
 import { formOf } from "../kit/refusals.ts"
 
 const digest = (key: string) => createHash("sha256").update(key).digest()
@@ -14,7 +14,7 @@ const ask = (
   peer = "127.0.0.1"
 ): number | undefined => {
   const request = new Request(`http://localhost${path}`, { headers: { host: "localhost:8000", ...headers } })
-  const refusal = admissionRefusal(rules, request, path, () => peer)
+  const { refusal } = admit(rules, request, path, () => peer)
   return refusal === undefined ? undefined : formOf(refusal).status
 }
 
@@ -126,7 +126,7 @@ describe("with keys", () => {
       const request = new Request(`http://localhost/v1/models?${name}=${shared}-one`, {
         headers: { host: "localhost" }
       })
-      const refusal = admissionRefusal(rules, request, "/v1/models", () => "127.0.0.1")
+      const { refusal } = admit(rules, request, "/v1/models", () => "127.0.0.1")
       const { status, message } = refusal === undefined ? { status: 200, message: "" } : formOf(refusal)
       expect([status, message]).toEqual([401, expect.stringContaining("in the URL is not taken")])
       expect(message).not.toContain(shared)
