@@ -27,6 +27,7 @@ export const house: Readonly<Record<string, Room>> = {
     "what clients and servers speak: facts of a request, the watch over a stream, error shape",
     "domain telemetry"
   ),
+  fleet: room("what is learned of servers by what they do: slots, speeds, prompt caches, models in memory", ""),
   registry: room("the picture of all backends, and what is counted of them", "domain backend"),
   router: room("from a model's name to backends in order", "domain backend config registry"),
   upstream: room("one attempt at one backend, its time limits, the commit", "domain backend wire dialect"),
