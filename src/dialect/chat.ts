@@ -218,8 +218,14 @@ export interface EncodedChat {
 export type ChatField =
   | Exclude<keyof Chat, "extra" | "newerBound">
   | "reasoning"
+  /** What a call is signed with. */
   | "signature"
+  | "thoughtSignature"
   | "detail"
+  | "strict"
+  /** What is said of the form of the answer. */
+  | "formatNote"
+  | "fileName"
   | "file"
   | "audio"
 

@@ -3,6 +3,7 @@ import { Result } from "effect"
 import fc from "fast-check"
 import type { Chat, ChatMessage, ChatTurnItem } from "../../src/dialect/chat.ts"
 import { gemini } from "../../src/dialect/gemini/gemini.ts"
+import { sealedForGoogle } from "../../src/dialect/gemini/gemini-seals.ts"
 import { anyServer } from "../kit/codecs.ts"
 
 const [whole] = gemini.operations
@@ -141,7 +142,7 @@ describe("a request of Google's in the words of the hub", () => {
           role: "model",
           parts: [
             { text: "words.", thought: true },
-            { text: "", thought: true, thoughtSignature: "c2ln" }
+            { text: "", thought: true, thoughtSignature: sealedForGoogle("c2ln") }
           ]
         },
         { role: "model", parts: [{ text: "Hel" }] },

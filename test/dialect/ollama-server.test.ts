@@ -84,10 +84,10 @@ describe("a request as Ollama's own chat takes it", () => {
   test("leaves tools out that are not to be called, and names a choice that it cannot keep to", () => {
     expect(encoded({ tools: [tool], toolChoice: "none" })).toMatchObject({ dropped: [] })
     expect(encoded({ tools: [tool], toolChoice: "none" }).body).not.toHaveProperty("tools")
-    expect(encoded({ tools: [tool], toolChoice: "required" }).dropped).toEqual(["toolChoice"])
+    expect(encoded({ tools: [tool], toolChoice: "required" }).dropped).toEqual(["toolChoice", "strict"])
     const named = encoded({ tools: [tool, { ...tool, name: "b" }], toolChoice: { name: "b" } })
     expect([named.dropped, named.body.tools.map((each: typeof tools) => each.function.name)]).toEqual([
-      ["toolChoice"],
+      ["toolChoice", "strict"],
       ["b"]
     ])
     const tools = { function: { name: "" } }

@@ -9,7 +9,7 @@ import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { exactJson } from "../exact-json.ts"
 import type { Transducer } from "../Transducer.ts"
 import { JsonEnd } from "./json-end.ts"
-import { unsigned } from "./messages-seals.ts"
+import { unsigned } from "../signatures.ts"
 
 const encoder = new TextEncoder()
 
@@ -148,9 +148,13 @@ class StreamWriting {
       case "reasoning":
         return this.say("thinking", event.text)
       case "signature": {
-        const last = this.blocks.at(-1)
-        if (last?.kind === "thinking") last.signature = event.signature
-        return undefined
+        let last = this.blocks.at(-1)
+        if (last?.kind !== "thinking" || last.signature !== unsigned) {
+          last = this.block("thinking")
+          this.blocks.push(last)
+        }
+        last.signature = event.signature
+        return this.advance()
       }
       case "call":
         this.calls += 1
@@ -178,7 +182,8 @@ class StreamWriting {
 
   private say(kind: "text" | "thinking", text: string): void {
     let last = this.blocks.at(-1)
-    if (last?.kind !== kind) {
+    // What follows a signature is a thought of its own.
+    if (last?.kind !== kind || (kind === "thinking" && last.signature !== unsigned)) {
       last = this.block(kind)
       this.blocks.push(last)
     }
@@ -314,7 +319,7 @@ const encodeMessagesAnswer = (
   let refused = false
   const say = (kind: "text" | "thinking", text: string): void => {
     const last = blocks.at(-1)
-    if (last?.kind === kind) last.args += text
+    if (last?.kind === kind && (kind === "text" || last.signature === unsigned)) last.args += text
     else blocks.push({ kind, call: -1, id: "", name: "", args: text, signature: unsigned, pieces: [] })
   }
   for (const event of events) {
@@ -324,8 +329,9 @@ const encodeMessagesAnswer = (
       say("text", event.text)
     } else if (event.type === "reasoning") say("thinking", event.text)
     else if (event.type === "signature") {
+      say("thinking", "")
       const last = blocks.at(-1)
-      if (last?.kind === "thinking") last.signature = event.signature
+      if (last !== undefined) last.signature = event.signature
     } else if (event.type === "call") {
       const { call, id, name } = event
       blocks.push({ kind: "call", call, id: ids.of(id), name, args: "", signature: "", pieces: [] })

@@ -7,10 +7,11 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatTool, ChatTurnItem, EncodedChat, ServerTraits, SystemText } from "../chat.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
+import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { type Fields, markOf, tellMessages, toldSystem, Unsayable } from "./messages-content.ts"
 import { messageReader } from "./messages-events.ts"
-import { isSealed } from "./messages-seals.ts"
+import { isSealed } from "../signatures.ts"
 import { thinkingOf } from "./messages-thinking.ts"
 import { wordIn } from "../word-table.ts"
 
@@ -137,14 +138,8 @@ const someItem = ({ messages }: Chat, is: (item: ChatTurnItem) => boolean): bool
 const isUnsigned = (item: ChatTurnItem): boolean =>
   item.type === "reasoning" && (item.signature === undefined || isSealed(item.signature))
 
-const isSignedCall = (item: ChatTurnItem): boolean => item.type === "call" && item.signature !== undefined
-
-const looksCloser = ({ messages }: Chat): boolean =>
-  messages.some(
-    (message) =>
-      message.role === "user" &&
-      message.parts.some((part) => part.type === "image" && part.detail !== undefined && part.detail !== "auto")
-  )
+// Thoughts are told where they are signed.
+const held = ["reasoning", "thoughtSignature", "strict", "fileName"] as const
 
 /** Sampling, as far as it may stand beside thoughts in tokens. */
 const samplingOf = ({ temperature, topK, topP }: Chat, thinks: boolean): Fields => ({
@@ -178,8 +173,7 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
     ...(tier !== undefined && knownTier === undefined ? (["tier"] as const) : []),
     ...(tools.some(({ schema }) => topObject(schema).flat) ? (["tools"] as const) : []),
     ...(someItem(chat, isUnsigned) ? (["reasoning"] as const) : []),
-    ...(someItem(chat, isSignedCall) ? (["signature"] as const) : []),
-    ...(looksCloser(chat) ? (["detail"] as const) : [])
+    ...unheld(chat, held)
   ]
   const body = {
     model,

@@ -5,7 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
-import { isSealed } from "./messages-seals.ts"
+import { isSealed } from "../signatures.ts"
 
 /** A block, or a message. */
 export type Fields = Record<string, unknown>

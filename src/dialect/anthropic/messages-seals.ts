@@ -1,15 +1,10 @@
 /**
- * What Nexus signs reasoning with that no one else has signed: it means nothing to any server.
+ * Thoughts that Nexus has signed itself, which mean nothing to any server, left out of what one is asked as it came.
  */
 import * as Predicate from "effect/Predicate"
 import type { Span } from "../Dialect.ts"
+import { isSealed } from "../signatures.ts"
 import { elementsIn, fieldIn, rootOf, withElements } from "../json-spans.ts"
-
-/** The signature of thoughts that nobody has signed. */
-export const unsigned = "nexus.unsigned"
-
-/** Whether a signature is one of Nexus's own. */
-export const isSealed = (signature: string): boolean => /^nexus\d*\./.test(signature)
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()

@@ -2,7 +2,7 @@
  * How much a model of Anthropic's is to think, in the words that it has for that: models differ.
  */
 import type { Chat, ChatMessage, ServerTraits } from "../chat.ts"
-import { isSealed } from "./messages-seals.ts"
+import { isSealed } from "../signatures.ts"
 import { wordIn } from "../word-table.ts"
 
 /** What is said of it, and what cannot be said beside it. */

@@ -3,7 +3,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
-import { isSealed } from "./messages-seals.ts"
+import { isSealed } from "../signatures.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 
@@ -98,9 +98,8 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
         const { signature } = block
         notes.only(block, ["type", "thinking", "signature"], type)
         const signed = typeof signature === "string" && signature !== "" && !isSealed(signature)
-        if (signed) notes.drops("thinking.signature")
         const text = textOf(block["thinking"], `${at}.thinking`)
-        return text === "" ? [] : [{ type: "reasoning", text, signature: signed ? signature : undefined }]
+        return text === "" && !signed ? [] : [{ type: "reasoning", text, signature: signed ? signature : undefined }]
       }
       case "tool_use": {
         notes.only(block, ["type", "id", "name", "input", "caller", "cache_control"], type)

@@ -8,6 +8,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } fro
 import { exactJson } from "../exact-json.ts"
 import { CallIds } from "../fitted-chat.ts"
 import type { Transducer } from "../Transducer.ts"
+import { sealedForGoogle } from "./gemini-seals.ts"
 import { geminiError } from "./gemini-error.ts"
 
 const encoder = new TextEncoder()
@@ -116,7 +117,7 @@ class Writing {
       case "reasoning":
         return this.say({ text: event.text, thought: true })
       case "signature":
-        return this.say({ text: "", thought: true, thoughtSignature: event.signature })
+        return this.say({ text: "", thought: true, thoughtSignature: sealedForGoogle(event.signature) })
       case "call":
         this.called = true
         this.held.push({

@@ -6,6 +6,7 @@ import type { ChatMessage, ChatTurnItem } from "../chat.ts"
 import { type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
 import { fieldsOf, manyOf, objectAt } from "./gemini-fields.ts"
+import { unsealedFromGoogle } from "./gemini-seals.ts"
 import { isWords, noteRest, partOf, resultOf } from "./gemini-parts.ts"
 
 /** What Google takes in place of a signature that nobody has. */
@@ -23,8 +24,8 @@ type Text = Exclude<ChatTurnItem, { readonly type: "call" }>
 const addText = (items: Array<ChatTurnItem>, item: Text): void => {
   const last = items.at(-1)
   if (last?.type === "text" && item.type === "text") items[items.length - 1] = { ...last, text: last.text + item.text }
-  else if (last?.type === "reasoning" && item.type === "reasoning") {
-    items[items.length - 1] = { ...last, text: last.text + item.text, signature: item.signature ?? last.signature }
+  else if (last?.type === "reasoning" && item.type === "reasoning" && last.signature === undefined) {
+    items[items.length - 1] = { ...last, text: last.text + item.text, signature: item.signature }
   } else items.push(item)
 }
 
@@ -81,9 +82,12 @@ class Reading {
     if (isWords(part)) {
       const text = textOf(part["text"], `${place}.text`)
       if (thought === true) {
-        if (text !== "" || signature !== undefined) addText(this.items, { type: "reasoning", text, signature })
+        const signer = signature === undefined ? undefined : unsealedFromGoogle(signature)
+        // Only those are asked with thoughts that sign them, and Google is none of them.
+        if (signature !== undefined && signer === undefined) this.notes.drops("contents.parts.thoughtSignature")
+        if (text !== "" || signer !== undefined) addText(this.items, { type: "reasoning", text, signature: signer })
       } else {
-        if (signature !== undefined) this.notes.drops("parts.thoughtSignature")
+        if (signature !== undefined) this.notes.drops("contents.parts.thoughtSignature")
         if (text !== "") addText(this.items, { type: "text", text })
       }
     } else if (part["inlineData"] !== undefined || part["fileData"] !== undefined) {

@@ -18,6 +18,7 @@ import { geminiPages } from "./gemini-pages.ts"
 import { blockOf, candidatesOf, errorIn, faultIn, geminiUsage } from "./gemini-read.ts"
 import { parsedJson } from "../read-json.ts"
 import { decodeGeminiRequest } from "./gemini-request.ts"
+import { withoutForeignThoughts } from "./gemini-seals.ts"
 import { GeminiWatch } from "./gemini-watch.ts"
 import { encodeGeminiRequest } from "./server-request.ts"
 import { wholeCount } from "../token-count.ts"
@@ -73,7 +74,9 @@ const words: ClientWords = {
   format: "generationConfig.responseSchema",
   reasoning: "contents.parts.thought",
   signature: "contents.parts.thoughtSignature",
+  thoughtSignature: "contents.parts.thoughtSignature",
   file: "contents.parts.inlineData",
+  fileName: "contents.parts.inlineData.displayName",
   audio: "contents.parts.inlineData"
 }
 
@@ -162,6 +165,7 @@ export const gemini: Dialect = {
   suggestedPath: () => undefined,
   headers: { asked: [], answered: [] },
   withModel,
+  withoutSeals: withoutForeignThoughts,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },
   kindOf: bodyKindOf,
   said: (bytes) => identityIn(decoder.decode(bytes)),

@@ -7,6 +7,7 @@ import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
+import { unheld } from "../held-fields.ts"
 import { noSignature } from "./gemini-turns.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
 import { wordIn } from "../word-table.ts"
@@ -278,7 +279,8 @@ const droppedOf = (chat: Chat): ReadonlyArray<ChatField> => [
   // Google's seeds have 32 bits.
   ...(chat.seed !== undefined && typeof chat.seed !== "number" ? (["seed"] as const) : []),
   ...(chat.parallelCalls === false && chat.tools.length > 0 ? (["parallelCalls"] as const) : []),
-  ...unsaid.filter((field) => chat[field] !== undefined)
+  ...unsaid.filter((field) => chat[field] !== undefined),
+  ...unheld(chat, ["signature"])
 ]
 
 /** The body of a request to `model`. */

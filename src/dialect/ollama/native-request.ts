@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, ServerCodec, ServerTraits } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { unheld } from "../held-fields.ts"
 import { optionsWith } from "./ollama-options.ts"
 import { ollamaReads } from "./native-answer.ts"
 
@@ -162,7 +163,8 @@ const encode: ServerCodec["encode"] = (chat, model, traits) => {
     const forced = tools.length > 0 && (toolChoice === "required" || typeof toolChoice === "object")
     const dropped: ReadonlyArray<ChatField> = [
       ...(forced ? (["toolChoice"] as const) : []),
-      ...unsaid.filter((field) => Object.hasOwn(chat, field))
+      ...unsaid.filter((field) => Object.hasOwn(chat, field)),
+      ...unheld({ ...chat, tools }, ["reasoning"])
     ]
     return Result.succeed({ body: encoder.encode(JSON.stringify(body)), dropped, answers: ollamaReads })
   } catch (error) {

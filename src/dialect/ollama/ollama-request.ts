@@ -181,6 +181,7 @@ const words: ClientCodec["words"] = {
   frequencyPenalty: "options.frequency_penalty",
   effort: "think",
   reasoning: "messages.thinking",
+  strict: "tools.function.strict",
   toolChoice: "tool_choice"
 }
 

@@ -3,17 +3,9 @@
  */
 import * as Result from "effect/Result"
 import { BadRequest } from "../../domain/errors.ts"
-import type {
-  Chat,
-  ChatField,
-  ChatMessage,
-  ChatPart,
-  ChatTool,
-  ChatTurnItem,
-  EncodedChat,
-  ServerTraits
-} from "../chat.ts"
+import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
+import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { chatAnswers } from "./chat-answer.ts"
 
@@ -136,12 +128,9 @@ const formatOf = ({ format }: Chat): Fields => {
 const hasFile = ({ messages }: Chat): boolean =>
   messages.some((message) => message.role === "user" && message.parts.some(({ type }) => type === "file"))
 
-const hasItem = ({ messages }: Chat, is: (item: ChatTurnItem) => boolean): boolean =>
-  messages.some((message) => message.role === "assistant" && message.items.some(is))
-
-const isThought = ({ type }: ChatTurnItem): boolean => type === "reasoning"
-
-const isSigned = (item: ChatTurnItem): boolean => item.type === "call" && item.signature !== undefined
+// What OpenAI itself passes over.
+const saidToAll = ["detail", "strict", "formatNote", "fileName"] as const
+const saidToOthers = [...saidToAll, "reasoning", "signature"] as const
 
 // What all servers are told; the rest depends on them.
 const told = [
@@ -190,8 +179,7 @@ export const encodeChatRequest = (
     return Result.fail(new BadRequest({ message, param: traits.word("choices") }))
   }
   const dropped: Array<ChatField> = [...unsaid(chat, [...told, traits.original ? "tier" : "topK"])]
-  if (traits.original && hasItem(chat, isThought)) dropped.push("reasoning")
-  if (traits.original && hasItem(chat, isSigned)) dropped.push("signature")
+  dropped.push(...unheld(chat, traits.original ? saidToAll : saidToOthers))
   const isNewer = traits.original || (chat.newerBound === true && traits.newerBound)
   const fields: Fields = {
     model,

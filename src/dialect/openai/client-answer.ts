@@ -268,7 +268,10 @@ class Whole {
     else if (event.type === "reasoning") this.thinks(event.text)
     else if (event.type === "signature") {
       const last = this.details.at(-1)
-      if (last !== undefined) last.signature = event.signature
+      // A server may sign a thought that it does not tell.
+      if (last === undefined || last.signature !== undefined)
+        this.details.push({ text: "", signature: event.signature })
+      else last.signature = event.signature
     } else if (event.type === "call") {
       const { call, id, name, signature } = event
       this.calls.set(call, { id: this.ids.of(id), name, signature, args: "" })
@@ -312,12 +315,12 @@ const wholeEncoder =
     const { content, details, logprobs, refusal, stop, thoughts, usage } = all
     const calls = [...all.calls.values()].map((call) => callOf(call, wishes, stop?.reason === "length"))
     if (wishes.older && calls.length > 1) return Result.fail(oneCall)
-    const tellsThoughts = wishes.thoughts && thoughts !== ""
+    const tellsThoughts = wishes.thoughts && details.length > 0
     const message = {
       role: "assistant",
       content: content === "" && (calls.length > 0 || refusal !== "") ? null : content,
       ...(refusal === "" ? {} : { refusal }),
-      ...(tellsThoughts ? { reasoning_content: thoughts } : {}),
+      ...(tellsThoughts && thoughts !== "" ? { reasoning_content: thoughts } : {}),
       ...(tellsThoughts && wishes.signatures
         ? { reasoning_details: details.map((each, index) => detailOf(index, each)) }
         : {}),

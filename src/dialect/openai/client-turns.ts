@@ -110,7 +110,7 @@ const signedIn = (details: unknown): ReadonlyArray<ChatTurnItem> => {
     if (last !== undefined && last.signature === undefined) {
       last.text += said
       last.signature = signed
-    } else if (said !== "") found.push({ type: "reasoning", text: said, signature: signed })
+    } else if (said !== "" || signed !== undefined) found.push({ type: "reasoning", text: said, signature: signed })
   }
   return found
 }

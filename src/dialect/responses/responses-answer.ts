@@ -139,7 +139,8 @@ class ResponseWriting {
   }
 
   private thought(): ReasoningItem {
-    if (this.spoken instanceof ReasoningItem) return this.spoken
+    // What follows a signature is a thought of its own.
+    if (this.spoken instanceof ReasoningItem && this.spoken.signature === undefined) return this.spoken
     this.closeSpoken()
     const item = new ReasoningItem(this.writer, this.place("rs"), this.asked.seals)
     this.items.push(item)

@@ -84,6 +84,11 @@ const codec: ClientCodec = {
     tier: "service_tier",
     reasoning: "input.reasoning",
     signature: "input.reasoning.encrypted_content",
+    thoughtSignature: "input.reasoning.encrypted_content",
+    strict: "tools.strict",
+    formatNote: "text.format.description",
+    fileName: "input_file.filename",
+    detail: "input_image.detail",
     file: "input_file",
     audio: "input_audio"
   },
