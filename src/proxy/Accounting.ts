@@ -54,7 +54,7 @@ export class Accounting extends Context.Service<
     /** A backend is called for the request; gives where that is counted. */
     readonly attempting: (record: RequestRecord, backend: string, model: string) => Meter
     /** The call failed; `blameless` when that says nothing against the backend. */
-    readonly attemptFailed: (record: RequestRecord, error: UpstreamError, blameless: boolean) => void
+    readonly attemptFailed: (attempt: Pick<RequestRecord, "asked">, error: UpstreamError, blameless: boolean) => void
     /** A plan was made for the request; `now` in monotonic milliseconds. */
     readonly routed: (record: RequestRecord, plan: Plan, now: number) => void
     /** A request changed how a backend and model stand. */
@@ -81,7 +81,7 @@ export class Accounting extends Context.Service<
         meter.inFlight += 1
         return meter
       }
-      const attemptFailed = ({ asked }: RequestRecord, error: UpstreamError, blameless: boolean): void =>
+      const attemptFailed = ({ asked }: Pick<RequestRecord, "asked">, error: UpstreamError, blameless: boolean): void =>
         asked?.meter.attempted(blameless ? "refused" : failures[error._tag], performance.now())
       // What nobody was asked for is counted by its model when that is one that somebody serves.
       const unasked = ({ decided }: RequestRecord) => {

@@ -29,7 +29,7 @@ export interface RequestEnd {
 export const clientClosedStatus = 499
 
 /** An attempt at a backend; `model` is the name that it is asked for. */
-interface Asked {
+export interface Asked {
   readonly backend: string
   readonly model: string
   /** Where it is counted. */

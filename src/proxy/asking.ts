@@ -1,0 +1,215 @@
+/**
+ * One attempt of a request: a backend that is asked, how it is asked, and the place and the time that it takes.
+ */
+import * as Effect from "effect/Effect"
+import type { DialectRoute, Span } from "../dialect/Dialect.ts"
+import type { RoutingNeeds } from "../domain/request.ts"
+import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
+import { Ticket } from "../registry/live-state.ts"
+import type { Registry } from "../registry/Registry.ts"
+import type { Blame } from "../router/judge-failure.ts"
+import type { Attempt } from "../router/plan.ts"
+import type { CommittedAnswer } from "../upstream/answer.ts"
+import type { Asker, RequestClock, Upstream } from "../upstream/Upstream.ts"
+import type { Suspicion } from "../wire/liveness.ts"
+import { isSource, type RequestBody } from "../wire/request-bytes.ts"
+import type { Accounting } from "./Accounting.ts"
+import { collected } from "./collected.ts"
+import type { EarlyStream } from "./early-stream.ts"
+import { failureReason } from "./final-failure.ts"
+import { tunedFor } from "./fuller.ts"
+import type { Asked } from "./record.ts"
+import type { RequestRun } from "./request-run.ts"
+import { StreamedBody } from "./streamed-body.ts"
+import type { Translation } from "./translation.ts"
+
+/** What the attempts of one request have in common. */
+export interface AskedFor {
+  readonly run: RequestRun
+  readonly needs: RoutingNeeds
+  /** The model as its client named it. */
+  readonly requested: string
+  readonly body: Uint8Array | StreamedBody
+  /** Where the body names the model. */
+  readonly model: Span | undefined
+  readonly forwarding: {
+    readonly accounting: Accounting["Service"]
+    readonly registry: Registry["Service"]
+    readonly upstream: Upstream["Service"]
+  }
+  /** Whether another one can be asked in place of a backend that is gone; it is then. */
+  readonly moves: (gone: string) => boolean
+}
+
+/** How long a silent stream has left once its backend is known to be gone, in milliseconds. */
+const lastWordsMs = 5000
+
+/** How long somebody is waited for who counts tokens, in milliseconds: an estimate is to be had at once. */
+const countMs = 5000
+
+const replayed = new ConnectionLost({ reason: "a kept connection was closed as it was used", answered: false })
+
+/** Whether nobody was there to be asked, whatever the model. */
+export const isAway = (error: UpstreamError): boolean =>
+  error._tag === "Unreachable" || (error._tag === "TimedOut" && error.limit === "connect")
+
+/** Whether a request is one for a number that can be estimated. */
+export const isCount = ({ record }: RequestRun): boolean => record.route.operation.estimate !== undefined
+
+/** A backend that is asked; it has its place there from the beginning on. */
+export class Asking implements Asker {
+  readonly attempt: Attempt
+  /** How it is asked; undefined in the words of the client. */
+  readonly translation: Translation | undefined
+  readonly asked: Asked
+  readonly ticket: Ticket
+  private readonly request: AskedFor
+  private readonly clock: RequestClock
+  private isOver = false
+
+  /** `clock` keeps its time limits. */
+  constructor(request: AskedFor, attempt: Attempt, translation: Translation | undefined, clock: RequestClock) {
+    const { candidate, model } = attempt
+    const { forwarding, run } = request
+    const { record } = run
+    const { accounting } = forwarding
+    const { backend, live } = candidate.state
+    const now = performance.now()
+    // As it is listed: a suffix that a client may put behind it is no model of its own.
+    const { id } = candidate.model
+    this.request = request
+    this.attempt = attempt
+    this.translation = translation
+    this.clock = clock
+    this.asked = { backend: backend.name, model, meter: accounting.attempting(record, backend.name, id) }
+    record.asks(this.asked, now)
+    // Not the rest of it: its texts would be held for as long as the answer goes on.
+    const translated = translation && { label: translation.label, dropped: translation.dropped }
+    if (translated !== record.translated) record.translates(translated)
+    clock.bound(record.started, isCount(run) ? countMs : backend.limits.totalMs)
+    this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
+    run.ticket = this.ticket
+  }
+
+  /** Asks it, for a stream where that is how its whole answers are to be had. */
+  get answer(): Effect.Effect<CommittedAnswer, UpstreamError> {
+    const { record } = this.request.run
+    const { backend } = this.attempt.candidate.state
+    const { body, route } = this.translation ?? { body: this.ownBody, route: record.route }
+    const collector = backend.collect === true && !record.stream ? route.operation.collector : undefined
+    if (collector === undefined || isSource(body)) {
+      // The wish for a stream may stand behind what has come so far.
+      return this.call(route, body, () => record.stream)
+    }
+    const streamed = collector.request(body instanceof Uint8Array ? body : Buffer.concat(body))
+    return Effect.flatMap(
+      this.call(route, streamed, () => true),
+      (answer) => collected(answer, collector.start(), this.clock, backend.limits.idleMs)
+    )
+  }
+
+  /** Notes how it failed; `blameless` when that says nothing against its backend. */
+  fails(error: UpstreamError, blame: Blame, blameless: boolean): void {
+    const { forwarding, run } = this.request
+    const { backend, model } = this.asked
+    this.isOver = true
+    run.record.fails({ backend, model, reason: failureReason(error) })
+    this.settle(error, blame)
+    forwarding.accounting.attemptFailed(this, error, blameless)
+  }
+
+  /** Gives its place back, with what its failure says of its backend. */
+  settle(error: UpstreamError, blame: Blame): void {
+    const { ticket } = this
+    const { forwarding, run } = this.request
+    const now = performance.now()
+    run.record.awaits(now - ticket.started)
+    const coolMs = blame._tag === "cool" ? blame.ms : blame._tag === "count" ? blame.coolMs : undefined
+    if (coolMs !== undefined) {
+      ticket.cool(coolMs, now, { limited: blame._tag === "cool", reason: failureReason(error) })
+    }
+    ticket.settle(blame._tag === "count" || blame._tag === "key" ? "bad" : "none", now)
+    run.ticket = undefined
+    const doubted = blame._tag === "key" || (blame._tag === "none" && blame.probe === true)
+    if (doubted || isAway(error)) forwarding.registry.suspect(this.asked.backend)
+  }
+
+  again(): boolean {
+    const { forwarding, run } = this.request
+    // It may have run, however unlikely that is: whoever wants nothing run twice says so by this setting.
+    if (this.isOver || run.limits.maxRetries === 0) return false
+    const { backend, model } = this.asked
+    run.record.repeats()
+    run.record.fails({ backend, model, reason: failureReason(replayed) })
+    forwarding.accounting.attemptFailed(this, replayed, false)
+    return true
+  }
+
+  silent(doubt: Suspicion | undefined): UpstreamError | undefined {
+    if (this.isOver) return undefined
+    const { clock, request } = this
+    const { backend } = this.asked
+    const { registry } = request.forwarding
+    if (doubt !== undefined) registry.suspect(backend)
+    const unhealthy = registry.snapshot().backends.get(backend)?.health.status === "unhealthy"
+    const why = doubt?.gone ?? (unhealthy ? "its probes fail" : undefined)
+    if (why === undefined) return undefined
+    const reason = `the backend went away (${why})`
+    if (clock.limit === "idle") {
+      clock.hasten(performance.now() + lastWordsMs, new ConnectionLost({ reason, answered: true }))
+    } else if (clock.limit === "connect" || clock.limit === "first_byte") {
+      if (request.moves(backend)) return new Unreachable({ reason })
+    }
+    return undefined
+  }
+
+  private call(
+    route: DialectRoute,
+    body: RequestBody,
+    stream: () => boolean
+  ): Effect.Effect<CommittedAnswer, UpstreamError> {
+    const { attempt, clock, request } = this
+    const { run } = request
+    const { record } = run
+    const { state } = attempt.candidate
+    return request.forwarding.upstream.call({
+      backend: state.backend,
+      route,
+      model: attempt.model,
+      apiPath: state.apiPath,
+      body,
+      clientHeaders: record.request.headers,
+      requestId: record.id,
+      mediaType: request.body instanceof StreamedBody ? request.body.mediaType : undefined,
+      stream,
+      clock,
+      caller: this,
+      hearer: () => (run.early?.opened === true ? this.hearer(run.early, route) : undefined)
+    })
+  }
+
+  // What keeps a connection alive is said in the client's own dialect.
+  private hearer(early: EarlyStream, { dialect }: DialectRoute): (comments: Uint8Array) => void {
+    const { route } = this.request.run.record
+    if (dialect === route.dialect) return early.hear
+    return () => {
+      if (route.dialect.keepAlive !== undefined) early.hear(route.dialect.keepAlive)
+    }
+  }
+
+  // The body in the words of its client.
+  private get ownBody(): RequestBody {
+    const { candidate, model } = this.attempt
+    const { body: came, model: span, needs, requested, run } = this.request
+    const { dialect, model: named } = run.record.route
+    // The body of a request whose path names the model may name another one, or none.
+    const isSame = model === requested && named === undefined
+    if (came instanceof StreamedBody) {
+      return came.as(isSame ? undefined : model, candidate.state.backend.limits.firstByteMs)
+    }
+    const open = dialect.withoutSeals?.(came) ?? came
+    const tuned = dialect.withOwn === undefined ? undefined : tunedFor(candidate, dialect.id, needs)
+    const body = tuned === undefined ? open : (dialect.withOwn?.(open, tuned.own, tuned.context) ?? open)
+    return isSame ? body : dialect.withModel(body, model, body === came ? span : undefined)
+  }
+}
