@@ -35,6 +35,10 @@ export const house: Readonly<Record<string, Room>> = {
     "servers asked what they are and how they are, by schedule, and what that changes",
     "domain backend config wire registry upstream"
   ),
+  lifecycle: room(
+    "models loaded, unloaded and got where servers can be asked to",
+    "domain backend registry router upstream"
+  ),
   discovery: room("servers found on this machine and the network", "domain backend config registry upstream health"),
   http: room("the listening socket, and addresses", "config"),
   api: room("the contracts of the operational endpoints", "domain backend"),
@@ -45,7 +49,7 @@ export const house: Readonly<Record<string, Room>> = {
   connect: room("settings of client programs, printed and put into their files", "domain backend config router api"),
   operations: room(
     "what is not forwarded: health, models, statistics, administration, pages",
-    "domain backend config telemetry admission dialect registry router upstream proxy connect api"
+    "domain backend config telemetry admission dialect registry router upstream lifecycle proxy connect api"
   ),
   remote: room(
     "what commands ask of a running gateway",
@@ -58,7 +62,7 @@ export const house: Readonly<Record<string, Room>> = {
   demo: room("simulated backends inside the process", "backend http"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
-    "domain config telemetry admission dialect registry router upstream backend health discovery http api proxy operations remote"
+    "domain config telemetry admission dialect registry router upstream backend health lifecycle discovery http api proxy operations remote"
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",

@@ -9,6 +9,7 @@ import { backendTypes } from "../backend/all.ts"
 import { AdminGroup } from "./admin-api.ts"
 import { CatalogueGroup, modelFacts, BackendStatus } from "./catalogue-api.ts"
 import { ControlGroup, ConfigStatus } from "./control-api.ts"
+import { LifecycleGroup } from "./lifecycle-api.ts"
 import { Refusal } from "./refusal.ts"
 import { StatsGroup } from "./stats-api.ts"
 
@@ -166,6 +167,7 @@ export const ContractApi = HttpApi.make("nexus")
   .add(AdminGroup)
   .add(CatalogueGroup)
   .add(ControlGroup)
+  .add(LifecycleGroup)
   .add(StatsGroup)
 
 /** All operational endpoints. */

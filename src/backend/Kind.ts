@@ -4,6 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { Model, Server, Tuning } from "../domain/server.ts"
+import type { ModelActions } from "./model-actions.ts"
 import type { DialectId, Speaking } from "./speech.ts"
 import type { Talk, ProbeEnd } from "./talk.ts"
 
@@ -104,6 +105,8 @@ export interface Kind {
   readonly keepsFiles?: boolean
   /** The dialect in which clients have it get, make or lose models; absent where they cannot. */
   readonly changesBy?: DialectId
+  /** What an administrator can have done to its models; absent where that is nothing. */
+  readonly lifecycle?: ModelActions
   /** Where an operation is, by its path in the dialect; made once for each backend. */
   readonly url: (server: Pick<Server, "query" | "url">, path: string, apiPath: ApiPath) => string
   /** Sent with every call, unless a client says another value. */

@@ -10,6 +10,7 @@ import type { Capabilities, Model, ModelAbout } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
 import { openAiLike } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
+import { ollamaLifecycle } from "./ollama-lifecycle.ts"
 import { absent, speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 
@@ -275,6 +276,7 @@ export const ollama: Kind = {
   speaks,
   fuller,
   changesBy: "ollama",
+  lifecycle: ollamaLifecycle,
   spelling: ollamaName,
   prober,
   advice: {

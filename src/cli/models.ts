@@ -10,6 +10,7 @@ import { oneSpelling } from "../backend/spelling.ts"
 import type { BackendEntry } from "../api/gateway-api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
+import { modelActionCommands } from "./models-change.ts"
 import { jsonText, tableText } from "./output.ts"
 
 /** A model as the command lists it; `context_length` in tokens, null when no backend says. */
@@ -81,5 +82,6 @@ export const modelsCommand = Command.make(
   Command.withExamples([
     { command: "nexus models" },
     { command: "nexus models --backend local-ollama --json", description: "Those of one backend, for a program" }
-  ])
+  ]),
+  Command.withSubcommands([...modelActionCommands])
 )

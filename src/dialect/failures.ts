@@ -72,6 +72,14 @@ const meantWords = (names: ReadonlyArray<string> = []): string => {
   return `Did you mean ${quoted.length === 0 ? "" : `${quoted.join(", ")} or `}${last}? `
 }
 
+const actionFailures = {
+  missing: { status: 404, code: "model_not_found" },
+  room: { status: 507, code: "not_enough_room" },
+  unable: { status: 501, code: "not_implemented" },
+  refused: { status: 502, code: "bad_gateway" },
+  unreachable: { status: 502, code: "bad_gateway" }
+} as const
+
 /** Every failure with its form, by tag. */
 export const failureTable: Table = {
   BadRequest: (e) => invalid(400, "bad_request", e.param, e.message),
@@ -214,6 +222,11 @@ export const failureTable: Table = {
     param: "model",
     headers: neverRetry
   }),
+  ModelActionFailed: (e) => {
+    const message = `Backend '${e.backend}' did not ${e.action} '${e.model}': ${e.reason}`
+    const { code, status } = actionFailures[e.fault]
+    return e.fault === "missing" ? invalid(status, code, "model", message) : server(status, code, message)
+  },
   Internal: (e) =>
     server(500, "internal_error", `Internal error; the log has its cause under request id ${e.requestId}`)
 }

@@ -154,6 +154,15 @@ export class NotImplemented extends Schema.TaggedError<NotImplemented>()("NotImp
   why: Schema.optionalKey(Schema.String)
 }) {}
 
+/** A backend did not load, unload or get a model; `fault` is whose doing that is. */
+export class ModelActionFailed extends Schema.TaggedError<ModelActionFailed>()("ModelActionFailed", {
+  action: Schema.String,
+  backend: Schema.String,
+  model: Schema.String,
+  fault: Schema.Literals(["missing", "room", "unable", "refused", "unreachable"]),
+  reason: Schema.String
+}) {}
+
 /** A defect of the gateway; the log has its cause under the request id. */
 export class Internal extends Schema.TaggedError<Internal>()("Internal", { requestId: Schema.String }) {}
 
@@ -185,4 +194,5 @@ export type GatewayError =
   | Conflict
   | ConfigRefused
   | NotImplemented
+  | ModelActionFailed
   | Internal

@@ -9,16 +9,12 @@ import * as Layer from "effect/Layer"
 import { MethodNotAllowed } from "../domain/errors.ts"
 import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
-import { Router } from "../router/Router.ts"
 import { type IncomingRequest, incomingRequest } from "./incoming-request.ts"
-import type { Contract } from "./endpoints.ts"
-import type { Control } from "./Control.ts"
+import type { Contract, ContractServices } from "./endpoints.ts"
 import { Drain } from "../admission/Drain.ts"
 import { notReadyReason } from "./handlers/health-pages.ts"
-import type { Meters } from "../proxy/Meters.ts"
 import { Dialects } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"
-import { History } from "../proxy/History.ts"
 
 /** What the operational endpoints tell beside the state of the backends. */
 export interface OperationsOptions {
@@ -45,7 +41,7 @@ export class Operations extends Context.Service<
     Layer.effect(
       Operations,
       Effect.gen(function* () {
-        const services = yield* Effect.context<Drain | Registry | Router | History | Control | Meters>()
+        const services = yield* Effect.context<ContractServices>()
         const registry = yield* Registry
         const drain = yield* Drain
         const dialects = yield* Dialects

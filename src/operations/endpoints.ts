@@ -14,6 +14,7 @@ import { version } from "../domain/version.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
+import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { Router } from "../router/Router.ts"
 import { modelNotFound } from "../router/model-not-found.ts"
@@ -26,6 +27,7 @@ import { type BodyLimits, type BodyCounter, readBody } from "../proxy/request-bo
 import { makeChanges } from "./handlers/changes.ts"
 import { catalogueHandlers } from "./handlers/catalogue.ts"
 import { Control } from "./Control.ts"
+import { lifecycleHandlers } from "./handlers/lifecycle-handlers.ts"
 import { controlHandlers } from "./handlers/control-handlers.ts"
 import { docsPage } from "./pages/docs-page.ts"
 import { frontPage } from "./pages/front-page.ts"
@@ -114,9 +116,12 @@ type Refuse = (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServ
 
 const logged = <A, E, R>(answer: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.tapDefect(answer, (defect) =>
-    Effect.flatMap(RequestId, (request_id) =>
-      Effect.annotateLogs(Effect.logError("internal error", defect), { request_id })
-    )
+    // So the library has it that nobody waits for the answer any more.
+    HttpServerResponse.isHttpServerResponse(defect)
+      ? Effect.void
+      : Effect.flatMap(RequestId, (request_id) =>
+          Effect.annotateLogs(Effect.logError("internal error", defect), { request_id })
+        )
   )
 
 /** Refuses what does not decode in words, where the library would say nothing. */
@@ -186,7 +191,7 @@ const nothing = new Uint8Array(0)
 const jsonBody = { "content-type": "application/json" }
 
 /** What the handlers draw on. */
-export type ContractServices = Drain | Registry | Router | History | Control | Meters
+export type ContractServices = Drain | Registry | Router | History | Control | Meters | Lifecycle
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {
@@ -226,6 +231,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(makeHandlers(options, refusing)),
     Layer.provide(adminHandlers(dialects, refusing, maxRetries)),
     Layer.provide(controlHandlers(refusing)),
+    Layer.provide(lifecycleHandlers(refusing)),
     Layer.provide(catalogueHandlers),
     Layer.provide(statsHandlers(started)),
     Layer.provide(HttpServer.layerServices),

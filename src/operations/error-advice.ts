@@ -36,5 +36,7 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   ConfigRefused: "Fix the lines that the message names; the settings in force stay as they are",
   NotImplemented:
     "Ask a model of a backend that speaks the dialect itself; `nexus backends list` tells which those are",
+  ModelActionFailed:
+    "Do what the message says: unload another model first (`nexus models unload`), pull it (`nexus models pull`), or look at the backend's own log",
   Internal: "Look for the request id in the log, and report it"
 }

@@ -14,6 +14,7 @@ import {
   GatewayTimeout,
   Internal,
   LoopDetected,
+  ModelActionFailed,
   MethodNotAllowed,
   NotImplemented,
   ContextLengthExceeded,
@@ -146,6 +147,16 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   NotImplemented: {
     when: "What is asked for cannot be translated, and no backend that has the model speaks of it itself",
     error: new NotImplemented({ operation: "responses/compact", model: "llama3:70b" })
+  },
+  ModelActionFailed: {
+    when: "A backend did not load, unload or pull a model: it has no room (507), has no such model (404), cannot (501), or fails (502)",
+    error: new ModelActionFailed({
+      action: "load",
+      backend: "local",
+      model,
+      fault: "room",
+      reason: "model requires more system memory (40.1 GiB) than is available (12.3 GiB)"
+    })
   },
   Internal: { when: "The gateway itself failed", error: new Internal({ requestId: id }) }
 }

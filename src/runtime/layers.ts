@@ -13,6 +13,7 @@ import { Control } from "../operations/Control.ts"
 import { type AdmissionRules, makeAdmission } from "../admission/access.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Gateway } from "./Gateway.ts"
+import { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
 import { History } from "../proxy/History.ts"
@@ -100,7 +101,8 @@ const routingOf = ({ routing }: LoadedConfig) => routing
 const services = ({ current }: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
     Upstream.layer(() => bytes(current().settings.server.max_answer_mb)),
-    Accounting.layer
+    Accounting.layer,
+    Lifecycle.layer
   ).pipe(
     Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(part?.number ?? 1))),
     Layer.provideMerge(Router.layer(() => routingOf(current())))

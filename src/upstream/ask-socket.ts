@@ -2,10 +2,15 @@
  * A short question over a Unix socket, where a gateway of this machine may be administered.
  */
 import { request } from "node:http"
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { TimedOut, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import type { ShortCall, TextAnswer } from "./ask.ts"
+import type { OpenAnswer, OpenQuestion } from "./open-answer.ts"
 
 const headersOf = (raw: Readonly<Record<string, string | ReadonlyArray<string> | undefined>>): Headers => {
   const headers = new Headers()
@@ -47,3 +52,30 @@ export const askSocket = (question: ShortCall, socketPath: string): Effect.Effec
       orElse: () => Effect.fail(new TimedOut({ limit: "connect", afterMs: question.timeoutMs }))
     })
   )
+
+/** Asks whoever listens on the socket at a path of theirs, and reads the answer while it comes, for as long as the scope is open. */
+export const openOverSocket = (
+  { body = "", headers, method, url: path }: OpenQuestion,
+  socketPath: string
+): Effect.Effect<OpenAnswer, UpstreamError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const pieces = yield* Queue.unbounded<Uint8Array, UpstreamError | Cause.Done>()
+    const sent = yield* Effect.acquireRelease(
+      Effect.sync(() => request({ socketPath, path, method, headers: { host: "localhost", ...headers } })),
+      (call) => Effect.sync(() => void call.destroy())
+    )
+    const arrival = Effect.callback<{ readonly status: number; readonly headers: Headers }, UpstreamError>((resume) => {
+      sent.on("error", (error) => {
+        resume(Effect.fail(failure(error)))
+        Effect.runSync(Queue.fail(pieces, failure(error)))
+      })
+      sent.on("response", (answer) => {
+        answer.on("error", (error) => void Effect.runSync(Queue.fail(pieces, failure(error))))
+        answer.on("data", (piece: Uint8Array) => void Queue.offerUnsafe(pieces, piece))
+        answer.on("end", () => void Queue.endUnsafe(pieces))
+        resume(Effect.succeed({ status: answer.statusCode ?? 0, headers: headersOf(answer.headers) }))
+      })
+      sent.end(body)
+    })
+    return { ...(yield* arrival), pieces: Stream.fromQueue(pieces) }
+  })

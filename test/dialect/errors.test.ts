@@ -12,6 +12,7 @@ import {
   type GatewayError,
   Internal,
   LoopDetected,
+  ModelActionFailed,
   MethodNotAllowed,
   ContextLengthExceeded,
   ModelCapabilityMismatch,
@@ -86,6 +87,11 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
   Conflict: [new Conflict({ message: "taken" }), 409, "conflict"],
   ConfigRefused: [new ConfigRefused({ message: "nexus.toml:1: no" }), 422, "config_invalid"],
   NotImplemented: [new NotImplemented({ operation: "responses/compact", model: "x" }), 501, "not_implemented"],
+  ModelActionFailed: [
+    new ModelActionFailed({ action: "load", backend: "a", model: "x", fault: "room", reason: "no memory" }),
+    507,
+    "not_enough_room"
+  ],
   Internal: [new Internal({ requestId: "id-1" }), 500, "internal_error"]
 }
 

@@ -4,6 +4,7 @@
 import { Effect, Layer, Option } from "effect"
 import type { LoadedConfig } from "../../src/config/compile.ts"
 import { Conflict } from "../../src/domain/errors.ts"
+import { Lifecycle } from "../../src/lifecycle/Lifecycle.ts"
 import { Control } from "../../src/operations/Control.ts"
 import type { ConfigInUse } from "../../src/runtime/Reloader.ts"
 
@@ -24,3 +25,6 @@ export const noControl = Layer.succeed(Control, {
   remove: () => refuse,
   setMode: () => refuse
 })
+
+/** Models that nobody loads. */
+export const noLifecycle = Layer.succeed(Lifecycle, { begin: () => refuse, keep: () => Effect.void })

@@ -12,7 +12,7 @@ import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Router } from "../../src/router/Router.ts"
 import { plainSettings } from "../kit/generators.ts"
-import { noControl } from "../kit/control.ts"
+import { noControl, noLifecycle } from "../kit/control.ts"
 
 const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
   name,
@@ -36,6 +36,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
         Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,
         noControl,
+        noLifecycle,
         Layer.succeed(Siblings, siblings)
       )
     )
