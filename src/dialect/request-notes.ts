@@ -78,6 +78,7 @@ export class Notes {
     for (const name in object) {
       const value = object[name]
       if (known.includes(name) || value === null || value === undefined) continue
+      if (Array.isArray(value) && value.length === 0) continue
       this.drops(this.anywhere.includes(name) || place === "" ? name : `${place}.${name}`)
     }
   }

@@ -125,8 +125,8 @@ describe("a request as Ollama's own chat takes it", () => {
     const said = (part: ChatPart): Partial<Chat> => ({ messages: [{ role: "user", parts: [part] }] })
     expect(fault({ choices: 2 })).toBe("choices")
     expect(fault(said({ type: "image", url: "https://example.com/a.png" }))).toBe("messages")
-    expect(fault(said({ type: "file", name: "a", mediaType: "application/pdf", data: "AA" }))).toBe("messages")
-    expect(fault(said({ type: "audio", format: "wav", data: "AA" }))).toBe("messages")
+    expect(fault(said({ type: "file", name: "a", mediaType: "application/pdf", data: "AA" }))).toBe("file")
+    expect(fault(said({ type: "audio", format: "wav", data: "AA" }))).toBe("audio")
     const call = { type: "call", id: "x", name: "a", args: "{no" } as const
     expect(fault({ messages: [{ role: "assistant", items: [call] }] })).toBe("messages")
   })

@@ -4,12 +4,13 @@
 import { createHash } from "node:crypto"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { BadRequest } from "../../domain/errors.ts"
+import type { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatTool, ChatTurnItem, EncodedChat, ServerTraits, SystemText } from "../chat.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
-import { type Fields, markOf, tellMessages, toldSystem, Unsayable } from "./messages-content.ts"
+import { type Fields, markOf, tellMessages, toldSystem } from "./messages-content.ts"
+import { refusalOf, Unsayable } from "../unsayable.ts"
 import { messageReader } from "./messages-events.ts"
 import { isSealed } from "../signatures.ts"
 import { thinkingOf } from "./messages-thinking.ts"
@@ -157,7 +158,7 @@ const lostSampling = ({ temperature, topK, topP }: Chat, thinks: boolean): Reado
 ]
 
 const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields; dropped: Array<ChatField> } => {
-  const { effort, maxTokens, safetyId, stop = [], stream, tier, tools, user } = chat
+  const { effort, maxTokens, safetyId, showThoughts, stop = [], stream, tier, tools, user } = chat
   const { messages, system } = tellMessages(chat.messages)
   const thinking = thinkingOf(chat, model, traits)
   const thinks = thinking.budget > 0
@@ -168,6 +169,8 @@ const bodyOf = (chat: Chat, model: string, traits: ServerTraits): { body: Fields
   const dropped: Array<ChatField> = [
     ...unsaid(chat, user === undefined ? [...told, "safetyId"] : told),
     ...(effort !== undefined && thinking.dropped ? (["effort"] as const) : []),
+    // Those that are told how hard to think show what they like.
+    ...(showThoughts === true && !thinks ? (["showThoughts"] as const) : []),
     ...lostSampling(chat, thinks),
     ...(stops.length < stop.length ? (["stop"] as const) : []),
     ...(tier !== undefined && knownTier === undefined ? (["tier"] as const) : []),
@@ -200,12 +203,9 @@ export const encodeMessagesRequest = (
   traits: ServerTraits
 ): Result.Result<EncodedChat, BadRequest> => {
   const { choices = 1 } = chat
-  if (choices > 1) {
-    const message = `'${traits.word("choices")}' must be 1: this model gives one answer to a request`
-    return Result.fail(new BadRequest({ message, param: traits.word("choices") }))
-  }
   const { chat: fit, restoring } = fittedChat(chat, limits)
   try {
+    if (choices > 1) throw new Unsayable("choices", "must be 1: this model gives one answer to a request")
     const { body, dropped } = bodyOf(fit, model, traits)
     return Result.succeed({
       body: encoder.encode(JSON.stringify(body)),
@@ -213,8 +213,6 @@ export const encodeMessagesRequest = (
       answers: restoring(messageReader)
     })
   } catch (error) {
-    if (!(error instanceof Unsayable)) throw error
-    const place = traits.word("messages")
-    return Result.fail(new BadRequest({ message: `'${place}' ${error.message}`, param: place }))
+    return Result.fail(refusalOf(error, traits))
   }
 }

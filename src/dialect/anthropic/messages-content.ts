@@ -5,16 +5,14 @@
 import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { Unsayable } from "../unsayable.ts"
 import { isSealed } from "../signatures.ts"
 
 /** A block, or a message. */
 export type Fields = Record<string, unknown>
 
-/** Ends the writing: what cannot be said, in the words behind the name of the client's field. */
-export class Unsayable extends Error {}
-
 const cannot = (why: string): never => {
-  throw new Unsayable(why)
+  throw new Unsayable("messages", why)
 }
 
 /** The mark of something as where what is kept of a prompt ends. */

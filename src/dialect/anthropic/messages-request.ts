@@ -138,9 +138,11 @@ const userOf = (metadata: unknown, notes: Notes): Pick<Chat, "user"> => {
 
 const tiers: Readonly<Record<string, string>> = { auto: "auto", standard_only: "default" }
 
-const tierOf = ({ service_tier: tier }: JsonObject): Pick<Chat, "tier"> => {
+const tierOf = ({ service_tier: tier }: JsonObject, notes: Notes): Pick<Chat, "tier"> => {
   const known = wordIn(tiers, tier)
-  return known === undefined ? {} : { tier: known }
+  if (known !== undefined) return { tier: known }
+  if (tier !== undefined && tier !== null) notes.drops("service_tier")
+  return {}
 }
 
 // Without them the answer would be another one.
@@ -171,7 +173,7 @@ const read = (plain: JsonObject, exact: JsonObject, notes: Notes): Chat => {
     ...samplingOf(plain),
     ...stopsOf(plain),
     ...userOf(plain["metadata"], notes),
-    ...tierOf(plain),
+    ...tierOf(plain, notes),
     ...notes.cacheOf(plain),
     extra: {}
   }

@@ -38,7 +38,8 @@ const documentParts = (block: JsonObject, place: string, notes: Notes): Readonly
     case "base64": {
       if (mediaType !== "application/pdf") return refuseAt(`${place}.source.media_type`, "must be 'application/pdf'")
       const name = typeof title === "string" && title !== "" ? title : "document.pdf"
-      return [{ type: "file", name, mediaType, data: textOf(data, `${place}.source.data`) }]
+      const about = typeof context === "string" && context !== "" ? [{ type: "text", text: context } as const] : []
+      return [...about, { type: "file", name, mediaType, data: textOf(data, `${place}.source.data`) }]
     }
     default:
       return refuseAt(`${place}.source`, "must hold the document itself; Nexus fetches none")
@@ -67,6 +68,7 @@ const partOf = (block: JsonObject, place: string, notes: Notes): ReadonlyArray<C
     case "search_result":
       return [{ ...searchResult(block, place, notes), ...notes.markOf(block) }]
     case "tool_reference":
+      notes.only(block, ["type", "tool_name", "cache_control"], "tool_reference")
       return [{ type: "text", text: `tool: ${textOf(block["tool_name"], `${place}.tool_name`)}` }]
     default:
       return refuseAt(`${place}.type`, `is '${String(block["type"])}', which the backend of this model cannot be told`)
@@ -103,6 +105,9 @@ const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<C
       }
       case "tool_use": {
         notes.only(block, ["type", "id", "name", "input", "caller", "cache_control"], type)
+        const { caller } = block
+        // A call by the model itself is what all calls are elsewhere.
+        if (Predicate.isObject(caller) && caller["type"] !== "direct") notes.drops("tool_use.caller")
         const id = textOf(block["id"], `${at}.id`)
         const args = JSON.stringify(block["input"] ?? {})
         return [{ type: "call", id, name: textOf(block["name"], `${at}.name`), args, ...notes.markOf(block) }]
@@ -145,6 +150,7 @@ export const readTurns = (messages: ReadonlyArray<unknown>, notes: Notes): Reado
     const place = `messages[${at}]`
     if (!Predicate.isObject(message)) return refuseAt(place, "must be an object")
     const { content, role } = message
+    notes.only(message, ["role", "content"], "messages")
     if (role === "user") userTurn(turns, content, place, notes)
     else if (role === "assistant") turns.assistant(itemsOf(content, `${place}.content`, notes), place)
     else if (role === "system") systemTurn(turns, content, place, notes)

@@ -14,7 +14,7 @@ const isText = (type: string): boolean =>
   type.startsWith("text/") || /^application\/(?:json|xml|x-\w+|\w+script)$/.test(type)
 
 /** What a part brings along. */
-const blobOf = (blob: JsonObject, place: string): ChatPart => {
+const blobOf = (blob: JsonObject, place: string, notes: Notes): ChatPart => {
   // Either alphabet of base64 is Google's.
   const data = textOf(blob["data"], `${place}.data`).replaceAll("-", "+").replaceAll("_", "/")
   const mediaType = textOf(blob["mimeType"], `${place}.mimeType`)
@@ -22,6 +22,8 @@ const blobOf = (blob: JsonObject, place: string): ChatPart => {
     .replace(/\s*;.*/s, "")
   const name = typeof blob["displayName"] === "string" ? blob["displayName"] : ""
   const [kind = "", subtype = ""] = mediaType.split("/")
+  const isSeen = kind === "image" || kind === "audio"
+  notes.only(blob, ["data", "mimeType", ...(isSeen ? [] : ["displayName"])], "contents.parts.inlineData")
   if (mediaType === "image/svg+xml") return refuseAt(`${place}.mimeType`, "is none that models look at")
   if (kind === "image") return { type: "image", mediaType: mediaType === "image/jpg" ? "image/jpeg" : mediaType, data }
   if (kind === "audio") return { type: "audio", format: wordIn(audioFormats, subtype) ?? subtype, data }
@@ -38,7 +40,8 @@ const pictureName = /\.(?:png|jpe?g|gif|webp|bmp|heic|heif)$/i
 const isPicture = (type: unknown, path: string): boolean =>
   typeof type === "string" && type !== "" ? type.startsWith("image/") : pictureName.test(path)
 
-const linkOf = (file: JsonObject, place: string): ChatPart => {
+const linkOf = (file: JsonObject, place: string, notes: Notes): ChatPart => {
+  notes.only(file, ["fileUri", "mimeType"], "contents.parts.fileData")
   const url = textOf(file["fileUri"], `${place}.fileUri`)
   const web = URL.canParse(url) ? new URL(url) : undefined
   const isWeb = web?.protocol === "https:" || web?.protocol === "http:"
@@ -50,22 +53,27 @@ const linkOf = (file: JsonObject, place: string): ChatPart => {
   return { type: "image", url }
 }
 
-const known = ["text", "inlineData", "fileData", "thought", "thoughtSignature", "functionCall", "functionResponse"]
+// What a part may hold, by whose it is.
+const known = {
+  model: ["text", "inlineData", "fileData", "thought", "thoughtSignature", "functionCall"],
+  user: ["text", "inlineData", "fileData", "functionResponse"]
+} as const
 
 /** Notes what of a part is not carried over. */
-export const noteRest = (part: JsonObject, notes: Notes): void => notes.only(part, known, "parts")
+export const noteRest = (part: JsonObject, role: keyof typeof known, notes: Notes): void =>
+  notes.only(part, known[role], "parts")
 
 /** Whether a part says something in words. */
 export const isWords = (part: JsonObject): boolean => typeof part["text"] === "string"
 
 /** A part of what is said to the model; undefined for one that only tells of what Google's own tools did. */
 export const partOf = (part: JsonObject, place: string, notes: Notes): ChatPart | undefined => {
-  noteRest(part, notes)
+  noteRest(part, "user", notes)
   if (isWords(part)) return { type: "text", text: textOf(part["text"], `${place}.text`) }
   if (part["inlineData"] !== undefined)
-    return blobOf(objectAt(part["inlineData"], `${place}.inlineData`), `${place}.inlineData`)
+    return blobOf(objectAt(part["inlineData"], `${place}.inlineData`), `${place}.inlineData`, notes)
   if (part["fileData"] !== undefined)
-    return linkOf(objectAt(part["fileData"], `${place}.fileData`), `${place}.fileData`)
+    return linkOf(objectAt(part["fileData"], `${place}.fileData`), `${place}.fileData`, notes)
   return undefined
 }
 

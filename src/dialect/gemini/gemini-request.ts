@@ -50,6 +50,7 @@ const choiceOf = (given: unknown, tools: ReadonlyArray<ChatTool>, notes: Notes):
   const config = fieldsOf(given)
   notes.only(config, ["functionCallingConfig"], "toolConfig")
   const calling = fieldsOf(config["functionCallingConfig"])
+  notes.only(calling, ["mode", "allowedFunctionNames"], "toolConfig.functionCallingConfig")
   const mode = wordOf(calling["mode"])
   if (tools.length === 0 || mode === "") return { tools }
   const names = manyOf(calling["allowedFunctionNames"])
@@ -170,7 +171,7 @@ const read = (json: JsonObject, exact: JsonObject, stream: boolean, notes: Notes
   if (isGiven(json["cachedContent"]) && json["cachedContent"] !== "") {
     return refuseAt("cachedContent", "is kept at Google, and not known to the backend of this model")
   }
-  const system = systemText(json["systemInstruction"])
+  const system = systemText(json["systemInstruction"], notes)
   const messages = readContents(exact["contents"], notes)
   if (messages.length === 0) return refuseAt("contents", "must say something")
   notes.only(json, carried, "")

@@ -73,7 +73,7 @@ class Reading {
 
   private model(part: JsonObject, place: string, made: string): boolean {
     const { functionCall, thought, thoughtSignature: signed } = part
-    noteRest(part, this.notes)
+    noteRest(part, "model", this.notes)
     const signature = typeof signed === "string" && signed !== "" && signed !== noSignature ? signed : undefined
     if (functionCall !== undefined && functionCall !== null) {
       this.call(objectAt(functionCall, `${place}.functionCall`), place, made, signature)
@@ -99,6 +99,7 @@ class Reading {
 
   private call(call: JsonObject, place: string, made: string, signature: string | undefined): void {
     const { args, id: given } = call
+    this.notes.only(call, ["id", "name", "args"], "contents.parts.functionCall")
     const name = textOf(call["name"], `${place}.functionCall.name`)
     let id = typeof given === "string" && given !== "" ? given : made
     while (id === made && this.ids.has(id)) id += "_"
@@ -119,7 +120,7 @@ class Reading {
       const said = partOf(part, place, this.notes)
       return this.turns.user(said === undefined ? [] : [said])
     }
-    noteRest(part, this.notes)
+    noteRest(part, "user", this.notes)
     const response = objectAt(functionResponse, `${place}.functionResponse`)
     this.notes.only(response, ["id", "name", "response", "parts"], "functionResponse")
     const id = this.callOf(response)
@@ -151,7 +152,7 @@ export const readContents = (contents: unknown, notes: Notes): ReadonlyArray<Cha
 }
 
 /** What goes before all turns: a content, its parts, or plain text. */
-export const systemText = (system: unknown): string => {
+export const systemText = (system: unknown, notes: Notes): string => {
   if (typeof system === "string") return system
   const parts = manyOf(system).flatMap((each) => {
     const { parts: inner, text } = typeof each === "string" ? { parts: undefined, text: each } : fieldsOf(each)
@@ -159,7 +160,10 @@ export const systemText = (system: unknown): string => {
   })
   const texts = parts.map((part, at) => {
     const place = `systemInstruction.parts[${at}]`
-    return textOf(typeof part === "string" ? part : objectAt(part, place)["text"], `${place}.text`)
+    if (typeof part === "string") return part
+    const said = objectAt(part, place)
+    notes.only(said, ["text"], "systemInstruction.parts")
+    return textOf(said["text"], `${place}.text`)
   })
   return texts.filter((text) => text.trim() !== "").join("\n\n")
 }

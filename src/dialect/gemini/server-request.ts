@@ -3,11 +3,12 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { BadRequest } from "../../domain/errors.ts"
+import type { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
+import { refusalOf, Unsayable } from "../unsayable.ts"
 import { noSignature } from "./gemini-turns.ts"
 import { geminiAnswerReader } from "./server-answer.ts"
 import { wordIn } from "../word-table.ts"
@@ -98,23 +99,16 @@ const thinksByBudget = /gemini-2(?!\d)|robotics-er-1/
 // They think always, if but a little.
 const alwaysThinks = /gemini-[3-9]/
 
-/** Ends the writing: the request cannot be said. */
-class Unsayable extends Error {
-  readonly field: ChatField
-
-  constructor(field: ChatField, message: string) {
-    super(message)
-    this.field = field
-  }
-}
-
 const partOf = (part: ChatPart): RequestPart => {
   switch (part.type) {
     case "text":
       return { text: part.text }
     case "image": {
       if ("url" in part) {
-        throw new Unsayable("messages", "Google's models are given an image itself (base64); Nexus fetches none")
+        throw new Unsayable(
+          "messages",
+          "must hold an image itself (base64): Google's models fetch none, and neither does Nexus"
+        )
       }
       return { inlineData: { mimeType: part.mediaType, data: part.data } }
     }
@@ -133,7 +127,7 @@ const argsOf = (name: string, text: string): Fields => {
   } catch {
     // It is told of below.
   }
-  throw new Unsayable("messages", `The arguments of the call of '${name}' are no JSON object`)
+  throw new Unsayable("messages", `has a call of '${name}' whose arguments are no JSON object`)
 }
 
 const reminder = (text: string): RequestPart => ({ text: `<system-reminder>\n${text}\n</system-reminder>` })
@@ -159,7 +153,7 @@ class Contents {
       case "tool": {
         const { callId: id, failed, text } = message
         const name = this.names.get(id)
-        if (name === undefined) throw new Unsayable("messages", `There is no call '${id}' for a result of it`)
+        if (name === undefined) throw new Unsayable("messages", `has a result of a call '${id}' that is not there`)
         const response = failed ? { error: text } : { output: text }
         return this.say("user", [{ functionResponse: { id, name, response } }])
       }
@@ -292,9 +286,9 @@ export const encodeGeminiRequest = (
   const { choices = 1, stop = [] } = chat
   try {
     if (stop.length > mostStops) {
-      throw new Unsayable("stop", `The backend of this model takes no more than ${mostStops} stop sequences`)
+      throw new Unsayable("stop", `has more than the ${mostStops} stop sequences that the backend of this model takes`)
     }
-    if (choices > 1) throw new Unsayable("choices", "Of an answer that is translated there is only one")
+    if (choices > 1) throw new Unsayable("choices", "must be 1: of an answer that is translated there is only one")
     const signs = !signsNothing.test(model)
     const { chat: fit, restoring } = fittedChat(chat, limits)
     const generationConfig = configOf(fit, model)
@@ -306,7 +300,6 @@ export const encodeGeminiRequest = (
     const body = encoder.encode(JSON.stringify(request))
     return Result.succeed({ body, dropped: droppedOf(chat), answers: restoring(geminiAnswerReader) })
   } catch (error) {
-    if (!(error instanceof Unsayable)) throw error
-    return Result.fail(new BadRequest({ message: error.message, param: traits.word(error.field) }))
+    return Result.fail(refusalOf(error, traits))
   }
 }

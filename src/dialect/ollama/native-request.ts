@@ -3,10 +3,10 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
-import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, ServerCodec, ServerTraits } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
 import { unheld } from "../held-fields.ts"
+import { refusalOf, Unsayable } from "../unsayable.ts"
 import { optionsWith } from "./ollama-options.ts"
 import { ollamaReads } from "./native-answer.ts"
 
@@ -14,16 +14,18 @@ const encoder = new TextEncoder()
 
 type Fields = Readonly<Record<string, unknown>>
 
-const refuse = (message: string, param: string): never => {
-  throw new BadRequest({ message, param })
+const refuse = (field: ChatField, why: string): never => {
+  throw new Unsayable(field, why)
 }
 
 const imageOf = (part: ChatPart): string => {
-  if (part.type !== "image") {
-    return refuse(`The backend of this model takes no part of type '${part.type}'`, "messages")
-  }
+  if (part.type === "text") return refuse("messages", "has a text where an image is expected")
+  if (part.type !== "image") return refuse(part.type, "is none of what the backend of this model takes")
   if ("url" in part) {
-    return refuse("The backend of this model takes images in base64 alone, and Nexus fetches none", "messages")
+    return refuse(
+      "messages",
+      "must hold an image itself (base64): the backend of this model fetches none, nor does Nexus"
+    )
   }
   return part.data
 }
@@ -36,10 +38,7 @@ const argumentsOf = (args: string, name: string): unknown => {
   } catch {
     // Refused below.
   }
-  return refuse(
-    `The arguments of a call of '${name}' are no JSON object, which the backend of this model takes alone`,
-    "messages"
-  )
+  return refuse("messages", `has a call of '${name}' whose arguments are no JSON object`)
 }
 
 const reminder = (text: string): Fields => ({
@@ -146,7 +145,7 @@ const unsaid: ReadonlyArray<ChatField> = [
 const encode: ServerCodec["encode"] = (chat, model, traits) => {
   const { choices = 1, stream, toolChoice } = chat
   try {
-    if (choices > 1) refuse("The backend of this model gives one answer alone", traits.word("choices"))
+    if (choices > 1) refuse("choices", "must be 1: the backend of this model gives one answer alone")
     const tools = toolsOf(chat)
     const { keep_alive: keepAlive, think } = traits.own ?? {}
     const body = {
@@ -168,8 +167,7 @@ const encode: ServerCodec["encode"] = (chat, model, traits) => {
     ]
     return Result.succeed({ body: encoder.encode(JSON.stringify(body)), dropped, answers: ollamaReads })
   } catch (error) {
-    if (error instanceof BadRequest) return Result.fail(error)
-    throw error
+    return Result.fail(refusalOf(error, traits))
   }
 }
 

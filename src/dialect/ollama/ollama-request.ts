@@ -18,6 +18,7 @@ const toolOf = (tool: unknown, place: string, notes: Notes): ChatTool => {
   if (!Predicate.isObject(made)) return refuseAt(`${place}.function`, "must be an object")
   const { description, name, parameters, strict } = made
   if (typeof name !== "string" || name === "") return refuseAt(`${place}.function.name`, "must be a string")
+  notes.only(tool, ["type", "function"], "tools")
   notes.only(made, ["name", "description", "parameters", "strict"], "tools.function")
   return {
     name,

@@ -5,6 +5,7 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { wordIn } from "../word-table.ts"
 import { Turns } from "../turns.ts"
 import { lineObject } from "./ollama-watch.ts"
 
@@ -29,6 +30,13 @@ export const imagesOf = (value: unknown, place: string): ReadonlyArray<ChatPart>
     }
     return { type: "image", mediaType, data }
   })
+
+// What a message may hold beside its words, by who says it.
+const fields: Readonly<Record<string, ReadonlyArray<string>>> = {
+  user: ["images"],
+  assistant: ["thinking", "tool_calls"],
+  tool: ["images", "tool_name", "name", "tool_call_id"]
+}
 
 const contentOf = (value: unknown, place: string): string =>
   value === undefined || value === null ? "" : textOf(value, place)
@@ -67,11 +75,8 @@ class Conversation {
     const { content, images, role } = message
     const text = contentOf(content, `${place}.content`)
     const shown = imagesOf(images, `${place}.images`)
-    this.notes.only(
-      message,
-      ["role", "content", "images", "thinking", "tool_calls", "tool_name", "name", "tool_call_id"],
-      "messages"
-    )
+    const known = typeof role === "string" ? wordIn(fields, role) : undefined
+    this.notes.only(message, ["role", "content", ...(known ?? [])], "messages")
     if (role === "system" || role === "developer") return this.system(text)
     this.begun = true
     if (role === "user") this.turns.user(partsOf(text, shown))
@@ -112,6 +117,9 @@ class Conversation {
     if (!Predicate.isObject(call) || !Predicate.isObject(made))
       return refuseAt(`${place}.function`, "must be an object")
     const { id } = call
+    // Calls are told in their order, whatever index they came with.
+    this.notes.only(call, ["id", "type", "function"], "messages.tool_calls")
+    this.notes.only(made, ["name", "arguments", "index"], "messages.tool_calls.function")
     return {
       type: "call",
       // The same in every request that the conversation goes on with.

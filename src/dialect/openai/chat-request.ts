@@ -2,11 +2,12 @@
  * A request of the hub as OpenAI's chat completions take it.
  */
 import * as Result from "effect/Result"
-import { BadRequest } from "../../domain/errors.ts"
+import type { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatField, ChatMessage, ChatPart, ChatTool, EncodedChat, ServerTraits } from "../chat.ts"
 import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
+import { refusalOf, Unsayable } from "../unsayable.ts"
 import { chatAnswers } from "./chat-answer.ts"
 
 const encoder = new TextEncoder()
@@ -157,6 +158,18 @@ const told = [
   "cacheKey"
 ] as const
 
+const refusedOf = (chat: Chat, { files, original }: ServerTraits): Unsayable | undefined => {
+  const { choices = 1, stop = [] } = chat
+  if (hasFile(chat) && !files) {
+    return new Unsayable("file", "is a file, and the backend of this model takes none; send the text of the document")
+  }
+  if (original && stop.length > mostStops) {
+    return new Unsayable("stop", `has more than the ${mostStops} stop sequences that the backend of this model takes`)
+  }
+  if (choices <= 1) return undefined
+  return new Unsayable("choices", "must be 1: of an answer that is translated there is only one; ask several times")
+}
+
 /** The body of a request to `model`. */
 export const encodeChatRequest = (
   chat: Chat,
@@ -166,19 +179,11 @@ export const encodeChatRequest = (
   const { chat: fit, restoring } = fittedChat(chat, limits)
   const { cacheKey, choices, effort, frequencyPenalty, logprobs, maxTokens, presencePenalty, safetyId, seed } = chat
   const { stop, stream, temperature, tier, topK, topP, user, verbosity } = chat
-  if (hasFile(chat) && !traits.files) {
-    const message = "The backend of this model takes no files; send the text of the document instead"
-    return Result.fail(new BadRequest({ message, param: traits.word("messages") }))
-  }
-  if (traits.original && stop !== undefined && stop.length > mostStops) {
-    const message = `The backend of this model takes no more than ${mostStops} stop sequences`
-    return Result.fail(new BadRequest({ message, param: traits.word("stop") }))
-  }
-  if (choices !== undefined && choices > 1) {
-    const message = "Of an answer that is translated there is only one; ask several times instead"
-    return Result.fail(new BadRequest({ message, param: traits.word("choices") }))
-  }
+  const refused = refusedOf(chat, traits)
+  if (refused !== undefined) return Result.fail(refusalOf(refused, traits))
   const dropped: Array<ChatField> = [...unsaid(chat, [...told, traits.original ? "tier" : "topK"])]
+  // Others show what they think in any case.
+  if (traits.original && chat.showThoughts === true) dropped.push("showThoughts")
   dropped.push(...unheld(chat, traits.original ? saidToAll : saidToOthers))
   const isNewer = traits.original || (chat.newerBound === true && traits.newerBound)
   const fields: Fields = {

@@ -98,13 +98,15 @@ const joinedTexts = (texts: ReadonlyArray<TextPart>): ReadonlyArray<TextPart> =>
 const ofAnthropic = /^anthropic/
 
 /** Thoughts as they came, whole or in the pieces of a stream, the last of which is what they are signed with. */
-const signedIn = (details: unknown): ReadonlyArray<ChatTurnItem> => {
+const signedIn = (details: unknown, place: string, notes: Notes): ReadonlyArray<ChatTurnItem> => {
   const found: Array<{ type: "reasoning"; text: string; signature: string | undefined }> = []
   for (const each of Array.isArray(details) ? details : []) {
     if (!Predicate.isObject(each)) continue
-    const { format, signature, text, thinking } = each
-    const said = typeof text === "string" ? text : typeof thinking === "string" ? thinking : ""
+    const { data, format, signature, summary, text, thinking } = each
+    const said = [text, thinking, summary].find((words) => typeof words === "string") ?? ""
     const known = format === undefined || (typeof format === "string" && ofAnthropic.test(format))
+    // What is hidden, or signed by others, can be told to nobody who is asked by way of the hub.
+    if (data !== undefined || (!known && typeof signature === "string" && signature !== "")) notes.drops(place)
     const signed = known && typeof signature === "string" && signature !== "" ? signature : undefined
     const last = found.at(-1)
     if (last !== undefined && last.signature === undefined) {
@@ -115,8 +117,9 @@ const signedIn = (details: unknown): ReadonlyArray<ChatTurnItem> => {
   return found
 }
 
-const thoughtsIn = (message: JsonObject): ReadonlyArray<ChatTurnItem> => {
-  const signed = signedIn(message["reasoning_details"] ?? message["thinking_blocks"])
+const thoughtsIn = (message: JsonObject, notes: Notes): ReadonlyArray<ChatTurnItem> => {
+  const name = message["reasoning_details"] === undefined ? "thinking_blocks" : "reasoning_details"
+  const signed = signedIn(message[name], `messages.${name}`, notes)
   if (signed.length > 0) return signed
   const { reasoning, reasoning_content: content } = message
   const text = typeof content === "string" && content !== "" ? content : reasoning
@@ -139,18 +142,19 @@ const callOf = (call: unknown, at: string, notes: Notes): ChatTurnItem => {
     return { type: "call", id, name: textOf(custom["name"], `${at}.custom.name`), args: JSON.stringify({ input }) }
   }
   if (!Predicate.isObject(made)) return refuseAt(`${at}.function`, "must be an object")
-  return { type: "call", id, ...madeCall(made, `${at}.function`), ...signatureIn(call) }
+  return { type: "call", id, ...madeCall(made, `${at}.function`, notes), ...signatureIn(call) }
 }
 
-const madeCall = (made: JsonObject, at: string): { readonly name: string; readonly args: string } => {
+const madeCall = (made: JsonObject, at: string, notes: Notes): { readonly name: string; readonly args: string } => {
   const { arguments: args, name } = made
+  notes.only(made, ["name", "arguments"], "messages.tool_calls.function")
   // Some write the object itself in place of its text.
   if (Predicate.isObject(args)) return { name: textOf(name, `${at}.name`), args: JSON.stringify(args) }
   return { name: textOf(name, `${at}.name`), args: textOf(args ?? "", `${at}.arguments`) }
 }
 
 const known =
-  "role content refusal tool_calls function_call reasoning reasoning_content reasoning_details thinking_blocks annotations cache_control audio tool_call_id".split(
+  "role content refusal tool_calls function_call reasoning reasoning_content reasoning_details thinking_blocks cache_control audio tool_call_id".split(
     " "
   )
 
@@ -214,7 +218,7 @@ class ChatTurns {
     const texts = textsOf(content, `${place}.content`, this.notes)
     const refused = typeof refusal === "string" ? [{ type: "text", text: refusal } as const] : []
     return [
-      ...thoughtsIn(message),
+      ...thoughtsIn(message, this.notes),
       ...joinedTexts([...texts, ...refused]),
       ...listOf(calls, `${place}.tool_calls`).map((call, at) => callOf(call, `${place}.tool_calls[${at}]`, this.notes)),
       ...(Predicate.isObject(made) ? [this.olderCall(made, `${place}.function_call`)] : [])
@@ -223,7 +227,7 @@ class ChatTurns {
 
   private olderCall(made: JsonObject, at: string): ChatTurnItem {
     this.older += 1
-    return { type: "call", id: `call_function_${this.older}`, ...madeCall(made, at) }
+    return { type: "call", id: `call_function_${this.older}`, ...madeCall(made, at, this.notes) }
   }
 }
 

@@ -65,7 +65,7 @@ const partOf = (part: unknown, place: string, notes: Notes): ChatPart => {
     case "text":
     case "summary_text":
     case "reasoning_text":
-      notes.only(part, ["type", "text", "annotations", "logprobs"], type)
+      notes.only(part, ["type", "text"], type)
       return { type: "text", text: textOf(part["text"], `${place}.text`) }
     case "refusal":
       return { type: "text", text: textOf(part["refusal"], `${place}.refusal`) }
