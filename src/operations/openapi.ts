@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { schemaAt } from "../config/reference.ts"
 import { clientKeyHeaders, openPaths } from "../admission/access.ts"
+import { modelActions } from "../backend/model-actions.ts"
 import { Api } from "../api/gateway-api.ts"
 import { errorExamples, type ErrorTag } from "./error-examples.ts"
 import { endpointFormat } from "../api/admin-api.ts"
@@ -95,6 +96,7 @@ const headersOf = (...names: ReadonlyArray<HeaderName>) =>
 const errorHeaders: Readonly<Record<string, ReadonlyArray<HeaderName>>> = {
   401: ["www-authenticate"],
   429: ["retry-after"],
+  501: ["x-should-retry"],
   502: ["x-nexus-rejection-reasons"],
   503: ["retry-after", "x-nexus-rejection-reasons"]
 }
@@ -142,7 +144,7 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
 ]
 
 /** What only some endpoints refuse with, by the name of the operation. */
-const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map([
+const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map<string, ReadonlyArray<ErrorTag>>([
   ["gateway.model", ["ModelNotFound"]],
   ["admin.decision", ["RequestNotKept", "Conflict"]],
   ["admin.oneUnderWay", ["RequestNotUnderWay", "Conflict"]],
@@ -151,7 +153,11 @@ const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map([
   ["control.reload", ["ConfigRefused"]],
   ["control.add", ["Conflict", "ConfigRefused"]],
   ["control.remove", ["BackendNotFound", "Conflict", "ConfigRefused"]],
-  ["control.act", ["BackendNotFound"]]
+  ["control.act", ["BackendNotFound"]],
+  ...modelActions.map((action): readonly [string, ReadonlyArray<ErrorTag>] => [
+    `lifecycle.${action}`,
+    ["ModelNotFound", "BackendNotFound", "NotImplemented", "ModelActionFailed"]
+  ])
 ])
 
 /** In which dialect failures are told, and what the document calls their schema. */
