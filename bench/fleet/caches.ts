@@ -1,7 +1,13 @@
 /**
  * What servers keep of prompts: blocks shared by all (vLLM), or one sequence for each slot (llama-server).
  */
-import { blockTokens, type Prompt } from "./prompt.ts"
+import { blockTokens, leadingBlocks, type Prompt } from "./prompt.ts"
+
+/** A slot as it is told. */
+export interface HeldSlot {
+  readonly busy: boolean
+  readonly tokens: number
+}
 
 /** Slots, and what they or all of them together remember. */
 export interface PromptCache {
@@ -15,11 +21,12 @@ export interface PromptCache {
   readonly release: (slot: number, whole: Prompt) => void
   /** Tokens that would be there, for those who may look inside. */
   readonly peek: (prompt: Prompt) => number
-  readonly busy: () => number
+  /** What each slot holds, where slots hold something. */
+  readonly held: () => ReadonlyArray<HeldSlot>
 }
 
-/** Tokens that are there, one of them at most being computed again so that there is something to go on from. */
-const usable = (blocks: number, prompt: Prompt): number =>
+/** So many blocks in tokens, one of them at most being computed again so that there is something to go on from. */
+export const usable = (blocks: number, prompt: Prompt): number =>
   Math.max(0, Math.min(blocks * blockTokens, prompt.tokens - 1))
 
 /** A pool of blocks of which the least recently used go first. */
@@ -27,15 +34,7 @@ export const blockCache = (slots: number, tokens: number): PromptCache => {
   const room = Math.floor(tokens / blockTokens)
   const blocks = new Set<number>()
   let busy = 0
-  const known = (prompt: Prompt): number => {
-    let [there, missing] = [0, prompt.blocks.length + 1]
-    while (missing - there > 1) {
-      const middle = (there + missing) >> 1
-      if (blocks.has(prompt.blocks[middle - 1] ?? -1)) there = middle
-      else missing = middle
-    }
-    return there
-  }
+  const known = (prompt: Prompt): number => leadingBlocks(prompt, (block) => blocks.has(block))
   // The end of a prompt goes before its beginning, which others may share.
   const touch = (prompt: Prompt): void => {
     for (let at = prompt.blocks.length - 1; at >= 0; at--) {
@@ -61,6 +60,6 @@ export const blockCache = (slots: number, tokens: number): PromptCache => {
       touch(whole)
     },
     peek: (prompt) => usable(known(prompt), prompt),
-    busy: () => busy
+    held: () => []
   }
 }

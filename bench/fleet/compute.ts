@@ -36,14 +36,10 @@ interface Prefill {
 
 const nearly = 1e-6
 
-/** The rate of each of so many answers. */
-export const decodeRate = ({ crowding, decode }: Rates, answers: number): number =>
-  decode / (1 + crowding * Math.max(0, answers - 1))
-
 /** One machine. */
 export class Compute {
   readonly #clock: SimClock
-  readonly #rates: Rates
+  readonly rates: Rates
   readonly #prefills: Array<Prefill> = []
   readonly #made = new Map<Job, number>()
   #at: number
@@ -52,7 +48,7 @@ export class Compute {
 
   constructor(clock: SimClock, rates: Rates) {
     this.#clock = clock
-    this.#rates = rates
+    this.rates = rates
     this.#at = clock.now()
   }
 
@@ -74,6 +70,11 @@ export class Compute {
     return Math.floor(this.#made.get(job) ?? 0)
   }
 
+  /** The rate of each of so many answers. */
+  rateOf(answers: number): number {
+    return this.rates.decode / (1 + this.rates.crowding * Math.max(0, answers - 1))
+  }
+
   /** Brings all up to now. */
   pass(): void {
     this.#within(() => undefined)
@@ -81,7 +82,7 @@ export class Compute {
 
   /** Seconds until all prompts that are there now are computed. */
   prefillAhead(): number {
-    return this.#prefills.reduce((sum, { job, left }) => sum + (left ?? job.expects()), 0) / this.#rates.prefill
+    return this.#prefills.reduce((sum, { job, left }) => sum + (left ?? job.expects()), 0) / this.rates.prefill
   }
 
   /** Tokens that the answers in work still lack. */
@@ -102,13 +103,13 @@ export class Compute {
   }
 
   #rate(): number {
-    return decodeRate(this.#rates, this.#made.size) * (this.#prefills.length > 0 ? besidePrefill : 1)
+    return this.rateOf(this.#made.size) * (this.#prefills.length > 0 ? besidePrefill : 1)
   }
 
   #untilNext(): number {
     const head = this.#prefills[0]
     const rate = this.#rate()
-    let next = head?.left === undefined ? Number.POSITIVE_INFINITY : head.left / this.#rates.prefill
+    let next = head?.left === undefined ? Number.POSITIVE_INFINITY : head.left / this.rates.prefill
     for (const [job, made] of this.#made) next = Math.min(next, (job.tokens - made) / rate)
     return Math.max(0, next)
   }
@@ -121,7 +122,7 @@ export class Compute {
       const next = this.#untilNext()
       const step = Math.max(0, Math.min(to - this.#at, next))
       const gained = step * this.#rate()
-      if (head?.left !== undefined) head.left -= step * this.#rates.prefill
+      if (head?.left !== undefined) head.left -= step * this.rates.prefill
       for (const [job, made] of this.#made) this.#made.set(job, made + gained)
       this.#at += step
       if (!this.#settle(head) && this.#at >= to - nearly) break
@@ -131,7 +132,7 @@ export class Compute {
 
   #settle(head: Prefill | undefined): boolean {
     let any = false
-    if (head?.left !== undefined && head.left <= nearly * this.#rates.prefill && this.#prefills[0] === head) {
+    if (head?.left !== undefined && head.left <= nearly * this.rates.prefill && this.#prefills[0] === head) {
       this.#prefills.shift()
       this.#made.set(head.job, 1)
       head.job.begun()

@@ -4,6 +4,7 @@
 import type { Running } from "../processes.ts"
 import { startGateway } from "./gateway.ts"
 import { leastLoaded, oracle, type Policy, roundRobin } from "./placers.ts"
+import { cacheAware } from "./smg.ts"
 import type { SimServer } from "./server.ts"
 import type { Workload } from "./workload.ts"
 
@@ -29,8 +30,14 @@ const behind = (gateway: Running): Policy => {
 
 const nexus = (name: string, checkout: string, slotsAsLimit: boolean): Placer => ({
   name,
-  start: async (servers, { batchKeys, keys }, speed) => {
-    const gateway = await startGateway(checkout, servers, { batchKeys, keys, slotsAsLimit, speed })
+  start: async (servers, { batchKeys, hedged = false, fleet, keys }, speed) => {
+    const gateway = await startGateway(checkout, servers, {
+      batchKeys,
+      hedged: hedged ? fleet.flatMap(({ models }) => models) : [],
+      keys,
+      slotsAsLimit,
+      speed
+    })
     return { policy: behind(gateway), stop: () => gateway.stop() }
   }
 })
@@ -38,8 +45,9 @@ const nexus = (name: string, checkout: string, slotsAsLimit: boolean): Placer =>
 /** All of them; `before` is another checkout. */
 export const placersOf = (checkout: string, before: string | undefined): ReadonlyArray<Placer> => [
   nexus("nexus", checkout, false),
-  ...(before === undefined ? [] : [nexus("before", before, false), nexus("before, limited", before, true)]),
+  ...(before === undefined ? [] : [nexus("before", before, false), nexus("before limited", before, true)]),
   policy("round robin", roundRobin),
   policy("least loaded", leastLoaded),
+  policy("cache aware", cacheAware),
   policy("oracle", oracle)
 ]

@@ -17,6 +17,8 @@ export interface Saying {
   readonly keys: ReadonlyArray<string>
   /** Those of them whose requests can wait. */
   readonly batchKeys: ReadonlyArray<string>
+  /** Models whose requests may have a second attempt. */
+  readonly hedged: ReadonlyArray<string>
   /** Each backend's `max_concurrent` is what its server can do. */
   readonly slotsAsLimit: boolean
   readonly speed: number
@@ -27,16 +29,37 @@ process.on("exit", () => {
   rmSync(scratch, { recursive: true, force: true })
 })
 
-const keyLines = ({ batchKeys, keys }: Saying): ReadonlyArray<string> =>
+const keyLines = ({ batchKeys, keys }: Saying, withClasses: boolean): ReadonlyArray<string> =>
   keys.flatMap((key) => [
     "[[auth.keys]]",
     `name = ${JSON.stringify(key)}`,
     `sha256 = "${createHash("sha256").update(secretOf(key)).digest("hex")}"`,
-    ...(batchKeys.includes(key) ? ['priority = "batch"'] : [])
+    ...(withClasses && batchKeys.includes(key) ? ['priority = "batch"'] : [])
   ])
 
+const hedgeLines = ({ hedged, speed }: Saying): ReadonlyArray<string> =>
+  hedged.length === 0
+    ? []
+    : [
+        "[routing.hedge]",
+        `models = ${JSON.stringify([...new Set(hedged)])}`,
+        // Its default, in the time of the servers.
+        `min_wait_seconds = ${String(0.5 / speed)}`
+      ]
+
+/** Which of the settings that came later a config has. */
+interface Later {
+  readonly classes: boolean
+  readonly hedges: boolean
+}
+
 /** The lines of nexus.toml. */
-const linesOf = (port: number, servers: ReadonlyArray<SimServer>, saying: Saying): ReadonlyArray<string> => [
+const linesOf = (
+  port: number,
+  servers: ReadonlyArray<SimServer>,
+  saying: Saying,
+  { classes, hedges }: Later
+): ReadonlyArray<string> => [
   "[server]",
   `port = ${String(port)}`,
   "[discovery]",
@@ -46,7 +69,8 @@ const linesOf = (port: number, servers: ReadonlyArray<SimServer>, saying: Saying
   "[health_check]",
   // Half a minute of the servers' time.
   `interval_seconds = ${String(30 / saying.speed)}`,
-  ...keyLines(saying),
+  ...(hedges ? hedgeLines(saying) : []),
+  ...keyLines(saying, classes),
   ...servers.flatMap(({ machine, name, port }) => [
     "[[backends]]",
     `name = "${name}"`,
@@ -56,31 +80,28 @@ const linesOf = (port: number, servers: ReadonlyArray<SimServer>, saying: Saying
   ])
 ]
 
-const newer = /^priority = "batch"$/
-
-/** What a checkout's own check says of a config; empty when it takes it. */
-const complaint = (checkout: string, file: string): string => {
-  const { exitCode, stderr, stdout } = Bun.spawnSync([
-    bun,
-    join(checkout, "src/main.ts"),
-    "config",
-    "check",
-    "-c",
-    file
-  ])
-  return exitCode === 0 ? "" : `${stdout.toString()}${stderr.toString()}`
-}
+/** Whether a checkout takes a config, by its own check. */
+const takes = (checkout: string, file: string): boolean =>
+  Bun.spawnSync([bun, join(checkout, "src/main.ts"), "config", "check", "-c", file]).exitCode === 0
 
 let files = 0
 
-/** Writes a config that the checkout takes: lines that it does not know yet are left out. */
-const write = (checkout: string, lines: ReadonlyArray<string>): string => {
+const written = (lines: ReadonlyArray<string>): string => {
   files += 1
   const file = join(scratch, `${String(files)}.toml`)
   writeFileSync(file, `${lines.join("\n")}\n`)
-  if (!lines.some((line) => newer.test(line)) || complaint(checkout, file) === "") return file
-  writeFileSync(file, `${lines.filter((line) => !newer.test(line)).join("\n")}\n`)
   return file
+}
+
+/** Writes a config without the settings that the checkout does not know yet. */
+const write = (checkout: string, saying: Saying, lines: (later: Later) => ReadonlyArray<string>): string => {
+  const knows = (later: Later): boolean => takes(checkout, written(lines(later)))
+  return written(
+    lines({
+      classes: saying.batchKeys.length > 0 && knows({ classes: true, hedges: false }),
+      hedges: saying.hedged.length > 0 && knows({ classes: false, hedges: true })
+    })
+  )
 }
 
 const untilItLists = async (gateway: Running, key: string, models: ReadonlyArray<string>): Promise<void> => {
@@ -106,7 +127,7 @@ export const startGateway = async (
 ): Promise<Running> => {
   if (!existsSync(join(checkout, "src/main.ts"))) throw new Error(`no checkout at ${checkout}`)
   const port = freePort()
-  const config = write(checkout, linesOf(port, servers, saying))
+  const config = write(checkout, saying, (later) => linesOf(port, servers, saying, later))
   const gateway = start([bun, join(checkout, "src/main.ts"), "serve", "-c", config], port, proxyCore)
   const models = new Set(servers.flatMap(({ machine }) => machine.spec.models))
   await untilItLists(gateway, saying.keys[0] ?? "", [...models])

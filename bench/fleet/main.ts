@@ -7,13 +7,25 @@ import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { root } from "../processes.ts"
 import { fingerprint } from "../report.ts"
-import { agentsOnVllm } from "./workloads/agents.ts"
+import { agentsOnLlama, agentsOnVllm } from "./workloads/agents.ts"
+import { busyBatch } from "./workloads/batch.ts"
+import { greedyKey } from "./workloads/greedy.ts"
+import { slowTail, unevenMachines } from "./workloads/open.ts"
+import { twoModels } from "./workloads/two-models.ts"
 import { placersOf } from "./entrants.ts"
 import { runOnce } from "./run-once.ts"
 import { fleetTable } from "./table.ts"
 import type { Workload } from "./workload.ts"
 
-const workloads: ReadonlyArray<Workload> = [agentsOnVllm]
+const workloads: ReadonlyArray<Workload> = [
+  agentsOnVllm,
+  busyBatch,
+  unevenMachines,
+  twoModels,
+  slowTail,
+  greedyKey,
+  agentsOnLlama
+]
 
 const usage = `bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--before DIR] [--json FILE]
 ${workloads.map(({ letter, title }) => `${letter}  ${title}`).join("\n")}`

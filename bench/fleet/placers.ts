@@ -3,7 +3,6 @@
  * costs no time, and sends the request to the server itself.
  */
 import type { Question } from "./client.ts"
-import { decodeRate } from "./compute.ts"
 import { answerTo } from "./answer.ts"
 import { promptOf, templated } from "./prompt.ts"
 import type { SimServer } from "./server.ts"
@@ -40,7 +39,7 @@ export const roundRobin = (servers: ReadonlyArray<SimServer>): Policy => {
 }
 
 /** Requests that a policy has under way at each server. */
-class InFlight {
+export class InFlight {
   readonly #counts = new Map<SimServer, number>()
 
   of(server: SimServer): number {
@@ -72,25 +71,7 @@ export const oracle =
   ({ body }) => {
     const prompt = promptOf(templated(body))
     const { tokens } = answerTo(body)
-    const expectedEnd = ({ machine }: SimServer): number => {
-      const { rates, slots } = machine.spec
-      const { compute } = machine
-      compute.pass()
-      const runner = machine.runner(body.model)
-      const decoding = compute.decodeAhead().toSorted((a, b) => a - b)
-      const running = runner.running
-      const rate = decodeRate(rates, Math.min(slots, running + 1))
-      const queue = runner.queued()
-      const ahead = queue.reduce(
-        (sum, task) =>
-          sum +
-          (task.prompt.tokens - machine.peek(body.model, task.prompt)) / rates.prefill +
-          task.tokens / rate / slots,
-        0
-      )
-      const wait = running < slots ? 0 : ahead + (decoding[0] ?? 0) / rate
-      const prefill = compute.prefillAhead() + (prompt.tokens - machine.peek(body.model, prompt)) / rates.prefill
-      return wait + prefill + tokens / rate
-    }
-    return { port: least(having(servers, body.model), expectedEnd).port, ended: nothing }
+    for (const { machine } of servers) machine.pass()
+    const chosen = least(having(servers, body.model), ({ machine }) => machine.expected(body.model, prompt, tokens))
+    return { port: chosen.port, ended: nothing }
   }

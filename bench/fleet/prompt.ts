@@ -32,6 +32,7 @@ export interface ChatBody {
   /** What the answer is to be like; see {@link ./answer.ts}. */
   readonly seed?: number
   readonly id_slot?: number
+  readonly return_progress?: boolean
 }
 
 const messageText = ({ content, role, tool_calls: calls = [] }: Message): string =>
@@ -73,3 +74,14 @@ export const extended = (prompt: Prompt, more: string): Prompt => {
 
 /** The prompt of a text. */
 export const promptOf = (text: string): Prompt => extended(nothing, text)
+
+/** How many blocks at the beginning of a prompt are there, when a block is only there with all before it. */
+export const leadingBlocks = (prompt: Prompt, isThere: (block: number, at: number) => boolean): number => {
+  let [there, missing] = [0, prompt.blocks.length + 1]
+  while (missing - there > 1) {
+    const middle = (there + missing) >> 1
+    if (isThere(prompt.blocks[middle - 1] ?? -1, middle - 1)) there = middle
+    else missing = middle
+  }
+  return there
+}

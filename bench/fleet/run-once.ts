@@ -30,7 +30,7 @@ export const runOnce = async (workload: Workload, placer: Placer, speed: number,
       }
     })
     const counted = servers.map(({ machine }) => ({ ...machine.counted }))
-    return { answers, counted, makespan: clock.now() - from }
+    return { answers, counted, from, makespan: clock.now() - from }
   } finally {
     client.close()
     await stop()

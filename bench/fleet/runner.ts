@@ -12,11 +12,9 @@ export interface Counted {
   promptTokens: number
   cachedTokens: number
   loads: number
-  /** Tokens of answers that were made. */
-  answerTokens: number
 }
 
-/** One request at a server. */
+/** A request as a machine gets it. */
 export interface Task {
   readonly prompt: Prompt
   readonly tokens: number
@@ -25,32 +23,51 @@ export interface Task {
   readonly wantedSlot: number | undefined
   /** Seconds that it is stuck once it has its slot. */
   readonly stuck: number
+  /** Its prompt begins to be computed, of which so many tokens are there. */
+  readonly started: (cached: number) => void
+  /** The first token is there. */
   readonly begun: () => void
   readonly done: () => void
-  /** What is known of it so far. */
-  cached: number
+}
+
+/** A request at a machine. */
+export interface Submitted {
+  /** Tokens of its answer that are there. */
+  readonly made: () => number
+  /** Its client has left. */
+  readonly leave: () => void
+}
+
+interface Held {
+  readonly task: Task
   slot: number
   job: Job | undefined
 }
-
-/** What of a task is known before a server has it. */
-export type NewTask = Omit<Task, "cached" | "slot" | "job">
 
 /** Slots with a queue that is taken from in order. */
 export class Runner {
   readonly #clock: SimClock
   readonly #compute: Compute
   readonly #cache: PromptCache
+  readonly #slots: number
   readonly #counted: Counted
   /** Whether a request that leaves the queue is not computed. */
   readonly #noticesQueued: boolean
-  readonly #queue: Array<Task> = []
-  readonly #running = new Set<Task>()
+  readonly #queue: Array<Held> = []
+  readonly #running = new Set<Held>()
 
-  constructor(clock: SimClock, compute: Compute, cache: PromptCache, counted: Counted, noticesQueued: boolean) {
+  constructor(
+    clock: SimClock,
+    compute: Compute,
+    cache: PromptCache,
+    slots: number,
+    counted: Counted,
+    noticesQueued: boolean
+  ) {
     this.#clock = clock
     this.#compute = compute
     this.#cache = cache
+    this.#slots = slots
     this.#counted = counted
     this.#noticesQueued = noticesQueued
   }
@@ -63,75 +80,91 @@ export class Runner {
     return this.#queue.length
   }
 
-  /** Tokens still to be computed of the prompts that wait, as far as can be said before. */
-  queued(): ReadonlyArray<{ readonly prompt: Prompt; readonly tokens: number }> {
-    return this.#queue
-  }
-
-  submit(asked: NewTask): Task {
-    const task: Task = { ...asked, cached: 0, slot: -1, job: undefined }
-    this.#queue.push(task)
+  submit(task: Task): Submitted {
+    const held: Held = { task, slot: -1, job: undefined }
+    this.#queue.push(held)
     this.#fill()
-    return task
+    return {
+      made: () => (held.job === undefined ? 0 : this.#compute.made(held.job)),
+      leave: () => this.#leave(held)
+    }
   }
 
-  /** The client of a task has left. */
-  leave(task: Task): void {
-    const at = this.#queue.indexOf(task)
+  /** Seconds until an answer would be whole, if its request came now. */
+  expected(prompt: Prompt, tokens: number): number {
+    const prefill = this.#prefillTime(prompt)
+    const decode = tokens / this.#compute.rateOf(Math.min(this.#slots, this.running + 1))
+    if (this.running + this.waiting < this.#slots) return this.#compute.prefillAhead() + prefill + decode
+    const full = this.#compute.rateOf(this.#slots)
+    const freed = Math.min(...this.#compute.decodeAhead(), Number.POSITIVE_INFINITY) / full
+    const ahead = this.#queue.reduce(
+      (sum, { task }) => sum + this.#prefillTime(task.prompt) + task.tokens / full / this.#slots,
+      0
+    )
+    return this.#compute.prefillAhead() + (Number.isFinite(freed) ? freed : 0) + ahead + prefill + decode
+  }
+
+  #prefillTime(prompt: Prompt): number {
+    return (prompt.tokens - this.#cache.peek(prompt)) / this.#compute.rates.prefill
+  }
+
+  #leave(held: Held): void {
+    const at = this.#queue.indexOf(held)
     if (at >= 0) {
       if (this.#noticesQueued) this.#queue.splice(at, 1)
       return
     }
-    if (!this.#running.delete(task)) return
-    if (task.job !== undefined) this.#compute.drop(task.job)
-    this.#cache.release(task.slot, task.prompt)
+    if (!this.#running.delete(held)) return
+    if (held.job !== undefined) this.#compute.drop(held.job)
+    this.#cache.release(held.slot, held.task.prompt)
     this.#fill()
   }
 
   #fill(): void {
     for (let at = 0; at < this.#queue.length;) {
-      const task = this.#queue[at]
-      if (task === undefined) return
-      const slot = this.#cache.take(task.prompt, task.wantedSlot)
+      const held = this.#queue[at]
+      if (held === undefined) return
+      const slot = this.#cache.take(held.task.prompt, held.task.wantedSlot)
       // Who waits for a slot of its own is passed by others.
-      if (slot === undefined && task.wantedSlot === undefined) return
+      if (slot === undefined && held.task.wantedSlot === undefined) return
       if (slot === undefined) at += 1
       else {
         this.#queue.splice(at, 1)
-        this.#start(task, slot)
+        this.#start(held, slot)
       }
     }
   }
 
-  #start(task: Task, slot: number): void {
-    task.slot = slot
-    this.#running.add(task)
+  #start(held: Held, slot: number): void {
+    const { task } = held
+    held.slot = slot
+    this.#running.add(held)
     const job: Job = {
       tokens: task.tokens,
       expects: () => task.prompt.tokens - this.#cache.cached(slot, task.prompt),
       starts: () => {
-        task.cached = this.#cache.cached(slot, task.prompt)
+        const cached = this.#cache.cached(slot, task.prompt)
         this.#counted.promptTokens += task.prompt.tokens
-        this.#counted.cachedTokens += task.cached
-        return task.prompt.tokens - task.cached
+        this.#counted.cachedTokens += cached
+        task.started(cached)
+        return task.prompt.tokens - cached
       },
       begun: () => {
         this.#cache.filled(slot, task.prompt)
         task.begun()
       },
       done: () => {
-        this.#running.delete(task)
-        this.#counted.answerTokens += task.tokens
+        this.#running.delete(held)
         this.#cache.release(slot, extended(task.prompt, task.written))
         task.done()
         this.#fill()
       }
     }
-    task.job = job
+    held.job = job
     if (task.stuck === 0) this.#compute.add(job)
     else
       this.#clock.at(this.#clock.now() + task.stuck, () => {
-        if (this.#running.has(task)) this.#compute.add(job)
+        if (this.#running.has(held)) this.#compute.add(job)
       })
   }
 }

@@ -1,13 +1,14 @@
 /**
- * A machine behind HTTP on loopback: chat completions, whole or as a stream, and what its kind tells of itself.
+ * A machine behind HTTP on loopback: chat, whole or as a stream, and what its kind tells of itself.
  */
+import { chanceOf } from "../soak/chance.ts"
 import { type Answer, answerTo, asWritten } from "./answer.ts"
-import { type Chance, chanceOf } from "../soak/chance.ts"
 import { type Machine, machineOf, type MachineSpec } from "./machine.ts"
 import { charactersPerToken, type ChatBody, promptOf, templated } from "./prompt.ts"
-import type { Task } from "./runner.ts"
+import type { Submitted, Task } from "./runner.ts"
 import type { SimClock } from "./sim-clock.ts"
 import { told } from "./told.ts"
+import { completions, type Facts, ollamaLines, type Voice } from "./voices.ts"
 
 /** A machine that listens. */
 export interface SimServer {
@@ -22,160 +23,137 @@ const pace = 0.5
 
 const encoder = new TextEncoder()
 
-const usageOf = (task: Task, answered: number) => ({
-  prompt_tokens: task.prompt.tokens,
-  completion_tokens: answered,
-  total_tokens: task.prompt.tokens + answered,
-  prompt_tokens_details: { cached_tokens: task.cached }
-})
-
-const callsOf = (answer: Answer, index: boolean) =>
-  answer.call === undefined
-    ? {}
-    : {
-        tool_calls: [
-          {
-            ...(index ? { index: 0 } : {}),
-            id: "call_1",
-            type: "function",
-            function: { name: "run", arguments: answer.call }
-          }
-        ]
-      }
-
-const finishOf = ({ call }: Answer): string => (call === undefined ? "stop" : "tool_calls")
-
-const whole = (body: ChatBody, answer: Answer, task: Task): string =>
-  JSON.stringify({
-    id: "chatcmpl-fleet",
-    object: "chat.completion",
-    created: 1_700_000_000,
-    model: body.model,
-    choices: [
-      {
-        index: 0,
-        message: { role: "assistant", content: answer.text, ...callsOf(answer, false) },
-        finish_reason: finishOf(answer)
-      }
-    ],
-    usage: usageOf(task, answer.tokens)
-  })
-
-const chunk = (body: ChatBody, choices: ReadonlyArray<unknown>, usage?: unknown): string =>
-  `data: ${JSON.stringify({
-    id: "chatcmpl-fleet",
-    object: "chat.completion.chunk",
-    created: 1_700_000_000,
-    model: body.model,
-    choices,
-    ...(usage === undefined ? {} : { usage })
-  })}\n\n`
-
-const choice = (delta: unknown, finish: string | null = null) => [{ index: 0, delta, finish_reason: finish }]
-
-/** Streams under way of one server. */
-class Streams {
-  readonly #open = new Set<() => void>()
-  readonly #clock: SimClock
-  readonly #machine: Machine
-  #next: (() => void) | undefined
-
-  constructor(clock: SimClock, machine: Machine) {
-    this.#clock = clock
-    this.#machine = machine
-  }
-
-  add(look: () => void): () => void {
-    this.#open.add(look)
-    if (this.#next === undefined) this.#wait()
-    return () => this.#open.delete(look)
-  }
-
-  #wait(): void {
-    this.#next = this.#clock.at(this.#clock.now() + pace, () => {
-      this.#next = undefined
-      this.#machine.compute.pass()
-      for (const look of this.#open) look()
-      if (this.#open.size > 0) this.#wait()
+/** Calls all who look at something, at one pace, while there are any. */
+const pacer = (clock: SimClock): ((look: () => void) => () => void) => {
+  const looks = new Set<() => void>()
+  let waiting = false
+  const wait = (): void => {
+    if (waiting || looks.size === 0) return
+    waiting = true
+    clock.at(clock.now() + pace, () => {
+      waiting = false
+      for (const look of looks) look()
+      wait()
     })
+  }
+  return (look) => {
+    looks.add(look)
+    wait()
+    return () => looks.delete(look)
   }
 }
 
-const streamed = (machine: Machine, streams: Streams, body: ChatBody, answer: Answer, made: Made): Response => {
+type Calls = Pick<Task, "begun" | "done"> & { readonly started?: () => void }
+
+type Submit = (calls: Calls) => Submitted
+
+interface Speaking {
+  readonly machine: Machine
+  readonly everyPace: (look: () => void) => () => void
+  readonly answer: Answer
+  readonly voice: Voice
+  readonly submit: Submit
+}
+
+const streamed = ({ answer, everyPace, machine, submit, voice }: Speaking): Response => {
   let sent = 0
-  let task: Task | undefined
-  let forget: (() => boolean) | (() => void) = () => undefined
+  let submitted: Submitted | undefined
+  let forget = (): void => undefined
   const stream = new ReadableStream<Uint8Array>({
     start: (controller) => {
-      const send = (text: string): void => controller.enqueue(encoder.encode(text))
+      const send = (text: string): void => {
+        if (text !== "") controller.enqueue(encoder.encode(text))
+      }
       const upTo = (tokens: number): void => {
         const part = answer.text.slice(sent * charactersPerToken, tokens * charactersPerToken)
         sent = Math.max(sent, tokens)
-        if (part !== "") send(chunk(body, choice({ content: part })))
+        if (part !== "") send(voice.piece(part))
       }
-      task = made({
+      submitted = submit({
+        started: () => send(voice.progress()),
         begun: () => {
-          send(chunk(body, choice({ role: "assistant", content: "" })))
+          send(voice.open())
           upTo(1)
-          forget = streams.add(() => {
-            if (task?.job !== undefined) upTo(machine.compute.made(task.job))
+          forget = everyPace(() => {
+            machine.pass()
+            upTo(submitted?.made() ?? 0)
           })
         },
         done: () => {
           forget()
-          if (task === undefined) return
           upTo(answer.tokens)
-          if (answer.call !== undefined) send(chunk(body, choice(callsOf(answer, true))))
-          send(chunk(body, choice({}, finishOf(answer))))
-          if (body.stream_options?.include_usage === true) send(chunk(body, [], usageOf(task, answer.tokens)))
-          send("data: [DONE]\n\n")
+          send(voice.close())
           controller.close()
         }
       })
     },
     cancel: () => {
       forget()
-      if (task !== undefined) machine.leave(task)
+      submitted?.leave()
     }
   })
-  return new Response(stream, { headers: { "content-type": "text/event-stream" } })
+  return new Response(stream, { headers: { "content-type": voice.streamType } })
 }
 
-type Made = (calls: { readonly begun: () => void; readonly done: () => void }) => Task
-
-const chat = async (machine: Machine, streams: Streams, chance: Chance, request: Request): Promise<Response> => {
-  const body = (await request.json()) as ChatBody // reason: only what the workloads send, and gateways hand on
-  const answer = answerTo(body)
-  const { tail } = machine.spec
-  const made: Made = (calls) =>
-    machine.submit(body.model, {
-      prompt: promptOf(templated(body)),
-      tokens: answer.tokens,
-      written: asWritten(answer),
-      wantedSlot: body.id_slot,
-      stuck: tail !== undefined && chance() < tail.share ? tail.seconds : 0,
-      ...calls
-    })
-  if (body.stream === true) return streamed(machine, streams, body, answer, made)
-  return new Promise((done) => {
-    const task = made({
+const whole = ({ submit, voice }: Speaking, request: Request): Promise<Response> =>
+  new Promise((done) => {
+    const submitted = submit({
       begun: () => undefined,
-      done: () => {
-        done(new Response(whole(body, answer, task), { headers: { "content-type": "application/json" } }))
-      }
+      done: () => done(new Response(voice.whole(), { headers: { "content-type": "application/json" } }))
     })
     request.signal.addEventListener("abort", () => {
-      machine.leave(task)
+      submitted.leave()
       done(new Response(null, { status: 499 }))
     })
   })
-}
 
 /** Starts a machine on a port of its own. */
 export const startServer = (name: string, spec: MachineSpec, clock: SimClock, seed: number): SimServer => {
   const machine = machineOf(spec, clock)
-  const streams = new Streams(clock, machine)
+  const everyPace = pacer(clock)
   const chance = chanceOf(seed)
+
+  const chat = async (request: Request, native: boolean): Promise<Response> => {
+    const body = (await request.json()) as ChatBody // reason: only what the workloads send, and gateways hand on
+    if (!spec.models.includes(body.model)) {
+      return Response.json({ error: { message: `model '${body.model}' not found` } }, { status: 404 })
+    }
+    const answer = answerTo(body)
+    const prompt = promptOf(templated(body))
+    const facts: Facts = {
+      promptTokens: prompt.tokens,
+      cached: 0,
+      arrived: clock.now(),
+      started: Number.NaN,
+      begun: Number.NaN,
+      ended: Number.NaN
+    }
+    const submit: Submit = (calls) =>
+      machine.submit(body.model, {
+        prompt,
+        tokens: answer.tokens,
+        written: asWritten(answer),
+        wantedSlot: spec.kind === "llamacpp" ? body.id_slot : undefined,
+        stuck: spec.tail !== undefined && chance() < spec.tail.share ? spec.tail.seconds : 0,
+        started: (cached) => {
+          facts.cached = cached
+          facts.started = clock.now()
+          calls.started?.()
+        },
+        begun: () => {
+          facts.begun = clock.now()
+          calls.begun()
+        },
+        done: () => {
+          facts.ended = clock.now()
+          calls.done()
+        }
+      })
+    const voice = native ? ollamaLines(body, answer, facts) : completions(spec, body, answer, facts)
+    const speaking = { machine, everyPace, answer, voice, submit }
+    return (body.stream ?? native) ? streamed(speaking) : whole(speaking, request)
+  }
+
   const server = Bun.serve({
     hostname: "127.0.0.1",
     port: 0,
@@ -183,8 +161,9 @@ export const startServer = (name: string, spec: MachineSpec, clock: SimClock, se
     development: false,
     fetch: (request) => {
       const { pathname } = new URL(request.url)
-      if (pathname === "/v1/chat/completions") return chat(machine, streams, chance, request)
-      return told(machine, pathname)
+      if (pathname === "/v1/chat/completions") return chat(request, false)
+      if (pathname === "/api/chat" && spec.kind === "ollama") return chat(request, true)
+      return told(machine, pathname, request)
     }
   })
   return { name, port: server.port ?? 0, machine, stop: () => server.stop(true) }

@@ -44,8 +44,39 @@ export const cachedShare: Figure = {
   of: (result) => (100 * total(result, (one) => one.cachedTokens)) / total(result, (one) => one.promptTokens)
 }
 
+/** Models that were loaded. */
+export const modelLoads: Figure = { what: "model loads", digits: 0, of: (result) => total(result, (one) => one.loads) }
+
 /** Seconds from the first question to the last end. */
 export const makespan: Figure = { what: "makespan (s)", digits: 0, of: (result) => result.makespan }
+
+/** Tokens of answers a second, of answers that came. */
+export const throughput: Figure = {
+  what: "throughput (tokens/s)",
+  digits: 0,
+  of: (result) => served(result, everyone).reduce((sum, { answerTokens }) => sum + answerTokens, 0) / result.makespan
+}
+
+/** Requests that servers got beyond those that clients sent, as a part of these. */
+export const extraRequests: Figure = {
+  what: "extra (%)",
+  digits: 1,
+  of: (result) => 100 * (total(result, ({ requests }) => requests) / result.answers.length - 1)
+}
+
+/** Seconds from the first question to the end of the last answer of some. */
+export const doneAfter = (what: string, which: Which): Figure => ({
+  what: `${what} (s)`,
+  digits: 0,
+  of: (result) => Math.max(...served(result, which).map(({ ended }) => ended)) - result.from
+})
+
+/** How many answers came of some. */
+export const answered = (what: string, which: Which = everyone): Figure => ({
+  what,
+  digits: 0,
+  of: (result) => served(result, which).length
+})
 
 /** Requests that were answered 429. */
 export const refused: Figure = {

@@ -1,15 +1,23 @@
 /**
  * What servers tell of themselves, each as its kind does.
  */
-import type { Machine } from "./machine.ts"
+import type { Machine, MachineSpec } from "./machine.ts"
 
-const json = (value: unknown): Response => Response.json(value)
+const contextLength = 131_072
 
-const list = (machine: Machine, owner: string): Response =>
-  json({
+const list = ({ kind, models }: MachineSpec): Response => {
+  const owner = { vllm: "vllm", llamacpp: "llamacpp", ollama: "library", generic: "system" }[kind]
+  const more = {
+    vllm: { max_model_len: contextLength },
+    llamacpp: { meta: { n_ctx: contextLength } },
+    ollama: {},
+    generic: {}
+  }[kind]
+  return Response.json({
     object: "list",
-    data: machine.spec.models.map((id) => ({ id, object: "model", created: 1_700_000_000, owned_by: owner }))
+    data: models.map((id) => ({ id, object: "model", created: 1_700_000_000, owned_by: owner, ...more }))
   })
+}
 
 const metrics = (machine: Machine): Response => {
   const { cacheTokens, models } = machine.spec
@@ -30,23 +38,75 @@ const metrics = (machine: Machine): Response => {
   )
 }
 
-const byVllm = (machine: Machine, path: string): Response | undefined => {
-  switch (path) {
-    case "/metrics":
-      return metrics(machine)
-    case "/version":
-      return json({ version: "0.32.0" })
-    case "/health":
-      return new Response(null)
-    default:
-      return undefined
+type Telling = (machine: Machine, request: Request) => Response | Promise<Response>
+
+const well: Telling = () => Response.json({ status: "ok" })
+
+const models: Telling = ({ spec }) => list(spec)
+
+const entry = (name: string) => ({
+  name,
+  model: name,
+  digest: `sha256-${name}`,
+  size: 4_000_000_000,
+  details: { format: "gguf", family: "llama", parameter_size: "8B", quantization_level: "Q4_K_M" }
+})
+
+const loadedEntry = (name: string) => Object.assign(entry(name), { context_length: contextLength, size_vram: 4e9 })
+
+const preload: Telling = async (machine, request) => {
+  const { model } = (await request.json()) as { readonly model: string } // reason: only what gateways send
+  machine.preload(model)
+  return Response.json({ model, response: "", done: true, done_reason: "load" })
+}
+
+const paths: Readonly<Record<MachineSpec["kind"], Readonly<Record<string, Telling>>>> = {
+  generic: { "/v1/models": models },
+  vllm: {
+    "/v1/models": models,
+    "/health": well,
+    "/version": () => Response.json({ version: "0.32.0" }),
+    "/metrics": metrics
+  },
+  llamacpp: {
+    "/v1/models": models,
+    "/health": well,
+    "/props": ({ spec }) =>
+      Response.json({
+        total_slots: spec.slots,
+        build_info: "b11669-0000000",
+        default_generation_settings: { n_ctx: contextLength },
+        chat_template_caps: { supports_tools: true, supports_tool_calls: true },
+        modalities: { vision: false }
+      }),
+    "/slots": (machine) =>
+      Response.json(
+        machine.slots().map(({ busy, tokens }, id) => ({
+          id,
+          n_ctx: contextLength,
+          is_processing: busy,
+          n_prompt_tokens: tokens
+        }))
+      )
+  },
+  ollama: {
+    "/v1/models": models,
+    "/api/version": () => Response.json({ version: "0.33.0" }),
+    "/api/tags": ({ spec }) => Response.json({ models: spec.models.map(entry) }),
+    "/api/ps": (machine) =>
+      Response.json({
+        models: machine.loaded().map(loadedEntry)
+      }),
+    "/api/show": () => Response.json({ capabilities: ["completion", "tools"] }),
+    "/api/generate": preload
   }
 }
 
 /** The answer to a question that costs nothing. */
-export const told = (machine: Machine, path: string): Response => {
-  const { kind } = machine.spec
-  if (path === "/v1/models") return list(machine, kind === "vllm" ? "vllm" : "system")
-  const own = kind === "vllm" ? byVllm(machine, path) : undefined
-  return own ?? Response.json({ error: { message: "Not Found", type: "NotFoundError" } }, { status: 404 })
-}
+export const told: (machine: Machine, path: string, request: Request) => Response | Promise<Response> = (
+  machine,
+  path,
+  request
+) =>
+  paths[machine.spec.kind][path]?.(machine, request) ??
+  Response.json({ error: { message: "Not Found", type: "NotFoundError" } }, { status: 404 })

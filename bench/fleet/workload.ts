@@ -20,6 +20,8 @@ export interface Result {
   readonly answers: ReadonlyArray<Told>
   /** Of each server, in the order of the fleet. */
   readonly counted: ReadonlyArray<Counted>
+  /** When the first question was asked. */
+  readonly from: number
   /** Seconds from the first question to the end of the last answer. */
   readonly makespan: number
 }
@@ -38,6 +40,8 @@ export interface Workload {
   readonly fleet: ReadonlyArray<MachineSpec>
   readonly keys: ReadonlyArray<string>
   readonly batchKeys: ReadonlyArray<string>
+  /** Whether the config asks for a second attempt where a first token is late. */
+  readonly hedged?: boolean
   readonly drive: (world: World) => Promise<void>
   readonly figures: ReadonlyArray<Figure>
 }

@@ -11,7 +11,7 @@ import type { MachineSpec } from "../machine.ts"
 import type { Workload, World } from "../workload.ts"
 
 const agents = 12
-const turns = 28
+const turns = 18
 const systemTokens = 2500
 
 const tools = Array.from({ length: 6 }, (_, at) => ({
@@ -34,7 +34,7 @@ const agent = async (world: World, at: number, variety: number): Promise<void> =
     { role: "system", content: prose(1, systemTokens) },
     { role: "user", content: prose(variety, 3000 + between(chance, 0, 3000)) }
   ]
-  await clock.sleep(at * 2 + chance())
+  await clock.sleep(at * 1.2 + chance())
   for (const [turn, { answer, pause, result }] of plan.entries()) {
     const seed = seedOf(variety + turn, answer, turn < turns - 1)
     const told = await ask({
@@ -81,4 +81,13 @@ export const agentsOnVllm = agentsOn("A", "12 coding agents on 4 vLLM", {
   slots: 8,
   rates: { prefill: 2600, decode: 60, crowding: 0.1 },
   cacheTokens: 160_000
+})
+
+/** On llama-server. */
+export const agentsOnLlama = agentsOn("G", "12 coding agents on 4 llama-servers", {
+  kind: "llamacpp",
+  models: ["coder"],
+  slots: 4,
+  rates: { prefill: 2600, decode: 60, crowding: 0.1 },
+  cacheTokens: 65_000
 })
