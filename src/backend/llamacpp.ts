@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, lenientField, reportedModel } from "./lenient.ts"
 import { openAiLike, readEntries, statelessProber } from "./openai-like.ts"
+import { llamacppLifecycle } from "./llamacpp-lifecycle.ts"
 import type { Kind } from "./Kind.ts"
 import { speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
@@ -113,6 +114,7 @@ export const llamacpp: Kind = {
   },
   jsonByGrammar: true,
   speaks,
+  lifecycle: llamacppLifecycle,
   prober: statelessProber(models),
   isLoading,
   advice: {

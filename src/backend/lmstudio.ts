@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
 import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"
+import { lmstudioLifecycle } from "./lmstudio-lifecycle.ts"
 import type { Kind } from "./Kind.ts"
 import { speaking, untried } from "./speech.ts"
 import type { Talk } from "./talk.ts"
@@ -111,6 +112,7 @@ export const lmstudio: Kind = {
     question: { path: "/api/v1/models", isOne: (body) => readV1(body) !== undefined }
   },
   loadsOnDemand: true,
+  lifecycle: lmstudioLifecycle,
   prober: statelessProber(models),
   advice: { start: "lms server start", load: () => "lms get MODEL", logs: "lms log stream" }
 }

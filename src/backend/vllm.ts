@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import { healthAndModels, openAiLike } from "./openai-like.ts"
+import { vllmLifecycle } from "./vllm-lifecycle.ts"
 import type { Kind, Prober } from "./Kind.ts"
 import { absent, speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
@@ -64,6 +65,7 @@ export const vllm: Kind = {
   fingerprint: { owner: "vllm" },
   jsonByGrammar: true,
   speaks,
+  lifecycle: vllmLifecycle,
   prober,
   advice: { start: "vllm serve MODEL", load: () => "vllm serve MODEL" }
 }

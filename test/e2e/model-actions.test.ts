@@ -3,7 +3,7 @@ import { createHash } from "node:crypto"
 import { chunk, json, lastChunk } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, startProcess, until } from "../kit/gateway.ts"
-import { startModelOllama, toldOf } from "../kit/modelServers.ts"
+import { startLlamaRouter, startLmStudio, startModelOllama, startVllm, toldOf } from "../kit/modelServers.ts"
 import { line, linesHead, linesIn } from "../kit/ollama.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 
@@ -169,6 +169,97 @@ describe("an Ollama", () => {
       abort.abort()
       await gone
     }
+  })
+})
+
+describe("an LM Studio", () => {
+  test("loads a model once, unloads all of its instances, and tells how far a download is", async () => {
+    await using lab = await startLmStudio("qwen/qwen3-8b")
+    await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "lmstudio" })] })
+    const order = { model: "qwen/qwen3-8b" }
+    for (let times = 0; times < 2; times += 1) {
+      expect((await events(gateway, "load", order)).at(-1)).toMatchObject({ done: true })
+      expect([...lab.instances]).toEqual([["qwen/qwen3-8b", "qwen/qwen3-8b"]])
+    }
+    expect(loadedAt(gateway, "lab", "qwen/qwen3-8b")).toBe(true)
+    lab.instances.set("qwen/qwen3-8b:2", "qwen/qwen3-8b")
+    expect((await events(gateway, "unload", order)).at(-1)).toMatchObject({ done: true })
+    expect([...lab.instances]).toEqual([])
+    expect(await events(gateway, "pull", { model: "new" })).toMatchObject([
+      { status: "downloading", completed: 0, total: 4000 },
+      { status: "downloading", completed: 2000, total: 4000 },
+      { done: true }
+    ])
+    expect((await events(gateway, "pull", { model: "new" })).at(-1)).toMatchObject({ done: true })
+    lab.ends("failed")
+    expect((await events(gateway, "pull", { model: "other" })).at(-1)).toMatchObject({ error: { code: "bad_gateway" } })
+    expect(await errorOf(gateway, "load", { model: "gone", backend: "lab" })).toMatchObject({ status: 404 })
+  })
+})
+
+describe("a llama-server without a model of its own", () => {
+  test("loads, unloads and downloads models, and tells how far it is by its events", async () => {
+    await using lab = await startLlamaRouter("a", "b")
+    await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "llamacpp" })] })
+    const about = { action: "load", backend: "lab", model: "a" }
+    expect(await events(gateway, "load", { model: "a" })).toEqual([
+      { ...about, status: "loading" },
+      { ...about, status: "loading text_model", completed: 0.25, total: 1 },
+      { ...about, status: "done", done: true }
+    ])
+    // It is there already.
+    expect((await events(gateway, "load", { model: "a" })).at(-1)).toMatchObject({ done: true })
+    expect((await events(gateway, "unload", { model: "a" })).at(-1)).toMatchObject({ done: true })
+    expect(lab.models.get("a")).toEqual({ value: "unloaded" })
+    const pulled = await events(gateway, "pull", { model: "new/model:Q4" })
+    expect(pulled).toContainEqual(expect.objectContaining({ status: "downloading", completed: 1000, total: 4000 }))
+    expect(pulled.at(-1)).toMatchObject({ done: true })
+    expect(await errorOf(gateway, "pull", { model: "nonsense" })).toMatchObject({
+      status: 502,
+      message: "Backend 'lab' did not pull 'nonsense': model validation failed, unable to download"
+    })
+    expect(await errorOf(gateway, "load", { model: "c", backend: "lab" })).toMatchObject({ status: 404 })
+  })
+
+  test("tells of a load that fails after it was begun", async () => {
+    await using lab = await startLlamaRouter("a")
+    lab.breaks()
+    await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "llamacpp" })] })
+    expect((await events(gateway, "load", { model: "a" })).at(-1)).toMatchObject({
+      status: "failed",
+      error: { message: expect.stringContaining("exit code 1") }
+    })
+  })
+
+  test("is told from one that was started with a model, which can do nothing of it", async () => {
+    await using lab = await startUpstream({ models: ["m"], type: "llamacpp" })
+    await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "llamacpp" })] })
+    const refused = await errorOf(gateway, "load", { model: "m" })
+    expect(refused).toMatchObject({ status: 501, code: "not_implemented" })
+    expect(refused.message).toContain("router mode")
+  })
+})
+
+describe("a vLLM", () => {
+  test("sleeps and wakes up in its development mode", async () => {
+    await using lab = await startVllm()
+    await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "vllm" })] })
+    expect((await events(gateway, "unload", { model: "m" })).at(-1)).toMatchObject({ done: true })
+    expect(lab.sleeping()).toBe(true)
+    expect((await events(gateway, "load", { model: "m" })).at(-1)).toMatchObject({ done: true })
+    expect(lab.sleeping()).toBe(false)
+    expect(await errorOf(gateway, "pull", { model: "m" })).toMatchObject({ status: 501 })
+  })
+
+  test.each([
+    ["outside of it", { dev: false }, "VLLM_SERVER_DEV_MODE=1"],
+    ["without the flag for it", { sleeps: false }, "--enable-sleep-mode"]
+  ])("says what is missing %s", async (_, options, words) => {
+    await using lab = await startVllm(options)
+    await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "vllm" })] })
+    const refused = await errorOf(gateway, "unload", { model: "m" })
+    expect(refused).toMatchObject({ status: 501, code: "not_implemented" })
+    expect(refused.message).toContain(words)
   })
 })
 

@@ -1,7 +1,7 @@
 /**
  * Servers whose models can be loaded, unloaded and got.
  */
-import { chunk, json, lastChunk } from "./answers.ts"
+import { chunk, event, json, lastChunk, streamHead } from "./answers.ts"
 import { line, linesHead } from "./ollama.ts"
 import { type RawServer, type Script, type Seen, startRaw, type Step } from "./rawServer.ts"
 
@@ -65,6 +65,175 @@ export const startModelOllama = async (...installed: ReadonlyArray<string>) => {
     pulls: (script: Script | undefined) => {
       pulling = script
     },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
+  }
+}
+
+/** Answers by method and path. */
+type Routes = Readonly<Record<string, Script>>
+
+const startRoutes = (routes: Routes, otherwise: Script): Promise<RawServer> =>
+  startRaw({ script: (request) => (routes[`${request.method} ${request.target}`] ?? otherwise)(request) })
+
+/** An LM Studio with these models on its disk; a download takes two looks. */
+export const startLmStudio = async (...keys: ReadonlyArray<string>) => {
+  const disk = new Set(keys)
+  const instances = new Map<string, string>()
+  let looks = 0
+  let ends = "completed"
+  const unknown = { error: "Unexpected endpoint or method. (POST /nothing)" }
+  const job = (status: string, downloaded_bytes: number) => ({
+    job_id: "job_1",
+    status,
+    total_size_bytes: 4000,
+    downloaded_bytes
+  })
+  const server = await startRoutes(
+    {
+      "GET /api/v1/models": () => [
+        json({
+          models: [...disk].map((key) => ({
+            type: "llm",
+            key,
+            loaded_instances: [...instances].flatMap(([id, of]) => (of === key ? [{ id, config: {} }] : []))
+          }))
+        })
+      ],
+      "GET /v1/models": () => [json({ data: [...disk].map((id) => ({ id, object: "model" })) })],
+      "POST /api/v1/models/load": (request) => {
+        const key = String(fieldOf(request, "model"))
+        if (!disk.has(key)) return [json({ error: { message: `Model ${key} not found`, type: "not_found" } }, 404)]
+        instances.set(instances.has(key) ? `${key}:2` : key, key)
+        return [json({ type: "llm", instance_id: key, load_time_seconds: 1.5, status: "loaded" })]
+      },
+      "POST /api/v1/models/unload": (request) => {
+        const id = String(fieldOf(request, "instance_id"))
+        return instances.delete(id) ? [json({ instance_id: id })] : [json({ error: "no such instance" }, 404)]
+      },
+      "POST /api/v1/models/download": (request) => {
+        if (disk.has(String(fieldOf(request, "model")))) return [json({ status: "already_downloaded" })]
+        disk.add(String(fieldOf(request, "model")))
+        return [json(job("downloading", 0))]
+      },
+      "GET /api/v1/models/download/status/job_1": () => {
+        looks += 1
+        return [json(looks < 2 ? job("downloading", 2000) : job(ends, 4000))]
+      }
+    },
+    () => [json(unknown)]
+  )
+  return {
+    server,
+    url: server.url,
+    instances,
+    /** How downloads end. */
+    ends: (status: string) => {
+      ends = status
+      looks = 0
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
+  }
+}
+
+/** A llama-server without a model of its own, with these on its disk. */
+export const startLlamaRouter = async (...ids: ReadonlyArray<string>) => {
+  const models = new Map<string, Readonly<Record<string, unknown>>>(ids.map((id) => [id, { value: "unloaded" }]))
+  const listeners = new Set<(event: string) => void>()
+  let fails = false
+  const say = (value: unknown) => listeners.forEach((hear) => hear(event(value)))
+  const list = () => ({
+    data: [...models].map(([id, status]) => ({ id, object: "model", owned_by: "llamacpp", status }))
+  })
+  const of = (request: Seen): string => String(fieldOf(request, "model"))
+  const error = (message: string) => [json({ error: { code: 400, message, type: "invalid_request_error" } }, 400)]
+  const settles = async (ms: number, then: () => void) => {
+    await Bun.sleep(ms)
+    then()
+  }
+  const server = await startRoutes(
+    {
+      "GET /health": () => [json({ status: "ok" })],
+      "GET /props": () => [json({ role: "router" })],
+      "GET /models": () => [json(list())],
+      "GET /v1/models": () => [json(list())],
+      "GET /models/sse": async function* () {
+        yield streamHead()
+        while (true) {
+          const next = Promise.withResolvers<string>()
+          listeners.add(next.resolve)
+          yield chunk(await next.promise)
+          listeners.delete(next.resolve)
+        }
+      },
+      "POST /models/load": (request) => {
+        const id = of(request)
+        const status = models.get(id)
+        if (status === undefined) return error(`model '${id}' not found`)
+        if (status["value"] !== "unloaded") return error("model is already running")
+        models.set(id, { value: "loading" })
+        const progress = { stages: ["text_model", "mmproj_model"], current: "text_model", value: 0.5 }
+        void settles(50, () => say({ model: id, event: "status_change", data: { status: "loading", progress } }))
+        void settles(400, () =>
+          models.set(id, fails ? { value: "unloaded", failed: true, exit_code: 1 } : { value: "loaded" })
+        )
+        return [json({ success: true })]
+      },
+      "POST /models/unload": (request) => {
+        models.set(of(request), { value: "unloaded" })
+        return [json({ success: true })]
+      },
+      "POST /models": (request) => {
+        const id = of(request)
+        if (id === "nonsense") return error("model validation failed, unable to download")
+        models.set(id, { value: "downloading" })
+        const files = { "https://example.com/a.gguf": { done: 1000, total: 4000 } }
+        void settles(50, () => say({ model: id, event: "download_progress", data: files }))
+        void settles(400, () => models.set(id, { value: "unloaded" }))
+        return [json({ success: true })]
+      }
+    },
+    () => [json({ error: { code: 404, message: "File Not Found", type: "not_found_error" } }, 404)]
+  )
+  return {
+    server,
+    url: server.url,
+    models,
+    /** Has loads fail from now on. */
+    breaks: () => {
+      fails = true
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
+  }
+}
+
+/** A vLLM, in its development mode or not, which can sleep or only says that it does. */
+export const startVllm = async ({ dev = true, sleeps = true } = {}) => {
+  let sleeping = false
+  const server = await startRoutes(
+    {
+      "GET /health": () => [json({})],
+      "GET /version": () => [json({ version: "0.32.0" })],
+      "GET /v1/models": () => [json({ data: [{ id: "m", object: "model", owned_by: "vllm", max_model_len: 4096 }] })],
+      ...(dev
+        ? {
+            "GET /is_sleeping": () => [json({ is_sleeping: sleeping })],
+            "POST /sleep?level=1": () => {
+              sleeping = sleeps
+              return [json({})]
+            },
+            "POST /wake_up": () => {
+              sleeping = false
+              return [json({})]
+            }
+          }
+        : {})
+    },
+    () => [json({ detail: "Not Found" }, 404)]
+  )
+  return {
+    server,
+    url: server.url,
+    sleeping: () => sleeping,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
   }
 }
