@@ -14,7 +14,7 @@ declare global {
 }
 
 // A number that may not be written as it came.
-const suspicious = /\d{16}|\d[.eE]/
+const suspicious = /\d{16}|\d[.eE]|(?:^|[[,:\s])-0/
 
 const asItCame = (_key: string, value: unknown, { source }: { readonly source?: string }): unknown =>
   typeof value === "number" && source !== undefined && source !== String(value) ? JSON.rawJSON(source) : value

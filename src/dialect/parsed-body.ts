@@ -10,7 +10,7 @@ import { BadRequest } from "../domain/errors.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { exactJson } from "./exact-json.ts"
 import { emptyBody, jsonObject, notJson, notUtf8, tooDeep } from "./json-body.ts"
-import { type JsonListener, JsonScan } from "./json-scan.ts"
+import { JsonSkim } from "./json-skim.ts"
 import { parsedPieces, type StringPlace } from "./string-pieces.ts"
 
 type Json = Readonly<Record<PropertyKey, unknown>>
@@ -31,12 +31,16 @@ const bad = (message: string): Result.Result<never, BadRequest> => Result.fail(n
 
 const objectOf = (json: unknown): Json => (Predicate.isObject(json) ? json : {})
 
-/** Builds a body at once. */
-export const parsedBody = (body: Uint8Array): BodyReading => {
+/** Builds a body at once; `rounds` is whether it has a number that may be rounded, where that is known. */
+export const parsedBody = (body: Uint8Array, rounds = true): BodyReading => {
   if (body.byteLength === 0) return bad(emptyBody)
   try {
     const text = decoder.decode(body)
-    return Result.map(jsonObject(JSON.parse(text)), (json) => ({ json, exact: () => objectOf(exactJson(text, json)) }))
+    return Result.map(jsonObject(JSON.parse(text)), (json) => ({
+      json,
+      // Where there is none the text need not be held.
+      exact: rounds ? () => objectOf(exactJson(text, json)) : () => json
+    }))
   } catch (error) {
     return bad(`The request body ${error instanceof SyntaxError ? notJson : notUtf8}`)
   }
@@ -66,24 +70,6 @@ const heldUpBytes = 1024 * 1024
 
 // Bytes of strings that are read in one turn.
 const turnBytes = 256 * 1024
-
-const nothing = (): void => undefined
-
-class LongStrings implements JsonListener {
-  readonly spans: Array<StringPlace> = []
-  readonly key = nothing
-  readonly plain = nothing
-  readonly open = nothing
-  readonly close = nothing
-
-  string(from: number, to: number): void {
-    if (to - from > longBytes) this.spans.push({ from, to })
-  }
-
-  deep(from: number, to: number, _size: number, isKey: boolean): void {
-    if (!isKey) this.string(from, to)
-  }
-}
 
 // Stands in the place of a long string; nobody who sends a text can know it.
 const mark = `${crypto.randomUUID()}:`
@@ -134,26 +120,26 @@ const textsOf = async (
 }
 
 const builtInSlices = async (body: Uint8Array, turns: EventLoopTurns): Promise<BodyReading> => {
-  const strings = new LongStrings()
-  const scan = new JsonScan(body, strings, { maxDepth: mostLevels })
+  const skim = new JsonSkim(body, { longBytes, maxDepth: mostLevels })
   for (;;) {
     await turns.next()
-    const progress = scan.step()
-    const fault = scan.size > mostValues ? "size" : progress
+    const progress = skim.step()
+    const fault = skim.size > mostValues ? "size" : progress
     if (fault === "whole") break
     if (fault !== "going") return bad(refusals[fault])
   }
+  const { rounds, spans } = skim
   await turns.next()
-  if (body.byteLength <= heldUpBytes || strings.spans.length === 0) return parsedBody(body)
+  if (body.byteLength <= heldUpBytes || spans.length === 0) return parsedBody(body, rounds)
   if (!isUtf8(body)) return bad(`The request body ${notUtf8}`)
   try {
-    const texts = await textsOf(body, strings.spans, turns)
-    const text = outline(body, strings.spans)
+    const texts = await textsOf(body, spans, turns)
+    const text = outline(body, spans)
     await turns.next()
-    return Result.map(jsonObject(JSON.parse(text)), (plain) => ({
-      json: objectOf(filled(plain, texts)),
-      exact: () => objectOf(filled(exactJson(text, JSON.parse(text)), texts))
-    }))
+    return Result.map(jsonObject(JSON.parse(text)), (plain) => {
+      const json = objectOf(filled(plain, texts))
+      return { json, exact: rounds ? () => objectOf(filled(exactJson(text, JSON.parse(text)), texts)) : () => json }
+    })
   } catch {
     return bad(`The request body ${notJson}`)
   }
