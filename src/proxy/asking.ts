@@ -59,8 +59,8 @@ export const isCount = ({ record }: RequestRun): boolean => record.route.operati
 /** A backend that is asked; it has its place there from the beginning on. */
 export class Asking implements Asker {
   readonly attempt: Attempt
-  /** How it is asked; undefined in the words of the client. */
-  readonly translation: Translation | undefined
+  /** How it is asked, until its answer is delivered; undefined in the words of the client. */
+  translation: Translation | undefined
   readonly asked: Asked
   readonly ticket: Ticket
   private readonly request: AskedFor

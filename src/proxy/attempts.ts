@@ -65,6 +65,8 @@ export interface Forwarding {
 
 const noStream = new BadAnswer({ reason: "something else than the stream that has been opened for it" })
 
+const nothing = new Uint8Array(0)
+
 const isStream = (answer: CommittedAnswer): boolean => answer._tag === "Flow" && answer.watch !== undefined
 
 const dropAnswer = (answer: CommittedAnswer): void => {
@@ -81,7 +83,7 @@ export class Attempts implements AskedFor {
   readonly forwarding: Forwarding
   readonly run: RequestRun
   readonly needs: RoutingNeeds
-  readonly body: Uint8Array | StreamedBody
+  body: Uint8Array | StreamedBody
   readonly model: Span | undefined
   private plan: Plan
   private retriesLeft: number
@@ -89,7 +91,7 @@ export class Attempts implements AskedFor {
   private worked = false
   // How the last one failed that was asked.
   private latest: Failed | undefined
-  private readonly translator: AnyTranslator | undefined
+  private translator: AnyTranslator | undefined
 
   constructor(
     forwarding: Forwarding,
@@ -194,6 +196,10 @@ export class Attempts implements AskedFor {
       dropAnswer(answer)
       return this.failed(asking, noStream)
     }
+    // Nobody else is asked any more, and who waits for the rest of the answer need not hold what was asked.
+    this.body = nothing
+    this.translator = undefined
+    asking.translation = undefined
     return deliver(run, asking.attempt, answer, asking.ticket, this.heard(asking.attempt, answer))
   }
 

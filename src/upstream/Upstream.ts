@@ -10,6 +10,7 @@ import type { DialectRoute } from "../dialect/Dialect.ts"
 import { addressFor, serverPath } from "../dialect/routes.ts"
 import { ConnectionLost, TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
+import type { Caller } from "../wire/call.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import { commitAnswer, type CommittedAnswer } from "./answer.ts"
@@ -119,6 +120,17 @@ export interface AttemptCall {
   readonly hearer: () => ((comments: Uint8Array) => void) | undefined
 }
 
+// These two are held for as long as the answer goes on. Made inside of a call, they would hold the request's body as well.
+const callerFor = (asker: Asker, abort: Abort): Caller => ({
+  again: () => asker.again(),
+  silent: (doubt) => {
+    const why = asker.silent(doubt)
+    if (why !== undefined) abort.abort(why)
+  }
+})
+
+const progressOf = (clock: RequestClock, idleMs: number) => (): void => clock.arm("idle", idleMs)
+
 /** What is passed on, and to whom. */
 export interface PassedCall {
   readonly backend: Backend
@@ -171,13 +183,7 @@ export class Upstream extends Context.Service<
                 trust,
                 connected: () => clock.arm("first_byte", firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity,
-                caller: {
-                  again: () => caller.again(),
-                  silent: (doubt) => {
-                    const why = caller.silent(doubt)
-                    if (why !== undefined) abort.abort(why)
-                  }
-                }
+                caller: callerFor(caller, abort)
               })
               .then(
                 (head) => {
@@ -186,7 +192,7 @@ export class Upstream extends Context.Service<
                     route,
                     maxBytes: maxAnswerBytes(),
                     holding,
-                    progress: () => clock.arm("idle", idleMs),
+                    progress: progressOf(clock, idleMs),
                     hearer: attempted.hearer
                   } as const
                   try {

@@ -43,10 +43,12 @@ export interface BodyBeginning {
   readonly release: () => Uint8Array
 }
 
+const nobody = (): void => undefined
+
 class Taking<A> implements BodySink, BodyBeginning {
   private readonly body: AnswerBody
   private readonly judge: IntakeJudge<A>
-  private readonly done: (made: Exit.Exit<A, UpstreamError>) => void
+  private done: (made: Exit.Exit<A, UpstreamError>) => void
   private pieces: Array<Uint8Array> = []
   size = 0
   private part = false
@@ -132,6 +134,8 @@ class Taking<A> implements BodySink, BodyBeginning {
 
   private attach(sink: BodySink): void {
     this.target = sink
+    // Who was told would otherwise be held until the body ends, and with them the request's own.
+    this.done = nobody
     // Nothing comes from inside of this; a sink that has enough with the first bytes holds the body back again.
     if (this.last === undefined) this.body.resume()
     const { pieces } = this

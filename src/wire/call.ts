@@ -29,7 +29,7 @@ export interface Call {
 }
 
 /** Whom a call belongs to. */
-interface Caller {
+export interface Caller {
   /** Whether a call that was lost at once on a kept connection may be sent again on a new one; it is then. */
   readonly again: () => boolean
   /** The backend has been silent for a while; `suspicion` is what speaks against it, undefined when nothing does. Called again and again. */

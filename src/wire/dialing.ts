@@ -21,7 +21,8 @@ export class Dialing implements ConnectionControl, ConnectionSearch {
   readonly isUntouched = true
   private readonly settings: PoolSettings
   private readonly place: Host
-  private readonly found: DialingOutcome
+  // Until it is told: a connection outlasts the call that it was made for.
+  private found: DialingOutcome | undefined
   private readonly under: Array<Connection> = []
   private readonly tried: Array<Origin> = []
   private left: Array<Origin> = []
@@ -48,9 +49,10 @@ export class Dialing implements ConnectionControl, ConnectionSearch {
   }
 
   stop(why: UpstreamError): void {
+    const { found } = this
     if (this.over) return
     this.drop()
-    this.found.refused(why)
+    found?.refused(why)
   }
 
   readonly pause = (): void => undefined
@@ -102,13 +104,13 @@ export class Dialing implements ConnectionControl, ConnectionSearch {
 
   private won(connection: Connection): void {
     if (this.over) return connection.drop()
-    this.end()
+    const found = this.end()
     for (const other of this.under) {
       if (other === connection) continue
       this.place.avoid(other.origin)
       other.drop()
     }
-    this.found.connected(connection)
+    found?.connected(connection)
   }
 
   private lost(connection: Connection, error: Unreachable): void {
@@ -120,12 +122,14 @@ export class Dialing implements ConnectionControl, ConnectionSearch {
 
   private giveUp(error: Unreachable | undefined): void {
     if (this.over) return
-    this.end()
-    this.found.refused(this.first ?? error ?? nowhere)
+    this.end()?.refused(this.first ?? error ?? nowhere)
   }
 
-  private end(): void {
+  private end(): DialingOutcome | undefined {
+    const { found } = this
     this.over = true
+    this.found = undefined
     this.settings.dialings.delete(this)
+    return found
   }
 }

@@ -40,7 +40,11 @@ export interface Assignment {
 export class Exchange implements Receiver, AnswerBody, Abortable {
   /** The connection, or what looks for one. */
   line: ConnectionControl
-  private readonly assignment: Assignment
+  // Until its answer has begun: its body is not held any longer.
+  private assignment: Assignment | undefined
+  private readonly caller: Call["caller"]
+  /** Time within which the backend must have shown to be there, in milliseconds. */
+  readonly connectMs: number
   private readonly reader: AnswerReader
   private gotHead: Head | undefined
   private sink: BodySink | undefined
@@ -51,10 +55,13 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
   private failure: UpstreamError | undefined
 
   constructor(line: ConnectionControl, assignment: Assignment) {
+    const { abort, caller, connectMs = Infinity, method } = assignment.call
     this.line = line
     this.assignment = assignment
-    this.reader = new AnswerReader(this, assignment.call.method === "HEAD")
-    assignment.call.abort.listen(this)
+    this.caller = caller
+    this.connectMs = connectMs
+    this.reader = new AnswerReader(this, method === "HEAD")
+    abort.listen(this)
   }
 
   /** Takes bytes of the connection. */
@@ -74,25 +81,20 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     this.over = true
     this.reader.stop()
     this.line.drop()
-    if (this.gotHead === undefined) this.assignment.reject(error)
+    if (this.gotHead === undefined) this.assignment?.reject(error)
     else if (this.sink === undefined) this.failure = error
     else this.sink.fail(error)
   }
 
-  /** Time within which the backend must have shown to be there, in milliseconds. */
-  get connectMs(): number {
-    return this.assignment.call.connectMs ?? Infinity
-  }
-
   /** The backend has been silent for a while; `suspicion` is what speaks against it. */
   silent(suspicion: Suspicion | undefined): void {
-    if (!this.over) this.assignment.call.caller?.silent(suspicion)
+    if (!this.over) this.caller?.silent(suspicion)
   }
 
   /** Nothing of the request has been acknowledged in time; `made` when a new connection to the same port was. */
   unheard(made: boolean): void {
     if (this.over) return
-    if (!made || !this.assignment.replayed(true)) {
+    if (!made || this.assignment?.replayed(true) !== true) {
       return this.fail(new Unreachable({ reason: "the connection was dead: nothing that was sent arrived" }))
     }
     this.over = true
@@ -101,8 +103,10 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
   }
 
   head(head: Head): void {
+    const { assignment } = this
     this.gotHead = head
-    this.assignment.resolve({ status: head.status, header: head.header, names: head.names, body: this })
+    this.assignment = undefined
+    assignment?.resolve({ status: head.status, header: head.header, names: head.names, body: this })
   }
 
   get length(): number | undefined {
@@ -143,7 +147,8 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
   }
 
   lost(answered: boolean): void {
-    if (answered || !this.assignment.replayed(this.line.isUntouched)) this.fail(toUpstreamError(undefined, answered))
+    if (answered || this.assignment?.replayed(this.line.isUntouched) !== true)
+      this.fail(toUpstreamError(undefined, answered))
     else this.over = true
   }
 
@@ -186,7 +191,7 @@ export class Exchange implements Receiver, AnswerBody, Abortable {
     this.over = true
     this.reader.stop()
     this.line.drop()
-    if (this.gotHead === undefined) return this.assignment.reject(reason)
+    if (this.gotHead === undefined) return this.assignment?.reject(reason)
     // Whoever aborts is not called back from inside.
     this.failure = toUpstreamError(reason, true)
     if (this.sink !== undefined) queueMicrotask(this.deliver)

@@ -145,7 +145,9 @@ export const decodeResponsesRequest: ClientCodec["decode"] = (body, _model, pars
     const { exact, json } = builtOf(body, parsed)
     const asked = exact()
     const chat = read(json, asked, names, notes)
-    const answers = responsesAnswers({ asked, names, seals: includesOf(asked).includes(sealsWanted) })
+    // The answer tells of the rest again; the conversation is not to be held until it ends.
+    const { input: _input, ...told } = asked
+    const answers = responsesAnswers({ asked: told, names, seals: includesOf(asked).includes(sealsWanted) })
     return Result.succeed({ chat, dropped: notes.all(), answers })
   } catch (error) {
     return Result.fail(error instanceof BadRequest ? error : tooDeep(error))
