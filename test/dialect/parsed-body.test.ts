@@ -56,14 +56,33 @@ const value: fc.Arbitrary<string> = fc.letrec<{ value: string }>((tie) => ({
 })).value
 
 describe("a body that is built in slices", () => {
+  // Many values in one body: whoever builds it goes through the padding each time.
   test("is what it would be at once, numbers included", () =>
     fc.assert(
-      fc.asyncProperty(value, fc.boolean(), async (each, cut) => {
-        const text = `{"a":${each}${cut ? "" : "}"}`
+      fc.asyncProperty(fc.array(value, { minLength: 1, maxLength: 16 }), async (all) => {
+        const text = `{"a":[${all.join(",")}]}`
         expect(await inSlices(text)).toEqual(told(parsedBody(bytes(text))))
       }),
-      { numRuns: 150 }
+      { numRuns: 25 }
     ))
+
+  test("is refused where its end is missing, whatever it holds", () =>
+    fc.assert(
+      fc.asyncProperty(value, async (each) => {
+        const text = `{"a":${each}`
+        expect(await inSlices(text)).toEqual(told(parsedBody(bytes(text))))
+      }),
+      { numRuns: 10 }
+    ))
+
+  test("keeps the sign of a zero wherever it stands, as one built at once does", async () => {
+    for (const text of ['{"a":-0}', '{"a":[-0]}', '{"a":[1,-0]}', '{"a": -0}', '{"a":[\n-0]}']) {
+      for (const body of [bytes(text), bytes(text + padding)]) {
+        const { exact } = Result.getOrThrow(await buildBody(body, new EventLoopTurns()))
+        expect(JSON.stringify(exact())).toContain("-0")
+      }
+    }
+  })
 
   test("is refused for what it would be at once", async () => {
     const long = "x".repeat(2000)
