@@ -3,7 +3,7 @@
  * it has and how deep they stand, and whether a number in it is one that JSON.parse may round. What is wrong with it is for
  * JSON.parse to find, so strings are passed over from quote to quote.
  */
-import type { Span } from "./Dialect.ts"
+import type { StringPlace } from "./string-pieces.ts"
 
 /** How far it is; `syntax` and `depth` say why it goes no further. */
 export type SkimProgress = "going" | "whole" | "syntax" | "depth"
@@ -58,8 +58,8 @@ export class JsonSkim {
   private from = -1
   private ended = -1
   private digits = 0
-  /** The long strings that are values, quotes included. */
-  readonly spans: Array<Span> = []
+  /** Where the long strings are that are values. */
+  readonly spans: Array<StringPlace> = []
   /** How many arrays and objects, and members of them beyond the first, it has come by. */
   size = 0
   /** Whether there is a number that may not be written as it came once it has been parsed. */
