@@ -26,5 +26,9 @@ export const isBrokenObject = (text: string): boolean => /^\s*\{/.test(text)
 export const countIn = (value: unknown): number =>
   Number.isSafeInteger(value) && Number(value) > 0 ? Number(value) : 0
 
+/** A number that may be written as a text; NaN for all else, of which even asking for its number may throw. */
+export const numberIn = (value: unknown): number =>
+  typeof value === "number" || typeof value === "string" ? Number(value) : Number.NaN
+
 /** What such an answer is told to fail by. */
 export const brokenEvent = "The backend sent an event that is not whole JSON"

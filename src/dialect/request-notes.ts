@@ -24,6 +24,15 @@ export const listOf = (value: unknown, place: string): ReadonlyArray<unknown> =>
 export const textOf = (value: unknown, place: string): string =>
   typeof value === "string" ? value : refuseAt(place, "must be a string")
 
+// Longer ones are no names of anything.
+const longestWord = 100
+
+/** What stands where a word should, for a sentence about it: an object may have a `toString` of its own, which is no function. */
+export const shownWord = (value: unknown): string => {
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object"
+  return String(value).slice(0, longestWord)
+}
+
 // The longest name of a user that servers take.
 const longestUser = 64
 

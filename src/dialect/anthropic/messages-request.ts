@@ -9,7 +9,7 @@ import { messagesAnswers } from "./messages-answer.ts"
 import { readTurns } from "./messages-turns.ts"
 import { tooDeep } from "../json-body.ts"
 import { builtOf } from "../parsed-body.ts"
-import { countOf, type JsonObject, listOf, Notes, refuseAt, systemOf, textOf, userWord } from "../request-notes.ts"
+import { countOf, type JsonObject, listOf, Notes, refuseAt, shownWord, systemOf, textOf, userWord } from "../request-notes.ts"
 import { wordIn } from "../word-table.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */
@@ -58,7 +58,7 @@ const toolsOf = (tools: unknown, notes: Notes): ReadonlyArray<ChatTool> => {
       notes.drops(place)
       return []
     }
-    return refuseAt(`${place}.type`, `is '${String(type)}', whose schema the backend of this model does not know`)
+    return refuseAt(`${place}.type`, `is '${shownWord(type)}', whose schema the backend of this model does not know`)
   })
   if (all.length > 0 && kept.length === 0) {
     return refuseAt("tools", "has only tools that Anthropic runs itself; the backend of this model has none of them")

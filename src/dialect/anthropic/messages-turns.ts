@@ -4,7 +4,7 @@
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
 import { isSealed } from "../signatures.ts"
-import { type JsonObject, listOf, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { type JsonObject, listOf, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 
 const imageOf = (block: JsonObject, place: string): ChatPart => {
@@ -71,7 +71,7 @@ const partOf = (block: JsonObject, place: string, notes: Notes): ReadonlyArray<C
       notes.only(block, ["type", "tool_name", "cache_control"], "tool_reference")
       return [{ type: "text", text: `tool: ${textOf(block["tool_name"], `${place}.tool_name`)}` }]
     default:
-      return refuseAt(`${place}.type`, `is '${String(block["type"])}', which the backend of this model cannot be told`)
+      return refuseAt(`${place}.type`, `is '${shownWord(block["type"])}', which the backend of this model cannot be told`)
   }
 }
 
@@ -91,7 +91,7 @@ const ofServer = /^(?:server_tool_use|mcp_tool_(?:use|result)|\w+_tool_result|co
 
 const itemsOf = (content: unknown, place: string, notes: Notes): ReadonlyArray<ChatTurnItem> =>
   blocksOf(content, place).flatMap(([block, at]): ReadonlyArray<ChatTurnItem> => {
-    const type = String(block["type"])
+    const type = shownWord(block["type"])
     switch (type) {
       case "text":
         notes.only(block, ["type", "text", "cache_control"], "text")

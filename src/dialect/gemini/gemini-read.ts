@@ -12,7 +12,9 @@ import { countIn } from "../read-json.ts"
 export const errorIn = (json: unknown): Readonly<Record<PropertyKey, unknown>> | undefined => {
   const value: unknown = Array.isArray(json) ? json[0] : json
   const error = Predicate.isObject(value) ? value["error"] : undefined
-  return Predicate.isObject(error) ? error : undefined
+  if (Predicate.isObject(error)) return error
+  // Proxies have words alone for it.
+  return typeof error === "string" && error !== "" ? { message: error } : undefined
 }
 
 /** The candidates of an answer. */

@@ -6,6 +6,7 @@ import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatTool, DecodedChat } from "../chat.ts"
 import { tooDeep } from "../json-body.ts"
 import { builtOf, type ParsedBody } from "../parsed-body.ts"
+import { numberIn } from "../read-json.ts"
 import { type JsonObject, Notes, refuseAt, seedOf, textOf } from "../request-notes.ts"
 import { geminiAnswers } from "./gemini-answer.ts"
 import { fieldsOf, manyOf, objectAt, wordOf } from "./gemini-fields.ts"
@@ -83,7 +84,7 @@ const thoughtsOf = (given: unknown, notes: Notes): Pick<Chat, "effort" | "showTh
   notes.only(thinking, ["thinkingBudget", "thinkingLevel", "includeThoughts"], "thinkingConfig")
   const { includeThoughts, thinkingBudget } = thinking
   const level = wordOf(thinking["thinkingLevel"]).toLowerCase()
-  const budget = Number(thinkingBudget ?? -1)
+  const budget = numberIn(thinkingBudget ?? -1)
   const effort = level !== "" ? level : budget === 0 ? "none" : budget > 0 ? byBudget(budget) : undefined
   return {
     ...(effort === undefined ? {} : { effort }),

@@ -40,9 +40,9 @@ export class GeminiWatch extends EventByEventWatch {
     return this.behind(`data: ${inOneLine(error)}${blank}`)
   }
 
-  protected take({ data }: ReadEvent): boolean {
+  protected take({ data, name }: ReadEvent): boolean {
     const json = parsedJson(data)
-    if (errorIn(json) !== undefined) this.erring = true
+    if (name === "error" || errorIn(json) !== undefined) this.erring = true
     const candidates = candidatesOf(json)
     const blocked = candidates.length === 0 && blockOf(json) !== ""
     if (blocked || candidates.some((candidate) => finishOf(candidate) !== "")) this.finished = true

@@ -36,10 +36,10 @@ class Reading {
   }
 
   /** Takes an answer, or a piece of one. */
-  answer(json: unknown, source: string): void {
+  answer(json: unknown, source: string, name = ""): void {
     if (this.over) return
     if (json === undefined && isBrokenObject(source)) return this.fail(brokenEvent)
-    if (errorIn(json) !== undefined) {
+    if (name === "error" || errorIn(json) !== undefined) {
       return this.fail(readErrorText(source).sentence ?? "The backend failed in the middle of its answer")
     }
     const candidates = candidatesOf(json)
@@ -127,8 +127,8 @@ const streamDecoder: Transducer<Uint8Array, ChatEvent> = {
     let begun = false
     const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
       const all: Array<ChatEvent> = []
-      for (const { data } of events) {
-        reading.answer(exactly(data), data)
+      for (const { data, name } of events) {
+        reading.answer(exactly(data), data, name)
         const made = reading.take()
         if (made.length === 0 && !begun) all.push({ type: "start" })
         begun = true

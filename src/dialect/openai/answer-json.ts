@@ -6,7 +6,7 @@ import * as Result from "effect/Result"
 import { BadAnswer, ErrorStatus } from "../../domain/upstream-errors.ts"
 import type { AnswerFault, WholeAnswer } from "../Dialect.ts"
 import { identityOf, identityIn } from "./answer-identity.ts"
-import { parsedJson } from "../read-json.ts"
+import { numberIn, parsedJson } from "../read-json.ts"
 import { usageIn, usageOfJson } from "./usage.ts"
 
 const decoder = new TextDecoder()
@@ -29,7 +29,7 @@ const isFlatError = ({ choices, detail, message, msg, success }: Readonly<Record
   !Array.isArray(choices) && (isReal(detail) || isReal(message) || isReal(msg) || success === false)
 
 const errorOf = (error: unknown, body: Uint8Array, reason: string): AnswerFault => {
-  const status = Predicate.isObject(error) ? Number(error["code"] ?? error["status"]) : Number.NaN
+  const status = Predicate.isObject(error) ? numberIn(error["code"] ?? error["status"]) : Number.NaN
   if (!(status >= 400 && status <= 599)) return new BadAnswer({ reason, body })
   const contentType = "application/json"
   return new ErrorStatus({ status, contentType, body, retryAfterMs: undefined, underGood: true })

@@ -7,7 +7,7 @@ import { BadRequest } from "../../domain/errors.ts"
 import type { Chat, ChatTool, ChatToolChoice, ClientCodec } from "../chat.ts"
 import { tooDeep } from "../json-body.ts"
 import { builtOf } from "../parsed-body.ts"
-import { type JsonObject, listOf, Notes, refuseAt, seedOf, textOf } from "../request-notes.ts"
+import { type JsonObject, listOf, Notes, refuseAt, seedOf, shownWord, textOf } from "../request-notes.ts"
 import { type AnswerWishes, answersFor } from "./client-answer.ts"
 import { readMessages } from "./client-turns.ts"
 import { wordIn } from "../word-table.ts"
@@ -48,8 +48,8 @@ const freeTool = (custom: JsonObject, place: string, notes: Notes): ChatTool => 
   const grammar = Predicate.isObject(format) && Predicate.isObject(format["grammar"]) ? format["grammar"] : undefined
   const told = [
     typeof description === "string" ? description : "",
-    grammar === undefined ? "" : `The input must follow this ${String(grammar["syntax"])} grammar:`,
-    grammar === undefined ? "" : String(grammar["definition"])
+    grammar === undefined ? "" : `The input must follow this ${shownWord(grammar["syntax"])} grammar:`,
+    grammar === undefined ? "" : textOf(grammar["definition"], `${place}.custom.format.grammar.definition`)
   ].filter((each) => each !== "")
   return {
     name: textOf(name, `${place}.custom.name`),
@@ -239,7 +239,7 @@ const carried: ReadonlyArray<string> =
 
 const refuseSound = ({ modalities }: JsonObject): void => {
   for (const each of listOf(modalities, "modalities")) {
-    if (each !== "text") refuseAt("modalities", `has '${String(each)}', which the backend of this model does not give`)
+    if (each !== "text") refuseAt("modalities", `has '${shownWord(each)}', which the backend of this model does not give`)
   }
 }
 

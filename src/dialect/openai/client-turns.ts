@@ -3,7 +3,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { CacheMark, ChatMessage, ChatPart, ChatTurnItem, SystemText } from "../chat.ts"
-import { type JsonObject, listOf, type Notes, refuseAt, systemOf, textOf } from "../request-notes.ts"
+import { type JsonObject, listOf, type Notes, refuseAt, shownWord, systemOf, textOf } from "../request-notes.ts"
 import { markedLast, Turns } from "../turns.ts"
 
 const dataUrl = /^data:([^;,]*)(?:;(?!base64,)[^;,]*)*;base64,/i
@@ -66,7 +66,7 @@ const partOf = (part: JsonObject, at: string, notes: Notes): ChatPart => {
       notes.only(part, ["type", "input_audio"], type)
       return audioOf(part, at)
     default:
-      return refuseAt(`${at}.type`, `is '${String(type)}', which the backend of this model cannot be told`)
+      return refuseAt(`${at}.type`, `is '${shownWord(type)}', which the backend of this model cannot be told`)
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import type { ChatMessage, ChatPart, ChatTurnItem } from "../chat.ts"
-import { type JsonObject, type Notes, refuseAt, textOf } from "../request-notes.ts"
+import { type JsonObject, type Notes, refuseAt, shownWord, textOf } from "../request-notes.ts"
 import { Turns } from "../turns.ts"
 import { unsealed } from "./reasoning-seal.ts"
 import { argsOfText, type ToolNames } from "./responses-tools.ts"
@@ -54,7 +54,7 @@ const audioOf = ({ input_audio: audio }: JsonObject, place: string): ChatPart =>
 }
 
 const unknownType = (type: unknown, place: string): never =>
-  refuseAt(`${place}.type`, `is '${String(type)}', which the backend of this model cannot be told`)
+  refuseAt(`${place}.type`, `is '${shownWord(type)}', which the backend of this model cannot be told`)
 
 const partOf = (part: unknown, place: string, notes: Notes): ChatPart => {
   if (!Predicate.isObject(part)) return refuseAt(place, "must be an object")
