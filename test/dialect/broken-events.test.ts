@@ -108,3 +108,19 @@ describe("numbers that Python writes and JSON has none of", () => {
     expect(Result.isSuccess(messageReader.whole(encoder.encode(body)))).toBe(true)
   })
 })
+
+describe("an error in the midst of a stream of Google's", () => {
+  const words = event({ candidates: [{ content: { parts: [{ text: "half" }] } }] })
+  const end = event({ candidates: [{ content: { parts: [{ text: "" }] }, finishReason: "STOP" }] })
+  for (const told of [
+    event({ error: { code: 503, message: "it broke", status: "UNAVAILABLE" } }),
+    event([{ error: { code: 503, message: "it broke", status: "UNAVAILABLE" } }]),
+    event({ error: "it broke" }),
+    "event: error\ndata: it broke\n\n",
+    'event: error\ndata: {"message":"it broke"}\n\n'
+  ]) {
+    test(`is heard although the stream goes on: ${told.trim()}`, () => {
+      expect(read(geminiAnswerReader, words + told + end).at(-1)).toEqual({ type: "error", message: "it broke" })
+    })
+  }
+})

@@ -9,7 +9,17 @@ import { messagesAnswers } from "./messages-answer.ts"
 import { readTurns } from "./messages-turns.ts"
 import { tooDeep } from "../json-body.ts"
 import { builtOf } from "../parsed-body.ts"
-import { countOf, type JsonObject, listOf, Notes, refuseAt, shownWord, systemOf, textOf, userWord } from "../request-notes.ts"
+import {
+  countOf,
+  type JsonObject,
+  listOf,
+  Notes,
+  refuseAt,
+  shownWord,
+  systemOf,
+  textOf,
+  userWord
+} from "../request-notes.ts"
 import { wordIn } from "../word-table.ts"
 
 /** How the first block of Claude Code's system prompt begins, which is another one in each request. */

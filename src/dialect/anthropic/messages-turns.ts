@@ -71,7 +71,10 @@ const partOf = (block: JsonObject, place: string, notes: Notes): ReadonlyArray<C
       notes.only(block, ["type", "tool_name", "cache_control"], "tool_reference")
       return [{ type: "text", text: `tool: ${textOf(block["tool_name"], `${place}.tool_name`)}` }]
     default:
-      return refuseAt(`${place}.type`, `is '${shownWord(block["type"])}', which the backend of this model cannot be told`)
+      return refuseAt(
+        `${place}.type`,
+        `is '${shownWord(block["type"])}', which the backend of this model cannot be told`
+      )
   }
 }
 

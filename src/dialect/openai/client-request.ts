@@ -239,7 +239,8 @@ const carried: ReadonlyArray<string> =
 
 const refuseSound = ({ modalities }: JsonObject): void => {
   for (const each of listOf(modalities, "modalities")) {
-    if (each !== "text") refuseAt("modalities", `has '${shownWord(each)}', which the backend of this model does not give`)
+    if (each !== "text")
+      refuseAt("modalities", `has '${shownWord(each)}', which the backend of this model does not give`)
   }
 }
 
