@@ -139,6 +139,8 @@ export interface ChatUsage {
   readonly cachedWrite: number
   readonly completion: number
   readonly reasoning: number
+  /** Which of its services the server has given it by, in OpenAI's words. */
+  readonly tier?: string
 }
 
 /** Why an answer ended. */
@@ -155,6 +157,14 @@ export type ChatEvent =
   /** `logprobs` as OpenAI writes them. */
   | { readonly type: "text"; readonly text: string; readonly logprobs?: ReadonlyArray<unknown> }
   | { readonly type: "refusal"; readonly text: string }
+  /** What a text goes back to: `start` and `end` are where it does, where that is known. */
+  | {
+      readonly type: "citation"
+      readonly url: string
+      readonly title: string
+      readonly start?: number
+      readonly end?: number
+    }
   | { readonly type: "reasoning"; readonly text: string }
   | { readonly type: "signature"; readonly signature: string }
   | {

@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { wordIn } from "../word-table.ts"
 import type { Transducer } from "../Transducer.ts"
 import { JsonEnd } from "./json-end.ts"
 import { unsigned } from "../signatures.ts"
@@ -42,6 +43,9 @@ const usageOf = (usage: ChatUsage | undefined) =>
         output_tokens_details: usage.reasoning === 0 ? null : { thinking_tokens: usage.reasoning },
         server_tool_use: null
       }
+
+// What Anthropic calls OpenAI's.
+const tiers: Readonly<Record<string, string>> = { default: "standard", priority: "priority", batch: "batch" }
 
 const reasons = { end: "end_turn", length: "max_tokens", calls: "tool_use", filter: "refusal" } as const
 
@@ -360,7 +364,7 @@ const encodeMessagesAnswer = (
     diagnostics: null,
     stop_details: null,
     ...stopOf(stop, { called, refused }),
-    usage: { ...usageOf(usage), ...fullUsage }
+    usage: { ...usageOf(usage), ...fullUsage, service_tier: wordIn(tiers, usage?.tier) ?? null }
   }
   return Result.succeed(encoder.encode(JSON.stringify(message)))
 }

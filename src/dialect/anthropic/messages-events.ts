@@ -42,20 +42,25 @@ const stopOf = (reason: string, sequence: unknown): ChatStop => {
 
 const counts = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens"] as const
 
+// What OpenAI calls its own.
+const tiers: Readonly<Record<string, string>> = { standard: "default", priority: "priority", batch: "batch" }
+
 type Counts = Record<(typeof counts)[number] | "thinking_tokens", number>
 
 /** The tokens of an answer, of which each word is the last until the next. */
 class Tokens {
   private readonly known: Partial<Counts> = {}
+  private tier: string | undefined
 
   says(usage: unknown): void {
     if (!Predicate.isObject(usage)) return
+    this.tier = wordIn(tiers, usage["service_tier"]) ?? this.tier
     for (const name of counts) this.takes(name, usage[name])
     this.takes("thinking_tokens", within(usage, "output_tokens_details")["thinking_tokens"])
   }
 
   get all(): ChatUsage | undefined {
-    const { known } = this
+    const { known, tier } = this
     const { cache_creation_input_tokens: cachedWrite = 0, cache_read_input_tokens: cachedRead = 0 } = known
     if (known.input_tokens === undefined && known.output_tokens === undefined) return undefined
     return {
@@ -63,7 +68,8 @@ class Tokens {
       cachedRead,
       cachedWrite,
       completion: known.output_tokens ?? 0,
-      reasoning: known.thinking_tokens ?? 0
+      reasoning: known.thinking_tokens ?? 0,
+      ...(tier === undefined ? {} : { tier })
     }
   }
 

@@ -37,12 +37,19 @@ interface AnswerUsage {
   readonly thoughtsTokenCount?: number
 }
 
+/** What an answer goes back to. */
+interface CitationSource {
+  readonly uri: string
+  readonly title?: string
+}
+
 /** An answer, or a piece of one. */
 export interface GeminiAnswer {
   readonly candidates: ReadonlyArray<{
     readonly content: { readonly role: "model"; readonly parts: ReadonlyArray<AnswerPart> }
     readonly index: number
     readonly finishReason?: FinishReason
+    readonly citationMetadata?: { readonly citationSources: ReadonlyArray<CitationSource> }
   }>
   readonly modelVersion: string
   readonly responseId: string
@@ -89,6 +96,7 @@ class Writing {
   private readonly streaming: boolean
   private readonly held: Array<Held> = []
   private readonly ids: CallIds
+  private readonly sources: Array<CitationSource> = []
   private called = false
   private refused = false
   private stop: ChatStop | undefined
@@ -114,6 +122,10 @@ class Writing {
       case "refusal":
         this.refused = true
         return this.say({ text: event.text })
+      case "citation":
+        // Where it does is counted in bytes here, and in letters there.
+        this.sources.push({ uri: event.url, ...(event.title === "" ? {} : { title: event.title }) })
+        return undefined
       case "reasoning":
         return this.say({ text: event.text, thought: true })
       case "signature":
@@ -193,7 +205,8 @@ class Writing {
 
   private answer(parts: ReadonlyArray<AnswerPart>, finishReason?: FinishReason): GeminiAnswer {
     const { id, model } = this.context
-    const ends = finishReason === undefined ? {} : { finishReason }
+    const cited = this.sources.length === 0 ? {} : { citationMetadata: { citationSources: this.sources } }
+    const ends = finishReason === undefined ? {} : { finishReason, ...cited }
     const used = finishReason === undefined || this.usage === undefined ? {} : { usageMetadata: usageOf(this.usage) }
     return {
       candidates: [{ content: { role: "model", parts }, index: 0, ...ends }],

@@ -29,6 +29,7 @@ class Reading {
   // Something came that has no place in an answer of the hub.
   private odd = ""
   private said = false
+  private readonly cited = new Set<string>()
 
   /** Everything that has been read since it was last taken. */
   take(): ReadonlyArray<ChatEvent> {
@@ -75,6 +76,7 @@ class Reading {
     const { content } = candidate
     const parts = Predicate.isObject(content) ? content["parts"] : undefined
     for (const part of Array.isArray(parts) ? parts : []) if (Predicate.isObject(part)) this.part(part)
+    this.cites(candidate["citationMetadata"])
     const finish = finishOf(candidate)
     if (finish === "" || this.over) return
     if (finish === "STOP") this.stop ??= { reason: "end" }
@@ -83,6 +85,19 @@ class Reading {
     else {
       const why = text(candidate["finishMessage"])
       this.fail(`The backend gave up its answer (finishReason '${finish}')${why === "" ? "" : `: ${why}`}`)
+    }
+  }
+
+  // Each piece may tell again what the ones before it have told.
+  private cites(told: unknown): void {
+    if (!Predicate.isObject(told)) return
+    const sources = told["citationSources"] ?? told["citations"]
+    for (const source of Array.isArray(sources) ? sources : []) {
+      const { title, uri } = Predicate.isObject(source) ? source : {}
+      if (text(uri) === "" || this.cited.has(text(uri))) continue
+      this.cited.add(text(uri))
+      // Where it is cited is counted in bytes.
+      this.events.push({ type: "citation", url: text(uri), title: text(title) })
     }
   }
 

@@ -37,12 +37,21 @@ const thoughtIn = (delta: Json): string => {
     : ""
 }
 
+const citationsIn = (annotations: unknown): ReadonlyArray<ChatEvent & { readonly type: "citation" }> =>
+  (Array.isArray(annotations) ? annotations : []).flatMap((each: unknown) => {
+    const cited = Predicate.isObject(each) ? each["url_citation"] : undefined
+    if (!Predicate.isObject(cited) || said(cited["url"]) === "") return []
+    const { end_index: end, start_index: start } = cited
+    const place = typeof start === "number" && typeof end === "number" ? { start, end } : {}
+    return [{ type: "citation", url: said(cited["url"]), title: said(cited["title"]), ...place }]
+  })
+
 const inDetails = (usage: Json, details: string, name: string): number => {
   const within = usage[details]
   return Predicate.isObject(within) ? countIn(within[name]) : 0
 }
 
-const usageOf = (usage: unknown): ChatUsage | undefined => {
+const usageOf = ({ service_tier: tier, usage }: Json): ChatUsage | undefined => {
   if (!Predicate.isObject(usage)) return undefined
   const prompt = countIn(usage["prompt_tokens"])
   const cachedRead = inDetails(usage, "prompt_tokens_details", "cached_tokens") || countIn(usage["cached_tokens"])
@@ -51,7 +60,8 @@ const usageOf = (usage: unknown): ChatUsage | undefined => {
     cachedRead: Math.min(prompt, cachedRead),
     cachedWrite: inDetails(usage, "prompt_tokens_details", "cache_write_tokens"),
     completion: countIn(usage["completion_tokens"]),
-    reasoning: inDetails(usage, "completion_tokens_details", "reasoning_tokens")
+    reasoning: inDetails(usage, "completion_tokens_details", "reasoning_tokens"),
+    ...(typeof tier === "string" && tier !== "" ? { tier } : {})
   }
 }
 
@@ -121,6 +131,7 @@ class AnswerReading {
     if (thought !== "") this.events.push({ type: "reasoning", text: thought })
     const text = textIn(delta["content"])
     if (text !== "") this.events.push({ type: "text", text, ...logprobsIn(likely) })
+    for (const each of citationsIn(delta["annotations"])) this.events.push(each)
     const refusal = said(delta["refusal"])
     if (refusal !== "") this.events.push({ type: "refusal", text: refusal })
     const { function_call: old, tool_calls: calls } = delta
@@ -138,7 +149,7 @@ class AnswerReading {
   }
 
   used(json: Json): void {
-    const usage = usageOf(json["usage"])
+    const usage = usageOf(json)
     if (usage !== undefined) this.events.push({ type: "usage", usage })
   }
 

@@ -79,6 +79,17 @@ const usageOf = ({ cachedRead, cachedWrite, completion, prompt, reasoning }: Cha
   ...(reasoning === 0 ? {} : { completion_tokens_details: { reasoning_tokens: reasoning } })
 })
 
+const tierOf = (usage: ChatUsage | undefined): Fields => (usage?.tier === undefined ? {} : { service_tier: usage.tier })
+
+/** What a text goes back to; all of it, where nothing more is known. */
+const citationOf = (
+  { end, start = 0, title, url }: ChatEvent & { readonly type: "citation" },
+  length: number
+): Fields => ({
+  type: "url_citation",
+  url_citation: { url, title, start_index: start, end_index: end ?? length }
+})
+
 /** A thought, or a piece of one, as OpenRouter tells of it: no other host than this one signs them. */
 const detailOf = (index: number, more: Fields): Fields => ({
   type: "reasoning.text",
@@ -106,6 +117,7 @@ class ChunkWriting {
   private readonly calls = new Map<number, MadeCall>()
   private text = ""
   private thought = 0
+  private length = 0
   private begun = false
   private over = false
   private stop: ChatStop | undefined
@@ -132,7 +144,10 @@ class ChunkWriting {
         if (!this.begun) this.write({ content: "" })
         return
       case "text":
+        this.length += event.text.length
         return this.write({ content: event.text }, event.logprobs)
+      case "citation":
+        return this.write({ annotations: [citationOf(event, this.length)] })
       case "refusal":
         return this.write({ refusal: event.text })
       case "reasoning":
@@ -207,7 +222,7 @@ class ChunkWriting {
     const reason = reasonOf(this.stop, this.calls.size > 0, this.wishes)
     this.text += `${this.head}{},"finish_reason":"${reason}"}]}\n\n`
     if (this.wishes.usage && this.usage !== undefined) {
-      this.text += `data: ${JSON.stringify({ ...this.frame, choices: [], usage: usageOf(this.usage) })}\n\n`
+      this.text += `data: ${JSON.stringify({ ...this.frame, choices: [], usage: usageOf(this.usage), ...tierOf(this.usage) })}\n\n`
     }
     this.text += "data: [DONE]\n\n"
   }
@@ -245,6 +260,7 @@ const streamEncoder =
 class Whole {
   readonly calls = new Map<number, MadeCall>()
   readonly logprobs: Array<unknown> = []
+  readonly annotations: Array<Fields> = []
   private readonly ids: CallIds
   content = ""
   refusal = ""
@@ -265,6 +281,7 @@ class Whole {
       this.content += event.text
       for (const each of event.logprobs ?? []) this.logprobs.push(each)
     } else if (event.type === "refusal") this.refusal += event.text
+    else if (event.type === "citation") this.annotations.push(citationOf(event, this.content.length))
     else if (event.type === "reasoning") this.thinks(event.text)
     else if (event.type === "signature") {
       const last = this.details.at(-1)
@@ -312,7 +329,7 @@ const wholeEncoder =
     const all = new Whole(context)
     for (const event of events) all.event(event)
     if (all.failure !== undefined) return Result.fail(all.failure)
-    const { content, details, logprobs, refusal, stop, thoughts, usage } = all
+    const { annotations, content, details, logprobs, refusal, stop, thoughts, usage } = all
     const calls = [...all.calls.values()].map((call) => callOf(call, wishes, stop?.reason === "length"))
     if (wishes.older && calls.length > 1) return Result.fail(oneCall)
     const tellsThoughts = wishes.thoughts && details.length > 0
@@ -320,6 +337,7 @@ const wholeEncoder =
       role: "assistant",
       content: content === "" && (calls.length > 0 || refusal !== "") ? null : content,
       ...(refusal === "" ? {} : { refusal }),
+      ...(annotations.length === 0 ? {} : { annotations }),
       ...(tellsThoughts && thoughts !== "" ? { reasoning_content: thoughts } : {}),
       ...(tellsThoughts && wishes.signatures
         ? { reasoning_details: details.map((each, index) => detailOf(index, each)) }
@@ -335,7 +353,7 @@ const wholeEncoder =
     const answer = {
       ...answerHead(context, "chat.completion"),
       choices: [choice],
-      ...(usage === undefined ? {} : { usage: usageOf(usage) })
+      ...(usage === undefined ? {} : { usage: usageOf(usage), ...tierOf(usage) })
     }
     return Result.succeed(encoder.encode(JSON.stringify(answer)))
   }

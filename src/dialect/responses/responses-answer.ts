@@ -78,6 +78,8 @@ class ResponseWriting {
         return this.message().append("output_text", event.text, event.logprobs)
       case "refusal":
         return this.message().append("refusal", event.text)
+      case "citation":
+        return this.message().cite(event)
       case "reasoning":
         return this.thought().append(event.text)
       case "signature":
@@ -183,6 +185,7 @@ class ResponseWriting {
       incomplete_details: reason === undefined ? null : { reason },
       output: [...statuses].map(([item, status]) => item.json(status)),
       usage: usage === undefined ? null : responseUsage(usage),
+      ...(usage?.tier === undefined ? {} : { service_tier: usage.tier }),
       ...(reason === undefined ? { completed_at: this.now() } : {})
     }
     this.whole = this.response(end)

@@ -1,6 +1,7 @@
 /**
  * The items of a response: each opens, says what it holds piece by piece, and closes with all of it.
  */
+import type { ChatEvent } from "../chat.ts"
 import { sealed } from "./reasoning-seal.ts"
 import type { EventWriter } from "./responses-events.ts"
 import { textOfArgs, type ToolForm } from "./responses-tools.ts"
@@ -14,11 +15,20 @@ export interface ItemPlace {
 /** How it stands with an item. */
 export type ItemStatus = "completed" | "in_progress" | "incomplete"
 
+/** What a text goes back to, and where it does. */
+interface UrlCitation {
+  readonly type: "url_citation"
+  readonly url: string
+  readonly title: string
+  readonly start_index: number
+  readonly end_index: number
+}
+
 /** A part of a message that is its text. */
-const textPart = (text: string, logprobs: Array<unknown>) => ({
+const textPart = (text: string, annotations: Array<UrlCitation>, logprobs: Array<unknown>) => ({
   type: "output_text" as const,
   text,
-  annotations: [],
+  annotations,
   logprobs
 })
 
@@ -119,11 +129,12 @@ export class ReasoningItem extends ResponseItem {
 interface MessagePart {
   readonly type: "output_text" | "refusal"
   text: string
+  readonly annotations: Array<UrlCitation>
   readonly logprobs: Array<unknown>
 }
 
-const partJson = ({ logprobs, text, type }: MessagePart) =>
-  type === "refusal" ? refusalPart(text) : textPart(text, logprobs)
+const partJson = ({ annotations, logprobs, text, type }: MessagePart) =>
+  type === "refusal" ? refusalPart(text) : textPart(text, annotations, logprobs)
 
 /** What the model says, or why it will not. */
 export class MessageItem extends ResponseItem {
@@ -146,6 +157,15 @@ export class MessageItem extends ResponseItem {
     this.say("response.output_text.delta", at, text, `,"logprobs":${likely}`)
   }
 
+  /** Says what its text goes back to: all of it, where nothing more is known. */
+  cite({ end, start = 0, title, url }: ChatEvent & { readonly type: "citation" }): void {
+    const { annotations, text } = this.partOf("output_text")
+    const annotation = { type: "url_citation" as const, url, title, start_index: start, end_index: end ?? text.length }
+    const content_index = this.parts.length - 1
+    const annotation_index = annotations.push(annotation) - 1
+    this.said("response.output_text.annotation.added", { content_index, annotation_index, annotation })
+  }
+
   override json(status: ItemStatus) {
     return {
       id: this.place.id,
@@ -165,7 +185,7 @@ export class MessageItem extends ResponseItem {
     const last = this.parts.at(-1)
     if (last?.type === type) return last
     this.closePart()
-    const part: MessagePart = { type, text: "", logprobs: [] }
+    const part: MessagePart = { type, text: "", annotations: [], logprobs: [] }
     this.parts.push(part)
     this.said("response.content_part.added", { content_index: this.parts.length - 1, part: partJson(part) })
     return part

@@ -1,0 +1,154 @@
+import { describe, expect, test } from "bun:test"
+import { Result } from "effect"
+import { anthropic } from "../../src/dialect/anthropic/anthropic.ts"
+import type { AnswerContext, ChatEvent, ClientCodec, ServerCodec } from "../../src/dialect/chat.ts"
+import { gemini } from "../../src/dialect/gemini/gemini.ts"
+import { ollama } from "../../src/dialect/ollama/ollama.ts"
+import { openai } from "../../src/dialect/openai/openai.ts"
+import { responses } from "../../src/dialect/responses/responses.ts"
+import { transduce } from "../../src/dialect/Transducer.ts"
+import { answersFrom, answersTo } from "../kit/codecs.ts"
+
+interface Halves {
+  readonly operations: ReadonlyArray<{ readonly client?: ClientCodec; readonly server?: ServerCodec }>
+}
+
+const clientOf = ({ operations }: Halves): ClientCodec => operations.find(({ client }) => client !== undefined)!.client!
+
+const serverOf = ({ operations }: Halves): ServerCodec => operations.find(({ server }) => server !== undefined)!.server!
+
+const context: AnswerContext = { model: "m", id: "a1", now: 0, callIds: new Set() }
+
+const messages = [{ role: "user", content: "go" }]
+
+const asked = {
+  chat: { model: "m", messages, stream_options: { include_usage: true } },
+  responses: { model: "m", input: "go" },
+  messages: { model: "m", max_tokens: 9, messages },
+  ollama: { model: "m", messages },
+  gemini: { contents: [{ role: "user", parts: [{ text: "go" }] }] }
+}
+
+const clients = [
+  [openai, asked.chat],
+  [responses, asked.responses],
+  [anthropic, asked.messages],
+  [ollama, asked.ollama],
+  [gemini, asked.gemini]
+] as const
+
+const answer = (client: Halves, request: object, events: ReadonlyArray<ChatEvent>) => {
+  const encoder = answersTo(clientOf(client), request)
+  return {
+    json: JSON.parse(new TextDecoder().decode(Result.getOrThrow(encoder.whole(events, context)))),
+    stream: Buffer.concat([...transduce(encoder.stream(context), events)]).toString()
+  }
+}
+
+const bytes = (text: string) => new TextEncoder().encode(text)
+
+const read = (server: Halves, body: unknown): ReadonlyArray<ChatEvent> =>
+  Result.getOrThrow(answersFrom(serverOf(server)).whole(bytes(JSON.stringify(body))))
+
+const usage = { prompt: 1, cachedRead: 0, cachedWrite: 0, completion: 1, reasoning: 0 }
+
+const said: ReadonlyArray<ChatEvent> = [
+  { type: "start" },
+  { type: "text", text: "It rains." },
+  { type: "citation", url: "https://sky.invalid/", title: "Sky", start: 3, end: 8 },
+  { type: "citation", url: "https://sea.invalid/", title: "" },
+  { type: "stop", stop: { reason: "end" } },
+  { type: "usage", usage: { ...usage, tier: "priority" } },
+  { type: "done" }
+]
+
+const untold: ReadonlyArray<ChatEvent> = [...said.slice(0, -2), { type: "usage", usage }, { type: "done" }]
+
+describe("what an answer goes back to", () => {
+  const sky = { url: "https://sky.invalid/", title: "Sky", start_index: 3, end_index: 8 }
+  const sea = { url: "https://sea.invalid/", title: "", start_index: 0, end_index: 9 }
+
+  test("is told to a client of chat completions", () => {
+    const annotations = [sky, sea].map((url_citation) => ({ type: "url_citation", url_citation }))
+    const { json, stream } = answer(openai, asked.chat, said)
+    expect(json.choices[0].message.annotations).toEqual(annotations)
+    for (const each of annotations) expect(stream).toContain(`{"annotations":[${JSON.stringify(each)}]}`)
+  })
+
+  test("is told to a client of Responses, when it comes and with the whole item", () => {
+    const annotations = [sky, sea].map((each) => Object.assign({ type: "url_citation" }, each))
+    const { json, stream } = answer(responses, asked.responses, said)
+    expect(json.output[0].content[0].annotations).toEqual(annotations)
+    expect(stream.match(/event: response\.output_text\.annotation\.added/g)).toHaveLength(2)
+    const done = stream.split("\n").find((line) => line.includes('"type":"response.output_item.done"'))!
+    expect(JSON.parse(done.slice(6)).item.content[0].annotations).toEqual(annotations)
+  })
+
+  test("is told to a client of Google's, at the end", () => {
+    const sources = [{ uri: sky.url, title: "Sky" }, { uri: sea.url }]
+    const { json, stream } = answer(gemini, asked.gemini, said)
+    expect(json.candidates[0].citationMetadata).toEqual({ citationSources: sources })
+    expect(stream.trim().split("\n\n").at(-1)).toContain(JSON.stringify(sources))
+  })
+
+  test("breaks no answer in a dialect without a word for it", () => {
+    for (const [client, request] of clients) {
+      const { json, stream } = answer(client, request, said)
+      for (const text of [JSON.stringify(json), stream]) expect(text).toContain("It rains.")
+    }
+  })
+
+  test("is read from a server of chat completions, whole and streamed", () => {
+    const annotations = [{ type: "url_citation", url_citation: sky }, { type: "file_citation" }]
+    const message = { role: "assistant", content: "It rains.", annotations }
+    const cited = { type: "citation", url: sky.url, title: "Sky", start: 3, end: 8 } as const
+    const whole = read(openai, { choices: [{ index: 0, message, finish_reason: "stop" }] })
+    expect(whole.filter(({ type }) => type === "citation")).toEqual([cited])
+    const choice = (delta: object, finish_reason: string | null = null) =>
+      `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`
+    const stream = [choice({ content: "It rains." }), choice({ annotations }), choice({}, "stop"), "data: [DONE]\n\n"]
+    const events = [...transduce(answersFrom(serverOf(openai)).stream, [bytes(stream.join(""))])]
+    expect(events.filter(({ type }) => type === "citation")).toEqual([cited])
+  })
+
+  test("is read once from a server of Google's, however often it is told", () => {
+    const citationMetadata = { citationSources: [{ uri: sky.url, startIndex: 1, endIndex: 2 }, { license: "" }] }
+    const piece = (text: string, finishReason?: string) =>
+      `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, citationMetadata, finishReason }] })}\n\n`
+    const stream = bytes(piece("It ") + piece("rains.", "STOP"))
+    const events = [...transduce(answersFrom(serverOf(gemini)).stream, [stream])]
+    expect(events.filter(({ type }) => type === "citation")).toEqual([{ type: "citation", url: sky.url, title: "" }])
+  })
+})
+
+describe("which of its services a server has answered by", () => {
+  test("is told where there is a word for it, and never made up", () => {
+    const tiers = (events: ReadonlyArray<ChatEvent>) => [
+      answer(openai, asked.chat, events).json.service_tier,
+      answer(responses, asked.responses, events).json.service_tier,
+      answer(anthropic, asked.messages, events).json.usage.service_tier
+    ]
+    expect(tiers(said)).toEqual(["priority", "priority", "priority"])
+    expect(answer(openai, asked.chat, said).stream).toContain('"service_tier":"priority"')
+    expect(tiers(untold)).toEqual([undefined, undefined, null])
+    expect(answer(openai, asked.chat, untold).stream).not.toContain("service_tier")
+  })
+
+  test("is read from OpenAI and from Anthropic, in one's words for the other's", () => {
+    const tierIn = (events: ReadonlyArray<ChatEvent>) =>
+      events.flatMap((event) => (event.type === "usage" ? [event.usage.tier] : []))
+    const choices = [{ index: 0, message: { role: "assistant", content: "x" }, finish_reason: "stop" }]
+    const took = { prompt_tokens: 1, completion_tokens: 1 }
+    expect(tierIn(read(openai, { choices, service_tier: "flex", usage: took }))).toEqual(["flex"])
+    const message = (service_tier: unknown) => ({
+      content: [{ type: "text", text: "x" }],
+      stop_reason: "end_turn",
+      usage: { input_tokens: 1, output_tokens: 1, service_tier }
+    })
+    expect(["standard", "constructor", null].map((tier) => tierIn(read(anthropic, message(tier)))[0])).toEqual([
+      "default",
+      undefined,
+      undefined
+    ])
+  })
+})
