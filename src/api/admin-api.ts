@@ -29,6 +29,13 @@ const Attempt = Schema.Struct({
   native: Schema.optionalKey(Schema.Boolean)
 })
 
+/** The rule that a request went by, null for none, and why those before it were not for it. */
+const RuleEntry = Schema.Struct({
+  name: Schema.NullOr(Schema.String),
+  canary: Schema.Boolean,
+  passed: Schema.Array(Schema.Struct({ name: Schema.String, reason: Schema.String }))
+})
+
 /** What marks the name of an operation in the document. */
 export const endpointFormat = "endpoint"
 
@@ -37,6 +44,7 @@ export const DecisionEntry = Schema.Struct({
   requested: Schema.String,
   models: Schema.Array(Schema.String),
   strategy: Schema.Literals(strategies),
+  rule: Schema.optionalKey(RuleEntry),
   candidates: Schema.Array(Candidate),
   excluded: Schema.Array(Excluded),
   order: Schema.Array(Attempt)
@@ -138,13 +146,30 @@ const RouteQuery = Schema.StructWithRest(
 /** Type of a chat request as it is asked about. */
 export type RouteQuery = typeof RouteQuery.Type
 
+/** From whom a request comes that is asked about, for rules: the name of its key, lines of headers, and when, in milliseconds since 1970. */
+const routeOrigin = {
+  key: Schema.optionalKey(Schema.String),
+  headers: Schema.optionalKey(Schema.String),
+  at: Schema.optionalKey(Schema.FiniteFromString)
+}
+
+/** Type of what is told of where a request comes from. */
+export interface RouteOrigin {
+  readonly key?: string
+  readonly headers?: string
+  readonly at?: number
+}
+
 // It is not there, or it is not known in time.
 const notFound = [Refusal, Refusal.pipe(HttpApiSchema.status(409))] as const
 
 /** All administrative endpoints. */
 export const AdminGroup = HttpApiGroup.make("admin").add(
   HttpApiEndpoint.post("route", "/admin/v1/route", {
-    query: { endpoint: Schema.optionalKey(Endpoint) },
+    query: {
+      endpoint: Schema.optionalKey(Endpoint),
+      ...routeOrigin
+    },
     payload: RouteQuery,
     success: Route,
     error: Refusal.pipe(HttpApiSchema.status(400))

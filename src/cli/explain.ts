@@ -37,6 +37,24 @@ const tokens = Flag.Int("tokens").pipe(
   Flag.withDefault(0)
 )
 
+const key = Flag.String("key").pipe(
+  Flag.withMetavar("NAME"),
+  Flag.withDescription("It comes with the key of this name, for rules that look at it"),
+  Flag.optional
+)
+
+const header = Flag.String("header").pipe(
+  Flag.withMetavar("'NAME: VALUE'"),
+  Flag.withDescription("It has this header, for rules that look at it"),
+  Flag.atLeast(0)
+)
+
+const at = Flag.Date("at").pipe(
+  Flag.withMetavar("TIME"),
+  Flag.withDescription("It comes at this time, such as 2026-12-24T23:00, for rules that look at it; now when absent"),
+  Flag.optional
+)
+
 /** What a request needs, as the flags say it. */
 interface Wanted {
   readonly model: string
@@ -65,7 +83,7 @@ const bodyFor = ({ model, tools, image, jsonMode, tokens }: Wanted) => {
 const points = (value: number | undefined): string => (value === undefined ? "-" : String(value))
 
 const decisionText = (
-  { requested, models, strategy, candidates, excluded, order }: DecisionEntry,
+  { requested, models, strategy, rule, candidates, excluded, order }: DecisionEntry,
   attempts: number
 ) => {
   const [resolved = requested, ...fallbacks] = models
@@ -76,10 +94,15 @@ const decisionText = (
       ["Model:", resolved === requested ? requested : `${requested} -> ${resolved}`],
       [
         ["Fallbacks:", fallbacks.length === 0 ? "none" : fallbacks.join(", ")],
-        ["Strategy:", strategy]
+        ["Strategy:", strategy],
+        ...(rule === undefined ? [] : [["Rule:", rule.canary ? `${rule.name ?? ""} (canary)` : (rule.name ?? "none")]])
       ]
     )
   ]
+  if (rule !== undefined && rule.passed.length > 0) {
+    const rows = rule.passed.map(({ name, reason }) => [name, reason])
+    lines.push("", tableText(["Rule passed over", "Why"], rows))
+  }
   if (candidates.length > 0) {
     const rows = candidates.map((each) => [
       each.backend,
@@ -174,6 +197,9 @@ export const explainCommand = Command.make(
     image: wants("image", "It carries an image"),
     jsonMode: wants("json-mode", "It asks for JSON"),
     tokens,
+    key,
+    header,
+    at,
     json: flags.json,
     config: flags.config,
     host: flags.host,
@@ -190,7 +216,11 @@ export const explainCommand = Command.make(
       return yield* Console.log(input.json ? jsonText(explained) : requestText(explained))
     }
     const wanted = { ...input, model: Option.getOrElse(input.model, () => "") }
-    const route = yield* explainRoute(options, bodyFor(wanted))
+    const route = yield* explainRoute(options, bodyFor(wanted), {
+      ...(Option.isSome(input.key) ? { key: input.key.value } : {}),
+      ...(input.header.length > 0 ? { headers: input.header.join("\n") } : {}),
+      ...(Option.isSome(input.at) ? { at: input.at.value.getTime() } : {})
+    })
     yield* Console.log(input.json ? jsonText(route) : routeText(route))
     const { refusal } = route
     if (refusal !== null) {
@@ -203,6 +233,7 @@ export const explainCommand = Command.make(
   ),
   Command.withExamples([
     { command: "nexus explain -m gpt-4 --tools --tokens 20000" },
+    { command: "nexus explain -m gpt-4 --key ci --header 'x-team: red' --at 2026-12-24T23:00" },
     { command: "nexus explain --request 68e95496-5d54-4ec4-b0e0-b39928b055ac" }
   ])
 )

@@ -9,6 +9,7 @@ import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
+import { rulesOf } from "./compile-routes.ts"
 import type { Settings } from "./schema.ts"
 
 /** A key that clients may use, as its SHA-256 digest. */
@@ -141,7 +142,8 @@ export const compileSettings = (
     stripPrefixes: settings.routing.strip_prefixes,
     modelSuffixes: settings.routing.model_suffixes,
     listAliases: settings.routing.list_aliases,
-    fallbacks: new Map(Object.entries(settings.routing.fallbacks))
+    fallbacks: new Map(Object.entries(settings.routing.fallbacks)),
+    rules: rulesOf(settings)
   },
   thresholds: {
     failures: settings.health_check.failure_threshold,

@@ -21,6 +21,7 @@ import {
 } from "./sources.ts"
 import { schemaAt } from "./reference.ts"
 import { ruleMistakes } from "./rules.ts"
+import { routeWarnings } from "./route-rules.ts"
 import type { KeyFiles } from "./pem.ts"
 import {
   type Digest,
@@ -243,7 +244,14 @@ const readWhole = (
       ...worthAWord.map(tellMissing(file, linesOnce)),
       ...legacy,
       ...given.warnings,
-      ...warningsOf(merged.tree, env)
+      ...warningsOf(merged.tree, env),
+      ...routeWarnings(decoded.success, {
+        place: (path) => placeOf(file, linesOnce(), [path]),
+        line: (path) => {
+          const line = lineOf(linesOnce(), path)
+          return line === undefined ? "" : ` (line ${line})`
+        }
+      })
     ].map(printable),
     notes: given.notes.map(printable)
   }

@@ -34,6 +34,7 @@ const range = (node: Table): string =>
 
 /** What a key takes, such as `a whole number from 0 to 65535`. */
 export const expectedText = (node: Table): string => {
+  if (Array.isArray(node["anyOf"])) return node["anyOf"].map((each) => expectedText(tableOf(each))).join(" or ")
   if (Array.isArray(node["enum"])) return node["enum"].map((each) => JSON.stringify(each)).join(" | ")
   switch (node["type"]) {
     case "boolean":
@@ -92,6 +93,7 @@ export const scalarKeys = lazy(() =>
 const defaults = lazy(() =>
   Schema.decodeUnknownSync(Settings)({
     auth: { keys: [{ name: "-" }] },
+    routes: [{ name: "x", canary: { share: 0 } }],
     backends: [{ name: "x", models: [{ id: "-" }] }]
   })
 )

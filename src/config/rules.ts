@@ -9,6 +9,7 @@ import { isLoopback, serverOf } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
+import { routeMistakes } from "./route-rules.ts"
 import { listenFault } from "./admin-listen.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 
@@ -371,6 +372,8 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...aliasMistakes(tree),
   ...groupMistakes(tree),
   ...fallbackMistakes(tree),
+  ...repeated(tree, ["routes"], "name", lineOf),
+  ...routeMistakes(tree),
   ...tunings(tree),
   ...weights(tree)
 ]

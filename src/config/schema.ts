@@ -1,25 +1,13 @@
 /**
  * The whole of nexus.toml as one Schema: every key, default and bound lives here and nowhere else.
  */
-import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { backendTypes, kindNamed, plainType } from "../backend/all.ts"
 import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
-
-const described = <S extends Schema.Top>(schema: S, description: string): S =>
-  schema.annotate({ description }) as unknown as S // reason: annotating rebuilds the same schema type
-
-const or = <S extends Schema.Top>(schema: S, value: S["Encoded"], description: string) =>
-  described(schema, description).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
-
-const maybe = <S extends Schema.Top>(schema: S, description: string) =>
-  Schema.optionalKey(described(schema, description))
-
-const seconds = (minimum: number, maximum: number) => Schema.Finite.check(Schema.isBetween({ minimum, maximum }))
-const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
-const limit = seconds(0, 86_400)
+import { RouteEntry } from "./route-schema.ts"
+import { limit, maybe, or, seconds, weightParts, whole } from "./schema-parts.ts"
 
 const Cors = Schema.Struct({
   origins: or(
@@ -187,18 +175,10 @@ const HealthCheck = Schema.Struct({
   recovery_threshold: or(whole(1, 1000), 2, "Good probes in a row that make it healthy again")
 })
 
-const weight = whole(0, 1_000_000)
-
-const Weights = Schema.Struct({
-  priority: or(weight, 50, "Share of the backend's priority in the smart score"),
-  load: or(weight, 30, "Share of its requests in flight"),
-  latency: or(weight, 20, "Share of its measured time to first byte")
-})
-
 const Routing = Schema.Struct({
   strategy: or(Schema.Literals(strategies), "smart", "How candidates are ordered"),
   max_retries: or(whole(0, 10), 2, "Further attempts after the first"),
-  weights: or(Weights, {}, "Parts of the smart score; any subset, only proportions count"),
+  weights: or(weightParts, {}, "Parts of the smart score; any subset, only proportions count"),
   strip_prefixes: or(
     Schema.Boolean,
     true,
@@ -339,6 +319,11 @@ export const Settings = Schema.Struct({
   discovery: or(Discovery, {}, "Finding servers"),
   health_check: or(HealthCheck, {}, "Watching the backends"),
   routing: or(Routing, {}, "Choosing a backend"),
+  routes: or(
+    Schema.Array(RouteEntry),
+    [],
+    "Rules for those requests that are to go elsewhere; the first that matches counts"
+  ),
   backends: or(Schema.Array(BackendEntry), [], "The servers to route to"),
   logging: or(Logging, {}, "What is written to the log")
 })

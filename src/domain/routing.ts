@@ -2,6 +2,8 @@
  * The settings the router decides by, as they are once the config has been read and checked.
  */
 
+import type { Ability } from "./request.ts"
+
 /** How candidates are ordered. */
 export const strategies = ["smart", "round_robin", "priority_only", "random"] as const
 
@@ -13,6 +15,83 @@ export interface Weights {
   readonly priority: number
   readonly load: number
   readonly latency: number
+}
+
+/** Days of the week, in the order of their numbers. */
+export const weekdays = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] as const
+
+/** When a rule holds. */
+export interface RuleTime {
+  /** Minutes of the day; until a smaller one is until that of the next day. */
+  readonly hours?: { readonly from: number; readonly until: number }
+  /** On which days it begins, by their places in {@link weekdays}. */
+  readonly days?: ReadonlyArray<number>
+  /** The IANA name of a time zone; that of this machine when absent. */
+  readonly timezone?: string
+}
+
+/** Which requests a rule is for: those that have all of it; names are globs. */
+export interface RuleMatch {
+  readonly models?: ReadonlyArray<string>
+  readonly keys?: ReadonlyArray<string>
+  /** Names in lower case. */
+  readonly headers?: ReadonlyArray<readonly [name: string, value: string]>
+  readonly promptTokens?: { readonly min: number; readonly max: number }
+  readonly abilities?: ReadonlyArray<Ability>
+  readonly endpoints?: ReadonlyArray<string>
+  readonly time?: RuleTime
+}
+
+/** Where requests go. */
+export interface RuleSide {
+  /** The model in place of the one that was asked for. */
+  readonly model?: string
+  /** Globs of the backends that may answer; any when absent. */
+  readonly only?: ReadonlyArray<string>
+  /** Globs of backends that may not. */
+  readonly not?: ReadonlyArray<string>
+}
+
+/** What a share of requests is drawn by: their session, or their key. */
+export const drawnBy = ["session", "key"] as const
+
+/** A share of requests that goes elsewhere. */
+interface Canary {
+  readonly side: RuleSide
+  /** From 0 to 1. */
+  readonly share: number
+  readonly by: (typeof drawnBy)[number]
+}
+
+/** An entry of the route table. */
+export interface Rule {
+  readonly name: string
+  readonly match: RuleMatch
+  readonly side: RuleSide
+  readonly canary: Canary | undefined
+  readonly strategy: Strategy | undefined
+  readonly weights: Weights | undefined
+}
+
+/** What of a request a rule may be for. */
+export type MatchedPart = "model" | "key" | "headers" | "prompt_tokens" | "abilities" | "endpoint" | "time"
+
+/** What the table made of one request. */
+export interface Ruling {
+  readonly rules: ReadonlyArray<Rule>
+  /** The first rule that is for it. */
+  readonly rule: Rule | undefined
+  /** Whether it is one of the rule's canary. */
+  readonly canary: boolean
+  /** Why the rules before that one are not for it. */
+  readonly misses: ReadonlyArray<MatchedPart>
+  /** What shares are drawn by: a number made of its session. */
+  readonly unit: number
+  readonly key: string | undefined
+  /** What it says in the headers that rules look at. */
+  readonly headers: ReadonlyArray<readonly [name: string, value: string]>
+  /** When it came, in milliseconds since 1970. */
+  readonly at: number
 }
 
 /** All the router is told by the operator. */
@@ -33,4 +112,6 @@ export interface RoutingSettings {
   readonly listAliases: boolean
   /** Model to the models that may answer in its place, in order; not followed further. */
   readonly fallbacks: ReadonlyMap<string, ReadonlyArray<string>>
+  /** The route table; the first rule that is for a request counts. */
+  readonly rules: ReadonlyArray<Rule>
 }

@@ -81,6 +81,8 @@ const headers = {
   "x-nexus-fallback-model": header("The model that answered in place of the one asked for", false),
   "x-nexus-dialect": header("From which dialect to which a request was translated", false),
   "x-nexus-dropped": header("What of a translated request was left out", false),
+  "x-nexus-rule": header("The rule of the route table that the request went by", false),
+  "x-nexus-canary": header("`1` when the request was one of the rule's canary", false),
   "x-nexus-estimated": header("The field of the answer that is an estimate", false),
   "x-nexus-rejection-reasons": header("Why each backend did not answer", false),
   "retry-after": header("Seconds after which another try makes sense", false, "integer"),
@@ -112,6 +114,8 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-fallback-model",
   "x-nexus-dialect",
   "x-nexus-dropped",
+  "x-nexus-rule",
+  "x-nexus-canary",
   "x-nexus-estimated"
 ]
 

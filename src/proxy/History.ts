@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { type Ability, type OperationFacts, outcomes } from "../domain/request.ts"
-import type { RoutingSettings } from "../domain/routing.ts"
+import type { RoutingSettings, Ruling } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import type { DecisionBasis } from "../router/plan.ts"
 import { explainPlan } from "../router/decision.ts"
@@ -59,6 +59,7 @@ interface Texts {
   snapshot: Snapshot | undefined
   held: ReadonlyArray<HeldAgainst>
   drawn: ReadonlyArray<number>
+  ruling: Ruling | undefined
 }
 
 const none: ReadonlyArray<never> = []
@@ -85,7 +86,8 @@ class Ring {
     settings: undefined,
     snapshot: undefined,
     held: none,
-    drawn: none
+    drawn: none,
+    ruling: undefined
   }))
   private next = 0
   private size = 0
@@ -125,6 +127,7 @@ class Ring {
     texts.snapshot = decided?.snapshot
     texts.held = record.seen?.held ?? none
     texts.drawn = decided?.drawn ?? none
+    texts.ruling = decided?.ruling
     this.next = (at + 1) % rememberedRequests
     this.size = Math.min(this.size + 1, rememberedRequests)
   }
@@ -169,7 +172,7 @@ class Ring {
 
   /** What the request was decided by; undefined when it was refused before. */
   decided(at: number): (DecisionBasis & { readonly seen: LiveFigures }) | undefined {
-    const { settings, snapshot, operation, model, held, drawn } = this.text(at)
+    const { settings, snapshot, operation, model, held, drawn, ruling } = this.text(at)
     if (settings === undefined || snapshot === undefined) return undefined
     const mask = this.number(at, "abilities")
     const from = at * mostFigures
@@ -187,6 +190,7 @@ class Ring {
       snapshot,
       turn: this.number(at, "turn"),
       drawn,
+      ruling,
       seen: {
         now: this.number(at, "seenAt"),
         figures: [...this.figures.subarray(from, from + this.number(at, "figures"))],

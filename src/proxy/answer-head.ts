@@ -100,6 +100,11 @@ export const decisionHeaders = (attempt: Attempt, attempts: number): Record<stri
     "x-nexus-attempts": String(attempts)
   }
   if (attempt.resolved !== undefined) headers["x-nexus-resolved-model"] = headerText(attempt.resolved)
+  const { ruling } = attempt
+  if (ruling?.rule !== undefined) {
+    headers["x-nexus-rule"] = ruling.rule.name
+    if (ruling.canary) headers["x-nexus-canary"] = "1"
+  }
   return headers
 }
 

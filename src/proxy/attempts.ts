@@ -167,7 +167,7 @@ export class Attempts implements AskedFor {
     const { registry, router } = this.forwarding
     const now = performance.now()
     const snapshot = registry.snapshot()
-    const { plan } = router.consider(this.needs, snapshot, now)
+    const { plan } = router.consider(this.needs, snapshot, now, this.plan.ruling)
     for (const name of [gone, ...this.run.record.failures.map(({ backend }) => backend)]) {
       const state = snapshot.backends.get(name)
       if (state !== undefined) plan.lose(state)

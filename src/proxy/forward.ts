@@ -203,10 +203,11 @@ const understood = (
   const now = performance.now()
   record.routes(needs, now)
   const snapshot = registry.snapshot()
-  const plan = router.route(needs, snapshot, now)
+  const ruling = router.rule(needs, snapshot, record)
+  const plan = router.route(needs, snapshot, now, ruling)
   if (Result.isFailure(plan)) {
     // Why there is nobody to ask is what people ask most.
-    accounting.routed(record, router.consider(needs, snapshot, now).plan, now)
+    accounting.routed(record, router.consider(needs, snapshot, now, ruling).plan, now)
     const { estimate } = record.route.operation
     // An estimate is to be had of those who have too much to do.
     if (estimate !== undefined && plan.failure._tag === "Overloaded") return estimated(run, estimate(needs))

@@ -96,9 +96,11 @@ export const realtime = (forwarding: Forwarding, run: RequestRun): Ended => {
   }
   const now = performance.now()
   record.routes(needs.success, now)
-  const plan = router.route(needs.success, registry.snapshot(), now)
+  const snapshot = registry.snapshot()
+  const ruling = router.rule(needs.success, snapshot, record)
+  const plan = router.route(needs.success, snapshot, now, ruling)
   if (Result.isFailure(plan)) {
-    accounting.routed(record, router.consider(needs.success, registry.snapshot(), now).plan, now)
+    accounting.routed(record, router.consider(needs.success, snapshot, now, ruling).plan, now)
     return Effect.fail(plan.failure)
   }
   accounting.routed(record, plan.success, now)

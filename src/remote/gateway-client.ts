@@ -7,7 +7,14 @@ import * as Redacted from "effect/Redacted"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type { KeyToSend } from "../config/NexusConfig.ts"
-import type { Explained, ExplainedUnderWay, RequestsUnderWayList, Route, RouteQuery } from "../api/admin-api.ts"
+import type {
+  Explained,
+  ExplainedUnderWay,
+  RequestsUnderWayList,
+  Route,
+  RouteOrigin,
+  RouteQuery
+} from "../api/admin-api.ts"
 import type { AliasList } from "../api/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../api/gateway-api.ts"
 import type { modeActions, BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
@@ -269,8 +276,11 @@ const asked = <A, E>(
   )
 
 /** What would become of a chat request at the gateway of this address. */
-export const askRoute = (address: GatewayAddress, payload: RouteQuery): Effect.Effect<Route, NotDone, Transport> =>
-  asked(address, (admin) => admin.route({ payload, query: {} }))
+export const askRoute = (
+  address: GatewayAddress,
+  payload: RouteQuery,
+  query: RouteOrigin
+): Effect.Effect<Route, NotDone, Transport> => asked(address, (admin) => admin.route({ payload, query }))
 
 /** What became of a request at the gateway of this address, by its id. */
 export const askDecision = (address: GatewayAddress, id: string): Effect.Effect<Explained, NotDone, Transport> =>

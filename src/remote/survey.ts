@@ -12,7 +12,14 @@ import type { BackendEntry } from "../api/gateway-api.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { AliasList } from "../api/catalogue-api.ts"
-import type { Explained, ExplainedUnderWay, RequestsUnderWayList, Route, RouteQuery } from "../api/admin-api.ts"
+import type {
+  Explained,
+  ExplainedUnderWay,
+  RequestsUnderWayList,
+  Route,
+  RouteOrigin,
+  RouteQuery
+} from "../api/admin-api.ts"
 import {
   askAliases,
   askBackends,
@@ -119,9 +126,10 @@ export const inspectGateway = (
 /** What would become of a chat request at the gateway of the config. */
 export const explainRoute = (
   options: SurveyOptions,
-  body: RouteQuery
+  body: RouteQuery,
+  from: RouteOrigin
 ): Effect.Effect<Route, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
-  atGateway(options, (address) => askRoute(address, body))
+  atGateway(options, (address) => askRoute(address, body, from))
 
 /** What became of a request at the gateway of the config, or how it stands while it is under way, by its id. */
 export const explainRequest = (

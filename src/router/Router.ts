@@ -1,6 +1,7 @@
 /**
  * From what a request needs to the order in which candidates are asked, or to a refusal that says why.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -17,11 +18,14 @@ import {
 } from "../domain/errors.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
-import type { RoutingSettings } from "../domain/routing.ts"
+import type { RoutingSettings, Ruling } from "../domain/routing.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { notServing, type Excluded, isKnownModel, missingWords, reasonWords, neverListed } from "./filter.ts"
-import { nameTargets } from "./names.ts"
+import { aliasChain } from "./alias-chains.ts"
+import { lookUpName } from "./names.ts"
 import { type DecisionBasis, leastContext, Plan } from "./plan.ts"
+import { ruledTargets } from "./rule-targets.ts"
+import { type RuledRequest, ruledSettings, rulingFor, unitOf } from "./route-table.ts"
 import { modelNotFound } from "./model-not-found.ts"
 
 /** Why no candidate can be asked. */
@@ -126,10 +130,17 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
 export class Router extends Context.Service<
   Router,
   {
+    /** What the route table makes of a request; undefined where there is none. `at`, in milliseconds since 1970, is now when absent. */
+    readonly rule: (needs: RoutingNeeds, snapshot: Snapshot, request: RuledRequest, at?: number) => Ruling | undefined
     /** Plans one request; plain and synchronous. `now` in monotonic milliseconds. */
-    readonly route: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Result.Result<Plan, RoutingRefusal>
+    readonly route: (
+      needs: RoutingNeeds,
+      snapshot: Snapshot,
+      now: number,
+      ruling?: Ruling
+    ) => Result.Result<Plan, RoutingRefusal>
     /** The plan that {@link route} would make, or refuse, without taking a turn. */
-    readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number) => Considered
+    readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number, ruling?: Ruling) => Considered
     /** A plan that was made before, from its beginning; to be looked at as it was seen then. */
     readonly again: (decided: DecisionBasis) => Plan
     /** The smallest context, in tokens, that any of those who may answer for a model is known to have. */
@@ -154,32 +165,58 @@ export class Router extends Context.Service<
           if (turns.size >= maxTurns && !turns.has(model)) turns.clear()
           turns.set(model, turn + 1)
         }
-        const planFor = (needs: RoutingNeeds, snapshot: Snapshot, now: number, take: boolean): Plan => {
+        const clock = yield* Clock.Clock
+        const rule = (
+          needs: RoutingNeeds,
+          snapshot: Snapshot,
+          request: RuledRequest,
+          at = clock.currentTimeMillisUnsafe()
+        ): Ruling | undefined => {
           const settings = settingsNow()
-          const targets = nameTargets(needs.model, settings, snapshot)
+          const { rules } = settings
+          if (rules.length === 0) return undefined
+          const names = [...aliasChain(needs.model, settings.aliases), lookUpName(needs.model, settings, snapshot).name]
+          const header = (name: string) => request.request.headers.get(name)
+          return rulingFor(rules, { needs, names, key: request.key, header, at }, unitOf(request))
+        }
+        const planFor = (
+          needs: RoutingNeeds,
+          snapshot: Snapshot,
+          now: number,
+          take: boolean,
+          ruling: Ruling | undefined
+        ): Plan => {
+          const settings = ruledSettings(settingsNow(), ruling?.rule)
+          const targets = ruledTargets(needs.model, ruling, settings, snapshot)
           const [first] = targets
           const takesTurns = settings.strategy === "round_robin" || settings.strategy === "smart"
           const inTurn = takesTurns && first !== undefined && first.candidates.length > 0
           const turn = inTurn ? turnOf(first.name) : 0
           if (inTurn && take) takeTurn(first.name)
-          return new Plan(needs, settings, snapshot, { turn, random }, now, targets)
+          return new Plan(needs, settings, snapshot, { turn, random }, now, ruling, targets)
         }
-        const route = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Result.Result<Plan, RoutingRefusal> => {
-          const plan = planFor(needs, snapshot, now, true)
+        const route = (
+          needs: RoutingNeeds,
+          snapshot: Snapshot,
+          now: number,
+          ruling?: Ruling
+        ): Result.Result<Plan, RoutingRefusal> => {
+          const plan = planFor(needs, snapshot, now, true, ruling)
           return plan.empty ? Result.fail(refusalOf(plan, snapshot, now, random)) : Result.succeed(plan)
         }
-        const again = ({ needs, settings, snapshot, turn, drawn }: DecisionBasis): Plan => {
+        const again = ({ needs, settings, snapshot, turn, drawn, ruling }: DecisionBasis): Plan => {
           const left = [...drawn]
           return new Plan(
             needs,
             settings,
             snapshot,
             { turn, random: () => left.shift() ?? random() },
-            performance.now()
+            performance.now(),
+            ruling
           )
         }
-        const consider = (needs: RoutingNeeds, snapshot: Snapshot, now: number): Considered => {
-          const plan = planFor(needs, snapshot, now, false)
+        const consider = (needs: RoutingNeeds, snapshot: Snapshot, now: number, ruling?: Ruling): Considered => {
+          const plan = planFor(needs, snapshot, now, false, ruling)
           return {
             plan,
             get refusal() {
@@ -194,7 +231,7 @@ export class Router extends Context.Service<
           const [only, ...others] = candidates.keys()
           return others.length === 0 ? only : undefined
         }
-        return Router.of({ route, consider, again, leastContext: least, standIn, names: settingsNow })
+        return Router.of({ rule, route, consider, again, leastContext: least, standIn, names: settingsNow })
       })
     )
 }

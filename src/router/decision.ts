@@ -4,6 +4,7 @@
 import type { Strategy } from "../domain/routing.ts"
 import { notServing, isKnownModel, reasonWords, neverListed } from "./filter.ts"
 import { type Plan, planAll, type ScoredCandidate } from "./plan.ts"
+import { ruleEntry, type RuleEntry } from "./rule-words.ts"
 import type { ScoreParts } from "./strategy.ts"
 import type { LiveFigures } from "./live-figures.ts"
 
@@ -25,6 +26,8 @@ export interface Decision {
   /** What aliases make of it, and then its fallbacks. */
   readonly models: ReadonlyArray<string>
   readonly strategy: Strategy
+  /** What the route table made of it; absent where there is none. */
+  readonly rule?: RuleEntry
   readonly candidates: ReadonlyArray<CandidateFigures>
   readonly excluded: ReadonlyArray<{ readonly backend: string; readonly model: string; readonly reason: string }>
   /** All who would be asked, one after the other, until one answers; `max_retries` ends it earlier. */
@@ -43,7 +46,7 @@ const rounded = (value: number): number => Math.round(value * 100) / 100
 const excludedOf = (plan: Plan, now: number) => {
   const { models, requested, snapshot, targets } = plan
   // Where nobody serves a model, those are left out who had it, or have told nothing yet.
-  const isServed = targets.some(({ candidates }) => candidates.length > 0)
+  const isServed = targets.some(({ barred = [], candidates }) => candidates.length + barred.length > 0)
   if (!isServed)
     return (models.some((name) => isKnownModel(name, snapshot)) ? notServing : neverListed)(requested, snapshot)
   return plan.excluded(now).map(({ candidate, why }) => ({
@@ -86,5 +89,7 @@ export const explainPlan = (plan: Plan, seen: LiveFigures): Decision => {
     fallback,
     native: then.isNative?.(candidate) ?? true
   }))
-  return { requested: plan.requested, models: plan.models, strategy: plan.strategy, candidates, excluded, order }
+  const { models, needs, requested, ruling, strategy } = plan
+  const rule = ruling === undefined ? {} : { rule: ruleEntry(ruling, needs) }
+  return { requested, models, strategy, ...rule, candidates, excluded, order }
 }

@@ -11,6 +11,7 @@ import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 
 /** Why a candidate is left out. */
 export type Exclusion =
+  | { readonly _tag: "RuledOut"; readonly rule: string }
   | { readonly _tag: "OutOfService"; readonly mode: Exclude<Mode, "enabled"> }
   | { readonly _tag: "Unhealthy"; readonly reason: string }
   | { readonly _tag: "Misconfigured"; readonly reason: string }
@@ -105,6 +106,8 @@ export const missingWords = (why: Exclusion): string => {
 /** An exclusion in words for a person. */
 export const reasonWords = (why: Exclusion, now: number): string => {
   switch (why._tag) {
+    case "RuledOut":
+      return `is none of those that rule '${why.rule}' names`
     case "OutOfService":
       return modeWords[why.mode]
     case "Unhealthy":

@@ -19,6 +19,8 @@ export interface NameTarget {
   readonly suffix: string
   /** Whether nobody has the name as it was written. */
   readonly understood: boolean
+  /** Those that a rule leaves out; nobody when absent. */
+  readonly barred?: ReadonlyArray<Candidate>
 }
 
 type Names = Pick<RoutingSettings, "aliases" | "groups">

@@ -4,7 +4,7 @@
 import { isSpokenNatively } from "../backend/backend.ts"
 import { contextOf } from "../domain/server.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
-import type { RoutingSettings } from "../domain/routing.ts"
+import type { RoutingSettings, Ruling } from "../domain/routing.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 import {
   availabilityExclusion,
@@ -25,6 +25,8 @@ import {
   type ScoreParts,
   scorePartsAt
 } from "./strategy.ts"
+import { ruledTargets } from "./rule-targets.ts"
+import { ruledModels } from "./route-table.ts"
 import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
 
 /** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
@@ -39,6 +41,8 @@ export interface Attempt {
   readonly resolved: string | undefined
   /** Whether the model is a fallback of the one that was asked for. */
   readonly fallback: boolean
+  /** What the route table made of the request; undefined where there is none. */
+  readonly ruling?: Ruling | undefined
   readonly reason: RouteReason
 }
 
@@ -53,8 +57,10 @@ const nothing: ReadonlyArray<Ability> = []
 /** The smallest context that any of those who may answer for a model is known to have, in tokens. */
 export const leastContext = (model: string, settings: RoutingSettings, snapshot: Snapshot): number => {
   let least = Infinity
-  for (const { candidates } of nameTargets(model, settings, snapshot)) {
-    if (candidates.length > 0) least = Math.min(least, ablePool(candidates, nothing).leastContext)
+  for (const name of [model, ...ruledModels(settings.rules)]) {
+    for (const { candidates } of nameTargets(name, settings, snapshot)) {
+      if (candidates.length > 0) least = Math.min(least, ablePool(candidates, nothing).leastContext)
+    }
   }
   return least
 }
@@ -67,6 +73,8 @@ export interface DecisionBasis {
   readonly turn: number
   /** What the random strategy has drawn. */
   readonly drawn: ReadonlyArray<number>
+  /** What the route table made of the request; undefined where there is none. */
+  readonly ruling: Ruling | undefined
 }
 
 const nothingDrawn: ReadonlyArray<number> = []
@@ -79,6 +87,7 @@ export class Plan implements DecisionBasis {
   readonly settings: RoutingSettings
   readonly snapshot: Snapshot
   readonly needs: RoutingNeeds
+  readonly ruling: Ruling | undefined
   private readonly draw: StrategyInput
   private readonly asked: Array<Attempt> = []
   private readonly lost: Array<BackendState> = []
@@ -95,8 +104,10 @@ export class Plan implements DecisionBasis {
     snapshot: Snapshot,
     by: Chance,
     now: number,
-    targets = nameTargets(needs.model, settings, snapshot)
+    ruling?: Ruling,
+    targets = ruledTargets(needs.model, ruling, settings, snapshot)
   ) {
+    this.ruling = ruling
     this.requested = needs.model
     this.needs = needs
     this.settings = settings
@@ -111,7 +122,9 @@ export class Plan implements DecisionBasis {
 
   /** The models that may answer, the one asked for first, by the names that they are known by here. */
   get models(): ReadonlyArray<string> {
-    return this.targets.map(({ name }) => name)
+    const names = this.targets.map(({ name }) => name)
+    // The others of a canary may have the same model.
+    return this.ruling === undefined ? names : [...new Set(names)]
   }
 
   /** The strategy that orders the candidates. */
@@ -160,8 +173,8 @@ export class Plan implements DecisionBasis {
 
   /** Everyone who serves a model of this plan and is left out of it now, with the reason. */
   excluded(now: number): ReadonlyArray<Excluded> {
-    return this.targets.flatMap(({ candidates }) =>
-      candidates.flatMap((candidate) => {
+    const found = this.targets.flatMap(({ candidates }) =>
+      candidates.flatMap((candidate): ReadonlyArray<Excluded> => {
         const why =
           capabilityExclusion(candidate, this.needs) ??
           availabilityExclusion(candidate) ??
@@ -169,6 +182,22 @@ export class Plan implements DecisionBasis {
         return why === undefined ? [] : [{ candidate, why }]
       })
     )
+    return [...found, ...this.ruledOut()]
+  }
+
+  private ruledOut(): ReadonlyArray<Excluded> {
+    const rule = this.ruling?.rule?.name
+    if (rule === undefined) return []
+    const kept = (barred: Candidate): boolean =>
+      this.targets.some(({ candidates }) =>
+        candidates.some(
+          ({ model, state }) => state.backend.name === barred.state.backend.name && model.id === barred.model.id
+        )
+      )
+    const barred = new Set(this.targets.flatMap((target) => target.barred ?? []))
+    return [...barred]
+      .filter((candidate) => !kept(candidate))
+      .map((candidate) => ({ candidate, why: { _tag: "RuledOut", rule } }))
   }
 
   /** The live figures this plan goes by, to be kept with it for {@link replay}. */
@@ -182,7 +211,15 @@ export class Plan implements DecisionBasis {
     const random = () => drawn.shift() ?? this.draw.random()
     const lists = withFigures(this.targets, seen)
     const targets = this.targets.map((target, at) => ({ ...target, candidates: lists[at] ?? target.candidates }))
-    return new Plan(this.needs, this.settings, this.snapshot, { turn: this.turn, random }, seen.now, targets)
+    return new Plan(
+      this.needs,
+      this.settings,
+      this.snapshot,
+      { turn: this.turn, random },
+      seen.now,
+      this.ruling,
+      targets
+    )
   }
 
   /** Those of each model that could be asked now, with the parts of their scores for the smart strategy. */
@@ -301,10 +338,13 @@ export class Plan implements DecisionBasis {
 
   private attempt(candidate: Candidate, target: NameTarget): Attempt {
     const [first] = this.targets
-    const fallback = target !== first
-    const reason = fallback ? "failover" : this.overflows(candidate, target) ? "capacity-overflow" : "capability-match"
+    const isLater = target !== first
+    // The others of a canary may have the same model.
+    const fallback = isLater && target.name !== first?.name
+    const reason = isLater ? "failover" : this.overflows(candidate, target) ? "capacity-overflow" : "capability-match"
     const resolved = first?.understood === true ? first.name : undefined
-    return { candidate, model: upstreamName(target, candidate), resolved, fallback, reason }
+    const model = upstreamName(target, candidate)
+    return { candidate, model, resolved, fallback, reason, ruling: this.ruling }
   }
 
   /** Whether a candidate that is preferred by its priority was passed over because it is full. */

@@ -164,7 +164,8 @@ export const plainSettings: RoutingSettings = {
   stripPrefixes: true,
   modelSuffixes: true,
   listAliases: true,
-  fallbacks: new Map()
+  fallbacks: new Map(),
+  rules: []
 }
 
 /** Settings whose fallbacks, if any, are among the models. */
@@ -177,5 +178,6 @@ export const settings: fc.Arbitrary<RoutingSettings> = fc.record({
   stripPrefixes: fc.boolean(),
   modelSuffixes: fc.boolean(),
   listAliases: fc.boolean(),
-  fallbacks: fc.subarray(["b", "c"]).map((others) => new Map(others.length === 0 ? [] : [["a", others]]))
+  fallbacks: fc.subarray(["b", "c"]).map((others) => new Map(others.length === 0 ? [] : [["a", others]])),
+  rules: fc.constant([])
 })

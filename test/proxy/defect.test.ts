@@ -48,6 +48,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     throw new Error("sk-inner at http://10.1.2.3")
   }
   const broken = Layer.succeed(Router, {
+    rule: fail,
     route: fail,
     consider: fail,
     again: fail,

@@ -152,7 +152,8 @@ const smart: RoutingSettings = {
   stripPrefixes: true,
   modelSuffixes: true,
   listAliases: true,
-  fallbacks: new Map()
+  fallbacks: new Map(),
+  rules: []
 }
 
 const candidatesOf = (snapshot: Snapshot): ReadonlyArray<Candidate> => snapshot.candidates.get("a") ?? []

@@ -25,7 +25,8 @@ const plain: RoutingSettings = {
   stripPrefixes: true,
   modelSuffixes: true,
   listAliases: true,
-  fallbacks: new Map([["a", ["b"]]])
+  fallbacks: new Map([["a", ["b"]]]),
+  rules: []
 }
 
 const fine: Standing = {

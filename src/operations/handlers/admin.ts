@@ -9,6 +9,7 @@ import { BadRequest, Conflict, RequestNotKept, RequestNotUnderWay, type GatewayE
 import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
 import { Router } from "../../router/Router.ts"
+import type { RuledRequest } from "../../router/route-table.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
 import type { DialectList } from "../../dialect/all.ts"
 import type { Operation } from "../../dialect/Dialect.ts"
@@ -68,14 +69,16 @@ export const adminHandlers = (
       )
       const decide = Effect.fnUntraced(function* (
         { dialect, operation }: { readonly dialect: string; readonly operation: Operation },
-        body: Uint8Array
+        body: Uint8Array,
+        asked: RuledRequest & { readonly at: number | undefined }
       ) {
         const snapshot = registry.snapshot()
         const standIn = (usual: string | undefined) => router.standIn(usual, snapshot)
         const read = yield* Effect.promise(async () => operation.needs(body, { turns, standIn }))
         if (Result.isFailure(read)) return yield* refuse(read.failure)
         const now = performance.now()
-        const { plan, refusal } = router.consider({ ...read.success.needs, dialect }, snapshot, now)
+        const needs = { ...read.success.needs, dialect }
+        const { plan, refusal } = router.consider(needs, snapshot, now, router.rule(needs, snapshot, asked, asked.at))
         const decision = explainPlan(plan, plan.liveFigures(now))
         return HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })
       })
@@ -84,7 +87,16 @@ export const adminHandlers = (
           const operation = operations.get(query.endpoint ?? dialects[0].operations[0].name)
           if (operation === undefined) return refuse(unknownEndpoint(query.endpoint ?? "", operations.keys()))
           return request.arrayBuffer.pipe(
-            Effect.flatMap((body) => decide(operation, new Uint8Array(body))),
+            Effect.flatMap((body) => {
+              const own = new Map(Object.entries(request.headers))
+              for (const line of (query.headers ?? "").split("\n")) {
+                const colon = line.indexOf(":")
+                if (colon > 0) own.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim())
+              }
+              const headers = { get: (name: string) => own.get(name) ?? null }
+              const asked = { id: crypto.randomUUID(), key: query.key, at: query.at, request: { headers } }
+              return decide(operation, new Uint8Array(body), asked)
+            }),
             Effect.catch(() => refuse(new BadRequest({ message: "The request body did not come whole", param: null })))
           )
         })

@@ -1,0 +1,32 @@
+/**
+ * What the Schema of the settings is made of.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+
+const described = <S extends Schema.Top>(schema: S, description: string): S =>
+  schema.annotate({ description }) as unknown as S // reason: annotating rebuilds the same schema type
+
+/** A key with a default. */
+export const or = <S extends Schema.Top>(schema: S, value: S["Encoded"], description: string) =>
+  described(schema, description).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
+
+/** A key that may be absent. */
+export const maybe = <S extends Schema.Top>(schema: S, description: string) =>
+  Schema.optionalKey(described(schema, description))
+
+/** A number within bounds. */
+export const seconds = (minimum: number, maximum: number) => Schema.Finite.check(Schema.isBetween({ minimum, maximum }))
+/** A whole number within bounds. */
+export const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+/** A time limit in seconds. */
+export const limit = seconds(0, 86_400)
+
+const weight = whole(0, 1_000_000)
+
+/** Parts of the smart score. */
+export const weightParts = Schema.Struct({
+  priority: or(weight, 50, "Share of the backend's priority in the smart score"),
+  load: or(weight, 30, "Share of its requests in flight"),
+  latency: or(weight, 20, "Share of its measured time to first byte")
+})

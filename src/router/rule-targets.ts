@@ -1,0 +1,58 @@
+/**
+ * Who may answer under a rule: its model's backends, and those alone that it names.
+ */
+import { matchesAny } from "../domain/glob.ts"
+import type { RoutingSettings, RuleSide, Ruling } from "../domain/routing.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import { type NameTarget, nameTargets } from "./names.ts"
+
+interface Narrowed {
+  readonly kept: ReadonlyArray<Candidate>
+  readonly barred: ReadonlyArray<Candidate>
+}
+
+// The same list for the same candidates and side: what is known of a list is kept by it.
+const lists = new WeakMap<ReadonlyArray<Candidate>, Map<RuleSide, Narrowed>>()
+
+const narrowed = (candidates: ReadonlyArray<Candidate>, side: RuleSide): Narrowed => {
+  const of = lists.get(candidates) ?? new Map<RuleSide, Narrowed>()
+  const known = of.get(side)
+  if (known !== undefined) return known
+  const isMeant = ({ state: { backend } }: Candidate): boolean =>
+    (side.only === undefined || matchesAny(side.only, backend.name)) &&
+    (side.not === undefined || !matchesAny(side.not, backend.name))
+  const kept = candidates.filter(isMeant)
+  const made = { kept, barred: candidates.filter((each) => !kept.includes(each)) }
+  of.set(side, made)
+  lists.set(candidates, of)
+  return made
+}
+
+const sideTargets = (
+  asked: string,
+  side: RuleSide,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): ReadonlyArray<NameTarget> => {
+  const targets = nameTargets(side.model ?? asked, settings, snapshot)
+  if (side.only === undefined && side.not === undefined) return targets
+  return targets.map((target) => {
+    const { barred, kept } = narrowed(target.candidates, side)
+    const { name, suffix, understood } = target
+    return { name, suffix, understood, candidates: kept, barred }
+  })
+}
+
+/** All that may answer for a name under what the route table made of the request; a canary's others come after it. */
+export const ruledTargets = (
+  asked: string,
+  ruling: Ruling | undefined,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): ReadonlyArray<NameTarget> => {
+  const rule = ruling?.rule
+  if (rule === undefined) return nameTargets(asked, settings, snapshot)
+  const usual = sideTargets(asked, rule.side, settings, snapshot)
+  if (ruling?.canary !== true || rule.canary === undefined) return usual
+  return [...sideTargets(asked, rule.canary.side, settings, snapshot), ...usual]
+}
