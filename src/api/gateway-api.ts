@@ -103,6 +103,10 @@ export const BackendEntry = Schema.Struct({
   status: BackendStatus,
   reason: Schema.String,
   models: Schema.Array(ServedModel),
+  /** What it is to have in memory, and whether it has, where it tells. */
+  kept_warm: Schema.optionalKey(
+    Schema.Array(Schema.Struct({ model: Schema.String, loaded: Schema.NullOr(Schema.Boolean) }))
+  ),
   latency_ms: Schema.NullOr(Schema.Finite),
   in_flight: Schema.Finite,
   cooling_ms: Schema.Finite,

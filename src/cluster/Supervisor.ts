@@ -75,9 +75,10 @@ const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSuperv
     case "Figures": {
       const now = performance.now()
       slot.standings = message.backends
-      for (const { name, aliveAgoMs, failedAgoMs } of message.backends) {
+      for (const { name, aliveAgoMs, failedAgoMs, in_flight } of message.backends) {
         const live = registry.snapshot().backends.get(name)?.live
         if (live === undefined) continue
+        if (in_flight > 0) live.askedAt = now
         if (aliveAgoMs >= 0) live.aliveAt = Math.max(live.aliveAt, now - aliveAgoMs)
         if (failedAgoMs >= 0) live.failedAt = Math.max(live.failedAt, now - failedAgoMs)
       }

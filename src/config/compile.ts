@@ -8,7 +8,7 @@ import { kindNamed } from "../backend/all.ts"
 import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
-import type { RoutingSettings } from "../domain/routing.ts"
+import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { rulesOf } from "./compile-routes.ts"
 import type { Settings } from "./schema.ts"
 
@@ -100,6 +100,10 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
   const key = secrets.backendKeys.get(entry.name)
   const tls = secrets.backendTls?.get(entry.name)
   const keyFault = secrets.keyFaults?.get(entry.name)
+  const warm = settings.routing.keep_warm.flatMap((each) => {
+    const { backend, model } = splitModelAt(each)
+    return backend === entry.name ? [model] : []
+  })
   return {
     name: entry.name,
     // Where it is absent its type has one, by the rules.
@@ -116,6 +120,7 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     ...(entry.native === "trusted" ? {} : { native: entry.native }),
     ...(entry.native_dialects.length === 0 ? {} : { native: entry.native_dialects }),
     ...(entry.collect ? { collect: true } : {}),
+    ...(warm.length === 0 ? {} : { keepWarm: warm }),
     limits: limitsOf(entry, settings),
     models: entry.models.map(modelOf),
     ...tuningsOf(entry)

@@ -5,6 +5,7 @@
 import { backendTypes, kindNamed, plainType, typeCalled } from "../backend/all.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import * as Result from "effect/Result"
+import { splitModelAt } from "../domain/routing.ts"
 import { isLoopback, serverOf } from "../domain/url-host.ts"
 import type { Mistake } from "./check.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
@@ -252,6 +253,26 @@ const fallbackMistakes = (tree: Table): ReadonlyArray<Mistake> => {
   )
 }
 
+const keptWarm = (tree: Table): ReadonlyArray<Mistake> => {
+  const path = ["routing", "keep_warm"]
+  const types = new Map(
+    tablesAt(tree, ["backends"]).map(({ table }) => [table["name"], typeCalled(textOf(table, "type") ?? plainType)])
+  )
+  const faultOf = (value: string): string | undefined => {
+    const { backend, model } = splitModelAt(value)
+    if (model === "" || backend === "") return "expected model@backend"
+    if (!types.has(backend)) return `no [[backends]] is called ${backend}`
+    const kind = kindNamed(types.get(backend) ?? plainType)
+    return kind.lifecycle?.load === undefined
+      ? `${backend} is of type ${String(types.get(backend))}, which loads no models when asked to`
+      : undefined
+  }
+  return listAt(tree, path).flatMap((value, index) => {
+    const reason = typeof value === "string" && value !== "" ? faultOf(value) : undefined
+    return reason === undefined ? [] : [{ path: [...path, index], value, reason }]
+  })
+}
+
 const weights = (tree: Table): ReadonlyArray<Mistake> => {
   const path = ["routing", "weights"]
   const given = valueAt(tree, path)
@@ -374,6 +395,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...fallbackMistakes(tree),
   ...repeated(tree, ["routes"], "name", lineOf),
   ...routeMistakes(tree),
+  ...keptWarm(tree),
   ...tunings(tree),
   ...weights(tree)
 ]

@@ -189,6 +189,11 @@ const Routing = Schema.Struct({
     true,
     "Take model:nitro, :free, :online and OpenRouter's other suffixes for model where the whole name is nobody's"
   ),
+  keep_warm: or(
+    Schema.Array(Schema.NonEmptyString),
+    [],
+    "Models that are loaded at start and again when they are found not to be, as model@backend; where the kind of the backend can load models"
+  ),
   list_aliases: or(Schema.Boolean, true, "List aliases and groups in /v1/models; they work all the same"),
   aliases: or(
     Schema.Record(Schema.String, Schema.NonEmptyString),

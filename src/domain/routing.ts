@@ -115,3 +115,9 @@ export interface RoutingSettings {
   /** The route table; the first rule that is for a request counts. */
   readonly rules: ReadonlyArray<Rule>
 }
+
+/** The parts of `model@backend`; the names of some models have an @ themselves. */
+export const splitModelAt = (text: string): { readonly model: string; readonly backend: string } => {
+  const at = text.lastIndexOf("@")
+  return { model: text.slice(0, Math.max(0, at)), backend: text.slice(at + 1) }
+}

@@ -134,6 +134,8 @@ export interface Server {
   readonly native?: "trusted" | "always" | "never" | ReadonlyArray<string>
   /** Whether whole answers are asked of it as streams. */
   readonly collect?: boolean
+  /** Models that are to be in its memory whenever they can. */
+  readonly keepWarm?: ReadonlyArray<string>
   /** What config says of its models, laid over what the backend says itself. */
   readonly models: ReadonlyArray<Model>
   /** What it is told with requests to any of its models. */

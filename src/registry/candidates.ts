@@ -23,6 +23,13 @@ export const isListedAs = (name: string, candidates: ReadonlyArray<Candidate>): 
   return candidates.some((candidate) => candidate.model.id === name && !isSpelled(candidate))
 }
 
+/** The model of a backend by any spelling of its name; undefined where it lists none. */
+export const listedModel = ({ backend: { type }, models }: BackendState, name: string): string | undefined => {
+  if (models.has(name)) return name
+  const spelling = spellingOf(type, name)
+  return spelling === undefined ? undefined : [...models.keys()].find((id) => spellingOf(type, id) === spelling)
+}
+
 /** Whether a server has a model in memory, as far as it tells: one that loads none on demand has all that it lists. */
 export const isLoaded = ({ state, model }: Candidate): boolean =>
   model.loaded ?? !kindNamed(state.backend.type).loadsOnDemand

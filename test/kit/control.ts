@@ -27,4 +27,4 @@ export const noControl = Layer.succeed(Control, {
 })
 
 /** Models that nobody loads. */
-export const noLifecycle = Layer.succeed(Lifecycle, { begin: () => refuse, keep: () => Effect.void })
+export const noLifecycle = Layer.succeed(Lifecycle, { begin: () => refuse })

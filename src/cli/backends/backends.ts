@@ -55,6 +55,7 @@ export const toJson = (entry: BackendEntry) => {
     origin,
     priority,
     in_flight,
+    kept_warm: entry.kept_warm ?? [],
     cooling_ms: entry.cooling_ms,
     circuits: entry.circuits,
     dialects: entry.dialects ?? []

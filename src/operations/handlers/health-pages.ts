@@ -3,6 +3,7 @@
  */
 import { speakerOf } from "../../backend/backend.ts"
 import { spokenRows } from "../../backend/speech.ts"
+import { listedModel } from "../../registry/candidates.ts"
 import { circuitState, type LiveState } from "../../registry/live-state.ts"
 import { type BackendState, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import { modeWords } from "../../router/filter.ts"
@@ -52,7 +53,20 @@ export const wholeStanding = (live: LiveState, now: number) => {
   }
 }
 
-const reasonOf = ({ mode, health }: BackendState): string => (mode === "enabled" ? health.reason : modeWords[mode])
+const keptWarm = (state: BackendState): NonNullable<BackendEntry["kept_warm"]> =>
+  (state.backend.keepWarm ?? []).map((name) => {
+    const { loaded = null } = state.models.get(listedModel(state, name) ?? "") ?? {}
+    return { model: name, loaded }
+  })
+
+/** Why a backend gets no requests, or what it lacks of what it should have, in words; empty when there is nothing to say. */
+export const reasonOf = (state: BackendState): string => {
+  const { mode, health } = state
+  if (mode !== "enabled") return modeWords[mode]
+  if (health.reason !== "" || state.backend.keepWarm === undefined) return health.reason
+  const cold = keptWarm(state).filter(({ loaded }) => loaded === false)
+  return cold.length === 0 ? "" : `to be kept warm and not loaded: ${cold.map(({ model }) => model).join(", ")}`
+}
 
 const detailOf = (state: BackendState, now: number) => {
   const { backend, mode, health, live } = state
@@ -117,6 +131,7 @@ export const backendEntry = (state: BackendState, now: number): BackendEntry => 
     status: health.status,
     reason: reasonOf(state),
     models: [...state.models.values()],
+    ...(backend.keepWarm === undefined ? {} : { kept_warm: keptWarm(state) }),
     latency_ms: latency === undefined ? null : rounded(latency),
     ...wholeStanding(live, now),
     dialects: spokenRows(speakerOf(backend, state.served))

@@ -7,6 +7,7 @@ import { quantile, distributionOf } from "../../telemetry/histogram.ts"
 import { addTally, emptyTally, isPlaceholder, type Tally, type TotalFigures } from "../../telemetry/process-figures.ts"
 import { attemptOutcomes, errorPlaces, recentNames, counterPlaces, requestCells } from "../../telemetry/meter.ts"
 import { firstTokenSeconds } from "../../telemetry/metrics.ts"
+import { reasonOf } from "./health-pages.ts"
 import type { Figures, Stats } from "../../api/stats-api.ts"
 
 const rounded = (value: number): number => Math.round(value * 100) / 100
@@ -86,9 +87,15 @@ export const statsOf = (whole: TotalFigures, snapshot: Snapshot, uptimeSeconds: 
       turned_away: whole.turnedAway.reduce((sum, count) => sum + count, 0),
       outcomes: byOutcome(all, whole.endpoints)
     },
-    backends: [...snapshot.backends.values()].map(({ backend: { name }, mode, health: { status, reason }, models }) =>
-      named({ name, mode, status, reason, models: models.size }, byBackend.get(name) ?? none(name))
-    ),
+    backends: [...snapshot.backends.values()].map((state) => {
+      const { backend, mode, health, models } = state
+      const { name } = backend
+      const reason = mode === "enabled" ? reasonOf(state) : health.reason
+      return named(
+        { name, mode, status: health.status, reason, models: models.size },
+        byBackend.get(name) ?? none(name)
+      )
+    }),
     models: [...sumBy(whole, ({ model }) => model)]
       .map(([id, tally]) => named({ id, backends: asked.get(id) ?? [] }, tally))
       .toSorted((a, b) => b.requests - a.requests || (a.id < b.id ? -1 : 1)),
