@@ -3,7 +3,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { ApiPath } from "../domain/base-url.ts"
-import type { Model, Server, Tuning } from "../domain/server.ts"
+import type { Model, Server, ToldLoads, Tuning } from "../domain/server.ts"
 import type { ModelActions } from "./model-actions.ts"
 import type { DialectId, Speaking } from "./speech.ts"
 import type { Talk, ProbeEnd } from "./talk.ts"
@@ -41,6 +41,11 @@ export type ListedModels = ReadonlyArray<Model> | undefined
 export interface Prober {
   /** Whether it is well, and its models; only questions that cost nothing. */
   readonly models: (talk: Talk) => Effect.Effect<ListedModels, ProbeEnd>
+  /**
+   * What it works on at the moment, by one light question that may be asked every two seconds while it works for us; absent
+   * where nothing tells that, or where asking so often does harm.
+   */
+  readonly loads?: (talk: Pick<Talk, "want">) => Effect.Effect<ToldLoads | undefined>
   /** The server has been away: it may come back with other settings. */
   readonly wasAway?: Effect.Effect<void>
 }

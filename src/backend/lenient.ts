@@ -4,7 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { Capabilities, Model } from "../domain/server.ts"
+import type { Capabilities, Model, ToldLoad } from "../domain/server.ts"
 
 /** An optional field that becomes undefined when its value does not fit. */
 export const lenientField = <S extends Schema.Top>(schema: S) =>
@@ -14,6 +14,51 @@ export const lenientField = <S extends Schema.Top>(schema: S) =>
 
 /** A number of tokens, also when it is written as a string. */
 export const TokenCount = Schema.Union([Schema.Finite, Schema.FiniteFromString])
+
+const between = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+/** How many requests a server works on at once; anything else says nothing. */
+export const SlotCount = between(1, 60_000)
+
+/** How many requests there are of a sort. */
+export const RequestCount = between(0, 1_000_000)
+
+/** How many tokens a cache holds. */
+const CacheTokens = between(1, 1_000_000_000)
+
+const isCacheTokens = Schema.is(CacheTokens)
+
+/** Some figures as one; undefined when one of them is not known, or none is there. */
+export const sumOf = (figures: ReadonlyArray<number | undefined>): number | undefined => {
+  const known = figures.filter((figure) => figure !== undefined)
+  return known.length === 0 || known.length < figures.length
+    ? undefined
+    : known.reduce((sum, figure) => sum + figure, 0)
+}
+
+/** The tokens that a cache of several parts holds; undefined when a part is not known, or no cache is that large. */
+export const cacheOf = (parts: ReadonlyArray<number | undefined>): number | undefined => {
+  const all = sumOf(parts)
+  return isCacheTokens(all) ? all : undefined
+}
+
+/** A model with what is told of how much of it there is; nothing is laid over what is there by what is not told. */
+export const withTold = (
+  model: Model,
+  { cacheTokens, loaded, slots }: { readonly [key in "cacheTokens" | "loaded" | "slots"]?: Model[key] | undefined }
+): Model => ({
+  ...model,
+  ...(slots === undefined ? {} : { slots }),
+  ...(cacheTokens === undefined ? {} : { cacheTokens }),
+  ...(loaded === undefined ? {} : { loaded })
+})
+
+/** What a server works on, without what it does not tell. */
+export const loadOf = (running: number | undefined, waiting: number | undefined, slots?: number): ToldLoad => ({
+  ...(running === undefined ? {} : { running }),
+  ...(waiting === undefined ? {} : { waiting }),
+  ...(slots === undefined ? {} : { slots })
+})
 
 /** A list whose entries are looked at one by one. */
 export const RawEntries = Schema.Array(Schema.Unknown)

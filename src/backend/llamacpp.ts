@@ -3,18 +3,31 @@
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
-import type { Capabilities, Model } from "../domain/server.ts"
-import { TokenCount, lenientField, reportedModel } from "./lenient.ts"
-import { openAiLike, readEntries, statelessProber } from "./openai-like.ts"
+import type { Capabilities, Model, ToldLoad } from "../domain/server.ts"
+import {
+  cacheOf,
+  lenientField,
+  loadOf,
+  reportedModel,
+  RequestCount,
+  SlotCount,
+  TokenCount,
+  withTold
+} from "./lenient.ts"
 import { llamacppLifecycle } from "./llamacpp-lifecycle.ts"
-import type { Kind } from "./Kind.ts"
+import { type ListEntry, openAiLike, readEntries } from "./openai-like.ts"
+import type { Kind, Prober } from "./Kind.ts"
+import { samplesIn } from "./metrics-text.ts"
 import { speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
 
 const Props = Schema.Struct({
   role: lenientField(Schema.String),
   build_info: lenientField(Schema.String),
+  total_slots: lenientField(SlotCount),
+  is_sleeping: lenientField(Schema.Boolean),
   default_generation_settings: lenientField(Schema.Struct({ n_ctx: lenientField(TokenCount) })),
   modalities: lenientField(Schema.Struct({ vision: lenientField(Schema.Boolean) })),
   chat_template_caps: lenientField(
@@ -42,9 +55,36 @@ const abilities = (props: Props | undefined): Capabilities => {
   return { ...(vision === undefined ? {} : { vision }), ...(tools === undefined ? {} : { tools }) }
 }
 
+type Figures = Pick<Model, "cacheTokens" | "loaded" | "slots">
+
+/**
+ * What `/props` tells of a model's slots. Where all of them share one cache, each says that it has the whole: then the server can
+ * keep less than it says, and does not say so.
+ */
+const figuresOf = (props: Props | undefined): Figures => {
+  const slots = props?.total_slots
+  const context = props?.default_generation_settings?.n_ctx
+  const cacheTokens = slots === undefined || context === undefined ? undefined : cacheOf([slots * context])
+  const loaded = props?.is_sleeping === undefined ? undefined : !props.is_sleeping
+  return {
+    ...(slots === undefined ? {} : { slots }),
+    ...(cacheTokens === undefined ? {} : { cacheTokens }),
+    ...(loaded === undefined ? {} : { loaded })
+  }
+}
+
+/** Whether a router has a model in memory, by what it says of it in its list. */
+const isLoaded = ({ status }: ListEntry): boolean | undefined =>
+  status?.value === undefined ? undefined : status.value === "loaded"
+
 /** The models of a llama-server under their ids and aliases; undefined when the list is none. */
-const readModels = (list: unknown, props: Props | undefined): ReadonlyArray<Model> | undefined => {
-  const slot = props?.role === "router" ? undefined : props?.default_generation_settings?.n_ctx
+const readModels = (
+  list: unknown,
+  props: Props | undefined,
+  told: ReadonlyMap<string, Props>
+): ReadonlyArray<Model> | undefined => {
+  const router = props?.role === "router"
+  const slot = router ? undefined : props?.default_generation_settings?.n_ctx
   return readEntries(list)?.flatMap((entry) => {
     const context = entry.meta?.n_ctx ?? slot ?? entry.context_length
     const modalities = entry.architecture?.input_modalities
@@ -53,7 +93,11 @@ const readModels = (list: unknown, props: Props | undefined): ReadonlyArray<Mode
       ...abilities(props)
     }
     const aliases = (entry.aliases ?? []).filter((alias) => typeof alias === "string")
-    return [...new Set([entry.id, ...aliases])].map((id) => reportedModel(id, context, capabilities))
+    const loaded = isLoaded(entry)
+    const figures = figuresOf(router ? told.get(entry.id) : props)
+    return [...new Set([entry.id, ...aliases])].map((id) =>
+      withTold(reportedModel(id, context, capabilities), loaded === undefined ? figures : { ...figures, loaded })
+    )
   })
 }
 
@@ -65,14 +109,68 @@ const isLoading = (body: unknown): boolean => {
   return failure?.type === "unavailable_error" && /loading model/i.test(failure.message)
 }
 
-const models = Effect.fnUntraced(function* (talk: Talk) {
-  yield* talk.need("/health")
-  // The list is open to all on some levels, /props is not: it shows whether the key is right.
-  const [props, list] = yield* Effect.all([talk.need("/props"), talk.need("/v1/models")], { concurrency: 2 })
-  const told = props.status < 300 ? readProps(props.body) : undefined
-  if (told?.build_info !== undefined) yield* talk.isOf(told.build_info)
-  return list.status < 300 ? readModels(list.body, told) : undefined
+// Loaded models of a router that are asked about; more are hardly loaded at a time.
+const mostAsked = 16
+
+/** What each loaded model of a router tells of itself. To ask about one that is not loaded would load it. */
+const askLoaded = Effect.fnUntraced(function* (talk: Talk, list: unknown) {
+  const loaded = (readEntries(list) ?? []).filter((entry) => isLoaded(entry) === true).slice(0, mostAsked)
+  const told = new Map<string, Props>()
+  const ask = ({ id }: ListEntry) =>
+    Effect.map(talk.want(`/props?model=${encodeURIComponent(id)}&autoload=false`), (answer) => {
+      const props = readProps(answer?.body)
+      if (props !== undefined) told.set(id, props)
+    })
+  yield* talk.whileTimeIsLeft(Effect.forEach(loaded, ask, { concurrency: 2, discard: true }))
+  return told
 })
+
+const gauges = { running: "llamacpp:requests_processing", waiting: "llamacpp:requests_deferred" } as const
+const wanted: ReadonlySet<string> = new Set(Object.values(gauges))
+const isRequests = Schema.is(RequestCount)
+
+/** What its `/metrics` tell of its work; `waiting` is a lower bound, as not all that came is seen there. */
+const readWork = (text: string): ToldLoad => {
+  const samples = samplesIn(text, wanted)
+  const of = (name: string): number | undefined => {
+    const value = samples.find((sample) => sample.name === name)?.value
+    return isRequests(value) ? value : undefined
+  }
+  return loadOf(of(gauges.running), of(gauges.waiting))
+}
+
+const unmeasured = new Set([404, 501])
+
+// It answers between two steps of its work, which may be long.
+const patienceMs = 1000
+
+// It has metrics when it was started with them. Asked often it would go on with the work of clients that have left, and of one
+// model that a router has, it would load that.
+const askWork = Effect.fnUntraced(function* (talk: Talk, silent: Ref.Ref<boolean>) {
+  if (yield* Ref.get(silent)) return undefined
+  const answer = Option.getOrUndefined(yield* Effect.timeoutOption(talk.hear("/metrics"), patienceMs))
+  if (answer !== undefined && unmeasured.has(answer.status)) yield* Ref.set(silent, true)
+  return answer?.status === 200 ? readWork(answer.text ?? "") : undefined
+})
+
+const prober: Effect.Effect<Prober> = Effect.map(Ref.make(false), (silent) => ({
+  models: Effect.fnUntraced(function* (talk) {
+    yield* talk.need("/health")
+    // The list is open to all on some levels, /props is not: it shows whether the key is right.
+    const [props, list] = yield* Effect.all([talk.need("/props"), talk.need("/v1/models")], { concurrency: 2 })
+    const told = props.status < 300 ? readProps(props.body) : undefined
+    if (told?.build_info !== undefined) yield* talk.isOf(told.build_info)
+    if (list.status >= 300) return undefined
+    const router = told?.role === "router"
+    const single = router ? yield* askLoaded(talk, list.body) : new Map<string, Props>()
+    const models = readModels(list.body, told, single)
+    if (router || told === undefined || told.is_sleeping === true || models === undefined) return models
+    const work = yield* askWork(talk, silent)
+    if (work !== undefined) yield* talk.worksOn(new Map(models.map(({ id }) => [id, work])))
+    return models
+  }),
+  wasAway: Ref.set(silent, false)
+}))
 
 const tried = "tried on build 11669"
 
@@ -115,7 +213,7 @@ export const llamacpp: Kind = {
   jsonByGrammar: true,
   speaks,
   lifecycle: llamacppLifecycle,
-  prober: statelessProber(models),
+  prober,
   isLoading,
   advice: {
     start: "llama-server -m MODEL.gguf",

@@ -35,7 +35,8 @@ const ListEntry = Schema.Struct({
   architecture: lenientField(Schema.Struct({ input_modalities: lenientField(RawEntries) })),
   supported_parameters: lenientField(RawEntries),
   top_provider: lenientField(Schema.Struct({ max_completion_tokens: lenientField(TokenCount) })),
-  capabilities: lenientField(Schema.Union([RawEntries, Abilities]))
+  capabilities: lenientField(Schema.Union([RawEntries, Abilities])),
+  status: lenientField(Schema.Struct({ value: lenientField(Schema.String) }))
 })
 
 /** One entry of a list, as far as it is understood. */

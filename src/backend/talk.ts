@@ -4,6 +4,7 @@
 import * as Data from "effect/Data"
 import type * as Effect from "effect/Effect"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
+import type { ToldLoads } from "../domain/server.ts"
 import type { TlsFault } from "../domain/upstream-errors.ts"
 
 /** An answer whose body has been parsed; undefined when it is no JSON. */
@@ -11,6 +12,8 @@ export interface ParsedAnswer {
   readonly status: number
   readonly headers: Headers
   readonly body: unknown
+  /** The body as it came, where it is no JSON. */
+  readonly text?: string
   /** What it says of TLS, where a web server answers in place of the backend. */
   readonly fault?: TlsFault
 }
@@ -31,6 +34,8 @@ export interface Talk {
   readonly hear: (path: string, body?: unknown) => Effect.Effect<ParsedAnswer | undefined>
   /** Says which version of itself the server is. */
   readonly isOf: (version: string) => Effect.Effect<void>
+  /** Says what the server works on at the moment. */
+  readonly worksOn: (loads: ToldLoads) => Effect.Effect<void>
   /** Gives up what has not ended when the time of the probe is nearly over. */
   readonly whileTimeIsLeft: (effect: Effect.Effect<void>) => Effect.Effect<unknown>
   /** Another place where the endpoints may be; undefined where the base URL says for certain. */

@@ -10,21 +10,48 @@ import { vllmLifecycle } from "./vllm-lifecycle.ts"
 import type { Kind, Prober } from "./Kind.ts"
 import { absent, speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
+import { afterMetrics, loadsById, readMetrics, type SeenEngines, withMetrics } from "./vllm-metrics.ts"
 
 const decodeVersion = Schema.decodeUnknownOption(Schema.Struct({ version: Schema.String }))
 
 const versionOf = (talk: Talk): Effect.Effect<string | undefined> =>
   Effect.map(talk.want("/version"), (answer) => Option.getOrUndefined(decodeVersion(answer?.body))?.version)
 
-const prober: Effect.Effect<Prober> = Effect.map(Ref.make<string | undefined>(undefined), (memory) => ({
+/** What is remembered of one server. */
+interface Memory {
+  readonly version: string | undefined
+  readonly seen: SeenEngines
+  /** The models that it listed last. */
+  readonly ids: ReadonlyArray<string>
+}
+
+const nothing: Memory = { version: undefined, seen: new Map(), ids: [] }
+
+// Its `/load` tells 0 whatever it does, unless it was started to count.
+const look = Effect.fnUntraced(function* (talk: Pick<Talk, "want">, memory: Ref.Ref<Memory>) {
+  const metrics = readMetrics((yield* talk.want("/metrics"))?.text ?? "")
+  if (metrics === undefined) return undefined
+  const { ids, seen } = yield* Ref.updateAndGet(memory, (before) => ({
+    ...before,
+    seen: afterMetrics(before.seen, metrics)
+  }))
+  return { metrics, loads: loadsById(metrics, seen, ids) }
+})
+
+const prober: Effect.Effect<Prober> = Effect.map(Ref.make(nothing), (memory) => ({
   models: Effect.fnUntraced(function* (talk) {
     const models = yield* healthAndModels(talk)
-    const version = (yield* Ref.get(memory)) ?? (yield* versionOf(talk))
-    yield* Ref.set(memory, version)
+    const version = (yield* Ref.get(memory)).version ?? (yield* versionOf(talk))
+    const ids = models?.map(({ id }) => id)
+    yield* Ref.update(memory, (before) => ({ ...before, version, ids: ids ?? before.ids }))
     if (version !== undefined) yield* talk.isOf(version)
-    return models
+    const told = yield* look(talk, memory)
+    if (told === undefined) return models
+    yield* talk.worksOn(told.loads)
+    return models?.map((model) => withMetrics(model, told.metrics, told.loads))
   }),
-  wasAway: Ref.set(memory, undefined)
+  loads: (talk) => Effect.map(look(talk, memory), (told) => told?.loads),
+  wasAway: Ref.set(memory, nothing)
 }))
 
 const speaks: Speaking = speaking(

@@ -34,7 +34,7 @@ import { drainServer } from "../runtime/shutdown.ts"
 import { type ProcessPart, workerLayer } from "../runtime/layers.ts"
 import { Calls, replyOf, type CallHandler, handling } from "./calls.ts"
 import { delegatedControl } from "./delegation.ts"
-import { noteSiblings } from "./sibling-standings.ts"
+import { noteSiblings, noteToldWork } from "./sibling-standings.ts"
 import { ToWorker, pingWorker, type ToSupervisor } from "./messages.ts"
 import { contractOf, siblingsOver } from "./sibling-questions.ts"
 
@@ -216,6 +216,7 @@ export const runWorker = (
           return false
         case "Others":
           noteSiblings(registry.snapshot(), message.backends, performance.now())
+          noteToldWork(registry.snapshot(), message.told ?? [], performance.now())
           return false
         case "Call":
           yield* Effect.flatMap(replyOf(served, message) ?? Effect.undefined, (reply) =>

@@ -6,7 +6,7 @@ import * as Redacted from "effect/Redacted"
 import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"
-import { noteSiblings } from "./sibling-standings.ts"
+import { noteSiblings, toldOf } from "./sibling-standings.ts"
 import type { ToWorker, BackendPut, SharedStanding } from "./messages.ts"
 import type { Reloader } from "../runtime/Reloader.ts"
 
@@ -124,8 +124,9 @@ const together = (all: ReadonlyArray<ReadonlyArray<SharedStanding>>): ReadonlyAr
 /** Tells each worker how the others stand with the backends, and notes for the supervisor how all of them do now. */
 export const sendStandings = (slots: ReadonlyArray<WorkerSlot>, snapshot: Snapshot, now: number): void => {
   noteSiblings(snapshot, together(slots.map(({ standings }) => standings)), now)
+  const told = toldOf(snapshot, now)
   for (const slot of slots) {
     const backends = together(slots.filter((other) => other !== slot).map(({ standings }) => standings))
-    send(slot.child, { _tag: "Others", backends })
+    send(slot.child, { _tag: "Others", backends, ...(told.length === 0 ? {} : { told }) })
   }
 }

@@ -28,6 +28,9 @@ const ModelShape = Schema.Struct({
   context_length: Schema.optionalKey(Schema.Int),
   context_in_force: Schema.optionalKey(Schema.Int),
   loaded: Schema.optionalKey(Schema.Boolean),
+  slots: Schema.optionalKey(Schema.Int),
+  slotsConfigured: Schema.optionalKey(Schema.Boolean),
+  cacheTokens: Schema.optionalKey(Schema.Int),
   max_output_tokens: Schema.optionalKey(Schema.Int),
   thinks: Schema.optionalKey(Schema.Literals(["by effort", "by tokens", "never"])),
   capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability }),
@@ -86,8 +89,27 @@ const SharedStanding = Schema.Struct({
   circuits: Schema.Array(CircuitShape)
 })
 
+const ToldBackend = Schema.Struct({
+  name: Schema.String,
+  models: Schema.Array(
+    Schema.Struct({
+      model: Schema.String,
+      running: Schema.optionalKey(Schema.Int),
+      waiting: Schema.optionalKey(Schema.Int),
+      age_ms: Schema.Number
+    })
+  )
+})
+
+/** Type of {@link ToldBackend}. */
+export type ToldBackend = typeof ToldBackend.Type
+
 /** How the other workers stand with each backend. */
-const Others = Schema.TaggedStruct("Others", { backends: Schema.Array(SharedStanding) })
+const Others = Schema.TaggedStruct("Others", {
+  backends: Schema.Array(SharedStanding),
+  /** What servers told of their work lately. */
+  told: Schema.optionalKey(Schema.Array(ToldBackend))
+})
 
 /** The text of the config that is to be in force; null when there is no file. */
 const Config = Schema.TaggedStruct("Config", {

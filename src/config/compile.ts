@@ -67,10 +67,11 @@ const abilities = ["vision", "tools", "json_mode", "embeddings"] as const
 
 type ModelEntry = BackendEntry["models"][number]
 
-const modelOf = ({ id, context_length, max_output_tokens, ...entry }: ModelEntry): Model => ({
+const modelOf = ({ id, context_length, max_output_tokens, slots, ...entry }: ModelEntry): Model => ({
   id,
   ...(context_length === undefined ? {} : { context_length }),
   ...(max_output_tokens === undefined ? {} : { max_output_tokens }),
+  ...(slots === undefined ? {} : { slots }),
   capabilities: Object.fromEntries(
     abilities.flatMap((ability) => (entry[ability] === undefined ? [] : [[ability, entry[ability]]]))
   )
@@ -117,6 +118,7 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     ...(entry.user_agent === undefined ? {} : { userAgent: entry.user_agent }),
     forwardAuthorization: entry.forward_authorization,
     maxConcurrent: entry.max_concurrent,
+    ...(entry.slots === undefined ? {} : { slots: entry.slots }),
     ...(entry.native === "trusted" ? {} : { native: entry.native }),
     ...(entry.native_dialects.length === 0 ? {} : { native: entry.native_dialects }),
     ...(entry.collect ? { collect: true } : {}),

@@ -232,6 +232,8 @@ const tuning = {
   )
 }
 
+const slots = whole(1, 60_000)
+
 const BackendModel = Schema.Struct({
   id: Schema.NonEmptyString.annotate({ description: "Model name as the backend knows it" }),
   context_length: maybe(whole(1, 1_000_000_000), "Usable context in tokens"),
@@ -239,6 +241,7 @@ const BackendModel = Schema.Struct({
     whole(1, 1_000_000_000),
     "Most tokens of an answer: what a backend that wants a limit is told for clients that set none"
   ),
+  slots: maybe(slots, "Requests that the backend works on at once for this model; as the backend has it when absent"),
   vision: maybe(Schema.Boolean, "Takes images"),
   tools: maybe(Schema.Boolean, "Calls tools"),
   json_mode: maybe(Schema.Boolean, "Keeps to JSON when asked"),
@@ -296,6 +299,10 @@ const BackendEntry = Schema.Struct({
     "Ask for whole chat answers as streams and put them together, so that it stops at once when a client leaves (llama-server does not otherwise)"
   ),
   max_concurrent: maybe(whole(1, 60_000), "Requests it is given at a time; no limit when absent"),
+  slots: maybe(
+    slots,
+    "Requests that it works on at once for each of its models, in place of what it tells of that or what is learned"
+  ),
   request_timeout_seconds: maybe(limit, "As in [server], for this backend"),
   connect_timeout_seconds: maybe(limit, "As in [server], for this backend"),
   first_byte_timeout_seconds: maybe(limit, "As in [server], for this backend"),

@@ -1,7 +1,7 @@
 /**
  * The health of a backend as its probes show it, and the pure rule that moves it.
  */
-import type { Model, Served } from "./server.ts"
+import type { Model, Served, ToldLoads } from "./server.ts"
 import type { ApiPath } from "./base-url.ts"
 
 /**
@@ -29,6 +29,8 @@ export type ProbeOutcome =
       readonly apiPath?: ApiPath
       /** What it has shown of itself beside that. */
       readonly served?: Served
+      /** What it works on at the moment; absent when it told nothing of that. */
+      readonly loads?: ToldLoads
     }
   | { readonly _tag: "Down"; readonly reason: string }
   | { readonly _tag: "Refused"; readonly reason: string }

@@ -53,6 +53,12 @@ export interface Model {
   readonly context_in_force?: number
   /** Whether it is in memory now; absent where the server does not say. */
   readonly loaded?: boolean
+  /** How many requests the server works on at once, as config or else the server itself tells it. */
+  readonly slots?: number
+  /** Whether its slots are those of the config. */
+  readonly slotsConfigured?: boolean
+  /** How many tokens of prompts the server can keep computed, all slots together. */
+  readonly cacheTokens?: number
   /** The most tokens that an answer may have. */
   readonly max_output_tokens?: number
   /** How it is told how much to think, where its server tells of several ways. */
@@ -60,6 +66,18 @@ export interface Model {
   readonly capabilities: Capabilities
   readonly about?: ModelAbout
 }
+
+/** What a server tells of its work on a model at the moment; absent what it does not tell. */
+export interface ToldLoad {
+  readonly running?: number
+  /** Requests that it has taken and not begun. */
+  readonly waiting?: number
+  /** How many it has been seen to work on at once, where it is full; told nowhere else by such servers. */
+  readonly slots?: number
+}
+
+/** The same of its models, by id. */
+export type ToldLoads = ReadonlyMap<string, ToldLoad>
 
 /** What a server has shown of itself: its version, and which paths it has of those that it was asked about. */
 export interface Served {
@@ -126,6 +144,8 @@ export interface Server {
   readonly forwardAuthorization: boolean
   /** Requests in flight it is given at most; undefined is no limit. */
   readonly maxConcurrent: number | undefined
+  /** How many requests it works on at once for each of its models, whatever it tells itself. */
+  readonly slots?: number
   readonly limits: Limits
   /**
    * When it is asked in its client's own dialect: where it is relied on when absent, wherever it has it, never, or in these

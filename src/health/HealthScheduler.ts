@@ -13,11 +13,12 @@ import { NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
 import { type BackendHealth, type Thresholds, unknownHealth } from "../domain/backend-health.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
+import type { LiveState } from "../registry/live-state.ts"
 import { Registry } from "../registry/Registry.ts"
 import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { ProcessPauses } from "../upstream/ProcessPauses.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { makeProbe } from "./probe.ts"
+import { makeQuestions, type Questions } from "./probe.ts"
 
 /**
  * Milliseconds until the next probe. The rule behind all of it: whatever happens to a backend is known within one
@@ -55,6 +56,11 @@ export interface HealthSettings {
 /** A suspected backend is probed at once, but not sooner than this after its last probe, in milliseconds. */
 const suspectEveryMs = 1000
 
+/** A server that works for us is asked what it works on every so many milliseconds, where that is a light question. */
+const workEveryMs = 2000
+
+const isWorking = ({ inFlight, siblings }: LiveState): boolean => inFlight + siblings.inFlight > 0
+
 const make = (settingsNow: () => HealthSettings) =>
   Effect.gen(function* () {
     const registry = yield* Registry
@@ -65,9 +71,29 @@ const make = (settingsNow: () => HealthSettings) =>
 
     const healthOf = (name: string): BackendHealth => registry.snapshot().backends.get(name)?.health ?? unknownHealth
 
+    const watchWork = Effect.fnUntraced(function* (name: string, ask: NonNullable<Questions["loads"]>) {
+      const begun = Latch.makeUnsafe(true)
+      while (true) {
+        yield* begun.await
+        const live = registry.snapshot().backends.get(name)?.live
+        if (live === undefined) return
+        begun.closeUnsafe()
+        live.begins = () => {
+          begun.openUnsafe()
+        }
+        yield* Effect.sleep(workEveryMs)
+        if (!isWorking(live)) continue
+        begun.openUnsafe()
+        if (!settingsNow().enabled) continue
+        const loads = yield* ask
+        if (loads !== undefined) yield* Effect.flatMap(monotonicMs, (now) => registry.noteLoads(name, loads, now))
+      }
+    })
+
     const watch = Effect.fnUntraced(function* (backend: Backend, alarm: Latch.Latch) {
       const { name } = backend
-      const probe = (yield* makeProbe(transport, backend, () => settingsNow().timeoutMs)).pipe(
+      const questions = yield* makeQuestions(transport, backend, () => settingsNow().timeoutMs)
+      const probe = questions.probe.pipe(
         // Without files nobody can be asked.
         Effect.tap((outcome) =>
           outcome._tag === "Down" && files.full() ? Effect.void : registry.noteProbe(name, outcome)
@@ -79,6 +105,7 @@ const make = (settingsNow: () => HealthSettings) =>
             : Effect.annotateLogs(Effect.logError("probe failed", cause), { backend: name })
         )
       )
+      if (questions.loads !== undefined) yield* Effect.forkChild(watchWork(name, questions.loads))
       let downs = 0
       while (true) {
         alarm.closeUnsafe()

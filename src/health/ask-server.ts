@@ -82,7 +82,8 @@ export const askServer = (
     }),
     ({ status, headers, text }) => {
       const fault = status === 400 ? tlsIn(text) : undefined
-      const answer = { status, headers, body: Option.getOrUndefined(decodeJson(text)) }
+      const body = Option.getOrUndefined(decodeJson(text))
+      const answer = { status, headers, body, ...(body === undefined ? { text } : {}) }
       return fault === undefined ? answer : { ...answer, fault }
     }
   )

@@ -8,7 +8,7 @@ import { type Backend, speakerOf } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { Prober } from "../backend/Kind.ts"
 import type { ApiPath } from "../domain/base-url.ts"
-import type { Served } from "../domain/server.ts"
+import type { Served, ToldLoads } from "../domain/server.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { awakeMs, ProcessPauses, timeoutAwake } from "../upstream/ProcessPauses.ts"
 import type { Transport } from "../upstream/Transport.ts"
@@ -72,7 +72,12 @@ const probe = Effect.fnUntraced(function* (
   const { apiPath: known, listed } = yield* Ref.get(memory)
   const at = known === undefined ? {} : { apiPath: known }
   const other: ApiPath = (known ?? backend.apiPath) === "" ? "/v1" : ""
+  const working: { loads: ToldLoads | undefined } = { loads: undefined }
   const talk: Talk = {
+    worksOn: (loads) =>
+      Effect.sync(() => {
+        working.loads = loads
+      }),
     whileTimeIsLeft: (effect) => Effect.flatMap(left, (ms) => Effect.timeoutOption(effect, ms)),
     need: (path) =>
       Effect.suspend(() => {
@@ -123,6 +128,7 @@ const probe = Effect.fnUntraced(function* (
     models,
     latencyMs: first.latencyMs,
     ...(apiPath === undefined ? {} : { apiPath }),
+    ...(working.loads === undefined ? {} : { loads: working.loads }),
     ...(served.version === undefined && Object.keys(served.paths).length === 0 ? {} : { served })
   }
   return outcome
@@ -141,17 +147,32 @@ const again = Effect.fnUntraced(function* (once: Effect.Effect<ProbeOutcome>) {
   }
 })
 
-/**
- * Makes the probe of one backend, which remembers between runs what it need not ask again. It takes no longer than
- * the `timeoutNow` of its start, in milliseconds, and every failure is an outcome.
- */
-export const makeProbe = (
+/** How one backend is asked, again and again. */
+export interface Questions {
+  /** A whole probe. It takes no longer than the `timeoutNow` of its start, in milliseconds, and every failure is an outcome. */
+  readonly probe: Effect.Effect<ProbeOutcome>
+  /** What it works on, by a light question; undefined where none tells that. */
+  readonly loads: Effect.Effect<ToldLoads | undefined> | undefined
+}
+
+/** Makes the questions to one backend, which remember between runs what they need not ask again. */
+export const makeQuestions = (
   transport: Transport["Service"],
   backend: Backend,
   timeoutNow: () => number
-): Effect.Effect<Effect.Effect<ProbeOutcome>> =>
-  Effect.map(Effect.all([Ref.make(nothing), kindNamed(backend.type).prober]), ([memory, prober]) =>
-    Effect.suspend(() => {
+): Effect.Effect<Questions> =>
+  Effect.map(Effect.all([Ref.make(nothing), kindNamed(backend.type).prober]), ([memory, prober]) => ({
+    loads: prober.loads?.({
+      want: (path) =>
+        Effect.flatMap(Ref.get(memory), ({ apiPath }) =>
+          askOptional(transport, backend, {
+            path,
+            ...(apiPath === undefined ? {} : { apiPath }),
+            timeoutMs: timeoutNow()
+          })
+        )
+    }),
+    probe: Effect.suspend(() => {
       if (backend.keyFault !== undefined) {
         return Effect.succeed<ProbeOutcome>({ _tag: "Refused", reason: backend.keyFault })
       }
@@ -174,4 +195,12 @@ export const makeProbe = (
             )
       )
     )
-  )
+  }))
+
+/** Makes the probe of one backend alone. */
+export const makeProbe = (
+  transport: Transport["Service"],
+  backend: Backend,
+  timeoutNow: () => number
+): Effect.Effect<Effect.Effect<ProbeOutcome>> =>
+  Effect.map(makeQuestions(transport, backend, timeoutNow), (questions) => questions.probe)

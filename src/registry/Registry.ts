@@ -11,7 +11,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Backend } from "../backend/backend.ts"
-import type { Mode } from "../domain/server.ts"
+import type { Mode, ToldLoads } from "../domain/server.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/backend-health.ts"
 import { unusableIds } from "./model-index.ts"
 import {
@@ -24,8 +24,10 @@ import {
   type Reconciled,
   withoutBackend,
   withMode,
+  withSlotsSeen,
   type SiblingFindings
 } from "./snapshot-changes.ts"
+import { noteTold } from "./live-state.ts"
 import type { Snapshot } from "./snapshot.ts"
 
 /** A backend is to be watched (new, redefined, or enabled again), or no longer. */
@@ -101,6 +103,8 @@ export class Registry extends Context.Service<
     readonly setMode: (name: string, mode: Mode) => Effect.Effect<void>
     /** Applies what a probe found, and logs a change of state. */
     readonly noteProbe: (name: string, outcome: ProbeOutcome) => Effect.Effect<void>
+    /** Notes what a backend told of its work, `at` in monotonic milliseconds; nothing is logged. */
+    readonly noteLoads: (name: string, loads: ToldLoads, at: number) => Effect.Effect<void>
     /** Takes over what another process of this gateway has found out about a backend; nothing is logged. */
     readonly adopt: (name: string, told: SiblingFindings) => Effect.Effect<void>
     /** Tells that traffic saw a reason to doubt this backend or its key, so that it is probed soon. */
@@ -189,11 +193,20 @@ export class Registry extends Context.Service<
               Effect.flatMap(({ snapshot, change }) => {
                 const live = snapshot.backends.get(name)?.live
                 if (live !== undefined) live.probedAt = performance.now()
-                if (live !== undefined && outcome._tag === "Up") live.probeMs = outcome.latencyMs
+                if (live !== undefined && outcome._tag === "Up") {
+                  live.probeMs = outcome.latencyMs
+                  if (outcome.loads !== undefined) noteTold(live, outcome.loads, live.probedAt)
+                }
                 const told = change === undefined ? Effect.void : announce(change)
                 return live === undefined ? told : Effect.andThen(told, noteNames(name, outcome))
               })
             ),
+          noteLoads: (name, loads, at) =>
+            change((snapshot) => {
+              const live = snapshot.backends.get(name)?.live
+              if (live !== undefined) noteTold(live, loads, at)
+              return [undefined, withSlotsSeen(snapshot, name, loads)]
+            }),
           adopt: (name, told) =>
             change((snapshot) => {
               const next = adoptFindings(snapshot, name, told)

@@ -2,6 +2,7 @@
  * Counters of one backend that change with each request; they sit beside the snapshot so that a request changes no Ref.
  */
 import type { AskedContext } from "../backend/tuning.ts"
+import type { Model, ToldLoads } from "../domain/server.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
 
 /** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
@@ -23,6 +24,13 @@ export const noSiblings: SiblingStanding = { inFlight: 0, coolUntil: 0, circuits
 export interface CooldownReason {
   readonly limited: boolean
   readonly reason: string
+}
+
+/** What a server told of its work on a model, and when, in monotonic milliseconds. */
+interface ToldWork {
+  readonly running?: number
+  readonly waiting?: number
+  readonly at: number
 }
 
 /** Live figures of one backend; the same object is kept through all snapshots of that backend. */
@@ -53,6 +61,12 @@ export interface LiveState {
   readonly circuits: Map<string, Circuit>
   /** The context that each model was asked to have last. */
   readonly contexts: Map<string, AskedContext>
+  /** What it told last of its work, by model; of those alone that it told of. */
+  readonly told: Map<string, ToldWork>
+  /** How many requests it was found out to work on at once by what it does with them, by model. */
+  readonly learnedSlots: Map<string, number>
+  /** Called when it is given a request while it has none, by whoever looks at it only while it works. */
+  begins: (() => void) | undefined
   /** What other processes of this gateway have told, up to half a second ago. */
   siblings: SiblingStanding
   /** Whether anything is cooling or has a circuit: who chooses among many looks at this alone. */
@@ -76,6 +90,9 @@ export const newLiveState = (): LiveState => ({
   rests: new Map(),
   circuits: new Map(),
   contexts: new Map(),
+  told: new Map(),
+  learnedSlots: new Map(),
+  begins: undefined,
   siblings: noSiblings,
   marked: false
 })
@@ -83,6 +100,26 @@ export const newLiveState = (): LiveState => ({
 /** Notes anew whether anything is held against a backend; called after each change of its maps. */
 export const refreshMarked = (live: LiveState): void => {
   live.marked = live.cooling.size > 0 || live.circuits.size > 0
+}
+
+/** Notes what a server told of its work. */
+export const noteTold = ({ told }: LiveState, loads: ToldLoads, at: number): void => {
+  for (const id of told.keys()) if (!loads.has(id)) told.delete(id)
+  for (const [id, { running, waiting }] of loads) {
+    if (running === undefined && waiting === undefined) told.delete(id)
+    else
+      told.set(id, { ...(running === undefined ? {} : { running }), ...(waiting === undefined ? {} : { waiting }), at })
+  }
+}
+
+/** Where the slots of a model come from, and how many they are: the config goes before the server, and both before what was learned. */
+export const slotsOf = (
+  { id, slots, slotsConfigured }: Model,
+  { learnedSlots }: LiveState
+): { readonly slots: number; readonly from: "config" | "told" | "learned" } | undefined => {
+  if (slots !== undefined) return { slots, from: slotsConfigured === true ? "config" : "told" }
+  const learned = learnedSlots.get(id)
+  return learned === undefined ? undefined : { slots: learned, from: "learned" }
 }
 
 /** Whether real requests have shown life since the last probe, and no failure after that. */
@@ -145,6 +182,7 @@ export class Ticket {
     this.started = now
     this.turned = turned
     live.inFlight += 1
+    if (live.inFlight === 1) live.begins?.()
     live.askedAt = now
     const circuit = live.circuits.get(model)
     if (circuit !== undefined) live.circuits.set(model, beginTrial(circuit, now))

@@ -1,7 +1,7 @@
 /**
  * Model lists as strangers send them, made safe, and laid under what config says of the same models.
  */
-import type { BackendType } from "../backend/all.ts"
+import type { Backend } from "../backend/backend.ts"
 import type { Capabilities, Model } from "../domain/server.ts"
 import { spellingOf } from "../backend/spelling.ts"
 
@@ -22,7 +22,7 @@ export const unusableIds = (reported: ReadonlyArray<Model>): ReadonlyArray<strin
 const usableContext = (tokens: number | undefined): tokens is number =>
   tokens !== undefined && Number.isSafeInteger(tokens) && tokens > 0
 
-const counts = ["context_length", "context_in_force", "max_output_tokens"] as const
+const counts = ["context_length", "context_in_force", "max_output_tokens", "slots", "cacheTokens"] as const
 
 const usable = (model: Model): Model => {
   const kept = { ...model }
@@ -33,17 +33,28 @@ const usable = (model: Model): Model => {
 const isUsable = (model: Model): boolean =>
   counts.every((name) => model[name] === undefined || usableContext(model[name]))
 
-const under = (id: string, reported: Model | undefined, told: Model): Model => {
+const withSlots = (model: Model, slots: number | undefined): Model =>
+  slots === undefined ? model : { ...model, slots, slotsConfigured: true }
+
+// What an earlier config said is no word of the server's.
+const asReported = (model: Model): Model => {
+  if (model.slotsConfigured !== true) return model
+  const { slots: _, slotsConfigured: __, ...reported } = model
+  return reported
+}
+
+const under = (id: string, reported: Model | undefined, told: Model, slots: number | undefined): Model => {
   const context = told.context_length ?? reported?.context_length
   const most = told.max_output_tokens ?? reported?.max_output_tokens
   const capabilities: Capabilities = { ...reported?.capabilities, ...told.capabilities }
-  return {
+  const all: Model = {
     ...reported,
     id,
     capabilities,
     ...(context === undefined ? {} : { context_length: context }),
     ...(most === undefined ? {} : { max_output_tokens: most })
   }
+  return withSlots(all, told.slots ?? slots)
 }
 
 /**
@@ -51,9 +62,8 @@ const under = (id: string, reported: Model | undefined, told: Model): Model => {
  * there once, by the name it is reported under, however config spells it.
  */
 export const mergeModels = (
-  type: BackendType,
-  reported: Iterable<Model>,
-  told: ReadonlyArray<Model>
+  { models: told, slots, type }: Pick<Backend, "models" | "slots" | "type">,
+  reported: Iterable<Model>
 ): ReadonlyMap<string, Model> => {
   const models = new Map<string, Model>()
   const ids = new Map<string, string>()
@@ -67,11 +77,11 @@ export const mergeModels = (
   for (const model of reported) {
     if (models.size >= listBounds.count) break
     if (!usableId(model.id) || models.has(idOf(model.id))) continue
-    models.set(model.id, isUsable(model) ? model : usable(model))
+    models.set(model.id, withSlots(asReported(isUsable(model) ? model : usable(model)), slots))
   }
   for (const model of told) {
     const id = idOf(model.id)
-    models.set(id, under(id, models.get(id), model))
+    models.set(id, under(id, models.get(id), model, slots))
   }
   return models
 }
@@ -80,6 +90,9 @@ const same = (a: Model, b: Model): boolean =>
   a.context_length === b.context_length &&
   a.context_in_force === b.context_in_force &&
   a.loaded === b.loaded &&
+  a.slots === b.slots &&
+  a.slotsConfigured === b.slotsConfigured &&
+  a.cacheTokens === b.cacheTokens &&
   a.max_output_tokens === b.max_output_tokens &&
   a.thinks === b.thinks &&
   a.about?.digest === b.about?.digest &&

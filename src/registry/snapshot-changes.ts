@@ -3,7 +3,7 @@
  */
 import * as Equal from "effect/Equal"
 import type { Backend } from "../backend/backend.ts"
-import type { Mode, Model, Served } from "../domain/server.ts"
+import type { Mode, Model, Served, ToldLoads } from "../domain/server.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import { spellingOf } from "../backend/spelling.ts"
 import {
@@ -85,7 +85,7 @@ export const withBackend = (snapshot: Snapshot, backend: Backend): Snapshot => {
     backend,
     mode: before?.mode ?? "enabled",
     health: kept?.health ?? unknownHealth,
-    models: mergeModels(backend.type, kept?.models.values() ?? [], backend.models),
+    models: mergeModels(backend, kept?.models.values() ?? []),
     listed: kept?.listed ?? false,
     ...(kept?.apiPath === undefined ? {} : { apiPath: kept.apiPath }),
     ...(kept?.served === undefined ? {} : { served: kept.served }),
@@ -176,7 +176,7 @@ export interface SiblingFindings {
 export const adoptFindings = (snapshot: Snapshot, name: string, told: SiblingFindings): Snapshot => {
   const before = snapshot.backends.get(name)
   if (before === undefined) return snapshot
-  const models = mergeModels(before.backend.type, told.models, before.backend.models)
+  const models = mergeModels(before.backend, told.models)
   const kept = sameModels(before.models, models)
   const { mode, health, listed, apiPath = before.apiPath, served = before.served } = told
   if (
@@ -192,6 +192,21 @@ export const adoptFindings = (snapshot: Snapshot, name: string, told: SiblingFin
   return replace(snapshot, name, { ...before, mode, health, listed, ...at, models: kept ? before.models : models })
 }
 
+/** Takes over the slots that a server was seen to have; the very same snapshot when that is nothing new. */
+export const withSlotsSeen = (snapshot: Snapshot, name: string, loads: ToldLoads): Snapshot => {
+  const before = snapshot.backends.get(name)
+  if (before === undefined) return snapshot
+  const changed = new Map<string, Model>()
+  for (const [id, { slots }] of loads) {
+    const model = before.models.get(id)
+    if (slots === undefined || model === undefined || model.slotsConfigured === true || model.slots === slots) continue
+    changed.set(id, { ...model, slots })
+  }
+  if (changed.size === 0) return snapshot
+  const models = new Map([...before.models].map(([id, model]) => [id, changed.get(id) ?? model]))
+  return replace(snapshot, name, { ...before, models })
+}
+
 /** Applies what a probe found; the very same snapshot comes back when that changes neither health nor models. */
 export const applyProbe = (
   snapshot: Snapshot,
@@ -203,8 +218,7 @@ export const applyProbe = (
   if (before === undefined) return { snapshot }
   const health = nextHealth(before.health, outcome, thresholds, isAnswering(before.live))
   const reported = outcome._tag === "Up" ? outcome.models : undefined
-  const models =
-    reported === undefined ? before.models : mergeModels(before.backend.type, reported, before.backend.models)
+  const models = reported === undefined ? before.models : mergeModels(before.backend, reported)
   const listed = before.listed || reported !== undefined
   const modelsKept = sameModels(before.models, models)
   const apiPath = (outcome._tag === "Up" ? outcome.apiPath : undefined) ?? before.apiPath

@@ -17,7 +17,13 @@ effect("llama-server: the context of a slot, vision and tools from /props", () =
     })
     const found = modelsOf(yield* once(world, { type: "llamacpp" }))
     expect(found).toEqual({
-      "tiny-random": { context_length: 4096, capabilities: { vision: false, tools: true, json_mode: true } }
+      "tiny-random": {
+        context_length: 4096,
+        slots: 4,
+        cacheTokens: 16_384,
+        loaded: true,
+        capabilities: { vision: false, tools: true, json_mode: true }
+      }
     })
     expect(world.count("/slots")).toBe(0)
   })
@@ -49,8 +55,8 @@ effect("llama-server as a router: the abilities of the router itself are nobody'
       }
     })
     expect(modelsOf(yield* once(world, { type: "llamacpp" }))).toEqual({
-      one: { context_length: 40960, capabilities: { json_mode: true } },
-      two: { context_length: 8192, capabilities: { json_mode: true } }
+      one: { context_length: 40960, loaded: false, capabilities: { json_mode: true } },
+      two: { context_length: 8192, loaded: true, capabilities: { json_mode: true } }
     })
   })
 )
