@@ -109,18 +109,26 @@ describe("numbers that Python writes and JSON has none of", () => {
   })
 })
 
-describe("an error in the midst of a stream of Google's", () => {
-  const words = event({ candidates: [{ content: { parts: [{ text: "half" }] } }] })
-  const end = event({ candidates: [{ content: { parts: [{ text: "" }] }, finishReason: "STOP" }] })
-  for (const told of [
-    event({ error: { code: 503, message: "it broke", status: "UNAVAILABLE" } }),
-    event([{ error: { code: 503, message: "it broke", status: "UNAVAILABLE" } }]),
+describe("an error in the midst of a stream, in whatever form a proxy puts it there, is heard although the stream goes on:", () => {
+  const forms = [
+    event({ error: { message: "it broke", code: 503 } }),
     event({ error: "it broke" }),
-    "event: error\ndata: it broke\n\n",
-    'event: error\ndata: {"message":"it broke"}\n\n'
-  ]) {
-    test(`is heard although the stream goes on: ${told.trim()}`, () => {
-      expect(read(geminiAnswerReader, words + told + end).at(-1)).toEqual({ type: "error", message: "it broke" })
-    })
+    'event: error\ndata: {"error":{"message":"it broke"}}\n\n'
+  ]
+  const others: Readonly<Record<string, ReadonlyArray<string>>> = {
+    Gemini: [
+      event([{ error: { code: 503, message: "it broke", status: "UNAVAILABLE" } }]),
+      "event: error\ndata: it broke\n\n",
+      'event: error\ndata: {"message":"it broke"}\n\n'
+    ],
+    Messages: ["event: error\ndata: it broke\n\n"]
+  }
+  for (const { begin, decoder, end, name } of voices.slice(0, 3)) {
+    for (const told of [...forms, ...(others[name] ?? [])]) {
+      test(`${name}, ${told.trim().replace("\n", ", ")}`, () => {
+        const last = read(decoder, begin + told + end).at(-1)
+        expect(last).toEqual({ type: "error", message: "it broke" })
+      })
+    }
   }
 })

@@ -3,6 +3,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { exactJson } from "../exact-json.ts"
@@ -13,6 +14,8 @@ import { wordIn } from "../word-table.ts"
 type Json = Readonly<Record<PropertyKey, unknown>>
 
 const decoder = new TextDecoder()
+
+const failed = "The backend failed in the middle of its answer"
 
 const objectIn = (text: string, exact = true): Json | undefined => {
   const plain = parsedJson(text)
@@ -194,7 +197,12 @@ const readEvent = (reading: MessageReading, { data, name }: ReadEvent): void => 
       return reading.ends()
     case "error": {
       const { message, type } = within(json, "error")
-      return reading.fails(said(message) || "The backend failed in the middle of its answer", said(type) || undefined)
+      return reading.fails(said(message) || failed, said(type) || undefined)
+    }
+    default: {
+      // A proxy in between has the words of another API.
+      const { error } = json
+      if (Predicate.isObject(error) || said(error) !== "") reading.fails(readErrorText(data).sentence ?? failed)
     }
   }
 }
