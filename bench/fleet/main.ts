@@ -14,7 +14,7 @@ import { slowTail, unevenMachines } from "./workloads/open.ts"
 import { twoModels } from "./workloads/two-models.ts"
 import { placersOf } from "./entrants.ts"
 import { runOnce } from "./run-once.ts"
-import { fleetTable } from "./table.ts"
+import { fleetFigures, fleetTable } from "./table.ts"
 import type { Workload } from "./workload.ts"
 
 const workloads: ReadonlyArray<Workload> = [
@@ -61,7 +61,7 @@ export const fleet = async (args: ReadonlyArray<string>): Promise<void> => {
     for (const placer of placers)
       columns.push({ placer: placer.name, ...(await runOnce(workload, placer, speed, seed)) })
     console.log(`\n### ${workload.letter}: ${workload.title}\n\n${fleetTable(workload, columns)}`)
-    results.push({ workload: workload.letter, columns })
+    results.push({ workload: workload.letter, columns: fleetFigures(workload, columns) })
   }
   if (values.json !== undefined) {
     writeFileSync(

@@ -16,6 +16,7 @@ const served = ({ answers }: Result, which: Which): ReadonlyArray<Told> =>
 export const firstToken = (percent: number, which: Which = everyone, whose = ""): Figure => ({
   what: `${whose}first token p${String(percent)} (s)`,
   digits: 2,
+  better: "less",
   of: (result) =>
     quantile(
       served(result, which).map(({ first, started }) => first - started),
@@ -27,6 +28,7 @@ export const firstToken = (percent: number, which: Which = everyone, whose = "")
 export const endToEnd = (percent: number, which: Which = everyone): Figure => ({
   what: `end to end p${String(percent)} (s)`,
   digits: 2,
+  better: "less",
   of: (result) =>
     quantile(
       served(result, which).map(({ ended, started }) => ended - started),
@@ -41,19 +43,26 @@ const total = (result: Result, of: (counted: Result["counted"][number]) => numbe
 export const cachedShare: Figure = {
   what: "cached (%)",
   digits: 1,
+  better: "more",
   of: (result) => (100 * total(result, (one) => one.cachedTokens)) / total(result, (one) => one.promptTokens)
 }
 
 /** Models that were loaded. */
-export const modelLoads: Figure = { what: "model loads", digits: 0, of: (result) => total(result, (one) => one.loads) }
+export const modelLoads: Figure = {
+  what: "model loads",
+  digits: 0,
+  better: "less",
+  of: (result) => total(result, (one) => one.loads)
+}
 
 /** Seconds from the first question to the last end. */
-export const makespan: Figure = { what: "makespan (s)", digits: 0, of: (result) => result.makespan }
+export const makespan: Figure = { what: "makespan (s)", digits: 0, better: "less", of: (result) => result.makespan }
 
 /** Tokens of answers a second, of answers that came. */
 export const throughput: Figure = {
   what: "throughput (tokens/s)",
   digits: 0,
+  better: "more",
   of: (result) => served(result, everyone).reduce((sum, { answerTokens }) => sum + answerTokens, 0) / result.makespan
 }
 
@@ -61,6 +70,7 @@ export const throughput: Figure = {
 export const extraRequests: Figure = {
   what: "extra (%)",
   digits: 1,
+  better: "less",
   of: (result) => 100 * (total(result, ({ requests }) => requests) / result.answers.length - 1)
 }
 
@@ -68,6 +78,7 @@ export const extraRequests: Figure = {
 export const doneAfter = (what: string, which: Which): Figure => ({
   what: `${what} (s)`,
   digits: 0,
+  better: "less",
   of: (result) => Math.max(...served(result, which).map(({ ended }) => ended)) - result.from
 })
 
@@ -75,6 +86,7 @@ export const doneAfter = (what: string, which: Which): Figure => ({
 export const answered = (what: string, which: Which = everyone): Figure => ({
   what,
   digits: 0,
+  better: "more",
   of: (result) => served(result, which).length
 })
 
@@ -82,6 +94,7 @@ export const answered = (what: string, which: Which = everyone): Figure => ({
 export const refused: Figure = {
   what: "refused (429)",
   digits: 0,
+  better: "less",
   of: ({ answers }) => answers.filter(({ status }) => status === 429).length
 }
 
@@ -89,5 +102,6 @@ export const refused: Figure = {
 export const failed: Figure = {
   what: "failed",
   digits: 0,
+  better: "less",
   of: ({ answers }) => answers.filter(({ status }) => status !== 200 && status !== 429).length
 }

@@ -26,12 +26,42 @@ export interface Result {
   readonly makespan: number
 }
 
+/** What a figure of Nexus has to keep to. */
+export interface Target {
+  readonly text: string
+  /** Judges the figure by the better one of Nexus as it was. */
+  readonly ok: (value: number, before: number) => boolean
+}
+
 /** One figure of a run. */
 export interface Figure {
   readonly what: string
   readonly digits: number
+  readonly better: "less" | "more"
   readonly of: (result: Result) => number
+  readonly target?: Target
 }
+
+/** The figure with a target. */
+export const aiming = (figure: Figure, target: Target): Figure => ({ ...figure, target })
+
+/** At most such a part of what it was. */
+export const atMostOf = (part: number, text: string): Target => ({
+  text: `≤ ${text} of before`,
+  ok: (value, before) => value <= part * before
+})
+
+/** At least such a part of what it was. */
+export const atLeastOf = (part: number): Target => ({
+  text: `≥ ${String(part)} of before`,
+  ok: (value, before) => value >= part * before
+})
+
+/** At most so much, whatever it was. */
+export const notAbove = (limit: number): Target => ({ text: `≤ ${String(limit)}`, ok: (value) => value <= limit })
+
+/** At least so much, whatever it was. */
+export const notBelow = (limit: number): Target => ({ text: `≥ ${String(limit)}`, ok: (value) => value >= limit })
 
 /** A workload. */
 export interface Workload {

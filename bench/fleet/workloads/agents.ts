@@ -8,10 +8,10 @@ import type { Message } from "../prompt.ts"
 import { prose } from "../prose.ts"
 import { cachedShare, endToEnd, failed, firstToken, makespan, refused } from "../sums.ts"
 import type { MachineSpec } from "../machine.ts"
-import type { Workload, World } from "../workload.ts"
+import { aiming, atMostOf, notAbove, notBelow, type Target, type Workload, type World } from "../workload.ts"
 
 const agents = 12
-const turns = 18
+const turns = 26
 const systemTokens = 2500
 
 const tools = Array.from({ length: 6 }, (_, at) => ({
@@ -27,7 +27,7 @@ const agent = async (world: World, at: number, variety: number): Promise<void> =
   const { ask, chance, clock } = world
   const plan = Array.from({ length: turns }, () => ({
     answer: between(chance, 60, 220),
-    result: between(chance, 150, 1250),
+    result: between(chance, 150, 1450),
     pause: 0.5 + chance() * 4
   }))
   const messages: Array<Message> = [
@@ -61,7 +61,7 @@ const agent = async (world: World, at: number, variety: number): Promise<void> =
 }
 
 /** Coding agents before such machines. */
-const agentsOn = (letter: string, title: string, machine: MachineSpec): Workload => ({
+const agentsOn = (letter: string, title: string, target: Target, machine: MachineSpec): Workload => ({
   letter,
   title,
   fleet: Array.from({ length: 4 }, () => machine),
@@ -71,23 +71,32 @@ const agentsOn = (letter: string, title: string, machine: MachineSpec): Workload
     const variety = between(world.chance, 1000, 90_000)
     await Promise.all(Array.from({ length: agents }, (_, at) => agent(world, at, variety + at * 100)))
   },
-  figures: [firstToken(50), firstToken(95), firstToken(99), endToEnd(95), cachedShare, makespan, refused, failed]
+  figures: [
+    firstToken(50),
+    aiming(firstToken(95), target),
+    firstToken(99),
+    endToEnd(95),
+    aiming(cachedShare, notBelow(90)),
+    makespan,
+    aiming(refused, notAbove(0)),
+    failed
+  ]
 })
 
 /** On vLLM. */
-export const agentsOnVllm = agentsOn("A", "12 coding agents on 4 vLLM", {
+export const agentsOnVllm = agentsOn("A", "12 coding agents on 4 vLLM", atMostOf(1 / 7, "1/7"), {
   kind: "vllm",
   models: ["coder"],
   slots: 8,
-  rates: { prefill: 2600, decode: 60, crowding: 0.1 },
+  rates: { prefill: 2800, decode: 60, crowding: 0.1 },
   cacheTokens: 160_000
 })
 
 /** On llama-server. */
-export const agentsOnLlama = agentsOn("G", "12 coding agents on 4 llama-servers", {
+export const agentsOnLlama = agentsOn("G", "12 coding agents on 4 llama-servers", atMostOf(1 / 6, "1/6"), {
   kind: "llamacpp",
   models: ["coder"],
   slots: 4,
-  rates: { prefill: 2600, decode: 60, crowding: 0.1 },
+  rates: { prefill: 2800, decode: 60, crowding: 0.1 },
   cacheTokens: 65_000
 })

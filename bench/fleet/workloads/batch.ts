@@ -3,7 +3,7 @@
  */
 import { answered, doneAfter, failed, firstToken, refused } from "../sums.ts"
 import type { Told } from "../client.ts"
-import type { Workload, World } from "../workload.ts"
+import { aiming, atMostOf, notAbove, type Workload, type World } from "../workload.ts"
 import { keepUnderWay, question } from "./crowd.ts"
 
 const servers = 2
@@ -47,11 +47,11 @@ export const busyBatch: Workload = {
   },
   figures: [
     firstToken(50, isChat, "chats' "),
-    firstToken(95, isChat, "chats' "),
-    doneAfter("batch done", isBatch),
+    aiming(firstToken(95, isChat, "chats' "), atMostOf(1 / 12, "1/12")),
+    aiming(doneAfter("batch done", isBatch), atMostOf(1.15, "1.15")),
     answered("batch answered", isBatch),
     answered("chats answered", isChat),
-    refused,
+    aiming(refused, notAbove(0)),
     failed
   ]
 }

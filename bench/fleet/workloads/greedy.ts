@@ -3,7 +3,7 @@
  */
 import type { Told } from "../client.ts"
 import { failed, firstToken, refused, throughput } from "../sums.ts"
-import type { Figure, Workload, World } from "../workload.ts"
+import { aiming, atLeastOf, atMostOf, type Figure, notAbove, notBelow, type Workload, type World } from "../workload.ts"
 import { keepUnderWay, question } from "./crowd.ts"
 
 const servers = 2
@@ -37,6 +37,7 @@ const dueToEach =
 const fairness: Figure = {
   what: "Jain",
   digits: 2,
+  better: "more",
   of: ({ answers, from }) => {
     const within = answers.filter(({ ended, status }) => status === 200 && ended <= from + seconds)
     const got = (key: string): number =>
@@ -75,10 +76,13 @@ export const greedyKey: Workload = {
   },
   figures: [
     firstToken(50, (told) => !isGreedy(told), "others' "),
-    firstToken(95, (told) => !isGreedy(told), "others' "),
-    fairness,
-    throughput,
-    refused,
+    aiming(
+      firstToken(95, (told) => !isGreedy(told), "others' "),
+      atMostOf(1 / 9, "1/9")
+    ),
+    aiming(fairness, notBelow(0.95)),
+    aiming(throughput, atLeastOf(0.95)),
+    aiming(refused, notAbove(0)),
     failed
   ]
 }

@@ -3,7 +3,7 @@
  */
 import { answered, endToEnd, extraRequests, failed, firstToken, refused } from "../sums.ts"
 import type { MachineSpec } from "../machine.ts"
-import type { Workload } from "../workload.ts"
+import { aiming, atMostOf, notAbove, type Workload } from "../workload.ts"
 import { arrive, question, type Sizes } from "./crowd.ts"
 
 const machine = (slots: number, prefill: number, decode: number): MachineSpec => ({
@@ -27,11 +27,19 @@ const arrivals =
 export const unevenMachines: Workload = {
   letter: "C",
   title: "one fast, one medium, two slow machines",
-  fleet: [machine(8, 6000, 90), machine(4, 2500, 45), machine(2, 800, 18), machine(2, 800, 18)],
+  fleet: [machine(8, 6000, 90), machine(4, 2500, 45), machine(4, 1000, 22), machine(4, 1000, 22)],
   keys: ["client"],
   batchKeys: [],
-  drive: arrivals(300, 1.6, { prompt: [300, 2500], answer: [60, 320] }),
-  figures: [firstToken(50), firstToken(95), endToEnd(50), endToEnd(95), answered("answered"), refused, failed]
+  drive: arrivals(400, 1.35, { prompt: [300, 2500], answer: [60, 320] }),
+  figures: [
+    firstToken(50),
+    firstToken(95),
+    endToEnd(50),
+    aiming(endToEnd(95), atMostOf(1 / 2, "1/2")),
+    answered("answered"),
+    aiming(refused, notAbove(0)),
+    failed
+  ]
 }
 
 const quick: MachineSpec = { ...machine(8, 4000, 60), kind: "vllm" }
@@ -45,5 +53,13 @@ export const slowTail: Workload = {
   batchKeys: [],
   hedged: true,
   drive: arrivals(500, 2.5, { prompt: [200, 1200], answer: [40, 200] }),
-  figures: [firstToken(50), firstToken(95), firstToken(99), endToEnd(95), extraRequests, refused, failed]
+  figures: [
+    firstToken(50),
+    firstToken(95),
+    aiming(firstToken(99), atMostOf(1 / 5, "1/5")),
+    endToEnd(95),
+    aiming(extraRequests, notAbove(5)),
+    aiming(refused, notAbove(0)),
+    failed
+  ]
 }

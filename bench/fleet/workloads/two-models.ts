@@ -3,7 +3,7 @@
  */
 import { answered, endToEnd, failed, firstToken, makespan, modelLoads, refused } from "../sums.ts"
 import type { MachineSpec } from "../machine.ts"
-import type { Workload } from "../workload.ts"
+import { aiming, atMostOf, notAbove, type Workload } from "../workload.ts"
 import { arrive, question } from "./crowd.ts"
 
 const models = ["red", "blue"]
@@ -35,5 +35,14 @@ export const twoModels: Workload = {
         })
       )
     ),
-  figures: [modelLoads, makespan, firstToken(50), firstToken(95), endToEnd(95), answered("answered"), refused, failed]
+  figures: [
+    aiming(modelLoads, atMostOf(1 / 10, "1/10")),
+    aiming(makespan, atMostOf(1 / 2.5, "1/2.5")),
+    firstToken(50),
+    firstToken(95),
+    endToEnd(95),
+    answered("answered"),
+    aiming(refused, notAbove(0)),
+    failed
+  ]
 }
