@@ -44,7 +44,7 @@ export const house: Readonly<Record<string, Room>> = {
   api: room("the contracts of the operational endpoints", "domain backend"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",
-    "domain backend telemetry admission wire dialect registry router upstream http api"
+    "domain backend telemetry admission wire dialect fleet registry router upstream http api"
   ),
   connect: room("settings of client programs, printed and put into their files", "domain backend config router api"),
   operations: room(

@@ -67,6 +67,17 @@ export type Route = typeof Route.Type
 const Endpoint = Schema.String.annotate({ format: endpointFormat })
 
 /**
+ * A second backend that was asked since the first token of the first one was late, so many milliseconds after that one;
+ * `outcome` is what came of it, null while both are waited for.
+ */
+const HedgeEntry = Schema.Struct({
+  backend: Schema.String,
+  model: Schema.String,
+  after_ms: Schema.Finite,
+  outcome: Schema.NullOr(Schema.Literals(["won", "lost", "failed", "abandoned"]))
+})
+
+/**
  * A request that has ended; times in milliseconds, `at` since 1970; the names are empty when no backend was asked, and
  * `key`, the name of the key that it came with, is absent where none is needed.
  */
@@ -83,6 +94,7 @@ export const RecentRequest = Schema.Struct({
   upstream_model: Schema.String,
   attempts: Schema.Finite,
   failures: Schema.Array(Excluded),
+  hedge: Schema.optionalKey(HedgeEntry),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   duration_ms: Schema.Finite
 })
@@ -117,6 +129,7 @@ export const RequestUnderWay = Schema.Struct({
   upstream_model: Schema.String,
   attempts: Schema.Finite,
   failures: Schema.Array(Excluded),
+  hedge: Schema.optionalKey(HedgeEntry),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   bytes: Schema.Finite,
   pieces: Schema.Finite

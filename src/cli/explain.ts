@@ -159,6 +159,16 @@ const outcomeRows = (request: (Explained | ExplainedUnderWay)["request"]): Reado
         ["So far:", `${request.bytes} bytes in ${milliseconds(request.age_ms)}`]
       ]
 
+const hedgeWords = {
+  won: "and spoke first",
+  lost: "and the first one spoke first after all",
+  failed: "and neither of them answered well",
+  abandoned: "and nobody waited any more before one of them spoke"
+} as const
+
+const hedgeText = ({ after_ms: ms, backend, model, outcome }: NonNullable<Explained["request"]["hedge"]>): string =>
+  `${backend} was asked for ${model} as well after ${milliseconds(ms)}, ${outcome === null ? "both are waited for" : hedgeWords[outcome]}`
+
 const requestText = ({ request, decision }: Explained | ExplainedUnderWay): string => {
   const [outcome = [], time = []] = outcomeRows(request)
   const about = tableText(
@@ -170,6 +180,7 @@ const requestText = ({ request, decision }: Explained | ExplainedUnderWay): stri
       outcome,
       ["Backend:", request.backend === "" ? "none" : `${request.backend}, asked for ${request.upstream_model}`],
       ["Attempts:", String(request.attempts)],
+      ...(request.hedge === undefined ? [] : [["Hedge:", hedgeText(request.hedge)]]),
       ["First byte:", milliseconds(request.first_byte_ms)],
       time
     ]

@@ -129,6 +129,18 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
   }
 }
 
+const hedgeOf = (hedge: Settings["routing"]["hedge"]): Pick<RoutingSettings, "hedge"> =>
+  hedge.models.length === 0 || hedge.max_share === 0
+    ? {}
+    : {
+        hedge: {
+          models: new Set(hedge.models),
+          maxShare: hedge.max_share,
+          minWaitMs: ms(hedge.min_wait_seconds),
+          clouds: hedge.clouds
+        }
+      }
+
 /** Time limits of a backend that the config does not name. */
 export const defaultLimits = (settings: Settings): Limits => limitsOf({}, settings)
 
@@ -150,7 +162,8 @@ export const compileSettings = (
     modelSuffixes: settings.routing.model_suffixes,
     listAliases: settings.routing.list_aliases,
     fallbacks: new Map(Object.entries(settings.routing.fallbacks)),
-    rules: rulesOf(settings)
+    rules: rulesOf(settings),
+    ...hedgeOf(settings.routing.hedge)
   },
   thresholds: {
     failures: settings.health_check.failure_threshold,

@@ -175,6 +175,25 @@ const HealthCheck = Schema.Struct({
   recovery_threshold: or(whole(1, 1000), 2, "Good probes in a row that make it healthy again")
 })
 
+const Hedge = Schema.Struct({
+  models: or(
+    Schema.Array(Schema.NonEmptyString),
+    [],
+    "Models, aliases and groups whose streams are asked of a second backend as well when the first token is late; the first to speak is kept, the other is closed"
+  ),
+  max_share: or(
+    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
+    0.05,
+    "Most of the requests for a model that may be asked twice, as a part of its last 1000"
+  ),
+  min_wait_seconds: or(
+    limit,
+    0.5,
+    "Time before which no first token is late, however fast it usually is; mostly it is what was learned of the model that counts"
+  ),
+  clouds: or(Schema.Boolean, false, "Ask cloud backends as the second one too, which take money for both")
+})
+
 const Routing = Schema.Struct({
   strategy: or(Schema.Literals(strategies), "smart", "How candidates are ordered"),
   max_retries: or(whole(0, 10), 2, "Further attempts after the first"),
@@ -209,7 +228,8 @@ const Routing = Schema.Struct({
     Schema.Record(Schema.String, Schema.Array(Schema.NonEmptyString)),
     {},
     "Model = models that may answer in its place, in order"
-  )
+  ),
+  hedge: or(Hedge, {}, "A second backend for a first token that is late")
 })
 
 const homes = backendTypes.filter((type) => kindNamed(type).home !== undefined).join(", ")

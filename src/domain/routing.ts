@@ -94,6 +94,18 @@ export interface Ruling {
   readonly at: number
 }
 
+/** For whom a second backend is asked when the first token is late, and how often. */
+export interface HedgeSettings {
+  /** Models, aliases and groups. */
+  readonly models: ReadonlySet<string>
+  /** The most of the requests for a model that are asked twice, 0 to 1. */
+  readonly maxShare: number
+  /** No first token is late before, in milliseconds. */
+  readonly minWaitMs: number
+  /** Whether the second one may be a cloud. */
+  readonly clouds: boolean
+}
+
 /** All the router is told by the operator. */
 export interface RoutingSettings {
   readonly strategy: Strategy
@@ -114,6 +126,8 @@ export interface RoutingSettings {
   readonly fallbacks: ReadonlyMap<string, ReadonlyArray<string>>
   /** The route table; the first rule that is for a request counts. */
   readonly rules: ReadonlyArray<Rule>
+  /** Absent where nobody is asked beside another. */
+  readonly hedge?: HedgeSettings
 }
 
 /** The parts of `model@backend`; the names of some models have an @ themselves. */

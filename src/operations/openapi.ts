@@ -67,8 +67,12 @@ const headers = {
   "x-nexus-version": header("Version of the gateway", true),
   "x-nexus-backend": header("Name of the backend that answered", false),
   "x-nexus-backend-type": header("Whether it is local or in the cloud", false),
-  "x-nexus-route-reason": header("Why it was chosen: capability-match, capacity-overflow or failover", false),
+  "x-nexus-route-reason": header("Why it was chosen: capability-match, capacity-overflow, failover or hedge", false),
   "x-nexus-attempts": header("How many backends were asked, the last one included", false, "integer"),
+  "x-nexus-hedge": header(
+    "What came of asking a second backend since the first token was late: won by it, lost to the first, or failed",
+    false
+  ),
   "x-nexus-answered-model": header(
     "The model that the answer says it is by, when the backend lists no such model",
     false
@@ -108,6 +112,7 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-backend-type",
   "x-nexus-route-reason",
   "x-nexus-attempts",
+  "x-nexus-hedge",
   "x-nexus-answered-model",
   "x-nexus-warning",
   "x-nexus-resolved-model",

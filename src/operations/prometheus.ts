@@ -9,7 +9,7 @@ import type { Snapshot } from "../registry/snapshot.ts"
 import { distributionOf } from "../telemetry/histogram.ts"
 import { turnedAwayCodes } from "../telemetry/meter-table.ts"
 import { emptyTally, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"
-import { attemptOutcomes, counterPlaces, requestCells, tokenKinds } from "../telemetry/meter.ts"
+import { attemptOutcomes, counterPlaces, hedgeOutcomes, requestCells, tokenKinds } from "../telemetry/meter.ts"
 import * as metrics from "../telemetry/metrics.ts"
 
 /** The media type of the text. */
@@ -86,6 +86,15 @@ function* attemptSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>
   }
 }
 
+function* hedgeSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
+  for (const tally of tallies) {
+    for (const [at, outcome] of hedgeOutcomes.entries()) {
+      const count = tally.numbers[counterPlaces.hedges + at] ?? 0
+      if (count > 0) yield [{ ...labelsOf(tally), outcome }, count]
+    }
+  }
+}
+
 function* tokenSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
   for (const tally of tallies) {
     for (const [at, kind] of tokenKinds.entries()) {
@@ -125,6 +134,7 @@ export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Pr
   )
   yield numbers(metrics.attempts, attemptSeries(tallies))
   yield numbers(metrics.failovers, failoverSeries(tallies))
+  yield numbers(metrics.hedges, hedgeSeries(tallies))
   yield numbers(metrics.tokens, tokenSeries(tallies))
   yield spreads(metrics.requestSeconds, counterPlaces.requestSeconds, labelled)
   yield spreads(metrics.firstTokenSeconds, counterPlaces.firstTokenSeconds, labelled)

@@ -13,8 +13,8 @@ import { explainPlan } from "../router/decision.ts"
 import type { Plan } from "../router/plan.ts"
 import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
 import { RequestLog } from "../telemetry/logging.ts"
-import type { AttemptOutcome, Meter } from "../telemetry/meter.ts"
-import type { RequestEnd, RequestRecord, UnderWay } from "./record.ts"
+import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
+import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import { Meters } from "./Meters.ts"
 import { History } from "./History.ts"
 import type { RequestsUnderWay } from "./under-way.ts"
@@ -53,6 +53,16 @@ export class Accounting extends Context.Service<
     readonly turnedAway: (status: number) => void
     /** A backend is called for the request; gives where that is counted. */
     readonly attempting: (record: RequestRecord, backend: string, model: string) => Meter
+    /** A backend is called beside another one; gives where that is counted. */
+    readonly asksBeside: (backend: string, model: string) => Meter
+    /** What was asked beside another one has failed, and the other one is still waited for. */
+    readonly leaves: (asked: Asked) => void
+    /** It was closed since another one spoke first, or nobody waits any more. */
+    readonly drops: (asked: Asked) => void
+    /** It has failed, and the one beside it is waited for. */
+    readonly passesOn: (asked: Asked) => void
+    /** Its first token was late; what came of that. */
+    readonly hedged: (asked: Asked, outcome: HedgeOutcome) => void
     /** The call failed; `blameless` when that says nothing against the backend. */
     readonly attemptFailed: (attempt: Pick<RequestRecord, "asked">, error: UpstreamError, blameless: boolean) => void
     /** A plan was made for the request; `now` in monotonic milliseconds. */
@@ -81,6 +91,23 @@ export class Accounting extends Context.Service<
         meter.inFlight += 1
         return meter
       }
+      const asksBeside = (backend: string, model: string): Meter => {
+        const meter = ledger.meter(backend, model)
+        meter.inFlight += 1
+        return meter
+      }
+      const leaves = ({ meter }: Asked): void => {
+        meter.inFlight -= 1
+      }
+      const drops = ({ meter }: Asked): void => {
+        meter.inFlight -= 1
+        meter.attempted("abandoned", performance.now())
+      }
+      const passesOn = ({ meter }: Asked): void => {
+        meter.inFlight -= 1
+        meter.left()
+      }
+      const hedged = ({ meter }: Asked, outcome: HedgeOutcome): void => meter.hedged(outcome)
       const attemptFailed = ({ asked }: Pick<RequestRecord, "asked">, error: UpstreamError, blameless: boolean): void =>
         asked?.meter.attempted(blameless ? "refused" : failures[error._tag], performance.now())
       // What nobody was asked for is counted by its model when that is one that somebody serves.
@@ -161,6 +188,7 @@ export class Accounting extends Context.Service<
           outcome: end.outcome,
           status: end.status,
           attempts: record.attempts,
+          ...(record.hedge === undefined ? {} : { hedge: record.hedge }),
           // What the client's own library says of its retries.
           ...(/^[1-9]\d{0,3}$/.test(retried) ? { client_retry: Number(retried) } : {}),
           duration_ms: Math.round(now - record.started),
@@ -181,6 +209,11 @@ export class Accounting extends Context.Service<
         began,
         turnedAway,
         attempting,
+        asksBeside,
+        leaves,
+        drops,
+        passesOn,
+        hedged,
         attemptFailed,
         routed,
         turned,

@@ -16,8 +16,8 @@ import { explainPlan } from "../router/decision.ts"
 import { Router } from "../router/Router.ts"
 import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-figures.ts"
 import type { Explained, RecentRequest } from "../api/admin-api.ts"
-import type { RequestEnd, RequestRecord, UnderWay } from "./record.ts"
-import { RequestsUnderWay } from "./under-way.ts"
+import type { Hedge, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
+import { RequestsUnderWay, toldHedge } from "./under-way.ts"
 
 /** Requests that are remembered. */
 export const rememberedRequests = 512
@@ -54,6 +54,7 @@ interface Texts {
   backend: string
   upstreamModel: string
   failures: ReadonlyArray<AttemptFailure>
+  hedge: Hedge | undefined
   key: string | undefined
   settings: RoutingSettings | undefined
   snapshot: Snapshot | undefined
@@ -82,6 +83,7 @@ class Ring {
     backend: "",
     upstreamModel: "",
     failures: none,
+    hedge: undefined,
     key: undefined,
     settings: undefined,
     snapshot: undefined,
@@ -122,6 +124,7 @@ class Ring {
     texts.backend = end.backend
     texts.upstreamModel = asked?.model ?? ""
     texts.failures = record.failures.length === 0 ? none : record.failures
+    texts.hedge = record.hedge
     texts.key = record.key
     texts.settings = decided?.settings
     texts.snapshot = decided?.snapshot
@@ -165,6 +168,7 @@ class Ring {
       upstream_model: texts.upstreamModel,
       attempts: this.number(at, "attempts"),
       failures: texts.failures,
+      ...toldHedge(texts),
       first_byte_ms: firstByteAt === 0 ? null : rounded(firstByteAt - started),
       duration_ms: rounded(this.number(at, "ended") - started)
     }

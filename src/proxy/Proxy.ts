@@ -23,6 +23,7 @@ import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
 import { lastEventMs } from "./deliver.ts"
 import { Drain } from "../admission/Drain.ts"
 import { EarlyStream } from "./early-stream.ts"
+import { Hedging } from "./hedging.ts"
 import { declaredLength } from "./request-body.ts"
 import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
 import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
@@ -117,6 +118,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     turns: new EventLoopTurns(),
     deadlines,
     sessions: new Set(),
+    hedging: new Hedging(),
     newcomers: new ListDrift(),
     refusals: new LearnedRefusals(),
     taken: (current) => {

@@ -26,7 +26,7 @@ const pass = (name: string, head: ReceivedAnswer, attempt: Attempt, headers: Rec
 type HeadersOf = (
   head: ReceivedAnswer,
   attempt: Attempt,
-  record: Pick<RequestRecord, "id" | "attempts" | "committed" | "route" | "translated">,
+  record: Pick<RequestRecord, "id" | "attempts" | "committed" | "hedge" | "route" | "translated">,
   cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
 
@@ -45,8 +45,9 @@ export const translationHeaders = (translated: Translated | undefined): Record<s
 }
 
 /** Headers of an answer that comes from a backend. */
-export const answerHeaders: HeadersOf = (head, attempt, { attempts, committed, id, route, translated }, cutPrompt) => {
-  const headers = ownAnswerHeaders(attempt, attempts)
+export const answerHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
+  const { committed, id, route, translated } = record
+  const headers = ownAnswerHeaders(attempt, record)
   const answeredModel = committed?.answeredModel
   Object.assign(headers, requestIdHeaders(route.dialect, id), translationHeaders(translated))
   if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutPromptText(cutPrompt)
@@ -90,15 +91,20 @@ export const wholeAnswerHeaders: HeadersOf = (head, attempt, record, cutPrompt) 
   return headers
 }
 
+/** How often a request was asked. */
+type Tries = Pick<RequestRecord, "attempts" | "hedge">
+
 /** Headers that say which backend was asked last and why. */
-export const decisionHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
+export const decisionHeaders = (attempt: Attempt, { attempts, hedge }: Tries): Record<string, string> => {
   const { backend } = attempt.candidate.state
+  const isAgain = attempt.reason !== "hedge" && attempts > (hedge === undefined ? 1 : 2)
   const headers: Record<string, string> = {
     "x-nexus-backend": backend.name,
     "x-nexus-backend-type": locality(backend.type),
-    "x-nexus-route-reason": attempts > 1 ? "failover" : attempt.reason,
+    "x-nexus-route-reason": isAgain ? "failover" : attempt.reason,
     "x-nexus-attempts": String(attempts)
   }
+  if (hedge?.outcome !== undefined) headers["x-nexus-hedge"] = hedge.outcome
   if (attempt.resolved !== undefined) headers["x-nexus-resolved-model"] = headerText(attempt.resolved)
   const { ruling } = attempt
   if (ruling?.rule !== undefined) {
@@ -109,8 +115,8 @@ export const decisionHeaders = (attempt: Attempt, attempts: number): Record<stri
 }
 
 /** The same for an answer that is the backend's own: with the model when it is a fallback. */
-export const ownAnswerHeaders = (attempt: Attempt, attempts: number): Record<string, string> => {
-  const headers = decisionHeaders(attempt, attempts)
+export const ownAnswerHeaders = (attempt: Attempt, tries: Tries): Record<string, string> => {
+  const headers = decisionHeaders(attempt, tries)
   if (attempt.fallback) headers["x-nexus-fallback-model"] = headerText(attempt.model)
   return headers
 }

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { DialectRoute, Span } from "../dialect/Dialect.ts"
+import type { GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Ticket } from "../registry/live-state.ts"
@@ -49,6 +50,24 @@ const countMs = 5000
 
 const replayed = new ConnectionLost({ reason: "a kept connection was closed as it was used", answered: false })
 
+/** What is done with how an attempt ends. */
+export interface AskingEnds<A, E> {
+  /** It has its place now. */
+  readonly begun?: (asking: Asking) => void
+  /** The answer is one that can be sent on. */
+  readonly answered: (asking: Asking, answer: CommittedAnswer) => Effect.Effect<A, E>
+  readonly failed: (asking: Asking, error: UpstreamError) => Effect.Effect<A, E>
+  /** It cannot be told what is asked. */
+  readonly untold: (attempt: Attempt, why: GatewayError) => Effect.Effect<A, E>
+}
+
+/** Lets an answer go that nobody will take. */
+export const dropAnswer = (answer: CommittedAnswer): void => {
+  if (answer._tag === "Whole") return
+  answer.head.body.abort()
+  answer.taken()
+}
+
 /** Whether nobody was there to be asked, whatever the model. */
 export const isAway = (error: UpstreamError): boolean =>
   error._tag === "Unreachable" || (error._tag === "TimedOut" && error.limit === "connect")
@@ -63,12 +82,20 @@ export class Asking implements Asker {
   translation: Translation | undefined
   readonly asked: Asked
   readonly ticket: Ticket
+  /** Whether it is waited for no longer. */
+  isOver = false
   private readonly request: AskedFor
   private readonly clock: RequestClock
-  private isOver = false
+  /** Whether it is the one that the request is told to be asked of. */
+  leads: boolean
 
-  /** `clock` keeps its time limits. */
-  constructor(request: AskedFor, attempt: Attempt, translation: Translation | undefined, clock: RequestClock) {
+  /** Beside another one it is given a clock of its own. */
+  constructor(
+    request: AskedFor,
+    attempt: Attempt,
+    translation: Translation | undefined,
+    beside: RequestClock | undefined
+  ) {
     const { candidate, model } = attempt
     const { forwarding, run } = request
     const { record } = run
@@ -77,18 +104,47 @@ export class Asking implements Asker {
     const now = performance.now()
     // As it is listed: a suffix that a client may put behind it is no model of its own.
     const { id } = candidate.model
+    const clock = beside ?? record.clock
     this.request = request
     this.attempt = attempt
     this.translation = translation
     this.clock = clock
-    this.asked = { backend: backend.name, model, meter: accounting.attempting(record, backend.name, id) }
-    record.asks(this.asked, now)
-    // Not the rest of it: its texts would be held for as long as the answer goes on.
-    const translated = translation && { label: translation.label, dropped: translation.dropped }
-    if (translated !== record.translated) record.translates(translated)
+    this.leads = beside === undefined
+    const meter = this.leads ? accounting.attempting(record, backend.name, id) : accounting.asksBeside(backend.name, id)
+    this.asked = { backend: backend.name, model, meter }
     clock.bound(record.started, isCount(run) ? countMs : backend.limits.totalMs)
     this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
+    if (!this.leads) return
+    record.asks(this.asked, now)
     run.ticket = this.ticket
+    this.tellsWords()
+  }
+
+  /** Is the one that is waited for from here on, in the place of one that has failed or has been outrun. */
+  follows(other: Asking): void {
+    if (this.leads) return
+    const { request, ticket } = this
+    const { forwarding, run } = request
+    const { record } = run
+    this.leads = true
+    other.leads = false
+    if (other.isOver) forwarding.accounting.passesOn(other.asked)
+    // What both were waited for counts once.
+    record.awaits(ticket.started - (other.isOver ? performance.now() : other.ticket.started))
+    record.follows(this.asked)
+    run.ticket = ticket
+    this.tellsWords()
+    record.clock.bound(record.started, this.attempt.candidate.state.backend.limits.totalMs)
+    record.clock.arm("first_byte", 0)
+  }
+
+  /** Another one has spoken, or nobody waits any more. */
+  loses(now: number): void {
+    const { ticket } = this
+    this.isOver = true
+    ticket.outwaited(now)
+    ticket.settle("none", now)
+    this.request.forwarding.accounting.drops(this.asked)
   }
 
   /** Asks it, for a stream where that is how its whole answers are to be had. */
@@ -116,6 +172,7 @@ export class Asking implements Asker {
     run.record.fails({ backend, model, reason: failureReason(error) })
     this.settle(error, blame)
     forwarding.accounting.attemptFailed(this, error, blameless)
+    if (!this.leads) forwarding.accounting.leaves(this.asked)
   }
 
   /** Gives its place back, with what its failure says of its backend. */
@@ -123,13 +180,13 @@ export class Asking implements Asker {
     const { ticket } = this
     const { forwarding, run } = this.request
     const now = performance.now()
-    run.record.awaits(now - ticket.started)
+    if (this.leads) run.record.awaits(now - ticket.started)
     const coolMs = blame._tag === "cool" ? blame.ms : blame._tag === "count" ? blame.coolMs : undefined
     if (coolMs !== undefined) {
       ticket.cool(coolMs, now, { limited: blame._tag === "cool", reason: failureReason(error) })
     }
     ticket.settle(blame._tag === "count" || blame._tag === "key" ? "bad" : "none", now)
-    run.ticket = undefined
+    if (this.leads) run.ticket = undefined
     const doubted = blame._tag === "key" || (blame._tag === "none" && blame.probe === true)
     if (doubted || isAway(error)) forwarding.registry.suspect(this.asked.backend)
   }
@@ -161,6 +218,14 @@ export class Asking implements Asker {
       if (request.moves(backend)) return new Unreachable({ reason })
     }
     return undefined
+  }
+
+  private tellsWords(): void {
+    const { request, translation } = this
+    const { record } = request.run
+    // Not the rest of it: its texts would be held for as long as the answer goes on.
+    const translated = translation && { label: translation.label, dropped: translation.dropped }
+    if (translated !== record.translated) record.translates(translated)
   }
 
   private call(

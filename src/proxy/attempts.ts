@@ -3,7 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { isUnmeasured } from "../backend/backend.ts"
+import { isUnmeasured, locality } from "../backend/backend.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { ChatField } from "../dialect/chat.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
@@ -14,24 +14,28 @@ import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { LearnedRefusals } from "../registry/learned-refusals.ts"
 import type { ListDrift } from "../registry/list-drift.ts"
 import type { Registry } from "../registry/Registry.ts"
+import { type Candidate, inRotation } from "../registry/snapshot.ts"
 import {
   asksToRetryLater,
   mayHaveDoneWork,
   judgeFailure,
   isMissingEndpoint,
   isMissingModel,
-  isTooLong
+  isTooLong,
+  type Verdict
 } from "../router/judge-failure.ts"
 import type { Attempt, Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Deadlines } from "../upstream/Deadlines.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
-import type { Upstream } from "../upstream/Upstream.ts"
+import type { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import type { Accounting } from "./Accounting.ts"
-import { type AskedFor, Asking, isAway, isCount } from "./asking.ts"
+import { type AskedFor, Asking, type AskingEnds, dropAnswer, isAway, isCount } from "./asking.ts"
 import { deliver } from "./deliver.ts"
 import { GaveUp, redactedError } from "./final-failure.ts"
+import { type Hedging, type HedgeShare, patienceMs } from "./hedging.ts"
+import { Race, type Racer } from "./race.ts"
 import type { RequestRun } from "./request-run.ts"
 import { StreamedBody } from "./streamed-body.ts"
 import type { AnyTranslator } from "./translation.ts"
@@ -47,6 +51,7 @@ export interface Forwarding {
   readonly deadlines: Deadlines["Service"]
   /** Realtime sessions under way. */
   readonly sessions: Set<RequestRun>
+  readonly hedging: Hedging
   readonly newcomers: ListDrift
   readonly refusals: LearnedRefusals<ChatField>
   /** Called once the body of a request is there; says why it may not go on. */
@@ -69,17 +74,13 @@ const nothing = new Uint8Array(0)
 
 const isStream = (answer: CommittedAnswer): boolean => answer._tag === "Flow" && answer.watch !== undefined
 
-const dropAnswer = (answer: CommittedAnswer): void => {
-  if (answer._tag === "Whole") return
-  answer.head.body.abort()
-  answer.taken()
-}
+type Forwarded = Effect.Effect<void, GaveUp | GatewayError>
 
 /** An attempt that failed, and whether the gateway may spend a retry on it. */
 type Failed = Pick<GaveUp, "error" | "attempt" | "pass"> & { readonly mayRetry: boolean }
 
 /** The candidates of one request, asked one after the other. */
-export class Attempts implements AskedFor {
+export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayError> {
   readonly forwarding: Forwarding
   readonly run: RequestRun
   readonly needs: RoutingNeeds
@@ -116,24 +117,108 @@ export class Attempts implements AskedFor {
   }
 
   /** Asks the first one, and others when it fails. */
-  get all(): Effect.Effect<void, GaveUp | GatewayError> {
+  get all(): Forwarded {
     const first = this.plan.next(performance.now())
     return first === undefined ? Effect.void : this.from(first)
   }
 
-  private from(attempt: Attempt): Effect.Effect<void, GaveUp | GatewayError> {
+  private from(attempt: Attempt): Forwarded {
+    const share = this.plan.settings.hedge === undefined ? undefined : this.shareFor(attempt)
+    return share === undefined ? this.ask(attempt, undefined, this) : this.raced(attempt, share)
+  }
+
+  /** Asks a backend, and again in other words where it refuses some of those. */
+  ask<A, E>(attempt: Attempt, beside: RequestClock | undefined, ends: AskingEnds<A, E>): Effect.Effect<A, E> {
     const { candidate, model } = attempt
     const said = this.translator?.for(candidate, model, this.refusedBy(attempt))
-    if (said !== undefined && Result.isFailure(said)) return this.passedOver(attempt, said.failure)
-    const asking = new Asking(this, attempt, said?.success, this.run.record.clock)
+    if (said !== undefined && Result.isFailure(said)) return ends.untold(attempt, said.failure)
+    const asking = new Asking(this, attempt, said?.success, beside)
+    ends.begun?.(asking)
     return Effect.matchEffect(asking.answer, {
-      onFailure: (error) => (this.learns(attempt, error) ? this.simpler(asking, error) : this.failed(asking, error)),
-      onSuccess: (answer) => this.answered(asking, answer)
+      onFailure: (error) => {
+        if (!this.learns(attempt, error)) return ends.failed(asking, error)
+        asking.fails(error, { _tag: "none" }, true)
+        return this.ask(attempt, beside, ends)
+      },
+      onSuccess: (answer) => this.understood(asking, answer, ends)
     })
   }
 
+  /** Takes an answer, in the dialect of the client from here on. */
+  private understood<A, E>(asking: Asking, answer: CommittedAnswer, ends: AskingEnds<A, E>): Effect.Effect<A, E> {
+    const { attempt, translation } = asking
+    if (translation === undefined) return this.checked(asking, answer, ends)
+    const redact = redactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
+    return Effect.flatMap(Effect.context<never>(), (context) => {
+      const made = translation.answer(answer, redact, Effect.runForkWith(context))
+      if (Result.isSuccess(made)) return this.checked(asking, made.success, ends)
+      dropAnswer(answer)
+      return ends.failed(asking, made.failure)
+    })
+  }
+
+  private checked<A, E>(asking: Asking, answer: CommittedAnswer, ends: AskingEnds<A, E>): Effect.Effect<A, E> {
+    if (this.run.early?.opened !== true || isStream(answer)) return ends.answered(asking, answer)
+    dropAnswer(answer)
+    return ends.failed(asking, noStream)
+  }
+
+  /** The share of requests asked twice that this one belongs to; undefined where it is not to be asked twice. */
+  private shareFor(attempt: Attempt): HedgeShare | undefined {
+    const { plan, run } = this
+    const { record } = run
+    const { hedge } = plan.settings
+    if (hedge === undefined || !record.stream || record.hedge !== undefined) return undefined
+    if (!record.route.operation.generates || this.body instanceof StreamedBody) return undefined
+    const name = plan.targetOf(attempt)?.name
+    if (name === undefined || !(hedge.models.has(name) || hedge.models.has(plan.requested))) return undefined
+    const share = this.forwarding.hedging.share(name)
+    if (record.attempts === 0) share.comes()
+    return share
+  }
+
+  /** Asks a backend, and another one beside it once its first token is late. */
+  private raced(attempt: Attempt, share: HedgeShare): Forwarded {
+    return Effect.flatMap(new Race(this.racer(share), attempt).end, (end): Forwarded => {
+      if (end._tag === "Spoke") return this.answered(end.asking, end.answer)
+      return end._tag === "Failed" ? this.failed(end.asking, end.error) : this.untold(end.attempt, end.why)
+    })
+  }
+
+  private racer(share: HedgeShare): Racer {
+    const { accounting, deadlines, hedging, registry } = this.forwarding
+    const { clouds = false, maxShare = 0, minWaitMs = 0 } = this.plan.settings.hedge ?? {}
+    const suits = ({ model, state }: Candidate): boolean => {
+      const now = registry.snapshot().backends.get(state.backend.name)
+      // One that has to be loaded first speaks no sooner, and may push out what others use.
+      return (
+        now !== undefined &&
+        inRotation(now) &&
+        model.loaded !== false &&
+        (clouds || locality(state.backend.type) === "local")
+      )
+    }
+    return {
+      record: this.run.record,
+      accounting,
+      deadlines,
+      leastMs: Math.max(minWaitMs, patienceMs),
+      lateMs: (attempt) => hedging.lateMs(attempt.candidate, this.plan.targetOf(attempt)?.candidates ?? []),
+      spare: (attempt) => {
+        const target = this.plan.targetOf(attempt)
+        if (target === undefined || !share.isLeft(maxShare)) return undefined
+        const spare = this.plan.spare(target, performance.now(), suits)
+        if (spare !== undefined) share.takes()
+        return spare
+      },
+      ask: (attempt, beside, ends) => this.ask(attempt, beside, ends),
+      notes: (asking, error) => void this.notes(asking, error),
+      took: ({ candidate }, ms) => hedging.took(candidate, ms)
+    }
+  }
+
   // Others may be told what this one cannot; where nobody can, the client hears why, unless one that could has failed.
-  private passedOver({ candidate }: Attempt, why: GatewayError): Effect.Effect<void, GaveUp | GatewayError> {
+  untold({ candidate }: Attempt, why: GatewayError): Forwarded {
     this.plan.lose(candidate.state)
     const next = this.plan.next(performance.now())
     if (next !== undefined) return this.from(next)
@@ -154,12 +239,6 @@ export class Attempts implements AskedFor {
     return true
   }
 
-  /** Asks the same backend again in words that it takes. */
-  private simpler(asking: Asking, error: UpstreamError): Effect.Effect<void, GaveUp | GatewayError> {
-    asking.fails(error, { _tag: "none" }, true)
-    return this.from(asking.attempt)
-  }
-
   // Among those there are now. Where there is none, the answer may still come: servers that stop in order take no more
   // connections and end what they have begun.
   moves(gone: string): boolean {
@@ -168,7 +247,8 @@ export class Attempts implements AskedFor {
     const now = performance.now()
     const snapshot = registry.snapshot()
     const { plan } = router.consider(this.needs, snapshot, now, this.plan.ruling)
-    for (const name of [gone, ...this.run.record.failures.map(({ backend }) => backend)]) {
+    const { failures, hedge } = this.run.record
+    for (const name of [gone, hedge?.backend ?? "", ...failures.map(({ backend }) => backend)]) {
       const state = snapshot.backends.get(name)
       if (state !== undefined) plan.lose(state)
     }
@@ -177,30 +257,14 @@ export class Attempts implements AskedFor {
     return true
   }
 
-  /** Takes an answer, in the dialect of the client from here on. */
-  private answered(asking: Asking, answer: CommittedAnswer): Effect.Effect<void, GaveUp | GatewayError> {
-    const { attempt, translation } = asking
-    if (translation === undefined) return this.delivered(asking, answer)
-    const redact = redactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
-    return Effect.flatMap(Effect.context<never>(), (context) => {
-      const made = translation.answer(answer, redact, Effect.runForkWith(context))
-      if (Result.isSuccess(made)) return this.delivered(asking, made.success)
-      dropAnswer(answer)
-      return this.failed(asking, made.failure)
-    })
-  }
-
-  private delivered(asking: Asking, answer: CommittedAnswer): Effect.Effect<void, GaveUp | GatewayError> {
-    const { run } = this
-    if (run.early?.opened === true && !isStream(answer)) {
-      dropAnswer(answer)
-      return this.failed(asking, noStream)
-    }
+  /** Sends an answer on. */
+  answered(asking: Asking, answer: CommittedAnswer): Forwarded {
+    const { attempt, ticket } = asking
     // Nobody else is asked any more, and who waits for the rest of the answer need not hold what was asked.
     this.body = nothing
     this.translator = undefined
     asking.translation = undefined
-    return deliver(run, asking.attempt, answer, asking.ticket, this.heard(asking.attempt, answer))
+    return deliver(this.run, attempt, answer, ticket, this.heard(attempt, answer))
   }
 
   /**
@@ -222,16 +286,32 @@ export class Attempts implements AskedFor {
   }
 
   /** Takes the failure of an attempt: moves on to the next one, or gives up. */
-  private failed(asking: Asking, found: UpstreamError): Effect.Effect<void, GaveUp | GatewayError> {
-    const { run, plan } = this
+  failed(asking: Asking, found: UpstreamError): Forwarded {
+    const { body, run, plan } = this
+    const { attempt } = asking
+    const { retried } = this.forwarding
+    if (body instanceof StreamedBody && found._tag === "TimedOut" && found.limit === "upload") {
+      asking.settle(found, { _tag: "none" })
+      return Effect.fail(body.late())
+    }
+    const { failure, judged } = this.notes(asking, found)
+    const mayRepeat = !(body instanceof StreamedBody) || body.mayRepeat
+    if (judged.next !== "next" || !mayRepeat) return this.over(failure)
+    this.retriesLeft -= 1
+    if (!run.retrying) retried()
+    run.retrying = true
+    // The same candidate is asked again only when there is no other.
+    const next = plan.next(performance.now()) ?? (judged.again ? attempt : undefined)
+    return next === undefined ? this.over(failure) : this.from(next)
+  }
+
+  /** Takes down the failure of an attempt, and what it leads to. */
+  private notes(asking: Asking, found: UpstreamError): { readonly failure: Failed; readonly judged: Verdict } {
+    const { plan, run } = this
     const { attempt } = asking
     const { record } = run
-    const { budgetLeft, newcomers, registry, retried } = this.forwarding
+    const { budgetLeft, newcomers, registry } = this.forwarding
     const { backend, health, models } = attempt.candidate.state
-    if (this.body instanceof StreamedBody && found._tag === "TimedOut" && found.limit === "upload") {
-      asking.settle(found, { _tag: "none" })
-      return Effect.fail(this.body.late())
-    }
     const error = redactedError(found, redactorFor(backend, record.request.headers))
     const mayRetry = budgetLeft()
     const judged = judgeFailure(error, {
@@ -247,19 +327,12 @@ export class Attempts implements AskedFor {
     asking.fails(error, isCount(run) && !isAway(error) ? { _tag: "none" } : judged.blame, blameless)
     const missing = isMissingModel(error) ? attempt.model : isMissingEndpoint(error) ? `/${record.endpoint}` : ""
     if (missing !== "" && newcomers.misses(models, missing)) registry.suspect(backend.name)
-    const pass = judged.next === "pass" || judged.own === true
-    this.worked ||= mayHaveDoneWork(error)
-    this.latest = { error, attempt, pass, mayRetry }
-    const mayRepeat = !(this.body instanceof StreamedBody) || this.body.mayRepeat
-    if (judged.next !== "next" || !mayRepeat) return this.over(this.latest)
     if (isAway(error)) plan.lose(attempt.candidate.state)
     if (error._tag === "ConnectionLost") this.lostBefore += 1
-    this.retriesLeft -= 1
-    if (!run.retrying) retried()
-    run.retrying = true
-    // The same candidate is asked again only when there is no other.
-    const next = plan.next(performance.now()) ?? (judged.again ? attempt : undefined)
-    return next === undefined ? this.over(this.latest) : this.from(next)
+    this.worked ||= mayHaveDoneWork(error)
+    const failure = { error, attempt, pass: judged.next === "pass" || judged.own === true, mayRetry }
+    this.latest = failure
+    return { failure, judged }
   }
 
   // Retries of two must not multiply: once a backend may have worked on the request, or the tries are used up, the

@@ -149,14 +149,16 @@ const toldIn = (error: UpstreamError, attempt: Attempt): Readonly<Record<string,
 
 /** What the client gets when the last attempt has failed: the backend's own refusal, or what became of all attempts. */
 export const finalAnswer = (
-  { attempts, failures, id, model, route: { dialect } }: RequestRecord,
+  record: RequestRecord,
   { attempt, error, final, pass }: GaveUp,
   random: () => number
 ): Unanswered => {
+  const { failures, id, model } = record
+  const { dialect } = record.route
   const backend = attempt.candidate.state.backend.name
   const own = pass && error._tag === "ErrorStatus" ? error : undefined
   const headersOf = own === undefined ? decisionHeaders : ownAnswerHeaders
-  const headers = { ...toldIn(error, attempt), ...headersOf(attempt, attempts), ...(final ? neverRetry : {}) }
+  const headers = { ...toldIn(error, attempt), ...headersOf(attempt, record), ...(final ? neverRetry : {}) }
   if (own !== undefined) return { outcome: "refused", backend, response: passOn(dialect, own, id, headers, random) }
   const failure = gatewayErrorFor(error, model, failures, random)
   return { outcome: "failed", backend, response: refuse(dialect, failure, id, headers) }

@@ -169,7 +169,7 @@ export const passOn = (
         (value) => carriesKey(attempt, value),
         named && `/backend/${encodeURIComponent(named)}`
       ),
-      ...ownAnswerHeaders(attempt, record.attempts),
+      ...ownAnswerHeaders(attempt, record),
       ...requestIdHeaders(route.dialect, id)
     }
     const { status } = head

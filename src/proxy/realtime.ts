@@ -184,7 +184,7 @@ class Opening {
       const [offered = ""] = this.protocols
       const protocol = socket.protocol === "" ? offered : socket.protocol
       const headers = {
-        ...ownAnswerHeaders(attempt, record.attempts),
+        ...ownAnswerHeaders(attempt, record),
         ...requestIdHeaders(record.route.dialect, record.id),
         ...(protocol === "" ? {} : { "sec-websocket-protocol": protocol })
       }

@@ -9,7 +9,7 @@ import type { SetMember } from "../domain/intrusive-set.ts"
 import type { CutPrompt } from "../router/cut-prompt.ts"
 import type { Plan } from "../router/plan.ts"
 import type { LiveFigures } from "../router/live-figures.ts"
-import type { Meter } from "../telemetry/meter.ts"
+import type { HedgeOutcome, Meter } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 
 /** How a request has ended. */
@@ -34,6 +34,16 @@ export interface Asked {
   readonly model: string
   /** Where it is counted. */
   readonly meter: Meter
+}
+
+/** A second backend that was asked beside the first one, whose first token was late. */
+export interface Hedge {
+  readonly backend: string
+  readonly model: string
+  /** How long the first one had been waited for, in milliseconds. */
+  readonly after_ms: number
+  /** Undefined while both are waited for. */
+  readonly outcome: Exclude<HedgeOutcome, "refused"> | undefined
 }
 
 /** An answer that has been committed to. */
@@ -88,6 +98,8 @@ export interface RequestRecord {
   /** The attempt under way, or the last one. */
   readonly asked: Asked | undefined
   readonly failures: ReadonlyArray<AttemptFailure>
+  /** The one beside the first. */
+  readonly hedge: Hedge | undefined
   /** How the last attempt was asked; undefined in the words of its client. */
   readonly translated: Translated | undefined
   /** What others took of its time before the answer began: the client to send it, backends to answer. */
@@ -102,6 +114,12 @@ export interface RequestRecord {
   readonly decides: (plan: Plan, seen: LiveFigures) => void
   /** A backend is called. */
   readonly asks: (asked: Asked, now: number) => void
+  /** Another backend is called beside it. */
+  readonly hedges: (hedge: Hedge) => void
+  /** What has come of that. */
+  readonly hedged: (outcome: Hedge["outcome"]) => void
+  /** The other one is waited for, or answers. */
+  readonly follows: (asked: Asked) => void
   /** The same backend is called again, on another connection. */
   readonly repeats: () => void
   readonly fails: (failure: AttemptFailure) => void
@@ -130,6 +148,7 @@ class Recorded implements RequestRecord {
   attempts = 0
   asked: Asked | undefined
   readonly failures: Array<AttemptFailure> = []
+  hedge: Hedge | undefined
   translated: Translated | undefined
   awaitedMs = 0
   committed: Committed | undefined
@@ -179,6 +198,19 @@ class Recorded implements RequestRecord {
     this.asked = asked
     this.attempts += 1
     this.enter("attempting", now)
+  }
+
+  hedges(hedge: Hedge): void {
+    this.hedge = hedge
+    this.attempts += 1
+  }
+
+  hedged(outcome: Hedge["outcome"]): void {
+    if (this.hedge !== undefined) this.hedge = { ...this.hedge, outcome }
+  }
+
+  follows(asked: Asked): void {
+    this.asked = asked
   }
 
   repeats(): void {

@@ -10,6 +10,10 @@ import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
 
 const tenths = (ms: number): number => Math.round(ms * 10) / 10
 
+/** What is told of a second backend that was asked. */
+export const toldHedge = ({ hedge }: Pick<RequestRecord, "hedge">): Pick<RequestUnderWay, "hedge"> =>
+  hedge === undefined ? {} : { hedge: { ...hedge, outcome: hedge.outcome ?? null } }
+
 /** How a request stands at `now`, in monotonic milliseconds; `ahead` is what the wall clock shows beyond that. */
 const described = (record: RequestRecord, now: number, aheadMs: number): RequestUnderWay => {
   const { asked, committed, passed, started } = record
@@ -27,6 +31,7 @@ const described = (record: RequestRecord, now: number, aheadMs: number): Request
     upstream_model: asked?.model ?? "",
     attempts: record.attempts,
     failures: [...record.failures],
+    ...toldHedge(record),
     first_byte_ms: committed === undefined ? null : tenths(committed.at - started),
     bytes: passed.bytes,
     pieces: passed.pieces

@@ -194,6 +194,12 @@ export class Ticket {
     this.live.aliveAt = now
   }
 
+  /** Notes that it is waited for no longer: its first byte takes at least as long as it has been. */
+  outwaited(now: number): void {
+    const least = now - this.started
+    if (least > (this.live.firstByteMs ?? 0)) measure(this.live, least, now)
+  }
+
   /** Notes that the answer goes on. */
   progress(now: number): void {
     this.live.aliveAt = now

@@ -30,7 +30,7 @@ import { ruledModels } from "./route-table.ts"
 import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
 
 /** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
-type RouteReason = "capability-match" | "capacity-overflow" | "failover"
+type RouteReason = "capability-match" | "capacity-overflow" | "failover" | "hedge"
 
 /** One candidate to ask. */
 export interface Attempt {
@@ -169,6 +169,27 @@ export class Plan implements DecisionBasis {
     this.outgrown = Math.max(this.outgrown, had)
     this.waiting = undefined
     return this.hasNext(now)
+  }
+
+  /** The model of an attempt, and who else serves it. */
+  targetOf({ candidate: { model, state } }: Attempt): NameTarget | undefined {
+    const { name } = state.backend
+    return this.targets.find(({ candidates }) =>
+      candidates.some((each) => each.state.backend.name === name && each.model.id === model.id)
+    )
+  }
+
+  /** The best one for a model that could be asked beside another, if any: it has room, and nothing is held against it. */
+  spare(target: NameTarget, now: number, suits: (candidate: Candidate) => boolean): Attempt | undefined {
+    const able = this.eligible(target, now).candidates.filter(suits)
+    if (able.length === 0) return undefined
+    const pool = poolOf(able, { turn: this.turn, now })
+    const chosen = chooseCandidate(pool, undefined, this.draw, pool.mixed ? this.isNative : undefined)
+    if (chosen === undefined) return undefined
+    const attempt: Attempt = { ...this.attempt(chosen, target), reason: "hedge" }
+    this.asked.push(attempt)
+    this.waiting = undefined
+    return attempt
   }
 
   /** Everyone who serves a model of this plan and is left out of it now, with the reason. */

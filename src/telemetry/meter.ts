@@ -26,6 +26,12 @@ export const attemptOutcomes = [
 /** One of {@link attemptOutcomes}. */
 export type AttemptOutcome = (typeof attemptOutcomes)[number]
 
+/** What came of a first token that was late, where a second backend may be asked beside the one that keeps it waiting. */
+export const hedgeOutcomes = ["won", "lost", "failed", "abandoned", "refused"] as const
+
+/** One of {@link hedgeOutcomes}. */
+export type HedgeOutcome = (typeof hedgeOutcomes)[number]
+
 /** Kinds of tokens. */
 export const tokenKinds = ["prompt", "cached", "completion"] as const
 
@@ -41,7 +47,9 @@ const cells = 2 * outcomes.length * statusClasses.length
 
 const histograms: ReadonlyArray<HistogramDefinition> = [requestSeconds, firstTokenSeconds, gapSeconds, overheadSeconds]
 
-const afterCounters = attemptOutcomes.length + 1 + tokenKinds.length
+const afterTokens = attemptOutcomes.length + 1 + tokenKinds.length
+
+const afterCounters = afterTokens + hedgeOutcomes.length
 
 const placeOf = (wanted: HistogramDefinition): number =>
   histograms.slice(0, histograms.indexOf(wanted)).reduce((at, { bounds }) => at + histogramSize(bounds), afterCounters)
@@ -51,6 +59,7 @@ export const counterPlaces = {
   attempts: 0,
   failovers: attemptOutcomes.length,
   tokens: attemptOutcomes.length + 1,
+  hedges: afterTokens,
   requestSeconds: placeOf(requestSeconds),
   firstTokenSeconds: placeOf(firstTokenSeconds),
   gapSeconds: placeOf(gapSeconds),
@@ -171,6 +180,11 @@ export class Meter {
   /** Counts a request that goes on elsewhere. */
   left(): void {
     this.bump(counterPlaces.failovers, 1)
+  }
+
+  /** Counts a first token that was late here. */
+  hedged(outcome: HedgeOutcome): void {
+    this.bump(counterPlaces.hedges + hedgeOutcomes.indexOf(outcome), 1)
   }
 
   /** Counts the tokens of an answer. */

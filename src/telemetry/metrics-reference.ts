@@ -3,7 +3,7 @@
  */
 import { outcomes } from "../domain/request.ts"
 import { mostMeters } from "./meter-table.ts"
-import { attemptOutcomes } from "./meter.ts"
+import { attemptOutcomes, hedgeOutcomes } from "./meter.ts"
 import { type HistogramDefinition, type Label, labels, type MetricDefinition, metrics } from "./metrics.ts"
 
 const row = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
@@ -23,13 +23,22 @@ const requestOutcomes: Readonly<Record<(typeof outcomes)[number], string>> = {
 const attemptWords: Readonly<Record<(typeof attemptOutcomes)[number], string>> = {
   completed: "its answer was sent whole",
   truncated: "its answer began and broke off",
-  abandoned: "nobody waited for it any more: the client left, an administrator ended it, or Nexus was stopping",
+  abandoned:
+    "nobody waited for it any more: the client left, an administrator ended it, Nexus was stopping, or another backend spoke first",
   refused: "the backend refused the request as the client's fault",
   unreachable: "no connection",
   timed_out: "a time limit passed",
   connection_lost: "the connection broke before the answer began",
   bad_answer: "what came was no good answer",
   error_status: "an error status that is the backend's fault"
+}
+
+const hedgeWords: Readonly<Record<(typeof hedgeOutcomes)[number], string>> = {
+  won: "the second backend spoke first, and the call to this one was closed",
+  lost: "this one spoke first after all, and the call to the second one was closed",
+  failed: "neither of them answered well",
+  abandoned: "nobody waited any more before one of them spoke",
+  refused: "no second one was asked: none had room, or the share of such requests was used up"
 }
 
 const isHistogram = (metric: MetricDefinition | HistogramDefinition): metric is HistogramDefinition =>
@@ -63,6 +72,11 @@ export const metricsPage = (): string =>
     table(
       ["outcome", "meaning"],
       Object.entries(attemptWords).map(([name, meaning]) => [`\`${name}\``, meaning])
+    ),
+    "Values of `outcome` in `nexus_hedges_total`:",
+    table(
+      ["outcome", "meaning"],
+      Object.entries(hedgeWords).map(([name, meaning]) => [`\`${name}\``, meaning])
     ),
     "## Buckets",
     table(

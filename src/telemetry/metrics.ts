@@ -60,7 +60,8 @@ export const attempts: MetricDefinition = {
   kind: "counter",
   unit: "attempts",
   labels: ["model", "backend", "outcome"],
-  meaning: "Calls to backends that have ended; a request makes one, and one more each time it is tried again"
+  meaning:
+    "Calls to backends that have ended; a request makes one, and one more each time it is tried again or asked of a second backend"
 }
 
 /** Requests that moved on. */
@@ -70,6 +71,16 @@ export const failovers: MetricDefinition = {
   unit: "failovers",
   labels: ["model", "backend"],
   meaning: "Times that a request was tried again after its attempt at this backend had failed"
+}
+
+/** First tokens that were late. */
+export const hedges: MetricDefinition = {
+  name: "nexus_hedges_total",
+  kind: "counter",
+  unit: "requests",
+  labels: ["model", "backend", "outcome"],
+  meaning:
+    "Requests whose first token was late at this backend, so that a second one was asked beside it, or would have been (`routing.hedge`)"
 }
 
 /** Tokens by what backends say. */
@@ -229,6 +240,7 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   turnedAway,
   attempts,
   failovers,
+  hedges,
   tokens,
   requestSeconds,
   firstTokenSeconds,

@@ -10,6 +10,7 @@ import {
   type EndedRequest,
   Meter,
   counterPlaces,
+  hedgeOutcomes,
   requestCells as cellsOf
 } from "../../src/telemetry/meter.ts"
 
@@ -52,12 +53,14 @@ describe("a meter", () => {
     for (const outcome of attemptOutcomes) meter.attempted(outcome, 1)
     meter.left()
     meter.used({ prompt: 10, cached: 20, completion: 30 }, 1)
+    for (const outcome of hedgeOutcomes) meter.hedged(outcome)
     expect([...meter.numbers.subarray(counterPlaces.attempts, counterPlaces.requestSeconds)]).toEqual([
       ...attemptOutcomes.map(() => 1),
       1,
       10,
       20,
-      30
+      30,
+      ...hedgeOutcomes.map(() => 1)
     ])
     expect(requestsOf(meter.numbers)).toBe(0)
   })

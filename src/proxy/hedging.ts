@@ -1,0 +1,90 @@
+/**
+ * When a first token is late, and how many requests may be asked of a second backend for it.
+ */
+import { FirstTokens, quantileOf } from "../fleet/first-tokens.ts"
+import type { LiveState } from "../registry/live-state.ts"
+import type { Candidate } from "../registry/snapshot.ts"
+
+/** Requests that the share is kept in. */
+export const hedgeWindow = 1000
+
+/** The least that a first token is waited for, in milliseconds, beside twice what it usually takes. */
+export const patienceMs = 500
+
+// Less was seen than tells what is late.
+const leastSeen = 20
+
+/** How many of the last requests for a model were asked twice. */
+export class HedgeShare {
+  // How many were begun since each request came and before the next one did.
+  private readonly begun = new Uint32Array(hedgeWindow)
+  private at = -1
+  private came = 0
+  private sum = 0
+
+  /** A request has come that may be asked twice. */
+  comes(): void {
+    this.at = (this.at + 1) % hedgeWindow
+    this.came = Math.min(hedgeWindow, this.came + 1)
+    this.sum -= this.begun[this.at] ?? 0
+    this.begun[this.at] = 0
+  }
+
+  /** Whether one more may be asked twice, of those no more than a share is to be, 0 to 1. */
+  isLeft(most: number): boolean {
+    return this.sum + 1 <= most * this.came
+  }
+
+  /** One is asked twice. */
+  takes(): void {
+    this.sum += 1
+    this.begun[this.at] = (this.begun[this.at] ?? 0) + 1
+  }
+}
+
+// Names that are told apart at most; they are those of settings and of models that are listed.
+const mostShares = 1000
+
+/** What is known for hedging. */
+export class Hedging {
+  // By the model; those of a backend that is taken out go with it.
+  private readonly times = new WeakMap<LiveState, Map<string, FirstTokens>>()
+  private readonly shares = new Map<string, HedgeShare>()
+
+  /** The share of a model. */
+  share(name: string): HedgeShare {
+    const known = this.shares.get(name)
+    if (known !== undefined) return known
+    if (this.shares.size >= mostShares) this.shares.clear()
+    const made = new HedgeShare()
+    this.shares.set(name, made)
+    return made
+  }
+
+  /** Notes how long it took until a candidate began to answer, or at least took, in milliseconds. */
+  took(candidate: Candidate, ms: number): void {
+    this.timesOf(candidate).add(ms)
+  }
+
+  /** How long a candidate's first token may take among those who serve the model, in milliseconds; undefined while too little was seen. */
+  lateMs(candidate: Candidate, all: ReadonlyArray<Candidate>): number | undefined {
+    const several = all.map((each) => this.timesOf(each))
+    if (several.reduce((sum, { size }) => sum + size, 0) < leastSeen) return undefined
+    const own = [this.timesOf(candidate)]
+    const usual = quantileOf(own, 0.5) ?? quantileOf(several, 0.5) ?? 0
+    return Math.max(quantileOf(several, 0.95) ?? 0, 2 * usual + patienceMs)
+  }
+
+  private timesOf({ model, state }: Candidate): FirstTokens {
+    let models = this.times.get(state.live)
+    if (models === undefined) {
+      models = new Map()
+      this.times.set(state.live, models)
+    }
+    const known = models.get(model.id)
+    if (known !== undefined) return known
+    const made = new FirstTokens()
+    models.set(model.id, made)
+    return made
+  }
+}
