@@ -2,6 +2,7 @@
  * The proxy over calls that a test answers itself: no socket, no clock that runs, nothing to wait for.
  */
 import { Context, Effect, Layer, ManagedRuntime } from "effect"
+import { TestClock } from "effect/testing"
 import { Drain } from "../../src/admission/Drain.ts"
 import type { Backend } from "../../src/backend/backend.ts"
 import type { UpstreamError } from "../../src/domain/upstream-errors.ts"
@@ -17,6 +18,7 @@ import { layerOf } from "../../src/telemetry/logging.ts"
 import { Deadlines, type Deadline } from "../../src/upstream/Deadlines.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { Upstream } from "../../src/upstream/Upstream.ts"
+import type { RoutingSettings } from "../../src/domain/routing.ts"
 import type { ReceivedAnswer, AnswerBody, BodySink } from "../../src/wire/received-answer.ts"
 import type { Call } from "../../src/wire/call.ts"
 import { plainSettings } from "./generators.ts"
@@ -135,7 +137,12 @@ export const rounds = async (holds: () => boolean, what: string): Promise<void> 
 }
 
 /** A proxy in front of these backends, the first one preferred, each with the model `m`. */
-export const makeStage = async (names: ReadonlyArray<string>, limits: Partial<ProxyLimits> = {}) => {
+export const makeStage = async (
+  names: ReadonlyArray<string>,
+  limits: Partial<ProxyLimits> = {},
+  routing: Partial<RoutingSettings> = {},
+  backends: Partial<Backend> = {}
+) => {
   const sent: Array<Sent> = []
   const watches = new Set<Deadline>()
   const send = (call: Call): Promise<ReceivedAnswer> =>
@@ -165,7 +172,7 @@ export const makeStage = async (names: ReadonlyArray<string>, limits: Partial<Pr
       })
     })
   const registry = Registry.layer(() => ({ failures: 1, recoveries: 1 }))
-  const router = Router.layer(() => ({ ...plainSettings, strategy: "priority_only" }))
+  const router = Router.layer(() => ({ ...plainSettings, strategy: "priority_only", ...routing }))
   const quiet = layerOf(
     () => ({ level: "error", format: "json" }),
     (_, done) => done(),
@@ -184,7 +191,8 @@ export const makeStage = async (names: ReadonlyArray<string>, limits: Partial<Pr
       )
     ),
     Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(1))),
-    Layer.provideMerge(Layer.mergeAll(registry, router))
+    Layer.provideMerge(Layer.mergeAll(registry, router)),
+    Layer.provideMerge(TestClock.layer())
   )
   const runtime = ManagedRuntime.make(layer)
   const services = await runtime.runPromise(Effect.context<Proxy | Registry | History | Meters>())
@@ -193,7 +201,7 @@ export const makeStage = async (names: ReadonlyArray<string>, limits: Partial<Pr
   const { ledger } = Context.get(services, Meters)
   const { put, adopt, snapshot } = Context.get(services, Registry)
   for (const [at, name] of names.entries()) {
-    await runtime.runPromise(put(backendOf(name, at)))
+    await runtime.runPromise(put({ ...backendOf(name, at), ...backends }))
     const health = { status: "healthy", streak: 1, reason: "" } as const
     const models = [{ id: "m", capabilities: {} }]
     await runtime.runPromise(adopt(name, { mode: "enabled", health, models, listed: true }))
@@ -201,6 +209,8 @@ export const makeStage = async (names: ReadonlyArray<string>, limits: Partial<Pr
   const live = () => [...snapshot().backends.values()].map((state) => state.live)
   return {
     sent,
+    /** Lets so many milliseconds pass, for all that waits for the clock. */
+    pass: (ms: number) => runtime.runPromise(TestClock.adjust(ms)),
     proxy,
     history,
     ledger,
