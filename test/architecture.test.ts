@@ -248,6 +248,8 @@ describe("what only a dialect knows", () => {
     const excused = [
       // What dialects with event streams have in common.
       "src/dialect/event-stream.ts",
+      // What all of them have in common.
+      "src/dialect/finish-words.ts",
       // What dialects of OpenAI's have in common.
       "src/dialect/openai-error.ts",
       // Nexus as a client: settings of programs, what is asked about, the first question after set-up, simulated backends.

@@ -33,6 +33,7 @@ const Attempt = Schema.Struct({
 const RuleEntry = Schema.Struct({
   name: Schema.NullOr(Schema.String),
   canary: Schema.Boolean,
+  shadow: Schema.Boolean,
   passed: Schema.Array(Schema.Struct({ name: Schema.String, reason: Schema.String }))
 })
 

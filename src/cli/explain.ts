@@ -82,6 +82,11 @@ const bodyFor = ({ model, tools, image, jsonMode, tokens }: Wanted) => {
 
 const points = (value: number | undefined): string => (value === undefined ? "-" : String(value))
 
+const ruleText = ({ canary, name, shadow }: NonNullable<DecisionEntry["rule"]>): string => {
+  const notes = [...(canary ? ["canary"] : []), ...(shadow ? ["with a shadow"] : [])]
+  return `${name ?? "none"}${notes.length === 0 ? "" : ` (${notes.join(", ")})`}`
+}
+
 const decisionText = (
   { requested, models, strategy, rule, candidates, excluded, order }: DecisionEntry,
   attempts: number
@@ -95,7 +100,7 @@ const decisionText = (
       [
         ["Fallbacks:", fallbacks.length === 0 ? "none" : fallbacks.join(", ")],
         ["Strategy:", strategy],
-        ...(rule === undefined ? [] : [["Rule:", rule.canary ? `${rule.name ?? ""} (canary)` : (rule.name ?? "none")]])
+        ...(rule === undefined ? [] : [["Rule:", ruleText(rule)]])
       ]
     )
   ]

@@ -50,7 +50,7 @@ const sideOf = (
 })
 
 /** A rule as the router takes it. */
-const ruleOf = ({ backends, canary, match, model, name, strategy, weights }: RouteEntry): Rule => ({
+const ruleOf = ({ backends, canary, match, model, name, shadow, strategy, weights }: RouteEntry): Rule => ({
   name,
   match: matchOf(match),
   // Where the canary is some backends, those get no more than its share.
@@ -62,6 +62,15 @@ const ruleOf = ({ backends, canary, match, model, name, strategy, weights }: Rou
           side: sideOf(canary.model ?? model, canary.backends ?? backends),
           share: canary.share,
           by: canary.by
+        },
+  shadow:
+    shadow === undefined
+      ? undefined
+      : {
+          side: sideOf(shadow.model ?? model, shadow.backends),
+          share: shadow.share,
+          maxConcurrent: shadow.max_concurrent,
+          remote: shadow.remote
         },
   strategy,
   weights

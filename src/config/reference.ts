@@ -93,7 +93,7 @@ export const scalarKeys = lazy(() =>
 const defaults = lazy(() =>
   Schema.decodeUnknownSync(Settings)({
     auth: { keys: [{ name: "-" }] },
-    routes: [{ name: "x", canary: { share: 0 } }],
+    routes: [{ name: "x", canary: { share: 0 }, shadow: { share: 0 } }],
     backends: [{ name: "x", models: [{ id: "-" }] }]
   })
 )

@@ -74,7 +74,7 @@ const tokenMistakes = (at: KeyPath, match: Table): ReadonlyArray<Mistake> => {
     : []
 }
 
-const aside = ["canary"] as const
+const aside = ["canary", "shadow"] as const
 
 const asideMistakes = (at: KeyPath, route: Table): ReadonlyArray<Mistake> =>
   aside.flatMap((name) => {

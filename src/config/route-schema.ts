@@ -62,6 +62,13 @@ const Canary = Schema.Struct({
   )
 })
 
+const Shadow = Schema.Struct({
+  ...side,
+  share,
+  max_concurrent: or(whole(1, 1000), 2, "Copies under way at a time; what comes beyond is not copied"),
+  remote: or(Schema.Boolean, false, "Send copies to backends in the cloud as well: they cost what requests do")
+})
+
 /** A rule. */
 export const RouteEntry = Schema.Struct({
   name: Schema.String.check(
@@ -73,5 +80,9 @@ export const RouteEntry = Schema.Struct({
   ...side,
   strategy: maybe(Schema.Literals(strategies), "How candidates are ordered, in place of routing.strategy"),
   weights: maybe(weightParts, "Parts of the smart score, in place of routing.weights"),
-  canary: maybe(Canary, "A share of the requests that goes elsewhere first")
+  canary: maybe(Canary, "A share of the requests that goes elsewhere first"),
+  shadow: maybe(
+    Shadow,
+    "A share of the requests of which a copy goes elsewhere; its answer is dropped and compared in the metrics"
+  )
 })

@@ -63,12 +63,24 @@ interface Canary {
   readonly by: (typeof drawnBy)[number]
 }
 
+/** A share of requests of which a copy goes elsewhere, for its answer to be compared. */
+interface Shadowing {
+  readonly side: RuleSide
+  /** From 0 to 1. */
+  readonly share: number
+  /** Copies under way at a time. */
+  readonly maxConcurrent: number
+  /** Whether backends in the cloud may be asked. */
+  readonly remote: boolean
+}
+
 /** An entry of the route table. */
 export interface Rule {
   readonly name: string
   readonly match: RuleMatch
   readonly side: RuleSide
   readonly canary: Canary | undefined
+  readonly shadow: Shadowing | undefined
   readonly strategy: Strategy | undefined
   readonly weights: Weights | undefined
 }
@@ -83,6 +95,8 @@ export interface Ruling {
   readonly rule: Rule | undefined
   /** Whether it is one of the rule's canary. */
   readonly canary: boolean
+  /** Whether a copy of it is to go where its rule has one. */
+  readonly shadow: boolean
   /** Why the rules before that one are not for it. */
   readonly misses: ReadonlyArray<MatchedPart>
   /** What shares are drawn by: a number made of its session. */

@@ -10,6 +10,7 @@ import { distributionOf } from "../telemetry/histogram.ts"
 import { turnedAwayCodes } from "../telemetry/meter-table.ts"
 import { emptyTally, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"
 import { attemptOutcomes, counterPlaces, hedgeOutcomes, requestCells, tokenKinds } from "../telemetry/meter.ts"
+import { type RuleFigure, ruleFigures } from "../telemetry/rule-counts.ts"
 import * as metrics from "../telemetry/metrics.ts"
 
 /** The media type of the text. */
@@ -111,6 +112,22 @@ function* failoverSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number
   }
 }
 
+function* ruleSeries({ rules }: TotalFigures, wanted: RuleFigure): Generator<Series<number>> {
+  for (const [figure, values, count] of rules) {
+    if (figure === wanted)
+      yield [Object.fromEntries(ruleFigures[wanted].map((label, at) => [label, values[at]])), count]
+  }
+}
+
+const ofRules = [
+  [metrics.ruleRequests, "requests"],
+  [metrics.shadows, "shadows"],
+  [metrics.shadowPairs, "pairs"],
+  [metrics.shadowAlike, "alike"],
+  [metrics.shadowSeconds, "seconds"],
+  [metrics.shadowTokens, "tokens"]
+] as const
+
 const summed = ({ endpoints, tallies }: TotalFigures): Tally => {
   const sum = emptyTally("", "", endpoints)
   for (const { numbers } of tallies)
@@ -136,6 +153,7 @@ export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Pr
   yield numbers(metrics.failovers, failoverSeries(tallies))
   yield numbers(metrics.hedges, hedgeSeries(tallies))
   yield numbers(metrics.tokens, tokenSeries(tallies))
+  for (const [definition, figure] of ofRules) yield numbers(definition, ruleSeries(whole, figure))
   yield spreads(metrics.requestSeconds, counterPlaces.requestSeconds, labelled)
   yield spreads(metrics.firstTokenSeconds, counterPlaces.firstTokenSeconds, labelled)
   yield spreads(metrics.gapSeconds, counterPlaces.gapSeconds, labelled)

@@ -15,6 +15,7 @@ import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
+import type { RuleCounts } from "../telemetry/rule-counts.ts"
 import { Meters } from "./Meters.ts"
 import { History } from "./History.ts"
 import type { RequestsUnderWay } from "./under-way.ts"
@@ -47,6 +48,8 @@ export class Accounting extends Context.Service<
   {
     /** The requests that have come and not ended. */
     readonly underWay: RequestsUnderWay
+    /** What is counted of the route table. */
+    readonly rules: RuleCounts
     /** A request has come. */
     readonly began: (request: UnderWay) => void
     /** A request was refused before it was read. */
@@ -134,6 +137,9 @@ export class Accounting extends Context.Service<
       const routed = (record: RequestRecord, plan: Plan, now: number): void => {
         const seen = plan.liveFigures(now)
         record.decides(plan, seen)
+        const { ruling } = plan
+        if (ruling?.rule !== undefined)
+          ledger.rules.add("requests", [ruling.rule.name, ruling.canary ? "canary" : "usual"])
         if (!log.debugEnabled()) return
         const { requested: model, order, ...decision } = explainPlan(plan, seen)
         log.write("debug", "routing decision", {
@@ -206,6 +212,7 @@ export class Accounting extends Context.Service<
       const turnedAway = (status: number): void => ledger.turnAway(status)
       return Accounting.of({
         underWay: recent.underWay,
+        rules: ledger.rules,
         began,
         turnedAway,
         attempting,

@@ -28,6 +28,7 @@ import { declaredLength } from "./request-body.ts"
 import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
 import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
 import type { Forwarding } from "./attempts.ts"
+import { Shadows } from "./shadows.ts"
 import { RequestRun } from "./request-run.ts"
 import { forward, isStreamed } from "./forward.ts"
 import { refuse } from "../dialect/refuse.ts"
@@ -128,6 +129,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       working += 1
       return undefined
     },
+    shadow: (current, read, body, ruling) => shadows.begin(current, read, body, ruling, limitsNow().totalMs),
     leastContext: (model) => router.leastContext(model, registry.snapshot()),
     standIn: (usual) => router.standIn(usual, registry.snapshot()),
     // A share of the traffic may be retries, so that an outage does not multiply it.
@@ -156,6 +158,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       deadlines.add(early)
     }
   }
+
+  const shadows = new Shadows({ ...forwarding, counts: accounting.rules, fork: run })
 
   /** What becomes of a request that has ended without an answer. */
   const unanswered = (current: RequestRun, cause: Cause.Cause<GatewayError | GaveUp>): Unanswered => {
@@ -210,6 +214,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     current.upload.end()
     deadlines.remove(record.clock)
     accounting.ended(current, end)
+    current.shadow?.realEnded(record)
     if (current.outlastsBun) server.timeout(record.request, keepAliveSeconds)
   }
 
@@ -254,7 +259,10 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     })
   }
 
-  const endAll = () => underWay.interrupt("stopping")
+  const endAll = () => {
+    shadows.endAll()
+    underWay.interrupt("stopping")
+  }
   yield* Effect.addFinalizer(() => Effect.sync(endAll))
   return Proxy.of({ handle, active: () => underWay.size, idle: underWay.none, endAll })
 })

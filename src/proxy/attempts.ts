@@ -9,6 +9,7 @@ import type { ChatField } from "../dialect/chat.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
 import type { GatewayError } from "../domain/errors.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
+import type { Ruling } from "../domain/routing.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { LearnedRefusals } from "../registry/learned-refusals.ts"
@@ -64,6 +65,8 @@ export interface Forwarding {
   readonly budgetLeft: () => boolean
   /** Sees to it that the client of a stream does not wait in silence. */
   readonly keepAlive: (run: RequestRun) => void
+  /** Sends a copy of a request where its rule wants one. */
+  readonly shadow: (run: RequestRun, read: ReadRequest, body: Uint8Array, ruling: Ruling) => void
   /** Called once for a request that is tried again. */
   readonly retried: () => void
 }

@@ -21,6 +21,7 @@ import type { EarlyStream } from "./early-stream.ts"
 import { clientClosedStatus, type RequestRecord, type Interruption, type AnswerProgress } from "./record.ts"
 import { redactedBytes, gatewayErrorFor, failureReason } from "./final-failure.ts"
 import { type AnswerFlow, type FlowEnd, relay, type Relay } from "./relay.ts"
+import type { ShadowedAnswer } from "./shadow.ts"
 import { streamAnswerHeaders, answerHeaders, wholeAnswerHeaders } from "./answer-head.ts"
 
 type FlowAnswer = CommittedAnswer & { readonly _tag: "Flow" }
@@ -59,6 +60,8 @@ export interface Delivery {
   readonly respond: (response: Response) => void
   /** The stream that the client may have been given already. */
   readonly early: EarlyStream | undefined
+  /** What looks on, where a copy of it is under way elsewhere. */
+  readonly shadow?: ShadowedAnswer | undefined
   /** Why it is interrupted; undefined while it is not. */
   readonly interruption: Interruption | undefined
   /** `stallMs` is the longest time the client may take nothing, in milliseconds. */
@@ -160,7 +163,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   }
 
   attach(sink: BodySink): void {
-    this.answer.attach(sink)
+    this.answer.attach(this.delivery.shadow?.tap(sink) ?? sink)
   }
 
   errorText(error: UpstreamError): string {
@@ -216,6 +219,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     if (this.meter !== undefined) this.meter.streams -= 1
     const usage = this.meter === undefined || watch === undefined ? undefined : watch.used()
     const cutPrompt = noteUsage(record, attempt, usage, now)
+    this.delivery.shadow?.saw(usage)
     const outcome = outcomeOf(end)
     if (end._tag === "Broken" && outcome !== "cancelled") record.fails(this.failed(end.error))
     const { name } = attempt.candidate.state.backend
@@ -266,6 +270,7 @@ export const deliver = (
   record.commits(committed, undefined)
   ticket.settle("good", at)
   const cutPrompt = noteUsage(record, attempt, answer.usage, at)
+  delivery.shadow?.saw(answer.usage, answer.body)
   delivery.respond(
     new Response(plainBytes(answer.body), {
       status,

@@ -218,6 +218,7 @@ const understood = (
   if (body instanceof StreamedBody)
     return new Attempts(forwarding, run, read.success, plan.success, body, undefined).all
   if (record.route.operation.estimate !== undefined) return counted(forwarding, run, read.success, plan.success, body)
+  if (ruling?.shadow === true) forwarding.shadow(run, read.success, body, ruling)
   const { parsed } = read.success
   const known = parsed === undefined ? undefined : Result.succeed(parsed)
   const building = known === undefined ? builtFor(forwarding, run, body, plan.success) : undefined

@@ -8,6 +8,7 @@ import type { Listening } from "../http/BunServer.ts"
 import type { Ticket } from "../registry/live-state.ts"
 import type { Delivery } from "./deliver.ts"
 import type { EarlyStream } from "./early-stream.ts"
+import type { Shadow } from "./shadow.ts"
 import type { Interruption, RequestRecord, UnderWay } from "./record.ts"
 import type { BodyLimits } from "./request-body.ts"
 import type { StreamedLimits } from "./streamed-body.ts"
@@ -36,6 +37,8 @@ export class RequestRun implements UnderWay, Delivery {
   working = false
   /** Whether it has become a WebSocket, whose end tells of itself. */
   isSocket = false
+  /** A copy of it that is under way elsewhere. */
+  shadow: Shadow | undefined
   /** Set for a stream whose client is not to wait in silence. */
   early: EarlyStream | undefined
   /** Why it is interrupted; undefined while it is not. */

@@ -206,7 +206,7 @@ const isAsIs = (candidate: Candidate, { needs, route }: RequestRecord, body: Uin
 }
 
 /** Whether all of a plan are asked in the client's own words. */
-export const isAskedAsIs = (record: RequestRecord, body: Uint8Array, { targets }: Plan): boolean =>
+export const isAskedAsIs = (record: RequestRecord, body: Uint8Array, { targets }: Pick<Plan, "targets">): boolean =>
   targets.every(({ candidates }) => candidates.every((candidate) => isAsIs(candidate, record, body)))
 
 /** What translates a request for those of a plan who do not speak its dialect; undefined where all of them do. */
@@ -215,7 +215,7 @@ export const translatorFor = (
   record: RequestRecord,
   body: Uint8Array,
   built: BodyReading | undefined,
-  plan: Plan
+  plan: Pick<Plan, "targets">
 ): Result.Result<AnyTranslator | undefined, BadRequest | NotImplemented> => {
   const { model, route } = record
   const { client, embeds, name } = route.operation

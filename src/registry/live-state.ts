@@ -69,6 +69,8 @@ export interface LiveState {
   begins: (() => void) | undefined
   /** What other processes of this gateway have told, up to half a second ago. */
   siblings: SiblingStanding
+  /** Called when a request takes a place, for what is there only as long as nobody else is. */
+  yields: (() => void) | undefined
   /** Whether anything is cooling or has a circuit: who chooses among many looks at this alone. */
   marked: boolean
 }
@@ -94,6 +96,7 @@ export const newLiveState = (): LiveState => ({
   learnedSlots: new Map(),
   begins: undefined,
   siblings: noSiblings,
+  yields: undefined,
   marked: false
 })
 
@@ -183,6 +186,7 @@ export class Ticket {
     this.turned = turned
     live.inFlight += 1
     if (live.inFlight === 1) live.begins?.()
+    live.yields?.()
     live.askedAt = now
     const circuit = live.circuits.get(model)
     if (circuit !== undefined) live.circuits.set(model, beginTrial(circuit, now))

@@ -18,13 +18,24 @@ import {
 } from "../domain/errors.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
-import type { RoutingSettings, Ruling } from "../domain/routing.ts"
-import type { Snapshot } from "../registry/snapshot.ts"
-import { notServing, type Excluded, isKnownModel, missingWords, reasonWords, neverListed } from "./filter.ts"
+import type { RoutingSettings, Ruling, RuleSide } from "../domain/routing.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import {
+  availabilityExclusion,
+  capabilityExclusion,
+  circuitExclusion,
+  hasContextFor,
+  notServing,
+  type Excluded,
+  isKnownModel,
+  missingWords,
+  reasonWords,
+  neverListed
+} from "./filter.ts"
 import { aliasChain } from "./alias-chains.ts"
 import { lookUpName } from "./names.ts"
 import { type DecisionBasis, leastContext, Plan } from "./plan.ts"
-import { ruledTargets } from "./rule-targets.ts"
+import { ruledTargets, sideTargets } from "./rule-targets.ts"
 import { type RuledRequest, ruledSettings, rulingFor, unitOf } from "./route-table.ts"
 import { modelNotFound } from "./model-not-found.ts"
 
@@ -132,6 +143,13 @@ export class Router extends Context.Service<
   {
     /** What the route table makes of a request; undefined where there is none. `at`, in milliseconds since 1970, is now when absent. */
     readonly rule: (needs: RoutingNeeds, snapshot: Snapshot, request: RuledRequest, at?: number) => Ruling | undefined
+    /** Who could answer a copy of a request now where a rule sends that, without its fallbacks. */
+    readonly shadowable: (
+      needs: RoutingNeeds,
+      side: RuleSide,
+      snapshot: Snapshot,
+      now: number
+    ) => ReadonlyArray<Candidate>
     /** Plans one request; plain and synchronous. `now` in monotonic milliseconds. */
     readonly route: (
       needs: RoutingNeeds,
@@ -178,6 +196,21 @@ export class Router extends Context.Service<
           const names = [...aliasChain(needs.model, settings.aliases), lookUpName(needs.model, settings, snapshot).name]
           const header = (name: string) => request.request.headers.get(name)
           return rulingFor(rules, { needs, names, key: request.key, header, at }, unitOf(request))
+        }
+        const shadowable = (
+          needs: RoutingNeeds,
+          side: RuleSide,
+          snapshot: Snapshot,
+          now: number
+        ): ReadonlyArray<Candidate> => {
+          const [target] = sideTargets(needs.model, side, settingsNow(), snapshot)
+          return (target?.candidates ?? []).filter(
+            (candidate) =>
+              capabilityExclusion(candidate, needs) === undefined &&
+              availabilityExclusion(candidate) === undefined &&
+              circuitExclusion(candidate, now) === undefined &&
+              hasContextFor(candidate, needs)
+          )
         }
         const planFor = (
           needs: RoutingNeeds,
@@ -231,7 +264,7 @@ export class Router extends Context.Service<
           const [only, ...others] = candidates.keys()
           return others.length === 0 ? only : undefined
         }
-        return Router.of({ rule, route, consider, again, leastContext: least, standIn, names: settingsNow })
+        return Router.of({ rule, shadowable, route, consider, again, leastContext: least, standIn, names: settingsNow })
       })
     )
 }

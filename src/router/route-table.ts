@@ -194,7 +194,8 @@ export const rulingFor = (rules: ReadonlyArray<Rule>, facts: RuleFacts, unit: nu
   })
   const { at, key } = facts
   const canary = taken !== undefined && isCanary(taken, unit, key)
-  return { rules, rule: taken, canary, misses, unit, key, headers, at }
+  const shadow = taken?.shadow !== undefined && isInShare(unit, `${taken.name} shadow`, taken.shadow.share)
+  return { rules, rule: taken, canary, shadow, misses, unit, key, headers, at }
 }
 
 interface Changed {

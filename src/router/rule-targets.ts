@@ -28,7 +28,8 @@ const narrowed = (candidates: ReadonlyArray<Candidate>, side: RuleSide): Narrowe
   return made
 }
 
-const sideTargets = (
+/** All that may answer for a name where a rule sends it. */
+export const sideTargets = (
   asked: string,
   side: RuleSide,
   settings: RoutingSettings,

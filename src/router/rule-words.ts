@@ -10,6 +10,8 @@ export interface RuleEntry {
   readonly name: string | null
   /** Whether it is one of the rule's canary. */
   readonly canary: boolean
+  /** Whether a copy of it is to go elsewhere. */
+  readonly shadow: boolean
   readonly passed: ReadonlyArray<{ readonly name: string; readonly reason: string }>
 }
 
@@ -51,9 +53,10 @@ const missWords = (miss: MatchedPart, { match }: Rule, needs: RoutingNeeds, key:
 }
 
 /** A ruling in words. */
-export const ruleEntry = ({ canary, key, misses, rule, rules }: Ruling, needs: RoutingNeeds): RuleEntry => ({
+export const ruleEntry = ({ canary, key, misses, rule, rules, shadow }: Ruling, needs: RoutingNeeds): RuleEntry => ({
   name: rule?.name ?? null,
   canary,
+  shadow,
   passed: misses.flatMap((miss, at) => {
     const missed = rules[at]
     return missed === undefined ? [] : [{ name: missed.name, reason: missWords(miss, missed, needs, key) }]

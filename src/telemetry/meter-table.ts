@@ -2,6 +2,7 @@
  * All meters of a process, by backend and model, and never more than a bound: names come from outside.
  */
 import { Meter } from "./meter.ts"
+import { RuleCounts } from "./rule-counts.ts"
 
 /** Stands for every name that has no figures of its own. */
 export const otherLabel = "other"
@@ -31,6 +32,8 @@ export class MeterTable {
   readonly turnedAway = new Float64Array(turnedAwayCodes.length)
   /** Requests under way. */
   active = 0
+  /** What is counted of the route table. */
+  readonly rules = new RuleCounts()
 
   /** `isServed` says whether a backend serves a model now: its meter is then never given up. */
   constructor(endpoints: ReadonlyArray<string>, isServed: (backend: string, model: string) => boolean) {

@@ -13,6 +13,9 @@ export const labels = {
   state: "`unknown`, `healthy`, `unhealthy` or `config_error`",
   kind: "`prompt`, `cached` (of the prompt) or `completion`",
   code: "the status itself: `400`, `401`, `403`, `404`, `414`, `429` or `503`",
+  rule: "the name of a rule in the config",
+  side: "`usual` or `canary` of a rule's requests; `real` or `shadow` of a request that was copied",
+  part: "`status` or `finish` of an answer; `first_byte` or `whole` of its time",
   worker: "number of the process, from 1",
   version: "version of Nexus"
 } as const
@@ -234,6 +237,61 @@ export const build: MetricDefinition = {
   meaning: "Always 1; its label says what is running"
 }
 
+/** Requests by rules. */
+export const ruleRequests: MetricDefinition = {
+  name: "nexus_rule_requests_total",
+  kind: "counter",
+  unit: "requests",
+  labels: ["rule", "side"],
+  meaning: "Requests that went by a rule of the route table, on its usual side or as its canary"
+}
+
+/** Copies of requests. */
+export const shadows: MetricDefinition = {
+  name: "nexus_shadows_total",
+  kind: "counter",
+  unit: "copies",
+  labels: ["rule", "backend", "model", "outcome"],
+  meaning:
+    "Copies of requests that a rule wanted sent elsewhere, counted apart from requests; `cut` where a real request took the room or its client left, `skipped` where there was none"
+}
+
+/** Copies that can be compared. */
+export const shadowPairs: MetricDefinition = {
+  name: "nexus_shadow_pairs_total",
+  kind: "counter",
+  unit: "pairs",
+  labels: ["rule", "backend", "model"],
+  meaning: "Copies whose answers were compared with the real ones; what follows is of these"
+}
+
+/** Copies that were answered alike. */
+export const shadowAlike: MetricDefinition = {
+  name: "nexus_shadow_alike_total",
+  kind: "counter",
+  unit: "pairs",
+  labels: ["rule", "backend", "model", "part"],
+  meaning: "Pairs whose answers had the same status, and those that both said the same reason for their end"
+}
+
+/** Time of both sides. */
+export const shadowSeconds: MetricDefinition = {
+  name: "nexus_shadow_seconds_total",
+  kind: "counter",
+  unit: "seconds",
+  labels: ["rule", "backend", "model", "side", "part"],
+  meaning: "Time of the answers of all pairs, of the copies and of the real ones, to the first byte and to the end"
+}
+
+/** Tokens of both sides. */
+export const shadowTokens: MetricDefinition = {
+  name: "nexus_shadow_tokens_total",
+  kind: "counter",
+  unit: "tokens",
+  labels: ["rule", "backend", "model", "side", "kind"],
+  meaning: "Tokens of the answers of all pairs, of the copies and of the real ones, as backends tell them"
+}
+
 /** All metrics, in the order in which they are told. */
 export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   requests,
@@ -242,6 +300,12 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   failovers,
   hedges,
   tokens,
+  ruleRequests,
+  shadows,
+  shadowPairs,
+  shadowAlike,
+  shadowSeconds,
+  shadowTokens,
   requestSeconds,
   firstTokenSeconds,
   gapSeconds,

@@ -4,6 +4,7 @@
 import * as Schema from "effect/Schema"
 import { histogramSize } from "./histogram.ts"
 import { type MeterTable, noBackendLabel, otherLabel, turnedAwayCodes } from "./meter-table.ts"
+import { type RuleCount, sumRuleCounts } from "./rule-counts.ts"
 import { recentNames, meterWidth } from "./meter.ts"
 import { firstTokenSeconds } from "./metrics.ts"
 
@@ -29,7 +30,9 @@ export const ProcessFigures = Schema.Struct({
   endpoints: Schema.Array(Schema.String),
   active: Schema.Finite,
   turnedAway: Numbers,
-  tallies: Schema.Array(TallyShape)
+  tallies: Schema.Array(TallyShape),
+  /** What is counted of the route table: figure, labels, number. */
+  rules: Schema.Array(Schema.Tuple([Schema.String, Schema.Array(Schema.String), Schema.Finite]))
 })
 
 /** Type of {@link ProcessFigures}. */
@@ -72,7 +75,8 @@ export const processFigures = (ledger: MeterTable, worker: number, now: number):
       numbers: sparse(meter.numbers),
       recent: meter.latest(now),
       firstTokens: meter.firstTokens(now)
-    }))
+    })),
+    rules: ledger.rules.all()
   }
 }
 
@@ -107,6 +111,7 @@ export interface TotalFigures {
   readonly active: number
   readonly turnedAway: ReadonlyArray<number>
   readonly tallies: ReadonlyArray<Tally>
+  readonly rules: ReadonlyArray<RuleCount>
 }
 
 /** What the figures of several processes come to. */
@@ -138,18 +143,20 @@ export const sumFigures = (all: ReadonlyArray<ProcessFigures>): TotalFigures => 
     endpoints,
     active: all.reduce((sum, { active }) => sum + active, 0),
     turnedAway: [...turnedAway],
-    tallies: [...byBackend.values()].flatMap((models) => models.values().toArray())
+    tallies: [...byBackend.values()].flatMap((models) => models.values().toArray()),
+    rules: sumRuleCounts(all.map(({ rules }) => rules))
   }
 }
 
 /** What stays of processes that have ended: their counters, added to those of the ones that ended before. */
 export const lastingFigures = (all: ReadonlyArray<ProcessFigures>): ProcessFigures => {
-  const { endpoints, turnedAway, tallies } = sumFigures(all)
+  const { endpoints, rules, turnedAway, tallies } = sumFigures(all)
   return {
     processes: [],
     endpoints,
     active: 0,
     turnedAway,
+    rules,
     tallies: tallies.map(({ backend, model, numbers }) => ({
       backend,
       model,

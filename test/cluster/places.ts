@@ -43,5 +43,6 @@ export const measuresOf = (worker: number, turnedAway: number): ProcessFigures =
   endpoints: [],
   active: 0,
   turnedAway: [turnedAway, ...turnedAwayCodes.slice(1).map(() => 0)],
-  tallies: []
+  tallies: [],
+  rules: []
 })

@@ -123,6 +123,7 @@ describe("a rule", () => {
     expect(decision.rule).toEqual({
       name: "rest",
       canary: false,
+      shadow: false,
       passed: [
         { name: "vision", reason: "it does not call for vision" },
         { name: "red", reason: "its headers do not have x-team: red" }
@@ -144,7 +145,15 @@ describe("a rule", () => {
 
   test("holds from its first minute to its last, by the clock of the moment", async () => {
     const match = matchOf({ time: "22:00-06:00", timezone: "UTC" })
-    const night = { name: "night", match, side: {}, canary: undefined, strategy: undefined, weights: undefined }
+    const night = {
+      name: "night",
+      match,
+      side: {},
+      canary: undefined,
+      shadow: undefined,
+      strategy: undefined,
+      weights: undefined
+    }
     const snapshot = snapshotOf([])
     const request = { id: "1", key: undefined, request: { headers: { get: () => null } } }
     const names = await Effect.gen(function* () {

@@ -54,6 +54,7 @@ const ruleOf = (name: string, of: RuleMatch, canary?: Rule["canary"]): Rule => (
   match: of,
   side: {},
   canary,
+  shadow: undefined,
   strategy: undefined,
   weights: undefined
 })

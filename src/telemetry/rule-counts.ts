@@ -1,0 +1,58 @@
+/**
+ * What is counted of the rules of the route table: few series, named by the config.
+ */
+
+/** The figures of rules, in the order of their labels. */
+export const ruleFigures = {
+  requests: ["rule", "side"],
+  shadows: ["rule", "backend", "model", "outcome"],
+  pairs: ["rule", "backend", "model"],
+  alike: ["rule", "backend", "model", "part"],
+  seconds: ["rule", "backend", "model", "side", "part"],
+  tokens: ["rule", "backend", "model", "side", "kind"]
+} as const
+
+/** The name of one of {@link ruleFigures}. */
+export type RuleFigure = keyof typeof ruleFigures
+
+/** How a copy of a request ended. */
+export type ShadowOutcome = "completed" | "truncated" | "failed" | "cut" | "skipped"
+
+/** A figure, the values of its labels, and the number. */
+export type RuleCount = readonly [figure: string, labels: ReadonlyArray<string>, value: number]
+
+/** Series that are kept at most: models and rules come and go. */
+const mostSeries = 2000
+
+/** The figures of the rules of a process. */
+export class RuleCounts {
+  private readonly series = new Map<string, number>()
+
+  /** Adds to a figure. */
+  add(figure: RuleFigure, labels: ReadonlyArray<string>, by = 1): void {
+    const key = JSON.stringify([figure, labels])
+    const known = this.series.get(key)
+    if (known === undefined && this.series.size >= mostSeries) return
+    this.series.set(key, (known ?? 0) + by)
+  }
+
+  /** All of them. */
+  all(): ReadonlyArray<RuleCount> {
+    return [...this.series].map(([key, value]) => {
+      const [figure, labels]: [string, ReadonlyArray<string>] = JSON.parse(key)
+      return [figure, labels, value]
+    })
+  }
+}
+
+/** What the figures of several processes come to. */
+export const sumRuleCounts = (all: Iterable<ReadonlyArray<RuleCount>>): ReadonlyArray<RuleCount> => {
+  const sums = new Map<string, RuleCount>()
+  for (const counts of all) {
+    for (const [figure, labels, value] of counts) {
+      const key = JSON.stringify([figure, labels])
+      sums.set(key, [figure, labels, value + (sums.get(key)?.[2] ?? 0)])
+    }
+  }
+  return [...sums.values()]
+}
