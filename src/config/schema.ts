@@ -188,8 +188,8 @@ const Hedge = Schema.Struct({
   ),
   min_wait_seconds: or(
     limit,
-    0.5,
-    "Time before which no first token is late, however fast it usually is; mostly it is what was learned of the model that counts"
+    0.05,
+    "How much longer than twice its usual time a first token takes at least before it is late; it is also later than 95 % of the last ones"
   ),
   clouds: or(Schema.Boolean, false, "Ask cloud backends as the second one too, which take money for both")
 })

@@ -35,7 +35,7 @@ import type { Accounting } from "./Accounting.ts"
 import { type AskedFor, Asking, type AskingEnds, dropAnswer, isAway, isCount } from "./asking.ts"
 import { deliver } from "./deliver.ts"
 import { GaveUp, redactedError } from "./final-failure.ts"
-import { type Hedging, type HedgeShare, patienceMs } from "./hedging.ts"
+import type { Hedging, HedgeShare } from "./hedging.ts"
 import { Race, type Racer } from "./race.ts"
 import type { RequestRun } from "./request-run.ts"
 import { StreamedBody } from "./streamed-body.ts"
@@ -205,8 +205,8 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
       record: this.run.record,
       accounting,
       deadlines,
-      leastMs: Math.max(minWaitMs, patienceMs),
-      lateMs: (attempt) => hedging.lateMs(attempt.candidate, this.plan.targetOf(attempt)?.candidates ?? []),
+      leastMs: minWaitMs,
+      lateMs: (attempt) => hedging.lateMs(attempt.candidate, this.plan.targetOf(attempt)?.candidates ?? [], minWaitMs),
       spare: (attempt) => {
         const target = this.plan.targetOf(attempt)
         if (target === undefined || !share.isLeft(maxShare)) return undefined

@@ -8,9 +8,6 @@ import type { Candidate } from "../registry/snapshot.ts"
 /** Requests that the share is kept in. */
 export const hedgeWindow = 1000
 
-/** The least that a first token is waited for, in milliseconds, beside twice what it usually takes. */
-export const patienceMs = 500
-
 // Less was seen than tells what is late.
 const leastSeen = 20
 
@@ -66,13 +63,16 @@ export class Hedging {
     this.timesOf(candidate).add(ms)
   }
 
-  /** How long a candidate's first token may take among those who serve the model, in milliseconds; undefined while too little was seen. */
-  lateMs(candidate: Candidate, all: ReadonlyArray<Candidate>): number | undefined {
+  /**
+   * How long a candidate's first token may take among those who serve the model, in milliseconds: as long as most of the
+   * last ones took, and `leastMs` longer than twice what is usual there. Undefined while too little was seen.
+   */
+  lateMs(candidate: Candidate, all: ReadonlyArray<Candidate>, leastMs: number): number | undefined {
     const several = all.map((each) => this.timesOf(each))
     if (several.reduce((sum, { size }) => sum + size, 0) < leastSeen) return undefined
     const own = [this.timesOf(candidate)]
     const usual = quantileOf(own, 0.5) ?? quantileOf(several, 0.5) ?? 0
-    return Math.max(quantileOf(several, 0.95) ?? 0, 2 * usual + patienceMs)
+    return Math.max(quantileOf(several, 0.95) ?? 0, 2 * usual + leastMs)
   }
 
   private timesOf({ model, state }: Candidate): FirstTokens {

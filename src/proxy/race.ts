@@ -44,8 +44,8 @@ export interface Racer {
   readonly took: (attempt: Attempt, ms: number) => void
 }
 
-// Where nobody could be asked beside a late one it is tried again so often, in milliseconds.
-const againMs = 250
+// Where nobody could be asked beside a late one it is tried again after so much of the time that it has been waited for.
+const againAfter = { share: 0.25, leastMs: 10 } as const
 
 /** One race. */
 export class Race {
@@ -102,16 +102,19 @@ export class Race {
     return Effect.flatMap(Effect.sleep(leastMs), () => {
       const lateMs = this.racer.lateMs(this.attempt)
       if (lateMs === undefined) return Effect.never
-      return lateMs > leastMs ? Effect.flatMap(Effect.sleep(lateMs - leastMs), () => this.begins()) : this.begins()
+      return lateMs > leastMs
+        ? Effect.flatMap(Effect.sleep(lateMs - leastMs), () => this.begins(lateMs))
+        : this.begins(lateMs)
     })
   }
 
-  private begins(): Effect.Effect<RaceEnd> {
+  private begins(waitedMs: number): Effect.Effect<RaceEnd> {
     const { deadlines, record } = this.racer
     const spare = this.racer.spare(this.attempt)
     if (spare === undefined) {
       this.wasRefused = true
-      return Effect.flatMap(Effect.sleep(againMs), () => this.begins())
+      const againMs = Math.max(againAfter.leastMs, againAfter.share * waitedMs)
+      return Effect.flatMap(Effect.sleep(againMs), () => this.begins(waitedMs))
     }
     const beside = new RequestClock(record.started, 0)
     this.beside = beside

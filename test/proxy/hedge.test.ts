@@ -18,7 +18,7 @@ const refused = new Unreachable({ reason: "connection refused" })
 type Stage = Awaited<ReturnType<typeof makeStage>>
 
 const hedging = (settings: Partial<HedgeSettings> = {}): { readonly hedge: HedgeSettings } => ({
-  hedge: { models: new Set(["m"]), maxShare: 1, minWaitMs: 0, clouds: false, ...settings }
+  hedge: { models: new Set(["m"]), maxShare: 1, minWaitMs: 500, clouds: false, ...settings }
 })
 
 /** Lets a call speak. */
