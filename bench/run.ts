@@ -43,7 +43,10 @@ const rows: ReadonlyArray<Row> = [
 // Its columns are other ones, and so are its options.
 if (process.argv[2] === "fleet") {
   pinSelf()
-  await fleet(process.argv.slice(3))
+  await fleet(process.argv.slice(3)).catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : error)
+    process.exit(2)
+  })
   process.exit(0)
 }
 

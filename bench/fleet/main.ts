@@ -1,7 +1,8 @@
 /**
  * `bun run bench fleet`: workloads on simulated servers, by Nexus, by Nexus as it was, and by policies of others.
  *
- *     bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--before DIR] [--json FILE]
+ *     bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--nexus DIR]
+ *         [--before DIR] [--json FILE]
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
@@ -27,8 +28,16 @@ const workloads: ReadonlyArray<Workload> = [
   agentsOnLlama
 ]
 
-const usage = `bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--before DIR] [--json FILE]
+const usage = `bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--nexus DIR] [--before DIR] [--json FILE]
 ${workloads.map(({ letter, title }) => `${letter}  ${title}`).join("\n")}`
+
+/** Those of a list that are named, all without names. */
+const named = <T>(all: ReadonlyArray<T>, nameOf: (one: T) => string, names: string | undefined): ReadonlyArray<T> => {
+  const wanted = names?.split(",")
+  const unknown = wanted?.filter((name) => all.every((one) => nameOf(one) !== name)) ?? []
+  if (unknown.length > 0) throw new Error(`no ${unknown.join(", ")}; there are ${all.map(nameOf).join(", ")}`)
+  return all.filter((one) => wanted?.includes(nameOf(one)) ?? true)
+}
 
 /** Runs what the arguments say. */
 export const fleet = async (args: ReadonlyArray<string>): Promise<void> => {
@@ -39,6 +48,7 @@ export const fleet = async (args: ReadonlyArray<string>): Promise<void> => {
       placers: { type: "string" },
       speed: { type: "string", default: "20" },
       seed: { type: "string", default: "1" },
+      nexus: { type: "string", default: root },
       before: { type: "string" },
       json: { type: "string" },
       help: { type: "boolean", short: "h", default: false }
@@ -48,11 +58,10 @@ export const fleet = async (args: ReadonlyArray<string>): Promise<void> => {
     console.log(usage)
     return
   }
-  const letters = values.workload?.toUpperCase().split(",")
-  const names = values.placers?.split(",")
-  const chosen = workloads.filter(({ letter }) => letters?.includes(letter) ?? true)
-  const placers = placersOf(root, values.before).filter(({ name }) => names?.includes(name) ?? true)
+  const chosen = named(workloads, ({ letter }) => letter, values.workload?.toUpperCase())
+  const placers = named(placersOf(values.nexus, values.before), ({ name }) => name, values.placers)
   const [speed, seed] = [Number(values.speed), Number(values.seed)]
+  if (!(speed > 0) || !Number.isSafeInteger(seed)) throw new Error("--speed is above 0, and --seed a whole number")
   const machine = fingerprint()
   console.log(`${machine.cpu}, commit ${machine.commit}; ${String(speed)} times as fast, seed ${String(seed)}`)
   const results = []
