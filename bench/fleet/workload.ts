@@ -67,6 +67,8 @@ export const notBelow = (limit: number): Target => ({ text: `≥ ${String(limit)
 export interface Workload {
   readonly letter: string
   readonly title: string
+  /** How many times as fast as real time it is run, unless told. */
+  readonly speed: number
   readonly fleet: ReadonlyArray<MachineSpec>
   readonly keys: ReadonlyArray<string>
   readonly batchKeys: ReadonlyArray<string>

@@ -64,6 +64,7 @@ const agent = async (world: World, at: number, variety: number): Promise<void> =
 const agentsOn = (letter: string, title: string, target: Target, machine: MachineSpec): Workload => ({
   letter,
   title,
+  speed: 20,
   fleet: Array.from({ length: 4 }, () => machine),
   keys: Array.from({ length: agents }, (_, at) => `agent-${String(at)}`),
   batchKeys: [],

@@ -26,6 +26,7 @@ const chat = async (world: World, key: string, over: () => boolean): Promise<voi
 export const busyBatch: Workload = {
   letter: "B",
   title: "chats beside a batch at three times saturation",
+  speed: 20,
   fleet: Array.from({ length: servers }, () => ({
     kind: "vllm",
     models: ["chat"],

@@ -56,6 +56,7 @@ const fairness: Figure = {
 export const greedyKey: Workload = {
   letter: "F",
   title: "one key keeps 48 under way beside 8 that trickle",
+  speed: 20,
   fleet: Array.from({ length: servers }, () => ({
     kind: "vllm",
     models: ["chat"],

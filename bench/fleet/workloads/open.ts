@@ -27,6 +27,7 @@ const arrivals =
 export const unevenMachines: Workload = {
   letter: "C",
   title: "one fast, one medium, two slow machines",
+  speed: 20,
   fleet: [machine(8, 6000, 90), machine(4, 2500, 45), machine(4, 1000, 22), machine(4, 1000, 22)],
   keys: ["client"],
   batchKeys: [],
@@ -48,11 +49,13 @@ const quick: MachineSpec = { ...machine(8, 4000, 60), kind: "vllm" }
 export const slowTail: Workload = {
   letter: "E",
   title: "one of three has a slow tail",
+  // What the gateway waits before it asks a second server has half a second of real time in it.
+  speed: 2,
   fleet: [quick, quick, { ...quick, tail: { share: 0.1, seconds: 10 } }],
   keys: ["client"],
   batchKeys: [],
   hedged: true,
-  drive: arrivals(500, 2.5, { prompt: [200, 1200], answer: [40, 200] }),
+  drive: arrivals(400, 4, { prompt: [200, 1200], answer: [40, 200] }),
   figures: [
     firstToken(50),
     firstToken(95),

@@ -21,6 +21,7 @@ const ollama: MachineSpec = {
 export const twoModels: Workload = {
   letter: "D",
   title: "two models on two Ollamas that hold one",
+  speed: 20,
   fleet: [ollama, ollama],
   keys: ["client"],
   batchKeys: [],
