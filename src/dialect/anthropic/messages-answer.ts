@@ -7,6 +7,7 @@ import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { GrowingText } from "../growing-text.ts"
 import { wordIn } from "../word-table.ts"
 import type { Transducer } from "../Transducer.ts"
 import { JsonEnd } from "./json-end.ts"
@@ -75,7 +76,7 @@ interface Block {
   readonly call: number
   readonly id: string
   readonly name: string
-  args: string
+  readonly args: GrowingText
   signature: string
   readonly pieces: Array<string>
 }
@@ -91,7 +92,7 @@ interface StreamedBlock extends Block {
 // What has ended is parsed once, not at each piece that comes while another block waits.
 const isWhole = (block: StreamedBlock): boolean => {
   if (!block.end.ended) return false
-  block.whole ??= isWholeJson(block.args)
+  block.whole ??= isWholeJson(block.args.text)
   return block.whole
 }
 
@@ -181,7 +182,7 @@ class StreamWriting {
 
   private block(kind: Block["kind"], call = -1, id = "", name = ""): StreamedBlock {
     const end = new JsonEnd()
-    return { kind, call, id, name, args: "", signature: unsigned, pieces: [], end, whole: undefined }
+    return { kind, call, id, name, args: new GrowingText(), signature: unsigned, pieces: [], end, whole: undefined }
   }
 
   private say(kind: "text" | "thinking", text: string): void {
@@ -198,7 +199,7 @@ class StreamWriting {
   private argue(call: number, text: string): void {
     const block = this.blocks.find((each) => each.call === call)
     if (block !== undefined) {
-      block.args += text
+      block.args.add(text)
       block.end.push(text)
       block.pieces.push(text)
       return this.advance()
@@ -259,7 +260,7 @@ class StreamWriting {
     if (this.index === 0 && this.blocks.length === 0) this.blocks.push(this.block("text"))
     for (let block = this.blocks[0]; block !== undefined; block = this.blocks[0]) {
       // A library would make of it what it can, and run a tool by that.
-      if (!cut && block.args !== "" && !isWholeJson(block.args)) {
+      if (!cut && block.args.length > 0 && !isWholeJson(block.args.text)) {
         return this.fail(`The backend called '${block.name}' with arguments that are no JSON`)
       }
       this.send(block)
@@ -323,8 +324,8 @@ const encodeMessagesAnswer = (
   let refused = false
   const say = (kind: "text" | "thinking", text: string): void => {
     const last = blocks.at(-1)
-    if (last?.kind === kind && (kind === "text" || last.signature === unsigned)) last.args += text
-    else blocks.push({ kind, call: -1, id: "", name: "", args: text, signature: unsigned, pieces: [] })
+    if (last?.kind === kind && (kind === "text" || last.signature === unsigned)) last.args.add(text)
+    else blocks.push({ kind, call: -1, id: "", name: "", args: new GrowingText(text), signature: unsigned, pieces: [] })
   }
   for (const event of events) {
     if (event.type === "error") return Result.fail(event.message)
@@ -338,16 +339,17 @@ const encodeMessagesAnswer = (
       if (last !== undefined) last.signature = event.signature
     } else if (event.type === "call") {
       const { call, id, name } = event
-      blocks.push({ kind: "call", call, id: ids.of(id), name, args: "", signature: "", pieces: [] })
+      blocks.push({ kind: "call", call, id: ids.of(id), name, args: new GrowingText(), signature: "", pieces: [] })
     } else if (event.type === "arguments") {
       const block = blocks.find(({ call }) => call === event.call)
-      if (block !== undefined) block.args += event.text
+      if (block !== undefined) block.args.add(event.text)
     } else if (event.type === "stop") ({ stop } = event)
     else if (event.type === "usage") ({ usage } = event)
   }
   const content: Array<unknown> = []
   for (const block of blocks) {
-    const { args, kind, signature } = block
+    const { kind, signature } = block
+    const args = block.args.text
     if (kind === "text") content.push({ type: "text", text: args, citations: null })
     else if (kind === "thinking") content.push({ type: "thinking", thinking: args, signature })
     else {

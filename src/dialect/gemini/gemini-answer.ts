@@ -6,6 +6,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { GrowingText } from "../growing-text.ts"
 import { CallIds } from "../fitted-chat.ts"
 import type { Transducer } from "../Transducer.ts"
 import { sealedForGoogle } from "./gemini-seals.ts"
@@ -76,7 +77,7 @@ interface Held {
   readonly id: string
   readonly name: string
   readonly signature: string | undefined
-  text: string
+  readonly said: GrowingText
 }
 
 const argsOf = (text: string): Readonly<Record<string, unknown>> | undefined => {
@@ -138,12 +139,12 @@ class Writing {
           id: this.ids.of(event.id),
           name: event.name,
           signature: event.signature,
-          text: ""
+          said: new GrowingText()
         })
         return undefined
       case "arguments": {
         const call = this.held.find((each) => each.call === event.call)
-        if (call !== undefined) call.text += event.text
+        if (call !== undefined) call.said.add(event.text)
         return undefined
       }
       case "stop":
@@ -171,11 +172,12 @@ class Writing {
     }
     const kind = thought === true ? "thought" : "text"
     const last = this.held.at(-1)
-    if (last?.kind === kind && last.signature === undefined && signature === undefined) last.text += text
-    else this.held.push({ kind, call: -1, id: "", name: "", signature, text })
+    if (last?.kind === kind && last.signature === undefined && signature === undefined) last.said.add(text)
+    else this.held.push({ kind, call: -1, id: "", name: "", signature, said: new GrowingText(text) })
   }
 
-  private partOf({ id, kind, name, signature, text }: Held): AnswerPart | undefined {
+  private partOf({ id, kind, name, said, signature }: Held): AnswerPart | undefined {
+    const { text } = said
     const signed = signature === undefined ? {} : { thoughtSignature: signature }
     if (kind === "text") return { text, ...signed }
     if (kind === "thought") return { text, thought: true, ...signed }

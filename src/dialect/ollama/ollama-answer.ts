@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { exactJson } from "../exact-json.ts"
+import { GrowingText } from "../growing-text.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
 import type { Transducer } from "../Transducer.ts"
 
@@ -35,7 +36,7 @@ interface MadeCall {
   readonly call: number
   readonly id: string
   readonly name: string
-  args: string
+  readonly args: GrowingText
 }
 
 const parsedArguments = (args: string): unknown => {
@@ -90,10 +91,10 @@ class Telling {
   notes(event: ChatEvent): void {
     this.began ??= this.passed()
     if (event.type === "call") {
-      this.calls.push({ call: event.call, id: this.ids.of(event.id), name: event.name, args: "" })
+      this.calls.push({ call: event.call, id: this.ids.of(event.id), name: event.name, args: new GrowingText() })
     } else if (event.type === "arguments") {
       const made = this.calls.find(({ call }) => call === event.call)
-      if (made !== undefined) made.args += event.text
+      if (made !== undefined) made.args.add(event.text)
     } else if (event.type === "stop") this.stop = event.stop
     else if (event.type === "usage") this.usage = event.usage
   }
@@ -102,7 +103,7 @@ class Telling {
   made(): Result.Result<ReadonlyArray<unknown>, string> {
     const made: Array<unknown> = []
     for (const { args, id, name } of this.calls) {
-      const read = parsedArguments(args)
+      const read = parsedArguments(args.text)
       if (Predicate.isObject(read) && !Array.isArray(read)) {
         made.push({ id, function: { index: made.length, name, arguments: read } })
         // One that was cut off at the limit of its client cannot be told: arguments are objects here.

@@ -2,6 +2,7 @@
  * The items of a response: each opens, says what it holds piece by piece, and closes with all of it.
  */
 import type { ChatEvent } from "../chat.ts"
+import { GrowingText } from "../growing-text.ts"
 import { sealed } from "./reasoning-seal.ts"
 import type { EventWriter } from "./responses-events.ts"
 import { textOfArgs, type ToolForm } from "./responses-tools.ts"
@@ -82,7 +83,7 @@ export abstract class ResponseItem {
 export class ReasoningItem extends ResponseItem {
   signature: string | undefined
   callSignature: string | undefined
-  private text = ""
+  private readonly thought = new GrowingText()
   private readonly seals: boolean
   private isClosed = false
 
@@ -95,15 +96,16 @@ export class ReasoningItem extends ResponseItem {
 
   append(text: string): void {
     if (text === "") return
-    if (this.text === "") {
+    if (this.thought.length === 0) {
       this.said("response.reasoning_summary_part.added", { summary_index: 0, part: summaryPart("") })
     }
-    this.text += text
+    this.thought.add(text)
     this.say("response.reasoning_summary_text.delta", `"summary_index":0,`, text)
   }
 
   override json(status: ItemStatus) {
-    const { callSignature, signature, text } = this
+    const { callSignature, signature } = this
+    const { text } = this.thought
     const seal = this.seals && this.isClosed ? { encrypted_content: sealed({ text, signature, callSignature }) } : {}
     return {
       id: this.place.id,
@@ -116,7 +118,7 @@ export class ReasoningItem extends ResponseItem {
 
   override close(status: Exclude<ItemStatus, "in_progress">): void {
     this.isClosed = true
-    const { text } = this
+    const { text } = this.thought
     if (text !== "") {
       this.said("response.reasoning_summary_text.done", { summary_index: 0, text })
       this.said("response.reasoning_summary_part.done", { summary_index: 0, part: summaryPart(text) })
@@ -128,13 +130,13 @@ export class ReasoningItem extends ResponseItem {
 /** A part of a message, as far as it has come. */
 interface MessagePart {
   readonly type: "output_text" | "refusal"
-  text: string
+  readonly said: GrowingText
   readonly annotations: Array<UrlCitation>
   readonly logprobs: Array<unknown>
 }
 
-const partJson = ({ annotations, logprobs, text, type }: MessagePart) =>
-  type === "refusal" ? refusalPart(text) : textPart(text, annotations, logprobs)
+const partJson = ({ annotations, logprobs, said, type }: MessagePart) =>
+  type === "refusal" ? refusalPart(said.text) : textPart(said.text, annotations, logprobs)
 
 /** What the model says, or why it will not. */
 export class MessageItem extends ResponseItem {
@@ -147,7 +149,7 @@ export class MessageItem extends ResponseItem {
 
   append(type: MessagePart["type"], text: string, logprobs: ReadonlyArray<unknown> = []): void {
     const part = this.partOf(type)
-    part.text += text
+    part.said.add(text)
     if (text === "") return
     const content_index = this.parts.length - 1
     const at = `"content_index":${content_index},`
@@ -159,8 +161,8 @@ export class MessageItem extends ResponseItem {
 
   /** Says what its text goes back to: all of it, where nothing more is known. */
   cite({ end, start = 0, title, url }: ChatEvent & { readonly type: "citation" }): void {
-    const { annotations, text } = this.partOf("output_text")
-    const annotation = { type: "url_citation" as const, url, title, start_index: start, end_index: end ?? text.length }
+    const { annotations, said } = this.partOf("output_text")
+    const annotation = { type: "url_citation" as const, url, title, start_index: start, end_index: end ?? said.length }
     const content_index = this.parts.length - 1
     const annotation_index = annotations.push(annotation) - 1
     this.said("response.output_text.annotation.added", { content_index, annotation_index, annotation })
@@ -185,7 +187,7 @@ export class MessageItem extends ResponseItem {
     const last = this.parts.at(-1)
     if (last?.type === type) return last
     this.closePart()
-    const part: MessagePart = { type, text: "", annotations: [], logprobs: [] }
+    const part: MessagePart = { type, said: new GrowingText(), annotations: [], logprobs: [] }
     this.parts.push(part)
     this.said("response.content_part.added", { content_index: this.parts.length - 1, part: partJson(part) })
     return part
@@ -195,7 +197,8 @@ export class MessageItem extends ResponseItem {
     const part = this.parts.at(-1)
     if (part === undefined) return
     const content_index = this.parts.length - 1
-    const { logprobs, text } = part
+    const { logprobs } = part
+    const { text } = part.said
     if (part.type === "refusal") this.said("response.refusal.done", { content_index, refusal: text })
     else this.said("response.output_text.done", { content_index, text, logprobs })
     this.said("response.content_part.done", { content_index, part: partJson(part) })
@@ -204,7 +207,7 @@ export class MessageItem extends ResponseItem {
 
 /** A call of a tool. */
 export class CallItem extends ResponseItem {
-  private args = ""
+  private args = new GrowingText()
   private readonly callId: string
   private readonly form: ToolForm
 
@@ -217,9 +220,9 @@ export class CallItem extends ResponseItem {
 
   /** Whether what has come is a whole JSON value, or nothing at all. */
   get isWhole(): boolean {
-    if (this.args === "") return true
+    if (this.args.length === 0) return true
     try {
-      JSON.parse(this.args)
+      JSON.parse(this.args.text)
       return true
     } catch {
       return false
@@ -228,13 +231,14 @@ export class CallItem extends ResponseItem {
 
   append(args: string): void {
     if (args === "") return
-    this.args += args
+    this.args.add(args)
     // A free text is told at once: in pieces it would have to be taken out of the JSON that it comes in.
     if (this.form.kind === "function") this.say("response.function_call_arguments.delta", "", args)
   }
 
   override json(status: ItemStatus) {
-    const { args, callId, form, place } = this
+    const { callId, form, place } = this
+    const args = this.args.text
     const isOpen = status === "in_progress"
     const head = { id: place.id, status, call_id: callId, name: form.name }
     const space = form.namespace === undefined ? {} : { namespace: form.namespace }
@@ -244,12 +248,16 @@ export class CallItem extends ResponseItem {
   }
 
   override close(status: Exclude<ItemStatus, "in_progress">): void {
-    if (status === "completed" && this.args.trim() === "") this.args = this.form.kind === "custom" ? "" : "{}"
+    if (status === "completed" && this.args.text.trim() === "") {
+      this.args = new GrowingText()
+      if (this.form.kind !== "custom") this.args.add("{}")
+    }
+    const args = this.args.text
     if (this.form.kind === "custom") {
-      const input = textOfArgs(this.args)
+      const input = textOfArgs(args)
       this.said("response.custom_tool_call_input.delta", { delta: input })
       this.said("response.custom_tool_call_input.done", { input })
-    } else this.said("response.function_call_arguments.done", { arguments: this.args })
+    } else this.said("response.function_call_arguments.done", { arguments: args })
     this.closed(status)
   }
 }
