@@ -3,10 +3,11 @@
  */
 import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { healthStatuses } from "../domain/backend-health.ts"
 import { modes } from "../domain/server.ts"
 
 /** How a backend stands. */
-export const BackendStatus = Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"])
+export const BackendStatus = Schema.Literals(healthStatuses)
 
 const ability = Schema.optionalKey(Schema.Boolean)
 

@@ -110,8 +110,8 @@ export const ControlGroup = HttpApiGroup.make("control").add(
     error: refusals
   }).annotate(OpenApi.Summary, "Take a backend out; its requests end as they would have"),
   HttpApiEndpoint.post("act", "/admin/v1/backends/:name/:action", {
-    params: { ...name, action: Schema.Literals(["enable", "drain", "disable"]) },
+    params: { ...name, action: Schema.Literals(["enable", "drain", "disable", "wake"]) },
     success: BackendChange,
     error: refusals
-  }).annotate(OpenApi.Summary, "Enable, drain or disable a backend")
+  }).annotate(OpenApi.Summary, "Enable, drain, disable or wake a backend")
 )

@@ -4,6 +4,7 @@
 import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { modes } from "../domain/server.ts"
+import { BackendStatus } from "./catalogue-api.ts"
 
 /** The text of `/metrics`. */
 const Metrics = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain" }))
@@ -56,7 +57,7 @@ const Totals = Schema.Struct({
 const BackendStats = Schema.Struct({
   name: Schema.String,
   mode: Schema.Literals(modes),
-  status: Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"]),
+  status: BackendStatus,
   reason: Schema.String,
   models: Schema.Finite,
   ...figures

@@ -14,7 +14,7 @@ import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { duration, jsonText, tableText } from "./output.ts"
 
-const marks = { healthy: "✓", unhealthy: "✗", config_error: "✗", unknown: "?" } as const
+const marks = { healthy: "✓", unhealthy: "✗", config_error: "✗", waking: "…", unknown: "?" } as const
 
 const configWords = ({ generation, loaded_at, path, needs_restart, failure }: GatewayHealth["config"]): string =>
   [

@@ -72,6 +72,8 @@ const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSuperv
   switch (message._tag) {
     case "Suspect":
       return registry.suspect(message.name)
+    case "Wanted":
+      return registry.want(message.name)
     case "Figures": {
       const now = performance.now()
       slot.standings = message.backends

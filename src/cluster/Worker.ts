@@ -268,6 +268,11 @@ export const runWorker = (
       Effect.forever,
       Effect.forkScoped
     )
+    yield* registry.nextWanted.pipe(
+      Effect.flatMap(({ name }) => send({ _tag: "Wanted", name })),
+      Effect.forever,
+      Effect.forkScoped
+    )
     const stopped = Queue.take(messages).pipe(Effect.flatMap(apply), Effect.repeat({ until: (stop) => stop }))
     yield* Effect.race(stopped, signal)
     // What is told meanwhile counts for the requests that still come.

@@ -22,6 +22,7 @@ const changes = {
   compare: change("compare", nothing, ReloadChanges),
   add: change("add", NewBackend, BackendChange),
   remove: change("remove", Schema.Struct({ name: Schema.String, save: Schema.Boolean }), BackendChange),
+  wake: change("wake", Schema.Struct({ name: Schema.String }), BackendChange),
   setMode: change("setMode", Schema.Struct({ name: Schema.String, mode: Schema.Literals(modes) }), BackendChange)
 }
 
@@ -31,6 +32,7 @@ export const changeHandlers: ReadonlyArray<CallHandler<Control>> = [
   handling(changes.compare, () => Control.use(({ compare }) => compare)),
   handling(changes.add, (backend) => Control.use(({ add }) => add(backend))),
   handling(changes.remove, ({ name, save }) => Control.use(({ remove }) => remove(name, save))),
+  handling(changes.wake, ({ name }) => Control.use(({ wake }) => wake(name))),
   handling(changes.setMode, ({ name, mode }) => Control.use(({ setMode }) => setMode(name, mode)))
 ]
 
@@ -46,6 +48,7 @@ export const delegatedControl = (ask: Ask, status: () => ConfigStatus): Control[
     compare: wish(changes.compare, {}),
     add: (backend) => wish(changes.add, backend),
     remove: (name, save) => wish(changes.remove, { name, save }),
+    wake: (name) => wish(changes.wake, { name }),
     setMode: (name, mode) => wish(changes.setMode, { name, mode })
   })
 }

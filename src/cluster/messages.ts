@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { backendTypes } from "../backend/all.ts"
+import { healthStatuses } from "../domain/backend-health.ts"
 import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"
 import { ConfigStatus } from "../api/control-api.ts"
@@ -67,7 +68,7 @@ const Removed = Schema.TaggedStruct("Removed", { name: Schema.String })
 const State = Schema.TaggedStruct("State", {
   name: Schema.String,
   mode: Schema.Literals(modes),
-  status: Schema.Literals(["unknown", "healthy", "unhealthy", "config_error"]),
+  status: Schema.Literals(healthStatuses),
   streak: Schema.Int,
   reason: Schema.String,
   models: Schema.Array(ModelShape),
@@ -158,6 +159,9 @@ const Failed = Schema.TaggedStruct("Failed", { reason: Schema.String })
 /** A request saw a reason to probe a backend: its connection failed, or it refused the key. */
 const Suspect = Schema.TaggedStruct("Suspect", { name: Schema.String })
 
+/** A request wants a backend that is not there. */
+const Wanted = Schema.TaggedStruct("Wanted", { name: Schema.String })
+
 /** How the worker stands with each backend; ages in milliseconds, -1 for never. */
 const Figures = Schema.TaggedStruct("Figures", {
   backends: Schema.Array(
@@ -166,7 +170,7 @@ const Figures = Schema.TaggedStruct("Figures", {
 })
 
 /** From a worker to the supervisor. */
-export const ToSupervisor = Schema.Union([Listening, Failed, Suspect, Figures, CallMessage, ReplyMessage])
+export const ToSupervisor = Schema.Union([Listening, Failed, Suspect, Wanted, Figures, CallMessage, ReplyMessage])
 /** Type of {@link ToSupervisor}. */
 export type ToSupervisor = typeof ToSupervisor.Type
 

@@ -51,7 +51,7 @@ interface Leaf {
 }
 
 /** Whether a message of the Schema says more than the type and the bounds do. */
-const saysMore = (message: string): boolean => /^Expected (1 to|64) /.test(message)
+const saysMore = (message: string): boolean => /^Expected (1 to|12|64) /.test(message)
 
 const messageOf = (issue: SchemaIssue.Issue): string => {
   if (issue._tag !== "Filter") return ""

@@ -11,6 +11,7 @@ import type { Thresholds } from "../domain/backend-health.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { rulesOf } from "./compile-routes.ts"
 import type { Settings } from "./schema.ts"
+import { digitsOf, wakePlace } from "./wake.ts"
 
 /** A key that clients may use, as its SHA-256 digest. */
 export interface ConfiguredKey {
@@ -30,6 +31,8 @@ export interface Secrets {
   /** Why the key of a backend is not there, by backend name. */
   readonly keyFaults?: ReadonlyMap<string, string>
   readonly authKeys: ReadonlyArray<ConfiguredKey>
+  /** SecureOn passwords by backend name. */
+  readonly wakePasswords?: ReadonlyMap<string, string>
 }
 
 /** All that is known once the config has been read and checked. */
@@ -97,6 +100,19 @@ const tuningsOf = (entry: BackendEntry): Pick<Backend, "modelTunings" | "tuning"
   return { ...(all === undefined ? {} : { tuning: all }), ...(single.length === 0 ? {} : { modelTunings: single }) }
 }
 
+const wakeOf = (entry: BackendEntry, { wakePasswords }: Secrets): Pick<Backend, "wake"> => {
+  if (entry.wake === undefined) return {}
+  const password = wakePasswords?.get(entry.name)
+  return {
+    wake: {
+      mac: digitsOf(entry.wake),
+      ...wakePlace(entry.wake_address ?? "255.255.255.255"),
+      ...(password === undefined ? {} : { password: Redacted.make(digitsOf(password)) }),
+      timeoutMs: ms(entry.wake_timeout_seconds ?? 90)
+    }
+  }
+}
+
 const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): Backend => {
   const key = secrets.backendKeys.get(entry.name)
   const tls = secrets.backendTls?.get(entry.name)
@@ -122,6 +138,7 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     ...(entry.native === "trusted" ? {} : { native: entry.native }),
     ...(entry.native_dialects.length === 0 ? {} : { native: entry.native_dialects }),
     ...(entry.collect ? { collect: true } : {}),
+    ...wakeOf(entry, secrets),
     ...(warm.length === 0 ? {} : { keepWarm: warm }),
     limits: limitsOf(entry, settings),
     models: entry.models.map(modelOf),

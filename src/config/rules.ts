@@ -11,6 +11,7 @@ import type { Mistake } from "./check.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
 import { routeMistakes } from "./route-rules.ts"
+import { wakeMistakes } from "./wake.ts"
 import { listenFault } from "./admin-listen.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 
@@ -389,6 +390,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...keyOfBackend(tree),
   ...tlsOfBackend(tree),
   ...nativeOfBackend(tree),
+  ...tablesAt(tree, ["backends"]).flatMap(({ at, table }) => wakeMistakes(at, table)),
   ...tablesAt(tree, ["backends"]).flatMap(({ at }) => repeated(tree, [...at, "models"], "id", lineOf)),
   ...aliasMistakes(tree),
   ...groupMistakes(tree),

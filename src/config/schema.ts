@@ -318,6 +318,26 @@ const BackendEntry = Schema.Struct({
     false,
     "Ask for whole chat answers as streams and put them together, so that it stops at once when a client leaves (llama-server does not otherwise)"
   ),
+  wake: maybe(
+    Schema.String.check(
+      Schema.isPattern(/^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$/u, {
+        expected: "12 hexadecimal digits, such as aa:bb:cc:dd:ee:ff"
+      })
+    ),
+    "Address of its network card (MAC), by which it is woken over the network (Wake-on-LAN) when requests want it and it sleeps"
+  ),
+  wake_address: maybe(
+    Schema.NonEmptyString,
+    "Where the packet goes that wakes it: the broadcast address of its network, with another port than 9 if need be; 255.255.255.255 when absent, which leaves by the default route alone"
+  ),
+  wake_password_env: maybe(
+    Schema.NonEmptyString,
+    "Environment variable that holds the SecureOn password of its network card, written as an address is"
+  ),
+  wake_timeout_seconds: maybe(
+    seconds(1, 3600),
+    "Time that it gets to answer after it was woken, for which requests wait; 90 when absent"
+  ),
   max_concurrent: maybe(whole(1, 60_000), "Requests it is given at a time; no limit when absent"),
   slots: maybe(
     slots,

@@ -8,6 +8,7 @@ import type { ConfiguredKey, Secrets } from "./compile.ts"
 import type { KeyPath, Table } from "./path.ts"
 import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
 import { tablesAt } from "./rules.ts"
+import { isHardwareAddress } from "./wake.ts"
 import type { Environment } from "./sources.ts"
 
 /** A key that is not where the settings say: its variable is not set, or its file is not there. */
@@ -109,9 +110,16 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
 
   const backendKeys = new Map<string, string>()
   const backendTls = new Map<string, Tls>()
+  const wakePasswords = new Map<string, string>()
   for (const { at, table } of tablesAt(tree, ["backends"])) {
     const key = fromVariable(table, "api_key_env", at, "backend") ?? fromFile(table, at)
     if (key !== undefined) backendKeys.set(nameOf(table), key)
+    const password = fromVariable(table, "wake_password_env", at, "backend")
+    if (password !== undefined && isHardwareAddress(password)) wakePasswords.set(nameOf(table), password)
+    else if (password !== undefined) {
+      const reason = "this environment variable does not hold a password such as aa:bb:cc:dd:ee:ff"
+      mistakes.push({ path: [...at, "wake_password_env"], value: table["wake_password_env"], reason })
+    }
     const tls = tlsOf(table, at, files, mistakes)
     if (tls !== undefined) backendTls.set(nameOf(table), tls)
   }
@@ -123,5 +131,5 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     if (key !== undefined) authKeys.push({ ...about, digest: digestOf(key), key: Redacted.make(key) })
     else if (typeof table["sha256"] === "string") authKeys.push({ ...about, digest: fromHex(table["sha256"]) })
   }
-  return { secrets: { backendKeys, backendTls, authKeys }, mistakes, missing, names }
+  return { secrets: { backendKeys, backendTls, authKeys, wakePasswords }, mistakes, missing, names }
 }

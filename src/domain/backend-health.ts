@@ -5,10 +5,13 @@ import type { Model, Served, ToldLoads } from "./server.ts"
 import type { ApiPath } from "./base-url.ts"
 
 /**
- * `unknown` before the first probe has ended, `config_error` when the backend refuses the key Nexus was given for it,
+ * `unknown` before the first probe has ended, `waking` while it is given time to answer that has been woken, `config_error` when the backend refuses the key Nexus was given for it,
  * or that key is not there.
  */
-export type HealthStatus = "unknown" | "healthy" | "unhealthy" | "config_error"
+export const healthStatuses = ["unknown", "healthy", "unhealthy", "waking", "config_error"] as const
+
+/** One of {@link healthStatuses}. */
+export type HealthStatus = (typeof healthStatuses)[number]
 
 /** Where a backend stands; `streak` counts the probes in a row that speak against `status`. */
 export interface BackendHealth {
@@ -62,6 +65,8 @@ export const nextHealth = (
       : { status: "config_error", streak: 0, reason: outcome.reason }
   }
   const up = outcome._tag === "Up"
+  // How long it may take is for whoever has woken it to say, and its first sign of life is enough.
+  if (health.status === "waking") return up ? { status: "healthy", streak: 0, reason: "" } : health
   const reason = up ? "" : outcome.reason
   if (health.status === "unknown" || health.status === "config_error") {
     return { status: up ? "healthy" : "unhealthy", streak: 0, reason }

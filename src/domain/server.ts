@@ -109,6 +109,19 @@ export interface Tls {
   readonly insecure?: boolean
 }
 
+/** How a server is woken over the network that sleeps. */
+export interface Wake {
+  /** The address of its network card, as 12 digits. */
+  readonly mac: string
+  /** Where the packet goes: an address that all of its network hear. */
+  readonly address: string
+  readonly port: number
+  /** The SecureOn password that its card wants, as 12 digits. */
+  readonly password?: Redacted.Redacted<string>
+  /** How long it may take to answer, in milliseconds. */
+  readonly timeoutMs: number
+}
+
 /** What a server is told with each request, in words of its own. */
 export interface Tuning {
   readonly options?: Readonly<Record<string, unknown>>
@@ -154,6 +167,8 @@ export interface Server {
   readonly native?: "trusted" | "always" | "never" | ReadonlyArray<string>
   /** Whether whole answers are asked of it as streams. */
   readonly collect?: boolean
+  /** Absent where it cannot be woken. */
+  readonly wake?: Wake
   /** Models that are to be in its memory whenever they can. */
   readonly keepWarm?: ReadonlyArray<string>
   /** What config says of its models, laid over what the backend says itself. */

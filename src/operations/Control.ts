@@ -26,6 +26,8 @@ export class Control extends Context.Service<
     readonly compare: Effect.Effect<ReloadChanges, NotChanged>
     readonly add: (backend: NewBackend) => Effect.Effect<BackendChange, NotChanged>
     readonly remove: (name: string, save: boolean) => Effect.Effect<BackendChange, NotChanged>
+    /** Wakes a backend over the network. */
+    readonly wake: (name: string) => Effect.Effect<BackendChange, NotChanged>
     readonly setMode: (name: string, mode: Mode) => Effect.Effect<BackendChange, NotChanged>
   }
 >()("nexus/operations/Control") {}

@@ -4,6 +4,7 @@
 import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import { PrometheusMetrics } from "effect/observability"
+import { healthStatuses } from "../domain/backend-health.ts"
 import { version } from "../domain/version.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { distributionOf } from "../telemetry/histogram.ts"
@@ -135,8 +136,6 @@ const summed = ({ endpoints, tallies }: TotalFigures): Tally => {
   return sum
 }
 
-const states = ["unknown", "healthy", "unhealthy", "config_error"] as const
-
 /** The text of each metric, one after the other: whoever sends them can let others work in between. */
 export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: PrometheusFigures): Generator<string> {
   const { tallies, processes } = whole
@@ -169,7 +168,7 @@ export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Pr
   yield numbers(
     metrics.backendState,
     backends.flatMap(({ backend: { name }, health: { status } }) =>
-      states.map((state): Series<number> => [{ backend: name, state }, state === status ? 1 : 0])
+      healthStatuses.map((state): Series<number> => [{ backend: name, state }, state === status ? 1 : 0])
     )
   )
   yield numbers(metrics.openCircuits, ofBackends(openCircuits))

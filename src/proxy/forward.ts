@@ -20,6 +20,7 @@ import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
 import { StreamedBody, type StreamedLimits, withStreamedBody } from "./streamed-body.ts"
 import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
+import { canWake, wakenAfter, wakenFor } from "./waking.ts"
 
 type Forwarded = Effect.Effect<void, GatewayError | GaveUp>
 
@@ -192,7 +193,8 @@ const understood = (
   forwarding: Forwarding,
   run: RequestRun,
   body: Uint8Array | StreamedBody,
-  read: Result.Result<ReadRequest, GatewayError>
+  read: Result.Result<ReadRequest, GatewayError>,
+  mayWake = true
 ): Effect.Effect<void, GatewayError | GaveUp> => {
   const { record } = run
   const { registry, router, accounting } = forwarding
@@ -207,11 +209,19 @@ const understood = (
   const plan = router.route(needs, snapshot, now, ruling)
   if (Result.isFailure(plan)) {
     // Why there is nobody to ask is what people ask most.
-    accounting.routed(record, router.consider(needs, snapshot, now, ruling).plan, now)
+    const { plan: considered } = router.consider(needs, snapshot, now, ruling)
+    accounting.routed(record, considered, now)
     const { estimate } = record.route.operation
     // An estimate is to be had of those who have too much to do.
     if (estimate !== undefined && plan.failure._tag === "Overloaded") return estimated(run, estimate(needs))
-    return Effect.fail(plan.failure)
+    if (!mayWake || estimate !== undefined) return Effect.fail(plan.failure)
+    const waking = wakenFor(registry, run, plan.failure, considered, needs)
+    return waking === undefined
+      ? Effect.fail(plan.failure)
+      : Effect.andThen(
+          waking,
+          Effect.suspend(() => understood(forwarding, run, body, read, false))
+        )
   }
   accounting.routed(record, plan.success, now)
   // What is passed on while it comes is nothing that could be said otherwise.
@@ -219,13 +229,34 @@ const understood = (
     return new Attempts(forwarding, run, read.success, plan.success, body, undefined).all
   if (record.route.operation.estimate !== undefined) return counted(forwarding, run, read.success, plan.success, body)
   if (ruling?.shadow === true) forwarding.shadow(run, read.success, body, ruling)
-  const { parsed } = read.success
+  const going = built(forwarding, run, body, read.success, plan.success)
+  if (!mayWake || !canWake(snapshot)) return going
+  return Effect.catchTag(going, "GaveUp", (gaveUp) => {
+    const waking = wakenAfter(registry, run, gaveUp)
+    return waking === undefined
+      ? Effect.fail(gaveUp)
+      : Effect.andThen(
+          waking,
+          Effect.suspend(() => understood(forwarding, run, body, read, false))
+        )
+  })
+}
+
+/** From the plan to the attempts, once what is to be translated has been built. */
+const built = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array,
+  read: ReadRequest,
+  plan: Plan
+): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { parsed } = read
   const known = parsed === undefined ? undefined : Result.succeed(parsed)
-  const building = known === undefined ? builtFor(forwarding, run, body, plan.success) : undefined
-  if (building === undefined) return asked(forwarding, run, body, read.success, plan.success, known)
+  const building = known === undefined ? builtFor(forwarding, run, body, plan) : undefined
+  if (building === undefined) return asked(forwarding, run, body, read, plan, known)
   return Effect.flatMap(
     Effect.promise(() => building),
-    (built) => asked(forwarding, run, body, read.success, plan.success, built)
+    (made) => asked(forwarding, run, body, read, plan, made)
   )
 }
 

@@ -23,6 +23,7 @@ import {
   reconcile,
   type Reconciled,
   withoutBackend,
+  withHealth,
   withMode,
   withSlotsSeen,
   type SiblingFindings
@@ -34,6 +35,12 @@ import type { Snapshot } from "./snapshot.ts"
 export type Membership =
   | { readonly _tag: "Put"; readonly backend: Backend }
   | { readonly _tag: "Removed"; readonly name: string }
+
+/** A backend that is wanted though it is not there. */
+export interface Wanted {
+  readonly name: string
+  readonly forced: boolean
+}
 
 const escaped = (text: string): string =>
   text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
@@ -111,6 +118,14 @@ export class Registry extends Context.Service<
     readonly suspect: (name: string) => void
     /** Waits for the next suspected backend; meant for one taker. */
     readonly nextSuspect: Effect.Effect<string>
+    /** Tells that requests want this backend and it is not there; `forced` when an administrator does. */
+    readonly want: (name: string, forced?: boolean) => void
+    /** Waits for the next backend that is wanted; meant for one taker. */
+    readonly nextWanted: Effect.Effect<Wanted>
+    /** Notes that a backend has been woken, which is out of rotation until a probe succeeds. */
+    readonly noteWaking: (name: string, reason: string) => Effect.Effect<void>
+    /** Notes that one has stayed away that was woken. */
+    readonly noteNotWoken: (name: string, reason: string) => Effect.Effect<void>
     /** All puts and removals from now on. */
     readonly follow: Effect.Effect<PubSub.Subscription<Membership>, never, Scope.Scope>
   }
@@ -130,6 +145,8 @@ export class Registry extends Context.Service<
         const changes = SubscriptionRef.changes(state)
         const news = yield* PubSub.unbounded<Membership>()
         const suspects = yield* Queue.unbounded<string>()
+        const wanted = yield* Queue.unbounded<Wanted>()
+        const wants = new Set<string>()
         // A name waits in the queue at most once, however many requests fail meanwhile.
         const waiting = new Set<string>()
         // What has been said of each backend's names, so that it is said once.
@@ -225,6 +242,26 @@ export class Registry extends Context.Service<
             waiting.delete(name)
             return name
           }),
+          want: (name, forced = false) => {
+            if ((wants.has(name) && !forced) || !SubscriptionRef.getUnsafe(state).backends.has(name)) return
+            wants.add(name)
+            Queue.offerUnsafe(wanted, { name, forced })
+          },
+          nextWanted: Effect.map(Queue.take(wanted), (next) => {
+            wants.delete(next.name)
+            return next
+          }),
+          noteWaking: (name, reason) =>
+            change((snapshot) => [undefined, withHealth(snapshot, name, { status: "waking", streak: 0, reason })]),
+          noteNotWoken: (name, reason) =>
+            change((snapshot) => {
+              const before = snapshot.backends.get(name)
+              // A probe that has found it after all goes before this.
+              if (before?.health.status !== "waking") return [undefined, snapshot]
+              const next = withHealth(snapshot, name, { status: "unhealthy", streak: 0, reason })
+              const after = next.backends.get(name)
+              return [after === undefined ? undefined : { before, after }, next]
+            }).pipe(Effect.flatMap((change) => (change === undefined ? Effect.void : announce(change)))),
           follow: PubSub.subscribe(news)
         })
       })

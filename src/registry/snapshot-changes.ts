@@ -103,6 +103,12 @@ export const withMode = (snapshot: Snapshot, name: string, mode: Mode): Snapshot
   return before === undefined || before.mode === mode ? snapshot : replace(snapshot, name, { ...before, mode })
 }
 
+/** Sets the health of a backend for another reason than a probe; the same snapshot when there is none of that name. */
+export const withHealth = (snapshot: Snapshot, name: string, health: BackendHealth): Snapshot => {
+  const before = snapshot.backends.get(name)
+  return before === undefined ? snapshot : replace(snapshot, name, { ...before, health })
+}
+
 const sameServed = (a: Served | undefined, b: Served | undefined): boolean => Equal.equals(a, b)
 
 const sameHealth = (a: BackendHealth, b: BackendHealth): boolean =>

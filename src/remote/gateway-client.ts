@@ -256,11 +256,11 @@ export const askRemoveBackend = (
     changed(address, (control) => control.remove({ params: { name }, query: save ? { save: "true" } : {} }))
   )
 
-/** Has the gateway at this address enable, drain or disable a backend. */
+/** Has the gateway at this address enable, drain, disable or wake a backend. */
 export const askSetMode = (
   address: GatewayAddress,
   name: string,
-  action: keyof typeof modeActions
+  action: keyof typeof modeActions | "wake"
 ): Effect.Effect<BackendChange, NotDone, Transport> =>
   byName(
     name,

@@ -29,6 +29,9 @@ import { type ReloadOutcome, Reloader } from "./Reloader.ts"
 /** Time for one question to a server that is to be added, in milliseconds. */
 const lookMs = 2000
 
+/** How long it may take until a backend is known to be waking, in milliseconds. */
+const wakingMs = 500
+
 const draftPath = "new backend"
 
 const told = ({ generation, changes }: ReloadOutcome): ReloadChanges => ({
@@ -292,6 +295,19 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     compare: reloader.compare.pipe(Effect.mapBoth({ onSuccess: told, onFailure: refused })),
     add,
     remove: (name, save) => lock.withPermits(1)(remove(name, save)),
+    wake: (name) =>
+      Effect.gen(function* () {
+        const { backend, health } = yield* there(name)
+        if (backend.wake === undefined) {
+          const message = `Backend '${name}' has no setting 'wake', the address of its network card`
+          return yield* new BadRequest({ message, param: "name" })
+        }
+        if (health.status === "healthy") return yield* changed(name, null, "It is awake")
+        registry.want(name, true)
+        const begun = registry.when(({ backends }) => backends.get(name)?.health.status !== health.status)
+        yield* Effect.timeoutOption(begun, wakingMs)
+        return yield* changed(name, null, `It has ${Math.round(backend.wake.timeoutMs / 1000)} s to answer`)
+      }),
     setMode: (name, mode) =>
       there(name).pipe(
         Effect.andThen(registry.setMode(name, mode)),

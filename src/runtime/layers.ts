@@ -14,6 +14,7 @@ import { type AdmissionRules, makeAdmission } from "../admission/access.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Gateway } from "./Gateway.ts"
 import * as KeepWarm from "../lifecycle/keep-warm.ts"
+import * as Waker from "../lifecycle/waker.ts"
 import { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
@@ -152,7 +153,7 @@ const answering = (config: Config, part: ProcessPart | undefined) => {
 
 /** The watch over the backends and the config, and the changes of both; `ownPort` is where the gateway listens. */
 export const watchLayer = (config: Config, source: ConfigInUse, ownPort: () => number) =>
-  Layer.mergeAll(HealthScheduler.layer, KeepWarm.layer, Administration.layer(source.from, ownPort)).pipe(
+  Layer.mergeAll(HealthScheduler.layer, KeepWarm.layer, Waker.layer, Administration.layer(source.from, ownPort)).pipe(
     Layer.provideMerge(Reloader.layer(source)),
     Layer.provideMerge(base(config, undefined))
   )

@@ -10,7 +10,7 @@ export const labels = {
   outcome: "see below",
   status: "class of the status the client got: `2xx`, `4xx` or `5xx`; `4xx` for one that left (499)",
   stream: "`true` when the client asked for a stream, else `false`",
-  state: "`unknown`, `healthy`, `unhealthy` or `config_error`",
+  state: "`unknown`, `healthy`, `unhealthy`, `waking` or `config_error`",
   kind: "`prompt`, `cached` (of the prompt) or `completion`",
   code: "the status itself: `400`, `401`, `403`, `404`, `414`, `429` or `503`",
   rule: "the name of a rule in the config",

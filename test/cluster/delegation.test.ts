@@ -42,6 +42,7 @@ effect("a change that is refused fails with the reason, and one that is not answ
         compare: Effect.never,
         add: () => Effect.never,
         remove: () => Effect.never,
+        wake: () => Effect.never,
         setMode: () => Effect.fail(new BadRequest({ message: "no", param: null }))
       })
     )
@@ -59,6 +60,7 @@ effect("a wish goes to the supervisor and what comes of it back through pipes, f
     compare: Effect.fail(new Conflict({ message: "not now" })),
     add: ({ url }) => noting(`add ${url}`, change),
     remove: (name, save) => noting(`remove ${name} ${String(save)}`, change),
+    wake: (name) => noting(`wake ${name}`, change),
     setMode: (name, mode) => noting(`set ${name} ${mode}`, { ...change, mode })
   })
   return Effect.gen(function* () {
@@ -67,8 +69,9 @@ effect("a wish goes to the supervisor and what comes of it back through pipes, f
     expect(yield* control.add({ url: "http://one" })).toEqual(change)
     expect(yield* control.remove("one", true)).toEqual(change)
     expect(yield* control.setMode("one", "disabled")).toEqual({ ...change, mode: "disabled" })
+    expect(yield* control.wake("one")).toEqual(change)
     expect(yield* Effect.flip(control.compare)).toEqual(new Conflict({ message: "not now" }))
-    expect(did).toEqual(["reload", "add http://one", "remove one true", "set one disabled"])
+    expect(did).toEqual(["reload", "add http://one", "remove one true", "set one disabled", "wake one"])
   }).pipe(Effect.provideService(Control, supervisor))
 })
 

@@ -24,7 +24,8 @@ describe("nexus.example.toml", () => {
       .split("\n")
       .map((line) => (code.test(line) ? line.replace(/^# ?/, "") : line))
       .join("\n")
-    const env = { NEXUS_KEY: "nx-x", OPENAI_API_KEY: "sk-x", ANTHROPIC_API_KEY: "sk-ant-x" }
+    const keys = { NEXUS_KEY: "nx-x", OPENAI_API_KEY: "sk-x", ANTHROPIC_API_KEY: "sk-ant-x" }
+    const env = { ...keys, WOL_PASSWORD: "01:02:03:04:05:06" }
     const loaded = loadedFrom(uncommented, { env })
     expect(loaded.backends.map(({ name }) => name)).toEqual(["local-ollama", "cloud", "claude"])
     expect(loaded.routing.aliases.get("gpt-3.5-turbo")).toBe("mistral:7b")

@@ -23,6 +23,7 @@ export const noControl = Layer.succeed(Control, {
   compare: refuse,
   add: () => refuse,
   remove: () => refuse,
+  wake: () => refuse,
   setMode: () => refuse
 })
 

@@ -199,11 +199,52 @@ const drain = Command.make(
   Command.withExamples([{ command: "nexus backends drain gpu-box --wait 60" }])
 )
 
+const wake = Command.make(
+  "wake",
+  {
+    ...address,
+    name,
+    wait: Flag.Int("wait").pipe(
+      Flag.withMetavar("SECONDS"),
+      Flag.filter(
+        (value) => value >= 0,
+        (value) => `Expected 0 or more seconds, got ${value}`
+      ),
+      Flag.withDescription("How long to wait for it to answer; 0 does not wait"),
+      Flag.withDefault(120)
+    )
+  },
+  Effect.fnUntraced(function* (input) {
+    const { client, ask } = yield* atGateway(input)
+    const change = yield* ask((at) => client.askSetMode(at, input.name, "wake"))
+    const look = Effect.map(
+      ask((at) => client.askBackends(at)),
+      ({ backends }) => backends.find((each) => each.name === input.name)
+    )
+    const answered = Effect.sleep(lookEvery).pipe(
+      Effect.andThen(look),
+      Effect.repeat({ while: (entry) => entry?.status === "waking" })
+    )
+    if (input.wait > 0 && change.status === "waking") yield* Effect.timeoutOption(answered, `${input.wait} seconds`)
+    const entry = yield* look
+    const status = entry?.status ?? change.status
+    const words = status === "waking" ? "has been woken and has not answered yet" : `is ${status}`
+    yield* report(input.json, { ...change, status, note: null }, `${change.name} ${words}`)
+    if (input.wait > 0 && status !== "healthy") {
+      return yield* new CliFailure({ message: `${input.name} is not there: ${entry?.reason ?? status}` })
+    }
+  })
+).pipe(
+  Command.withDescription("Wake a backend over the network (Wake-on-LAN), and wait until it answers"),
+  Command.withExamples([{ command: "nexus backends wake gpu-box" }])
+)
+
 /** The commands. */
 export const backendChanges = [
   add,
   remove,
   act("enable", "gets requests", "Give a backend requests again"),
   drain,
+  wake,
   act("disable", "gets no requests and is not probed", "Give a backend no requests, and leave it alone")
 ] as const

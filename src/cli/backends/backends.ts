@@ -5,6 +5,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Command, Flag } from "effect/cli"
+import { healthStatuses } from "../../domain/backend-health.ts"
 import type { BackendEntry } from "../../api/gateway-api.ts"
 import { backendChanges } from "./backend-changes.ts"
 import * as flags from "../flags.ts"
@@ -62,7 +63,7 @@ export const toJson = (entry: BackendEntry) => {
   }
 }
 
-const status = Flag.Literals("status", ["healthy", "unhealthy", "unknown", "config_error"]).pipe(
+const status = Flag.Literals("status", healthStatuses).pipe(
   Flag.withAlias("s"),
   Flag.withDescription("Only backends in this state"),
   Flag.optional

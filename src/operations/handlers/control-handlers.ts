@@ -25,7 +25,12 @@ export const controlHandlers = (
         reload: () => answered(control.reload),
         add: ({ payload }) => answered(control.add(payload)),
         remove: ({ params, query }) => answered(control.remove(params.name, query.save === "true")),
-        act: ({ params }) => answered(control.setMode(params.name, modeActions[params.action]))
+        act: ({ params }) =>
+          answered(
+            params.action === "wake"
+              ? control.wake(params.name)
+              : control.setMode(params.name, modeActions[params.action])
+          )
       })
     })
   )
