@@ -43,7 +43,7 @@ const hedgeLines = ({ hedged, speed }: Saying): ReadonlyArray<string> =>
     : [
         "[routing.hedge]",
         `models = ${JSON.stringify([...new Set(hedged)])}`,
-        // Its default, in the time of the servers.
+        // Half a second of the servers' time.
         `min_wait_seconds = ${String(0.5 / speed)}`
       ]
 

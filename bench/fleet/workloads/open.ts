@@ -49,13 +49,12 @@ const quick: MachineSpec = { ...machine(8, 4000, 60), kind: "vllm" }
 export const slowTail: Workload = {
   letter: "E",
   title: "one of three has a slow tail",
-  // What the gateway waits before it asks a second server has half a second of real time in it.
-  speed: 2,
+  speed: 10,
   fleet: [quick, quick, { ...quick, tail: { share: 0.1, seconds: 10 } }],
   keys: ["client"],
   batchKeys: [],
   hedged: true,
-  drive: arrivals(400, 4, { prompt: [200, 1200], answer: [40, 200] }),
+  drive: arrivals(500, 4, { prompt: [200, 1200], answer: [40, 200] }),
   figures: [
     firstToken(50),
     firstToken(95),
