@@ -4,7 +4,7 @@
 import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
 import { healthStatuses } from "../domain/backend-health.ts"
-import { modes } from "../domain/server.ts"
+import { modes, slotSources } from "../domain/server.ts"
 
 /** How a backend stands. */
 export const BackendStatus = Schema.Literals(healthStatuses)
@@ -15,6 +15,15 @@ const ability = Schema.optionalKey(Schema.Boolean)
 export const modelFacts = {
   context_length: Schema.optionalKey(Schema.Finite),
   context_in_force: Schema.optionalKey(Schema.Finite),
+  /** Requests that the backend works on at once, and how that is known: by the config, by its word, or by what it does. */
+  slots: Schema.optionalKey(Schema.Finite),
+  slots_from: Schema.optionalKey(Schema.Literals(slotSources)),
+  /** Tokens of prompts that it can keep computed. */
+  cache_tokens: Schema.optionalKey(Schema.Finite),
+  loaded: Schema.optionalKey(Schema.Boolean),
+  /** What it told last of its work: requests of anybody's that it works on, and those that wait there. */
+  running: Schema.optionalKey(Schema.Finite),
+  waiting: Schema.optionalKey(Schema.Finite),
   capabilities: Schema.Struct({ vision: ability, tools: ability, json_mode: ability, embeddings: ability })
 }
 

@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
-import { modes } from "../domain/server.ts"
+import { modes, slotSources } from "../domain/server.ts"
 import { BackendStatus } from "./catalogue-api.ts"
 
 /** The text of `/metrics`. */
@@ -60,6 +60,10 @@ const BackendStats = Schema.Struct({
   status: BackendStatus,
   reason: Schema.String,
   models: Schema.Finite,
+  /** How many requests it works on at once for each model of which that is known, and how it is known. */
+  slots: Schema.optionalKey(
+    Schema.Array(Schema.Struct({ model: Schema.String, slots: Schema.Finite, from: Schema.Literals(slotSources) }))
+  ),
   ...figures
 })
 

@@ -45,7 +45,7 @@ export interface Prober {
    * What it works on at the moment, by one light question that may be asked every two seconds while it works for us; absent
    * where nothing tells that, or where asking so often does harm.
    */
-  readonly loads?: (talk: Pick<Talk, "want">) => Effect.Effect<ToldLoads | undefined>
+  readonly loads?: (talk: Pick<Talk, "hear" | "want">) => Effect.Effect<ToldLoads | undefined>
   /** The server has been away: it may come back with other settings. */
   readonly wasAway?: Effect.Effect<void>
 }

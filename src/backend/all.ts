@@ -9,6 +9,7 @@ import { exo } from "./exo.ts"
 import { gemini } from "./gemini.ts"
 import { generic } from "./generic.ts"
 import { llamacpp } from "./llamacpp.ts"
+import { llamaswap } from "./llamaswap.ts"
 import { lmstudio } from "./lmstudio.ts"
 import { ollama } from "./ollama.ts"
 import { openai } from "./openai.ts"
@@ -22,6 +23,7 @@ const kinds = {
   ollama,
   lmstudio,
   llamacpp,
+  llamaswap,
   vllm,
   sglang,
   exo,

@@ -24,7 +24,7 @@ export const SlotCount = between(1, 60_000)
 export const RequestCount = between(0, 1_000_000)
 
 /** How many tokens a cache holds. */
-const CacheTokens = between(1, 1_000_000_000)
+export const CacheTokens = between(1, 1_000_000_000)
 
 const isCacheTokens = Schema.is(CacheTokens)
 

@@ -6,7 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { Capabilities, Model } from "../domain/server.ts"
-import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel } from "./lenient.ts"
+import { TokenCount, decodeEach, RawEntries, lenientField, onDemandModel, SlotCount, withTold } from "./lenient.ts"
 import { openAiLike, openAiModels, readList, statelessProber } from "./openai-like.ts"
 import { lmstudioLifecycle } from "./lmstudio-lifecycle.ts"
 import type { Kind } from "./Kind.ts"
@@ -15,7 +15,7 @@ import type { Talk } from "./talk.ts"
 
 const Instance = Schema.Struct({
   id: Schema.String,
-  config: lenientField(Schema.Struct({ context_length: lenientField(TokenCount) }))
+  config: lenientField(Schema.Struct({ context_length: lenientField(TokenCount), parallel: lenientField(SlotCount) }))
 })
 
 const Entry1 = Schema.Struct({
@@ -57,7 +57,9 @@ export const readV1 = (body: unknown): ReadonlyArray<Model> | undefined => {
       ...(entry.type === undefined ? {} : { embeddings: isEmbedder(entry.type) })
     }
     const named = (id: string, instance: typeof Instance.Type | undefined): Model =>
-      onDemandModel(id, instance?.config?.context_length, capabilities, instance !== undefined)
+      withTold(onDemandModel(id, instance?.config?.context_length, capabilities, instance !== undefined), {
+        slots: instance?.config?.parallel
+      })
     const others = instances.filter((instance) => instance.id !== entry.key)
     return [named(entry.key, own)].concat(others.map((instance) => named(instance.id, instance)))
   })

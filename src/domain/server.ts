@@ -67,6 +67,15 @@ export interface Model {
   readonly about?: ModelAbout
 }
 
+/** How it is known how many requests a server works on at once: by the config, by its word, or by what it does. */
+export const slotSources = ["config", "told", "learned"] as const
+
+/** How many requests a server works on at once, and how that is known. */
+export interface KnownSlots {
+  readonly slots: number
+  readonly from: (typeof slotSources)[number]
+}
+
 /** What a server tells of its work on a model at the moment; absent what it does not tell. */
 export interface ToldLoad {
   readonly running?: number

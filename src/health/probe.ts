@@ -161,41 +161,45 @@ export const makeQuestions = (
   backend: Backend,
   timeoutNow: () => number
 ): Effect.Effect<Questions> =>
-  Effect.map(Effect.all([Ref.make(nothing), kindNamed(backend.type).prober]), ([memory, prober]) => ({
-    loads: prober.loads?.({
-      want: (path) =>
-        Effect.flatMap(Ref.get(memory), ({ apiPath }) =>
-          askOptional(transport, backend, {
-            path,
-            ...(apiPath === undefined ? {} : { apiPath }),
-            timeoutMs: timeoutNow()
-          })
+  Effect.gen(function* () {
+    const memory = yield* Ref.make(nothing)
+    const prober = yield* kindNamed(backend.type).prober
+    const lightly = (path: string) =>
+      Effect.map(Ref.get(memory), ({ apiPath }) => ({
+        path,
+        ...(apiPath === undefined ? {} : { apiPath }),
+        timeoutMs: timeoutNow()
+      }))
+    return {
+      loads: prober.loads?.({
+        want: (path) => Effect.flatMap(lightly(path), (question) => askOptional(transport, backend, question)),
+        hear: (path) => Effect.flatMap(lightly(path), (question) => askAnything(transport, backend, question))
+      }),
+      probe: Effect.suspend(() => {
+        if (backend.keyFault !== undefined) {
+          return Effect.succeed<ProbeOutcome>({ _tag: "Refused", reason: backend.keyFault })
+        }
+        const timeoutMs = timeoutNow()
+        return timeoutAwake(
+          probe(transport, backend, timeoutMs, memory, prober).pipe(
+            Effect.catchTag("Verdict", ({ outcome }) => Effect.succeed(outcome))
+          ),
+          timeoutMs,
+          () => Effect.succeed<ProbeOutcome>({ _tag: "Down", reason: `no answer within ${timeoutMs / 1000} s` })
         )
-    }),
-    probe: Effect.suspend(() => {
-      if (backend.keyFault !== undefined) {
-        return Effect.succeed<ProbeOutcome>({ _tag: "Refused", reason: backend.keyFault })
-      }
-      const timeoutMs = timeoutNow()
-      return timeoutAwake(
-        probe(transport, backend, timeoutMs, memory, prober).pipe(
-          Effect.catchTag("Verdict", ({ outcome }) => Effect.succeed(outcome))
-        ),
-        timeoutMs,
-        () => Effect.succeed<ProbeOutcome>({ _tag: "Down", reason: `no answer within ${timeoutMs / 1000} s` })
+      }).pipe(
+        again,
+        Effect.tap((outcome) =>
+          outcome._tag === "Up"
+            ? Effect.void
+            : Effect.andThen(
+                Ref.update(memory, (before) => ({ ...before, served: nothing.served })),
+                prober.wasAway ?? Effect.void
+              )
+        )
       )
-    }).pipe(
-      again,
-      Effect.tap((outcome) =>
-        outcome._tag === "Up"
-          ? Effect.void
-          : Effect.andThen(
-              Ref.update(memory, (before) => ({ ...before, served: nothing.served })),
-              prober.wasAway ?? Effect.void
-            )
-      )
-    )
-  }))
+    }
+  })
 
 /** Makes the probe of one backend alone. */
 export const makeProbe = (

@@ -2,7 +2,7 @@
  * Counters of one backend that change with each request; they sit beside the snapshot so that a request changes no Ref.
  */
 import type { AskedContext } from "../backend/tuning.ts"
-import type { Model, ToldLoads } from "../domain/server.ts"
+import type { KnownSlots, Model, ToldLoads } from "../domain/server.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
 
 /** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
@@ -116,10 +116,7 @@ export const noteTold = ({ told }: LiveState, loads: ToldLoads, at: number): voi
 }
 
 /** Where the slots of a model come from, and how many they are: the config goes before the server, and both before what was learned. */
-export const slotsOf = (
-  { id, slots, slotsConfigured }: Model,
-  { learnedSlots }: LiveState
-): { readonly slots: number; readonly from: "config" | "told" | "learned" } | undefined => {
+export const slotsOf = ({ id, slots, slotsConfigured }: Model, { learnedSlots }: LiveState): KnownSlots | undefined => {
   if (slots !== undefined) return { slots, from: slotsConfigured === true ? "config" : "told" }
   const learned = learnedSlots.get(id)
   return learned === undefined ? undefined : { slots: learned, from: "learned" }

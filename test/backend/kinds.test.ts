@@ -201,6 +201,7 @@ effect("LM Studio 0.4: the context of what is loaded, and none of what is not; o
     const gemma = {
       context_in_force: 4096,
       loaded: true,
+      slots: 4,
       capabilities: { vision: true, tools: false, embeddings: false }
     }
     expect(modelsOf(yield* once(world, { type: "lmstudio" }))).toEqual({ "google/gemma-3-4b": gemma })

@@ -205,3 +205,99 @@ effect("vLLM: nonsense in place of figures, and a server without them, tell noth
     }
   })
 )
+
+const sglang = (loads: Canned) => ({
+  "/health": { text: "" },
+  "/model_info": { json: { model_path: "m", is_generation: true } },
+  "/v1/models": { json: { data: [{ id: "m", object: "model", owned_by: "sglang", max_model_len: 32_768 }] } },
+  "/v1/loads": loads
+})
+
+const rank = (dp_rank: number, more: object = {}) => ({
+  dp_rank,
+  num_running_reqs: 3,
+  num_waiting_reqs: 1,
+  max_running_requests: 48,
+  max_total_num_tokens: 171_008,
+  cache_hit_rate: 0.5,
+  ...more
+})
+
+effect("SGLang: slots, cache and work from /v1/loads, all ranks together", () =>
+  Effect.gen(function* () {
+    for (const json of [{ loads: [rank(0), rank(1)] }, [rank(0), rank(1)]]) {
+      const found = yield* once(serving(sglang({ json })), { type: "sglang" })
+      expect(toldOf(found)).toEqual({ m: { slots: 96, cacheTokens: 342_016, loaded: undefined } })
+      expect(loadsOf(found)).toEqual({ m: { running: 6, waiting: 2, slots: 96 } })
+    }
+  })
+)
+
+effect("SGLang: nonsense in place of figures is nothing told, and one without /v1/loads is asked for it once", () =>
+  Effect.gen(function* () {
+    for (const odd of nonsense) {
+      const json = { loads: [rank(0, { max_running_requests: odd, max_total_num_tokens: odd, num_running_reqs: -1 })] }
+      const found = yield* once(serving(sglang({ json })), { type: "sglang" })
+      expect(toldOf(found)).toEqual({ m: unknown })
+      expect(loadsOf(found)).toEqual({ m: { waiting: 1 } })
+    }
+    for (const json of [{ loads: [] }, {}, "none", null, { loads: "many" }, [7]]) {
+      expect(toldOf(yield* once(serving(sglang({ json })), { type: "sglang" }))).toEqual({ m: unknown })
+    }
+    const older = serving(sglang({ text: "Not Found", status: 404 }))
+    const probe = yield* again(older, "sglang")
+    for (let i = 0; i < 3; i++) expect(toldOf(yield* probe)).toEqual({ m: unknown })
+    expect(older.count("/v1/loads")).toBe(1)
+  })
+)
+
+effect("LM Studio: each loaded instance tells its slots, and nonsense in their place is nothing told", () =>
+  Effect.gen(function* () {
+    const instance = (id: string, parallel: unknown) => ({ id, config: { context_length: 4096, parallel } })
+    const model = (key: string, ...loaded_instances: ReadonlyArray<object>) => ({ type: "llm", key, loaded_instances })
+    const list = [model("a", instance("a", 4), instance("a:2", 2)), model("b")]
+    const world = serving({ "/api/v1/models": { json: { models: list } } })
+    expect(toldOf(yield* once(world, { type: "lmstudio" }))).toEqual({
+      a: { slots: 4, cacheTokens: undefined, loaded: true },
+      "a:2": { slots: 2, cacheTokens: undefined, loaded: true },
+      b: { ...unknown, loaded: false }
+    })
+    for (const odd of nonsense) {
+      world.serve(origin, { "/api/v1/models": { json: { models: [model("a", instance("a", odd))] } } })
+      expect(toldOf(yield* once(world, { type: "lmstudio" }))).toEqual({ a: { ...unknown, loaded: true } })
+    }
+  })
+)
+
+effect("Ollama: what runs is loaded, and nothing is told of slots", () =>
+  Effect.gen(function* () {
+    const tags = {
+      models: [
+        { name: "a:latest", digest: "aa" },
+        { name: "b:latest", digest: "bb" }
+      ]
+    }
+    const ps = { models: [{ name: "a:latest", digest: "aa", size_vram: 9, context_length: 4096 }] }
+    const world = serving({ "/api/tags": { json: tags }, "/api/ps": { json: ps } })
+    expect(toldOf(yield* once(world, { type: "ollama" }))).toEqual({
+      "a:latest": { ...unknown, loaded: true },
+      "b:latest": { ...unknown, loaded: false }
+    })
+  })
+)
+
+effect("llama-swap: a model is loaded once its server is ready, and none is asked which would start it", () =>
+  Effect.gen(function* () {
+    const ids = ["ready", "starting", "stopping", "off"]
+    const running = ids.slice(0, 3).map((id) => ({ model: id, state: id, ttl: 300 }))
+    const list = { data: ids.map((id) => ({ id, object: "model", owned_by: "llama-swap" })) }
+    const world = serving({ "/v1/models": { json: list }, "/running": { json: { running } } })
+    const loaded = (outcome: ProbeOutcome) => Object.values(toldOf(outcome)).map((told) => told.loaded)
+    expect(loaded(yield* once(world, { type: "llamaswap" }))).toEqual([true, false, false, false])
+    expect(world.asked.map(({ url }) => url.slice(origin.length))).toEqual(["/v1/models", "/running"])
+    for (const json of [{ running: "all" }, [], { running: [1, { model: 4, state: "ready" }] }]) {
+      world.serve(origin, { "/v1/models": { json: list }, "/running": { json } })
+      expect(new Set(loaded(yield* once(world, { type: "llamaswap" }))).has(true)).toBe(false)
+    }
+  })
+)

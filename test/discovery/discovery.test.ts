@@ -59,6 +59,13 @@ const servers: ReadonlyArray<readonly [string, Parameters<FakeWorld["serve"]>[1]
     "lmstudio"
   ],
   ["an older LM Studio", { "/v1/models": openai("organization_owner") }, "lmstudio", "lmstudio"],
+  ["a llama-swap, by its list", { "/v1/models": openai("llama-swap") }, "llamaswap", "llamaswap"],
+  [
+    "a llama-swap without models of its own, by what runs there",
+    { "/v1/models": openai("somebody"), "/running": { json: { running: [] } } },
+    "llamaswap",
+    "llamaswap"
+  ],
   ["an exo", { "/v1/models": { json: recorded.exoModels } }, "exo", "exo"],
   ["some other OpenAI-like server", { "/v1/models": openai("somebody") }, "generic", "generic"],
   ["a Nexus, by its list", { "/v1/models": openai("nexus") }, undefined],

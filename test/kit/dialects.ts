@@ -73,6 +73,12 @@ const llamacpp = paths((models) => {
   }
 })
 
+const llamaswap = paths((models) => ({
+  "/health": "OK",
+  "/running": { running: models.map(({ id }) => ({ model: id, state: "ready", ttl: 0 })) },
+  "/v1/models": list(models, (model) => ({ owned_by: "llama-swap", context_length: context(model) }))
+}))
+
 const vllm = paths((models) => ({
   "/health": {},
   "/version": { version: "0.11.0" },
@@ -81,6 +87,7 @@ const vllm = paths((models) => ({
 
 const sglang = paths((models) => ({
   "/health": {},
+  "/v1/loads": { loads: [{ dp_rank: 0, num_running_reqs: 0, num_waiting_reqs: 0, max_running_requests: 48 }] },
   "/model_info": { model_path: models[0]?.id ?? "none", is_generation: models[0]?.embeddings !== true },
   "/v1/models": list(models, (model) => ({ owned_by: "sglang", max_model_len: context(model) }))
 }))
@@ -162,6 +169,7 @@ const belowOpenAi = paths((models) => {
 export const dialects: Readonly<Record<BackendType, Dialect>> = {
   ollama,
   llamacpp,
+  llamaswap,
   vllm,
   lmstudio,
   exo,

@@ -10,6 +10,7 @@ import type { BackendEntry } from "../../api/gateway-api.ts"
 import { backendChanges } from "./backend-changes.ts"
 import * as flags from "../flags.ts"
 import { jsonText, milliseconds, tableText } from "../output.ts"
+import { slotsText } from "../slots-text.ts"
 
 const circuits = ({ circuits, cooling_ms }: BackendEntry): ReadonlyArray<string> => [
   ...(cooling_ms > 0 ? [`cooling for ${Math.ceil(cooling_ms / 1000)} s`] : []),
@@ -22,12 +23,18 @@ const circuits = ({ circuits, cooling_ms }: BackendEntry): ReadonlyArray<string>
 export const reasonsOf = (entry: BackendEntry): string =>
   [...(entry.reason === "" ? [] : [entry.reason]), ...circuits(entry)].join("; ")
 
-const toRow = (entry: BackendEntry): ReadonlyArray<string> => [
+const slotsIn = ({ models }: BackendEntry) =>
+  models.flatMap(({ id, slots, slots_from: from }) =>
+    slots === undefined || from === undefined ? [] : [{ model: id, slots, from }]
+  )
+
+const toRow = (entry: BackendEntry, slots: boolean): ReadonlyArray<string> => [
   entry.name,
   entry.url,
   entry.origin === "config" ? entry.type : `${entry.type} (${entry.origin})`,
   entry.mode === "enabled" ? entry.status : entry.mode,
   String(entry.models.length),
+  ...(slots ? [slotsText(slotsIn(entry)) || "-"] : []),
   milliseconds(entry.latency_ms),
   reasonsOf(entry)
 ]
@@ -51,6 +58,7 @@ export const toJson = (entry: BackendEntry) => {
     mode,
     status,
     models: models.map(({ id }) => id),
+    slots: slotsIn(entry),
     avg_latency_ms: latency_ms,
     reason,
     origin,
@@ -92,10 +100,13 @@ const list = Command.make(
         tableText(["Name", "API", "Asked", "Why not natively", "Known by"], chosen.flatMap(dialectRows))
       )
     }
-    yield* Console.log(tableText(["Name", "URL", "Type", "Status", "Models", "Latency", "Reason"], chosen.map(toRow)))
+    const slots = chosen.some((entry) => slotsIn(entry).length > 0)
+    const heading = ["Name", "URL", "Type", "Status", "Models", ...(slots ? ["Slots"] : []), "Latency", "Reason"]
+    const rows = chosen.map((entry) => toRow(entry, slots))
+    yield* Console.log(tableText(heading, rows))
   })
 ).pipe(
-  Command.withDescription("List the backends with their state, models and latency"),
+  Command.withDescription("List the backends with their state, models, slots and latency"),
   Command.withExamples([
     { command: "nexus backends list" },
     { command: "nexus backends list --status unhealthy" },

@@ -4,6 +4,7 @@
 import { printable } from "../../domain/printable.ts"
 import type { Figures, Stats } from "../../api/stats-api.ts"
 import { duration, tableText } from "../output.ts"
+import { slotsText } from "../slots-text.ts"
 
 /** Room there is; undefined when the output is no terminal, and then there is no bound. */
 export interface TerminalSize {
@@ -110,13 +111,19 @@ const shortened = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<st
 export const statusLines = (stats: Stats, url: string, size: TerminalSize | undefined): ReadonlyArray<string> => {
   const columns = size?.columns ?? Infinity
   const rows = size?.rows ?? Infinity
+  const known = stats.backends.some(({ slots = [] }) => slots.length > 0)
   const backends =
     stats.backends.length === 0
       ? ["There are no backends."]
       : figuresTable(
-          ["Backend", "State", "Models"],
+          ["Backend", "State", "Models", ...(known ? ["Slots"] : [])],
           stats.backends.map((backend) => [
-            [backend.name, backend.mode === "enabled" ? backend.status : backend.mode, compactNumber(backend.models)],
+            [
+              backend.name,
+              backend.mode === "enabled" ? backend.status : backend.mode,
+              compactNumber(backend.models),
+              ...(known ? [slotsText(backend.slots ?? []) || "-"] : [])
+            ],
             backend,
             backend.reason
           ]),

@@ -12,6 +12,7 @@ import { entryCandidates } from "../../router/groups.ts"
 import { lookUpName } from "../../router/names.ts"
 import { Router } from "../../router/Router.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
+import { modelFactsOf } from "./model-facts.ts"
 import type { AliasList, CatalogueModel } from "../../api/catalogue-api.ts"
 
 const isServing = ({ state }: Candidate): boolean => inRotation(state)
@@ -31,16 +32,12 @@ export const listCatalogue = (snapshot: Snapshot, settings: RoutingSettings): Re
       id,
       available: all.some(isServing),
       aliases: leading.get(id) ?? [],
-      backends: all.map(
-        ({ state: { backend, mode, health }, model: { context_in_force, context_length, capabilities } }) => ({
-          backend: backend.name,
-          status: health.status,
-          mode,
-          ...(context_length === undefined ? {} : { context_length }),
-          ...(context_in_force === undefined ? {} : { context_in_force }),
-          capabilities
-        })
-      )
+      backends: all.map(({ state: { backend, mode, health, live }, model }) => ({
+        backend: backend.name,
+        status: health.status,
+        mode,
+        ...modelFactsOf(model, live)
+      }))
     }))
     .sort(by(({ id }) => id))
 }

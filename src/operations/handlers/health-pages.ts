@@ -8,6 +8,7 @@ import { circuitState, type LiveState } from "../../registry/live-state.ts"
 import { type BackendState, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import { modeWords } from "../../router/filter.ts"
 import type { BackendEntry } from "../../api/gateway-api.ts"
+import { servedModelOf } from "./model-facts.ts"
 import { listServed } from "./model-list.ts"
 
 const left = (until: number, now: number): number => Math.max(0, Math.ceil(until - now))
@@ -130,7 +131,7 @@ export const backendEntry = (state: BackendState, now: number): BackendEntry => 
     mode: state.mode,
     status: health.status,
     reason: reasonOf(state),
-    models: [...state.models.values()],
+    models: [...state.models.values()].map((model) => servedModelOf(model, live)),
     ...(backend.keepWarm === undefined ? {} : { kept_warm: keptWarm(state) }),
     latency_ms: latency === undefined ? null : rounded(latency),
     ...wholeStanding(live, now),

@@ -2,6 +2,7 @@
  * The figures of `/v1/stats`, made of what is counted and of the picture of the backends.
  */
 import { version } from "../../domain/version.ts"
+import { slotsOf } from "../../registry/live-state.ts"
 import type { Snapshot } from "../../registry/snapshot.ts"
 import { quantile, distributionOf } from "../../telemetry/histogram.ts"
 import { addTally, emptyTally, isPlaceholder, type Tally, type TotalFigures } from "../../telemetry/process-figures.ts"
@@ -88,11 +89,22 @@ export const statsOf = (whole: TotalFigures, snapshot: Snapshot, uptimeSeconds: 
       outcomes: byOutcome(all, whole.endpoints)
     },
     backends: [...snapshot.backends.values()].map((state) => {
-      const { backend, mode, health, models } = state
+      const { backend, mode, health, live, models } = state
       const { name } = backend
       const reason = mode === "enabled" ? reasonOf(state) : health.reason
+      const slots = [...models.values()].flatMap((model) => {
+        const known = slotsOf(model, live)
+        return known === undefined ? [] : [{ model: model.id, ...known }]
+      })
       return named(
-        { name, mode, status: health.status, reason, models: models.size },
+        {
+          name,
+          mode,
+          status: health.status,
+          reason,
+          models: models.size,
+          ...(slots.length === 0 ? {} : { slots })
+        },
         byBackend.get(name) ?? none(name)
       )
     }),
