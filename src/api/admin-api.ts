@@ -151,6 +151,45 @@ export const ExplainedUnderWay = Schema.Struct({ request: RequestUnderWay, decis
 /** Type of {@link ExplainedUnderWay}. */
 export type ExplainedUnderWay = typeof ExplainedUnderWay.Type
 
+/** Who would be asked first, and by which rule. */
+const ReplayChoice = Schema.Struct({
+  backend: Schema.String,
+  model: Schema.String,
+  rule: Schema.NullOr(Schema.String),
+  canary: Schema.Boolean
+})
+
+/** A remembered request under another config; null where nobody could be asked, and what cannot be known of it. */
+export const ReplayedRequest = Schema.Struct({
+  id: Schema.String,
+  at: Schema.Finite,
+  endpoint: Endpoint,
+  model: Schema.String,
+  key: Schema.optionalKey(Schema.String),
+  before: Schema.NullOr(ReplayChoice),
+  after: Schema.NullOr(ReplayChoice),
+  changed: Schema.Boolean,
+  unknown: Schema.Array(Schema.String)
+})
+
+/** Type of {@link ReplayedRequest}. */
+export type ReplayedRequest = typeof ReplayedRequest.Type
+
+/** The sections of a config that decide where requests go, and how many milliseconds to look back. */
+export const ReplayQuery = Schema.Struct({
+  settings: Schema.Record(Schema.String, Schema.Unknown),
+  since_ms: Schema.Finite
+})
+
+/** Type of {@link ReplayQuery}. */
+export type ReplayQuery = typeof ReplayQuery.Type
+
+/** The requests, newest first, and what cannot be known of any of them. */
+const ReplayAnswer = Schema.Struct({ requests: Schema.Array(ReplayedRequest), notes: Schema.Array(Schema.String) })
+
+/** Type of what a replay comes to. */
+export type ReplayAnswer = typeof ReplayAnswer.Type
+
 /** The fields of a chat request that count; all others are taken and of no weight. */
 const RouteQuery = Schema.StructWithRest(
   Schema.Struct({ model: Schema.String, messages: Schema.optionalKey(Schema.Array(Schema.Unknown)) }),
@@ -188,6 +227,11 @@ export const AdminGroup = HttpApiGroup.make("admin").add(
     success: Route,
     error: Refusal.pipe(HttpApiSchema.status(400))
   }).annotate(OpenApi.Summary, "What would become of a request; nothing is sent to a backend"),
+  HttpApiEndpoint.post("replay", "/admin/v1/replay", {
+    payload: ReplayQuery,
+    success: ReplayAnswer,
+    error: Refusal.pipe(HttpApiSchema.status(400))
+  }).annotate(OpenApi.Summary, "What would have become of the requests that ended last under another config"),
   HttpApiEndpoint.get("decisions", "/admin/v1/decisions", { success: RecentRequests }).annotate(
     OpenApi.Summary,
     "The requests that ended last"

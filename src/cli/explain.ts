@@ -8,6 +8,7 @@ import { CliError, Command, Flag } from "effect/cli"
 import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../api/admin-api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
+import { replayText } from "./replay-text.ts"
 import { jsonText, milliseconds, tableText } from "./output.ts"
 
 const model = Flag.String("model").pipe(
@@ -53,6 +54,25 @@ const at = Flag.Date("at").pipe(
   Flag.withMetavar("TIME"),
   Flag.withDescription("It comes at this time, such as 2026-12-24T23:00, for rules that look at it; now when absent"),
   Flag.optional
+)
+
+const units: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Milliseconds of a time such as 1h; undefined when it is none. */
+const durationMs = (text: string): number | undefined => {
+  const [, count = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  const each = units[unit]
+  return each === undefined ? undefined : Number(count) * each
+}
+
+const since = Flag.String("since").pipe(
+  Flag.withMetavar("TIME"),
+  Flag.filter(
+    (value) => durationMs(value) !== undefined,
+    (value) => `Expected a time such as 30m or 1h, got ${value}`
+  ),
+  Flag.withDescription("With --replay: how far to look back, such as 30m"),
+  Flag.withDefault("1h")
 )
 
 /** What a request needs, as the flags say it. */
@@ -209,6 +229,11 @@ export const explainCommand = Command.make(
   {
     model,
     request,
+    replay: wants(
+      "replay",
+      "Show what would have become of the last requests under the config that is given with --config"
+    ),
+    since,
     tools: wants("tools", "It offers tools"),
     image: wants("image", "It carries an image"),
     jsonMode: wants("json-mode", "It asks for JSON"),
@@ -223,10 +248,15 @@ export const explainCommand = Command.make(
   },
   Effect.fnUntraced(function* (input) {
     const options = { config: input.config, overrides: flags.addressOverrides(input) }
-    if (Option.isSome(input.request) === Option.isSome(input.model)) {
-      return yield* new CliError.ValidationError({ message: "Give either --model MODEL or --request ID" })
+    const given = [Option.isSome(input.request), Option.isSome(input.model), input.replay].filter(Boolean)
+    if (given.length !== 1) {
+      return yield* new CliError.ValidationError({ message: "Give one of --model MODEL, --request ID and --replay" })
     }
-    const { explainRequest, explainRoute } = yield* Effect.promise(() => import("../remote/survey.ts"))
+    const { explainRequest, explainRoute, replayRequests } = yield* Effect.promise(() => import("../remote/survey.ts"))
+    if (input.replay) {
+      const replayed = yield* replayRequests(options, durationMs(input.since) ?? 0)
+      return yield* Console.log(input.json ? jsonText(replayed) : replayText(replayed, input.since))
+    }
     if (Option.isSome(input.request)) {
       const explained = yield* explainRequest(options, input.request.value)
       return yield* Console.log(input.json ? jsonText(explained) : requestText(explained))
@@ -250,6 +280,7 @@ export const explainCommand = Command.make(
   Command.withExamples([
     { command: "nexus explain -m gpt-4 --tools --tokens 20000" },
     { command: "nexus explain -m gpt-4 --key ci --header 'x-team: red' --at 2026-12-24T23:00" },
+    { command: "nexus explain --replay --config changed.toml --since 30m" },
     { command: "nexus explain --request 68e95496-5d54-4ec4-b0e0-b39928b055ac" }
   ])
 )

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { defaultLimits } from "../config/compile.ts"
@@ -36,6 +37,7 @@ import { Calls, replyOf, type CallHandler, handling } from "./calls.ts"
 import { delegatedControl } from "./delegation.ts"
 import { noteSiblings, noteToldWork } from "./sibling-standings.ts"
 import { ToWorker, pingWorker, type ToSupervisor } from "./messages.ts"
+import { replayUnder } from "../operations/replay-config.ts"
 import { contractOf, siblingsOver } from "./sibling-questions.ts"
 
 /** Time between two tellings of figures, in milliseconds. */
@@ -90,6 +92,12 @@ const answering = (recent: History["Service"], meters: Meters["Service"]): Reado
   handling(contractOf(siblingQuestions.underWay), () => Effect.sync(() => recent.underWay.list())),
   handling(contractOf(siblingQuestions.oneUnderWay), ({ id }) => Effect.sync(() => recent.underWay.find(id))),
   handling(contractOf(siblingQuestions.cancel), ({ id }) => Effect.sync(() => recent.underWay.cancel(id))),
+  handling(contractOf(siblingQuestions.replay), ({ settings, since_ms: sinceMs }) =>
+    Effect.sync(() => {
+      const replay = replayUnder(settings)
+      return Result.isSuccess(replay) ? recent.replay(replay.success, sinceMs) : []
+    })
+  ),
   handling(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
 ]
 

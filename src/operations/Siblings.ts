@@ -6,7 +6,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { ProcessFigures } from "../telemetry/process-figures.ts"
-import { Explained, ExplainedUnderWay, RecentRequest, RequestUnderWay } from "../api/admin-api.ts"
+import {
+  Explained,
+  ExplainedUnderWay,
+  RecentRequest,
+  ReplayedRequest,
+  ReplayQuery,
+  RequestUnderWay
+} from "../api/admin-api.ts"
 
 /** What siblings can be asked: each of them adds its own items to the answer, none or more. */
 export interface SiblingQuestion<Details, Item> {
@@ -36,6 +43,8 @@ export const siblingQuestions = {
   oneUnderWay: question("oneUnderWay", Schema.Struct({ id: Schema.String }), ExplainedUnderWay, 1000),
   /** Has those with an id ended; gives how they stood. */
   cancel: question("cancel", Schema.Struct({ id: Schema.String }), RequestUnderWay, 1000),
+  /** The last ones under another config. */
+  replay: question("replay", ReplayQuery, ReplayedRequest, 5000),
   /** The figures of their work; `own` are those of who asks. Later than this they are late. */
   measures: question("measures", Schema.Struct({ own: Schema.optionalKey(ProcessFigures) }), ProcessFigures, 500)
 }

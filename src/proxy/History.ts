@@ -15,7 +15,8 @@ import type { DecisionBasis } from "../router/plan.ts"
 import { explainPlan } from "../router/decision.ts"
 import { Router } from "../router/Router.ts"
 import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-figures.ts"
-import type { Explained, RecentRequest } from "../api/admin-api.ts"
+import type { Replay } from "../router/replay.ts"
+import type { Explained, RecentRequest, ReplayedRequest } from "../api/admin-api.ts"
 import type { Hedge, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import { RequestsUnderWay, toldHedge } from "./under-way.ts"
 
@@ -230,6 +231,8 @@ export class History extends Context.Service<
     readonly note: (request: UnderWay, end: RequestEnd) => void
     /** The last ones, newest first. */
     readonly list: () => ReadonlyArray<RecentRequest>
+    /** Those of so many milliseconds that were decided, under another config; newest first. */
+    readonly replay: (replay: Replay, sinceMs: number) => ReadonlyArray<ReplayedRequest>
     /** The newest one with this id, and its decision when there was one to make. */
     readonly find: (id: string) => Explained | undefined
   }
@@ -259,6 +262,21 @@ export class History extends Context.Service<
           ring.put(request.record, end, now, now + aheadNow(now))
         },
         list: () => ring.places().map((at) => ring.request(at)),
+        replay: (replay, sinceMs) => {
+          const now = performance.now()
+          const since = now + aheadNow(now) - sinceMs
+          return ring.places().flatMap((at): ReadonlyArray<ReplayedRequest> => {
+            const request = ring.request(at)
+            const decided = ring.decided(at)
+            if (decided === undefined || request.at < since) return []
+            const { endpoint, id, key, model } = request
+            const plan = router.again(decided)
+            const about = { id, at: request.at, endpoint, model, ...(key === undefined ? {} : { key }) }
+            return [
+              { ...about, ...replay.of({ plan, seen: decided.seen, id, key, at: decided.ruling?.at ?? request.at }) }
+            ]
+          })
+        },
         find: (id) => {
           const at = ring.placeOf(id)
           if (at === undefined) return undefined

@@ -10,6 +10,8 @@ import type { KeyToSend } from "../config/NexusConfig.ts"
 import type {
   Explained,
   ExplainedUnderWay,
+  ReplayAnswer,
+  ReplayQuery,
   RequestsUnderWayList,
   Route,
   RouteOrigin,
@@ -281,6 +283,12 @@ export const askRoute = (
   payload: RouteQuery,
   query: RouteOrigin
 ): Effect.Effect<Route, NotDone, Transport> => asked(address, (admin) => admin.route({ payload, query }))
+
+/** What would have become of the last requests at the gateway of this address under another config. */
+export const askReplay = (
+  address: GatewayAddress,
+  payload: ReplayQuery
+): Effect.Effect<ReplayAnswer, NotDone, Transport> => asked(address, (admin) => admin.replay({ payload }))
 
 /** What became of a request at the gateway of this address, by its id. */
 export const askDecision = (address: GatewayAddress, id: string): Effect.Effect<Explained, NotDone, Transport> =>

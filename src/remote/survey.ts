@@ -5,7 +5,7 @@ import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type ConfigInvalid, type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
+import { type ConfigInvalid, type LoadedConfig, NexusConfig, readConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../discovery/Discovery.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../api/gateway-api.ts"
@@ -15,6 +15,7 @@ import type { AliasList } from "../api/catalogue-api.ts"
 import type {
   Explained,
   ExplainedUnderWay,
+  ReplayAnswer,
   RequestsUnderWayList,
   Route,
   RouteOrigin,
@@ -27,6 +28,7 @@ import {
   askDecision,
   askHealth,
   askOneUnderWay,
+  askReplay,
   askRoute,
   askUnderWay,
   type GatewayHealth,
@@ -130,6 +132,22 @@ export const explainRoute = (
   from: RouteOrigin
 ): Effect.Effect<Route, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
   atGateway(options, (address) => askRoute(address, body, from))
+
+/** What would have become of the last requests at the gateway of the config, were it to go by that config. */
+export const replayRequests = (
+  options: SurveyOptions,
+  sinceMs: number
+): Effect.Effect<ReplayAnswer, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  Effect.flatMap(
+    readConfig({ path: options.config, overrides: options.overrides, allowMissing: "any" }),
+    ({ loaded: { settings, warnings } }) => {
+      const { backends, routes, routing } = settings
+      const question = { settings: { backends, routes, routing }, since_ms: sinceMs }
+      return Effect.forEach(warnings, (line) => Console.error(`warning: ${line}`), { discard: true }).pipe(
+        Effect.andThen(atGateway(options, (address) => askReplay(address, question)))
+      )
+    }
+  )
 
 /** What became of a request at the gateway of the config, or how it stands while it is under way, by its id. */
 export const explainRequest = (

@@ -168,7 +168,8 @@ const lookedAt = (rules: ReadonlyArray<Rule>): ReadonlyArray<string> => [
 // A table is never changed; another takes its place.
 const headersOf = new WeakMap<ReadonlyArray<Rule>, ReadonlyArray<string>>()
 
-const headersFor = (rules: ReadonlyArray<Rule>): ReadonlyArray<string> => {
+/** The headers that are kept of requests under a table. */
+export const headersFor = (rules: ReadonlyArray<Rule>): ReadonlyArray<string> => {
   const known = headersOf.get(rules)
   if (known !== undefined) return known
   const made = lookedAt(rules)

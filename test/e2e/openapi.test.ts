@@ -62,6 +62,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/api/pull": { model: "m" },
   ...geminiBodies,
   "/admin/v1/route": chat,
+  "/admin/v1/replay": { settings: {}, since_ms: 1000 },
   "/admin/v1/backends": { url: "http://127.0.0.1:9", name: "new", type: "generic" }
 }
 

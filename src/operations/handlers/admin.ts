@@ -8,6 +8,7 @@ import { HttpApiBuilder } from "effect/http-api"
 import { BadRequest, Conflict, RequestNotKept, RequestNotUnderWay, type GatewayError } from "../../domain/errors.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
+import { replayUnder } from "../replay-config.ts"
 import { Router } from "../../router/Router.ts"
 import type { RuledRequest } from "../../router/route-table.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
@@ -37,6 +38,9 @@ const unless = (others: ReadonlyArray<unknown> | undefined, missing: GatewayErro
   others === undefined
     ? new Conflict({ message: "Another worker did not answer in time, and the request may be with it; ask again" })
     : missing
+
+const badSettings = (message: string) =>
+  new BadRequest({ message: `'settings' is not what is expected: ${printable(message)}`, param: "settings" })
 
 const unknownEndpoint = (endpoint: string, known: Iterable<string>) =>
   new BadRequest({
@@ -100,6 +104,23 @@ export const adminHandlers = (
             Effect.catch(() => refuse(new BadRequest({ message: "The request body did not come whole", param: null })))
           )
         })
+        .handle(
+          "replay",
+          Effect.fnUntraced(function* ({ payload }) {
+            const made = replayUnder(payload.settings)
+            if (Result.isFailure(made)) return yield* refuse(badSettings(made.failure))
+            const replay = made.success
+            const own = recent.replay(replay, payload.since_ms)
+            const others = yield* siblings.ask(siblingQuestions.replay, payload)
+            return {
+              requests: [...own, ...(others ?? [])].toSorted((a, b) => b.at - a.at),
+              notes: [
+                ...replay.notes(registry.snapshot()),
+                ...(others === undefined ? ["a worker did not answer in time: its requests are missing"] : [])
+              ]
+            }
+          })
+        )
         .handle("decisions", () =>
           Effect.map(siblings.ask(siblingQuestions.requests, {}), (others = []) => ({
             requests: [...recent.list(), ...others].toSorted((a, b) => b.at - a.at)

@@ -1,0 +1,182 @@
+/**
+ * What would have become of a request under another config: its decision made anew, by the figures that were noted at the first.
+ */
+import type { Backend } from "../backend/backend.ts"
+import type { RoutingSettings, Ruling } from "../domain/routing.ts"
+import { newLiveState } from "../registry/live-state.ts"
+import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
+import { aliasChain } from "./alias-chains.ts"
+import { type LiveFigures, withFigures } from "./live-figures.ts"
+import { lookUpName, type NameTarget } from "./names.ts"
+import { type Attempt, Plan } from "./plan.ts"
+import { headersFor, ruledSettings, type RuledRequest, rulingFor, unitOf } from "./route-table.ts"
+import { ruledTargets } from "./rule-targets.ts"
+
+/** What of a config decides where requests go. */
+export interface ReplayConfig {
+  readonly routing: RoutingSettings
+  readonly backends: ReadonlyArray<Backend>
+}
+
+/** Who would be asked first, and by which rule. */
+interface ReplayChoice {
+  readonly backend: string
+  readonly model: string
+  readonly rule: string | null
+  readonly canary: boolean
+}
+
+/** A decision before and after; null where nobody could be asked. */
+export interface ReplayedDecision {
+  readonly before: ReplayChoice | null
+  readonly after: ReplayChoice | null
+  readonly changed: boolean
+  /** What cannot be known of it. */
+  readonly unknown: ReadonlyArray<string>
+}
+
+/** What was decided, and what is kept of the request. */
+export interface Remembered {
+  readonly plan: Plan
+  readonly seen: LiveFigures
+  readonly id: string
+  readonly key: string | undefined
+  /** When it came, in milliseconds since 1970. */
+  readonly at: number
+}
+
+const hasOwnName = ({ backend }: BackendState): boolean => backend.origin !== "config"
+
+/** A snapshot as it would have been with these backends, as far as that is known: of new ones nothing is. */
+const withBackends = (snapshot: Snapshot, backends: ReadonlyArray<Backend>): Snapshot => {
+  const states = new Map<string, BackendState>()
+  for (const backend of backends) {
+    const state = snapshot.backends.get(backend.name)
+    if (state !== undefined) states.set(backend.name, { ...state, backend })
+  }
+  for (const [name, state] of snapshot.backends) if (!states.has(name) && hasOwnName(state)) states.set(name, state)
+  const places = new Map([...states.keys()].map((name, at) => [name, at]))
+  const moved = (list: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
+    list
+      .flatMap(({ model, state }) => {
+        const next = states.get(state.backend.name)
+        return next === undefined ? [] : [{ model, state: next }]
+      })
+      .toSorted((a, b) => (places.get(a.state.backend.name) ?? 0) - (places.get(b.state.backend.name) ?? 0))
+  const all = (lists: Snapshot["candidates"]) =>
+    new Map([...lists].map(([name, list]) => [name, moved(list)] as const).filter(([, list]) => list.length > 0))
+  const { generation, known } = snapshot
+  return { generation, known, backends: states, candidates: all(snapshot.candidates), spelled: all(snapshot.spelled) }
+}
+
+const choiceOf = (attempt: Attempt | undefined): ReplayChoice | null =>
+  attempt === undefined
+    ? null
+    : {
+        backend: attempt.candidate.state.backend.name,
+        model: attempt.model,
+        rule: attempt.ruling?.rule?.name ?? null,
+        canary: attempt.ruling?.canary ?? false
+      }
+
+const isSame = (a: ReplayChoice | null, b: ReplayChoice | null): boolean =>
+  a?.backend === b?.backend && a?.model === b?.model && a?.rule === b?.rule && a?.canary === b?.canary
+
+/** Makes decisions anew under a config; what is the same for many of them is made once. */
+export class Replay {
+  private readonly config: ReplayConfig
+  private last: { readonly of: Snapshot; readonly made: Snapshot } | undefined
+
+  constructor(config: ReplayConfig) {
+    this.config = config
+  }
+
+  /** What cannot be known of any request. */
+  notes(snapshot: Snapshot): ReadonlyArray<string> {
+    return this.config.backends.flatMap((backend) => {
+      const { name } = backend
+      const before = snapshot.backends.get(name)?.backend
+      if (before === undefined) return [`${name} is new: what it serves is not known, so no request goes there`]
+      return before.url !== backend.url || before.type !== backend.type
+        ? [`${name} is another server: it is taken to serve what the one before it does`]
+        : []
+    })
+  }
+
+  /** A decision before and after. */
+  of(remembered: Remembered): ReplayedDecision {
+    const { plan, seen } = remembered
+    const { needs } = plan
+    const { routing } = this.config
+    const snapshot = this.snapshotFor(plan.snapshot)
+    const ruling = this.rulingOf(remembered, snapshot)
+    const settings = ruledSettings(routing, ruling?.rule)
+    const { targets, unseen } = asSeen(plan, seen, ruledTargets(needs.model, ruling, settings, snapshot))
+    const drawn = [...plan.drawn]
+    const random = () => drawn.shift() ?? 0.5
+    const anew = new Plan(needs, settings, snapshot, { turn: plan.turn, random }, seen.now, ruling, targets)
+    const before = choiceOf(plan.replay(seen).next(seen.now))
+    const after = choiceOf(anew.next(seen.now))
+    const unknown = [...unkept(remembered, ruling), ...unseen]
+    return { before, after, changed: !isSame(before, after), unknown }
+  }
+
+  private snapshotFor(snapshot: Snapshot): Snapshot {
+    if (this.last?.of !== snapshot) this.last = { of: snapshot, made: withBackends(snapshot, this.config.backends) }
+    return this.last.made
+  }
+
+  private rulingOf({ at, id, key, plan }: Remembered, snapshot: Snapshot): Ruling | undefined {
+    const { routing } = this.config
+    if (routing.rules.length === 0) return undefined
+    const { needs, ruling } = plan
+    const names = [...aliasChain(needs.model, routing.aliases), lookUpName(needs.model, routing, snapshot).name]
+    const kept = new Map(ruling?.headers ?? [])
+    const header = (name: string) => kept.get(name) ?? null
+    const request: RuledRequest = { id, key, request: { headers: { get: header } } }
+    return rulingFor(routing.rules, { needs, names, key, header, at }, ruling?.unit ?? unitOf(request))
+  }
+}
+
+/** Facts that a rule asks for and that nobody kept. */
+const unkept = ({ plan }: Remembered, ruling: Ruling | undefined): ReadonlyArray<string> => {
+  if (ruling === undefined) return []
+  const kept = new Set(plan.ruling === undefined ? [] : headersFor(plan.ruling.rules))
+  const headers = ruling.misses.flatMap((miss, at) =>
+    miss === "headers"
+      ? (ruling.rules[at]?.match.headers ?? []).flatMap(([name]) => (kept.has(name) ? [] : [name]))
+      : []
+  )
+  const canary = ruling.rule?.canary
+  return [
+    ...[...new Set(headers)].map((name) => `its header ${name} was not kept, and is taken not to be there`),
+    ...(canary?.by === "session" && plan.ruling === undefined
+      ? ["its session was not kept, and it is drawn by its id"]
+      : [])
+  ]
+}
+
+const idOf = ({ model, state }: Candidate): string => JSON.stringify([state.backend.name, model.id])
+
+/** The same targets with the figures that were noted then; those of a backend for another of its models are taken for it. */
+const asSeen = (
+  { targets: before }: Plan,
+  seen: LiveFigures,
+  targets: ReadonlyArray<NameTarget>
+): { readonly targets: ReadonlyArray<NameTarget>; readonly unseen: ReadonlyArray<string> } => {
+  const noted = withFigures(before, seen).flat()
+  const byModel = new Map(noted.map((each) => [idOf(each), each.state.live]))
+  const byBackend = new Map(noted.map(({ state }) => [state.backend.name, state.live]))
+  const unseen = new Set<string>()
+  const placed = targets.map(({ barred, candidates, name, suffix, understood }): NameTarget => {
+    const list = candidates.map((candidate): Candidate => {
+      const { backend } = candidate.state
+      const live = byModel.get(idOf(candidate)) ?? byBackend.get(backend.name)
+      if (live === undefined) unseen.add(backend.name)
+      return { model: candidate.model, state: { ...candidate.state, live: live ?? newLiveState() } }
+    })
+    return { name, suffix, understood, candidates: list, ...(barred === undefined ? {} : { barred }) }
+  })
+  const words = [...unseen].map((name) => `how busy and how fast ${name} was then was not noted`)
+  return { targets: placed, unseen: words }
+}

@@ -1,0 +1,128 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import type { ReplayAnswer, ReplayedRequest } from "../../src/api/admin-api.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
+import { ask } from "../kit/rawClient.ts"
+import { makeShell } from "../kit/shell.ts"
+
+const shell = makeShell()
+afterAll(() => shell.close())
+
+const chat = (port: number, headers: ReadonlyArray<string>, content = "a secret prompt") =>
+  ask(
+    port,
+    "POST",
+    "/v1/chat/completions",
+    JSON.stringify({ model: "m", messages: [{ role: "user", content }] }),
+    headers
+  )
+
+const startThree = async (settings: SettingsTree = {}) => {
+  const one = await startUpstream({ models: ["m"] })
+  const two = await startUpstream({ models: ["m", "big"] })
+  const backends = [backendFor("one", one, { priority: 1 }), backendFor("two", two, { priority: 2 })]
+  const routing = { strategy: "priority_only" }
+  const gateway = await startGateway({ backends, routing, ...settings })
+  const replay = async (changed: SettingsTree, since_ms = 3_600_000) => {
+    const body = JSON.stringify({ settings: { backends, routing, ...settings, ...changed }, since_ms })
+    const answer = await ask(gateway.port, "POST", "/admin/v1/replay", body)
+    return { status: answer.status, text: answer.text, ...(answer.json() as ReplayAnswer) } // reason: checked by what is expected of it
+  }
+  return {
+    gateway,
+    backends,
+    replay,
+    calls: () => one.calls().length + two.calls().length,
+    [Symbol.asyncDispose]: async () => {
+      for (const each of [gateway, one, two]) await each[Symbol.asyncDispose]()
+    }
+  }
+}
+
+const moves = (requests: ReadonlyArray<ReplayedRequest>) =>
+  requests.map(({ after, before, changed, id }) => [id, before?.backend, after?.backend, after?.rule, changed])
+
+describe("a replay", () => {
+  test("under the same config changes nothing, and asks nobody", async () => {
+    await using three = await startThree({
+      routes: [{ name: "red", match: { headers: { team: "red" } }, backends: ["two"] }]
+    })
+    for (const id of ["a", "b"])
+      await chat(three.gateway.port, [`x-request-id: ${id}`, `team: ${id === "a" ? "red" : "x"}`])
+    const { requests } = await three.replay({})
+    expect(moves(requests)).toEqual([
+      ["b", "one", "one", null, false],
+      ["a", "two", "two", "red", false]
+    ])
+    expect(requests.flatMap(({ unknown }) => unknown)).toEqual([])
+    expect(three.calls()).toBe(2)
+  })
+
+  test("shows who would have been asked under another one, before and after", async () => {
+    await using three = await startThree()
+    await chat(three.gateway.port, ["x-request-id: short"])
+    await chat(three.gateway.port, ["x-request-id: long"], "words ".repeat(2000))
+    const long = { name: "long", match: { prompt_tokens: { min: 1000 } }, model: "big" }
+    const { requests } = await three.replay({ routes: [long] })
+    expect(moves(requests)).toEqual([
+      ["long", "one", "two", "long", true],
+      ["short", "one", "one", null, false]
+    ])
+    expect(requests[0]?.after).toEqual({ backend: "two", model: "big", rule: "long", canary: false })
+    const turned = [
+      { ...three.backends[0], priority: 9 },
+      { ...three.backends[1], priority: 1 }
+    ]
+    expect((await three.replay({ backends: turned })).requests.map(({ after }) => after?.backend)).toEqual([
+      "two",
+      "two"
+    ])
+    const without = await three.replay({ backends: [] })
+    expect(without.requests.map(({ after }) => after)).toEqual([null, null])
+  })
+
+  test("says what it cannot know, and keeps no word of a message and no header that no rule looks at", async () => {
+    await using three = await startThree()
+    await chat(three.gateway.port, ["x-request-id: a", "team: red", "session-id: s-1"])
+    const routes = [
+      { name: "red", match: { headers: { team: "red" } }, backends: ["two"] },
+      { name: "trial", canary: { backends: ["two"], share: 0.5 } }
+    ]
+    const fresh = { name: "fresh", url: "http://127.0.0.1:1" }
+    const { notes, requests, text } = await three.replay({ routes, backends: [...three.backends, fresh] })
+    expect(requests[0]?.unknown).toEqual([
+      "its header team was not kept, and is taken not to be there",
+      "its session was not kept, and it is drawn by its id"
+    ])
+    expect(notes).toEqual(["fresh is new: what it serves is not known, so no request goes there"])
+    expect(text).not.toContain("secret")
+    expect(text).not.toContain("s-1")
+  })
+
+  test("looks back as far as it is told, and refuses settings that are none", async () => {
+    await using three = await startThree()
+    await chat(three.gateway.port, [])
+    expect((await three.replay({}, 0)).requests).toEqual([])
+    const { status, text } = await three.replay({ routing: { strategy: "best" } })
+    expect(status).toBe(400)
+    expect(text).toContain("'settings' is not what is expected")
+  })
+
+  test("is told in the terminal, of all workers", async () => {
+    await using one = await startUpstream({ models: ["m"] })
+    await using two = await startUpstream({ models: ["m"] })
+    const settings = {
+      backends: [backendFor("one", one, { priority: 1 }), backendFor("two", two, { priority: 2 })],
+      routing: { strategy: "priority_only" },
+      server: { port: 0, workers: 2, watch_config: false }
+    }
+    await using nexus = await startProcess(settings)
+    for (let at = 0; at < 8; at += 1) expect((await chat(nexus.port, [])).status).toBe(200)
+    nexus.rewrite({ ...settings, routes: [{ name: "all", backends: ["two"] }] })
+    const { code, stdout } = await shell.nexus("explain", "--replay", "-c", nexus.config, "-p", String(nexus.port))
+    expect(code).toBe(0)
+    expect(stdout).toContain("8 requests of the last 1h: 8 would change.")
+    expect(stdout).toMatch(/8 +one \(m\) -> two \(m\) by all/)
+    expect(stdout).toContain("What cannot be known:")
+  })
+})
