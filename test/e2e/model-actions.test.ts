@@ -1,11 +1,15 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import { createHash } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { chunk, json, lastChunk } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { startLlamaRouter, startLmStudio, startModelOllama, startVllm, toldOf } from "../kit/modelServers.ts"
 import { line, linesHead, linesIn } from "../kit/ollama.ts"
 import { lines, makeShell } from "../kit/shell.ts"
+import { onTerminal } from "../kit/terminal.ts"
 
 setDefaultTimeout(60_000)
 
@@ -321,7 +325,7 @@ test("models are loaded for administrators alone", async () => {
 })
 
 describe("nexus models", () => {
-  test("loads, pulls and unloads, in words and in JSON, also through workers and a socket of the administration", async () => {
+  test("loads, pulls and unloads, in words and in JSON, also through workers", async () => {
     await using lab = await startModelOllama("m:1b")
     await using gateway = await startProcess({ backends: [ollama("lab", lab)] }, ["--workers", "2"])
     const at = ["--port", new URL(gateway.url).port]
@@ -346,5 +350,43 @@ describe("nexus models", () => {
     const unknown = await nexus("models", "load", "m:1b", "--backend", "lap", ...at)
     expect(unknown).toEqual({ code: 1, stdout: "", stderr: "error: No backend 'lap'. There are: lab\n" })
     expect((await nexus("models", "load", ...at)).code).toBe(2)
+  })
+
+  test("loads a model through the socket of the administration", async () => {
+    await using lab = await startModelOllama("m:1b")
+    const folder = mkdtempSync(join(tmpdir(), "nexus-models-"))
+    await using gateway = await startProcess({
+      admin: { listen: join(folder, "admin.sock") },
+      backends: [ollama("lab", lab)]
+    })
+    const loaded = await nexus("models", "load", "m:1b", "-c", gateway.config, "-p", String(gateway.port))
+    expect({ code: loaded.code, stderr: loaded.stderr }).toEqual({ code: 0, stderr: "" })
+    expect(lines(loaded.stdout).at(-1)).toStartWith("m:1b is loaded at lab")
+    const refused = await nexus("models", "load", "n", "-b", "lab", "-c", gateway.config, "-p", String(gateway.port))
+    expect(refused.stderr).toBe("error: Backend 'lab' did not load 'n': model 'n' not found\n")
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  test("draws a bar on a terminal, which is gone when it is done", async () => {
+    await using lab = await startModelOllama()
+    const seen = Promise.withResolvers<void>()
+    lab.pulls(async function* () {
+      yield linesHead
+      yield chunk(line({ status: "pulling abc", total: 4_000_000_000, completed: 1_000_000_000 }))
+      await seen.promise
+      lab.disk.add("new:1b")
+      yield chunk(line({ status: "success" }))
+      yield lastChunk
+    })
+    await using gateway = await startGateway({ backends: [ollama("lab", lab)] })
+    const terminal = onTerminal({ columns: 100, rows: 20 }, "models", "pull", "new:1b", "-p", String(gateway.port))
+    await until(
+      () => /pulling abc {2}\[=+ +\] {3}25 % {2}1\.0 GB of 4\.0 GB/.test(terminal.output()),
+      "the bar is drawn"
+    )
+    seen.resolve()
+    expect(await terminal.exited).toBe(0)
+    expect(terminal.output()).toMatch(/\r\u001b\[Knew:1b is there at lab, after \d+\.\d s\.\r\n$/)
+    await terminal.close()
   })
 })
