@@ -111,7 +111,10 @@ const make = Effect.gen(function* () {
     }
     for (const key of known.keys()) if (!keys.has(key)) known.delete(key)
   })
-  yield* Effect.andThen(look, Effect.sleep(lookMs)).pipe(Effect.forever, Effect.forkScoped)
+  const any = registry.when(({ backends }) =>
+    backends.values().some(({ backend: { keepWarm = [] } }) => keepWarm.length > 0)
+  )
+  yield* any.pipe(Effect.andThen(look), Effect.andThen(Effect.sleep(lookMs)), Effect.forever, Effect.forkScoped)
 })
 
 /** Keeps warm what the definitions of the backends say. */

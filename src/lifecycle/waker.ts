@@ -2,7 +2,7 @@
  * Wakes backends that requests want and that sleep (Wake-on-LAN): sends a packet with the address of the network card sixteen
  * times, which it listens for while it sleeps, and looks until they answer or have had their time.
  */
-import { createSocket } from "node:dgram"
+import type { Socket } from "node:dgram"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
@@ -26,10 +26,8 @@ const magicPacket = (mac: string, password = ""): Uint8Array => {
   ])
 }
 
-/** Sends a packet to everybody of the network; nobody answers. Fails with words for a person. */
-const sendMagicPacket = ({ address, mac, password, port }: Wake): Effect.Effect<void, string> =>
-  Effect.callback<void, string>((resume) => {
-    const socket = createSocket("udp4")
+const sentBy = (socket: Socket, { address, mac, password, port }: Wake): Effect.Effect<void, string> =>
+  Effect.callback((resume) => {
     const fail = (error: Error): void => {
       const code = "code" in error ? String(error.code) : error.message
       resume(Effect.fail(code === "ENOTFOUND" ? "the name of wake_address is not found" : code))
@@ -41,8 +39,21 @@ const sendMagicPacket = ({ address, mac, password, port }: Wake): Effect.Effect<
       const packet = magicPacket(mac, password === undefined ? "" : Redacted.value(password))
       socket.send(packet, port, address, (error) => (error === null ? resume(Effect.void) : fail(error)))
     })
-    return Effect.sync(() => void socket.close())
-  }).pipe(Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.fail("it could not be sent in time") }))
+  })
+
+/** Sends a packet to everybody of the network; nobody answers. Fails with words for a person. */
+const sendMagicPacket = (wake: Wake): Effect.Effect<void, string> =>
+  // A start does not wait for what few need.
+  Effect.promise(() => import("node:dgram")).pipe(
+    Effect.flatMap(({ createSocket }) =>
+      Effect.acquireUseRelease(
+        Effect.sync(() => createSocket("udp4")),
+        (socket) => sentBy(socket, wake),
+        (socket) => Effect.sync(() => void socket.close())
+      )
+    ),
+    Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.fail("it could not be sent in time") })
+  )
 
 /** Time between two packets to one backend, in milliseconds: one may get lost. */
 const packetEveryMs = 10_000

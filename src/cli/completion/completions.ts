@@ -12,6 +12,7 @@ const flagKinds: Readonly<Record<string, NameKind>> = { model: "models", backend
 /** The same for arguments, below a command. */
 const argumentKinds: Readonly<Record<string, Readonly<Record<string, NameKind>>>> = {
   backends: { name: "backends", backend: "backends" },
+  models: { model: "models" },
   requests: { request: "requests" }
 }
 
