@@ -207,9 +207,9 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
       deadlines,
       leastMs: minWaitMs,
       lateMs: (attempt) => hedging.lateMs(attempt.candidate, this.plan.targetOf(attempt)?.candidates ?? [], minWaitMs),
-      spare: (attempt) => {
+      spare: (attempt, left) => {
         const target = this.plan.targetOf(attempt)
-        if (target === undefined || !share.isLeft(maxShare)) return undefined
+        if (target === undefined || share.left(maxShare) < left) return undefined
         const spare = this.plan.spare(target, performance.now(), suits)
         if (spare !== undefined) share.takes()
         return spare

@@ -27,9 +27,9 @@ export class HedgeShare {
     this.begun[this.at] = 0
   }
 
-  /** Whether one more may be asked twice, of those no more than a share is to be, 0 to 1. */
-  isLeft(most: number): boolean {
-    return this.sum + 1 <= most * this.came
+  /** How many more may be asked twice, where no more than a share of all are to be, 0 to 1. */
+  left(most: number): number {
+    return Math.max(0, Math.floor(most * this.came) - this.sum)
   }
 
   /** One is asked twice. */

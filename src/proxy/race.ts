@@ -30,8 +30,8 @@ export interface Racer {
   readonly leastMs: number
   /** When the first token of an attempt is late, in milliseconds from its beginning; undefined where nobody knows. */
   readonly lateMs: (attempt: Attempt) => number | undefined
-  /** Who is asked beside it; undefined where nobody can be now. */
-  readonly spare: (attempt: Attempt) => Attempt | undefined
+  /** Who is asked beside it, where so many more may be; undefined where nobody can be now. */
+  readonly spare: (attempt: Attempt, left: number) => Attempt | undefined
   /** Asks a backend: with a clock of its own beside another. */
   readonly ask: <A, E>(
     attempt: Attempt,
@@ -43,6 +43,9 @@ export interface Racer {
   /** Takes down how long one took to speak, or was waited for in vain. */
   readonly took: (attempt: Attempt, ms: number) => void
 }
+
+// The last one that may be asked is kept for who waits so many times as long as the first token may take.
+const patience = 1.5
 
 // Where nobody could be asked beside a late one it is tried again after so much of the time that it has been waited for.
 const againAfter = { share: 0.25, leastMs: 10 } as const
@@ -103,18 +106,18 @@ export class Race {
       const lateMs = this.racer.lateMs(this.attempt)
       if (lateMs === undefined) return Effect.never
       return lateMs > leastMs
-        ? Effect.flatMap(Effect.sleep(lateMs - leastMs), () => this.begins(lateMs))
-        : this.begins(lateMs)
+        ? Effect.flatMap(Effect.sleep(lateMs - leastMs), () => this.begins(lateMs, lateMs))
+        : this.begins(lateMs, lateMs)
     })
   }
 
-  private begins(waitedMs: number): Effect.Effect<RaceEnd> {
+  private begins(lateMs: number, waitedMs: number): Effect.Effect<RaceEnd> {
     const { deadlines, record } = this.racer
-    const spare = this.racer.spare(this.attempt)
+    const spare = this.racer.spare(this.attempt, waitedMs < patience * lateMs ? 2 : 1)
     if (spare === undefined) {
-      this.wasRefused = true
-      const againMs = Math.max(againAfter.leastMs, againAfter.share * waitedMs)
-      return Effect.flatMap(Effect.sleep(againMs), () => this.begins(waitedMs))
+      this.wasRefused = waitedMs >= patience * lateMs
+      const againMs = Math.max(againAfter.leastMs, againAfter.share * lateMs)
+      return Effect.flatMap(Effect.sleep(againMs), () => this.begins(lateMs, waitedMs + againMs))
     }
     const beside = new RequestClock(record.started, 0)
     this.beside = beside
