@@ -86,16 +86,21 @@ const secretChanges = (before: LoadedConfig, after: LoadedConfig): ReadonlyArray
     .map((key) => ({ key, before: shown(was.get(key)), after: shown(is.get(key)), restart: false }))
 }
 
-// Equal candidates go by the order of the config.
-const reordered = (before: LoadedConfig, after: LoadedConfig): ReadonlyArray<Difference> => {
-  const was = before.backends.map(({ name }) => name)
-  const is = after.backends.map(({ name }) => name)
-  const inBoth = (names: ReadonlyArray<string>, others: ReadonlyArray<string>) => {
-    const known = new Set(others)
-    return names.filter((name) => known.has(name))
-  }
-  return isSame(inBoth(was, is), inBoth(is, was)) ? [] : [{ key: "backends", before: was, after: is, restart: false }]
-}
+// Equal candidates go by the order of the config, and the first rule counts.
+const reordered = (before: LoadedConfig, after: LoadedConfig): ReadonlyArray<Difference> =>
+  [
+    { key: "backends", was: before.backends, is: after.backends },
+    { key: "routes", was: before.routing.rules, is: after.routing.rules }
+  ].flatMap(({ is, key, was }) => {
+    const inBoth = (entries: typeof was, others: typeof was) => {
+      const known = new Set(others.map(({ name }) => name))
+      return entries.map(({ name }) => name).filter((name) => known.has(name))
+    }
+    const names = (entries: typeof was) => entries.map(({ name }) => name)
+    return isSame(inBoth(was, is), inBoth(is, was))
+      ? []
+      : [{ key, before: names(was), after: names(is), restart: false }]
+  })
 
 /** Every setting that differs, in the order of the file, and changed secrets last. */
 export const difference = (before: ReadConfig, after: ReadConfig): ReadonlyArray<Difference> => {
@@ -117,8 +122,10 @@ export const difference = (before: ReadConfig, after: ReadConfig): ReadonlyArray
   return [...reordered(before.loaded, after.loaded), ...told, ...secretChanges(before.loaded, after.loaded)]
 }
 
-/** What differs, in few words: a backend or a client counts once, whatever differs of it. */
+/** What differs, in few words: a backend, a client or a rule counts once, whatever differs of it. */
 export const changedParts = (changes: ReadonlyArray<Difference>): string =>
-  [...new Set(changes.map(({ key }) => key.replace(/^(backends|auth\.keys)\.(.+)\.[a-z_0-9[\].]+$/, "$1.$2")))].join(
-    ", "
-  )
+  [
+    ...new Set(
+      changes.map(({ key }) => key.replace(/^(backends|auth\.keys|routes)\.("(?:[^"\\]|\\.)*"|[^.[]+)[.[].*$/, "$1.$2"))
+    )
+  ].join(", ")

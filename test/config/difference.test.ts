@@ -32,6 +32,15 @@ test("backends are told apart by their names and not by their places", () => {
   expect(between(one + two, two + one)).toEqual([["backends", ["one", "two"], ["two", "one"]]])
 })
 
+test("rules in another order are another config: the first that matches counts", () => {
+  const rule = (name: string) => `[[routes]]\nname = "${name}"\nmatch = { model = "${name}-*" }\n`
+  const before = one + rule("a") + rule("b")
+  expect(between(before, one + rule("b") + rule("a"))).toEqual([["routes", ["a", "b"], ["b", "a"]]])
+  const changes = difference(read(before), read(before.replace("b-*", "c-*")))
+  expect(changes.map(({ key }) => key)).toEqual(["routes.b.match.model"])
+  expect(changedParts(changes)).toBe("routes.b")
+})
+
 test("a changed secret is told, and not shown", () => {
   const text = `${one}api_key_env = "SOME_KEY"`
   const changes = difference(read(text, { SOME_KEY: "sk-old" }), read(text, { SOME_KEY: "sk-new" }))
