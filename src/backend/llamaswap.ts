@@ -3,32 +3,19 @@
  * them is to start it.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import { decodeEach, lenientField, RawEntries, withTold } from "./lenient.ts"
+import { withTold } from "./lenient.ts"
 import { openAiLike, openAiModels, statelessProber } from "./openai-like.ts"
+import { llamaswapLifecycle, readRunning } from "./llamaswap-lifecycle.ts"
 import { speaking, untried } from "./speech.ts"
 import type { Kind } from "./Kind.ts"
 import type { Talk } from "./talk.ts"
 
-const decodeRunning = Schema.decodeUnknownOption(Schema.Struct({ running: RawEntries }))
-const decodeServer = Schema.decodeUnknownOption(
-  Schema.Struct({ model: Schema.String, state: lenientField(Schema.String) })
-)
-
-/** Reads `/running`: the models whose servers are ready; undefined when it is none. */
-const readReady = (body: unknown): ReadonlySet<string> | undefined => {
-  const list = Option.getOrUndefined(decodeRunning(body))
-  if (list === undefined) return undefined
-  const servers = decodeEach(decodeServer, list.running)
-  return new Set(servers.flatMap(({ model, state }) => (state === "ready" ? [model] : [])))
-}
-
 const models = Effect.fnUntraced(function* (talk: Talk) {
   const list = yield* openAiModels(talk)
   if (list === undefined) return undefined
-  const ready = readReady((yield* talk.want("/running"))?.body)
-  return ready === undefined ? list : list.map((model) => withTold(model, { loaded: ready.has(model.id) }))
+  const states = readRunning((yield* talk.want("/running"))?.body)
+  if (states === undefined) return list
+  return list.map((model) => withTold(model, { loaded: states.get(model.id) === "ready" }))
 })
 
 const servers = "its servers, of which it tells nothing"
@@ -43,10 +30,11 @@ export const llamaswap: Kind = {
   command: /\bllama-swap\b/i,
   fingerprint: {
     owner: "llama-swap",
-    question: { path: "/running", isOne: (body) => readReady(body) !== undefined }
+    question: { path: "/running", isOne: (body) => readRunning(body) !== undefined }
   },
   passesFor: ["llamacpp"],
   speaks: speaking("openai", { responses: untried(servers), anthropic: untried(servers) }),
   prober: statelessProber(models),
+  lifecycle: llamaswapLifecycle,
   advice: { start: "llama-swap --config config.yaml" }
 }

@@ -6,7 +6,14 @@ import { join } from "node:path"
 import { chunk, json, lastChunk } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway, startProcess, until } from "../kit/gateway.ts"
-import { startLlamaRouter, startLmStudio, startModelOllama, startVllm, toldOf } from "../kit/modelServers.ts"
+import {
+  startLlamaRouter,
+  startLlamaSwap,
+  startLmStudio,
+  startModelOllama,
+  startVllm,
+  toldOf
+} from "../kit/modelServers.ts"
 import { line, linesHead, linesIn } from "../kit/ollama.ts"
 import { lines, makeShell } from "../kit/shell.ts"
 import { onTerminal } from "../kit/terminal.ts"
@@ -242,6 +249,25 @@ describe("a llama-server without a model of its own", () => {
     expect(refused).toMatchObject({ status: 501, code: "not_implemented" })
     expect(refused.message).toContain("router mode")
   })
+})
+
+test("a llama-swap starts and stops the server of a model, and tells of one that does not start", async () => {
+  await using lab = await startLlamaSwap("org/a", "b")
+  await using gateway = await startGateway({ backends: [backendFor("lab", lab, { type: "llamaswap" })] })
+  const about = { action: "load", backend: "lab", model: "org/a" }
+  expect(await events(gateway, "load", { model: "org/a" })).toEqual([
+    { ...about, status: "starting" },
+    { ...about, status: "starting" },
+    { ...about, status: "done", done: true }
+  ])
+  expect(loadedAt(gateway, "lab", "org/a")).toBe(true)
+  expect((await events(gateway, "unload", { model: "org/a" })).at(-1)).toMatchObject({ done: true })
+  expect([...lab.running]).toEqual([])
+  lab.breaks()
+  expect((await events(gateway, "load", { model: "b" })).at(-1)).toMatchObject({
+    error: { message: "Backend 'lab' did not load 'b': unable to start process: exit status 1" }
+  })
+  expect(await errorOf(gateway, "load", { model: "c", backend: "lab" })).toMatchObject({ status: 404 })
 })
 
 describe("a vLLM", () => {

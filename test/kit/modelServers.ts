@@ -237,3 +237,41 @@ export const startVllm = async ({ dev = true, sleeps = true } = {}) => {
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
   }
 }
+
+/** A llama-swap with these models, whose servers are ready after a while, or not at all. */
+export const startLlamaSwap = async (...ids: ReadonlyArray<string>) => {
+  const running = new Map<string, string>()
+  let fails = false
+  const server = await startRaw({
+    script: async function* ({ method, target }) {
+      const place = /^\/(?:upstream|api\/models\/unload)\/(.+?)\/?$/.exec(target)?.[1] ?? ""
+      if (target === "/v1/models")
+        yield json({ data: ids.map((id) => ({ id, object: "model", owned_by: "llama-swap" })) })
+      else if (target === "/running") yield json({ running: [...running].map(([model, state]) => ({ model, state })) })
+      else if (!ids.includes(place)) yield json({ error: "model not found" }, 404)
+      else if (method === "POST") {
+        running.delete(place)
+        yield json("OK")
+      } else {
+        running.set(place, "starting")
+        await Bun.sleep(1200)
+        if (fails) running.delete(place)
+        else running.set(place, "ready")
+        // The page of a server that has none.
+        yield fails
+          ? json({ error: "unable to start process: exit status 1" }, 502)
+          : json({ detail: "Not Found" }, 404)
+      }
+    }
+  })
+  return {
+    server,
+    url: server.url,
+    running,
+    /** Has starts fail from now on. */
+    breaks: () => {
+      fails = true
+    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
+  }
+}
