@@ -28,8 +28,8 @@ export const house: Readonly<Record<string, Room>> = {
     "domain telemetry"
   ),
   fleet: room("what is learned of servers by what they do: slots, speeds, prompt caches, models in memory", ""),
-  registry: room("the picture of all backends, and what is counted of them", "domain backend"),
-  router: room("from a model's name to backends in order", "domain backend config registry"),
+  registry: room("the picture of all backends, and what is counted of them", "domain backend fleet"),
+  router: room("from a model's name to backends in order", "domain backend config fleet registry"),
   upstream: room("one attempt at one backend, its time limits, the commit", "domain backend wire dialect"),
   health: room(
     "servers asked what they are and how they are, by schedule, and what that changes",

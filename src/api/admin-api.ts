@@ -7,7 +7,13 @@ import { outcomes, phases } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
 import { Refusal } from "./refusal.ts"
 
-const Parts = Schema.Struct({ priority: Schema.Finite, load: Schema.Finite, latency: Schema.Finite })
+const Parts = Schema.Struct({
+  wait_ms: Schema.Finite,
+  load_ms: Schema.Finite,
+  read_ms: Schema.Finite,
+  write_ms: Schema.Finite,
+  cached_tokens: Schema.Finite
+})
 
 const Candidate = Schema.Struct({
   backend: Schema.String,
@@ -15,7 +21,7 @@ const Candidate = Schema.Struct({
   priority: Schema.Finite,
   in_flight: Schema.Finite,
   first_byte_ms: Schema.NullOr(Schema.Finite),
-  score: Schema.optionalKey(Schema.Finite),
+  expected_ms: Schema.optionalKey(Schema.Finite),
   parts: Schema.optionalKey(Parts)
 })
 

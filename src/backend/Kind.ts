@@ -87,6 +87,8 @@ export interface Kind {
   readonly listTells: boolean
   /** Whether it loads models when they are asked for, each with a context that only the loaded ones tell. */
   readonly loadsOnDemand: boolean
+  /** Whether the slots that it tells of are those that were busy at most: it may have more. */
+  readonly showsSlots?: true
   /** Whether it keeps any text model to JSON by grammar. */
   readonly jsonByGrammar: boolean
   /** What it takes of a request of chat, where servers differ. */

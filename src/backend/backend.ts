@@ -35,6 +35,12 @@ export const isSpokenNatively = (
 ): boolean =>
   isMain(speakingOf(backend), dialect, operation) || isNative(speakerOf(backend, served), { dialect, operation })
 
+/** Whether a kind of server loads models when they are asked for. */
+export const loadsOnDemand = (type: BackendType): boolean => kindNamed(type).loadsOnDemand
+
+/** Whether the slots that a kind of server tells of are those that were busy at most, so that it may have more. */
+export const showsSlots = (type: BackendType): boolean => kindNamed(type).showsSlots === true
+
 /** Whether a model's context is not known yet, and may be as soon as the model has answered. */
 export const isUnmeasured = ({ type }: Pick<Backend, "type">, model: Model): boolean =>
   kindNamed(type).loadsOnDemand && contextOf(model) === undefined

@@ -91,6 +91,7 @@ export const vllm: Kind = {
   command: /\bvllm\b/i,
   fingerprint: { owner: "vllm" },
   jsonByGrammar: true,
+  showsSlots: true,
   speaks,
   lifecycle: vllmLifecycle,
   prober,

@@ -100,7 +100,7 @@ const bodyFor = ({ model, tools, image, jsonMode, tokens }: Wanted) => {
   }
 }
 
-const points = (value: number | undefined): string => (value === undefined ? "-" : String(value))
+const expectedTime = (ms: number | undefined): string => milliseconds(ms ?? null)
 
 const ruleText = ({ canary, name, shadow }: NonNullable<DecisionEntry["rule"]>): string => {
   const notes = [...(canary ? ["canary"] : []), ...(shadow ? ["with a shadow"] : [])]
@@ -132,15 +132,28 @@ const decisionText = (
     const rows = candidates.map((each) => [
       each.backend,
       each.model,
-      points(each.score),
-      points(each.parts?.priority),
-      points(each.parts?.load),
-      points(each.parts?.latency),
+      expectedTime(each.expected_ms),
+      expectedTime(each.parts?.wait_ms),
+      expectedTime(each.parts?.load_ms),
+      expectedTime(each.parts?.read_ms),
+      expectedTime(each.parts?.write_ms),
+      each.parts === undefined ? "-" : String(each.parts.cached_tokens),
       String(each.priority),
       String(each.in_flight),
       milliseconds(each.first_byte_ms)
     ])
-    const heading = ["Candidate", "Model", "Score", "= Priority", "+ Load", "+ Latency", "Priority", "In flight"]
+    const heading = [
+      "Candidate",
+      "Model",
+      "Expected",
+      "= Wait",
+      "+ Load",
+      "+ Read",
+      "+ Write",
+      "Cached",
+      "Priority",
+      "In flight"
+    ]
     lines.push("", tableText([...heading, "First byte"], rows))
   }
   if (excluded.length > 0) {

@@ -173,6 +173,8 @@ export const compileSettings = (
     strategy: settings.routing.strategy,
     maxRetries: settings.routing.max_retries,
     weights: settings.routing.weights,
+    waits: settings.queue.enabled,
+    affinity: settings.routing.affinity,
     aliases: new Map(Object.entries(settings.routing.aliases)),
     groups: new Map(Object.entries(settings.routing.groups)),
     stripPrefixes: settings.routing.strip_prefixes,

@@ -85,7 +85,8 @@ export const legacyKeys: ReadonlyArray<LegacyKey> = [
   unused(["logging", "component_levels"], "one level counts for all parts; set logging.level"),
   unused(["logging", "enable_content_logging"], "prompts and answers are never logged"),
   unused(["quality"], "backends that fail are left alone by circuits of their own, which need no settings"),
-  unused(["queue"], "requests do not wait for a backend to have room: they get 429 with retry-after"),
+  { path: ["queue", "max_size"], verdict: { _tag: "renamed", to: ["queue", "max_queue"] } },
+  { path: ["queue", "max_wait_seconds"], verdict: { _tag: "renamed", to: ["queue", "queue_timeout_seconds"] } },
   unused(["lifecycle"], "Nexus neither loads nor unloads models"),
   unused(["fleet"], "Nexus gives no recommendations"),
   refused(

@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import { backendTypes, kindNamed, plainType } from "../backend/all.ts"
 import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { modelChangers } from "../domain/server.ts"
+import { priorityClasses } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { limit, maybe, or, seconds, weightParts, whole } from "./schema-parts.ts"
@@ -123,7 +124,12 @@ const AuthKey = Schema.Struct({
     "SHA-256 digest of the key, as `nexus keys new` prints it"
   ),
   env: maybe(Schema.NonEmptyString, "Environment variable that holds the key itself"),
-  admin: or(Schema.Boolean, false, "May administer the gateway from other machines as well")
+  admin: or(Schema.Boolean, false, "May administer the gateway from other machines as well"),
+  priority: or(
+    Schema.Literals(priorityClasses),
+    "normal",
+    "Class of its requests while they wait for a slot; x-nexus-priority may lower it for one request"
+  )
 })
 
 const Auth = Schema.Struct({
@@ -198,6 +204,16 @@ const Routing = Schema.Struct({
   strategy: or(Schema.Literals(strategies), "smart", "How candidates are ordered"),
   max_retries: or(whole(0, 10), 2, "Further attempts after the first"),
   weights: or(weightParts, {}, "Parts of the smart score; any subset, only proportions count"),
+  affinity: or(
+    Schema.Boolean,
+    true,
+    "Let the smart strategy weigh which server has read the beginning of a prompt before, and so need not read it again"
+  ),
+  session_headers: or(
+    Schema.Array(Schema.NonEmptyString),
+    ["x-claude-code-session-id", "session-id", "thread-id", "x-session-affinity"],
+    "Headers of clients that tell their conversations apart, the first that is there counts; beside them the field prompt_cache_key"
+  ),
   strip_prefixes: or(
     Schema.Boolean,
     true,
@@ -230,6 +246,20 @@ const Routing = Schema.Struct({
     "Model = models that may answer in its place, in order"
   ),
   hedge: or(Hedge, {}, "A second backend for a first token that is late")
+})
+
+const Queue = Schema.Struct({
+  enabled: or(
+    Schema.Boolean,
+    true,
+    "Let requests wait in Nexus for a slot while every backend of their model has all it works on at once; when off they get 429, or wait inside of the backend"
+  ),
+  max_queue: or(whole(1, 60_000), 1000, "Requests of one model that wait at a time; further ones get 429"),
+  queue_timeout_seconds: or(
+    limit,
+    300,
+    "Longest time that a request waits for a slot; one that cannot be expected to have one by then gets 429 at once; 0 is no limit"
+  )
 })
 
 const homes = backendTypes.filter((type) => kindNamed(type).home !== undefined).join(", ")
@@ -371,6 +401,7 @@ export const Settings = Schema.Struct({
   discovery: or(Discovery, {}, "Finding servers"),
   health_check: or(HealthCheck, {}, "Watching the backends"),
   routing: or(Routing, {}, "Choosing a backend"),
+  queue: or(Queue, {}, "Waiting for a slot"),
   routes: or(
     Schema.Array(RouteEntry),
     [],

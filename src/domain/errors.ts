@@ -62,7 +62,9 @@ export class ServiceUnavailable extends Schema.TaggedError<ServiceUnavailable>()
 /** The gateway takes no more work now: too many requests, or it is stopping. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   message: Schema.String,
-  retryAfterSeconds: Schema.Number
+  retryAfterSeconds: Schema.Number,
+  /** Of one that waited, or would have to wait, for a slot: how many are before it, and for how long that is, in seconds. */
+  queued: Schema.optionalKey(Schema.Struct({ before: Schema.Number, seconds: Schema.Number }))
 }) {}
 
 /** The gateway may open no more files, and so no connection. */

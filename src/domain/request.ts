@@ -20,13 +20,19 @@ export const outcomes = ["completed", "refused", "failed", "truncated", "client_
 export type Outcome = (typeof outcomes)[number]
 
 /**
- * The phases of a request, in their order: its body is read, it is decided who may answer, backends are called, an answer is
- * sent on, and all has been said.
+ * The phases of a request, in their order: its body is read, it is decided who may answer, it waits for a slot where nobody
+ * has one, backends are called, an answer is sent on, and all has been said.
  */
-export const phases = ["reading", "routing", "attempting", "committed", "ended"] as const
+export const phases = ["reading", "routing", "queued", "attempting", "committed", "ended"] as const
 
 /** One of {@link phases}. */
 export type Phase = (typeof phases)[number]
+
+/** Classes of requests that wait for a slot, the first served first. */
+export const priorityClasses = ["high", "normal", "batch"] as const
+
+/** One of {@link priorityClasses}. */
+export type PriorityClass = (typeof priorityClasses)[number]
 
 /** The abilities a request can call for. */
 export type Ability = "vision" | "tools" | "json_mode" | "embeddings"
@@ -44,6 +50,8 @@ export interface RoutingNeeds {
   readonly promptTokens: number
   /** How many it has with any tokenizer; 0 where nobody who may answer is that short. */
   readonly atLeastTokens: number
+  /** How many slots it leaves free at each server for those that are served first. */
+  readonly leaves?: number
   /** What the client allows as output (`max_completion_tokens` or `max_tokens`); 0 when it does not say. */
   readonly outputTokens: number
 }

@@ -126,6 +126,10 @@ export interface RoutingSettings {
   /** Further attempts after the first one. */
   readonly maxRetries: number
   readonly weights: Weights
+  /** Whether requests wait for a slot, so that no server is given more than it has. */
+  readonly waits: boolean
+  /** Whether it is looked at which server has read the beginning of a prompt before. */
+  readonly affinity: boolean
   /** Alias to the name it stands for, which may be an alias again (3 hops at most, no cycle: checked at load). */
   readonly aliases: ReadonlyMap<string, string>
   /** Name to the models that it stands for all together, each with `@backend` behind it where one backend alone is meant. */

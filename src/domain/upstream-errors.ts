@@ -5,7 +5,7 @@
 import * as Data from "effect/Data"
 
 /** The time limits by their names in the config. */
-export type LimitName = "connect" | "first_byte" | "idle" | "request" | "upload" | "stall"
+export type LimitName = "connect" | "first_byte" | "idle" | "queue" | "request" | "upload" | "stall"
 
 /** What keeps TLS from being agreed. */
 export type TlsFault =

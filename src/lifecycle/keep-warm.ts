@@ -35,19 +35,19 @@ export interface Warmth {
 export const neverLoaded: Warmth = { tries: 0, triedAt: -Infinity, loaded: false }
 
 /** How a model stands that is to be kept warm. */
-export type Standing = "warm" | "away" | "unlisted" | "used" | "tried" | "cold"
+export type WarmState = "warm" | "away" | "unlisted" | "used" | "tried" | "cold"
 
 /** Milliseconds from one load to the next. */
 export const pauseAfter = (tries: number): number =>
   tries === 0 ? 0 : Math.min(backoff.most, backoff.first * 2 ** (tries - 1))
 
 /** How a model stands at `now`; it is loaded when it is `cold`. */
-export const standingOf = (
+export const warmStateOf = (
   state: BackendState,
   name: string,
   { loaded, tries, triedAt }: Warmth,
   now: number
-): Standing => {
+): WarmState => {
   if (!inRotation(state)) return "away"
   const id = listedModel(state, name)
   const model = id === undefined ? undefined : state.models.get(id)
@@ -60,7 +60,7 @@ export const standingOf = (
 }
 
 /** What is remembered when a model has been seen to stand so. */
-export const remembered = (warmth: Warmth, standing: Standing, now: number): Warmth => {
+export const remembered = (warmth: Warmth, standing: WarmState, now: number): Warmth => {
   if (standing === "away") return { ...warmth, loaded: false }
   return standing === "warm" && warmth.tries > 0 && now - warmth.triedAt >= lastingMs ? { ...warmth, tries: 0 } : warmth
 }
@@ -100,7 +100,7 @@ const make = Effect.gen(function* () {
         const key = `${name}@${backend}`
         keys.add(key)
         const warmth = known.get(key) ?? neverLoaded
-        const standing = standingOf(state, name, warmth, now)
+        const standing = warmStateOf(state, name, warmth, now)
         known.set(key, remembered(warmth, standing, now))
         if (standing === "unlisted" && !said.has(key)) {
           said.add(key)

@@ -8,8 +8,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
 import { Cancelled, type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
+import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import { LearnedRefusals } from "../registry/learned-refusals.ts"
 import { ListDrift } from "../registry/list-drift.ts"
@@ -30,6 +32,8 @@ import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
 import type { Forwarding } from "./attempts.ts"
 import { Shadows } from "./shadows.ts"
 import { RequestRun } from "./request-run.ts"
+import { SlotQueue } from "./slot-queue.ts"
+import { priorityOf, seekerOf, sessionOf } from "./seeker.ts"
 import { forward, isStreamed } from "./forward.ts"
 import { refuse } from "../dialect/refuse.ts"
 import { Dialects } from "../dialect/all.ts"
@@ -51,6 +55,13 @@ export interface ProxyLimits extends UploadLimits {
   readonly keepAliveMs: number
   /** Attempts that may follow the first. */
   readonly maxRetries: number
+  /** Requests of one model that wait for a slot, and how long. */
+  readonly maxQueue: number
+  readonly queueMs: number
+  /** Headers that tell conversations apart. */
+  readonly sessionHeaders: ReadonlyArray<string>
+  /** The class of the requests of a key. */
+  readonly priorityOf: (key: string) => PriorityClass
 }
 
 /** The forwarding of what clients ask of models. */
@@ -110,6 +121,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   const router = yield* Router
+  const queue = new SlotQueue(deadlines, limitsNow, random)
   const forwarding: Forwarding = {
     dialects: yield* Dialects,
     registry,
@@ -118,6 +130,12 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     accounting,
     turns: new EventLoopTurns(),
     deadlines,
+    queue,
+    queueMs: () => limitsNow().queueMs,
+    seeks: (record) => seekerOf(record, limitsNow()),
+    leaves: (record, now) => queue.leaves(priorityOf(record, limitsNow()), now),
+    sessionOf: (record) => sessionOf(record, limitsNow()),
+    freed: () => queue.changed(),
     sessions: new Set(),
     hedging: new Hedging(),
     newcomers: new ListDrift(),
@@ -263,6 +281,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     shadows.endAll()
     underWay.interrupt("stopping")
   }
+  // Whoever comes back, or is told of anew, may have slots.
+  yield* Effect.forkScoped(Stream.runForEach(registry.changes, () => Effect.sync(() => queue.changed())))
   yield* Effect.addFinalizer(() => Effect.sync(endAll))
   return Proxy.of({ handle, active: () => underWay.size, idle: underWay.none, endAll })
 })

@@ -3,7 +3,7 @@
  */
 import * as Redacted from "effect/Redacted"
 import { type CutPrompt, cutPromptText } from "../router/cut-prompt.ts"
-import type { Attempt } from "../router/plan.ts"
+import type { Attempt } from "../router/choice.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { isCoded, isOfType } from "../upstream/content-encoding.ts"

@@ -9,7 +9,7 @@ import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstr
 import { Ticket } from "../registry/live-state.ts"
 import type { Registry } from "../registry/Registry.ts"
 import type { Blame } from "../router/judge-failure.ts"
-import type { Attempt } from "../router/plan.ts"
+import type { Attempt } from "../router/choice.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Asker, RequestClock, Upstream } from "../upstream/Upstream.ts"
 import type { Suspicion } from "../wire/liveness.ts"
@@ -20,6 +20,8 @@ import type { EarlyStream } from "./early-stream.ts"
 import { failureReason } from "./final-failure.ts"
 import { tunedFor } from "./fuller.ts"
 import type { Asked } from "./record.ts"
+import { loadsOnDemand } from "../backend/backend.ts"
+import type { Work } from "../fleet/standing.ts"
 import type { RequestRun } from "./request-run.ts"
 import { StreamedBody } from "./streamed-body.ts"
 import type { Translation } from "./translation.ts"
@@ -33,7 +35,11 @@ export interface AskedFor {
   readonly body: Uint8Array | StreamedBody
   /** Where the body names the model. */
   readonly model: Span | undefined
+  /** What it asks of a server. */
+  readonly work: Work
   readonly forwarding: {
+    /** Called when a slot may have become free. */
+    readonly freed: () => void
     readonly accounting: Accounting["Service"]
     readonly registry: Registry["Service"]
     readonly upstream: Upstream["Service"]
@@ -113,7 +119,11 @@ export class Asking implements Asker {
     const meter = this.leads ? accounting.attempting(record, backend.name, id) : accounting.asksBeside(backend.name, id)
     this.asked = { backend: backend.name, model, meter }
     clock.bound(record.started, isCount(run) ? countMs : backend.limits.totalMs)
-    this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
+    this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn), {
+      work: request.work,
+      onDemand: loadsOnDemand(backend.type),
+      freed: forwarding.freed
+    })
     if (!this.leads) return
     record.asks(this.asked, now)
     run.ticket = this.ticket

@@ -7,9 +7,10 @@ import { isUnmeasured, locality } from "../backend/backend.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { ChatField } from "../dialect/chat.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
-import type { GatewayError } from "../domain/errors.ts"
+import { type GatewayError, Overloaded } from "../domain/errors.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import type { Ruling } from "../domain/routing.ts"
+import type { Work } from "../fleet/standing.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { LearnedRefusals } from "../registry/learned-refusals.ts"
@@ -25,7 +26,8 @@ import {
   isTooLong,
   type Verdict
 } from "../router/judge-failure.ts"
-import type { Attempt, Plan } from "../router/plan.ts"
+import type { Attempt } from "../router/choice.ts"
+import type { Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Deadlines } from "../upstream/Deadlines.ts"
@@ -38,6 +40,8 @@ import { GaveUp, redactedError } from "./final-failure.ts"
 import type { Hedging, HedgeShare } from "./hedging.ts"
 import { Race, type Racer } from "./race.ts"
 import type { RequestRun } from "./request-run.ts"
+import type { RequestRecord } from "./record.ts"
+import type { SlotQueue, SlotSeeker } from "./slot-queue.ts"
 import { StreamedBody } from "./streamed-body.ts"
 import type { AnyTranslator } from "./translation.ts"
 
@@ -63,6 +67,18 @@ export interface Forwarding {
   readonly standIn: (usual: string | undefined) => string | undefined
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
+  /** Where requests wait for a slot. */
+  readonly queue: SlotQueue
+  /** How long they may, in milliseconds; 0 is no limit. */
+  readonly queueMs: () => number
+  /** Who a request is that waits. */
+  readonly seeks: (record: RequestRecord) => Pick<SlotSeeker, "key" | "priority" | "session">
+  /** How many slots of each server it leaves free. */
+  readonly leaves: (record: RequestRecord, now: number) => number
+  /** What stands for its conversation, where a header says it; 0 otherwise. */
+  readonly sessionOf: (record: RequestRecord) => number
+  /** Called when a slot may have become free. */
+  readonly freed: () => void
   /** Sees to it that the client of a stream does not wait in silence. */
   readonly keepAlive: (run: RequestRun) => void
   /** Sends a copy of a request where its rule wants one. */
@@ -119,10 +135,56 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     return this.plan.requested
   }
 
+  get work(): Work {
+    return this.plan.work
+  }
+
   /** Asks the first one, and others when it fails. */
   get all(): Forwarded {
-    const first = this.plan.next(performance.now())
-    return first === undefined ? Effect.void : this.from(first)
+    return this.next(Effect.void)
+  }
+
+  /** Goes on with the next one, as soon as it has a slot; with `otherwise` where there is none. */
+  private next(otherwise: Forwarded): Forwarded {
+    const now = performance.now()
+    // A number that can be estimated is not waited for.
+    const chosen = isCount(this.run) ? this.plan.next(now) : this.forwarding.queue.choose(this.plan, now)
+    if (chosen === undefined) return otherwise
+    return chosen === "wait" ? this.waiting(otherwise) : this.from(chosen)
+  }
+
+  /** Waits until somebody has a slot. */
+  private waiting(otherwise: Forwarded): Forwarded {
+    const { run, plan } = this
+    const { queue, queueMs, seeks } = this.forwarding
+    const { record } = run
+    const { clock } = record
+    return Effect.callback((resume) => {
+      const since = performance.now()
+      const over = (then: Forwarded): void => {
+        record.awaits(performance.now() - since)
+        resume(then)
+      }
+      const entered = queue.enter(
+        {
+          ...seeks(record),
+          plan,
+          until: clock.totalAt,
+          // The place is taken in this turn: what is made of the attempt takes it.
+          goes: (attempt) => over(this.from(attempt)),
+          isOver: () => over(otherwise)
+        },
+        since
+      )
+      if (entered instanceof Overloaded) return resume(Effect.fail(entered))
+      record.waits(since)
+      clock.arm("queue", queueMs(), () => {
+        const why = queue.late(entered, performance.now() - since)
+        queue.leave(entered)
+        over(Effect.fail(why))
+      })
+      return Effect.sync(() => queue.leave(entered))
+    })
   }
 
   private from(attempt: Attempt): Forwarded {
@@ -223,9 +285,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   // Others may be told what this one cannot; where nobody can, the client hears why, unless one that could has failed.
   untold({ candidate }: Attempt, why: GatewayError): Forwarded {
     this.plan.lose(candidate.state)
-    const next = this.plan.next(performance.now())
-    if (next !== undefined) return this.from(next)
-    return this.latest === undefined ? Effect.fail(why) : this.over(this.latest)
+    return this.next(this.latest === undefined ? Effect.fail(why) : this.over(this.latest))
   }
 
   private refusedBy({ candidate, model }: Attempt): ReadonlySet<ChatField> {
@@ -290,7 +350,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
 
   /** Takes the failure of an attempt: moves on to the next one, or gives up. */
   failed(asking: Asking, found: UpstreamError): Forwarded {
-    const { body, run, plan } = this
+    const { body, run } = this
     const { attempt } = asking
     const { retried } = this.forwarding
     if (body instanceof StreamedBody && found._tag === "TimedOut" && found.limit === "upload") {
@@ -304,8 +364,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     if (!run.retrying) retried()
     run.retrying = true
     // The same candidate is asked again only when there is no other.
-    const next = plan.next(performance.now()) ?? (judged.again ? attempt : undefined)
-    return next === undefined ? this.over(failure) : this.from(next)
+    return this.next(judged.again ? Effect.suspend(() => this.from(attempt)) : this.over(failure))
   }
 
   /** Takes down the failure of an attempt, and what it leads to. */

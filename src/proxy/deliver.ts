@@ -8,7 +8,7 @@ import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { ConnectionLost } from "../domain/upstream-errors.ts"
 import type { Evidence, Ticket } from "../registry/live-state.ts"
 import { cutPromptOf, type CutPrompt } from "../router/cut-prompt.ts"
-import type { Attempt } from "../router/plan.ts"
+import type { Attempt } from "../router/choice.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
@@ -225,6 +225,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     const { name } = attempt.candidate.state.backend
     const status = this.delivery.interruption === "client" ? clientClosedStatus : answer.head.status
     record.ends({ outcome, status, backend: name, bytes, cutPrompt }, now)
+    this.ticket.saw({ tokens: usage, written: this.pieces, whole: watch === undefined })
     this.ticket.settle(evidenceOf(end), now)
   }
 
@@ -257,7 +258,7 @@ export const deliver = (
   const { status } = answer.head
   const at = performance.now()
   record.awaits(at - ticket.started)
-  ticket.answered(at)
+  ticket.answered(at, answer._tag === "Whole")
   const committed = { at, status, answeredModel }
   if (answer._tag === "Flow") {
     return Effect.callback((resume) => {
@@ -268,6 +269,7 @@ export const deliver = (
     })
   }
   record.commits(committed, undefined)
+  ticket.saw({ tokens: answer.usage, written: 0, whole: true })
   ticket.settle("good", at)
   const cutPrompt = noteUsage(record, attempt, answer.usage, at)
   delivery.shadow?.saw(answer.usage, answer.body)

@@ -18,7 +18,7 @@ import type { Dialect } from "../dialect/Dialect.ts"
 import { errorWords } from "../domain/error-text.ts"
 import { neverRetry } from "../dialect/failures.ts"
 import { refuse, requestIdHeaders } from "../dialect/refuse.ts"
-import type { Attempt } from "../router/plan.ts"
+import type { Attempt } from "../router/choice.ts"
 import { carriesKey, decisionHeaders, ownAnswerHeaders } from "./answer-head.ts"
 import type { RequestRecord } from "./record.ts"
 
@@ -46,6 +46,7 @@ const limitWords: Readonly<Record<LimitName, (after: string) => string>> = {
   connect: (after) => `No connection to the backend within connect_timeout_seconds (${after})`,
   first_byte: (after) => `No answer began within first_byte_timeout_seconds (${after})`,
   idle: (after) => `The backend was silent for longer than idle_timeout_seconds (${after})`,
+  queue: (after) => `No backend had a slot within queue_timeout_seconds (${after})`,
   request: (after) => `The request exceeded request_timeout_seconds (${after})`,
   upload: (after) => `The request body did not arrive within upload_timeout_seconds (${after})`,
   stall: (after) => `The client took nothing for longer than stall_timeout_seconds (${after})`

@@ -8,6 +8,8 @@ import type { DialectRoute, ModelChange, Passage, ReadRequest } from "../dialect
 import { boundaryOf } from "../dialect/multipart.ts"
 import { type BodyReading, isLarge } from "../dialect/parsed-body.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
+import type { RoutingNeeds } from "../domain/request.ts"
+import { promptChain, type PromptChain } from "../fleet/prompt-chain.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 import type { Plan } from "../router/plan.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
@@ -185,8 +187,20 @@ const counted = (
     for (const { state } of candidates) if (!isAskedNatively(state, route)) plan.lose(state)
   }
   const guess = estimated(run, route.operation.estimate?.(read.needs))
-  if (!plan.hasNext(performance.now())) return guess
+  if (!plan.canAsk(performance.now())) return guess
   return Effect.catch(new Attempts(forwarding, run, read, plan, body, undefined).all, () => guess)
+}
+
+// Made where there is a choice, and once.
+const promptOf = ({ sessionOf }: Forwarding, { record }: RequestRun, body: Uint8Array): (() => PromptChain) => {
+  let chain: PromptChain | undefined
+  return () => (chain ??= promptChain(body, sessionOf(record)))
+}
+
+const neededBy = ({ leaves }: Forwarding, { record }: RequestRun, told: RoutingNeeds, now: number): RoutingNeeds => {
+  const free = leaves(record, now)
+  if (told.dialect !== undefined && free === 0) return told
+  return { ...told, dialect: record.route.dialect.id, ...(free === 0 ? {} : { leaves: free }) }
 }
 
 const understood = (
@@ -201,12 +215,13 @@ const understood = (
   if (Result.isFailure(read)) return Effect.fail(read.failure)
   const { needs: told } = read.success
   // Those of a form are kept as they are: more of them may be known by the time of the answer.
-  const needs = told.dialect === undefined ? { ...told, dialect: record.route.dialect.id } : told
   const now = performance.now()
+  const needs = neededBy(forwarding, run, told, now)
   record.routes(needs, now)
   const snapshot = registry.snapshot()
+  const prompt = body instanceof StreamedBody ? undefined : promptOf(forwarding, run, body)
   const ruling = router.rule(needs, snapshot, record)
-  const plan = router.route(needs, snapshot, now, ruling)
+  const plan = router.route(needs, snapshot, now, ruling, prompt)
   if (Result.isFailure(plan)) {
     // Why there is nobody to ask is what people ask most.
     const { plan: considered } = router.consider(needs, snapshot, now, ruling)

@@ -11,7 +11,8 @@ import { BadRequest, type GatewayError, LoopDetected, Overloaded } from "../doma
 import { maxModelLength, type RoutingNeeds } from "../domain/request.ts"
 import { TimedOut, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Ticket } from "../registry/live-state.ts"
-import type { Attempt, Plan } from "../router/plan.ts"
+import type { Attempt } from "../router/choice.ts"
+import type { Plan } from "../router/plan.ts"
 import { callHeaders, gatewayHops, maxGatewayHops, prepareBackend } from "../upstream/endpoint.ts"
 import { type BackendSocket, openSocket } from "../wire/web-socket.ts"
 import { ownAnswerHeaders } from "./answer-head.ts"
@@ -105,7 +106,8 @@ export const realtime = (forwarding: Forwarding, run: RequestRun): Ended => {
   }
   accounting.routed(record, plan.success, now)
   const first = plan.success.next(now)
-  if (first === undefined) return Effect.void
+  // A session has no end that could be waited for.
+  if (first === undefined) return Effect.fail(router.busy(plan.success, now))
   sessions.add(run)
   return Effect.onExit(new Opening(forwarding, run, plan.success, query).from(first), () =>
     Effect.sync(() => sessions.delete(run))

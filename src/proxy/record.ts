@@ -112,6 +112,8 @@ export interface RequestRecord {
   readonly routes: (needs: RoutingNeeds, now: number) => void
   /** Who could answer has been decided. */
   readonly decides: (plan: Plan, seen: LiveFigures) => void
+  /** It waits for a slot. */
+  readonly waits: (now: number) => void
   /** A backend is called. */
   readonly asks: (asked: Asked, now: number) => void
   /** Another backend is called beside it. */
@@ -192,6 +194,10 @@ class Recorded implements RequestRecord {
   decides(plan: Plan, seen: LiveFigures): void {
     this.decided = plan
     this.seen = seen
+  }
+
+  waits(now: number): void {
+    this.enter("queued", now)
   }
 
   asks(asked: Asked, now: number): void {

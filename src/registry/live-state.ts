@@ -3,6 +3,8 @@
  */
 import type { AskedContext } from "../backend/tuning.ts"
 import type { KnownSlots, Model, ToldLoads } from "../domain/server.ts"
+import { Residency } from "../fleet/residency.ts"
+import { type Running, type Seen, Standing, type Work } from "../fleet/standing.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
 
 /** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
@@ -63,10 +65,12 @@ export interface LiveState {
   readonly contexts: Map<string, AskedContext>
   /** What it told last of its work, by model; of those alone that it told of. */
   readonly told: Map<string, ToldWork>
-  /** How many requests it was found out to work on at once by what it does with them, by model. */
-  readonly learnedSlots: Map<string, number>
   /** Called when it is given a request while it has none, by whoever looks at it only while it works. */
   begins: (() => void) | undefined
+  /** What has been learned of it with each model. */
+  readonly standings: Map<string, Standing>
+  /** Which models it has in memory; of servers that load on demand. */
+  readonly residency: Residency
   /** What other processes of this gateway have told, up to half a second ago. */
   siblings: SiblingStanding
   /** Called when a request takes a place, for what is there only as long as nobody else is. */
@@ -93,8 +97,9 @@ export const newLiveState = (): LiveState => ({
   circuits: new Map(),
   contexts: new Map(),
   told: new Map(),
-  learnedSlots: new Map(),
   begins: undefined,
+  standings: new Map(),
+  residency: new Residency(),
   siblings: noSiblings,
   yields: undefined,
   marked: false
@@ -116,9 +121,9 @@ export const noteTold = ({ told }: LiveState, loads: ToldLoads, at: number): voi
 }
 
 /** Where the slots of a model come from, and how many they are: the config goes before the server, and both before what was learned. */
-export const slotsOf = ({ id, slots, slotsConfigured }: Model, { learnedSlots }: LiveState): KnownSlots | undefined => {
+export const slotsOf = ({ id, slots, slotsConfigured }: Model, { standings }: LiveState): KnownSlots | undefined => {
   if (slots !== undefined) return { slots, from: slotsConfigured === true ? "config" : "told" }
-  const learned = learnedSlots.get(id)
+  const learned = standings.get(id)?.slots.seen
   return learned === undefined ? undefined : { slots: learned, from: "learned" }
 }
 
@@ -155,6 +160,30 @@ const measure = (live: LiveState, sample: number, now: number): void => {
   live.measuredAt = now
 }
 
+/** How a backend stands with a model. */
+export const standingOf = ({ standings }: LiveState, model: string): Standing => {
+  const known = standings.get(model)
+  if (known !== undefined) return known
+  if (standings.size >= maxCircuits) standings.clear()
+  const made = new Standing()
+  standings.set(model, made)
+  return made
+}
+
+/** What an attempt asks of its backend, and whether the model may have to be loaded for it. */
+interface Order {
+  readonly work: Work
+  readonly onDemand: boolean
+  /** Called when its place is free again. */
+  readonly freed: () => void
+}
+
+const nothingAsked: Order = {
+  work: { prompt: 0, output: 0, chain: undefined },
+  onDemand: false,
+  freed: () => undefined
+}
+
 /** What one attempt showed of its backend. */
 export type Evidence = "good" | "bad" | "none"
 
@@ -175,8 +204,21 @@ export class Ticket {
   /** When the attempt began, in monotonic milliseconds. */
   readonly started: number
   private readonly turned: (turn: StandingChange) => void
+  private readonly standing: Standing
+  private readonly running: Running
+  private readonly freed: () => void
+  private seen: Seen | undefined
+  /** Whether the model has to be loaded first, as far as is known. */
+  readonly cold: boolean
 
-  constructor(live: LiveState, model: string, now: number, turned: (turn: StandingChange) => void) {
+  constructor(
+    live: LiveState,
+    model: string,
+    now: number,
+    turned: (turn: StandingChange) => void,
+    { freed, onDemand, work } = nothingAsked
+  ) {
+    this.freed = freed
     this.live = live
     this.model = model
     this.started = now
@@ -185,14 +227,25 @@ export class Ticket {
     if (live.inFlight === 1) live.begins?.()
     live.yields?.()
     live.askedAt = now
+    this.standing = standingOf(live, model)
+    this.running = this.standing.begins(work, now)
+    this.cold = onDemand && live.residency.asks(model, now)
     const circuit = live.circuits.get(model)
     if (circuit !== undefined) live.circuits.set(model, beginTrial(circuit, now))
   }
 
-  /** Notes the first body byte. */
-  answered(now: number): void {
+  /** Notes the first body byte; of a whole answer it is the last one too. */
+  answered(now: number, whole = false): void {
     measure(this.live, now - this.started, now)
     this.live.aliveAt = now
+    if (whole) return
+    const beyond = this.standing.answers(this.running, now, this.cold)
+    if (this.cold) this.live.residency.hasLoaded(this.model, beyond, now)
+  }
+
+  /** Notes what was seen of its answer. */
+  saw(seen: Seen): void {
+    this.seen = seen
   }
 
   /** Notes that it is waited for no longer: its first byte takes at least as long as it has been. */
@@ -228,6 +281,8 @@ export class Ticket {
     this.settled = true
     const { live, model } = this
     live.inFlight -= 1
+    this.freed()
+    this.standing.ends(this.running, now, this.seen)
     const circuit = live.circuits.get(model)
     if (evidence === "good") {
       live.durationMs = smooth(live.durationMs, now - this.started)

@@ -17,6 +17,7 @@ import {
   ServiceUnavailable
 } from "../domain/errors.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
+import type { PromptChain } from "../fleet/prompt-chain.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { RoutingSettings, Ruling, RuleSide } from "../domain/routing.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
@@ -155,10 +156,13 @@ export class Router extends Context.Service<
       needs: RoutingNeeds,
       snapshot: Snapshot,
       now: number,
-      ruling?: Ruling
+      ruling?: Ruling,
+      prompt?: () => PromptChain
     ) => Result.Result<Plan, RoutingRefusal>
     /** The plan that {@link route} would make, or refuse, without taking a turn. */
     readonly consider: (needs: RoutingNeeds, snapshot: Snapshot, now: number, ruling?: Ruling) => Considered
+    /** Why nobody of a plan is asked, where those who could be would have to be waited for. */
+    readonly busy: (plan: Plan, now: number) => RoutingRefusal
     /** A plan that was made before, from its beginning; to be looked at as it was seen then. */
     readonly again: (decided: DecisionBasis) => Plan
     /** The smallest context, in tokens, that any of those who may answer for a model is known to have. */
@@ -217,7 +221,8 @@ export class Router extends Context.Service<
           snapshot: Snapshot,
           now: number,
           take: boolean,
-          ruling: Ruling | undefined
+          ruling: Ruling | undefined,
+          prompt?: () => PromptChain
         ): Plan => {
           const settings = ruledSettings(settingsNow(), ruling?.rule)
           const targets = ruledTargets(needs.model, ruling, settings, snapshot)
@@ -226,15 +231,16 @@ export class Router extends Context.Service<
           const inTurn = takesTurns && first !== undefined && first.candidates.length > 0
           const turn = inTurn ? turnOf(first.name) : 0
           if (inTurn && take) takeTurn(first.name)
-          return new Plan(needs, settings, snapshot, { turn, random }, now, ruling, targets)
+          return new Plan(needs, settings, snapshot, { turn, random }, now, ruling, targets, prompt)
         }
         const route = (
           needs: RoutingNeeds,
           snapshot: Snapshot,
           now: number,
-          ruling?: Ruling
+          ruling?: Ruling,
+          prompt?: () => PromptChain
         ): Result.Result<Plan, RoutingRefusal> => {
-          const plan = planFor(needs, snapshot, now, true, ruling)
+          const plan = planFor(needs, snapshot, now, true, ruling, prompt)
           return plan.empty ? Result.fail(refusalOf(plan, snapshot, now, random)) : Result.succeed(plan)
         }
         const again = ({ needs, settings, snapshot, turn, drawn, ruling }: DecisionBasis): Plan => {
@@ -257,6 +263,7 @@ export class Router extends Context.Service<
             }
           }
         }
+        const busy = (plan: Plan, now: number): RoutingRefusal => refusalOf(plan, plan.snapshot, now, random)
         const least = (model: string, snapshot: Snapshot): number => leastContext(model, settingsNow(), snapshot)
         const standIn = (usual: string | undefined, { candidates }: Snapshot): string | undefined => {
           const isServed = usual !== undefined && (candidates.has(usual) || settingsNow().aliases.has(usual))
@@ -264,7 +271,17 @@ export class Router extends Context.Service<
           const [only, ...others] = candidates.keys()
           return others.length === 0 ? only : undefined
         }
-        return Router.of({ rule, shadowable, route, consider, again, leastContext: least, standIn, names: settingsNow })
+        return Router.of({
+          rule,
+          shadowable,
+          route,
+          consider,
+          busy,
+          again,
+          leastContext: least,
+          standIn,
+          names: settingsNow
+        })
       })
     )
 }

@@ -5,7 +5,8 @@
 import { contextOf } from "../domain/server.ts"
 import { isUnmeasured } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
-import { isLatencyStale, isLatencyYoung, type LiveState } from "../registry/live-state.ts"
+import type { Standing } from "../fleet/standing.ts"
+import { isLatencyStale, isLatencyYoung, standingOf, type LiveState } from "../registry/live-state.ts"
 import { type Candidate, inRotation } from "../registry/snapshot.ts"
 
 // The smallest context that servers load models with unless they are told otherwise, in tokens: more may be cut.
@@ -18,8 +19,9 @@ export interface Pool {
   readonly priorities: ReadonlyArray<number>
   /** Requests in flight, as a share of the limit where there is one, as they were taken down last. */
   readonly loads: Float64Array
-  /** Milliseconds to the first byte, {@link unmeasured} while there is no sample, as they were taken down last. */
-  readonly latencies: Float64Array
+  readonly standings: ReadonlyArray<Standing>
+  /** When their answers are to be expected, by the choice that was made last. */
+  readonly ends: Float64Array
   /** The best of the priorities: the lowest number. */
   readonly foremost: number
   /** Whether they are of several kinds, which may speak a dialect some well and some not. */
@@ -29,9 +31,6 @@ export interface Pool {
   /** The smallest context that any of them is known to have, in tokens. */
   readonly leastContext: number
 }
-
-/** Stands for a latency that is not known. */
-export const unmeasured = -1
 
 // Decisions of a model from one look at those whose figures are young, or stale, to the next.
 const youngEvery = 4
@@ -45,51 +44,47 @@ export const isLatencyIgnored = (live: LiveState, turn: number, now: number): bo
   turn % youngEvery === youngEvery - 1 &&
   (isLatencyYoung(live) || (turn % staleEvery === staleEvery - 1 && isLatencyStale(live, now)))
 
-/** The moment of a decision: its turn among those of its model, and monotonic milliseconds. */
-export interface DecisionMoment {
-  readonly turn: number
-  readonly now: number
-}
-
 /** Takes down how each of them stands now; false when something that changes from request to request speaks against any. */
-export const refreshPool = (
-  { candidates, limited, lives, loads, latencies }: Pool,
-  { now, turn }: DecisionMoment
-): boolean => {
+export const refreshPool = ({ candidates, limited, lives, loads, standings }: Pool): boolean => {
   let calm = !limited
-  const looks = turn % youngEvery === youngEvery - 1
   for (let at = 0; at < lives.length; at += 1) {
     const live = lives[at]
     if (live === undefined) continue
-    if (live.marked) calm = false
+    if (live.marked || standings[at]?.slots.seen !== undefined) calm = false
     const limit = limited ? candidates[at]?.state.backend.maxConcurrent : undefined
     loads[at] = limit === undefined ? live.inFlight : (live.inFlight / limit) * 10
-    latencies[at] = looks && isLatencyIgnored(live, turn, now) ? unmeasured : (live.firstByteMs ?? unmeasured)
   }
   return calm
 }
 
-const noMoment: DecisionMoment = { turn: 0, now: 0 }
+const standingAs = ({ model, state }: Candidate): Standing => {
+  const standing = standingOf(state.live, model.id)
+  if (model.cacheTokens !== undefined) standing.cache.told(model.cacheTokens)
+  return standing
+}
 
-/** Puts candidates side by side, as they stand at a moment. */
-export const poolOf = (candidates: ReadonlyArray<Candidate>, moment = noMoment): Pool => {
+/** Puts candidates side by side, as they stand now. */
+export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
   const priorities = candidates.map(({ state }) => state.backend.priority)
   const pool: Pool = {
     candidates,
     lives: candidates.map(({ state }) => state.live),
     priorities,
     loads: new Float64Array(candidates.length),
-    latencies: new Float64Array(candidates.length),
+    standings: candidates.map(standingAs),
+    ends: new Float64Array(candidates.length),
     foremost: priorities.reduce((best, each) => Math.min(best, each), Infinity),
     mixed: candidates.some(({ state }) => state.backend.type !== candidates[0]?.state.backend.type),
-    limited: candidates.some(({ state }) => state.backend.maxConcurrent !== undefined),
+    limited: candidates.some(
+      ({ model, state }) => state.backend.maxConcurrent !== undefined || model.slots !== undefined
+    ),
     leastContext: candidates.reduce(
       (least, { model, state }) =>
         Math.min(least, contextOf(model) ?? (isUnmeasured(state.backend, model) ? leastLoaded : Infinity)),
       Infinity
     )
   }
-  refreshPool(pool, moment)
+  refreshPool(pool)
   return pool
 }
 

@@ -3,20 +3,32 @@
  */
 import type { Strategy } from "../domain/routing.ts"
 import { notServing, isKnownModel, reasonWords, neverListed } from "./filter.ts"
-import { type Plan, planAll, type ScoredCandidate } from "./plan.ts"
+import type { ScoredCandidate } from "./choice.ts"
+import { type Plan, planAll } from "./plan.ts"
 import { ruleEntry, type RuleEntry } from "./rule-words.ts"
-import type { ScoreParts } from "./strategy.ts"
+import type { ExpectedEnd } from "../fleet/standing.ts"
 import type { LiveFigures } from "./live-figures.ts"
 
-/** A candidate that could be asked; times in milliseconds, `score` and `parts` for the smart strategy alone. */
+/** A candidate that could be asked; times in milliseconds, what is expected for the smart strategy alone. */
 interface CandidateFigures {
   readonly backend: string
   readonly model: string
   readonly priority: number
   readonly in_flight: number
   readonly first_byte_ms: number | null
-  readonly score?: number
-  readonly parts?: ScoreParts
+  /** When its answer is to be expected whole: the sum of the parts. */
+  readonly expected_ms?: number
+  readonly parts?: ExpectedParts
+}
+
+/** What an expected end is made of: milliseconds until a slot is free, to load the model, to read the prompt and to write. */
+interface ExpectedParts {
+  readonly wait_ms: number
+  readonly load_ms: number
+  readonly read_ms: number
+  readonly write_ms: number
+  /** Tokens of the prompt that are likely to be cached. */
+  readonly cached_tokens: number
 }
 
 /** Who could be asked, who not and why, and in which order; nothing of a message is in it. */
@@ -56,15 +68,21 @@ const excludedOf = (plan: Plan, now: number) => {
   }))
 }
 
-const scored = (parts: ScoreParts | undefined): Pick<CandidateFigures, "score" | "parts"> =>
-  parts === undefined
+const expected = (end: ExpectedEnd | undefined): Pick<CandidateFigures, "expected_ms" | "parts"> =>
+  end === undefined
     ? {}
     : {
-        score: rounded(parts.priority + parts.load + parts.latency),
-        parts: { priority: rounded(parts.priority), load: rounded(parts.load), latency: rounded(parts.latency) }
+        expected_ms: rounded(end.wait + end.load + end.read + end.write),
+        parts: {
+          wait_ms: rounded(end.wait),
+          load_ms: rounded(end.load),
+          read_ms: rounded(end.read),
+          write_ms: rounded(end.write),
+          cached_tokens: Math.round(end.cached)
+        }
       }
 
-const figuresOf = ({ candidate: { state, model }, parts }: ScoredCandidate): CandidateFigures =>
+const figuresOf = ({ candidate: { state, model }, end }: ScoredCandidate): CandidateFigures =>
   Object.assign(
     {
       backend: state.backend.name,
@@ -73,7 +91,7 @@ const figuresOf = ({ candidate: { state, model }, parts }: ScoredCandidate): Can
       in_flight: state.live.inFlight,
       first_byte_ms: state.live.firstByteMs === undefined ? null : rounded(state.live.firstByteMs)
     },
-    scored(parts)
+    expected(end)
   )
 
 /** The decision of a plan by the figures of its beginning, which must be those that were noted then. */

@@ -6,8 +6,9 @@ import { circuitAllows } from "../domain/circuit.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { spellingsOf } from "../backend/spelling.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
-import type { CooldownReason } from "../registry/live-state.ts"
+import { type CooldownReason, standingOf } from "../registry/live-state.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
+import { busyWithAnother, placesAt } from "./expected-end.ts"
 
 /** Why a candidate is left out. */
 export type Exclusion =
@@ -17,7 +18,7 @@ export type Exclusion =
   | { readonly _tag: "Misconfigured"; readonly reason: string }
   | { readonly _tag: "Unable"; readonly ability: Ability }
   | { readonly _tag: "ContextTooShort"; readonly has: number; readonly needs: number }
-  | { readonly _tag: "Full"; readonly limit: number }
+  | { readonly _tag: "Full"; readonly limit: number; readonly by: "max_concurrent" | "slots" | "another model" }
   | { readonly _tag: "CircuitOpen"; readonly untilMs: number }
   | { readonly _tag: "Cooling"; readonly untilMs: number; readonly rest: CooldownReason | undefined }
 
@@ -64,8 +65,23 @@ export const availabilityExclusion = ({ state }: Candidate): Exclusion | undefin
   if (health.status === "config_error") return { _tag: "Misconfigured", reason: health.reason }
   if (health.status !== "healthy") return { _tag: "Unhealthy", reason: health.reason }
   return backend.maxConcurrent !== undefined && live.inFlight + live.siblings.inFlight >= backend.maxConcurrent
-    ? { _tag: "Full", limit: backend.maxConcurrent }
+    ? { _tag: "Full", limit: backend.maxConcurrent, by: "max_concurrent" }
     : undefined
+}
+
+/**
+ * Why there is no slot for a request at a candidate that is in rotation: where requests wait for a slot, no server is given
+ * more than it works on at once, nor another model than the one that it is busy with where it has no room for both.
+ */
+export const slotExclusion = (candidate: Candidate, { leaves = 0 }: RoutingNeeds): Exclusion | undefined => {
+  const { model, state } = candidate
+  const standing = standingOf(state.live, model.id)
+  const places = placesAt(candidate, standing, leaves)
+  const { recalled } = standing
+  if (recalled !== undefined) return recalled.isFull ? { _tag: "Full", limit: places, by: "slots" } : undefined
+  const taken = standing.running.length + state.live.siblings.inFlight
+  if (taken >= places) return { _tag: "Full", limit: places, by: "slots" }
+  return busyWithAnother(candidate) ? { _tag: "Full", limit: 1, by: "another model" } : undefined
 }
 
 /** What its recent answers say against a healthy candidate; `now` in monotonic milliseconds. */
@@ -118,7 +134,9 @@ export const reasonWords = (why: Exclusion, now: number): string => {
     case "ContextTooShort":
       return `context of ${why.has} tokens is too short for ${why.needs} or more`
     case "Full":
-      return `has its ${why.limit} request${why.limit === 1 ? "" : "s"} in flight (max_concurrent)`
+      return why.by === "another model"
+        ? "is busy with another model, and has no room for both"
+        : `has its ${why.limit} request${why.limit === 1 ? "" : "s"} in flight (${why.by})`
     case "CircuitOpen":
       return `left alone for ${Math.ceil(Math.max(0, why.untilMs - now) / 1000)} s after failures in a row`
     case "Cooling":

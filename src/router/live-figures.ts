@@ -3,15 +3,9 @@
  * that the decision can be told later as it was.
  */
 import type { Circuit } from "../domain/circuit.ts"
-import {
-  newLiveState,
-  type LiveState,
-  refreshMarked,
-  type CooldownReason,
-  settledSamples
-} from "../registry/live-state.ts"
+import type { ExpectedEnd } from "../fleet/standing.ts"
+import { newLiveState, type LiveState, refreshMarked, standingOf, type CooldownReason } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
-import { isLatencyIgnored, type DecisionMoment, unmeasured } from "./candidate-columns.ts"
 
 /** What recent answers said against a candidate. */
 export interface HeldAgainst {
@@ -32,7 +26,7 @@ export interface LiveFigures {
 /** Candidates whose figures are kept at most; a decision among more is told for the first of them alone. */
 export const mostRecorded = 32
 
-const perCandidate = 4
+const perCandidate = 12
 
 /** Figures of a witness at most. */
 export const mostFigures = mostRecorded * perCandidate
@@ -44,18 +38,29 @@ interface Among {
 
 const nothing: ReadonlyArray<HeldAgainst> = []
 
-// A latency that the decision looked past is kept as the number below this one by so much.
-const lookedPast = unmeasured - 1
+/** How candidates stand at a moment. */
+export interface Standpoint {
+  readonly now: number
+  /** The end that is expected of one in the list at a place, to be read at once. */
+  readonly endOf: (candidate: Candidate, at: number) => ExpectedEnd
+  /** Whether one has no slot. */
+  readonly isFull: (candidate: Candidate) => boolean
+  readonly placesAt: (candidate: Candidate) => number
+  /** What its smallest requests take, in milliseconds. */
+  readonly baseOf: (candidate: Candidate) => number | undefined
+}
+
+const unmeasured = -1
 
 /** Notes how these candidates stand at the moment of a decision. */
-export const recordFigures = (all: ReadonlyArray<Among>, moment: DecisionMoment): LiveFigures => {
-  const { now, turn } = moment
+export const recordFigures = (all: ReadonlyArray<Among>, standpoint: Standpoint): LiveFigures => {
   // A plain array: a typed one costs the collector more than all that is put into it.
   const figures: Array<number> = []
   let held: Array<HeldAgainst> | undefined
-  for (const { candidates } of all) {
-    for (const { state, model: served } of candidates) {
+  for (const [at, { candidates }] of all.entries()) {
+    for (const candidate of candidates) {
       if (figures.length === mostFigures) break
+      const { model: served, state } = candidate
       const { live } = state
       if (live.marked) {
         held ??= []
@@ -66,29 +71,41 @@ export const recordFigures = (all: ReadonlyArray<Among>, moment: DecisionMoment)
           circuit: live.circuits.get(served.id)
         })
       }
-      const latency = live.firstByteMs ?? unmeasured
+      const { cached, load, read, wait, write } = standpoint.endOf(candidate, at)
       figures.push(
         live.inFlight,
         live.siblings.inFlight,
         live.askedAt,
-        latency !== unmeasured && isLatencyIgnored(live, turn, now) ? lookedPast - latency : latency
+        live.firstByteMs ?? unmeasured,
+        wait,
+        load,
+        read,
+        write,
+        cached,
+        standpoint.isFull(candidate) ? 1 : 0,
+        standpoint.placesAt(candidate),
+        standpoint.baseOf(candidate) ?? unmeasured
       )
     }
   }
-  return { now, figures, held: held ?? nothing }
+  return { now: standpoint.now, figures, held: held ?? nothing }
 }
 
-const liveAt = ({ figures, held, now }: LiveFigures, at: number, model: string): LiveState => {
+const liveAt = ({ figures, held }: LiveFigures, at: number, model: string): LiveState => {
   const live = newLiveState()
-  const [inFlight = 0, siblings = 0, askedAt = 0, latency = unmeasured] = figures.slice(at, at + perCandidate)
+  const noted = figures.slice(at, at + perCandidate)
+  const [inFlight = 0, siblings = 0, askedAt = 0, latency = unmeasured, ...end] = noted
+  const [wait = 0, load = 0, read = 0, write = 0, cached = 0, full = 0, places = 0, base = unmeasured] = end
   live.inFlight = inFlight
   live.siblings = { inFlight: siblings, coolUntil: 0, circuits: [] }
-  const past = latency <= lookedPast
   live.askedAt = askedAt
-  live.firstByteMs = latency === unmeasured ? undefined : past ? lookedPast - latency : latency
-  // Young where it was looked past, settled and fresh where it was not.
-  live.samples = past ? 1 : settledSamples
-  live.measuredAt = now
+  live.firstByteMs = latency === unmeasured ? undefined : latency
+  standingOf(live, model).recalled = {
+    end: { wait, load, read, write, cached },
+    baseMs: base === unmeasured ? undefined : base,
+    isFull: full === 1,
+    places
+  }
   const found = held.find((each) => each.at === at)
   if (found?.coolUntil !== undefined) live.cooling.set(model, found.coolUntil)
   if (found?.rest !== undefined) live.rests.set(model, found.rest)

@@ -5,54 +5,40 @@ import { isSpokenNatively } from "../backend/backend.ts"
 import { contextOf } from "../domain/server.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { RoutingSettings, Ruling } from "../domain/routing.ts"
+import { standingOf } from "../registry/live-state.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 import {
   availabilityExclusion,
   type Excluded,
-  hasContextFor,
   capabilityExclusion,
   withMostContext,
-  circuitExclusion
+  circuitExclusion,
+  slotExclusion
 } from "./filter.ts"
 import { upstreamName, type NameTarget, nameTargets } from "./names.ts"
 import { ablePool, emptyPool, type Pool, poolOf, refreshPool } from "./candidate-columns.ts"
-import {
-  type BestFigures,
-  bestFigures,
-  type Chance,
-  chooseCandidate,
-  type StrategyInput,
-  type ScoreParts,
-  scorePartsAt
-} from "./strategy.ts"
+import type { PromptChain } from "../fleet/prompt-chain.ts"
+import type { Standing, Work } from "../fleet/standing.ts"
+import { baseOf, bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt } from "./expected-end.ts"
+import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
+import { lastResort, mistrusted } from "./last-resort.ts"
+import { type Chance, chooseCandidate, smartest, type StrategyInput } from "./strategy.ts"
 import { ruledTargets } from "./rule-targets.ts"
 import { ruledModels } from "./route-table.ts"
 import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
 
-/** Why a candidate was chosen, as `x-nexus-route-reason` says it. */
-type RouteReason = "capability-match" | "capacity-overflow" | "failover" | "hedge"
+// Tokens of an answer that nobody has bounded, while none was seen.
+const usualOutput = 256
 
-/** One candidate to ask. */
-export interface Attempt {
-  readonly candidate: Candidate
-  /** The model name the backend is asked for: the one it lists. */
-  readonly model: string
-  /** The model that was understood, where the name that came is nobody's. */
-  readonly resolved: string | undefined
-  /** Whether the model is a fallback of the one that was asked for. */
-  readonly fallback: boolean
-  /** What the route table made of the request; undefined where there is none. */
-  readonly ruling?: Ruling | undefined
-  readonly reason: RouteReason
-}
+const scratch = noEnd()
 
-/** A candidate that could be asked, and what its smart score is made of. */
-export interface ScoredCandidate {
-  readonly candidate: Candidate
-  readonly parts: ScoreParts | undefined
-}
+const unknownEnd = noEnd()
+
+const nobodyAhead = (): number => 0
 
 const nothing: ReadonlyArray<Ability> = []
+
+const nobody: ReadonlyArray<Candidate> = []
 
 /** The smallest context that any of those who may answer for a model is known to have, in tokens. */
 export const leastContext = (model: string, settings: RoutingSettings, snapshot: Snapshot): number => {
@@ -88,12 +74,14 @@ export class Plan implements DecisionBasis {
   readonly snapshot: Snapshot
   readonly needs: RoutingNeeds
   readonly ruling: Ruling | undefined
-  private readonly draw: StrategyInput
+  private readonly by: Chance
   private readonly asked: Array<Attempt> = []
   private readonly lost: Array<BackendState> = []
+  private prompt: (() => PromptChain | undefined) | undefined
+  private made: Work | undefined
   // By the place of the target.
-  private readonly bests: Array<BestFigures | undefined> = []
-  private waiting: Attempt | undefined
+  private readonly bests: Array<BestSpeeds | undefined> = []
+  private waiting: Choice | undefined
   // The context that was too short, in tokens.
   private outgrown = 0
   drawn: ReadonlyArray<number> = nothingDrawn
@@ -105,7 +93,8 @@ export class Plan implements DecisionBasis {
     by: Chance,
     now: number,
     ruling?: Ruling,
-    targets = ruledTargets(needs.model, ruling, settings, snapshot)
+    targets = ruledTargets(needs.model, ruling, settings, snapshot),
+    prompt?: () => PromptChain | undefined
   ) {
     this.ruling = ruling
     this.requested = needs.model
@@ -113,11 +102,19 @@ export class Plan implements DecisionBasis {
     this.settings = settings
     this.targets = targets
     this.snapshot = snapshot
-    const { strategy, weights } = settings
-    const { turn } = by
-    const random = strategy === "random" ? () => this.remember(by.random()) : by.random
-    this.draw = { strategy, weights, turn, random }
-    this.waiting = this.pick(now)
+    this.by = by
+    this.prompt = prompt
+    this.waiting = this.pick(now, nobodyAhead)
+  }
+
+  /** What the request asks of a server; its prompt is looked at where there is a choice. */
+  get work(): Work {
+    if (this.made !== undefined) return this.made
+    const { outputTokens, promptTokens } = this.needs
+    const output = this.needs.abilities.includes("embeddings") ? 0 : outputTokens === 0 ? usualOutput : outputTokens
+    const hasChoice = this.targets.some(({ candidates }) => candidates.length > 1)
+    const chain = hasChoice && this.settings.affinity ? this.prompt?.() : undefined
+    return (this.made = { prompt: promptTokens, output, chain })
   }
 
   /** The models that may answer, the one asked for first, by the names that they are known by here. */
@@ -129,37 +126,64 @@ export class Plan implements DecisionBasis {
 
   /** The strategy that orders the candidates. */
   get strategy(): StrategyInput["strategy"] {
-    return this.draw.strategy
+    return this.settings.strategy
   }
 
   get turn(): number {
-    return this.draw.turn
+    return this.by.turn
   }
 
-  /** Whether there is anyone to ask. */
+  /** Whether there is anyone to ask or to wait for. */
   get empty(): boolean {
     return this.waiting === undefined && this.asked.length === 0
   }
 
-  /** The next attempt: the best of those not yet asked, at this moment; undefined when there is none left. */
+  /** The next attempt: the best of those not yet asked, at this moment; undefined when there is none left, or none with a slot. */
   next(now: number): Attempt | undefined {
-    const attempt = this.waiting ?? this.pick(now)
+    const choice = this.waiting ?? this.pick(now, nobodyAhead)
     this.waiting = undefined
-    if (attempt === undefined) return undefined
+    if (choice?._tag !== "Ask") return undefined
+    return this.takes(choice.attempt)
+  }
+
+  /** What is best at this moment; `ahead` is how many wait for a server already. Whoever is asked is to be taken. */
+  choose(now: number, ahead: (standing: Standing) => number = nobodyAhead): Choice | undefined {
+    const choice = this.waiting ?? this.anew(now, ahead)
+    this.waiting = undefined
+    return choice
+  }
+
+  private anew(now: number, ahead: (standing: Standing) => number): Choice | undefined {
+    if (this.asked.length === 0) this.bests.length = 0
+    return this.pick(now, ahead)
+  }
+
+  /** Asks somebody, who is asked no more after that. */
+  takes(attempt: Attempt): Attempt {
     this.asked.push(attempt)
+    // The body that it is made of is not to be held for as long as the answer goes on.
+    this.made = this.work
+    this.prompt = undefined
     return attempt
   }
 
-  /** Whether there is another one to ask. */
+  /** Whether there is somebody to ask at once. */
+  canAsk(now: number): boolean {
+    this.waiting ??= this.pick(now, nobodyAhead)
+    return this.waiting?._tag === "Ask"
+  }
+
+  /** Whether there is another one to ask, or to wait for. */
   hasNext(now: number): boolean {
-    this.waiting ??= this.pick(now)
+    this.waiting ??= this.pick(now, nobodyAhead)
     return this.waiting !== undefined
   }
 
   /** Asks a backend for nothing more, whatever its models: it cannot be reached. */
   lose(state: BackendState): void {
     this.lost.push(state)
-    if (this.waiting?.candidate.state === state) this.waiting = undefined
+    const waiting = this.waiting?._tag === "Ask" ? this.waiting.attempt.candidate : this.waiting?.candidate
+    if (waiting?.state === state) this.waiting = undefined
   }
 
   /** Asks only those from here on who are known to have more room than one that had too little; whether there is any. */
@@ -183,8 +207,8 @@ export class Plan implements DecisionBasis {
   spare(target: NameTarget, now: number, suits: (candidate: Candidate) => boolean): Attempt | undefined {
     const able = this.eligible(target, now).candidates.filter(suits)
     if (able.length === 0) return undefined
-    const pool = poolOf(able, { turn: this.turn, now })
-    const chosen = chooseCandidate(pool, undefined, this.draw, pool.mixed ? this.isNative : undefined)
+    const pool = poolOf(able)
+    const chosen = chooseCandidate(pool, this.input(now, nobodyAhead), pool.mixed ? this.isNative : undefined)
     if (chosen === undefined) return undefined
     const attempt: Attempt = { ...this.attempt(chosen, target), reason: "hedge" }
     this.asked.push(attempt)
@@ -199,7 +223,8 @@ export class Plan implements DecisionBasis {
         const why =
           capabilityExclusion(candidate, this.needs) ??
           availabilityExclusion(candidate) ??
-          circuitExclusion(candidate, now)
+          circuitExclusion(candidate, now) ??
+          this.slotless(candidate)
         return why === undefined ? [] : [{ candidate, why }]
       })
     )
@@ -223,13 +248,32 @@ export class Plan implements DecisionBasis {
 
   /** The live figures this plan goes by, to be kept with it for {@link replay}. */
   liveFigures(now: number): LiveFigures {
-    return recordFigures(this.targets, { turn: this.turn, now })
+    const input = this.input(now, nobodyAhead)
+    const isSmart = input.strategy === "smart"
+    return recordFigures(this.targets, {
+      now,
+      endOf: (candidate, at) => {
+        if (!isSmart) return unknownEnd
+        const standing = standingOf(candidate.state.live, candidate.model.id)
+        return expectEnd(
+          scratch,
+          candidate,
+          standing,
+          placesAt(candidate, standing, input.leaves),
+          this.best(at),
+          input
+        )
+      },
+      isFull: (candidate) => this.slotless(candidate) !== undefined,
+      baseOf: ({ model, state }) => baseOf(state.live, standingOf(state.live, model.id)),
+      placesAt: (candidate) => placesAt(candidate, standingOf(candidate.state.live, candidate.model.id), input.leaves)
+    })
   }
 
   /** The same plan from its beginning, as it was at that moment; what becomes of it changes nothing elsewhere. */
   replay(seen: LiveFigures): Plan {
     const drawn = [...this.drawn]
-    const random = () => drawn.shift() ?? this.draw.random()
+    const random = () => drawn.shift() ?? this.remember(this.by.random())
     const lists = withFigures(this.targets, seen)
     const targets = this.targets.map((target, at) => ({ ...target, candidates: lists[at] ?? target.candidates }))
     return new Plan(
@@ -245,15 +289,36 @@ export class Plan implements DecisionBasis {
 
   /** Those of each model that could be asked now, with the parts of their scores for the smart strategy. */
   rated(now: number): ReadonlyArray<ScoredCandidate> {
-    const { strategy, weights } = this.draw
-    return this.targets.flatMap((target) => {
+    const draw = this.input(now, nobodyAhead)
+    return this.targets.flatMap((target, place) => {
       const able = this.able(target, now)
-      const best = bestFigures(able)
-      return able.candidates.map((candidate, at) => ({
-        candidate,
-        parts: strategy === "smart" ? scorePartsAt(able, at, best, weights) : undefined
-      }))
+      const best = this.best(place)
+      return able.candidates.map((candidate, at) => {
+        const standing = able.standings[at]
+        if (draw.strategy !== "smart" || standing === undefined) return { candidate, end: undefined }
+        const places = placesAt(candidate, standing, draw.leaves)
+        return { candidate, end: expectEnd(noEnd(), candidate, standing, places, best, draw) }
+      })
     })
+  }
+
+  // The measure stays the same for all attempts, so that their order is that of one moment.
+  private best(place: number): BestSpeeds {
+    const known = this.bests[place]
+    if (known !== undefined) return known
+    const { lives, standings } = ablePool(this.targets[place]?.candidates ?? nobody, nothing)
+    return (this.bests[place] = bestSpeeds(lives, standings))
+  }
+
+  private input(now: number, ahead: (standing: Standing) => number): StrategyInput {
+    const { by, needs, settings, work } = this
+    const { strategy, weights } = settings
+    const random = strategy === "random" ? () => this.remember(by.random()) : by.random
+    return { strategy, weights, turn: by.turn, random, work, now, leaves: needs.leaves ?? 0, ahead }
+  }
+
+  private slotless(candidate: Candidate): ReturnType<typeof slotExclusion> {
+    return this.settings.waits ? slotExclusion(candidate, this.needs) : undefined
   }
 
   private remember(drawn: number): number {
@@ -266,7 +331,7 @@ export class Plan implements DecisionBasis {
     const able = this.able(target, now)
     const { outputTokens, promptTokens } = this.needs
     if (able.candidates.length < 2 || promptTokens + outputTokens <= able.leastContext) return able
-    return poolOf(withMostContext(able.candidates, this.needs), { turn: this.turn, now })
+    return poolOf(withMostContext(able.candidates, this.needs))
   }
 
   private able({ candidates }: NameTarget, now: number): Pool {
@@ -274,80 +339,67 @@ export class Plan implements DecisionBasis {
     const pool = ablePool(candidates, this.needs.abilities)
     const { promptTokens, outputTokens } = this.needs
     const fresh = this.asked.length === 0 && this.lost.length === 0
-    const moment = { turn: this.turn, now }
-    if (fresh && promptTokens + outputTokens <= pool.leastContext && refreshPool(pool, moment)) return pool
+    if (fresh && promptTokens + outputTokens <= pool.leastContext && refreshPool(pool)) return pool
     const able = pool.candidates.filter(
       (candidate) =>
         !this.wasAsked(candidate) &&
         capabilityExclusion(candidate, this.needs) === undefined &&
         availabilityExclusion(candidate) === undefined &&
-        circuitExclusion(candidate, now) === undefined
+        circuitExclusion(candidate, now) === undefined &&
+        this.slotless(candidate) === undefined
     )
-    return poolOf(able, moment)
+    return poolOf(able)
   }
 
-  private wasAsked({ state, model }: Candidate): boolean {
-    return (
-      this.lost.includes(state) ||
-      (this.outgrown > 0 && (contextOf(model) ?? 0) <= this.outgrown) ||
-      this.asked.some(({ candidate }) => candidate.state === state && candidate.model.id === model.id)
+  private readonly wasAsked = ({ state, model }: Candidate): boolean =>
+    this.lost.includes(state) ||
+    (this.outgrown > 0 && (contextOf(model) ?? 0) <= this.outgrown) ||
+    this.asked.some(({ candidate }) => candidate.state === state && candidate.model.id === model.id)
+
+  /** Those who lack nothing but a slot, of as much room as is wanted. */
+  private full({ candidates }: NameTarget, now: number): ReadonlyArray<Candidate> {
+    if (!this.settings.waits) return nobody
+    const full = candidates.filter(
+      (candidate) =>
+        !this.wasAsked(candidate) &&
+        capabilityExclusion(candidate, this.needs) === undefined &&
+        circuitExclusion(candidate, now) === undefined &&
+        (availabilityExclusion(candidate) ?? this.slotless(candidate))?._tag === "Full"
     )
+    return full.length < 2 ? full : withMostContext(full, this.needs)
   }
 
-  // Healthy by their probes, but with open circuits: asked only when nobody else is left.
-  private lastResort({ candidates }: NameTarget, now: number): Candidate | undefined {
-    let chosen: Candidate | undefined
-    let soonest = Infinity
-    for (const candidate of candidates) {
-      if (this.wasAsked(candidate)) continue
-      if (capabilityExclusion(candidate, this.needs) !== undefined || availabilityExclusion(candidate) !== undefined)
-        continue
-      const why = circuitExclusion(candidate, now)
-      if (why?._tag !== "CircuitOpen" || why.untilMs >= soonest) continue
-      chosen = candidate
-      soonest = why.untilMs
-    }
-    return chosen
-  }
-
-  // Their probes say that their keys are bad; the only ones that serve a model are not taken out by that. Whoever is
-  // merely busy, or asked for a pause, is worth more than they are.
-  private mistrusted(now: number): Attempt | undefined {
-    let chosen: Attempt | undefined
-    if (this.asked.some(({ candidate }) => availabilityExclusion(candidate)?._tag !== "Misconfigured")) return undefined
-    for (const target of this.targets) {
-      let found: Candidate | undefined
-      for (const candidate of target.candidates) {
-        if (capabilityExclusion(candidate, this.needs) !== undefined) continue
-        const why = availabilityExclusion(candidate) ?? circuitExclusion(candidate, now)
-        if (why?._tag === "Full" || why?._tag === "Cooling") return undefined
-        // Without its key nothing is sent.
-        const { keyFault } = candidate.state.backend
-        if (why?._tag !== "Misconfigured" || keyFault !== undefined || this.wasAsked(candidate)) continue
-        if (found === undefined || (!hasContextFor(found, this.needs) && hasContextFor(candidate, this.needs)))
-          found = candidate
-      }
-      chosen ??= found === undefined ? undefined : this.attempt(found, target)
-    }
-    return chosen
-  }
-
-  private pick(now: number): Attempt | undefined {
+  private pick(now: number, ahead: (standing: Standing) => number): Choice | undefined {
+    const input = this.input(now, ahead)
+    const isSmart = input.strategy === "smart"
+    let held: Candidate | undefined
     for (let at = 0; at < this.targets.length; at += 1) {
       const target = this.targets[at]
       if (target === undefined) break
       const pool = this.eligible(target, now)
-      if (pool.candidates.length === 0) continue
-      // The measure stays the same for all attempts, so that their order is that of the scores at one moment.
-      if (this.draw.strategy === "smart") this.bests[at] ??= bestFigures(pool)
-      const chosen = chooseCandidate(pool, this.bests[at], this.draw, pool.mixed ? this.isNative : undefined)
-      if (chosen !== undefined) return this.attempt(chosen, target)
+      // Where all have a slot nobody is waited for.
+      const full = pool.candidates.length === target.candidates.length ? nobody : this.full(target, now)
+      const isNative = pool.mixed ? this.isNative : undefined
+      if (isSmart && (full.length > 0 || pool.candidates.length > 1)) {
+        const best = smartest(pool, full, this.best(at), input, isNative)
+        if (best?.isFull === false) return { _tag: "Ask", attempt: this.attempt(best.candidate, target) }
+        // Others than this one may have a slot, if it is worth less: those of another model do.
+        if (best !== undefined) held ??= best.candidate
+        if (pool.candidates.length > 0 && held !== undefined) return { _tag: "Wait", candidate: held, all: false }
+        continue
+      }
+      const chosen = chooseCandidate(pool, input, isNative)
+      if (chosen !== undefined) return { _tag: "Ask", attempt: this.attempt(chosen, target) }
+      const [first] = full
+      held ??= first
     }
+    if (held !== undefined) return { _tag: "Wait", candidate: held, all: true }
     for (const target of this.targets) {
-      const chosen = this.lastResort(target, now)
-      if (chosen !== undefined) return this.attempt(chosen, target)
+      const chosen = lastResort(target.candidates, this.needs, this.wasAsked, now)
+      if (chosen !== undefined) return { _tag: "Ask", attempt: this.attempt(chosen, target) }
     }
-    return this.mistrusted(now)
+    const found = mistrusted(this.targets, this.asked, this.needs, this.wasAsked, now)
+    return found === undefined ? undefined : { _tag: "Ask", attempt: this.attempt(found.candidate, found.target) }
   }
 
   /** Tells those who are asked in their client's own dialect; undefined where nobody said which that is. */

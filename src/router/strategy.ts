@@ -2,80 +2,11 @@
  * Which of the eligible candidates goes first.
  */
 import type { Strategy, Weights } from "../domain/routing.ts"
-import type { LiveState } from "../registry/live-state.ts"
+import type { Standing, Work } from "../fleet/standing.ts"
+import { type LiveState, standingOf } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
-import { type Pool, unmeasured } from "./candidate-columns.ts"
-
-/** The best figures among the candidates at hand, against which each one is measured. */
-export interface BestFigures {
-  readonly priority: number
-  readonly load: number
-  /** Milliseconds; undefined while nobody has been measured. */
-  readonly latencyMs: number | undefined
-}
-
-/** The best figures in a pool. */
-export const bestFigures = ({ foremost, latencies, loads }: Pool): BestFigures => {
-  let load = Infinity
-  let latency = Infinity
-  for (let at = 0; at < loads.length; at += 1) {
-    const carried = loads[at] ?? Infinity
-    if (carried < load) load = carried
-    const measured = latencies[at] ?? unmeasured
-    if (measured < latency && measured !== unmeasured) latency = measured
-  }
-  return { priority: foremost, load, latencyMs: latency === Infinity ? undefined : latency }
-}
-
-/** The parts of a smart score, each from 0 to its weight. */
-export interface ScoreParts {
-  readonly priority: number
-  readonly load: number
-  readonly latency: number
-}
-
-const preference = (best: BestFigures, wanted: number): number =>
-  wanted === best.priority ? 1 : (1 + best.priority) / (1 + wanted)
-
-const ease = (best: BestFigures, carried: number): number =>
-  carried === best.load ? 1 : (1 + best.load) / (1 + carried)
-
-// Nobody notices less, and no two equal backends are nearer to each other for long.
-const alike = { times: 1.25, ms: 5 } as const
-
-/** The slowest that counts as fast as the best, in milliseconds. */
-const alikeUpTo = ({ latencyMs }: BestFigures): number =>
-  latencyMs === undefined ? Infinity : latencyMs * alike.times + alike.ms
-
-const speed = (best: BestFigures, measured: number): number =>
-  best.latencyMs === undefined || measured <= alikeUpTo(best) ? 1 : (1 + best.latencyMs) / (1 + measured)
-
-/**
- * The smart score of the candidate at a place, from 0 to the sum of the weights. Each part is 1 for the best candidate at
- * hand and shrinks in proportion for the others (twice the latency is half the part); a candidate without a latency
- * sample counts as the best one, so that it gets tried, and so does one that is slower by a quarter and 5 ms at most.
- */
-export const scoreAt = (
-  { latencies, loads, priorities }: Pool,
-  at: number,
-  best: BestFigures,
-  weights: Weights
-): number =>
-  weights.priority * preference(best, priorities[at] ?? Infinity) +
-  weights.load * ease(best, loads[at] ?? Infinity) +
-  weights.latency * speed(best, latencies[at] ?? unmeasured)
-
-/** What {@link scoreAt} adds up. */
-export const scorePartsAt = (
-  { latencies, loads, priorities }: Pool,
-  at: number,
-  best: BestFigures,
-  weights: Weights
-): ScoreParts => ({
-  priority: weights.priority * preference(best, priorities[at] ?? Infinity),
-  load: weights.load * ease(best, loads[at] ?? Infinity),
-  latency: weights.latency * speed(best, latencies[at] ?? unmeasured)
-})
+import type { Pool } from "./candidate-columns.ts"
+import { bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt, aversion, weighedTime } from "./expected-end.ts"
 
 /** What makes one choice differ from the next under the same settings and figures. */
 export interface Chance {
@@ -89,6 +20,14 @@ export interface Chance {
 export interface StrategyInput extends Chance {
   readonly strategy: Strategy
   readonly weights: Weights
+  /** What the request asks of a server. */
+  readonly work: Work
+  /** Monotonic milliseconds. */
+  readonly now: number
+  /** How many slots it leaves free at each server for those that are served first. */
+  readonly leaves: number
+  /** How many wait for a slot at a server already. */
+  readonly ahead: (standing: Standing) => number
 }
 
 /** Whether `a` goes before `b` when nothing else tells them apart: fewer in flight, then asked longer ago. */
@@ -103,33 +42,73 @@ const goesFirst = (a: Candidate, b: Candidate, isNative: IsNative | undefined): 
   return native === (isNative !== undefined && isNative(b)) ? idler(a.state.live, b.state.live) : native
 }
 
-const smartest = (
+// Nobody notices less, and no two equal servers are nearer to each other for long.
+const alike = { times: 1.05, ofBase: 0.25, ms: 5 } as const
+
+const scratch = noEnd()
+
+/**
+ * The one whose answer is to be expected whole first, by its weights; of those that are alike in it, and of no worse priority, the
+ * one with the fewest requests goes first. `full` ones have no slot now: the one that is worth waiting for may be one of them.
+ */
+export const smartest = (
   pool: Pool,
-  best: BestFigures,
-  weights: Weights,
-  isNative: IsNative | undefined
-): Candidate | undefined => {
-  const { candidates, latencies, loads, priorities } = pool
-  let chosen = 0
-  let highest = scoreAt(pool, 0, best, weights)
-  const fast = alikeUpTo(best)
-  for (let at = 1; at < candidates.length; at += 1) {
-    // Most are slower than the one held and better in nothing: they need no divisions to be passed over.
-    const latency = latencies[at] ?? 0
-    const slower = latency > fast && latency > (latencies[chosen] ?? 0) && latencies[chosen] !== unmeasured
-    const better = (loads[at] ?? 0) < (loads[chosen] ?? 0) || (priorities[at] ?? 0) < (priorities[chosen] ?? 0)
-    if (slower && !better && weights.latency > 0) continue
-    const score = scoreAt(pool, at, best, weights)
-    if (score < highest) continue
+  full: ReadonlyArray<Candidate>,
+  best: BestSpeeds,
+  draw: StrategyInput,
+  isNative?: IsNative
+): { readonly candidate: Candidate; readonly isFull: boolean } | undefined => {
+  const { candidates, loads, priorities, standings } = pool
+  const waited = full.map(({ model, state }) => standingOf(state.live, model.id))
+  const foremost = full.reduce((least, { state }) => Math.min(least, state.backend.priority), pool.foremost)
+  const { leaves, weights } = draw
+  let chosen = -1
+  let soonest = Infinity
+  for (let at = 0; at < candidates.length; at += 1) {
+    const candidate = candidates[at]
+    const standing = standings[at]
+    if (candidate === undefined || standing === undefined) continue
+    const priority = priorities[at] ?? 0
+    const end = expectEnd(scratch, candidate, standing, Infinity, best, draw)
+    const raw = weighedTime(end, weights)
+    const time = raw * aversion(priority, foremost, weights)
+    pool.ends[at] = raw
+    if (time < soonest) {
+      soonest = time
+      chosen = at
+    }
+  }
+  let held: Candidate | undefined
+  for (let at = 0; at < full.length; at += 1) {
+    const candidate = full[at]
+    const standing = waited[at]
+    if (candidate === undefined || standing === undefined) continue
+    const { priority } = candidate.state.backend
+    // Who has a slot and another rank is not waited past: that is what it is there for.
+    if (chosen >= 0 && priority !== priorities[chosen]) continue
+    const places = placesAt(candidate, standing, leaves)
+    const end = expectEnd(scratch, candidate, standing, places, best, draw)
+    const time = weighedTime(end, weights) * aversion(priority, foremost, weights)
+    if (time < soonest) {
+      soonest = time
+      held = candidate
+    }
+  }
+  if (held !== undefined) return { candidate: held, isFull: true }
+  if (chosen < 0) return undefined
+  const limit = (pool.ends[chosen] ?? 0) * alike.times + best.baseMs * alike.ofBase + alike.ms
+  const rank = priorities[chosen] ?? 0
+  for (let at = 0; at < candidates.length; at += 1) {
+    if (at === chosen || (pool.ends[at] ?? Infinity) > limit || (priorities[at] ?? 0) > rank) continue
     const next = candidates[at]
     const holder = candidates[chosen]
     if (next === undefined || holder === undefined) continue
-    if (score > highest || goesFirst(next, holder, isNative)) {
-      chosen = at
-      highest = score
-    }
+    const mine = loads[at] ?? 0
+    const its = loads[chosen] ?? 0
+    if (mine < its || (mine === its && goesFirst(next, holder, isNative))) chosen = at
   }
-  return candidates[chosen]
+  const candidate = candidates[chosen]
+  return candidate === undefined ? undefined : { candidate, isFull: false }
 }
 
 const foremost = (candidates: ReadonlyArray<Candidate>, isNative: IsNative | undefined): Candidate | undefined => {
@@ -149,10 +128,9 @@ const foremost = (candidates: ReadonlyArray<Candidate>, isNative: IsNative | und
   return chosen
 }
 
-/** The candidate that goes first, for smart measured against `best`; undefined only when there is none. Equal ones keep the order of the config. */
+/** The candidate that goes first; undefined only when there is none. Equal ones keep the order of the config. */
 export const chooseCandidate = (
   pool: Pool,
-  best: BestFigures | undefined,
   draw: StrategyInput,
   isNative?: (candidate: Candidate) => boolean
 ): Candidate | undefined => {
@@ -160,7 +138,7 @@ export const chooseCandidate = (
   if (candidates.length < 2) return candidates[0]
   switch (draw.strategy) {
     case "smart":
-      return smartest(pool, best ?? bestFigures(pool), draw.weights, isNative)
+      return smartest(pool, [], bestSpeeds(pool.lives, pool.standings), draw, isNative)?.candidate
     case "priority_only":
       return foremost(candidates, isNative)
     case "round_robin":

@@ -42,7 +42,7 @@ const memoryBytes = (): number => {
 
 const bytes = (megabytes: number): number => Math.round(megabytes * 1_048_576)
 
-const proxyLimits = ({ settings: { server }, routing }: LoadedConfig): ProxyLimits => ({
+const proxyLimits = ({ settings: { auth, queue, server, ...settings }, routing }: LoadedConfig): ProxyLimits => ({
   totalMs: server.request_timeout_seconds * 1000,
   uploadMs: server.upload_timeout_seconds * 1000,
   stallMs: server.stall_timeout_seconds * 1000,
@@ -56,14 +56,18 @@ const proxyLimits = ({ settings: { server }, routing }: LoadedConfig): ProxyLimi
   maxUploadBytes: server.max_uploads_mb === undefined ? memoryBytes() / 4 : bytes(server.max_uploads_mb),
   uploadShare: server.upload_share_percent / 100,
   maxConcurrent: server.max_concurrent_requests,
-  maxRetries: routing.maxRetries
+  maxRetries: routing.maxRetries,
+  maxQueue: queue.max_queue,
+  queueMs: queue.queue_timeout_seconds * 1000,
+  sessionHeaders: settings.routing.session_headers,
+  priorityOf: (name) => auth.keys.find((key) => key.name === name)?.priority ?? "normal"
 })
 
 const allLimits = (loaded: LoadedConfig): ReadonlyArray<number> => {
-  const { totalMs, uploadMs, stallMs, keepAliveMs } = proxyLimits(loaded)
+  const { totalMs, uploadMs, stallMs, keepAliveMs, queueMs } = proxyLimits(loaded)
   const every = [defaultLimits(loaded.settings), ...loaded.backends.map(({ limits }) => limits)]
   const ofBackends = every.flatMap((limits) => [limits.connectMs, limits.firstByteMs, limits.idleMs, limits.totalMs])
-  return [totalMs, uploadMs, stallMs, keepAliveMs, ...ofBackends]
+  return [totalMs, uploadMs, stallMs, keepAliveMs, queueMs, ...ofBackends]
 }
 
 /** What a process is for, when it is not the whole gateway: one of several that share its port. */

@@ -41,7 +41,8 @@ describe("the nexus.toml of the Rust Nexus", () => {
       ["enable_content_logging", "logging.enable_content_logging"],
       ["[logging.component_levels]", "[logging.component_levels]"],
       ["[quality]", "[quality]"],
-      ["[queue]", "[queue]"],
+      ["max_size", "queue.max_size is read as queue.max_queue"],
+      ["max_wait_seconds", "queue.max_wait_seconds is read as queue.queue_timeout_seconds"],
       ["[lifecycle]", "[lifecycle]"],
       ["[fleet]", "[fleet]"]
     ] as const

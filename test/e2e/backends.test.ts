@@ -150,6 +150,12 @@ describe("what is known of backends follows them:", () => {
   })
 })
 
+/** Waits until a request waits for a slot. */
+const untilQueued = async (port: number): Promise<void> => {
+  const listed = await ask(port, "GET", "/admin/v1/requests")
+  if (!listed.text.includes('"phase":"queued"')) return untilQueued(port)
+}
+
 describe("strategies", () => {
   test("round robin is fair", async () => {
     await using one = await startUpstream({ models: ["m"] })
@@ -163,28 +169,36 @@ describe("strategies", () => {
     expect([one, two, three].map((each) => each.calls().length)).toEqual([10, 10, 10])
   })
 
-  test("a backend is given no more at a time than max_concurrent", async () => {
-    const gate = Promise.withResolvers<void>()
-    const held = () => [{ until: gate.promise }, json({ choices: [] })]
-    await using one = await startUpstream({ models: ["m"], script: held })
-    await using two = await startUpstream({ models: ["m"], script: held })
-    await using gateway = await startGateway({
-      routing: { strategy: "priority_only" },
-      backends: [
-        backendFor("one", one, { priority: 1, max_concurrent: 2 }),
-        backendFor("two", two, { priority: 2, max_concurrent: 3 })
-      ]
+  for (const queued of [true, false]) {
+    test(`a backend is given no more at a time than max_concurrent; the next one ${queued ? "waits" : "is refused where none may wait"}`, async () => {
+      const gate = Promise.withResolvers<void>()
+      const held = () => [{ until: gate.promise }, json({ choices: [] })]
+      await using one = await startUpstream({ models: ["m"], script: held })
+      await using two = await startUpstream({ models: ["m"], script: held })
+      await using gateway = await startGateway({
+        routing: { strategy: "priority_only" },
+        queue: { enabled: queued },
+        backends: [
+          backendFor("one", one, { priority: 1, max_concurrent: 2 }),
+          backendFor("two", two, { priority: 2, max_concurrent: 3 })
+        ]
+      })
+      const answers = Array.from({ length: 5 }, () => post(gateway.port, "m"))
+      await until(() => one.busy() + two.busy() === 5, "five are under way")
+      expect([one.busy(), two.busy()]).toEqual([2, 3])
+      const sixth = post(gateway.port, "m")
+      if (queued) await untilQueued(gateway.port)
+      else {
+        const refused = await sixth
+        expect(refused.status).toBe(429)
+        expect(Number(refused.header("retry-after"))).toBeGreaterThan(0)
+      }
+      gate.resolve()
+      if (queued) expect((await sixth).status).toBe(200)
+      for (const answer of await Promise.all(answers)) expect(answer.status).toBe(200)
+      await gateway.quiet()
     })
-    const answers = Array.from({ length: 5 }, () => post(gateway.port, "m"))
-    await until(() => one.busy() + two.busy() === 5, "five are under way")
-    expect([one.busy(), two.busy()]).toEqual([2, 3])
-    const sixth = await post(gateway.port, "m")
-    expect([429, 503]).toContain(sixth.status)
-    expect(Number(sixth.header("retry-after"))).toBeGreaterThan(0)
-    gate.resolve()
-    for (const answer of await Promise.all(answers)) expect(answer.status).toBe(200)
-    await gateway.quiet()
-  })
+  }
 
   test("requests beyond max_concurrent_requests are refused at once, and the others served", async () => {
     const gate = Promise.withResolvers<void>()

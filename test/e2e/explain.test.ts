@@ -57,8 +57,8 @@ describe("POST /admin/v1/route", () => {
             priority: 1,
             in_flight: 0,
             first_byte_ms: null,
-            score: 100,
-            parts: { priority: 50, load: 30, latency: 20 }
+            expected_ms: 0,
+            parts: { wait_ms: 0, load_ms: 0, read_ms: 0, write_ms: 0, cached_tokens: 0 }
           },
           {
             backend: "seeing",
@@ -66,8 +66,8 @@ describe("POST /admin/v1/route", () => {
             priority: 3,
             in_flight: 0,
             first_byte_ms: null,
-            score: 75,
-            parts: { priority: 25, load: 30, latency: 20 }
+            expected_ms: 0,
+            parts: { wait_ms: 0, load_ms: 0, read_ms: 0, write_ms: 0, cached_tokens: 0 }
           }
         ],
         excluded: [],

@@ -9,7 +9,7 @@ const chat = (port: number, body: unknown) => ask(port, "POST", "/v1/chat/comple
 const picture = { type: "image_url", image_url: { url: "data:image/png;base64,UFJPTVBU" } }
 const withPicture = [{ role: "user", content: [{ type: "text", text: "a secret prompt" }, picture] }]
 
-test("at debug the log says who could be asked for a request, with scores, and who could not and why", async () => {
+test("at debug the log says who could be asked for a request, with what is expected of them, and who could not and why", async () => {
   using log = takeLog()
   await using blind = await startUpstream({ type: "llamacpp", models: [{ id: "m", vision: false }] })
   await using seeing = await startUpstream({ type: "llamacpp", models: [{ id: "m", vision: true }] })
@@ -29,7 +29,7 @@ test("at debug the log says who could be asked for a request, with scores, and w
     models: ["m"],
     strategy: "smart",
     backend: "seeing",
-    candidates: [{ backend: "seeing", model: "m", score: 100 }],
+    candidates: [{ backend: "seeing", model: "m", expected_ms: 0 }],
     excluded: [{ backend: "blind", model: "m", reason: "lacks vision (image input)" }]
   })
   expect(told()[1]).toMatchObject({ message: "request ended", outcome: "completed", status: 200, attempts: 1 })

@@ -125,7 +125,11 @@ const stageLimits: ProxyLimits = {
   maxUploadBytes: 1_000_000,
   uploadShare: 1,
   maxConcurrent: 10,
-  maxRetries: 2
+  maxRetries: 2,
+  maxQueue: 100,
+  queueMs: 0,
+  sessionHeaders: [],
+  priorityOf: () => "normal" as const
 }
 
 /** Lets everything that can go on go on, until it holds; a bound on rounds takes the place of a time limit. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import { pauseAfter, remembered, standingOf, neverLoaded, type Warmth } from "../../src/lifecycle/keep-warm.ts"
+import { pauseAfter, remembered, warmStateOf, neverLoaded, type Warmth } from "../../src/lifecycle/keep-warm.ts"
 import { newLiveState } from "../../src/registry/live-state.ts"
 import type { BackendState } from "../../src/registry/snapshot.ts"
 import { startGateway, startProcess, until } from "../kit/gateway.ts"
@@ -26,18 +26,18 @@ const times = fc.integer({ min: 0, max: 20_000_000 })
 
 describe("a model that is to be kept warm", () => {
   test("is loaded at once where it is not, by any spelling of its name", () => {
-    expect(standingOf(stateOf(false), "M", neverLoaded, 5000)).toBe("cold")
-    expect(standingOf(stateOf(undefined), "m", neverLoaded, 5000)).toBe("cold")
+    expect(warmStateOf(stateOf(false), "M", neverLoaded, 5000)).toBe("cold")
+    expect(warmStateOf(stateOf(undefined), "m", neverLoaded, 5000)).toBe("cold")
   })
 
   test("is never loaded where it is loaded, is not there, or its backend gets no requests", () => {
     fc.assert(
       fc.property(warmths, times, (warmth, now) => {
-        expect(standingOf(stateOf(true), "m", warmth, now)).toBe("warm")
-        expect(standingOf(stateOf(false), "other", warmth, now)).toBe("unlisted")
-        expect(standingOf(stateOf(false, { mode: "disabled" }), "m", warmth, now)).toBe("away")
+        expect(warmStateOf(stateOf(true), "m", warmth, now)).toBe("warm")
+        expect(warmStateOf(stateOf(false), "other", warmth, now)).toBe("unlisted")
+        expect(warmStateOf(stateOf(false, { mode: "disabled" }), "m", warmth, now)).toBe("away")
         const health = { status: "unhealthy", streak: 0, reason: "" } as const
-        expect(standingOf(stateOf(false, { health }), "m", warmth, now)).toBe("away")
+        expect(warmStateOf(stateOf(false, { health }), "m", warmth, now)).toBe("away")
       })
     )
   })
@@ -46,9 +46,9 @@ describe("a model that is to be kept warm", () => {
     fc.assert(
       fc.property(warmths, times, fc.nat(59_999), fc.constantFrom("askedAt", "aliveAt"), (warmth, at, ago, of) => {
         const busy = { ...newLiveState(), inFlight: 1 }
-        expect(standingOf(stateOf(false, { live: busy }), "m", warmth, at)).toBe("used")
+        expect(warmStateOf(stateOf(false, { live: busy }), "m", warmth, at)).toBe("used")
         const used = { ...newLiveState(), [of]: at + 1 }
-        expect(standingOf(stateOf(false, { live: used }), "m", warmth, at + 1 + ago)).toBe("used")
+        expect(warmStateOf(stateOf(false, { live: used }), "m", warmth, at + 1 + ago)).toBe("used")
       })
     )
   })
@@ -61,8 +61,8 @@ describe("a model that is to be kept warm", () => {
       })
     )
     const warmth: Warmth = { tries: 3, triedAt: 1000, loaded: true }
-    expect(standingOf(stateOf(false), "m", warmth, 1000 + pauseAfter(3) - 1)).toBe("tried")
-    expect(standingOf(stateOf(false), "m", warmth, 1000 + pauseAfter(3))).toBe("cold")
+    expect(warmStateOf(stateOf(false), "m", warmth, 1000 + pauseAfter(3) - 1)).toBe("tried")
+    expect(warmStateOf(stateOf(false), "m", warmth, 1000 + pauseAfter(3))).toBe("cold")
     expect(remembered(warmth, "warm", 300_000).tries).toBe(3)
     expect(remembered(warmth, "warm", 601_000).tries).toBe(0)
     // A server that does not tell what is loaded has nothing loaded when it comes back.

@@ -28,7 +28,11 @@ const limits = {
   maxUploadBytes: 1000,
   uploadShare: 1,
   maxConcurrent: 10,
-  maxRetries: 0
+  maxRetries: 0,
+  maxQueue: 100,
+  queueMs: 0,
+  sessionHeaders: [],
+  priorityOf: () => "normal" as const
 }
 
 const server: Listening = {
@@ -52,6 +56,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     shadowable: fail,
     route: fail,
     consider: fail,
+    busy: fail,
     again: fail,
     leastContext: () => Infinity,
     standIn: fail,

@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test"
 import fc from "fast-check"
 import type { Model } from "../../src/domain/server.ts"
-import { newLiveState, noteTold, slotsOf } from "../../src/registry/live-state.ts"
+import { newLiveState, noteTold, slotsOf, standingOf } from "../../src/registry/live-state.ts"
 import { mergeModels, sameModels } from "../../src/registry/model-index.ts"
 import { applyProbe, emptySnapshot, withBackend, withSlotsSeen } from "../../src/registry/snapshot-changes.ts"
 import { backend } from "./backends.ts"
@@ -18,7 +18,7 @@ test("law: slots are those of the model's config, else the backend's, else what 
   fc.assert(
     fc.property(count, count, count, count, (ofModel, ofBackend, told, learned) => {
       const live = newLiveState()
-      if (learned !== undefined) live.learnedSlots.set("m", learned)
+      if (learned !== undefined) standingOf(live, "m").slots.waited(learned)
       const one = backend("b", {
         ...(ofBackend === undefined ? {} : { slots: ofBackend }),
         models: ofModel === undefined ? [] : [model("m", ofModel)]

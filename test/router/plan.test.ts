@@ -5,10 +5,9 @@ import type { RoutingNeeds } from "../../src/domain/request.ts"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import type { Candidate, Snapshot } from "../../src/registry/snapshot.ts"
 import { reasonWords } from "../../src/router/filter.ts"
-import { type Attempt, Plan, planAll } from "../../src/router/plan.ts"
+import type { Attempt } from "../../src/router/choice.ts"
+import { Plan, planAll } from "../../src/router/plan.ts"
 import { Router } from "../../src/router/Router.ts"
-import { poolOf } from "../../src/router/candidate-columns.ts"
-import { bestFigures, scoreAt } from "../../src/router/strategy.ts"
 import { ableStandings, anyNeeds, modelIds, needs, now, settings, snapshotOf, standings } from "../kit/generators.ts"
 
 const planOf = (wanted: RoutingNeeds, set: RoutingSettings, snapshot: Snapshot, turn = 0, draws = 0.5): Plan => {
@@ -147,6 +146,8 @@ const smart: RoutingSettings = {
   strategy: "smart",
   maxRetries: 2,
   weights: { priority: 50, load: 30, latency: 20 },
+  waits: false,
+  affinity: false,
   aliases: new Map(),
   groups: new Map(),
   stripPrefixes: true,
@@ -154,13 +155,6 @@ const smart: RoutingSettings = {
   listAliases: true,
   fallbacks: new Map(),
   rules: []
-}
-
-const candidatesOf = (snapshot: Snapshot): ReadonlyArray<Candidate> => snapshot.candidates.get("a") ?? []
-
-const scoreIn = (snapshot: Snapshot, at: number, weights: RoutingSettings["weights"]): number => {
-  const pool = poolOf(candidatesOf(snapshot))
-  return scoreAt(pool, at, bestFigures(pool), weights)
 }
 
 const rankOf = (snapshot: Snapshot, set: RoutingSettings, name: string): number =>
@@ -187,11 +181,13 @@ describe("of two worlds that differ in one backend,", () => {
     )
 
   change(
-    "the one with more load never has the higher score",
-    ["smart"],
+    "the one with more requests never has the better rank, all else equal",
+    ["smart", "priority_only"],
     ({ inFlight }, more) => ({ inFlight: inFlight + more }),
-    (before, after, at, { weights }) =>
-      expect(scoreIn(after, at, weights)).toBeLessThanOrEqual(scoreIn(before, at, weights) + 1e-9)
+    (before, after, at, set) => {
+      const name = `b${String(at)}`
+      expect(rankOf(after, set, name)).toBeGreaterThanOrEqual(rankOf(before, set, name))
+    }
   )
 
   change(
@@ -206,14 +202,22 @@ describe("of two worlds that differ in one backend,", () => {
 })
 
 describe("the smart strategy", () => {
-  test("asks backends in the order of their scores", () =>
+  test("asks nobody first from whom an answer is to be expected notably later than from another of its priority", () =>
     fc.assert(
-      fc.property(ableStandings, settings, (all, { weights }) => {
-        const plan = planOf(anyNeeds("a"), { ...smart, weights }, snapshotOf(all))
-        const first = plan.next(now)
-        const scores = candidatesOf(snapshotOf(all)).map((_, at) => scoreIn(snapshotOf(all), at, weights))
-        const chosen = Number(first?.candidate.state.backend.name.slice(1))
-        expect(scores[chosen]).toBeCloseTo(Math.max(...scores), 9)
+      fc.property(ableStandings, (all) => {
+        const plan = planOf(anyNeeds("a"), smart, snapshotOf(all))
+        const rated = plan.rated(now)
+        const asked = plan.next(now)?.candidate.state
+        const first = rated.find(({ candidate }) => candidate.state === asked)
+        const chosen = first?.candidate.state.backend.priority
+        const times = rated.flatMap(({ candidate, end }) =>
+          end === undefined || candidate.state.backend.priority !== chosen
+            ? []
+            : [end.wait + end.load + end.read + end.write]
+        )
+        if (first?.end === undefined) return
+        const mine = first.end.wait + first.end.load + first.end.read + first.end.write
+        expect(mine).toBeLessThanOrEqual(Math.min(...times) * 1.31 + 6)
       })
     ))
 
@@ -301,6 +305,8 @@ describe("random", () => {
 })
 
 test("a backend that is full is left out in words that name its limit", () => {
-  expect(reasonWords({ _tag: "Full", limit: 1 }, now)).toBe("has its 1 request in flight (max_concurrent)")
-  expect(reasonWords({ _tag: "Full", limit: 4 }, now)).toBe("has its 4 requests in flight (max_concurrent)")
+  expect(reasonWords({ _tag: "Full", limit: 1, by: "max_concurrent" }, now)).toBe(
+    "has its 1 request in flight (max_concurrent)"
+  )
+  expect(reasonWords({ _tag: "Full", limit: 4, by: "slots" }, now)).toBe("has its 4 requests in flight (slots)")
 })

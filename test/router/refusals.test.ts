@@ -20,6 +20,8 @@ const plain: RoutingSettings = {
   strategy: "smart",
   maxRetries: 2,
   weights: { priority: 50, load: 30, latency: 20 },
+  waits: false,
+  affinity: false,
   aliases: new Map([["alias", "a"]]),
   groups: new Map(),
   stripPrefixes: true,

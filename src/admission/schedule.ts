@@ -1,0 +1,240 @@
+/**
+ * Who goes next of those that wait: by class, then by the key with the least service so far, then by the conversation of that
+ * key with the least, then by arrival. Plain values in and out; it knows nothing of servers.
+ */
+import { priorityClasses, type PriorityClass } from "../domain/request.ts"
+
+/** One that waits. */
+export interface Waiter {
+  /** The model that it waits for: those of one group have the same servers. */
+  readonly group: string
+  readonly priority: PriorityClass
+  /** Whose it is. */
+  readonly key: string
+  /** Its conversation. */
+  readonly session: number
+  /** What it is likely to take of a server, in seconds. */
+  readonly cost: number
+}
+
+/** What becomes of one that is looked at: it goes, it stays, or it stays as all others of its group do. */
+export type Turn = "goes" | "stays" | "all stay"
+
+// So many of a better class go while one of a lesser class waits, and then that one does.
+const mostAhead = 10
+
+// Keys, and conversations of each, whose service is remembered.
+const mostKnown = 10_000
+
+/** Service that was had, in seconds, by whoever had it. */
+class Service {
+  private readonly had = new Map<string | number, number>()
+  // What those who went last had had: who is new has had no less.
+  private floor = 0
+
+  of(who: string | number): number {
+    return this.had.get(who) ?? this.floor
+  }
+
+  /** Whoever comes back begins at the least of those who wait. */
+  returns(who: string | number, least: number | undefined): void {
+    const begin = least ?? this.floor
+    if (this.of(who) <= begin) this.set(who, begin)
+  }
+
+  adds(who: string | number, seconds: number): void {
+    const before = this.of(who)
+    this.floor = Math.max(this.floor, before)
+    this.set(who, before + seconds)
+  }
+
+  private set(who: string | number, seconds: number): void {
+    if (this.had.size >= mostKnown && !this.had.has(who)) {
+      const [oldest] = this.had.keys()
+      if (oldest !== undefined) this.had.delete(oldest)
+    }
+    this.had.delete(who)
+    this.had.set(who, seconds)
+  }
+}
+
+interface Entry<W extends Waiter> {
+  readonly waiter: W
+  readonly serial: number
+}
+
+/** What waits of one key in one class of one group: conversations, each in the order of arrival. */
+interface Lane<W extends Waiter> {
+  readonly key: string
+  readonly rank: number
+  readonly group: string
+  readonly sessions: Map<number, Array<Entry<W>>>
+}
+
+const rankOf = ({ priority }: Waiter): number => priorityClasses.indexOf(priority)
+
+/** All that wait. */
+export class Schedule<W extends Waiter> {
+  private readonly lanes: Array<Lane<W>> = []
+  private readonly keys = new Service()
+  private readonly sessions = new Map<string, Service>()
+  private readonly sizes = new Map<string, number>()
+  // How many of better classes have gone while somebody of a class waited.
+  private readonly passed = priorityClasses.map(() => 0)
+  private serials = 0
+  private count = 0
+
+  /** How many wait. */
+  get size(): number {
+    return this.count
+  }
+
+  /** How many of a group wait. */
+  sizeOf(group: string): number {
+    return this.sizes.get(group) ?? 0
+  }
+
+  /** The groups that wait, with how many of each. */
+  get groups(): ReadonlyMap<string, number> {
+    return this.sizes
+  }
+
+  enter(waiter: W): void {
+    const { group, key, session } = waiter
+    const rank = rankOf(waiter)
+    let lane = this.lanes.find((each) => each.key === key && each.rank === rank && each.group === group)
+    if (lane === undefined) {
+      const isBack = !this.lanes.some((each) => each.key === key)
+      if (isBack) this.keys.returns(key, this.least())
+      lane = { key, rank, group, sessions: new Map() }
+      this.lanes.push(lane)
+    }
+    const waiting = lane.sessions.get(session)
+    const entry = { waiter, serial: (this.serials += 1) }
+    if (waiting === undefined) {
+      const service = this.serviceIn(key)
+      let least: number | undefined
+      for (const other of lane.sessions.keys()) least = Math.min(least ?? Infinity, service.of(other))
+      service.returns(session, least)
+      lane.sessions.set(session, [entry])
+    } else waiting.push(entry)
+    this.count += 1
+    this.sizes.set(group, this.sizeOf(group) + 1)
+  }
+
+  /** Whether it was there to leave. */
+  leave(waiter: W): boolean {
+    const rank = rankOf(waiter)
+    const lane = this.lanes.find((each) => each.key === waiter.key && each.rank === rank && each.group === waiter.group)
+    const waiting = lane?.sessions.get(waiter.session)
+    const at = waiting?.findIndex((entry) => entry.waiter === waiter) ?? -1
+    if (lane === undefined || waiting === undefined || at < 0) return false
+    waiting.splice(at, 1)
+    this.left(lane, waiter.session, waiting)
+    return true
+  }
+
+  /** Looks at those that wait, in their order, at most so many, until nobody is left to be looked at. */
+  pass(look: (waiter: W) => Turn, most: number): void {
+    const stay = new Set<Array<Entry<W>>>()
+    const closed = new Set<string>()
+    for (let looked = 0; looked < most; looked += 1) {
+      const found = this.first(stay, closed)
+      if (found === undefined) return
+      const { lane, session, waiting } = found
+      const [entry] = waiting
+      if (entry === undefined) return
+      const verdict = look(entry.waiter)
+      if (verdict === "all stay") closed.add(lane.group)
+      else if (verdict === "stays") stay.add(waiting)
+      else {
+        waiting.shift()
+        this.goes(lane, entry.waiter)
+        this.left(lane, session, waiting)
+      }
+    }
+  }
+
+  /** How many of its group are served before one that waits, as things stand. */
+  placeOf(waiter: W): number {
+    const mine = rankOf(waiter)
+    let before = 0
+    for (const { group, key, rank, sessions } of this.lanes) {
+      if (group !== waiter.group || rank > mine) continue
+      for (const [session, waiting] of sessions) {
+        if (rank < mine) before += waiting.length
+        else if (key !== waiter.key) before += this.keys.of(key) <= this.keys.of(waiter.key) ? 1 : 0
+        else if (session === waiter.session) before += waiting.findIndex((entry) => entry.waiter === waiter)
+        else before += 1
+      }
+    }
+    return before
+  }
+
+  private first(
+    stay: ReadonlySet<Array<Entry<W>>>,
+    closed: ReadonlySet<string>
+  ): { readonly lane: Lane<W>; readonly session: number; readonly waiting: Array<Entry<W>> } | undefined {
+    let best: { lane: Lane<W>; session: number; waiting: Array<Entry<W>> } | undefined
+    let bestOf: readonly [number, number, number, number] | undefined
+    for (const lane of this.lanes) {
+      if (closed.has(lane.group)) continue
+      const rank = (this.passed[lane.rank] ?? 0) >= mostAhead ? -1 : lane.rank
+      const had = this.keys.of(lane.key)
+      if (bestOf !== undefined && (rank > bestOf[0] || (rank === bestOf[0] && had > bestOf[1]))) continue
+      const service = this.serviceIn(lane.key)
+      for (const [session, waiting] of lane.sessions) {
+        const [entry] = waiting
+        if (entry === undefined || stay.has(waiting)) continue
+        const order = [rank, had, service.of(session), entry.serial] as const
+        if (bestOf !== undefined && !isBefore(order, bestOf)) continue
+        best = { lane, session, waiting }
+        bestOf = order
+      }
+    }
+    return best
+  }
+
+  private goes(lane: Lane<W>, waiter: W): void {
+    for (let rank = lane.rank + 1; rank < this.passed.length; rank += 1) {
+      if (this.lanes.some((each) => each.rank === rank)) this.passed[rank] = (this.passed[rank] ?? 0) + 1
+    }
+    this.passed[lane.rank] = 0
+    this.keys.adds(waiter.key, waiter.cost)
+    this.serviceIn(waiter.key).adds(waiter.session, waiter.cost)
+  }
+
+  private left(lane: Lane<W>, session: number, waiting: ReadonlyArray<unknown>): void {
+    this.count -= 1
+    const size = this.sizeOf(lane.group) - 1
+    if (size === 0) this.sizes.delete(lane.group)
+    else this.sizes.set(lane.group, size)
+    if (waiting.length > 0) return
+    lane.sessions.delete(session)
+    if (lane.sessions.size === 0) this.lanes.splice(this.lanes.indexOf(lane), 1)
+  }
+
+  private least(): number | undefined {
+    let least: number | undefined
+    for (const { key } of this.lanes) least = Math.min(least ?? Infinity, this.keys.of(key))
+    return least
+  }
+
+  private serviceIn(key: string): Service {
+    const known = this.sessions.get(key)
+    if (known !== undefined) return known
+    if (this.sessions.size >= mostKnown) this.sessions.clear()
+    const made = new Service()
+    this.sessions.set(key, made)
+    return made
+  }
+}
+
+const isBefore = (a: readonly [number, number, number, number], b: readonly [number, number, number, number]) => {
+  for (let at = 0; at < a.length; at += 1) {
+    const mine = a[at] ?? 0
+    const its = b[at] ?? 0
+    if (mine !== its) return mine < its
+  }
+  return false
+}

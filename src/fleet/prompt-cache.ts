@@ -1,0 +1,151 @@
+/**
+ * What a server is likely to hold of the prompts it was given, as far as its answers bear it out.
+ */
+import type { PromptChain } from "./prompt-chain.ts"
+
+// A block that has been computed there; those used last come first.
+interface Block {
+  readonly hash: number
+  readonly tokens: number
+  newer: Block | undefined
+  older: Block | undefined
+}
+
+/** Blocks that are remembered of one server at most. */
+const mostBlocks = 32_768
+
+// What is missing of what was expected, before it is taken for forgotten: a share, and tokens.
+const forgotten = { share: 0.75, tokens: 128 } as const
+
+/** The prompts that one server has computed, the oldest forgotten first. */
+export class PromptCache {
+  private readonly blocks = new Map<number, Block>()
+  private newest: Block | undefined
+  private oldest: Block | undefined
+  private held = 0
+  private saidToHold: number | undefined
+  /** Tokens that it holds; what is not told is learned when it forgets. */
+  capacity: number
+
+  constructor(capacity = Infinity) {
+    this.capacity = capacity
+  }
+
+  /** Takes over how much the server says that it holds, in tokens; what has been learned since stays. */
+  told(tokens: number): void {
+    if (tokens === this.saidToHold) return
+    this.saidToHold = tokens
+    this.capacity = tokens
+  }
+
+  /** Tokens that are held. */
+  get tokens(): number {
+    return this.held
+  }
+
+  /** How many blocks of a chain are held, from its start. */
+  depthOf({ hashes }: PromptChain): number {
+    // Those at the end of a chain are forgotten first: what is held is a beginning.
+    let from = 0
+    let to = hashes.length
+    while (from < to) {
+      const middle = (from + to) >>> 1
+      if (this.blocks.has(hashes[middle] ?? 0)) from = middle + 1
+      else to = middle
+    }
+    return from
+  }
+
+  /** Notes that a prompt has been computed; `perByte` is tokens for each byte of its chain. */
+  holds(chain: PromptChain, perByte: number): void {
+    const { ends, hashes } = chain
+    // From its end, so that the end is forgotten first.
+    for (let at = hashes.length - 1; at >= 0; at -= 1) {
+      const hash = hashes[at] ?? 0
+      const known = this.blocks.get(hash)
+      if (known !== undefined) this.unlink(known)
+      const block = known ?? this.added(hash, ((ends[at] ?? 0) - (ends[at - 1] ?? 0)) * perByte)
+      this.link(block)
+    }
+    this.shrink()
+  }
+
+  /**
+   * Takes what an answer tells of a prompt: `cached` tokens where `expected` were likely. What is missing has been forgotten,
+   * and tells how much is held at all.
+   */
+  corrects(chain: PromptChain, perByte: number, expected: number, cached: number): void {
+    if (cached >= expected * forgotten.share || cached >= expected - forgotten.tokens) {
+      if (cached > expected + forgotten.tokens && this.capacity !== Infinity) this.capacity *= 1.1
+      return
+    }
+    const { ends, hashes } = chain
+    let lost: Block | undefined
+    for (let at = 0; at < hashes.length; at += 1) {
+      if ((ends[at] ?? 0) * perByte <= cached) continue
+      const block = this.blocks.get(hashes[at] ?? 0)
+      if (block === undefined) continue
+      lost ??= block
+    }
+    if (lost === undefined) return
+    const newer = this.newerThan(lost)
+    for (let at = 0; at < hashes.length; at += 1) {
+      if ((ends[at] ?? 0) * perByte <= cached) continue
+      const block = this.blocks.get(hashes[at] ?? 0)
+      if (block !== undefined) this.forget(block)
+    }
+    // What has come since has pushed it out: so much it does not hold.
+    if (newer > 0 && newer < this.capacity) {
+      this.capacity = this.capacity === Infinity ? newer : (this.capacity + newer) / 2
+      this.shrink()
+    }
+  }
+
+  /** Forgets everything: the server has been away. */
+  clear(): void {
+    this.blocks.clear()
+    this.newest = undefined
+    this.oldest = undefined
+    this.held = 0
+  }
+
+  private newerThan(block: Block): number {
+    let tokens = 0
+    for (let each = this.newest; each !== undefined && each !== block; each = each.older) tokens += each.tokens
+    return tokens
+  }
+
+  private added(hash: number, tokens: number): Block {
+    const block: Block = { hash, tokens, newer: undefined, older: undefined }
+    this.blocks.set(hash, block)
+    this.held += tokens
+    return block
+  }
+
+  private shrink(): void {
+    while (this.oldest !== undefined && (this.held > this.capacity || this.blocks.size > mostBlocks)) {
+      this.forget(this.oldest)
+    }
+  }
+
+  private forget(block: Block): void {
+    this.unlink(block)
+    this.blocks.delete(block.hash)
+    this.held -= block.tokens
+  }
+
+  private link(block: Block): void {
+    block.older = this.newest
+    block.newer = undefined
+    if (this.newest !== undefined) this.newest.newer = block
+    this.newest = block
+    this.oldest ??= block
+  }
+
+  private unlink(block: Block): void {
+    if (block.newer === undefined) this.newest = block.older
+    else block.newer.older = block.older
+    if (block.older === undefined) this.oldest = block.newer
+    else block.older.newer = block.newer
+  }
+}

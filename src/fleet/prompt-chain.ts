@@ -1,0 +1,80 @@
+/**
+ * Prompts by their beginnings: what two requests have in common is told by hashes of blocks, each of all that is before it.
+ */
+import { crc32 } from "node:zlib"
+
+/** A prompt as a chain of blocks; `hashes[i]` stands for all bytes from its start to `ends[i]`. */
+export interface PromptChain {
+  readonly hashes: ReadonlyArray<number>
+  /** In bytes, from the start of the chain. */
+  readonly ends: ReadonlyArray<number>
+  /** Bytes of the whole body, which its prompt tokens were counted of. */
+  readonly bytes: number
+  /** Stands for the conversation: the same in all its turns. */
+  readonly root: number
+}
+
+// A block is as large as a quarter of a thousandth of a long prompt, and a few sentences of a short one: the grid is the same
+// for all prompts, so that a longer one has the blocks of a shorter one.
+const grid: ReadonlyArray<readonly [to: number, block: number]> = [
+  [16 * 1024, 256],
+  [128 * 1024, 1024],
+  [Infinity, 4096]
+]
+
+// Where the conversation begins in the bodies of any dialect; what stands before it are settings.
+const openings = ['"messages"', '"contents"', '"input"', '"prompt"'].map((text) => Buffer.from(text))
+
+const tools = Buffer.from('"tools"')
+const user = Buffer.from('"user"')
+
+const cacheKey = Buffer.from('"prompt_cache_key"')
+
+// The key with its value.
+const keyBytes = 64
+
+// What is looked at of the tools, and of the first words of a user, in bytes.
+const headBytes = 512
+
+const { indexOf } = Buffer.prototype
+
+const find = (body: Uint8Array, text: Uint8Array, from = 0): number => indexOf.call(body, text, from)
+
+const openingIn = (body: Uint8Array): number => {
+  for (const text of openings) {
+    const at = find(body, text)
+    if (at >= 0) return at
+  }
+  return 0
+}
+
+const hashOf = (body: Uint8Array, at: number, seed: number): number =>
+  at < 0 ? seed : crc32(body.subarray(at, at + headBytes), seed)
+
+// What clients tell a cache by, else the first words of a user.
+const rootOf = (body: Uint8Array, start: number, hash: number): number => {
+  const key = find(body, cacheKey)
+  return key < 0 ? hashOf(body, find(body, user, start), hash) : crc32(body.subarray(key, key + keyBytes))
+}
+
+/**
+ * The chain of a request's body, as it came; two turns of a conversation share the blocks of the earlier one. `session`
+ * stands for the conversation where its client tells it; 0 otherwise.
+ */
+export const promptChain = (body: Uint8Array, session = 0): PromptChain => {
+  const start = openingIn(body)
+  const hashes: Array<number> = []
+  const ends: Array<number> = []
+  let hash = hashOf(body, find(body, tools), 0)
+  const root = session === 0 ? rootOf(body, start, hash) : session
+  let at = start
+  for (const [to, block] of grid) {
+    for (let end = at + block; end <= body.length && end - start <= to; end += block) {
+      hash = crc32(body.subarray(at, end), hash)
+      hashes.push(hash)
+      ends.push(end - start)
+      at = end
+    }
+  }
+  return { hashes, ends, bytes: body.length, root }
+}

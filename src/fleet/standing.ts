@@ -1,0 +1,234 @@
+/**
+ * How one server stands with one model: what it works on now, and what has been learned of it. Times in milliseconds.
+ */
+import { PromptCache } from "./prompt-cache.ts"
+import type { PromptChain } from "./prompt-chain.ts"
+import { Slots } from "./slots.ts"
+import { Speeds } from "./speeds.ts"
+
+/** What an expected end is made of, in milliseconds. */
+export interface ExpectedEnd {
+  /** Until there is a slot. */
+  wait: number
+  /** To load the model, and another one again that is pushed out for it. */
+  load: number
+  /** To read what is not cached, what others have it read before, and what is pushed out of its cache. */
+  read: number
+  /** To write the answer. */
+  write: number
+  /** Tokens of the prompt that are likely to be cached there. */
+  cached: number
+}
+
+/** What a request asks of a server. */
+export interface Work {
+  /** Tokens of its prompt, as they are estimated. */
+  readonly prompt: number
+  /** Tokens that its answer is likely to have; 0 where nothing is written. */
+  readonly output: number
+  /** Absent where it is not known, or no matter. */
+  readonly chain: PromptChain | undefined
+}
+
+/** What an answer told of its tokens; `cached` where the server tells it. */
+interface Tokens {
+  readonly prompt: number
+  readonly cached: number
+  readonly completion: number
+}
+
+/** What was seen of an answer. */
+export interface Seen {
+  readonly tokens: Tokens | undefined
+  /** Pieces that were written, about as many as tokens, where none were told. */
+  readonly written: number
+  /** Whether it came in one piece. */
+  readonly whole: boolean
+}
+
+/** A request that a server works on. */
+export interface Running {
+  readonly work: Work
+  readonly at: number
+  /** Tokens that were likely to be cached, and blocks of its chain. */
+  readonly cached: number
+  /** Tokens that were to be read before its own, and how many requests were there. */
+  readonly ahead: number
+  readonly behind: number
+  readonly serial: number
+  /** When its answer has begun; 0 before. */
+  firstAt: number
+}
+
+// Weight of a new sample.
+const fresh = 0.2
+
+// What is waited for in vain counts this share of what was expected, when it takes longer than that.
+const overdue = 0.25
+
+const smooth = (before: number | undefined, sample: number): number =>
+  before === undefined ? sample : before + fresh * (sample - before)
+
+// A first token is late that took so many times what was expected.
+const late = 2.5
+
+/** How a server stood with a model at a decision that is told again later. */
+export interface Recalled {
+  readonly end: ExpectedEnd
+  readonly baseMs: number | undefined
+  readonly isFull: boolean
+  readonly places: number
+}
+
+/** One server with one model. */
+export class Standing {
+  /** Set where it is told how it stood, and not how it stands. */
+  recalled: Recalled | undefined
+  readonly running: Array<Running> = []
+  readonly speeds = new Speeds()
+  readonly slots = new Slots()
+  readonly cache = new PromptCache()
+  private serials = 0
+  private endedAt = 0
+  private tellsCached = false
+  // Tokens of a prompt for each that was estimated.
+  private ratio = 1
+  /** Tokens of an answer, on average; undefined while there was none. */
+  answerTokens: number | undefined
+
+  /** Tokens of a prompt as this model counts them. */
+  promptTokens({ prompt }: Work): number {
+    return prompt * this.ratio
+  }
+
+  /** Tokens of a prompt that are likely to be cached here. */
+  cachedOf(work: Work): number {
+    const { chain } = work
+    if (chain === undefined) return 0
+    const depth = this.cache.depthOf(chain)
+    return depth === 0 ? 0 : (chain.ends[depth - 1] ?? 0) * this.perByte(work, chain)
+  }
+
+  /** Tokens that are still to be read before an answer begins whose request would come now. */
+  toRead(now: number): number {
+    const { readMs } = this.speeds
+    let tokens = 0
+    let since = now
+    for (const { at, cached, firstAt, work } of this.running) {
+      if (firstAt !== 0) continue
+      tokens += Math.max(0, this.promptTokens(work) - cached)
+      since = Math.min(since, at)
+    }
+    return readMs === undefined ? tokens : Math.max(tokens / 8, tokens - (now - since) / readMs)
+  }
+
+  /** Begins to work on a request. */
+  begins(work: Work, now: number): Running {
+    const running: Running = {
+      work,
+      at: now,
+      cached: this.cachedOf(work),
+      ahead: this.toRead(now),
+      behind: this.running.length,
+      serial: (this.serials += 1),
+      firstAt: 0
+    }
+    this.running.push(running)
+    return running
+  }
+
+  /** The answer has begun; gives by how much later than was to be expected of a model that is in memory. */
+  answers(running: Running, now: number, cold: boolean): number {
+    running.firstAt = now
+    let working = 0
+    for (const { firstAt, serial } of this.running) if (firstAt !== 0 || serial < running.serial) working += 1
+    const took = now - running.at
+    const expected = this.expectedFirst(running)
+    const beyond = Math.max(0, took - (expected ?? 0))
+    if (cold) return beyond
+    // It began when another had ended: until then there was no slot for it.
+    const isLate = expected !== undefined && took > late * expected && now - this.endedAt < expected * late
+    if (isLate && this.endedAt > running.at) this.slots.waited(running.behind)
+    else this.slots.begins(working)
+    if (!isLate) this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
+    return beyond
+  }
+
+  /** It is over; undefined where nothing was seen of an answer. */
+  ends(running: Running, now: number, seen: Seen | undefined): void {
+    const place = this.running.indexOf(running)
+    if (place < 0) return
+    const atOnce = this.running.length
+    const before = this.running.reduce((count, { serial }) => (serial < running.serial ? count + 1 : count), 0)
+    this.running.splice(place, 1)
+    this.endedAt = now
+    if (seen === undefined) return
+    const { tokens, whole, written } = seen
+    const { chain, output, prompt } = running.work
+    if (tokens !== undefined && tokens.prompt > 0) {
+      if (prompt > 0) {
+        const ratio = Math.min(8, Math.max(0.125, tokens.prompt / prompt))
+        this.ratio = this.ratio === 1 ? ratio : smooth(this.ratio, ratio)
+      }
+      if (tokens.cached > 0) this.tellsCached = true
+    }
+    const count = tokens !== undefined && tokens.completion > 0 ? tokens.completion : written
+    if (count > 0) this.answerTokens = smooth(this.answerTokens, count)
+    const took = now - running.at
+    if (whole) {
+      // Those that came before it have been begun.
+      this.slots.begins(before + 1)
+      const cached = this.tellsCached && tokens !== undefined ? tokens.cached : running.cached
+      const read = running.ahead + this.promptTokens(running.work) - cached
+      if (output === 0) this.speeds.reads(read, took)
+      else this.speeds.answersWhole(read, Math.max(1, count), took)
+    } else if (count > 4) {
+      this.speeds.writes((now - running.firstAt) / count, (atOnce + running.behind + 1) / 2)
+    }
+    if (chain === undefined) return
+    const perByte = this.perByte(running.work, chain)
+    if (this.tellsCached && tokens !== undefined) this.cache.corrects(chain, perByte, running.cached, tokens.cached)
+    this.cache.holds(chain, perByte)
+  }
+
+  /** Forgets what is gone when a server has been away. */
+  restarts(): void {
+    this.cache.clear()
+    this.slots.clear()
+  }
+
+  /** How long from now until one of `places` that are all taken is free for the one that waits behind `before` others. */
+  freeIn(places: number, before: number, now: number): number {
+    const { running } = this
+    const which = running.length - places + before
+    if (which < 0) return 0
+    const left = running.map((each) => this.leftOf(each, now)).toSorted((a, b) => a - b)
+    const round = left.at(-1) ?? 0
+    return (left[which % left.length] ?? 0) + Math.floor(which / Math.max(1, left.length)) * round
+  }
+
+  /** How long from now until everything here is done. */
+  idleIn(now: number): number {
+    let most = 0
+    for (const each of this.running) most = Math.max(most, this.leftOf(each, now))
+    return most
+  }
+
+  private leftOf({ ahead, at, cached, firstAt, work }: Running, now: number): number {
+    const { readMs = 0 } = this.speeds
+    const reading = (ahead + this.promptTokens(work) - cached) * readMs + (this.speeds.baseMs ?? 0)
+    const writing = work.output * (this.speeds.writeMs(this.running.length) ?? 0)
+    const left = firstAt === 0 ? at + reading + writing - now : firstAt + writing - now
+    return Math.max(left, overdue * (firstAt === 0 ? reading + writing : writing))
+  }
+
+  private expectedFirst({ ahead, cached, work }: Running): number | undefined {
+    const { baseMs, readMs } = this.speeds
+    if (readMs === undefined && baseMs === undefined) return undefined
+    return (ahead + this.promptTokens(work) - cached) * (readMs ?? 0) + (baseMs ?? 0)
+  }
+
+  private perByte(work: Work, { bytes }: PromptChain): number {
+    return bytes === 0 ? 0 : this.promptTokens(work) / bytes
+  }
+}

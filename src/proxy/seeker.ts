@@ -1,0 +1,47 @@
+/**
+ * Who a request is from and how urgent it is, for those that wait.
+ */
+import { crc32 } from "node:zlib"
+import { priorityClasses, type PriorityClass } from "../domain/request.ts"
+import type { RequestRecord } from "./record.ts"
+import type { SlotSeeker } from "./slot-queue.ts"
+
+/** What tells requests apart that wait. */
+export interface SeekerRules {
+  /** Headers that tell conversations apart; the first that is there counts. */
+  readonly sessionHeaders: ReadonlyArray<string>
+  /** The class of the requests of a key. */
+  readonly priorityOf: (key: string) => PriorityClass
+}
+
+const priorityHeader = "x-nexus-priority"
+
+const isClass = (text: string): text is PriorityClass => priorityClasses.some((each) => each === text)
+
+/** The class of a request: that of its key, or the lesser one that it asks for; without keys whichever it asks for. */
+export const priorityOf = ({ key, request }: RequestRecord, { priorityOf: ofKey }: SeekerRules): PriorityClass => {
+  const usual = key === undefined ? "normal" : ofKey(key)
+  const asked = request.headers.get(priorityHeader)?.trim().toLowerCase()
+  if (asked === undefined || !isClass(asked)) return usual
+  const isMore = priorityClasses.indexOf(asked) < priorityClasses.indexOf(usual)
+  return isMore && key !== undefined ? usual : asked
+}
+
+/** What stands for the conversation of a request where a header tells it; 0 otherwise. */
+export const sessionOf = ({ request }: RequestRecord, { sessionHeaders }: SeekerRules): number => {
+  for (const name of sessionHeaders) {
+    const value = request.headers.get(name)
+    if (value !== null && value !== "") return crc32(value) || 1
+  }
+  return 0
+}
+
+/** Who asks for a slot. */
+export const seekerOf = (
+  record: RequestRecord,
+  rules: SeekerRules
+): Pick<SlotSeeker, "key" | "priority" | "session"> => ({
+  key: record.key ?? "",
+  priority: priorityOf(record, rules),
+  session: sessionOf(record, rules) || record.decided?.work.chain?.root || 0
+})

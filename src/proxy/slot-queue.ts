@@ -1,0 +1,218 @@
+/**
+ * Where requests wait for a slot: who goes next is the schedule's to say, where to is the plan's.
+ */
+import { Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
+import { Overloaded } from "../domain/errors.ts"
+import type { PriorityClass } from "../domain/request.ts"
+import { jitteredWait } from "../domain/retry-after.ts"
+import type { Standing } from "../fleet/standing.ts"
+import { standingOf } from "../registry/live-state.ts"
+import type { Attempt } from "../router/choice.ts"
+import { type Capacity, capacityOf } from "../router/expected-end.ts"
+import type { Plan } from "../router/plan.ts"
+import type { Deadline, Deadlines } from "../upstream/Deadlines.ts"
+
+/** What bounds the waiting; 0 milliseconds is no limit. */
+export interface QueueLimits {
+  readonly maxQueue: number
+  readonly queueMs: number
+}
+
+/** One that asks for a slot. */
+export interface SlotSeeker {
+  readonly plan: Plan
+  readonly priority: PriorityClass
+  /** The name of its key; empty where there is none. */
+  readonly key: string
+  readonly session: number
+  /** When it has no more time, in monotonic milliseconds. */
+  readonly until: number
+  /** Called once it may ask somebody, who is given the request before this returns. */
+  readonly goes: (attempt: Attempt) => void
+  /** Called once instead: there is nobody any more. */
+  readonly isOver: () => void
+}
+
+/** One that waits. */
+export interface Waiting extends Waiter, SlotSeeker {
+  /** Monotonic milliseconds. */
+  readonly since: number
+}
+
+// Those looked at in one pass: more would hold up everything else.
+const mostLooked = 128
+
+// What changes without a word is looked at so often, in milliseconds: pauses that end, requests of other processes.
+const everyMs = 250
+
+// For so long after a request of a better class a slot of each server is kept free of batches, in milliseconds.
+const keepsFreeMs = 600_000
+
+// What a token takes, in milliseconds, while nothing was measured.
+const usual = { readMs: 1, writeMs: 20 } as const
+
+/** All that wait for a slot. */
+export class SlotQueue implements Deadline {
+  place = -1
+  at = Infinity
+  totalAt = Infinity
+  private readonly schedule = new Schedule<Waiting>()
+  private readonly deadlines: Deadlines["Service"]
+  private readonly limits: () => QueueLimits
+  private readonly random: () => number
+  private readonly ahead = new Map<Standing, number>()
+  private isDue = false
+  private isPassing = false
+  private betterAt = -Infinity
+
+  constructor(deadlines: Deadlines["Service"], limits: () => QueueLimits, random: () => number) {
+    this.deadlines = deadlines
+    this.limits = limits
+    this.random = random
+  }
+
+  /** How many wait. */
+  get size(): number {
+    return this.schedule.size
+  }
+
+  /** How many wait, by the model that they wait for. */
+  get sizes(): ReadonlyMap<string, number> {
+    return this.schedule.groups
+  }
+
+  /** How many slots of each server a request of this class leaves free. */
+  leaves(priority: PriorityClass, now: number): number {
+    if (priority !== "batch") this.betterAt = now
+    return priority === "batch" && now - this.betterAt < keepsFreeMs ? 1 : 0
+  }
+
+  /** Who is asked at once; undefined where nobody can be, and "wait" where somebody is to be waited for. */
+  choose(plan: Plan, now: number): Attempt | "wait" | undefined {
+    if (this.schedule.size > 0) return "wait"
+    const choice = plan.choose(now)
+    if (choice === undefined) return undefined
+    return choice._tag === "Wait" ? "wait" : plan.takes(choice.attempt)
+  }
+
+  /** Takes in one that waits; or why it may not. It may go before this returns. */
+  enter(seeker: SlotSeeker, now: number): Waiting | Overloaded {
+    const group = seeker.plan.requested
+    const { maxQueue, queueMs } = this.limits()
+    const { schedule } = this
+    const waiting: Waiting = { ...seeker, group, cost: costOf(seeker.plan), since: now }
+    if (schedule.sizeOf(group) >= maxQueue) {
+      return this.refusal(waiting, schedule.sizeOf(group), `${maxQueue} requests for it wait already (queue.max_queue)`)
+    }
+    schedule.enter(waiting)
+    this.pass(now)
+    const before = schedule.placeOf(waiting)
+    const seconds = this.secondsFor(waiting, before)
+    const mostMs = Math.min(queueMs === 0 ? Infinity : queueMs, waiting.until - now)
+    if (seconds * 1000 > mostMs && schedule.leave(waiting)) {
+      return this.refusal(
+        waiting,
+        before,
+        `its turn would come in about ${Math.ceil(seconds)} s, which is too late for it`
+      )
+    }
+    if (schedule.size > 0 && this.at === Infinity) {
+      this.at = now + everyMs
+      this.deadlines.add(this)
+    }
+    return waiting
+  }
+
+  /** Lets one go that waits no longer. */
+  leave(waiting: Waiting): void {
+    this.schedule.leave(waiting)
+    this.changed()
+  }
+
+  /** Why one that has waited too long is told so. */
+  late(waiting: Waiting, afterMs: number): Overloaded {
+    return this.refusal(
+      waiting,
+      this.schedule.placeOf(waiting),
+      `it has waited ${Math.round(afterMs / 1000)} s for a slot (queue.queue_timeout_seconds)`
+    )
+  }
+
+  /** How one stands that waits: how many are before it, and for how long that is, in seconds. */
+  standing(waiting: Waiting): { readonly before: number; readonly seconds: number } {
+    const before = this.schedule.placeOf(waiting)
+    return { before, seconds: this.secondsFor(waiting, before) }
+  }
+
+  /** Something has changed that may have freed a slot; looked at once for all that happens in a turn. */
+  changed(): void {
+    if (this.isDue || this.schedule.size === 0) return
+    this.isDue = true
+    queueMicrotask(() => {
+      this.isDue = false
+      this.pass(performance.now())
+    })
+  }
+
+  shift(): void {
+    // Nothing of it is a limit.
+  }
+
+  expire(): void {
+    if (this.schedule.size === 0) {
+      this.deadlines.remove(this)
+      return
+    }
+    this.at = performance.now() + everyMs
+    this.pass(performance.now())
+  }
+
+  private pass(now: number): void {
+    if (this.isPassing) return
+    this.isPassing = true
+    this.ahead.clear()
+    this.schedule.pass((waiting) => this.look(waiting, now), mostLooked)
+    this.isPassing = false
+  }
+
+  private look(waiting: Waiting, now: number): Turn {
+    const { plan } = waiting
+    const choice = plan.choose(now, (standing) => this.ahead.get(standing) ?? 0)
+    if (choice === undefined) {
+      waiting.isOver()
+      return "goes"
+    }
+    if (choice._tag === "Ask") {
+      waiting.goes(plan.takes(choice.attempt))
+      return "goes"
+    }
+    const { model, state } = choice.candidate
+    const standing = standingOf(state.live, model.id)
+    this.ahead.set(standing, (this.ahead.get(standing) ?? 0) + 1)
+    return choice.all ? "all stay" : "stays"
+  }
+
+  private secondsFor({ cost, plan }: Pick<Waiting, "cost" | "plan">, before: number): number {
+    const { places, writeMs } = capacity(plan)
+    return places === 0 || places === Infinity || writeMs === 0 ? 0 : ((before + 1) * cost) / places
+  }
+
+  private refusal({ cost, plan }: Waiting, before: number, why: string): Overloaded {
+    const seconds = Math.max(1, Math.min(60, this.secondsFor({ cost, plan }, before)))
+    const wait = jitteredWait(seconds, this.random)
+    return new Overloaded({
+      message: `Every backend for model '${plan.requested}' has all it can take, and ${why}; try again in ${wait} s`,
+      retryAfterSeconds: wait,
+      queued: { before, seconds: Math.round(seconds * 10) / 10 }
+    })
+  }
+}
+
+const capacity = ({ needs, targets }: Plan): Capacity => capacityOf(targets[0]?.candidates ?? [], needs.leaves ?? 0)
+
+/** What a request is likely to take of a server, in seconds. */
+const costOf = (plan: Plan): number => {
+  const { readMs, writeMs } = capacity(plan)
+  const { output, prompt } = plan.work
+  return (prompt * (readMs || usual.readMs) + output * (writeMs || usual.writeMs)) / 1000
+}

@@ -1,0 +1,182 @@
+/**
+ * When the answer to a request is to be expected whole, at each of those who could give it: what the smart strategy goes by.
+ */
+import { loadsOnDemand, showsSlots } from "../backend/backend.ts"
+import type { Weights } from "../domain/routing.ts"
+import type { ExpectedEnd, Standing, Work } from "../fleet/standing.ts"
+import { type LiveState, standingOf } from "../registry/live-state.ts"
+import { type Candidate, inRotation } from "../registry/snapshot.ts"
+import { isLatencyIgnored } from "./candidate-columns.ts"
+
+/** One of which nothing is known. */
+export const noEnd = (): ExpectedEnd => ({ wait: 0, load: 0, read: 0, write: 0, cached: 0 })
+
+/** The best speeds that are known of some servers: what was never measured counts as good as they are. */
+export interface BestSpeeds {
+  readonly readMs: number
+  readonly baseMs: number
+  readonly writeMs: number
+  /** Tokens that their answers have had, on average; Infinity where there was none. */
+  readonly answer: number
+}
+
+/** What a decision goes by beside the candidates. */
+export interface Moment {
+  readonly now: number
+  readonly work: Work
+  /** The turn of the decision: in some of them measured speeds are looked past, so that they are measured anew. */
+  readonly turn: number
+  /** How many wait for a slot there already. */
+  readonly ahead: (standing: Standing) => number
+}
+
+const least = (known: number | undefined, best: number): number => (known === undefined ? best : Math.min(known, best))
+
+const orNone = (best: number): number => (best === Infinity ? 0 : best)
+
+// Where nothing is known of the model alone, what all of a server's answers took counts.
+export const baseOf = ({ firstByteMs }: LiveState, { recalled, speeds }: Standing): number | undefined =>
+  recalled !== undefined ? recalled.baseMs : (speeds.baseMs ?? (speeds.readMs === undefined ? firstByteMs : undefined))
+
+/** The best speeds of these. */
+export const bestSpeeds = (lives: ReadonlyArray<LiveState>, standings: ReadonlyArray<Standing>): BestSpeeds => {
+  let readMs = Infinity
+  let baseMs = Infinity
+  let writeMs = Infinity
+  let answers = 0
+  let answering = 0
+  for (let at = 0; at < standings.length; at += 1) {
+    const standing = standings[at]
+    const live = lives[at]
+    if (standing === undefined || live === undefined) continue
+    const { answerTokens, running, speeds } = standing
+    if (answerTokens !== undefined) {
+      answers += answerTokens
+      answering += 1
+    }
+    readMs = least(speeds.readMs, readMs)
+    baseMs = least(baseOf(live, standing), baseMs)
+    writeMs = least(speeds.writeMs(running.length + 1), writeMs)
+  }
+  return {
+    readMs: orNone(readMs),
+    baseMs: orNone(baseMs),
+    writeMs: orNone(writeMs),
+    answer: answering === 0 ? Infinity : answers / answering
+  }
+}
+
+/** What some servers can do together: requests at a time, and their best speeds in milliseconds for a token. */
+export interface Capacity {
+  /** Infinity where nothing bounds them. */
+  readonly places: number
+  readonly readMs: number
+  /** 0 where it is not known. */
+  readonly writeMs: number
+}
+
+/** What those of a list can do who are healthy. */
+export const capacityOf = (candidates: ReadonlyArray<Candidate>, leaves: number): Capacity => {
+  const healthy = candidates.filter(({ state }) => inRotation(state))
+  const standings = healthy.map(({ model, state }) => standingOf(state.live, model.id))
+  const lives = healthy.map(({ state }) => state.live)
+  const { readMs, writeMs } = bestSpeeds(lives, standings)
+  const places = healthy.reduce((sum, candidate, at) => {
+    const standing = standings[at]
+    const own = standing === undefined ? 0 : placesAt(candidate, standing, leaves)
+    return sum + Math.min(own, candidate.state.backend.maxConcurrent ?? Infinity)
+  }, 0)
+  return { places, readMs, writeMs }
+}
+
+// What is pushed out of a cache is missed with this chance.
+const missed = 0.5
+
+/** How many requests of a model a server is given at a time: its slots, and one more where only that can show a further one. */
+export const placesAt = ({ model, state }: Candidate, standing: Standing, leaves: number): number => {
+  if (standing.recalled !== undefined) return standing.recalled.places
+  const { slots: told, slotsConfigured } = model
+  const { seen } = standing.slots
+  if (told === undefined && seen === undefined) return Infinity
+  const isExact = told !== undefined && (slotsConfigured === true || !showsSlots(state.backend.type))
+  const slots = isExact ? told : Math.max(told ?? 0, seen ?? 0) + (leaves > 0 ? 0 : 1)
+  return slots > 1 ? slots - leaves : slots
+}
+
+/** Works out, into `end`, when the answer is to be expected whole at one of them. */
+export const expectEnd = (
+  end: ExpectedEnd,
+  candidate: Candidate,
+  standing: Standing,
+  places: number,
+  best: BestSpeeds,
+  moment: Moment
+): ExpectedEnd => {
+  if (standing.recalled !== undefined) return Object.assign(end, standing.recalled.end)
+  const { now, turn, work } = moment
+  const { speeds } = standing
+  const { live } = candidate.state
+  const past = isLatencyIgnored(live, turn, now)
+  const readMs = (past ? undefined : speeds.readMs) ?? best.readMs
+  const baseMs = (past ? undefined : baseOf(live, standing)) ?? (speeds.readMs === undefined ? best.baseMs : 0)
+  const atOnce = Math.min(places, standing.running.length + 1)
+  const writeMs = (past ? undefined : speeds.writeMs(atOnce)) ?? best.writeMs
+  const prompt = standing.promptTokens(work)
+  const cached = Math.min(prompt, standing.cachedOf(work))
+  const { cache } = standing
+  const pushedOut = Math.min(prompt - cached, Math.max(0, cache.tokens + prompt - cached - cache.capacity))
+  const wait = places === Infinity ? 0 : standing.freeIn(places, moment.ahead(standing), now)
+  end.wait = Math.max(wait, drainMs(candidate, now))
+  end.load = loadMs(candidate, now)
+  end.read = (standing.toRead(now) + prompt - cached + pushedOut * missed) * readMs + baseMs
+  // How long an answer is depends on what is asked, and not on who is.
+  end.write = Math.min(work.output, best.answer) * writeMs
+  end.cached = cached
+  return end
+}
+
+/** Whether a model is not in memory where it would have to be loaded. */
+const isCold = ({ model, state }: Candidate): boolean =>
+  loadsOnDemand(state.backend.type) && state.live.residency.isCold(model.id, model.loaded)
+
+// A machine that loads a model does nothing else.
+const burden = 1.5
+
+const loadMs = (candidate: Candidate, now: number): number => {
+  if (!isCold(candidate)) return 0
+  const { residency } = candidate.state.live
+  const { id } = candidate.model
+  return burden * residency.loadMs(id) + residency.costOf(residency.victimFor(id), now)
+}
+
+/** Whether a server works with a model that has to go before this one can be loaded. */
+export const busyWithAnother = (candidate: Candidate): boolean => {
+  const { live } = candidate.state
+  if (!live.residency.tight || !isCold(candidate)) return false
+  const victim = live.residency.victimFor(candidate.model.id)
+  return victim !== undefined && (live.standings.get(victim)?.running.length ?? 0) > 0
+}
+
+/** What has to end before a model can make room for another one. */
+const drainMs = (candidate: Candidate, now: number): number => {
+  if (!isCold(candidate)) return 0
+  const { live } = candidate.state
+  const victim = live.residency.victimFor(candidate.model.id)
+  return victim === undefined ? 0 : (live.standings.get(victim)?.idleIn(now) ?? 0)
+}
+
+// The weights that the parts are told with by default: with them they count as they are.
+const usual: Weights = { priority: 50, load: 30, latency: 20 }
+
+const share = (weights: Weights, part: keyof Weights): number => {
+  const sum = weights.priority + weights.load + weights.latency
+  return sum === 0 ? 0 : ((weights[part] / sum) * 100) / usual[part]
+}
+
+/** An expected end as one number, in milliseconds, with the parts as the weights have them. */
+export const weighedTime = ({ load, read, wait, write }: ExpectedEnd, weights: Weights): number =>
+  1 + share(weights, "load") * wait + share(weights, "latency") * (load + read + write)
+
+/** By how much a time counts for more at a priority that is not the best at hand. */
+export const aversion = (priority: number, best: number, weights: Weights): number =>
+  priority === best ? 1 : ((1 + priority) / (1 + best)) ** share(weights, "priority")
