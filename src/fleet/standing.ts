@@ -63,6 +63,12 @@ export interface Running {
 // Weight of a new sample.
 const fresh = 0.2
 
+// Weight of a sample of what is seldom.
+const seldom = 0.05
+
+// Half of it is forgotten in so long, in milliseconds.
+const forgottenMs = 60_000
+
 // What is waited for in vain counts this share of what was expected, when it takes longer than that.
 const overdue = 0.25
 
@@ -93,6 +99,9 @@ export class Standing {
   private tellsCached = false
   // Tokens of a prompt for each that was estimated.
   private ratio = 1
+  // By how much first tokens were later than was to be expected, on average, when one was last; of models that are hedged.
+  private lateMs = 0
+  private lateAt = 0
   /** Tokens of an answer, on average; undefined while there was none. */
   answerTokens: number | undefined
 
@@ -140,6 +149,7 @@ export class Standing {
   /** The answer has begun; gives by how much later than was to be expected of a model that is in memory. */
   answers(running: Running, now: number, cold: boolean): number {
     running.firstAt = now
+    this.lateMs *= 1 - seldom
     let working = 0
     for (const { firstAt, serial } of this.running) if (firstAt !== 0 || serial < running.serial) working += 1
     const took = now - running.at
@@ -152,6 +162,20 @@ export class Standing {
     else this.slots.begins(working)
     if (!isLate) this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
     return beyond
+  }
+
+  /** Its first token is late, or was. */
+  isLate(running: Running, now: number): void {
+    // Nobody waits for the end of it: of what takes long already, as much again is to be expected.
+    const beyond = 2 * (now - running.at - (this.expectedFirst(running) ?? 0))
+    const known = this.lateBy(now)
+    this.lateMs = known + seldom * Math.max(0, beyond - known)
+    this.lateAt = now
+  }
+
+  /** By how much a first token is late on average; what nobody has seen for a while counts for less. */
+  lateBy(now: number): number {
+    return this.lateMs === 0 ? 0 : this.lateMs * 0.5 ** ((now - this.lateAt) / forgottenMs)
   }
 
   /** It is over; undefined where nothing was seen of an answer. */
@@ -222,7 +246,8 @@ export class Standing {
     return Math.max(left, overdue * (firstAt === 0 ? reading + writing : writing))
   }
 
-  private expectedFirst({ ahead, cached, work }: Running): number | undefined {
+  /** How long its first token is expected to take from its beginning; undefined where nothing was measured. */
+  expectedFirst({ ahead, cached, work }: Running): number | undefined {
     const { baseMs, readMs } = this.speeds
     if (readMs === undefined && baseMs === undefined) return undefined
     return (ahead + this.promptTokens(work) - cached) * (readMs ?? 0) + (baseMs ?? 0)

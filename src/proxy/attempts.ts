@@ -268,7 +268,11 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
       accounting,
       deadlines,
       leastMs: minWaitMs,
-      lateMs: (attempt) => hedging.lateMs(attempt.candidate, this.plan.targetOf(attempt)?.candidates ?? [], minWaitMs),
+      lateMs: ({ attempt, ticket }) =>
+        hedging.lateMs(attempt.candidate, this.plan.targetOf(attempt)?.candidates ?? [], {
+          expectedMs: ticket.expectedMs,
+          leastMs: minWaitMs
+        }),
       spare: (attempt, left) => {
         const target = this.plan.targetOf(attempt)
         if (target === undefined || share.left(maxShare) < left) return undefined

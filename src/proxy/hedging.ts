@@ -65,14 +65,20 @@ export class Hedging {
 
   /**
    * How long a candidate's first token may take among those who serve the model, in milliseconds: as long as most of the
-   * last ones took, and `leastMs` longer than twice what is usual there. Undefined while too little was seen.
+   * last ones took, and by `leastMs` longer than twice what is usual there or expected of this one; four times that is late
+   * whatever the last ones took. Undefined while too little was seen.
    */
-  lateMs(candidate: Candidate, all: ReadonlyArray<Candidate>, leastMs: number): number | undefined {
+  lateMs(
+    candidate: Candidate,
+    all: ReadonlyArray<Candidate>,
+    { expectedMs = 0, leastMs }: { readonly expectedMs: number | undefined; readonly leastMs: number }
+  ): number | undefined {
     const several = all.map((each) => this.timesOf(each))
     if (several.reduce((sum, { size }) => sum + size, 0) < leastSeen) return undefined
     const own = [this.timesOf(candidate)]
-    const usual = quantileOf(own, 0.5) ?? quantileOf(several, 0.5) ?? 0
-    return Math.max(quantileOf(several, 0.95) ?? 0, 2 * usual + leastMs)
+    const usual = Math.max(expectedMs, quantileOf(own, 0.5) ?? quantileOf(several, 0.5) ?? 0)
+    const most = quantileOf(several, 0.95) ?? 0
+    return Math.max(2 * usual, Math.min(most, 4 * usual)) + leastMs
   }
 
   private timesOf({ model, state }: Candidate): FirstTokens {

@@ -29,7 +29,7 @@ export interface Racer {
   /** No first token is late before, in milliseconds. */
   readonly leastMs: number
   /** When the first token of an attempt is late, in milliseconds from its beginning; undefined where nobody knows. */
-  readonly lateMs: (attempt: Attempt) => number | undefined
+  readonly lateMs: (asking: Asking) => number | undefined
   /** Who is asked beside it, where so many more may be; undefined where nobody can be now. */
   readonly spare: (attempt: Attempt, left: number) => Attempt | undefined
   /** Asks a backend: with a clock of its own beside another. */
@@ -47,6 +47,9 @@ export interface Racer {
 // The last one that may be asked is kept for who waits so many times as long as the first token may take.
 const patience = 1.5
 
+// While too little is known to tell what is late, it is looked at again after so long at least, in milliseconds.
+const unknownMs = 25
+
 // Where nobody could be asked beside a late one it is tried again after so much of the time that it has been waited for.
 const againAfter = { share: 0.25, leastMs: 10 } as const
 
@@ -58,6 +61,7 @@ export class Race {
   private second: Asking | undefined
   private beside: RequestClock | undefined
   private isDecided = false
+  private wasLate = false
   private wasRefused = false
 
   constructor(racer: Racer, attempt: Attempt) {
@@ -102,17 +106,19 @@ export class Race {
 
   private get secondRuns(): Effect.Effect<RaceEnd> {
     const { leastMs } = this.racer
-    return Effect.flatMap(Effect.sleep(leastMs), () => {
-      const lateMs = this.racer.lateMs(this.attempt)
-      if (lateMs === undefined) return Effect.never
-      return lateMs > leastMs
-        ? Effect.flatMap(Effect.sleep(lateMs - leastMs), () => this.begins(lateMs, lateMs))
-        : this.begins(lateMs, lateMs)
-    })
+    return Effect.flatMap(Effect.sleep(leastMs), () => this.waits(leastMs))
+  }
+
+  private waits(waitedMs: number): Effect.Effect<RaceEnd> {
+    const lateMs = this.first === undefined ? undefined : this.racer.lateMs(this.first)
+    if (lateMs !== undefined && lateMs <= waitedMs) return this.begins(lateMs, waitedMs)
+    const moreMs = lateMs === undefined ? Math.max(unknownMs, waitedMs / 2) : lateMs - waitedMs
+    return Effect.flatMap(Effect.sleep(moreMs), () => this.waits(waitedMs + moreMs))
   }
 
   private begins(lateMs: number, waitedMs: number): Effect.Effect<RaceEnd> {
     const { deadlines, record } = this.racer
+    this.wasLate = true
     const spare = this.racer.spare(this.attempt, waitedMs < patience * lateMs ? 2 : 1)
     if (spare === undefined) {
       this.wasRefused = waitedMs >= patience * lateMs
@@ -157,6 +163,7 @@ export class Race {
     const now = performance.now()
     if (beside !== undefined) deadlines.remove(beside)
     if (first === undefined) return
+    if (this.wasLate) first.ticket.late(now)
     if (end?._tag === "Spoke") took(end.asking.attempt, now - end.asking.ticket.started)
     if (second === undefined) {
       if (this.wasRefused) accounting.hedged(first.asked, "refused")

@@ -248,6 +248,16 @@ export class Ticket {
     this.seen = seen
   }
 
+  /** How long its first byte is expected to take, in milliseconds; undefined where nothing was measured. */
+  get expectedMs(): number | undefined {
+    return this.standing.expectedFirst(this.running)
+  }
+
+  /** Notes that its first byte is late for one that may be asked of another as well. */
+  late(now: number): void {
+    this.standing.isLate(this.running, now)
+  }
+
   /** Notes that it is waited for no longer: its first byte takes at least as long as it has been. */
   outwaited(now: number): void {
     const least = now - this.started

@@ -128,7 +128,8 @@ export const expectEnd = (
   const wait = places === Infinity ? 0 : standing.freeIn(places, moment.ahead(standing), now)
   end.wait = Math.max(wait, drainMs(candidate, now))
   end.load = loadMs(candidate, now)
-  end.read = (standing.toRead(now) + prompt - cached + pushedOut * missed) * readMs + baseMs
+  end.read =
+    (standing.toRead(now) + prompt - cached + pushedOut * missed) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
   // How long an answer is depends on what is asked, and not on who is.
   end.write = Math.min(work.output, best.answer) * writeMs
   end.cached = cached

@@ -3,8 +3,8 @@ import * as fc from "fast-check"
 import type { Backend } from "../../src/backend/backend.ts"
 import type { HedgeSettings } from "../../src/domain/routing.ts"
 import { ConnectionLost, Unreachable } from "../../src/domain/upstream-errors.ts"
-import { HedgeShare, hedgeWindow } from "../../src/proxy/hedging.ts"
 import type { ProxyLimits } from "../../src/proxy/Proxy.ts"
+import { standingOf, Ticket } from "../../src/registry/live-state.ts"
 import { counterPlaces, hedgeOutcomes } from "../../src/telemetry/meter.ts"
 import { chatEvents } from "../kit/answers.ts"
 import { type Feed, makeStage, nothingHeld, rounds, type Sent, wholeAnswer } from "../kit/stage.ts"
@@ -221,6 +221,25 @@ describe("a stream whose first token is late", () => {
     await (await answered).text()
     expect(slow.dropped()).toBe(true)
     expect(stage.live()[0]?.firstByteMs).toBeGreaterThan(before)
+    const lateBy = stage.live().map((live) => standingOf(live, "m").lateBy(performance.now()))
+    expect(lateBy.map((ms) => ms > 0)).toEqual([true, false])
+  })
+
+  test("makes the smart strategy ask others first, which is forgotten in time", async () => {
+    const smart = { ...hedging(), strategy: "smart" as const }
+    await using stage = await seasoned(["a", "b"], smart, { priority: 0 })
+    const [one] = stage.live()
+    if (one === undefined) throw new Error("no first one")
+    // It has waited for ten seconds.
+    const now = performance.now()
+    new Ticket(one, "m", now - 10_000, () => undefined).late(now)
+    one.inFlight -= 1
+    const standing = standingOf(one, "m")
+    standing.running.length = 0
+    for (let nth = 0; nth < 3; nth += 1) await quick(stage, `next-${nth}`)
+    expect(stage.sent.map(({ backend }) => backend)).toEqual(["b", "b", "b"])
+    expect(standing.lateBy(now)).toBeGreaterThan(400)
+    expect(standing.lateBy(now + 600_000)).toBeLessThan(1)
   })
 })
 
@@ -330,48 +349,6 @@ describe("no second backend is asked", () => {
     await rounds(() => stage.proxy.active() === 0, "it gives up after two that broke")
     expect((await answered).status).toBe(502)
     expect(stage.held()).toEqual(nothingHeld)
-  })
-})
-
-describe("the share of requests that are asked twice", () => {
-  test("is never exceeded, neither since the beginning nor among the last ones", () => {
-    const steps = fc.array(fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 0, max: 20 })), {
-      minLength: 1,
-      maxLength: 120
-    })
-    fc.assert(
-      fc.property(steps, fc.double({ min: 0, max: 1, noNaN: true }), (all, most) => {
-        const share = new HedgeShare()
-        const log: Array<number> = []
-        for (const [requests, wanted] of all) {
-          for (let nth = 0; nth < requests; nth += 1) {
-            share.comes()
-            log.push(0)
-          }
-          for (let nth = 0; nth < wanted; nth += 1) {
-            if (share.left(most) === 0) break
-            share.takes()
-            log[log.length - 1] = (log.at(-1) ?? 0) + 1
-          }
-          const window = log.slice(-hedgeWindow)
-          const sum = (of: ReadonlyArray<number>) => of.reduce((total, each) => total + each, 0)
-          expect(sum(window)).toBeLessThanOrEqual(most * window.length)
-          expect(sum(log)).toBeLessThanOrEqual(most * log.length)
-        }
-      })
-    )
-  })
-
-  test("is used up when there is need of it", () => {
-    const share = new HedgeShare()
-    let twice = 0
-    for (let nth = 0; nth < 5000; nth += 1) {
-      share.comes()
-      if (share.left(0.05) === 0) continue
-      share.takes()
-      twice += 1
-    }
-    expect(twice).toBe(250)
   })
 })
 
