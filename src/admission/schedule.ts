@@ -23,6 +23,9 @@ export type Turn = "goes" | "stays" | "all stay"
 // So many of a better class go while one of a lesser class waits, and then that one does.
 const mostAhead = 10
 
+// By so little who comes back is before those who wait, in seconds.
+const ahead = 1e-6
+
 // Keys, and conversations of each, whose service is remembered.
 const mostKnown = 10_000
 
@@ -36,9 +39,9 @@ class Service {
     return this.had.get(who) ?? this.floor
   }
 
-  /** Whoever comes back begins at the least of those who wait. */
+  /** Whoever comes back begins at the least of those who wait, and goes before them. */
   returns(who: string | number, least: number | undefined): void {
-    const begin = least ?? this.floor
+    const begin = (least ?? this.floor) - ahead
     if (this.of(who) <= begin) this.set(who, begin)
   }
 

@@ -143,6 +143,7 @@ export class Standing {
       firstAt: 0
     }
     this.running.push(running)
+    this.slots.given(this.running.length)
     return running
   }
 
@@ -156,9 +157,9 @@ export class Standing {
     const expected = this.expectedFirst(running)
     const beyond = Math.max(0, took - (expected ?? 0))
     if (cold) return beyond
-    // It began when another had ended: until then there was no slot for it.
+    // It began when another had ended: until then there was no slot for it, and those before it had all the others.
     const isLate = expected !== undefined && took > late * expected && now - this.endedAt < expected * late
-    if (isLate && this.endedAt > running.at) this.slots.waited(running.behind)
+    if (isLate && this.endedAt > running.at) this.slots.waited(working)
     else this.slots.begins(working)
     if (!isLate) this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
     return beyond
@@ -219,6 +220,15 @@ export class Standing {
   restarts(): void {
     this.cache.clear()
     this.slots.clear()
+  }
+
+  /** Gives it more at a time, unless somebody waits longer for an answer to begin than was to be expected. */
+  widens(now: number): void {
+    for (const running of this.running) {
+      const expected = running.firstAt === 0 ? this.expectedFirst(running) : undefined
+      if (expected !== undefined && now - running.at > late * expected) return
+    }
+    this.slots.widens()
   }
 
   /** How long from now until one of `places` that are all taken is free for the one that waits behind `before` others. */

@@ -61,9 +61,11 @@ export class SlotQueue implements Deadline {
   private readonly limits: () => QueueLimits
   private readonly random: () => number
   private readonly ahead = new Map<Standing, number>()
+  private readonly widened = new Set<Standing>()
+  private widens = false
   private isDue = false
   private isPassing = false
-  private betterAt = -Infinity
+  private betterAt = performance.now()
 
   constructor(deadlines: Deadlines["Service"], limits: () => QueueLimits, random: () => number) {
     this.deadlines = deadlines
@@ -163,8 +165,13 @@ export class SlotQueue implements Deadline {
       this.deadlines.remove(this)
       return
     }
-    this.at = performance.now() + everyMs
-    this.pass(performance.now())
+    const now = performance.now()
+    this.at = now + everyMs
+    this.widened.clear()
+    this.widens = true
+    this.pass(now)
+    this.widens = false
+    if (this.widened.size > 0) this.pass(now)
   }
 
   private pass(now: number): void {
@@ -188,6 +195,10 @@ export class SlotQueue implements Deadline {
     }
     const { model, state } = choice.candidate
     const standing = standingOf(state.live, model.id)
+    if (this.widens && !this.widened.has(standing)) {
+      this.widened.add(standing)
+      standing.widens(now)
+    }
     this.ahead.set(standing, (this.ahead.get(standing) ?? 0) + 1)
     return choice.all ? "all stay" : "stays"
   }

@@ -241,6 +241,7 @@ export class Ticket {
     if (whole) return
     const beyond = this.standing.answers(this.running, now, this.cold)
     if (this.cold) this.live.residency.hasLoaded(this.model, beyond, now)
+    this.freed()
   }
 
   /** Notes what was seen of its answer. */

@@ -50,7 +50,9 @@ export const refreshPool = ({ candidates, limited, lives, loads, standings }: Po
   for (let at = 0; at < lives.length; at += 1) {
     const live = lives[at]
     if (live === undefined) continue
-    if (live.marked || standings[at]?.slots.seen !== undefined) calm = false
+    const standing = standings[at]
+    // One fewer is all that a batch may have.
+    if (live.marked || (standing !== undefined && standing.running.length + 1 >= standing.slots.places)) calm = false
     const limit = limited ? candidates[at]?.state.backend.maxConcurrent : undefined
     loads[at] = limit === undefined ? live.inFlight : (live.inFlight / limit) * 10
   }

@@ -1,7 +1,7 @@
 /**
  * When the answer to a request is to be expected whole, at each of those who could give it: what the smart strategy goes by.
  */
-import { loadsOnDemand, showsSlots } from "../backend/backend.ts"
+import { loadsOnDemand, locality, showsSlots } from "../backend/backend.ts"
 import type { Weights } from "../domain/routing.ts"
 import type { ExpectedEnd, Standing, Work } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
@@ -92,15 +92,20 @@ export const capacityOf = (candidates: ReadonlyArray<Candidate>, leaves: number)
 // What is pushed out of a cache is missed with this chance.
 const missed = 0.5
 
-/** How many requests of a model a server is given at a time: its slots, and one more where only that can show a further one. */
+/**
+ * How many requests of a model a server is given at a time: its slots, and one more where only that can show a further one;
+ * while nothing is known, as many as it has shown to begin at once. Clouds have no bound but what they are told to have.
+ */
 export const placesAt = ({ model, state }: Candidate, standing: Standing, leaves: number): number => {
   if (standing.recalled !== undefined) return standing.recalled.places
   const { slots: told, slotsConfigured } = model
-  const { seen } = standing.slots
-  if (told === undefined && seen === undefined) return Infinity
-  const isExact = told !== undefined && (slotsConfigured === true || !showsSlots(state.backend.type))
-  const slots = isExact ? told : Math.max(told ?? 0, seen ?? 0) + (leaves > 0 ? 0 : 1)
-  return slots > 1 ? slots - leaves : slots
+  const { type } = state.backend
+  const { places, seen } = standing.slots
+  if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return told > 1 ? told - leaves : told
+  if (told === undefined && locality(type) === "cloud") return Infinity
+  const known = told ?? seen
+  if (leaves === 0 || known === undefined) return Math.max(places, told ?? 0)
+  return Math.max(1, Math.max(known, seen ?? 0) - leaves)
 }
 
 /** Works out, into `end`, when the answer is to be expected whole at one of them. */
