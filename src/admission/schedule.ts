@@ -20,8 +20,10 @@ export interface Waiter {
 /** What becomes of one that is looked at: it goes, it stays, or it stays as all others of its group do. */
 export type Turn = "goes" | "stays" | "all stay"
 
-// So many of a better class go while one of a lesser class waits, and then that one does.
-const mostAhead = 10
+// So many of a better class go while one of a lesser class waits, and then that one does: those that go for another model have
+// mostly had other servers, and count less.
+const mostAhead = 100
+const aheadOf = { same: 10, other: 1 } as const
 
 // By so little who comes back is before those who wait, in seconds.
 const ahead = 1e-6
@@ -41,8 +43,8 @@ class Service {
 
   /** Whoever comes back begins at the least of those who wait, and goes before them. */
   returns(who: string | number, least: number | undefined): void {
-    const begin = (least ?? this.floor) - ahead
-    if (this.of(who) <= begin) this.set(who, begin)
+    // Set even where nothing changes: the floor rises while it waits.
+    this.set(who, Math.max(this.of(who), (least ?? this.floor) - ahead))
   }
 
   adds(who: string | number, seconds: number): void {
@@ -66,11 +68,18 @@ interface Entry<W extends Waiter> {
   readonly serial: number
 }
 
+/** One class of one group. */
+interface Line {
+  /** What has gone of better classes since one of it went. */
+  passed: number
+}
+
 /** What waits of one key in one class of one group: conversations, each in the order of arrival. */
 interface Lane<W extends Waiter> {
   readonly key: string
   readonly rank: number
   readonly group: string
+  readonly line: Line
   readonly sessions: Map<number, Array<Entry<W>>>
 }
 
@@ -82,8 +91,6 @@ export class Schedule<W extends Waiter> {
   private readonly keys = new Service()
   private readonly sessions = new Map<string, Service>()
   private readonly sizes = new Map<string, number>()
-  // How many of better classes have gone while somebody of a class waited.
-  private readonly passed = priorityClasses.map(() => 0)
   private serials = 0
   private count = 0
 
@@ -109,7 +116,8 @@ export class Schedule<W extends Waiter> {
     if (lane === undefined) {
       const isBack = !this.lanes.some((each) => each.key === key)
       if (isBack) this.keys.returns(key, this.least())
-      lane = { key, rank, group, sessions: new Map() }
+      const line = this.lanes.find((each) => each.rank === rank && each.group === group)?.line ?? { passed: 0 }
+      lane = { key, rank, group, line, sessions: new Map() }
       this.lanes.push(lane)
     }
     const waiting = lane.sessions.get(session)
@@ -182,7 +190,8 @@ export class Schedule<W extends Waiter> {
     let bestOf: readonly [number, number, number, number] | undefined
     for (const lane of this.lanes) {
       if (closed.has(lane.group)) continue
-      const rank = (this.passed[lane.rank] ?? 0) >= mostAhead ? -1 : lane.rank
+      // Of those that have waited long enough, the last class has waited the longest.
+      const rank = lane.line.passed >= mostAhead ? -lane.rank : lane.rank
       const had = this.keys.of(lane.key)
       if (bestOf !== undefined && (rank > bestOf[0] || (rank === bestOf[0] && had > bestOf[1]))) continue
       const service = this.serviceIn(lane.key)
@@ -199,10 +208,13 @@ export class Schedule<W extends Waiter> {
   }
 
   private goes(lane: Lane<W>, waiter: W): void {
-    for (let rank = lane.rank + 1; rank < this.passed.length; rank += 1) {
-      if (this.lanes.some((each) => each.rank === rank)) this.passed[rank] = (this.passed[rank] ?? 0) + 1
+    const counted = new Set<Line>()
+    for (const { group, line, rank } of this.lanes) {
+      if (rank <= lane.rank || counted.has(line)) continue
+      counted.add(line)
+      line.passed += group === lane.group ? aheadOf.same : aheadOf.other
     }
-    this.passed[lane.rank] = 0
+    lane.line.passed = 0
     this.keys.adds(waiter.key, waiter.cost)
     this.serviceIn(waiter.key).adds(waiter.session, waiter.cost)
   }

@@ -36,6 +36,7 @@ export class PromptCache {
     if (tokens === this.saidToHold) return
     this.saidToHold = tokens
     this.capacity = tokens
+    this.shrink()
   }
 
   /** Tokens that are held. */

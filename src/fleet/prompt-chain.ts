@@ -36,6 +36,11 @@ const keyBytes = 64
 // What is looked at of the tools, and of the first words of a user, in bytes.
 const headBytes = 512
 
+const closing = 0x7d
+
+// Between the role of a message and its end there is more than that where its words follow, in bytes.
+const leastWords = 12
+
 const { indexOf } = Buffer.prototype
 
 const find = (body: Uint8Array, text: Uint8Array, from = 0): number => indexOf.call(body, text, from)
@@ -48,13 +53,22 @@ const openingIn = (body: Uint8Array): number => {
   return 0
 }
 
-const hashOf = (body: Uint8Array, at: number, seed: number): number =>
-  at < 0 ? seed : crc32(body.subarray(at, at + headBytes), seed)
+const hashOf = (body: Uint8Array, at: number, to: number, seed: number): number =>
+  crc32(body.subarray(at, Math.min(at + headBytes, to)), seed)
+
+// The first words of a user, without what later turns put after them; before its role where that stands last.
+const wordsOf = (body: Uint8Array, start: number, seed: number): number => {
+  const at = find(body, user, start)
+  if (at < 0) return seed
+  const length = body.subarray(at, at + headBytes).indexOf(closing)
+  if (length >= 0 && length < user.length + leastWords) return hashOf(body, Math.max(start, at - headBytes), at, seed)
+  return hashOf(body, at, length < 0 ? body.length : at + length, seed)
+}
 
 // What clients tell a cache by, else the first words of a user.
 const rootOf = (body: Uint8Array, start: number, hash: number): number => {
   const key = find(body, cacheKey)
-  return key < 0 ? hashOf(body, find(body, user, start), hash) : crc32(body.subarray(key, key + keyBytes))
+  return key < 0 ? wordsOf(body, start, hash) : crc32(body.subarray(key, key + keyBytes))
 }
 
 /**
@@ -65,7 +79,9 @@ export const promptChain = (body: Uint8Array, session = 0): PromptChain => {
   const start = openingIn(body)
   const hashes: Array<number> = []
   const ends: Array<number> = []
-  let hash = hashOf(body, find(body, tools), 0)
+  const offered = find(body, tools)
+  // Those that stand before the conversation end there: what comes after its beginning is another thing in each turn.
+  let hash = offered < 0 ? 0 : hashOf(body, offered, offered < start ? start : body.length, 0)
   const root = session === 0 ? rootOf(body, start, hash) : session
   let at = start
   for (const [to, block] of grid) {

@@ -46,7 +46,7 @@ export class Slots {
   /** An answer has begun while so many were worked on, it included. */
   begins(working: number): void {
     this.begun += 1
-    if (working >= this.limit) this.limit += 1
+    this.limit = Math.max(this.limit, working + 1)
     if (working <= this.peak) return
     this.peak = working
     this.fewer = 0

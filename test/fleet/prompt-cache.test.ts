@@ -1,0 +1,145 @@
+import { describe, expect, test } from "bun:test"
+import * as fc from "fast-check"
+import { PromptCache } from "../../src/fleet/prompt-cache.ts"
+import type { PromptChain } from "../../src/fleet/prompt-chain.ts"
+
+/** A chain of blocks of 100 bytes whose first ones are another's; a token is a byte. */
+const chainOf = (conversation: number, blocks: number, shared = 0): PromptChain => ({
+  hashes: Array.from({ length: blocks }, (_, at) => (at < shared ? at + 1 : conversation * 10_000 + at)),
+  ends: Array.from({ length: blocks }, (_, at) => (at + 1) * 100),
+  bytes: blocks * 100,
+  root: conversation
+})
+
+const chains = fc.array(
+  fc
+    .tuple(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 40 }))
+    .map(([conversation, blocks]) => chainOf(conversation, blocks, 3)),
+  { minLength: 1, maxLength: 40 }
+)
+
+const capacity = fc.integer({ min: 100, max: 6000 })
+
+describe("what a server is likely to have cached", () => {
+  test("is never more than it holds", () => {
+    fc.assert(
+      fc.property(chains, capacity, (all, tokens) => {
+        const cache = new PromptCache(tokens)
+        for (const each of all) {
+          cache.holds(each, 1)
+          expect(cache.tokens).toBeLessThanOrEqual(tokens)
+        }
+      })
+    )
+  })
+
+  test("is found to its whole depth where it was just computed, as far as it fits", () => {
+    fc.assert(
+      fc.property(chains, capacity, (all, tokens) => {
+        const cache = new PromptCache(tokens)
+        for (const each of all) {
+          cache.holds(each, 1)
+          expect(cache.depthOf(each)).toBe(Math.min(each.hashes.length, Math.floor(tokens / 100)))
+        }
+      })
+    )
+  })
+
+  test("is found to any depth of what it has in common with what was computed", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 0, max: 30 }), (shared, more) => {
+        const cache = new PromptCache()
+        cache.holds(chainOf(1, shared + more, shared), 1)
+        expect(cache.depthOf(chainOf(2, shared + 5, shared))).toBe(shared)
+      })
+    )
+  })
+
+  test("is forgotten the oldest first", () => {
+    fc.assert(
+      fc.property(chains, capacity, (all, tokens) => {
+        const cache = new PromptCache(tokens)
+        for (const each of all) cache.holds(each, 1)
+        let isWhole = true
+        for (const each of all.toReversed()) {
+          const found = cache.depthOf(each) === each.hashes.length
+          // Nothing is held whole that was computed before something forgotten, but for what they have in common.
+          if (!isWhole && each.hashes.length > 3) expect(cache.depthOf(each)).toBeLessThanOrEqual(each.hashes.length)
+          isWhole &&= found
+        }
+        const used = new Set(all.toReversed().flatMap(({ hashes }) => hashes))
+        const latest = [...used].slice(0, Math.floor(tokens / 100))
+        expect(cache.tokens).toBe(latest.length * 100)
+      })
+    )
+  })
+
+  test("is cut back to what an answer tells of it, and so is all that it is thought to hold", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 10, max: 40 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 0, max: 3 }),
+        fc.option(fc.constant(100_000), { nil: Infinity }),
+        (blocks, others, kept, before) => {
+          const cache = new PromptCache(before)
+          const first = chainOf(1, blocks)
+          cache.holds(first, 1)
+          for (let other = 2; other < 2 + others; other += 1) cache.holds(chainOf(other, blocks), 1)
+          cache.corrects(first, 1, blocks * 100, kept * 100)
+          expect(cache.depthOf(first)).toBe(kept)
+          expect(cache.capacity).toBeLessThan(before)
+          expect(cache.tokens).toBeLessThanOrEqual(cache.capacity)
+          // What came last has pushed it out, and is there.
+          expect(cache.depthOf(chainOf(1 + others, blocks))).toBe(blocks)
+        }
+      )
+    )
+  })
+
+  test("stays as it is where an answer bears it out", () => {
+    fc.assert(
+      fc.property(chains, capacity, fc.double({ min: 0.75, max: 1, noNaN: true }), (all, tokens, share) => {
+        const cache = new PromptCache(tokens)
+        for (const each of all) cache.holds(each, 1)
+        const before = cache.tokens
+        for (const each of all) cache.corrects(each, 1, each.bytes, each.bytes * share)
+        expect(cache.tokens).toBe(before)
+        expect(cache.capacity).toBe(tokens)
+      })
+    )
+  })
+
+  test("is as much as the server says, until an answer contradicts it", () => {
+    const cache = new PromptCache()
+    cache.told(3000)
+    cache.holds(chainOf(1, 20), 1)
+    cache.holds(chainOf(2, 20), 1)
+    expect(cache.tokens).toBe(3000)
+    cache.holds(chainOf(3, 5), 1)
+    cache.corrects(chainOf(2, 20), 1, 2000, 0)
+    const learned = cache.capacity
+    expect(learned).toBeLessThan(3000)
+    cache.told(3000)
+    expect(cache.capacity).toBe(learned)
+    cache.told(8000)
+    expect(cache.capacity).toBe(8000)
+  })
+
+  test("fits from the moment on at which the server says that it holds less", () => {
+    const cache = new PromptCache()
+    cache.holds(chainOf(1, 40), 1)
+    cache.told(1000)
+    expect(cache.tokens).toBeLessThanOrEqual(1000)
+  })
+
+  test("is nothing after a restart", () => {
+    const cache = new PromptCache(1000)
+    cache.holds(chainOf(1, 20), 1)
+    cache.clear()
+    expect(cache.tokens).toBe(0)
+    expect(cache.depthOf(chainOf(1, 20))).toBe(0)
+    cache.holds(chainOf(2, 5), 1)
+    expect(cache.depthOf(chainOf(2, 5))).toBe(5)
+  })
+})

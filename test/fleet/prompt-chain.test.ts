@@ -1,0 +1,137 @@
+import { describe, expect, test } from "bun:test"
+import * as fc from "fast-check"
+import { promptChain } from "../../src/fleet/prompt-chain.ts"
+
+const encoder = new TextEncoder()
+
+interface Turn {
+  readonly role: string
+  readonly content: string
+}
+
+const bodyOf = (messages: ReadonlyArray<Turn>, rest: Readonly<Record<string, unknown>> = {}): Uint8Array =>
+  encoder.encode(JSON.stringify({ model: "llama", ...rest, messages }))
+
+const content = fc.oneof(
+  fc.string({ maxLength: 400 }),
+  fc
+    .tuple(fc.string({ minLength: 1, maxLength: 40 }), fc.integer({ min: 1, max: 1500 }))
+    .map(([text, times]) => text.repeat(times))
+)
+
+const turns = fc
+  .array(content, { minLength: 1, maxLength: 8 })
+  .map((all) => all.map((each, at): Turn => ({ role: at % 2 === 0 ? "user" : "assistant", content: each })))
+
+/** How many hashes two chains have in common from their beginning. */
+const common = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
+  let at = 0
+  while (at < a.length && a[at] === b[at]) at += 1
+  return at
+}
+
+describe("the chain of a prompt", () => {
+  test("has all blocks of the shorter conversation in the longer one, but for its last bytes", () => {
+    fc.assert(
+      fc.property(turns, turns, fc.boolean(), (first, more, hasTools) => {
+        const rest = hasTools ? { tools: [{ type: "function", function: { name: "look" } }] } : {}
+        const shorter = promptChain(bodyOf(first, rest))
+        const longer = promptChain(bodyOf([...first, ...more], rest))
+        // The end of the list of messages is where the two differ.
+        const same = shorter.ends.filter((end) => end <= bodyOf(first).length - '{"model":"llama",'.length - 2).length
+        expect(common(longer.hashes, shorter.hashes)).toBeGreaterThanOrEqual(same)
+        expect(longer.ends.slice(0, same)).toEqual(shorter.ends.slice(0, same))
+        expect(longer.root).toBe(shorter.root)
+      })
+    )
+  })
+
+  test("is the same up to a byte whatever comes after it", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 40_000 }), fc.uint8Array({ maxLength: 2000 }), (start, end) => {
+        const before = promptChain(Uint8Array.from([...encoder.encode('{"messages":['), ...start]), 1)
+        const after = promptChain(Uint8Array.from([...encoder.encode('{"messages":['), ...start, ...end]), 1)
+        expect(after.hashes.slice(0, before.hashes.length)).toEqual([...before.hashes])
+        expect(after.ends.slice(0, before.ends.length)).toEqual([...before.ends])
+      })
+    )
+  })
+
+  test("differs from the block on in which a byte differs", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 600, max: 20_000 }), fc.nat(), (length, which) => {
+        const text = "a".repeat(length)
+        const at = which % length
+        const changed = `${text.slice(0, at)}b${text.slice(at + 1)}`
+        const one = promptChain(bodyOf([{ role: "user", content: text }]))
+        const other = promptChain(bodyOf([{ role: "user", content: changed }]))
+        const start = '"messages":[{"role":"user","content":"'.length
+        const same = common(one.hashes, other.hashes)
+        // Its first words are the conversation's own.
+        expect(same).toBe(one.ends.filter((end) => end <= start + at).length)
+      })
+    )
+  })
+
+  test("ends where its body does, in rising steps", () => {
+    fc.assert(
+      fc.property(turns, (all) => {
+        const { bytes, ends, hashes } = promptChain(bodyOf(all))
+        expect(hashes.length).toBe(ends.length)
+        for (const [at, end] of ends.entries()) {
+          expect(end).toBeGreaterThan(ends[at - 1] ?? 0)
+          expect(end).toBeLessThanOrEqual(bytes)
+        }
+      })
+    )
+  })
+
+  test("has another root for another first message of a user, and the same for all that follows", () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 300 }), fc.string({ maxLength: 300 }), turns, (first, other, rest) => {
+        fc.pre(first !== other)
+        const system: Turn = { role: "system", content: "You are of help." }
+        const begun = (text: string, more: ReadonlyArray<Turn> = []) =>
+          promptChain(bodyOf([system, { role: "user", content: text.padEnd(600, ".") }, ...more])).root
+        fc.pre(first.padEnd(600, ".") !== other.padEnd(600, "."))
+        expect(begun(first)).not.toBe(begun(other))
+        expect(begun(first, rest)).toBe(begun(first))
+      })
+    )
+  })
+
+  test("has its root where the role stands after the words of a message, as some clients write it", () => {
+    const root = (...texts: ReadonlyArray<string>) =>
+      promptChain(
+        encoder.encode(
+          JSON.stringify({
+            contents: texts.map((text, at) => ({ parts: [{ text }], role: at % 2 === 0 ? "user" : "model" }))
+          })
+        )
+      ).root
+    expect(root("Hello", "Hi!", "Who are you?")).toBe(root("Hello"))
+    expect(root("Hello")).not.toBe(root("Good day"))
+  })
+
+  test("has the root that the client tells, whatever it says", () => {
+    fc.assert(
+      fc.property(turns, turns, fc.integer({ min: 1, max: 2 ** 32 - 1 }), (one, other, session) => {
+        expect(promptChain(bodyOf(one), session).root).toBe(session)
+        expect(promptChain(bodyOf(other), session).root).toBe(session)
+      })
+    )
+  })
+
+  test("has a root for each prompt_cache_key", () => {
+    fc.assert(
+      fc.property(turns, turns, fc.uuid(), fc.uuid(), (one, other, key, another) => {
+        fc.pre(key !== another)
+        const filler = { prompt_cache_retention: "24h", stream: true, temperature: 0.5, top_p: 0.25 }
+        const root = (all: ReadonlyArray<Turn>, name: string) =>
+          promptChain(bodyOf(all, { prompt_cache_key: name, ...filler })).root
+        expect(root(one, key)).toBe(root(other, key))
+        expect(root(one, key)).not.toBe(root(one, another))
+      })
+    )
+  })
+})

@@ -1,0 +1,90 @@
+import { describe, expect, test } from "bun:test"
+import * as fc from "fast-check"
+import { Residency } from "../../src/fleet/residency.ts"
+
+describe("which models a server has in memory", () => {
+  test("a second model is cold where one is held, and the first one makes room", () => {
+    const memory = new Residency()
+    expect(memory.asks("llama", 0)).toBe(true)
+    memory.hasLoaded("llama", 8000, 8000)
+    expect(memory.isCold("llama", undefined)).toBe(false)
+    expect(memory.isCold("qwen", undefined)).toBe(true)
+    expect(memory.victimFor("qwen")).toBe("llama")
+    expect(memory.victimFor("llama")).toBeUndefined()
+    expect(memory.costOf("llama", 10_000)).toBe(8000)
+    expect(memory.costOf("llama", 100_000)).toBe(0)
+    expect(memory.asks("qwen", 10_000)).toBe(true)
+    expect(memory.isCold("llama", undefined)).toBe(true)
+  })
+
+  test("two that were seen loaded together are not cold, and neither pushes the other out", () => {
+    const memory = new Residency()
+    memory.tells(["llama", "qwen"], () => false)
+    for (const model of ["llama", "qwen"]) expect(memory.isCold(model, undefined)).toBe(false)
+    expect(memory.asks("llama", 0)).toBe(false)
+    expect(memory.asks("qwen", 1)).toBe(false)
+    expect(memory.asks("llama", 2)).toBe(false)
+    expect(memory.victimFor("phi")).toBe("qwen")
+  })
+
+  test("one that answers at once had been there all the time: there is room for both", () => {
+    const memory = new Residency()
+    memory.asks("llama", 0)
+    memory.hasLoaded("llama", 8000, 8000)
+    memory.asks("qwen", 9000)
+    memory.hasLoaded("qwen", 8000, 17_000)
+    memory.asks("llama", 18_000)
+    memory.hasLoaded("llama", 20, 18_020)
+    memory.asks("qwen", 19_000)
+    memory.asks("llama", 19_100)
+    expect(memory.isCold("qwen", undefined)).toBe(false)
+  })
+
+  test("one that pushes out another in use makes memory tight, until two are told of", () => {
+    const memory = new Residency()
+    for (const [at, model] of ["llama", "qwen", "llama"].entries()) {
+      memory.asks(model, at * 10_000)
+      memory.hasLoaded(model, 8000, at * 10_000 + 8000)
+    }
+    expect(memory.tight).toBe(true)
+    memory.tells(["llama", "qwen"], () => false)
+    expect(memory.tight).toBe(false)
+  })
+
+  test("what the server says is gone is gone, but for what is being asked", () => {
+    const memory = new Residency()
+    memory.tells(["llama", "qwen"], () => false)
+    memory.tells([], (model) => model === "qwen")
+    expect(memory.isCold("llama", false)).toBe(true)
+    expect(memory.isCold("qwen", false)).toBe(false)
+  })
+
+  test("nothing is known of what nobody has said anything about", () => {
+    expect(new Residency().isCold("llama", undefined)).toBe(false)
+    expect(new Residency().victimFor("llama")).toBeUndefined()
+  })
+
+  test("whoever was asked last is in memory, and who makes room is who was asked longest ago", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(fc.constantFrom("a", "b", "c", "d", "e", "f"), { minLength: 1, maxLength: 40 }),
+        (together, asked) => {
+          const memory = new Residency()
+          const said = ["a", "b", "c", "d"].slice(0, together)
+          memory.tells(said, () => false)
+          const uses = [...said]
+          for (const [at, model] of asked.entries()) {
+            const isThere = uses.includes(model)
+            expect(memory.asks(model, at)).toBe(!isThere)
+            if (isThere) uses.splice(uses.indexOf(model), 1)
+            else if (uses.length >= together) uses.shift()
+            uses.push(model)
+            for (const each of uses) expect(memory.isCold(each, undefined)).toBe(false)
+            expect(memory.victimFor("new")).toBe(uses.length < together ? undefined : uses[0])
+          }
+        }
+      )
+    )
+  })
+})
