@@ -87,7 +87,10 @@ export const legacyKeys: ReadonlyArray<LegacyKey> = [
   unused(["quality"], "backends that fail are left alone by circuits of their own, which need no settings"),
   { path: ["queue", "max_size"], verdict: { _tag: "renamed", to: ["queue", "max_queue"] } },
   { path: ["queue", "max_wait_seconds"], verdict: { _tag: "renamed", to: ["queue", "queue_timeout_seconds"] } },
-  unused(["lifecycle"], "Nexus neither loads nor unloads models"),
+  unused(
+    ["lifecycle"],
+    "models are loaded and unloaded by nexus models load and unload, and kept in memory by routing.keep_warm"
+  ),
   unused(["fleet"], "Nexus gives no recommendations"),
   refused(
     ["traffic_policies"],

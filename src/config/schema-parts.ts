@@ -24,9 +24,9 @@ export const limit = seconds(0, 86_400)
 
 const weight = whole(0, 1_000_000)
 
-/** Parts of the smart score. */
+/** How much each part of an expected end matters to the smart strategy. */
 export const weightParts = Schema.Struct({
-  priority: or(weight, 50, "Share of the backend's priority in the smart score"),
-  load: or(weight, 30, "Share of its requests in flight"),
-  latency: or(weight, 20, "Share of its measured time to first byte")
+  priority: or(weight, 50, "How much the backend's priority matters to the smart strategy"),
+  load: or(weight, 30, "How much the time until a slot is free matters"),
+  latency: or(weight, 20, "How much the time matters to load the model, read the prompt and write the answer")
 })

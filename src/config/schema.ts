@@ -203,7 +203,7 @@ const Hedge = Schema.Struct({
 const Routing = Schema.Struct({
   strategy: or(Schema.Literals(strategies), "smart", "How candidates are ordered"),
   max_retries: or(whole(0, 10), 2, "Further attempts after the first"),
-  weights: or(weightParts, {}, "Parts of the smart score; any subset, only proportions count"),
+  weights: or(weightParts, {}, "What matters to the smart strategy; any subset, only proportions count"),
   affinity: or(
     Schema.Boolean,
     true,
