@@ -1,0 +1,328 @@
+import { createHash } from "node:crypto"
+import { describe, expect, test } from "bun:test"
+import type { RequestsUnderWayList } from "../../src/api/admin-api.ts"
+import type { Secrets } from "../../src/config/compile.ts"
+import { type FakeUpstream, good, startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Gateway, type SettingsTree, startGateway, startProcess, until } from "../kit/gateway.ts"
+import { ask, dial, type RawClient, requestBytes } from "../kit/rawClient.ts"
+
+const path = "/v1/chat/completions"
+
+/** A server that answers when it is let. */
+interface Held extends AsyncDisposable {
+  readonly upstream: FakeUpstream
+  /** Lets it answer the nth request that came to it, from 0. */
+  readonly answer: (nth: number) => void
+  /** What reached it, in order. */
+  readonly asked: () => ReadonlyArray<string>
+}
+
+const contentOf = (text: string): string => JSON.parse(text).messages[0].content
+
+const startHeld = async (): Promise<Held> => {
+  const gates: Array<PromiseWithResolvers<void>> = []
+  const upstream = await startUpstream({
+    models: ["m"],
+    script: async function* (request) {
+      const gate = Promise.withResolvers<void>()
+      gates.push(gate)
+      yield { until: gate.promise }
+      yield* good()(request)
+    }
+  })
+  return {
+    upstream,
+    answer: (nth) => gates[nth]?.resolve(),
+    asked: () => upstream.calls().map(({ text }) => contentOf(text)),
+    [Symbol.asyncDispose]: () => upstream[Symbol.asyncDispose]()
+  }
+}
+
+const post = async (port: number, content: string, headers: ReadonlyArray<string> = []): Promise<RawClient> => {
+  const client = await dial(port)
+  const body = JSON.stringify({ model: "m", messages: [{ role: "user", content }] })
+  await client.send(requestBytes("POST", path, body, [`x-request-id: ${content}`, ...headers]))
+  return client
+}
+
+const phases = async (port: number, headers: ReadonlyArray<string> = []) => {
+  const { requests } = (await ask(port, "GET", "/admin/v1/requests", "", headers)).json() as RequestsUnderWayList // reason: checked by what is expected of it
+  return requests
+}
+
+/** Waits until so many wait for a slot. */
+const untilQueued = async (port: number, count: number, headers: ReadonlyArray<string> = []): Promise<void> => {
+  const end = performance.now() + 20_000
+  for (;;) {
+    const queued = (await phases(port, headers)).filter(({ phase }) => phase === "queued").length
+    if (queued === count) return
+    if (performance.now() > end) throw new Error(`${queued} are queued, not ${count}`)
+  }
+}
+
+/** Sends one after the other, each once the one before it waits. */
+const line = async (
+  port: number,
+  contents: ReadonlyArray<string>,
+  headers: (content: string) => ReadonlyArray<string> = () => [],
+  reading: ReadonlyArray<string> = []
+): Promise<ReadonlyArray<RawClient>> => {
+  const clients: Array<RawClient> = []
+  for (const [at, content] of contents.entries()) {
+    clients.push(await post(port, content, headers(content)))
+    await untilQueued(port, at + 1, reading)
+  }
+  return clients
+}
+
+/** A gateway before one server with one slot. */
+const before = ({ upstream }: Held, more: SettingsTree = {}, secrets?: Secrets): Promise<Gateway> =>
+  startGateway({ backends: [backendFor("one", upstream, { slots: 1 })], ...more }, secrets)
+
+/** Answers all that reach the server, one after the other. */
+const answerAll = async (held: Held, count: number): Promise<void> => {
+  for (let nth = 0; nth < count; nth += 1) {
+    await held.upstream.call(nth)
+    expect(held.upstream.busy()).toBe(1)
+    held.answer(nth)
+    await until(() => held.upstream.busy() === 0 || held.asked().length > nth + 1, "the answer has gone")
+  }
+}
+
+const errorOf = (text: string) => JSON.parse(text).error
+
+describe("requests beyond the slots of a server", () => {
+  test("wait in the gateway and are answered in the order in which they came", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held)
+    const first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    const rest = await line(gateway.port, ["b", "c", "d"])
+    expect(held.asked()).toEqual(["a"])
+    expect((await phases(gateway.port)).map(({ id, phase }) => [id, phase])).toEqual([
+      ["a", "attempting"],
+      ["b", "queued"],
+      ["c", "queued"],
+      ["d", "queued"]
+    ])
+    await answerAll(held, 4)
+    for (const client of [first, ...rest]) expect((await client.answer()).status).toBe(200)
+    expect(held.asked()).toEqual(["a", "b", "c", "d"])
+    await gateway.quiet()
+    expect(await phases(gateway.port)).toEqual([])
+  })
+
+  test("that are left by their clients free their places, and nothing of them stays behind", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { queue: { max_queue: 3 } })
+    using first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    const [, left] = await line(gateway.port, ["b", "c", "d"])
+    left?.hangUp()
+    await untilQueued(gateway.port, 2)
+    // There is a place again.
+    using last = await post(gateway.port, "e")
+    await untilQueued(gateway.port, 3)
+    await answerAll(held, 4)
+    for (const client of [first, last]) expect((await client.answer()).status).toBe(200)
+    expect(held.asked()).toEqual(["a", "b", "d", "e"])
+    await gateway.quiet()
+  })
+
+  test("all go when all clients leave, and a later one has the slot at once", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held)
+    const first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    const rest = await line(gateway.port, ["b", "c"])
+    for (const client of [first, ...rest]) client.hangUp()
+    await gateway.quiet()
+    using later = await post(gateway.port, "z")
+    await held.upstream.call(1)
+    held.answer(1)
+    expect((await later.answer()).status).toBe(200)
+    expect(held.asked()).toEqual(["a", "z"])
+    await gateway.quiet()
+  })
+
+  test("get 429 with the time to wait once they have waited for queue_timeout_seconds", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { queue: { queue_timeout_seconds: 1 } })
+    using first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    using late = await post(gateway.port, "b")
+    const answer = await late.answer()
+    expect(answer.status).toBe(429)
+    expect(Number(answer.header("retry-after"))).toBeGreaterThanOrEqual(1)
+    expect(errorOf(answer.text).message).toMatch(/queue_timeout_seconds.*try again in \d+ s/)
+    held.answer(0)
+    expect((await first.answer()).status).toBe(200)
+    expect(held.asked()).toEqual(["a"])
+    await gateway.quiet()
+  })
+
+  test("get 429 at once where max_queue of them wait already", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { queue: { max_queue: 1 } })
+    using first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    const [second] = await line(gateway.port, ["b"])
+    using third = await post(gateway.port, "c")
+    const answer = await third.answer()
+    expect(answer.status).toBe(429)
+    expect(Number(answer.header("retry-after"))).toBeGreaterThanOrEqual(1)
+    expect(errorOf(answer.text).message).toContain("max_queue")
+    await answerAll(held, 2)
+    for (const client of [first, second]) expect((await client?.answer())?.status).toBe(200)
+    await gateway.quiet()
+  })
+
+  test("reach the server all the same where the queue is off", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { queue: { enabled: false } })
+    const clients = await Promise.all(["a", "b", "c"].map((content) => post(gateway.port, content)))
+    await held.upstream.call(2)
+    expect(held.upstream.busy()).toBe(3)
+    for (const nth of [0, 1, 2]) held.answer(nth)
+    for (const client of clients) expect((await client.answer()).status).toBe(200)
+    await gateway.quiet()
+  })
+
+  test("wait for max_concurrent as well, which is 429 where the queue is off", async () => {
+    await using held = await startHeld()
+    const backends = [backendFor("one", held.upstream, { max_concurrent: 1 })]
+    await using gateway = await startGateway({ backends })
+    await using impatient = await startGateway({ backends, queue: { enabled: false } })
+    using first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    const [second] = await line(gateway.port, ["b"])
+    using third = await post(impatient.port, "c")
+    await held.upstream.call(1)
+    using fourth = await post(impatient.port, "d")
+    expect((await fourth.answer()).status).toBe(429)
+    for (const nth of [0, 1]) held.answer(nth)
+    await held.upstream.call(2)
+    held.answer(2)
+    for (const client of [first, second, third]) expect((await client?.answer())?.status).toBe(200)
+    await gateway.quiet()
+    await impatient.quiet()
+  })
+})
+
+describe("requests that wait while their server dies", () => {
+  test("get an honest error, and none hangs", async () => {
+    const held = await startHeld()
+    await using gateway = await before(held, { routing: { max_retries: 0 } })
+    const first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    const rest = await line(gateway.port, ["b", "c", "d"])
+    await held[Symbol.asyncDispose]()
+    for (const client of [first, ...rest]) {
+      const { status, text } = await client.answer()
+      expect(status).toBeGreaterThanOrEqual(500)
+      expect(errorOf(text).message).toBeString()
+    }
+    await gateway.quiet()
+    expect(await phases(gateway.port)).toEqual([])
+  })
+
+  test("are answered by another one", async () => {
+    const held = await startHeld()
+    await using other = await startHeld()
+    await using gateway = await startGateway({
+      backends: [
+        backendFor("one", held.upstream, { slots: 1, priority: 1 }),
+        backendFor("two", other.upstream, { slots: 1, priority: 2 })
+      ]
+    })
+    const first = await post(gateway.port, "a")
+    const second = await post(gateway.port, "b")
+    await held.upstream.call(0)
+    await other.upstream.call(0)
+    const rest = await line(gateway.port, ["c", "d"])
+    await held[Symbol.asyncDispose]()
+    await answerAll(other, 4)
+    for (const client of [first, second, ...rest]) expect((await client.answer()).status).toBe(200)
+    expect(other.asked().toSorted()).toEqual(["a", "b", "c", "d"])
+    await gateway.quiet()
+  })
+})
+
+describe("the class of a request that waits", () => {
+  const digest = (key: string) => createHash("sha256").update(key).digest()
+  const keys = ["day", "night"]
+  const keyed: Secrets = {
+    backendKeys: new Map(),
+    authKeys: keys.map((name) => ({ name, digest: digest(name), admin: true }))
+  }
+  const auth = {
+    keys: [
+      { name: "day", env: "DAY_KEY" },
+      { name: "night", env: "NIGHT_KEY", priority: "batch" }
+    ]
+  }
+  const as = (key: string, ...more: ReadonlyArray<string>) => [`Authorization: Bearer ${key}`, ...more]
+
+  test("is that of its key: a batch waits behind what came after it", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { auth }, keyed)
+    const first = await post(gateway.port, "a", as("day"))
+    await held.upstream.call(0)
+    const rest = await line(
+      gateway.port,
+      ["night-1", "day-1", "night-2", "day-2"],
+      (content) => as(content.split("-")[0] ?? ""),
+      as("day")
+    )
+    await answerAll(held, 5)
+    for (const client of [first, ...rest]) expect((await client.answer()).status).toBe(200)
+    expect(held.asked()).toEqual(["a", "day-1", "day-2", "night-1", "night-2"])
+    await gateway.quiet()
+  })
+
+  test("is lowered by x-nexus-priority, and never raised above that of its key", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { auth }, keyed)
+    const first = await post(gateway.port, "a", as("day"))
+    await held.upstream.call(0)
+    const asks: Readonly<Record<string, string>> = { raised: "high", lowered: "batch", nonsense: "first of all" }
+    const rest = await line(
+      gateway.port,
+      ["raised", "lowered", "nonsense", "usual"],
+      (content) => as(content === "raised" ? "night" : "day", `x-nexus-priority: ${asks[content] ?? "normal"}`),
+      as("day")
+    )
+    await answerAll(held, 5)
+    for (const client of [first, ...rest]) expect((await client.answer()).status).toBe(200)
+    expect(held.asked().slice(0, 3)).toEqual(["a", "nonsense", "usual"])
+    await gateway.quiet()
+  })
+
+  test("is what it asks for where there are no keys", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held)
+    const first = await post(gateway.port, "a")
+    await held.upstream.call(0)
+    const rest = await line(gateway.port, ["batch", "normal", "high"], (content) => [`x-nexus-priority: ${content}`])
+    await answerAll(held, 4)
+    for (const client of [first, ...rest]) expect((await client.answer()).status).toBe(200)
+    expect(held.asked()).toEqual(["a", "high", "normal", "batch"])
+    await gateway.quiet()
+  })
+})
+
+test("a reload while requests wait loses none of them", async () => {
+  await using held = await startHeld()
+  const settings = (more: SettingsTree) => ({ backends: [backendFor("one", held.upstream, { slots: 1 })], ...more })
+  await using gateway = await startProcess(settings({}))
+  const first = await post(gateway.port, "a")
+  await held.upstream.call(0)
+  const rest = await line(gateway.port, ["b", "c", "d"])
+  gateway.rewrite(settings({ queue: { max_queue: 50 } }))
+  const generation = async () => JSON.parse(await (await fetch(`${gateway.url}/health`)).text()).config.generation
+  const end = performance.now() + 60_000
+  while ((await generation()) < 2) expect(performance.now()).toBeLessThan(end)
+  await answerAll(held, 4)
+  for (const client of [first, ...rest]) expect((await client.answer()).status).toBe(200)
+  expect(held.asked()).toEqual(["a", "b", "c", "d"])
+})
