@@ -128,7 +128,15 @@ export const failureTable: Table = {
     code: "rate_limit_exceeded",
     param: null,
     message: e.message,
-    retryAfter: e.retryAfterSeconds
+    retryAfter: e.retryAfterSeconds,
+    ...(e.queued === undefined
+      ? {}
+      : {
+          headers: {
+            "x-nexus-queue-position": String(e.queued.before + 1),
+            "x-nexus-queue-seconds": String(e.queued.seconds)
+          }
+        })
   }),
   OutOfFiles: (e) => ({
     ...server(

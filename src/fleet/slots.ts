@@ -22,6 +22,11 @@ export class Slots {
   // Answers that have begun since it was given more than its slots.
   private begun = 0
 
+  /** Whether its slots are known as far as they can be. */
+  get areKnown(): boolean {
+    return this.isKnown
+  }
+
   /** The slots that were seen; undefined while nothing has waited inside of the server. */
   get seen(): number | undefined {
     return this.isKnown ? this.peak : undefined
@@ -38,9 +43,10 @@ export class Slots {
     if (running > this.peak) this.begun = 0
   }
 
-  /** It is given all that it may be, and nothing waits inside of it as far as can be seen. */
-  widens(): void {
-    if (!this.isKnown) this.limit = Math.ceil(this.limit * search.times)
+  /** It is given all that it may be, and more wait for it: it may have half as many more, or one more than its slots. */
+  widens(running: number): void {
+    if (this.isKnown) this.begun = tryAfter * this.peak
+    else this.limit = Math.ceil(Math.max(this.limit, running) * search.times)
   }
 
   /** An answer has begun while so many were worked on, it included. */
@@ -50,6 +56,8 @@ export class Slots {
     if (working <= this.peak) return
     this.peak = working
     this.fewer = 0
+    // Where there was a further one there may be more.
+    this.begun = tryAfter * working
   }
 
   /** An answer has begun only when another had ended: so many are worked on at once, it included. */

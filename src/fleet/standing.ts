@@ -222,13 +222,16 @@ export class Standing {
     this.slots.clear()
   }
 
-  /** Gives it more at a time, unless somebody waits longer for an answer to begin than was to be expected. */
-  widens(now: number): void {
-    for (const running of this.running) {
+  /**
+   * Gives it more at a time. Where somebody waits longer for an answer to begin than was to be expected, it may have no slot
+   * for more, or just think for long: then only when it has been `patient`, and only while nothing is known of its slots.
+   */
+  widens(now: number, patient: boolean): void {
+    const isAnyLate = this.running.some((running) => {
       const expected = running.firstAt === 0 ? this.expectedFirst(running) : undefined
-      if (expected !== undefined && now - running.at > late * expected) return
-    }
-    this.slots.widens()
+      return expected !== undefined && now - running.at > late * expected
+    })
+    if (this.slots.areKnown ? patient && !isAnyLate : patient || !isAnyLate) this.slots.widens(this.running.length)
   }
 
   /** How long from now until one of `places` that are all taken is free for the one that waits behind `before` others. */

@@ -41,7 +41,7 @@ import type { Hedging, HedgeShare } from "./hedging.ts"
 import { Race, type Racer } from "./race.ts"
 import type { RequestRun } from "./request-run.ts"
 import type { RequestRecord } from "./record.ts"
-import type { SlotQueue, SlotSeeker } from "./slot-queue.ts"
+import type { SlotQueue, SlotSeeker, Waiting } from "./slot-queue.ts"
 import { StreamedBody } from "./streamed-body.ts"
 import type { AnyTranslator } from "./translation.ts"
 
@@ -161,11 +161,20 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     const { clock } = record
     return Effect.callback((resume) => {
       const since = performance.now()
+      let entered: Waiting | Overloaded | undefined
       const over = (then: Forwarded): void => {
         record.awaits(performance.now() - since)
         resume(then)
       }
-      const entered = queue.enter(
+      record.waits(since)
+      clock.arm("queue", queueMs(), () => {
+        if (entered === undefined || entered instanceof Overloaded) return
+        const why = queue.late(entered, performance.now() - since)
+        queue.leave(entered)
+        over(Effect.fail(why))
+      })
+      // Whoever goes at once has other limits by the time this is back.
+      entered = queue.enter(
         {
           ...seeks(record),
           plan,
@@ -176,14 +185,9 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
         },
         since
       )
-      if (entered instanceof Overloaded) return resume(Effect.fail(entered))
-      record.waits(since)
-      clock.arm("queue", queueMs(), () => {
-        const why = queue.late(entered, performance.now() - since)
-        queue.leave(entered)
-        over(Effect.fail(why))
-      })
-      return Effect.sync(() => queue.leave(entered))
+      if (entered instanceof Overloaded) return over(Effect.fail(entered))
+      const waiting = entered
+      return Effect.sync(() => queue.leave(waiting))
     })
   }
 

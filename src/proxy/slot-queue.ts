@@ -8,7 +8,7 @@ import { jitteredWait } from "../domain/retry-after.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { standingOf } from "../registry/live-state.ts"
 import type { Attempt } from "../router/choice.ts"
-import { type Capacity, capacityOf } from "../router/expected-end.ts"
+import { type Capacity, capacityOf, placesAt } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
 import type { Deadline, Deadlines } from "../upstream/Deadlines.ts"
 
@@ -45,6 +45,9 @@ const mostLooked = 128
 // What changes without a word is looked at so often, in milliseconds: pauses that end, requests of other processes.
 const everyMs = 250
 
+// Of so many looks one has been patient.
+const patience = 4
+
 // For so long after a request of a better class a slot of each server is kept free of batches, in milliseconds.
 const keepsFreeMs = 600_000
 
@@ -63,6 +66,7 @@ export class SlotQueue implements Deadline {
   private readonly ahead = new Map<Standing, number>()
   private readonly widened = new Set<Standing>()
   private widens = false
+  private beats = 0
   private isDue = false
   private isPassing = false
   private betterAt = performance.now()
@@ -167,6 +171,7 @@ export class SlotQueue implements Deadline {
     }
     const now = performance.now()
     this.at = now + everyMs
+    this.beats += 1
     this.widened.clear()
     this.widens = true
     this.pass(now)
@@ -184,7 +189,7 @@ export class SlotQueue implements Deadline {
 
   private look(waiting: Waiting, now: number): Turn {
     const { plan } = waiting
-    const choice = plan.choose(now, (standing) => this.ahead.get(standing) ?? 0)
+    const choice = plan.chooseAnew(now, (standing) => this.ahead.get(standing) ?? 0)
     if (choice === undefined) {
       waiting.isOver()
       return "goes"
@@ -195,12 +200,20 @@ export class SlotQueue implements Deadline {
     }
     const { model, state } = choice.candidate
     const standing = standingOf(state.live, model.id)
-    if (this.widens && !this.widened.has(standing)) {
-      this.widened.add(standing)
-      standing.widens(now)
-    }
+    if (this.widens) this.widen(plan, now)
     this.ahead.set(standing, (this.ahead.get(standing) ?? 0) + 1)
     return choice.all ? "all stay" : "stays"
+  }
+
+  /** Gives all that somebody waits for more at a time, where they are given all that they may be. */
+  private widen({ needs, targets }: Plan, now: number): void {
+    for (const candidate of targets.flatMap(({ candidates }) => candidates)) {
+      const standing = standingOf(candidate.state.live, candidate.model.id)
+      if (this.widened.has(standing)) continue
+      this.widened.add(standing)
+      const isFull = standing.running.length >= placesAt(candidate, standing, needs.leaves ?? 0)
+      if (isFull) standing.widens(now, this.beats % patience === 0)
+    }
   }
 
   private secondsFor({ cost, plan }: Pick<Waiting, "cost" | "plan">, before: number): number {

@@ -13,6 +13,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Backend } from "../backend/backend.ts"
 import type { Mode, ToldLoads } from "../domain/server.ts"
 import type { ProbeOutcome, Thresholds } from "../domain/backend-health.ts"
+import { forgetMemory, noteLoaded } from "./live-state.ts"
 import { unusableIds } from "./model-index.ts"
 import {
   adoptFindings,
@@ -214,6 +215,9 @@ export class Registry extends Context.Service<
                   live.probeMs = outcome.latencyMs
                   if (outcome.loads !== undefined) noteTold(live, outcome.loads, live.probedAt)
                 }
+                const found = snapshot.backends.get(name)
+                if (found !== undefined && outcome._tag === "Up") noteLoaded(found)
+                if (live !== undefined && outcome._tag === "Down" && change !== undefined) forgetMemory(live)
                 const told = change === undefined ? Effect.void : announce(change)
                 return live === undefined ? told : Effect.andThen(told, noteNames(name, outcome))
               })

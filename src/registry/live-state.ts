@@ -120,6 +120,28 @@ export const noteTold = ({ told }: LiveState, loads: ToldLoads, at: number): voi
   }
 }
 
+/** Takes over which models a server told to have in memory, of one that tells it. */
+export const noteLoaded = ({
+  live,
+  models
+}: {
+  readonly live: LiveState
+  readonly models: ReadonlyMap<string, Model>
+}): void => {
+  const all = [...models.values()]
+  if (!all.some(({ loaded }) => loaded !== undefined)) return
+  live.residency.tells(
+    all.filter(({ loaded }) => loaded === true).map(({ id }) => id),
+    (id) => (live.standings.get(id)?.running.length ?? 0) > 0
+  )
+}
+
+/** Forgets what a server held in memory that is gone. */
+export const forgetMemory = (live: LiveState): void => {
+  live.residency.clear()
+  for (const standing of live.standings.values()) standing.restarts()
+}
+
 /** Where the slots of a model come from, and how many they are: the config goes before the server, and both before what was learned. */
 export const slotsOf = ({ id, slots, slotsConfigured }: Model, { standings }: LiveState): KnownSlots | undefined => {
   if (slots !== undefined) return { slots, from: slotsConfigured === true ? "config" : "told" }

@@ -1,7 +1,7 @@
 /**
  * When the answer to a request is to be expected whole, at each of those who could give it: what the smart strategy goes by.
  */
-import { loadsOnDemand, locality, showsSlots } from "../backend/backend.ts"
+import { loadsOnDemand, locality, showsSlots, slotsAtFirst } from "../backend/backend.ts"
 import type { Weights } from "../domain/routing.ts"
 import type { ExpectedEnd, Standing, Work } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
@@ -100,9 +100,10 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, leaves
   if (standing.recalled !== undefined) return standing.recalled.places
   const { slots: told, slotsConfigured } = model
   const { type } = state.backend
-  const { places, seen } = standing.slots
+  const { areKnown, places, seen } = standing.slots
   if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return told > 1 ? told - leaves : told
   if (told === undefined && locality(type) === "cloud") return Infinity
+  if (told === undefined && !areKnown) return Math.max(places, slotsAtFirst(type)) - leaves
   const known = told ?? seen
   if (leaves === 0 || known === undefined) return Math.max(places, told ?? 0)
   return Math.max(1, Math.max(known, seen ?? 0) - leaves)

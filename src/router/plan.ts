@@ -146,14 +146,16 @@ export class Plan implements DecisionBasis {
     return this.takes(choice.attempt)
   }
 
-  /** What is best at this moment; `ahead` is how many wait for a server already. Whoever is asked is to be taken. */
-  choose(now: number, ahead: (standing: Standing) => number = nobodyAhead): Choice | undefined {
-    const choice = this.waiting ?? this.anew(now, ahead)
+  /** What is best as it was found when it was made or looked at last. Whoever is asked is to be taken. */
+  choose(now: number): Choice | undefined {
+    const choice = this.waiting ?? this.pick(now, nobodyAhead)
     this.waiting = undefined
     return choice
   }
 
-  private anew(now: number, ahead: (standing: Standing) => number): Choice | undefined {
+  /** What is best at this moment; `ahead` is how many wait for a server already. Whoever is asked is to be taken. */
+  chooseAnew(now: number, ahead: (standing: Standing) => number): Choice | undefined {
+    this.waiting = undefined
     if (this.asked.length === 0) this.bests.length = 0
     return this.pick(now, ahead)
   }

@@ -44,8 +44,10 @@ const served = (slots: number, answers: number, varied: (index: number) => numbe
     }
     begin()
   }
+  let ticks = 0
   const tick = (at: number) => {
-    standing.widens(at)
+    ticks += 1
+    standing.widens(at, ticks % 4 === 0)
     later(at + 250, tick)
   }
   give()
