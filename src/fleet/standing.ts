@@ -26,6 +26,8 @@ export interface Work {
   readonly prompt: number
   /** Tokens that its answer is likely to have; 0 where nothing is written. */
   readonly output: number
+  /** Whether its answer comes in one piece, so that nothing is seen of it before its end. */
+  readonly whole?: boolean
   /** Absent where it is not known, or no matter. */
   readonly chain: PromptChain | undefined
 }
@@ -228,7 +230,7 @@ export class Standing {
    */
   widens(now: number, patient: boolean): void {
     const isAnyLate = this.running.some((running) => {
-      const expected = running.firstAt === 0 ? this.expectedFirst(running) : undefined
+      const expected = running.firstAt === 0 ? this.expectedSeen(running) : undefined
       return expected !== undefined && now - running.at > late * expected
     })
     if (this.slots.areKnown ? patient && !isAnyLate : patient || !isAnyLate) this.slots.widens(this.running.length)
@@ -264,6 +266,15 @@ export class Standing {
     const { baseMs, readMs } = this.speeds
     if (readMs === undefined && baseMs === undefined) return undefined
     return (ahead + this.promptTokens(work) - cached) * (readMs ?? 0) + (baseMs ?? 0)
+  }
+
+  /** How long it is expected to take until anything is seen of its answer. */
+  private expectedSeen(running: Running): number | undefined {
+    const { output, whole = false } = running.work
+    const first = this.expectedFirst(running)
+    if (first === undefined || !whole) return first
+    const writeMs = this.speeds.writeMs(this.running.length)
+    return writeMs === undefined ? undefined : first + output * writeMs
   }
 
   private perByte(work: Work, { bytes }: PromptChain): number {

@@ -110,11 +110,11 @@ export class Plan implements DecisionBasis {
   /** What the request asks of a server; its prompt is looked at where there is a choice. */
   get work(): Work {
     if (this.made !== undefined) return this.made
-    const { outputTokens, promptTokens } = this.needs
+    const { outputTokens, promptTokens, stream } = this.needs
     const output = this.needs.abilities.includes("embeddings") ? 0 : outputTokens === 0 ? usualOutput : outputTokens
     const hasChoice = this.targets.some(({ candidates }) => candidates.length > 1)
     const chain = hasChoice && this.settings.affinity ? this.prompt?.() : undefined
-    return (this.made = { prompt: promptTokens, output, chain })
+    return (this.made = { prompt: promptTokens, output, chain, whole: !stream })
   }
 
   /** The models that may answer, the one asked for first, by the names that they are known by here. */

@@ -79,6 +79,7 @@ export const smartest = (
     }
   }
   let held: Candidate | undefined
+  let working = 0
   for (let at = 0; at < full.length; at += 1) {
     const candidate = full[at]
     const standing = waited[at]
@@ -89,9 +90,12 @@ export const smartest = (
     const places = placesAt(candidate, standing, leaves)
     const end = expectEnd(scratch, candidate, standing, places, best, draw)
     const time = weighedTime(end, weights) * aversion(priority, foremost, weights)
-    if (time < soonest) {
+    // While nothing is known of them all are alike, and none is to be given more than the others.
+    const { length } = standing.running
+    if (time < soonest || (held !== undefined && time === soonest && length < working)) {
       soonest = time
       held = candidate
+      working = length
     }
   }
   if (held !== undefined) return { candidate: held, isFull: true }

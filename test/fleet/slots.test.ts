@@ -126,6 +126,27 @@ describe("the slots of a server", () => {
     expect(slots.seen).toBe(3)
   })
 
+  test("are looked for while answers in one piece are under way, which show nothing before their end", () => {
+    const standing = new Standing()
+    const streamed = standing.begins({ prompt: 10, output: 20, chain: undefined }, 0)
+    standing.answers(streamed, 5, false)
+    standing.ends(streamed, 25, { tokens: undefined, written: 20, whole: false })
+    standing.begins({ prompt: 10, output: 2000, chain: undefined, whole: true }, 100)
+    const before = standing.slots.places
+    standing.widens(1000, false)
+    expect(standing.slots.places).toBeGreaterThan(before)
+  })
+
+  test("are not looked for while the beginning of a stream is waited for in vain", () => {
+    const standing = new Standing()
+    const streamed = standing.begins({ prompt: 10, output: 20, chain: undefined }, 0)
+    standing.answers(streamed, 5, false)
+    standing.begins({ prompt: 10, output: 2000, chain: undefined, whole: false }, 100)
+    const before = standing.slots.places
+    standing.widens(1000, false)
+    expect(standing.slots.places).toBe(before)
+  })
+
   test("are unknown again after a restart", () => {
     const slots = new Slots()
     slots.waited(8)
