@@ -183,8 +183,11 @@ export class SlotQueue implements Deadline {
     if (this.isPassing) return
     this.isPassing = true
     this.ahead.clear()
-    this.schedule.pass((waiting) => this.look(waiting, now), mostLooked)
-    this.isPassing = false
+    try {
+      this.schedule.pass((waiting) => this.look(waiting, now), mostLooked)
+    } finally {
+      this.isPassing = false
+    }
   }
 
   private look(waiting: Waiting, now: number): Turn {
