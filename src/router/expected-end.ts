@@ -180,9 +180,12 @@ const share = (weights: Weights, part: keyof Weights): number => {
   return sum === 0 ? 0 : ((weights[part] / sum) * 100) / usual[part]
 }
 
+// So much, in milliseconds, is common to all: a few milliseconds outweigh no priority.
+const common = 100
+
 /** An expected end as one number, in milliseconds, with the parts as the weights have them. */
 export const weighedTime = ({ load, read, wait, write }: ExpectedEnd, weights: Weights): number =>
-  1 + share(weights, "load") * wait + share(weights, "latency") * (load + read + write)
+  common + share(weights, "load") * wait + share(weights, "latency") * (load + read + write)
 
 /** By how much a time counts for more at a priority that is not the best at hand. */
 export const aversion = (priority: number, best: number, weights: Weights): number =>

@@ -43,7 +43,7 @@ const goesFirst = (a: Candidate, b: Candidate, isNative: IsNative | undefined): 
 }
 
 // Nobody notices less, and no two equal servers are nearer to each other for long.
-const alike = { times: 1.05, ofBase: 0.25, ms: 5 } as const
+const alike = { times: 1.05, ofBase: 0.25 } as const
 
 const scratch = noEnd()
 
@@ -100,7 +100,7 @@ export const smartest = (
   }
   if (held !== undefined) return { candidate: held, isFull: true }
   if (chosen < 0) return undefined
-  const limit = (pool.ends[chosen] ?? 0) * alike.times + best.baseMs * alike.ofBase + alike.ms
+  const limit = (pool.ends[chosen] ?? 0) * alike.times + best.baseMs * alike.ofBase
   const rank = priorities[chosen] ?? 0
   for (let at = 0; at < candidates.length; at += 1) {
     if (at === chosen || (pool.ends[at] ?? Infinity) > limit || (priorities[at] ?? 0) > rank) continue

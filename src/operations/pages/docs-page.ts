@@ -32,6 +32,7 @@ const groups: ReadonlyArray<readonly [tag: string, heading: string]> = [
   ["catalogue", "Names of models"],
   ["admin", "Why a request went where it went"],
   ["control", "Config and backends"],
+  ["lifecycle", "Models loaded, unloaded and pulled"],
   ["document", "For reading"]
 ]
 
