@@ -35,7 +35,7 @@ export class Residency {
   isCold(model: string, told: boolean | undefined): boolean {
     if (this.loaded.has(model)) return false
     // Of what nobody has said anything about, nothing is known.
-    return told === false || this.pushed.has(model) || (told === undefined && this.isGuessed === false)
+    return told === false || this.pushed.has(model) || (told === undefined && !this.isGuessed)
   }
 
   /** How long it takes to load a model, in milliseconds. */
@@ -48,7 +48,7 @@ export class Residency {
   }
 
   /** Whether the time that it takes is a guess. */
-  get isGuessed(): boolean {
+  private get isGuessed(): boolean {
     return this.loads.size === 0
   }
 

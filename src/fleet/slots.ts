@@ -22,11 +22,6 @@ export class Slots {
   // Answers that have begun since it was given more than its slots.
   private begun = 0
 
-  /** Whether its slots are known as far as they can be. */
-  get areKnown(): boolean {
-    return this.isKnown
-  }
-
   /** The slots that were seen; undefined while nothing has waited inside of the server. */
   get seen(): number | undefined {
     return this.isKnown ? this.peak : undefined

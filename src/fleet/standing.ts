@@ -233,7 +233,8 @@ export class Standing {
       const expected = running.firstAt === 0 ? this.expectedSeen(running) : undefined
       return expected !== undefined && now - running.at > late * expected
     })
-    if (this.slots.areKnown ? patient && !isAnyLate : patient || !isAnyLate) this.slots.widens(this.running.length)
+    if (this.slots.seen !== undefined ? patient && !isAnyLate : patient || !isAnyLate)
+      this.slots.widens(this.running.length)
   }
 
   /** How long from now until one of `places` that are all taken is free for the one that waits behind `before` others. */

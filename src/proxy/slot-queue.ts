@@ -77,16 +77,6 @@ export class SlotQueue implements Deadline {
     this.random = random
   }
 
-  /** How many wait. */
-  get size(): number {
-    return this.schedule.size
-  }
-
-  /** How many wait, by the model that they wait for. */
-  get sizes(): ReadonlyMap<string, number> {
-    return this.schedule.groups
-  }
-
   /** How many slots of each server a request of this class leaves free. */
   leaves(priority: PriorityClass, now: number): number {
     if (priority !== "batch") this.betterAt = now
@@ -142,12 +132,6 @@ export class SlotQueue implements Deadline {
       this.schedule.placeOf(waiting),
       `it has waited ${Math.round(afterMs / 1000)} s for a slot (queue.queue_timeout_seconds)`
     )
-  }
-
-  /** How one stands that waits: how many are before it, and for how long that is, in seconds. */
-  standing(waiting: Waiting): { readonly before: number; readonly seconds: number } {
-    const before = this.schedule.placeOf(waiting)
-    return { before, seconds: this.secondsFor(waiting, before) }
   }
 
   /** Something has changed that may have freed a slot; looked at once for all that happens in a turn. */

@@ -48,7 +48,7 @@ export const isLatencyIgnored = (live: LiveState, turn: number, now: number): bo
 
 // Below it a server has a slot, whatever is asked.
 const boundOf = ({ slots }: Standing, first: number): number =>
-  slots.areKnown ? slots.places : Math.max(slots.places, first)
+  slots.seen !== undefined ? slots.places : Math.max(slots.places, first)
 
 /** Takes down how each of them stands now; false when something that changes from request to request speaks against any. */
 export const refreshPool = ({ candidates, firsts, limited, lives, loads, standings }: Pool): boolean => {

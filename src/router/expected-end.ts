@@ -100,12 +100,12 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, leaves
   if (standing.recalled !== undefined) return standing.recalled.places
   const { slots: told, slotsConfigured } = model
   const { type } = state.backend
-  const { areKnown, places, seen } = standing.slots
+  const { places, seen } = standing.slots
   if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return told > 1 ? told - leaves : told
   if (told === undefined && locality(type) === "cloud") return Infinity
-  if (told === undefined && !areKnown) return Math.max(places, slotsAtFirst(type)) - leaves
   const known = told ?? seen
-  if (leaves === 0 || known === undefined) return Math.max(places, told ?? 0)
+  if (known === undefined) return Math.max(places, slotsAtFirst(type)) - leaves
+  if (leaves === 0) return Math.max(places, told ?? 0)
   return Math.max(1, Math.max(known, seen ?? 0) - leaves)
 }
 

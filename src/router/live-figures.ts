@@ -3,7 +3,7 @@
  * that the decision can be told later as it was.
  */
 import type { Circuit } from "../domain/circuit.ts"
-import type { ExpectedEnd } from "../fleet/standing.ts"
+import type { Recalled } from "../fleet/standing.ts"
 import { newLiveState, type LiveState, refreshMarked, standingOf, type CooldownReason } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 
@@ -41,13 +41,8 @@ const nothing: ReadonlyArray<HeldAgainst> = []
 /** How candidates stand at a moment. */
 export interface Standpoint {
   readonly now: number
-  /** The end that is expected of one in the list at a place, to be read at once. */
-  readonly endOf: (candidate: Candidate, at: number) => ExpectedEnd
-  /** Whether one has no slot. */
-  readonly isFull: (candidate: Candidate) => boolean
-  readonly placesAt: (candidate: Candidate) => number
-  /** What its smallest requests take, in milliseconds. */
-  readonly baseOf: (candidate: Candidate) => number | undefined
+  /** How one in the list at a place stands, to be read at once. */
+  readonly of: (candidate: Candidate, at: number) => Recalled
 }
 
 const unmeasured = -1
@@ -71,20 +66,20 @@ export const recordFigures = (all: ReadonlyArray<Among>, standpoint: Standpoint)
           circuit: live.circuits.get(served.id)
         })
       }
-      const { cached, load, read, wait, write } = standpoint.endOf(candidate, at)
+      const { baseMs, end, isFull, places } = standpoint.of(candidate, at)
       figures.push(
         live.inFlight,
         live.siblings.inFlight,
         live.askedAt,
         live.firstByteMs ?? unmeasured,
-        wait,
-        load,
-        read,
-        write,
-        cached,
-        standpoint.isFull(candidate) ? 1 : 0,
-        standpoint.placesAt(candidate),
-        standpoint.baseOf(candidate) ?? unmeasured
+        end.wait,
+        end.load,
+        end.read,
+        end.write,
+        end.cached,
+        isFull ? 1 : 0,
+        places,
+        baseMs ?? unmeasured
       )
     }
   }

@@ -254,21 +254,13 @@ export class Plan implements DecisionBasis {
     const isSmart = input.strategy === "smart"
     return recordFigures(this.targets, {
       now,
-      endOf: (candidate, at) => {
-        if (!isSmart) return unknownEnd
-        const standing = standingOf(candidate.state.live, candidate.model.id)
-        return expectEnd(
-          scratch,
-          candidate,
-          standing,
-          placesAt(candidate, standing, input.leaves),
-          this.best(at),
-          input
-        )
-      },
-      isFull: (candidate) => this.slotless(candidate) !== undefined,
-      baseOf: ({ model, state }) => baseOf(state.live, standingOf(state.live, model.id)),
-      placesAt: (candidate) => placesAt(candidate, standingOf(candidate.state.live, candidate.model.id), input.leaves)
+      of: (candidate, at) => {
+        const { live } = candidate.state
+        const standing = standingOf(live, candidate.model.id)
+        const places = placesAt(candidate, standing, input.leaves)
+        const end = isSmart ? expectEnd(scratch, candidate, standing, places, this.best(at), input) : unknownEnd
+        return { end, baseMs: baseOf(live, standing), isFull: this.slotless(candidate) !== undefined, places }
+      }
     })
   }
 

@@ -155,20 +155,23 @@ const requests = (count: number): string => `${count} request${count === 1 ? " h
 
 const lookEvery = "200 millis"
 
+const waitFlag = (description: string, usual: number) =>
+  Flag.Int("wait").pipe(
+    Flag.withMetavar("SECONDS"),
+    Flag.filter(
+      (value) => value >= 0,
+      (value) => `Expected 0 or more seconds, got ${value}`
+    ),
+    Flag.withDescription(description),
+    Flag.withDefault(usual)
+  )
+
 const drain = Command.make(
   "drain",
   {
     ...address,
     name,
-    wait: Flag.Int("wait").pipe(
-      Flag.withMetavar("SECONDS"),
-      Flag.filter(
-        (value) => value >= 0,
-        (value) => `Expected 0 or more seconds, got ${value}`
-      ),
-      Flag.withDescription("How long to wait for its requests under way to finish; 0 does not wait"),
-      Flag.withDefault(300)
-    )
+    wait: waitFlag("How long to wait for its requests under way to finish; 0 does not wait", 300)
   },
   Effect.fnUntraced(function* (input) {
     const { client, ask } = yield* atGateway(input)
@@ -204,15 +207,7 @@ const wake = Command.make(
   {
     ...address,
     name,
-    wait: Flag.Int("wait").pipe(
-      Flag.withMetavar("SECONDS"),
-      Flag.filter(
-        (value) => value >= 0,
-        (value) => `Expected 0 or more seconds, got ${value}`
-      ),
-      Flag.withDescription("How long to wait for it to answer; 0 does not wait"),
-      Flag.withDefault(120)
-    )
+    wait: waitFlag("How long to wait for it to answer; 0 does not wait", 120)
   },
   Effect.fnUntraced(function* (input) {
     const { client, ask } = yield* atGateway(input)
