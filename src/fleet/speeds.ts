@@ -20,6 +20,12 @@ const recovered = 4
 // Weight of a new sample.
 const fresh = 0.2
 
+/** What answers that come in one piece show. */
+interface WholeSpeeds {
+  readonly readMs: number | undefined
+  readonly writeMs: number
+}
+
 /** Speeds of one server with one model; times in milliseconds. */
 export class Speeds {
   private readonly readings: Array<number> = []
@@ -38,6 +44,8 @@ export class Speeds {
   private wholeWW = 0
   private wholeRMs = 0
   private wholeWMs = 0
+  // What they come to; undefined until somebody asks.
+  private solved: WholeSpeeds | undefined
 
   /** Milliseconds for a token that is read; undefined while none was measured. */
   get readMs(): number | undefined {
@@ -84,11 +92,15 @@ export class Speeds {
     this.wholeWW = this.wholeWW * keep + written * written
     this.wholeRMs = this.wholeRMs * keep + read * ms
     this.wholeWMs = this.wholeWMs * keep + written * ms
+    this.solved = undefined
   }
 
-  private ofWhole(): { readonly readMs: number | undefined; readonly writeMs: number } | undefined {
+  private ofWhole(): WholeSpeeds | undefined {
+    return this.wholeWW === 0 ? undefined : (this.solved ??= this.solve())
+  }
+
+  private solve(): WholeSpeeds {
     const { wholeRMs, wholeRR, wholeRW, wholeWMs, wholeWW } = this
-    if (wholeWW === 0) return undefined
     const spread = wholeRR * wholeWW - wholeRW * wholeRW
     // Where one is always the same multiple of the other, nothing tells them apart.
     if (spread <= 0.001 * wholeRR * wholeWW) return { readMs: undefined, writeMs: wholeWMs / wholeWW }

@@ -54,10 +54,11 @@ export interface Running {
   readonly at: number
   /** Tokens that were likely to be cached, and blocks of its chain. */
   readonly cached: number
+  /** Tokens of its own that were to be read. */
+  readonly own: number
   /** Tokens that were to be read before its own, and how many requests were there. */
   readonly ahead: number
   readonly behind: number
-  readonly serial: number
   /** When its answer has begun; 0 before. */
   firstAt: number
 }
@@ -92,11 +93,13 @@ export interface Recalled {
 export class Standing {
   /** Set where it is told how it stood, and not how it stands. */
   recalled: Recalled | undefined
+  /** What it works on, in the order of its beginning. */
   readonly running: Array<Running> = []
   readonly speeds = new Speeds()
   readonly slots = new Slots()
   readonly cache = new PromptCache()
-  private serials = 0
+  // Tokens of those whose answers have not begun.
+  private unread = 0
   private endedAt = 0
   private tellsCached = false
   // Tokens of a prompt for each that was estimated.
@@ -122,39 +125,35 @@ export class Standing {
 
   /** Tokens that are still to be read before an answer begins whose request would come now. */
   toRead(now: number): number {
+    const { unread } = this
+    if (unread <= 0) return 0
     const { readMs } = this.speeds
-    let tokens = 0
-    let since = now
-    for (const { at, cached, firstAt, work } of this.running) {
-      if (firstAt !== 0) continue
-      tokens += Math.max(0, this.promptTokens(work) - cached)
-      since = Math.min(since, at)
-    }
-    return readMs === undefined ? tokens : Math.max(tokens / 8, tokens - (now - since) / readMs)
+    const since = this.running.find(({ firstAt }) => firstAt === 0)?.at ?? now
+    return readMs === undefined ? unread : Math.max(unread / 8, unread - (now - since) / readMs)
   }
 
   /** Begins to work on a request. */
   begins(work: Work, now: number): Running {
-    const running: Running = {
-      work,
-      at: now,
-      cached: this.cachedOf(work),
-      ahead: this.toRead(now),
-      behind: this.running.length,
-      serial: (this.serials += 1),
-      firstAt: 0
-    }
+    const cached = this.cachedOf(work)
+    const own = Math.max(0, this.promptTokens(work) - cached)
+    const ahead = this.toRead(now)
+    const running: Running = { work, at: now, cached, own, ahead, behind: this.running.length, firstAt: 0 }
     this.running.push(running)
+    this.unread += own
     this.slots.given(this.running.length)
     return running
   }
 
   /** The answer has begun; gives by how much later than was to be expected of a model that is in memory. */
   answers(running: Running, now: number, cold: boolean): number {
+    const place = this.running.indexOf(running)
+    if (place >= 0 && running.firstAt === 0) this.unread -= running.own
     running.firstAt = now
     this.lateMs *= 1 - seldom
-    let working = 0
-    for (const { firstAt, serial } of this.running) if (firstAt !== 0 || serial < running.serial) working += 1
+    const working = this.running.reduce(
+      (count, { firstAt }, at) => (firstAt !== 0 || at < place ? count + 1 : count),
+      0
+    )
     const took = now - running.at
     const expected = this.expectedFirst(running)
     const beyond = Math.max(0, took - (expected ?? 0))
@@ -186,8 +185,11 @@ export class Standing {
     const place = this.running.indexOf(running)
     if (place < 0) return
     const atOnce = this.running.length
-    const before = this.running.reduce((count, { serial }) => (serial < running.serial ? count + 1 : count), 0)
-    this.running.splice(place, 1)
+    if (atOnce === 1) this.running.pop()
+    else this.running.splice(place, 1)
+    // What was added up of fractions is not to be left over.
+    if (atOnce === 1) this.unread = 0
+    else if (running.firstAt === 0) this.unread -= running.own
     this.endedAt = now
     if (seen === undefined) return
     const { tokens, whole, written } = seen
@@ -204,7 +206,7 @@ export class Standing {
     const took = now - running.at
     if (whole) {
       // Those that came before it have been begun.
-      this.slots.begins(before + 1)
+      this.slots.begins(place + 1)
       const cached = this.tellsCached && tokens !== undefined ? tokens.cached : running.cached
       const read = running.ahead + this.promptTokens(running.work) - cached
       if (output === 0) this.speeds.reads(read, took)

@@ -6,7 +6,8 @@ import { circuitAllows } from "../domain/circuit.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { spellingsOf } from "../backend/spelling.ts"
 import type { Ability, RoutingNeeds } from "../domain/request.ts"
-import { type CooldownReason, standingOf } from "../registry/live-state.ts"
+import type { Standing } from "../fleet/standing.ts"
+import { type CooldownReason, type LiveState, standingOf } from "../registry/live-state.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
 import { busyWithAnother, placesAt } from "./expected-end.ts"
 
@@ -77,12 +78,17 @@ export const slotExclusion = (candidate: Candidate, { leaves = 0 }: RoutingNeeds
   const { model, state } = candidate
   const standing = standingOf(state.live, model.id)
   const places = placesAt(candidate, standing, leaves)
-  const { recalled } = standing
-  if (recalled !== undefined) return recalled.isFull ? { _tag: "Full", limit: places, by: "slots" } : undefined
-  const taken = standing.running.length + state.live.siblings.inFlight
-  if (taken >= places) return { _tag: "Full", limit: places, by: "slots" }
-  return busyWithAnother(candidate) ? { _tag: "Full", limit: 1, by: "another model" } : undefined
+  if (!isWithoutSlot(candidate, standing, places)) return undefined
+  const isBusy = standing.recalled === undefined && !isTaken(state.live, standing, places)
+  return isBusy ? { _tag: "Full", limit: 1, by: "another model" } : { _tag: "Full", limit: places, by: "slots" }
 }
+
+const isTaken = ({ siblings }: LiveState, { running }: Standing, places: number): boolean =>
+  running.length + siblings.inFlight >= places
+
+/** Whether a candidate that is given so many at a time has no slot now. */
+export const isWithoutSlot = (candidate: Candidate, standing: Standing, places: number): boolean =>
+  standing.recalled?.isFull ?? (isTaken(candidate.state.live, standing, places) || busyWithAnother(candidate))
 
 /** What its recent answers say against a healthy candidate; `now` in monotonic milliseconds. */
 export const circuitExclusion = ({ state, model }: Candidate, now: number): Exclusion | undefined => {

@@ -50,9 +50,11 @@ const unmeasured = -1
 /** Notes how these candidates stand at the moment of a decision. */
 export const recordFigures = (all: ReadonlyArray<Among>, standpoint: Standpoint): LiveFigures => {
   // A plain array: a typed one costs the collector more than all that is put into it.
-  const figures: Array<number> = []
+  let figures: Array<number> = none
   let held: Array<HeldAgainst> | undefined
-  for (const [at, { candidates }] of all.entries()) {
+  let at = -1
+  for (const { candidates } of all) {
+    at += 1
     for (const candidate of candidates) {
       if (figures.length === mostFigures) break
       const { model: served, state } = candidate
@@ -66,25 +68,34 @@ export const recordFigures = (all: ReadonlyArray<Among>, standpoint: Standpoint)
           circuit: live.circuits.get(served.id)
         })
       }
-      const { baseMs, end, isFull, places } = standpoint.of(candidate, at)
-      figures.push(
-        live.inFlight,
-        live.siblings.inFlight,
-        live.askedAt,
-        live.firstByteMs ?? unmeasured,
-        end.wait,
-        end.load,
-        end.read,
-        end.write,
-        end.cached,
-        isFull ? 1 : 0,
-        places,
-        baseMs ?? unmeasured
-      )
+      const of = figuresOf(live, standpoint.of(candidate, at))
+      // Most decisions are among one.
+      if (figures.length === 0) figures = of
+      else figures.push(...of)
     }
   }
   return { now: standpoint.now, figures, held: held ?? nothing }
 }
+
+const none: Array<number> = []
+
+const figuresOf = (
+  { askedAt, firstByteMs, inFlight, siblings }: LiveState,
+  { baseMs, end, isFull, places }: Recalled
+): Array<number> => [
+  inFlight,
+  siblings.inFlight,
+  askedAt,
+  firstByteMs ?? unmeasured,
+  end.wait,
+  end.load,
+  end.read,
+  end.write,
+  end.cached,
+  isFull ? 1 : 0,
+  places,
+  baseMs ?? unmeasured
+]
 
 const liveAt = ({ figures, held }: LiveFigures, at: number, model: string): LiveState => {
   const live = newLiveState()

@@ -13,12 +13,14 @@ import {
   capabilityExclusion,
   withMostContext,
   circuitExclusion,
+  isWithoutSlot,
   slotExclusion
 } from "./filter.ts"
 import { upstreamName, type NameTarget, nameTargets } from "./names.ts"
 import { ablePool, emptyPool, type Pool, poolOf, refreshPool } from "./candidate-columns.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
-import type { Standing, Work } from "../fleet/standing.ts"
+import type { Mutable } from "effect/Types"
+import type { Recalled, Standing, Work } from "../fleet/standing.ts"
 import { baseOf, bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt } from "./expected-end.ts"
 import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
 import { lastResort, mistrusted } from "./last-resort.ts"
@@ -33,6 +35,8 @@ const usualOutput = 256
 const scratch = noEnd()
 
 const unknownEnd = noEnd()
+
+const stood: Mutable<Recalled> = { end: unknownEnd, baseMs: undefined, isFull: false, places: 0 }
 
 const nobodyAhead = (): number => 0
 
@@ -252,14 +256,18 @@ export class Plan implements DecisionBasis {
   liveFigures(now: number): LiveFigures {
     const input = this.input(now, nobodyAhead)
     const isSmart = input.strategy === "smart"
+    const { waits } = this.settings
     return recordFigures(this.targets, {
       now,
       of: (candidate, at) => {
         const { live } = candidate.state
         const standing = standingOf(live, candidate.model.id)
         const places = placesAt(candidate, standing, input.leaves)
-        const end = isSmart ? expectEnd(scratch, candidate, standing, places, this.best(at), input) : unknownEnd
-        return { end, baseMs: baseOf(live, standing), isFull: this.slotless(candidate) !== undefined, places }
+        stood.places = places
+        stood.end = isSmart ? expectEnd(scratch, candidate, standing, places, this.best(at), input) : unknownEnd
+        stood.baseMs = baseOf(live, standing)
+        stood.isFull = waits && isWithoutSlot(candidate, standing, places)
+        return stood
       }
     })
   }
@@ -364,8 +372,8 @@ export class Plan implements DecisionBasis {
   }
 
   private pick(now: number, ahead: (standing: Standing) => number): Choice | undefined {
-    const input = this.input(now, ahead)
-    const isSmart = input.strategy === "smart"
+    const isSmart = this.strategy === "smart"
+    let input: StrategyInput | undefined
     let held: Candidate | undefined
     for (let at = 0; at < this.targets.length; at += 1) {
       const target = this.targets[at]
@@ -373,6 +381,11 @@ export class Plan implements DecisionBasis {
       const pool = this.eligible(target, now)
       // Where all have a slot nobody is waited for.
       const full = pool.candidates.length === target.candidates.length ? nobody : this.full(target, now)
+      const [only] = pool.candidates
+      // Nothing is to be weighed where there is no choice.
+      if (only !== undefined && pool.candidates.length === 1 && full.length === 0)
+        return { _tag: "Ask", attempt: this.attempt(only, target) }
+      input ??= this.input(now, ahead)
       const isNative = pool.mixed ? this.isNative : undefined
       if (isSmart && (full.length > 0 || pool.candidates.length > 1)) {
         const best = smartest(pool, full, this.best(at), input, isNative)
