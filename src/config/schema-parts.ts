@@ -19,6 +19,8 @@ export const maybe = <S extends Schema.Top>(schema: S, description: string) =>
 export const seconds = (minimum: number, maximum: number) => Schema.Finite.check(Schema.isBetween({ minimum, maximum }))
 /** A whole number within bounds. */
 export const whole = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+/** A part of a whole. */
+export const share = seconds(0, 1)
 /** A time limit in seconds. */
 export const limit = seconds(0, 86_400)
 

@@ -8,7 +8,7 @@ import { modelChangers } from "../domain/server.ts"
 import { priorityClasses } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
 import { RouteEntry } from "./route-schema.ts"
-import { limit, maybe, or, seconds, weightParts, whole } from "./schema-parts.ts"
+import { limit, maybe, or, seconds, share, weightParts, whole } from "./schema-parts.ts"
 
 const Cors = Schema.Struct({
   origins: or(
@@ -187,11 +187,7 @@ const Hedge = Schema.Struct({
     [],
     "Models, aliases and groups whose streams are asked of a second backend as well when the first token is late; the first to speak is kept, the other is closed"
   ),
-  max_share: or(
-    Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 1 })),
-    0.05,
-    "Most of the requests for a model that may be asked twice, as a part of its last 1000"
-  ),
+  max_share: or(share, 0.05, "Most of the requests for a model that may be asked twice, as a part of its last 1000"),
   min_wait_seconds: or(
     limit,
     0.05,
@@ -384,12 +380,30 @@ const BackendEntry = Schema.Struct({
 /** Levels of the log, most severe first. */
 export const logLevels = ["error", "warn", "info", "debug", "trace"] as const
 
+/** Whose names the fields of the log may have. */
+export const logNames = ["nexus", "ecs", "otel"] as const
+
 const Logging = Schema.Struct({
   level: or(Schema.Literals(logLevels), "info", "Least severe level that is written; one line per request at debug"),
   format: or(
     Schema.Literals(["auto", "text", "json"]),
     "auto",
     "text, json, or auto: text on a terminal, json otherwise"
+  ),
+  names: or(
+    Schema.Literals(logNames),
+    "nexus",
+    "What fields are called: as in the rest of Nexus, by the Elastic Common Schema, or by the semantic conventions of OpenTelemetry"
+  ),
+  access_log: or(
+    Schema.Boolean,
+    false,
+    "Write one line per request at info, with who asked what, where it went and how it ended"
+  ),
+  access_log_share: or(
+    share,
+    1,
+    "Part of the requests with a whole answer that get such a line, 0 to 1; those that end in another way always do"
   )
 })
 

@@ -1,11 +1,12 @@
 /**
- * Accounts for each request exactly once: the memory of the last ones, the log line at debug, and the defects that nobody
+ * Accounts for each request exactly once: the memory of the last ones, the lines of the log, and the defects that nobody
  * else reports.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { StandingChange } from "../registry/live-state.ts"
@@ -14,6 +15,7 @@ import type { Plan } from "../router/plan.ts"
 import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
+import { type RefusedRequest, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { RuleCounts } from "../telemetry/rule-counts.ts"
 import { Meters } from "./Meters.ts"
@@ -53,7 +55,7 @@ export class Accounting extends Context.Service<
     /** A request has come. */
     readonly began: (request: UnderWay) => void
     /** A request was refused before it was read. */
-    readonly turnedAway: (status: number) => void
+    readonly turnedAway: (refused: RefusedRequest) => void
     /** A backend is called for the request; gives where that is counted. */
     readonly attempting: (record: RequestRecord, backend: string, model: string) => Meter
     /** A backend is called beside another one; gives where that is counted. */
@@ -85,6 +87,8 @@ export class Accounting extends Context.Service<
       const log = yield* RequestLog
       const recent = yield* History
       const { ledger } = yield* Meters
+      const seeded = yield* Random.Random
+      const random = () => seeded.nextDoubleUnsafe()
       const attempting = ({ asked: before }: RequestRecord, backend: string, model: string): Meter => {
         const meter = ledger.meter(backend, model)
         if (before !== undefined) {
@@ -179,29 +183,10 @@ export class Accounting extends Context.Service<
         recent.note(request, end)
         noteCut(record, end)
         count(record, end)
-        if (!log.debugEnabled()) return
-        const { asked, committed } = record
-        const now = performance.now()
-        const retried = record.request.headers.get("x-stainless-retry-count") ?? ""
-        log.write("debug", "request ended", {
-          request_id: record.id,
-          endpoint: record.endpoint,
-          model: record.model,
-          upstream_model: asked?.model ?? "",
-          backend: end.backend,
-          stream: record.stream,
-          ...(record.key === undefined ? {} : { key: record.key }),
-          outcome: end.outcome,
-          status: end.status,
-          attempts: record.attempts,
-          ...(record.hedge === undefined ? {} : { hedge: record.hedge }),
-          // What the client's own library says of its retries.
-          ...(/^[1-9]\d{0,3}$/.test(retried) ? { client_retry: Number(retried) } : {}),
-          duration_ms: Math.round(now - record.started),
-          ...(committed === undefined ? {} : { first_byte_ms: Math.round(committed.at - record.started) }),
-          bytes_out: end.bytes,
-          ...(record.failures.length === 0 ? {} : { failures: record.failures })
-        })
+        const share = log.accessShare()
+        const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
+        if (!isAccess && !log.debugEnabled()) return
+        log.write(isAccess ? "info" : "debug", "request ended", requestFields(request, end, performance.now()))
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
@@ -209,7 +194,10 @@ export class Accounting extends Context.Service<
         ledger.active += 1
         recent.underWay.add(request)
       }
-      const turnedAway = (status: number): void => ledger.turnAway(status)
+      const turnedAway = (refused: RefusedRequest): void => {
+        ledger.turnAway(refused.status)
+        if (log.accessShare() !== undefined) log.write("info", "request refused", turnedAwayFields(refused))
+      }
       return Accounting.of({
         underWay: recent.underWay,
         rules: ledger.rules,

@@ -27,6 +27,7 @@ import { Drain } from "../admission/Drain.ts"
 import { EarlyStream } from "./early-stream.ts"
 import { Hedging } from "./hedging.ts"
 import { declaredLength } from "./request-body.ts"
+import type { RefusedRequest } from "./request-line.ts"
 import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
 import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
 import type { Forwarding } from "./attempts.ts"
@@ -243,9 +244,13 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     current.runsIn(run(Effect.onExit(forward(forwarding, current), (exit) => Effect.sync(() => leave(current, exit)))))
   }
 
-  const turnAway = ({ dialect }: DialectRoute, error: GatewayError, id: string): Promise<Response> => {
-    const response = drain.parting(refuse(dialect, error, id))
-    accounting.turnedAway(response.status)
+  const turnAway = (
+    { dialect }: DialectRoute,
+    error: GatewayError,
+    came: Omit<RefusedRequest, "status">
+  ): Promise<Response> => {
+    const response = drain.parting(refuse(dialect, error, came.id))
+    accounting.turnedAway({ ...came, status: response.status })
     return Promise.resolve(response)
   }
 
@@ -256,14 +261,15 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     server: Listening,
     key?: string
   ): Promise<Response> => {
-    if (drain.refusing()) return turnAway(route, stopping(), id)
-    if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: jitteredWait(1, random) }), id)
+    const came = { id, request, server, key }
+    if (drain.refusing()) return turnAway(route, stopping(), came)
+    if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: jitteredWait(1, random) }), came)
     const limits = limitsNow()
     const streams = isStreamed(route, request)
     // Of what is passed on while it comes, what is held is counted when it is.
     const length = streams ? 0 : (declaredLength(request) ?? 0)
     const upload = overloaded(limits) ?? uploads.begin(length, () => server.peer(request))
-    if (upload instanceof Overloaded) return turnAway(route, upload, id)
+    if (upload instanceof Overloaded) return turnAway(route, upload, came)
     return new Promise((resolve) => {
       const started = performance.now()
       const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), key)

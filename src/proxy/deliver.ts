@@ -70,13 +70,15 @@ export interface Delivery {
 
 /** Counts the tokens of an answer; gives what its backend has read of a prompt that it has cut. */
 const noteUsage = (
-  { asked, decided }: RequestRecord,
+  record: RequestRecord,
   { candidate }: Attempt,
   usage: Usage | undefined,
   now: number
 ): CutPrompt | undefined => {
   if (usage === undefined) return undefined
+  const { asked, decided } = record
   asked?.meter.used(usage, now)
+  record.uses(usage)
   return decided === undefined ? undefined : cutPromptOf(decided.needs, candidate.model, usage.prompt)
 }
 

@@ -9,7 +9,7 @@ import type { SetMember } from "../domain/intrusive-set.ts"
 import type { CutPrompt } from "../router/cut-prompt.ts"
 import type { Plan } from "../router/plan.ts"
 import type { LiveFigures } from "../router/live-figures.ts"
-import type { HedgeOutcome, Meter } from "../telemetry/meter.ts"
+import type { HedgeOutcome, Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 
 /** How a request has ended. */
@@ -106,6 +106,10 @@ export interface RequestRecord {
   readonly awaitedMs: number
   readonly committed: Committed | undefined
   readonly passed: AnswerProgress
+  /** How long it has waited for slots, in milliseconds. */
+  readonly queuedMs: number
+  /** What its answer has taken, as the backend tells it. */
+  readonly usage: Usage | undefined
   readonly end: RequestEnd | undefined
 
   /** What it asks for has been read. */
@@ -131,6 +135,8 @@ export interface RequestRecord {
   readonly awaits: (ms: number) => void
   /** An answer is sent on from now on; `passed` shows how far it is. */
   readonly commits: (committed: Committed, passed: AnswerProgress | undefined) => void
+  /** The backend has told what the answer has taken. */
+  readonly uses: (usage: Usage) => void
   /** It has ended; what is told later changes nothing. */
   readonly ends: (end: RequestEnd, now: number) => void
 }
@@ -155,6 +161,8 @@ class Recorded implements RequestRecord {
   awaitedMs = 0
   committed: Committed | undefined
   passed: AnswerProgress = nothing
+  queuedMs = 0
+  usage: Usage | undefined
   end: RequestEnd | undefined
 
   constructor(
@@ -241,6 +249,10 @@ class Recorded implements RequestRecord {
     this.enter("committed", committed.at)
   }
 
+  uses(usage: Usage): void {
+    this.usage = usage
+  }
+
   ends(end: RequestEnd, now: number): void {
     if (this.end !== undefined) return
     this.end = end
@@ -248,6 +260,7 @@ class Recorded implements RequestRecord {
   }
 
   private enter(phase: Phase, now: number): void {
+    if (this.phase === "queued") this.queuedMs += now - this.since
     this.phase = phase
     this.since = now
   }
@@ -269,6 +282,8 @@ export type Interruption = "client" | "stopping" | "cancelled"
 /** A request under way, and the one way to end it from outside. */
 export interface UnderWay extends SetMember {
   readonly record: RequestRecord
+  /** The address it comes from; undefined when its connection has gone. */
+  readonly peer: () => string | undefined
   /** Ends it; the first reason counts. */
   readonly interrupt: (why: Interruption) => void
 }

@@ -80,6 +80,10 @@ export class RequestRun implements UnderWay, Delivery {
     this.fiber = fiber
   }
 
+  peer(): string | undefined {
+    return this.server.peer(this.record.request)
+  }
+
   interrupt(why: Interruption): void {
     this.interruption ??= why
     this.fiber?.interruptUnsafe()

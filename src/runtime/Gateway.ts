@@ -153,7 +153,7 @@ export class Gateway extends Context.Service<
               const dialect = speaker()
               const headers = { ...refusalHeaders(request), ...corsHeaders(rules, request) }
               const response = refuse(dialect, error, id, headers)
-              accounting.turnedAway(response.status)
+              accounting.turnedAway({ id, request, server, status: response.status })
               return drain.parting(response)
             }
             const nothing = (instead = placesOf(dialects, speaker())) =>

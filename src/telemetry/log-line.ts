@@ -2,11 +2,8 @@
  * A log record as one line, text or JSON: control characters escaped, secrets hidden, length bounded.
  */
 import * as Redacted from "effect/Redacted"
-import type { logLevels } from "../config/schema.ts"
 import { printable } from "../domain/printable.ts"
-
-/** One of the levels of the config. */
-export type LogLevel = (typeof logLevels)[number]
+import { type LogLevel, type LogNaming, logNamings } from "./log-names.ts"
 
 /** What a line is made of; `time` in milliseconds since 1970. */
 export interface LogRecord {
@@ -60,22 +57,28 @@ const asText = (value: unknown): string => {
 }
 
 /** `2026-01-31T12:00:00.000Z INFO  message key=value …` */
-export const textLine = ({ time, level, message, fields }: LogRecord): string => {
-  const pairs = Object.entries(fields).map(([key, value]) => ` ${printable(key)}=${asText(value)}`)
-  const head = `${new Date(time).toISOString()} ${level.toUpperCase().padEnd(5)} `
-  return cut(head + printable(short(message)) + pairs.join(""))
+export const textLine = ({ time, level, message, fields }: LogRecord, naming: LogNaming = logNamings.nexus): string => {
+  let line = `${new Date(time).toISOString()} ${level.toUpperCase().padEnd(5)} ${printable(short(message))}`
+  for (const [field, given] of Object.entries(fields)) {
+    for (const [name, value] of naming.field(field, given)) line += ` ${printable(name)}=${asText(value)}`
+  }
+  return cut(line)
 }
 
-/** A JSON object with `time`, `level`, `message` and the fields; those that do not fit are left out and counted. */
-export const jsonLine = ({ time, level, message, fields }: LogRecord): string => {
-  const member = (key: string, value: unknown) => printable(`${json(key)}:${json(value)}`)
-  let line = `{"time":"${new Date(time).toISOString()}","level":"${level}",${member("message", message)}`
+const member = (key: string, value: unknown): string => printable(`${json(key)}:${json(value)}`)
+
+/** A JSON object with time, level, message and the fields; those that do not fit are left out and counted. */
+export const jsonLine = ({ time, level, message, fields }: LogRecord, naming: LogNaming = logNamings.nexus): string => {
+  const head = naming.head(new Date(time).toISOString(), level, message)
+  let line = `{${head.map(([name, value]) => member(name, value)).join(",")}`
   let left = 0
-  for (const [key, value] of Object.entries(fields)) {
-    if (value === undefined) continue
-    const next = `,${member(key === "time" || key === "level" || key === "message" ? `${key}_` : key, value)}`
-    if (line.length + next.length > maxLine - 32) left += 1
-    else line += next
+  for (const [field, given] of Object.entries(fields)) {
+    if (given === undefined) continue
+    for (const [name, value] of naming.field(field, given)) {
+      const next = `,${member(name, value)}`
+      if (line.length + next.length > maxLine - 32) left += 1
+      else line += next
+    }
   }
   return left === 0 ? `${line}}` : `${line},"fields_left_out":${left}}`
 }

@@ -9,15 +9,13 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as References from "effect/References"
 import type * as EffectLevel from "effect/LogLevel"
-import { logLevels } from "../config/schema.ts"
+import { logLevels, type Settings } from "../config/schema.ts"
 import { makeLogBuffer, type LogSink, stderrSink } from "./log-buffer.ts"
-import { jsonLine, type LogLevel, type LogRecord, textLine, valueText } from "./log-line.ts"
+import { jsonLine, type LogRecord, textLine, valueText } from "./log-line.ts"
+import { type LogLevel, logNamings } from "./log-names.ts"
 
 /** What the config says of the log. */
-export interface LoggingSettings {
-  readonly level: LogLevel
-  readonly format: "auto" | "text" | "json"
-}
+export type LoggingSettings = Settings["logging"]
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -27,6 +25,8 @@ export class RequestLog extends Context.Service<
   {
     /** Whether lines of level debug are written; look before building one. */
     readonly debugEnabled: () => boolean
+    /** The part of the requests with a whole answer that a line is written of at info; undefined while none is. */
+    readonly accessShare: () => number | undefined
     /** Writes one line, when its level is. */
     readonly write: (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void
   }
@@ -63,8 +63,9 @@ export const layerOf = (
   fixed: Fields = {}
 ): Layer.Layer<RequestLog> => {
   const line = (of: LogRecord): string => {
-    const { format } = settings()
-    return format === "json" || (format === "auto" && !terminal) ? jsonLine(of) : textLine(of)
+    const { format, names } = settings()
+    const naming = logNamings[names]
+    return format === "json" || (format === "auto" && !terminal) ? jsonLine(of, naming) : textLine(of, naming)
   }
   const isEnabled = (level: LogLevel): boolean => logLevels.indexOf(level) <= logLevels.indexOf(settings().level)
   const make = Effect.gen(function* () {
@@ -82,7 +83,11 @@ export const layerOf = (
     const logger = Logger.make((options) => {
       if (isEnabled(ownLevels[options.logLevel])) buffer.push(line(record(options, fixed)))
     })
-    return Context.make(RequestLog, { debugEnabled: () => isEnabled("debug"), write }).pipe(
+    const accessShare = (): number | undefined => {
+      const { access_log, access_log_share } = settings()
+      return access_log && isEnabled("info") ? access_log_share : undefined
+    }
+    return Context.make(RequestLog, { debugEnabled: () => isEnabled("debug"), accessShare, write }).pipe(
       Context.add(Logger.CurrentLoggers, new Set([logger])),
       // The level may change while the gateway runs: the logger itself looks at it.
       Context.add(References.MinimumLogLevel, "Trace")

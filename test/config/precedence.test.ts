@@ -89,7 +89,14 @@ describe("the environment", () => {
       NEXUS_SERVER_MAX_BODY_MB: "0.5"
     }
     const { logging, health_check, routing, server } = loadedFrom(undefined, { env }).settings
-    expect({ ...logging, on: health_check.enabled, strategy: routing.strategy, retries: routing.max_retries }).toEqual({
+    const { format, level } = logging
+    expect({
+      level,
+      format,
+      on: health_check.enabled,
+      strategy: routing.strategy,
+      retries: routing.max_retries
+    }).toEqual({
       level: "debug",
       format: "json",
       on: false,

@@ -2,6 +2,20 @@
  * What a gateway in this process writes to its log, as the records of its JSON lines.
  */
 
+import type { LoggingSettings } from "../../src/telemetry/logging.ts"
+
+/** Settings of the log with everything else as it is by default. */
+export const logsAt = (
+  level: LoggingSettings["level"],
+  format: LoggingSettings["format"] = "json"
+): LoggingSettings => ({
+  level,
+  format,
+  names: "nexus",
+  access_log: false,
+  access_log_share: 1
+})
+
 /** One line of a JSON log. */
 export type LogLine = Readonly<Record<string, unknown>>
 

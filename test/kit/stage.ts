@@ -22,6 +22,7 @@ import type { RoutingSettings } from "../../src/domain/routing.ts"
 import type { ReceivedAnswer, AnswerBody, BodySink } from "../../src/wire/received-answer.ts"
 import type { Call } from "../../src/wire/call.ts"
 import { plainSettings } from "./generators.ts"
+import { logsAt } from "./log.ts"
 
 const encoder = new TextEncoder()
 
@@ -178,7 +179,7 @@ export const makeStage = async (
   const registry = Registry.layer(() => ({ failures: 1, recoveries: 1 }))
   const router = Router.layer(() => ({ ...plainSettings, strategy: "priority_only", ...routing }))
   const quiet = layerOf(
-    () => ({ level: "error", format: "json" }),
+    () => logsAt("error"),
     (_, done) => done(),
     false
   )

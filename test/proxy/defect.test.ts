@@ -13,6 +13,7 @@ import { layerOf } from "../../src/telemetry/logging.ts"
 import { Deadlines } from "../../src/upstream/Deadlines.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import { Upstream } from "../../src/upstream/Upstream.ts"
+import { logsAt } from "../kit/log.ts"
 
 const limits = {
   totalMs: 0,
@@ -63,7 +64,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     names: fail
   })
   const logging = layerOf(
-    () => ({ level: "debug", format: "json" }),
+    () => logsAt("debug"),
     (text, done) => {
       log += text
       done()

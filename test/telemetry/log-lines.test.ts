@@ -4,6 +4,8 @@ import fc from "fast-check"
 import { jsonLine, maxLine, textLine } from "../../src/telemetry/log-line.ts"
 import { makeLogBuffer, maxWaiting } from "../../src/telemetry/log-buffer.ts"
 import { layerOf, RequestLog } from "../../src/telemetry/logging.ts"
+import { logNamings } from "../../src/telemetry/log-names.ts"
+import { logsAt } from "../kit/log.ts"
 
 const record = (message: string, fields: Record<string, unknown> = {}) =>
   ({ time: 0, level: "info", message, fields }) as const
@@ -20,7 +22,8 @@ describe("a log line", () => {
   test("is one bounded line without control characters, whatever is logged", () =>
     fc.assert(
       fc.property(records, (entry) => {
-        for (const line of [textLine(entry), jsonLine(entry)]) {
+        const lines = Object.values(logNamings).flatMap((naming) => [textLine(entry, naming), jsonLine(entry, naming)])
+        for (const line of lines) {
           expect(line).not.toMatch(control)
           expect(line.length).toBeLessThanOrEqual(maxLine)
         }
@@ -34,6 +37,14 @@ describe("a log line", () => {
         expect(parsed.time).toBe("1970-01-01T00:00:00.000Z")
         expect(parsed.level).toBe("info")
         if (entry.message.length < 2000) expect(parsed.message).toBe(entry.message)
+      })
+    ))
+
+  test("in JSON parses under the names of every convention, and says whose level is whose", () =>
+    fc.assert(
+      fc.property(records, (entry) => {
+        expect(JSON.parse(jsonLine(entry, logNamings.ecs))["log.level"]).toBe("info")
+        expect(JSON.parse(jsonLine(entry, logNamings.otel)).severity_text).toBe("INFO")
       })
     ))
 
@@ -96,7 +107,7 @@ describe("the log", () => {
         yield* Effect.annotateLogs(Effect.logWarning("a warning"), { backend: "b" })
         yield* Effect.logDebug("a detail")
         expect(log.debugEnabled()).toBe(level === "debug")
-      }).pipe(Effect.provide(layerOf(() => ({ level, format }), sink, terminal)))
+      }).pipe(Effect.provide(layerOf(() => logsAt(level, format), sink, terminal)))
     )
     return out
   }
