@@ -175,6 +175,7 @@ export const compileSettings = (
     weights: settings.routing.weights,
     waits: settings.queue.enabled,
     affinity: settings.routing.affinity,
+    sessionHeaders: settings.routing.session_headers,
     aliases: new Map(Object.entries(settings.routing.aliases)),
     groups: new Map(Object.entries(settings.routing.groups)),
     stripPrefixes: settings.routing.strip_prefixes,

@@ -34,6 +34,18 @@ export const priorityClasses = ["high", "normal", "batch"] as const
 /** One of {@link priorityClasses}. */
 export type PriorityClass = (typeof priorityClasses)[number]
 
+/** How a request names its conversation, by the first of these headers that says it; undefined where none does. */
+export const sessionNamed = (
+  headers: { readonly get: (name: string) => string | null },
+  names: ReadonlyArray<string>
+): string | undefined => {
+  for (const name of names) {
+    const value = headers.get(name)
+    if (value !== null && value !== "") return value
+  }
+  return undefined
+}
+
 /** The abilities a request can call for. */
 export type Ability = "vision" | "tools" | "json_mode" | "embeddings"
 

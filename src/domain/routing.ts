@@ -130,6 +130,8 @@ export interface RoutingSettings {
   readonly waits: boolean
   /** Whether it is looked at which server has read the beginning of a prompt before. */
   readonly affinity: boolean
+  /** Headers in which clients name their conversation, the first that is there counts. */
+  readonly sessionHeaders: ReadonlyArray<string>
   /** Alias to the name it stands for, which may be an alias again (3 hops at most, no cycle: checked at load). */
   readonly aliases: ReadonlyMap<string, string>
   /** Name to the models that it stands for all together, each with `@backend` behind it where one backend alone is meant. */

@@ -2,7 +2,7 @@
  * Who a request is from and how urgent it is, for those that wait.
  */
 import { crc32 } from "node:zlib"
-import { priorityClasses, type PriorityClass } from "../domain/request.ts"
+import { priorityClasses, type PriorityClass, sessionNamed } from "../domain/request.ts"
 import type { RequestRecord } from "./record.ts"
 import type { SlotSeeker } from "./slot-queue.ts"
 
@@ -29,11 +29,8 @@ export const priorityOf = ({ key, request }: RequestRecord, { priorityOf: ofKey 
 
 /** What stands for the conversation of a request where a header tells it; 0 otherwise. */
 export const sessionOf = ({ request }: RequestRecord, { sessionHeaders }: SeekerRules): number => {
-  for (const name of sessionHeaders) {
-    const value = request.headers.get(name)
-    if (value !== null && value !== "") return crc32(value) || 1
-  }
-  return 0
+  const session = sessionNamed(request.headers, sessionHeaders)
+  return session === undefined ? 0 : crc32(session) || 1
 }
 
 /** Who asks for a slot. */

@@ -199,7 +199,11 @@ export class Router extends Context.Service<
           if (rules.length === 0) return undefined
           const names = [...aliasChain(needs.model, settings.aliases), lookUpName(needs.model, settings, snapshot).name]
           const header = (name: string) => request.request.headers.get(name)
-          return rulingFor(rules, { needs, names, key: request.key, header, at }, unitOf(request))
+          return rulingFor(
+            rules,
+            { needs, names, key: request.key, header, at },
+            unitOf(request, settings.sessionHeaders)
+          )
         }
         const shadowable = (
           needs: RoutingNeeds,

@@ -135,7 +135,11 @@ export class Replay {
     const kept = new Map(ruling?.headers ?? [])
     const header = (name: string) => kept.get(name) ?? null
     const request: RuledRequest = { id, key, request: { headers: { get: header } } }
-    return rulingFor(routing.rules, { needs, names, key, header, at }, ruling?.unit ?? unitOf(request))
+    return rulingFor(
+      routing.rules,
+      { needs, names, key, header, at },
+      ruling?.unit ?? unitOf(request, routing.sessionHeaders)
+    )
   }
 }
 

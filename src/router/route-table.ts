@@ -2,7 +2,7 @@
  * Which rule of the route table a request goes by: the first one that is for it.
  */
 import { matchesAny, matchesGlob } from "../domain/glob.ts"
-import type { RoutingNeeds } from "../domain/request.ts"
+import { type RoutingNeeds, sessionNamed } from "../domain/request.ts"
 import {
   type RoutingSettings,
   type MatchedPart,
@@ -31,9 +31,6 @@ export interface RuleFacts {
   /** When it came, in milliseconds since 1970. */
   readonly at: number
 }
-
-/** Headers in which clients name the session that a request belongs to, the first that is there counts. */
-const sessionHeaders = ["x-claude-code-session-id", "session-id", "thread-id", "x-session-affinity"] as const
 
 interface LocalTime {
   readonly day: number
@@ -138,13 +135,8 @@ export const isInShare = (unit: number, salt: string, share: number): boolean =>
   mixed(Math.imul(unit, 0x9e3779b1) ^ hashOf(salt)) < share * 2 ** 32
 
 /** What shares are drawn by: the session that a request names, else itself. */
-export const unitOf = ({ id, request: { headers } }: RuledRequest): number => {
-  for (const name of sessionHeaders) {
-    const session = headers.get(name)
-    if (session !== null && session !== "") return hashOf(session)
-  }
-  return hashOf(id)
-}
+export const unitOf = ({ id, request: { headers } }: RuledRequest, sessionHeaders: ReadonlyArray<string>): number =>
+  hashOf(sessionNamed(headers, sessionHeaders) ?? id)
 
 const isCanary = ({ canary, name }: Rule, unit: number, key: string | undefined): boolean => {
   if (canary === undefined) return false

@@ -42,14 +42,15 @@ const goesFirst = (a: Candidate, b: Candidate, isNative: IsNative | undefined): 
   return native === (isNative !== undefined && isNative(b)) ? idler(a.state.live, b.state.live) : native
 }
 
-// Nobody notices less, and no two equal servers are nearer to each other for long.
+// Nobody notices less, and no two equal servers are nearer to each other for long. Alike are those who are within that of
+// everybody, and they have an order of their own that no times are in: else whoever is preferred more might lose by it.
 const alike = { times: 1.05, ofBase: 0.25 } as const
 
 const scratch = noEnd()
 
 /**
- * The one whose answer is to be expected whole first, by its weights; of those that are alike in it, and of no worse priority, the
- * one with the fewest requests goes first. `full` ones have no slot now: the one that is worth waiting for may be one of them.
+ * The one whose answer is to be expected whole first, by its weights; of those that are alike in it the one with the best
+ * priority goes first, then the one with the fewest requests. `full` ones have no slot now: the one that is worth waiting for may be one of them.
  */
 export const smartest = (
   pool: Pool,
@@ -64,6 +65,7 @@ export const smartest = (
   const { leaves, weights } = draw
   let chosen = -1
   let soonest = Infinity
+  let limit = Infinity
   for (let at = 0; at < candidates.length; at += 1) {
     const candidate = candidates[at]
     const standing = standings[at]
@@ -71,8 +73,10 @@ export const smartest = (
     const priority = priorities[at] ?? 0
     const end = expectEnd(scratch, candidate, standing, Infinity, best, draw)
     const raw = weighedTime(end, weights)
-    const time = raw * aversion(priority, foremost, weights)
-    pool.ends[at] = raw
+    const averse = aversion(priority, foremost, weights)
+    const time = raw * averse
+    pool.ends[at] = time
+    limit = Math.min(limit, (raw * alike.times + best.baseMs * alike.ofBase) * averse)
     if (time < soonest) {
       soonest = time
       chosen = at
@@ -100,16 +104,15 @@ export const smartest = (
   }
   if (held !== undefined) return { candidate: held, isFull: true }
   if (chosen < 0) return undefined
-  const limit = (pool.ends[chosen] ?? 0) * alike.times + best.baseMs * alike.ofBase
-  const rank = priorities[chosen] ?? 0
   for (let at = 0; at < candidates.length; at += 1) {
-    if (at === chosen || (pool.ends[at] ?? Infinity) > limit || (priorities[at] ?? 0) > rank) continue
+    if (at === chosen || (pool.ends[at] ?? Infinity) > limit) continue
+    const rank = (priorities[at] ?? 0) - (priorities[chosen] ?? 0)
     const next = candidates[at]
     const holder = candidates[chosen]
-    if (next === undefined || holder === undefined) continue
+    if (rank > 0 || next === undefined || holder === undefined) continue
     const mine = loads[at] ?? 0
     const its = loads[chosen] ?? 0
-    if (mine < its || (mine === its && goesFirst(next, holder, isNative))) chosen = at
+    if (rank < 0 || mine < its || (mine === its && goesFirst(next, holder, isNative))) chosen = at
   }
   const candidate = candidates[chosen]
   return candidate === undefined ? undefined : { candidate, isFull: false }

@@ -203,6 +203,17 @@ describe("a canary", () => {
     expect(sides.size).toBe(2)
   })
 
+  test("knows sessions by the headers of the config, and by no others", async () => {
+    const half = { ...canary, canary: { ...canary.canary, share: 0.5 } }
+    await using fleet = await startFleet([half], { routing: { session_headers: ["X-Chat"] } })
+    const sidesOf = async (header: string) => {
+      const found = new Set<string>()
+      for (let turn = 0; turn < 12; turn += 1) found.add((await fleet.chat({}, [header, `x-request-id: t-${turn}`]))[0])
+      return found.size
+    }
+    expect([await sidesOf("x-chat: one"), await sidesOf("session-id: one")]).toEqual([1, 2])
+  })
+
   test("of keys has all of a key or nothing", async () => {
     const names = ["a", "b", "c", "d", "e", "f"]
     const route = { ...canary, canary: { ...canary.canary, share: 0.5, by: "key" } }

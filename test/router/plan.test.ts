@@ -148,6 +148,7 @@ const smart: RoutingSettings = {
   weights: { priority: 50, load: 30, latency: 20 },
   waits: false,
   affinity: false,
+  sessionHeaders: [],
   aliases: new Map(),
   groups: new Map(),
   stripPrefixes: true,
@@ -202,6 +203,59 @@ describe("of two worlds that differ in one backend,", () => {
 })
 
 describe("the smart strategy", () => {
+  // Times that are alike to the one between them and not to each other once put a machine behind one that it had been before.
+  test.each([
+    [
+      { priority: 42, load: 32, latency: 62 },
+      0,
+      [
+        [4, 2, 427],
+        [3, 1, 470],
+        [4, 4, 402]
+      ]
+    ],
+    [
+      { priority: 35, load: 39, latency: 4 },
+      3,
+      [
+        [3, 3, 887],
+        [5, 2, 1772],
+        [1, 0, 2131],
+        [3, 1, 1737],
+        [5, 4, undefined]
+      ]
+    ],
+    [
+      { priority: 2, load: 64, latency: 4 },
+      0,
+      [
+        [2, 1, 1347],
+        [4, 1, 806],
+        [5, 2, 647],
+        [1, 2, 666],
+        [4, 0, 1048],
+        [3, 2, 974],
+        [4, 4, 402],
+        [5, 3, 418]
+      ]
+    ]
+  ] as const)("puts a machine behind nobody new when it is preferred more (%#)", (weights, at, machines) => {
+    const [one] = fc.sample(ableStandings, { numRuns: 1, seed: 1 })[0] ?? []
+    if (one === undefined) throw new Error("no backend")
+    const stand = (better: number) =>
+      snapshotOf(
+        machines.map(([priority, inFlight, firstByteMs], which) => ({
+          ...one,
+          priority: which === at ? better : priority,
+          inFlight,
+          firstByteMs
+        }))
+      )
+    const before = machines[at]?.[0] ?? 0
+    const rank = (priority: number) => rankOf(stand(priority), { ...smart, weights }, `b${at}`)
+    for (let better = before - 1; better > 0; better -= 1) expect(rank(better)).toBeLessThanOrEqual(rank(better + 1))
+  })
+
   test("asks nobody first from whom an answer is to be expected notably later than from another of its priority", () =>
     fc.assert(
       fc.property(ableStandings, (all) => {

@@ -22,6 +22,7 @@ const plain: RoutingSettings = {
   weights: { priority: 50, load: 30, latency: 20 },
   waits: false,
   affinity: false,
+  sessionHeaders: [],
   aliases: new Map([["alias", "a"]]),
   groups: new Map(),
   stripPrefixes: true,

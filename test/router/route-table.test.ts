@@ -154,7 +154,7 @@ describe("shares", () => {
       for (const share of [0.01, 0.05, 0.5]) {
         let drawn = 0
         for (let at = 0; at < 20_000; at += 1) {
-          const unit = unitOf({ id: idOf(at), key: undefined, request: { headers: { get: () => null } } })
+          const unit = unitOf({ id: idOf(at), key: undefined, request: { headers: { get: () => null } } }, [])
           if (isInShare(unit, "rule", share)) drawn += 1
         }
         // Five deviations.
@@ -179,11 +179,14 @@ describe("shares", () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.string(), fc.string(), (session, a, b) => {
         const of = (id: string) =>
-          unitOf({
-            id,
-            key: undefined,
-            request: { headers: { get: (name) => (name === "session-id" ? session : null) } }
-          })
+          unitOf(
+            {
+              id,
+              key: undefined,
+              request: { headers: { get: (name) => (name === "x-own-session" ? session : null) } }
+            },
+            ["session-id", "x-own-session"]
+          )
         expect(of(a)).toBe(of(b))
       })
     ))
