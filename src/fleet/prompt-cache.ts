@@ -24,6 +24,9 @@ export class PromptCache {
   private oldest: Block | undefined
   private held = 0
   private saidToHold: number | undefined
+  // The chain that was looked for last, while nothing has changed: a decision asks several times.
+  private looked: PromptChain | undefined
+  private depth = 0
   /** Tokens that it holds; what is not told is learned when it forgets. */
   capacity: number
 
@@ -45,7 +48,13 @@ export class PromptCache {
   }
 
   /** How many blocks of a chain are held, from its start. */
-  depthOf({ hashes }: PromptChain): number {
+  depthOf(chain: PromptChain): number {
+    if (chain === this.looked) return this.depth
+    this.looked = chain
+    return (this.depth = this.find(chain))
+  }
+
+  private find({ hashes }: PromptChain): number {
     // Those at the end of a chain are forgotten first: what is held is a beginning.
     let from = 0
     let to = hashes.length
@@ -104,6 +113,7 @@ export class PromptCache {
 
   /** Forgets everything: the server has been away. */
   clear(): void {
+    this.looked = undefined
     this.blocks.clear()
     this.newest = undefined
     this.oldest = undefined
@@ -118,6 +128,7 @@ export class PromptCache {
 
   private added(hash: number, tokens: number): Block {
     const block: Block = { hash, tokens, newer: undefined, older: undefined }
+    this.looked = undefined
     this.blocks.set(hash, block)
     this.held += tokens
     return block
@@ -130,6 +141,7 @@ export class PromptCache {
   }
 
   private forget(block: Block): void {
+    this.looked = undefined
     this.unlink(block)
     this.blocks.delete(block.hash)
     this.held -= block.tokens

@@ -45,6 +45,24 @@ describe("what a server is likely to have cached", () => {
     )
   })
 
+  test("is told as it is now, however often it was asked before", () => {
+    fc.assert(
+      fc.property(chains, capacity, fc.array(fc.nat(2), { minLength: 1 }), (all, tokens, steps) => {
+        const cache = new PromptCache(tokens)
+        const [asked] = all
+        if (asked === undefined) return
+        for (const [at, each] of all.entries()) {
+          cache.depthOf(asked)
+          const step = steps[at % steps.length]
+          if (step === 0) cache.holds(each, 1)
+          else if (step === 1) cache.corrects(each, 1, each.bytes, 0)
+          else cache.clear()
+          expect(cache.depthOf(asked)).toBe(cache.depthOf({ ...asked }))
+        }
+      })
+    )
+  })
+
   test("is found to any depth of what it has in common with what was computed", () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 30 }), fc.integer({ min: 0, max: 30 }), (shared, more) => {
