@@ -86,7 +86,8 @@ const HedgeEntry = Schema.Struct({
 
 /**
  * A request that has ended; times in milliseconds, `at` since 1970; the names are empty when no backend was asked, and
- * `key`, the name of the key that it came with, is absent where none is needed.
+ * `key`, the name of the key that it came with, is absent where none is needed. `load_ms` is there when the model was not in
+ * memory: how long it was expected to take to be loaded.
  */
 export const RecentRequest = Schema.Struct({
   id: Schema.String,
@@ -102,6 +103,7 @@ export const RecentRequest = Schema.Struct({
   attempts: Schema.Finite,
   failures: Schema.Array(Excluded),
   hedge: Schema.optionalKey(HedgeEntry),
+  load_ms: Schema.optionalKey(Schema.Finite),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   duration_ms: Schema.Finite
 })
@@ -119,7 +121,8 @@ export type Explained = typeof Explained.Type
 
 /**
  * A request under way; times in milliseconds, `at` since 1970; the names are empty before a backend is asked. `key`
- * is the name of the key that it came with, absent where none is needed. `pieces` are those of its stream that have come,
+ * is the name of the key that it came with, absent where none is needed; `load_ms` is how long the model is expected to take
+ * to be loaded, absent where it was in memory. `pieces` are those of its stream that have come,
  * about as many as its tokens.
  */
 export const RequestUnderWay = Schema.Struct({
@@ -137,6 +140,7 @@ export const RequestUnderWay = Schema.Struct({
   attempts: Schema.Finite,
   failures: Schema.Array(Excluded),
   hedge: Schema.optionalKey(HedgeEntry),
+  load_ms: Schema.optionalKey(Schema.Finite),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   bytes: Schema.Finite,
   pieces: Schema.Finite

@@ -35,8 +35,9 @@ export const isSpokenNatively = (
 ): boolean =>
   isMain(speakingOf(backend), dialect, operation) || isNative(speakerOf(backend, served), { dialect, operation })
 
-/** Whether a kind of server loads models when they are asked for. */
-export const loadsOnDemand = (type: BackendType): boolean => kindNamed(type).loadsOnDemand
+/** Whether a server may have to load a model that is asked for: its kind does, or it tells of each whether it is in memory. */
+export const mayLoad = (type: BackendType, { loaded }: Pick<Model, "loaded">): boolean =>
+  loaded !== undefined || kindNamed(type).loadsOnDemand
 
 /** How many requests a kind of server is given at a time while nothing is known of its slots. */
 export const slotsAtFirst = (type: BackendType): number => kindNamed(type).slotsAtFirst

@@ -207,6 +207,9 @@ const hedgeWords = {
 const hedgeText = ({ after_ms: ms, backend, model, outcome }: NonNullable<Explained["request"]["hedge"]>): string =>
   `${backend} was asked for ${model} as well after ${milliseconds(ms)}, ${outcome === null ? "both are waited for" : hedgeWords[outcome]}`
 
+const coldText = (ms: number): string =>
+  `its model was not in memory; loading it was expected to take ${milliseconds(ms)}`
+
 const requestText = ({ request, decision }: Explained | ExplainedUnderWay): string => {
   const [outcome = [], time = []] = outcomeRows(request)
   const about = tableText(
@@ -219,6 +222,7 @@ const requestText = ({ request, decision }: Explained | ExplainedUnderWay): stri
       ["Backend:", request.backend === "" ? "none" : `${request.backend}, asked for ${request.upstream_model}`],
       ["Attempts:", String(request.attempts)],
       ...(request.hedge === undefined ? [] : [["Hedge:", hedgeText(request.hedge)]]),
+      ...(request.load_ms === undefined ? [] : [["Cold:", coldText(request.load_ms)]]),
       ["First byte:", milliseconds(request.first_byte_ms)],
       time
     ]

@@ -56,7 +56,7 @@ const described = (all: ReadonlyArray<Documented>) => {
     )
 }
 
-const header = (description: string, required: boolean, type: "string" | "integer" = "string") => ({
+const header = (description: string, required: boolean, type: "string" | "integer" | "number" = "string") => ({
   description,
   required,
   schema: { type }
@@ -69,6 +69,8 @@ const headers = {
   "x-nexus-backend-type": header("Whether it is local or in the cloud", false),
   "x-nexus-route-reason": header("Why it was chosen: capability-match, capacity-overflow, failover or hedge", false),
   "x-nexus-attempts": header("How many backends were asked, the last one included", false, "integer"),
+  "x-nexus-cold": header("`1` when the model was not in memory there, and had to be loaded first", false),
+  "x-nexus-load-seconds": header("How long that was expected to take, in seconds", false, "number"),
   "x-nexus-hedge": header(
     "What came of asking a second backend since the first token was late: won by it, lost to the first, or failed",
     false
@@ -89,6 +91,12 @@ const headers = {
   "x-nexus-canary": header("`1` when the request was one of the rule's canary", false),
   "x-nexus-estimated": header("The field of the answer that is an estimate", false),
   "x-nexus-rejection-reasons": header("Why each backend did not answer", false),
+  "x-nexus-queue-position": header(
+    "Which place it would have had, or had, among those that wait for a slot",
+    false,
+    "integer"
+  ),
+  "x-nexus-queue-seconds": header("In about how many seconds its turn would have come", false, "number"),
   "retry-after": header("Seconds after which another try makes sense", false, "integer"),
   "x-should-retry": header("`false` when another try would only repeat what the gateway has tried", false),
   "www-authenticate": header("How to send a key", true)
@@ -101,7 +109,7 @@ const headersOf = (...names: ReadonlyArray<HeaderName>) =>
 
 const errorHeaders: Readonly<Record<string, ReadonlyArray<HeaderName>>> = {
   401: ["www-authenticate"],
-  429: ["retry-after"],
+  429: ["retry-after", "x-nexus-queue-position", "x-nexus-queue-seconds"],
   501: ["x-should-retry"],
   502: ["x-nexus-rejection-reasons"],
   503: ["retry-after", "x-nexus-rejection-reasons"]
@@ -112,6 +120,8 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-backend-type",
   "x-nexus-route-reason",
   "x-nexus-attempts",
+  "x-nexus-cold",
+  "x-nexus-load-seconds",
   "x-nexus-hedge",
   "x-nexus-answered-model",
   "x-nexus-warning",

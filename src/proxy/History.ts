@@ -18,7 +18,7 @@ import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-
 import type { Replay } from "../router/replay.ts"
 import type { Explained, RecentRequest, ReplayedRequest } from "../api/admin-api.ts"
 import type { Hedge, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
-import { RequestsUnderWay, toldHedge } from "./under-way.ts"
+import { RequestsUnderWay, toldHedge, toldLoad } from "./under-way.ts"
 
 /** Requests that are remembered. */
 export const rememberedRequests = 512
@@ -42,6 +42,7 @@ const columns = [
   "outputTokens",
   "turn",
   "seenAt",
+  "loadMs",
   "figures"
 ] as const
 
@@ -65,6 +66,9 @@ interface Texts {
 }
 
 const none: ReadonlyArray<never> = []
+
+// In place of the time that it takes to load a model.
+const inMemory = -1
 
 const nothing: OperationFacts = {
   name: "",
@@ -115,6 +119,7 @@ class Ring {
     numbers[column++] = needs?.outputTokens ?? 0
     numbers[column++] = decided?.turn ?? 0
     numbers[column++] = record.seen?.now ?? 0
+    numbers[column++] = asked?.loadMs ?? inMemory
     numbers[column] = record.seen?.figures.length ?? 0
     this.keep(record.seen?.figures ?? none, at * mostFigures)
     const texts = this.texts[at]
@@ -156,6 +161,7 @@ class Ring {
     const texts = this.text(at)
     const started = this.number(at, "started")
     const firstByteAt = this.number(at, "firstByteAt")
+    const loadMs = this.number(at, "loadMs")
     return {
       id: texts.id,
       at: Math.round(this.number(at, "at")),
@@ -170,6 +176,7 @@ class Ring {
       attempts: this.number(at, "attempts"),
       failures: texts.failures,
       ...toldHedge(texts),
+      ...toldLoad(loadMs === inMemory ? undefined : loadMs),
       first_byte_ms: firstByteAt === 0 ? null : rounded(firstByteAt - started),
       duration_ms: rounded(this.number(at, "ended") - started)
     }

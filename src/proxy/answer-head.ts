@@ -26,7 +26,7 @@ const pass = (name: string, head: ReceivedAnswer, attempt: Attempt, headers: Rec
 type HeadersOf = (
   head: ReceivedAnswer,
   attempt: Attempt,
-  record: Pick<RequestRecord, "id" | "attempts" | "committed" | "hedge" | "route" | "translated">,
+  record: Pick<RequestRecord, "id" | "asked" | "attempts" | "committed" | "hedge" | "route" | "translated">,
   cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
 
@@ -91,11 +91,11 @@ export const wholeAnswerHeaders: HeadersOf = (head, attempt, record, cutPrompt) 
   return headers
 }
 
-/** How often a request was asked. */
-type Tries = Pick<RequestRecord, "attempts" | "hedge">
+/** How often a request was asked, and of whom last. */
+type Tries = Pick<RequestRecord, "asked" | "attempts" | "hedge">
 
 /** Headers that say which backend was asked last and why. */
-export const decisionHeaders = (attempt: Attempt, { attempts, hedge }: Tries): Record<string, string> => {
+export const decisionHeaders = (attempt: Attempt, { asked, attempts, hedge }: Tries): Record<string, string> => {
   const { backend } = attempt.candidate.state
   const isAgain = attempt.reason !== "hedge" && attempts > (hedge === undefined ? 1 : 2)
   const headers: Record<string, string> = {
@@ -103,6 +103,10 @@ export const decisionHeaders = (attempt: Attempt, { attempts, hedge }: Tries): R
     "x-nexus-backend-type": locality(backend.type),
     "x-nexus-route-reason": isAgain ? "failover" : attempt.reason,
     "x-nexus-attempts": String(attempts)
+  }
+  if (asked?.loadMs !== undefined) {
+    headers["x-nexus-cold"] = "1"
+    headers["x-nexus-load-seconds"] = String(Math.round(asked.loadMs / 100) / 10)
   }
   if (hedge?.outcome !== undefined) headers["x-nexus-hedge"] = hedge.outcome
   if (attempt.resolved !== undefined) headers["x-nexus-resolved-model"] = headerText(attempt.resolved)

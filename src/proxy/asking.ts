@@ -20,7 +20,8 @@ import type { EarlyStream } from "./early-stream.ts"
 import { failureReason } from "./final-failure.ts"
 import { tunedFor } from "./fuller.ts"
 import type { Asked } from "./record.ts"
-import { loadsOnDemand } from "../backend/backend.ts"
+import { mayLoad } from "../backend/backend.ts"
+import { coldFor } from "../router/expected-end.ts"
 import type { Work } from "../fleet/standing.ts"
 import type { RequestRun } from "./request-run.ts"
 import { StreamedBody } from "./streamed-body.ts"
@@ -117,11 +118,13 @@ export class Asking implements Asker {
     this.clock = clock
     this.leads = beside === undefined
     const meter = this.leads ? accounting.attempting(record, backend.name, id) : accounting.asksBeside(backend.name, id)
-    this.asked = { backend: backend.name, model, meter }
+    // Once it is asked it counts as in memory.
+    const loadMs = coldFor(candidate)
+    this.asked = { backend: backend.name, model, meter, ...(loadMs === undefined ? {} : { loadMs }) }
     clock.bound(record.started, isCount(run) ? countMs : backend.limits.totalMs)
     this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn), {
       work: request.work,
-      onDemand: loadsOnDemand(backend.type),
+      onDemand: mayLoad(backend.type, candidate.model),
       freed: forwarding.freed
     })
     if (!this.leads) return

@@ -34,6 +34,8 @@ export interface Asked {
   readonly model: string
   /** Where it is counted. */
   readonly meter: Meter
+  /** How long the model was expected to take to be loaded first, in milliseconds; absent where it was in memory. */
+  readonly loadMs?: number
 }
 
 /** A second backend that was asked beside the first one, whose first token was late. */

@@ -14,6 +14,10 @@ const tenths = (ms: number): number => Math.round(ms * 10) / 10
 export const toldHedge = ({ hedge }: Pick<RequestRecord, "hedge">): Pick<RequestUnderWay, "hedge"> =>
   hedge === undefined ? {} : { hedge: { ...hedge, outcome: hedge.outcome ?? null } }
 
+/** What is told of a model that had to be loaded first. */
+export const toldLoad = (loadMs: number | undefined): Pick<RequestUnderWay, "load_ms"> =>
+  loadMs === undefined ? {} : { load_ms: tenths(loadMs) }
+
 /** How a request stands at `now`, in monotonic milliseconds; `ahead` is what the wall clock shows beyond that. */
 const described = (record: RequestRecord, now: number, aheadMs: number): RequestUnderWay => {
   const { asked, committed, passed, started } = record
@@ -32,6 +36,7 @@ const described = (record: RequestRecord, now: number, aheadMs: number): Request
     attempts: record.attempts,
     failures: [...record.failures],
     ...toldHedge(record),
+    ...toldLoad(asked?.loadMs),
     first_byte_ms: committed === undefined ? null : tenths(committed.at - started),
     bytes: passed.bytes,
     pieces: passed.pieces

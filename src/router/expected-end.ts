@@ -1,7 +1,7 @@
 /**
  * When the answer to a request is to be expected whole, at each of those who could give it: what the smart strategy goes by.
  */
-import { loadsOnDemand, locality, showsSlots, slotsAtFirst } from "../backend/backend.ts"
+import { locality, mayLoad, showsSlots, slotsAtFirst } from "../backend/backend.ts"
 import type { Weights } from "../domain/routing.ts"
 import type { ExpectedEnd, Standing, Work } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
@@ -144,7 +144,11 @@ export const expectEnd = (
 
 /** Whether a model is not in memory where it would have to be loaded. */
 const isCold = ({ model, state }: Candidate): boolean =>
-  loadsOnDemand(state.backend.type) && state.live.residency.isCold(model.id, model.loaded)
+  mayLoad(state.backend.type, model) && state.live.residency.isCold(model.id, model.loaded)
+
+/** How long a model is expected to take to be loaded that is not in memory, in milliseconds; undefined where it is. */
+export const coldFor = (candidate: Candidate): number | undefined =>
+  isCold(candidate) ? candidate.state.live.residency.loadMs(candidate.model.id) : undefined
 
 // A machine that loads a model does nothing else.
 const burden = 1.5
