@@ -17,6 +17,7 @@ import { failureIn } from "../src/dialect/refuse.ts"
 import { formats } from "../src/config/import/convert.ts"
 import { type ImportFormat, importFormats } from "../src/config/import/import-formats.ts"
 import { houseTable } from "./house.ts"
+import { permissionTable } from "./permissions.ts"
 import { metricsPage } from "../src/telemetry/metrics-reference.ts"
 
 const root = join(import.meta.dir, "..")
@@ -128,6 +129,7 @@ const parts: ReadonlyMap<string, () => string> = new Map([
   ["legacy", legacyMarkdown],
   ["errors", errors],
   ["folders", houseTable],
+  ["permissions", permissionTable],
   ["servers", servers],
   ["dialects", dialects],
   ...importFormats.flatMap((kind) => [
@@ -143,7 +145,8 @@ export const pages = [
   "docs/dialects.md",
   "docs/discovery.md",
   "docs/errors.md",
-  "docs/migration.md"
+  "docs/migration.md",
+  "docs/security.md"
 ]
 
 /** A page with its generated parts as the code has them now. */

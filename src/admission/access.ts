@@ -1,22 +1,16 @@
 /**
  * Who may ask at all: looked at before anything of a body is read.
  */
-import { createHash, timingSafeEqual } from "node:crypto"
 import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domain/errors.ts"
+import type { Grant } from "../domain/grant.ts"
 import type { ModelChangers } from "../domain/server.ts"
 import { isLoopback } from "../domain/url-host.ts"
-
-/** A key that clients may use, as its SHA-256 digest. */
-export interface AuthKey {
-  readonly name: string
-  readonly digest: Uint8Array
-  /** Whether it opens the administration from other machines too. */
-  readonly admin?: boolean
-}
+import type { KeyFault, KeyRing } from "./key-ring.ts"
+import { adminPrefix, areaOf, areaRefusal } from "./permissions.ts"
 
 /** The rules of admission, made once from the settings. */
 export interface AdmissionRules {
-  readonly keys: ReadonlyArray<AuthKey>
+  readonly keys: () => KeyRing
   /** Host names that are accepted; undefined accepts any (an address beyond loopback). */
   readonly hosts: ReadonlySet<string> | undefined
   /** Ends of further ones, each with its dot. */
@@ -41,15 +35,12 @@ const nameless: ReadonlySet<string> = new Set(["/livez", "/readyz", "/health"])
 
 const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
 
-/** Paths of the administrative endpoints begin so. */
-export const adminPrefix = "/admin/"
-
 /** Builds the rules. */
 export const makeAdmission = (options: {
   readonly hostname: string
   readonly allowedHosts: ReadonlyArray<string>
   readonly origins: ReadonlyArray<string>
-  readonly keys: ReadonlyArray<AuthKey>
+  readonly keys: () => KeyRing
   readonly modelChanges?: ModelChangers
 }): AdmissionRules => ({
   keys: options.keys,
@@ -106,17 +97,35 @@ const keysIn = function* ({ headers, url }: Request, parameter?: string): Genera
   }
 }
 
-// Every key is compared, whichever matches, so that time tells nothing.
-const knownKey = (keys: ReadonlyArray<AuthKey>, given: string): AuthKey | undefined => {
-  const digest = createHash("sha256").update(given).digest()
-  let found: AuthKey | undefined
-  for (const key of keys) if (timingSafeEqual(key.digest, digest)) found = key
-  return found
+/** When and from where somebody asks. */
+export interface Visitor {
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  readonly peer: () => string | undefined
 }
 
-/** Whether who asks has a key, where one is needed. */
-export const hasValidKey = ({ keys }: AdmissionRules, request: Request): boolean =>
-  keys.length === 0 || keysIn(request).some((given) => knownKey(keys, given) !== undefined)
+/** What the keys that came with a request let do, those alone that count now and from there. */
+const grantsIn = function* (
+  { keys }: AdmissionRules,
+  request: Request,
+  { now, peer }: Visitor,
+  parameter?: string
+): Generator<Grant | KeyFault | "unknown"> {
+  const ring = keys()
+  for (const given of keysIn(request, parameter)) {
+    const known = ring.find(given)
+    yield known === undefined ? "unknown" : (known.fault(now(), peer) ?? known.grant)
+  }
+}
+
+/** Whether who asks may know how the gateway is. */
+export const mayKnowState = (rules: AdmissionRules, request: Request, visitor: Visitor): boolean => {
+  if (rules.keys().size === 0) return true
+  for (const found of grantsIn(rules, request, visitor)) {
+    if (typeof found !== "string" && areaRefusal(found, "state", isLocal(visitor.peer())) === undefined) return true
+  }
+  return false
+}
 
 /** Whether a browser asks beforehand what it may send: it never shows a key when it does. */
 export const isPreflight = (rules: AdmissionRules, { method, headers }: Request): boolean =>
@@ -135,47 +144,56 @@ const isLink = ({ method, headers }: Request, path: string): boolean =>
 const noKey = (url: string): string =>
   `No API key: send one as 'Authorization: Bearer …'${/[?&](api[-_]?)?key=/i.test(url) ? "; one in the URL is not taken, since URLs end up in logs" : ""}`
 
-/** Whether a request is let in: why it is not, or the name of the key that lets it in, where one is needed. */
+/** Whether a request is let in: why it is not, or what the key that lets it in lets it do, where one is needed. */
 export interface Admission {
   readonly refusal?: GatewayError
-  readonly key?: string
+  readonly grant?: Grant
 }
 
 const letIn: Admission = {}
 
+const faultWords: Readonly<Record<KeyFault, string>> = {
+  early: "The API key is not valid yet",
+  expired: "The API key has expired",
+  elsewhere: "The API key may not be used from this address"
+}
+
 /**
- * Whether a request is let in. `path` is its path as it is routed, `peer` the address it comes from, `parameter` what its
- * key is called in its URL, where clients of its dialect send it there.
+ * Whether a request is let in. `path` is its path as it is routed, `parameter` what its key is called in its URL, where
+ * clients of its dialect send it there.
  */
 export const admit = (
   rules: AdmissionRules,
   request: Request,
   path: string,
-  peer: () => string | undefined,
+  visitor: Visitor,
   parameter?: string
 ): Admission => {
   const refusal = outerRefusal(rules, request, path)
   if (refusal !== undefined) return { refusal }
-  const isForeign = path.startsWith(adminPrefix) && !isLocal(peer())
-  if (rules.keys.length === 0 && isForeign) {
-    return { refusal: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" }) }
+  if (rules.keys().size === 0) {
+    return path.startsWith(adminPrefix) && !isLocal(visitor.peer())
+      ? { refusal: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" }) }
+      : letIn
   }
-  if (rules.keys.length === 0 || openPaths.has(path) || isPreflight(rules, request)) return letIn
-  // One that is good lets in, whatever else came with it.
-  let found: "none" | "unknown" | "not admin" = "none"
-  for (const given of keysIn(request, parameter)) {
-    const key = knownKey(rules.keys, given)
-    if (key !== undefined && (!isForeign || key.admin === true)) return { key: key.name }
-    if (key !== undefined) found = "not admin"
-    else if (found === "none") found = "unknown"
+  if (openPaths.has(path) || isPreflight(rules, request)) return letIn
+  const area = areaOf(path)
+  const isHere = area === "models" || isLocal(visitor.peer())
+  let why: GatewayError | undefined
+  // One that is good lets in, whatever else came with it; of those that are not, what is known best is told.
+  for (const found of grantsIn(rules, request, visitor, parameter)) {
+    if (typeof found !== "string") {
+      const message = areaRefusal(found, area, isHere)
+      if (message === undefined) return { grant: found }
+      why = new Forbidden({ message })
+    } else if (found === "unknown") {
+      why ??= new Unauthorized({ message: "The API key is not known" })
+    } else if (why === undefined || why._tag === "Unauthorized") {
+      const message = faultWords[found]
+      why = found === "elsewhere" ? new Forbidden({ message }) : new Unauthorized({ message })
+    }
   }
-  if (found === "none") return { refusal: new Unauthorized({ message: noKey(request.url) }) }
-  return {
-    refusal:
-      found === "unknown"
-        ? new Unauthorized({ message: "The API key is not known" })
-        : new Forbidden({ message: "From another machine, administration takes a key with admin = true" })
-  }
+  return { refusal: why ?? new Unauthorized({ message: noKey(request.url) }) }
 }
 
 /** Why a request is not let in, whatever its key; undefined when nothing speaks against it. */
@@ -220,11 +238,8 @@ const changing = "Models of a server are changed"
  * Why who is let in may not have the models of a server changed; undefined when that is allowed. With keys it takes one with
  * `admin = true` wherever it comes from, since it is asked where everything else is, and a proxy passes that on.
  */
-export const changeRefusal = (
-  { keys, modelChanges }: AdmissionRules,
-  request: Request,
-  peer: () => string | undefined
-): GatewayError | undefined => {
+export const changeRefusal = (rules: AdmissionRules, request: Request, visitor: Visitor): GatewayError | undefined => {
+  const { keys, modelChanges } = rules
   const { headers } = request
   if (modelChanges === "clients") return undefined
   const refused = (message: string) => new Forbidden({ message })
@@ -232,11 +247,13 @@ export const changeRefusal = (
     return refused('Nexus changes the models of no server (server.model_changes = "never"): ask the server itself')
   const otherwise = 'or by all with server.model_changes = "clients"'
   if (headers.get("origin") !== null) return refused(`${changing} by no page in a browser, ${otherwise}`)
-  if (keys.length === 0) {
-    if (isLocal(peer()) && !ofProxies.some((name) => headers.has(name))) return undefined
+  if (keys().size === 0) {
+    if (isLocal(visitor.peer()) && !ofProxies.some((name) => headers.has(name))) return undefined
     return refused(`${changing} without [auth] keys from this machine alone, and through no proxy, ${otherwise}`)
   }
-  for (const given of keysIn(request)) if (knownKey(keys, given)?.admin === true) return undefined
+  for (const found of grantsIn(rules, request, visitor)) {
+    if (typeof found !== "string" && found.admin === true) return undefined
+  }
   return refused(`${changing} with a key that has admin = true, ${otherwise}`)
 }
 

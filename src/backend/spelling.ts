@@ -1,6 +1,7 @@
 /**
  * Names of models as kinds of servers take them: for some, several spellings are one name.
  */
+import { matchesGlob } from "../domain/glob.ts"
 import { type BackendType, backendTypes, kindNamed } from "./all.ts"
 
 const spelledBy = (type: BackendType, spelling: (name: string) => string, name: string): string =>
@@ -20,6 +21,12 @@ const lenient = backendTypes.flatMap((type) => {
 /** The same for each kind that takes several spellings. */
 export const spellingsOf = (name: string): ReadonlyArray<string> =>
   lenient.map(({ spelling, type }) => spelledBy(type, spelling, name))
+
+/** Whether a glob means a model for servers of this type, in whatever spelling of its name. */
+export const spelledAlike = (type: BackendType, glob: string, id: string): boolean => {
+  const { spelling } = kindNamed(type)
+  return spelling !== undefined && matchesGlob(spelling(glob), spelling(id))
+}
 
 /** Gives, model by model, the name that it is listed by: of several spellings of one model, the first that came. */
 export const oneSpelling = (): ((type: BackendType, id: string) => string) => {

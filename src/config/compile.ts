@@ -7,19 +7,17 @@ import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
+import type { AuthKey, KeyTerms } from "../domain/grant.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { rulesOf } from "./compile-routes.ts"
 import type { Settings } from "./schema.ts"
+import { momentOf } from "./moment.ts"
 import { digitsOf, wakePlace } from "./wake.ts"
 
-/** A key that clients may use, as its SHA-256 digest. */
-export interface ConfiguredKey {
-  readonly name: string
-  readonly digest: Uint8Array
-  /** Whether it opens the administration from other machines too. */
-  readonly admin?: boolean
-  /** The key itself where the config knows it (from the environment), so that commands can use it. */
+/** A key that clients may use, as the settings have it. */
+export interface ConfiguredKey extends AuthKey {
+  /** The key itself where the config knows it (from the environment or a file), so that commands can use it. */
   readonly key?: Redacted.Redacted<string>
 }
 
@@ -158,6 +156,39 @@ const hedgeOf = (hedge: Settings["routing"]["hedge"]): Pick<RoutingSettings, "he
         }
       }
 
+type KeyEntry = Settings["auth"]["keys"][number]
+
+const termsOf = (entry: KeyEntry): KeyTerms => {
+  const { admin, backends, expires, labels, metrics, models, name, networks, not_before, owner, priority } = entry
+  return {
+    name,
+    ...(owner === undefined ? {} : { owner }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(models === undefined ? {} : { models }),
+    ...(backends === undefined ? {} : { backends }),
+    ...(networks === undefined ? {} : { networks }),
+    ...(not_before === undefined ? {} : { notBefore: momentOf(not_before) }),
+    ...(expires === undefined ? {} : { expires: momentOf(expires) }),
+    admin,
+    metrics,
+    priority
+  }
+}
+
+const previousOf = ({ previous_sha256: digest, previous_until: until }: KeyEntry): Pick<AuthKey, "previous"> =>
+  digest === undefined || until === undefined
+    ? {}
+    : { previous: { digest: new Uint8Array(Buffer.from(digest, "hex")), until: momentOf(until) } }
+
+/** The keys with all that is said of them. */
+const keysOf = ({ auth }: Settings, keys: ReadonlyArray<ConfiguredKey>): ReadonlyArray<ConfiguredKey> => {
+  const entries = new Map(auth.keys.map((entry) => [entry.name, entry]))
+  return keys.map((key) => {
+    const entry = entries.get(key.name)
+    return entry === undefined ? key : { ...termsOf(entry), ...previousOf(entry), ...key }
+  })
+}
+
 /** Time limits of a backend that the config does not name. */
 export const defaultLimits = (settings: Settings): Limits => limitsOf({}, settings)
 
@@ -189,7 +220,7 @@ export const compileSettings = (
     failures: settings.health_check.failure_threshold,
     recoveries: settings.health_check.recovery_threshold
   },
-  authKeys: secrets.authKeys,
+  authKeys: keysOf(settings, secrets.authKeys),
   discovery: settings.discovery.enabled,
   ...about
 })

@@ -54,3 +54,13 @@ export const showValue = (value: unknown): string => {
   const text = whole(value)
   return text.length > longest ? `${text.slice(0, longest)}…` : text
 }
+
+/** The tables of a list, each with its path. */
+export const tablesAt = (
+  tree: Table,
+  path: KeyPath
+): ReadonlyArray<{ readonly at: KeyPath; readonly table: Table }> => {
+  const list = valueAt(tree, path)
+  if (!Array.isArray(list)) return []
+  return list.flatMap((table: unknown, index) => (isTable(table) ? [{ at: [...path, index], table }] : []))
+}

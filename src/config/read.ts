@@ -30,7 +30,8 @@ import {
   masked,
   type AllowedMissing,
   type MissingKey,
-  resolveSecrets
+  resolveSecrets,
+  withoutPlainKeys
 } from "./secrets.ts"
 import { type Substituted, substitute } from "./substitute.ts"
 import { warningsOf } from "./warnings.ts"
@@ -162,7 +163,8 @@ const discreet = (mistake: Mistake, { original, written }: Substituted): Mistake
   const { path, value } = mistake
   const isReplaced = typeof value === "object" || written.some((each) => pathId(each.path) === pathId(path))
   if (isReplaced) return { ...mistake, value: valueAt(original, path) }
-  return path.at(-1) === "sha256" && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
+  const isDigest = path.at(-1) === "sha256" || path.at(-1) === "previous_sha256"
+  return isDigest && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
 }
 
 /** The file with the lines of these paths. */
@@ -197,7 +199,7 @@ const readWhole = (
 ): Result.Result<ReadConfig, string> => {
   const { file, env } = sources
   const modern = modernise(substituted.tree)
-  const ofFile = fromFile(modern.tree)
+  const ofFile = fromFile(withoutPlainKeys(modern.tree))
   const ofFlags = fromFlags(sources.overrides)
   const named = resolveSecrets(modern.tree, env, keyFiles, sources.digestOf)
   const given = fromEnvironment(env, new Set([...substituted.names, ...named.names]))

@@ -13,23 +13,14 @@ import { tlsFileKeys } from "./pem.ts"
 import { routeMistakes } from "./route-rules.ts"
 import { wakeMistakes } from "./wake.ts"
 import { listenFault } from "./admin-listen.ts"
-import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
+import { keyMistakes } from "./key-rules.ts"
+import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 
 /** Line of a path in the file; undefined without a file. */
 export type LineOf = (path: KeyPath) => number | undefined
 
 /** Hops a chain of aliases may have. */
 const maxHops = 3
-
-/** The tables of a list, each with its path. */
-export const tablesAt = (
-  tree: Table,
-  path: KeyPath
-): ReadonlyArray<{ readonly at: KeyPath; readonly table: Table }> => {
-  const list = valueAt(tree, path)
-  if (!Array.isArray(list)) return []
-  return list.flatMap((table: unknown, index) => (isTable(table) ? [{ at: [...path, index], table }] : []))
-}
 
 const textOf = (table: Table, key: string): string | undefined => {
   const value = Object.hasOwn(table, key) ? table[key] : undefined
@@ -162,14 +153,6 @@ const nativeOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
     if (native !== "always" && native !== "never") return []
     const reason = `with native = "${native}" it would not be looked at: keep one`
     return [{ path: [...at, "native_dialects"], value: dialects, reason }]
-  })
-
-const keysOfClients = (tree: Table): ReadonlyArray<Mistake> =>
-  tablesAt(tree, ["auth", "keys"]).flatMap(({ at, table }) => {
-    const given = ["sha256", "env"].filter((key) => Object.hasOwn(table, key))
-    if (given.length === 1) return []
-    const told = given.length === 0 ? "neither" : "both"
-    return [{ path: at, reason: `${showPath(at)} has ${told} of sha256 and env: exactly one is needed` }]
   })
 
 const namesOf = (tree: Table): ReadonlyMap<string, string> => {
@@ -382,7 +365,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...origins(tree),
   ...allowedHosts(tree),
   ...searched(tree, lineOf),
-  ...keysOfClients(tree),
+  ...keyMistakes(tree),
   ...repeated(tree, ["auth", "keys"], "name", lineOf),
   ...repeated(tree, ["backends"], "name", lineOf),
   ...addressOfBackend(tree),

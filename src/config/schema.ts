@@ -5,8 +5,8 @@ import * as Schema from "effect/Schema"
 import { backendTypes, kindNamed, plainType } from "../backend/all.ts"
 import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { modelChangers } from "../domain/server.ts"
-import { priorityClasses } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
+import { Auth } from "./auth-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { limit, maybe, or, seconds, share, weightParts, whole } from "./schema-parts.ts"
 
@@ -113,27 +113,6 @@ const Server = Schema.Struct({
   ),
   watch_config: or(Schema.Boolean, true, "Take over this file, and key files it names, when they change"),
   cors: or(Cors, {}, "Browser access")
-})
-
-const AuthKey = Schema.Struct({
-  name: Schema.NonEmptyString.annotate({ description: "Name of the key in logs" }),
-  sha256: maybe(
-    Schema.String.check(
-      Schema.isPattern(/^[0-9a-f]{64}$/u, { expected: "64 lower-case hexadecimal digits (a SHA-256 digest)" })
-    ),
-    "SHA-256 digest of the key, as `nexus keys new` prints it"
-  ),
-  env: maybe(Schema.NonEmptyString, "Environment variable that holds the key itself"),
-  admin: or(Schema.Boolean, false, "May administer the gateway from other machines as well"),
-  priority: or(
-    Schema.Literals(priorityClasses),
-    "normal",
-    "Class of its requests while they wait for a slot; x-nexus-priority may lower it for one request"
-  )
-})
-
-const Auth = Schema.Struct({
-  keys: or(Schema.Array(AuthKey), [], "Keys that clients must send as `Authorization: Bearer …`; none means open")
 })
 
 const Admin = Schema.Struct({

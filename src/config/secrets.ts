@@ -5,9 +5,8 @@ import * as Redacted from "effect/Redacted"
 import type { Tls } from "../domain/server.ts"
 import type { Mistake } from "./check.ts"
 import type { ConfiguredKey, Secrets } from "./compile.ts"
-import type { KeyPath, Table } from "./path.ts"
+import { isTable, type KeyPath, showPath, type Table, tablesAt } from "./path.ts"
 import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
-import { tablesAt } from "./rules.ts"
 import { isHardwareAddress } from "./wake.ts"
 import type { Environment } from "./sources.ts"
 
@@ -40,14 +39,19 @@ export interface ResolvedSecrets {
   readonly names: ReadonlySet<string>
 }
 
-/** Names of all files that hold keys or certificates. */
-export const keyFilesOf = (tree: Table): ReadonlyArray<string> =>
-  tablesAt(tree, ["backends"]).flatMap(({ table }) =>
-    ["api_key_file", ...tlsFileKeys].flatMap((key) => {
+const filesIn = (tree: Table, list: KeyPath, keys: ReadonlyArray<string>): ReadonlyArray<string> =>
+  tablesAt(tree, list).flatMap(({ table }) =>
+    keys.flatMap((key) => {
       const file = table[key]
       return typeof file === "string" && file !== "" ? [file] : []
     })
   )
+
+/** Names of all files that hold keys or certificates. */
+export const keyFilesOf = (tree: Table): ReadonlyArray<string> => [
+  ...filesIn(tree, ["backends"], ["api_key_file", ...tlsFileKeys]),
+  ...filesIn(tree, ["auth", "keys"], ["key_file"])
+]
 
 /** The beginning of a text that may be a secret. */
 export const masked = (text: string): string => `${text.slice(0, 4)}…`
@@ -55,6 +59,22 @@ export const masked = (text: string): string => `${text.slice(0, 4)}…`
 const nameOf = ({ name }: Table): string => (typeof name === "string" ? name : "")
 
 const fromHex = (digits: string): Uint8Array => new Uint8Array(Buffer.from(digits, "hex"))
+
+const discreetKey = (table: Table): Table =>
+  Object.fromEntries(
+    Object.entries(table).map(([key, value]) => {
+      if (key === "key" && typeof value === "string" && value !== "") return [key, "…"]
+      return [key, value instanceof Date ? value.toISOString() : value]
+    })
+  )
+
+/** The settings without the keys that stand in them, and with the moments of keys as text, however they are written. */
+export const withoutPlainKeys = (tree: Table): Table => {
+  const { auth } = tree
+  if (!isTable(auth) || !Array.isArray(auth["keys"])) return tree
+  const keys = auth["keys"].map((table: unknown) => (isTable(table) ? discreetKey(table) : table))
+  return { ...tree, auth: { ...auth, keys } }
+}
 
 /** SHA-256 of a text. */
 export type Digest = (text: string) => Uint8Array
@@ -95,24 +115,29 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     return undefined
   }
 
-  const fromFile = (table: Table, at: KeyPath): string | undefined => {
-    const file = table["api_key_file"]
+  const fromFile = (table: Table, key: string, at: KeyPath, of: MissingKey["of"]): string | undefined => {
+    const file = table[key]
     const found = typeof file === "string" ? files.get(file) : undefined
     if (typeof file !== "string" || found === undefined) return undefined
-    const path = [...at, "api_key_file"]
+    const path = [...at, key]
     const text = "text" in found ? found.text.trim() : ""
     if (text !== "") return accepted(text, "this file", path, file)
     const reason = "fault" in found ? found.fault : "this file is empty"
     const told = `${file}: ${reason.replace(/^this file/, "it")}`
-    missing.push({ path, value: file, reason, name: nameOf(table), of: "backend", from: "file", told })
+    missing.push({ path, value: file, reason, name: nameOf(table), of, from: "file", told })
     return undefined
+  }
+
+  const own = (table: Table, at: KeyPath): string | undefined => {
+    const { key } = table
+    return typeof key === "string" && key !== "" ? accepted(key, "it", [...at, "key"], "…") : undefined
   }
 
   const backendKeys = new Map<string, string>()
   const backendTls = new Map<string, Tls>()
   const wakePasswords = new Map<string, string>()
   for (const { at, table } of tablesAt(tree, ["backends"])) {
-    const key = fromVariable(table, "api_key_env", at, "backend") ?? fromFile(table, at)
+    const key = fromVariable(table, "api_key_env", at, "backend") ?? fromFile(table, "api_key_file", at, "backend")
     if (key !== undefined) backendKeys.set(nameOf(table), key)
     const password = fromVariable(table, "wake_password_env", at, "backend")
     if (password !== undefined && isHardwareAddress(password)) wakePasswords.set(nameOf(table), password)
@@ -125,11 +150,26 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
   }
 
   const authKeys: Array<ConfiguredKey> = []
+  const seen = new Map<string, KeyPath>()
   for (const { at, table } of tablesAt(tree, ["auth", "keys"])) {
-    const about = { name: nameOf(table), admin: table["admin"] === true }
-    const key = fromVariable(table, "env", at, "client")
-    if (key !== undefined) authKeys.push({ ...about, digest: digestOf(key), key: Redacted.make(key) })
-    else if (typeof table["sha256"] === "string") authKeys.push({ ...about, digest: fromHex(table["sha256"]) })
+    const name = nameOf(table)
+    const plain =
+      fromVariable(table, "env", at, "client") ?? fromFile(table, "key_file", at, "client") ?? own(table, at)
+    const digest =
+      plain === undefined
+        ? typeof table["sha256"] === "string"
+          ? fromHex(table["sha256"])
+          : undefined
+        : digestOf(plain)
+    if (digest === undefined) continue
+    const same = Buffer.from(digest).toString("hex")
+    const first = seen.get(same)
+    if (first !== undefined) {
+      const reason = `${showPath(at)} is the same key as ${showPath(first)}; each must be another`
+      mistakes.push({ path: at, reason })
+    }
+    seen.set(same, at)
+    authKeys.push({ name, digest, ...(plain === undefined ? {} : { key: Redacted.make(plain) }) })
   }
   return { secrets: { backendKeys, backendTls, authKeys, wakePasswords }, mistakes, missing, names }
 }

@@ -2,8 +2,7 @@
  * What is allowed and still worth a word at start.
  */
 import { isLoopback } from "../domain/url-host.ts"
-import { isTable, showPath, type Table, valueAt } from "./path.ts"
-import { tablesAt } from "./rules.ts"
+import { isTable, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 import type { Environment } from "./sources.ts"
 
 const privateHost =

@@ -89,6 +89,13 @@ export const failureTable: Table = {
     headers: { "www-authenticate": "Bearer" }
   }),
   Forbidden: (e) => invalid(403, "forbidden", null, e.message),
+  ModelNotAllowed: (e) =>
+    invalid(
+      403,
+      "model_not_allowed",
+      "model",
+      `${e.by === "models" ? `This API key may not use model '${e.model}'` : `This API key may use none of the backends that have model '${e.model}'`}. ${e.available.length === 0 ? "There is none that it may use now" : `It may use: ${e.available.join(", ")}`}`
+    ),
   ModelNotFound: (e) =>
     invalid(
       404,

@@ -23,6 +23,15 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthoriz
 export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", { message: Schema.String }) {}
 
 /**
+ * The key is not for the model, or for none of the backends that have it; `available` are the names that it may ask for now.
+ */
+export class ModelNotAllowed extends Schema.TaggedError<ModelNotAllowed>()("ModelNotAllowed", {
+  model: Schema.String,
+  by: Schema.Literals(["models", "backends"]),
+  available: Schema.Array(Schema.String)
+}) {}
+
+/**
  * No backend has ever named the model; `available` are the names that can be used now, `meant` those that may have been
  * meant, `led` where an alias or a group led, `silent` the backends that have listed nothing yet.
  */
@@ -173,6 +182,7 @@ export type GatewayError =
   | BadRequest
   | Unauthorized
   | Forbidden
+  | ModelNotAllowed
   | ModelNotFound
   | ModelCapabilityMismatch
   | ContextLengthExceeded

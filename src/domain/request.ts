@@ -2,6 +2,12 @@
  * What routing must know of a request; nothing else of a body is looked at.
  */
 
+/** Which models and backends a key is for, as globs of their names; absent is all of them. */
+export interface Scope {
+  readonly models?: ReadonlyArray<string>
+  readonly backends?: ReadonlyArray<string>
+}
+
 /** What a client asks of a model, in any dialect. */
 export interface OperationFacts {
   /** What metrics, logs and explanations call it. */
@@ -64,6 +70,8 @@ export interface RoutingNeeds {
   readonly atLeastTokens: number
   /** How many slots it leaves free at each server for those that are served first. */
   readonly leaves?: number
+  /** The models and backends that its key is for; all of them when absent. */
+  readonly scope?: Scope
   /** What the client allows as output (`max_completion_tokens` or `max_tokens`); 0 when it does not say. */
   readonly outputTokens: number
 }

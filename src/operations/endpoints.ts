@@ -12,12 +12,13 @@ import { HttpApiBuilder, HttpApiError } from "effect/http-api"
 import { type GatewayError, Internal, MethodNotAllowed, NotFound, BadRequest } from "../domain/errors.ts"
 import { version } from "../domain/version.ts"
 import { Drain } from "../admission/Drain.ts"
+import type { ClientKeys } from "../admission/ClientKeys.ts"
 import { Registry } from "../registry/Registry.ts"
+import type { Scope } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { Router } from "../router/Router.ts"
-import { modelNotFound } from "../router/model-not-found.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./handlers/admin.ts"
 import { docsPath, frontPath } from "../admission/access.ts"
@@ -33,7 +34,7 @@ import { docsPage } from "./pages/docs-page.ts"
 import { frontPage } from "./pages/front-page.ts"
 import { backendEntry, healthSummary } from "./handlers/health-pages.ts"
 import { answerWith, type Page } from "./pages/html.ts"
-import { catalogueOf, findModel, listModels } from "./handlers/model-list.ts"
+import { catalogueOf, findModel, listModels, unlistedModel } from "./handlers/model-list.ts"
 import type { Meters } from "../proxy/Meters.ts"
 import type { DialectList } from "../dialect/all.ts"
 import { pageMethods, type PageRoute, pagesAt } from "../dialect/page-routes.ts"
@@ -99,6 +100,10 @@ const ofBackend = /^\/admin\/v1\/backends\/[^/]+(\/[^/]+)?$/
 
 const RequestId = Context.Reference<string>("nexus/operations/Operations/RequestId", { defaultValue: () => "" })
 
+const KeyScope = Context.Reference<Scope | undefined>("nexus/operations/Operations/KeyScope", {
+  defaultValue: () => undefined
+})
+
 const decoded = (text: string): string => {
   try {
     return decodeURIComponent(text)
@@ -146,11 +151,13 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
       const changes = yield* makeChanges
       const created = Math.floor(sinceMs / 1000)
       let listed: { readonly snapshot: Snapshot; readonly names: RoutingSettings; readonly body: string } | undefined
-      const list = (): string => {
+      const list = (scope: Scope | undefined): string => {
         const snapshot = registry.snapshot()
         const names = router.names()
+        if (scope !== undefined)
+          return JSON.stringify({ object: "list", data: listModels(snapshot, created, { names, scope }) })
         if (listed?.snapshot === snapshot && listed.names === names) return listed.body
-        const body = JSON.stringify({ object: "list", data: listModels(snapshot, created, names) })
+        const body = JSON.stringify({ object: "list", data: listModels(snapshot, created, { names, scope }) })
         listed = { snapshot, names, body }
         return body
       }
@@ -171,13 +178,14 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
             ? Effect.fail({ status, uptime_seconds, ...counts, config })
             : Effect.succeed({ status, uptime_seconds, ...counts, config })
         },
-        models: () => Effect.succeed(HttpServerResponse.text(list(), { contentType: "application/json" })),
-        model: ({ params: { id } }) => {
+        models: () =>
+          Effect.map(KeyScope, (scope) => HttpServerResponse.text(list(scope), { contentType: "application/json" })),
+        model: Effect.fnUntraced(function* ({ params: { id } }) {
           const snapshot = registry.snapshot()
-          const names = router.names()
-          const entry = findModel(snapshot, id, created, names)
-          return entry === undefined ? refuse(modelNotFound(id, names, snapshot)) : Effect.succeed(entry)
-        },
+          const listing = { names: router.names(), scope: yield* KeyScope }
+          const entry = findModel(snapshot, id, created, listing)
+          return entry ?? (yield* refuse(unlistedModel(snapshot, id, listing)))
+        }),
         backends: () => Effect.sync(backends),
         changes: ({ query }) => changes(query),
         administered: () => Effect.sync(backends)
@@ -191,7 +199,7 @@ const nothing = new Uint8Array(0)
 const jsonBody = { "content-type": "application/json" }
 
 /** What the handlers draw on. */
-export type ContractServices = Drain | Registry | Router | History | Control | Meters | Lifecycle
+export type ContractServices = Drain | ClientKeys | Registry | Router | History | Control | Meters | Lifecycle
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {
@@ -256,7 +264,9 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     const snapshot = registry.snapshot()
     const now = performance.now()
     const backends = [...snapshot.backends.values()].map((state) => backendEntry(state, now))
-    const state = isTrusted ? { backends, models: listModels(snapshot, 0, router.names()) } : undefined
+    const state = isTrusted
+      ? { backends, models: listModels(snapshot, 0, { names: router.names(), scope: undefined }) }
+      : undefined
     return frontPage({ version, origin: publicOrigin(request), needsKey, isAdministration, state })
   }
 
@@ -269,7 +279,8 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     pages: ReadonlyArray<PageRoute>,
     request: Request,
     requestId: string,
-    { pathname, searchParams: query }: URL
+    { pathname, searchParams: query }: URL,
+    scope: Scope | undefined
   ): Promise<Response> => {
     const { method } = request
     const found = pages.find(({ page }) => page.method === (method === "HEAD" ? "GET" : method))
@@ -280,7 +291,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     }
     const body = method === "POST" ? await bodyOf(request) : nothing
     if (!(body instanceof Uint8Array)) return refuse(dialect, body, requestId)
-    const models = catalogueOf(registry.snapshot(), created, router.names())
+    const models = catalogueOf(registry.snapshot(), created, { names: router.names(), scope })
     const answer = found.page.answer(models, { model: found.model, query, body })
     if (Result.isFailure(answer)) return refuse(dialect, answer.failure, requestId)
     const { status, type } = answer.success
@@ -295,7 +306,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     let path = url.pathname
     const speaker = dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path))
     const pages = pagesAt(dialects, asked.path, request.headers)
-    if (pages.length > 0) return answerPage(pages, request, requestId, url)
+    if (pages.length > 0) return answerPage(pages, request, requestId, url, asked.scope)
     const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
     if (prefix !== undefined) {
       // One path segment, however the client wrote the id: ids hold slashes and colons.
@@ -326,7 +337,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
     const response = await web.handler(
       new Request(url.href, { method, signal: request.signal, ...sent }),
-      Context.make(RequestId, requestId) as Context.Context<never> // reason: a reference is never required
+      Context.add(Context.make(RequestId, requestId), KeyScope, asked.scope) as Context.Context<never> // reason: a reference is never required
     )
     if (response.status === 500) return refusal(new Internal({ requestId }), requestId)
     return response

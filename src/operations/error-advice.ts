@@ -7,7 +7,10 @@ import type { ErrorTag } from "./error-examples.ts"
 export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   BadRequest: "Mend the field that `param` names, or the JSON",
   Unauthorized: "Send `Authorization: Bearer` with a key of `[[auth.keys]]`; `nexus keys new` makes one",
-  Forbidden: "Add the host to `server.allowed_hosts`, or the page's origin to `server.cors.origins`",
+  Forbidden:
+    "Do what the message says: add the host to `server.allowed_hosts`, the page's origin to `server.cors.origins`, or send a key that may do it",
+  ModelNotAllowed:
+    "Use one of the names that the message lists; whoever runs the gateway can widen `models` or `backends` of the key in `[[auth.keys]]`",
   ModelNotFound: "Use one of the names that the message lists; `nexus models` shows them with their backends",
   ModelCapabilityMismatch: "Choose another model, or correct what is known of it in `[[backends.models]]`",
   ContextLengthExceeded:

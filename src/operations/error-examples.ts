@@ -19,6 +19,7 @@ import {
   NotImplemented,
   ContextLengthExceeded,
   ModelCapabilityMismatch,
+  ModelNotAllowed,
   ModelNotFound,
   NotFound,
   OutOfFiles,
@@ -58,8 +59,12 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
     error: new Unauthorized({ message: "The API key is not known" })
   },
   Forbidden: {
-    when: "The Host, or the browser page that asks, is not one that is let in",
+    when: "The Host, or the browser page that asks, is not one that is let in; or the key is not for what is asked",
     error: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" })
+  },
+  ModelNotAllowed: {
+    when: "The key is for other models, or for other backends than those that have the model",
+    error: new ModelNotAllowed({ model: "gpt-9", by: "models", available: [model] })
   },
   ModelNotFound: {
     when: "No backend has ever listed the model",

@@ -2,6 +2,8 @@
  * What the operational endpoints know of a request beside what it says itself.
  */
 
+import type { Scope } from "../domain/request.ts"
+
 /** A request as it was let in. */
 export interface IncomingRequest {
   /** The path of the endpoint it means. */
@@ -10,6 +12,8 @@ export interface IncomingRequest {
   readonly needsKey: boolean
   /** Whether who asks may know how the gateway is: one without the key it takes may not. */
   readonly isTrusted: boolean
+  /** The models and backends that its key is for; all of them when absent. */
+  readonly scope?: Scope | undefined
   /** Whether it came to the place of administration, where no model answers. */
   readonly isAdministration: boolean
 }

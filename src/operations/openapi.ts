@@ -148,6 +148,7 @@ const before: ReadonlyArray<ErrorTag> = ["BadRequest", "Forbidden", "UriTooLong"
 const everywhere: ReadonlyArray<ErrorTag> = [...before, "Unauthorized", "Internal"]
 const withBody: ReadonlyArray<ErrorTag> = ["PayloadTooLarge", "UnsupportedMediaType"]
 const whenForwarded: ReadonlyArray<ErrorTag> = [
+  "ModelNotAllowed",
   "ModelNotFound",
   "ModelCapabilityMismatch",
   "ContextLengthExceeded",
@@ -164,7 +165,7 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
 
 /** What only some endpoints refuse with, by the name of the operation. */
 const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map<string, ReadonlyArray<ErrorTag>>([
-  ["gateway.model", ["ModelNotFound"]],
+  ["gateway.model", ["ModelNotAllowed", "ModelNotFound"]],
   ["admin.decision", ["RequestNotKept", "Conflict"]],
   ["admin.oneUnderWay", ["RequestNotUnderWay", "Conflict"]],
   ["admin.cancel", ["RequestNotUnderWay", "Conflict"]],

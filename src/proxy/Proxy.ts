@@ -11,7 +11,7 @@ import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import { Cancelled, type GatewayError, Internal, OutOfFiles, Overloaded, Stopping } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
-import type { PriorityClass } from "../domain/request.ts"
+import type { Grant } from "../domain/grant.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import { LearnedRefusals } from "../registry/learned-refusals.ts"
 import { ListDrift } from "../registry/list-drift.ts"
@@ -61,21 +61,19 @@ export interface ProxyLimits extends UploadLimits {
   readonly queueMs: number
   /** Headers that tell conversations apart. */
   readonly sessionHeaders: ReadonlyArray<string>
-  /** The class of the requests of a key. */
-  readonly priorityOf: (key: string) => PriorityClass
 }
 
 /** The forwarding of what clients ask of models. */
 export class Proxy extends Context.Service<
   Proxy,
   {
-    /** Answers a request; never rejects. `key` is the name of the key that it came with. */
+    /** Answers a request; never rejects. `grant` is what the key lets do that it came with. */
     readonly handle: (
       route: DialectRoute,
       request: Request,
       id: string,
       server: Listening,
-      key?: string
+      grant?: Grant
     ) => Promise<Response>
     /** Requests under way. */
     readonly active: () => number
@@ -134,7 +132,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     queue,
     queueMs: () => limitsNow().queueMs,
     seeks: (record) => seekerOf(record, limitsNow()),
-    leaves: (record, now) => queue.leaves(priorityOf(record, limitsNow()), now),
+    leaves: (record, now) => queue.leaves(priorityOf(record), now),
     sessionOf: (record) => sessionOf(record, limitsNow()),
     freed: () => queue.changed(),
     sessions: new Set(),
@@ -259,9 +257,9 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     request: Request,
     id: string,
     server: Listening,
-    key?: string
+    grant?: Grant
   ): Promise<Response> => {
-    const came = { id, request, server, key }
+    const came = { id, request, server, key: grant?.name }
     if (drain.refusing()) return turnAway(route, stopping(), came)
     if (files.full()) return turnAway(route, new OutOfFiles({ retryAfterSeconds: jitteredWait(1, random) }), came)
     const limits = limitsNow()
@@ -272,7 +270,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (upload instanceof Overloaded) return turnAway(route, upload, came)
     return new Promise((resolve) => {
       const started = performance.now()
-      const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), key)
+      const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), grant)
       const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), (response) =>
         resolve(drain.parting(response))
       )

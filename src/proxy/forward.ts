@@ -17,7 +17,7 @@ import { Attempts, type Forwarding } from "./attempts.ts"
 import type { RequestRun } from "./request-run.ts"
 import { realtime } from "./realtime.ts"
 import { changedBackend, decideChange, refusedUnread } from "./model-changes.ts"
-import { passedTo, passOn } from "./passed-on.ts"
+import { forbiddenBackend, passedTo, passOn } from "./passed-on.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
 import { StreamedBody, type StreamedLimits, withStreamedBody } from "./streamed-body.ts"
@@ -71,7 +71,7 @@ const changed = (forwarding: Forwarding, run: RequestRun, passage: Passage, chan
   if (unread !== undefined) return Effect.fail(unread)
   const { fields } = change
   if (fields === undefined) {
-    const to = changedBackend(asked, registry.snapshot())
+    const to = forbiddenBackend(changedBackend(asked, registry.snapshot()), record.grant?.scope)
     // Files of models are as large as they are, and whoever may have one pulled may send one.
     return "live" in to
       ? passedOn(forwarding, run, passage, to, { ...limits, maxStreamedBytes: Infinity })
@@ -81,7 +81,11 @@ const changed = (forwarding: Forwarding, run: RequestRun, passage: Passage, chan
     upload.arrived()
     const refusal = admitted(forwarding, run)
     if (refusal !== undefined) return Effect.fail(refusal)
-    const decision = decideChange(asked, fields, body, { snapshot: registry.snapshot(), names: router.names() })
+    const decision = decideChange(asked, fields, body, {
+      snapshot: registry.snapshot(),
+      names: router.names(),
+      scope: record.grant?.scope
+    })
     if (decision._tag === "Refused") return Effect.fail(decision.why)
     if (decision._tag === "Passed") return passOn(forwarding, run, decision.to, passage, decision.body)
     return Effect.sync(() => answered(run, decision.answer.body, decision.answer.type))
@@ -199,8 +203,14 @@ const promptOf = ({ sessionOf }: Forwarding, { record }: RequestRun, body: Uint8
 
 const neededBy = ({ leaves }: Forwarding, { record }: RequestRun, told: RoutingNeeds, now: number): RoutingNeeds => {
   const free = leaves(record, now)
-  if (told.dialect !== undefined && free === 0) return told
-  return { ...told, dialect: record.route.dialect.id, ...(free === 0 ? {} : { leaves: free }) }
+  const scope = record.grant?.scope
+  if (told.dialect !== undefined && free === 0 && scope === undefined) return told
+  return {
+    ...told,
+    dialect: record.route.dialect.id,
+    ...(free === 0 ? {} : { leaves: free }),
+    ...(scope === undefined ? {} : { scope })
+  }
 }
 
 const understood = (

@@ -8,10 +8,14 @@ import { exactJson } from "../dialect/exact-json.ts"
 import { modelFault, parseBody } from "../dialect/json-body.ts"
 import type { PageAnswer } from "../dialect/pages.ts"
 import { BadRequest, type GatewayError, MethodNotAllowed, NotImplemented } from "../domain/errors.ts"
+import { allowsModel } from "../domain/grant.ts"
+import type { Scope } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { type BackendState, inRotation, type Snapshot } from "../registry/snapshot.ts"
+import { modelNotAllowed } from "../router/model-not-found.ts"
 import { lookUpName } from "../router/names.ts"
-import { backendHeader, backendNamed, backendOf, namesOf, unavailable } from "./passed-on.ts"
+import { inScope } from "../router/scope.ts"
+import { backendHeader, backendNamed, backendOf, forbiddenBackend, namesOf, unavailable } from "./passed-on.ts"
 
 /** What it is decided by. */
 export interface ChangeRequest {
@@ -26,6 +30,8 @@ export interface ChangeRequest {
 export interface Changeable {
   readonly snapshot: Snapshot
   readonly names: RoutingSettings
+  /** What the key is for. */
+  readonly scope: Scope | undefined
 }
 
 /** Why it is refused before anything of its body is read. */
@@ -72,6 +78,13 @@ const prefixOf = (name: unknown, { backends }: Snapshot): string | undefined => 
   return slash < name.length - 1 && backends.has(prefix) ? prefix : undefined
 }
 
+const isForbidden = (name: unknown, scope: Scope | undefined, snapshot: Snapshot): boolean => {
+  if (scope?.models === undefined || typeof name !== "string" || name === "") return false
+  const prefix = prefixOf(name, snapshot)
+  const bare = prefix === undefined ? name : name.slice(prefix.length + 1)
+  return !allowsModel(scope, bare)
+}
+
 /** What becomes of one whose body has come. */
 export type ChangeDecision =
   | { readonly _tag: "Passed"; readonly to: BackendState; readonly body: Uint8Array }
@@ -88,7 +101,7 @@ export const decideChange = (
   asked: ChangeRequest,
   fields: ReadonlyArray<string>,
   body: Uint8Array,
-  { names, snapshot }: Changeable
+  { names, scope, snapshot }: Changeable
 ): ChangeDecision => {
   const { change, headers, passage } = asked
   const read = parseBody(body)
@@ -101,7 +114,10 @@ export const decideChange = (
   const prefixes = new Set(fields.flatMap((field) => prefixOf(json[field], snapshot) ?? []))
   const [prefix, ...more] = prefixes
   const named = header ?? prefix ?? null
-  const { candidates } = lookUpName(String(model), names, snapshot)
+  // Whatever backend is named before it: what a key is not for it can neither have nor lose.
+  const forbidden = fields.map((field) => json[field]).find((name) => isForbidden(name, scope, snapshot))
+  if (forbidden !== undefined) return refused(modelNotAllowed(String(forbidden), "models", names, snapshot, scope))
+  const { candidates } = inScope(lookUpName(String(model), names, snapshot), scope, names)
   const isThere = candidates.some(({ state }) => inRotation(state))
   if (change.present !== undefined && isThere && (named === null || passage.refused !== undefined))
     return { _tag: "Present", answer: change.present(json) }
@@ -110,7 +126,7 @@ export const decideChange = (
     const message = `Two backends are named before models (${[...prefixes].join(", ")}); one cannot have what another has`
     return refused(new BadRequest({ message, param: fields[0] ?? null }))
   }
-  const to = changedBackend(asked, snapshot, named)
+  const to = forbiddenBackend(changedBackend(asked, snapshot, named), scope)
   if (!("live" in to)) return refused(to)
   const isPrefixed = (field: string) => named !== null && prefixOf(json[field], snapshot) === named
   const prefixed = fields.filter(isPrefixed)

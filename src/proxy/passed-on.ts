@@ -7,6 +7,8 @@ import { kindNamed } from "../backend/all.ts"
 import type { Passage } from "../dialect/Dialect.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import { apiPathBelow, apiPaths, joinUrl } from "../domain/base-url.ts"
+import { allowsBackend } from "../domain/grant.ts"
+import type { Scope } from "../domain/request.ts"
 import {
   BackendNotFound,
   BadRequest,
@@ -47,17 +49,28 @@ export const namesOf = (states: Iterable<BackendState>): ReadonlyArray<string> =
 export const backendNamed = ({ backend }: Passage, headers: Headers): string | null =>
   backend ?? headers.get(backendHeader)
 
+const noBackend = (name: string, there: Iterable<BackendState>): BackendNotFound =>
+  new BackendNotFound({ name: name.slice(0, 200), known: namesOf(there) })
+
 /** The backend that is named. */
 export const backendOf = (name: string, { backends }: Snapshot): BackendState | BackendNotFound =>
-  backends.get(name) ?? new BackendNotFound({ name: name.slice(0, 200), known: namesOf(backends.values()) })
+  backends.get(name) ?? noBackend(name, backends.values())
 
 /** The backend that is meant: the one that is named, or the only one it can be. */
-const meant = (passage: Passage, headers: Headers, snapshot: Snapshot): BackendState | GatewayError => {
+const meant = (
+  passage: Passage,
+  headers: Headers,
+  snapshot: Snapshot,
+  scope: Scope | undefined
+): BackendState | GatewayError => {
   const name = backendNamed(passage, headers)
-  const { backends } = snapshot
-  if (name !== null) return backendOf(name, snapshot)
-  const keepers = [...backends.values()].filter((state) => kindNamed(state.backend.type).keepsFiles === true)
-  const possible = keepers.length > 0 ? keepers : [...backends.values()]
+  const backends = [...snapshot.backends.values()].filter(({ backend }) => allowsBackend(scope, backend.name))
+  if (name !== null) {
+    // One that the key is not for is to it as one that is not there.
+    return backends.find(({ backend }) => backend.name === name) ?? noBackend(name, backends)
+  }
+  const keepers = backends.filter((state) => kindNamed(state.backend.type).keepsFiles === true)
+  const possible = keepers.length > 0 ? keepers : backends
   const [only, ...others] = possible
   if (only !== undefined && others.length === 0) return only
   const which =
@@ -82,6 +95,15 @@ export const unavailable = (state: BackendState): GatewayError | undefined => {
   })
 }
 
+/** The same backend where a key is for it: else why it is not. */
+export const forbiddenBackend = (
+  to: BackendState | GatewayError,
+  scope: Scope | undefined
+): BackendState | GatewayError =>
+  "live" in to && !allowsBackend(scope, to.backend.name)
+    ? new Forbidden({ message: `This API key is not for backend '${to.backend.name}'` })
+    : to
+
 /** Why a request is not passed on, before anything of its body is read; else to whom. */
 export const passedTo = (
   { registry }: Forwarding,
@@ -96,7 +118,14 @@ export const passedTo = (
   }
   if (!passedMethods.includes(method))
     return new MethodNotAllowed({ method, path: passage.path, allowed: passedMethods })
-  const state = meant(passage, headers, registry.snapshot())
+  const scope = record.grant?.scope
+  if (scope?.models !== undefined) {
+    return new Forbidden({
+      message:
+        "This API key is for certain models, and nothing is passed on for it that may name any: Nexus does not read it"
+    })
+  }
+  const state = meant(passage, headers, registry.snapshot(), scope)
   return "live" in state ? (unavailable(state) ?? state) : state
 }
 

@@ -40,7 +40,9 @@ const needsOf = (
   if (model === undefined || model === "") return bad("The query names no model, as in ?model=NAME")
   if (model.length > maxModelLength) return bad(`The name of the model is longer than ${maxModelLength} characters`)
   const nothing = { abilities: [], promptTokens: 0, atLeastTokens: 0, outputTokens: 0 }
-  return Result.succeed({ operation: record.route.operation, model, stream: true, ...nothing })
+  const scope = record.grant?.scope
+  const within = scope === undefined ? {} : { scope }
+  return Result.succeed({ operation: record.route.operation, model, stream: true, ...nothing, ...within })
 }
 
 const token = /^[!#$%&'*+\-.^`|~\w]+$/

@@ -4,6 +4,7 @@
  */
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
+import type { Grant } from "../domain/grant.ts"
 import type { Outcome, Phase, RoutingNeeds } from "../domain/request.ts"
 import type { SetMember } from "../domain/intrusive-set.ts"
 import type { CutPrompt } from "../router/cut-prompt.ts"
@@ -81,7 +82,9 @@ export interface RequestRecord {
   /** The name of that. */
   readonly endpoint: string
   readonly request: Request
-  /** The name of the key that it came with; undefined where none is needed. */
+  /** What the key lets do that it came with; undefined where none is needed. */
+  readonly grant: Grant | undefined
+  /** The name of that key. */
   readonly key: string | undefined
   readonly started: number
   readonly clock: RequestClock
@@ -147,7 +150,7 @@ class Recorded implements RequestRecord {
   readonly id: string
   readonly route: DialectRoute
   readonly request: Request
-  readonly key: string | undefined
+  readonly grant: Grant | undefined
   readonly started: number
   readonly clock: RequestClock
   phase: Phase = "reading"
@@ -173,15 +176,19 @@ class Recorded implements RequestRecord {
     request: Request,
     started: number,
     clock: RequestClock,
-    key: string | undefined
+    grant: Grant | undefined
   ) {
     this.id = id
     this.route = route
     this.request = request
-    this.key = key
+    this.grant = grant
     this.started = started
     this.clock = clock
     this.since = started
+  }
+
+  get key(): string | undefined {
+    return this.grant?.name
   }
 
   get endpoint(): string {
@@ -275,8 +282,8 @@ export const newRecord = (
   request: Request,
   started: number,
   clock: RequestClock,
-  key: string | undefined
-): RequestRecord => new Recorded(id, route, request, started, clock, key)
+  grant: Grant | undefined
+): RequestRecord => new Recorded(id, route, request, started, clock, grant)
 
 /** Why a request is interrupted: its client has gone, the gateway stops, or an administrator wants it ended. */
 export type Interruption = "client" | "stopping" | "cancelled"

@@ -10,8 +10,6 @@ import type { SlotSeeker } from "./slot-queue.ts"
 export interface SeekerRules {
   /** Headers that tell conversations apart; the first that is there counts. */
   readonly sessionHeaders: ReadonlyArray<string>
-  /** The class of the requests of a key. */
-  readonly priorityOf: (key: string) => PriorityClass
 }
 
 const priorityHeader = "x-nexus-priority"
@@ -19,12 +17,12 @@ const priorityHeader = "x-nexus-priority"
 const isClass = (text: string): text is PriorityClass => priorityClasses.some((each) => each === text)
 
 /** The class of a request: that of its key, or the lesser one that it asks for; without keys whichever it asks for. */
-export const priorityOf = ({ key, request }: RequestRecord, { priorityOf: ofKey }: SeekerRules): PriorityClass => {
-  const usual = key === undefined ? "normal" : ofKey(key)
+export const priorityOf = ({ grant, request }: Pick<RequestRecord, "grant" | "request">): PriorityClass => {
+  const usual = grant?.priority ?? "normal"
   const asked = request.headers.get(priorityHeader)?.trim().toLowerCase()
   if (asked === undefined || !isClass(asked)) return usual
   const isMore = priorityClasses.indexOf(asked) < priorityClasses.indexOf(usual)
-  return isMore && key !== undefined ? usual : asked
+  return isMore && grant !== undefined ? usual : asked
 }
 
 /** What stands for the conversation of a request where a header tells it; 0 otherwise. */
@@ -39,6 +37,6 @@ export const seekerOf = (
   rules: SeekerRules
 ): Pick<SlotSeeker, "key" | "priority" | "session"> => ({
   key: record.key ?? "",
-  priority: priorityOf(record, rules),
+  priority: priorityOf(record),
   session: sessionOf(record, rules) || record.decided?.work.chain?.root || 0
 })

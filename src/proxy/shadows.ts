@@ -156,9 +156,9 @@ export class Shadows {
     const { id } = candidate.model
     const started = performance.now()
     const clock = new RequestClock(started, Math.min(totalMs || Infinity, backend.limits.totalMs || Infinity))
-    const record = newRecord(`${real.id}-shadow`, real.route, real.request, started, clock, real.key)
+    const record = newRecord(`${real.id}-shadow`, real.route, real.request, started, clock, real.grant)
     record.routes(needs, started)
-    const plan = { targets: [{ name: id, candidates: [candidate], suffix: "", understood: false }] }
+    const plan = { targets: [{ name: id, candidates: [candidate], suffix: "", understood: false, entry: id }] }
     const known = read.parsed === undefined ? undefined : Result.succeed(read.parsed)
     const translator = translatorFor(dialects, record, came, known, plan)
     const failed = (): void => shadow.ended("failed", undefined)

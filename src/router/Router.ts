@@ -12,10 +12,12 @@ import {
   BadGateway,
   ContextLengthExceeded,
   ModelCapabilityMismatch,
+  type ModelNotAllowed,
   type ModelNotFound,
   Overloaded,
   ServiceUnavailable
 } from "../domain/errors.ts"
+import { allowsBackend } from "../domain/grant.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
@@ -38,11 +40,13 @@ import { lookUpName } from "./names.ts"
 import { type DecisionBasis, leastContext, Plan } from "./plan.ts"
 import { ruledTargets, sideTargets } from "./rule-targets.ts"
 import { type RuledRequest, ruledSettings, rulingFor, unitOf } from "./route-table.ts"
-import { modelNotFound } from "./model-not-found.ts"
+import { modelNotAllowed, modelNotFound } from "./model-not-found.ts"
+import { mayAskFor } from "./scope.ts"
 
 /** Why no candidate can be asked. */
 export type RoutingRefusal =
   | BadGateway
+  | ModelNotAllowed
   | ModelNotFound
   | ModelCapabilityMismatch
   | ContextLengthExceeded
@@ -79,7 +83,11 @@ const isInability = ({ why }: Excluded): boolean => why._tag === "Unable" || why
 const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => number): RoutingRefusal => {
   const wait = (seconds: number): number => jitteredWait(seconds, random)
   const model = plan.requested
-  const excluded = plan.excluded(now)
+  const { settings } = plan
+  const { scope } = plan.needs
+  const [forbidden] = scope === undefined ? [] : plan.forbidden()
+  // Nothing is told of those that the key is not for.
+  const excluded = plan.excluded(now).filter(({ why }) => why._tag !== "Forbidden")
   const reasons: ReadonlyArray<AttemptFailure> = excluded.map(({ candidate, why }) => ({
     backend: candidate.state.backend.name,
     model: candidate.model.id,
@@ -87,15 +95,22 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
   }))
   const [first] = excluded
   if (first === undefined) {
+    if (forbidden?.why._tag === "Forbidden") return modelNotAllowed(model, forbidden.why.by, settings, snapshot, scope)
+    if (!mayAskFor(model, scope, settings)) return modelNotAllowed(model, "models", settings, snapshot, scope)
     const known = plan.models.some((name) => isKnownModel(name, snapshot))
-    const silent = neverListed(model, snapshot)
+    const isOurs = ({ backend }: AttemptFailure): boolean => allowsBackend(scope, backend)
+    const silent = neverListed(model, snapshot).filter(isOurs)
     // While nobody has told of any model, any of them may have it.
     if (silent.length > 0 && silent.length === snapshot.backends.size) {
       return new ServiceUnavailable({ model, reasons: silent, retryAfterSeconds: wait(usualWait) })
     }
     return known
-      ? new ServiceUnavailable({ model, reasons: notServing(model, snapshot), retryAfterSeconds: wait(usualWait) })
-      : modelNotFound(model, plan.settings, snapshot)
+      ? new ServiceUnavailable({
+          model,
+          reasons: notServing(model, snapshot).filter(isOurs),
+          retryAfterSeconds: wait(usualWait)
+        })
+      : modelNotFound(model, settings, snapshot, scope)
   }
   const cooling = excluded.flatMap(({ why }) => (why._tag === "Cooling" ? [why] : []))
   const full = excluded.some(({ why }) => why._tag === "Full")
@@ -211,7 +226,7 @@ export class Router extends Context.Service<
           snapshot: Snapshot,
           now: number
         ): ReadonlyArray<Candidate> => {
-          const [target] = sideTargets(needs.model, side, settingsNow(), snapshot)
+          const [target] = sideTargets(needs, side, settingsNow(), snapshot)
           return (target?.candidates ?? []).filter(
             (candidate) =>
               capabilityExclusion(candidate, needs) === undefined &&
@@ -229,7 +244,7 @@ export class Router extends Context.Service<
           prompt?: () => PromptChain
         ): Plan => {
           const settings = ruledSettings(settingsNow(), ruling?.rule)
-          const targets = ruledTargets(needs.model, ruling, settings, snapshot)
+          const targets = ruledTargets(needs, ruling, settings, snapshot)
           const [first] = targets
           const takesTurns = settings.strategy === "round_robin" || settings.strategy === "smart"
           const inTurn = takesTurns && first !== undefined && first.candidates.length > 0

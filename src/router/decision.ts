@@ -58,7 +58,9 @@ const rounded = (value: number): number => Math.round(value * 100) / 100
 const excludedOf = (plan: Plan, now: number) => {
   const { models, requested, snapshot, targets } = plan
   // Where nobody serves a model, those are left out who had it, or have told nothing yet.
-  const isServed = targets.some(({ barred = [], candidates }) => candidates.length + barred.length > 0)
+  const isServed = targets.some(
+    ({ barred = [], candidates, forbidden = [] }) => candidates.length + barred.length + forbidden.length > 0
+  )
   if (!isServed)
     return (models.some((name) => isKnownModel(name, snapshot)) ? notServing : neverListed)(requested, snapshot)
   return plan.excluded(now).map(({ candidate, why }) => ({

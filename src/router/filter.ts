@@ -14,6 +14,7 @@ import { busyWithAnother, placesAt } from "./expected-end.ts"
 /** Why a candidate is left out. */
 export type Exclusion =
   | { readonly _tag: "RuledOut"; readonly rule: string }
+  | { readonly _tag: "Forbidden"; readonly by: "models" | "backends" }
   | { readonly _tag: "OutOfService"; readonly mode: Exclude<Mode, "enabled"> }
   | { readonly _tag: "Unhealthy"; readonly reason: string }
   | { readonly _tag: "Misconfigured"; readonly reason: string }
@@ -130,6 +131,8 @@ export const reasonWords = (why: Exclusion, now: number): string => {
   switch (why._tag) {
     case "RuledOut":
       return `is none of those that rule '${why.rule}' names`
+    case "Forbidden":
+      return `is none of the ${why.by} that the key is for`
     case "OutOfService":
       return modeWords[why.mode]
     case "Unhealthy":

@@ -2,12 +2,15 @@
  * What is said of a name that leads to no model: where it led, what was meant, and what there is.
  */
 import { nearestOf } from "../config/nearest.ts"
-import { ModelNotFound } from "../domain/errors.ts"
+import { ModelNotAllowed, ModelNotFound } from "../domain/errors.ts"
+import { allowsBackend } from "../domain/grant.ts"
+import type { Scope } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { isListedAs } from "../registry/candidates.ts"
 import { inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { neverListed } from "./filter.ts"
 import { lookUpName } from "./names.ts"
+import { inScope, mayAskFor } from "./scope.ts"
 
 /** Names listed in "Available: …" at most. */
 const namesListed = 20
@@ -25,11 +28,32 @@ const mostWrong = 4
 const namesCompared = 500
 
 /** The models that can be asked for now, sorted. */
-const servedNames = (snapshot: Snapshot): ReadonlyArray<string> =>
+const servedNames = (snapshot: Snapshot, settings: RoutingSettings, scope: Scope | undefined): ReadonlyArray<string> =>
   [...snapshot.candidates]
-    .filter(([model, candidates]) => isListedAs(model, candidates) && candidates.some(({ state }) => inRotation(state)))
+    .filter(([model, candidates]) => {
+      if (!isListedAs(model, candidates)) return false
+      const listed = { name: model, candidates, suffix: "", understood: false, entry: model }
+      return inScope(listed, scope, settings).candidates.some(({ state }) => inRotation(state))
+    })
     .map(([model]) => model)
     .sort()
+
+const isServed = (name: string, settings: RoutingSettings, snapshot: Snapshot, scope: Scope | undefined): boolean =>
+  inScope(lookUpName(name, settings, snapshot), scope, settings).candidates.some(({ state }) => inRotation(state))
+
+/** The refusal of a name that a key is not for; no other name is told than those that it is for. */
+export const modelNotAllowed = (
+  model: string,
+  by: ModelNotAllowed["by"],
+  settings: RoutingSettings,
+  snapshot: Snapshot,
+  scope: Scope | undefined
+): ModelNotAllowed => {
+  const names = [...settings.aliases.keys(), ...settings.groups.keys()]
+  const usable = settings.listAliases ? names.filter((name) => isServed(name, settings, snapshot, scope)) : []
+  const available = [...new Set([...usable, ...servedNames(snapshot, settings, scope)])].slice(0, namesListed)
+  return new ModelNotAllowed({ model, by, available })
+}
 
 // Without folders and the tag: what people remember of a name.
 const stemOf = (name: string): string =>
@@ -70,13 +94,19 @@ const ledWords = (name: string, end: string, { aliases, groups }: RoutingSetting
 }
 
 /** The refusal of a name that leads to no model that anybody has ever listed. */
-export const modelNotFound = (name: string, settings: RoutingSettings, snapshot: Snapshot): ModelNotFound => {
-  const served = servedNames(snapshot)
-  const silent = neverListed(name, snapshot)
+export const modelNotFound = (
+  name: string,
+  settings: RoutingSettings,
+  snapshot: Snapshot,
+  scope?: Scope
+): ModelNotAllowed | ModelNotFound => {
+  if (!mayAskFor(name, scope, settings)) return modelNotAllowed(name, "models", settings, snapshot, scope)
+  const served = servedNames(snapshot, settings, scope)
+  const silent = neverListed(name, snapshot).filter(({ backend }) => allowsBackend(scope, backend))
   const end = lookUpName(name, settings, snapshot).name
   const led = ledWords(name, end, settings)
   const usable = [...settings.aliases.keys(), ...settings.groups.keys()].filter(
-    (each) => each !== name && lookUpName(each, settings, snapshot).candidates.some(({ state }) => inRotation(state))
+    (each) => each !== name && isServed(each, settings, snapshot, scope)
   )
   const meant = meantBy(settings.groups.has(end) ? name : end, [...new Set([...usable, ...served])]).slice(
     0,

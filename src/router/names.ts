@@ -19,8 +19,12 @@ export interface NameTarget {
   readonly suffix: string
   /** Whether nobody has the name as it was written. */
   readonly understood: boolean
+  /** The alias, group or listed model that was found by the name that came, however it was written. */
+  readonly entry: string
   /** Those that a rule leaves out; nobody when absent. */
   readonly barred?: ReadonlyArray<Candidate>
+  /** Those that the key is not for; nobody when absent. */
+  readonly forbidden?: ReadonlyArray<Candidate>
 }
 
 type Names = Pick<RoutingSettings, "aliases" | "groups">
@@ -36,7 +40,8 @@ const target = (name: string, candidates: ReadonlyArray<Candidate>, understood: 
   name,
   candidates,
   suffix: "",
-  understood
+  understood,
+  entry: name
 })
 
 const asWritten = (end: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
@@ -84,14 +89,15 @@ const inAnySpelling = (end: string, settings: RoutingSettings, snapshot: Snapsho
   if (other !== undefined && other !== end) {
     const last = resolveAlias(other, settings.aliases)
     const found = asWritten(last, settings, snapshot) ?? writtenOtherwise(last, snapshot)
-    if (found !== undefined) return { ...found, understood: true }
+    if (found !== undefined) return { ...found, understood: true, entry: other }
   }
   return writtenOtherwise(end, snapshot)
 }
 
 const known = (name: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
   const end = resolveAlias(name, settings.aliases)
-  return asWritten(end, settings, snapshot) ?? inAnySpelling(end, settings, snapshot)
+  const found = asWritten(end, settings, snapshot) ?? inAnySpelling(end, settings, snapshot)
+  return found === undefined || end === name ? found : { ...found, entry: name }
 }
 
 const withoutSuffix = (name: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
@@ -121,9 +127,10 @@ const meantBy = (name: string, settings: RoutingSettings, snapshot: Snapshot): N
 export const lookUpName = (name: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget => {
   const end = resolveAlias(name, settings.aliases)
   const exact = asWritten(end, settings, snapshot)
-  if (exact !== undefined) return exact
+  if (exact !== undefined) return end === name ? exact : { ...exact, entry: name }
   const found = inAnySpelling(end, settings, snapshot) ?? meantBy(end, settings, snapshot)
-  return found === undefined ? target(end, nobody, false) : { ...found, understood: true }
+  const entry = end === name ? (found?.entry ?? name) : name
+  return found === undefined ? { ...target(end, nobody, false), entry } : { ...found, understood: true, entry }
 }
 
 /** What may answer in the place of a model, by any of its spellings where it is called `name`. */

@@ -26,6 +26,7 @@ import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
 import { lastResort, mistrusted } from "./last-resort.ts"
 import { type Chance, chooseCandidate, smartest, type StrategyInput } from "./strategy.ts"
 import { ruledTargets } from "./rule-targets.ts"
+import { forbiddenIn } from "./scope.ts"
 import { ruledModels } from "./route-table.ts"
 import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
 
@@ -97,7 +98,7 @@ export class Plan implements DecisionBasis {
     by: Chance,
     now: number,
     ruling?: Ruling,
-    targets = ruledTargets(needs.model, ruling, settings, snapshot),
+    targets = ruledTargets(needs, ruling, settings, snapshot),
     prompt?: () => PromptChain | undefined
   ) {
     this.ruling = ruling
@@ -234,7 +235,12 @@ export class Plan implements DecisionBasis {
         return why === undefined ? [] : [{ candidate, why }]
       })
     )
-    return [...found, ...this.ruledOut()]
+    return [...found, ...this.ruledOut(), ...this.forbidden()]
+  }
+
+  /** Those that the key of the request is not for. */
+  forbidden(): ReadonlyArray<Excluded> {
+    return forbiddenIn(this.targets, this.needs.scope)
   }
 
   private ruledOut(): ReadonlyArray<Excluded> {

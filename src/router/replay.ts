@@ -112,7 +112,7 @@ export class Replay {
     const snapshot = this.snapshotFor(plan.snapshot)
     const ruling = this.rulingOf(remembered, snapshot)
     const settings = ruledSettings(routing, ruling?.rule)
-    const { targets, unseen } = asSeen(plan, seen, ruledTargets(needs.model, ruling, settings, snapshot))
+    const { targets, unseen } = asSeen(plan, seen, ruledTargets(needs, ruling, settings, snapshot))
     const drawn = [...plan.drawn]
     const random = () => drawn.shift() ?? 0.5
     const anew = new Plan(needs, settings, snapshot, { turn: plan.turn, random }, seen.now, ruling, targets)
@@ -173,14 +173,14 @@ const asSeen = (
   const byModel = new Map(noted.map((each) => [idOf(each), each.state.live]))
   const byBackend = new Map(noted.map(({ state }) => [state.backend.name, state.live]))
   const unseen = new Set<string>()
-  const placed = targets.map(({ barred, candidates, name, suffix, understood }): NameTarget => {
+  const placed = targets.map(({ candidates, ...target }): NameTarget => {
     const list = candidates.map((candidate): Candidate => {
       const { backend } = candidate.state
       const live = byModel.get(idOf(candidate)) ?? byBackend.get(backend.name)
       if (live === undefined) unseen.add(backend.name)
       return { model: candidate.model, state: { ...candidate.state, live: live ?? newLiveState() } }
     })
-    return { name, suffix, understood, candidates: list, ...(barred === undefined ? {} : { barred }) }
+    return { ...target, candidates: list }
   })
   const words = [...unseen].map((name) => `how busy and how fast ${name} was then was not noted`)
   return { targets: placed, unseen: words }

@@ -2,9 +2,11 @@
  * Who may answer under a rule: its model's backends, and those alone that it names.
  */
 import { matchesAny } from "../domain/glob.ts"
+import type { RoutingNeeds, Scope } from "../domain/request.ts"
 import type { RoutingSettings, RuleSide, Ruling } from "../domain/routing.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { type NameTarget, nameTargets } from "./names.ts"
+import { inScope } from "./scope.ts"
 
 interface Narrowed {
   readonly kept: ReadonlyArray<Candidate>
@@ -28,31 +30,43 @@ const narrowed = (candidates: ReadonlyArray<Candidate>, side: RuleSide): Narrowe
   return made
 }
 
-/** All that may answer for a name where a rule sends it. */
+/** What a request asks for, and what its key is for. */
+export type WantedModel = Pick<RoutingNeeds, "model" | "scope">
+
+const allowedTargets = (
+  name: string,
+  scope: Scope | undefined,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): ReadonlyArray<NameTarget> => {
+  const targets = nameTargets(name, settings, snapshot)
+  return scope === undefined ? targets : targets.map((target) => inScope(target, scope, settings))
+}
+
+/** All that may answer for a name where a rule sends it: wherever that is, a key leads to nothing that it is not for. */
 export const sideTargets = (
-  asked: string,
+  { model, scope }: WantedModel,
   side: RuleSide,
   settings: RoutingSettings,
   snapshot: Snapshot
 ): ReadonlyArray<NameTarget> => {
-  const targets = nameTargets(side.model ?? asked, settings, snapshot)
+  const targets = allowedTargets(side.model ?? model, scope, settings, snapshot)
   if (side.only === undefined && side.not === undefined) return targets
   return targets.map((target) => {
     const { barred, kept } = narrowed(target.candidates, side)
-    const { name, suffix, understood } = target
-    return { name, suffix, understood, candidates: kept, barred }
+    return Object.assign({}, target, { candidates: kept, barred })
   })
 }
 
 /** All that may answer for a name under what the route table made of the request; a canary's others come after it. */
 export const ruledTargets = (
-  asked: string,
+  asked: WantedModel,
   ruling: Ruling | undefined,
   settings: RoutingSettings,
   snapshot: Snapshot
 ): ReadonlyArray<NameTarget> => {
   const rule = ruling?.rule
-  if (rule === undefined) return nameTargets(asked, settings, snapshot)
+  if (rule === undefined) return allowedTargets(asked.model, asked.scope, settings, snapshot)
   const usual = sideTargets(asked, rule.side, settings, snapshot)
   if (ruling?.canary !== true || rule.canary === undefined) return usual
   return [...sideTargets(asked, rule.canary.side, settings, snapshot), ...usual]

@@ -1,6 +1,7 @@
 /**
  * The HTTP surface, readable top to bottom: who is let in, then forwarded endpoints, then everything else.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -11,16 +12,18 @@ import { Routes } from "../dialect/routes.ts"
 import { placesOf, refuse } from "../dialect/refuse.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import {
-  adminPrefix,
   corsHeaders,
   frontPath,
-  hasValidKey,
   isPreflight,
+  mayKnowState,
   preflight,
   admit,
   changeRefusal,
-  type AdmissionRules
+  type AdmissionRules,
+  type Visitor
 } from "../admission/access.ts"
+import { adminPrefix } from "../admission/permissions.ts"
+import type { Grant } from "../domain/grant.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Operations } from "../operations/Operations.ts"
@@ -97,6 +100,8 @@ export class Gateway extends Context.Service<
         const accounting = yield* Accounting
         const drain = yield* Drain
         const dialects = yield* Dialects
+        const clock = yield* Clock.Clock
+        const now = () => clock.currentTimeMillisUnsafe()
         const forwarded = new Routes(dialects)
         const canonicalPath = (method: string, path: string): string => {
           for (const dialect of dialects) {
@@ -114,19 +119,21 @@ export class Gateway extends Context.Service<
           route: DialectRoute | undefined,
           id: string,
           isAdministration: boolean,
-          key: string | undefined
+          visitor: Visitor,
+          grant: Grant | undefined
         ): Promise<Response> | Response => {
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request, methodsAt(route)))
           if (route !== undefined && isForwarded(route, request)) {
             const { passage } = route
-            if (passage?.change === undefined) return proxy.handle(route, request, id, server, key)
+            if (passage?.change === undefined) return proxy.handle(route, request, id, server, grant)
             const isElsewhere = adminRulesNow !== undefined && !isAdministration && rules.modelChanges === "admins"
-            const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, () => server.peer(request))
-            return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server, key)
+            const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, visitor)
+            return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server, grant)
           }
-          const needsKey = rules.keys.length > 0
-          const isTrusted = path !== frontPath || hasValidKey(rules, request)
-          return operations.handle(request, id, { path, needsKey, isTrusted, isAdministration }).then((response) => {
+          const needsKey = rules.keys().size > 0
+          const isTrusted = path !== frontPath || mayKnowState(rules, request, visitor)
+          const asked = { path, needsKey, isTrusted, isAdministration, scope: grant?.scope }
+          return operations.handle(request, id, asked).then((response) => {
             for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
             return drain.parting(response)
           })
@@ -163,13 +170,14 @@ export class Gateway extends Context.Service<
             if (isOdd)
               return refused(new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
             if (!serves(path, route)) return nothing(isAdministration ? askedElsewhere : undefined)
-            const keyParameter = rules.keys.length === 0 ? undefined : speaker().keyParameter
-            const { key, refusal } = admit(rules, request, path, () => server.peer(request), keyParameter)
+            const keyParameter = rules.keys().size === 0 ? undefined : speaker().keyParameter
+            const visitor: Visitor = { now, peer: () => server.peer(request) }
+            const { grant, refusal } = admit(rules, request, path, visitor, keyParameter)
             if (refusal !== undefined) return refused(refusal)
             if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
             const isUnread = route === undefined || route.passage !== undefined
             if (isUnread && !plainPath.test(path)) return nothing()
-            const answer = answerTo(rules, request, server, path, route, id, isAdministration, key)
+            const answer = answerTo(rules, request, server, path, route, id, isAdministration, visitor, grant)
             if (rules.origins.size === 0) return answer
             return Promise.resolve(answer).then((response) => {
               for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)

@@ -2,6 +2,7 @@
  * The one place where layers meet.
  */
 import { totalmem } from "node:os"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { defaultLimits } from "../config/compile.ts"
 import { derived } from "../config/derived.ts"
@@ -12,6 +13,8 @@ import { Accounting } from "../proxy/Accounting.ts"
 import { Control } from "../operations/Control.ts"
 import { type AdmissionRules, makeAdmission } from "../admission/access.ts"
 import { Drain } from "../admission/Drain.ts"
+import type { KeyRing } from "../admission/key-ring.ts"
+import { ClientKeys } from "../admission/ClientKeys.ts"
 import { Gateway } from "./Gateway.ts"
 import * as KeepWarm from "../lifecycle/keep-warm.ts"
 import * as Waker from "../lifecycle/waker.ts"
@@ -42,7 +45,7 @@ const memoryBytes = (): number => {
 
 const bytes = (megabytes: number): number => Math.round(megabytes * 1_048_576)
 
-const proxyLimits = ({ settings: { auth, queue, server, ...settings }, routing }: LoadedConfig): ProxyLimits => ({
+const proxyLimits = ({ settings: { queue, server, ...settings }, routing }: LoadedConfig): ProxyLimits => ({
   totalMs: server.request_timeout_seconds * 1000,
   uploadMs: server.upload_timeout_seconds * 1000,
   stallMs: server.stall_timeout_seconds * 1000,
@@ -59,8 +62,7 @@ const proxyLimits = ({ settings: { auth, queue, server, ...settings }, routing }
   maxRetries: routing.maxRetries,
   maxQueue: queue.max_queue,
   queueMs: queue.queue_timeout_seconds * 1000,
-  sessionHeaders: settings.routing.session_headers,
-  priorityOf: (name) => auth.keys.find((key) => key.name === name)?.priority ?? "normal"
+  sessionHeaders: settings.routing.session_headers
 })
 
 const allLimits = (loaded: LoadedConfig): ReadonlyArray<number> => {
@@ -81,24 +83,26 @@ export interface ProcessPart {
   readonly ageMs: number
 }
 
-const rulesOf = ({ settings: { server }, authKeys }: LoadedConfig): AdmissionRules =>
-  makeAdmission({
-    hostname: server.host,
-    allowedHosts: server.allowed_hosts,
-    origins: server.cors.origins,
-    keys: authKeys,
-    modelChanges: server.model_changes
-  })
+const rulesOf =
+  (keys: () => KeyRing) =>
+  ({ settings: { server } }: LoadedConfig): AdmissionRules =>
+    makeAdmission({
+      hostname: server.host,
+      allowedHosts: server.allowed_hosts,
+      origins: server.cors.origins,
+      keys,
+      modelChanges: server.model_changes
+    })
 
 // Asked at a place of its own, it knows the names of that place, and no page of any origin.
 const adminRulesOf =
-  (place: ListenAddress) =>
-  ({ settings: { server }, authKeys }: LoadedConfig): AdmissionRules =>
+  (place: ListenAddress, keys: () => KeyRing) =>
+  ({ settings: { server } }: LoadedConfig): AdmissionRules =>
     makeAdmission({
       hostname: place._tag === "Port" ? place.host : "localhost",
       allowedHosts: server.allowed_hosts,
       origins: [],
-      keys: authKeys,
+      keys,
       modelChanges: server.model_changes
     })
 
@@ -146,12 +150,20 @@ const answering = (config: Config, part: ProcessPart | undefined) => {
     ageMs: part?.ageMs
   })
   const place = adminListen(current().settings.admin.listen)
-  const adminRules = place === undefined ? undefined : derived(current, adminRulesOf(place))
-  return Gateway.layer(derived(current, rulesOf), adminRules).pipe(
+  const gateway = Layer.unwrap(
+    Effect.map(ClientKeys, ({ ring }) =>
+      Gateway.layer(
+        derived(current, rulesOf(ring)),
+        place === undefined ? undefined : derived(current, adminRulesOf(place, ring))
+      )
+    )
+  )
+  return gateway.pipe(
     Layer.provideMerge(
       Layer.mergeAll(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded)))), operations)
     ),
-    Layer.provideMerge(services(config, part))
+    Layer.provideMerge(services(config, part)),
+    Layer.provideMerge(ClientKeys.layer(() => current().authKeys))
   )
 }
 

@@ -1,11 +1,19 @@
 import { createHash } from "node:crypto"
 import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
 import { makeAdmission, corsHeaders, admit } from "../../src/admission/access.ts"
+import { KeyRing } from "../../src/admission/key-ring.ts"
+import type { AuthKey } from "../../src/domain/grant.ts"
 import { formOf } from "../kit/refusals.ts"
 
 const digest = (key: string) => createHash("sha256").update(key).digest()
 
-const base = { hostname: "127.0.0.1", allowedHosts: [], origins: [], keys: [] }
+const keyed = (...keys: ReadonlyArray<AuthKey>) => {
+  const ring = new KeyRing(keys)
+  return () => ring
+}
+
+const base = { hostname: "127.0.0.1", allowedHosts: [], origins: [], keys: keyed() }
 
 const ask = (
   rules: ReturnType<typeof makeAdmission>,
@@ -14,7 +22,7 @@ const ask = (
   peer = "127.0.0.1"
 ): number | undefined => {
   const request = new Request(`http://localhost${path}`, { headers: { host: "localhost:8000", ...headers } })
-  const { refusal } = admit(rules, request, path, () => peer)
+  const { refusal } = admit(rules, request, path, { now: () => 0, peer: () => peer })
   return refusal === undefined ? undefined : formOf(refusal).status
 }
 
@@ -91,10 +99,7 @@ describe("with keys", () => {
   const shared = "nx-0123456789abcdefghij"
   const rules = makeAdmission({
     ...base,
-    keys: [
-      { name: "one", digest: digest(`${shared}-one`) },
-      { name: "two", digest: digest(`${shared}-two`) }
-    ]
+    keys: keyed({ name: "one", digest: digest(`${shared}-one`) }, { name: "two", digest: digest(`${shared}-two`) })
   })
   test("each known key is let in", () => {
     expect(ask(rules, { authorization: `Bearer ${shared}-one` })).toBeUndefined()
@@ -126,7 +131,7 @@ describe("with keys", () => {
       const request = new Request(`http://localhost/v1/models?${name}=${shared}-one`, {
         headers: { host: "localhost" }
       })
-      const { refusal } = admit(rules, request, "/v1/models", () => "127.0.0.1")
+      const { refusal } = admit(rules, request, "/v1/models", { now: () => 0, peer: () => "127.0.0.1" })
       const { status, message } = refusal === undefined ? { status: 200, message: "" } : formOf(refusal)
       expect([status, message]).toEqual([401, expect.stringContaining("in the URL is not taken")])
       expect(message).not.toContain(shared)
@@ -153,7 +158,7 @@ describe("administration", () => {
   const open = makeAdmission({ ...base, hostname: "0.0.0.0" })
   const digest = createHash("sha256").update("key").digest()
   const chief = { name: "chief", digest: createHash("sha256").update("chief").digest(), admin: true }
-  const locked = makeAdmission({ ...base, hostname: "0.0.0.0", keys: [{ name: "one", digest }, chief] })
+  const locked = makeAdmission({ ...base, hostname: "0.0.0.0", keys: keyed({ name: "one", digest }, chief) })
 
   for (const peer of ["127.0.0.1", "::1", "::ffff:127.0.0.1"]) {
     test(`without keys is open to this machine, at ${peer}`, () => expect(ask(open, {}, path, peer)).toBeUndefined())
@@ -175,5 +180,58 @@ describe("administration", () => {
     expect(ask(locked, { authorization: "Bearer wrong" }, path, "192.168.1.7")).toBe(401)
     expect(ask(locked, { authorization: "Bearer key", "x-api-key": "chief" }, path, "192.168.1.7")).toBeUndefined()
     expect(ask(locked, { authorization: "Bearer key", "x-api-key": "wrong" }, path, "192.168.1.7")).toBe(403)
+  })
+})
+
+describe("a key", () => {
+  const at = (rules: ReturnType<typeof makeAdmission>, given: string, now: number, peer = "127.0.0.1") => {
+    const request = new Request("http://localhost/v1/models", {
+      headers: { host: "localhost", authorization: `Bearer ${given}` }
+    })
+    const { grant, refusal } = admit(rules, request, "/v1/models", { now: () => now, peer: () => peer })
+    return grant?.name ?? (refusal === undefined ? "" : formOf(refusal).message)
+  }
+
+  test("counts from its beginning to its end, and the one before it to its own end", () => {
+    const rules = makeAdmission({
+      ...base,
+      keys: keyed({
+        name: "a",
+        digest: digest("new"),
+        notBefore: 100,
+        expires: 200,
+        previous: { digest: digest("old"), until: 150 }
+      })
+    })
+    expect([99, 100, 199, 200].map((now) => at(rules, "new", now))).toEqual([
+      "The API key is not valid yet",
+      "a",
+      "a",
+      "The API key has expired"
+    ])
+    expect([149, 150].map((now) => at(rules, "old", now))).toEqual(["a", "The API key has expired"])
+  })
+
+  test("counts from its networks alone, however the address is written", () => {
+    const networks = ["10.0.0.0/8", "fd00::/8", "192.0.2.7/32"]
+    const rules = makeAdmission({ ...base, keys: keyed({ name: "a", digest: digest("a"), networks }) })
+    for (const peer of ["10.1.2.3", "::ffff:10.1.2.3", "::FFFF:10.1.2.3", "fd12::1", "fd12::1%eth0", "192.0.2.7"]) {
+      expect([peer, at(rules, "a", 0, peer)]).toEqual([peer, "a"])
+    }
+    for (const peer of ["11.1.2.3", "::ffff:11.1.2.3", "fe80::1", "192.0.2.8", "", "unknown"]) {
+      expect([peer, at(rules, "a", 0, peer)]).toEqual([peer, "The API key may not be used from this address"])
+    }
+  })
+
+  test("is found among ten thousand as among one, each by itself (law)", () => {
+    const names = Array.from({ length: 10_000 }, (_, index) => `key-${index}`)
+    const many = makeAdmission({ ...base, keys: keyed(...names.map((name) => ({ name, digest: digest(name) }))) })
+    fc.assert(
+      fc.property(fc.nat({ max: 20_000 }), (index) => {
+        const wanted = index < names.length ? `key-${index}` : "The API key is not known"
+        expect(at(many, `key-${index}`, 0)).toBe(wanted)
+      }),
+      { numRuns: 200 }
+    )
   })
 })

@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test"
 import { Effect, Layer, Redacted } from "effect"
 import { Unreachable } from "../../src/domain/upstream-errors.ts"
 import { Drain } from "../../src/admission/Drain.ts"
+import { ClientKeys } from "../../src/admission/ClientKeys.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
@@ -52,6 +53,7 @@ const gateway = Layer.effect(
       Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
       Drain.layer,
       noControl,
+      ClientKeys.layer(() => []),
       noLifecycle
     )
   )

@@ -29,7 +29,7 @@ describe("nexus.example.toml", () => {
     const loaded = loadedFrom(uncommented, { env })
     expect(loaded.backends.map(({ name }) => name)).toEqual(["local-ollama", "cloud", "claude"])
     expect(loaded.routing.aliases.get("gpt-3.5-turbo")).toBe("mistral:7b")
-    expect(loaded.authKeys.map(({ name }) => name)).toEqual(["laptop", "server"])
+    expect(loaded.authKeys.map(({ name }) => name)).toEqual(["laptop", "server", "prometheus"])
   })
 
   test("speaks of every key", () => {

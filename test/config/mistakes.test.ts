@@ -226,16 +226,6 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
     `nexus.toml:1: routing.weights: all are 0; at least one must be more`
   ],
   [
-    "a key of clients without a digest",
-    `[[auth.keys]]\nname = "k"`,
-    `nexus.toml:1: auth.keys[0] has neither of sha256 and env: exactly one is needed`
-  ],
-  [
-    "a key of clients with a digest and a variable",
-    `[[auth.keys]]\nname = "k"\nsha256 = "${"a".repeat(64)}"\nenv = "HERE"`,
-    `nexus.toml:1: auth.keys[0] has both of sha256 and env: exactly one is needed`
-  ],
-  [
     "a key of clients pasted where its digest belongs, without showing it",
     `[[auth.keys]]\nname = "k"\nsha256 = "nx-secret"`,
     `nexus.toml:3: auth.keys[0].sha256 = "nx-s…": expected 64 lower-case hexadecimal digits (a SHA-256 digest)`
@@ -270,11 +260,6 @@ const rows: ReadonlyArray<readonly [what: string, toml: string, told: string]> =
         `nexus.toml:4: unknown key backends[0].${key}: a key does not stand in this file; api_key_env names the variable that holds it, api_key_file a file`
       ] as const
   ),
-  [
-    "a key of clients in the file, without showing it",
-    `[[auth.keys]]\nname = "k"\nsha256 = "${"a".repeat(64)}"\nkey = "nx-secret"`,
-    `nexus.toml:4: unknown key auth.keys[0].key: a key does not stand in this file; sha256 holds its digest (nexus keys new prints both), env names the variable that holds it`
-  ],
   ...(
     [
       ["box:9000", 'expected the host without its port, which does not count; write "box"'],

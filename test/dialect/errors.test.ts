@@ -16,6 +16,7 @@ import {
   MethodNotAllowed,
   ContextLengthExceeded,
   ModelCapabilityMismatch,
+  ModelNotAllowed,
   ModelNotFound,
   NotImplemented,
   NotFound,
@@ -52,6 +53,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
   BadRequest: [new BadRequest({ message: "no model", param: "model" }), 400, "bad_request"],
   Unauthorized: [new Unauthorized({ message: "no key" }), 401, "invalid_api_key"],
   Forbidden: [new Forbidden({ message: "no" }), 403, "forbidden"],
+  ModelNotAllowed: [new ModelNotAllowed({ model: "x", by: "models", available: ["a"] }), 403, "model_not_allowed"],
   ModelNotFound: [new ModelNotFound({ model: "x", available: ["a", "b"] }), 404, "model_not_found"],
   ContextLengthExceeded: [
     new ContextLengthExceeded({ model: "x", has: 8192, needs: 11_000, param: "messages" }),

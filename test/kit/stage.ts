@@ -129,8 +129,7 @@ const stageLimits: ProxyLimits = {
   maxRetries: 2,
   maxQueue: 100,
   queueMs: 0,
-  sessionHeaders: [],
-  priorityOf: () => "normal" as const
+  sessionHeaders: []
 }
 
 /** Lets everything that can go on go on, until it holds; a bound on rounds takes the place of a time limit. */

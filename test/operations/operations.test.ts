@@ -5,6 +5,7 @@ import type { Backend } from "../../src/backend/backend.ts"
 import type { Model } from "../../src/domain/server.ts"
 import { version } from "../../src/domain/version.ts"
 import { Drain } from "../../src/admission/Drain.ts"
+import { ClientKeys } from "../../src/admission/ClientKeys.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { Siblings } from "../../src/operations/Siblings.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
@@ -36,6 +37,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
         Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,
         noControl,
+        ClientKeys.layer(() => []),
         noLifecycle,
         Layer.succeed(Siblings, siblings)
       )

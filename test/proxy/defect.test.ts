@@ -32,8 +32,7 @@ const limits = {
   maxRetries: 0,
   maxQueue: 100,
   queueMs: 0,
-  sessionHeaders: [],
-  priorityOf: () => "normal" as const
+  sessionHeaders: []
 }
 
 const server: Listening = {

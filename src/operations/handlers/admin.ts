@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { BadRequest, Conflict, RequestNotKept, RequestNotUnderWay, type GatewayError } from "../../domain/errors.ts"
+import { ClientKeys } from "../../admission/ClientKeys.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
 import { replayUnder } from "../replay-config.ts"
@@ -65,6 +66,7 @@ export const adminHandlers = (
       const router = yield* Router
       const recent = yield* History
       const siblings = yield* Siblings
+      const keys = yield* ClientKeys
       const turns = new EventLoopTurns()
       const operations = new Map(
         dialects.flatMap((dialect) =>
@@ -81,7 +83,8 @@ export const adminHandlers = (
         const read = yield* Effect.promise(async () => operation.needs(body, { turns, standIn }))
         if (Result.isFailure(read)) return yield* refuse(read.failure)
         const now = performance.now()
-        const needs = { ...read.success.needs, dialect }
+        const scope = asked.key === undefined ? undefined : keys.ring().named(asked.key)?.scope
+        const needs = { ...read.success.needs, dialect, ...(scope === undefined ? {} : { scope }) }
         const { plan, refusal } = router.consider(needs, snapshot, now, router.rule(needs, snapshot, asked, asked.at))
         const decision = explainPlan(plan, plan.liveFigures(now))
         return HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })

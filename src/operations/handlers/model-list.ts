@@ -3,13 +3,15 @@
  */
 import * as Result from "effect/Result"
 import type { Catalogue, ListedModel } from "../../dialect/pages.ts"
-import type { Ability } from "../../domain/request.ts"
+import type { ModelNotAllowed, ModelNotFound } from "../../domain/errors.ts"
+import type { Ability, Scope } from "../../domain/request.ts"
 import { type Capabilities, contextOf } from "../../domain/server.ts"
 import { type Candidate, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import type { RoutingSettings } from "../../domain/routing.ts"
 import { isListedAs, isLoaded } from "../../registry/candidates.ts"
-import { modelNotFound } from "../../router/model-not-found.ts"
+import { modelNotAllowed, modelNotFound } from "../../router/model-not-found.ts"
 import { lookUpName } from "../../router/names.ts"
+import { forbiddenBy, inScope } from "../../router/scope.ts"
 import type { ModelEntry } from "../../api/gateway-api.ts"
 
 const servingOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
@@ -53,37 +55,47 @@ interface Served {
   readonly mark: Pick<ModelEntry, "alias_of" | "group_of">
 }
 
-const servedModels = (snapshot: Snapshot): ReadonlyArray<Served> =>
+/** The names of settings, and what of all that the key of who asks is for. */
+export interface Listing {
+  readonly names: RoutingSettings
+  readonly scope: Scope | undefined
+}
+
+const servedModels = (snapshot: Snapshot, listing?: Listing): ReadonlyArray<Served> =>
   [...snapshot.candidates]
     .flatMap(([id, candidates]) => {
-      const serving = isListedAs(id, candidates) ? servingOf(candidates) : []
+      const listed = { name: id, candidates, suffix: "", understood: false, entry: id }
+      const allowed = listing === undefined ? candidates : inScope(listed, listing.scope, listing.names).candidates
+      const serving = isListedAs(id, candidates) ? servingOf(allowed) : []
       return serving.length === 0 ? [] : [{ id, serving, mark: {} }]
     })
     .sort(byId)
 
 /** What an alias or a group leads to; undefined when no backend in rotation serves that. */
-const namedModel = (name: string, settings: RoutingSettings, snapshot: Snapshot): Served | undefined => {
-  const { candidates, name: led } = lookUpName(name, settings, snapshot)
+const namedModel = (name: string, { names, scope }: Listing, snapshot: Snapshot): Served | undefined => {
+  const { candidates, name: led } = inScope(lookUpName(name, names, snapshot), scope, names)
   const serving = servingOf(candidates)
   if (serving.length === 0) return undefined
-  const mark = settings.aliases.has(name)
+  const mark = names.aliases.has(name)
     ? { alias_of: led }
     : { group_of: [...new Set(serving.map(({ model }) => model.id))] }
   return { id: name, serving, mark }
 }
 
 // Aliases and groups go before models of the same name.
-const servedNames = (snapshot: Snapshot, settings: RoutingSettings): ReadonlyArray<Served> => {
-  const served = servedModels(snapshot)
+const servedNames = (snapshot: Snapshot, listing: Listing): ReadonlyArray<Served> => {
+  const settings = listing.names
+  const served = servedModels(snapshot, listing)
   const names = settings.listAliases ? [...new Set([...settings.aliases.keys(), ...settings.groups.keys()])] : []
   if (names.length === 0) return served
-  const named = names.flatMap((name) => namedModel(name, settings, snapshot) ?? [])
+  const named = names.flatMap((name) => namedModel(name, listing, snapshot) ?? [])
   return [...served.filter(({ id }) => !settings.aliases.has(id) && !settings.groups.has(id)), ...named].sort(byId)
 }
 
-const servedAs = (snapshot: Snapshot, name: string, settings: RoutingSettings): Served | undefined => {
-  if (settings.aliases.has(name) || settings.groups.has(name)) return namedModel(name, settings, snapshot)
-  const { candidates, name: id } = lookUpName(name, settings, snapshot)
+const servedAs = (snapshot: Snapshot, name: string, listing: Listing): Served | undefined => {
+  const { names, scope } = listing
+  if (names.aliases.has(name) || names.groups.has(name)) return namedModel(name, listing, snapshot)
+  const { candidates, name: id } = inScope(lookUpName(name, names, snapshot), scope, names)
   const serving = servingOf(candidates)
   return serving.length === 0 ? undefined : { id, serving, mark: {} }
 }
@@ -97,18 +109,30 @@ export const listServed = (snapshot: Snapshot, created: number): ReadonlyArray<M
   servedModels(snapshot).map(entryOf(created))
 
 /** The same with the aliases and groups that lead to them, which go before models of the same name. */
-export const listModels = (snapshot: Snapshot, created: number, settings: RoutingSettings): ReadonlyArray<ModelEntry> =>
-  servedNames(snapshot, settings).map(entryOf(created))
+export const listModels = (snapshot: Snapshot, created: number, listing: Listing): ReadonlyArray<ModelEntry> =>
+  servedNames(snapshot, listing).map(entryOf(created))
 
 /** What a name leads to: an alias or a group by its name, a model by its id; undefined when no backend in rotation serves it. */
 export const findModel = (
   snapshot: Snapshot,
   name: string,
   created: number,
-  settings: RoutingSettings
+  listing: Listing
 ): ModelEntry | undefined => {
-  const served = servedAs(snapshot, name, settings)
+  const served = servedAs(snapshot, name, listing)
   return served === undefined ? undefined : entryOf(created)(served)
+}
+
+/** Why a name leads to nothing that is listed. */
+export const unlistedModel = (
+  snapshot: Snapshot,
+  name: string,
+  { names, scope }: Listing
+): ModelNotAllowed | ModelNotFound => {
+  const [forbidden] = inScope(lookUpName(name, names, snapshot), scope, names).forbidden ?? []
+  return forbidden === undefined
+    ? modelNotFound(name, names, snapshot, scope)
+    : modelNotAllowed(name, forbiddenBy(forbidden, scope), names, snapshot, scope)
 }
 
 const listedOf =
@@ -127,12 +151,12 @@ const listedOf =
   }
 
 /** The models of this moment, for the pages of dialects. */
-export const catalogueOf = (snapshot: Snapshot, created: number, settings: RoutingSettings): Catalogue => ({
-  all: () => servedNames(snapshot, settings).map(listedOf(created)),
+export const catalogueOf = (snapshot: Snapshot, created: number, listing: Listing): Catalogue => ({
+  all: () => servedNames(snapshot, listing).map(listedOf(created)),
   find: (name) => {
-    const served = servedAs(snapshot, name, settings)
+    const served = servedAs(snapshot, name, listing)
     return served === undefined
-      ? Result.fail(modelNotFound(name, settings, snapshot))
+      ? Result.fail(unlistedModel(snapshot, name, listing))
       : Result.succeed(listedOf(created)(served))
   }
 })

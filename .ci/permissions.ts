@@ -1,0 +1,79 @@
+/**
+ * Who may do what, found out by asking the rules themselves.
+ */
+import { type AdmissionRules, admit, changeRefusal, makeAdmission } from "../src/admission/access.ts"
+import { KeyRing } from "../src/admission/key-ring.ts"
+import { areas, areaOf } from "../src/admission/permissions.ts"
+import type { AuthKey } from "../src/domain/grant.ts"
+import { createHash } from "node:crypto"
+
+const key = (name: string, terms: Partial<AuthKey>): AuthKey => ({
+  name,
+  digest: createHash("sha256").update(name).digest(),
+  ...terms
+})
+
+const kinds = [
+  { who: "a key", key: key("plain", {}) },
+  { who: "a key with `models` or `backends`", key: key("limited", { models: ["a"] }) },
+  { who: "a key with `metrics = true`", key: key("scrape", { metrics: true }) },
+  { who: "a key with `admin = true`", key: key("chief", { admin: true }) }
+]
+
+const rulesWith = (keys: ReadonlyArray<AuthKey>): AdmissionRules => {
+  const ring = new KeyRing(keys)
+  return makeAdmission({ hostname: "0.0.0.0", allowedHosts: [], origins: [], keys: () => ring })
+}
+
+/** Paths that stand for all of their area. */
+const samples = {
+  pages: "/docs",
+  models: "/v1/models",
+  metrics: "/metrics",
+  state: "/nexus/backends",
+  administration: "/admin/v1/backends",
+  keys: "/admin/v1/keys"
+} as const
+
+const headings = {
+  pages: "`/`, `/docs`, `/livez`, `/readyz`",
+  ...areas,
+  changes: 'having an Ollama get, make or lose models (`model_changes = "admins"`)'
+} as const
+
+const places = [
+  ["this machine", "127.0.0.1"],
+  ["another", "192.0.2.1"]
+] as const
+
+const mayIt = (rules: AdmissionRules, given: string | undefined, peer: string) => {
+  const headers = { host: "nexus", ...(given === undefined ? {} : { authorization: `Bearer ${given}` }) }
+  const visitor = { now: () => 0, peer: () => peer }
+  const opens = (path: string): boolean => {
+    const request = new Request(`http://nexus${path}`, { headers })
+    return admit(rules, request, path, visitor).refusal === undefined
+  }
+  const asked = new Request("http://nexus/api/pull", { headers })
+  return [
+    ...Object.values(samples).map(opens),
+    opens("/api/pull") && changeRefusal(rules, asked, visitor) === undefined
+  ]
+}
+
+/** The table of who may do what, as the rules of admission have it. */
+export const permissionTable = (): string => {
+  for (const [area, path] of Object.entries(samples)) {
+    if (area !== "pages" && areaOf(path) !== area) throw new Error(`${path} is not in the area '${area}'`)
+  }
+  const open = rulesWith([])
+  const locked = rulesWith(kinds.map((each) => each.key))
+  const rows = places.flatMap(([place, peer]) =>
+    [
+      { who: "anybody, where there are no keys", rules: open, given: undefined },
+      { who: "somebody without a key, where there are", rules: locked, given: undefined },
+      ...kinds.map((each) => ({ who: each.who, rules: locked, given: each.key.name }))
+    ].map(({ given, rules, who }) => [who, place].concat(mayIt(rules, given, peer).map((may) => (may ? "yes" : "—"))))
+  )
+  const head = ["who", "from", ...Object.values(headings)]
+  return [head, head.map(() => "---"), ...rows].map((row) => `| ${row.join(" | ")} |`).join("\n")
+}

@@ -1,0 +1,84 @@
+/**
+ * The keys of clients, by their digests: 10,000 of them cost what one costs.
+ */
+import { hash } from "node:crypto"
+import { BlockList, isIP } from "node:net"
+import { type AuthKey, type Grant, grantOf } from "../domain/grant.ts"
+
+/** A key as it was found. */
+export interface KnownKey {
+  readonly grant: Grant
+  /** Why it does not count at this moment, or from there; undefined when it does. */
+  readonly fault: (now: number, peer: () => string | undefined) => KeyFault | undefined
+}
+
+/** Why a key that is known lets nobody in. */
+export type KeyFault = "early" | "expired" | "elsewhere"
+
+const networksOf = (networks: ReadonlyArray<string>): BlockList => {
+  const list = new BlockList()
+  for (const network of networks) {
+    const [address = "", length = ""] = network.split("/")
+    const family = isIP(address) === 6 ? "ipv6" : "ipv4"
+    list.addSubnet(address, Number(length), family)
+  }
+  return list
+}
+
+/** Whether an address is in a list; one that is written as IPv6 for IPv4 is the IPv4 one. */
+const isIn = (list: BlockList, address: string | undefined): boolean => {
+  if (address === undefined) return false
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, "").replace(/%.*$/, "")
+  const family = isIP(plain)
+  return family !== 0 && list.check(plain, family === 6 ? "ipv6" : "ipv4")
+}
+
+const always = (): undefined => undefined
+
+const faultsOf = ({ expires, networks, notBefore }: AuthKey, until: number | undefined): KnownKey["fault"] => {
+  const end = Math.min(expires ?? Infinity, until ?? Infinity)
+  if (notBefore === undefined && end === Infinity && networks === undefined) return always
+  const from = networks === undefined ? undefined : networksOf(networks)
+  return (now, peer) => {
+    if (now >= end) return "expired"
+    if (notBefore !== undefined && now < notBefore) return "early"
+    return from === undefined || isIn(from, peer()) ? undefined : "elsewhere"
+  }
+}
+
+const hex = (digest: Uint8Array): string => Buffer.from(digest).toString("hex")
+
+/** Some keys; never changed, another takes its place. */
+export class KeyRing {
+  private readonly byDigest = new Map<string, KnownKey>()
+  private readonly byName = new Map<string, Grant>()
+
+  constructor(keys: ReadonlyArray<AuthKey>) {
+    for (const key of keys) {
+      const grant = grantOf(key)
+      this.byName.set(key.name, grant)
+      this.byDigest.set(hex(key.digest), { grant, fault: faultsOf(key, undefined) })
+      const { previous } = key
+      if (previous !== undefined)
+        this.byDigest.set(hex(previous.digest), { grant, fault: faultsOf(key, previous.until) })
+    }
+  }
+
+  /** How many there are; without any, nobody needs one. */
+  get size(): number {
+    return this.byName.size
+  }
+
+  /**
+   * The key that was given. Looked up by its digest, and not compared with each: how long that takes can tell of the digest of
+   * what was given alone, which whoever gave it knows, and nothing of a key.
+   */
+  find(given: string): KnownKey | undefined {
+    return this.byDigest.get(hash("sha256", given, "hex"))
+  }
+
+  /** What the key of this name lets do. */
+  named(name: string): Grant | undefined {
+    return this.byName.get(name)
+  }
+}

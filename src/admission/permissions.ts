@@ -1,0 +1,42 @@
+/**
+ * Who may do what: the areas of the gateway, and which keys open them.
+ */
+import type { Grant } from "../domain/grant.ts"
+
+/** What is behind the paths of the gateway. */
+export const areas = {
+  models: "asking models and listing those that may be asked (`/v1/…`, `/api/…`, `/health`)",
+  metrics: "`/metrics`",
+  state: "what tells of all backends (`/nexus/…`)",
+  administration: "`/admin/v1/…`",
+  keys: "`/admin/v1/keys`"
+} as const
+
+/** One of {@link areas}. */
+export type Area = keyof typeof areas
+
+/** Paths of the administrative endpoints begin so. */
+export const adminPrefix = "/admin/"
+
+const keysPath = /^\/admin\/v1\/keys(?:\/|$)/
+
+/** The area that a path is in. */
+export const areaOf = (path: string): Area => {
+  if (path.startsWith(adminPrefix)) return keysPath.test(path) ? "keys" : "administration"
+  if (path.startsWith("/nexus/")) return "state"
+  return path === "/metrics" ? "metrics" : "models"
+}
+
+/** Why a key does not open an area to who asks from this machine (`isHere`) or another; undefined when it does. */
+export const areaRefusal = (grant: Grant, area: Area, isHere: boolean): string | undefined => {
+  const { admin, metrics, scope } = grant
+  if (metrics === true) return area === "metrics" ? undefined : "This API key is for /metrics alone"
+  if (area === "models" || admin === true) return undefined
+  if (scope !== undefined) {
+    return "This API key is for certain models or backends, and not for what tells of all of them; a key with admin = true is"
+  }
+  if (area === "keys") return "Keys are administered with a key that has admin = true"
+  return area === "administration" && !isHere
+    ? "From another machine, administration takes a key with admin = true"
+    : undefined
+}
