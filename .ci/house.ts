@@ -21,6 +21,8 @@ export const house: Readonly<Record<string, Room>> = {
   config: room("settings: read, checked, located, edited, compared", "domain backend"),
   "config/import": room("settings of other gateways made into ours", "domain backend config"),
   telemetry: room("log lines, histograms, counters", "domain config"),
+  store: room("files of SQLite", ""),
+  usage: room("what requests took, written down", "domain store telemetry"),
   admission: room("who is let in, and how much at a time", "domain"),
   wire: room("the HTTP/1.1 client on bare sockets: connections, calls, reader", "domain"),
   dialect: room(
@@ -44,12 +46,12 @@ export const house: Readonly<Record<string, Room>> = {
   api: room("the contracts of the operational endpoints", "domain backend"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",
-    "domain backend telemetry admission wire dialect fleet registry router upstream http api"
+    "domain backend telemetry usage admission wire dialect fleet registry router upstream http api"
   ),
   connect: room("settings of client programs, printed and put into their files", "domain backend config router api"),
   operations: room(
     "what is not forwarded: health, models, statistics, administration, pages",
-    "domain backend config telemetry admission dialect registry router upstream lifecycle proxy connect api"
+    "domain backend config telemetry usage admission dialect registry router upstream lifecycle proxy connect api"
   ),
   remote: room(
     "what commands ask of a running gateway",
@@ -62,7 +64,7 @@ export const house: Readonly<Record<string, Room>> = {
   demo: room("simulated backends inside the process", "backend http"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
-    "domain config telemetry admission dialect registry router upstream backend health lifecycle discovery http api proxy operations remote"
+    "domain config telemetry usage admission dialect registry router upstream backend health lifecycle discovery http api proxy operations remote"
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",

@@ -87,6 +87,8 @@ describe("imports", () => {
         .filter((path) => !(file === "src/config/import/yaml.ts" && path === "yaml"))
         // Bun's own module gives the socket client its types, and nothing at run time.
         .filter((path) => !(file === "src/wire/connection.ts" && path === "bun"))
+        // The database inside of Bun.
+        .filter((path) => !(file === "src/store/Database.ts" && path === "bun:sqlite"))
         // What the kernel can be told of a socket and Bun cannot.
         .filter((path) => !(file === "src/upstream/Sockets.ts" && path === "bun:ffi"))
         .map((path) => `${file}: ${path}`)
@@ -211,7 +213,10 @@ describe("what the program does not do", () => {
       "src/runtime/Reloader.ts",
       "src/cluster/Supervisor.ts",
       "src/doctor/diagnose.ts",
-      "src/telemetry/logging.ts"
+      "src/telemetry/logging.ts",
+      "src/usage/UsageLedger.ts",
+      "src/operations/handlers/usage-handlers.ts",
+      "src/cli/usage-command.ts"
     ]
     // Where an answer has no date of its own, and where a machine is seen to have slept.
     const parting = [

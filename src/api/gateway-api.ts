@@ -12,6 +12,7 @@ import { ControlGroup, ConfigStatus } from "./control-api.ts"
 import { LifecycleGroup } from "./lifecycle-api.ts"
 import { Refusal } from "./refusal.ts"
 import { StatsGroup } from "./stats-api.ts"
+import { UsageGroup } from "./usage-api.ts"
 
 const CircuitEntry = Schema.Struct({
   model: Schema.String,
@@ -173,6 +174,7 @@ export const ContractApi = HttpApi.make("nexus")
   .add(ControlGroup)
   .add(LifecycleGroup)
   .add(StatsGroup)
+  .add(UsageGroup)
 
 /** All operational endpoints. */
 export const Api = ContractApi.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

@@ -18,6 +18,7 @@ import { serveCommand } from "./serve.ts"
 import { serviceCommand } from "./service/service.ts"
 import { setupCommand } from "./setup/setup.ts"
 import { statusCommand } from "./status/status.ts"
+import { usageCommand } from "./usage-command.ts"
 
 const completions = completionsCommand((): Command.Command.Any => nexus)
 
@@ -34,6 +35,7 @@ export const nexus = Command.make("nexus").pipe(
     healthCommand,
     explainCommand,
     requestsCommand,
+    usageCommand,
     doctorCommand,
     connectCommand,
     configCommand,

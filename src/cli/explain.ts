@@ -56,19 +56,10 @@ const at = Flag.Date("at").pipe(
   Flag.optional
 )
 
-const units: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-
-/** Milliseconds of a time such as 1h; undefined when it is none. */
-const durationMs = (text: string): number | undefined => {
-  const [, count = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
-  const each = units[unit]
-  return each === undefined ? undefined : Number(count) * each
-}
-
 const since = Flag.String("since").pipe(
   Flag.withMetavar("TIME"),
   Flag.filter(
-    (value) => durationMs(value) !== undefined,
+    (value) => flags.durationMs(value) !== undefined,
     (value) => `Expected a time such as 30m or 1h, got ${value}`
   ),
   Flag.withDescription("With --replay: how far to look back, such as 30m"),
@@ -271,7 +262,7 @@ export const explainCommand = Command.make(
     }
     const { explainRequest, explainRoute, replayRequests } = yield* Effect.promise(() => import("../remote/survey.ts"))
     if (input.replay) {
-      const replayed = yield* replayRequests(options, durationMs(input.since) ?? 0)
+      const replayed = yield* replayRequests(options, flags.durationMs(input.since) ?? 0)
       return yield* Console.log(input.json ? jsonText(replayed) : replayText(replayed, input.since))
     }
     if (Option.isSome(input.request)) {

@@ -54,3 +54,12 @@ export const addressOverrides = (given: Pick<GatewayFlags, "host" | "port">): Re
   }
   return Object.keys(server).length === 0 ? {} : { server }
 }
+
+const units: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Milliseconds of a time such as 1h; undefined when it is none. */
+export const durationMs = (text: string): number | undefined => {
+  const [, count = "", unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? []
+  const each = units[unit]
+  return each === undefined ? undefined : Number(count) * each
+}

@@ -16,8 +16,15 @@ export interface Difference {
   readonly restart: boolean
 }
 
-// Bound to the socket, or to how many processes there are.
-const fixed: ReadonlySet<string> = new Set(["server.host", "server.port", "server.workers", "admin.listen"])
+// Bound to the socket, to how many processes there are, or to a file that is open.
+const fixed: ReadonlySet<string> = new Set([
+  "server.host",
+  "server.port",
+  "server.workers",
+  "admin.listen",
+  "usage.enabled",
+  "usage.path"
+])
 
 const hidden = "(hidden)"
 

@@ -237,6 +237,19 @@ const Queue = Schema.Struct({
   )
 })
 
+const days = whole(1, 36_500)
+
+const Usage = Schema.Struct({
+  enabled: or(Schema.Boolean, false, "Write down what each request took: for whom, who answered, tokens, time, price"),
+  path: or(
+    Schema.NonEmptyString,
+    "nexus-usage.sqlite",
+    "The file that it is written to (SQLite), below the directory of this file; it is made where there is none"
+  ),
+  retention_days: or(days, 90, "How long the record of each request is kept"),
+  sums_days: or(days, 730, "How long the sums of each hour are kept, which reports are made of")
+})
+
 const homes = backendTypes.filter((type) => kindNamed(type).home !== undefined).join(", ")
 
 const option = Schema.Union([Schema.Finite, Schema.Boolean, Schema.String, Schema.Array(Schema.String)])
@@ -395,6 +408,7 @@ export const Settings = Schema.Struct({
   health_check: or(HealthCheck, {}, "Watching the backends"),
   routing: or(Routing, {}, "Choosing a backend"),
   queue: or(Queue, {}, "Waiting for a slot"),
+  usage: or(Usage, {}, "What requests take, written down"),
   routes: or(
     Schema.Array(RouteEntry),
     [],

@@ -85,8 +85,10 @@ export interface StreamWatch {
   readonly forget: (bytes: Uint8Array) => Uint8Array
   /** How the stream has ended; `orderly` when its body came to its end, and was not torn off. */
   readonly ending: (orderly: boolean) => StreamEnding
-  /** The tokens that it told of. */
+  /** The tokens that it told of at its end. */
   readonly used: () => Usage | undefined
+  /** Those of its prompt, which it told of when it began; absent where none is told of then. */
+  readonly promptUsed?: () => Usage | undefined
   /** What ends the event under way; no bytes when there is none. */
   readonly rest: () => Uint8Array
   /** What ends a good stream here, apart from all that came before it. */

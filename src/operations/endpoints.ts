@@ -43,6 +43,8 @@ import { placesOf, refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { History } from "../proxy/History.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
+import { usageHandlers } from "./handlers/usage-handlers.ts"
+import type { UsageLedger } from "../usage/UsageLedger.ts"
 import { printable } from "../domain/printable.ts"
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
@@ -199,7 +201,16 @@ const nothing = new Uint8Array(0)
 const jsonBody = { "content-type": "application/json" }
 
 /** What the handlers draw on. */
-export type ContractServices = Drain | ClientKeys | Registry | Router | History | Control | Meters | Lifecycle
+export type ContractServices =
+  | Drain
+  | ClientKeys
+  | Registry
+  | Router
+  | History
+  | Control
+  | Meters
+  | Lifecycle
+  | UsageLedger
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {
@@ -242,6 +253,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(lifecycleHandlers(refusing)),
     Layer.provide(catalogueHandlers),
     Layer.provide(statsHandlers(started)),
+    Layer.provide(usageHandlers(refusing)),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )

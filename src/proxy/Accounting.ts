@@ -18,9 +18,11 @@ import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
 import { type RefusedRequest, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { RuleCounts } from "../telemetry/rule-counts.ts"
+import { UsageLedger } from "../usage/UsageLedger.ts"
 import { Meters } from "./Meters.ts"
 import { History } from "./History.ts"
 import type { RequestsUnderWay } from "./under-way.ts"
+import { usageEntryOf } from "./usage-entry.ts"
 
 /** How an attempt ended that was not to be committed. */
 const failures: Readonly<Record<UpstreamError["_tag"], AttemptOutcome>> = {
@@ -89,6 +91,7 @@ export class Accounting extends Context.Service<
       const { ledger } = yield* Meters
       const seeded = yield* Random.Random
       const random = () => seeded.nextDoubleUnsafe()
+      const usage = yield* UsageLedger
       const attempting = ({ asked: before }: RequestRecord, backend: string, model: string): Meter => {
         const meter = ledger.meter(backend, model)
         if (before !== undefined) {
@@ -183,6 +186,7 @@ export class Accounting extends Context.Service<
         recent.note(request, end)
         noteCut(record, end)
         count(record, end)
+        if (usage.isOn) usage.record(usageEntryOf(record, end))
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
         if (!isAccess && !log.debugEnabled()) return

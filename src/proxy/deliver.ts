@@ -220,6 +220,8 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     answer.taken()
     if (this.meter !== undefined) this.meter.streams -= 1
     const usage = this.meter === undefined || watch === undefined ? undefined : watch.used()
+    const begun = usage === undefined ? watch?.promptUsed?.() : undefined
+    if (begun !== undefined) record.begins(begun)
     const cutPrompt = noteUsage(record, attempt, usage, now)
     this.delivery.shadow?.saw(usage)
     const outcome = outcomeOf(end)

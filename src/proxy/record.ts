@@ -115,6 +115,8 @@ export interface RequestRecord {
   readonly queuedMs: number
   /** What its answer has taken, as the backend tells it. */
   readonly usage: Usage | undefined
+  /** The tokens of the prompt, as far as the backend told of them when its answer began. */
+  readonly begunUsage: Usage | undefined
   readonly end: RequestEnd | undefined
 
   /** What it asks for has been read. */
@@ -142,6 +144,8 @@ export interface RequestRecord {
   readonly commits: (committed: Committed, passed: AnswerProgress | undefined) => void
   /** The backend has told what the answer has taken. */
   readonly uses: (usage: Usage) => void
+  /** It has told what the prompt has taken, and nothing of the answer. */
+  readonly begins: (usage: Usage) => void
   /** It has ended; what is told later changes nothing. */
   readonly ends: (end: RequestEnd, now: number) => void
 }
@@ -168,6 +172,7 @@ class Recorded implements RequestRecord {
   passed: AnswerProgress = nothing
   queuedMs = 0
   usage: Usage | undefined
+  begunUsage: Usage | undefined
   end: RequestEnd | undefined
 
   constructor(
@@ -260,6 +265,10 @@ class Recorded implements RequestRecord {
 
   uses(usage: Usage): void {
     this.usage = usage
+  }
+
+  begins(usage: Usage): void {
+    this.begunUsage = usage
   }
 
   ends(end: RequestEnd, now: number): void {

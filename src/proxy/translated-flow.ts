@@ -82,8 +82,15 @@ class TranslatedWatch implements StreamWatch {
   private readonly dialect: Dialect
   readonly broken: (error: string) => Uint8Array
   readonly used: () => Usage | undefined
+  readonly promptUsed: () => Usage | undefined
 
-  constructor(dialect: Dialect, { broken }: Pick<Encoding, "broken">, used: () => Usage | undefined) {
+  constructor(
+    dialect: Dialect,
+    { broken }: Pick<Encoding, "broken">,
+    used: () => Usage | undefined,
+    promptUsed: () => Usage | undefined
+  ) {
+    this.promptUsed = promptUsed
     this.dialect = dialect
     this.broken = (error) => broken?.(error) ?? dialect.watch().broken(error)
     this.used = used
@@ -144,7 +151,13 @@ class FlowTranslation implements AnswerBody, BodySink {
     this.codecs = codecs
     this.run = run
     this.encoding = codecs.encode.start()
-    this.watch = new TranslatedWatch(codecs.dialect, this.encoding, () => answer.watch.used())
+    const { watch } = answer
+    this.watch = new TranslatedWatch(
+      codecs.dialect,
+      this.encoding,
+      () => watch.used(),
+      () => watch.promptUsed?.()
+    )
   }
 
   attach(sink: BodySink): void {
@@ -279,7 +292,12 @@ export const streamOf = (
   dialect: Dialect
 ): CommittedAnswer => {
   const bytes = joined(pieces)
-  const watch = new TranslatedWatch(dialect, {}, () => answer.usage)
+  const watch = new TranslatedWatch(
+    dialect,
+    {},
+    () => answer.usage,
+    () => undefined
+  )
   watch.ends(bytes)
   return {
     _tag: "Flow",

@@ -21,6 +21,7 @@ import type { AliasList } from "../api/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../api/gateway-api.ts"
 import type { modeActions, BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
 import type { Stats } from "../api/stats-api.ts"
+import type { UsageReport } from "../api/usage-api.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { ShortCall } from "../upstream/ask.ts"
 
@@ -325,4 +326,21 @@ export const askCancel = (
 export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, NoGateway | GatewayRefused, Transport> =>
   Effect.flatMap(connect(adminOf(address)), (client) => client.catalogue.aliases()).pipe(
     Effect.mapError(explain(adminOf(address)))
+  )
+
+/** What a report of usage is asked with; times in milliseconds since 1970. */
+export interface UsageQuestion {
+  readonly by: string
+  readonly since?: number
+  readonly until?: number
+  readonly shadows?: "true"
+}
+
+/** What requests took at the gateway of this address. */
+export const askUsage = (
+  address: GatewayAddress,
+  query: UsageQuestion
+): Effect.Effect<UsageReport, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ usage }) => usage.report({ query })).pipe(
+    Effect.mapError(told(adminOf(address)))
   )

@@ -11,6 +11,7 @@ import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../api/gateway-api.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
+import type { UsageReport } from "../api/usage-api.ts"
 import type { AliasList } from "../api/catalogue-api.ts"
 import type {
   Explained,
@@ -31,10 +32,12 @@ import {
   askReplay,
   askRoute,
   askUnderWay,
+  askUsage,
   type GatewayHealth,
   type GatewayRefused,
   type NoGateway,
-  type Unanswerable
+  type Unanswerable,
+  type UsageQuestion
 } from "./gateway-client.ts"
 import { localBackends } from "./local-backends.ts"
 import { askGateway, atGateway, type SurveyOptions, targetGateway, withTransport } from "./target.ts"
@@ -163,6 +166,13 @@ export const requestsUnderWay = (
   options: SurveyOptions
 ): Effect.Effect<RequestsUnderWayList, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
   atGateway(options, askUnderWay)
+
+/** What requests took at the gateway of the config. */
+export const reportUsage = (
+  options: SurveyOptions,
+  question: UsageQuestion
+): Effect.Effect<UsageReport, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) => askUsage(address, question))
 
 /** Has the gateway of the config end the requests under way with an id; gives how they stood. */
 export const cancelRequest = (

@@ -2,6 +2,7 @@
  * The one place where layers meet.
  */
 import { totalmem } from "node:os"
+import { dirname, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { defaultLimits } from "../config/compile.ts"
@@ -31,6 +32,7 @@ import * as Files from "../upstream/OpenFiles.ts"
 import * as ProcessPauses from "../upstream/ProcessPauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
+import { UsageLedger } from "../usage/UsageLedger.ts"
 import * as Administration from "./Administration.ts"
 import { Reloader, type ConfigInUse } from "./Reloader.ts"
 
@@ -108,14 +110,29 @@ const adminRulesOf =
 
 const routingOf = ({ routing }: LoadedConfig) => routing
 
-const services = ({ current }: Config, part: ProcessPart | undefined) =>
+const dayMs = 86_400_000
+
+// A file that is open stays so: what these say of it counts from the start.
+const ledger = ({ current }: Config, part: ProcessPart | undefined) => {
+  const { path, settings } = current()
+  const { usage } = settings
+  if (!usage.enabled) return UsageLedger.none
+  return UsageLedger.layer({
+    path: resolve(dirname(path ?? "."), usage.path),
+    recordsMs: usage.retention_days * dayMs,
+    sumsMs: usage.sums_days * dayMs,
+    prunes: (part?.number ?? 1) === 1
+  })
+}
+
+const services = (config: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
-    Upstream.layer(() => bytes(current().settings.server.max_answer_mb)),
+    Upstream.layer(() => bytes(config.current().settings.server.max_answer_mb)),
     Accounting.layer,
     Lifecycle.layer
   ).pipe(
-    Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(part?.number ?? 1))),
-    Layer.provideMerge(Router.layer(() => routingOf(current())))
+    Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(part?.number ?? 1), ledger(config, part))),
+    Layer.provideMerge(Router.layer(() => routingOf(config.current())))
   )
 
 const base = (config: Config, part: ProcessPart | undefined) => {

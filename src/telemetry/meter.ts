@@ -35,11 +35,15 @@ export type HedgeOutcome = (typeof hedgeOutcomes)[number]
 /** Kinds of tokens. */
 export const tokenKinds = ["prompt", "cached", "completion"] as const
 
-/** Tokens as a backend tells them; 0 for what it does not tell. */
+/** Tokens as a backend tells them; 0 for what it does not tell. `prompt` holds what was read from a cache and written to one. */
 export interface Usage {
   readonly prompt: number
   readonly cached: number
   readonly completion: number
+  /** Those of the prompt that were written to a cache, where it tells. */
+  readonly cachedWrite?: number
+  /** Those of the completion that were thought and not said, where it tells. */
+  readonly reasoning?: number
 }
 
 // Of each endpoint.

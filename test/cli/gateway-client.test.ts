@@ -7,6 +7,7 @@ import { Operations } from "../../src/operations/Operations.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
+import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { Router } from "../../src/router/Router.ts"
 import {
   askBackends,
@@ -49,6 +50,7 @@ const gateway = Layer.effect(
   Layer.provide(Operations.layer({ maxRetries: () => 2 })),
   Layer.provideMerge(
     Layer.mergeAll(
+      UsageLedger.none,
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
       Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
       Drain.layer,

@@ -11,6 +11,7 @@ import { Siblings } from "../../src/operations/Siblings.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
+import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { Router } from "../../src/router/Router.ts"
 import { plainSettings } from "../kit/generators.ts"
 import { noControl, noLifecycle } from "../kit/control.ts"
@@ -33,6 +34,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
   const layer = Operations.layer({ maxRetries: () => 2 }).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
+        UsageLedger.none,
         History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
         Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,

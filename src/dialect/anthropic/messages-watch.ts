@@ -13,14 +13,28 @@ import { countIn, parsedJson } from "../read-json.ts"
 export const usageOfMessages = (usage: unknown): Usage | undefined => {
   if (!Predicate.isObject(usage)) return undefined
   const cached = countIn(usage["cache_read_input_tokens"])
-  const prompt = countIn(usage["input_tokens"]) + cached + countIn(usage["cache_creation_input_tokens"])
-  return { prompt, cached, completion: countIn(usage["output_tokens"]) }
+  const cachedWrite = countIn(usage["cache_creation_input_tokens"])
+  const prompt = countIn(usage["input_tokens"]) + cached + cachedWrite
+  return { prompt, cached, completion: countIn(usage["output_tokens"]), ...(cachedWrite > 0 ? { cachedWrite } : {}) }
+}
+
+// What is said later counts in place of what was said before, as far as it is said.
+const laidOver = (before: unknown, later: unknown): unknown => {
+  if (!Predicate.isObject(before) || !Predicate.isObject(later)) return later ?? before
+  return { ...before, ...Object.fromEntries(Object.entries(later).filter(([, value]) => value !== null)) }
 }
 
 /** Watches one stream. */
 export class MessagesWatch extends EventByEventWatch {
   private stopped = false
   private done = false
+  // As the last event told it that did.
+  private latest: unknown
+
+  promptUsed(): Usage | undefined {
+    const usage = usageOfMessages(this.latest)
+    return usage === undefined || usage.prompt === 0 ? undefined : usage
+  }
 
   ending(): StreamEnding {
     // An error is the last word of this dialect.
@@ -39,7 +53,7 @@ export class MessagesWatch extends EventByEventWatch {
   protected take({ data, name }: ReadEvent): boolean {
     if (name === "ping") return false
     if (name === "error") this.erring = true
-    else if (name === "message_start") this.begun = true
+    else if (name === "message_start") this.start(data)
     else if (name === "message_stop") this.done = true
     else if (name === "message_delta") this.change(data)
     if (this.opening !== "waiting") return true
@@ -48,10 +62,20 @@ export class MessagesWatch extends EventByEventWatch {
     return true
   }
 
+  private start(data: string): void {
+    this.begun = true
+    const json = parsedJson(data)
+    const message = Predicate.isObject(json) ? json["message"] : undefined
+    if (Predicate.isObject(message)) this.latest = message["usage"]
+  }
+
   private change(data: string): void {
     const json = parsedJson(data)
     if (!Predicate.isObject(json)) return
-    this.usage = usageOfMessages(json["usage"]) ?? this.usage
+    if (Predicate.isObject(json["usage"])) {
+      this.latest = laidOver(this.latest, json["usage"])
+      this.usage = usageOfMessages(this.latest)
+    }
     const { delta } = json
     if (Predicate.isObject(delta) && typeof delta["stop_reason"] === "string") this.stopped = true
   }

@@ -16,7 +16,9 @@ const looks = 4
 const opening = /^\s*:\s*\{/
 const prompt = /"prompt_tokens"\s*:\s*(\d{1,15})\b/
 const cached = /"cached_tokens"\s*:\s*(\d{1,15})\b/
+const cachedWrite = /"(?:cache_write_tokens|cache_creation_tokens)"\s*:\s*(\d{1,15})\b/
 const completion = /"completion_tokens"\s*:\s*(\d{1,15})\b/
+const reasoning = /"reasoning_tokens"\s*:\s*(\d{1,15})\b/
 
 // Called on the bytes as they are: a Buffer over them would make the engine give them another form, at many times the cost.
 const { lastIndexOf, toString } = Buffer.prototype
@@ -39,8 +41,19 @@ const usageOf = (text: string): Usage | undefined => {
   const read = prompt.exec(text)
   const written = completion.exec(text)
   if (read === null && written === null) return undefined
-  return { prompt: numberOf(read), cached: numberOf(cached.exec(text)), completion: numberOf(written) }
+  return {
+    prompt: numberOf(read),
+    cached: numberOf(cached.exec(text)),
+    completion: numberOf(written),
+    ...rarer(numberOf(cachedWrite.exec(text)), numberOf(reasoning.exec(text)))
+  }
 }
+
+// Most answers have neither.
+const rarer = (cachedWrite: number, reasoning: number): Pick<Usage, "cachedWrite" | "reasoning"> => ({
+  ...(cachedWrite > 0 ? { cachedWrite } : {}),
+  ...(reasoning > 0 ? { reasoning } : {})
+})
 
 /** What a usage object says, as it came in a stream. */
 export const usageFrom = (bytes: Uint8Array): Usage | undefined =>
@@ -49,11 +62,13 @@ export const usageFrom = (bytes: Uint8Array): Usage | undefined =>
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
 // Servers that know them write them by the side of what they are a part of, or in some object there.
-const cachedIn = (usage: Readonly<Record<PropertyKey, unknown>>): number => {
-  if (isCount(usage["cached_tokens"])) return usage["cached_tokens"]
+const partIn = (usage: Readonly<Record<PropertyKey, unknown>>, part: string): number => {
+  const own = usage[part]
+  if (isCount(own)) return own
   for (const name in usage) {
     const details = usage[name]
-    if (Predicate.isObject(details) && isCount(details["cached_tokens"])) return details["cached_tokens"]
+    const within = Predicate.isObject(details) ? details[part] : undefined
+    if (isCount(within)) return within
   }
   return 0
 }
@@ -63,7 +78,16 @@ export const usageOfJson = (json: unknown): Usage | undefined => {
   const usage = Predicate.isObject(json) ? json["usage"] : undefined
   if (!Predicate.isObject(usage)) return undefined
   const { completion_tokens: written = 0, prompt_tokens: read } = usage
-  return isCount(read) && isCount(written) ? { prompt: read, cached: cachedIn(usage), completion: written } : undefined
+  if (!isCount(read) || !isCount(written)) return undefined
+  return {
+    prompt: read,
+    cached: partIn(usage, "cached_tokens"),
+    completion: written,
+    ...rarer(
+      partIn(usage, "cache_write_tokens") || partIn(usage, "cache_creation_tokens"),
+      partIn(usage, "reasoning_tokens")
+    )
+  }
 }
 
 /** The last usage in the bytes of a whole answer; undefined when there is none. */

@@ -13,11 +13,18 @@ import { countIn, parsedJson } from "../read-json.ts"
 export const usageOfResponse = (response: unknown): Usage | undefined => {
   const usage = Predicate.isObject(response) ? response["usage"] : undefined
   if (!Predicate.isObject(usage)) return undefined
-  const details = usage["input_tokens_details"]
+  const partOf = (details: string, part: string): number => {
+    const all = usage[details]
+    return Predicate.isObject(all) ? countIn(all[part]) : 0
+  }
+  const cachedWrite = partOf("input_tokens_details", "cache_write_tokens")
+  const reasoning = partOf("output_tokens_details", "reasoning_tokens")
   return {
     prompt: countIn(usage["input_tokens"]),
-    cached: Predicate.isObject(details) ? countIn(details["cached_tokens"]) : 0,
-    completion: countIn(usage["output_tokens"])
+    cached: partOf("input_tokens_details", "cached_tokens"),
+    completion: countIn(usage["output_tokens"]),
+    ...(cachedWrite > 0 ? { cachedWrite } : {}),
+    ...(reasoning > 0 ? { reasoning } : {})
   }
 }
 

@@ -1,0 +1,56 @@
+/**
+ * What is answered of what requests took.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import type { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { BadRequest, Conflict, type GatewayError } from "../../domain/errors.ts"
+import { printable } from "../../domain/printable.ts"
+import { type ReportGroup, reportGroups } from "../../domain/usage-words.ts"
+import { ContractApi } from "../../api/gateway-api.ts"
+import { UsageLedger } from "../../usage/UsageLedger.ts"
+import { hourMs } from "../../usage/usage-sums.ts"
+
+const dayMs = 24 * hourMs
+
+const groupsIn = (text: string): ReadonlyArray<ReportGroup> | string => {
+  const names = text.split(",").filter((name) => name !== "")
+  const found = names.flatMap((name) => reportGroups.filter((group) => group === name))
+  const unknown = names.find((name) => !found.some((group) => group === name))
+  return unknown ?? [...new Set(found)]
+}
+
+const badGroup = (name: string) =>
+  new BadRequest({
+    message: `'by' in the query is not what is expected: ${printable(name.slice(0, 100))} is not one of ${reportGroups.join(", ")}`,
+    param: "by"
+  })
+
+/** The handlers of the group; `refuse` answers with a failure. */
+export const usageHandlers = (refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>) =>
+  HttpApiBuilder.group(
+    ContractApi,
+    "usage",
+    Effect.fnUntraced(function* (handlers) {
+      const ledger = yield* UsageLedger
+      return handlers.handle(
+        "report",
+        Effect.fnUntraced(function* ({ query }) {
+          const by = groupsIn(query.by ?? "model")
+          if (typeof by === "string") return yield* refuse(badGroup(by))
+          const now = yield* Clock.currentTimeMillis
+          const to = Math.ceil((query.until ?? now) / hourMs) * hourMs
+          const from = Math.floor((query.since ?? now - dayMs) / hourMs) * hourMs
+          const shadows = query.shadows === "true"
+          return yield* Effect.matchEffect(ledger.report({ by, from, to, shadows }), {
+            onFailure: ({ reason }) => refuse(new Conflict({ message: `There is no usage to tell of: ${reason}` })),
+            onSuccess: ({ rows, total }) => {
+              const { failure = null, ...standing } = ledger.standing()
+              return Effect.succeed({ from, to, by, rows, total, ledger: { ...standing, failure } })
+            }
+          })
+        })
+      )
+    })
+  )

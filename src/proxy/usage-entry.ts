@@ -1,0 +1,50 @@
+/**
+ * What the usage ledger is told of a request that has ended.
+ */
+import { otherLabel } from "../telemetry/meter-table.ts"
+import { countTokens } from "../usage/usage-record.ts"
+import type { UsageEntry } from "../usage/UsageLedger.ts"
+import type { RequestEnd, RequestRecord } from "./record.ts"
+
+// Names that clients make up are told of together: a series lives as long as the ledger.
+const modelOf = ({ asked, decided, model }: RequestRecord): string =>
+  asked !== undefined || decided?.targets.some(({ candidates }) => candidates.length > 0) === true || model === ""
+    ? model
+    : otherLabel
+
+/** The entry of a request. */
+export const usageEntryOf = (record: RequestRecord, { backend, bytes, outcome, status }: RequestEnd): UsageEntry => {
+  const { asked, begunUsage, committed, decided, passed, route, usage } = record
+  const { operation } = route
+  const now = performance.now()
+  const { counted, tokens } = countTokens({
+    usage,
+    begun: begunUsage,
+    answered: committed !== undefined,
+    countable: operation.generates || operation.embeds !== undefined,
+    generates: operation.generates,
+    promptTokens: decided?.needs.promptTokens ?? 0,
+    pieces: passed.pieces,
+    bytes
+  })
+  return {
+    key: record.key ?? "",
+    owner: record.grant?.owner ?? "",
+    model: modelOf(record),
+    served: asked?.model ?? "",
+    backend,
+    dialect: route.dialect.id,
+    endpoint: operation.name,
+    shadow: false,
+    requestId: record.id,
+    outcome,
+    status,
+    stream: record.stream,
+    attempts: record.attempts,
+    tokens,
+    counted,
+    cost: { nanos: 0, by: "unknown" },
+    durationMs: Math.round(now - record.started),
+    firstByteMs: committed === undefined ? undefined : Math.round(committed.at - record.started)
+  }
+}

@@ -1,0 +1,206 @@
+/**
+ * The ledger of what requests took. Who ends a request puts it into a queue in memory, which a fiber writes to the file every
+ * {@link flushMs}; a file that cannot be written, for want of room or for anything else, holds up no request.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { openDatabase } from "../store/Database.ts"
+import { RequestLog } from "../telemetry/logging.ts"
+import type { UsageRecord } from "./usage-record.ts"
+import { type ReportQuery, usageMigrations, type UsageSums, UsageStore } from "./usage-store.ts"
+
+/** What the config says of the ledger; times in milliseconds. */
+export interface LedgerSettings {
+  /** The file. */
+  readonly path: string
+  /** How long records are kept, and sums. */
+  readonly recordsMs: number
+  readonly sumsMs: number
+  /** Whether this process deletes what is too old: one of several does. */
+  readonly prunes: boolean
+}
+
+/** How the ledger stands. */
+export interface LedgerStanding {
+  /** Records that wait to be written. */
+  readonly waiting: number
+  /** Those that were given up since too many waited. */
+  readonly dropped: number
+  /** Those that were written. */
+  readonly written: number
+  /** Why the last write failed; undefined when it did not. */
+  readonly failure: string | undefined
+}
+
+/** The ledger cannot be read now. */
+export class UsageUnreadable extends Data.TaggedError("UsageUnreadable")<{ readonly reason: string }> {}
+
+/** A record as it is handed in: the ledger says when that was. */
+export type UsageEntry = Omit<UsageRecord, "at">
+
+/** How long a record waits to be written with others, in milliseconds. */
+const flushMs = 100
+
+// Until a file that failed is tried again.
+const retryMs = 1000
+
+/** Records that wait at most; beyond that the oldest are given up. */
+const mostWaiting = 50_000
+
+// Records of one transaction: larger ones would hold up the requests of this process.
+const mostTogether = 500
+
+const pruneMs = 60_000
+
+// Rows that are deleted in one turn.
+const pruneRows = 500
+
+/** Where requests are written down that have ended. */
+export class UsageLedger extends Context.Service<
+  UsageLedger,
+  {
+    /** Whether there is one. */
+    readonly isOn: boolean
+    /** Takes a request down: plain, and done at once. */
+    readonly record: (entry: UsageEntry) => void
+    readonly report: (query: ReportQuery) => Effect.Effect<UsageSums, UsageUnreadable>
+    readonly standing: () => LedgerStanding
+  }
+>()("nexus/usage/UsageLedger") {
+  /** None. */
+  static readonly none = Layer.succeed(UsageLedger, {
+    isOn: false,
+    record: () => undefined,
+    report: () =>
+      Effect.fail(new UsageUnreadable({ reason: "no usage is written down here: set usage.enabled = true" })),
+    standing: () => ({ waiting: 0, dropped: 0, written: 0, failure: undefined })
+  })
+
+  /** In a file. */
+  static readonly layer = (settings: LedgerSettings) => Layer.effect(UsageLedger, makeLedger(settings))
+}
+
+const words = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+// Somebody else writes: that is over in a moment.
+const isBusy = (error: unknown): boolean =>
+  error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY")
+
+const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsMs }: LedgerSettings) {
+  const clock = yield* Clock.Clock
+  const log = yield* RequestLog
+  let queue: Array<UsageRecord> = []
+  let dropped = 0
+  let written = 0
+  let failure: string | undefined
+  let wake: (() => void) | undefined
+  let store: UsageStore | undefined
+  let close = (): void => undefined
+
+  const opened = (): UsageStore => {
+    if (store !== undefined) return store
+    const database = openDatabase(path, usageMigrations)
+    close = () => database.close()
+    store = new UsageStore(database)
+    return store
+  }
+
+  const record = (entry: UsageEntry): void => {
+    if (queue.length >= mostWaiting) {
+      // Many at once, so that it is not done again for the next one.
+      const lost = Math.ceil(mostWaiting / 100)
+      queue.splice(0, lost)
+      dropped += lost
+    }
+    queue.push({ ...entry, at: clock.currentTimeMillisUnsafe() })
+    if (wake === undefined) return
+    const begin = wake
+    wake = undefined
+    begin()
+  }
+
+  const failed = (error: unknown): void => {
+    if (isBusy(error)) return
+    const reason = words(error)
+    if (failure === undefined) log.write("error", "usage cannot be written; it is kept in memory", { path, reason })
+    failure = reason
+  }
+
+  const succeeded = (): void => {
+    if (failure !== undefined) log.write("info", "usage is written again", { path, dropped })
+    failure = undefined
+  }
+
+  /** Writes some of what waits; whether it could. */
+  const flush = (): boolean => {
+    const batch = queue.slice(0, mostTogether)
+    try {
+      opened().add(batch)
+    } catch (error) {
+      failed(error)
+      return false
+    }
+    succeeded()
+    queue = queue.slice(batch.length)
+    written += batch.length
+    return true
+  }
+
+  const someWaits = Effect.callback<void>((resume) => {
+    if (queue.length > 0) return resume(Effect.void)
+    wake = () => resume(Effect.void)
+    return Effect.sync(() => {
+      wake = undefined
+    })
+  })
+
+  const writing = Effect.gen(function* () {
+    yield* someWaits
+    yield* Effect.sleep(failure === undefined ? flushMs : retryMs)
+    while (queue.length > 0 && flush()) yield* Effect.yieldNow
+  })
+
+  const prune = (): boolean => {
+    const now = clock.currentTimeMillisUnsafe()
+    try {
+      const deleted = opened().prune(now - recordsMs, pruneRows)
+      if (deleted === 0) opened().pruneHours(now - sumsMs)
+      return deleted > 0
+    } catch (error) {
+      failed(error)
+      return false
+    }
+  }
+
+  const pruning = Effect.gen(function* () {
+    yield* Effect.sleep(pruneMs)
+    while (prune()) yield* Effect.sleep(flushMs)
+  })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      while (queue.length > 0 && flush());
+      if (queue.length > 0) log.write("error", "usage is lost", { path, records: queue.length })
+      close()
+    })
+  )
+  yield* Effect.forkScoped(Effect.forever(writing))
+  if (prunes) yield* Effect.forkScoped(Effect.forever(pruning))
+  return UsageLedger.of({
+    isOn: true,
+    record,
+    report: (query) =>
+      Effect.suspend(() => {
+        // What has just ended is a part of it.
+        while (queue.length > 0 && flush());
+        return Effect.try({
+          try: () => opened().report(query),
+          catch: (error) => new UsageUnreadable({ reason: words(error) })
+        })
+      }),
+    standing: () => ({ waiting: queue.length, dropped, written, failure })
+  })
+})

@@ -1,0 +1,126 @@
+/**
+ * What is kept of a request: for whom it was, who answered, and what it took.
+ */
+import type { Outcome } from "../domain/request.ts"
+import type { Usage } from "../telemetry/meter.ts"
+
+/** Four counts of which none holds a part of another; `reasoning` is a part of `output`. */
+export interface TokenCounts {
+  readonly fresh: number
+  readonly cacheRead: number
+  readonly cacheWrite: number
+  readonly output: number
+  readonly reasoning: number
+}
+
+/** Where counts come from: the backend said them, they were estimated, at least in part, or there is nothing to count. */
+export const countSources = ["none", "said", "estimated"] as const
+
+/** One of {@link countSources}. */
+export type CountSource = (typeof countSources)[number]
+
+/**
+ * Where a price comes from: nobody knows it, it is a server of one's own that costs nothing, the config tells it, or a list of
+ * public prices.
+ */
+export const priceSources = ["unknown", "free", "config", "list"] as const
+
+/** One of {@link priceSources}. */
+type PriceSource = (typeof priceSources)[number]
+
+/** What a request cost, in billionths of a dollar. */
+interface Cost {
+  readonly nanos: number
+  readonly by: PriceSource
+}
+
+/** What requests have in common that are summed up together; a part that is not known is empty. */
+export interface UsageSeries {
+  readonly key: string
+  readonly owner: string
+  /** The model as the client named it. */
+  readonly model: string
+  /** The model that was asked of the backend. */
+  readonly served: string
+  readonly backend: string
+  /** The dialect of the client. */
+  readonly dialect: string
+  readonly endpoint: string
+  /** Whether it is a copy of a request that a rule sent elsewhere as well. */
+  readonly shadow: boolean
+}
+
+/** One request that has ended. */
+export interface UsageRecord extends UsageSeries {
+  /** When it ended, in milliseconds since 1970. */
+  readonly at: number
+  readonly requestId: string
+  readonly outcome: Outcome
+  readonly status: number
+  readonly stream: boolean
+  readonly attempts: number
+  readonly tokens: TokenCounts
+  readonly counted: CountSource
+  readonly cost: Cost
+  readonly durationMs: number
+  /** Undefined when no answer began. */
+  readonly firstByteMs: number | undefined
+}
+
+/** Nothing at all. */
+const nothingCounted: TokenCounts = { fresh: 0, cacheRead: 0, cacheWrite: 0, output: 0, reasoning: 0 }
+
+const count = (value: number | undefined): number =>
+  value === undefined || !(value > 0) ? 0 : Math.min(Math.round(value), Number.MAX_SAFE_INTEGER)
+
+/** What a backend said, as counts of which none holds a part of another: backends contradict themselves at times. */
+export const disjointCounts = ({ cached, cachedWrite, completion, prompt, reasoning }: Usage): TokenCounts => {
+  const all = count(prompt)
+  const cacheRead = Math.min(count(cached), all)
+  const cacheWrite = Math.min(count(cachedWrite), all - cacheRead)
+  const output = count(completion)
+  return {
+    fresh: all - cacheRead - cacheWrite,
+    cacheRead,
+    cacheWrite,
+    output,
+    reasoning: Math.min(count(reasoning), output)
+  }
+}
+
+/** What is known of an answer whose tokens are counted. */
+export interface AnswerSeen {
+  /** What its backend said at its end; undefined when it said nothing, or never came to it. */
+  readonly usage: Usage | undefined
+  /** What it said of the prompt when it began. */
+  readonly begun: Usage | undefined
+  /** Whether any of it reached the gateway. */
+  readonly answered: boolean
+  /** Whether the operation is one whose tokens are counted. */
+  readonly countable: boolean
+  /** Whether it makes text. */
+  readonly generates: boolean
+  /** What its prompt is likely to have. */
+  readonly promptTokens: number
+  /** Events of its stream that have come, about as many as its tokens; 0 of a whole answer. */
+  readonly pieces: number
+  readonly bytes: number
+}
+
+// What the JSON round the text of a whole answer takes.
+const envelopeBytes = 300
+
+const estimatedOutput = ({ bytes, generates, pieces }: AnswerSeen): number => {
+  if (!generates) return 0
+  return pieces > 0 ? pieces : Math.ceil(Math.max(0, bytes - envelopeBytes) / 4)
+}
+
+/** The tokens of a request: as its backend said, else as they are likely to be. */
+export const countTokens = (seen: AnswerSeen): { readonly tokens: TokenCounts; readonly counted: CountSource } => {
+  const { answered, begun, countable, promptTokens, usage } = seen
+  if (usage !== undefined) return { tokens: disjointCounts(usage), counted: "said" }
+  if (!answered || !countable) return { tokens: nothingCounted, counted: "none" }
+  const completion = estimatedOutput(seen)
+  const prompt = begun ?? { prompt: promptTokens, cached: 0 }
+  return { tokens: disjointCounts({ ...prompt, completion, reasoning: 0 }), counted: "estimated" }
+}

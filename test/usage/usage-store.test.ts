@@ -1,0 +1,191 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import { mkdtempSync, rmSync, statSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import fc from "fast-check"
+import { outcomes } from "../../src/domain/request.ts"
+import { type FigureSums, summedFigures } from "../../src/domain/usage-words.ts"
+import { openDatabase } from "../../src/store/Database.ts"
+import {
+  countTokens,
+  disjointCounts,
+  countSources,
+  priceSources,
+  type UsageRecord
+} from "../../src/usage/usage-record.ts"
+import { usageMigrations, UsageStore } from "../../src/usage/usage-store.ts"
+import { figuresOf } from "../../src/usage/usage-sums.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "nexus-usage-"))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+let files = 0
+const opened = () => {
+  files += 1
+  const path = join(folder, `${files}.sqlite`)
+  const database = openDatabase(path, usageMigrations)
+  return { path, database, store: new UsageStore(database) }
+}
+
+const start = Date.UTC(2026, 10, 1)
+const end = Date.UTC(2026, 10, 3)
+const tokens = fc.nat(1_000_000)
+
+const record: fc.Arbitrary<UsageRecord> = fc.record({
+  at: fc.integer({ min: start, max: end - 1 }),
+  requestId: fc.uuid(),
+  key: fc.constantFrom("", "a", "b"),
+  owner: fc.constantFrom("", "it's"),
+  model: fc.constantFrom("m", "n"),
+  served: fc.constantFrom("", "m:latest"),
+  backend: fc.constantFrom("", "one", "two"),
+  dialect: fc.constantFrom("openai", "anthropic"),
+  endpoint: fc.constant("chat/completions"),
+  shadow: fc.boolean(),
+  outcome: fc.constantFrom(...outcomes),
+  status: fc.constantFrom(200, 499, 502),
+  stream: fc.boolean(),
+  attempts: fc.nat(3),
+  tokens: fc.record({ fresh: tokens, cacheRead: tokens, cacheWrite: tokens, output: tokens, reasoning: tokens }),
+  counted: fc.constantFrom(...countSources),
+  cost: fc.record({ nanos: fc.nat(2_000_000_000), by: fc.constantFrom(...priceSources) }),
+  durationMs: fc.nat(100_000),
+  firstByteMs: fc.option(fc.nat(1000), { nil: undefined })
+})
+
+const sumOf = (records: ReadonlyArray<UsageRecord>): FigureSums =>
+  Object.fromEntries(
+    summedFigures.map((figure, at) => [figure, records.reduce((sum, each) => sum + (figuresOf(each)[at] ?? 0), 0)])
+  ) as unknown as FigureSums // reason: it has every figure
+
+const whole = { from: start, to: end }
+
+describe("the file", () => {
+  test("has sums that are those of its records, by whatever they are grouped, and however they came in", () => {
+    fc.assert(
+      fc.property(fc.array(fc.array(record, { maxLength: 45 }), { maxLength: 5 }), (batches) => {
+        const { database, store } = opened()
+        for (const batch of batches) store.add(batch)
+        const all = batches.flat()
+        for (const shadows of [true, false]) {
+          const own = all.filter(({ shadow }) => shadow === shadows)
+          for (const by of [[], ["key"], ["model", "backend"], ["day"], ["owner", "hour"]] as const) {
+            const { rows, total } = store.report({ ...whole, by, shadows })
+            expect(total).toEqual(sumOf(own))
+            for (const figure of summedFigures) {
+              expect(rows.reduce((sum, row) => sum + row[figure], 0)).toBe(total[figure])
+            }
+          }
+        }
+        const money = database
+          .query<{ sum: number | null }, []>("select sum(cost_nanos) as sum from usage_records")
+          .get()
+        expect(money?.sum ?? 0).toBe(sumOf(all).cost_nanos)
+        database.close()
+      }),
+      { numRuns: 20 }
+    )
+  })
+
+  test("keeps its sums when its records are deleted, the oldest first and no more than wanted at a time", () => {
+    const { database, store } = opened()
+    const sample = fc.sample(record, 100)
+    store.add(sample.map((each, at): UsageRecord => Object.assign(each, { shadow: false, at: start + at * 60_000 })))
+    const before = store.report({ ...whole, by: [], shadows: false }).total
+    const middle = start + 50 * 60_000
+    expect([store.prune(middle, 30), store.prune(middle, 30), store.prune(middle, 30)]).toEqual([30, 20, 0])
+    const left = database.query<{ count: number; first: number }, []>(
+      "select count(*) as count, min(at) as first from usage_records"
+    )
+    expect(left.get()).toEqual({ count: 50, first: middle })
+    expect(store.report({ ...whole, by: [], shadows: false }).total).toEqual(before)
+    store.pruneHours(end)
+    expect(store.report({ ...whole, by: [], shadows: false }).total.requests).toBe(0)
+    database.close()
+  })
+
+  test("that is full takes nothing of a batch, and all of it when there is room again", () => {
+    const { database, store } = opened()
+    const batch = fc.sample(record, 400)
+    const { page_count: pages } = database.query<{ page_count: number }, []>("pragma page_count").get() ?? {
+      page_count: 0
+    }
+    database.run(`pragma max_page_count = ${pages + 2}`)
+    expect(() => store.add(batch)).toThrow("full")
+    const count = database.query<{ count: number }, []>("select count(*) as count from usage_records")
+    expect(count.get()).toEqual({ count: 0 })
+    database.run("pragma max_page_count = 1000000")
+    store.add(batch)
+    expect(count.get()).toEqual({ count: 400 })
+    const all = { ...whole, by: [] as const }
+    const both =
+      store.report({ ...all, shadows: true }).total.requests + store.report({ ...all, shadows: false }).total.requests
+    expect(both).toBe(400)
+    database.close()
+  })
+
+  test("can be read by nobody else, and knows one of a later version", () => {
+    const { database, path } = opened()
+    expect(statSync(path).mode & 0o777).toBe(0o600)
+    database.close()
+    const older = { ...usageMigrations, steps: [] }
+    expect(() => openDatabase(path, older)).toThrow("later version")
+  })
+})
+
+describe("tokens", () => {
+  const usage = fc.record(
+    {
+      prompt: fc.oneof(tokens, fc.constant(Number.NaN), fc.constant(-5), fc.double()),
+      cached: tokens,
+      completion: fc.oneof(tokens, fc.constant(Infinity)),
+      cachedWrite: tokens,
+      reasoning: tokens
+    },
+    { requiredKeys: ["prompt", "cached", "completion"] }
+  )
+
+  test("are four counts that no two share a part of: none is negative, and those of the prompt make up the prompt", () => {
+    fc.assert(
+      fc.property(usage, (said) => {
+        const { cacheRead, cacheWrite, fresh, output, reasoning } = disjointCounts(said)
+        for (const count of [fresh, cacheRead, cacheWrite, output, reasoning]) {
+          expect(Number.isSafeInteger(count) && count >= 0).toBe(true)
+        }
+        if (Number.isSafeInteger(said.prompt) && said.prompt >= 0)
+          expect(fresh + cacheRead + cacheWrite).toBe(said.prompt)
+        expect(reasoning).toBeLessThanOrEqual(output)
+      })
+    )
+  })
+
+  test("are said or marked as estimated, and none are made up where nothing was answered", () => {
+    const seen = {
+      usage: undefined,
+      begun: undefined,
+      answered: true,
+      countable: true,
+      generates: true,
+      promptTokens: 7,
+      pieces: 3,
+      bytes: 900
+    }
+    expect(countTokens({ ...seen, usage: { prompt: 5, cached: 2, completion: 1 } })).toMatchObject({
+      counted: "said",
+      tokens: { fresh: 3, cacheRead: 2, output: 1 }
+    })
+    expect(countTokens(seen)).toMatchObject({ counted: "estimated", tokens: { fresh: 7, output: 3 } })
+    expect(countTokens({ ...seen, pieces: 0 })).toMatchObject({
+      counted: "estimated",
+      tokens: { fresh: 7, output: 150 }
+    })
+    expect(countTokens({ ...seen, begun: { prompt: 9, cached: 4, completion: 1 } })).toMatchObject({
+      counted: "estimated",
+      tokens: { fresh: 5, cacheRead: 4, output: 3 }
+    })
+    expect(countTokens({ ...seen, generates: false })).toMatchObject({ tokens: { fresh: 7, output: 0 } })
+    for (const nothing of [{ answered: false }, { countable: false }]) {
+      expect(countTokens({ ...seen, ...nothing })).toMatchObject({ counted: "none", tokens: { fresh: 0, output: 0 } })
+    }
+  })
+})
