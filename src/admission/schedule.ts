@@ -17,8 +17,8 @@ export interface Waiter {
   readonly cost: number
 }
 
-/** What becomes of one that is looked at: it goes, it stays, or it stays as all others of its group do. */
-export type Turn = "goes" | "stays" | "all stay"
+/** What becomes of one that is looked at: it goes, it stays, or it stays as all others of its key, or of its group, do. */
+export type Turn = "goes" | "stays" | "key stays" | "all stay"
 
 // So many of a better class go while one of a lesser class waits, and then that one does: those that go for another model have
 // mostly had other servers, and count less.
@@ -149,14 +149,16 @@ export class Schedule<W extends Waiter> {
   pass(look: (waiter: W) => Turn, most: number): void {
     const stay = new Set<Array<Entry<W>>>()
     const closed = new Set<string>()
+    const still = new Set<Lane<W>>()
     for (let looked = 0; looked < most; looked += 1) {
-      const found = this.first(stay, closed)
+      const found = this.first(stay, still, closed)
       if (found === undefined) return
       const { lane, session, waiting } = found
       const [entry] = waiting
       if (entry === undefined) return
       const verdict = look(entry.waiter)
       if (verdict === "all stay") closed.add(lane.group)
+      else if (verdict === "key stays") still.add(lane)
       else if (verdict === "stays") stay.add(waiting)
       else {
         waiting.shift()
@@ -184,12 +186,13 @@ export class Schedule<W extends Waiter> {
 
   private first(
     stay: ReadonlySet<Array<Entry<W>>>,
+    still: ReadonlySet<Lane<W>>,
     closed: ReadonlySet<string>
   ): { readonly lane: Lane<W>; readonly session: number; readonly waiting: Array<Entry<W>> } | undefined {
     let best: { lane: Lane<W>; session: number; waiting: Array<Entry<W>> } | undefined
     let bestOf: readonly [number, number, number, number] | undefined
     for (const lane of this.lanes) {
-      if (closed.has(lane.group)) continue
+      if (closed.has(lane.group) || still.has(lane)) continue
       // Of those that have waited long enough, the last class has waited the longest.
       const rank = lane.line.passed >= mostAhead ? -lane.rank : lane.rank
       const had = this.keys.of(lane.key)

@@ -205,7 +205,6 @@ export const llamacpp: Kind = {
   alsoCalled: ["llamaserver", "llama", "llamafile", "koboldcpp", "ggml", "gguf"],
   ports: [8080, 9931],
   command: /\bllama-?server|llama\.cpp/i,
-  slotsAtFirst: 4,
   fingerprint: {
     owner: "llamacpp",
     header: "llama.cpp",

@@ -72,6 +72,8 @@ export interface RoutingNeeds {
   readonly leaves?: number
   /** The models and backends that its key is for; all of them when absent. */
   readonly scope?: Scope
+  /** Whose it is; absent where nobody is told apart. */
+  readonly key?: string
   /** What the client allows as output (`max_completion_tokens` or `max_tokens`); 0 when it does not say. */
   readonly outputTokens: number
 }

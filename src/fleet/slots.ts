@@ -2,35 +2,52 @@
  * How many requests a server works on at once, as far as it can be seen from outside.
  */
 
-// Requests in a row that waited behind fewer than it was thought to work on, before it is believed to have fewer.
-const contradictions = 3
+// Requests in a row that waited behind so many, before these are believed to be all: as many as were seen to be worked on
+// at once, or fewer.
+const believed = { all: 2, fewer: 3 } as const
 
-// Requests that a server is given at a time while nothing is known, and by how much more at each step.
+// Requests that a server is given at a time while nothing is known, and by how much more where others wait for it.
 const search = { from: 4, times: 1.5 } as const
 
-// Answers that begin for each slot, before a further one is looked for.
-const tryAfter = 4
+// A step of the search: this share of what was found.
+const stepShare = 1 / 8
+
+// Answers that begin for each slot, before a further one is looked for; twice as many after each time in vain.
+const tryAfter = { first: 4, most: 64 } as const
+
+// So many times as long others have that chance alone.
+const modesty = 4
+
+const beyond = (found: number): number => found + Math.max(1, Math.floor(found * stepShare))
 
 /** The slots of one server with one model, learned from when answers begin. */
 export class Slots {
   /** The most that it was seen to work on at once. */
   private peak = 0
   private isKnown = false
+  // Those that waited behind what is thought to be all, or fewer; a row of either ends with the other, or with proof.
+  private full = 0
   private fewer = 0
   private fewest = 0
   private limit: number = search.from
+  /** The same, while nothing is known, for those who leave it to others to look for more: one more with each answer that ends. */
+  calm: number = search.from
   // Answers that have begun since it was given more than its slots.
   private begun = 0
+  private patience: number = tryAfter.first
 
   /** The slots that were seen; undefined while nothing has waited inside of the server. */
   get seen(): number | undefined {
     return this.isKnown ? this.peak : undefined
   }
 
-  /** Requests that it may be given at a time; now and then one more, which shows whether there is a further slot. */
-  get places(): number {
+  /**
+   * Requests that it may be given at a time; now and then some more, which shows whether there are further slots: `modest`
+   * ones wait until others have had the chance to look for these.
+   */
+  places(modest: boolean): number {
     if (!this.isKnown) return this.limit
-    return this.begun >= tryAfter * this.peak ? this.peak + 1 : this.peak
+    return this.begun >= this.patience * this.peak * (modest ? modesty : 1) ? beyond(this.peak) : this.peak
   }
 
   /** It has been given so many. */
@@ -38,37 +55,53 @@ export class Slots {
     if (running > this.peak) this.begun = 0
   }
 
-  /** It is given all that it may be, and more wait for it: it may have half as many more, or one more than its slots. */
-  widens(running: number): void {
-    if (this.isKnown) this.begun = tryAfter * this.peak
-    else this.limit = Math.ceil(Math.max(this.limit, running) * search.times)
+  /** An answer has ended while so many were there, it included. */
+  ended(running: number): void {
+    if (running >= this.calm && this.calm <= this.peak) this.calm += 1
+  }
+
+  /**
+   * It is given all that it may be, and more wait for it: it may have half as many more as were seen at once. Where its slots
+   * are known that brings the next search nearer, as if each had given an answer.
+   */
+  widens(): void {
+    if (this.isKnown) this.begun += this.peak
+    else this.limit = Math.max(this.limit, Math.ceil(this.peak * search.times))
   }
 
   /** An answer has begun while so many were worked on, it included. */
   begins(working: number): void {
     this.begun += 1
-    this.limit = Math.max(this.limit, working + 1)
+    // Whoever waited behind fewer waited for something else.
+    if (working > this.fewest) this.fewer = 0
+    this.limit = Math.max(this.limit, beyond(working))
     if (working <= this.peak) return
     this.peak = working
-    this.fewer = 0
+    this.full = 0
+    this.patience = tryAfter.first
+    if (!this.isKnown) return
     // Where there was a further one there may be more.
-    this.begun = tryAfter * working
+    this.isKnown = false
+    this.limit = beyond(working)
   }
 
-  /** An answer has begun only when another had ended: so many are worked on at once, it included. */
+  /** An answer has begun only when another had ended: so many are worked on at once. */
   waited(working: number): void {
     this.begun += 1
     if (working >= this.peak) {
-      this.peak = working
-      this.isKnown = true
       this.fewer = 0
+      this.full = working === this.peak ? this.full + 1 : 1
+      this.peak = working
+      if (this.isKnown) this.patience = Math.min(tryAfter.most, 2 * this.patience)
+      else this.isKnown = this.full >= believed.all
       return
     }
     this.fewest = this.fewer === 0 ? working : Math.max(this.fewest, working)
     this.fewer += 1
-    if (this.fewer < contradictions) return
+    if (this.fewer < believed.fewer) return
     this.peak = this.fewest
     this.isKnown = true
+    this.full = believed.all
     this.fewer = 0
   }
 
@@ -76,7 +109,11 @@ export class Slots {
   clear(): void {
     this.peak = 0
     this.limit = search.from
+    this.calm = search.from
     this.isKnown = false
+    this.full = 0
     this.fewer = 0
+    this.begun = 0
+    this.patience = tryAfter.first
   }
 }

@@ -28,6 +28,10 @@ export interface Work {
   readonly output: number
   /** Whether its answer comes in one piece, so that nothing is seen of it before its end. */
   readonly whole?: boolean
+  /** Slots of each server that it and its like leave free; none when absent. */
+  readonly leaves?: number | undefined
+  /** Whose it is; absent where nobody is told apart. */
+  readonly key?: string | undefined
   /** Absent where it is not known, or no matter. */
   readonly chain: PromptChain | undefined
 }
@@ -61,6 +65,8 @@ export interface Running {
   readonly behind: number
   /** When its answer has begun; 0 before. */
   firstAt: number
+  /** The most answers that were under way at once since it came, until its own began. */
+  most: number
 }
 
 // Weight of a new sample.
@@ -78,8 +84,12 @@ const overdue = 0.25
 const smooth = (before: number | undefined, sample: number): number =>
   before === undefined ? sample : before + fresh * (sample - before)
 
-// A first token is late that took so many times what was expected.
+// A first token is late that took so many times what was expected, and longer by so many milliseconds.
 const late = 2.5
+const leastLateMs = 5
+
+// So many of a key are a crowd.
+const crowd = 2
 
 /** How a server stood with a model at a decision that is told again later. */
 export interface Recalled {
@@ -98,6 +108,10 @@ export class Standing {
   readonly speeds = new Speeds()
   readonly slots = new Slots()
   readonly cache = new PromptCache()
+  /** How many of those that it works on leave slots free. */
+  leaving = 0
+  // How many of them have begun to answer.
+  private speaking = 0
   // Tokens of those whose answers have not begun.
   private unread = 0
   private endedAt = 0
@@ -132,36 +146,52 @@ export class Standing {
     return readMs === undefined ? unread : Math.max(unread / 8, unread - (now - since) / readMs)
   }
 
-  /** Begins to work on a request. */
-  begins(work: Work, now: number): Running {
+  /** Whether a key has half of all here, or more. */
+  isCrowdedBy(key: string): boolean {
+    let own = 0
+    for (const { work } of this.running) if (work.key === key) own += 1
+    return own >= crowd && 2 * own >= this.running.length
+  }
+
+  /** Begins to work on a request; `others` are requests that it has of somebody else. */
+  begins(work: Work, now: number, others = 0): Running {
     const cached = this.cachedOf(work)
     const own = Math.max(0, this.promptTokens(work) - cached)
     const ahead = this.toRead(now)
-    const running: Running = { work, at: now, cached, own, ahead, behind: this.running.length, firstAt: 0 }
+    const { running: all, speaking } = this
+    const running: Running = { work, at: now, cached, own, ahead, behind: all.length, firstAt: 0, most: speaking }
     this.running.push(running)
     this.unread += own
-    this.slots.given(this.running.length)
+    if (work.leaves !== undefined) this.leaving += 1
+    this.slots.given(this.running.length + others)
     return running
   }
 
   /** The answer has begun; gives by how much later than was to be expected of a model that is in memory. */
-  answers(running: Running, now: number, cold: boolean): number {
+  answers(running: Running, now: number, cold: boolean, others = 0): number {
     const place = this.running.indexOf(running)
     if (place >= 0 && running.firstAt === 0) this.unread -= running.own
     running.firstAt = now
     this.lateMs *= 1 - seldom
-    const working = this.running.reduce(
-      (count, { firstAt }, at) => (firstAt !== 0 || at < place ? count + 1 : count),
-      0
-    )
+    this.speaking += 1
+    let working = 0
+    for (let at = 0; at < this.running.length; at += 1) {
+      const each = this.running[at]
+      if (each === undefined) continue
+      if (each.firstAt !== 0 || at < place) working += 1
+      if (each.firstAt === 0) each.most = Math.max(each.most, this.speaking)
+    }
     const took = now - running.at
     const expected = this.expectedFirst(running)
     const beyond = Math.max(0, took - (expected ?? 0))
     if (cold) return beyond
-    // It began when another had ended: until then there was no slot for it, and those before it had all the others.
-    const isLate = expected !== undefined && took > late * expected && now - this.endedAt < expected * late
-    if (isLate && this.endedAt > running.at) this.slots.waited(working)
-    else this.slots.begins(working)
+    // It began when another had ended: until then there was no slot for it, and those whose answers were under way had all.
+    const isLate =
+      expected !== undefined &&
+      took > late * expected + leastLateMs &&
+      now - this.endedAt < expected * late + leastLateMs
+    if (isLate && this.endedAt > running.at) this.slots.waited(Math.max(1, running.most) + others)
+    else this.slots.begins(working + others)
     if (!isLate) this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
     return beyond
   }
@@ -181,7 +211,7 @@ export class Standing {
   }
 
   /** It is over; undefined where nothing was seen of an answer. */
-  ends(running: Running, now: number, seen: Seen | undefined): void {
+  ends(running: Running, now: number, seen: Seen | undefined, others = 0): void {
     const place = this.running.indexOf(running)
     if (place < 0) return
     const atOnce = this.running.length
@@ -191,6 +221,9 @@ export class Standing {
     if (atOnce === 1) this.unread = 0
     else if (running.firstAt === 0) this.unread -= running.own
     this.endedAt = now
+    if (running.firstAt !== 0) this.speaking -= 1
+    if (running.work.leaves !== undefined) this.leaving -= 1
+    this.slots.ended(atOnce + others)
     if (seen === undefined) return
     const { tokens, whole, written } = seen
     const { chain, output, prompt } = running.work
@@ -206,7 +239,7 @@ export class Standing {
     const took = now - running.at
     if (whole) {
       // Those that came before it have been begun.
-      this.slots.begins(place + 1)
+      this.slots.begins(place + 1 + others)
       const cached = this.tellsCached && tokens !== undefined ? tokens.cached : running.cached
       const read = running.ahead + this.promptTokens(running.work) - cached
       if (output === 0) this.speeds.reads(read, took)
@@ -235,8 +268,7 @@ export class Standing {
       const expected = running.firstAt === 0 ? this.expectedSeen(running) : undefined
       return expected !== undefined && now - running.at > late * expected
     })
-    if (this.slots.seen !== undefined ? patient && !isAnyLate : patient || !isAnyLate)
-      this.slots.widens(this.running.length)
+    if (this.slots.seen !== undefined ? patient && !isAnyLate : patient || !isAnyLate) this.slots.widens()
   }
 
   /** How long from now until one of `places` that are all taken is free for the one that waits behind `before` others. */

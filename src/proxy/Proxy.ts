@@ -59,6 +59,7 @@ export interface ProxyLimits extends UploadLimits {
   /** Requests of one model that wait for a slot, and how long. */
   readonly maxQueue: number
   readonly queueMs: number
+  readonly severalKeys: boolean
   /** Headers that tell conversations apart. */
   readonly sessionHeaders: ReadonlyArray<string>
 }
@@ -132,7 +133,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     queue,
     queueMs: () => limitsNow().queueMs,
     seeks: (record) => seekerOf(record, limitsNow()),
-    leaves: (record, now) => queue.leaves(priorityOf(record), now),
+    leaves: (record, now) => queue.leaves(priorityOf(record), record.key, now),
     sessionOf: (record) => sessionOf(record, limitsNow()),
     freed: () => queue.changed(),
     sessions: new Set(),

@@ -203,12 +203,14 @@ const promptOf = ({ sessionOf }: Forwarding, { record }: RequestRun, body: Uint8
 
 const neededBy = ({ leaves }: Forwarding, { record }: RequestRun, told: RoutingNeeds, now: number): RoutingNeeds => {
   const free = leaves(record, now)
-  const scope = record.grant?.scope
-  if (told.dialect !== undefined && free === 0 && scope === undefined) return told
+  const { grant, key, route } = record
+  const scope = grant?.scope
+  if (told.dialect !== undefined && free === 0 && scope === undefined && key === undefined) return told
   return {
     ...told,
-    dialect: record.route.dialect.id,
+    dialect: route.dialect.id,
     ...(free === 0 ? {} : { leaves: free }),
+    ...(key === undefined ? {} : { key }),
     ...(scope === undefined ? {} : { scope })
   }
 }

@@ -8,8 +8,11 @@ import type { Candidate } from "../registry/snapshot.ts"
 /** Requests that the share is kept in. */
 export const hedgeWindow = 1000
 
-// Less was seen than tells what is late.
-const leastSeen = 20
+// So much has to be seen to tell what is late by what is usual, and by what most of them took.
+const leastSeen = { usual: 4, most: 20 } as const
+
+// So many may be asked twice before the share allows any: what is slow is slow from the start.
+const credit = 5
 
 /** How many of the last requests for a model were asked twice. */
 export class HedgeShare {
@@ -27,9 +30,10 @@ export class HedgeShare {
     this.begun[this.at] = 0
   }
 
-  /** How many more may be asked twice, where no more than a share of all are to be, 0 to 1. */
+  /** How many more may be asked twice, where no more than a share of all are to be, 0 to 1; the first few come out of it later. */
   left(most: number): number {
-    return Math.max(0, Math.floor(most * this.came) - this.sum)
+    const atOnce = Math.min(credit, Math.floor(most * hedgeWindow))
+    return Math.max(0, Math.max(atOnce, Math.floor(most * this.came)) - this.sum)
   }
 
   /** One is asked twice. */
@@ -66,7 +70,7 @@ export class Hedging {
   /**
    * How long a candidate's first token may take among those who serve the model, in milliseconds: as long as most of the
    * last ones took, and by `leastMs` longer than twice what is usual there or expected of this one; four times that is late
-   * whatever the last ones took. Undefined while too little was seen.
+   * whatever the last ones took, and while few were seen. Undefined while next to nothing was.
    */
   lateMs(
     candidate: Candidate,
@@ -74,10 +78,11 @@ export class Hedging {
     { expectedMs = 0, leastMs }: { readonly expectedMs: number | undefined; readonly leastMs: number }
   ): number | undefined {
     const several = all.map((each) => this.timesOf(each))
-    if (several.reduce((sum, { size }) => sum + size, 0) < leastSeen) return undefined
+    const seen = several.reduce((sum, { size }) => sum + size, 0)
+    if (seen < leastSeen.usual) return undefined
     const own = [this.timesOf(candidate)]
     const usual = Math.max(expectedMs, quantileOf(own, 0.5) ?? quantileOf(several, 0.5) ?? 0)
-    const most = quantileOf(several, 0.95) ?? 0
+    const most = seen < leastSeen.most ? Infinity : (quantileOf(several, 0.95) ?? 0)
     return Math.max(2 * usual, Math.min(most, 4 * usual)) + leastMs
   }
 

@@ -16,6 +16,8 @@ import type { Deadline, Deadlines } from "../upstream/Deadlines.ts"
 export interface QueueLimits {
   readonly maxQueue: number
   readonly queueMs: number
+  /** Whether there are keys that share the servers. */
+  readonly severalKeys: boolean
 }
 
 /** One that asks for a slot. */
@@ -51,6 +53,9 @@ const patience = 4
 // For so long after a request of a better class a slot of each server is kept free of batches, in milliseconds.
 const keepsFreeMs = 600_000
 
+// For so long after requests of two keys they share the servers, in milliseconds.
+const sharedMs = 60_000
+
 // What a token takes, in milliseconds, while nothing was measured.
 const usual = { readMs: 1, writeMs: 20 } as const
 
@@ -70,6 +75,8 @@ export class SlotQueue implements Deadline {
   private isDue = false
   private isPassing = false
   private betterAt = performance.now()
+  private lastKey: string | undefined
+  private sharedAt = -Infinity
 
   constructor(deadlines: Deadlines["Service"], limits: () => QueueLimits, random: () => number) {
     this.deadlines = deadlines
@@ -77,8 +84,12 @@ export class SlotQueue implements Deadline {
     this.random = random
   }
 
-  /** How many slots of each server a request of this class leaves free. */
-  leaves(priority: PriorityClass, now: number): number {
+  /** How many slots of each server a request of this class leaves free that has come with this key. */
+  leaves(priority: PriorityClass, key: string | undefined, now: number): number {
+    if (key !== this.lastKey) {
+      if (this.lastKey !== undefined) this.sharedAt = now
+      this.lastKey = key
+    }
     if (priority !== "batch") this.betterAt = now
     return priority === "batch" && now - this.betterAt < keepsFreeMs ? 1 : 0
   }
@@ -176,6 +187,8 @@ export class SlotQueue implements Deadline {
 
   private look(waiting: Waiting, now: number): Turn {
     const { plan } = waiting
+    const isShared = now - this.sharedAt < sharedMs || this.limits().severalKeys
+    plan.shares(isShared)
     const choice = plan.chooseAnew(now, (standing) => this.ahead.get(standing) ?? 0)
     if (choice === undefined) {
       waiting.isOver()
@@ -189,7 +202,8 @@ export class SlotQueue implements Deadline {
     const standing = standingOf(state.live, model.id)
     if (this.widens) this.widen(plan, now)
     this.ahead.set(standing, (this.ahead.get(standing) ?? 0) + 1)
-    return choice.all ? "all stay" : "stays"
+    if (!choice.all) return "stays"
+    return isShared ? "key stays" : "all stay"
   }
 
   /** Gives all that somebody waits for more at a time, where they are given all that they may be. */
@@ -198,7 +212,8 @@ export class SlotQueue implements Deadline {
       const standing = standingOf(candidate.state.live, candidate.model.id)
       if (this.widened.has(standing)) continue
       this.widened.add(standing)
-      const isFull = standing.running.length >= placesAt(candidate, standing, needs.leaves ?? 0)
+      const taken = standing.running.length + candidate.state.live.siblings.inFlight
+      const isFull = taken >= placesAt(candidate, standing, needs)
       if (isFull) standing.widens(now, this.beats % patience === 0)
     }
   }
@@ -219,7 +234,7 @@ export class SlotQueue implements Deadline {
   }
 }
 
-const capacity = ({ needs, targets }: Plan): Capacity => capacityOf(targets[0]?.candidates ?? [], needs.leaves ?? 0)
+const capacity = ({ needs, targets }: Plan): Capacity => capacityOf(targets[0]?.candidates ?? [], needs)
 
 /** What a request is likely to take of a server, in seconds. */
 const costOf = (plan: Plan): number => {

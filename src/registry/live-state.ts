@@ -250,7 +250,7 @@ export class Ticket {
     live.yields?.()
     live.askedAt = now
     this.standing = standingOf(live, model)
-    this.running = this.standing.begins(work, now)
+    this.running = this.standing.begins(work, now, live.siblings.inFlight)
     this.cold = onDemand && live.residency.asks(model, now)
     const circuit = live.circuits.get(model)
     if (circuit !== undefined) live.circuits.set(model, beginTrial(circuit, now))
@@ -261,7 +261,7 @@ export class Ticket {
     measure(this.live, now - this.started, now)
     this.live.aliveAt = now
     if (whole) return
-    const beyond = this.standing.answers(this.running, now, this.cold)
+    const beyond = this.standing.answers(this.running, now, this.cold, this.live.siblings.inFlight)
     if (this.cold) this.live.residency.hasLoaded(this.model, beyond, now)
     this.freed()
   }
@@ -315,7 +315,7 @@ export class Ticket {
     const { live, model } = this
     live.inFlight -= 1
     this.freed()
-    this.standing.ends(this.running, now, this.seen)
+    this.standing.ends(this.running, now, this.seen, live.siblings.inFlight)
     const circuit = live.circuits.get(model)
     if (evidence === "good") {
       live.durationMs = smooth(live.durationMs, now - this.started)

@@ -3,7 +3,7 @@
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
 import { contextOf } from "../domain/server.ts"
-import { isUnmeasured, slotsAtFirst } from "../backend/backend.ts"
+import { isUnmeasured } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { isLatencyStale, isLatencyYoung, standingOf, type LiveState } from "../registry/live-state.ts"
@@ -20,8 +20,6 @@ export interface Pool {
   /** Requests in flight, as a share of the limit where there is one, as they were taken down last. */
   readonly loads: Float64Array
   readonly standings: ReadonlyArray<Standing>
-  /** Requests that each is given at a time while nothing is known of its slots. */
-  readonly firsts: ReadonlyArray<number>
   /** When their answers are to be expected, by the choice that was made last. */
   readonly ends: Float64Array
   /** The best of the priorities: the lowest number. */
@@ -46,20 +44,18 @@ export const isLatencyIgnored = (live: LiveState, turn: number, now: number): bo
   turn % youngEvery === youngEvery - 1 &&
   (isLatencyYoung(live) || (turn % staleEvery === staleEvery - 1 && isLatencyStale(live, now)))
 
-// Below it a server has a slot, whatever is asked.
-const boundOf = ({ slots }: Standing, first: number): number =>
-  slots.seen !== undefined ? slots.places : Math.max(slots.places, first)
+// Below it a server has a slot, whoever asks.
+const boundOf = ({ slots }: Standing): number => slots.seen ?? slots.calm
 
 /** Takes down how each of them stands now; false when something that changes from request to request speaks against any. */
-export const refreshPool = ({ candidates, firsts, limited, lives, loads, standings }: Pool): boolean => {
+export const refreshPool = ({ candidates, limited, lives, loads, standings }: Pool): boolean => {
   let calm = !limited
   for (let at = 0; at < lives.length; at += 1) {
     const live = lives[at]
     if (live === undefined) continue
     const standing = standings[at]
     // One fewer is all that a batch may have.
-    if (live.marked || (standing !== undefined && standing.running.length + 1 >= boundOf(standing, firsts[at] ?? 0)))
-      calm = false
+    if (live.marked || (standing !== undefined && standing.running.length + 1 >= boundOf(standing))) calm = false
     const limit = limited ? candidates[at]?.state.backend.maxConcurrent : undefined
     loads[at] = limit === undefined ? live.inFlight : (live.inFlight / limit) * 10
   }
@@ -81,7 +77,6 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
     priorities,
     loads: new Float64Array(candidates.length),
     standings: candidates.map(standingAs),
-    firsts: candidates.map(({ state }) => slotsAtFirst(state.backend.type)),
     ends: new Float64Array(candidates.length),
     foremost: priorities.reduce((best, each) => Math.min(best, each), Infinity),
     mixed: candidates.some(({ state }) => state.backend.type !== candidates[0]?.state.backend.type),

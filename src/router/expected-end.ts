@@ -1,7 +1,7 @@
 /**
  * When the answer to a request is to be expected whole, at each of those who could give it: what the smart strategy goes by.
  */
-import { locality, mayLoad, showsSlots, slotsAtFirst } from "../backend/backend.ts"
+import { locality, mayLoad, showsSlots } from "../backend/backend.ts"
 import type { Weights } from "../domain/routing.ts"
 import type { ExpectedEnd, Standing, Work } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
@@ -66,6 +66,19 @@ export const bestSpeeds = (lives: ReadonlyArray<LiveState>, standings: ReadonlyA
   }
 }
 
+/** What a request claims of the slots of servers. */
+export interface Claim {
+  /** How many slots of each server it and its like leave free. */
+  readonly leaves?: number | undefined
+  /** Whose it is; absent where nobody is told apart. */
+  readonly key?: string | undefined
+  /**
+   * Whether other keys have asked of late: while slots are looked for, what is found beyond the first few goes to keys that
+   * do not have half of a server; once they are known, further ones are looked for by those that do.
+   */
+  readonly shares?: boolean
+}
+
 /** What some servers can do together: requests at a time, and their best speeds in milliseconds for a token. */
 export interface Capacity {
   /** Infinity where nothing bounds them. */
@@ -76,14 +89,14 @@ export interface Capacity {
 }
 
 /** What those of a list can do who are healthy. */
-export const capacityOf = (candidates: ReadonlyArray<Candidate>, leaves: number): Capacity => {
+export const capacityOf = (candidates: ReadonlyArray<Candidate>, claim: Claim): Capacity => {
   const healthy = candidates.filter(({ state }) => inRotation(state))
   const standings = healthy.map(({ model, state }) => standingOf(state.live, model.id))
   const lives = healthy.map(({ state }) => state.live)
   const { readMs, writeMs } = bestSpeeds(lives, standings)
   const places = healthy.reduce((sum, candidate, at) => {
     const standing = standings[at]
-    const own = standing === undefined ? 0 : placesAt(candidate, standing, leaves)
+    const own = standing === undefined ? 0 : placesAt(candidate, standing, claim)
     return sum + Math.min(own, candidate.state.backend.maxConcurrent ?? Infinity)
   }, 0)
   return { places, readMs, writeMs }
@@ -93,21 +106,26 @@ export const capacityOf = (candidates: ReadonlyArray<Candidate>, leaves: number)
 const missed = 0.5
 
 /**
- * How many requests of a model a server is given at a time: its slots, and one more where only that can show a further one;
- * while nothing is known, as many as it has shown to begin at once. Clouds have no bound but what they are told to have.
+ * How many requests of a model a server has at most once it is given one more of these needs: its slots, and some more where
+ * only that can show further ones; while nothing is known, as many as it has shown to begin at once. Clouds have no bound but
+ * what they are told to have. Where keys share it, and for batches, see \`Claim\`.
  */
-export const placesAt = ({ model, state }: Candidate, standing: Standing, leaves: number): number => {
+export const placesAt = ({ model, state }: Candidate, standing: Standing, claim: Claim): number => {
   if (standing.recalled !== undefined) return standing.recalled.places
+  const { leaves = 0 } = claim
   const { slots: told, slotsConfigured } = model
   const { type } = state.backend
-  const { places, seen } = standing.slots
-  if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return told > 1 ? told - leaves : told
+  const { slots } = standing
+  if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return without(standing, told, leaves)
   if (told === undefined && locality(type) === "cloud") return Infinity
-  const known = told ?? seen
-  if (known === undefined) return Math.max(places, slotsAtFirst(type)) - leaves
-  if (leaves === 0) return Math.max(places, told ?? 0)
-  return Math.max(1, Math.max(known, seen ?? 0) - leaves)
+  const crowds = claim.shares === true && claim.key !== undefined && standing.isCrowdedBy(claim.key)
+  if (told === undefined && slots.seen === undefined) return crowds || leaves > 0 ? slots.calm : slots.places(false)
+  return without(standing, Math.max(slots.places(claim.shares === true && !crowds), told ?? 0), leaves)
 }
+
+// Those that leave slots free have all but these among themselves.
+const without = ({ leaving, running }: Standing, places: number, leaves: number): number =>
+  leaves === 0 ? places : Math.min(places, running.length - leaving + Math.max(1, places - leaves))
 
 /** Works out, into `end`, when the answer is to be expected whole at one of them. */
 export const expectEnd = (
@@ -131,7 +149,8 @@ export const expectEnd = (
   const cached = Math.min(prompt, standing.cachedOf(work))
   const { cache } = standing
   const pushedOut = Math.min(prompt - cached, Math.max(0, cache.tokens + prompt - cached - cache.capacity))
-  const wait = places === Infinity ? 0 : standing.freeIn(places, moment.ahead(standing), now)
+  // Those of other processes hold places as well.
+  const wait = places === Infinity ? 0 : standing.freeIn(places - live.siblings.inFlight, moment.ahead(standing), now)
   end.wait = Math.max(wait, drainMs(candidate, now))
   end.load = loadMs(candidate, now)
   end.read =

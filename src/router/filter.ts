@@ -9,7 +9,7 @@ import type { Ability, RoutingNeeds } from "../domain/request.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { type CooldownReason, type LiveState, standingOf } from "../registry/live-state.ts"
 import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
-import { busyWithAnother, placesAt } from "./expected-end.ts"
+import { type Claim, busyWithAnother, placesAt } from "./expected-end.ts"
 
 /** Why a candidate is left out. */
 export type Exclusion =
@@ -75,10 +75,10 @@ export const availabilityExclusion = ({ state }: Candidate): Exclusion | undefin
  * Why there is no slot for a request at a candidate that is in rotation: where requests wait for a slot, no server is given
  * more than it works on at once, nor another model than the one that it is busy with where it has no room for both.
  */
-export const slotExclusion = (candidate: Candidate, { leaves = 0 }: RoutingNeeds): Exclusion | undefined => {
+export const slotExclusion = (candidate: Candidate, claim: Claim): Exclusion | undefined => {
   const { model, state } = candidate
   const standing = standingOf(state.live, model.id)
-  const places = placesAt(candidate, standing, leaves)
+  const places = placesAt(candidate, standing, claim)
   if (!isWithoutSlot(candidate, standing, places)) return undefined
   const isBusy = standing.recalled === undefined && !isTaken(state.live, standing, places)
   return isBusy ? { _tag: "Full", limit: 1, by: "another model" } : { _tag: "Full", limit: places, by: "slots" }

@@ -21,11 +21,11 @@ import { ablePool, emptyPool, type Pool, poolOf, refreshPool } from "./candidate
 import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { Mutable } from "effect/Types"
 import type { Recalled, Standing, Work } from "../fleet/standing.ts"
-import { baseOf, bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt } from "./expected-end.ts"
+import { type Claim, baseOf, bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt } from "./expected-end.ts"
 import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
 import { lastResort, mistrusted } from "./last-resort.ts"
 import { type Chance, chooseCandidate, smartest, type StrategyInput } from "./strategy.ts"
-import { ruledTargets } from "./rule-targets.ts"
+import { ruledOutOf, ruledTargets } from "./rule-targets.ts"
 import { forbiddenIn } from "./scope.ts"
 import { ruledModels } from "./route-table.ts"
 import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
@@ -42,7 +42,6 @@ const stood: Mutable<Recalled> = { end: unknownEnd, baseMs: undefined, isFull: f
 const nobodyAhead = (): number => 0
 
 const nothing: ReadonlyArray<Ability> = []
-
 const nobody: ReadonlyArray<Candidate> = []
 
 /** The smallest context that any of those who may answer for a model is known to have, in tokens. */
@@ -90,6 +89,7 @@ export class Plan implements DecisionBasis {
   // The context that was too short, in tokens.
   private outgrown = 0
   drawn: ReadonlyArray<number> = nothingDrawn
+  private claim: Claim
 
   constructor(
     needs: RoutingNeeds,
@@ -104,6 +104,7 @@ export class Plan implements DecisionBasis {
     this.ruling = ruling
     this.requested = needs.model
     this.needs = needs
+    this.claim = needs
     this.settings = settings
     this.targets = targets
     this.snapshot = snapshot
@@ -115,11 +116,11 @@ export class Plan implements DecisionBasis {
   /** What the request asks of a server; its prompt is looked at where there is a choice. */
   get work(): Work {
     if (this.made !== undefined) return this.made
-    const { outputTokens, promptTokens, stream } = this.needs
+    const { key, leaves, outputTokens, promptTokens, stream } = this.needs
     const output = this.needs.abilities.includes("embeddings") ? 0 : outputTokens === 0 ? usualOutput : outputTokens
     const hasChoice = this.targets.some(({ candidates }) => candidates.length > 1)
     const chain = hasChoice && this.settings.affinity ? this.prompt?.() : undefined
-    return (this.made = { prompt: promptTokens, output, chain, whole: !stream })
+    return (this.made = { prompt: promptTokens, output, chain, whole: !stream, leaves, key })
   }
 
   /** The models that may answer, the one asked for first, by the names that they are known by here. */
@@ -163,6 +164,11 @@ export class Plan implements DecisionBasis {
     this.waiting = undefined
     if (this.asked.length === 0) this.bests.length = 0
     return this.pick(now, ahead)
+  }
+
+  /** Whether other keys than its own ask as well. */
+  shares(others: boolean): void {
+    if (others === (this.claim === this.needs)) this.claim = others ? { ...this.needs, shares: true } : this.needs
   }
 
   /** Asks somebody, who is asked no more after that. */
@@ -235,27 +241,12 @@ export class Plan implements DecisionBasis {
         return why === undefined ? [] : [{ candidate, why }]
       })
     )
-    return [...found, ...this.ruledOut(), ...this.forbidden()]
+    return [...found, ...ruledOutOf(this.targets, this.ruling?.rule?.name), ...this.forbidden()]
   }
 
   /** Those that the key of the request is not for. */
   forbidden(): ReadonlyArray<Excluded> {
     return forbiddenIn(this.targets, this.needs.scope)
-  }
-
-  private ruledOut(): ReadonlyArray<Excluded> {
-    const rule = this.ruling?.rule?.name
-    if (rule === undefined) return []
-    const kept = (barred: Candidate): boolean =>
-      this.targets.some(({ candidates }) =>
-        candidates.some(
-          ({ model, state }) => state.backend.name === barred.state.backend.name && model.id === barred.model.id
-        )
-      )
-    const barred = new Set(this.targets.flatMap((target) => target.barred ?? []))
-    return [...barred]
-      .filter((candidate) => !kept(candidate))
-      .map((candidate) => ({ candidate, why: { _tag: "RuledOut", rule } }))
   }
 
   /** The live figures this plan goes by, to be kept with it for {@link replay}. */
@@ -268,7 +259,7 @@ export class Plan implements DecisionBasis {
       of: (candidate, at) => {
         const { live } = candidate.state
         const standing = standingOf(live, candidate.model.id)
-        const places = placesAt(candidate, standing, input.leaves)
+        const places = placesAt(candidate, standing, input.claim)
         stood.places = places
         stood.end = isSmart ? expectEnd(scratch, candidate, standing, places, this.best(at), input) : unknownEnd
         stood.baseMs = baseOf(live, standing)
@@ -304,7 +295,7 @@ export class Plan implements DecisionBasis {
       return able.candidates.map((candidate, at) => {
         const standing = able.standings[at]
         if (draw.strategy !== "smart" || standing === undefined) return { candidate, end: undefined }
-        const places = placesAt(candidate, standing, draw.leaves)
+        const places = placesAt(candidate, standing, draw.claim)
         return { candidate, end: expectEnd(noEnd(), candidate, standing, places, best, draw) }
       })
     })
@@ -319,14 +310,14 @@ export class Plan implements DecisionBasis {
   }
 
   private input(now: number, ahead: (standing: Standing) => number): StrategyInput {
-    const { by, needs, settings, work } = this
+    const { claim, by, settings, work } = this
     const { strategy, weights } = settings
     const random = strategy === "random" ? () => this.remember(by.random()) : by.random
-    return { strategy, weights, turn: by.turn, random, work, now, leaves: needs.leaves ?? 0, ahead }
+    return { strategy, weights, turn: by.turn, random, work, now, claim, ahead }
   }
 
   private slotless(candidate: Candidate): ReturnType<typeof slotExclusion> {
-    return this.settings.waits ? slotExclusion(candidate, this.needs) : undefined
+    return this.settings.waits ? slotExclusion(candidate, this.claim) : undefined
   }
 
   private remember(drawn: number): number {

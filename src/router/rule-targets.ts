@@ -5,6 +5,7 @@ import { matchesAny } from "../domain/glob.ts"
 import type { RoutingNeeds, Scope } from "../domain/request.ts"
 import type { RoutingSettings, RuleSide, Ruling } from "../domain/routing.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { Excluded } from "./filter.ts"
 import { type NameTarget, nameTargets } from "./names.ts"
 import { inScope } from "./scope.ts"
 
@@ -70,4 +71,17 @@ export const ruledTargets = (
   const usual = sideTargets(asked, rule.side, settings, snapshot)
   if (ruling?.canary !== true || rule.canary === undefined) return usual
   return [...sideTargets(asked, rule.canary.side, settings, snapshot), ...usual]
+}
+
+/** Those of some targets that a rule leaves out, each once. */
+export const ruledOutOf = (targets: ReadonlyArray<NameTarget>, rule: string | undefined): ReadonlyArray<Excluded> => {
+  if (rule === undefined) return []
+  const kept = ({ model, state }: Candidate): boolean =>
+    targets.some(({ candidates }) =>
+      candidates.some((each) => each.state.backend.name === state.backend.name && each.model.id === model.id)
+    )
+  const barred = new Set(targets.flatMap((target) => target.barred ?? []))
+  return [...barred]
+    .filter((candidate) => !kept(candidate))
+    .map((candidate) => ({ candidate, why: { _tag: "RuledOut", rule } }))
 }

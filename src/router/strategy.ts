@@ -6,7 +6,16 @@ import type { Standing, Work } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import type { Pool } from "./candidate-columns.ts"
-import { bestSpeeds, type BestSpeeds, expectEnd, noEnd, placesAt, aversion, weighedTime } from "./expected-end.ts"
+import {
+  type Claim,
+  bestSpeeds,
+  type BestSpeeds,
+  expectEnd,
+  noEnd,
+  placesAt,
+  aversion,
+  weighedTime
+} from "./expected-end.ts"
 
 /** What makes one choice differ from the next under the same settings and figures. */
 export interface Chance {
@@ -24,8 +33,7 @@ export interface StrategyInput extends Chance {
   readonly work: Work
   /** Monotonic milliseconds. */
   readonly now: number
-  /** How many slots it leaves free at each server for those that are served first. */
-  readonly leaves: number
+  readonly claim: Claim
   /** How many wait for a slot at a server already. */
   readonly ahead: (standing: Standing) => number
 }
@@ -62,7 +70,7 @@ export const smartest = (
   const { candidates, loads, priorities, standings } = pool
   const waited = full.map(({ model, state }) => standingOf(state.live, model.id))
   const foremost = full.reduce((least, { state }) => Math.min(least, state.backend.priority), pool.foremost)
-  const { leaves, weights } = draw
+  const { claim, weights } = draw
   let chosen = -1
   let soonest = Infinity
   let limit = Infinity
@@ -91,7 +99,7 @@ export const smartest = (
     const { priority } = candidate.state.backend
     // Who has a slot and another rank is not waited past: that is what it is there for.
     if (chosen >= 0 && priority !== priorities[chosen]) continue
-    const places = placesAt(candidate, standing, leaves)
+    const places = placesAt(candidate, standing, claim)
     const end = expectEnd(scratch, candidate, standing, places, best, draw)
     const time = weighedTime(end, weights) * aversion(priority, foremost, weights)
     // While nothing is known of them all are alike, and none is to be given more than the others.

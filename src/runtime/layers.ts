@@ -63,6 +63,7 @@ const proxyLimits = ({ settings: { queue, server, ...settings }, routing }: Load
   maxConcurrent: server.max_concurrent_requests,
   maxRetries: routing.maxRetries,
   maxQueue: queue.max_queue,
+  severalKeys: settings.auth.keys.length > 1,
   queueMs: queue.queue_timeout_seconds * 1000,
   sessionHeaders: settings.routing.session_headers
 })

@@ -30,7 +30,10 @@ const steps: fc.Arbitrary<ReadonlyArray<Step>> = fc.array(
       weight: 2,
       arbitrary: fc.record({
         _tag: fc.constant("pass" as const),
-        turns: fc.array(fc.constantFrom<Turn>("goes", "stays", "all stay"), { minLength: 1, maxLength: 8 }),
+        turns: fc.array(fc.constantFrom<Turn>("goes", "stays", "key stays", "all stay"), {
+          minLength: 1,
+          maxLength: 8
+        }),
         most: fc.nat(6)
       })
     }
@@ -107,6 +110,23 @@ const rank = (of: PriorityClass): number => priorityClasses.indexOf(of)
 const byId = (a: number, b: number): number => a - b
 
 describe("of those that wait for a slot", () => {
+  test("others are looked at where all of a key stay, and none of that key and class any more", () => {
+    fc.assert(
+      fc.property(fc.array(waiter, { minLength: 1, maxLength: 30 }), (all) => {
+        const schedule = new Schedule<Numbered>()
+        for (const [id, each] of all.entries()) schedule.enter({ ...each, id })
+        const seen: Array<string> = []
+        schedule.pass(({ group, key, priority: rank }) => {
+          seen.push(`${group} ${key} ${rank}`)
+          return "key stays"
+        }, 1000)
+        const lanes = new Set(all.map(({ group, key, priority: rank }) => `${group} ${key} ${rank}`))
+        expect(seen.toSorted()).toEqual([...lanes].toSorted())
+        expect(schedule.size).toBe(all.length)
+      })
+    )
+  })
+
   test("no place is lost: whoever enters leaves or goes, exactly once", () => {
     fc.assert(
       fc.property(steps, (all) => {

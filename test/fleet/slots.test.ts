@@ -38,7 +38,7 @@ const served = (slots: number, answers: number, varied: (index: number) => numbe
     }
   }
   const give = () => {
-    while (standing.running.length < standing.slots.places) {
+    while (standing.running.length < standing.slots.places(false)) {
       waiting.push({ running: standing.begins({ prompt: 200, output: 40, chain: undefined }, now), index: sent })
       sent += 1
     }
@@ -71,7 +71,7 @@ describe("the slots of a server", () => {
           slots.given(working)
           slots.begins(working)
           most = Math.max(most, working)
-          expect(slots.places).toBeGreaterThanOrEqual(most)
+          expect(slots.places(false)).toBeGreaterThanOrEqual(most)
         }
       })
     )
@@ -86,7 +86,7 @@ describe("the slots of a server", () => {
           if (what === "begins") slots.begins(count)
           else if (what === "waited") slots.waited(count)
           else slots.given(count)
-          expect(slots.places).toBeGreaterThanOrEqual(1)
+          expect(slots.places(false)).toBeGreaterThanOrEqual(1)
         }
       })
     )
@@ -104,15 +104,75 @@ describe("the slots of a server", () => {
     }
   })
 
-  test("are never thought to be more than there are, nor far fewer than the first eight, however many there are", () => {
-    for (let slots = 1; slots <= 32; slots += 1) {
+  test("are found however many there are, and little more is given than that", () => {
+    for (const slots of [1, 2, 3, 5, 8, 12, 16, 17, 20, 24, 32, 48, 64]) {
       for (const lasts of varied) {
-        const { places, seen = 0 } = served(slots, 200, lasts).slots
-        expect(seen).toBeLessThanOrEqual(slots)
-        expect(seen).toBeGreaterThanOrEqual(Math.min(slots, 8) * 0.75)
-        expect(places).toBeLessThanOrEqual(slots + 1)
+        const found = served(slots, 60 + 20 * slots, lasts).slots
+        expect(found.seen).toBeLessThanOrEqual(slots)
+        expect(found.seen).toBeGreaterThanOrEqual(slots > 32 ? slots - 1 : slots)
+        expect(found.places(false)).toBeLessThanOrEqual(slots * 1.125 + 1)
       }
     }
+  })
+
+  test("are looked for ever more seldom where there are no more", () => {
+    const slots = new Slots()
+    for (const _ of [1, 2]) slots.waited(8)
+    const searches = (answers: number): number => {
+      let found = 0
+      for (let nth = 0; nth < answers; nth += 1) {
+        if (slots.places(false) > 8) {
+          found += 1
+          slots.given(9)
+          slots.waited(8)
+        } else slots.begins(8)
+      }
+      return found
+    }
+    expect(searches(1000)).toBeGreaterThan(searches(1000))
+    expect(searches(10_000)).toBeGreaterThan(0)
+  })
+
+  test("are looked for by those first who have the most of a server", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 64 }), fc.nat(1000), (all, answers) => {
+        const slots = new Slots()
+        for (const _ of [1, 2]) slots.waited(all)
+        for (let nth = 0; nth < answers; nth += 1) slots.begins(1)
+        expect(slots.places(true)).toBeLessThanOrEqual(slots.places(false))
+        expect(slots.places(true)).toBeGreaterThanOrEqual(all)
+      })
+    )
+  })
+
+  test("grow for who leaves the search to others with the answers that end, and never beyond one more than was seen", () => {
+    const seen = fc.array(
+      fc.tuple(fc.constantFrom("begins", "waited", "ended", "widens"), fc.integer({ min: 1, max: 64 })),
+      { maxLength: 80 }
+    )
+    fc.assert(
+      fc.property(seen, (all) => {
+        const slots = new Slots()
+        let most = 0
+        let ended = 0
+        for (const [what, count] of all) {
+          slots[what](count)
+          if (what === "ended") ended += 1
+          if (what === "begins" || what === "waited") most = Math.max(most, count)
+          expect(slots.calm).toBeLessThanOrEqual(Math.max(4, Math.min(most + 1, 4 + ended)))
+        }
+      })
+    )
+  })
+
+  test("are given half as many more at most than were seen while more wait, however long nothing begins", () => {
+    const slots = new Slots()
+    const first = slots.places(false)
+    for (let nth = 0; nth < 100; nth += 1) slots.widens()
+    expect(slots.places(false)).toBe(first)
+    slots.begins(10)
+    for (let nth = 0; nth < 100; nth += 1) slots.widens()
+    expect(slots.places(false)).toBe(15)
   })
 
   test("are fewer once three in a row have waited behind fewer", () => {
@@ -126,15 +186,42 @@ describe("the slots of a server", () => {
     expect(slots.seen).toBe(3)
   })
 
+  test("stay what they are where one begins at once beside more than those behind whom others waited", () => {
+    const slots = new Slots()
+    for (const _ of [1, 2]) slots.waited(8)
+    for (let round = 0; round < 10; round += 1) {
+      slots.waited(2)
+      slots.waited(3)
+      slots.begins(6)
+    }
+    expect(slots.seen).toBe(8)
+  })
+
+  test("are not known by one that was late once", () => {
+    const slots = new Slots()
+    slots.begins(6)
+    slots.waited(6)
+    expect(slots.seen).toBeUndefined()
+    slots.waited(6)
+    expect(slots.seen).toBe(6)
+  })
+
   test("are looked for while answers in one piece are under way, which show nothing before their end", () => {
     const standing = new Standing()
     const streamed = standing.begins({ prompt: 10, output: 20, chain: undefined }, 0)
     standing.answers(streamed, 5, false)
     standing.ends(streamed, 25, { tokens: undefined, written: 20, whole: false })
-    standing.begins({ prompt: 10, output: 2000, chain: undefined, whole: true }, 100)
-    const before = standing.slots.places
+    const whole = Array.from({ length: 4 }, () =>
+      standing.begins({ prompt: 10, output: 2000, chain: undefined, whole: true }, 100)
+    )
     standing.widens(1000, false)
-    expect(standing.slots.places).toBeGreaterThan(before)
+    expect(standing.slots.places(false)).toBe(4)
+    for (const each of whole.toReversed()) {
+      standing.ends(each, 3000, { tokens: undefined, written: 0, whole: true })
+    }
+    standing.begins({ prompt: 10, output: 2000, chain: undefined, whole: true }, 3000)
+    standing.widens(4000, false)
+    expect(standing.slots.places(false)).toBe(6)
   })
 
   test("are not looked for while the beginning of a stream is waited for in vain", () => {
@@ -142,9 +229,9 @@ describe("the slots of a server", () => {
     const streamed = standing.begins({ prompt: 10, output: 20, chain: undefined }, 0)
     standing.answers(streamed, 5, false)
     standing.begins({ prompt: 10, output: 2000, chain: undefined, whole: false }, 100)
-    const before = standing.slots.places
+    const before = standing.slots.places(false)
     standing.widens(1000, false)
-    expect(standing.slots.places).toBe(before)
+    expect(standing.slots.places(false)).toBe(before)
   })
 
   test("are unknown again after a restart", () => {
@@ -152,6 +239,6 @@ describe("the slots of a server", () => {
     slots.waited(8)
     slots.clear()
     expect(slots.seen).toBeUndefined()
-    expect(slots.places).toBe(new Slots().places)
+    expect(slots.places(false)).toBe(new Slots().places(false))
   })
 })

@@ -129,6 +129,7 @@ const stageLimits: ProxyLimits = {
   maxConcurrent: 10,
   maxRetries: 2,
   maxQueue: 100,
+  severalKeys: false,
   queueMs: 0,
   sessionHeaders: []
 }

@@ -32,6 +32,7 @@ const limits = {
   maxConcurrent: 10,
   maxRetries: 0,
   maxQueue: 100,
+  severalKeys: false,
   queueMs: 0,
   sessionHeaders: []
 }

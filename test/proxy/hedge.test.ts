@@ -270,7 +270,7 @@ describe("no second backend is asked", () => {
 
   test("before enough was seen to tell what is late", async () => {
     await using stage = await makeStage(["a", "b"], {}, hedging())
-    for (let nth = 0; nth < 19; nth += 1) await quick(stage, `warm-${nth}`)
+    for (let nth = 0; nth < 3; nth += 1) await quick(stage, `warm-${nth}`)
     stage.sent.length = 0
     await isAskedOnce(stage, stage.post("r", true))
   })
@@ -329,9 +329,9 @@ describe("no second backend is asked", () => {
       await (await answered).text()
       if (other !== undefined) twice += 1
     }
-    // Of 30 requests.
-    expect(twice).toBe(3)
-    expect(hedgesOf(stage)).toEqual({ "a won": 3, "a refused": 7 })
+    // Of 30 requests that would be three, and five may be at first.
+    expect(twice).toBe(5)
+    expect(hedgesOf(stage)).toEqual({ "a won": 5, "a refused": 5 })
     expect(stage.held()).toEqual(nothingHeld)
   })
 
