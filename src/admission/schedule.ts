@@ -83,7 +83,13 @@ interface Lane<W extends Waiter> {
   readonly sessions: Map<number, Array<Entry<W>>>
 }
 
-const rankOf = ({ priority }: Waiter): number => priorityClasses.indexOf(priority)
+// Whoever is not there comes last.
+const placeIn = (waiting: ReadonlyArray<Entry<Waiter>>, waiter: unknown): number => {
+  const at = waiting.findIndex((entry) => entry.waiter === waiter)
+  return at < 0 ? waiting.length : at
+}
+
+const rankOf = ({ priority }: Pick<Waiter, "priority">): number => priorityClasses.indexOf(priority)
 
 /** All that wait. */
 export class Schedule<W extends Waiter> {
@@ -168,16 +174,19 @@ export class Schedule<W extends Waiter> {
     }
   }
 
-  /** How many of its group are served before one that waits, as things stand. */
-  placeOf(waiter: W): number {
+  /** How many of its group are served before one that waits, or would if it came now, as things stand. */
+  placeOf(waiter: Omit<Waiter, "cost">): number {
     const mine = rankOf(waiter)
+    const isThere = this.lanes.some(({ key }) => key === waiter.key)
+    const had = this.keys.of(waiter.key)
+    const service = isThere ? had : Math.max(had, (this.least() ?? 0) - ahead)
     let before = 0
     for (const { group, key, rank, sessions } of this.lanes) {
       if (group !== waiter.group || rank > mine) continue
       for (const [session, waiting] of sessions) {
         if (rank < mine) before += waiting.length
-        else if (key !== waiter.key) before += this.keys.of(key) <= this.keys.of(waiter.key) ? 1 : 0
-        else if (session === waiter.session) before += waiting.findIndex((entry) => entry.waiter === waiter)
+        else if (key !== waiter.key) before += this.keys.of(key) <= service ? 1 : 0
+        else if (session === waiter.session) before += placeIn(waiting, waiter)
         else before += 1
       }
     }

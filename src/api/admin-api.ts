@@ -60,10 +60,17 @@ export const DecisionEntry = Schema.Struct({
 /** Type of {@link DecisionEntry}. */
 export type DecisionEntry = typeof DecisionEntry.Type
 
-/** What would become of a request; `refusal` is what the client would get when nobody can be asked. */
+/** Where a request stands among those that wait for a slot, 1 for the next one, and in about how many seconds it has one. */
+const QueuePlaceEntry = Schema.Struct({ position: Schema.Finite, seconds: Schema.Finite })
+
+/** Type of {@link QueuePlaceEntry}. */
+export type QueuePlaceEntry = typeof QueuePlaceEntry.Type
+
+/** What would become of a request; `refusal` is what the client would get when nobody can be asked, `queue` is there where it would wait. */
 export const Route = Schema.Struct({
   decision: DecisionEntry,
   max_retries: Schema.Finite,
+  queue: Schema.optionalKey(QueuePlaceEntry),
   refusal: Schema.NullOr(Schema.Struct({ status: Schema.Finite, code: Schema.String, message: Schema.String }))
 })
 
@@ -122,7 +129,7 @@ export type Explained = typeof Explained.Type
 /**
  * A request under way; times in milliseconds, `at` since 1970; the names are empty before a backend is asked. `key`
  * is the name of the key that it came with, absent where none is needed; `load_ms` is how long the model is expected to take
- * to be loaded, absent where it was in memory. `pieces` are those of its stream that have come,
+ * to be loaded, absent where it was in memory; `queue` is there while it waits for a slot. `pieces` are those of its stream that have come,
  * about as many as its tokens.
  */
 export const RequestUnderWay = Schema.Struct({
@@ -133,6 +140,7 @@ export const RequestUnderWay = Schema.Struct({
   stream: Schema.Boolean,
   key: Schema.optionalKey(Schema.String),
   phase: Schema.Literals(phases),
+  queue: Schema.optionalKey(QueuePlaceEntry),
   phase_ms: Schema.Finite,
   age_ms: Schema.Finite,
   backend: Schema.String,

@@ -70,6 +70,17 @@ const BackendStats = Schema.Struct({
 /** A model that has been asked for, over all backends that were. */
 const ModelStats = Schema.Struct({ id: Schema.String, backends: Schema.Array(Schema.String), ...figures })
 
+/** What waits for a slot of one model: how many of each class, and how long the first of them has. */
+const QueueStats = Schema.Struct({
+  model: Schema.String,
+  waiting: Schema.Finite,
+  longest_wait_ms: Schema.Finite,
+  classes: Schema.Struct({ high: Schema.Finite, normal: Schema.Finite, batch: Schema.Finite })
+})
+
+/** Type of what waits for one model. */
+export type QueueStats = typeof QueueStats.Type
+
 const WorkerStats = Schema.Struct({ worker: Schema.Finite, rss_bytes: Schema.Finite, cpu_seconds: Schema.Finite })
 
 /** The figures of the whole gateway. */
@@ -79,6 +90,8 @@ export const Stats = Schema.Struct({
   totals: Totals,
   backends: Schema.Array(BackendStats),
   models: Schema.Array(ModelStats),
+  // A gateway of an earlier version tells nothing of it.
+  queue: Schema.optionalKey(Schema.Array(QueueStats)),
   workers: Schema.Array(WorkerStats)
 })
 

@@ -9,6 +9,7 @@ import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../api/
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { replayText } from "./replay-text.ts"
+import { placeText } from "./requests.ts"
 import { jsonText, milliseconds, tableText } from "./output.ts"
 
 const model = Flag.String("model").pipe(
@@ -170,9 +171,10 @@ const decisionText = (
 }
 
 /** What would become of a request, for a person. */
-export const routeText = ({ decision, max_retries, refusal }: Route): string =>
+export const routeText = ({ decision, max_retries, queue, refusal }: Route): string =>
   [
     decisionText(decision, 1 + max_retries),
+    ...(queue === undefined ? [] : ["", `It would wait for a slot: ${placeText(queue)}`]),
     ...(refusal === null ? [] : ["", `Refused: ${refusal.status} ${refusal.code}: ${refusal.message}`])
   ].join("\n")
 
@@ -184,7 +186,10 @@ const outcomeRows = (request: (Explained | ExplainedUnderWay)["request"]): Reado
         ["Duration:", milliseconds(request.duration_ms)]
       ]
     : [
-        ["Phase:", `${request.phase} for ${milliseconds(request.phase_ms)}`],
+        [
+          "Phase:",
+          `${request.phase} for ${milliseconds(request.phase_ms)}${request.queue === undefined ? "" : `, ${placeText(request.queue)}`}`
+        ],
         ["So far:", `${request.bytes} bytes in ${milliseconds(request.age_ms)}`]
       ]
 

@@ -4,7 +4,7 @@
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import { Argument, Command } from "effect/cli"
-import type { RequestUnderWay } from "../api/admin-api.ts"
+import type { QueuePlaceEntry, RequestUnderWay } from "../api/admin-api.ts"
 import * as flags from "./flags.ts"
 import { duration, jsonText, tableText } from "./output.ts"
 
@@ -12,11 +12,15 @@ const age = (ms: number): string => (ms < 10_000 ? `${(ms / 1000).toFixed(1)}s` 
 
 const size = (bytes: number): string => (bytes < 10_240 ? `${bytes} B` : `${Math.round(bytes / 1024)} KB`)
 
+/** A place among those that wait, such as `number 3, about 12s`. */
+export const placeText = ({ position, seconds }: QueuePlaceEntry): string =>
+  `number ${position}${seconds > 0 ? `, about ${age(seconds * 1000)}` : ""}`
+
 const toRow = (request: RequestUnderWay): ReadonlyArray<string> => [
   request.id,
   request.model === "" ? "-" : request.model,
   request.backend === "" ? "-" : request.backend,
-  request.phase,
+  request.queue === undefined ? request.phase : `${request.phase}, ${placeText(request.queue)}`,
   age(request.phase_ms),
   String(request.attempts),
   age(request.age_ms),

@@ -11,6 +11,13 @@ export const eventStreamType = "text/event-stream"
 /** A comment, which keeps a connection alive and says nothing. */
 export const keepAliveComment = encoder.encode(": keep-alive\n\n")
 
+/** What keeps a connection alive, with a comment that says why it has to be; a comment alone in place of an empty one. */
+export const withComment = (keepAlive: Uint8Array, text: string | undefined): Uint8Array => {
+  if (text === undefined) return keepAlive
+  const comment = encoder.encode(`: ${text}\n\n`)
+  return keepAlive === keepAliveComment ? comment : Buffer.concat([keepAlive, comment])
+}
+
 /** An event of its own, on one line whatever the lines of its data; `separator` ends what came before it. */
 export const eventBytes = (data: string, separator: string): Uint8Array =>
   encoder.encode(`${separator}data: ${data.replace(/[\r\n]+\s*/g, "")}\n\n`)

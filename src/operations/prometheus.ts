@@ -56,11 +56,15 @@ const numbers = (definition: metrics.MetricDefinition, series: Iterable<Series<n
     }
   })
 
-const spreads = (definition: metrics.HistogramDefinition, at: number, tallies: Iterable<Series<Tally>>): string =>
+const spreads = (
+  definition: metrics.HistogramDefinition,
+  at: number,
+  tallies: Iterable<Series<ArrayLike<number>>>
+): string =>
   inWords((context) => {
     const { name, bounds, meaning: description } = definition
-    for (const [attributes, tally] of tallies) {
-      const { buckets, count, sum } = distributionOf(tally.numbers, at, bounds)
+    for (const [attributes, counted] of tallies) {
+      const { buckets, count, sum } = distributionOf(counted, at, bounds)
       if (count === 0) continue
       const metric = Metric.histogram(name, { description, attributes, boundaries: bounds })
       Metric.registerUnsafe(metric, context, reading({ buckets, count, sum, min: 0, max: 0 }))
@@ -140,7 +144,9 @@ const summed = ({ endpoints, tallies }: TotalFigures): Tally => {
 export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: PrometheusFigures): Generator<string> {
   const { tallies, processes } = whole
   const backends = [...snapshot.backends.values()]
-  const labelled = tallies.map((tally) => [labelsOf(tally), tally] as const)
+  const labelled = tallies.map((tally) => [labelsOf(tally), tally.numbers] as const)
+  const queued = <Value>(value: (line: TotalFigures["queues"][number]) => Value): ReadonlyArray<Series<Value>> =>
+    whole.queues.map((line) => [{ model: line.model, class: line.priority }, value(line)])
   const ofBackends = (value: (name: string) => number): ReadonlyArray<Series<number>> =>
     backends.map(({ backend: { name } }) => [{ backend: name }, value(name)])
   yield numbers(metrics.requests, requestSeries(whole))
@@ -156,7 +162,12 @@ export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Pr
   yield spreads(metrics.requestSeconds, counterPlaces.requestSeconds, labelled)
   yield spreads(metrics.firstTokenSeconds, counterPlaces.firstTokenSeconds, labelled)
   yield spreads(metrics.gapSeconds, counterPlaces.gapSeconds, labelled)
-  yield spreads(metrics.overheadSeconds, counterPlaces.overheadSeconds, [[{}, summed(whole)]])
+  yield spreads(metrics.overheadSeconds, counterPlaces.overheadSeconds, [[{}, summed(whole).numbers]])
+  yield spreads(
+    metrics.queueSeconds,
+    0,
+    queued(({ waits }) => waits)
+  )
   yield numbers(metrics.inFlight, [[{}, whole.active]])
   const inFlight = new Map<string, number>()
   for (const tally of tallies) inFlight.set(tally.backend, (inFlight.get(tally.backend) ?? 0) + tally.inFlight)
@@ -165,6 +176,10 @@ export function* exposition({ whole, snapshot, openCircuits, uptimeSeconds }: Pr
     ofBackends((name) => inFlight.get(name) ?? 0)
   )
   yield numbers(metrics.openStreams, [[{}, tallies.reduce((sum, { streams }) => sum + streams, 0)]])
+  yield numbers(
+    metrics.queued,
+    queued(({ waiting }) => waiting)
+  )
   yield numbers(
     metrics.backendState,
     backends.flatMap(({ backend: { name }, health: { status } }) =>

@@ -17,6 +17,7 @@ import { RequestLog } from "../telemetry/logging.ts"
 import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
 import { type RefusedRequest, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
+import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import type { RuleCounts } from "../telemetry/rule-counts.ts"
 import { UsageLedger } from "../usage/UsageLedger.ts"
 import { Meters } from "./Meters.ts"
@@ -54,6 +55,8 @@ export class Accounting extends Context.Service<
     readonly underWay: RequestsUnderWay
     /** What is counted of the route table. */
     readonly rules: RuleCounts
+    /** What is counted of those that wait for a slot. */
+    readonly queues: QueueCounts
     /** A request has come. */
     readonly began: (request: UnderWay) => void
     /** A request was refused before it was read. */
@@ -205,6 +208,7 @@ export class Accounting extends Context.Service<
       return Accounting.of({
         underWay: recent.underWay,
         rules: ledger.rules,
+        queues: ledger.queues,
         began,
         turnedAway,
         attempting,

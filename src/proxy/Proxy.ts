@@ -33,8 +33,9 @@ import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
 import type { Forwarding } from "./attempts.ts"
 import { Shadows } from "./shadows.ts"
 import { RequestRun } from "./request-run.ts"
-import { SlotQueue } from "./slot-queue.ts"
-import { priorityOf, seekerOf, sessionOf } from "./seeker.ts"
+import type { QueueLook } from "./queue-outlook.ts"
+import { queueText, SlotQueue } from "./slot-queue.ts"
+import { likeSeeker, priorityOf, seekerOf, sessionOf } from "./seeker.ts"
 import { forward, isStreamed } from "./forward.ts"
 import { refuse } from "../dialect/refuse.ts"
 import { Dialects } from "../dialect/all.ts"
@@ -76,6 +77,8 @@ export class Proxy extends Context.Service<
       server: Listening,
       grant?: Grant
     ) => Promise<Response>
+    /** Where a request would stand that came now and is planned like this; undefined where it would not have to wait. */
+    readonly outlook: QueueLook
     /** Requests under way. */
     readonly active: () => number
     /** Waits until there is none. */
@@ -121,7 +124,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   const router = yield* Router
-  const queue = new SlotQueue(deadlines, limitsNow, random)
+  const queue = new SlotQueue(deadlines, limitsNow, random, accounting.queues)
   const forwarding: Forwarding = {
     dialects: yield* Dialects,
     registry,
@@ -162,6 +165,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
           requestId: record.id,
           dialect: record.route.dialect,
           headers: () => translationHeaders(record.translated),
+          waits: () => (record.queued === undefined ? undefined : queueText(record.queued)),
           everyMs: limits.keepAliveMs,
           partingMs: lastEventMs,
           open: (response) => {
@@ -289,5 +293,6 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   // Whoever comes back, or is told of anew, may have slots.
   yield* Effect.forkScoped(Stream.runForEach(registry.changes, () => Effect.sync(() => queue.changed())))
   yield* Effect.addFinalizer(() => Effect.sync(endAll))
-  return Proxy.of({ handle, active: () => underWay.size, idle: underWay.none, endAll })
+  const outlook: QueueLook = (plan, from) => queue.placeFor(plan, likeSeeker(from, limitsNow()), performance.now())
+  return Proxy.of({ handle, outlook, active: () => underWay.size, idle: underWay.none, endAll })
 })

@@ -166,7 +166,9 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
         record.awaits(performance.now() - since)
         resume(then)
       }
-      record.waits(since)
+      record.waits(since, () =>
+        entered === undefined || entered instanceof Overloaded ? undefined : queue.placeOf(entered)
+      )
       clock.arm("queue", queueMs(), () => {
         if (entered === undefined || entered instanceof Overloaded) return
         const why = queue.late(entered, performance.now() - since)

@@ -4,6 +4,7 @@
  */
 import type { Dialect, StreamWatch } from "../dialect/Dialect.ts"
 import type { Deadline } from "../upstream/Deadlines.ts"
+import { withComment } from "../dialect/event-stream.ts"
 import { earlyStreamHeaders } from "./answer-head.ts"
 
 /** What goes on with a stream that has been opened. */
@@ -19,6 +20,8 @@ export interface EarlyStreamOptions {
   readonly dialect: Dialect
   /** What is known of the answer before anybody gives one. */
   readonly headers: () => Readonly<Record<string, string>>
+  /** What it waits for, in words; undefined where that is an answer. */
+  readonly waits: () => string | undefined
   /** How long a client waits in silence. */
   readonly everyMs: number
   /** How long the last event gets to arrive before the body is cut. */
@@ -121,7 +124,7 @@ export class EarlyStream implements Deadline {
       open(new Response(new ReadableStream<Uint8Array>(this), { headers }))
     }
     const { keepAlive } = this.early.dialect
-    if (keepAlive !== undefined) this.say(keepAlive)
+    if (keepAlive !== undefined) this.say(withComment(keepAlive, this.early.waits()))
   }
 
   // Who takes nothing is told nothing more.

@@ -12,6 +12,7 @@ import type { Plan } from "../router/plan.ts"
 import type { LiveFigures } from "../router/live-figures.ts"
 import type { HedgeOutcome, Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
+import type { QueuePlace } from "./slot-queue.ts"
 
 /** How a request has ended. */
 export interface RequestEnd {
@@ -98,6 +99,8 @@ export interface RequestRecord {
   /** What was decided, and the figures it was decided by; undefined before. */
   readonly decided: Plan | undefined
   readonly seen: LiveFigures | undefined
+  /** Where it stands among those that wait for a slot; undefined where it does not. */
+  readonly queued: QueuePlace | undefined
   /** Calls so far, those that were sent again on a new connection included. */
   readonly attempts: number
   /** The attempt under way, or the last one. */
@@ -123,8 +126,8 @@ export interface RequestRecord {
   readonly routes: (needs: RoutingNeeds, now: number) => void
   /** Who could answer has been decided. */
   readonly decides: (plan: Plan, seen: LiveFigures) => void
-  /** It waits for a slot. */
-  readonly waits: (now: number) => void
+  /** It waits for a slot; `place` tells where it stands. */
+  readonly waits: (now: number, place: () => QueuePlace | undefined) => void
   /** A backend is called. */
   readonly asks: (asked: Asked, now: number) => void
   /** Another backend is called beside it. */
@@ -174,6 +177,7 @@ class Recorded implements RequestRecord {
   usage: Usage | undefined
   begunUsage: Usage | undefined
   end: RequestEnd | undefined
+  private place: (() => QueuePlace | undefined) | undefined
 
   constructor(
     id: string,
@@ -218,12 +222,19 @@ class Recorded implements RequestRecord {
     this.seen = seen
   }
 
-  waits(now: number): void {
+  waits(now: number, place: () => QueuePlace | undefined): void {
+    this.place = place
     this.enter("queued", now)
+  }
+
+  get queued(): QueuePlace | undefined {
+    return this.phase === "queued" ? this.place?.() : undefined
   }
 
   asks(asked: Asked, now: number): void {
     this.asked = asked
+    // What it waited with is not to be held for as long as the answer goes on.
+    this.place = undefined
     this.attempts += 1
     this.enter("attempting", now)
   }

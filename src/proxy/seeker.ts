@@ -3,6 +3,8 @@
  */
 import { crc32 } from "node:zlib"
 import { priorityClasses, type PriorityClass, sessionNamed } from "../domain/request.ts"
+import type { Grant } from "../domain/grant.ts"
+import type { RuledRequest } from "../router/route-table.ts"
 import type { RequestRecord } from "./record.ts"
 import type { SlotSeeker } from "./slot-queue.ts"
 
@@ -12,12 +14,18 @@ export interface SeekerRules {
   readonly sessionHeaders: ReadonlyArray<string>
 }
 
+/** A request, as far as its client tells how urgent it is and what it belongs to. */
+export interface SlotCaller {
+  readonly grant: Grant | undefined
+  readonly request: RuledRequest["request"]
+}
+
 const priorityHeader = "x-nexus-priority"
 
 const isClass = (text: string): text is PriorityClass => priorityClasses.some((each) => each === text)
 
 /** The class of a request: that of its key, or the lesser one that it asks for; without keys whichever it asks for. */
-export const priorityOf = ({ grant, request }: Pick<RequestRecord, "grant" | "request">): PriorityClass => {
+export const priorityOf = ({ grant, request }: SlotCaller): PriorityClass => {
   const usual = grant?.priority ?? "normal"
   const asked = request.headers.get(priorityHeader)?.trim().toLowerCase()
   if (asked === undefined || !isClass(asked)) return usual
@@ -26,17 +34,26 @@ export const priorityOf = ({ grant, request }: Pick<RequestRecord, "grant" | "re
 }
 
 /** What stands for the conversation of a request where a header tells it; 0 otherwise. */
-export const sessionOf = ({ request }: RequestRecord, { sessionHeaders }: SeekerRules): number => {
+export const sessionOf = ({ request }: SlotCaller, { sessionHeaders }: SeekerRules): number => {
   const session = sessionNamed(request.headers, sessionHeaders)
   return session === undefined ? 0 : crc32(session) || 1
 }
+
+/** Who would ask for a slot whose request is known by this alone. */
+export const likeSeeker = (
+  caller: SlotCaller,
+  rules: SeekerRules
+): Pick<SlotSeeker, "key" | "priority" | "session"> => ({
+  key: caller.grant?.name ?? "",
+  priority: priorityOf(caller),
+  session: sessionOf(caller, rules)
+})
 
 /** Who asks for a slot. */
 export const seekerOf = (
   record: RequestRecord,
   rules: SeekerRules
-): Pick<SlotSeeker, "key" | "priority" | "session"> => ({
-  key: record.key ?? "",
-  priority: priorityOf(record),
-  session: sessionOf(record, rules) || record.decided?.work.chain?.root || 0
-})
+): Pick<SlotSeeker, "key" | "priority" | "session"> => {
+  const like = likeSeeker(record, rules)
+  return like.session === 0 ? { ...like, session: record.decided?.work.chain?.root ?? 0 } : like
+}

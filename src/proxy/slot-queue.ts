@@ -10,6 +10,7 @@ import { standingOf } from "../registry/live-state.ts"
 import type { Attempt } from "../router/choice.ts"
 import { type Capacity, capacityOf, placesAt } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
+import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import type { Deadline, Deadlines } from "../upstream/Deadlines.ts"
 
 /** What bounds the waiting; 0 milliseconds is no limit. */
@@ -35,10 +36,22 @@ export interface SlotSeeker {
   readonly isOver: () => void
 }
 
+/** Where one that waits stands: how many go before it, and in about how many seconds it may go. */
+export interface QueuePlace {
+  readonly before: number
+  readonly seconds: number
+}
+
+/** Where one that waits stands, in words for its client. */
+export const queueText = ({ before, seconds }: QueuePlace): string =>
+  `queued ${before + 1}${seconds > 0 ? `, about ${Math.ceil(seconds)} s` : ""}`
+
 /** One that waits. */
 export interface Waiting extends Waiter, SlotSeeker {
   /** Monotonic milliseconds. */
   readonly since: number
+  /** The model that it is counted by. */
+  readonly model: string
 }
 
 // Those looked at in one pass: more would hold up everything else.
@@ -68,6 +81,7 @@ export class SlotQueue implements Deadline {
   private readonly deadlines: Deadlines["Service"]
   private readonly limits: () => QueueLimits
   private readonly random: () => number
+  private readonly counts: QueueCounts
   private readonly ahead = new Map<Standing, number>()
   private readonly widened = new Set<Standing>()
   private widens = false
@@ -78,7 +92,8 @@ export class SlotQueue implements Deadline {
   private lastKey: string | undefined
   private sharedAt = -Infinity
 
-  constructor(deadlines: Deadlines["Service"], limits: () => QueueLimits, random: () => number) {
+  constructor(deadlines: Deadlines["Service"], limits: () => QueueLimits, random: () => number, counts: QueueCounts) {
+    this.counts = counts
     this.deadlines = deadlines
     this.limits = limits
     this.random = random
@@ -107,16 +122,17 @@ export class SlotQueue implements Deadline {
     const group = seeker.plan.requested
     const { maxQueue, queueMs } = this.limits()
     const { schedule } = this
-    const waiting: Waiting = { ...seeker, group, cost: costOf(seeker.plan), since: now }
+    const waiting: Waiting = { ...seeker, group, cost: costOf(seeker.plan), since: now, model: modelOf(seeker.plan) }
     if (schedule.sizeOf(group) >= maxQueue) {
       return this.refusal(waiting, schedule.sizeOf(group), `${maxQueue} requests for it wait already (queue.max_queue)`)
     }
     schedule.enter(waiting)
+    this.counts.enters(waiting.model, waiting.priority, waiting)
     this.pass(now)
-    const before = schedule.placeOf(waiting)
-    const seconds = this.secondsFor(waiting, before)
+    const { before, seconds } = this.placeOf(waiting)
     const mostMs = Math.min(queueMs === 0 ? Infinity : queueMs, waiting.until - now)
     if (seconds * 1000 > mostMs && schedule.leave(waiting)) {
+      this.left(waiting, now)
       return this.refusal(
         waiting,
         before,
@@ -133,7 +149,23 @@ export class SlotQueue implements Deadline {
   /** Lets one go that waits no longer. */
   leave(waiting: Waiting): void {
     this.schedule.leave(waiting)
+    this.left(waiting, performance.now())
     this.changed()
+  }
+
+  /** Where one that waits stands now. */
+  placeOf(waiting: Waiting): QueuePlace {
+    const before = this.schedule.placeOf(waiting)
+    return { before, seconds: this.secondsFor(waiting, before) }
+  }
+
+  /** Where a request would stand that came now, by a plan of its own; undefined where it would not have to wait. */
+  placeFor(plan: Plan, from: Pick<SlotSeeker, "key" | "priority" | "session">, now: number): QueuePlace | undefined {
+    const group = plan.requested
+    const choice = plan.choose(now)
+    if (choice === undefined || (choice._tag === "Ask" && this.schedule.sizeOf(group) === 0)) return undefined
+    const before = this.schedule.placeOf({ ...from, group })
+    return { before, seconds: this.secondsFor({ cost: costOf(plan), plan }, before) }
   }
 
   /** Why one that has waited too long is told so. */
@@ -191,10 +223,12 @@ export class SlotQueue implements Deadline {
     plan.shares(isShared)
     const choice = plan.chooseAnew(now, (standing) => this.ahead.get(standing) ?? 0)
     if (choice === undefined) {
+      this.left(waiting, now)
       waiting.isOver()
       return "goes"
     }
     if (choice._tag === "Ask") {
+      this.left(waiting, now)
       waiting.goes(plan.takes(choice.attempt))
       return "goes"
     }
@@ -218,6 +252,10 @@ export class SlotQueue implements Deadline {
     }
   }
 
+  private left(waiting: Waiting, now: number): void {
+    this.counts.leaves(waiting.model, waiting.priority, waiting, now)
+  }
+
   private secondsFor({ cost, plan }: Pick<Waiting, "cost" | "plan">, before: number): number {
     const { places, writeMs } = capacity(plan)
     return places === 0 || places === Infinity || writeMs === 0 ? 0 : ((before + 1) * cost) / places
@@ -235,6 +273,9 @@ export class SlotQueue implements Deadline {
 }
 
 const capacity = ({ needs, targets }: Plan): Capacity => capacityOf(targets[0]?.candidates ?? [], needs)
+
+const modelOf = ({ requested, targets }: Plan): string =>
+  targets.find(({ candidates }) => candidates.length > 0)?.name ?? requested
 
 /** What a request is likely to take of a server, in seconds. */
 const costOf = (plan: Plan): number => {

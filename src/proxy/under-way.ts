@@ -2,11 +2,12 @@
  * The requests that are under way: for those who count them, look at them, and end them.
  */
 import * as Effect from "effect/Effect"
-import type { ExplainedUnderWay, RequestUnderWay } from "../api/admin-api.ts"
+import type { ExplainedUnderWay, QueuePlaceEntry, RequestUnderWay } from "../api/admin-api.ts"
 import { IntrusiveSet } from "../domain/intrusive-set.ts"
 import { explainPlan } from "../router/decision.ts"
 import type { Router } from "../router/Router.ts"
 import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
+import type { QueuePlace } from "./slot-queue.ts"
 
 const tenths = (ms: number): number => Math.round(ms * 10) / 10
 
@@ -18,9 +19,15 @@ export const toldHedge = ({ hedge }: Pick<RequestRecord, "hedge">): Pick<Request
 export const toldLoad = (loadMs: number | undefined): Pick<RequestUnderWay, "load_ms"> =>
   loadMs === undefined ? {} : { load_ms: tenths(loadMs) }
 
+/** Where a request stands in the queue, as people count. */
+export const placeEntry = ({ before, seconds }: QueuePlace): QueuePlaceEntry => ({
+  position: before + 1,
+  seconds: Math.round(seconds * 10) / 10
+})
+
 /** How a request stands at `now`, in monotonic milliseconds; `ahead` is what the wall clock shows beyond that. */
 const described = (record: RequestRecord, now: number, aheadMs: number): RequestUnderWay => {
-  const { asked, committed, passed, started } = record
+  const { asked, committed, passed, queued, started } = record
   return {
     id: record.id,
     at: Math.round(started + aheadMs),
@@ -29,6 +36,7 @@ const described = (record: RequestRecord, now: number, aheadMs: number): Request
     stream: record.stream,
     ...(record.key === undefined ? {} : { key: record.key }),
     phase: record.phase,
+    ...(queued === undefined ? {} : { queue: placeEntry(queued) }),
     phase_ms: tenths(now - record.since),
     age_ms: tenths(now - started),
     backend: asked?.backend ?? "",

@@ -24,6 +24,7 @@ import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
 import { History } from "../proxy/History.ts"
 import { Proxy, type ProxyLimits } from "../proxy/Proxy.ts"
+import { QueueOutlook } from "../proxy/queue-outlook.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import * as logging from "../telemetry/logging.ts"
@@ -168,6 +169,10 @@ const answering = (config: Config, part: ProcessPart | undefined) => {
     ageMs: part?.ageMs
   })
   const place = adminListen(current().settings.admin.listen)
+  const outlook = Layer.effect(
+    QueueOutlook,
+    Effect.map(Proxy, ({ outlook }) => outlook)
+  )
   const gateway = Layer.unwrap(
     Effect.map(ClientKeys, ({ ring }) =>
       Gateway.layer(
@@ -177,9 +182,8 @@ const answering = (config: Config, part: ProcessPart | undefined) => {
     )
   )
   return gateway.pipe(
-    Layer.provideMerge(
-      Layer.mergeAll(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded)))), operations)
-    ),
+    Layer.provideMerge(Layer.provide(operations, outlook)),
+    Layer.provideMerge(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded))))),
     Layer.provideMerge(services(config, part)),
     Layer.provideMerge(ClientKeys.layer(() => current().authKeys))
   )

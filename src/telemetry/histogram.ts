@@ -16,6 +16,11 @@ export const observe = (numbers: Float64Array, at: number, bounds: ReadonlyArray
   numbers[sum] = (numbers[sum] ?? 0) + value
 }
 
+/** Adds numbers to others, place by place. */
+export const addTo = (sums: Float64Array, values: ArrayLike<number>): void => {
+  for (let at = 0; at < sums.length; at += 1) sums[at] = (sums[at] ?? 0) + (values[at] ?? 0)
+}
+
 /** A histogram as it is told: how many were at most each bound, how many there were, and their sum. */
 export interface Distribution {
   readonly buckets: ReadonlyArray<readonly [bound: number, atMost: number]>

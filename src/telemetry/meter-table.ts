@@ -2,6 +2,7 @@
  * All meters of a process, by backend and model, and never more than a bound: names come from outside.
  */
 import { Meter } from "./meter.ts"
+import { QueueCounts } from "./queue-counts.ts"
 import { RuleCounts } from "./rule-counts.ts"
 
 /** Stands for every name that has no figures of its own. */
@@ -34,6 +35,8 @@ export class MeterTable {
   active = 0
   /** What is counted of the route table. */
   readonly rules = new RuleCounts()
+  /** What waits for slots. */
+  readonly queues = new QueueCounts(otherLabel)
 
   /** `isServed` says whether a backend serves a model now: its meter is then never given up. */
   constructor(endpoints: ReadonlyArray<string>, isServed: (backend: string, model: string) => boolean) {

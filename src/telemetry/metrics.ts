@@ -13,6 +13,7 @@ export const labels = {
   state: "`unknown`, `healthy`, `unhealthy`, `waking` or `config_error`",
   kind: "`prompt`, `cached` (of the prompt) or `completion`",
   code: "the status itself: `400`, `401`, `403`, `404`, `414`, `429` or `503`",
+  class: "`high`, `normal` or `batch`",
   rule: "the name of a rule in the config",
   side: "`usual` or `canary` of a rule's requests; `real` or `shadow` of a request that was copied",
   part: "`status` or `finish` of an answer; `first_byte` or `whole` of its time",
@@ -165,6 +166,26 @@ export const openStreams: MetricDefinition = {
   meaning: "Event streams that have begun and not ended"
 }
 
+/** Requests that wait for a slot. */
+export const queued: MetricDefinition = {
+  name: "nexus_queued_requests",
+  kind: "gauge",
+  unit: "requests",
+  labels: ["model", "class"],
+  meaning: "Requests that wait in Nexus for a slot of a backend"
+}
+
+/** How long they waited. */
+export const queueSeconds: HistogramDefinition = {
+  name: "nexus_queue_wait_seconds",
+  kind: "histogram",
+  unit: "seconds",
+  labels: ["model", "class"],
+  meaning:
+    "Time that requests waited for a slot, of those that had to: until they had one, were refused, or their client left",
+  bounds: [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 300, 600]
+}
+
 /** How backends stand. */
 export const backendState: MetricDefinition = {
   name: "nexus_backend_state",
@@ -310,9 +331,11 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   firstTokenSeconds,
   gapSeconds,
   overheadSeconds,
+  queueSeconds,
   inFlight,
   backendInFlight,
   openStreams,
+  queued,
   backendState,
   openCircuits,
   backendModels,

@@ -2,9 +2,11 @@
  * The figures of processes as they are told to each other, and what they come to together.
  */
 import * as Schema from "effect/Schema"
-import { histogramSize } from "./histogram.ts"
+import { priorityClasses } from "../domain/request.ts"
+import { addTo, histogramSize } from "./histogram.ts"
 import { type MeterTable, noBackendLabel, otherLabel, turnedAwayCodes } from "./meter-table.ts"
 import { type RuleCount, sumRuleCounts } from "./rule-counts.ts"
+import { lastingQueues, type QueueFigures, sumQueues } from "./queue-counts.ts"
 import { recentNames, meterWidth } from "./meter.ts"
 import { firstTokenSeconds } from "./metrics.ts"
 
@@ -32,7 +34,17 @@ export const ProcessFigures = Schema.Struct({
   turnedAway: Numbers,
   tallies: Schema.Array(TallyShape),
   /** What is counted of the route table: figure, labels, number. */
-  rules: Schema.Array(Schema.Tuple([Schema.String, Schema.Array(Schema.String), Schema.Finite]))
+  rules: Schema.Array(Schema.Tuple([Schema.String, Schema.Array(Schema.String), Schema.Finite])),
+  /** What waits for slots. */
+  queues: Schema.Array(
+    Schema.Struct({
+      model: Schema.String,
+      priority: Schema.Literals(priorityClasses),
+      waiting: Schema.Finite,
+      longestMs: Schema.Finite,
+      waits: Numbers
+    })
+  )
 })
 
 /** Type of {@link ProcessFigures}. */
@@ -76,7 +88,8 @@ export const processFigures = (ledger: MeterTable, worker: number, now: number):
       recent: meter.latest(now),
       firstTokens: meter.firstTokens(now)
     })),
-    rules: ledger.rules.all()
+    rules: ledger.rules.all(),
+    queues: ledger.queues.figures(now)
   }
 }
 
@@ -90,10 +103,6 @@ export const emptyTally = (backend: string, model: string, endpoints: ReadonlyAr
   recent: new Float64Array(recentNames.length),
   firstTokens: new Float64Array(histogramSize(firstTokenSeconds.bounds))
 })
-
-const addTo = (sums: Float64Array, values: ArrayLike<number>): void => {
-  for (let at = 0; at < sums.length; at += 1) sums[at] = (sums[at] ?? 0) + (values[at] ?? 0)
-}
 
 /** Adds a tally to another one. */
 export const addTally = (sum: Tally, tally: Tally): void => {
@@ -112,6 +121,7 @@ export interface TotalFigures {
   readonly turnedAway: ReadonlyArray<number>
   readonly tallies: ReadonlyArray<Tally>
   readonly rules: ReadonlyArray<RuleCount>
+  readonly queues: ReadonlyArray<QueueFigures>
 }
 
 /** What the figures of several processes come to. */
@@ -144,19 +154,21 @@ export const sumFigures = (all: ReadonlyArray<ProcessFigures>): TotalFigures => 
     active: all.reduce((sum, { active }) => sum + active, 0),
     turnedAway: [...turnedAway],
     tallies: [...byBackend.values()].flatMap((models) => models.values().toArray()),
-    rules: sumRuleCounts(all.map(({ rules }) => rules))
+    rules: sumRuleCounts(all.map(({ rules }) => rules)),
+    queues: sumQueues(all.map(({ queues }) => queues))
   }
 }
 
 /** What stays of processes that have ended: their counters, added to those of the ones that ended before. */
 export const lastingFigures = (all: ReadonlyArray<ProcessFigures>): ProcessFigures => {
-  const { endpoints, rules, turnedAway, tallies } = sumFigures(all)
+  const { endpoints, queues, rules, turnedAway, tallies } = sumFigures(all)
   return {
     processes: [],
     endpoints,
     active: 0,
     turnedAway,
     rules,
+    queues: lastingQueues(queues),
     tallies: tallies.map(({ backend, model, numbers }) => ({
       backend,
       model,

@@ -311,4 +311,16 @@ describe("of those that wait for a slot", () => {
       })
     )
   })
+
+  test("the place that one would have that came now is the one that it has when it comes", () => {
+    fc.assert(
+      fc.property(steps, waiter, (all, next) => {
+        const { schedule } = taken(all)
+        const told = schedule.placeOf(next)
+        const comes = { ...next, id: -1 }
+        schedule.enter(comes)
+        expect(schedule.placeOf(comes)).toBe(told)
+      })
+    )
+  })
 })

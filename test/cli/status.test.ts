@@ -63,6 +63,15 @@ const stats: fc.Arbitrary<Stats> = fc.record({
     { maxLength: 30 }
   ),
   models: fc.array(withFigures(fc.record({ id: text, backends: fc.constant(["a"]) })), { maxLength: 30 }),
+  queue: fc.array(
+    fc.record({
+      model: text,
+      waiting: number,
+      longest_wait_ms: fc.nat(),
+      classes: fc.record({ high: number, normal: number, batch: number })
+    }),
+    { maxLength: 5 }
+  ),
   workers: fc.constant([{ worker: 1, rss_bytes: 1e8, cpu_seconds: 1 }])
 })
 
@@ -86,7 +95,8 @@ describe("the view of the status", () => {
     fc.assert(
       fc.property(stats, (all) => {
         const gap = all.models.length === 0 ? 0 : all.models.length + 2
-        const expected = 6 + Math.max(1, all.backends.length + (all.backends.length === 0 ? 0 : 1)) + gap
+        const queued = all.queue === undefined || all.queue.length === 0 ? 0 : all.queue.length + 2
+        const expected = 6 + queued + Math.max(1, all.backends.length + (all.backends.length === 0 ? 0 : 1)) + gap
         expect(statusLines(all, url, undefined)).toHaveLength(expected)
       })
     ))

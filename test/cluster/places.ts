@@ -44,5 +44,6 @@ export const measuresOf = (worker: number, turnedAway: number): ProcessFigures =
   active: 0,
   turnedAway: [turnedAway, ...turnedAwayCodes.slice(1).map(() => 0)],
   tallies: [],
-  rules: []
+  rules: [],
+  queues: []
 })

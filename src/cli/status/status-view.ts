@@ -104,6 +104,16 @@ const totals = ({ totals, uptime_seconds, version, workers }: Stats, url: string
   ]
 }
 
+const queueTable = (queue: NonNullable<Stats["queue"]>): ReadonlyArray<string> =>
+  tableText(
+    ["Waits for a slot", "Requests", "High", "Normal", "Batch", "Longest"],
+    queue.map(({ classes, longest_wait_ms, model, waiting }) => [
+      model,
+      ...[waiting, classes.high, classes.normal, classes.batch].map(compactNumber),
+      duration(Math.round(longest_wait_ms / 1000))
+    ])
+  ).split("\n")
+
 const shortened = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<string> =>
   lines.length <= room ? lines : [...lines.slice(0, Math.max(0, room - 1)), `… ${lines.length - room + 1} more`]
 
@@ -137,7 +147,12 @@ export const statusLines = (stats: Stats, url: string, size: TerminalSize | unde
           stats.models.map((model) => [[model.id, compactNumber(model.backends.length)], model]),
           columns
         )
-  const head = [...totals(stats, url), ""]
+  const { queue = [] } = stats
+  const head = [
+    ...totals(stats, url),
+    "",
+    ...(queue.length === 0 ? [] : [...shortened(queueTable(queue), Math.max(2, Math.floor(rows / 4))), ""])
+  ]
   const room = rows - head.length
   // Models get what backends leave, and a part of the room in any case.
   const forModels =

@@ -17,6 +17,8 @@ import type { DialectList } from "../../dialect/all.ts"
 import type { Operation } from "../../dialect/Dialect.ts"
 import { failureFor } from "../../dialect/failures.ts"
 import { History, rememberedRequests } from "../../proxy/History.ts"
+import { QueueOutlook } from "../../proxy/queue-outlook.ts"
+import { placeEntry } from "../../proxy/under-way.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { printable } from "../../domain/printable.ts"
 import type { RequestUnderWay } from "../../api/admin-api.ts"
@@ -67,6 +69,7 @@ export const adminHandlers = (
       const recent = yield* History
       const siblings = yield* Siblings
       const keys = yield* ClientKeys
+      const outlook = yield* QueueOutlook
       const turns = new EventLoopTurns()
       const operations = new Map(
         dialects.flatMap((dialect) =>
@@ -83,11 +86,19 @@ export const adminHandlers = (
         const read = yield* Effect.promise(async () => operation.needs(body, { turns, standIn }))
         if (Result.isFailure(read)) return yield* refuse(read.failure)
         const now = performance.now()
-        const scope = asked.key === undefined ? undefined : keys.ring().named(asked.key)?.scope
+        const grant = asked.key === undefined ? undefined : keys.ring().named(asked.key)
+        const scope = grant?.scope
         const needs = { ...read.success.needs, dialect, ...(scope === undefined ? {} : { scope }) }
         const { plan, refusal } = router.consider(needs, snapshot, now, router.rule(needs, snapshot, asked, asked.at))
         const decision = explainPlan(plan, plan.liveFigures(now))
-        return HttpServerResponse.jsonUnsafe({ decision, max_retries: maxRetries(), refusal: refusalOf(refusal) })
+        const refused = refusalOf(refusal)
+        const place = refused === null ? outlook(plan, { grant, request: asked.request }) : undefined
+        return HttpServerResponse.jsonUnsafe({
+          decision,
+          max_retries: maxRetries(),
+          ...(place === undefined ? {} : { queue: placeEntry(place) }),
+          refusal: refused
+        })
       })
       return handlers
         .handleRaw("route", ({ request, query }) => {

@@ -9,7 +9,8 @@ import { addTally, emptyTally, isPlaceholder, type Tally, type TotalFigures } fr
 import { attemptOutcomes, errorPlaces, recentNames, counterPlaces, requestCells } from "../../telemetry/meter.ts"
 import { firstTokenSeconds } from "../../telemetry/metrics.ts"
 import { reasonOf } from "./health-pages.ts"
-import type { Figures, Stats } from "../../api/stats-api.ts"
+import type { PriorityClass } from "../../domain/request.ts"
+import type { Figures, QueueStats, Stats } from "../../api/stats-api.ts"
 
 const rounded = (value: number): number => Math.round(value * 100) / 100
 
@@ -67,6 +68,25 @@ const sumBy = ({ endpoints, tallies }: TotalFigures, keyOf: (tally: Tally) => st
   return sums
 }
 
+const queueOf = ({ queues }: TotalFigures): ReadonlyArray<QueueStats> => {
+  const byModel = Map.groupBy(
+    queues.filter(({ waiting }) => waiting > 0),
+    ({ model }) => model
+  )
+  return [...byModel]
+    .map(([model, lines]): QueueStats => {
+      const of = (wanted: PriorityClass) =>
+        lines.reduce((sum, { priority, waiting }) => (priority === wanted ? sum + waiting : sum), 0)
+      return {
+        model,
+        waiting: lines.reduce((sum, { waiting }) => sum + waiting, 0),
+        longest_wait_ms: Math.round(Math.max(...lines.map(({ longestMs }) => longestMs))),
+        classes: { high: of("high"), normal: of("normal"), batch: of("batch") }
+      }
+    })
+    .toSorted((a, b) => b.waiting - a.waiting || (a.model < b.model ? -1 : 1))
+}
+
 /** All figures at this moment. */
 export const statsOf = (whole: TotalFigures, snapshot: Snapshot, uptimeSeconds: number): Stats => {
   const none = (backend: string): Tally => emptyTally(backend, "", whole.endpoints)
@@ -111,6 +131,7 @@ export const statsOf = (whole: TotalFigures, snapshot: Snapshot, uptimeSeconds: 
     models: [...sumBy(whole, ({ model }) => model)]
       .map(([id, tally]) => named({ id, backends: asked.get(id) ?? [] }, tally))
       .toSorted((a, b) => b.requests - a.requests || (a.id < b.id ? -1 : 1)),
+    queue: queueOf(whole),
     workers: whole.processes.map(({ worker, rssBytes, cpuSeconds }) => ({
       worker,
       rss_bytes: rssBytes,
