@@ -18,6 +18,7 @@ const Parts = Schema.Struct({
 const Candidate = Schema.Struct({
   backend: Schema.String,
   model: Schema.String,
+  zone: Schema.optionalKey(Schema.String),
   priority: Schema.Finite,
   in_flight: Schema.Finite,
   first_byte_ms: Schema.NullOr(Schema.Finite),

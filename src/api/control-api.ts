@@ -44,6 +44,7 @@ export const NewBackend = Schema.Struct({
   url: Schema.String,
   name: Schema.optionalKey(Schema.String),
   type: Schema.optionalKey(Schema.Literals(backendTypes)),
+  zone: Schema.optionalKey(Schema.String),
   priority: Schema.optionalKey(Schema.Finite),
   max_concurrent: Schema.optionalKey(Schema.Finite),
   api_key_env: Schema.optionalKey(Schema.String),

@@ -99,6 +99,8 @@ export const BackendEntry = Schema.Struct({
   url: Schema.String,
   type: Schema.Literals(backendTypes),
   origin: Schema.Literals(backendOrigins),
+  // A gateway of an earlier version tells of none.
+  zone: Schema.optionalKey(Schema.String),
   priority: Schema.Finite,
   mode: Schema.Literals(modes),
   status: BackendStatus,

@@ -56,6 +56,7 @@ const Totals = Schema.Struct({
 /** A backend with its figures; `models` is how many it lists. */
 const BackendStats = Schema.Struct({
   name: Schema.String,
+  zone: Schema.optionalKey(Schema.String),
   mode: Schema.Literals(modes),
   status: BackendStatus,
   reason: Schema.String,

@@ -124,6 +124,7 @@ const decisionText = (
     const rows = candidates.map((each) => [
       each.backend,
       each.model,
+      each.zone ?? "-",
       expectedTime(each.expected_ms),
       expectedTime(each.parts?.wait_ms),
       expectedTime(each.parts?.load_ms),
@@ -137,6 +138,7 @@ const decisionText = (
     const heading = [
       "Candidate",
       "Model",
+      "Zone",
       "Expected",
       "= Wait",
       "+ Load",

@@ -44,7 +44,7 @@ const stateOf = ({ apiPath, backend, mode, health, models, listed, live, served 
 
 // The pipe to a worker is between the two processes alone.
 const putOf = (
-  { name, url, query, apiPath, type, priority, apiKey, tls, maxConcurrent }: Backend,
+  { name, url, query, apiPath, type, zone, priority, apiKey, tls, maxConcurrent }: Backend,
   origin: BackendPut["origin"]
 ): ToWorker => ({
   _tag: "Put",
@@ -53,6 +53,7 @@ const putOf = (
   ...(query === undefined ? {} : { query }),
   ...(apiPath === undefined ? {} : { apiPath }),
   type,
+  ...(zone === undefined ? {} : { zone }),
   priority,
   origin,
   ...(apiKey === undefined ? {} : { key: Redacted.value(apiKey) }),

@@ -52,6 +52,7 @@ const BackendPut = Schema.TaggedStruct("Put", {
   query: Schema.optionalKey(Schema.String),
   apiPath: Schema.optionalKey(Schema.Literals(apiPaths)),
   type: Schema.Literals(backendTypes),
+  zone: Schema.optionalKey(Schema.String),
   priority: Schema.Int,
   origin: Schema.Literals(["discovered", "simulated", "added"]),
   key: Schema.optionalKey(Schema.String),

@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { priorityClasses } from "../domain/request.ts"
-import { maybe, or } from "./schema-parts.ts"
+import { maybe, or, zones } from "./schema-parts.ts"
 
 const digest = Schema.String.check(
   Schema.isPattern(/^[0-9a-f]{64}$/u, { expected: "64 lower-case hexadecimal digits (a SHA-256 digest)" })
@@ -35,6 +35,7 @@ const AuthKey = Schema.Struct({
     Schema.NonEmptyArray(Schema.NonEmptyString),
     "Backends that may answer it; * and ? as above; all when absent"
   ),
+  zones: maybe(zones, "Zones that its requests may go to, such as local and lan; any when absent"),
   not_before: maybe(moment, "When it begins to be good: a day, or a moment, in UTC where no zone is told"),
   expires: maybe(moment, "When it ends, written alike"),
   networks: maybe(

@@ -1,7 +1,14 @@
 /**
  * The route table as the router takes it.
  */
-import { type RuleMatch, type Rule, type RuleSide, type RuleTime, weekdays } from "../domain/routing.ts"
+import {
+  type RuleMatch,
+  type Rule,
+  type RuleSide,
+  type RuleTime,
+  weekdays,
+  type ZonePolicies
+} from "../domain/routing.ts"
 import type { Settings } from "./schema.ts"
 
 type RouteEntry = Settings["routes"][number]
@@ -50,7 +57,7 @@ const sideOf = (
 })
 
 /** A rule as the router takes it. */
-const ruleOf = ({ backends, canary, match, model, name, shadow, strategy, weights }: RouteEntry): Rule => ({
+const ruleOf = ({ backends, canary, match, model, name, shadow, strategy, weights, zones }: RouteEntry): Rule => ({
   name,
   match: matchOf(match),
   // Where the canary is some backends, those get no more than its share.
@@ -73,8 +80,18 @@ const ruleOf = ({ backends, canary, match, model, name, shadow, strategy, weight
           remote: shadow.remote
         },
   strategy,
-  weights
+  weights,
+  ...(zones === undefined ? {} : { zones: { by: `rule '${name}'`, zones } })
 })
+
+/** Where requests may go by what they are; nothing where nothing says anything of it. */
+export const zonePoliciesOf = ({ models, routes }: Settings): { readonly zones?: ZonePolicies } => {
+  const named = models.flatMap(({ name, zones }) =>
+    zones === undefined ? [] : [{ glob: name, limit: { by: `[[models]] '${name}'`, zones } }]
+  )
+  if (named.length === 0 && routes.every(({ zones }) => zones === undefined)) return {}
+  return { zones: { models: named, all: undefined } }
+}
 
 /** The route table. */
 export const rulesOf = ({ routes }: Settings): ReadonlyArray<Rule> => routes.map(ruleOf)

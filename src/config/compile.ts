@@ -10,7 +10,7 @@ import { parseBaseUrl } from "../domain/base-url.ts"
 import type { AuthKey, KeyTerms } from "../domain/grant.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
-import { rulesOf } from "./compile-routes.ts"
+import { rulesOf, zonePoliciesOf } from "./compile-routes.ts"
 import type { Settings } from "./schema.ts"
 import { momentOf } from "./moment.ts"
 import { digitsOf, wakePlace } from "./wake.ts"
@@ -126,6 +126,7 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     type: entry.type,
     priority: entry.priority,
     origin: "config",
+    ...(entry.zone === undefined ? {} : { zone: entry.zone }),
     apiKey: key === undefined ? undefined : Redacted.make(key),
     ...(tls === undefined ? {} : { tls }),
     ...(keyFault === undefined ? {} : { keyFault }),
@@ -159,7 +160,8 @@ const hedgeOf = (hedge: Settings["routing"]["hedge"]): Pick<RoutingSettings, "he
 type KeyEntry = Settings["auth"]["keys"][number]
 
 const termsOf = (entry: KeyEntry): KeyTerms => {
-  const { admin, backends, expires, labels, metrics, models, name, networks, not_before, owner, priority } = entry
+  const { admin, backends, expires, labels, metrics, models, name, networks, not_before, owner, priority, zones } =
+    entry
   return {
     name,
     ...(owner === undefined ? {} : { owner }),
@@ -167,6 +169,7 @@ const termsOf = (entry: KeyEntry): KeyTerms => {
     ...(models === undefined ? {} : { models }),
     ...(backends === undefined ? {} : { backends }),
     ...(networks === undefined ? {} : { networks }),
+    ...(zones === undefined ? {} : { zones }),
     ...(not_before === undefined ? {} : { notBefore: momentOf(not_before) }),
     ...(expires === undefined ? {} : { expires: momentOf(expires) }),
     admin,
@@ -214,6 +217,7 @@ export const compileSettings = (
     listAliases: settings.routing.list_aliases,
     fallbacks: new Map(Object.entries(settings.routing.fallbacks)),
     rules: rulesOf(settings),
+    ...zonePoliciesOf(settings),
     ...hedgeOf(settings.routing.hedge)
   },
   thresholds: {

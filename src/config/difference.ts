@@ -133,6 +133,8 @@ export const difference = (before: ReadConfig, after: ReadConfig): ReadonlyArray
 export const changedParts = (changes: ReadonlyArray<Difference>): string =>
   [
     ...new Set(
-      changes.map(({ key }) => key.replace(/^(backends|auth\.keys|routes)\.("(?:[^"\\]|\\.)*"|[^.[]+)[.[].*$/, "$1.$2"))
+      changes.map(({ key }) =>
+        key.replace(/^(backends|auth\.keys|models|routes)\.("(?:[^"\\]|\\.)*"|[^.[]+)[.[].*$/, "$1.$2")
+      )
     )
   ].join(", ")

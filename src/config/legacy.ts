@@ -63,13 +63,19 @@ export const legacyKeys: ReadonlyArray<LegacyKey> = [
   unused(["discovery", "grace_period_seconds"], "a found server goes when it has missed several looks in a row"),
   refused(
     ["routing", "policies", 0],
-    "Nexus does not keep a model to some of its backends, and ignoring this would let requests out; " +
-      "leave the backends that must not get them out of this file, then remove [[routing.policies]]",
+    "ignoring this would let requests out; give [[models]] with this name zones that its requests may go to, " +
+      "then remove [[routing.policies]]",
     { shown: 'with privacy = "restricted" or min_tier', is: restricts }
   ),
   unused(["routing", "policies", 0], "it restricts nothing"),
   unused(["routing", "budget"], "spending is not counted, and nothing is held back for it"),
-  unused(["backends", 0, "zone"], "requests are not routed by zone"),
+  {
+    ...unused(
+      ["backends", 0, "zone"],
+      "zones are local, lan, cloud and names of your own, and zones = [...] of keys, models and rules keeps requests to them"
+    ),
+    value: { shown: '"Restricted" or "Open"', is: (value) => value === "Restricted" || value === "Open" }
+  },
   unused(["backends", 0, "tier"], "requests are not routed by tier; fallbacks say which model may stand in for which"),
   {
     path: ["backends", 0, "type"],
@@ -123,10 +129,10 @@ const places = (value: unknown, path: KeyPath, at: KeyPath): ReadonlyArray<Place
   return isTable(value) && Object.hasOwn(value, key) ? places(value[key], rest, [...at, key]) : []
 }
 
-/** Whether the Schema takes neither the key nor, where it lists them, the value. */
-const isForeign = ({ path, value }: Place): boolean => {
+/** Whether the Schema takes neither the key nor, where it lists them or the row does, the value. */
+const isForeign = ({ value: values }: LegacyKey, { path, value }: Place): boolean => {
   const node = schemaAt(path)
-  return node === undefined || (Array.isArray(node["enum"]) && !node["enum"].includes(value))
+  return node === undefined || (Array.isArray(node["enum"]) ? !node["enum"].includes(value) : values !== undefined)
 }
 
 /** A copy with another value at a path; undefined takes the key away. */
@@ -179,7 +185,7 @@ export const modernise = (tree: Table): Modern => {
   for (const row of legacyKeys) {
     const found = places(tree, row.path, [])
       .filter(({ path, value }) => !done.has(showPath(path)) && (row.value?.is(value) ?? true))
-      .filter((place) => isForeign(place) && isGiven(row))
+      .filter((place) => isForeign(row, place) && isGiven(row))
     const [first] = found
     if (first === undefined) continue
     for (const { path } of found) done.add(showPath(path))
@@ -223,7 +229,7 @@ const isStillForeign = ({ path, value }: LegacyKey): boolean => {
   const node = schemaAt(path)
   return (
     node === undefined ||
-    (value !== undefined && Array.isArray(node["enum"]) && !node["enum"].some((each) => `"${each}"` === value.shown))
+    (value !== undefined && !(Array.isArray(node["enum"]) && node["enum"].some((each) => `"${each}"` === value.shown)))
   )
 }
 

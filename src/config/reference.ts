@@ -93,6 +93,7 @@ export const scalarKeys = lazy(() =>
 const defaults = lazy(() =>
   Schema.decodeUnknownSync(Settings)({
     auth: { keys: [{ name: "-" }] },
+    models: [{ name: "-" }],
     routes: [{ name: "x", canary: { share: 0 }, shadow: { share: 0 } }],
     backends: [{ name: "x", models: [{ id: "-" }] }]
   })

@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { strategies, drawnBy, weekdays } from "../domain/routing.ts"
-import { maybe, or, seconds, weightParts, whole } from "./schema-parts.ts"
+import { maybe, or, seconds, weightParts, whole, zones } from "./schema-parts.ts"
 
 const names = Schema.Union([Schema.NonEmptyString, Schema.NonEmptyArray(Schema.NonEmptyString)])
 
@@ -78,6 +78,7 @@ export const RouteEntry = Schema.Struct({
   ).annotate({ description: "Name of the rule in headers, metrics and explanations" }),
   match: or(Match, {}, "Requests that it is for: those that have all of it"),
   ...side,
+  zones: maybe(zones, "Zones that its requests may go to, its canary, shadow and fallbacks included; any when absent"),
   strategy: maybe(Schema.Literals(strategies), "How candidates are ordered, in place of routing.strategy"),
   weights: maybe(weightParts, "Parts of the smart score, in place of routing.weights"),
   canary: maybe(Canary, "A share of the requests that goes elsewhere first"),

@@ -378,6 +378,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...aliasMistakes(tree),
   ...groupMistakes(tree),
   ...fallbackMistakes(tree),
+  ...repeated(tree, ["models"], "name", lineOf),
   ...repeated(tree, ["routes"], "name", lineOf),
   ...routeMistakes(tree),
   ...keptWarm(tree),

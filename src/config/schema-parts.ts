@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { zoneName } from "../domain/zones.ts"
 
 const described = <S extends Schema.Top>(schema: S, description: string): S =>
   schema.annotate({ description }) as unknown as S // reason: annotating rebuilds the same schema type
@@ -23,6 +24,16 @@ export const whole = (minimum: number, maximum: number) => Schema.Int.check(Sche
 export const share = seconds(0, 1)
 /** A time limit in seconds. */
 export const limit = seconds(0, 86_400)
+
+/** A zone, in whose name no blank or capital is. */
+export const zone = Schema.String.check(
+  Schema.isPattern(zoneName, {
+    expected: "a zone such as local, lan, cloud or eu-dc: lower-case letters, digits, dots, dashes and underscores"
+  })
+)
+
+/** Zones that requests may go to. */
+export const zones = Schema.NonEmptyArray(zone)
 
 const weight = whole(0, 1_000_000)
 

@@ -8,7 +8,7 @@ import { modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
 import { Auth } from "./auth-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
-import { limit, maybe, or, seconds, share, weightParts, whole } from "./schema-parts.ts"
+import { limit, maybe, or, seconds, share, weightParts, whole, zone, zones } from "./schema-parts.ts"
 
 const Cors = Schema.Struct({
   origins: or(
@@ -298,6 +298,10 @@ const BackendEntry = Schema.Struct({
     `Base URL as its provider gives it: with or without a trailing / or /v1, and with the query that belongs to every call; not needed for ${homes}, which have one`
   ),
   type: or(Schema.Literals(backendTypes), plainType, "What kind of server it is"),
+  zone: maybe(
+    zone,
+    "How far away it is: local (this machine), lan (private networks), cloud, or a name of your own; by its type and its address when absent"
+  ),
   priority: or(whole(0, 1_000_000), 50, "Lower is preferred"),
   api_key_env: maybe(Schema.NonEmptyString, "Environment variable that holds the key for this backend"),
   api_key_file: maybe(Schema.NonEmptyString, "File that holds the key for this backend"),
@@ -369,6 +373,13 @@ const BackendEntry = Schema.Struct({
   models: or(Schema.Array(BackendModel), [], "What is known of its models better than the backend says it")
 })
 
+const ModelEntry = Schema.Struct({
+  name: Schema.NonEmptyString.annotate({
+    description: "Alias, group or model; * is any text, ? one character"
+  }),
+  zones: maybe(zones, "Zones that requests for it may go to, fallbacks included; any when absent")
+})
+
 /** Levels of the log, most severe first. */
 export const logLevels = ["error", "warn", "info", "debug", "trace"] as const
 
@@ -413,6 +424,11 @@ export const Settings = Schema.Struct({
     Schema.Array(RouteEntry),
     [],
     "Rules for those requests that are to go elsewhere; the first that matches counts"
+  ),
+  models: or(
+    Schema.Array(ModelEntry),
+    [],
+    "What holds for requests by the names of their models; all that match count"
   ),
   backends: or(Schema.Array(BackendEntry), [], "The servers to route to"),
   logging: or(Logging, {}, "What is written to the log")

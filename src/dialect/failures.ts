@@ -129,6 +129,16 @@ export const failureTable: Table = {
     retryAfter: e.retryAfterSeconds,
     reasons: reasonsFor(e.model, e.reasons)
   }),
+  ZoneNotAllowed: (e) => ({
+    ...invalid(
+      403,
+      "zone_not_allowed",
+      null,
+      `No backend${forModel(e.model)} is where this request may go: ${reasonsText(e.model, e.reasons)}`
+    ),
+    reasons: reasonsFor(e.model, e.reasons),
+    headers: neverRetry
+  }),
   Overloaded: (e) => ({
     status: 429,
     fault: "rate",

@@ -68,6 +68,12 @@ export class ServiceUnavailable extends Schema.TaggedError<ServiceUnavailable>()
   retryAfterSeconds: Schema.Number
 }) {}
 
+/** All that serve the model are in zones that the request may not go to. */
+export class ZoneNotAllowed extends Schema.TaggedError<ZoneNotAllowed>()("ZoneNotAllowed", {
+  model: Schema.String,
+  reasons: Schema.Array(AttemptFailure)
+}) {}
+
 /** The gateway takes no more work now: too many requests, or it is stopping. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   message: Schema.String,
@@ -187,6 +193,7 @@ export type GatewayError =
   | ModelCapabilityMismatch
   | ContextLengthExceeded
   | ServiceUnavailable
+  | ZoneNotAllowed
   | Overloaded
   | OutOfFiles
   | Stopping

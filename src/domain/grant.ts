@@ -3,6 +3,7 @@
  */
 import { matchesAny } from "./glob.ts"
 import type { PriorityClass, Scope } from "./request.ts"
+import type { ZoneLimit } from "./zones.ts"
 
 /** What a request may do: made once from its key, and known of it from its arrival on. */
 export interface Grant {
@@ -17,12 +18,16 @@ export interface Grant {
   readonly admin?: boolean
   /** Whether it is for the metrics, and for nothing else. */
   readonly metrics?: boolean
+  /** Which zones its requests may go to; any when absent. */
+  readonly zones?: ZoneLimit
   /** Its class while it waits for a slot; normal when absent. */
   readonly priority?: PriorityClass
 }
 
 /** What is said of a key beside what it is known by; times in milliseconds since 1970. */
-export interface KeyTerms extends Omit<Grant, "scope">, Scope {
+export interface KeyTerms extends Omit<Grant, "scope" | "zones">, Scope {
+  /** Zones that its requests may go to; any when absent. */
+  readonly zones?: ReadonlyArray<string>
   readonly notBefore?: number
   readonly expires?: number
   /** Networks that it may be shown from, as `address/length`; from anywhere when absent. */
@@ -55,7 +60,7 @@ const scopeOf = ({ backends, models }: Scope): Scope | undefined => {
 
 /** What a key of these terms lets do. */
 export const grantOf = (terms: KeyTerms): Grant => {
-  const { admin, labels, metrics, name, owner, priority } = terms
+  const { admin, labels, metrics, name, owner, priority, zones } = terms
   const scope = scopeOf(terms)
   return {
     name,
@@ -64,7 +69,8 @@ export const grantOf = (terms: KeyTerms): Grant => {
     ...(scope === undefined ? {} : { scope }),
     ...(admin === true ? { admin } : {}),
     ...(metrics === true ? { metrics } : {}),
-    ...(priority === undefined ? {} : { priority })
+    ...(priority === undefined ? {} : { priority }),
+    ...(zones === undefined ? {} : { zones: { by: `the key '${name}'`, zones } })
   }
 }
 

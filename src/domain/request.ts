@@ -2,6 +2,8 @@
  * What routing must know of a request; nothing else of a body is looked at.
  */
 
+import type { ZoneLimits } from "./zones.ts"
+
 /** Which models and backends a key is for, as globs of their names; absent is all of them. */
 export interface Scope {
   readonly models?: ReadonlyArray<string>
@@ -74,6 +76,8 @@ export interface RoutingNeeds {
   readonly scope?: Scope
   /** Whose it is; absent where nobody is told apart. */
   readonly key?: string
+  /** What bounds the zones that it may go to; absent where it may go anywhere. */
+  readonly zones?: ZoneLimits
   /** What the client allows as output (`max_completion_tokens` or `max_tokens`); 0 when it does not say. */
   readonly outputTokens: number
 }

@@ -3,6 +3,7 @@
  */
 
 import type { Ability } from "./request.ts"
+import type { ZoneLimit } from "./zones.ts"
 
 /** How candidates are ordered. */
 export const strategies = ["smart", "round_robin", "priority_only", "random"] as const
@@ -83,6 +84,8 @@ export interface Rule {
   readonly shadow: Shadowing | undefined
   readonly strategy: Strategy | undefined
   readonly weights: Weights | undefined
+  /** Where its requests may go; anywhere when absent. */
+  readonly zones?: ZoneLimit
 }
 
 /** What of a request a rule may be for. */
@@ -120,6 +123,14 @@ export interface HedgeSettings {
   readonly clouds: boolean
 }
 
+/** Where requests may go, by what they are. */
+export interface ZonePolicies {
+  /** By globs of the names of their model: of aliases and groups on the way as well. */
+  readonly models: ReadonlyArray<{ readonly glob: string; readonly limit: ZoneLimit }>
+  /** Of all requests. */
+  readonly all: ZoneLimit | undefined
+}
+
 /** All the router is told by the operator. */
 export interface RoutingSettings {
   readonly strategy: Strategy
@@ -146,6 +157,8 @@ export interface RoutingSettings {
   readonly fallbacks: ReadonlyMap<string, ReadonlyArray<string>>
   /** The route table; the first rule that is for a request counts. */
   readonly rules: ReadonlyArray<Rule>
+  /** Absent where requests may go anywhere. */
+  readonly zones?: ZonePolicies
   /** Absent where nobody is asked beside another. */
   readonly hedge?: HedgeSettings
 }

@@ -164,6 +164,8 @@ export interface Server {
   readonly userAgent?: string
   /** Whether the client's own `Authorization` header is sent on to this backend. */
   readonly forwardAuthorization: boolean
+  /** The zone that it is said to be in; its kind and its address tell when absent. */
+  readonly zone?: string
   /** Requests in flight it is given at most; undefined is no limit. */
   readonly maxConcurrent: number | undefined
   /** How many requests it works on at once for each of its models, whatever it tells itself. */

@@ -15,6 +15,8 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   ModelCapabilityMismatch: "Choose another model, or correct what is known of it in `[[backends.models]]`",
   ContextLengthExceeded:
     "Shorten the conversation, as agents do by themselves at this code; or correct `context_length` in `[[backends.models]]`",
+  ZoneNotAllowed:
+    "Ask with a key, a model or an x-nexus-zones header that allows the zone, or give the model to a backend in a zone that is allowed; `nexus explain` tells who forbids what.",
   ServiceUnavailable:
     "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` how to fix it",
   Overloaded:

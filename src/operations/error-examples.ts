@@ -29,6 +29,7 @@ import {
   RequestNotUnderWay,
   RequestTimeout,
   ServiceUnavailable,
+  ZoneNotAllowed,
   Stopping,
   Unauthorized,
   UnsupportedMediaType,
@@ -77,6 +78,13 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   ContextLengthExceeded: {
     when: "The prompt is longer than the context of every backend of the model, however its tokens are counted",
     error: new ContextLengthExceeded({ model, has: 8192, needs: 11_000, param: "messages" })
+  },
+  ZoneNotAllowed: {
+    when: "All backends that have the model are in zones that the request may not go to",
+    error: new ZoneNotAllowed({
+      model,
+      reasons: [{ backend: "far", model, reason: "is in zone cloud, and the key 'team' allows local, lan" }]
+    })
   },
   ServiceUnavailable: {
     when: "The model is known, and no backend that serves it is healthy",

@@ -155,6 +155,7 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
   "RequestTimeout",
   "Overloaded",
   "BadGateway",
+  "ZoneNotAllowed",
   "ServiceUnavailable",
   "Stopping",
   "Cancelled",

@@ -10,6 +10,7 @@ import { isCoded, isOfType } from "../upstream/content-encoding.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { locality } from "../backend/backend.ts"
+import { zoneOf } from "../backend/zone.ts"
 
 /** Whether a header of an answer has the key of its backend in it, as of a server that means harm or is very confused. */
 export const carriesKey = ({ candidate }: Attempt, value: string): boolean => {
@@ -101,6 +102,7 @@ export const decisionHeaders = (attempt: Attempt, { asked, attempts, hedge }: Tr
   const headers: Record<string, string> = {
     "x-nexus-backend": backend.name,
     "x-nexus-backend-type": locality(backend.type),
+    "x-nexus-zone": zoneOf(backend),
     "x-nexus-route-reason": isAgain ? "failover" : attempt.reason,
     "x-nexus-attempts": String(attempts)
   }

@@ -319,7 +319,9 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     const { registry, router } = this.forwarding
     const now = performance.now()
     const snapshot = registry.snapshot()
-    const { plan } = router.consider(this.needs, snapshot, now, this.plan.ruling)
+    const { zones } = this.plan.needs
+    const needs = zones === undefined ? this.needs : { ...this.needs, zones }
+    const { plan } = router.consider(needs, snapshot, now, this.plan.ruling)
     const { failures, hedge } = this.run.record
     for (const name of [gone, hedge?.backend ?? "", ...failures.map(({ backend }) => backend)]) {
       const state = snapshot.backends.get(name)

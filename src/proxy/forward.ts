@@ -3,12 +3,13 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { LoopDetected, type GatewayError } from "../domain/errors.ts"
+import { BadRequest, LoopDetected, type GatewayError } from "../domain/errors.ts"
 import type { DialectRoute, ModelChange, Passage, ReadRequest } from "../dialect/Dialect.ts"
 import { boundaryOf } from "../dialect/multipart.ts"
 import { type BodyReading, isLarge } from "../dialect/parsed-body.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
+import type { ZoneLimits } from "../domain/zones.ts"
 import { promptChain, type PromptChain } from "../fleet/prompt-chain.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 import type { Plan } from "../router/plan.ts"
@@ -201,17 +202,25 @@ const promptOf = ({ sessionOf }: Forwarding, { record }: RequestRun, body: Uint8
   return () => (chain ??= promptChain(body, sessionOf(record)))
 }
 
-const neededBy = ({ leaves }: Forwarding, { record }: RequestRun, told: RoutingNeeds, now: number): RoutingNeeds => {
+const neededBy = (
+  { leaves }: Forwarding,
+  { record }: RequestRun,
+  told: RoutingNeeds,
+  zones: ZoneLimits | undefined,
+  now: number
+): RoutingNeeds => {
   const free = leaves(record, now)
   const { grant, key, route } = record
   const scope = grant?.scope
-  if (told.dialect !== undefined && free === 0 && scope === undefined && key === undefined) return told
+  const isPlain = free === 0 && scope === undefined && key === undefined && zones === undefined
+  if (told.dialect !== undefined && isPlain) return told
   return {
     ...told,
     dialect: route.dialect.id,
     ...(free === 0 ? {} : { leaves: free }),
     ...(key === undefined ? {} : { key }),
-    ...(scope === undefined ? {} : { scope })
+    ...(scope === undefined ? {} : { scope }),
+    ...(zones === undefined ? {} : { zones })
   }
 }
 
@@ -226,9 +235,11 @@ const understood = (
   const { registry, router, accounting } = forwarding
   if (Result.isFailure(read)) return Effect.fail(read.failure)
   const { needs: told } = read.success
+  const zones = router.zones(record.request.headers, record.grant)
+  if (zones instanceof BadRequest) return Effect.fail(zones)
   // Those of a form are kept as they are: more of them may be known by the time of the answer.
   const now = performance.now()
-  const needs = neededBy(forwarding, run, told, now)
+  const needs = neededBy(forwarding, run, told, zones, now)
   record.routes(needs, now)
   const snapshot = registry.snapshot()
   const prompt = body instanceof StreamedBody ? undefined : promptOf(forwarding, run, body)

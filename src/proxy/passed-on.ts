@@ -4,6 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import { kindNamed } from "../backend/all.ts"
+import { zoneOf } from "../backend/zone.ts"
 import type { Passage } from "../dialect/Dialect.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import { apiPathBelow, apiPaths, joinUrl } from "../domain/base-url.ts"
@@ -16,14 +17,17 @@ import {
   type GatewayError,
   MethodNotAllowed,
   Overloaded,
-  ServiceUnavailable
+  ServiceUnavailable,
+  ZoneNotAllowed
 } from "../domain/errors.ts"
+import { beyondWords, type ZoneLimits } from "../domain/zones.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { keepAliveSeconds } from "../http/BunServer.ts"
 import { Ticket } from "../registry/live-state.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"
 import { availabilityExclusion, modeWords } from "../router/filter.ts"
+import { limitOn } from "../router/zoned-targets.ts"
 import type { Attempt } from "../router/choice.ts"
 import { passedAnswerHeaders, passedHeaders } from "../upstream/passage-headers.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
@@ -154,9 +158,21 @@ const errorBody = ({ body }: ReceivedAnswer): Effect.Effect<Uint8Array> =>
 const isEmpty = ({ body, status }: ReceivedAnswer, method: string): boolean =>
   method === "HEAD" || status === 204 || status === 205 || status === 304 || body.length === 0
 
+/** Why nothing of a request may go to a backend; undefined when it may. */
+const beyondZones = (
+  backend: BackendState["backend"],
+  zones: ZoneLimits | undefined,
+  { names }: Forwarding["router"]
+): ZoneNotAllowed | undefined => {
+  const limit = limitOn(backend, zones, names())
+  if (limit === undefined) return undefined
+  const reason = beyondWords(zoneOf(backend), limit)
+  return new ZoneNotAllowed({ model: "", reasons: [{ backend: backend.name, model: "", reason }] })
+}
+
 /** Passes a request on whose body is known as far as it must be. */
 export const passOn = (
-  { accounting, registry, upstream }: Forwarding,
+  { accounting, registry, router, upstream }: Forwarding,
   run: RequestRun,
   { apiPath: shown, backend, live, ...state }: BackendState,
   { backend: named, change, path }: Passage,
@@ -165,6 +181,10 @@ export const passOn = (
   const { record } = run
   const { id, request, route } = record
   const { name } = backend
+  const zones = router.zones(record.request.headers, record.grant)
+  if (zones instanceof BadRequest) return Effect.fail(zones)
+  const beyond = beyondZones(backend, zones, router)
+  if (beyond !== undefined) return Effect.fail(beyond)
   const now = performance.now()
   const candidate = { state: { ...state, backend, live }, model: { id: "", capabilities: {} } }
   const attempt: Attempt = { candidate, model: "", resolved: undefined, fallback: false, reason: "capability-match" }

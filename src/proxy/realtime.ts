@@ -98,12 +98,15 @@ export const realtime = (forwarding: Forwarding, run: RequestRun): Ended => {
     return Effect.fail(new Overloaded({ message, retryAfterSeconds: 5 }))
   }
   const now = performance.now()
-  record.routes(needs.success, now)
+  const zones = router.zones(record.request.headers, record.grant)
+  if (zones instanceof BadRequest) return Effect.fail(zones)
+  const bounded = zones === undefined ? needs.success : { ...needs.success, zones }
+  record.routes(bounded, now)
   const snapshot = registry.snapshot()
-  const ruling = router.rule(needs.success, snapshot, record)
-  const plan = router.route(needs.success, snapshot, now, ruling)
+  const ruling = router.rule(bounded, snapshot, record)
+  const plan = router.route(bounded, snapshot, now, ruling)
   if (Result.isFailure(plan)) {
-    accounting.routed(record, router.consider(needs.success, snapshot, now, ruling).plan, now)
+    accounting.routed(record, router.consider(bounded, snapshot, now, ruling).plan, now)
     return Effect.fail(plan.failure)
   }
   accounting.routed(record, plan.success, now)

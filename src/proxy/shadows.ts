@@ -111,10 +111,11 @@ export class Shadows {
     return this.countOf((shadow) => shadow.candidate.state.backend.name === name)
   }
 
-  private chosen({ shadow }: Rule, needs: RoutingNeeds): Candidate | undefined {
+  private chosen(rule: Rule, needs: RoutingNeeds): Candidate | undefined {
     const { registry, router } = this.need
+    const { shadow } = rule
     const able =
-      shadow === undefined ? [] : router.shadowable(needs, shadow.side, registry.snapshot(), performance.now())
+      shadow === undefined ? [] : router.shadowable(needs, rule, shadow.side, registry.snapshot(), performance.now())
     let found: Candidate | undefined
     for (const candidate of able) {
       const { model, state } = candidate

@@ -4,6 +4,8 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type GatewayError, GatewayTimeout } from "../domain/errors.ts"
+import { zoneOf } from "../backend/zone.ts"
+import { limitAgainst } from "../domain/zones.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { Registry } from "../registry/Registry.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"
@@ -31,7 +33,10 @@ const sleeperFor = (
 ): BackendState | undefined => {
   if (refusal._tag !== "ModelNotFound" && refusal._tag !== "ServiceUnavailable") return undefined
   const known = plan.targets.flatMap(({ candidates }) => candidates)
-  if (known.length === 0) return first([...backends.values()].filter(({ listed }) => !listed))
+  if (known.length === 0) {
+    const mayGo = ({ backend }: BackendState) => limitAgainst(needs.zones ?? [], zoneOf(backend)) === undefined
+    return first([...backends.values()].filter((state) => !state.listed && mayGo(state)))
+  }
   return first(
     known.filter((candidate) => capabilityExclusion(candidate, needs) === undefined).map(({ state }) => state)
   )

@@ -15,13 +15,14 @@ import {
   type ModelNotAllowed,
   type ModelNotFound,
   Overloaded,
-  ServiceUnavailable
+  ServiceUnavailable,
+  ZoneNotAllowed
 } from "../domain/errors.ts"
 import { allowsBackend } from "../domain/grant.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
-import type { RoutingSettings, Ruling, RuleSide } from "../domain/routing.ts"
+import type { RoutingSettings, Rule, Ruling, RuleSide } from "../domain/routing.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import {
   availabilityExclusion,
@@ -38,10 +39,11 @@ import {
 import { aliasChain } from "./alias-chains.ts"
 import { lookUpName } from "./names.ts"
 import { type DecisionBasis, leastContext, Plan } from "./plan.ts"
-import { ruledTargets, sideTargets } from "./rule-targets.ts"
+import { sideTargets, targetsFor } from "./rule-targets.ts"
 import { type RuledRequest, ruledSettings, rulingFor, unitOf } from "./route-table.ts"
 import { modelNotAllowed, modelNotFound } from "./model-not-found.ts"
 import { mayAskFor } from "./scope.ts"
+import { requestLimits, zonedTargets } from "./zoned-targets.ts"
 
 /** Why no candidate can be asked. */
 export type RoutingRefusal =
@@ -52,6 +54,7 @@ export type RoutingRefusal =
   | ContextLengthExceeded
   | ServiceUnavailable
   | Overloaded
+  | ZoneNotAllowed
 
 /** A plan, and why it would come to nothing. */
 export interface Considered {
@@ -93,7 +96,11 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
     model: candidate.model.id,
     reason: reasonWords(why, now)
   }))
-  const [first] = excluded
+  const within = excluded.filter(({ why }) => why._tag !== "BeyondZones")
+  if (within.length < excluded.length && within.every(({ why }) => why._tag === "RuledOut")) {
+    return new ZoneNotAllowed({ model, reasons })
+  }
+  const [first] = within
   if (first === undefined) {
     if (forbidden?.why._tag === "Forbidden") return modelNotAllowed(model, forbidden.why.by, settings, snapshot, scope)
     if (!mayAskFor(model, scope, settings)) return modelNotAllowed(model, "models", settings, snapshot, scope)
@@ -112,8 +119,8 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
         })
       : modelNotFound(model, settings, snapshot, scope)
   }
-  const cooling = excluded.flatMap(({ why }) => (why._tag === "Cooling" ? [why] : []))
-  const full = excluded.some(({ why }) => why._tag === "Full")
+  const cooling = within.flatMap(({ why }) => (why._tag === "Cooling" ? [why] : []))
+  const full = within.some(({ why }) => why._tag === "Full")
   const limited = cooling.filter(({ rest }) => rest?.limited !== false)
   const soonest = (all: typeof cooling): number => Math.min(...all.map(({ untilMs }) => untilMs - now)) / 1000
   if (full || limited.length > 0) {
@@ -127,16 +134,12 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
     return new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(soonest(cooling)) })
   }
   // Nothing but its key will change this: coming back later is of no use.
-  if (
-    excluded.every((each) => each.why._tag === "Misconfigured" || isInability(each)) &&
-    !excluded.every(isInability)
-  ) {
+  if (within.every((each) => each.why._tag === "Misconfigured" || isInability(each)) && !within.every(isInability)) {
     return new BadGateway({ model, failures: reasons })
   }
   // A backend that is down and able may come back; only when all are known to be unable is it the request's fault.
-  if (!excluded.every(isInability))
-    return new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(usualWait) })
-  const shorter = tooLong(excluded)
+  if (!within.every(isInability)) return new ServiceUnavailable({ model, reasons, retryAfterSeconds: wait(usualWait) })
+  const shorter = tooLong(within)
   if (shorter !== undefined) {
     return new ContextLengthExceeded({
       model,
@@ -145,7 +148,7 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
       param: plan.needs.operation.fields.text
     })
   }
-  const nearest = excluded.find(({ candidate }) => plan.targets[0]?.candidates.includes(candidate) === true) ?? first
+  const nearest = within.find(({ candidate }) => plan.targets[0]?.candidates.includes(candidate) === true) ?? first
   return new ModelCapabilityMismatch({
     model,
     missing: missingWords(nearest.why),
@@ -159,9 +162,12 @@ export class Router extends Context.Service<
   {
     /** What the route table makes of a request; undefined where there is none. `at`, in milliseconds since 1970, is now when absent. */
     readonly rule: (needs: RoutingNeeds, snapshot: Snapshot, request: RuledRequest, at?: number) => Ruling | undefined
+    /** Which zones a request may go to; undefined where it may go anywhere, a refusal where it says so in bad form. */
+    readonly zones: typeof requestLimits
     /** Who could answer a copy of a request now where a rule sends that, without its fallbacks. */
     readonly shadowable: (
       needs: RoutingNeeds,
+      rule: Pick<Rule, "zones">,
       side: RuleSide,
       snapshot: Snapshot,
       now: number
@@ -222,11 +228,13 @@ export class Router extends Context.Service<
         }
         const shadowable = (
           needs: RoutingNeeds,
+          rule: Pick<Rule, "zones">,
           side: RuleSide,
           snapshot: Snapshot,
           now: number
         ): ReadonlyArray<Candidate> => {
-          const [target] = sideTargets(needs, side, settingsNow(), snapshot)
+          const settings = settingsNow()
+          const [target] = zonedTargets(sideTargets(needs, side, settings, snapshot), needs, rule, settings, snapshot)
           return (target?.candidates ?? []).filter(
             (candidate) =>
               capabilityExclusion(candidate, needs) === undefined &&
@@ -244,7 +252,7 @@ export class Router extends Context.Service<
           prompt?: () => PromptChain
         ): Plan => {
           const settings = ruledSettings(settingsNow(), ruling?.rule)
-          const targets = ruledTargets(needs, ruling, settings, snapshot)
+          const targets = targetsFor(needs, ruling, settings, snapshot)
           const [first] = targets
           const takesTurns = settings.strategy === "round_robin" || settings.strategy === "smart"
           const inTurn = takesTurns && first !== undefined && first.candidates.length > 0
@@ -292,6 +300,7 @@ export class Router extends Context.Service<
         }
         return Router.of({
           rule,
+          zones: requestLimits,
           shadowable,
           route,
           consider,

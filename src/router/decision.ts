@@ -1,6 +1,7 @@
 /**
  * A routing decision in plain words and numbers, for the log and for people who ask why.
  */
+import { zoneOf } from "../backend/zone.ts"
 import type { Strategy } from "../domain/routing.ts"
 import { notServing, isKnownModel, reasonWords, neverListed } from "./filter.ts"
 import type { ScoredCandidate } from "./choice.ts"
@@ -13,6 +14,7 @@ import type { LiveFigures } from "./live-figures.ts"
 interface CandidateFigures {
   readonly backend: string
   readonly model: string
+  readonly zone: string
   readonly priority: number
   readonly in_flight: number
   readonly first_byte_ms: number | null
@@ -59,7 +61,8 @@ const excludedOf = (plan: Plan, now: number) => {
   const { models, requested, snapshot, targets } = plan
   // Where nobody serves a model, those are left out who had it, or have told nothing yet.
   const isServed = targets.some(
-    ({ barred = [], candidates, forbidden = [] }) => candidates.length + barred.length + forbidden.length > 0
+    ({ barred = [], beyond = [], candidates, forbidden = [] }) =>
+      candidates.length + barred.length + beyond.length + forbidden.length > 0
   )
   if (!isServed)
     return (models.some((name) => isKnownModel(name, snapshot)) ? notServing : neverListed)(requested, snapshot)
@@ -89,6 +92,7 @@ const figuresOf = ({ candidate: { state, model }, end }: ScoredCandidate): Candi
     {
       backend: state.backend.name,
       model: model.id,
+      zone: zoneOf(state.backend),
       priority: state.backend.priority,
       in_flight: state.live.inFlight,
       first_byte_ms: state.live.firstByteMs === undefined ? null : rounded(state.live.firstByteMs)

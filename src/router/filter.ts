@@ -2,6 +2,7 @@
  * Who can take a request, and for everyone else the reason why not.
  */
 import { contextOf, type Mode } from "../domain/server.ts"
+import { beyondWords, type ZoneLimit } from "../domain/zones.ts"
 import { circuitAllows } from "../domain/circuit.ts"
 import type { AttemptFailure } from "../domain/errors.ts"
 import { spellingsOf } from "../backend/spelling.ts"
@@ -15,6 +16,7 @@ import { type Claim, busyWithAnother, placesAt } from "./expected-end.ts"
 export type Exclusion =
   | { readonly _tag: "RuledOut"; readonly rule: string }
   | { readonly _tag: "Forbidden"; readonly by: "models" | "backends" }
+  | { readonly _tag: "BeyondZones"; readonly zone: string; readonly limit: ZoneLimit }
   | { readonly _tag: "OutOfService"; readonly mode: Exclude<Mode, "enabled"> }
   | { readonly _tag: "Unhealthy"; readonly reason: string }
   | { readonly _tag: "Misconfigured"; readonly reason: string }
@@ -133,6 +135,8 @@ export const reasonWords = (why: Exclusion, now: number): string => {
       return `is none of those that rule '${why.rule}' names`
     case "Forbidden":
       return `is none of the ${why.by} that the key is for`
+    case "BeyondZones":
+      return beyondWords(why.zone, why.limit)
     case "OutOfService":
       return modeWords[why.mode]
     case "Unhealthy":

@@ -5,10 +5,18 @@
 import { kindNamed } from "../backend/all.ts"
 import { spellingsOf } from "../backend/spelling.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
+import type { ZoneLimit } from "../domain/zones.ts"
 import { inOtherSpelling } from "../registry/candidates.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolveAlias } from "./alias-chains.ts"
 import { groupCandidates } from "./groups.ts"
+
+/** A candidate that a request may not go to, and what says so. */
+export interface BeyondZones {
+  readonly candidate: Candidate
+  readonly zone: string
+  readonly limit: ZoneLimit
+}
 
 /** What may answer for a name. */
 export interface NameTarget {
@@ -21,8 +29,12 @@ export interface NameTarget {
   readonly understood: boolean
   /** The alias, group or listed model that was found by the name that came, however it was written. */
   readonly entry: string
+  /** Names on the way to it beside the one that was asked for: in another spelling, without a prefix, of a fallback. */
+  readonly via?: ReadonlyArray<string>
   /** Those that a rule leaves out; nobody when absent. */
   readonly barred?: ReadonlyArray<Candidate>
+  /** Those in zones that the request may not go to; nobody when absent. */
+  readonly beyond?: ReadonlyArray<BeyondZones>
   /** Those that the key is not for; nobody when absent. */
   readonly forbidden?: ReadonlyArray<Candidate>
 }
@@ -89,7 +101,7 @@ const inAnySpelling = (end: string, settings: RoutingSettings, snapshot: Snapsho
   if (other !== undefined && other !== end) {
     const last = resolveAlias(other, settings.aliases)
     const found = asWritten(last, settings, snapshot) ?? writtenOtherwise(last, snapshot)
-    if (found !== undefined) return { ...found, understood: true, entry: other }
+    if (found !== undefined) return { ...found, understood: true, entry: other, via: [other] }
   }
   return writtenOtherwise(end, snapshot)
 }
@@ -100,12 +112,18 @@ const known = (name: string, settings: RoutingSettings, snapshot: Snapshot): Nam
   return found === undefined || end === name ? found : { ...found, entry: name }
 }
 
+/** The same, found by this name as well. */
+export const throughName = (found: NameTarget, name: string): NameTarget => ({
+  ...found,
+  via: [name, ...(found.via ?? [])]
+})
+
 const withoutSuffix = (name: string, settings: RoutingSettings, snapshot: Snapshot): NameTarget | undefined => {
   let base = name
   for (let found = suffixed.exec(base); found !== null; found = suffixed.exec(base)) {
     base = base.slice(0, found.index)
     const meant = base === "" ? undefined : known(base, settings, snapshot)
-    if (meant !== undefined) return { ...meant, suffix: name.slice(base.length) }
+    if (meant !== undefined) return { ...throughName(meant, base), suffix: name.slice(base.length) }
   }
   return undefined
 }
@@ -114,12 +132,12 @@ const meantBy = (name: string, settings: RoutingSettings, snapshot: Snapshot): N
   let rest = name
   for (let prefixes = 0; ; prefixes += 1) {
     const meant = settings.modelSuffixes ? withoutSuffix(rest, settings, snapshot) : undefined
-    if (meant !== undefined) return meant
+    if (meant !== undefined) return throughName(meant, rest)
     const slash = rest.indexOf("/")
     if (!settings.stripPrefixes || prefixes === mostPrefixes || slash === -1) return undefined
     rest = rest.slice(slash + 1)
     const found = rest === "" ? undefined : known(rest, settings, snapshot)
-    if (found !== undefined) return found
+    if (found !== undefined) return throughName(found, rest)
   }
 }
 
@@ -152,7 +170,8 @@ const allFor = (name: string, settings: RoutingSettings, snapshot: Snapshot): Re
   if (others === undefined) return [first]
   const all = new Map([[first.name, first]])
   for (const other of others) {
-    const next = lookUpName(other, settings, snapshot)
+    const found = lookUpName(other, settings, snapshot)
+    const next = { ...found, via: [...(first.via ?? []), other, ...(found.via ?? [])] }
     if (!all.has(next.name)) all.set(next.name, next)
   }
   return [...all.values()]

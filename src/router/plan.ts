@@ -25,7 +25,7 @@ import { type Claim, baseOf, bestSpeeds, type BestSpeeds, expectEnd, noEnd, plac
 import type { Attempt, Choice, ScoredCandidate } from "./choice.ts"
 import { lastResort, mistrusted } from "./last-resort.ts"
 import { type Chance, chooseCandidate, smartest, type StrategyInput } from "./strategy.ts"
-import { ruledOutOf, ruledTargets } from "./rule-targets.ts"
+import { leftOutOf, targetsFor } from "./rule-targets.ts"
 import { forbiddenIn } from "./scope.ts"
 import { ruledModels } from "./route-table.ts"
 import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
@@ -98,7 +98,7 @@ export class Plan implements DecisionBasis {
     by: Chance,
     now: number,
     ruling?: Ruling,
-    targets = ruledTargets(needs, ruling, settings, snapshot),
+    targets = targetsFor(needs, ruling, settings, snapshot),
     prompt?: () => PromptChain | undefined
   ) {
     this.ruling = ruling
@@ -241,7 +241,7 @@ export class Plan implements DecisionBasis {
         return why === undefined ? [] : [{ candidate, why }]
       })
     )
-    return [...found, ...ruledOutOf(this.targets, this.ruling?.rule?.name), ...this.forbidden()]
+    return [...found, ...leftOutOf(this.targets, this.ruling?.rule?.name), ...this.forbidden()]
   }
 
   /** Those that the key of the request is not for. */

@@ -11,7 +11,7 @@ import { lookUpName, type NameTarget } from "./names.ts"
 import type { Attempt } from "./choice.ts"
 import { Plan } from "./plan.ts"
 import { headersFor, ruledSettings, type RuledRequest, rulingFor, unitOf } from "./route-table.ts"
-import { ruledTargets } from "./rule-targets.ts"
+import { targetsFor } from "./rule-targets.ts"
 
 /** What of a config decides where requests go. */
 export interface ReplayConfig {
@@ -112,7 +112,7 @@ export class Replay {
     const snapshot = this.snapshotFor(plan.snapshot)
     const ruling = this.rulingOf(remembered, snapshot)
     const settings = ruledSettings(routing, ruling?.rule)
-    const { targets, unseen } = asSeen(plan, seen, ruledTargets(needs, ruling, settings, snapshot))
+    const { targets, unseen } = asSeen(plan, seen, targetsFor(needs, ruling, settings, snapshot))
     const drawn = [...plan.drawn]
     const random = () => drawn.shift() ?? 0.5
     const anew = new Plan(needs, settings, snapshot, { turn: plan.turn, random }, seen.now, ruling, targets)

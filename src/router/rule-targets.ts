@@ -6,8 +6,9 @@ import type { RoutingNeeds, Scope } from "../domain/request.ts"
 import type { RoutingSettings, RuleSide, Ruling } from "../domain/routing.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import type { Excluded } from "./filter.ts"
-import { type NameTarget, nameTargets } from "./names.ts"
+import { type NameTarget, nameTargets, throughName } from "./names.ts"
 import { inScope } from "./scope.ts"
+import { zonedTargets } from "./zoned-targets.ts"
 
 interface Narrowed {
   readonly kept: ReadonlyArray<Candidate>
@@ -51,7 +52,10 @@ export const sideTargets = (
   settings: RoutingSettings,
   snapshot: Snapshot
 ): ReadonlyArray<NameTarget> => {
-  const targets = allowedTargets(side.model ?? model, scope, settings, snapshot)
+  const found = allowedTargets(side.model ?? model, scope, settings, snapshot)
+  const { model: put } = side
+  const targets =
+    put === undefined || settings.zones === undefined ? found : found.map((each) => throughName(each, put))
   if (side.only === undefined && side.not === undefined) return targets
   return targets.map((target) => {
     const { barred, kept } = narrowed(target.candidates, side)
@@ -59,8 +63,8 @@ export const sideTargets = (
   })
 }
 
-/** All that may answer for a name under what the route table made of the request; a canary's others come after it. */
-export const ruledTargets = (
+// All that may answer for a name under what the route table made of the request; a canary's others come after it.
+const ruledTargets = (
   asked: WantedModel,
   ruling: Ruling | undefined,
   settings: RoutingSettings,
@@ -73,15 +77,29 @@ export const ruledTargets = (
   return [...sideTargets(asked, rule.canary.side, settings, snapshot), ...usual]
 }
 
-/** Those of some targets that a rule leaves out, each once. */
-export const ruledOutOf = (targets: ReadonlyArray<NameTarget>, rule: string | undefined): ReadonlyArray<Excluded> => {
-  if (rule === undefined) return []
-  const kept = ({ model, state }: Candidate): boolean =>
-    targets.some(({ candidates }) =>
-      candidates.some((each) => each.state.backend.name === state.backend.name && each.model.id === model.id)
-    )
-  const barred = new Set(targets.flatMap((target) => target.barred ?? []))
-  return [...barred]
-    .filter((candidate) => !kept(candidate))
-    .map((candidate) => ({ candidate, why: { _tag: "RuledOut", rule } }))
+/** Those of some targets that a rule or the zones of the request leave out, each once. */
+export const leftOutOf = (
+  targets: ReadonlyArray<NameTarget>,
+  rule: string | undefined = ""
+): ReadonlyArray<Excluded> => {
+  const idOf = ({ model, state }: Candidate): string => `${state.backend.name}\n${model.id}`
+  const out = targets.flatMap(({ barred = [], beyond = [] }): ReadonlyArray<Excluded> => [
+    ...beyond.map(({ candidate, limit, zone }): Excluded => ({
+      candidate,
+      why: { _tag: "BeyondZones", limit, zone }
+    })),
+    ...barred.map((candidate): Excluded => ({ candidate, why: { _tag: "RuledOut", rule } }))
+  ])
+  if (out.length === 0) return out
+  const told = new Set(targets.flatMap(({ candidates }) => candidates.map(idOf)))
+  return out.filter(({ candidate }) => !told.has(idOf(candidate)) && told.add(idOf(candidate)))
 }
+
+/** All that may answer a request, where it may go. */
+export const targetsFor = (
+  needs: WantedModel & Pick<RoutingNeeds, "zones">,
+  ruling: Ruling | undefined,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): ReadonlyArray<NameTarget> =>
+  zonedTargets(ruledTargets(needs, ruling, settings, snapshot), needs, ruling?.rule, settings, snapshot)

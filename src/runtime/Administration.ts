@@ -47,12 +47,13 @@ const told = ({ generation, changes }: ReloadOutcome): ReloadChanges => ({
 const refused = ({ message }: ConfigInvalid) => new ConfigRefused({ message })
 
 const keysOf = (
-  { url, type, priority, max_concurrent, api_key_env, insecure_skip_verify }: NewBackend,
+  { url, type, zone, priority, max_concurrent, api_key_env, insecure_skip_verify }: NewBackend,
   name: string
 ): BackendKeys => ({
   name,
   url,
   type,
+  zone,
   priority,
   max_concurrent,
   api_key_env,

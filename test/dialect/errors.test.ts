@@ -26,6 +26,7 @@ import {
   RequestNotUnderWay,
   RequestTimeout,
   ServiceUnavailable,
+  ZoneNotAllowed,
   OutOfFiles,
   Stopping,
   Unauthorized,
@@ -70,6 +71,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
     503,
     "service_unavailable"
   ],
+  ZoneNotAllowed: [new ZoneNotAllowed({ model: "x", reasons }), 403, "zone_not_allowed"],
   Overloaded: [new Overloaded({ message: "full", retryAfterSeconds: 1 }), 429, "rate_limit_exceeded"],
   OutOfFiles: [new OutOfFiles({ retryAfterSeconds: 1 }), 503, "service_unavailable"],
   Stopping: [new Stopping({ retryAfterSeconds: 5 }), 503, "service_unavailable"],

@@ -54,6 +54,7 @@ describe("POST /admin/v1/route", () => {
           {
             backend: "blind",
             model: "m",
+            zone: "local",
             priority: 1,
             in_flight: 0,
             first_byte_ms: null,
@@ -63,6 +64,7 @@ describe("POST /admin/v1/route", () => {
           {
             backend: "seeing",
             model: "m",
+            zone: "local",
             priority: 3,
             in_flight: 0,
             first_byte_ms: null,

@@ -55,6 +55,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
   }
   const broken = Layer.succeed(Router, {
     rule: fail,
+    zones: fail,
     shadowable: fail,
     route: fail,
     consider: fail,

@@ -82,6 +82,10 @@ const add = Command.make(
       Flag.optional
     ),
     priority: Flag.Int("priority").pipe(Flag.withDescription("Lower is preferred; 50"), Flag.optional),
+    zone: Flag.String("zone").pipe(
+      Flag.withDescription("How far away it is: local, lan, cloud or a name of your own; by its address"),
+      Flag.optional
+    ),
     maxConcurrent: Flag.Int("max-concurrent").pipe(
       Flag.withDescription("Requests it is given at a time; no limit"),
       Flag.optional
@@ -110,6 +114,7 @@ const add = Command.make(
         ...optional("name", input.name),
         ...optional("type", input.type),
         ...optional("priority", input.priority),
+        ...optional("zone", input.zone),
         ...optional("max_concurrent", input.maxConcurrent),
         ...optional("api_key_env", input.apiKeyEnv),
         ...(input.insecureSkipVerify ? { insecure_skip_verify: true } : {}),

@@ -32,6 +32,7 @@ const toRow = (entry: BackendEntry, slots: boolean): ReadonlyArray<string> => [
   entry.name,
   entry.url,
   entry.origin === "config" ? entry.type : `${entry.type} (${entry.origin})`,
+  entry.zone ?? "-",
   entry.mode === "enabled" ? entry.status : entry.mode,
   String(entry.models.length),
   ...(slots ? [slotsText(slotsIn(entry)) || "-"] : []),
@@ -50,7 +51,7 @@ const dialectRows = ({ dialects = [], name }: BackendEntry): ReadonlyArray<Reado
 
 /** The JSON form of a backend; `models` are ids, times in milliseconds. */
 export const toJson = (entry: BackendEntry) => {
-  const { name, url, type, origin, priority, mode, status, reason, models, latency_ms, in_flight } = entry
+  const { name, url, type, origin, zone, priority, mode, status, reason, models, latency_ms, in_flight } = entry
   return {
     name,
     url,
@@ -62,6 +63,7 @@ export const toJson = (entry: BackendEntry) => {
     avg_latency_ms: latency_ms,
     reason,
     origin,
+    ...(zone === undefined ? {} : { zone }),
     priority,
     in_flight,
     kept_warm: entry.kept_warm ?? [],
@@ -101,7 +103,17 @@ const list = Command.make(
       )
     }
     const slots = chosen.some((entry) => slotsIn(entry).length > 0)
-    const heading = ["Name", "URL", "Type", "Status", "Models", ...(slots ? ["Slots"] : []), "Latency", "Reason"]
+    const heading = [
+      "Name",
+      "URL",
+      "Type",
+      "Zone",
+      "Status",
+      "Models",
+      ...(slots ? ["Slots"] : []),
+      "Latency",
+      "Reason"
+    ]
     const rows = chosen.map((entry) => toRow(entry, slots))
     yield* Console.log(tableText(heading, rows))
   })

@@ -126,10 +126,11 @@ export const statusLines = (stats: Stats, url: string, size: TerminalSize | unde
     stats.backends.length === 0
       ? ["There are no backends."]
       : figuresTable(
-          ["Backend", "State", "Models", ...(known ? ["Slots"] : [])],
+          ["Backend", "Zone", "State", "Models", ...(known ? ["Slots"] : [])],
           stats.backends.map((backend) => [
             [
               backend.name,
+              backend.zone ?? "-",
               backend.mode === "enabled" ? backend.status : backend.mode,
               compactNumber(backend.models),
               ...(known ? [slotsText(backend.slots ?? []) || "-"] : [])

@@ -3,6 +3,7 @@
  */
 import { BlockList, isIP, isIPv4 } from "node:net"
 import { networkInterfaces } from "node:os"
+import { addressesWithin, privateNetworks } from "../../backend/zone.ts"
 
 /** An address of an interface of this machine. */
 export interface InterfaceAddress {
@@ -34,19 +35,10 @@ export const addressesNow = (): ReadonlyArray<InterfaceAddress> =>
 
 const familyOf = (address: string): "ipv4" | "ipv6" => (isIPv4(address) ? "ipv4" : "ipv6")
 
-const privateNets = [
-  ["10.0.0.0", 8],
-  ["172.16.0.0", 12],
-  ["192.168.0.0", 16],
-  ["169.254.0.0", 16],
-  ["100.64.0.0", 10],
-  ["fc00::", 7]
-] as const
-
 /** The neighbourhood of a machine with these addresses. */
 export const localNetwork = (addresses: ReadonlyArray<InterfaceAddress>): LocalNetwork => {
   const near = new BlockList()
-  for (const [net, bits] of privateNets) near.addSubnet(net, bits, familyOf(net))
+  const isPrivate = addressesWithin(privateNetworks)
   for (const { cidr, internal } of addresses) {
     const [net = "", bits = ""] = cidr?.split("/") ?? []
     if (!internal && isIP(net) !== 0 && Number(bits) > 0) near.addSubnet(net, Number(bits), familyOf(net))
@@ -55,7 +47,9 @@ export const localNetwork = (addresses: ReadonlyArray<InterfaceAddress>): LocalN
   return {
     isOwn: (address) => address.startsWith("127.") || address === "::1" || own.has(address.toLowerCase()),
     isNear: (address) =>
-      isIP(address) !== 0 && !/^(fe[89ab]|ff|::)/i.test(address) && near.check(address, familyOf(address))
+      isIP(address) !== 0 &&
+      !/^(fe[89ab]|ff|::)/i.test(address) &&
+      (isPrivate(address) || near.check(address, familyOf(address)))
   }
 }
 

@@ -87,8 +87,15 @@ export const adminHandlers = (
         if (Result.isFailure(read)) return yield* refuse(read.failure)
         const now = performance.now()
         const grant = asked.key === undefined ? undefined : keys.ring().named(asked.key)
+        const zones = router.zones(asked.request.headers, grant)
+        if (zones instanceof BadRequest) return yield* refuse(zones)
         const scope = grant?.scope
-        const needs = { ...read.success.needs, dialect, ...(scope === undefined ? {} : { scope }) }
+        const needs = {
+          ...read.success.needs,
+          dialect,
+          ...(scope === undefined ? {} : { scope }),
+          ...(zones === undefined ? {} : { zones })
+        }
         const { plan, refusal } = router.consider(needs, snapshot, now, router.rule(needs, snapshot, asked, asked.at))
         const decision = explainPlan(plan, plan.liveFigures(now))
         const refused = refusalOf(refusal)

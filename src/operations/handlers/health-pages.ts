@@ -1,6 +1,7 @@
 /**
  * What `/health`, `/readyz` and `/nexus/backends` say of a snapshot.
  */
+import { zoneOf } from "../../backend/zone.ts"
 import { speakerOf } from "../../backend/backend.ts"
 import { spokenRows } from "../../backend/speech.ts"
 import { listedModel } from "../../registry/candidates.ts"
@@ -127,6 +128,7 @@ export const backendEntry = (state: BackendState, now: number): BackendEntry => 
     url: shownUrl(backend.url),
     type: backend.type,
     origin: backend.origin,
+    zone: zoneOf(backend),
     priority: backend.priority,
     mode: state.mode,
     status: health.status,

@@ -1,6 +1,7 @@
 /**
  * The figures of `/v1/stats`, made of what is counted and of the picture of the backends.
  */
+import { zoneOf } from "../../backend/zone.ts"
 import { version } from "../../domain/version.ts"
 import { slotsOf } from "../../registry/live-state.ts"
 import type { Snapshot } from "../../registry/snapshot.ts"
@@ -119,6 +120,7 @@ export const statsOf = (whole: TotalFigures, snapshot: Snapshot, uptimeSeconds: 
       return named(
         {
           name,
+          zone: zoneOf(backend),
           mode,
           status: health.status,
           reason,

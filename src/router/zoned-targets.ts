@@ -1,0 +1,159 @@
+/**
+ * Who may answer a request by the zones that it may go to: what its key, its header, its rule and the names of its model say.
+ */
+import { zoneOf } from "../backend/zone.ts"
+import { BadRequest } from "../domain/errors.ts"
+import type { Grant } from "../domain/grant.ts"
+import { matchesGlob } from "../domain/glob.ts"
+import type { RoutingNeeds } from "../domain/request.ts"
+import { type RoutingSettings, type Rule, splitModelAt } from "../domain/routing.ts"
+import { limitAgainst, type ZoneLimit, type ZoneLimits, zoneName } from "../domain/zones.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import { aliasChain } from "./alias-chains.ts"
+import { entryCandidates } from "./groups.ts"
+import type { BeyondZones, NameTarget } from "./names.ts"
+
+// The header by which a request gives up zones.
+const zonesHeader = "x-nexus-zones"
+
+const nothing: ZoneLimits = []
+
+/** The zones that a header names; a text that names none in good form is refused, so that a slip opens nothing. */
+const zonesIn = (text: string): ReadonlyArray<string> | undefined => {
+  const zones = text
+    .toLowerCase()
+    .split(",")
+    .map((zone) => zone.trim())
+  return zones.every((zone) => zoneName.test(zone)) ? zones : undefined
+}
+
+/** Where a request may go, whatever its model; undefined where it may go anywhere, a refusal where its header is none. */
+export const requestLimits = (
+  headers: { readonly get: (name: string) => string | null },
+  grant: Pick<Grant, "zones"> | undefined
+): ZoneLimits | BadRequest | undefined => {
+  const asked = headers.get(zonesHeader)
+  const ofKey = grant?.zones
+  if (asked === null) return ofKey === undefined ? undefined : [ofKey]
+  const zones = zonesIn(asked)
+  if (zones === undefined) {
+    const message = `The header '${zonesHeader}' names zones separated by commas, such as 'local, lan'`
+    return new BadRequest({ message, param: zonesHeader })
+  }
+  const own: ZoneLimit = { by: `the request (${zonesHeader})`, zones }
+  return ofKey === undefined ? [own] : [ofKey, own]
+}
+
+/** What bounds a request that goes to one backend whatever its model. */
+export const limitOn = (
+  backend: Candidate["state"]["backend"],
+  limits: ZoneLimits | undefined,
+  { zones: policies }: Pick<RoutingSettings, "zones">
+): ZoneLimit | undefined => {
+  if (limits === undefined && policies?.all === undefined) return undefined
+  const zone = zoneOf(backend)
+  return limitAgainst(limits ?? nothing, zone) ?? (policies?.all && limitAgainst([policies.all], zone))
+}
+
+const ofNames = (names: Iterable<string>, { zones }: RoutingSettings): ZoneLimits => {
+  const policies = zones?.models ?? []
+  const found = new Set<ZoneLimit>()
+  for (const name of names) for (const { glob, limit } of policies) if (matchesGlob(glob, name)) found.add(limit)
+  return [...found]
+}
+
+const chainsOf = (names: ReadonlyArray<string>, { aliases }: RoutingSettings): ReadonlyArray<string> =>
+  names.flatMap((name) => aliasChain(name, aliases))
+
+/** The names by which a group has a candidate: those of entries that are aliases, with or without a backend. */
+const groupNames = (
+  candidate: Candidate,
+  name: string,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): ReadonlyArray<string> =>
+  (settings.groups.get(name) ?? []).flatMap((entry) =>
+    entryCandidates(entry, settings, snapshot).some(
+      ({ model, state }) => model.id === candidate.model.id && state.backend.name === candidate.state.backend.name
+    )
+      ? chainsOf([entry, splitModelAt(entry).model], settings)
+      : []
+  )
+
+interface Zoned {
+  readonly kept: ReadonlyArray<Candidate>
+  readonly beyond: ReadonlyArray<BeyondZones>
+}
+
+// The same list for the same candidates and limits: what is known of a list is kept by it.
+const lists = new WeakMap<ReadonlyArray<Candidate>, Map<string, Zoned>>()
+
+// Clients name zones of their own making.
+const mostKept = 100
+
+const keyOf = (limits: ZoneLimits): string => limits.map(({ by, zones }) => `${by}\t${zones.join()}`).join("\n")
+
+const split = (
+  candidates: ReadonlyArray<Candidate>,
+  limitFor: (candidate: Candidate, zone: string) => ZoneLimit | undefined
+): Zoned => {
+  const beyond = candidates.flatMap((candidate): ReadonlyArray<BeyondZones> => {
+    const zone = zoneOf(candidate.state.backend)
+    const limit = limitFor(candidate, zone)
+    return limit === undefined ? [] : [{ candidate, zone, limit }]
+  })
+  if (beyond.length === 0) return { kept: candidates, beyond }
+  const out = new Set(beyond.map(({ candidate }) => candidate))
+  return { kept: candidates.filter((candidate) => !out.has(candidate)), beyond }
+}
+
+const kept = (candidates: ReadonlyArray<Candidate>, limits: ZoneLimits): Zoned => {
+  const of = lists.get(candidates) ?? new Map<string, Zoned>()
+  const key = keyOf(limits)
+  const known = of.get(key)
+  if (known !== undefined) return known
+  const made = split(candidates, (_, zone) => limitAgainst(limits, zone))
+  if (of.size >= mostKept) of.clear()
+  of.set(key, made)
+  lists.set(candidates, of)
+  return made
+}
+
+/**
+ * The same targets without those that a request may not go to. What its model is called counts for all of them, and what each
+ * of them is called on the way for itself.
+ */
+export const zonedTargets = (
+  targets: ReadonlyArray<NameTarget>,
+  { model: asked, zones }: Pick<RoutingNeeds, "model" | "zones">,
+  rule: Pick<Rule, "zones"> | undefined,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): ReadonlyArray<NameTarget> => {
+  const { zones: policies } = settings
+  if (zones === undefined && policies === undefined) return targets
+  const byName = (policies?.models.length ?? 0) > 0
+  const whole = [
+    ...(zones ?? nothing),
+    ...(rule?.zones === undefined ? [] : [rule.zones]),
+    ...(policies?.all === undefined ? [] : [policies.all])
+  ]
+  if (whole.length === 0 && !byName) return targets
+  return targets.map((target): NameTarget => {
+    const own = byName
+      ? ofNames([...chainsOf([asked, ...(target.via ?? [])], settings), target.name], settings)
+      : nothing
+    const limits = own.length === 0 ? whole : [...whole, ...own]
+    const before = kept(target.candidates, limits)
+    const { beyond, kept: left } = byName
+      ? split(before.kept, (candidate, zone) =>
+          limitAgainst(
+            ofNames([candidate.model.id, ...groupNames(candidate, target.name, settings, snapshot)], settings),
+            zone
+          )
+        )
+      : before
+    const all = byName ? [...before.beyond, ...beyond] : beyond
+    return all.length === 0 ? target : { ...target, candidates: left, beyond: all }
+  })
+}
