@@ -6,6 +6,7 @@
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
 import { fleet } from "./fleet/main.ts"
+import { realLlama } from "./fleet/real-llama.ts"
 import { availableLegs } from "./legs.ts"
 import type { Context, Row } from "./measure.ts"
 import { pinSelf } from "./processes.ts"
@@ -40,10 +41,12 @@ const rows: ReadonlyArray<Row> = [
   dialects
 ]
 
-// Its columns are other ones, and so are its options.
-if (process.argv[2] === "fleet") {
-  pinSelf()
-  await fleet(process.argv.slice(3)).catch((error: unknown) => {
+// Their columns are other ones, and so are their options.
+const others: Readonly<Record<string, (args: ReadonlyArray<string>) => Promise<void>>> = { fleet, llama: realLlama }
+const other = others[process.argv[2] ?? ""]
+if (other !== undefined) {
+  if (other === fleet) pinSelf()
+  await other(process.argv.slice(3)).catch((error: unknown) => {
     console.error(error instanceof Error ? error.message : error)
     process.exit(2)
   })
@@ -64,7 +67,7 @@ const { values, positionals } = parseArgs({
 })
 
 const usage = `bun run bench [row…] [--quick] [--trials N] [--seconds S] [--legs floor,nexus] [--json FILE] [--litellm PROGRAM]
-rows: ${rows.map(({ name }) => name).join(", ")}; and \`bun run bench fleet --help\``
+rows: ${rows.map(({ name }) => name).join(", ")}; and \`bun run bench fleet --help\`, \`bun run bench llama --help\``
 
 const unknown = positionals.filter((name) => rows.every((row) => row.name !== name))
 if (values.help || unknown.length > 0) {

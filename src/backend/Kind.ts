@@ -89,6 +89,11 @@ export interface Kind {
   readonly loadsOnDemand: boolean
   /** Whether the slots that it tells of are those that were busy at most: it may have more. */
   readonly showsSlots?: true
+  /**
+   * The field of a body of chat that says which slot is to take it, of a server whose slots each hold a conversation, and which
+   * else chooses among them by what they have in common with it.
+   */
+  readonly slotField?: string
   /** Whether it keeps any text model to JSON by grammar. */
   readonly jsonByGrammar: boolean
   /** What it takes of a request of chat, where servers differ. */

@@ -42,6 +42,13 @@ export const mayLoad = (type: BackendType, { loaded }: Pick<Model, "loaded">): b
 /** Whether the slots that a kind of server tells of are those that were busy at most, so that it may have more. */
 export const showsSlots = (type: BackendType): boolean => kindNamed(type).showsSlots === true
 
+/** The field that names a slot to a kind of server; undefined where none does. */
+export const slotFieldOf = (type: BackendType): string | undefined => kindNamed(type).slotField
+
+/** How many slots of a model can be named to a server, by its own word; 0 where there is nothing to choose, or it is of no use. */
+export const namedSlots = ({ type }: Pick<Backend, "type">, { slots = 0, slotsConfigured, slotsKeep }: Model): number =>
+  slots > 1 && slotsConfigured !== true && slotsKeep !== false && slotFieldOf(type) !== undefined ? slots : 0
+
 /** Whether a model's context is not known yet, and may be as soon as the model has answered. */
 export const isUnmeasured = ({ type }: Pick<Backend, "type">, model: Model): boolean =>
   kindNamed(type).loadsOnDemand && contextOf(model) === undefined

@@ -45,11 +45,17 @@ export const cacheOf = (parts: ReadonlyArray<number | undefined>): number | unde
 /** A model with what is told of how much of it there is; nothing is laid over what is there by what is not told. */
 export const withTold = (
   model: Model,
-  { cacheTokens, loaded, slots }: { readonly [key in "cacheTokens" | "loaded" | "slots"]?: Model[key] | undefined }
+  {
+    cacheTokens,
+    loaded,
+    slots,
+    slotsKeep
+  }: { readonly [key in "cacheTokens" | "loaded" | "slots" | "slotsKeep"]?: Model[key] | undefined }
 ): Model => ({
   ...model,
   ...(slots === undefined ? {} : { slots }),
   ...(cacheTokens === undefined ? {} : { cacheTokens }),
+  ...(slotsKeep === undefined ? {} : { slotsKeep }),
   ...(loaded === undefined ? {} : { loaded })
 })
 

@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
+import { monotonicMs } from "../domain/monotonic.ts"
 import type { Capabilities, Model, ToldLoad } from "../domain/server.ts"
 import {
   cacheOf,
@@ -19,6 +20,7 @@ import {
 import { llamacppLifecycle } from "./llamacpp-lifecycle.ts"
 import { type ListEntry, openAiLike, readEntries } from "./openai-like.ts"
 import type { Kind, Prober } from "./Kind.ts"
+import { readSlots, slotsKeep } from "./llamacpp-slots.ts"
 import { samplesIn } from "./metrics-text.ts"
 import { speaking, trusted, type Speaking } from "./speech.ts"
 import type { Talk } from "./talk.ts"
@@ -28,6 +30,7 @@ const Props = Schema.Struct({
   build_info: lenientField(Schema.String),
   total_slots: lenientField(SlotCount),
   is_sleeping: lenientField(Schema.Boolean),
+  endpoint_slots: lenientField(Schema.Boolean),
   default_generation_settings: lenientField(Schema.Struct({ n_ctx: lenientField(TokenCount) })),
   modalities: lenientField(Schema.Struct({ vision: lenientField(Schema.Boolean) })),
   chat_template_caps: lenientField(
@@ -55,20 +58,25 @@ const abilities = (props: Props | undefined): Capabilities => {
   return { ...(vision === undefined ? {} : { vision }), ...(tools === undefined ? {} : { tools }) }
 }
 
-type Figures = Pick<Model, "cacheTokens" | "loaded" | "slots">
+type Figures = Pick<Model, "cacheTokens" | "loaded" | "slots" | "slotsKeep">
 
 /**
- * What `/props` tells of a model's slots. Where all of them share one cache, each says that it has the whole: then the server can
- * keep less than it says, and does not say so.
+ * What `/props` tells of a model's slots; `shown` is whether they were seen to keep what they hold. Where all of them share one
+ * cache, each says that it has the whole of it, and nothing says that they share it.
  */
-const figuresOf = (props: Props | undefined): Figures => {
+const figuresOf = (props: Props | undefined, trained: number | undefined, shown: boolean | undefined): Figures => {
   const slots = props?.total_slots
   const context = props?.default_generation_settings?.n_ctx
-  const cacheTokens = slots === undefined || context === undefined ? undefined : cacheOf([slots * context])
+  // Started with nothing said, each slot has all that the model was trained for: nobody has that much memory for each.
+  const shares = shown === false || (slots !== undefined && slots > 1 && context !== undefined && context === trained)
+  const keeps = shown ?? (shares ? false : undefined)
+  const caches = shares ? 1 : slots
+  const cacheTokens = caches === undefined || context === undefined ? undefined : cacheOf([caches * context])
   const loaded = props?.is_sleeping === undefined ? undefined : !props.is_sleeping
   return {
     ...(slots === undefined ? {} : { slots }),
     ...(cacheTokens === undefined ? {} : { cacheTokens }),
+    ...(keeps === undefined ? {} : { slotsKeep: keeps }),
     ...(loaded === undefined ? {} : { loaded })
   }
 }
@@ -81,7 +89,8 @@ const isLoaded = ({ status }: ListEntry): boolean | undefined =>
 const readModels = (
   list: unknown,
   props: Props | undefined,
-  told: ReadonlyMap<string, Props>
+  told: ReadonlyMap<string, Props>,
+  shown: boolean | undefined
 ): ReadonlyArray<Model> | undefined => {
   const router = props?.role === "router"
   const slot = router ? undefined : props?.default_generation_settings?.n_ctx
@@ -94,7 +103,7 @@ const readModels = (
     }
     const aliases = (entry.aliases ?? []).filter((alias) => typeof alias === "string")
     const loaded = isLoaded(entry)
-    const figures = figuresOf(router ? told.get(entry.id) : props)
+    const figures = figuresOf(router ? told.get(entry.id) : props, entry.meta?.n_ctx_train, shown)
     return [...new Set([entry.id, ...aliases])].map((id) =>
       withTold(reportedModel(id, context, capabilities), loaded === undefined ? figures : { ...figures, loaded })
     )
@@ -153,7 +162,32 @@ const askWork = Effect.fnUntraced(function* (talk: Talk, silent: Ref.Ref<boolean
   return answer?.status === 200 ? readWork(answer.text ?? "") : undefined
 })
 
-const prober: Effect.Effect<Prober> = Effect.map(Ref.make(false), (silent) => ({
+/** Whether slots keep what they hold, as far as it has shown, and how they were when they were looked at last, and when. */
+interface Looked {
+  readonly slots: ReturnType<typeof readSlots>
+  readonly keep: boolean | undefined
+  readonly at: number
+}
+
+const unseen: Looked = { slots: [], keep: undefined, at: -Infinity }
+
+// More often it would not notice who has left.
+const lookEveryMs = 5000
+
+// A server that sleeps would wake up, and a router load the model. Once they have shown it, they are not looked at any more.
+const lookAtSlots = Effect.fnUntraced(function* (talk: Talk, looked: Ref.Ref<Looked>, props: Props | undefined) {
+  const before = yield* Ref.get(looked)
+  const at = yield* monotonicMs
+  if (before.keep !== undefined || at - before.at < lookEveryMs) return before.keep
+  const isNone = props === undefined || props.role === "router" || props.is_sleeping === true
+  if (isNone || props.endpoint_slots === false || (props.total_slots ?? 0) < 2) return undefined
+  const slots = readSlots((yield* talk.want("/slots"))?.body)
+  const keep = slotsKeep(before.slots, slots)
+  yield* Ref.set(looked, { slots, keep, at })
+  return keep
+})
+
+const makeProber = (silent: Ref.Ref<boolean>, looked: Ref.Ref<Looked>): Prober => ({
   models: Effect.fnUntraced(function* (talk) {
     yield* talk.need("/health")
     // The list is open to all on some levels, /props is not: it shows whether the key is right.
@@ -163,14 +197,17 @@ const prober: Effect.Effect<Prober> = Effect.map(Ref.make(false), (silent) => ({
     if (list.status >= 300) return undefined
     const router = told?.role === "router"
     const single = router ? yield* askLoaded(talk, list.body) : new Map<string, Props>()
-    const models = readModels(list.body, told, single)
+    const shown = yield* lookAtSlots(talk, looked, told)
+    const models = readModels(list.body, told, single, shown)
     if (router || told === undefined || told.is_sleeping === true || models === undefined) return models
     const work = yield* askWork(talk, silent)
     if (work !== undefined) yield* talk.worksOn(new Map(models.map(({ id }) => [id, work])))
     return models
   }),
-  wasAway: Ref.set(silent, false)
-}))
+  wasAway: Effect.andThen(Ref.set(silent, false), Ref.set(looked, unseen))
+})
+
+const prober: Effect.Effect<Prober> = Effect.zipWith(Ref.make(false), Ref.make(unseen), makeProber)
 
 const tried = "tried on build 11669"
 
@@ -205,6 +242,7 @@ export const llamacpp: Kind = {
   alsoCalled: ["llamaserver", "llama", "llamafile", "koboldcpp", "ggml", "gguf"],
   ports: [8080, 9931],
   command: /\bllama-?server|llama\.cpp/i,
+  slotField: "id_slot",
   fingerprint: {
     owner: "llamacpp",
     header: "llama.cpp",

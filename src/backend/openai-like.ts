@@ -31,7 +31,7 @@ const ListEntry = Schema.Struct({
   max_model_len: lenientField(TokenCount),
   max_context_length: lenientField(TokenCount),
   context_window: lenientField(TokenCount),
-  meta: lenientField(Schema.Struct({ n_ctx: lenientField(TokenCount) })),
+  meta: lenientField(Schema.Struct({ n_ctx: lenientField(TokenCount), n_ctx_train: lenientField(TokenCount) })),
   architecture: lenientField(Schema.Struct({ input_modalities: lenientField(RawEntries) })),
   supported_parameters: lenientField(RawEntries),
   top_provider: lenientField(Schema.Struct({ max_completion_tokens: lenientField(TokenCount) })),

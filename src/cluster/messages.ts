@@ -32,6 +32,7 @@ const ModelShape = Schema.Struct({
   slots: Schema.optionalKey(Schema.Int),
   slotsConfigured: Schema.optionalKey(Schema.Boolean),
   cacheTokens: Schema.optionalKey(Schema.Int),
+  slotsKeep: Schema.optionalKey(Schema.Boolean),
   max_output_tokens: Schema.optionalKey(Schema.Int),
   thinks: Schema.optionalKey(Schema.Literals(["by effort", "by tokens", "never"])),
   capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability }),

@@ -210,6 +210,7 @@ export const compileSettings = (
     waits: settings.queue.enabled,
     affinity: settings.routing.affinity,
     sessionHeaders: settings.routing.session_headers,
+    pinsSlots: settings.routing.affinity && settings.routing.slot_pinning,
     aliases: new Map(Object.entries(settings.routing.aliases)),
     groups: new Map(Object.entries(settings.routing.groups)),
     stripPrefixes: settings.routing.strip_prefixes,

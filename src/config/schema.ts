@@ -184,6 +184,11 @@ const Routing = Schema.Struct({
     true,
     "Let the smart strategy weigh which server has read the beginning of a prompt before, and so need not read it again"
   ),
+  slot_pinning: or(
+    Schema.Boolean,
+    true,
+    "With affinity, name the slot that is to take a request to llama-servers, as long as that shows to keep conversations cached"
+  ),
   session_headers: or(
     Schema.Array(Schema.NonEmptyString),
     ["x-claude-code-session-id", "session-id", "thread-id", "x-session-affinity"],

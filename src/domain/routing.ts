@@ -143,6 +143,8 @@ export interface RoutingSettings {
   readonly affinity: boolean
   /** Headers in which clients name their conversation, the first that is there counts. */
   readonly sessionHeaders: ReadonlyArray<string>
+  /** Whether servers that can be told which slot is to take a request are told so. */
+  readonly pinsSlots: boolean
   /** Alias to the name it stands for, which may be an alias again (3 hops at most, no cycle: checked at load). */
   readonly aliases: ReadonlyMap<string, string>
   /** Name to the models that it stands for all together, each with `@backend` behind it where one backend alone is meant. */

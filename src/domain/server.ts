@@ -57,6 +57,11 @@ export interface Model {
   readonly slots?: number
   /** Whether its slots are those of the config. */
   readonly slotsConfigured?: boolean
+  /**
+   * Whether each slot keeps what it holds while others are at work, as far as the server shows it; where it does not, what it holds
+   * is moved and lost.
+   */
+  readonly slotsKeep?: boolean
   /** How many tokens of prompts the server can keep computed, all slots together. */
   readonly cacheTokens?: number
   /** The most tokens that an answer may have. */

@@ -3,6 +3,7 @@
  */
 import { PromptCache } from "./prompt-cache.ts"
 import type { PromptChain } from "./prompt-chain.ts"
+import { type Pinned, type Pinning, type SlotPlace, SlotPins } from "./slot-pins.ts"
 import { Slots } from "./slots.ts"
 import { Speeds } from "./speeds.ts"
 
@@ -63,6 +64,8 @@ export interface Running {
   /** Tokens that were to be read before its own, and how many requests were there. */
   readonly ahead: number
   readonly behind: number
+  /** Where it is, of a server that can be told so. */
+  readonly pinned: Pinned | undefined
   /** When its answer has begun; 0 before. */
   firstAt: number
   /** The most answers that were under way at once since it came, until its own began. */
@@ -112,6 +115,8 @@ export class Standing {
   leaving = 0
   // How many of them have begun to answer.
   private speaking = 0
+  /** What its slots hold; of those alone that can be told which one is to take a request. */
+  pins: SlotPins | undefined
   // Tokens of those whose answers have not begun.
   private unread = 0
   private endedAt = 0
@@ -137,6 +142,15 @@ export class Standing {
     return depth === 0 ? 0 : (chain.ends[depth - 1] ?? 0) * this.perByte(work, chain)
   }
 
+  /** The slot that a request would be given; undefined where none is known. */
+  placeOf(work: Work, now: number): SlotPlace | undefined {
+    const { pins } = this
+    const { chain } = work
+    if (pins === undefined || chain === undefined || !pins.tells) return undefined
+    const place = pins.look(chain, this.perByte(work, chain), now)
+    return place.slot === undefined ? undefined : place
+  }
+
   /** Tokens that are still to be read before an answer begins whose request would come now. */
   toRead(now: number): number {
     const { unread } = this
@@ -153,18 +167,31 @@ export class Standing {
     return own >= crowd && 2 * own >= this.running.length
   }
 
-  /** Begins to work on a request; `others` are requests that it has of somebody else. */
-  begins(work: Work, now: number, others = 0): Running {
-    const cached = this.cachedOf(work)
+  /** Begins to work on a request; `others` are requests that it has of somebody else, `pinning` is how it can be told its slot. */
+  begins(work: Work, now: number, others = 0, pinning?: Pinning): Running {
+    const pinned = pinning === undefined ? this.unpinned() : this.pinned(work, pinning, now)
+    const cached = pinned?.slot === undefined ? this.cachedOf(work) : pinned.cached
     const own = Math.max(0, this.promptTokens(work) - cached)
     const ahead = this.toRead(now)
-    const { running: all, speaking } = this
-    const running: Running = { work, at: now, cached, own, ahead, behind: all.length, firstAt: 0, most: speaking }
+    const { running: all, speaking: most } = this
+    const running: Running = { work, at: now, pinned, cached, own, ahead, behind: all.length, firstAt: 0, most }
     this.running.push(running)
     this.unread += own
     if (work.leaves !== undefined) this.leaving += 1
     this.slots.given(this.running.length + others)
     return running
+  }
+
+  private pinned(work: Work, pinning: Pinning, now: number): Pinned {
+    this.pins ??= new SlotPins()
+    const { chain } = work
+    return this.pins.begins(chain, chain === undefined ? 0 : this.perByte(work, chain), pinning, now)
+  }
+
+  private unpinned(): undefined {
+    // Nobody says any more what is in which slot.
+    this.pins?.stops()
+    return undefined
   }
 
   /** The answer has begun; gives by how much later than was to be expected of a model that is in memory. */
@@ -224,6 +251,8 @@ export class Standing {
     if (running.firstAt !== 0) this.speaking -= 1
     if (running.work.leaves !== undefined) this.leaving -= 1
     this.slots.ended(atOnce + others)
+    const { pinned } = running
+    if (pinned !== undefined && this.pins !== undefined) this.leaves(this.pins, pinned, now, seen)
     if (seen === undefined) return
     const { tokens, whole, written } = seen
     const { chain, output, prompt } = running.work
@@ -253,9 +282,17 @@ export class Standing {
     this.cache.holds(chain, perByte)
   }
 
+  private leaves(pins: SlotPins, pinned: Pinned, now: number, seen: Seen | undefined): void {
+    const tokens = seen?.tokens
+    const told = tokens && { cached: tokens.cached, tokens: tokens.prompt + tokens.completion }
+    // Where the slots have forgotten all they held, so has all else there.
+    if (pins.ends(pinned, told, seen?.whole ?? false, now)) this.cache.clear()
+  }
+
   /** Forgets what is gone when a server has been away. */
   restarts(): void {
     this.cache.clear()
+    this.pins?.restarts()
     this.slots.clear()
   }
 

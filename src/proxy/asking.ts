@@ -19,6 +19,7 @@ import { collected } from "./collected.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import { failureReason } from "./final-failure.ts"
 import { tunedFor } from "./fuller.ts"
+import { pinningFor, withSlot } from "./named-slot.ts"
 import type { Asked } from "./record.ts"
 import { mayLoad } from "../backend/backend.ts"
 import { coldFor } from "../router/expected-end.ts"
@@ -38,6 +39,8 @@ export interface AskedFor {
   readonly model: Span | undefined
   /** What it asks of a server. */
   readonly work: Work
+  /** Whether servers are told which slot is to take it. */
+  readonly pinsSlots: boolean
   readonly forwarding: {
     /** Called when a slot may have become free. */
     readonly freed: () => void
@@ -125,6 +128,9 @@ export class Asking implements Asker {
     this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn), {
       work: request.work,
       onDemand: mayLoad(backend.type, candidate.model),
+      pinning: request.pinsSlots
+        ? pinningFor(candidate, translation?.route ?? record.route, translation?.body ?? request.body)
+        : undefined,
       freed: forwarding.freed
     })
     if (!this.leads) return
@@ -164,7 +170,8 @@ export class Asking implements Asker {
   get answer(): Effect.Effect<CommittedAnswer, UpstreamError> {
     const { record } = this.request.run
     const { backend } = this.attempt.candidate.state
-    const { body, route } = this.translation ?? { body: this.ownBody, route: record.route }
+    const { body: plain, route } = this.translation ?? { body: this.ownBody, route: record.route }
+    const body = withSlot(plain, this.attempt.candidate, this.ticket.slot)
     const collector = backend.collect === true && !record.stream ? route.operation.collector : undefined
     if (collector === undefined || isSource(body)) {
       // The wish for a stream may stand behind what has come so far.

@@ -139,6 +139,10 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     return this.plan.work
   }
 
+  get pinsSlots(): boolean {
+    return this.plan.settings.pinsSlots
+  }
+
   /** Asks the first one, and others when it fails. */
   get all(): Forwarded {
     return this.next(Effect.void)

@@ -3,6 +3,7 @@
  */
 import type { AskedContext } from "../backend/tuning.ts"
 import type { KnownSlots, Model, ToldLoads } from "../domain/server.ts"
+import type { Pinning } from "../fleet/slot-pins.ts"
 import { Residency } from "../fleet/residency.ts"
 import { type Running, type Seen, Standing, type Work } from "../fleet/standing.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
@@ -196,6 +197,8 @@ export const standingOf = ({ standings }: LiveState, model: string): Standing =>
 interface Order {
   readonly work: Work
   readonly onDemand: boolean
+  /** How it can be told which slot is to take it; absent where it cannot. */
+  readonly pinning?: Omit<Pinning, "alone"> | undefined
   /** Called when its place is free again. */
   readonly freed: () => void
 }
@@ -238,22 +241,29 @@ export class Ticket {
     model: string,
     now: number,
     turned: (turn: StandingChange) => void,
-    { freed, onDemand, work } = nothingAsked
+    { freed, onDemand, pinning, work }: Order = nothingAsked
   ) {
     this.freed = freed
     this.live = live
     this.model = model
     this.started = now
     this.turned = turned
+    const standing = standingOf(live, model)
+    const alone = live.inFlight === standing.running.length && live.siblings.inFlight === 0
     live.inFlight += 1
     if (live.inFlight === 1) live.begins?.()
     live.yields?.()
     live.askedAt = now
-    this.standing = standingOf(live, model)
-    this.running = this.standing.begins(work, now, live.siblings.inFlight)
+    this.standing = standing
+    this.running = standing.begins(work, now, live.siblings.inFlight, pinning && { ...pinning, alone })
     this.cold = onDemand && live.residency.asks(model, now)
     const circuit = live.circuits.get(model)
     if (circuit !== undefined) live.circuits.set(model, beginTrial(circuit, now))
+  }
+
+  /** The slot that is to take it; undefined where the server chooses. */
+  get slot(): number | undefined {
+    return this.running.pinned?.named
   }
 
   /** Notes the first body byte; of a whole answer it is the last one too. */

@@ -93,6 +93,7 @@ const same = (a: Model, b: Model): boolean =>
   a.slots === b.slots &&
   a.slotsConfigured === b.slotsConfigured &&
   a.cacheTokens === b.cacheTokens &&
+  a.slotsKeep === b.slotsKeep &&
   a.max_output_tokens === b.max_output_tokens &&
   a.thinks === b.thinks &&
   a.about?.digest === b.about?.digest &&

@@ -3,8 +3,9 @@
  * and the figures a choice goes by are taken down once for it, so that a choice among a thousand visits each of them once.
  */
 import { contextOf } from "../domain/server.ts"
-import { isUnmeasured } from "../backend/backend.ts"
+import { isUnmeasured, namedSlots } from "../backend/backend.ts"
 import type { Ability } from "../domain/request.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { isLatencyStale, isLatencyYoung, standingOf, type LiveState } from "../registry/live-state.ts"
 import { type Candidate, inRotation } from "../registry/snapshot.ts"
@@ -91,6 +92,16 @@ export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
   }
   refreshPool(pool)
   return pool
+}
+
+/** Whether it matters what has been read of a prompt: for a choice among servers or, where those are named, among their slots. */
+export const promptMatters = (
+  targets: ReadonlyArray<{ readonly candidates: ReadonlyArray<Candidate> }>,
+  { affinity, pinsSlots }: Pick<RoutingSettings, "affinity" | "pinsSlots">
+): boolean => {
+  if (!affinity) return false
+  const isNamed = ({ model, state }: Candidate): boolean => namedSlots(state.backend, model) > 0
+  return targets.some(({ candidates }) => candidates.length > 1 || (pinsSlots && candidates.some(isNamed)))
 }
 
 /** Nobody. */

@@ -1,7 +1,7 @@
 /**
  * When the answer to a request is to be expected whole, at each of those who could give it: what the smart strategy goes by.
  */
-import { locality, mayLoad, showsSlots } from "../backend/backend.ts"
+import { locality, mayLoad, showsSlots, slotFieldOf } from "../backend/backend.ts"
 import type { Weights } from "../domain/routing.ts"
 import type { ExpectedEnd, Standing, Work } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
@@ -139,22 +139,24 @@ export const expectEnd = (
   if (standing.recalled !== undefined) return Object.assign(end, standing.recalled.end)
   const { now, turn, work } = moment
   const { speeds } = standing
-  const { live } = candidate.state
+  const { backend, live } = candidate.state
   const past = isLatencyIgnored(live, turn, now)
   const readMs = (past ? undefined : speeds.readMs) ?? best.readMs
   const baseMs = (past ? undefined : baseOf(live, standing)) ?? (speeds.readMs === undefined ? best.baseMs : 0)
   const atOnce = Math.min(places, standing.running.length + 1)
   const writeMs = (past ? undefined : speeds.writeMs(atOnce)) ?? best.writeMs
   const prompt = standing.promptTokens(work)
-  const cached = Math.min(prompt, standing.cachedOf(work))
+  const place = standing.placeOf(work, now)
+  const cached = Math.min(prompt, place?.cached ?? standing.cachedOf(work))
   const { cache } = standing
-  const pushedOut = Math.min(prompt - cached, Math.max(0, cache.tokens + prompt - cached - cache.capacity))
+  const overflow = Math.min(prompt - cached, Math.max(0, cache.tokens + prompt - cached - cache.capacity)) * missed
+  // What a server with a conversation for each slot does not hold takes the place of about as much.
+  const pushedOut = place?.lost ?? (slotFieldOf(backend.type) !== undefined ? prompt - cached : overflow)
   // Those of other processes hold places as well.
   const wait = places === Infinity ? 0 : standing.freeIn(places - live.siblings.inFlight, moment.ahead(standing), now)
   end.wait = Math.max(wait, drainMs(candidate, now))
   end.load = loadMs(candidate, now)
-  end.read =
-    (standing.toRead(now) + prompt - cached + pushedOut * missed) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
+  end.read = (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
   // How long an answer is depends on what is asked, and not on who is.
   end.write = Math.min(work.output, best.answer) * writeMs
   end.cached = cached

@@ -17,7 +17,7 @@ import {
   slotExclusion
 } from "./filter.ts"
 import { upstreamName, type NameTarget, nameTargets } from "./names.ts"
-import { ablePool, emptyPool, type Pool, poolOf, refreshPool } from "./candidate-columns.ts"
+import { ablePool, promptMatters, emptyPool, type Pool, poolOf, refreshPool } from "./candidate-columns.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { Mutable } from "effect/Types"
 import type { Recalled, Standing, Work } from "../fleet/standing.ts"
@@ -113,13 +113,12 @@ export class Plan implements DecisionBasis {
     this.waiting = this.pick(now, nobodyAhead)
   }
 
-  /** What the request asks of a server; its prompt is looked at where there is a choice. */
+  /** What the request asks of a server; its prompt is looked at where there is a choice, of servers or of their slots. */
   get work(): Work {
     if (this.made !== undefined) return this.made
     const { key, leaves, outputTokens, promptTokens, stream } = this.needs
     const output = this.needs.abilities.includes("embeddings") ? 0 : outputTokens === 0 ? usualOutput : outputTokens
-    const hasChoice = this.targets.some(({ candidates }) => candidates.length > 1)
-    const chain = hasChoice && this.settings.affinity ? this.prompt?.() : undefined
+    const chain = promptMatters(this.targets, this.settings) ? this.prompt?.() : undefined
     return (this.made = { prompt: promptTokens, output, chain, whole: !stream, leaves, key })
   }
 

@@ -25,7 +25,6 @@ effect("llama-server: the context of a slot, vision and tools from /props", () =
         capabilities: { vision: false, tools: true, json_mode: true }
       }
     })
-    expect(world.count("/slots")).toBe(0)
   })
 )
 

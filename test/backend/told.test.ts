@@ -1,5 +1,6 @@
 import { expect } from "bun:test"
 import { Effect } from "effect"
+import { TestClock } from "effect/testing"
 import type { Backend } from "../../src/backend/backend.ts"
 import type { ProbeOutcome } from "../../src/domain/backend-health.ts"
 import { makeProbe } from "../../src/health/probe.ts"
@@ -54,6 +55,77 @@ effect(
         world.asked.map(({ url }) => url.slice(origin.length)).filter((path) => /slots|metrics/.test(path))
       ).toEqual([])
     })
+)
+
+/** Slots as `/slots` has them: the last task of each and what it holds, undefined before the first one. */
+const slotsOf = (...slots: ReadonlyArray<readonly [task: number, tokens: number, busy?: boolean] | undefined>) => ({
+  json: slots.map((slot, id) => {
+    const idle = { id, n_ctx: 4096, is_processing: slot?.[2] ?? false }
+    return slot === undefined ? idle : Object.assign(idle, { id_task: slot[0], n_prompt_tokens: slot[1], params: {} })
+  })
+})
+
+const looks = (first: Canned, ...later: ReadonlyArray<Canned>) =>
+  Effect.gen(function* () {
+    const answers = [first, ...later]
+    const world = serving({ ...llama({}), "/slots": () => answers.shift() ?? first })
+    const probe = yield* again(world, "llamacpp")
+    let found = yield* probe
+    for (const _ of later) {
+      yield* TestClock.adjust("30 seconds")
+      found = yield* probe
+    }
+    const { cacheTokens, slotsKeep } = modelsOf(found)["tiny-random"] ?? {}
+    return { cacheTokens, slotsKeep, asked: world.count("/slots") }
+  })
+
+effect("llama-server: idle slots that were emptied show that all share one cache, which holds one context", () =>
+  Effect.gen(function* () {
+    expect(yield* looks(slotsOf([3, 0], [7, 90], undefined, undefined))).toEqual({
+      cacheTokens: 4096,
+      slotsKeep: false,
+      asked: 1
+    })
+  })
+)
+
+effect("llama-server: a slot that still holds what it did when another was given work shows that slots keep it", () =>
+  Effect.gen(function* () {
+    const before = slotsOf([3, 80], undefined, undefined, undefined)
+    const after = slotsOf([3, 80], [7, 90], undefined, undefined)
+    expect((yield* looks(before)).slotsKeep).toBeUndefined()
+    expect((yield* looks(before, before)).slotsKeep).toBeUndefined()
+    expect((yield* looks(before, slotsOf([8, 80], [7, 90], undefined, undefined))).slotsKeep).toBeUndefined()
+    expect(yield* looks(before, after, after)).toEqual({ cacheTokens: 16_384, slotsKeep: true, asked: 2 })
+    const busy = slotsOf([3, 80, true], undefined, undefined, undefined)
+    expect((yield* looks(busy, after)).slotsKeep).toBeUndefined()
+  })
+)
+
+effect(
+  "llama-server: started with nothing said, so that each slot has all the model was trained for, shares its cache",
+  () =>
+    Effect.gen(function* () {
+      const [model] = recorded.llamaModels.data
+      const n_ctx = model?.meta.n_ctx_train
+      const routes = llama({ default_generation_settings: { n_ctx } })
+      const list = { json: { ...recorded.llamaModels, data: [{ ...model, meta: { ...model?.meta, n_ctx } }] } }
+      const found = modelsOf(yield* once(serving({ ...routes, "/v1/models": list }), { type: "llamacpp" }))
+      expect(found["tiny-random"]).toMatchObject({ slotsKeep: false, cacheTokens: n_ctx })
+    })
+)
+
+effect("llama-server: nonsense in place of its slots shows nothing", () =>
+  Effect.gen(function* () {
+    const some: ReadonlyArray<Canned> = [
+      { json: {} },
+      { json: [null, 3, { id: "0" }, { id: 1, is_processing: "no" }] },
+      { json: [{ id: 0, is_processing: false, id_task: "x", n_prompt_tokens: -1 }] },
+      { text: "<html>" },
+      { json: { error: { code: 501 } }, status: 501 }
+    ]
+    for (const each of some) expect((yield* looks(each, each)).slotsKeep).toBeUndefined()
+  })
 )
 
 effect("llama-server: its work is told where it was started with metrics, and elsewhere asked for once", () =>

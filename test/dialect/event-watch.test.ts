@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
 import { EventWatch } from "../../src/dialect/openai/event-watch.ts"
+import { usageFrom } from "../../src/dialect/openai/usage.ts"
 import { delta, done, event } from "../kit/answers.ts"
 import { holdsUnderAnyCutting, watchCodec } from "../kit/cutting.ts"
 
@@ -280,6 +281,20 @@ describe("progress", () => {
       })
     )
   })
+})
+
+test("what llama-server timed counts where nobody asked for a usage, and gives way to one", () => {
+  const timings = { cache_n: 16, prompt_n: 3, prompt_ms: 2.5, predicted_n: 4, predicted_ms: 1 }
+  const last = { choices: [{ index: 0, delta: {}, finish_reason: "stop" }], timings }
+  const usage = { prompt_tokens: 30, completion_tokens: 5, prompt_tokens_details: { cached_tokens: 6 } }
+  const used = (...events: ReadonlyArray<object>): unknown => {
+    const text = events.map((each) => `data: ${JSON.stringify(each)}\n\n`).join("")
+    return usageFrom(watched(text, done).usage())
+  }
+  expect(used(last)).toEqual({ prompt: 19, cached: 16, completion: 4 })
+  for (const all of [[{ choices: [], usage, timings }], [last, { choices: [], usage }], [{ choices: [], usage }, last]])
+    expect(used(...all)).toEqual({ prompt: 30, cached: 6, completion: 5 })
+  expect(used({ choices: [{ index: 0, delta: { timings } }] })).toBeUndefined()
 })
 
 test("the usage that counts is the last one, wherever a server puts it", () => {

@@ -149,6 +149,7 @@ const smart: RoutingSettings = {
   waits: false,
   affinity: false,
   sessionHeaders: [],
+  pinsSlots: false,
   aliases: new Map(),
   groups: new Map(),
   stripPrefixes: true,

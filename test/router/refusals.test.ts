@@ -23,6 +23,7 @@ const plain: RoutingSettings = {
   waits: false,
   affinity: false,
   sessionHeaders: [],
+  pinsSlots: false,
   aliases: new Map([["alias", "a"]]),
   groups: new Map(),
   stripPrefixes: true,

@@ -25,7 +25,8 @@ const keyNames = [
   "delta",
   "text",
   "role",
-  "x_groq"
+  "x_groq",
+  "timings"
 ] as const
 
 type KeyName = (typeof keyNames)[number]
@@ -47,7 +48,8 @@ const key = {
   delta: codeOf("delta"),
   text: codeOf("text"),
   role: codeOf("role"),
-  groq: codeOf("x_groq")
+  groq: codeOf("x_groq"),
+  timings: codeOf("timings")
 } as const
 
 const hashStart = 0x811c9dc5 | 0
@@ -122,6 +124,7 @@ export class ChunkScan {
   private usageBytes: Uint8Array | undefined
   private usageSize = 0
   private usageFrom = -1
+  private hasUsage = false
 
   /** Whether an object has begun and not ended. */
   get open(): boolean {
@@ -133,7 +136,7 @@ export class ChunkScan {
     return this.error || (this.area === area.root && this.key === key.error)
   }
 
-  /** The last usage object, as bytes; empty when there was none, or one too long to be one. */
+  /** The last usage object, as bytes, or what some servers tell of their tokens in any case; empty when there was none, or one too long to be one. */
   usage(): Uint8Array {
     return this.usageBytes?.subarray(0, Math.max(0, this.usageSize)) ?? new Uint8Array(0)
   }
@@ -313,6 +316,10 @@ export class ChunkScan {
         this.usageFrom = at
         this.usageSize = 0
         this.metered = true
+        this.hasUsage = true
+      } else if (object && this.key === key.timings && this.area === area.root && !this.hasUsage) {
+        this.usageFrom = at
+        this.usageSize = 0
       }
       return
     }

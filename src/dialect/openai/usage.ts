@@ -23,6 +23,11 @@ const reasoning = /"reasoning_tokens"\s*:\s*(\d{1,15})\b/
 // Called on the bytes as they are: a Buffer over them would make the engine give them another form, at many times the cost.
 const { lastIndexOf, toString } = Buffer.prototype
 
+// llama-server tells what it timed in every stream, asked for or not: of the prompt what it had and what it read, and what it wrote.
+const had = /"cache_n"\s*:\s*(\d{1,15})\b/
+const reading = /"prompt_n"\s*:\s*(\d{1,15})\b/
+const writing = /"predicted_n"\s*:\s*(\d{1,15})\b/
+
 const numberOf = (found: RegExpExecArray | null): number => Number(found?.[1] ?? 0)
 
 // The object to its closing brace, whatever objects are inside of it; it holds numbers and no braces in texts.
@@ -55,9 +60,20 @@ const rarer = (cachedWrite: number, reasoning: number): Pick<Usage, "cachedWrite
   ...(reasoning > 0 ? { reasoning } : {})
 })
 
-/** What a usage object says, as it came in a stream. */
-export const usageFrom = (bytes: Uint8Array): Usage | undefined =>
-  bytes.length === 0 ? undefined : usageOf(toString.call(bytes, "latin1"))
+const timedOf = (text: string): Usage | undefined => {
+  const read = reading.exec(text)
+  const cached = numberOf(had.exec(text))
+  return read === null
+    ? undefined
+    : { prompt: cached + numberOf(read), cached, completion: numberOf(writing.exec(text)) }
+}
+
+/** What a usage object says, as it came in a stream, or what was timed where there is none. */
+export const usageFrom = (bytes: Uint8Array): Usage | undefined => {
+  if (bytes.length === 0) return undefined
+  const text = toString.call(bytes, "latin1")
+  return usageOf(text) ?? timedOf(text)
+}
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 

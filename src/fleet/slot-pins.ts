@@ -1,0 +1,320 @@
+/**
+ * Which conversation each slot of a server holds that can be told which slot is to take a request, and which one to tell.
+ */
+import type { PromptChain } from "./prompt-chain.ts"
+
+/** What one slot is known of. */
+interface Slot {
+  /** What it holds; undefined where that is nothing, or not known. */
+  chain: PromptChain | undefined
+  /** Tokens of it, its answer among them. */
+  tokens: number
+  /** Nothing has been given to the server that it may have taken without being named. */
+  sure: boolean
+  /** The answer to what it holds has been seen to its end. */
+  solid: boolean
+  /** Requests that are known to be in it. */
+  busy: number
+  /** Until then it may go on with what nobody waits for any more, in milliseconds. */
+  doubtUntil: number
+  /** When it was given something last, in milliseconds. */
+  givenAt: number
+  /** Whether it was given what it holds in place of another conversation, which may come back. */
+  contested: boolean
+}
+
+/** Where a request goes, or would go. */
+export interface SlotPlace {
+  /** The slot that is to be named; undefined where the server chooses. */
+  readonly named: number | undefined
+  /** The slot that it is in; undefined where that is not known. */
+  readonly slot: number | undefined
+  /** Whether that slot holds the conversation. */
+  readonly own: boolean
+  /** Tokens of its prompt that the slot holds. */
+  readonly cached: number
+  /** Tokens that are to be read again since the slot gives up another conversation. */
+  readonly lost: number
+}
+
+/** A request that is in a slot. */
+export interface Pinned extends SlotPlace {
+  readonly chain: PromptChain | undefined
+  /** Whether much was to be found in its slot, so that what it found shows whether slots keep what they hold. */
+  readonly shows: boolean
+  readonly trial: boolean
+  readonly epoch: number
+}
+
+/** What a request is, beside its prompt. */
+export interface Pinning {
+  /** Slots that the server told of. */
+  readonly slots: number
+  /** Whether nothing else is under way there, by this process or another one. */
+  readonly alone: boolean
+  /** Whether it is a further turn of a conversation. */
+  readonly continues: boolean
+  /** Whether a slot can be named. */
+  readonly names: boolean
+}
+
+/** Whether slots keep what they hold: that is not told. */
+export type Keeping = "untried" | "keeps" | "forgets"
+
+// What a server shares of a prompt before it takes a slot for that, and keeps of a slot before it saves nothing of it.
+const likeEnough = 0.1
+const savedBelow = 0.5
+
+// A conversation is in the slot of which it goes on with all but this share, or these blocks: behind them settings may stand.
+const leftBehind = { share: 0.25, blocks: 2 } as const
+
+// Tokens that have to be expected before anything is shown, and shares of them that are found where slots keep, and where not.
+const shown = { tokens: 256, found: 0.5, missed: 0.1 } as const
+
+// How long a slot may go on with what nobody waits for, in milliseconds: what comes in one piece may not be called off.
+const doubtMs = { stream: 1000, whole: 60_000 } as const
+
+// Two that have one slot push out each other from then on: each reads again what it had there. Whoever was pushed out by one that is
+// there now has lost that already, so that it is better to be a third one. It is less likely by half that one comes back in so long,
+// in milliseconds.
+const comesBack = { both: 2, contested: 1, halfMs: 10 * 60_000 } as const
+
+// It is tried again after so long, twice as long each time, in milliseconds.
+const retryMs = 10 * 60_000
+const mostRetryMs = 8 * 60 * 60_000
+
+const newSlot = (): Slot => ({
+  chain: undefined,
+  tokens: 0,
+  sure: false,
+  solid: false,
+  busy: 0,
+  doubtUntil: 0,
+  givenAt: 0,
+  contested: false
+})
+
+/** How many blocks two chains have in common. */
+const commonBlocks = ({ hashes: one }: PromptChain, { hashes: other }: PromptChain): number => {
+  let from = 0
+  let to = Math.min(one.length, other.length)
+  while (from < to) {
+    const middle = (from + to) >>> 1
+    if (one[middle] === other[middle]) from = middle + 1
+    else to = middle
+  }
+  return from
+}
+
+const nowhere: SlotPlace = { named: undefined, slot: undefined, own: false, cached: 0, lost: 0 }
+
+/** The slots of one server. */
+export class SlotPins {
+  private slots: Array<Slot> = []
+  private keeping: Keeping = "untried"
+  private retryAt = 0
+  private refusals = 0
+  // Requests under way of which nobody knows in which slot they are.
+  private strays = 0
+  private trying = false
+  private epoch = 0
+
+  /** Whether slots keep what they hold. */
+  keeps(now: number): Keeping {
+    return this.keeping === "forgets" && now >= this.retryAt ? "untried" : this.keeping
+  }
+
+  /** Whether what slots hold is known at all, so that it says what will be cached. */
+  get tells(): boolean {
+    return this.keeping !== "forgets" && this.slots.some(({ sure }) => sure)
+  }
+
+  /** Where a request would go now; `perByte` is tokens for each byte of its chain. */
+  look(chain: PromptChain | undefined, perByte: number, now: number, continues = false): SlotPlace {
+    if (chain === undefined) return nowhere
+    let own = -1
+    let ownBlocks = -1
+    let likest = -1
+    let likestBlocks = -1
+    let empty = -1
+    let unsure = false
+    for (let at = 0; at < this.slots.length; at += 1) {
+      const slot = this.slots[at]
+      if (slot === undefined || slot.busy > 0 || slot.doubtUntil > now) continue
+      unsure ||= !slot.sure
+      const { chain: held } = slot
+      if (held === undefined) {
+        if (empty < 0) empty = at
+        continue
+      }
+      const blocks = commonBlocks(held, chain)
+      if (blocks > ownBlocks && this.goesOn(held, chain, blocks)) {
+        own = at
+        ownBlocks = blocks
+      }
+      if (blocks > likestBlocks) {
+        likest = at
+        likestBlocks = blocks
+      }
+    }
+    if (own >= 0) return this.placeAt(own, true, chain, perByte, now)
+    // The server may have it in a slot of which nobody knows.
+    if (continues && unsure) return nowhere
+    if (empty >= 0) return this.placeAt(empty, false, chain, perByte, now)
+    const first = likest < 0 ? undefined : this.placeAt(likest, false, chain, perByte, now)
+    if (first === undefined || first.cached <= likeEnough * perByte * chain.bytes) return nowhere
+    // Where the server gives up most of what a slot holds it saves that, and looks for a copy of this one.
+    if (first.cached < savedBelow * (this.slots[likest]?.tokens ?? 0)) return { ...nowhere, cached: first.cached }
+    return this.leastLoss(chain, perByte, now) ?? first
+  }
+
+  /** Gives the server a request. */
+  begins(chain: PromptChain | undefined, perByte: number, pinning: Pinning, now: number): Pinned {
+    this.resize(pinning.slots)
+    if (this.keeping === "forgets" && now >= this.retryAt) this.retries()
+    const may = this.keeping !== "forgets" && pinning.alone && pinning.names && this.strays === 0
+    const place = may ? this.look(chain, perByte, now, pinning.continues) : nowhere
+    const slot = place.slot === undefined ? undefined : this.slots[place.slot]
+    if (slot === undefined) return this.strayed(chain)
+    const expects = place.own && slot.sure && slot.solid && place.cached >= shown.tokens
+    const trial = this.keeping === "untried" && expects
+    // One shows it for all: the others get there by what they share with their slot.
+    const named = trial && this.trying ? undefined : place.slot
+    if (trial && named !== undefined) this.trying = true
+    slot.busy += 1
+    slot.givenAt = now
+    if (!place.own) slot.contested = place.lost > 0
+    return {
+      ...place,
+      named,
+      chain,
+      shows: expects && named !== undefined,
+      trial: trial && named !== undefined,
+      epoch: this.epoch
+    }
+  }
+
+  /**
+   * It is over: `cached` of its prompt was found, and the slot holds so many `tokens` now; both undefined where its end was not seen.
+   * Gives whether the server has forgotten what it held.
+   */
+  ends(
+    pinned: Pinned,
+    told: { readonly cached: number; readonly tokens: number } | undefined,
+    whole: boolean,
+    now: number
+  ): boolean {
+    this.leaves(pinned, told === undefined ? now + (whole ? doubtMs.whole : doubtMs.stream) : 0)
+    const slot = pinned.slot === undefined ? undefined : this.slots[pinned.slot]
+    if (slot !== undefined && this.keeping !== "forgets") {
+      slot.chain = pinned.chain
+      slot.tokens = told?.tokens ?? slot.tokens
+      slot.sure = pinned.named !== undefined || slot.sure
+      slot.solid = told !== undefined
+    }
+    if (told === undefined || !pinned.shows || pinned.epoch !== this.epoch) return false
+    if (told.cached >= shown.found * pinned.cached) {
+      this.keeping = "keeps"
+      this.refusals = 0
+      return false
+    }
+    if (told.cached >= shown.missed * pinned.cached) return false
+    const kept = this.keeping === "keeps"
+    // A server that has kept what it held has been started anew: what shows that it does not is the next time.
+    this.forgets()
+    if (slot !== undefined) {
+      slot.chain = pinned.chain
+      slot.tokens = told.tokens
+      slot.solid = true
+    }
+    if (!kept) this.isRefused(now)
+    return true
+  }
+
+  /** The server told that its slots do not keep what they held. */
+  isRefused(now: number): void {
+    if (this.keeping === "forgets") return
+    this.keeping = "forgets"
+    this.refusals += 1
+    this.retryAt = now + Math.min(mostRetryMs, retryMs * 2 ** (this.refusals - 1))
+  }
+
+  /** It has been away: no slot holds anything. */
+  restarts(): void {
+    this.forgets()
+    this.refusals = 0
+  }
+
+  /** Nothing more is named, and nothing known. */
+  stops(): void {
+    this.epoch += 1
+    for (const slot of this.slots) Object.assign(slot, { chain: undefined, tokens: 0, sure: false, solid: false })
+  }
+
+  private retries(): void {
+    this.keeping = "untried"
+    this.trying = false
+    this.stops()
+  }
+
+  private forgets(): void {
+    this.epoch += 1
+    this.keeping = "untried"
+    this.trying = false
+    for (const slot of this.slots) Object.assign(slot, { chain: undefined, tokens: 0, sure: true, solid: false })
+  }
+
+  private resize(count: number): void {
+    if (this.slots.length === count) return
+    // Started with other slots it holds nothing of before; those that are under way are in slots that nobody knows.
+    this.epoch += 1
+    this.slots = Array.from({ length: count }, newSlot)
+    this.trying = false
+  }
+
+  // It may be in any slot that was idle.
+  private strayed(chain: PromptChain | undefined): Pinned {
+    this.strays += 1
+    for (const slot of this.slots) if (slot.busy === 0) slot.sure = false
+    return { ...nowhere, chain, shows: false, trial: false, epoch: this.epoch }
+  }
+
+  private leaves({ epoch, slot, trial }: Pinned, doubtUntil: number): void {
+    if (slot === undefined) {
+      this.strays -= 1
+      return
+    }
+    if (trial && epoch === this.epoch) this.trying = false
+    const left = this.slots[slot]
+    if (left === undefined) return
+    left.busy = Math.max(0, left.busy - 1)
+    left.doubtUntil = Math.max(left.doubtUntil, doubtUntil)
+  }
+
+  private goesOn({ ends, hashes, root }: PromptChain, chain: PromptChain, blocks: number): boolean {
+    if (root !== chain.root) return false
+    const left = hashes.length - blocks
+    if (left <= leftBehind.blocks) return true
+    return (ends.at(-1) ?? 0) - (ends[blocks - 1] ?? 0) <= leftBehind.share * (ends.at(-1) ?? 0)
+  }
+
+  private placeAt(at: number, own: boolean, chain: PromptChain, perByte: number, now: number): SlotPlace {
+    const { chain: held, contested = false, givenAt = 0, tokens = 0 } = this.slots[at] ?? {}
+    const blocks = held === undefined ? 0 : commonBlocks(held, chain)
+    const cached = (chain.ends[blocks - 1] ?? 0) * perByte
+    const again = (contested ? comesBack.contested : comesBack.both) * 0.5 ** ((now - givenAt) / comesBack.halfMs)
+    return { named: at, slot: at, own, cached, lost: own ? 0 : tokens * again }
+  }
+
+  // Of those of which little enough is given up that the server would save none of it.
+  private leastLoss(chain: PromptChain, perByte: number, now: number): SlotPlace | undefined {
+    let found: SlotPlace | undefined
+    for (let at = 0; at < this.slots.length; at += 1) {
+      const slot = this.slots[at]
+      if (slot === undefined || slot.busy > 0 || slot.doubtUntil > now) continue
+      const place = this.placeAt(at, false, chain, perByte, now)
+      if (place.cached >= savedBelow * slot.tokens && place.lost < (found?.lost ?? Infinity)) found = place
+    }
+    return found
+  }
+}

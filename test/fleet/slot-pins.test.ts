@@ -1,0 +1,218 @@
+import { describe, expect, test } from "bun:test"
+import * as fc from "fast-check"
+import type { PromptChain } from "../../src/fleet/prompt-chain.ts"
+import { type Pinned, type Pinning, SlotPins } from "../../src/fleet/slot-pins.ts"
+
+const shared = 20
+
+/** A turn of a conversation in blocks of 100 bytes, the first of which all have in common; a token is a byte. */
+const turnOf = (conversation: number, turn: number): PromptChain => {
+  const blocks = shared + turn * 5
+  return {
+    hashes: Array.from({ length: blocks }, (_, at) => (at < shared ? at + 1 : conversation * 10_000 + at)),
+    ends: Array.from({ length: blocks }, (_, at) => (at + 1) * 100),
+    bytes: blocks * 100,
+    root: conversation
+  }
+}
+
+const tokensOf = (chain: PromptChain): number => chain.bytes + 100
+
+const usual = { slots: 4, alone: true, continues: false, names: true } satisfies Pinning
+
+/** A server with slots that keep what they hold, or are emptied whenever another one is given work. */
+class Server {
+  readonly pins = new SlotPins()
+  readonly keeps: boolean
+  readonly held = new Map<number, PromptChain>()
+  readonly busy = new Set<number>()
+  now = 0
+
+  constructor(keeps: boolean) {
+    this.keeps = keeps
+  }
+
+  begins(chain: PromptChain, how: Partial<Pinning> = {}): Pinned {
+    this.now += 10
+    return this.pins.begins(chain, 1, { ...usual, ...how }, this.now)
+  }
+
+  /** Works on one; gives how much of it was cached. */
+  ends(pinned: Pinned): number {
+    this.now += 10
+    const slot = pinned.named
+    const { chain } = pinned
+    if (chain === undefined) throw new Error("no chain")
+    if (!this.keeps) for (const other of this.held.keys()) if (!this.busy.has(other)) this.held.delete(other)
+    const had = slot === undefined ? undefined : this.held.get(slot)
+    const blocks = had === undefined ? 0 : chain.hashes.filter((hash, at) => had.hashes[at] === hash).length
+    if (slot !== undefined) this.held.set(slot, chain)
+    this.pins.ends(pinned, { cached: blocks * 100, tokens: tokensOf(chain) }, false, this.now)
+    return blocks * 100
+  }
+
+  turn(conversation: number, turn: number): { readonly named: number | undefined; readonly cached: number } {
+    const pinned = this.begins(turnOf(conversation, turn), { continues: turn > 1 })
+    return { named: pinned.named, cached: this.ends(pinned) }
+  }
+}
+
+describe("the slots of a server whose slots keep what they hold", () => {
+  test("each conversation has one of its own as long as there are as many, in whatever order they come", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 2, max: 8 }),
+        fc.array(fc.nat(7), { minLength: 10, maxLength: 60 }),
+        (count, order) => {
+          const server = new Server(true)
+          const turns = new Map<number, number>()
+          for (const each of order) {
+            const conversation = 1 + (each % count)
+            const turn = (turns.get(conversation) ?? 0) + 1
+            turns.set(conversation, turn)
+            const pinned = server.begins(turnOf(conversation, turn), { slots: count, continues: turn > 1 })
+            const cached = server.ends(pinned)
+            expect(pinned.named).toBeDefined()
+            if (turn > 1) expect(cached).toBe((shared + (turn - 1) * 5) * 100)
+          }
+        }
+      )
+    )
+  })
+
+  test("one that is at work is never named, nor one that may go on with what nobody waits for", () => {
+    const step = fc.record({
+      conversation: fc.integer({ min: 1, max: 6 }),
+      ends: fc.integer({ min: 0, max: 5 }),
+      seen: fc.boolean()
+    })
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 1, maxLength: 60 }), (steps) => {
+        const server = new Server(true)
+        const under: Array<Pinned> = []
+        const doubted = new Map<number, number>()
+        for (const { conversation, ends, seen } of steps) {
+          const pinned = server.begins(turnOf(conversation, 1))
+          const { named } = pinned
+          if (named !== undefined) {
+            expect(under.some((other) => other.slot === named)).toBe(false)
+            expect(doubted.get(named) ?? 0).toBeLessThanOrEqual(server.now)
+          }
+          under.push(pinned)
+          while (under.length > ends) {
+            const over = under.shift()
+            if (over === undefined) break
+            if (seen) server.ends(over)
+            else {
+              server.pins.ends(over, undefined, false, server.now)
+              if (over.slot !== undefined) doubted.set(over.slot, server.now + 1000)
+            }
+          }
+        }
+      })
+    )
+  })
+
+  test("more conversations than slots push out one another in one slot, and not all in all", () => {
+    const server = new Server(true)
+    let kept = 0
+    for (let turn = 1; turn <= 8; turn += 1)
+      for (let each = 1; each <= 6; each += 1) if (server.turn(each, turn).cached > shared * 100) kept += 1
+    expect(kept).toBeGreaterThanOrEqual(3 * 7)
+  })
+
+  test("to take the slot of another one costs more than to read all at a server with an empty slot", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 4, maxLength: 4 }),
+        fc.nat(60),
+        (turns, minutes) => {
+          const server = new Server(true)
+          turns.forEach((last, at) => {
+            for (let turn = 1; turn <= last; turn += 1) server.turn(at + 1, turn)
+          })
+          const chain = turnOf(9, 1)
+          const { cached, lost, slot } = server.pins.look(chain, 1, server.now + Math.min(minutes, 5) * 60_000)
+          if (slot !== undefined) expect(chain.bytes - cached + lost).toBeGreaterThan(chain.bytes)
+        }
+      )
+    )
+  })
+
+  test("a slot is left to the server where it would save what is in it, and may have a copy of what is asked", () => {
+    const server = new Server(true)
+    for (let each = 1; each <= 4; each += 1) for (const turn of [1, 6]) server.turn(each, turn)
+    expect(server.begins(turnOf(5, 1)).named).toBeUndefined()
+  })
+
+  test("nothing is named while one is under way that may be in any slot", () => {
+    const server = new Server(true)
+    server.turn(1, 1)
+    const stray = server.begins(turnOf(9, 1), { names: false })
+    expect(server.begins(turnOf(1, 2)).named).toBeUndefined()
+    server.ends(stray)
+    expect(server.begins(turnOf(1, 2), { alone: false }).named).toBeUndefined()
+  })
+
+  test("a conversation that has begun elsewhere is left to the server, which may have it in a slot", () => {
+    const server = new Server(true)
+    expect(server.begins(turnOf(1, 3), { continues: true }).named).toBeUndefined()
+  })
+
+  test("a server that has forgotten all is noticed at once, and its slots are named as before", () => {
+    const server = new Server(true)
+    for (const turn of [1, 2, 3]) for (const each of [1, 2, 3]) server.turn(each, turn)
+    expect(server.pins.keeps(server.now)).toBe("keeps")
+    server.held.clear()
+    expect(server.turn(1, 4).cached).toBe(0)
+    expect(server.pins.look(turnOf(2, 4), 1, server.now).cached).toBe(0)
+    for (const each of [2, 3]) server.turn(each, 4)
+    for (const each of [1, 2, 3]) expect(server.turn(each, 5).cached).toBe((shared + 20) * 100)
+  })
+})
+
+describe("the slots of a server that empties those which are idle", () => {
+  test("are named no more after one turn that found nothing", () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 6 }), { minLength: 4, maxLength: 40 }), (order) => {
+        const server = new Server(false)
+        const turns = new Map<number, number>()
+        let inVain = 0
+        for (const each of order) {
+          const turn = (turns.get(each) ?? 0) + 1
+          turns.set(each, turn)
+          const pinned = server.begins(turnOf(each, turn))
+          const isShown = pinned.shows
+          const cached = server.ends(pinned)
+          if (isShown && cached === 0) inVain += 1
+          if (inVain > 0) expect(server.pins.keeps(server.now)).toBe("forgets")
+        }
+        expect(inVain).toBeLessThanOrEqual(1)
+      })
+    )
+  })
+
+  test("one request tries it for all that are under way", () => {
+    const server = new Server(false)
+    const first = [1, 2, 3, 4].map((each) => server.begins(turnOf(each, 1)))
+    for (const each of first) server.ends(each)
+    const second = [1, 2, 3, 4].map((each) => server.begins(turnOf(each, 2)))
+    expect(second.filter(({ named }) => named !== undefined)).toHaveLength(1)
+  })
+
+  test("are tried again after ten minutes, and then later each time", () => {
+    const server = new Server(false)
+    const fails = (): void => {
+      for (const turn of [1, 2]) for (const each of [1, 2, 3]) server.turn(each, turn)
+      expect(server.pins.keeps(server.now)).toBe("forgets")
+    }
+    fails()
+    server.now += 9 * 60_000
+    expect(server.turn(7, 1).named).toBeUndefined()
+    server.now += 2 * 60_000
+    expect(server.pins.keeps(server.now)).toBe("untried")
+    fails()
+    server.now += 11 * 60_000
+    expect(server.pins.keeps(server.now)).toBe("forgets")
+  })
+})
