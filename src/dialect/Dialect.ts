@@ -97,6 +97,24 @@ export interface StreamWatch {
   readonly broken: (error: string) => Uint8Array
 }
 
+/** What is left out of a stream on its way to a client. */
+export interface StreamFilter {
+  /** The next piece as it goes on, which ends with a whole event wherever that can be; called once the piece has been watched. */
+  readonly push: (piece: Uint8Array) => Uint8Array
+  /** What has been held back when nothing more comes. */
+  readonly rest: () => Uint8Array
+}
+
+/** How the tokens of a stream are asked for where its client has not, and kept from it then. */
+export interface UsageWish {
+  /** A body, which came as `body` and is sent in these pieces, with the wish; undefined where its client has it. */
+  readonly ask: (body: Uint8Array, pieces: ReadonlyArray<Uint8Array>) => ReadonlyArray<Uint8Array> | undefined
+  /** Whether these are the words of who refuses it. */
+  readonly isRefused: (words: string) => boolean
+  /** Holds back from a stream what comes of it alone; undefined where nothing can be held back. */
+  readonly hold: (watch: StreamWatch) => StreamFilter | undefined
+}
+
 /** The pieces of a stream, put together. */
 export interface Assembly {
   readonly push: (piece: Uint8Array) => void
@@ -250,6 +268,8 @@ export interface Dialect {
     own: Readonly<Record<string, unknown>>,
     context: number | undefined
   ) => Uint8Array
+  /** Absent where servers tell the tokens of every stream. */
+  readonly usageWish?: UsageWish
   /** The media types of requests as servers get them, and of answers. */
   readonly types: { readonly request: string; readonly whole: string; readonly stream: string }
   /** What a body is, told by how it begins. */

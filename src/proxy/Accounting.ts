@@ -57,6 +57,8 @@ export class Accounting extends Context.Service<
     readonly rules: RuleCounts
     /** What is counted of those that wait for a slot. */
     readonly queues: QueueCounts
+    /** Whether what requests take is written down. */
+    readonly writesUsage: boolean
     /** A request has come. */
     readonly began: (request: UnderWay) => void
     /** A request was refused before it was read. */
@@ -209,6 +211,7 @@ export class Accounting extends Context.Service<
         underWay: recent.underWay,
         rules: ledger.rules,
         queues: ledger.queues,
+        writesUsage: usage.isOn,
         began,
         turnedAway,
         attempting,

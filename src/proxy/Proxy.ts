@@ -143,6 +143,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     hedging: new Hedging(),
     newcomers: new ListDrift(),
     refusals: new LearnedRefusals(),
+    wishRefusals: new LearnedRefusals(),
     taken: (current) => {
       const refusal = overloaded(limitsNow())
       if (refusal !== undefined) return refusal

@@ -7,6 +7,7 @@ import type { GatewayError } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Ticket } from "../registry/live-state.ts"
+import type { LearnedRefusals } from "../registry/learned-refusals.ts"
 import type { Registry } from "../registry/Registry.ts"
 import type { Blame } from "../router/judge-failure.ts"
 import type { Attempt } from "../router/choice.ts"
@@ -46,6 +47,7 @@ export interface AskedFor {
     readonly freed: () => void
     readonly accounting: Accounting["Service"]
     readonly registry: Registry["Service"]
+    readonly wishRefusals: LearnedRefusals<"usage">
     readonly upstream: Upstream["Service"]
   }
   /** Whether another one can be asked in place of a backend that is gone; it is then. */
@@ -94,6 +96,8 @@ export class Asking implements Asker {
   readonly ticket: Ticket
   /** Whether it is waited for no longer. */
   isOver = false
+  /** Whether it was asked for the tokens of its stream, which its client has not asked for. */
+  wishes = false
   private readonly request: AskedFor
   private readonly clock: RequestClock
   /** Whether it is the one that the request is told to be asked of. */
@@ -286,15 +290,26 @@ export class Asking implements Asker {
   private get ownBody(): RequestBody {
     const { candidate, model } = this.attempt
     const { body: came, model: span, needs, requested, run } = this.request
-    const { dialect, model: named } = run.record.route
+    const { dialect, model: pathModel } = run.record.route
     // The body of a request whose path names the model may name another one, or none.
-    const isSame = model === requested && named === undefined
+    const isSame = model === requested && pathModel === undefined
     if (came instanceof StreamedBody) {
       return came.as(isSame ? undefined : model, candidate.state.backend.limits.firstByteMs)
     }
     const open = dialect.withoutSeals?.(came) ?? came
     const tuned = dialect.withOwn === undefined ? undefined : tunedFor(candidate, dialect.id, needs)
     const body = tuned === undefined ? open : (dialect.withOwn?.(open, tuned.own, tuned.context) ?? open)
-    return isSame ? body : dialect.withModel(body, model, body === came ? span : undefined)
+    const named = isSame ? [body] : dialect.withModel(body, model, body === came ? span : undefined)
+    const wished = this.wishesUsage ? dialect.usageWish?.ask(body, named) : undefined
+    this.wishes = wished !== undefined
+    return wished ?? (isSame ? body : named)
+  }
+
+  // What a stream takes is written down; who has refused to tell is not asked.
+  private get wishesUsage(): boolean {
+    const { forwarding, needs, run } = this.request
+    const { candidate, model } = this.attempt
+    if (!forwarding.accounting.writesUsage || !needs.stream || !run.record.route.operation.generates) return false
+    return forwarding.wishRefusals.of(candidate.state, model, performance.now()).size === 0
   }
 }

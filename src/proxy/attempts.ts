@@ -59,6 +59,8 @@ export interface Forwarding {
   readonly hedging: Hedging
   readonly newcomers: ListDrift
   readonly refusals: LearnedRefusals<ChatField>
+  /** Those who refuse to tell the tokens of a stream. */
+  readonly wishRefusals: LearnedRefusals<"usage">
   /** Called once the body of a request is there; says why it may not go on. */
   readonly taken: (run: RequestRun) => GatewayError | undefined
   /** The smallest context, in tokens, of those who may answer for a model now. */
@@ -211,7 +213,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     ends.begun?.(asking)
     return Effect.matchEffect(asking.answer, {
       onFailure: (error) => {
-        if (!this.learns(attempt, error)) return ends.failed(asking, error)
+        if (!this.learns(asking, error)) return ends.failed(asking, error)
         asking.fails(error, { _tag: "none" }, true)
         return this.ask(attempt, beside, ends)
       },
@@ -307,13 +309,23 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   }
 
   /** Whether a failure shows that the model refuses to be told something, which was not known of it. */
-  private learns(attempt: Attempt, error: UpstreamError): boolean {
+  private learns(asking: Asking, error: UpstreamError): boolean {
+    const { attempt } = asking
+    if (asking.wishes && this.refusesWish(error)) {
+      this.forwarding.wishRefusals.learn(attempt.candidate.state, attempt.model, ["usage"], performance.now())
+      return true
+    }
     if (this.translator === undefined) return false
     const known = this.refusedBy(attempt)
     const fresh = this.translator.refusedBy(error).filter((field) => !known.has(field))
     if (fresh.length === 0) return false
     this.forwarding.refusals.learn(attempt.candidate.state, attempt.model, fresh, performance.now())
     return true
+  }
+
+  private refusesWish(error: UpstreamError): boolean {
+    if (error._tag !== "ErrorStatus" || (error.status !== 400 && error.status !== 422)) return false
+    return this.run.record.route.dialect.usageWish?.isRefused(new TextDecoder().decode(error.body)) === true
   }
 
   // Among those there are now. Where there is none, the answer may still come: servers that stop in order take no more
@@ -343,7 +355,14 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     this.body = nothing
     this.translator = undefined
     asking.translation = undefined
-    return deliver(this.run, attempt, answer, ticket, this.heard(attempt, answer))
+    return deliver(this.run, attempt, this.withoutWish(asking, answer), ticket, this.heard(attempt, answer))
+  }
+
+  // What came of a wish that the client did not have is nothing to the client.
+  private withoutWish({ wishes }: Asking, answer: CommittedAnswer): CommittedAnswer {
+    if (!wishes || answer._tag === "Whole" || answer.watch === undefined) return answer
+    const filter = this.run.record.route.dialect.usageWish?.hold(answer.watch)
+    return filter === undefined ? answer : { ...answer, filter }
   }
 
   /**

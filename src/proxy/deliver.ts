@@ -12,7 +12,7 @@ import type { Attempt } from "../router/choice.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
-import type { StreamWatch } from "../dialect/Dialect.ts"
+import type { StreamFilter, StreamWatch } from "../dialect/Dialect.ts"
 import { refusalBody } from "../dialect/refuse.ts"
 import type { Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
@@ -92,6 +92,7 @@ const lateParting = { silentSeconds: 1, mostMs: 12_000 } as const
 class FlowDelivery implements AnswerFlow, AnswerProgress {
   readonly body: AnswerBody
   readonly watch: StreamWatch | undefined
+  readonly filter: StreamFilter | undefined
   readonly marked: boolean
   readonly endsInOrder: boolean
   private readonly delivery: Delivery
@@ -111,6 +112,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     const { record, server } = delivery
     this.body = answer.head.body
     this.watch = answer.watch
+    this.filter = answer.filter
     this.marked = record.route.operation.generates
     this.endsInOrder = record.route.dialect.brokenBody === "ended"
     this.delivery = delivery

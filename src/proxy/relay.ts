@@ -4,7 +4,7 @@
  */
 import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
-import type { StreamEnding, StreamWatch } from "../dialect/Dialect.ts"
+import type { StreamEnding, StreamFilter, StreamWatch } from "../dialect/Dialect.ts"
 import type { StreamContinuation } from "./early-stream.ts"
 
 /** How a flow ended. */
@@ -20,6 +20,8 @@ export interface AnswerFlow {
   readonly attach: (sink: BodySink) => void
   /** Watches a stream that can be read, which gets an error as its last event when it breaks; other flows are cut short. */
   readonly watch: StreamWatch | undefined
+  /** Leaves out of it what its client is not to see, which has been watched before. */
+  readonly filter?: StreamFilter | undefined
   /** True when the stream must carry a finish reason or an end marker. */
   readonly marked: boolean
   /** Whether the body of a stream that broke ends in order behind its error. */
@@ -124,7 +126,7 @@ class Relaying implements Relay, BodySink {
     this.bytes += size
     const isProgress = this.isProgress(piece)
     if (watch?.erring === true || this.errors.length > 0) this.withhold(piece, watch?.between === true)
-    else if (size > 0) client.enqueue(piece)
+    else if (size > 0) this.pass(piece, client)
     if (isProgress) flow.progress()
     this.waiting += size
     if (this.held || this.waiting < highWaterMark) return
@@ -164,8 +166,20 @@ class Relaying implements Relay, BodySink {
     return this.bytes
   }
 
+  private pass(piece: Uint8Array, client: ReadableStreamDefaultController<Uint8Array>): void {
+    const { filter } = this.flow
+    const rest = filter === undefined ? piece : filter.push(piece)
+    if (rest.byteLength > 0) client.enqueue(rest)
+  }
+
+  private passRest(): void {
+    const rest = this.flow.filter?.rest() ?? nothing
+    if (rest.byteLength > 0) this.client?.enqueue(rest)
+  }
+
   // What an error says may come in several pieces.
   private withhold(piece: Uint8Array, whole: boolean): void {
+    this.passRest()
     this.errors.push(piece)
     this.errorBytes += piece.byteLength
     // The client draws nothing while all that waits is withheld: that must end before the backend is held back.
@@ -174,6 +188,7 @@ class Relaying implements Relay, BodySink {
 
   private release(): void {
     const { client, errors, flow, midway } = this
+    this.passRest()
     if (errors.length === 0) return
     this.errors = []
     this.errorBytes = 0

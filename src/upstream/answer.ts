@@ -11,6 +11,7 @@ import {
   type AnswerIdentity,
   type WholeAnswer,
   unknownIdentity,
+  type StreamFilter,
   type StreamWatch
 } from "../dialect/Dialect.ts"
 import type { BodyKind } from "../dialect/first-bytes.ts"
@@ -29,6 +30,8 @@ export type CommittedAnswer =
       readonly said: AnswerIdentity
       /** What watches a stream that can be read; undefined for other bodies, such as one that came compressed. */
       readonly watch: StreamWatch | undefined
+      /** What is left out of it on its way; absent where nothing is. */
+      readonly filter?: StreamFilter
       /** Starts the flow; the first bytes are delivered from inside the call. */
       readonly attach: (sink: BodySink) => void
       /** To be called when the client has taken the first bytes, or never will; further calls do nothing. */

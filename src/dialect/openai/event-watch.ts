@@ -82,6 +82,8 @@ const longer = (text: string, piece: Uint8Array, from: number, to: number): stri
 export class EventWatch implements StreamWatch {
   /** Bytes that have been watched, without those that were forgotten. */
   size = 0
+  /** Events that have told of tokens. */
+  meters = 0
   private readonly scan = new ChunkScan()
   private readonly choices = new Map<number, Finish | undefined>()
   private state: StreamOpening = "waiting"
@@ -339,6 +341,7 @@ export class EventWatch implements StreamWatch {
     const { scan } = this
     scan.closed = false
     this.objects += 1
+    if (scan.metered) this.meters += 1
     if (scan.metered || scan.flat) this.plain = false
     if (scan.error || this.isNamedError()) return this.fail()
     if (scan.flat && !scan.listed) this.open("error")
