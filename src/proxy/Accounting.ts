@@ -18,12 +18,14 @@ import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
 import { type RefusedRequest, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
-import type { RuleCounts } from "../telemetry/rule-counts.ts"
+import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
 import { UsageLedger } from "../usage/UsageLedger.ts"
 import { Meters } from "./Meters.ts"
 import { History } from "./History.ts"
 import type { RequestsUnderWay } from "./under-way.ts"
-import { usageEntryOf } from "./usage-entry.ts"
+import type { Candidate } from "../registry/snapshot.ts"
+import type { AnswerFacts } from "./shadow.ts"
+import { shadowEntryOf, usageEntryOf } from "./usage-entry.ts"
 
 /** How an attempt ended that was not to be committed. */
 const failures: Readonly<Record<UpstreamError["_tag"], AttemptOutcome>> = {
@@ -81,6 +83,13 @@ export class Accounting extends Context.Service<
     readonly routed: (record: RequestRecord, plan: Plan, now: number) => void
     /** A request changed how a backend and model stand. */
     readonly turned: (backend: string, model: string, turn: StandingChange) => void
+    /** The copy of a request has ended that went to another backend as well; `facts` are those of its answer. */
+    readonly shadowed: (
+      real: RequestRecord,
+      candidate: Candidate,
+      outcome: ShadowOutcome,
+      facts: AnswerFacts | undefined
+    ) => void
     /** The request has ended, whatever the way. */
     readonly ended: (request: UnderWay, end: RequestEnd) => void
     /** The request ended by a defect of the gateway. */
@@ -197,6 +206,9 @@ export class Accounting extends Context.Service<
         if (!isAccess && !log.debugEnabled()) return
         log.write(isAccess ? "info" : "debug", "request ended", requestFields(request, end, performance.now()))
       }
+      const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
+        if (usage.isOn) usage.record(shadowEntryOf(real, candidate, outcome, facts))
+      }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })
       const began = (request: UnderWay): void => {
@@ -223,6 +235,7 @@ export class Accounting extends Context.Service<
         attemptFailed,
         routed,
         turned,
+        shadowed,
         ended,
         defect
       })

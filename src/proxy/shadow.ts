@@ -60,8 +60,10 @@ export class Shadow implements ShadowedAnswer {
   readonly rule: Rule
   readonly candidate: Candidate
   private readonly counts: RuleCounts
+  private readonly onEnd: (outcome: ShadowOutcome, facts: AnswerFacts | undefined) => void
 
-  constructor(rule: Rule, candidate: Candidate, counts: RuleCounts) {
+  constructor(rule: Rule, candidate: Candidate, counts: RuleCounts, onEnd: Shadow["onEnd"]) {
+    this.onEnd = onEnd
     this.rule = rule
     this.candidate = candidate
     this.counts = counts
@@ -103,6 +105,7 @@ export class Shadow implements ShadowedAnswer {
   /** It has ended itself. */
   ended(outcome: ShadowOutcome, facts: AnswerFacts | undefined): void {
     this.counts.add("shadows", [...this.labels, outcome])
+    this.onEnd(outcome, facts)
     this.own = facts
     this.compare()
   }

@@ -26,6 +26,7 @@ import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Deadlines } from "../upstream/Deadlines.ts"
 import { RequestClock, type Upstream } from "../upstream/Upstream.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
+import type { Accounting } from "./Accounting.ts"
 import { tunedFor } from "./fuller.ts"
 import { newRecord, type RequestRecord } from "./record.ts"
 import { relay, type FlowEnd } from "./relay.ts"
@@ -42,6 +43,7 @@ export interface ShadowsNeed {
   readonly deadlines: Deadlines["Service"]
   readonly refusals: LearnedRefusals<ChatField>
   readonly counts: RuleCounts
+  readonly accounting: Accounting["Service"]
   readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
 }
 
@@ -85,7 +87,10 @@ export class Shadows {
       counts.add("shadows", [rule.name, "none", "none", "skipped"])
       return
     }
-    const made = new Shadow(rule, candidate, counts)
+    const { accounting } = this.need
+    const made = new Shadow(rule, candidate, counts, (outcome, facts) =>
+      accounting.shadowed(record, candidate, outcome, facts)
+    )
     run.shadow = made
     this.underWay.add(made)
     candidate.state.live.yields = () => this.makeRoom(candidate)

@@ -1,10 +1,14 @@
 /**
  * What the usage ledger is told of a request that has ended.
  */
+import type { Outcome } from "../domain/request.ts"
+import type { Candidate } from "../registry/snapshot.ts"
 import { otherLabel } from "../telemetry/meter-table.ts"
 import { countTokens } from "../usage/usage-record.ts"
 import type { UsageEntry } from "../usage/UsageLedger.ts"
+import type { ShadowOutcome } from "../telemetry/rule-counts.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
+import type { AnswerFacts } from "./shadow.ts"
 
 // Names that clients make up are told of together: a series lives as long as the ledger.
 const modelOf = ({ asked, decided, model }: RequestRecord): string =>
@@ -46,5 +50,53 @@ export const usageEntryOf = (record: RequestRecord, { backend, bytes, outcome, s
     cost: { nanos: 0, by: "unknown" },
     durationMs: Math.round(now - record.started),
     firstByteMs: committed === undefined ? undefined : Math.round(committed.at - record.started)
+  }
+}
+
+const shadowOutcomes: Readonly<Record<ShadowOutcome, Outcome>> = {
+  completed: "completed",
+  truncated: "truncated",
+  failed: "failed",
+  cut: "cancelled",
+  skipped: "cancelled"
+}
+
+/** The entry of a copy of a request, which somebody else was asked for; `facts` are those of its answer. */
+export const shadowEntryOf = (
+  real: RequestRecord,
+  { model, state }: Candidate,
+  outcome: ShadowOutcome,
+  facts: AnswerFacts | undefined
+): UsageEntry => {
+  const { dialect, operation } = real.route
+  const { counted, tokens } = countTokens({
+    usage: facts?.usage,
+    begun: undefined,
+    answered: outcome === "completed",
+    countable: operation.generates || operation.embeds !== undefined,
+    generates: operation.generates,
+    promptTokens: real.needs?.promptTokens ?? 0,
+    pieces: 0,
+    bytes: 0
+  })
+  return {
+    key: real.key ?? "",
+    owner: real.grant?.owner ?? "",
+    model: modelOf(real),
+    served: model.id,
+    backend: state.backend.name,
+    dialect: dialect.id,
+    endpoint: operation.name,
+    shadow: true,
+    requestId: `${real.id}-shadow`,
+    outcome: shadowOutcomes[outcome],
+    status: facts?.status ?? 0,
+    stream: real.stream,
+    attempts: 1,
+    tokens,
+    counted,
+    cost: { nanos: 0, by: "unknown" },
+    durationMs: Math.round(facts?.wholeMs ?? 0),
+    firstByteMs: facts === undefined ? undefined : Math.round(facts.firstByteMs)
   }
 }

@@ -14,10 +14,11 @@ const longest = 2048
 const looks = 4
 
 const opening = /^\s*:\s*\{/
-const prompt = /"prompt_tokens"\s*:\s*(\d{1,15})\b/
+// What makes images and hears sound has other names for the same.
+const prompt = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})\b/
 const cached = /"cached_tokens"\s*:\s*(\d{1,15})\b/
 const cachedWrite = /"(?:cache_write_tokens|cache_creation_tokens)"\s*:\s*(\d{1,15})\b/
-const completion = /"completion_tokens"\s*:\s*(\d{1,15})\b/
+const completion = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})\b/
 const reasoning = /"reasoning_tokens"\s*:\s*(\d{1,15})\b/
 
 // Called on the bytes as they are: a Buffer over them would make the engine give them another form, at many times the cost.
@@ -93,7 +94,8 @@ const partIn = (usage: Readonly<Record<PropertyKey, unknown>>, part: string): nu
 export const usageOfJson = (json: unknown): Usage | undefined => {
   const usage = Predicate.isObject(json) ? json["usage"] : undefined
   if (!Predicate.isObject(usage)) return undefined
-  const { completion_tokens: written = 0, prompt_tokens: read } = usage
+  const { completion_tokens: written = usage["output_tokens"] ?? 0 } = usage
+  const { prompt_tokens: read = usage["input_tokens"] ?? usage["total_tokens"] } = usage
   if (!isCount(read) || !isCount(written)) return undefined
   return {
     prompt: read,
