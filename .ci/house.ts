@@ -23,7 +23,7 @@ export const house: Readonly<Record<string, Room>> = {
   telemetry: room("log lines, histograms, counters", "domain config"),
   store: room("files of SQLite", ""),
   usage: room("what requests took, written down", "domain store telemetry"),
-  admission: room("who is let in, and how much at a time", "domain"),
+  admission: room("who is let in, and how much at a time", "domain store"),
   wire: room("the HTTP/1.1 client on bare sockets: connections, calls, reader", "domain"),
   dialect: room(
     "what clients and servers speak: facts of a request, the watch over a stream, error shape",
@@ -55,7 +55,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   remote: room(
     "what commands ask of a running gateway",
-    "config registry upstream health discovery http operations api"
+    "config registry upstream admission health discovery http operations api"
   ),
   doctor: room(
     "what is wrong with a config, a machine, a backend",
@@ -74,7 +74,7 @@ export const house: Readonly<Record<string, Room>> = {
     "from settings to a running gateway, and the first run",
     "domain backend config registry upstream health discovery http api proxy operations remote doctor demo runtime cluster"
   ),
-  cli: room("commands", "domain backend config config/import api connect remote doctor serve"),
+  cli: room("commands", "domain backend admission config config/import api connect remote doctor serve"),
   main: room("the program", "cli")
 }
 

@@ -1,10 +1,54 @@
 /**
- * The keys that count at this moment.
+ * The keys that count at this moment: those of the settings, and those of the store, which change while the gateway runs.
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Schedule from "effect/Schedule"
+import { BadRequest, Conflict } from "../domain/errors.ts"
 import type { AuthKey } from "../domain/grant.ts"
+import { momentFault, rangeFault, termsOf, type WrittenTerms } from "../domain/key-terms.ts"
+import { type MadeKey, newKey } from "./new-key.ts"
 import { KeyRing } from "./key-ring.ts"
+import { authKeyOf, KeyStore, type StoredKey } from "./key-store.ts"
+
+/** A key as it is told of: nothing of it is said by which it could be used. */
+export interface ListedKey {
+  readonly key: Pick<AuthKey, Exclude<keyof AuthKey, "digest" | "previous">>
+  readonly from: "config" | "store"
+  /** When it was made, in milliseconds since 1970, where that is known. */
+  readonly made: number | undefined
+  /** Until when the one before it counts. */
+  readonly previousUntil: number | undefined
+}
+
+/** Why a key was not made or changed. */
+type NotChanged = BadRequest | Conflict
+
+/** What is wrong with terms, and where; undefined when nothing is. */
+const termsFault = (written: WrittenTerms): { readonly param: string; readonly reason: string } | undefined => {
+  const { admin, backends, expires, metrics, models, name, networks = [], not_before: begins } = written
+  const fault = (param: string, reason: string | undefined) => (reason === undefined ? undefined : { param, reason })
+  const plain = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$/.test(name)
+    ? undefined
+    : "expected 1 to 64 letters, digits, dots, dashes, underscores or @, starting with a letter or digit"
+  const alone =
+    metrics === true && (admin === true || models !== undefined || backends !== undefined)
+      ? "a key with it is for /metrics alone, and has neither admin nor models nor backends"
+      : undefined
+  return (
+    fault("name", plain) ??
+    fault("expires", expires === undefined ? undefined : momentFault(expires)) ??
+    fault("not_before", begins === undefined ? undefined : momentFault(begins)) ??
+    fault(
+      "networks",
+      networks.map(rangeFault).find((each) => each !== undefined)
+    ) ??
+    fault("metrics", alone)
+  )
+}
 
 /** The keys of clients, wherever they stand. */
 export class ClientKeys extends Context.Service<
@@ -12,19 +56,148 @@ export class ClientKeys extends Context.Service<
   {
     /** Those of this moment; a plain read for the request path. */
     readonly ring: () => KeyRing
+    readonly list: () => ReadonlyArray<ListedKey>
+    /** Makes a key, and keeps its digest; it is never to be had again. */
+    readonly add: (written: WrittenTerms) => Effect.Effect<MadeKey, NotChanged>
+    readonly revoke: (name: string) => Effect.Effect<void, NotChanged>
+    /** Makes another key in the place of one, which counts for so long. */
+    readonly rotate: (name: string, overlapMs: number) => Effect.Effect<MadeKey, NotChanged>
   }
 >()("nexus/admission/ClientKeys") {
   /** The keys of the settings of the moment. */
   static readonly layer = (configured: () => ReadonlyArray<AuthKey>) =>
-    Layer.sync(ClientKeys, () => {
-      let of: ReadonlyArray<AuthKey> | undefined
-      let ring = new KeyRing([])
-      return ClientKeys.of({
-        ring: () => {
-          const keys = configured()
-          if (keys !== of) ring = new KeyRing((of = keys))
-          return ring
-        }
-      })
-    })
+    Layer.effect(ClientKeys, makeKeys(configured, undefined))
+
+  /** The same, and those of a file, where one is named. */
+  static readonly layerWith = (configured: () => ReadonlyArray<AuthKey>, path: string | undefined) =>
+    Layer.effect(
+      ClientKeys,
+      Effect.flatMap(path === undefined ? Effect.undefined : opened(path), (store) => makeKeys(configured, store))
+    )
 }
+
+const opened = (path: string) =>
+  Effect.acquireRelease(
+    Effect.try({ try: () => new KeyStore(path), catch: (thrown) => unopened(path, thrown) }),
+    (store) => Effect.sync(() => store.close())
+  )
+
+// How soon it is seen what other processes change.
+const lookMs = 1000
+
+const noStore = new Conflict({
+  message:
+    "Keys stand in the config file alone: give them a file of their own (auth.store) to make and change them here"
+})
+
+const wordsOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
+
+/** The file of keys cannot be used. */
+class KeysUnavailable extends Data.TaggedError("KeysUnavailable")<{ readonly message: string }> {}
+
+const unopened = (path: string, thrown: unknown) =>
+  new KeysUnavailable({ message: `The file of keys ${path} (auth.store) cannot be used: ${wordsOf(thrown)}` })
+
+// Somebody else is writing, or there is no room.
+const unwritten = (thrown: unknown) =>
+  new Conflict({
+    message: `The file of keys could not be written: ${wordsOf(thrown)}`
+  })
+
+const tries = { times: 20, schedule: Schedule.spaced("50 millis") }
+
+const makeKeys = Effect.fnUntraced(function* (configured: () => ReadonlyArray<AuthKey>, store: KeyStore | undefined) {
+  const clock = yield* Clock.Clock
+  let of: ReadonlyArray<AuthKey> | undefined
+  let stored: ReadonlyArray<StoredKey> = store?.list() ?? []
+  let ring = new KeyRing([])
+  let version = store?.version
+
+  const refresh = (): void => {
+    if (store === undefined) return
+    version = store.version
+    stored = store.list()
+    of = undefined
+  }
+
+  if (store !== undefined) {
+    const looked = Effect.try({ try: () => (store.version === version ? undefined : refresh()), catch: unwritten })
+    yield* Effect.forkScoped(
+      Effect.repeat(
+        Effect.catch(looked, ({ message }) => Effect.logWarning(message)),
+        Schedule.spaced(lookMs)
+      )
+    )
+  }
+
+  const isConfigured = (name: string): boolean => configured().some((key) => key.name === name)
+
+  const changed = <A>(change: (into: KeyStore) => A): Effect.Effect<A, Conflict> =>
+    store === undefined
+      ? Effect.fail(noStore)
+      : Effect.try({ try: () => change(store), catch: unwritten }).pipe(
+          Effect.retry(tries),
+          Effect.tap(() => Effect.sync(refresh))
+        )
+
+  const found = (name: string, isThere: boolean): Effect.Effect<void, NotChanged> => {
+    if (isThere) return Effect.void
+    return Effect.fail(
+      isConfigured(name)
+        ? new Conflict({ message: `The key '${name}' stands in the config file, and is changed there` })
+        : new BadRequest({ message: `There is no key '${name.slice(0, 100)}'`, param: "name" })
+    )
+  }
+
+  const logged = (what: string, name: string) => Effect.annotateLogs(Effect.logInfo(what), { key: name })
+
+  return ClientKeys.of({
+    ring: () => {
+      const keys = configured()
+      if (keys !== of) {
+        of = keys
+        const names = new Set(keys.map(({ name }) => name))
+        const others = stored.map(authKeyOf).filter(({ name }) => !names.has(name))
+        ring = new KeyRing([...keys, ...others], store !== undefined)
+      }
+      return ring
+    },
+    list: () => [
+      ...configured().map((each) => {
+        const { digest: _, previous, ...key } = each
+        return { key, from: "config" as const, made: undefined, previousUntil: previous?.until }
+      }),
+      ...stored.map(({ made, previous, written }) => ({
+        key: termsOf(written),
+        from: "store" as const,
+        made,
+        previousUntil: previous?.until
+      }))
+    ],
+    add: Effect.fnUntraced(function* (written) {
+      const fault = termsFault(written)
+      if (fault !== undefined) {
+        const message = `'${fault.param}' is not what is expected: ${fault.reason}`
+        return yield* new BadRequest({ message, param: fault.param })
+      }
+      const made = newKey()
+      const isNew = yield* changed(
+        (into) => !isConfigured(written.name) && into.add(written, made.digest, clock.currentTimeMillisUnsafe())
+      )
+      if (!isNew) return yield* new Conflict({ message: `There is a key '${written.name}' already` })
+      yield* logged("key made", written.name)
+      return made
+    }),
+    revoke: Effect.fnUntraced(function* (name) {
+      yield* found(name, yield* changed((into) => into.revoke(name)))
+      yield* logged("key revoked", name)
+    }),
+    rotate: Effect.fnUntraced(function* (name, overlapMs) {
+      const made = newKey()
+      const until = clock.currentTimeMillisUnsafe() + overlapMs
+      yield* found(name, yield* changed((into) => into.rotate(name, made.digest, until)))
+      yield* logged("key rotated", name)
+      return made
+    })
+  })
+})

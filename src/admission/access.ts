@@ -110,19 +110,26 @@ const grantsIn = function* (
   request: Request,
   { now, peer }: Visitor,
   parameter?: string
-): Generator<Grant | KeyFault | "unknown"> {
+): Generator<Grant | KeyFault | UnknownKey> {
   const ring = keys()
   for (const given of keysIn(request, parameter)) {
     const known = ring.find(given)
-    yield known === undefined ? "unknown" : (known.fault(now(), peer) ?? known.grant)
+    yield known === undefined ? { tried: given } : (known.fault(now(), peer) ?? known.grant)
   }
 }
 
+/** A key that is nobody's. */
+interface UnknownKey {
+  readonly tried: string
+}
+
+const isGrant = (found: Grant | KeyFault | UnknownKey): found is Grant => typeof found === "object" && "name" in found
+
 /** Whether who asks may know how the gateway is. */
 export const mayKnowState = (rules: AdmissionRules, request: Request, visitor: Visitor): boolean => {
-  if (rules.keys().size === 0) return true
+  if (!rules.keys().needed) return true
   for (const found of grantsIn(rules, request, visitor)) {
-    if (typeof found !== "string" && areaRefusal(found, "state", isLocal(visitor.peer())) === undefined) return true
+    if (isGrant(found) && areaRefusal(found, "state", isLocal(visitor.peer())) === undefined) return true
   }
   return false
 }
@@ -148,6 +155,8 @@ const noKey = (url: string): string =>
 export interface Admission {
   readonly refusal?: GatewayError
   readonly grant?: Grant
+  /** A key that came with it and is nobody's. */
+  readonly tried?: string
 }
 
 const letIn: Admission = {}
@@ -171,7 +180,7 @@ export const admit = (
 ): Admission => {
   const refusal = outerRefusal(rules, request, path)
   if (refusal !== undefined) return { refusal }
-  if (rules.keys().size === 0) {
+  if (!rules.keys().needed) {
     return path.startsWith(adminPrefix) && !isLocal(visitor.peer())
       ? { refusal: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" }) }
       : letIn
@@ -180,20 +189,23 @@ export const admit = (
   const area = areaOf(path)
   const isHere = area === "models" || isLocal(visitor.peer())
   let why: GatewayError | undefined
+  let tried: string | undefined
   // One that is good lets in, whatever else came with it; of those that are not, what is known best is told.
   for (const found of grantsIn(rules, request, visitor, parameter)) {
-    if (typeof found !== "string") {
+    if (isGrant(found)) {
       const message = areaRefusal(found, area, isHere)
       if (message === undefined) return { grant: found }
       why = new Forbidden({ message })
-    } else if (found === "unknown") {
+    } else if (typeof found === "object") {
+      tried ??= found.tried
       why ??= new Unauthorized({ message: "The API key is not known" })
     } else if (why === undefined || why._tag === "Unauthorized") {
       const message = faultWords[found]
       why = found === "elsewhere" ? new Forbidden({ message }) : new Unauthorized({ message })
     }
   }
-  return { refusal: why ?? new Unauthorized({ message: noKey(request.url) }) }
+  if (why === undefined) return { refusal: new Unauthorized({ message: noKey(request.url) }) }
+  return { refusal: why, ...(tried === undefined ? {} : { tried }) }
 }
 
 /** Why a request is not let in, whatever its key; undefined when nothing speaks against it. */
@@ -247,12 +259,12 @@ export const changeRefusal = (rules: AdmissionRules, request: Request, visitor: 
     return refused('Nexus changes the models of no server (server.model_changes = "never"): ask the server itself')
   const otherwise = 'or by all with server.model_changes = "clients"'
   if (headers.get("origin") !== null) return refused(`${changing} by no page in a browser, ${otherwise}`)
-  if (keys().size === 0) {
+  if (!keys().needed) {
     if (isLocal(visitor.peer()) && !ofProxies.some((name) => headers.has(name))) return undefined
     return refused(`${changing} without [auth] keys from this machine alone, and through no proxy, ${otherwise}`)
   }
   for (const found of grantsIn(rules, request, visitor)) {
-    if (typeof found !== "string" && found.admin === true) return undefined
+    if (isGrant(found) && found.admin === true) return undefined
   }
   return refused(`${changing} with a key that has admin = true, ${otherwise}`)
 }

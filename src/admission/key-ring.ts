@@ -53,7 +53,12 @@ export class KeyRing {
   private readonly byDigest = new Map<string, KnownKey>()
   private readonly byName = new Map<string, Grant>()
 
-  constructor(keys: ReadonlyArray<AuthKey>) {
+  /** Whether everybody needs a key. */
+  readonly needed: boolean
+
+  /** `needed` says that everybody needs one even while there is none. */
+  constructor(keys: ReadonlyArray<AuthKey>, needed = false) {
+    this.needed = needed || keys.length > 0
     for (const key of keys) {
       const grant = grantOf(key)
       this.byName.set(key.name, grant)
@@ -62,11 +67,6 @@ export class KeyRing {
       if (previous !== undefined)
         this.byDigest.set(hex(previous.digest), { grant, fault: faultsOf(key, previous.until) })
     }
-  }
-
-  /** How many there are; without any, nobody needs one. */
-  get size(): number {
-    return this.byName.size
   }
 
   /**

@@ -9,6 +9,7 @@ import { backendTypes } from "../backend/all.ts"
 import { AdminGroup } from "./admin-api.ts"
 import { CatalogueGroup, modelFacts, BackendStatus } from "./catalogue-api.ts"
 import { ControlGroup, ConfigStatus } from "./control-api.ts"
+import { KeysGroup } from "./keys-api.ts"
 import { LifecycleGroup } from "./lifecycle-api.ts"
 import { Refusal } from "./refusal.ts"
 import { StatsGroup } from "./stats-api.ts"
@@ -174,6 +175,7 @@ export const ContractApi = HttpApi.make("nexus")
   .add(AdminGroup)
   .add(CatalogueGroup)
   .add(ControlGroup)
+  .add(KeysGroup)
   .add(LifecycleGroup)
   .add(StatsGroup)
   .add(UsageGroup)

@@ -1,46 +1,226 @@
 /**
  * nexus keys: keys that clients send.
  */
-import { createHash, randomBytes } from "node:crypto"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import { Argument, Command } from "effect/cli"
+import * as Option from "effect/Option"
+import { Argument, Command, Flag } from "effect/cli"
+import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
+import { momentFault, rangeFault } from "../domain/key-terms.ts"
+import { newKey } from "../admission/new-key.ts"
+import { priorityClasses } from "../domain/request.ts"
+import { CliFailure } from "./exit-failure.ts"
+import * as flags from "./flags.ts"
+import { jsonText, tableText } from "./output.ts"
 
-const keyBytes = 32
-
-/** A new key and its SHA-256 digest in hexadecimal. */
-export const newKey = (): { readonly key: string; readonly digest: string } => {
-  const key = `nx-${randomBytes(keyBytes).toString("base64url")}`
-  return { key, digest: createHash("sha256").update(key).digest("hex") }
-}
-
-/** What is printed for a key: the key once, its digest, and what to put into nexus.toml. */
-export const keyText = (name: string, { key, digest }: ReturnType<typeof newKey>): string =>
+/** What is printed for a key that stands in nexus.toml: the key once, its digest, and what to put there. */
+export const keyText = ({ name, ...terms }: NewClientKey, { key, sha256 }: Omit<MadeClientKey, "name">): string =>
   [
     `Key:    ${key}`,
-    `SHA256: ${digest}`,
+    `SHA256: ${sha256}`,
     "",
     "Give the key to the client; it is not stored and not shown again. Put this into nexus.toml:",
     "",
     "[[auth.keys]]",
     `name = ${JSON.stringify(name)}`,
-    `sha256 = "${digest}"`
+    `sha256 = "${sha256}"`,
+    ...Object.entries(terms).map(
+      ([field, value]) =>
+        `${field} = ${Array.isArray(value) ? `[${value.map((each) => JSON.stringify(each)).join(", ")}]` : JSON.stringify(value)}`
+    )
   ].join("\n")
 
-const name = Argument.String("name").pipe(
-  Argument.withDescription("Name of the key in the config and in logs"),
-  Argument.withDefault("client")
+const keptText = ({ key, name, sha256 }: MadeClientKey, note: string): string =>
+  [
+    `Key:    ${key}`,
+    `SHA256: ${sha256}`,
+    "",
+    `Give the key to the client; it is not shown again. ${name} ${note}.`
+  ].join("\n")
+
+const address = { config: flags.config, host: flags.host, port: flags.port }
+
+const given = Argument.String("name").pipe(Argument.withDescription("Name of the key in the config and in logs"))
+
+const list = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.atLeast(0))
+
+const text = (name: string, metavar: string, description: string) =>
+  Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
+
+const yes = (name: string, description: string) =>
+  Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
+
+const json = Flag.Boolean("json").pipe(
+  Flag.withDescription("Print JSON instead of words"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
 )
 
-const newCommand = Command.make("new", { name }, (input) =>
-  Effect.flatMap(Effect.sync(newKey), (made) => Console.log(keyText(input.name, made)))
+/** The keys that are kept beside the config file; undefined where there is no place for them. */
+const keptKeys = Effect.fnUntraced(function* (input: flags.GatewayFlags) {
+  const { targetGateway } = yield* Effect.promise(() => import("../remote/target.ts"))
+  const { keptKeysAt } = yield* Effect.promise(() => import("../remote/ask-keys.ts"))
+  const { keysFileOf } = yield* Effect.promise(() => import("../config/NexusConfig.ts"))
+  const target = yield* targetGateway({ config: input.config, overrides: flags.addressOverrides(input) })
+  const { loaded } = target
+  const path = loaded === undefined ? undefined : keysFileOf(loaded)
+  return { loaded, keys: loaded === undefined || path === undefined ? undefined : keptKeysAt(target, loaded, path) }
+})
+
+const inConfigAlone = new CliFailure({
+  message:
+    "keys stand in the config file alone, and are changed there; with auth.store they have a file of their own, and can be changed here"
+})
+
+const some = <A>([first, ...others]: ReadonlyArray<A>): readonly [A, ...Array<A>] | undefined =>
+  first === undefined ? undefined : [first, ...others]
+
+const labelsOf = Effect.fnUntraced(function* (written: ReadonlyArray<string>) {
+  const labels: Record<string, string> = {}
+  for (const each of written) {
+    const at = each.indexOf("=")
+    if (at < 1) return yield* new CliFailure({ message: `--label ${each}: expected NAME=VALUE` })
+    labels[each.slice(0, at)] = each.slice(at + 1)
+  }
+  return written.length === 0 ? undefined : labels
+})
+
+/** Without what is not there. */
+const compact = <A extends object>(value: { readonly [K in keyof A]: A[K] | undefined }): A =>
+  Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined && each !== false)) as A // reason: what is left is what was there
+
+const newCommand = Command.make(
+  "new",
+  {
+    ...address,
+    json,
+    name: given.pipe(Argument.withDefault("client")),
+    owner: text("owner", "NAME", "Whose it is"),
+    label: list("label", "NAME=VALUE", "What else is to be known of it; may be given several times"),
+    model: list("model", "GLOB", "Models, aliases and groups that it may ask for; all without one"),
+    backend: list("backend", "GLOB", "Backends that may answer it; all without one"),
+    network: list("network", "ADDRESS/LENGTH", "Networks that it may come from; all without one"),
+    zone: list("zone", "NAME", "Zones of the backends that may answer it; all without one"),
+    notBefore: text("not-before", "TIME", "When it begins: 2027-01-31, or 2027-01-31T18:00:00Z"),
+    expires: text("expires", "TIME", "When it ends, written alike"),
+    priority: Flag.Literals("priority", priorityClasses).pipe(
+      Flag.withDescription("Class of its requests while they wait for a slot; normal"),
+      Flag.optional
+    ),
+    admin: yes("admin", "May administer the gateway from other machines as well"),
+    metrics: yes("metrics", "Is for /metrics alone")
+  },
+  Effect.fnUntraced(function* (input) {
+    const [expires, begins] = [Option.getOrUndefined(input.expires), Option.getOrUndefined(input.notBefore)]
+    const faults = [
+      ...[expires, begins].map((moment) => moment && momentFault(moment)),
+      ...input.network.map(rangeFault)
+    ]
+    const fault = faults.find((each) => each !== undefined && each !== "")
+    if (fault !== undefined) return yield* new CliFailure({ message: fault })
+    const terms = compact<NewClientKey>({
+      name: input.name,
+      owner: Option.getOrUndefined(input.owner),
+      labels: yield* labelsOf(input.label),
+      models: some(input.model),
+      backends: some(input.backend),
+      networks: some(input.network),
+      zones: some(input.zone),
+      not_before: begins,
+      expires,
+      priority: Option.getOrUndefined(input.priority),
+      admin: input.admin,
+      metrics: input.metrics
+    })
+    const { keys } = yield* keptKeys(input)
+    if (keys !== undefined) {
+      const made = yield* keys.make(terms)
+      return yield* Console.log(input.json ? jsonText(made) : keptText(made, "is taken from now on"))
+    }
+    const { digest, key } = newKey()
+    const made = { key, sha256: Buffer.from(digest).toString("hex") }
+    return yield* Console.log(input.json ? jsonText({ name: input.name, ...made }) : keyText(terms, made))
+  })
 ).pipe(
-  Command.withDescription("Make a random key and print it once, with what to put into nexus.toml"),
-  Command.withExamples([{ command: "nexus keys new laptop" }])
+  Command.withDescription("Make a random key and print it once: for nexus.toml, or kept where auth.store says"),
+  Command.withExamples([
+    { command: "nexus keys new laptop" },
+    { command: "nexus keys new ci --owner search --model 'qwen3*' --expires 2027-12-31" }
+  ])
+)
+
+const moment = (at: number | null): string =>
+  at === null ? "-" : new Date(at).toISOString().slice(0, 16).replace("T", " ")
+
+const rowOf = (entry: ClientKeyEntry): ReadonlyArray<string> => [
+  entry.name,
+  entry.owner ?? "-",
+  entry.models?.join(", ") ?? "all",
+  entry.backends?.join(", ") ?? "all",
+  moment(entry.expires),
+  entry.admin === true ? "admin" : entry.metrics === true ? "metrics" : "-",
+  entry.from
+]
+
+const listCommand = Command.make(
+  "list",
+  { ...address, json },
+  Effect.fnUntraced(function* (input) {
+    const { keys, loaded } = yield* keptKeys(input)
+    const { keyEntriesOf } = yield* Effect.promise(() => import("../remote/ask-keys.ts"))
+    const entries = keys === undefined ? keyEntriesOf(loaded?.authKeys ?? []) : yield* keys.list
+    if (input.json) return yield* Console.log(jsonText({ keys: entries }))
+    if (entries.length === 0) return yield* Console.log("There are no keys.")
+    return yield* Console.log(
+      tableText(["Key", "Owner", "Models", "Backends", "Expires", "Opens", "From"], entries.map(rowOf))
+    )
+  })
+).pipe(Command.withDescription("List the keys and what they are for; nothing by which they could be used"))
+
+const revokeCommand = Command.make(
+  "revoke",
+  { ...address, json, name: given },
+  Effect.fnUntraced(function* (input) {
+    const { keys } = yield* keptKeys(input)
+    if (keys === undefined) return yield* inConfigAlone
+    const { name } = yield* keys.revoke(input.name)
+    return yield* Console.log(input.json ? jsonText({ name }) : `${name} is revoked: it lets nobody in from now on.`)
+  })
+).pipe(
+  Command.withDescription("Revoke a key that is kept where auth.store says"),
+  Command.withExamples([{ command: "nexus keys revoke laptop" }])
+)
+
+const rotateCommand = Command.make(
+  "rotate",
+  {
+    ...address,
+    json,
+    name: given,
+    overlapHours: Flag.Finite("overlap-hours").pipe(
+      Flag.withDescription("How long the key before it counts beside the new one; 24"),
+      Flag.withDefault(24),
+      Flag.filter(
+        (hours) => hours >= 0 && hours <= 8760,
+        (hours) => `Expected hours from 0 to 8760, got ${hours}`
+      )
+    )
+  },
+  Effect.fnUntraced(function* (input) {
+    const { keys } = yield* keptKeys(input)
+    if (keys === undefined) return yield* inConfigAlone
+    const made = yield* keys.rotate(input.name, input.overlapHours * 3600)
+    const note = `is this key from now on; the one before it counts for ${input.overlapHours} h more`
+    return yield* Console.log(input.json ? jsonText(made) : keptText(made, note))
+  })
+).pipe(
+  Command.withDescription("Make another key in the place of one; both count until clients have changed over"),
+  Command.withExamples([{ command: "nexus keys rotate laptop --overlap-hours 48" }])
 )
 
 /** The command. */
 export const keysCommand = Command.make("keys").pipe(
   Command.withDescription("Keys for the clients of the gateway"),
-  Command.withSubcommands([newCommand])
+  Command.withSubcommands([newCommand, listCommand, revokeCommand, rotateCommand])
 )

@@ -227,6 +227,10 @@ export const readForReload = (
   return Effect.map(readConfigText(next.file, fixed), ({ loaded }) => loaded)
 }
 
+/** The file of keys, where there is one: below the directory of the config file. */
+export const keysFileOf = ({ path, settings: { auth } }: LoadedConfig): string | undefined =>
+  auth.store === undefined ? undefined : resolve(dirname(path ?? "."), auth.store)
+
 /** The settings as the gateway goes by them. */
 export class NexusConfig extends Context.Service<
   NexusConfig,

@@ -53,5 +53,9 @@ const AuthKey = Schema.Struct({
 
 /** Who may use the gateway. */
 export const Auth = Schema.Struct({
-  keys: or(Schema.Array(AuthKey), [], "Keys that clients must send as `Authorization: Bearer …`; none means open")
+  keys: or(Schema.Array(AuthKey), [], "Keys that clients must send as `Authorization: Bearer …`; none means open"),
+  store: maybe(
+    Schema.NonEmptyString,
+    "File (SQLite) for further keys, which `nexus keys` makes and revokes while the gateway runs; below the directory of this file, and made where there is none. With it nobody gets in without a key, be there none yet"
+  )
 })

@@ -7,12 +7,12 @@ import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
-import type { AuthKey, KeyTerms } from "../domain/grant.ts"
+import type { AuthKey } from "../domain/grant.ts"
+import { momentOf, termsOf } from "../domain/key-terms.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { rulesOf, zonePoliciesOf } from "./compile-routes.ts"
 import type { Settings } from "./schema.ts"
-import { momentOf } from "./moment.ts"
 import { digitsOf, wakePlace } from "./wake.ts"
 
 /** A key that clients may use, as the settings have it. */
@@ -158,25 +158,6 @@ const hedgeOf = (hedge: Settings["routing"]["hedge"]): Pick<RoutingSettings, "he
       }
 
 type KeyEntry = Settings["auth"]["keys"][number]
-
-const termsOf = (entry: KeyEntry): KeyTerms => {
-  const { admin, backends, expires, labels, metrics, models, name, networks, not_before, owner, priority, zones } =
-    entry
-  return {
-    name,
-    ...(owner === undefined ? {} : { owner }),
-    ...(labels === undefined ? {} : { labels }),
-    ...(models === undefined ? {} : { models }),
-    ...(backends === undefined ? {} : { backends }),
-    ...(networks === undefined ? {} : { networks }),
-    ...(zones === undefined ? {} : { zones }),
-    ...(not_before === undefined ? {} : { notBefore: momentOf(not_before) }),
-    ...(expires === undefined ? {} : { expires: momentOf(expires) }),
-    admin,
-    metrics,
-    priority
-  }
-}
 
 const previousOf = ({ previous_sha256: digest, previous_until: until }: KeyEntry): Pick<AuthKey, "previous"> =>
   digest === undefined || until === undefined

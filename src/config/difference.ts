@@ -23,7 +23,8 @@ const fixed: ReadonlySet<string> = new Set([
   "server.workers",
   "admin.listen",
   "usage.enabled",
-  "usage.path"
+  "usage.path",
+  "auth.store"
 ])
 
 const hidden = "(hidden)"

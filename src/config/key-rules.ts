@@ -1,10 +1,8 @@
 /**
  * What is wrong with the keys of clients beyond their Schema.
  */
-import * as IpNetwork from "effect/net/IpNetwork"
-import * as Result from "effect/Result"
+import { momentFault, momentOf, rangeFault } from "../domain/key-terms.ts"
 import type { Mistake } from "./check.ts"
-import { momentFault, momentOf } from "./moment.ts"
 import { type KeyPath, showPath, type Table, tablesAt } from "./path.ts"
 
 /** Where a key may come from. */
@@ -15,13 +13,6 @@ const exactlyOne = (at: KeyPath, table: Table): ReadonlyArray<Mistake> => {
   if (given.length === 1) return []
   const told = given.length === 0 ? `none of ${forms.join(", ")}` : `${given.join(" and ")}`
   return [{ path: at, reason: `${showPath(at)} has ${told}: exactly one is needed` }]
-}
-
-const networkFault = (text: string): string | undefined => {
-  const read = IpNetwork.fromString(text)
-  return Result.isSuccess(read)
-    ? undefined
-    : "expected a network such as 10.0.0.0/8 or fd00::/8, one address as 10.1.2.3/32; the digits behind its length must be 0"
 }
 
 const moments = (at: KeyPath, table: Table): ReadonlyArray<Mistake> => {
@@ -48,7 +39,7 @@ const pair = (at: KeyPath, table: Table): ReadonlyArray<Mistake> => {
 
 const networks = (at: KeyPath, { networks: list }: Table): ReadonlyArray<Mistake> =>
   (Array.isArray(list) ? list : []).flatMap((value: unknown, index) => {
-    const reason = typeof value === "string" && value !== "" ? networkFault(value) : undefined
+    const reason = typeof value === "string" && value !== "" ? rangeFault(value) : undefined
     return reason === undefined ? [] : [{ path: [...at, "networks", index], value, reason }]
   })
 

@@ -271,6 +271,7 @@ const openToOthers = (tree: Table): ReadonlyArray<Mistake> => {
   const value = valueAt(tree, path)
   if (typeof value !== "string" || value === "" || isLoopback(value)) return []
   if (valueAt(tree, ["server", "insecure"]) === true || tablesAt(tree, ["auth", "keys"]).length > 0) return []
+  if (valueAt(tree, ["auth", "store"]) !== undefined) return []
   const reason =
     "an address beyond this machine needs keys ([[auth.keys]], see `nexus keys new`), " +
     "or server.insecure = true (--insecure) to let everybody in"

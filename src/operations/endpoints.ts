@@ -28,6 +28,7 @@ import { type BodyLimits, type BodyCounter, readBody } from "../proxy/request-bo
 import { makeChanges } from "./handlers/changes.ts"
 import { catalogueHandlers } from "./handlers/catalogue.ts"
 import { Control } from "./Control.ts"
+import { keyHandlers } from "./handlers/key-handlers.ts"
 import { lifecycleHandlers } from "./handlers/lifecycle-handlers.ts"
 import { controlHandlers } from "./handlers/control-handlers.ts"
 import { docsPage } from "./pages/docs-page.ts"
@@ -97,8 +98,9 @@ export const servedPathsOf = (dialects: DialectList): ReadonlyMap<string, Readon
     )
   ])
 
-// Names of backends are plain.
+// Names of backends, and of keys that are kept, are plain.
 const ofBackend = /^\/admin\/v1\/backends\/[^/]+(\/[^/]+)?$/
+const ofKey = /^\/admin\/v1\/keys\/[^/]+(\/rotate)?$/
 
 const RequestId = Context.Reference<string>("nexus/operations/Operations/RequestId", { defaultValue: () => "" })
 
@@ -250,6 +252,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(makeHandlers(options, refusing)),
     Layer.provide(adminHandlers(dialects, refusing, maxRetries)),
     Layer.provide(controlHandlers(refusing)),
+    Layer.provide(keyHandlers(refusing)),
     Layer.provide(lifecycleHandlers(refusing)),
     Layer.provide(catalogueHandlers),
     Layer.provide(statsHandlers(started)),
@@ -327,6 +330,8 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     }
     const ofOne = ofBackend.exec(path)
     if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
+    const ofKeys = ofKey.exec(path)
+    if (ofKeys !== null) path = `/admin/v1/keys/:name${ofKeys[1] ?? ""}`
     const allowed = servedPaths.get(routes.find(path)?.operation.path ?? path)
     if (allowed === undefined) {
       const instead = suggestedPath(url.pathname, publicOrigin(request))

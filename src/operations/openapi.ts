@@ -175,6 +175,9 @@ const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map<string, Readon
   ["control.add", ["Conflict", "ConfigRefused"]],
   ["control.remove", ["BackendNotFound", "Conflict", "ConfigRefused"]],
   ["control.act", ["BackendNotFound"]],
+  ["keys.make", ["Conflict"]],
+  ["keys.revoke", ["Conflict"]],
+  ["keys.rotate", ["Conflict"]],
   ...modelActions.map((action): readonly [string, ReadonlyArray<ErrorTag>] => [
     `lifecycle.${action}`,
     ["ModelNotFound", "BackendNotFound", "NotImplemented", "ModelActionFailed"]

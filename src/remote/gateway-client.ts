@@ -20,6 +20,7 @@ import type {
 import type { AliasList } from "../api/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../api/gateway-api.ts"
 import type { modeActions, BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
+import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
 import type { Stats } from "../api/stats-api.ts"
 import type { UsageReport } from "../api/usage-api.ts"
 import { Transport } from "../upstream/Transport.ts"
@@ -343,4 +344,44 @@ export const askUsage = (
 ): Effect.Effect<UsageReport, NotDone, Transport> =>
   Effect.flatMap(connect(adminOf(address)), ({ usage }) => usage.report({ query })).pipe(
     Effect.mapError(told(adminOf(address)))
+  )
+
+const keyed = <A, E>(
+  address: GatewayAddress,
+  question: (client: Effect.Success<ReturnType<typeof connect>>["keys"]) => Effect.Effect<A, E>
+): Effect.Effect<A, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ keys }) => question(keys)).pipe(Effect.mapError(told(adminOf(address))))
+
+/** The keys of clients of the gateway at this address. */
+export const askKeys = (address: GatewayAddress): Effect.Effect<ReadonlyArray<ClientKeyEntry>, NotDone, Transport> =>
+  Effect.map(
+    keyed(address, (client) => client.list()),
+    ({ keys }) => keys
+  )
+
+/** Has the gateway at this address make a key. */
+export const askNewKey = (
+  address: GatewayAddress,
+  payload: NewClientKey
+): Effect.Effect<MadeClientKey, NotDone, Transport> => keyed(address, (client) => client.make({ payload }))
+
+/** Has the gateway at this address revoke a key. */
+export const askRevokeKey = (
+  address: GatewayAddress,
+  name: string
+): Effect.Effect<{ readonly name: string }, NotDone, Transport> =>
+  byName(
+    name,
+    keyed(address, (client) => client.revoke({ params: { name } }))
+  )
+
+/** Has the gateway at this address make another key in the place of one, which counts for so many seconds more. */
+export const askRotateKey = (
+  address: GatewayAddress,
+  name: string,
+  overlap_seconds: number
+): Effect.Effect<MadeClientKey, NotDone, Transport> =>
+  byName(
+    name,
+    keyed(address, (client) => client.rotate({ params: { name }, query: { overlap_seconds } }))
   )

@@ -22,6 +22,7 @@ import {
   type AdmissionRules,
   type Visitor
 } from "../admission/access.ts"
+import { FailedTries } from "../admission/failed-tries.ts"
 import { adminPrefix } from "../admission/permissions.ts"
 import type { Grant } from "../domain/grant.ts"
 import type { Listening } from "../http/BunServer.ts"
@@ -102,6 +103,9 @@ export class Gateway extends Context.Service<
         const dialects = yield* Dialects
         const clock = yield* Clock.Clock
         const now = () => clock.currentTimeMillisUnsafe()
+        const tries = new FailedTries()
+        const run = Effect.runPromiseWith(yield* Effect.context<never>())
+        const sleep = (ms: number) => run(Effect.sleep(ms))
         const forwarded = new Routes(dialects)
         const canonicalPath = (method: string, path: string): string => {
           for (const dialect of dialects) {
@@ -130,7 +134,7 @@ export class Gateway extends Context.Service<
             const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, visitor)
             return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server, grant)
           }
-          const needsKey = rules.keys().size > 0
+          const needsKey = rules.keys().needed
           const isTrusted = path !== frontPath || mayKnowState(rules, request, visitor)
           const asked = { path, needsKey, isTrusted, isAdministration, scope: grant?.scope }
           return operations.handle(request, id, asked).then((response) => {
@@ -170,19 +174,26 @@ export class Gateway extends Context.Service<
             if (isOdd)
               return refused(new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
             if (!serves(path, route)) return nothing(isAdministration ? askedElsewhere : undefined)
-            const keyParameter = rules.keys().size === 0 ? undefined : speaker().keyParameter
+            const keyParameter = rules.keys().needed ? speaker().keyParameter : undefined
             const visitor: Visitor = { now, peer: () => server.peer(request) }
-            const { grant, refusal } = admit(rules, request, path, visitor, keyParameter)
-            if (refusal !== undefined) return refused(refusal)
-            if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
-            const isUnread = route === undefined || route.passage !== undefined
-            if (isUnread && !plainPath.test(path)) return nothing()
-            const answer = answerTo(rules, request, server, path, route, id, isAdministration, visitor, grant)
-            if (rules.origins.size === 0) return answer
-            return Promise.resolve(answer).then((response) => {
-              for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
-              return response
-            })
+            const { grant, refusal, tried } = admit(rules, request, path, visitor, keyParameter)
+            const admitted = (): Promise<Response> | Response => {
+              if (refusal !== undefined) return refused(refusal)
+              if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
+              const isUnread = route === undefined || route.passage !== undefined
+              if (isUnread && !plainPath.test(path)) return nothing()
+              const answer = answerTo(rules, request, server, path, route, id, isAdministration, visitor, grant)
+              if (rules.origins.size === 0) return answer
+              return Promise.resolve(answer).then((response) => {
+                for (const [name, value] of Object.entries(corsHeaders(rules, request)))
+                  response.headers.set(name, value)
+                return response
+              })
+            }
+            if (tried !== undefined) tries.failed(visitor.peer(), tried, performance.now())
+            if (tries.none || (grant === undefined && refusal === undefined)) return admitted()
+            const waitMs = tries.waitMs(visitor.peer(), performance.now())
+            return waitMs === 0 ? admitted() : sleep(waitMs).then(admitted)
           }
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
         return Gateway.of({

@@ -8,7 +8,7 @@ import * as Layer from "effect/Layer"
 import { defaultLimits } from "../config/compile.ts"
 import { derived } from "../config/derived.ts"
 import { adminListen, type ListenAddress } from "../config/admin-listen.ts"
-import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
+import { ConfigInvalid, keysFileOf, type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import * as HealthScheduler from "../health/HealthScheduler.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import { Control } from "../operations/Control.ts"
@@ -110,6 +110,14 @@ const adminRulesOf =
       modelChanges: server.model_changes
     })
 
+// A file that is open stays so: what says where it is counts from the start.
+const clientKeys = ({ current }: Config) =>
+  ClientKeys.layerWith(() => current().authKeys, keysFileOf(current())).pipe(
+    Layer.catchTag("KeysUnavailable", ({ message }) =>
+      Layer.effect(ClientKeys, new ConfigInvalid({ path: current().path ?? "", message }))
+    )
+  )
+
 const routingOf = ({ routing }: LoadedConfig) => routing
 
 const dayMs = 86_400_000
@@ -185,7 +193,7 @@ const answering = (config: Config, part: ProcessPart | undefined) => {
     Layer.provideMerge(Layer.provide(operations, outlook)),
     Layer.provideMerge(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded))))),
     Layer.provideMerge(services(config, part)),
-    Layer.provideMerge(ClientKeys.layer(() => current().authKeys))
+    Layer.provideMerge(clientKeys(config))
   )
 }
 

@@ -176,3 +176,20 @@ describe("what a key opens", () => {
     }
   })
 })
+
+test("whoever guesses keys is slowed, and a good key from there is held up no longer than that", async () => {
+  const guessed = await startKeyed({ good: {} }, { backends: [backendFor("home", home)] })
+  const timed = async (key: string) => {
+    const begun = performance.now()
+    const { status } = await askAs(guessed, key, "/v1/models")
+    return { status, ms: performance.now() - begun }
+  }
+  for (let time = 0; time < 5; time += 1) expect((await timed(`guess-${time}`)).status).toBe(401)
+  const sixth = await timed("guess-6")
+  expect(sixth.status).toBe(401)
+  expect(sixth.ms).toBeGreaterThanOrEqual(195)
+  const good = await timed("good")
+  expect(good.status).toBe(200)
+  expect(good.ms).toBeGreaterThanOrEqual(195)
+  await guessed[Symbol.asyncDispose]()
+})

@@ -17,8 +17,9 @@ export const startKeyed = (
     sha256: Buffer.from(digestOf(`nx-${name}`)).toString("hex"),
     ...keys[name]
   }))
+  const { auth, ...rest } = settings
   return startGateway(
-    { auth: { keys: entries }, ...settings },
+    { auth: { ...Object(auth), keys: entries }, ...rest },
     { backendKeys: new Map(), authKeys: names.map((name) => ({ name, digest: digestOf(`nx-${name}`) })) }
   )
 }

@@ -1,0 +1,83 @@
+/**
+ * Addresses from which keys are guessed. Whoever tries one wrong key after the other waits longer and longer, and so does everybody
+ * at that address, with a good key too and for as long: else it would be known of a guess before its answer that it is wrong.
+ * Nobody is ever shut out, and a client that sends one wrong key again and again counts once.
+ */
+import { crc32 } from "node:zlib"
+
+// Wrong keys that are free, and how soon each is forgotten.
+const freeTries = 5
+const forgottenMs = 10_000
+
+const leastMs = 100
+
+/** The longest wait. */
+export const mostWaitMs = 2000
+
+// Addresses that are remembered, those that failed last, and the last wrong keys of each.
+const mostAddresses = 10_000
+const mostKeys = 16
+
+interface Tries {
+  /** How many there have been, less those that are forgotten, at `at`. */
+  level: number
+  at: number
+  readonly keys: Array<number>
+}
+
+/** The address by which somebody is known: of IPv6 the network, which one client has for itself. */
+const known = (address: string): string => {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, "")
+  if (!plain.includes(":")) return plain
+  const [head = "", tail] = plain.toLowerCase().split("::")
+  const groups = head.split(":")
+  const missing = tail === undefined ? 0 : 8 - groups.length - tail.split(":").length
+  return [...groups, ...Array.from({ length: Math.max(0, missing) }, () => "0")]
+    .slice(0, 4)
+    .map((group) => group.replace(/^0+(?=.)/, "") || "0")
+    .join(":")
+}
+
+const levelAt = ({ at, level }: Tries, now: number): number => Math.max(0, level - (now - at) / forgottenMs)
+
+/** Wrong keys, by the addresses they come from; times in milliseconds of a clock that only goes on. */
+export class FailedTries {
+  private readonly byAddress = new Map<string, Tries>()
+
+  /** Whether nobody has failed: then there is nothing to look for. */
+  get none(): boolean {
+    return this.byAddress.size === 0
+  }
+
+  /** How many addresses are remembered. */
+  get size(): number {
+    return this.byAddress.size
+  }
+
+  /** Notes a wrong key. */
+  failed(address: string | undefined, key: string, now: number): void {
+    const who = known(address ?? "")
+    const before = this.byAddress.get(who)
+    const mark = crc32(key)
+    if (before?.keys.includes(mark) === true) return
+    const keys = [mark, ...(before?.keys ?? [])].slice(0, mostKeys)
+    this.byAddress.delete(who)
+    if (this.byAddress.size >= mostAddresses) this.forgetOldest()
+    this.byAddress.set(who, { level: (before === undefined ? 0 : levelAt(before, now)) + 1, at: now, keys })
+  }
+
+  /** How long a request with a key waits that comes from there now. */
+  waitMs(address: string | undefined, now: number): number {
+    const who = known(address ?? "")
+    const tries = this.byAddress.get(who)
+    if (tries === undefined) return 0
+    const level = levelAt(tries, now)
+    if (level === 0) this.byAddress.delete(who)
+    return level <= freeTries ? 0 : Math.min(mostWaitMs, leastMs * 2 ** Math.ceil(level - freeTries))
+  }
+
+  private forgetOldest(): void {
+    const [oldest] = this.byAddress.keys()
+    if (oldest !== undefined) this.byAddress.delete(oldest)
+  }
+}

@@ -1,0 +1,91 @@
+/**
+ * The contract of the endpoints that make, list and revoke keys of clients.
+ */
+import * as Schema from "effect/Schema"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { priorityClasses } from "../domain/request.ts"
+import { zoneName } from "../domain/zones.ts"
+import { Refusal } from "./refusal.ts"
+
+const globs = Schema.NonEmptyArray(Schema.NonEmptyString)
+
+const terms = {
+  name: Schema.NonEmptyString,
+  owner: Schema.optionalKey(Schema.NonEmptyString),
+  labels: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  models: Schema.optionalKey(globs),
+  backends: Schema.optionalKey(globs),
+  networks: Schema.optionalKey(globs),
+  zones: Schema.optionalKey(Schema.NonEmptyArray(Schema.String.check(Schema.isPattern(zoneName)))),
+  priority: Schema.optionalKey(Schema.Literals(priorityClasses)),
+  admin: Schema.optionalKey(Schema.Boolean),
+  metrics: Schema.optionalKey(Schema.Boolean)
+}
+
+/** A key to make, said as in `[[auth.keys]]`. */
+export const NewClientKey = Schema.Struct({
+  ...terms,
+  not_before: Schema.optionalKey(Schema.NonEmptyString),
+  expires: Schema.optionalKey(Schema.NonEmptyString)
+})
+
+/** Type of {@link NewClientKey}. */
+export type NewClientKey = typeof NewClientKey.Type
+
+/** A key that was made; it is told this once. */
+export const MadeClientKey = Schema.Struct({ name: Schema.String, key: Schema.String, sha256: Schema.String })
+
+/** Type of {@link MadeClientKey}. */
+export type MadeClientKey = typeof MadeClientKey.Type
+
+/** A key as it is listed; times in milliseconds since 1970, null where there is none. */
+export const ClientKeyEntry = Schema.Struct({
+  ...terms,
+  from: Schema.Literals(["config", "store"]),
+  made_at: Schema.NullOr(Schema.Finite),
+  not_before: Schema.NullOr(Schema.Finite),
+  expires: Schema.NullOr(Schema.Finite),
+  /** Until when the one before it counts. */
+  previous_until: Schema.NullOr(Schema.Finite)
+})
+
+/** Type of {@link ClientKeyEntry}. */
+export type ClientKeyEntry = typeof ClientKeyEntry.Type
+
+/** All keys of clients. */
+const ClientKeyList = Schema.Struct({ keys: Schema.Array(ClientKeyEntry) })
+
+const refusals = [Refusal.pipe(HttpApiSchema.status(400)), Refusal.pipe(HttpApiSchema.status(409))] as const
+
+const name = { name: Schema.String }
+
+/** All endpoints of keys. */
+export const KeysGroup = HttpApiGroup.make("keys").add(
+  HttpApiEndpoint.get("list", "/admin/v1/keys", { success: ClientKeyList }).annotate(
+    OpenApi.Summary,
+    "The keys of clients and what they are for; nothing by which they could be used"
+  ),
+  HttpApiEndpoint.post("make", "/admin/v1/keys", {
+    payload: NewClientKey,
+    success: MadeClientKey,
+    error: refusals
+  }).annotate(
+    OpenApi.Summary,
+    "Make a key, which is told this once; its digest is kept in the file of keys (auth.store)"
+  ),
+  HttpApiEndpoint.delete("revoke", "/admin/v1/keys/:name", {
+    params: name,
+    success: Schema.Struct(name),
+    error: refusals
+  }).annotate(OpenApi.Summary, "Revoke a key: it lets nobody in from now on"),
+  HttpApiEndpoint.post("rotate", "/admin/v1/keys/:name/rotate", {
+    params: name,
+    query: {
+      overlap_seconds: Schema.optionalKey(
+        Schema.FiniteFromString.check(Schema.isBetween({ minimum: 0, maximum: 31_536_000 }))
+      )
+    },
+    success: MadeClientKey,
+    error: refusals
+  }).annotate(OpenApi.Summary, "Make another key in the place of one, which counts for `overlap_seconds` (86400) more")
+)

@@ -1,0 +1,68 @@
+/**
+ * What is said of a key, as people write it in the config file, in commands and in requests.
+ */
+import * as IpNetwork from "effect/net/IpNetwork"
+import * as Result from "effect/Result"
+import type { KeyTerms } from "./grant.ts"
+import type { PriorityClass } from "./request.ts"
+
+/** Terms as they are written: moments as text. */
+export interface WrittenTerms {
+  readonly name: string
+  readonly owner?: string | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  readonly models?: ReadonlyArray<string> | undefined
+  readonly backends?: ReadonlyArray<string> | undefined
+  readonly networks?: ReadonlyArray<string> | undefined
+  readonly zones?: ReadonlyArray<string> | undefined
+  readonly not_before?: string | undefined
+  readonly expires?: string | undefined
+  readonly priority?: PriorityClass | undefined
+  readonly admin?: boolean | undefined
+  readonly metrics?: boolean | undefined
+}
+
+/** A day alone, which begins at midnight in UTC, or with a time, in UTC where no zone is told. */
+const written = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?)(Z|[+-]\d{2}:\d{2})?)?$/i
+
+/** A moment in milliseconds since 1970; not a number where it is none. */
+export const momentOf = (text: string): number => {
+  const [, day, time = "00:00", zone = "Z"] = written.exec(text.trim()) ?? []
+  if (day === undefined) return Number.NaN
+  const moment = Date.parse(`${day}T${time}${zone.toUpperCase()}`)
+  // Engines take the 30th of February for a day of March.
+  const [, , date] = day.split("-").map(Number)
+  return new Date(Date.parse(`${day}T00:00Z`)).getUTCDate() === date ? moment : Number.NaN
+}
+
+/** What is wrong with a moment; undefined when nothing is. */
+export const momentFault = (text: string): string | undefined =>
+  Number.isNaN(momentOf(text))
+    ? "expected a day such as 2027-01-31, or a moment such as 2027-01-31T18:00:00Z"
+    : undefined
+
+/** Why a network is none; undefined when it is one. */
+export const rangeFault = (text: string): string | undefined =>
+  Result.isSuccess(IpNetwork.fromString(text))
+    ? undefined
+    : "expected a network such as 10.0.0.0/8 or fd00::/8, one address as 10.1.2.3/32; the digits behind its length must be 0"
+
+/** Terms that have been checked, as they are gone by. */
+export const termsOf = (written: WrittenTerms): KeyTerms => {
+  const { admin, backends, expires, labels, metrics, models, name, networks, not_before, owner, priority, zones } =
+    written
+  return {
+    name,
+    ...(owner === undefined ? {} : { owner }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(models === undefined ? {} : { models }),
+    ...(backends === undefined ? {} : { backends }),
+    ...(networks === undefined ? {} : { networks }),
+    ...(zones === undefined ? {} : { zones }),
+    ...(not_before === undefined ? {} : { notBefore: momentOf(not_before) }),
+    ...(expires === undefined ? {} : { expires: momentOf(expires) }),
+    ...(admin === undefined ? {} : { admin }),
+    ...(metrics === undefined ? {} : { metrics }),
+    ...(priority === undefined ? {} : { priority })
+  }
+}
