@@ -7,7 +7,13 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { run } from "./steps.ts"
 
-const packages = ["openai==3.57.0", "anthropic==2.14.0", "ollama==0.6.3", "google-genai==3.6.1"]
+const packages = [
+  "openai==3.57.0",
+  "anthropic==2.14.0",
+  "ollama==0.6.3",
+  "google-genai==3.6.1",
+  "opentelemetry-proto==1.45.2"
+]
 
 /** How long the packages may take to come, in milliseconds: twenty seconds where nothing else runs. */
 const limitMs = 120_000

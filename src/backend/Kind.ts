@@ -67,6 +67,8 @@ interface FullerDialect {
 export interface Kind {
   /** What people call it. */
   readonly label: string
+  /** What the conventions of OpenTelemetry call its provider; its type when absent. */
+  readonly provider?: string
   /** What else people write for its type, in lower case and without punctuation. */
   readonly alsoCalled: ReadonlyArray<string>
   /** `cloud` outside the user's machines. */

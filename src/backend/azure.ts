@@ -36,6 +36,7 @@ const models = Effect.fnUntraced(function* (talk: Talk): Effect.fn.Return<Listed
 export const azure: Kind = {
   ...openai,
   label: "Azure OpenAI",
+  provider: "azure.ai.openai",
   alsoCalled: ["azureopenai"],
   isOriginal: () => true,
   // Not every version of the older API has more.

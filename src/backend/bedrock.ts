@@ -25,6 +25,7 @@ const models = Effect.fnUntraced(function* (talk: Talk): Effect.fn.Return<Listed
 export const bedrock: Kind = {
   ...openai,
   label: "Amazon Bedrock",
+  provider: "aws.bedrock",
   alsoCalled: ["awsbedrock", "amazonbedrock", "aws"],
   speaks: speaking("openai"),
   speaksAt: (server) => speaking(isOfAnthropic(server) ? "anthropic" : "openai"),

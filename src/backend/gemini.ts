@@ -66,6 +66,7 @@ const version = /\/v1(?:alpha|beta\d?)?(?:\/openai)?$/
 export const gemini: Kind = {
   ...openAiLike,
   label: "Gemini",
+  provider: "gcp.gemini",
   alsoCalled: ["google", "googleai", "googlegenai", "aistudio", "googleaistudio"],
   locality: "cloud",
   home: "https://generativelanguage.googleapis.com",

@@ -42,6 +42,7 @@ const partsOf = (url: string): { readonly origin: string; readonly below: string
 export const vertex: Kind = {
   ...openAiLike,
   label: "Vertex AI",
+  provider: "gcp.vertex_ai",
   alsoCalled: ["googlevertex", "vertexai", "vertexaigemini"],
   locality: "cloud",
   speaks: speaking("gemini"),

@@ -31,6 +31,7 @@ import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
+import { sendByOtlpAs } from "../runtime/otlp-switch.ts"
 import { drainServer } from "../runtime/shutdown.ts"
 import { type ProcessPart, workerLayer } from "../runtime/layers.ts"
 import { Calls, replyOf, type CallHandler, handling } from "./calls.ts"
@@ -149,6 +150,7 @@ export const runWorker = (
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
 
+    const resend = yield* Effect.provideContext(sendByOtlpAs({ worker: part.number, ageMs: part.ageMs }), services)
     const onConfig = ({ file }: ToWorker & { readonly _tag: "Config" }) =>
       readConfigText(file ?? undefined, overrides).pipe(
         Effect.flatMap((read) => readForReload(config, read, overrides)),
@@ -156,6 +158,7 @@ export const runWorker = (
           nexus.replace(next)
           return Effect.asVoid(registry.reconcile(next.backends, new Map()))
         }),
+        Effect.andThen(resend),
         Effect.catch(({ message }) =>
           Effect.annotateLogs(Effect.logError("config not taken over by this worker"), { reason: message })
         ),

@@ -12,7 +12,9 @@ import { momentOf, termsOf } from "../domain/key-terms.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { rulesOf, zonePoliciesOf } from "./compile-routes.ts"
+import { otlpOf, type OtlpSettings } from "./otlp.ts"
 import type { Settings } from "./schema.ts"
+import type { Environment } from "./sources.ts"
 import { digitsOf, wakePlace } from "./wake.ts"
 
 /** A key that clients may use, as the settings have it. */
@@ -40,6 +42,8 @@ export interface LoadedConfig {
   readonly routing: RoutingSettings
   readonly thresholds: Thresholds
   readonly authKeys: ReadonlyArray<ConfiguredKey>
+  /** What is sent by OTLP; undefined when nothing is. */
+  readonly otlp: OtlpSettings | undefined
   /** Whether servers are searched for. */
   readonly discovery: boolean
   /** The file that was read; undefined when there is none. */
@@ -180,9 +184,11 @@ export const defaultLimits = (settings: Settings): Limits => limitsOf({}, settin
 export const compileSettings = (
   settings: Settings,
   secrets: Secrets,
-  about: Pick<LoadedConfig, "path" | "warnings" | "notes">
+  about: Pick<LoadedConfig, "path" | "warnings" | "notes">,
+  env: Environment = {}
 ): LoadedConfig => ({
   settings,
+  otlp: otlpOf(settings, env),
   backends: settings.backends.map((entry) => backendOf(entry, settings, secrets)),
   routing: {
     strategy: settings.routing.strategy,

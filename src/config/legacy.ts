@@ -6,7 +6,7 @@ import { plainType, typeCalled } from "../backend/all.ts"
 import type { Mistake } from "./check.ts"
 import { isTable, type KeyPath, showPath, type Table } from "./path.ts"
 import { schemaAt } from "./reference.ts"
-import { logLevels } from "./schema.ts"
+import { logLevels } from "./telemetry-schema.ts"
 
 interface Values {
   /** In words, or as TOML writes the one there is. */

@@ -5,6 +5,7 @@ import * as Result from "effect/Result"
 import { parse, TomlError } from "smol-toml"
 import { printable } from "../domain/printable.ts"
 import { decodeSettings, type Mistake, schemaMistakes, mistakeText } from "./check.ts"
+import { otlpWarnings } from "./otlp.ts"
 import { compileSettings, type LoadedConfig } from "./compile.ts"
 import { type LegacyNote, modernise } from "./legacy.ts"
 import { lineOf, type Lines, linesOf } from "./locate.ts"
@@ -247,6 +248,7 @@ const readWhole = (
       ...legacy,
       ...given.warnings,
       ...warningsOf(merged.tree, env),
+      ...otlpWarnings(decoded.success, env),
       ...routeWarnings(decoded.success, {
         place: (path) => placeOf(file, linesOnce(), [path]),
         line: (path) => {
@@ -258,7 +260,7 @@ const readWhole = (
     notes: given.notes.map(printable)
   }
   const keyFaults = new Map(tolerated.filter(({ of }) => of === "backend").map(({ name, told }) => [name, told]))
-  const loaded = compileSettings(decoded.success, { ...named.secrets, keyFaults }, about)
+  const loaded = compileSettings(decoded.success, { ...named.secrets, keyFaults }, about, env)
   return Result.succeed({ loaded, file, keyFiles: [...keyFiles.keys()], merged, written: substituted.written })
 }
 

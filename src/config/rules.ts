@@ -14,6 +14,7 @@ import { routeMistakes } from "./route-rules.ts"
 import { wakeMistakes } from "./wake.ts"
 import { listenFault } from "./admin-listen.ts"
 import { keyMistakes } from "./key-rules.ts"
+import { endpointFault } from "./otlp.ts"
 import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 
 /** Line of a path in the file; undefined without a file. */
@@ -359,6 +360,26 @@ const administered = (tree: Table): ReadonlyArray<Mistake> => {
   return reason === undefined ? [] : [{ path, value, reason }]
 }
 
+const exported = (tree: Table): ReadonlyArray<Mistake> => {
+  const path = ["telemetry", "otlp"]
+  const endpoint = valueAt(tree, [...path, "endpoint"])
+  const reason = typeof endpoint === "string" && endpoint !== "" ? endpointFault(endpoint) : undefined
+  const headers = valueAt(tree, [...path, "headers"])
+  const names = isTable(headers) ? Object.entries(headers) : []
+  return [
+    ...(reason === undefined
+      ? []
+      : [{ path: [...path, "endpoint"], value: withoutPassword(String(endpoint)), reason }]),
+    // What a header holds may be a key: it is not shown.
+    ...names
+      .filter(([name]) => !/^[\w!#$%&'*+.^`|~-]+$/.test(name))
+      .map(([name]) => ({ path: [...path, "headers", name], reason: "this is no name that a header can have" })),
+    ...names
+      .filter(([, value]) => typeof value === "string" && !/^[\t\x20-\x7e]*$/.test(value))
+      .map(([name]) => ({ path: [...path, "headers", name], reason: "it holds characters that no header can have" }))
+  ]
+}
+
 /** Everything that is wrong between the keys of merged settings. */
 export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => [
   ...openToOthers(tree),
@@ -384,5 +405,6 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...routeMistakes(tree),
   ...keptWarm(tree),
   ...tunings(tree),
+  ...exported(tree),
   ...weights(tree)
 ]

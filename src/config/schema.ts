@@ -9,6 +9,7 @@ import { strategies } from "../domain/routing.ts"
 import { Auth } from "./auth-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { limit, maybe, or, seconds, share, weightParts, whole, zone, zones } from "./schema-parts.ts"
+import { Logging, Telemetry } from "./telemetry-schema.ts"
 
 const Cors = Schema.Struct({
   origins: or(
@@ -385,36 +386,6 @@ const ModelEntry = Schema.Struct({
   zones: maybe(zones, "Zones that requests for it may go to, fallbacks included; any when absent")
 })
 
-/** Levels of the log, most severe first. */
-export const logLevels = ["error", "warn", "info", "debug", "trace"] as const
-
-/** Whose names the fields of the log may have. */
-export const logNames = ["nexus", "ecs", "otel"] as const
-
-const Logging = Schema.Struct({
-  level: or(Schema.Literals(logLevels), "info", "Least severe level that is written; one line per request at debug"),
-  format: or(
-    Schema.Literals(["auto", "text", "json"]),
-    "auto",
-    "text, json, or auto: text on a terminal, json otherwise"
-  ),
-  names: or(
-    Schema.Literals(logNames),
-    "nexus",
-    "What fields are called: as in the rest of Nexus, by the Elastic Common Schema, or by the semantic conventions of OpenTelemetry"
-  ),
-  access_log: or(
-    Schema.Boolean,
-    false,
-    "Write one line per request at info, with who asked what, where it went and how it ended"
-  ),
-  access_log_share: or(
-    share,
-    1,
-    "Part of the requests with a whole answer that get such a line, 0 to 1; those that end in another way always do"
-  )
-})
-
 /** The decoded settings; keys are spelled as in the file. */
 export const Settings = Schema.Struct({
   server: or(Server, {}, "The HTTP endpoint"),
@@ -436,7 +407,8 @@ export const Settings = Schema.Struct({
     "What holds for requests by the names of their models; all that match count"
   ),
   backends: or(Schema.Array(BackendEntry), [], "The servers to route to"),
-  logging: or(Logging, {}, "What is written to the log")
+  logging: or(Logging, {}, "What is written to the log"),
+  telemetry: or(Telemetry, {}, "Where traces and metrics are sent")
 })
 
 /** Type of {@link Settings}. */

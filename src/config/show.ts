@@ -37,6 +37,9 @@ export const effectiveSettings = ({ loaded: { settings, discovery } }: ReadConfi
   discovery: { ...settings.discovery, enabled: discovery }
 })
 
+// A digest of a key, and what a header holds that a receiver wants.
+const isSecret = (path: KeyPath): boolean => path.at(-1) === "sha256" || path.at(-2) === "headers"
+
 /** Tells of the setting at a path of {@link effectiveSettings}. */
 export const describeSettings = (read: ReadConfig): ((path: KeyPath) => ShownSetting) => {
   const { loaded, merged, written } = read
@@ -54,7 +57,7 @@ export const describeSettings = (read: ReadConfig): ((path: KeyPath) => ShownSet
     const origin = originOf(path)
     // What a variable of the file held may be a secret; the file's own text is not.
     const text = origin?._tag === "file" ? texts.get(pathId(path)) : undefined
-    const value = path.at(-1) === "sha256" ? masked(String(valueAt(settings, path))) : (text ?? valueAt(settings, path))
+    const value = isSecret(path) ? (text ?? masked(String(valueAt(settings, path)))) : (text ?? valueAt(settings, path))
     return { key: showPath(path), value, origin: originName(origin, loaded.path) }
   }
 }

@@ -165,6 +165,8 @@ export interface Operation extends OperationFacts {
    * client is not left to wait in silence.
    */
   readonly generates: boolean
+  /** What the conventions of OpenTelemetry call it; `chat` for what generates, else its own name, when absent. */
+  readonly genAi?: string
   /** Reads what routing must know: at once of a body of the usual size, in slices of a large one. */
   readonly needs: (
     body: Uint8Array,

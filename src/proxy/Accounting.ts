@@ -18,6 +18,8 @@ import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
 import { type RefusedRequest, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
+import { tracedOf } from "./spans.ts"
+import type { RequestTrace } from "./request-trace.ts"
 import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
 import { UsageLedger } from "../usage/UsageLedger.ts"
 import { Meters } from "./Meters.ts"
@@ -123,17 +125,27 @@ export class Accounting extends Context.Service<
       const leaves = ({ meter }: Asked): void => {
         meter.inFlight -= 1
       }
-      const drops = ({ meter }: Asked): void => {
+      const drops = ({ meter, trace }: Asked): void => {
+        const now = performance.now()
         meter.inFlight -= 1
-        meter.attempted("abandoned", performance.now())
+        meter.attempted("abandoned", now)
+        trace?.ends(now, "abandoned")
       }
       const passesOn = ({ meter }: Asked): void => {
         meter.inFlight -= 1
         meter.left()
       }
       const hedged = ({ meter }: Asked, outcome: HedgeOutcome): void => meter.hedged(outcome)
-      const attemptFailed = ({ asked }: Pick<RequestRecord, "asked">, error: UpstreamError, blameless: boolean): void =>
-        asked?.meter.attempted(blameless ? "refused" : failures[error._tag], performance.now())
+      const attemptFailed = (
+        { asked }: Pick<RequestRecord, "asked">,
+        error: UpstreamError,
+        blameless: boolean
+      ): void => {
+        const now = performance.now()
+        asked?.meter.attempted(blameless ? "refused" : failures[error._tag], now)
+        // A status says more than that there was one.
+        asked?.trace?.ends(now, error._tag === "ErrorStatus" ? String(error.status) : failures[error._tag])
+      }
       // What nobody was asked for is counted by its model when that is one that somebody serves.
       const unasked = ({ decided }: RequestRecord) => {
         const first = decided?.targets[0]
@@ -195,12 +207,19 @@ export class Accounting extends Context.Service<
           request_id: id
         })
       }
+      const traced = (request: UnderWay, trace: RequestTrace, end: RequestEnd): void => {
+        const { record } = request
+        const now = performance.now()
+        record.asked?.trace?.ends(now, end.outcome === "completed" ? undefined : ends[end.outcome])
+        if (trace.sampled) trace.ends(tracedOf(record, trace, end, request.peer(), now))
+      }
       const ended = (request: UnderWay, end: RequestEnd): void => {
         const { record } = request
         recent.note(request, end)
         noteCut(record, end)
         count(record, end)
         if (usage.isOn) usage.record(usageEntryOf(record, end))
+        if (record.trace !== undefined) traced(request, record.trace, end)
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
         if (!isAccess && !log.debugEnabled()) return

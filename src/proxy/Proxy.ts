@@ -32,6 +32,9 @@ import { newRecord, clientClosedStatus, type RequestEnd } from "./record.ts"
 import { type GaveUp, finalAnswer, type Unanswered } from "./final-failure.ts"
 import type { Forwarding } from "./attempts.ts"
 import { Shadows } from "./shadows.ts"
+import { RequestTrace } from "./request-trace.ts"
+import { Traces } from "./Traces.ts"
+import { traceparentOf } from "../domain/trace-context.ts"
 import { RequestRun } from "./request-run.ts"
 import type { QueueLook } from "./queue-outlook.ts"
 import { queueText, SlotQueue } from "./slot-queue.ts"
@@ -105,6 +108,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const deadlines = yield* Deadlines
   const drain = yield* Drain
   const files = yield* OpenFiles
+  const traces = yield* Traces
   const accounting = yield* Accounting
   const context = yield* Effect.context<never>()
   const run = Effect.runForkWith(context)
@@ -276,10 +280,13 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (upload instanceof Overloaded) return turnAway(route, upload, came)
     return new Promise((resolve) => {
       const started = performance.now()
-      const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), grant)
-      const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), (response) =>
+      const tracing = traces.current()
+      const trace = tracing === undefined ? undefined : new RequestTrace(tracing, request.headers)
+      const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), grant, trace)
+      const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), (response) => {
+        if (trace !== undefined && !current.isSocket) response.headers.set("traceresponse", traceparentOf(trace))
         resolve(drain.parting(response))
-      )
+      })
       begin(current)
       request.signal.addEventListener("abort", () => {
         if (!current.isSocket) current.interrupt("client")

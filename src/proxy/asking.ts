@@ -92,7 +92,7 @@ export class Asking implements Asker {
   readonly attempt: Attempt
   /** How it is asked, until its answer is delivered; undefined in the words of the client. */
   translation: Translation | undefined
-  readonly asked: Asked
+  asked: Asked
   readonly ticket: Ticket
   /** Whether it is waited for no longer. */
   isOver = false
@@ -127,7 +127,8 @@ export class Asking implements Asker {
     const meter = this.leads ? accounting.attempting(record, backend.name, id) : accounting.asksBeside(backend.name, id)
     // Once it is asked it counts as in memory.
     const loadMs = coldFor(candidate)
-    this.asked = { backend: backend.name, model, meter, ...(loadMs === undefined ? {} : { loadMs }) }
+    const trace = record.trace?.asks(backend, model, now, !this.leads)
+    this.asked = { backend: backend.name, model, meter, trace, ...(loadMs === undefined ? {} : { loadMs }) }
     clock.bound(record.started, isCount(run) ? countMs : backend.limits.totalMs)
     this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn), {
       work: request.work,
@@ -220,9 +221,14 @@ export class Asking implements Asker {
     // It may have run, however unlikely that is: whoever wants nothing run twice says so by this setting.
     if (this.isOver || run.limits.maxRetries === 0) return false
     const { backend, model } = this.asked
-    run.record.repeats()
     run.record.fails({ backend, model, reason: failureReason(replayed) })
     forwarding.accounting.attemptFailed(this, replayed, false)
+    const { trace } = run.record
+    if (trace !== undefined) {
+      const { candidate } = this.attempt
+      this.asked = { ...this.asked, trace: trace.asks(candidate.state.backend, model, performance.now(), !this.leads) }
+    }
+    run.record.repeats(this.asked)
     return true
   }
 
@@ -269,6 +275,7 @@ export class Asking implements Asker {
       body,
       clientHeaders: record.request.headers,
       requestId: record.id,
+      traceparent: this.asked.trace?.header,
       mediaType: request.body instanceof StreamedBody ? request.body.mediaType : undefined,
       stream,
       clock,

@@ -196,7 +196,8 @@ export const passOn = (
       ? kindNamed(backend.type).url(backend, target, apiPath)
       : joinUrl(backend, apiPathBelow(target, apiPath))
   record.routes({ operation: route.operation, model: "", stream: false, abilities: [], ...nothing }, now)
-  record.asks({ backend: name, model: "", meter: accounting.attempting(record, name, "") }, now)
+  const trace = record.trace?.asks(backend, "", now)
+  record.asks({ backend: name, model: "", meter: accounting.attempting(record, name, ""), trace }, now)
   // Nobody knows how long it takes to get a model, and what is said meanwhile may be nothing.
   const { firstByteMs, idleMs, totalMs } = change === undefined ? backend.limits : unlimited
   record.clock.bound(record.started, totalMs)
@@ -205,7 +206,7 @@ export const passOn = (
     backend,
     method: request.method,
     url,
-    headers: passedHeaders(backend, request.headers, id),
+    headers: passedHeaders(backend, request.headers, id, trace?.header),
     body: body instanceof Uint8Array ? [body] : body.as(undefined, firstByteMs),
     firstByteMs,
     clock: record.clock

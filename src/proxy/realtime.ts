@@ -151,13 +151,19 @@ class Opening {
     const { backend, live } = candidate.state
     const { id } = candidate.model
     const now = performance.now()
-    record.asks({ backend: backend.name, model, meter: accounting.attempting(record, backend.name, id) }, now)
+    const meter = accounting.attempting(record, backend.name, id)
+    const trace = record.trace?.asks(backend, model, now)
+    record.asks({ backend: backend.name, model, meter, trace }, now)
     this.run.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
     return Effect.callback((resume) => {
       const { "content-type": _, "accept-encoding": __, ...fixed } = prepareBackend(backend).headers
       const call = {
         url: addressOf(attempt, record.route.operation.path, this.query),
-        headers: { ...callHeaders(backend, record.request.headers, record.id), ...askedOf(this.run), ...fixed },
+        headers: {
+          ...callHeaders(backend, record.request.headers, record.id, undefined, { traceparent: trace?.header }),
+          ...askedOf(this.run),
+          ...fixed
+        },
         protocols: this.protocols,
         trust: prepareBackend(backend).trust
       }

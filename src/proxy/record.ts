@@ -13,6 +13,7 @@ import type { LiveFigures } from "../router/live-figures.ts"
 import type { HedgeOutcome, Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import type { QueuePlace } from "./slot-queue.ts"
+import type { RequestTrace, TracedAttempt } from "./request-trace.ts"
 
 /** How a request has ended. */
 export interface RequestEnd {
@@ -38,6 +39,8 @@ export interface Asked {
   readonly meter: Meter
   /** How long the model was expected to take to be loaded first, in milliseconds; absent where it was in memory. */
   readonly loadMs?: number
+  /** Its place in the trace; undefined where traces are not wanted. */
+  readonly trace?: TracedAttempt | undefined
 }
 
 /** A second backend that was asked beside the first one, whose first token was late. */
@@ -114,6 +117,8 @@ export interface RequestRecord {
   readonly awaitedMs: number
   readonly committed: Committed | undefined
   readonly passed: AnswerProgress
+  /** The trace that it belongs to; undefined where traces are not wanted. */
+  readonly trace: RequestTrace | undefined
   /** How long it has waited for slots, in milliseconds. */
   readonly queuedMs: number
   /** What its answer has taken, as the backend tells it. */
@@ -137,7 +142,7 @@ export interface RequestRecord {
   /** The other one is waited for, or answers. */
   readonly follows: (asked: Asked) => void
   /** The same backend is called again, on another connection. */
-  readonly repeats: () => void
+  readonly repeats: (asked: Asked) => void
   readonly fails: (failure: AttemptFailure) => void
   /** It is asked in another dialect, or in the words of its client. */
   readonly translates: (translated: Translated | undefined) => void
@@ -173,6 +178,7 @@ class Recorded implements RequestRecord {
   awaitedMs = 0
   committed: Committed | undefined
   passed: AnswerProgress = nothing
+  readonly trace: RequestTrace | undefined
   queuedMs = 0
   usage: Usage | undefined
   begunUsage: Usage | undefined
@@ -185,8 +191,10 @@ class Recorded implements RequestRecord {
     request: Request,
     started: number,
     clock: RequestClock,
-    grant: Grant | undefined
+    grant: Grant | undefined,
+    trace: RequestTrace | undefined
   ) {
+    this.trace = trace
     this.id = id
     this.route = route
     this.request = request
@@ -252,8 +260,9 @@ class Recorded implements RequestRecord {
     this.asked = asked
   }
 
-  repeats(): void {
+  repeats(asked: Asked): void {
     this.attempts += 1
+    if (this.asked?.meter === asked.meter) this.asked = asked
   }
 
   fails(failure: AttemptFailure): void {
@@ -270,6 +279,8 @@ class Recorded implements RequestRecord {
 
   commits(committed: Committed, passed: AnswerProgress = nothing): void {
     this.committed = committed
+    const traced = this.asked?.trace
+    if (traced !== undefined) traced.answeredAt = committed.at
     this.passed = passed
     this.enter("committed", committed.at)
   }
@@ -289,7 +300,10 @@ class Recorded implements RequestRecord {
   }
 
   private enter(phase: Phase, now: number): void {
-    if (this.phase === "queued") this.queuedMs += now - this.since
+    if (this.phase === "queued") {
+      this.queuedMs += now - this.since
+      this.trace?.waited(this.since, now)
+    }
     this.phase = phase
     this.since = now
   }
@@ -302,8 +316,9 @@ export const newRecord = (
   request: Request,
   started: number,
   clock: RequestClock,
-  grant: Grant | undefined
-): RequestRecord => new Recorded(id, route, request, started, clock, grant)
+  grant: Grant | undefined,
+  trace?: RequestTrace | undefined
+): RequestRecord => new Recorded(id, route, request, started, clock, grant, trace)
 
 /** Why a request is interrupted: its client has gone, the gateway stops, or an administrator wants it ended. */
 export type Interruption = "client" | "stopping" | "cancelled"

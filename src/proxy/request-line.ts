@@ -48,6 +48,7 @@ export const requestFields = (ended: Pick<UnderWay, "peer" | "record">, end: Req
   const rule = decided?.ruling?.rule
   return {
     request_id: record.id,
+    ...(record.trace === undefined ? {} : { trace_id: record.trace.traceId }),
     ...sender(request, ended.peer(), record.key),
     endpoint: record.endpoint,
     dialect: record.route.dialect.id,

@@ -25,6 +25,7 @@ import { Operations } from "../operations/Operations.ts"
 import { History } from "../proxy/History.ts"
 import { Proxy, type ProxyLimits } from "../proxy/Proxy.ts"
 import { QueueOutlook } from "../proxy/queue-outlook.ts"
+import * as Traces from "../proxy/Traces.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import * as logging from "../telemetry/logging.ts"
@@ -141,7 +142,9 @@ const services = (config: Config, part: ProcessPart | undefined) =>
     Accounting.layer,
     Lifecycle.layer
   ).pipe(
-    Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(part?.number ?? 1), ledger(config, part))),
+    Layer.provideMerge(
+      Layer.mergeAll(History.layer, Meters.layer(part?.number ?? 1), Traces.layer, ledger(config, part))
+    ),
     Layer.provideMerge(Router.layer(() => routingOf(config.current())))
   )
 

@@ -26,6 +26,7 @@ import type { Snapshot } from "../registry/snapshot.ts"
 import { gatewayUrl } from "../http/address.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
 import { announceOnNetwork } from "../runtime/announce.ts"
+import { sendByOtlp } from "../runtime/otlp-switch.ts"
 import { drainServer } from "../runtime/shutdown.ts"
 import { gatewayLayer, type ProcessPart } from "../runtime/layers.ts"
 import { watchConfig } from "../runtime/config-watch.ts"
@@ -92,6 +93,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
     services
   )
   yield* Effect.provideContext(searchForServers(listening.port), services)
+  const sendRest = yield* Effect.provideContext(sendByOtlp, services)
   const withdraw = yield* Effect.provideContext(announceOnNetwork(listening.port), services)
   const running: RunningGateway = {
     url: gatewayUrl(server.host, listening.port),
@@ -104,7 +106,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
     active: Context.get(services, Proxy).active,
     warm: Context.get(services, Operations).warm,
     notice: Effect.provideContext(Effect.andThen(watchConfig, statusLog), services),
-    drain: Effect.andThen(withdraw, drainServer(services, listening))
+    drain: withdraw.pipe(Effect.andThen(drainServer(services, listening)), Effect.andThen(sendRest))
   }
   return running
 })

@@ -2,7 +2,7 @@
  * What fields of the log are called: as in the rest of Nexus, by the Elastic Common Schema, or by the semantic conventions of
  * OpenTelemetry.
  */
-import type { logLevels, logNames } from "../config/schema.ts"
+import type { logLevels, logNames } from "../config/telemetry-schema.ts"
 
 /** One of the levels of the config. */
 export type LogLevel = (typeof logLevels)[number]

@@ -17,6 +17,7 @@ export const labels = {
   rule: "the name of a rule in the config",
   side: "`usual` or `canary` of a rule's requests; `real` or `shadow` of a request that was copied",
   part: "`status` or `finish` of an answer; `first_byte` or `whole` of its time",
+  signal: "`traces` or `metrics`",
   worker: "number of the process, from 1",
   version: "version of Nexus"
 } as const
@@ -313,6 +314,16 @@ export const shadowTokens: MetricDefinition = {
   meaning: "Tokens of the answers of all pairs, of the copies and of the real ones, as backends tell them"
 }
 
+/** What a receiver of telemetry did not take. */
+export const telemetryDropped: MetricDefinition = {
+  name: "nexus_telemetry_dropped_total",
+  kind: "counter",
+  unit: "losses",
+  labels: ["signal"],
+  meaning:
+    "Requests whose traces, and sendings of metrics that, the receiver of `[telemetry.otlp]` did not take in time; absent while there was none"
+}
+
 /** All metrics, in the order in which they are told. */
 export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   requests,
@@ -327,6 +338,7 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   shadowAlike,
   shadowSeconds,
   shadowTokens,
+  telemetryDropped,
   requestSeconds,
   firstTokenSeconds,
   gapSeconds,

@@ -1,15 +1,16 @@
 /**
- * What is counted of the rules of the route table: few series, named by the config.
+ * What is counted of the rules of the route table, and of what could not be sent elsewhere: few series, named by the config.
  */
 
-/** The figures of rules, in the order of their labels. */
+/** The figures of rules, and of what is sent elsewhere, in the order of their labels. */
 export const ruleFigures = {
   requests: ["rule", "side"],
   shadows: ["rule", "backend", "model", "outcome"],
   pairs: ["rule", "backend", "model"],
   alike: ["rule", "backend", "model", "part"],
   seconds: ["rule", "backend", "model", "side", "part"],
-  tokens: ["rule", "backend", "model", "side", "kind"]
+  tokens: ["rule", "backend", "model", "side", "kind"],
+  dropped: ["signal"]
 } as const
 
 /** The name of one of {@link ruleFigures}. */

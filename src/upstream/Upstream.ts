@@ -111,6 +111,8 @@ export interface AttemptCall {
   readonly mediaType?: string | undefined
   readonly clientHeaders: Headers
   readonly requestId: string
+  /** Its place in the trace; that of the client when absent. */
+  readonly traceparent?: string | undefined
   /** Whether a stream is wanted; asked when the answer has come. */
   readonly stream: () => boolean
   readonly clock: RequestClock

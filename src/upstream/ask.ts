@@ -16,6 +16,8 @@ export interface ShortCall {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
+  /** A body that is no text, in its place. */
+  readonly bytes?: Uint8Array
   /** Time for the whole exchange, in milliseconds. */
   readonly timeoutMs: number
   /** Answers larger than this are refused; 4 MiB when absent. */
@@ -72,13 +74,13 @@ const read = (
 
 const exchanged = ({ send }: ConnectionPool, question: ShortCall): Effect.Effect<TextAnswer, UpstreamError> =>
   Effect.callback<TextAnswer, UpstreamError>((resume) => {
-    const { body = "", fresh = false, headers, maxBytes = defaultMaxBytes, method, trust, url } = question
+    const { body = "", bytes, fresh = false, headers, maxBytes = defaultMaxBytes, method, trust, url } = question
     const abort = new Abort()
     const call = {
       ...(method === "POST" ? {} : { method }),
       url,
       headers: { "accept-encoding": "identity", ...headers },
-      body: encoder.encode(body),
+      body: bytes ?? encoder.encode(body),
       ...(trust === undefined ? {} : { trust }),
       abort,
       fresh,

@@ -95,19 +95,28 @@ export const gatewayHops = (client: Headers): number => {
 
 /**
  * Headers of one call beside the fixed ones of its backend: the allowed ones of the client, those of its dialect among them,
- * the request id and the hops; `mediaType` where its body is of another than that of the dialect.
+ * the request id and the hops; `mediaType` where its body is of another than that of the dialect, `traceparent` where the call
+ * has a place of its own in the trace.
  */
 export const callHeaders = (
   backend: Backend,
   client: Headers,
   requestId: string,
   dialect?: Pick<Dialect, "headers" | "types">,
-  { mediaType = dialect?.types.request }: { readonly mediaType?: string | undefined } = {}
+  {
+    mediaType = dialect?.types.request,
+    traceparent
+  }: { readonly mediaType?: string | undefined; readonly traceparent?: string | undefined } = {}
 ): Record<string, string> => {
   const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(gatewayHops(client) + 1) }
   for (const name of forwarded) {
     const value = valueOf(client, name)
     if (value !== undefined) headers[name] = value
+  }
+  if (traceparent !== undefined) {
+    // What stands beside a trace says nothing of another one.
+    if (headers["traceparent"]?.includes(traceparent.slice(2, 36)) !== true) delete headers["tracestate"]
+    headers["traceparent"] = traceparent
   }
   if (dialect !== undefined) {
     for (const name of dialect.headers.asked) {

@@ -33,7 +33,12 @@ const named = (connection: string | null): ReadonlySet<string> =>
   )
 
 /** What a server is told of a request that is passed on to it, its key included. */
-export const passedHeaders = (backend: Backend, client: Headers, requestId: string): Record<string, string> => {
+export const passedHeaders = (
+  backend: Backend,
+  client: Headers,
+  requestId: string,
+  traceparent?: string
+): Record<string, string> => {
   const { "content-type": _, ...fixed } = prepareBackend(backend).headers
   const theirs: Record<string, string> = {}
   const ofTheirs = named(client.get("connection"))
@@ -41,7 +46,7 @@ export const passedHeaders = (backend: Backend, client: Headers, requestId: stri
     const stays = keptFromServers.has(name) || ofTheirs.has(name) || prefixes.test(name) || !sendable.test(value)
     if (!stays) theirs[name] = value
   }
-  return { ...theirs, ...callHeaders(backend, client, requestId), ...fixed }
+  return { ...theirs, ...callHeaders(backend, client, requestId, undefined, { traceparent }), ...fixed }
 }
 
 /** What a client is told of an answer; a place at the server is one below `place`, where that is given. */

@@ -102,6 +102,7 @@ const generating = (name: string, stream: boolean): Operation => {
     streams: stream,
     ...(stream ? { query: "alt=sse", queryFault: arrayFault } : {}),
     generates: true,
+    genAi: "generate_content",
     needs: (body, reading) => readGeminiNeeds(operation, stream, body, reading),
     whole: wholeAnswer,
     client: { words, decode: decodeGeminiRequest(stream) },
@@ -128,6 +129,7 @@ const embedding = (name: string, text: string, embeds: EmbedCodec): Operation =>
     ...places(name),
     streams: false,
     generates: false,
+    genAi: "embeddings",
     needs: (body, reading) => readEmbeddingNeeds(operation, body, reading),
     whole: wholeVectors,
     embeds

@@ -39,7 +39,7 @@ const wholeAnswer =
 const operationOf = (
   name: OllamaOperation,
   text: string,
-  more: Pick<Operation, "client" | "embeds" | "generates" | "server" | "whole">
+  more: Pick<Operation, "client" | "embeds" | "genAi" | "generates" | "server" | "whole">
 ): Operation => {
   const fields = { text, vision: "images", tools: "tools", json_mode: "format", embeddings: "model" }
   const facts = { name: `ollama/${name}`, fields }
@@ -60,18 +60,21 @@ const chat = operationOf("chat", "messages", {
 
 const generate = operationOf("generate", "prompt", {
   generates: true,
+  genAi: "text_completion",
   whole: wholeAnswer(({ done, response }) => done === true && typeof response === "string"),
   client: ollamaGenerateClient
 })
 
 const embed = operationOf("embed", "input", {
   generates: false,
+  genAi: "embeddings",
   whole: wholeAnswer(isEmbedAnswer),
   embeds: ollamaEmbed
 })
 
 const embeddings = operationOf("embeddings", "prompt", {
   generates: false,
+  genAi: "embeddings",
   whole: wholeAnswer(isEmbedAnswer),
   embeds: ollamaEmbeddings
 })

@@ -62,6 +62,7 @@ const operationOf = (endpoint: Endpoint): Operation => ({
   generates: endpoint !== "embeddings",
   needs: (body, reading) => readNeeds(endpoint, body, reading),
   whole: (body) => readWholeAnswer(body, endpoint === "embeddings" ? "data" : "choices"),
+  ...(endpoint === "completions" ? { genAi: "text_completion" } : {}),
   ...(endpoint === "embeddings" ? { embeds: openAiEmbeddings } : { collector: chunkCollector }),
   ...(endpoint === "chat/completions" ? { client: chatClient, server: chatServer } : {})
 })

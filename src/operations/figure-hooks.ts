@@ -1,0 +1,194 @@
+/**
+ * The registry of figures: what each metric reads when somebody asks, whether that is Prometheus or what is sent by OTLP.
+ */
+import { healthStatuses } from "../domain/backend-health.ts"
+import { version } from "../domain/version.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
+import { turnedAwayCodes } from "../telemetry/meter-table.ts"
+import { attemptOutcomes, counterPlaces, hedgeOutcomes, requestCells, tokenKinds } from "../telemetry/meter.ts"
+import * as metrics from "../telemetry/metrics.ts"
+import { emptyTally, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"
+import { type RuleFigure, ruleFigures } from "../telemetry/rule-counts.ts"
+
+/** Values of the labels of one series. */
+export type Labels = Readonly<Partial<Record<metrics.Label, string>>>
+
+/** One series: its labels, and what it reads now. */
+export type Series<Value> = readonly [labels: Labels, value: Value]
+
+/** What is read; `openCircuits` gives the number of models of a backend with open circuits. */
+export interface FiguresNow {
+  readonly whole: TotalFigures
+  readonly snapshot: Snapshot
+  readonly openCircuits: (backend: string) => number
+  readonly uptimeSeconds: number
+}
+
+/** How one metric is read. */
+export type Hook =
+  | {
+      readonly metric: metrics.MetricDefinition
+      readonly read: (figures: FiguresNow) => Iterable<Series<number>>
+    }
+  | {
+      readonly metric: metrics.HistogramDefinition
+      /** Where its numbers begin. */
+      readonly at: number
+      readonly spreads: (figures: FiguresNow) => Iterable<Series<ArrayLike<number>>>
+    }
+
+const labelsOf = ({ backend, model }: Tally): Labels => ({ model, backend })
+
+function* requestSeries({ endpoints, tallies }: TotalFigures): Generator<Series<number>> {
+  const cells = requestCells(endpoints)
+  for (const { backend, model, numbers } of tallies) {
+    for (const [at, { endpoint, stream, outcome, status }] of cells.entries()) {
+      const count = numbers[counterPlaces.requests + at] ?? 0
+      if (count > 0) yield [{ endpoint, model, backend, outcome, status, stream: String(stream) }, count]
+    }
+  }
+}
+
+function* attemptSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
+  for (const tally of tallies) {
+    for (const [at, outcome] of attemptOutcomes.entries()) {
+      const count = tally.numbers[counterPlaces.attempts + at] ?? 0
+      if (count > 0) yield [{ ...labelsOf(tally), outcome }, count]
+    }
+  }
+}
+
+function* hedgeSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
+  for (const tally of tallies) {
+    for (const [at, outcome] of hedgeOutcomes.entries()) {
+      const count = tally.numbers[counterPlaces.hedges + at] ?? 0
+      if (count > 0) yield [{ ...labelsOf(tally), outcome }, count]
+    }
+  }
+}
+
+function* tokenSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
+  for (const tally of tallies) {
+    for (const [at, kind] of tokenKinds.entries()) {
+      const count = tally.numbers[counterPlaces.tokens + at] ?? 0
+      if (count > 0) yield [{ ...labelsOf(tally), kind }, count]
+    }
+  }
+}
+
+function* failoverSeries(tallies: ReadonlyArray<Tally>): Generator<Series<number>> {
+  for (const tally of tallies) {
+    const count = tally.numbers[counterPlaces.failovers] ?? 0
+    if (count > 0) yield [labelsOf(tally), count]
+  }
+}
+
+function* ruleSeries({ rules }: TotalFigures, wanted: RuleFigure): Generator<Series<number>> {
+  for (const [figure, values, count] of rules) {
+    if (figure === wanted)
+      yield [Object.fromEntries(ruleFigures[wanted].map((label, at) => [label, values[at]])), count]
+  }
+}
+
+const ofRules = [
+  [metrics.ruleRequests, "requests"],
+  [metrics.shadows, "shadows"],
+  [metrics.shadowPairs, "pairs"],
+  [metrics.shadowAlike, "alike"],
+  [metrics.shadowSeconds, "seconds"],
+  [metrics.shadowTokens, "tokens"],
+  [metrics.telemetryDropped, "dropped"]
+] as const
+
+const summed = ({ endpoints, tallies }: TotalFigures): Tally => {
+  const sum = emptyTally("", "", endpoints)
+  for (const { numbers } of tallies)
+    for (const [at, value] of numbers.entries()) sum.numbers[at] = (sum.numbers[at] ?? 0) + value
+  return sum
+}
+
+const ofBackends = ({ snapshot }: FiguresNow, value: (name: string) => number): ReadonlyArray<Series<number>> =>
+  [...snapshot.backends.keys()].map((name) => [{ backend: name }, value(name)])
+
+const inFlightOf = ({ tallies }: TotalFigures): ReadonlyMap<string, number> => {
+  const sums = new Map<string, number>()
+  for (const { backend, inFlight } of tallies) sums.set(backend, (sums.get(backend) ?? 0) + inFlight)
+  return sums
+}
+
+const queued = <Value>(
+  { queues }: TotalFigures,
+  value: (line: TotalFigures["queues"][number]) => Value
+): ReadonlyArray<Series<Value>> => queues.map((line) => [{ model: line.model, class: line.priority }, value(line)])
+
+const spread = (metric: metrics.HistogramDefinition, at: number): Hook => ({
+  metric,
+  at,
+  spreads: ({ whole }) => whole.tallies.map((tally) => [labelsOf(tally), tally.numbers])
+})
+
+/** All of them, in the order in which they are told. */
+export const hooks: ReadonlyArray<Hook> = [
+  { metric: metrics.requests, read: ({ whole }) => requestSeries(whole) },
+  {
+    metric: metrics.turnedAway,
+    read: ({ whole }) => turnedAwayCodes.map((code, at) => [{ code: String(code) }, whole.turnedAway[at] ?? 0])
+  },
+  { metric: metrics.attempts, read: ({ whole }) => attemptSeries(whole.tallies) },
+  { metric: metrics.failovers, read: ({ whole }) => failoverSeries(whole.tallies) },
+  { metric: metrics.hedges, read: ({ whole }) => hedgeSeries(whole.tallies) },
+  { metric: metrics.tokens, read: ({ whole }) => tokenSeries(whole.tallies) },
+  ...ofRules.map(([metric, figure]): Hook => ({ metric, read: ({ whole }) => ruleSeries(whole, figure) })),
+  spread(metrics.requestSeconds, counterPlaces.requestSeconds),
+  spread(metrics.firstTokenSeconds, counterPlaces.firstTokenSeconds),
+  spread(metrics.gapSeconds, counterPlaces.gapSeconds),
+  {
+    metric: metrics.overheadSeconds,
+    at: counterPlaces.overheadSeconds,
+    spreads: ({ whole }) => [[{}, summed(whole).numbers]]
+  },
+  { metric: metrics.queueSeconds, at: 0, spreads: ({ whole }) => queued(whole, ({ waits }) => waits) },
+  { metric: metrics.inFlight, read: ({ whole }) => [[{}, whole.active]] },
+  {
+    metric: metrics.backendInFlight,
+    read: (figures) => {
+      const inFlight = inFlightOf(figures.whole)
+      return ofBackends(figures, (name) => inFlight.get(name) ?? 0)
+    }
+  },
+  {
+    metric: metrics.openStreams,
+    read: ({ whole }) => [[{}, whole.tallies.reduce((sum, { streams }) => sum + streams, 0)]]
+  },
+  { metric: metrics.queued, read: ({ whole }) => queued(whole, ({ waiting }) => waiting) },
+  {
+    metric: metrics.backendState,
+    read: ({ snapshot }) =>
+      [...snapshot.backends.values()].flatMap(({ backend: { name }, health: { status } }) =>
+        healthStatuses.map((state): Series<number> => [{ backend: name, state }, state === status ? 1 : 0])
+      )
+  },
+  { metric: metrics.openCircuits, read: (figures) => ofBackends(figures, figures.openCircuits) },
+  {
+    metric: metrics.backendModels,
+    read: (figures) => ofBackends(figures, (name) => figures.snapshot.backends.get(name)?.models.size ?? 0)
+  },
+  {
+    metric: metrics.probeSeconds,
+    read: ({ snapshot }) =>
+      [...snapshot.backends.values()].flatMap(
+        ({ backend: { name }, live: { probeMs } }): ReadonlyArray<Series<number>> =>
+          probeMs === undefined ? [] : [[{ backend: name }, probeMs / 1000]]
+      )
+  },
+  {
+    metric: metrics.memory,
+    read: ({ whole }) => whole.processes.map(({ worker, rssBytes }) => [{ worker: String(worker) }, rssBytes])
+  },
+  {
+    metric: metrics.cpuSeconds,
+    read: ({ whole }) => whole.processes.map(({ worker, cpuSeconds }) => [{ worker: String(worker) }, cpuSeconds])
+  },
+  { metric: metrics.uptimeSeconds, read: ({ uptimeSeconds }) => [[{}, uptimeSeconds]] },
+  { metric: metrics.build, read: () => [[{ version }, 1]] }
+]

@@ -1,0 +1,69 @@
+/**
+ * The figures as they are sent by OTLP: the same metrics under the same names as Prometheus reads, with the units of OTLP.
+ */
+import type { OtlpMetrics } from "effect/observability"
+import { distributionOf } from "../telemetry/histogram.ts"
+import type { MetricDefinition } from "../telemetry/metrics.ts"
+import { type FiguresNow, type Hook, hooks, type Labels } from "./figure-hooks.ts"
+
+type Metric = OtlpMetrics.MetricsData["resourceMetrics"][number]["scopeMetrics"][number]["metrics"][number]
+
+/** When what is told began, and when it is told, in nanoseconds since 1970. */
+export interface OtlpTimes {
+  readonly start: string
+  readonly now: string
+}
+
+const cumulative = 2
+
+/** The unit by UCUM; what is counted is put in braces, so that no name gets a suffix by it. */
+const ucumOf = ({ kind, unit }: Pick<MetricDefinition, "kind" | "unit">): string => {
+  if (unit === "seconds") return "s"
+  if (unit === "bytes") return "By"
+  // A gauge of unit 1 would be called a ratio.
+  if (/^1\b/.test(unit)) return kind === "gauge" ? "" : "1"
+  return `{${unit.replaceAll(" ", "_")}}`
+}
+
+const attributesFor = (labels: Labels) =>
+  Object.entries(labels).map(([key, value]) => ({ key, value: { stringValue: value } }))
+
+const pointsOf = (
+  hook: Hook,
+  figures: FiguresNow,
+  { now, start }: OtlpTimes
+): Pick<Metric, "gauge" | "histogram" | "sum"> => {
+  const times = { startTimeUnixNano: start, timeUnixNano: now }
+  if ("at" in hook) {
+    const { bounds } = hook.metric
+    const dataPoints = [...hook.spreads(figures)].flatMap(([labels, numbers]) => {
+      const { buckets, count, sum } = distributionOf(numbers, hook.at, bounds)
+      if (count === 0) return []
+      let below = 0
+      const counts = buckets.map(([, atMost]) => {
+        const own = atMost - below
+        below = atMost
+        return own
+      })
+      const bucketCounts = [...counts, count - below]
+      return [{ ...times, attributes: attributesFor(labels), count, sum, bucketCounts, explicitBounds: [...bounds] }]
+    })
+    return { histogram: { dataPoints, aggregationTemporality: cumulative } }
+  }
+  const dataPoints = Array.from(hook.read(figures), ([labels, asDouble]) =>
+    Object.assign({ attributes: attributesFor(labels), asDouble }, times)
+  )
+  return hook.metric.kind === "counter"
+    ? { sum: { dataPoints, aggregationTemporality: cumulative, isMonotonic: true } }
+    : { gauge: { dataPoints } }
+}
+
+/** All metrics that have a value, one after the other: whoever sends them can let others work in between. */
+export function* otlpMetricsOf(figures: FiguresNow, times: OtlpTimes): Generator<Metric> {
+  for (const hook of hooks) {
+    const { meaning: description, name } = hook.metric
+    const points = pointsOf(hook, figures, times)
+    const { dataPoints } = points.histogram ?? points.sum ?? points.gauge ?? { dataPoints: [] }
+    if (dataPoints.length > 0) yield { name, description, unit: ucumOf(hook.metric), ...points }
+  }
+}

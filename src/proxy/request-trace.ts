@@ -1,0 +1,127 @@
+/**
+ * What is noted of a request's times while it is under way, where traces are wanted: when it waited, whom it asked, and what
+ * came of that. Spans are made of it after its end.
+ */
+import type { Backend } from "../backend/backend.ts"
+import { isSampled, readTraceparent, type TraceContext, TraceIds, traceparentOf } from "../domain/trace-context.ts"
+import type { Outcome } from "../domain/request.ts"
+import type { Usage } from "../telemetry/meter.ts"
+
+const ids = new TraceIds()
+
+/** One call to a backend; times are monotonic milliseconds, 0 for what has not happened. */
+export class TracedAttempt implements TraceContext {
+  readonly spanId = ids.span()
+  readonly traceId: string
+  readonly sampled: boolean
+  readonly backend: Pick<Backend, "name" | "type" | "url">
+  readonly model: string
+  readonly started: number
+  /** Whether it was begun beside another one that was late. */
+  readonly isHedge: boolean
+  answeredAt = 0
+  endedAt = 0
+  /** Why it failed, or was left: a word of a closed set. */
+  error: string | undefined
+
+  constructor(
+    { sampled, traceId }: Pick<TraceContext, "sampled" | "traceId">,
+    backend: TracedAttempt["backend"],
+    model: string,
+    started: number,
+    isHedge: boolean
+  ) {
+    this.traceId = traceId
+    this.sampled = sampled
+    this.backend = backend
+    this.model = model
+    this.started = started
+    this.isHedge = isHedge
+  }
+
+  /** What the backend is told. */
+  get header(): string {
+    return traceparentOf(this)
+  }
+
+  /** It is over; what is told later changes nothing. */
+  ends(now: number, error: string | undefined): void {
+    if (this.endedAt !== 0) return
+    this.endedAt = now
+    this.error = error
+  }
+}
+
+/** A request that has ended, as its spans are made of it; nothing of a message is among it. */
+export interface TracedRequest {
+  readonly trace: RequestTrace
+  readonly id: string
+  readonly method: string
+  readonly url: string
+  readonly endpoint: string
+  /** The name of the operation by the conventions for GenAI. */
+  readonly genAi: string
+  readonly dialect: string
+  readonly model: string
+  readonly stream: boolean
+  readonly key: string | undefined
+  readonly client: string | undefined
+  readonly userAgent: string | null
+  readonly outcome: Outcome
+  readonly status: number
+  readonly backend: string
+  readonly bytes: number
+  readonly usage: Usage | undefined
+  readonly started: number
+  readonly ended: number
+}
+
+/** Decides of a request whether it is traced. */
+export interface Tracing {
+  /** Whether what the caller decided goes before the ratio. */
+  readonly byParent: boolean
+  readonly ratio: number
+  /** Takes a request that has ended. */
+  readonly take: (ended: TracedRequest) => void
+}
+
+/** The trace of one request. */
+export class RequestTrace implements TraceContext {
+  readonly traceId: string
+  readonly spanId = ids.span()
+  readonly sampled: boolean
+  /** The span of the caller. */
+  readonly parentId: string | undefined
+  /** What others have put beside it, as it came. */
+  readonly state: string | undefined
+  readonly attempts: Array<TracedAttempt> = []
+  /** When it began to wait for a slot and when that was over, one after the other. */
+  readonly waits: Array<number> = []
+  private readonly tracing: Tracing
+
+  constructor(tracing: Tracing, headers: Headers) {
+    const parent = readTraceparent(headers.get("traceparent"))
+    this.tracing = tracing
+    this.traceId = parent?.traceId ?? ids.trace()
+    this.parentId = parent?.spanId
+    this.state = parent === undefined ? undefined : (headers.get("tracestate") ?? undefined)
+    this.sampled = parent !== undefined && tracing.byParent ? parent.sampled : isSampled(tracing.ratio, this.traceId)
+  }
+
+  /** A backend is called. */
+  asks(backend: TracedAttempt["backend"], model: string, now: number, isHedge = false): TracedAttempt {
+    const attempt = new TracedAttempt(this, backend, model, now, isHedge)
+    if (this.sampled) this.attempts.push(attempt)
+    return attempt
+  }
+
+  /** It has waited for a slot. */
+  waited(from: number, to: number): void {
+    if (this.sampled) this.waits.push(from, to)
+  }
+
+  /** The request has ended. */
+  ends(ended: TracedRequest): void {
+    this.tracing.take(ended)
+  }
+}

@@ -1,0 +1,235 @@
+/**
+ * Sends traces and metrics by OTLP: one sending of each under way at a time, each with a time limit, and what cannot be sent
+ * waits in a bounded queue. Loaded only where something is to be sent.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { type OtlpMetrics, OtlpSerialization, type OtlpTracer } from "effect/observability"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { OtlpSettings, OtlpSignal, OtlpSignalName } from "../config/otlp.ts"
+import { version } from "../domain/version.ts"
+import { Accounting } from "../proxy/Accounting.ts"
+import type { Meters } from "../proxy/Meters.ts"
+import { attributesOf, nanosOf, spansOf } from "../proxy/spans.ts"
+import type { TracedRequest } from "../proxy/request-trace.ts"
+import { Traces } from "../proxy/Traces.ts"
+import { otlpMetricsOf } from "../operations/otlp-metrics.ts"
+import { figuresNow } from "../operations/whole-figures.ts"
+import type { Registry } from "../registry/Registry.ts"
+import { ExportQueue } from "../telemetry/export-queue.ts"
+import { Transport } from "../upstream/Transport.ts"
+
+/** Which process sends, and whether it sends for the whole gateway. */
+export interface OtlpSender {
+  /** Number of the process, where there are several. */
+  readonly worker: number | undefined
+  /** How long the gateway had run when the process began, in milliseconds. */
+  readonly ageMs: number
+}
+
+/** Requests that wait to be sent, and those that are sent at a time. */
+const most = { waiting: 2048, batch: 256 } as const
+
+/** The first ones of a batch wait so long for others, in milliseconds. */
+const gatherMs = 2000
+
+/** Between two tries, doubling, in milliseconds. */
+const again = { leastMs: 1000, mostMs: 60_000 } as const
+
+/** What is left gets so long at the end, in milliseconds. */
+const flushMs = 2000
+
+type Services = Accounting | Meters | Registry | Transport
+
+type Sent = "taken" | "later" | "refused"
+
+interface Body {
+  readonly bytes: Uint8Array
+  readonly type: string
+}
+
+const bodyOf = (made: {
+  readonly _tag: string
+  readonly body?: unknown
+  readonly contentType?: string | undefined
+}): Body => ({
+  bytes: made.body instanceof Uint8Array ? made.body : new TextEncoder().encode(String(made.body)),
+  type: made.contentType ?? "application/json"
+})
+
+const isPassing = (status: number): boolean => status === 429 || status === 502 || status === 503 || status === 504
+
+const waitOf = (headers: Headers): number => {
+  const seconds = Number(headers.get("retry-after") ?? "")
+  return Number.isFinite(seconds) ? Math.min(again.mostMs, seconds * 1000) : 0
+}
+
+const scope = { name: "nexus", version }
+
+/** What one signal is sent by: tells the log when it begins to fail and when it works again. */
+class Sending {
+  private readonly name: OtlpSignalName
+  private readonly signal: OtlpSignal
+  private readonly transport: Transport["Service"]
+  private failing = false
+  private waitMs = 0
+
+  constructor(name: OtlpSignalName, signal: OtlpSignal, transport: Transport["Service"]) {
+    this.name = name
+    this.signal = signal
+    this.transport = transport
+  }
+
+  /** How long nothing is tried, in milliseconds; 0 while it works. */
+  get pause(): number {
+    return this.waitMs
+  }
+
+  send({ bytes, type }: Body): Effect.Effect<Sent> {
+    const { headers, timeoutMs, url } = this.signal
+    const given = Object.fromEntries(headers.map(([name, value]) => [name, Redacted.value(value)]))
+    const question = {
+      method: "POST",
+      url,
+      headers: { "user-agent": `nexus/${version}`, ...given, "content-type": type },
+      bytes,
+      timeoutMs
+    } as const
+    return Effect.matchEffect(this.transport.ask(question), {
+      onFailure: (error) => this.fails("reason" in error ? error.reason : error._tag, 0, "later"),
+      onSuccess: ({ headers: answered, status }) => {
+        if (status < 300) return this.works
+        return this.fails(`status ${status}`, waitOf(answered), isPassing(status) ? "later" : "refused")
+      }
+    })
+  }
+
+  private get works(): Effect.Effect<Sent> {
+    const { failing } = this
+    this.failing = false
+    this.waitMs = 0
+    return Effect.as(failing ? Effect.logInfo(`${this.name} are sent again`) : Effect.void, "taken")
+  }
+
+  private fails(reason: string, askedMs: number, sent: Sent): Effect.Effect<Sent> {
+    const { failing } = this
+    this.failing = true
+    this.waitMs = Math.max(askedMs, Math.min(again.mostMs, Math.max(again.leastMs, this.waitMs * 2)))
+    if (failing) return Effect.succeed(sent)
+    const { host } = new URL(this.signal.url)
+    const told = Effect.logWarning(`${this.name} cannot be sent; requests go on`)
+    return Effect.as(Effect.annotateLogs(told, { to: host, reason }), sent)
+  }
+}
+
+const makers = Effect.fnUntraced(function* ({ protocol }: OtlpSignal) {
+  const layer = protocol === "http/json" ? OtlpSerialization.layerJson : OtlpSerialization.layerProtobuf
+  return Context.get(yield* Layer.build(layer), OtlpSerialization.OtlpSerialization)
+})
+
+const aheadOf = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6 - performance.now())
+
+const sendTraces = Effect.fnUntraced(function* (
+  signal: OtlpSignal,
+  settings: OtlpSettings,
+  resource: ReturnType<typeof resourceOf>
+): Effect.fn.Return<void, never, Scope.Scope | Services> {
+  const traces = yield* Traces
+  const { rules } = yield* Accounting
+  const { traces: encode } = yield* makers(signal)
+  const sending = new Sending("traces", signal, yield* Transport)
+  const dropped = (count: number): void => rules.add("dropped", ["traces"], count)
+  const queue = new ExportQueue<TracedRequest>(most.waiting, most.batch, dropped)
+  const arrived = (of: "one" | "batch") =>
+    Effect.callback<void>((resume) => {
+      const takeBack = queue.whenAny(of, () => resume(Effect.void))
+      return Effect.sync(takeBack)
+    })
+  const sendBatch = Effect.gen(function* () {
+    const batch = queue.take()
+    if (batch.length === 0) return "taken"
+    const ahead = yield* aheadOf
+    const data: OtlpTracer.TraceData = {
+      resourceSpans: [{ resource, scopeSpans: [{ scope, spans: batch.flatMap((each) => spansOf(each, ahead)) }] }]
+    }
+    const sent = yield* Effect.onInterrupt(sending.send(bodyOf(encode(data))), () =>
+      Effect.sync(() => queue.putBack(batch))
+    )
+    if (sent === "later") queue.putBack(batch)
+    else if (sent === "refused") dropped(batch.length)
+    return sent
+  })
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function* () {
+      traces.give(undefined)
+      const all = Effect.repeat(sendBatch, { until: (sent) => sent === "later" || queue.size === 0 })
+      yield* Effect.timeoutOption(all, flushMs)
+      if (queue.size > 0) dropped(queue.size)
+    })
+  )
+  traces.give({ ...settings.sampling, take: (ended) => queue.push(ended) })
+  yield* arrived("one").pipe(
+    Effect.andThen(Effect.timeoutOption(arrived("batch"), gatherMs)),
+    Effect.andThen(sendBatch),
+    Effect.andThen(Effect.suspend(() => Effect.sleep(sending.pause))),
+    Effect.forever,
+    Effect.forkScoped
+  )
+})
+
+const sendMetrics = Effect.fnUntraced(function* (
+  signal: OtlpSignal,
+  settings: OtlpSettings,
+  resource: ReturnType<typeof resourceOf>,
+  sender: OtlpSender
+): Effect.fn.Return<void, never, Scope.Scope | Services> {
+  const { rules } = yield* Accounting
+  const { metrics: encode } = yield* makers(signal)
+  const sending = new Sending("metrics", signal, yield* Transport)
+  const started = performance.now() - sender.ageMs
+  const figures = yield* figuresNow(started)
+  const send = Effect.gen(function* () {
+    const read = yield* figures
+    const ahead = yield* aheadOf
+    const times = { start: nanosOf(started, ahead), now: nanosOf(performance.now(), ahead) }
+    const metrics: Array<
+      OtlpMetrics.MetricsData["resourceMetrics"][number]["scopeMetrics"][number]["metrics"][number]
+    > = []
+    for (const metric of otlpMetricsOf(read, times)) {
+      metrics.push(metric)
+      // Requests go on in between.
+      yield* Effect.yieldNow
+    }
+    const data: OtlpMetrics.MetricsData = { resourceMetrics: [{ resource, scopeMetrics: [{ scope, metrics }] }] }
+    // The next ones say all that these would have said.
+    if ((yield* sending.send(bodyOf(encode(data)))) !== "taken") rules.add("dropped", ["metrics"])
+  })
+  yield* Effect.addFinalizer(() => Effect.timeoutOption(send, flushMs))
+  yield* Effect.sleep(settings.metricsEveryMs).pipe(Effect.andThen(send), Effect.forever, Effect.forkScoped)
+})
+
+const resourceOf = (settings: OtlpSettings, worker: number | undefined) => ({
+  attributes: attributesOf({
+    ...settings.resource,
+    "service.instance.id": settings.resource["service.instance.id"] ?? instanceId,
+    "nexus.worker": worker
+  }),
+  droppedAttributesCount: 0
+})
+
+const instanceId = crypto.randomUUID()
+
+/** Sends what the settings say until the scope ends, and then what is left; several processes send their figures as one. */
+export const exportByOtlp = Effect.fnUntraced(function* (
+  settings: OtlpSettings,
+  sender: OtlpSender
+): Effect.fn.Return<void, never, Scope.Scope | Services> {
+  const { metrics, traces } = settings
+  if (traces !== undefined) yield* sendTraces(traces, settings, resourceOf(settings, sender.worker))
+  if (metrics !== undefined && (sender.worker ?? 1) === 1) {
+    yield* sendMetrics(metrics, settings, resourceOf(settings, undefined), sender)
+  }
+})

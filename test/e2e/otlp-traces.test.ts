@@ -1,0 +1,205 @@
+import { describe, expect, test } from "bun:test"
+import { chatEvents, chunk, json, lastChunk, streamHead } from "../kit/answers.ts"
+import { good, startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
+import { takeLog } from "../kit/log.ts"
+import { scrape, total } from "../kit/metrics.ts"
+import { type OtlpReceiver, refusing, startOtlpReceiver } from "../kit/otlpReceiver.ts"
+import { ask, dial, requestBytes } from "../kit/rawClient.ts"
+
+const path = "/v1/chat/completions"
+const body = (more: SettingsTree = {}) =>
+  JSON.stringify({ model: "m", messages: [{ role: "user", content: "a secret prompt" }], ...more })
+
+const to = ({ url }: OtlpReceiver, more: SettingsTree = {}) => ({
+  telemetry: { otlp: { endpoint: url, protocol: "http/json", ...more } }
+})
+
+const server = 2
+const client = 3
+
+const callers = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+describe("with [telemetry.otlp] endpoint", () => {
+  test("a failed-over stream is one trace: the request, each attempt with its error or its first token, and tokens", async () => {
+    await using receiver = await startOtlpReceiver()
+    await using broken = await startUpstream({
+      models: ["m"],
+      script: () => [json({ error: { message: "boom" } }, 500)]
+    })
+    const usage = { prompt_tokens: 7, completion_tokens: 2, total_tokens: 9 }
+    const events = [
+      ...chatEvents("m", ["a", "b"]).slice(0, -1),
+      `data: ${JSON.stringify({ id: "1", object: "chat.completion.chunk", created: 1, model: "m", choices: [], usage })}\n\n`,
+      "data: [DONE]\n\n"
+    ]
+    await using well = await startUpstream({
+      models: ["m"],
+      script: () => [streamHead(), ...events.map(chunk), lastChunk]
+    })
+    await using gateway = await startGateway({
+      ...to(receiver),
+      backends: [
+        backendFor("broken", broken, { priority: 1 }),
+        backendFor("well", well, { priority: 2, type: "vllm" })
+      ],
+      routing: { strategy: "priority_only" }
+    })
+    const before = Date.now()
+    const answer = await ask(gateway.port, "POST", path, body({ stream: true }))
+    expect(answer.status).toBe(200)
+    await until(() => receiver.spans().length === 3, "the spans come")
+    const [request, first, second] = receiver.spans()
+    expect(request).toMatchObject({
+      name: "POST chat/completions",
+      kind: server,
+      status: { code: 0 },
+      attributes: {
+        "http.request.method": "POST",
+        "http.response.status_code": 200,
+        "url.path": path,
+        "gen_ai.operation.name": "chat",
+        "gen_ai.request.model": "m",
+        "gen_ai.request.stream": true,
+        "gen_ai.usage.input_tokens": 7,
+        "gen_ai.usage.output_tokens": 2,
+        "nexus.request.id": answer.header("x-request-id"),
+        "nexus.backend": "well",
+        "nexus.outcome": "completed",
+        "nexus.attempts": 2
+      }
+    })
+    expect(first).toMatchObject({
+      name: "chat m",
+      kind: client,
+      parentSpanId: request?.spanId,
+      status: { code: 2 },
+      events: [],
+      attributes: {
+        "nexus.backend": "broken",
+        "error.type": "500",
+        "server.address": "127.0.0.1",
+        "server.port": broken.port
+      }
+    })
+    expect(second).toMatchObject({
+      traceId: request?.traceId,
+      parentSpanId: request?.spanId,
+      status: { code: 0 },
+      events: [{ name: "first_token" }],
+      attributes: { "gen_ai.provider.name": "vllm", "gen_ai.usage.output_tokens": 2, "nexus.attempt.number": 2 }
+    })
+    const at = (nanos: string | undefined) => Number(BigInt(nanos ?? 0) / 1_000_000n)
+    expect(at(request?.startTimeUnixNano)).toBeGreaterThanOrEqual(before - 5)
+    expect(at(request?.endTimeUnixNano)).toBeLessThanOrEqual(Date.now() + 5)
+    expect(at(first?.endTimeUnixNano)).toBeLessThanOrEqual(at(second?.startTimeUnixNano) + 1)
+    const sent = receiver.server.requests.map(({ text }) => text).join("\n")
+    expect(sent).not.toMatch(/secret prompt|boom|\bat .*\.ts\b/)
+  })
+
+  test("a request that waited for a slot has a span of that, and the answer and its backend are told the trace", async () => {
+    await using receiver = await startOtlpReceiver()
+    const gate = Promise.withResolvers<void>()
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: async function* (request) {
+        yield { until: gate.promise }
+        yield* good()(request)
+      }
+    })
+    await using gateway = await startGateway({ ...to(receiver), backends: [backendFor("one", upstream, { slots: 1 })] })
+    const [holder, waiter] = [await dial(gateway.port), await dial(gateway.port)]
+    await holder.send(requestBytes("POST", path, body()))
+    await upstream.call(0)
+    await waiter.send(requestBytes("POST", path, body(), [`traceparent: ${callers}`, "tracestate: them=1"]))
+    await until(() => gateway.inFlight() >= 1 && gateway.running.active() === 2, "both are there")
+    gate.resolve()
+    const answer = await waiter.answer()
+    await until(() => receiver.spans().length === 5, "the spans come")
+    const ours = receiver.spans().filter(({ traceId }) => traceId === "0af7651916cd43dd8448eb211c80319c")
+    const request = ours.find(({ kind }) => kind === server)
+    const attempt = ours.find(({ kind }) => kind === client)
+    const queue = ours.find(({ name }) => name === "queue")
+    expect(request?.parentSpanId).toBe("b7ad6b7169203331")
+    expect(request?.traceState).toBe("them=1")
+    expect(queue?.parentSpanId).toBe(request?.spanId ?? "")
+    expect(BigInt(queue?.endTimeUnixNano ?? 0)).toBeLessThanOrEqual(BigInt(attempt?.startTimeUnixNano ?? 0) + 1000n)
+    expect(answer.header("traceresponse")).toBe(`00-0af7651916cd43dd8448eb211c80319c-${request?.spanId}-01`)
+    const told = upstream.lastCall()
+    expect(told.header("traceparent")).toBe(`00-0af7651916cd43dd8448eb211c80319c-${attempt?.spanId}-01`)
+    expect(told.header("tracestate")).toBe("them=1")
+  })
+
+  test("a caller's decision not to record is kept, and a version of its header that is not known is read as far as it goes", async () => {
+    await using receiver = await startOtlpReceiver()
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({ ...to(receiver), backends: [backendFor("one", upstream)] })
+    await ask(gateway.port, "POST", path, body(), [`traceparent: ${callers.replace(/01$/, "00")}`])
+    expect(upstream.lastCall().header("traceparent")).toMatch(/^00-0af7651916cd43dd8448eb211c80319c-[0-9a-f]{16}-00$/)
+    await ask(gateway.port, "POST", path, body(), [`traceparent: ${callers.replace(/^00/, "7a")}-more`])
+    await until(() => receiver.spans().length === 2, "the second one comes")
+    expect(receiver.spans()[0]).toMatchObject({ parentSpanId: "b7ad6b7169203331" })
+    await ask(gateway.port, "POST", path, body(), ["traceparent: nonsense", "tracestate: them=1"])
+    expect(upstream.lastCall().header("traceparent")).toMatch(/^00-[0-9a-f]{32}-[0-9a-f]{16}-01$/)
+    expect(upstream.lastCall().header("tracestate")).toBeUndefined()
+  })
+
+  test("a ratio of 0 records nothing that no caller wants recorded", async () => {
+    await using receiver = await startOtlpReceiver()
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({
+      ...to(receiver, { sampling_ratio: 0 }),
+      backends: [backendFor("one", upstream)]
+    })
+    for (let at = 0; at < 5; at += 1) await ask(gateway.port, "POST", path, body())
+    await ask(gateway.port, "POST", path, body(), [`traceparent: ${callers}`])
+    await until(() => receiver.spans().length >= 2, "the wanted one comes")
+    expect(new Set(receiver.spans().map(({ traceId }) => traceId))).toEqual(
+      new Set(["0af7651916cd43dd8448eb211c80319c"])
+    )
+  })
+
+  test("a receiver that refuses, or is slow, costs requests nothing; what it does not take is bounded, counted and told once", async () => {
+    using log = takeLog()
+    await using receiver = await startOtlpReceiver()
+    receiver.answers(refusing(400))
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({
+      ...to(receiver, { headers: { "x-key": "sk-hidden" } }),
+      logging: { level: "info", format: "json" },
+      backends: [backendFor("one", upstream)]
+    })
+    expect((await ask(gateway.port, "POST", path, body())).status).toBe(200)
+    await until(() => receiver.server.requests.length === 1, "it is sent")
+    expect(receiver.server.requests[0]?.header("x-key")).toBe("sk-hidden")
+    await until(() => log.text().includes("traces cannot be sent"), "that is told")
+    expect(total(await scrape(gateway.port), "nexus_telemetry_dropped_total", { signal: "traces" })).toBe(1)
+    expect((await ask(gateway.port, "POST", path, body())).status).toBe(200)
+    expect(log.lines().filter(({ message }) => message === "traces cannot be sent; requests go on")).toMatchObject([
+      { level: "warn", reason: "status 400" }
+    ])
+    expect(log.text()).not.toContain("sk-hidden")
+  })
+
+  test("what waits is sent when the gateway ends", async () => {
+    await using receiver = await startOtlpReceiver()
+    await using upstream = await startUpstream({ models: ["m"] })
+    const gateway = await startGateway({ ...to(receiver), backends: [backendFor("one", upstream)] })
+    await ask(gateway.port, "POST", path, body())
+    await gateway.quiet()
+    await gateway[Symbol.asyncDispose]()
+    expect(receiver.spans()).toHaveLength(2)
+    expect(receiver.metrics().length).toBeGreaterThan(5)
+  })
+})
+
+test("without it a client's trace goes through as it came, and answers tell of none", async () => {
+  await using upstream = await startUpstream({ models: ["m"] })
+  await using gateway = await startGateway({ backends: [backendFor("one", upstream)] })
+  const answer = await ask(gateway.port, "POST", path, body(), [`traceparent: ${callers}`, "tracestate: them=1"])
+  expect(upstream.lastCall().header("traceparent")).toBe(callers)
+  expect(upstream.lastCall().header("tracestate")).toBe("them=1")
+  expect(answer.header("traceresponse")).toBeUndefined()
+  await ask(gateway.port, "POST", path, body())
+  expect(upstream.lastCall().header("traceparent")).toBeUndefined()
+})
