@@ -23,7 +23,8 @@ const Candidate = Schema.Struct({
   in_flight: Schema.Finite,
   first_byte_ms: Schema.NullOr(Schema.Finite),
   expected_ms: Schema.optionalKey(Schema.Finite),
-  parts: Schema.optionalKey(Parts)
+  parts: Schema.optionalKey(Parts),
+  note: Schema.optionalKey(Schema.String)
 })
 
 const Excluded = Schema.Struct({ backend: Schema.String, model: Schema.String, reason: Schema.String })

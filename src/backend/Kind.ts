@@ -30,6 +30,8 @@ interface Advice {
   readonly logs?: string
   /** What goes on when a client leaves whose whole answer is not made of a stream. */
   readonly unlessCollected?: string
+  /** What is lost where its slots do not keep what they hold, and how it is started so that they do. */
+  readonly unlessSlotsKeep?: { readonly seen: string; readonly fix: string }
   /** What gives its models a longer context, where it cuts longer prompts without a word. */
   readonly longerContext?: string
 }

@@ -49,6 +49,13 @@ export const slotFieldOf = (type: BackendType): string | undefined => kindNamed(
 export const namedSlots = ({ type }: Pick<Backend, "type">, { slots = 0, slotsConfigured, slotsKeep }: Model): number =>
   slots > 1 && slotsConfigured !== true && slotsKeep !== false && slotFieldOf(type) !== undefined ? slots : 0
 
+/** What is lost of a server's cache since its slots do not keep what they hold, and what would mend it; undefined where they do. */
+export const slotAdvice = (
+  { type }: Pick<Backend, "type">,
+  { slots = 0, slotsKeep }: Model
+): { readonly seen: string; readonly fix: string } | undefined =>
+  slots > 1 && slotsKeep === false ? kindNamed(type).advice.unlessSlotsKeep : undefined
+
 /** Whether a model's context is not known yet, and may be as soon as the model has answered. */
 export const isUnmeasured = ({ type }: Pick<Backend, "type">, model: Model): boolean =>
   kindNamed(type).loadsOnDemand && contextOf(model) === undefined

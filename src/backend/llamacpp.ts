@@ -256,6 +256,10 @@ export const llamacpp: Kind = {
   advice: {
     start: "llama-server -m MODEL.gguf",
     load: () => "llama-server -m MODEL.gguf",
+    unlessSlotsKeep: {
+      seen: "its slots share one cache, and those that are idle are emptied when another one gets work: chats with one system prompt that ask one after the other keep about 0.7 of what they could",
+      fix: "start it with -np N -c N*CONTEXT -sps 0.9, or with --no-cache-idle-slots"
+    },
     unlessCollected:
       "it may not notice that the client of an answer without a stream has left, and keeps a slot busy with it"
   }

@@ -149,6 +149,8 @@ const decisionText = (
       "In flight"
     ]
     lines.push("", tableText([...heading, "First byte"], rows))
+    const noted = candidates.flatMap(({ backend, note }) => (note === undefined ? [] : [`${backend}: ${note}.`]))
+    if (noted.length > 0) lines.push("", ...noted)
   }
   if (excluded.length > 0) {
     const rows = excluded.map(({ backend, model, reason }) => [backend, model, reason])

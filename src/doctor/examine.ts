@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { nearest } from "../config/nearest.ts"
 import { kindNamed } from "../backend/all.ts"
-import { type Backend, isUnmeasured, locality, speakerOf } from "../backend/backend.ts"
+import { type Backend, isUnmeasured, locality, slotAdvice, speakerOf } from "../backend/backend.ts"
 import { contextOf, type Model } from "../domain/server.ts"
 import { spellingOf } from "../backend/spelling.ts"
 import { isLoopback } from "../domain/url-host.ts"
@@ -232,6 +232,12 @@ const abandoned = ({ collect, type }: Backend): ReadonlyArray<Finding> => {
   return [info("collect", unlessCollected, "collect = true in its [[backends]]")]
 }
 
+const forgetful = (backend: Backend, models: ReadonlyArray<Model>): ReadonlyArray<Finding> =>
+  models
+    .flatMap((model) => slotAdvice(backend, model) ?? [])
+    .slice(0, 1)
+    .map(({ fix, seen }) => info("slots", seen, fix))
+
 const isOwn = Effect.fnUntraced(function* ({ url }: Backend, ownPort: number | undefined) {
   return ownPort !== undefined && (yield* leadsToKnown(yield* realMachine, url, [], ownPort))
 })
@@ -290,7 +296,8 @@ const examined = Effect.fnUntraced(function* (
   }
   const models = outcome.models ?? backend.models
   if (outcome.models !== undefined || models.length > 0) learnt([...models, ...backend.models])
-  say(...listed(backend, models, known.type), ...contexts(known, models), ...abandoned(known))
+  say(...listed(backend, models, known.type), ...contexts(known, models))
+  say(...abandoned(known), ...forgetful(known, models))
   if (!inference) return
   yield* spoken(transport, backend, models, answerMs, say)
   if (!models.some((model) => isUnmeasured(known, model))) return

@@ -1,12 +1,14 @@
 /**
  * A routing decision in plain words and numbers, for the log and for people who ask why.
  */
+import { slotAdvice } from "../backend/backend.ts"
 import { zoneOf } from "../backend/zone.ts"
 import type { Strategy } from "../domain/routing.ts"
 import { notServing, isKnownModel, reasonWords, neverListed } from "./filter.ts"
 import type { ScoredCandidate } from "./choice.ts"
 import { type Plan, planAll } from "./plan.ts"
 import { ruleEntry, type RuleEntry } from "./rule-words.ts"
+import type { Candidate } from "../registry/snapshot.ts"
 import type { ExpectedEnd } from "../fleet/standing.ts"
 import type { LiveFigures } from "./live-figures.ts"
 
@@ -21,6 +23,8 @@ interface CandidateFigures {
   /** When its answer is to be expected whole: the sum of the parts. */
   readonly expected_ms?: number
   readonly parts?: ExpectedParts
+  /** What it loses, and what would mend it. */
+  readonly note?: string
 }
 
 /** What an expected end is made of: milliseconds until a slot is free, to load the model, to read the prompt and to write. */
@@ -87,8 +91,14 @@ const expected = (end: ExpectedEnd | undefined): Pick<CandidateFigures, "expecte
         }
       }
 
-const figuresOf = ({ candidate: { state, model }, end }: ScoredCandidate): CandidateFigures =>
-  Object.assign(
+const noteOf = ({ model, state }: Candidate): Pick<CandidateFigures, "note"> => {
+  const advice = slotAdvice(state.backend, model)
+  return advice === undefined ? {} : { note: `${advice.seen}; ${advice.fix}` }
+}
+
+const figuresOf = ({ candidate, end }: ScoredCandidate): CandidateFigures => {
+  const { model, state } = candidate
+  return Object.assign(
     {
       backend: state.backend.name,
       model: model.id,
@@ -97,8 +107,10 @@ const figuresOf = ({ candidate: { state, model }, end }: ScoredCandidate): Candi
       in_flight: state.live.inFlight,
       first_byte_ms: state.live.firstByteMs === undefined ? null : rounded(state.live.firstByteMs)
     },
-    expected(end)
+    expected(end),
+    noteOf(candidate)
   )
+}
 
 /** The decision of a plan by the figures of its beginning, which must be those that were noted then. */
 export const explainPlan = (plan: Plan, seen: LiveFigures): Decision => {

@@ -164,6 +164,24 @@ describe("doctor compares what the config says with what the server says:", () =
     ])
   })
 
+  test("a llama-server whose slots share one cache, and how it is started otherwise", async () => {
+    const emptied = [
+      { id: 0, is_processing: false, id_task: 3, n_prompt_tokens: 0 },
+      { id: 1, is_processing: false, id_task: 7, n_prompt_tokens: 90 }
+    ]
+    await using shared = await start({
+      type: "llamacpp",
+      probe: ({ target }) => (target === "/slots" ? [json(emptied)] : undefined)
+    })
+    const finding = (await look(backendAt(shared.url, { type: "llamacpp" }))).find(({ check }) => check === "slots")
+    expect(finding).toMatchObject({ severity: "info" })
+    for (const option of ["-np N -c N*CONTEXT -sps 0.9", "--no-cache-idle-slots"])
+      expect(finding?.fix).toContain(option)
+    await using untold = await start({ type: "llamacpp" })
+    const checks = (await look(backendAt(untold.url, { type: "llamacpp" }))).map(({ check }) => check)
+    expect(checks).not.toContain("slots")
+  })
+
   test("a context that is too long", async () => {
     await using upstream = await start({ type: "llamacpp", models: [{ id: "m", context: 8192 }] })
     const models = [{ id: "m", context_length: 128_000, capabilities: {} }]

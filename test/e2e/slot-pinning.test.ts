@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test"
+import type { Route } from "../../src/api/admin-api.ts"
+import { routeText } from "../../src/cli/explain.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { chatEvents, completion, done, event, json } from "../kit/answers.ts"
 import { streamed, wantsStream } from "../kit/FakeUpstream.ts"
@@ -180,6 +182,27 @@ describe("chats with one system prompt on a llama-server", () => {
       expect(slots.asked).toEqual([undefined])
     })
   }
+
+  test("explain says what a server loses whose slots share one cache, and how it is started otherwise", async () => {
+    const emptied = [
+      { id: 0, is_processing: false, id_task: 3, n_prompt_tokens: 0 },
+      { id: 1, is_processing: false, id_task: 7, n_prompt_tokens: 90 }
+    ]
+    const slots = new Slots(true)
+    await using llama = await startUpstream({
+      models: [{ id: "m", context: 32_768 }],
+      type: "llamacpp",
+      script: slots.script,
+      probe: ({ target }) => (target === "/slots" ? [json(emptied)] : undefined)
+    })
+    await using gateway = await startGateway({ backends: [backendFor("llama", llama, { type: "llamacpp" })] })
+    await sent(gateway, 1, 1)
+    expect(slots.asked).toEqual([undefined])
+    const body = JSON.stringify({ model: "m", messages: messagesOf(1, 1) })
+    const answer = await ask(gateway.port, "POST", "/admin/v1/route", body)
+    const route = answer.json() as Route // reason: checked by what is expected of it
+    expect(routeText(route)).toMatch(/^llama: .* -np N -c N\*CONTEXT -sps 0\.9, or with --no-cache-idle-slots\.$/m)
+  })
 
   test("a chat of another dialect is told its slot as well", async () => {
     const slots = new Slots(false)
