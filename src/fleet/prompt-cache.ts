@@ -7,6 +7,8 @@ import type { PromptChain } from "./prompt-chain.ts"
 interface Block {
   readonly hash: number
   readonly tokens: number
+  /** When it was computed or found last, as a count. */
+  usedAt: number
   newer: Block | undefined
   older: Block | undefined
 }
@@ -17,12 +19,18 @@ const mostBlocks = 32_768
 // What is missing of what was expected, before it is taken for forgotten: a share, and tokens.
 const forgotten = { share: 0.75, tokens: 128 } as const
 
+// What was expected to be cached, in tokens, and the share of it below which nothing of it was.
+const inVain = { tokens: 256, share: 0.1 } as const
+
 /** The prompts that one server has computed, the oldest forgotten first. */
 export class PromptCache {
   private readonly blocks = new Map<number, Block>()
   private newest: Block | undefined
   private oldest: Block | undefined
   private held = 0
+  private uses = 0
+  // Nothing was found of one prompt: what was used last before that may all be gone. 0 where nothing is in doubt.
+  private doubtedTo = 0
   private saidToHold: number | undefined
   // The chain that was looked for last, while nothing has changed: a decision asks several times.
   private looked: PromptChain | undefined
@@ -69,6 +77,7 @@ export class PromptCache {
   /** Notes that a prompt has been computed; `perByte` is tokens for each byte of its chain. */
   holds(chain: PromptChain, perByte: number): void {
     const { ends, hashes } = chain
+    this.uses += 1
     // From its end, so that the end is forgotten first.
     for (let at = hashes.length - 1; at >= 0; at -= 1) {
       const hash = hashes[at] ?? 0
@@ -85,6 +94,7 @@ export class PromptCache {
    * and tells how much is held at all.
    */
   corrects(chain: PromptChain, perByte: number, expected: number, cached: number): void {
+    this.doubts(chain, perByte, expected, cached)
     if (cached >= expected * forgotten.share || cached >= expected - forgotten.tokens) {
       if (cached > expected + forgotten.tokens && this.capacity !== Infinity) this.capacity *= 1.1
       return
@@ -117,7 +127,27 @@ export class PromptCache {
     this.blocks.clear()
     this.newest = undefined
     this.oldest = undefined
+    this.doubtedTo = 0
     this.held = 0
+  }
+
+  // A server that has been started anew holds nothing: two prompts in a row have nothing of what it held, but of what came since.
+  private doubts(chain: PromptChain, perByte: number, expected: number, cached: number): void {
+    const { doubtedTo } = this
+    const since = doubtedTo === 0 ? 0 : this.usedSince(chain, perByte)
+    const old = expected - since
+    if (old < inVain.tokens) return
+    const isInVain = cached <= since + inVain.share * old
+    this.doubtedTo = isInVain && doubtedTo === 0 ? this.uses : 0
+    if (!isInVain || doubtedTo === 0) return
+    while (this.oldest !== undefined && this.oldest.usedAt <= doubtedTo) this.forget(this.oldest)
+  }
+
+  // Tokens of the beginning of a chain that have been used since others are in doubt.
+  private usedSince({ ends, hashes }: PromptChain, perByte: number): number {
+    let at = 0
+    while ((this.blocks.get(hashes[at] ?? 0)?.usedAt ?? 0) > this.doubtedTo) at += 1
+    return (ends[at - 1] ?? 0) * perByte
   }
 
   private newerThan(block: Block): number {
@@ -127,7 +157,7 @@ export class PromptCache {
   }
 
   private added(hash: number, tokens: number): Block {
-    const block: Block = { hash, tokens, newer: undefined, older: undefined }
+    const block: Block = { hash, tokens, usedAt: 0, newer: undefined, older: undefined }
     this.looked = undefined
     this.blocks.set(hash, block)
     this.held += tokens
@@ -148,6 +178,7 @@ export class PromptCache {
   }
 
   private link(block: Block): void {
+    block.usedAt = this.uses
     block.older = this.newest
     block.newer = undefined
     if (this.newest !== undefined) this.newest.newer = block
