@@ -94,3 +94,14 @@ export const promptChain = (body: Uint8Array, session = 0): PromptChain => {
   }
   return { hashes, ends, bytes: body.length, root }
 }
+
+/**
+ * How much a conversation is drawn to a server, by its root: the same in every process, so that whoever begins it there is
+ * followed by those who know nothing of that.
+ */
+export const attraction = (root: number, server: string): number => {
+  let mixed = crc32(server) ^ root
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
+  mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
+  return (mixed ^ (mixed >>> 16)) >>> 0
+}

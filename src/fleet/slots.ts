@@ -69,6 +69,11 @@ export class Slots {
     else this.limit = Math.max(this.limit, Math.ceil(this.peak * search.times))
   }
 
+  /** Nothing is to be seen of what it is given: it may have half as many more all the same, or a little more. */
+  gropes(running: number, little: boolean): void {
+    this.limit = Math.max(this.limit, little ? beyond(running) : Math.ceil(running * search.times))
+  }
+
   /** An answer has begun while so many were worked on, it included. */
   begins(working: number): void {
     this.begun += 1

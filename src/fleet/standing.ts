@@ -70,6 +70,8 @@ export interface Running {
   firstAt: number
   /** The most answers that were under way at once since it came, until its own began. */
   most: number
+  /** Whether its model has to be loaded first. */
+  isLoading: boolean
 }
 
 // Weight of a new sample.
@@ -88,7 +90,7 @@ const smooth = (before: number | undefined, sample: number): number =>
   before === undefined ? sample : before + fresh * (sample - before)
 
 // A first token is late that took so many times what was expected, and longer by so many milliseconds.
-const late = 2.5
+const lateTimes = 2.5
 const leastLateMs = 5
 
 // So many of a key are a crowd.
@@ -174,7 +176,8 @@ export class Standing {
     const own = Math.max(0, this.promptTokens(work) - cached)
     const ahead = this.toRead(now)
     const { running: all, speaking: most } = this
-    const running: Running = { work, at: now, pinned, cached, own, ahead, behind: all.length, firstAt: 0, most }
+    const behind = all.length
+    const running = { work, at: now, pinned, cached, own, ahead, behind, firstAt: 0, most, isLoading: false }
     this.running.push(running)
     this.unread += own
     if (work.leaves !== undefined) this.leaving += 1
@@ -215,8 +218,8 @@ export class Standing {
     // It began when another had ended: until then there was no slot for it, and those whose answers were under way had all.
     const isLate =
       expected !== undefined &&
-      took > late * expected + leastLateMs &&
-      now - this.endedAt < expected * late + leastLateMs
+      took > lateTimes * expected + leastLateMs &&
+      now - this.endedAt < expected * lateTimes + leastLateMs
     if (isLate && this.endedAt > running.at) this.slots.waited(Math.max(1, running.most) + others)
     else this.slots.begins(working + others)
     if (!isLate) this.speeds.reads(running.ahead + this.promptTokens(running.work) - running.cached, took)
@@ -297,15 +300,29 @@ export class Standing {
   }
 
   /**
-   * Gives it more at a time. Where somebody waits longer for an answer to begin than was to be expected, it may have no slot
-   * for more, or just think for long: then only when it has been `patient`, and only while nothing is known of its slots.
+   * Gives it more at a time. Where somebody waits longer for the beginning of a stream than was to be expected, there is no slot
+   * for more, and where the model is being loaded nothing is. Answers in one piece show nothing before their end, and may just be
+   * long: while nothing is known of its slots it is given more all the same when it has been `patient`, a little once it is
+   * known how long they take.
    */
   widens(now: number, patient: boolean): void {
-    const isAnyLate = this.running.some((running) => {
-      const expected = running.firstAt === 0 ? this.expectedSeen(running) : undefined
-      return expected !== undefined && now - running.at > late * expected
-    })
-    if (this.slots.seen !== undefined ? patient && !isAnyLate : patient || !isAnyLate) this.slots.widens()
+    const { running, slots } = this
+    let late = 0
+    let unseen = 0
+    for (const each of running) {
+      if (each.firstAt !== 0) continue
+      if (each.isLoading) return
+      const { whole = false } = each.work
+      const expected = this.expectedSeen(each)
+      if (expected === undefined) unseen += 1
+      else if (now - each.at > lateTimes * expected) {
+        if (!whole) return
+        late += 1
+      }
+    }
+    if (late + unseen === 0) {
+      if (slots.seen === undefined || patient) slots.widens()
+    } else if (patient && slots.seen === undefined) slots.gropes(running.length, late > 0)
   }
 
   /** How long from now until one of `places` that are all taken is free for the one that waits behind `before` others. */

@@ -257,6 +257,7 @@ export class Ticket {
     this.standing = standing
     this.running = standing.begins(work, now, live.siblings.inFlight, pinning && { ...pinning, alone })
     this.cold = onDemand && live.residency.asks(model, now)
+    this.running.isLoading = this.cold
     const circuit = live.circuits.get(model)
     if (circuit !== undefined) live.circuits.set(model, beginTrial(circuit, now))
   }

@@ -2,8 +2,9 @@
  * Which of the eligible candidates goes first.
  */
 import type { Strategy, Weights } from "../domain/routing.ts"
+import { attraction } from "../fleet/prompt-chain.ts"
 import type { Standing, Work } from "../fleet/standing.ts"
-import { type LiveState, standingOf } from "../registry/live-state.ts"
+import { standingOf } from "../registry/live-state.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import type { Pool } from "./candidate-columns.ts"
 import {
@@ -38,16 +39,28 @@ export interface StrategyInput extends Chance {
   readonly ahead: (standing: Standing) => number
 }
 
-/** Whether `a` goes before `b` when nothing else tells them apart: fewer in flight, then asked longer ago. */
-const idler = (a: LiveState, b: LiveState): boolean =>
-  a.inFlight === b.inFlight ? a.askedAt < b.askedAt : a.inFlight < b.inFlight
+/**
+ * Whether `a` goes before `b` when nothing else tells them apart: fewer in flight, then where the conversation is drawn to,
+ * or without one who was asked longer ago.
+ */
+const idler = (a: Candidate, b: Candidate, root: number): boolean => {
+  const mine = a.state.live
+  const its = b.state.live
+  if (mine.inFlight !== its.inFlight) return mine.inFlight < its.inFlight
+  return root === 0
+    ? mine.askedAt < its.askedAt
+    : attraction(root, a.state.backend.name) > attraction(root, b.state.backend.name)
+}
+
+// What is too short to be kept is drawn nowhere.
+const rootOf = ({ chain }: Work): number => (chain === undefined || chain.hashes.length === 0 ? 0 : chain.root)
 
 /** Whether a candidate is asked in its client's own dialect. */
 type IsNative = (candidate: Candidate) => boolean
 
-const goesFirst = (a: Candidate, b: Candidate, isNative: IsNative | undefined): boolean => {
+const goesFirst = (a: Candidate, b: Candidate, root: number, isNative: IsNative | undefined): boolean => {
   const native = isNative !== undefined && isNative(a)
-  return native === (isNative !== undefined && isNative(b)) ? idler(a.state.live, b.state.live) : native
+  return native === (isNative !== undefined && isNative(b)) ? idler(a, b, root) : native
 }
 
 // Nobody notices less, and no two equal servers are nearer to each other for long. Alike are those who are within that of
@@ -71,6 +84,7 @@ export const smartest = (
   const waited = full.map(({ model, state }) => standingOf(state.live, model.id))
   const foremost = full.reduce((least, { state }) => Math.min(least, state.backend.priority), pool.foremost)
   const { claim, weights } = draw
+  const root = rootOf(draw.work)
   let chosen = -1
   let soonest = Infinity
   let limit = Infinity
@@ -120,7 +134,7 @@ export const smartest = (
     if (rank > 0 || next === undefined || holder === undefined) continue
     const mine = loads[at] ?? 0
     const its = loads[chosen] ?? 0
-    if (rank < 0 || mine < its || (mine === its && goesFirst(next, holder, isNative))) chosen = at
+    if (rank < 0 || mine < its || (mine === its && goesFirst(next, holder, root, isNative))) chosen = at
   }
   const candidate = candidates[chosen]
   return candidate === undefined ? undefined : { candidate, isFull: false }

@@ -224,6 +224,24 @@ describe("the slots of a server", () => {
     expect(standing.slots.places(false)).toBe(6)
   })
 
+  test("are not looked for while the model is being loaded, however patient somebody is", () => {
+    const standing = new Standing()
+    for (let nth = 0; nth < 4; nth += 1) {
+      standing.begins({ prompt: 10, output: 20, chain: undefined }, 0).isLoading = true
+    }
+    for (let at = 1; at < 100; at += 1) standing.widens(at * 1000, true)
+    expect(standing.slots.places(false)).toBe(4)
+  })
+
+  test("are looked for where nothing has ever been seen, by who has been patient", () => {
+    const standing = new Standing()
+    for (let nth = 0; nth < 4; nth += 1) standing.begins({ prompt: 10, output: 20, chain: undefined, whole: true }, 0)
+    standing.widens(250, false)
+    expect(standing.slots.places(false)).toBe(4)
+    standing.widens(1000, true)
+    expect(standing.slots.places(false)).toBe(6)
+  })
+
   test("are not looked for while the beginning of a stream is waited for in vain", () => {
     const standing = new Standing()
     const streamed = standing.begins({ prompt: 10, output: 20, chain: undefined }, 0)
