@@ -22,7 +22,7 @@ export const house: Readonly<Record<string, Room>> = {
   "config/import": room("settings of other gateways made into ours", "domain backend config"),
   telemetry: room("log lines, histograms, counters", "domain config"),
   store: room("files of SQLite", ""),
-  usage: room("what requests took, written down", "domain store telemetry"),
+  usage: room("what requests took and cost, written down; budgets", "domain backend store telemetry"),
   admission: room("who is let in, and how much at a time", "domain store"),
   wire: room("the HTTP/1.1 client on bare sockets: connections, calls, reader", "domain"),
   dialect: room(

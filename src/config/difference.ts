@@ -24,7 +24,8 @@ const fixed: ReadonlySet<string> = new Set([
   "admin.listen",
   "usage.enabled",
   "usage.path",
-  "auth.store"
+  "auth.store",
+  "usage.prices_file"
 ])
 
 const hidden = "(hidden)"

@@ -94,6 +94,7 @@ const defaults = lazy(() =>
   Schema.decodeUnknownSync(Settings)({
     auth: { keys: [{ name: "-" }] },
     models: [{ name: "-" }],
+    prices: [{ model: "-" }],
     routes: [{ name: "x", canary: { share: 0 }, shadow: { share: 0 } }],
     backends: [{ name: "x", models: [{ id: "-" }] }]
   })

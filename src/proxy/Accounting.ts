@@ -21,6 +21,7 @@ import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import { tracedOf } from "./spans.ts"
 import type { RequestTrace } from "./request-trace.ts"
 import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
+import { Prices } from "../usage/Prices.ts"
 import { UsageLedger } from "../usage/UsageLedger.ts"
 import { Meters } from "./Meters.ts"
 import { History } from "./History.ts"
@@ -108,6 +109,7 @@ export class Accounting extends Context.Service<
       const seeded = yield* Random.Random
       const random = () => seeded.nextDoubleUnsafe()
       const usage = yield* UsageLedger
+      const prices = yield* Prices
       const attempting = ({ asked: before }: RequestRecord, backend: string, model: string): Meter => {
         const meter = ledger.meter(backend, model)
         if (before !== undefined) {
@@ -218,7 +220,7 @@ export class Accounting extends Context.Service<
         recent.note(request, end)
         noteCut(record, end)
         count(record, end)
-        if (usage.isOn) usage.record(usageEntryOf(record, end))
+        if (usage.isOn) usage.record(usageEntryOf(record, end, prices))
         if (record.trace !== undefined) traced(request, record.trace, end)
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
@@ -226,7 +228,7 @@ export class Accounting extends Context.Service<
         log.write(isAccess ? "info" : "debug", "request ended", requestFields(request, end, performance.now()))
       }
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
-        if (usage.isOn) usage.record(shadowEntryOf(real, candidate, outcome, facts))
+        if (usage.isOn) usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })

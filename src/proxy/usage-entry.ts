@@ -4,7 +4,8 @@
 import type { Outcome } from "../domain/request.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import { otherLabel } from "../telemetry/meter-table.ts"
-import { countTokens } from "../usage/usage-record.ts"
+import type { Prices } from "../usage/Prices.ts"
+import { type Cost, countTokens } from "../usage/usage-record.ts"
 import type { UsageEntry } from "../usage/UsageLedger.ts"
 import type { ShadowOutcome } from "../telemetry/rule-counts.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
@@ -16,11 +17,19 @@ const modelOf = ({ asked, decided, model }: RequestRecord): string =>
     ? model
     : otherLabel
 
+const nothingCost: Cost = { nanos: 0, by: "free" }
+
 /** The entry of a request. */
-export const usageEntryOf = (record: RequestRecord, { backend, bytes, outcome, status }: RequestEnd): UsageEntry => {
+export const usageEntryOf = (
+  record: RequestRecord,
+  { backend, bytes, outcome, status }: RequestEnd,
+  prices: Prices["Service"]
+): UsageEntry => {
   const { asked, begunUsage, committed, decided, passed, route, usage } = record
   const { operation } = route
-  const now = performance.now()
+  const durationMs = Math.round(performance.now() - record.started)
+  // What waited for others, and for its client, took nobody's time.
+  const workedMs = Math.max(0, durationMs - record.queuedMs)
   const { counted, tokens } = countTokens({
     usage,
     begun: begunUsage,
@@ -47,8 +56,11 @@ export const usageEntryOf = (record: RequestRecord, { backend, bytes, outcome, s
     attempts: record.attempts,
     tokens,
     counted,
-    cost: { nanos: 0, by: "unknown" },
-    durationMs: Math.round(now - record.started),
+    cost:
+      committed === undefined
+        ? nothingCost
+        : prices.cost(decided?.snapshot.backends.get(backend)?.backend, asked?.model ?? "", tokens, workedMs),
+    durationMs,
     firstByteMs: committed === undefined ? undefined : Math.round(committed.at - record.started)
   }
 }
@@ -66,7 +78,8 @@ export const shadowEntryOf = (
   real: RequestRecord,
   { model, state }: Candidate,
   outcome: ShadowOutcome,
-  facts: AnswerFacts | undefined
+  facts: AnswerFacts | undefined,
+  prices: Prices["Service"]
 ): UsageEntry => {
   const { dialect, operation } = real.route
   const { counted, tokens } = countTokens({
@@ -95,7 +108,8 @@ export const shadowEntryOf = (
     attempts: 1,
     tokens,
     counted,
-    cost: { nanos: 0, by: "unknown" },
+    cost:
+      counted === "none" ? nothingCost : prices.cost(state.backend, model.id, tokens, Math.round(facts?.wholeMs ?? 0)),
     durationMs: Math.round(facts?.wholeMs ?? 0),
     firstByteMs: facts === undefined ? undefined : Math.round(facts.firstByteMs)
   }

@@ -34,6 +34,8 @@ import * as Files from "../upstream/OpenFiles.ts"
 import * as ProcessPauses from "../upstream/ProcessPauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
+import { priceRule } from "../usage/price.ts"
+import { Prices, type PriceSettings } from "../usage/Prices.ts"
 import { UsageLedger } from "../usage/UsageLedger.ts"
 import * as Administration from "./Administration.ts"
 import { Reloader, type ConfigInUse } from "./Reloader.ts"
@@ -136,6 +138,21 @@ const ledger = ({ current }: Config, part: ProcessPart | undefined) => {
   })
 }
 
+const priceSettings = ({ settings: { prices, usage } }: LoadedConfig): PriceSettings => ({
+  rules: prices.map((entry) => priceRule(entry, usage.kwh_usd ?? 0)),
+  isListed: usage.public_prices
+})
+
+const pricing = ({ current }: Config) => {
+  const { path, settings } = current()
+  const { enabled, prices_file: file } = settings.usage
+  if (!enabled) return Prices.none
+  return Prices.layer(
+    derived(current, priceSettings),
+    file === undefined ? undefined : resolve(dirname(path ?? "."), file)
+  )
+}
+
 const services = (config: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
     Upstream.layer(() => bytes(config.current().settings.server.max_answer_mb)),
@@ -143,7 +160,13 @@ const services = (config: Config, part: ProcessPart | undefined) =>
     Lifecycle.layer
   ).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(History.layer, Meters.layer(part?.number ?? 1), Traces.layer, ledger(config, part))
+      Layer.mergeAll(
+        History.layer,
+        Meters.layer(part?.number ?? 1),
+        Traces.layer,
+        ledger(config, part),
+        pricing(config)
+      )
     ),
     Layer.provideMerge(Router.layer(() => routingOf(config.current())))
   )

@@ -26,10 +26,10 @@ export type CountSource = (typeof countSources)[number]
 export const priceSources = ["unknown", "free", "config", "list"] as const
 
 /** One of {@link priceSources}. */
-type PriceSource = (typeof priceSources)[number]
+export type PriceSource = (typeof priceSources)[number]
 
 /** What a request cost, in billionths of a dollar. */
-interface Cost {
+export interface Cost {
   readonly nanos: number
   readonly by: PriceSource
 }
