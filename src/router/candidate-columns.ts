@@ -27,7 +27,7 @@ export interface Pool {
   readonly foremost: number
   /** Whether they are of several kinds, which may speak a dialect some well and some not. */
   readonly mixed: boolean
-  /** Whether any of them has a limit of its own on requests in flight. */
+  /** Whether any of them has a limit of its own on requests in flight, or is told to have been full. */
   readonly limited: boolean
   /** The smallest context that any of them is known to have, in tokens. */
   readonly leastContext: number
@@ -72,17 +72,21 @@ const standingAs = ({ model, state }: Candidate): Standing => {
 /** Puts candidates side by side, as they stand now. */
 export const poolOf = (candidates: ReadonlyArray<Candidate>): Pool => {
   const priorities = candidates.map(({ state }) => state.backend.priority)
+  const standings = candidates.map(standingAs)
   const pool: Pool = {
     candidates,
     lives: candidates.map(({ state }) => state.live),
     priorities,
     loads: new Float64Array(candidates.length),
-    standings: candidates.map(standingAs),
+    standings,
     ends: new Float64Array(candidates.length),
     foremost: priorities.reduce((best, each) => Math.min(best, each), Infinity),
     mixed: candidates.some(({ state }) => state.backend.type !== candidates[0]?.state.backend.type),
     limited: candidates.some(
-      ({ model, state }) => state.backend.maxConcurrent !== undefined || model.slots !== undefined
+      ({ model, state }, at) =>
+        state.backend.maxConcurrent !== undefined ||
+        model.slots !== undefined ||
+        standings[at]?.recalled?.isFull === true
     ),
     leastContext: candidates.reduce(
       (least, { model, state }) =>

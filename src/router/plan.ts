@@ -385,14 +385,15 @@ export class Plan implements DecisionBasis {
       const isNative = pool.mixed ? this.isNative : undefined
       if (isSmart && (full.length > 0 || pool.candidates.length > 1)) {
         const best = smartest(pool, full, this.best(at), input, isNative)
-        if (best?.isFull === false) return { _tag: "Ask", attempt: this.attempt(best.candidate, target) }
+        if (best?.isFull === false)
+          return { _tag: "Ask", attempt: this.attempt(best.candidate, target, best.passesFull, full) }
         // Others than this one may have a slot, if it is worth less: those of another model do.
         if (best !== undefined) held ??= best.candidate
         if (pool.candidates.length > 0 && held !== undefined) return { _tag: "Wait", candidate: held, all: false }
         continue
       }
       const chosen = chooseCandidate(pool, input, isNative)
-      if (chosen !== undefined) return { _tag: "Ask", attempt: this.attempt(chosen, target) }
+      if (chosen !== undefined) return { _tag: "Ask", attempt: this.attempt(chosen, target, false, full) }
       const [first] = full
       held ??= first
     }
@@ -412,25 +413,37 @@ export class Plan implements DecisionBasis {
     return ({ state }) => isSpokenNatively(state.backend, state.served, dialect, operation.name)
   }
 
-  private attempt(candidate: Candidate, target: NameTarget): Attempt {
+  /** `full` are those that were passed over for want of a slot, `passesFull` tells whether one of them was worth more. */
+  private attempt(
+    candidate: Candidate,
+    target: NameTarget,
+    passesFull = false,
+    full: ReadonlyArray<Candidate> = nobody
+  ): Attempt {
     const [first] = this.targets
     const isLater = target !== first
     // The others of a canary may have the same model.
     const fallback = isLater && target.name !== first?.name
-    const reason = isLater ? "failover" : this.overflows(candidate, target) ? "capacity-overflow" : "capability-match"
+    const overflows = passesFull || isBehind(candidate, full) || this.passesLimited(candidate, target)
+    const reason = isLater ? "failover" : overflows ? "capacity-overflow" : "capability-match"
     const resolved = first?.understood === true ? first.name : undefined
     const model = upstreamName(target, candidate)
     return { candidate, model, resolved, fallback, reason, ruling: this.ruling }
   }
 
-  /** Whether a candidate that is preferred by its priority was passed over because it is full. */
-  private overflows({ state }: Candidate, { candidates: all }: NameTarget): boolean {
-    if (!ablePool(all, this.needs.abilities).limited) return false
-    return all.some(
-      (other) => other.state.backend.priority < state.backend.priority && availabilityExclusion(other)?._tag === "Full"
+  // Where nobody waits, those that are full are looked for only when a request goes past them.
+  private passesLimited(candidate: Candidate, { candidates: all }: NameTarget): boolean {
+    if (this.settings.waits || !ablePool(all, this.needs.abilities).limited) return false
+    return isBehind(
+      candidate,
+      all.filter((other) => availabilityExclusion(other)?._tag === "Full")
     )
   }
 }
+
+/** Whether any of those that are full is preferred by its priority. */
+const isBehind = ({ state }: Candidate, full: ReadonlyArray<Candidate>): boolean =>
+  full.some((other) => other.state.backend.priority < state.backend.priority)
 
 /** The whole order of a plan, as it would be if nothing changed between its attempts. */
 export const planAll = (plan: Plan, now: number): ReadonlyArray<Attempt> => {

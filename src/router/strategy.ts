@@ -67,7 +67,18 @@ const goesFirst = (a: Candidate, b: Candidate, root: number, isNative: IsNative 
 // everybody, and they have an order of their own that no times are in: else whoever is preferred more might lose by it.
 const alike = { times: 1.05, ofBase: 0.25 } as const
 
+/** What times are alike to this one that are longer. */
+const limitOf = (time: number, { baseMs }: BestSpeeds): number => time * alike.times + baseMs * alike.ofBase
+
 const scratch = noEnd()
+
+/** Who goes first, or is waited for. */
+interface Smartest {
+  readonly candidate: Candidate
+  readonly isFull: boolean
+  /** Whether another one would go first if it had a slot. */
+  readonly passesFull: boolean
+}
 
 /**
  * The one whose answer is to be expected whole first, by its weights; of those that are alike in it the one with the best
@@ -79,7 +90,7 @@ export const smartest = (
   best: BestSpeeds,
   draw: StrategyInput,
   isNative?: IsNative
-): { readonly candidate: Candidate; readonly isFull: boolean } | undefined => {
+): Smartest | undefined => {
   const { candidates, loads, priorities, standings } = pool
   const waited = full.map(({ model, state }) => standingOf(state.live, model.id))
   const foremost = full.reduce((least, { state }) => Math.min(least, state.backend.priority), pool.foremost)
@@ -98,7 +109,7 @@ export const smartest = (
     const averse = aversion(priority, foremost, weights)
     const time = raw * averse
     pool.ends[at] = time
-    limit = Math.min(limit, (raw * alike.times + best.baseMs * alike.ofBase) * averse)
+    limit = Math.min(limit, limitOf(raw, best) * averse)
     if (time < soonest) {
       soonest = time
       chosen = at
@@ -106,6 +117,7 @@ export const smartest = (
   }
   let held: Candidate | undefined
   let working = 0
+  let sooner = Infinity
   for (let at = 0; at < full.length; at += 1) {
     const candidate = full[at]
     const standing = waited[at]
@@ -115,7 +127,10 @@ export const smartest = (
     if (chosen >= 0 && priority !== priorities[chosen]) continue
     const places = placesAt(candidate, standing, claim)
     const end = expectEnd(scratch, candidate, standing, places, best, draw)
-    const time = weighedTime(end, weights) * aversion(priority, foremost, weights)
+    const averse = aversion(priority, foremost, weights)
+    const time = weighedTime(end, weights) * averse
+    end.wait = 0
+    sooner = Math.min(sooner, limitOf(weighedTime(end, weights), best) * averse)
     // While nothing is known of them all are alike, and none is to be given more than the others.
     const { length } = standing.running
     if (time < soonest || (held !== undefined && time === soonest && length < working)) {
@@ -124,7 +139,7 @@ export const smartest = (
       working = length
     }
   }
-  if (held !== undefined) return { candidate: held, isFull: true }
+  if (held !== undefined) return { candidate: held, isFull: true, passesFull: false }
   if (chosen < 0) return undefined
   for (let at = 0; at < candidates.length; at += 1) {
     if (at === chosen || (pool.ends[at] ?? Infinity) > limit) continue
@@ -137,7 +152,8 @@ export const smartest = (
     if (rank < 0 || mine < its || (mine === its && goesFirst(next, holder, root, isNative))) chosen = at
   }
   const candidate = candidates[chosen]
-  return candidate === undefined ? undefined : { candidate, isFull: false }
+  const passesFull = sooner < (pool.ends[chosen] ?? 0)
+  return candidate === undefined ? undefined : { candidate, isFull: false, passesFull }
 }
 
 const foremost = (candidates: ReadonlyArray<Candidate>, isNative: IsNative | undefined): Candidate | undefined => {

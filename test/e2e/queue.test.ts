@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto"
 import { describe, expect, test } from "bun:test"
 import type { Secrets } from "../../src/config/compile.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { ask } from "../kit/rawClient.ts"
 import { backendFor, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
 import { answerAll, before, line, phases, post, startHeld, untilQueued } from "../kit/waiting-line.ts"
 
@@ -161,6 +163,36 @@ describe("requests that wait while their server dies", () => {
     expect(other.asked().toSorted()).toEqual(["a", "b", "c", "d"])
     await gateway.quiet()
   })
+})
+
+describe("a request that goes to the second best since the best has no slot", () => {
+  for (const strategy of ["smart", "priority_only"]) {
+    for (const limit of ["slots", "max_concurrent"]) {
+      test(`says capacity-overflow (${strategy}, ${limit})`, async () => {
+        await using best = await startHeld()
+        await using second = await startUpstream({ models: ["m"] })
+        await using gateway = await startGateway({
+          routing: { strategy },
+          backends: [
+            backendFor("best", best.upstream, { priority: 1, [limit]: 1 }),
+            backendFor("second", second, { priority: 2 })
+          ]
+        })
+        using first = await post(gateway.port, "a")
+        await best.upstream.call(0)
+        using other = await post(gateway.port, "b")
+        const answer = await other.answer()
+        expect(["x-nexus-backend", "x-nexus-route-reason"].map((name) => answer.header(name))).toEqual([
+          "second",
+          "capacity-overflow"
+        ])
+        const { decision } = JSON.parse((await ask(gateway.port, "GET", "/admin/v1/decisions/b")).text)
+        expect(decision.order[0]).toMatchObject({ backend: "second", reason: "capacity-overflow" })
+        best.answer(0)
+        expect((await first.answer()).header("x-nexus-route-reason")).toBe("capability-match")
+      })
+    }
+  }
 })
 
 describe("the class of a request that waits", () => {

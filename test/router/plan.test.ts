@@ -4,6 +4,7 @@ import fc from "fast-check"
 import type { RoutingNeeds } from "../../src/domain/request.ts"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import type { Candidate, Snapshot } from "../../src/registry/snapshot.ts"
+import { standingOf } from "../../src/registry/live-state.ts"
 import { reasonWords } from "../../src/router/filter.ts"
 import type { Attempt } from "../../src/router/choice.ts"
 import { Plan, planAll } from "../../src/router/plan.ts"
@@ -297,6 +298,29 @@ describe("the smart strategy", () => {
     const first = planOf(anyNeeds("a"), { ...smart, weights: { priority: 0, load: 0, latency: 1 } }, snapshot).next(now)
     expect(first?.candidate.state.backend.name).not.toBe("b0")
   })
+})
+
+test("a request that goes past a full server which would be done sooner says so; past one that would not, it does not", () => {
+  const [one] = fc.sample(ableStandings, { numRuns: 1, seed: 1 })[0] ?? []
+  if (one === undefined) throw new Error("no backend")
+  const reasonWhere = (read: number) => {
+    const snapshot = snapshotOf([
+      { ...one, priority: 1 },
+      { ...one, priority: 1 }
+    ])
+    const ends = [
+      { wait: 60_000, load: 0, read, write: 0, cached: 0 },
+      { wait: 0, load: 0, read: 2000, write: 0, cached: 0 }
+    ]
+    for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
+      const end = ends[at]
+      if (end !== undefined) standingOf(state.live, "a").recalled = { end, baseMs: 100, isFull: at === 0, places: 1 }
+    }
+    const attempt = planOf(anyNeeds("a"), { ...smart, waits: true }, snapshot).next(now)
+    return [attempt?.candidate.state.backend.name, attempt?.reason]
+  }
+  expect(reasonWhere(500)).toEqual(["b1", "capacity-overflow"])
+  expect(reasonWhere(2000)).toEqual(["b1", "capability-match"])
 })
 
 test("priority_only asks the lowest number first, the least busy one among equals", () =>
