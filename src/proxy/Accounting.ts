@@ -171,9 +171,10 @@ export class Accounting extends Context.Service<
       }
       const routed = (record: RequestRecord, plan: Plan, now: number): void => {
         const seen = plan.liveFigures(now)
+        const isAgain = record.decided !== undefined
         record.decides(plan, seen)
         const { ruling } = plan
-        if (ruling?.rule !== undefined)
+        if (ruling?.rule !== undefined && !isAgain)
           ledger.rules.add("requests", [ruling.rule.name, ruling.canary ? "canary" : "usual"])
         if (!log.debugEnabled()) return
         const { requested: model, order, ...decision } = explainPlan(plan, seen)

@@ -266,7 +266,8 @@ const understood = (
   if (body instanceof StreamedBody)
     return new Attempts(forwarding, run, read.success, plan.success, body, undefined).all
   if (record.route.operation.estimate !== undefined) return counted(forwarding, run, read.success, plan.success, body)
-  if (ruling?.shadow === true) forwarding.shadow(run, read.success, body, ruling)
+  // One that is asked again, since its backend has been woken, has its copy.
+  if (ruling?.shadow === true && record.attempts === 0) forwarding.shadow(run, read.success, body, ruling)
   const going = built(forwarding, run, body, read.success, plan.success)
   if (!mayWake || !canWake(snapshot)) return going
   return Effect.catchTag(going, "GaveUp", (gaveUp) => {

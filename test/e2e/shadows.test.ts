@@ -4,6 +4,7 @@ import { good, modelOf, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
 import { scrape, total } from "../kit/metrics.ts"
 import { ask, dial, requestBytes } from "../kit/rawClient.ts"
+import { startSleeper } from "../kit/sleeper.ts"
 
 const body = (more: SettingsTree = {}) =>
   JSON.stringify({ model: "m", messages: [{ role: "user", content: "hi" }], ...more })
@@ -71,6 +72,26 @@ describe("a shadow", () => {
     }
     const listed = JSON.parse((await ask(two.gateway.port, "GET", "/admin/v1/decisions")).text).requests
     expect(listed).toHaveLength(2)
+  })
+
+  test("is one and no more where the backend of the request is woken first", async () => {
+    await using lab = await startSleeper({ models: ["m"] })
+    await using copy = await startUpstream({ models: ["other"] })
+    await using gateway = await startGateway({
+      backends: [lab.backend("lab"), backendFor("copy", copy)],
+      routes: [rule({ model: "other" })]
+    })
+    const chat = () => ask(gateway.port, "POST", "/v1/chat/completions", body())
+    expect((await chat()).status).toBe(200)
+    await shadowed(gateway, "completed", 1)
+    await lab.sleeps()
+    expect((await chat()).header("x-nexus-backend")).toBe("lab")
+    expect(lab.packets).toHaveLength(2)
+    await shadowed(gateway, "completed", 2)
+    await gateway.quiet()
+    expect(total(await scrape(gateway.port), "nexus_shadow_pairs_total")).toBe(2)
+    expect(copy.calls()).toHaveLength(2)
+    expect(total(await scrape(gateway.port), "nexus_rule_requests_total")).toBe(2)
   })
 
   test("may be of another model, and of a request in another dialect", async () => {
