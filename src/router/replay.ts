@@ -2,9 +2,11 @@
  * What would have become of a request under another config: its decision made anew, by the figures that were noted at the first.
  */
 import type { Backend } from "../backend/backend.ts"
+import type { ProbeOutcome } from "../domain/backend-health.ts"
 import type { RoutingSettings, Ruling } from "../domain/routing.ts"
-import { newLiveState } from "../registry/live-state.ts"
-import type { BackendState, Candidate, Snapshot } from "../registry/snapshot.ts"
+import { newLiveState, standingOf } from "../registry/live-state.ts"
+import { reconcile } from "../registry/snapshot-changes.ts"
+import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { aliasChain } from "./alias-chains.ts"
 import { type LiveFigures, withFigures } from "./live-figures.ts"
 import { lookUpName, type NameTarget } from "./names.ts"
@@ -46,29 +48,70 @@ export interface Remembered {
   readonly at: number
 }
 
-const hasOwnName = ({ backend }: BackendState): boolean => backend.origin !== "config"
-
-/** A snapshot as it would have been with these backends, as far as that is known: of new ones nothing is. */
-const withBackends = (snapshot: Snapshot, backends: ReadonlyArray<Backend>): Snapshot => {
-  const states = new Map<string, BackendState>()
-  for (const backend of backends) {
-    const state = snapshot.backends.get(backend.name)
-    if (state !== undefined) states.set(backend.name, { ...state, backend })
+/** The same server as before, as another config has it: what was known of it still holds. */
+const asBefore = (backend: Backend, { apiKey, query, tls, type, url }: Backend): Backend => {
+  const { query: _, tls: __, ...own } = backend
+  return {
+    ...own,
+    url,
+    type,
+    apiKey,
+    ...(query === undefined ? {} : { query }),
+    ...(tls === undefined ? {} : { tls })
   }
-  for (const [name, state] of snapshot.backends) if (!states.has(name) && hasOwnName(state)) states.set(name, state)
-  const places = new Map([...states.keys()].map((name, at) => [name, at]))
-  const moved = (list: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
-    list
-      .flatMap(({ model, state }) => {
-        const next = states.get(state.backend.name)
-        return next === undefined ? [] : [{ model, state: next }]
-      })
-      .toSorted((a, b) => (places.get(a.state.backend.name) ?? 0) - (places.get(b.state.backend.name) ?? 0))
-  const all = (lists: Snapshot["candidates"]) =>
-    new Map([...lists].map(([name, list]) => [name, moved(list)] as const).filter(([, list]) => list.length > 0))
-  const { generation, known } = snapshot
-  return { generation, known, backends: states, candidates: all(snapshot.candidates), spelled: all(snapshot.spelled) }
 }
+
+const isWell: ProbeOutcome = { _tag: "Up", models: undefined, latencyMs: 0 }
+
+/** A snapshot as it would have been with these backends; a new one serves what the config tells of it. */
+const withBackends = (snapshot: Snapshot, backends: ReadonlyArray<Backend>): Snapshot => {
+  const wanted = backends.map((backend) => {
+    const before = snapshot.backends.get(backend.name)?.backend
+    return before === undefined ? backend : asBefore(backend, before)
+  })
+  const fresh = backends.filter(({ models, name }) => models.length > 0 && !snapshot.backends.has(name))
+  const found = new Map(fresh.map(({ name }) => [name, isWell]))
+  return reconcile(snapshot, wanted, found, { failures: 1, recoveries: 1 }).snapshot
+}
+
+const toldFields = ["context_length", "max_output_tokens", "slots"] as const
+
+/** The models of which an earlier config tells something that a later one says nothing of. */
+const untold = (before: Backend, after: Backend): ReadonlyArray<string> =>
+  before.models.flatMap((told) => {
+    const { capabilities = {}, ...own } = after.models.find(({ id }) => id === told.id) ?? {}
+    const isMissing =
+      toldFields.some((field) => told[field] !== undefined && !(field in own)) ||
+      Object.keys(told.capabilities).some((ability) => !(ability in capabilities))
+    return isMissing || !("id" in own) ? [told.id] : []
+  })
+
+const notesOf = (backend: Backend, before: Backend | undefined): ReadonlyArray<string> => {
+  const { models, name } = backend
+  if (before === undefined) {
+    return models.length === 0
+      ? [`${name} is new: what it serves is not known, so no request goes there`]
+      : [`${name} is new: it is taken to be well, and to serve ${listed(models.map(({ id }) => id))} alone`]
+  }
+  const left = untold(before, backend)
+  return [
+    ...(before.url !== backend.url || before.type !== backend.type
+      ? [`${name} is another server: it is taken to be like the one before it`]
+      : []),
+    ...(left.length === 0
+      ? []
+      : [
+          `the config no longer tells all that it told of ${listed(left)} at ${name}: that still holds, since what the server says is not known`
+        ])
+  ]
+}
+
+const mostNamed = 5
+
+const listed = (names: ReadonlyArray<string>): string =>
+  names.length <= mostNamed
+    ? names.join(", ")
+    : `${names.slice(0, mostNamed).join(", ")} and ${names.length - mostNamed} more`
 
 const choiceOf = (attempt: Attempt | undefined): ReplayChoice | null =>
   attempt === undefined
@@ -94,14 +137,7 @@ export class Replay {
 
   /** What cannot be known of any request. */
   notes(snapshot: Snapshot): ReadonlyArray<string> {
-    return this.config.backends.flatMap((backend) => {
-      const { name } = backend
-      const before = snapshot.backends.get(name)?.backend
-      if (before === undefined) return [`${name} is new: what it serves is not known, so no request goes there`]
-      return before.url !== backend.url || before.type !== backend.type
-        ? [`${name} is another server: it is taken to serve what the one before it does`]
-        : []
-    })
+    return this.config.backends.flatMap((backend) => notesOf(backend, snapshot.backends.get(backend.name)?.backend))
   }
 
   /** A decision before and after. */
@@ -163,6 +199,14 @@ const unkept = ({ plan }: Remembered, ruling: Ruling | undefined): ReadonlyArray
 
 const idOf = ({ model, state }: Candidate): string => JSON.stringify([state.backend.name, model.id])
 
+/** Has what was noted of a server hold for other slots, by all that it was at work on. */
+const refit = ({ model: before, state: { live } }: Candidate, { model: { slots } }: Candidate): void => {
+  const standing = standingOf(live, before.id)
+  if (slots === undefined || slots === before.slots || standing.recalled === undefined) return
+  const isFull = live.inFlight + live.siblings.inFlight >= slots
+  standing.recalled = { ...standing.recalled, places: slots, isFull }
+}
+
 /** The same targets with the figures that were noted then; those of a backend for another of its models are taken for it. */
 const asSeen = (
   { targets: before }: Plan,
@@ -170,13 +214,15 @@ const asSeen = (
   targets: ReadonlyArray<NameTarget>
 ): { readonly targets: ReadonlyArray<NameTarget>; readonly unseen: ReadonlyArray<string> } => {
   const noted = withFigures(before, seen).flat()
-  const byModel = new Map(noted.map((each) => [idOf(each), each.state.live]))
+  const byModel = new Map(noted.map((each) => [idOf(each), each]))
   const byBackend = new Map(noted.map(({ state }) => [state.backend.name, state.live]))
   const unseen = new Set<string>()
   const placed = targets.map(({ candidates, ...target }): NameTarget => {
     const list = candidates.map((candidate): Candidate => {
       const { backend } = candidate.state
-      const live = byModel.get(idOf(candidate)) ?? byBackend.get(backend.name)
+      const same = byModel.get(idOf(candidate))
+      if (same !== undefined) refit(same, candidate)
+      const live = same?.state.live ?? byBackend.get(backend.name)
       if (live === undefined) unseen.add(backend.name)
       return { model: candidate.model, state: { ...candidate.state, live: live ?? newLiveState() } }
     })

@@ -4,6 +4,7 @@ import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"
 import { makeShell } from "../kit/shell.ts"
+import { post, startHeld } from "../kit/waiting-line.ts"
 
 const shell = makeShell()
 afterAll(() => shell.close())
@@ -97,6 +98,60 @@ describe("a replay", () => {
     expect(notes).toEqual(["fresh is new: what it serves is not known, so no request goes there"])
     expect(text).not.toContain("secret")
     expect(text).not.toContain("s-1")
+  })
+
+  test("has models and backends as the changed config tells of them, and says what that leaves open", async () => {
+    await using three = await startThree()
+    await chat(three.gateway.port, ["x-request-id: long"], "words ".repeat(2000))
+    await chat(three.gateway.port, ["x-request-id: short"])
+    const [one = {}, two = {}] = three.backends
+    const after = async (backends: ReadonlyArray<SettingsTree>) => {
+      const { notes, requests } = await three.replay({ backends })
+      return [requests.map((request) => request.after?.backend).toReversed(), notes]
+    }
+    // One that is known to take no long prompts.
+    expect(await after([{ ...one, models: [{ id: "m", context_length: 1000 }] }, two])).toEqual([["two", "one"], []])
+    // One that is new, with what it serves.
+    const fresh = { name: "fresh", url: "http://127.0.0.1:1", priority: 0, models: [{ id: "m" }] }
+    expect(await after([one, two, fresh])).toEqual([
+      ["fresh", "fresh"],
+      ["fresh is new: it is taken to be well, and to serve m alone"]
+    ])
+    expect(three.calls()).toBe(2)
+  })
+
+  test("has the slots of the changed config", async () => {
+    await using held = await startHeld()
+    await using two = await startUpstream({ models: ["m"] })
+    const backends = [
+      backendFor("one", held.upstream, { priority: 1, slots: 2 }),
+      backendFor("two", two, { priority: 2 })
+    ]
+    await using gateway = await startGateway({ backends })
+    const clients = [await post(gateway.port, "a")]
+    await held.upstream.call(0)
+    clients.push(await post(gateway.port, "b"))
+    await held.upstream.call(1)
+    for (const nth of [0, 1]) held.answer(nth)
+    for (const client of clients) expect((await client.answer()).header("x-nexus-backend")).toBe("one")
+    await gateway.quiet()
+    const settings = { backends: [{ ...backends[0], slots: 1 }, backends[1]] }
+    const body = JSON.stringify({ settings, since_ms: 60_000 })
+    const { requests } = JSON.parse((await ask(gateway.port, "POST", "/admin/v1/replay", body)).text)
+    expect(requests.map(({ after, id }: ReplayedRequest) => [id, after?.backend]).toSorted()).toEqual([
+      ["a", "one"],
+      ["b", "two"]
+    ])
+  })
+
+  test("says of a model that the config no longer tells of that the server's word is not known", async () => {
+    await using one = await startUpstream({ models: ["m"] })
+    const told = backendFor("one", one, { models: [{ id: "m", vision: false }] })
+    await using gateway = await startGateway({ backends: [told] })
+    await chat(gateway.port, [])
+    const body = JSON.stringify({ settings: { backends: [backendFor("one", one)] }, since_ms: 60_000 })
+    const { notes } = JSON.parse((await ask(gateway.port, "POST", "/admin/v1/replay", body)).text)
+    expect(notes).toEqual([expect.stringContaining("the config no longer tells all that it told of m at one")])
   })
 
   test("looks back as far as it is told, and refuses settings that are none", async () => {
