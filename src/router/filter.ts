@@ -93,6 +93,14 @@ const isTaken = ({ siblings }: LiveState, { running }: Standing, places: number)
 export const isWithoutSlot = (candidate: Candidate, standing: Standing, places: number): boolean =>
   standing.recalled?.isFull ?? (isTaken(candidate.state.live, standing, places) || busyWithAnother(candidate))
 
+/** Those that are at work on all that they are given at a time (`max_concurrent`). */
+export const fullOf = (all: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
+  all.filter((candidate) => availabilityExclusion(candidate)?._tag === "Full")
+
+/** Whether any of the others is preferred by its priority. */
+export const isBehind = ({ state }: Candidate, others: ReadonlyArray<Candidate>): boolean =>
+  others.some((other) => other.state.backend.priority < state.backend.priority)
+
 /** What its recent answers say against a healthy candidate; `now` in monotonic milliseconds. */
 export const circuitExclusion = ({ state, model }: Candidate, now: number): Exclusion | undefined => {
   const { live } = state

@@ -13,6 +13,8 @@ import {
   capabilityExclusion,
   withMostContext,
   circuitExclusion,
+  fullOf,
+  isBehind,
   isWithoutSlot,
   slotExclusion
 } from "./filter.ts"
@@ -424,26 +426,19 @@ export class Plan implements DecisionBasis {
     const isLater = target !== first
     // The others of a canary may have the same model.
     const fallback = isLater && target.name !== first?.name
-    const overflows = passesFull || isBehind(candidate, full) || this.passesLimited(candidate, target)
-    const reason = isLater ? "failover" : overflows ? "capacity-overflow" : "capability-match"
+    // Where nobody waits, those that are full are looked for only when a request may have gone past them.
+    const isOpen = this.settings.waits || !ablePool(target.candidates, this.needs.abilities).limited
+    const passed = isOpen ? full : fullOf(target.candidates)
+    const reason = isLater
+      ? "failover"
+      : passesFull || isBehind(candidate, passed)
+        ? "capacity-overflow"
+        : "capability-match"
     const resolved = first?.understood === true ? first.name : undefined
     const model = upstreamName(target, candidate)
     return { candidate, model, resolved, fallback, reason, ruling: this.ruling }
   }
-
-  // Where nobody waits, those that are full are looked for only when a request goes past them.
-  private passesLimited(candidate: Candidate, { candidates: all }: NameTarget): boolean {
-    if (this.settings.waits || !ablePool(all, this.needs.abilities).limited) return false
-    return isBehind(
-      candidate,
-      all.filter((other) => availabilityExclusion(other)?._tag === "Full")
-    )
-  }
 }
-
-/** Whether any of those that are full is preferred by its priority. */
-const isBehind = ({ state }: Candidate, full: ReadonlyArray<Candidate>): boolean =>
-  full.some((other) => other.state.backend.priority < state.backend.priority)
 
 /** The whole order of a plan, as it would be if nothing changed between its attempts. */
 export const planAll = (plan: Plan, now: number): ReadonlyArray<Attempt> => {
