@@ -83,6 +83,8 @@ export class Proxy extends Context.Service<
     ) => Promise<Response>
     /** Where a request would stand that came now and is planned like this; undefined where it would not have to wait. */
     readonly outlook: QueueLook
+    /** Looks at those that wait for a slot: one may have become free that another process had. */
+    readonly stir: () => void
     /** Requests under way. */
     readonly active: () => number
     /** Waits until there is none. */
@@ -304,5 +306,12 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   yield* Effect.forkScoped(Stream.runForEach(registry.changes, () => Effect.sync(() => queue.changed())))
   yield* Effect.addFinalizer(() => Effect.sync(endAll))
   const outlook: QueueLook = (plan, from) => queue.placeFor(plan, likeSeeker(from, limitsNow()), performance.now())
-  return Proxy.of({ handle, outlook, active: () => underWay.size, idle: underWay.none, endAll })
+  return Proxy.of({
+    handle,
+    outlook,
+    stir: () => queue.changed(),
+    active: () => underWay.size,
+    idle: underWay.none,
+    endAll
+  })
 })
