@@ -39,10 +39,11 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   lifecycle: room(
     "models loaded, unloaded and got where servers can be asked to",
-    "domain backend wire registry router upstream"
+    "domain backend registry router upstream"
   ),
   discovery: room("servers found on this machine and the network", "domain backend config registry upstream health"),
-  http: room("the listening socket, and addresses", "config"),
+  listener: room("the HTTP/1.1 server on bare sockets: connections, requests, answers", ""),
+  http: room("the listening socket, and addresses", "config listener"),
   api: room("the contracts of the operational endpoints", "domain backend"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",
