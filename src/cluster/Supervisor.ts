@@ -17,7 +17,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
-import { listen, type ListenFailed } from "../http/BunServer.ts"
+import type { ListenFailed } from "../http/BunServer.ts"
+import { listen } from "../http/listen.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { announceOnNetwork } from "../runtime/announce.ts"
@@ -68,10 +69,7 @@ const othersEveryMs = 250
 
 const read = Schema.decodeUnknownOption(ToSupervisor)
 
-// What is urgent is told so soon, all of it that comes meanwhile.
-const urgentMs = 5
-
-const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSupervisor, urgent: () => void): void => {
+const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSupervisor): void => {
   switch (message._tag) {
     case "Suspect":
       return registry.suspect(message.name)
@@ -80,7 +78,6 @@ const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSuperv
     case "Figures": {
       const now = performance.now()
       slot.standings = message.backends
-      if (message.urgent === true) urgent()
       for (const { name, aliveAgoMs, failedAgoMs, in_flight } of message.backends) {
         const live = registry.snapshot().backends.get(name)?.live
         if (live === undefined) continue
@@ -126,7 +123,6 @@ export const supervise = (
     const since = yield* Clock.currentTimeMillis
     const started = performance.now()
     const stopping = yield* Latch.make(false)
-    const news = yield* Latch.make(false)
     const state = { listened: false, port: config.settings.server.port }
     const services = yield* Layer.build(watchLayer(nexus, source, () => state.port))
     const registry = Context.get(services, Registry)
@@ -174,7 +170,7 @@ export const supervise = (
           if (message._tag === "Failed") ({ reason } = message)
           if (message._tag === "Call") return replyTo(child, message)
           if (message._tag === "Reply") return calls.replied(child, message)
-          if (message._tag !== "Listening") return onUp(registry, slot, message, () => news.openUnsafe())
+          if (message._tag !== "Listening") return onUp(registry, slot, message)
           state.port = message.port
           slot.listens = true
           state.listened = true
@@ -226,11 +222,8 @@ export const supervise = (
       Stream.runForEachArray(() => Effect.andThen(Effect.yieldNow, tellAll)),
       Effect.forkScoped
     )
-    yield* Effect.sync(() => {
-      news.closeUnsafe()
-      sendStandings(slots, registry.snapshot(), performance.now())
-    }).pipe(
-      Effect.andThen(Effect.raceFirst(Effect.sleep(othersEveryMs), Effect.andThen(news.await, Effect.sleep(urgentMs)))),
+    yield* Effect.sync(() => sendStandings(slots, registry.snapshot(), performance.now())).pipe(
+      Effect.andThen(Effect.sleep(othersEveryMs)),
       Effect.forever,
       Effect.forkScoped
     )

@@ -211,19 +211,20 @@ export const keyToSend = (authKeys: ReadonlyArray<ConfiguredKey>): Effect.Effect
   })
 
 /**
- * The settings of a config that is read anew for a gateway that was started with others: host, port and workers stay as they
- * are, and the rest is checked together with them.
+ * The settings of a config that is read anew for a gateway that was started with others: what it listens on and with, and
+ * its workers, stay as they are, and the rest is checked together with them.
  */
 export const readForReload = (
   started: LoadedConfig,
   next: ReadConfig,
   overrides: ConfigOptions["overrides"]
 ): Effect.Effect<LoadedConfig, ConfigInvalid> => {
-  const { host, port, workers } = started.settings.server
+  const { host, port, wire, workers } = started.settings.server
   const { server } = next.loaded.settings
-  if (server.host === host && server.port === port && server.workers === workers) return Effect.succeed(next.loaded)
+  const isSame = server.host === host && server.port === port && server.wire === wire && server.workers === workers
+  if (isSame) return Effect.succeed(next.loaded)
   const given = isTable(overrides["server"]) ? overrides["server"] : {}
-  const fixed = { ...overrides, server: { ...given, host, port, workers } }
+  const fixed = { ...overrides, server: { ...given, host, port, wire, workers } }
   return Effect.map(readConfigText(next.file, fixed), ({ loaded }) => loaded)
 }
 

@@ -21,6 +21,7 @@ const fixed: ReadonlySet<string> = new Set([
   "server.host",
   "server.port",
   "server.workers",
+  "server.wire",
   "admin.listen",
   "usage.enabled",
   "usage.path",

@@ -10,7 +10,8 @@ import * as Stream from "effect/Stream"
 import type * as Scope from "effect/Scope"
 import { answerTo, piecesOf, toBase64, usageOf, vectorOf } from "./answers.ts"
 import type { Backend } from "../backend/backend.ts"
-import { listen, type ListenFailed } from "../http/BunServer.ts"
+import type { ListenFailed } from "../http/BunServer.ts"
+import { listen } from "../http/listen.ts"
 
 /** Who is simulated: the backend's name, its models, and how fast it writes. */
 interface Simulated {

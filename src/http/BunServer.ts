@@ -14,6 +14,20 @@ export class ListenFailed extends Data.TaggedError("ListenFailed")<{
   readonly reason: string
 }> {}
 
+/** Where the body of an answer goes. */
+export type ReplyOutput = Pick<
+  ReadableStreamDefaultController<Uint8Array>,
+  "close" | "desiredSize" | "enqueue" | "error"
+>
+
+/** Where the body of an answer comes from. */
+interface ReplySource {
+  readonly start: (output: ReplyOutput) => void
+  /** Nothing of what was given waits for the client any more. */
+  readonly pull: () => void
+  readonly cancel: () => void
+}
+
 /** A server that is listening. */
 export interface Listening {
   readonly hostname: string
@@ -28,6 +42,13 @@ export interface Listening {
     owner: SocketOwner,
     headers: Readonly<Record<string, string>>
   ) => Response | undefined
+  /** Sets what is to be called when the client of this request leaves before its answer is whole. */
+  readonly onGone: (request: Request, left: () => void) => void
+  /** An answer to a request of this server; nothing of it is to be looked at but its status and headers. */
+  readonly reply: (
+    body: Uint8Array<ArrayBuffer> | ReplySource,
+    head: { readonly status: number; readonly headers: Readonly<Record<string, string>> }
+  ) => Response
   /** Requests whose answers have not ended. */
   readonly pending: () => number
   /** Closes the connections on which no request is under way. */
@@ -54,6 +75,8 @@ export interface ListenOptions {
   readonly idleSeconds?: number
   /** Several processes may share the port (Linux). */
   readonly reusePort?: boolean
+  /** What speaks HTTP: Bun's server, or our own listener; Bun's when absent. */
+  readonly wire?: "bun" | "own"
 }
 
 /** Why nothing can listen where another program does. */
@@ -75,13 +98,27 @@ const socketReasons: Readonly<Record<string, string>> = {
 const privately = 0o177
 
 /** Does something whose new files are this user's alone. */
-const inPrivate = <A>(make: () => A): A => {
+export const inPrivate = <A>(make: () => A): A => {
   const before = process.umask(privately)
   try {
     return make()
   } finally {
     process.umask(before)
   }
+}
+
+/** Why an address cannot be listened on. */
+export const listenFailed = (
+  { hostname, port, socket }: Pick<ListenOptions, "hostname" | "port" | "socket">,
+  error: unknown
+): ListenFailed => {
+  const code = error instanceof Error && "code" in error ? String(error.code) : ""
+  const reason = (socket === undefined ? reasons : socketReasons)[code]
+  return new ListenFailed({
+    hostname,
+    port,
+    reason: reason ?? `the address cannot be used${code === "" ? "" : ` (${code})`}`
+  })
 }
 
 /** Keep-alive time of a connection between two requests, in seconds. */
@@ -91,7 +128,7 @@ export const keepAliveSeconds = 120
 const maxRequestBodySize = Number.MAX_SAFE_INTEGER
 
 /** Listens until the scope closes; requests still under way are then cut. */
-export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenFailed, Scope.Scope> =>
+export const listenOnBun = (options: ListenOptions): Effect.Effect<Listening, ListenFailed, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.try({
       try: (): Listening => {
@@ -132,22 +169,15 @@ export const listen = (options: ListenOptions): Effect.Effect<Listening, ListenF
           peer: (request) => (socket === undefined ? server.requestIP(request)?.address : "127.0.0.1"),
           upgrade: (request, data, headers) =>
             server.upgrade(request, { data, headers: { ...headers } }) ? upgradedAnswer() : undefined,
+          onGone: (request, left) => request.signal.addEventListener("abort", left),
+          reply: (body, head) => new Response(body instanceof Uint8Array ? body : new ReadableStream(body), head),
           pending: () => server.pendingRequests,
           closeIdle: () => void server.closeIdleConnections(),
           stop: (now) => server.stop(now)
         }
         return listening
       },
-      catch: (error) => {
-        const code = error instanceof Error && "code" in error ? String(error.code) : ""
-        return new ListenFailed({
-          hostname: options.hostname,
-          port: options.port,
-          reason:
-            (options.socket === undefined ? reasons : socketReasons)[code] ??
-            `the address cannot be used${code === "" ? "" : ` (${code})`}`
-        })
-      }
+      catch: (error) => listenFailed(options, error)
     }),
     (server) => Effect.promise(() => server.stop(true))
   )

@@ -27,3 +27,24 @@ export const whyAmbiguous = (path: string, origin: string): string =>
 export const segmentPatterns: ReadonlyArray<string> = Array.from({ length: maxSegments }, (_, last) =>
   Array.from({ length: last + 1 }, (_, at) => `/:s${at}`).join("")
 ).flatMap((pattern) => [pattern, `${pattern}/`])
+
+// Nothing in it can be read as another path.
+const plain = /^(?:\/[\w~:@!$&'()*+,;=-][\w.~:@!$&'()*+,;=-]*)+\/?$/
+
+const decodedOr = (segment: string): string => {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
+}
+
+/** Whether a request target as it came is another path for some readers than for others. */
+export const isAmbiguousTarget = (target: string): boolean => {
+  const query = target.indexOf("?")
+  const path = query < 0 ? target : target.slice(0, query)
+  if (path === "/") return false
+  const segments = path.slice(1, path.endsWith("/") ? -1 : undefined).split("/")
+  if (segments.length > maxSegments) return true
+  return !plain.test(path) && (segments.includes("") || isAmbiguous(segments.map(decodedOr)))
+}

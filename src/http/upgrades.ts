@@ -43,17 +43,19 @@ export const upgradedAnswer = (): Response => {
 export const isUpgraded = (answer: Response): boolean => answers.has(answer)
 
 /** Largest message, in bytes: a piece of sound may be of some megabytes. */
-const maxPayloadLength = 32 * 1024 * 1024
+export const maxMessageBytes = 32 * 1024 * 1024
+
+/** A client that is silent for so many seconds, pings included, is gone. */
+export const socketIdleSeconds = 120
 
 /** What is done with the sockets of a server. */
 export const upgradeHandlers = {
-  maxPayloadLength,
+  maxPayloadLength: maxMessageBytes,
   // Owners hold their other side back; nothing is dropped.
-  backpressureLimit: 2 * maxPayloadLength,
+  backpressureLimit: 2 * maxMessageBytes,
   closeOnBackpressureLimit: false,
   perMessageDeflate: false,
-  // A client that is gone does not answer pings.
-  idleTimeout: 120,
+  idleTimeout: socketIdleSeconds,
   sendPings: true,
   open: (socket: ServerSocket) => {
     socket.data.opened({

@@ -157,10 +157,10 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
   }
 
   private response(): Response {
-    const { record } = this.delivery
+    const { record, server } = this.delivery
     const { head } = this.answer
     const headersOf = this.watch === undefined ? answerHeaders : streamAnswerHeaders
-    return new Response(new ReadableStream<Uint8Array>(this.relay), {
+    return server.reply(this.relay, {
       status: head.status,
       headers: headersOf(head, this.attempt, record, undefined)
     })
@@ -280,7 +280,7 @@ export const deliver = (
   const cutPrompt = noteUsage(record, attempt, answer.usage, at)
   delivery.shadow?.saw(answer.usage, answer.body)
   delivery.respond(
-    new Response(plainBytes(answer.body), {
+    delivery.server.reply(plainBytes(answer.body), {
       status,
       headers: wholeAnswerHeaders(answer.head, attempt, record, cutPrompt)
     })

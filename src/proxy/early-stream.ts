@@ -3,13 +3,14 @@
  * backends are still tried, and what becomes of the request is told inside of it.
  */
 import type { Dialect, StreamWatch } from "../dialect/Dialect.ts"
+import type { ReplyOutput } from "../http/BunServer.ts"
 import type { Deadline } from "../upstream/Deadlines.ts"
 import { withComment } from "../dialect/event-stream.ts"
 import { earlyStreamHeaders } from "./answer-head.ts"
 
 /** What goes on with a stream that has been opened. */
 export interface StreamContinuation {
-  readonly start: (controller: ReadableStreamDefaultController<Uint8Array>) => void
+  readonly start: (controller: ReplyOutput) => void
   readonly pull: () => void
   readonly cancel: () => void
 }
@@ -41,7 +42,7 @@ export class EarlyStream implements Deadline {
   at: number
   totalAt = Infinity
   private readonly early: EarlyStreamOptions
-  private client: ReadableStreamDefaultController<Uint8Array> | undefined
+  private client: ReplyOutput | undefined
   private next: StreamContinuation | undefined
   // What has been said in it so far.
   private said: StreamWatch | undefined
@@ -90,7 +91,7 @@ export class EarlyStream implements Deadline {
     this.early.done()
   }
 
-  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+  start(controller: ReplyOutput): void {
     this.client = controller
   }
 

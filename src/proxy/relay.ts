@@ -5,6 +5,7 @@
 import { BadAnswer, ConnectionLost, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
 import type { StreamEnding, StreamFilter, StreamWatch } from "../dialect/Dialect.ts"
+import type { ReplyOutput } from "../http/BunServer.ts"
 import type { StreamContinuation } from "./early-stream.ts"
 
 /** How a flow ended. */
@@ -84,13 +85,13 @@ class Relaying implements Relay, BodySink {
   private attached = false
   // Since when the last event waits for the client to take it; 0 when none does.
   private partingAt = 0
-  private client: ReadableStreamDefaultController<Uint8Array> | undefined
+  private client: ReplyOutput | undefined
 
   constructor(flow: AnswerFlow) {
     this.flow = flow
   }
 
-  start(controller: ReadableStreamDefaultController<Uint8Array>): void {
+  start(controller: ReplyOutput): void {
     this.client = controller
   }
 
@@ -166,7 +167,7 @@ class Relaying implements Relay, BodySink {
     return this.bytes
   }
 
-  private pass(piece: Uint8Array, client: ReadableStreamDefaultController<Uint8Array>): void {
+  private pass(piece: Uint8Array, client: ReplyOutput): void {
     const { filter } = this.flow
     const rest = filter === undefined ? piece : filter.push(piece)
     if (rest.byteLength > 0) client.enqueue(rest)

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { adminListen } from "../config/admin-listen.ts"
 import type { LoadedConfig } from "../config/NexusConfig.ts"
-import { listen, type Listening, type ListenFailed } from "../http/BunServer.ts"
+import type { Listening, ListenFailed } from "../http/BunServer.ts"
+import { listen } from "../http/listen.ts"
 import type { Gateway } from "./Gateway.ts"
 
 /** Whether nobody listens on a socket any more: its process ended without taking it away. */
@@ -33,7 +34,8 @@ export const listenForAdmin = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Listening | undefined, ListenFailed, Scope.Scope> {
   const place = adminListen(settings.admin.listen)
   if (place === undefined) return undefined
-  if (place._tag === "Port") return yield* listen({ hostname: place.host, port: place.port, fetch: administer })
+  const { wire } = settings.server
+  if (place._tag === "Port") return yield* listen({ hostname: place.host, port: place.port, fetch: administer, wire })
   yield* clear(place.path)
-  return yield* listen({ hostname: place.path, port: 0, socket: place.path, fetch: administer })
+  return yield* listen({ hostname: place.path, port: 0, socket: place.path, fetch: administer, wire })
 })

@@ -32,7 +32,6 @@ import * as logging from "../telemetry/logging.ts"
 import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
 import * as Files from "../upstream/OpenFiles.ts"
 import * as ProcessPauses from "../upstream/ProcessPauses.ts"
-import { Perimeter, perimeterGate } from "../upstream/perimeter.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
 import { priceRule } from "../usage/price.ts"
@@ -181,16 +180,7 @@ const base = (config: Config, part: ProcessPart | undefined) => {
     Drain.layer,
     Registry.layer(() => current().thresholds)
   ).pipe(
-    Layer.provideMerge(
-      Layer.mergeAll(
-        ProcessPauses.layer,
-        Files.layer,
-        Layer.succeed(
-          Perimeter,
-          perimeterGate(() => current().perimeter)
-        )
-      )
-    ),
+    Layer.provideMerge(Layer.merge(ProcessPauses.layer, Files.layer)),
     Layer.provideMerge(
       logging.layer(() => current().settings.logging, part === undefined ? {} : { worker: part.number })
     )

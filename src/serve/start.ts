@@ -16,7 +16,8 @@ import {
   readConfig
 } from "../config/NexusConfig.ts"
 import type { Backend } from "../backend/backend.ts"
-import { listen, ListenFailed } from "../http/BunServer.ts"
+import { ListenFailed } from "../http/BunServer.ts"
+import { listen } from "../http/listen.ts"
 import { Gateway } from "../runtime/Gateway.ts"
 import { Operations } from "../operations/Operations.ts"
 import { Proxy } from "../proxy/Proxy.ts"
@@ -83,7 +84,8 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
     port: server.port,
     fetch: api.handle,
     plainPaths: api.paths,
-    socketPaths: api.socketPaths
+    socketPaths: api.socketPaths,
+    wire: server.wire
   })
   ;({ port } = listening)
   Context.get(services, OpenFiles).relieve(listening.closeIdle)

@@ -47,12 +47,13 @@ test("a changed secret is told, and not shown", () => {
   expect(changes).toEqual([{ key: "backends.one.key", before: "(hidden)", after: "(hidden)", restart: false }])
 })
 
-test("host, port and workers wait for the next start", () => {
+test("host, port, workers and what speaks HTTP wait for the next start", () => {
   const before = read("")
-  const after = read(`[server]\nport = 9000\nworkers = 3\nmax_body_mb = 1`)
+  const after = read(`[server]\nport = 9000\nworkers = 3\nwire = "own"\nmax_body_mb = 1`)
   expect(difference(before, after).map(({ key, restart }) => [key, restart])).toEqual([
     ["server.port", true],
     ["server.workers", true],
+    ["server.wire", true],
     ["server.max_body_mb", false]
   ])
 })

@@ -52,10 +52,11 @@ describe("of several sources", () => {
       120
     ])
     const result = Result.getOrThrow(reading(file, around))
-    expect(shownSettings(result).slice(0, 4)).toEqual([
+    expect(shownSettings(result).slice(0, 5)).toEqual([
       { key: "server.host", value: "127.0.0.3", origin: "NEXUS_SERVER_HOST" },
       { key: "server.port", value: 3, origin: "--port" },
       { key: "server.workers", value: 1, origin: "default" },
+      { key: "server.wire", value: "bun", origin: "default" },
       { key: "server.insecure", value: false, origin: "default" }
     ])
     expect(shownSettings(result)).toContainEqual({ key: "server.max_body_mb", value: 3, origin: "nexus.toml" })

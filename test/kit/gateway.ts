@@ -73,7 +73,8 @@ const laid = (under: SettingsTree, over: SettingsTree): SettingsTree => {
 
 /** What every test's gateway has unless it says otherwise: no discovery, one probe, no log. */
 const quietly: SettingsTree = {
-  server: { port: 0 },
+  // With NEXUS_SERVER_WIRE=own all that is tested through a gateway is tested on our own listener.
+  server: { port: 0, wire: process.env["NEXUS_SERVER_WIRE"] ?? "bun" },
   discovery: { enabled: false },
   health_check: { interval_seconds: 3600 },
   logging: { level: "error", format: "json" }
