@@ -212,6 +212,7 @@ const run = async (setting: Setting, startedAs: string, pace: string): Promise<R
   const paced = paces[pace]
   if (how === undefined || paced === undefined) throw new Error(usage)
   const servers = [freePort(), freePort()].map((port) => llama(setting, port, how))
+  await healthy(servers)
   const nexus = gateway(setting, servers)
   const told: Array<Turn> = []
   const one = async (chat: Chat, turn: number): Promise<void> => {
@@ -226,7 +227,6 @@ const run = async (setting: Setting, startedAs: string, pace: string): Promise<R
     await healthy(servers)
   }
   try {
-    await healthy(servers)
     await ready(nexus, get("/v1/models/tiny"), 60_000)
     const chats = Array.from({ length: setting.chats }, (_, at) => new Chat(at, setting))
     const turns = Array.from({ length: setting.turns }, (_, at) => at + 1)

@@ -15,6 +15,8 @@ interface Slot {
   solid: boolean
   /** Requests that are known to be in it. */
   busy: number
+  /** How many requests the server had been given when it became idle. */
+  idleSince: number
   /** Until then it may go on with what nobody waits for any more, in milliseconds. */
   doubtUntil: number
   /** When it was given something last, in milliseconds. */
@@ -44,6 +46,8 @@ export interface Pinned extends SlotPlace {
   readonly shows: boolean
   readonly trial: boolean
   readonly epoch: number
+  /** Which one it is of those that the server was given. */
+  readonly nth: number
 }
 
 /** What a request is, beside its prompt. */
@@ -89,6 +93,7 @@ const newSlot = (): Slot => ({
   sure: false,
   solid: false,
   busy: 0,
+  idleSince: 0,
   doubtUntil: 0,
   givenAt: 0,
   contested: false
@@ -114,6 +119,9 @@ export class SlotPins {
   private keeping: Keeping = "untried"
   private retryAt = 0
   private refusals = 0
+  private given = 0
+  // The last of those that have ended.
+  private ended = 0
   // Requests under way of which nobody knows in which slot they are.
   private strays = 0
   private trying = false
@@ -171,16 +179,19 @@ export class SlotPins {
   /** Gives the server a request. */
   begins(chain: PromptChain | undefined, perByte: number, pinning: Pinning, now: number): Pinned {
     this.resize(pinning.slots)
+    this.given += 1
     if (this.keeping === "forgets" && now >= this.retryAt) this.retries()
     const may = this.keeping !== "forgets" && pinning.alone && pinning.names && this.strays === 0
     const place = may ? this.look(chain, perByte, now, pinning.continues) : nowhere
     const slot = place.slot === undefined ? undefined : this.slots[place.slot]
     if (slot === undefined) return this.strayed(chain)
     const expects = place.own && slot.sure && slot.solid && place.cached >= shown.tokens
-    const trial = this.keeping === "untried" && expects
-    // One shows it for all: the others get there by what they share with their slot.
-    const named = trial && this.trying ? undefined : place.slot
-    if (trial && named !== undefined) this.trying = true
+    // A slot that was idle while another one was given work, and did it, shows it: one request tries it for all, and the others get to
+    // their slots by what they share with them, as does this one where nothing would be shown.
+    const untried = this.keeping === "untried" && expects
+    const trial = untried && this.ended > slot.idleSince && !this.trying
+    const named = untried && !trial ? undefined : place.slot
+    if (trial) this.trying = true
     slot.busy += 1
     slot.givenAt = now
     if (!place.own) slot.contested = place.lost > 0
@@ -189,8 +200,9 @@ export class SlotPins {
       named,
       chain,
       shows: expects && named !== undefined,
-      trial: trial && named !== undefined,
-      epoch: this.epoch
+      trial,
+      epoch: this.epoch,
+      nth: this.given
     }
   }
 
@@ -276,10 +288,11 @@ export class SlotPins {
   private strayed(chain: PromptChain | undefined): Pinned {
     this.strays += 1
     for (const slot of this.slots) if (slot.busy === 0) slot.sure = false
-    return { ...nowhere, chain, shows: false, trial: false, epoch: this.epoch }
+    return { ...nowhere, chain, shows: false, trial: false, epoch: this.epoch, nth: this.given }
   }
 
-  private leaves({ epoch, slot, trial }: Pinned, doubtUntil: number): void {
+  private leaves({ epoch, nth, slot, trial }: Pinned, doubtUntil: number): void {
+    this.ended = Math.max(this.ended, nth)
     if (slot === undefined) {
       this.strays -= 1
       return
@@ -288,6 +301,7 @@ export class SlotPins {
     const left = this.slots[slot]
     if (left === undefined) return
     left.busy = Math.max(0, left.busy - 1)
+    left.idleSince = this.given
     left.doubtUntil = Math.max(left.doubtUntil, doubtUntil)
   }
 

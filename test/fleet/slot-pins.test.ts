@@ -25,7 +25,6 @@ class Server {
   readonly pins = new SlotPins()
   readonly keeps: boolean
   readonly held = new Map<number, PromptChain>()
-  readonly busy = new Set<number>()
   now = 0
 
   constructor(keeps: boolean) {
@@ -37,18 +36,23 @@ class Server {
     return this.pins.begins(chain, 1, { ...usual, ...how }, this.now)
   }
 
-  /** Works on one; gives how much of it was cached. */
+  private common(slot: number, chain: PromptChain): number {
+    const had = this.held.get(slot)
+    return had === undefined ? 0 : chain.hashes.filter((hash, at) => had.hashes[at] === hash).length
+  }
+
+  /** Works on one, in the slot that is named or else has most in common with it; gives how much of it was cached. */
   ends(pinned: Pinned): number {
     this.now += 10
-    const slot = pinned.named
     const { chain } = pinned
     if (chain === undefined) throw new Error("no chain")
-    if (!this.keeps) for (const other of this.held.keys()) if (!this.busy.has(other)) this.held.delete(other)
-    const had = slot === undefined ? undefined : this.held.get(slot)
-    const blocks = had === undefined ? 0 : chain.hashes.filter((hash, at) => had.hashes[at] === hash).length
-    if (slot !== undefined) this.held.set(slot, chain)
-    this.pins.ends(pinned, { cached: blocks * 100, tokens: tokensOf(chain) }, false, this.now)
-    return blocks * 100
+    if (!this.keeps) this.held.clear()
+    const slots = [...this.held.keys()].toSorted((one, other) => this.common(other, chain) - this.common(one, chain))
+    const slot = pinned.named ?? slots[0] ?? 0
+    const cached = this.common(slot, chain) * 100
+    this.held.set(slot, chain)
+    this.pins.ends(pinned, { cached, tokens: tokensOf(chain) }, false, this.now)
+    return cached
   }
 
   turn(conversation: number, turn: number): { readonly named: number | undefined; readonly cached: number } {
@@ -72,7 +76,6 @@ describe("the slots of a server whose slots keep what they hold", () => {
             turns.set(conversation, turn)
             const pinned = server.begins(turnOf(conversation, turn), { slots: count, continues: turn > 1 })
             const cached = server.ends(pinned)
-            expect(pinned.named).toBeDefined()
             if (turn > 1) expect(cached).toBe((shared + (turn - 1) * 5) * 100)
           }
         }
@@ -194,10 +197,18 @@ describe("the slots of a server that empties those which are idle", () => {
 
   test("one request tries it for all that are under way", () => {
     const server = new Server(false)
-    const first = [1, 2, 3, 4].map((each) => server.begins(turnOf(each, 1)))
-    for (const each of first) server.ends(each)
+    for (const each of [1, 2, 3, 4]) server.turn(each, 1)
     const second = [1, 2, 3, 4].map((each) => server.begins(turnOf(each, 2)))
     expect(second.filter(({ named }) => named !== undefined)).toHaveLength(1)
+  })
+
+  test("nothing is tried while no slot was idle while another one was at work", () => {
+    const server = new Server(false)
+    for (const turn of [1, 2, 3]) {
+      const all = [1, 2, 3, 4].map((each) => server.begins(turnOf(each, turn)))
+      expect(all.map(({ named }) => named !== undefined)).toEqual(all.map(() => turn === 1))
+      for (const each of all) server.ends(each)
+    }
   })
 
   test("are tried again after ten minutes, and then later each time", () => {
