@@ -22,7 +22,6 @@ export const house: Readonly<Record<string, Room>> = {
   "config/import": room("settings of other gateways made into ours", "domain backend config"),
   telemetry: room("log lines, histograms, counters", "domain config"),
   store: room("files of SQLite", ""),
-  usage: room("what requests took and cost, written down; budgets", "domain backend store telemetry"),
   admission: room("who is let in, and how much at a time", "domain store"),
   wire: room("the HTTP/1.1 client on bare sockets: connections, calls, reader", "domain"),
   dialect: room(
@@ -33,6 +32,7 @@ export const house: Readonly<Record<string, Room>> = {
   registry: room("the picture of all backends, and what is counted of them", "domain backend fleet"),
   router: room("from a model's name to backends in order", "domain backend config fleet registry"),
   upstream: room("one attempt at one backend, its time limits, the commit", "domain backend wire dialect"),
+  usage: room("what requests took and cost, written down; budgets", "domain backend store telemetry upstream"),
   health: room(
     "servers asked what they are and how they are, by schedule, and what that changes",
     "domain backend config wire registry upstream"

@@ -219,6 +219,7 @@ describe("what the program does not do", () => {
       "src/doctor/diagnose.ts",
       "src/telemetry/logging.ts",
       "src/usage/UsageLedger.ts",
+      "src/usage/Budgets.ts",
       "src/operations/handlers/usage-handlers.ts",
       "src/cli/usage-command.ts",
       "src/runtime/otlp-export.ts"

@@ -31,6 +31,21 @@ const LedgerStanding = Schema.Struct({
 })
 
 /**
+ * What was spent of a budget in its period, by one of those who have their own (`of`, empty otherwise), and what is reserved for
+ * requests under way; null for a limit that it has not.
+ */
+const BudgetEntry = Schema.Struct({
+  name: Schema.String,
+  of: Schema.String,
+  from: Schema.Finite,
+  to: Schema.Finite,
+  spent_nanos: Schema.Finite,
+  reserved_nanos: Schema.Finite,
+  soft_nanos: Schema.NullOr(Schema.Finite),
+  hard_nanos: Schema.NullOr(Schema.Finite)
+})
+
+/**
  * What requests took in whole hours, `from` to before `to` in milliseconds since 1970. Tokens in four counts of which none holds
  * a part of another, `reasoning` as a part of `output`; `estimated` are requests whose backend did not say all of them, `unpriced`
  * those whose price is not known.
@@ -41,7 +56,8 @@ export const UsageReport = Schema.Struct({
   by: Schema.Array(Schema.Literals(reportGroups)),
   rows: Schema.Array(UsageRow),
   total: Schema.Struct(figures),
-  ledger: LedgerStanding
+  ledger: LedgerStanding,
+  budgets: Schema.Array(BudgetEntry)
 })
 
 /** Type of {@link UsageReport}. */

@@ -21,9 +21,11 @@ const dollars = (nanos: number, decimals: number): string => {
   return `${nanos < 0 ? "-" : ""}${whole}.${part}`
 }
 
+const inWords = (nanos: number): string => `$${dollars(nanos, nanos > 0 && nanos < 1e9 ? 6 : 2)}`
+
 const moneyOf = ({ cost_nanos: nanos, fresh, output, unpriced }: FigureSums): string => {
   if (nanos === 0 && (unpriced > 0 || fresh + output === 0)) return "-"
-  return `$${dollars(nanos, nanos < 1e9 ? 6 : 2)}${unpriced > 0 ? "+" : ""}`
+  return `${inWords(nanos)}${unpriced > 0 ? "+" : ""}`
 }
 
 const cells = (sums: FigureSums): ReadonlyArray<string> => [
@@ -57,6 +59,21 @@ const notes = ({ ledger, total }: UsageReport): ReadonlyArray<string> => [
 
 const when = (ms: number): string => new Date(ms).toISOString().replace("T", " ").slice(0, 16)
 
+/** What was spent of each budget, as a table; none where nothing was. */
+const budgetLines = ({ budgets }: UsageReport): ReadonlyArray<string> => {
+  if (budgets.length === 0) return []
+  const limitOf = (nanos: number | null): string => (nanos === null ? "-" : inWords(nanos))
+  const rows = budgets.map(({ hard_nanos, name, of, reserved_nanos, soft_nanos, spent_nanos, to }) => [
+    of === "" ? name : `${name}/${of}`,
+    inWords(spent_nanos),
+    inWords(reserved_nanos),
+    limitOf(soft_nanos),
+    limitOf(hard_nanos),
+    when(to)
+  ])
+  return ["", tableText(["Budget", "Spent", "Reserved", "Soft", "Hard", "Until"], rows)]
+}
+
 /** A report as a table for people. */
 const usageText = (report: UsageReport): string => {
   const { by, from, rows, to, total } = report
@@ -66,7 +83,8 @@ const usageText = (report: UsageReport): string => {
     tableText([...by.map(capital), ...heading], rows.length > 1 ? [...named, sum] : named),
     "",
     `From ${when(from)} to ${when(to)} UTC.`,
-    ...notes(report).map(printable)
+    ...notes(report).map(printable),
+    ...budgetLines(report)
   ].join("\n")
 }
 

@@ -95,6 +95,7 @@ const defaults = lazy(() =>
     auth: { keys: [{ name: "-" }] },
     models: [{ name: "-" }],
     prices: [{ model: "-" }],
+    budgets: [{ name: "x" }],
     routes: [{ name: "x", canary: { share: 0 }, shadow: { share: 0 } }],
     backends: [{ name: "x", models: [{ id: "-" }] }]
   })

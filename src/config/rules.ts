@@ -108,6 +108,19 @@ const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
   ]
 }
 
+const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["budgets"]).flatMap(({ at, table }) => {
+    const { hard_usd: hard, soft_usd: soft, webhook_url: hook } = table
+    const limits: ReadonlyArray<Mistake> =
+      hard === undefined && soft === undefined
+        ? [{ path: at, reason: "a budget needs soft_usd, hard_usd, or both" }]
+        : typeof hard === "number" && typeof soft === "number" && soft > hard
+          ? [{ path: [...at, "soft_usd"], value: soft, reason: "must not be more than hard_usd" }]
+          : []
+    const fault = typeof hook === "string" ? urlFault(hook) : undefined
+    return limits.concat(fault === undefined ? [] : { path: [...at, "webhook_url"], value: hook, reason: fault })
+  })
+
 const addressOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
     const type = typeCalled(textOf(table, "type") ?? plainType) ?? plainType
@@ -402,6 +415,8 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...fallbackMistakes(tree),
   ...repeated(tree, ["models"], "name", lineOf),
   ...repeated(tree, ["routes"], "name", lineOf),
+  ...repeated(tree, ["budgets"], "name", lineOf),
+  ...budgetMistakes(tree),
   ...routeMistakes(tree),
   ...keptWarm(tree),
   ...tunings(tree),

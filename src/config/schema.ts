@@ -8,6 +8,7 @@ import { modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
 import { Auth } from "./auth-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
+import { BudgetEntry, PriceEntry, UsageSection } from "./usage-schema.ts"
 import { limit, maybe, or, seconds, share, weightParts, whole, zone, zones } from "./schema-parts.ts"
 import { Logging, Telemetry } from "./telemetry-schema.ts"
 
@@ -248,43 +249,6 @@ const Queue = Schema.Struct({
   )
 })
 
-const days = whole(1, 36_500)
-
-const Usage = Schema.Struct({
-  enabled: or(Schema.Boolean, false, "Write down what each request took: for whom, who answered, tokens, time, price"),
-  path: or(
-    Schema.NonEmptyString,
-    "nexus-usage.sqlite",
-    "The file that it is written to (SQLite), below the directory of this file; it is made where there is none"
-  ),
-  retention_days: or(days, 90, "How long the record of each request is kept"),
-  public_prices: or(
-    Schema.Boolean,
-    true,
-    "Take the public prices of clouds, from a list that Nexus comes with, where [[prices]] says nothing"
-  ),
-  prices_file: maybe(Schema.NonEmptyString, "A list of public prices in place of that one (JSON)"),
-  kwh_usd: maybe(seconds(0, 1000), "What a kilowatt-hour costs, in dollars, for prices by `watts`"),
-  sums_days: or(days, 730, "How long the sums of each hour are kept, which reports are made of")
-})
-
-const dollars = seconds(0, 1_000_000)
-
-const PriceEntry = Schema.Struct({
-  model: Schema.NonEmptyString.annotate({
-    description:
-      "The models it is for, as the backend knows them; * and ? stand for any letters; the first that fits counts"
-  }),
-  backend: maybe(Schema.NonEmptyString, "The backends it is for, with * and ?; all when absent"),
-  input_usd: maybe(dollars, "Dollars for a million tokens of a prompt"),
-  cache_read_usd: maybe(dollars, "For those of it that were read from a cache; as the others when absent"),
-  cache_write_usd: maybe(dollars, "For those of it that were written to a cache; as the others when absent"),
-  output_usd: maybe(dollars, "Dollars for a million tokens of an answer"),
-  request_usd: maybe(dollars, "Dollars for a request"),
-  hour_usd: maybe(dollars, "Dollars for an hour of the time that a request takes, such as what a machine costs"),
-  watts: maybe(dollars, "What the machine takes while it answers, in watts; usage.kwh_usd is what that costs")
-})
-
 const homes = backendTypes.filter((type) => kindNamed(type).home !== undefined).join(", ")
 
 const option = Schema.Union([Schema.Finite, Schema.Boolean, Schema.String, Schema.Array(Schema.String)])
@@ -424,8 +388,9 @@ export const Settings = Schema.Struct({
   health_check: or(HealthCheck, {}, "Watching the backends"),
   routing: or(Routing, {}, "Choosing a backend"),
   queue: or(Queue, {}, "Waiting for a slot"),
-  usage: or(Usage, {}, "What requests take, written down"),
+  usage: or(UsageSection, {}, "What requests take, written down"),
   prices: or(Schema.Array(PriceEntry), [], "What models cost"),
+  budgets: or(Schema.Array(BudgetEntry), [], "How much may be spent; all that applies to a request counts"),
   routes: or(
     Schema.Array(RouteEntry),
     [],

@@ -7,8 +7,8 @@ import type { AttemptFailure, GatewayError } from "../domain/errors.ts"
 /** What a failure is to a client; `retryAfter` in seconds. */
 export interface Failure {
   readonly status: number
-  /** Who can mend it: who wrote the request, who holds the key, who waits, who runs the server. */
-  readonly fault: "request" | "key" | "rate" | "server"
+  /** Who can mend it: who wrote the request, who holds the key, who waits, who pays, who runs the server. */
+  readonly fault: "request" | "key" | "rate" | "quota" | "server"
   readonly code: string
   readonly param: string | null
   readonly message: string
@@ -138,6 +138,15 @@ export const failureTable: Table = {
     ),
     reasons: reasonsFor(e.model, e.reasons),
     headers: neverRetry
+  }),
+  BudgetExceeded: (e) => ({
+    status: 402,
+    fault: "quota",
+    code: "insufficient_quota",
+    param: null,
+    message: e.message,
+    retryAfter: e.retryAfterSeconds,
+    headers: { ...neverRetry, "x-nexus-budget": e.budget }
   }),
   Overloaded: (e) => ({
     status: 429,

@@ -12,6 +12,7 @@ const types = {
   request: "invalid_request_error",
   key: "authentication_error",
   rate: "rate_limit_error",
+  quota: "insufficient_quota",
   server: "server_error"
 } as const
 

@@ -74,6 +74,13 @@ export class ZoneNotAllowed extends Schema.TaggedError<ZoneNotAllowed>()("ZoneNo
   reasons: Schema.Array(AttemptFailure)
 }) {}
 
+/** A budget has no room for the request; `budget` is its name. */
+export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("BudgetExceeded", {
+  budget: Schema.String,
+  message: Schema.String,
+  retryAfterSeconds: Schema.Number
+}) {}
+
 /** The gateway takes no more work now: too many requests, or it is stopping. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   message: Schema.String,
@@ -194,6 +201,7 @@ export type GatewayError =
   | ContextLengthExceeded
   | ServiceUnavailable
   | ZoneNotAllowed
+  | BudgetExceeded
   | Overloaded
   | OutOfFiles
   | Stopping

@@ -35,3 +35,15 @@ export const summedFigures = [
 
 /** Sums by the name of the figure. */
 export type FigureSums = { readonly [F in (typeof summedFigures)[number]]: number }
+
+/** How long a budget lasts; weeks begin on Mondays, all of them at midnight (UTC). */
+export const budgetPeriods = ["day", "week", "month"] as const
+
+/** One of {@link budgetPeriods}. */
+export type BudgetPeriod = (typeof budgetPeriods)[number]
+
+/** What each of has a budget of its own; all have one together otherwise. */
+export const budgetShares = ["all", "key", "owner", "model"] as const
+
+/** One of {@link budgetShares}. */
+export type BudgetShare = (typeof budgetShares)[number]

@@ -45,6 +45,7 @@ import type { History } from "../proxy/History.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
 import { usageHandlers } from "./handlers/usage-handlers.ts"
+import type { Budgets } from "../usage/Budgets.ts"
 import type { UsageLedger } from "../usage/UsageLedger.ts"
 import { printable } from "../domain/printable.ts"
 
@@ -213,6 +214,7 @@ export type ContractServices =
   | Meters
   | Lifecycle
   | UsageLedger
+  | Budgets
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {

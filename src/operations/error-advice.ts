@@ -19,6 +19,8 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
     "Ask with a key, a model or an x-nexus-zones header that allows the zone, or give the model to a backend in a zone that is allowed; `nexus explain` tells who forbids what.",
   ServiceUnavailable:
     "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` how to fix it",
+  BudgetExceeded:
+    "Wait until the budget begins anew, or raise `hard_usd` of it in `[[budgets]]`; `nexus usage` tells how it stands",
   Overloaded:
     "Try again after `retry-after`; see `server.max_concurrent_requests` and `max_concurrent` of the backends",
   OutOfFiles: "Raise the limit of the gateway's process: `ulimit -n 65536`, or `LimitNOFILE` of its unit",

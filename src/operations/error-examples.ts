@@ -6,6 +6,7 @@ import {
   BackendNotFound,
   BadGateway,
   BadRequest,
+  BudgetExceeded,
   Cancelled,
   ConfigRefused,
   Conflict,
@@ -89,6 +90,15 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   ServiceUnavailable: {
     when: "The model is known, and no backend that serves it is healthy",
     error: new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds: 5 })
+  },
+  BudgetExceeded: {
+    when: "A budget of `[[budgets]]` has no room for the request",
+    error: new BudgetExceeded({
+      budget: "team",
+      message:
+        "The budget 'team' has no room for this request: $99.98 of $100.00 are spent this month; it begins anew at 2026-12-01T00:00Z",
+      retryAfterSeconds: 86_400
+    })
   },
   Overloaded: {
     when: "The gateway, or every backend of the model, has all it can take",

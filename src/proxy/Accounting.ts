@@ -22,7 +22,8 @@ import { tracedOf } from "./spans.ts"
 import type { RequestTrace } from "./request-trace.ts"
 import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
 import { Prices } from "../usage/Prices.ts"
-import { UsageLedger } from "../usage/UsageLedger.ts"
+import { Budgets } from "../usage/Budgets.ts"
+import { type UsageEntry, UsageLedger } from "../usage/UsageLedger.ts"
 import { Meters } from "./Meters.ts"
 import { History } from "./History.ts"
 import type { RequestsUnderWay } from "./under-way.ts"
@@ -110,6 +111,7 @@ export class Accounting extends Context.Service<
       const random = () => seeded.nextDoubleUnsafe()
       const usage = yield* UsageLedger
       const prices = yield* Prices
+      const budgets = yield* Budgets
       const attempting = ({ asked: before }: RequestRecord, backend: string, model: string): Meter => {
         const meter = ledger.meter(backend, model)
         if (before !== undefined) {
@@ -216,12 +218,16 @@ export class Accounting extends Context.Service<
         record.asked?.trace?.ends(now, end.outcome === "completed" ? undefined : ends[end.outcome])
         if (trace.sampled) trace.ends(tracedOf(record, trace, end, request.peer(), now))
       }
+      const wrote = (entry: UsageEntry): void => {
+        usage.record(entry)
+        if (budgets.isOn()) budgets.spend(entry, entry.cost.nanos)
+      }
       const ended = (request: UnderWay, end: RequestEnd): void => {
         const { record } = request
         recent.note(request, end)
         noteCut(record, end)
         count(record, end)
-        if (usage.isOn) usage.record(usageEntryOf(record, end, prices))
+        if (usage.isOn) wrote(usageEntryOf(record, end, prices))
         if (record.trace !== undefined) traced(request, record.trace, end)
         const share = log.accessShare()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)

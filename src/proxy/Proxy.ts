@@ -44,6 +44,8 @@ import { refuse } from "../dialect/refuse.ts"
 import { Dialects } from "../dialect/all.ts"
 import { translationHeaders } from "./answer-head.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
+import { Budgets } from "../usage/Budgets.ts"
+import { Prices } from "../usage/Prices.ts"
 import { type UploadLimits, Uploads } from "../admission/uploads.ts"
 
 /** What bounds a request; times in milliseconds, 0 is no limit. */
@@ -129,6 +131,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
 
   const router = yield* Router
   const queue = new SlotQueue(deadlines, limitsNow, random, accounting.queues)
+  const budgets = yield* Budgets
   const forwarding: Forwarding = {
     dialects: yield* Dialects,
     registry,
@@ -148,6 +151,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     newcomers: new ListDrift(),
     refusals: new LearnedRefusals(),
     wishRefusals: new LearnedRefusals(),
+    spending: { budgets, prices: yield* Prices },
     taken: (current) => {
       const refusal = overloaded(limitsNow())
       if (refusal !== undefined) return refusal
@@ -237,6 +241,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     current.early?.end()
     current.ticket?.settle("none", now)
     if (current.retrying) retries -= 1
+    if (current.reservation !== undefined) budgets.release(current.reservation)
     if (current.working) working -= 1
     current.upload.end()
     deadlines.remove(record.clock)

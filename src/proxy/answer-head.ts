@@ -27,7 +27,7 @@ const pass = (name: string, head: ReceivedAnswer, attempt: Attempt, headers: Rec
 type HeadersOf = (
   head: ReceivedAnswer,
   attempt: Attempt,
-  record: Pick<RequestRecord, "id" | "asked" | "attempts" | "committed" | "hedge" | "route" | "translated">,
+  record: Pick<RequestRecord, "id" | "asked" | "attempts" | "budget" | "committed" | "hedge" | "route" | "translated">,
   cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
 
@@ -93,10 +93,13 @@ export const wholeAnswerHeaders: HeadersOf = (head, attempt, record, cutPrompt) 
 }
 
 /** How often a request was asked, and of whom last. */
-type Tries = Pick<RequestRecord, "asked" | "attempts" | "hedge">
+type Tries = Pick<RequestRecord, "asked" | "attempts" | "budget" | "hedge">
 
 /** Headers that say which backend was asked last and why. */
-export const decisionHeaders = (attempt: Attempt, { asked, attempts, hedge }: Tries): Record<string, string> => {
+export const decisionHeaders = (
+  attempt: Attempt,
+  { asked, attempts, budget, hedge }: Tries
+): Record<string, string> => {
   const { backend } = attempt.candidate.state
   const isAgain = attempt.reason !== "hedge" && attempts > (hedge === undefined ? 1 : 2)
   const headers: Record<string, string> = {
@@ -110,6 +113,7 @@ export const decisionHeaders = (attempt: Attempt, { asked, attempts, hedge }: Tr
     headers["x-nexus-cold"] = "1"
     headers["x-nexus-load-seconds"] = String(Math.round(asked.loadMs / 100) / 10)
   }
+  if (budget !== undefined) headers["x-nexus-budget"] = headerText(budget)
   if (hedge?.outcome !== undefined) headers["x-nexus-hedge"] = hedge.outcome
   if (attempt.resolved !== undefined) headers["x-nexus-resolved-model"] = headerText(attempt.resolved)
   const { ruling } = attempt

@@ -41,6 +41,7 @@ import type { Hedging, HedgeShare } from "./hedging.ts"
 import { Race, type Racer } from "./race.ts"
 import type { RequestRun } from "./request-run.ts"
 import type { RequestRecord } from "./record.ts"
+import type { SpendingNeeds } from "./spending.ts"
 import type { SlotQueue, SlotSeeker, Waiting } from "./slot-queue.ts"
 import { StreamedBody } from "./streamed-body.ts"
 import type { AnyTranslator } from "./translation.ts"
@@ -52,6 +53,7 @@ export interface Forwarding {
   readonly router: Router["Service"]
   readonly upstream: Upstream["Service"]
   readonly accounting: Accounting["Service"]
+  readonly spending: SpendingNeeds
   readonly turns: EventLoopTurns
   readonly deadlines: Deadlines["Service"]
   /** Realtime sessions under way. */

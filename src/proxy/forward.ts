@@ -21,6 +21,7 @@ import { changedBackend, decideChange, refusedUnread } from "./model-changes.ts"
 import { forbiddenBackend, passedTo, passOn } from "./passed-on.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
+import { reserveFor } from "./spending.ts"
 import { StreamedBody, type StreamedLimits, withStreamedBody } from "./streamed-body.ts"
 import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
 import { canWake, wakenAfter, wakenFor } from "./waking.ts"
@@ -262,6 +263,11 @@ const understood = (
         )
   }
   accounting.routed(record, plan.success, now)
+  const { spending } = forwarding
+  if (spending.budgets.isOn() && record.route.operation.estimate === undefined) {
+    const refusal = reserveFor(spending, run, plan.success, now)
+    if (refusal !== undefined) return Effect.fail(refusal)
+  }
   // What is passed on while it comes is nothing that could be said otherwise.
   if (body instanceof StreamedBody)
     return new Attempts(forwarding, run, read.success, plan.success, body, undefined).all

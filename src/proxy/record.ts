@@ -125,6 +125,8 @@ export interface RequestRecord {
   readonly usage: Usage | undefined
   /** The tokens of the prompt, as far as the backend told of them when its answer began. */
   readonly begunUsage: Usage | undefined
+  /** What its client is told of budgets; undefined where nothing is. */
+  readonly budget: string | undefined
   readonly end: RequestEnd | undefined
 
   /** What it asks for has been read. */
@@ -154,6 +156,8 @@ export interface RequestRecord {
   readonly uses: (usage: Usage) => void
   /** It has told what the prompt has taken, and nothing of the answer. */
   readonly begins: (usage: Usage) => void
+  /** What its client is told of budgets. */
+  readonly spends: (note: string) => void
   /** It has ended; what is told later changes nothing. */
   readonly ends: (end: RequestEnd, now: number) => void
 }
@@ -182,6 +186,7 @@ class Recorded implements RequestRecord {
   queuedMs = 0
   usage: Usage | undefined
   begunUsage: Usage | undefined
+  budget: string | undefined
   end: RequestEnd | undefined
   private place: (() => QueuePlace | undefined) | undefined
 
@@ -291,6 +296,10 @@ class Recorded implements RequestRecord {
 
   begins(usage: Usage): void {
     this.begunUsage = usage
+  }
+
+  spends(note: string): void {
+    this.budget = note
   }
 
   ends(end: RequestEnd, now: number): void {

@@ -7,6 +7,7 @@ import type { Upload } from "../admission/uploads.ts"
 import type { Listening } from "../http/BunServer.ts"
 import type { Ticket } from "../registry/live-state.ts"
 import type { Delivery } from "./deliver.ts"
+import type { Reservation } from "../usage/budget.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { Shadow } from "./shadow.ts"
 import type { Interruption, RequestRecord, UnderWay } from "./record.ts"
@@ -31,6 +32,8 @@ export class RequestRun implements UnderWay, Delivery {
   place = -1
   /** The place at the backend that is asked; written by the attempts alone. */
   ticket: Ticket | undefined
+  /** What it has reserved in budgets. */
+  reservation: Reservation | undefined
   /** Whether the request counts against the retry budget. */
   retrying = false
   /** Whether its body is there, so that it counts among the requests that are handled. */

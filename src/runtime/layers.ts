@@ -34,6 +34,8 @@ import * as Files from "../upstream/OpenFiles.ts"
 import * as ProcessPauses from "../upstream/ProcessPauses.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
+import type { BudgetRule } from "../usage/budget.ts"
+import { Budgets } from "../usage/Budgets.ts"
 import { priceRule } from "../usage/price.ts"
 import { Prices, type PriceSettings } from "../usage/Prices.ts"
 import { UsageLedger } from "../usage/UsageLedger.ts"
@@ -113,6 +115,8 @@ const adminRulesOf =
       modelChanges: server.model_changes
     })
 
+const writesUsage = ({ settings: { budgets, usage } }: LoadedConfig): boolean => usage.enabled || budgets.length > 0
+
 // A file that is open stays so: what says where it is counts from the start.
 const clientKeys = ({ current }: Config) =>
   ClientKeys.layerWith(() => current().authKeys, keysFileOf(current())).pipe(
@@ -129,7 +133,6 @@ const dayMs = 86_400_000
 const ledger = ({ current }: Config, part: ProcessPart | undefined) => {
   const { path, settings } = current()
   const { usage } = settings
-  if (!usage.enabled) return UsageLedger.none
   return UsageLedger.layer({
     path: resolve(dirname(path ?? "."), usage.path),
     recordsMs: usage.retention_days * dayMs,
@@ -143,10 +146,34 @@ const priceSettings = ({ settings: { prices, usage } }: LoadedConfig): PriceSett
   isListed: usage.public_prices
 })
 
+const nanosOf = (dollars: number): number => Math.round(dollars * 1e9)
+
+const budgetRules = ({ settings: { budgets } }: LoadedConfig): ReadonlyArray<BudgetRule> =>
+  budgets.map(({ each, hard_usd: hard, keys, models, name, on_budget, owners, per, soft_usd: soft, webhook_url }) => ({
+    name,
+    each,
+    per,
+    falls: on_budget === "fallback",
+    ...(keys === undefined ? {} : { keys }),
+    ...(owners === undefined ? {} : { owners }),
+    ...(models === undefined ? {} : { models }),
+    ...(soft === undefined ? {} : { soft: nanosOf(soft) }),
+    ...(hard === undefined ? {} : { hard: nanosOf(hard) }),
+    ...(webhook_url === undefined ? {} : { webhook: webhook_url })
+  }))
+
+// What is spent stands in the ledger, and in no other place.
+const spending = (config: Config, part: ProcessPart | undefined) => {
+  const { current } = config
+  if (!writesUsage(current())) return Layer.merge(UsageLedger.none, Budgets.none)
+  const { number = 1, of = 1 } = part ?? {}
+  return Budgets.layer(derived(current, budgetRules), { number, of }).pipe(Layer.provideMerge(ledger(config, part)))
+}
+
 const pricing = ({ current }: Config) => {
   const { path, settings } = current()
-  const { enabled, prices_file: file } = settings.usage
-  if (!enabled) return Prices.none
+  const { prices_file: file } = settings.usage
+  if (!writesUsage(current())) return Prices.none
   return Prices.layer(
     derived(current, priceSettings),
     file === undefined ? undefined : resolve(dirname(path ?? "."), file)
@@ -164,7 +191,7 @@ const services = (config: Config, part: ProcessPart | undefined) =>
         History.layer,
         Meters.layer(part?.number ?? 1),
         Traces.layer,
-        ledger(config, part),
+        spending(config, part),
         pricing(config)
       )
     ),

@@ -10,7 +10,7 @@ import * as Layer from "effect/Layer"
 import { openDatabase } from "../store/Database.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { UsageRecord } from "./usage-record.ts"
-import { type ReportQuery, usageMigrations, type UsageSums, UsageStore } from "./usage-store.ts"
+import { type ReportQuery, type Spending, usageMigrations, type UsageSums, UsageStore } from "./usage-store.ts"
 
 /** What the config says of the ledger; times in milliseconds. */
 export interface LedgerSettings {
@@ -67,6 +67,8 @@ export class UsageLedger extends Context.Service<
     /** Takes a request down: plain, and done at once. */
     readonly record: (entry: UsageEntry) => void
     readonly report: (query: ReportQuery) => Effect.Effect<UsageSums, UsageUnreadable>
+    /** What was spent since a moment, hour by hour, all that has ended included; throws when it cannot be read. */
+    readonly spending: (from: number) => ReadonlyArray<Spending>
     readonly standing: () => LedgerStanding
   }
 >()("nexus/usage/UsageLedger") {
@@ -76,6 +78,7 @@ export class UsageLedger extends Context.Service<
     record: () => undefined,
     report: () =>
       Effect.fail(new UsageUnreadable({ reason: "no usage is written down here: set usage.enabled = true" })),
+    spending: () => [],
     standing: () => ({ waiting: 0, dropped: 0, written: 0, failure: undefined })
   })
 
@@ -201,6 +204,13 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
           catch: (error) => new UsageUnreadable({ reason: words(error) })
         })
       }),
+    spending: (from) => {
+      while (queue.length > 0 && flush());
+      const unwritten = queue.flatMap(({ at, cost, key, model, owner, shadow }) =>
+        shadow || at < from ? [] : [{ key, owner, model, at, nanos: cost.nanos }]
+      )
+      return [...opened().spending(from), ...unwritten]
+    },
     standing: () => ({ waiting: queue.length, dropped, written, failure })
   })
 })

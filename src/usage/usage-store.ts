@@ -118,6 +118,15 @@ const valuesOf = (record: UsageRecord, series: number, into: Array<Value>): void
   )
 }
 
+/** What somebody spent in an hour, which began at `at`. */
+export interface Spending {
+  readonly key: string
+  readonly owner: string
+  readonly model: string
+  readonly at: number
+  readonly nanos: number
+}
+
 /** The ledger in an open database whose tables are there. */
 export class UsageStore {
   private readonly database: Database
@@ -184,6 +193,18 @@ export class UsageStore {
        order by ${[...inTime, "cost_nanos desc", "requests desc", ...groups].join(", ")}`
     )
     const rows = statement.all(Math.floor(from / hourMs), Math.ceil(to / hourMs), shadows ? 1 : 0)
+    statement.finalize()
+    return rows
+  }
+
+  /** What was spent in each hour since a moment, copies of requests left out. */
+  spending(from: number): ReadonlyArray<Spending> {
+    const statement = this.database.prepare<Spending, [number]>(
+      `select s.key, s.owner, s.model, h.hour * ${hourMs} at, sum(h.cost_nanos) nanos
+       from usage_hours h join usage_series s on s.id = h.series
+       where h.hour >= ? and h.cost_nanos > 0 and s.shadow = 0 group by s.key, s.owner, s.model, h.hour`
+    )
+    const rows = statement.all(Math.floor(from / hourMs))
     statement.finalize()
     return rows
   }

@@ -7,6 +7,7 @@ import { Operations } from "../../src/operations/Operations.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
+import { Budgets } from "../../src/usage/Budgets.ts"
 import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { Router } from "../../src/router/Router.ts"
 import {
@@ -51,6 +52,7 @@ const gateway = Layer.effect(
   Layer.provideMerge(
     Layer.mergeAll(
       UsageLedger.none,
+      Budgets.none,
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
       Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
       Drain.layer,

@@ -4,6 +4,7 @@ import {
   BackendNotFound,
   BadGateway,
   BadRequest,
+  BudgetExceeded,
   Cancelled,
   ConfigRefused,
   Conflict,
@@ -72,6 +73,11 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
     "service_unavailable"
   ],
   ZoneNotAllowed: [new ZoneNotAllowed({ model: "x", reasons }), 403, "zone_not_allowed"],
+  BudgetExceeded: [
+    new BudgetExceeded({ budget: "team", message: "spent", retryAfterSeconds: 60 }),
+    402,
+    "insufficient_quota"
+  ],
   Overloaded: [new Overloaded({ message: "full", retryAfterSeconds: 1 }), 429, "rate_limit_exceeded"],
   OutOfFiles: [new OutOfFiles({ retryAfterSeconds: 1 }), 503, "service_unavailable"],
   Stopping: [new Stopping({ retryAfterSeconds: 5 }), 503, "service_unavailable"],

@@ -11,6 +11,7 @@ import { Siblings } from "../../src/operations/Siblings.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
+import { Budgets } from "../../src/usage/Budgets.ts"
 import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { Router } from "../../src/router/Router.ts"
 import { plainSettings } from "../kit/generators.ts"
@@ -35,6 +36,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
     Layer.provideMerge(
       Layer.mergeAll(
         UsageLedger.none,
+        Budgets.none,
         History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
         Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,

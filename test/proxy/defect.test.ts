@@ -8,6 +8,7 @@ import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Proxy } from "../../src/proxy/Proxy.ts"
 import { Registry } from "../../src/registry/Registry.ts"
+import { Budgets } from "../../src/usage/Budgets.ts"
 import { Prices } from "../../src/usage/Prices.ts"
 import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { Router } from "../../src/router/Router.ts"
@@ -84,10 +85,14 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     registry,
     Deadlines.layer(() => 20),
     Drain.layer,
-    Accounting.layer.pipe(Layer.provide(Layer.mergeAll(logging, recent, meters, UsageLedger.none, Prices.none))),
+    Accounting.layer.pipe(
+      Layer.provide(Layer.mergeAll(logging, recent, meters, UsageLedger.none, Prices.none, Budgets.none))
+    ),
     Upstream.layer(() => 1000).pipe(Layer.provide(Transport.layer))
   )
-  const runtime = ManagedRuntime.make(Proxy.layer(() => limits).pipe(Layer.provide(base)))
+  const runtime = ManagedRuntime.make(
+    Proxy.layer(() => limits).pipe(Layer.provide(Layer.mergeAll(base, Prices.none, Budgets.none)))
+  )
   const proxy = Context.get(await runtime.runPromise(Effect.context<Proxy>()), Proxy)
   const route = { dialect: openai, operation: openai.operations[0] }
   const post = (body: string) =>

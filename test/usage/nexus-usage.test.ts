@@ -87,7 +87,7 @@ describe("nexus usage", () => {
 
     const table = lines((await nexus("usage", "--port", String(port))).stdout)
     expect(table[0]).toMatch(/^Model +Requests +Completed +In +Cached +To cache +Out +Cost$/)
-    expect(table.find((line) => line.startsWith("m "))).toMatch(/^m +2 +2 +80 +120 +0 +40 +-$/)
+    expect(table.find((line) => line.startsWith("m "))).toMatch(/^m +2 +2 +80 +120 +0 +40 +\$0\.00$/)
     expect(table.find((line) => line.startsWith("Total "))).toMatch(/^Total +6 +2 +\d+ +120 +0 +\d+~/)
 
     const csv = lines((await nexus("usage", "--by", "day", "--csv", "--port", String(port))).stdout)

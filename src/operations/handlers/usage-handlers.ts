@@ -9,6 +9,7 @@ import { BadRequest, Conflict, type GatewayError } from "../../domain/errors.ts"
 import { printable } from "../../domain/printable.ts"
 import { type ReportGroup, reportGroups } from "../../domain/usage-words.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
+import { Budgets, type BudgetStanding } from "../../usage/Budgets.ts"
 import { UsageLedger } from "../../usage/UsageLedger.ts"
 import { hourMs } from "../../usage/usage-sums.ts"
 
@@ -27,6 +28,18 @@ const badGroup = (name: string) =>
     param: "by"
   })
 
+const told = (all: ReadonlyArray<BudgetStanding>) =>
+  all.map(({ from, hard = null, name, of, reserved, soft = null, spent, to }) => ({
+    name,
+    of,
+    from,
+    to,
+    spent_nanos: spent,
+    reserved_nanos: reserved,
+    soft_nanos: soft,
+    hard_nanos: hard
+  }))
+
 /** The handlers of the group; `refuse` answers with a failure. */
 export const usageHandlers = (refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>) =>
   HttpApiBuilder.group(
@@ -34,6 +47,7 @@ export const usageHandlers = (refuse: (error: GatewayError) => Effect.Effect<Htt
     "usage",
     Effect.fnUntraced(function* (handlers) {
       const ledger = yield* UsageLedger
+      const budgets = yield* Budgets
       return handlers.handle(
         "report",
         Effect.fnUntraced(function* ({ query }) {
@@ -47,7 +61,15 @@ export const usageHandlers = (refuse: (error: GatewayError) => Effect.Effect<Htt
             onFailure: ({ reason }) => refuse(new Conflict({ message: `There is no usage to tell of: ${reason}` })),
             onSuccess: ({ rows, total }) => {
               const { failure = null, ...standing } = ledger.standing()
-              return Effect.succeed({ from, to, by, rows, total, ledger: { ...standing, failure } })
+              return Effect.succeed({
+                from,
+                to,
+                by,
+                rows,
+                total,
+                ledger: { ...standing, failure },
+                budgets: told(budgets.standing())
+              })
             }
           })
         })

@@ -1,0 +1,213 @@
+/**
+ * The budgets of the gateway: what may still be spent, and what is told of it.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { BudgetExceeded } from "../domain/errors.ts"
+import { RequestLog } from "../telemetry/logging.ts"
+import { Transport } from "../upstream/Transport.ts"
+import { type Account, BudgetBook, type BudgetRule, periodEnd, type Reservation, type Spender } from "./budget.ts"
+import { UsageLedger } from "./UsageLedger.ts"
+
+/** What was spent of one budget; money in billionths of a dollar, times in milliseconds since 1970. */
+export interface BudgetStanding {
+  readonly name: string
+  readonly of: string
+  readonly from: number
+  readonly to: number
+  readonly spent: number
+  readonly reserved: number
+  readonly soft: number | undefined
+  readonly hard: number | undefined
+}
+
+/** Who may spend how much. */
+export class Budgets extends Context.Service<
+  Budgets,
+  {
+    /** Whether there is any budget now. */
+    readonly isOn: () => boolean
+    /** Reserves what a request may come to; fails where a budget has no room for it. */
+    readonly reserve: (spender: Spender, nanos: number) => Reservation | BudgetExceeded
+    readonly release: (reservation: Reservation) => void
+    /** Whether others may answer who cost nothing, where a budget has no room. */
+    readonly falls: (name: string) => boolean
+    /** Counts what a request cost. */
+    readonly spend: (spender: Spender, nanos: number) => void
+    /** What clients are told of a soft limit that is passed; undefined when none is. */
+    readonly note: (spender: Spender) => string | undefined
+    readonly standing: () => ReadonlyArray<BudgetStanding>
+  }
+>()("nexus/usage/Budgets") {
+  /** None. */
+  static readonly none = Layer.succeed(Budgets, {
+    isOn: () => false,
+    reserve: (_, nanos) => ({ nanos, accounts: [] }),
+    release: () => undefined,
+    falls: () => false,
+    spend: () => undefined,
+    note: () => undefined,
+    standing: () => []
+  })
+
+  /** By the rules of the moment; `part` is which of several processes this is, that know of each other by the ledger. */
+  static readonly layer = (
+    rules: () => ReadonlyArray<BudgetRule>,
+    part: { readonly number: number; readonly of: number }
+  ) => Layer.effect(Budgets, makeBudgets(rules, part))
+}
+
+/** Billionths of a dollar in dollars, for people. */
+const dollars = (nanos: number): string => (nanos / 1e9).toFixed(nanos > 0 && nanos < 1e9 ? 6 : 2)
+
+const whose = ({ of, rule }: Account): string => (of === "" ? rule.name : `${rule.name}/${of}`)
+
+// How often what other processes have spent is looked up.
+const lookMs = 2000
+
+const hookMs = 5000
+
+const makeBudgets = Effect.fnUntraced(function* (
+  rulesNow: () => ReadonlyArray<BudgetRule>,
+  part: { readonly number: number; readonly of: number }
+) {
+  const clock = yield* Clock.Clock
+  const log = yield* RequestLog
+  const ledger = yield* UsageLedger
+  const transport = yield* Transport
+  const run = Effect.runForkWith(yield* Effect.context<never>())
+  const wallNow = (): number => clock.currentTimeMillisUnsafe()
+  // What several spend together is told by one.
+  const tells = part.number === 1
+  let rules: ReadonlyArray<BudgetRule> = []
+  let book = new BudgetBook(rules)
+  let isRead = true
+
+  const hook = (url: string, said: Readonly<Record<string, unknown>>): void => {
+    const call = transport.ask({
+      method: "POST",
+      url,
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(said),
+      timeoutMs: hookMs
+    })
+    run(
+      Effect.match(call, {
+        onFailure: () => log.write("warn", "the webhook of a budget does not answer", { budget: said["budget"] }),
+        onSuccess: ({ status }) => {
+          if (status >= 400) log.write("warn", "the webhook of a budget refuses", { budget: said["budget"], status })
+        }
+      })
+    )
+  }
+
+  const tell = (account: Account, isNews: boolean): void => {
+    const { of, rule, spent, told } = account
+    const isOver = rule.hard !== undefined && spent >= rule.hard
+    const level = isOver ? "hard" : rule.soft !== undefined && spent >= rule.soft ? "soft" : "nothing"
+    if (level === "nothing" || level === told || told === "hard") return
+    account.told = level
+    if (!isNews || !tells) return
+    const limit = (level === "hard" ? rule.hard : rule.soft) ?? 0
+    const said = {
+      budget: rule.name,
+      of,
+      limit: level,
+      spent_usd: dollars(spent),
+      limit_usd: dollars(limit),
+      per: rule.per
+    }
+    log.write("warn", "a budget is passed", said)
+    if (rule.webhook !== undefined) hook(rule.webhook, said)
+  }
+
+  /** Counts anew, by the ledger. */
+  const restate = (isNews: boolean): void => {
+    const now = wallNow()
+    try {
+      book.restate(ledger.spending(book.earliest(now)), now)
+      isRead = true
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      if (isRead)
+        log.write("error", "what was spent cannot be read; budgets count what is spent from now on", { reason })
+      isRead = false
+    }
+    for (const account of book.standing(now)) tell(account, isNews)
+  }
+
+  const current = (): BudgetBook => {
+    const wanted = rulesNow()
+    if (wanted !== rules) {
+      rules = wanted
+      book = new BudgetBook(wanted)
+      if (!book.isEmpty) restate(false)
+    }
+    return book
+  }
+
+  const exceeded = (account: Account): BudgetExceeded => {
+    const { reserved, rule, spent } = account
+    const now = wallNow()
+    const until = periodEnd(rule.per, now)
+    const held = reserved > 0 ? `, $${dollars(reserved)} are reserved for requests under way` : ""
+    return new BudgetExceeded({
+      budget: rule.name,
+      message: `The budget '${whose(account)}' has no room for this request: $${dollars(spent)} of $${dollars(rule.hard ?? 0)} are spent this ${rule.per}${held}; it begins anew at ${new Date(until).toISOString().slice(0, 16)}Z`,
+      retryAfterSeconds: Math.max(1, Math.ceil((until - now) / 1000))
+    })
+  }
+
+  current()
+  const looking = Effect.andThen(
+    Effect.sleep(lookMs),
+    Effect.sync(() => {
+      if (!current().isEmpty) restate(true)
+    })
+  )
+  // Alone, all that is spent is spent here, unless the ledger could not be read.
+  const retrying = Effect.andThen(
+    Effect.sleep(lookMs),
+    Effect.sync(() => {
+      if (!isRead && !current().isEmpty) restate(true)
+    })
+  )
+  yield* Effect.forkScoped(Effect.forever(part.of > 1 ? looking : retrying))
+
+  return Budgets.of({
+    isOn: () => !current().isEmpty,
+    reserve: (spender, nanos) => {
+      const made = current().reserve(spender, nanos, wallNow())
+      return "account" in made ? exceeded(made.account) : made
+    },
+    release: (reservation) => book.release(reservation),
+    falls: (name) => rules.find((rule) => rule.name === name)?.falls === true,
+    spend: (spender, nanos) => {
+      const now = wallNow()
+      for (const account of current().spend(spender, now, nanos, now)) tell(account, true)
+    },
+    note: (spender) => {
+      const passed = current().passed(spender, wallNow())
+      if (passed === undefined) return undefined
+      const { rule, spent } = passed
+      return `${whose(passed)}; spent=${dollars(spent)}; soft=${dollars(rule.soft ?? 0)}; per=${rule.per}`
+    },
+    standing: () => {
+      const now = wallNow()
+      return current()
+        .standing(now)
+        .map(({ from, of, reserved, rule, spent }) => ({
+          name: rule.name,
+          of,
+          from,
+          to: periodEnd(rule.per, now),
+          spent,
+          reserved,
+          soft: rule.soft,
+          hard: rule.hard
+        }))
+    }
+  })
+})

@@ -1,0 +1,176 @@
+/**
+ * Budgets: how much may be spent by whom in a day, a week or a month. What a request may come to is reserved before it is sent
+ * and given back when it has ended, so that many at a time spend no more than one by one.
+ */
+import { matchesAny } from "../domain/glob.ts"
+import type { BudgetPeriod, BudgetShare } from "../domain/usage-words.ts"
+
+/** A budget; money in billionths of a dollar. */
+export interface BudgetRule {
+  readonly name: string
+  /** Whose requests count, as patterns; anybody's when absent. */
+  readonly keys?: ReadonlyArray<string>
+  readonly owners?: ReadonlyArray<string>
+  readonly models?: ReadonlyArray<string>
+  readonly each: BudgetShare
+  readonly per: BudgetPeriod
+  readonly soft?: number
+  readonly hard?: number
+  /** Whether others may answer who cost nothing, where what is asked for is too dear. */
+  readonly falls: boolean
+  readonly webhook?: string
+}
+
+/** Who spends: the name of a key, its owner, and the model as it was asked for. */
+export interface Spender {
+  readonly key: string
+  readonly owner: string
+  readonly model: string
+}
+
+const dayMs = 86_400_000
+
+// The first of January 1970 was a Thursday.
+const mondayMs = 4 * dayMs
+
+/** When the period began that a moment is in, in milliseconds since 1970. */
+export const periodStart = (per: BudgetPeriod, at: number): number => {
+  if (per === "day") return Math.floor(at / dayMs) * dayMs
+  if (per === "week") return Math.floor((at - mondayMs) / (7 * dayMs)) * 7 * dayMs + mondayMs
+  const date = new Date(at)
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth())
+}
+
+/** When it ends. */
+export const periodEnd = (per: BudgetPeriod, at: number): number => {
+  if (per === "day") return periodStart(per, at) + dayMs
+  if (per === "week") return periodStart(per, at) + 7 * dayMs
+  const date = new Date(at)
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + 1)
+}
+
+const isFor = ({ keys, models, owners }: BudgetRule, { key, model, owner }: Spender): boolean =>
+  (keys === undefined || matchesAny(keys, key)) &&
+  (owners === undefined || matchesAny(owners, owner)) &&
+  (models === undefined || matchesAny(models, model))
+
+/** What was spent of one budget by one of those who have their own, in a period. */
+export interface Account {
+  readonly rule: BudgetRule
+  /** Of whom it is, where each has one; empty otherwise. */
+  readonly of: string
+  from: number
+  spent: number
+  reserved: number
+  /** What has been told of it in this period. */
+  told: "nothing" | "soft" | "hard"
+}
+
+/** What a request has reserved, to be given back once. */
+export interface Reservation {
+  readonly nanos: number
+  readonly accounts: ReadonlyArray<Account>
+}
+
+/** The budget that has no room for a request. */
+export interface NoRoom {
+  readonly account: Account
+}
+
+// Those of keys and models that come and go.
+const mostAccounts = 20_000
+
+/** The accounts of all budgets of a process. */
+export class BudgetBook {
+  private readonly rules: ReadonlyArray<BudgetRule>
+  private readonly accounts = new Map<string, Account>()
+
+  constructor(rules: ReadonlyArray<BudgetRule>) {
+    this.rules = rules
+  }
+
+  /** Counts what was spent at a moment. */
+  spend(spender: Spender, at: number, nanos: number, now: number): ReadonlyArray<Account> {
+    if (nanos === 0) return []
+    // What was spent in a period that is over counts no more.
+    const own = this.accountsOf(spender, now).filter(({ rule }) => periodStart(rule.per, now) <= at)
+    for (const account of own) account.spent += nanos
+    return own
+  }
+
+  /** Reserves what a request may come to in every budget that it is for, or in none where one has no room for it. */
+  reserve(spender: Spender, nanos: number, now: number): Reservation | NoRoom {
+    const own = this.accountsOf(spender, now)
+    const full = own.find(
+      ({ reserved, rule, spent }) => rule.hard !== undefined && spent + reserved + nanos > rule.hard
+    )
+    if (full !== undefined) return { account: full }
+    for (const account of own) account.reserved += nanos
+    return { nanos, accounts: own }
+  }
+
+  /** Gives back what was reserved. */
+  release({ accounts, nanos }: Reservation): void {
+    for (const account of accounts) account.reserved -= nanos
+  }
+
+  /** The accounts that a spender has a part in, those with a limit that is passed first. */
+  passed(spender: Spender, now: number): Account | undefined {
+    return this.accountsOf(spender, now).find(({ rule, spent }) => rule.soft !== undefined && spent >= rule.soft)
+  }
+
+  /** All of this period in which something was spent or is reserved. */
+  standing(now: number): ReadonlyArray<Account> {
+    return [...this.accounts.values()].filter((account) => {
+      this.turn(account, now)
+      return account.spent > 0 || account.reserved > 0
+    })
+  }
+
+  /** When the first of the periods began that count now. */
+  earliest(now: number): number {
+    return this.rules.reduce((first, { per }) => Math.min(first, periodStart(per, now)), now)
+  }
+
+  /** Takes what was spent by these for all that was; what is reserved stays. */
+  restate(spent: ReadonlyArray<Spender & { readonly at: number; readonly nanos: number }>, now: number): void {
+    for (const account of this.accounts.values()) account.spent = 0
+    for (const each of spent) this.spend(each, each.at, each.nanos, now)
+  }
+
+  /** Whether there is any budget. */
+  get isEmpty(): boolean {
+    return this.rules.length === 0
+  }
+
+  private accountsOf(spender: Spender, now: number): ReadonlyArray<Account> {
+    return this.rules.flatMap((rule, at) => {
+      if (!isFor(rule, spender)) return []
+      const of = rule.each === "all" ? "" : spender[rule.each]
+      const name = `${at}\n${of}`
+      let account = this.accounts.get(name)
+      if (account === undefined) {
+        account = { rule, of, from: periodStart(rule.per, now), spent: 0, reserved: 0, told: "nothing" }
+        if (this.accounts.size >= mostAccounts) this.forget(now)
+        this.accounts.set(name, account)
+      }
+      this.turn(account, now)
+      return [account]
+    })
+  }
+
+  private turn(account: Account, now: number): void {
+    const from = periodStart(account.rule.per, now)
+    if (from <= account.from) return
+    account.from = from
+    account.spent = 0
+    account.told = "nothing"
+  }
+
+  private forget(now: number): void {
+    for (const [name, account] of this.accounts) {
+      this.turn(account, now)
+      if (account.spent === 0 && account.reserved === 0) this.accounts.delete(name)
+    }
+  }
+}
