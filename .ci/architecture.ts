@@ -29,7 +29,7 @@ export const textOf = (file: string): string => readFileSync(join(root, file), "
 export const linesOf = (file: string): number => textOf(file).trimEnd().split("\n").length
 
 /** All files of TypeScript. */
-export const code: ReadonlyArray<string> = tracked.filter((file) => file.endsWith(".ts"))
+export const code: ReadonlyArray<string> = tracked.filter((file) => /\.tsx?$/.test(file))
 
 /** Those of the program. */
 export const src: ReadonlyArray<string> = code.filter((file) => file.startsWith("src/"))

@@ -5,12 +5,31 @@
 import { spawnSync } from "node:child_process"
 import { mkdirSync } from "node:fs"
 import { dirname, join, relative } from "node:path"
+import { bundleUi, embeddedName } from "../src/operations/pages/live-page.ts"
 import { parseBuild, type Build, usage } from "./targets.ts"
 
 const root = join(import.meta.dir, "..")
 
+/** Where the files of the live page are put on their way into the executable. */
+const pageFolder = join(root, "dist/ui")
+
+/** Writes the files of the live page; gives their paths. */
+export const buildPage = async (): Promise<ReadonlyArray<string>> => {
+  mkdirSync(pageFolder, { recursive: true })
+  return Promise.all(
+    [...(await bundleUi())].map(async ([name, bytes]) => {
+      const path = join(pageFolder, embeddedName(name))
+      await Bun.write(path, bytes)
+      return path
+    })
+  )
+}
+
 /** Arguments of one build. */
-export const buildArguments = ({ outfile, target, runtime }: Build): ReadonlyArray<string> => [
+export const buildArguments = (
+  { outfile, target, runtime }: Build,
+  pageFiles: ReadonlyArray<string>
+): ReadonlyArray<string> => [
   "build",
   "--compile",
   ...(target === undefined ? [] : [`--target=bun-${target}-v${Bun.version}`]),
@@ -23,9 +42,11 @@ export const buildArguments = ({ outfile, target, runtime }: Build): ReadonlyArr
   "--no-compile-autoload-bunfig",
   "--define",
   `process.env.NODE_ENV="production"`,
+  "--asset-naming=[name].[ext]",
   "--outfile",
   outfile,
-  join(root, "src/main.ts")
+  join(root, "src/main.ts"),
+  ...pageFiles
 ]
 
 const advice = ({ target, outfile }: Build): string =>
@@ -36,8 +57,8 @@ const advice = ({ target, outfile }: Build): string =>
     `  bun run build --target ${target} --compile-executable-path <bun of ${target}>`
   ].join("\n")
 
-const build = (wanted: Build): boolean => {
-  const { status } = spawnSync(process.execPath, buildArguments(wanted), { cwd: root, stdio: "inherit" })
+const build = (wanted: Build, pageFiles: ReadonlyArray<string>): boolean => {
+  const { status } = spawnSync(process.execPath, buildArguments(wanted, pageFiles), { cwd: root, stdio: "inherit" })
   if (status === 0) console.log(`Built ${relative(root, wanted.outfile)}`)
   else if (wanted.target !== undefined) console.error(advice(wanted))
   return status === 0
@@ -51,6 +72,7 @@ if (import.meta.main) {
   }
   for (const { outfile } of wanted.builds) mkdirSync(dirname(outfile), { recursive: true })
   // Every target is tried, whatever became of those before it.
-  const built = wanted.builds.map(build)
+  const pageFiles = await buildPage()
+  const built = wanted.builds.map((each) => build(each, pageFiles))
   process.exit(built.every(Boolean) ? 0 : 1)
 }

@@ -45,6 +45,7 @@ export const house: Readonly<Record<string, Room>> = {
   listener: room("the HTTP/1.1 server on bare sockets: connections, requests, answers", ""),
   http: room("the listening socket, and addresses", "config listener"),
   api: room("the contracts of the operational endpoints", "domain backend"),
+  ui: room("the live page, as it runs in a browser", "api"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",
     "domain backend telemetry usage admission wire dialect fleet registry router upstream http api"

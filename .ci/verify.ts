@@ -2,6 +2,7 @@
  * Every check of the project, in order; the last line says `N passed, N failed`.
  */
 import { join } from "node:path"
+import { prepareBrowser } from "./browser.ts"
 import { preparePython } from "./python.ts"
 import { smoke } from "./smoke.ts"
 import { endAll, type Result, root, run } from "./steps.ts"
@@ -73,13 +74,19 @@ const smokeTests = async (): Promise<void> => {
 
 // It waits for the network, not for this machine.
 const preparing = preparePython()
+const browsing = prepareBrowser()
 await step("types", ["run", "check"])
 await step("lint", ["run", "lint"])
 await step("unused code", ["run", "unused"])
 await step("format", ["run", "format:check"])
 const { note, python, remove } = await preparing
 console.log(`     ${note}`)
-await tests("tests", [], python === undefined ? {} : { PYTHON_WITH_SDKS: python })
+const browser = await browsing
+console.log(`     ${browser.note}`)
+await tests("tests", [], {
+  ...(python === undefined ? {} : { PYTHON_WITH_SDKS: python }),
+  ...(browser.path === undefined ? {} : { CHROMIUM: browser.path })
+})
 remove()
 if (await step("build", [".ci/build.ts"])) {
   await smokeTests()

@@ -35,7 +35,10 @@ const linesWith = (files: ReadonlyArray<string>, pattern: RegExp): ReadonlyArray
       .flatMap((line, at) => (pattern.test(line) ? [`${file}:${at + 1}: ${line.trim()}`] : []))
   )
 
-const outside = (...allowed: ReadonlyArray<string>) => src.filter((file) => !allowed.includes(file))
+/** What runs in a browser has its clock, its timers and its `fetch`, and nothing of Bun. */
+const inBrowser = (file: string): boolean => file.startsWith("src/ui/")
+
+const outside = (...allowed: ReadonlyArray<string>) => src.filter((file) => !allowed.includes(file) && !inBrowser(file))
 
 describe("imports", () => {
   test("go only where the table of folders allows, those of types too", () => {
@@ -87,6 +90,8 @@ describe("imports", () => {
         .filter((path) => !(file === "src/config/import/yaml.ts" && path === "yaml"))
         // Bun's own module gives the socket client its types, and nothing at run time.
         .filter((path) => !(file === "src/wire/connection.ts" && path === "bun"))
+        // What the page in a browser is made with.
+        .filter((path) => !(inBrowser(file) && /^(preact(\/hooks)?|uplot)$/.test(path)))
         // The database inside of Bun.
         .filter((path) => !(file === "src/store/Database.ts" && path === "bun:sqlite"))
         // What the kernel can be told of a socket and Bun cannot.
@@ -187,23 +192,35 @@ describe("names", () => {
 })
 
 describe("what the program does not do", () => {
-  test("Bun is named only by the server and the client", () => {
+  test("Bun is named only by the server, the client and what makes the live page", () => {
     const both = ["src/http/BunServer.ts", "src/listener/HttpListener.ts"]
-    expect(linesWith(outside(...both, "src/wire/ConnectionPool.ts"), /\bBun\./)).toEqual([])
+    const named = [...both, "src/wire/ConnectionPool.ts", "src/operations/pages/live-page.ts"]
+    expect(linesWith(outside(...named), /\bBun\./)).toEqual([])
+    expect(
+      linesWith(
+        ["src/operations/pages/live-page.ts"],
+        /\bBun\.(?!build\b|embeddedFiles\b|file\b|gzipSync\b|gunzipSync\b)/
+      )
+    ).toEqual([])
     expect(linesWith(["src/listener/HttpListener.ts"], /\bBun\.(?!(listen|SocketHandler)\b)/)).toEqual([])
     expect(linesWith(["src/wire/ConnectionPool.ts"], /\bBun\.(?!connect\b)/)).toEqual([])
   })
 
   test("the environment is read only by the config", () => {
-    expect(linesWith(outside("src/config/NexusConfig.ts", ...printed), /\bprocess\.env\b/)).toEqual([])
+    expect(
+      linesWith(
+        outside("src/config/NexusConfig.ts", "src/operations/pages/live-page.ts", ...printed),
+        /\bprocess\.env\b/
+      )
+    ).toEqual([])
   })
 
   test("nothing calls other servers but through the transport, which has a client of its own", () => {
-    expect(linesWith(src, /(?<![\w.])fetch\(|globalThis\.fetch/)).toEqual([])
+    expect(linesWith(outside(), /(?<![\w.])fetch\(|globalThis\.fetch/)).toEqual([])
   })
 
   test("time comes from the clock, and waiting from schedules", () => {
-    expect(linesWith(src, /\bDate\.now\(|\bnew Date\(\)|\bset(Timeout|Interval|Immediate)\(/)).toEqual([])
+    expect(linesWith(outside(), /\bDate\.now\(|\bnew Date\(\)|\bset(Timeout|Interval|Immediate)\(/)).toEqual([])
   })
 
   test("the wall clock is read only for what people or other machines are told", () => {
@@ -221,6 +238,7 @@ describe("what the program does not do", () => {
       "src/usage/UsageLedger.ts",
       "src/usage/Budgets.ts",
       "src/operations/handlers/usage-handlers.ts",
+      "src/operations/handlers/event-handlers.ts",
       "src/cli/usage-command.ts",
       "src/runtime/otlp-export.ts"
     ]
@@ -273,6 +291,10 @@ describe("what only a dialect knows", () => {
       "src/config/import/",
       "src/domain/base-url.ts",
       "src/router/judge-failure.ts",
+      // The gateway's own stream of events, and what its page asks models.
+      "src/api/events-api.ts",
+      "src/operations/handlers/event-handlers.ts",
+      "src/ui/client-languages.ts",
       // Told to people.
       "src/telemetry/metrics.ts"
     ]
@@ -370,7 +392,17 @@ describe("the house", () => {
     const manifest = JSON.parse(textOf("package.json"))
     // mDNS and YAML take more than a file of ours; their packages are loaded only when they are asked for.
     // Bun is what it all runs on: the npm package brings it along.
-    const wanted = ["@effect/platform-node-shared", "bun", "effect", "multicast-dns", "smol-toml", "yaml"]
+    // The page in a browser is made from source where there is no executable.
+    const page = ["preact", "uplot"]
+    const wanted = [
+      "@effect/platform-node-shared",
+      "bun",
+      "effect",
+      "multicast-dns",
+      ...page,
+      "smol-toml",
+      "yaml"
+    ].sort()
     expect(Object.keys(manifest.dependencies).sort()).toEqual(wanted)
     const versions = Object.values<string>({ ...manifest.dependencies, ...manifest.devDependencies })
     expect(versions.filter((each) => !/^\d+\.\d+\.\d+$/.test(each))).toEqual([])

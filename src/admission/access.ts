@@ -1,11 +1,13 @@
 /**
  * Who may ask at all: looked at before anything of a body is read.
  */
+import { isIP } from "node:net"
 import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domain/errors.ts"
 import type { Grant } from "../domain/grant.ts"
-import type { ModelChangers } from "../domain/server.ts"
+import type { LivePageMode, ModelChangers } from "../domain/server.ts"
 import { isLoopback } from "../domain/url-host.ts"
 import type { KeyFault, KeyRing } from "./key-ring.ts"
+import { isOwnPage, isRead, isUi, keyInCookie } from "./own-page.ts"
 import { adminPrefix, areaOf, areaRefusal } from "./permissions.ts"
 
 /** The rules of admission, made once from the settings. */
@@ -19,6 +21,8 @@ export interface AdmissionRules {
   readonly origins: ReadonlySet<string>
   /** Who may have the models of servers changed. */
   readonly modelChanges: ModelChangers
+  /** What the live page may do. */
+  readonly livePage: LivePageMode
 }
 
 /** The path of the page for people. */
@@ -27,7 +31,7 @@ export const frontPath = "/"
 /** The path of the description of the API. */
 export const docsPath = "/docs"
 
-/** Paths that answer without a key; what the page tells depends on it. */
+/** Paths that answer without a key, those of the live page beside; what the page tells depends on it. */
 export const openPaths: ReadonlySet<string> = new Set([frontPath, docsPath, "/livez", "/readyz"])
 
 // What load balancers ask in HTTP/1.0, by which a name need not be said.
@@ -42,9 +46,11 @@ export const makeAdmission = (options: {
   readonly origins: ReadonlyArray<string>
   readonly keys: () => KeyRing
   readonly modelChanges?: ModelChangers
+  readonly livePage?: LivePageMode
 }): AdmissionRules => ({
   keys: options.keys,
   modelChanges: options.modelChanges ?? "admins",
+  livePage: options.livePage ?? "on",
   hosts: isLoopback(options.hostname)
     ? new Set([...loopbackHosts, options.hostname, ...options.allowedHosts].map((host) => host.toLowerCase()))
     : undefined,
@@ -52,6 +58,7 @@ export const makeAdmission = (options: {
   origins: new Set(options.origins)
 })
 
+/** The part of a host before its port, in lower case. */
 const hostName = (host: string): string => {
   const end = host.startsWith("[") ? host.indexOf("]") + 1 : host.indexOf(":")
   return (end <= 0 ? host : host.slice(0, end)).toLowerCase()
@@ -76,7 +83,8 @@ const keyInUrl = (url: string, name: string): string => {
   return query < 0 ? "" : (new URLSearchParams(url.slice(query)).get(name) ?? "")
 }
 
-const keysIn = function* ({ headers, url }: Request, parameter?: string): Generator<string> {
+const keysIn = function* (request: Request, parameter?: string): Generator<string> {
+  const { headers, url } = request
   if (parameter !== undefined) {
     const key = keyInUrl(url, parameter)
     if (key !== "") yield key
@@ -95,6 +103,8 @@ const keysIn = function* ({ headers, url }: Request, parameter?: string): Genera
       if (key !== undefined && key !== "") yield key
     }
   }
+  const kept = keyInCookie(request)
+  if (kept !== undefined) yield kept
 }
 
 /** When and from where somebody asks. */
@@ -143,7 +153,7 @@ const isLocal = (address: string | undefined): boolean =>
 
 // A page that somebody opens from elsewhere can be read by nobody else: what links to it learns nothing, and may not frame it.
 const isLink = ({ method, headers }: Request, path: string): boolean =>
-  (path === frontPath || path === docsPath) &&
+  (path === frontPath || path === docsPath || isUi(path)) &&
   method === "GET" &&
   headers.get("sec-fetch-mode") === "navigate" &&
   headers.get("sec-fetch-dest") === "document"
@@ -185,7 +195,7 @@ export const admit = (
       ? { refusal: new Forbidden({ message: "Without [auth] keys, administration is for this machine alone" }) }
       : letIn
   }
-  if (openPaths.has(path) || isPreflight(rules, request)) return letIn
+  if (openPaths.has(path) || isUi(path) || isPreflight(rules, request)) return letIn
   const area = areaOf(path)
   const isHere = area === "models" || isLocal(visitor.peer())
   let why: GatewayError | undefined
@@ -208,6 +218,10 @@ export const admit = (
   return { refusal: why, ...(tried === undefined ? {} : { tried }) }
 }
 
+// A name that somebody else has may lead here in his own pages; they have no key of ours, and no address is his.
+const mayBeOwn = (rules: AdmissionRules, name: string): boolean =>
+  rules.hosts !== undefined || rules.keys().needed || isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0 || isLoopback(name)
+
 /** Why a request is not let in, whatever its key; undefined when nothing speaks against it. */
 const outerRefusal = (rules: AdmissionRules, request: Request, path: string): GatewayError | undefined => {
   const { headers } = request
@@ -226,7 +240,8 @@ const outerRefusal = (rules: AdmissionRules, request: Request, path: string): Ga
     })
   }
   const origin = headers.get("origin")
-  if (origin !== null && !rules.origins.has(origin)) {
+  const isOwn = origin !== null && isOwnPage(request) && mayBeOwn(rules, hostName(host))
+  if (origin !== null && !isOwn && !rules.origins.has(origin)) {
     return new Forbidden({ message: "Browser pages of this origin may not call Nexus; list it in server.cors.origins" })
   }
   if (origin === null && headers.get("sec-fetch-site") === "cross-site" && !isLink(request, path)) {
@@ -234,9 +249,15 @@ const outerRefusal = (rules: AdmissionRules, request: Request, path: string): Ga
       message: "Cross-site browser requests are not accepted; list the origin in server.cors.origins"
     })
   }
-  // A page in a browser has no business here, whatever it may ask otherwise.
-  if (origin !== null && path.startsWith(adminPrefix)) {
+  // A page of somebody else has no business here, whatever it may ask otherwise.
+  if (origin !== null && !isOwn && path.startsWith(adminPrefix)) {
     return new Forbidden({ message: "Browser pages may not administer Nexus" })
+  }
+  if (isUi(path) && rules.livePage === "off") {
+    return new Forbidden({ message: 'There is no live page here (admin.live_page = "off")' })
+  }
+  if (isOwn && path.startsWith(adminPrefix) && rules.livePage !== "on" && !isRead(request)) {
+    return new Forbidden({ message: 'The live page may change nothing here (admin.live_page = "read_only")' })
   }
   return undefined
 }

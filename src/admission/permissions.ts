@@ -2,13 +2,14 @@
  * Who may do what: the areas of the gateway, and which keys open them.
  */
 import type { Grant } from "../domain/grant.ts"
+import { sessionPath } from "./own-page.ts"
 
 /** What is behind the paths of the gateway. */
 export const areas = {
   models: "asking models and listing those that may be asked (`/v1/…`, `/api/…`, `/health`)",
   metrics: "`/metrics`",
   state: "what tells of all backends (`/nexus/…`)",
-  administration: "`/admin/v1/…`",
+  administration: "`/admin/v1/…`, and signing in at `/ui`",
   keys: "`/admin/v1/keys`"
 } as const
 
@@ -22,6 +23,7 @@ const keysPath = /^\/admin\/v1\/keys(?:\/|$)/
 
 /** The area that a path is in. */
 export const areaOf = (path: string): Area => {
+  if (path === sessionPath) return "administration"
   if (path.startsWith(adminPrefix)) return keysPath.test(path) ? "keys" : "administration"
   if (path.startsWith("/nexus/")) return "state"
   return path === "/metrics" ? "metrics" : "models"

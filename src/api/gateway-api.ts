@@ -4,23 +4,17 @@
 import * as Schema from "effect/Schema"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { version } from "../domain/version.ts"
-import { backendOrigins, modes } from "../domain/server.ts"
-import { backendTypes } from "../backend/all.ts"
+import { modes } from "../domain/server.ts"
 import { AdminGroup } from "./admin-api.ts"
-import { CatalogueGroup, modelFacts, BackendStatus } from "./catalogue-api.ts"
+import { BackendEntry, CircuitEntry } from "./backend-entry.ts"
+import { CatalogueGroup, BackendStatus } from "./catalogue-api.ts"
 import { ControlGroup, ConfigStatus } from "./control-api.ts"
+import { EventsGroup } from "./events-api.ts"
 import { KeysGroup } from "./keys-api.ts"
 import { LifecycleGroup } from "./lifecycle-api.ts"
 import { Refusal } from "./refusal.ts"
 import { StatsGroup } from "./stats-api.ts"
 import { UsageGroup } from "./usage-api.ts"
-
-const CircuitEntry = Schema.Struct({
-  model: Schema.String,
-  state: Schema.Literals(["closed", "open", "half_open"]),
-  failures: Schema.Finite,
-  retry_in_ms: Schema.Finite
-})
 
 const HealthDetail = Schema.Struct({
   name: Schema.String,
@@ -84,43 +78,6 @@ export type ModelEntry = typeof ModelEntry.Type
 /** The answer of `/v1/models`. */
 const ModelList = Schema.Struct({ object: Schema.Literal("list"), data: Schema.Array(ModelEntry) })
 
-const ServedModel = Schema.Struct({ id: Schema.String, ...modelFacts })
-
-/** An API that a backend has, or one operation of it: whether it is asked in it, why not, and how that is known. */
-const SpokenDialect = Schema.Struct({
-  name: Schema.String,
-  native: Schema.Boolean,
-  reason: Schema.String,
-  source: Schema.String
-})
-
-/** A backend with its probed and its live state; times in milliseconds, `latency_ms` null before the first measurement. */
-export const BackendEntry = Schema.Struct({
-  name: Schema.String,
-  url: Schema.String,
-  type: Schema.Literals(backendTypes),
-  origin: Schema.Literals(backendOrigins),
-  // A gateway of an earlier version tells of none.
-  zone: Schema.optionalKey(Schema.String),
-  priority: Schema.Finite,
-  mode: Schema.Literals(modes),
-  status: BackendStatus,
-  reason: Schema.String,
-  models: Schema.Array(ServedModel),
-  /** What it is to have in memory, and whether it has, where it tells. */
-  kept_warm: Schema.optionalKey(
-    Schema.Array(Schema.Struct({ model: Schema.String, loaded: Schema.NullOr(Schema.Boolean) }))
-  ),
-  latency_ms: Schema.NullOr(Schema.Finite),
-  in_flight: Schema.Finite,
-  cooling_ms: Schema.Finite,
-  circuits: Schema.Array(CircuitEntry),
-  dialects: Schema.optionalKey(Schema.Array(SpokenDialect))
-})
-
-/** Type of {@link BackendEntry}. */
-export type BackendEntry = typeof BackendEntry.Type
-
 /** The answer of `/nexus/backends`; `version` is that of the gateway. */
 export const BackendList = Schema.Struct({ version: Schema.String, backends: Schema.Array(BackendEntry) })
 
@@ -175,6 +132,7 @@ export const ContractApi = HttpApi.make("nexus")
   .add(AdminGroup)
   .add(CatalogueGroup)
   .add(ControlGroup)
+  .add(EventsGroup)
   .add(KeysGroup)
   .add(LifecycleGroup)
   .add(StatsGroup)

@@ -1,7 +1,7 @@
 /**
  * What `serve` tells a person once it listens.
  */
-import type { BackendEntry } from "../api/gateway-api.ts"
+import type { BackendEntry } from "../api/backend-entry.ts"
 import { chooseModels } from "../connect/suitable-models.ts"
 import { clientBaseUrl } from "../connect/client-setup.ts"
 import { curl } from "../connect/settings.ts"

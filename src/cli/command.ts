@@ -13,6 +13,7 @@ import { explainCommand } from "./explain.ts"
 import { healthCommand } from "./health.ts"
 import { keysCommand } from "./keys.ts"
 import { modelsCommand } from "./models.ts"
+import { eventsCommand } from "./events.ts"
 import { requestsCommand } from "./requests.ts"
 import { serveCommand } from "./serve.ts"
 import { serviceCommand } from "./service/service.ts"
@@ -36,6 +37,7 @@ export const nexus = Command.make("nexus").pipe(
     explainCommand,
     requestsCommand,
     usageCommand,
+    eventsCommand,
     doctorCommand,
     connectCommand,
     configCommand,

@@ -87,7 +87,7 @@ const supervisor = "supervisor"
 /** What a worker answers that its siblings ask of it. */
 const answering = (recent: History["Service"], meters: Meters["Service"]): ReadonlyArray<CallHandler> => [
   handling(pingWorker, () => Effect.succeed({})),
-  handling(contractOf(siblingQuestions.requests), () => Effect.sync(() => recent.list())),
+  handling(contractOf(siblingQuestions.requests), ({ since }) => Effect.sync(() => recent.list(since))),
   handling(contractOf(siblingQuestions.request), ({ id }) =>
     Effect.sync(() => Option.toArray(Option.fromUndefinedOr(recent.find(id))))
   ),

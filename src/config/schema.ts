@@ -4,7 +4,7 @@
 import * as Schema from "effect/Schema"
 import { backendTypes, kindNamed, plainType } from "../backend/all.ts"
 import { dialectIds, nativeRules } from "../backend/speech.ts"
-import { modelChangers } from "../domain/server.ts"
+import { livePageModes, modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
 import { Auth } from "./auth-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
@@ -126,6 +126,11 @@ const Admin = Schema.Struct({
   listen: maybe(
     Schema.NonEmptyString,
     "Where the administration (/admin/v1) listens instead: host:port, or the whole path of a Unix socket that this user alone may open; on the gateway's own port when absent"
+  ),
+  live_page: or(
+    Schema.Literals(livePageModes),
+    "on",
+    "The live page at /ui: on, read_only (it may look and ask models, and change nothing) or off"
   )
 })
 

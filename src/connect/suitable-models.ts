@@ -4,7 +4,7 @@
 import { contextOf } from "../domain/server.ts"
 import { isEmbeddingModel, looksLikeChatModel } from "../domain/model-purpose.ts"
 import { oneSpelling, spellingOf } from "../backend/spelling.ts"
-import type { BackendEntry } from "../api/gateway-api.ts"
+import type { BackendEntry } from "../api/backend-entry.ts"
 import { resolveAlias } from "../router/alias-chains.ts"
 
 /** A model a client can use; what nobody knows of it is absent. */

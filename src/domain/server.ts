@@ -206,3 +206,9 @@ export const modelChangers = ["admins", "clients", "never"] as const
 
 /** One of {@link modelChangers}. */
 export type ModelChangers = (typeof modelChangers)[number]
+
+/** What the live page may do. */
+export const livePageModes = ["on", "read_only", "off"] as const
+
+/** One of {@link livePageModes}. */
+export type LivePageMode = (typeof livePageModes)[number]

@@ -33,8 +33,8 @@ const question = <Details, Item>(
 
 /** The questions that there are. */
 export const siblingQuestions = {
-  /** The last requests. */
-  requests: question("requests", Schema.Struct({}), RecentRequest, 1000),
+  /** The last requests, those alone that ended since then where a time is given, in milliseconds since 1970. */
+  requests: question("requests", Schema.Struct({ since: Schema.optionalKey(Schema.Finite) }), RecentRequest, 1000),
   /** One of them, with its decision. */
   request: question("request", Schema.Struct({ id: Schema.String }), Explained, 1000),
   /** The requests that are under way. */

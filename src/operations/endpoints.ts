@@ -22,6 +22,7 @@ import { Router } from "../router/Router.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./handlers/admin.ts"
 import { docsPath, frontPath } from "../admission/access.ts"
+import { isUi, uiPath } from "../admission/own-page.ts"
 import { type IncomingRequest, publicOrigin } from "./incoming-request.ts"
 import { Api, ContractApi } from "../api/gateway-api.ts"
 import { type BodyLimits, type BodyCounter, readBody } from "../proxy/request-body.ts"
@@ -30,8 +31,10 @@ import { catalogueHandlers } from "./handlers/catalogue.ts"
 import { Control } from "./Control.ts"
 import { keyHandlers } from "./handlers/key-handlers.ts"
 import { lifecycleHandlers } from "./handlers/lifecycle-handlers.ts"
+import { eventHandlers } from "./handlers/event-handlers.ts"
 import { controlHandlers } from "./handlers/control-handlers.ts"
 import { docsPage } from "./pages/docs-page.ts"
+import { uiAnswer } from "./pages/live-page.ts"
 import { frontPage } from "./pages/front-page.ts"
 import { backendEntry, healthSummary } from "./handlers/health-pages.ts"
 import { answerWith, type Page } from "./pages/html.ts"
@@ -84,7 +87,7 @@ const contracted = Object.values(Api.groups).flatMap(
 export const servedPathsOf = (dialects: DialectList): ReadonlyMap<string, ReadonlyArray<string>> =>
   new Map([
     ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
-    ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
+    ...[frontPath, docsPath, uiPath, "/openapi.json"].map((path) => [path, reads] as const),
     ...dialects.flatMap(({ operations }) => operations.flatMap(pathsOf).map((path) => [path, forwarded] as const)),
     ...dialects.flatMap(({ changes = [] }) =>
       // Of what is passed on, only that is told of which clients get an answer to in any case.
@@ -259,6 +262,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(catalogueHandlers),
     Layer.provide(statsHandlers(started)),
     Layer.provide(usageHandlers(refusing)),
+    Layer.provide(eventHandlers(refusing, started)),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )
@@ -334,6 +338,10 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
     const ofKeys = ofKey.exec(path)
     if (ofKeys !== null) path = `/admin/v1/keys/:name${ofKeys[1] ?? ""}`
+    if (isUi(path) && reads.includes(method)) {
+      const answer = await uiAnswer(request, path)
+      if (answer !== undefined) return answer
+    }
     const allowed = servedPaths.get(routes.find(path)?.operation.path ?? path)
     if (allowed === undefined) {
       const instead = suggestedPath(url.pathname, publicOrigin(request))
@@ -351,6 +359,9 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (path === "/openapi.json") return new Response((await described()).json, { headers: jsonBody })
     if (path === docsPath) return answerWith(request, (await described()).page)
     if (path === frontPath) return answerWith(request, front(request, asked))
+    // What a browser says by itself when it comes back, and others in the address.
+    const after = request.headers.get("last-event-id")
+    if (after !== null && !url.searchParams.has("after")) url.searchParams.set("after", after)
     const body = method === "POST" ? await bodyOf(request) : undefined
     if (body !== undefined && !(body instanceof Uint8Array)) return refusal(body, requestId)
     const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }

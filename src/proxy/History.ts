@@ -153,6 +153,13 @@ class Ring {
     )
   }
 
+  /** Places of those that ended since then, in monotonic milliseconds, the newest first. */
+  endedSince(since: number): ReadonlyArray<number> {
+    const places = this.places()
+    const older = places.findIndex((at) => this.number(at, "ended") < since)
+    return older < 0 ? places : places.slice(0, older)
+  }
+
   placeOf(id: string): number | undefined {
     return this.places().find((at) => this.texts[at]?.id === id)
   }
@@ -236,8 +243,8 @@ export class History extends Context.Service<
     readonly underWay: RequestsUnderWay
     /** Takes one that has ended. */
     readonly note: (request: UnderWay, end: RequestEnd) => void
-    /** The last ones, newest first. */
-    readonly list: () => ReadonlyArray<RecentRequest>
+    /** The last ones, newest first; those alone that ended since then, in milliseconds since 1970. */
+    readonly list: (since?: number) => ReadonlyArray<RecentRequest>
     /** Those of so many milliseconds that were decided, under another config; newest first. */
     readonly replay: (replay: Replay, sinceMs: number) => ReadonlyArray<ReplayedRequest>
     /** The newest one with this id, and its decision when there was one to make. */
@@ -268,7 +275,10 @@ export class History extends Context.Service<
           underWay.delete(request)
           ring.put(request.record, end, now, now + aheadNow(now))
         },
-        list: () => ring.places().map((at) => ring.request(at)),
+        list: (since = 0) => {
+          const now = performance.now()
+          return ring.endedSince(since - aheadNow(now)).map((at) => ring.request(at))
+        },
         replay: (replay, sinceMs) => {
           const now = performance.now()
           const since = now + aheadNow(now) - sinceMs

@@ -1,7 +1,7 @@
 /**
  * The backends of a snapshot in the words of the operational endpoints, for callers in the same process.
  */
-import type { BackendEntry } from "../api/gateway-api.ts"
+import type { BackendEntry } from "../api/backend-entry.ts"
 import { backendEntry } from "../operations/handlers/health-pages.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 

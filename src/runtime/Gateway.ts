@@ -25,6 +25,7 @@ import {
 import { FailedTries } from "../admission/failed-tries.ts"
 import { adminPrefix } from "../admission/permissions.ts"
 import type { Grant } from "../domain/grant.ts"
+import { sessionAnswer, sessionPath } from "../admission/own-page.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Operations } from "../operations/Operations.ts"
@@ -134,6 +135,7 @@ export class Gateway extends Context.Service<
             const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, visitor)
             return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server, grant)
           }
+          if (path === sessionPath) return drain.parting(sessionAnswer(request))
           const needsKey = rules.keys().needed
           const isTrusted = path !== frontPath || mayKnowState(rules, request, visitor)
           const asked = { path, needsKey, isTrusted, isAdministration, scope: grant?.scope }

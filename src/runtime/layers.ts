@@ -94,25 +94,27 @@ export interface ProcessPart {
 
 const rulesOf =
   (keys: () => KeyRing) =>
-  ({ settings: { server } }: LoadedConfig): AdmissionRules =>
+  ({ settings: { admin, server } }: LoadedConfig): AdmissionRules =>
     makeAdmission({
       hostname: server.host,
       allowedHosts: server.allowed_hosts,
       origins: server.cors.origins,
       keys,
-      modelChanges: server.model_changes
+      modelChanges: server.model_changes,
+      livePage: admin.live_page
     })
 
 // Asked at a place of its own, it knows the names of that place, and no page of any origin.
 const adminRulesOf =
   (place: ListenAddress, keys: () => KeyRing) =>
-  ({ settings: { server } }: LoadedConfig): AdmissionRules =>
+  ({ settings: { admin, server } }: LoadedConfig): AdmissionRules =>
     makeAdmission({
       hostname: place._tag === "Port" ? place.host : "localhost",
       allowedHosts: server.allowed_hosts,
       origins: [],
       keys,
-      modelChanges: server.model_changes
+      modelChanges: server.model_changes,
+      livePage: admin.live_page
     })
 
 const writesUsage = ({ settings: { budgets, usage } }: LoadedConfig): boolean => usage.enabled || budgets.length > 0

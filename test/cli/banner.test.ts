@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import { banner, bannerLine, curlLine, type BannerFacts } from "../../src/cli/banner.ts"
-import type { BackendEntry } from "../../src/api/gateway-api.ts"
+import type { BackendEntry } from "../../src/api/backend-entry.ts"
 
 const backend = (name: string, extra: Partial<BackendEntry> = {}): BackendEntry => ({
   name,

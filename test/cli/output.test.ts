@@ -5,7 +5,7 @@ import { modelRows } from "../../src/cli/models.ts"
 import { reasonsOf, toJson } from "../../src/cli/backends/backends.ts"
 import { overridesOf } from "../../src/cli/serve.ts"
 import { Option } from "effect"
-import type { BackendEntry } from "../../src/api/gateway-api.ts"
+import type { BackendEntry } from "../../src/api/backend-entry.ts"
 
 const entry = (name: string, status: BackendEntry["status"], models: BackendEntry["models"]): BackendEntry => ({
   name,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
 import { chooseModels, chooseModelByName } from "../../src/connect/suitable-models.ts"
-import type { BackendEntry } from "../../src/api/gateway-api.ts"
+import type { BackendEntry } from "../../src/api/backend-entry.ts"
 
 type Served = BackendEntry["models"][number]
 

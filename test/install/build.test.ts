@@ -25,7 +25,7 @@ describe("bun run build", () => {
 
   test("says Bun which machine, with the version that builds, and hands a given runtime on", () => {
     const wanted = parsed("--target", "linux-x64-musl", "--compile-executable-path", "/opt/bun")
-    const [first = []] = "builds" in wanted ? wanted.builds.map(buildArguments) : []
+    const [first = []] = "builds" in wanted ? wanted.builds.map((each) => buildArguments(each, [])) : []
     expect(first).toContain(`--target=bun-linux-x64-musl-v${Bun.version}`)
     expect(first).toContain("--compile-executable-path=/opt/bun")
   })

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import fc from "fast-check"
-import type { BackendEntry, ModelEntry } from "../../src/api/gateway-api.ts"
+import type { BackendEntry } from "../../src/api/backend-entry.ts"
+import type { ModelEntry } from "../../src/api/gateway-api.ts"
 import { frontPage } from "../../src/operations/pages/front-page.ts"
 
 const capabilities = { vision: false, tools: false, json_mode: false }

@@ -8,7 +8,7 @@ import { listedModel } from "../../registry/candidates.ts"
 import { circuitState, type LiveState } from "../../registry/live-state.ts"
 import { type BackendState, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import { modeWords } from "../../router/filter.ts"
-import type { BackendEntry } from "../../api/gateway-api.ts"
+import type { BackendEntry } from "../../api/backend-entry.ts"
 import { servedModelOf } from "./model-facts.ts"
 import { listServed } from "./model-list.ts"
 

@@ -1,7 +1,7 @@
 /**
  * What is known of a model at one backend, as the endpoints tell it.
  */
-import type { BackendEntry } from "../../api/gateway-api.ts"
+import type { BackendEntry } from "../../api/backend-entry.ts"
 import type { Model } from "../../domain/server.ts"
 import { type LiveState, slotsOf } from "../../registry/live-state.ts"
 

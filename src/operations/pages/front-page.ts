@@ -5,7 +5,8 @@ import { chooseModels } from "../../connect/suitable-models.ts"
 import { clientBaseUrl, keyVariable, shellWord } from "../../connect/client-setup.ts"
 import { curl } from "../../connect/settings.ts"
 import { printable } from "../../domain/printable.ts"
-import type { BackendEntry, ModelEntry } from "../../api/gateway-api.ts"
+import type { BackendEntry } from "../../api/backend-entry.ts"
+import type { ModelEntry } from "../../api/gateway-api.ts"
 import { columnsOf, documentOf, escaped, type Page, tableOf } from "./html.ts"
 
 /** All the page speaks of. */

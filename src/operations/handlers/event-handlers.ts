@@ -1,0 +1,124 @@
+/**
+ * What `/admin/v1/events` answers: a stream of what changes, made once for all who follow, and only while somebody does.
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as RcRef from "effect/RcRef"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import { HttpServerResponse } from "effect/http"
+import { HttpApiBuilder } from "effect/http-api"
+import { Drain } from "../../admission/Drain.ts"
+import { ContractApi } from "../../api/gateway-api.ts"
+import { type GatewayError, Overloaded } from "../../domain/errors.ts"
+import { History } from "../../proxy/History.ts"
+import { Registry } from "../../registry/Registry.ts"
+import { Control } from "../Control.ts"
+import { LiveFeed, mostEnded, type SentEvent, type FeedMoment } from "../live-feed.ts"
+import { siblingQuestions, Siblings } from "../Siblings.ts"
+import { figuresNow } from "../whole-figures.ts"
+import { backendEntry } from "./health-pages.ts"
+import { statsOf } from "./stats.ts"
+
+/** From one look at what has changed to the next, in milliseconds. */
+const everyMs = 500
+
+/** Who follow at a time. */
+const mostFollowers = 64
+
+// Requests are told of by several processes, each by its own moment.
+const overlapMs = 2000
+
+// Headers of a stream leave with its first byte; a browser comes back after this.
+const opening = ": hello\nretry: 2000\n\n"
+
+const written = ({ event, id, json }: SentEvent): string => `id: ${id}\nevent: ${event}\ndata: ${json}\n\n`
+
+/** The handlers of the group; `started` is when the gateway began, in monotonic milliseconds. */
+export const eventHandlers = (
+  refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>,
+  started: number
+) =>
+  HttpApiBuilder.group(
+    ContractApi,
+    "events",
+    Effect.fnUntraced(function* (handlers) {
+      const registry = yield* Registry
+      const recent = yield* History
+      const control = yield* Control
+      const siblings = yield* Siblings
+      const figures = yield* figuresNow(started)
+      const { begun } = yield* Drain
+      let followers = 0
+
+      const look = Effect.fnUntraced(function* (since: number | undefined) {
+        const asked = since === undefined ? {} : { since }
+        const ended = yield* siblings.ask(siblingQuestions.requests, asked)
+        const underWay = yield* siblings.ask(siblingQuestions.underWay, {})
+        const { uptimeSeconds, whole } = yield* figures
+        const snapshot = registry.snapshot()
+        const now = performance.now()
+        const found: FeedMoment = {
+          backends: [...snapshot.backends.values()].map((state) => backendEntry(state, now)),
+          config: control.status(),
+          underWay: [...recent.underWay.list(), ...(underWay ?? [])].toSorted((a, b) => a.at - b.at),
+          ended: [...recent.list(since), ...(ended ?? [])].slice(0, since === undefined ? mostEnded : undefined),
+          figures: statsOf(whole, snapshot, uptimeSeconds)
+        }
+        return found
+      })
+
+      const made = Effect.gen(function* () {
+        const feed = new LiveFeed(crypto.randomUUID().slice(0, 8))
+        feed.take(yield* look(undefined))
+        const latest = yield* SubscriptionRef.make(feed.latest)
+        let since = yield* Clock.currentTimeMillis
+        const beat = Effect.gen(function* () {
+          const from = since - overlapMs
+          since = yield* Clock.currentTimeMillis
+          feed.take(yield* look(from))
+          yield* SubscriptionRef.set(latest, feed.latest)
+        })
+        yield* Effect.forkScoped(Effect.schedule(beat, Schedule.spaced(everyMs)))
+        return { feed, latest }
+      })
+      const shared = yield* RcRef.make({ acquire: made, idleTimeToLive: Duration.seconds(5) })
+
+      const following = (after: string | undefined): Stream.Stream<string> =>
+        Stream.unwrap(
+          Effect.map(RcRef.get(shared), ({ feed, latest }) => {
+            let at = feed.numberOf(after)
+            return SubscriptionRef.changes(latest).pipe(
+              // Who does not keep up is told how things are, not how they came to be so.
+              Stream.buffer({ capacity: 1, strategy: "sliding" }),
+              Stream.map(() => {
+                const events = feed.after(at)
+                at = feed.latest
+                return events.map(written).join("")
+              }),
+              Stream.filter((text) => text !== "")
+            )
+          })
+        )
+
+      const counted = Effect.acquireRelease(
+        Effect.sync(() => void (followers += 1)),
+        () => Effect.sync(() => void (followers -= 1))
+      )
+      return handlers.handleRaw("events", ({ query }) =>
+        Effect.suspend(() => {
+          if (followers >= mostFollowers) {
+            const message = `${mostFollowers} follow the events of this gateway already`
+            return refuse(new Overloaded({ message, retryAfterSeconds: 5 }))
+          }
+          const body = Stream.unwrap(
+            Effect.as(counted, Stream.concat(Stream.make(opening), following(query.after)))
+          ).pipe(Stream.interruptWhen(begun), Stream.encodeText)
+          const headers = { "cache-control": "no-store", "x-accel-buffering": "no" }
+          return Effect.succeed(HttpServerResponse.stream(body, { contentType: "text/event-stream", headers }))
+        })
+      )
+    })
+  )

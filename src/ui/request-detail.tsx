@@ -1,0 +1,192 @@
+/**
+ * One request: why it went where it went, and what took how long.
+ */
+import type { JSX } from "preact"
+import { useEffect, useState } from "preact/hooks"
+import type { DecisionEntry, Explained, ExplainedUnderWay, RequestsUnderWayList } from "../api/admin-api.ts"
+import { type Answered, callApi } from "./call-api.ts"
+import { dateOf, number, span } from "./words.ts"
+
+type Told = Explained | ExplainedUnderWay
+
+const lastsOf = ({ request }: Told): number => ("phase" in request ? request.age_ms : request.duration_ms)
+
+/** The request as a line in time: until its first byte, and its answer. */
+const TimeLine = ({ told }: { readonly told: Told }): JSX.Element => {
+  const { request } = told
+  const whole = Math.max(1, lastsOf(told))
+  const first = request.first_byte_ms ?? whole
+  const share = (ms: number): string => `${Math.max(0.5, Math.min(100, (ms / whole) * 100))}%`
+  return (
+    <div class="time-line" role="img" aria-label={`${span(first)} to the first byte, ${span(whole)} in all`}>
+      <span class="waited" style={{ width: share(first) }}>
+        {span(first)}
+      </span>
+      {request.first_byte_ms === null ? null : (
+        <span class="streamed" style={{ width: share(whole - first) }}>
+          {span(whole - first)}
+        </span>
+      )}
+    </div>
+  )
+}
+
+const Candidates = ({ decision }: { readonly decision: DecisionEntry }): JSX.Element => {
+  const { candidates, excluded, order } = decision
+  const place = (backend: string, model: string): number =>
+    order.findIndex((each) => each.backend === backend && each.model === model)
+  return (
+    <>
+      <h3>Who could answer, and when its end was expected ({decision.strategy})</h3>
+      <div class="wide" tabIndex={0}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Asked</th>
+              <th scope="col">Backend</th>
+              <th scope="col">Expected</th>
+              <th scope="col">Wait</th>
+              <th scope="col">Load</th>
+              <th scope="col">Read</th>
+              <th scope="col">Write</th>
+              <th scope="col">Cached</th>
+              <th scope="col">In flight</th>
+            </tr>
+          </thead>
+          <tbody>
+            {candidates.map(({ backend, expected_ms: expected, in_flight: busy, model, parts, priority }) => (
+              <tr key={`${backend} ${model}`} class={place(backend, model) === 0 ? "first" : ""}>
+                <td>{place(backend, model) < 0 ? "–" : place(backend, model) + 1}</td>
+                <td>
+                  {backend}{" "}
+                  <span class="dim">
+                    {model}, priority {priority}
+                  </span>
+                </td>
+                <td>{expected === undefined ? "–" : span(expected)}</td>
+                <td>{parts === undefined ? "–" : span(parts.wait_ms)}</td>
+                <td>{parts === undefined ? "–" : span(parts.load_ms)}</td>
+                <td>{parts === undefined ? "–" : span(parts.read_ms)}</td>
+                <td>{parts === undefined ? "–" : span(parts.write_ms)}</td>
+                <td>{parts === undefined ? "–" : number(parts.cached_tokens)}</td>
+                <td>{busy}</td>
+              </tr>
+            ))}
+            {excluded.map(({ backend, model, reason }) => (
+              <tr key={`${backend} ${model} out`} class="out">
+                <td>–</td>
+                <td>
+                  {backend} <span class="dim">{model}</span>
+                </td>
+                <td colSpan={7}>left out: {reason}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </>
+  )
+}
+
+const Facts = ({ told }: { readonly told: Told }): JSX.Element => {
+  const { request } = told
+  const { failures, hedge } = request
+  return (
+    <>
+      <dl class="facts">
+        <dt>Began</dt>
+        <dd>{dateOf(request.at)}</dd>
+        <dt>State</dt>
+        <dd>
+          {"phase" in request
+            ? `${request.phase} for ${span(request.phase_ms)}`
+            : `${request.outcome}, ${request.status}`}
+        </dd>
+        <dt>Asked for</dt>
+        <dd>
+          {request.model === "" ? "–" : request.model} at {request.endpoint}
+          {request.stream ? ", streamed" : ""}
+        </dd>
+        <dt>Answered by</dt>
+        <dd>{request.backend === "" ? "nobody" : `${request.backend} (${request.upstream_model})`}</dd>
+        {request.key === undefined ? null : (
+          <>
+            <dt>Key</dt>
+            <dd>{request.key}</dd>
+          </>
+        )}
+        {told.decision?.rule?.name == null ? null : (
+          <>
+            <dt>Rule</dt>
+            <dd>{told.decision.rule.name}</dd>
+          </>
+        )}
+      </dl>
+      <TimeLine told={told} />
+      {failures.length === 0 ? null : (
+        <>
+          <h3>Attempts that failed</h3>
+          <ol>
+            {failures.map(({ backend, model, reason }, at) => (
+              <li key={at}>
+                {backend} <span class="dim">{model}</span>: {reason}
+              </li>
+            ))}
+          </ol>
+        </>
+      )}
+      {hedge === undefined ? null : (
+        <p>
+          Its first token was late: {hedge.backend} was asked too after {span(hedge.after_ms)}
+          {hedge.outcome === null ? "" : `, and ${hedge.outcome}`}.
+        </p>
+      )}
+    </>
+  )
+}
+
+/** The request with this id. */
+export const RequestDetail = ({
+  id,
+  isUnderWay
+}: {
+  readonly id: string
+  readonly isUnderWay: boolean
+}): JSX.Element => {
+  const [found, setFound] = useState<Answered<Told> | undefined>(undefined)
+  const [said, setSaid] = useState("")
+  useEffect(() => {
+    let isOver = false
+    const path = `/admin/v1/${isUnderWay ? "requests" : "decisions"}/${encodeURIComponent(id)}`
+    void callApi<Told>("GET", path).then((answer) => {
+      if (!isOver) setFound(answer)
+    })
+    return () => {
+      isOver = true
+    }
+  }, [id, isUnderWay])
+  const cancel = async (): Promise<void> => {
+    const answer = await callApi<RequestsUnderWayList>("DELETE", `/admin/v1/requests/${encodeURIComponent(id)}`)
+    setSaid(answer._tag === "Done" ? "cancelled" : answer.message)
+  }
+  return (
+    <section class="detail" aria-label={`Request ${id}`}>
+      <div class="bar">
+        <h2>{id}</h2>
+        {isUnderWay ? (
+          <button type="button" onClick={() => void cancel()}>
+            cancel
+          </button>
+        ) : null}
+        {said === "" ? null : <span role="status">{said}</span>}
+        <a href="#/requests" aria-label="Close">
+          ✕
+        </a>
+      </div>
+      {found === undefined ? <p class="dim">…</p> : null}
+      {found?._tag === "Refused" ? <p class="why">{found.message}</p> : null}
+      {found?._tag === "Done" ? <Facts told={found.value} /> : null}
+      {found?._tag === "Done" && found.value.decision !== null ? <Candidates decision={found.value.decision} /> : null}
+    </section>
+  )
+}

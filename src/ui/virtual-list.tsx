@@ -1,0 +1,119 @@
+/**
+ * A long table of which only the rows that are seen are in the document: laying out rows is what costs.
+ */
+import type { ComponentChildren, JSX } from "preact"
+import { useEffect, useRef, useState } from "preact/hooks"
+
+/** A column: what stands above it, its width as a track of a grid, and what it shows of a row. */
+export interface Column<Row> {
+  readonly title: string
+  readonly width: string
+  readonly cell: (row: Row) => ComponentChildren
+  readonly align?: "end"
+}
+
+interface ListProps<Row> {
+  readonly label: string
+  readonly rows: ReadonlyArray<Row>
+  readonly columns: ReadonlyArray<Column<Row>>
+  readonly keyOf: (row: Row) => string
+  readonly chosen?: string | undefined
+  readonly onChoose?: (row: Row) => void
+  readonly empty: string
+}
+
+const rowHeight = 34
+
+// Rows beyond those that are seen, so that scrolling shows no gap.
+const spare = 8
+
+/** The table; rows are chosen by a click, or by the arrows and Enter. */
+export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
+  const { chosen, columns, empty, keyOf, label, onChoose, rows } = props
+  const frame = useRef<HTMLDivElement>(null)
+  const [top, setTop] = useState(0)
+  const [height, setHeight] = useState(600)
+  const [at, setAt] = useState(0)
+  useEffect(() => {
+    const element = frame.current
+    if (element === null) return undefined
+    const watcher = new ResizeObserver(() => setHeight(element.clientHeight))
+    watcher.observe(element)
+    return () => watcher.disconnect()
+  }, [])
+  const first = Math.max(0, Math.floor(top / rowHeight) - spare)
+  const last = Math.min(rows.length, Math.ceil((top + height) / rowHeight) + spare)
+  const tracks = columns.map(({ width }) => width).join(" ")
+  const goTo = (place: number): void => {
+    const next = Math.max(0, Math.min(rows.length - 1, place))
+    setAt(next)
+    const element = frame.current
+    if (element === null) return
+    if (next * rowHeight < element.scrollTop) element.scrollTop = next * rowHeight
+    const end = (next + 1) * rowHeight - element.clientHeight + rowHeight
+    if (end > element.scrollTop) element.scrollTop = end
+  }
+  const keyed = (event: KeyboardEvent): void => {
+    const page = Math.max(1, Math.floor(height / rowHeight) - 1)
+    const steps: Readonly<Record<string, number>> = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
+      Home: 0,
+      End: rows.length - 1
+    }
+    const step = steps[event.key]
+    const row = rows[at]
+    if (step !== undefined) goTo(step)
+    else if ((event.key === "Enter" || event.key === " ") && row !== undefined && onChoose !== undefined) onChoose(row)
+    else return
+    event.preventDefault()
+  }
+  return (
+    <div
+      class="list"
+      role="table"
+      aria-label={label}
+      aria-rowcount={rows.length + 1}
+      tabIndex={0}
+      ref={frame}
+      onScroll={({ currentTarget }) => setTop(currentTarget.scrollTop)}
+      onKeyDown={keyed}
+    >
+      <div class="row head" role="row" aria-rowindex={1} style={{ gridTemplateColumns: tracks }}>
+        {columns.map(({ align, title }) => (
+          <span key={title} role="columnheader" class={align}>
+            {title}
+          </span>
+        ))}
+      </div>
+      {rows.length === 0 ? <p class="empty">{empty}</p> : null}
+      <div role="rowgroup" class="rows" style={{ height: `${rows.length * rowHeight}px` }}>
+        {rows.slice(first, last).map((row, offset) => {
+          const place = first + offset
+          const key = keyOf(row)
+          return (
+            <div
+              key={key}
+              role="row"
+              aria-rowindex={place + 2}
+              class={`row${key === chosen ? " chosen" : ""}${place === at ? " at" : ""}${onChoose === undefined ? "" : " can"}`}
+              style={{ gridTemplateColumns: tracks, top: `${place * rowHeight}px` }}
+              onClick={() => {
+                setAt(place)
+                onChoose?.(row)
+              }}
+            >
+              {columns.map(({ align, cell, title }) => (
+                <span key={title} role="cell" class={align}>
+                  {cell(row)}
+                </span>
+              ))}
+            </div>
+          )
+        })}
+      </div>
+    </div>
+  )
+}

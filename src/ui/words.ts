@@ -1,0 +1,36 @@
+/**
+ * Numbers and times in words, in the reader's own zone and manner.
+ */
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" })
+
+const moment = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" })
+
+const plain = new Intl.NumberFormat(undefined, { maximumFractionDigits: 1 })
+
+const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 })
+
+/** The time of day; milliseconds since 1970. */
+export const timeOf = (at: number): string => clock.format(at)
+
+/** A day and its time; milliseconds since 1970. */
+export const dateOf = (at: number): string => moment.format(at)
+
+/** A number with one place behind the point at most. */
+export const number = (value: number): string => plain.format(value)
+
+/** A large number in few signs. */
+export const count = (value: number): string => (value < 10_000 ? plain.format(value) : short.format(value))
+
+/** A length of time; milliseconds. */
+export const span = (ms: number): string => {
+  if (ms < 1000) return `${Math.round(ms)} ms`
+  if (ms < 60_000) return `${plain.format(ms / 1000)} s`
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1000)} s`
+  const hours = Math.floor(minutes / 60)
+  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`
+}
+
+/** A share of one as percent. */
+export const percent = (share: number): string => `${plain.format(share * 100)} %`

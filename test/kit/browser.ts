@@ -1,0 +1,46 @@
+/**
+ * A real browser for tests, where there is one: the program that CHROMIUM names, else one in its usual places.
+ */
+import { existsSync } from "node:fs"
+import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
+
+const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
+
+/** The program; undefined where there is none. */
+export const browserPath = [process.env["CHROMIUM"] ?? "", ...places].find((path) => path !== "" && existsSync(path))
+
+if (browserPath === undefined)
+  console.warn("Skipped: the live page in a browser; no Chromium is here (CHROMIUM names one)")
+
+/** What went wrong in pages: errors of scripts, and what their rules forbade. */
+export interface Tab extends AsyncDisposable {
+  readonly page: Page
+  readonly faults: ReadonlyArray<string>
+}
+
+/** A browser that is started for the tests of a file. */
+export const startBrowser = (): Promise<Browser> =>
+  chromium.launch({ executablePath: browserPath ?? "", args: ["--no-sandbox"], timeout: 60_000 })
+
+/** Opens a tab of its own, with nothing of what others keep. */
+export const openTab = async (browser: Browser, options: BrowserContextOptions = {}): Promise<Tab> => {
+  const context = await browser.newContext({
+    viewport: { width: 1440, height: 900 },
+    locale: "en-GB",
+    timezoneId: "Europe/Berlin",
+    reducedMotion: "reduce",
+    ...options
+  })
+  const page = await context.newPage()
+  page.setDefaultTimeout(30_000)
+  const faults: Array<string> = []
+  page.on("pageerror", ({ message }) => faults.push(message))
+  page.on("dialog", (dialog) => {
+    faults.push(`a dialog: ${dialog.message()}`)
+    void dialog.dismiss()
+  })
+  page.on("console", (message) => {
+    if (/content security policy/i.test(message.text())) faults.push(message.text())
+  })
+  return { page, faults, [Symbol.asyncDispose]: () => context.close() }
+}

@@ -1,0 +1,249 @@
+import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { createHash } from "node:crypto"
+import { mkdirSync } from "node:fs"
+import { join } from "node:path"
+import { source as axe } from "axe-core"
+import type { Browser, Page } from "playwright-core"
+import type { Secrets } from "../../src/config/compile.ts"
+import { browserPath, openTab, startBrowser } from "../kit/browser.ts"
+import { type FakeUpstream, good, startUpstream } from "../kit/FakeUpstream.ts"
+import { dial, requestBytes } from "../kit/rawClient.ts"
+import type { Step } from "../kit/rawServer.ts"
+import { backendFor, type Gateway, type SettingsTree, startGateway } from "../kit/gateway.ts"
+
+let browser: Browser | undefined
+
+beforeAll(async () => {
+  if (browserPath !== undefined) browser = await startBrowser()
+})
+
+afterAll(() => browser?.close())
+
+const inBrowser = async (options: Parameters<typeof openTab>[1] = {}) => {
+  if (browser === undefined) throw new Error("no browser")
+  return openTab(browser, options)
+}
+
+const chat = (gateway: Gateway, body: object, id: string = crypto.randomUUID()): Promise<string> =>
+  fetch(`${gateway.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "x-request-id": id },
+    body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "Hello" }], ...body })
+  }).then((response) => response.text())
+
+const open = async (page: Page, gateway: Gateway, view: string): Promise<void> => {
+  await page.goto(`${gateway.url}/ui/#/${view}`)
+  await page.getByRole("status").getByText("live").waitFor()
+}
+
+/** A gateway before one server of these models; requests are answered when `gate` opens. */
+const started = async (
+  models: ReadonlyArray<string> = ["m"],
+  settings: SettingsTree = {},
+  secrets?: Secrets,
+  gate?: Promise<void>
+) => {
+  const held = async function* (request: Parameters<ReturnType<typeof good>>[0]): AsyncGenerator<Step> {
+    if (gate !== undefined) yield { until: gate }
+    yield* good()(request)
+  }
+  const upstream: FakeUpstream = await startUpstream({ models: [...models], script: held })
+  const gateway = await startGateway({ backends: [backendFor("a", upstream)], ...settings }, secrets)
+  return {
+    gateway,
+    upstream,
+    [Symbol.asyncDispose]: async () => {
+      await gateway[Symbol.asyncDispose]()
+      await upstream[Symbol.asyncDispose]()
+    }
+  }
+}
+
+const shots = process.env["UI_SCREENSHOTS"]
+
+const shoot = async (page: Page, name: string): Promise<void> => {
+  if (shots === undefined) return
+  mkdirSync(shots, { recursive: true })
+  await page.screenshot({ path: join(shots, `${name}.png`), animations: "disabled", caret: "hide" })
+}
+
+describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
+  test("shows each backend as it is, also one that dies while somebody looks", async () => {
+    await using at = await started(["m"], { health_check: { interval_seconds: 1, failure_threshold: 1 } })
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "fleet")
+    const card = tab.page.getByRole("article", { name: "Backend a" })
+    await card.getByText("healthy", { exact: true }).waitFor()
+    await at.upstream[Symbol.asyncDispose]()
+    await card.getByText("unhealthy", { exact: true }).waitFor()
+    expect(tab.faults).toEqual([])
+  })
+
+  test("drains a backend and takes it back", async () => {
+    await using at = await started()
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "fleet")
+    const card = tab.page.getByRole("article", { name: "Backend a" })
+    await card.getByRole("button", { name: "drain" }).click()
+    await card.getByRole("button", { name: "enable" }).waitFor()
+    await card.getByText("draining", { exact: true }).waitFor()
+    await card.getByRole("button", { name: "enable" }).click()
+    await card.getByText("healthy", { exact: true }).waitFor()
+  })
+
+  test("opens a request under way to why it went where it went, and cancels it", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using at = await started(["m"], {}, undefined, gate.promise)
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "requests")
+    const answer = chat(at.gateway, {}, "held-one")
+    await tab.page.getByRole("cell", { name: "attempting" }).click()
+    const detail = tab.page.getByRole("region", { name: "Request held-one" })
+    await detail.getByText("Who could answer").waitFor()
+    await detail.getByRole("button", { name: "cancel" }).click()
+    expect(JSON.parse(await answer).error.code).toBe("request_cancelled")
+    await tab.page.getByRole("cell", { name: /^cancelled/ }).waitFor()
+    gate.resolve()
+    expect(tab.faults).toEqual([])
+  })
+
+  test("shows names as they are, whatever they hold", async () => {
+    const name = `<img src=x onerror="alert(1)">'"&lt;/script>`
+    await using at = await started([name, "m"])
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "models")
+    await tab.page.getByRole("cell", { name, exact: true }).waitFor()
+    await chat(at.gateway, { model: `<b>bold</b>` }, "hostile")
+    await chat(at.gateway, { model: name })
+    await open(tab.page, at.gateway, "requests")
+    await tab.page.getByRole("cell", { name: "<b>bold</b>", exact: true }).click()
+    await tab.page.getByRole("region", { name: "Request hostile" }).getByText("<b>bold</b>").waitFor()
+    await open(tab.page, at.gateway, "fleet")
+    await tab.page.locator("svg text", { hasText: "<img src=x" }).waitFor()
+    expect(await tab.page.locator("main img, main b").count()).toBe(0)
+    expect(tab.faults).toEqual([])
+  })
+
+  test("tries a model in every client language, two side by side", async () => {
+    await using at = await started(["m", "other"])
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "playground")
+    await tab.page.getByLabel("beside").fill("other")
+    for (const language of ["chat", "responses", "messages", "ollama", "gemini"]) {
+      await tab.page.getByLabel("asked as").selectOption(language)
+      await tab.page.getByLabel("Model", { exact: true }).fill("m")
+      await tab.page.getByRole("textbox", { name: "Message" }).fill(`Hello by ${language}`)
+      await tab.page.keyboard.press("Enter")
+      for (const model of ["m", "other"]) {
+        const lane = tab.page.getByRole("region", { name: `Chat with ${model}`, exact: true })
+        await lane.getByText(`Hello by ${language}`).first().waitFor()
+        await lane.getByText(/first token after/).waitFor()
+        expect([language, await lane.getByRole("alert").count()]).toEqual([language, 0])
+      }
+    }
+    await tab.page.getByText("The same by curl").first().click()
+    expect(await tab.page.locator("details.same pre").first().textContent()).toContain("streamGenerateContent")
+    expect(tab.faults).toEqual([])
+  })
+
+  test("tells why a model does not answer", async () => {
+    await using at = await started()
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "playground")
+    await tab.page.getByLabel("Model", { exact: true }).fill("nobody-has-this")
+    await tab.page.getByRole("textbox", { name: "Message" }).fill("Hello")
+    await tab.page.keyboard.press("Enter")
+    await tab.page.getByRole("alert").getByText("not found").waitFor()
+  })
+
+  test("asks for a key where one is needed, and goes on when it has one", async () => {
+    const digest = createHash("sha256").update("right").digest()
+    await using at = await started(["m"], {}, { backendKeys: new Map(), authKeys: [{ name: "team", digest }] })
+    await using tab = await inBrowser()
+    await tab.page.goto(`${at.gateway.url}/ui/`)
+    await tab.page.getByLabel("Key").fill("wrong")
+    await tab.page.getByRole("button", { name: "Sign in" }).click()
+    await tab.page.getByRole("alert").getByText("not known").waitFor()
+    await tab.page.getByLabel("Key").fill("right")
+    await tab.page.getByRole("button", { name: "Sign in" }).click()
+    await tab.page.getByRole("article", { name: "Backend a" }).waitFor()
+    expect(await tab.page.evaluate("document.cookie")).toBe("")
+    await tab.page.goto(`${at.gateway.url}/ui/#/playground`)
+    await tab.page.getByRole("textbox", { name: "Message" }).fill("Hello")
+    await tab.page.keyboard.press("Enter")
+    await tab.page.getByText(/first token after/).waitFor()
+  })
+
+  test("is led by the keyboard alone", async () => {
+    await using at = await started()
+    await chat(at.gateway, {}, "by-keys")
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "fleet")
+    await tab.page.keyboard.press("Tab")
+    await tab.page.keyboard.press("Tab")
+    await tab.page.keyboard.press("Enter")
+    await tab.page.getByRole("table", { name: "Requests" }).waitFor()
+    await tab.page.getByRole("cell", { name: "completed 200" }).waitFor()
+    for (let at = 0; at < 12; at += 1) {
+      const role = await tab.page.evaluate<string | null>("document.activeElement?.getAttribute('role') ?? null")
+      if (role === "table") break
+      await tab.page.keyboard.press("Tab")
+    }
+    await tab.page.keyboard.press("ArrowDown")
+    await tab.page.keyboard.press("Home")
+    await tab.page.keyboard.press("Enter")
+    await tab.page.getByRole("region", { name: "Request by-keys" }).waitFor()
+  })
+
+  test("keeps few rows in the document, however many requests are under way", async () => {
+    const gate = Promise.withResolvers<void>()
+    await using at = await started(["m"], { queue: { enabled: false } }, undefined, gate.promise)
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "requests")
+    const body = JSON.stringify({ model: "m", stream: true, messages: [{ role: "user", content: "Hello" }] })
+    const clients = await Promise.all(Array.from({ length: 500 }, () => dial(at.gateway.port)))
+    await Promise.all(clients.map((client) => client.send(requestBytes("POST", "/v1/chat/completions", body))))
+    await tab.page.getByText("500 of 500").waitFor()
+    expect(await tab.page.locator(".list .row").count()).toBeLessThan(80)
+    gate.resolve()
+    await Promise.all(clients.map((client) => client.answer()))
+    for (const client of clients) client[Symbol.dispose]()
+    await tab.page.getByRole("cell", { name: "completed 200" }).first().waitFor()
+    expect(tab.faults).toEqual([])
+  })
+
+  test("shows what a reload would change", async () => {
+    await using at = await started()
+    await using tab = await inBrowser()
+    await open(tab.page, at.gateway, "config")
+    await tab.page.getByRole("button", { name: "look again" }).click()
+    await tab.page.getByText("What a reload would change").waitFor()
+  })
+
+  for (const width of [390, 1440]) {
+    for (const colorScheme of ["light", "dark"] as const) {
+      test(`fits ${width} px in ${colorScheme} colours, and can be used by whoever hears it read`, async () => {
+        await using at = await started()
+        await Promise.all(
+          Array.from({ length: 6 }, (_, turn) => chat(at.gateway, { stream: turn % 2 === 0 }, `r-${turn}`))
+        )
+        await using tab = await inBrowser({ viewport: { width, height: 900 }, colorScheme })
+        for (const view of ["fleet", "requests", "requests/r-1", "models", "playground", "config"]) {
+          await open(tab.page, at.gateway, view)
+          await tab.page.locator("main > *").first().waitFor()
+          const [inner = 0, whole = 0] = await tab.page.evaluate<ReadonlyArray<number>>(
+            "[window.innerWidth, document.documentElement.scrollWidth]"
+          )
+          expect([view, whole <= inner]).toEqual([view, true])
+          await tab.page.waitForTimeout(shots === undefined ? 0 : 700)
+          await shoot(tab.page, `${view.replace("/r-1", "-one")}-${width}-${colorScheme}`)
+          await tab.page.evaluate(axe)
+          const found = await tab.page.evaluate<ReadonlyArray<string>>(
+            "axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) => impact + ' ' + id + ': ' + nodes[0]?.html.slice(0, 120)))"
+          )
+          expect({ view, found: found.filter((each) => /^(serious|critical)/.test(each)) }).toEqual({ view, found: [] })
+        }
+      })
+    }
+  }
+})
