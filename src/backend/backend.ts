@@ -60,5 +60,8 @@ export const slotAdvice = (
 export const isUnmeasured = ({ type }: Pick<Backend, "type">, model: Model): boolean =>
   kindNamed(type).loadsOnDemand && contextOf(model) === undefined
 
+/** Whether a backend is told the tools of translated requests in an order of their own. */
+export const sortsTools = ({ sortTools, type }: Backend): boolean => sortTools ?? locality(type) === "local"
+
 /** `cloud` for a backend outside the user's machines, `local` for the rest (header `x-nexus-backend-type`). */
 export const locality = (type: BackendType): "local" | "cloud" => kindNamed(type).locality

@@ -141,6 +141,7 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     ...(entry.native === "trusted" ? {} : { native: entry.native }),
     ...(entry.native_dialects.length === 0 ? {} : { native: entry.native_dialects }),
     ...(entry.collect ? { collect: true } : {}),
+    ...(entry.sort_tools === undefined ? {} : { sortTools: entry.sort_tools }),
     ...wakeOf(entry, secrets),
     ...(warm.length === 0 ? {} : { keepWarm: warm }),
     limits: limitsOf(entry, settings),

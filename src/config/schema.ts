@@ -344,6 +344,10 @@ const BackendEntry = Schema.Struct({
     false,
     "Ask for whole chat answers as streams and put them together, so that it stops at once when a client leaves (llama-server does not otherwise)"
   ),
+  sort_tools: maybe(
+    Schema.Boolean,
+    "Tell it the tools of translated requests sorted by name, so that a client which changes their order does not make it read the prompt anew; where it is local when absent"
+  ),
   wake: maybe(
     Schema.String.check(
       Schema.isPattern(/^[0-9A-Fa-f]{2}([:-]?[0-9A-Fa-f]{2}){5}$/u, {

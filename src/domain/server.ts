@@ -183,6 +183,8 @@ export interface Server {
   readonly native?: "trusted" | "always" | "never" | ReadonlyArray<string>
   /** Whether whole answers are asked of it as streams. */
   readonly collect?: boolean
+  /** Whether the tools of a request that is translated for it are told in an order of their own; local kinds have it so when absent. */
+  readonly sortTools?: boolean
   /** Absent where it cannot be woken. */
   readonly wake?: Wake
   /** Models that are to be in its memory whenever they can. */

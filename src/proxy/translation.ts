@@ -4,7 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
-import { isOriginal, isSpokenNatively, speakerOf } from "../backend/backend.ts"
+import { isOriginal, isSpokenNatively, sortsTools, speakerOf } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import { askedIn } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
@@ -12,6 +12,7 @@ import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat,
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { BodyReading } from "../dialect/parsed-body.ts"
 import { refusedFields, says, withoutFields } from "../dialect/refused-fields.ts"
+import { withStillTools } from "../dialect/still-tools.ts"
 import { transduce } from "../dialect/Transducer.ts"
 import { errorWords } from "../domain/error-text.ts"
 import { type BadRequest, NotImplemented } from "../domain/errors.ts"
@@ -120,17 +121,15 @@ class Translator {
       word
     }
     const unheard = decoded.dropped.filter((field) => fuller?.heard.includes(field) !== true)
+    const chat = sortsTools(backend) ? withStillTools(decoded.chat) : decoded.chat
     const left = [...refused].filter((field) => says(decoded.chat, field))
-    return Result.map(
-      codec.encode(withoutFields(decoded.chat, refused), model, traits),
-      ({ answers, body, dropped }) => ({
-        label: `${this.route.dialect.id}->${route.dialect.id}`,
-        dropped: [...unheard, ...[...left, ...dropped].map(word)],
-        route,
-        body,
-        answer: (answer, redact, run) => this.answer(answers, answer, redact, run)
-      })
-    )
+    return Result.map(codec.encode(withoutFields(chat, refused), model, traits), ({ answers, body, dropped }) => ({
+      label: `${this.route.dialect.id}->${route.dialect.id}`,
+      dropped: [...unheard, ...[...left, ...dropped].map(word)],
+      route,
+      body,
+      answer: (answer, redact, run) => this.answer(answers, answer, redact, run)
+    }))
   }
 
   /** What the client is answered where nothing is asked of a model, and the first backend does not speak its dialect. */
