@@ -17,6 +17,7 @@ import { failureIn } from "../src/dialect/refuse.ts"
 import { formats } from "../src/config/import/convert.ts"
 import { type ImportFormat, importFormats } from "../src/config/import/import-formats.ts"
 import { houseTable } from "./house.ts"
+import { writeGrafanaFiles } from "./grafana.ts"
 import { permissionTable } from "./permissions.ts"
 import { metricsPage } from "../src/telemetry/metrics-reference.ts"
 
@@ -163,4 +164,5 @@ if (import.meta.main) {
     writeFileSync(path, filled(readFileSync(path, "utf8")))
   }
   writeFileSync(join(root, "docs/metrics.md"), metricsPage())
+  writeGrafanaFiles()
 }

@@ -10,6 +10,7 @@ import { configCommand } from "./config.ts"
 import { connectCommand } from "./connect.ts"
 import { doctorCommand } from "./doctor/doctor.ts"
 import { explainCommand } from "./explain.ts"
+import { grafanaCommand } from "./grafana/grafana.ts"
 import { healthCommand } from "./health.ts"
 import { keysCommand } from "./keys.ts"
 import { modelsCommand } from "./models.ts"
@@ -39,6 +40,7 @@ export const nexus = Command.make("nexus").pipe(
     usageCommand,
     eventsCommand,
     doctorCommand,
+    grafanaCommand,
     connectCommand,
     configCommand,
     keysCommand,

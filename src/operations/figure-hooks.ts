@@ -3,6 +3,7 @@
  */
 import { healthStatuses } from "../domain/backend-health.ts"
 import { version } from "../domain/version.ts"
+import { slotsOf } from "../registry/live-state.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { turnedAwayCodes } from "../telemetry/meter-table.ts"
 import { attemptOutcomes, counterPlaces, hedgeOutcomes, requestCells, tokenKinds } from "../telemetry/meter.ts"
@@ -172,6 +173,16 @@ export const hooks: ReadonlyArray<Hook> = [
   {
     metric: metrics.backendModels,
     read: (figures) => ofBackends(figures, (name) => figures.snapshot.backends.get(name)?.models.size ?? 0)
+  },
+  {
+    metric: metrics.backendSlots,
+    read: ({ snapshot }) =>
+      [...snapshot.backends.values()].flatMap(({ backend: { name }, live, models }) =>
+        [...models.values()].flatMap((model): ReadonlyArray<Series<number>> => {
+          const known = slotsOf(model, live)
+          return known === undefined ? [] : [[{ backend: name, model: model.id }, known.slots]]
+        })
+      )
   },
   {
     metric: metrics.probeSeconds,

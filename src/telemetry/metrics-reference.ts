@@ -53,6 +53,7 @@ export const metricsPage = (): string =>
     "# Metrics",
     "`GET /metrics` answers in the text form of Prometheus (`text/plain; version=0.0.4`), under the same admission as `/health`: with `[auth] keys`, the scraper needs one of them. With several workers, any of them answers for all; counters of a worker that has ended stay in the sums as they were last told. This page is made from the definitions in `src/telemetry/metrics.ts`.",
     '```yaml\nscrape_configs:\n  - job_name: nexus\n    static_configs:\n      - targets: ["127.0.0.1:8000"]\n```',
+    "`nexus grafana` writes a dashboard for Grafana and alert rules for Prometheus of all this; both are in [grafana](grafana) as well. The same metrics are sent by OTLP where [telemetry](telemetry.md) is on.",
     table(
       ["metric", "kind", "unit", "labels", "meaning"],
       metrics.map(({ name, kind, unit, labels: used, meaning }) => [`\`${name}\``, kind, unit, names(used), meaning])

@@ -214,6 +214,16 @@ export const backendModels: MetricDefinition = {
   meaning: "Models that a backend lists"
 }
 
+/** What backends work on at once. */
+export const backendSlots: MetricDefinition = {
+  name: "nexus_backend_slots",
+  kind: "gauge",
+  unit: "requests",
+  labels: ["backend", "model"],
+  meaning:
+    "Requests that a backend works on at once for a model, as the config, the backend or what it does tells; absent where nothing does"
+}
+
 /** How long probes take. */
 export const probeSeconds: MetricDefinition = {
   name: "nexus_backend_probe_latency_seconds",
@@ -351,6 +361,7 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   backendState,
   openCircuits,
   backendModels,
+  backendSlots,
   probeSeconds,
   memory,
   cpuSeconds,
