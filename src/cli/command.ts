@@ -20,6 +20,7 @@ import { serveCommand } from "./serve.ts"
 import { serviceCommand } from "./service/service.ts"
 import { setupCommand } from "./setup/setup.ts"
 import { statusCommand } from "./status/status.ts"
+import { topCommand } from "./top/top.ts"
 import { usageCommand } from "./usage-command.ts"
 
 const completions = completionsCommand((): Command.Command.Any => nexus)
@@ -31,6 +32,7 @@ export const nexus = Command.make("nexus").pipe(
     serveCommand,
     setupCommand,
     statusCommand,
+    topCommand,
     modelsCommand,
     aliasesCommand,
     backendsCommand,

@@ -210,7 +210,8 @@ const hedgeText = ({ after_ms: ms, backend, model, outcome }: NonNullable<Explai
 const coldText = (ms: number): string =>
   `its model was not in memory; loading it was expected to take ${milliseconds(ms)}`
 
-const requestText = ({ request, decision }: Explained | ExplainedUnderWay): string => {
+/** What became of a request, or is becoming of it. */
+export const requestText = ({ request, decision }: Explained | ExplainedUnderWay): string => {
   const [outcome = [], time = []] = outcomeRows(request)
   const about = tableText(
     ["Request:", request.id],

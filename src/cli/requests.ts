@@ -27,9 +27,11 @@ const toRow = (request: RequestUnderWay): ReadonlyArray<string> => [
   size(request.bytes) + (request.stream ? `, ${request.pieces} ${request.pieces === 1 ? "piece" : "pieces"}` : "")
 ]
 
-/** The requests as a table, those that came first at the top. */
-const requestsTable = (requests: ReadonlyArray<RequestUnderWay>): string =>
-  tableText(["Request", "Model", "Backend", "Phase", "For", "Attempts", "Age", "Answer"], requests.map(toRow))
+/** The requests as rows of a table, those that came first at the top. */
+export const requestRows = (requests: ReadonlyArray<RequestUnderWay>) => ({
+  heading: ["Request", "Model", "Backend", "Phase", "For", "Attempts", "Age", "Answer"],
+  rows: requests.map(toRow)
+})
 
 const options = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
@@ -65,7 +67,8 @@ export const requestsCommand = Command.make(
     const found = yield* requestsUnderWay(places(input))
     if (input.json) return yield* Console.log(jsonText(found))
     if (found.requests.length === 0) return yield* Console.error("No request is under way.")
-    yield* Console.log(requestsTable(found.requests))
+    const { heading, rows } = requestRows(found.requests)
+    yield* Console.log(tableText(heading, rows))
   })
 ).pipe(
   Command.withDescription("Show the requests that are under way, and end one"),

@@ -15,10 +15,19 @@ const leave = `${escape}?7h${escape}?25h${escape}?1049l`
 const frame = (lines: ReadonlyArray<string>): string =>
   `${escape}H${lines.map((line) => `${line}${escape}K`).join("\r\n")}${escape}J`
 
+/** Only the lines that are others than before, shown at once where the terminal can do that. */
+const frameChanges = (before: ReadonlyArray<string>, lines: ReadonlyArray<string>): string => {
+  const changed = lines.flatMap((line, at) => (line === before[at] ? [] : [`${escape}${at + 1};1H${line}${escape}K`]))
+  const rest = lines.length < before.length ? `${escape}${lines.length + 1};1H${escape}J` : ""
+  return changed.length === 0 && rest === "" ? "" : `${escape}?2026h${changed.join("")}${rest}${escape}?2026l`
+}
+
 /** The terminal; undefined when the output is none. */
 export interface Screen {
   readonly size: () => TerminalSize
   readonly draw: (lines: ReadonlyArray<string>) => void
+  /** Draws what is another than at the last time, or everything. */
+  readonly change: (lines: ReadonlyArray<string>, everything: boolean) => void
 }
 
 /** Takes over the terminal until the scope closes; `resized` is called when its size has changed. */
@@ -27,11 +36,16 @@ export const takeScreen = (resized: () => void): Effect.Effect<Screen, never, Sc
     Effect.sync((): Screen => {
       process.stdout.write(enter)
       process.stdout.on("resize", resized)
+      let last: ReadonlyArray<string> = []
       return {
         // A terminal that does not say how large it is gets what all have.
         size: () => ({ columns: process.stdout.columns || 80, rows: process.stdout.rows || 24 }),
         draw: (lines) => {
           process.stdout.write(frame(lines))
+        },
+        change: (lines, everything) => {
+          process.stdout.write(everything ? `${escape}2J${frameChanges([], lines)}` : frameChanges(last, lines))
+          last = lines
         }
       }
     }),
@@ -41,6 +55,44 @@ export const takeScreen = (resized: () => void): Effect.Effect<Screen, never, Sc
         process.stdout.write(leave)
       })
   )
+
+const named: ReadonlyMap<string, string> = new Map([
+  ["\u001b[A", "up"],
+  ["\u001b[B", "down"],
+  ["\u001bOA", "up"],
+  ["\u001bOB", "down"],
+  ["\u001b", "escape"],
+  ["\u0003", "ctrl-c"],
+  ["\t", "tab"],
+  ["\r", "enter"],
+  ["\n", "enter"]
+])
+
+// A key that says more than one character says so after an escape.
+// oxlint-disable-next-line no-control-regex -- reason: that is what keys are
+const oneKey = /\u001b(?:\[[\d;]*[A-Za-z~]|O[A-Za-z])?|[\s\S]/g
+
+/** The keys that some bytes of a terminal stand for, by their characters or names. */
+export const keysIn = (text: string): ReadonlyArray<string> =>
+  (text.match(oneKey) ?? []).map((each) => named.get(each) ?? each)
+
+/** Gives each key that is pressed until the scope closes; the terminal then reads lines again as before. */
+export const takeKeys = (pressed: (key: string) => void): Effect.Effect<void, never, Scope.Scope> => {
+  const onData = (bytes: Buffer): void => keysIn(bytes.toString("utf8")).forEach(pressed)
+  return Effect.acquireRelease(
+    Effect.sync(() => {
+      process.stdin.setRawMode(true)
+      process.stdin.on("data", onData)
+      process.stdin.resume()
+    }),
+    () =>
+      Effect.sync(() => {
+        process.stdin.off("data", onData)
+        process.stdin.setRawMode(false)
+        process.stdin.pause()
+      })
+  )
+}
 
 /** Says a line through the stream that tells when nobody reads it any more; the console does not. */
 export const writeLine = (line: string): Effect.Effect<void> =>

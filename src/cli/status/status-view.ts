@@ -82,7 +82,8 @@ const figuresTable = (
   return make(dispensable)
 }
 
-const totals = ({ totals, uptime_seconds, version, workers }: Stats, url: string): ReadonlyArray<string> => {
+/** The figures of all together. */
+export const totalLines = ({ totals, uptime_seconds, version, workers }: Stats, url: string): ReadonlyArray<string> => {
   const { outcomes } = totals
   const { cancelled = 0 } = outcomes
   const memory = workers.reduce((sum, { rss_bytes }) => sum + rss_bytes, 0) / 1_048_576
@@ -117,29 +118,33 @@ const queueTable = (queue: NonNullable<Stats["queue"]>): ReadonlyArray<string> =
 const shortened = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<string> =>
   lines.length <= room ? lines : [...lines.slice(0, Math.max(0, room - 1)), `… ${lines.length - room + 1} more`]
 
+/** A table of the backends, its heading first. */
+export const backendLines = (stats: Stats, columns: number): ReadonlyArray<string> => {
+  const known = stats.backends.some(({ slots = [] }) => slots.length > 0)
+  return stats.backends.length === 0
+    ? ["There are no backends."]
+    : figuresTable(
+        ["Backend", "Zone", "State", "Models", ...(known ? ["Slots"] : [])],
+        stats.backends.map((backend) => [
+          [
+            backend.name,
+            backend.zone ?? "-",
+            backend.mode === "enabled" ? backend.status : backend.mode,
+            compactNumber(backend.models),
+            ...(known ? [slotsText(backend.slots ?? []) || "-"] : [])
+          ],
+          backend,
+          backend.reason
+        ]),
+        columns
+      )
+}
+
 /** The view, in lines that fit. */
 export const statusLines = (stats: Stats, url: string, size: TerminalSize | undefined): ReadonlyArray<string> => {
   const columns = size?.columns ?? Infinity
   const rows = size?.rows ?? Infinity
-  const known = stats.backends.some(({ slots = [] }) => slots.length > 0)
-  const backends =
-    stats.backends.length === 0
-      ? ["There are no backends."]
-      : figuresTable(
-          ["Backend", "Zone", "State", "Models", ...(known ? ["Slots"] : [])],
-          stats.backends.map((backend) => [
-            [
-              backend.name,
-              backend.zone ?? "-",
-              backend.mode === "enabled" ? backend.status : backend.mode,
-              compactNumber(backend.models),
-              ...(known ? [slotsText(backend.slots ?? []) || "-"] : [])
-            ],
-            backend,
-            backend.reason
-          ]),
-          columns
-        )
+  const backends = backendLines(stats, columns)
   const models =
     stats.models.length === 0
       ? []
@@ -150,7 +155,7 @@ export const statusLines = (stats: Stats, url: string, size: TerminalSize | unde
         )
   const { queue = [] } = stats
   const head = [
-    ...totals(stats, url),
+    ...totalLines(stats, url),
     "",
     ...(queue.length === 0 ? [] : [...shortened(queueTable(queue), Math.max(2, Math.floor(rows / 4))), ""])
   ]

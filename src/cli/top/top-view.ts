@@ -1,0 +1,208 @@
+/**
+ * What `nexus top` shows and how keys change that: backends, requests under way, and what is asked of the one that is chosen.
+ */
+import type { RequestUnderWay } from "../../api/admin-api.ts"
+import type { Stats } from "../../api/stats-api.ts"
+import { printable } from "../../domain/printable.ts"
+import { tableText } from "../output.ts"
+import { requestRows } from "../requests.ts"
+import { backendLines, clippedLine, type TerminalSize, totalLines } from "../status/status-view.ts"
+
+/** What is wanted of the gateway. */
+export type TopAction =
+  | { readonly _tag: "Cancel"; readonly id: string }
+  | { readonly _tag: "Explain"; readonly id: string }
+  | { readonly _tag: "SetMode"; readonly name: string; readonly mode: "drain" | "enable" }
+
+/** All that the screen is made of. */
+export interface TopState {
+  readonly stats: Stats
+  readonly requests: ReadonlyArray<RequestUnderWay>
+  /** Why nothing newer is shown; empty while there is. */
+  readonly trouble: string
+  readonly pane: "requests" | "backends"
+  /** The chosen one of each pane, by its id or name. */
+  readonly request: string | undefined
+  readonly backend: string | undefined
+  /** What is done once it is confirmed. */
+  readonly wanted: TopAction | undefined
+  /** What came of the last wish. */
+  readonly told: string
+  /** A text that is read in place of all else, and how far it is scrolled. */
+  readonly page: { readonly lines: ReadonlyArray<string>; readonly from: number } | undefined
+}
+
+/** What is shown at first. */
+export const topState = (stats: Stats, requests: ReadonlyArray<RequestUnderWay>): TopState => ({
+  stats,
+  requests,
+  trouble: "",
+  pane: "requests",
+  request: requests[0]?.id,
+  backend: stats.backends[0]?.name,
+  wanted: undefined,
+  told: "",
+  page: undefined
+})
+
+const near = (
+  all: ReadonlyArray<string>,
+  chosen: string | undefined,
+  before: ReadonlyArray<string>
+): string | undefined =>
+  chosen !== undefined && all.includes(chosen) ? chosen : (all[Math.max(0, before.indexOf(chosen ?? ""))] ?? all.at(-1))
+
+const idsOf = (requests: ReadonlyArray<RequestUnderWay>): ReadonlyArray<string> => requests.map(({ id }) => id)
+
+const namesOf = ({ backends }: Stats): ReadonlyArray<string> => backends.map(({ name }) => name)
+
+/** The same with what is there now; the one that was chosen stays chosen while it is there, and then the one at its place. */
+export const withLook = (state: TopState, stats: Stats, requests: ReadonlyArray<RequestUnderWay>): TopState => ({
+  ...state,
+  stats,
+  requests,
+  trouble: "",
+  request: near(idsOf(requests), state.request, idsOf(state.requests)),
+  backend: near(namesOf(stats), state.backend, namesOf(state.stats))
+})
+
+const moved = (all: ReadonlyArray<string>, chosen: string | undefined, by: number): string | undefined =>
+  all[Math.min(all.length - 1, Math.max(0, all.indexOf(chosen ?? "") + by))]
+
+const step = (state: TopState, by: number): TopState => {
+  if (state.page !== undefined) {
+    const from = Math.min(Math.max(0, state.page.from + by), Math.max(0, state.page.lines.length - 1))
+    return { ...state, page: { ...state.page, from } }
+  }
+  return state.pane === "requests"
+    ? { ...state, request: moved(idsOf(state.requests), state.request, by) }
+    : { ...state, backend: moved(namesOf(state.stats), state.backend, by) }
+}
+
+/** What a key makes of the state, and what it has done; `quit` ends the command. */
+export interface Pressed {
+  readonly state: TopState
+  readonly does?: TopAction | "quit"
+}
+
+/** Takes a key, by its character or its name. */
+export const press = (state: TopState, key: string): Pressed => {
+  const { backend, page, pane, request, wanted } = state
+  if (key === "ctrl-c") return { state, does: "quit" }
+  if (wanted !== undefined) {
+    const calm = { ...state, wanted: undefined }
+    return key === "y" ? { state: calm, does: wanted } : { state: { ...calm, told: "Nothing was done." } }
+  }
+  if (key === "up" || key === "k") return { state: step(state, -1) }
+  if (key === "down" || key === "j") return { state: step(state, 1) }
+  if (page !== undefined) return { state: { ...state, page: undefined } }
+  if (key === "q" || key === "escape") return { state, does: "quit" }
+  if (key === "tab") return { state: { ...state, pane: pane === "requests" ? "backends" : "requests", told: "" } }
+  if (pane === "requests" && request !== undefined) {
+    if (key === "c") return { state: { ...state, wanted: { _tag: "Cancel", id: request } } }
+    if (key === "e" || key === "enter") return { state, does: { _tag: "Explain", id: request } }
+  }
+  if (pane === "backends" && backend !== undefined && key === "d") {
+    const isOn = state.stats.backends.find(({ name }) => name === backend)?.mode === "enabled"
+    return { state: { ...state, wanted: { _tag: "SetMode", name: backend, mode: isOn ? "drain" : "enable" } } }
+  }
+  return { state }
+}
+
+const question = (action: TopAction): string => {
+  if (action._tag === "Cancel") return `Cancel request ${action.id}? y is yes, any other key no`
+  if (action._tag === "Explain") return ""
+  const what = action.mode === "drain" ? "Give no more requests to" : "Give requests again to"
+  return `${what} ${action.name}? y is yes, any other key no`
+}
+
+const help = ({ page, pane }: TopState): string => {
+  if (page !== undefined) return "↑↓ scroll   any other key back"
+  const own = pane === "requests" ? "c cancel   e explain" : "d drain or enable"
+  return `↑↓ choose   tab ${pane === "requests" ? "backends" : "requests"}   ${own}   q quit`
+}
+
+/** A line, and how it looks. */
+interface Line {
+  readonly text: string
+  readonly look?: "chosen" | "heading" | "good" | "bad" | "fading"
+}
+
+const codes = { chosen: 7, heading: 1, good: 32, bad: 31, fading: 33 } as const
+
+// The part of the rows in which the chosen one is.
+const windowed = (rows: ReadonlyArray<Line>, room: number): ReadonlyArray<Line> => {
+  if (rows.length <= room) return rows
+  const chosen = Math.max(
+    0,
+    rows.findIndex(({ look }) => look === "chosen")
+  )
+  const from = Math.min(Math.max(0, chosen - Math.floor(room / 2)), rows.length - room)
+  return rows.slice(from, from + Math.max(0, room))
+}
+
+const backendTable = ({ backend, pane, stats }: TopState, columns: number): ReadonlyArray<Line> => {
+  const [heading = "", ...rows] = backendLines(stats, columns)
+  if (stats.backends.length === 0) return [{ text: heading, look: "heading" }]
+  return [
+    { text: heading, look: "heading" },
+    ...rows.map((text, at): Line => {
+      const of = stats.backends[at]
+      if (pane === "backends" && of?.name === backend) return { text, look: "chosen" }
+      if (of?.mode !== "enabled") return { text, look: "fading" }
+      return { text, look: of.status === "healthy" ? "good" : of.status === "unknown" ? "fading" : "bad" }
+    })
+  ]
+}
+
+const requestTable = ({ pane, request, requests }: TopState): ReadonlyArray<Line> => {
+  const { heading, rows } = requestRows(requests)
+  if (rows.length === 0) return [{ text: "No request is under way.", look: "heading" }]
+  const [first = "", ...rest] = tableText(heading, rows).split("\n")
+  return [
+    { text: first, look: "heading" },
+    ...rest.map((text, at): Line =>
+      pane === "requests" && requests[at]?.id === request ? { text, look: "chosen" } : { text }
+    )
+  ]
+}
+
+const headed = ([heading, ...rows]: ReadonlyArray<Line>, room: number): ReadonlyArray<Line> =>
+  heading === undefined || room <= 0 ? [] : [heading, ...windowed(rows, room - 1)]
+
+/** The screen, in lines that fit. */
+export const topLines = (
+  state: TopState,
+  url: string,
+  { columns, rows }: TerminalSize,
+  inColour: boolean
+): ReadonlyArray<string> => {
+  const { page, trouble, wanted } = state
+  const last: Line =
+    wanted !== undefined
+      ? { text: question(wanted), look: "bad" }
+      : trouble !== ""
+        ? { text: trouble, look: "bad" }
+        : { text: state.told === "" ? help(state) : `${state.told}   ${help(state)}` }
+  const room = Math.max(0, rows - 1)
+  const body = (): ReadonlyArray<Line> => {
+    if (page !== undefined) return page.lines.slice(page.from, page.from + room).map((text) => ({ text }))
+    const head = totalLines(state.stats, url).map((text): Line => ({ text }))
+    const left = room - head.length - 2
+    const backends = backendTable(state, columns)
+    const forBackends = Math.min(backends.length, Math.max(2, Math.floor(left / 2)))
+    return [
+      ...head,
+      { text: "" },
+      ...headed(backends, forBackends),
+      { text: "" },
+      ...headed(requestTable(state), left - forBackends)
+    ].slice(0, room)
+  }
+  const all = body()
+  const gap = Array.from({ length: room - all.length }, (): Line => ({ text: "" }))
+  return [...all, ...gap, last].slice(0, rows).map(({ look, text }) => {
+    const fitting = clippedLine(printable(text), columns)
+    return look === undefined || !inColour ? fitting : `\u001b[${codes[look]}m${fitting}\u001b[0m`
+  })
+}

@@ -1,0 +1,211 @@
+import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
+import fc from "fast-check"
+import type { RequestUnderWay } from "../../src/api/admin-api.ts"
+import type { Figures, Stats } from "../../src/api/stats-api.ts"
+import { keysIn } from "../../src/cli/screen.ts"
+import { press, topLines, type TopState, topState, withLook } from "../../src/cli/top/top-view.ts"
+import { chatEvents, chunk, streamHead } from "../kit/answers.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway, until } from "../kit/gateway.ts"
+import { makeShell } from "../kit/shell.ts"
+import { onTerminal } from "../kit/terminal.ts"
+
+// Each test starts processes, and a busy machine starts them slowly.
+setDefaultTimeout(120_000)
+
+const { close, nexus, serving } = makeShell()
+afterAll(close)
+
+const none: Figures = {
+  in_flight: 0,
+  active_streams: 0,
+  requests: 0,
+  attempts: 0,
+  errors: 0,
+  error_rate: 0,
+  failovers: 0,
+  prompt_tokens: 0,
+  cached_tokens: 0,
+  completion_tokens: 0,
+  requests_per_second: 0,
+  tokens_per_second: 0,
+  pieces_per_second: 0,
+  first_token_ms: null
+}
+
+const statsOf = (names: ReadonlyArray<string>): Stats => ({
+  version: "1.2.3",
+  uptime_seconds: 5,
+  totals: {
+    ...none,
+    turned_away: 0,
+    outcomes: { completed: 0, refused: 0, failed: 0, truncated: 0, client_closed: 0 }
+  },
+  backends: names.map((name) =>
+    Object.assign({ name, mode: "enabled", status: "healthy", reason: "", models: 1 } as const, none)
+  ),
+  models: [],
+  workers: [{ worker: 1, rss_bytes: 1e8, cpu_seconds: 1 }]
+})
+
+const requestOf = (id: string): RequestUnderWay => ({
+  id,
+  at: 0,
+  endpoint: "chat/completions",
+  model: "m",
+  stream: true,
+  phase: "committed",
+  phase_ms: 1,
+  age_ms: 2,
+  backend: "a",
+  upstream_model: "m",
+  attempts: 1,
+  failures: [],
+  first_byte_ms: 1,
+  bytes: 10,
+  pieces: 1
+})
+
+const texts = fc.string({ unit: "binary", maxLength: 60 })
+const states: fc.Arbitrary<TopState> = fc
+  .tuple(fc.uniqueArray(texts, { maxLength: 30 }), fc.uniqueArray(texts, { maxLength: 30 }))
+  .map(([names, ids]) => topState(statsOf(names), ids.map(requestOf)))
+const keys = fc.array(fc.constantFrom("up", "down", "tab", "c", "e", "d", "y", "n", "enter", "k", "j"), {
+  maxLength: 30
+})
+
+const after = (state: TopState, pressed: ReadonlyArray<string>): TopState =>
+  pressed.reduce((now, key) => press(now, key).state, state)
+
+const url = "http://127.0.0.1:8000"
+
+describe("the view of nexus top", () => {
+  test("fills the terminal, whatever its size, whatever names there are and whatever was pressed, and no name steers it", () =>
+    fc.assert(
+      fc.property(
+        states,
+        keys,
+        fc.integer({ min: 1, max: 160 }),
+        fc.integer({ min: 1, max: 50 }),
+        (state, pressed, columns, rows) => {
+          const shown = topLines(after(state, pressed), url, { columns, rows }, false)
+          expect(shown).toHaveLength(rows)
+          for (const line of shown) {
+            expect(Bun.stringWidth(line)).toBeLessThanOrEqual(columns)
+            // oxlint-disable-next-line no-control-regex -- reason: control characters are what this is about
+            expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/)
+          }
+        }
+      )
+    ))
+
+  test("does nothing to a request or a backend that was not confirmed with y", () =>
+    fc.assert(
+      fc.property(states, keys, (state, pressed) => {
+        let now = state
+        for (const key of pressed) {
+          const asked = now.wanted
+          const { does, state: next } = press(now, key)
+          if (does !== undefined && does !== "quit" && does._tag !== "Explain")
+            expect([key, asked]).toEqual(["y", does])
+          now = next
+        }
+      })
+    ))
+
+  test("keeps what is chosen while it is there, and takes what has its place when it is gone", () => {
+    const state = after(topState(statsOf(["a"]), ["1", "2", "3"].map(requestOf)), ["down"])
+    expect(state.request).toBe("2")
+    const same = withLook(state, state.stats, ["0", "1", "2"].map(requestOf))
+    expect(same.request).toBe("2")
+    expect(withLook(same, same.stats, ["0", "1", "9"].map(requestOf)).request).toBe("9")
+    expect(withLook(same, same.stats, []).request).toBeUndefined()
+  })
+})
+
+test("keys are read one by one from whatever comes at once", () =>
+  expect(keysIn("a\u001b[A\u001bOB\t\rq\u0003\u001b")).toEqual([
+    "a",
+    "up",
+    "down",
+    "tab",
+    "enter",
+    "q",
+    "ctrl-c",
+    "escape"
+  ]))
+
+describe("nexus top", () => {
+  const entered = "\u001b[?1049h"
+  const left = "\u001b[?1049l"
+
+  test("without a terminal says where the same is to be had", async () => {
+    const { code, stderr } = await nexus("top")
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: "error: nexus top needs a terminal; nexus status says the same once\n"
+    })
+  })
+
+  test("shows a request under way, explains and cancels it, drains a backend, and leaves the terminal as it was", async () => {
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: () => [streamHead(), chunk(chatEvents("m", ["a"])[0] ?? ""), "hang"]
+    })
+    await using gateway = await startGateway({ backends: [backendFor("only-one", upstream)] })
+    const port = String(gateway.port)
+    const body = JSON.stringify({ model: "m", stream: true, messages: [] })
+    const asking = fetch(`${gateway.url}/v1/chat/completions`, {
+      method: "POST",
+      body,
+      headers: { "x-request-id": "watched" }
+    })
+    // A stream that is cancelled is cut behind the event that says so.
+    const answer = asking.then((response) => response.text()).catch(() => "cut")
+    const terminal = onTerminal({ columns: 120, rows: 24 }, "top", "--port", port, "--interval", "0.2")
+    await until(() => terminal.output().includes("watched"), "the request is shown")
+    terminal.type("e")
+    await until(() => terminal.output().includes("By the figures of its beginning"), "it is explained")
+    terminal.type("x")
+    await until(() => terminal.output().includes("e explain"), "it is back")
+    terminal.type("c")
+    await until(() => terminal.output().includes("Cancel request watched?"), "it asks first")
+    terminal.type("y")
+    await until(() => terminal.output().includes("Cancelled watched."), "it says what was done")
+    await answer
+    await until(() => gateway.inFlight() === 0, "nothing is under way")
+    terminal.type("\t")
+    await until(() => terminal.output().includes("d drain or enable"), "the backends are chosen from")
+    terminal.type("d")
+    await until(() => terminal.output().includes("Give no more requests to only-one?"), "it asks first")
+    terminal.type("y")
+    await until(() => terminal.output().includes("only-one is draining now."), "it is drained")
+    expect(terminal.output()).toContain(entered)
+    expect(terminal.output()).not.toContain(left)
+    terminal.type("q")
+    expect(await terminal.exited).toBe(0)
+    await until(() => terminal.output().endsWith(left), "the terminal is as it was")
+    await terminal.close()
+  })
+
+  test.each(["SIGINT", "SIGTERM"] as const)(
+    "leaves the terminal as it was on %s, and draws only what has changed",
+    async (signal) => {
+      const { child, port } = await serving("--demo", "--no-discovery")
+      const terminal = onTerminal({ columns: 100, rows: 20 }, "top", "--port", port, "--interval", "0.1")
+      await until(() => terminal.output().includes("simulated-b"), "it has drawn")
+      const drawn = () => terminal.output().split("simulated-b").length
+      const before = drawn()
+      await until(() => (terminal.output().match(/\u001b\[1;1H/g) ?? []).length > 1, "its age has been drawn again") // oxlint-disable-line no-control-regex -- reason: what a terminal is told
+      expect(drawn()).toBe(before)
+      terminal.resize(60, 18)
+      await until(() => drawn() > before, "all is drawn again at another size")
+      terminal.kill(signal)
+      expect(await terminal.exited).toBe(0)
+      await until(() => terminal.output().endsWith(left), "the terminal is as it was")
+      await terminal.close()
+      child.kill("SIGTERM")
+      await child.exited
+    }
+  )
+})
