@@ -39,7 +39,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   lifecycle: room(
     "models loaded, unloaded and got where servers can be asked to",
-    "domain backend registry router upstream"
+    "domain backend wire registry router upstream"
   ),
   discovery: room("servers found on this machine and the network", "domain backend config registry upstream health"),
   listener: room("the HTTP/1.1 server on bare sockets: connections, requests, answers", ""),

@@ -89,7 +89,7 @@ describe("imports", () => {
         // YAML is what other gateways are set up with; only their import, loaded when it is asked for, reads it.
         .filter((path) => !(file === "src/config/import/yaml.ts" && path === "yaml"))
         // Bun's own module gives the socket client its types, and nothing at run time.
-        .filter((path) => !(file === "src/wire/connection.ts" && path === "bun"))
+        .filter((path) => !(/^src\/wire\/(connection|dialing)\.ts$/.test(file) && path === "bun"))
         // What the page in a browser is made with.
         .filter((path) => !(inBrowser(file) && /^(preact(\/hooks)?|uplot)$/.test(path)))
         // The database inside of Bun.
@@ -194,7 +194,7 @@ describe("names", () => {
 describe("what the program does not do", () => {
   test("Bun is named only by the server, the client and what makes the live page", () => {
     const both = ["src/http/BunServer.ts", "src/listener/HttpListener.ts"]
-    const named = [...both, "src/wire/ConnectionPool.ts", "src/operations/pages/live-page.ts"]
+    const named = [...both, "src/wire/dialing.ts", "src/operations/pages/live-page.ts"]
     expect(linesWith(outside(...named), /\bBun\./)).toEqual([])
     expect(
       linesWith(
@@ -203,7 +203,7 @@ describe("what the program does not do", () => {
       )
     ).toEqual([])
     expect(linesWith(["src/listener/HttpListener.ts"], /\bBun\.(?!(listen|SocketHandler)\b)/)).toEqual([])
-    expect(linesWith(["src/wire/ConnectionPool.ts"], /\bBun\.(?!connect\b)/)).toEqual([])
+    expect(linesWith(["src/wire/dialing.ts"], /\bBun\.(?!connect\b)/)).toEqual([])
   })
 
   test("the environment is read only by the config", () => {
@@ -217,6 +217,27 @@ describe("what the program does not do", () => {
 
   test("nothing calls other servers but through the transport, which has a client of its own", () => {
     expect(linesWith(outside(), /(?<![\w.])fetch\(|globalThis\.fetch/)).toEqual([])
+  })
+
+  test("nothing dials but the one place with the gate in it, and sockets of this machine's own file system", () => {
+    const dials =
+      /\bBun\.(connect|udpSocket)\b|["']node:(http|https|http2|tls|dgram|inspector)["']|\{[^}]*\bconnect\b[^}]*\} from "node:net"|createConnection|new WebSocket\(|new EventSource\(|XMLHttpRequest|RedisClient|\bFetchHttpClient\b|NodeHttpClient|BunHttpClient|BunSocket|NodeSocket|"node:child_process"/
+    const gated = [
+      "src/wire/dialing.ts",
+      // By the addresses that the one above lets through.
+      "src/wire/web-socket.ts",
+      "src/lifecycle/waker.ts"
+    ]
+    // Sockets in the file system, and other programs of this machine, are nowhere beyond it.
+    const own = ["src/upstream/ask-socket.ts", "src/runtime/admin-listener.ts"]
+    const others = linesWith(outside(...gated, ...own), dials)
+    expect(others.filter((line) => !/node:child_process/.test(line) && !/node:http"/.test(line))).toEqual([])
+    for (const file of ["src/wire/web-socket.ts", "src/lifecycle/waker.ts"]) {
+      expect(linesWith([file], /\badmitted(Addresses)?\(/)).not.toEqual([])
+    }
+    expect(
+      linesWith(own, /\brequest\(|\bconnect\(/).filter((line) => !/socketPath|connect\(path\)/.test(line))
+    ).toEqual([])
   })
 
   test("time comes from the clock, and waiting from schedules", () => {

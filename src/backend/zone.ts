@@ -2,6 +2,7 @@
  * The zone of a backend: as its definition has it, or by its kind and address; and the zones of addresses.
  */
 import { BlockList, isIP, isIPv4 } from "node:net"
+import { networkInterfaces } from "node:os"
 import type { UsualZone } from "../domain/zones.ts"
 import { hostPortOf, isLocalName } from "../domain/url-host.ts"
 import { kindNamed } from "./all.ts"
@@ -51,6 +52,11 @@ export const addressesWithin = (networks: ReadonlyArray<string>): ((address: str
 
 const isOwn = addressesWithin(ownNetworks)
 const isPrivate = addressesWithin([...privateNetworks, linkLocal])
+
+/** Whether an address leads to this machine: to its loopback interface, or one that it has in a network. */
+export const isOfThisMachine = (address: string): boolean =>
+  isOwn(address) ||
+  Object.values(networkInterfaces()).some((list) => list?.some((own) => own.address === address.toLowerCase()))
 
 /** The zone of an address. */
 export const zoneOfAddress = (address: string): UsualZone =>

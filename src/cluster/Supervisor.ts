@@ -69,7 +69,10 @@ const othersEveryMs = 250
 
 const read = Schema.decodeUnknownOption(ToSupervisor)
 
-const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSupervisor): void => {
+// What is urgent is told so soon, all of it that comes meanwhile.
+const urgentMs = 5
+
+const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSupervisor, urgent: () => void): void => {
   switch (message._tag) {
     case "Suspect":
       return registry.suspect(message.name)
@@ -78,6 +81,7 @@ const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSuperv
     case "Figures": {
       const now = performance.now()
       slot.standings = message.backends
+      if (message.urgent === true) urgent()
       for (const { name, aliveAgoMs, failedAgoMs, in_flight } of message.backends) {
         const live = registry.snapshot().backends.get(name)?.live
         if (live === undefined) continue
@@ -123,6 +127,7 @@ export const supervise = (
     const since = yield* Clock.currentTimeMillis
     const started = performance.now()
     const stopping = yield* Latch.make(false)
+    const news = yield* Latch.make(false)
     const state = { listened: false, port: config.settings.server.port }
     const services = yield* Layer.build(watchLayer(nexus, source, () => state.port))
     const registry = Context.get(services, Registry)
@@ -170,7 +175,7 @@ export const supervise = (
           if (message._tag === "Failed") ({ reason } = message)
           if (message._tag === "Call") return replyTo(child, message)
           if (message._tag === "Reply") return calls.replied(child, message)
-          if (message._tag !== "Listening") return onUp(registry, slot, message)
+          if (message._tag !== "Listening") return onUp(registry, slot, message, () => news.openUnsafe())
           state.port = message.port
           slot.listens = true
           state.listened = true
@@ -222,8 +227,11 @@ export const supervise = (
       Stream.runForEachArray(() => Effect.andThen(Effect.yieldNow, tellAll)),
       Effect.forkScoped
     )
-    yield* Effect.sync(() => sendStandings(slots, registry.snapshot(), performance.now())).pipe(
-      Effect.andThen(Effect.sleep(othersEveryMs)),
+    yield* Effect.sync(() => {
+      news.closeUnsafe()
+      sendStandings(slots, registry.snapshot(), performance.now())
+    }).pipe(
+      Effect.andThen(Effect.raceFirst(Effect.sleep(othersEveryMs), Effect.andThen(news.await, Effect.sleep(urgentMs)))),
       Effect.forever,
       Effect.forkScoped
     )

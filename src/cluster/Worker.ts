@@ -4,6 +4,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Latch from "effect/Latch"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
@@ -26,6 +27,7 @@ import { Gateway } from "../runtime/Gateway.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Operations } from "../operations/Operations.ts"
 import { History } from "../proxy/History.ts"
+import { Proxy } from "../proxy/Proxy.ts"
 import type { ConfigStatus } from "../api/control-api.ts"
 import { siblingQuestions, Siblings } from "../operations/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -44,6 +46,9 @@ import { contractOf, siblingsOver } from "./sibling-questions.ts"
 
 /** Time between two tellings of figures, in milliseconds. */
 const figuresEveryMs = 250
+
+// Places that are scarce are told of so soon, all together that were taken and freed meanwhile.
+const urgentMs = 10
 
 const decodeDown = Schema.decodeUnknownOption(ToWorker)
 
@@ -112,6 +117,14 @@ const figuresOf = ({ backend, live }: BackendState, now: number) => ({
   failedAgoMs: age(now, live.failedAt)
 })
 
+/** Whether a backend has only so many places. */
+const isScarce = ({ backend, live, models }: BackendState): boolean => {
+  if (backend.maxConcurrent !== undefined) return true
+  for (const { slots } of live.standings.values()) if (slots.seen !== undefined) return true
+  for (const { slots } of models.values()) if (slots !== undefined) return true
+  return false
+}
+
 /** The config a worker starts with: the first thing it is told. */
 const firstConfig = Effect.fnUntraced(function* (
   messages: Queue.Queue<ToWorker>,
@@ -147,6 +160,7 @@ export const runWorker = (
       Effect.provideService(Siblings, siblingsOver(ask))
     )
     const registry = Context.get(services, Registry)
+    const proxy = Context.get(services, Proxy)
     const served = answering(Context.get(services, History), Context.get(services, Meters))
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
@@ -165,6 +179,11 @@ export const runWorker = (
         ),
         Effect.provideContext(services)
       )
+    const scarce = Latch.makeUnsafe(false)
+    const placeTurns = (name: string): void => {
+      const state = registry.snapshot().backends.get(name)
+      if (state !== undefined && isScarce(state)) scarce.openUnsafe()
+    }
     const onState = ({
       name,
       mode,
@@ -178,7 +197,10 @@ export const runWorker = (
       probeMs
     }: ToWorker & { readonly _tag: "State" }) => {
       const live = registry.snapshot().backends.get(name)?.live
-      if (live !== undefined) live.probeMs = probeMs
+      if (live !== undefined) {
+        live.probeMs = probeMs
+        live.turns = () => placeTurns(name)
+      }
       return registry.adopt(name, { mode, health: { status, streak, reason }, models, listed, apiPath, served })
     }
     const onPut = ({
@@ -231,6 +253,7 @@ export const runWorker = (
         case "Others":
           noteSiblings(registry.snapshot(), message.backends, performance.now())
           noteToldWork(registry.snapshot(), message.told ?? [], performance.now())
+          proxy.stir()
           return false
         case "Call":
           yield* Effect.flatMap(replyOf(served, message) ?? Effect.undefined, (reply) =>
@@ -272,12 +295,27 @@ export const runWorker = (
     yield* send({ _tag: "Listening", port: listening.port })
     yield* Context.get(services, Operations).warm
 
-    const report = Effect.suspend(() => {
+    const report = (urgent: boolean) => {
       const now = performance.now()
       const states = [...registry.snapshot().backends.values()]
-      return send({ _tag: "Figures", backends: states.map((state) => figuresOf(state, now)) })
-    })
-    yield* report.pipe(Effect.andThen(Effect.sleep(figuresEveryMs)), Effect.forever, Effect.forkScoped)
+      return send({
+        _tag: "Figures",
+        ...(urgent ? { urgent } : {}),
+        backends: states.map((state) => figuresOf(state, now))
+      })
+    }
+    const next = Effect.raceFirst(
+      Effect.as(Effect.sleep(figuresEveryMs), false),
+      Effect.as(Effect.andThen(scarce.await, Effect.sleep(urgentMs)), true)
+    )
+    yield* next.pipe(
+      Effect.flatMap((urgent) => {
+        scarce.closeUnsafe()
+        return report(urgent)
+      }),
+      Effect.forever,
+      Effect.forkScoped
+    )
     yield* registry.nextSuspect.pipe(
       Effect.flatMap((name) => send({ _tag: "Suspect", name })),
       Effect.forever,

@@ -166,6 +166,8 @@ const Wanted = Schema.TaggedStruct("Wanted", { name: Schema.String })
 
 /** How the worker stands with each backend; ages in milliseconds, -1 for never. */
 const Figures = Schema.TaggedStruct("Figures", {
+  /** Whether the others are to hear of it at once: places have been taken or freed of which there are only so many. */
+  urgent: Schema.optionalKey(Schema.Boolean),
   backends: Schema.Array(
     Schema.Struct({ ...SharedStanding.fields, aliveAgoMs: Schema.Number, failedAgoMs: Schema.Number })
   )

@@ -9,6 +9,7 @@ import {
   weekdays,
   type ZonePolicies
 } from "../domain/routing.ts"
+import { limitOfAll } from "./privacy.ts"
 import type { Settings } from "./schema.ts"
 
 type RouteEntry = Settings["routes"][number]
@@ -85,12 +86,16 @@ const ruleOf = ({ backends, canary, match, model, name, shadow, strategy, weight
 })
 
 /** Where requests may go by what they are; nothing where nothing says anything of it. */
-export const zonePoliciesOf = ({ models, routes }: Settings): { readonly zones?: ZonePolicies } => {
+export const zonePoliciesOf = ({ backends, models, privacy, routes }: Settings): { readonly zones?: ZonePolicies } => {
   const named = models.flatMap(({ name, zones }) =>
     zones === undefined ? [] : [{ glob: name, limit: { by: `[[models]] '${name}'`, zones } }]
   )
-  if (named.length === 0 && routes.every(({ zones }) => zones === undefined)) return {}
-  return { zones: { models: named, all: undefined } }
+  const all = limitOfAll(
+    privacy,
+    backends.map(({ zone }) => zone)
+  )
+  if (all === undefined && named.length === 0 && routes.every(({ zones }) => zones === undefined)) return {}
+  return { zones: { models: named, all } }
 }
 
 /** The route table. */

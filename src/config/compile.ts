@@ -5,12 +5,15 @@
 import * as Redacted from "effect/Redacted"
 import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
+import { zoneOf } from "../backend/zone.ts"
 import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { AuthKey } from "../domain/grant.ts"
 import { momentOf, termsOf } from "../domain/key-terms.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
+import { hostPortOf } from "../domain/url-host.ts"
+import { barredReason, perimeterOf } from "./privacy.ts"
 import { rulesOf, zonePoliciesOf } from "./compile-routes.ts"
 import { otlpOf, type OtlpSettings } from "./otlp.ts"
 import type { Settings } from "./schema.ts"
@@ -44,6 +47,8 @@ export interface LoadedConfig {
   readonly authKeys: ReadonlyArray<ConfiguredKey>
   /** What is sent by OTLP; undefined when nothing is. */
   readonly otlp: OtlpSettings | undefined
+  /** Tells the addresses that may be connected to; absent where that is all of them. */
+  readonly perimeter?: ((address: string) => boolean) | undefined
   /** Whether servers are searched for. */
   readonly discovery: boolean
   /** The file that was read; undefined when there is none. */
@@ -123,14 +128,17 @@ const backendOf = (entry: BackendEntry, settings: Settings, secrets: Secrets): B
     const { backend, model } = splitModelAt(each)
     return backend === entry.name ? [model] : []
   })
+  const base = parseBaseUrl(entry.url ?? kindNamed(entry.type).home ?? "")
+  const place = { type: entry.type, url: base.url, ...(entry.zone === undefined ? {} : { zone: entry.zone }) }
+  const barred = barredReason(settings.privacy, zoneOf(place), hostPortOf(base.url)?.host ?? "")
   return {
     name: entry.name,
     // Where it is absent its type has one, by the rules.
-    ...parseBaseUrl(entry.url ?? kindNamed(entry.type).home ?? ""),
-    type: entry.type,
+    ...base,
+    ...place,
     priority: entry.priority,
     origin: "config",
-    ...(entry.zone === undefined ? {} : { zone: entry.zone }),
+    ...(barred === undefined ? {} : { barred }),
     apiKey: key === undefined ? undefined : Redacted.make(key),
     ...(tls === undefined ? {} : { tls }),
     ...(keyFault === undefined ? {} : { keyFault }),
@@ -214,6 +222,7 @@ export const compileSettings = (
     recoveries: settings.health_check.recovery_threshold
   },
   authKeys: keysOf(settings, secrets.authKeys),
+  perimeter: perimeterOf(settings.privacy),
   discovery: settings.discovery.enabled,
   ...about
 })

@@ -11,6 +11,7 @@ import type { Mistake } from "./check.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
 import { routeMistakes } from "./route-rules.ts"
+import { privacyMistakes } from "./privacy.ts"
 import { wakeMistakes } from "./wake.ts"
 import { listenFault } from "./admin-listen.ts"
 import { keyMistakes } from "./key-rules.ts"
@@ -397,6 +398,7 @@ const exported = (tree: Table): ReadonlyArray<Mistake> => {
 export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => [
   ...openToOthers(tree),
   ...administered(tree),
+  ...privacyMistakes(tree),
   ...origins(tree),
   ...allowedHosts(tree),
   ...searched(tree, lineOf),

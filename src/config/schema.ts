@@ -7,9 +7,10 @@ import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { livePageModes, modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
 import { Auth } from "./auth-schema.ts"
+import { Discovery, ModelPolicy, Privacy } from "./policy-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { BudgetEntry, PriceEntry, UsageSection } from "./usage-schema.ts"
-import { limit, maybe, or, seconds, share, weightParts, whole, zone, zones } from "./schema-parts.ts"
+import { limit, maybe, or, seconds, share, weightParts, whole, zone } from "./schema-parts.ts"
 import { Logging, Telemetry } from "./telemetry-schema.ts"
 
 const Cors = Schema.Struct({
@@ -132,32 +133,6 @@ const Admin = Schema.Struct({
     "on",
     "The live page at /ui: on, read_only (it may look and ask models, and change nothing) or off"
   )
-})
-
-const Discovery = Schema.Struct({
-  enabled: or(
-    Schema.Boolean,
-    true,
-    "Look for LLM servers on well-known ports of this machine, and wherever the keys below say; beside [[backends]] as well"
-  ),
-  interval_seconds: or(seconds(1, 86_400), 15, "Time between two looks"),
-  hosts: or(
-    Schema.Array(Schema.String),
-    [],
-    "Other machines to look at, such as gpu-box (on the well-known ports), box:9000 or [fd00::1]; 64 at most"
-  ),
-  grace_seconds: or(limit, 60, "Time that a found server may be away before it is taken out"),
-  mdns: or(Schema.Boolean, false, "Find servers that announce themselves on the local network (mDNS)"),
-  mdns_types: or(
-    Schema.Array(Schema.String),
-    [],
-    "Service types to look for besides _ollama._tcp and _llm._tcp; 16 at most"
-  ),
-  mdns_interface: maybe(
-    Schema.NonEmptyString,
-    "Network interface for mDNS, by its name or IPv4 address; all but loopback when absent"
-  ),
-  announce: or(Schema.Boolean, false, "Announce Nexus itself on the local network, as _llm._tcp")
 })
 
 const HealthCheck = Schema.Struct({
@@ -381,18 +356,12 @@ const BackendEntry = Schema.Struct({
   models: or(Schema.Array(BackendModel), [], "What is known of its models better than the backend says it")
 })
 
-const ModelEntry = Schema.Struct({
-  name: Schema.NonEmptyString.annotate({
-    description: "Alias, group or model; * is any text, ? one character"
-  }),
-  zones: maybe(zones, "Zones that requests for it may go to, fallbacks included; any when absent")
-})
-
 /** The decoded settings; keys are spelled as in the file. */
 export const Settings = Schema.Struct({
   server: or(Server, {}, "The HTTP endpoint"),
   auth: or(Auth, {}, "Who may use it"),
   admin: or(Admin, {}, "Where it is administered"),
+  privacy: or(Privacy, {}, "What may leave this machine"),
   discovery: or(Discovery, {}, "Finding servers"),
   health_check: or(HealthCheck, {}, "Watching the backends"),
   routing: or(Routing, {}, "Choosing a backend"),
@@ -406,7 +375,7 @@ export const Settings = Schema.Struct({
     "Rules for those requests that are to go elsewhere; the first that matches counts"
   ),
   models: or(
-    Schema.Array(ModelEntry),
+    Schema.Array(ModelPolicy),
     [],
     "What holds for requests by the names of their models; all that match count"
   ),

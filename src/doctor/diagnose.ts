@@ -4,7 +4,6 @@
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import { defaultLimits } from "../config/compile.ts"
@@ -15,6 +14,7 @@ import { aboutOf, examineBackend } from "./examine.ts"
 import { error, type Finding, info, ok, type ReportSection } from "./finding.ts"
 import { deadRoutingNames } from "./name-check.ts"
 import type { Report } from "./report.ts"
+import { Perimeter, perimeterGate } from "../upstream/perimeter.ts"
 import { connectFailure } from "./reachability.ts"
 import { checkConfig, checkKeyFiles, checkOpenFiles } from "./process-limits.ts"
 import { typeCalled } from "../backend/all.ts"
@@ -228,7 +228,14 @@ export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
       readConfig({ path: options.config, overrides: options.overrides, allowMissing: "any" })
     )
     const sections = Result.isSuccess(read)
-      ? yield* looked(read.success, options)
+      ? yield* looked(read.success, options).pipe(
+          // @effect-diagnostics-next-line strictEffectProvide:off -- reason: what bounds it is known once the config is read
+          Effect.provide(Transport.layer),
+          Effect.provideService(
+            Perimeter,
+            perimeterGate(() => read.success.loaded.perimeter)
+          )
+        )
       : [invalid(read.failure, options.report)]
     return {
       version,
@@ -241,5 +248,5 @@ export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
   }).pipe(
     Effect.scoped,
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the entry point of a one-shot command
-    Effect.provide(Layer.merge(Transport.layer, NodeFileSystem.layer))
+    Effect.provide(NodeFileSystem.layer)
   )

@@ -252,6 +252,7 @@ const examined = Effect.fnUntraced(function* (
 ) {
   const { inference, timeoutMs, answerMs, ownPort } = how
   const transport = yield* Transport
+  if (named.barred !== undefined) return say(info("zone", `nothing is asked of it: it ${named.barred}`))
   const reached = yield* checkReachable(named, timeoutMs)
   if (reached.some(({ severity }) => severity === "error")) {
     return (yield* isOwn(named, ownPort)) ? say(itself(circle)) : say(...reached)

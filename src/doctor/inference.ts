@@ -9,6 +9,7 @@ import type { Model } from "../domain/server.ts"
 import { printable } from "../domain/printable.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { isAddressMissing } from "../domain/not-found.ts"
+import { reachOf } from "../upstream/perimeter.ts"
 import { Abort } from "../wire/abort.ts"
 import { callHeaders, prepareBackend, urlFor } from "../upstream/endpoint.ts"
 import { addressFor } from "../dialect/routes.ts"
@@ -50,6 +51,7 @@ const say = (
       .send({
         url,
         trust: prepared.trust,
+        reach: reachOf(backend),
         fixed: prepared.headers,
         headers: callHeaders(backend, new Headers(), crypto.randomUUID()),
         body: encoder.encode(JSON.stringify(body)),

@@ -2,10 +2,15 @@
  * Whether a server can be reached at all: its name, its port.
  */
 import { lookup } from "node:dns/promises"
-import { connect, isIP } from "node:net"
+import { isIP } from "node:net"
 import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
 import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
+import { Perimeter, reachOf } from "../upstream/perimeter.ts"
+import type { Gate } from "../wire/call.ts"
+import { admittedAddresses, dialOnce } from "../wire/dialing.ts"
+import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import { error, type Finding, ok } from "./finding.ts"
 
 const quiet: Readonly<Record<string, string>> = {
@@ -37,16 +42,38 @@ const resolves = (host: string, timeoutMs: number): Effect.Effect<string | undef
     )
   )
 
-/** Why no connection can be made; undefined when one can. Closes it again. */
-export const connectFailure = (host: string, port: number, timeoutMs: number): Effect.Effect<string | undefined> =>
+const closedAt = (gate: Gate, address: string, port: number): Effect.Effect<string | undefined> =>
   Effect.callback<string | undefined>((resume) => {
-    const socket = connect({ host, port })
+    const socket = dialOnce(gate, address, port)
     socket.once("connect", () => resume(Effect.undefined))
     socket.once("error", (thrown) => {
       const code = codeOf(thrown)
       resume(Effect.succeed(quiet[code] ?? `the connection fails (${code})`))
     })
     return Effect.sync(() => socket.destroy())
+  })
+
+/** Why no connection can be made; undefined when one can. Closes it again. `reach` bounds where it may go. */
+export const connectFailure = (
+  host: string,
+  port: number,
+  timeoutMs: number,
+  reach?: Gate
+): Effect.Effect<string | undefined> =>
+  Effect.gen(function* () {
+    const perimeter = yield* Perimeter
+    const gate: Gate = (address) => perimeter(address) ?? reach?.(address)
+    const found = yield* Effect.result(
+      Effect.tryPromise({ try: () => admittedAddresses(gate, host), catch: (error) => toUpstreamError(error, false) })
+    )
+    if (Result.isFailure(found)) return "reason" in found.failure ? found.failure.reason : "it cannot be looked up"
+    let first: string | undefined
+    for (const address of found.success) {
+      const closed = yield* closedAt(gate, address, port)
+      if (closed === undefined) return undefined
+      first ??= closed
+    }
+    return first
   }).pipe(
     Effect.timeoutOrElse({
       duration: timeoutMs,
@@ -68,7 +95,7 @@ export const checkReachable = (backend: Backend, timeoutMs: number): Effect.Effe
       }
       findings.push(ok("name", `${host} is known`))
     }
-    const refused = yield* connectFailure(host, port, timeoutMs)
+    const refused = yield* connectFailure(host, port, timeoutMs, reachOf(backend))
     if (refused !== undefined) {
       const { start } = kindNamed(backend.type).advice
       const where = `${host}:${port}`

@@ -163,6 +163,8 @@ export interface Server {
   readonly apiKey: Redacted.Redacted<string> | undefined
   /** Why the key it is to be sent is not there; such a backend is asked nothing. */
   readonly keyFault?: string
+  /** Why it is never asked for anything, whatever its key: the settings keep everything from it. */
+  readonly barred?: string
   /** Absent where the authorities of the system are trusted and Nexus shows no certificate. */
   readonly tls?: Tls
   /** What Nexus calls itself to this backend; `nexus/` and its version when absent. */

@@ -32,6 +32,8 @@ export class Unreachable extends Data.TaggedError("Unreachable")<{
   readonly tls?: TlsFault
   /** Set when nothing is wrong with the backend: Nexus may open no more files. */
   readonly own?: true
+  /** Set when it leads where it may not: to another zone, or beyond what privacy.mode leaves. */
+  readonly barred?: true
 }> {}
 
 /** The connection closed or broke; `answered` says whether any byte of an answer had come. */

@@ -8,6 +8,9 @@ const usualZones = ["local", "lan", "cloud"] as const
 /** A zone that there is without anybody naming it. */
 export type UsualZone = (typeof usualZones)[number]
 
+/** Whether a zone is one that there is without anybody naming it. */
+export const isUsualZone = (zone: string): zone is UsualZone => usualZones.some((usual) => usual === zone)
+
 /** What a zone may be called. */
 export const zoneName = /^[a-z0-9][a-z0-9._-]{0,31}$/
 

@@ -7,6 +7,7 @@ import { kindNamed } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { TlsFault, UpstreamError } from "../domain/upstream-errors.ts"
+import { reachOf } from "../upstream/perimeter.ts"
 import { prepareBackend, userAgentOf } from "../upstream/endpoint.ts"
 import { tlsUnreachable, speaksTls } from "../wire/tls.ts"
 import type { Transport } from "../upstream/Transport.ts"
@@ -76,6 +77,7 @@ export const askServer = (
       },
       ...(question.body === undefined ? {} : { body: JSON.stringify(question.body) }),
       ...(trust === undefined ? {} : { trust }),
+      reach: reachOf(backend),
       timeoutMs: question.timeoutMs,
       fresh: question.fresh === true,
       maxBytes
@@ -122,6 +124,7 @@ const faultOf = (
     method: "GET",
     url: `${other}/v1/models`,
     headers: { "user-agent": userAgentOf(backend) },
+    reach: reachOf(backend),
     timeoutMs: Math.min(timeoutMs, lookMs)
   } as const
   return Effect.match(transport.ask(asked), {

@@ -176,9 +176,8 @@ export const makeQuestions = (
         hear: (path) => Effect.flatMap(lightly(path), (question) => askAnything(transport, backend, question))
       }),
       probe: Effect.suspend(() => {
-        if (backend.keyFault !== undefined) {
-          return Effect.succeed<ProbeOutcome>({ _tag: "Refused", reason: backend.keyFault })
-        }
+        const never = backend.barred ?? backend.keyFault
+        if (never !== undefined) return Effect.succeed<ProbeOutcome>({ _tag: "Refused", reason: never })
         const timeoutMs = timeoutNow()
         return timeoutAwake(
           probe(transport, backend, timeoutMs, memory, prober).pipe(

@@ -13,6 +13,7 @@ import type { ApiPath } from "../domain/base-url.ts"
 import { parseBoundedJson } from "../domain/bounded-json.ts"
 import { TimedOut, type UpstreamError } from "../domain/upstream-errors.ts"
 import { type OpenAnswer, openAnswer, type OpenQuestion } from "../upstream/open-answer.ts"
+import { reachOf } from "../upstream/perimeter.ts"
 import { prepareBackend, userAgentOf } from "../upstream/endpoint.ts"
 import type { Transport } from "../upstream/Transport.ts"
 
@@ -48,6 +49,7 @@ const questionFor = (backend: Backend, shown: ApiPath | undefined, { body, path 
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     trust,
+    reach: reachOf(backend),
     connectMs: connectMs > 0 ? connectMs : 30_000
   }
 }

@@ -9,6 +9,8 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import type { Wake } from "../domain/server.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
+import { admitted, Perimeter } from "../upstream/perimeter.ts"
+import type { Gate } from "../wire/call.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 
@@ -29,8 +31,7 @@ const magicPacket = (mac: string, password = ""): Uint8Array => {
 const sentBy = (socket: Socket, { address, mac, password, port }: Wake): Effect.Effect<void, string> =>
   Effect.callback((resume) => {
     const fail = (error: Error): void => {
-      const code = "code" in error ? String(error.code) : error.message
-      resume(Effect.fail(code === "ENOTFOUND" ? "the name of wake_address is not found" : code))
+      resume(Effect.fail("code" in error ? String(error.code) : error.message))
     }
     socket.on("error", fail)
     socket.bind(0, () => {
@@ -42,14 +43,19 @@ const sentBy = (socket: Socket, { address, mac, password, port }: Wake): Effect.
   })
 
 /** Sends a packet to everybody of the network; nobody answers. Fails with words for a person. */
-const sendMagicPacket = (wake: Wake): Effect.Effect<void, string> =>
-  // A start does not wait for what few need.
-  Effect.promise(() => import("node:dgram")).pipe(
-    Effect.flatMap(({ createSocket }) =>
-      Effect.acquireUseRelease(
-        Effect.sync(() => createSocket("udp4")),
-        (socket) => sentBy(socket, wake),
-        (socket) => Effect.sync(() => void socket.close())
+const sendMagicPacket = (gate: Gate, wake: Wake): Effect.Effect<void, string> =>
+  admitted(gate, wake.address).pipe(
+    Effect.mapError((reason) => (reason === "host name not found" ? "the name of wake_address is not found" : reason)),
+    Effect.flatMap((address) =>
+      // A start does not wait for what few need.
+      Effect.flatMap(
+        Effect.promise(() => import("node:dgram")),
+        ({ createSocket }) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => createSocket("udp4")),
+            (socket) => sentBy(socket, { ...wake, address }),
+            (socket) => Effect.sync(() => void socket.close())
+          )
       )
     ),
     Effect.timeoutOrElse({ duration: "5 seconds", orElse: () => Effect.fail("it could not be sent in time") })
@@ -67,12 +73,13 @@ const isToBeWoken = ({ backend, mode }: BackendState, forced: boolean, restUntil
 
 const make = Effect.gen(function* () {
   const registry = yield* Registry
+  const gate = yield* Perimeter
   const waking = new Set<string>()
   const rests = new Map<string, number>()
   const statusOf = (name: string) => registry.snapshot().backends.get(name)?.health.status
 
   const packets = (name: string, wake: Wake) =>
-    sendMagicPacket(wake).pipe(
+    sendMagicPacket(gate, wake).pipe(
       Effect.catch((reason) =>
         Effect.annotateLogs(Effect.logWarning("wake-up packet not sent"), { backend: name, reason })
       ),

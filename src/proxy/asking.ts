@@ -276,6 +276,7 @@ export class Asking implements Asker {
       clientHeaders: record.request.headers,
       requestId: record.id,
       traceparent: this.asked.trace?.header,
+      zones: record.needs?.zones,
       mediaType: request.body instanceof StreamedBody ? request.body.mediaType : undefined,
       stream,
       clock,

@@ -86,8 +86,8 @@ const meant = (
 /** Why nothing is passed on to a backend now. */
 export const unavailable = (state: BackendState): GatewayError | undefined => {
   const { backend, mode } = state
-  const { keyFault, name } = backend
-  const reason = mode === "enabled" ? keyFault : modeWords[mode]
+  const { barred, keyFault, name } = backend
+  const reason = mode === "enabled" ? (barred ?? keyFault) : modeWords[mode]
   if (reason !== undefined) {
     return new ServiceUnavailable({ model: "", reasons: [{ backend: name, model: "", reason }], retryAfterSeconds: 5 })
   }
@@ -208,6 +208,7 @@ export const passOn = (
     url,
     headers: passedHeaders(backend, request.headers, id, trace?.header),
     body: body instanceof Uint8Array ? [body] : body.as(undefined, firstByteMs),
+    zones,
     firstByteMs,
     clock: record.clock
   }

@@ -14,6 +14,7 @@ import { Ticket } from "../registry/live-state.ts"
 import type { Attempt } from "../router/choice.ts"
 import type { Plan } from "../router/plan.ts"
 import { callHeaders, gatewayHops, maxGatewayHops, prepareBackend } from "../upstream/endpoint.ts"
+import { reachOf } from "../upstream/perimeter.ts"
 import { type BackendSocket, openSocket } from "../wire/web-socket.ts"
 import { ownAnswerHeaders } from "./answer-head.ts"
 import type { Forwarding } from "./attempts.ts"
@@ -167,8 +168,11 @@ class Opening {
         protocols: this.protocols,
         trust: prepareBackend(backend).trust
       }
+      const reach = reachOf(backend, record.needs?.zones)
+      const { gate } = this.forwarding
       const drop = openSocket(
         call,
+        (address) => gate(address) ?? reach?.(address),
         (socket) => resume(Effect.succeed(socket)),
         (error) => resume(Effect.fail(error))
       )

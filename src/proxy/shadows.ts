@@ -180,6 +180,7 @@ export class Shadows {
       body,
       clientHeaders: real.request.headers,
       requestId: record.id,
+      zones: needs.zones,
       stream: () => needs.stream,
       clock,
       caller: askedOnce,

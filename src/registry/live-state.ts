@@ -74,6 +74,8 @@ export interface LiveState {
   readonly residency: Residency
   /** What other processes of this gateway have told, up to half a second ago. */
   siblings: SiblingStanding
+  /** Called when a place is taken or free again, for whoever tells other processes. */
+  turns: (() => void) | undefined
   /** Called when a request takes a place, for what is there only as long as nobody else is. */
   yields: (() => void) | undefined
   /** Whether anything is cooling or has a circuit: who chooses among many looks at this alone. */
@@ -102,6 +104,7 @@ export const newLiveState = (): LiveState => ({
   standings: new Map(),
   residency: new Residency(),
   siblings: noSiblings,
+  turns: undefined,
   yields: undefined,
   marked: false
 })
@@ -253,6 +256,7 @@ export class Ticket {
     live.inFlight += 1
     if (live.inFlight === 1) live.begins?.()
     live.yields?.()
+    live.turns?.()
     live.askedAt = now
     this.standing = standing
     this.running = standing.begins(work, now, live.siblings.inFlight, pinning && { ...pinning, alone })
@@ -325,6 +329,7 @@ export class Ticket {
     this.settled = true
     const { live, model } = this
     live.inFlight -= 1
+    live.turns?.()
     this.freed()
     this.standing.ends(this.running, now, this.seen, live.siblings.inFlight)
     const circuit = live.circuits.get(model)

@@ -48,8 +48,8 @@ export const mistrusted = (
       const why = availabilityExclusion(candidate) ?? circuitExclusion(candidate, now)
       if (why?._tag === "Full" || why?._tag === "Cooling") return undefined
       // Without its key nothing is sent.
-      const { keyFault } = candidate.state.backend
-      if (why?._tag !== "Misconfigured" || keyFault !== undefined || wasAsked(candidate)) continue
+      const { barred, keyFault } = candidate.state.backend
+      if (why?._tag !== "Misconfigured" || (barred ?? keyFault) !== undefined || wasAsked(candidate)) continue
       if (found === undefined || (!hasContextFor(found, needs) && hasContextFor(candidate, needs))) found = candidate
     }
     chosen ??= found === undefined ? undefined : { candidate: found, target }

@@ -194,8 +194,10 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
     const text = yield* Effect.fromResult(draft).pipe(
       Effect.mapError((reason) => new BadRequest({ message: reason, param: null }))
     )
-    const { server } = config.current().settings
-    const read = yield* readConfigText({ path: draftPath, text }, { server }, "none").pipe(Effect.mapError(inItsWords))
+    const { privacy, server } = config.current().settings
+    const read = yield* readConfigText({ path: draftPath, text }, { privacy, server }, "none").pipe(
+      Effect.mapError(inItsWords)
+    )
     const [backend] = read.loaded.backends
     if (backend === undefined) return yield* new BadRequest({ message: "no backend", param: null })
     return { ...backend, origin: "added" } satisfies Backend

@@ -32,6 +32,7 @@ import * as logging from "../telemetry/logging.ts"
 import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
 import * as Files from "../upstream/OpenFiles.ts"
 import * as ProcessPauses from "../upstream/ProcessPauses.ts"
+import { Perimeter, perimeterGate } from "../upstream/perimeter.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
 import type { BudgetRule } from "../usage/budget.ts"
@@ -209,7 +210,16 @@ const base = (config: Config, part: ProcessPart | undefined) => {
     Drain.layer,
     Registry.layer(() => current().thresholds)
   ).pipe(
-    Layer.provideMerge(Layer.merge(ProcessPauses.layer, Files.layer)),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        ProcessPauses.layer,
+        Files.layer,
+        Layer.succeed(
+          Perimeter,
+          perimeterGate(() => current().perimeter)
+        )
+      )
+    ),
     Layer.provideMerge(
       logging.layer(() => current().settings.logging, part === undefined ? {} : { worker: part.number })
     )

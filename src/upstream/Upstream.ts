@@ -8,6 +8,7 @@ import type { Backend } from "../backend/backend.ts"
 import type { ApiPath } from "../domain/base-url.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { addressFor, serverPath } from "../dialect/routes.ts"
+import type { ZoneLimits } from "../domain/zones.ts"
 import { ConnectionLost, TimedOut, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
 import type { Caller } from "../wire/call.ts"
@@ -18,6 +19,7 @@ import type { Deadline } from "./Deadlines.ts"
 import { callHeaders, prepareBackend, urlFor } from "./endpoint.ts"
 import { HeldBytes } from "./held-bytes.ts"
 import type { RequestBody } from "../wire/request-bytes.ts"
+import { reachOf } from "./perimeter.ts"
 import { Transport } from "./Transport.ts"
 import type { Suspicion } from "../wire/liveness.ts"
 
@@ -110,6 +112,8 @@ export interface AttemptCall {
   /** The media type of the body, where it is not that of the dialect. */
   readonly mediaType?: string | undefined
   readonly clientHeaders: Headers
+  /** What bounds the zones that the request may go to. */
+  readonly zones?: ZoneLimits | undefined
   readonly requestId: string
   /** Its place in the trace; that of the client when absent. */
   readonly traceparent?: string | undefined
@@ -141,6 +145,8 @@ export interface PassedCall {
   /** All of them, those with its key included. */
   readonly headers: Record<string, string>
   readonly body: RequestBody
+  /** What bounds the zones that the request may go to. */
+  readonly zones?: ZoneLimits | undefined
   /** How long its answer may take to begin, in milliseconds; 0 is no limit. */
   readonly firstByteMs: number
   readonly clock: RequestClock
@@ -183,6 +189,7 @@ export class Upstream extends Context.Service<
                 abort,
                 fresh: false,
                 trust,
+                reach: reachOf(backend, attempted.zones),
                 connected: () => clock.arm("first_byte", firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity,
                 caller: callerFor(caller, abort)
@@ -223,6 +230,7 @@ export class Upstream extends Context.Service<
                 abort,
                 fresh: false,
                 trust: prepareBackend(backend).trust,
+                reach: reachOf(backend, sent.zones),
                 connected: () => clock.arm("first_byte", firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity
               })

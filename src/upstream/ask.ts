@@ -6,6 +6,7 @@ import { BadAnswer, TimedOut, type UpstreamError } from "../domain/upstream-erro
 import { Abort } from "../wire/abort.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
+import type { Gate } from "../wire/call.ts"
 import type { ConnectionPool } from "../wire/ConnectionPool.ts"
 import type { Trust } from "../wire/tls.ts"
 import { timeoutAwake } from "./ProcessPauses.ts"
@@ -24,6 +25,8 @@ export interface ShortCall {
   readonly maxBytes?: number
   /** What the server asked has for TLS of its own. */
   readonly trust?: Trust
+  /** What bounds the addresses that it may go to; any when absent. */
+  readonly reach?: Gate | undefined
   /** True asks for a new connection. */
   readonly fresh?: boolean
   /** The path of a Unix socket that takes the question in place of the host of its URL. */
@@ -74,7 +77,7 @@ const read = (
 
 const exchanged = ({ send }: ConnectionPool, question: ShortCall): Effect.Effect<TextAnswer, UpstreamError> =>
   Effect.callback<TextAnswer, UpstreamError>((resume) => {
-    const { body = "", bytes, fresh = false, headers, maxBytes = defaultMaxBytes, method, trust, url } = question
+    const { body = "", bytes, fresh = false, headers, maxBytes = defaultMaxBytes, method, reach, trust, url } = question
     const abort = new Abort()
     const call = {
       ...(method === "POST" ? {} : { method }),
@@ -82,6 +85,7 @@ const exchanged = ({ send }: ConnectionPool, question: ShortCall): Effect.Effect
       headers: { "accept-encoding": "identity", ...headers },
       body: bytes ?? encoder.encode(body),
       ...(trust === undefined ? {} : { trust }),
+      reach,
       abort,
       fresh,
       connected

@@ -8,6 +8,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { Abort } from "../wire/abort.ts"
+import type { Gate } from "../wire/call.ts"
 import type { ConnectionPool } from "../wire/ConnectionPool.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
@@ -20,6 +21,8 @@ export interface OpenQuestion {
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
   readonly trust?: Trust | undefined
+  /** What bounds the addresses that it may go to; any when absent. */
+  readonly reach?: Gate | undefined
   /** Time for a connection, in milliseconds. */
   readonly connectMs: number
 }
@@ -60,7 +63,7 @@ const opened = (arrival: ReceivedAnswer): Effect.Effect<OpenAnswer> =>
 /** Asks; the call is dropped when the scope closes, whatever has come of it. */
 export const openAnswer = (
   { send }: Pick<ConnectionPool, "send">,
-  { body = "", connectMs, headers, method, trust, url }: OpenQuestion
+  { body = "", connectMs, headers, method, reach, trust, url }: OpenQuestion
 ): Effect.Effect<OpenAnswer, UpstreamError, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => new Abort()),
@@ -75,6 +78,7 @@ export const openAnswer = (
             headers: { "accept-encoding": "identity", ...headers },
             body: encoder.encode(body),
             trust,
+            reach,
             abort,
             fresh: true,
             connected: () => undefined,

@@ -8,7 +8,7 @@ import { readUnacked } from "./tcp-acks.ts"
 import type { ReceivedAnswer } from "./received-answer.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
 import { type Connection, socketHandlers, outOfFiles, type PoolSettings, openFailure } from "./connection.ts"
-import { Dialing } from "./dialing.ts"
+import { Dialing, dialSocket } from "./dialing.ts"
 import { type Assignment, Exchange, type ConnectionControl } from "./exchange.ts"
 import { type NameLookup, type NameSettings, Host, systemNameLookup } from "./host.ts"
 import type { Origin } from "./connection.ts"
@@ -16,7 +16,7 @@ import { requestBytes, type RequestTarget, parseTarget, isSource } from "./reque
 import { LivenessWatch, type LivenessSources } from "./liveness-watch.ts"
 import type { PortState } from "./liveness.ts"
 import { socketTls, type Trust } from "./tls.ts"
-import type { Call } from "./call.ts"
+import { type Call, type Gate, openGate } from "./call.ts"
 
 /** How connections are kept. */
 export interface ConnectionPoolOptions {
@@ -30,6 +30,8 @@ export interface ConnectionPoolOptions {
   readonly lookUp?: NameLookup
   /** What the system knows of sent bytes, and how a port is tried; the real ones when absent. */
   readonly watching?: Partial<Pick<LivenessSources, "unacked" | "probePort">>
+  /** What bounds where connections may go; nothing when absent. */
+  readonly gate?: Gate
   /** Whether this process can open no file now, and whether it is at its limit; never when absent. */
   readonly files?: Pick<PoolSettings, "spent" | "full">
   /** Monotonic milliseconds; the process's own when absent. */
@@ -79,10 +81,10 @@ const noLine: ConnectionControl = { isUntouched: true, pause: nothing, resume: n
 const gone = new Set(["connection refused", "host unreachable"])
 
 const portProbe =
-  (spent: () => boolean) =>
+  (spent: () => boolean, gate: Gate) =>
   async ({ address, port }: Origin): Promise<PortState> => {
     try {
-      const socket = await Bun.connect({ hostname: address, port, socket: { data: () => undefined } })
+      const socket = await dialSocket(gate, { hostname: address, port, socket: { data: () => undefined } })
       socket.end()
       return "open"
     } catch (error) {
@@ -97,6 +99,7 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
   const now = options.now ?? (() => performance.now())
   const { full, spent } = options.files ?? boundless
   const lookUp = options.lookUp ?? systemNameLookup
+  const gate = options.gate ?? openGate
   const naming: NameSettings = {
     lookUp: (hostname) =>
       lookUp(hostname).catch((error: unknown) => {
@@ -116,12 +119,19 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
     dial: (connection) => {
       const { address, hostname, port, secure, trust } = connection.origin
       const tls = secure ? { tls: socketTls(hostname, trust) } : {}
-      return Bun.connect<Connection>({ hostname: address, port, data: connection, socket: socketHandlers, ...tls })
-    }
+      return dialSocket<Connection>(gate, {
+        hostname: address,
+        port,
+        data: connection,
+        socket: socketHandlers,
+        ...tls
+      })
+    },
+    gate
   }
   const silence = new LivenessWatch({
     all: settings.all,
-    probePort: portProbe(spent),
+    probePort: portProbe(spent, gate),
     unacked: readUnacked,
     ...options.watching
   })
@@ -150,6 +160,8 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
     targets.set(key, found)
     return found
   }
+  // What bounds it may have changed since it was opened, and another request may go where this one may not.
+  const isBarred = ({ address }: Origin, { reach }: Call): boolean => (gate(address) ?? reach?.(address)) !== undefined
   const idleOne = ({ idle }: Origin): Connection | undefined => {
     for (let last = idle.at(-1); last !== undefined; last = idle.at(-1)) {
       if (last.isUsable) {
@@ -168,7 +180,7 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
     sentBefore: boolean
   ): void => {
     const exchange = new Exchange(noLine, assignment)
-    const dialing = new Dialing(settings, place, origins, {
+    const dialing = new Dialing(settings, place, origins, assignment.call.reach, {
       connected: (connection) => {
         exchange.line = connection
         connection.exchange = exchange
@@ -218,7 +230,7 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
       const origins = place.isKnown() ? place.take() : undefined
       const first = origins?.[0]
       // What is sent while it comes cannot be sent again, as what a kept connection loses must be.
-      const idle = first === undefined || isSource(call.body) ? undefined : idleOne(first)
+      const idle = first === undefined || isSource(call.body) || isBarred(first, call) ? undefined : idleOne(first)
       // The new one takes its place.
       if (call.fresh) idle?.retire()
       if (idle === undefined || call.fresh) onNew(place, origins, pieces, assignment, false)

@@ -6,6 +6,12 @@ import type { Suspicion } from "./liveness.ts"
 import type { RequestBody } from "./request-bytes.ts"
 import type { Trust } from "./tls.ts"
 
+/** Why no connection may be made to an address, in words that hold none; undefined when one may. */
+export type Gate = (address: string) => string | undefined
+
+/** Lets everything through. */
+export const openGate: Gate = () => undefined
+
 /** A call whose answer is handed on. */
 export interface Call {
   /** POST when absent. */
@@ -18,6 +24,8 @@ export interface Call {
   readonly fixed?: Readonly<Record<string, string>>
   readonly body: RequestBody
   readonly abort: Abort
+  /** What bounds the addresses that it may go to, beside what bounds all calls; any when absent. */
+  readonly reach?: Gate | undefined
   /** True asks for a new connection. */
   readonly fresh: boolean
   /** Called when there is a connection. */

@@ -5,6 +5,7 @@ import type { Socket, SocketHandler } from "bun"
 import { Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { socketInode, type UnackedBytes } from "./tcp-acks.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
+import type { Gate } from "./call.ts"
 import type { Exchange, ConnectionControl } from "./exchange.ts"
 import type { Head } from "./head.ts"
 import { type PortCheck, type Suspicion, livenessEveryMs } from "./liveness.ts"
@@ -65,6 +66,8 @@ export interface PoolSettings {
   readonly spent: () => boolean
   /** Whether it is at its limit of open files. */
   readonly full: () => boolean
+  /** What bounds where any of them may go. */
+  readonly gate: Gate
   /** Opens a socket with the connection as its data; rejection says nothing that the handlers do not. */
   readonly dial: (connection: Connection) => Promise<unknown>
 }

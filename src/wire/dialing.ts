@@ -1,12 +1,49 @@
 /**
- * The search of one call for a connection: address after address of its place, the next one when one fails or keeps it
- * waiting. What was known of the name is looked up anew before it is given up.
+ * Where this program dials, and nowhere else: no socket is opened to an address that the gate does not let through, whatever
+ * name led there. A call searches address after address of its place, the next one when one fails or keeps it waiting; what was
+ * known of the name is looked up anew before it is given up.
  */
+import { connect, isIP, type Socket } from "node:net"
+import type { Socket as BunSocket, TCPSocketConnectOptions } from "bun"
 import { Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Connection, type ConnectionSearch, type PoolSettings } from "./connection.ts"
+import type { Gate } from "./call.ts"
 import type { ConnectionControl } from "./exchange.ts"
-import type { Host } from "./host.ts"
+import { type Host, type NameLookup, systemNameLookup } from "./host.ts"
 import type { Origin } from "./connection.ts"
+import { toUpstreamError } from "./to-upstream-error.ts"
+
+const barred = (reason: string): Unreachable => new Unreachable({ reason, barred: true })
+
+/** Opens a socket to an address, if the gate lets it. */
+export const dialSocket = <D>(gate: Gate, options: TCPSocketConnectOptions<D>): Promise<BunSocket<D>> => {
+  const refusal = gate(options.hostname)
+  return refusal === undefined ? Bun.connect<D>(options) : Promise.reject(barred(refusal))
+}
+
+/** The addresses of a host that may be connected to; rejects with an upstream error where there is none. */
+export const admittedAddresses = async (
+  gate: Gate,
+  host: string,
+  lookUp: NameLookup = systemNameLookup
+): Promise<readonly [string, ...ReadonlyArray<string>]> => {
+  const known: ReadonlyArray<string> =
+    isIP(host) === 0
+      ? await lookUp(host).catch((error: unknown) => {
+          throw toUpstreamError(error, false)
+        })
+      : [host]
+  const [first, ...others] = known.filter((address) => gate(address) === undefined)
+  if (first === undefined) throw barred(known.map(gate).find((reason) => reason !== undefined) ?? nowhere.reason)
+  return [first, ...others]
+}
+
+/** Opens a socket to an address that was let through, to see whether somebody listens there. */
+export const dialOnce = (gate: Gate, host: string, port: number): Socket => {
+  const refusal = gate(host)
+  if (refusal !== undefined) throw barred(refusal)
+  return connect({ host, port })
+}
 
 const nowhere = new Unreachable({ reason: "connection could not be opened" })
 
@@ -21,6 +58,7 @@ export class Dialing implements ConnectionControl, ConnectionSearch {
   readonly isUntouched = true
   private readonly settings: PoolSettings
   private readonly place: Host
+  private readonly reach: Gate | undefined
   // Until it is told: a connection outlasts the call that it was made for.
   private found: DialingOutcome | undefined
   private readonly under: Array<Connection> = []
@@ -32,9 +70,16 @@ export class Dialing implements ConnectionControl, ConnectionSearch {
   // Looks since the last address was tried.
   private looks = 0
 
-  constructor(settings: PoolSettings, place: Host, origins: ReadonlyArray<Origin> | undefined, found: DialingOutcome) {
+  constructor(
+    settings: PoolSettings,
+    place: Host,
+    origins: ReadonlyArray<Origin> | undefined,
+    reach: Gate | undefined,
+    found: DialingOutcome
+  ) {
     this.settings = settings
     this.place = place
+    this.reach = reach
     this.found = found
     this.renewed = origins === undefined
     settings.dialings.add(this)
@@ -93,8 +138,13 @@ export class Dialing implements ConnectionControl, ConnectionSearch {
   }
 
   private dial(origin: Origin): void {
-    const connection = new Connection(this.settings, origin)
     this.tried.push(origin)
+    const refusal = this.settings.gate(origin.address) ?? this.reach?.(origin.address)
+    if (refusal !== undefined) {
+      this.first ??= barred(refusal)
+      return this.next()
+    }
+    const connection = new Connection(this.settings, origin)
     this.under.push(connection)
     connection.connect(
       () => this.won(connection),

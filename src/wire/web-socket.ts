@@ -1,7 +1,11 @@
 /**
  * A WebSocket to a backend: opened with headers and trust of ours, held back when its messages are not taken.
  */
+import { isIPv6 } from "node:net"
 import { ErrorStatus, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
+import type { Gate } from "./call.ts"
+import { admittedAddresses } from "./dialing.ts"
+import { toUpstreamError } from "./to-upstream-error.ts"
 import { socketTls, type Trust } from "./tls.ts"
 
 /** One message. */
@@ -95,19 +99,19 @@ export class BackendSocket {
   }
 }
 
-/** Opens one; gives what ends the attempt. One of the two is called, once, unless it is ended before. */
-export const openSocket = (
+/** Opens one to an address; gives what ends that. */
+const openAt = (
+  address: string,
   { headers, protocols, trust, url }: SocketCall,
   opened: (socket: BackendSocket) => void,
   failed: (error: UpstreamError) => void
 ): (() => void) => {
-  const { hostname } = new URL(url)
+  const at = new URL(url.replace(/^http/, "ws"))
+  const { host, hostname } = at
   const tls = url.startsWith("https:") ? { tls: socketTls(hostname, trust) } : {}
-  const socket = new WebSocket(url.replace(/^http/, "ws"), {
-    headers: { ...headers },
-    protocols: [...protocols],
-    ...tls
-  })
+  // By its address, so that it is where the gate has seen it to be.
+  at.hostname = isIPv6(address) ? `[${address}]` : address
+  const socket = new WebSocket(at.href, { headers: { ...headers, host }, protocols: [...protocols], ...tls })
   socket.binaryType = "arraybuffer"
   let over = false
   socket.addEventListener("open", () => {
@@ -128,5 +132,35 @@ export const openSocket = (
     if (over) return
     over = true
     socket.terminate()
+  }
+}
+
+/** Opens one; gives what ends the attempt. One of the two is called, once, unless it is ended before. */
+export const openSocket = (
+  call: SocketCall,
+  gate: Gate,
+  opened: (socket: BackendSocket) => void,
+  failed: (error: UpstreamError) => void
+): (() => void) => {
+  let drop = (): void => undefined
+  let over = false
+  const tryNext = (addresses: ReadonlyArray<string>, why: UpstreamError): void => {
+    const [address, ...others] = addresses
+    if (over) return
+    if (address === undefined) return failed(why)
+    drop = openAt(address, call, opened, (error) =>
+      error._tag === "Unreachable" ? tryNext(others, error) : failed(error)
+    )
+  }
+  const { hostname } = new URL(call.url)
+  admittedAddresses(gate, hostname.replace(/^\[(.*)\]$/, "$1")).then(
+    (addresses) => tryNext(addresses, failureOf("")),
+    (error: unknown) => {
+      if (!over) failed(toUpstreamError(error, false))
+    }
+  )
+  return () => {
+    over = true
+    drop()
   }
 }

@@ -1,0 +1,55 @@
+/**
+ * How far the gateway goes: where servers are looked for, what may leave this machine, and what holds for requests by the names
+ * of their models.
+ */
+import * as Schema from "effect/Schema"
+import { limit, maybe, or, seconds, zones } from "./schema-parts.ts"
+
+/** How far the gateway goes, whatever asks for it. */
+export const Privacy = Schema.Struct({
+  mode: or(
+    Schema.Literals(["open", "local-only"]),
+    "open",
+    "local-only connects to nothing beyond this machine and the networks below, whatever asks for it and whatever names lead to; open connects wherever backends are"
+  ),
+  networks: or(
+    Schema.Array(Schema.String),
+    [],
+    "With local-only: networks beside this machine, such as 10.0.0.0/8; part of the loopback network takes the place of all of it"
+  )
+})
+
+/** Where servers are looked for. */
+export const Discovery = Schema.Struct({
+  enabled: or(
+    Schema.Boolean,
+    true,
+    "Look for LLM servers on well-known ports of this machine, and wherever the keys below say; beside [[backends]] as well"
+  ),
+  interval_seconds: or(seconds(1, 86_400), 15, "Time between two looks"),
+  hosts: or(
+    Schema.Array(Schema.String),
+    [],
+    "Other machines to look at, such as gpu-box (on the well-known ports), box:9000 or [fd00::1]; 64 at most"
+  ),
+  grace_seconds: or(limit, 60, "Time that a found server may be away before it is taken out"),
+  mdns: or(Schema.Boolean, false, "Find servers that announce themselves on the local network (mDNS)"),
+  mdns_types: or(
+    Schema.Array(Schema.String),
+    [],
+    "Service types to look for besides _ollama._tcp and _llm._tcp; 16 at most"
+  ),
+  mdns_interface: maybe(
+    Schema.NonEmptyString,
+    "Network interface for mDNS, by its name or IPv4 address; all but loopback when absent"
+  ),
+  announce: or(Schema.Boolean, false, "Announce Nexus itself on the local network, as _llm._tcp")
+})
+
+/** An entry of `[[models]]`. */
+export const ModelPolicy = Schema.Struct({
+  name: Schema.NonEmptyString.annotate({
+    description: "Alias, group or model; * is any text, ? one character"
+  }),
+  zones: maybe(zones, "Zones that requests for it may go to, fallbacks included; any when absent")
+})
