@@ -25,7 +25,7 @@ describe.skipIf(python === "")(`the official schema of OTLP${missing}`, () => {
     await using receiver = await startOtlpReceiver()
     await using upstream = await startUpstream({ models: ["m"] })
     const gateway = await startGateway({
-      telemetry: { otlp: { endpoint: receiver.url, service_name: "my-gateway" } },
+      telemetry: { otlp: { endpoint: receiver.url, service_name: "my-gateway", protocol: "http/protobuf" } },
       backends: [backendFor("one", upstream, { type: "vllm" })]
     })
     await ask(
