@@ -91,6 +91,8 @@ export interface Kind {
   readonly listTells: boolean
   /** Whether it loads models when they are asked for, each with a context that only the loaded ones tell. */
   readonly loadsOnDemand: boolean
+  /** How many requests it is given at a time while nothing is known of its slots. */
+  readonly slotsAtFirst: number
   /** Whether the slots that it tells of are those that were busy at most: it may have more. */
   readonly showsSlots?: true
   /**

@@ -39,6 +39,9 @@ export const isSpokenNatively = (
 export const mayLoad = (type: BackendType, { loaded }: Pick<Model, "loaded">): boolean =>
   loaded !== undefined || kindNamed(type).loadsOnDemand
 
+/** How many requests a kind of server is given at a time while nothing is known of its slots. */
+export const slotsAtFirst = (type: BackendType): number => kindNamed(type).slotsAtFirst
+
 /** Whether the slots that a kind of server tells of are those that were busy at most, so that it may have more. */
 export const showsSlots = (type: BackendType): boolean => kindNamed(type).showsSlots === true
 

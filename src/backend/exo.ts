@@ -22,6 +22,7 @@ export const exo: Kind = {
     anthropic: untried("its sources", "/v1/messages")
   }),
   ports: [52415],
+  slotsAtFirst: 4,
   fingerprint: { owner: "exo" },
   prober: statelessProber(models),
   advice: { start: "exo" }

@@ -242,6 +242,7 @@ export const llamacpp: Kind = {
   alsoCalled: ["llamaserver", "llama", "llamafile", "koboldcpp", "ggml", "gguf"],
   ports: [8080, 9931],
   command: /\bllama-?server|llama\.cpp/i,
+  slotsAtFirst: 4,
   slotField: "id_slot",
   fingerprint: {
     owner: "llamacpp",

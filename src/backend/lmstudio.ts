@@ -109,6 +109,7 @@ export const lmstudio: Kind = {
   }),
   alsoCalled: ["lms"],
   ports: [1234],
+  slotsAtFirst: 4,
   fingerprint: {
     owner: "organization_owner",
     question: { path: "/api/v1/models", isOne: (body) => readV1(body) !== undefined }

@@ -269,6 +269,7 @@ export const ollama: Kind = {
   label: "Ollama",
   ports: [11434],
   announcedAs: "_ollama._tcp",
+  slotsAtFirst: 4,
   fingerprint: { question: { path: "/api/version", isOne: (body) => readVersion(body) !== undefined } },
   listTells: true,
   loadsOnDemand: true,

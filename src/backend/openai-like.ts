@@ -129,6 +129,7 @@ export const openAiLike = {
   listTells: false,
   speaks: speaking("openai"),
   loadsOnDemand: false,
+  slotsAtFirst: 32,
   jsonByGrammar: false,
   takes: { namedTool: true, newerBound: true },
   url: (server, path, apiPath) => joinUrl(server, apiPathBelow(path, apiPath)),

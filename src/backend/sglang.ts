@@ -126,6 +126,7 @@ export const sglang: Kind = {
   label: "SGLang",
   ports: [30000],
   command: /\bsglang\b/i,
+  slotsAtFirst: 4,
   fingerprint: {
     owner: "sglang",
     question: { path: "/get_model_info", isOne: (body) => readInfo(body)?.embeddings !== undefined }

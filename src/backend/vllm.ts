@@ -89,6 +89,7 @@ export const vllm: Kind = {
   alsoCalled: ["aphrodite"],
   ports: [8000],
   command: /\bvllm\b/i,
+  slotsAtFirst: 4,
   fingerprint: { owner: "vllm" },
   jsonByGrammar: true,
   showsSlots: true,

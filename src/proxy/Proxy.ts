@@ -133,7 +133,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   const router = yield* Router
-  const queue = new SlotQueue(deadlines, limitsNow, random, accounting.queues)
+  const queue = new SlotQueue(deadlines, registry.snapshot, limitsNow, random, accounting.queues)
   const budgets = yield* Budgets
   const forwarding: Forwarding = {
     dialects: yield* Dialects,

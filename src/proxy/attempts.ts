@@ -167,7 +167,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   /** Waits until somebody has a slot. */
   private waiting(otherwise: Forwarded): Forwarded {
     const { run, plan } = this
-    const { queue, queueMs, seeks } = this.forwarding
+    const { queue, queueMs, router, seeks } = this.forwarding
     const { record } = run
     const { clock } = record
     return Effect.callback((resume) => {
@@ -193,8 +193,11 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
           plan,
           until: clock.totalAt,
           // The place is taken in this turn: what is made of the attempt takes it.
-          goes: (attempt) => over(this.from(attempt)),
-          isOver: () => over(otherwise)
+          goes: (attempt, by) => {
+            this.plan = by
+            over(this.from(attempt))
+          },
+          isOver: (by) => over(this.latest === undefined ? Effect.fail(router.busy(by, performance.now())) : otherwise)
         },
         since
       )
@@ -337,12 +340,9 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   // connections and end what they have begun.
   moves(gone: string): boolean {
     if (this.retriesLeft <= 0) return false
-    const { registry, router } = this.forwarding
     const now = performance.now()
-    const snapshot = registry.snapshot()
-    const { zones } = this.plan.needs
-    const needs = zones === undefined ? this.needs : { ...this.needs, zones }
-    const { plan } = router.consider(needs, snapshot, now, this.plan.ruling)
+    const snapshot = this.forwarding.registry.snapshot()
+    const plan = this.plan.over(snapshot, now)
     const { failures, hedge } = this.run.record
     for (const name of [gone, hedge?.backend ?? "", ...failures.map(({ backend }) => backend)]) {
       const state = snapshot.backends.get(name)

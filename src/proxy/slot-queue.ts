@@ -7,6 +7,7 @@ import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { Standing } from "../fleet/standing.ts"
 import { standingOf } from "../registry/live-state.ts"
+import type { Snapshot } from "../registry/snapshot.ts"
 import type { Attempt } from "../router/choice.ts"
 import { type Capacity, capacityOf, placesAt } from "../router/expected-end.ts"
 import type { Plan } from "../router/plan.ts"
@@ -23,7 +24,8 @@ export interface QueueLimits {
 
 /** One that asks for a slot. */
 export interface SlotSeeker {
-  readonly plan: Plan
+  /** As it was made; while it waits, that over what there is now. */
+  plan: Plan
   readonly priority: PriorityClass
   /** The name of its key; empty where there is none. */
   readonly key: string
@@ -31,9 +33,9 @@ export interface SlotSeeker {
   /** When it has no more time, in monotonic milliseconds. */
   readonly until: number
   /** Called once it may ask somebody, who is given the request before this returns. */
-  readonly goes: (attempt: Attempt) => void
+  readonly goes: (attempt: Attempt, plan: Plan) => void
   /** Called once instead: there is nobody any more. */
-  readonly isOver: () => void
+  readonly isOver: (plan: Plan) => void
 }
 
 /** Where one that waits stands: how many go before it, and in about how many seconds it may go. */
@@ -79,6 +81,7 @@ export class SlotQueue implements Deadline {
   totalAt = Infinity
   private readonly schedule = new Schedule<Waiting>()
   private readonly deadlines: Deadlines["Service"]
+  private readonly snapshot: () => Snapshot
   private readonly limits: () => QueueLimits
   private readonly random: () => number
   private readonly counts: QueueCounts
@@ -92,7 +95,14 @@ export class SlotQueue implements Deadline {
   private lastKey: string | undefined
   private sharedAt = -Infinity
 
-  constructor(deadlines: Deadlines["Service"], limits: () => QueueLimits, random: () => number, counts: QueueCounts) {
+  constructor(
+    deadlines: Deadlines["Service"],
+    snapshot: () => Snapshot,
+    limits: () => QueueLimits,
+    random: () => number,
+    counts: QueueCounts
+  ) {
+    this.snapshot = snapshot
     this.counts = counts
     this.deadlines = deadlines
     this.limits = limits
@@ -218,18 +228,21 @@ export class SlotQueue implements Deadline {
   }
 
   private look(waiting: Waiting, now: number): Turn {
+    const snapshot = this.snapshot()
+    // Those who have come, gone or changed since.
+    if (waiting.plan.snapshot !== snapshot) waiting.plan = waiting.plan.over(snapshot, now)
     const { plan } = waiting
     const isShared = now - this.sharedAt < sharedMs || this.limits().severalKeys
     plan.shares(isShared)
     const choice = plan.chooseAnew(now, (standing) => this.ahead.get(standing) ?? 0)
     if (choice === undefined) {
       this.left(waiting, now)
-      waiting.isOver()
+      waiting.isOver(plan)
       return "goes"
     }
     if (choice._tag === "Ask") {
       this.left(waiting, now)
-      waiting.goes(plan.takes(choice.attempt))
+      waiting.goes(plan.takes(choice.attempt), plan)
       return "goes"
     }
     const { model, state } = choice.candidate

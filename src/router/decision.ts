@@ -5,8 +5,8 @@ import { slotAdvice } from "../backend/backend.ts"
 import { zoneOf } from "../backend/zone.ts"
 import type { Strategy } from "../domain/routing.ts"
 import { notServing, isKnownModel, reasonWords, neverListed } from "./filter.ts"
-import type { ScoredCandidate } from "./choice.ts"
-import { type Plan, planAll } from "./plan.ts"
+import type { Attempt, ScoredCandidate } from "./choice.ts"
+import type { Plan } from "./plan.ts"
 import { ruleEntry, type RuleEntry } from "./rule-words.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import type { ExpectedEnd } from "../fleet/standing.ts"
@@ -128,4 +128,11 @@ export const explainPlan = (plan: Plan, seen: LiveFigures): Decision => {
   const { models, needs, requested, ruling, strategy } = plan
   const rule = ruling === undefined ? {} : { rule: ruleEntry(ruling, needs) }
   return { requested, models, strategy, ...rule, candidates, excluded, order }
+}
+
+/** The whole order of a plan, as it would be if nothing changed between its attempts. */
+export const planAll = (plan: Plan, now: number): ReadonlyArray<Attempt> => {
+  const attempts: Array<Attempt> = []
+  for (let next = plan.next(now); next !== undefined; next = plan.next(now)) attempts.push(next)
+  return attempts
 }

@@ -1,7 +1,7 @@
 /**
  * When the answer to a request is to be expected whole, at each of those who could give it: what the smart strategy goes by.
  */
-import { locality, mayLoad, showsSlots, slotFieldOf } from "../backend/backend.ts"
+import { locality, mayLoad, showsSlots, slotsAtFirst, slotFieldOf } from "../backend/backend.ts"
 import type { Weights } from "../domain/routing.ts"
 import type { ExpectedEnd, Standing, Work } from "../fleet/standing.ts"
 import { type LiveState, standingOf } from "../registry/live-state.ts"
@@ -119,7 +119,8 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
   if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return without(standing, told, leaves)
   if (told === undefined && locality(type) === "cloud") return Infinity
   const crowds = claim.shares === true && claim.key !== undefined && standing.isCrowdedBy(claim.key)
-  if (told === undefined && slots.seen === undefined) return crowds || leaves > 0 ? slots.calm : slots.places(false)
+  if (told === undefined && slots.seen === undefined)
+    return crowds || leaves > 0 ? slots.calm : Math.max(slots.places(false), slotsAtFirst(type))
   return without(standing, Math.max(slots.places(claim.shares === true && !crowds), told ?? 0), leaves)
 }
 

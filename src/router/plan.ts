@@ -36,7 +36,6 @@ import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
 const usualOutput = 256
 
 const scratch = noEnd()
-
 const unknownEnd = noEnd()
 
 const stood: Mutable<Recalled> = { end: unknownEnd, baseMs: undefined, isFull: false, places: 0 }
@@ -170,6 +169,16 @@ export class Plan implements DecisionBasis {
   /** Whether other keys than its own ask as well. */
   shares(others: boolean): void {
     if (others === (this.claim === this.needs)) this.claim = others ? { ...this.needs, shares: true } : this.needs
+  }
+
+  /** The same over what there is now; whoever was asked, or lost, still was. */
+  over(snapshot: Snapshot, now: number): Plan {
+    const { by, needs, ruling, settings } = this
+    const renewed = new Plan(needs, settings, snapshot, by, now, ruling, undefined, () => this.work.chain)
+    renewed.asked.push(...this.asked)
+    renewed.lost.push(...this.lost)
+    renewed.outgrown = this.outgrown
+    return renewed
   }
 
   /** Asks somebody, who is asked no more after that. */
@@ -352,9 +361,9 @@ export class Plan implements DecisionBasis {
   }
 
   private readonly wasAsked = ({ state, model }: Candidate): boolean =>
-    this.lost.includes(state) ||
+    this.lost.some(({ live }) => live === state.live) ||
     (this.outgrown > 0 && (contextOf(model) ?? 0) <= this.outgrown) ||
-    this.asked.some(({ candidate }) => candidate.state === state && candidate.model.id === model.id)
+    this.asked.some(({ candidate }) => candidate.state.live === state.live && candidate.model.id === model.id)
 
   /** Those who lack nothing but a slot, of as much room as is wanted. */
   private full({ candidates }: NameTarget, now: number): ReadonlyArray<Candidate> {
@@ -438,11 +447,4 @@ export class Plan implements DecisionBasis {
     const model = upstreamName(target, candidate)
     return { candidate, model, resolved, fallback, reason, ruling: this.ruling }
   }
-}
-
-/** The whole order of a plan, as it would be if nothing changed between its attempts. */
-export const planAll = (plan: Plan, now: number): ReadonlyArray<Attempt> => {
-  const attempts: Array<Attempt> = []
-  for (let next = plan.next(now); next !== undefined; next = plan.next(now)) attempts.push(next)
-  return attempts
 }

@@ -8,7 +8,8 @@ import { applyProbe, emptySnapshot, withBackend, withoutBackend } from "../../sr
 import type { Snapshot } from "../../src/registry/snapshot.ts"
 import { resolveAlias } from "../../src/router/alias-chains.ts"
 import { upstreamName, lookUpName, nameTargets } from "../../src/router/names.ts"
-import { Plan, planAll } from "../../src/router/plan.ts"
+import { planAll } from "../../src/router/decision.ts"
+import { Plan } from "../../src/router/plan.ts"
 import { anyNeeds, now, plainSettings } from "../kit/generators.ts"
 import { backend, up } from "../registry/backends.ts"
 
