@@ -14,6 +14,7 @@ import { KeysGroup } from "./keys-api.ts"
 import { LifecycleGroup } from "./lifecycle-api.ts"
 import { Refusal } from "./refusal.ts"
 import { StatsGroup } from "./stats-api.ts"
+import { AuditGroup } from "./audit-api.ts"
 import { UsageGroup } from "./usage-api.ts"
 
 const HealthDetail = Schema.Struct({
@@ -137,6 +138,7 @@ export const ContractApi = HttpApi.make("nexus")
   .add(LifecycleGroup)
   .add(StatsGroup)
   .add(UsageGroup)
+  .add(AuditGroup)
 
 /** All operational endpoints. */
 export const Api = ContractApi.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

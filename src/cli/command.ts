@@ -3,6 +3,7 @@
  */
 import { Command } from "effect/cli"
 import { aliasesCommand } from "./aliases.ts"
+import { auditCommand } from "./audit.ts"
 import { backendsCommand } from "./backends/backends.ts"
 import { completeCommand } from "./completion/complete.ts"
 import { completionsCommand } from "./completion/completions.ts"
@@ -41,6 +42,7 @@ export const nexus = Command.make("nexus").pipe(
     requestsCommand,
     usageCommand,
     eventsCommand,
+    auditCommand,
     doctorCommand,
     grafanaCommand,
     connectCommand,

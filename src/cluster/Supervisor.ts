@@ -28,6 +28,7 @@ import { endHanging } from "./hang-watch.ts"
 import { pingWorker, ToSupervisor } from "./messages.ts"
 import { watchConfig } from "../runtime/config-watch.ts"
 import { type CallMessage, Calls, replyOf } from "./calls.ts"
+import { contactedHosts, HostContacts } from "../upstream/perimeter.ts"
 import { QuestionRelay } from "./sibling-questions.ts"
 import { Reloader, type ConfigInUse } from "../runtime/Reloader.ts"
 import { keepRunning } from "./restarts.ts"
@@ -148,8 +149,11 @@ export const supervise = (
     const workers = () => slots.flatMap(({ child }) => (child === undefined ? [] : [child]))
     const calls = new Calls<ChildProcess>(send)
     // One that does not listen yet has nothing to tell, and would be late with it.
-    const questions = new QuestionRelay(calls, () =>
-      slots.flatMap(({ child, listens }) => (child !== undefined && listens ? [child] : []))
+    const contacts = Context.get(services, HostContacts)
+    const questions = new QuestionRelay(
+      calls,
+      () => slots.flatMap(({ child, listens }) => (child !== undefined && listens ? [child] : [])),
+      () => contactedHosts(contacts, performance.now())
     )
     const replyTo = (child: ChildProcess, call: CallMessage): void => {
       const reply = questions.reply(child, call) ?? replyOf(changeHandlers, call)

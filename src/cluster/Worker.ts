@@ -32,6 +32,7 @@ import type { ConfigStatus } from "../api/control-api.ts"
 import { siblingQuestions, Siblings } from "../operations/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
+import { contactedHosts, HostContacts } from "../upstream/perimeter.ts"
 import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
 import { sendByOtlpAs } from "../runtime/otlp-switch.ts"
@@ -90,7 +91,11 @@ const inbox = Effect.fnUntraced(function* (
 const supervisor = "supervisor"
 
 /** What a worker answers that its siblings ask of it. */
-const answering = (recent: History["Service"], meters: Meters["Service"]): ReadonlyArray<CallHandler> => [
+const answering = (
+  recent: History["Service"],
+  meters: Meters["Service"],
+  contacts: typeof HostContacts.Service
+): ReadonlyArray<CallHandler> => [
   handling(pingWorker, () => Effect.succeed({})),
   handling(contractOf(siblingQuestions.requests), ({ since }) => Effect.sync(() => recent.list(since))),
   handling(contractOf(siblingQuestions.request), ({ id }) =>
@@ -105,6 +110,7 @@ const answering = (recent: History["Service"], meters: Meters["Service"]): Reado
       return Result.isSuccess(replay) ? recent.replay(replay.success, sinceMs) : []
     })
   ),
+  handling(contractOf(siblingQuestions.contacts), () => Effect.sync(() => contactedHosts(contacts, performance.now()))),
   handling(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
 ]
 
@@ -161,7 +167,11 @@ export const runWorker = (
     )
     const registry = Context.get(services, Registry)
     const proxy = Context.get(services, Proxy)
-    const served = answering(Context.get(services, History), Context.get(services, Meters))
+    const served = answering(
+      Context.get(services, History),
+      Context.get(services, Meters),
+      Context.get(services, HostContacts)
+    )
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)
 

@@ -4,6 +4,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { ContactedHost } from "../api/audit-api.ts"
 import { type SiblingQuestion, siblingQuestions, type Siblings } from "../operations/Siblings.ts"
 import { ProcessFigures, lastingFigures } from "../telemetry/process-figures.ts"
 import {
@@ -70,7 +71,7 @@ export const siblingsOver = (ask: Ask): typeof Siblings.Service => ({
   ask: (question, details) => Effect.orElseSucceed(ask(contractOf(question), details), () => undefined)
 })
 
-const { measures } = siblingQuestions
+const { contacts, measures } = siblingQuestions
 
 const Figures = Schema.Array(ProcessFigures)
 const readFigures = Schema.decodeUnknownOption(Figures)
@@ -106,10 +107,17 @@ const plainly = (details: unknown): Asked<unknown> => ({
 export class QuestionRelay<Worker extends WeakKey> {
   private readonly calls: Calls<Worker>
   private readonly workers: () => ReadonlyArray<Worker>
+  private readonly contacted: () => ReadonlyArray<ContactedHost>
   private readonly ended = new EndedWorkers<Worker>()
   private open = 0
 
-  constructor(calls: Calls<Worker>, workers: () => ReadonlyArray<Worker>) {
+  /** `contacted` are the hosts that the supervisor itself has contacted. */
+  constructor(
+    calls: Calls<Worker>,
+    workers: () => ReadonlyArray<Worker>,
+    contacted: () => ReadonlyArray<ContactedHost> = () => []
+  ) {
+    this.contacted = contacted
     this.calls = calls
     this.workers = workers
   }
@@ -129,7 +137,7 @@ export class QuestionRelay<Worker extends WeakKey> {
   private askOthers(from: Worker, { id, name, payload }: CallMessage, withinMs: number): Effect.Effect<ReplyMessage> {
     if (this.open >= mostOpen) return Effect.succeed(brokenReply(id))
     this.open += 1
-    const { known, details, heard, left } = name === measures.name ? this.figures(from, payload) : plainly(payload)
+    const { known, details, heard, left } = this.asked(from, name, payload)
     const askOne = (worker: Worker) =>
       this.calls.passOn(worker, name, details, withinMs).pipe(
         Effect.filterOrFail(
@@ -153,6 +161,11 @@ export class QuestionRelay<Worker extends WeakKey> {
       }),
       Effect.ensuring(Effect.sync(() => (this.open -= 1)))
     )
+  }
+
+  private asked(from: Worker, name: string, payload: unknown): Asked<Worker> {
+    if (name === measures.name) return this.figures(from, payload)
+    return name === contacts.name ? { ...plainly(payload), known: this.contacted() } : plainly(payload)
   }
 
   // Figures that who asks tells of itself are for the supervisor, and those that no worker can tell any more come from it.

@@ -14,6 +14,7 @@ import {
   ReplayQuery,
   RequestUnderWay
 } from "../api/admin-api.ts"
+import { ContactedHost } from "../api/audit-api.ts"
 
 /** What siblings can be asked: each of them adds its own items to the answer, none or more. */
 export interface SiblingQuestion<Details, Item> {
@@ -45,6 +46,8 @@ export const siblingQuestions = {
   cancel: question("cancel", Schema.Struct({ id: Schema.String }), RequestUnderWay, 1000),
   /** The last ones under another config. */
   replay: question("replay", ReplayQuery, ReplayedRequest, 5000),
+  /** The hosts that they have contacted. */
+  contacts: question("contacts", Schema.Struct({}), ContactedHost, 1000),
   /** The figures of their work; `own` are those of who asks. Later than this they are late. */
   measures: question("measures", Schema.Struct({ own: Schema.optionalKey(ProcessFigures) }), ProcessFigures, 500)
 }

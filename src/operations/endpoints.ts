@@ -47,8 +47,10 @@ import { placesOf, refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { History } from "../proxy/History.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
+import { auditHandlers } from "./handlers/audit-handlers.ts"
 import { usageHandlers } from "./handlers/usage-handlers.ts"
 import type { Budgets } from "../usage/Budgets.ts"
+import type { NexusConfig } from "../config/NexusConfig.ts"
 import type { UsageLedger } from "../usage/UsageLedger.ts"
 import { printable } from "../domain/printable.ts"
 
@@ -218,6 +220,7 @@ export type ContractServices =
   | Lifecycle
   | UsageLedger
   | Budgets
+  | NexusConfig
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {
@@ -263,6 +266,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(statsHandlers(started)),
     Layer.provide(usageHandlers(refusing)),
     Layer.provide(eventHandlers(refusing, started)),
+    Layer.provide(auditHandlers),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )

@@ -19,7 +19,7 @@ import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
 import { OpenFiles } from "../upstream/OpenFiles.ts"
-import { Perimeter } from "../upstream/perimeter.ts"
+import { HostContacts, Perimeter } from "../upstream/perimeter.ts"
 import { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import { Accounting } from "./Accounting.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
@@ -140,7 +140,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     registry,
     router,
     upstream: yield* Upstream,
-    gate: yield* Perimeter,
+    dialing: { gate: yield* Perimeter, contacts: yield* HostContacts },
     accounting,
     turns: new EventLoopTurns(),
     deadlines,

@@ -33,7 +33,7 @@ import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Deadlines } from "../upstream/Deadlines.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
 import type { RequestClock, Upstream } from "../upstream/Upstream.ts"
-import type { Gate } from "../wire/call.ts"
+import type { DialingBounds } from "../upstream/perimeter.ts"
 import type { Accounting } from "./Accounting.ts"
 import { type AskedFor, Asking, type AskingEnds, dropAnswer, isAway, isCount } from "./asking.ts"
 import { deliver } from "./deliver.ts"
@@ -53,8 +53,8 @@ export interface Forwarding {
   readonly registry: Registry["Service"]
   readonly router: Router["Service"]
   readonly upstream: Upstream["Service"]
-  /** What bounds where sockets may be opened to. */
-  readonly gate: Gate
+  /** What bounds where sockets may be opened to, and where it is noted that they were. */
+  readonly dialing: DialingBounds
   readonly accounting: Accounting["Service"]
   readonly spending: SpendingNeeds
   readonly turns: EventLoopTurns

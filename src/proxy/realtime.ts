@@ -14,6 +14,7 @@ import { Ticket } from "../registry/live-state.ts"
 import type { Attempt } from "../router/choice.ts"
 import type { Plan } from "../router/plan.ts"
 import { callHeaders, gatewayHops, maxGatewayHops, prepareBackend } from "../upstream/endpoint.ts"
+import { hostPortOf } from "../domain/url-host.ts"
 import { reachOf } from "../upstream/perimeter.ts"
 import { type BackendSocket, openSocket } from "../wire/web-socket.ts"
 import { ownAnswerHeaders } from "./answer-head.ts"
@@ -169,11 +170,15 @@ class Opening {
         trust: prepareBackend(backend).trust
       }
       const reach = reachOf(backend, record.needs?.zones)
-      const { gate } = this.forwarding
+      const { contacts, gate } = this.forwarding.dialing
       const drop = openSocket(
         call,
         (address) => gate(address) ?? reach?.(address),
-        (socket) => resume(Effect.succeed(socket)),
+        (socket, address) => {
+          const { host = "", port = 0 } = hostPortOf(call.url) ?? {}
+          contacts.opened(host, port, address, performance.now())
+          resume(Effect.succeed(socket))
+        },
         (error) => resume(Effect.fail(error))
       )
       const afterMs = Math.max(backend.limits.connectMs, handshakeMs)

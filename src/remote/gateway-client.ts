@@ -22,6 +22,7 @@ import { Api, type BackendList, type Health, type Unhealthy } from "../api/gatew
 import type { modeActions, BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
 import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
 import type { Stats } from "../api/stats-api.ts"
+import type { Audit } from "../api/audit-api.ts"
 import type { UsageReport } from "../api/usage-api.ts"
 import { Transport } from "../upstream/Transport.ts"
 import type { ShortCall } from "../upstream/ask.ts"
@@ -328,6 +329,10 @@ export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, No
   Effect.flatMap(connect(adminOf(address)), (client) => client.catalogue.aliases()).pipe(
     Effect.mapError(explain(adminOf(address)))
   )
+
+/** Which hosts the gateway of this address may contact, and has. */
+export const askAudit = (address: GatewayAddress): Effect.Effect<Audit, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ audit }) => audit.audit()).pipe(Effect.mapError(told(adminOf(address))))
 
 /** What a report of usage is asked with; times in milliseconds since 1970. */
 export interface UsageQuestion {

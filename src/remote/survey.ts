@@ -11,6 +11,8 @@ import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../api/backend-entry.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
+import type { Audit } from "../api/audit-api.ts"
+import { possibleHosts } from "../config/possible-hosts.ts"
 import type { UsageReport } from "../api/usage-api.ts"
 import type { AliasList } from "../api/catalogue-api.ts"
 import type {
@@ -24,6 +26,7 @@ import type {
 } from "../api/admin-api.ts"
 import {
   askAliases,
+  askAudit,
   askBackends,
   askCancel,
   askDecision,
@@ -173,6 +176,24 @@ export const reportUsage = (
   question: UsageQuestion
 ): Effect.Effect<UsageReport, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
   atGateway(options, (address) => askUsage(address, question))
+
+/** The hosts that the gateway of the config may contact, and has; of one that does not run, those that it may. */
+export const auditHosts = (
+  options: SurveyOptions
+): Effect.Effect<Audit, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  withTransport(
+    Effect.flatMap(targetGateway(options), (target) =>
+      askGateway(target, askAudit).pipe(
+        Effect.catchTag("NoGateway", (none) => {
+          const { loaded } = target
+          if (loaded === undefined) return Effect.fail(none)
+          const { mode, networks } = loaded.settings.privacy
+          const possible = possibleHosts(loaded, loaded.backends)
+          return Effect.succeed<Audit>({ mode, networks, possible, contacted: null, complete: true })
+        })
+      )
+    )
+  )
 
 /** Has the gateway of the config end the requests under way with an id; gives how they stood. */
 export const cancelRequest = (

@@ -32,7 +32,7 @@ import * as logging from "../telemetry/logging.ts"
 import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
 import * as Files from "../upstream/OpenFiles.ts"
 import * as ProcessPauses from "../upstream/ProcessPauses.ts"
-import { Perimeter, perimeterGate } from "../upstream/perimeter.ts"
+import { freshContacts, Perimeter, perimeterGate } from "../upstream/perimeter.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
 import type { BudgetRule } from "../usage/budget.ts"
@@ -214,6 +214,7 @@ const base = (config: Config, part: ProcessPart | undefined) => {
       Layer.mergeAll(
         ProcessPauses.layer,
         Files.layer,
+        freshContacts,
         Layer.succeed(
           Perimeter,
           perimeterGate(() => current().perimeter)

@@ -11,7 +11,7 @@ import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { askOver, type ShortCall, type TextAnswer } from "./ask.ts"
 import { type ConnectionPoolOptions, makeConnectionPool } from "../wire/ConnectionPool.ts"
 import { OpenFiles } from "./OpenFiles.ts"
-import { Perimeter } from "./perimeter.ts"
+import { HostContacts, Perimeter } from "./perimeter.ts"
 import { ProcessPauses } from "./ProcessPauses.ts"
 import type { Call } from "../wire/call.ts"
 import { livenessEveryMs } from "../wire/liveness.ts"
@@ -54,7 +54,7 @@ const client = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
 const makeTransport = Effect.fnUntraced(function* (options: ConnectionPoolOptions) {
   // Questions must not take the connections that requests have kept for each other.
   const files = yield* OpenFiles
-  const own = { files, gate: yield* Perimeter, ...options }
+  const own = { files, gate: yield* Perimeter, contacts: yield* HostContacts, ...options }
   const [calling, asking] = yield* Effect.all([client(own), client(own)])
   const dropIdle = () => [calling, asking].forEach((each) => each.dropIdle())
   files.relieve(dropIdle)

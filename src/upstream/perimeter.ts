@@ -3,17 +3,45 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { isIP } from "node:net"
 import type { Backend } from "../backend/backend.ts"
 import { zoneOf, zoneOfAddress } from "../backend/zone.ts"
 import { hostPortOf, isLocalName } from "../domain/url-host.ts"
 import { isFurther, isUsualZone, limitAgainst, type ZoneLimits } from "../domain/zones.ts"
 import { type Gate, openGate } from "../wire/call.ts"
+import { Contacts } from "../wire/contacts.ts"
 import { admittedAddresses } from "../wire/dialing.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 
 /** What every connection of the process passes; everything is let through unless the settings say otherwise. */
 export const Perimeter = Context.Reference<Gate>("nexus/upstream/Perimeter", { defaultValue: () => openGate })
+
+/** The hosts that this process has connected to. */
+export const HostContacts = Context.Reference<Contacts>("nexus/upstream/HostContacts", {
+  defaultValue: () => new Contacts()
+})
+
+/** None so far, for a gateway that begins. */
+export const freshContacts = Layer.sync(HostContacts, () => new Contacts())
+
+/** Those hosts as they are told; `now` in monotonic milliseconds. */
+export const contactedHosts = (contacts: Contacts, now: number) =>
+  contacts.list().map(({ addresses, calls, connections, host, lastAt, port }) => ({
+    host,
+    port,
+    zones: [...new Set([...addresses].map(zoneOfAddress))],
+    addresses: [...addresses],
+    connections,
+    calls,
+    last_ms_ago: Math.max(0, Math.round(now - lastAt))
+  }))
+
+/** What bounds where sockets may be opened to, and where it is noted that they were. */
+export interface DialingBounds {
+  readonly gate: Gate
+  readonly contacts: Contacts
+}
 
 /** The gate under privacy.mode, with the addresses that it leaves; all of them while there are none to tell. */
 export const perimeterGate =

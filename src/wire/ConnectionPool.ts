@@ -8,6 +8,7 @@ import { readUnacked } from "./tcp-acks.ts"
 import type { ReceivedAnswer } from "./received-answer.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
 import { type Connection, socketHandlers, outOfFiles, type PoolSettings, openFailure } from "./connection.ts"
+import type { Contact, Contacts } from "./contacts.ts"
 import { Dialing, dialSocket } from "./dialing.ts"
 import { type Assignment, Exchange, type ConnectionControl } from "./exchange.ts"
 import { type NameLookup, type NameSettings, Host, systemNameLookup } from "./host.ts"
@@ -32,6 +33,8 @@ export interface ConnectionPoolOptions {
   readonly watching?: Partial<Pick<LivenessSources, "unacked" | "probePort">>
   /** What bounds where connections may go; nothing when absent. */
   readonly gate?: Gate
+  /** Where those are noted that are contacted; nowhere when absent. */
+  readonly contacts?: Contacts
   /** Whether this process can open no file now, and whether it is at its limit; never when absent. */
   readonly files?: Pick<PoolSettings, "spent" | "full">
   /** Monotonic milliseconds; the process's own when absent. */
@@ -127,7 +130,8 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
         ...tls
       })
     },
-    gate
+    gate,
+    contacts: options.contacts
   }
   const silence = new LivenessWatch({
     all: settings.all,
@@ -135,7 +139,10 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
     unacked: readUnacked,
     ...options.watching
   })
-  const targets = new Map<string, { readonly target: RequestTarget; readonly place: Host }>()
+  const targets = new Map<
+    string,
+    { readonly target: RequestTarget; readonly place: Host; readonly contact: Contact | undefined }
+  >()
   const places = new Map<string, Host>()
   let closing = false
   let awake = false
@@ -156,7 +163,8 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
       targets.clear()
       for (const [key, place] of places) if (place.idle === 0) places.delete(key)
     }
-    const found = { target, place: placeOf(target, trust) }
+    const contact = options.contacts?.of(target.hostname, target.port)
+    const found = { target, place: placeOf(target, trust), contact }
     targets.set(key, found)
     return found
   }
@@ -225,7 +233,11 @@ export const makeConnectionPool = (options: ConnectionPoolOptions = {}): Connect
         awake = true
         options.awake?.()
       }
-      const { place } = found
+      const { contact, place } = found
+      if (contact !== undefined) {
+        contact.calls += 1
+        contact.lastAt = now()
+      }
       const assignment: Assignment = { call, resolve, reject, replayed: () => false }
       const origins = place.isKnown() ? place.take() : undefined
       const first = origins?.[0]

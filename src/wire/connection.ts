@@ -6,6 +6,7 @@ import { Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { socketInode, type UnackedBytes } from "./tcp-acks.ts"
 import { toUpstreamError } from "./to-upstream-error.ts"
 import type { Gate } from "./call.ts"
+import type { Contacts } from "./contacts.ts"
 import type { Exchange, ConnectionControl } from "./exchange.ts"
 import type { Head } from "./head.ts"
 import { type PortCheck, type Suspicion, livenessEveryMs } from "./liveness.ts"
@@ -68,6 +69,8 @@ export interface PoolSettings {
   readonly full: () => boolean
   /** What bounds where any of them may go. */
   readonly gate: Gate
+  /** Where those are noted that connections were opened to. */
+  readonly contacts: Contacts | undefined
   /** Opens a socket with the connection as its data; rejection says nothing that the handlers do not. */
   readonly dial: (connection: Connection) => Promise<unknown>
 }
@@ -270,6 +273,8 @@ export class Connection implements ConnectionControl {
     // The call may have been given up meanwhile.
     if (this.state === "closed") return void socket.terminate()
     this.socket = socket
+    const { address, hostname, port } = this.origin
+    this.settings.contacts?.opened(hostname, port, address, this.settings.now())
     socket.setNoDelay(true)
     if (this.origin.secure) this.state = "shaking"
     else this.ready()

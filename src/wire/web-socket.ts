@@ -139,7 +139,7 @@ const openAt = (
 export const openSocket = (
   call: SocketCall,
   gate: Gate,
-  opened: (socket: BackendSocket) => void,
+  opened: (socket: BackendSocket, address: string) => void,
   failed: (error: UpstreamError) => void
 ): (() => void) => {
   let drop = (): void => undefined
@@ -148,8 +148,11 @@ export const openSocket = (
     const [address, ...others] = addresses
     if (over) return
     if (address === undefined) return failed(why)
-    drop = openAt(address, call, opened, (error) =>
-      error._tag === "Unreachable" ? tryNext(others, error) : failed(error)
+    drop = openAt(
+      address,
+      call,
+      (socket) => opened(socket, address),
+      (error) => (error._tag === "Unreachable" ? tryNext(others, error) : failed(error))
     )
   }
   const { hostname } = new URL(call.url)

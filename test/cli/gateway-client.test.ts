@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test"
+import { NexusConfig } from "../../src/config/NexusConfig.ts"
+import { loadedFrom } from "../config/reading.ts"
 import { Effect, Layer, Redacted } from "effect"
 import { Unreachable } from "../../src/domain/upstream-errors.ts"
 import { Drain } from "../../src/admission/Drain.ts"
@@ -53,6 +55,7 @@ const gateway = Layer.effect(
     Layer.mergeAll(
       UsageLedger.none,
       Budgets.none,
+      NexusConfig.layerOf(loadedFrom("")),
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
       Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
       Drain.layer,

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { NexusConfig } from "../../src/config/NexusConfig.ts"
+import { loadedFrom } from "../config/reading.ts"
 import { Effect, Layer, ManagedRuntime } from "effect"
 import { closedCircuit } from "../../src/domain/circuit.ts"
 import type { Backend } from "../../src/backend/backend.ts"
@@ -37,6 +39,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
       Layer.mergeAll(
         UsageLedger.none,
         Budgets.none,
+        NexusConfig.layerOf(loadedFrom("")),
         History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
         Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,
@@ -216,6 +219,7 @@ describe("with two healthy backends and one that is down", () => {
       mode: "enabled",
       type: "generic",
       origin: "config",
+      zone: "local",
       priority: 50,
       status: "healthy",
       reason: "",
