@@ -98,7 +98,9 @@ const ofRules = [
   [metrics.shadowAlike, "alike"],
   [metrics.shadowSeconds, "seconds"],
   [metrics.shadowTokens, "tokens"],
-  [metrics.telemetryDropped, "dropped"]
+  [metrics.telemetryDropped, "dropped"],
+  [metrics.cost, "cost"],
+  [metrics.usageLost, "usageLost"]
 ] as const
 
 const summed = ({ endpoints, tallies }: TotalFigures): Tally => {

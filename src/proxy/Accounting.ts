@@ -219,7 +219,9 @@ export class Accounting extends Context.Service<
         if (trace.sampled) trace.ends(tracedOf(record, trace, end, request.peer(), now))
       }
       const wrote = (entry: UsageEntry): void => {
-        usage.record(entry)
+        const lost = usage.record(entry)
+        if (lost > 0) ledger.rules.add("usageLost", [], lost)
+        if (entry.cost.nanos > 0) ledger.rules.add("cost", [entry.backend, entry.served], entry.cost.nanos / 1e9)
         if (budgets.isOn()) budgets.spend(entry, entry.cost.nanos)
       }
       const ended = (request: UnderWay, end: RequestEnd): void => {
@@ -235,7 +237,7 @@ export class Accounting extends Context.Service<
         log.write(isAccess ? "info" : "debug", "request ended", requestFields(request, end, performance.now()))
       }
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
-        if (usage.isOn) usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))
+        if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))
       }
       const defect = (requestId: string, cause: Cause.Cause<unknown>): void =>
         log.write("error", "internal error", { request_id: requestId, cause: Cause.pretty(cause) })

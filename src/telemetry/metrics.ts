@@ -334,6 +334,26 @@ export const telemetryDropped: MetricDefinition = {
     "Requests whose traces, and sendings of metrics that, the receiver of `[telemetry.otlp]` did not take in time; absent while there was none"
 }
 
+/** Money by what requests cost. */
+export const cost: MetricDefinition = {
+  name: "nexus_cost_dollars_total",
+  kind: "counter",
+  unit: "dollars",
+  labels: ["model", "backend"],
+  meaning:
+    "Dollars that requests cost, as they are written down (`[usage]`); copies by rules and what has no known price are left out"
+}
+
+/** What the ledger could not take. */
+export const usageLost: MetricDefinition = {
+  name: "nexus_usage_lost_total",
+  kind: "counter",
+  unit: "records",
+  labels: [],
+  meaning:
+    "Records of usage that were given up, since the file could not be written for too long; absent while there was none"
+}
+
 /** All metrics, in the order in which they are told. */
 export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   requests,
@@ -349,6 +369,8 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   shadowSeconds,
   shadowTokens,
   telemetryDropped,
+  cost,
+  usageLost,
   requestSeconds,
   firstTokenSeconds,
   gapSeconds,

@@ -10,7 +10,9 @@ export const ruleFigures = {
   alike: ["rule", "backend", "model", "part"],
   seconds: ["rule", "backend", "model", "side", "part"],
   tokens: ["rule", "backend", "model", "side", "kind"],
-  dropped: ["signal"]
+  dropped: ["signal"],
+  cost: ["backend", "model"],
+  usageLost: []
 } as const
 
 /** The name of one of {@link ruleFigures}. */

@@ -64,8 +64,8 @@ export class UsageLedger extends Context.Service<
   {
     /** Whether there is one. */
     readonly isOn: boolean
-    /** Takes a request down: plain, and done at once. */
-    readonly record: (entry: UsageEntry) => void
+    /** Takes a request down: plain, and done at once; gives how many records were given up for it. */
+    readonly record: (entry: UsageEntry) => number
     readonly report: (query: ReportQuery) => Effect.Effect<UsageSums, UsageUnreadable>
     /** What was spent since a moment, hour by hour, all that has ended included; throws when it cannot be read. */
     readonly spending: (from: number) => ReadonlyArray<Spending>
@@ -75,7 +75,7 @@ export class UsageLedger extends Context.Service<
   /** None. */
   static readonly none = Layer.succeed(UsageLedger, {
     isOn: false,
-    record: () => undefined,
+    record: () => 0,
     report: () =>
       Effect.fail(new UsageUnreadable({ reason: "no usage is written down here: set usage.enabled = true" })),
     spending: () => [],
@@ -111,18 +111,19 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
     return store
   }
 
-  const record = (entry: UsageEntry): void => {
+  const record = (entry: UsageEntry): number => {
+    let lost = 0
     if (queue.length >= mostWaiting) {
       // Many at once, so that it is not done again for the next one.
-      const lost = Math.ceil(mostWaiting / 100)
+      lost = Math.ceil(mostWaiting / 100)
       queue.splice(0, lost)
       dropped += lost
     }
     queue.push({ ...entry, at: clock.currentTimeMillisUnsafe() })
-    if (wake === undefined) return
     const begin = wake
     wake = undefined
-    begin()
+    begin?.()
+    return lost
   }
 
   const failed = (error: unknown): void => {

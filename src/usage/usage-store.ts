@@ -95,6 +95,16 @@ type Value = string | number | null
 const nameOf = ({ backend, dialect, endpoint, key, model, owner, served, shadow }: UsageSeries): string =>
   `${key}\n${owner}\n${model}\n${served}\n${backend}\n${dialect}\n${endpoint}\n${shadow ? 1 : 0}`
 
+const isSameSeries = (one: UsageSeries, other: UsageSeries): boolean =>
+  one.key === other.key &&
+  one.model === other.model &&
+  one.backend === other.backend &&
+  one.served === other.served &&
+  one.endpoint === other.endpoint &&
+  one.dialect === other.dialect &&
+  one.owner === other.owner &&
+  one.shadow === other.shadow
+
 const valuesOf = (record: UsageRecord, series: number, into: Array<Value>): void => {
   const { tokens } = record
   into.push(
@@ -225,20 +235,23 @@ export class UsageStore {
   }
 
   private write(batch: ReadonlyArray<UsageRecord>): void {
+    const series: Array<number> = []
     let values: Array<Value> = []
-    let rows = 0
     const whole = batch.length - (batch.length % together)
-    const seriesOf = (record: UsageRecord): number => this.seriesOf(record)
+    let last: UsageRecord | undefined
+    let own = 0
     for (const [at, record] of batch.entries()) {
-      valuesOf(record, seriesOf(record), values)
-      rows += 1
-      if (rows < together && at < whole) continue
+      // Those that end one after the other are often of the same.
+      if (last === undefined || !isSameSeries(last, record)) own = this.seriesOf(record)
+      last = record
+      series.push(own)
+      valuesOf(record, own, values)
+      if (at < whole && (at + 1) % together !== 0) continue
       const statement = at < whole ? this.addMany : this.addOne
       statement.run(...values)
       values = []
-      rows = 0
     }
-    for (const { hour, series, sums } of sumBatch(batch, seriesOf)) this.addHour.run(hour, series, ...sums)
+    for (const { hour, series: of, sums } of sumBatch(batch, series)) this.addHour.run(hour, of, ...sums)
   }
 
   private seriesOf(record: UsageSeries): number {

@@ -1,6 +1,7 @@
 /**
  * The sums of records, hour by hour: what reports are made of, so that they stay quick and stay when the records have gone.
  */
+import { summedFigures } from "../domain/usage-words.ts"
 import type { UsageRecord } from "./usage-record.ts"
 
 /** Milliseconds of an hour. */
@@ -32,20 +33,21 @@ export interface HourSums {
   readonly sums: Array<number>
 }
 
-/** The sums of a batch, by hour and series; `seriesOf` gives the number of a record's series. */
-export const sumBatch = (
-  batch: ReadonlyArray<UsageRecord>,
-  seriesOf: (record: UsageRecord) => number
-): ReadonlyArray<HourSums> => {
-  const all = new Map<number, Map<number, HourSums>>()
-  for (const record of batch) {
+/** The sums of a batch, by hour and series; `series` has the number of each record's series, in their order. */
+export const sumBatch = (batch: ReadonlyArray<UsageRecord>, series: ReadonlyArray<number>): ReadonlyArray<HourSums> => {
+  const all: Array<HourSums> = []
+  for (const [at, record] of batch.entries()) {
     const hour = hourOf(record.at)
-    const series = seriesOf(record)
-    const ofHour = all.get(hour) ?? new Map<number, HourSums>()
-    if (ofHour.size === 0) all.set(hour, ofHour)
-    const known = ofHour.get(series)
-    if (known === undefined) ofHour.set(series, { hour, series, sums: [...figuresOf(record)] })
-    else for (const [at, value] of figuresOf(record).entries()) known.sums[at] = (known.sums[at] ?? 0) + value
+    const own = series[at] ?? 0
+    // There are few in a batch.
+    let into = all.find((each) => each.series === own && each.hour === hour)
+    if (into === undefined) all.push((into = { hour, series: own, sums: summedFigures.map(() => 0) }))
+    addTo(into.sums, record)
   }
-  return [...all.values()].flatMap((ofHour) => ofHour.values().toArray())
+  return all
+}
+
+const addTo = (sums: Array<number>, record: UsageRecord): void => {
+  const figures = figuresOf(record)
+  for (let at = 0; at < figures.length; at += 1) sums[at] = (sums[at] ?? 0) + (figures[at] ?? 0)
 }

@@ -131,7 +131,12 @@ const world = async (name: string, settings: SettingsTree, more: SettingsTree = 
     const body = JSON.stringify({ model, messages: [{ role: "user", content: "hi" }] })
     expect((await ask(gateway.port, "POST", "/v1/chat/completions", body)).status).toBe(200)
   }
+  const metrics = (await ask(gateway.port, "GET", "/metrics")).text
   const { rows } = JSON.parse((await ask(gateway.port, "GET", "/admin/v1/usage?by=backend")).text)
+  for (const { cost_nanos: nanos, of } of rows) {
+    const told = new RegExp(`^nexus_cost_dollars_total{[^}]*backend="${of[0]}"[^}]*} (\\S+)$`, "m").exec(metrics)
+    expect(Number(told?.[1] ?? 0)).toBeCloseTo(nanos / 1e9, 12)
+  }
   for (const each of [gateway, local, cloud]) await each[Symbol.asyncDispose]()
   return Object.fromEntries(
     rows.map((row: { of: [string]; cost_nanos: number; unpriced: number }) => [
