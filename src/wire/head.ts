@@ -36,10 +36,21 @@ export const badFraming = "the answer is badly framed"
 const wellFormed = /^HTTP\/1\.[01] [1-5]\d\d(?: [^\0\r\n]*)?(?:\r\n[!#$%&'*+\-.^`|~\w]+:[^\0\r\n]*)*$/
 const digits = /^\d{1,16}$/
 
+const isBlank = (code: number): boolean => code === 0x20 || code === 0x09
+
+/** A part of a text without the blanks around it: spaces and tabs alone, as RFC 9110 (5.6.3) has it, and no others. */
+const unpadded = (text: string, from: number, to: number): string => {
+  let begin = from
+  let end = to
+  while (begin < end && isBlank(text.charCodeAt(begin))) begin += 1
+  while (end > begin && isBlank(text.charCodeAt(end - 1))) end -= 1
+  return text.slice(begin, end)
+}
+
 const lengthOf = (declared: string): number | undefined => {
   let length: number | undefined
   for (const each of digits.test(declared) ? [declared] : declared.split(",")) {
-    const value = each.trim()
+    const value = unpadded(each, 0, each.length)
     if (!digits.test(value) || (length !== undefined && Number(value) !== length)) return undefined
     length = Number(value)
   }
@@ -77,7 +88,7 @@ export const readHead = (text: string): Head | string => {
       const colon = marks[at + 1] ?? 0
       if (colon - from !== name.length || !lower.startsWith(name, from)) continue
       const next = marks[at + 2]
-      const value = text.slice(colon + 1, next === undefined ? text.length : next - 2).trim()
+      const value = unpadded(text, colon + 1, next === undefined ? text.length : next - 2)
       found = found === null ? value : `${found}, ${value}`
     }
     return found

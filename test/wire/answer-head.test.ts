@@ -23,6 +23,8 @@ const chunked = `${ok}Transfer-Encoding: chunked\r\n\r\n`
 const many = (count: number) => Array.from({ length: count }, (_, nth) => `X-${nth}: a\r\n`).join("")
 
 const malformed: ReadonlyArray<[what: string, text: string, reason: string]> = [
+  ["a length after a blank that is none of HTTP's", `${ok}Content-Length:\xa05\r\n\r\nhello`, badFraming],
+  ["a length before a form feed", `${ok}Content-Length: 5\f\r\n\r\nhello`, badFraming],
   ["a banner of another protocol", "SSH-2.0-OpenSSH_9.6\r\n", notHttp],
   ["a banner without an end", "220 mail.example ESMTP ready", notHttp],
   ["an HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", notHttp],
