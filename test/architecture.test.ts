@@ -271,7 +271,12 @@ describe("what the program does not do", () => {
       "src/dialect/responses/responses-watch.ts"
     ]
     // Where rules hold at times of the day, and keys until a day.
-    const timed = ["src/router/Router.ts", "src/runtime/Gateway.ts", "src/admission/ClientKeys.ts"]
+    const timed = [
+      "src/router/Router.ts",
+      "src/runtime/Gateway.ts",
+      "src/admission/ClientKeys.ts",
+      "src/admission/Limiter.ts"
+    ]
     const wall = /\bcurrentTime(Millis|Nanos)|\btimeOrigin\b|\bDateTime\.now|\bClock\.Clock\b/
     expect(linesWith(outside(...told, ...parting, ...timed), wall)).toEqual([])
   })

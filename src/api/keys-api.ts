@@ -9,6 +9,8 @@ import { Refusal } from "./refusal.ts"
 
 const globs = Schema.NonEmptyArray(Schema.NonEmptyString)
 
+const amount = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 1_000_000_000 }))
+
 const terms = {
   name: Schema.NonEmptyString,
   owner: Schema.optionalKey(Schema.NonEmptyString),
@@ -18,6 +20,9 @@ const terms = {
   networks: Schema.optionalKey(globs),
   zones: Schema.optionalKey(Schema.NonEmptyArray(Schema.String.check(Schema.isPattern(zoneName)))),
   priority: Schema.optionalKey(Schema.Literals(priorityClasses)),
+  requests_per_minute: Schema.optionalKey(amount),
+  tokens_per_minute: Schema.optionalKey(amount),
+  max_concurrent: Schema.optionalKey(amount),
   admin: Schema.optionalKey(Schema.Boolean),
   metrics: Schema.optionalKey(Schema.Boolean)
 }

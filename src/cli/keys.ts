@@ -48,6 +48,16 @@ const list = (name: string, metavar: string, description: string) =>
 const text = (name: string, metavar: string, description: string) =>
   Flag.String(name).pipe(Flag.withMetavar(metavar), Flag.withDescription(description), Flag.optional)
 
+const amount = (name: string, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.filter(
+      (value) => value > 0 && value <= 1_000_000_000,
+      (value) => `Expected 1 to 1000000000, got ${value}`
+    ),
+    Flag.withDescription(`${description}; no limit of its own without one`),
+    Flag.optional
+  )
+
 const yes = (name: string, description: string) =>
   Flag.Boolean(name).pipe(Flag.withDescription(description), Flag.withoutNegation, Flag.withDefault(false))
 
@@ -104,6 +114,9 @@ const newCommand = Command.make(
     zone: list("zone", "NAME", "Zones of the backends that may answer it; all without one"),
     notBefore: text("not-before", "TIME", "When it begins: 2027-01-31, or 2027-01-31T18:00:00Z"),
     expires: text("expires", "TIME", "When it ends, written alike"),
+    requests: amount("requests-per-minute", "Requests in a minute"),
+    tokens: amount("tokens-per-minute", "Tokens in a minute, of prompts and answers together"),
+    concurrent: amount("max-concurrent", "Requests under way at a time"),
     priority: Flag.Literals("priority", priorityClasses).pipe(
       Flag.withDescription("Class of its requests while they wait for a slot; normal"),
       Flag.optional
@@ -130,6 +143,9 @@ const newCommand = Command.make(
       not_before: begins,
       expires,
       priority: Option.getOrUndefined(input.priority),
+      requests_per_minute: Option.getOrUndefined(input.requests),
+      tokens_per_minute: Option.getOrUndefined(input.tokens),
+      max_concurrent: Option.getOrUndefined(input.concurrent),
       admin: input.admin,
       metrics: input.metrics
     })

@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { priorityClasses } from "../domain/request.ts"
-import { maybe, or, zones } from "./schema-parts.ts"
+import { maybe, or, rateLimits, zones } from "./schema-parts.ts"
 
 const digest = Schema.String.check(
   Schema.isPattern(/^[0-9a-f]{64}$/u, { expected: "64 lower-case hexadecimal digits (a SHA-256 digest)" })
@@ -42,6 +42,7 @@ const AuthKey = Schema.Struct({
     Schema.NonEmptyArray(Schema.NonEmptyString),
     "Networks that it may come from, such as 10.0.0.0/8 or fd00::/8: by the address that connects, which is a proxy's behind one"
   ),
+  ...rateLimits(" with this key"),
   metrics: or(Schema.Boolean, false, "Is for /metrics alone"),
   admin: or(Schema.Boolean, false, "May administer the gateway from other machines as well"),
   priority: or(
@@ -57,5 +58,23 @@ export const Auth = Schema.Struct({
   store: maybe(
     Schema.NonEmptyString,
     "File (SQLite) for further keys, which `nexus keys` makes and revokes while the gateway runs; below the directory of this file, and made where there is none. With it nobody gets in without a key, be there none yet"
+  )
+})
+
+/** How much may be asked. */
+export const RateSettings = Schema.Struct({
+  ...rateLimits(" with each key that says nothing else of it"),
+  owners: or(
+    Schema.Array(
+      Schema.Struct({
+        name: Schema.NonEmptyString.annotate({
+          description:
+            "The owner in [[auth.keys]]; * and ? as there, each owner counted by itself; the first that is meant counts"
+        }),
+        ...rateLimits(" of all keys of this owner")
+      })
+    ),
+    [],
+    "Limits of owners, for all of their keys together"
   )
 })

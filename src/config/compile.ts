@@ -9,7 +9,8 @@ import { zoneOf } from "../backend/zone.ts"
 import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { AuthKey } from "../domain/grant.ts"
-import { momentOf, termsOf } from "../domain/key-terms.ts"
+import { momentOf, rateLimitsOf, termsOf, type WrittenLimits } from "../domain/key-terms.ts"
+import type { LimitSettings } from "../domain/rate-limits.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { hostPortOf } from "../domain/url-host.ts"
@@ -49,6 +50,8 @@ export interface LoadedConfig {
   readonly otlp: OtlpSettings | undefined
   /** Tells the addresses that may be connected to; absent where that is all of them. */
   readonly perimeter?: ((address: string) => boolean) | undefined
+  /** How much keys, owners and models may be asked. */
+  readonly rates: LimitSettings
   /** Whether servers are searched for. */
   readonly discovery: boolean
   /** The file that was read; undefined when there is none. */
@@ -186,6 +189,15 @@ const keysOf = ({ auth }: Settings, keys: ReadonlyArray<ConfiguredKey>): Readonl
   })
 }
 
+const ratesOf = ({ limits: { owners, ...keys }, models }: Settings): LimitSettings => {
+  const named = (all: ReadonlyArray<WrittenLimits & { readonly name: string }>) =>
+    all.flatMap((entry) => {
+      const limits = rateLimitsOf(entry)
+      return limits === undefined ? [] : [{ name: entry.name, limits }]
+    })
+  return { keys: rateLimitsOf(keys) ?? {}, owners: named(owners), models: named(models) }
+}
+
 /** Time limits of a backend that the config does not name. */
 export const defaultLimits = (settings: Settings): Limits => limitsOf({}, settings)
 
@@ -223,6 +235,7 @@ export const compileSettings = (
   },
   authKeys: keysOf(settings, secrets.authKeys),
   perimeter: perimeterOf(settings.privacy),
+  rates: ratesOf(settings),
   discovery: settings.discovery.enabled,
   ...about
 })

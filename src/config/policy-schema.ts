@@ -3,7 +3,7 @@
  * of their models.
  */
 import * as Schema from "effect/Schema"
-import { limit, maybe, or, seconds, zones } from "./schema-parts.ts"
+import { limit, maybe, or, rateLimits, seconds, zones } from "./schema-parts.ts"
 
 /** How far the gateway goes, whatever asks for it. */
 export const Privacy = Schema.Struct({
@@ -51,5 +51,6 @@ export const ModelPolicy = Schema.Struct({
   name: Schema.NonEmptyString.annotate({
     description: "Alias, group or model; * is any text, ? one character"
   }),
+  ...rateLimits(" for this model, each model that is meant by itself"),
   zones: maybe(zones, "Zones that requests for it may go to, fallbacks included; any when absent")
 })

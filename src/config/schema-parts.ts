@@ -25,6 +25,18 @@ export const share = seconds(0, 1)
 /** A time limit in seconds. */
 export const limit = seconds(0, 86_400)
 
+const amount = whole(1, 1_000_000_000)
+
+/** How much may be asked; `of` says who or what is counted together. */
+export const rateLimits = (of: string) => ({
+  requests_per_minute: maybe(amount, `Requests in a minute${of}; further ones get 429`),
+  tokens_per_minute: maybe(
+    amount,
+    `Tokens in a minute, of prompts and answers together${of}: as they are estimated when a request comes, and as they were when it has ended`
+  ),
+  max_concurrent: maybe(whole(1, 60_000), `Requests under way at a time${of}; further ones get 429`)
+})
+
 /** A zone, in whose name no blank or capital is. */
 export const zone = Schema.String.check(
   Schema.isPattern(zoneName, {

@@ -6,7 +6,7 @@ import { backendTypes, kindNamed, plainType } from "../backend/all.ts"
 import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { livePageModes, modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
-import { Auth } from "./auth-schema.ts"
+import { Auth, RateSettings } from "./auth-schema.ts"
 import { Discovery, ModelPolicy, Privacy } from "./policy-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { BudgetEntry, PriceEntry, UsageSection } from "./usage-schema.ts"
@@ -360,6 +360,7 @@ const BackendEntry = Schema.Struct({
 export const Settings = Schema.Struct({
   server: or(Server, {}, "The HTTP endpoint"),
   auth: or(Auth, {}, "Who may use it"),
+  limits: or(RateSettings, {}, "How much may be asked in a minute and at a time"),
   admin: or(Admin, {}, "Where it is administered"),
   privacy: or(Privacy, {}, "What may leave this machine"),
   discovery: or(Discovery, {}, "Finding servers"),

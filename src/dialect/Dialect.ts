@@ -2,6 +2,7 @@
  * The seam between the gateway and what clients and servers speak. Whoever forwards, watches, refuses or accounts goes
  * by these, and knows no field, path or marker of any dialect; design.md says how one is added.
  */
+import type { LimitsLeft } from "../domain/rate-limits.ts"
 import type * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type { HttpApiGroup } from "effect/http-api"
@@ -260,6 +261,8 @@ export interface Dialect {
     /** What clients look for the id of their request in, beside `x-request-id`. */
     readonly id?: string
   }
+  /** What is left of limits, in headers; OpenAI's when absent. */
+  readonly limitsLeft?: (left: LimitsLeft) => Record<string, string>
   /** The body with another model name, in pieces; `span` is where its model name is, when that is known. */
   readonly withModel: (body: Uint8Array, model: string, span: Span | undefined) => ReadonlyArray<Uint8Array>
   /** The body without what nobody but this gateway can read, and otherwise as it came; absent where there is no such thing. */

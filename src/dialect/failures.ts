@@ -3,6 +3,7 @@
  * not compile.
  */
 import type { AttemptFailure, GatewayError } from "../domain/errors.ts"
+import type { LimitsLeft } from "../domain/rate-limits.ts"
 
 /** What a failure is to a client; `retryAfter` in seconds. */
 export interface Failure {
@@ -18,6 +19,8 @@ export interface Failure {
   /** Why each backend did not answer; sent as `x-nexus-rejection-reasons`. */
   readonly reasons?: ReadonlyArray<string>
   readonly headers?: Readonly<Record<string, string>>
+  /** What is left of limits; sent in the headers of the dialect. */
+  readonly left?: LimitsLeft
 }
 
 type Table = { readonly [T in GatewayError["_tag"]]: (error: Extract<GatewayError, { _tag: T }>) => Failure }
@@ -163,6 +166,15 @@ export const failureTable: Table = {
             "x-nexus-queue-seconds": String(e.queued.seconds)
           }
         })
+  }),
+  RateLimited: (e) => ({
+    status: 429,
+    fault: "rate",
+    code: "rate_limit_exceeded",
+    param: null,
+    message: e.message,
+    retryAfter: e.retryAfterSeconds,
+    left: e.left
   }),
   OutOfFiles: (e) => ({
     ...server(

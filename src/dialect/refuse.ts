@@ -5,6 +5,7 @@ import { type GatewayError, NotFound } from "../domain/errors.ts"
 import { maxWaitSeconds } from "../domain/retry-after.ts"
 import type { Dialect } from "./Dialect.ts"
 import { type Failure, failureFor } from "./failures.ts"
+import { limitHeaders } from "./limit-headers.ts"
 
 /** Where clients of any dialect find what they look for, those of `first` before the others. */
 export const placesOf = (dialects: ReadonlyArray<Pick<Dialect, "hint">>, first?: Pick<Dialect, "hint">): string => {
@@ -49,6 +50,7 @@ export const refuse = (
     "content-type": dialect.types.whole,
     ...requestIdHeaders(dialect, requestId),
     ...failure.headers,
+    ...(failure.left === undefined ? {} : limitHeaders(dialect, failure.left)),
     ...extra
   }
   if (failure.retryAfter !== undefined) {

@@ -81,12 +81,27 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("Budget
   retryAfterSeconds: Schema.Number
 }) {}
 
+const AmountLeftSchema = Schema.Struct({ limit: Schema.Number, left: Schema.Number, resetMs: Schema.Number })
+
+const LimitsLeftSchema = Schema.Struct({
+  at: Schema.Number,
+  requests: Schema.optionalKey(AmountLeftSchema),
+  tokens: Schema.optionalKey(AmountLeftSchema)
+})
+
 /** The gateway takes no more work now: too many requests, or it is stopping. */
 export class Overloaded extends Schema.TaggedError<Overloaded>()("Overloaded", {
   message: Schema.String,
   retryAfterSeconds: Schema.Number,
   /** Of one that waited, or would have to wait, for a slot: how many are before it, and for how long that is, in seconds. */
   queued: Schema.optionalKey(Schema.Struct({ before: Schema.Number, seconds: Schema.Number }))
+}) {}
+
+/** A limit of the key, its owner or the model is reached; `left` is what is left of all of them. */
+export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited", {
+  message: Schema.String,
+  retryAfterSeconds: Schema.Number,
+  left: LimitsLeftSchema
 }) {}
 
 /** The gateway may open no more files, and so no connection. */
@@ -203,6 +218,7 @@ export type GatewayError =
   | ZoneNotAllowed
   | BudgetExceeded
   | Overloaded
+  | RateLimited
   | OutOfFiles
   | Stopping
   | Cancelled

@@ -2,6 +2,7 @@
  * What a key lets whoever shows it do, in any form that a key has.
  */
 import { matchesAny } from "./glob.ts"
+import type { RateLimits } from "./rate-limits.ts"
 import type { PriorityClass, Scope } from "./request.ts"
 import type { ZoneLimit } from "./zones.ts"
 
@@ -22,6 +23,8 @@ export interface Grant {
   readonly zones?: ZoneLimit
   /** Its class while it waits for a slot; normal when absent. */
   readonly priority?: PriorityClass
+  /** How much may be asked with it; what is absent goes by what is said of all keys. */
+  readonly limits?: RateLimits
 }
 
 /** What is said of a key beside what it is known by; times in milliseconds since 1970. */
@@ -60,7 +63,7 @@ const scopeOf = ({ backends, models }: Scope): Scope | undefined => {
 
 /** What a key of these terms lets do. */
 export const grantOf = (terms: KeyTerms): Grant => {
-  const { admin, labels, metrics, name, owner, priority, zones } = terms
+  const { admin, labels, limits, metrics, name, owner, priority, zones } = terms
   const scope = scopeOf(terms)
   return {
     name,
@@ -70,6 +73,7 @@ export const grantOf = (terms: KeyTerms): Grant => {
     ...(admin === true ? { admin } : {}),
     ...(metrics === true ? { metrics } : {}),
     ...(priority === undefined ? {} : { priority }),
+    ...(limits === undefined ? {} : { limits }),
     ...(zones === undefined ? {} : { zones: { by: `the key '${name}'`, zones } })
   }
 }

@@ -4,10 +4,18 @@
 import * as IpNetwork from "effect/net/IpNetwork"
 import * as Result from "effect/Result"
 import type { KeyTerms } from "./grant.ts"
+import type { RateLimits } from "./rate-limits.ts"
 import type { PriorityClass } from "./request.ts"
 
+/** Limits as they are written. */
+export interface WrittenLimits {
+  readonly requests_per_minute?: number | undefined
+  readonly tokens_per_minute?: number | undefined
+  readonly max_concurrent?: number | undefined
+}
+
 /** Terms as they are written: moments as text. */
-export interface WrittenTerms {
+export interface WrittenTerms extends WrittenLimits {
   readonly name: string
   readonly owner?: string | undefined
   readonly labels?: Readonly<Record<string, string>> | undefined
@@ -20,6 +28,20 @@ export interface WrittenTerms {
   readonly priority?: PriorityClass | undefined
   readonly admin?: boolean | undefined
   readonly metrics?: boolean | undefined
+}
+
+/** Limits as they are written, as they are gone by; undefined where there are none. */
+export const rateLimitsOf = ({
+  max_concurrent: maxConcurrent,
+  requests_per_minute: requestsPerMinute,
+  tokens_per_minute: tokensPerMinute
+}: WrittenLimits): RateLimits | undefined => {
+  const limits = {
+    ...(requestsPerMinute === undefined ? {} : { requestsPerMinute }),
+    ...(tokensPerMinute === undefined ? {} : { tokensPerMinute }),
+    ...(maxConcurrent === undefined ? {} : { maxConcurrent })
+  }
+  return Object.keys(limits).length === 0 ? undefined : limits
 }
 
 /** A day alone, which begins at midnight in UTC, or with a time, in UTC where no zone is told. */
@@ -51,8 +73,10 @@ export const rangeFault = (text: string): string | undefined =>
 export const termsOf = (written: WrittenTerms): KeyTerms => {
   const { admin, backends, expires, labels, metrics, models, name, networks, not_before, owner, priority, zones } =
     written
+  const limits = rateLimitsOf(written)
   return {
     name,
+    ...(limits === undefined ? {} : { limits }),
     ...(owner === undefined ? {} : { owner }),
     ...(labels === undefined ? {} : { labels }),
     ...(models === undefined ? {} : { models }),

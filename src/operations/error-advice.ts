@@ -23,6 +23,8 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
     "Wait until the budget begins anew, or raise `hard_usd` of it in `[[budgets]]`; `nexus usage` tells how it stands",
   Overloaded:
     "Try again after `retry-after`; see `server.max_concurrent_requests` and `max_concurrent` of the backends",
+  RateLimited:
+    "Try again after `retry-after`; whoever runs the gateway can raise the limits of the key in `[[auth.keys]]`, or those in `[limits]`",
   OutOfFiles: "Raise the limit of the gateway's process: `ulimit -n 65536`, or `LimitNOFILE` of its unit",
   Stopping: "Try again in a moment; another gateway, or the next start, answers",
   Cancelled: "Ask whoever runs the gateway: somebody has ended this request with `nexus requests cancel`",

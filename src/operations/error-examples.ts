@@ -24,6 +24,7 @@ import {
   ModelNotFound,
   NotFound,
   OutOfFiles,
+  RateLimited,
   Overloaded,
   PayloadTooLarge,
   RequestNotKept,
@@ -105,6 +106,14 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
     error: new Overloaded({
       message: `Every backend for model '${model}' has all it can take; try again in 1 s`,
       retryAfterSeconds: 1
+    })
+  },
+  RateLimited: {
+    when: "A limit of the key, its owner or the model is reached",
+    error: new RateLimited({
+      message: "Rate limit reached for the key 'laptop': 60 requests per minute. Please try again in 1s",
+      retryAfterSeconds: 1,
+      left: { at: 0, requests: { limit: 60, left: 0, resetMs: 59_000 } }
     })
   },
   OutOfFiles: {

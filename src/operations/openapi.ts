@@ -154,6 +154,7 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
   "ContextLengthExceeded",
   "RequestTimeout",
   "Overloaded",
+  "RateLimited",
   "BadGateway",
   "ZoneNotAllowed",
   "ServiceUnavailable",

@@ -25,6 +25,9 @@ import { Accounting } from "./Accounting.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
 import { lastEventMs } from "./deliver.ts"
 import { Drain } from "../admission/Drain.ts"
+import { Limiter } from "../admission/Limiter.ts"
+import type { LimitSettings } from "../domain/rate-limits.ts"
+import { tokensTaken } from "./limited.ts"
 import { EarlyStream } from "./early-stream.ts"
 import { Hedging } from "./hedging.ts"
 import { declaredLength } from "./request-body.ts"
@@ -69,6 +72,8 @@ export interface ProxyLimits extends UploadLimits {
   readonly severalKeys: boolean
   /** Headers that tell conversations apart. */
   readonly sessionHeaders: ReadonlyArray<string>
+  /** How much keys, owners and models may be asked. */
+  readonly rates: LimitSettings
 }
 
 /** The forwarding of what clients ask of models. */
@@ -133,6 +138,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   }
 
   const router = yield* Router
+  const limiter = yield* Limiter
   const queue = new SlotQueue(deadlines, registry.snapshot, limitsNow, random, accounting.queues)
   const budgets = yield* Budgets
   const forwarding: Forwarding = {
@@ -153,6 +159,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     sessions: new Set(),
     hedging: new Hedging(),
     newcomers: new ListDrift(),
+    limits: { limiter, settings: () => limitsNow().rates },
     refusals: new LearnedRefusals(),
     wishRefusals: new LearnedRefusals(),
     spending: { budgets, prices: yield* Prices },
@@ -247,6 +254,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     if (current.retrying) retries -= 1
     if (current.reservation !== undefined) budgets.release(current.reservation)
     if (current.working) working -= 1
+    current.limitPass?.end(tokensTaken(record, end), now)
     current.upload.end()
     deadlines.remove(record.clock)
     accounting.ended(current, end)

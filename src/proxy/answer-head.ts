@@ -7,6 +7,7 @@ import type { Attempt } from "../router/choice.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { isCoded, isOfType } from "../upstream/content-encoding.ts"
+import { limitHeaders } from "../dialect/limit-headers.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { locality } from "../backend/backend.ts"
@@ -27,7 +28,10 @@ const pass = (name: string, head: ReceivedAnswer, attempt: Attempt, headers: Rec
 type HeadersOf = (
   head: ReceivedAnswer,
   attempt: Attempt,
-  record: Pick<RequestRecord, "id" | "asked" | "attempts" | "budget" | "committed" | "hedge" | "route" | "translated">,
+  record: Pick<
+    RequestRecord,
+    "id" | "asked" | "attempts" | "budget" | "committed" | "hedge" | "left" | "route" | "translated"
+  >,
   cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
 
@@ -57,6 +61,7 @@ export const answerHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
   // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
   // which is for refusals.
   for (const name of route.dialect.headers.answered) pass(name, head, attempt, headers)
+  if (record.left !== undefined) Object.assign(headers, limitHeaders(route.dialect, record.left))
   // Other words than those for codings (none, utf-8) would make some clients give up.
   const coding = isCoded(head) ? head.header("content-encoding") : null
   if (coding !== null) headers["content-encoding"] = coding

@@ -40,6 +40,7 @@ import { deliver } from "./deliver.ts"
 import { GaveUp, redactedError } from "./final-failure.ts"
 import type { Hedging, HedgeShare } from "./hedging.ts"
 import { Race, type Racer } from "./race.ts"
+import type { RequestLimiter } from "./limited.ts"
 import type { RequestRun } from "./request-run.ts"
 import type { RequestRecord } from "./record.ts"
 import type { SpendingNeeds } from "./spending.ts"
@@ -63,6 +64,7 @@ export interface Forwarding {
   readonly sessions: Set<RequestRun>
   readonly hedging: Hedging
   readonly newcomers: ListDrift
+  readonly limits: RequestLimiter
   readonly refusals: LearnedRefusals<ChatField>
   /** Those who refuse to tell the tokens of a stream. */
   readonly wishRefusals: LearnedRefusals<"usage">
@@ -95,9 +97,7 @@ export interface Forwarding {
 }
 
 const noStream = new BadAnswer({ reason: "something else than the stream that has been opened for it" })
-
 const nothing = new Uint8Array(0)
-
 const isStream = (answer: CommittedAnswer): boolean => answer._tag === "Flow" && answer.watch !== undefined
 
 type Forwarded = Effect.Effect<void, GaveUp | GatewayError>

@@ -23,6 +23,7 @@ import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
 import { reserveFor } from "./spending.ts"
 import { StreamedBody, type StreamedLimits, withStreamedBody } from "./streamed-body.ts"
+import { tokensAsked, withinLimits } from "./limited.ts"
 import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
 import { canWake, wakenAfter, wakenFor } from "./waking.ts"
 
@@ -89,7 +90,10 @@ const changed = (forwarding: Forwarding, run: RequestRun, passage: Passage, chan
       scope: record.grant?.scope
     })
     if (decision._tag === "Refused") return Effect.fail(decision.why)
-    if (decision._tag === "Passed") return passOn(forwarding, run, decision.to, passage, decision.body)
+    if (decision._tag === "Passed") {
+      const { body: told, to } = decision
+      return withinLimits(forwarding.limits, run, "", 0, () => passOn(forwarding, run, to, passage, told))
+    }
     return Effect.sync(() => answered(run, decision.answer.body, decision.answer.type))
   })
 }
@@ -111,7 +115,9 @@ const passedOn = (
       body.begun(() => true),
       (): Forwarded => {
         const refusal = admitted(forwarding, run)
-        return refusal === undefined ? passOn(forwarding, run, to, passage, body) : Effect.fail(refusal)
+        return refusal === undefined
+          ? withinLimits(forwarding.limits, run, "", 0, () => passOn(forwarding, run, to, passage, body))
+          : Effect.fail(refusal)
       }
     )
   )
@@ -263,18 +269,35 @@ const understood = (
         )
   }
   accounting.routed(record, plan.success, now)
+  const [target] = plan.success.targets
+  return withinLimits(forwarding.limits, run, target?.name ?? needs.model, tokensAsked(record, needs), () =>
+    sent(forwarding, run, body, read.success, plan.success, mayWake)
+  )
+}
+
+/** Sends a request on that has been let in. */
+const sent = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array | StreamedBody,
+  read: ReadRequest,
+  plan: Plan,
+  mayWake: boolean
+): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { record } = run
+  const { registry } = forwarding
+  const { ruling, snapshot } = plan
   const { spending } = forwarding
   if (spending.budgets.isOn() && record.route.operation.estimate === undefined) {
-    const refusal = reserveFor(spending, run, plan.success, now)
+    const refusal = reserveFor(spending, run, plan, performance.now())
     if (refusal !== undefined) return Effect.fail(refusal)
   }
   // What is passed on while it comes is nothing that could be said otherwise.
-  if (body instanceof StreamedBody)
-    return new Attempts(forwarding, run, read.success, plan.success, body, undefined).all
-  if (record.route.operation.estimate !== undefined) return counted(forwarding, run, read.success, plan.success, body)
+  if (body instanceof StreamedBody) return new Attempts(forwarding, run, read, plan, body, undefined).all
+  if (record.route.operation.estimate !== undefined) return counted(forwarding, run, read, plan, body)
   // One that is asked again, since its backend has been woken, has its copy.
-  if (ruling?.shadow === true && record.attempts === 0) forwarding.shadow(run, read.success, body, ruling)
-  const going = built(forwarding, run, body, read.success, plan.success)
+  if (ruling?.shadow === true && record.attempts === 0) forwarding.shadow(run, read, body, ruling)
+  const going = built(forwarding, run, body, read, plan)
   if (!mayWake || !canWake(snapshot)) return going
   return Effect.catchTag(going, "GaveUp", (gaveUp) => {
     const waking = wakenAfter(registry, run, gaveUp)
@@ -282,7 +305,7 @@ const understood = (
       ? Effect.fail(gaveUp)
       : Effect.andThen(
           waking,
-          Effect.suspend(() => understood(forwarding, run, body, read, false))
+          Effect.suspend(() => understood(forwarding, run, body, Result.succeed(read), false))
         )
   })
 }

@@ -21,6 +21,7 @@ import { ownAnswerHeaders } from "./answer-head.ts"
 import type { Forwarding } from "./attempts.ts"
 import { failureReason, GaveUp } from "./final-failure.ts"
 import { RealtimeSession, type SessionEnd } from "./realtime-session.ts"
+import { withinLimits } from "./limited.ts"
 import type { Interruption } from "./record.ts"
 import type { RequestRun } from "./request-run.ts"
 
@@ -112,11 +113,19 @@ export const realtime = (forwarding: Forwarding, run: RequestRun): Ended => {
     return Effect.fail(plan.failure)
   }
   accounting.routed(record, plan.success, now)
-  const first = plan.success.next(now)
+  const [target] = plan.success.targets
+  return withinLimits(forwarding.limits, run, target?.name ?? needs.success.model, 0, () =>
+    begun(forwarding, run, plan.success, query, now)
+  )
+}
+
+const begun = (forwarding: Forwarding, run: RequestRun, plan: Plan, query: URLSearchParams, now: number): Ended => {
+  const { router, sessions } = forwarding
+  const first = plan.next(now)
   // A session has no end that could be waited for.
-  if (first === undefined) return Effect.fail(router.busy(plan.success, now))
+  if (first === undefined) return Effect.fail(router.busy(plan, now))
   sessions.add(run)
-  return Effect.onExit(new Opening(forwarding, run, plan.success, query).from(first), () =>
+  return Effect.onExit(new Opening(forwarding, run, plan, query).from(first), () =>
     Effect.sync(() => sessions.delete(run))
   )
 }

@@ -6,6 +6,7 @@ import type { AttemptFailure } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { Grant } from "../domain/grant.ts"
 import type { Outcome, Phase, RoutingNeeds } from "../domain/request.ts"
+import type { LimitsLeft } from "../domain/rate-limits.ts"
 import type { SetMember } from "../domain/intrusive-set.ts"
 import type { CutPrompt } from "../router/cut-prompt.ts"
 import type { Plan } from "../router/plan.ts"
@@ -111,6 +112,8 @@ export interface RequestRecord {
   readonly failures: ReadonlyArray<AttemptFailure>
   /** The one beside the first. */
   readonly hedge: Hedge | undefined
+  /** What was left of its limits when it was let in; undefined where it is under none. */
+  readonly left: LimitsLeft | undefined
   /** How the last attempt was asked; undefined in the words of its client. */
   readonly translated: Translated | undefined
   /** What others took of its time before the answer began: the client to send it, backends to answer. */
@@ -146,6 +149,8 @@ export interface RequestRecord {
   /** The same backend is called again, on another connection. */
   readonly repeats: (asked: Asked) => void
   readonly fails: (failure: AttemptFailure) => void
+  /** Its limits let it in. */
+  readonly limits: (left: LimitsLeft) => void
   /** It is asked in another dialect, or in the words of its client. */
   readonly translates: (translated: Translated | undefined) => void
   /** Others took so much of its time, in milliseconds. */
@@ -178,6 +183,7 @@ class Recorded implements RequestRecord {
   asked: Asked | undefined
   readonly failures: Array<AttemptFailure> = []
   hedge: Hedge | undefined
+  left: LimitsLeft | undefined
   translated: Translated | undefined
   awaitedMs = 0
   committed: Committed | undefined
@@ -272,6 +278,10 @@ class Recorded implements RequestRecord {
 
   fails(failure: AttemptFailure): void {
     this.failures.push(failure)
+  }
+
+  limits(left: LimitsLeft): void {
+    this.left = left
   }
 
   translates(translated: Translated | undefined): void {

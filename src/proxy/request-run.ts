@@ -2,6 +2,7 @@
  * One request under way, as those see it who work on it: its record, the ways to answer and to end it, and what must be given
  * back at its end.
  */
+import type { LimitPass } from "../admission/Limiter.ts"
 import type * as Fiber from "effect/Fiber"
 import type { Upload } from "../admission/uploads.ts"
 import type { Listening } from "../http/BunServer.ts"
@@ -42,6 +43,8 @@ export class RequestRun implements UnderWay, Delivery {
   isSocket = false
   /** A copy of it that is under way elsewhere. */
   shadow: Shadow | undefined
+  /** What it holds of its limits; undefined where it is under none. */
+  limitPass: LimitPass | undefined
   /** Set for a stream whose client is not to wait in silence. */
   early: EarlyStream | undefined
   /** Why it is interrupted; undefined while it is not. */

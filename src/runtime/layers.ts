@@ -15,6 +15,7 @@ import { Control } from "../operations/Control.ts"
 import { type AdmissionRules, makeAdmission } from "../admission/access.ts"
 import { Drain } from "../admission/Drain.ts"
 import type { KeyRing } from "../admission/key-ring.ts"
+import { Limiter } from "../admission/Limiter.ts"
 import { ClientKeys } from "../admission/ClientKeys.ts"
 import { Gateway } from "./Gateway.ts"
 import * as KeepWarm from "../lifecycle/keep-warm.ts"
@@ -54,7 +55,7 @@ const memoryBytes = (): number => {
 
 const bytes = (megabytes: number): number => Math.round(megabytes * 1_048_576)
 
-const proxyLimits = ({ settings: { queue, server, ...settings }, routing }: LoadedConfig): ProxyLimits => ({
+const proxyLimits = ({ settings: { queue, server, ...settings }, rates, routing }: LoadedConfig): ProxyLimits => ({
   totalMs: server.request_timeout_seconds * 1000,
   uploadMs: server.upload_timeout_seconds * 1000,
   stallMs: server.stall_timeout_seconds * 1000,
@@ -72,7 +73,8 @@ const proxyLimits = ({ settings: { queue, server, ...settings }, routing }: Load
   maxQueue: queue.max_queue,
   severalKeys: settings.auth.keys.length > 1,
   queueMs: queue.queue_timeout_seconds * 1000,
-  sessionHeaders: settings.routing.session_headers
+  sessionHeaders: settings.routing.session_headers,
+  rates
 })
 
 const allLimits = (loaded: LoadedConfig): ReadonlyArray<number> => {
@@ -259,7 +261,7 @@ const answering = (config: Config, part: ProcessPart | undefined) => {
     Layer.provideMerge(Layer.provide(operations, outlook)),
     Layer.provideMerge(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded))))),
     Layer.provideMerge(services(config, part)),
-    Layer.provideMerge(clientKeys(config))
+    Layer.provideMerge(Layer.merge(clientKeys(config), Limiter.layer(processes)))
   )
 }
 

@@ -29,6 +29,7 @@ import {
   ServiceUnavailable,
   ZoneNotAllowed,
   OutOfFiles,
+  RateLimited,
   Stopping,
   Unauthorized,
   UriTooLong,
@@ -79,6 +80,7 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
     "insufficient_quota"
   ],
   Overloaded: [new Overloaded({ message: "full", retryAfterSeconds: 1 }), 429, "rate_limit_exceeded"],
+  RateLimited: [new RateLimited({ message: "x", retryAfterSeconds: 3, left: { at: 0 } }), 429, "rate_limit_exceeded"],
   OutOfFiles: [new OutOfFiles({ retryAfterSeconds: 1 }), 503, "service_unavailable"],
   Stopping: [new Stopping({ retryAfterSeconds: 5 }), 503, "service_unavailable"],
   Cancelled: [new Cancelled({}), 499, "request_cancelled"],

@@ -3,6 +3,7 @@
  */
 import { Context, Effect, Layer, ManagedRuntime } from "effect"
 import { TestClock } from "effect/testing"
+import { Limiter } from "../../src/admission/Limiter.ts"
 import { Drain } from "../../src/admission/Drain.ts"
 import type { Backend } from "../../src/backend/backend.ts"
 import type { UpstreamError } from "../../src/domain/upstream-errors.ts"
@@ -135,7 +136,8 @@ const stageLimits: ProxyLimits = {
   maxQueue: 100,
   severalKeys: false,
   queueMs: 0,
-  sessionHeaders: []
+  sessionHeaders: [],
+  rates: { keys: {}, owners: [], models: [] }
 }
 
 /** Lets everything that can go on go on, until it holds; a bound on rounds takes the place of a time limit. */
@@ -196,6 +198,7 @@ export const makeStage = async (
           remove: (watch) => void watches.delete(watch)
         }),
         Drain.layer,
+        Limiter.layer(),
         Accounting.layer.pipe(Layer.provide(quiet)),
         Upstream.layer(() => 100_000).pipe(Layer.provide(Transport.layerOf({ ask: () => Effect.never, send })))
       )

@@ -2,6 +2,7 @@ import { expect, test } from "bun:test"
 import { Context, Effect, Layer, ManagedRuntime } from "effect"
 import type { Listening } from "../../src/http/BunServer.ts"
 import { Accounting } from "../../src/proxy/Accounting.ts"
+import { Limiter } from "../../src/admission/Limiter.ts"
 import { Drain } from "../../src/admission/Drain.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
@@ -36,7 +37,8 @@ const limits = {
   maxQueue: 100,
   severalKeys: false,
   queueMs: 0,
-  sessionHeaders: []
+  sessionHeaders: [],
+  rates: { keys: {}, owners: [], models: [] }
 }
 
 const server: Listening = {
@@ -85,6 +87,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     registry,
     Deadlines.layer(() => 20),
     Drain.layer,
+    Limiter.layer(),
     Accounting.layer.pipe(
       Layer.provide(Layer.mergeAll(logging, recent, meters, UsageLedger.none, Prices.none, Budgets.none))
     ),

@@ -1,6 +1,7 @@
 /**
  * Anthropic's Messages.
  */
+import { anthropicLimits } from "../limit-headers.ts"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { ClientCodec } from "../chat.ts"
@@ -113,6 +114,7 @@ export const anthropic: Dialect = {
   },
   suggestedPath: () => undefined,
   headers: { asked: ["anthropic-version", "anthropic-beta"], answered: limits, id: "request-id" },
+  limitsLeft: anthropicLimits,
   withModel: withJsonModel,
   withoutSeals,
   types: { request: "application/json", whole: "application/json", stream: eventStreamType },

@@ -8,11 +8,26 @@ import { ClientKeys, type ListedKey } from "../../admission/ClientKeys.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
 import type { ClientKeyEntry } from "../../api/keys-api.ts"
 import type { GatewayError } from "../../domain/errors.ts"
+import type { RateLimits } from "../../domain/rate-limits.ts"
 import type { MadeKey } from "../../admission/new-key.ts"
 
 /** A key as the endpoints tell of it. */
 export const keyEntryOf = ({ from, key, made, previousUntil }: ListedKey): ClientKeyEntry => {
-  const { admin, backends, expires, labels, metrics, models, name, networks, notBefore, owner, priority, zones } = key
+  const {
+    admin,
+    backends,
+    expires,
+    labels,
+    limits,
+    metrics,
+    models,
+    name,
+    networks,
+    notBefore,
+    owner,
+    priority,
+    zones
+  } = key
   const some = ([first, ...others]: ReadonlyArray<string> = []) =>
     first === undefined ? undefined : ([first, ...others] as const)
   const [asked, servers, places, within] = [some(models), some(backends), some(networks), some(zones)]
@@ -25,6 +40,7 @@ export const keyEntryOf = ({ from, key, made, previousUntil }: ListedKey): Clien
     ...(places === undefined ? {} : { networks: places }),
     ...(within === undefined ? {} : { zones: within }),
     ...(priority === undefined ? {} : { priority }),
+    ...writtenLimits(limits),
     ...(admin === true ? { admin } : {}),
     ...(metrics === true ? { metrics } : {}),
     from,
@@ -34,6 +50,12 @@ export const keyEntryOf = ({ from, key, made, previousUntil }: ListedKey): Clien
     previous_until: previousUntil ?? null
   }
 }
+
+const writtenLimits = ({ maxConcurrent, requestsPerMinute, tokensPerMinute }: RateLimits = {}) => ({
+  ...(requestsPerMinute === undefined ? {} : { requests_per_minute: requestsPerMinute }),
+  ...(tokensPerMinute === undefined ? {} : { tokens_per_minute: tokensPerMinute }),
+  ...(maxConcurrent === undefined ? {} : { max_concurrent: maxConcurrent })
+})
 
 // A day, in which clients change over.
 const usualOverlap = 86_400

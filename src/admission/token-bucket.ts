@@ -1,0 +1,53 @@
+/**
+ * A minute's worth of something: full at first, filled evenly, and never above its rim whatever is given back.
+ */
+import type { AmountLeft } from "../domain/rate-limits.ts"
+
+const minuteMs = 60_000
+
+/** One bucket; times in milliseconds of a clock that only goes on. */
+export class TokenBucket {
+  /** Below 0 where more was taken than had been reserved. */
+  private level: number
+  private at: number
+
+  constructor(limit: number, now: number) {
+    this.level = limit
+    this.at = now
+  }
+
+  private fill(limit: number, now: number): void {
+    this.level = Math.min(limit, this.level + ((now - this.at) * limit) / minuteMs)
+    this.at = now
+  }
+
+  /** How long it takes until so much can be taken; 0 where it can be now. What is more than all of it needs all of it. */
+  waitMs(limit: number, amount: number, now: number): number {
+    this.fill(limit, now)
+    const missing = Math.min(amount, limit) - this.level
+    // What is missing by rounding is there.
+    return missing <= 1e-6 ? 0 : (missing * minuteMs) / limit
+  }
+
+  /** Takes so much, or gives it back where it is less than nothing. */
+  take(limit: number, amount: number, now: number): void {
+    this.fill(limit, now)
+    this.level = Math.min(limit, this.level - amount)
+  }
+
+  /** What is left of it. */
+  left(limit: number, now: number): AmountLeft {
+    this.fill(limit, now)
+    return {
+      limit,
+      left: Math.max(0, Math.floor(this.level + 1e-6)),
+      resetMs: ((limit - this.level) * minuteMs) / limit
+    }
+  }
+
+  /** Whether nothing is known by it that a new one would not know. */
+  isFull(limit: number, now: number): boolean {
+    this.fill(limit, now)
+    return this.level >= limit
+  }
+}

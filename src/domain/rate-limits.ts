@@ -1,0 +1,81 @@
+/**
+ * How much may be asked in a minute and at a time.
+ */
+import { matchesGlob } from "./glob.ts"
+
+/** What bounds requests; absent is no limit. */
+export interface RateLimits {
+  readonly requestsPerMinute?: number
+  /** Of prompts and answers together. */
+  readonly tokensPerMinute?: number
+  readonly maxConcurrent?: number
+}
+
+/** Limits of one that is counted by itself. */
+export interface LimitRule {
+  /** What is counted together. */
+  readonly id: string
+  /** The same in words, such as `the key 'laptop'`. */
+  readonly of: string
+  readonly limits: RateLimits
+}
+
+/** Limits by names, which are globs. */
+type LimitsByName = ReadonlyArray<{ readonly name: string; readonly limits: RateLimits }>
+
+/** All limits that settings tell. */
+export interface LimitSettings {
+  /** Of each key, where it says nothing else. */
+  readonly keys: RateLimits
+  /** The first that means an owner counts. */
+  readonly owners: LimitsByName
+  /** All that mean a model count. */
+  readonly models: LimitsByName
+}
+
+/** Of whom it is. */
+interface Limited {
+  readonly grant: { readonly name: string; readonly owner?: string; readonly limits?: RateLimits } | undefined
+  readonly model: string
+}
+
+const isSome = (limits: RateLimits): boolean =>
+  limits.requestsPerMinute !== undefined || limits.tokensPerMinute !== undefined || limits.maxConcurrent !== undefined
+
+const none: ReadonlyArray<LimitRule> = []
+
+const named = (all: LimitsByName, name: string): RateLimits | undefined =>
+  all.find((each) => matchesGlob(each.name, name))?.limits
+
+/** The rules that a request is under. */
+export const limitRules = (settings: LimitSettings, { grant, model }: Limited): ReadonlyArray<LimitRule> => {
+  const { keys, models, owners } = settings
+  if (grant?.limits === undefined && models.length === 0 && owners.length === 0 && !isSome(keys)) return none
+  const rules: Array<LimitRule> = []
+  if (grant !== undefined) {
+    const limits = { ...keys, ...grant.limits }
+    if (isSome(limits)) rules.push({ id: `key ${grant.name}`, of: `the key '${grant.name}'`, limits })
+    const { owner } = grant
+    const ofOwner = owner === undefined ? undefined : named(owners, owner)
+    if (owner !== undefined && ofOwner !== undefined)
+      rules.push({ id: `owner ${owner}`, of: `the owner '${owner}'`, limits: ofOwner })
+  }
+  for (const { limits, name } of models) {
+    if (matchesGlob(name, model)) rules.push({ id: `model ${name} ${model}`, of: `the model '${model}'`, limits })
+  }
+  return rules
+}
+
+/** How much is left of a limit, and in how many milliseconds all of it is there again. */
+export interface AmountLeft {
+  readonly limit: number
+  readonly left: number
+  readonly resetMs: number
+}
+
+/** What is left of the limits of a request, those of which the least is left; at a moment in milliseconds since 1970. */
+export interface LimitsLeft {
+  readonly at: number
+  readonly requests?: AmountLeft
+  readonly tokens?: AmountLeft
+}

@@ -1,0 +1,128 @@
+import { describe, expect, test } from "bun:test"
+import fc from "fast-check"
+import { LimitCounts, type LimitPass } from "../../src/admission/Limiter.ts"
+import { TokenBucket } from "../../src/admission/token-bucket.ts"
+import { RateLimited } from "../../src/domain/errors.ts"
+import { limitRules, type RateLimits } from "../../src/domain/rate-limits.ts"
+
+const rule = (limits: RateLimits, id = "key a") => ({ id, of: `the ${id}`, limits })
+
+const isIn = (decision: LimitPass | RateLimited): decision is LimitPass => !(decision instanceof RateLimited)
+
+const entered = (counts: LimitCounts, rules: Parameters<LimitCounts["enter"]>[0], tokens = 0, now = 0): LimitPass => {
+  const decision = counts.enter(rules, tokens, now, now)
+  if (!isIn(decision)) throw decision
+  return decision
+}
+
+describe("a bucket", () => {
+  test("never gives more than it holds and what has come since, whatever is taken and given back (law)", () => {
+    const step = fc.record({
+      after: fc.nat({ max: 20_000 }),
+      amount: fc.integer({ min: 1, max: 200 }),
+      back: fc.nat({ max: 500 })
+    })
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1000 }), fc.array(step, { maxLength: 60 }), (limit, steps) => {
+        const bucket = new TokenBucket(limit, 0)
+        let [now, taken] = [0, 0]
+        for (const { after, amount, back } of steps) {
+          now += after
+          bucket.take(limit, -back, now)
+          expect(bucket.left(limit, now).left).toBeLessThanOrEqual(limit)
+          if (amount > limit || bucket.waitMs(limit, amount, now) > 0) continue
+          bucket.take(limit, amount, now)
+          // What is given back can be taken again, and no more than that.
+          taken += amount - back
+          expect(bucket.left(limit, now).left).toBeGreaterThanOrEqual(0)
+        }
+        const given = steps.reduce((sum, { back }) => sum + back, 0)
+        expect(taken).toBeLessThanOrEqual(limit + (now * limit) / 60_000 + given + 1)
+      })
+    )
+  })
+
+  test("is there again after the wait that it tells, and not before (law)", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 10_000 }), fc.integer({ min: 1, max: 10_000 }), (limit, amount) => {
+        const bucket = new TokenBucket(limit, 0)
+        bucket.take(limit, limit, 0)
+        const wait = bucket.waitMs(limit, amount, 0)
+        expect(wait).toBeGreaterThan(0)
+        expect(bucket.waitMs(limit, amount, wait)).toBeLessThan(1)
+        expect(new TokenBucket(limit, 0).waitMs(limit, amount, 0)).toBe(0)
+      })
+    )
+  })
+})
+
+describe("limits", () => {
+  test("let as many requests in as they say in a minute, and then as they come free", () => {
+    const counts = new LimitCounts()
+    const rules = [rule({ requestsPerMinute: 60 })]
+    const taken = (now: number) =>
+      Array.from({ length: 200 }, () => isIn(counts.enter(rules, 0, now, now))).filter(Boolean).length
+    expect([taken(0), taken(500), taken(1000), taken(11_000), taken(600_000)]).toEqual([60, 0, 1, 10, 60])
+  })
+
+  test("reserve the tokens that are likely, and settle by those that were taken", () => {
+    const counts = new LimitCounts()
+    const rules = [rule({ tokensPerMinute: 1000 })]
+    const first = entered(counts, rules, 800)
+    expect(counts.enter(rules, 800, 0, 0)).toBeInstanceOf(RateLimited)
+    first.end(100, 0)
+    first.end(100, 0)
+    expect(entered(counts, rules, 800).left.tokens?.left).toBeLessThanOrEqual(101)
+    const over = counts.enter(rules, 800, 0, 0)
+    expect(over).toMatchObject({ retryAfterSeconds: 42 })
+  })
+
+  test("of which one is reached take nothing of the others", () => {
+    const counts = new LimitCounts()
+    const tight = rule({ requestsPerMinute: 1 }, "owner o")
+    const wide = rule({ requestsPerMinute: 100 })
+    entered(counts, [wide, tight])
+    for (let time = 0; time < 50; time += 1) expect(counts.enter([wide, tight], 0, 0, 0)).toBeInstanceOf(RateLimited)
+    expect(entered(counts, [wide]).left.requests?.left).toBe(98)
+  })
+
+  test("let as many in at a time as they say, and another one when one has ended", () => {
+    const counts = new LimitCounts()
+    const rules = [rule({ maxConcurrent: 2 })]
+    const [one] = [entered(counts, rules), entered(counts, rules)]
+    expect(counts.enter(rules, 0, 0, 0)).toBeInstanceOf(RateLimited)
+    one?.end(0, 0)
+    entered(counts, rules)
+    expect(counts.enter(rules, 0, 0, 0)).toBeInstanceOf(RateLimited)
+  })
+
+  test("are shared by processes, and forgotten of those who have all that is theirs", () => {
+    const counts = new LimitCounts(4)
+    const rules = [rule({ requestsPerMinute: 40 })]
+    const taken = Array.from({ length: 40 }, () => isIn(counts.enter(rules, 0, 0, 0))).filter(Boolean).length
+    expect(taken).toBe(10)
+    for (let at = 0; at < 5000; at += 1) {
+      const now = at * 100_000
+      entered(counts, [rule({ requestsPerMinute: 10 }, `key ${at}`)], 0, now).end(0, now)
+    }
+    expect(counts.size).toBeLessThan(1100)
+  })
+
+  test("are those of the key, else of all keys, beside those of its owner and of the model", () => {
+    const settings = {
+      keys: { requestsPerMinute: 5, maxConcurrent: 3 },
+      owners: [{ name: "s*", limits: { tokensPerMinute: 7 } }],
+      models: [{ name: "big-*", limits: { maxConcurrent: 1 } }]
+    }
+    const rules = limitRules(settings, {
+      grant: { name: "a", owner: "search", limits: { requestsPerMinute: 9 } },
+      model: "big-one"
+    })
+    expect(rules.map(({ id, limits }) => [id, limits])).toEqual([
+      ["key a", { requestsPerMinute: 9, maxConcurrent: 3 }],
+      ["owner search", { tokensPerMinute: 7 }],
+      ["model big-* big-one", { maxConcurrent: 1 }]
+    ])
+    expect(limitRules(settings, { grant: undefined, model: "small" })).toEqual([])
+  })
+})

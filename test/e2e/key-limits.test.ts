@@ -1,0 +1,91 @@
+import { afterEach, beforeEach, describe, expect, test } from "bun:test"
+import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
+import { json } from "../kit/answers.ts"
+import { backendFor, type Gateway } from "../kit/gateway.ts"
+import { askAs, startKeyed } from "../kit/clientKeys.ts"
+
+const messages = [{ role: "user", content: "hi" }]
+
+let upstream: FakeUpstream
+let gateway: Gateway
+
+beforeEach(async () => {
+  upstream = await startUpstream({ models: [{ id: "small" }, { id: "large" }] })
+  gateway = await startKeyed(
+    {
+      few: { requests_per_minute: 2 },
+      words: { tokens_per_minute: 100 },
+      ada: { owner: "ada" },
+      eve: { owner: "ada" },
+      free: { requests_per_minute: 1000 }
+    },
+    {
+      backends: [backendFor("one", upstream)],
+      limits: { requests_per_minute: 50, owners: [{ name: "ada", requests_per_minute: 1 }] },
+      models: [{ name: "large", requests_per_minute: 1 }],
+      routing: { aliases: { big: "large" } }
+    }
+  )
+})
+
+afterEach(async () => {
+  await gateway[Symbol.asyncDispose]()
+  await upstream[Symbol.asyncDispose]()
+})
+
+const chat = (key: string, model = "small", more: Readonly<Record<string, unknown>> = {}) =>
+  askAs(gateway, key, "/v1/chat/completions", { model, messages, ...more })
+
+describe("a limit that is reached", () => {
+  test("of requests is told in OpenAI's headers, with each answer and with the refusal", async () => {
+    const first = await chat("few")
+    expect([first.status, first.headers.get("x-ratelimit-limit-requests")]).toEqual([200, "2"])
+    expect(first.headers.get("x-ratelimit-remaining-requests")).toBe("1")
+    expect(first.headers.get("x-ratelimit-reset-requests")).toMatch(/^\d+(\.\d)?s$/)
+    await chat("few")
+    const refused = await chat("few")
+    expect(refused.status).toBe(429)
+    expect(refused.json().error).toMatchObject({ type: "rate_limit_error", code: "rate_limit_exceeded" })
+    expect(refused.json().error.message).toStartWith("Rate limit reached for the key 'few': 2 requests per minute")
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(20)
+    expect(refused.headers.get("x-ratelimit-remaining-requests")).toBe("0")
+    expect((await chat("free")).status).toBe(200)
+  })
+
+  test("is told in Anthropic's headers and shape to its clients", async () => {
+    const ask = () => askAs(gateway, "few", "/v1/messages", { model: "small", max_tokens: 5, messages })
+    const first = await ask()
+    expect(first.status).toBe(200)
+    expect(first.headers.get("anthropic-ratelimit-requests-limit")).toBe("2")
+    expect(first.headers.get("anthropic-ratelimit-requests-remaining")).toBe("1")
+    expect(first.headers.get("anthropic-ratelimit-requests-reset")).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/)
+    expect(first.headers.get("x-ratelimit-limit-requests")).toBeNull()
+    await ask()
+    const refused = await ask()
+    expect([refused.status, refused.json().type, refused.json().error.type]).toEqual([429, "error", "rate_limit_error"])
+    expect(refused.headers.get("anthropic-ratelimit-requests-remaining")).toBe("0")
+  })
+
+  test("of an owner is that of all of their keys together, and of a model that of all who ask for it", async () => {
+    expect([(await chat("ada")).status, (await chat("eve")).status]).toEqual([200, 429])
+    expect([(await chat("free", "large")).status, (await chat("few", "big")).status]).toEqual([200, 429])
+  })
+
+  test("of tokens is settled by those that were taken", async () => {
+    const big = await chat("words", "small", { max_tokens: 90 })
+    expect([big.status, big.headers.get("x-ratelimit-limit-tokens")]).toEqual([200, "100"])
+    expect(Number(big.headers.get("x-ratelimit-remaining-tokens"))).toBeLessThanOrEqual(10)
+    await gateway.quiet()
+    const next = await chat("words", "small", { max_tokens: 20 })
+    expect(next.status).toBe(200)
+    expect((await chat("words", "small", { max_tokens: 90 })).status).toBe(429)
+  })
+
+  test("of tokens has back what a request reserved that nobody answered", async () => {
+    upstream.script(() => [json({ error: { message: "no" } }, 400)])
+    for (let time = 0; time < 5; time += 1) {
+      expect((await chat("words", "small", { max_tokens: 90 })).status).toBe(400)
+      await gateway.quiet()
+    }
+  })
+})
