@@ -275,9 +275,9 @@ export class History extends Context.Service<
           underWay.delete(request)
           ring.put(request.record, end, now, now + aheadNow(now))
         },
-        list: (since = 0) => {
-          const now = performance.now()
-          return ring.endedSince(since - aheadNow(now)).map((at) => ring.request(at))
+        list: (since) => {
+          const places = since === undefined ? ring.places() : ring.endedSince(since - aheadNow(performance.now()))
+          return places.map((at) => ring.request(at))
         },
         replay: (replay, sinceMs) => {
           const now = performance.now()

@@ -119,8 +119,8 @@ describe("without a running gateway", () => {
     const { code, stdout } = await nexus("backends", "list", "-c", file)
     const [heading = "", ...rows] = lines(stdout)
     expect(heading.split(/ {2,}/)).toEqual(["Name", "URL", "Type", "Zone", "Status", "Models", "Latency", "Reason"])
-    expect(rows[0]).toMatch(/^up +http:\/\/127\.0\.0\.1:\d+ +generic +healthy +1 +\d+ ms$/)
-    expect(rows[1]).toMatch(/^down +http:\/\/127\.0\.0\.1:1 +generic +unhealthy +0 +- +connection refused$/)
+    expect(rows[0]).toMatch(/^up +http:\/\/127\.0\.0\.1:\d+ +generic +local +healthy +1 +\d+ ms$/)
+    expect(rows[1]).toMatch(/^down +http:\/\/127\.0\.0\.1:1 +generic +local +unhealthy +0 +- +connection refused$/)
     expect(code).toBe(0)
   })
 

@@ -140,7 +140,7 @@ describe("nexus status", () => {
     expect(lines(shown.stdout)[0]).toMatch(/^Nexus \S+ at http:\/\/127\.0\.0\.1:\d+, up \d+s, 1 process, \d+ MB$/)
     expect(shown.stdout).toContain("Requests:  3: 2 completed, 0 failed, 0 truncated, 1 refused, 0 left by the client")
     expect(shown.stdout).toMatch(/^simulated-a +local +healthy +2 +0 +0 +2 /m)
-    expect(shown.stdout).toMatch(/^simulated-b +healthy +1 +0 +0 +0 /m)
+    expect(shown.stdout).toMatch(/^simulated-b +local +healthy +1 +0 +0 +0 /m)
     expect(shown.stdout).toMatch(/^simulated-large +1 +0 +0 +2 /m)
     expect(shown.stdout).not.toContain("nobody")
     const asJson = await nexus("status", "--port", port, "--json")

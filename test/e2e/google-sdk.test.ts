@@ -180,8 +180,9 @@ describe("the @google/genai package besides", () => {
     const asked = fieldsOf(upstream.lastCall())
     expect(asked).toMatchObject({ tool_choice: "required", reasoning_effort: "medium", stream: true })
     expect(asked["tools"]).toMatchObject([
-      { function: { name: "read", parameters: { type: "object", properties: { at: { type: ["string", "null"] } } } } },
-      { function: { name: "open" } }
+      // Local servers are told them in one order.
+      { function: { name: "open" } },
+      { function: { name: "read", parameters: { type: "object", properties: { at: { type: ["string", "null"] } } } } }
     ])
     const answers = ["call_b", "call_a"].map((id) => ({
       functionResponse: {

@@ -35,5 +35,5 @@ test("slots are told with where they are from: in the backends, the models, the 
   ])
   const lines = statusLines(stats, "http://nexus", undefined)
   const table = lines.filter((line) => /^(Backend|llama|fewer|other) /.test(line))
-  expect(table.map((line) => line.split(/ {2,}/)[3])).toEqual(["Slots", "4 (told)", "3 (config)", "-"])
+  expect(table.map((line) => line.split(/ {2,}/)[4])).toEqual(["Slots", "4 (told)", "3 (config)", "-"])
 })
