@@ -22,7 +22,7 @@ import { Router } from "../router/Router.ts"
 import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./handlers/admin.ts"
 import { docsPath, frontPath } from "../admission/access.ts"
-import { isUi, uiPath } from "../admission/own-page.ts"
+import { isUi } from "../admission/own-page.ts"
 import { type IncomingRequest, publicOrigin } from "./incoming-request.ts"
 import { Api, ContractApi } from "../api/gateway-api.ts"
 import { type BodyLimits, type BodyCounter, readBody } from "../proxy/request-body.ts"
@@ -89,7 +89,7 @@ const contracted = Object.values(Api.groups).flatMap(
 export const servedPathsOf = (dialects: DialectList): ReadonlyMap<string, ReadonlyArray<string>> =>
   new Map([
     ...contracted.map(({ path }) => [path, methodsOf(path, contracted)] as const),
-    ...[frontPath, docsPath, uiPath, "/openapi.json"].map((path) => [path, reads] as const),
+    ...[frontPath, docsPath, "/openapi.json"].map((path) => [path, reads] as const),
     ...dialects.flatMap(({ operations }) => operations.flatMap(pathsOf).map((path) => [path, forwarded] as const)),
     ...dialects.flatMap(({ changes = [] }) =>
       // Of what is passed on, only that is told of which clients get an answer to in any case.

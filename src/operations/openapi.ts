@@ -67,6 +67,7 @@ const headers = {
   "x-nexus-version": header("Version of the gateway", true),
   "x-nexus-backend": header("Name of the backend that answered", false),
   "x-nexus-backend-type": header("Whether it is local or in the cloud", false),
+  "x-nexus-zone": header("The zone that it is in: local, lan, cloud or one of the config", false),
   "x-nexus-route-reason": header("Why it was chosen: capability-match, capacity-overflow, failover or hedge", false),
   "x-nexus-attempts": header("How many backends were asked, the last one included", false, "integer"),
   "x-nexus-cold": header("`1` when the model was not in memory there, and had to be loaded first", false),
@@ -89,6 +90,8 @@ const headers = {
   "x-nexus-dropped": header("What of a translated request was left out", false),
   "x-nexus-rule": header("The rule of the route table that the request went by", false),
   "x-nexus-canary": header("`1` when the request was one of the rule's canary", false),
+  "x-nexus-budget": header("The budget whose soft limit is passed, or whose hard limit refuses", false),
+  traceresponse: header("The trace and the span of the request, where traces are exported", false),
   "x-nexus-estimated": header("The field of the answer that is an estimate", false),
   "x-nexus-rejection-reasons": header("Why each backend did not answer", false),
   "x-nexus-queue-position": header(
@@ -109,6 +112,7 @@ const headersOf = (...names: ReadonlyArray<HeaderName>) =>
 
 const errorHeaders: Readonly<Record<string, ReadonlyArray<HeaderName>>> = {
   401: ["www-authenticate"],
+  402: ["x-nexus-budget", "x-should-retry"],
   429: ["retry-after", "x-nexus-queue-position", "x-nexus-queue-seconds"],
   501: ["x-should-retry"],
   502: ["x-nexus-rejection-reasons"],
@@ -118,6 +122,7 @@ const errorHeaders: Readonly<Record<string, ReadonlyArray<HeaderName>>> = {
 const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-backend",
   "x-nexus-backend-type",
+  "x-nexus-zone",
   "x-nexus-route-reason",
   "x-nexus-attempts",
   "x-nexus-cold",
@@ -131,6 +136,8 @@ const choiceHeaders: ReadonlyArray<HeaderName> = [
   "x-nexus-dropped",
   "x-nexus-rule",
   "x-nexus-canary",
+  "x-nexus-budget",
+  "traceresponse",
   "x-nexus-estimated"
 ]
 
@@ -148,6 +155,7 @@ const before: ReadonlyArray<ErrorTag> = ["BadRequest", "Forbidden", "UriTooLong"
 const everywhere: ReadonlyArray<ErrorTag> = [...before, "Unauthorized", "Internal"]
 const withBody: ReadonlyArray<ErrorTag> = ["PayloadTooLarge", "UnsupportedMediaType"]
 const whenForwarded: ReadonlyArray<ErrorTag> = [
+  "BudgetExceeded",
   "ModelNotAllowed",
   "ModelNotFound",
   "ModelCapabilityMismatch",
