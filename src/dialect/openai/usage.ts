@@ -16,6 +16,8 @@ const looks = 4
 const opening = /^\s*:\s*\{/
 // What makes images and hears sound has other names for the same.
 const prompt = /"(?:prompt|input)_tokens"\s*:\s*(\d{1,15})\b/
+// What writes nothing may tell of one number alone.
+const total = /"total_tokens"\s*:\s*(\d{1,15})\b/
 const cached = /"cached_tokens"\s*:\s*(\d{1,15})\b/
 const cachedWrite = /"(?:cache_write_tokens|cache_creation_tokens)"\s*:\s*(\d{1,15})\b/
 const completion = /"(?:completion|output)_tokens"\s*:\s*(\d{1,15})\b/
@@ -46,9 +48,10 @@ const objectIn = (text: string): string => {
 const usageOf = (text: string): Usage | undefined => {
   const read = prompt.exec(text)
   const written = completion.exec(text)
-  if (read === null && written === null) return undefined
+  const whole = read === null && written === null ? total.exec(text) : read
+  if (whole === null && written === null) return undefined
   return {
-    prompt: numberOf(read),
+    prompt: numberOf(whole),
     cached: numberOf(cached.exec(text)),
     completion: numberOf(written),
     ...rarer(numberOf(cachedWrite.exec(text)), numberOf(reasoning.exec(text)))
@@ -94,8 +97,9 @@ const partIn = (usage: Readonly<Record<PropertyKey, unknown>>, part: string): nu
 export const usageOfJson = (json: unknown): Usage | undefined => {
   const usage = Predicate.isObject(json) ? json["usage"] : undefined
   if (!Predicate.isObject(usage)) return undefined
-  const { completion_tokens: written = usage["output_tokens"] ?? 0 } = usage
-  const { prompt_tokens: read = usage["input_tokens"] ?? usage["total_tokens"] } = usage
+  const { completion_tokens: told = usage["output_tokens"], prompt_tokens: asked = usage["input_tokens"] } = usage
+  const read = asked === undefined && told === undefined ? usage["total_tokens"] : asked
+  const written = told ?? 0
   if (!isCount(read) || !isCount(written)) return undefined
   return {
     prompt: read,

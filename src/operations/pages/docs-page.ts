@@ -33,6 +33,10 @@ const groups: ReadonlyArray<readonly [tag: string, heading: string]> = [
   ["admin", "Why a request went where it went"],
   ["control", "Config and backends"],
   ["lifecycle", "Models loaded, unloaded and pulled"],
+  ["events", "What changes, as it changes"],
+  ["keys", "Keys of clients"],
+  ["usage", "Who used what"],
+  ["audit", "Which hosts are contacted"],
   ["document", "For reading"]
 ]
 
