@@ -36,7 +36,22 @@ const keyBytes = 64
 // What is looked at of the tools, and of the first words of a user, in bytes.
 const headBytes = 512
 
+const quote = 0x22
+const backslash = 0x5c
 const closing = 0x7d
+
+// How far it is to the end of the object that something stands in; -1 where that is not in what is looked at.
+const endOfObject = (body: Uint8Array, from: number): number => {
+  const to = Math.min(body.length, from + headBytes)
+  let inText = false
+  for (let at = from; at < to; at += 1) {
+    const byte = body[at]
+    if (byte === quote) inText = !inText
+    else if (inText && byte === backslash) at += 1
+    else if (!inText && byte === closing) return at - from
+  }
+  return -1
+}
 
 // Between the role of a message and its end there is more than that where its words follow, in bytes.
 const leastWords = 12
@@ -60,7 +75,7 @@ const hashOf = (body: Uint8Array, at: number, to: number, seed: number): number 
 const wordsOf = (body: Uint8Array, start: number, seed: number): number => {
   const at = find(body, user, start)
   if (at < 0) return seed
-  const length = body.subarray(at, at + headBytes).indexOf(closing)
+  const length = endOfObject(body, at)
   if (length >= 0 && length < user.length + leastWords) return hashOf(body, Math.max(start, at - headBytes), at, seed)
   return hashOf(body, at, length < 0 ? body.length : at + length, seed)
 }

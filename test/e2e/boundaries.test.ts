@@ -102,7 +102,14 @@ describe("a backend", () => {
 })
 
 describe("a client", () => {
-  const ours = ["x-request-id", "x-nexus-backend", "x-nexus-backend-type", "x-nexus-route-reason", "x-nexus-attempts"]
+  const ours = [
+    "x-request-id",
+    "x-nexus-backend",
+    "x-nexus-backend-type",
+    "x-nexus-route-reason",
+    "x-nexus-zone",
+    "x-nexus-attempts"
+  ]
   const theirs = ["Set-Cookie: a=b", "Server: x", "Via: x", "X-Powered-By: x", "X-Upstream-Id: x", "X-Nexus-Backend: x"]
   const quotas = [
     "X-Ratelimit-Limit-Tokens: 1",

@@ -100,6 +100,12 @@ describe("the chain of a prompt", () => {
     )
   })
 
+  test("has another root for words that differ behind a brace", () => {
+    const begun = (text: string) => promptChain(bodyOf([{ role: "user", content: text }])).root
+    expect(begun("function a() {} of one")).not.toBe(begun("function a() {} of two"))
+    expect(begun('say \\"}\\" to one')).not.toBe(begun('say \\"}\\" to two'))
+  })
+
   test("has its root where the role stands after the words of a message, as some clients write it", () => {
     const root = (...texts: ReadonlyArray<string>) =>
       promptChain(
