@@ -220,7 +220,7 @@ const neededBy = (
   const { grant, key, route } = record
   const scope = grant?.scope
   const isPlain = free === 0 && scope === undefined && key === undefined && zones === undefined
-  if (told.dialect !== undefined && isPlain) return told
+  if (isPlain) return told.dialect === undefined ? { ...told, dialect: route.dialect.id } : told
   return {
     ...told,
     dialect: route.dialect.id,
