@@ -143,18 +143,20 @@ describe("the ledger", () => {
       backends: [backendFor("one", upstream)]
     })
     const ended: Array<{ readonly id: string; readonly at: number }> = []
+    const one = async (id: string): Promise<void> => {
+      const answer = await fetch(`${gateway.url}/v1/chat/completions`, {
+        method: "POST",
+        body: chat(),
+        headers: { "x-request-id": id }
+      })
+      await answer.text()
+      ended.push({ id, at: performance.now() })
+    }
+    // However slow the first one is: it ended long before the end.
+    await one("first")
     const until = performance.now() + 1500
     const client = async (name: string): Promise<void> => {
-      for (let n = 0; performance.now() < until; n += 1) {
-        const id = `${name}-${n}`
-        const answer = await fetch(`${gateway.url}/v1/chat/completions`, {
-          method: "POST",
-          body: chat(),
-          headers: { "x-request-id": id }
-        })
-        await answer.text()
-        ended.push({ id, at: performance.now() })
-      }
+      for (let n = 0; performance.now() < until; n += 1) await one(`${name}-${n}`)
     }
     await Promise.all(["a", "b", "c"].map(client))
     const killed = performance.now()
