@@ -57,6 +57,8 @@ export class ClientKeys extends Context.Service<
     /** Those of this moment; a plain read for the request path. */
     readonly ring: () => KeyRing
     readonly list: () => ReadonlyArray<ListedKey>
+    /** Whether there is a store, in which keys are made and changed. */
+    readonly isStored: boolean
     /** Makes a key, and keeps its digest; it is never to be had again. */
     readonly add: (written: WrittenTerms) => Effect.Effect<MadeKey, NotChanged>
     readonly revoke: (name: string) => Effect.Effect<void, NotChanged>
@@ -152,6 +154,7 @@ const makeKeys = Effect.fnUntraced(function* (configured: () => ReadonlyArray<Au
   const logged = (what: string, name: string) => Effect.annotateLogs(Effect.logInfo(what), { key: name })
 
   return ClientKeys.of({
+    isStored: store !== undefined,
     ring: () => {
       const keys = configured()
       if (keys !== of) {

@@ -65,11 +65,15 @@ const cookieOf = (request: Request, key: string): string => {
 
 const given = /^bearer +(\S+)$/i
 
-/** Answers at {@link sessionPath} whoever has been let in: has the browser keep the key that was given, or forget it. */
-export const sessionAnswer = (request: Request): Response => {
+/**
+ * Answers at {@link sessionPath} whoever has been let in: tells the page what there is to know of it, has the browser keep the
+ * key that was given, or forget it.
+ */
+export const sessionAnswer = (request: Request, facts: object): Response => {
   const { headers, method } = request
+  if (isRead(request)) return Response.json(facts, { headers: { "cache-control": "no-store" } })
   if (method !== "POST" && method !== "DELETE")
-    return new Response(null, { status: 405, headers: { allow: "POST, DELETE" } })
+    return new Response(null, { status: 405, headers: { allow: "GET, POST, DELETE" } })
   const key = method === "POST" ? (given.exec(headers.get("authorization") ?? "")?.[1] ?? "") : ""
   return new Response(null, {
     status: 204,

@@ -57,8 +57,15 @@ export const ClientKeyEntry = Schema.Struct({
 /** Type of {@link ClientKeyEntry}. */
 export type ClientKeyEntry = typeof ClientKeyEntry.Type
 
-/** All keys of clients. */
-const ClientKeyList = Schema.Struct({ keys: Schema.Array(ClientKeyEntry) })
+/** All keys of clients, and whether there is a file of keys in which they can be made and changed. */
+const ClientKeyList = Schema.Struct({
+  keys: Schema.Array(ClientKeyEntry),
+  // A gateway of an earlier version does not tell.
+  store: Schema.optionalKey(Schema.Boolean)
+})
+
+/** Type of all keys of clients. */
+export type ClientKeyList = typeof ClientKeyList.Type
 
 const refusals = [Refusal.pipe(HttpApiSchema.status(400)), Refusal.pipe(HttpApiSchema.status(409))] as const
 

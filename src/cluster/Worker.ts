@@ -162,7 +162,8 @@ export const runWorker = (
     const config = nexus.current()
     let status: ConfigStatus = { generation: 0, loaded_at: 0, path: null, needs_restart: [], failure: null }
     const control = delegatedControl(ask, () => status)
-    const services = yield* Layer.build(workerLayer(nexus, part, control)).pipe(
+    const ports = { models: () => port, administration: () => undefined }
+    const services = yield* Layer.build(workerLayer(nexus, part, control, ports)).pipe(
       Effect.provideService(Siblings, siblingsOver(ask))
     )
     const registry = Context.get(services, Registry)

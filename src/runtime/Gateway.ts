@@ -22,6 +22,7 @@ import {
   type AdmissionRules,
   type Visitor
 } from "../admission/access.ts"
+import type { OtherPlace, PageFacts } from "../api/page-places.ts"
 import { FailedTries } from "../admission/failed-tries.ts"
 import { adminPrefix } from "../admission/permissions.ts"
 import type { Grant } from "../domain/grant.ts"
@@ -78,6 +79,12 @@ type Handle = (request: Request, server: Listening, isOdd: boolean) => Promise<R
 const isForwarded = ({ passage, socket }: DialectRoute, { method }: Request): boolean =>
   passage !== undefined || method === (socket === true ? "GET" : "POST")
 
+/** Where the gateway listens, once it does: for the page, at one of two places, to tell of the other. */
+export interface OwnPlaces {
+  readonly models: OtherPlace
+  readonly administration: OtherPlace
+}
+
 /** Answers every request. */
 export class Gateway extends Context.Service<
   Gateway,
@@ -93,7 +100,11 @@ export class Gateway extends Context.Service<
   }
 >()("nexus/runtime/Gateway") {
   /** The surface under the rules of admission of the moment; those of the administration when that has a place of its own. */
-  static readonly layer = (rulesNow: () => AdmissionRules, adminRulesNow?: (() => AdmissionRules) | undefined) =>
+  static readonly layer = (
+    rulesNow: () => AdmissionRules,
+    adminRulesNow?: (() => AdmissionRules) | undefined,
+    places?: (() => OwnPlaces) | undefined
+  ) =>
     Layer.effect(
       Gateway,
       Effect.gen(function* () {
@@ -135,7 +146,12 @@ export class Gateway extends Context.Service<
             const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, visitor)
             return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server, grant)
           }
-          if (path === sessionPath) return drain.parting(sessionAnswer(request))
+          if (path === sessionPath) {
+            const { administration = null, models = null } = places?.() ?? {}
+            const other = isAdministration ? { administration: null, models } : { administration, models: null }
+            const facts: PageFacts = { may_change: rules.livePage === "on", ...other }
+            return drain.parting(sessionAnswer(request, facts))
+          }
           const needsKey = rules.keys().needed
           const isTrusted = path !== frontPath || mayKnowState(rules, request, visitor)
           const asked = { path, needsKey, isTrusted, isAdministration, scope: grant?.scope }

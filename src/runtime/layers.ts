@@ -17,7 +17,7 @@ import { Drain } from "../admission/Drain.ts"
 import type { KeyRing } from "../admission/key-ring.ts"
 import { Limiter } from "../admission/Limiter.ts"
 import { ClientKeys } from "../admission/ClientKeys.ts"
-import { Gateway } from "./Gateway.ts"
+import { Gateway, type OwnPlaces } from "./Gateway.ts"
 import * as KeepWarm from "../lifecycle/keep-warm.ts"
 import * as Waker from "../lifecycle/waker.ts"
 import { Lifecycle } from "../lifecycle/Lifecycle.ts"
@@ -229,8 +229,20 @@ const base = (config: Config, part: ProcessPart | undefined) => {
   )
 }
 
+/** Ports that the system has chosen are known once it listens. */
+export interface OwnPorts {
+  readonly models: () => number
+  readonly administration: () => number | undefined
+}
+
+const placesOf = (place: ListenAddress, host: string, ports: OwnPorts): OwnPlaces => ({
+  models: { host, port: ports.models() },
+  administration:
+    place._tag === "Socket" ? { socket: place.path } : { host: place.host, port: ports.administration() ?? place.port }
+})
+
 /** What answers requests, over settings that have been read; without the watch over backends, which a part is told of. */
-const answering = (config: Config, part: ProcessPart | undefined) => {
+const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPorts) => {
   const { current } = config
   const processes = part?.of ?? 1
   const share = (limits: ProxyLimits): ProxyLimits => ({
@@ -253,7 +265,8 @@ const answering = (config: Config, part: ProcessPart | undefined) => {
     Effect.map(ClientKeys, ({ ring }) =>
       Gateway.layer(
         derived(current, rulesOf(ring)),
-        place === undefined ? undefined : derived(current, adminRulesOf(place, ring))
+        place === undefined ? undefined : derived(current, adminRulesOf(place, ring)),
+        place === undefined ? undefined : () => placesOf(place, current().settings.server.host, ports)
       )
     )
   )
@@ -273,12 +286,12 @@ export const watchLayer = (config: Config, source: ConfigInUse, ownPort: () => n
   )
 
 /** Everything but the socket, over settings that have been read. */
-export const gatewayLayer = (config: Config, source: ConfigInUse, ownPort: () => number) =>
-  answering(config, undefined).pipe(Layer.provideMerge(watchLayer(config, source, ownPort)))
+export const gatewayLayer = (config: Config, source: ConfigInUse, ports: OwnPorts) =>
+  answering(config, undefined, ports).pipe(Layer.provideMerge(watchLayer(config, source, ports.models)))
 
 /** The same for one of several processes, which is told of the backends and watches none. */
-export const workerLayer = (config: Config, part: ProcessPart, control: Control["Service"]) =>
-  answering(config, part).pipe(
+export const workerLayer = (config: Config, part: ProcessPart, control: Control["Service"], ports: OwnPorts) =>
+  answering(config, part, ports).pipe(
     Layer.provideMerge(Layer.succeed(Control, control)),
     Layer.provideMerge(base(config, part))
   )

@@ -73,7 +73,9 @@ const simulations = Effect.flatMap(
 export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boolean) {
   const config = source.read.loaded
   let { port } = config.settings.server
-  const services = yield* Layer.build(gatewayLayer(NexusConfig.holding(config), source, () => port))
+  let adminPort: number | undefined
+  const ports = { models: () => port, administration: () => adminPort }
+  const services = yield* Layer.build(gatewayLayer(NexusConfig.holding(config), source, ports))
   const registry = Context.get(services, Registry)
   const { server } = config.settings
   const api = Context.get(services, Gateway)
@@ -89,7 +91,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
   })
   ;({ port } = listening)
   Context.get(services, OpenFiles).relieve(listening.closeIdle)
-  const administration = yield* listenForAdmin(config, api)
+  adminPort = (yield* listenForAdmin(config, api))?.port
   yield* Effect.provideContext(
     Effect.forEach(config.notes, (note) => Effect.logDebug(note)),
     services
@@ -100,7 +102,7 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
   const running: RunningGateway = {
     url: gatewayUrl(server.host, listening.port),
     port: listening.port,
-    adminPort: administration?.port,
+    adminPort,
     config,
     demo,
     snapshot: registry.snapshot,

@@ -4,7 +4,7 @@
 import type { JSX } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import uPlot from "uplot"
-import { timeOf } from "./words.ts"
+import { dayOf, hourOf, timeOf } from "./words.ts"
 
 interface ChartProps {
   readonly label: string
@@ -107,3 +107,99 @@ export const Spark = ({
     </svg>
   )
 }
+
+interface BarsProps {
+  readonly label: string
+  /** Where each hour or day begins, in seconds since 1970. */
+  readonly at: ReadonlyArray<number>
+  readonly values: ReadonlyArray<number>
+  readonly words: (value: number) => string
+  readonly step: "hour" | "day"
+}
+
+const barPaths = uPlot.paths.bars?.({ size: [0.8, 60], align: 1 })
+
+/** A bar for each hour or day. */
+export const Bars = ({ at, label, step, values, words }: BarsProps): JSX.Element => {
+  const place = useRef<HTMLDivElement>(null)
+  const plot = useRef<uPlot | undefined>(undefined)
+  const stepSeconds = step === "hour" ? 3600 : 86_400
+  // Days are those of UTC.
+  const nameOf = (seconds: number): string => (step === "hour" ? hourOf(seconds * 1000) : dayOf(seconds * 1000))
+  useEffect(() => {
+    const element = place.current
+    if (element === null) return undefined
+    const axis = { stroke: () => colorOf("--dim"), grid: { stroke: () => colorOf("--line"), width: 1 } }
+    const made = new uPlot(
+      {
+        width: element.clientWidth,
+        height: chartHeight,
+        legend: { show: false },
+        cursor: { show: false },
+        scales: {
+          x: { range: (_, first, last) => [first, last + stepSeconds] },
+          y: { range: (_, __, most) => [0, most === 0 ? 1 : most] }
+        },
+        axes: [
+          {
+            ...axis,
+            values: (_, seconds) => seconds.map(nameOf),
+            space: 90,
+            incrs: [1, 2, 6, 7].map((each) => each * stepSeconds)
+          },
+          { ...axis, size: 70, values: (_, all) => all.map(words) }
+        ],
+        series: [
+          {},
+          {
+            label,
+            points: { show: false },
+            fill: () => colorOf("--blue"),
+            stroke: () => colorOf("--blue"),
+            ...(barPaths === undefined ? {} : { paths: barPaths })
+          }
+        ]
+      },
+      [[...at], [...values]],
+      element
+    )
+    plot.current = made
+    const watcher = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: chartHeight }))
+    watcher.observe(element)
+    return () => {
+      watcher.disconnect()
+      made.destroy()
+    }
+  }, [label])
+  useEffect(() => {
+    plot.current?.setData([[...at], [...values]])
+  }, [at[0], at.length, values.join()])
+  const most = Math.max(0, ...values)
+  const when = at[values.indexOf(most)] ?? 0
+  return (
+    <figure class="chart">
+      <figcaption>{label}</figcaption>
+      <div
+        ref={place}
+        role="img"
+        aria-label={`${label}: at most ${words(most)}${most === 0 ? "" : ` at ${nameOf(when)}`}`}
+      />
+    </figure>
+  )
+}
+
+/** How full something is, from 0 to 1 and beyond; in words beside it. */
+export const FillBar = ({
+  label,
+  level = "fine",
+  share
+}: {
+  readonly share: number
+  readonly label: string
+  readonly level?: "fine" | "high" | "full"
+}): JSX.Element => (
+  <div class={`meter ${level}`}>
+    <i style={{ width: `${Math.max(0, Math.min(100, share * 100))}%` }} />
+    <span>{label}</span>
+  </div>
+)

@@ -6,6 +6,7 @@ import { useEffect, useState } from "preact/hooks"
 import type { ReloadChanges } from "../api/control-api.ts"
 import { type Answered, callApi } from "./call-api.ts"
 import type { Fleet } from "./fleet-state.ts"
+import { usePageFacts } from "./page-facts.ts"
 import { dateOf } from "./words.ts"
 
 const shown = (value: unknown): string =>
@@ -48,6 +49,7 @@ const Changes = ({
 
 /** The view. */
 export const ConfigView = ({ fleet: { config } }: { readonly fleet: Fleet }): JSX.Element => {
+  const { may_change: mayChange } = usePageFacts()
   const [found, setFound] = useState<Answered<ReloadChanges> | undefined>(undefined)
   const [done, setDone] = useState<Answered<ReloadChanges> | undefined>(undefined)
   const look = (): void => void callApi<ReloadChanges>("GET", "/admin/v1/config/diff").then(setFound)
@@ -82,9 +84,11 @@ export const ConfigView = ({ fleet: { config } }: { readonly fleet: Fleet }): JS
         <button type="button" onClick={look}>
           look again
         </button>
-        <button type="button" onClick={() => void reload()}>
-          reload
-        </button>
+        {mayChange ? (
+          <button type="button" onClick={() => void reload()}>
+            reload
+          </button>
+        ) : null}
       </div>
       {found?._tag === "Refused" ? <pre class="why">{found.message}</pre> : null}
       {found?._tag === "Done" ? <Changes title="What a reload would change" changes={found.value.changes} /> : null}

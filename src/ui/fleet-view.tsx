@@ -10,6 +10,7 @@ import { callApi } from "./call-api.ts"
 import { Chart, Spark } from "./charts.tsx"
 import type { Fleet } from "./fleet-state.ts"
 import { FlowMap } from "./flow-map.tsx"
+import { usePageFacts } from "./page-facts.ts"
 import { count, number, percent, span } from "./words.ts"
 
 type BackendFigures = Stats["backends"][number]
@@ -60,6 +61,7 @@ const BackendCard = ({
   readonly figures: BackendFigures | undefined
   readonly rates: ReadonlyArray<number>
 }): JSX.Element => {
+  const { may_change: mayChange } = usePageFacts()
   const [said, setSaid] = useState("")
   const act = async (action: string): Promise<void> => {
     const path = `/admin/v1/backends/${encodeURIComponent(backend.name)}/${action}`
@@ -102,8 +104,8 @@ const BackendCard = ({
         {loaded.length === 0 ? "" : `, in memory: ${loaded.join(", ")}`}
       </p>
       <footer>
-        {actions[backend.mode].map((action) => (
-          <button key={action} type="button" onClick={() => void act(action)}>
+        {(mayChange ? actions[backend.mode] : []).map((action) => (
+          <button key={action} type="button" aria-label={`${action} ${backend.name}`} onClick={() => void act(action)}>
             {action}
           </button>
         ))}

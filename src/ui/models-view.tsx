@@ -7,6 +7,7 @@ import type { ModelActionEvent } from "../api/lifecycle-api.ts"
 import type { Stats } from "../api/stats-api.ts"
 import { answerLines, refusalIn } from "./call-api.ts"
 import type { Fleet } from "./fleet-state.ts"
+import { usePageFacts } from "./page-facts.ts"
 import { VirtualList, type Column } from "./virtual-list.tsx"
 import { count, number, span } from "./words.ts"
 
@@ -43,6 +44,7 @@ const loadedWords = (loaded: boolean | undefined): string => (loaded === undefin
 
 /** The view. */
 export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element => {
+  const { may_change: mayChange } = usePageFacts()
   const [wanted, setWanted] = useState("")
   const [said, setSaid] = useState<ReadonlyMap<string, string>>(new Map())
   const figures = new Map(fleet.figures.models.map((each) => [each.id, each]))
@@ -52,7 +54,7 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
     tell(row, "…")
     void act(action, row, (words) => tell(row, words)).catch(() => tell(row, "the gateway does not answer"))
   }
-  const columns: ReadonlyArray<Column<Row>> = [
+  const facts: ReadonlyArray<Column<Row>> = [
     { title: "Model", width: "minmax(10rem, 2fr)", cell: ({ id }) => id },
     { title: "Backend", width: "minmax(8rem, 1.2fr)", cell: ({ backend }) => backend },
     { title: "State", width: "7rem", cell: ({ status }) => <span class={status}>{status}</span> },
@@ -75,32 +77,33 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
       width: "5rem",
       align: "end",
       cell: ({ figures: known }) => (known === undefined ? "–" : number(known.pieces_per_second))
-    },
-    {
-      title: "Memory",
-      width: "minmax(10rem, 1.5fr)",
-      cell: (row) => {
-        const words = said.get(keyOf(row))
-        if (row.loaded === undefined) return <span class="dim">its server cannot be told</span>
-        const action: Action = row.loaded ? "unload" : "load"
-        return (
-          <>
-            <button
-              type="button"
-              aria-label={`${action} ${row.id} at ${row.backend}`}
-              onClick={(event) => {
-                event.stopPropagation()
-                begin(action, row)
-              }}
-            >
-              {action}
-            </button>{" "}
-            <span role="status">{words}</span>
-          </>
-        )
-      }
     }
   ]
+  const actions: Column<Row> = {
+    title: "Memory",
+    width: "minmax(10rem, 1.5fr)",
+    cell: (row) => {
+      const words = said.get(keyOf(row))
+      if (row.loaded === undefined) return <span class="dim">its server cannot be told</span>
+      const action: Action = row.loaded ? "unload" : "load"
+      return (
+        <>
+          <button
+            type="button"
+            aria-label={`${action} ${row.id} at ${row.backend}`}
+            onClick={(event) => {
+              event.stopPropagation()
+              begin(action, row)
+            }}
+          >
+            {action}
+          </button>{" "}
+          <span role="status">{words}</span>
+        </>
+      )
+    }
+  }
+  const columns = mayChange ? [...facts, actions] : facts
   const text = wanted.trim().toLowerCase()
   const all = [...fleet.backends.values()].flatMap(({ mode, models, name, status }) =>
     models.map(({ capabilities, context_length: context, id, loaded }): Row => ({

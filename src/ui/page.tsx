@@ -3,19 +3,25 @@
  */
 import { render, type JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
+import type { OtherPlace } from "../api/page-places.ts"
 import { ConfigView } from "./config-view.tsx"
 import { FleetView } from "./fleet-view.tsx"
+import { KeysView } from "./keys-view.tsx"
 import { follow, useLive, type Live } from "./live.ts"
 import { ModelsView } from "./models-view.tsx"
 import { PlaygroundView } from "./playground-view.tsx"
 import { RequestsView } from "./requests-view.tsx"
+import { addressOf, askFacts, placeWords, usePageFacts } from "./page-facts.ts"
 import { SignIn } from "./sign-in.tsx"
+import { UsageView } from "./usage-view.tsx"
 
 const views = {
   fleet: "Fleet",
   requests: "Requests",
   models: "Models",
   playground: "Playground",
+  usage: "Usage",
+  keys: "Keys",
   config: "Config"
 } as const
 
@@ -67,15 +73,47 @@ const ViewOf = ({
       return <ModelsView fleet={fleet} />
     case "playground":
       return <PlaygroundView fleet={fleet} />
+    case "usage":
+      return <UsageView />
+    case "keys":
+      return <KeysView />
     case "config":
       return <ConfigView fleet={fleet} />
   }
 }
 
+/** What stands where something is asked for that is at another place of the gateway. */
+const Elsewhere = ({ place, what }: { readonly place: OtherPlace; readonly what: string }): JSX.Element => {
+  const address = addressOf(place, window.location)
+  return (
+    <section class="plain" aria-label="Elsewhere">
+      <p>
+        {what} at {placeWords(place)}.
+      </p>
+      {address === undefined ? (
+        <p class="dim">It is not reached from here: it listens on the gateway's own machine alone.</p>
+      ) : (
+        <p>
+          <a href={address}>{address}</a>
+        </p>
+      )}
+    </section>
+  )
+}
+
 const App = (): JSX.Element => {
+  const facts = usePageFacts()
   const place = usePlace()
   const live = useLive()
   const { fleet, link } = live
+  const { administration, models, may_change: mayChange } = facts
+  const main = (): JSX.Element => {
+    if (administration !== null)
+      return <Elsewhere place={administration} what="This gateway is administered, and seen at work," />
+    if (link === "sign in") return <SignIn />
+    if (models !== null && place.view === "playground") return <Elsewhere place={models} what="Models answer" />
+    return <ViewOf live={live} place={place} />
+  }
   return (
     <>
       <header class="top">
@@ -90,10 +128,11 @@ const App = (): JSX.Element => {
           ))}
         </nav>
         <span class={`link ${link.replace(" ", "-")}`} role="status">
-          {linkWords[link]}
+          {administration === null ? linkWords[link] : "administered elsewhere"}
+          {mayChange ? "" : ", to look at only"}
         </span>
       </header>
-      <main>{link === "sign in" ? <SignIn /> : <ViewOf live={live} place={place} />}</main>
+      <main>{main()}</main>
     </>
   )
 }
@@ -101,5 +140,6 @@ const App = (): JSX.Element => {
 const root = document.querySelector("#app")
 if (root !== null) {
   follow()
+  void askFacts()
   render(<App />, root)
 }

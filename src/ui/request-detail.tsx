@@ -5,6 +5,7 @@ import type { JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import type { DecisionEntry, Explained, ExplainedUnderWay, RequestsUnderWayList } from "../api/admin-api.ts"
 import { type Answered, callApi } from "./call-api.ts"
+import { usePageFacts } from "./page-facts.ts"
 import { dateOf, number, span } from "./words.ts"
 
 type Told = Explained | ExplainedUnderWay
@@ -155,6 +156,7 @@ export const RequestDetail = ({
 }): JSX.Element => {
   const [found, setFound] = useState<Answered<Told> | undefined>(undefined)
   const [said, setSaid] = useState("")
+  const { may_change: mayChange } = usePageFacts()
   useEffect(() => {
     let isOver = false
     const path = `/admin/v1/${isUnderWay ? "requests" : "decisions"}/${encodeURIComponent(id)}`
@@ -173,7 +175,7 @@ export const RequestDetail = ({
     <section class="detail" aria-label={`Request ${id}`}>
       <div class="bar">
         <h2>{id}</h2>
-        {isUnderWay ? (
+        {isUnderWay && mayChange ? (
           <button type="button" onClick={() => void cancel()}>
             cancel
           </button>

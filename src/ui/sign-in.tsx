@@ -5,6 +5,7 @@ import type { JSX } from "preact"
 import { useState } from "preact/hooks"
 import { callApi } from "./call-api.ts"
 import { followAgain } from "./live.ts"
+import { askFacts } from "./page-facts.ts"
 
 /** The form; the key goes into a cookie that no script can read. */
 export const SignIn = (): JSX.Element => {
@@ -15,6 +16,7 @@ export const SignIn = (): JSX.Element => {
     setKey("")
     if (answer._tag === "Refused") return setWhy(answer.message)
     setWhy("")
+    void askFacts()
     followAgain()
   }
   return (

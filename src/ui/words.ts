@@ -13,8 +13,18 @@ const short = new Intl.NumberFormat(undefined, { notation: "compact", maximumFra
 /** The time of day; milliseconds since 1970. */
 export const timeOf = (at: number): string => clock.format(at)
 
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" })
+
+/** A day of UTC; milliseconds since 1970. */
+export const dayOf = (at: number): string => day.format(at)
+
 /** A day and its time; milliseconds since 1970. */
 export const dateOf = (at: number): string => moment.format(at)
+
+const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" })
+
+/** The hour of a day; milliseconds since 1970. */
+export const hourOf = (at: number): string => hour.format(at)
 
 /** A number with one place behind the point at most. */
 export const number = (value: number): string => plain.format(value)
@@ -34,3 +44,20 @@ export const span = (ms: number): string => {
 
 /** A share of one as percent. */
 export const percent = (share: number): string => `${plain.format(share * 100)} %`
+
+const dollars = new Intl.NumberFormat(undefined, {
+  style: "currency",
+  currency: "USD",
+  currencyDisplay: "narrowSymbol"
+})
+
+const cents = new Intl.NumberFormat(undefined, {
+  style: "currency",
+  currency: "USD",
+  currencyDisplay: "narrowSymbol",
+  minimumFractionDigits: 2,
+  maximumSignificantDigits: 3
+})
+
+/** Money, in dollars; of little of it as much as tells something. */
+export const money = (usd: number): string => (usd === 0 || usd >= 1 ? dollars : cents).format(usd)

@@ -60,7 +60,8 @@ const served = Effect.fnUntraced(function* (url: string, uploadSeconds: number) 
     { backendKeys: new Map(), authKeys: [] },
     { path: undefined, warnings: [], notes: [] }
   )
-  const services = yield* Layer.build(gatewayLayer(NexusConfig.holding(loaded), sourceOf(loaded), () => 0))
+  const ports = { models: () => 0, administration: () => undefined }
+  const services = yield* Layer.build(gatewayLayer(NexusConfig.holding(loaded), sourceOf(loaded), ports))
   const registry = Context.get(services, Registry)
   for (const backend of loaded.backends) yield* registry.put(backend)
   const probed = () => [...registry.snapshot().backends.values()].every(({ health }) => health.status === "healthy")

@@ -1,15 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
-import { mkdirSync } from "node:fs"
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { source as axe } from "axe-core"
 import type { Browser, Page } from "playwright-core"
-import type { Secrets } from "../../src/config/compile.ts"
 import { browserPath, openTab, startBrowser } from "../kit/browser.ts"
-import { type FakeUpstream, good, startUpstream } from "../kit/FakeUpstream.ts"
+import { chat, open, started } from "../kit/livePage.ts"
 import { dial, requestBytes } from "../kit/rawClient.ts"
-import type { Step } from "../kit/rawServer.ts"
-import { backendFor, type Gateway, type SettingsTree, startGateway } from "../kit/gateway.ts"
 
 let browser: Browser | undefined
 
@@ -24,40 +22,9 @@ const inBrowser = async (options: Parameters<typeof openTab>[1] = {}) => {
   return openTab(browser, options)
 }
 
-const chat = (gateway: Gateway, body: object, id: string = crypto.randomUUID()): Promise<string> =>
-  fetch(`${gateway.url}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json", "x-request-id": id },
-    body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "Hello" }], ...body })
-  }).then((response) => response.text())
+const folder = mkdtempSync(join(tmpdir(), "nexus-page-"))
 
-const open = async (page: Page, gateway: Gateway, view: string): Promise<void> => {
-  await page.goto(`${gateway.url}/ui/#/${view}`)
-  await page.getByRole("status").getByText("live").waitFor()
-}
-
-/** A gateway before one server of these models; requests are answered when `gate` opens. */
-const started = async (
-  models: ReadonlyArray<string> = ["m"],
-  settings: SettingsTree = {},
-  secrets?: Secrets,
-  gate?: Promise<void>
-) => {
-  const held = async function* (request: Parameters<ReturnType<typeof good>>[0]): AsyncGenerator<Step> {
-    if (gate !== undefined) yield { until: gate }
-    yield* good()(request)
-  }
-  const upstream: FakeUpstream = await startUpstream({ models: [...models], script: held })
-  const gateway = await startGateway({ backends: [backendFor("a", upstream)], ...settings }, secrets)
-  return {
-    gateway,
-    upstream,
-    [Symbol.asyncDispose]: async () => {
-      await gateway[Symbol.asyncDispose]()
-      await upstream[Symbol.asyncDispose]()
-    }
-  }
-}
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const shots = process.env["UI_SCREENSHOTS"]
 
@@ -84,10 +51,10 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await using tab = await inBrowser()
     await open(tab.page, at.gateway, "fleet")
     const card = tab.page.getByRole("article", { name: "Backend a" })
-    await card.getByRole("button", { name: "drain" }).click()
-    await card.getByRole("button", { name: "enable" }).waitFor()
+    await card.getByRole("button", { name: "drain a" }).click()
+    await card.getByRole("button", { name: "enable a" }).waitFor()
     await card.getByText("draining", { exact: true }).waitFor()
-    await card.getByRole("button", { name: "enable" }).click()
+    await card.getByRole("button", { name: "enable a" }).click()
     await card.getByText("healthy", { exact: true }).waitFor()
   })
 
@@ -209,6 +176,42 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     await Promise.all(clients.map((client) => client.answer()))
     for (const client of clients) client[Symbol.dispose]()
     await tab.page.getByRole("cell", { name: "completed 200" }).first().waitFor()
+    expect(tab.faults).toEqual([])
+  })
+
+  test("shows no button that would be refused, where it may look only", async () => {
+    const gate = Promise.withResolvers<void>()
+    const looks = { admin: { live_page: "read_only" }, auth: { store: join(folder, "keys.sqlite") } }
+    const authKeys = [{ name: "boss", digest: createHash("sha256").update("b").digest(), admin: true }]
+    await using at = await started(["m"], looks, { backendKeys: new Map(), authKeys }, gate.promise)
+    await using tab = await inBrowser()
+    await tab.page.goto(`${at.gateway.url}/ui/`)
+    await tab.page.getByLabel("Key").fill("b")
+    await tab.page.getByRole("button", { name: "Sign in" }).click()
+    await tab.page.getByRole("article", { name: "Backend a" }).waitFor()
+    await tab.page.getByRole("status").getByText("to look at only").waitFor()
+    const answer = chat(at.gateway, {}, "looked-at", "b")
+    for (const view of ["fleet", "requests/looked-at", "models", "keys", "config"]) {
+      await open(tab.page, at.gateway, view)
+      await tab.page.locator("main > *").first().waitFor()
+      if (view.startsWith("requests")) await tab.page.getByText("Who could answer").waitFor()
+      const named = await tab.page.locator("main button").allTextContents()
+      expect([view, named.filter((name) => name !== "look again")]).toEqual([view, []])
+    }
+    gate.resolve()
+    await answer
+  })
+
+  test("leads to where the administration is, and from there to where models answer", async () => {
+    await using at = await started(["m"], { admin: { listen: "127.0.0.1:0" } })
+    const { adminPort = 0 } = at.gateway.running
+    await using tab = await inBrowser()
+    await tab.page.goto(`${at.gateway.url}/ui/`)
+    await tab.page.getByText("This gateway is administered").waitFor()
+    await tab.page.getByRole("link", { name: `http://127.0.0.1:${adminPort}/ui/` }).click()
+    await tab.page.getByRole("article", { name: "Backend a" }).waitFor()
+    await tab.page.getByRole("link", { name: "Playground" }).click()
+    await tab.page.getByRole("link", { name: `http://127.0.0.1:${at.gateway.port}/ui/` }).waitFor()
     expect(tab.faults).toEqual([])
   })
 

@@ -75,7 +75,7 @@ export const keyHandlers = (refuse: (error: GatewayError) => Effect.Effect<HttpS
     Effect.fnUntraced(function* (handlers) {
       const keys = yield* ClientKeys
       return handlers.handleAll({
-        list: () => Effect.sync(() => ({ keys: keys.list().map(keyEntryOf) })),
+        list: () => Effect.sync(() => ({ keys: keys.list().map(keyEntryOf), store: keys.isStored })),
         make: ({ payload }) =>
           Effect.catch(
             Effect.map(keys.add(payload), (made) => madeKeyOf(payload.name, made)),

@@ -1,0 +1,29 @@
+/**
+ * What an endpoint answers, asked again and again while somebody sees it.
+ */
+import { useEffect, useState } from "preact/hooks"
+import { type Answered, callApi } from "./call-api.ts"
+
+/**
+ * The answer; undefined before it came. `path` is made at each time anew; another one is asked for when `of` is another, and
+ * `everyMs` after the last, 0 for never.
+ */
+export const useAnswer = <A>(path: () => string, of: ReadonlyArray<unknown>, everyMs = 0): Answered<A> | undefined => {
+  const [answer, setAnswer] = useState<Answered<A> | undefined>(undefined)
+  useEffect(() => {
+    let isOver = false
+    const look = (): void => {
+      if (document.hidden) return
+      void callApi<A>("GET", path()).then((found) => {
+        if (!isOver) setAnswer(found)
+      })
+    }
+    look()
+    const timer = everyMs === 0 ? undefined : setInterval(look, everyMs)
+    return () => {
+      isOver = true
+      clearInterval(timer)
+    }
+  }, of)
+  return answer
+}
