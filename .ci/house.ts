@@ -63,7 +63,8 @@ export const house: Readonly<Record<string, Room>> = {
     "what is wrong with a config, a machine, a backend",
     "domain config wire dialect registry router upstream backend health discovery http remote"
   ),
-  demo: room("simulated backends inside the process", "backend http"),
+  mock: room("an LLM server without a model: answers, speeds and faults as it is told", "domain config dialect http"),
+  demo: room("simulated backends inside the process", "backend dialect http mock"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
     "domain config telemetry usage admission dialect registry router upstream backend health lifecycle discovery http api proxy operations remote"
@@ -76,7 +77,10 @@ export const house: Readonly<Record<string, Room>> = {
     "from settings to a running gateway, and the first run",
     "domain backend config registry upstream health discovery http api proxy operations remote doctor demo runtime cluster"
   ),
-  cli: room("commands", "domain backend admission config config/import api connect remote doctor serve"),
+  cli: room(
+    "commands",
+    "domain backend admission config config/import dialect http api connect remote doctor mock serve"
+  ),
   main: room("the program", "cli")
 }
 

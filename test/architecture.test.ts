@@ -248,7 +248,7 @@ describe("what the program does not do", () => {
     const told = [
       "src/cli/serve.ts",
       "src/http/WireServer.ts",
-      "src/demo/simulate.ts",
+      "src/mock/mock-server.ts",
       "src/doctor/examine.ts",
       "src/operations/Operations.ts",
       "src/proxy/History.ts",
@@ -311,7 +311,7 @@ describe("what only a dialect knows", () => {
       "src/connect/",
       "src/cli/explain.ts",
       "src/serve/first-run.ts",
-      "src/demo/",
+      "src/mock/text-completions.ts",
       // Words of others: gateways' settings, addresses as people copy them, lists and errors of any server.
       "src/backend/openai-like.ts",
       "src/config/import/",

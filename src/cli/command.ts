@@ -14,6 +14,7 @@ import { explainCommand } from "./explain.ts"
 import { grafanaCommand } from "./grafana/grafana.ts"
 import { healthCommand } from "./health.ts"
 import { keysCommand } from "./keys.ts"
+import { mockCommand } from "./mock.ts"
 import { modelsCommand } from "./models.ts"
 import { eventsCommand } from "./events.ts"
 import { requestsCommand } from "./requests.ts"
@@ -45,6 +46,7 @@ export const nexus = Command.make("nexus").pipe(
     auditCommand,
     doctorCommand,
     grafanaCommand,
+    mockCommand,
     connectCommand,
     configCommand,
     keysCommand,

@@ -38,6 +38,21 @@ export const makeShell = () => {
     const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
     return { code: await child.exited, stdout, stderr }
   }
+  const startUntil = async (pattern: RegExp, ...args: ReadonlyArray<string>) => {
+    const child = startWith({}, args)
+    const decoder = new TextDecoder()
+    const reader = child.stdout.getReader()
+    let text = ""
+    let found = pattern.exec(text)
+    while (found === null) {
+      const { value, done } = await reader.read()
+      if (done) throw new Error(`never said ${pattern.source}: ${text}${await new Response(child.stderr).text()}`)
+      text += decoder.decode(value, { stream: true })
+      found = pattern.exec(text)
+    }
+    reader.releaseLock()
+    return { child, found: found[1] ?? "", text }
+  }
   const servingWith = async (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) => {
     const child = startWith(env, ["serve", "--port", "0", ...args])
     const decoder = new TextDecoder()
@@ -56,6 +71,8 @@ export const makeShell = () => {
     cwd,
     /** Starts a command. */
     start,
+    /** Starts a command; resolves once what it says matches, with what the pattern captures first. */
+    startUntil,
     /** Runs a command to its end. */
     nexus: (...args: ReadonlyArray<string>) => ended(start(...args)),
     /** Runs a command to its end, with these variables. */
