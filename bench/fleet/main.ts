@@ -3,6 +3,7 @@
  *
  *     bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--nexus DIR]
  *         [--before DIR] [--json FILE]
+ *     bun run bench fleet --virtual [--workload A,G] [--speed 20] [--seed 1,2,3]
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
@@ -16,6 +17,7 @@ import { twoModels } from "./workloads/two-models.ts"
 import { placersOf } from "./entrants.ts"
 import { runOnce } from "./run-once.ts"
 import { fleetFigures, fleetTable } from "./table.ts"
+import { virtualTable } from "./virtual.ts"
 import type { Workload } from "./workload.ts"
 
 const workloads: ReadonlyArray<Workload> = [
@@ -29,6 +31,7 @@ const workloads: ReadonlyArray<Workload> = [
 ]
 
 const usage = `bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--nexus DIR] [--before DIR] [--json FILE]
+bun run bench fleet --virtual [--workload A,G] [--speed 20] [--seed 1,2,3]
 ${workloads.map(({ letter, title }) => `${letter}  ${title}`).join("\n")}`
 
 /** Those of a list that are named, all without names. */
@@ -51,6 +54,7 @@ export const fleet = async (args: ReadonlyArray<string>): Promise<void> => {
       nexus: { type: "string", default: root },
       before: { type: "string" },
       json: { type: "string" },
+      virtual: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false }
     }
   })
@@ -60,10 +64,20 @@ export const fleet = async (args: ReadonlyArray<string>): Promise<void> => {
   }
   const chosen = named(workloads, ({ letter }) => letter, values.workload?.toUpperCase())
   const placers = named(placersOf(values.nexus, values.before), ({ name }) => name, values.placers)
-  const seed = Number(values.seed)
+  const seeds = values.seed.split(",").map(Number)
+  const [seed = 1] = seeds
   const told = values.speed === undefined ? undefined : Number(values.speed)
-  if ((told !== undefined && !(told > 0)) || !Number.isSafeInteger(seed))
+  if ((told !== undefined && !(told > 0)) || !seeds.every(Number.isSafeInteger))
     throw new Error("--speed is above 0, and --seed a whole number")
+  if (values.virtual) {
+    for (const workload of chosen) {
+      const speed = told ?? workload.speed
+      const rows = await virtualTable(workload, speed, seeds)
+      console.log(`\n### ${workload.letter}: ${workload.title} (${String(speed)} times as fast)\n\n${rows}`)
+    }
+    return
+  }
+  if (seeds.length > 1) throw new Error("several seeds are for --virtual")
   const machine = fingerprint()
   console.log(`${machine.cpu}, commit ${machine.commit}, seed ${String(seed)}`)
   const results = []
