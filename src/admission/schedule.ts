@@ -25,9 +25,6 @@ export type Turn = "goes" | "stays" | "key stays" | "all stay"
 const mostAhead = 100
 const aheadOf = { same: 10, other: 1 } as const
 
-// By so little who comes back is before those who wait, in seconds.
-const ahead = 1e-6
-
 // Keys, and conversations of each, whose service is remembered.
 const mostKnown = 10_000
 
@@ -41,10 +38,15 @@ class Service {
     return this.had.get(who) ?? this.floor
   }
 
-  /** Whoever comes back begins at the least of those who wait, and goes before them. */
+  /** What it counts as having had that comes back now, where those who wait have had this at least. */
+  onReturn(who: string | number, least = Infinity): number {
+    return Math.max(this.of(who), Math.min(this.floor, least))
+  }
+
+  /** It comes back: before those who have had a turn since, and behind those who came back before it. */
   returns(who: string | number, least: number | undefined): void {
     // Set even where nothing changes: the floor rises while it waits.
-    this.set(who, Math.max(this.of(who), (least ?? this.floor) - ahead))
+    this.set(who, this.onReturn(who, least))
   }
 
   adds(who: string | number, seconds: number): void {
@@ -178,19 +180,33 @@ export class Schedule<W extends Waiter> {
   placeOf(waiter: Omit<Waiter, "cost">): number {
     const mine = rankOf(waiter)
     const isThere = this.lanes.some(({ key }) => key === waiter.key)
-    const had = this.keys.of(waiter.key)
-    const service = isThere ? had : Math.max(had, (this.least() ?? 0) - ahead)
+    const service = isThere ? this.keys.of(waiter.key) : this.keys.onReturn(waiter.key, this.least())
+    const own = this.serialOf(waiter)
     let before = 0
     for (const { group, key, rank, sessions } of this.lanes) {
       if (group !== waiter.group || rank > mine) continue
       for (const [session, waiting] of sessions) {
         if (rank < mine) before += waiting.length
-        else if (key !== waiter.key) before += this.keys.of(key) <= service ? 1 : 0
+        else if (key !== waiter.key) before += this.isBefore(key, waiting, service, own) ? 1 : 0
         else if (session === waiter.session) before += placeIn(waiting, waiter)
         else before += 1
       }
     }
     return before
+  }
+
+  private isBefore(key: string, [first]: ReadonlyArray<Entry<W>>, service: number, serial: number): boolean {
+    const had = this.keys.of(key)
+    return had < service || (had === service && (first?.serial ?? serial) < serial)
+  }
+
+  // Whoever is not there comes last.
+  private serialOf(waiter: Omit<Waiter, "cost">): number {
+    for (const { sessions } of this.lanes) {
+      const found = sessions.get(waiter.session)?.find((entry) => entry.waiter === waiter)
+      if (found !== undefined) return found.serial
+    }
+    return Infinity
   }
 
   private first(

@@ -299,6 +299,39 @@ describe("of those that wait for a slot", () => {
     )
   })
 
+  test("keys that come back go in the order in which they come, before the one that keeps all busy", () => {
+    const of = (key: string, id: number): Numbered => ({
+      id,
+      group: "llama",
+      priority: "normal",
+      key,
+      session: 1,
+      cost: 1
+    })
+    fc.assert(
+      fc.property(
+        fc.shuffledSubarray(["ann", "bob", "cy", "dan", "eve"]),
+        fc.integer({ min: 1, max: 20 }),
+        (keys, busy) => {
+          const schedule = new Schedule<Numbered>()
+          for (let id = 0; id < busy + 5; id += 1) schedule.enter(of("script", id))
+          schedule.pass(() => "goes", busy)
+          for (const [id, key] of keys.entries()) {
+            const comes = of(key, 100 + id)
+            schedule.enter(comes)
+            expect(schedule.placeOf(comes)).toBe(id)
+          }
+          const order: Array<string> = []
+          schedule.pass(({ key }) => {
+            order.push(key)
+            return "goes"
+          }, keys.length)
+          expect(order).toEqual(keys)
+        }
+      )
+    )
+  })
+
   test("a place is never beyond those that wait for the same model", () => {
     fc.assert(
       fc.property(fc.array(waiter, { minLength: 1, maxLength: 30 }), (waiters) => {
