@@ -21,6 +21,10 @@ export const house: Readonly<Record<string, Room>> = {
   config: room("settings: read, checked, located, edited, compared", "domain backend"),
   "config/import": room("settings of other gateways made into ours", "domain backend config"),
   telemetry: room("log lines, histograms, counters", "domain config"),
+  replicas: room(
+    "what several gateways share through Valkey or Redis: the link, and who they are",
+    "domain config telemetry"
+  ),
   store: room("files of SQLite", ""),
   admission: room("who is let in, and how much at a time", "domain store"),
   wire: room("the HTTP/1.1 client on bare sockets: connections, calls, reader", "domain"),
@@ -53,7 +57,7 @@ export const house: Readonly<Record<string, Room>> = {
   connect: room("settings of client programs, printed and put into their files", "domain backend config router api"),
   operations: room(
     "what is not forwarded: health, models, statistics, administration, pages",
-    "domain backend config telemetry usage admission dialect registry router upstream lifecycle proxy connect api"
+    "domain backend config telemetry replicas usage admission dialect registry router upstream lifecycle proxy connect api"
   ),
   remote: room(
     "what commands ask of a running gateway",
@@ -67,7 +71,7 @@ export const house: Readonly<Record<string, Room>> = {
   demo: room("simulated backends inside the process", "backend dialect http mock"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
-    "domain config telemetry usage admission dialect registry router upstream backend health lifecycle discovery http api proxy operations remote"
+    "domain config telemetry replicas usage admission dialect registry router upstream backend health lifecycle discovery http api proxy operations remote"
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",

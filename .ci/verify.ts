@@ -4,6 +4,7 @@
 import { join } from "node:path"
 import { prepareBrowser } from "./browser.ts"
 import { preparePython } from "./python.ts"
+import { prepareStore } from "./shared-store.ts"
 import { smoke } from "./smoke.ts"
 import { endAll, type Result, root, run } from "./steps.ts"
 
@@ -75,6 +76,8 @@ const smokeTests = async (): Promise<void> => {
 // It waits for the network, not for this machine.
 const preparing = preparePython()
 const browsing = prepareBrowser()
+// Only one at a time may install packages.
+const storing = browsing.then(prepareStore)
 await step("types", ["run", "check"])
 await step("lint", ["run", "lint"])
 await step("unused code", ["run", "unused"])
@@ -83,9 +86,12 @@ const { note, python, remove } = await preparing
 console.log(`     ${note}`)
 const browser = await browsing
 console.log(`     ${browser.note}`)
+const store = await storing
+console.log(`     ${store.note}`)
 await tests("tests", [], {
   ...(python === undefined ? {} : { PYTHON_WITH_SDKS: python }),
-  ...(browser.path === undefined ? {} : { CHROMIUM: browser.path })
+  ...(browser.path === undefined ? {} : { CHROMIUM: browser.path }),
+  ...(store.path === undefined ? {} : { VALKEY_SERVER: store.path })
 })
 remove()
 if (await step("build", [".ci/build.ts"])) {

@@ -81,8 +81,8 @@ describe("imports", () => {
     expect(wrong).toEqual([])
   })
 
-  test("of other packages are the five runtime dependencies and Node's own modules", () => {
-    const known = /^(effect(\/|$)|@effect\/platform-node-shared\/|smol-toml$|multicast-dns$|node:)/
+  test("of other packages are the six runtime dependencies and Node's own modules", () => {
+    const known = /^(effect(\/|$)|@effect\/platform-node-shared\/|smol-toml$|multicast-dns$|ioredis$|node:)/
     const wrong = src.flatMap((file) =>
       importsOf(file)
         .filter((path) => !path.startsWith(".") && !known.test(path))
@@ -226,7 +226,8 @@ describe("what the program does not do", () => {
       "src/wire/dialing.ts",
       // By the addresses that the one above lets through.
       "src/wire/web-socket.ts",
-      "src/lifecycle/waker.ts"
+      "src/lifecycle/waker.ts",
+      "src/replicas/store-client.ts" // by the address that it is given
     ]
     // Sockets in the file system, and other programs of this machine, are nowhere beyond it.
     const own = ["src/upstream/ask-socket.ts", "src/runtime/admin-listener.ts"]
@@ -414,21 +415,14 @@ describe("the house", () => {
     expect(wrong).toEqual([])
   })
 
-  test("pins its dependencies, and runs on five and Bun", () => {
+  test("pins its dependencies, and runs on six and Bun", () => {
     const manifest = JSON.parse(textOf("package.json"))
-    // mDNS and YAML take more than a file of ours; their packages are loaded only when they are asked for.
+    // mDNS, YAML and Redis take more than a file of ours; their packages are loaded only when they are asked for.
     // Bun is what it all runs on: the npm package brings it along.
     // The page in a browser is made from source where there is no executable.
     const page = ["preact", "uplot"]
-    const wanted = [
-      "@effect/platform-node-shared",
-      "bun",
-      "effect",
-      "multicast-dns",
-      ...page,
-      "smol-toml",
-      "yaml"
-    ].sort()
+    const own = ["@effect/platform-node-shared", "bun", "effect", "ioredis", "multicast-dns", "smol-toml", "yaml"]
+    const wanted = [...own, ...page].sort()
     expect(Object.keys(manifest.dependencies).sort()).toEqual(wanted)
     const versions = Object.values<string>({ ...manifest.dependencies, ...manifest.devDependencies })
     expect(versions.filter((each) => !/^\d+\.\d+\.\d+$/.test(each))).toEqual([])

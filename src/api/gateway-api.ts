@@ -8,6 +8,7 @@ import { modes } from "../domain/server.ts"
 import { AdminGroup } from "./admin-api.ts"
 import { BackendEntry, CircuitEntry } from "./backend-entry.ts"
 import { CatalogueGroup, BackendStatus } from "./catalogue-api.ts"
+import { ClusterStatus } from "./cluster-api.ts"
 import { ControlGroup, ConfigStatus } from "./control-api.ts"
 import { EventsGroup } from "./events-api.ts"
 import { KeysGroup } from "./keys-api.ts"
@@ -36,7 +37,8 @@ const health = {
   }),
   models: Schema.Finite,
   details: Schema.Array(HealthDetail),
-  config: ConfigStatus
+  config: ConfigStatus,
+  cluster: Schema.optionalKey(ClusterStatus)
 }
 
 /** The state of the gateway; `models` counts those that can be used now, `unhealthy` all backends that are not healthy. */

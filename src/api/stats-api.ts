@@ -5,6 +5,7 @@ import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { modes, slotSources } from "../domain/server.ts"
 import { BackendStatus } from "./catalogue-api.ts"
+import { ClusterStatus } from "./cluster-api.ts"
 
 /** The text of `/metrics`. */
 const Metrics = Schema.String.pipe(HttpApiSchema.asText({ contentType: "text/plain" }))
@@ -93,7 +94,9 @@ export const Stats = Schema.Struct({
   models: Schema.Array(ModelStats),
   // A gateway of an earlier version tells nothing of it.
   queue: Schema.optionalKey(Schema.Array(QueueStats)),
-  workers: Schema.Array(WorkerStats)
+  workers: Schema.Array(WorkerStats),
+  // Of replicas that share what they know alone.
+  cluster: Schema.optionalKey(ClusterStatus)
 })
 
 /** Type of {@link Stats}. */

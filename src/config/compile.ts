@@ -14,6 +14,7 @@ import type { LimitSettings } from "../domain/rate-limits.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { hostPortOf } from "../domain/url-host.ts"
+import { type StoreSecrets, storeOf, type StoreSettings } from "./cluster.ts"
 import { barredReason, perimeterOf } from "./privacy.ts"
 import { rulesOf, zonePoliciesOf } from "./compile-routes.ts"
 import { otlpOf, type OtlpSettings } from "./otlp.ts"
@@ -37,6 +38,7 @@ export interface Secrets {
   readonly authKeys: ReadonlyArray<ConfiguredKey>
   /** SecureOn passwords by backend name. */
   readonly wakePasswords?: ReadonlyMap<string, string>
+  readonly store?: StoreSecrets
 }
 
 /** All that is known once the config has been read and checked. */
@@ -50,6 +52,8 @@ export interface LoadedConfig {
   readonly otlp: OtlpSettings | undefined
   /** Tells the addresses that may be connected to; absent where that is all of them. */
   readonly perimeter?: ((address: string) => boolean) | undefined
+  /** What replicas share what they know through; undefined for one that is alone. */
+  readonly store: StoreSettings | undefined
   /** How much keys, owners and models may be asked. */
   readonly rates: LimitSettings
   /** Whether servers are searched for. */
@@ -235,6 +239,7 @@ export const compileSettings = (
   },
   authKeys: keysOf(settings, secrets.authKeys),
   perimeter: perimeterOf(settings.privacy),
+  store: storeOf(settings.cluster, secrets.store),
   rates: ratesOf(settings),
   discovery: settings.discovery.enabled,
   ...about

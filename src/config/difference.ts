@@ -29,6 +29,9 @@ const fixed: ReadonlySet<string> = new Set([
   "usage.prices_file"
 ])
 
+// The link to what replicas share is made once.
+const isFixed = (key: string): boolean => fixed.has(key) || (key.startsWith("cluster.") && key !== "cluster.when_away")
+
 const hidden = "(hidden)"
 
 /** A place of the settings and where it is in each of two configs: entries of lists may stand elsewhere. */
@@ -75,7 +78,7 @@ const differing = (before: unknown, after: unknown, place: Place): ReadonlyArray
 }
 
 /** Keys of backends and clients, by what tells them apart; never to be shown. */
-const secretsOf = ({ backends, authKeys }: LoadedConfig): ReadonlyMap<string, unknown> =>
+const secretsOf = ({ backends, authKeys, store }: LoadedConfig): ReadonlyMap<string, unknown> =>
   new Map<string, unknown>([
     ...backends.flatMap(({ name, apiKey }) =>
       apiKey === undefined ? [] : [[`backends.${name}.key`, apiKey] as const]
@@ -84,6 +87,10 @@ const secretsOf = ({ backends, authKeys }: LoadedConfig): ReadonlyMap<string, un
       const files = tls === undefined ? [] : [tls.ca, tls.cert, tls.key]
       return files.every((file) => file === undefined) ? [] : [[`backends.${name}.tls_files`, files] as const]
     }),
+    ...(store?.password === undefined ? [] : [["cluster.password", store.password] as const]),
+    ...(store?.tls === undefined
+      ? []
+      : [["cluster.tls_files", [store.tls.ca, store.tls.cert, store.tls.key]] as const]),
     ...authKeys.map(({ name, digest }) => [`auth.keys.${name}.key`, Buffer.from(digest).toString("hex")] as const)
   ])
 
@@ -93,7 +100,7 @@ const secretChanges = (before: LoadedConfig, after: LoadedConfig): ReadonlyArray
   const shown = (value: unknown) => (value === undefined ? undefined : hidden)
   return [...new Set([...was.keys(), ...is.keys()])]
     .filter((key) => !isSame(was.get(key), is.get(key)))
-    .map((key) => ({ key, before: shown(was.get(key)), after: shown(is.get(key)), restart: false }))
+    .map((key) => ({ key, before: shown(was.get(key)), after: shown(is.get(key)), restart: isFixed(key) }))
 }
 
 // Equal candidates go by the order of the config, and the first rule counts.
@@ -127,7 +134,7 @@ export const difference = (before: ReadConfig, after: ReadConfig): ReadonlyArray
     const to = gone ? undefined : tellAfter(place.after)
     // Defaults of an entry that only one of the two has are no news.
     if ((fresh && to?.origin === "default") || (gone && from?.origin === "default")) return []
-    return [{ key, before: from?.value, after: to?.value, restart: fixed.has(key) }]
+    return [{ key, before: from?.value, after: to?.value, restart: isFixed(key) }]
   })
   return [...reordered(before.loaded, after.loaded), ...told, ...secretChanges(before.loaded, after.loaded)]
 }

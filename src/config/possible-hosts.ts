@@ -50,15 +50,20 @@ const searched = ({ discovery, settings }: LoadedConfig): ReadonlyArray<Possible
   ]
 }
 
+const bracketed = (host: string): string => (host.includes(":") ? `[${host}]` : host)
+
 /** All of them: of these backends, of the search for servers, and of what is told to others. */
 export const possibleHosts = (loaded: LoadedConfig, backends: Iterable<Backend>): ReadonlyArray<PossibleHost> => {
-  const { otlp, perimeter } = loaded
+  const { otlp, perimeter, store } = loaded
   const found = [
     ...[...backends].flatMap(ofBackend),
     ...searched(loaded),
     ...loaded.settings.budgets.flatMap(({ name, webhook_url: url }) =>
       url === undefined ? [] : at(url, undefined, `webhook of budget ${name}`)
     ),
+    ...(store === undefined
+      ? []
+      : at(`http://${bracketed(store.host)}:${store.port}`, undefined, "what replicas share (cluster.url)")),
     ...(otlp?.traces === undefined ? [] : at(otlp.traces.url, undefined, "telemetry (traces)")),
     ...(otlp?.metrics === undefined ? [] : at(otlp.metrics.url, undefined, "telemetry (metrics)"))
   ]

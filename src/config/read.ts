@@ -7,6 +7,7 @@ import { printable } from "../domain/printable.ts"
 import { decodeSettings, type Mistake, schemaMistakes, mistakeText } from "./check.ts"
 import { otlpWarnings } from "./otlp.ts"
 import { compileSettings, type LoadedConfig } from "./compile.ts"
+import { passwordInUrl, withoutPasswordOfStore, withoutStorePassword } from "./cluster.ts"
 import { type LegacyNote, modernise } from "./legacy.ts"
 import { lineOf, type Lines, linesOf } from "./locate.ts"
 import { pathId, isTable, type KeyPath, type Table, valueAt } from "./path.ts"
@@ -32,6 +33,8 @@ import {
   type AllowedMissing,
   type MissingKey,
   resolveSecrets,
+  storeFilesIn,
+  storeSecretsOf,
   withoutPlainKeys
 } from "./secrets.ts"
 import { type Substituted, substitute } from "./substitute.ts"
@@ -115,11 +118,11 @@ const syntaxError = ({ path, text }: FileText, error: TomlError): UnparsedFile =
 
 /** Reads the TOML of a file and its variables. */
 export const parseFile = (file: FileText | undefined, env: Environment): Result.Result<ParsedFile, UnparsedFile> => {
-  if (file === undefined) return Result.succeed({ substituted: substitute({}, env), keyFiles: [] })
+  if (file === undefined) return Result.succeed({ substituted: substitute({}, env), keyFiles: storeFilesIn(env) })
   try {
     const tree: unknown = parse(file.text)
     const substituted = substitute(isTable(tree) ? tree : {}, env)
-    return Result.succeed({ substituted, keyFiles: keyFilesOf(substituted.tree) })
+    return Result.succeed({ substituted, keyFiles: [...keyFilesOf(substituted.tree), ...storeFilesIn(env)] })
   } catch (error) {
     return Result.fail(
       error instanceof TomlError ? syntaxError(file, error) : { message: `${file.path}: no valid TOML`, excerpt: "" }
@@ -163,7 +166,10 @@ const discreet = (mistake: Mistake, { original, written }: Substituted): Mistake
   if (!("value" in mistake)) return mistake
   const { path, value } = mistake
   const isReplaced = typeof value === "object" || written.some((each) => pathId(each.path) === pathId(path))
-  if (isReplaced) return { ...mistake, value: valueAt(original, path) }
+  if (isReplaced) {
+    const said = valueAt(original, path)
+    return { ...mistake, value: typeof said === "string" && path[0] === "cluster" ? withoutStorePassword(said) : said }
+  }
   const isDigest = path.at(-1) === "sha256" || path.at(-1) === "previous_sha256"
   return isDigest && typeof value === "string" ? { ...mistake, value: masked(value) } : mistake
 }
@@ -200,13 +206,15 @@ const readWhole = (
 ): Result.Result<ReadConfig, string> => {
   const { file, env } = sources
   const modern = modernise(substituted.tree)
-  const ofFile = fromFile(withoutPlainKeys(modern.tree))
-  const ofFlags = fromFlags(sources.overrides)
+  const ofFile = fromFile(withoutPasswordOfStore(withoutPlainKeys(modern.tree)))
+  const ofFlags = fromFlags(withoutPasswordOfStore(sources.overrides))
   const named = resolveSecrets(modern.tree, env, keyFiles, sources.digestOf)
   const given = fromEnvironment(env, new Set([...substituted.names, ...named.names]))
   const modernEnv = modernise(given.tree)
-  const ofEnv = { ...given, tree: modernEnv.tree }
+  const ofEnv = { ...given, tree: withoutPasswordOfStore(modernEnv.tree) }
   const merged = mergeSources([ofFile, ofEnv, ofFlags])
+  const inUrl = passwordInUrl([sources.overrides, modernEnv.tree, modern.tree])
+  const store = storeSecretsOf(merged.tree, env, keyFiles, inUrl)
 
   let lines: Lines | undefined
   const linesOnce = (): Lines => (lines ??= linesOf(file?.text ?? ""))
@@ -219,7 +227,12 @@ const readWhole = (
   const tolerated = named.missing.filter((each) => isAllowedMissing(each, sources.allowMissing))
   const missed = named.missing.filter((each) => !tolerated.includes(each))
   const between = once(
-    [...named.mistakes, ...missed, ...ruleMistakes(merged.tree, (path) => lineOf(linesOnce(), path))],
+    [
+      ...named.mistakes,
+      ...(sources.allowMissing === "any" ? [] : store.mistakes),
+      ...missed,
+      ...ruleMistakes(merged.tree, (path) => lineOf(linesOnce(), path))
+    ],
     told
   )
 
@@ -260,7 +273,7 @@ const readWhole = (
     notes: given.notes.map(printable)
   }
   const keyFaults = new Map(tolerated.filter(({ of }) => of === "backend").map(({ name, told }) => [name, told]))
-  const loaded = compileSettings(decoded.success, { ...named.secrets, keyFaults }, about, env)
+  const loaded = compileSettings(decoded.success, { ...named.secrets, keyFaults, store: store.secrets }, about, env)
   return Result.succeed({ loaded, file, keyFiles: [...keyFiles.keys()], merged, written: substituted.written })
 }
 

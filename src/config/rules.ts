@@ -11,6 +11,7 @@ import type { Mistake } from "./check.ts"
 import { allowedFault, hostFault, maxHosts, maxTypes, readHost, typeFault } from "./hosts.ts"
 import { tlsFileKeys } from "./pem.ts"
 import { routeMistakes } from "./route-rules.ts"
+import { clusterMistakes } from "./cluster.ts"
 import { privacyMistakes } from "./privacy.ts"
 import { wakeMistakes } from "./wake.ts"
 import { listenFault } from "./admin-listen.ts"
@@ -399,6 +400,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...openToOthers(tree),
   ...administered(tree),
   ...privacyMistakes(tree),
+  ...clusterMistakes(tree),
   ...origins(tree),
   ...allowedHosts(tree),
   ...searched(tree, lineOf),

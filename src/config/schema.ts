@@ -7,6 +7,7 @@ import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { livePageModes, modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
 import { Auth, RateSettings } from "./auth-schema.ts"
+import { Cluster } from "./cluster-schema.ts"
 import { Discovery, ModelPolicy, Privacy } from "./policy-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { BudgetEntry, PriceEntry, UsageSection } from "./usage-schema.ts"
@@ -362,6 +363,7 @@ export const Settings = Schema.Struct({
   auth: or(Auth, {}, "Who may use it"),
   limits: or(RateSettings, {}, "How much may be asked in a minute and at a time"),
   admin: or(Admin, {}, "Where it is administered"),
+  cluster: or(Cluster, {}, "Several replicas of Nexus that act as one"),
   privacy: or(Privacy, {}, "What may leave this machine"),
   discovery: or(Discovery, {}, "Finding servers"),
   health_check: or(HealthCheck, {}, "Watching the backends"),

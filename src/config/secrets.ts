@@ -5,7 +5,8 @@ import * as Redacted from "effect/Redacted"
 import type { Tls } from "../domain/server.ts"
 import type { Mistake } from "./check.ts"
 import type { ConfiguredKey, Secrets } from "./compile.ts"
-import { isTable, type KeyPath, showPath, type Table, tablesAt } from "./path.ts"
+import type { StoreSecrets } from "./cluster.ts"
+import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
 import { isHardwareAddress } from "./wake.ts"
 import type { Environment } from "./sources.ts"
@@ -50,8 +51,21 @@ const filesIn = (tree: Table, list: KeyPath, keys: ReadonlyArray<string>): Reado
 /** Names of all files that hold keys or certificates. */
 export const keyFilesOf = (tree: Table): ReadonlyArray<string> => [
   ...filesIn(tree, ["backends"], ["api_key_file", ...tlsFileKeys]),
-  ...filesIn(tree, ["auth", "keys"], ["key_file"])
+  ...filesIn(tree, ["auth", "keys"], ["key_file"]),
+  ...storeFileKeys.flatMap((key) => {
+    const file = valueAt(tree, ["cluster", key])
+    return typeof file === "string" && file !== "" ? [file] : []
+  })
 ]
+
+const storeFileKeys = ["password_file", ...tlsFileKeys] as const
+
+/** Names of such files that the environment tells for the store of replicas. */
+export const storeFilesIn = (env: Environment): ReadonlyArray<string> =>
+  storeFileKeys.flatMap((key) => {
+    const file = env[`NEXUS_CLUSTER_${key.toUpperCase()}`]
+    return file === undefined || file.trim() === "" ? [] : [file]
+  })
 
 /** The beginning of a text that may be a secret. */
 export const masked = (text: string): string => `${text.slice(0, 4)}…`
@@ -172,4 +186,53 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     authKeys.push({ name, digest, ...(plain === undefined ? {} : { key: Redacted.make(plain) }) })
   }
   return { secrets: { backendKeys, backendTls, authKeys, wakePasswords }, mistakes, missing, names }
+}
+
+/** The password and the TLS settings of the store of replicas; `inUrl` is the password in its URL. */
+export const storeSecretsOf = (
+  tree: Table,
+  env: Environment,
+  files: KeyFiles,
+  inUrl: string | undefined
+): { readonly secrets: StoreSecrets; readonly mistakes: ReadonlyArray<Mistake> } => {
+  const section = tree["cluster"]
+  if (!isTable(section)) return { secrets: {}, mistakes: [] }
+  const mistakes: Array<Mistake> = []
+  const { password_env: variable, password_file: file } = section
+  const path = (key: string): KeyPath => ["cluster", key]
+  const wrong = (key: string, value: string, reason: string): undefined => {
+    mistakes.push({ path: path(key), value, reason })
+  }
+  const fromVariable = (name: string): string | undefined => {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name))
+      return wrong(
+        "password_env",
+        masked(name),
+        "expected the name of an environment variable, not the password itself"
+      )
+    const held = env[name]?.trim() ?? ""
+    return held === "" ? wrong("password_env", name, "this environment variable is not set, or empty") : held
+  }
+  const fromFile = (name: string): string | undefined => {
+    const found = files.get(name)
+    const text = found !== undefined && "text" in found ? found.text.trim() : ""
+    if (text !== "") return text
+    return wrong("password_file", name, found !== undefined && "fault" in found ? found.fault : "this file is empty")
+  }
+  const named =
+    typeof variable === "string" && variable !== ""
+      ? fromVariable(variable)
+      : typeof file === "string" && file !== ""
+        ? fromFile(file)
+        : undefined
+  if (inUrl !== undefined && (variable !== undefined || file !== undefined)) {
+    const key = variable === undefined ? "password_file" : "password_env"
+    mistakes.push({ path: path(key), value: section[key], reason: "cluster.url holds a password already: keep one" })
+  }
+  const password = named ?? inUrl
+  const tls = tlsOf(section, ["cluster"], files, mistakes)
+  return {
+    secrets: { ...(password === undefined ? {} : { password }), ...(tls === undefined ? {} : { tls }) },
+    mistakes
+  }
 }

@@ -1,6 +1,7 @@
 /**
  * The settings in force, each with where it comes from, and no secret among them.
  */
+import { withoutStorePassword } from "./cluster.ts"
 import { isTable, type KeyPath, pathId, showPath, type Table, valueAt } from "./path.ts"
 import type { ReadConfig } from "./read.ts"
 import { masked } from "./secrets.ts"
@@ -56,7 +57,8 @@ export const describeSettings = (read: ReadConfig): ((path: KeyPath) => ShownSet
   return (path) => {
     const origin = originOf(path)
     // What a variable of the file held may be a secret; the file's own text is not.
-    const text = origin?._tag === "file" ? texts.get(pathId(path)) : undefined
+    const said = origin?._tag === "file" ? texts.get(pathId(path)) : undefined
+    const text = said !== undefined && path[0] === "cluster" ? withoutStorePassword(said) : said
     const value = isSecret(path) ? (text ?? masked(String(valueAt(settings, path)))) : (text ?? valueAt(settings, path))
     return { key: showPath(path), value, origin: originName(origin, loaded.path) }
   }

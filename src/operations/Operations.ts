@@ -11,8 +11,10 @@ import { version } from "../domain/version.ts"
 import { Registry } from "../registry/Registry.ts"
 import { type IncomingRequest, incomingRequest } from "./incoming-request.ts"
 import type { Contract, ContractServices } from "./endpoints.ts"
+import { Control } from "./Control.ts"
 import { Drain } from "../admission/Drain.ts"
 import { notReadyReason } from "./handlers/health-pages.ts"
+import { Replicas } from "../replicas/Replicas.ts"
 import { Dialects } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"
 
@@ -44,6 +46,9 @@ export class Operations extends Context.Service<
         const services = yield* Effect.context<ContractServices>()
         const registry = yield* Registry
         const drain = yield* Drain
+        const control = yield* Control
+        const replicas = yield* Replicas
+        replicas.tell("config_generation", () => control.status().generation)
         const dialects = yield* Dialects
         const sinceMs = since ?? (yield* Clock.currentTimeMillis)
         const started = performance.now() - ageMs

@@ -53,6 +53,9 @@ import type { Budgets } from "../usage/Budgets.ts"
 import type { NexusConfig } from "../config/NexusConfig.ts"
 import type { UsageLedger } from "../usage/UsageLedger.ts"
 import { printable } from "../domain/printable.ts"
+import type { Replicas } from "../replicas/Replicas.ts"
+import type { SharedStore } from "../replicas/SharedStore.ts"
+import { clusterStatus } from "./cluster-status.ts"
 
 const format = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -157,6 +160,7 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
       const control = yield* Control
+      const cluster = yield* clusterStatus
       const router = yield* Router
       const changes = yield* makeChanges
       const created = Math.floor(sinceMs / 1000)
@@ -184,9 +188,9 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
           const now = performance.now()
           const { status, ...counts } = healthSummary(registry.snapshot(), now)
           const uptime_seconds = Math.floor((now - started) / 1000)
-          return status === "unhealthy"
-            ? Effect.fail({ status, uptime_seconds, ...counts, config })
-            : Effect.succeed({ status, uptime_seconds, ...counts, config })
+          const together = cluster()
+          const all = { uptime_seconds, ...counts, config, ...(together === undefined ? {} : { cluster: together }) }
+          return status === "unhealthy" ? Effect.fail({ status, ...all }) : Effect.succeed({ status, ...all })
         },
         models: () =>
           Effect.map(KeyScope, (scope) => HttpServerResponse.text(list(scope), { contentType: "application/json" })),
@@ -221,6 +225,8 @@ export type ContractServices =
   | UsageLedger
   | Budgets
   | NexusConfig
+  | Replicas
+  | SharedStore
 
 /** What the contract's endpoints tell beside the state of the backends. */
 export interface ContractOptions {

@@ -1,6 +1,7 @@
 /**
  * The registry of figures: what each metric reads when somebody asks, whether that is Prometheus or what is sent by OTLP.
  */
+import type { ClusterStatus } from "../api/cluster-api.ts"
 import { healthStatuses } from "../domain/backend-health.ts"
 import { version } from "../domain/version.ts"
 import { slotsOf } from "../registry/live-state.ts"
@@ -23,6 +24,8 @@ export interface FiguresNow {
   readonly snapshot: Snapshot
   readonly openCircuits: (backend: string) => number
   readonly uptimeSeconds: number
+  /** How replicas stand; undefined for a gateway that is alone. */
+  readonly cluster: ClusterStatus | undefined
 }
 
 /** How one metric is read. */
@@ -202,6 +205,12 @@ export const hooks: ReadonlyArray<Hook> = [
     metric: metrics.cpuSeconds,
     read: ({ whole }) => whole.processes.map(({ worker, cpuSeconds }) => [{ worker: String(worker) }, cpuSeconds])
   },
+  {
+    metric: metrics.storeConnected,
+    read: ({ cluster }) => (cluster === undefined ? [] : [[{}, cluster.store.status === "connected" ? 1 : 0]])
+  },
+  { metric: metrics.storeLosses, read: ({ cluster }) => (cluster === undefined ? [] : [[{}, cluster.store.losses]]) },
+  { metric: metrics.replicas, read: ({ cluster }) => (cluster === undefined ? [] : [[{}, cluster.replicas.length]]) },
   { metric: metrics.uptimeSeconds, read: ({ uptimeSeconds }) => [[{}, uptimeSeconds]] },
   { metric: metrics.build, read: () => [[{ version }, 1]] }
 ]

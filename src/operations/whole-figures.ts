@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { Meters } from "../proxy/Meters.ts"
 import { Registry } from "../registry/Registry.ts"
 import { type ProcessFigures, sumFigures } from "../telemetry/process-figures.ts"
+import { clusterStatus } from "./cluster-status.ts"
 import type { FiguresNow } from "./figure-hooks.ts"
 import { wholeStanding } from "./handlers/health-pages.ts"
 import { siblingQuestions, Siblings } from "./Siblings.ts"
@@ -14,6 +15,7 @@ export const figuresNow = Effect.fnUntraced(function* (started: number) {
   const registry = yield* Registry
   const meters = yield* Meters
   const siblings = yield* Siblings
+  const cluster = yield* clusterStatus
   let last: ReadonlyArray<ProcessFigures> = []
   const openCircuits = (name: string): number => {
     const live = registry.snapshot().backends.get(name)?.live
@@ -29,6 +31,7 @@ export const figuresNow = Effect.fnUntraced(function* (started: number) {
       whole: sumFigures([own, ...last]),
       snapshot: registry.snapshot(),
       openCircuits,
+      cluster: cluster(),
       uptimeSeconds: (performance.now() - started) / 1000
     }
   })

@@ -33,7 +33,9 @@ import * as logging from "../telemetry/logging.ts"
 import { Deadlines, sweepMs } from "../upstream/Deadlines.ts"
 import * as Files from "../upstream/OpenFiles.ts"
 import * as ProcessPauses from "../upstream/ProcessPauses.ts"
-import { freshContacts, Perimeter, perimeterGate } from "../upstream/perimeter.ts"
+import { Replicas } from "../replicas/Replicas.ts"
+import { SharedStore } from "../replicas/SharedStore.ts"
+import { admitted, freshContacts, HostContacts, Perimeter, perimeterGate } from "../upstream/perimeter.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { Upstream } from "../upstream/Upstream.ts"
 import type { BudgetRule } from "../usage/budget.ts"
@@ -203,9 +205,37 @@ const services = (config: Config, part: ProcessPart | undefined) =>
     Layer.provideMerge(Router.layer(() => routingOf(config.current())))
   )
 
+// The link is made once: what says where it leads counts from the start.
+const sharedStore = ({ current }: Config) => {
+  const { store } = current()
+  if (store === undefined) return SharedStore.none
+  return Layer.unwrap(
+    Effect.gen(function* () {
+      const gate = yield* Perimeter
+      const contacts = yield* HostContacts
+      const run = Effect.runPromiseWith(yield* Effect.context<never>())
+      return SharedStore.layer(store, async (host, port) => {
+        const address = await run(admitted(gate, host))
+        contacts.opened(host, port, address, performance.now())
+        return address
+      })
+    })
+  )
+}
+
+const replicas = ({ current }: Config, part: ProcessPart | undefined) =>
+  Replicas.layer({
+    name: current().store?.replicaName,
+    worker: part?.number ?? 1,
+    workers: part?.of ?? 1,
+    since: part?.since,
+    ageMs: part?.ageMs
+  })
+
 const base = (config: Config, part: ProcessPart | undefined) => {
   const { current } = config
   return Layer.mergeAll(
+    sharedStore(config),
     Layer.succeed(NexusConfig, config),
     Transport.layerWith({ namesKeptMs: () => current().settings.server.dns_refresh_seconds * 1000 }),
     Deadlines.layer(derived(current, (loaded) => sweepMs(allLimits(loaded)))),
@@ -274,7 +304,7 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
     Layer.provideMerge(Layer.provide(operations, outlook)),
     Layer.provideMerge(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded))))),
     Layer.provideMerge(services(config, part)),
-    Layer.provideMerge(Layer.merge(clientKeys(config), Limiter.layer(processes)))
+    Layer.provideMerge(Layer.mergeAll(clientKeys(config), Limiter.layer(processes), replicas(config, part)))
   )
 }
 

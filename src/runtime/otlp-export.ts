@@ -18,6 +18,8 @@ import type { TracedRequest } from "../proxy/request-trace.ts"
 import { Traces } from "../proxy/Traces.ts"
 import { otlpMetricsOf } from "../operations/otlp-metrics.ts"
 import { figuresNow } from "../operations/whole-figures.ts"
+import type { Replicas } from "../replicas/Replicas.ts"
+import type { SharedStore } from "../replicas/SharedStore.ts"
 import type { Registry } from "../registry/Registry.ts"
 import { ExportQueue } from "../telemetry/export-queue.ts"
 import { Transport } from "../upstream/Transport.ts"
@@ -42,7 +44,7 @@ const again = { leastMs: 1000, mostMs: 60_000 } as const
 /** What is left gets so long at the end, in milliseconds. */
 const flushMs = 2000
 
-type Services = Accounting | Meters | Registry | Transport
+type Services = Accounting | Meters | Registry | Replicas | SharedStore | Transport
 
 type Sent = "taken" | "later" | "refused"
 

@@ -251,6 +251,33 @@ export const cpuSeconds: MetricDefinition = {
   meaning: "Processor time of a process that answers requests"
 }
 
+/** Whether the store of replicas answers. */
+export const storeConnected: MetricDefinition = {
+  name: "nexus_shared_store_connected",
+  kind: "gauge",
+  unit: "1",
+  labels: [],
+  meaning: "1 while the Valkey or Redis that replicas share answers, else 0; absent without `[cluster]`"
+}
+
+/** How often it did not. */
+export const storeLosses: MetricDefinition = {
+  name: "nexus_shared_store_losses_total",
+  kind: "counter",
+  unit: "losses",
+  labels: [],
+  meaning: "How often the Valkey or Redis that replicas share went away; absent without `[cluster]`"
+}
+
+/** How many gateways act as one. */
+export const replicas: MetricDefinition = {
+  name: "nexus_replicas",
+  kind: "gauge",
+  unit: "gateways",
+  labels: [],
+  meaning: "Gateways that act as one now, this one among them, as it knows of them; absent without `[cluster]`"
+}
+
 /** Age of the gateway. */
 export const uptimeSeconds: MetricDefinition = {
   name: "nexus_uptime_seconds",
@@ -387,6 +414,9 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   probeSeconds,
   memory,
   cpuSeconds,
+  storeConnected,
+  storeLosses,
+  replicas,
   uptimeSeconds,
   build
 ]

@@ -10,6 +10,7 @@ import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Budgets } from "../../src/usage/Budgets.ts"
+import { Replicas } from "../../src/replicas/Replicas.ts"
 import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { Router } from "../../src/router/Router.ts"
 import {
@@ -54,6 +55,7 @@ const gateway = Layer.effect(
   Layer.provideMerge(
     Layer.mergeAll(
       UsageLedger.none,
+      Replicas.none,
       Budgets.none,
       NexusConfig.layerOf(loadedFrom("")),
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),

@@ -25,7 +25,7 @@ describe("nexus.example.toml", () => {
       .map((line) => (code.test(line) ? line.replace(/^# ?/, "") : line))
       .join("\n")
     const keys = { NEXUS_KEY: "nx-x", OPENAI_API_KEY: "sk-x", ANTHROPIC_API_KEY: "sk-ant-x" }
-    const env = { ...keys, WOL_PASSWORD: "01:02:03:04:05:06", OTLP_KEY: "otlp-x" }
+    const env = { ...keys, WOL_PASSWORD: "01:02:03:04:05:06", OTLP_KEY: "otlp-x", VALKEY_PASSWORD: "x" }
     const loaded = loadedFrom(uncommented, { env })
     expect(loaded.backends.map(({ name }) => name)).toEqual(["local-ollama", "cloud", "claude"])
     expect(loaded.routing.aliases.get("gpt-3.5-turbo")).toBe("mistral:7b")
@@ -39,7 +39,9 @@ describe("nexus.example.toml", () => {
       ({ path }) => !new RegExp(`^(# )?(\\[+[a-z.]+\\.)?${String(path.at(-1))}( =|\\])`, "m").test(example)
     )
     expect(
-      missing.map(({ path }) => showPath(path)).filter((key) => !/aliases|fallbacks|embeddings|api_key_file/.test(key))
+      missing
+        .map(({ path }) => showPath(path))
+        .filter((key) => !/aliases|fallbacks|embeddings|(api_key|password)_file/.test(key))
     ).toEqual([])
   })
 })

@@ -2,6 +2,7 @@
  * The figures of the gateway as lines for a person, within the size of a terminal.
  */
 import { printable } from "../../domain/printable.ts"
+import type { ClusterStatus } from "../../api/cluster-api.ts"
 import type { Figures, Stats } from "../../api/stats-api.ts"
 import { duration, tableText } from "../output.ts"
 import { slotsText } from "../slots-text.ts"
@@ -115,6 +116,25 @@ const queueTable = (queue: NonNullable<Stats["queue"]>): ReadonlyArray<string> =
     ])
   ).split("\n")
 
+/** The replicas, and the store that they share, as tables. */
+const clusterLines = ({ replicas, store }: ClusterStatus): ReadonlyArray<string> => {
+  const state = store.status === "connected" ? "connected" : `away: ${store.reason ?? "it does not answer"}`
+  return [
+    `Shared:    store ${state}, for ${duration(store.for_seconds)}, lost ${compactNumber(store.losses)} times`,
+    ...tableText(
+      ["Replica", "Id", "Up", "Workers", "Version", "Config"],
+      replicas.map(({ figures, id, name, own, uptime_seconds, version, workers }) => [
+        own ? `${name} (this one)` : name,
+        id,
+        duration(uptime_seconds),
+        compactNumber(workers),
+        version,
+        figures["config_generation"] === undefined ? "-" : `generation ${figures["config_generation"]}`
+      ])
+    ).split("\n")
+  ]
+}
+
 const shortened = (lines: ReadonlyArray<string>, room: number): ReadonlyArray<string> =>
   lines.length <= room ? lines : [...lines.slice(0, Math.max(0, room - 1)), `… ${lines.length - room + 1} more`]
 
@@ -153,10 +173,11 @@ export const statusLines = (stats: Stats, url: string, size: TerminalSize | unde
           stats.models.map((model) => [[model.id, compactNumber(model.backends.length)], model]),
           columns
         )
-  const { queue = [] } = stats
+  const { cluster, queue = [] } = stats
   const head = [
     ...totalLines(stats, url),
     "",
+    ...(cluster === undefined ? [] : [...shortened(clusterLines(cluster), Math.max(4, Math.floor(rows / 4))), ""]),
     ...(queue.length === 0 ? [] : [...shortened(queueTable(queue), Math.max(2, Math.floor(rows / 4))), ""])
   ]
   const room = rows - head.length

@@ -30,7 +30,10 @@ export const statsHandlers = (started: number) =>
       return handlers.handleAll({
         metrics: () => metrics,
         stats: () =>
-          Effect.map(figures, ({ uptimeSeconds, whole }) => statsOf(whole, registry.snapshot(), uptimeSeconds))
+          Effect.map(figures, ({ cluster, uptimeSeconds, whole }) => ({
+            ...statsOf(whole, registry.snapshot(), uptimeSeconds),
+            ...(cluster === undefined ? {} : { cluster })
+          }))
       })
     })
   )

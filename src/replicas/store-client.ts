@@ -1,0 +1,112 @@
+/**
+ * The client of Valkey and Redis with the settings under which nobody waits for a server that does not answer, nothing is sent
+ * twice, and a link that is lost is there again within a moment of its server.
+ */
+import type { Socket } from "node:net"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { RedisError } from "effect/persistence/Redis"
+import type { Redis as Client, RedisOptions } from "ioredis"
+import type { StoreSettings } from "../config/cluster.ts"
+
+/** Finds an address of a host that may be connected to; rejects with why there is none. */
+export type FindAddress = (host: string, port: number) => Promise<string>
+
+/** Milliseconds that a command has for its answer. */
+export const commandMs = 50
+
+// A link over which nothing comes is given up after so long, and looked for again as often as this.
+const silentMs = 1000
+const retryMs = 200
+
+/** What the client is called in the server's list of clients. */
+const clientName = "nexus"
+
+const tlsOf = ({ host, tls }: StoreSettings) =>
+  tls === undefined
+    ? undefined
+    : {
+        // The name that the certificate must be for; the connection goes to an address.
+        ...(/^[\d.]+$|:/.test(host) ? {} : { servername: host }),
+        ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+        ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+        ...(tls.key === undefined ? {} : { key: Redacted.value(tls.key) }),
+        rejectUnauthorized: tls.insecure !== true
+      }
+
+const optionsOf = (settings: StoreSettings): RedisOptions => ({
+  host: settings.host,
+  port: settings.port,
+  db: settings.db,
+  ...(settings.username === undefined ? {} : { username: settings.username }),
+  ...(settings.password === undefined ? {} : { password: Redacted.value(settings.password) }),
+  connectionName: clientName,
+  disableClientInfo: true,
+  // A user may be allowed little; the first ping tells all that is to be known.
+  enableReadyCheck: false,
+  enableOfflineQueue: false,
+  autoResendUnfulfilledCommands: false,
+  maxRetriesPerRequest: 0,
+  commandTimeout: commandMs,
+  socketTimeout: silentMs,
+  connectTimeout: silentMs,
+  disconnectTimeout: silentMs,
+  retryStrategy: () => retryMs,
+  // A server that has become a replica of another one: the name may lead to its master by now.
+  reconnectOnError: ({ message }) => message.startsWith("READONLY")
+})
+
+/** Opens the client, which connects by itself again and again; `listens` says whether it is for messages alone. */
+export const openClient = async (
+  settings: StoreSettings,
+  findAddress: FindAddress,
+  listens: boolean
+): Promise<Client> => {
+  const [{ AbstractConnector, Redis }, { createConnection, Socket: PlainSocket }, { connect: connectTls }] =
+    await Promise.all([import("ioredis"), import("node:net"), import("node:tls")])
+  const tls = tlsOf(settings)
+  class Connector extends AbstractConnector {
+    constructor() {
+      super(silentMs)
+    }
+
+    override async connect(): Promise<Socket> {
+      this.connecting = true
+      this.stream = await this.dial()
+      this.stream.once("error", (error) => {
+        this.firstError = error
+      })
+      return this.stream
+    }
+
+    // Whoever fails here is not asked again, while a socket that comes to nothing is looked for again.
+    private async dial(): Promise<Socket> {
+      const { host: name, port } = settings
+      try {
+        const host = await findAddress(name, port)
+        if (this.connecting)
+          return tls === undefined ? createConnection({ host, port }) : connectTls({ host, port, ...tls })
+      } catch (error) {
+        this.firstError = error instanceof Error ? error : new Error(String(error))
+      }
+      return new PlainSocket().destroy()
+    }
+  }
+  return new Redis({
+    ...optionsOf(settings),
+    replyMapping: "legacy",
+    Connector,
+    ...(tls === undefined ? {} : { tls }),
+    // What is subscribed to is subscribed to again by itself; there is nothing else to be sent.
+    ...(listens ? { enableOfflineQueue: true, maxRetriesPerRequest: null } : {})
+  })
+}
+
+/** Sends a command. */
+export const sendOver =
+  (client: Client) =>
+  <A = unknown>(command: string, ...args: ReadonlyArray<string>): Effect.Effect<A, RedisError> =>
+    Effect.tryPromise({
+      try: () => client.call(command, ...args) as Promise<A>, // reason: what a command answers is known to whoever sends it
+      catch: (cause) => new RedisError({ cause })
+    })
