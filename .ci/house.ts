@@ -37,6 +37,7 @@ export const house: Readonly<Record<string, Room>> = {
   router: room("from a model's name to backends in order", "domain backend config fleet registry"),
   upstream: room("one attempt at one backend, its time limits, the commit", "domain backend wire dialect"),
   usage: room("what requests took and cost, written down; budgets", "domain backend store telemetry upstream"),
+  issuer: room("tokens of OIDC issuers: their keys, their claims, what they let do", "domain wire upstream"),
   health: room(
     "servers asked what they are and how they are, by schedule, and what that changes",
     "domain backend config wire registry upstream"
@@ -65,13 +66,13 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   doctor: room(
     "what is wrong with a config, a machine, a backend",
-    "domain config wire dialect registry router upstream backend health discovery http remote"
+    "domain config wire dialect registry router upstream issuer backend health discovery http remote"
   ),
   mock: room("an LLM server without a model: answers, speeds and faults as it is told", "domain config dialect http"),
   demo: room("simulated backends inside the process", "backend dialect http mock"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
-    "domain config telemetry replicas usage admission dialect registry router upstream backend health lifecycle discovery http api proxy operations remote"
+    "domain config telemetry replicas usage admission dialect registry router upstream issuer backend health lifecycle discovery http api proxy operations remote"
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",

@@ -5,6 +5,9 @@ import { type AdmissionRules, admit, changeRefusal, makeAdmission } from "../src
 import { KeyRing } from "../src/admission/key-ring.ts"
 import { areas, areaOf } from "../src/admission/permissions.ts"
 import type { AuthKey } from "../src/domain/grant.ts"
+import type { KnownToken, TokenIssuer } from "../src/domain/token-issuer.ts"
+import { type Claims, tokenGrant } from "../src/issuer/token-grant.ts"
+import { Result } from "effect"
 import { createHash } from "node:crypto"
 
 const key = (name: string, terms: Partial<AuthKey>): AuthKey => ({
@@ -20,9 +23,51 @@ const kinds = [
   { who: "a key with `admin = true`", key: key("chief", { admin: true }) }
 ]
 
+const issuer: TokenIssuer = {
+  name: "corp",
+  issuer: "https://login.example",
+  audience: ["nexus"],
+  algorithms: ["RS256"],
+  toleranceMs: 0,
+  refreshMs: 1,
+  keptMs: 1,
+  claims: { name: "sub", labels: {} },
+  required: { groups: ["llm"] },
+  terms: {},
+  roles: [
+    { name: "some", claims: { role: ["some"] }, terms: { models: ["a"] } },
+    { name: "scrape", claims: { role: ["scrape"] }, terms: { metrics: true } },
+    { name: "chiefs", claims: { role: ["chief"] }, terms: { admin: true } }
+  ]
+}
+
+/** Tokens that are good as such, by what is shown in their place. */
+const tokens: ReadonlyMap<string, { readonly who: string; readonly claims: Claims }> = new Map(
+  [
+    { who: "a token of an issuer", claims: { groups: ["llm"] } },
+    { who: "a token without the claims that are required", claims: {} },
+    { who: "a token whose role has `models` or `backends`", claims: { groups: ["llm"], role: "some" } },
+    { who: "a token whose role has `metrics = true`", claims: { groups: ["llm"], role: "scrape" } },
+    { who: "a token whose role has `admin = true`", claims: { groups: ["llm"], role: "chief" } }
+  ].map(({ claims, who }) => [who.replaceAll(" ", "_"), { who, claims: { sub: "somebody", ...claims } }])
+)
+
+const knownToken: KnownToken = (given) => {
+  const token = tokens.get(given)
+  if (token === undefined) return undefined
+  const granted = tokenGrant(issuer, token.claims)
+  return Result.isSuccess(granted) ? granted.success : { refused: granted.failure, isGuess: false }
+}
+
 const rulesWith = (keys: ReadonlyArray<AuthKey>): AdmissionRules => {
   const ring = new KeyRing(keys)
-  return makeAdmission({ hostname: "0.0.0.0", allowedHosts: [], origins: [], keys: () => ring })
+  return makeAdmission({
+    hostname: "0.0.0.0",
+    allowedHosts: [],
+    origins: [],
+    keys: () => ring,
+    ...(keys.length === 0 ? {} : { tokens: { known: knownToken, check: () => Promise.resolve(knownToken) } })
+  })
 }
 
 /** Paths that stand for all of their area. */
@@ -71,7 +116,8 @@ export const permissionTable = (): string => {
     [
       { who: "anybody, where there are no keys", rules: open, given: undefined },
       { who: "somebody without a key, where there are", rules: locked, given: undefined },
-      ...kinds.map((each) => ({ who: each.who, rules: locked, given: each.key.name }))
+      ...kinds.map((each) => ({ who: each.who, rules: locked, given: each.key.name })),
+      ...[...tokens].map(([given, { who }]) => ({ who, rules: locked, given }))
     ].map(({ given, rules, who }) => [who, place].concat(mayIt(rules, given, peer).map((may) => (may ? "yes" : "—"))))
   )
   const head = ["who", "from", ...Object.values(headings)]

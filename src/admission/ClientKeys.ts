@@ -70,11 +70,17 @@ export class ClientKeys extends Context.Service<
   static readonly layer = (configured: () => ReadonlyArray<AuthKey>) =>
     Layer.effect(ClientKeys, makeKeys(configured, undefined))
 
-  /** The same, and those of a file, where one is named. */
-  static readonly layerWith = (configured: () => ReadonlyArray<AuthKey>, path: string | undefined) =>
+  /** The same, and those of a file, where one is named; `alsoNeeded` says that everybody needs one even while there is none. */
+  static readonly layerWith = (
+    configured: () => ReadonlyArray<AuthKey>,
+    path: string | undefined,
+    alsoNeeded: () => boolean = () => false
+  ) =>
     Layer.effect(
       ClientKeys,
-      Effect.flatMap(path === undefined ? Effect.undefined : opened(path), (store) => makeKeys(configured, store))
+      Effect.flatMap(path === undefined ? Effect.undefined : opened(path), (store) =>
+        makeKeys(configured, store, alsoNeeded)
+      )
     )
 }
 
@@ -108,7 +114,11 @@ const unwritten = (thrown: unknown) =>
 
 const tries = { times: 20, schedule: Schedule.spaced("50 millis") }
 
-const makeKeys = Effect.fnUntraced(function* (configured: () => ReadonlyArray<AuthKey>, store: KeyStore | undefined) {
+const makeKeys = Effect.fnUntraced(function* (
+  configured: () => ReadonlyArray<AuthKey>,
+  store: KeyStore | undefined,
+  alsoNeeded: () => boolean = () => false
+) {
   const clock = yield* Clock.Clock
   let of: ReadonlyArray<AuthKey> | undefined
   let stored: ReadonlyArray<StoredKey> = store?.list() ?? []
@@ -161,7 +171,7 @@ const makeKeys = Effect.fnUntraced(function* (configured: () => ReadonlyArray<Au
         of = keys
         const names = new Set(keys.map(({ name }) => name))
         const others = stored.map(authKeyOf).filter(({ name }) => !names.has(name))
-        ring = new KeyRing([...keys, ...others], store !== undefined)
+        ring = new KeyRing([...keys, ...others], store !== undefined || alsoNeeded())
       }
       return ring
     },

@@ -5,6 +5,7 @@ import { isIP } from "node:net"
 import { BadRequest, Forbidden, Unauthorized, type GatewayError } from "../domain/errors.ts"
 import type { Grant } from "../domain/grant.ts"
 import type { LivePageMode, ModelChangers } from "../domain/server.ts"
+import { type IssuedTokens, isTokenForm, type TokenRefusal } from "../domain/token-issuer.ts"
 import { isLoopback } from "../domain/url-host.ts"
 import type { KeyFault, KeyRing } from "./key-ring.ts"
 import { isOwnPage, isRead, isUi, keyInCookie } from "./own-page.ts"
@@ -13,6 +14,8 @@ import { adminPrefix, areaOf, areaRefusal } from "./permissions.ts"
 /** The rules of admission, made once from the settings. */
 export interface AdmissionRules {
   readonly keys: () => KeyRing
+  /** Tokens that are taken for keys; absent where there is no issuer. */
+  readonly tokens?: IssuedTokens | undefined
   /** Host names that are accepted; undefined accepts any (an address beyond loopback). */
   readonly hosts: ReadonlySet<string> | undefined
   /** Ends of further ones, each with its dot. */
@@ -45,10 +48,12 @@ export const makeAdmission = (options: {
   readonly allowedHosts: ReadonlyArray<string>
   readonly origins: ReadonlyArray<string>
   readonly keys: () => KeyRing
+  readonly tokens?: IssuedTokens | undefined
   readonly modelChanges?: ModelChangers
   readonly livePage?: LivePageMode
 }): AdmissionRules => ({
   keys: options.keys,
+  tokens: options.tokens,
   modelChanges: options.modelChanges ?? "admins",
   livePage: options.livePage ?? "on",
   hosts: isLoopback(options.hostname)
@@ -116,35 +121,55 @@ export interface Visitor {
 
 /** What the keys that came with a request let do, those alone that count now and from there. */
 const grantsIn = function* (
-  { keys }: AdmissionRules,
+  { keys, tokens }: AdmissionRules,
   request: Request,
   { now, peer }: Visitor,
-  parameter?: string
+  parameter?: string,
+  knownToken = tokens?.known
 ): Generator<Grant | KeyFault | UnknownKey> {
   const ring = keys()
   for (const given of keysIn(request, parameter)) {
-    const known = ring.find(given)
-    yield known === undefined ? { tried: given } : (known.fault(now(), peer) ?? known.grant)
+    const key = ring.find(given)
+    if (key !== undefined) yield key.fault(now(), peer) ?? key.grant
+    else {
+      const token = knownToken?.(given, now())
+      if (token === undefined || "name" in token) yield token ?? { tried: given }
+      else yield token.isGuess ? { tried: given, refused: token.refused } : { refused: token.refused }
+    }
   }
 }
 
 const plainBearer = "Bearer "
 
 /** What the key lets do that nearly all requests have where it belongs; undefined where more is to be looked at. */
-const usualGrant = ({ keys }: AdmissionRules, { headers }: Request, { now, peer }: Visitor): Grant | undefined => {
+const usualGrant = (
+  { keys, tokens }: AdmissionRules,
+  { headers }: Request,
+  { now, peer }: Visitor
+): Grant | undefined => {
   const value = headers.get("authorization")
   if (value === null || !value.startsWith(plainBearer)) return undefined
-  const known = keys().find(value.slice(plainBearer.length))
-  if (known === undefined || known.fault(now(), peer) !== undefined) return undefined
+  const given = value.slice(plainBearer.length)
+  const known = keys().find(given)
+  if (known === undefined) {
+    const token = tokens?.known(given, now())
+    return token !== undefined && isGrant(token) && areaRefusal(token, "models", false) === undefined
+      ? token
+      : undefined
+  }
+  if (known.fault(now(), peer) !== undefined) return undefined
   return areaRefusal(known.grant, "models", false) === undefined ? known.grant : undefined
 }
 
-/** A key that is nobody's. */
+/** A key that is nobody's, or a token that is not good. */
 interface UnknownKey {
-  readonly tried: string
+  /** Absent where it is no guess. */
+  readonly tried?: string
+  readonly refused?: GatewayError
 }
 
-const isGrant = (found: Grant | KeyFault | UnknownKey): found is Grant => typeof found === "object" && "name" in found
+const isGrant = (found: Grant | KeyFault | UnknownKey | TokenRefusal): found is Grant =>
+  typeof found === "object" && "name" in found
 
 /** Whether who asks may know how the gateway is. */
 export const mayKnowState = (rules: AdmissionRules, request: Request, visitor: Visitor): boolean => {
@@ -178,6 +203,8 @@ export interface Admission {
   readonly grant?: Grant
   /** A key that came with it and is nobody's. */
   readonly tried?: string
+  /** Tokens that may let it in once they have been checked. */
+  readonly unchecked?: ReadonlyArray<string>
 }
 
 const letIn: Admission = {}
@@ -190,14 +217,15 @@ const faultWords: Readonly<Record<KeyFault, string>> = {
 
 /**
  * Whether a request is let in. `path` is its path as it is routed, `parameter` what its key is called in its URL, where
- * clients of its dialect send it there.
+ * clients of its dialect send it there; `knownToken` tells of tokens once they have been checked.
  */
 export const admit = (
   rules: AdmissionRules,
   request: Request,
   path: string,
   visitor: Visitor,
-  parameter?: string
+  parameter?: string,
+  knownToken = rules.tokens?.known
 ): Admission => {
   const refusal = outerRefusal(rules, request, path)
   if (refusal !== undefined) return { refusal }
@@ -213,22 +241,30 @@ export const admit = (
   const isHere = area === "models" || isLocal(visitor.peer())
   let why: GatewayError | undefined
   let tried: string | undefined
+  const unchecked: Array<string> = []
   // One that is good lets in, whatever else came with it; of those that are not, what is known best is told.
-  for (const found of grantsIn(rules, request, visitor, parameter)) {
+  for (const found of grantsIn(rules, request, visitor, parameter, knownToken)) {
     if (isGrant(found)) {
       const message = areaRefusal(found, area, isHere)
       if (message === undefined) return { grant: found }
       why = new Forbidden({ message })
     } else if (typeof found === "object") {
-      tried ??= found.tried
-      why ??= new Unauthorized({ message: "The API key is not known" })
+      const { refused, tried: given } = found
+      tried ??= given
+      if (refused !== undefined) why = why === undefined || why._tag === "Unauthorized" ? refused : why
+      else why ??= new Unauthorized({ message: "The API key is not known" })
+      if (given !== undefined && refused === undefined && isTokenForm(given)) unchecked.push(given)
     } else if (why === undefined || why._tag === "Unauthorized") {
       const message = faultWords[found]
       why = found === "elsewhere" ? new Forbidden({ message }) : new Unauthorized({ message })
     }
   }
   if (why === undefined) return { refusal: new Unauthorized({ message: noKey(request.url) }) }
-  return { refusal: why, ...(tried === undefined ? {} : { tried }) }
+  return {
+    refusal: why,
+    ...(tried === undefined ? {} : { tried }),
+    ...(knownToken === undefined || unchecked.length === 0 ? {} : { unchecked })
+  }
 }
 
 // A name that somebody else has may lead here in his own pages; they have no key of ours, and no address is his.

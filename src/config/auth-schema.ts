@@ -3,7 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { priorityClasses } from "../domain/request.ts"
-import { maybe, or, rateLimits, zones } from "./schema-parts.ts"
+import { maybe, or, rateLimits, seconds, zones } from "./schema-parts.ts"
 
 const digest = Schema.String.check(
   Schema.isPattern(/^[0-9a-f]{64}$/u, { expected: "64 lower-case hexadecimal digits (a SHA-256 digest)" })
@@ -52,9 +52,96 @@ const AuthKey = Schema.Struct({
   )
 })
 
+const globs = Schema.NonEmptyArray(Schema.NonEmptyString)
+
+const wantedClaims = Schema.Record(Schema.String, globs)
+
+/** What a token lets do, as a key does. */
+const tokenTerms = (of: string) => ({
+  owner: maybe(Schema.NonEmptyString, `Whose ${of} are, in usage and limits, where no claim says so`),
+  models: maybe(globs, `Models, aliases and groups that ${of} may ask for, as in [[auth.keys]]; all when absent`),
+  backends: maybe(globs, `Backends that may answer ${of}; all when absent`),
+  zones: maybe(zones, `Zones that requests with ${of} may go to; any when absent`),
+  ...rateLimits(` with each name that ${of} bear`),
+  metrics: maybe(Schema.Boolean, `Whether ${of} are for /metrics alone`),
+  admin: maybe(Schema.Boolean, `Whether ${of} may administer the gateway from other machines as well`),
+  priority: maybe(Schema.Literals(priorityClasses), `Class of requests with ${of} while they wait for a slot`)
+})
+
+/** Ways in which tokens may be signed: those alone where whoever checks cannot sign. */
+const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] as const
+
+const Issuer = Schema.Struct({
+  name: Schema.String.check(
+    Schema.isPattern(/^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/u, {
+      expected: "1 to 32 letters, digits, dots, dashes and underscores, starting with a letter or digit"
+    })
+  ).annotate({ description: "What it is called in names of keys: corp makes corp:alice" }),
+  issuer: Schema.NonEmptyString.annotate({
+    description: "Its own name for itself, letter for letter as its tokens have it in `iss`; most are an address"
+  }),
+  audience: Schema.NonEmptyArray(Schema.NonEmptyString).annotate({
+    description: "Whom tokens have to be for (`aud`), one of these: what the issuer calls the gateway"
+  }),
+  jwks_url: maybe(
+    Schema.NonEmptyString,
+    "Address of its public keys (JWKS); when absent it is asked for it, at issuer + /.well-known/openid-configuration"
+  ),
+  jwks_file: maybe(Schema.NonEmptyString, "File with its public keys (JWKS): then it is never asked for anything"),
+  ca_file: maybe(
+    Schema.NonEmptyString,
+    "File with the authorities (PEM) that its certificate may come from, in place of those of the system"
+  ),
+  algorithms: or(
+    Schema.NonEmptyArray(Schema.Literals(algorithms)),
+    ["RS256", "PS256", "ES256", "EdDSA"],
+    "Ways in which its tokens may be signed"
+  ),
+  clock_tolerance_seconds: or(seconds(0, 300), 30, "How far its clock and that of this machine may be apart"),
+  refresh_seconds: or(seconds(1, 86_400), 300, "How often its public keys are got anew"),
+  keys_kept_hours: or(
+    seconds(0.01, 8760),
+    24,
+    "How long the public keys that it gave last count while it cannot be reached"
+  ),
+  name_claim: or(Schema.NonEmptyString, "sub", "Claim that says whose a token is"),
+  owner_claim: maybe(Schema.NonEmptyString, "Claim that names the owner, such as a team"),
+  models_claim: maybe(
+    Schema.NonEmptyString,
+    "Claim with the models that a token may ask for, a list of globs; a token without it gets those of `models`, and nobody in where there are none"
+  ),
+  label_claims: or(
+    Schema.Record(Schema.String, Schema.NonEmptyString),
+    {},
+    "Labels, each by the claim that it is taken from"
+  ),
+  required_claims: or(
+    wantedClaims,
+    {},
+    "Claims that each have to hold one of these texts, such as a group; * and ? as above; one inside of another as realm_access.roles"
+  ),
+  ...tokenTerms("its tokens"),
+  roles: or(
+    Schema.Array(
+      Schema.Struct({
+        name: Schema.NonEmptyString.annotate({ description: "Name of the role in this file" }),
+        claims: wantedClaims.annotate({ description: "Claims that its tokens have, as in required_claims" }),
+        ...tokenTerms("tokens of the role")
+      })
+    ),
+    [],
+    "What some of its tokens let do in place of what all do; the first whose claims a token has counts"
+  )
+})
+
 /** Who may use the gateway. */
 export const Auth = Schema.Struct({
   keys: or(Schema.Array(AuthKey), [], "Keys that clients must send as `Authorization: Bearer …`; none means open"),
+  issuers: or(
+    Schema.Array(Issuer),
+    [],
+    "Issuers (OIDC) whose signed tokens (JWT) are taken as keys; with one nobody gets in without either"
+  ),
   store: maybe(
     Schema.NonEmptyString,
     "File (SQLite) for further keys, which `nexus keys` makes and revokes while the gateway runs; below the directory of this file, and made where there is none. With it nobody gets in without a key, be there none yet"

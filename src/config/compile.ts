@@ -9,9 +9,10 @@ import { zoneOf } from "../backend/zone.ts"
 import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { AuthKey } from "../domain/grant.ts"
-import { momentOf, rateLimitsOf, termsOf, type WrittenLimits } from "../domain/key-terms.ts"
+import { momentOf, rateLimitsOf, termsOf, type WrittenLimits, type WrittenTerms } from "../domain/key-terms.ts"
 import type { LimitSettings } from "../domain/rate-limits.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
+import type { TokenIssuer, TokenTerms } from "../domain/token-issuer.ts"
 import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { hostPortOf } from "../domain/url-host.ts"
 import { type StoreSecrets, storeOf, type StoreSettings } from "./cluster.ts"
@@ -36,9 +37,18 @@ export interface Secrets {
   /** Why the key of a backend is not there, by backend name. */
   readonly keyFaults?: ReadonlyMap<string, string>
   readonly authKeys: ReadonlyArray<ConfiguredKey>
+  /** What the files of issuers hold, by the names of issuers. */
+  readonly issuerFiles?: ReadonlyMap<string, IssuerFiles>
   /** SecureOn passwords by backend name. */
   readonly wakePasswords?: ReadonlyMap<string, string>
   readonly store?: StoreSecrets
+}
+
+/** What the files of an issuer hold. */
+export interface IssuerFiles {
+  /** Its public keys, a JWKS in JSON. */
+  readonly jwks?: string
+  readonly tls?: Tls
 }
 
 /** All that is known once the config has been read and checked. */
@@ -48,6 +58,8 @@ export interface LoadedConfig {
   readonly routing: RoutingSettings
   readonly thresholds: Thresholds
   readonly authKeys: ReadonlyArray<ConfiguredKey>
+  /** Issuers whose tokens are taken for keys. */
+  readonly issuers: ReadonlyArray<TokenIssuer>
   /** What is sent by OTLP; undefined when nothing is. */
   readonly otlp: OtlpSettings | undefined
   /** Tells the addresses that may be connected to; absent where that is all of them. */
@@ -193,6 +205,38 @@ const keysOf = ({ auth }: Settings, keys: ReadonlyArray<ConfiguredKey>): Readonl
   })
 }
 
+type IssuerEntry = Settings["auth"]["issuers"][number]
+
+const tokenTermsOf = (entry: Omit<WrittenTerms, "name">): TokenTerms => {
+  const { name: _, ...terms } = termsOf({ ...entry, name: "" })
+  return terms
+}
+
+const issuerOf = (entry: IssuerEntry, { issuerFiles }: Secrets): TokenIssuer => {
+  const { issuer, models_claim: models, name, owner_claim: owner, roles } = entry
+  return {
+    name,
+    issuer,
+    audience: entry.audience,
+    ...(entry.jwks_url === undefined ? {} : { jwksUrl: entry.jwks_url }),
+    ...issuerFiles?.get(name),
+    // One curve, by its older name and by its newer one.
+    algorithms: entry.algorithms.flatMap((each) => (each === "EdDSA" ? [each, "Ed25519"] : [each])),
+    toleranceMs: ms(entry.clock_tolerance_seconds),
+    refreshMs: ms(entry.refresh_seconds),
+    keptMs: ms(entry.keys_kept_hours * 3600),
+    claims: {
+      name: entry.name_claim,
+      ...(owner === undefined ? {} : { owner }),
+      ...(models === undefined ? {} : { models }),
+      labels: entry.label_claims
+    },
+    required: entry.required_claims,
+    terms: tokenTermsOf(entry),
+    roles: roles.map((role) => ({ name: role.name, claims: role.claims, terms: tokenTermsOf(role) }))
+  }
+}
+
 const ratesOf = ({ limits: { owners, ...keys }, models }: Settings): LimitSettings => {
   const named = (all: ReadonlyArray<WrittenLimits & { readonly name: string }>) =>
     all.flatMap((entry) => {
@@ -238,6 +282,7 @@ export const compileSettings = (
     recoveries: settings.health_check.recovery_threshold
   },
   authKeys: keysOf(settings, secrets.authKeys),
+  issuers: settings.auth.issuers.map((entry) => issuerOf(entry, secrets)),
   perimeter: perimeterOf(settings.privacy),
   store: storeOf(settings.cluster, secrets.store),
   rates: ratesOf(settings),

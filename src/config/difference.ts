@@ -78,7 +78,7 @@ const differing = (before: unknown, after: unknown, place: Place): ReadonlyArray
 }
 
 /** Keys of backends and clients, by what tells them apart; never to be shown. */
-const secretsOf = ({ backends, authKeys, store }: LoadedConfig): ReadonlyMap<string, unknown> =>
+const secretsOf = ({ backends, authKeys, issuers, store }: LoadedConfig): ReadonlyMap<string, unknown> =>
   new Map<string, unknown>([
     ...backends.flatMap(({ name, apiKey }) =>
       apiKey === undefined ? [] : [[`backends.${name}.key`, apiKey] as const]
@@ -91,6 +91,9 @@ const secretsOf = ({ backends, authKeys, store }: LoadedConfig): ReadonlyMap<str
     ...(store?.tls === undefined
       ? []
       : [["cluster.tls_files", [store.tls.ca, store.tls.cert, store.tls.key]] as const]),
+    ...issuers.flatMap(({ jwks, name, tls }) =>
+      jwks === undefined && tls === undefined ? [] : [[`auth.issuers.${name}.files`, [jwks, tls?.ca]] as const]
+    ),
     ...authKeys.map(({ name, digest }) => [`auth.keys.${name}.key`, Buffer.from(digest).toString("hex")] as const)
   ])
 
@@ -144,7 +147,7 @@ export const changedParts = (changes: ReadonlyArray<Difference>): string =>
   [
     ...new Set(
       changes.map(({ key }) =>
-        key.replace(/^(backends|auth\.keys|models|routes)\.("(?:[^"\\]|\\.)*"|[^.[]+)[.[].*$/, "$1.$2")
+        key.replace(/^(backends|auth\.keys|auth\.issuers|models|routes)\.("(?:[^"\\]|\\.)*"|[^.[]+)[.[].*$/, "$1.$2")
       )
     )
   ].join(", ")

@@ -4,6 +4,7 @@
 import { plainType } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import { networkFault, zoneOf } from "../backend/zone.ts"
+import type { TokenIssuer } from "../domain/token-issuer.ts"
 import { hostPortOf } from "../domain/url-host.ts"
 import type { LoadedConfig } from "./compile.ts"
 import { readHost } from "./hosts.ts"
@@ -30,6 +31,9 @@ const ofBackend = (backend: Backend): ReadonlyArray<PossibleHost> => {
   const woken = wake === undefined ? [] : at(`http://${wake.address}:${wake.port}`, undefined, `wakes backend ${name}`)
   return [...at(url, zoneOf(backend), `backend ${name}`, barred), ...woken]
 }
+
+const ofIssuer = ({ issuer, jwks, jwksUrl, name }: TokenIssuer): ReadonlyArray<PossibleHost> =>
+  jwks === undefined ? at(jwksUrl ?? issuer, undefined, `public keys of issuer ${name}`) : []
 
 const searched = ({ discovery, settings }: LoadedConfig): ReadonlyArray<PossibleHost> => {
   if (!discovery) return []
@@ -58,6 +62,7 @@ export const possibleHosts = (loaded: LoadedConfig, backends: Iterable<Backend>)
   const found = [
     ...[...backends].flatMap(ofBackend),
     ...searched(loaded),
+    ...loaded.issuers.flatMap(ofIssuer),
     ...loaded.settings.budgets.flatMap(({ name, webhook_url: url }) =>
       url === undefined ? [] : at(url, undefined, `webhook of budget ${name}`)
     ),

@@ -92,7 +92,10 @@ export const scalarKeys = lazy(() =>
 
 const defaults = lazy(() =>
   Schema.decodeUnknownSync(Settings)({
-    auth: { keys: [{ name: "-" }] },
+    auth: {
+      keys: [{ name: "-" }],
+      issuers: [{ name: "x", issuer: "x", audience: ["x"], roles: [{ name: "x", claims: {} }] }]
+    },
     models: [{ name: "-" }],
     prices: [{ model: "-" }],
     budgets: [{ name: "x" }],

@@ -35,9 +35,16 @@ const headerMistakes = (at: KeyPath, match: Table): ReadonlyArray<Mistake> => {
   })
 }
 
-const keyMistakes = (at: KeyPath, match: Table, known: ReadonlyArray<string>): ReadonlyArray<Mistake> =>
+const keyMistakes = (
+  at: KeyPath,
+  match: Table,
+  known: ReadonlyArray<string>,
+  issuers: ReadonlyArray<string>
+): ReadonlyArray<Mistake> =>
   textsOf(match["key"]).flatMap((glob) => {
     if (known.some((name) => matchesGlob(glob, name))) return []
+    // Whom an issuer knows is not known here.
+    if (issuers.some((name) => glob.startsWith(`${name}:`) || isGlob(glob))) return []
     const there = known.length === 0 ? "there are none" : `there are ${known.join(", ")}`
     return [{ path: [...at, "key"], value: glob, reason: `no [[auth.keys]] is called so; ${there}` }]
   })
@@ -98,11 +105,12 @@ const weightMistakes = (at: KeyPath, { strategy, weights }: Table): ReadonlyArra
 /** What is wrong with the route table beyond its Schema. */
 export const routeMistakes = (tree: Table): ReadonlyArray<Mistake> => {
   const keys = namesAt(tree, ["auth", "keys"])
+  const issuers = namesAt(tree, ["auth", "issuers"])
   return tablesOf(tree, ["routes"]).flatMap(({ at, table }) => {
     const match = isTable(table["match"]) ? table["match"] : {}
     const within = [...at, "match"]
     return headerMistakes(within, match).concat(
-      keyMistakes(within, match, keys),
+      keyMistakes(within, match, keys, issuers),
       timeMistakes(within, match),
       tokenMistakes(within, match),
       weightMistakes(at, table),

@@ -19,7 +19,10 @@ const abilities = ["vision", "tools", "json_mode", "embeddings"] as const
 
 const Match = Schema.Struct({
   model: maybe(names, "Model as it is asked for, or as its aliases lead to it; * is any text, ? one character"),
-  key: maybe(names, "Name of the key in [[auth.keys]] that it comes with; * and ? as above"),
+  key: maybe(
+    names,
+    "Name of the key in [[auth.keys]] that it comes with, corp:alice of a token of issuer corp; * and ? as above"
+  ),
   headers: maybe(
     Schema.Record(Schema.String, Schema.String),
     "Header = what it says; * and ? as above, and * alone is any value"

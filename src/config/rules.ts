@@ -15,6 +15,7 @@ import { clusterMistakes } from "./cluster.ts"
 import { privacyMistakes } from "./privacy.ts"
 import { wakeMistakes } from "./wake.ts"
 import { listenFault } from "./admin-listen.ts"
+import { issuerMistakes } from "./issuer-rules.ts"
 import { keyMistakes } from "./key-rules.ts"
 import { endpointFault } from "./otlp.ts"
 import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
@@ -287,6 +288,7 @@ const openToOthers = (tree: Table): ReadonlyArray<Mistake> => {
   const value = valueAt(tree, path)
   if (typeof value !== "string" || value === "" || isLoopback(value)) return []
   if (valueAt(tree, ["server", "insecure"]) === true || tablesAt(tree, ["auth", "keys"]).length > 0) return []
+  if (tablesAt(tree, ["auth", "issuers"]).length > 0) return []
   if (valueAt(tree, ["auth", "store"]) !== undefined) return []
   const reason =
     "an address beyond this machine needs keys ([[auth.keys]], see `nexus keys new`), " +
@@ -406,6 +408,8 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...searched(tree, lineOf),
   ...keyMistakes(tree),
   ...repeated(tree, ["auth", "keys"], "name", lineOf),
+  ...issuerMistakes(tree),
+  ...["name", "issuer"].flatMap((key) => repeated(tree, ["auth", "issuers"], key, lineOf)),
   ...repeated(tree, ["backends"], "name", lineOf),
   ...addressOfBackend(tree),
   ...urls(tree, lineOf),

@@ -6,6 +6,7 @@ import type { Tls } from "../domain/server.ts"
 import type { Mistake } from "./check.ts"
 import type { ConfiguredKey, Secrets } from "./compile.ts"
 import type { StoreSecrets } from "./cluster.ts"
+import { issuerFilesOf } from "./issuer-rules.ts"
 import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
 import { isHardwareAddress } from "./wake.ts"
@@ -52,6 +53,7 @@ const filesIn = (tree: Table, list: KeyPath, keys: ReadonlyArray<string>): Reado
 export const keyFilesOf = (tree: Table): ReadonlyArray<string> => [
   ...filesIn(tree, ["backends"], ["api_key_file", ...tlsFileKeys]),
   ...filesIn(tree, ["auth", "keys"], ["key_file"]),
+  ...filesIn(tree, ["auth", "issuers"], ["jwks_file", "ca_file"]),
   ...storeFileKeys.flatMap((key) => {
     const file = valueAt(tree, ["cluster", key])
     return typeof file === "string" && file !== "" ? [file] : []
@@ -185,7 +187,8 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     seen.set(same, at)
     authKeys.push({ name, digest, ...(plain === undefined ? {} : { key: Redacted.make(plain) }) })
   }
-  return { secrets: { backendKeys, backendTls, authKeys, wakePasswords }, mistakes, missing, names }
+  const issuerFiles = issuerFilesOf(tree, files, mistakes)
+  return { secrets: { backendKeys, backendTls, authKeys, issuerFiles, wakePasswords }, mistakes, missing, names }
 }
 
 /** The password and the TLS settings of the store of replicas; `inUrl` is the password in its URL. */

@@ -2,6 +2,7 @@
  * What is allowed and still worth a word at start.
  */
 import { isLoopback } from "../domain/url-host.ts"
+import { askedAt } from "./issuer-rules.ts"
 import { isTable, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 import type { Environment } from "./sources.ts"
 
@@ -69,9 +70,19 @@ const ofEnvironment = (env: Environment): ReadonlyArray<string> => {
   ]
 }
 
+const keysInTheOpen = (tree: Table): ReadonlyArray<string> =>
+  tablesAt(tree, ["auth", "issuers"]).flatMap(({ table }) => {
+    const key = askedAt(table)
+    const url = key === undefined ? undefined : table[key]
+    if (typeof url !== "string" || !/^http:/i.test(url) || !isPublic(new URL(url).hostname)) return []
+    return [
+      `issuer ${String(table["name"])}: its public keys cross the network unencrypted, so whoever sits in between can let anybody in; use https`
+    ]
+  })
+
 const openDoor = (tree: Table): ReadonlyArray<string> => {
   const host = valueAt(tree, ["server", "host"])
-  const keyless = tablesAt(tree, ["auth", "keys"]).length === 0
+  const keyless = ["keys", "issuers"].every((each) => tablesAt(tree, ["auth", each]).length === 0)
   return typeof host === "string" && !isLoopback(host) && keyless
     ? [`listening on ${host} without keys: everybody who reaches it can use the backends`]
     : []
@@ -101,6 +112,7 @@ export const warningsOf = (tree: Table, env: Environment): ReadonlyArray<string>
   ...openDoor(tree),
   ...sentInTheOpen(tree),
   ...unchecked(tree),
+  ...keysInTheOpen(tree),
   ...unusedFallbacks(tree),
   ...strangeBackends(tree),
   ...idleSearch(tree),

@@ -91,6 +91,10 @@ export const failureTable: Table = {
     fault: "key",
     headers: { "www-authenticate": "Bearer" }
   }),
+  IssuerUnavailable: (e) => ({
+    ...server(503, "service_unavailable", e.message),
+    retryAfter: e.retryAfterSeconds
+  }),
   Forbidden: (e) => invalid(403, "forbidden", null, e.message),
   ModelNotAllowed: (e) =>
     invalid(

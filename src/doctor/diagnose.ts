@@ -11,6 +11,7 @@ import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig
 import type { ReadConfig } from "../config/read.ts"
 import { shownSettings } from "../config/show.ts"
 import { aboutOf, examineBackend } from "./examine.ts"
+import { checkIssuer, issuerAbout } from "./issuer-check.ts"
 import { error, type Finding, info, ok, type ReportSection } from "./finding.ts"
 import { deadRoutingNames } from "./name-check.ts"
 import type { Report } from "./report.ts"
@@ -189,6 +190,16 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
   const gateway = begin("gateway", about)
   const healthyThere = yield* lookAtGateway(read, backends, (findings) => findings.forEach(gateway.say))
   gateway.end()
+  const issuers = yield* Effect.forEach(
+    loaded.issuers,
+    Effect.fnUntraced(function* (issuer) {
+      const part = begin(`issuer ${issuer.name}`, issuerAbout(issuer))
+      for (const finding of yield* checkIssuer(issuer)) part.say(finding)
+      part.end()
+      return part
+    }),
+    { concurrency: backendsAtOnce }
+  )
   const how = { inference, ownPort, healthyThere, ...patience }
   const begun = backends.map((backend) => ({ backend, part: begin(backend.name, aboutOf(backend)) }))
   const lists = yield* Effect.forEach(
@@ -213,7 +224,7 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
     leadsTo: (name) => nameTargets(name, rules, snapshot),
     members: (entry) => entryCandidates(entry, rules, snapshot)
   })
-  const sections = [gateway, ...begun.map(({ part }) => part)].map(({ section }) => section())
+  const sections = [gateway, ...issuers, ...begun.map(({ part }) => part)].map(({ section }) => section())
   if (names.length === 0) return sections
   const routing = begin("routing", rules.groups.size === 0 ? "aliases and fallbacks" : "aliases, groups and fallbacks")
   names.forEach(routing.say)

@@ -19,6 +19,12 @@ export class BadRequest extends Schema.TaggedError<BadRequest>()("BadRequest", {
 /** The request carries no key the gateway knows. */
 export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", { message: Schema.String }) {}
 
+/** The issuer of a token has not told the keys by which it could be checked. */
+export class IssuerUnavailable extends Schema.TaggedError<IssuerUnavailable>()("IssuerUnavailable", {
+  message: Schema.String,
+  retryAfterSeconds: Schema.Number
+}) {}
+
 /** The request comes from where it may not: a foreign `Host`, or a browser page of an origin that is not listed. */
 export class Forbidden extends Schema.TaggedError<Forbidden>()("Forbidden", { message: Schema.String }) {}
 
@@ -209,6 +215,7 @@ export class Internal extends Schema.TaggedError<Internal>()("Internal", { reque
 export type GatewayError =
   | BadRequest
   | Unauthorized
+  | IssuerUnavailable
   | Forbidden
   | ModelNotAllowed
   | ModelNotFound

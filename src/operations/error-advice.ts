@@ -7,6 +7,8 @@ import type { ErrorTag } from "./error-examples.ts"
 export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   BadRequest: "Mend the field that `param` names, or the JSON",
   Unauthorized: "Send `Authorization: Bearer` with a key of `[[auth.keys]]`; `nexus keys new` makes one",
+  IssuerUnavailable:
+    "Try again after `retry-after`; `nexus doctor` says why the issuer in `[[auth.issuers]]` does not tell its keys",
   Forbidden:
     "Do what the message says: add the host to `server.allowed_hosts`, the page's origin to `server.cors.origins`, or send a key that may do it",
   ModelNotAllowed:

@@ -14,6 +14,7 @@ import {
   type GatewayError,
   GatewayTimeout,
   Internal,
+  IssuerUnavailable,
   LoopDetected,
   ModelActionFailed,
   MethodNotAllowed,
@@ -60,6 +61,13 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   Unauthorized: {
     when: "The gateway has keys, and the request none of them",
     error: new Unauthorized({ message: "The API key is not known" })
+  },
+  IssuerUnavailable: {
+    when: "The token is of an issuer that cannot be reached, and whose keys are not known from before",
+    error: new IssuerUnavailable({
+      message: "Tokens of issuer 'corp' cannot be checked now: it has told no keys yet, or not for too long",
+      retryAfterSeconds: 10
+    })
   },
   Forbidden: {
     when: "The Host, or the browser page that asks, is not one that is let in; or the key is not for what is asked",

@@ -152,7 +152,7 @@ const security = {
 }
 
 const before: ReadonlyArray<ErrorTag> = ["BadRequest", "Forbidden", "UriTooLong"]
-const everywhere: ReadonlyArray<ErrorTag> = [...before, "Unauthorized", "Internal"]
+const everywhere: ReadonlyArray<ErrorTag> = [...before, "Unauthorized", "IssuerUnavailable", "Internal"]
 const withBody: ReadonlyArray<ErrorTag> = ["PayloadTooLarge", "UnsupportedMediaType"]
 const whenForwarded: ReadonlyArray<ErrorTag> = [
   "BudgetExceeded",
@@ -277,8 +277,10 @@ const completed = (
   shared: Shared
 ): Json => {
   const { responses, security: _, ...said } = { ...operation, ...bounded(method, path, operation) }
+  // What has an answer of its own for this status tells nothing else by it.
+  const usual = everywhere.filter((tag) => tag !== "IssuerUnavailable" || responses["503"] === undefined)
   const tags = [
-    ...(openPaths.has(path) ? before : everywhere),
+    ...(openPaths.has(path) ? before : usual),
     ...(method === "post" ? withBody : []),
     ...(forwarded ? whenForwarded : []),
     ...(own.get(operation.operationId) ?? [])

@@ -19,6 +19,7 @@ import {
   preflight,
   admit,
   changeRefusal,
+  type Admission,
   type AdmissionRules,
   type Visitor
 } from "../admission/access.ts"
@@ -26,6 +27,7 @@ import type { OtherPlace, PageFacts } from "../api/page-places.ts"
 import { FailedTries } from "../admission/failed-tries.ts"
 import { adminPrefix } from "../admission/permissions.ts"
 import type { Grant } from "../domain/grant.ts"
+import type { KnownToken } from "../domain/token-issuer.ts"
 import { sessionAnswer, sessionPath } from "../admission/own-page.ts"
 import type { Listening } from "../http/BunServer.ts"
 import { Drain } from "../admission/Drain.ts"
@@ -194,24 +196,29 @@ export class Gateway extends Context.Service<
             if (!serves(path, route)) return nothing(isAdministration ? askedElsewhere : undefined)
             const keyParameter = rules.keys().needed ? speaker().keyParameter : undefined
             const visitor: Visitor = { now, peer: () => server.peer(request) }
-            const { grant, refusal, tried } = admit(rules, request, path, visitor, keyParameter)
-            const admitted = (): Promise<Response> | Response => {
-              if (refusal !== undefined) return refused(refusal)
-              if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
-              const isUnread = route === undefined || route.passage !== undefined
-              if (isUnread && !plainPath.test(path)) return nothing()
-              const answer = answerTo(rules, request, server, path, route, id, isAdministration, visitor, grant)
-              if (rules.origins.size === 0) return answer
-              return Promise.resolve(answer).then((response) => {
-                for (const [name, value] of Object.entries(corsHeaders(rules, request)))
-                  response.headers.set(name, value)
-                return response
-              })
+            const settled = ({ grant, refusal, tried }: Admission): Promise<Response> | Response => {
+              const admitted = (): Promise<Response> | Response => {
+                if (refusal !== undefined) return refused(refusal)
+                if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
+                const isUnread = route === undefined || route.passage !== undefined
+                if (isUnread && !plainPath.test(path)) return nothing()
+                const answer = answerTo(rules, request, server, path, route, id, isAdministration, visitor, grant)
+                if (rules.origins.size === 0) return answer
+                return Promise.resolve(answer).then((response) => {
+                  for (const [name, value] of Object.entries(corsHeaders(rules, request)))
+                    response.headers.set(name, value)
+                  return response
+                })
+              }
+              if (tried !== undefined) tries.failed(visitor.peer(), tried, performance.now())
+              if (tries.none || (grant === undefined && refusal === undefined)) return admitted()
+              const waitMs = tries.waitMs(visitor.peer(), performance.now())
+              return waitMs === 0 ? admitted() : sleep(waitMs).then(admitted)
             }
-            if (tried !== undefined) tries.failed(visitor.peer(), tried, performance.now())
-            if (tries.none || (grant === undefined && refusal === undefined)) return admitted()
-            const waitMs = tries.waitMs(visitor.peer(), performance.now())
-            return waitMs === 0 ? admitted() : sleep(waitMs).then(admitted)
+            const seen = admit(rules, request, path, visitor, keyParameter)
+            if (seen.unchecked === undefined || rules.tokens === undefined) return settled(seen)
+            const admittedBy = (known: KnownToken) => admit(rules, request, path, visitor, keyParameter, known)
+            return rules.tokens.check(seen.unchecked).then((known) => settled(admittedBy(known)))
           }
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
         return Gateway.of({

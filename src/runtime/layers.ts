@@ -17,6 +17,7 @@ import { Drain } from "../admission/Drain.ts"
 import type { KeyRing } from "../admission/key-ring.ts"
 import { Limiter } from "../admission/Limiter.ts"
 import { ClientKeys } from "../admission/ClientKeys.ts"
+import { Issuers } from "../issuer/Issuers.ts"
 import { Gateway, type OwnPlaces } from "./Gateway.ts"
 import * as KeepWarm from "../lifecycle/keep-warm.ts"
 import * as Waker from "../lifecycle/waker.ts"
@@ -73,7 +74,7 @@ const proxyLimits = ({ settings: { queue, server, ...settings }, rates, routing 
   maxConcurrent: server.max_concurrent_requests,
   maxRetries: routing.maxRetries,
   maxQueue: queue.max_queue,
-  severalKeys: settings.auth.keys.length > 1,
+  severalKeys: settings.auth.keys.length > 1 || settings.auth.issuers.length > 0,
   queueMs: queue.queue_timeout_seconds * 1000,
   sessionHeaders: settings.routing.session_headers,
   rates
@@ -97,27 +98,31 @@ export interface ProcessPart {
   readonly ageMs: number
 }
 
+type Tokens = Issuers["Service"]["tokens"]
+
 const rulesOf =
-  (keys: () => KeyRing) =>
+  (keys: () => KeyRing, tokens: Tokens) =>
   ({ settings: { admin, server } }: LoadedConfig): AdmissionRules =>
     makeAdmission({
       hostname: server.host,
       allowedHosts: server.allowed_hosts,
       origins: server.cors.origins,
       keys,
+      tokens: tokens(),
       modelChanges: server.model_changes,
       livePage: admin.live_page
     })
 
 // Asked at a place of its own, it knows the names of that place, and no page of any origin.
 const adminRulesOf =
-  (place: ListenAddress, keys: () => KeyRing) =>
+  (place: ListenAddress, keys: () => KeyRing, tokens: Tokens) =>
   ({ settings: { admin, server } }: LoadedConfig): AdmissionRules =>
     makeAdmission({
       hostname: place._tag === "Port" ? place.host : "localhost",
       allowedHosts: server.allowed_hosts,
       origins: [],
       keys,
+      tokens: tokens(),
       modelChanges: server.model_changes,
       livePage: admin.live_page
     })
@@ -126,7 +131,11 @@ const writesUsage = ({ settings: { budgets, usage } }: LoadedConfig): boolean =>
 
 // A file that is open stays so: what says where it is counts from the start.
 const clientKeys = ({ current }: Config) =>
-  ClientKeys.layerWith(() => current().authKeys, keysFileOf(current())).pipe(
+  ClientKeys.layerWith(
+    () => current().authKeys,
+    keysFileOf(current()),
+    () => current().issuers.length > 0
+  ).pipe(
     Layer.catchTag("KeysUnavailable", ({ message }) =>
       Layer.effect(ClientKeys, new ConfigInvalid({ path: current().path ?? "", message }))
     )
@@ -292,10 +301,10 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
     Effect.map(Proxy, ({ outlook }) => outlook)
   )
   const gateway = Layer.unwrap(
-    Effect.map(ClientKeys, ({ ring }) =>
+    Effect.map(Effect.all([ClientKeys, Issuers]), ([{ ring }, { tokens }]) =>
       Gateway.layer(
-        derived(current, rulesOf(ring)),
-        place === undefined ? undefined : derived(current, adminRulesOf(place, ring)),
+        derived(current, rulesOf(ring, tokens)),
+        place === undefined ? undefined : derived(current, adminRulesOf(place, ring, tokens)),
         place === undefined ? undefined : () => placesOf(place, current().settings.server.host, ports)
       )
     )
@@ -304,7 +313,14 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
     Layer.provideMerge(Layer.provide(operations, outlook)),
     Layer.provideMerge(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded))))),
     Layer.provideMerge(services(config, part)),
-    Layer.provideMerge(Layer.mergeAll(clientKeys(config), Limiter.layer(processes), replicas(config, part)))
+    Layer.provideMerge(
+      Layer.mergeAll(
+        clientKeys(config),
+        Issuers.layer(() => current().issuers),
+        Limiter.layer(processes),
+        replicas(config, part)
+      )
+    )
   )
 }
 

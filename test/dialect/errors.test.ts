@@ -17,6 +17,7 @@ import {
   MethodNotAllowed,
   ContextLengthExceeded,
   ModelCapabilityMismatch,
+  IssuerUnavailable,
   ModelNotAllowed,
   ModelNotFound,
   NotImplemented,
@@ -55,6 +56,7 @@ const reasons = [{ backend: "a", model: "x", reason: "connection refused" }]
 const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { _tag: T }>, number, string] } = {
   BadRequest: [new BadRequest({ message: "no model", param: "model" }), 400, "bad_request"],
   Unauthorized: [new Unauthorized({ message: "no key" }), 401, "invalid_api_key"],
+  IssuerUnavailable: [new IssuerUnavailable({ message: "x", retryAfterSeconds: 10 }), 503, "service_unavailable"],
   Forbidden: [new Forbidden({ message: "no" }), 403, "forbidden"],
   ModelNotAllowed: [new ModelNotAllowed({ model: "x", by: "models", available: ["a"] }), 403, "model_not_allowed"],
   ModelNotFound: [new ModelNotFound({ model: "x", available: ["a", "b"] }), 404, "model_not_found"],
