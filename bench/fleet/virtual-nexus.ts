@@ -10,7 +10,7 @@ import { endpointFacts } from "../../src/dialect/openai/openai-endpoints.ts"
 import type { RoutingNeeds } from "../../src/domain/request.ts"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import type { Model } from "../../src/domain/server.ts"
-import { promptChain } from "../../src/fleet/prompt-chain.ts"
+import { Conversations, promptChain } from "../../src/fleet/prompt-chain.ts"
 import { Hedging } from "../../src/proxy/hedging.ts"
 import { Race, type Racer } from "../../src/proxy/race.ts"
 import { SlotQueue, type SlotSeeker } from "../../src/proxy/slot-queue.ts"
@@ -110,6 +110,7 @@ export class VirtualNexus {
   readonly #deadlines: Deadlines["Service"]
   readonly #queue: SlotQueue
   readonly #hedging = new Hedging()
+  readonly #conversations = new Conversations()
   readonly #random: Chance
   readonly #stuck: ReadonlyArray<Chance>
   readonly #turns = new Map<string, number>()
@@ -199,7 +200,7 @@ export class VirtualNexus {
     }
     const turn = this.#turns.get(body.model) ?? 0
     this.#turns.set(body.model, turn + 1)
-    const chain = promptChain(bytes)
+    const chain = this.#conversations.sees(promptChain(bytes))
     const by = { turn, random: this.#random }
     const plan = new Plan(needs, this.#settings, this.#snapshot, by, now, undefined, undefined, () => chain)
     const request = { question, prompt: promptOf(templated(body)), answer: answerTo(body) }

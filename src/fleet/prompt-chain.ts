@@ -12,6 +12,8 @@ export interface PromptChain {
   readonly bytes: number
   /** Stands for the conversation: the same in all its turns. */
   readonly root: number
+  /** Whether an earlier request of its conversation has been seen by this process. */
+  readonly known?: boolean
 }
 
 // A block is as large as a quarter of a thousandth of a long prompt, and a few sentences of a short one: the grid is the same
@@ -119,4 +121,25 @@ export const attraction = (root: number, server: string): number => {
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0x85ebca6b)
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
   return (mixed ^ (mixed >>> 16)) >>> 0
+}
+
+// Conversations that are known at most.
+const mostConversations = 20_000
+
+/** The conversations that were seen of late. */
+export class Conversations {
+  // In the order in which they were seen last.
+  private readonly roots = new Set<number>()
+
+  /** Takes a chain in; gives it with whether its conversation was known. */
+  sees(chain: PromptChain): PromptChain {
+    const { root } = chain
+    const known = this.roots.delete(root)
+    if (this.roots.size >= mostConversations) {
+      const [oldest] = this.roots
+      if (oldest !== undefined) this.roots.delete(oldest)
+    }
+    this.roots.add(root)
+    return known ? { ...chain, known } : chain
+  }
 }

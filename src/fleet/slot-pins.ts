@@ -87,6 +87,9 @@ const comesBack = { both: 2, contested: 1, halfMs: 10 * 60_000 } as const
 const retryMs = 10 * 60_000
 const mostRetryMs = 8 * 60 * 60_000
 
+// Conversations of which that is remembered.
+const mostStrayed = 1000
+
 const newSlot = (): Slot => ({
   chain: undefined,
   tokens: 0,
@@ -124,6 +127,8 @@ export class SlotPins {
   private ended = 0
   // Requests under way of which nobody knows in which slot they are.
   private strays = 0
+  // Conversations whose last turn was left to the server to place.
+  private readonly strayed = new Set<number>()
   private trying = false
   private epoch = 0
 
@@ -182,9 +187,9 @@ export class SlotPins {
     this.given += 1
     if (this.keeping === "forgets" && now >= this.retryAt) this.retries()
     const may = this.keeping !== "forgets" && pinning.alone && pinning.names && this.strays === 0
-    const place = may ? this.look(chain, perByte, now, pinning.continues) : nowhere
+    const place = may ? this.look(chain, perByte, now, this.mayBeAnywhere(chain, pinning)) : nowhere
     const slot = place.slot === undefined ? undefined : this.slots[place.slot]
-    if (slot === undefined) return this.strayed(chain)
+    if (slot === undefined) return this.leftToServer(chain)
     const expects = place.own && slot.sure && slot.solid && place.cached >= shown.tokens
     // A slot that was idle while another one was given work, and did it, shows it: one request tries it for all, and the others get to
     // their slots by what they share with them, as does this one where nothing would be shown.
@@ -192,6 +197,7 @@ export class SlotPins {
     const trial = untried && this.ended > slot.idleSince && !this.trying
     const named = untried && !trial ? undefined : place.slot
     if (trial) this.trying = true
+    if (chain !== undefined) this.strayed.delete(chain.root)
     slot.busy += 1
     slot.givenAt = now
     if (!place.own) slot.contested = place.lost > 0
@@ -284,9 +290,18 @@ export class SlotPins {
     this.trying = false
   }
 
+  // Of what has begun where nobody here saw it, or was left to the server to place.
+  private mayBeAnywhere(chain: PromptChain | undefined, { continues }: Pinning): boolean {
+    return continues && (chain?.known !== true || this.strayed.has(chain.root))
+  }
+
   // It may be in any slot that was idle.
-  private strayed(chain: PromptChain | undefined): Pinned {
+  private leftToServer(chain: PromptChain | undefined): Pinned {
     this.strays += 1
+    if (chain !== undefined) {
+      if (this.strayed.size >= mostStrayed) this.strayed.clear()
+      this.strayed.add(chain.root)
+    }
     for (const slot of this.slots) if (slot.busy === 0) slot.sure = false
     return { ...nowhere, chain, shows: false, trial: false, epoch: this.epoch, nth: this.given }
   }

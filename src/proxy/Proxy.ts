@@ -27,6 +27,7 @@ import { lastEventMs } from "./deliver.ts"
 import { Drain } from "../admission/Drain.ts"
 import { Limiter } from "../admission/Limiter.ts"
 import type { LimitSettings } from "../domain/rate-limits.ts"
+import { Conversations, promptChain } from "../fleet/prompt-chain.ts"
 import { tokensTaken } from "./limited.ts"
 import { EarlyStream } from "./early-stream.ts"
 import { Hedging } from "./hedging.ts"
@@ -141,6 +142,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const limiter = yield* Limiter
   const queue = new SlotQueue(deadlines, registry.snapshot, limitsNow, random, accounting.queues)
   const budgets = yield* Budgets
+  const conversations = new Conversations()
   const forwarding: Forwarding = {
     dialects: yield* Dialects,
     registry,
@@ -154,7 +156,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     queueMs: () => limitsNow().queueMs,
     seeks: (record) => seekerOf(record, limitsNow()),
     leaves: (record, now) => queue.leaves(priorityOf(record), record.key, now),
-    sessionOf: (record) => sessionOf(record, limitsNow()),
+    chainOf: (record, body) => conversations.sees(promptChain(body, sessionOf(record, limitsNow()))),
     freed: () => queue.changed(),
     sessions: new Set(),
     hedging: new Hedging(),

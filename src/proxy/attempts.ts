@@ -84,8 +84,8 @@ export interface Forwarding {
   readonly seeks: (record: RequestRecord) => Pick<SlotSeeker, "key" | "priority" | "session">
   /** How many slots of each server it leaves free. */
   readonly leaves: (record: RequestRecord, now: number) => number
-  /** What stands for its conversation, where a header says it; 0 otherwise. */
-  readonly sessionOf: (record: RequestRecord) => number
+  /** Its prompt as a chain; taken in as one of its conversation. */
+  readonly chainOf: (record: RequestRecord, body: Uint8Array) => NonNullable<Work["chain"]>
   /** Called when a slot may have become free. */
   readonly freed: () => void
   /** Sees to it that the client of a stream does not wait in silence. */

@@ -10,7 +10,7 @@ import { type BodyReading, isLarge } from "../dialect/parsed-body.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { ZoneLimits } from "../domain/zones.ts"
-import { promptChain, type PromptChain } from "../fleet/prompt-chain.ts"
+import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { BackendState } from "../registry/snapshot.ts"
 import type { Plan } from "../router/plan.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
@@ -204,9 +204,9 @@ const counted = (
 }
 
 // Made where there is a choice, and once.
-const promptOf = ({ sessionOf }: Forwarding, { record }: RequestRun, body: Uint8Array): (() => PromptChain) => {
+const promptOf = ({ chainOf }: Forwarding, { record }: RequestRun, body: Uint8Array): (() => PromptChain) => {
   let chain: PromptChain | undefined
-  return () => (chain ??= promptChain(body, sessionOf(record)))
+  return () => (chain ??= chainOf(record, body))
 }
 
 const neededBy = (

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test"
 import * as fc from "fast-check"
-import { promptChain } from "../../src/fleet/prompt-chain.ts"
+import { Conversations, promptChain } from "../../src/fleet/prompt-chain.ts"
 
 const encoder = new TextEncoder()
 
@@ -139,5 +139,28 @@ describe("the chain of a prompt", () => {
         expect(root(one, key)).not.toBe(root(one, another))
       })
     )
+  })
+})
+
+describe("a conversation", () => {
+  const said = (...texts: ReadonlyArray<string>) =>
+    new TextEncoder().encode(JSON.stringify({ messages: texts.map((content) => ({ role: "user", content })) }))
+
+  test("is known from its second request on, and no other is", () => {
+    const conversations = new Conversations()
+    const sees = (...texts: ReadonlyArray<string>) => conversations.sees(promptChain(said(...texts))).known === true
+    expect([sees("hello"), sees("good day"), sees("hello", "and then"), sees("good day", "what")]).toEqual([
+      false,
+      false,
+      true,
+      true
+    ])
+  })
+
+  test("is forgotten once many others have been seen since, and those seen last are not", () => {
+    const conversations = new Conversations()
+    const sees = (root: number) => conversations.sees({ hashes: [], ends: [], bytes: 0, root }).known === true
+    for (let root = 1; root <= 30_000; root += 1) sees(root)
+    expect([sees(29_999), sees(1)]).toEqual([true, false])
   })
 })

@@ -162,6 +162,22 @@ describe("the slots of a server whose slots keep what they hold", () => {
     expect(server.begins(turnOf(1, 3), { continues: true }).named).toBeUndefined()
   })
 
+  test("a conversation that another server had until now gets an empty slot, and takes none from those that are there", () => {
+    const server = new Server(true)
+    server.turn(1, 1)
+    const moved = server.begins({ ...turnOf(2, 3), known: true }, { continues: true })
+    expect(moved.named).toBe(1)
+    server.ends(moved)
+    expect(server.turn(1, 2).cached).toBeGreaterThan(0)
+  })
+
+  test("a conversation that the server was left to place is left to it again, wherever it has come since", () => {
+    const server = new Server(true)
+    server.turn(1, 1)
+    server.ends(server.begins({ ...turnOf(2, 3), known: true }, { continues: true, names: false }))
+    expect(server.begins({ ...turnOf(2, 4), known: true }, { continues: true }).named).toBeUndefined()
+  })
+
   test("a server that has forgotten all is noticed at once, and its slots are named as before", () => {
     const server = new Server(true)
     for (const turn of [1, 2, 3]) for (const each of [1, 2, 3]) server.turn(each, turn)
