@@ -46,7 +46,10 @@ export const house: Readonly<Record<string, Room>> = {
     "models loaded, unloaded and got where servers can be asked to",
     "domain backend wire registry router upstream"
   ),
-  discovery: room("servers found on this machine and the network", "domain backend config registry upstream health"),
+  discovery: room(
+    "servers found on this machine and the network",
+    "domain backend config wire registry upstream health"
+  ),
   listener: room("the HTTP/1.1 server on bare sockets: connections, requests, answers", ""),
   http: room("the listening socket, and addresses", "config listener"),
   api: room("the contracts of the operational endpoints", "domain backend"),

@@ -28,6 +28,9 @@ const SpokenDialect = Schema.Struct({
 export const BackendEntry = Schema.Struct({
   name: Schema.String,
   url: Schema.String,
+  /** Of a member: where it is, and which backend of the config it is one of. */
+  address: Schema.optionalKey(Schema.String),
+  member_of: Schema.optionalKey(Schema.String),
   type: Schema.Literals(backendTypes),
   origin: Schema.Literals(backendOrigins),
   // A gateway of an earlier version tells of none.

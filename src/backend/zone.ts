@@ -72,19 +72,22 @@ const zoneOfHost = (host: string): UsualZone => {
   return privateName.test(host) ? "lan" : "cloud"
 }
 
-const derived = ({ type, url }: Pick<Backend, "type" | "url">): UsualZone => {
+type Placed = Pick<Backend, "address" | "type" | "url">
+
+const derived = ({ address, type, url }: Placed): UsualZone => {
   if (kindNamed(type).locality === "cloud") return "cloud"
+  if (address !== undefined) return zoneOfAddress(address)
   const endpoint = hostPortOf(url)
   return endpoint === undefined ? "cloud" : zoneOfHost(endpoint.host)
 }
 
-const zones = new WeakMap<Pick<Backend, "type" | "url">, string>()
+const zones = new WeakMap<Placed, string>()
 
 /**
  * The zone that a backend is in: the one it is said to be in, else by what it is and where. A name is what nobody else can
  * have, or beyond.
  */
-export const zoneOf = (backend: Pick<Backend, "type" | "url" | "zone">): string => {
+export const zoneOf = (backend: Placed & Pick<Backend, "zone">): string => {
   if (backend.zone !== undefined) return backend.zone
   const known = zones.get(backend)
   if (known !== undefined) return known

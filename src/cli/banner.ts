@@ -37,6 +37,8 @@ const markOf = ({ origin, url }: BackendEntry): string => {
       return "added"
     case "discovered":
       return isHere(url) ? "found on this machine" : "found on the network"
+    case "member":
+      return "followed"
     case "simulated":
       return "SIMULATED"
   }

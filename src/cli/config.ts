@@ -69,7 +69,8 @@ const check = Command.make(
     const { loaded } = yield* load(input.config, "none")
     for (const warning of loaded.warnings) yield* Console.error(`warning: ${printable(warning)}`)
     yield* tellNotes(loaded)
-    const backends = `${loaded.backends.length} backend${loaded.backends.length === 1 ? "" : "s"}`
+    const count = loaded.settings.backends.length
+    const backends = `${count} backend${count === 1 ? "" : "s"}`
     yield* Console.log(`${loaded.path ?? "No config file, defaults"}: no mistakes, ${backends}`)
   })
 ).pipe(

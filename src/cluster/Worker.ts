@@ -12,6 +12,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { asMember } from "../backend/followed.ts"
 import { defaultLimits } from "../config/compile.ts"
 import {
   type ConfigInvalid,
@@ -217,6 +218,8 @@ export const runWorker = (
     const onPut = ({
       name,
       url,
+      address,
+      memberOf,
       query,
       apiPath,
       type,
@@ -226,8 +229,11 @@ export const runWorker = (
       key,
       insecure,
       maxConcurrent
-    }: ToWorker & { readonly _tag: "Put" }) =>
-      registry.put({
+    }: ToWorker & { readonly _tag: "Put" }) => {
+      const followed = nexus.current().followed.find(({ backend }) => backend.name === memberOf)
+      if (followed !== undefined && address !== undefined)
+        return registry.put(asMember(followed.backend, { name, url, address, priority }))
+      return registry.put({
         name,
         url,
         ...(query === undefined ? {} : { query }),
@@ -243,6 +249,7 @@ export const runWorker = (
         limits: defaultLimits(nexus.current().settings),
         models: []
       })
+    }
     // True when it was the wish to stop.
     const apply = Effect.fnUntraced(function* (message: ToWorker) {
       switch (message._tag) {

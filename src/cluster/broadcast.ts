@@ -44,7 +44,7 @@ const stateOf = ({ apiPath, backend, mode, health, models, listed, live, served 
 
 // The pipe to a worker is between the two processes alone.
 const putOf = (
-  { name, url, query, apiPath, type, zone, priority, apiKey, tls, maxConcurrent }: Backend,
+  { name, url, address, memberOf, query, apiPath, type, zone, priority, apiKey, tls, maxConcurrent }: Backend,
   origin: BackendPut["origin"]
 ): ToWorker => ({
   _tag: "Put",
@@ -56,6 +56,8 @@ const putOf = (
   ...(zone === undefined ? {} : { zone }),
   priority,
   origin,
+  ...(address === undefined ? {} : { address }),
+  ...(memberOf === undefined ? {} : { memberOf }),
   ...(apiKey === undefined ? {} : { key: Redacted.value(apiKey) }),
   // Certificates and keys of TLS are for backends of the config, which a worker knows by the config.
   ...(tls?.insecure === true ? { insecure: true } : {}),

@@ -55,7 +55,10 @@ const BackendPut = Schema.TaggedStruct("Put", {
   type: Schema.Literals(backendTypes),
   zone: Schema.optionalKey(Schema.String),
   priority: Schema.Int,
-  origin: Schema.Literals(["discovered", "simulated", "added"]),
+  origin: Schema.Literals(["discovered", "member", "simulated", "added"]),
+  /** Of a member; the worker knows by the config what it is like. */
+  address: Schema.optionalKey(Schema.String),
+  memberOf: Schema.optionalKey(Schema.String),
   key: Schema.optionalKey(Schema.String),
   insecure: Schema.optionalKey(Schema.Boolean),
   maxConcurrent: Schema.optionalKey(Schema.Int)

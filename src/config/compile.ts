@@ -4,6 +4,7 @@
  */
 import * as Redacted from "effect/Redacted"
 import type { Backend } from "../backend/backend.ts"
+import { type Followed, followedOf } from "../backend/followed.ts"
 import { kindNamed } from "../backend/all.ts"
 import { zoneOf } from "../backend/zone.ts"
 import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
@@ -20,6 +21,7 @@ import { barredReason, perimeterOf } from "./privacy.ts"
 import { rulesOf, zonePoliciesOf } from "./compile-routes.ts"
 import { otlpOf, type OtlpSettings } from "./otlp.ts"
 import type { Settings } from "./schema.ts"
+import { type KubernetesApi, kubernetesApi } from "./kubernetes-api.ts"
 import type { Environment } from "./sources.ts"
 import { digitsOf, wakePlace } from "./wake.ts"
 
@@ -55,6 +57,10 @@ export interface IssuerFiles {
 export interface LoadedConfig {
   readonly settings: Settings
   readonly backends: ReadonlyArray<Backend>
+  /** Those that stand for the servers behind their names, which are backends in their place. */
+  readonly followed: ReadonlyArray<Followed>
+  /** Where Kubernetes is asked; undefined where there is none to ask. */
+  readonly kubernetes: KubernetesApi | undefined
   readonly routing: RoutingSettings
   readonly thresholds: Thresholds
   readonly authKeys: ReadonlyArray<ConfiguredKey>
@@ -258,7 +264,13 @@ export const compileSettings = (
 ): LoadedConfig => ({
   settings,
   otlp: otlpOf(settings, env),
-  backends: settings.backends.map((entry) => backendOf(entry, settings, secrets)),
+  backends: settings.backends.flatMap((entry) =>
+    entry.members === undefined ? [backendOf(entry, settings, secrets)] : []
+  ),
+  followed: settings.backends.flatMap((entry) =>
+    entry.members === undefined ? [] : [followedOf(backendOf(entry, settings, secrets), entry.members)]
+  ),
+  kubernetes: kubernetesApi(settings.discovery.kubernetes, env),
   routing: {
     strategy: settings.routing.strategy,
     maxRetries: settings.routing.max_retries,

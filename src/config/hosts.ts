@@ -2,6 +2,7 @@
  * Entries of `[discovery] hosts` and `mdns_types`, and of `[server] allowed_hosts`: what they mean, and what is wrong with those that mean nothing.
  */
 import * as Result from "effect/Result"
+import { networkFault } from "../backend/zone.ts"
 
 /** A machine to look at: on one port, or on the well-known ones. */
 export interface HostEntry {
@@ -54,6 +55,23 @@ export const hostFault = (text: string): string | undefined => {
   const read = readHost(text)
   return Result.isFailure(read) ? read.failure : undefined
 }
+
+const isAddress = (text: string): boolean => !text.includes("/") && networkFault(text) === undefined
+
+/** The address in that of a DNS server, which may have a port; undefined where it is none. */
+export const dnsServerAddress = (text: string): string | undefined => {
+  if (isAddress(text)) return text
+  const [, bracketed = "", plain = "", port] = /^(?:\[([^\]]*)\]|([^[\]:]*))(?::(\d{1,5}))?$/.exec(text) ?? []
+  const address = bracketed === "" ? plain : bracketed
+  const isPort = port === undefined || (Number(port) > 0 && Number(port) < 65_536)
+  return isPort && isAddress(address) && (bracketed !== "") === address.includes(":") ? address : undefined
+}
+
+/** What is wrong with the address of a DNS server; undefined when nothing is. */
+export const dnsServerFault = (text: string): string | undefined =>
+  dnsServerAddress(text) === undefined
+    ? 'expected the address of a DNS server, such as "10.0.0.53", "127.0.0.1:8600" or "[fd00::53]:53"'
+    : undefined
 
 /** What is wrong with a service type; undefined when nothing is. */
 export const typeFault = (text: string): string | undefined => {

@@ -19,6 +19,25 @@ export const Privacy = Schema.Struct({
   )
 })
 
+const Kubernetes = Schema.Struct({
+  url: maybe(
+    Schema.NonEmptyString,
+    "Where the API of Kubernetes is asked, such as http://127.0.0.1:8001 (kubectl proxy); that of the cluster Nexus runs in when absent"
+  ),
+  token_file: maybe(
+    Schema.NonEmptyString,
+    "File with the token for it, read anew each time; that of the pod's service account when absent and url is as well"
+  ),
+  ca_file: maybe(
+    Schema.NonEmptyString,
+    "File with the authorities (PEM) that its certificate may come from; that of the pod's service account when absent and url is as well"
+  ),
+  namespace: maybe(
+    Schema.NonEmptyString,
+    "Namespace of Services that are named without one; that of the pod when absent, else default"
+  )
+})
+
 /** Where servers are looked for. */
 export const Discovery = Schema.Struct({
   enabled: or(
@@ -43,7 +62,13 @@ export const Discovery = Schema.Struct({
     Schema.NonEmptyString,
     "Network interface for mDNS, by its name or IPv4 address; all but loopback when absent"
   ),
-  announce: or(Schema.Boolean, false, "Announce Nexus itself on the local network, as _llm._tcp")
+  announce: or(Schema.Boolean, false, "Announce Nexus itself on the local network, as _llm._tcp"),
+  dns_servers: or(
+    Schema.Array(Schema.String),
+    [],
+    'Where the names of backends with members = "dns" are asked for, such as 10.0.0.53 or 127.0.0.1:8600; the servers of the system (/etc/resolv.conf) when empty'
+  ),
+  kubernetes: or(Kubernetes, {}, 'Where Services are asked for of backends with members = "kubernetes"')
 })
 
 /** An entry of `[[models]]`. */

@@ -7,7 +7,7 @@ import { networkFault, zoneOf } from "../backend/zone.ts"
 import type { TokenIssuer } from "../domain/token-issuer.ts"
 import { hostPortOf } from "../domain/url-host.ts"
 import type { LoadedConfig } from "./compile.ts"
-import { readHost } from "./hosts.ts"
+import { dnsServerAddress, readHost } from "./hosts.ts"
 import * as Result from "effect/Result"
 
 /** A host that may be contacted; the port is null where it is one of several, `why_not` says why it is not all the same. */
@@ -61,6 +61,19 @@ export const possibleHosts = (loaded: LoadedConfig, backends: Iterable<Backend>)
   const { otlp, perimeter, store } = loaded
   const found = [
     ...[...backends].flatMap(ofBackend),
+    ...loaded.followed.flatMap(({ backend }) => ofBackend(backend)),
+    ...(loaded.followed.some(({ by }) => by === "kubernetes") && loaded.kubernetes !== undefined
+      ? at(loaded.kubernetes.url, undefined, "members of backends (Kubernetes)")
+      : []),
+    ...(loaded.followed.some(({ by }) => by === "dns") ? loaded.settings.discovery.dns_servers : []).flatMap((server) =>
+      at(
+        `http://${server.includes(":") && dnsServerAddress(server) === server ? `[${server}]` : server}`,
+        undefined,
+        ""
+      ).map((found) =>
+        Object.assign({}, found, { port: found.port === 80 ? 53 : found.port, purpose: "members of backends (DNS)" })
+      )
+    ),
     ...searched(loaded),
     ...loaded.issuers.flatMap(ofIssuer),
     ...loaded.settings.budgets.flatMap(({ name, webhook_url: url }) =>

@@ -3,6 +3,7 @@
  * are told at once.
  */
 import { backendTypes, kindNamed, plainType, typeCalled } from "../backend/all.ts"
+import { followedFault, memberSources } from "../backend/followed.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import * as Result from "effect/Result"
 import { splitModelAt } from "../domain/routing.ts"
@@ -13,6 +14,7 @@ import { tlsFileKeys } from "./pem.ts"
 import { routeMistakes } from "./route-rules.ts"
 import { clusterMistakes } from "./cluster.ts"
 import { privacyMistakes } from "./privacy.ts"
+import { followedMistakes } from "./kubernetes-api.ts"
 import { wakeMistakes } from "./wake.ts"
 import { listenFault } from "./admin-listen.ts"
 import { issuerMistakes } from "./issuer-rules.ts"
@@ -162,6 +164,18 @@ const tlsMistakes = (at: KeyPath, table: Table): ReadonlyArray<Mistake> => {
 
 const tlsOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["backends"]).flatMap(({ at, table }) => tlsMistakes(at, table))
+
+const membersOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["backends"]).flatMap(({ at, table }): ReadonlyArray<Mistake> => {
+    const by = memberSources.find((each) => each === table["members"])
+    const url = textOf(table, "url") ?? ""
+    if (by === undefined) return []
+    const path = [...at, "url"]
+    if (!Object.hasOwn(table, "url"))
+      return [{ path: [...at, "members"], value: by, reason: "it needs a url, whose name is followed" }]
+    const reason = urlFault(url) === undefined ? followedFault(new URL(url).href, by) : undefined
+    return reason === undefined ? [] : [{ path, value: url, reason }]
+  })
 
 const nativeOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
@@ -403,6 +417,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...administered(tree),
   ...privacyMistakes(tree),
   ...clusterMistakes(tree),
+  ...followedMistakes(tree),
   ...origins(tree),
   ...allowedHosts(tree),
   ...searched(tree, lineOf),
@@ -415,6 +430,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...urls(tree, lineOf),
   ...keyOfBackend(tree),
   ...tlsOfBackend(tree),
+  ...membersOfBackend(tree),
   ...nativeOfBackend(tree),
   ...tablesAt(tree, ["backends"]).flatMap(({ at, table }) => wakeMistakes(at, table)),
   ...tablesAt(tree, ["backends"]).flatMap(({ at }) => repeated(tree, [...at, "models"], "id", lineOf)),

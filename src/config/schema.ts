@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { backendTypes, kindNamed, plainType } from "../backend/all.ts"
+import { memberSources } from "../backend/followed.ts"
 import { dialectIds, nativeRules } from "../backend/speech.ts"
 import { livePageModes, modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
@@ -278,6 +279,10 @@ const BackendEntry = Schema.Struct({
     `Base URL as its provider gives it: with or without a trailing / or /v1, and with the query that belongs to every call; not needed for ${homes}, which have one`
   ),
   type: or(Schema.Literals(backendTypes), plainType, "What kind of server it is"),
+  members: maybe(
+    Schema.Literals(memberSources),
+    "Make each server behind the name in url a backend of its own with these settings, and follow them: dns by the addresses of the name (and by SRV records where it begins as in _http._tcp.vllm.example), kubernetes by the EndpointSlices of the Service it names; one backend when absent"
+  ),
   zone: maybe(
     zone,
     "How far away it is: local (this machine), lan (private networks), cloud, or a name of your own; by its type and its address when absent"

@@ -13,9 +13,10 @@ import { Transport } from "../upstream/Transport.ts"
 import { type BackendType, plainType } from "../backend/all.ts"
 import { decideAction, type DiscoveredServer, type Sighting } from "./decide.ts"
 import { identify } from "../health/identify.ts"
-import { shortHash, type Place } from "./places.ts"
+import { shortHash } from "../backend/followed.ts"
+import type { Place } from "./places.ts"
 import type { Machine } from "./Machine.ts"
-import { hostPortOf } from "../domain/url-host.ts"
+import { hostPortOf, urlAt } from "../domain/url-host.ts"
 import { isSameMachine } from "./same-machine.ts"
 
 /** What a finder goes by, times in milliseconds. */
@@ -72,7 +73,7 @@ export const leadsToKnown = Effect.fnUntraced(function* (
   const endpoint = hostPortOf(url)
   if (endpoint === undefined) return false
   const others = backends.flatMap((each) => {
-    const other = hostPortOf(each.url)
+    const other = hostPortOf(each.address === undefined ? each.url : urlAt(each.url, each.address))
     return other?.port === endpoint.port ? [other.host] : []
   })
   if (others.includes(endpoint.host)) return true

@@ -1,6 +1,7 @@
 /**
  * Where servers may be found: the well-known ports of this machine and of others, and what announces itself.
  */
+import { shortHash } from "../backend/followed.ts"
 import type { HostEntry } from "../config/hosts.ts"
 import type { Advert } from "./mdns/adverts.ts"
 
@@ -29,13 +30,6 @@ export const localPlaces = (ports: ReadonlyArray<number>): ReadonlyArray<Place> 
     urls: [`http://127.0.0.1:${port}`, `http://[::1]:${port}`],
     withdrawn: false
   }))
-
-/** A short mark of a text; not the same for different ones, or hardly ever. */
-export const shortHash = (text: string): string => {
-  let hash = 0x811c9dc5
-  for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193) >>> 0
-  return hash.toString(36).padStart(7, "0").slice(-6)
-}
 
 /** The longest name of a kind, a dash, this, and something to tell it from others are at most 64 characters. */
 const longest = 40

@@ -22,6 +22,7 @@ import { typeCalled } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
 import { printable } from "../domain/printable.ts"
 import { version } from "../domain/version.ts"
+import { findMembers } from "../discovery/members/Members.ts"
 import { findOnce, hostsOf } from "../discovery/Discovery.ts"
 import { applyProbe, emptySnapshot, withBackend } from "../registry/snapshot-changes.ts"
 import { entryCandidates } from "../router/groups.ts"
@@ -109,6 +110,12 @@ const fileNames = ({ loaded: { settings } }: ReadConfig): ReadonlyArray<string> 
     [api_key_file, client_key_file].filter((file) => file !== undefined)
   )
 
+const membersFix = {
+  dns: "give the name as its DNS server has it; a headless Service has addresses while pods of it are ready",
+  kubernetes:
+    "nexus needs get, list and watch of endpointslices in the namespace of the Service, and pods of it that are ready"
+} as const
+
 const about = `nexus ${version}`
 
 /** Looks at the gateway's own ground; gives the backends that a running gateway finds healthy. */
@@ -145,10 +152,11 @@ const invalid = ({ message }: ConfigInvalid, report: Report): ReportSection => {
 }
 
 /** What must not be told: every key that the settings hold, and those that their variables stand for. */
-const secretsOf = ({ loaded: { backends, authKeys } }: ReadConfig): ReadonlyArray<string> =>
-  [...backends.map(({ apiKey }) => apiKey), ...authKeys.map(({ key }) => key)].flatMap((key) =>
-    key === undefined ? [] : [Redacted.value(key)]
-  )
+const secretsOf = ({ loaded: { backends, followed, authKeys } }: ReadConfig): ReadonlyArray<string> =>
+  [
+    ...[...backends, ...followed.map(({ backend }) => backend)].map(({ apiKey }) => apiKey),
+    ...authKeys.map(({ key }) => key)
+  ].flatMap((key) => (key === undefined ? [] : [Redacted.value(key)]))
 
 // Put where a key is asked for and none is needed; to strike such words out would tell nothing and spoil the rest.
 const placeholders = /^(.{0,3}|local|none|null|empty|dummy|no-key|not-needed|test)$/i
@@ -178,15 +186,17 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
     }
     return { say, end: chapter.end, section: (): ReportSection => ({ name, about: clean(words), findings }) }
   }
+  const behind = yield* findMembers(loaded)
+  const members = behind.flatMap((each) => each.members)
   const found = loaded.discovery
     ? yield* findOnce({
         limits: defaultLimits(loaded.settings),
         ownPort,
         hosts: hostsOf(loaded),
-        known: loaded.backends
+        known: [...loaded.backends, ...members]
       })
     : []
-  const backends = [...loaded.backends, ...found]
+  const backends = [...loaded.backends, ...members, ...found]
   const gateway = begin("gateway", about)
   const healthyThere = yield* lookAtGateway(read, backends, (findings) => findings.forEach(gateway.say))
   gateway.end()
@@ -200,6 +210,13 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
     }),
     { concurrency: backendsAtOnce }
   )
+  const empty = behind.flatMap(({ fault, followed }) => {
+    if (fault === undefined) return []
+    const part = begin(followed.backend.name, aboutOf(followed.backend))
+    part.say(error("members", `${followed.host}: ${fault}`, membersFix[followed.by]))
+    part.end()
+    return [part]
+  })
   const how = { inference, ownPort, healthyThere, ...patience }
   const begun = backends.map((backend) => ({ backend, part: begin(backend.name, aboutOf(backend)) }))
   const lists = yield* Effect.forEach(
@@ -224,7 +241,7 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
     leadsTo: (name) => nameTargets(name, rules, snapshot),
     members: (entry) => entryCandidates(entry, rules, snapshot)
   })
-  const sections = [gateway, ...issuers, ...begun.map(({ part }) => part)].map(({ section }) => section())
+  const sections = [gateway, ...issuers, ...empty, ...begun.map(({ part }) => part)].map(({ section }) => section())
   if (names.length === 0) return sections
   const routing = begin("routing", rules.groups.size === 0 ? "aliases and fallbacks" : "aliases, groups and fallbacks")
   names.forEach(routing.say)

@@ -86,7 +86,8 @@ export const checkReachable = (backend: Backend, timeoutMs: number): Effect.Effe
   Effect.gen(function* () {
     const target = targetOf(backend.url)
     if (target === undefined) return [error("address", "the url cannot be read", 'url = "http://HOST:PORT"')]
-    const { host, port } = target
+    const { port } = target
+    const host = backend.address ?? target.host
     const findings: Array<Finding> = []
     if (isIP(host) === 0) {
       const unknown = yield* resolves(host, timeoutMs)

@@ -2,6 +2,7 @@
  * What a key lets whoever shows it do, in any form that a key has.
  */
 import { matchesAny } from "./glob.ts"
+import { isNamedBy, type NamedServer } from "./server.ts"
 import type { RateLimits } from "./rate-limits.ts"
 import type { PriorityClass, Scope } from "./request.ts"
 import type { ZoneLimit } from "./zones.ts"
@@ -78,9 +79,9 @@ export const grantOf = (terms: KeyTerms): Grant => {
   }
 }
 
-/** Whether a backend of this name may be asked. */
-export const allowsBackend = (scope: Scope | undefined, name: string): boolean =>
-  scope?.backends === undefined || matchesAny(scope.backends, name)
+/** Whether a backend may be asked. */
+export const allowsBackend = (scope: Scope | undefined, backend: NamedServer): boolean =>
+  scope?.backends === undefined || isNamedBy(scope.backends, backend)
 
 /** Whether a model may be asked for by this name. */
 export const allowsModel = (scope: Scope | undefined, name: string): boolean =>

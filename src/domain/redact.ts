@@ -39,11 +39,14 @@ const anyKey = /\bsk-[\w-]{5,}(?![\w*-])|\b(?:gsk|hf|r8)_\w{20,}|\b(?:xai|nvapi|
 
 const hidden = "[redacted]"
 
-/** What takes out these keys, and the address of a server of a private network. */
-export const redactorOf = (keys: ReadonlyArray<string>, url: string): Redact => {
+/** What takes out these keys, and the addresses of servers of a private network. */
+export const redactorOf = (keys: ReadonlyArray<string>, ...urls: ReadonlyArray<string>): Redact => {
   const secret = keys.filter(({ length }) => length >= leastKey).map(patternOf)
   const keyPattern = secret.length === 0 ? undefined : new RegExp(secret.join("|"), "g")
-  const address = addressOf(url)
+  const address = urls
+    .map(addressOf)
+    .filter((each) => each !== "")
+    .join("|")
   const addressPattern = address === "" ? undefined : new RegExp(address, "gi")
   return (text) => {
     const known = keyPattern === undefined ? text : text.replace(keyPattern, hidden)

@@ -3,9 +3,13 @@
  */
 import type * as Redacted from "effect/Redacted"
 import type { ApiPath } from "./base-url.ts"
+import { matchesAny } from "./glob.ts"
 
-/** Where definitions of backends come from: the config file, the search for servers, `--demo`, or an administrator. */
-export const backendOrigins = ["config", "discovered", "simulated", "added"] as const
+/**
+ * Where definitions of backends come from: the config file, the search for servers, the servers behind a name of the config,
+ * `--demo`, or an administrator.
+ */
+export const backendOrigins = ["config", "discovered", "member", "simulated", "added"] as const
 
 type BackendOrigin = (typeof backendOrigins)[number]
 
@@ -152,6 +156,10 @@ export interface Server {
   readonly name: string
   /** Base URL with neither a trailing slash, nor a trailing `/v1`, nor an endpoint behind it, nor a query. */
   readonly url: string
+  /** The one address that is meant where the host of its URL leads to several. */
+  readonly address?: string
+  /** Name of the backend of the config whose settings it has, being one of the servers behind that one's name. */
+  readonly memberOf?: string
   /** Sent with every call; with its question mark. */
   readonly query?: string
   /** Where its endpoints are until its probes have shown it; absent where they are below `/v1` for certain. */
@@ -198,6 +206,17 @@ export interface Server {
   /** The same of single models. */
   readonly modelTunings?: ReadonlyArray<{ readonly id: string; readonly tuning: Tuning }>
 }
+
+/** What a server goes by in settings. */
+export type NamedServer = Pick<Server, "memberOf" | "name">
+
+/** Whether a name is a server's own, or that of the backend of the config whose member it is. */
+export const isCalled = (wanted: string, { memberOf, name }: NamedServer): boolean =>
+  name === wanted || memberOf === wanted
+
+/** Whether one of some globs means a server, by either name. */
+export const isNamedBy = (globs: ReadonlyArray<string>, { memberOf, name }: NamedServer): boolean =>
+  matchesAny(globs, name) || (memberOf !== undefined && matchesAny(globs, memberOf))
 
 /** The context a model has as far as is known, in tokens. */
 export const contextOf = ({ context_in_force, context_length }: Model): number | undefined =>

@@ -17,6 +17,13 @@ export const hostPortOf = (url: string): HostPort | undefined => {
   return { host: parsed.hostname.replace(/^\[(.*)\]$/, "$1").replace(/\.$/, ""), port }
 }
 
+/** A URL with an address in place of its host. */
+export const urlAt = (url: string, address: string): string => {
+  const at = new URL(url)
+  at.hostname = address.includes(":") ? `[${address}]` : address
+  return at.href
+}
+
 /** Whether only this machine can reach an address; IPv6 with or without brackets. */
 export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || host === "[::1]" || /^127(\.\d{1,3}){3}$/.test(host)

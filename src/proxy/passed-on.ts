@@ -68,7 +68,7 @@ const meant = (
   scope: Scope | undefined
 ): BackendState | GatewayError => {
   const name = backendNamed(passage, headers)
-  const backends = [...snapshot.backends.values()].filter(({ backend }) => allowsBackend(scope, backend.name))
+  const backends = [...snapshot.backends.values()].filter(({ backend }) => allowsBackend(scope, backend))
   if (name !== null) {
     // One that the key is not for is to it as one that is not there.
     return backends.find(({ backend }) => backend.name === name) ?? noBackend(name, backends)
@@ -104,7 +104,7 @@ export const forbiddenBackend = (
   to: BackendState | GatewayError,
   scope: Scope | undefined
 ): BackendState | GatewayError =>
-  "live" in to && !allowsBackend(scope, to.backend.name)
+  "live" in to && !allowsBackend(scope, to.backend)
     ? new Forbidden({ message: `This API key is not for backend '${to.backend.name}'` })
     : to
 

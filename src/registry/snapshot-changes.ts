@@ -69,6 +69,7 @@ const replace = (snapshot: Snapshot, name: string, after: BackendState | undefin
 /** Whether two definitions lead to the same server with the same key: what is known of the one holds for the other. */
 export const sameServer = (a: Backend, b: Backend): boolean =>
   a.url === b.url &&
+  a.address === b.address &&
   a.query === b.query &&
   a.type === b.type &&
   Equal.equals(a.apiKey, b.apiKey) &&

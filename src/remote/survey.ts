@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type ConfigInvalid, type LoadedConfig, NexusConfig, readConfig } from "../config/NexusConfig.ts"
 import * as Discovery from "../discovery/Discovery.ts"
+import { findMembers } from "../discovery/members/Members.ts"
 import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../api/backend-entry.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -72,6 +73,7 @@ const probeAll = Effect.fnUntraced(function* (loaded: LoadedConfig) {
   const registry = yield* Registry
   const transport = yield* Transport
   for (const backend of loaded.backends) yield* registry.put(backend)
+  for (const { members } of yield* findMembers(loaded)) for (const backend of members) yield* registry.put(backend)
   if (loaded.discovery) {
     yield* Layer.build(
       Discovery.layer({ ownPort: loaded.settings.server.port }).pipe(Layer.provide(NexusConfig.layerOf(loaded)))

@@ -105,7 +105,8 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
     if (forbidden?.why._tag === "Forbidden") return modelNotAllowed(model, forbidden.why.by, settings, snapshot, scope)
     if (!mayAskFor(model, scope, settings)) return modelNotAllowed(model, "models", settings, snapshot, scope)
     const known = plan.models.some((name) => isKnownModel(name, snapshot))
-    const isOurs = ({ backend }: AttemptFailure): boolean => allowsBackend(scope, backend)
+    const isOurs = ({ backend: name }: AttemptFailure): boolean =>
+      allowsBackend(scope, snapshot.backends.get(name)?.backend ?? { name })
     const silent = neverListed(model, snapshot).filter(isOurs)
     // While nobody has told of any model, any of them may have it.
     if (silent.length > 0 && silent.length === snapshot.backends.size) {

@@ -2,6 +2,7 @@
  * Groups: one name for several models, which may be called otherwise at each backend.
  */
 import type { RoutingSettings } from "../domain/routing.ts"
+import { isCalled } from "../domain/server.ts"
 import { inOtherSpelling } from "../registry/candidates.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { resolveAlias } from "./alias-chains.ts"
@@ -22,7 +23,7 @@ export const entryCandidates = (entry: string, names: Names, snapshot: Snapshot)
   // The names of some models have an @ themselves.
   if (whole.length > 0 || at < 1) return whole
   const backend = entry.slice(at + 1)
-  return listed(entry.slice(0, at), names, snapshot).filter(({ state }) => state.backend.name === backend)
+  return listed(entry.slice(0, at), names, snapshot).filter(({ state }) => isCalled(backend, state.backend))
 }
 
 interface Made {

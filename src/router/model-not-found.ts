@@ -102,7 +102,9 @@ export const modelNotFound = (
 ): ModelNotAllowed | ModelNotFound => {
   if (!mayAskFor(name, scope, settings)) return modelNotAllowed(name, "models", settings, snapshot, scope)
   const served = servedNames(snapshot, settings, scope)
-  const silent = neverListed(name, snapshot).filter(({ backend }) => allowsBackend(scope, backend))
+  const silent = neverListed(name, snapshot).filter(({ backend: name }) =>
+    allowsBackend(scope, snapshot.backends.get(name)?.backend ?? { name })
+  )
   const end = lookUpName(name, settings, snapshot).name
   const led = ledWords(name, end, settings)
   const usable = [...settings.aliases.keys(), ...settings.groups.keys()].filter(

@@ -1,9 +1,9 @@
 /**
  * Who may answer under a rule: its model's backends, and those alone that it names.
  */
-import { matchesAny } from "../domain/glob.ts"
 import type { RoutingNeeds, Scope } from "../domain/request.ts"
 import type { RoutingSettings, RuleSide, Ruling } from "../domain/routing.ts"
+import { isNamedBy } from "../domain/server.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import type { Excluded } from "./filter.ts"
 import { type NameTarget, nameTargets, throughName } from "./names.ts"
@@ -23,8 +23,8 @@ const narrowed = (candidates: ReadonlyArray<Candidate>, side: RuleSide): Narrowe
   const known = of.get(side)
   if (known !== undefined) return known
   const isMeant = ({ state: { backend } }: Candidate): boolean =>
-    (side.only === undefined || matchesAny(side.only, backend.name)) &&
-    (side.not === undefined || !matchesAny(side.not, backend.name))
+    (side.only === undefined || isNamedBy(side.only, backend)) &&
+    (side.not === undefined || !isNamedBy(side.not, backend))
   const kept = candidates.filter(isMeant)
   const made = { kept, barred: candidates.filter((each) => !kept.includes(each)) }
   of.set(side, made)

@@ -28,7 +28,7 @@ const lists = new WeakMap<ReadonlyArray<Candidate>, WeakMap<Scope, Both>>()
 
 /** Why a candidate may not be asked; undefined when it may. */
 const forbids = ({ model, state }: Candidate, scope: Scope, named: boolean): "models" | "backends" | undefined => {
-  if (!allowsBackend(scope, state.backend.name)) return "backends"
+  if (!allowsBackend(scope, state.backend)) return "backends"
   if (named || allowsModel(scope, model.id)) return undefined
   return scope.models?.some((glob) => spelledAlike(state.backend.type, glob, model.id)) === true ? undefined : "models"
 }
@@ -64,7 +64,7 @@ export const inScope = (target: NameTarget, scope: Scope | undefined, settings: 
 
 /** What of a scope forbids a candidate of a plan. */
 export const forbiddenBy = (candidate: Candidate, scope: Scope | undefined): "models" | "backends" =>
-  scope === undefined || allowsBackend(scope, candidate.state.backend.name) ? "models" : "backends"
+  scope === undefined || allowsBackend(scope, candidate.state.backend) ? "models" : "backends"
 
 /** Those of some targets that a key is not for, each once. */
 export const forbiddenIn = (targets: ReadonlyArray<NameTarget>, scope: Scope | undefined): ReadonlyArray<Excluded> => {

@@ -1,5 +1,5 @@
 /**
- * The search for servers, while the settings want it and as they want it.
+ * The search for servers, and for those behind names, while the settings want it and as they want it.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -10,7 +10,7 @@ import type { Transport } from "../upstream/Transport.ts"
 import { restartOnReload } from "./restart-on-reload.ts"
 import type { Reloader } from "./Reloader.ts"
 
-/** Searches from now on; done when the first look has ended. `ownPort` is where Nexus listens. */
+/** Searches, and follows the names that are to be followed, from now on; done when the first look has ended. `ownPort` is where Nexus listens. */
 export const searchForServers = (
   ownPort: number
 ): Effect.Effect<void, never, NexusConfig | Registry | Transport | Reloader | Scope.Scope> =>
@@ -36,5 +36,18 @@ export const searchForServers = (
       yield* Layer.build(layer({ ownPort }))
     })
     const searching = Effect.suspend(() => (wanted().on ? search : forget))
+    const names = () => {
+      const { followed, kubernetes, settings } = config.current()
+      const { dns_servers: servers, grace_seconds: grace } = settings.discovery
+      return { followed, kubernetes, servers, grace, kept: settings.server.dns_refresh_seconds }
+    }
+    const follow = Effect.gen(function* () {
+      const { layer } = yield* Effect.promise(() => import("../discovery/members/Members.ts"))
+      yield* Layer.build(layer)
+    })
+    const hasMembers = () =>
+      [...registry.snapshot().backends.values()].some(({ backend }) => backend.memberOf !== undefined)
+    const following = Effect.suspend(() => (names().followed.length > 0 || hasMembers() ? follow : Effect.void))
+    yield* Effect.asVoid(restartOnReload(names, following))
     yield* Effect.asVoid(restartOnReload(wanted, searching))
   })

@@ -82,7 +82,8 @@ const proxyLimits = ({ settings: { queue, server, ...settings }, rates, routing 
 
 const allLimits = (loaded: LoadedConfig): ReadonlyArray<number> => {
   const { totalMs, uploadMs, stallMs, keepAliveMs, queueMs } = proxyLimits(loaded)
-  const every = [defaultLimits(loaded.settings), ...loaded.backends.map(({ limits }) => limits)]
+  const named = [...loaded.backends, ...loaded.followed.map(({ backend }) => backend)]
+  const every = [defaultLimits(loaded.settings), ...named.map(({ limits }) => limits)]
   const ofBackends = every.flatMap((limits) => [limits.connectMs, limits.firstByteMs, limits.idleMs, limits.totalMs])
   return [totalMs, uploadMs, stallMs, keepAliveMs, queueMs, ...ofBackends]
 }

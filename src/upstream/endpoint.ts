@@ -6,6 +6,7 @@ import type { Backend } from "../backend/backend.ts"
 import { kindNamed } from "../backend/all.ts"
 import { type ApiPath, apiPaths } from "../domain/base-url.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
+import { urlAt } from "../domain/url-host.ts"
 import { type Redact, redactorOf } from "../domain/redact.ts"
 import { version } from "../domain/version.ts"
 import { type Trust, makeTrust } from "../wire/tls.ts"
@@ -58,7 +59,10 @@ const prepare = (backend: Backend): PreparedBackend => {
       ...authHeaders
     },
     authHeaders,
-    trust: backend.tls === undefined ? undefined : makeTrust(backend.tls)
+    trust:
+      backend.tls === undefined && backend.address === undefined
+        ? undefined
+        : makeTrust(backend.tls ?? {}, backend.address)
   }
 }
 
@@ -137,5 +141,6 @@ export const redactorFor = (backend: Backend, client: Headers): Redact => {
   const own = backend.apiKey === undefined ? [] : [Redacted.value(backend.apiKey)]
   const theirs = backend.forwardAuthorization ? valueOf(client, "authorization") : undefined
   // A scheme is no secret, what follows it is.
-  return redactorOf(theirs === undefined ? own : [...own, theirs.replace(/^\w+ +/, "")], backend.url)
+  const keys = theirs === undefined ? own : [...own, theirs.replace(/^\w+ +/, "")]
+  return redactorOf(keys, backend.url, ...(backend.address === undefined ? [] : [urlAt(backend.url, backend.address)]))
 }

@@ -56,7 +56,7 @@ export class Prices extends Context.Service<
         let under: PriceSettings | undefined
         const find = (backend: Backend, model: string): FoundPrice => {
           const { isListed, rules } = settings()
-          const ruled = ruledPrice(rules, backend.name, model)
+          const ruled = ruledPrice(rules, backend, model)
           if (ruled !== undefined) return { price: ruled, by: "config" }
           // A model of one's own may have the name of one that a cloud sells.
           if (zoneOf(backend) !== "cloud") return { price: free, by: "free" }

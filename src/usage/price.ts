@@ -4,6 +4,7 @@
  */
 import * as Predicate from "effect/Predicate"
 import { matchesGlob } from "../domain/glob.ts"
+import { isNamedBy, type NamedServer } from "../domain/server.ts"
 import type { TokenCounts } from "./usage-record.ts"
 
 /** Prices of tokens, in millionths of a millionth of a dollar each. */
@@ -85,8 +86,8 @@ export const isFree = ({ cacheRead, cacheWrite, hour, input, output, request }: 
   input + cacheRead + cacheWrite + output + request + hour === 0
 
 /** The price of the config for a model at a backend: the first that fits. */
-export const ruledPrice = (rules: ReadonlyArray<PriceRule>, backend: string, model: string): Price | undefined =>
-  rules.find((rule) => matchesGlob(rule.backend, backend) && matchesGlob(rule.model, model))?.price
+export const ruledPrice = (rules: ReadonlyArray<PriceRule>, backend: NamedServer, model: string): Price | undefined =>
+  rules.find((rule) => isNamedBy([rule.backend], backend) && matchesGlob(rule.model, model))?.price
 
 type Row = Readonly<Record<PropertyKey, unknown>>
 

@@ -79,8 +79,9 @@ export class Host {
   constructor(where: OriginAddress, naming: NameSettings) {
     this.where = where
     this.naming = naming
-    this.isName = isIP(where.hostname) === 0
-    if (!this.isName) this.origins = [new Origin(where, where.hostname)]
+    const address = where.trust?.address ?? where.hostname
+    this.isName = isIP(address) === 0
+    if (!this.isName) this.origins = [new Origin(where, address)]
   }
 
   /** Idle connections to all of its addresses. */

@@ -8,7 +8,7 @@ import * as Redacted from "effect/Redacted"
 import type { Tls } from "../domain/server.ts"
 import { type TlsFault, Unreachable } from "../domain/upstream-errors.ts"
 
-/** The TLS settings of a backend as the client takes them. */
+/** What a backend has of its own for its connections: its TLS settings, and which server is meant, as the client takes them. */
 export interface Trust {
   /** The same for the same settings: connections made by one are never used for another. */
   readonly id: string
@@ -17,19 +17,22 @@ export interface Trust {
   readonly ca?: string
   readonly cert?: string
   readonly key?: string
+  /** The one address that is meant where its name leads to several; the name counts for TLS and for what the server is told. */
+  readonly address?: string
 }
 
 /** Makes the settings ready for the client. */
-export const makeTrust = ({ ca, cert, key, insecure = false }: Tls): Trust => {
+export const makeTrust = ({ ca, cert, key, insecure = false }: Tls, address?: string): Trust => {
   const secret = key === undefined ? undefined : Redacted.value(key)
   return {
     id: createHash("sha256")
-      .update(JSON.stringify([ca, cert, secret, insecure]))
+      .update(JSON.stringify([ca, cert, secret, insecure, address]))
       .digest("hex"),
     insecure,
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
-    ...(secret === undefined ? {} : { key: secret })
+    ...(secret === undefined ? {} : { key: secret }),
+    ...(address === undefined ? {} : { address })
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * A WebSocket to a backend: opened with headers and trust of ours, held back when its messages are not taken.
  */
-import { isIPv6 } from "node:net"
+import { urlAt } from "../domain/url-host.ts"
 import { ErrorStatus, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import type { Gate } from "./call.ts"
 import { admittedAddresses } from "./dialing.ts"
@@ -106,12 +106,14 @@ const openAt = (
   opened: (socket: BackendSocket) => void,
   failed: (error: UpstreamError) => void
 ): (() => void) => {
-  const at = new URL(url.replace(/^http/, "ws"))
-  const { host, hostname } = at
+  const { host, hostname } = new URL(url)
   const tls = url.startsWith("https:") ? { tls: socketTls(hostname, trust) } : {}
   // By its address, so that it is where the gate has seen it to be.
-  at.hostname = isIPv6(address) ? `[${address}]` : address
-  const socket = new WebSocket(at.href, { headers: { ...headers, host }, protocols: [...protocols], ...tls })
+  const socket = new WebSocket(urlAt(url, address).replace(/^http/, "ws"), {
+    headers: { ...headers, host },
+    protocols: [...protocols],
+    ...tls
+  })
   socket.binaryType = "arraybuffer"
   let over = false
   socket.addEventListener("open", () => {
@@ -155,8 +157,8 @@ export const openSocket = (
       (error) => (error._tag === "Unreachable" ? tryNext(others, error) : failed(error))
     )
   }
-  const { hostname } = new URL(call.url)
-  admittedAddresses(gate, hostname.replace(/^\[(.*)\]$/, "$1")).then(
+  const hostname = call.trust?.address ?? new URL(call.url).hostname.replace(/^\[(.*)\]$/, "$1")
+  admittedAddresses(gate, hostname).then(
     (addresses) => tryNext(addresses, failureOf("")),
     (error: unknown) => {
       if (!over) failed(toUpstreamError(error, false))

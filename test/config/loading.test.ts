@@ -28,6 +28,7 @@ describe("nexus.example.toml", () => {
     const env = { ...keys, WOL_PASSWORD: "01:02:03:04:05:06", OTLP_KEY: "otlp-x", VALKEY_PASSWORD: "x" }
     const loaded = loadedFrom(uncommented, { env })
     expect(loaded.backends.map(({ name }) => name)).toEqual(["local-ollama", "cloud", "claude"])
+    expect(loaded.followed.map(({ backend }) => backend.name)).toEqual(["pods"])
     expect(loaded.routing.aliases.get("gpt-3.5-turbo")).toBe("mistral:7b")
     expect(loaded.authKeys.map(({ name }) => name)).toEqual(["laptop", "server", "prometheus"])
   })

@@ -5,7 +5,9 @@ import { version } from "../../src/domain/version.ts"
 import { loadedFrom } from "../config/reading.ts"
 
 const page = readFileSync(join(import.meta.dir, "../../docs/kubernetes.md"), "utf8")
-const [manifests = "", ingress = ""] = [...page.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, text = ""]) => text)
+const blocks = [...page.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, text = ""]) => text)
+const [manifests = ""] = blocks
+const ingress = blocks.find((text) => text.includes("kind: Ingress")) ?? ""
 
 interface Manifest {
   readonly kind: string

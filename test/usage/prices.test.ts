@@ -71,9 +71,9 @@ describe("money", () => {
       priceRule({ model: "gpt-4o*", backend: "azure-*", input_usd: 1 }, 0),
       priceRule({ model: "*", input_usd: 2 }, 0)
     ]
-    expect(ruledPrice(rules, "azure-eu", "gpt-4o-mini")?.input).toBe(1_000_000)
-    expect(ruledPrice(rules, "openai", "gpt-4o-mini")?.input).toBe(2_000_000)
-    expect(ruledPrice(rules.slice(0, 1), "openai", "gpt-4o-mini")).toBeUndefined()
+    expect(ruledPrice(rules, { name: "azure-eu" }, "gpt-4o-mini")?.input).toBe(1_000_000)
+    expect(ruledPrice(rules, { name: "openai" }, "gpt-4o-mini")?.input).toBe(2_000_000)
+    expect(ruledPrice(rules.slice(0, 1), { name: "openai" }, "gpt-4o-mini")).toBeUndefined()
   })
 })
 

@@ -126,6 +126,8 @@ export const backendEntry = (state: BackendState, now: number): BackendEntry => 
   return {
     name: backend.name,
     url: shownUrl(backend.url),
+    ...(backend.address === undefined ? {} : { address: backend.address }),
+    ...(backend.memberOf === undefined ? {} : { member_of: backend.memberOf }),
     type: backend.type,
     origin: backend.origin,
     zone: zoneOf(backend),
