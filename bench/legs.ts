@@ -36,6 +36,8 @@ export interface Setup {
   readonly aliasLines?: ReadonlyArray<string>
   /** Whole `[[backends]]` lines in place of the ones made here. */
   readonly backendLines?: ReadonlyArray<string>
+  /** Further tables. */
+  readonly tables?: ReadonlyArray<string>
 }
 
 const scratch = mkdtempSync(join(tmpdir(), "nexus-bench-"))
@@ -75,7 +77,8 @@ const nexusToml = (port: number, setup: Setup): string =>
       { length: setup.aliases ?? 0 },
       (_, at) => `"alias-${String(at)}" = ${JSON.stringify(lastModel(setup.models ?? 1))}`
     ),
-    ...(setup.backendLines ?? backendLines(setup))
+    ...(setup.backendLines ?? backendLines(setup)),
+    ...(setup.tables ?? [])
   ].join("\n")
 
 const nginxConfig = (port: number, mockPort: number): string => `

@@ -16,6 +16,19 @@ export const cpuOf = (pid: number): number => {
   return ((Number(fields[11]) + Number(fields[12])) * 1e6) / ticksPerSecond
 }
 
+/** The same to the nanosecond, of the threads that it has now. */
+export const cpuOfThreads = (pid: number): number =>
+  readdirSync(`/proc/${String(pid)}/task`).reduce((sum, thread) => {
+    try {
+      return (
+        sum + Number(readFileSync(`/proc/${String(pid)}/task/${thread}/schedstat`, "latin1").split(" ", 1)[0]) / 1000
+      )
+    } catch {
+      // It has ended in between.
+      return sum
+    }
+  }, 0)
+
 /** The same of a process and all that it has started and that still run. */
 export const cpuOfFamily = (pid: number): number => {
   const children = readFileSync(`/proc/${String(pid)}/task/${String(pid)}/children`, "latin1").split(" ")

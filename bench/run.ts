@@ -20,6 +20,7 @@ import { backends, models } from "./rows/scale.ts"
 import { startup } from "./rows/start.ts"
 import { frames, memoryOfStreams, tokens } from "./rows/streams.ts"
 import { failover, overload } from "./rows/trouble.ts"
+import { watch } from "./rows/watch.ts"
 import { workers } from "./rows/workers.ts"
 
 const rows: ReadonlyArray<Row> = [
@@ -38,7 +39,8 @@ const rows: ReadonlyArray<Row> = [
   workers,
   client,
   skeleton,
-  dialects
+  dialects,
+  watch
 ]
 
 // Their columns are other ones, and so are their options.

@@ -58,12 +58,26 @@ const pointsOf = (
     : { gauge: { dataPoints } }
 }
 
+// A metric with more series comes in several parts, so that none of them takes long to be put into bytes.
+const pointsAtOnce = 100
+
+type Points = ReturnType<typeof pointsOf>
+
+const someOf = ({ gauge, histogram, sum }: Points, from: number): Points => {
+  const cut = <Point>(all: ReadonlyArray<Point>): Array<Point> => all.slice(from, from + pointsAtOnce)
+  if (histogram !== undefined) return { histogram: { ...histogram, dataPoints: cut(histogram.dataPoints) } }
+  if (sum !== undefined) return { sum: { ...sum, dataPoints: cut(sum.dataPoints) } }
+  return { gauge: { dataPoints: cut(gauge?.dataPoints ?? []) } }
+}
+
 /** All metrics that have a value, one after the other: whoever sends them can let others work in between. */
 export function* otlpMetricsOf(figures: FiguresNow, times: OtlpTimes): Generator<Metric> {
   for (const hook of hooks) {
     const { meaning: description, name } = hook.metric
     const points = pointsOf(hook, figures, times)
     const { dataPoints } = points.histogram ?? points.sum ?? points.gauge ?? { dataPoints: [] }
-    if (dataPoints.length > 0) yield { name, description, unit: ucumOf(hook.metric), ...points }
+    const unit = ucumOf(hook.metric)
+    for (let from = 0; from < dataPoints.length; from += pointsAtOnce)
+      yield { name, description, unit, ...someOf(points, from) }
   }
 }

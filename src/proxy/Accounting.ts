@@ -13,9 +13,9 @@ import type { StandingChange } from "../registry/live-state.ts"
 import { explainPlan } from "../router/decision.ts"
 import type { Plan } from "../router/plan.ts"
 import { noBackendLabel, otherLabel } from "../telemetry/meter-table.ts"
-import { RequestLog } from "../telemetry/logging.ts"
+import { requestEnded, RequestLog } from "../telemetry/logging.ts"
 import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
-import { type RefusedRequest, turnedAwayFields, requestFields } from "./request-line.ts"
+import { type RefusedRequest, RequestLines, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
 import { tracedOf } from "./spans.ts"
@@ -224,6 +224,14 @@ export class Accounting extends Context.Service<
         if (entry.cost.nanos > 0) ledger.rules.add("cost", [entry.backend, entry.served], entry.cost.nanos / 1e9)
         if (budgets.isOn()) budgets.spend(entry, entry.cost.nanos)
       }
+      let lines: RequestLines | undefined
+      const accessed = (request: UnderWay, end: RequestEnd, now: number): void => {
+        const template = log.accessTemplate()
+        if (template !== undefined && template !== lines?.template) lines = new RequestLines(template)
+        const line = template === undefined ? undefined : lines?.of(request, end, now)
+        if (line === undefined) log.write("info", requestEnded, requestFields(request, end, now))
+        else log.writeLine(line)
+      }
       const ended = (request: UnderWay, end: RequestEnd): void => {
         const { record } = request
         recent.note(request, end)
@@ -232,9 +240,10 @@ export class Accounting extends Context.Service<
         if (usage.isOn) wrote(usageEntryOf(record, end, prices))
         if (record.trace !== undefined) traced(request, record.trace, end)
         const share = log.accessShare()
+        const now = performance.now()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
-        if (!isAccess && !log.debugEnabled()) return
-        log.write(isAccess ? "info" : "debug", "request ended", requestFields(request, end, performance.now()))
+        if (isAccess) accessed(request, end, now)
+        else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(request, end, now))
       }
       const shadowed: Accounting["Service"]["shadowed"] = (real, candidate, outcome, facts) => {
         if (usage.isOn) void usage.record(shadowEntryOf(real, candidate, outcome, facts, prices))

@@ -39,7 +39,6 @@ import type { Forwarding } from "./attempts.ts"
 import { Shadows } from "./shadows.ts"
 import { RequestTrace } from "./request-trace.ts"
 import { Traces } from "./Traces.ts"
-import { traceparentOf } from "../domain/trace-context.ts"
 import { RequestRun } from "./request-run.ts"
 import type { QueueLook } from "./queue-outlook.ts"
 import { queueText, SlotQueue } from "./slot-queue.ts"
@@ -303,7 +302,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
       const trace = tracing === undefined ? undefined : new RequestTrace(tracing, request.headers)
       const record = newRecord(id, route, request, started, new RequestClock(started, limits.totalMs), grant, trace)
       const current = new RequestRun(record, server, limits, upload, outlastsBun(limits, streams), (response) => {
-        if (trace !== undefined && !current.isSocket) response.headers.set("traceresponse", traceparentOf(trace))
+        if (trace?.isTold === false && !current.isSocket) response.headers.set("traceresponse", trace.response)
         resolve(drain.parting(response))
       })
       begin(current)

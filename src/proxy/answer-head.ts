@@ -30,7 +30,7 @@ type HeadersOf = (
   attempt: Attempt,
   record: Pick<
     RequestRecord,
-    "id" | "asked" | "attempts" | "budget" | "committed" | "hedge" | "left" | "route" | "translated"
+    "id" | "asked" | "attempts" | "budget" | "committed" | "hedge" | "left" | "route" | "trace" | "translated"
   >,
   cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
@@ -55,6 +55,8 @@ export const answerHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
   const headers = ownAnswerHeaders(attempt, record)
   const answeredModel = committed?.answeredModel
   Object.assign(headers, requestIdHeaders(route.dialect, id), translationHeaders(translated))
+  // Here rather than on the answer itself: the headers of one that is made already are dear to touch.
+  if (record.trace !== undefined) headers["traceresponse"] = record.trace.response
   if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutPromptText(cutPrompt)
   if (answeredModel !== undefined) headers["x-nexus-answered-model"] = headerText(answeredModel)
   pass("content-type", head, attempt, headers)

@@ -58,6 +58,7 @@ export class RequestRun implements UnderWay, Delivery {
   /** Sends the head of an answer, and its body as it comes. */
   readonly open: (response: Response) => void
   private fiber: Fiber.Fiber<unknown, unknown> | undefined
+  private address: string | undefined
 
   constructor(
     record: RequestRecord,
@@ -87,7 +88,9 @@ export class RequestRun implements UnderWay, Delivery {
   }
 
   peer(): string | undefined {
-    return this.server.peer(this.record.request)
+    // It takes a microsecond to ask, and several do at the end.
+    this.address ??= this.server.peer(this.record.request)
+    return this.address
   }
 
   interrupt(why: Interruption): void {

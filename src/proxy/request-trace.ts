@@ -97,15 +97,24 @@ export class RequestTrace implements TraceContext {
   readonly attempts: Array<TracedAttempt> = []
   /** When it began to wait for a slot and when that was over, one after the other. */
   readonly waits: Array<number> = []
+  /** Whether the head of the answer says it. */
+  isTold = false
   private readonly tracing: Tracing
 
   constructor(tracing: Tracing, headers: Headers) {
-    const parent = readTraceparent(headers.get("traceparent"))
+    const text = headers.get("traceparent")
+    const parent = text === null ? undefined : readTraceparent(text)
     this.tracing = tracing
     this.traceId = parent?.traceId ?? ids.trace()
     this.parentId = parent?.spanId
     this.state = parent === undefined ? undefined : (headers.get("tracestate") ?? undefined)
     this.sampled = parent !== undefined && tracing.byParent ? parent.sampled : isSampled(tracing.ratio, this.traceId)
+  }
+
+  /** What the client is told of it. */
+  get response(): string {
+    this.isTold = true
+    return traceparentOf(this)
   }
 
   /** A backend is called. */

@@ -1,46 +1,29 @@
 /**
  * The spans of a request that has ended: one of the request, one of each call to a backend, one of each wait for a slot; named
  * by the semantic conventions for HTTP and, in version 0.1.0, for GenAI. Nothing of a message is in them.
+ *
+ * They are written when the request ends and nothing of it is kept: objects that wait for the next sending are what a
+ * collector of garbage has most work with.
  */
-import type { OtlpResource, OtlpTracer } from "effect/observability"
+import type { BackendType } from "../backend/all.ts"
 import { kindNamed } from "../backend/all.ts"
+import type { ByteWriter } from "../telemetry/byte-writer.ts"
+import type { Usage } from "../telemetry/meter.ts"
+import { Recurring } from "../telemetry/recurring.ts"
+import type { Attributes, SpanEncoding, SpanWriter } from "../telemetry/span-encoding.ts"
 import type { RequestEnd, RequestRecord } from "./record.ts"
 import type { RequestTrace, TracedAttempt, TracedRequest } from "./request-trace.ts"
-
-/** A span as it is sent; `traceState` and `flags` are beside what effect's own spans have. */
-export type OtlpSpan = OtlpTracer.ScopeSpan["spans"][number] & {
-  readonly traceState?: string
-  readonly flags: number
-}
-
-const kinds = { internal: 1, server: 2, client: 3 } as const
-
-const statuses = { unset: 0, error: 2 } as const
-
-type Attribute = OtlpResource.KeyValue
-
-/** Attributes, without those that have no value. */
-export const attributesOf = (
-  values: Readonly<Record<string, string | number | boolean | undefined | null>>
-): Array<Attribute> => {
-  const all: Array<Attribute> = []
-  for (const [key, value] of Object.entries(values)) {
-    if (value === undefined || value === null || value === "") continue
-    if (typeof value === "string") all.push({ key, value: { stringValue: value } })
-    else if (typeof value === "boolean") all.push({ key, value: { boolValue: value } })
-    else all.push({ key, value: Number.isInteger(value) ? { intValue: value } : { doubleValue: value } })
-  }
-  return all
-}
 
 const longest = 256
 
 const short = (text: string | null | undefined): string | undefined => text?.slice(0, longest)
 
-/** Nanoseconds since 1970 of a moment on the monotonic clock; `aheadMs` is what the wall clock shows beyond that. */
-export const nanosOf = (at: number, aheadMs: number): string => {
-  const micros = Math.round((at + aheadMs) * 1000)
-  return `${micros}000`
+/** Whole microseconds since 1970 of a moment on the monotonic clock; `aheadMs` is what the wall clock shows beyond that. */
+export const microsOf = (at: number, aheadMs: number): number => Math.round((at + aheadMs) * 1000)
+
+const withoutQuery = (url: string): string => {
+  const at = url.indexOf("?")
+  return at < 0 ? url : url.slice(0, at)
 }
 
 const pathOf = (url: string): string => URL.parse(url, "http://localhost")?.pathname ?? ""
@@ -51,17 +34,9 @@ const requestError = ({ outcome, status }: TracedRequest): string | undefined =>
 
 const noError: ReadonlySet<string> = new Set(["abandoned"])
 
-const usageOf = ({ usage }: TracedRequest): Readonly<Record<string, number | undefined>> =>
-  usage === undefined
-    ? {}
-    : {
-        "gen_ai.usage.input_tokens": usage.prompt,
-        "gen_ai.usage.output_tokens": usage.completion,
-        ...(usage.cached === 0 ? {} : { "gen_ai.usage.cache_read.input_tokens": usage.cached })
-      }
+const isFailure = (error: string | undefined): error is string => error !== undefined && !noError.has(error)
 
-// Kept between calls: there are as many addresses as backends.
-const placeOf = (url: string): Readonly<Record<string, string | number | undefined>> => {
+const placeOf = (url: string): Attributes => {
   const parsed = URL.parse(url)
   if (parsed === null) return {}
   const standard = parsed.protocol === "https:" ? 443 : 80
@@ -70,8 +45,6 @@ const placeOf = (url: string): Readonly<Record<string, string | number | undefin
     "server.port": parsed.port === "" ? standard : Number(parsed.port)
   }
 }
-
-const bare = { droppedAttributesCount: 0, droppedEventsCount: 0, droppedLinksCount: 0, links: [] }
 
 /** What is kept of a request that has ended until its spans are made; of the request itself nothing is held. */
 export const tracedOf = (
@@ -106,104 +79,178 @@ export const tracedOf = (
   }
 }
 
-/** All spans of a request; `aheadMs` is what the wall clock shows beyond the monotonic one. */
-export const spansOf = (ended: TracedRequest, aheadMs: number): ReadonlyArray<OtlpSpan> => {
-  const { trace } = ended
-  const { traceId, state } = trace
-  const shared = { ...bare, traceId, flags: 1, ...(state === undefined ? {} : { traceState: state }) }
-  const nanos = (at: number): string => nanosOf(at, aheadMs)
+/** What recurs of a span. */
+interface Shape {
+  readonly naming: Uint8Array
+  readonly attributes: Uint8Array
+}
 
-  const attemptSpan = (attempt: TracedAttempt, at: number): OtlpSpan => {
-    const { answeredAt, backend, error, isHedge, model, started } = attempt
-    const failed = error !== undefined && !noError.has(error)
-    const endedAt = attempt.endedAt === 0 ? ended.ended : attempt.endedAt
-    const first = answeredAt === 0 ? undefined : (answeredAt - started) / 1000
-    const { provider = backend.type } = kindNamed(backend.type)
-    return {
-      ...shared,
-      spanId: attempt.spanId,
-      parentSpanId: trace.spanId,
-      name: `${ended.genAi} ${model}`.trim(),
-      kind: kinds.client,
-      startTimeUnixNano: nanos(started),
-      endTimeUnixNano: nanos(endedAt),
-      attributes: attributesOf({
-        "gen_ai.operation.name": ended.genAi,
-        "gen_ai.provider.name": provider,
-        "gen_ai.request.model": short(model),
-        "gen_ai.request.stream": ended.stream,
-        ...placeOf(backend.url),
-        ...(answeredAt === 0 ? {} : usageOf(ended)),
-        "gen_ai.response.time_to_first_chunk": ended.stream ? first : undefined,
-        "error.type": failed ? error : undefined,
-        "nexus.backend": backend.name,
-        "nexus.attempt.number": at + 1,
-        "nexus.attempt.hedge": isHedge ? true : undefined,
-        "nexus.attempt.abandoned": error === "abandoned" ? true : undefined
-      }),
-      events:
-        answeredAt === 0
-          ? []
-          : [
-              {
-                name: ended.stream ? "first_token" : "first_byte",
-                timeUnixNano: nanos(answeredAt),
-                attributes: [],
-                droppedAttributesCount: 0
-              }
-            ],
-      status: { code: failed ? statuses.error : statuses.unset }
+/** Writes the spans of requests, in one encoding. */
+export class RequestSpans {
+  private readonly out: SpanWriter
+  private readonly keys
+  private readonly firsts
+  private readonly sender
+  private readonly requests
+  private readonly waits
+  private readonly calls
+
+  constructor(encoding: SpanEncoding, out: ByteWriter) {
+    const { attributes, event, key, naming } = encoding
+    this.out = encoding.writer(out)
+    this.keys = {
+      input: key("gen_ai.usage.input_tokens"),
+      output: key("gen_ai.usage.output_tokens"),
+      cached: key("gen_ai.usage.cache_read.input_tokens"),
+      first: key("gen_ai.response.time_to_first_chunk"),
+      id: key("nexus.request.id"),
+      bytes: key("http.response.body.size")
+    }
+    this.firsts = { stream: event("first_token"), whole: event("first_byte") }
+    this.sender = new Recurring(
+      (client: string | undefined, userAgent: string | null, keyName: string | undefined, url: string) =>
+        attributes({
+          "client.address": client,
+          "user_agent.original": short(userAgent),
+          "nexus.key.name": keyName,
+          "url.path": short(pathOf(url))
+        })
+    )
+    this.requests = new Recurring(
+      (
+        method: string,
+        endpoint: string,
+        genAi: string,
+        dialect: string,
+        model: string,
+        stream: boolean,
+        status: number,
+        outcome: string,
+        error: string | undefined,
+        backend: string,
+        attempts: number
+      ): Shape => ({
+        naming: naming(`${method} ${endpoint}`, "server"),
+        attributes: attributes({
+          "http.request.method": method,
+          "http.response.status_code": status,
+          "gen_ai.operation.name": genAi,
+          "gen_ai.request.model": short(model),
+          "gen_ai.request.stream": stream,
+          "error.type": error,
+          "nexus.endpoint": endpoint,
+          "nexus.dialect": dialect,
+          "nexus.backend": backend,
+          "nexus.outcome": outcome,
+          "nexus.attempts": attempts
+        })
+      })
+    )
+    this.waits = new Recurring((model: string): Shape => ({
+      naming: naming("queue", "internal"),
+      attributes: attributes({ "gen_ai.request.model": short(model) })
+    }))
+    this.calls = new Recurring(
+      (
+        genAi: string,
+        model: string,
+        stream: boolean,
+        backend: string,
+        type: BackendType,
+        url: string,
+        number: number,
+        isHedge: boolean,
+        error: string | undefined
+      ): Shape => ({
+        naming: naming(`${genAi} ${model}`.trim(), "client"),
+        attributes: attributes({
+          "gen_ai.operation.name": genAi,
+          "gen_ai.provider.name": kindNamed(type).provider ?? type,
+          "gen_ai.request.model": short(model),
+          "gen_ai.request.stream": stream,
+          ...placeOf(url),
+          "error.type": isFailure(error) ? error : undefined,
+          "nexus.backend": backend,
+          "nexus.attempt.number": number,
+          "nexus.attempt.hedge": isHedge ? true : undefined,
+          "nexus.attempt.abandoned": error === "abandoned" ? true : undefined
+        })
+      })
+    )
+  }
+
+  /** Writes all spans of a request; `aheadMs` is what the wall clock shows beyond the monotonic one. */
+  write(request: TracedRequest, aheadMs: number): void {
+    const { trace } = request
+    this.request(request, aheadMs)
+    for (let at = 0; at + 1 < trace.waits.length; at += 2) this.wait(request, at, aheadMs)
+    for (let at = 0; at < trace.attempts.length; at += 1) {
+      const attempt = trace.attempts[at]
+      if (attempt !== undefined) this.attempt(request, attempt, at + 1, aheadMs)
     }
   }
 
-  const waits: Array<OtlpSpan> = []
-  for (let at = 0; at + 1 < trace.waits.length; at += 2) {
-    waits.push({
-      ...shared,
-      // Nobody else knows of it, so its id can be made of the request's: no two waits of one have the same.
-      spanId: (BigInt(`0x${trace.spanId}`) ^ BigInt(at / 2 + 1)).toString(16).padStart(16, "0"),
-      parentSpanId: trace.spanId,
-      name: "queue",
-      kind: kinds.internal,
-      startTimeUnixNano: nanos(trace.waits[at] ?? 0),
-      endTimeUnixNano: nanos(trace.waits[at + 1] ?? 0),
-      attributes: attributesOf({ "gen_ai.request.model": short(ended.model) }),
-      events: [],
-      status: { code: statuses.unset }
-    })
+  private request(request: TracedRequest, aheadMs: number): void {
+    const { keys, out } = this
+    const { backend, dialect, endpoint, genAi, method, model, outcome, status, stream, trace } = request
+    const error = requestError(request)
+    const attempts = trace.attempts.length
+    const shape = this.requests.of(
+      method,
+      endpoint,
+      genAi,
+      dialect,
+      model,
+      stream,
+      status,
+      outcome,
+      error,
+      backend,
+      attempts
+    )
+    const [from, to] = [microsOf(request.started, aheadMs), microsOf(request.ended, aheadMs)]
+    out.open(trace, trace.spanId, trace.parentId, shape.naming, from, to)
+    out.attributes(shape.attributes)
+    out.attributes(this.sender.of(request.client, request.userAgent, request.key, withoutQuery(request.url)))
+    this.usage(request.usage)
+    out.text(keys.id, request.id)
+    out.int(keys.bytes, request.bytes)
+    out.close(error !== undefined)
   }
 
-  const error = requestError(ended)
-  const request: OtlpSpan = {
-    ...shared,
-    spanId: trace.spanId,
-    parentSpanId: trace.parentId,
-    name: `${ended.method} ${ended.endpoint}`,
-    kind: kinds.server,
-    startTimeUnixNano: nanos(ended.started),
-    endTimeUnixNano: nanos(ended.ended),
-    attributes: attributesOf({
-      "http.request.method": ended.method,
-      "url.path": short(pathOf(ended.url)),
-      "http.response.status_code": ended.status,
-      "client.address": ended.client,
-      "user_agent.original": short(ended.userAgent),
-      "gen_ai.operation.name": ended.genAi,
-      "gen_ai.request.model": short(ended.model),
-      "gen_ai.request.stream": ended.stream,
-      ...usageOf(ended),
-      "error.type": error,
-      "nexus.request.id": ended.id,
-      "nexus.endpoint": ended.endpoint,
-      "nexus.dialect": ended.dialect,
-      "nexus.backend": ended.backend,
-      "nexus.outcome": ended.outcome,
-      "nexus.attempts": trace.attempts.length,
-      "nexus.key.name": ended.key,
-      "http.response.body.size": ended.bytes
-    }),
-    events: [],
-    status: { code: error === undefined ? statuses.unset : statuses.error }
+  private wait({ model, trace }: TracedRequest, at: number, aheadMs: number): void {
+    const { out } = this
+    const { attributes, naming } = this.waits.of(model)
+    // Nobody else knows of it, so its id can be made of the request's: no two waits of one have the same.
+    const id = (BigInt(`0x${trace.spanId}`) ^ BigInt(at / 2 + 1)).toString(16).padStart(16, "0")
+    const [from, to] = [microsOf(trace.waits[at] ?? 0, aheadMs), microsOf(trace.waits[at + 1] ?? 0, aheadMs)]
+    out.open(trace, id, trace.spanId, naming, from, to)
+    out.attributes(attributes)
+    out.close(false)
   }
-  return [request, ...waits, ...trace.attempts.map(attemptSpan)]
+
+  private attempt(request: TracedRequest, attempt: TracedAttempt, number: number, aheadMs: number): void {
+    const { firsts, keys, out } = this
+    const { genAi, stream, trace } = request
+    const { answeredAt, backend, error, isHedge, model, started } = attempt
+    const { name, type, url } = backend
+    const { attributes, naming } = this.calls.of(genAi, model, stream, name, type, url, number, isHedge, error)
+    const to = microsOf(attempt.endedAt === 0 ? request.ended : attempt.endedAt, aheadMs)
+    out.open(trace, attempt.spanId, trace.spanId, naming, microsOf(started, aheadMs), to)
+    out.attributes(attributes)
+    if (answeredAt !== 0) {
+      this.usage(request.usage)
+      if (stream) out.double(keys.first, (answeredAt - started) / 1000)
+      out.event(stream ? firsts.stream : firsts.whole, microsOf(answeredAt, aheadMs))
+    }
+    out.close(isFailure(error))
+  }
+
+  private usage(usage: Usage | undefined): void {
+    if (usage === undefined) return
+    const { keys, out } = this
+    out.int(keys.input, usage.prompt)
+    out.int(keys.output, usage.completion)
+    if (usage.cached !== 0) out.int(keys.cached, usage.cached)
+  }
 }

@@ -6,15 +6,14 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { type OtlpMetrics, OtlpSerialization, type OtlpTracer } from "effect/observability"
+import { type OtlpResource, OtlpSerialization } from "effect/observability"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { OtlpSettings, OtlpSignal, OtlpSignalName } from "../config/otlp.ts"
 import { version } from "../domain/version.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import type { Meters } from "../proxy/Meters.ts"
-import { attributesOf, nanosOf, spansOf } from "../proxy/spans.ts"
-import type { TracedRequest } from "../proxy/request-trace.ts"
+import { microsOf, RequestSpans } from "../proxy/spans.ts"
 import { Traces } from "../proxy/Traces.ts"
 import { otlpMetricsOf } from "../operations/otlp-metrics.ts"
 import { figuresNow } from "../operations/whole-figures.ts"
@@ -22,6 +21,10 @@ import type { Replicas } from "../replicas/Replicas.ts"
 import type { SharedStore } from "../replicas/SharedStore.ts"
 import type { Registry } from "../registry/Registry.ts"
 import { ExportQueue } from "../telemetry/export-queue.ts"
+import { utf8 } from "../telemetry/byte-writer.ts"
+import { type Attributes, givenOf, isWhole } from "../telemetry/span-encoding.ts"
+import { jsonSpans } from "../telemetry/span-json.ts"
+import { protobufSpans } from "../telemetry/span-protobuf.ts"
 import { Transport } from "../upstream/Transport.ts"
 
 /** Which process sends, and whether it sends for the whole gateway. */
@@ -32,8 +35,11 @@ export interface OtlpSender {
   readonly ageMs: number
 }
 
-/** Requests that wait to be sent, and those that are sent at a time. */
-const most = { waiting: 2048, batch: 256 } as const
+/** Requests that wait to be sent, and those that are sent at a time: fewer where they have many attempts. */
+const most = { waiting: 2048, batch: 256, batchBytes: 512 * 1024 } as const
+
+/** How long the wall clock is believed to keep its distance from the monotonic one, in milliseconds. */
+const steadyMs = 1000
 
 /** The first ones of a batch wait so long for others, in milliseconds. */
 const gatherMs = 2000
@@ -132,19 +138,43 @@ const makers = Effect.fnUntraced(function* ({ protocol }: OtlpSignal) {
   return Context.get(yield* Layer.build(layer), OtlpSerialization.OtlpSerialization)
 })
 
-const aheadOf = Effect.map(Clock.currentTimeNanos, (nanos) => Number(nanos) / 1e6 - performance.now())
+// What a body of one list begins and ends with.
+const jsonEnds = { begin: '{"resourceMetrics":[', end: "]}" } as const
+
+/** Bodies that hold a part of the metrics each as one that holds them all; messages of protobuf only follow one another. */
+const joined = (bodies: ReadonlyArray<Body>, protocol: OtlpSignal["protocol"]): Body => {
+  const all = bodies.map(({ bytes }) => bytes)
+  if (protocol === "http/protobuf") return { bytes: Buffer.concat(all), type: protobufSpans.contentType }
+  const { begin, end } = jsonEnds
+  const lists = all.map((bytes) => new TextDecoder().decode(bytes.subarray(begin.length, bytes.length - end.length)))
+  return { bytes: utf8(`${begin}${lists.join(",")}${end}`), type: jsonSpans.contentType }
+}
+
+/** What the wall clock shows beyond the monotonic one, looked up now and then; `now` in monotonic milliseconds. */
+const aheadAt = (clock: Clock.Clock): ((now: number) => number) => {
+  let [aheadMs, until] = [0, -Infinity]
+  return (now) => {
+    if (now >= until) {
+      aheadMs = Number(clock.currentTimeNanosUnsafe()) / 1e6 - performance.now()
+      until = now + steadyMs
+    }
+    return aheadMs
+  }
+}
 
 const sendTraces = Effect.fnUntraced(function* (
   signal: OtlpSignal,
   settings: OtlpSettings,
-  resource: ReturnType<typeof resourceOf>
+  resource: Attributes
 ): Effect.fn.Return<void, never, Scope.Scope | Services> {
   const traces = yield* Traces
   const { rules } = yield* Accounting
-  const { traces: encode } = yield* makers(signal)
+  const ahead = aheadAt(yield* Clock.Clock)
   const sending = new Sending("traces", signal, yield* Transport)
   const dropped = (count: number): void => rules.add("dropped", ["traces"], count)
-  const queue = new ExportQueue<TracedRequest>(most.waiting, most.batch, dropped)
+  const encoding = signal.protocol === "http/json" ? jsonSpans : protobufSpans
+  const queue = new ExportQueue(most, dropped)
+  const spans = new RequestSpans(encoding, queue.out)
   const arrived = (of: "one" | "batch") =>
     Effect.callback<void>((resume) => {
       const takeBack = queue.whenAny(of, () => resume(Effect.void))
@@ -152,16 +182,11 @@ const sendTraces = Effect.fnUntraced(function* (
     })
   const sendBatch = Effect.gen(function* () {
     const batch = queue.take()
-    if (batch.length === 0) return "taken"
-    const ahead = yield* aheadOf
-    const data: OtlpTracer.TraceData = {
-      resourceSpans: [{ resource, scopeSpans: [{ scope, spans: batch.flatMap((each) => spansOf(each, ahead)) }] }]
-    }
-    const sent = yield* Effect.onInterrupt(sending.send(bodyOf(encode(data))), () =>
-      Effect.sync(() => queue.putBack(batch))
-    )
+    if (batch === undefined) return "taken"
+    const body = { bytes: encoding.body({ resource, scope }, batch.bytes), type: encoding.contentType }
+    const sent = yield* Effect.onInterrupt(sending.send(body), () => Effect.sync(() => queue.putBack(batch)))
     if (sent === "later") queue.putBack(batch)
-    else if (sent === "refused") dropped(batch.length)
+    else if (sent === "refused") dropped(batch.count)
     return sent
   })
   yield* Effect.addFinalizer(() =>
@@ -172,7 +197,13 @@ const sendTraces = Effect.fnUntraced(function* (
       if (queue.size > 0) dropped(queue.size)
     })
   )
-  traces.give({ ...settings.sampling, take: (ended) => queue.push(ended) })
+  traces.give({
+    ...settings.sampling,
+    take: (ended) => {
+      spans.write(ended, ahead(ended.ended))
+      queue.added()
+    }
+  })
   yield* arrived("one").pipe(
     Effect.andThen(Effect.timeoutOption(arrived("batch"), gatherMs)),
     Effect.andThen(sendBatch),
@@ -185,41 +216,47 @@ const sendTraces = Effect.fnUntraced(function* (
 const sendMetrics = Effect.fnUntraced(function* (
   signal: OtlpSignal,
   settings: OtlpSettings,
-  resource: ReturnType<typeof resourceOf>,
+  resource: Attributes,
   sender: OtlpSender
 ): Effect.fn.Return<void, never, Scope.Scope | Services> {
   const { rules } = yield* Accounting
+  const ahead = aheadAt(yield* Clock.Clock)
   const { metrics: encode } = yield* makers(signal)
   const sending = new Sending("metrics", signal, yield* Transport)
   const started = performance.now() - sender.ageMs
   const figures = yield* figuresNow(started)
+  const about = { attributes: listed(resource), droppedAttributesCount: 0 }
   const send = Effect.gen(function* () {
     const read = yield* figures
-    const ahead = yield* aheadOf
-    const times = { start: nanosOf(started, ahead), now: nanosOf(performance.now(), ahead) }
-    const metrics: Array<
-      OtlpMetrics.MetricsData["resourceMetrics"][number]["scopeMetrics"][number]["metrics"][number]
-    > = []
+    const now = performance.now()
+    const aheadMs = ahead(now)
+    const times = { start: `${microsOf(started, aheadMs)}000`, now: `${microsOf(now, aheadMs)}000` }
+    const bodies: Array<Body> = []
     for (const metric of otlpMetricsOf(read, times)) {
-      metrics.push(metric)
+      bodies.push(
+        bodyOf(encode({ resourceMetrics: [{ resource: about, scopeMetrics: [{ scope, metrics: [metric] }] }] }))
+      )
       // Requests go on in between.
       yield* Effect.yieldNow
     }
-    const data: OtlpMetrics.MetricsData = { resourceMetrics: [{ resource, scopeMetrics: [{ scope, metrics }] }] }
     // The next ones say all that these would have said.
-    if ((yield* sending.send(bodyOf(encode(data)))) !== "taken") rules.add("dropped", ["metrics"])
+    if ((yield* sending.send(joined(bodies, signal.protocol))) !== "taken") rules.add("dropped", ["metrics"])
   })
   yield* Effect.addFinalizer(() => Effect.timeoutOption(send, flushMs))
   yield* Effect.sleep(settings.metricsEveryMs).pipe(Effect.andThen(send), Effect.forever, Effect.forkScoped)
 })
 
-const resourceOf = (settings: OtlpSettings, worker: number | undefined) => ({
-  attributes: attributesOf({
-    ...settings.resource,
-    "service.instance.id": settings.resource["service.instance.id"] ?? instanceId,
-    "nexus.worker": worker
-  }),
-  droppedAttributesCount: 0
+const listed = (values: Attributes): OtlpResource.Resource["attributes"] =>
+  givenOf(values).map(([key, value]) => {
+    if (typeof value === "string") return { key, value: { stringValue: value } }
+    if (typeof value === "boolean") return { key, value: { boolValue: value } }
+    return { key, value: isWhole(value) ? { intValue: value } : { doubleValue: value } }
+  })
+
+const resourceOf = (settings: OtlpSettings, worker: number | undefined): Attributes => ({
+  ...settings.resource,
+  "service.instance.id": settings.resource["service.instance.id"] ?? instanceId,
+  "nexus.worker": worker
 })
 
 const instanceId = crypto.randomUUID()

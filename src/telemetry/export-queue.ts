@@ -1,69 +1,95 @@
 /**
- * What waits to be sent elsewhere: bounded, so that a receiver that is slow or away costs the oldest of it and never memory.
+ * What waits to be sent elsewhere, in bytes already: bounded, so that a receiver that is slow or away costs the oldest of it
+ * and never memory.
  */
+import { ByteWriter } from "./byte-writer.ts"
 
-/** A bounded queue; what is dropped is counted. */
-export class ExportQueue<A> {
-  private waiting: Array<A> = []
-  private readonly most: number
-  private readonly batch: number
+/** Things that are sent together. */
+export interface ExportBatch {
+  readonly bytes: Uint8Array
+  /** How many there are. */
+  readonly count: number
+}
+
+/** How much may wait: things, and those of one batch; a batch is whole as well when it has so many bytes. */
+export interface ExportBounds {
+  readonly waiting: number
+  readonly batch: number
+  readonly batchBytes: number
+}
+
+/** A bounded queue of batches, the last of which is still written to; what is dropped is counted. */
+export class ExportQueue {
+  /** Where the next one is written; it counts once {@link added} says that it is there. */
+  readonly out = new ByteWriter()
+  private whole: Array<ExportBatch> = []
+  private open = 0
+  private wholes = 0
+  private readonly bounds: ExportBounds
   private readonly dropped: (count: number) => void
-  private wakes: { readonly wanted: number; readonly wake: () => void } | undefined
+  private wakes: { readonly of: "one" | "batch"; readonly wake: () => void } | undefined
 
-  /** Holds `most` at a time; whoever takes them is woken when there are `batch`. */
-  constructor(most: number, batch: number, dropped: (count: number) => void) {
-    this.most = most
-    this.batch = batch
+  constructor(bounds: ExportBounds, dropped: (count: number) => void) {
+    this.bounds = bounds
     this.dropped = dropped
   }
 
   /** How many wait. */
   get size(): number {
-    return this.waiting.length
+    return this.wholes + this.open
   }
 
-  /** Adds one; the oldest goes where there is no room. */
-  push(item: A): void {
-    this.waiting.push(item)
-    // Looked after a tenth too many, so that not each one moves all others.
-    if (this.waiting.length > this.most * 1.1) this.bound()
-    if (this.wakes !== undefined && this.waiting.length >= this.wakes.wanted) {
-      const { wake } = this.wakes
-      this.wakes = undefined
-      wake()
-    }
+  /** One more has been written; the oldest go where there is no room. */
+  added(): void {
+    this.open += 1
+    if (this.open >= this.bounds.batch || this.out.at >= this.bounds.batchBytes) this.close()
+    const { wakes } = this
+    if (wakes === undefined || (wakes.of === "batch" && this.whole.length === 0)) return
+    this.wakes = undefined
+    wakes.wake()
   }
 
-  /** Takes the oldest ones, a batch at most. */
-  take(): ReadonlyArray<A> {
-    this.bound()
-    return this.waiting.splice(0, this.batch)
+  /** Takes the oldest batch, whole or not; undefined when nothing waits. */
+  take(): ExportBatch | undefined {
+    if (this.whole.length === 0 && this.open > 0) this.close()
+    const batch = this.whole.shift()
+    this.wholes -= batch?.count ?? 0
+    return batch
   }
 
   /** Puts back what was not taken. */
-  putBack(items: ReadonlyArray<A>): void {
-    this.waiting = [...items, ...this.waiting]
+  putBack(batch: ExportBatch): void {
+    this.whole.unshift(batch)
+    this.wholes += batch.count
     this.bound()
   }
 
   /** Calls `wake` once there is something, or once there is a whole batch; gives what takes that back. */
   whenAny(of: "one" | "batch", wake: () => void): () => void {
-    const wanted = of === "one" ? 1 : this.batch
-    if (this.waiting.length >= wanted) {
+    if (this.whole.length > 0 || (of === "one" && this.open > 0)) {
       wake()
       return () => undefined
     }
-    const mine = { wanted, wake }
+    const mine = { of, wake }
     this.wakes = mine
     return () => {
       if (this.wakes === mine) this.wakes = undefined
     }
   }
 
+  private close(): void {
+    this.whole.push({ bytes: this.out.take(), count: this.open })
+    this.wholes += this.open
+    this.open = 0
+    this.bound()
+  }
+
   private bound(): void {
-    const tooMany = this.waiting.length - this.most
-    if (tooMany <= 0) return
-    this.waiting.splice(0, tooMany)
-    this.dropped(tooMany)
+    while (this.wholes > this.bounds.waiting) {
+      const oldest = this.whole.shift()
+      if (oldest === undefined) return
+      this.wholes -= oldest.count
+      this.dropped(oldest.count)
+    }
   }
 }

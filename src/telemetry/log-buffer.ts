@@ -10,13 +10,21 @@ export const maxWaiting = 1024 * 1024
 
 const maxChunk = 64 * 1024
 
-/** A bounded queue of lines in front of `sink`; `lost` makes the line that reports how many were dropped. */
-export const makeLogBuffer = (sink: LogSink, lost: (count: number) => string) => {
+/**
+ * A bounded queue of lines in front of `sink`; `lost` makes the line that reports how many were dropped, `later` calls back
+ * after a moment.
+ */
+export const makeLogBuffer = (
+  sink: LogSink,
+  lost: (count: number) => string,
+  later: (call: () => void) => void = queueMicrotask
+) => {
   const waiting: Array<string> = []
   let head = 0
   let size = 0
   let dropped = 0
   let busy = false
+  let gathering = false
   let idle: Array<() => void> = []
   const take = (): string => {
     let chunk = dropped === 0 ? "" : `${lost(dropped)}\n`
@@ -40,21 +48,41 @@ export const makeLogBuffer = (sink: LogSink, lost: (count: number) => string) =>
     idle = []
     for (const wake of waiters) wake()
   }
+  const add = (line: string): void => {
+    waiting.push(line)
+    size += line.length
+    while (size > maxWaiting) {
+      size -= (waiting[head++] ?? "").length
+      dropped += 1
+    }
+  }
+  const begin = (): void => {
+    if (busy || head === waiting.length) return
+    busy = true
+    queueMicrotask(pump)
+  }
   return {
     /** Adds a line; it leaves in a later turn of the event loop, together with others. */
     push: (line: string): void => {
-      waiting.push(line)
-      size += line.length
-      while (size > maxWaiting) {
-        size -= (waiting[head++] ?? "").length
-        dropped += 1
-      }
-      if (busy) return
-      busy = true
-      queueMicrotask(pump)
+      add(line)
+      begin()
+    },
+    /** Adds one that leaves after a moment, unless another one is sent before: one write for many of them. */
+    pushLater: (line: string): void => {
+      add(line)
+      if (size >= maxChunk) return begin()
+      if (busy || gathering) return
+      gathering = true
+      later(() => {
+        gathering = false
+        begin()
+      })
     },
     /** Resolves when nothing waits any more. */
-    flushed: (): Promise<void> => (busy ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve())
+    flushed: (): Promise<void> => {
+      begin()
+      return busy ? new Promise((resolve) => idle.push(resolve)) : Promise.resolve()
+    }
   }
 }
 

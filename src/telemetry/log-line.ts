@@ -67,18 +67,27 @@ export const textLine = ({ time, level, message, fields }: LogRecord, naming: Lo
 
 const member = (key: string, value: unknown): string => printable(`${json(key)}:${json(value)}`)
 
+/** What a JSON line begins with: its brace, when it was, how severe and what. */
+export const headText = (time: number, level: LogLevel, message: string, naming: LogNaming): string => {
+  const head = naming.head(new Date(time).toISOString(), level, message)
+  return `{${head.map(([name, value]) => member(name, value)).join(",")}`
+}
+
+/** Fields as members of a JSON object, a comma before each; those that are undefined are left out. */
+export const fieldsText = (fields: LogRecord["fields"], naming: LogNaming): string => membersOf(fields, naming).join("")
+
+const membersOf = (fields: LogRecord["fields"], naming: LogNaming): ReadonlyArray<string> =>
+  Object.entries(fields).flatMap(([field, given]) =>
+    given === undefined ? [] : naming.field(field, given).map(([name, value]) => `,${member(name, value)}`)
+  )
+
 /** A JSON object with time, level, message and the fields; those that do not fit are left out and counted. */
 export const jsonLine = ({ time, level, message, fields }: LogRecord, naming: LogNaming = logNamings.nexus): string => {
-  const head = naming.head(new Date(time).toISOString(), level, message)
-  let line = `{${head.map(([name, value]) => member(name, value)).join(",")}`
+  let line = headText(time, level, message, naming)
   let left = 0
-  for (const [field, given] of Object.entries(fields)) {
-    if (given === undefined) continue
-    for (const [name, value] of naming.field(field, given)) {
-      const next = `,${member(name, value)}`
-      if (line.length + next.length > maxLine - 32) left += 1
-      else line += next
-    }
+  for (const next of membersOf(fields, naming)) {
+    if (line.length + next.length > maxLine - 32) left += 1
+    else line += next
   }
   return left === 0 ? `${line}}` : `${line},"fields_left_out":${left}}`
 }

@@ -13,10 +13,17 @@ import type { Settings } from "../config/schema.ts"
 import { logLevels } from "../config/telemetry-schema.ts"
 import { makeLogBuffer, type LogSink, stderrSink } from "./log-buffer.ts"
 import { jsonLine, type LogRecord, textLine, valueText } from "./log-line.ts"
-import { type LogLevel, logNamings } from "./log-names.ts"
+import { type LogLevel, type LogNames, logNamings } from "./log-names.ts"
+import { LineTemplate } from "./line-template.ts"
 
 /** What the config says of the log. */
 export type LoggingSettings = Settings["logging"]
+
+/** What the line of a request says that has ended. */
+export const requestEnded = "request ended"
+
+// Lines of requests wait so long for others, in milliseconds.
+const gatherMs = 20
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -28,6 +35,10 @@ export class RequestLog extends Context.Service<
     readonly debugEnabled: () => boolean
     /** The part of the requests with a whole answer that a line is written of at info; undefined while none is. */
     readonly accessShare: () => number | undefined
+    /** What JSON lines of requests that have ended are made by; undefined while lines are text. The same one as long as the settings are. */
+    readonly accessTemplate: () => LineTemplate | undefined
+    /** Writes a line that is made already, with others that come soon. */
+    readonly writeLine: (line: string) => void
     /** Writes one line, when its level is. */
     readonly write: (level: LogLevel, message: string, fields?: Readonly<Record<string, unknown>>) => void
   }
@@ -63,19 +74,24 @@ export const layerOf = (
   terminal: boolean,
   fixed: Fields = {}
 ): Layer.Layer<RequestLog> => {
+  const isJson = (format: LoggingSettings["format"]) => format === "json" || (format === "auto" && !terminal)
   const line = (of: LogRecord): string => {
     const { format, names } = settings()
     const naming = logNamings[names]
-    return format === "json" || (format === "auto" && !terminal) ? jsonLine(of, naming) : textLine(of, naming)
+    return isJson(format) ? jsonLine(of, naming) : textLine(of, naming)
   }
   const isEnabled = (level: LogLevel): boolean => logLevels.indexOf(level) <= logLevels.indexOf(settings().level)
   const make = Effect.gen(function* () {
     const clock = yield* Clock.Clock
     const format = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>>) =>
       line({ time: clock.currentTimeMillisUnsafe(), level, message, fields: { ...fixed, ...fields } })
+    const run = Effect.runForkWith(yield* Effect.context<never>())
+    const later = (call: () => void): void => {
+      run(Effect.andThen(Effect.sleep(gatherMs), Effect.sync(call)))
+    }
     const lost = (lines: number) => format("warn", "log lines dropped, the reader is too slow", { lines })
     const buffer = yield* Effect.acquireRelease(
-      Effect.sync(() => makeLogBuffer(sink, lost)),
+      Effect.sync(() => makeLogBuffer(sink, lost, later)),
       ({ flushed }) => Effect.ignore(Effect.timeout(Effect.promise(flushed), "1 second"))
     )
     const write = (level: LogLevel, message: string, fields: Readonly<Record<string, unknown>> = {}) => {
@@ -88,7 +104,26 @@ export const layerOf = (
       const { access_log, access_log_share } = settings()
       return access_log && isEnabled("info") ? access_log_share : undefined
     }
-    return Context.make(RequestLog, { debugEnabled: () => isEnabled("debug"), accessShare, write }).pipe(
+    const templates = new Map<LogNames, LineTemplate>()
+    const accessTemplate = (): LineTemplate | undefined => {
+      const { format, names } = settings()
+      if (!isJson(format)) return undefined
+      const known = templates.get(names)
+      if (known !== undefined) return known
+      const made = new LineTemplate(logNamings[names], "info", requestEnded, fixed, () =>
+        clock.currentTimeMillisUnsafe()
+      )
+      templates.set(names, made)
+      return made
+    }
+    const log = RequestLog.of({
+      debugEnabled: () => isEnabled("debug"),
+      accessShare,
+      accessTemplate,
+      writeLine: buffer.pushLater,
+      write
+    })
+    return Context.make(RequestLog, log).pipe(
       Context.add(Logger.CurrentLoggers, new Set([logger])),
       // The level may change while the gateway runs: the logger itself looks at it.
       Context.add(References.MinimumLogLevel, "Trace")

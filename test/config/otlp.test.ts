@@ -18,16 +18,16 @@ describe("where telemetry goes", () => {
     for (const each of [from(base), from({}, { endpoint: "http://collector:4318/" })]) {
       expect(each?.traces?.url).toBe("http://collector:4318/v1/traces")
       expect(each?.metrics?.url).toBe("http://collector:4318/v1/metrics")
-      expect(each?.traces?.protocol).toBe("http/json")
+      expect(each?.traces?.protocol).toBe("http/protobuf")
     }
   })
 
-  test("is sent there as JSON unless a variable or the file wants protobuf", () => {
+  test("is sent there as protobuf, as the standard has it, unless a variable or the file wants JSON", () => {
     const protocol = (env: Environment, otlp = {}) => from({ ...base, ...env }, otlp)?.traces?.protocol
-    expect(protocol({})).toBe("http/json")
-    expect(protocol({ OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" })).toBe("http/protobuf")
-    expect(protocol({ OTEL_EXPORTER_OTLP_PROTOCOL: "http/protobuf" }, { protocol: "http/json" })).toBe("http/json")
-    expect(protocol({ OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" })).toBe("http/json")
+    expect(protocol({})).toBe("http/protobuf")
+    expect(protocol({ OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" })).toBe("http/json")
+    expect(protocol({ OTEL_EXPORTER_OTLP_PROTOCOL: "http/json" }, { protocol: "http/protobuf" })).toBe("http/protobuf")
+    expect(protocol({ OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: "grpc" })).toBe("http/protobuf")
   })
 
   test("is what a signal's own variable says, as it stands", () =>

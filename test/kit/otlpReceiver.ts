@@ -62,7 +62,9 @@ export const startOtlpReceiver = async (): Promise<OtlpReceiver> => {
         .flatMap(({ resourceSpans }) => resourceSpans)
         .flatMap(({ scopeSpans }) => scopeSpans)
         .flatMap(({ spans }) => spans)
-        .map((span: Any) => Object.assign(span, { attributes: attributesIn(span.attributes) })),
+        .map((span: Any) =>
+          Object.assign(span, { attributes: attributesIn(span.attributes), events: span.events ?? [] })
+        ),
     metrics: () =>
       (bodies(server.requests, "/v1/metrics").at(-1)?.resourceMetrics ?? [])
         .flatMap(({ scopeMetrics }: Any) => scopeMetrics)

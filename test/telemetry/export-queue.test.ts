@@ -13,24 +13,37 @@ const steps = fc.array(
   { maxLength: 40 }
 )
 
+const push = (queue: ExportQueue, text: string): void => {
+  queue.out.text(text)
+  queue.added()
+}
+
+const wordsIn = (bytes: Uint8Array): ReadonlyArray<number> =>
+  new TextDecoder().decode(bytes).split(" ").filter(Boolean).map(Number)
+
 test("what is sent, what waits and what was dropped are all that came, in order, whatever the receiver does", () =>
   fc.assert(
     fc.property(steps, (all) => {
       let dropped = 0
       let came = 0
       const sent: Array<number> = []
-      const queue = new ExportQueue<number>(20, 8, (count) => {
+      const queue = new ExportQueue({ waiting: 20, batch: 8, batchBytes: 15 }, (count) => {
         dropped += count
       })
       for (const step of all) {
-        if (typeof step === "object") for (let at = 0; at < step.push; at += 1) queue.push(came++)
+        if (typeof step === "object") for (let at = 0; at < step.push; at += 1) push(queue, `${came++} `)
         else {
           const batch = queue.take()
-          expect(batch.length).toBeLessThanOrEqual(8)
-          if (step === "take") sent.push(...batch)
+          expect(batch === undefined).toBe(sent.length + dropped === came)
+          if (batch === undefined) continue
+          const words = wordsIn(batch.bytes)
+          expect(words).toHaveLength(batch.count)
+          expect(batch.count).toBeLessThanOrEqual(8)
+          expect(batch.bytes.length).toBeLessThan(20)
+          if (step === "take") sent.push(...words)
           else queue.putBack(batch)
         }
-        expect(queue.size).toBeLessThanOrEqual(22)
+        expect(queue.size).toBeLessThanOrEqual(27)
         expect(sent.length + queue.size + dropped).toBe(came)
         expect(sent).toEqual(sent.toSorted((a, b) => a - b))
       }
@@ -38,17 +51,17 @@ test("what is sent, what waits and what was dropped are all that came, in order,
   ))
 
 test("whoever waits is woken by the first one, or by a whole batch, and by nothing once that is taken back", () => {
-  const queue = new ExportQueue<number>(20, 3, () => undefined)
+  const queue = new ExportQueue({ waiting: 20, batch: 3, batchBytes: 100 }, () => undefined)
   const woken: Array<string> = []
   queue.whenAny("one", () => woken.push("one"))
-  queue.push(1)
+  push(queue, "1")
   queue.whenAny("batch", () => woken.push("batch"))
-  queue.push(2)
+  push(queue, "2")
   expect(woken).toEqual(["one"])
-  queue.push(3)
+  push(queue, "3")
   expect(woken).toEqual(["one", "batch"])
   queue.take()
   queue.whenAny("one", () => woken.push("never"))()
-  queue.push(4)
+  push(queue, "4")
   expect(woken).toEqual(["one", "batch"])
 })

@@ -93,6 +93,39 @@ describe("a log reader that stalls", () => {
   })
 })
 
+test("lines that may wait leave together after a moment, or at once with one that may not, or when there are many", async () => {
+  const taken: Array<string> = []
+  const moments: Array<() => void> = []
+  const buffer = makeLogBuffer(
+    (text, done) => {
+      taken.push(text)
+      done()
+    },
+    () => "",
+    (call) => void moments.push(call)
+  )
+  for (const line of ["a", "b", "c"]) buffer.pushLater(line)
+  await Promise.resolve()
+  expect(taken).toEqual([])
+  expect(moments).toHaveLength(1)
+  moments.shift()?.()
+  await Promise.resolve()
+  expect(taken.splice(0)).toEqual(["a\nb\nc\n"])
+  buffer.pushLater("d")
+  buffer.push("e")
+  await Promise.resolve()
+  expect(taken.splice(0)).toEqual(["d\ne\n"])
+  moments.shift()?.()
+  await Promise.resolve()
+  expect(taken).toEqual([])
+  buffer.pushLater("f".repeat(70_000))
+  await Promise.resolve()
+  expect(taken.splice(0)).toHaveLength(1)
+  buffer.pushLater("g")
+  await buffer.flushed()
+  expect(taken).toEqual(["g\n"])
+})
+
 describe("the log", () => {
   const run = async (level: "info" | "debug", format: "auto" | "text" | "json", terminal: boolean) => {
     let out = ""

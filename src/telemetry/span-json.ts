@@ -1,0 +1,153 @@
+/**
+ * Spans as JSON, by the rules that OTLP has for it: ids in hexadecimal digits, nanoseconds as text.
+ */
+import { ByteWriter, utf8 } from "./byte-writer.ts"
+import {
+  type Attributes,
+  givenOf,
+  isWhole,
+  type SpanEncoding,
+  spanKinds,
+  spanStatuses,
+  type SpanTrace,
+  type SpanWriter,
+  written
+} from "./span-encoding.ts"
+
+const json = (value: unknown): string => JSON.stringify(value)
+
+// OTLP has numbers that are none as text.
+const jsonNumber = (value: number): string => (Number.isFinite(value) ? String(value) : json(String(value)))
+
+const jsonValue = (value: string | number | boolean): string => {
+  if (typeof value === "string") return `{"stringValue":${json(value)}}`
+  if (typeof value === "boolean") return `{"boolValue":${String(value)}}`
+  return isWhole(value) ? `{"intValue":${String(value)}}` : `{"doubleValue":${jsonNumber(value)}}`
+}
+
+const jsonAttributes = (values: Attributes): string =>
+  givenOf(values)
+    .map(([name, value]) => `{"key":${json(name)},"value":${jsonValue(value)}},`)
+    .join("")
+
+const marks = { comma: 0x2c, bracket: 0x5d } as const
+
+const parts = {
+  traceId: utf8('{"traceId":"'),
+  spanId: utf8('","spanId":"'),
+  started: utf8('"startTimeUnixNano":"'),
+  ended: utf8('000","endTimeUnixNano":"'),
+  attributes: utf8('000","attributes":['),
+  int: utf8('{"intValue":'),
+  double: utf8('{"doubleValue":'),
+  text: utf8('{"stringValue":'),
+  valueEnd: utf8("}},"),
+  events: utf8(',"events":['),
+  eventEnd: utf8('000"},'),
+  unset: utf8(`,"status":{"code":${spanStatuses.unset}},"flags":1},`),
+  error: utf8(`,"status":{"code":${spanStatuses.error}},"flags":1},`)
+}
+
+class JsonWriter implements SpanWriter {
+  private readonly out: ByteWriter
+  private hasEvents = false
+
+  constructor(out: ByteWriter) {
+    this.out = out
+  }
+
+  open(
+    { state, traceId }: SpanTrace,
+    spanId: string,
+    parentId: string | undefined,
+    naming: Uint8Array,
+    started: number,
+    ended: number
+  ): void {
+    const { out } = this
+    out.put(parts.traceId)
+    out.text(traceId)
+    out.put(parts.spanId)
+    out.text(spanId)
+    out.text('",')
+    if (state !== undefined && state !== "") out.text(`"traceState":${json(state)},`)
+    if (parentId !== undefined) out.text(`"parentSpanId":"${parentId}",`)
+    out.put(naming)
+    out.put(parts.started)
+    out.text(String(started))
+    out.put(parts.ended)
+    out.text(String(ended))
+    out.put(parts.attributes)
+    this.hasEvents = false
+  }
+
+  attributes(attributes: Uint8Array): void {
+    this.out.put(attributes)
+  }
+
+  int(key: Uint8Array, value: number): void {
+    if (isWhole(value)) this.value(key, parts.int, String(value))
+    else this.double(key, value)
+  }
+
+  double(key: Uint8Array, value: number): void {
+    this.value(key, parts.double, jsonNumber(value))
+  }
+
+  text(key: Uint8Array, value: string): void {
+    this.value(key, parts.text, json(value))
+  }
+
+  event(event: Uint8Array, at: number): void {
+    const { out } = this
+    if (!this.hasEvents) {
+      this.endList()
+      out.put(parts.events)
+      this.hasEvents = true
+    }
+    out.put(event)
+    out.text(String(at))
+    out.put(parts.eventEnd)
+  }
+
+  close(failed: boolean): void {
+    this.endList()
+    this.out.put(failed ? parts.error : parts.unset)
+  }
+
+  private value(key: Uint8Array, type: Uint8Array, value: string): void {
+    const { out } = this
+    out.put(key)
+    out.put(type)
+    out.text(value)
+    out.put(parts.valueEnd)
+  }
+
+  // Each member of a list has a comma behind it; that of the last one becomes its end.
+  private endList(): void {
+    const { out } = this
+    if (out.last === marks.comma) out.replaceLast(marks.bracket)
+    else out.byte(marks.bracket)
+  }
+}
+
+/** As JSON. */
+export const jsonSpans: SpanEncoding = {
+  contentType: "application/json",
+  naming: (name, kind) => utf8(`"name":${json(name)},"kind":${spanKinds[kind]},`),
+  attributes: (values) => utf8(jsonAttributes(values)),
+  key: (name) => utf8(`{"key":${json(name)},"value":`),
+  event: (name) => utf8(`{"name":${json(name)},"timeUnixNano":"`),
+  writer: (out) => new JsonWriter(out),
+  body: ({ resource, scope }, spans) => {
+    const attributes = jsonAttributes(resource).slice(0, -1)
+    const head = `{"resourceSpans":[{"resource":{"attributes":[${attributes}]},"scopeSpans":[{"scope":${json(scope)},"spans":[`
+    return written((out) => {
+      out.text(head)
+      out.put(spans)
+      if (out.last === marks.comma) out.replaceLast(marks.bracket)
+      else out.byte(marks.bracket)
+      out.text("}]}]}")
+    })
+  }
+}

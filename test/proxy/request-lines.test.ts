@@ -1,0 +1,77 @@
+import { expect, test } from "bun:test"
+import fc from "fast-check"
+import { outcomes } from "../../src/domain/request.ts"
+import type { RequestEnd, RequestRecord } from "../../src/proxy/record.ts"
+import { requestFields, RequestLines } from "../../src/proxy/request-line.ts"
+import { LineTemplate } from "../../src/telemetry/line-template.ts"
+import { jsonLine } from "../../src/telemetry/log-line.ts"
+import { logNamings } from "../../src/telemetry/log-names.ts"
+
+// Few of each, so that what is remembered of one request is met again by another one; what has to be escaped among them.
+const words = fc.oneof(
+  fc.constantFrom("m", "größer", "\ud800", 'a"b\\c', "\u001b[31m\u202e", "x".repeat(600)),
+  fc.string({ unit: "binary", maxLength: 60 })
+)
+const ids = fc.constantFrom("seen", "0b9c8d7e-1f2a-4b3c-8d9e-0f1a2b3c4d5e", 'a"b', "line\nfeed")
+const times = fc.double({ min: 0, max: 1e7, noNaN: true })
+const counts = fc.oneof(fc.nat(), fc.double())
+const maybe = <A>(one: fc.Arbitrary<A>) => fc.option(one, { nil: undefined })
+
+const requests = fc.record({
+  peer: maybe(fc.constantFrom("127.0.0.1", "fe80::1")),
+  headers: fc.record({ agent: maybe(words), forwarded: maybe(words), retries: maybe(fc.constantFrom("0", "3", "x")) }),
+  record: fc.record({
+    id: ids,
+    trace: maybe(fc.constant({ traceId: "0af7651916cd43dd8448eb211c80319c" })),
+    key: maybe(words),
+    endpoint: fc.constantFrom("chat/completions", "embeddings"),
+    route: fc.constantFrom({ dialect: { id: "openai" } }, { dialect: { id: "anthropic" } }),
+    model: words,
+    asked: maybe(fc.record({ model: words })),
+    decided: maybe(fc.record({ ruling: maybe(fc.record({ rule: maybe(fc.record({ name: words })) })) })),
+    stream: fc.boolean(),
+    attempts: fc.nat({ max: 3 }),
+    hedge: maybe(fc.record({ backend: words, model: words, after_ms: times, outcome: maybe(fc.constant("won")) })),
+    started: times,
+    queuedMs: fc.oneof(fc.constant(0), times),
+    committed: maybe(fc.record({ at: times })),
+    usage: maybe(fc.record({ prompt: counts, cached: counts, completion: counts })),
+    // Enough of them that they do not fit.
+    failures: fc.array(fc.record({ backend: words, model: words, reason: words }), { maxLength: 8 })
+  }),
+  end: fc.record({
+    outcome: fc.constantFrom(...outcomes),
+    status: fc.constantFrom(200, 499, 502),
+    backend: words,
+    bytes: fc.nat()
+  }),
+  now: times
+})
+
+test.each(Object.keys(logNamings) as Array<keyof typeof logNamings>)(
+  "the line of a request under the names of %p is, letter for letter, the one that its fields make",
+  (names) => {
+    const naming = logNamings[names]
+    const [time, fixed] = [1_795_601_815_177, { worker: 2 }]
+    const lines = new RequestLines(new LineTemplate(naming, "info", "request ended", fixed, () => time))
+    fc.assert(
+      fc.property(requests, ({ end: given, headers: { agent, forwarded, retries }, now, peer, record: of }) => {
+        const headers = new Map([
+          ["user-agent", agent],
+          ["x-forwarded-for", forwarded],
+          ["x-stainless-retry-count", retries]
+        ])
+        const request = { headers: { get: (name: string) => headers.get(name) ?? null } }
+        const record = { ...of, request } as unknown as RequestRecord // reason: what a line says is all there
+        const end: RequestEnd = { ...given, cutPrompt: undefined }
+        const ended = { record, peer: () => peer }
+        const fields = { ...fixed, ...requestFields(ended, end, now) }
+        const whole = jsonLine({ time, level: "info", message: "request ended", fields }, naming)
+        const line = lines.of(ended, end, now)
+        // One that leaves a field out is made in the other way.
+        if (line === undefined) expect(whole.length).toBeGreaterThan(6000)
+        else expect(line).toBe(whole)
+      })
+    )
+  }
+)
