@@ -72,6 +72,14 @@ export const house: Readonly<Record<string, Room>> = {
     "domain config wire dialect registry router upstream issuer backend health discovery http remote"
   ),
   mock: room("an LLM server without a model: answers, speeds and faults as it is told", "domain config dialect http"),
+  load: room(
+    "requests sent to measure servers, and what their answers show",
+    "backend dialect telemetry upstream wire"
+  ),
+  recording: room(
+    "exchanges with the times of their pieces: noted as they pass, kept, served, sent again",
+    "domain dialect upstream wire http mock load"
+  ),
   demo: room("simulated backends inside the process", "backend dialect http mock"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
@@ -87,7 +95,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   cli: room(
     "commands",
-    "domain backend admission config config/import dialect http api connect remote doctor mock serve"
+    "domain backend admission config config/import dialect http api connect upstream remote doctor mock load recording serve"
   ),
   main: room("the program", "cli")
 }

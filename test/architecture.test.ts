@@ -265,6 +265,7 @@ describe("what the program does not do", () => {
       "src/operations/handlers/usage-handlers.ts",
       "src/operations/handlers/event-handlers.ts",
       "src/cli/usage-command.ts",
+      "src/cli/record-command.ts",
       "src/runtime/otlp-export.ts"
     ]
     // Where an answer has no date of its own, and where a machine is seen to have slept.

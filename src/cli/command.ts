@@ -17,6 +17,8 @@ import { keysCommand } from "./keys.ts"
 import { mockCommand } from "./mock.ts"
 import { modelsCommand } from "./models.ts"
 import { eventsCommand } from "./events.ts"
+import { recordCommand } from "./record-command.ts"
+import { replayCommand } from "./replay-command.ts"
 import { requestsCommand } from "./requests.ts"
 import { serveCommand } from "./serve.ts"
 import { serviceCommand } from "./service/service.ts"
@@ -47,6 +49,8 @@ export const nexus = Command.make("nexus").pipe(
     doctorCommand,
     grafanaCommand,
     mockCommand,
+    recordCommand,
+    replayCommand,
     connectCommand,
     configCommand,
     keysCommand,

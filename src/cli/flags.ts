@@ -39,6 +39,14 @@ export const json = Flag.Boolean("json").pipe(
   Flag.withDefault(false)
 )
 
+/** `--yes`: what may cost money is done. */
+export const yes = Flag.Boolean("yes").pipe(
+  Flag.withAlias("y"),
+  Flag.withDescription("Ask servers in the cloud as well, whose tokens may cost money"),
+  Flag.withoutNegation,
+  Flag.withDefault(false)
+)
+
 /** Which gateway a command is for. */
 export interface GatewayFlags {
   readonly config: Option.Option<string>

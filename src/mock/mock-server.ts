@@ -9,19 +9,14 @@ import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import type { DialectList } from "../dialect/all.ts"
 import type { AnswerContext } from "../dialect/chat.ts"
-import type { Dialect, DialectRoute, ReadRequest } from "../dialect/Dialect.ts"
-import { pagesAt } from "../dialect/page-routes.ts"
-import type { Catalogue, ListedModel } from "../dialect/pages.ts"
-import { refuse } from "../dialect/refuse.ts"
-import { Routes } from "../dialect/routes.ts"
-import { type GatewayError, MethodNotAllowed, ModelNotFound, NotFound, NotImplemented } from "../domain/errors.ts"
-import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
-import type { Listening } from "../http/BunServer.ts"
+import type { DialectRoute, ReadRequest } from "../dialect/Dialect.ts"
+import { type GatewayError, NotImplemented } from "../domain/errors.ts"
 import { vectorOf } from "./answers.ts"
 import { FaultChooser } from "./fault-rules.ts"
 import { type Answering, plainAnswer, textAnswer, type Writing } from "./mock-answer.ts"
 import { faultWords, type MockModel, type MockScript } from "./mock-script.ts"
 import { promptTokensOf, saidTo, turnOf } from "./mock-text.ts"
+import { type ModelHandler, serveModels, unknownModel } from "./model-server.ts"
 import { readTextRequest } from "./text-completions.ts"
 
 /** What becomes of a request, for whoever watches. */
@@ -46,11 +41,6 @@ export interface MockOptions {
   readonly onAnswer: (event: MockEvent) => Effect.Effect<void>
 }
 
-/** Answers a request. */
-export type MockHandler = (request: Request, server: Listening) => Promise<Response>
-
-const usualContext = 32_768
-
 /** Numbers of a vector, unless its client wants others. */
 const usualDimensions = 64
 
@@ -59,67 +49,16 @@ const mostDimensions = 4096
 
 const textCompletions = "completions"
 
-const listed = ({ context_length: contextLength = usualContext, embeddings, name }: MockModel): ListedModel => ({
-  id: name,
-  created: 0,
-  contextLength,
-  abilities: embeddings === undefined ? {} : { embeddings },
-  types: [],
-  loaded: true,
-  about: {}
-})
-
-const catalogueOf = (models: ReadonlyArray<MockModel>): Catalogue => ({
-  all: () => models.map(listed),
-  find: (name) => {
-    const found = models.find((each) => each.name === name)
-    if (found !== undefined) return Result.succeed(listed(found))
-    return Result.fail(new ModelNotFound({ model: name, available: models.map((each) => each.name) }))
-  }
-})
-
-const pathOf = (url: string): { readonly path: string; readonly query: URLSearchParams } => {
-  const { pathname, searchParams } = new URL(url)
-  return { path: pathname, query: searchParams }
-}
-
-/** The list in the shape of the first dialect, which has no page for it. */
-const modelList = ({ owner, script }: MockOptions): Response =>
-  Response.json({
-    object: "list",
-    data: script.models.map(({ context_length: context = usualContext, name }) => ({
-      id: name,
-      object: "model",
-      created: 0,
-      owned_by: owner,
-      context_length: context
-    }))
-  })
-
 /** What answers the requests of one server, for as long as a scope is open. */
-export const makeMock = (options: MockOptions): Effect.Effect<MockHandler> =>
+export const makeMock = (options: MockOptions): Effect.Effect<ModelHandler> =>
   Effect.gen(function* () {
-    const { dialects, name, onAnswer, script } = options
+    const { dialects, name, onAnswer, owner, script } = options
     const random = yield* Random.Random
     const clock = yield* Clock.Clock
-    const run = Effect.runPromiseWith(yield* Effect.context<never>())
-    const routes = new Routes(dialects)
-    const turns = new EventLoopTurns()
     const faults = new FaultChooser(script.faults, () => random.nextDoubleUnsafe())
-    const catalogue = catalogueOf(script.models)
     const slots = new Map<string, Semaphore.Semaphore>()
     for (const { name: model, slots: count } of script.models) {
       if (count !== undefined) slots.set(model, yield* Semaphore.make(count))
-    }
-
-    const routeOf = (method: string, path: string): DialectRoute | undefined => {
-      const direct = routes.find(path)
-      if (direct !== undefined) return direct
-      for (const dialect of dialects) {
-        const meant = dialect.canonicalPath(method, path)
-        if (meant !== path) return routes.find(meant)
-      }
-      return undefined
     }
 
     const contextOf = (model: string): AnswerContext => {
@@ -186,59 +125,16 @@ export const makeMock = (options: MockOptions): Effect.Effect<MockHandler> =>
       return written({ answers, said: saidTo(name, script.answers, asked), stream })
     }
 
-    const asked = (route: DialectRoute, body: Uint8Array, id: string): Effect.Effect<Response, GatewayError> =>
-      Effect.gen(function* () {
-        const reading = { turns, model: route.model }
-        const needs = yield* Effect.promise(async () => route.operation.needs(body, reading))
-        if (Result.isFailure(needs)) return yield* Effect.fail(needs.failure)
-        const { model: called } = needs.success.needs
-        const model = script.models.find((each) => each.name === called)
-        if (model === undefined)
-          return yield* new ModelNotFound({ model: called, available: script.models.map((each) => each.name) })
-        return yield* answered(route, needs.success, model, body, id)
-      })
-
-    const paged = (request: Request, path: string, query: URLSearchParams, body: Uint8Array) => {
-      const method = request.method === "HEAD" ? "GET" : request.method
-      const found = pagesAt(dialects, path, request.headers)
-      const page = found.find((each) => each.page.method === method)
-      if (page === undefined) return undefined
-      const { dialect, model } = page
-      return { dialect, answer: page.page.answer(catalogue, { model, query, body }) }
-    }
-
-    return (request, server) => {
-      server.timeout(request, 0)
-      const { path, query } = pathOf(request.url)
-      const id = crypto.randomUUID()
-      const route = routeOf(request.method, path)
-      const speaker: Dialect =
-        route?.dialect ?? dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path) === true) ?? dialects[0]
-      const refused = (error: GatewayError): Response => refuse(speaker, error, id)
-      const answer = Effect.gen(function* () {
-        const body = new Uint8Array(yield* Effect.promise(() => request.arrayBuffer()))
-        if (route !== undefined && route.passage === undefined && route.socket !== true) {
-          if (request.method === "POST") return yield* asked(route, body, id)
-          return yield* new MethodNotAllowed({ method: request.method, path, allowed: ["POST"] })
-        }
-        const page = paged(request, path, query, body)
-        if (page !== undefined) {
-          if (Result.isFailure(page.answer)) return refuse(page.dialect, page.answer.failure, id)
-          const { body: text, status, type } = page.answer.success
-          return new Response(text, { status, headers: { "content-type": type } })
-        }
-        if (request.method === "GET" && path === "/v1/models") return modelList(options)
-        if (request.method === "GET" && path === "/") return new Response(`${name}: no model runs here\n`)
-        return yield* new NotFound({
-          method: request.method,
-          path: path.slice(0, 200),
-          instead: [speaker, ...dialects.filter((each) => each !== speaker)].map(({ hint }) => hint).join("; ")
-        })
-      })
-      // Whoever leaves frees the slot.
-      return run(
-        Effect.catch(answer, (error) => Effect.succeed(refused(error))),
-        { signal: request.signal }
-      ).catch(() => new Response(null, { status: 499 }))
-    }
+    return yield* serveModels({
+      name,
+      owner,
+      dialects,
+      models: script.models,
+      answer: ({ body, id, read, route }) => {
+        const model = script.models.find((each) => each.name === read.needs.model)
+        return model === undefined
+          ? Effect.fail(unknownModel(read.needs.model, script.models))
+          : answered(route, read, model, body, id)
+      }
+    })
   })
