@@ -3,6 +3,7 @@
  */
 import { join } from "node:path"
 import { prepareBrowser } from "./browser.ts"
+import { checkChart } from "./chart.ts"
 import { preparePython } from "./python.ts"
 import { prepareStore } from "./shared-store.ts"
 import { smoke } from "./smoke.ts"
@@ -48,6 +49,19 @@ const tests = async (
   say(`${name}: ${passed} passed, ${failed} failed`, began, failed === 0 ? undefined : lines.join("\n").trim())
 }
 
+const chart = async (): Promise<void> => {
+  const began = performance.now()
+  const { failures, passed, skipped } = await checkChart()
+  count.passed += passed
+  count.failed += failures.length
+  say(
+    `chart: ${passed} passed, ${failures.length} failed`,
+    began,
+    failures.length === 0 ? undefined : failures.join("\n")
+  )
+  for (const line of skipped) console.log(`     ${line}`)
+}
+
 /** The speed against the floor: each line is a check, and is shown either way. */
 const gate = async (): Promise<void> => {
   const began = performance.now()
@@ -82,6 +96,7 @@ await step("types", ["run", "check"])
 await step("lint", ["run", "lint"])
 await step("unused code", ["run", "unused"])
 await step("format", ["run", "format:check"])
+await chart()
 const { note, python, remove } = await preparing
 console.log(`     ${note}`)
 const browser = await browsing

@@ -396,6 +396,7 @@ describe("the house", () => {
       "bun.lock",
       "bunfig.toml",
       "compose.yaml",
+      "deploy",
       "docs",
       "findings",
       "nexus.example.toml",

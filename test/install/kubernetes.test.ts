@@ -6,7 +6,7 @@ import { loadedFrom } from "../config/reading.ts"
 
 const page = readFileSync(join(import.meta.dir, "../../docs/kubernetes.md"), "utf8")
 const blocks = [...page.matchAll(/^```yaml\n([\s\S]*?)^```$/gm)].map(([, text = ""]) => text)
-const [manifests = ""] = blocks
+const manifests = blocks.find((text) => text.includes("kind: Deployment")) ?? ""
 const ingress = blocks.find((text) => text.includes("kind: Ingress")) ?? ""
 
 interface Manifest {
