@@ -16,10 +16,8 @@ export interface AdmissionRules {
   readonly keys: () => KeyRing
   /** Tokens that are taken for keys; absent where there is no issuer. */
   readonly tokens?: IssuedTokens | undefined
-  /** Host names that are accepted; undefined accepts any (an address beyond loopback). */
-  readonly hosts: ReadonlySet<string> | undefined
-  /** Ends of further ones, each with its dot. */
-  readonly hostEnds: ReadonlyArray<string>
+  /** Whether a Host is accepted; undefined accepts any (an address beyond loopback). */
+  readonly allowsHost: ((host: string) => boolean) | undefined
   /** Browser origins that are accepted. */
   readonly origins: ReadonlySet<string>
   /** Who may have the models of servers changed. */
@@ -42,6 +40,27 @@ const nameless: ReadonlySet<string> = new Set(["/livez", "/readyz", "/health"])
 
 const loopbackHosts = ["localhost", "127.0.0.1", "[::1]"]
 
+/** The part of a host before its port, in lower case. */
+const hostName = (host: string): string => {
+  const end = host.startsWith("[") ? host.indexOf("]") + 1 : host.indexOf(":")
+  return (end <= 0 ? host : host.slice(0, end)).toLowerCase()
+}
+
+/** Whether a Host has one of these names, or one that ends as those of them that begin with `*.`. */
+const hostRule = (names: ReadonlyArray<string>): ((host: string) => boolean) => {
+  const whole = new Set(names)
+  const ends = names.filter((name) => name.startsWith("*.")).map((name) => name.slice(1))
+  // Nearly all requests come to the same one.
+  let last: string | undefined
+  return (host) => {
+    if (host === last) return true
+    const name = hostName(host)
+    const isAllowed = whole.has(name) || ends.some((end) => name.length > end.length && name.endsWith(end))
+    if (isAllowed) last = host
+    return isAllowed
+  }
+}
+
 /** Builds the rules. */
 export const makeAdmission = (options: {
   readonly hostname: string
@@ -56,21 +75,11 @@ export const makeAdmission = (options: {
   tokens: options.tokens,
   modelChanges: options.modelChanges ?? "admins",
   livePage: options.livePage ?? "on",
-  hosts: isLoopback(options.hostname)
-    ? new Set([...loopbackHosts, options.hostname, ...options.allowedHosts].map((host) => host.toLowerCase()))
+  allowsHost: isLoopback(options.hostname)
+    ? hostRule([...loopbackHosts, options.hostname, ...options.allowedHosts].map((host) => host.toLowerCase()))
     : undefined,
-  hostEnds: options.allowedHosts.filter((host) => host.startsWith("*.")).map((host) => host.slice(1).toLowerCase()),
   origins: new Set(options.origins)
 })
-
-/** The part of a host before its port, in lower case. */
-const hostName = (host: string): string => {
-  const end = host.startsWith("[") ? host.indexOf("]") + 1 : host.indexOf(":")
-  return (end <= 0 ? host : host.slice(0, end)).toLowerCase()
-}
-
-const isAllowed = ({ hosts, hostEnds }: AdmissionRules, name: string): boolean =>
-  hosts?.has(name) === true || hostEnds.some((end) => name.length > end.length && name.endsWith(end))
 
 /** Headers that a key may come in: OpenAI's own, and those of Anthropic's, Azure's and Google's clients. */
 export const clientKeyHeaders = ["x-api-key", "api-key", "x-goog-api-key"] as const
@@ -123,16 +132,16 @@ export interface Visitor {
 const grantsIn = function* (
   { keys, tokens }: AdmissionRules,
   request: Request,
-  { now, peer }: Visitor,
+  visitor: Visitor,
   parameter?: string,
   knownToken = tokens?.known
 ): Generator<Grant | KeyFault | UnknownKey> {
   const ring = keys()
   for (const given of keysIn(request, parameter)) {
     const key = ring.find(given)
-    if (key !== undefined) yield key.fault(now(), peer) ?? key.grant
+    if (key !== undefined) yield key.fault(visitor.now(), () => visitor.peer()) ?? key.grant
     else {
-      const token = knownToken?.(given, now())
+      const token = knownToken?.(given, visitor.now())
       if (token === undefined || "name" in token) yield token ?? { tried: given }
       else yield token.isGuess ? { tried: given, refused: token.refused } : { refused: token.refused }
     }
@@ -142,22 +151,18 @@ const grantsIn = function* (
 const plainBearer = "Bearer "
 
 /** What the key lets do that nearly all requests have where it belongs; undefined where more is to be looked at. */
-const usualGrant = (
-  { keys, tokens }: AdmissionRules,
-  { headers }: Request,
-  { now, peer }: Visitor
-): Grant | undefined => {
+const usualGrant = ({ keys, tokens }: AdmissionRules, { headers }: Request, visitor: Visitor): Grant | undefined => {
   const value = headers.get("authorization")
   if (value === null || !value.startsWith(plainBearer)) return undefined
   const given = value.slice(plainBearer.length)
   const known = keys().find(given)
   if (known === undefined) {
-    const token = tokens?.known(given, now())
+    const token = tokens?.known(given, visitor.now())
     return token !== undefined && isGrant(token) && areaRefusal(token, "models", false) === undefined
       ? token
       : undefined
   }
-  if (known.fault(now(), peer) !== undefined) return undefined
+  if (known.fault(visitor.now(), () => visitor.peer()) !== undefined) return undefined
   return areaRefusal(known.grant, "models", false) === undefined ? known.grant : undefined
 }
 
@@ -269,7 +274,10 @@ export const admit = (
 
 // A name that somebody else has may lead here in his own pages; they have no key of ours, and no address is his.
 const mayBeOwn = (rules: AdmissionRules, name: string): boolean =>
-  rules.hosts !== undefined || rules.keys().needed || isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0 || isLoopback(name)
+  rules.allowsHost !== undefined ||
+  rules.keys().needed ||
+  isIP(name.replace(/^\[(.*)\]$/, "$1")) !== 0 ||
+  isLoopback(name)
 
 /** Why a request is not let in, whatever its key; undefined when nothing speaks against it. */
 const outerRefusal = (rules: AdmissionRules, request: Request, path: string): GatewayError | undefined => {
@@ -282,7 +290,7 @@ const outerRefusal = (rules: AdmissionRules, request: Request, path: string): Ga
       param: null
     })
   }
-  if (host !== "" && rules.hosts !== undefined && !isAllowed(rules, hostName(host))) {
+  if (host !== "" && rules.allowsHost?.(host) === false) {
     return new Forbidden({
       message:
         "This Host is not accepted; call Nexus as localhost or 127.0.0.1, or list the name in server.allowed_hosts"

@@ -32,11 +32,22 @@ const headerText = (reasons: ReadonlyArray<string>): string =>
     .replace(/[^\x20-\x7e]/g, "?")
     .slice(0, 1000)
 
-/** The headers by which clients know the id of their request. */
-export const requestIdHeaders = ({ headers: { id } }: Dialect, requestId: string): Record<string, string> => ({
-  "x-request-id": requestId,
-  ...(id === undefined ? {} : { [id]: requestId })
-})
+/** Puts in the headers by which clients know the id of their request. */
+export const putRequestId = (
+  headers: Record<string, string>,
+  { headers: { id } }: Dialect,
+  requestId: string
+): void => {
+  headers["x-request-id"] = requestId
+  if (id !== undefined) headers[id] = requestId
+}
+
+/** Those headers alone. */
+export const requestIdHeaders = (dialect: Dialect, requestId: string): Record<string, string> => {
+  const headers = {}
+  putRequestId(headers, dialect, requestId)
+  return headers
+}
 
 /** The HTTP answer for a failure; `extra` headers are laid over its own. */
 export const refuse = (

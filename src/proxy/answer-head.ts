@@ -8,7 +8,7 @@ import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { isCoded, isOfType } from "../upstream/content-encoding.ts"
 import { limitHeaders } from "../dialect/limit-headers.ts"
-import { requestIdHeaders } from "../dialect/refuse.ts"
+import { putRequestId, requestIdHeaders } from "../dialect/refuse.ts"
 import type { RequestRecord, Translated } from "./record.ts"
 import { locality } from "../backend/backend.ts"
 import { zoneOf } from "../backend/zone.ts"
@@ -54,7 +54,8 @@ export const answerHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
   const { committed, id, route, translated } = record
   const headers = ownAnswerHeaders(attempt, record)
   const answeredModel = committed?.answeredModel
-  Object.assign(headers, requestIdHeaders(route.dialect, id), translationHeaders(translated))
+  putRequestId(headers, route.dialect, id)
+  if (translated !== undefined) Object.assign(headers, translationHeaders(translated))
   // Here rather than on the answer itself: the headers of one that is made already are dear to touch.
   if (record.trace !== undefined) headers["traceresponse"] = record.trace.response
   if (cutPrompt !== undefined) headers["x-nexus-warning"] = cutPromptText(cutPrompt)

@@ -128,7 +128,7 @@ export class Asking implements Asker {
     // Once it is asked it counts as in memory.
     const loadMs = coldFor(candidate)
     const trace = record.trace?.asks(backend, model, now, !this.leads)
-    this.asked = { backend: backend.name, model, meter, trace, ...(loadMs === undefined ? {} : { loadMs }) }
+    this.asked = { backend: backend.name, model, meter, trace, loadMs }
     clock.bound(record.started, isCount(run) ? countMs : backend.limits.totalMs)
     this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn), {
       work: request.work,
@@ -275,6 +275,7 @@ export class Asking implements Asker {
       body,
       clientHeaders: record.request.headers,
       requestId: record.id,
+      hops: run.hops,
       traceparent: this.asked.trace?.header,
       zones: record.needs?.zones,
       mediaType: request.body instanceof StreamedBody ? request.body.mediaType : undefined,

@@ -60,6 +60,7 @@ const admitted = (forwarding: Forwarding, run: RequestRun): GatewayError | undef
   if (full !== undefined) return full
   record.awaits(performance.now() - record.started)
   const hops = gatewayHops(record.request.headers)
+  run.hops = hops
   return hops > maxGatewayHops ? new LoopDetected({ hops }) : undefined
 }
 

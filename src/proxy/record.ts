@@ -39,7 +39,7 @@ export interface Asked {
   /** Where it is counted. */
   readonly meter: Meter
   /** How long the model was expected to take to be loaded first, in milliseconds; absent where it was in memory. */
-  readonly loadMs?: number
+  readonly loadMs?: number | undefined
   /** Its place in the trace; undefined where traces are not wanted. */
   readonly trace?: TracedAttempt | undefined
 }

@@ -37,6 +37,8 @@ export class RequestRun implements UnderWay, Delivery {
   reservation: Reservation | undefined
   /** Whether the request counts against the retry budget. */
   retrying = false
+  /** How many gateways it has passed. */
+  hops = 0
   /** Whether its body is there, so that it counts among the requests that are handled. */
   working = false
   /** Whether it has become a WebSocket, whose end tells of itself. */

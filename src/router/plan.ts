@@ -18,7 +18,7 @@ import {
   isWithoutSlot,
   slotExclusion
 } from "./filter.ts"
-import { upstreamName, type NameTarget, nameTargets } from "./names.ts"
+import { upstreamName, type NameTarget } from "./names.ts"
 import { ablePool, promptMatters, emptyPool, type Pool, poolOf, refreshPool } from "./candidate-columns.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
 import type { Mutable } from "effect/Types"
@@ -29,7 +29,6 @@ import { lastResort, mistrusted } from "./last-resort.ts"
 import { type Chance, chooseCandidate, smartest, type StrategyInput } from "./strategy.ts"
 import { leftOutOf, targetsFor } from "./rule-targets.ts"
 import { forbiddenIn } from "./scope.ts"
-import { ruledModels } from "./route-table.ts"
 import { withFigures, type LiveFigures, recordFigures } from "./live-figures.ts"
 
 // Tokens of an answer that nobody has bounded, while none was seen.
@@ -44,17 +43,6 @@ const nobodyAhead = (): number => 0
 
 const nothing: ReadonlyArray<Ability> = []
 const nobody: ReadonlyArray<Candidate> = []
-
-/** The smallest context that any of those who may answer for a model is known to have, in tokens. */
-export const leastContext = (model: string, settings: RoutingSettings, snapshot: Snapshot): number => {
-  let least = Infinity
-  for (const name of [model, ...ruledModels(settings.rules)]) {
-    for (const { candidates } of nameTargets(name, settings, snapshot)) {
-      if (candidates.length > 0) least = Math.min(least, ablePool(candidates, nothing).leastContext)
-    }
-  }
-  return least
-}
 
 /** What a decision starts from, beside the live figures of its moment. */
 export interface DecisionBasis {
@@ -347,8 +335,9 @@ export class Plan implements DecisionBasis {
     if (candidates.length === 0) return emptyPool
     const pool = ablePool(candidates, this.needs.abilities)
     const { promptTokens, outputTokens } = this.needs
+    const isCalm = refreshPool(pool)
     const fresh = this.asked.length === 0 && this.lost.length === 0
-    if (fresh && promptTokens + outputTokens <= pool.leastContext && refreshPool(pool)) return pool
+    if (isCalm && fresh && promptTokens + outputTokens <= pool.leastContext) return pool
     const able = pool.candidates.filter(
       (candidate) =>
         !this.wasAsked(candidate) &&
@@ -357,7 +346,7 @@ export class Plan implements DecisionBasis {
         circuitExclusion(candidate, now) === undefined &&
         this.slotless(candidate) === undefined
     )
-    return poolOf(able)
+    return able.length === pool.candidates.length ? pool : poolOf(able)
   }
 
   private readonly wasAsked = ({ state, model }: Candidate): boolean =>

@@ -5,8 +5,10 @@ import type { RoutingNeeds, Scope } from "../domain/request.ts"
 import type { RoutingSettings, RuleSide, Ruling } from "../domain/routing.ts"
 import { isNamedBy } from "../domain/server.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import { ablePool } from "./candidate-columns.ts"
 import type { Excluded } from "./filter.ts"
 import { type NameTarget, nameTargets, throughName } from "./names.ts"
+import { ruledModels } from "./route-table.ts"
 import { inScope } from "./scope.ts"
 import { zonedTargets } from "./zoned-targets.ts"
 
@@ -103,3 +105,15 @@ export const targetsFor = (
   snapshot: Snapshot
 ): ReadonlyArray<NameTarget> =>
   zonedTargets(ruledTargets(needs, ruling, settings, snapshot), needs, ruling?.rule, settings, snapshot)
+
+/** The smallest context that any of those who may answer for a model is known to have, in tokens. */
+export const leastContext = (model: string, settings: RoutingSettings, snapshot: Snapshot): number => {
+  let least = Infinity
+  const ruled = ruledModels(settings.rules)
+  for (const name of ruled.length === 0 ? [model] : [model, ...ruled]) {
+    for (const { candidates } of nameTargets(name, settings, snapshot)) {
+      if (candidates.length > 0) least = Math.min(least, ablePool(candidates, []).leastContext)
+    }
+  }
+  return least
+}

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { BadRequest, Forbidden, NotFound, UriTooLong, type GatewayError } from "../domain/errors.ts"
 import { Dialects } from "../dialect/all.ts"
-import type { DialectRoute } from "../dialect/Dialect.ts"
+import type { Dialect, DialectRoute } from "../dialect/Dialect.ts"
 import { Routes } from "../dialect/routes.ts"
 import { placesOf, refuse } from "../dialect/refuse.ts"
 import { Accounting } from "../proxy/Accounting.ts"
@@ -87,6 +87,43 @@ export interface OwnPlaces {
   readonly administration: OtherPlace
 }
 
+/** A request at the door, and who has sent it. */
+class Asked implements Visitor {
+  readonly rules: AdmissionRules
+  readonly request: Request
+  readonly server: Listening
+  readonly id: string
+  /** As it is routed; undefined where nothing is. */
+  readonly path: string | undefined
+  readonly route: DialectRoute | undefined
+  readonly isAdministration: boolean
+  readonly now: () => number
+
+  constructor(
+    rules: AdmissionRules,
+    request: Request,
+    server: Listening,
+    id: string,
+    path: string | undefined,
+    route: DialectRoute | undefined,
+    isAdministration: boolean,
+    now: () => number
+  ) {
+    this.rules = rules
+    this.request = request
+    this.server = server
+    this.id = id
+    this.path = path
+    this.route = route
+    this.isAdministration = isAdministration
+    this.now = now
+  }
+
+  peer(): string | undefined {
+    return this.server.peer(this.request)
+  }
+}
+
 /** Answers every request. */
 export class Gateway extends Context.Service<
   Gateway,
@@ -129,23 +166,14 @@ export class Gateway extends Context.Service<
           return path
         }
 
-        const answerTo = (
-          rules: AdmissionRules,
-          request: Request,
-          server: Listening,
-          path: string,
-          route: DialectRoute | undefined,
-          id: string,
-          isAdministration: boolean,
-          visitor: Visitor,
-          grant: Grant | undefined
-        ): Promise<Response> | Response => {
+        const answerTo = (asked: Asked, path: string, grant: Grant | undefined): Promise<Response> | Response => {
+          const { id, isAdministration, request, route, rules, server } = asked
           if (isPreflight(rules, request)) return drain.parting(preflight(rules, request, methodsAt(route)))
           if (route !== undefined && isForwarded(route, request)) {
             const { passage } = route
             if (passage?.change === undefined) return proxy.handle(route, request, id, server, grant)
             const isElsewhere = adminRulesNow !== undefined && !isAdministration && rules.modelChanges === "admins"
-            const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, visitor)
+            const refused = isElsewhere ? changedElsewhere() : changeRefusal(rules, request, asked)
             return proxy.handle({ ...route, passage: { ...passage, refused } }, request, id, server, grant)
           }
           if (path === sessionPath) {
@@ -155,12 +183,56 @@ export class Gateway extends Context.Service<
             return drain.parting(sessionAnswer(request, facts))
           }
           const needsKey = rules.keys().needed
-          const isTrusted = path !== frontPath || mayKnowState(rules, request, visitor)
-          const asked = { path, needsKey, isTrusted, isAdministration, scope: grant?.scope }
-          return operations.handle(request, id, asked).then((response) => {
+          const isTrusted = path !== frontPath || mayKnowState(rules, request, asked)
+          const called = { path, needsKey, isTrusted, isAdministration, scope: grant?.scope }
+          return operations.handle(request, id, called).then((response) => {
             for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
             return drain.parting(response)
           })
+        }
+
+        const speakerOf = ({ path, request, route }: Asked): Dialect =>
+          route?.dialect ?? dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path ?? "")) ?? dialects[0]
+
+        const refused = (asked: Asked, error: GatewayError): Response => {
+          const { id, request, rules, server } = asked
+          const headers = { ...refusalHeaders(request), ...corsHeaders(rules, request) }
+          const response = refuse(speakerOf(asked), error, id, headers)
+          accounting.turnedAway({ id, request, server, status: response.status })
+          return drain.parting(response)
+        }
+
+        const nothing = (asked: Asked, instead = placesOf(dialects, speakerOf(asked))): Response => {
+          const { path = "", request } = asked
+          return refused(asked, new NotFound({ method: request.method, path: path.slice(0, 200), instead }))
+        }
+
+        const admitted = (
+          asked: Asked,
+          path: string,
+          { grant, refusal }: Pick<Admission, "grant" | "refusal">
+        ): Promise<Response> | Response => {
+          if (refusal !== undefined) return refused(asked, refusal)
+          const { request, route, rules } = asked
+          if (request.url.length > maxUrlLength) return refused(asked, new UriTooLong({ limit: maxUrlLength }))
+          const isUnread = route === undefined || route.passage !== undefined
+          if (isUnread && !plainPath.test(path)) return nothing(asked)
+          const answer = answerTo(asked, path, grant)
+          if (rules.origins.size === 0) return answer
+          return Promise.resolve(answer).then((response) => {
+            for (const [name, value] of Object.entries(corsHeaders(rules, request))) response.headers.set(name, value)
+            return response
+          })
+        }
+
+        const settled = (asked: Asked, path: string, admission: Admission): Promise<Response> | Response => {
+          const { grant, refusal, tried } = admission
+          if (tried !== undefined) tries.failed(asked.peer(), tried, performance.now())
+          if (tries.none || (grant === undefined && refusal === undefined)) return admitted(asked, path, admission)
+          const waitMs = tries.waitMs(asked.peer(), performance.now())
+          return waitMs === 0
+            ? admitted(asked, path, admission)
+            : sleep(waitMs).then(() => admitted(asked, path, admission))
         }
 
         const handler =
@@ -178,47 +250,17 @@ export class Gateway extends Context.Service<
             const path =
               written === undefined || direct !== undefined ? written : canonicalPath(request.method, written)
             const route = direct ?? (path === undefined || path === written ? undefined : forwarded.find(path))
-            const speaker = () =>
-              route?.dialect ?? dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path ?? "")) ?? dialects[0]
-            const refused = (error: GatewayError) => {
-              const dialect = speaker()
-              const headers = { ...refusalHeaders(request), ...corsHeaders(rules, request) }
-              const response = refuse(dialect, error, id, headers)
-              accounting.turnedAway({ id, request, server, status: response.status })
-              return drain.parting(response)
-            }
-            const nothing = (instead = placesOf(dialects, speaker())) =>
-              refused(new NotFound({ method: request.method, path: (path ?? "").slice(0, 200), instead }))
+            const asked = new Asked(rules, request, server, id, path, route, isAdministration, now)
             if (path === undefined)
-              return refused(new BadRequest({ message: "The Host header is not valid", param: null }))
+              return refused(asked, new BadRequest({ message: "The Host header is not valid", param: null }))
             if (isOdd)
-              return refused(new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
-            if (!serves(path, route)) return nothing(isAdministration ? askedElsewhere : undefined)
-            const keyParameter = rules.keys().needed ? speaker().keyParameter : undefined
-            const visitor: Visitor = { now, peer: () => server.peer(request) }
-            const settled = ({ grant, refusal, tried }: Admission): Promise<Response> | Response => {
-              const admitted = (): Promise<Response> | Response => {
-                if (refusal !== undefined) return refused(refusal)
-                if (request.url.length > maxUrlLength) return refused(new UriTooLong({ limit: maxUrlLength }))
-                const isUnread = route === undefined || route.passage !== undefined
-                if (isUnread && !plainPath.test(path)) return nothing()
-                const answer = answerTo(rules, request, server, path, route, id, isAdministration, visitor, grant)
-                if (rules.origins.size === 0) return answer
-                return Promise.resolve(answer).then((response) => {
-                  for (const [name, value] of Object.entries(corsHeaders(rules, request)))
-                    response.headers.set(name, value)
-                  return response
-                })
-              }
-              if (tried !== undefined) tries.failed(visitor.peer(), tried, performance.now())
-              if (tries.none || (grant === undefined && refusal === undefined)) return admitted()
-              const waitMs = tries.waitMs(visitor.peer(), performance.now())
-              return waitMs === 0 ? admitted() : sleep(waitMs).then(admitted)
-            }
-            const seen = admit(rules, request, path, visitor, keyParameter)
-            if (seen.unchecked === undefined || rules.tokens === undefined) return settled(seen)
-            const admittedBy = (known: KnownToken) => admit(rules, request, path, visitor, keyParameter, known)
-            return rules.tokens.check(seen.unchecked).then((known) => settled(admittedBy(known)))
+              return refused(asked, new BadRequest({ message: whyAmbiguous(path, publicOrigin(request)), param: null }))
+            if (!serves(path, route)) return nothing(asked, isAdministration ? askedElsewhere : undefined)
+            const keyParameter = rules.keys().needed ? speakerOf(asked).keyParameter : undefined
+            const seen = admit(rules, request, path, asked, keyParameter)
+            if (seen.unchecked === undefined || rules.tokens === undefined) return settled(asked, path, seen)
+            const admittedBy = (known: KnownToken) => admit(rules, request, path, asked, keyParameter, known)
+            return rules.tokens.check(seen.unchecked).then((known) => settled(asked, path, admittedBy(known)))
           }
         const isAdmin = (path: string) => path.startsWith(adminPrefix)
         return Gateway.of({

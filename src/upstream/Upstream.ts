@@ -115,6 +115,8 @@ export interface AttemptCall {
   /** What bounds the zones that the request may go to. */
   readonly zones?: ZoneLimits | undefined
   readonly requestId: string
+  /** How many gateways its request has passed, where that has been read. */
+  readonly hops?: number
   /** Its place in the trace; that of the client when absent. */
   readonly traceparent?: string | undefined
   /** Whether a stream is wanted; asked when the answer has come. */

@@ -75,9 +75,6 @@ export const prepareBackend = (backend: Backend): PreparedBackend => {
   return made
 }
 
-// What a client may say to a backend: content negotiation and tracing. Everything else stays here.
-const forwarded = ["accept", "traceparent", "tracestate"] as const
-
 // A value that no header may hold is the client's doing: it stays here, so that no backend is blamed for it.
 const sendable = /^[\t\x20-\x7e\x80-\xff]*$/
 
@@ -97,33 +94,37 @@ export const gatewayHops = (client: Headers): number => {
   return value !== null && /^\d{1,9}$/.test(value) ? Number(value) : 0
 }
 
+/** What is told of a call beside what its client and its dialect say. */
+interface CallNotes {
+  /** How many gateways its request has passed, where that has been read. */
+  readonly hops?: number
+  /** The type of its body, where that is another than that of the dialect. */
+  readonly mediaType?: string | undefined
+  /** Its place in the trace, where it has one of its own. */
+  readonly traceparent?: string | undefined
+}
+
 /**
  * Headers of one call beside the fixed ones of its backend: the allowed ones of the client, those of its dialect among them,
- * the request id and the hops; `mediaType` where its body is of another than that of the dialect, `traceparent` where the call
- * has a place of its own in the trace.
+ * the request id and the hops.
  */
 export const callHeaders = (
   backend: Backend,
   client: Headers,
   requestId: string,
   dialect?: Pick<Dialect, "headers" | "types">,
-  {
-    mediaType = dialect?.types.request,
-    traceparent
-  }: { readonly mediaType?: string | undefined; readonly traceparent?: string | undefined } = {}
+  { hops = gatewayHops(client), mediaType = dialect?.types.request, traceparent }: CallNotes = {}
 ): Record<string, string> => {
-  const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(gatewayHops(client) + 1) }
-  for (const name of forwarded) {
-    const value = valueOf(client, name)
-    if (value !== undefined) headers[name] = value
-  }
-  if (traceparent !== undefined) {
-    // What stands beside a trace says nothing of another one.
-    const isTheirs = headers["tracestate"] === undefined || headers["traceparent"]?.includes(traceparent.slice(2, 36))
-    // An object that something is deleted from is slow from then on.
-    if (isTheirs !== true) delete headers["tracestate"]
-    headers["traceparent"] = traceparent
-  }
+  // What a client may say to a backend: content negotiation and tracing. Everything else stays here.
+  const headers: Record<string, string> = { "x-request-id": requestId, [hopsHeader]: String(hops + 1) }
+  const accept = valueOf(client, "accept")
+  if (accept !== undefined) headers["accept"] = accept
+  const trace = valueOf(client, "traceparent")
+  const ours = traceparent ?? trace
+  if (ours !== undefined) headers["traceparent"] = ours
+  // What stands beside a trace says nothing of another one, and nothing without one.
+  const state = trace?.includes(ours?.slice(2, 36) ?? "") === true ? valueOf(client, "tracestate") : undefined
+  if (state !== undefined) headers["tracestate"] = state
   if (dialect !== undefined) {
     for (const name of dialect.headers.asked) {
       const value = valueOf(client, name)

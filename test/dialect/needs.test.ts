@@ -26,6 +26,7 @@ const chat = (content: unknown, more: object = {}) => ({ model: "m", messages: [
 describe("what a chat request needs:", () => {
   test("nothing in particular, for plain text", () => {
     expect(needsOf(chat("Hello"))).toEqual({
+      dialect: "openai",
       operation: endpointFacts["chat/completions"],
       model: "m",
       stream: false,

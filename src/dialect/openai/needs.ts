@@ -80,6 +80,7 @@ const needsOf = (
   if (endpoint === "embeddings") abilities.push("embeddings")
   return Result.succeed({
     operation: endpointFacts[endpoint],
+    dialect: "openai",
     model: String(model),
     stream: stream === true,
     abilities,
