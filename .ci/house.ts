@@ -36,6 +36,10 @@ export const house: Readonly<Record<string, Room>> = {
   registry: room("the picture of all backends, and what is counted of them", "domain backend fleet"),
   router: room("from a model's name to backends in order", "domain backend config fleet registry"),
   upstream: room("one attempt at one backend, its time limits, the commit", "domain backend wire dialect"),
+  hooks: room(
+    "who judges requests and answers outside of the gateway, and what they are shown of a stream",
+    "domain telemetry dialect upstream"
+  ),
   usage: room("what requests took and cost, written down; budgets", "domain backend store telemetry upstream"),
   issuer: room("tokens of OIDC issuers: their keys, their claims, what they let do", "domain wire upstream"),
   health: room(
@@ -56,7 +60,7 @@ export const house: Readonly<Record<string, Room>> = {
   ui: room("the live page, as it runs in a browser", "api"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",
-    "domain backend telemetry usage admission wire dialect fleet registry router upstream http api"
+    "domain backend telemetry usage admission wire dialect fleet registry router upstream hooks http api"
   ),
   connect: room("settings of client programs, printed and put into their files", "domain backend config router api"),
   operations: room(
@@ -69,7 +73,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   doctor: room(
     "what is wrong with a config, a machine, a backend",
-    "domain config wire dialect registry router upstream issuer backend health discovery http remote"
+    "domain config wire dialect registry router upstream hooks issuer backend health discovery http remote"
   ),
   mock: room("an LLM server without a model: answers, speeds and faults as it is told", "domain config dialect http"),
   load: room(
@@ -83,7 +87,7 @@ export const house: Readonly<Record<string, Room>> = {
   demo: room("simulated backends inside the process", "backend dialect http mock"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
-    "domain config telemetry replicas usage admission dialect registry router upstream issuer backend health lifecycle discovery http api proxy operations remote"
+    "domain config telemetry replicas usage admission dialect registry router upstream hooks issuer backend health lifecycle discovery http api proxy operations remote"
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",

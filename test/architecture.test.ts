@@ -309,6 +309,7 @@ describe("what only a dialect knows", () => {
     const excused = [
       // What dialects with event streams have in common.
       "src/dialect/event-stream.ts",
+      "src/dialect/event-frames.ts",
       // What all of them have in common.
       "src/dialect/finish-words.ts",
       // What dialects of OpenAI's have in common.

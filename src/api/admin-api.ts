@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { hookActions, hookPhases } from "../domain/hook-rules.ts"
 import { outcomes, phases } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
 import { Refusal } from "./refusal.ts"
@@ -93,6 +94,15 @@ const HedgeEntry = Schema.Struct({
   outcome: Schema.NullOr(Schema.Literals(["won", "lost", "failed", "abandoned"]))
 })
 
+/** What a hook has made of a request or its answer: of all calls together, and how long they took. */
+const HookNoteEntry = Schema.Struct({
+  hook: Schema.String,
+  phase: Schema.Literals(hookPhases),
+  action: Schema.Literals(hookActions),
+  calls: Schema.Finite,
+  ms: Schema.Finite
+})
+
 /**
  * A request that has ended; times in milliseconds, `at` since 1970; the names are empty when no backend was asked, and
  * `key`, the name of the key that it came with, is absent where none is needed. `load_ms` is there when the model was not in
@@ -112,6 +122,7 @@ export const RecentRequest = Schema.Struct({
   attempts: Schema.Finite,
   failures: Schema.Array(Excluded),
   hedge: Schema.optionalKey(HedgeEntry),
+  hooks: Schema.optionalKey(Schema.Array(HookNoteEntry)),
   load_ms: Schema.optionalKey(Schema.Finite),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   duration_ms: Schema.Finite
@@ -150,6 +161,7 @@ export const RequestUnderWay = Schema.Struct({
   attempts: Schema.Finite,
   failures: Schema.Array(Excluded),
   hedge: Schema.optionalKey(HedgeEntry),
+  hooks: Schema.optionalKey(Schema.Array(HookNoteEntry)),
   load_ms: Schema.optionalKey(Schema.Finite),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   bytes: Schema.Finite,

@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CliError, Command, Flag } from "effect/cli"
 import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../api/admin-api.ts"
+import type { HookNote } from "../domain/hook-rules.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
 import { replayText } from "./replay-text.ts"
@@ -207,6 +208,17 @@ const hedgeWords = {
 const hedgeText = ({ after_ms: ms, backend, model, outcome }: NonNullable<Explained["request"]["hedge"]>): string =>
   `${backend} was asked for ${model} as well after ${milliseconds(ms)}, ${outcome === null ? "both are waited for" : hedgeWords[outcome]}`
 
+const hookWords: Readonly<Record<HookNote["action"], string>> = {
+  allow: "allowed it",
+  replace: "changed it",
+  block: "blocked it",
+  failed: "gave no good answer",
+  unseen: "could not be shown it"
+}
+
+const hookText = ({ action, calls, hook, ms, phase }: HookNote): string =>
+  `${hook} ${hookWords[action]} (${phase}${calls > 1 ? `, ${calls} windows` : ""}, ${milliseconds(ms)})`
+
 const coldText = (ms: number): string =>
   `its model was not in memory; loading it was expected to take ${milliseconds(ms)}`
 
@@ -223,6 +235,7 @@ export const requestText = ({ request, decision }: Explained | ExplainedUnderWay
       ["Backend:", request.backend === "" ? "none" : `${request.backend}, asked for ${request.upstream_model}`],
       ["Attempts:", String(request.attempts)],
       ...(request.hedge === undefined ? [] : [["Hedge:", hedgeText(request.hedge)]]),
+      ...(request.hooks ?? []).map((note) => ["Hook:", hookText(note)]),
       ...(request.load_ms === undefined ? [] : [["Cold:", coldText(request.load_ms)]]),
       ["First byte:", milliseconds(request.first_byte_ms)],
       time

@@ -11,6 +11,7 @@ import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { AuthKey } from "../domain/grant.ts"
 import { momentOf, rateLimitsOf, termsOf, type WrittenLimits, type WrittenTerms } from "../domain/key-terms.ts"
+import type { HookRule } from "../domain/hook-rules.ts"
 import type { LimitSettings } from "../domain/rate-limits.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
 import type { TokenIssuer, TokenTerms } from "../domain/token-issuer.ts"
@@ -43,6 +44,8 @@ export interface Secrets {
   readonly issuerFiles?: ReadonlyMap<string, IssuerFiles>
   /** SecureOn passwords by backend name. */
   readonly wakePasswords?: ReadonlyMap<string, string>
+  /** Keys of hooks by their names. */
+  readonly hookKeys?: ReadonlyMap<string, string>
   readonly store?: StoreSecrets
 }
 
@@ -74,6 +77,8 @@ export interface LoadedConfig {
   readonly store: StoreSettings | undefined
   /** How much keys, owners and models may be asked. */
   readonly rates: LimitSettings
+  /** Who judges requests and answers outside of the gateway. */
+  readonly hooks: ReadonlyArray<HookRule>
   /** Whether servers are searched for. */
   readonly discovery: boolean
   /** The file that was read; undefined when there is none. */
@@ -243,6 +248,24 @@ const issuerOf = (entry: IssuerEntry, { issuerFiles }: Secrets): TokenIssuer => 
   }
 }
 
+const hookOf = (entry: Settings["hooks"][number], { hookKeys }: Secrets): HookRule => {
+  const { keys, models, name, phases, url } = entry
+  const key = hookKeys?.get(name)
+  return {
+    name,
+    url,
+    key: key === undefined ? undefined : Redacted.make(key),
+    phases,
+    ...(models === undefined ? {} : { models }),
+    ...(keys === undefined ? {} : { keys }),
+    timeoutMs: ms(entry.timeout_seconds),
+    onError: entry.on_error,
+    windowChars: entry.window_chars,
+    windowMs: ms(entry.window_seconds),
+    overlapChars: entry.overlap_chars
+  }
+}
+
 const ratesOf = ({ limits: { owners, ...keys }, models }: Settings): LimitSettings => {
   const named = (all: ReadonlyArray<WrittenLimits & { readonly name: string }>) =>
     all.flatMap((entry) => {
@@ -298,6 +321,7 @@ export const compileSettings = (
   perimeter: perimeterOf(settings.privacy),
   store: storeOf(settings.cluster, secrets.store),
   rates: ratesOf(settings),
+  hooks: settings.hooks.map((entry) => hookOf(entry, secrets)),
   discovery: settings.discovery.enabled,
   ...about
 })

@@ -82,6 +82,7 @@ export const possibleHosts = (loaded: LoadedConfig, backends: Iterable<Backend>)
     ...(store === undefined
       ? []
       : at(`http://${bracketed(store.host)}:${store.port}`, undefined, "what replicas share (cluster.url)")),
+    ...loaded.settings.hooks.flatMap(({ name, url }) => at(url, undefined, `hook ${name}`)),
     ...(otlp?.traces === undefined ? [] : at(otlp.traces.url, undefined, "telemetry (traces)")),
     ...(otlp?.metrics === undefined ? [] : at(otlp.metrics.url, undefined, "telemetry (metrics)"))
   ]

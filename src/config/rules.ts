@@ -126,6 +126,13 @@ const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
     return limits.concat(fault === undefined ? [] : { path: [...at, "webhook_url"], value: hook, reason: fault })
   })
 
+const hookMistakes = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["hooks"]).flatMap(({ at, table }) => {
+    const url = textOf(table, "url") ?? ""
+    const fault = url === "" ? undefined : urlFault(url)
+    return fault === undefined ? [] : [{ path: [...at, "url"], value: withoutPassword(url), reason: fault }]
+  })
+
 const addressOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
     const type = typeCalled(textOf(table, "type") ?? plainType) ?? plainType
@@ -135,8 +142,8 @@ const addressOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
       : [{ path, reason: `${showPath(path)} is missing: expected text that is not empty` }]
   })
 
-const keyOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
-  tablesAt(tree, ["backends"]).flatMap(({ at, table }) =>
+const keyOfServer = (tree: Table): ReadonlyArray<Mistake> =>
+  [...tablesAt(tree, ["backends"]), ...tablesAt(tree, ["hooks"])].flatMap(({ at, table }) =>
     textOf(table, "api_key_env") !== undefined && textOf(table, "api_key_file") !== undefined
       ? [{ path: [...at, "api_key_file"], reason: `${showPath(at)} has both api_key_env and api_key_file: keep one` }]
       : []
@@ -428,7 +435,7 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...repeated(tree, ["backends"], "name", lineOf),
   ...addressOfBackend(tree),
   ...urls(tree, lineOf),
-  ...keyOfBackend(tree),
+  ...keyOfServer(tree),
   ...tlsOfBackend(tree),
   ...membersOfBackend(tree),
   ...nativeOfBackend(tree),
@@ -441,6 +448,8 @@ export const ruleMistakes = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake
   ...repeated(tree, ["routes"], "name", lineOf),
   ...repeated(tree, ["budgets"], "name", lineOf),
   ...budgetMistakes(tree),
+  ...repeated(tree, ["hooks"], "name", lineOf),
+  ...hookMistakes(tree),
   ...routeMistakes(tree),
   ...keptWarm(tree),
   ...tunings(tree),

@@ -10,6 +10,7 @@ import { strategies } from "../domain/routing.ts"
 import { Auth, RateSettings } from "./auth-schema.ts"
 import { Cluster } from "./cluster-schema.ts"
 import { Discovery, ModelPolicy, Privacy } from "./policy-schema.ts"
+import { HookEntry } from "./hook-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { BudgetEntry, PriceEntry, UsageSection } from "./usage-schema.ts"
 import { limit, maybe, or, seconds, share, weightParts, whole, zone } from "./schema-parts.ts"
@@ -381,6 +382,11 @@ export const Settings = Schema.Struct({
     Schema.Array(RouteEntry),
     [],
     "Rules for those requests that are to go elsewhere; the first that matches counts"
+  ),
+  hooks: or(
+    Schema.Array(HookEntry),
+    [],
+    "Who judges and changes requests and answers outside of Nexus; all that are for a request are asked, in this order"
   ),
   models: or(
     Schema.Array(ModelPolicy),

@@ -14,9 +14,9 @@ import type { Environment } from "./sources.ts"
 
 /** A key that is not where the settings say: its variable is not set, or its file is not there. */
 export interface MissingKey extends Mistake {
-  /** The backend or the client whose key it is. */
+  /** The backend, the client or the hook whose key it is. */
   readonly name: string
-  readonly of: "backend" | "client"
+  readonly of: "backend" | "client" | "hook"
   readonly from: "variable" | "file"
   /** In words that need no line of the file, such as `OPENAI_API_KEY is not set`. */
   readonly told: string
@@ -57,7 +57,8 @@ export const keyFilesOf = (tree: Table): ReadonlyArray<string> => [
   ...storeFileKeys.flatMap((key) => {
     const file = valueAt(tree, ["cluster", key])
     return typeof file === "string" && file !== "" ? [file] : []
-  })
+  }),
+  ...filesIn(tree, ["hooks"], ["api_key_file"])
 ]
 
 const storeFileKeys = ["password_file", ...tlsFileKeys] as const
@@ -165,6 +166,12 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     if (tls !== undefined) backendTls.set(nameOf(table), tls)
   }
 
+  const hookKeys = new Map<string, string>()
+  for (const { at, table } of tablesAt(tree, ["hooks"])) {
+    const key = fromVariable(table, "api_key_env", at, "hook") ?? fromFile(table, "api_key_file", at, "hook")
+    if (key !== undefined) hookKeys.set(nameOf(table), key)
+  }
+
   const authKeys: Array<ConfiguredKey> = []
   const seen = new Map<string, KeyPath>()
   for (const { at, table } of tablesAt(tree, ["auth", "keys"])) {
@@ -188,7 +195,12 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     authKeys.push({ name, digest, ...(plain === undefined ? {} : { key: Redacted.make(plain) }) })
   }
   const issuerFiles = issuerFilesOf(tree, files, mistakes)
-  return { secrets: { backendKeys, backendTls, authKeys, issuerFiles, wakePasswords }, mistakes, missing, names }
+  return {
+    secrets: { backendKeys, backendTls, authKeys, hookKeys, issuerFiles, wakePasswords },
+    mistakes,
+    missing,
+    names
+  }
 }
 
 /** The password and the TLS settings of the store of replicas; `inUrl` is the password in its URL. */

@@ -6,6 +6,7 @@
 declare global {
   interface JSON {
     readonly rawJSON: (text: string) => unknown
+    readonly isRawJSON: (value: unknown) => boolean
     parse(
       text: string,
       reviver: (key: string, value: unknown, context: { readonly source?: string }) => unknown

@@ -155,6 +155,23 @@ export const failureTable: Table = {
     retryAfter: e.retryAfterSeconds,
     headers: { ...neverRetry, "x-nexus-budget": e.budget }
   }),
+  PolicyBlocked: (e) => ({
+    ...invalid(
+      400,
+      "content_policy_violation",
+      null,
+      `${e.phase === "request" ? "The request" : "The answer"} was blocked by hook '${e.hook}'${e.reason === "" ? "" : `: ${e.reason}`}`
+    ),
+    headers: neverRetry
+  }),
+  HookUnavailable: (e) => ({
+    ...server(
+      503,
+      "hook_unavailable",
+      `Hook '${e.hook}' has to judge the request and its answer, and does not answer; nothing goes on without it`
+    ),
+    retryAfter: e.retryAfterSeconds
+  }),
   Overloaded: (e) => ({
     status: 429,
     fault: "rate",

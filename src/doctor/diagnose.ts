@@ -12,7 +12,7 @@ import type { ReadConfig } from "../config/read.ts"
 import { shownSettings } from "../config/show.ts"
 import { aboutOf, examineBackend } from "./examine.ts"
 import { checkIssuer, issuerAbout } from "./issuer-check.ts"
-import { error, type Finding, info, ok, type ReportSection } from "./finding.ts"
+import { error, type Finding, info, ok, type ReportSection, warning } from "./finding.ts"
 import { deadRoutingNames } from "./name-check.ts"
 import type { Report } from "./report.ts"
 import { Perimeter, perimeterGate } from "../upstream/perimeter.ts"
@@ -20,6 +20,8 @@ import { connectFailure } from "./reachability.ts"
 import { checkConfig, checkKeyFiles, checkOpenFiles } from "./process-limits.ts"
 import { typeCalled } from "../backend/all.ts"
 import type { Backend } from "../backend/backend.ts"
+import type { HookRule } from "../domain/hook-rules.ts"
+import { askHook } from "../hooks/Hooks.ts"
 import { printable } from "../domain/printable.ts"
 import { version } from "../domain/version.ts"
 import { findMembers } from "../discovery/members/Members.ts"
@@ -106,9 +108,24 @@ const lookAtPort = Effect.fnUntraced(function* ({
 })
 
 const fileNames = ({ loaded: { settings } }: ReadConfig): ReadonlyArray<string> =>
-  settings.backends.flatMap(({ api_key_file, client_key_file }) =>
-    [api_key_file, client_key_file].filter((file) => file !== undefined)
-  )
+  [
+    ...settings.backends.flatMap(({ api_key_file, client_key_file }) => [api_key_file, client_key_file]),
+    ...settings.hooks.map(({ api_key_file }) => api_key_file)
+  ].filter((file) => file !== undefined)
+
+/** Asks a hook about nothing at all, as requests would ask it. */
+const checkHook = Effect.fnUntraced(function* (rule: HookRule): Effect.fn.Return<Finding, never, Transport> {
+  const { name, onError, url } = rule
+  const subject = { request_id: "doctor", endpoint: "", dialect: "", model: "", stream: false, key: null, owner: null }
+  const question = { phase: "request", texts: [], media: 0, window: 0, last: true } as const
+  const { ms, verdict } = yield* askHook(yield* Transport, rule, subject, question)
+  const check = `hook ${name}`
+  if (Result.isSuccess(verdict)) return ok(check, `answers at ${url} within ${Math.round(ms)} ms`)
+  const fix = `start it, or correct its url; docs/hooks.md says what it is to answer`
+  return onError === "block"
+    ? error(check, `${url}: ${verdict.failure}; requests that are for it are refused`, fix)
+    : warning(check, `${url}: ${verdict.failure}; requests go on without it`, fix)
+})
 
 const membersFix = {
   dns: "give the name as its DNS server has it; a headless Service has addresses while pods of it are ready",
@@ -138,6 +155,7 @@ const lookAtGateway = Effect.fnUntraced(function* (
   say(findings)
   say(yield* checkOpenFiles(pid))
   say(yield* checkKeyFiles(fileNames(read), read.loaded.path))
+  for (const rule of read.loaded.hooks) say([yield* checkHook(rule)])
   return healthyThere
 })
 
@@ -152,10 +170,11 @@ const invalid = ({ message }: ConfigInvalid, report: Report): ReportSection => {
 }
 
 /** What must not be told: every key that the settings hold, and those that their variables stand for. */
-const secretsOf = ({ loaded: { backends, followed, authKeys } }: ReadConfig): ReadonlyArray<string> =>
+const secretsOf = ({ loaded: { backends, followed, authKeys, hooks } }: ReadConfig): ReadonlyArray<string> =>
   [
     ...[...backends, ...followed.map(({ backend }) => backend)].map(({ apiKey }) => apiKey),
-    ...authKeys.map(({ key }) => key)
+    ...authKeys.map(({ key }) => key),
+    ...hooks.map(({ key }) => key)
   ].flatMap((key) => (key === undefined ? [] : [Redacted.value(key)]))
 
 // Put where a key is asked for and none is needed; to strike such words out would tell nothing and spoil the rest.

@@ -3,6 +3,7 @@
  * is missing there does not compile.
  */
 import * as Schema from "effect/Schema"
+import { hookPhases } from "./hook-rules.ts"
 
 /** Why one candidate did not answer, in words that hold no address, key or runtime text. */
 export const AttemptFailure = Schema.Struct({ backend: Schema.String, model: Schema.String, reason: Schema.String })
@@ -84,6 +85,19 @@ export class ZoneNotAllowed extends Schema.TaggedError<ZoneNotAllowed>()("ZoneNo
 export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("BudgetExceeded", {
   budget: Schema.String,
   message: Schema.String,
+  retryAfterSeconds: Schema.Number
+}) {}
+
+/** A hook does not let a request, or its answer, go on; `reason` is what it says of that. */
+export class PolicyBlocked extends Schema.TaggedError<PolicyBlocked>()("PolicyBlocked", {
+  hook: Schema.String,
+  phase: Schema.Literals(hookPhases),
+  reason: Schema.String
+}) {}
+
+/** A hook that has to judge a request, or its answer, does not say anything of it. */
+export class HookUnavailable extends Schema.TaggedError<HookUnavailable>()("HookUnavailable", {
+  hook: Schema.String,
   retryAfterSeconds: Schema.Number
 }) {}
 
@@ -224,6 +238,8 @@ export type GatewayError =
   | ServiceUnavailable
   | ZoneNotAllowed
   | BudgetExceeded
+  | PolicyBlocked
+  | HookUnavailable
   | Overloaded
   | RateLimited
   | OutOfFiles

@@ -23,6 +23,10 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
     "Try again after `retry-after`; `nexus backends list` says what is wrong, `nexus doctor` how to fix it",
   BudgetExceeded:
     "Wait until the budget begins anew, or raise `hard_usd` of it in `[[budgets]]`; `nexus usage` tells how it stands",
+  PolicyBlocked:
+    "Change what the hook names as its reason; whoever runs the gateway has named the hook in `[[hooks]]`, and `nexus explain ID` tells what it did",
+  HookUnavailable:
+    'Try again after `retry-after`; `nexus doctor` says whether the hook can be reached. With `on_error = "allow"` requests go on without it',
   Overloaded:
     "Try again after `retry-after`; see `server.max_concurrent_requests` and `max_concurrent` of the backends",
   RateLimited:

@@ -13,6 +13,7 @@ import {
   Forbidden,
   type GatewayError,
   GatewayTimeout,
+  HookUnavailable,
   Internal,
   IssuerUnavailable,
   LoopDetected,
@@ -28,6 +29,7 @@ import {
   RateLimited,
   Overloaded,
   PayloadTooLarge,
+  PolicyBlocked,
   RequestNotKept,
   RequestNotUnderWay,
   RequestTimeout,
@@ -99,6 +101,14 @@ export const errorExamples: { readonly [T in ErrorTag]: Example<T> } = {
   ServiceUnavailable: {
     when: "The model is known, and no backend that serves it is healthy",
     error: new ServiceUnavailable({ model, reasons: failures, retryAfterSeconds: 5 })
+  },
+  PolicyBlocked: {
+    when: "A hook of `[[hooks]]` blocks a request or its answer, or has to see something of it that it cannot be shown",
+    error: new PolicyBlocked({ hook: "pii", phase: "request", reason: "it names a customer" })
+  },
+  HookUnavailable: {
+    when: 'A hook with `on_error = "block"` does not answer, or says nothing that is understood',
+    error: new HookUnavailable({ hook: "pii", retryAfterSeconds: 5 })
   },
   BudgetExceeded: {
     when: "A budget of `[[budgets]]` has no room for the request",

@@ -103,7 +103,9 @@ const ofRules = [
   [metrics.shadowTokens, "tokens"],
   [metrics.telemetryDropped, "dropped"],
   [metrics.cost, "cost"],
-  [metrics.usageLost, "usageLost"]
+  [metrics.usageLost, "usageLost"],
+  [metrics.hookCalls, "hooks"],
+  [metrics.hookSeconds, "hookSeconds"]
 ] as const
 
 const summed = ({ endpoints, tallies }: TotalFigures): Tally => {

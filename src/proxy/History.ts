@@ -18,7 +18,7 @@ import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-
 import type { Replay } from "../router/replay.ts"
 import type { Explained, RecentRequest, ReplayedRequest } from "../api/admin-api.ts"
 import type { Hedge, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
-import { RequestsUnderWay, toldHedge, toldLoad } from "./under-way.ts"
+import { RequestsUnderWay, toldHedge, toldHooks, toldLoad } from "./under-way.ts"
 
 /** Requests that are remembered. */
 export const rememberedRequests = 512
@@ -57,6 +57,7 @@ interface Texts {
   upstreamModel: string
   failures: ReadonlyArray<AttemptFailure>
   hedge: Hedge | undefined
+  hooks: RequestRecord["hooks"]
   key: string | undefined
   settings: RoutingSettings | undefined
   snapshot: Snapshot | undefined
@@ -89,6 +90,7 @@ class Ring {
     upstreamModel: "",
     failures: none,
     hedge: undefined,
+    hooks: none,
     key: undefined,
     settings: undefined,
     snapshot: undefined,
@@ -131,6 +133,7 @@ class Ring {
     texts.upstreamModel = asked?.model ?? ""
     texts.failures = record.failures.length === 0 ? none : record.failures
     texts.hedge = record.hedge
+    texts.hooks = record.hooks
     texts.key = record.key
     texts.settings = decided?.settings
     texts.snapshot = decided?.snapshot
@@ -183,6 +186,7 @@ class Ring {
       attempts: this.number(at, "attempts"),
       failures: texts.failures,
       ...toldHedge(texts),
+      ...toldHooks(texts),
       ...toldLoad(loadMs === inMemory ? undefined : loadMs),
       first_byte_ms: firstByteAt === 0 ? null : rounded(firstByteAt - started),
       duration_ms: rounded(this.number(at, "ended") - started)

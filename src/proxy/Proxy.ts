@@ -15,6 +15,7 @@ import type { Grant } from "../domain/grant.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import { LearnedRefusals } from "../registry/learned-refusals.ts"
 import { ListDrift } from "../registry/list-drift.ts"
+import { Hooks } from "../hooks/Hooks.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
 import { Deadlines } from "../upstream/Deadlines.ts"
@@ -164,6 +165,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     refusals: new LearnedRefusals(),
     wishRefusals: new LearnedRefusals(),
     spending: { budgets, prices: yield* Prices },
+    hooks: yield* Hooks,
+    fork: run,
     taken: (current) => {
       const refusal = overloaded(limitsNow())
       if (refusal !== undefined) return refusal
@@ -202,7 +205,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     }
   }
 
-  const shadows = new Shadows({ ...forwarding, counts: accounting.rules, fork: run })
+  const shadows = new Shadows({ ...forwarding, counts: accounting.rules })
 
   /** What becomes of a request that has ended without an answer. */
   const unanswered = (current: RequestRun, cause: Cause.Cause<GatewayError | GaveUp>): Unanswered => {

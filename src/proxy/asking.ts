@@ -8,6 +8,7 @@ import type { RoutingNeeds } from "../domain/request.ts"
 import { ConnectionLost, Unreachable, type UpstreamError } from "../domain/upstream-errors.ts"
 import { Ticket } from "../registry/live-state.ts"
 import type { LearnedRefusals } from "../registry/learned-refusals.ts"
+import type { ListDrift } from "../registry/list-drift.ts"
 import type { Registry } from "../registry/Registry.ts"
 import type { Blame } from "../router/judge-failure.ts"
 import type { Attempt } from "../router/choice.ts"
@@ -22,7 +23,7 @@ import { failureReason } from "./final-failure.ts"
 import { tunedFor } from "./fuller.ts"
 import { pinningFor, withSlot } from "./named-slot.ts"
 import type { Asked } from "./record.ts"
-import { mayLoad } from "../backend/backend.ts"
+import { isUnmeasured, mayLoad } from "../backend/backend.ts"
 import { coldFor } from "../router/expected-end.ts"
 import type { Work } from "../fleet/standing.ts"
 import type { RequestRun } from "./request-run.ts"
@@ -47,6 +48,7 @@ export interface AskedFor {
     readonly freed: () => void
     readonly accounting: Accounting["Service"]
     readonly registry: Registry["Service"]
+    readonly newcomers: ListDrift
     readonly wishRefusals: LearnedRefusals<"usage">
     readonly upstream: Upstream["Service"]
   }
@@ -198,6 +200,23 @@ export class Asking implements Asker {
     this.settle(error, blame)
     forwarding.accounting.attemptFailed(this, error, blameless)
     if (!this.leads) forwarding.accounting.leaves(this.asked)
+  }
+
+  /**
+   * Looks at who an answer says it is by: a backend that is not as its probes found it is probed at once. Gives the model
+   * when it is none that was to be expected.
+   */
+  heard({ head, said }: CommittedAnswer): string | undefined {
+    const { candidate, model } = this.attempt
+    const { model: loaded, state } = candidate
+    const { newcomers, registry } = this.request.forwarding
+    // It has been loaded for this answer: its context can be asked for now.
+    if (isUnmeasured(state.backend, loaded) && newcomers.misses(state.models, `context of ${model}`)) {
+      registry.suspect(state.backend.name)
+    }
+    const signs = { model: said.model, fingerprint: said.fingerprint, server: head.header("server") }
+    if (newcomers.shows(state.models, model, signs)) registry.suspect(state.backend.name)
+    return newcomers.isForeign(state.models, model, said.model) ? said.model : undefined
   }
 
   /** Gives its place back, with what its failure says of its backend. */

@@ -2,8 +2,9 @@
  * The attempts of one request: candidate after candidate until one commits, as recursion in the channel of typed errors.
  */
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
-import { isUnmeasured, locality } from "../backend/backend.ts"
+import { locality } from "../backend/backend.ts"
 import type { DialectList } from "../dialect/all.ts"
 import type { ChatField } from "../dialect/chat.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
@@ -34,10 +35,13 @@ import type { Deadlines } from "../upstream/Deadlines.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
 import type { RequestClock, Upstream } from "../upstream/Upstream.ts"
 import type { DialingBounds } from "../upstream/perimeter.ts"
+import type { Hooks } from "../hooks/Hooks.ts"
 import type { Accounting } from "./Accounting.ts"
 import { type AskedFor, Asking, type AskingEnds, dropAnswer, isAway, isCount } from "./asking.ts"
 import { deliver } from "./deliver.ts"
 import { GaveUp, redactedError } from "./final-failure.ts"
+import { isGuardRefusal } from "./guard.ts"
+import { hookedAnswer, withoutWish } from "./hooked-answer.ts"
 import type { Hedging, HedgeShare } from "./hedging.ts"
 import { Race, type Racer } from "./race.ts"
 import type { RequestLimiter } from "./limited.ts"
@@ -92,6 +96,10 @@ export interface Forwarding {
   readonly keepAlive: (run: RequestRun) => void
   /** Sends a copy of a request where its rule wants one. */
   readonly shadow: (run: RequestRun, read: ReadRequest, body: Uint8Array, ruling: Ruling) => void
+  /** Who judges requests and answers outside of the gateway. */
+  readonly hooks: Hooks["Service"]
+  /** Starts what goes on beside a request. */
+  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
   /** Called once for a request that is tried again. */
   readonly retried: () => void
 }
@@ -234,12 +242,10 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     const { attempt, translation } = asking
     if (translation === undefined) return this.checked(asking, answer, ends)
     const redact = redactorFor(attempt.candidate.state.backend, this.run.record.request.headers)
-    return Effect.flatMap(Effect.context<never>(), (context) => {
-      const made = translation.answer(answer, redact, Effect.runForkWith(context))
-      if (Result.isSuccess(made)) return this.checked(asking, made.success, ends)
-      dropAnswer(answer)
-      return ends.failed(asking, made.failure)
-    })
+    const made = translation.answer(answer, redact, this.forwarding.fork)
+    if (Result.isSuccess(made)) return this.checked(asking, made.success, ends)
+    dropAnswer(answer)
+    return ends.failed(asking, made.failure)
   }
 
   private checked<A, E>(asking: Asking, answer: CommittedAnswer, ends: AskingEnds<A, E>): Effect.Effect<A, E> {
@@ -353,39 +359,25 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     return true
   }
 
-  /** Sends an answer on. */
+  /** Sends an answer on, past the hooks that judge it. */
   answered(asking: Asking, answer: CommittedAnswer): Forwarded {
+    const { guard, record } = this.run
+    if (guard?.judgesAnswers !== true) return this.delivered(asking, answer)
+    const { idleMs } = asking.attempt.candidate.state.backend.limits
+    return Effect.matchEffect(hookedAnswer(guard, answer, { record, idleMs, fork: this.forwarding.fork }), {
+      onSuccess: (shown) => this.delivered(asking, shown),
+      onFailure: (error): Forwarded => (isGuardRefusal(error) ? Effect.fail(error) : this.failed(asking, error))
+    })
+  }
+
+  private delivered(asking: Asking, answer: CommittedAnswer): Forwarded {
     const { attempt, ticket } = asking
+    const { dialect } = this.run.record.route
     // Nobody else is asked any more, and who waits for the rest of the answer need not hold what was asked.
     this.body = nothing
     this.translator = undefined
     asking.translation = undefined
-    return deliver(this.run, attempt, this.withoutWish(asking, answer), ticket, this.heard(attempt, answer))
-  }
-
-  // What came of a wish that the client did not have is nothing to the client.
-  private withoutWish({ wishes }: Asking, answer: CommittedAnswer): CommittedAnswer {
-    if (!wishes || answer._tag === "Whole" || answer.watch === undefined) return answer
-    const filter = this.run.record.route.dialect.usageWish?.hold(answer.watch)
-    return filter === undefined ? answer : { ...answer, filter }
-  }
-
-  /**
-   * Looks at who an answer says it is by: a backend that is not as its probes found it is probed at once. Gives the model
-   * when it is none that was to be expected.
-   */
-  private heard(
-    { candidate: { state, model: loaded }, model }: Attempt,
-    { head, said }: CommittedAnswer
-  ): string | undefined {
-    const { newcomers, registry } = this.forwarding
-    // It has been loaded for this answer: its context can be asked for now.
-    if (isUnmeasured(state.backend, loaded) && newcomers.misses(state.models, `context of ${model}`)) {
-      registry.suspect(state.backend.name)
-    }
-    const signs = { model: said.model, fingerprint: said.fingerprint, server: head.header("server") }
-    if (newcomers.shows(state.models, model, signs)) registry.suspect(state.backend.name)
-    return newcomers.isForeign(state.models, model, said.model) ? said.model : undefined
+    return deliver(this.run, attempt, withoutWish(asking, answer, dialect), ticket, asking.heard(answer))
   }
 
   /** Takes the failure of an attempt: moves on to the next one, or gives up. */

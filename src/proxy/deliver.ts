@@ -2,10 +2,9 @@
  * A committed answer on its way to the client.
  */
 import * as Effect from "effect/Effect"
-import { type AttemptFailure, Cancelled, type GatewayError, Stopping } from "../domain/errors.ts"
+import { type AttemptFailure, Cancelled, Stopping } from "../domain/errors.ts"
 import type { Outcome } from "../domain/request.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
-import { ConnectionLost } from "../domain/upstream-errors.ts"
 import type { Evidence, Ticket } from "../registry/live-state.ts"
 import { cutPromptOf, type CutPrompt } from "../router/cut-prompt.ts"
 import type { Attempt } from "../router/choice.ts"
@@ -19,7 +18,7 @@ import type { RequestClock } from "../upstream/Upstream.ts"
 import { keepAliveSeconds, type Listening } from "../http/BunServer.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import { clientClosedStatus, type RequestRecord, type Interruption, type AnswerProgress } from "./record.ts"
-import { redactedBytes, gatewayErrorFor, failureReason } from "./final-failure.ts"
+import { redactedBytes, endedFor, gatewayErrorFor, failureReason, ownEndOf } from "./final-failure.ts"
 import { type AnswerFlow, type FlowEnd, relay, type Relay } from "./relay.ts"
 import type { ShadowedAnswer } from "./shadow.ts"
 import { streamAnswerHeaders, answerHeaders, wholeAnswerHeaders } from "./answer-head.ts"
@@ -28,26 +27,23 @@ type FlowAnswer = CommittedAnswer & { readonly _tag: "Flow" }
 
 const outcomes = { Complete: "completed", Broken: "truncated", ClientGone: "client_closed" } as const
 
-const outcomeOf = (end: FlowEnd): Outcome =>
-  end._tag === "Broken" && end.error === cancelled ? "cancelled" : outcomes[end._tag]
+const outcomeOf = (end: FlowEnd): Outcome => {
+  if (end._tag !== "Broken" || end.error === stopped) return outcomes[end._tag]
+  if (end.error === cancelled) return "cancelled"
+  return ownEndOf(end.error) === undefined ? "truncated" : "refused"
+}
 
-const stopped = new ConnectionLost({ reason: "the gateway is stopping", answered: true })
+const stopped = endedFor(new Stopping({ retryAfterSeconds: 0 }), "the gateway is stopping")
 
-const cancelled = new ConnectionLost({ reason: "an administrator has cancelled the request", answered: true })
+const cancelled = endedFor(new Cancelled({}), "an administrator has cancelled the request")
 
 /** What a flow is cut with, by why it is interrupted; one whose client has gone is dropped. */
 const cuts: Readonly<Record<Exclude<Interruption, "client">, UpstreamError>> = { stopping: stopped, cancelled }
 
-/** What a client is told of these: no backend is at fault. */
-const ownEnds: ReadonlyMap<UpstreamError, GatewayError> = new Map<UpstreamError, GatewayError>([
-  [stopped, new Stopping({ retryAfterSeconds: 0 })],
-  [cancelled, new Cancelled({})]
-])
-
 /** What the end says of the backend: nothing when the client left, its total ran out or the gateway itself ended it. */
 const evidenceOf = (end: FlowEnd): Evidence => {
   if (end._tag === "Complete") return "good"
-  if (end._tag === "ClientGone" || ownEnds.has(end.error)) return "none"
+  if (end._tag === "ClientGone" || ownEndOf(end.error) !== undefined) return "none"
   return end.error._tag === "TimedOut" && end.error.limit === "request" ? "none" : "bad"
 }
 
@@ -172,7 +168,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
 
   errorText(error: UpstreamError): string {
     const { record } = this.delivery
-    const failure = ownEnds.get(error) ?? gatewayErrorFor(error, record.model, [...record.failures, this.failed(error)])
+    const failure = ownEndOf(error) ?? gatewayErrorFor(error, record.model, [...record.failures, this.failed(error)])
     return refusalBody(record.route.dialect, failure)
   }
 
@@ -227,7 +223,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     const cutPrompt = noteUsage(record, attempt, usage, now)
     this.delivery.shadow?.saw(usage)
     const outcome = outcomeOf(end)
-    if (end._tag === "Broken" && outcome !== "cancelled") record.fails(this.failed(end.error))
+    if (end._tag === "Broken" && outcome === "truncated") record.fails(this.failed(end.error))
     const { name } = attempt.candidate.state.backend
     const status = this.delivery.interruption === "client" ? clientClosedStatus : answer.head.status
     record.ends({ outcome, status, backend: name, bytes, cutPrompt }, now)

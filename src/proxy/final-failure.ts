@@ -13,7 +13,13 @@ import {
 } from "../domain/errors.ts"
 import type { Outcome } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
-import { BadAnswer, ErrorStatus, type LimitName, type UpstreamError } from "../domain/upstream-errors.ts"
+import {
+  BadAnswer,
+  ConnectionLost,
+  ErrorStatus,
+  type LimitName,
+  type UpstreamError
+} from "../domain/upstream-errors.ts"
 import type { Dialect } from "../dialect/Dialect.ts"
 import { errorWords } from "../domain/error-text.ts"
 import { neverRetry } from "../dialect/failures.ts"
@@ -73,6 +79,19 @@ export const failureReason = (error: UpstreamError): string => {
       return error.reason
   }
 }
+
+// What the gateway itself has ended answers for.
+const ownEnds = new WeakMap<UpstreamError, GatewayError>()
+
+/** What a flow is cut with that the gateway itself ends: no backend is at fault, and the client is told why. */
+export const endedFor = (why: GatewayError, reason = "the answer may not go on"): UpstreamError => {
+  const end = new ConnectionLost({ reason, answered: true })
+  ownEnds.set(end, why)
+  return end
+}
+
+/** What the gateway itself has ended an answer for; undefined where it has not. */
+export const ownEndOf = (error: UpstreamError): GatewayError | undefined => ownEnds.get(error)
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()

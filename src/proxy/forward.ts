@@ -16,6 +16,7 @@ import type { Plan } from "../router/plan.ts"
 import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts, type Forwarding } from "./attempts.ts"
 import type { RequestRun } from "./request-run.ts"
+import { guardedBody, guardFor, unseenRefusal } from "./guard.ts"
 import { realtime } from "./realtime.ts"
 import { changedBackend, decideChange, refusedUnread } from "./model-changes.ts"
 import { forbiddenBackend, passedTo, passOn } from "./passed-on.ts"
@@ -43,7 +44,11 @@ export const forward = (forwarding: Forwarding, run: RequestRun): Forwarded => {
   if (route.socket === true) return realtime(forwarding, run)
   const { passage } = route
   if (passage?.change !== undefined) return changed(forwarding, run, passage, passage.change)
-  if (passage !== undefined) return passedOn(forwarding, run, passage, passedTo(forwarding, run, passage))
+  if (passage !== undefined) {
+    const unseen = unseenRefusal(forwarding, run.record, undefined, "what is passed on unread")
+    if (unseen !== undefined) return Effect.fail(unseen)
+    return passedOn(forwarding, run, passage, passedTo(forwarding, run, passage))
+  }
   const boundary = boundaryFor(route, request)
   if (boundary !== undefined) return streamed(forwarding, run, boundary)
   return Effect.flatMap(readBody(request, clock, run.limits, run.upload, forwarding.turns), (body) => {
@@ -276,6 +281,35 @@ const understood = (
   )
 }
 
+/** Has the hooks judge a request that are for it, and goes on with what they make of it; undefined where none has to. */
+const judged = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array | StreamedBody,
+  read: ReadRequest,
+  plan: Plan,
+  mayWake: boolean
+): Forwarded | undefined => {
+  const guard = guardFor(forwarding, run.record, plan, run.guard)
+  if (guard === run.guard || guard === undefined) return undefined
+  run.guard = guard
+  if (body instanceof StreamedBody) {
+    const unseen = guard.unseen("request", "a form with files")
+    return unseen === undefined ? undefined : Effect.fail(unseen)
+  }
+  return Effect.flatMap(guardedBody(guard, forwarding, body, read), ({ body: shown, changed }) => {
+    const { needs } = read
+    if (!changed) return sent(forwarding, run, shown, { needs, model: undefined }, plan, mayWake)
+    const { leastContext: least, standIn, turns } = forwarding
+    const { model, operation } = run.record.route
+    const reading = Promise.resolve(operation.needs(shown, { turns, least, model, standIn }))
+    return Effect.flatMap(
+      Effect.promise(() => reading),
+      (again) => understood(forwarding, run, shown, again, mayWake)
+    )
+  })
+}
+
 /** Sends a request on that has been let in. */
 const sent = (
   forwarding: Forwarding,
@@ -285,6 +319,8 @@ const sent = (
   plan: Plan,
   mayWake: boolean
 ): Effect.Effect<void, GatewayError | GaveUp> => {
+  const judging = judged(forwarding, run, body, read, plan, mayWake)
+  if (judging !== undefined) return judging
   const { record } = run
   const { registry } = forwarding
   const { ruling, snapshot } = plan

@@ -20,6 +20,7 @@ import { type BackendSocket, openSocket } from "../wire/web-socket.ts"
 import { ownAnswerHeaders } from "./answer-head.ts"
 import type { Forwarding } from "./attempts.ts"
 import { failureReason, GaveUp } from "./final-failure.ts"
+import { unseenRefusal } from "./guard.ts"
 import { RealtimeSession, type SessionEnd } from "./realtime-session.ts"
 import { withinLimits } from "./limited.ts"
 import type { Interruption } from "./record.ts"
@@ -114,6 +115,8 @@ export const realtime = (forwarding: Forwarding, run: RequestRun): Ended => {
   }
   accounting.routed(record, plan.success, now)
   const [target] = plan.success.targets
+  const unseen = unseenRefusal(forwarding, record, plan.success, "a realtime session")
+  if (unseen !== undefined) return Effect.fail(unseen)
   return withinLimits(forwarding.limits, run, target?.name ?? needs.success.model, 0, () =>
     begun(forwarding, run, plan.success, query, now)
   )

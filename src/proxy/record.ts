@@ -5,6 +5,7 @@
 import type { AttemptFailure } from "../domain/errors.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { Grant } from "../domain/grant.ts"
+import { type HookNote, withHookCall } from "../domain/hook-rules.ts"
 import type { Outcome, Phase, RoutingNeeds } from "../domain/request.ts"
 import type { LimitsLeft } from "../domain/rate-limits.ts"
 import type { SetMember } from "../domain/intrusive-set.ts"
@@ -71,6 +72,8 @@ export interface AnswerProgress {
 
 const nothing: AnswerProgress = { bytes: 0, pieces: 0 }
 
+const noHooks: ReadonlyArray<HookNote> = []
+
 /** That a request is asked in another dialect than its client's. */
 export interface Translated {
   /** From which to which. */
@@ -130,6 +133,8 @@ export interface RequestRecord {
   readonly begunUsage: Usage | undefined
   /** What its client is told of budgets; undefined where nothing is. */
   readonly budget: string | undefined
+  /** What hooks have made of it. */
+  readonly hooks: ReadonlyArray<HookNote>
   readonly end: RequestEnd | undefined
 
   /** What it asks for has been read. */
@@ -163,6 +168,8 @@ export interface RequestRecord {
   readonly begins: (usage: Usage) => void
   /** What its client is told of budgets. */
   readonly spends: (note: string) => void
+  /** A hook has been asked of it. */
+  readonly hooked: (call: Omit<HookNote, "calls">) => void
   /** It has ended; what is told later changes nothing. */
   readonly ends: (end: RequestEnd, now: number) => void
 }
@@ -193,6 +200,7 @@ class Recorded implements RequestRecord {
   usage: Usage | undefined
   begunUsage: Usage | undefined
   budget: string | undefined
+  hooks = noHooks
   end: RequestEnd | undefined
   private place: (() => QueuePlace | undefined) | undefined
 
@@ -310,6 +318,10 @@ class Recorded implements RequestRecord {
 
   spends(note: string): void {
     this.budget = note
+  }
+
+  hooked(call: Omit<HookNote, "calls">): void {
+    this.hooks = withHookCall(this.hooks, call)
   }
 
   ends(end: RequestEnd, now: number): void {

@@ -9,6 +9,7 @@ import type { Listening } from "../http/BunServer.ts"
 import type { Ticket } from "../registry/live-state.ts"
 import type { Delivery } from "./deliver.ts"
 import type { Reservation } from "../usage/budget.ts"
+import type { Guard } from "./guard.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { Shadow } from "./shadow.ts"
 import type { Interruption, RequestRecord, UnderWay } from "./record.ts"
@@ -47,6 +48,8 @@ export class RequestRun implements UnderWay, Delivery {
   shadow: Shadow | undefined
   /** What it holds of its limits; undefined where it is under none. */
   limitPass: LimitPass | undefined
+  /** The hooks that judge it and its answer; undefined where there are none. */
+  guard: Guard | undefined
   /** Set for a stream whose client is not to wait in silence. */
   early: EarlyStream | undefined
   /** Why it is interrupted; undefined while it is not. */

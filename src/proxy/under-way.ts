@@ -15,6 +15,10 @@ const tenths = (ms: number): number => Math.round(ms * 10) / 10
 export const toldHedge = ({ hedge }: Pick<RequestRecord, "hedge">): Pick<RequestUnderWay, "hedge"> =>
   hedge === undefined ? {} : { hedge: { ...hedge, outcome: hedge.outcome ?? null } }
 
+/** What is told of what hooks have made of it. */
+export const toldHooks = ({ hooks }: Pick<RequestRecord, "hooks">): Pick<RequestUnderWay, "hooks"> =>
+  hooks.length === 0 ? {} : { hooks: hooks.map((note) => ({ ...note, ms: tenths(note.ms) })) }
+
 /** What is told of a model that had to be loaded first. */
 export const toldLoad = (loadMs: number | undefined): Pick<RequestUnderWay, "load_ms"> =>
   loadMs === undefined ? {} : { load_ms: tenths(loadMs) }
@@ -44,6 +48,7 @@ const described = (record: RequestRecord, now: number, aheadMs: number): Request
     attempts: record.attempts,
     failures: [...record.failures],
     ...toldHedge(record),
+    ...toldHooks(record),
     ...toldLoad(asked?.loadMs),
     first_byte_ms: committed === undefined ? null : tenths(committed.at - started),
     bytes: passed.bytes,

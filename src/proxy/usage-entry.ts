@@ -57,9 +57,14 @@ export const usageEntryOf = (
     tokens,
     counted,
     cost:
-      committed === undefined
+      committed === undefined && usage === undefined
         ? nothingCost
-        : prices.cost(decided?.snapshot.backends.get(backend)?.backend, asked?.model ?? "", tokens, workedMs),
+        : prices.cost(
+            decided?.snapshot.backends.get(backend === "" ? (asked?.backend ?? "") : backend)?.backend,
+            asked?.model ?? "",
+            tokens,
+            workedMs
+          ),
     durationMs,
     firstByteMs: committed === undefined ? undefined : Math.round(committed.at - record.started)
   }

@@ -19,6 +19,7 @@ import { Limiter } from "../admission/Limiter.ts"
 import { ClientKeys } from "../admission/ClientKeys.ts"
 import { Issuers } from "../issuer/Issuers.ts"
 import { Gateway, type OwnPlaces } from "./Gateway.ts"
+import { Hooks } from "../hooks/Hooks.ts"
 import * as KeepWarm from "../lifecycle/keep-warm.ts"
 import * as Waker from "../lifecycle/waker.ts"
 import { Lifecycle } from "../lifecycle/Lifecycle.ts"
@@ -199,6 +200,7 @@ const pricing = ({ current }: Config) => {
 
 const services = (config: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
+    Hooks.layer(() => config.current().hooks),
     Upstream.layer(() => bytes(config.current().settings.server.max_answer_mb)),
     Accounting.layer,
     Lifecycle.layer

@@ -17,6 +17,8 @@ export const labels = {
   rule: "the name of a rule in the config",
   side: "`usual` or `canary` of a rule's requests; `real` or `shadow` of a request that was copied",
   part: "`status` or `finish` of an answer; `first_byte` or `whole` of its time",
+  hook: "the name of a hook in the config",
+  phase: "`request` or `answer`",
   signal: "`traces` or `metrics`",
   worker: "number of the process, from 1",
   version: "version of Nexus"
@@ -381,6 +383,25 @@ export const usageLost: MetricDefinition = {
     "Records of usage that were given up, since the file could not be written for too long; absent while there was none"
 }
 
+/** Calls of hooks. */
+export const hookCalls: MetricDefinition = {
+  name: "nexus_hook_calls_total",
+  kind: "counter",
+  unit: "calls",
+  labels: ["hook", "phase", "outcome"],
+  meaning:
+    "What hooks have made of requests and answers: `allow`, `replace`, `block`, `failed` (no good answer of the hook) or `unseen` (it could not be shown, and went on)"
+}
+
+/** The time of hooks. */
+export const hookSeconds: MetricDefinition = {
+  name: "nexus_hook_seconds_total",
+  kind: "counter",
+  unit: "seconds",
+  labels: ["hook", "phase"],
+  meaning: "Time that requests and answers have waited for hooks"
+}
+
 /** All metrics, in the order in which they are told. */
 export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   requests,
@@ -398,6 +419,8 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   telemetryDropped,
   cost,
   usageLost,
+  hookCalls,
+  hookSeconds,
   requestSeconds,
   firstTokenSeconds,
   gapSeconds,

@@ -12,7 +12,9 @@ export const ruleFigures = {
   tokens: ["rule", "backend", "model", "side", "kind"],
   dropped: ["signal"],
   cost: ["backend", "model"],
-  usageLost: []
+  usageLost: [],
+  hooks: ["hook", "phase", "outcome"],
+  hookSeconds: ["hook", "phase"]
 } as const
 
 /** The name of one of {@link ruleFigures}. */

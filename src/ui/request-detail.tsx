@@ -136,6 +136,12 @@ const Facts = ({ told }: { readonly told: Told }): JSX.Element => {
           </ol>
         </>
       )}
+      {(request.hooks ?? []).map(({ action, calls, hook, phase }) => (
+        <p key={`${hook} ${phase}`}>
+          Hook {hook} was shown the {phase}
+          {calls > 1 ? ` in ${calls} windows` : ""}: {action}.
+        </p>
+      ))}
       {hedge === undefined ? null : (
         <p>
           Its first token was late: {hedge.backend} was asked too after {span(hedge.after_ms)}

@@ -25,7 +25,13 @@ describe("nexus.example.toml", () => {
       .map((line) => (code.test(line) ? line.replace(/^# ?/, "") : line))
       .join("\n")
     const keys = { NEXUS_KEY: "nx-x", OPENAI_API_KEY: "sk-x", ANTHROPIC_API_KEY: "sk-ant-x" }
-    const env = { ...keys, WOL_PASSWORD: "01:02:03:04:05:06", OTLP_KEY: "otlp-x", VALKEY_PASSWORD: "x" }
+    const env = {
+      ...keys,
+      WOL_PASSWORD: "01:02:03:04:05:06",
+      OTLP_KEY: "otlp-x",
+      VALKEY_PASSWORD: "x",
+      HOOK_KEY: "hook-x"
+    }
     const loaded = loadedFrom(uncommented, { env })
     expect(loaded.backends.map(({ name }) => name)).toEqual(["local-ollama", "cloud", "claude"])
     expect(loaded.followed.map(({ backend }) => backend.name)).toEqual(["pods"])

@@ -10,6 +10,7 @@ import {
   Conflict,
   Forbidden,
   GatewayTimeout,
+  HookUnavailable,
   type GatewayError,
   Internal,
   LoopDetected,
@@ -24,6 +25,7 @@ import {
   NotFound,
   Overloaded,
   PayloadTooLarge,
+  PolicyBlocked,
   RequestNotKept,
   RequestNotUnderWay,
   RequestTimeout,
@@ -76,6 +78,8 @@ const samples: { readonly [T in GatewayError["_tag"]]: [Extract<GatewayError, { 
     "service_unavailable"
   ],
   ZoneNotAllowed: [new ZoneNotAllowed({ model: "x", reasons }), 403, "zone_not_allowed"],
+  PolicyBlocked: [new PolicyBlocked({ hook: "h", phase: "request", reason: "no" }), 400, "content_policy_violation"],
+  HookUnavailable: [new HookUnavailable({ hook: "h", retryAfterSeconds: 5 }), 503, "hook_unavailable"],
   BudgetExceeded: [
     new BudgetExceeded({ budget: "team", message: "spent", retryAfterSeconds: 60 }),
     402,

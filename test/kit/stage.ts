@@ -13,6 +13,7 @@ import { Accounting } from "../../src/proxy/Accounting.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { Proxy, type ProxyLimits } from "../../src/proxy/Proxy.ts"
+import { Hooks } from "../../src/hooks/Hooks.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Budgets } from "../../src/usage/Budgets.ts"
 import { Prices } from "../../src/usage/Prices.ts"
@@ -203,7 +204,9 @@ export const makeStage = async (
         Upstream.layer(() => 100_000).pipe(Layer.provide(Transport.layerOf({ ask: () => Effect.never, send })))
       )
     ),
-    Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(1), UsageLedger.none, Prices.none, Budgets.none)),
+    Layer.provideMerge(
+      Layer.mergeAll(History.layer, Meters.layer(1), UsageLedger.none, Prices.none, Budgets.none, Hooks.none)
+    ),
     Layer.provideMerge(Layer.mergeAll(registry, router)),
     Layer.provideMerge(TestClock.layer())
   )

@@ -8,6 +8,7 @@ import { openai } from "../../src/dialect/openai/openai.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Proxy } from "../../src/proxy/Proxy.ts"
+import { Hooks } from "../../src/hooks/Hooks.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Budgets } from "../../src/usage/Budgets.ts"
 import { Prices } from "../../src/usage/Prices.ts"
@@ -94,7 +95,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     Upstream.layer(() => 1000).pipe(Layer.provide(Transport.layer))
   )
   const runtime = ManagedRuntime.make(
-    Proxy.layer(() => limits).pipe(Layer.provide(Layer.mergeAll(base, Prices.none, Budgets.none)))
+    Proxy.layer(() => limits).pipe(Layer.provide(Layer.mergeAll(base, Prices.none, Budgets.none, Hooks.none)))
   )
   const proxy = Context.get(await runtime.runPromise(Effect.context<Proxy>()), Proxy)
   const route = { dialect: openai, operation: openai.operations[0] }
