@@ -20,6 +20,7 @@ import { listenFault } from "./admin-listen.ts"
 import { issuerMistakes } from "./issuer-rules.ts"
 import { keyMistakes } from "./key-rules.ts"
 import { endpointFault } from "./otlp.ts"
+import { budgetMistakes, hookMistakes, urlFault, withoutPassword } from "./url-rules.ts"
 import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 
 /** Line of a path in the file; undefined without a file. */
@@ -59,32 +60,10 @@ const repeated = (tree: Table, list: KeyPath, key: string, lineOf: LineOf): Read
   return duplicates(items, lineOf, (first, line) => `${showPath(first)}${line} is the same; each must be unique`)
 }
 
-// What services call a key in a query.
-const keyInQuery = /[?&](?:[a-z-]*(?:api|access|subscription|auth)[_-]?)?(?:key|token|sig|secret|code)=/i
-
 const sameBase = (value: string): string => {
   const { query = "", url } = parseBaseUrl(new URL(value).href)
   return url + query
 }
-
-// Undefined when it is a base URL.
-const urlFault = (text: string): string | undefined => {
-  if (!/^https?:\/\//i.test(text)) {
-    const isPlace = /^(?![a-z][a-z0-9+.-]*:\/\/)[^\s@?#\\]+$/i.test(text) && URL.canParse(`http://${text}`)
-    const meant = isPlace ? `; did you mean "http://${text}"?` : ""
-    return `expected a URL that begins with http:// or https://${meant}`
-  }
-  if (!URL.canParse(text) || /^https?:\/\/[/?#]/i.test(text) || /[\s\\]/.test(text)) {
-    return "expected a URL such as http://127.0.0.1:11434"
-  }
-  const { username, password } = new URL(text)
-  if (username !== "" || password !== "") return "a URL must not hold a user or password; use api_key_env"
-  if (text.endsWith("?")) return 'a base URL has no query ("?")'
-  if (keyInQuery.test(text)) return "a URL must not hold a key; use api_key_env"
-  return text.includes("#") ? 'a base URL has no fragment ("#")' : undefined
-}
-
-const withoutPassword = (text: string): string => text.replace(/\/\/.*@/, "//…@")
 
 const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
   const given = tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {
@@ -112,26 +91,6 @@ const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
     ...duplicates(good, lineOf, (first, line) => `${showPath(first)}${line} is the same server with the same key`)
   ]
 }
-
-const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
-  tablesAt(tree, ["budgets"]).flatMap(({ at, table }) => {
-    const { hard_usd: hard, soft_usd: soft, webhook_url: hook } = table
-    const limits: ReadonlyArray<Mistake> =
-      hard === undefined && soft === undefined
-        ? [{ path: at, reason: "a budget needs soft_usd, hard_usd, or both" }]
-        : typeof hard === "number" && typeof soft === "number" && soft > hard
-          ? [{ path: [...at, "soft_usd"], value: soft, reason: "must not be more than hard_usd" }]
-          : []
-    const fault = typeof hook === "string" ? urlFault(hook) : undefined
-    return limits.concat(fault === undefined ? [] : { path: [...at, "webhook_url"], value: hook, reason: fault })
-  })
-
-const hookMistakes = (tree: Table): ReadonlyArray<Mistake> =>
-  tablesAt(tree, ["hooks"]).flatMap(({ at, table }) => {
-    const url = textOf(table, "url") ?? ""
-    const fault = url === "" ? undefined : urlFault(url)
-    return fault === undefined ? [] : [{ path: [...at, "url"], value: withoutPassword(url), reason: fault }]
-  })
 
 const addressOfBackend = (tree: Table): ReadonlyArray<Mistake> =>
   tablesAt(tree, ["backends"]).flatMap(({ at, table }) => {

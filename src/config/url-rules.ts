@@ -1,0 +1,51 @@
+/**
+ * Addresses that the settings name beside those of the cluster: what is wrong with them, and with what is called there.
+ */
+import type { Mistake } from "./check.ts"
+import { type Table, tablesAt } from "./path.ts"
+
+// What services call a key in a query.
+const keyInQuery = /[?&](?:[a-z-]*(?:api|access|subscription|auth)[_-]?)?(?:key|token|sig|secret|code)=/i
+
+/** What is wrong with a base URL; undefined when nothing is. */
+export const urlFault = (text: string): string | undefined => {
+  if (!/^https?:\/\//i.test(text)) {
+    const isPlace = /^(?![a-z][a-z0-9+.-]*:\/\/)[^\s@?#\\]+$/i.test(text) && URL.canParse(`http://${text}`)
+    const meant = isPlace ? `; did you mean "http://${text}"?` : ""
+    return `expected a URL that begins with http:// or https://${meant}`
+  }
+  if (!URL.canParse(text) || /^https?:\/\/[/?#]/i.test(text) || /[\s\\]/.test(text)) {
+    return "expected a URL such as http://127.0.0.1:11434"
+  }
+  const { username, password } = new URL(text)
+  if (username !== "" || password !== "") return "a URL must not hold a user or password; use api_key_env"
+  if (text.endsWith("?")) return 'a base URL has no query ("?")'
+  if (keyInQuery.test(text)) return "a URL must not hold a key; use api_key_env"
+  return text.includes("#") ? 'a base URL has no fragment ("#")' : undefined
+}
+
+/** A URL without the user and password that may stand in it. */
+export const withoutPassword = (text: string): string => text.replace(/\/\/.*@/, "//…@")
+
+/** What is wrong with budgets. */
+export const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["budgets"]).flatMap(({ at, table }) => {
+    const { hard_usd: hard, soft_usd: soft, webhook_url: hook } = table
+    const limits: ReadonlyArray<Mistake> =
+      hard === undefined && soft === undefined
+        ? [{ path: at, reason: "a budget needs soft_usd, hard_usd, or both" }]
+        : typeof hard === "number" && typeof soft === "number" && soft > hard
+          ? [{ path: [...at, "soft_usd"], value: soft, reason: "must not be more than hard_usd" }]
+          : []
+    const fault = typeof hook === "string" ? urlFault(hook) : undefined
+    return limits.concat(fault === undefined ? [] : { path: [...at, "webhook_url"], value: hook, reason: fault })
+  })
+
+/** What is wrong with the addresses of hooks. */
+export const hookMistakes = (tree: Table): ReadonlyArray<Mistake> =>
+  tablesAt(tree, ["hooks"]).flatMap(({ at, table }) => {
+    const { url } = table
+    if (typeof url !== "string" || url === "") return []
+    const fault = urlFault(url)
+    return fault === undefined ? [] : [{ path: [...at, "url"], value: withoutPassword(url), reason: fault }]
+  })
