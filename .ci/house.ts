@@ -78,7 +78,7 @@ export const house: Readonly<Record<string, Room>> = {
   mock: room("an LLM server without a model: answers, speeds and faults as it is told", "domain config dialect http"),
   load: room(
     "requests sent to measure servers, and what their answers show",
-    "backend dialect telemetry upstream wire"
+    "domain backend dialect telemetry upstream wire"
   ),
   recording: room(
     "exchanges with the times of their pieces: noted as they pass, kept, served, sent again",

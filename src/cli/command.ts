@@ -5,6 +5,7 @@ import { Command } from "effect/cli"
 import { aliasesCommand } from "./aliases.ts"
 import { auditCommand } from "./audit.ts"
 import { backendsCommand } from "./backends/backends.ts"
+import { benchCommand } from "./bench-command.ts"
 import { completeCommand } from "./completion/complete.ts"
 import { completionsCommand } from "./completion/completions.ts"
 import { configCommand } from "./config.ts"
@@ -48,6 +49,7 @@ export const nexus = Command.make("nexus").pipe(
     auditCommand,
     doctorCommand,
     grafanaCommand,
+    benchCommand,
     mockCommand,
     recordCommand,
     replayCommand,

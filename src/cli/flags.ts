@@ -47,6 +47,13 @@ export const yes = Flag.Boolean("yes").pipe(
   Flag.withDefault(false)
 )
 
+/** `--key-env`: where the key is that a server is sent. */
+export const keyEnv = Flag.String("key-env").pipe(
+  Flag.withMetavar("VARIABLE"),
+  Flag.withDescription("With a URL: the environment variable that holds the key to send, as a bearer token"),
+  Flag.optional
+)
+
 /** Which gateway a command is for. */
 export interface GatewayFlags {
   readonly config: Option.Option<string>

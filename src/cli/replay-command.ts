@@ -55,6 +55,7 @@ const input = {
     Flag.withDescription("With --to: requests that are under way at a time; further ones are late"),
     Flag.withDefault(64)
   ),
+  keyEnv: flags.keyEnv,
   yes: flags.yes,
   json: flags.json,
   port: flags.port.pipe(Flag.withDescription("With --serve: port it listens on; 8800 when absent, a free one for 0"))
@@ -78,6 +79,8 @@ const readFile = Effect.fnUntraced(function* (
   const recording = readRecording(text)
   if (Result.isFailure(recording)) return yield* new CliFailure({ message: `${path}: ${recording.failure}` })
   if (recording.success.torn) yield* Console.error(`warning: ${path}: its last line is not whole, and is left out`)
+  if (recording.success.exchanges.length === 0)
+    return yield* new CliFailure({ message: `${path}: the recording holds no exchange` })
   return recording.success
 })
 
@@ -145,7 +148,13 @@ const replayTable = (rows: ReadonlyArray<ReplayRow>): string =>
 const sendFile = Effect.fnUntraced(function* (
   { exchanges }: Recording,
   url: string,
-  given: { readonly speed: number; readonly concurrency: number; readonly yes: boolean; readonly json: boolean }
+  given: {
+    readonly speed: number
+    readonly concurrency: number
+    readonly keyEnv: Option.Option<string>
+    readonly yes: boolean
+    readonly json: boolean
+  }
 ) {
   const { askedBase, isBeyondHome } = yield* Effect.promise(() => import("../load/asked-url.ts"))
   const target = askedBase(url)
@@ -153,7 +162,7 @@ const sendFile = Effect.fnUntraced(function* (
     return yield* new CliError.ValidationError({ message: "--to takes a URL that begins with http:// or https://" })
   const { replayRows, sendRecording } = yield* Effect.promise(() => import("../recording/recording-sender.ts"))
   const { withTransport } = yield* Effect.promise(() => import("../remote/target.ts"))
-  const { keyToSend } = yield* Effect.promise(() => import("../config/NexusConfig.ts"))
+  const { keyInVariable } = yield* Effect.promise(() => import("../config/NexusConfig.ts"))
   const { Transport } = yield* Effect.promise(() => import("../upstream/Transport.ts"))
   const { Dialects } = yield* Effect.promise(() => import("../dialect/all.ts"))
   const { isFull, summary } = plannedWork(exchanges)
@@ -163,8 +172,7 @@ const sendFile = Effect.fnUntraced(function* (
       message: `${target} is beyond this machine and its networks, where tokens may cost money; --yes sends them`
     })
   if (!isFull) yield* Console.error("Of some the recording holds no tokens; they come on top.")
-  // The key that a person gives for this is not one that stands in a config of somebody else's gateway.
-  const { key } = yield* keyToSend([])
+  const key = Option.isNone(given.keyEnv) ? undefined : yield* keyInVariable(given.keyEnv.value)
   const headers: Record<string, string> = key === undefined ? {} : { authorization: `Bearer ${Redacted.value(key)}` }
   const sent: Array<SentAgain> = []
   const sending = Effect.gen(function* () {

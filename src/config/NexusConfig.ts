@@ -190,6 +190,18 @@ export const partialConfigWithoutFile = (overrides: ConfigOptions["overrides"]):
 /** Whether a variable holds something. */
 export const isVariableSet = (name: string): boolean => (process.env[name]?.trim() ?? "") !== ""
 
+/** The key in a variable that a person names; what stands in its place is not told, since it may be the key itself. */
+export const keyInVariable = (name: string): Effect.Effect<Redacted.Redacted<string>, ConfigInvalid> =>
+  Effect.suspend(() => {
+    const invalid = (message: string) => Effect.fail(new ConfigInvalid({ path: "--key-env", message }))
+    const isName = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+    if (!isName) return invalid("--key-env takes the name of an environment variable, not the key itself")
+    const given = process.env[name]?.trim() ?? ""
+    if (given === "") return invalid("the environment variable that --key-env names is not set")
+    const fault = keyTextFault(given, "the environment variable that --key-env names")
+    return fault === undefined ? Effect.succeed(Redacted.make(given)) : invalid(fault)
+  })
+
 /** The key a command sends and where it comes from; neither when there is none. */
 export interface KeyToSend {
   readonly key: Redacted.Redacted<string> | undefined

@@ -2,6 +2,7 @@
  * Where a path leads: to the operation that is asked for there, and to the model where the path names it.
  */
 import type { DialectList } from "./all.ts"
+import type { ServerCodec } from "./chat.ts"
 import type { Dialect, DialectRoute, ModelChange, Operation } from "./Dialect.ts"
 import { backendOperation } from "./passage.ts"
 
@@ -131,3 +132,20 @@ export const serverPath = ({ path, query }: Operation): string => (query === und
 /** The address of an operation with the name of its model. */
 export const addressFor = (address: string, model: string): string =>
   address.includes(hole) ? address.replace(hole, () => encodeURIComponent(model).replaceAll("%3A", ":")) : address
+
+/** How servers are asked for a chat that speak one of these dialects: in the first of them that can be written. */
+export const serverRoute = (
+  dialects: DialectList,
+  speaks: ReadonlyArray<string>,
+  stream: boolean
+): { readonly route: DialectRoute; readonly codec: ServerCodec } | undefined => {
+  for (const id of speaks) {
+    const dialect = dialects.find((each) => each.id === id)
+    for (const operation of dialect?.operations ?? []) {
+      const { server, streams = stream } = operation
+      if (dialect === undefined || server === undefined || streams !== stream) continue
+      return { route: { dialect, operation }, codec: server }
+    }
+  }
+  return undefined
+}

@@ -8,8 +8,9 @@ import { isOriginal, isSpokenNatively, sortsTools, speakerOf } from "../backend/
 import { kindNamed } from "../backend/all.ts"
 import { askedIn } from "../backend/speech.ts"
 import type { DialectList } from "../dialect/all.ts"
-import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat, ServerCodec } from "../dialect/chat.ts"
+import type { AnswerContext, AnswerDecoder, ChatField, ClientCodec, DecodedChat } from "../dialect/chat.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
+import { serverRoute } from "../dialect/routes.ts"
 import type { BodyReading } from "../dialect/parsed-body.ts"
 import { refusedFields, says, withoutFields } from "../dialect/refused-fields.ts"
 import { withStillTools } from "../dialect/still-tools.ts"
@@ -36,23 +37,6 @@ export interface Translation extends Translated {
   readonly body: Uint8Array
   /** Its answer in the client's dialect; fails where it cannot be read. */
   readonly answer: (answer: CommittedAnswer, redact: Redact, run: RunFork) => Result.Result<CommittedAnswer, BadAnswer>
-}
-
-/** Who is asked in which dialect: the route of a server that does not speak the client's. */
-const serverRoute = (
-  dialects: DialectList,
-  speaks: ReadonlyArray<string>,
-  stream: boolean
-): { readonly route: DialectRoute; readonly codec: ServerCodec } | undefined => {
-  for (const id of speaks) {
-    const dialect = dialects.find((each) => each.id === id)
-    for (const operation of dialect?.operations ?? []) {
-      const { server, streams = stream } = operation
-      if (dialect === undefined || server === undefined || streams !== stream) continue
-      return { route: { dialect, operation }, codec: server }
-    }
-  }
-  return undefined
 }
 
 /** Whether a backend is asked in the dialect that its client speaks. */

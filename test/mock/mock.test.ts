@@ -158,14 +158,16 @@ describe("nexus mock", () => {
       join(cwd, "wrong.toml"),
       '[[models]]\nname = "a"\nspeed = 3\n[[faults]]\nstatus = 900\n[[faults]]\nprobabilty = 1\n[[answers]]\nturn = 1\n'
     )
-    const file = await nexus("mock", "--script", "wrong.toml")
+    const [file, rule, idle] = await Promise.all([
+      nexus("mock", "--script", "wrong.toml"),
+      nexus("mock", "--fault", "statu=429"),
+      nexus("mock", "--fault", "every=2")
+    ])
     expect(file.code).toBe(1)
     expect(file.stderr).toContain("wrong.toml:3: unknown key models[0].speed")
     expect(file.stderr).toContain("wrong.toml:5: faults[0].status = 900: expected a value between 400 and 599")
     expect(file.stderr).toContain("wrong.toml:7: unknown key faults[1].probabilty; did you mean probability?")
-    const rule = await nexus("mock", "--fault", "statu=429")
     expect([rule.code, rule.stderr]).toEqual([2, expect.stringContaining("did you mean status?")])
-    const idle = await nexus("mock", "--fault", "every=2")
     expect([idle.code, idle.stderr]).toEqual([2, expect.stringContaining("--fault 'every=2': it does nothing")])
   })
 })
