@@ -26,7 +26,7 @@ export const house: Readonly<Record<string, Room>> = {
     "domain config telemetry"
   ),
   store: room("files of SQLite", ""),
-  admission: room("who is let in, and how much at a time", "domain store"),
+  admission: room("who is let in, and how much at a time", "domain replicas store"),
   wire: room("the HTTP/1.1 client on bare sockets: connections, calls, reader", "domain"),
   dialect: room(
     "what clients and servers speak: facts of a request, the watch over a stream, error shape",

@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RateLimited } from "../domain/errors.ts"
 import { type AmountLeft, type LimitRule, type LimitsLeft, type RateLimits } from "../domain/rate-limits.ts"
-import { TokenBucket } from "./token-bucket.ts"
+import { amountLeft, TokenBucket } from "./token-bucket.ts"
 
 /** A request that was let in under limits. */
 export interface LimitPass {
@@ -20,26 +20,78 @@ export interface LimitPass {
 /** What becomes of a request. */
 export type LimitDecision = LimitPass | RateLimited
 
+/** Reads the time that people are told, in milliseconds since 1970. */
+export const wallClock = Effect.map(Clock.Clock, (clock) => () => clock.currentTimeMillisUnsafe())
+
+/** Whether somebody else is asked first; a refusal can be run as an effect too, and is none of these. */
+export const isDeciding = (
+  decision: LimitDecision | Effect.Effect<LimitDecision>
+): decision is Effect.Effect<LimitDecision> => !(decision instanceof RateLimited) && Effect.isEffect(decision)
+
 /** The limits. */
 export class Limiter extends Context.Service<
   Limiter,
   {
     /** Lets a request in that is likely to take so many tokens, under all of its rules or none; at once where nobody else counts. */
-    readonly enter: (rules: ReadonlyArray<LimitRule>, tokens: number) => LimitDecision | Promise<LimitDecision>
+    readonly enter: (rules: ReadonlyArray<LimitRule>, tokens: number) => LimitDecision | Effect.Effect<LimitDecision>
   }
 >()("nexus/admission/Limiter") {
   /** Counts for this process alone, one of so many that share the limits. */
   static readonly layer = (processes = 1) =>
     Layer.effect(
       Limiter,
-      Effect.map(Clock.Clock, (clock) => {
+      Effect.map(wallClock, (wallNow) => {
         const counts = new LimitCounts(processes)
-        return Limiter.of({
-          enter: (rules, tokens) => counts.enter(rules, tokens, performance.now(), clock.currentTimeMillisUnsafe())
-        })
+        return Limiter.of({ enter: (rules, tokens) => counts.enter(rules, tokens, performance.now(), wallNow()) })
       })
     )
 }
+
+/** What speaks against a request under one rule; times in milliseconds. */
+export interface Objection {
+  readonly waitForRequests: number
+  readonly waitForTokens: number
+  readonly isFull: boolean
+}
+
+const refusalUnder = (
+  { of }: LimitRule,
+  { maxConcurrent = 0, requestsPerMinute = 0, tokensPerMinute = 0 }: RateLimits,
+  { isFull, waitForRequests, waitForTokens }: Objection,
+  tokens: number,
+  left: () => LimitsLeft
+): RateLimited | undefined => {
+  const refused = (what: string, waitMs: number) => {
+    const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000))
+    const message = `Rate limit reached for ${of}: ${what}. Please try again in ${retryAfterSeconds}s`
+    return new RateLimited({ message, retryAfterSeconds, left: left() })
+  }
+  if (waitForTokens > 0 && waitForTokens >= waitForRequests)
+    return refused(`${Math.floor(tokensPerMinute)} tokens per minute, ${tokens} are asked for`, waitForTokens)
+  if (waitForRequests > 0) return refused(`${Math.floor(requestsPerMinute)} requests per minute`, waitForRequests)
+  return isFull ? refused(`${maxConcurrent} requests at a time`, 0) : undefined
+}
+
+// The longest wait: before it is over another try is of no use.
+const longest = (one: RateLimited | undefined, other: RateLimited | undefined): RateLimited | undefined =>
+  one === undefined || (other !== undefined && other.retryAfterSeconds > one.retryAfterSeconds) ? other : one
+
+/** Why a request is not let in under rules that others have looked at, each with what speaks against it; undefined when it is. */
+export const refusalBy = (
+  rules: ReadonlyArray<LimitRule>,
+  objections: ReadonlyArray<Objection>,
+  tokens: number,
+  left: LimitsLeft
+): RateLimited | undefined =>
+  rules.reduce<RateLimited | undefined>((refusal, rule, at) => {
+    const objection = objections[at]
+    return objection === undefined
+      ? refusal
+      : longest(
+          refusal,
+          refusalUnder(rule, rule.limits, objection, tokens, () => left)
+        )
+  }, undefined)
 
 interface Counted {
   limits: RateLimits
@@ -57,11 +109,12 @@ const least = (a: AmountLeft | undefined, b: AmountLeft): AmountLeft =>
 /** The counts of a process; monotonic milliseconds, `wall` since 1970. */
 export class LimitCounts {
   private readonly counted = new Map<string, Counted>()
-  private readonly processes: number
+  private readonly processes: () => number
   private sweepAt = sweptAt
 
-  constructor(processes = 1) {
-    this.processes = processes
+  /** `processes` says how many share the limits; it may change. */
+  constructor(processes: number | (() => number) = 1) {
+    this.processes = typeof processes === "number" ? () => processes : processes
   }
 
   /** How many are counted. */
@@ -73,22 +126,58 @@ export class LimitCounts {
     if (this.counted.size >= this.sweepAt) this.sweep(now)
     const all = rules.map((rule) => ({ rule, counts: this.countsOf(rule, now) }))
     let refusal: RateLimited | undefined
-    for (const { counts, rule } of all) {
-      const why = this.refusal(rule, counts, tokens, now, () => this.leftOf(all, now, wall))
-      // The longest wait: before it is over another try is of no use.
-      if (why !== undefined && (refusal === undefined || why.retryAfterSeconds > refusal.retryAfterSeconds))
-        refusal = why
-    }
+    for (const { counts, rule } of all)
+      refusal = longest(
+        refusal,
+        this.refusal(rule, counts, tokens, now, () => this.leftOf(all, now, wall))
+      )
     if (refusal !== undefined) return refusal
     for (const { counts } of all) {
       const { requestsPerMinute, tokensPerMinute } = counts.limits
       if (requestsPerMinute !== undefined) counts.requests.take(requestsPerMinute, 1, now)
       if (tokensPerMinute !== undefined) counts.tokens.take(tokensPerMinute, tokens, now)
-      counts.underWay += 1
     }
+    return this.holding(all, tokens, this.leftOf(all, now, wall))
+  }
+
+  /** Takes over what somebody who counts for all has left of each rule; of that, this process has its share. */
+  follow(
+    rules: ReadonlyArray<LimitRule>,
+    levels: ReadonlyArray<{ readonly requests: number; readonly tokens: number }>,
+    now: number,
+    at: number
+  ): LimitsLeft {
+    const processes = this.processes()
+    let requests: AmountLeft | undefined
+    let tokens: AmountLeft | undefined
+    for (const [place, rule] of rules.entries()) {
+      const level = levels[place]
+      if (level === undefined) continue
+      const { requestsPerMinute, tokensPerMinute } = rule.limits
+      const counts = this.countsOf(rule, now)
+      if (requestsPerMinute !== undefined) {
+        counts.requests.set(level.requests / processes, now)
+        requests = least(requests, amountLeft(requestsPerMinute, level.requests))
+      }
+      if (tokensPerMinute !== undefined) {
+        counts.tokens.set(level.tokens / processes, now)
+        tokens = least(tokens, amountLeft(tokensPerMinute, level.tokens))
+      }
+    }
+    return { at, ...(requests === undefined ? {} : { requests }), ...(tokens === undefined ? {} : { tokens }) }
+  }
+
+  /** Counts a request among those under way that somebody else has let in. */
+  hold(rules: ReadonlyArray<LimitRule>, tokens: number, left: LimitsLeft, now: number): LimitPass {
+    const all = rules.map((rule) => ({ counts: this.countsOf(rule, now) }))
+    return this.holding(all, tokens, left)
+  }
+
+  private holding(all: ReadonlyArray<{ readonly counts: Counted }>, tokens: number, left: LimitsLeft): LimitPass {
+    for (const { counts } of all) counts.underWay += 1
     let isOver = false
     return {
-      left: this.leftOf(all, now, wall),
+      left,
       end: (used, at) => {
         if (isOver) return
         isOver = true
@@ -102,7 +191,7 @@ export class LimitCounts {
   }
 
   private shareOf({ maxConcurrent, requestsPerMinute, tokensPerMinute }: RateLimits): RateLimits {
-    const { processes } = this
+    const processes = this.processes()
     return {
       ...(requestsPerMinute === undefined ? {} : { requestsPerMinute: requestsPerMinute / processes }),
       ...(tokensPerMinute === undefined ? {} : { tokensPerMinute: tokensPerMinute / processes }),
@@ -111,7 +200,7 @@ export class LimitCounts {
   }
 
   private countsOf({ id, limits: whole }: LimitRule, now: number): Counted {
-    const limits = this.processes === 1 ? whole : this.shareOf(whole)
+    const limits = this.processes() === 1 ? whole : this.shareOf(whole)
     const known = this.counted.get(id)
     if (known !== undefined) {
       known.limits = limits
@@ -128,26 +217,19 @@ export class LimitCounts {
   }
 
   private refusal(
-    { of }: LimitRule,
+    rule: LimitRule,
     { limits, requests, tokens: held, underWay }: Counted,
     tokens: number,
     now: number,
     left: () => LimitsLeft
   ): RateLimited | undefined {
     const { maxConcurrent, requestsPerMinute, tokensPerMinute } = limits
-    const refused = (what: string, waitMs: number) => {
-      const retryAfterSeconds = Math.max(1, Math.ceil(waitMs / 1000))
-      const message = `Rate limit reached for ${of}: ${what}. Please try again in ${retryAfterSeconds}s`
-      return new RateLimited({ message, retryAfterSeconds, left: left() })
+    const objection = {
+      waitForRequests: requestsPerMinute === undefined ? 0 : requests.waitMs(requestsPerMinute, 1, now),
+      waitForTokens: tokensPerMinute === undefined ? 0 : held.waitMs(tokensPerMinute, tokens, now),
+      isFull: maxConcurrent !== undefined && underWay >= maxConcurrent
     }
-    const forRequest = requestsPerMinute === undefined ? 0 : requests.waitMs(requestsPerMinute, 1, now)
-    const forTokens = tokensPerMinute === undefined ? 0 : held.waitMs(tokensPerMinute, tokens, now)
-    if (forTokens > 0 && forTokens >= forRequest)
-      return refused(`${Math.floor(tokensPerMinute ?? 0)} tokens per minute, ${tokens} are asked for`, forTokens)
-    if (forRequest > 0) return refused(`${Math.floor(requestsPerMinute ?? 0)} requests per minute`, forRequest)
-    return maxConcurrent !== undefined && underWay >= maxConcurrent
-      ? refused(`${maxConcurrent} requests at a time`, 0)
-      : undefined
+    return refusalUnder(rule, limits, objection, tokens, left)
   }
 
   private leftOf(all: ReadonlyArray<{ readonly counts: Counted }>, now: number, at: number): LimitsLeft {

@@ -5,6 +5,13 @@ import type { AmountLeft } from "../domain/rate-limits.ts"
 
 const minuteMs = 60_000
 
+/** What is left at a level; a little less than a whole one is one. */
+export const amountLeft = (limit: number, level: number): AmountLeft => ({
+  limit,
+  left: Math.max(0, Math.floor(level + 1e-6)),
+  resetMs: Math.max(0, ((limit - level) * minuteMs) / limit)
+})
+
 /** One bucket; times in milliseconds of a clock that only goes on. */
 export class TokenBucket {
   /** Below 0 where more was taken than had been reserved. */
@@ -38,11 +45,19 @@ export class TokenBucket {
   /** What is left of it. */
   left(limit: number, now: number): AmountLeft {
     this.fill(limit, now)
-    return {
-      limit,
-      left: Math.max(0, Math.floor(this.level + 1e-6)),
-      resetMs: ((limit - this.level) * minuteMs) / limit
-    }
+    return amountLeft(limit, this.level)
+  }
+
+  /** How much is missing of all of it. */
+  missing(limit: number, now: number): number {
+    this.fill(limit, now)
+    return limit - this.level
+  }
+
+  /** Takes over what somebody else knows of it. */
+  set(level: number, now: number): void {
+    this.level = level
+    this.at = now
   }
 
   /** Whether nothing is known by it that a new one would not know. */

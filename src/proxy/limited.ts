@@ -2,7 +2,7 @@
  * Requests under limits: let in before they are sent on, and counted by what they really took when they have ended.
  */
 import * as Effect from "effect/Effect"
-import type { Limiter, LimitDecision } from "../admission/Limiter.ts"
+import { isDeciding, type Limiter, type LimitDecision } from "../admission/Limiter.ts"
 import { type GatewayError, RateLimited } from "../domain/errors.ts"
 import { limitRules, type LimitSettings } from "../domain/rate-limits.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
@@ -37,19 +37,18 @@ export const withinLimits = (
   const rules = limitRules(settings(), { grant, model })
   // One that waited for a server to wake has been let in.
   if (rules.length === 0 || run.limitPass !== undefined) return goesOn()
-  const decided = (decision: LimitDecision): Forwarded => {
-    if (decision instanceof RateLimited) return Effect.fail(decision)
+  const take = (decision: LimitDecision): LimitDecision => {
+    if (decision instanceof RateLimited) return decision
     run.limitPass = decision
     run.record.limits(decision.left)
-    return goesOn()
+    return decision
   }
+  const go = (decision: LimitDecision): Forwarded =>
+    decision instanceof RateLimited ? Effect.fail(decision) : goesOn()
   const decision = limiter.enter(rules, tokens)
-  return decision instanceof Promise
-    ? Effect.flatMap(
-        Effect.promise(() => decision),
-        decided
-      )
-    : decided(decision)
+  if (!isDeciding(decision)) return go(take(decision))
+  // Whoever leaves meanwhile has what was taken for him all the same, so that it is given back at his end.
+  return Effect.flatMap(Effect.uninterruptible(Effect.map(decision, take)), go)
 }
 
 /** The tokens that a request took: those that were told, or as many as it is likely to have. */

@@ -16,6 +16,7 @@ import { type AdmissionRules, makeAdmission } from "../admission/access.ts"
 import { Drain } from "../admission/Drain.ts"
 import type { KeyRing } from "../admission/key-ring.ts"
 import { Limiter } from "../admission/Limiter.ts"
+import { sharedLimiter } from "../admission/SharedLimiter.ts"
 import { ClientKeys } from "../admission/ClientKeys.ts"
 import { Issuers } from "../issuer/Issuers.ts"
 import { Gateway, type OwnPlaces } from "./Gateway.ts"
@@ -244,6 +245,9 @@ const replicas = ({ current }: Config, part: ProcessPart | undefined) =>
     ageMs: part?.ageMs
   })
 
+const limiter = ({ current }: Config, processes: number) =>
+  current().store === undefined ? Limiter.layer(processes) : sharedLimiter(() => current().settings.cluster.when_away)
+
 const base = (config: Config, part: ProcessPart | undefined) => {
   const { current } = config
   return Layer.mergeAll(
@@ -320,10 +324,10 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
       Layer.mergeAll(
         clientKeys(config),
         Issuers.layer(() => current().issuers),
-        Limiter.layer(processes),
-        replicas(config, part)
+        limiter(config, processes)
       )
-    )
+    ),
+    Layer.provideMerge(replicas(config, part))
   )
 }
 

@@ -1,0 +1,261 @@
+import { describe, expect, test } from "bun:test"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import { isDeciding, Limiter, type LimitDecision } from "../../src/admission/Limiter.ts"
+import { sharedLimiter } from "../../src/admission/SharedLimiter.ts"
+import { storeOf } from "../../src/config/cluster.ts"
+import { RateLimited } from "../../src/domain/errors.ts"
+import type { RateLimits } from "../../src/domain/rate-limits.ts"
+import { Replicas } from "../../src/replicas/Replicas.ts"
+import { SharedStore } from "../../src/replicas/SharedStore.ts"
+import { layerOf } from "../../src/telemetry/logging.ts"
+import { logsAt } from "../kit/log.ts"
+import { backendFor, startGateway, until } from "../kit/gateway.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { startStore, storePath, type TestStore } from "../kit/sharedStore.ts"
+
+// A slow machine is not what is tested.
+const patienceMs = 2000
+
+interface Replica extends AsyncDisposable {
+  readonly enter: (limits: RateLimits, tokens?: number) => Promise<LimitDecision>
+  readonly isAway: () => boolean
+  readonly processes: () => number
+}
+
+const quiet = layerOf(
+  () => logsAt("error"),
+  (_, done) => done(),
+  false
+)
+
+/** A limiter as a replica has it, with a link of its own. */
+const startReplica = async (
+  { url }: Pick<TestStore, "url">,
+  whenAway: "count_locally" | "refuse" = "count_locally"
+): Promise<Replica> => {
+  const settings = storeOf({ url, name: "nexus", insecure_skip_verify: false, when_away: whenAway })
+  if (settings === undefined) throw new Error("no store")
+  const scope = await Effect.runPromise(Scope.make())
+  const layer = sharedLimiter(() => whenAway, patienceMs).pipe(
+    Layer.provideMerge(Replicas.layer({ name: "r", worker: 1, workers: 1, since: undefined, ageMs: undefined })),
+    Layer.provideMerge(SharedStore.layer(settings, async (host) => host)),
+    Layer.provide(quiet)
+  )
+  const services = await Effect.runPromise(Layer.buildWithScope(layer, scope))
+  const limiter = Context.get(services, Limiter)
+  return {
+    enter: async (limits, tokens = 0) => {
+      const decision = limiter.enter([{ id: "key a", of: "the key 'a'", limits }], tokens)
+      return isDeciding(decision) ? Effect.runPromise(decision) : decision
+    },
+    isAway: Context.get(services, SharedStore).isAway,
+    processes: Context.get(services, Replicas).processes,
+    [Symbol.asyncDispose]: () => Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
+
+const isIn = (decision: LimitDecision): boolean => !(decision instanceof RateLimited)
+
+/** How many of so many are let in, some at a time. */
+const passed = async (replicas: ReadonlyArray<Replica>, count: number, limits: RateLimits): Promise<number> => {
+  let sum = 0
+  let next = 0
+  const ask = async (): Promise<void> => {
+    while (next < count) {
+      const replica = replicas[next % replicas.length]
+      next += 1
+      const decision = await replica?.enter(limits)
+      if (decision === undefined || decision instanceof RateLimited) continue
+      sum += 1
+      decision.end(0, performance.now())
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, ask))
+  return sum
+}
+
+const end = (decision: LimitDecision, tokens = 0): void => {
+  if (decision instanceof RateLimited) throw decision
+  decision.end(tokens, performance.now())
+}
+
+describe.skipIf(storePath === undefined)("limits of replicas", () => {
+  test("are one limit for both of them, within 2 %", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    await using b = await startReplica(store)
+    const began = performance.now()
+    const limit = 1000
+    const count = await passed([a, b], 3000, { requestsPerMinute: limit })
+    const due = limit + ((performance.now() - began) * limit) / 60_000
+    expect(count).toBeGreaterThan(limit * 0.98)
+    expect(count).toBeLessThan(due * 1.02)
+  }, 30_000)
+
+  test("reserve tokens for both, and settle them by what was taken", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    await using b = await startReplica(store)
+    const limits = { tokensPerMinute: 1000 }
+    const first = await a.enter(limits, 800)
+    const refused = await b.enter(limits, 800)
+    expect(refused).toBeInstanceOf(RateLimited)
+    expect(refused).toMatchObject({ retryAfterSeconds: 36 })
+    end(first, 100)
+    const next = await b.enter(limits, 800)
+    if (next instanceof RateLimited) throw next
+    expect(next.left.tokens).toMatchObject({ limit: 1000 })
+    expect(next.left.tokens?.left ?? 0).toBeLessThanOrEqual(110)
+    // What took more than was reserved is owed.
+    end(next, 2000)
+    await until(() => true, "a turn")
+    expect(await a.enter(limits, 1)).toBeInstanceOf(RateLimited)
+  }, 30_000)
+
+  test("on requests at a time hold for both, and a place is free again when its request has ended", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    await using b = await startReplica(store)
+    const limits = { maxConcurrent: 2 }
+    const [one, two] = [await a.enter(limits), await b.enter(limits)]
+    expect([isIn(one), isIn(two), isIn(await a.enter(limits)), isIn(await b.enter(limits))]).toEqual([
+      true,
+      true,
+      false,
+      false
+    ])
+    end(one)
+    const three = await b.enter(limits)
+    expect(isIn(three)).toBe(true)
+    end(two)
+    end(three)
+    expect(await store.client.zcard("{nexus}:held key a")).toBe(0)
+  }, 30_000)
+
+  test("give the places of a replica that is gone back when its leases run out", async () => {
+    await using store = await startStore()
+    await using b = await startReplica(store)
+    const limits = { maxConcurrent: 1 }
+    const a = await startReplica(store)
+    expect(isIn(await a.enter(limits))).toBe(true)
+    await a[Symbol.asyncDispose]()
+    expect(isIn(await b.enter(limits))).toBe(false)
+    const [lease = "", ends = "0"] = (await store.client.zrange("{nexus}:held key a", 0, 0, "WITHSCORES")).map(String)
+    const [seconds = 0] = await store.client.time()
+    expect(Number(ends) / 1000 - seconds).toBeWithin(1, 8)
+    await store.client.zadd("{nexus}:held key a", 1, lease)
+    expect(isIn(await b.enter(limits))).toBe(true)
+  }, 30_000)
+
+  test("are counted by each by its share while the store is away, and settled when it is back", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    await using b = await startReplica(store)
+    await until(() => a.processes() === 2 && b.processes() === 2, "both know of both")
+    const limits = { requestsPerMinute: 100 }
+    expect(await passed([a, b], 40, limits)).toBe(40)
+    await store.kill()
+    await until(() => a.isAway() && b.isAway(), "both have noticed")
+    const began = performance.now()
+    const alone = await passed([a, b], 300, limits)
+    // What was left when it went, whoever asked for it, and not a whole limit more for each.
+    expect(alone).toBeGreaterThanOrEqual(50)
+    expect(alone).toBeLessThanOrEqual(62)
+    expect(performance.now() - began).toBeLessThan(5000)
+    await store.revive()
+    await until(() => !a.isAway() && !b.isAway(), "both are back")
+    // A store that has forgotten everything is told what was let in.
+    let left = 100
+    for (let tries = 0; tries < 200 && left > 60; tries += 1) {
+      const level = await store.client.hget("{nexus}:limit key a", "r")
+      if (level !== null) left = Number(level)
+      await Bun.sleep(5)
+    }
+    expect(left).toBeLessThan(60)
+  }, 30_000)
+
+  test("are refused while it is away where that is wanted", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store, "refuse")
+    expect(isIn(await a.enter({ requestsPerMinute: 10 }))).toBe(true)
+    await store.kill()
+    await until(a.isAway, "it has noticed")
+    const refused = await a.enter({ requestsPerMinute: 10 })
+    expect(refused).toBeInstanceOf(RateLimited)
+    expect(refused).toMatchObject({ retryAfterSeconds: 1 })
+  }, 30_000)
+
+  test("keep nobody waiting for a store that is frozen, and take nothing twice of what it did when it woke", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    const limits = { requestsPerMinute: 10_000, maxConcurrent: 100 }
+    end(await a.enter(limits))
+    store.freeze()
+    const began = performance.now()
+    // While nobody has noticed each waits for a moment, and then nobody does.
+    for (let nth = 0; nth < 50; nth += 1) end(await a.enter(limits))
+    await until(a.isAway, "it has noticed")
+    for (let nth = 0; nth < 50; nth += 1) end(await a.enter(limits))
+    expect(performance.now() - began).toBeLessThan(3000)
+    store.thaw()
+    await until(() => !a.isAway(), "it is back")
+    let level = 0
+    for (let tries = 0; tries < 400; tries += 1) {
+      level = Number(await store.client.hget("{nexus}:limit key a", "r"))
+      if (level < 9950 && (await store.client.zcard("{nexus}:held key a")) < 3) break
+      await Bun.sleep(5)
+    }
+    expect(level).toBeGreaterThan(9700)
+    // Whose end was told at the moment it froze has a lease that runs out.
+    expect(await store.client.zcard("{nexus}:held key a")).toBeLessThan(3)
+  }, 30_000)
+})
+
+const ask = (url: string, model = "m"): Promise<Response> =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model, messages: [{ role: "user", content: "hi" }] })
+  })
+
+describe.skipIf(storePath === undefined)("gateways that share a store", () => {
+  test("let together as many requests of a model in as one would, and say what is left", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"] })
+    const settings = {
+      cluster: { url: store.url },
+      backends: [backendFor("b", upstream)],
+      models: [{ name: "m", requests_per_minute: 10 }]
+    }
+    await using a = await startGateway(settings)
+    await using b = await startGateway(settings)
+    const statuses: Array<number> = []
+    let left: string | null = null
+    for (let nth = 0; nth < 14; nth += 1) {
+      const answer = await ask(nth % 2 === 0 ? a.url : b.url)
+      statuses.push(answer.status)
+      if (nth === 1) left = answer.headers.get("x-ratelimit-remaining-requests")
+      await answer.text()
+    }
+    // Whoever had to wait too long for the store was counted by one of them alone.
+    expect(statuses.filter((status) => status === 200).length).toBeWithin(8, 13)
+    expect(statuses.at(-1)).toBe(429)
+    expect(Number(left)).toBeLessThanOrEqual(8)
+  }, 30_000)
+
+  test("go on while the store is frozen, with what each may let in by itself", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using a = await startGateway({
+      cluster: { url: store.url },
+      backends: [backendFor("b", upstream)],
+      models: [{ name: "m", requests_per_minute: 6 }]
+    })
+    store.freeze()
+    const statuses: Array<number> = []
+    for (let nth = 0; nth < 10; nth += 1) statuses.push((await ask(a.url)).status)
+    store.thaw()
+    expect(statuses.filter((status) => status === 200).length).toBeWithin(6, 9)
+    expect(statuses.at(-1)).toBe(429)
+  }, 30_000)
+})
