@@ -40,7 +40,7 @@ export const house: Readonly<Record<string, Room>> = {
     "who judges requests and answers outside of the gateway, and what they are shown of a stream",
     "domain telemetry dialect upstream"
   ),
-  usage: room("what requests took and cost, written down; budgets", "domain backend store telemetry upstream"),
+  usage: room("what requests took and cost, written down; budgets", "domain backend replicas store telemetry upstream"),
   issuer: room("tokens of OIDC issuers: their keys, their claims, what they let do", "domain wire upstream"),
   health: room(
     "servers asked what they are and how they are, by schedule, and what that changes",
@@ -69,7 +69,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   remote: room(
     "what commands ask of a running gateway",
-    "config registry upstream admission health discovery http operations api"
+    "config replicas registry upstream admission health discovery http operations api"
   ),
   doctor: room(
     "what is wrong with a config, a machine, a backend",

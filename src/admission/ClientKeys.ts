@@ -13,6 +13,7 @@ import { momentFault, rangeFault, termsOf, type WrittenTerms } from "../domain/k
 import { type MadeKey, newKey } from "./new-key.ts"
 import { KeyRing } from "./key-ring.ts"
 import { authKeyOf, KeyStore, type StoredKey } from "./key-store.ts"
+import { sharedKeys } from "./shared-keys.ts"
 
 /** A key as it is told of: nothing of it is said by which it could be used. */
 export interface ListedKey {
@@ -132,8 +133,13 @@ const makeKeys = Effect.fnUntraced(function* (
     of = undefined
   }
 
+  // What is changed here counts here at once, and there as soon as it is told.
+  const tell = store === undefined ? Effect.void : yield* sharedKeys(store, refresh)
+
   if (store !== undefined) {
-    const looked = Effect.try({ try: () => (store.version === version ? undefined : refresh()), catch: unwritten })
+    const looked = Effect.try({ try: () => store.version !== version, catch: unwritten }).pipe(
+      Effect.flatMap((isOther) => (isOther ? Effect.andThen(Effect.sync(refresh), tell) : Effect.void))
+    )
     yield* Effect.forkScoped(
       Effect.repeat(
         Effect.catch(looked, ({ message }) => Effect.logWarning(message)),
@@ -149,7 +155,8 @@ const makeKeys = Effect.fnUntraced(function* (
       ? Effect.fail(noStore)
       : Effect.try({ try: () => change(store), catch: unwritten }).pipe(
           Effect.retry(tries),
-          Effect.tap(() => Effect.sync(refresh))
+          Effect.tap(() => Effect.sync(refresh)),
+          Effect.tap(() => tell)
         )
 
   const found = (name: string, isThere: boolean): Effect.Effect<void, NotChanged> => {
@@ -202,13 +209,13 @@ const makeKeys = Effect.fnUntraced(function* (
       return made
     }),
     revoke: Effect.fnUntraced(function* (name) {
-      yield* found(name, yield* changed((into) => into.revoke(name)))
+      yield* found(name, yield* changed((into) => into.revoke(name, clock.currentTimeMillisUnsafe())))
       yield* logged("key revoked", name)
     }),
     rotate: Effect.fnUntraced(function* (name, overlapMs) {
       const made = newKey()
-      const until = clock.currentTimeMillisUnsafe() + overlapMs
-      yield* found(name, yield* changed((into) => into.rotate(name, made.digest, until)))
+      const now = clock.currentTimeMillisUnsafe()
+      yield* found(name, yield* changed((into) => into.rotate(name, made.digest, now + overlapMs, now)))
       yield* logged("key rotated", name)
       return made
     })

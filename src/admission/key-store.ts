@@ -14,6 +14,15 @@ export interface StoredKey {
   readonly previous: AuthKey["previous"]
 }
 
+/** A key, or that there is none of this name any more, as replicas tell each other; the latest of a name counts. */
+export interface KeyNews {
+  readonly name: string
+  /** When it was so changed, in milliseconds since 1970. */
+  readonly changed: number
+  /** Undefined where it was revoked. */
+  readonly key: StoredKey | undefined
+}
+
 interface Row {
   readonly digest: Uint8Array
   readonly terms: string
@@ -28,9 +37,22 @@ const migrations = {
     `create table keys (
       name text primary key, digest blob not null unique, terms text not null, made integer not null,
       previous blob, previous_until integer
-    ) without rowid`
+    ) without rowid`,
+    `alter table keys add column changed integer not null default 0;
+    create table revoked_keys (name text primary key, changed integer not null) without rowid`
   ]
 }
+
+interface DatedRow extends Row {
+  readonly changed: number
+}
+
+const keyOf = ({ digest, made, previous, previous_until: until, terms }: Row): StoredKey => ({
+  written: JSON.parse(terms) as WrittenTerms, // reason: nobody else writes there, and what is written has been checked
+  digest,
+  made,
+  previous: previous === null || until === null ? undefined : { digest: previous, until }
+})
 
 /** Keys in a file. */
 export class KeyStore {
@@ -46,33 +68,86 @@ export class KeyStore {
     const rows = this.database
       .query<Row, []>("select digest, terms, made, previous, previous_until from keys order by name")
       .all()
-    return rows.map(({ digest, made, previous, previous_until: until, terms }) => ({
-      written: JSON.parse(terms) as WrittenTerms, // reason: nobody else writes there, and what is written has been checked
-      digest,
-      made,
-      previous: previous === null || until === null ? undefined : { digest: previous, until }
-    }))
+    return rows.map(keyOf)
+  }
+
+  /** All that was ever changed, revocations among it. */
+  news(): ReadonlyArray<KeyNews> {
+    const kept = this.database
+      .query<DatedRow, []>("select digest, terms, made, previous, previous_until, changed from keys")
+      .all()
+      .map((row) => ({ name: keyOf(row).written.name, changed: row.changed, key: keyOf(row) }))
+    const gone = this.database
+      .query<{ readonly name: string; readonly changed: number }, []>("select name, changed from revoked_keys")
+      .all()
+    return [...kept, ...gone.map(({ changed, name }) => ({ name, changed, key: undefined }))]
+  }
+
+  /** Takes over what others have changed later than it was changed here; whether there was any of it. */
+  merge(news: ReadonlyArray<KeyNews>): boolean {
+    const own = new Map(this.news().map(({ changed, name }) => [name, changed]))
+    const later = news.filter(({ changed, name }) => changed > (own.get(name) ?? -1))
+    if (later.length === 0) return false
+    this.database
+      .transaction(() => {
+        for (const { changed, key, name } of later) {
+          this.forget(name, changed)
+          if (key === undefined) continue
+          this.database.run("delete from revoked_keys where name = ?", [name])
+          this.database.run(
+            "insert or replace into keys (name, digest, terms, made, previous, previous_until, changed) values (?, ?, ?, ?, ?, ?, ?)",
+            [
+              name,
+              key.digest,
+              JSON.stringify(key.written),
+              key.made,
+              key.previous?.digest ?? null,
+              key.previous?.until ?? null,
+              changed
+            ]
+          )
+        }
+      })
+      .immediate()
+    return true
+  }
+
+  // Clocks differ, and what is done to a key comes after what was done to it before.
+  private later(name: string, now: number): number {
+    const known = this.database
+      .query<{ readonly changed: number }, [string, string]>(
+        "select changed from keys where name = ? union all select changed from revoked_keys where name = ?"
+      )
+      .all(name, name)
+    return known.reduce((latest, { changed }) => Math.max(latest, changed + 1), now)
+  }
+
+  private forget(name: string, now: number): boolean {
+    const { changes } = this.database.run("delete from keys where name = ?", [name])
+    this.database.run("insert or replace into revoked_keys (name, changed) values (?, ?)", [name, now])
+    return changes > 0
   }
 
   /** Keeps a new one; whether its name was free. */
   add(written: WrittenTerms, digest: Uint8Array, now: number): boolean {
     const { changes } = this.database.run(
-      "insert into keys (name, digest, terms, made) values (?, ?, ?, ?) on conflict do nothing",
-      [written.name, digest, JSON.stringify(written), now]
+      "insert into keys (name, digest, terms, made, changed) values (?, ?, ?, ?, ?) on conflict do nothing",
+      [written.name, digest, JSON.stringify(written), now, this.later(written.name, now)]
     )
+    if (changes > 0) this.database.run("delete from revoked_keys where name = ?", [written.name])
     return changes > 0
   }
 
   /** Forgets one; whether there was one of this name. */
-  revoke(name: string): boolean {
-    return this.database.run("delete from keys where name = ?", [name]).changes > 0
+  revoke(name: string, now: number): boolean {
+    return this.database.transaction(() => this.forget(name, this.later(name, now))).immediate()
   }
 
   /** Gives one another digest; the one before it counts until then. Whether there was one of this name. */
-  rotate(name: string, digest: Uint8Array, until: number): boolean {
+  rotate(name: string, digest: Uint8Array, until: number, now: number): boolean {
     const { changes } = this.database.run(
-      "update keys set previous = digest, previous_until = ?, digest = ? where name = ?",
-      [until, digest, name]
+      "update keys set previous = digest, previous_until = ?, digest = ?, changed = ? where name = ?",
+      [until, digest, this.later(name, now), name]
     )
     return changes > 0
   }

@@ -256,12 +256,13 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     current.early?.end()
     current.ticket?.settle("none", now)
     if (current.retrying) retries -= 1
-    if (current.reservation !== undefined) budgets.release(current.reservation)
     if (current.working) working -= 1
     current.limitPass?.end(tokensTaken(record, end), now)
     current.upload.end()
     deadlines.remove(record.clock)
     accounting.ended(current, end)
+    // After what it cost has been counted, so that nobody takes that for free in between.
+    if (current.reservation !== undefined) budgets.release(current.reservation)
     current.shadow?.realEnded(record)
     if (current.outlastsBun) server.timeout(record.request, keepAliveSeconds)
   }

@@ -22,7 +22,7 @@ import { changedBackend, decideChange, refusedUnread } from "./model-changes.ts"
 import { forbiddenBackend, passedTo, passOn } from "./passed-on.ts"
 import type { GaveUp } from "./final-failure.ts"
 import { codingFault, readBody } from "./request-body.ts"
-import { reserveFor } from "./spending.ts"
+import { isAsking, reserveFor } from "./spending.ts"
 import { StreamedBody, type StreamedLimits, withStreamedBody } from "./streamed-body.ts"
 import { tokensAsked, withinLimits } from "./limited.ts"
 import { isAskedAsIs, isAskedNatively, translatorFor } from "./translation.ts"
@@ -321,14 +321,26 @@ const sent = (
 ): Effect.Effect<void, GatewayError | GaveUp> => {
   const judging = judged(forwarding, run, body, read, plan, mayWake)
   if (judging !== undefined) return judging
+  const { spending } = forwarding
+  const onward = () => afforded(forwarding, run, body, read, plan, mayWake)
+  if (!spending.budgets.isOn() || run.record.route.operation.estimate !== undefined) return onward()
+  const refusal = reserveFor(spending, run, plan, performance.now())
+  if (isAsking(refusal)) return Effect.flatMap(refusal, (why) => (why === undefined ? onward() : Effect.fail(why)))
+  return refusal === undefined ? onward() : Effect.fail(refusal)
+}
+
+/** Sends a request on for which there is money. */
+const afforded = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array | StreamedBody,
+  read: ReadRequest,
+  plan: Plan,
+  mayWake: boolean
+): Effect.Effect<void, GatewayError | GaveUp> => {
   const { record } = run
   const { registry } = forwarding
   const { ruling, snapshot } = plan
-  const { spending } = forwarding
-  if (spending.budgets.isOn() && record.route.operation.estimate === undefined) {
-    const refusal = reserveFor(spending, run, plan, performance.now())
-    if (refusal !== undefined) return Effect.fail(refusal)
-  }
   // What is passed on while it comes is nothing that could be said otherwise.
   if (body instanceof StreamedBody) return new Attempts(forwarding, run, read, plan, body, undefined).all
   if (record.route.operation.estimate !== undefined) return counted(forwarding, run, read, plan, body)

@@ -1,15 +1,23 @@
 /**
  * What a request may come to, reserved in the budgets that it is for before anybody is asked.
  */
+import * as Effect from "effect/Effect"
 import { BudgetExceeded } from "../domain/errors.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import type { Candidate } from "../registry/snapshot.ts"
 import type { Plan } from "../router/plan.ts"
-import type { Spender } from "../usage/budget.ts"
-import type { Budgets } from "../usage/Budgets.ts"
+import type { Reservation, Spender } from "../usage/budget.ts"
+import { type Budgets, isReserving } from "../usage/Budgets.ts"
 import { costOf, isFree } from "../usage/price.ts"
 import type { Prices } from "../usage/Prices.ts"
 import type { RequestRun } from "./request-run.ts"
+
+/** Why a request is not sent on; undefined when it is. */
+type Refusal = BudgetExceeded | undefined
+
+/** Whether others are asked first for room. */
+export const isAsking = (refusal: Refusal | Effect.Effect<Refusal>): refusal is Effect.Effect<Refusal> =>
+  refusal !== undefined && !(refusal instanceof BudgetExceeded)
 
 // Tokens of an answer that nobody has bounded.
 const usualOutput = 1000
@@ -59,7 +67,7 @@ export const reserveFor = (
   run: RequestRun,
   plan: Plan,
   now: number
-): BudgetExceeded | undefined => {
+): Refusal | Effect.Effect<Refusal> => {
   const { budgets } = needs
   const { record } = run
   const spender = spenderOf(record)
@@ -68,16 +76,20 @@ export const reserveFor = (
   const note = budgets.note(spender)
   if (note !== undefined) record.spends(note)
   const candidates = candidatesOf(plan)
-  const reserved = budgets.reserve(spender, mostOf(needs, plan.needs, candidates))
-  if (!(reserved instanceof BudgetExceeded)) {
-    run.reservation = reserved
+  const taken = (reserved: Reservation | BudgetExceeded): Refusal => {
+    if (!(reserved instanceof BudgetExceeded)) {
+      run.reservation = reserved
+      return undefined
+    }
+    const [first] = plan.targets
+    const others = budgets.falls(reserved.budget) ? candidates : (first?.candidates ?? [])
+    if (!others.some((each) => costsNothing(needs, each))) return reserved
+    for (const each of candidates) if (!costsNothing(needs, each)) plan.lose(each.state)
+    if (!plan.hasNext(now)) return reserved
+    record.spends(`${reserved.budget}; exceeded`)
     return undefined
   }
-  const [first] = plan.targets
-  const others = budgets.falls(reserved.budget) ? candidates : (first?.candidates ?? [])
-  if (!others.some((each) => costsNothing(needs, each))) return reserved
-  for (const each of candidates) if (!costsNothing(needs, each)) plan.lose(each.state)
-  if (!plan.hasNext(now)) return reserved
-  record.spends(`${reserved.budget}; exceeded`)
-  return undefined
+  const made = budgets.reserve(spender, mostOf(needs, plan.needs, candidates))
+  // Whoever leaves meanwhile has what was reserved for him all the same, so that it is given back at his end.
+  return isReserving(made) ? Effect.uninterruptible(Effect.map(made, taken)) : taken(made)
 }

@@ -2,15 +2,21 @@
  * Keys made, listed, revoked and rotated: by the gateway that runs, or in its file of keys where none does.
  */
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { LoadedConfig } from "../config/NexusConfig.ts"
 import { ClientKeys, type ListedKey } from "../admission/ClientKeys.ts"
 import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
 import { keyEntryOf, madeKeyOf } from "../operations/handlers/key-handlers.ts"
+import { SharedStore } from "../replicas/SharedStore.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type TargetGateway, withTransport } from "./target.ts"
 import { askKeys, askNewKey, askRevokeKey, askRotateKey, type NotDone, Unanswerable } from "./gateway-client.ts"
 
 type Keys = ClientKeys["Service"]
+
+// What others are to know of it they are told by the gateway, when it runs.
+const keysIn = (loaded: LoadedConfig, path: string) =>
+  ClientKeys.layerWith(() => loaded.authKeys, path).pipe(Layer.provide(SharedStore.none))
 
 const inFile = <A>(
   loaded: LoadedConfig,
@@ -19,7 +25,7 @@ const inFile = <A>(
 ) =>
   Effect.flatMap(ClientKeys, use).pipe(
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: a one-shot command opens the file for itself
-    Effect.provide(ClientKeys.layerWith(() => loaded.authKeys, path)),
+    Effect.provide(keysIn(loaded, path)),
     Effect.mapError(({ message }) => new Unanswerable({ message }))
   )
 

@@ -186,7 +186,9 @@ const spending = (config: Config, part: ProcessPart | undefined) => {
   const { current } = config
   if (!writesUsage(current())) return Layer.merge(UsageLedger.none, Budgets.none)
   const { number = 1, of = 1 } = part ?? {}
-  return Budgets.layer(derived(current, budgetRules), { number, of }).pipe(Layer.provideMerge(ledger(config, part)))
+  return Budgets.layer(derived(current, budgetRules), { number, of }, () => current().settings.cluster.when_away).pipe(
+    Layer.provideMerge(ledger(config, part))
+  )
 }
 
 const pricing = ({ current }: Config) => {

@@ -6,9 +6,11 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { BudgetExceeded } from "../domain/errors.ts"
+import { SharedStore } from "../replicas/SharedStore.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { type Account, BudgetBook, type BudgetRule, periodEnd, type Reservation, type Spender } from "./budget.ts"
+import { sharedAccounts } from "./shared-accounts.ts"
 import { UsageLedger } from "./UsageLedger.ts"
 
 /** What was spent of one budget; money in billionths of a dollar, times in milliseconds since 1970. */
@@ -30,7 +32,10 @@ export class Budgets extends Context.Service<
     /** Whether there is any budget now. */
     readonly isOn: () => boolean
     /** Reserves what a request may come to; fails where a budget has no room for it. */
-    readonly reserve: (spender: Spender, nanos: number) => Reservation | BudgetExceeded
+    readonly reserve: (
+      spender: Spender,
+      nanos: number
+    ) => Reservation | BudgetExceeded | Effect.Effect<Reservation | BudgetExceeded>
     readonly release: (reservation: Reservation) => void
     /** Whether others may answer who cost nothing, where a budget has no room. */
     readonly falls: (name: string) => boolean
@@ -52,17 +57,29 @@ export class Budgets extends Context.Service<
     standing: () => []
   })
 
-  /** By the rules of the moment; `part` is which of several processes this is, that know of each other by the ledger. */
+  /**
+   * By the rules of the moment; `part` is which of several processes this is, that know of each other by the ledger, and
+   * `whenAway` what becomes of requests under hard limits while the store is away that replicas share.
+   */
   static readonly layer = (
     rules: () => ReadonlyArray<BudgetRule>,
-    part: { readonly number: number; readonly of: number }
-  ) => Layer.effect(Budgets, makeBudgets(rules, part))
+    part: { readonly number: number; readonly of: number },
+    whenAway: () => "count_locally" | "refuse" = () => "count_locally"
+  ) => Layer.effect(Budgets, makeBudgets(rules, part, whenAway))
 }
+
+/** Whether somebody else is asked first; a refusal can be run as an effect too, and is none of these. */
+export const isReserving = (
+  made: Reservation | BudgetExceeded | Effect.Effect<Reservation | BudgetExceeded>
+): made is Effect.Effect<Reservation | BudgetExceeded> => !(made instanceof BudgetExceeded) && Effect.isEffect(made)
 
 /** Billionths of a dollar in dollars, for people. */
 const dollars = (nanos: number): string => (nanos / 1e9).toFixed(nanos > 0 && nanos < 1e9 ? 6 : 2)
 
 const whose = ({ of, rule }: Account): string => (of === "" ? rule.name : `${rule.name}/${of}`)
+
+// What this process is called where its ledger has no name since it cannot be written.
+const ownId = crypto.randomUUID()
 
 // How often what other processes have spent is looked up.
 const lookMs = 2000
@@ -71,8 +88,10 @@ const hookMs = 5000
 
 const makeBudgets = Effect.fnUntraced(function* (
   rulesNow: () => ReadonlyArray<BudgetRule>,
-  part: { readonly number: number; readonly of: number }
+  part: { readonly number: number; readonly of: number },
+  whenAway: () => "count_locally" | "refuse"
 ) {
+  const store = yield* SharedStore
   const clock = yield* Clock.Clock
   const log = yield* RequestLog
   const ledger = yield* UsageLedger
@@ -104,7 +123,8 @@ const makeBudgets = Effect.fnUntraced(function* (
   }
 
   const tell = (account: Account, isNews: boolean): void => {
-    const { of, rule, spent, told } = account
+    const { of, rule, told } = account
+    const spent = account.spent + account.elsewhere
     const isOver = rule.hard !== undefined && spent >= rule.hard
     const level = isOver ? "hard" : rule.soft !== undefined && spent >= rule.soft ? "soft" : "nothing"
     if (level === "nothing" || level === told || told === "hard") return
@@ -119,8 +139,12 @@ const makeBudgets = Effect.fnUntraced(function* (
       limit_usd: dollars(limit),
       per: rule.per
     }
-    log.write("warn", "a budget is passed", said)
-    if (rule.webhook !== undefined) hook(rule.webhook, said)
+    const say = (): void => {
+      log.write("warn", "a budget is passed", said)
+      if (rule.webhook !== undefined) hook(rule.webhook, said)
+    }
+    if (together === undefined) say()
+    else run(Effect.map(together.tells(account, level), (own) => (own ? say() : undefined)))
   }
 
   /** Counts anew, by the ledger. */
@@ -149,7 +173,9 @@ const makeBudgets = Effect.fnUntraced(function* (
   }
 
   const exceeded = (account: Account): BudgetExceeded => {
-    const { reserved, rule, spent } = account
+    const { rule } = account
+    const spent = account.spent + account.elsewhere
+    const reserved = account.reserved + account.heldElsewhere
     const now = wallNow()
     const until = periodEnd(rule.per, now)
     const held = reserved > 0 ? `, $${dollars(reserved)} are reserved for requests under way` : ""
@@ -159,6 +185,27 @@ const makeBudgets = Effect.fnUntraced(function* (
       retryAfterSeconds: Math.max(1, Math.ceil((until - now) / 1000))
     })
   }
+
+  const uncounted = (account: Account): BudgetExceeded =>
+    new BudgetExceeded({
+      budget: account.rule.name,
+      message: `The budget '${whose(account)}' cannot be counted now: what replicas share is away ([cluster] when_away = "refuse")`,
+      retryAfterSeconds: 1
+    })
+
+  const decided = (made: Reservation | { readonly account: Account }): Reservation | BudgetExceeded =>
+    "account" in made ? exceeded(made.account) : made
+
+  const together = store.isOn
+    ? yield* sharedAccounts(
+        () => book,
+        wallNow,
+        () => ledger.identity() ?? ownId,
+        () => {
+          for (const account of book.standing(wallNow())) tell(account, true)
+        }
+      )
+    : undefined
 
   current()
   const looking = Effect.andThen(
@@ -174,37 +221,56 @@ const makeBudgets = Effect.fnUntraced(function* (
       if (!isRead && !current().isEmpty) restate(true)
     })
   )
-  yield* Effect.forkScoped(Effect.forever(part.of > 1 ? looking : retrying))
+  const sharing = Effect.andThen(
+    looking,
+    Effect.suspend(() => together?.restate ?? Effect.void)
+  )
+  yield* Effect.forkScoped(Effect.forever(together !== undefined ? sharing : part.of > 1 ? looking : retrying))
 
   return Budgets.of({
     isOn: () => !current().isEmpty,
     reserve: (spender, nanos) => {
-      const made = current().reserve(spender, nanos, wallNow())
-      return "account" in made ? exceeded(made.account) : made
+      const now = wallNow()
+      if (together === undefined) return decided(current().reserve(spender, nanos, now))
+      if (together.isAway() && whenAway() === "refuse") {
+        const bound = current()
+          .accountsOf(spender, now)
+          .find(({ rule }) => rule.hard !== undefined)
+        if (bound !== undefined) return uncounted(bound)
+      }
+      current()
+      const made = together.reserve(spender, nanos)
+      return Effect.isEffect(made) ? Effect.map(made, decided) : decided(made)
     },
-    release: (reservation) => book.release(reservation),
+    release: (reservation) => {
+      book.release(reservation)
+      together?.release(reservation)
+    },
     falls: (name) => rules.find((rule) => rule.name === name)?.falls === true,
     spend: (spender, nanos) => {
       const now = wallNow()
-      for (const account of current().spend(spender, now, nanos, now)) tell(account, true)
+      const accounts = current().spend(spender, now, nanos, now)
+      for (const account of accounts) tell(account, true)
+      together?.spend(accounts, nanos)
     },
     note: (spender) => {
       const passed = current().passed(spender, wallNow())
       if (passed === undefined) return undefined
-      const { rule, spent } = passed
+      const { rule } = passed
+      const spent = passed.spent + passed.elsewhere
       return `${whose(passed)}; spent=${dollars(spent)}; soft=${dollars(rule.soft ?? 0)}; per=${rule.per}`
     },
     standing: () => {
       const now = wallNow()
       return current()
         .standing(now)
-        .map(({ from, of, reserved, rule, spent }) => ({
+        .map(({ elsewhere, from, heldElsewhere, of, reserved, rule, spent }) => ({
           name: rule.name,
           of,
           from,
           to: periodEnd(rule.per, now),
-          spent,
-          reserved,
+          spent: spent + elsewhere,
+          reserved: reserved + heldElsewhere,
           soft: rule.soft,
           hard: rule.hard
         }))

@@ -70,6 +70,8 @@ export class UsageLedger extends Context.Service<
     /** What was spent since a moment, hour by hour, all that has ended included; throws when it cannot be read. */
     readonly spending: (from: number) => ReadonlyArray<Spending>
     readonly standing: () => LedgerStanding
+    /** What no other ledger is called; undefined where it has no name since it cannot be opened. */
+    readonly identity: () => string | undefined
   }
 >()("nexus/usage/UsageLedger") {
   /** None. */
@@ -79,7 +81,8 @@ export class UsageLedger extends Context.Service<
     report: () =>
       Effect.fail(new UsageUnreadable({ reason: "no usage is written down here: set usage.enabled = true" })),
     spending: () => [],
-    standing: () => ({ waiting: 0, dropped: 0, written: 0, failure: undefined })
+    standing: () => ({ waiting: 0, dropped: 0, written: 0, failure: undefined }),
+    identity: () => undefined
   })
 
   /** In a file. */
@@ -212,6 +215,13 @@ const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsM
       )
       return [...opened().spending(from), ...unwritten]
     },
-    standing: () => ({ waiting: queue.length, dropped, written, failure })
+    standing: () => ({ waiting: queue.length, dropped, written, failure }),
+    identity: () => {
+      try {
+        return opened().identity
+      } catch {
+        return undefined
+      }
+    }
   })
 })

@@ -62,6 +62,11 @@ export interface Account {
   from: number
   spent: number
   reserved: number
+  /** What others have spent and reserved, as far as this process has heard. */
+  elsewhere: number
+  heldElsewhere: number
+  /** What `spent` and `reserved` here may come to while nothing is heard of others; undefined where there are none. */
+  ceiling: number | undefined
   /** What has been told of it in this period. */
   told: "nothing" | "soft" | "hard"
 }
@@ -70,6 +75,8 @@ export interface Account {
 export interface Reservation {
   readonly nanos: number
   readonly accounts: ReadonlyArray<Account>
+  /** What others know it by who count as well. */
+  readonly id?: string
 }
 
 /** The budget that has no room for a request. */
@@ -102,11 +109,33 @@ export class BudgetBook {
   reserve(spender: Spender, nanos: number, now: number): Reservation | NoRoom {
     const own = this.accountsOf(spender, now)
     const full = own.find(
-      ({ reserved, rule, spent }) => rule.hard !== undefined && spent + reserved + nanos > rule.hard
+      ({ ceiling, reserved, rule, spent }) =>
+        rule.hard !== undefined && spent + reserved + nanos > (ceiling ?? rule.hard)
     )
     if (full !== undefined) return { account: full }
-    for (const account of own) account.reserved += nanos
-    return { nanos, accounts: own }
+    return this.hold(own, nanos)
+  }
+
+  /** Notes what somebody else has reserved for this process. */
+  hold(accounts: ReadonlyArray<Account>, nanos: number): Reservation {
+    for (const account of accounts) account.reserved += nanos
+    return { nanos, accounts }
+  }
+
+  /** Takes over what all have spent and reserved, so many processes together; of what is left this one has its share. */
+  hear(account: Account, total: number, held: number, processes: number): void {
+    const { reserved, rule, spent } = account
+    account.elsewhere = Math.max(0, total - spent)
+    account.heldElsewhere = Math.max(0, held - reserved)
+    account.ceiling =
+      rule.hard === undefined ? undefined : spent + reserved + Math.max(0, rule.hard - total - held) / processes
+  }
+
+  /** All accounts of this period, those that all have together even while nothing is spent. */
+  all(now: number): ReadonlyArray<Account> {
+    for (const [at, rule] of this.rules.entries()) if (rule.each === "all") this.account(rule, at, "", now)
+    for (const account of this.accounts.values()) this.turn(account, now)
+    return [...this.accounts.values()]
   }
 
   /** Gives back what was reserved. */
@@ -116,14 +145,16 @@ export class BudgetBook {
 
   /** The accounts that a spender has a part in, those with a limit that is passed first. */
   passed(spender: Spender, now: number): Account | undefined {
-    return this.accountsOf(spender, now).find(({ rule, spent }) => rule.soft !== undefined && spent >= rule.soft)
+    return this.accountsOf(spender, now).find(
+      ({ elsewhere, rule, spent }) => rule.soft !== undefined && spent + elsewhere >= rule.soft
+    )
   }
 
   /** All of this period in which something was spent or is reserved. */
   standing(now: number): ReadonlyArray<Account> {
     return [...this.accounts.values()].filter((account) => {
       this.turn(account, now)
-      return account.spent > 0 || account.reserved > 0
+      return account.spent > 0 || account.reserved > 0 || account.elsewhere > 0 || account.heldElsewhere > 0
     })
   }
 
@@ -143,20 +174,33 @@ export class BudgetBook {
     return this.rules.length === 0
   }
 
-  private accountsOf(spender: Spender, now: number): ReadonlyArray<Account> {
-    return this.rules.flatMap((rule, at) => {
-      if (!isFor(rule, spender)) return []
-      const of = rule.each === "all" ? "" : spender[rule.each]
-      const name = `${at}\n${of}`
-      let account = this.accounts.get(name)
-      if (account === undefined) {
-        account = { rule, of, from: periodStart(rule.per, now), spent: 0, reserved: 0, told: "nothing" }
-        if (this.accounts.size >= mostAccounts) this.forget(now)
-        this.accounts.set(name, account)
+  /** The accounts that a spender has a part in. */
+  accountsOf(spender: Spender, now: number): ReadonlyArray<Account> {
+    return this.rules.flatMap((rule, at) =>
+      isFor(rule, spender) ? [this.account(rule, at, rule.each === "all" ? "" : spender[rule.each], now)] : []
+    )
+  }
+
+  private account(rule: BudgetRule, at: number, of: string, now: number): Account {
+    const name = `${at}\n${of}`
+    let account = this.accounts.get(name)
+    if (account === undefined) {
+      account = {
+        rule,
+        of,
+        from: periodStart(rule.per, now),
+        spent: 0,
+        reserved: 0,
+        elsewhere: 0,
+        heldElsewhere: 0,
+        ceiling: undefined,
+        told: "nothing"
       }
-      this.turn(account, now)
-      return [account]
-    })
+      if (this.accounts.size >= mostAccounts) this.forget(now)
+      this.accounts.set(name, account)
+    }
+    this.turn(account, now)
+    return account
   }
 
   private turn(account: Account, now: number): void {
@@ -164,6 +208,8 @@ export class BudgetBook {
     if (from <= account.from) return
     account.from = from
     account.spent = 0
+    account.elsewhere = 0
+    account.ceiling = undefined
     account.told = "nothing"
   }
 

@@ -61,7 +61,9 @@ export const usageMigrations: Migrations = {
     r.cost_nanos / 1e9 cost_usd,
     case r.priced ${priceSources.map((name, at) => `when ${at} then '${name}'`).join(" ")} end priced,
     r.duration_ms, r.first_byte_ms
-    from usage_records r join usage_series s on s.id = r.series;`
+    from usage_records r join usage_series s on s.id = r.series;`,
+    `create table usage_ledger (id text not null);
+  insert into usage_ledger values (lower(hex(randomblob(8))));`
   ]
 }
 
@@ -139,6 +141,8 @@ export interface Spending {
 
 /** The ledger in an open database whose tables are there. */
 export class UsageStore {
+  /** What no other ledger is called. */
+  readonly identity: string
   private readonly database: Database
   private readonly series = new Map<string, number>()
   private readonly findSeries: Statement<{ id: number }>
@@ -150,6 +154,7 @@ export class UsageStore {
 
   constructor(database: Database) {
     this.database = database
+    this.identity = database.query<{ id: string }, []>("select id from usage_ledger").get()?.id ?? ""
     const parts = "key, owner, model, served, backend, dialect, endpoint, shadow"
     this.findSeries = database.prepare(`select id from usage_series where (${parts}) = (?, ?, ?, ?, ?, ?, ?, ?)`)
     this.addSeries = database.prepare(`insert or ignore into usage_series (${parts}) values (?, ?, ?, ?, ?, ?, ?, ?)`)

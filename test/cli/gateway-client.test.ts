@@ -55,7 +55,6 @@ const gateway = Layer.effect(
   Layer.provideMerge(
     Layer.mergeAll(
       UsageLedger.none,
-      Replicas.none,
       Budgets.none,
       NexusConfig.layerOf(loadedFrom("")),
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
@@ -65,7 +64,8 @@ const gateway = Layer.effect(
       ClientKeys.layer(() => []),
       noLifecycle
     )
-  )
+  ),
+  Layer.provideMerge(Replicas.none)
 )
 
 const run = <A, E, R>(effect: Effect.Effect<A, E, R>, layer: Layer.Layer<R>) =>

@@ -39,7 +39,6 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
     Layer.provideMerge(
       Layer.mergeAll(
         UsageLedger.none,
-        Replicas.none,
         Budgets.none,
         NexusConfig.layerOf(loadedFrom("")),
         History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
@@ -50,7 +49,8 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
         noLifecycle,
         Layer.succeed(Siblings, siblings)
       )
-    )
+    ),
+    Layer.provideMerge(Replicas.none)
   )
   const runtime = ManagedRuntime.make(layer)
   const get = async (path: string, init: RequestInit = {}) => {

@@ -1,0 +1,139 @@
+import { afterAll, describe, expect, test } from "bun:test"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { completion, json } from "../kit/answers.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, type Gateway, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
+import { startStore, storePath, type TestStore } from "../kit/sharedStore.ts"
+
+const folder = mkdtempSync(join(tmpdir(), "nexus-shared-budgets-"))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+// A request costs a dollar, as its price says and its estimate does.
+const settings = (
+  store: Pick<TestStore, "url">,
+  upstream: { readonly url: string },
+  more: SettingsTree
+): SettingsTree => ({
+  cluster: { url: store.url },
+  backends: [backendFor("b", upstream)],
+  prices: [{ model: "*", request_usd: 1 }],
+  ...more
+})
+
+const ask = async ({ url }: Pick<Gateway, "url">): Promise<number> => {
+  const answer = await fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "m", messages: [{ role: "user", content: "hi" }] })
+  })
+  await answer.text()
+  return answer.status
+}
+
+interface Budget {
+  readonly spent_nanos: number
+  readonly reserved_nanos: number
+}
+
+const budgetOf = async ({ url }: Pick<Gateway, "url">): Promise<Budget> => {
+  const said = (await (await fetch(`${url}/admin/v1/usage`)).json()) as { budgets: ReadonlyArray<Budget> }
+  return said.budgets[0] ?? { spent_nanos: 0, reserved_nanos: 0 }
+}
+
+/** Asks again and again until it is so. */
+const eventually = async (holds: () => Promise<boolean>, what: string): Promise<void> => {
+  for (let tries = 0; tries < 400; tries += 1) {
+    if (await holds()) return
+    await Bun.sleep(25)
+  }
+  throw new Error(`never so: ${what}`)
+}
+
+const isAway = async ({ url }: Pick<Gateway, "url">): Promise<boolean> => {
+  const { cluster } = (await (await fetch(`${url}/health`)).json()) as { cluster: { store: { status: string } } }
+  return cluster.store.status === "away"
+}
+
+/** Waits until a gateway knows of another one. */
+const bothKnown = ({ url }: Pick<Gateway, "url">): Promise<void> =>
+  eventually(async () => {
+    const { cluster } = (await (await fetch(`${url}/health`)).json()) as { cluster: { replicas: Array<unknown> } }
+    return cluster.replicas.length === 2
+  }, "both are there")
+
+const dollar = 1e9
+
+const named = (name: string, per = "month", hard = 10): SettingsTree => ({
+  usage: { path: join(folder, `${name}.sqlite`) },
+  budgets: [{ name: "team", per, hard_usd: hard }]
+})
+
+describe.skipIf(storePath === undefined)("budgets of replicas", () => {
+  test("are not overrun by requests that come to all of them at once", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
+    await using a = await startGateway(settings(store, upstream, named("a1")))
+    await using b = await startGateway(settings(store, upstream, named("b1")))
+    await bothKnown(a)
+    const statuses = await Promise.all(Array.from({ length: 40 }, (_, nth) => ask(nth % 2 === 0 ? a : b)))
+    const passed = statuses.filter((status) => status === 200).length
+    // One request more for each is the rule; that many come where the store is too slow for them.
+    expect(passed).toBeWithin(9, 13)
+    expect(statuses.filter((status) => status !== 200).every((status) => status === 402)).toBe(true)
+    await eventually(async () => (await budgetOf(b)).spent_nanos === passed * dollar, "each knows what all have spent")
+    expect((await budgetOf(b)).reserved_nanos).toBe(0)
+    expect(await ask(a)).toBe(402)
+    expect(await ask(b)).toBe(402)
+  }, 30_000)
+
+  test("are known again to a store that has forgotten everything, from the ledgers", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
+    await using a = await startGateway(settings(store, upstream, named("a2")))
+    await using b = await startGateway(settings(store, upstream, named("b2")))
+    for (const gateway of [a, a, a, b, b]) expect(await ask(gateway)).toBe(200)
+    await store.kill()
+    await eventually(async () => (await isAway(a)) && (await isAway(b)), "both have noticed")
+    await store.revive()
+    await eventually(async () => (await budgetOf(a)).spent_nanos === 5 * dollar, "a knows what b has spent")
+    await eventually(async () => (await budgetOf(b)).spent_nanos === 5 * dollar, "b knows what a has spent")
+  }, 30_000)
+
+  test("are kept to while the store is away: each has its part of what was left", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
+    await using a = await startGateway(settings(store, upstream, named("a3")))
+    await using b = await startGateway(settings(store, upstream, named("b3")))
+    await bothKnown(a)
+    for (const gateway of [a, b]) expect(await ask(gateway)).toBe(200)
+    await eventually(
+      async () => (await budgetOf(a)).spent_nanos === 2 * dollar && (await budgetOf(b)).spent_nanos === 2 * dollar,
+      "both know of both"
+    )
+    await store.kill()
+    await eventually(async () => (await isAway(a)) && (await isAway(b)), "both have noticed")
+    const passedBy = async (gateway: Gateway): Promise<number> => {
+      let passed = 0
+      for (let nth = 0; nth < 9; nth += 1) if ((await ask(gateway)) === 200) passed += 1
+      return passed
+    }
+    const [byA, byB] = [await passedBy(a), await passedBy(b)]
+    expect(byA + byB).toBeWithin(6, 9)
+    await store.revive()
+    await eventually(async () => (await budgetOf(a)).spent_nanos === (2 + byA + byB) * dollar, "all of it is counted")
+  }, 30_000)
+
+  test("refuse while it is away where that is wanted", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"], script: () => [json(completion("m", "hi"))] })
+    const wanted = settings(store, upstream, named("a4"))
+    await using a = await startGateway({ ...wanted, cluster: { url: store.url, when_away: "refuse" } })
+    expect(await ask(a)).toBe(200)
+    await store.kill()
+    await eventually(() => isAway(a), "it has noticed")
+    expect(await ask(a)).toBe(402)
+    await until(() => a.inFlight() === 0, "quiet")
+  }, 30_000)
+})
