@@ -3,7 +3,9 @@
  */
 import { isLoopback } from "../domain/url-host.ts"
 import { askedAt } from "./issuer-rules.ts"
-import { isTable, showPath, type Table, tablesAt, valueAt } from "./path.ts"
+import { usualZones } from "../domain/zones.ts"
+import { nearest } from "./nearest.ts"
+import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 import type { Environment } from "./sources.ts"
 
 const privateHost =
@@ -52,6 +54,31 @@ const strangeBackends = (tree: Table): ReadonlyArray<string> => {
       if (backend === undefined || known.has(backend)) return []
       const path = showPath(["routing", "groups", group, index])
       return [`${path} = "${String(entry)}": no [[backends]] is called ${backend}`]
+    })
+  )
+}
+
+const zoneLists: ReadonlyArray<readonly [list: KeyPath, within?: string]> = [
+  [["auth", "keys"]],
+  [["auth", "issuers"]],
+  [["auth", "issuers"], "roles"],
+  [["models"]],
+  [["routes"]]
+]
+
+// One that only servers have that are found has no name of its own.
+const unknownZones = (tree: Table): ReadonlyArray<string> => {
+  const named = tablesAt(tree, ["backends"]).flatMap(({ table: { zone } }) => (typeof zone === "string" ? [zone] : []))
+  const known = new Set<string>([...usualZones, ...named])
+  const tables = zoneLists.flatMap(([list, within]) =>
+    tablesAt(tree, list).flatMap((each) => (within === undefined ? [each] : tablesAt(tree, [...each.at, within])))
+  )
+  return tables.flatMap(({ at, table: { zones } }) =>
+    (Array.isArray(zones) ? zones : []).flatMap((zone: unknown, index) => {
+      if (typeof zone !== "string" || known.has(zone)) return []
+      const meant = nearest(zone, known)
+      const question = meant === undefined ? `; there are ${[...known].join(", ")}` : `; did you mean ${meant}?`
+      return [`${showPath([...at, "zones", index])} = "${zone}": no [[backends]] is in this zone${question}`]
     })
   )
 }
@@ -115,6 +142,7 @@ export const warningsOf = (tree: Table, env: Environment): ReadonlyArray<string>
   ...keysInTheOpen(tree),
   ...unusedFallbacks(tree),
   ...strangeBackends(tree),
+  ...unknownZones(tree),
   ...idleSearch(tree),
   ...ofEnvironment(env)
 ]

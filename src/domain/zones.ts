@@ -2,8 +2,8 @@
  * Zones: how far away a backend is, and which of them a request may go to.
  */
 
-// The zones that there are without anybody naming one, the nearest first: this machine, private networks, all beyond.
-const usualZones = ["local", "lan", "cloud"] as const
+/** The zones that there are without anybody naming one, the nearest first: this machine, private networks, all beyond. */
+export const usualZones = ["local", "lan", "cloud"] as const
 
 /** A zone that there is without anybody naming it. */
 export type UsualZone = (typeof usualZones)[number]

@@ -12,6 +12,7 @@ import type { ModelAction, ModelProgress } from "../backend/model-actions.ts"
 import type { GatewayError, ModelActionFailed } from "../domain/errors.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
+import type { KeyBounds } from "../router/zoned-targets.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { choose, type ModelWish } from "./choose.ts"
 import { runAction } from "./run-action.ts"
@@ -27,10 +28,11 @@ export interface ModelActionUnderWay {
 export class Lifecycle extends Context.Service<
   Lifecycle,
   {
-    /** Begins an action, which ends with the scope; fails where it is clear at once that nobody can do it. */
+    /** Begins an action, which ends with the scope; fails where it is clear at once that nobody can do it, or may for this key. */
     readonly begin: (
       action: ModelAction,
-      wish: ModelWish
+      wish: ModelWish,
+      key?: KeyBounds
     ) => Effect.Effect<ModelActionUnderWay, GatewayError, Scope.Scope>
   }
 >()("nexus/lifecycle/Lifecycle") {
@@ -42,8 +44,8 @@ export class Lifecycle extends Context.Service<
       const router = yield* Router
       const transport = yield* Transport
       return Lifecycle.of({
-        begin: Effect.fnUntraced(function* (action, wish) {
-          const meant = choose(action, wish, router.names(), registry.snapshot())
+        begin: Effect.fnUntraced(function* (action, wish, key) {
+          const meant = choose(action, wish, router.names(), registry.snapshot(), key)
           if (Result.isFailure(meant)) return yield* meant.failure
           const { model, state } = meant.success
           const progress = yield* Queue.unbounded<ModelProgress, ModelActionFailed | Cause.Done>()

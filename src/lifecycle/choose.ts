@@ -4,11 +4,16 @@
 import * as Result from "effect/Result"
 import { backendTypes, kindNamed } from "../backend/all.ts"
 import type { ModelAction } from "../backend/model-actions.ts"
-import { BackendNotFound, BadRequest, type GatewayError, NotImplemented } from "../domain/errors.ts"
+import { zoneOf } from "../backend/zone.ts"
+import { BackendNotFound, BadRequest, type GatewayError, NotImplemented, ZoneNotAllowed } from "../domain/errors.ts"
+import { allowsBackend } from "../domain/grant.ts"
+import { beyondWords } from "../domain/zones.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { type BackendState, type Candidate, inRotation, type Snapshot } from "../registry/snapshot.ts"
-import { modelNotFound } from "../router/model-not-found.ts"
+import { modelNotAllowed, modelNotFound } from "../router/model-not-found.ts"
 import { lookUpName } from "../router/names.ts"
+import { mayAskFor } from "../router/scope.ts"
+import { type KeyBounds, limitOn, targetFor, zoneRefusal, zonesOfKey } from "../router/zoned-targets.ts"
 
 /** What somebody wants done; the backend may stand behind the model as well, as in `qwen3:8b@lab`. */
 export interface ModelWish {
@@ -67,21 +72,32 @@ const concerned = (action: ModelAction, candidates: ReadonlyArray<Candidate>): R
     ({ model }) => model.loaded !== (action === "load")
   )
 
-/** Decides whom a wish is meant for. */
+/** Decides whom a wish is meant for, of those that the key of who has it lets ask. */
 export const choose = (
   action: ModelAction,
   wish: ModelWish,
   names: RoutingSettings,
-  snapshot: Snapshot
+  snapshot: Snapshot,
+  key?: KeyBounds
 ): Result.Result<Meant, GatewayError> => {
   const { backend, model } = split(wish, names, snapshot)
-  const all = [...snapshot.backends.values()]
-  const able = all.filter((state) => can(state, action))
-  const { candidates } = lookUpName(model, names, snapshot)
+  const scope = key?.scope
+  const limitFor = ({ backend: one }: BackendState) => limitOn(one, zonesOfKey(key), names)
+  // Those that a key is not for are to it as if they were not there.
+  const all = [...snapshot.backends.values()].filter((state) => allowsBackend(scope, state.backend))
+  const able = all.filter((state) => can(state, action) && limitFor(state) === undefined)
+  const { beyond = [], candidates } = targetFor(key, lookUpName(model, names, snapshot), model, names, snapshot)
+  if ((action === "pull" || candidates.length === 0) && !mayAskFor(model, scope, names))
+    return Result.fail(modelNotAllowed(model, "models", names, snapshot, scope))
   if (backend !== undefined) {
-    const state = snapshot.backends.get(backend)
+    const state = all.find((each) => each.backend.name === backend)
     if (state === undefined)
-      return Result.fail(new BackendNotFound({ name: backend, known: [...snapshot.backends.keys()] }))
+      return Result.fail(new BackendNotFound({ name: backend, known: all.map((each) => each.backend.name) }))
+    const limit = limitFor(state)
+    if (limit !== undefined) {
+      const reason = beyondWords(zoneOf(state.backend), limit)
+      return Result.fail(new ZoneNotAllowed({ model, reasons: [{ backend, model, reason }] }))
+    }
     if (!can(state, action)) return Result.fail(cannot(action, state, able))
     const listed = candidates.find((each) => each.state.backend.name === backend)?.model.id
     return Result.succeed({ state, model: action === "pull" ? model : (listed ?? model) })
@@ -96,7 +112,8 @@ export const choose = (
     return more.length === 0 ? Result.succeed({ state: one, model }) : Result.fail(several(action, model, able))
   }
   const [first] = candidates
-  if (first === undefined) return Result.fail(modelNotFound(model, names, snapshot))
+  if (first === undefined)
+    return Result.fail(beyond.length === 0 ? modelNotFound(model, names, snapshot, scope) : zoneRefusal(model, beyond))
   const [one, ...more] = concerned(
     action,
     candidates.filter(({ state }) => can(state, action))

@@ -14,7 +14,6 @@ import { version } from "../domain/version.ts"
 import { Drain } from "../admission/Drain.ts"
 import type { ClientKeys } from "../admission/ClientKeys.ts"
 import { Registry } from "../registry/Registry.ts"
-import type { Scope } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
@@ -23,7 +22,8 @@ import { RequestClock } from "../upstream/Upstream.ts"
 import { adminHandlers } from "./handlers/admin.ts"
 import { docsPath, frontPath } from "../admission/access.ts"
 import { isUi } from "../admission/own-page.ts"
-import { type IncomingRequest, publicOrigin } from "./incoming-request.ts"
+import type { KeyBounds } from "../router/zoned-targets.ts"
+import { type IncomingRequest, KeyOfRequest, publicOrigin } from "./incoming-request.ts"
 import { Api, ContractApi } from "../api/gateway-api.ts"
 import { type BodyLimits, type BodyCounter, readBody } from "../proxy/request-body.ts"
 import { makeChanges } from "./handlers/changes.ts"
@@ -113,10 +113,6 @@ const ofKey = /^\/admin\/v1\/keys\/[^/]+(\/rotate)?$/
 
 const RequestId = Context.Reference<string>("nexus/operations/Operations/RequestId", { defaultValue: () => "" })
 
-const KeyScope = Context.Reference<Scope | undefined>("nexus/operations/Operations/KeyScope", {
-  defaultValue: () => undefined
-})
-
 const decoded = (text: string): string => {
   try {
     return decodeURIComponent(text)
@@ -165,13 +161,13 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
       const changes = yield* makeChanges
       const created = Math.floor(sinceMs / 1000)
       let listed: { readonly snapshot: Snapshot; readonly names: RoutingSettings; readonly body: string } | undefined
-      const list = (scope: Scope | undefined): string => {
+      const list = (key: KeyBounds | undefined): string => {
         const snapshot = registry.snapshot()
         const names = router.names()
-        if (scope !== undefined)
-          return JSON.stringify({ object: "list", data: listModels(snapshot, created, { names, scope }) })
+        if (key?.scope !== undefined || key?.zones !== undefined)
+          return JSON.stringify({ object: "list", data: listModels(snapshot, created, { names, key }) })
         if (listed?.snapshot === snapshot && listed.names === names) return listed.body
-        const body = JSON.stringify({ object: "list", data: listModels(snapshot, created, { names, scope }) })
+        const body = JSON.stringify({ object: "list", data: listModels(snapshot, created, { names, key: undefined }) })
         listed = { snapshot, names, body }
         return body
       }
@@ -193,10 +189,10 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
           return status === "unhealthy" ? Effect.fail({ status, ...all }) : Effect.succeed({ status, ...all })
         },
         models: () =>
-          Effect.map(KeyScope, (scope) => HttpServerResponse.text(list(scope), { contentType: "application/json" })),
+          Effect.map(KeyOfRequest, (key) => HttpServerResponse.text(list(key), { contentType: "application/json" })),
         model: Effect.fnUntraced(function* ({ params: { id } }) {
           const snapshot = registry.snapshot()
-          const listing = { names: router.names(), scope: yield* KeyScope }
+          const listing = { names: router.names(), key: yield* KeyOfRequest }
           const entry = findModel(snapshot, id, created, listing)
           return entry ?? (yield* refuse(unlistedModel(snapshot, id, listing)))
         }),
@@ -296,7 +292,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     const now = performance.now()
     const backends = [...snapshot.backends.values()].map((state) => backendEntry(state, now))
     const state = isTrusted
-      ? { backends, models: listModels(snapshot, 0, { names: router.names(), scope: undefined }) }
+      ? { backends, models: listModels(snapshot, 0, { names: router.names(), key: undefined }) }
       : undefined
     return frontPage({ version, origin: publicOrigin(request), needsKey, isAdministration, state })
   }
@@ -311,7 +307,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     request: Request,
     requestId: string,
     { pathname, searchParams: query }: URL,
-    scope: Scope | undefined
+    key: KeyBounds | undefined
   ): Promise<Response> => {
     const { method } = request
     const found = pages.find(({ page }) => page.method === (method === "HEAD" ? "GET" : method))
@@ -322,7 +318,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     }
     const body = method === "POST" ? await bodyOf(request) : nothing
     if (!(body instanceof Uint8Array)) return refuse(dialect, body, requestId)
-    const models = catalogueOf(registry.snapshot(), created, { names: router.names(), scope })
+    const models = catalogueOf(registry.snapshot(), created, { names: router.names(), key })
     const answer = found.page.answer(models, { model: found.model, query, body })
     if (Result.isFailure(answer)) return refuse(dialect, answer.failure, requestId)
     const { status, type } = answer.success
@@ -337,7 +333,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     let path = url.pathname
     const speaker = dialects.find(({ speaksTo }) => speaksTo?.(request.headers, path))
     const pages = pagesAt(dialects, asked.path, request.headers)
-    if (pages.length > 0) return answerPage(pages, request, requestId, url, asked.scope)
+    if (pages.length > 0) return answerPage(pages, request, requestId, url, asked.key)
     const prefix = byId.find((each) => path.startsWith(each) && path.length > each.length)
     if (prefix !== undefined) {
       // One path segment, however the client wrote the id: ids hold slashes and colons.
@@ -377,7 +373,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
     const response = await web.handler(
       new Request(url.href, { method, signal: request.signal, ...sent }),
-      Context.add(Context.make(RequestId, requestId), KeyScope, asked.scope) as Context.Context<never> // reason: a reference is never required
+      Context.add(Context.make(RequestId, requestId), KeyOfRequest, asked.key) as Context.Context<never> // reason: a reference is never required
     )
     if (response.status === 500) return refusal(new Internal({ requestId }), requestId)
     return response

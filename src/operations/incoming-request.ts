@@ -1,8 +1,8 @@
 /**
  * What the operational endpoints know of a request beside what it says itself.
  */
-
-import type { Scope } from "../domain/request.ts"
+import * as Context from "effect/Context"
+import type { KeyBounds } from "../router/zoned-targets.ts"
 
 /** A request as it was let in. */
 export interface IncomingRequest {
@@ -12,11 +12,16 @@ export interface IncomingRequest {
   readonly needsKey: boolean
   /** Whether who asks may know how the gateway is: one without the key it takes may not. */
   readonly isTrusted: boolean
-  /** The models and backends that its key is for; all of them when absent. */
-  readonly scope?: Scope | undefined
+  /** What bounds its key; nothing when absent. */
+  readonly key?: KeyBounds | undefined
   /** Whether it came to the place of administration, where no model answers. */
   readonly isAdministration: boolean
 }
+
+/** What bounds the key of the request that is being answered. */
+export const KeyOfRequest = Context.Reference<KeyBounds | undefined>("nexus/operations/incoming-request/KeyOfRequest", {
+  defaultValue: () => undefined
+})
 
 /** A request that nothing is known of but its path. */
 export const incomingRequest = (request: Request): IncomingRequest => ({

@@ -175,7 +175,7 @@ const whenForwarded: ReadonlyArray<ErrorTag> = [
 
 /** What only some endpoints refuse with, by the name of the operation. */
 const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map<string, ReadonlyArray<ErrorTag>>([
-  ["gateway.model", ["ModelNotAllowed", "ModelNotFound"]],
+  ["gateway.model", ["ModelNotAllowed", "ModelNotFound", "ZoneNotAllowed"]],
   ["admin.decision", ["RequestNotKept", "Conflict"]],
   ["admin.oneUnderWay", ["RequestNotUnderWay", "Conflict"]],
   ["admin.cancel", ["RequestNotUnderWay", "Conflict"]],
@@ -189,7 +189,7 @@ const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map<string, Readon
   ["keys.rotate", ["Conflict"]],
   ...modelActions.map((action): readonly [string, ReadonlyArray<ErrorTag>] => [
     `lifecycle.${action}`,
-    ["ModelNotFound", "BackendNotFound", "NotImplemented", "ModelActionFailed"]
+    ["ModelNotFound", "ModelNotAllowed", "ZoneNotAllowed", "BackendNotFound", "NotImplemented", "ModelActionFailed"]
   ])
 ])
 

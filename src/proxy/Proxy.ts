@@ -176,7 +176,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     },
     shadow: (current, read, body, ruling) => shadows.begin(current, read, body, ruling, limitsNow().totalMs),
     leastContext: (model) => router.leastContext(model, registry.snapshot()),
-    standIn: (usual) => router.standIn(usual, registry.snapshot()),
+    standIn: (usual, key) => router.standIn(usual, registry.snapshot(), key),
     // A share of the traffic may be retries, so that an outage does not multiply it.
     budgetLeft: () => retries < Math.max(3, 0.2 * working),
     retried: () => {

@@ -30,6 +30,7 @@ import {
 import type { Attempt } from "../router/choice.ts"
 import type { Plan } from "../router/plan.ts"
 import type { Router } from "../router/Router.ts"
+import type { KeyBounds } from "../router/zoned-targets.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Deadlines } from "../upstream/Deadlines.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
@@ -77,7 +78,7 @@ export interface Forwarding {
   /** The smallest context, in tokens, of those who may answer for a model now. */
   readonly leastContext: (model: string) => number
   /** The model that is meant where none is named. */
-  readonly standIn: (usual: string | undefined) => string | undefined
+  readonly standIn: (usual: string | undefined, key?: KeyBounds) => string | undefined
   /** Whether one more retry may be spent now. */
   readonly budgetLeft: () => boolean
   /** Where requests wait for a slot. */

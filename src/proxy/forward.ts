@@ -76,11 +76,12 @@ const changed = (forwarding: Forwarding, run: RequestRun, passage: Passage, chan
   const { registry, router, turns } = forwarding
   const { headers, method } = request
   const asked = { route, passage, change, method, headers }
+  const changeable = () => ({ snapshot: registry.snapshot(), names: router.names(), key: record.grant })
   const unread = refusedUnread(asked)
   if (unread !== undefined) return Effect.fail(unread)
   const { fields } = change
   if (fields === undefined) {
-    const to = forbiddenBackend(changedBackend(asked, registry.snapshot()), record.grant?.scope)
+    const to = forbiddenBackend(changedBackend(asked, changeable()), record.grant?.scope)
     // Files of models are as large as they are, and whoever may have one pulled may send one.
     return "live" in to
       ? passedOn(forwarding, run, passage, to, { ...limits, maxStreamedBytes: Infinity })
@@ -90,11 +91,7 @@ const changed = (forwarding: Forwarding, run: RequestRun, passage: Passage, chan
     upload.arrived()
     const refusal = admitted(forwarding, run)
     if (refusal !== undefined) return Effect.fail(refusal)
-    const decision = decideChange(asked, fields, body, {
-      snapshot: registry.snapshot(),
-      names: router.names(),
-      scope: record.grant?.scope
-    })
+    const decision = decideChange(asked, fields, body, changeable())
     if (decision._tag === "Refused") return Effect.fail(decision.why)
     if (decision._tag === "Passed") {
       const { body: told, to } = decision
@@ -129,13 +126,17 @@ const passedOn = (
   )
 }
 
+const standInFor = ({ standIn }: Forwarding, { record: { grant } }: RequestRun): Forwarding["standIn"] =>
+  grant?.scope === undefined && grant?.zones === undefined ? standIn : (usual) => standIn(usual, grant)
+
 /** A form goes on as soon as it is known where to. */
 const streamed = (forwarding: Forwarding, run: RequestRun, boundary: string): Forwarded => {
   const { limits, record, upload } = run
   const { clock, request, route } = record
   const coded = codingFault(request)
   if (coded !== undefined) return Effect.fail(coded)
-  const { leastContext: least, standIn, turns } = forwarding
+  const { leastContext: least, turns } = forwarding
+  const standIn = standInFor(forwarding, run)
   const form = route.operation.form?.(boundary, { turns, least, model: route.model, standIn })
   const mediaType = request.headers.get("content-type")
   return withStreamedBody({ clock, form, limits, mediaType, request, upload }, (body) =>
@@ -155,7 +156,8 @@ const streamed = (forwarding: Forwarding, run: RequestRun, boundary: string): Fo
 
 const taken = (forwarding: Forwarding, run: RequestRun, body: Uint8Array): Forwarded => {
   const { record } = run
-  const { leastContext: least, standIn, turns } = forwarding
+  const { leastContext: least, turns } = forwarding
+  const standIn = standInFor(forwarding, run)
   const { model, operation } = record.route
   const fault = operation.queryFault?.(new URL(record.request.url).searchParams)
   if (fault !== undefined) return Effect.fail(fault)

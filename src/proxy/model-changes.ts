@@ -8,13 +8,13 @@ import { exactJson } from "../dialect/exact-json.ts"
 import { modelFault, parseBody } from "../dialect/json-body.ts"
 import type { PageAnswer } from "../dialect/pages.ts"
 import { BadRequest, type GatewayError, MethodNotAllowed, NotImplemented } from "../domain/errors.ts"
-import { allowsModel } from "../domain/grant.ts"
+import { allowsBackend, allowsModel } from "../domain/grant.ts"
 import type { Scope } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { type BackendState, inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { modelNotAllowed } from "../router/model-not-found.ts"
 import { lookUpName } from "../router/names.ts"
-import { inScope } from "../router/scope.ts"
+import { type KeyBounds, limitOn, targetFor, zonesOfKey } from "../router/zoned-targets.ts"
 import { backendHeader, backendNamed, backendOf, forbiddenBackend, namesOf, unavailable } from "./passed-on.ts"
 
 /** What it is decided by. */
@@ -30,8 +30,8 @@ export interface ChangeRequest {
 export interface Changeable {
   readonly snapshot: Snapshot
   readonly names: RoutingSettings
-  /** What the key is for. */
-  readonly scope: Scope | undefined
+  /** What bounds the key. */
+  readonly key: KeyBounds | undefined
 }
 
 /** Why it is refused before anything of its body is read. */
@@ -47,15 +47,20 @@ const changesIn = (dialect: string, { backend: { type } }: BackendState): boolea
 /** The one whose models are to be changed: the one that is named, or the only one whose models can be. */
 export const changedBackend = (
   { passage, headers, route: { dialect, operation } }: ChangeRequest,
-  snapshot: Snapshot,
+  { key, names: settings, snapshot }: Changeable,
   named: string | null = backendNamed(passage, headers)
 ): BackendState | GatewayError => {
-  const keepers = [...snapshot.backends.values()].filter((state) => changesIn(dialect.id, state))
+  const all = [...snapshot.backends.values()].filter((state) => changesIn(dialect.id, state))
+  const within = all.filter(
+    ({ backend }) => allowsBackend(key?.scope, backend) && limitOn(backend, zonesOfKey(key), settings) === undefined
+  )
+  // Where none is, one says why.
+  const keepers = within.length === 0 ? all.slice(0, 1) : within
   const names = namesOf(keepers).join(", ")
   if (named !== null) {
     const state = backendOf(named, snapshot)
     if (!("live" in state)) return state
-    if (keepers.includes(state)) return unavailable(state) ?? state
+    if (all.includes(state)) return unavailable(state) ?? state
     const others = names === "" ? "" : `; those of ${names} can be`
     const message = `The models of backend '${named}', which is of type ${state.backend.type}, cannot be changed${others}`
     return new BadRequest({ message, param: backendHeader })
@@ -101,8 +106,10 @@ export const decideChange = (
   asked: ChangeRequest,
   fields: ReadonlyArray<string>,
   body: Uint8Array,
-  { names, scope, snapshot }: Changeable
+  changeable: Changeable
 ): ChangeDecision => {
+  const { key, names, snapshot } = changeable
+  const scope = key?.scope
   const { change, headers, passage } = asked
   const read = parseBody(body)
   if (Result.isFailure(read)) return refused(read.failure)
@@ -117,7 +124,7 @@ export const decideChange = (
   // Whatever backend is named before it: what a key is not for it can neither have nor lose.
   const forbidden = fields.map((field) => json[field]).find((name) => isForbidden(name, scope, snapshot))
   if (forbidden !== undefined) return refused(modelNotAllowed(String(forbidden), "models", names, snapshot, scope))
-  const { candidates } = inScope(lookUpName(String(model), names, snapshot), scope, names)
+  const { candidates } = targetFor(key, lookUpName(String(model), names, snapshot), String(model), names, snapshot)
   const isThere = candidates.some(({ state }) => inRotation(state))
   if (change.present !== undefined && isThere && (named === null || passage.refused !== undefined))
     return { _tag: "Present", answer: change.present(json) }
@@ -126,7 +133,7 @@ export const decideChange = (
     const message = `Two backends are named before models (${[...prefixes].join(", ")}); one cannot have what another has`
     return refused(new BadRequest({ message, param: fields[0] ?? null }))
   }
-  const to = forbiddenBackend(changedBackend(asked, snapshot, named), scope)
+  const to = forbiddenBackend(changedBackend(asked, changeable, named), scope)
   if (!("live" in to)) return refused(to)
   const isPrefixed = (field: string) => named !== null && prefixOf(json[field], snapshot) === named
   const prefixed = fields.filter(isPrefixed)

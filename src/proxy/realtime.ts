@@ -40,7 +40,7 @@ const needsOf = (
   if (record.request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
     return bad("A WebSocket is opened here: a GET with 'Upgrade: websocket' is expected")
   }
-  const model = modelOf(query) ?? standIn(undefined)
+  const model = modelOf(query) ?? standIn(undefined, record.grant)
   if (model === undefined || model === "") return bad("The query names no model, as in ?model=NAME")
   if (model.length > maxModelLength) return bad(`The name of the model is longer than ${maxModelLength} characters`)
   const nothing = { abilities: [], promptTokens: 0, atLeastTokens: 0, outputTokens: 0 }

@@ -43,7 +43,7 @@ import { leastContext, sideTargets, targetsFor } from "./rule-targets.ts"
 import { type RuledRequest, ruledSettings, rulingFor, unitOf } from "./route-table.ts"
 import { modelNotAllowed, modelNotFound } from "./model-not-found.ts"
 import { mayAskFor } from "./scope.ts"
-import { requestLimits, zonedTargets } from "./zoned-targets.ts"
+import { type KeyBounds, requestLimits, targetFor, zonedTargets } from "./zoned-targets.ts"
 
 /** Why no candidate can be asked. */
 export type RoutingRefusal =
@@ -189,8 +189,11 @@ export class Router extends Context.Service<
     readonly again: (decided: DecisionBasis) => Plan
     /** The smallest context, in tokens, that any of those who may answer for a model is known to have. */
     readonly leastContext: (model: string, snapshot: Snapshot) => number
-    /** The model that is meant where none is named: the usual one where somebody lists it, else the only one there is. */
-    readonly standIn: (usual: string | undefined, snapshot: Snapshot) => string | undefined
+    /**
+     * The model that is meant where none is named: the usual one where somebody lists it, else the only one there is; of those
+     * alone that the key lets ask for.
+     */
+    readonly standIn: (usual: string | undefined, snapshot: Snapshot, key?: KeyBounds) => string | undefined
     /** The names that stand for models, and the models that may answer for others. */
     readonly names: () => RoutingSettings
   }
@@ -293,10 +296,16 @@ export class Router extends Context.Service<
         }
         const busy = (plan: Plan, now: number): RoutingRefusal => refusalOf(plan, plan.snapshot, now, random)
         const least = (model: string, snapshot: Snapshot): number => leastContext(model, settingsNow(), snapshot)
-        const standIn = (usual: string | undefined, { candidates }: Snapshot): string | undefined => {
-          const isServed = usual !== undefined && (candidates.has(usual) || settingsNow().aliases.has(usual))
-          if (isServed) return usual
-          const [only, ...others] = candidates.keys()
+        const standIn = (usual: string | undefined, snapshot: Snapshot, key?: KeyBounds): string | undefined => {
+          const { candidates } = snapshot
+          const settings = settingsNow()
+          const isBound = key?.scope !== undefined || key?.zones !== undefined
+          const isOpen = (name: string): boolean =>
+            !isBound ||
+            targetFor(key, lookUpName(name, settings, snapshot), name, settings, snapshot).candidates.length > 0
+          const isServed = usual !== undefined && (candidates.has(usual) || settings.aliases.has(usual))
+          if (isServed && isOpen(usual)) return usual
+          const [only, ...others] = isBound ? [...candidates.keys()].filter(isOpen) : candidates.keys()
           return others.length === 0 ? only : undefined
         }
         return Router.of({

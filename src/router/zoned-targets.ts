@@ -2,16 +2,17 @@
  * Who may answer a request by the zones that it may go to: what its key, its header, its rule and the names of its model say.
  */
 import { zoneOf } from "../backend/zone.ts"
-import { BadRequest } from "../domain/errors.ts"
+import { BadRequest, ZoneNotAllowed } from "../domain/errors.ts"
 import type { Grant } from "../domain/grant.ts"
 import { matchesGlob } from "../domain/glob.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { type RoutingSettings, type Rule, splitModelAt } from "../domain/routing.ts"
-import { limitAgainst, type ZoneLimit, type ZoneLimits, zoneName } from "../domain/zones.ts"
+import { beyondWords, limitAgainst, type ZoneLimit, type ZoneLimits, zoneName } from "../domain/zones.ts"
 import type { Candidate, Snapshot } from "../registry/snapshot.ts"
 import { aliasChain } from "./alias-chains.ts"
 import { entryCandidates } from "./groups.ts"
 import type { BeyondZones, NameTarget } from "./names.ts"
+import { inScope } from "./scope.ts"
 
 // The header by which a request gives up zones.
 const zonesHeader = "x-nexus-zones"
@@ -157,3 +158,35 @@ export const zonedTargets = (
     return all.length === 0 ? target : { ...target, candidates: left, beyond: all }
   })
 }
+
+/** What bounds a key: what it is for, and where its requests may go. */
+export type KeyBounds = Pick<Grant, "scope" | "zones">
+
+/** The zones of a key, as they bound a request. */
+export const zonesOfKey = (key: KeyBounds | undefined): ZoneLimits | undefined =>
+  key?.zones === undefined ? undefined : [key.zones]
+
+/** A target without those that a key has no business with: by its models, its backends and its zones, and those of the name. */
+export const targetFor = (
+  key: KeyBounds | undefined,
+  target: NameTarget,
+  model: string,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): NameTarget => {
+  const allowed = inScope(target, key?.scope, settings)
+  const zones = zonesOfKey(key)
+  const needs = zones === undefined ? { model } : { model, zones }
+  return zonedTargets([allowed], needs, undefined, settings, snapshot)[0] ?? allowed
+}
+
+/** Why nobody may be asked of those who are in other zones. */
+export const zoneRefusal = (model: string, beyond: ReadonlyArray<BeyondZones>): ZoneNotAllowed =>
+  new ZoneNotAllowed({
+    model,
+    reasons: beyond.map(({ candidate, limit, zone }) => ({
+      backend: candidate.state.backend.name,
+      model: candidate.model.id,
+      reason: beyondWords(zone, limit)
+    }))
+  })

@@ -184,7 +184,7 @@ export class Gateway extends Context.Service<
           }
           const needsKey = rules.keys().needed
           const isTrusted = path !== frontPath || mayKnowState(rules, request, asked)
-          const called = { path, needsKey, isTrusted, isAdministration, scope: grant?.scope }
+          const called = { path, needsKey, isTrusted, isAdministration, key: grant }
           return operations.handle(request, id, called).then((response) => {
             for (const [name, value] of Object.entries(refusalHeaders(request))) response.headers.set(name, value)
             return drain.parting(response)

@@ -82,11 +82,11 @@ export const adminHandlers = (
         asked: RuledRequest & { readonly at: number | undefined }
       ) {
         const snapshot = registry.snapshot()
-        const standIn = (usual: string | undefined) => router.standIn(usual, snapshot)
+        const grant = asked.key === undefined ? undefined : keys.ring().named(asked.key)
+        const standIn = (usual: string | undefined) => router.standIn(usual, snapshot, grant)
         const read = yield* Effect.promise(async () => operation.needs(body, { turns, standIn }))
         if (Result.isFailure(read)) return yield* refuse(read.failure)
         const now = performance.now()
-        const grant = asked.key === undefined ? undefined : keys.ring().named(asked.key)
         const zones = router.zones(asked.request.headers, grant)
         if (zones instanceof BadRequest) return yield* refuse(zones)
         const scope = grant?.scope

@@ -19,6 +19,7 @@ import { type GatewayError, Stopping } from "../../domain/errors.ts"
 import { monotonicMs } from "../../domain/monotonic.ts"
 import { Lifecycle, type ModelActionUnderWay } from "../../lifecycle/Lifecycle.ts"
 import type { ModelWish } from "../../lifecycle/choose.ts"
+import { KeyOfRequest } from "../incoming-request.ts"
 
 /** How long an answer is kept back that may still be a refusal with a status of its own, in milliseconds. */
 const keptBackMs = 1000
@@ -88,7 +89,7 @@ export const lifecycleHandlers = (
       const answered = (action: ModelAction) => {
         const answer = Effect.fnUntraced(function* (wish: ModelWish, scope: Scope.Closeable) {
           const began = yield* monotonicMs
-          const under = yield* Scope.provide(lifecycle.begin(action, wish), scope)
+          const under = yield* Scope.provide(lifecycle.begin(action, wish, yield* KeyOfRequest), scope)
           const first: Array<Step> = []
           while (true) {
             const left = began + keptBackMs - (yield* monotonicMs)

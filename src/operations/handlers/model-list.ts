@@ -3,15 +3,16 @@
  */
 import * as Result from "effect/Result"
 import type { Catalogue, ListedModel } from "../../dialect/pages.ts"
-import type { ModelNotAllowed, ModelNotFound } from "../../domain/errors.ts"
-import type { Ability, Scope } from "../../domain/request.ts"
+import type { ModelNotAllowed, ModelNotFound, ZoneNotAllowed } from "../../domain/errors.ts"
+import type { Ability } from "../../domain/request.ts"
 import { type Capabilities, contextOf } from "../../domain/server.ts"
 import { type Candidate, inRotation, type Snapshot } from "../../registry/snapshot.ts"
 import type { RoutingSettings } from "../../domain/routing.ts"
 import { isListedAs, isLoaded } from "../../registry/candidates.ts"
 import { modelNotAllowed, modelNotFound } from "../../router/model-not-found.ts"
-import { lookUpName } from "../../router/names.ts"
-import { forbiddenBy, inScope } from "../../router/scope.ts"
+import { lookUpName, type NameTarget } from "../../router/names.ts"
+import { forbiddenBy } from "../../router/scope.ts"
+import { type KeyBounds, targetFor, zoneRefusal } from "../../router/zoned-targets.ts"
 import type { ModelEntry } from "../../api/gateway-api.ts"
 
 const servingOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
@@ -58,22 +59,26 @@ interface Served {
 /** The names of settings, and what of all that the key of who asks is for. */
 export interface Listing {
   readonly names: RoutingSettings
-  readonly scope: Scope | undefined
+  readonly key: KeyBounds | undefined
 }
+
+const targetOf = (name: string, target: NameTarget, { key, names }: Listing, snapshot: Snapshot): NameTarget =>
+  targetFor(key, target, name, names, snapshot)
 
 const servedModels = (snapshot: Snapshot, listing?: Listing): ReadonlyArray<Served> =>
   [...snapshot.candidates]
     .flatMap(([id, candidates]) => {
       const listed = { name: id, candidates, suffix: "", understood: false, entry: id }
-      const allowed = listing === undefined ? candidates : inScope(listed, listing.scope, listing.names).candidates
+      const allowed = listing === undefined ? candidates : targetOf(id, listed, listing, snapshot).candidates
       const serving = isListedAs(id, candidates) ? servingOf(allowed) : []
       return serving.length === 0 ? [] : [{ id, serving, mark: {} }]
     })
     .sort(byId)
 
 /** What an alias or a group leads to; undefined when no backend in rotation serves that. */
-const namedModel = (name: string, { names, scope }: Listing, snapshot: Snapshot): Served | undefined => {
-  const { candidates, name: led } = inScope(lookUpName(name, names, snapshot), scope, names)
+const namedModel = (name: string, listing: Listing, snapshot: Snapshot): Served | undefined => {
+  const { names } = listing
+  const { candidates, name: led } = targetOf(name, lookUpName(name, names, snapshot), listing, snapshot)
   const serving = servingOf(candidates)
   if (serving.length === 0) return undefined
   const mark = names.aliases.has(name)
@@ -93,9 +98,9 @@ const servedNames = (snapshot: Snapshot, listing: Listing): ReadonlyArray<Served
 }
 
 const servedAs = (snapshot: Snapshot, name: string, listing: Listing): Served | undefined => {
-  const { names, scope } = listing
+  const { names } = listing
   if (names.aliases.has(name) || names.groups.has(name)) return namedModel(name, listing, snapshot)
-  const { candidates, name: id } = inScope(lookUpName(name, names, snapshot), scope, names)
+  const { candidates, name: id } = targetOf(name, lookUpName(name, names, snapshot), listing, snapshot)
   const serving = servingOf(candidates)
   return serving.length === 0 ? undefined : { id, serving, mark: {} }
 }
@@ -127,12 +132,14 @@ export const findModel = (
 export const unlistedModel = (
   snapshot: Snapshot,
   name: string,
-  { names, scope }: Listing
-): ModelNotAllowed | ModelNotFound => {
-  const [forbidden] = inScope(lookUpName(name, names, snapshot), scope, names).forbidden ?? []
-  return forbidden === undefined
-    ? modelNotFound(name, names, snapshot, scope)
-    : modelNotAllowed(name, forbiddenBy(forbidden, scope), names, snapshot, scope)
+  listing: Listing
+): ModelNotAllowed | ModelNotFound | ZoneNotAllowed => {
+  const { key, names } = listing
+  const scope = key?.scope
+  const { beyond = [], forbidden = [] } = targetOf(name, lookUpName(name, names, snapshot), listing, snapshot)
+  const [first] = forbidden
+  if (first !== undefined) return modelNotAllowed(name, forbiddenBy(first, scope), names, snapshot, scope)
+  return beyond.length === 0 ? modelNotFound(name, names, snapshot, scope) : zoneRefusal(name, beyond)
 }
 
 const listedOf =
