@@ -141,7 +141,8 @@ export class SlotQueue implements Deadline {
     this.pass(now)
     const { before, seconds } = this.placeOf(waiting)
     const mostMs = Math.min(queueMs === 0 ? Infinity : queueMs, waiting.until - now)
-    if (seconds * 1000 > mostMs && schedule.leave(waiting)) {
+    // Nobody is sent away for a guess.
+    if (seconds * 1000 > mostMs && !capacity(waiting.plan).isGuess && schedule.leave(waiting)) {
       this.left(waiting, now)
       return this.refusal(
         waiting,
@@ -292,7 +293,8 @@ const modelOf = ({ requested, targets }: Plan): string =>
 
 /** What a request is likely to take of a server, in seconds. */
 const costOf = (plan: Plan): number => {
-  const { readMs, writeMs } = capacity(plan)
+  const { answer, readMs, writeMs } = capacity(plan)
   const { output, prompt } = plan.work
-  return (prompt * (readMs || usual.readMs) + output * (writeMs || usual.writeMs)) / 1000
+  // How many tokens an answer may have says little of how many it has.
+  return (prompt * (readMs || usual.readMs) + Math.min(output, answer) * (writeMs || usual.writeMs)) / 1000
 }

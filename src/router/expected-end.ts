@@ -86,6 +86,10 @@ export interface Capacity {
   readonly readMs: number
   /** 0 where it is not known. */
   readonly writeMs: number
+  /** Tokens of an answer, on average; Infinity while none was seen. */
+  readonly answer: number
+  /** Whether the places of any of them are no more than a guess: neither told nor seen. */
+  readonly isGuess: boolean
 }
 
 /** What those of a list can do who are healthy. */
@@ -93,13 +97,17 @@ export const capacityOf = (candidates: ReadonlyArray<Candidate>, claim: Claim): 
   const healthy = candidates.filter(({ state }) => inRotation(state))
   const standings = healthy.map(({ model, state }) => standingOf(state.live, model.id))
   const lives = healthy.map(({ state }) => state.live)
-  const { readMs, writeMs } = bestSpeeds(lives, standings)
+  const { answer, readMs, writeMs } = bestSpeeds(lives, standings)
   const places = healthy.reduce((sum, candidate, at) => {
     const standing = standings[at]
     const own = standing === undefined ? 0 : placesAt(candidate, standing, claim)
     return sum + Math.min(own, candidate.state.backend.maxConcurrent ?? Infinity)
   }, 0)
-  return { places, readMs, writeMs }
+  const isGuess = healthy.some(
+    ({ model, state }, at) =>
+      model.slots === undefined && state.backend.maxConcurrent === undefined && standings[at]?.slots.seen === undefined
+  )
+  return { places, readMs, writeMs, answer, isGuess }
 }
 
 // What is pushed out of a cache is missed with this chance.

@@ -62,6 +62,47 @@ describe("requests beyond the slots of a server", () => {
     await gateway.quiet()
   })
 
+  test("are not sent away for the length that their answers may have, where they are known to be short", async () => {
+    await using held = await startHeld()
+    await using gateway = await before(held, { queue: { queue_timeout_seconds: 20 } })
+    const more = { max_tokens: 10_000_000 }
+    const first = await post(gateway.port, "a", [], more)
+    await held.upstream.call(0)
+    held.answer(0)
+    expect((await first.answer()).status).toBe(200)
+    const second = await post(gateway.port, "b", [], more)
+    await held.upstream.call(1)
+    const third = await post(gateway.port, "c", [], more)
+    await untilQueued(gateway.port, 1)
+    held.answer(1)
+    await held.upstream.call(2)
+    held.answer(2)
+    for (const client of [second, third]) expect((await client.answer()).status).toBe(200)
+    await gateway.quiet()
+  })
+
+  test("wait, whatever is expected, where nobody has told or seen how many a server can work on", async () => {
+    await using held = await startHeld()
+    await using gateway = await startGateway({
+      backends: [backendFor("one", held.upstream)],
+      queue: { queue_timeout_seconds: 10 }
+    })
+    const first = await post(gateway.port, "first")
+    await held.upstream.call(0)
+    // The only answer that was seen took long: as many turns of it as come would take longer than anybody may wait.
+    await Bun.sleep(2000)
+    held.answer(0)
+    expect((await first.answer()).status).toBe(200)
+    const count = 220
+    const clients = await Promise.all(Array.from({ length: count }, (_, at) => post(gateway.port, `r${at}`)))
+    for (let nth = 1; nth <= count; nth += 1) {
+      await held.upstream.call(nth)
+      held.answer(nth)
+    }
+    for (const client of clients) expect((await client.answer()).status).toBe(200)
+    await gateway.quiet()
+  })
+
   test("get 429 with the time to wait once they have waited for queue_timeout_seconds", async () => {
     await using held = await startHeld()
     await using gateway = await before(held, { queue: { queue_timeout_seconds: 1 } })

@@ -42,9 +42,14 @@ export const startHeld = async (): Promise<Held> => {
 }
 
 /** Asks for a chat; its content is its id as well. */
-export const post = async (port: number, content: string, headers: ReadonlyArray<string> = []): Promise<RawClient> => {
+export const post = async (
+  port: number,
+  content: string,
+  headers: ReadonlyArray<string> = [],
+  more: object = {}
+): Promise<RawClient> => {
   const client = await dial(port)
-  const body = JSON.stringify({ model: "m", messages: [{ role: "user", content }] })
+  const body = JSON.stringify({ model: "m", messages: [{ role: "user", content }], ...more })
   await client.send(requestBytes("POST", path, body, [`x-request-id: ${content}`, ...headers]))
   return client
 }
