@@ -112,8 +112,8 @@ describe("kinds of servers", () => {
     const elsewhere = outsiders.filter((file) => !/^src\/(config\/import|demo|dialect)\//.test(file))
     // The packages that programs of others import, and the settings that have such a name for a protocol.
     const theirs = ["src/connect/code.ts", "src/connect/agents.ts"]
-    // The page that tells of the endpoints of a dialect.
-    const api = ["src/operations/pages/docs-page.ts"]
+    // The page that tells of the endpoints of a dialect, and programs that use their client libraries.
+    const api = ["src/operations/pages/docs-page.ts", "src/ui/sdk-snippets.ts"]
     const named = new RegExp(`["'\`](${backendTypes.join("|")})["'\`]|^\\s*(${backendTypes.join("|")}):`)
     const files = elsewhere.filter((file) => ![...theirs, ...api].includes(file))
     expect(linesWith(files, named)).toEqual([])
@@ -328,6 +328,7 @@ describe("what only a dialect knows", () => {
       "src/api/events-api.ts",
       "src/operations/handlers/event-handlers.ts",
       "src/ui/client-languages.ts",
+      "src/ui/sdk-snippets.ts",
       // Told to people.
       "src/telemetry/metrics.ts"
     ]

@@ -9,7 +9,7 @@ import { type IssuedTokens, isTokenForm, type TokenRefusal } from "../domain/tok
 import { isLoopback } from "../domain/url-host.ts"
 import type { KeyFault, KeyRing } from "./key-ring.ts"
 import { isOwnPage, isRead, isUi, keyInCookie } from "./own-page.ts"
-import { adminPrefix, areaOf, areaRefusal } from "./permissions.ts"
+import { adminPrefix, areaOf, areaRefusal, looksOnly } from "./permissions.ts"
 
 /** The rules of admission, made once from the settings. */
 export interface AdmissionRules {
@@ -313,7 +313,7 @@ const outerRefusal = (rules: AdmissionRules, request: Request, path: string): Ga
   if (isUi(path) && rules.livePage === "off") {
     return new Forbidden({ message: 'There is no live page here (admin.live_page = "off")' })
   }
-  if (isOwn && path.startsWith(adminPrefix) && rules.livePage !== "on" && !isRead(request)) {
+  if (isOwn && rules.livePage !== "on" && path.startsWith(adminPrefix) && !isRead(request) && !looksOnly.has(path)) {
     return new Forbidden({ message: 'The live page may change nothing here (admin.live_page = "read_only")' })
   }
   return undefined

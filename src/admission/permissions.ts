@@ -19,6 +19,9 @@ export type Area = keyof typeof areas
 /** Paths of the administrative endpoints begin so. */
 export const adminPrefix = "/admin/"
 
+/** Administrative endpoints that are asked by POST and change nothing. */
+export const looksOnly: ReadonlySet<string> = new Set(["/admin/v1/doctor", "/admin/v1/replay", "/admin/v1/route"])
+
 const keysPath = /^\/admin\/v1\/keys(?:\/|$)/
 
 /** The area that a path is in. */

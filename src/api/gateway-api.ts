@@ -10,6 +10,7 @@ import { BackendEntry, CircuitEntry } from "./backend-entry.ts"
 import { CatalogueGroup, BackendStatus } from "./catalogue-api.ts"
 import { ClusterStatus } from "./cluster-api.ts"
 import { ControlGroup, ConfigStatus } from "./control-api.ts"
+import { DoctorGroup } from "./doctor-api.ts"
 import { EventsGroup } from "./events-api.ts"
 import { KeysGroup } from "./keys-api.ts"
 import { LifecycleGroup } from "./lifecycle-api.ts"
@@ -135,6 +136,7 @@ export const ContractApi = HttpApi.make("nexus")
   .add(AdminGroup)
   .add(CatalogueGroup)
   .add(ControlGroup)
+  .add(DoctorGroup)
   .add(EventsGroup)
   .add(KeysGroup)
   .add(LifecycleGroup)

@@ -38,7 +38,7 @@ import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
 import { sendByOtlpAs } from "../runtime/otlp-switch.ts"
 import { drainServer } from "../runtime/shutdown.ts"
-import { type ProcessPart, workerLayer } from "../runtime/layers.ts"
+import { type OwnDoctor, type ProcessPart, workerLayer } from "../runtime/layers.ts"
 import { Calls, replyOf, type CallHandler, handling } from "./calls.ts"
 import { delegatedControl } from "./delegation.ts"
 import { noteSiblings, noteToldWork } from "./sibling-standings.ts"
@@ -150,6 +150,7 @@ export const runWorker = (
   overrides: ConfigOptions["overrides"],
   part: ProcessPart,
   port: number,
+  doctor: OwnDoctor,
   signal: Effect.Effect<unknown>
 ): Effect.Effect<void, ListenFailed | ConfigInvalid, Scope.Scope> =>
   Effect.gen(function* () {
@@ -164,7 +165,7 @@ export const runWorker = (
     let status: ConfigStatus = { generation: 0, loaded_at: 0, path: null, needs_restart: [], failure: null }
     const control = delegatedControl(ask, () => status)
     const ports = { models: () => port, administration: () => undefined }
-    const services = yield* Layer.build(workerLayer(nexus, part, control, ports)).pipe(
+    const services = yield* Layer.build(workerLayer(nexus, part, control, ports, doctor)).pipe(
       Effect.provideService(Siblings, siblingsOver(ask))
     )
     const registry = Context.get(services, Registry)

@@ -4,11 +4,11 @@
 import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import { defaultLimits } from "../config/compile.ts"
-import { type ConfigInvalid, keyToSend, readConfig } from "../config/NexusConfig.ts"
-import type { ReadConfig } from "../config/read.ts"
+import { defaultLimits, type LoadedConfig } from "../config/compile.ts"
+import { type ConfigInvalid, type ConfigOptions, keyToSend, readConfig } from "../config/NexusConfig.ts"
 import { shownSettings } from "../config/show.ts"
 import { aboutOf, examineBackend } from "./examine.ts"
 import { checkIssuer, issuerAbout } from "./issuer-check.ts"
@@ -60,6 +60,29 @@ const patience = { timeoutMs: 5000, answerMs: 60_000 } as const
 
 const backendsAtOnce = 8
 
+/** What is looked over from inside: a gateway that runs, as it is now. */
+export interface OwnGround {
+  /** The config in force, and where it is read. */
+  readonly loaded: LoadedConfig
+  readonly from: ConfigOptions
+  readonly backends: ReadonlyArray<Backend>
+  /** Those of them that are healthy. */
+  readonly healthy: ReadonlySet<string>
+}
+
+const mistakesFound = ({ message }: ConfigInvalid): ReadonlyArray<Finding> =>
+  message.split("\n").map((line) => error("config", line, "correct it; nexus config check looks again"))
+
+// The file may have changed since; the last good config stays in force until then.
+const mistakesNow = ({ from, loaded: { path } }: OwnGround): Effect.Effect<ConfigInvalid | undefined> =>
+  readConfig({ ...from, path: Option.orElse(from.path, () => Option.fromUndefinedOr(path)) }).pipe(
+    Effect.match({
+      // A gateway may run without a file.
+      onFailure: (mistakes) => (mistakes.missing === true && path === undefined ? undefined : mistakes),
+      onSuccess: () => undefined
+    })
+  )
+
 /** What listens where the gateway would, and what is known of a gateway there. */
 interface Port {
   readonly findings: ReadonlyArray<Finding>
@@ -71,9 +94,16 @@ interface Port {
 
 const portOf = (...findings: ReadonlyArray<Finding>): Port => ({ findings, healthyThere: new Set(), pid: undefined })
 
+const ownPortOf = ({ healthy, loaded: { settings } }: OwnGround): Port => ({
+  findings: [ok("port", `this gateway listens at ${settings.server.host}`)],
+  healthyThere: healthy,
+  pid: undefined
+})
+
 const lookAtPort = Effect.fnUntraced(function* ({
-  loaded: { settings, authKeys }
-}: ReadConfig): Effect.fn.Return<Port, never, Transport> {
+  settings,
+  authKeys
+}: LoadedConfig): Effect.fn.Return<Port, never, Transport> {
   const { host, port } = settings.server
   if (port === 0) return portOf(ok("port", "any free port"))
   const url = gatewayUrl(host, port)
@@ -107,7 +137,7 @@ const lookAtPort = Effect.fnUntraced(function* ({
   )
 })
 
-const fileNames = ({ loaded: { settings } }: ReadConfig): ReadonlyArray<string> =>
+const fileNames = ({ settings }: LoadedConfig): ReadonlyArray<string> =>
   [
     ...settings.backends.flatMap(({ api_key_file, client_key_file }) => [api_key_file, client_key_file]),
     ...settings.hooks.map(({ api_key_file }) => api_key_file)
@@ -137,11 +167,13 @@ const about = `nexus ${version}`
 
 /** Looks at the gateway's own ground; gives the backends that a running gateway finds healthy. */
 const lookAtGateway = Effect.fnUntraced(function* (
-  read: ReadConfig,
+  loaded: LoadedConfig,
   backends: ReadonlyArray<Backend>,
-  say: (findings: ReadonlyArray<Finding>) => void
+  say: (findings: ReadonlyArray<Finding>) => void,
+  here: OwnGround | undefined
 ) {
-  say(checkConfig(read.loaded, backends.length))
+  const mistakes = here === undefined ? undefined : yield* mistakesNow(here)
+  say(mistakes === undefined ? checkConfig(loaded, backends.length) : mistakesFound(mistakes))
   if (backends.length === 0) {
     say([
       error(
@@ -151,18 +183,16 @@ const lookAtGateway = Effect.fnUntraced(function* (
       )
     ])
   }
-  const { findings, healthyThere, pid } = yield* lookAtPort(read)
+  const { findings, healthyThere, pid } = here === undefined ? yield* lookAtPort(loaded) : ownPortOf(here)
   say(findings)
   say(yield* checkOpenFiles(pid))
-  say(yield* checkKeyFiles(fileNames(read), read.loaded.path))
-  for (const rule of read.loaded.hooks) say([yield* checkHook(rule)])
+  say(yield* checkKeyFiles(fileNames(loaded), loaded.path))
+  for (const rule of loaded.hooks) say([yield* checkHook(rule)])
   return healthyThere
 })
 
-const invalid = ({ message }: ConfigInvalid, report: Report): ReportSection => {
-  const findings = message
-    .split("\n")
-    .map((line) => error("config", line, "correct it; nexus config check looks again"))
+const invalid = (mistakes: ConfigInvalid, report: Report): ReportSection => {
+  const findings = mistakesFound(mistakes)
   const { say, end } = report("gateway", about)
   findings.forEach(say)
   end()
@@ -170,7 +200,7 @@ const invalid = ({ message }: ConfigInvalid, report: Report): ReportSection => {
 }
 
 /** What must not be told: every key that the settings hold, and those that their variables stand for. */
-const secretsOf = ({ loaded: { backends, followed, authKeys, hooks } }: ReadConfig): ReadonlyArray<string> =>
+const secretsOf = ({ authKeys, backends, followed, hooks }: LoadedConfig): ReadonlyArray<string> =>
   [
     ...[...backends, ...followed.map(({ backend }) => backend)].map(({ apiKey }) => apiKey),
     ...authKeys.map(({ key }) => key),
@@ -188,11 +218,14 @@ const cleaner = (secrets: ReadonlyArray<string>) => {
     printable(real.reduce((cleaned, secret) => cleaned.replaceAll(secret, "[secret]"), text))
 }
 
-const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, report }: DiagnoseOptions) {
-  const { loaded } = read
+const looked = Effect.fnUntraced(function* (
+  loaded: LoadedConfig,
+  { inference, report }: Pick<DiagnoseOptions, "inference" | "report">,
+  here?: OwnGround
+) {
   const { port } = loaded.settings.server
   const ownPort = port === 0 ? undefined : port
-  const clean = cleaner(secretsOf(read))
+  const clean = cleaner(secretsOf(loaded))
   const cleaned = ({ check, severity, seen, fix }: Finding): Finding =>
     fix === undefined ? { check, severity, seen: clean(seen) } : { check, severity, seen: clean(seen), fix: clean(fix) }
   // Begins a section; what is said of it is told, and kept.
@@ -207,17 +240,18 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
   }
   const behind = yield* findMembers(loaded)
   const members = behind.flatMap((each) => each.members)
-  const found = loaded.discovery
-    ? yield* findOnce({
-        limits: defaultLimits(loaded.settings),
-        ownPort,
-        hosts: hostsOf(loaded),
-        known: [...loaded.backends, ...members]
-      })
-    : []
-  const backends = [...loaded.backends, ...members, ...found]
+  const found =
+    loaded.discovery && here === undefined
+      ? yield* findOnce({
+          limits: defaultLimits(loaded.settings),
+          ownPort,
+          hosts: hostsOf(loaded),
+          known: [...loaded.backends, ...members]
+        })
+      : []
+  const backends = here?.backends ?? [...loaded.backends, ...members, ...found]
   const gateway = begin("gateway", about)
-  const healthyThere = yield* lookAtGateway(read, backends, (findings) => findings.forEach(gateway.say))
+  const healthyThere = yield* lookAtGateway(loaded, backends, (findings) => findings.forEach(gateway.say), here)
   gateway.end()
   const issuers = yield* Effect.forEach(
     loaded.issuers,
@@ -268,6 +302,31 @@ const looked = Effect.fnUntraced(function* (read: ReadConfig, { inference, repor
   return [...sections, routing.section()]
 })
 
+/** Within what the config lets be asked. */
+const within =
+  ({ perimeter }: LoadedConfig) =>
+  <A, E, R>(looking: Effect.Effect<A, E, R>) =>
+    looking.pipe(
+      // @effect-diagnostics-next-line strictEffectProvide:off -- reason: what bounds it is known once the config is read
+      Effect.provide(Transport.layer),
+      Effect.provideService(
+        Perimeter,
+        perimeterGate(() => perimeter)
+      )
+    )
+
+/** Looks at everything that a running gateway stands on and asks, from inside; it never fails. */
+export const lookOver = (
+  here: OwnGround,
+  options: Pick<DiagnoseOptions, "inference" | "report">
+): Effect.Effect<ReadonlyArray<ReportSection>> =>
+  looked(here.loaded, options, here).pipe(
+    within(here.loaded),
+    Effect.scoped,
+    // @effect-diagnostics-next-line strictEffectProvide:off -- reason: the files of this machine are all it ever reads
+    Effect.provide(NodeFileSystem.layer)
+  )
+
 /** Looks at everything; it never fails, what is wrong is found. */
 export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
   Effect.gen(function* () {
@@ -275,14 +334,7 @@ export const diagnose = (options: DiagnoseOptions): Effect.Effect<Diagnosis> =>
       readConfig({ path: options.config, overrides: options.overrides, allowMissing: "any" })
     )
     const sections = Result.isSuccess(read)
-      ? yield* looked(read.success, options).pipe(
-          // @effect-diagnostics-next-line strictEffectProvide:off -- reason: what bounds it is known once the config is read
-          Effect.provide(Transport.layer),
-          Effect.provideService(
-            Perimeter,
-            perimeterGate(() => read.success.loaded.perimeter)
-          )
-        )
+      ? yield* looked(read.success.loaded, options).pipe(within(read.success.loaded))
       : [invalid(read.failure, options.report)]
     return {
       version,

@@ -31,6 +31,8 @@ import { catalogueHandlers } from "./handlers/catalogue.ts"
 import { Control } from "./Control.ts"
 import { keyHandlers } from "./handlers/key-handlers.ts"
 import { lifecycleHandlers } from "./handlers/lifecycle-handlers.ts"
+import { doctorHandlers } from "./handlers/doctor-handlers.ts"
+import type { Doctor } from "./DoctorService.ts"
 import { eventHandlers } from "./handlers/event-handlers.ts"
 import { controlHandlers } from "./handlers/control-handlers.ts"
 import { docsPage } from "./pages/docs-page.ts"
@@ -216,6 +218,7 @@ export type ContractServices =
   | Router
   | History
   | Control
+  | Doctor
   | Meters
   | Lifecycle
   | UsageLedger
@@ -267,6 +270,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(catalogueHandlers),
     Layer.provide(statsHandlers(started)),
     Layer.provide(usageHandlers(refusing)),
+    Layer.provide(doctorHandlers(refusing)),
     Layer.provide(eventHandlers(refusing, started)),
     Layer.provide(auditHandlers),
     Layer.provide(HttpServer.layerServices),

@@ -184,6 +184,7 @@ const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map<string, Readon
   ["control.add", ["Conflict", "ConfigRefused"]],
   ["control.remove", ["BackendNotFound", "Conflict", "ConfigRefused"]],
   ["control.act", ["BackendNotFound"]],
+  ["doctor.look", ["Conflict"]],
   ["keys.make", ["Conflict"]],
   ["keys.revoke", ["Conflict"]],
   ["keys.rotate", ["Conflict"]],

@@ -12,6 +12,7 @@ import { ConfigInvalid, keysFileOf, type LoadedConfig, NexusConfig } from "../co
 import * as HealthScheduler from "../health/HealthScheduler.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import { Control } from "../operations/Control.ts"
+import type { Doctor } from "../operations/DoctorService.ts"
 import { type AdmissionRules, makeAdmission } from "../admission/access.ts"
 import { Drain } from "../admission/Drain.ts"
 import type { KeyRing } from "../admission/key-ring.ts"
@@ -283,6 +284,9 @@ export interface OwnPorts {
   readonly administration: () => number | undefined
 }
 
+/** What looks over the gateway from inside, made elsewhere. */
+export type OwnDoctor = Layer.Layer<Doctor, never, Registry | NexusConfig>
+
 const placesOf = (place: ListenAddress, host: string, ports: OwnPorts): OwnPlaces => ({
   models: { host, port: ports.models() },
   administration:
@@ -290,7 +294,7 @@ const placesOf = (place: ListenAddress, host: string, ports: OwnPorts): OwnPlace
 })
 
 /** What answers requests, over settings that have been read; without the watch over backends, which a part is told of. */
-const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPorts) => {
+const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPorts, doctor: OwnDoctor) => {
   const { current } = config
   const processes = part?.of ?? 1
   const share = (limits: ProxyLimits): ProxyLimits => ({
@@ -319,7 +323,7 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
     )
   )
   return gateway.pipe(
-    Layer.provideMerge(Layer.provide(operations, outlook)),
+    Layer.provideMerge(Layer.provide(operations, Layer.merge(outlook, doctor))),
     Layer.provideMerge(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded))))),
     Layer.provideMerge(services(config, part)),
     Layer.provideMerge(
@@ -341,12 +345,18 @@ export const watchLayer = (config: Config, source: ConfigInUse, ownPort: () => n
   )
 
 /** Everything but the socket, over settings that have been read. */
-export const gatewayLayer = (config: Config, source: ConfigInUse, ports: OwnPorts) =>
-  answering(config, undefined, ports).pipe(Layer.provideMerge(watchLayer(config, source, ports.models)))
+export const gatewayLayer = (config: Config, source: ConfigInUse, ports: OwnPorts, doctor: OwnDoctor) =>
+  answering(config, undefined, ports, doctor).pipe(Layer.provideMerge(watchLayer(config, source, ports.models)))
 
 /** The same for one of several processes, which is told of the backends and watches none. */
-export const workerLayer = (config: Config, part: ProcessPart, control: Control["Service"], ports: OwnPorts) =>
-  answering(config, part, ports).pipe(
+export const workerLayer = (
+  config: Config,
+  part: ProcessPart,
+  control: Control["Service"],
+  ports: OwnPorts,
+  doctor: OwnDoctor
+) =>
+  answering(config, part, ports, doctor).pipe(
     Layer.provideMerge(Layer.succeed(Control, control)),
     Layer.provideMerge(base(config, part))
   )

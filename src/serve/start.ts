@@ -34,6 +34,7 @@ import { watchConfig } from "../runtime/config-watch.ts"
 import type { ConfigInUse } from "../runtime/Reloader.ts"
 import { searchForServers } from "../runtime/discovery-switch.ts"
 import { statusSignals, statusLog } from "../runtime/status-log.ts"
+import { doctorLayer } from "./own-doctor.ts"
 import type { WorkersFailed } from "../cluster/Supervisor.ts"
 
 /** What can be told of a gateway that is listening. */
@@ -75,7 +76,9 @@ export const start = Effect.fnUntraced(function* (source: ConfigInUse, demo: boo
   let { port } = config.settings.server
   let adminPort: number | undefined
   const ports = { models: () => port, administration: () => adminPort }
-  const services = yield* Layer.build(gatewayLayer(NexusConfig.holding(config), source, ports))
+  const services = yield* Layer.build(
+    gatewayLayer(NexusConfig.holding(config), source, ports, doctorLayer(source.from))
+  )
   const registry = Context.get(services, Registry)
   const { server } = config.settings
   const api = Context.get(services, Gateway)
@@ -229,6 +232,7 @@ export const serve = (options: ServeOptions): Effect.Effect<void, StartError, Sc
         overrides,
         asWorker,
         asWorker.port,
+        doctorLayer({ path: options.config, overrides, allowMissing: "any" }),
         firstSignal(() => undefined)
       )
     }

@@ -5,6 +5,7 @@ import { render, type JSX } from "preact"
 import { useEffect, useState } from "preact/hooks"
 import type { OtherPlace } from "../api/page-places.ts"
 import { ConfigView } from "./config-view.tsx"
+import { DoctorView } from "./doctor-view.tsx"
 import { FleetView } from "./fleet-view.tsx"
 import { KeysView } from "./keys-view.tsx"
 import { follow, useLive, type Live } from "./live.ts"
@@ -22,7 +23,8 @@ const views = {
   playground: "Playground",
   usage: "Usage",
   keys: "Keys",
-  config: "Config"
+  config: "Config",
+  doctor: "Doctor"
 } as const
 
 type View = keyof typeof views
@@ -77,6 +79,8 @@ const ViewOf = ({
       return <UsageView />
     case "keys":
       return <KeysView />
+    case "doctor":
+      return <DoctorView />
     case "config":
       return <ConfigView fleet={fleet} />
   }

@@ -4,7 +4,9 @@
 import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import { answerLines, refusalIn } from "./call-api.ts"
+import { CopyButton } from "./copy-button.tsx"
 import type { Fleet } from "./fleet-state.ts"
+import { snippetOf } from "./sdk-snippets.ts"
 import {
   curlOf,
   type Heard,
@@ -90,6 +92,35 @@ const AnswerText = ({ answer }: { readonly answer: Answer }): JSX.Element => (
     </p>
   </div>
 )
+
+interface SameProps {
+  readonly speaks: LanguageName
+  readonly model: string
+  readonly chat: ReadonlyArray<Said>
+}
+
+/** What was sent, for a shell and as programs. */
+const TheSame = ({ chat, model, speaks }: SameProps): JSX.Element => {
+  const { origin } = window.location
+  const python = snippetOf("python", speaks, origin, model, chat)
+  const script = snippetOf("script", speaks, origin, model, chat)
+  const ways = [
+    { name: "curl", text: curlOf(clientLanguages[speaks], origin, model, chat) },
+    { name: "Python", text: `# ${python.installs}\n${python.text}` },
+    { name: "JavaScript", text: `// ${script.installs}\n${script.text}` }
+  ]
+  return (
+    <>
+      {ways.map(({ name, text }) => (
+        <details key={name} class="same">
+          <summary>The same by {name}</summary>
+          <CopyButton text={text} label={`Copy what does the same by ${name}`} />
+          <pre>{text}</pre>
+        </details>
+      ))}
+    </>
+  )
+}
 
 interface LaneProps {
   readonly model: string
@@ -192,12 +223,7 @@ const Lane = ({ asked, model, speaks }: LaneProps): JSX.Element => {
           </div>
         ))}
       </div>
-      {turns.length === 0 ? null : (
-        <details class="same">
-          <summary>The same by curl</summary>
-          <pre>{curlOf(language, window.location.origin, model, chatOf(turns))}</pre>
-        </details>
-      )}
+      {turns.length === 0 ? null : <TheSame speaks={speaks} model={model} chat={chatOf(turns)} />}
     </section>
   )
 }

@@ -27,7 +27,7 @@ import { gatewayUrl } from "../../src/http/address.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import type { ShortCall, TextAnswer } from "../../src/upstream/ask.ts"
 import { plainSettings } from "../kit/generators.ts"
-import { noControl, noLifecycle } from "../kit/control.ts"
+import { noControl, noDoctor, noLifecycle } from "../kit/control.ts"
 
 const transport = (ask: (question: ShortCall) => Effect.Effect<TextAnswer, Unreachable>) =>
   Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")) })
@@ -61,6 +61,7 @@ const gateway = Layer.effect(
       Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
       Drain.layer,
       noControl,
+      noDoctor,
       ClientKeys.layer(() => []),
       noLifecycle
     )

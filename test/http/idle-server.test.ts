@@ -6,6 +6,7 @@ import { Settings } from "../../src/config/schema.ts"
 import { listen } from "../../src/http/listen.ts"
 import { Gateway } from "../../src/runtime/Gateway.ts"
 import { Registry } from "../../src/registry/Registry.ts"
+import { doctorLayer } from "../../src/serve/own-doctor.ts"
 import { gatewayLayer } from "../../src/runtime/layers.ts"
 import { chatEvents, chunk, completion, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { sourceOf } from "../kit/control.ts"
@@ -61,7 +62,9 @@ const served = Effect.fnUntraced(function* (url: string, uploadSeconds: number) 
     { path: undefined, warnings: [], notes: [] }
   )
   const ports = { models: () => 0, administration: () => undefined }
-  const services = yield* Layer.build(gatewayLayer(NexusConfig.holding(loaded), sourceOf(loaded), ports))
+  const services = yield* Layer.build(
+    gatewayLayer(NexusConfig.holding(loaded), sourceOf(loaded), ports, doctorLayer(sourceOf(loaded).from))
+  )
   const registry = Context.get(services, Registry)
   for (const backend of loaded.backends) yield* registry.put(backend)
   const probed = () => [...registry.snapshot().backends.values()].every(({ health }) => health.status === "healthy")

@@ -5,6 +5,7 @@ import { Effect, Layer, Option } from "effect"
 import type { LoadedConfig } from "../../src/config/compile.ts"
 import { Conflict } from "../../src/domain/errors.ts"
 import { Lifecycle } from "../../src/lifecycle/Lifecycle.ts"
+import { Doctor } from "../../src/operations/DoctorService.ts"
 import { Control } from "../../src/operations/Control.ts"
 import type { ConfigInUse } from "../../src/runtime/Reloader.ts"
 
@@ -26,6 +27,9 @@ export const noControl = Layer.succeed(Control, {
   wake: () => refuse,
   setMode: () => refuse
 })
+
+/** Nobody looks for what is wrong. */
+export const noDoctor = Layer.succeed(Doctor, { look: () => Effect.void })
 
 /** Models that nobody loads. */
 export const noLifecycle = Layer.succeed(Lifecycle, { begin: () => refuse })

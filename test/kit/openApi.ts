@@ -75,6 +75,12 @@ export const judgeBy = (document: Json): OpenApiJudge => {
     const content = at([...keys, "content", type])
     if (!isJson(content.value)) return [...found, `content type ${type} is not told of`]
     const body = await response.text()
+    // Where the document tells of the lines, and not of their text as a whole.
+    const schema = at([...content.keys, "schema"]).value
+    if (type === "application/x-ndjson" && !(isJson(schema) && schema["type"] === "string")) {
+      const lines = body.split("\n").filter((line) => line !== "")
+      return [...found, ...lines.flatMap((line) => faults([...content.keys, "schema"], JSON.parse(line)))]
+    }
     const read: unknown = type === "application/json" ? JSON.parse(body) : body
     return [...found, ...faults([...content.keys, "schema"], read)]
   }

@@ -18,7 +18,7 @@ import { Replicas } from "../../src/replicas/Replicas.ts"
 import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { Router } from "../../src/router/Router.ts"
 import { plainSettings } from "../kit/generators.ts"
-import { noControl, noLifecycle } from "../kit/control.ts"
+import { noControl, noDoctor, noLifecycle } from "../kit/control.ts"
 
 const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
   name,
@@ -45,6 +45,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
         Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
         Drain.layer,
         noControl,
+        noDoctor,
         ClientKeys.layer(() => []),
         noLifecycle,
         Layer.succeed(Siblings, siblings)

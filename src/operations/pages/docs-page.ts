@@ -34,6 +34,7 @@ const groups: ReadonlyArray<readonly [tag: string, heading: string]> = [
   ["control", "Config and backends"],
   ["lifecycle", "Models loaded, unloaded and pulled"],
   ["events", "What changes, as it changes"],
+  ["doctor", "What is wrong, and how it is mended"],
   ["keys", "Keys of clients"],
   ["usage", "Who used what"],
   ["audit", "Which hosts are contacted"],
