@@ -133,8 +133,38 @@ export type RecentRequest = typeof RecentRequest.Type
 
 const RecentRequests = Schema.Struct({ requests: Schema.Array(RecentRequest) })
 
+/**
+ * A part of a request's time, in milliseconds since it came: a wait for a slot, or a call to a backend, which is connected, gives
+ * its first byte and ends. A `hedge` was begun beside another one that was late; `outrun` is one that another was faster than.
+ */
+export const TimePart = Schema.Union([
+  Schema.Struct({ part: Schema.Literal("queue"), from_ms: Schema.Finite, to_ms: Schema.Finite }),
+  Schema.Struct({
+    part: Schema.Literal("attempt"),
+    backend: Schema.String,
+    model: Schema.String,
+    from_ms: Schema.Finite,
+    connected_ms: Schema.NullOr(Schema.Finite),
+    first_byte_ms: Schema.NullOr(Schema.Finite),
+    to_ms: Schema.Finite,
+    hedge: Schema.Boolean,
+    outcome: Schema.Literals(["answered", "failed", "outrun", "under_way"]),
+    reason: Schema.optionalKey(Schema.String)
+  })
+])
+
+/** Type of {@link TimePart}. */
+export type TimePart = typeof TimePart.Type
+
+// A gateway of an earlier version does not tell.
+const timeLine = { time_line: Schema.optionalKey(Schema.Array(TimePart)) }
+
 /** A request that has ended and its decision; null when it was refused before there was one. */
-export const Explained = Schema.Struct({ request: RecentRequest, decision: Schema.NullOr(DecisionEntry) })
+export const Explained = Schema.Struct({
+  request: RecentRequest,
+  decision: Schema.NullOr(DecisionEntry),
+  ...timeLine
+})
 
 /** Type of {@link Explained}. */
 export type Explained = typeof Explained.Type
@@ -178,7 +208,11 @@ export const RequestsUnderWayList = Schema.Struct({ requests: Schema.Array(Reque
 export type RequestsUnderWayList = typeof RequestsUnderWayList.Type
 
 /** A request under way and its decision; null while there is none. */
-export const ExplainedUnderWay = Schema.Struct({ request: RequestUnderWay, decision: Schema.NullOr(DecisionEntry) })
+export const ExplainedUnderWay = Schema.Struct({
+  request: RequestUnderWay,
+  decision: Schema.NullOr(DecisionEntry),
+  ...timeLine
+})
 
 /** Type of {@link ExplainedUnderWay}. */
 export type ExplainedUnderWay = typeof ExplainedUnderWay.Type
@@ -264,6 +298,14 @@ export const AdminGroup = HttpApiGroup.make("admin").add(
     success: ReplayAnswer,
     error: Refusal.pipe(HttpApiSchema.status(400))
   }).annotate(OpenApi.Summary, "What would have become of the requests that ended last under another config"),
+  HttpApiEndpoint.get("replayFile", "/admin/v1/config/replay", {
+    query: { since_ms: Schema.optionalKey(Schema.FiniteFromString) },
+    success: ReplayAnswer,
+    error: [400, 409, 422].map((status) => Refusal.pipe(HttpApiSchema.status(status)))
+  }).annotate(
+    OpenApi.Summary,
+    "What would have become of the requests that ended last under the config as its file is now"
+  ),
   HttpApiEndpoint.get("decisions", "/admin/v1/decisions", { success: RecentRequests }).annotate(
     OpenApi.Summary,
     "The requests that ended last"

@@ -39,6 +39,15 @@ export const ReloadChanges = Schema.Struct({ generation: Schema.Finite, changes:
 /** Type of {@link ReloadChanges}. */
 export type ReloadChanges = typeof ReloadChanges.Type
 
+/** A setting in force: its key and value as in the file, and where it comes from; no secret is in it. */
+const SettingInForce = Schema.Struct({ key: Schema.String, value: Schema.Unknown, origin: Schema.String })
+
+/** All settings in force, defaults included, in the order of the file. */
+export const SettingsInForce = Schema.Struct({ settings: Schema.Array(SettingInForce) })
+
+/** Type of {@link SettingsInForce}. */
+export type SettingsInForce = typeof SettingsInForce.Type
+
 /** A backend to add; what it is called and what kind it is are found out when they are absent. */
 export const NewBackend = Schema.Struct({
   url: Schema.String,
@@ -90,6 +99,10 @@ export const ControlGroup = HttpApiGroup.make("control").add(
   HttpApiEndpoint.get("config", "/admin/v1/config", { success: ConfigStatus }).annotate(
     OpenApi.Summary,
     "Which config is in force, and what became of the last reload"
+  ),
+  HttpApiEndpoint.get("settings", "/admin/v1/config/settings", { success: SettingsInForce, error: refusals }).annotate(
+    OpenApi.Summary,
+    "All settings in force, each with where it comes from"
   ),
   HttpApiEndpoint.get("compare", "/admin/v1/config/diff", { success: ReloadChanges, error: refusals }).annotate(
     OpenApi.Summary,

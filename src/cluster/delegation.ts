@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { modes } from "../domain/server.ts"
 import { Conflict } from "../domain/errors.ts"
-import { BackendChange, ReloadChanges, type ConfigStatus, NewBackend } from "../api/control-api.ts"
+import { BackendChange, ReloadChanges, type ConfigStatus, NewBackend, SettingsInForce } from "../api/control-api.ts"
 import { Control, NotChanged } from "../operations/Control.ts"
 import { type Ask, type CallContract, type CallHandler, handling } from "./calls.ts"
 
@@ -20,6 +20,8 @@ const nothing = Schema.Struct({})
 const changes = {
   reload: change("reload", nothing, ReloadChanges),
   compare: change("compare", nothing, ReloadChanges),
+  settings: change("settings", nothing, SettingsInForce),
+  nextRouting: change("nextRouting", nothing, Schema.Record(Schema.String, Schema.Unknown)),
   add: change("add", NewBackend, BackendChange),
   remove: change("remove", Schema.Struct({ name: Schema.String, save: Schema.Boolean }), BackendChange),
   wake: change("wake", Schema.Struct({ name: Schema.String }), BackendChange),
@@ -30,6 +32,8 @@ const changes = {
 export const changeHandlers: ReadonlyArray<CallHandler<Control>> = [
   handling(changes.reload, () => Control.use(({ reload }) => reload)),
   handling(changes.compare, () => Control.use(({ compare }) => compare)),
+  handling(changes.settings, () => Control.use(({ settings }) => settings)),
+  handling(changes.nextRouting, () => Control.use(({ nextRouting }) => nextRouting)),
   handling(changes.add, (backend) => Control.use(({ add }) => add(backend))),
   handling(changes.remove, ({ name, save }) => Control.use(({ remove }) => remove(name, save))),
   handling(changes.wake, ({ name }) => Control.use(({ wake }) => wake(name))),
@@ -46,6 +50,8 @@ export const delegatedControl = (ask: Ask, status: () => ConfigStatus): Control[
     status,
     reload: wish(changes.reload, {}),
     compare: wish(changes.compare, {}),
+    settings: wish(changes.settings, {}),
+    nextRouting: wish(changes.nextRouting, {}),
     add: (backend) => wish(changes.add, backend),
     remove: (name, save) => wish(changes.remove, { name, save }),
     wake: (name) => wish(changes.wake, { name }),

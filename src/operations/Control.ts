@@ -6,7 +6,7 @@ import type * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type { Mode } from "../domain/server.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
-import type { BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
+import type { BackendChange, ReloadChanges, ConfigStatus, NewBackend, SettingsInForce } from "../api/control-api.ts"
 
 /** Why a change was not made. */
 export const NotChanged = Schema.Union([BadRequest, BackendNotFound, Conflict, ConfigRefused])
@@ -24,6 +24,10 @@ export class Control extends Context.Service<
     readonly reload: Effect.Effect<ReloadChanges, NotChanged>
     /** What {@link reload} would change. */
     readonly compare: Effect.Effect<ReloadChanges, NotChanged>
+    /** All settings in force. */
+    readonly settings: Effect.Effect<SettingsInForce, NotChanged>
+    /** What decides where requests go in the config as it is now, as a replay takes it. */
+    readonly nextRouting: Effect.Effect<Readonly<Record<string, unknown>>, NotChanged>
     readonly add: (backend: NewBackend) => Effect.Effect<BackendChange, NotChanged>
     readonly remove: (name: string, save: boolean) => Effect.Effect<BackendChange, NotChanged>
     /** Wakes a backend over the network. */

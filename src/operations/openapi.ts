@@ -179,6 +179,8 @@ const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map<string, Readon
   ["admin.decision", ["RequestNotKept", "Conflict"]],
   ["admin.oneUnderWay", ["RequestNotUnderWay", "Conflict"]],
   ["admin.cancel", ["RequestNotUnderWay", "Conflict"]],
+  ["admin.replayFile", ["Conflict", "ConfigRefused"]],
+  ["control.settings", ["Conflict"]],
   ["control.compare", ["ConfigRefused"]],
   ["control.reload", ["ConfigRefused"]],
   ["control.add", ["Conflict", "ConfigRefused"]],

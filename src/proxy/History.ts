@@ -16,8 +16,9 @@ import { explainPlan } from "../router/decision.ts"
 import { Router } from "../router/Router.ts"
 import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-figures.ts"
 import type { Replay } from "../router/replay.ts"
-import type { Explained, RecentRequest, ReplayedRequest } from "../api/admin-api.ts"
+import type { Explained, RecentRequest, ReplayedRequest, TimePart } from "../api/admin-api.ts"
 import type { Hedge, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
+import { type LostCall, timeLineOf } from "./time-line.ts"
 import { RequestsUnderWay, toldHedge, toldHooks, toldLoad } from "./under-way.ts"
 
 /** Requests that are remembered. */
@@ -43,6 +44,9 @@ const columns = [
   "turn",
   "seenAt",
   "loadMs",
+  "askedAt",
+  "connectedAt",
+  "isBeside",
   "figures"
 ] as const
 
@@ -58,6 +62,8 @@ interface Texts {
   failures: ReadonlyArray<AttemptFailure>
   hedge: Hedge | undefined
   hooks: RequestRecord["hooks"]
+  waited: ReadonlyArray<number>
+  lost: ReadonlyArray<LostCall>
   key: string | undefined
   settings: RoutingSettings | undefined
   snapshot: Snapshot | undefined
@@ -91,6 +97,8 @@ class Ring {
     failures: none,
     hedge: undefined,
     hooks: none,
+    waited: none,
+    lost: none,
     key: undefined,
     settings: undefined,
     snapshot: undefined,
@@ -122,6 +130,9 @@ class Ring {
     numbers[column++] = decided?.turn ?? 0
     numbers[column++] = record.seen?.now ?? 0
     numbers[column++] = asked?.loadMs ?? inMemory
+    numbers[column++] = asked?.at ?? 0
+    numbers[column++] = asked?.clock.connectedAt ?? 0
+    numbers[column++] = asked?.isBeside === true ? 1 : 0
     numbers[column] = record.seen?.figures.length ?? 0
     this.keep(record.seen?.figures ?? none, at * mostFigures)
     const texts = this.texts[at]
@@ -134,6 +145,8 @@ class Ring {
     texts.failures = record.failures.length === 0 ? none : record.failures
     texts.hedge = record.hedge
     texts.hooks = record.hooks
+    texts.waited = record.waited
+    texts.lost = record.lost
     texts.key = record.key
     texts.settings = decided?.settings
     texts.snapshot = decided?.snapshot
@@ -191,6 +204,29 @@ class Ring {
       first_byte_ms: firstByteAt === 0 ? null : rounded(firstByteAt - started),
       duration_ms: rounded(this.number(at, "ended") - started)
     }
+  }
+
+  timeLine(at: number): ReadonlyArray<TimePart> {
+    const { backend, lost, upstreamModel, waited } = this.text(at)
+    const askedAt = this.number(at, "askedAt")
+    return timeLineOf({
+      started: this.number(at, "started"),
+      to: this.number(at, "ended"),
+      isOver: true,
+      waited,
+      lost,
+      last:
+        askedAt === 0
+          ? undefined
+          : {
+              backend,
+              model: upstreamModel,
+              at: askedAt,
+              connectedAt: this.number(at, "connectedAt"),
+              isBeside: this.number(at, "isBeside") === 1
+            },
+      firstByteAt: this.number(at, "firstByteAt")
+    })
   }
 
   /** What the request was decided by; undefined when it was refused before. */
@@ -303,7 +339,7 @@ export class History extends Context.Service<
           if (at === undefined) return undefined
           const decided = ring.decided(at)
           const decision = decided === undefined ? null : explainPlan(router.again(decided), decided.seen)
-          return { request: ring.request(at), decision }
+          return { request: ring.request(at), decision, time_line: ring.timeLine(at) }
         }
       })
     })

@@ -130,7 +130,7 @@ export class Asking implements Asker {
     // Once it is asked it counts as in memory.
     const loadMs = coldFor(candidate)
     const trace = record.trace?.asks(backend, model, now, !this.leads)
-    this.asked = { backend: backend.name, model, meter, trace, loadMs }
+    this.asked = { backend: backend.name, model, meter, trace, loadMs, at: now, clock, isBeside: beside !== undefined }
     clock.bound(record.started, isCount(run) ? countMs : backend.limits.totalMs)
     this.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn), {
       work: request.work,
@@ -168,6 +168,7 @@ export class Asking implements Asker {
   loses(now: number): void {
     const { ticket } = this
     this.isOver = true
+    this.request.run.record.loses(this.asked, now)
     ticket.outwaited(now)
     ticket.settle("none", now)
     this.request.forwarding.accounting.drops(this.asked)
@@ -195,8 +196,10 @@ export class Asking implements Asker {
   fails(error: UpstreamError, blame: Blame, blameless: boolean): void {
     const { forwarding, run } = this.request
     const { backend, model } = this.asked
+    const reason = failureReason(error)
     this.isOver = true
-    run.record.fails({ backend, model, reason: failureReason(error) })
+    run.record.fails({ backend, model, reason })
+    run.record.loses(this.asked, performance.now(), reason)
     this.settle(error, blame)
     forwarding.accounting.attemptFailed(this, error, blameless)
     if (!this.leads) forwarding.accounting.leaves(this.asked)
@@ -240,12 +243,16 @@ export class Asking implements Asker {
     // It may have run, however unlikely that is: whoever wants nothing run twice says so by this setting.
     if (this.isOver || run.limits.maxRetries === 0) return false
     const { backend, model } = this.asked
-    run.record.fails({ backend, model, reason: failureReason(replayed) })
+    const reason = failureReason(replayed)
+    const now = performance.now()
+    run.record.fails({ backend, model, reason })
+    run.record.loses(this.asked, now, reason)
     forwarding.accounting.attemptFailed(this, replayed, false)
-    const { trace } = run.record
-    if (trace !== undefined) {
-      const { candidate } = this.attempt
-      this.asked = { ...this.asked, trace: trace.asks(candidate.state.backend, model, performance.now(), !this.leads) }
+    const { candidate } = this.attempt
+    this.asked = {
+      ...this.asked,
+      at: now,
+      trace: run.record.trace?.asks(candidate.state.backend, model, now, !this.leads)
     }
     run.record.repeats(this.asked)
     return true

@@ -197,7 +197,8 @@ export const passOn = (
       : joinUrl(backend, apiPathBelow(target, apiPath))
   record.routes({ operation: route.operation, model: "", stream: false, abilities: [], ...nothing }, now)
   const trace = record.trace?.asks(backend, "", now)
-  record.asks({ backend: name, model: "", meter: accounting.attempting(record, name, ""), trace }, now)
+  const timed = { at: now, clock: record.clock, isBeside: false }
+  record.asks({ backend: name, model: "", meter: accounting.attempting(record, name, ""), trace, ...timed }, now)
   // Nobody knows how long it takes to get a model, and what is said meanwhile may be nothing.
   const { firstByteMs, idleMs, totalMs } = change === undefined ? backend.limits : unlimited
   record.clock.bound(record.started, totalMs)

@@ -167,7 +167,8 @@ class Opening {
     const now = performance.now()
     const meter = accounting.attempting(record, backend.name, id)
     const trace = record.trace?.asks(backend, model, now)
-    record.asks({ backend: backend.name, model, meter, trace }, now)
+    const timed = { at: now, clock: record.clock, isBeside: false }
+    record.asks({ backend: backend.name, model, meter, trace, ...timed }, now)
     this.run.ticket = new Ticket(live, id, now, (turn) => accounting.turned(backend.name, id, turn))
     return Effect.callback((resume) => {
       const { "content-type": _, "accept-encoding": __, ...fixed } = prepareBackend(backend).headers

@@ -16,6 +16,7 @@ import type { HedgeOutcome, Meter, Usage } from "../telemetry/meter.ts"
 import type { RequestClock } from "../upstream/Upstream.ts"
 import type { QueuePlace } from "./slot-queue.ts"
 import type { RequestTrace, TracedAttempt } from "./request-trace.ts"
+import { type LostCall, lostCall, type PlacedCall } from "./time-line.ts"
 
 /** How a request has ended. */
 export interface RequestEnd {
@@ -34,9 +35,7 @@ export interface RequestEnd {
 export const clientClosedStatus = 499
 
 /** An attempt at a backend; `model` is the name that it is asked for. */
-export interface Asked {
-  readonly backend: string
-  readonly model: string
+export interface Asked extends PlacedCall {
   /** Where it is counted. */
   readonly meter: Meter
   /** How long the model was expected to take to be loaded first, in milliseconds; absent where it was in memory. */
@@ -127,6 +126,10 @@ export interface RequestRecord {
   readonly trace: RequestTrace | undefined
   /** How long it has waited for slots, in milliseconds. */
   readonly queuedMs: number
+  /** When it began to wait for one and when that was over, one after the other. */
+  readonly waited: ReadonlyArray<number>
+  /** The calls that did not give the answer. */
+  readonly lost: ReadonlyArray<LostCall>
   /** What its answer has taken, as the backend tells it. */
   readonly usage: Usage | undefined
   /** The tokens of the prompt, as far as the backend told of them when its answer began. */
@@ -154,6 +157,8 @@ export interface RequestRecord {
   /** The same backend is called again, on another connection. */
   readonly repeats: (asked: Asked) => void
   readonly fails: (failure: AttemptFailure) => void
+  /** A call has failed, for a reason, or another one was faster. */
+  readonly loses: (asked: Asked, now: number, reason?: string) => void
   /** Its limits let it in. */
   readonly limits: (left: LimitsLeft) => void
   /** It is asked in another dialect, or in the words of its client. */
@@ -173,6 +178,9 @@ export interface RequestRecord {
   /** It has ended; what is told later changes nothing. */
   readonly ends: (end: RequestEnd, now: number) => void
 }
+
+// Most wait for nothing and lose nothing: nothing is made for them.
+const none: Array<never> = []
 
 class Recorded implements RequestRecord {
   readonly id: string
@@ -197,6 +205,8 @@ class Recorded implements RequestRecord {
   passed: AnswerProgress = nothing
   readonly trace: RequestTrace | undefined
   queuedMs = 0
+  waited: Array<number> = none
+  lost: Array<LostCall> = none
   usage: Usage | undefined
   begunUsage: Usage | undefined
   budget: string | undefined
@@ -288,6 +298,11 @@ class Recorded implements RequestRecord {
     this.failures.push(failure)
   }
 
+  loses(asked: Asked, now: number, reason?: string): void {
+    if (this.lost === none) this.lost = []
+    this.lost.push(lostCall(asked, now, reason))
+  }
+
   limits(left: LimitsLeft): void {
     this.left = left
   }
@@ -333,6 +348,8 @@ class Recorded implements RequestRecord {
   private enter(phase: Phase, now: number): void {
     if (this.phase === "queued") {
       this.queuedMs += now - this.since
+      if (this.waited === none) this.waited = []
+      this.waited.push(this.since, now)
       this.trace?.waited(this.since, now)
     }
     this.phase = phase

@@ -2,12 +2,13 @@
  * The requests that are under way: for those who count them, look at them, and end them.
  */
 import * as Effect from "effect/Effect"
-import type { ExplainedUnderWay, QueuePlaceEntry, RequestUnderWay } from "../api/admin-api.ts"
+import type { ExplainedUnderWay, QueuePlaceEntry, RequestUnderWay, TimePart } from "../api/admin-api.ts"
 import { IntrusiveSet } from "../domain/intrusive-set.ts"
 import { explainPlan } from "../router/decision.ts"
 import type { Router } from "../router/Router.ts"
 import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
 import type { QueuePlace } from "./slot-queue.ts"
+import { timeLineOf } from "./time-line.ts"
 
 const tenths = (ms: number): number => Math.round(ms * 10) / 10
 
@@ -54,6 +55,20 @@ const described = (record: RequestRecord, now: number, aheadMs: number): Request
     bytes: passed.bytes,
     pieces: passed.pieces
   }
+}
+
+const timeLineNow = (record: RequestRecord, now: number): ReadonlyArray<TimePart> => {
+  const { asked, committed, lost, phase, since, started, waited } = record
+  return timeLineOf({
+    started,
+    to: now,
+    isOver: false,
+    // It has not been noted how long the wait is that goes on.
+    waited: phase === "queued" ? [...waited, since, now] : waited,
+    lost,
+    last: asked && { ...asked, connectedAt: asked.clock.connectedAt },
+    firstByteAt: committed?.at ?? 0
+  })
 }
 
 /** All of them in this process. */
@@ -106,7 +121,7 @@ export class RequestsUnderWay {
       const { decided, seen } = record
       const decision =
         decided === undefined || seen === undefined ? null : explainPlan(this.router.again(decided), seen)
-      return { request: described(record, now, this.aheadMs(now)), decision }
+      return { request: described(record, now, this.aheadMs(now)), decision, time_line: timeLineNow(record, now) }
     })
   }
 

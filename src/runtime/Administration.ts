@@ -12,6 +12,7 @@ import * as Semaphore from "effect/Semaphore"
 import { addBackend, type BackendKeys, removeBackend } from "../config/edit.ts"
 import { ConfigInvalid, type ConfigOptions, defaultFile, NexusConfig, readConfigText } from "../config/NexusConfig.ts"
 import type { ReadConfig } from "../config/read.ts"
+import { shownSettings } from "../config/show.ts"
 import type { Backend } from "../backend/backend.ts"
 import { BackendNotFound, BadRequest, ConfigRefused, Conflict } from "../domain/errors.ts"
 import { plainType } from "../backend/all.ts"
@@ -45,6 +46,11 @@ const told = ({ generation, changes }: ReloadOutcome): ReloadChanges => ({
 })
 
 const refused = ({ message }: ConfigInvalid) => new ConfigRefused({ message })
+
+const routingOf = ({ loaded: { settings } }: ReadConfig): Readonly<Record<string, unknown>> => {
+  const { backends, routes, routing } = settings
+  return { backends, routes, routing }
+}
 
 const keysOf = (
   { url, type, zone, priority, max_concurrent, api_key_env, insecure_skip_verify }: NewBackend,
@@ -295,6 +301,8 @@ const makeControl = Effect.fnUntraced(function* (from: ConfigOptions, ownPort: (
   return Control.of({
     status: reloader.status,
     reload: reloader.reload("command").pipe(Effect.mapBoth({ onSuccess: told, onFailure: refused })),
+    settings: Effect.sync(() => ({ settings: shownSettings(reloader.read()) })),
+    nextRouting: reloader.next.pipe(Effect.mapBoth({ onSuccess: routingOf, onFailure: refused })),
     compare: reloader.compare.pipe(Effect.mapBoth({ onSuccess: told, onFailure: refused })),
     add,
     remove: (name, save) => lock.withPermits(1)(remove(name, save)),

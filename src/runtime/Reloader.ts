@@ -71,6 +71,8 @@ export class Reloader extends Context.Service<
     readonly reload: (by: "signal" | "file" | "command") => Effect.Effect<ReloadOutcome, ConfigInvalid>
     /** Reads the config, lets `write` change its file, and takes that over; no reload and no other change comes between. */
     readonly amend: <A, E>(write: (read: ReadConfig) => Effect.Effect<A, E>) => Effect.Effect<A, ConfigInvalid | E>
+    /** The config as it is now, whether or not it is in force. */
+    readonly next: Effect.Effect<ReadConfig, ConfigInvalid>
     /** What {@link reload} would change. */
     readonly compare: Effect.Effect<ReloadOutcome, ConfigInvalid>
     /** Every config that is taken over from now on. */
@@ -218,6 +220,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
           Effect.tap(() => readAndTake("command"))
         )
       ),
+    next: readAgain,
     compare: Effect.map(readAgain, (next) => ({
       generation: now().generation,
       changes: changesOf(next)

@@ -2,35 +2,15 @@
  * One request: why it went where it went, and what took how long.
  */
 import type { JSX } from "preact"
-import { useEffect, useState } from "preact/hooks"
+import { useState } from "preact/hooks"
 import type { DecisionEntry, Explained, ExplainedUnderWay, RequestsUnderWayList } from "../api/admin-api.ts"
-import { type Answered, callApi } from "./call-api.ts"
+import { callApi } from "./call-api.ts"
 import { usePageFacts } from "./page-facts.ts"
+import { TimeLine } from "./time-line-view.tsx"
+import { useAnswer } from "./use-answer.ts"
 import { dateOf, number, span } from "./words.ts"
 
 type Told = Explained | ExplainedUnderWay
-
-const lastsOf = ({ request }: Told): number => ("phase" in request ? request.age_ms : request.duration_ms)
-
-/** The request as a line in time: until its first byte, and its answer. */
-const TimeLine = ({ told }: { readonly told: Told }): JSX.Element => {
-  const { request } = told
-  const whole = Math.max(1, lastsOf(told))
-  const first = request.first_byte_ms ?? whole
-  const share = (ms: number): string => `${Math.max(0.5, Math.min(100, (ms / whole) * 100))}%`
-  return (
-    <div class="time-line" role="img" aria-label={`${span(first)} to the first byte, ${span(whole)} in all`}>
-      <span class="waited" style={{ width: share(first) }}>
-        {span(first)}
-      </span>
-      {request.first_byte_ms === null ? null : (
-        <span class="streamed" style={{ width: share(whole - first) }}>
-          {span(whole - first)}
-        </span>
-      )}
-    </div>
-  )
-}
 
 const Candidates = ({ decision }: { readonly decision: DecisionEntry }): JSX.Element => {
   const { candidates, excluded, order } = decision
@@ -152,6 +132,9 @@ const Facts = ({ told }: { readonly told: Told }): JSX.Element => {
   )
 }
 
+// What is under way goes on while somebody looks.
+const againMs = 1000
+
 /** The request with this id. */
 export const RequestDetail = ({
   id,
@@ -160,19 +143,10 @@ export const RequestDetail = ({
   readonly id: string
   readonly isUnderWay: boolean
 }): JSX.Element => {
-  const [found, setFound] = useState<Answered<Told> | undefined>(undefined)
+  const path = `/admin/v1/${isUnderWay ? "requests" : "decisions"}/${encodeURIComponent(id)}`
+  const found = useAnswer<Told>(() => path, [path], isUnderWay ? againMs : 0)
   const [said, setSaid] = useState("")
   const { may_change: mayChange } = usePageFacts()
-  useEffect(() => {
-    let isOver = false
-    const path = `/admin/v1/${isUnderWay ? "requests" : "decisions"}/${encodeURIComponent(id)}`
-    void callApi<Told>("GET", path).then((answer) => {
-      if (!isOver) setFound(answer)
-    })
-    return () => {
-      isOver = true
-    }
-  }, [id, isUnderWay])
   const cancel = async (): Promise<void> => {
     const answer = await callApi<RequestsUnderWayList>("DELETE", `/admin/v1/requests/${encodeURIComponent(id)}`)
     setSaid(answer._tag === "Done" ? "cancelled" : answer.message)

@@ -33,6 +33,8 @@ export class RequestClock implements Deadline {
   totalAt = Infinity
   /** The limit that runs now. */
   limit: LimitName = "upload"
+  /** When the call under way was connected; 0 before. */
+  connectedAt = 0
   private length = 0
   private end: (error: UpstreamError) => void = () => undefined
   // Why the running limit was drawn in.
@@ -56,6 +58,21 @@ export class RequestClock implements Deadline {
     this.length = lengthMs
     this.renew(performance.now())
     if (end !== undefined) this.end = end
+  }
+
+  /** Starts the limit of a call that is to be connected. */
+  connects(lengthMs: number, end: (error: UpstreamError) => void): void {
+    this.connectedAt = 0
+    this.arm("connect", lengthMs, end)
+  }
+
+  /** Starts that of one that is connected. */
+  connected(firstByteMs: number): void {
+    const now = performance.now()
+    this.connectedAt = now
+    this.limit = "first_byte"
+    this.length = firstByteMs
+    this.renew(now)
   }
 
   /** Starts the running limit anew at `now`. */
@@ -181,7 +198,7 @@ export class Upstream extends Context.Service<
             const address = urlFor(prepared, backend, serverPath(route.operation), attempted.apiPath)
             const url = addressFor(address, attempted.model)
             const abort = new Abort()
-            clock.arm("connect", connectMs, (error) => abort.abort(error))
+            clock.connects(connectMs, (error) => abort.abort(error))
             transport
               .send({
                 url,
@@ -192,7 +209,7 @@ export class Upstream extends Context.Service<
                 fresh: false,
                 trust,
                 reach: reachOf(backend, attempted.zones),
-                connected: () => clock.arm("first_byte", firstByteMs),
+                connected: () => clock.connected(firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity,
                 caller: callerFor(caller, abort)
               })
@@ -222,7 +239,7 @@ export class Upstream extends Context.Service<
             const { backend, body, firstByteMs, headers, method, url } = sent
             const { connectMs } = backend.limits
             const abort = new Abort()
-            clock.arm("connect", connectMs, (error) => abort.abort(error))
+            clock.connects(connectMs, (error) => abort.abort(error))
             transport
               .send({
                 ...(method === "POST" ? {} : { method }),
@@ -233,7 +250,7 @@ export class Upstream extends Context.Service<
                 fresh: false,
                 trust: prepareBackend(backend).trust,
                 reach: reachOf(backend, sent.zones),
-                connected: () => clock.arm("first_byte", firstByteMs),
+                connected: () => clock.connected(firstByteMs),
                 connectMs: connectMs > 0 ? connectMs : Infinity
               })
               .then(

@@ -40,6 +40,8 @@ effect("a change that is refused fails with the reason, and one that is not answ
         status,
         reload: Effect.never,
         compare: Effect.never,
+        settings: Effect.succeed({ settings: [] }),
+        nextRouting: Effect.succeed({}),
         add: () => Effect.never,
         remove: () => Effect.never,
         wake: () => Effect.never,
@@ -58,6 +60,8 @@ effect("a wish goes to the supervisor and what comes of it back through pipes, f
     status,
     reload: noting("reload", { generation: 5, changes: [] }),
     compare: Effect.fail(new Conflict({ message: "not now" })),
+    settings: Effect.succeed({ settings: [{ key: "server.port", value: 8000, origin: "default" }] }),
+    nextRouting: Effect.succeed({ routing: { strategy: "smart" } }),
     add: ({ url }) => noting(`add ${url}`, change),
     remove: (name, save) => noting(`remove ${name} ${String(save)}`, change),
     wake: (name) => noting(`wake ${name}`, change),
@@ -66,6 +70,8 @@ effect("a wish goes to the supervisor and what comes of it back through pipes, f
   return Effect.gen(function* () {
     const control = yield* delegate
     expect(yield* control.reload).toEqual({ generation: 5, changes: [] })
+    expect(yield* control.settings).toEqual({ settings: [{ key: "server.port", value: 8000, origin: "default" }] })
+    expect(yield* control.nextRouting).toEqual({ routing: { strategy: "smart" } })
     expect(yield* control.add({ url: "http://one" })).toEqual(change)
     expect(yield* control.remove("one", true)).toEqual(change)
     expect(yield* control.setMode("one", "disabled")).toEqual({ ...change, mode: "disabled" })

@@ -74,6 +74,13 @@ describe("a stream whose first token is late at one server", () => {
       failures: [],
       hedge: { backend: "quick", model: "m", outcome: "won" }
     })
+    const [slow, quick, ...others] = explained.time_line
+    expect([slow, quick, others]).toMatchObject([
+      { part: "attempt", backend: "slow", hedge: false, outcome: "outrun", first_byte_ms: null },
+      { part: "attempt", backend: "quick", hedge: true, outcome: "answered" },
+      []
+    ])
+    expect(quick.from_ms - slow.from_ms).toBeGreaterThanOrEqual(199)
   })
 
   test.each([

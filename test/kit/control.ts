@@ -22,6 +22,8 @@ export const noControl = Layer.succeed(Control, {
   status: () => ({ generation: 1, loaded_at: 0, path: null, needs_restart: [], failure: null }),
   reload: refuse,
   compare: refuse,
+  settings: refuse,
+  nextRouting: refuse,
   add: () => refuse,
   remove: () => refuse,
   wake: () => refuse,

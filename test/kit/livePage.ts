@@ -4,11 +4,18 @@
 import type { Page } from "playwright-core"
 import type { Secrets } from "../../src/config/compile.ts"
 import { type FakeUpstream, good, startUpstream } from "./FakeUpstream.ts"
-import { backendFor, type Gateway, type SettingsTree, startGateway } from "./gateway.ts"
+import { createHash } from "node:crypto"
+import { json } from "./answers.ts"
+import { backendFor, type Gateway, type Process, type SettingsTree, startGateway, startProcess } from "./gateway.ts"
 import type { Step } from "./rawServer.ts"
 
 /** Asks for a chat, and waits for the whole answer. */
-export const chat = (gateway: Gateway, body: object, id: string = crypto.randomUUID(), key = ""): Promise<string> =>
+export const chat = (
+  gateway: Pick<Gateway, "url">,
+  body: object,
+  id: string = crypto.randomUUID(),
+  key = ""
+): Promise<string> =>
   fetch(`${gateway.url}/v1/chat/completions`, {
     method: "POST",
     headers: {
@@ -20,7 +27,7 @@ export const chat = (gateway: Gateway, body: object, id: string = crypto.randomU
   }).then((response) => response.text())
 
 /** Opens a view of the page, and waits until it follows what happens. */
-export const open = async (page: Page, gateway: Gateway, view: string): Promise<void> => {
+export const open = async (page: Page, gateway: Pick<Gateway, "url">, view: string): Promise<void> => {
   await page.goto(`${gateway.url}/ui/#/${view}`)
   await page.getByRole("status").getByText("live").waitFor()
 }
@@ -44,6 +51,77 @@ export const started = async (
     [Symbol.asyncDispose]: async () => {
       await gateway[Symbol.asyncDispose]()
       await upstream[Symbol.asyncDispose]()
+    }
+  }
+}
+
+/** A gateway as a program before three servers, one quick, one slow and one that fails, which has been asked by two keys. */
+export interface FleetAtWork extends AsyncDisposable {
+  readonly gateway: Process
+  /** The key that opens the administration. */
+  readonly bossKey: string
+}
+
+const bossKey = "boss-key"
+
+/** Signs in on the page. */
+export const signIn = async (page: Page, { url }: Pick<Gateway, "url">, key: string): Promise<void> => {
+  await page.goto(`${url}/ui/`)
+  await page.getByLabel("Key").fill(key)
+  await page.getByRole("button", { name: "Sign in" }).click()
+  await page.getByRole("article").first().waitFor()
+}
+
+const slowly = async function* (request: Parameters<ReturnType<typeof good>>[0]): AsyncGenerator<Step> {
+  yield { pause: 250 }
+  yield* good()(request)
+}
+
+/** Starts it; `folder` is for its files. The file of its config says something else by then than what is in force. */
+export const startFleet = async (folder: string): Promise<FleetAtWork> => {
+  const desk = await startUpstream({ models: ["qwen3:8b"] })
+  const attic = await startUpstream({ models: ["qwen3:8b", "llama3.3:70b"], script: slowly })
+  const cellar = await startUpstream({
+    models: ["qwen3:8b"],
+    script: () => [json({ error: { message: "out of memory" } }, 500)]
+  })
+  const keyOf = (name: string, more: object) => ({
+    name,
+    sha256: createHash("sha256").update(`${name}-key`).digest("hex"),
+    ...more
+  })
+  const settings = (priority: number) => ({
+    server: { watch_config: false },
+    backends: [
+      backendFor("desk", desk, { priority }),
+      backendFor("attic", attic, { priority: 4 }),
+      backendFor("cellar", cellar, { priority: 1 })
+    ],
+    routing: { strategy: "priority_only", fallbacks: { "llama3.3:70b": ["qwen3:8b"] } },
+    auth: {
+      store: `${folder}/keys.sqlite`,
+      keys: [
+        keyOf("boss", { admin: true }),
+        keyOf("search", { owner: "search team" }),
+        keyOf("chat", { owner: "web", requests_per_minute: 600 })
+      ]
+    },
+    usage: { enabled: true, path: `${folder}/usage.sqlite` },
+    budgets: [{ name: "month", each: "key", per: "month", soft_usd: 8, hard_usd: 900 }],
+    prices: [{ model: "*", input_usd: 10, output_usd: 400_000 }]
+  })
+  const gateway = await startProcess(settings(2))
+  for (let turn = 0; turn < 9; turn += 1)
+    await chat(gateway, { model: "qwen3:8b", stream: turn % 2 === 0 }, `search-${turn}`, "search-key")
+  for (let turn = 0; turn < 3; turn += 1)
+    await chat(gateway, { model: "llama3.3:70b", stream: true }, `chat-${turn}`, "chat-key")
+  gateway.rewrite(settings(5))
+  return {
+    gateway,
+    bossKey,
+    [Symbol.asyncDispose]: async () => {
+      await gateway[Symbol.asyncDispose]()
+      for (const each of [desk, attic, cellar]) await each[Symbol.asyncDispose]()
     }
   }
 }

@@ -6,7 +6,7 @@ import { join } from "node:path"
 import { source as axe } from "axe-core"
 import type { Browser, Page } from "playwright-core"
 import { browserPath, openTab, startBrowser } from "../kit/browser.ts"
-import { chat, open, started } from "../kit/livePage.ts"
+import { chat, type FleetAtWork, open, signIn, startFleet, started } from "../kit/livePage.ts"
 import { dial, requestBytes } from "../kit/rawClient.ts"
 
 let browser: Browser | undefined
@@ -25,6 +25,11 @@ const inBrowser = async (options: Parameters<typeof openTab>[1] = {}) => {
 const folder = mkdtempSync(join(tmpdir(), "nexus-page-"))
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+// Started once: whoever looks changes nothing of it.
+let fleet: Promise<FleetAtWork> | undefined
+
+afterAll(async () => (await fleet)?.[Symbol.asyncDispose]())
 
 const shots = process.env["UI_SCREENSHOTS"]
 
@@ -226,27 +231,66 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
   for (const width of [390, 1440]) {
     for (const colorScheme of ["light", "dark"] as const) {
       test(`fits ${width} px in ${colorScheme} colours, and can be used by whoever hears it read`, async () => {
-        await using at = await started()
-        await Promise.all(
-          Array.from({ length: 6 }, (_, turn) => chat(at.gateway, { stream: turn % 2 === 0 }, `r-${turn}`))
-        )
+        const { bossKey, gateway } = await (fleet ??= startFleet(folder))
         await using tab = await inBrowser({ viewport: { width, height: 900 }, colorScheme })
-        for (const view of ["fleet", "requests", "requests/r-1", "models", "playground", "config"]) {
-          await open(tab.page, at.gateway, view)
-          await tab.page.locator("main > *").first().waitFor()
-          const [inner = 0, whole = 0] = await tab.page.evaluate<ReadonlyArray<number>>(
+        const { page } = tab
+        await signIn(page, gateway, bossKey)
+        const shows: Readonly<Record<string, () => Promise<unknown>>> = {
+          fleet: () => page.getByRole("article", { name: "Backend attic" }).waitFor(),
+          requests: () => page.getByRole("cell", { name: "completed 200" }).first().waitFor(),
+          "requests/search-0": () => page.getByText("Who could answer").waitFor(),
+          models: () => page.getByRole("cell", { name: "llama3.3:70b" }).waitFor(),
+          playground: async () => {
+            await page.getByLabel("Model", { exact: true }).fill("qwen3:8b")
+            await page.getByRole("textbox", { name: "Message" }).fill("Hello?")
+            await page.keyboard.press("Enter")
+            await page.getByText(/first token after/).waitFor()
+            await page.getByText("The same by Python").click()
+          },
+          usage: () => page.getByRole("region", { name: "By backend" }).getByRole("row").nth(1).waitFor(),
+          keys: () => page.getByRole("cell", { name: "search team" }).waitFor(),
+          config: () => page.getByText("would have been asked of somebody else first").waitFor(),
+          doctor: async () => {
+            await page.getByRole("button", { name: "look for what is wrong" }).click()
+            await page.getByText(/^done: /).waitFor()
+          }
+        }
+        for (const [view, isShown] of Object.entries(shows)) {
+          await open(page, gateway, view)
+          await isShown()
+          const [inner = 0, whole = 0] = await page.evaluate<ReadonlyArray<number>>(
             "[window.innerWidth, document.documentElement.scrollWidth]"
           )
           expect([view, whole <= inner]).toEqual([view, true])
-          await tab.page.waitForTimeout(shots === undefined ? 0 : 700)
-          await shoot(tab.page, `${view.replace("/r-1", "-one")}-${width}-${colorScheme}`)
-          await tab.page.evaluate(axe)
-          const found = await tab.page.evaluate<ReadonlyArray<string>>(
+          await page.waitForTimeout(shots === undefined ? 0 : 700)
+          await shoot(page, `${view.replace("/search-0", "-one")}-${width}-${colorScheme}`)
+          await page.evaluate(axe)
+          const found = await page.evaluate<ReadonlyArray<string>>(
             "axe.run().then(({ violations }) => violations.map(({ id, impact, nodes }) => impact + ' ' + id + ': ' + nodes[0]?.html.slice(0, 120)))"
           )
           expect({ view, found: found.filter((each) => /^(serious|critical)/.test(each)) }).toEqual({ view, found: [] })
         }
+        expect(tab.faults).toEqual([])
       })
     }
   }
+
+  test("fits 360 px and 4K as well", async () => {
+    const { bossKey, gateway } = await (fleet ??= startFleet(folder))
+    for (const viewport of [
+      { width: 360, height: 640 },
+      { width: 3840, height: 2160 }
+    ]) {
+      await using tab = await inBrowser({ viewport })
+      await signIn(tab.page, gateway, bossKey)
+      for (const view of ["fleet", "requests/search-0", "usage", "keys", "config", "doctor"]) {
+        await open(tab.page, gateway, view)
+        await tab.page.locator("main > *").first().waitFor()
+        const [inner = 0, whole = 0] = await tab.page.evaluate<ReadonlyArray<number>>(
+          "[window.innerWidth, document.documentElement.scrollWidth]"
+        )
+        expect([viewport.width, view, whole <= inner]).toEqual([viewport.width, view, true])
+      }
+    }
+  })
 })

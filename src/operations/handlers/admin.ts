@@ -21,8 +21,14 @@ import { QueueOutlook } from "../../proxy/queue-outlook.ts"
 import { placeEntry } from "../../proxy/under-way.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { printable } from "../../domain/printable.ts"
-import type { RequestUnderWay } from "../../api/admin-api.ts"
+import type { ReplayQuery, RequestUnderWay } from "../../api/admin-api.ts"
+import { Control } from "../Control.ts"
 import { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
+
+type ReplayQuestion = typeof ReplayQuery.Type
+
+// As far back as is looked when nobody says.
+const hourMs = 3_600_000
 
 const refusalOf = (error: GatewayError | undefined) => {
   if (error === undefined) return null
@@ -65,6 +71,7 @@ export const adminHandlers = (
     "admin",
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
+      const control = yield* Control
       const router = yield* Router
       const recent = yield* History
       const siblings = yield* Siblings
@@ -76,6 +83,20 @@ export const adminHandlers = (
           dialect.operations.map((operation) => [operation.name, { dialect: dialect.id, operation }] as const)
         )
       )
+      const replayed = Effect.fnUntraced(function* (question: ReplayQuestion) {
+        const made = replayUnder(question.settings)
+        if (Result.isFailure(made)) return yield* refuse(badSettings(made.failure))
+        const replay = made.success
+        const own = recent.replay(replay, question.since_ms)
+        const others = yield* siblings.ask(siblingQuestions.replay, question)
+        return {
+          requests: [...own, ...(others ?? [])].toSorted((a, b) => b.at - a.at),
+          notes: [
+            ...replay.notes(registry.snapshot()),
+            ...(others === undefined ? ["a worker did not answer in time: its requests are missing"] : [])
+          ]
+        }
+      })
       const decide = Effect.fnUntraced(function* (
         { dialect, operation }: { readonly dialect: string; readonly operation: Operation },
         body: Uint8Array,
@@ -125,21 +146,11 @@ export const adminHandlers = (
             Effect.catch(() => refuse(new BadRequest({ message: "The request body did not come whole", param: null })))
           )
         })
-        .handle(
-          "replay",
-          Effect.fnUntraced(function* ({ payload }) {
-            const made = replayUnder(payload.settings)
-            if (Result.isFailure(made)) return yield* refuse(badSettings(made.failure))
-            const replay = made.success
-            const own = recent.replay(replay, payload.since_ms)
-            const others = yield* siblings.ask(siblingQuestions.replay, payload)
-            return {
-              requests: [...own, ...(others ?? [])].toSorted((a, b) => b.at - a.at),
-              notes: [
-                ...replay.notes(registry.snapshot()),
-                ...(others === undefined ? ["a worker did not answer in time: its requests are missing"] : [])
-              ]
-            }
+        .handle("replay", ({ payload }) => replayed(payload))
+        .handle("replayFile", ({ query: { since_ms: since = hourMs } }) =>
+          Effect.matchEffect(control.nextRouting, {
+            onFailure: refuse,
+            onSuccess: (settings) => replayed({ settings, since_ms: since })
           })
         )
         .handle("decisions", () =>

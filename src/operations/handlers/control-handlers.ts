@@ -21,6 +21,7 @@ export const controlHandlers = (
       const answered = <A>(change: Effect.Effect<A, NotChanged>) => Effect.catch(change, refuse)
       return handlers.handleAll({
         config: () => Effect.sync(control.status),
+        settings: () => answered(control.settings),
         compare: () => answered(control.compare),
         reload: () => answered(control.reload),
         add: ({ payload }) => answered(control.add(payload)),
