@@ -11,6 +11,8 @@ const ReplicaEntry = Schema.Struct({
   workers: Schema.Finite,
   version: Schema.String,
   uptime_seconds: Schema.Finite,
+  /** Whether its config says something else than that of the one that answers, but for where it listens and what it is called. */
+  config_differs: Schema.Boolean,
   /** Figures that it tells of itself, by name, such as the generation of its config. */
   figures: Schema.Record(Schema.String, Schema.Finite)
 })
@@ -26,6 +28,8 @@ export const ClusterStatus = Schema.Struct({
     /** How often it went away. */
     losses: Schema.Finite
   }),
+  /** Names of the replicas whose config says something else than that of the one that answers. */
+  config_differs: Schema.Array(Schema.String),
   replicas: Schema.Array(ReplicaEntry)
 })
 

@@ -1,7 +1,7 @@
 /**
  * How other processes of the same gateway stand with the backends, laid beside what this one knows.
  */
-import { noSiblings } from "../registry/live-state.ts"
+import { hearSiblings, noSiblings } from "../registry/live-state.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import type { SharedStanding, ToldBackend } from "./messages.ts"
 
@@ -16,8 +16,7 @@ export const noteSiblings = ({ backends }: Snapshot, standings: ReadonlyArray<Sh
   const byName = new Map(standings.map((standing) => [standing.name, standing]))
   for (const [name, { live }] of backends) {
     const standing = byName.get(name)
-    live.siblings = standing === undefined ? noSiblings : standingOfAll(standing, now)
-    if (live.siblings.inFlight > 0) live.begins?.()
+    hearSiblings(live, "workers", standing === undefined ? noSiblings : standingOfAll(standing, now))
   }
 }
 

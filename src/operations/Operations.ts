@@ -14,6 +14,9 @@ import type { Contract, ContractServices } from "./endpoints.ts"
 import { Control } from "./Control.ts"
 import { Drain } from "../admission/Drain.ts"
 import { notReadyReason } from "./handlers/health-pages.ts"
+import { derived } from "../config/derived.ts"
+import { NexusConfig } from "../config/NexusConfig.ts"
+import { sharedDigest } from "./cluster-status.ts"
 import { Replicas } from "../replicas/Replicas.ts"
 import { Dialects } from "../dialect/all.ts"
 import { refuse } from "../dialect/refuse.ts"
@@ -49,6 +52,10 @@ export class Operations extends Context.Service<
         const control = yield* Control
         const replicas = yield* Replicas
         replicas.tell("config_generation", () => control.status().generation)
+        replicas.tell(
+          "config_digest",
+          derived((yield* NexusConfig).current, ({ settings }) => sharedDigest(settings))
+        )
         const dialects = yield* Dialects
         const sinceMs = since ?? (yield* Clock.currentTimeMillis)
         const started = performance.now() - ageMs

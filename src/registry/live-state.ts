@@ -8,8 +8,8 @@ import { Residency } from "../fleet/residency.ts"
 import { type Running, type Seen, Standing, type Work } from "../fleet/standing.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
 
-/** How the other processes of the same gateway stand with a backend; times in monotonic milliseconds. */
-interface SiblingStanding {
+/** How other processes stand with a backend; times in monotonic milliseconds. */
+export interface SiblingStanding {
   readonly inFlight: number
   readonly coolUntil: number
   readonly circuits: ReadonlyArray<{
@@ -19,6 +19,9 @@ interface SiblingStanding {
     readonly openUntil: number
   }>
 }
+
+/** Who other processes are: workers of the same gateway, or other replicas of it. */
+export type SiblingOf = "workers" | "replicas"
 
 /** There are no other processes, or they stand as if nothing had happened. */
 export const noSiblings: SiblingStanding = { inFlight: 0, coolUntil: 0, circuits: [] }
@@ -72,8 +75,10 @@ export interface LiveState {
   readonly standings: Map<string, Standing>
   /** Which models it has in memory; of servers that load on demand. */
   readonly residency: Residency
-  /** What other processes of this gateway have told, up to half a second ago. */
+  /** What other processes have told, up to half a second ago: all of them together. */
   siblings: SiblingStanding
+  /** The same by who they are. */
+  heard: Readonly<Record<SiblingOf, SiblingStanding>>
   /** Called when a place is taken or free again, for whoever tells other processes. */
   turns: (() => void) | undefined
   /** Called when a request takes a place, for what is there only as long as nobody else is. */
@@ -104,10 +109,29 @@ export const newLiveState = (): LiveState => ({
   standings: new Map(),
   residency: new Residency(),
   siblings: noSiblings,
+  heard: { workers: noSiblings, replicas: noSiblings },
   turns: undefined,
   yields: undefined,
   marked: false
 })
+
+/** Takes over how the others of one sort stand, in place of what they said before. */
+export const hearSiblings = (live: LiveState, of: SiblingOf, standing: SiblingStanding): void => {
+  if (live.heard[of] === noSiblings && standing === noSiblings) return
+  live.heard = { ...live.heard, [of]: standing }
+  const { replicas, workers } = live.heard
+  live.siblings =
+    replicas === noSiblings
+      ? workers
+      : workers === noSiblings
+        ? replicas
+        : {
+            inFlight: workers.inFlight + replicas.inFlight,
+            coolUntil: Math.max(workers.coolUntil, replicas.coolUntil),
+            circuits: [...workers.circuits, ...replicas.circuits]
+          }
+  if (live.siblings.inFlight > 0) live.begins?.()
+}
 
 /** Notes anew whether anything is held against a backend; called after each change of its maps. */
 export const refreshMarked = (live: LiveState): void => {

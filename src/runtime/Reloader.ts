@@ -6,6 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import { identity } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
@@ -16,6 +17,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { changedParts, difference, type Difference } from "../config/difference.ts"
 import { ConfigInvalid, type ConfigOptions, NexusConfig, readConfig, readForReload } from "../config/NexusConfig.ts"
 import type { ReadConfig } from "../config/read.ts"
+import { SharedStore } from "../replicas/SharedStore.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { ProbeOutcome } from "../domain/backend-health.ts"
 import { makeProbe } from "../health/probe.ts"
@@ -35,6 +37,9 @@ export interface ReloadOutcome {
   readonly generation: number
   readonly changes: ReadonlyArray<Difference>
 }
+
+// Where replicas tell each other that somebody wants the config read anew.
+const reloads = "reloads"
 
 /** New backends are looked at before the switch for so long at most, in milliseconds. */
 const lookMs = 2000
@@ -68,7 +73,7 @@ export class Reloader extends Context.Service<
     /** The config in force. */
     readonly read: () => ReadConfig
     /** Reads the config anew and takes it over; `by` says in the log who wanted it. */
-    readonly reload: (by: "signal" | "file" | "command") => Effect.Effect<ReloadOutcome, ConfigInvalid>
+    readonly reload: (by: "signal" | "file" | "command" | "replica") => Effect.Effect<ReloadOutcome, ConfigInvalid>
     /** Reads the config, lets `write` change its file, and takes that over; no reload and no other change comes between. */
     readonly amend: <A, E>(write: (read: ReadConfig) => Effect.Effect<A, E>) => Effect.Effect<A, ConfigInvalid | E>
     /** The config as it is now, whether or not it is in force. */
@@ -85,6 +90,8 @@ export class Reloader extends Context.Service<
 
 const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: ConfigInUse) {
   const config = yield* NexusConfig
+  const store = yield* Effect.serviceOption(SharedStore)
+  const own = crypto.randomUUID()
   const registry = yield* Registry
   const transport = yield* Transport
   const news = yield* PubSub.unbounded<ReadConfig>()
@@ -199,6 +206,19 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
       })
     )
 
+  // Each reads its own file anew when one is told to by a person: they are the same where they are mounted from one place.
+  const announce = Option.match(store, {
+    onNone: () => Effect.void,
+    onSome: ({ publish }) => Effect.ignore(publish(reloads, own))
+  })
+  if (Option.isSome(store)) {
+    yield* store.value.messages(reloads).pipe(
+      Stream.filter((from) => from !== own),
+      Stream.runForEach(() => Effect.ignore(lock.withPermits(1)(readAndTake("replica")))),
+      Effect.forkScoped
+    )
+  }
+
   return Reloader.of({
     read: () => now().read,
     changes: SubscriptionRef.changes(state),
@@ -212,7 +232,10 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
         failure: failure ?? null
       }
     },
-    reload: (by) => lock.withPermits(1)(readAndTake(by)),
+    reload: (by) =>
+      lock
+        .withPermits(1)(readAndTake(by))
+        .pipe(by === "command" ? Effect.tap(announce) : identity),
     amend: (write) =>
       lock.withPermits(1)(
         readAgain.pipe(

@@ -49,6 +49,7 @@ import { Prices, type PriceSettings } from "../usage/Prices.ts"
 import { UsageLedger } from "../usage/UsageLedger.ts"
 import * as Administration from "./Administration.ts"
 import { Reloader, type ConfigInUse } from "./Reloader.ts"
+import * as ReplicaStandings from "./ReplicaStandings.ts"
 
 /** The settings of the moment. */
 type Config = NexusConfig["Service"]
@@ -330,7 +331,8 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
       Layer.mergeAll(
         clientKeys(config),
         Issuers.layer(() => current().issuers),
-        limiter(config, processes)
+        limiter(config, processes),
+        ReplicaStandings.layer
       )
     ),
     Layer.provideMerge(replicas(config, part))

@@ -123,13 +123,14 @@ const clusterLines = ({ replicas, store }: ClusterStatus): ReadonlyArray<string>
     `Shared:    store ${state}, for ${duration(store.for_seconds)}, lost ${compactNumber(store.losses)} times`,
     ...tableText(
       ["Replica", "Id", "Up", "Workers", "Version", "Config"],
-      replicas.map(({ figures, id, name, own, uptime_seconds, version, workers }) => [
+      replicas.map(({ config_differs: differs, figures, id, name, own, uptime_seconds, version, workers }) => [
         own ? `${name} (this one)` : name,
         id,
         duration(uptime_seconds),
         compactNumber(workers),
         version,
-        figures["config_generation"] === undefined ? "-" : `generation ${figures["config_generation"]}`
+        (figures["config_generation"] === undefined ? "-" : `generation ${figures["config_generation"]}`) +
+          (differs ? ", differs" : "")
       ])
     ).split("\n")
   ]

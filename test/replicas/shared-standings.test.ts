@@ -1,0 +1,98 @@
+import { describe, expect, test } from "bun:test"
+import { json } from "../kit/answers.ts"
+import { startUpstream } from "../kit/FakeUpstream.ts"
+import { backendFor, startGateway, startProcess } from "../kit/gateway.ts"
+import { startStore, storePath } from "../kit/sharedStore.ts"
+
+const ask = (url: string, model = "m") =>
+  fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model, messages: [{ role: "user", content: "hi" }] })
+  })
+
+interface Told {
+  readonly cooling_ms: number
+  readonly in_flight: number
+}
+
+const told = async (url: string): Promise<Told> => {
+  const { backends } = (await (await fetch(`${url}/nexus/backends`)).json()) as { backends: ReadonlyArray<Told> } // reason: its shape is tested elsewhere
+  const [first] = backends
+  if (first === undefined) throw new Error("no backend")
+  return first
+}
+
+/** Looks again and again until it is so. */
+const eventually = async <A>(look: () => Promise<A>, holds: (seen: A) => boolean): Promise<A> => {
+  let last = await look()
+  for (let tries = 0; tries < 400; tries += 1) {
+    if (holds(last)) return last
+    await Bun.sleep(25)
+    last = await look()
+  }
+  throw new Error(`never so: ${JSON.stringify(last)}`)
+}
+
+describe.skipIf(storePath === undefined)("replicas with a real store", () => {
+  test("leave a backend alone together that asked one of them to, whatever becomes of that one", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: () => [json({ error: { message: "slow down" } }, 429, ["retry-after: 60"])]
+    })
+    const settings = { cluster: { url: store.url }, backends: [backendFor("one", upstream)] }
+    await using a = await startProcess(settings)
+    await using b = await startGateway(settings)
+    expect((await ask(a.url)).status).toBe(429)
+    await eventually(
+      () => told(b.url),
+      ({ cooling_ms }) => cooling_ms > 50_000
+    )
+    expect((await ask(b.url)).status).not.toBe(200)
+    expect(upstream.calls().length).toBe(1)
+    a.signal("SIGKILL")
+    await a.exited
+    expect((await told(b.url)).cooling_ms).toBeGreaterThan(50_000)
+  }, 30_000)
+
+  test("count together what is under way at a backend, and forget within seconds what a killed one had", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"], script: () => ["hang"] })
+    const settings = { cluster: { url: store.url }, backends: [backendFor("one", upstream)] }
+    await using a = await startProcess(settings)
+    await using b = await startGateway(settings)
+    ask(a.url).catch(() => undefined)
+    await eventually(
+      () => told(b.url),
+      ({ in_flight }) => in_flight === 1
+    )
+    a.signal("SIGKILL")
+    await a.exited
+    await eventually(
+      () => told(b.url),
+      ({ in_flight }) => in_flight === 0
+    )
+  }, 30_000)
+
+  test("tell which of them have another config, and read theirs anew when one is told to", async () => {
+    await using store = await startStore()
+    const before = { cluster: { url: store.url }, server: { watch_config: false } }
+    await using a = await startProcess({ ...before, cluster: { ...before.cluster, replica_name: "a" } })
+    await using b = await startProcess({ ...before, cluster: { ...before.cluster, replica_name: "b" } })
+    const drift = async () =>
+      (
+        (await (await fetch(`${a.url}/health`)).json()) as {
+          cluster: { config_differs: ReadonlyArray<string>; replicas: ReadonlyArray<object> }
+        }
+      ).cluster
+    expect((await eventually(drift, ({ replicas }) => replicas.length === 2)).config_differs).toEqual([])
+    const after = { ...before, routing: { max_retries: 7 } }
+    a.rewrite({ ...after, cluster: { ...before.cluster, replica_name: "a" } })
+    await fetch(`${a.url}/admin/v1/config/reload`, { method: "POST" })
+    await eventually(drift, ({ config_differs: names }) => names.length === 1 && names[0] === "b")
+    b.rewrite({ ...after, cluster: { ...before.cluster, replica_name: "b" } })
+    await fetch(`${a.url}/admin/v1/config/reload`, { method: "POST" })
+    await eventually(drift, ({ config_differs: names }) => names.length === 0)
+  }, 30_000)
+})
