@@ -44,7 +44,7 @@ export const house: Readonly<Record<string, Room>> = {
   issuer: room("tokens of OIDC issuers: their keys, their claims, what they let do", "domain wire upstream"),
   health: room(
     "servers asked what they are and how they are, by schedule, and what that changes",
-    "domain backend config wire registry upstream"
+    "domain backend config replicas wire registry upstream"
   ),
   lifecycle: room(
     "models loaded, unloaded and got where servers can be asked to",

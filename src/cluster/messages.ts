@@ -4,40 +4,11 @@
 import * as Schema from "effect/Schema"
 import { backendTypes } from "../backend/all.ts"
 import { healthStatuses } from "../domain/backend-health.ts"
+import { ModelShape, ServedShape } from "../domain/model-shapes.ts"
 import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"
 import { ConfigStatus } from "../api/control-api.ts"
 import { CallMessage, type CallContract, ReplyMessage } from "./calls.ts"
-
-const Ability = Schema.optionalKey(Schema.Boolean)
-
-const Text = Schema.optionalKey(Schema.String)
-
-const AboutShape = Schema.Struct({
-  digest: Text,
-  size: Schema.optionalKey(Schema.Number),
-  modified: Text,
-  format: Text,
-  family: Text,
-  parameters: Text,
-  quantization: Text,
-  abilities: Schema.optionalKey(Schema.Array(Schema.String))
-})
-
-const ModelShape = Schema.Struct({
-  id: Schema.String,
-  context_length: Schema.optionalKey(Schema.Int),
-  context_in_force: Schema.optionalKey(Schema.Int),
-  loaded: Schema.optionalKey(Schema.Boolean),
-  slots: Schema.optionalKey(Schema.Int),
-  slotsConfigured: Schema.optionalKey(Schema.Boolean),
-  cacheTokens: Schema.optionalKey(Schema.Int),
-  slotsKeep: Schema.optionalKey(Schema.Boolean),
-  max_output_tokens: Schema.optionalKey(Schema.Int),
-  thinks: Schema.optionalKey(Schema.Literals(["by effort", "by tokens", "never"])),
-  capabilities: Schema.Struct({ vision: Ability, tools: Ability, json_mode: Ability, embeddings: Ability }),
-  about: Schema.optionalKey(AboutShape)
-})
 
 const CircuitShape = Schema.Struct({
   model: Schema.String,
@@ -79,12 +50,7 @@ const State = Schema.TaggedStruct("State", {
   models: Schema.Array(ModelShape),
   listed: Schema.Boolean,
   apiPath: Schema.optionalKey(Schema.Literals(apiPaths)),
-  served: Schema.optionalKey(
-    Schema.Struct({
-      version: Schema.optionalKey(Schema.String),
-      paths: Schema.Record(Schema.String, Schema.Boolean)
-    })
-  ),
+  served: Schema.optionalKey(ServedShape),
   probeMs: Schema.optionalKey(Schema.Number)
 })
 

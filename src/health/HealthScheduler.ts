@@ -18,6 +18,7 @@ import { Registry } from "../registry/Registry.ts"
 import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { ProcessPauses } from "../upstream/ProcessPauses.ts"
 import { Transport } from "../upstream/Transport.ts"
+import { ProbeSharing } from "./SharedProbes.ts"
 import { makeQuestions, type Questions } from "./probe.ts"
 
 /**
@@ -66,6 +67,7 @@ const make = (settingsNow: () => HealthSettings) =>
     const registry = yield* Registry
     const transport = yield* Transport
     const files = yield* OpenFiles
+    const share = yield* ProbeSharing
     const fibers = yield* FiberMap.make<string>()
     const alarms = new Map<string, Latch.Latch>()
 
@@ -93,7 +95,7 @@ const make = (settingsNow: () => HealthSettings) =>
     const watch = Effect.fnUntraced(function* (backend: Backend, alarm: Latch.Latch) {
       const { name } = backend
       const questions = yield* makeQuestions(transport, backend, () => settingsNow().timeoutMs)
-      const probe = questions.probe.pipe(
+      const probe = share(backend, questions.probe, settingsNow).pipe(
         // Without files nobody can be asked.
         Effect.tap((outcome) =>
           outcome._tag === "Down" && files.full() ? Effect.void : registry.noteProbe(name, outcome)

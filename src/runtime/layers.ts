@@ -10,6 +10,7 @@ import { derived } from "../config/derived.ts"
 import { adminListen, type ListenAddress } from "../config/admin-listen.ts"
 import { ConfigInvalid, keysFileOf, type LoadedConfig, NexusConfig } from "../config/NexusConfig.ts"
 import * as HealthScheduler from "../health/HealthScheduler.ts"
+import * as SharedProbes from "../health/SharedProbes.ts"
 import { Accounting } from "../proxy/Accounting.ts"
 import { Control } from "../operations/Control.ts"
 import type { Doctor } from "../operations/DoctorService.ts"
@@ -341,10 +342,12 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
 
 /** The watch over the backends and the config, and the changes of both; `ownPort` is where the gateway listens. */
 export const watchLayer = (config: Config, source: ConfigInUse, ownPort: () => number) =>
-  Layer.mergeAll(HealthScheduler.layer, KeepWarm.layer, Waker.layer, Administration.layer(source.from, ownPort)).pipe(
-    Layer.provideMerge(Reloader.layer(source)),
-    Layer.provideMerge(base(config, undefined))
-  )
+  Layer.mergeAll(
+    Layer.provide(HealthScheduler.layer, SharedProbes.layer),
+    KeepWarm.layer,
+    Waker.layer,
+    Administration.layer(source.from, ownPort)
+  ).pipe(Layer.provideMerge(Reloader.layer(source)), Layer.provideMerge(base(config, undefined)))
 
 /** Everything but the socket, over settings that have been read. */
 export const gatewayLayer = (config: Config, source: ConfigInUse, ports: OwnPorts, doctor: OwnDoctor) =>

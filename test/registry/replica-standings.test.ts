@@ -10,6 +10,9 @@ import {
 
 const quietly = () => undefined
 
+/** Begins a request for a model. */
+const begin = (live: LiveState, model = "m"): Ticket => new Ticket(live, model, 0, quietly)
+
 /** Fails a model of a backend so many times in a row. */
 const failing = (live: LiveState, times: number, now: number, model = "m"): void => {
   for (let time = 0; time < times; time += 1) new Ticket(live, model, now, quietly).settle("bad", now)
@@ -81,7 +84,7 @@ describe("replicas that tell each other how they stand with a backend", () => {
     const law = fc.property(fc.array(fc.nat(5), { minLength: 2, maxLength: 5 }), (counts) => {
       const all = counts.map((count, at) => {
         const each = replica(String(at))
-        for (let one = 0; one < count; one += 1) new Ticket(each.live, "m", 0, quietly)
+        for (let one = 0; one < count; one += 1) begin(each.live)
         return each
       })
       round(all, 10)
@@ -95,7 +98,7 @@ describe("replicas that tell each other how they stand with a backend", () => {
   test("keep a circuit of one that was killed until its time is over, and forget what it had under way", () => {
     const [a, b] = [replica("a"), replica("b")]
     failing(a.live, 3, 0)
-    new Ticket(a.live, "other", 0, quietly)
+    begin(a.live, "other")
     round([a, b], 10)
     expect(b.live.siblings.inFlight).toBe(1)
     takeStandings(b.live, [], b.adopted, 20)

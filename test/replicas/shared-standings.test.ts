@@ -75,6 +75,40 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     )
   }, 30_000)
 
+  test("ask a server once for all: one that begins takes over what another has found", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"] })
+    const settings = { cluster: { url: store.url }, backends: [backendFor("one", upstream)] }
+    await using a = await startGateway(settings)
+    expect(a.backend("one").status).toBe("healthy")
+    const probes = upstream.probes().length
+    await using b = await startGateway(settings)
+    expect([b.backend("one").status, b.backend("one").models.map(({ id }) => id)]).toEqual(["healthy", ["m"]])
+    expect(upstream.probes().length).toBe(probes)
+    // Another key is another question.
+    await using c = await startGateway({ ...settings, backends: [backendFor("two", upstream)] })
+    expect(c.backend("two").status).toBe("healthy")
+    expect(upstream.probes().length).toBeGreaterThan(probes)
+  }, 30_000)
+
+  test("ask a server themselves within seconds of the end of one that was killed while it asked", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"] })
+    const settings = { cluster: { url: store.url }, backends: [backendFor("one", upstream)] }
+    {
+      await using a = await startGateway(settings)
+      expect(a.backend("one").status).toBe("healthy")
+    }
+    const [found = ""] = await store.client.keys("{nexus}:probed:*")
+    expect(found).not.toBe("")
+    await store.client.del(found)
+    await store.client.set(found.replace("probed", "probing"), "killed", "PX", 500)
+    const probes = upstream.probes().length
+    await using b = await startGateway(settings)
+    expect(b.backend("one").status).toBe("healthy")
+    expect(upstream.probes().length).toBeGreaterThan(probes)
+  }, 30_000)
+
   test("tell which of them have another config, and read theirs anew when one is told to", async () => {
     await using store = await startStore()
     const before = { cluster: { url: store.url }, server: { watch_config: false } }
