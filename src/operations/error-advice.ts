@@ -6,7 +6,8 @@ import type { ErrorTag } from "./error-examples.ts"
 /** Advice by tag, for who sends the request or runs the gateway. */
 export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   BadRequest: "Mend the field that `param` names, or the JSON",
-  Unauthorized: "Send `Authorization: Bearer` with a key of `[[auth.keys]]`; `nexus keys new` makes one",
+  Unauthorized:
+    "Send `Authorization: Bearer` with a key of `[[auth.keys]]`, which `nexus keys new` makes, or with a good token of an issuer in `[[auth.issuers]]`; the message says what is wrong",
   IssuerUnavailable:
     "Try again after `retry-after`; `nexus doctor` says why the issuer in `[[auth.issuers]]` does not tell its keys",
   Forbidden:
