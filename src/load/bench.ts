@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import type { Transport } from "../upstream/Transport.ts"
-import { percentile, tokensPerSecond, unanswered } from "./answer-meter.ts"
+import { percentile, tokensPerSecond } from "./answer-meter.ts"
 import { type TimedAnswer, type TimedCall, timedCall } from "./timed-call.ts"
 
 /** Who is asked. */
@@ -34,9 +34,6 @@ export interface BenchRun {
   readonly answers: Array<TimedAnswer>
 }
 
-/** How long one answer may take, in minutes. */
-const mostMinutes = 15
-
 // Everyday words, which most tokenizers make one token each of.
 const words =
   "river stone morning garden window letter winter market silver mountain forest bridge music paper summer".split(" ")
@@ -50,18 +47,9 @@ export const promptOf = (tokens: number, nonce: string): string => {
   return `${question} ${listed.join(" ")}`
 }
 
-const late = (): TimedAnswer => ({
-  ...unanswered(`no end within ${mostMinutes} minutes`, mostMinutes * 60_000),
-  backend: undefined,
-  said: undefined
-})
-
 const asked = (transport: Transport["Service"], target: BenchTarget, plan: BenchPlan): Effect.Effect<TimedAnswer> =>
   Effect.suspend(() =>
-    timedCall(
-      transport,
-      target.call(promptOf(plan.promptTokens, crypto.randomUUID().slice(0, 8)), plan.maxTokens)
-    ).pipe(Effect.timeoutOrElse({ duration: `${mostMinutes} minutes`, orElse: () => Effect.sync(late) }))
+    timedCall(transport, target.call(promptOf(plan.promptTokens, crypto.randomUUID().slice(0, 8)), plan.maxTokens))
   )
 
 /** What goes on, for whoever watches. */

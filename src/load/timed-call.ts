@@ -33,6 +33,15 @@ const wordsOf = (thrown: unknown): string => {
   return "reason" in error ? error.reason : error._tag === "TimedOut" ? "no answer in time" : "no good answer"
 }
 
+/** How long one answer may take, in minutes. */
+const mostMinutes = 15
+
+const late: TimedAnswer = {
+  ...unanswered(`no end within ${mostMinutes} minutes`, mostMinutes * 60_000),
+  backend: undefined,
+  said: undefined
+}
+
 // An error says what it has to say at its beginning.
 const mostSaid = 2048
 
@@ -77,4 +86,4 @@ export const timedCall = (
     }
     send(call).then(read, lost)
     return Effect.sync(() => abort.abort("the measurement has ended"))
-  })
+  }).pipe(Effect.timeoutOrElse({ duration: `${mostMinutes} minutes`, orElse: () => Effect.succeed(late) }))

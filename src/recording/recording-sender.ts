@@ -69,10 +69,15 @@ export const sendRecording = (options: RecordingSender): Effect.Effect<void> =>
         for (const [ms, bytes] of piecesIn(exchange)) meter.piece(ms, bytes)
         const before =
           answer === undefined ? unanswered("nobody answered", exchange.ms) : meter.end(exchange.ended === "whole")
+        // Whose client had left is given up at the same moment, and nothing is to be compared then.
+        const patience = exchange.ended === "left" ? exchange.ms / speed : Number.POSITIVE_INFINITY
         yield* FiberSet.run(
           underWay,
           timedCall(transport, call).pipe(
-            Effect.map((now) => onAnswer({ exchange, before, now, lateMs })),
+            Effect.timeoutOption(patience),
+            Effect.map((now) => {
+              if (now._tag === "Some") onAnswer({ exchange, before, now: now.value, lateMs })
+            }),
             Effect.ensuring(places.release(1))
           )
         )

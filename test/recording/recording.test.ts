@@ -53,7 +53,11 @@ describe("nexus record and nexus replay", () => {
       "--speed",
       "100",
       "--fault",
-      "cut=3 model=cut"
+      "cut=3 model=cut",
+      "--model",
+      "calm",
+      "--fault",
+      "stall=2 model=calm"
     )
     const recorder = await startUntil(
       /ask (http:\S+\d) in place/,
@@ -65,7 +69,7 @@ describe("nexus record and nexus replay", () => {
       "--out",
       "r.jsonl",
       "--requests",
-      "3",
+      "4",
       "--model",
       "small",
       "--model",
@@ -76,18 +80,20 @@ describe("nexus record and nexus replay", () => {
     expect((await ask(recorder.found, "other", false)).status).toBe(200)
     expect(await (await fetch(`${recorder.found}/v1/models`)).text()).toContain("small")
     await (await ask(recorder.found, "cut", true)).text().catch(() => undefined)
+    // It never ends, and its client goes.
+    const left = (await ask(recorder.found, "calm", true)).body?.getReader()
+    await left?.read()
+    await left?.cancel()
     // What was kept has no key, and neither has what is served of it.
     const whole = (await (await ask(recorder.found, "small", false)).text()).replace(/sk-live-\d+/, "[redacted]")
-    // It ends by itself after three.
+    // It ends by itself after four.
     expect(await recorder.child.exited).toBe(0)
     expect(statSync(join(cwd, "r.jsonl")).mode & 0o077).toBe(0)
     const text = readFileSync(join(cwd, "r.jsonl"), "utf8")
     for (const secret of ["a-key-of-mine", "session=abc", "sk-live"]) expect(text).not.toContain(secret)
-    expect(recordedIn("r.jsonl").map(({ ended, model, stream: isStream }) => [model, isStream, ended])).toEqual([
-      ["small", true, "whole"],
-      ["cut", true, "cut"],
-      ["small", false, "whole"]
-    ])
+    const kept = recordedIn("r.jsonl").map(({ ended, model, stream: isStream }) => `${model} ${isStream} ${ended}`)
+    // They stand in the order in which they ended.
+    expect(kept.toSorted()).toEqual(["calm true left", "cut true cut", "small false whole", "small true whole"])
     const [first] = recordedIn("r.jsonl")
     expect(first?.answer?.pieces.length).toBeGreaterThan(5)
     const times = first?.answer?.pieces.map(([ms]) => ms) ?? []
@@ -125,7 +131,7 @@ describe("nexus record and nexus replay", () => {
     const same = await nexus("replay", "r.jsonl", "--to", mock.found, "--speed", "max", "--json")
     expect(same.code).toBe(0)
     const told: unknown = JSON.parse(same.stdout)
-    expect(told).toMatchObject({ whole: true, sent: 3, recorded: 3 })
+    expect(told).toMatchObject({ whole: true, sent: 3, recorded: 4 })
     expect(told).toHaveProperty("rows.0.tokens_per_second.before")
 
     const worse = await startUntil(

@@ -13,6 +13,7 @@ const flagKinds: Readonly<Record<string, NameKind>> = { model: "models", backend
 const argumentKinds: Readonly<Record<string, Readonly<Record<string, NameKind>>>> = {
   backends: { name: "backends", backend: "backends" },
   models: { model: "models" },
+  bench: { target: "models" },
   requests: { request: "requests" }
 }
 
