@@ -31,6 +31,11 @@ const usualWaitMs = 5
 const mostDoubtful = 1000
 const minuteMs = 60_000
 
+// How long differences are gathered.
+const togetherMs = 50
+
+const isBounded = ({ limits }: LimitRule): boolean => limits.maxConcurrent !== undefined
+
 // Leases are renewed well before they run out.
 const renewMs = leaseMs / 3
 
@@ -104,9 +109,29 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
         )
       }
 
+      // What has no place to give back is told together with others: that takes a tenth of the work.
+      const differences = new Map<string, { readonly rule: LimitRule; tokens: number }>()
+      const settleAll = (): void => {
+        const all = [...differences.values()]
+        differences.clear()
+        for (const { rule, tokens } of all)
+          if (tokens !== 0) settle([rule], { id: "", letIn: "no", requests: 0, reserved: 0, used: tokens })
+      }
+      const settleLater = (rules: ReadonlyArray<LimitRule>, difference: number): void => {
+        if (difference === 0) return
+        if (differences.size === 0) fork(Effect.andThen(Effect.sleep(togetherMs), Effect.sync(settleAll)))
+        for (const rule of rules) {
+          if (rule.limits.tokensPerMinute === undefined) continue
+          const known = differences.get(rule.id)
+          if (known === undefined) differences.set(rule.id, { rule, tokens: difference })
+          else known.tokens += difference
+        }
+      }
+
       /** What is done once a request has ended and it is known whether the store had let it in. */
       const settleHeld = ({ id, letIn, rules, used }: Held, tokens: number): void => {
         if (used === undefined || letIn === "pending") return
+        if (letIn === "yes" && !rules.some(isBounded)) return settleLater(rules, used - tokens)
         settle(rules, { id, letIn, requests: 1, reserved: tokens, used })
       }
 
@@ -196,6 +221,7 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
         for (const { id, rules, since } of held) {
           if (!all && now - since < renewMs) continue
           for (const rule of rules) {
+            if (!isBounded(rule)) continue
             const ids = byRule.get(rule.id) ?? []
             byRule.set(rule.id, ids)
             ids.push(id)

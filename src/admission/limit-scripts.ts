@@ -1,6 +1,6 @@
 /**
  * The limits of replicas in the shared store: all of a request in one script, by the store's own clock. Each rule has a bucket for
- * requests and one for tokens, and the requests under way as leases, which run out by themselves where nobody renews them.
+ * requests and one for tokens, and where they are bounded the requests under way as leases, which run out by themselves where nobody renews them.
  */
 import * as Redis from "effect/persistence/Redis"
 import type { LimitRule, RateLimits } from "../domain/rate-limits.ts"
@@ -79,21 +79,23 @@ local isIn, out, all = 1, {0}, {}
 for i = 1, #KEYS / 2 do
   local rpm, tpm, most = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2])
   local r, k = filled(KEYS[2 * i - 1], rpm, tpm)
-  redis.call("ZREMRANGEBYSCORE", KEYS[2 * i], "-inf", now)
+  if most > 0 then redis.call("ZREMRANGEBYSCORE", KEYS[2 * i], "-inf", now) end
   local waitR, waitT, full = 0, 0, 0
   if rpm > 0 and r < 1 - 1e-6 then waitR = (1 - r) * 60000 / rpm end
   if tpm > 0 and math.min(tokens, tpm) - k > 1e-6 then waitT = (math.min(tokens, tpm) - k) * 60000 / tpm end
   if most > 0 and redis.call("ZCARD", KEYS[2 * i]) >= most then full = 1 end
   if waitR > 0 or waitT > 0 or full == 1 then isIn = 0 end
-  all[i] = {rpm, tpm, r, k, math.ceil(waitR), math.ceil(waitT), full}
+  all[i] = {rpm, tpm, r, k, math.ceil(waitR), math.ceil(waitT), full, most}
 end
 for i = 1, #all do
-  local rpm, tpm, r, k, waitR, waitT, full = unpack(all[i])
+  local rpm, tpm, r, k, waitR, waitT, full, most = unpack(all[i])
   if isIn == 1 then
     r, k = r - 1, k - tokens
     save(KEYS[2 * i - 1], rpm, tpm, r, k)
-    redis.call("ZADD", KEYS[2 * i], now + ${leaseMs}, ARGV[1])
-    redis.call("PEXPIRE", KEYS[2 * i], ${2 * leaseMs})
+    if most > 0 then
+      redis.call("ZADD", KEYS[2 * i], now + ${leaseMs}, ARGV[1])
+      redis.call("PEXPIRE", KEYS[2 * i], ${2 * leaseMs})
+    end
   end
   for _, each in ipairs({waitR, waitT, full, math.floor(r * 1000), math.floor(k * 1000)}) do out[#out + 1] = each end
 end

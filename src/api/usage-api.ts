@@ -57,6 +57,8 @@ export const UsageReport = Schema.Struct({
   rows: Schema.Array(UsageRow),
   total: Schema.Struct(figures),
   ledger: LedgerStanding,
+  /** Of replicas that share what they know: how many others are a part of it, and how many did not answer. */
+  replicas: Schema.optionalKey(Schema.Struct({ answered: Schema.Finite, silent: Schema.Finite })),
   budgets: Schema.Array(BudgetEntry)
 })
 

@@ -42,7 +42,15 @@ const heading = ["Requests", "Completed", "In", "Cached", "To cache", "Out", "Co
 
 const capital = (word: string): string => word.slice(0, 1).toUpperCase() + word.slice(1)
 
-const notes = ({ ledger, total }: UsageReport): ReadonlyArray<string> => [
+const notes = ({ ledger, replicas, total }: UsageReport): ReadonlyArray<string> => [
+  ...(replicas === undefined || replicas.answered === 0
+    ? []
+    : [`With what ${count(replicas.answered)} other ${replicas.answered === 1 ? "replica" : "replicas"} wrote down.`]),
+  ...(replicas === undefined || replicas.silent === 0
+    ? []
+    : [
+        `${count(replicas.silent)} other ${replicas.silent === 1 ? "replica" : "replicas"} did not answer: what they wrote down is missing.`
+      ]),
   ...(total.estimated > 0
     ? [
         `~ with ${count(total.estimated)} ${total.estimated === 1 ? "request" : "requests"} whose tokens were estimated, in part at least.`

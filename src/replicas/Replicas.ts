@@ -4,11 +4,13 @@
  */
 import { hostname } from "node:os"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
 import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
 import { version } from "../domain/version.ts"
 import { SharedStore } from "./SharedStore.ts"
 
@@ -39,6 +41,12 @@ export interface Replica {
   readonly figures: Readonly<Record<string, number>>
 }
 
+/** What the other gateways have answered, and how many of them have not. */
+export interface Answers {
+  readonly answers: ReadonlyArray<string>
+  readonly silent: number
+}
+
 /** What this process is. */
 export interface OwnPart {
   readonly name: string | undefined
@@ -58,8 +66,12 @@ export class Replicas extends Context.Service<
     readonly id: string
     /** All gateways that are there, this one first; empty where it is alone by its settings. */
     readonly list: () => ReadonlyArray<Replica>
-    /** How many processes answer requests: those of this gateway, and all others that were there last. */
+    /** How many processes share what is counted: those of this gateway, and all others that were there in the last minute. */
     readonly processes: () => number
+    /** Asks all other gateways, each of which has a moment for its answer. */
+    readonly ask: (topic: string, question: string) => Effect.Effect<Answers>
+    /** Says how this gateway answers questions of a topic. */
+    readonly answer: (topic: string, by: (question: string) => Effect.Effect<string>) => void
     /** Has a figure of this gateway told to the others. */
     readonly tell: (name: string, figure: () => number) => void
   }
@@ -67,7 +79,14 @@ export class Replicas extends Context.Service<
   /** Nobody else, and no store. */
   static readonly none = Layer.mergeAll(
     SharedStore.none,
-    Layer.succeed(Replicas, { id: "", list: () => [], processes: () => 1, tell: () => undefined })
+    Layer.succeed(Replicas, {
+      id: "",
+      list: () => [],
+      processes: () => 1,
+      ask: () => Effect.succeed({ answers: [], silent: 0 }),
+      answer: () => undefined,
+      tell: () => undefined
+    })
   )
 
   /** By the shared store. */
@@ -78,6 +97,9 @@ const sayMs = 1000
 
 /** Who has not been heard for so long is forgotten, in milliseconds. */
 const forgottenMs = 4000
+
+// One that was late to say that it is there may have its share of limits all the same.
+const sharingMs = 60_000
 
 const sayScript = Redis.script((keys: ReadonlyArray<string>, id: string, said: string) => [...keys, id, said], {
   numberOfKeys: 2,
@@ -92,6 +114,23 @@ for _, id in ipairs(redis.call("ZRANGEBYSCORE", KEYS[1], "-inf", now)) do
 end
 return redis.call("HVALS", KEYS[2])`
 }).withReturnType<ReadonlyArray<string>>()
+
+const Question = Schema.Struct({
+  id: Schema.String,
+  from: Schema.String,
+  gateway: Schema.String,
+  topic: Schema.String,
+  text: Schema.String
+})
+
+const readQuestion = Schema.decodeUnknownOption(Schema.fromJsonString(Question))
+
+const readAnswer = Schema.decodeUnknownOption(
+  Schema.fromJsonString(Schema.Struct({ id: Schema.String, text: Schema.String }))
+)
+
+// How long an answer is waited for.
+const answerMs = 1000
 
 const read = Schema.decodeUnknownOption(Schema.fromJsonString(Said))
 
@@ -130,10 +169,14 @@ const makeReplicas = Effect.fnUntraced(function* ({ ageMs: age, name, since, wor
     figures: Object.fromEntries([...figures].map(([figure, of]) => [figure, of()]))
   })
   let others: ReadonlyArray<Said> = []
+  const seen = new Map<string, number>()
   const keys = [store.key("replicas"), store.key("replica")]
   const say = Effect.suspend(() => store.run(sayScript)(keys, id, JSON.stringify(said()))).pipe(
     Effect.map((all) => {
       others = all.flatMap((each) => Option.toArray(read(each)))
+      const now = performance.now()
+      for (const each of others) seen.set(`${each.gateway} ${each.worker}`, now)
+      for (const [name, at] of seen) if (now - at > sharingMs) seen.delete(name)
     }),
     // It is said again in a moment.
     Effect.ignore
@@ -142,7 +185,55 @@ const makeReplicas = Effect.fnUntraced(function* ({ ageMs: age, name, since, wor
     discard: true,
     concurrency: "unbounded"
   }).pipe(Effect.ignore)
+
+  const answering = new Map<string, (question: string) => Effect.Effect<string>>()
+  const asked = new Map<string, (answer: string) => void>()
+  const replyTo = ({ from, gateway: asking, id: question, text, topic }: typeof Question.Type) => {
+    const by = answering.get(topic)
+    // One process of each gateway answers for all of it.
+    if (by === undefined || worker !== 1 || asking === gateway) return Effect.void
+    return Effect.flatMap(by(text), (answer) =>
+      Effect.ignore(store.publish(`answers ${from}`, JSON.stringify({ id: question, text: answer })))
+    )
+  }
+  const ask = Effect.fnUntraced(function* (topic: string, text: string) {
+    const awaited = new Set(others.map((each) => each.gateway)).size - 1
+    const answers: Array<string> = []
+    if (awaited <= 0) return { answers, silent: 0 }
+    const all = yield* Deferred.make<void>()
+    const question = crypto.randomUUID()
+    asked.set(question, (answer) => {
+      answers.push(answer)
+      if (answers.length >= awaited) Deferred.doneUnsafe(all, Effect.void)
+    })
+    yield* store
+      .publish("questions", JSON.stringify({ id: question, from: id, gateway, topic, text }))
+      .pipe(
+        Effect.andThen(Effect.timeoutOption(Deferred.await(all), answerMs)),
+        Effect.ignore,
+        Effect.ensuring(Effect.sync(() => asked.delete(question)))
+      )
+    return { answers, silent: Math.max(0, awaited - answers.length) }
+  })
   if (store.isOn) {
+    yield* store.messages("questions").pipe(
+      Stream.runForEach((message) =>
+        Option.match(readQuestion(message), {
+          onNone: () => Effect.void,
+          onSome: (question) => Effect.forkScoped(replyTo(question))
+        })
+      ),
+      Effect.forkScoped
+    )
+    yield* store.messages(`answers ${id}`).pipe(
+      Stream.runForEach((message) =>
+        Effect.sync(() => {
+          const answer = Option.getOrUndefined(readAnswer(message))
+          if (answer !== undefined) asked.get(answer.id)?.(answer.text)
+        })
+      ),
+      Effect.forkScoped
+    )
     yield* Effect.addFinalizer(() => leave)
     yield* say
     yield* Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(sayMs), say)))
@@ -150,7 +241,11 @@ const makeReplicas = Effect.fnUntraced(function* ({ ageMs: age, name, since, wor
   return Replicas.of({
     id,
     list: () => (store.isOn ? gathered(others.length === 0 ? [said()] : others, gateway) : []),
-    processes: () => Math.max(workers, others.length),
+    processes: () => Math.max(workers, seen.size),
+    ask,
+    answer: (topic, by) => {
+      answering.set(topic, by)
+    },
     tell: (figure, of) => {
       figures.set(figure, of)
     }

@@ -10,7 +10,8 @@ import * as Layer from "effect/Layer"
 import { openDatabase } from "../store/Database.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { UsageRecord } from "./usage-record.ts"
-import { type ReportQuery, type Spending, usageMigrations, type UsageSums, UsageStore } from "./usage-store.ts"
+import { type ReportQuery, type Spending, usageMigrations, UsageStore } from "./usage-store.ts"
+import type { UsageSums } from "./usage-sums.ts"
 
 /** What the config says of the ledger; times in milliseconds. */
 export interface LedgerSettings {

@@ -43,20 +43,29 @@ local function standing(account)
   local both = redis.call("HMGET", account, "total", "held")
   return tonumber(both[1]) or 0, tonumber(both[2]) or 0
 end
+local function tell(account, ledger, sum, ends)
+  local missing = tonumber(sum) - (tonumber(redis.call("HGET", account, ledger)) or 0)
+  if missing <= 0 then return end
+  redis.call("HINCRBY", account, ledger, missing)
+  redis.call("HINCRBY", account, "total", missing)
+  redis.call("PEXPIREAT", account, ends)
+end
 local function hold(account, held, id, nanos)
   if redis.call("ZADD", held, now + ${holdMs}, id .. ":" .. nanos) == 1 then redis.call("HINCRBY", account, "held", nanos) end
   redis.call("PEXPIRE", held, ${2 * holdMs})
 end
 `
 
-/** Reserves in all accounts or in none; the first number of the answer is 0, or which of them has no room. */
+/** Reserves in all accounts or in none, after it has been told what a ledger has spent in all; the first number of the answer is 0, or which of them has no room. */
 export const reserveScript = Redis.script(
-  (key: KeyOf, accounts: Accounts, id: string, nanos: number) => [
+  (key: KeyOf, accounts: Accounts, id: string, nanos: number, ledger: string, sums: ReadonlyArray<number>) => [
     ...keysOf(key, accounts),
     id,
     nanos,
     ...accounts.map(({ hard }) => hard ?? -1),
-    ...endsOf(accounts)
+    ...endsOf(accounts),
+    ledger,
+    ...sums
   ],
   {
     numberOfKeys: twoKeysEach,
@@ -66,6 +75,7 @@ local nanos = tonumber(ARGV[2])
 local full, out = 0, {0}
 for i = 1, n do
   given(KEYS[2 * i - 1], KEYS[2 * i])
+  tell(KEYS[2 * i - 1], ARGV[3 + 2 * n], ARGV[3 + 2 * n + i], ARGV[2 + n + i])
   local total, held = standing(KEYS[2 * i - 1])
   local hard = tonumber(ARGV[2 + i])
   if full == 0 and hard >= 0 and total + held + nanos > hard then full = i end
@@ -144,12 +154,7 @@ local n, out = #KEYS / 2, {}
 for i = 1, n do
   local account = KEYS[2 * i - 1]
   given(account, KEYS[2 * i])
-  local missing = tonumber(ARGV[1 + i]) - (tonumber(redis.call("HGET", account, ARGV[1])) or 0)
-  if missing > 0 then
-    redis.call("HINCRBY", account, ARGV[1], missing)
-    redis.call("HINCRBY", account, "total", missing)
-    redis.call("PEXPIREAT", account, ARGV[1 + n + i])
-  end
+  tell(account, ARGV[1], ARGV[1 + i], ARGV[1 + n + i])
   out[2 * i - 1], out[2 * i] = standing(account)
 end
 return out`

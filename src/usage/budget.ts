@@ -122,13 +122,15 @@ export class BudgetBook {
     return { nanos, accounts }
   }
 
-  /** Takes over what all have spent and reserved, so many processes together; of what is left this one has its share. */
-  hear(account: Account, total: number, held: number, processes: number): void {
+  /**
+   * Takes over what all have spent and reserved, so many processes together; of what is left this one has its share. `own` is
+   * what it had itself when that was counted: it may have more by now.
+   */
+  hear(account: Account, total: number, held: number, processes: number, own: number): void {
     const { reserved, rule, spent } = account
     account.elsewhere = Math.max(0, total - spent)
     account.heldElsewhere = Math.max(0, held - reserved)
-    account.ceiling =
-      rule.hard === undefined ? undefined : spent + reserved + Math.max(0, rule.hard - total - held) / processes
+    account.ceiling = rule.hard === undefined ? undefined : own + Math.max(0, rule.hard - total - held) / processes
   }
 
   /** All accounts of this period, those that all have together even while nothing is spent. */

@@ -23,8 +23,15 @@ import {
 /** How long a request waits for the store, in milliseconds. */
 const patienceMs = 5
 
+// How often it is asked what all have spent, and of how many accounts at most; of more of them every two seconds.
+const hearMs = 250
+const mostHeard = 200
+
 /** What was reserved or the account that has no room for it. */
 type Reserved = Reservation | { readonly account: Account }
+
+const ownOf = (accounts: ReadonlyArray<Account>): ReadonlyArray<number> =>
+  accounts.map(({ reserved, spent }) => spent + reserved)
 
 const stored = ({ from, of, rule }: Account): StoreAccount => ({
   id: `${rule.name} ${rule.per} ${from} ${of}`,
@@ -48,9 +55,9 @@ export const sharedAccounts = Effect.fnUntraced(function* (
   const held = new Map<string, Reservation>()
   let last = 0
 
-  const hear = (accounts: ReadonlyArray<Account>, said: ReadonlyArray<number>): void => {
+  const hear = (accounts: ReadonlyArray<Account>, said: ReadonlyArray<number>, own: ReadonlyArray<number>): void => {
     for (const [at, account] of accounts.entries())
-      bookNow().hear(account, said[2 * at] ?? 0, said[2 * at + 1] ?? 0, replicas.processes())
+      bookNow().hear(account, said[2 * at] ?? 0, said[2 * at + 1] ?? 0, replicas.processes(), own[at] ?? 0)
   }
 
   const give = (accounts: ReadonlyArray<Account>, id: string, nanos: number): void => {
@@ -70,7 +77,9 @@ export const sharedAccounts = Effect.fnUntraced(function* (
       // Of what nobody has told yet what is left of it, this process has its share as well.
       for (const account of accounts) {
         const { ceiling, elsewhere, heldElsewhere, reserved, spent } = account
-        if (ceiling === undefined) book.hear(account, spent + elsewhere, reserved + heldElsewhere, replicas.processes())
+        const own = spent + reserved
+        if (ceiling === undefined)
+          book.hear(account, spent + elsewhere, reserved + heldElsewhere, replicas.processes(), own)
       }
       return book.reserve(spender, nanos, wallNow())
     }
@@ -84,17 +93,22 @@ export const sharedAccounts = Effect.fnUntraced(function* (
       return reservation
     }
     return Effect.suspend(() => {
-      const asked = fork(store.run(reserveScript)(store.key, accounts.map(stored), id, nanos))
+      const sums = accounts.map(({ spent }) => spent)
+      const own = ownOf(accounts)
+      const asked = fork(store.run(reserveScript)(store.key, accounts.map(stored), id, nanos, ledgerId(), sums))
       return Effect.map(Effect.timeoutOption(Fiber.await(asked), patienceMs), (exit): Reserved => {
         if (Option.isSome(exit) && Exit.isSuccess(exit.value)) {
           const [full = 0, ...said] = exit.value.value
           const short = accounts[full - 1]
           const of = short === undefined ? book.hold(accounts, nanos) : { account: short }
-          hear(accounts, said)
+          hear(accounts, said, short === undefined ? own.map((each) => each + nanos) : own)
           return reserved(of)
         }
         const decided = reserved(alone())
-        if ("account" in decided) asked.addObserver(() => give(accounts, id, nanos))
+        asked.addObserver((late) => {
+          if (Exit.isSuccess(late)) hear(accounts, late.value.slice(1), own)
+          if ("account" in decided) give(accounts, id, nanos)
+        })
         return decided
       })
     })
@@ -105,8 +119,9 @@ export const sharedAccounts = Effect.fnUntraced(function* (
     const accounts = bookNow().all(wallNow())
     if (accounts.length === 0) return Effect.void
     const sums = accounts.map(({ spent }) => spent)
+    const own = ownOf(accounts)
     return Effect.map(store.run(restateScript)(store.key, accounts.map(stored), ledgerId(), sums), (said) => {
-      hear(accounts, said)
+      hear(accounts, said, own)
       restated()
     })
   }).pipe(Effect.ignore)
@@ -119,8 +134,11 @@ export const sharedAccounts = Effect.fnUntraced(function* (
     )
   )
   yield* Effect.forkScoped(Effect.repeat(keep, Schedule.spaced(holdMs / 3)))
+  // What is left is known here not much later than others take of it, so that it is not shared out twice when the store goes.
+  const listened = Effect.suspend(() => (bookNow().all(wallNow()).length > mostHeard ? Effect.void : restate))
+  yield* Effect.forkScoped(Effect.repeat(listened, Schedule.spaced(hearMs)))
   // Scripts are loaded before a request has to wait for it.
-  const loaded = Effect.ignore(store.run(reserveScript)(store.key, [], "", 0))
+  const loaded = Effect.ignore(store.run(reserveScript)(store.key, [], "", 0, "", []))
   const returned = Effect.andThen(restate, Effect.andThen(loaded, keep))
   yield* Effect.forkScoped(Stream.runForEach(store.returns, () => returned))
 
@@ -135,7 +153,8 @@ export const sharedAccounts = Effect.fnUntraced(function* (
       if (nanos === 0 || accounts.length === 0 || store.isAway()) return
       const spent = store.run(spendScript)(store.key, accounts.map(stored), ledgerId(), nanos)
       // What did not come there is told with the next sum.
-      fork(Effect.ignore(Effect.map(spent, (said) => hear(accounts, said))))
+      const own = ownOf(accounts)
+      fork(Effect.ignore(Effect.map(spent, (said) => hear(accounts, said, own))))
     },
     /** Whether this replica is the one that tells of something, which one of them does. */
     tells: (account: Account, level: string): Effect.Effect<boolean> => {

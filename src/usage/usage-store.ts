@@ -6,7 +6,7 @@ import { outcomes } from "../domain/request.ts"
 import { type FigureSums, type ReportGroup, summedFigures } from "../domain/usage-words.ts"
 import type { Database, Migrations, Statement } from "../store/Database.ts"
 import { countSources, priceSources, type UsageRecord, type UsageSeries } from "./usage-record.ts"
-import { hourMs, sumBatch } from "./usage-sums.ts"
+import { hourMs, sumBatch, type UsageSums } from "./usage-sums.ts"
 
 /** What a report is of: whole hours from `from` to before `to`, in milliseconds since 1970. */
 export interface ReportQuery {
@@ -15,17 +15,6 @@ export interface ReportQuery {
   readonly to: number
   /** Whether it is of the copies that rules sent elsewhere, in place of the requests. */
   readonly shadows: boolean
-}
-
-/** The rows of a report, and all of them together. */
-export interface UsageSums {
-  readonly rows: ReadonlyArray<ReportRow>
-  readonly total: FigureSums
-}
-
-/** A row of a report: what it is of, in the order of the query, and its sums. */
-interface ReportRow extends FigureSums {
-  readonly of: ReadonlyArray<string>
 }
 
 /** The tables of the ledger. */

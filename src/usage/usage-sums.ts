@@ -1,7 +1,7 @@
 /**
  * The sums of records, hour by hour: what reports are made of, so that they stay quick and stay when the records have gone.
  */
-import { summedFigures } from "../domain/usage-words.ts"
+import { type FigureSums, type ReportGroup, summedFigures } from "../domain/usage-words.ts"
 import type { UsageRecord } from "./usage-record.ts"
 
 /** Milliseconds of an hour. */
@@ -50,4 +50,53 @@ export const sumBatch = (batch: ReadonlyArray<UsageRecord>, series: ReadonlyArra
 const addTo = (sums: Array<number>, record: UsageRecord): void => {
   const figures = figuresOf(record)
   for (let at = 0; at < figures.length; at += 1) sums[at] = (sums[at] ?? 0) + (figures[at] ?? 0)
+}
+
+/** The rows of a report, and all of them together. */
+export interface UsageSums {
+  readonly rows: ReadonlyArray<ReportRow>
+  readonly total: FigureSums
+}
+
+/** A row of a report: what it is of, in the order of the query, and its sums. */
+interface ReportRow extends FigureSums {
+  readonly of: ReadonlyArray<string>
+}
+
+const bothOf = <A extends FigureSums>(one: A, other: FigureSums): A => {
+  const sums: Record<string, number> = {}
+  for (const figure of summedFigures) sums[figure] = one[figure] + other[figure]
+  return { ...one, ...sums }
+}
+
+const isTime = (group: ReportGroup): boolean => group === "day" || group === "hour"
+
+/** Reports of several ledgers as one, in the order of each of them: by time, and then the dearest first. */
+export const reportOfAll = (
+  first: UsageSums,
+  others: ReadonlyArray<UsageSums>,
+  by: ReadonlyArray<ReportGroup>
+): UsageSums => {
+  if (others.length === 0) return first
+  const rows = new Map<string, ReportRow>()
+  for (const row of [first, ...others].flatMap((each) => each.rows)) {
+    const name = JSON.stringify(row.of)
+    const known = rows.get(name)
+    rows.set(name, known === undefined ? row : bothOf(known, row))
+  }
+  const times = by.flatMap((group, at) => (isTime(group) ? [at] : []))
+  const inTime = (a: ReportRow, b: ReportRow): number => {
+    for (const at of times) {
+      const [x = "", y = ""] = [a.of[at], b.of[at]]
+      if (x !== y) return x < y ? -1 : 1
+    }
+    return 0
+  }
+  const inName = (a: ReportRow, b: ReportRow): number => (JSON.stringify(a.of) < JSON.stringify(b.of) ? -1 : 1)
+  return {
+    rows: [...rows.values()].toSorted(
+      (a, b) => inTime(a, b) || b.cost_nanos - a.cost_nanos || b.requests - a.requests || inName(a, b)
+    ),
+    total: others.reduce((sum, { total }) => bothOf(sum, total), first.total)
+  }
 }

@@ -3,17 +3,39 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import type { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { BadRequest, Conflict, type GatewayError } from "../../domain/errors.ts"
 import { printable } from "../../domain/printable.ts"
 import { type ReportGroup, reportGroups } from "../../domain/usage-words.ts"
+import { Replicas } from "../../replicas/Replicas.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
 import { Budgets, type BudgetStanding } from "../../usage/Budgets.ts"
+import { UsageReport } from "../../api/usage-api.ts"
 import { UsageLedger } from "../../usage/UsageLedger.ts"
-import { hourMs } from "../../usage/usage-sums.ts"
+import type { ReportQuery } from "../../usage/usage-store.ts"
+import { hourMs, reportOfAll } from "../../usage/usage-sums.ts"
 
 const dayMs = 24 * hourMs
+
+const readQuery = Schema.decodeUnknownOption(
+  Schema.fromJsonString(
+    Schema.Struct({
+      by: Schema.Array(Schema.Literals(reportGroups)),
+      from: Schema.Finite,
+      to: Schema.Finite,
+      shadows: Schema.Boolean
+    })
+  )
+)
+
+const readAnswer = Schema.decodeUnknownOption(
+  Schema.fromJsonString(
+    Schema.Struct({ rows: UsageReport.fields.rows, total: UsageReport.fields.total, ledger: Schema.String })
+  )
+)
 
 const groupsIn = (text: string): ReadonlyArray<ReportGroup> | string => {
   const names = text.split(",").filter((name) => name !== "")
@@ -48,6 +70,23 @@ export const usageHandlers = (refuse: (error: GatewayError) => Effect.Effect<Htt
     Effect.fnUntraced(function* (handlers) {
       const ledger = yield* UsageLedger
       const budgets = yield* Budgets
+      const replicas = yield* Replicas
+      replicas.answer("usage", (text) => {
+        const query = Option.getOrUndefined(readQuery(text))
+        if (query === undefined) return Effect.succeed("")
+        return Effect.match(ledger.report(query), {
+          onFailure: () => "",
+          onSuccess: (sums) => JSON.stringify({ ...sums, ledger: ledger.identity() ?? "" })
+        })
+      })
+      // Some may write into one file.
+      const ofOthers = (query: ReportQuery) =>
+        Effect.map(replicas.ask("usage", JSON.stringify(query)), ({ answers, silent }) => {
+          const seen = new Set([ledger.identity()])
+          const told = answers.flatMap((answer) => Option.toArray(readAnswer(answer)))
+          const sums = told.filter((each) => !seen.has(each.ledger) && seen.add(each.ledger))
+          return { sums, answered: told.length, silent: silent + answers.length - told.length }
+        })
       return handlers.handle(
         "report",
         Effect.fnUntraced(function* ({ query }) {
@@ -57,9 +96,12 @@ export const usageHandlers = (refuse: (error: GatewayError) => Effect.Effect<Htt
           const to = Math.ceil((query.until ?? now) / hourMs) * hourMs
           const from = Math.floor((query.since ?? now - dayMs) / hourMs) * hourMs
           const shadows = query.shadows === "true"
+          const others = yield* ofOthers({ by, from, to, shadows })
           return yield* Effect.matchEffect(ledger.report({ by, from, to, shadows }), {
             onFailure: ({ reason }) => refuse(new Conflict({ message: `There is no usage to tell of: ${reason}` })),
-            onSuccess: ({ rows, total }) => {
+            onSuccess: (own) => {
+              const { rows, total } = reportOfAll(own, others.sums, by)
+              const { answered, silent } = others
               const { failure = null, ...standing } = ledger.standing()
               return Effect.succeed({
                 from,
@@ -68,6 +110,7 @@ export const usageHandlers = (refuse: (error: GatewayError) => Effect.Effect<Htt
                 rows,
                 total,
                 ledger: { ...standing, failure },
+                ...(answered + silent === 0 ? {} : { replicas: { answered, silent } }),
                 budgets: told(budgets.standing())
               })
             }
