@@ -4,6 +4,7 @@
  * chaos: as many requests as `--chaos` says through bad networks, while backends and workers come, move, go mute and hang.
  *
  *     bun run soak [--minutes N] [--clients N] [--chaos N] [--seed N] [--source]
+ *     bun run soak --queue [--minutes N] [--clients N] [--seed N] [--source]      few slots and all that waits for them
  */
 import { parseArgs } from "node:util"
 import { slope } from "./figures.ts"
@@ -12,6 +13,7 @@ import { hasBinary, once, ready, type Running } from "./processes.ts"
 import { rssOf } from "./procfs.ts"
 import { chanceOf } from "./soak/chance.ts"
 import { chaos } from "./soak/chaos.ts"
+import { queueSoak } from "./soak/queue.ts"
 import { drainUnderLoad } from "./soak/drain.ts"
 import { Ledger, startFaulty } from "./soak/faulty.ts"
 import { Books, client } from "./soak/traffic.ts"
@@ -23,12 +25,22 @@ const { values } = parseArgs({
     clients: { type: "string", default: "40" },
     chaos: { type: "string", default: "10000" },
     seed: { type: "string" },
-    source: { type: "boolean", default: false }
+    source: { type: "boolean", default: false },
+    queue: { type: "boolean", default: false }
   }
 })
 const minutes = Number(values.minutes)
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
 const from = hasBinary() && !values.source ? "binary" : "nexus"
+
+if (values.queue) {
+  const failed = await queueSoak({ from, minutes, clients: Number(values.clients), seed })
+  for (const failure of failed.slice(0, 40)) console.log(`FAIL  ${failure}`)
+  console.log(
+    failed.length === 0 ? "soak passed" : `soak failed: ${String(failed.length)} findings, seed ${String(seed)}`
+  )
+  process.exit(failed.length === 0 ? 0 : 1)
+}
 
 const ledger = new Ledger()
 const chance = chanceOf(seed)

@@ -62,16 +62,22 @@ const write = (socket: Socket<Peer>, text: string): void => {
 /** A backend under way. */
 export interface Faulty {
   readonly port: number
+  /** The most requests that it was given at a time. */
+  readonly busiest: () => number
   /** Ends its faults. */
   readonly calm: () => void
+  /** Breaks off all it does, and refuses connections. */
+  readonly kill: () => void
   /** As a server that was told to stop and waits for its clients: refuses connections, and says nothing on those it has. */
   readonly mute: () => void
-  /** Ends the connections it was mute on, and listens again. */
+  /** Ends the connections it was mute on, and listens again, as after its death. */
   readonly revive: () => void
 }
 
 /** Starts one, over TLS when it is given a certificate. */
 export const startFaulty = (ledger: Ledger, chance: Chance, tls?: TLSOptions): Faulty => {
+  let busy = 0
+  let busiest = 0
   let faults = true
   let muted = false
   const open = new Set<Socket<Peer>>()
@@ -82,6 +88,7 @@ export const startFaulty = (ledger: Ledger, chance: Chance, tls?: TLSOptions): F
     if (!socket.data.busy) return
     socket.data.busy = false
     ledger.active -= 1
+    busy -= 1
     for (const timer of socket.data.timers) clearTimeout(timer)
     socket.data.timers = []
   }
@@ -193,6 +200,8 @@ export const startFaulty = (ledger: Ledger, chance: Chance, tls?: TLSOptions): F
           if (marker === undefined) return send(socket, plain("404 Not Found", "application/json", errorBody))
           const asked = JSON.parse(marker) as Marker // reason: only the soak writes this
           peer.busy = true
+          busy += 1
+          busiest = Math.max(busiest, busy)
           ledger.execute(asked.id)
           serve(socket, asked)
         },
@@ -210,8 +219,13 @@ export const startFaulty = (ledger: Ledger, chance: Chance, tls?: TLSOptions): F
   const { port } = listener
   return {
     port,
+    busiest: () => busiest,
     calm: () => {
       faults = false
+    },
+    kill: () => {
+      listener.stop()
+      for (const socket of open) socket.terminate()
     },
     mute: () => {
       muted = true

@@ -11,6 +11,12 @@ export class Books {
   readonly wrongs: Array<string> = []
   /** How many attempts an answer says it took, by request; 0 when it does not say. */
   readonly attempts = new Map<string, number>()
+  /** Requests that an administrator has cancelled. */
+  readonly cancelled = new Set<string>()
+  /** Answers by their status, of clients that have seen it. */
+  readonly statuses: Record<number, number> = {}
+  /** Requests that were sent. */
+  asked = 0
   /** Longest time a request took, in milliseconds. */
   longestMs = 0
 
@@ -45,18 +51,23 @@ interface Asked {
 
 let next = 0
 
-const ask = (chance: Chance): Asked => {
+/** Header lines for a request of this name. */
+type HeadersFor = (id: string) => string
+
+const ask = (chance: Chance, headersFor: HeadersFor): Asked => {
   const kind = pick(chance, kinds)
   next += 1
   const streaming = kind === "stream" || kind === "slow" || (kind === "leave" && chance() < 0.7)
   const marker = { id: `r${String(next)}`, frames: streaming ? between(chance, 1, 60) : 0 }
   const model = kind === "alias" ? "short-name" : kind === "unknown" ? "nobody-has-this" : "soak"
   const head = `{"soak":${JSON.stringify(marker)},"model":"${model}"`
+  const headers = headersFor(marker.id)
   const padding = chance() < 0.05 ? "x".repeat(between(chance, 10_000, 300_000)) : "Say it."
-  if (kind === "embeddings") return { marker, kind, request: post("/v1/embeddings", `${head},"input":"${padding}"}`) }
+  if (kind === "embeddings")
+    return { marker, kind, request: post("/v1/embeddings", `${head},"input":"${padding}"}`, headers) }
   const messages = `,"messages":[{"role":"user","content":"${padding}"}]`
   const body = `${head}${messages}${streaming ? ',"stream":true' : ""}${kind === "broken" ? "" : "}"}`
-  return { marker, kind, request: post("/v1/chat/completions", body) }
+  return { marker, kind, request: post("/v1/chat/completions", body, headers) }
 }
 
 const judgeStream = ({ id, frames }: Marker, { text, whole }: Answer, books: Books): void => {
@@ -65,6 +76,7 @@ const judgeStream = ({ id, frames }: Marker, { text, whole }: Answer, books: Boo
   if (foreign !== undefined) return books.wrong(`${id}: got a token of ${String(foreign[1])}`)
   if (numbers.some(([, , number], at) => Number(number) !== at)) return books.wrong(`${id}: tokens lost or doubled`)
   const done = text.includes("data: [DONE]")
+  if (!whole && books.cancelled.has(id)) return books.note("cancelled")
   if (text.includes('data: {"error"')) {
     if (done) return books.wrong(`${id}: an error and [DONE]`)
     return whole
@@ -89,6 +101,8 @@ const isError = (text: string): boolean => {
 const judge = ({ marker, kind }: Asked, answer: Answer, books: Books): void => {
   const { status, text, whole } = answer
   const { id, frames } = marker
+  if (status !== 0) books.statuses[status] = (books.statuses[status] ?? 0) + 1
+  if (books.cancelled.has(id) && (status === 499 || (frames === 0 && !whole))) return books.note("cancelled")
   if (status !== 200) {
     if (!whole) return books.wrong(`${id}: no whole answer (status ${String(status)})`)
     if (!isError(text)) return books.wrong(`${id}: status ${String(status)} with ${text.slice(0, 100)}`)
@@ -109,6 +123,7 @@ const exchange = (wire: Wire, asked: Asked, chance: Chance, books: Books): Promi
     let text = ""
     let over = false
     const began = performance.now()
+    books.asked += 1
     const end = (): void => {
       over = true
       books.longestMs = Math.max(books.longestMs, performance.now() - began)
@@ -164,7 +179,13 @@ const exchange = (wire: Wire, asked: Asked, chance: Chance, books: Books): Promi
   })
 
 /** Sends requests one after the other until told to stop. */
-export const client = async (port: number, chance: Chance, books: Books, going: () => boolean): Promise<void> => {
+export const client = async (
+  port: number,
+  chance: Chance,
+  books: Books,
+  going: () => boolean,
+  headersFor: HeadersFor = () => ""
+): Promise<void> => {
   let wire = await connect(port)
   while (going()) {
     // A connection of some clients is never reused.
@@ -172,7 +193,7 @@ export const client = async (port: number, chance: Chance, books: Books, going: 
       wire.close()
       wire = await connect(port)
     }
-    const asked = ask(chance)
+    const asked = ask(chance, headersFor)
     await exchange(wire, asked, chance, books)
     await Bun.sleep(between(chance, 0, 40))
   }
