@@ -26,7 +26,7 @@ const slots = [2, 2, 3]
 const keys = { night: "batch", day: "normal", pager: "high" } as const
 
 // Clients that are always there; all others come in waves.
-const few = 3
+const few = 5
 const waveMinutes = 0.2
 
 const secretOf = (key: string): string => `sk-soak-${key}`

@@ -117,8 +117,13 @@ export class Schedule<W extends Waiter> {
     return this.sizes
   }
 
-  enter(waiter: W): void {
-    const { group, key, session } = waiter
+  /** One that had its turn `inVain` goes before all of its conversation, and that turn is not counted. */
+  enter(waiter: W, inVain = false): void {
+    const { cost, group, key, session } = waiter
+    if (inVain) {
+      this.keys.adds(key, -cost)
+      this.serviceIn(key).adds(session, -cost)
+    }
     const rank = rankOf(waiter)
     let lane = this.lanes.find((each) => each.key === key && each.rank === rank && each.group === group)
     if (lane === undefined) {
@@ -129,14 +134,15 @@ export class Schedule<W extends Waiter> {
       this.lanes.push(lane)
     }
     const waiting = lane.sessions.get(session)
-    const entry = { waiter, serial: (this.serials += 1) }
+    const entry = { waiter, serial: inVain ? 0 : (this.serials += 1) }
     if (waiting === undefined) {
       const service = this.serviceIn(key)
       let least: number | undefined
       for (const other of lane.sessions.keys()) least = Math.min(least ?? Infinity, service.of(other))
       service.returns(session, least)
       lane.sessions.set(session, [entry])
-    } else waiting.push(entry)
+    } else if (inVain) waiting.unshift(entry)
+    else waiting.push(entry)
     this.count += 1
     this.sizes.set(group, this.sizeOf(group) + 1)
   }

@@ -88,6 +88,10 @@ const fromLimits = (header: Header, now: number): number | undefined => {
   return told || untold.length === 0 ? undefined : Math.min(...untold)
 }
 
+/** Whether an answer tells what is left of limits on what may be asked in a time. */
+export const tellsLimits = (header: Header): boolean =>
+  header("ratelimit") !== null || limits.some(([remaining]) => header(remaining) !== null)
+
 /**
  * What `retry-after-ms`, `retry-after` (seconds or an HTTP date) or the reset of an exhausted limit asks for, in
  * milliseconds; undefined when none of them says anything readable. Limits are told with every answer, so that their

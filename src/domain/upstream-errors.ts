@@ -64,6 +64,8 @@ export class ErrorStatus extends Data.TaggedError("ErrorStatus")<{
   readonly retryAfterMs: number | undefined
   /** What it says in headers that its client's dialect has for answers; absent where none came. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Set where it told what is left of limits that it counts. */
+  readonly counts?: true
   /** Whether it came under a good status: the backend took the request for answered. */
   readonly underGood?: true
 }> {}

@@ -25,6 +25,8 @@ export class Slots {
   /** The most that it was seen to work on at once. */
   private peak = 0
   private isKnown = false
+  /** Whether it refuses what it has no slot for. */
+  refuses = false
   // Those that waited behind what is thought to be all, or fewer; a row of either ends with the other, or with proof.
   private full = 0
   private fewer = 0
@@ -110,12 +112,34 @@ export class Slots {
     this.fewer = 0
   }
 
+  /**
+   * It refused one while it worked on so many others: it has no more slots than that. Where it has had more, somebody else has them
+   * now, or it was too quick; where it has none of these all are somebody else's.
+   */
+  refused(working: number): void {
+    this.refuses = true
+    // No more than one further at a time until it is seen what there is.
+    if (!this.isKnown) this.limit = Math.max(this.peak, working, 1)
+    if (working === 0) return
+    if (working < this.peak) {
+      this.waited(working)
+      return
+    }
+    if (this.isKnown) this.patience = Math.min(tryAfter.most, 2 * this.patience)
+    this.peak = working
+    this.isKnown = true
+    this.full = believed.all
+    this.fewer = 0
+    this.begun = 0
+  }
+
   /** Forgets everything: the server has been away. */
   clear(): void {
     this.peak = 0
     this.limit = search.from
     this.calm = search.from
     this.isKnown = false
+    this.refuses = false
     this.full = 0
     this.fewer = 0
     this.begun = 0

@@ -226,6 +226,16 @@ export class Standing {
     return beyond
   }
 
+  /** It had no slot for one: that shows how many it has, by those that were there for long enough not to be refused as well. */
+  refuses(running: Running, now: number, others: number): void {
+    const settled = lateTimes * (now - running.at) + leastLateMs
+    let working = others
+    for (const each of this.running) {
+      if (each !== running && (each.firstAt !== 0 || now - each.at > settled)) working += 1
+    }
+    this.slots.refused(working)
+  }
+
   /** Its first token is late, or was. */
   isLate(running: Running, now: number): void {
     // Nobody waits for the end of it: of what takes long already, as much again is to be expected.

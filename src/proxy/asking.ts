@@ -228,6 +228,7 @@ export class Asking implements Asker {
     const { forwarding, run } = this.request
     const now = performance.now()
     if (this.leads) run.record.awaits(now - ticket.started)
+    if (blame._tag === "full") ticket.refused(blame.ms, now, failureReason(error))
     const coolMs = blame._tag === "cool" ? blame.ms : blame._tag === "count" ? blame.coolMs : undefined
     if (coolMs !== undefined) {
       ticket.cool(coolMs, now, { limited: blame._tag === "cool", reason: failureReason(error) })

@@ -2,21 +2,14 @@
  * The attempts of one request: candidate after candidate until one commits, as recursion in the channel of typed errors.
  */
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import * as Result from "effect/Result"
 import { locality } from "../backend/backend.ts"
-import type { DialectList } from "../dialect/all.ts"
 import type { ChatField } from "../dialect/chat.ts"
 import type { ReadRequest, Span } from "../dialect/Dialect.ts"
 import { type GatewayError, Overloaded } from "../domain/errors.ts"
-import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
-import type { Ruling } from "../domain/routing.ts"
 import type { Work } from "../fleet/standing.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { BadAnswer, type UpstreamError } from "../domain/upstream-errors.ts"
-import type { LearnedRefusals } from "../registry/learned-refusals.ts"
-import type { ListDrift } from "../registry/list-drift.ts"
-import type { Registry } from "../registry/Registry.ts"
 import { type Candidate, inRotation } from "../registry/snapshot.ts"
 import {
   asksToRetryLater,
@@ -29,81 +22,24 @@ import {
 } from "../router/judge-failure.ts"
 import type { Attempt } from "../router/choice.ts"
 import type { Plan } from "../router/plan.ts"
-import type { Router } from "../router/Router.ts"
-import type { KeyBounds } from "../router/zoned-targets.ts"
 import type { CommittedAnswer } from "../upstream/answer.ts"
-import type { Deadlines } from "../upstream/Deadlines.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
-import type { RequestClock, Upstream } from "../upstream/Upstream.ts"
-import type { DialingBounds } from "../upstream/perimeter.ts"
-import type { Hooks } from "../hooks/Hooks.ts"
-import type { Accounting } from "./Accounting.ts"
+import type { RequestClock } from "../upstream/Upstream.ts"
 import { type AskedFor, Asking, type AskingEnds, dropAnswer, isAway, isCount } from "./asking.ts"
 import { deliver } from "./deliver.ts"
 import { GaveUp, redactedError } from "./final-failure.ts"
 import { isGuardRefusal } from "./guard.ts"
 import { hookedAnswer, withoutWish } from "./hooked-answer.ts"
-import type { Hedging, HedgeShare } from "./hedging.ts"
+import type { HedgeShare } from "./hedging.ts"
 import { Race, type Racer } from "./race.ts"
-import type { RequestLimiter } from "./limited.ts"
+import type { Forwarding } from "./forwarding.ts"
 import type { RequestRun } from "./request-run.ts"
-import type { RequestRecord } from "./record.ts"
-import type { SpendingNeeds } from "./spending.ts"
-import type { SlotQueue, SlotSeeker, Waiting } from "./slot-queue.ts"
+import type { Waiting } from "./slot-queue.ts"
 import { StreamedBody } from "./streamed-body.ts"
 import type { AnyTranslator } from "./translation.ts"
 
-/** What forwarding draws on. */
-export interface Forwarding {
-  readonly dialects: DialectList
-  readonly registry: Registry["Service"]
-  readonly router: Router["Service"]
-  readonly upstream: Upstream["Service"]
-  /** What bounds where sockets may be opened to, and where it is noted that they were. */
-  readonly dialing: DialingBounds
-  readonly accounting: Accounting["Service"]
-  readonly spending: SpendingNeeds
-  readonly turns: EventLoopTurns
-  readonly deadlines: Deadlines["Service"]
-  /** Realtime sessions under way. */
-  readonly sessions: Set<RequestRun>
-  readonly hedging: Hedging
-  readonly newcomers: ListDrift
-  readonly limits: RequestLimiter
-  readonly refusals: LearnedRefusals<ChatField>
-  /** Those who refuse to tell the tokens of a stream. */
-  readonly wishRefusals: LearnedRefusals<"usage">
-  /** Called once the body of a request is there; says why it may not go on. */
-  readonly taken: (run: RequestRun) => GatewayError | undefined
-  /** The smallest context, in tokens, of those who may answer for a model now. */
-  readonly leastContext: (model: string) => number
-  /** The model that is meant where none is named. */
-  readonly standIn: (usual: string | undefined, key?: KeyBounds) => string | undefined
-  /** Whether one more retry may be spent now. */
-  readonly budgetLeft: () => boolean
-  /** Where requests wait for a slot. */
-  readonly queue: SlotQueue
-  /** How long they may, in milliseconds; 0 is no limit. */
-  readonly queueMs: () => number
-  /** Who a request is that waits. */
-  readonly seeks: (record: RequestRecord) => Pick<SlotSeeker, "key" | "priority" | "session">
-  /** How many slots of each server it leaves free. */
-  readonly leaves: (record: RequestRecord, now: number) => number
-  /** Its prompt as a chain; taken in as one of its conversation. */
-  readonly chainOf: (record: RequestRecord, body: Uint8Array) => NonNullable<Work["chain"]>
-  /** Called when a slot may have become free. */
-  readonly freed: () => void
-  /** Sees to it that the client of a stream does not wait in silence. */
-  readonly keepAlive: (run: RequestRun) => void
-  /** Sends a copy of a request where its rule wants one. */
-  readonly shadow: (run: RequestRun, read: ReadRequest, body: Uint8Array, ruling: Ruling) => void
-  /** Who judges requests and answers outside of the gateway. */
-  readonly hooks: Hooks["Service"]
-  /** Starts what goes on beside a request. */
-  readonly fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>
-  /** Called once for a request that is tried again. */
-  readonly retried: () => void
-}
+// So often a request is taken back by the queue that had its turn: who refuses more often is not waited for.
+const mostRefusals = 100
 
 const noStream = new BadAnswer({ reason: "something else than the stream that has been opened for it" })
 const nothing = new Uint8Array(0)
@@ -125,6 +61,12 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
   private retriesLeft: number
   private lostBefore = 0
   private worked = false
+  // Those that had no slot, and how often that was.
+  private slotless: ReadonlyArray<Attempt> = []
+  private refusals = 0
+  // When it began to wait for a slot, and whether it has had its turn.
+  private queuedAt: number | undefined
+  private hadTurn = false
   // How the last one failed that was asked.
   private latest: Failed | undefined
   private translator: AnyTranslator | undefined
@@ -181,6 +123,8 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     const { clock } = record
     return Effect.callback((resume) => {
       const since = performance.now()
+      const from = (this.queuedAt ??= since)
+      const mostMs = queueMs()
       let entered: Waiting | Overloaded | undefined
       const over = (then: Forwarded): void => {
         record.awaits(performance.now() - since)
@@ -189,9 +133,9 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
       record.waits(since, () =>
         entered === undefined || entered instanceof Overloaded ? undefined : queue.placeOf(entered)
       )
-      clock.arm("queue", queueMs(), () => {
+      clock.arm("queue", mostMs === 0 ? 0 : Math.max(1, from + mostMs - since), () => {
         if (entered === undefined || entered instanceof Overloaded) return
-        const why = queue.late(entered, performance.now() - since)
+        const why = queue.late(entered, performance.now() - from)
         queue.leave(entered)
         over(Effect.fail(why))
       })
@@ -200,10 +144,12 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
         {
           ...seeks(record),
           plan,
-          until: clock.totalAt,
+          inVain: this.hadTurn,
+          until: Math.min(clock.totalAt, mostMs === 0 ? Infinity : from + mostMs),
           // The place is taken in this turn: what is made of the attempt takes it.
           goes: (attempt, by) => {
             this.plan = by
+            this.hadTurn = true
             over(this.from(attempt))
           },
           isOver: (by) => over(this.latest === undefined ? Effect.fail(router.busy(by, performance.now())) : otherwise)
@@ -393,11 +339,19 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     const { failure, judged } = this.notes(asking, found)
     const mayRepeat = !(body instanceof StreamedBody) || body.mayRepeat
     if (judged.next !== "next" || !mayRepeat) return this.over(failure)
+    if (judged.blame._tag === "full") return this.goesBack(failure)
     this.retriesLeft -= 1
     if (!run.retrying) retried()
     run.retrying = true
     // The same candidate is asked again only when there is no other.
     return this.next(judged.again ? Effect.suspend(() => this.from(attempt)) : this.over(failure))
+  }
+
+  // It is as if those had not been asked: they are waited for, as long as the queue has it.
+  private goesBack(failure: Failed): Forwarded {
+    this.plan = this.plan.over(this.forwarding.registry.snapshot(), performance.now(), this.slotless)
+    this.slotless = []
+    return this.next(this.over(failure))
   }
 
   /** Takes down the failure of an attempt, and what it leads to. */
@@ -415,8 +369,16 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
       keyRefused: health.status === "config_error",
       budgetLeft: mayRetry,
       lostBefore: this.lostBefore,
+      refusing:
+        plan.settings.waits && this.refusals < mostRefusals && !isCount(run)
+          ? { local: locality(backend.type) === "local", working: asking.ticket.others }
+          : undefined,
       roomier: isTooLong(error) && plan.outgrow(attempt.candidate, performance.now())
     })
+    if (judged.blame._tag === "full") {
+      this.slotless = [...this.slotless, attempt]
+      this.refusals += 1
+    }
     const blameless = judged.blame._tag === "none" && error._tag === "ErrorStatus"
     // Whoever cannot count may answer all the same.
     asking.fails(error, isCount(run) && !isAway(error) ? { _tag: "none" } : judged.blame, blameless)

@@ -33,7 +33,7 @@ import { passedAnswerHeaders, passedHeaders } from "../upstream/passage-headers.
 import { redactorFor } from "../upstream/endpoint.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { carriesKey, ownAnswerHeaders } from "./answer-head.ts"
-import type { Forwarding } from "./attempts.ts"
+import type { Forwarding } from "./forwarding.ts"
 import { failureReason, GaveUp, redactedBytes } from "./final-failure.ts"
 import { PassedFlow } from "./passed-flow.ts"
 import type { RequestRun } from "./request-run.ts"

@@ -32,6 +32,8 @@ export interface SlotSeeker {
   readonly session: number
   /** When it has no more time, in monotonic milliseconds. */
   readonly until: number
+  /** Set for one that had its turn and was refused all the same. */
+  readonly inVain?: boolean
   /** Called once it may ask somebody, who is given the request before this returns. */
   readonly goes: (attempt: Attempt, plan: Plan) => void
   /** Called once instead: there is nobody any more. */
@@ -133,10 +135,11 @@ export class SlotQueue implements Deadline {
     const { maxQueue, queueMs } = this.limits()
     const { schedule } = this
     const waiting: Waiting = { ...seeker, group, cost: costOf(seeker.plan), since: now, model: modelOf(seeker.plan) }
-    if (schedule.sizeOf(group) >= maxQueue) {
+    const { inVain = false } = seeker
+    if (!inVain && schedule.sizeOf(group) >= maxQueue) {
       return this.refusal(waiting, schedule.sizeOf(group), `${maxQueue} requests for it wait already (queue.max_queue)`)
     }
-    schedule.enter(waiting)
+    schedule.enter(waiting, inVain)
     this.counts.enters(waiting.model, waiting.priority, waiting)
     this.pass(now)
     const { before, seconds } = this.placeOf(waiting)

@@ -29,6 +29,8 @@ export const noSiblings: SiblingStanding = { inFlight: 0, coolUntil: 0, circuits
 /** Why a backend asked to be left alone: whether it has all it can take (429), and what it answered, in words. */
 export interface CooldownReason {
   readonly limited: boolean
+  /** Whether it lacks nothing but a slot: it is waited for, and may be asked as soon as something ends there. */
+  readonly full?: true
   readonly reason: string
 }
 
@@ -251,6 +253,7 @@ const maxCircuits = 1000
 /** The place one attempt takes at its backend, from start to end; settled once, whatever happens. */
 export class Ticket {
   private settled = false
+  private wasRefused = false
   private readonly live: LiveState
   private readonly model: string
   /** When the attempt began, in monotonic milliseconds. */
@@ -347,12 +350,25 @@ export class Ticket {
     if (before <= now) this.turned({ _tag: "Cooling", forMs })
   }
 
+  /** Requests of this gateway that its backend has beside it. */
+  get others(): number {
+    return this.live.inFlight - 1 + this.live.siblings.inFlight
+  }
+
+  /** Its backend had no slot for it, and is not asked for so long, or until something ends there. */
+  refused(forMs: number, now: number, reason: string): void {
+    this.wasRefused = true
+    this.standing.refuses(this.running, now, this.live.siblings.inFlight)
+    this.cool(forMs, now, { limited: true, full: true, reason })
+  }
+
   /** Frees the place and notes what the attempt showed; later calls do nothing. */
   settle(evidence: Evidence, now: number): void {
     if (this.settled) return
     this.settled = true
     const { live, model } = this
     live.inFlight -= 1
+    if (live.marked && !this.wasRefused && live.rests.get(model)?.full === true) this.wakes()
     live.turns?.()
     this.freed()
     this.standing.ends(this.running, now, this.seen, live.siblings.inFlight)
@@ -375,6 +391,14 @@ export class Ticket {
     } else if (circuit !== undefined) {
       live.circuits.set(model, abandonTrial(circuit))
     }
+  }
+
+  // There is a slot again.
+  private wakes(): void {
+    const { live, model } = this
+    live.cooling.delete(model)
+    live.rests.delete(model)
+    refreshMarked(live)
   }
 
   // A good answer closes the circuit, and shows a pause to be over that had passed.

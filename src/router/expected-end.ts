@@ -116,7 +116,7 @@ const missed = 0.5
 /**
  * How many requests of a model a server has at most once it is given one more of these needs: its slots, and some more where
  * only that can show further ones; while nothing is known, as many as it has shown to begin at once. Clouds have no bound but
- * what they are told to have. Where keys share it, and for batches, see \`Claim\`.
+ * what they are told to have, or show by refusing more. Where keys share it, and for batches, see \`Claim\`.
  */
 export const placesAt = ({ model, state }: Candidate, standing: Standing, claim: Claim): number => {
   if (standing.recalled !== undefined) return standing.recalled.places
@@ -125,10 +125,10 @@ export const placesAt = ({ model, state }: Candidate, standing: Standing, claim:
   const { type } = state.backend
   const { slots } = standing
   if (told !== undefined && (slotsConfigured === true || !showsSlots(type))) return without(standing, told, leaves)
-  if (told === undefined && locality(type) === "cloud") return Infinity
+  if (told === undefined && locality(type) === "cloud" && !(slots.refuses && slots.seen !== undefined)) return Infinity
   const crowds = claim.shares === true && claim.key !== undefined && standing.isCrowdedBy(claim.key)
   if (told === undefined && slots.seen === undefined)
-    return crowds || leaves > 0 ? slots.calm : Math.max(slots.places(false), slotsAtFirst(type))
+    return crowds || leaves > 0 ? slots.calm : Math.max(slots.places(false), slots.refuses ? 0 : slotsAtFirst(type))
   return without(standing, Math.max(slots.places(claim.shares === true && !crowds), told ?? 0), leaves)
 }
 
@@ -163,7 +163,11 @@ export const expectEnd = (
   const pushedOut = place?.lost ?? (slotFieldOf(backend.type) !== undefined ? prompt - cached : overflow)
   // Those of other processes hold places as well.
   const wait = places === Infinity ? 0 : standing.freeIn(places - live.siblings.inFlight, moment.ahead(standing), now)
-  end.wait = Math.max(wait, drainMs(candidate, now))
+  end.wait = Math.max(
+    wait,
+    drainMs(candidate, now),
+    live.marked ? (live.cooling.get(candidate.model.id) ?? 0) - now : 0
+  )
   end.load = loadMs(candidate, now)
   end.read = (standing.toRead(now) + prompt - cached + pushedOut) * readMs + baseMs + (past ? 0 : standing.lateBy(now))
   // How long an answer is depends on what is asked, and not on who is.

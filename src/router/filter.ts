@@ -115,6 +115,14 @@ export const circuitExclusion = ({ state, model }: Candidate, now: number): Excl
     : { _tag: "CircuitOpen", untilMs: circuit.openUntil }
 }
 
+/** Whether a candidate that is in rotation lacks nothing but a slot: by its limits, by `slotless`, or since it has just refused one for that. */
+export const lacksSlotOnly = (candidate: Candidate, slotless: Exclusion | undefined, now: number): boolean => {
+  const limit = availabilityExclusion(candidate) ?? slotless
+  if (limit !== undefined && limit._tag !== "Full") return false
+  const why = circuitExclusion(candidate, now)
+  return why === undefined ? limit !== undefined : why._tag === "Cooling" && why.rest?.full === true
+}
+
 const abilityWords: Readonly<Record<Ability, string>> = {
   vision: "vision (image input)",
   tools: "tools",

@@ -4,6 +4,7 @@
 import { isAddressMissing, isModelMissing } from "../domain/not-found.ts"
 import { isContextOverflow } from "../domain/context-overflow.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
+import { isFull, pauseOf, type Refusing } from "./full-server.ts"
 
 /** What an attempt's failure says of its backend. */
 export type Blame =
@@ -13,6 +14,8 @@ export type Blame =
       readonly coolMs?: number
     }
   | { readonly _tag: "cool"; readonly ms: number }
+  /** It has all it can work on: waited for, and for so long by itself when nothing ends there. */
+  | { readonly _tag: "full"; readonly ms: number }
   /** It says that its key is bad: counted, and for a probe to confirm. */
   | { readonly _tag: "key" }
   /** `probe`: whether a probe should look all the same. */
@@ -31,6 +34,8 @@ export interface FailureContext {
   readonly lostBefore: number
   /** Whether there is somebody with a longer context, when the prompt did not fit. */
   readonly roomier?: boolean
+  /** Where requests wait for servers that are full: what is known of this one. */
+  readonly refusing?: Refusing | undefined
 }
 
 /**
@@ -116,10 +121,14 @@ export const isTooLong = (error: UpstreamError): boolean =>
 
 const statusVerdict = (
   error: UpstreamError & { readonly _tag: "ErrorStatus" },
-  { ownKey, keyRefused, roomier = false }: FailureContext,
+  { ownKey, keyRefused, refusing, roomier = false }: FailureContext,
   may: boolean
 ): Verdict => {
   const { status } = error
+  // It has not begun, so that it is no retry.
+  if (refusing !== undefined && isFull(error, refusing)) {
+    return { next: "next", blame: { _tag: "full", ms: pauseOf(error) }, own: true, again: false }
+  }
   if (status === 429) return { next: may ? "next" : "pass", blame: cool(error.retryAfterMs), own: true, again: false }
   if ((status === 401 || status === 403) && ownKey) return refusal(status, error.body, keyRefused, may)
   if (status === 408) return { next: may ? "next" : "fail", blame: none, again: true }

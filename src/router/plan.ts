@@ -16,6 +16,7 @@ import {
   fullOf,
   isBehind,
   isWithoutSlot,
+  lacksSlotOnly,
   slotExclusion
 } from "./filter.ts"
 import { upstreamName, type NameTarget } from "./names.ts"
@@ -159,11 +160,11 @@ export class Plan implements DecisionBasis {
     if (others === (this.claim === this.needs)) this.claim = others ? { ...this.needs, shares: true } : this.needs
   }
 
-  /** The same over what there is now; whoever was asked, or lost, still was. */
-  over(snapshot: Snapshot, now: number): Plan {
+  /** The same over what there is now; whoever was asked, or lost, still was, except for those that had no slot. */
+  over(snapshot: Snapshot, now: number, slotless: ReadonlyArray<Attempt> = []): Plan {
     const { by, needs, ruling, settings } = this
     const renewed = new Plan(needs, settings, snapshot, by, now, ruling, undefined, () => this.work.chain)
-    renewed.asked.push(...this.asked)
+    renewed.asked.push(...this.asked.filter((each) => !slotless.includes(each)))
     renewed.lost.push(...this.lost)
     renewed.outgrown = this.outgrown
     return renewed
@@ -361,8 +362,7 @@ export class Plan implements DecisionBasis {
       (candidate) =>
         !this.wasAsked(candidate) &&
         capabilityExclusion(candidate, this.needs) === undefined &&
-        circuitExclusion(candidate, now) === undefined &&
-        (availabilityExclusion(candidate) ?? this.slotless(candidate))?._tag === "Full"
+        lacksSlotOnly(candidate, this.slotless(candidate), now)
     )
     return full.length < 2 ? full : withMostContext(full, this.needs)
   }

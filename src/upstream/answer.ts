@@ -5,7 +5,7 @@
 import * as Exit from "effect/Exit"
 import * as Result from "effect/Result"
 import { BadAnswer, ErrorStatus, type UpstreamError } from "../domain/upstream-errors.ts"
-import { delayIn, retryAfterOf } from "../domain/retry-after.ts"
+import { delayIn, retryAfterOf, tellsLimits } from "../domain/retry-after.ts"
 import {
   type DialectRoute,
   type AnswerIdentity,
@@ -121,6 +121,7 @@ class ErrorJudge implements IntakeJudge<never> {
       contentType: head.header("content-type") ?? "",
       body: said,
       headers: this.headers,
+      ...(asksToWait && tellsLimits(head.header) ? { counts: true } : {}),
       retryAfterMs:
         retryAfterOf(head.header, wallClock(), head.status) ?? (asksToWait ? delayIn(decoder.decode(said)) : undefined)
     })

@@ -332,6 +332,32 @@ describe("of those that wait for a slot", () => {
     )
   })
 
+  test("one that had its turn in vain goes first of its conversation, and its key has had no more than before", () => {
+    const of = (key: string, id: number): Numbered => ({
+      id,
+      group: "llama",
+      priority: "normal",
+      key,
+      session: 1,
+      cost: 1
+    })
+    const schedule = new Schedule<Numbered>()
+    for (const each of [of("ann", 0), of("ann", 1), of("bob", 2), of("bob", 3)]) schedule.enter(each)
+    let first: Numbered | undefined
+    schedule.pass((waiter) => {
+      first = waiter
+      return "goes"
+    }, 1)
+    if (first === undefined) throw new Error("nobody has gone")
+    schedule.enter(first, true)
+    const order: Array<number> = []
+    schedule.pass(({ id }) => {
+      order.push(id)
+      return "goes"
+    }, 4)
+    expect(order).toEqual([0, 2, 1, 3])
+  })
+
   test("a place is never beyond those that wait for the same model", () => {
     fc.assert(
       fc.property(fc.array(waiter, { minLength: 1, maxLength: 30 }), (waiters) => {

@@ -260,3 +260,40 @@ describe("the slots of a server", () => {
     expect(slots.places(false)).toBe(new Slots().places(false))
   })
 })
+
+describe("a server that refuses what it has no slot for", () => {
+  const work = { prompt: 200, output: 40, chain: undefined }
+
+  test("is known to have as many slots as it worked on, at the first refusal, and is given no more", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 40 }), (count) => {
+        const standing = new Standing()
+        for (let each = 0; each < count; each += 1) standing.begins(work, each * 100)
+        const refused = standing.begins(work, count * 100)
+        standing.refuses(refused, count * 100 + 2, 0)
+        standing.ends(refused, count * 100 + 2, undefined)
+        expect([standing.slots.seen, standing.slots.places(false)]).toEqual([count, count])
+      })
+    )
+  })
+
+  test("tells nothing by those that came with the one that it refused, and may be refused as well", () => {
+    const standing = new Standing()
+    const all = [1, 2, 3, 4].map(() => standing.begins(work, 0))
+    for (const each of all) standing.refuses(each, 3, 0)
+    expect([standing.slots.seen, standing.slots.places(false)]).toEqual([undefined, 1])
+  })
+
+  test("is found to have more once it works on more, one after the other", () => {
+    const standing = new Standing()
+    const one = standing.begins(work, 0)
+    const two = standing.begins(work, 100)
+    standing.refuses(two, 101, 0)
+    standing.ends(two, 101, undefined)
+    expect(standing.slots.seen).toBe(1)
+    standing.answers(one, 110, false)
+    standing.answers(standing.begins(work, 200), 210, false)
+    expect(standing.slots.seen).toBeUndefined()
+    expect(standing.slots.places(false)).toBe(3)
+  })
+})
