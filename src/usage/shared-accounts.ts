@@ -9,6 +9,7 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import { Replicas } from "../replicas/Replicas.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
+import { commandMs } from "../replicas/store-client.ts"
 import { type Account, type BudgetBook, periodEnd, type Reservation, type Spender } from "./budget.ts"
 import {
   holdMs,
@@ -20,8 +21,8 @@ import {
   type StoreAccount
 } from "./budget-scripts.ts"
 
-/** How long a request waits for the store, in milliseconds. */
-const patienceMs = 5
+// What is let in on a guess is spent: under a hard limit the answer is waited for, which comes or fails within this.
+const patienceMs = commandMs + 10
 
 // How often it is asked what all have spent, and of how many accounts at most; of more of them every two seconds.
 const hearMs = 250
@@ -54,8 +55,11 @@ export const sharedAccounts = Effect.fnUntraced(function* (
   const fork = Effect.runForkWith(yield* Effect.context<never>())
   const held = new Map<string, Reservation>()
   let last = 0
+  // Whether one was let in while the store was there and did not say so, since it was last heard.
+  let unsure = false
 
   const hear = (accounts: ReadonlyArray<Account>, said: ReadonlyArray<number>, own: ReadonlyArray<number>): void => {
+    unsure = false
     for (const [at, account] of accounts.entries())
       bookNow().hear(account, said[2 * at] ?? 0, said[2 * at + 1] ?? 0, replicas.processes(), own[at] ?? 0)
   }
@@ -104,7 +108,11 @@ export const sharedAccounts = Effect.fnUntraced(function* (
           hear(accounts, said, short === undefined ? own.map((each) => each + nanos) : own)
           return reserved(of)
         }
-        const decided = reserved(alone())
+        // No more than one, as long as nobody knows what is left: others may have taken all of it.
+        const bound = accounts.find(({ rule }) => rule.hard !== undefined)
+        const guessed = unsure && bound !== undefined && !store.isAway() ? { account: bound } : alone()
+        unsure = true
+        const decided = reserved(guessed)
         asked.addObserver((late) => {
           if (Exit.isSuccess(late)) hear(accounts, late.value.slice(1), own)
           if ("account" in decided) give(accounts, id, nanos)
