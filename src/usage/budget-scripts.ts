@@ -117,29 +117,7 @@ for i = 1, #KEYS / 2 do hold(KEYS[2 * i - 1], KEYS[2 * i], ARGV[1], ARGV[2]) end
   }
 )
 
-/** Adds what a ledger has spent; answers what is spent and held of each account. */
-export const spendScript = Redis.script(
-  (key: KeyOf, accounts: Accounts, ledger: string, nanos: number) => [
-    ...keysOf(key, accounts),
-    ledger,
-    nanos,
-    ...endsOf(accounts)
-  ],
-  {
-    numberOfKeys: twoKeysEach,
-    lua: `${common}
-local out = {}
-for i = 1, #KEYS / 2 do
-  redis.call("HINCRBY", KEYS[2 * i - 1], ARGV[1], ARGV[2])
-  redis.call("HINCRBY", KEYS[2 * i - 1], "total", ARGV[2])
-  redis.call("PEXPIREAT", KEYS[2 * i - 1], ARGV[2 + i])
-  out[2 * i - 1], out[2 * i] = standing(KEYS[2 * i - 1])
-end
-return out`
-  }
-).withReturnType<ReadonlyArray<number>>()
-
-/** Tells what a ledger has spent in all, which counts where the store knows of less; answers as above. */
+/** Tells what a ledger has spent in all, which counts where the store knows of less; answers what is spent and held of each account. */
 export const restateScript = Redis.script(
   (key: KeyOf, accounts: Accounts, ledger: string, sums: ReadonlyArray<number>) => [
     ...keysOf(key, accounts),

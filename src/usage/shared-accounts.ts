@@ -11,15 +11,7 @@ import { Replicas } from "../replicas/Replicas.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 import { commandMs } from "../replicas/store-client.ts"
 import { type Account, type BudgetBook, periodEnd, type Reservation, type Spender } from "./budget.ts"
-import {
-  holdMs,
-  keepScript,
-  releaseScript,
-  reserveScript,
-  restateScript,
-  spendScript,
-  type StoreAccount
-} from "./budget-scripts.ts"
+import { holdMs, keepScript, releaseScript, reserveScript, restateScript, type StoreAccount } from "./budget-scripts.ts"
 
 // What is let in on a guess is spent: under a hard limit the answer is waited for, which comes or fails within this.
 const patienceMs = commandMs + 10
@@ -122,16 +114,19 @@ export const sharedAccounts = Effect.fnUntraced(function* (
     })
   }
 
+  // Told as a sum, and not as what is added to it: it may be told twice, and what did not come there comes with the next one.
+  const tell = (accounts: ReadonlyArray<Account>) => {
+    const sums = accounts.map(({ spent }) => spent)
+    const own = ownOf(accounts)
+    return Effect.map(store.run(restateScript)(store.key, accounts.map(stored), ledgerId(), sums), (said) =>
+      hear(accounts, said, own)
+    )
+  }
+
   /** Tells what is spent here of all accounts, and hears what all have spent. */
   const restate = Effect.suspend(() => {
     const accounts = bookNow().all(wallNow())
-    if (accounts.length === 0) return Effect.void
-    const sums = accounts.map(({ spent }) => spent)
-    const own = ownOf(accounts)
-    return Effect.map(store.run(restateScript)(store.key, accounts.map(stored), ledgerId(), sums), (said) => {
-      hear(accounts, said, own)
-      restated()
-    })
+    return accounts.length === 0 ? Effect.void : Effect.andThen(tell(accounts), Effect.sync(restated))
   }).pipe(Effect.ignore)
 
   const keep = Effect.suspend(() =>
@@ -159,10 +154,7 @@ export const sharedAccounts = Effect.fnUntraced(function* (
     },
     spend: (accounts: ReadonlyArray<Account>, nanos: number): void => {
       if (nanos === 0 || accounts.length === 0 || store.isAway()) return
-      const spent = store.run(spendScript)(store.key, accounts.map(stored), ledgerId(), nanos)
-      // What did not come there is told with the next sum.
-      const own = ownOf(accounts)
-      fork(Effect.ignore(Effect.map(spent, (said) => hear(accounts, said, own))))
+      fork(Effect.ignore(Effect.suspend(() => tell(accounts))))
     },
     /** Whether this replica is the one that tells of something, which one of them does. */
     tells: (account: Account, level: string): Effect.Effect<boolean> => {

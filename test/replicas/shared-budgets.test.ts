@@ -86,8 +86,8 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     expect(passed).toBeGreaterThan(4)
     expect(statuses.filter((status) => status !== 200).every((status) => status === 402)).toBe(true)
     await eventually(async () => (await budgetOf(b)).spent_nanos === passed * dollar, "each knows what all have spent")
-    expect((await budgetOf(b)).reserved_nanos).toBe(0)
-  }, 30_000)
+    await eventually(async () => (await budgetOf(b)).reserved_nanos === 0, "nothing is reserved any more")
+  }, 60_000)
 
   test("are known again to a store that has forgotten everything, from the ledgers", async () => {
     await using store = await startStore()
@@ -100,7 +100,7 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     await store.revive()
     await eventually(async () => (await budgetOf(a)).spent_nanos === 5 * dollar, "a knows what b has spent")
     await eventually(async () => (await budgetOf(b)).spent_nanos === 5 * dollar, "b knows what a has spent")
-  }, 30_000)
+  }, 60_000)
 
   test("are kept to while the store is away: each has its part of what was left", async () => {
     await using store = await startStore()
@@ -124,7 +124,7 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     expect(byA + byB).toBeWithin(6, 9)
     await store.revive()
     await eventually(async () => (await budgetOf(a)).spent_nanos === (2 + byA + byB) * dollar, "all of it is counted")
-  }, 30_000)
+  }, 60_000)
 
   test("refuse while it is away where that is wanted", async () => {
     await using store = await startStore()
@@ -136,5 +136,5 @@ describe.skipIf(storePath === undefined)("budgets of replicas", () => {
     await eventually(() => isAway(a), "it has noticed")
     expect(await ask(a)).toBe(402)
     await until(() => a.inFlight() === 0, "quiet")
-  }, 30_000)
+  }, 60_000)
 })

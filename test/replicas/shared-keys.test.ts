@@ -91,5 +91,5 @@ describe.skipIf(storePath === undefined)("keys of replicas", () => {
     expect(await ask(b.url, other)).toBe(200)
     await store.revive()
     await eventually(b.url, other, 401)
-  }, 30_000)
+  }, 60_000)
 })

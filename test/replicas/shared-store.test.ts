@@ -60,7 +60,7 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     const back = await eventually(a.url, (part) => part.store.status === "connected")
     expect(back.store.losses).toBe(1)
     await until(() => a.inFlight() === 0, "quiet")
-  }, 30_000)
+  }, 60_000)
 
   test("a server that takes connections and answers nothing is away within a second, and back when it answers", async () => {
     await using store = await startStore()
@@ -70,7 +70,7 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     expect((await eventually(a.url, (part) => part.store.status === "away")).store.reason).toContain("no answer")
     store.thaw()
     await eventually(a.url, (part) => part.store.status === "connected")
-  }, 30_000)
+  }, 60_000)
 
   test("a password that is wrong is told as such, and shown nowhere", async () => {
     await using store = await startStore(["--requirepass", "right-secret"], "right-secret")
@@ -88,7 +88,7 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     })
     await until(() => gateway.output().includes("take effect at the next start"), "the change is told")
     expect(gateway.output()).not.toContain("right-secret")
-  }, 30_000)
+  }, 60_000)
 
   test("one that begins before its store is there serves, and joins when it comes", async () => {
     await using store = await startStore()
@@ -97,5 +97,5 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     expect((await clusterOf(gateway.url))?.store.status).toBe("away")
     await store.revive()
     await eventually(gateway.url, (part) => part.store.status === "connected")
-  }, 30_000)
+  }, 60_000)
 })
