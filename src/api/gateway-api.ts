@@ -39,7 +39,15 @@ const health = {
   models: Schema.Finite,
   details: Schema.Array(HealthDetail),
   config: ConfigStatus,
-  cluster: Schema.optionalKey(ClusterStatus)
+  cluster: Schema.optionalKey(ClusterStatus),
+  // The ledger of usage, where one is kept.
+  usage: Schema.optionalKey(
+    Schema.Struct({
+      waiting: Schema.Finite,
+      dropped: Schema.Finite,
+      failure: Schema.NullOr(Schema.String)
+    })
+  )
 }
 
 /** The state of the gateway; `models` counts those that can be used now, `unhealthy` all backends that are not healthy. */

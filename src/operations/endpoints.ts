@@ -53,7 +53,7 @@ import { auditHandlers } from "./handlers/audit-handlers.ts"
 import { usageHandlers } from "./handlers/usage-handlers.ts"
 import type { Budgets } from "../usage/Budgets.ts"
 import type { NexusConfig } from "../config/NexusConfig.ts"
-import type { UsageLedger } from "../usage/UsageLedger.ts"
+import { UsageLedger } from "../usage/UsageLedger.ts"
 import { printable } from "../domain/printable.ts"
 import type { Replicas } from "../replicas/Replicas.ts"
 import type { SharedStore } from "../replicas/SharedStore.ts"
@@ -151,6 +151,12 @@ const guard = (refuse: Refuse) =>
     { global: true }
   )
 
+const ledgerState = ({ isOn, standing }: UsageLedger["Service"]) => {
+  if (!isOn) return {}
+  const { dropped, failure = null, waiting } = standing()
+  return { usage: { waiting, dropped, failure } }
+}
+
 const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "started">, refuse: Refuse) =>
   HttpApiBuilder.group(
     ContractApi,
@@ -159,6 +165,7 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
       const registry = yield* Registry
       const control = yield* Control
       const cluster = yield* clusterStatus
+      const ledger = yield* UsageLedger
       const router = yield* Router
       const changes = yield* makeChanges
       const created = Math.floor(sinceMs / 1000)
@@ -187,7 +194,13 @@ const makeHandlers = ({ sinceMs, started }: Pick<ContractOptions, "sinceMs" | "s
           const { status, ...counts } = healthSummary(registry.snapshot(), now)
           const uptime_seconds = Math.floor((now - started) / 1000)
           const together = cluster()
-          const all = { uptime_seconds, ...counts, config, ...(together === undefined ? {} : { cluster: together }) }
+          const all = {
+            uptime_seconds,
+            ...counts,
+            config,
+            ...(together === undefined ? {} : { cluster: together }),
+            ...ledgerState(ledger)
+          }
           return status === "unhealthy" ? Effect.fail({ status, ...all }) : Effect.succeed({ status, ...all })
         },
         models: () =>

@@ -6,11 +6,12 @@ import { healthStatuses } from "../domain/backend-health.ts"
 import { version } from "../domain/version.ts"
 import { slotsOf } from "../registry/live-state.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
-import { turnedAwayCodes } from "../telemetry/meter-table.ts"
+import { otherLabel, turnedAwayCodes } from "../telemetry/meter-table.ts"
 import { attemptOutcomes, counterPlaces, hedgeOutcomes, requestCells, tokenKinds } from "../telemetry/meter.ts"
 import * as metrics from "../telemetry/metrics.ts"
-import { emptyTally, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"
+import { emptyTally, type ProcessFigures, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"
 import { type RuleFigure, ruleFigures } from "../telemetry/rule-counts.ts"
+import type { Budgets, BudgetStanding } from "../usage/Budgets.ts"
 
 /** Values of the labels of one series. */
 export type Labels = Readonly<Partial<Record<metrics.Label, string>>>
@@ -23,6 +24,10 @@ export interface FiguresNow {
   readonly whole: TotalFigures
   readonly snapshot: Snapshot
   readonly openCircuits: (backend: string) => number
+  readonly budgets: {
+    readonly rules: ReturnType<Budgets["Service"]["rules"]>
+    readonly standing: ReadonlyArray<BudgetStanding>
+  }
   readonly uptimeSeconds: number
   /** How replicas stand; undefined for a gateway that is alone. */
   readonly cluster: ClusterStatus | undefined
@@ -108,6 +113,39 @@ const ofRules = [
   [metrics.hookSeconds, "hookSeconds"]
 ] as const
 
+// Keys and owners may be many; those that have spent most have a series of their own.
+const mostBudgetSeries = 100
+
+const dollars = (nanos: number): number => nanos / 1e9
+
+const spentSeries = ({ budgets }: FiguresNow): ReadonlyArray<Series<number>> => {
+  const all = budgets.standing.toSorted((a, b) => b.spent - a.spent)
+  const rest = new Map<string, number>()
+  for (const { name, spent } of all.slice(mostBudgetSeries)) rest.set(name, (rest.get(name) ?? 0) + spent)
+  return [
+    ...all
+      .slice(0, mostBudgetSeries)
+      .map(({ name, of, spent }): Series<number> => [{ budget: name, of }, dollars(spent)]),
+    ...[...rest].map(([budget, spent]): Series<number> => [{ budget, of: otherLabel }, dollars(spent)])
+  ]
+}
+
+const limitSeries = ({ budgets }: FiguresNow): ReadonlyArray<Series<number>> =>
+  budgets.rules.flatMap((rule) =>
+    (["soft", "hard"] as const).flatMap((limit): ReadonlyArray<Series<number>> => {
+      const nanos = rule[limit]
+      return nanos === undefined ? [] : [[{ budget: rule.name, limit }, dollars(nanos)]]
+    })
+  )
+
+const usageSeries = (
+  { whole }: FiguresNow,
+  value: (usage: NonNullable<ProcessFigures["processes"][number]["usage"]>) => number
+): ReadonlyArray<Series<number>> =>
+  whole.processes.flatMap(({ usage, worker }): ReadonlyArray<Series<number>> =>
+    usage === undefined ? [] : [[{ worker: String(worker) }, value(usage)]]
+  )
+
 const summed = ({ endpoints, tallies }: TotalFigures): Tally => {
   const sum = emptyTally("", "", endpoints)
   for (const { numbers } of tallies)
@@ -147,6 +185,10 @@ export const hooks: ReadonlyArray<Hook> = [
   { metric: metrics.hedges, read: ({ whole }) => hedgeSeries(whole.tallies) },
   { metric: metrics.tokens, read: ({ whole }) => tokenSeries(whole.tallies) },
   ...ofRules.map(([metric, figure]): Hook => ({ metric, read: ({ whole }) => ruleSeries(whole, figure) })),
+  { metric: metrics.usageWaiting, read: (figures) => usageSeries(figures, ({ waiting }) => waiting) },
+  { metric: metrics.usageFailing, read: (figures) => usageSeries(figures, ({ failing }) => (failing ? 1 : 0)) },
+  { metric: metrics.budgetSpent, read: spentSeries },
+  { metric: metrics.budgetLimit, read: limitSeries },
   spread(metrics.requestSeconds, counterPlaces.requestSeconds),
   spread(metrics.firstTokenSeconds, counterPlaces.firstTokenSeconds),
   spread(metrics.gapSeconds, counterPlaces.gapSeconds),

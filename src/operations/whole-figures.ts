@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import { Meters } from "../proxy/Meters.ts"
 import { Registry } from "../registry/Registry.ts"
 import { type ProcessFigures, sumFigures } from "../telemetry/process-figures.ts"
+import { Budgets } from "../usage/Budgets.ts"
 import { clusterStatus } from "./cluster-status.ts"
 import type { FiguresNow } from "./figure-hooks.ts"
 import { wholeStanding } from "./handlers/health-pages.ts"
@@ -15,6 +16,7 @@ export const figuresNow = Effect.fnUntraced(function* (started: number) {
   const registry = yield* Registry
   const meters = yield* Meters
   const siblings = yield* Siblings
+  const budgets = yield* Budgets
   const cluster = yield* clusterStatus
   let last: ReadonlyArray<ProcessFigures> = []
   const openCircuits = (name: string): number => {
@@ -31,6 +33,7 @@ export const figuresNow = Effect.fnUntraced(function* (started: number) {
       whole: sumFigures([own, ...last]),
       snapshot: registry.snapshot(),
       openCircuits,
+      budgets: { rules: budgets.rules(), standing: budgets.standing() },
       cluster: cluster(),
       uptimeSeconds: (performance.now() - started) / 1000
     }

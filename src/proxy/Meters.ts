@@ -8,6 +8,7 @@ import { Dialects } from "../dialect/all.ts"
 import { backendOperation } from "../dialect/passage.ts"
 import { Registry } from "../registry/Registry.ts"
 import { MeterTable } from "../telemetry/meter-table.ts"
+import { UsageLedger } from "../usage/UsageLedger.ts"
 import { processFigures, type ProcessFigures } from "../telemetry/process-figures.ts"
 
 /** The counters of this process. */
@@ -23,7 +24,7 @@ export class Meters extends Context.Service<
   static readonly layer = (worker: number) =>
     Layer.effect(
       Meters,
-      Effect.map(Effect.all([Registry, Dialects]), ([registry, dialects]) => {
+      Effect.map(Effect.all([Registry, Dialects, UsageLedger]), ([registry, dialects, usage]) => {
         const endpoints = [
           ...dialects.flatMap(({ operations, passages = [], sockets = [] }) =>
             [...operations, ...passages, ...sockets].map(({ name }) => name)
@@ -34,7 +35,12 @@ export class Meters extends Context.Service<
           endpoints,
           (backend, model) => registry.snapshot().backends.get(backend)?.models.has(model) ?? false
         )
-        return Meters.of({ ledger, measures: () => processFigures(ledger, worker, performance.now()) })
+        const usageNow = () => {
+          if (!usage.isOn) return undefined
+          const { failure, waiting } = usage.standing()
+          return { waiting, failing: failure !== undefined }
+        }
+        return Meters.of({ ledger, measures: () => processFigures(ledger, worker, performance.now(), usageNow()) })
       })
     )
 }

@@ -212,12 +212,8 @@ const services = (config: Config, part: ProcessPart | undefined) =>
     Lifecycle.layer
   ).pipe(
     Layer.provideMerge(
-      Layer.mergeAll(
-        History.layer,
-        Meters.layer(part?.number ?? 1),
-        Traces.layer,
-        spending(config, part),
-        pricing(config)
+      Layer.mergeAll(History.layer, Meters.layer(part?.number ?? 1), Traces.layer, pricing(config)).pipe(
+        Layer.provideMerge(spending(config, part))
       )
     ),
     Layer.provideMerge(Router.layer(() => routingOf(config.current())))

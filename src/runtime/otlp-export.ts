@@ -20,6 +20,7 @@ import { figuresNow } from "../operations/whole-figures.ts"
 import type { Replicas } from "../replicas/Replicas.ts"
 import type { SharedStore } from "../replicas/SharedStore.ts"
 import type { Registry } from "../registry/Registry.ts"
+import type { Budgets } from "../usage/Budgets.ts"
 import { ExportQueue } from "../telemetry/export-queue.ts"
 import { utf8 } from "../telemetry/byte-writer.ts"
 import { type Attributes, givenOf, isWhole } from "../telemetry/span-encoding.ts"
@@ -50,7 +51,7 @@ const again = { leastMs: 1000, mostMs: 60_000 } as const
 /** What is left gets so long at the end, in milliseconds. */
 const flushMs = 2000
 
-type Services = Accounting | Meters | Registry | Replicas | SharedStore | Transport
+type Services = Accounting | Budgets | Meters | Registry | Replicas | SharedStore | Transport
 
 type Sent = "taken" | "later" | "refused"
 

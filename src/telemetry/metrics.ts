@@ -20,6 +20,9 @@ export const labels = {
   hook: "the name of a hook in the config",
   phase: "`request` or `answer`",
   signal: "`traces` or `metrics`",
+  budget: "the name of a budget in the config",
+  of: "whose part of it: a key, an owner or a model, where each has its own; empty where all share it, `other` beyond the 100 that have spent most",
+  limit: "`soft` or `hard`",
   worker: "number of the process, from 1",
   version: "version of Nexus"
 } as const
@@ -402,6 +405,43 @@ export const hookSeconds: MetricDefinition = {
   meaning: "Time that requests and answers have waited for hooks"
 }
 
+/** What the ledger has not written yet. */
+export const usageWaiting: MetricDefinition = {
+  name: "nexus_usage_waiting_records",
+  kind: "gauge",
+  unit: "records",
+  labels: ["worker"],
+  meaning: "Records of usage that wait to be written; absent without `[usage]`"
+}
+
+/** Whether it cannot write. */
+export const usageFailing: MetricDefinition = {
+  name: "nexus_usage_failing",
+  kind: "gauge",
+  unit: "1 or 0",
+  labels: ["worker"],
+  meaning: "1 while the file of usage cannot be written; absent without `[usage]`"
+}
+
+/** What was spent. */
+export const budgetSpent: MetricDefinition = {
+  name: "nexus_budget_spent_dollars",
+  kind: "gauge",
+  unit: "dollars",
+  labels: ["budget", "of"],
+  meaning:
+    "Dollars that were spent of a budget in the period that runs, as the ledger has it; it begins anew with each period"
+}
+
+/** What may be. */
+export const budgetLimit: MetricDefinition = {
+  name: "nexus_budget_limit_dollars",
+  kind: "gauge",
+  unit: "dollars",
+  labels: ["budget", "limit"],
+  meaning: "Dollars that may be spent of a budget in a period, by each who has a part of their own"
+}
+
 /** All metrics, in the order in which they are told. */
 export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   requests,
@@ -421,6 +461,10 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   usageLost,
   hookCalls,
   hookSeconds,
+  usageWaiting,
+  usageFailing,
+  budgetSpent,
+  budgetLimit,
   requestSeconds,
   firstTokenSeconds,
   gapSeconds,

@@ -23,7 +23,13 @@ const TallyShape = Schema.Struct({
   firstTokens: Numbers
 })
 
-const ProcessShape = Schema.Struct({ worker: Schema.Int, rssBytes: Schema.Finite, cpuSeconds: Schema.Finite })
+const ProcessShape = Schema.Struct({
+  worker: Schema.Int,
+  rssBytes: Schema.Finite,
+  cpuSeconds: Schema.Finite,
+  /** Its ledger, where there is one: records that wait to be written, and whether they cannot be. */
+  usage: Schema.optionalKey(Schema.Struct({ waiting: Schema.Finite, failing: Schema.Boolean }))
+})
 
 /** The figures of a process, or of several put together. */
 export const ProcessFigures = Schema.Struct({
@@ -72,10 +78,22 @@ const sparse = (numbers: Float64Array): ReadonlyArray<number> => {
 }
 
 /** The figures of this process; `now` in monotonic milliseconds. */
-export const processFigures = (ledger: MeterTable, worker: number, now: number): ProcessFigures => {
+export const processFigures = (
+  ledger: MeterTable,
+  worker: number,
+  now: number,
+  usage?: NonNullable<(typeof ProcessShape.Type)["usage"]>
+): ProcessFigures => {
   const { user, system } = process.cpuUsage()
   return {
-    processes: [{ worker, rssBytes: process.memoryUsage.rss(), cpuSeconds: (user + system) / 1e6 }],
+    processes: [
+      {
+        worker,
+        rssBytes: process.memoryUsage.rss(),
+        cpuSeconds: (user + system) / 1e6,
+        ...(usage === undefined ? {} : { usage })
+      }
+    ],
     endpoints: ledger.endpoints,
     active: ledger.active,
     turnedAway: [...ledger.turnedAway],

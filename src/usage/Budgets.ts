@@ -44,6 +44,8 @@ export class Budgets extends Context.Service<
     /** What clients are told of a soft limit that is passed; undefined when none is. */
     readonly note: (spender: Spender) => string | undefined
     readonly standing: () => ReadonlyArray<BudgetStanding>
+    /** The limits of the moment, whether anything was spent or not. */
+    readonly rules: () => ReadonlyArray<Pick<BudgetRule, "hard" | "name" | "soft">>
   }
 >()("nexus/usage/Budgets") {
   /** None. */
@@ -54,7 +56,8 @@ export class Budgets extends Context.Service<
     falls: () => false,
     spend: () => undefined,
     note: () => undefined,
-    standing: () => []
+    standing: () => [],
+    rules: () => []
   })
 
   /**
@@ -260,6 +263,7 @@ const makeBudgets = Effect.fnUntraced(function* (
       const spent = passed.spent + passed.elsewhere
       return `${whose(passed)}; spent=${dollars(spent)}; soft=${dollars(rule.soft ?? 0)}; per=${rule.per}`
     },
+    rules: rulesNow,
     standing: () => {
       const now = wallNow()
       return current()

@@ -58,7 +58,10 @@ const gateway = Layer.effect(
       Budgets.none,
       NexusConfig.layerOf(loadedFrom("")),
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
-      Meters.layer(1).pipe(Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))),
+      Meters.layer(1).pipe(
+        Layer.provide(UsageLedger.none),
+        Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))
+      ),
       Drain.layer,
       noControl,
       noDoctor,

@@ -204,9 +204,8 @@ export const makeStage = async (
         Upstream.layer(() => 100_000).pipe(Layer.provide(Transport.layerOf({ ask: () => Effect.never, send })))
       )
     ),
-    Layer.provideMerge(
-      Layer.mergeAll(History.layer, Meters.layer(1), UsageLedger.none, Prices.none, Budgets.none, Hooks.none)
-    ),
+    Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(1), Prices.none, Budgets.none, Hooks.none)),
+    Layer.provideMerge(UsageLedger.none),
     Layer.provideMerge(Layer.mergeAll(registry, router)),
     Layer.provideMerge(TestClock.layer())
   )
