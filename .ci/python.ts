@@ -12,7 +12,8 @@ const packages = [
   "anthropic==2.14.0",
   "ollama==0.6.3",
   "google-genai==3.6.1",
-  "opentelemetry-proto==1.45.2"
+  "opentelemetry-proto==1.45.2",
+  "prometheus-client==0.26.0"
 ]
 
 /** How long the packages may take to come, in milliseconds: twenty seconds where nothing else runs. */

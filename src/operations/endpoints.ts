@@ -387,7 +387,9 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (after !== null && !url.searchParams.has("after")) url.searchParams.set("after", after)
     const body = method === "POST" ? await bodyOf(request) : undefined
     if (body !== undefined && !(body instanceof Uint8Array)) return refusal(body, requestId)
-    const sent = body === undefined ? {} : { body: new Uint8Array(body), headers: jsonBody }
+    // Everything has one form but the metrics, which have two.
+    const accepted = path === "/metrics" ? { headers: { accept: request.headers.get("accept") ?? "" } } : {}
+    const sent = body === undefined ? accepted : { body: new Uint8Array(body), headers: jsonBody }
     const response = await web.handler(
       new Request(url.href, { method, signal: request.signal, ...sent }),
       Context.add(Context.make(RequestId, requestId), KeyOfRequest, asked.key) as Context.Context<never> // reason: a reference is never required

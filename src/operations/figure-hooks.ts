@@ -2,6 +2,7 @@
  * The registry of figures: what each metric reads when somebody asks, whether that is Prometheus or what is sent by OTLP.
  */
 import type { ClusterStatus } from "../api/cluster-api.ts"
+import type { Exemplar } from "../telemetry/exemplars.ts"
 import { healthStatuses } from "../domain/backend-health.ts"
 import { version } from "../domain/version.ts"
 import { slotsOf } from "../registry/live-state.ts"
@@ -16,8 +17,8 @@ import type { Budgets, BudgetStanding } from "../usage/Budgets.ts"
 /** Values of the labels of one series. */
 export type Labels = Readonly<Partial<Record<metrics.Label, string>>>
 
-/** One series: its labels, and what it reads now. */
-export type Series<Value> = readonly [labels: Labels, value: Value]
+/** One series: its labels, what it reads now, and the traces that stand for it, by the places of its buckets. */
+export type Series<Value> = readonly [labels: Labels, value: Value, exemplars?: ReadonlyMap<number, Exemplar>]
 
 /** What is read; `openCircuits` gives the number of models of a backend with open circuits. */
 export interface FiguresNow {
@@ -170,7 +171,7 @@ const queued = <Value>(
 const spread = (metric: metrics.HistogramDefinition, at: number): Hook => ({
   metric,
   at,
-  spreads: ({ whole }) => whole.tallies.map((tally) => [labelsOf(tally), tally.numbers])
+  spreads: ({ whole }) => whole.tallies.map((tally) => [labelsOf(tally), tally.numbers, tally.exemplars])
 })
 
 /** All of them, in the order in which they are told. */

@@ -5,7 +5,7 @@ import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import { PrometheusMetrics } from "effect/observability"
 import { distributionOf } from "../telemetry/histogram.ts"
-import { type FiguresNow, hooks, type Series } from "./figure-hooks.ts"
+import { type FiguresNow, type Hook, hooks, type Series } from "./figure-hooks.ts"
 import type * as metrics from "../telemetry/metrics.ts"
 
 /** The media type of the text. */
@@ -52,9 +52,11 @@ const spreads = (
     }
   })
 
+/** The text of a metric; empty when it has no value. */
+export const metricText = (hook: Hook, figures: FiguresNow): string =>
+  "at" in hook ? spreads(hook.metric, hook.at, hook.spreads(figures)) : numbers(hook.metric, hook.read(figures))
+
 /** The text of each metric, one after the other: whoever sends them can let others work in between. */
 export function* exposition(figures: FiguresNow): Generator<string> {
-  for (const hook of hooks) {
-    yield "at" in hook ? spreads(hook.metric, hook.at, hook.spreads(figures)) : numbers(hook.metric, hook.read(figures))
-  }
+  for (const hook of hooks) yield metricText(hook, figures)
 }

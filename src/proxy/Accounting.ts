@@ -216,7 +216,11 @@ export class Accounting extends Context.Service<
         const { record } = request
         const now = performance.now()
         record.asked?.trace?.ends(now, end.outcome === "completed" ? undefined : ends[end.outcome])
-        if (trace.sampled) trace.ends(tracedOf(record, trace, end, request.peer(), now))
+        if (!trace.sampled) return
+        const { committed, started, stream } = record
+        const meter = record.asked?.meter ?? unasked(record)
+        meter.exemplifies({ started, stream, firstByteAt: committed?.at ?? 0 }, trace.traceId, now)
+        trace.ends(tracedOf(record, trace, end, request.peer(), now))
       }
       const wrote = (entry: UsageEntry): void => {
         const lost = usage.record(entry)

@@ -5,14 +5,19 @@
 /** Numbers a histogram with these bounds takes. */
 export const histogramSize = (bounds: ReadonlyArray<number>): number => bounds.length + 2
 
-/** Counts a value in the histogram that begins at `at`; a bucket holds what is at most its bound. */
-export const observe = (numbers: Float64Array, at: number, bounds: ReadonlyArray<number>, value: number): void => {
+/** Which bucket a value is in: one holds what is at most its bound. */
+export const bucketOf = (bounds: ReadonlyArray<number>, value: number): number => {
   const last = bounds.length
   let bucket = 0
   while (bucket < last && value > (bounds[bucket] ?? Infinity)) bucket += 1
-  const place = at + bucket
+  return bucket
+}
+
+/** Counts a value in the histogram that begins at `at`. */
+export const observe = (numbers: Float64Array, at: number, bounds: ReadonlyArray<number>, value: number): void => {
+  const place = at + bucketOf(bounds, value)
   numbers[place] = (numbers[place] ?? 0) + 1
-  const sum = at + last + 1
+  const sum = at + bounds.length + 1
   numbers[sum] = (numbers[sum] ?? 0) + value
 }
 

@@ -3,6 +3,7 @@
  * additions; they are put into words only when somebody asks.
  */
 import { outcomes, type Outcome } from "../domain/request.ts"
+import { Exemplars } from "./exemplars.ts"
 import { observe, histogramSize } from "./histogram.ts"
 import { coveredSeconds, RecentCounts } from "./recent-counts.ts"
 import { firstTokenSeconds, gapSeconds, type HistogramDefinition, overheadSeconds, requestSeconds } from "./metrics.ts"
@@ -142,6 +143,8 @@ export class Meter {
   inFlight = 0
   /** Event streams under way. */
   streams = 0
+  /** Traces of what was counted; undefined while none was recorded. */
+  exemplars: Exemplars | undefined
   private readonly recent = new RecentCounts(5)
   private firstNow = new Float64Array(firstTokens)
   private firstBefore = new Float64Array(firstTokens)
@@ -172,6 +175,20 @@ export class Meter {
     observe(numbers, counterPlaces.firstTokenSeconds, firstTokenSeconds.bounds, first)
     if (now >= this.firstUntil) this.turn(now)
     observe(this.firstNow, 0, firstTokenSeconds.bounds, first)
+  }
+
+  /** Notes the trace of a request that was counted as ended. */
+  exemplifies(
+    { firstByteAt, started, stream }: Pick<EndedRequest, "firstByteAt" | "started" | "stream">,
+    traceId: string,
+    now: number
+  ): void {
+    this.exemplars ??= new Exemplars()
+    const { exemplars } = this
+    exemplars.note(counterPlaces.requestSeconds, requestSeconds.bounds, (now - started) / 1000, traceId, now)
+    if (!stream || firstByteAt === 0) return
+    const first = (firstByteAt - started) / 1000
+    exemplars.note(counterPlaces.firstTokenSeconds, firstTokenSeconds.bounds, first, traceId, now)
   }
 
   /** Counts the end of an attempt. */

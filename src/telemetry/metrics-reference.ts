@@ -51,9 +51,9 @@ const names = (all: ReadonlyArray<Label>): string =>
 export const metricsPage = (): string =>
   [
     "# Metrics",
-    "`GET /metrics` answers in the text form of Prometheus (`text/plain; version=0.0.4`), under the same admission as `/health`: with `[auth] keys`, the scraper needs one of them. With several workers, any of them answers for all; counters of a worker that has ended stay in the sums as they were last told. This page is made from the definitions in `src/telemetry/metrics.ts`.",
+    "`GET /metrics` answers in the text form of Prometheus (`text/plain; version=0.0.4`), and in that of OpenMetrics 1.0 to a scraper whose `Accept` would rather have it, under the same admission as `/health`: with `[auth] keys`, the scraper needs one of them. With several workers, any of them answers for all; counters of a worker that has ended stay in the sums as they were last told. This page is made from the definitions in `src/telemetry/metrics.ts`.",
     '```yaml\nscrape_configs:\n  - job_name: nexus\n    static_configs:\n      - targets: ["127.0.0.1:8000"]\n```',
-    "`nexus grafana` writes a dashboard for Grafana and alert rules for Prometheus of all this; both are in [grafana](grafana) as well. The same metrics are sent by OTLP where [telemetry](telemetry.md) is on.",
+    "`nexus grafana` writes a dashboard for Grafana and alert rules for Prometheus of all this; both are in [grafana](grafana) as well. The same metrics are sent by OTLP where [telemetry](telemetry.md) is on. Where requests are traced, a bucket of `nexus_request_duration_seconds` and `nexus_time_to_first_token_seconds` has an exemplar in OpenMetrics: the trace of one of the last requests that were counted there (Prometheus keeps them with `--enable-feature=exemplar-storage`).",
     table(
       ["metric", "kind", "unit", "labels", "meaning"],
       metrics.map(({ name, kind, unit, labels: used, meaning }) => [`\`${name}\``, kind, unit, names(used), meaning])

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { priorityClasses } from "../domain/request.ts"
+import { addExemplars, type Exemplar } from "./exemplars.ts"
 import { addTo, histogramSize } from "./histogram.ts"
 import { type MeterTable, noBackendLabel, otherLabel, turnedAwayCodes } from "./meter-table.ts"
 import { type RuleCount, sumRuleCounts } from "./rule-counts.ts"
@@ -20,7 +21,18 @@ const TallyShape = Schema.Struct({
   /** Those that are not 0: place, number, place, number and so on. */
   numbers: Numbers,
   recent: Numbers,
-  firstTokens: Numbers
+  firstTokens: Numbers,
+  /** Traces that stand for what was counted, where some are recorded. */
+  exemplars: Schema.optionalKey(
+    Schema.Array(
+      Schema.Struct({
+        place: Schema.Int,
+        value: Schema.Finite,
+        traceId: Schema.String,
+        ageMs: Schema.Finite
+      })
+    )
+  )
 })
 
 const ProcessShape = Schema.Struct({
@@ -66,6 +78,8 @@ export interface Tally {
   /** In the order of `recentNames`. */
   readonly recent: Float64Array
   readonly firstTokens: Float64Array
+  /** By their places among the numbers. */
+  readonly exemplars: Map<number, Exemplar>
 }
 
 const sparse = (numbers: Float64Array): ReadonlyArray<number> => {
@@ -104,7 +118,8 @@ export const processFigures = (
       streams: meter.streams,
       numbers: sparse(meter.numbers),
       recent: meter.latest(now),
-      firstTokens: meter.firstTokens(now)
+      firstTokens: meter.firstTokens(now),
+      ...(meter.exemplars === undefined ? {} : { exemplars: meter.exemplars.all(now) })
     })),
     rules: ledger.rules.all(),
     queues: ledger.queues.figures(now)
@@ -119,7 +134,8 @@ export const emptyTally = (backend: string, model: string, endpoints: ReadonlyAr
   streams: 0,
   numbers: new Float64Array(meterWidth(endpoints)),
   recent: new Float64Array(recentNames.length),
-  firstTokens: new Float64Array(histogramSize(firstTokenSeconds.bounds))
+  firstTokens: new Float64Array(histogramSize(firstTokenSeconds.bounds)),
+  exemplars: new Map()
 })
 
 /** Adds a tally to another one. */
@@ -164,6 +180,7 @@ export const sumFigures = (all: ReadonlyArray<ProcessFigures>): TotalFigures => 
       }
       addTo(sum.recent, told.recent)
       addTo(sum.firstTokens, told.firstTokens)
+      addExemplars(sum.exemplars, told.exemplars ?? [])
     }
   }
   return {

@@ -1,11 +1,13 @@
 /**
  * What the endpoints answer that tell of the gateway's work.
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Registry } from "../../registry/Registry.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
+import { openMetrics, openMetricsContentType, prefersOpenMetrics } from "../open-metrics.ts"
 import { prometheusContentType, exposition } from "../prometheus.ts"
 import { figuresNow } from "../whole-figures.ts"
 import { statsOf } from "./stats.ts"
@@ -18,17 +20,20 @@ export const statsHandlers = (started: number) =>
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
       const figures = yield* figuresNow(started)
-      const metrics = Effect.gen(function* () {
+      const metrics = Effect.fnUntraced(function* (accept: string | undefined) {
+        const isOpen = prefersOpenMetrics(accept)
+        const read = yield* figures
         let text = ""
-        for (const piece of exposition(yield* figures)) {
+        for (const piece of isOpen ? openMetrics(read, yield* Clock.currentTimeMillis) : exposition(read)) {
           text += piece
           // Requests go on in between.
           yield* Effect.yieldNow
         }
-        return HttpServerResponse.text(text, { contentType: prometheusContentType })
+        const contentType = isOpen ? openMetricsContentType : prometheusContentType
+        return HttpServerResponse.text(text, { contentType, headers: { vary: "accept" } })
       })
       return handlers.handleAll({
-        metrics: () => metrics,
+        metrics: ({ request }) => metrics(request.headers["accept"]),
         stats: () =>
           Effect.map(figures, ({ cluster, uptimeSeconds, whole }) => ({
             ...statsOf(whole, registry.snapshot(), uptimeSeconds),
