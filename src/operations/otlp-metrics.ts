@@ -3,6 +3,7 @@
  */
 import type { OtlpMetrics } from "effect/observability"
 import { distributionOf } from "../telemetry/histogram.ts"
+import { genAiLabels, type GenAiMetric, genAiMetrics } from "../telemetry/gen-ai-counts.ts"
 import type { MetricDefinition } from "../telemetry/metrics.ts"
 import { type FiguresNow, type Hook, hooks, type Labels } from "./figure-hooks.ts"
 
@@ -28,6 +29,24 @@ const ucumOf = ({ kind, unit }: Pick<MetricDefinition, "kind" | "unit">): string
 const attributesFor = (labels: Labels) =>
   Object.entries(labels).map(([key, value]) => ({ key, value: { stringValue: value } }))
 
+const histogramPoints = (
+  numbers: ArrayLike<number>,
+  at: number,
+  bounds: ReadonlyArray<number>,
+  attributes: ReturnType<typeof attributesFor>,
+  times: { readonly startTimeUnixNano: string; readonly timeUnixNano: string }
+) => {
+  const { buckets, count, sum } = distributionOf(numbers, at, bounds)
+  if (count === 0) return []
+  let below = 0
+  const counts = buckets.map(([, atMost]) => {
+    const own = atMost - below
+    below = atMost
+    return own
+  })
+  return [{ ...times, attributes, count, sum, bucketCounts: [...counts, count - below], explicitBounds: [...bounds] }]
+}
+
 const pointsOf = (
   hook: Hook,
   figures: FiguresNow,
@@ -36,18 +55,9 @@ const pointsOf = (
   const times = { startTimeUnixNano: start, timeUnixNano: now }
   if ("at" in hook) {
     const { bounds } = hook.metric
-    const dataPoints = [...hook.spreads(figures)].flatMap(([labels, numbers]) => {
-      const { buckets, count, sum } = distributionOf(numbers, hook.at, bounds)
-      if (count === 0) return []
-      let below = 0
-      const counts = buckets.map(([, atMost]) => {
-        const own = atMost - below
-        below = atMost
-        return own
-      })
-      const bucketCounts = [...counts, count - below]
-      return [{ ...times, attributes: attributesFor(labels), count, sum, bucketCounts, explicitBounds: [...bounds] }]
-    })
+    const dataPoints = [...hook.spreads(figures)].flatMap(([labels, numbers]) =>
+      histogramPoints(numbers, hook.at, bounds, attributesFor(labels), times)
+    )
     return { histogram: { dataPoints, aggregationTemporality: cumulative } }
   }
   const dataPoints = Array.from(hook.read(figures), ([labels, asDouble]) =>
@@ -70,6 +80,30 @@ const someOf = ({ gauge, histogram, sum }: Points, from: number): Points => {
   return { gauge: { dataPoints: cut(gauge?.dataPoints ?? []) } }
 }
 
+const genAiPoints = (
+  { at, bounds }: GenAiMetric,
+  { genAi }: FiguresNow["whole"],
+  { now, start }: OtlpTimes
+): Points => {
+  const times = { startTimeUnixNano: start, timeUnixNano: now }
+  const told = genAi.map(([values, numbers]) => {
+    const labels = genAiLabels.flatMap((key, nth) => {
+      const stringValue = values[nth] ?? ""
+      return stringValue === "" ? [] : [{ key, value: { stringValue } }]
+    })
+    return { attributes: labels, numbers }
+  })
+  if (bounds === undefined) {
+    const dataPoints = told.flatMap(({ attributes, numbers }) => {
+      const asDouble = numbers[at] ?? 0
+      return asDouble === 0 ? [] : [{ ...times, attributes, asDouble }]
+    })
+    return { sum: { dataPoints, aggregationTemporality: cumulative, isMonotonic: true } }
+  }
+  const dataPoints = told.flatMap(({ attributes, numbers }) => histogramPoints(numbers, at, bounds, attributes, times))
+  return { histogram: { dataPoints, aggregationTemporality: cumulative } }
+}
+
 /** All metrics that have a value, one after the other: whoever sends them can let others work in between. */
 export function* otlpMetricsOf(figures: FiguresNow, times: OtlpTimes): Generator<Metric> {
   for (const hook of hooks) {
@@ -79,5 +113,11 @@ export function* otlpMetricsOf(figures: FiguresNow, times: OtlpTimes): Generator
     const unit = ucumOf(hook.metric)
     for (let from = 0; from < dataPoints.length; from += pointsAtOnce)
       yield { name, description, unit, ...someOf(points, from) }
+  }
+  for (const metric of genAiMetrics) {
+    const { meaning: description, name, unit } = metric
+    const points = genAiPoints(metric, figures.whole, times)
+    const { length } = (points.histogram ?? points.sum)?.dataPoints ?? []
+    for (let from = 0; from < length; from += pointsAtOnce) yield { name, description, unit, ...someOf(points, from) }
   }
 }

@@ -18,7 +18,9 @@ import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
 import { type RefusedRequest, RequestLines, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
-import { tracedOf } from "./spans.ts"
+import { kindNamed } from "../backend/all.ts"
+import type { GenAiCounts } from "../telemetry/gen-ai-counts.ts"
+import { genAiName, tracedOf } from "./spans.ts"
 import type { RequestTrace } from "./request-trace.ts"
 import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
 import { Prices } from "../usage/Prices.ts"
@@ -158,12 +160,32 @@ export class Accounting extends Context.Service<
           first !== undefined && first.candidates.length > 0 ? first.name : otherLabel
         )
       }
+      const countGenAi = (
+        counts: GenAiCounts,
+        { asked, committed, decided, route, started, stream, usage: told }: RequestRecord,
+        outcome: Outcome,
+        status: number,
+        now: number
+      ): void => {
+        const type = asked === undefined ? undefined : decided?.snapshot.backends.get(asked.backend)?.backend.type
+        if (asked === undefined || type === undefined) return
+        counts.ended({
+          operation: genAiName(route),
+          provider: kindNamed(type).provider ?? type,
+          model: asked.meter.model,
+          error: outcome === "truncated" ? outcome : outcome === "failed" ? String(status) : "",
+          tookMs: now - started,
+          firstMs: stream && committed !== undefined ? committed.at - started : undefined,
+          usage: told
+        })
+      }
       const count = (record: RequestRecord, { outcome, status }: RequestEnd): void => {
         const { asked, attempts, awaitedMs, committed, endpoint, failures, started, stream } = record
         const now = performance.now()
         const meter = asked?.meter ?? unasked(record)
         const firstByteAt = committed?.at ?? 0
         ledger.active -= 1
+        if (ledger.genAi !== undefined) countGenAi(ledger.genAi, record, outcome, status, now)
         meter.ended({ endpoint, stream, outcome, status, started, firstByteAt, awaitedMs }, now)
         if (asked === undefined) return
         meter.inFlight -= 1

@@ -7,6 +7,7 @@
  */
 import type { BackendType } from "../backend/all.ts"
 import { kindNamed } from "../backend/all.ts"
+import type { DialectRoute } from "../dialect/Dialect.ts"
 import type { ByteWriter } from "../telemetry/byte-writer.ts"
 import type { Usage } from "../telemetry/meter.ts"
 import { Recurring } from "../telemetry/recurring.ts"
@@ -46,6 +47,10 @@ const placeOf = (url: string): Attributes => {
   }
 }
 
+/** What the conventions for GenAI call what is asked. */
+export const genAiName = ({ operation: { genAi, generates, name } }: DialectRoute): string =>
+  genAi ?? (generates ? "chat" : name)
+
 /** What is kept of a request that has ended until its spans are made; of the request itself nothing is held. */
 export const tracedOf = (
   record: RequestRecord,
@@ -55,15 +60,14 @@ export const tracedOf = (
   now: number
 ): TracedRequest => {
   const { request, route } = record
-  const { dialect, operation } = route
   return {
     trace,
     id: record.id,
     method: request.method,
     url: request.url,
     endpoint: record.endpoint,
-    genAi: operation.genAi ?? (operation.generates ? "chat" : operation.name),
-    dialect: dialect.id,
+    genAi: genAiName(route),
+    dialect: route.dialect.id,
     model: record.model,
     stream: record.stream,
     key: record.key,

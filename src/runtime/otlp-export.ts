@@ -12,7 +12,7 @@ import type * as Scope from "effect/Scope"
 import type { OtlpSettings, OtlpSignal, OtlpSignalName } from "../config/otlp.ts"
 import { version } from "../domain/version.ts"
 import { Accounting } from "../proxy/Accounting.ts"
-import type { Meters } from "../proxy/Meters.ts"
+import { Meters } from "../proxy/Meters.ts"
 import { microsOf, RequestSpans } from "../proxy/spans.ts"
 import { Traces } from "../proxy/Traces.ts"
 import { otlpMetricsOf } from "../operations/otlp-metrics.ts"
@@ -21,6 +21,7 @@ import type { Replicas } from "../replicas/Replicas.ts"
 import type { SharedStore } from "../replicas/SharedStore.ts"
 import type { Registry } from "../registry/Registry.ts"
 import type { Budgets } from "../usage/Budgets.ts"
+import { GenAiCounts } from "../telemetry/gen-ai-counts.ts"
 import { ExportQueue } from "../telemetry/export-queue.ts"
 import { utf8 } from "../telemetry/byte-writer.ts"
 import { type Attributes, givenOf, isWhole } from "../telemetry/span-encoding.ts"
@@ -262,6 +263,11 @@ const resourceOf = (settings: OtlpSettings, worker: number | undefined): Attribu
 
 const instanceId = crypto.randomUUID()
 
+/** Has requests counted by the conventions for GenAI as well; what was counted stays when that ends for a while. */
+const countsGenAi = Effect.map(Meters, ({ ledger }) => {
+  ledger.genAi ??= new GenAiCounts()
+})
+
 /** Sends what the settings say until the scope ends, and then what is left; several processes send their figures as one. */
 export const exportByOtlp = Effect.fnUntraced(function* (
   settings: OtlpSettings,
@@ -269,6 +275,7 @@ export const exportByOtlp = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, never, Scope.Scope | Services> {
   const { metrics, traces } = settings
   if (traces !== undefined) yield* sendTraces(traces, settings, resourceOf(settings, sender.worker))
+  if (metrics !== undefined) yield* countsGenAi
   if (metrics !== undefined && (sender.worker ?? 1) === 1) {
     yield* sendMetrics(metrics, settings, resourceOf(settings, undefined), sender)
   }

@@ -1,6 +1,7 @@
 /**
  * All meters of a process, by backend and model, and never more than a bound: names come from outside.
  */
+import type { GenAiCounts } from "./gen-ai-counts.ts"
 import { Meter } from "./meter.ts"
 import { QueueCounts } from "./queue-counts.ts"
 import { RuleCounts } from "./rule-counts.ts"
@@ -35,6 +36,8 @@ export class MeterTable {
   active = 0
   /** What is counted of the route table. */
   readonly rules = new RuleCounts()
+  /** What is counted by the conventions for GenAI; undefined while nobody takes that. */
+  genAi: GenAiCounts | undefined
   /** What waits for slots. */
   readonly queues = new QueueCounts(otherLabel)
 

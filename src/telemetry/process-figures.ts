@@ -4,6 +4,7 @@
 import * as Schema from "effect/Schema"
 import { priorityClasses } from "../domain/request.ts"
 import { addExemplars, type Exemplar } from "./exemplars.ts"
+import { type GenAiSeries, sumGenAi } from "./gen-ai-counts.ts"
 import { addTo, histogramSize } from "./histogram.ts"
 import { type MeterTable, noBackendLabel, otherLabel, turnedAwayCodes } from "./meter-table.ts"
 import { type RuleCount, sumRuleCounts } from "./rule-counts.ts"
@@ -53,6 +54,8 @@ export const ProcessFigures = Schema.Struct({
   tallies: Schema.Array(TallyShape),
   /** What is counted of the route table: figure, labels, number. */
   rules: Schema.Array(Schema.Tuple([Schema.String, Schema.Array(Schema.String), Schema.Finite])),
+  /** What is counted by the conventions for GenAI, where somebody takes that. */
+  genAi: Schema.optionalKey(Schema.Array(Schema.Tuple([Schema.Array(Schema.String), Numbers]))),
   /** What waits for slots. */
   queues: Schema.Array(
     Schema.Struct({
@@ -119,10 +122,11 @@ export const processFigures = (
       numbers: sparse(meter.numbers),
       recent: meter.latest(now),
       firstTokens: meter.firstTokens(now),
-      ...(meter.exemplars === undefined ? {} : { exemplars: meter.exemplars.all(now) })
+      exemplars: meter.exemplars?.all(now) ?? []
     })),
     rules: ledger.rules.all(),
-    queues: ledger.queues.figures(now)
+    queues: ledger.queues.figures(now),
+    ...(ledger.genAi === undefined ? {} : { genAi: ledger.genAi.all() })
   }
 }
 
@@ -156,6 +160,7 @@ export interface TotalFigures {
   readonly tallies: ReadonlyArray<Tally>
   readonly rules: ReadonlyArray<RuleCount>
   readonly queues: ReadonlyArray<QueueFigures>
+  readonly genAi: ReadonlyArray<GenAiSeries>
 }
 
 /** What the figures of several processes come to. */
@@ -190,13 +195,14 @@ export const sumFigures = (all: ReadonlyArray<ProcessFigures>): TotalFigures => 
     turnedAway: [...turnedAway],
     tallies: [...byBackend.values()].flatMap((models) => models.values().toArray()),
     rules: sumRuleCounts(all.map(({ rules }) => rules)),
-    queues: sumQueues(all.map(({ queues }) => queues))
+    queues: sumQueues(all.map(({ queues }) => queues)),
+    genAi: sumGenAi(all.map(({ genAi = [] }) => genAi))
   }
 }
 
 /** What stays of processes that have ended: their counters, added to those of the ones that ended before. */
 export const lastingFigures = (all: ReadonlyArray<ProcessFigures>): ProcessFigures => {
-  const { endpoints, queues, rules, turnedAway, tallies } = sumFigures(all)
+  const { endpoints, genAi, queues, rules, turnedAway, tallies } = sumFigures(all)
   return {
     processes: [],
     endpoints,
@@ -204,6 +210,7 @@ export const lastingFigures = (all: ReadonlyArray<ProcessFigures>): ProcessFigur
     turnedAway,
     rules,
     queues: lastingQueues(queues),
+    ...(genAi.length === 0 ? {} : { genAi }),
     tallies: tallies.map(({ backend, model, numbers }) => ({
       backend,
       model,

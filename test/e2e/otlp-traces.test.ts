@@ -181,6 +181,56 @@ describe("with [telemetry.otlp] endpoint", () => {
     expect(log.text()).not.toContain("sk-hidden")
   })
 
+  test("a receiver that takes its time gets one sending at a time while requests go on, and the rest once it is quick", async () => {
+    await using receiver = await startOtlpReceiver()
+    const quick = Promise.withResolvers<void>()
+    receiver.answers(async function* () {
+      yield { until: quick.promise }
+      yield json({})
+    })
+    await using upstream = await startUpstream({ models: ["m"] })
+    const settings = to(receiver, { timeout_seconds: 600 })
+    await using gateway = await startGateway({ ...settings, backends: [backendFor("one", upstream)] })
+    const some = requestBytes("POST", path, body())
+    const drive = async (count: number) => {
+      const wire = await dial(gateway.port)
+      for (let at = 0; at < count; at += 1) {
+        await wire.send(some)
+        expect((await wire.answer()).status).toBe(200)
+        wire.next()
+      }
+      wire.hangUp()
+    }
+    await drive(1)
+    await until(() => receiver.server.requests.length === 1, "the first is under way")
+    await Promise.all(Array.from({ length: 4 }, () => drive(70)))
+    expect(receiver.server.requests).toHaveLength(1)
+    quick.resolve()
+    await until(() => receiver.server.requests.length === 3, "the rest comes in two batches")
+    await until(() => receiver.spans().length === 2 * 281, "all of it has come")
+    expect(total(await scrape(gateway.port), "nexus_telemetry_dropped_total", { signal: "traces" })).toBe(0)
+  })
+
+  test("a receiver that is not there costs requests nothing, and gets what waited once it is", async () => {
+    using log = takeLog()
+    const receiver = await startOtlpReceiver()
+    const { port } = new URL(receiver.url)
+    await receiver[Symbol.asyncDispose]()
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using gateway = await startGateway({
+      ...to(receiver),
+      logging: { level: "info", format: "json" },
+      backends: [backendFor("one", upstream)]
+    })
+    expect((await ask(gateway.port, "POST", path, body())).status).toBe(200)
+    await until(() => log.text().includes("traces cannot be sent"), "that is told")
+    expect((await ask(gateway.port, "POST", path, body())).status).toBe(200)
+    await using back = await startOtlpReceiver(Number(port))
+    await until(() => back.spans().length === 4, "both come")
+    expect(total(await scrape(gateway.port), "nexus_telemetry_dropped_total", { signal: "traces" })).toBe(0)
+    await until(() => log.text().includes("traces are sent again"), "that is told as well")
+  })
+
   test("what waits is sent when the gateway ends", async () => {
     await using receiver = await startOtlpReceiver()
     await using upstream = await startUpstream({ models: ["m"] })

@@ -50,10 +50,10 @@ const attributesIn = (list: ReadonlyArray<Any> = []): Record<string, unknown> =>
 const bodies = (requests: ReadonlyArray<Seen>, path: string): ReadonlyArray<Any> =>
   requests.filter(({ target }) => target === path).map(({ text }) => JSON.parse(text))
 
-/** Starts one; it takes everything unless told otherwise. */
-export const startOtlpReceiver = async (): Promise<OtlpReceiver> => {
+/** Starts one, on this port where there is one; it takes everything unless told otherwise. */
+export const startOtlpReceiver = async (port = 0): Promise<OtlpReceiver> => {
   let script: Parameters<OtlpReceiver["answers"]>[0] = () => [json({})]
-  const server = await startRaw({ script: (request) => script(request) })
+  const server = await startRaw({ port, script: (request) => script(request) })
   return {
     url: server.url,
     server,

@@ -7,6 +7,7 @@ import { BudgetBook, type BudgetRule, periodEnd, periodStart, type Reservation }
 import { completion, json } from "../kit/answers.ts"
 import { modelOf, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
+import { scrape, total } from "../kit/metrics.ts"
 import { ask } from "../kit/rawClient.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-usage-"))
@@ -161,6 +162,25 @@ const world = async (
     }
   }
 }
+
+test("what was spent of a budget and what may be are metrics, and how the ledger stands is in /health", async () => {
+  await using at = await world({ hard_usd: 10, soft_usd: 4, each: "model" })
+  expect((await at.post()).status).toBe(200)
+  const { port } = at.gateway
+  const samples = await scrape(port)
+  const [spent, limits] = ["nexus_budget_spent_dollars", "nexus_budget_limit_dollars"].map((wanted) =>
+    samples.filter(({ name }) => name === wanted).map(({ labels, value }) => [labels, value])
+  )
+  expect(spent).toEqual([[{ budget: "all of it", of: "big" }, 2]])
+  expect(limits).toEqual([
+    [{ budget: "all of it", limit: "soft" }, 4],
+    [{ budget: "all of it", limit: "hard" }, 10]
+  ])
+  expect(total(samples, "nexus_usage_failing", { worker: "1" })).toBe(0)
+  expect(samples.some(({ name }) => name === "nexus_usage_waiting_records")).toBe(true)
+  const health = JSON.parse((await ask(port, "GET", "/health")).text)
+  expect(health.usage).toEqual({ waiting: expect.any(Number), dropped: 0, failure: null })
+})
 
 describe("a hard limit", () => {
   test("lets no more pass than it has room for, of a hundred at a time, and says so in the client's own shape", async () => {
