@@ -9,13 +9,14 @@ import { slotsOf } from "../registry/live-state.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import { otherLabel, turnedAwayCodes } from "../telemetry/meter-table.ts"
 import { attemptOutcomes, counterPlaces, hedgeOutcomes, requestCells, tokenKinds } from "../telemetry/meter.ts"
+import type { HistogramDefinition, Label, MetricDefinition } from "../telemetry/metric-definition.ts"
 import * as metrics from "../telemetry/metrics.ts"
 import { emptyTally, type ProcessFigures, type Tally, type TotalFigures } from "../telemetry/process-figures.ts"
 import { type RuleFigure, ruleFigures } from "../telemetry/rule-counts.ts"
 import type { Budgets, BudgetStanding } from "../usage/Budgets.ts"
 
 /** Values of the labels of one series. */
-export type Labels = Readonly<Partial<Record<metrics.Label, string>>>
+export type Labels = Readonly<Partial<Record<Label, string>>>
 
 /** One series: its labels, what it reads now, and the traces that stand for it, by the places of its buckets. */
 export type Series<Value> = readonly [labels: Labels, value: Value, exemplars?: ReadonlyMap<number, Exemplar>]
@@ -37,11 +38,11 @@ export interface FiguresNow {
 /** How one metric is read. */
 export type Hook =
   | {
-      readonly metric: metrics.MetricDefinition
+      readonly metric: MetricDefinition
       readonly read: (figures: FiguresNow) => Iterable<Series<number>>
     }
   | {
-      readonly metric: metrics.HistogramDefinition
+      readonly metric: HistogramDefinition
       /** Where its numbers begin. */
       readonly at: number
       readonly spreads: (figures: FiguresNow) => Iterable<Series<ArrayLike<number>>>
@@ -168,7 +169,7 @@ const queued = <Value>(
   value: (line: TotalFigures["queues"][number]) => Value
 ): ReadonlyArray<Series<Value>> => queues.map((line) => [{ model: line.model, class: line.priority }, value(line)])
 
-const spread = (metric: metrics.HistogramDefinition, at: number): Hook => ({
+const spread = (metric: HistogramDefinition, at: number): Hook => ({
   metric,
   at,
   spreads: ({ whole }) => whole.tallies.map((tally) => [labelsOf(tally), tally.numbers, tally.exemplars])

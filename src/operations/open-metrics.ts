@@ -3,7 +3,7 @@
  * other form: the samples are the same, what stands around them differs.
  */
 import type { Exemplar } from "../telemetry/exemplars.ts"
-import type { MetricDefinition } from "../telemetry/metrics.ts"
+import type { MetricDefinition } from "../telemetry/metric-definition.ts"
 import { distributionOf } from "../telemetry/histogram.ts"
 import { type FiguresNow, type Hook, hooks } from "./figure-hooks.ts"
 import { metricText } from "./prometheus.ts"

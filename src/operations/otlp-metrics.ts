@@ -4,7 +4,7 @@
 import type { OtlpMetrics } from "effect/observability"
 import { distributionOf } from "../telemetry/histogram.ts"
 import { genAiLabels, type GenAiMetric, genAiMetrics } from "../telemetry/gen-ai-counts.ts"
-import type { MetricDefinition } from "../telemetry/metrics.ts"
+import type { MetricDefinition } from "../telemetry/metric-definition.ts"
 import { type FiguresNow, type Hook, hooks, type Labels } from "./figure-hooks.ts"
 
 type Metric = OtlpMetrics.MetricsData["resourceMetrics"][number]["scopeMetrics"][number]["metrics"][number]

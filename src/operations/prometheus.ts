@@ -6,7 +6,7 @@ import * as Metric from "effect/Metric"
 import { PrometheusMetrics } from "effect/observability"
 import { distributionOf } from "../telemetry/histogram.ts"
 import { type FiguresNow, type Hook, hooks, type Series } from "./figure-hooks.ts"
-import type * as metrics from "../telemetry/metrics.ts"
+import type { HistogramDefinition, MetricDefinition } from "../telemetry/metric-definition.ts"
 
 /** The media type of the text. */
 export const prometheusContentType = "text/plain; version=0.0.4; charset=utf-8"
@@ -24,7 +24,7 @@ const inWords = (register: (context: Context.Context<never>) => void): string =>
   return PrometheusMetrics.formatUnsafe(context)
 }
 
-const numbers = (definition: metrics.MetricDefinition, series: Iterable<Series<number>>): string =>
+const numbers = (definition: MetricDefinition, series: Iterable<Series<number>>): string =>
   inWords((context) => {
     const { name, kind, meaning: description } = definition
     for (const [attributes, value] of series) {
@@ -37,11 +37,7 @@ const numbers = (definition: metrics.MetricDefinition, series: Iterable<Series<n
     }
   })
 
-const spreads = (
-  definition: metrics.HistogramDefinition,
-  at: number,
-  tallies: Iterable<Series<ArrayLike<number>>>
-): string =>
+const spreads = (definition: HistogramDefinition, at: number, tallies: Iterable<Series<ArrayLike<number>>>): string =>
   inWords((context) => {
     const { name, bounds, meaning: description } = definition
     for (const [attributes, counted] of tallies) {

@@ -6,7 +6,8 @@ import { outcomes, type Outcome } from "../domain/request.ts"
 import { Exemplars } from "./exemplars.ts"
 import { observe, histogramSize } from "./histogram.ts"
 import { coveredSeconds, RecentCounts } from "./recent-counts.ts"
-import { firstTokenSeconds, gapSeconds, type HistogramDefinition, overheadSeconds, requestSeconds } from "./metrics.ts"
+import type { HistogramDefinition } from "./metric-definition.ts"
+import { firstTokenSeconds, gapSeconds, overheadSeconds, requestSeconds } from "./metrics.ts"
 
 /** Classes of the status a client gets. */
 const statusClasses = ["2xx", "4xx", "5xx"] as const

@@ -4,7 +4,8 @@
 import { outcomes } from "../domain/request.ts"
 import { mostMeters } from "./meter-table.ts"
 import { attemptOutcomes, hedgeOutcomes } from "./meter.ts"
-import { type HistogramDefinition, type Label, labels, type MetricDefinition, metrics } from "./metrics.ts"
+import { type HistogramDefinition, type Label, labels, type MetricDefinition } from "./metric-definition.ts"
+import { metrics } from "./metrics.ts"
 
 const row = (cells: ReadonlyArray<string>): string => `| ${cells.join(" | ")} |`
 

@@ -1,50 +1,7 @@
 /**
  * Every metric that `/metrics` tells: its name with the unit in it, its labels, which are closed sets, and what it means.
  */
-
-/** What the values of each label are. */
-export const labels = {
-  endpoint: "what was asked, by its path without `/v1/`: `chat/completions`, `embeddings`, `audio/speech` and so on",
-  model: "a model that a backend serves, as the backend knows it; `other` for every name that none serves",
-  backend: "the name of a backend; `none` when no backend was asked, `other` beyond the bound on series",
-  outcome: "see below",
-  status: "class of the status the client got: `2xx`, `4xx` or `5xx`; `4xx` for one that left (499)",
-  stream: "`true` when the client asked for a stream, else `false`",
-  state: "`unknown`, `healthy`, `unhealthy`, `waking` or `config_error`",
-  kind: "`prompt`, `cached` (of the prompt) or `completion`",
-  code: "the status itself: `400`, `401`, `403`, `404`, `414`, `429` or `503`",
-  class: "`high`, `normal` or `batch`",
-  rule: "the name of a rule in the config",
-  side: "`usual` or `canary` of a rule's requests; `real` or `shadow` of a request that was copied",
-  part: "`status` or `finish` of an answer; `first_byte` or `whole` of its time",
-  hook: "the name of a hook in the config",
-  phase: "`request` or `answer`",
-  signal: "`traces` or `metrics`",
-  budget: "the name of a budget in the config",
-  of: "whose part of it: a key, an owner or a model, where each has its own; empty where all share it, `other` beyond the 100 that have spent most",
-  limit: "`soft` or `hard`",
-  worker: "number of the process, from 1",
-  version: "version of Nexus"
-} as const
-
-/** The name of a label. */
-export type Label = keyof typeof labels
-
-/** One metric. */
-export interface MetricDefinition {
-  readonly name: `nexus_${string}`
-  readonly kind: "counter" | "gauge" | "histogram"
-  readonly unit: string
-  readonly labels: ReadonlyArray<Label>
-  readonly meaning: string
-}
-
-/** A metric that counts values by their size. */
-export interface HistogramDefinition extends MetricDefinition {
-  readonly kind: "histogram"
-  /** Upper ends of the buckets. */
-  readonly bounds: ReadonlyArray<number>
-}
+import type { HistogramDefinition, MetricDefinition } from "./metric-definition.ts"
 
 /** Requests to the forwarded endpoints that have ended. */
 export const requests: MetricDefinition = {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import type { Stats } from "../../src/api/stats-api.ts"
-import { labels as labelSet, metrics } from "../../src/telemetry/metrics.ts"
+import { labels as labelSet } from "../../src/telemetry/metric-definition.ts"
+import { metrics } from "../../src/telemetry/metrics.ts"
 import { chatEvents, chunk, event, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway } from "../kit/gateway.ts"

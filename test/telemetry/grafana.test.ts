@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test"
 import { readFileSync } from "node:fs"
 import { grafanaFiles } from "../../.ci/grafana.ts"
-import { labels, metrics } from "../../src/telemetry/metrics.ts"
+import { labels } from "../../src/telemetry/metric-definition.ts"
+import { metrics } from "../../src/telemetry/metrics.ts"
 
 const files = grafanaFiles()
 const dashboard = JSON.parse(files["docs/grafana/nexus-dashboard.json"] ?? "{}")
