@@ -355,7 +355,7 @@ export const corsHeaders = (rules: AdmissionRules, request: Request): Record<str
   return {
     "access-control-allow-origin": origin,
     "access-control-expose-headers":
-      "x-request-id, x-nexus-backend, x-nexus-backend-type, x-nexus-zone, x-nexus-route-reason, x-nexus-attempts, x-nexus-cold, x-nexus-load-seconds, x-nexus-hedge, x-nexus-answered-model, x-nexus-warning, x-nexus-resolved-model, x-nexus-fallback-model, x-nexus-dialect, x-nexus-dropped, x-nexus-estimated, x-nexus-rule, x-nexus-canary, x-nexus-budget, traceresponse, x-nexus-rejection-reasons, x-nexus-queue-position, x-nexus-queue-seconds, retry-after, x-should-retry",
+      "x-request-id, x-nexus-backend, x-nexus-backend-type, x-nexus-zone, x-nexus-cache, age, x-nexus-route-reason, x-nexus-attempts, x-nexus-cold, x-nexus-load-seconds, x-nexus-hedge, x-nexus-answered-model, x-nexus-warning, x-nexus-resolved-model, x-nexus-fallback-model, x-nexus-dialect, x-nexus-dropped, x-nexus-estimated, x-nexus-rule, x-nexus-canary, x-nexus-budget, traceresponse, x-nexus-rejection-reasons, x-nexus-queue-position, x-nexus-queue-seconds, retry-after, x-should-retry",
     vary: "origin"
   }
 }

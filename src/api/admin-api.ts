@@ -123,6 +123,7 @@ export const RecentRequest = Schema.Struct({
   failures: Schema.Array(Excluded),
   hedge: Schema.optionalKey(HedgeEntry),
   hooks: Schema.optionalKey(Schema.Array(HookNoteEntry)),
+  cache: Schema.optionalKey(Schema.Literals(["hit", "miss"])),
   load_ms: Schema.optionalKey(Schema.Finite),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   duration_ms: Schema.Finite
@@ -192,6 +193,7 @@ export const RequestUnderWay = Schema.Struct({
   failures: Schema.Array(Excluded),
   hedge: Schema.optionalKey(HedgeEntry),
   hooks: Schema.optionalKey(Schema.Array(HookNoteEntry)),
+  cache: Schema.optionalKey(Schema.Literals(["hit", "miss"])),
   load_ms: Schema.optionalKey(Schema.Finite),
   first_byte_ms: Schema.NullOr(Schema.Finite),
   bytes: Schema.Finite,

@@ -4,6 +4,7 @@
 import { Command } from "effect/cli"
 import { aliasesCommand } from "./aliases.ts"
 import { auditCommand } from "./audit.ts"
+import { cacheCommand } from "./cache.ts"
 import { backendsCommand } from "./backends/backends.ts"
 import { benchCommand } from "./bench-command.ts"
 import { completeCommand } from "./completion/complete.ts"
@@ -47,6 +48,7 @@ export const nexus = Command.make("nexus").pipe(
     usageCommand,
     eventsCommand,
     auditCommand,
+    cacheCommand,
     doctorCommand,
     grafanaCommand,
     benchCommand,

@@ -232,7 +232,14 @@ export const requestText = ({ request, decision }: Explained | ExplainedUnderWay
       ["Endpoint:", request.stream ? `${request.endpoint}, streamed` : request.endpoint],
       ...(request.key === undefined ? [] : [["Key:", request.key]]),
       outcome,
-      ["Backend:", request.backend === "" ? "none" : `${request.backend}, asked for ${request.upstream_model}`],
+      [
+        "Backend:",
+        request.cache === "hit"
+          ? "none, its answer was kept from before"
+          : request.backend === ""
+            ? "none"
+            : `${request.backend}, asked for ${request.upstream_model}`
+      ],
       ["Attempts:", String(request.attempts)],
       ...(request.hedge === undefined ? [] : [["Hedge:", hedgeText(request.hedge)]]),
       ...(request.hooks ?? []).map((note) => ["Hook:", hookText(note)]),

@@ -2,6 +2,7 @@
  * One of several processes that share a port: answers requests, is told of the backends by its supervisor, and tells it
  * what requests show of them.
  */
+import { AnswerCache, clearedCache } from "../cache/AnswerCache.ts"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -95,7 +96,8 @@ const supervisor = "supervisor"
 const answering = (
   recent: History["Service"],
   meters: Meters["Service"],
-  contacts: typeof HostContacts.Service
+  contacts: typeof HostContacts.Service,
+  cache: AnswerCache["Service"]
 ): ReadonlyArray<CallHandler> => [
   handling(pingWorker, () => Effect.succeed({})),
   handling(contractOf(siblingQuestions.requests), ({ since }) => Effect.sync(() => recent.list(since))),
@@ -112,6 +114,8 @@ const answering = (
     })
   ),
   handling(contractOf(siblingQuestions.contacts), () => Effect.sync(() => contactedHosts(contacts, performance.now()))),
+  handling(contractOf(siblingQuestions.cached), () => Effect.sync(() => [cache.standing()])),
+  handling(contractOf(siblingQuestions.clearCache), () => Effect.map(clearedCache(cache), (dropped) => [dropped])),
   handling(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
 ]
 
@@ -173,7 +177,8 @@ export const runWorker = (
     const served = answering(
       Context.get(services, History),
       Context.get(services, Meters),
-      Context.get(services, HostContacts)
+      Context.get(services, HostContacts),
+      Context.get(services, AnswerCache)
     )
     const { server: settings } = config.settings
     for (const backend of config.backends) yield* registry.put(backend)

@@ -11,6 +11,7 @@ import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { AuthKey } from "../domain/grant.ts"
 import { momentOf, rateLimitsOf, termsOf, type WrittenLimits, type WrittenTerms } from "../domain/key-terms.ts"
+import type { CachePolicy } from "../domain/cache-policy.ts"
 import type { HookRule } from "../domain/hook-rules.ts"
 import type { LimitSettings } from "../domain/rate-limits.ts"
 import type { Thresholds } from "../domain/backend-health.ts"
@@ -79,6 +80,8 @@ export interface LoadedConfig {
   readonly rates: LimitSettings
   /** Who judges requests and answers outside of the gateway. */
   readonly hooks: ReadonlyArray<HookRule>
+  /** Which answers are given again. */
+  readonly cached: ReadonlyArray<CachePolicy>
   /** Whether servers are searched for. */
   readonly discovery: boolean
   /** The file that was read; undefined when there is none. */
@@ -322,6 +325,9 @@ export const compileSettings = (
   store: storeOf(settings.cluster, secrets.store),
   rates: ratesOf(settings),
   hooks: settings.hooks.map((entry) => hookOf(entry, secrets)),
+  cached: settings.models.flatMap(({ cache_requests: requests, cache_seconds: kept, cache_shared: shared, name }) =>
+    kept === undefined ? [] : [{ glob: name, keptMs: ms(kept), requests, shared }]
+  ),
   discovery: settings.discovery.enabled,
   ...about
 })

@@ -3,6 +3,7 @@
  * of their models.
  */
 import * as Schema from "effect/Schema"
+import { cachedRequests } from "../domain/cache-policy.ts"
 import { limit, maybe, or, rateLimits, seconds, zones } from "./schema-parts.ts"
 
 /** How far the gateway goes, whatever asks for it. */
@@ -71,11 +72,31 @@ export const Discovery = Schema.Struct({
   kubernetes: or(Kubernetes, {}, 'Where Services are asked for of backends with members = "kubernetes"')
 })
 
+/** How much of answers is kept to be given again. */
+export const Cache = Schema.Struct({
+  max_mb: or(
+    seconds(0.001, 65_536),
+    64,
+    "Answers kept at a time, in MB; those that were not asked for longest go first"
+  ),
+  max_answer_mb: or(seconds(0.001, 1024), 1, "Largest answer that is kept, in MB")
+})
+
 /** An entry of `[[models]]`. */
 export const ModelPolicy = Schema.Struct({
   name: Schema.NonEmptyString.annotate({
     description: "Alias, group or model; * is any text, ? one character"
   }),
   ...rateLimits(" for this model, each model that is meant by itself"),
+  cache_seconds: maybe(
+    limit,
+    "How long an answer is given again to the very same request, in place of asking anybody; the shortest of all that match counts, and 0 keeps nothing; nothing is kept when absent"
+  ),
+  cache_requests: or(
+    Schema.Literals(cachedRequests),
+    "all",
+    "Whose answers are kept: of all requests, or deterministic: those alone that ask for the likeliest answer (a temperature of 0, or a top_k of 1), and vectors"
+  ),
+  cache_shared: or(Schema.Boolean, false, "Give what one key has got to others as well"),
   zones: maybe(zones, "Zones that requests for it may go to, fallbacks included; any when absent")
 })

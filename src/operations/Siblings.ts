@@ -14,6 +14,7 @@ import {
   ReplayQuery,
   RequestUnderWay
 } from "../api/admin-api.ts"
+import { CacheFigures } from "../api/cache-api.ts"
 import { ContactedHost } from "../api/audit-api.ts"
 
 /** What siblings can be asked: each of them adds its own items to the answer, none or more. */
@@ -48,6 +49,10 @@ export const siblingQuestions = {
   replay: question("replay", ReplayQuery, ReplayedRequest, 5000),
   /** The hosts that they have contacted. */
   contacts: question("contacts", Schema.Struct({}), ContactedHost, 1000),
+  /** The answers that they keep to be given again. */
+  cached: question("cached", Schema.Struct({}), CacheFigures, 1000),
+  /** Has them drop those; gives what that was. */
+  clearCache: question("clearCache", Schema.Struct({}), CacheFigures, 1000),
   /** The figures of their work; `own` are those of who asks. Later than this they are late. */
   measures: question("measures", Schema.Struct({ own: Schema.optionalKey(ProcessFigures) }), ProcessFigures, 500)
 }

@@ -49,6 +49,8 @@ import { placesOf, refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { History } from "../proxy/History.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
+import { cacheHandlers } from "./handlers/cache-handlers.ts"
+import type { AnswerCache } from "../cache/AnswerCache.ts"
 import { auditHandlers } from "./handlers/audit-handlers.ts"
 import { usageHandlers } from "./handlers/usage-handlers.ts"
 import type { Budgets } from "../usage/Budgets.ts"
@@ -237,6 +239,7 @@ export type ContractServices =
   | UsageLedger
   | Budgets
   | NexusConfig
+  | AnswerCache
   | Replicas
   | SharedStore
 
@@ -286,6 +289,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(doctorHandlers(refusing)),
     Layer.provide(eventHandlers(refusing, started)),
     Layer.provide(auditHandlers),
+    Layer.provide(cacheHandlers),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )

@@ -25,7 +25,7 @@ export const errorAdvice: { readonly [T in ErrorTag]: string } = {
   BudgetExceeded:
     "Wait until the budget begins anew, or raise `hard_usd` of it in `[[budgets]]`; `nexus usage` tells how it stands",
   PolicyBlocked:
-    "Change what the hook names as its reason; whoever runs the gateway has named the hook in `[[hooks]]`, and `nexus explain ID` tells what it did",
+    "Change what the hook names as its reason; whoever runs the gateway has named the hook in `[[hooks]]`, and `nexus explain --request ID` tells what it did",
   HookUnavailable:
     'Try again after `retry-after`; `nexus doctor` says whether the hook can be reached. With `on_error = "allow"` requests go on without it',
   Overloaded:

@@ -111,6 +111,7 @@ const ofRules = [
   [metrics.telemetryDropped, "dropped"],
   [metrics.cost, "cost"],
   [metrics.usageLost, "usageLost"],
+  [metrics.cacheLookups, "cache"],
   [metrics.hookCalls, "hooks"],
   [metrics.hookSeconds, "hookSeconds"]
 ] as const

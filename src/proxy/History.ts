@@ -64,6 +64,7 @@ interface Texts {
   hooks: RequestRecord["hooks"]
   waited: ReadonlyArray<number>
   lost: ReadonlyArray<LostCall>
+  cache: RequestRecord["cache"]
   key: string | undefined
   settings: RoutingSettings | undefined
   snapshot: Snapshot | undefined
@@ -99,6 +100,7 @@ class Ring {
     hooks: none,
     waited: none,
     lost: none,
+    cache: undefined,
     key: undefined,
     settings: undefined,
     snapshot: undefined,
@@ -147,6 +149,7 @@ class Ring {
     texts.hooks = record.hooks
     texts.waited = record.waited
     texts.lost = record.lost
+    texts.cache = record.cache
     texts.key = record.key
     texts.settings = decided?.settings
     texts.snapshot = decided?.snapshot

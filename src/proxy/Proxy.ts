@@ -15,6 +15,9 @@ import type { Grant } from "../domain/grant.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import { LearnedRefusals } from "../registry/learned-refusals.ts"
 import { ListDrift } from "../registry/list-drift.ts"
+import { AnswerCache } from "../cache/AnswerCache.ts"
+import type { CachePolicy } from "../domain/cache-policy.ts"
+import { keepAnswer } from "./cached-answer.ts"
 import { Hooks } from "../hooks/Hooks.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Router } from "../router/Router.ts"
@@ -75,6 +78,9 @@ export interface ProxyLimits extends UploadLimits {
   readonly sessionHeaders: ReadonlyArray<string>
   /** How much keys, owners and models may be asked. */
   readonly rates: LimitSettings
+  /** Which answers are given again, and the largest that is kept. */
+  readonly cached: ReadonlyArray<CachePolicy>
+  readonly maxKeptBytes: number
 }
 
 /** The forwarding of what clients ask of models. */
@@ -142,6 +148,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const limiter = yield* Limiter
   const queue = new SlotQueue(deadlines, registry.snapshot, limitsNow, random, accounting.queues)
   const budgets = yield* Budgets
+  const cache = yield* AnswerCache
   const conversations = new Conversations()
   const forwarding: Forwarding = {
     dialects: yield* Dialects,
@@ -166,6 +173,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     wishRefusals: new LearnedRefusals(),
     spending: { budgets, prices: yield* Prices },
     hooks: yield* Hooks,
+    caching: { cache, policies: () => limitsNow().cached, mostBytes: () => limitsNow().maxKeptBytes },
     fork: run,
     taken: (current) => {
       const refusal = overloaded(limitsNow())
@@ -260,6 +268,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     current.limitPass?.end(tokensTaken(record, end), now)
     current.upload.end()
     deadlines.remove(record.clock)
+    if (current.fill !== undefined) keepAnswer({ cache }, current.fill, record, end, now)
     accounting.ended(current, end)
     // After what it cost has been counted, so that nobody takes that for free in between.
     if (current.reservation !== undefined) budgets.release(current.reservation)

@@ -30,7 +30,7 @@ type HeadersOf = (
   attempt: Attempt,
   record: Pick<
     RequestRecord,
-    "id" | "asked" | "attempts" | "budget" | "committed" | "hedge" | "left" | "route" | "trace" | "translated"
+    "id" | "asked" | "attempts" | "budget" | "cache" | "committed" | "hedge" | "left" | "route" | "trace" | "translated"
   >,
   cutPrompt: CutPrompt | undefined
 ) => Record<string, string>
@@ -64,6 +64,7 @@ export const answerHeaders: HeadersOf = (head, attempt, record, cutPrompt) => {
   // Everything else a backend says of itself (server, cookies, its own ids and quotas) stays with Nexus; so does a wait,
   // which is for refusals.
   for (const name of route.dialect.headers.answered) pass(name, head, attempt, headers)
+  if (record.cache !== undefined) headers["x-nexus-cache"] = record.cache
   if (record.left !== undefined) Object.assign(headers, limitHeaders(route.dialect, record.left))
   // Other words than those for codings (none, utf-8) would make some clients give up.
   const coding = isCoded(head) ? head.header("content-encoding") : null

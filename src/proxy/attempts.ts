@@ -324,7 +324,7 @@ export class Attempts implements AskedFor, AskingEnds<void, GaveUp | GatewayErro
     this.body = nothing
     this.translator = undefined
     asking.translation = undefined
-    return deliver(this.run, attempt, withoutWish(asking, answer, dialect), ticket, asking.heard(answer))
+    return deliver(this.run, attempt, this.run.kept(withoutWish(asking, answer, dialect)), ticket, asking.heard(answer))
   }
 
   /** Takes the failure of an attempt: moves on to the next one, or gives up. */

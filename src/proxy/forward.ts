@@ -17,6 +17,7 @@ import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts } from "./attempts.ts"
 import type { Forwarding } from "./forwarding.ts"
 import type { RequestRun } from "./request-run.ts"
+import { cachePlaceOf, fillFor, giveKept, mayGive } from "./cached-answer.ts"
 import { guardedBody, guardFor, unseenRefusal } from "./guard.ts"
 import { realtime } from "./realtime.ts"
 import { changedBackend, decideChange, refusedUnread } from "./model-changes.ts"
@@ -341,6 +342,33 @@ const afforded = (
   plan: Plan,
   mayWake: boolean
 ): Effect.Effect<void, GatewayError | GaveUp> => {
+  const { record } = run
+  if (body instanceof StreamedBody || record.route.operation.estimate !== undefined) {
+    return asking(forwarding, run, body, read, plan, mayWake)
+  }
+  const { caching } = forwarding
+  const place = cachePlaceOf(caching, run, body, plan)
+  if (place === undefined) return asking(forwarding, run, body, read, plan, mayWake)
+  const now = performance.now()
+  return Effect.flatMap(caching.cache.find(place.key, now), (kept): Forwarded => {
+    const isHit = kept !== undefined && mayGive(kept, place, now)
+    record.caches(isHit ? "hit" : "miss")
+    forwarding.accounting.rules.add("cache", [isHit ? "hit" : "miss"])
+    if (isHit) return Effect.sync(() => giveKept({ record, respond: (response) => run.respond(response) }, kept, now))
+    run.fill = fillFor(caching, place)
+    return asking(forwarding, run, body, read, plan, mayWake)
+  })
+}
+
+/** Asks backends. */
+const asking = (
+  forwarding: Forwarding,
+  run: RequestRun,
+  body: Uint8Array | StreamedBody,
+  read: ReadRequest,
+  plan: Plan,
+  mayWake: boolean
+): Forwarded => {
   const { record } = run
   const { registry } = forwarding
   const { ruling, snapshot } = plan

@@ -138,6 +138,8 @@ export interface RequestRecord {
   readonly budget: string | undefined
   /** What hooks have made of it. */
   readonly hooks: ReadonlyArray<HookNote>
+  /** Whether its answer was kept from before; undefined where none is kept. */
+  readonly cache: "hit" | "miss" | undefined
   readonly end: RequestEnd | undefined
 
   /** What it asks for has been read. */
@@ -175,6 +177,8 @@ export interface RequestRecord {
   readonly spends: (note: string) => void
   /** A hook has been asked of it. */
   readonly hooked: (call: Omit<HookNote, "calls">) => void
+  /** Its answer was looked for among those that are kept. */
+  readonly caches: (found: "hit" | "miss") => void
   /** It has ended; what is told later changes nothing. */
   readonly ends: (end: RequestEnd, now: number) => void
 }
@@ -211,6 +215,7 @@ class Recorded implements RequestRecord {
   begunUsage: Usage | undefined
   budget: string | undefined
   hooks = noHooks
+  cache: "hit" | "miss" | undefined
   end: RequestEnd | undefined
   private place: (() => QueuePlace | undefined) | undefined
 
@@ -337,6 +342,10 @@ class Recorded implements RequestRecord {
 
   hooked(call: Omit<HookNote, "calls">): void {
     this.hooks = withHookCall(this.hooks, call)
+  }
+
+  caches(found: "hit" | "miss"): void {
+    this.cache = found
   }
 
   ends(end: RequestEnd, now: number): void {

@@ -4,11 +4,13 @@
  */
 import type { LimitPass } from "../admission/Limiter.ts"
 import type * as Fiber from "effect/Fiber"
+import type { CommittedAnswer } from "../upstream/answer.ts"
 import type { Upload } from "../admission/uploads.ts"
 import type { Listening } from "../http/BunServer.ts"
 import type { Ticket } from "../registry/live-state.ts"
 import type { Delivery } from "./deliver.ts"
 import type { Reservation } from "../usage/budget.ts"
+import type { CacheFill } from "./cached-answer.ts"
 import type { Guard } from "./guard.ts"
 import type { EarlyStream } from "./early-stream.ts"
 import type { Shadow } from "./shadow.ts"
@@ -48,6 +50,8 @@ export class RequestRun implements UnderWay, Delivery {
   shadow: Shadow | undefined
   /** What it holds of its limits; undefined where it is under none. */
   limitPass: LimitPass | undefined
+  /** Its answer, where that is to be kept. */
+  fill: CacheFill | undefined
   /** The hooks that judge it and its answer; undefined where there are none. */
   guard: Guard | undefined
   /** Set for a stream whose client is not to wait in silence. */
@@ -85,6 +89,11 @@ export class RequestRun implements UnderWay, Delivery {
   respond(response: Response): void {
     if (this.early?.opened === true) void this.early.fail(response)
     else this.open(response)
+  }
+
+  /** The answer, of which a copy is made where it is to be kept. */
+  kept(answer: CommittedAnswer): CommittedAnswer {
+    return this.fill === undefined ? answer : this.fill.copy.of(answer, this.record.route.dialect.types.stream)
   }
 
   /** Names the fiber that {@link interrupt} is for. */

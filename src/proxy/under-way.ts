@@ -16,9 +16,14 @@ const tenths = (ms: number): number => Math.round(ms * 10) / 10
 export const toldHedge = ({ hedge }: Pick<RequestRecord, "hedge">): Pick<RequestUnderWay, "hedge"> =>
   hedge === undefined ? {} : { hedge: { ...hedge, outcome: hedge.outcome ?? null } }
 
-/** What is told of what hooks have made of it. */
-export const toldHooks = ({ hooks }: Pick<RequestRecord, "hooks">): Pick<RequestUnderWay, "hooks"> =>
-  hooks.length === 0 ? {} : { hooks: hooks.map((note) => ({ ...note, ms: tenths(note.ms) })) }
+/** What is told of what hooks have made of it, and of an answer that was kept. */
+export const toldHooks = ({
+  cache,
+  hooks
+}: Pick<RequestRecord, "cache" | "hooks">): Pick<RequestUnderWay, "cache" | "hooks"> => ({
+  ...(hooks.length === 0 ? {} : { hooks: hooks.map((note) => Object.assign({}, note, { ms: tenths(note.ms) })) }),
+  ...(cache === undefined ? {} : { cache })
+})
 
 /** What is told of a model that had to be loaded first. */
 export const toldLoad = (loadMs: number | undefined): Pick<RequestUnderWay, "load_ms"> =>

@@ -17,6 +17,9 @@ const modelOf = ({ asked, decided, model }: RequestRecord): string =>
     ? model
     : otherLabel
 
+// No backend can be called so.
+const keptLabel = "(cache)"
+
 const nothingCost: Cost = { nanos: 0, by: "free" }
 
 /** The entry of a request. */
@@ -45,7 +48,8 @@ export const usageEntryOf = (
     owner: record.grant?.owner ?? "",
     model: modelOf(record),
     served: asked?.model ?? "",
-    backend,
+    // What was kept from before has taken no tokens, and no backend.
+    backend: record.cache === "hit" ? keptLabel : backend,
     dialect: route.dialect.id,
     endpoint: operation.name,
     shadow: false,

@@ -22,6 +22,7 @@ import { Api, type BackendList, type Health, type Unhealthy } from "../api/gatew
 import type { modeActions, BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
 import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
 import type { Stats } from "../api/stats-api.ts"
+import type { CacheState } from "../api/cache-api.ts"
 import type { Audit } from "../api/audit-api.ts"
 import type { UsageReport } from "../api/usage-api.ts"
 import { Transport } from "../upstream/Transport.ts"
@@ -329,6 +330,14 @@ export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, No
   Effect.flatMap(connect(adminOf(address)), (client) => client.catalogue.aliases()).pipe(
     Effect.mapError(explain(adminOf(address)))
   )
+
+/** The answers that the gateway of this address keeps to be given again. */
+export const askCache = (address: GatewayAddress): Effect.Effect<CacheState, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ cache }) => cache.kept()).pipe(Effect.mapError(told(adminOf(address))))
+
+/** Has it drop those. */
+export const askClearCache = (address: GatewayAddress): Effect.Effect<CacheState, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ cache }) => cache.clear()).pipe(Effect.mapError(told(adminOf(address))))
 
 /** Which hosts the gateway of this address may contact, and has. */
 export const askAudit = (address: GatewayAddress): Effect.Effect<Audit, NotDone, Transport> =>

@@ -12,6 +12,7 @@ import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../api/backend-entry.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
+import type { CacheState } from "../api/cache-api.ts"
 import type { Audit } from "../api/audit-api.ts"
 import { possibleHosts } from "../config/possible-hosts.ts"
 import type { UsageReport } from "../api/usage-api.ts"
@@ -28,6 +29,8 @@ import type {
 import {
   askAliases,
   askAudit,
+  askCache,
+  askClearCache,
   askBackends,
   askCancel,
   askDecision,
@@ -178,6 +181,17 @@ export const reportUsage = (
   question: UsageQuestion
 ): Effect.Effect<UsageReport, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
   atGateway(options, (address) => askUsage(address, question))
+
+/** The answers that the gateway of the config keeps to be given again. */
+export const keptAnswers = (
+  options: SurveyOptions
+): Effect.Effect<CacheState, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> => atGateway(options, askCache)
+
+/** Has the gateway of the config drop those; gives what that was. */
+export const clearCache = (
+  options: SurveyOptions
+): Effect.Effect<CacheState, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, askClearCache)
 
 /** The hosts that the gateway of the config may contact, and has; of one that does not run, those that it may. */
 export const auditHosts = (

@@ -22,6 +22,7 @@ import { sharedLimiter } from "../admission/SharedLimiter.ts"
 import { ClientKeys } from "../admission/ClientKeys.ts"
 import { Issuers } from "../issuer/Issuers.ts"
 import { Gateway, type OwnPlaces } from "./Gateway.ts"
+import { AnswerCache } from "../cache/AnswerCache.ts"
 import { Hooks } from "../hooks/Hooks.ts"
 import * as KeepWarm from "../lifecycle/keep-warm.ts"
 import * as Waker from "../lifecycle/waker.ts"
@@ -63,7 +64,12 @@ const memoryBytes = (): number => {
 
 const bytes = (megabytes: number): number => Math.round(megabytes * 1_048_576)
 
-const proxyLimits = ({ settings: { queue, server, ...settings }, rates, routing }: LoadedConfig): ProxyLimits => ({
+const proxyLimits = ({
+  settings: { queue, server, ...settings },
+  rates,
+  routing,
+  cached
+}: LoadedConfig): ProxyLimits => ({
   totalMs: server.request_timeout_seconds * 1000,
   uploadMs: server.upload_timeout_seconds * 1000,
   stallMs: server.stall_timeout_seconds * 1000,
@@ -82,7 +88,9 @@ const proxyLimits = ({ settings: { queue, server, ...settings }, rates, routing 
   severalKeys: settings.auth.keys.length > 1 || settings.auth.issuers.length > 0,
   queueMs: queue.queue_timeout_seconds * 1000,
   sessionHeaders: settings.routing.session_headers,
-  rates
+  rates,
+  cached,
+  maxKeptBytes: bytes(settings.cache.max_answer_mb)
 })
 
 const allLimits = (loaded: LoadedConfig): ReadonlyArray<number> => {
@@ -206,6 +214,7 @@ const pricing = ({ current }: Config) => {
 
 const services = (config: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
+    AnswerCache.layer(() => bytes(config.current().settings.cache.max_mb) / (part?.of ?? 1)),
     Hooks.layer(() => config.current().hooks),
     Upstream.layer(() => bytes(config.current().settings.server.max_answer_mb)),
     Accounting.layer,

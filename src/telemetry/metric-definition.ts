@@ -17,6 +17,7 @@ export const labels = {
   rule: "the name of a rule in the config",
   side: "`usual` or `canary` of a rule's requests; `real` or `shadow` of a request that was copied",
   part: "`status` or `finish` of an answer; `first_byte` or `whole` of its time",
+  cache: "`hit` or `miss`",
   hook: "the name of a hook in the config",
   phase: "`request` or `answer`",
   signal: "`traces` or `metrics`",
@@ -45,3 +46,11 @@ export interface HistogramDefinition extends MetricDefinition {
   /** Upper ends of the buckets. */
   readonly bounds: ReadonlyArray<number>
 }
+
+/** A metric that goes up by what happens. */
+export const counter = (
+  name: MetricDefinition["name"],
+  unit: string,
+  of: ReadonlyArray<Label>,
+  meaning: string
+): MetricDefinition => ({ name, kind: "counter", unit, labels: of, meaning })

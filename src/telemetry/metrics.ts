@@ -1,63 +1,55 @@
 /**
  * Every metric that `/metrics` tells: its name with the unit in it, its labels, which are closed sets, and what it means.
  */
-import type { HistogramDefinition, MetricDefinition } from "./metric-definition.ts"
+import { counter, type HistogramDefinition, type MetricDefinition } from "./metric-definition.ts"
 
 /** Requests to the forwarded endpoints that have ended. */
-export const requests: MetricDefinition = {
-  name: "nexus_requests_total",
-  kind: "counter",
-  unit: "requests",
-  labels: ["endpoint", "model", "backend", "outcome", "status", "stream"],
-  meaning: "Requests to the forwarded endpoints that have ended, whole answers and streams alike"
-}
+export const requests = counter(
+  "nexus_requests_total",
+  "requests",
+  ["endpoint", "model", "backend", "outcome", "status", "stream"],
+  "Requests to the forwarded endpoints that have ended, whole answers and streams alike"
+)
 
 /** Requests refused before they were read. */
-export const turnedAway: MetricDefinition = {
-  name: "nexus_turned_away_total",
-  kind: "counter",
-  unit: "requests",
-  labels: ["code"],
-  meaning: "Requests refused before anything of them was read: not let in, malformed, too many at a time, or stopping"
-}
+export const turnedAway = counter(
+  "nexus_turned_away_total",
+  "requests",
+  ["code"],
+  "Requests refused before anything of them was read: not let in, malformed, too many at a time, or stopping"
+)
 
 /** Calls to backends. */
-export const attempts: MetricDefinition = {
-  name: "nexus_attempts_total",
-  kind: "counter",
-  unit: "attempts",
-  labels: ["model", "backend", "outcome"],
-  meaning:
-    "Calls to backends that have ended; a request makes one, and one more each time it is tried again or asked of a second backend"
-}
+export const attempts = counter(
+  "nexus_attempts_total",
+  "attempts",
+  ["model", "backend", "outcome"],
+  "Calls to backends that have ended; a request makes one, and one more each time it is tried again or asked of a second backend"
+)
 
 /** Requests that moved on. */
-export const failovers: MetricDefinition = {
-  name: "nexus_failovers_total",
-  kind: "counter",
-  unit: "failovers",
-  labels: ["model", "backend"],
-  meaning: "Times that a request was tried again after its attempt at this backend had failed"
-}
+export const failovers = counter(
+  "nexus_failovers_total",
+  "failovers",
+  ["model", "backend"],
+  "Times that a request was tried again after its attempt at this backend had failed"
+)
 
 /** First tokens that were late. */
-export const hedges: MetricDefinition = {
-  name: "nexus_hedges_total",
-  kind: "counter",
-  unit: "requests",
-  labels: ["model", "backend", "outcome"],
-  meaning:
-    "Requests whose first token was late at this backend, so that a second one was asked beside it, or would have been (`routing.hedge`)"
-}
+export const hedges = counter(
+  "nexus_hedges_total",
+  "requests",
+  ["model", "backend", "outcome"],
+  "Requests whose first token was late at this backend, so that a second one was asked beside it, or would have been (`routing.hedge`)"
+)
 
 /** Tokens by what backends say. */
-export const tokens: MetricDefinition = {
-  name: "nexus_tokens_total",
-  kind: "counter",
-  unit: "tokens",
-  labels: ["model", "backend", "kind"],
-  meaning: "Tokens as backends tell them in the usage of their answers; answers without usage are not counted"
-}
+export const tokens = counter(
+  "nexus_tokens_total",
+  "tokens",
+  ["model", "backend", "kind"],
+  "Tokens as backends tell them in the usage of their answers; answers without usage are not counted"
+)
 
 /** From arrival to the end of the answer. */
 export const requestSeconds: HistogramDefinition = {
@@ -205,13 +197,12 @@ export const memory: MetricDefinition = {
 }
 
 /** Processor time of each process. */
-export const cpuSeconds: MetricDefinition = {
-  name: "nexus_process_cpu_seconds_total",
-  kind: "counter",
-  unit: "seconds",
-  labels: ["worker"],
-  meaning: "Processor time of a process that answers requests"
-}
+export const cpuSeconds = counter(
+  "nexus_process_cpu_seconds_total",
+  "seconds",
+  ["worker"],
+  "Processor time of a process that answers requests"
+)
 
 /** Whether the store of replicas answers. */
 export const storeConnected: MetricDefinition = {
@@ -223,13 +214,12 @@ export const storeConnected: MetricDefinition = {
 }
 
 /** How often it did not. */
-export const storeLosses: MetricDefinition = {
-  name: "nexus_shared_store_losses_total",
-  kind: "counter",
-  unit: "losses",
-  labels: [],
-  meaning: "How often the Valkey or Redis that replicas share went away; absent without `[cluster]`"
-}
+export const storeLosses = counter(
+  "nexus_shared_store_losses_total",
+  "losses",
+  [],
+  "How often the Valkey or Redis that replicas share went away; absent without `[cluster]`"
+)
 
 /** How many gateways act as one. */
 export const replicas: MetricDefinition = {
@@ -259,108 +249,100 @@ export const build: MetricDefinition = {
 }
 
 /** Requests by rules. */
-export const ruleRequests: MetricDefinition = {
-  name: "nexus_rule_requests_total",
-  kind: "counter",
-  unit: "requests",
-  labels: ["rule", "side"],
-  meaning: "Requests that went by a rule of the route table, on its usual side or as its canary"
-}
+export const ruleRequests = counter(
+  "nexus_rule_requests_total",
+  "requests",
+  ["rule", "side"],
+  "Requests that went by a rule of the route table, on its usual side or as its canary"
+)
 
 /** Copies of requests. */
-export const shadows: MetricDefinition = {
-  name: "nexus_shadows_total",
-  kind: "counter",
-  unit: "copies",
-  labels: ["rule", "backend", "model", "outcome"],
-  meaning:
-    "Copies of requests that a rule wanted sent elsewhere, counted apart from requests; `cut` where a real request took the room or its client left, `skipped` where there was none"
-}
+export const shadows = counter(
+  "nexus_shadows_total",
+  "copies",
+  ["rule", "backend", "model", "outcome"],
+  "Copies of requests that a rule wanted sent elsewhere, counted apart from requests; `cut` where a real request took the room or its client left, `skipped` where there was none"
+)
 
 /** Copies that can be compared. */
-export const shadowPairs: MetricDefinition = {
-  name: "nexus_shadow_pairs_total",
-  kind: "counter",
-  unit: "pairs",
-  labels: ["rule", "backend", "model"],
-  meaning: "Copies whose answers were compared with the real ones; what follows is of these"
-}
+export const shadowPairs = counter(
+  "nexus_shadow_pairs_total",
+  "pairs",
+  ["rule", "backend", "model"],
+  "Copies whose answers were compared with the real ones; what follows is of these"
+)
 
 /** Copies that were answered alike. */
-export const shadowAlike: MetricDefinition = {
-  name: "nexus_shadow_alike_total",
-  kind: "counter",
-  unit: "pairs",
-  labels: ["rule", "backend", "model", "part"],
-  meaning: "Pairs whose answers had the same status, and those that both said the same reason for their end"
-}
+export const shadowAlike = counter(
+  "nexus_shadow_alike_total",
+  "pairs",
+  ["rule", "backend", "model", "part"],
+  "Pairs whose answers had the same status, and those that both said the same reason for their end"
+)
 
 /** Time of both sides. */
-export const shadowSeconds: MetricDefinition = {
-  name: "nexus_shadow_seconds_total",
-  kind: "counter",
-  unit: "seconds",
-  labels: ["rule", "backend", "model", "side", "part"],
-  meaning: "Time of the answers of all pairs, of the copies and of the real ones, to the first byte and to the end"
-}
+export const shadowSeconds = counter(
+  "nexus_shadow_seconds_total",
+  "seconds",
+  ["rule", "backend", "model", "side", "part"],
+  "Time of the answers of all pairs, of the copies and of the real ones, to the first byte and to the end"
+)
 
 /** Tokens of both sides. */
-export const shadowTokens: MetricDefinition = {
-  name: "nexus_shadow_tokens_total",
-  kind: "counter",
-  unit: "tokens",
-  labels: ["rule", "backend", "model", "side", "kind"],
-  meaning: "Tokens of the answers of all pairs, of the copies and of the real ones, as backends tell them"
-}
+export const shadowTokens = counter(
+  "nexus_shadow_tokens_total",
+  "tokens",
+  ["rule", "backend", "model", "side", "kind"],
+  "Tokens of the answers of all pairs, of the copies and of the real ones, as backends tell them"
+)
 
 /** What a receiver of telemetry did not take. */
-export const telemetryDropped: MetricDefinition = {
-  name: "nexus_telemetry_dropped_total",
-  kind: "counter",
-  unit: "losses",
-  labels: ["signal"],
-  meaning:
-    "Requests whose traces, and sendings of metrics that, the receiver of `[telemetry.otlp]` did not take in time; absent while there was none"
-}
+export const telemetryDropped = counter(
+  "nexus_telemetry_dropped_total",
+  "losses",
+  ["signal"],
+  "Requests whose traces, and sendings of metrics that, the receiver of `[telemetry.otlp]` did not take in time; absent while there was none"
+)
 
 /** Money by what requests cost. */
-export const cost: MetricDefinition = {
-  name: "nexus_cost_dollars_total",
-  kind: "counter",
-  unit: "dollars",
-  labels: ["model", "backend"],
-  meaning:
-    "Dollars that requests cost, as they are written down (`[usage]`); copies by rules and what has no known price are left out"
-}
+export const cost = counter(
+  "nexus_cost_dollars_total",
+  "dollars",
+  ["model", "backend"],
+  "Dollars that requests cost, as they are written down (`[usage]`); copies by rules and what has no known price are left out"
+)
 
 /** What the ledger could not take. */
-export const usageLost: MetricDefinition = {
-  name: "nexus_usage_lost_total",
-  kind: "counter",
-  unit: "records",
-  labels: [],
-  meaning:
-    "Records of usage that were given up, since the file could not be written for too long; absent while there was none"
-}
+export const usageLost = counter(
+  "nexus_usage_lost_total",
+  "records",
+  [],
+  "Records of usage that were given up, since the file could not be written for too long; absent while there was none"
+)
+
+/** Requests whose answers may be given again. */
+export const cacheLookups = counter(
+  "nexus_cache_lookups_total",
+  "requests",
+  ["cache"],
+  "Requests for models with `cache_seconds`: answered by what was kept, or not"
+)
 
 /** Calls of hooks. */
-export const hookCalls: MetricDefinition = {
-  name: "nexus_hook_calls_total",
-  kind: "counter",
-  unit: "calls",
-  labels: ["hook", "phase", "outcome"],
-  meaning:
-    "What hooks have made of requests and answers: `allow`, `replace`, `block`, `failed` (no good answer of the hook) or `unseen` (it could not be shown, and went on)"
-}
+export const hookCalls = counter(
+  "nexus_hook_calls_total",
+  "calls",
+  ["hook", "phase", "outcome"],
+  "What hooks have made of requests and answers: `allow`, `replace`, `block`, `failed` (no good answer of the hook) or `unseen` (it could not be shown, and went on)"
+)
 
 /** The time of hooks. */
-export const hookSeconds: MetricDefinition = {
-  name: "nexus_hook_seconds_total",
-  kind: "counter",
-  unit: "seconds",
-  labels: ["hook", "phase"],
-  meaning: "Time that requests and answers have waited for hooks"
-}
+export const hookSeconds = counter(
+  "nexus_hook_seconds_total",
+  "seconds",
+  ["hook", "phase"],
+  "Time that requests and answers have waited for hooks"
+)
 
 /** What the ledger has not written yet. */
 export const usageWaiting: MetricDefinition = {
@@ -416,6 +398,7 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   telemetryDropped,
   cost,
   usageLost,
+  cacheLookups,
   hookCalls,
   hookSeconds,
   usageWaiting,

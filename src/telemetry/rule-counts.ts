@@ -13,6 +13,7 @@ export const ruleFigures = {
   dropped: ["signal"],
   cost: ["backend", "model"],
   usageLost: [],
+  cache: ["cache"],
   hooks: ["hook", "phase", "outcome"],
   hookSeconds: ["hook", "phase"]
 } as const

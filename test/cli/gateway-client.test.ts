@@ -4,6 +4,7 @@ import { loadedFrom } from "../config/reading.ts"
 import { Effect, Layer, Redacted } from "effect"
 import { Unreachable } from "../../src/domain/upstream-errors.ts"
 import { Drain } from "../../src/admission/Drain.ts"
+import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { ClientKeys } from "../../src/admission/ClientKeys.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
@@ -55,6 +56,7 @@ const gateway = Layer.effect(
   Layer.provideMerge(
     Layer.mergeAll(
       UsageLedger.none,
+      AnswerCache.layer(() => 0),
       Budgets.none,
       NexusConfig.layerOf(loadedFrom("")),
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),

@@ -13,6 +13,7 @@ import { Accounting } from "../../src/proxy/Accounting.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { Proxy, type ProxyLimits } from "../../src/proxy/Proxy.ts"
+import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { Hooks } from "../../src/hooks/Hooks.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Budgets } from "../../src/usage/Budgets.ts"
@@ -138,7 +139,9 @@ const stageLimits: ProxyLimits = {
   severalKeys: false,
   queueMs: 0,
   sessionHeaders: [],
-  rates: { keys: {}, owners: [], models: [] }
+  rates: { keys: {}, owners: [], models: [] },
+  cached: [],
+  maxKeptBytes: 0
 }
 
 /** Lets everything that can go on go on, until it holds; a bound on rounds takes the place of a time limit. */
@@ -204,7 +207,16 @@ export const makeStage = async (
         Upstream.layer(() => 100_000).pipe(Layer.provide(Transport.layerOf({ ask: () => Effect.never, send })))
       )
     ),
-    Layer.provideMerge(Layer.mergeAll(History.layer, Meters.layer(1), Prices.none, Budgets.none, Hooks.none)),
+    Layer.provideMerge(
+      Layer.mergeAll(
+        History.layer,
+        Meters.layer(1),
+        Prices.none,
+        Budgets.none,
+        Hooks.none,
+        AnswerCache.layer(() => 0)
+      )
+    ),
     Layer.provideMerge(UsageLedger.none),
     Layer.provideMerge(Layer.mergeAll(registry, router)),
     Layer.provideMerge(TestClock.layer())

@@ -8,6 +8,7 @@ import { openai } from "../../src/dialect/openai/openai.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Proxy } from "../../src/proxy/Proxy.ts"
+import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { Hooks } from "../../src/hooks/Hooks.ts"
 import { Registry } from "../../src/registry/Registry.ts"
 import { Budgets } from "../../src/usage/Budgets.ts"
@@ -39,7 +40,9 @@ const limits = {
   severalKeys: false,
   queueMs: 0,
   sessionHeaders: [],
-  rates: { keys: {}, owners: [], models: [] }
+  rates: { keys: {}, owners: [], models: [] },
+  cached: [],
+  maxKeptBytes: 0
 }
 
 const server: Listening = {
@@ -95,7 +98,17 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
     Upstream.layer(() => 1000).pipe(Layer.provide(Transport.layer))
   )
   const runtime = ManagedRuntime.make(
-    Proxy.layer(() => limits).pipe(Layer.provide(Layer.mergeAll(base, Prices.none, Budgets.none, Hooks.none)))
+    Proxy.layer(() => limits).pipe(
+      Layer.provide(
+        Layer.mergeAll(
+          base,
+          Prices.none,
+          Budgets.none,
+          Hooks.none,
+          AnswerCache.layer(() => 0)
+        )
+      )
+    )
   )
   const proxy = Context.get(await runtime.runPromise(Effect.context<Proxy>()), Proxy)
   const route = { dialect: openai, operation: openai.operations[0] }

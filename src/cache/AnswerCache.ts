@@ -1,0 +1,88 @@
+/**
+ * Answers that are kept to be given again to the very same request.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+/** An answer as its client got it; times in monotonic milliseconds. */
+export interface KeptAnswer {
+  readonly body: Uint8Array
+  readonly type: string
+  readonly keptAt: number
+  readonly until: number
+}
+
+/** How much is kept. */
+export interface CacheStanding {
+  readonly entries: number
+  readonly bytes: number
+}
+
+/** Where they are kept: in this process, or in a store that several have. */
+export class AnswerCache extends Context.Service<
+  AnswerCache,
+  {
+    /** The answer to a request, where there is one that may still be given. */
+    readonly find: (key: string, now: number) => Effect.Effect<KeptAnswer | undefined>
+    readonly keep: (key: string, answer: KeptAnswer) => void
+    /** Drops all; gives how many there were. */
+    readonly clear: Effect.Effect<number>
+    readonly standing: () => CacheStanding
+  }
+>()("nexus/cache/AnswerCache") {
+  /** In memory, so many bytes of them at most; those that were not asked for longest go first. */
+  static readonly layer = (mostBytes: () => number) => Layer.sync(AnswerCache, () => inMemory(mostBytes))
+}
+
+// What an entry takes beside its body.
+const overheadBytes = 500
+
+const sizeOf = ({ body }: KeptAnswer): number => body.byteLength + overheadBytes
+
+const inMemory = (mostBytes: () => number): AnswerCache["Service"] => {
+  // In the order in which they were asked for last.
+  const kept = new Map<string, KeptAnswer>()
+  let bytes = 0
+  const drop = (key: string, answer: KeptAnswer): void => {
+    kept.delete(key)
+    bytes -= sizeOf(answer)
+  }
+  return {
+    find: (key, now) =>
+      Effect.sync(() => {
+        const found = kept.get(key)
+        if (found === undefined) return undefined
+        if (found.until <= now) {
+          drop(key, found)
+          return undefined
+        }
+        kept.delete(key)
+        kept.set(key, found)
+        return found
+      }),
+    keep: (key, answer) => {
+      const before = kept.get(key)
+      if (before !== undefined) drop(key, before)
+      const most = mostBytes()
+      if (sizeOf(answer) > most) return
+      kept.set(key, answer)
+      bytes += sizeOf(answer)
+      for (const [oldest, each] of kept) {
+        if (bytes <= most) break
+        drop(oldest, each)
+      }
+    },
+    clear: Effect.sync(() => {
+      const { size } = kept
+      kept.clear()
+      bytes = 0
+      return size
+    }),
+    standing: () => ({ entries: kept.size, bytes })
+  }
+}
+
+/** Drops all that a process keeps; gives what that was. */
+export const clearedCache = ({ clear, standing }: AnswerCache["Service"]): Effect.Effect<CacheStanding> =>
+  Effect.suspend(() => Effect.as(clear, standing()))
