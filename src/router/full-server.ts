@@ -31,6 +31,9 @@ const busy =
 // It will work, and does not yet.
 const notYet = /\b(?:loading|starting|warming|not ready|maintenance|restart|shutting|draining|sleep)/i
 
+// What is said where nobody says why; whatever else is said is an answer to whoever asks.
+const vague = /^\s*$|\bbusy\b|\btoo many requests\b|\btry again\b/i
+
 // What OpenAI's type of error and its like say whatever is short.
 const typed = /rate_limit|resource_exhausted|throttl/i
 
@@ -49,7 +52,7 @@ export const isFull = (error: ErrorStatus, { local, working }: Refusing): boolea
   if (busy.test(words)) return true
   const isSoon = retryAfterMs !== undefined && retryAfterMs <= fullPauseMs.most
   if (status === 503) return isSoon && working > 0
-  return working > 0 || (isSoon && !typed.test(text))
+  return vague.test(words) && (working > 0 || (isSoon && !typed.test(text)))
 }
 
 /** How long it is left alone, in milliseconds. */

@@ -47,7 +47,7 @@ describe("a refusal is that of a server that is full", () => {
       idle
     ],
     ["one that says nothing", {}, atWork],
-    ["one that says what OpenAI's clients know", { body: message("slow down", "rate_limit_error") }, atWork],
+    ["one that says what OpenAI's clients know", { body: message("Too many requests", "rate_limit_error") }, atWork],
     ["a cloud that counts what is under way", { body: message("Too many concurrent requests") }, cloud],
     [
       "Anthropic",
@@ -81,6 +81,7 @@ describe("a refusal is not that of a server that is full", () => {
       { body: message("slow down", "rate_limit_error"), seconds: 1 },
       idle
     ],
+    ["that says something else", { body: message("so it is"), seconds: 2 }, atWork],
     ["of a cloud that says no more", { body: "Too many requests", seconds: 1 }, cloud],
     [
       "of a cloud that is overloaded as a whole",
