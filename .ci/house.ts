@@ -36,6 +36,7 @@ export const house: Readonly<Record<string, Room>> = {
   registry: room("the picture of all backends, and what is counted of them", "domain backend fleet"),
   router: room("from a model's name to backends in order", "domain backend config fleet registry"),
   upstream: room("one attempt at one backend, its time limits, the commit", "domain backend wire dialect"),
+  capture: room("prompts and answers that are stored, sealed", "domain store telemetry"),
   cache: room("answers that are given again to the very same request", ""),
   hooks: room(
     "who judges requests and answers outside of the gateway, and what they are shown of a stream",
@@ -61,12 +62,12 @@ export const house: Readonly<Record<string, Room>> = {
   ui: room("the live page, as it runs in a browser", "api"),
   proxy: room(
     "one forwarded request: attempts, delivery, accounting",
-    "domain backend telemetry usage admission wire dialect fleet registry router upstream cache hooks http api"
+    "domain backend telemetry usage admission wire dialect fleet registry router upstream capture cache hooks http api"
   ),
   connect: room("settings of client programs, printed and put into their files", "domain backend config router api"),
   operations: room(
     "what is not forwarded: health, models, statistics, administration, pages",
-    "domain backend config telemetry replicas usage admission dialect registry router upstream cache lifecycle proxy connect api"
+    "domain backend config telemetry replicas usage admission dialect registry router upstream capture cache lifecycle proxy connect api"
   ),
   remote: room(
     "what commands ask of a running gateway",
@@ -88,7 +89,7 @@ export const house: Readonly<Record<string, Room>> = {
   demo: room("simulated backends inside the process", "backend dialect http mock"),
   runtime: room(
     "layers put together, the table of routes, reload, shutdown",
-    "domain config telemetry replicas usage admission dialect registry router upstream cache hooks issuer backend health lifecycle discovery http api proxy operations remote"
+    "domain config telemetry replicas usage admission dialect registry router upstream capture cache hooks issuer backend health lifecycle discovery http api proxy operations remote"
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",

@@ -186,8 +186,7 @@ describe("names", () => {
       // Kinds of servers are one file each, imported by their table.
       ...backendTypes.map((type) => `src/backend/${type}.ts`),
       // Handlers are one file a group of the contract.
-      "src/operations/handlers/control-handlers.ts",
-      "src/operations/handlers/stats-handlers.ts"
+      ...["capture", "control", "stats"].map((group) => `src/operations/handlers/${group}-handlers.ts`)
     ])
     expect(crumbs().filter((file) => !alone.has(file))).toEqual([])
   })
@@ -260,6 +259,7 @@ describe("what the program does not do", () => {
       "src/doctor/diagnose.ts",
       "src/doctor/issuer-check.ts",
       "src/telemetry/logging.ts",
+      "src/capture/Captures.ts",
       "src/usage/UsageLedger.ts",
       "src/usage/Budgets.ts",
       "src/operations/handlers/usage-handlers.ts",

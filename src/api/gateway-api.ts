@@ -16,6 +16,7 @@ import { KeysGroup } from "./keys-api.ts"
 import { LifecycleGroup } from "./lifecycle-api.ts"
 import { Refusal } from "./refusal.ts"
 import { StatsGroup } from "./stats-api.ts"
+import { CapturesGroup } from "./captures-api.ts"
 import { CacheGroup } from "./cache-api.ts"
 import { AuditGroup } from "./audit-api.ts"
 import { UsageGroup } from "./usage-api.ts"
@@ -153,6 +154,7 @@ export const ContractApi = HttpApi.make("nexus")
   .add(UsageGroup)
   .add(AuditGroup)
   .add(CacheGroup)
+  .add(CapturesGroup)
 
 /** All operational endpoints. */
 export const Api = ContractApi.add(Probes).annotateMerge(OpenApi.annotations({ title: "Nexus", version }))

@@ -5,6 +5,7 @@ import { Command } from "effect/cli"
 import { aliasesCommand } from "./aliases.ts"
 import { auditCommand } from "./audit.ts"
 import { cacheCommand } from "./cache.ts"
+import { capturesCommand } from "./captures-command.ts"
 import { backendsCommand } from "./backends/backends.ts"
 import { benchCommand } from "./bench-command.ts"
 import { completeCommand } from "./completion/complete.ts"
@@ -49,6 +50,7 @@ export const nexus = Command.make("nexus").pipe(
     eventsCommand,
     auditCommand,
     cacheCommand,
+    capturesCommand,
     doctorCommand,
     grafanaCommand,
     benchCommand,

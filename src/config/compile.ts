@@ -10,7 +10,14 @@ import { zoneOf } from "../backend/zone.ts"
 import type { Limits, Model, Tls, Tuning } from "../domain/server.ts"
 import { parseBaseUrl } from "../domain/base-url.ts"
 import type { AuthKey } from "../domain/grant.ts"
-import { momentOf, rateLimitsOf, termsOf, type WrittenLimits, type WrittenTerms } from "../domain/key-terms.ts"
+import {
+  momentOf,
+  secretIn,
+  rateLimitsOf,
+  termsOf,
+  type WrittenLimits,
+  type WrittenTerms
+} from "../domain/key-terms.ts"
 import type { CachePolicy } from "../domain/cache-policy.ts"
 import type { HookRule } from "../domain/hook-rules.ts"
 import type { LimitSettings } from "../domain/rate-limits.ts"
@@ -47,6 +54,8 @@ export interface Secrets {
   readonly wakePasswords?: ReadonlyMap<string, string>
   /** Keys of hooks by their names. */
   readonly hookKeys?: ReadonlyMap<string, string>
+  /** What captures are sealed with. */
+  readonly captureKey?: string
   readonly store?: StoreSecrets
 }
 
@@ -80,6 +89,8 @@ export interface LoadedConfig {
   readonly rates: LimitSettings
   /** Who judges requests and answers outside of the gateway. */
   readonly hooks: ReadonlyArray<HookRule>
+  /** What captures are sealed with; undefined where nothing is captured. */
+  readonly captureSecret: Redacted.Redacted<Uint8Array> | undefined
   /** Which answers are given again. */
   readonly cached: ReadonlyArray<CachePolicy>
   /** Whether servers are searched for. */
@@ -251,6 +262,11 @@ const issuerOf = (entry: IssuerEntry, { issuerFiles }: Secrets): TokenIssuer => 
   }
 }
 
+const secretOf = (text: string): Redacted.Redacted<Uint8Array> | undefined => {
+  const secret = secretIn(text)
+  return secret === undefined ? undefined : Redacted.make(secret)
+}
+
 const hookOf = (entry: Settings["hooks"][number], { hookKeys }: Secrets): HookRule => {
   const { keys, models, name, phases, url } = entry
   const key = hookKeys?.get(name)
@@ -325,6 +341,7 @@ export const compileSettings = (
   store: storeOf(settings.cluster, secrets.store),
   rates: ratesOf(settings),
   hooks: settings.hooks.map((entry) => hookOf(entry, secrets)),
+  captureSecret: secrets.captureKey === undefined ? undefined : secretOf(secrets.captureKey),
   cached: settings.models.flatMap(({ cache_requests: requests, cache_seconds: kept, cache_shared: shared, name }) =>
     kept === undefined ? [] : [{ glob: name, keptMs: ms(kept), requests, shared }]
   ),

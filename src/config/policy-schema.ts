@@ -82,6 +82,32 @@ export const Cache = Schema.Struct({
   max_answer_mb: or(seconds(0.001, 1024), 1, "Largest answer that is kept, in MB")
 })
 
+/** Prompts and answers that are stored. */
+export const Capture = Schema.Struct({
+  keys: or(
+    Schema.Array(Schema.NonEmptyString),
+    [],
+    "Names of the keys whose prompts and answers are stored, with * and ?; none by default"
+  ),
+  models: or(
+    Schema.Array(Schema.NonEmptyString),
+    [],
+    "Models whose prompts and answers are stored, by any name that leads to them, with * and ?; none by default"
+  ),
+  path: or(
+    Schema.NonEmptyString,
+    "nexus-captures.sqlite",
+    "The file that they are stored in (SQLite), sealed (AES-256-GCM); below the directory of this file, and made where there is none"
+  ),
+  key_env: maybe(
+    Schema.NonEmptyString,
+    "Environment variable that holds the key that they are sealed with: 32 bytes in base64 or hexadecimal"
+  ),
+  key_file: maybe(Schema.NonEmptyString, "File that holds that key"),
+  max_mb: or(seconds(0.01, 1_048_576), 256, "How much is stored, in MB; the oldest go first"),
+  retention_days: or(seconds(0.001, 36_500), 7, "How long they are stored")
+})
+
 /** An entry of `[[models]]`. */
 export const ModelPolicy = Schema.Struct({
   name: Schema.NonEmptyString.annotate({

@@ -9,7 +9,7 @@ import { livePageModes, modelChangers } from "../domain/server.ts"
 import { strategies } from "../domain/routing.ts"
 import { Auth, RateSettings } from "./auth-schema.ts"
 import { Cluster } from "./cluster-schema.ts"
-import { Cache, Discovery, ModelPolicy, Privacy } from "./policy-schema.ts"
+import { Cache, Capture, Discovery, ModelPolicy, Privacy } from "./policy-schema.ts"
 import { HookEntry } from "./hook-schema.ts"
 import { RouteEntry } from "./route-schema.ts"
 import { BudgetEntry, PriceEntry, UsageSection } from "./usage-schema.ts"
@@ -383,6 +383,7 @@ export const Settings = Schema.Struct({
     [],
     "Rules for those requests that are to go elsewhere; the first that matches counts"
   ),
+  capture: or(Capture, {}, "Prompts and answers that are stored, for those keys and models alone that are named here"),
   cache: or(Cache, {}, "Answers that are given again, for those models that say so"),
   hooks: or(
     Schema.Array(HookEntry),

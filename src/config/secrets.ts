@@ -9,6 +9,7 @@ import type { StoreSecrets } from "./cluster.ts"
 import { issuerFilesOf } from "./issuer-rules.ts"
 import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 import { type KeyFiles, tlsFileKeys, tlsOf } from "./pem.ts"
+import { secretIn } from "../domain/key-terms.ts"
 import { isHardwareAddress } from "./wake.ts"
 import type { Environment } from "./sources.ts"
 
@@ -16,7 +17,7 @@ import type { Environment } from "./sources.ts"
 export interface MissingKey extends Mistake {
   /** The backend, the client or the hook whose key it is. */
   readonly name: string
-  readonly of: "backend" | "client" | "hook"
+  readonly of: "backend" | "client" | "hook" | "capture"
   readonly from: "variable" | "file"
   /** In words that need no line of the file, such as `OPENAI_API_KEY is not set`. */
   readonly told: string
@@ -58,7 +59,11 @@ export const keyFilesOf = (tree: Table): ReadonlyArray<string> => [
     const file = valueAt(tree, ["cluster", key])
     return typeof file === "string" && file !== "" ? [file] : []
   }),
-  ...filesIn(tree, ["hooks"], ["api_key_file"])
+  ...filesIn(tree, ["hooks"], ["api_key_file"]),
+  ...["key_file"].flatMap((key) => {
+    const file = valueAt(tree, ["capture", key])
+    return typeof file === "string" && file !== "" ? [file] : []
+  })
 ]
 
 const storeFileKeys = ["password_file", ...tlsFileKeys] as const
@@ -172,6 +177,25 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     if (key !== undefined) hookKeys.set(nameOf(table), key)
   }
 
+  const capture = tree["capture"]
+  const isCapturing =
+    isTable(capture) && ["keys", "models"].some((key) => Array.isArray(capture[key]) && capture[key].length > 0)
+  const captureKey =
+    isTable(capture) && isCapturing
+      ? (fromVariable(capture, "key_env", ["capture"], "capture") ??
+        fromFile(capture, "key_file", ["capture"], "capture"))
+      : undefined
+  if (isTable(capture) && isCapturing) {
+    const named = ["key_env", "key_file"].find((key) => typeof capture[key] === "string")
+    if (named === undefined) {
+      const reason = "capture needs key_env or key_file: the key that all that is stored is sealed with"
+      mistakes.push({ path: ["capture"], reason })
+    } else if (captureKey !== undefined && secretIn(captureKey) === undefined) {
+      const reason = "it does not hold 32 bytes in base64 or hexadecimal, such as `openssl rand -base64 32` prints"
+      mistakes.push({ path: ["capture", named], value: capture[named], reason })
+    }
+  }
+
   const authKeys: Array<ConfiguredKey> = []
   const seen = new Map<string, KeyPath>()
   for (const { at, table } of tablesAt(tree, ["auth", "keys"])) {
@@ -196,7 +220,15 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
   }
   const issuerFiles = issuerFilesOf(tree, files, mistakes)
   return {
-    secrets: { backendKeys, backendTls, authKeys, hookKeys, issuerFiles, wakePasswords },
+    secrets: {
+      backendKeys,
+      backendTls,
+      authKeys,
+      ...(captureKey === undefined ? {} : { captureKey }),
+      hookKeys,
+      issuerFiles,
+      wakePasswords
+    },
     mistakes,
     missing,
     names

@@ -90,3 +90,12 @@ export const termsOf = (written: WrittenTerms): KeyTerms => {
     ...(priority === undefined ? {} : { priority })
   }
 }
+
+const secretBytes = 32
+
+/** The key that texts are sealed with in a text, in hexadecimal or in base64; undefined where it is none of 32 bytes. */
+export const secretIn = (text: string): Uint8Array | undefined => {
+  const isHex = /^[0-9a-f]{64}$/i.test(text)
+  const bytes = Buffer.from(text, isHex ? "hex" : /[-_]/.test(text) ? "base64url" : "base64")
+  return bytes.byteLength === secretBytes && (isHex || /^[A-Za-z0-9+/_-]{43}=?$/.test(text)) ? bytes : undefined
+}

@@ -49,6 +49,8 @@ import { placesOf, refuse, requestIdHeaders } from "../dialect/refuse.ts"
 import type { History } from "../proxy/History.ts"
 import { EventLoopTurns } from "../domain/EventLoopTurns.ts"
 import { statsHandlers } from "./handlers/stats-handlers.ts"
+import { captureHandlers } from "./handlers/capture-handlers.ts"
+import type { Captures } from "../capture/Captures.ts"
 import { cacheHandlers } from "./handlers/cache-handlers.ts"
 import type { AnswerCache } from "../cache/AnswerCache.ts"
 import { auditHandlers } from "./handlers/audit-handlers.ts"
@@ -79,7 +81,12 @@ const undecodable = (defect: unknown): BadRequest | undefined => {
 }
 
 /** Paths whose last part is an id; whatever it holds, it is one part. */
-const byId: ReadonlyArray<string> = ["/v1/models/", "/admin/v1/decisions/", "/admin/v1/requests/"]
+const byId: ReadonlyArray<string> = [
+  "/v1/models/",
+  "/admin/v1/decisions/",
+  "/admin/v1/requests/",
+  "/admin/v1/captures/"
+]
 
 const reads: ReadonlyArray<string> = ["GET", "HEAD"]
 // Answered before the operational endpoints are asked.
@@ -240,6 +247,7 @@ export type ContractServices =
   | Budgets
   | NexusConfig
   | AnswerCache
+  | Captures
   | Replicas
   | SharedStore
 
@@ -290,6 +298,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(eventHandlers(refusing, started)),
     Layer.provide(auditHandlers),
     Layer.provide(cacheHandlers),
+    Layer.provide(captureHandlers(refusing)),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))
   )

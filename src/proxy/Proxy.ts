@@ -17,6 +17,8 @@ import { LearnedRefusals } from "../registry/learned-refusals.ts"
 import { ListDrift } from "../registry/list-drift.ts"
 import { AnswerCache } from "../cache/AnswerCache.ts"
 import type { CachePolicy } from "../domain/cache-policy.ts"
+import { Captures } from "../capture/Captures.ts"
+import { storeCaptured } from "./captured.ts"
 import { keepAnswer } from "./cached-answer.ts"
 import { Hooks } from "../hooks/Hooks.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -149,6 +151,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
   const queue = new SlotQueue(deadlines, registry.snapshot, limitsNow, random, accounting.queues)
   const budgets = yield* Budgets
   const cache = yield* AnswerCache
+  const captures = yield* Captures
   const conversations = new Conversations()
   const forwarding: Forwarding = {
     dialects: yield* Dialects,
@@ -173,6 +176,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     wishRefusals: new LearnedRefusals(),
     spending: { budgets, prices: yield* Prices },
     hooks: yield* Hooks,
+    captures,
     caching: { cache, policies: () => limitsNow().cached, mostBytes: () => limitsNow().maxKeptBytes },
     fork: run,
     taken: (current) => {
@@ -268,6 +272,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     current.limitPass?.end(tokensTaken(record, end), now)
     current.upload.end()
     deadlines.remove(record.clock)
+    if (current.captured !== undefined) storeCaptured(captures, current.captured, record, end)
     if (current.fill !== undefined) keepAnswer({ cache }, current.fill, record, end, now)
     accounting.ended(current, end)
     // After what it cost has been counted, so that nobody takes that for free in between.

@@ -45,6 +45,11 @@ export class AnswerCopy {
     return { ...answer, filter: this.past(answer.filter) }
   }
 
+  /** Takes an answer that came from elsewhere. */
+  took(bytes: Uint8Array): void {
+    this.add(bytes)
+  }
+
   /** All that was sent, up to the size, be it the beginning of an answer that broke. */
   get bytes(): Uint8Array {
     return Buffer.concat(this.pieces)

@@ -17,6 +17,7 @@ import { gatewayHops, maxGatewayHops } from "../upstream/endpoint.ts"
 import { Attempts } from "./attempts.ts"
 import type { Forwarding } from "./forwarding.ts"
 import type { RequestRun } from "./request-run.ts"
+import { capturedOf } from "./captured.ts"
 import { cachePlaceOf, fillFor, giveKept, mayGive } from "./cached-answer.ts"
 import { guardedBody, guardFor, unseenRefusal } from "./guard.ts"
 import { realtime } from "./realtime.ts"
@@ -346,7 +347,8 @@ const afforded = (
   if (body instanceof StreamedBody || record.route.operation.estimate !== undefined) {
     return asking(forwarding, run, body, read, plan, mayWake)
   }
-  const { caching } = forwarding
+  const { caching, captures } = forwarding
+  run.captured = capturedOf(captures, record, body, plan)
   const place = cachePlaceOf(caching, run, body, plan)
   if (place === undefined) return asking(forwarding, run, body, read, plan, mayWake)
   const now = performance.now()
@@ -354,7 +356,10 @@ const afforded = (
     const isHit = kept !== undefined && mayGive(kept, place, now)
     record.caches(isHit ? "hit" : "miss")
     forwarding.accounting.rules.add("cache", [isHit ? "hit" : "miss"])
-    if (isHit) return Effect.sync(() => giveKept({ record, respond: (response) => run.respond(response) }, kept, now))
+    if (isHit) {
+      run.captured?.answer.took(kept.body)
+      return Effect.sync(() => giveKept({ record, respond: (response) => run.respond(response) }, kept, now))
+    }
     run.fill = fillFor(caching, place)
     return asking(forwarding, run, body, read, plan, mayWake)
   })

@@ -4,6 +4,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { CacheNeeds } from "./cached-answer.ts"
+import type { Captures } from "../capture/Captures.ts"
 import type { Hooks } from "../hooks/Hooks.ts"
 import type { KeyBounds } from "../router/zoned-targets.ts"
 import type { DialectList } from "../dialect/all.ts"
@@ -74,6 +75,8 @@ export interface Forwarding {
   readonly shadow: (run: RequestRun, read: ReadRequest, body: Uint8Array, ruling: Ruling) => void
   /** Who judges requests and answers outside of the gateway. */
   readonly hooks: Hooks["Service"]
+  /** What is stored of prompts and answers. */
+  readonly captures: Captures["Service"]
   /** Which answers are given again. */
   readonly caching: CacheNeeds
   /** Starts what goes on beside a request. */

@@ -147,8 +147,8 @@ export class Guard {
   }
 }
 
-/** The names by which hooks may mean the model of a request: every one that leads to somebody who may answer. */
-const namesIn = ({ requested, settings, targets }: Plan): ReadonlySet<string> => {
+/** The names by which settings may mean the model of a request: every one that leads to somebody who may answer. */
+export const modelNamesIn = ({ requested, settings, targets }: Plan): ReadonlySet<string> => {
   const names = new Set<string>()
   const add = (name: string): void => {
     for (const each of aliasChain(name, settings.aliases)) names.add(each)
@@ -172,7 +172,7 @@ export const guardFor = (
   if (all.length === 0) return undefined
   let names: ReadonlySet<string> | undefined
   const rules = all.filter((rule) => {
-    if (rule.models !== undefined && plan !== undefined) names ??= namesIn(plan)
+    if (rule.models !== undefined && plan !== undefined) names ??= modelNamesIn(plan)
     return isHookFor(rule, names, record.key)
   })
   // One that is planned again has been judged, unless it may go where others judge.

@@ -10,6 +10,7 @@ import type { Listening } from "../http/BunServer.ts"
 import type { Ticket } from "../registry/live-state.ts"
 import type { Delivery } from "./deliver.ts"
 import type { Reservation } from "../usage/budget.ts"
+import type { Captured } from "./captured.ts"
 import type { CacheFill } from "./cached-answer.ts"
 import type { Guard } from "./guard.ts"
 import type { EarlyStream } from "./early-stream.ts"
@@ -50,6 +51,8 @@ export class RequestRun implements UnderWay, Delivery {
   shadow: Shadow | undefined
   /** What it holds of its limits; undefined where it is under none. */
   limitPass: LimitPass | undefined
+  /** What is stored of it; undefined where nothing is. */
+  captured: Captured | undefined
   /** Its answer, where that is to be kept. */
   fill: CacheFill | undefined
   /** The hooks that judge it and its answer; undefined where there are none. */
@@ -93,7 +96,10 @@ export class RequestRun implements UnderWay, Delivery {
 
   /** The answer, of which a copy is made where it is to be kept. */
   kept(answer: CommittedAnswer): CommittedAnswer {
-    return this.fill === undefined ? answer : this.fill.copy.of(answer, this.record.route.dialect.types.stream)
+    const { captured, fill } = this
+    const { stream } = this.record.route.dialect.types
+    const kept = fill === undefined ? answer : fill.copy.of(answer, stream)
+    return captured === undefined ? kept : captured.answer.of(kept, stream)
   }
 
   /** Names the fiber that {@link interrupt} is for. */

@@ -22,6 +22,7 @@ import { Api, type BackendList, type Health, type Unhealthy } from "../api/gatew
 import type { modeActions, BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
 import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
 import type { Stats } from "../api/stats-api.ts"
+import type { CaptureList, DeletedCaptures, WholeCapture } from "../api/captures-api.ts"
 import type { CacheState } from "../api/cache-api.ts"
 import type { Audit } from "../api/audit-api.ts"
 import type { UsageReport } from "../api/usage-api.ts"
@@ -330,6 +331,27 @@ export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, No
   Effect.flatMap(connect(adminOf(address)), (client) => client.catalogue.aliases()).pipe(
     Effect.mapError(explain(adminOf(address)))
   )
+
+/** The prompts and answers that the gateway of this address has stored last. */
+export const askCaptures = (address: GatewayAddress): Effect.Effect<CaptureList, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ captures }) => captures.list({ query: {} })).pipe(
+    Effect.mapError(told(adminOf(address)))
+  )
+
+/** One of them. */
+export const askCapture = (address: GatewayAddress, id: number): Effect.Effect<WholeCapture, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ captures }) => captures.show({ params: { id: String(id) } })).pipe(
+    Effect.mapError(told(adminOf(address)))
+  )
+
+/** Has it delete one, or all. */
+export const askDeleteCaptures = (
+  address: GatewayAddress,
+  id: number | undefined
+): Effect.Effect<DeletedCaptures, NotDone, Transport> =>
+  Effect.flatMap(connect(adminOf(address)), ({ captures }) =>
+    id === undefined ? captures.removeAll() : captures.remove({ params: { id: String(id) } })
+  ).pipe(Effect.mapError(told(adminOf(address))))
 
 /** The answers that the gateway of this address keeps to be given again. */
 export const askCache = (address: GatewayAddress): Effect.Effect<CacheState, NotDone, Transport> =>

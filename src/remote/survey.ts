@@ -12,6 +12,7 @@ import { makeProbe } from "../health/probe.ts"
 import type { BackendEntry } from "../api/backend-entry.ts"
 import { Registry } from "../registry/Registry.ts"
 import { Transport } from "../upstream/Transport.ts"
+import type { CaptureList, DeletedCaptures, WholeCapture } from "../api/captures-api.ts"
 import type { CacheState } from "../api/cache-api.ts"
 import type { Audit } from "../api/audit-api.ts"
 import { possibleHosts } from "../config/possible-hosts.ts"
@@ -30,6 +31,9 @@ import {
   askAliases,
   askAudit,
   askCache,
+  askCapture,
+  askCaptures,
+  askDeleteCaptures,
   askClearCache,
   askBackends,
   askCancel,
@@ -181,6 +185,26 @@ export const reportUsage = (
   question: UsageQuestion
 ): Effect.Effect<UsageReport, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
   atGateway(options, (address) => askUsage(address, question))
+
+/** The prompts and answers that the gateway of the config has stored last. */
+export const listCaptures = (
+  options: SurveyOptions
+): Effect.Effect<CaptureList, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, askCaptures)
+
+/** One of them. */
+export const showCapture = (
+  options: SurveyOptions,
+  id: number
+): Effect.Effect<WholeCapture, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) => askCapture(address, id))
+
+/** Has it delete one, or all. */
+export const deleteCaptures = (
+  options: SurveyOptions,
+  id: number | undefined
+): Effect.Effect<DeletedCaptures, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+  atGateway(options, (address) => askDeleteCaptures(address, id))
 
 /** The answers that the gateway of the config keeps to be given again. */
 export const keptAnswers = (

@@ -5,6 +5,7 @@ import { totalmem } from "node:os"
 import { dirname, resolve } from "node:path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import { defaultLimits } from "../config/compile.ts"
 import { derived } from "../config/derived.ts"
 import { adminListen, type ListenAddress } from "../config/admin-listen.ts"
@@ -22,6 +23,7 @@ import { sharedLimiter } from "../admission/SharedLimiter.ts"
 import { ClientKeys } from "../admission/ClientKeys.ts"
 import { Issuers } from "../issuer/Issuers.ts"
 import { Gateway, type OwnPlaces } from "./Gateway.ts"
+import { Captures } from "../capture/Captures.ts"
 import { AnswerCache } from "../cache/AnswerCache.ts"
 import { Hooks } from "../hooks/Hooks.ts"
 import * as KeepWarm from "../lifecycle/keep-warm.ts"
@@ -202,6 +204,21 @@ const spending = (config: Config, part: ProcessPart | undefined) => {
   )
 }
 
+// A file that is open stays so: what these say counts from the start.
+const capturing = ({ current }: Config) => {
+  const { captureSecret, path, settings } = current()
+  const { keys, max_mb: most, models, path: file, retention_days: days } = settings.capture
+  if (captureSecret === undefined) return Captures.none
+  return Captures.layer({
+    keys,
+    models,
+    path: resolve(dirname(path ?? "."), file),
+    secret: Redacted.value(captureSecret),
+    mostBytes: bytes(most),
+    keptMs: days * dayMs
+  })
+}
+
 const pricing = ({ current }: Config) => {
   const { path, settings } = current()
   const { prices_file: file } = settings.usage
@@ -214,6 +231,7 @@ const pricing = ({ current }: Config) => {
 
 const services = (config: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
+    capturing(config),
     AnswerCache.layer(() => bytes(config.current().settings.cache.max_mb) / (part?.of ?? 1)),
     Hooks.layer(() => config.current().hooks),
     Upstream.layer(() => bytes(config.current().settings.server.max_answer_mb)),

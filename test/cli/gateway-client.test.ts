@@ -4,6 +4,7 @@ import { loadedFrom } from "../config/reading.ts"
 import { Effect, Layer, Redacted } from "effect"
 import { Unreachable } from "../../src/domain/upstream-errors.ts"
 import { Drain } from "../../src/admission/Drain.ts"
+import { Captures } from "../../src/capture/Captures.ts"
 import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { ClientKeys } from "../../src/admission/ClientKeys.ts"
 import { Operations } from "../../src/operations/Operations.ts"
@@ -57,6 +58,7 @@ const gateway = Layer.effect(
     Layer.mergeAll(
       UsageLedger.none,
       AnswerCache.layer(() => 0),
+      Captures.none,
       Budgets.none,
       NexusConfig.layerOf(loadedFrom("")),
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),

@@ -30,7 +30,8 @@ describe("nexus.example.toml", () => {
       WOL_PASSWORD: "01:02:03:04:05:06",
       OTLP_KEY: "otlp-x",
       VALKEY_PASSWORD: "x",
-      HOOK_KEY: "hook-x"
+      HOOK_KEY: "hook-x",
+      CAPTURE_KEY: "0".repeat(64)
     }
     const loaded = loadedFrom(uncommented, { env })
     expect(loaded.backends.map(({ name }) => name)).toEqual(["local-ollama", "cloud", "claude"])

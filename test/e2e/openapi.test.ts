@@ -197,8 +197,10 @@ describe("every endpoint of the document", () => {
       const body = method === "post" ? { body: JSON.stringify(bodies[path] ?? {}) } : {}
       // No backend here can do that.
       const isUnable = path === "/v1/responses/compact" || path.startsWith("/admin/v1/models/")
-      // No file keeps keys or usage here.
-      const isUnkept = (method !== "get" && path.startsWith("/admin/v1/keys")) || path === "/admin/v1/usage"
+      // No file keeps keys, usage or captures here.
+      const isCapture = method === "get" && path.startsWith("/admin/v1/captures/")
+      const isUnkept =
+        isCapture || (method !== "get" && path.startsWith("/admin/v1/keys")) || path === "/admin/v1/usage"
       const status = isUnable ? 501 : isUnkept ? 409 : 200
       await expectTold(await ask(at, { method: method.toUpperCase(), ...body }, mine), method, path, status)
       if (method === "get" && !isUnkept) {

@@ -13,6 +13,7 @@ import { Accounting } from "../../src/proxy/Accounting.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { Proxy, type ProxyLimits } from "../../src/proxy/Proxy.ts"
+import { Captures } from "../../src/capture/Captures.ts"
 import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { Hooks } from "../../src/hooks/Hooks.ts"
 import { Registry } from "../../src/registry/Registry.ts"
@@ -214,7 +215,8 @@ export const makeStage = async (
         Prices.none,
         Budgets.none,
         Hooks.none,
-        AnswerCache.layer(() => 0)
+        AnswerCache.layer(() => 0),
+        Captures.none
       )
     ),
     Layer.provideMerge(UsageLedger.none),

@@ -7,6 +7,7 @@ import type { Backend } from "../../src/backend/backend.ts"
 import type { Model } from "../../src/domain/server.ts"
 import { version } from "../../src/domain/version.ts"
 import { Drain } from "../../src/admission/Drain.ts"
+import { Captures } from "../../src/capture/Captures.ts"
 import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { ClientKeys } from "../../src/admission/ClientKeys.ts"
 import { Operations } from "../../src/operations/Operations.ts"
@@ -41,6 +42,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
       Layer.mergeAll(
         UsageLedger.none,
         AnswerCache.layer(() => 0),
+        Captures.none,
         Budgets.none,
         NexusConfig.layerOf(loadedFrom("")),
         History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),

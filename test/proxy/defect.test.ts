@@ -8,6 +8,7 @@ import { openai } from "../../src/dialect/openai/openai.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
 import { Proxy } from "../../src/proxy/Proxy.ts"
+import { Captures } from "../../src/capture/Captures.ts"
 import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { Hooks } from "../../src/hooks/Hooks.ts"
 import { Registry } from "../../src/registry/Registry.ts"
@@ -105,7 +106,8 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
           Prices.none,
           Budgets.none,
           Hooks.none,
-          AnswerCache.layer(() => 0)
+          AnswerCache.layer(() => 0),
+          Captures.none
         )
       )
     )

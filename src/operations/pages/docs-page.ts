@@ -37,6 +37,7 @@ const groups: ReadonlyArray<readonly [tag: string, heading: string]> = [
   ["doctor", "What is wrong, and how it is mended"],
   ["keys", "Keys of clients"],
   ["usage", "Who used what"],
+  ["captures", "Prompts and answers that are stored"],
   ["cache", "Answers that are given again"],
   ["audit", "Which hosts are contacted"],
   ["document", "For reading"]
