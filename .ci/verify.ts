@@ -37,7 +37,7 @@ const tests = async (
   const began = performance.now()
   // Each test has a limit that only catches what hangs, and says so where it needs another one; all together have none.
   const limits = ["--timeout", "120000", "--max-concurrency", "4"]
-  const result = await run(bun, ["test", "--parallel=2", ...limits, ...files], { env })
+  const result = await run(bun, ["test", "--parallel=3", ...limits, ...files], { env })
   const text = `${result.stdout}\n${result.stderr}`
   const number = (word: string) => Number(new RegExp(`^ *(\\d+) ${word}$`, "m").exec(text)?.[1] ?? 0)
   const passed = number("pass")
@@ -103,19 +103,16 @@ const browser = await browsing
 console.log(`     ${browser.note}`)
 const store = await storing
 console.log(`     ${store.note}`)
+// Tests that start the program as a process start the built file: it is what users run, and is there sooner.
+const isBuilt = await step("build", [".ci/build.ts"])
 await tests("tests", [], {
+  ...(isBuilt ? { PROGRAM_UNDER_TEST: join(root, "dist/nexus") } : {}),
   ...(python === undefined ? {} : { PYTHON_WITH_SDKS: python }),
   ...(browser.path === undefined ? {} : { CHROMIUM: browser.path }),
   ...(store.path === undefined ? {} : { VALKEY_SERVER: store.path })
 })
 remove()
-if (await step("build", [".ci/build.ts"])) {
-  await smokeTests()
-  // What is tested of the program as a process holds for the built file as well.
-  await tests("binary: tests", ["test/faults/process.test.ts", "test/e2e/workers.test.ts"], {
-    PROGRAM_UNDER_TEST: join(root, "dist/nexus")
-  })
-}
+if (isBuilt) await smokeTests()
 await gate()
 
 endAll()

@@ -166,7 +166,7 @@ export interface Process extends AsyncDisposable {
 
 const root = join(import.meta.dir, "../..")
 
-// The checks run the tests of processes a second time, with the program that was built.
+// The checks run the tests of processes with the program that was built.
 const binary = process.env["PROGRAM_UNDER_TEST"]
 const program: readonly [string, ...ReadonlyArray<string>] =
   binary === undefined ? [process.execPath, join(root, "src/main.ts")] : [binary]
