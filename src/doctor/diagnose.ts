@@ -199,8 +199,11 @@ const invalid = (mistakes: ConfigInvalid, report: Report): ReportSection => {
   return { name: "gateway", about, findings }
 }
 
-/** What must not be told: every key that the settings hold, and those that their variables stand for. */
-const secretsOf = ({ authKeys, backends, followed, hooks }: LoadedConfig): ReadonlyArray<string> =>
+/** What must not be told: every key that the settings and these backends hold, and those that their variables stand for. */
+const secretsOf = (
+  { authKeys, followed, hooks }: LoadedConfig,
+  backends: ReadonlyArray<Backend>
+): ReadonlyArray<string> =>
   [
     ...[...backends, ...followed.map(({ backend }) => backend)].map(({ apiKey }) => apiKey),
     ...authKeys.map(({ key }) => key),
@@ -225,7 +228,8 @@ const looked = Effect.fnUntraced(function* (
 ) {
   const { port } = loaded.settings.server
   const ownPort = port === 0 ? undefined : port
-  const clean = cleaner(secretsOf(loaded))
+  // One that was added by command has a key that the config does not hold.
+  const clean = cleaner(secretsOf(loaded, [...loaded.backends, ...(here?.backends ?? [])]))
   const cleaned = ({ check, severity, seen, fix }: Finding): Finding =>
     fix === undefined ? { check, severity, seen: clean(seen) } : { check, severity, seen: clean(seen), fix: clean(fix) }
   // Begins a section; what is said of it is told, and kept.

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import type { DoctorEvent } from "../../src/api/doctor-api.ts"
+import { json } from "../kit/answers.ts"
 import { good, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess } from "../kit/gateway.ts"
 
@@ -82,6 +83,26 @@ describe("the doctor from inside of the gateway", () => {
     while (status === 409) ({ status } = await post(gateway.url, {}))
     expect(status).toBe(200)
     gate.resolve()
+  })
+
+  test("tells no key of a backend that was added by command, whatever its server says", async () => {
+    const secret = "sk-added-by-command-4711"
+    process.env["DOCTOR_ADDED_KEY"] = secret
+    try {
+      await using up = await startUpstream({
+        models: ["m"],
+        script: () => [json({ error: { message: `Incorrect API key provided: ${secret}` } }, 401)]
+      })
+      await using gateway = await startGateway({ backends: [] })
+      const added = { url: up.url, name: "later", type: "openai", api_key_env: "DOCTOR_ADDED_KEY" }
+      const made = await fetch(`${gateway.url}/admin/v1/backends`, { method: "POST", body: JSON.stringify(added) })
+      expect(made.status).toBe(200)
+      const text = await (await post(gateway.url, { inference: true })).text()
+      expect(text).toContain("Incorrect API key provided: [secret]")
+      expect(text).not.toContain(secret)
+    } finally {
+      delete process.env["DOCTOR_ADDED_KEY"]
+    }
   })
 
   test("tells no key", async () => {
