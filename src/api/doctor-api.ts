@@ -10,7 +10,8 @@ const DoctorWish = Schema.Struct({ inference: Schema.optionalKey(Schema.Boolean)
 
 /**
  * What is told, a line as it comes: that a section has begun (`gateway`, a backend, `routing`), what was found in one, that
- * nothing has come for a while, and the end; `complete` is false where the gateway stops meanwhile.
+ * nothing has come for a while, and the end; `complete` is false where the gateway stops meanwhile, or the look
+ * itself fails.
  */
 export const DoctorEvent = Schema.Union([
   Schema.Struct({ event: Schema.Literal("section"), section: Schema.String, about: Schema.String }),

@@ -43,7 +43,7 @@ const stateWords = (state: State): string => {
     case "Done":
       return state.complete
         ? `done: ${plural(state.errors, "error")}, ${plural(state.warnings, "warning")}`
-        : "the gateway stops: not all was looked at"
+        : "not all was looked at: the gateway stops, or its log says why"
   }
 }
 
@@ -76,6 +76,9 @@ export const DoctorView = (): JSX.Element => {
     for await (const line of answerLines(response)) {
       if (line.trim() !== "") hear(JSON.parse(line) as DoctorEvent) // reason: the contract says what the lines are
     }
+    setState((before) =>
+      before._tag === "Looking" ? { _tag: "Refused", why: "The gateway has ended too early" } : before
+    )
   }
   const begin = (): void =>
     void look().catch(() =>

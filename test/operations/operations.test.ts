@@ -10,6 +10,7 @@ import { Drain } from "../../src/admission/Drain.ts"
 import { Captures } from "../../src/capture/Captures.ts"
 import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { ClientKeys } from "../../src/admission/ClientKeys.ts"
+import { Doctor } from "../../src/operations/DoctorService.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { Siblings } from "../../src/operations/Siblings.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
@@ -36,7 +37,7 @@ const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
   ...extra
 })
 
-const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([]) }) => {
+const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([]) }, doctor = noDoctor) => {
   const layer = Operations.layer({ maxRetries: () => 2 }).pipe(
     Layer.provideMerge(
       Layer.mergeAll(
@@ -52,7 +53,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
         ),
         Drain.layer,
         noControl,
-        noDoctor,
+        doctor,
         ClientKeys.layer(() => []),
         noLifecycle,
         Layer.succeed(Siblings, siblings)
@@ -103,6 +104,19 @@ describe("a request that may be with a worker that does not answer in time", () 
       expect(await response.text()).toContain("Another worker did not answer in time")
     })
   }
+})
+
+describe("a look over the gateway that fails itself", () => {
+  const { runtime, get } = world(undefined, Layer.succeed(Doctor, { look: () => Effect.die("broken") }))
+  afterAll(() => runtime.dispose())
+
+  test("ends all the same, and says that not all was looked at", async () => {
+    for (let turn = 0; turn < 2; turn += 1) {
+      const response = await get("/admin/v1/doctor", { method: "POST", body: "{}" })
+      expect(response.status).toBe(200)
+      expect(JSON.parse(await response.text())).toEqual({ event: "done", complete: false, errors: 0, warnings: 0 })
+    }
+  })
 })
 
 describe("with no backend", () => {

@@ -39,6 +39,8 @@ export const doctorHandlers = (refuse: (error: GatewayError) => Effect.Effect<Ht
               Queue.offerUnsafe(news, found)
             })
             yield* Effect.raceFirst(Effect.as(looked, true), Effect.as(begun, false)).pipe(
+              // Whoever asked is told of an end in any case.
+              Effect.catchDefect((defect) => Effect.as(Effect.logError("the doctor failed", defect), false)),
               Effect.tap((complete) => Queue.offer(news, { event: "done", complete, ...counts })),
               Effect.forkScoped
             )
