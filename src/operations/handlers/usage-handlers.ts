@@ -95,11 +95,12 @@ export const usageHandlers = (refuse: (error: GatewayError) => Effect.Effect<Htt
           const now = yield* Clock.currentTimeMillis
           const to = Math.ceil((query.until ?? now) / hourMs) * hourMs
           const from = Math.floor((query.since ?? now - dayMs) / hourMs) * hourMs
-          const shadows = query.shadows === "true"
-          const others = yield* ofOthers({ by, from, to, shadows })
-          return yield* Effect.matchEffect(ledger.report({ by, from, to, shadows }), {
+          const asked = { by, from, to, shadows: query.shadows === "true" }
+          // Others are late at times; a gateway that keeps none waits for nobody.
+          const all = Effect.all([ledger.report(asked), ofOthers(asked)], { concurrency: "unbounded" })
+          return yield* Effect.matchEffect(all, {
             onFailure: ({ reason }) => refuse(new Conflict({ message: `There is no usage to tell of: ${reason}` })),
-            onSuccess: (own) => {
+            onSuccess: ([own, others]) => {
               const { rows, total } = reportOfAll(own, others.sums, by)
               const { answered, silent } = others
               const { failure = null, ...standing } = ledger.standing()
