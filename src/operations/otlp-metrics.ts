@@ -104,20 +104,19 @@ const genAiPoints = (
   return { histogram: { dataPoints, aggregationTemporality: cumulative } }
 }
 
+function* partsOf(about: Pick<Metric, "name" | "description" | "unit">, points: Points): Generator<Metric> {
+  const { length } = (points.histogram ?? points.sum ?? points.gauge)?.dataPoints ?? []
+  for (let from = 0; from < length; from += pointsAtOnce) yield { ...about, ...someOf(points, from) }
+}
+
 /** All metrics that have a value, one after the other: whoever sends them can let others work in between. */
 export function* otlpMetricsOf(figures: FiguresNow, times: OtlpTimes): Generator<Metric> {
   for (const hook of hooks) {
     const { meaning: description, name } = hook.metric
-    const points = pointsOf(hook, figures, times)
-    const { dataPoints } = points.histogram ?? points.sum ?? points.gauge ?? { dataPoints: [] }
-    const unit = ucumOf(hook.metric)
-    for (let from = 0; from < dataPoints.length; from += pointsAtOnce)
-      yield { name, description, unit, ...someOf(points, from) }
+    yield* partsOf({ name, description, unit: ucumOf(hook.metric) }, pointsOf(hook, figures, times))
   }
   for (const metric of genAiMetrics) {
     const { meaning: description, name, unit } = metric
-    const points = genAiPoints(metric, figures.whole, times)
-    const { length } = (points.histogram ?? points.sum)?.dataPoints ?? []
-    for (let from = 0; from < length; from += pointsAtOnce) yield { name, description, unit, ...someOf(points, from) }
+    yield* partsOf({ name, description, unit }, genAiPoints(metric, figures.whole, times))
   }
 }
