@@ -227,30 +227,29 @@ const byName = <A>(
 ): Effect.Effect<A, NotDone, Transport> =>
   unnamed.has(name) ? Effect.fail(new Unanswerable({ message: `Nothing is called '${name}'` })) : question
 
-const changed = <A, E>(
+/** Asks what only the administration answers. */
+const asked = <A, E>(
   address: GatewayAddress,
-  change: (client: Effect.Success<ReturnType<typeof connect>>["control"]) => Effect.Effect<A, E>
+  question: (client: Effect.Success<ReturnType<typeof connect>>) => Effect.Effect<A, E>
 ): Effect.Effect<A, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ control }) => change(control)).pipe(
-    Effect.mapError(told(adminOf(address)))
-  )
+  Effect.flatMap(connect(adminOf(address)), question).pipe(Effect.mapError(told(adminOf(address))))
 
 /** Has the gateway at this address take over its config; `only` has it tell what that would change, and change nothing. */
 export const askReload = (
   address: GatewayAddress,
   only: "compare" | undefined
 ): Effect.Effect<ReloadChanges, NotDone, Transport> =>
-  changed(address, (control) => (only === "compare" ? control.compare() : control.reload()))
+  asked(address, ({ control }) => (only === "compare" ? control.compare() : control.reload()))
 
 /** Which config the gateway at this address goes by. */
 export const askConfig = (address: GatewayAddress): Effect.Effect<ConfigStatus, NotDone, Transport> =>
-  changed(address, (control) => control.config())
+  asked(address, ({ control }) => control.config())
 
 /** Adds a backend to the gateway at this address. */
 export const askAddBackend = (
   address: GatewayAddress,
   payload: NewBackend
-): Effect.Effect<BackendChange, NotDone, Transport> => changed(address, (control) => control.add({ payload }))
+): Effect.Effect<BackendChange, NotDone, Transport> => asked(address, ({ control }) => control.add({ payload }))
 
 /** Takes a backend out of the gateway at this address, and with `save` out of its config file. */
 export const askRemoveBackend = (
@@ -260,7 +259,7 @@ export const askRemoveBackend = (
 ): Effect.Effect<BackendChange, NotDone, Transport> =>
   byName(
     name,
-    changed(address, (control) => control.remove({ params: { name }, query: save ? { save: "true" } : {} }))
+    asked(address, ({ control }) => control.remove({ params: { name }, query: save ? { save: "true" } : {} }))
   )
 
 /** Has the gateway at this address enable, drain, disable or wake a backend. */
@@ -271,15 +270,7 @@ export const askSetMode = (
 ): Effect.Effect<BackendChange, NotDone, Transport> =>
   byName(
     name,
-    changed(address, (control) => control.act({ params: { name, action } }))
-  )
-
-const asked = <A, E>(
-  address: GatewayAddress,
-  question: (client: Effect.Success<ReturnType<typeof connect>>["admin"]) => Effect.Effect<A, E>
-): Effect.Effect<A, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ admin }) => question(admin)).pipe(
-    Effect.mapError(told(adminOf(address)))
+    asked(address, ({ control }) => control.act({ params: { name, action } }))
   )
 
 /** What would become of a chat request at the gateway of this address. */
@@ -287,24 +278,24 @@ export const askRoute = (
   address: GatewayAddress,
   payload: RouteQuery,
   query: RouteOrigin
-): Effect.Effect<Route, NotDone, Transport> => asked(address, (admin) => admin.route({ payload, query }))
+): Effect.Effect<Route, NotDone, Transport> => asked(address, ({ admin }) => admin.route({ payload, query }))
 
 /** What would have become of the last requests at the gateway of this address under another config. */
 export const askReplay = (
   address: GatewayAddress,
   payload: ReplayQuery
-): Effect.Effect<ReplayAnswer, NotDone, Transport> => asked(address, (admin) => admin.replay({ payload }))
+): Effect.Effect<ReplayAnswer, NotDone, Transport> => asked(address, ({ admin }) => admin.replay({ payload }))
 
 /** What became of a request at the gateway of this address, by its id. */
 export const askDecision = (address: GatewayAddress, id: string): Effect.Effect<Explained, NotDone, Transport> =>
   byName(
     id,
-    asked(address, (admin) => admin.decision({ params: { id } }))
+    asked(address, ({ admin }) => admin.decision({ params: { id } }))
   )
 
 /** The requests that are under way at the gateway of this address. */
 export const askUnderWay = (address: GatewayAddress): Effect.Effect<RequestsUnderWayList, NotDone, Transport> =>
-  asked(address, (admin) => admin.underWay())
+  asked(address, ({ admin }) => admin.underWay())
 
 /** One of them, by its id. */
 export const askOneUnderWay = (
@@ -313,7 +304,7 @@ export const askOneUnderWay = (
 ): Effect.Effect<ExplainedUnderWay, NotDone, Transport> =>
   byName(
     id,
-    asked(address, (admin) => admin.oneUnderWay({ params: { id } }))
+    asked(address, ({ admin }) => admin.oneUnderWay({ params: { id } }))
   )
 
 /** Has the gateway at this address end the requests under way with an id. */
@@ -323,7 +314,7 @@ export const askCancel = (
 ): Effect.Effect<RequestsUnderWayList, NotDone, Transport> =>
   byName(
     id,
-    asked(address, (admin) => admin.cancel({ params: { id } }))
+    asked(address, ({ admin }) => admin.cancel({ params: { id } }))
   )
 
 /** The aliases and fallbacks of the gateway at this address. */
@@ -334,36 +325,32 @@ export const askAliases = (address: GatewayAddress): Effect.Effect<AliasList, No
 
 /** The prompts and answers that the gateway of this address has stored last. */
 export const askCaptures = (address: GatewayAddress): Effect.Effect<CaptureList, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ captures }) => captures.list({ query: {} })).pipe(
-    Effect.mapError(told(adminOf(address)))
-  )
+  asked(address, ({ captures }) => captures.list({ query: {} }))
 
 /** One of them. */
 export const askCapture = (address: GatewayAddress, id: number): Effect.Effect<WholeCapture, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ captures }) => captures.show({ params: { id: String(id) } })).pipe(
-    Effect.mapError(told(adminOf(address)))
-  )
+  asked(address, ({ captures }) => captures.show({ params: { id: String(id) } }))
 
 /** Has it delete one, or all. */
 export const askDeleteCaptures = (
   address: GatewayAddress,
   id: number | undefined
 ): Effect.Effect<DeletedCaptures, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ captures }) =>
+  asked(address, ({ captures }) =>
     id === undefined ? captures.removeAll() : captures.remove({ params: { id: String(id) } })
-  ).pipe(Effect.mapError(told(adminOf(address))))
+  )
 
 /** The answers that the gateway of this address keeps to be given again. */
 export const askCache = (address: GatewayAddress): Effect.Effect<CacheState, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ cache }) => cache.kept()).pipe(Effect.mapError(told(adminOf(address))))
+  asked(address, ({ cache }) => cache.kept())
 
 /** Has it drop those. */
 export const askClearCache = (address: GatewayAddress): Effect.Effect<CacheState, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ cache }) => cache.clear()).pipe(Effect.mapError(told(adminOf(address))))
+  asked(address, ({ cache }) => cache.clear())
 
 /** Which hosts the gateway of this address may contact, and has. */
 export const askAudit = (address: GatewayAddress): Effect.Effect<Audit, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ audit }) => audit.audit()).pipe(Effect.mapError(told(adminOf(address))))
+  asked(address, ({ audit }) => audit.audit())
 
 /** What a report of usage is asked with; times in milliseconds since 1970. */
 export interface UsageQuestion {
@@ -377,21 +364,12 @@ export interface UsageQuestion {
 export const askUsage = (
   address: GatewayAddress,
   query: UsageQuestion
-): Effect.Effect<UsageReport, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ usage }) => usage.report({ query })).pipe(
-    Effect.mapError(told(adminOf(address)))
-  )
-
-const keyed = <A, E>(
-  address: GatewayAddress,
-  question: (client: Effect.Success<ReturnType<typeof connect>>["keys"]) => Effect.Effect<A, E>
-): Effect.Effect<A, NotDone, Transport> =>
-  Effect.flatMap(connect(adminOf(address)), ({ keys }) => question(keys)).pipe(Effect.mapError(told(adminOf(address))))
+): Effect.Effect<UsageReport, NotDone, Transport> => asked(address, ({ usage }) => usage.report({ query }))
 
 /** The keys of clients of the gateway at this address. */
 export const askKeys = (address: GatewayAddress): Effect.Effect<ReadonlyArray<ClientKeyEntry>, NotDone, Transport> =>
   Effect.map(
-    keyed(address, (client) => client.list()),
+    asked(address, ({ keys }) => keys.list()),
     ({ keys }) => keys
   )
 
@@ -399,7 +377,7 @@ export const askKeys = (address: GatewayAddress): Effect.Effect<ReadonlyArray<Cl
 export const askNewKey = (
   address: GatewayAddress,
   payload: NewClientKey
-): Effect.Effect<MadeClientKey, NotDone, Transport> => keyed(address, (client) => client.make({ payload }))
+): Effect.Effect<MadeClientKey, NotDone, Transport> => asked(address, ({ keys }) => keys.make({ payload }))
 
 /** Has the gateway at this address revoke a key. */
 export const askRevokeKey = (
@@ -408,7 +386,7 @@ export const askRevokeKey = (
 ): Effect.Effect<{ readonly name: string }, NotDone, Transport> =>
   byName(
     name,
-    keyed(address, (client) => client.revoke({ params: { name } }))
+    asked(address, ({ keys }) => keys.revoke({ params: { name } }))
   )
 
 /** Has the gateway at this address make another key in the place of one, which counts for so many seconds more. */
@@ -419,5 +397,5 @@ export const askRotateKey = (
 ): Effect.Effect<MadeClientKey, NotDone, Transport> =>
   byName(
     name,
-    keyed(address, (client) => client.rotate({ params: { name }, query: { overlap_seconds } }))
+    asked(address, ({ keys }) => keys.rotate({ params: { name }, query: { overlap_seconds } }))
   )

@@ -47,7 +47,7 @@ import {
   type GatewayHealth,
   type GatewayRefused,
   type NoGateway,
-  type Unanswerable,
+  type NotDone,
   type UsageQuestion
 } from "./gateway-client.ts"
 import { localBackends } from "./local-backends.ts"
@@ -73,6 +73,9 @@ export interface Inspection {
   readonly health: GatewayHealth
   readonly backends: ReadonlyArray<BackendEntry>
 }
+
+/** What the gateway of the config answers, or why there is no answer. */
+type Answer<A> = Effect.Effect<A, ConfigInvalid | NotDone>
 
 const probesAtATime = 16
 
@@ -141,18 +144,11 @@ export const inspectGateway = (
   )
 
 /** What would become of a chat request at the gateway of the config. */
-export const explainRoute = (
-  options: SurveyOptions,
-  body: RouteQuery,
-  from: RouteOrigin
-): Effect.Effect<Route, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const explainRoute = (options: SurveyOptions, body: RouteQuery, from: RouteOrigin): Answer<Route> =>
   atGateway(options, (address) => askRoute(address, body, from))
 
 /** What would have become of the last requests at the gateway of the config, were it to go by that config. */
-export const replayRequests = (
-  options: SurveyOptions,
-  sinceMs: number
-): Effect.Effect<ReplayAnswer, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const replayRequests = (options: SurveyOptions, sinceMs: number): Answer<ReplayAnswer> =>
   Effect.flatMap(
     readConfig({ path: options.config, overrides: options.overrides, allowMissing: "any" }),
     ({ loaded: { settings, warnings } }) => {
@@ -165,62 +161,38 @@ export const replayRequests = (
   )
 
 /** What became of a request at the gateway of the config, or how it stands while it is under way, by its id. */
-export const explainRequest = (
-  options: SurveyOptions,
-  id: string
-): Effect.Effect<Explained | ExplainedUnderWay, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const explainRequest = (options: SurveyOptions, id: string): Answer<Explained | ExplainedUnderWay> =>
   atGateway(options, (address) =>
     askOneUnderWay(address, id).pipe(Effect.catchTag("Unanswerable", () => askDecision(address, id)))
   )
 
 /** The requests that are under way at the gateway of the config. */
-export const requestsUnderWay = (
-  options: SurveyOptions
-): Effect.Effect<RequestsUnderWayList, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const requestsUnderWay = (options: SurveyOptions): Answer<RequestsUnderWayList> =>
   atGateway(options, askUnderWay)
 
 /** What requests took at the gateway of the config. */
-export const reportUsage = (
-  options: SurveyOptions,
-  question: UsageQuestion
-): Effect.Effect<UsageReport, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const reportUsage = (options: SurveyOptions, question: UsageQuestion): Answer<UsageReport> =>
   atGateway(options, (address) => askUsage(address, question))
 
 /** The prompts and answers that the gateway of the config has stored last. */
-export const listCaptures = (
-  options: SurveyOptions
-): Effect.Effect<CaptureList, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
-  atGateway(options, askCaptures)
+export const listCaptures = (options: SurveyOptions): Answer<CaptureList> => atGateway(options, askCaptures)
 
 /** One of them. */
-export const showCapture = (
-  options: SurveyOptions,
-  id: number
-): Effect.Effect<WholeCapture, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const showCapture = (options: SurveyOptions, id: number): Answer<WholeCapture> =>
   atGateway(options, (address) => askCapture(address, id))
 
 /** Has it delete one, or all. */
-export const deleteCaptures = (
-  options: SurveyOptions,
-  id: number | undefined
-): Effect.Effect<DeletedCaptures, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const deleteCaptures = (options: SurveyOptions, id: number | undefined): Answer<DeletedCaptures> =>
   atGateway(options, (address) => askDeleteCaptures(address, id))
 
 /** The answers that the gateway of the config keeps to be given again. */
-export const keptAnswers = (
-  options: SurveyOptions
-): Effect.Effect<CacheState, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> => atGateway(options, askCache)
+export const keptAnswers = (options: SurveyOptions): Answer<CacheState> => atGateway(options, askCache)
 
 /** Has the gateway of the config drop those; gives what that was. */
-export const clearCache = (
-  options: SurveyOptions
-): Effect.Effect<CacheState, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
-  atGateway(options, askClearCache)
+export const clearCache = (options: SurveyOptions): Answer<CacheState> => atGateway(options, askClearCache)
 
 /** The hosts that the gateway of the config may contact, and has; of one that does not run, those that it may. */
-export const auditHosts = (
-  options: SurveyOptions
-): Effect.Effect<Audit, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const auditHosts = (options: SurveyOptions): Answer<Audit> =>
   withTransport(
     Effect.flatMap(targetGateway(options), (target) =>
       askGateway(target, askAudit).pipe(
@@ -236,10 +208,7 @@ export const auditHosts = (
   )
 
 /** Has the gateway of the config end the requests under way with an id; gives how they stood. */
-export const cancelRequest = (
-  options: SurveyOptions,
-  id: string
-): Effect.Effect<RequestsUnderWayList, ConfigInvalid | NoGateway | GatewayRefused | Unanswerable> =>
+export const cancelRequest = (options: SurveyOptions, id: string): Answer<RequestsUnderWayList> =>
   atGateway(options, (address) => askCancel(address, id))
 
 /** The aliases and fallbacks of the gateway of the config. */
