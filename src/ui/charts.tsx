@@ -1,7 +1,7 @@
 /**
  * Figures over time: a large chart, and a line without axes.
  */
-import type { JSX } from "preact"
+import type { JSX, RefObject } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 import uPlot from "uplot"
 import { dayOf, hourOf, timeOf } from "./words.ts"
@@ -24,41 +24,25 @@ const leastSeconds = 60
 
 const colorOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(name).trim()
 
-/** Lines over time. */
-export const Chart = ({ at, label, lines }: ChartProps): JSX.Element => {
+const axis = { stroke: () => colorOf("--dim"), grid: { stroke: () => colorOf("--line"), width: 1 } }
+
+type Shape = Pick<uPlot.Options, "axes" | "scales" | "series">
+
+/** The place of a plot as wide as itself, made when `of` is another and drawn anew when `changed` is; `data` has the times first. */
+const usePlot = (
+  shape: Shape,
+  [times, ...lines]: readonly [ReadonlyArray<number>, ...ReadonlyArray<ReadonlyArray<number>>],
+  of: ReadonlyArray<unknown>,
+  changed: ReadonlyArray<unknown>
+): RefObject<HTMLDivElement | null> => {
   const place = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | undefined>(undefined)
+  const data = (): uPlot.AlignedData => [[...times], ...lines.map((values) => [...values])]
   useEffect(() => {
     const element = place.current
     if (element === null) return undefined
-    const axis = { stroke: () => colorOf("--dim"), grid: { stroke: () => colorOf("--line"), width: 1 } }
-    const made = new uPlot(
-      {
-        width: element.clientWidth,
-        height: chartHeight,
-        legend: { show: false },
-        cursor: { show: false },
-        scales: {
-          x: { range: (_, first, last) => [Math.min(first, last - leastSeconds), last] },
-          y: { range: (_, __, most) => [0, Math.max(1, most)] }
-        },
-        axes: [
-          { ...axis, values: (_, seconds) => seconds.map((each) => timeOf(each * 1000)), space: 90 },
-          { ...axis, size: 44 }
-        ],
-        series: [
-          {},
-          ...lines.map(({ color, name }) => ({
-            label: name,
-            width: 1.5,
-            points: { show: false },
-            stroke: () => colorOf(color)
-          }))
-        ]
-      },
-      [[...at], ...lines.map(({ values }) => [...values])],
-      element
-    )
+    const still = { legend: { show: false }, cursor: { show: false } }
+    const made = new uPlot({ width: element.clientWidth, height: chartHeight, ...still, ...shape }, data(), element)
     plot.current = made
     const watcher = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: chartHeight }))
     watcher.observe(element)
@@ -66,10 +50,35 @@ export const Chart = ({ at, label, lines }: ChartProps): JSX.Element => {
       watcher.disconnect()
       made.destroy()
     }
-  }, [])
+  }, of)
   useEffect(() => {
-    plot.current?.setData([[...at], ...lines.map(({ values }) => [...values])])
-  }, [at])
+    plot.current?.setData(data())
+  }, changed)
+  return place
+}
+
+/** Lines over time. */
+export const Chart = ({ at, label, lines }: ChartProps): JSX.Element => {
+  const shape: Shape = {
+    scales: {
+      x: { range: (_, first, last) => [Math.min(first, last - leastSeconds), last] },
+      y: { range: (_, __, most) => [0, Math.max(1, most)] }
+    },
+    axes: [
+      { ...axis, values: (_, seconds) => seconds.map((each) => timeOf(each * 1000)), space: 90 },
+      { ...axis, size: 44 }
+    ],
+    series: [
+      {},
+      ...lines.map(({ color, name }) => ({
+        label: name,
+        width: 1.5,
+        points: { show: false },
+        stroke: () => colorOf(color)
+      }))
+    ]
+  }
+  const place = usePlot(shape, [at, ...lines.map(({ values }) => values)], [], [at])
   const latest = lines.map(({ name, values }) => `${name} ${values.at(-1)?.toFixed(1) ?? "0"}`).join(", ")
   return (
     <figure class="chart">
@@ -121,59 +130,35 @@ const barPaths = uPlot.paths.bars?.({ size: [0.8, 60], align: 1 })
 
 /** A bar for each hour or day. */
 export const Bars = ({ at, label, step, values, words }: BarsProps): JSX.Element => {
-  const place = useRef<HTMLDivElement>(null)
-  const plot = useRef<uPlot | undefined>(undefined)
   const stepSeconds = step === "hour" ? 3600 : 86_400
   // Days are those of UTC.
   const nameOf = (seconds: number): string => (step === "hour" ? hourOf(seconds * 1000) : dayOf(seconds * 1000))
-  useEffect(() => {
-    const element = place.current
-    if (element === null) return undefined
-    const axis = { stroke: () => colorOf("--dim"), grid: { stroke: () => colorOf("--line"), width: 1 } }
-    const made = new uPlot(
+  const shape: Shape = {
+    scales: {
+      x: { range: (_, first, last) => [first, last + stepSeconds] },
+      y: { range: (_, __, most) => [0, most === 0 ? 1 : most] }
+    },
+    axes: [
       {
-        width: element.clientWidth,
-        height: chartHeight,
-        legend: { show: false },
-        cursor: { show: false },
-        scales: {
-          x: { range: (_, first, last) => [first, last + stepSeconds] },
-          y: { range: (_, __, most) => [0, most === 0 ? 1 : most] }
-        },
-        axes: [
-          {
-            ...axis,
-            values: (_, seconds) => seconds.map(nameOf),
-            space: 90,
-            incrs: [1, 2, 6, 7].map((each) => each * stepSeconds)
-          },
-          { ...axis, size: 70, values: (_, all) => all.map(words) }
-        ],
-        series: [
-          {},
-          {
-            label,
-            points: { show: false },
-            fill: () => colorOf("--blue"),
-            stroke: () => colorOf("--blue"),
-            ...(barPaths === undefined ? {} : { paths: barPaths })
-          }
-        ]
+        ...axis,
+        values: (_, seconds) => seconds.map(nameOf),
+        space: 90,
+        incrs: [1, 2, 6, 7].map((each) => each * stepSeconds)
       },
-      [[...at], [...values]],
-      element
-    )
-    plot.current = made
-    const watcher = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: chartHeight }))
-    watcher.observe(element)
-    return () => {
-      watcher.disconnect()
-      made.destroy()
-    }
-  }, [label])
-  useEffect(() => {
-    plot.current?.setData([[...at], [...values]])
-  }, [at[0], at.length, values.join()])
+      { ...axis, size: 70, values: (_, all) => all.map(words) }
+    ],
+    series: [
+      {},
+      {
+        label,
+        points: { show: false },
+        fill: () => colorOf("--blue"),
+        stroke: () => colorOf("--blue"),
+        ...(barPaths === undefined ? {} : { paths: barPaths })
+      }
+    ]
+  }
+  const place = usePlot(shape, [at, values], [label], [at[0], at.length, values.join()])
   const most = Math.max(0, ...values)
   const when = at[values.indexOf(most)] ?? 0
   return (
