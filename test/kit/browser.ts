@@ -1,6 +1,7 @@
 /**
  * A real browser for tests, where there is one: the program that CHROMIUM names, else one in its usual places.
  */
+import { afterAll, beforeAll } from "bun:test"
 import { existsSync } from "node:fs"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
 
@@ -18,12 +19,7 @@ export interface Tab extends AsyncDisposable {
   readonly faults: ReadonlyArray<string>
 }
 
-/** A browser that is started for the tests of a file. */
-export const startBrowser = (): Promise<Browser> =>
-  chromium.launch({ executablePath: browserPath ?? "", args: ["--no-sandbox"], timeout: 60_000 })
-
-/** Opens a tab of its own, with nothing of what others keep. */
-export const openTab = async (browser: Browser, options: BrowserContextOptions = {}): Promise<Tab> => {
+const openTab = async (browser: Browser, options: BrowserContextOptions): Promise<Tab> => {
   const context = await browser.newContext({
     viewport: { width: 1440, height: 900 },
     locale: "en-GB",
@@ -43,4 +39,18 @@ export const openTab = async (browser: Browser, options: BrowserContextOptions =
     if (/content security policy/i.test(message.text())) faults.push(message.text())
   })
   return { page, faults, [Symbol.asyncDispose]: () => context.close() }
+}
+
+/** Opens tabs, each with nothing of what others keep, in a browser that is there for the tests of the file that calls this. */
+export const browserOfFile = (): ((options?: BrowserContextOptions) => Promise<Tab>) => {
+  let browser: Browser | undefined
+  beforeAll(async () => {
+    if (browserPath === undefined) return
+    browser = await chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"], timeout: 60_000 })
+  })
+  afterAll(() => browser?.close())
+  return async (options = {}) => {
+    if (browser === undefined) throw new Error("no browser")
+    return openTab(browser, options)
+  }
 }

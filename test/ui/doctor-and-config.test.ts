@@ -1,23 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
-import type { Browser } from "playwright-core"
-import { browserPath, openTab, startBrowser } from "../kit/browser.ts"
+import { describe, expect, test } from "bun:test"
+import { browserOfFile, browserPath } from "../kit/browser.ts"
 import { json } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess } from "../kit/gateway.ts"
 import { chat, open } from "../kit/livePage.ts"
 
-let browser: Browser | undefined
-
-beforeAll(async () => {
-  if (browserPath !== undefined) browser = await startBrowser()
-})
-
-afterAll(() => browser?.close())
-
-const inBrowser = async () => {
-  if (browser === undefined) throw new Error("no browser")
-  return openTab(browser)
-}
+const inBrowser = browserOfFile()
 
 describe.skipIf(browserPath === undefined)("the live page", () => {
   test("looks for what is wrong and shows each finding, the mistakes of the file by their lines", async () => {

@@ -1,26 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { afterAll, describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { source as axe } from "axe-core"
-import type { Browser, Page } from "playwright-core"
-import { browserPath, openTab, startBrowser } from "../kit/browser.ts"
+import type { Page } from "playwright-core"
+import { browserOfFile, browserPath } from "../kit/browser.ts"
 import { chat, type FleetAtWork, open, signIn, startFleet, started } from "../kit/livePage.ts"
 import { dial, requestBytes } from "../kit/rawClient.ts"
 
-let browser: Browser | undefined
-
-beforeAll(async () => {
-  if (browserPath !== undefined) browser = await startBrowser()
-})
-
-afterAll(() => browser?.close())
-
-const inBrowser = async (options: Parameters<typeof openTab>[1] = {}) => {
-  if (browser === undefined) throw new Error("no browser")
-  return openTab(browser, options)
-}
+const inBrowser = browserOfFile()
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-page-"))
 
@@ -190,10 +179,7 @@ describe.skipIf(browserPath === undefined)("the live page in a browser", () => {
     const authKeys = [{ name: "boss", digest: createHash("sha256").update("b").digest(), admin: true }]
     await using at = await started(["m"], looks, { backendKeys: new Map(), authKeys }, gate.promise)
     await using tab = await inBrowser()
-    await tab.page.goto(`${at.gateway.url}/ui/`)
-    await tab.page.getByLabel("Key").fill("b")
-    await tab.page.getByRole("button", { name: "Sign in" }).click()
-    await tab.page.getByRole("article", { name: "Backend a" }).waitFor()
+    await signIn(tab.page, at.gateway, "b")
     await tab.page.getByRole("status").getByText("to look at only").waitFor()
     const answer = chat(at.gateway, {}, "looked-at", "b")
     for (const view of ["fleet", "requests/looked-at", "models", "keys", "config"]) {

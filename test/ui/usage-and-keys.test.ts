@@ -1,38 +1,18 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test"
+import { afterAll, describe, expect, test } from "bun:test"
 import { createHash } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { Browser } from "playwright-core"
-import { browserPath, openTab, startBrowser } from "../kit/browser.ts"
-import { chat, open, started } from "../kit/livePage.ts"
+import { browserOfFile, browserPath } from "../kit/browser.ts"
+import { chat, open, signIn, started } from "../kit/livePage.ts"
 
-let browser: Browser | undefined
-
-beforeAll(async () => {
-  if (browserPath !== undefined) browser = await startBrowser()
-})
-
-afterAll(() => browser?.close())
-
-const inBrowser = async () => {
-  if (browser === undefined) throw new Error("no browser")
-  return openTab(browser)
-}
+const inBrowser = browserOfFile()
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-page-"))
 
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const digestOf = (key: string) => createHash("sha256").update(key).digest()
-
-/** Signs in with a key on the page that is open. */
-const signIn = async (page: Awaited<ReturnType<typeof inBrowser>>["page"], url: string, key: string) => {
-  await page.goto(`${url}/ui/`)
-  await page.getByLabel("Key").fill(key)
-  await page.getByRole("button", { name: "Sign in" }).click()
-  await page.getByRole("article", { name: "Backend a" }).waitFor()
-}
 
 describe.skipIf(browserPath === undefined)("the live page", () => {
   test("tells who uses most, what it costs and how full a budget is", async () => {
@@ -55,7 +35,7 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     for (let turn = 0; turn < 3; turn += 1) await chat(at.gateway, {}, `h-${turn}`, "h")
     await chat(at.gateway, { model: hostile }, "l-0", "l")
     await using tab = await inBrowser()
-    await signIn(tab.page, at.gateway.url, "h")
+    await signIn(tab.page, at.gateway, "h")
     await open(tab.page, at.gateway, "usage")
     const keys = tab.page.getByRole("region", { name: "By key" })
     await keys.getByText("75 %").waitFor()
@@ -90,7 +70,7 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     const asks = (key: string) =>
       fetch(`${at.gateway.url}/v1/models`, { headers: { authorization: `Bearer ${key}` } }).then(({ status }) => status)
     await using tab = await inBrowser()
-    await signIn(tab.page, at.gateway.url, "b")
+    await signIn(tab.page, at.gateway, "b")
     await open(tab.page, at.gateway, "keys")
     await tab.page.getByText("Make a key").click()
     const form = tab.page.getByRole("form", { name: "Make a key" })
