@@ -1,5 +1,5 @@
 /**
- * What an endpoint answers, asked again and again while somebody sees it.
+ * What an endpoint answers, asked once, and again and again while somebody sees it.
  */
 import { useEffect, useState } from "preact/hooks"
 import { type Answered, callApi } from "./call-api.ts"
@@ -13,13 +13,15 @@ export const useAnswer = <A>(path: () => string, of: ReadonlyArray<unknown>, eve
   useEffect(() => {
     let isOver = false
     const look = (): void => {
-      if (document.hidden) return
       void callApi<A>("GET", path()).then((found) => {
         if (!isOver) setAnswer(found)
       })
     }
     look()
-    const timer = everyMs === 0 ? undefined : setInterval(look, everyMs)
+    const again = (): void => {
+      if (!document.hidden) look()
+    }
+    const timer = everyMs === 0 ? undefined : setInterval(again, everyMs)
     return () => {
       isOver = true
       clearInterval(timer)

@@ -105,6 +105,14 @@ describe.skipIf(browserPath === undefined)("the live page", () => {
     expect(tab.faults).toEqual([])
   })
 
+  test("asks for what a view shows also where it was opened in the background", async () => {
+    await using at = await started()
+    await using tab = await inBrowser()
+    await tab.page.addInitScript(`Object.defineProperty(Document.prototype, "hidden", { get: () => true })`)
+    await open(tab.page, at.gateway, "keys")
+    await tab.page.getByText("Keys stand in the config file alone").waitFor()
+  })
+
   test("says why no key can be made where there is no file of keys", async () => {
     await using at = await started()
     await using tab = await inBrowser()
