@@ -2,7 +2,7 @@
  * What the page is told of itself: what it may do where it is, and where the rest is.
  */
 import { useEffect, useState } from "preact/hooks"
-import type { OtherPlace, PageFacts } from "../api/page-places.ts"
+import type { PageFacts } from "../api/page-places.ts"
 import { callApi } from "./call-api.ts"
 
 // Until it is told otherwise: a button that is refused says so.
@@ -27,20 +27,3 @@ export const usePageFacts = (): PageFacts => {
   }, [])
   return facts
 }
-
-const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/
-
-const anywhere = new Set(["0.0.0.0", "::", "[::]"])
-
-/** The address of the page at another place as it is reached from here; undefined where it is not. */
-export const addressOf = (place: OtherPlace, here: Pick<Location, "hostname">): string | undefined => {
-  if ("socket" in place) return undefined
-  const { host, port } = place
-  if (loopback.test(host) && !loopback.test(here.hostname)) return undefined
-  const name = anywhere.has(host) || loopback.test(host) ? here.hostname : host
-  return `http://${name}:${port}/ui/`
-}
-
-/** A place in words. */
-export const placeWords = (place: OtherPlace): string =>
-  "socket" in place ? `the Unix socket ${place.socket}` : `${place.host}:${place.port}`

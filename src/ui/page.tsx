@@ -12,9 +12,10 @@ import { follow, useLive, type Live } from "./live.ts"
 import { ModelsView } from "./models-view.tsx"
 import { PlaygroundView } from "./playground-view.tsx"
 import { RequestsView } from "./requests-view.tsx"
-import { addressOf, askFacts, placeWords, usePageFacts } from "./page-facts.ts"
+import { askFacts, usePageFacts } from "./page-facts.ts"
 import { SignIn } from "./sign-in.tsx"
 import { UsageView } from "./usage-view.tsx"
+import { addressOf, placeWords } from "./words.ts"
 
 const views = {
   fleet: "Fleet",

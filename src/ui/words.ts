@@ -1,6 +1,7 @@
 /**
  * Numbers and times in words, in the reader's own zone and manner.
  */
+import type { OtherPlace } from "../api/page-places.ts"
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" })
 
@@ -61,3 +62,20 @@ const cents = new Intl.NumberFormat(undefined, {
 
 /** Money, in dollars; of little of it as much as tells something. */
 export const money = (usd: number): string => (usd === 0 || usd >= 1 ? dollars : cents).format(usd)
+
+const loopback = /^(localhost|127\.\d+\.\d+\.\d+|\[?::1\]?)$/
+
+const anywhere = new Set(["0.0.0.0", "::", "[::]"])
+
+/** The address of the page at another place as it is reached from here; undefined where it is not. */
+export const addressOf = (place: OtherPlace, here: { readonly hostname: string }): string | undefined => {
+  if ("socket" in place) return undefined
+  const { host, port } = place
+  if (loopback.test(host) && !loopback.test(here.hostname)) return undefined
+  const name = anywhere.has(host) || loopback.test(host) ? here.hostname : host
+  return `http://${name.includes(":") && !name.startsWith("[") ? `[${name}]` : name}:${port}/ui/`
+}
+
+/** A place in words. */
+export const placeWords = (place: OtherPlace): string =>
+  "socket" in place ? `the Unix socket ${place.socket}` : `${place.host}:${place.port}`
