@@ -11,7 +11,7 @@ import { Chart, Spark } from "./charts.tsx"
 import type { Fleet } from "./fleet-state.ts"
 import { FlowMap } from "./flow-map.tsx"
 import { usePageFacts } from "./page-facts.ts"
-import { count, number, percent, span } from "./words.ts"
+import { againWords, count, number, percent, span } from "./words.ts"
 
 type BackendFigures = Stats["backends"][number]
 
@@ -82,7 +82,7 @@ const BackendCard = ({
       {backend.reason === "" ? null : <p class="why">{backend.reason}</p>}
       {open.map(({ failures, model, retry_in_ms: retry }) => (
         <p key={model} class="why">
-          {model}: left alone after {failures} failures, tried again in {span(retry)}
+          {model}: left alone after {failures} failures, tried again {againWords(retry)}
         </p>
       ))}
       {backend.cooling_ms > 0 ? <p class="why">asked to be left alone for {span(backend.cooling_ms)}</p> : null}

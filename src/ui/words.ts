@@ -43,6 +43,9 @@ export const span = (ms: number): string => {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} days`
 }
 
+/** When something that is left alone is asked again, `ms` from now: what is due waits for a request. */
+export const againWords = (ms: number): string => (ms > 0 ? `in ${span(ms)}` : "with the next request")
+
 /** A share of one as percent. */
 export const percent = (share: number): string => `${plain.format(share * 100)} %`
 

@@ -1,5 +1,9 @@
 import { expect, test } from "bun:test"
-import { addressOf } from "../../src/ui/words.ts"
+import { addressOf, againWords } from "../../src/ui/words.ts"
+
+test("a circuit that is due is said to be tried with the next request, and not in no time", () => {
+  expect([0, 20_000].map(againWords)).toEqual(["with the next request", "in 20 s"])
+})
 
 test.each([
   ["fd00::1", "[fd00::1]"],
