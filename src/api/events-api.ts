@@ -18,6 +18,13 @@ const UnderWay = Schema.Struct({
 /** What changed of the figures: totals as they are, and of backends and models those that are not as they were. */
 const Figures = Schema.Struct(Stats.fields)
 
+/** How a backend stands: what changes of it with nearly each request. */
+const { circuits, cooling_ms, in_flight, latency_ms, name } = BackendEntry.fields
+const BackendStanding = Schema.Struct({ name, latency_ms, in_flight, cooling_ms, circuits })
+
+/** Type of how a backend stands. */
+export type BackendStanding = typeof BackendStanding.Type
+
 /** Everything as it is; comes first, and again where something has been missed. */
 const Everything = Schema.Struct({
   backends: Schema.Array(BackendEntry),
@@ -34,8 +41,10 @@ const Everything = Schema.Struct({
  */
 export const liveEvents = {
   everything: Everything,
-  /** A backend that is new or not as it was, figures in flight included. */
+  /** A backend that is new, or of which more is not as it was than how it stands. */
   backend: BackendEntry,
+  /** How those backends stand now that stand otherwise than they did, in one event however many they are. */
+  standings: Schema.Struct({ backends: Schema.Array(BackendStanding) }),
   backend_gone: Schema.Struct({ name: Schema.String }),
   /** All requests under way, in place of those before. */
   under_way: UnderWay,

@@ -39,6 +39,7 @@ const wordsOf = (event: FollowedEvent, said: Map<string, string>): ReadonlyArray
       const { failure, generation } = event.data
       return [failure === null ? `config ${generation} is in force` : `a reload was refused: ${failure.message}`]
     }
+    case "standings":
     case "under_way":
     case "figures":
       return []

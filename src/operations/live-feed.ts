@@ -1,7 +1,7 @@
 /**
  * What changes, kept in order for all who follow: events with numbers, the last ones of them, and everything as it is.
  */
-import { type Everything, type LiveEvent, mostUnderWay } from "../api/events-api.ts"
+import { type BackendStanding, type Everything, type LiveEvent, mostUnderWay } from "../api/events-api.ts"
 import type { RecentRequest, RequestUnderWay } from "../api/admin-api.ts"
 import type { BackendEntry } from "../api/backend-entry.ts"
 import type { ConfigStatus } from "../api/control-api.ts"
@@ -32,15 +32,13 @@ export interface FeedMoment {
 
 const keyOf = ({ at, id }: RecentRequest): string => `${at} ${id}`
 
-/** Those of a list that are not as they were; notes how they are. */
-const changedOf = <A>(list: ReadonlyArray<A>, nameOf: (each: A) => string, before: Map<string, string>) =>
-  list.filter((each) => {
-    const name = nameOf(each)
-    const json = JSON.stringify(each)
-    if (before.get(name) === json) return false
-    before.set(name, json)
-    return true
-  })
+/** Whether something is not as it was; notes how it is. */
+const isOther = (before: Map<string, string>, name: string, value: unknown): boolean => {
+  const json = JSON.stringify(value)
+  if (before.get(name) === json) return false
+  before.set(name, json)
+  return true
+}
 
 /** The events of one stretch in which somebody follows; `epoch` tells its ids from those of others. */
 export class LiveFeed {
@@ -50,6 +48,7 @@ export class LiveFeed {
   private stand: FeedMoment | undefined
   private ended: ReadonlyArray<RecentRequest> = []
   private readonly backends = new Map<string, string>()
+  private readonly standings = new Map<string, string>()
   private readonly figures = { backends: new Map<string, string>(), models: new Map<string, string>() }
 
   constructor(epoch: string) {
@@ -65,12 +64,21 @@ export class LiveFeed {
   take(now: FeedMoment): void {
     const before = this.stand
     this.stand = now
-    for (const entry of changedOf(now.backends, ({ name }) => name, this.backends)) {
-      if (before !== undefined) this.tell({ event: "backend", data: entry })
+    const standings: Array<BackendStanding> = []
+    for (const entry of now.backends) {
+      const { circuits, cooling_ms, in_flight, latency_ms, ...lasting } = entry
+      const { name } = entry
+      const standing = { name, latency_ms, in_flight, cooling_ms, circuits }
+      const [isNew, standsNew] = [isOther(this.backends, name, lasting), isOther(this.standings, name, standing)]
+      if (before === undefined) continue
+      if (isNew) this.tell({ event: "backend", data: entry })
+      else if (standsNew) standings.push(standing)
     }
+    if (standings.length > 0) this.tell({ event: "standings", data: { backends: standings } })
     for (const name of this.backends.keys()) {
       if (now.backends.some((each) => each.name === name)) continue
       this.backends.delete(name)
+      this.standings.delete(name)
       this.figures.backends.delete(name)
       this.tell({ event: "backend_gone", data: { name } })
     }
@@ -88,8 +96,8 @@ export class LiveFeed {
       if (before !== undefined) this.tell({ event: "ended", data: { requests: ended.slice(-mostEnded) } })
     }
     const { figures } = now
-    const backends = changedOf(figures.backends, ({ name }) => name, this.figures.backends)
-    const models = changedOf(figures.models, ({ id }) => id, this.figures.models)
+    const backends = figures.backends.filter((each) => isOther(this.figures.backends, each.name, each))
+    const models = figures.models.filter((each) => isOther(this.figures.models, each.id, each))
     if (before !== undefined) this.tell({ event: "figures", data: { ...figures, backends, models } })
   }
 

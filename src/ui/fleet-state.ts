@@ -86,6 +86,14 @@ export const afterEvent = (fleet: Fleet | undefined, { data, event }: LiveEvent,
   switch (event) {
     case "backend":
       return { ...fleet, backends: new Map(fleet.backends).set(data.name, data) }
+    case "standings": {
+      const backends = new Map(fleet.backends)
+      for (const standing of data.backends) {
+        const known = backends.get(standing.name)
+        if (known !== undefined) backends.set(standing.name, { ...known, ...standing })
+      }
+      return { ...fleet, backends }
+    }
     case "backend_gone": {
       const { name } = data
       return {

@@ -15,6 +15,7 @@ export type LiveMessage =
 const names: ReadonlyArray<LiveEvent["event"]> = [
   "everything",
   "backend",
+  "standings",
   "backend_gone",
   "under_way",
   "ended",

@@ -192,6 +192,30 @@ describe("the feed of what changes", () => {
     expect(feed.after(feed.numberOf("f-1190")).map(({ event }) => event)).toEqual(["everything"])
     const last = feed.latest
     feed.take(moment(600))
-    expect(feed.after(feed.numberOf(`e-${last}`)).map(({ event }) => event)).toEqual(["backend", "figures"])
+    expect(feed.after(feed.numberOf(`e-${last}`)).map(({ event }) => event)).toEqual(["standings", "figures"])
+  })
+
+  test("tells at most five events of a look, however many backends, models and requests are at work", () => {
+    const feed = new LiveFeed("e")
+    const all = Array.from({ length: 200 }, (_, at) => `b${at}`)
+    const moment = (turn: number): FeedMoment => ({
+      backends: all.map((name) => backendOf(name, turn)),
+      config: { generation: turn, loaded_at: 0, path: null, needs_restart: [], failure: null },
+      underWay: Array.from({ length: 500 }, (_, at) => underWayOf(`${turn} ${at}`)),
+      ended: Array.from({ length: 500 }, (_, at) => endedOf(turn * 500 + at)),
+      figures: statsOf(all, turn)
+    })
+    feed.take(moment(0))
+    for (let turn = 1; turn < 100; turn += 1) {
+      const from = feed.latest
+      feed.take(moment(turn))
+      expect(feed.after(from).map(({ event }) => event)).toEqual([
+        "standings",
+        "config",
+        "under_way",
+        "ended",
+        "figures"
+      ])
+    }
   })
 })
