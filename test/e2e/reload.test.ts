@@ -86,7 +86,10 @@ describe.each([
     await using gateway = await startProcess({ backends, logging: { level: "info", format: "json" } }, args)
     gateway.rewrite(`[routing]\nstrategy = "smrt"\n`)
     expect(await refusal(gateway)).toContain(`nexus.toml:2: routing.strategy = "smrt"`)
-    expect(gateway.output()).toContain("config not taken over, the last one stays in force")
+    await until(
+      () => gateway.output().includes("config not taken over, the last one stays in force"),
+      "the log says so"
+    )
     expect(await ask(gateway, "m1")).toBe(200)
     expect((await configOf(gateway)).generation).toBe(1)
     gateway.rewrite({ backends, routing: { max_retries: 1 } })

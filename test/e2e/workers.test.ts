@@ -237,7 +237,7 @@ describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
     await until(() => workersOf(gateway).length === 2, "there are two again")
     expect(workersOf(gateway)).toContain(other)
     expect(workersOf(gateway)).not.toContain(killed)
-    expect(gateway.output()).toContain("worker ended, another one is started")
+    await until(() => gateway.output().includes("worker ended, another one is started"), "the log says so")
   })
 
   test.concurrent("replaces a worker that hangs, and goes on meanwhile", async () => {
@@ -248,7 +248,7 @@ describe.skipIf(process.platform !== "linux")("serve --workers 2", () => {
     await until(() => !isThere(hung), "it is ended")
     await until(() => workersOf(gateway).length === 2, "there are two again")
     expect(workersOf(gateway)).toContain(other)
-    expect(gateway.output()).toContain("worker does not answer, it is ended")
+    await until(() => gateway.output().includes("worker does not answer, it is ended"), "the log says so")
     for (let i = 0; i < 10; i += 1) expect((await ask(gateway.port, "POST", path, body(i % 2 === 0))).status).toBe(200)
   })
 

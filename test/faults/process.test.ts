@@ -82,7 +82,7 @@ describe("the environment of the process", () => {
     for (const backend of [upstream, tls]) {
       await using gateway = await startProcess({ backends: [backendFor("one", backend)] }, [], env)
       for (const stream of [false, true]) expect((await ask(gateway.port, "POST", path, body(stream))).status).toBe(200)
-      expect(gateway.output()).toMatch(/HTTP_PROXY.*ignored/s)
+      await until(() => /HTTP_PROXY.*ignored/s.test(gateway.output()), "the log says so")
     }
     expect(proxy.server.accepted()).toBe(0)
     rmSync(trusted)

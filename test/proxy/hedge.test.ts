@@ -8,6 +8,7 @@ import { standingOf, Ticket } from "../../src/registry/live-state.ts"
 import { counterPlaces, hedgeOutcomes } from "../../src/telemetry/meter.ts"
 import { chatEvents } from "../kit/answers.ts"
 import { type Feed, makeStage, nothingHeld, rounds, type Sent, wholeAnswer } from "../kit/stage.ts"
+import { until } from "../kit/gateway.ts"
 
 const events = { "content-type": "text/event-stream" }
 const [first = "", ...rest] = chatEvents("m", ["a"])
@@ -216,7 +217,7 @@ describe("a stream whose first token is late", () => {
     const slow = await stage.call(0)
     await late(stage)
     const sent = performance.now()
-    await rounds(() => performance.now() > sent + 10 * before, "it takes longer than it usually did")
+    await until(() => performance.now() > sent + 10 * before, "it takes longer than it usually did")
     ends(await speaks(await stage.call(1)))
     await (await answered).text()
     expect(slow.dropped()).toBe(true)
