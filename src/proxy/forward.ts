@@ -129,8 +129,10 @@ const passedOn = (
   )
 }
 
-const standInFor = ({ standIn }: Forwarding, { record: { grant } }: RequestRun): Forwarding["standIn"] =>
-  grant?.scope === undefined && grant?.zones === undefined ? standIn : (usual) => standIn(usual, grant)
+const standInFor =
+  ({ standIn }: Forwarding, { record: { grant } }: RequestRun) =>
+  (usual: string | undefined) =>
+    standIn(usual, grant)
 
 /** A form goes on as soon as it is known where to. */
 const streamed = (forwarding: Forwarding, run: RequestRun, boundary: string): Forwarded => {
@@ -158,17 +160,20 @@ const streamed = (forwarding: Forwarding, run: RequestRun, boundary: string): Fo
 }
 
 const taken = (forwarding: Forwarding, run: RequestRun, body: Uint8Array): Forwarded => {
-  const { record } = run
+  const { operation } = run.record.route
+  const fault = operation.queryFault?.(new URL(run.record.request.url).searchParams)
+  return fault === undefined ? readAndUnderstood(forwarding, run, body, true) : Effect.fail(fault)
+}
+
+/** Reads what routing must know of a body, and goes on with that. */
+const readAndUnderstood = (forwarding: Forwarding, run: RequestRun, body: Uint8Array, mayWake: boolean): Forwarded => {
   const { leastContext: least, turns } = forwarding
-  const standIn = standInFor(forwarding, run)
-  const { model, operation } = record.route
-  const fault = operation.queryFault?.(new URL(record.request.url).searchParams)
-  if (fault !== undefined) return Effect.fail(fault)
-  const reading = operation.needs(body, { turns, least, model, standIn })
-  if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading)
+  const { model, operation } = run.record.route
+  const reading = operation.needs(body, { turns, least, model, standIn: standInFor(forwarding, run) })
+  if (!(reading instanceof Promise)) return understood(forwarding, run, body, reading, mayWake)
   return Effect.flatMap(
     Effect.promise(() => reading),
-    (read) => understood(forwarding, run, body, read)
+    (read) => understood(forwarding, run, body, read, mayWake)
   )
 }
 
@@ -281,20 +286,25 @@ const understood = (
   }
   accounting.routed(record, plan.success, now)
   const [target] = plan.success.targets
+  const going: Going = { forwarding, run, body, read: read.success, plan: plan.success, mayWake }
   return withinLimits(forwarding.limits, run, target?.name ?? needs.model, tokensAsked(record, needs), () =>
-    sent(forwarding, run, body, read.success, plan.success, mayWake)
+    sent(going)
   )
 }
 
+/** A request that has been planned, on its way to be sent. */
+interface Going {
+  readonly forwarding: Forwarding
+  readonly run: RequestRun
+  readonly body: Uint8Array | StreamedBody
+  readonly read: ReadRequest
+  readonly plan: Plan
+  readonly mayWake: boolean
+}
+
 /** Has the hooks judge a request that are for it, and goes on with what they make of it; undefined where none has to. */
-const judged = (
-  forwarding: Forwarding,
-  run: RequestRun,
-  body: Uint8Array | StreamedBody,
-  read: ReadRequest,
-  plan: Plan,
-  mayWake: boolean
-): Forwarded | undefined => {
+const judged = (going: Going): Forwarded | undefined => {
+  const { body, forwarding, mayWake, plan, read, run } = going
   const guard = guardFor(forwarding, run.record, plan, run.guard)
   if (guard === run.guard || guard === undefined) return undefined
   run.guard = guard
@@ -303,54 +313,33 @@ const judged = (
     return unseen === undefined ? undefined : Effect.fail(unseen)
   }
   return Effect.flatMap(guardedBody(guard, forwarding, body, read), ({ body: shown, changed }) => {
-    const { needs } = read
-    if (!changed) return sent(forwarding, run, shown, { needs, model: undefined }, plan, mayWake)
-    const { leastContext: least, standIn, turns } = forwarding
-    const { model, operation } = run.record.route
-    const reading = Promise.resolve(operation.needs(shown, { turns, least, model, standIn }))
-    return Effect.flatMap(
-      Effect.promise(() => reading),
-      (again) => understood(forwarding, run, shown, again, mayWake)
-    )
+    if (changed) return readAndUnderstood(forwarding, run, shown, mayWake)
+    return sent({ ...going, body: shown, read: { needs: read.needs, model: undefined } })
   })
 }
 
 /** Sends a request on that has been let in. */
-const sent = (
-  forwarding: Forwarding,
-  run: RequestRun,
-  body: Uint8Array | StreamedBody,
-  read: ReadRequest,
-  plan: Plan,
-  mayWake: boolean
-): Effect.Effect<void, GatewayError | GaveUp> => {
-  const judging = judged(forwarding, run, body, read, plan, mayWake)
+const sent = (going: Going): Forwarded => {
+  const judging = judged(going)
   if (judging !== undefined) return judging
+  const { forwarding, plan, run } = going
   const { spending } = forwarding
-  const onward = () => afforded(forwarding, run, body, read, plan, mayWake)
-  if (!spending.budgets.isOn() || run.record.route.operation.estimate !== undefined) return onward()
+  if (!spending.budgets.isOn() || run.record.route.operation.estimate !== undefined) return afforded(going)
+  const reserved = (refusal: GatewayError | undefined): Forwarded =>
+    refusal === undefined ? afforded(going) : Effect.fail(refusal)
   const refusal = reserveFor(spending, run, plan, performance.now())
-  if (isAsking(refusal)) return Effect.flatMap(refusal, (why) => (why === undefined ? onward() : Effect.fail(why)))
-  return refusal === undefined ? onward() : Effect.fail(refusal)
+  return isAsking(refusal) ? Effect.flatMap(refusal, reserved) : reserved(refusal)
 }
 
 /** Sends a request on for which there is money. */
-const afforded = (
-  forwarding: Forwarding,
-  run: RequestRun,
-  body: Uint8Array | StreamedBody,
-  read: ReadRequest,
-  plan: Plan,
-  mayWake: boolean
-): Effect.Effect<void, GatewayError | GaveUp> => {
+const afforded = (going: Going): Forwarded => {
+  const { body, forwarding, plan, run } = going
   const { record } = run
-  if (body instanceof StreamedBody || record.route.operation.estimate !== undefined) {
-    return asking(forwarding, run, body, read, plan, mayWake)
-  }
+  if (body instanceof StreamedBody || record.route.operation.estimate !== undefined) return asking(going)
   const { caching, captures } = forwarding
   run.captured = capturedOf(captures, record, body, plan)
   const place = cachePlaceOf(caching, run, body, plan)
-  if (place === undefined) return asking(forwarding, run, body, read, plan, mayWake)
+  if (place === undefined) return asking(going)
   const now = performance.now()
   return Effect.flatMap(caching.cache.find(place.key, now), (kept): Forwarded => {
     const isHit = kept !== undefined && mayGive(kept, place, now)
@@ -361,19 +350,12 @@ const afforded = (
       return Effect.sync(() => giveKept({ record, respond: (response) => run.respond(response) }, kept, now))
     }
     run.fill = fillFor(caching, place)
-    return asking(forwarding, run, body, read, plan, mayWake)
+    return asking(going)
   })
 }
 
 /** Asks backends. */
-const asking = (
-  forwarding: Forwarding,
-  run: RequestRun,
-  body: Uint8Array | StreamedBody,
-  read: ReadRequest,
-  plan: Plan,
-  mayWake: boolean
-): Forwarded => {
+const asking = ({ body, forwarding, mayWake, plan, read, run }: Going): Forwarded => {
   const { record } = run
   const { registry } = forwarding
   const { ruling, snapshot } = plan

@@ -4,6 +4,7 @@ import { json } from "../kit/answers.ts"
 import { backendFor, type Gateway } from "../kit/gateway.ts"
 import { askAs, startKeyed } from "../kit/clientKeys.ts"
 import { startModelOllama, toldOf } from "../kit/modelServers.ts"
+import { startRaw } from "../kit/rawServer.ts"
 
 const models = ["omni-moderation-latest", "guard", "near-only"]
 
@@ -127,4 +128,26 @@ test("where a request names no model, one stands in that its key may ask for", a
   expect((await moderated("all")).backend).toBe("far")
   const two = await moderated("two")
   expect([two.status, two.json().error.param]).toEqual([400, "model"])
+})
+
+test("the one that stands in is still the key's where a hook has put other words into the request", async () => {
+  await using hook = await startRaw({
+    script: ({ text }) => [
+      json(
+        JSON.parse(text).phase === "request"
+          ? { action: "replace", texts: [{ index: 0, text: "other words" }] }
+          : { action: "allow" }
+      )
+    ]
+  })
+  await using guarded = await startKeyed(
+    { one: { models: ["near-only"] } },
+    {
+      hooks: [{ name: "words", url: `${hook.url}/judge` }],
+      backends: [backendFor("near", near), backendFor("far", far)]
+    }
+  )
+  const { backend, status } = await askAs(guarded, "one", "/v1/moderations", { input: "hi" })
+  expect([status, backend]).toEqual([200, "near"])
+  expect(near.calls().at(-1)?.text).toContain("other words")
 })
