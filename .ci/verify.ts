@@ -2,10 +2,9 @@
  * Every check of the project, in order; the last line says `N passed, N failed`.
  */
 import { join } from "node:path"
-import { prepareBrowser } from "./browser.ts"
 import { checkChart } from "./chart.ts"
 import { preparePython } from "./python.ts"
-import { prepareStore } from "./shared-store.ts"
+import { prepareBrowser, prepareStore } from "./programs.ts"
 import { smoke } from "./smoke.ts"
 import { endAll, type Result, root, run } from "./steps.ts"
 
