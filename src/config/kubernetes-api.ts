@@ -8,6 +8,7 @@ import { type KeyPath, type Table, valueAt } from "./path.ts"
 import { perimeterOf } from "./privacy.ts"
 import type { Settings } from "./schema.ts"
 import type { Environment } from "./sources.ts"
+import { withoutSecrets } from "./url-rules.ts"
 
 /** Where it is asked; files, which may be named from the folder of the config, are read when it is. */
 export interface KubernetesApi {
@@ -65,6 +66,8 @@ export const followedMistakes = (tree: Table): ReadonlyArray<Mistake> => {
       const reason = typeof value === "string" ? faultOf(value) : undefined
       return reason === undefined ? [] : [{ path: ["discovery", "dns_servers", index], value, reason }]
     }),
-    ...(isUrl ? [] : [{ path: at, value: url, reason: "expected a URL that begins with http:// or https://" }])
+    ...(isUrl
+      ? []
+      : [{ path: at, value: withoutSecrets(url), reason: "expected a URL that begins with http:// or https://" }])
   ]
 }

@@ -20,7 +20,7 @@ import { listenFault } from "./admin-listen.ts"
 import { issuerMistakes } from "./issuer-rules.ts"
 import { keyMistakes } from "./key-rules.ts"
 import { endpointFault } from "./otlp.ts"
-import { budgetMistakes, hookMistakes, urlFault, withoutPassword } from "./url-rules.ts"
+import { budgetMistakes, hookMistakes, urlFault, withoutSecrets } from "./url-rules.ts"
 import { isTable, type KeyPath, showPath, type Table, tablesAt, valueAt } from "./path.ts"
 
 /** Line of a path in the file; undefined without a file. */
@@ -72,7 +72,7 @@ const urls = (tree: Table, lineOf: LineOf): ReadonlyArray<Mistake> => {
   })
   const faulty = given.flatMap(({ path, value }) => {
     const reason = urlFault(value)
-    return reason === undefined ? [] : [{ path, value: withoutPassword(value), reason }]
+    return reason === undefined ? [] : [{ path, value: withoutSecrets(value), reason }]
   })
   const good = given
     .filter(({ value }) => urlFault(value) === undefined)
@@ -364,9 +364,7 @@ const exported = (tree: Table): ReadonlyArray<Mistake> => {
   const headers = valueAt(tree, [...path, "headers"])
   const names = isTable(headers) ? Object.entries(headers) : []
   return [
-    ...(reason === undefined
-      ? []
-      : [{ path: [...path, "endpoint"], value: withoutPassword(String(endpoint)), reason }]),
+    ...(reason === undefined ? [] : [{ path: [...path, "endpoint"], value: withoutSecrets(String(endpoint)), reason }]),
     // What a header holds may be a key: it is not shown.
     ...names
       .filter(([name]) => !/^[\w!#$%&'*+.^`|~-]+$/.test(name))

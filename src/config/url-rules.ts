@@ -2,10 +2,10 @@
  * Addresses that the settings name beside those of the cluster: what is wrong with them, and with what is called there.
  */
 import type { Mistake } from "./check.ts"
-import { type Table, tablesAt } from "./path.ts"
+import { type KeyPath, type Table, tablesAt } from "./path.ts"
 
 // What services call a key in a query.
-const keyInQuery = /[?&](?:[a-z-]*(?:api|access|subscription|auth)[_-]?)?(?:key|token|sig|secret|code)=/i
+const keyInQuery = /([?&](?:[a-z-]*(?:api|access|subscription|auth)[_-]?)?(?:key|token|sig|secret|code)=)[^&#]*/i
 
 /** What is wrong with a base URL; undefined when nothing is. */
 export const urlFault = (text: string): string | undefined => {
@@ -24,8 +24,15 @@ export const urlFault = (text: string): string | undefined => {
   return text.includes("#") ? 'a base URL has no fragment ("#")' : undefined
 }
 
-/** A URL without the user and password that may stand in it. */
-export const withoutPassword = (text: string): string => text.replace(/\/\/.*@/, "//…@")
+/** A URL without the user, the password and the keys that may stand in it. */
+export const withoutSecrets = (text: string): string =>
+  text.replace(/\/\/.*@/, "//…@").replaceAll(new RegExp(keyInQuery, "gi"), "$1…")
+
+const urlMistakes = (path: KeyPath, url: unknown): ReadonlyArray<Mistake> => {
+  if (typeof url !== "string" || url === "") return []
+  const reason = urlFault(url)
+  return reason === undefined ? [] : [{ path, value: withoutSecrets(url), reason }]
+}
 
 /** What is wrong with budgets. */
 export const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
@@ -37,15 +44,9 @@ export const budgetMistakes = (tree: Table): ReadonlyArray<Mistake> =>
         : typeof hard === "number" && typeof soft === "number" && soft > hard
           ? [{ path: [...at, "soft_usd"], value: soft, reason: "must not be more than hard_usd" }]
           : []
-    const fault = typeof hook === "string" ? urlFault(hook) : undefined
-    return limits.concat(fault === undefined ? [] : { path: [...at, "webhook_url"], value: hook, reason: fault })
+    return limits.concat(urlMistakes([...at, "webhook_url"], hook))
   })
 
 /** What is wrong with the addresses of hooks. */
 export const hookMistakes = (tree: Table): ReadonlyArray<Mistake> =>
-  tablesAt(tree, ["hooks"]).flatMap(({ at, table }) => {
-    const { url } = table
-    if (typeof url !== "string" || url === "") return []
-    const fault = urlFault(url)
-    return fault === undefined ? [] : [{ path: [...at, "url"], value: withoutPassword(url), reason: fault }]
-  })
+  tablesAt(tree, ["hooks"]).flatMap(({ at, table }) => urlMistakes([...at, "url"], table["url"]))

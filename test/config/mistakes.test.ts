@@ -325,6 +325,7 @@ const badUrls: ReadonlyArray<readonly [url: string, shown: string, reason: strin
   ["http://h:99999", "http://h:99999", "expected a URL such as http://127.0.0.1:11434"],
   ["http://h/a b", "http://h/a b", "expected a URL such as http://127.0.0.1:11434"],
   ["http://me:secret@h", "http://…@h", "a URL must not hold a user or password; use api_key_env"],
+  ["http://h/?a=b&api-key=sk-1", "http://h/?a=b&api-key=…", "a URL must not hold a key; use api_key_env"],
   ["http://h/?", "http://h/?", `a base URL has no query ("?")`],
   ["http://h/#x", "http://h/#x", `a base URL has no fragment ("#")`]
 ]
@@ -347,6 +348,19 @@ describe("refused with file, line, key and what is allowed:", () => {
       expect(mistakesOf(toml)).toEqual([`nexus.toml:3: backends[0].url = "${shown}": ${reason}`])
     })
   }
+
+  test("the URL of a webhook or a hook, and what is secret in it is not shown", () => {
+    const reason = "a URL must not hold a user or password; use api_key_env"
+    expect(mistakesOf('[[budgets]]\nname = "b"\nhard_usd = 1\nwebhook_url = "https://me:secret@h/x"')).toEqual([
+      `nexus.toml:4: budgets[0].webhook_url = "https://…@h/x": ${reason}`
+    ])
+    expect(mistakesOf('[[hooks]]\nname = "a"\nurl = "https://me:secret@h/x"')[0]).toBe(
+      `nexus.toml:3: hooks[0].url = "https://…@h/x": ${reason}`
+    )
+    expect(mistakesOf('[discovery.kubernetes]\nurl = "ftp://me:secret@h"')).toEqual([
+      'nexus.toml:2: discovery.kubernetes.url = "ftp://…@h": expected a URL that begins with http:// or https://'
+    ])
+  })
 
   test("a file of another gateway, with what makes a nexus.toml of it", () => {
     const way = "nexus config import nexus.toml -o nexus.toml makes one of the settings of LiteLLM, Olla and llama-swap"
