@@ -89,11 +89,14 @@ export const decideMembers = (
 }
 
 /** Members of an earlier definition of their backend as the one of now has them. */
-export const adopted = (followed: Followed, present: ReadonlyArray<Backend>): ReadonlyArray<Backend> =>
-  present.flatMap((before) => {
-    const { address, name, url } = before
+export const adopted = (followed: Followed, present: ReadonlyArray<Backend>): ReadonlyArray<Backend> => {
+  const first = Math.min(...present.map(({ priority }) => priority))
+  return present.flatMap((before) => {
+    const { address, name, priority, url } = before
     if (address === undefined) return []
-    const port = new URL(url).port
-    const now = memberAt(followed, { label: "", address, port: port === "" ? undefined : Number(port) }, name)
+    const { port } = new URL(url)
+    const place = { label: "", address, port: port === "" ? undefined : Number(port), later: priority - first }
+    const now = memberAt(followed, place, name)
     return Equal.equals(before, now) ? [] : [now]
   })
+}

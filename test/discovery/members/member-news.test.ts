@@ -112,6 +112,22 @@ describe("members of a backend", () => {
     expect(adopted(vllm, members)).toEqual([])
   })
 
+  test("stand behind each other after a change of the config as they did before it", () => {
+    const members = after(
+      [],
+      all([
+        { label: "a", address: "10.0.0.1", port: 9000, later: 0 },
+        { label: "b", address: "10.0.0.2", port: 9000, later: 2 }
+      ])
+    )
+    const changed = followed("http://vllm.models:8000", "dns", "max_concurrent = 9\npriority = 7")
+    expect(adopted(changed, members)).toMatchObject([
+      { name: "vllm-a", priority: 7 },
+      { name: "vllm-b", priority: 9 }
+    ])
+    expect(adopted(vllm, members)).toEqual([])
+  })
+
   test("have names that are never too long, and differ where labels do", () => {
     assert(
       property(string({ minLength: 1, maxLength: 100 }), (label) => {
