@@ -54,6 +54,12 @@ const searched = ({ discovery, settings }: LoadedConfig): ReadonlyArray<Possible
   ]
 }
 
+const ofDnsServer = (server: string): ReadonlyArray<PossibleHost> => {
+  const address = dnsServerAddress(server) ?? ""
+  const port = server === address ? "53" : (/:(\d+)$/.exec(server)?.[1] ?? "53")
+  return at(`http://${bracketed(address)}:${port}`, undefined, "members of backends (DNS)")
+}
+
 const bracketed = (host: string): string => (host.includes(":") ? `[${host}]` : host)
 
 /** All of them: of these backends, of the search for servers, and of what is told to others. */
@@ -65,15 +71,9 @@ export const possibleHosts = (loaded: LoadedConfig, backends: Iterable<Backend>)
     ...(loaded.followed.some(({ by }) => by === "kubernetes") && loaded.kubernetes !== undefined
       ? at(loaded.kubernetes.url, undefined, "members of backends (Kubernetes)")
       : []),
-    ...(loaded.followed.some(({ by }) => by === "dns") ? loaded.settings.discovery.dns_servers : []).flatMap((server) =>
-      at(
-        `http://${server.includes(":") && dnsServerAddress(server) === server ? `[${server}]` : server}`,
-        undefined,
-        ""
-      ).map((found) =>
-        Object.assign({}, found, { port: found.port === 80 ? 53 : found.port, purpose: "members of backends (DNS)" })
-      )
-    ),
+    ...(loaded.followed.some(({ by }) => by === "dns")
+      ? loaded.settings.discovery.dns_servers.flatMap(ofDnsServer)
+      : []),
     ...searched(loaded),
     ...loaded.issuers.flatMap(ofIssuer),
     ...loaded.settings.budgets.flatMap(({ name, webhook_url: url }) =>
