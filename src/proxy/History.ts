@@ -18,7 +18,7 @@ import { type HeldAgainst, mostFigures, type LiveFigures } from "../router/live-
 import type { Replay } from "../router/replay.ts"
 import type { Explained, RecentRequest, ReplayedRequest, TimePart } from "../api/admin-api.ts"
 import type { Hedge, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
-import { type LostCall, timeLineOf } from "./time-line.ts"
+import { type LostCall, tenths, timeLineOf } from "./time-line.ts"
 import { RequestsUnderWay, toldHedge, toldHooks, toldLoad } from "./under-way.ts"
 
 /** Requests that are remembered. */
@@ -82,8 +82,6 @@ const nothing: OperationFacts = {
   name: "",
   fields: { text: "", vision: "", tools: "", json_mode: "", embeddings: "" }
 }
-
-const rounded = (ms: number): number => Math.round(ms * 10) / 10
 
 /** A ring of requests. */
 class Ring {
@@ -204,8 +202,8 @@ class Ring {
       ...toldHedge(texts),
       ...toldHooks(texts),
       ...toldLoad(loadMs === inMemory ? undefined : loadMs),
-      first_byte_ms: firstByteAt === 0 ? null : rounded(firstByteAt - started),
-      duration_ms: rounded(this.number(at, "ended") - started)
+      first_byte_ms: firstByteAt === 0 ? null : tenths(firstByteAt - started),
+      duration_ms: tenths(this.number(at, "ended") - started)
     }
   }
 

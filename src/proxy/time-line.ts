@@ -45,7 +45,8 @@ export interface TimedRequest {
   readonly firstByteAt: number
 }
 
-const tenths = (ms: number): number => Math.round(ms * 10) / 10
+/** A time as it is told to people. */
+export const tenths = (time: number): number => Math.round(time * 10) / 10
 
 /** The parts, in the order in which they began. */
 export const timeLineOf = (timed: TimedRequest): ReadonlyArray<TimePart> => {

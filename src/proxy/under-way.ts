@@ -8,9 +8,7 @@ import { explainPlan } from "../router/decision.ts"
 import type { Router } from "../router/Router.ts"
 import type { RequestRecord, Interruption, UnderWay } from "./record.ts"
 import type { QueuePlace } from "./slot-queue.ts"
-import { timeLineOf } from "./time-line.ts"
-
-const tenths = (ms: number): number => Math.round(ms * 10) / 10
+import { tenths, timeLineOf } from "./time-line.ts"
 
 /** What is told of a second backend that was asked. */
 export const toldHedge = ({ hedge }: Pick<RequestRecord, "hedge">): Pick<RequestUnderWay, "hedge"> =>
@@ -32,7 +30,7 @@ export const toldLoad = (loadMs: number | undefined): Pick<RequestUnderWay, "loa
 /** Where a request stands in the queue, as people count. */
 export const placeEntry = ({ before, seconds }: QueuePlace): QueuePlaceEntry => ({
   position: before + 1,
-  seconds: Math.round(seconds * 10) / 10
+  seconds: tenths(seconds)
 })
 
 /** How a request stands at `now`, in monotonic milliseconds; `ahead` is what the wall clock shows beyond that. */
