@@ -13,7 +13,7 @@ export const spanKinds = { internal: 1, server: 2, client: 3 } as const
 type SpanKind = keyof typeof spanKinds
 
 /** What the spans of one trace have in common. */
-export interface SpanTrace {
+interface SpanTrace {
   /** In hexadecimal digits. */
   readonly traceId: string
   readonly state: string | undefined

@@ -1,7 +1,7 @@
 /**
  * Spans as JSON, by the rules that OTLP has for it: ids in hexadecimal digits, nanoseconds as text.
  */
-import { ByteWriter, utf8 } from "./byte-writer.ts"
+import { type ByteWriter, utf8 } from "./byte-writer.ts"
 import {
   type Attributes,
   givenOf,
@@ -9,9 +9,7 @@ import {
   type SpanEncoding,
   spanKinds,
   spanStatuses,
-  type SpanTrace,
-  type SpanWriter,
-  written
+  type SpanWriter
 } from "./span-encoding.ts"
 
 const json = (value: unknown): string => JSON.stringify(value)
@@ -48,86 +46,55 @@ const parts = {
   error: utf8(`,"status":{"code":${spanStatuses.error}},"flags":1},`)
 }
 
-class JsonWriter implements SpanWriter {
-  private readonly out: ByteWriter
-  private hasEvents = false
-
-  constructor(out: ByteWriter) {
-    this.out = out
-  }
-
-  open(
-    { state, traceId }: SpanTrace,
-    spanId: string,
-    parentId: string | undefined,
-    naming: Uint8Array,
-    started: number,
-    ended: number
-  ): void {
-    const { out } = this
-    out.put(parts.traceId)
-    out.text(traceId)
-    out.put(parts.spanId)
-    out.text(spanId)
-    out.text('",')
-    if (state !== undefined && state !== "") out.text(`"traceState":${json(state)},`)
-    if (parentId !== undefined) out.text(`"parentSpanId":"${parentId}",`)
-    out.put(naming)
-    out.put(parts.started)
-    out.text(String(started))
-    out.put(parts.ended)
-    out.text(String(ended))
-    out.put(parts.attributes)
-    this.hasEvents = false
-  }
-
-  attributes(attributes: Uint8Array): void {
-    this.out.put(attributes)
-  }
-
-  int(key: Uint8Array, value: number): void {
-    if (isWhole(value)) this.value(key, parts.int, String(value))
-    else this.double(key, value)
-  }
-
-  double(key: Uint8Array, value: number): void {
-    this.value(key, parts.double, jsonNumber(value))
-  }
-
-  text(key: Uint8Array, value: string): void {
-    this.value(key, parts.text, json(value))
-  }
-
-  event(event: Uint8Array, at: number): void {
-    const { out } = this
-    if (!this.hasEvents) {
-      this.endList()
-      out.put(parts.events)
-      this.hasEvents = true
-    }
-    out.put(event)
-    out.text(String(at))
-    out.put(parts.eventEnd)
-  }
-
-  close(failed: boolean): void {
-    this.endList()
-    this.out.put(failed ? parts.error : parts.unset)
-  }
-
-  private value(key: Uint8Array, type: Uint8Array, value: string): void {
-    const { out } = this
+const jsonWriter = (out: ByteWriter): SpanWriter => {
+  let hasEvents = false
+  const value = (key: Uint8Array, type: Uint8Array, text: string): void => {
     out.put(key)
     out.put(type)
-    out.text(value)
+    out.text(text)
     out.put(parts.valueEnd)
   }
-
+  const double: SpanWriter["double"] = (key, number) => value(key, parts.double, jsonNumber(number))
   // Each member of a list has a comma behind it; that of the last one becomes its end.
-  private endList(): void {
-    const { out } = this
+  const endList = (): void => {
     if (out.last === marks.comma) out.replaceLast(marks.bracket)
     else out.byte(marks.bracket)
+  }
+  return {
+    open: ({ state, traceId }, spanId, parentId, naming, started, ended) => {
+      out.put(parts.traceId)
+      out.text(traceId)
+      out.put(parts.spanId)
+      out.text(spanId)
+      out.text('",')
+      if (state !== undefined && state !== "") out.text(`"traceState":${json(state)},`)
+      if (parentId !== undefined) out.text(`"parentSpanId":"${parentId}",`)
+      out.put(naming)
+      out.put(parts.started)
+      out.text(String(started))
+      out.put(parts.ended)
+      out.text(String(ended))
+      out.put(parts.attributes)
+      hasEvents = false
+    },
+    attributes: (attributes) => out.put(attributes),
+    int: (key, number) => (isWhole(number) ? value(key, parts.int, String(number)) : double(key, number)),
+    double,
+    text: (key, text) => value(key, parts.text, json(text)),
+    event: (event, at) => {
+      if (!hasEvents) {
+        endList()
+        out.put(parts.events)
+        hasEvents = true
+      }
+      out.put(event)
+      out.text(String(at))
+      out.put(parts.eventEnd)
+    },
+    close: (failed) => {
+      endList()
+      out.put(failed ? parts.error : parts.unset)
+    }
   }
 }
 
@@ -138,16 +105,11 @@ export const jsonSpans: SpanEncoding = {
   attributes: (values) => utf8(jsonAttributes(values)),
   key: (name) => utf8(`{"key":${json(name)},"value":`),
   event: (name) => utf8(`{"name":${json(name)},"timeUnixNano":"`),
-  writer: (out) => new JsonWriter(out),
+  writer: jsonWriter,
   body: ({ resource, scope }, spans) => {
     const attributes = jsonAttributes(resource).slice(0, -1)
     const head = `{"resourceSpans":[{"resource":{"attributes":[${attributes}]},"scopeSpans":[{"scope":${json(scope)},"spans":[`
-    return written((out) => {
-      out.text(head)
-      out.put(spans)
-      if (out.last === marks.comma) out.replaceLast(marks.bracket)
-      else out.byte(marks.bracket)
-      out.text("}]}]}")
-    })
+    // The last one has a comma behind it as well.
+    return Buffer.concat([utf8(head), spans.subarray(0, -1), utf8("]}]}]}")])
   }
 }

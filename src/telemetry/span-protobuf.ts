@@ -1,7 +1,7 @@
 /**
  * Spans as protobuf: the messages of `opentelemetry/proto/trace/v1`, fields in the order of their numbers.
  */
-import { ByteWriter, isAscii, utf8, varintSize } from "./byte-writer.ts"
+import { type ByteWriter, isAscii, utf8, varintSize } from "./byte-writer.ts"
 import {
   type Attributes,
   givenOf,
@@ -9,7 +9,6 @@ import {
   type SpanEncoding,
   spanKinds,
   spanStatuses,
-  type SpanTrace,
   type SpanWriter,
   written
 } from "./span-encoding.ts"
@@ -112,9 +111,7 @@ const protobufAttributes = (values: Attributes): Uint8Array =>
 const resourceOf = (values: Attributes): Uint8Array =>
   written((out) => {
     for (const [name, value] of givenOf(values)) {
-      const attribute = new ByteWriter()
-      attribute.put(protobufAttributes({ [name]: value }))
-      const bytes = attribute.take()
+      const bytes = protobufAttributes({ [name]: value })
       bytes[0] = tags.resourceAttribute
       out.put(bytes)
     }
@@ -123,75 +120,46 @@ const resourceOf = (values: Attributes): Uint8Array =>
 // Four bytes, of which the first says that it is recorded.
 const sampledFlags = new Uint8Array([...tags.flags, 1, 0, 0, 0])
 
-class ProtobufWriter implements SpanWriter {
-  private readonly out: ByteWriter
-  private from = 0
-
-  constructor(out: ByteWriter) {
-    this.out = out
+const protobufWriter = (out: ByteWriter): SpanWriter => {
+  let from = 0
+  const id = (tag: number, hex: string): void => {
+    out.byte(tag)
+    out.byte(hex.length / 2)
+    out.hex(hex)
   }
-
-  open(
-    { state, traceId }: SpanTrace,
-    spanId: string,
-    parentId: string | undefined,
-    naming: Uint8Array,
-    started: number,
-    ended: number
-  ): void {
-    const { out } = this
-    out.byte(tags.span)
-    this.from = out.opened()
-    this.id(tags.traceId, traceId)
-    this.id(tags.spanId, spanId)
-    if (state !== undefined && state !== "") textField(out, tags.traceState, state)
-    if (parentId !== undefined) this.id(tags.parentId, parentId)
-    out.put(naming)
-    out.byte(tags.started)
-    out.thousands(started)
-    out.byte(tags.ended)
-    out.thousands(ended)
-  }
-
-  attributes(attributes: Uint8Array): void {
-    this.out.put(attributes)
-  }
-
-  int(key: Uint8Array, value: number): void {
-    protobufInt(this.out, key, value)
-  }
-
-  double(key: Uint8Array, value: number): void {
-    protobufDouble(this.out, key, value)
-  }
-
-  text(key: Uint8Array, value: string): void {
-    protobufText(this.out, key, value)
-  }
-
-  event(event: Uint8Array, at: number): void {
-    const { out } = this
-    out.byte(tags.event)
-    out.varint(9 + event.length)
-    out.byte(tags.eventTime)
-    out.thousands(at)
-    out.put(event)
-  }
-
-  close(failed: boolean): void {
-    const { out } = this
-    out.byte(tags.status)
-    out.byte(2)
-    out.byte(tags.statusCode)
-    out.byte(failed ? spanStatuses.error : spanStatuses.unset)
-    out.put(sampledFlags)
-    out.closed(this.from)
-  }
-
-  private id(tag: number, hex: string): void {
-    this.out.byte(tag)
-    this.out.byte(hex.length / 2)
-    this.out.hex(hex)
+  return {
+    open: ({ state, traceId }, spanId, parentId, naming, started, ended) => {
+      out.byte(tags.span)
+      from = out.opened()
+      id(tags.traceId, traceId)
+      id(tags.spanId, spanId)
+      if (state !== undefined && state !== "") textField(out, tags.traceState, state)
+      if (parentId !== undefined) id(tags.parentId, parentId)
+      out.put(naming)
+      out.byte(tags.started)
+      out.thousands(started)
+      out.byte(tags.ended)
+      out.thousands(ended)
+    },
+    attributes: (attributes) => out.put(attributes),
+    int: (key, value) => protobufInt(out, key, value),
+    double: (key, value) => protobufDouble(out, key, value),
+    text: (key, value) => protobufText(out, key, value),
+    event: (event, at) => {
+      out.byte(tags.event)
+      out.varint(9 + event.length)
+      out.byte(tags.eventTime)
+      out.thousands(at)
+      out.put(event)
+    },
+    close: (failed) => {
+      out.byte(tags.status)
+      out.byte(2)
+      out.byte(tags.statusCode)
+      out.byte(failed ? spanStatuses.error : spanStatuses.unset)
+      out.put(sampledFlags)
+      out.closed(from)
+    }
   }
 }
 
@@ -207,7 +175,7 @@ export const protobufSpans: SpanEncoding = {
   attributes: protobufAttributes,
   key: keyOf,
   event: (name) => written((out) => textField(out, tags.eventName, name)),
-  writer: (out) => new ProtobufWriter(out),
+  writer: protobufWriter,
   body: ({ resource, scope: { name, version } }, spans) => {
     const scope = written((out) => {
       textField(out, tags.text, name)
@@ -217,14 +185,14 @@ export const protobufSpans: SpanEncoding = {
     const about = written((out) => field(out, tags.resource, resourceOf(resource)))
     const scopeSize = head.length + spans.length
     const all = about.length + 1 + varintSize(scopeSize) + scopeSize
-    return written((out) => {
+    const before = written((out) => {
       out.byte(tags.resourceSpans)
       out.varint(all)
       out.put(about)
       out.byte(tags.scopeSpans)
       out.varint(scopeSize)
       out.put(head)
-      out.put(spans)
     })
+    return Buffer.concat([before, spans])
   }
 }
