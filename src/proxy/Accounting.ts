@@ -18,10 +18,10 @@ import type { AttemptOutcome, HedgeOutcome, Meter } from "../telemetry/meter.ts"
 import { type RefusedRequest, RequestLines, turnedAwayFields, requestFields } from "./request-line.ts"
 import type { Asked, RequestEnd, RequestRecord, UnderWay } from "./record.ts"
 import type { QueueCounts } from "../telemetry/queue-counts.ts"
-import { kindNamed } from "../backend/all.ts"
 import type { GenAiCounts } from "../telemetry/gen-ai-counts.ts"
-import { genAiName, tracedOf } from "./spans.ts"
+import { genAiName, genAiProvider, requestError, tracedOf } from "./spans.ts"
 import type { RequestTrace } from "./request-trace.ts"
+import { Traces } from "./Traces.ts"
 import type { RuleCounts, ShadowOutcome } from "../telemetry/rule-counts.ts"
 import { Prices } from "../usage/Prices.ts"
 import { Budgets } from "../usage/Budgets.ts"
@@ -109,6 +109,7 @@ export class Accounting extends Context.Service<
       const log = yield* RequestLog
       const recent = yield* History
       const { ledger } = yield* Meters
+      const traces = yield* Traces
       const seeded = yield* Random.Random
       const random = () => seeded.nextDoubleUnsafe()
       const usage = yield* UsageLedger
@@ -163,29 +164,28 @@ export class Accounting extends Context.Service<
       const countGenAi = (
         counts: GenAiCounts,
         { asked, committed, decided, route, started, stream, usage: told }: RequestRecord,
-        outcome: Outcome,
-        status: number,
+        end: RequestEnd,
         now: number
       ): void => {
         const type = asked === undefined ? undefined : decided?.snapshot.backends.get(asked.backend)?.backend.type
         if (asked === undefined || type === undefined) return
         counts.ended({
           operation: genAiName(route),
-          provider: kindNamed(type).provider ?? type,
+          provider: genAiProvider(type),
           model: asked.meter.model,
-          error: outcome === "truncated" ? outcome : outcome === "failed" ? String(status) : "",
+          error: requestError(end) ?? "",
           tookMs: now - started,
           firstMs: stream && committed !== undefined ? committed.at - started : undefined,
           usage: told
         })
       }
-      const count = (record: RequestRecord, { outcome, status }: RequestEnd): void => {
+      const count = (record: RequestRecord, end: RequestEnd, now: number): void => {
         const { asked, attempts, awaitedMs, committed, endpoint, failures, started, stream } = record
-        const now = performance.now()
+        const { outcome, status } = end
         const meter = asked?.meter ?? unasked(record)
         const firstByteAt = committed?.at ?? 0
         ledger.active -= 1
-        if (ledger.genAi !== undefined) countGenAi(ledger.genAi, record, outcome, status, now)
+        if (ledger.genAi !== undefined) countGenAi(ledger.genAi, record, end, now)
         meter.ended({ endpoint, stream, outcome, status, started, firstByteAt, awaitedMs }, now)
         if (asked === undefined) return
         meter.inFlight -= 1
@@ -234,15 +234,15 @@ export class Accounting extends Context.Service<
           request_id: id
         })
       }
-      const traced = (request: UnderWay, trace: RequestTrace, end: RequestEnd): void => {
+      const traced = (request: UnderWay, trace: RequestTrace, end: RequestEnd, now: number): void => {
         const { record } = request
-        const now = performance.now()
         record.asked?.trace?.ends(now, end.outcome === "completed" ? undefined : ends[end.outcome])
         if (!trace.sampled) return
         const { committed, started, stream } = record
         const meter = record.asked?.meter ?? unasked(record)
         meter.exemplifies({ started, stream, firstByteAt: committed?.at ?? 0 }, trace.traceId, now)
-        trace.ends(tracedOf(record, trace, end, request.peer(), now))
+        // Who takes them may be another one than when it came.
+        traces.current()?.take(tracedOf(record, trace, end, request.peer(), now))
       }
       const wrote = (entry: UsageEntry): void => {
         const lost = usage.record(entry)
@@ -260,13 +260,13 @@ export class Accounting extends Context.Service<
       }
       const ended = (request: UnderWay, end: RequestEnd): void => {
         const { record } = request
+        const now = performance.now()
         recent.note(request, end)
         noteCut(record, end)
-        count(record, end)
+        count(record, end, now)
         if (usage.isOn) wrote(usageEntryOf(record, end, prices))
-        if (record.trace !== undefined) traced(request, record.trace, end)
+        if (record.trace !== undefined) traced(request, record.trace, end, now)
         const share = log.accessShare()
-        const now = performance.now()
         const isAccess = share !== undefined && (end.outcome !== "completed" || share >= 1 || random() < share)
         if (isAccess) accessed(request, end, now)
         else if (log.debugEnabled()) log.write("debug", requestEnded, requestFields(request, end, now))

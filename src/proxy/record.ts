@@ -359,7 +359,6 @@ class Recorded implements RequestRecord {
       this.queuedMs += now - this.since
       if (this.waited === none) this.waited = []
       this.waited.push(this.since, now)
-      this.trace?.waited(this.since, now)
     }
     this.phase = phase
     this.since = now

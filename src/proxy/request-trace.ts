@@ -1,6 +1,6 @@
 /**
- * What is noted of a request's times while it is under way, where traces are wanted: when it waited, whom it asked, and what
- * came of that. Spans are made of it after its end.
+ * What is noted of a request while it is under way, where traces are wanted: whom it asked, and what came of that. Spans are
+ * made of it at its end.
  */
 import type { Backend } from "../backend/backend.ts"
 import { isSampled, readTraceparent, type TraceContext, TraceIds, traceparentOf } from "../domain/trace-context.ts"
@@ -55,6 +55,8 @@ export class TracedAttempt implements TraceContext {
 /** A request that has ended, as its spans are made of it; nothing of a message is among it. */
 export interface TracedRequest {
   readonly trace: RequestTrace
+  /** When it began to wait for a slot and when that was over, one after the other. */
+  readonly waits: ReadonlyArray<number>
   readonly id: string
   readonly method: string
   readonly url: string
@@ -95,20 +97,16 @@ export class RequestTrace implements TraceContext {
   /** What others have put beside it, as it came. */
   readonly state: string | undefined
   readonly attempts: Array<TracedAttempt> = []
-  /** When it began to wait for a slot and when that was over, one after the other. */
-  readonly waits: Array<number> = []
   /** Whether the head of the answer says it. */
   isTold = false
-  private readonly tracing: Tracing
 
-  constructor(tracing: Tracing, headers: Headers) {
+  constructor({ byParent, ratio }: Pick<Tracing, "byParent" | "ratio">, headers: Headers) {
     const text = headers.get("traceparent")
     const parent = text === null ? undefined : readTraceparent(text)
-    this.tracing = tracing
     this.traceId = parent?.traceId ?? ids.trace()
     this.parentId = parent?.spanId
     this.state = parent === undefined ? undefined : (headers.get("tracestate") ?? undefined)
-    this.sampled = parent !== undefined && tracing.byParent ? parent.sampled : isSampled(tracing.ratio, this.traceId)
+    this.sampled = parent !== undefined && byParent ? parent.sampled : isSampled(ratio, this.traceId)
   }
 
   /** What the client is told of it. */
@@ -122,15 +120,5 @@ export class RequestTrace implements TraceContext {
     const attempt = new TracedAttempt(this, backend, model, now, isHedge)
     if (this.sampled) this.attempts.push(attempt)
     return attempt
-  }
-
-  /** It has waited for a slot. */
-  waited(from: number, to: number): void {
-    if (this.sampled) this.waits.push(from, to)
-  }
-
-  /** The request has ended. */
-  ends(ended: TracedRequest): void {
-    this.tracing.take(ended)
   }
 }

@@ -29,8 +29,8 @@ const withoutQuery = (url: string): string => {
 
 const pathOf = (url: string): string => URL.parse(url, "http://localhost")?.pathname ?? ""
 
-// Those that a caller, or nobody, is to blame for are no errors of a server.
-const requestError = ({ outcome, status }: TracedRequest): string | undefined =>
+/** What went wrong with a request; that which a caller, or nobody, is to blame for is no error of a server. */
+export const requestError = ({ outcome, status }: Pick<RequestEnd, "outcome" | "status">): string | undefined =>
   outcome === "truncated" ? "truncated" : outcome === "failed" ? String(status) : undefined
 
 const noError: ReadonlySet<string> = new Set(["abandoned"])
@@ -51,7 +51,10 @@ const placeOf = (url: string): Attributes => {
 export const genAiName = ({ operation: { genAi, generates, name } }: DialectRoute): string =>
   genAi ?? (generates ? "chat" : name)
 
-/** What is kept of a request that has ended until its spans are made; of the request itself nothing is held. */
+/** What they call those who are asked. */
+export const genAiProvider = (type: BackendType): string => kindNamed(type).provider ?? type
+
+/** What spans are made of when a request has ended. */
 export const tracedOf = (
   record: RequestRecord,
   trace: RequestTrace,
@@ -62,6 +65,7 @@ export const tracedOf = (
   const { request, route } = record
   return {
     trace,
+    waits: record.waited,
     id: record.id,
     method: request.method,
     url: request.url,
@@ -169,7 +173,7 @@ export class RequestSpans {
         naming: naming(`${genAi} ${model}`.trim(), "client"),
         attributes: attributes({
           "gen_ai.operation.name": genAi,
-          "gen_ai.provider.name": kindNamed(type).provider ?? type,
+          "gen_ai.provider.name": genAiProvider(type),
           "gen_ai.request.model": short(model),
           "gen_ai.request.stream": stream,
           ...placeOf(url),
@@ -185,9 +189,9 @@ export class RequestSpans {
 
   /** Writes all spans of a request; `aheadMs` is what the wall clock shows beyond the monotonic one. */
   write(request: TracedRequest, aheadMs: number): void {
-    const { trace } = request
+    const { trace, waits } = request
     this.request(request, aheadMs)
-    for (let at = 0; at + 1 < trace.waits.length; at += 2) this.wait(request, at, aheadMs)
+    for (let at = 0; at + 1 < waits.length; at += 2) this.wait(request, at, aheadMs)
     for (let at = 0; at < trace.attempts.length; at += 1) {
       const attempt = trace.attempts[at]
       if (attempt !== undefined) this.attempt(request, attempt, at + 1, aheadMs)
@@ -222,12 +226,12 @@ export class RequestSpans {
     out.close(error !== undefined)
   }
 
-  private wait({ model, trace }: TracedRequest, at: number, aheadMs: number): void {
+  private wait({ model, trace, waits }: TracedRequest, at: number, aheadMs: number): void {
     const { out } = this
     const { attributes, naming } = this.waits.of(model)
     // Nobody else knows of it, so its id can be made of the request's: no two waits of one have the same.
     const id = (BigInt(`0x${trace.spanId}`) ^ BigInt(at / 2 + 1)).toString(16).padStart(16, "0")
-    const [from, to] = [microsOf(trace.waits[at] ?? 0, aheadMs), microsOf(trace.waits[at + 1] ?? 0, aheadMs)]
+    const [from, to] = [microsOf(waits[at] ?? 0, aheadMs), microsOf(waits[at + 1] ?? 0, aheadMs)]
     out.open(trace, id, trace.spanId, naming, from, to)
     out.attributes(attributes)
     out.close(false)

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { chatEvents, chunk, json, lastChunk, streamHead } from "../kit/answers.ts"
 import { good, startUpstream } from "../kit/FakeUpstream.ts"
-import { backendFor, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
+import { backendFor, type SettingsTree, startGateway, startProcess, until } from "../kit/gateway.ts"
 import { takeLog } from "../kit/log.ts"
 import { scrape, total } from "../kit/metrics.ts"
 import { type OtlpReceiver, refusing, startOtlpReceiver } from "../kit/otlpReceiver.ts"
@@ -229,6 +229,33 @@ describe("with [telemetry.otlp] endpoint", () => {
     await until(() => back.spans().length === 4, "both come")
     expect(total(await scrape(gateway.port), "nexus_telemetry_dropped_total", { signal: "traces" })).toBe(0)
     await until(() => log.text().includes("traces are sent again"), "that is told as well")
+  })
+
+  test("a request that is under way when these settings change is a trace all the same", async () => {
+    await using receiver = await startOtlpReceiver()
+    const gate = Promise.withResolvers<void>()
+    await using upstream = await startUpstream({
+      models: ["m"],
+      script: async function* (request) {
+        if (request.header("traceparent")?.includes("0af7651916cd43dd8448eb211c80319c") === true)
+          yield { until: gate.promise }
+        yield* good()(request)
+      }
+    })
+    const settings = (more: SettingsTree) => ({ ...to(receiver, more), backends: [backendFor("one", upstream)] })
+    await using gateway = await startProcess(settings({}))
+    const wire = await dial(gateway.port)
+    await wire.send(requestBytes("POST", path, body(), [`traceparent: ${callers}`]))
+    await upstream.call(0)
+    gateway.rewrite(settings({ sampling_ratio: 0 }))
+    gateway.signal("SIGHUP")
+    let told: string | undefined
+    while (told?.endsWith("-00") !== true)
+      told = (await ask(gateway.port, "POST", path, body())).header("traceresponse")
+    gate.resolve()
+    expect((await wire.answer()).status).toBe(200)
+    const ours = () => receiver.spans().filter(({ traceId }) => traceId === "0af7651916cd43dd8448eb211c80319c")
+    await until(() => ours().length === 2, "its spans come")
   })
 
   test("what waits is sent when the gateway ends", async () => {

@@ -46,7 +46,7 @@ const place = (url: string) => {
 
 /** All spans of a request. */
 export const spanTree = (ended: TracedRequest, aheadMs: number): ReadonlyArray<SpanObject> => {
-  const { trace } = ended
+  const { trace, waits: waited } = ended
   const { traceId, state } = trace
   const shared = {
     ...nothing,
@@ -102,15 +102,15 @@ export const spanTree = (ended: TracedRequest, aheadMs: number): ReadonlyArray<S
   }
 
   const waits: Array<SpanObject> = []
-  for (let at = 0; at + 1 < trace.waits.length; at += 2) {
+  for (let at = 0; at + 1 < waited.length; at += 2) {
     waits.push({
       ...shared,
       spanId: (BigInt(`0x${trace.spanId}`) ^ BigInt(at / 2 + 1)).toString(16).padStart(16, "0"),
       parentSpanId: trace.spanId,
       name: "queue",
       kind: 1,
-      startTimeUnixNano: nanos(trace.waits[at] ?? 0),
-      endTimeUnixNano: nanos(trace.waits[at + 1] ?? 0),
+      startTimeUnixNano: nanos(waited[at] ?? 0),
+      endTimeUnixNano: nanos(waited[at + 1] ?? 0),
       attributes: listed({ "gen_ai.request.model": ended.model.slice(0, 256) }),
       events: [],
       status: { code: 0 }

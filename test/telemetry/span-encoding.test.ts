@@ -12,7 +12,7 @@ import { jsonSpans } from "../../src/telemetry/span-json.ts"
 import { protobufSpans } from "../../src/telemetry/span-protobuf.ts"
 import { listed, spanTree } from "../kit/spanTree.ts"
 
-const tracing = { byParent: true, ratio: 1, take: () => undefined }
+const tracing = { byParent: true, ratio: 1 }
 
 // Whole text, lone halves of pairs and what is long among it; few of each, so that what is remembered is used again.
 const words = fc.oneof(
@@ -67,13 +67,12 @@ const requests: fc.Arbitrary<TracedRequest> = fc
   .map(({ attempts: asked, fields, parent, state, waits }) => {
     const headers = new Headers({ ...(parent === "" ? {} : { traceparent: parent }), tracestate: state })
     const trace = new RequestTrace(tracing, headers)
-    for (const [from, to] of waits) trace.waited(from, to)
     for (const { answered, at, backend, ended, error, isHedge, model, took } of asked) {
       const attempt = trace.asks(backend, model, at, isHedge)
       if (answered) attempt.answeredAt = at + took
       if (ended) attempt.ends(at + took, error)
     }
-    return Object.assign(fields, { trace })
+    return Object.assign(fields, { trace, waits: waits.flat() })
   })
 
 const aheadMs = 1_795_601_815_177.25
