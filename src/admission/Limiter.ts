@@ -123,7 +123,7 @@ export class LimitCounts {
   }
 
   enter(rules: ReadonlyArray<LimitRule>, tokens: number, now: number, wall: number): LimitDecision {
-    if (this.counted.size >= this.sweepAt) this.sweep(now)
+    this.sweep(now)
     const all = rules.map((rule) => ({ rule, counts: this.countsOf(rule, now) }))
     let refusal: RateLimited | undefined
     for (const { counts, rule } of all)
@@ -147,6 +147,7 @@ export class LimitCounts {
     now: number,
     at: number
   ): LimitsLeft {
+    this.sweep(now)
     const processes = this.processes()
     let requests: AmountLeft | undefined
     let tokens: AmountLeft | undefined
@@ -245,6 +246,7 @@ export class LimitCounts {
 
   // Of whoever is not under way and has all that is his, a new count knows as much.
   private sweep(now: number): void {
+    if (this.counted.size < this.sweepAt) return
     for (const [id, { limits, requests, tokens, underWay }] of this.counted) {
       const isFresh =
         underWay === 0 &&

@@ -108,6 +108,17 @@ describe("limits", () => {
     expect(counts.size).toBeLessThan(1100)
   })
 
+  test("are forgotten of those who have all that is theirs where somebody else counts as well", () => {
+    const counts = new LimitCounts()
+    for (let at = 0; at < 5000; at += 1) {
+      const now = at * 100_000
+      const rules = [rule({ requestsPerMinute: 10 }, `key ${at}`)]
+      const left = counts.follow(rules, [{ requests: 9, tokens: 0 }], now, now)
+      counts.hold(rules, 0, left, now).end(0, now)
+    }
+    expect(counts.size).toBeLessThan(1100)
+  })
+
   test("are those of the key, else of all keys, beside those of its owner and of the model", () => {
     const settings = {
       keys: { requestsPerMinute: 5, maxConcurrent: 3 },
