@@ -5,10 +5,11 @@
  */
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redis from "effect/persistence/Redis"
-import * as Queue from "effect/Queue"
+import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import type { Redis as Client } from "ioredis"
@@ -52,8 +53,8 @@ export class SharedStore extends Context.Service<
     ) => (...params: Config["params"]) => Effect.Effect<Config["result"], StoreFailed>
     /** Tells all who listen to a channel; nobody is told twice, and who is away then is not told. */
     readonly publish: (channel: string, message: string) => Effect.Effect<void, StoreFailed>
-    /** What is told over a channel from now on; what is told while the link is lost is missing, so look again at each of {@link returns}. */
-    readonly messages: (channel: string) => Stream.Stream<string>
+    /** What is told over a channel, and undefined each time that it begins to be listened to: what was told before that is missing. */
+    readonly messages: (channel: string) => Stream.Stream<string | undefined>
     /** An element now if it is there, and one whenever it is there again. */
     readonly returns: Stream.Stream<void>
     readonly standing: () => StoreStanding
@@ -87,6 +88,12 @@ const firstMs = 1000
 // What is no news: the gateway stood still, or the link was lost for a moment.
 const blinkMs = 400
 
+// How soon it is tried again to listen where that came to nothing.
+const listenMs = 200
+
+// What is handed on when a channel begins to be listened to, which is no message of it.
+const begin: Redis.RedisMessage = { channel: "", message: "" }
+
 const wordsOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
 // What the server itself says begins with a word in capitals, such as NOPERM.
@@ -96,13 +103,12 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
   const log = yield* RequestLog
   const runFork = Effect.runForkWith(yield* Effect.context<never>())
   const place = `${settings.host}:${settings.port}`
-  const opened = (listens: boolean) =>
-    Effect.acquireRelease(
-      Effect.promise(() => openClient(settings, findAddress, listens)),
-      (client) => Effect.sync(() => client.disconnect())
-    )
-  const client = yield* opened(false)
-  const listener = yield* opened(true)
+  const opened = Effect.acquireRelease(
+    Effect.promise(() => openClient(settings, findAddress)),
+    (client) => Effect.sync(() => client.disconnect())
+  )
+  const client = yield* opened
+  const listener = yield* opened
   const isThere = yield* SubscriptionRef.make(false)
 
   let reason: string | undefined = "it has not been connected to yet"
@@ -167,25 +173,45 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
   )
   const isAway = (): boolean => !SubscriptionRef.getUnsafe(isThere)
 
+  const listens = Effect.callback<void>((resume) => {
+    const go = (): void => resume(Effect.void)
+    if (listener.status === "ready") return go()
+    listener.once("ready", go)
+    return Effect.sync(() => listener.off("ready", go))
+  })
+  let isRefused = false
+  const refused = ({ cause }: Redis.RedisError) =>
+    Effect.sync(() => {
+      if (isRefused || !isAnswer(cause)) return
+      isRefused = true
+      const about = { store: place, reason: wordsOf(cause) }
+      log.write("warn", "the shared store does not let this replica listen to the others", about)
+    })
+
   const redis = yield* Redis.make({
     send: raw,
-    subscribe: (channel, onMessage) =>
-      Effect.acquireRelease(
-        Effect.gen(function* () {
-          const take = (from: string, message: string): void => {
-            if (from === channel) onMessage({ channel, message })
-          }
-          listener.on("message", take)
-          yield* Effect.tryPromise({
-            try: () => listener.subscribe(channel),
-            catch: (cause) => new Redis.RedisError({ cause })
-          }).pipe(Effect.onError(() => Effect.sync(() => listener.off("message", take))))
-          return take
-        }),
-        (take) => Effect.sync(() => listener.off("message", take))
-      ).pipe(Effect.as(Effect.never)),
+    subscribe: Effect.fnUntraced(function* (channel, onMessage) {
+      yield* listens
+      const lost = Deferred.makeUnsafe<void, Redis.RedisError>()
+      const end = (): void => {
+        Deferred.doneUnsafe(lost, Effect.fail(new Redis.RedisError({ cause: "the connection was closed" })))
+      }
+      const take = (from: string, message: string): void => {
+        if (from === channel) onMessage({ channel, message })
+      }
+      yield* Effect.acquireRelease(
+        Effect.sync(() => listener.on("message", take).once("close", end)),
+        () => Effect.sync(() => listener.off("message", take).off("close", end))
+      )
+      yield* Effect.tryPromise({
+        try: () => listener.subscribe(channel),
+        catch: (cause) => new Redis.RedisError({ cause })
+      }).pipe(Effect.tapError(refused))
+      onMessage(begin)
+      return Deferred.await(lost)
+    }),
     connect: Effect.map(
-      Effect.promise(() => openClient(settings, findAddress, false)),
+      Effect.promise(() => openClient(settings, findAddress)),
       (own: Client) => ({ send: sendOver(own), close: Effect.sync(() => own.disconnect()) })
     )
   })
@@ -228,11 +254,10 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
     },
     publish: (channel, message) => Effect.asVoid(guarded(raw("PUBLISH", key(channel), message))),
     messages: (channel) =>
-      Stream.unwrap(
-        Effect.map(
-          redis.subscribe(key(channel)),
-          (queue) => Stream.fromEffectRepeat(Effect.orDie(Queue.take(queue))).pipe(Stream.map(({ message }) => message)) // reason: who listens is never failed
-        )
+      Stream.unwrap(Effect.map(redis.subscribe(key(channel)), Stream.fromQueue)).pipe(
+        Stream.retry(Schedule.spaced(listenMs)),
+        Stream.map((said) => (said === begin ? undefined : said.message)),
+        Stream.orDie // reason: it is tried again for as long as somebody listens
       ),
     returns,
     standing: () => ({ connected: !isAway(), forMs: performance.now() - since, reason, losses })

@@ -45,6 +45,8 @@ const optionsOf = (settings: StoreSettings): RedisOptions => ({
   // A user may be allowed little; the first ping tells all that is to be known.
   enableReadyCheck: false,
   enableOfflineQueue: false,
+  // It forgets what it listens to where that fails, and nobody could catch the failure: who listens does it by himself.
+  autoResubscribe: false,
   autoResendUnfulfilledCommands: false,
   maxRetriesPerRequest: 0,
   commandTimeout: commandMs,
@@ -56,12 +58,8 @@ const optionsOf = (settings: StoreSettings): RedisOptions => ({
   reconnectOnError: ({ message }) => message.startsWith("READONLY")
 })
 
-/** Opens the client, which connects by itself again and again; `listens` says whether it is for messages alone. */
-export const openClient = async (
-  settings: StoreSettings,
-  findAddress: FindAddress,
-  listens: boolean
-): Promise<Client> => {
+/** Opens the client, which connects by itself again and again. */
+export const openClient = async (settings: StoreSettings, findAddress: FindAddress): Promise<Client> => {
   const [{ AbstractConnector, Redis }, { createConnection, Socket: PlainSocket }, { connect: connectTls }] =
     await Promise.all([import("ioredis"), import("node:net"), import("node:tls")])
   const tls = tlsOf(settings)
@@ -96,9 +94,7 @@ export const openClient = async (
     ...optionsOf(settings),
     replyMapping: "legacy",
     Connector,
-    ...(tls === undefined ? {} : { tls }),
-    // What is subscribed to is subscribed to again by itself; there is nothing else to be sent.
-    ...(listens ? { enableOfflineQueue: true, maxRetriesPerRequest: null } : {})
+    ...(tls === undefined ? {} : { tls })
   })
 }
 

@@ -213,7 +213,7 @@ const makeReloader = Effect.fnUntraced(function* ({ read: started, from }: Confi
   })
   if (Option.isSome(store)) {
     yield* store.value.messages(reloads).pipe(
-      Stream.filter((from) => from !== own),
+      Stream.filter((from) => from !== undefined && from !== own),
       Stream.runForEach(() => Effect.ignore(lock.withPermits(1)(readAndTake("replica")))),
       Effect.forkScoped
     )

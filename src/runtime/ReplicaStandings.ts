@@ -60,7 +60,7 @@ const make = Effect.gen(function* () {
   }
   const gateway = (): string => replicas.list().find(({ own }) => own)?.id ?? ""
 
-  const take = (message: string): void => {
+  const take = (message: string | undefined): void => {
     const said = Option.getOrUndefined(read(message))
     if (said === undefined || said.id === replicas.id) return
     const of = new Map(said.backends.map(({ name, where, ...standing }) => [keyOf(name, where), standing]))

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test"
 import { json } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { backendFor, startGateway, startProcess } from "../kit/gateway.ts"
+import { backendFor, type SettingsTree, startGateway, startProcess } from "../kit/gateway.ts"
 import { startStore, storePath } from "../kit/sharedStore.ts"
 
 const ask = (url: string, model = "m") =>
@@ -128,5 +128,27 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     b.rewrite({ ...after, cluster: { ...before.cluster, replica_name: "b" } })
     await fetch(`${a.url}/admin/v1/config/reload`, { method: "POST" })
     await eventually(drift, ({ config_differs: names }) => names.length === 0)
+  }, 60_000)
+
+  test("read their config anew when one is told to, though they began before their store was there", async () => {
+    await using store = await startStore()
+    await store.kill()
+    const settings = (name: string, more: SettingsTree = {}): SettingsTree => ({
+      ...more,
+      cluster: { url: store.url, replica_name: name },
+      server: { watch_config: false }
+    })
+    await using a = await startProcess(settings("a"))
+    await using b = await startProcess(settings("b"))
+    await store.revive()
+    const listening = async () => store.client.pubsub("NUMSUB", "{nexus}:reloads")
+    await eventually(listening, ([, count]) => count === 2)
+    b.rewrite(settings("b", { routing: { max_retries: 7 } }))
+    await fetch(`${a.url}/admin/v1/config/reload`, { method: "POST" })
+    const differing = async () =>
+      ((await (await fetch(`${a.url}/health`)).json()) as { cluster: { config_differs: ReadonlyArray<string> } }).cluster
+        .config_differs
+    // Only the file of one has changed.
+    await eventually(differing, (names) => names.length === 1 && names[0] === "b")
   }, 60_000)
 })

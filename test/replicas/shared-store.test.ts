@@ -3,7 +3,12 @@ import { startGateway, startProcess, until } from "../kit/gateway.ts"
 import { startStore, storePath } from "../kit/sharedStore.ts"
 
 interface ClusterPart {
-  readonly store: { readonly status: string; readonly reason: string | null; readonly losses: number }
+  readonly store: {
+    readonly status: string
+    readonly for_seconds: number
+    readonly reason: string | null
+    readonly losses: number
+  }
   readonly replicas: ReadonlyArray<{ readonly id: string; readonly name: string; readonly own: boolean }>
 }
 
@@ -70,6 +75,22 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     expect((await eventually(a.url, (part) => part.store.status === "away")).store.reason).toContain("no answer")
     store.thaw()
     await eventually(a.url, (part) => part.store.status === "connected")
+  }, 60_000)
+
+  test("one whose store says nothing for so long that its links are opened anew goes on, and listens again afterwards", async () => {
+    await using store = await startStore()
+    await using a = await startProcess({ cluster: { url: store.url } })
+    await eventually(a.url, (part) => part.store.status === "connected")
+    store.freeze()
+    await eventually(a.url, (part) => part.store.status === "away" && part.store.for_seconds >= 2)
+    store.thaw()
+    await eventually(a.url, (part) => part.store.status === "connected")
+    let listens = 0
+    for (let tries = 0; tries < 400 && listens === 0; tries += 1) {
+      listens = Number((await store.client.pubsub("NUMSUB", "{nexus}:reloads"))[1])
+      await Bun.sleep(25)
+    }
+    expect(listens).toBe(1)
   }, 60_000)
 
   test("a password that is wrong is told as such, and shown nowhere", async () => {
