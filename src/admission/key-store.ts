@@ -76,7 +76,10 @@ export class KeyStore {
     const kept = this.database
       .query<DatedRow, []>("select digest, terms, made, previous, previous_until, changed from keys")
       .all()
-      .map((row) => ({ name: keyOf(row).written.name, changed: row.changed, key: keyOf(row) }))
+      .map((row) => {
+        const key = keyOf(row)
+        return { name: key.written.name, changed: row.changed, key }
+      })
     const gone = this.database
       .query<{ readonly name: string; readonly changed: number }, []>("select name, changed from revoked_keys")
       .all()
@@ -85,7 +88,14 @@ export class KeyStore {
 
   /** Takes over what others have changed later than it was changed here; whether there was any of it. */
   merge(news: ReadonlyArray<KeyNews>): boolean {
-    const own = new Map(this.news().map(({ changed, name }) => [name, changed]))
+    const own = new Map(
+      this.database
+        .query<{ readonly name: string; readonly changed: number }, []>(
+          "select name, changed from revoked_keys union all select name, changed from keys"
+        )
+        .all()
+        .map(({ changed, name }) => [name, changed])
+    )
     const later = news.filter(({ changed, name }) => changed > (own.get(name) ?? -1))
     if (later.length === 0) return false
     this.database

@@ -87,18 +87,24 @@ const againMs = 30_000
 export const sharedKeys = Effect.fnUntraced(function* (keys: KeyStore, changed: () => void) {
   const store = yield* SharedStore
   if (!store.isOn) return Effect.void
+  let isStale = false
+  const ofFile = <A>(use: () => A) => Effect.try({ try: use, catch: String })
   const exchange = Effect.gen(function* () {
-    const all = yield* store.run(exchangeScript)(store.key("keys"), keys.news())
+    const own = yield* ofFile(() => keys.news())
+    const all = yield* store.run(exchangeScript)(store.key("keys"), own)
     const news = all.flatMap((text) => Option.toArray(Option.map(read(text), newsOf)))
-    const isNews = yield* Effect.try({ try: () => keys.merge(news), catch: (thrown) => String(thrown) })
-    if (isNews) changed()
+    yield* ofFile(() => {
+      isStale = keys.merge(news) || isStale
+      if (isStale) changed()
+      isStale = false
+    })
   }).pipe(
     // A file that is written by somebody else now.
     Effect.retry({ times: 5, schedule: Schedule.spaced("50 millis"), while: () => !store.isAway() }),
     Effect.ignore
   )
   const tell = Effect.andThen(exchange, Effect.ignore(store.publish(channel, "")))
-  // Who was told of something tells nobody of it again.
+  // Who was told of something, or begins to listen, tells nobody of it again.
   yield* Effect.forkScoped(
     Stream.runForEach(Stream.merge(store.messages(channel), Stream.tick(againMs)), () => exchange)
   )

@@ -2,9 +2,12 @@ import { afterAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { KeyStore } from "../../src/admission/key-store.ts"
+import { Effect, Queue, Stream } from "effect"
+import { type KeyNews, KeyStore } from "../../src/admission/key-store.ts"
+import { sharedKeys } from "../../src/admission/shared-keys.ts"
+import { SharedStore } from "../../src/replicas/SharedStore.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
-import { backendFor, startGateway } from "../kit/gateway.ts"
+import { backendFor, startGateway, until } from "../kit/gateway.ts"
 import { startStore, storePath } from "../kit/sharedStore.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-shared-keys-"))
@@ -62,18 +65,79 @@ describe("a file of keys", () => {
   })
 })
 
+test("keys of others are taken over after the file could not be read once", async () => {
+  let reads = 0
+  class Locked extends KeyStore {
+    override news(): ReadonlyArray<KeyNews> {
+      reads += 1
+      if (reads <= 10) throw new Error("database is locked")
+      return super.news()
+    }
+  }
+  const file = new Locked(join(folder, "locked.sqlite"))
+  const told = JSON.stringify({
+    name: "laptop",
+    changed: 5,
+    key: { written: { name: "laptop" }, digest: "ab".repeat(32), made: 1, previous: null }
+  })
+  await Effect.gen(function* () {
+    const messages = yield* Queue.unbounded<string>()
+    const none = yield* SharedStore
+    yield* sharedKeys(file, () => undefined).pipe(
+      Effect.provideService(SharedStore, {
+        ...none,
+        isOn: true,
+        isAway: () => false,
+        run: () => () => Effect.succeed([told]),
+        messages: () => Stream.fromQueue(messages)
+      }),
+      Effect.asVoid
+    )
+    yield* Effect.promise(() => until(() => reads >= 6, "it has been given up for now"))
+    for (const _ of [1, 2]) yield* Queue.offer(messages, "")
+    yield* Effect.promise(() => until(() => file.list().length === 1, "it is taken over"))
+  }).pipe(Effect.scoped, Effect.provide(SharedStore.none), Effect.runPromise)
+  file.close()
+})
+
+const admin = "nx-the-administrator"
+const secrets = {
+  backendKeys: new Map(),
+  authKeys: [
+    { name: "root", digest: new Uint8Array(new Bun.CryptoHasher("sha256").update(admin).digest()), admin: true }
+  ]
+}
+
 describe.skipIf(storePath === undefined)("keys of replicas", () => {
-  test("are made and revoked for all of them, and what was done while the store was away is told when it is back", async () => {
+  test("are revoked for all of them at once, though they began before their store was there", async () => {
     await using store = await startStore()
+    await store.kill()
     await using upstream = await startUpstream({ models: ["m"] })
-    const admin = "nx-the-administrator"
     const settings = (name: string) => ({
       cluster: { url: store.url },
       auth: { store: join(folder, `${name}.sqlite`) },
       backends: [backendFor("b", upstream)]
     })
-    const digest = new Uint8Array(new Bun.CryptoHasher("sha256").update(admin).digest())
-    const secrets = { backendKeys: new Map(), authKeys: [{ name: "root", digest, admin: true }] }
+    await using a = await startGateway(settings("early-a"), secrets)
+    await using b = await startGateway(settings("early-b"), secrets)
+    const key = await made(a.url, admin, "laptop")
+    await store.revive()
+    await eventually(b.url, key, 200)
+    // Long before they look by themselves whether there is anything new.
+    const other = await made(b.url, admin, "phone")
+    await eventually(a.url, other, 200)
+    expect((await changed(a.url, "DELETE", "/phone", admin)).status).toBe(200)
+    await eventually(b.url, other, 401)
+  }, 60_000)
+
+  test("are made and revoked for all of them, and what was done while the store was away is told when it is back", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"] })
+    const settings = (name: string) => ({
+      cluster: { url: store.url },
+      auth: { store: join(folder, `${name}.sqlite`) },
+      backends: [backendFor("b", upstream)]
+    })
     await using a = await startGateway(settings("a"), secrets)
     await using b = await startGateway(settings("b"), secrets)
     const key = await made(a.url, admin, "laptop")
