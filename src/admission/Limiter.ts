@@ -103,7 +103,8 @@ interface Counted {
 // Those that are counted before some are looked for of which nothing need be known.
 const sweptAt = 1000
 
-const least = (a: AmountLeft | undefined, b: AmountLeft): AmountLeft =>
+/** That of which the smaller part is left. */
+export const least = (a: AmountLeft | undefined, b: AmountLeft): AmountLeft =>
   a === undefined || b.left / b.limit < a.left / a.limit ? b : a
 
 /** The counts of a process; monotonic milliseconds, `wall` since 1970. */

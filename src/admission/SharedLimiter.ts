@@ -1,21 +1,23 @@
 /**
- * Limits that replicas count together in the shared store. A request waits for it {@link usualWaitMs} at most; where it does not answer
- * by then, or is away, this replica decides by its share of what was left, and what it let in is settled afterwards.
+ * Limits that replicas count together in the shared store. Each process takes a little of a limit for requests to come, and those
+ * that it is enough for ask nobody. Others wait {@link usualWaitMs} at most for the store; where it does not answer by then, or is
+ * away, this replica decides by its share of what was left, and what it let in is settled afterwards.
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { RateLimited } from "../domain/errors.ts"
 import type { LimitRule } from "../domain/rate-limits.ts"
+import { patience, usualWaitMs } from "../replicas/patience.ts"
 import { Replicas } from "../replicas/Replicas.ts"
-import { SharedStore, type StoreFailed } from "../replicas/SharedStore.ts"
+import { SharedStore } from "../replicas/SharedStore.ts"
 import { LimitCounts, type LimitDecision, Limiter, type LimitPass, refusalBy, wallClock } from "./Limiter.ts"
 import {
   type EnterAnswer,
-  enterAnswerOf,
+  type Entering,
+  enterAnswersOf,
   enterScript,
   leaseMs,
   type LetIn,
@@ -23,18 +25,20 @@ import {
   type Settled,
   settleScript
 } from "./limit-scripts.ts"
+import { Ahead } from "./limits-ahead.ts"
 import { TokenBucket } from "./token-bucket.ts"
-
-/** How long a request waits for the store, in milliseconds. */
-const usualWaitMs = 5
 
 const mostDoubtful = 1000
 const minuteMs = 60_000
 
-// How long differences are gathered.
+// How long differences are gathered, and how many requests are asked for or settled in one script.
 const togetherMs = 50
+const mostTogether = 64
 
 const isBounded = ({ limits }: LimitRule): boolean => limits.maxConcurrent !== undefined
+
+// How often it is looked whether what was taken for requests to come is of use.
+const lookMs = 500
 
 // Leases are renewed well before they run out.
 const renewMs = leaseMs / 3
@@ -56,6 +60,12 @@ interface Held {
   used: number | undefined
 }
 
+/** What is asked of the store, and who waits for it. */
+interface Asked {
+  readonly entering: Entering
+  readonly answer: (said: EnterAnswer | undefined) => void
+}
+
 const awayWords =
   'The limits cannot be counted now: what replicas share is away ([cluster] when_away = "refuse"). Please try again in 1s'
 
@@ -71,13 +81,30 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
       const held = new Set<Held>()
       const owed = new Map<string, Owed>()
       // Those that the store may have let in before it went, and whose end it does not know.
-      let doubtful: Array<{
-        readonly rules: ReadonlyArray<LimitRule>
-        readonly settled: Settled
-        readonly since: number
-      }> = []
+      let doubtful: Array<{ readonly settled: Settled; readonly since: number }> = []
+      const ahead = new Ahead(replicas.processes)
+      const waitAtMost = patience(waitMs, fork)
       let last = 0
       const wallNow = yield* wallClock
+
+      /** Does the first at once, and together what comes up after it in the same turn. */
+      const inTurn = <A>(act: (all: ReadonlyArray<A>) => Effect.Effect<unknown>): ((one: A) => void) => {
+        let more: Array<A> | undefined
+        const turn = Effect.andThen(
+          Effect.yieldNow,
+          Effect.suspend(() => {
+            const all = more ?? []
+            more = undefined
+            return Effect.forEach(Arr.chunksOf(all, mostTogether), act, { discard: true, concurrency: "unbounded" })
+          })
+        )
+        return (one) => {
+          if (more !== undefined) return void more.push(one)
+          more = []
+          fork(act([one]))
+          fork(turn)
+        }
+      }
 
       const owe = (rules: ReadonlyArray<LimitRule>, requests: number, tokens: number, now: number): void => {
         const processes = replicas.processes()
@@ -94,19 +121,21 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
         }
       }
 
-      const settle = (rules: ReadonlyArray<LimitRule>, settled: Settled): void => {
-        const lost = (now: number): void => {
-          const { letIn, requests, reserved, used } = settled
-          if (letIn === "yes") owe(rules, requests - 1, used - reserved, now)
-          else if (letIn === "no") owe(rules, requests, used, now)
-          else if (doubtful.length < mostDoubtful) doubtful.push({ rules, settled, since: now })
-        }
-        if (store.isAway()) return lost(performance.now())
-        fork(
-          Effect.catch(store.run(settleScript)(store.key, rules, settled), () =>
-            Effect.sync(() => lost(performance.now()))
-          )
-        )
+      const unsettled = (settled: Settled): void => {
+        const now = performance.now()
+        const { letIn, requests, reserved, rules, used } = settled
+        if (letIn === "yes") owe(rules, requests - 1, used - reserved, now)
+        else if (letIn === "no") owe(rules, requests, used, now)
+        else if (doubtful.length < mostDoubtful) doubtful.push({ settled, since: now })
+      }
+
+      // What comes up in one turn goes there together.
+      const settling = inTurn<Settled>((all) =>
+        Effect.catch(store.run(settleScript)(store.key, all), () => Effect.sync(() => all.forEach(unsettled)))
+      )
+      const settle = (settled: Settled): void => {
+        if (store.isAway()) unsettled(settled)
+        else settling(settled)
       }
 
       // What has no place to give back is told together with others: that takes a tenth of the work.
@@ -115,7 +144,7 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
         const all = [...differences.values()]
         differences.clear()
         for (const { rule, tokens } of all)
-          if (tokens !== 0) settle([rule], { id: "", letIn: "no", requests: 0, reserved: 0, used: tokens })
+          if (tokens !== 0) settle({ id: "", rules: [rule], letIn: "no", requests: 0, reserved: 0, used: tokens })
       }
       const settleLater = (rules: ReadonlyArray<LimitRule>, difference: number): void => {
         if (difference === 0) return
@@ -132,7 +161,7 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
       const settleHeld = ({ id, letIn, rules, used }: Held, tokens: number): void => {
         if (used === undefined || letIn === "pending") return
         if (letIn === "yes" && !rules.some(isBounded)) return settleLater(rules, used - tokens)
-        settle(rules, { id, letIn, requests: 1, reserved: tokens, used })
+        settle({ id, rules, letIn, requests: 1, reserved: tokens, used })
       }
 
       const passOf = (of: Held, tokens: number, counted: LimitPass): LimitPass => {
@@ -180,40 +209,81 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
         )
       }
 
-      const ask = (rules: ReadonlyArray<LimitRule>, tokens: number) =>
-        Effect.suspend(() => {
+      const asking = inTurn<Asked>((all) => {
+        const entering = all.map((each) => each.entering)
+        return Effect.map(Effect.exit(store.run(enterScript)(store.key, entering)), (exit) => {
+          const answers = Exit.isSuccess(exit) ? enterAnswersOf(entering, exit.value) : []
+          for (const [at, { answer, entering: of }] of all.entries()) {
+            ahead.heard(of, answers[at], performance.now())
+            answer(answers[at])
+          }
+        })
+      })
+
+      const ask = (rules: ReadonlyArray<LimitRule>, tokens: number): Effect.Effect<LimitDecision> =>
+        Effect.callback<LimitDecision>((resume) => {
           last += 1
+          const since = performance.now()
           const of: Held = {
             id: `${replicas.id}:${last.toString(36)}`,
             rules,
-            since: performance.now(),
+            since,
             letIn: "pending",
             used: undefined
           }
-          const asked: Fiber.Fiber<ReadonlyArray<number>, StoreFailed> = fork(
-            store.run(enterScript)(store.key, rules, of.id, tokens)
-          )
-          return Effect.map(Effect.timeoutOption(Fiber.await(asked), waitMs), (exit): LimitDecision => {
-            if (Option.isSome(exit)) {
-              if (Exit.isSuccess(exit.value)) return byStore(rules, tokens, of, enterAnswerOf(exit.value.value))
-              of.letIn = "unknown"
-              const decision = byItself(rules, tokens, of)
-              if (decision instanceof RateLimited)
-                settle(rules, { id: of.id, letIn: "unknown", requests: 0, reserved: tokens, used: 0 })
-              return decision
+          let decision: LimitDecision | undefined
+          const decide = (decided: LimitDecision): void => {
+            decision = decided
+            resume(Effect.succeed(decided))
+          }
+          const refused = (letIn: LetIn): void =>
+            settle({ id: of.id, rules, letIn, requests: 0, reserved: tokens, used: 0 })
+          const answer = (said: EnterAnswer | undefined): void => {
+            const letIn = said === undefined ? "unknown" : said.isIn ? "yes" : "no"
+            if (decision === undefined) {
+              if (said !== undefined) return decide(byStore(rules, tokens, of, said))
+              of.letIn = letIn
+              const decided = byItself(rules, tokens, of)
+              if (decided instanceof RateLimited) refused(letIn)
+              return decide(decided)
             }
-            const decision = byItself(rules, tokens, of)
-            asked.addObserver((late) => {
-              const answer = Exit.isSuccess(late) ? enterAnswerOf(late.value) : undefined
-              const letIn = answer === undefined ? "unknown" : answer.isIn ? "yes" : "no"
-              if (of.letIn === "pending") of.letIn = letIn
-              if (decision instanceof RateLimited) {
-                if (letIn !== "no") settle(rules, { id: of.id, letIn, requests: 0, reserved: tokens, used: 0 })
-              } else settleHeld(of, tokens)
-            })
-            return decision
+            // It comes too late.
+            if (of.letIn === "pending") of.letIn = letIn
+            if (!(decision instanceof RateLimited)) settleHeld(of, tokens)
+            else if (letIn !== "no") refused(letIn)
+          }
+          asking({ entering: ahead.entering(of.id, rules, tokens, true), answer })
+          waitAtMost({
+            since,
+            isOver: () => decision !== undefined,
+            giveUp: () => decide(byItself(rules, tokens, of))
           })
         })
+
+      /** Lets one in that what was taken for requests to come is enough for. */
+      const fromAhead = (rules: ReadonlyArray<LimitRule>, tokens: number): LimitPass | undefined => {
+        const now = performance.now()
+        const left = ahead.take(rules, tokens, now, wallNow)
+        if (left === undefined) return undefined
+        if (ahead.isLow(rules, tokens))
+          asking({ entering: ahead.entering("", rules, tokens, false), answer: () => undefined })
+        let isOver = false
+        return {
+          left,
+          end: (used) => {
+            if (isOver) return
+            isOver = true
+            settleLater(rules, used - tokens)
+          }
+        }
+      }
+
+      const giveBack = (
+        all: ReadonlyArray<{ readonly rule: LimitRule; readonly requests: number; readonly tokens: number }>
+      ) => {
+        for (const { requests, rule, tokens } of all)
+          settle({ id: "", rules: [rule], letIn: "no", requests: -requests, reserved: 0, used: -tokens })
+      }
 
       const renew = (all: boolean): void => {
         const now = performance.now()
@@ -238,11 +308,12 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
       const returned = (): void => {
         const now = performance.now()
         // Scripts are loaded before a request has to wait for it.
-        fork(Effect.ignore(store.run(enterScript)(store.key, [], "", 0)))
-        settle([], { id: "", letIn: "yes", requests: 1, reserved: 0, used: 0 })
+        fork(Effect.ignore(store.run(enterScript)(store.key, [])))
+        fork(Effect.ignore(store.run(settleScript)(store.key, [])))
+        giveBack(ahead.unused(Infinity))
         const inDoubt = doubtful
         doubtful = []
-        for (const { rules, settled, since } of inDoubt) if (now - since < minuteMs) settle(rules, settled)
+        for (const { settled, since } of inDoubt) if (now - since < minuteMs) settle(settled)
         const processes = replicas.processes()
         const all = [...owed.values()]
         owed.clear()
@@ -250,8 +321,9 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
           const { requestsPerMinute = 0, tokensPerMinute = 0 } = rule.limits
           const lacking = (bucket: TokenBucket, limit: number) =>
             limit === 0 ? 0 : bucket.missing(limit / processes, now)
-          settle([rule], {
+          settle({
             id: "",
+            rules: [rule],
             letIn: "no",
             requests: lacking(requests, requestsPerMinute),
             reserved: 0,
@@ -261,18 +333,16 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
         renew(true)
       }
       yield* Effect.forkScoped(Stream.runForEach(store.returns, () => Effect.sync(returned)))
-      yield* Effect.forkScoped(
-        Effect.forever(
-          Effect.andThen(
-            Effect.sleep(renewMs),
-            Effect.sync(() => renew(false))
-          )
-        )
-      )
+      const each = (ms: number, act: () => void) =>
+        Effect.forkScoped(Effect.forever(Effect.andThen(Effect.sleep(ms), Effect.sync(act))))
+      yield* each(renewMs, () => renew(false))
+      yield* each(lookMs, () => {
+        if (!store.isAway()) giveBack(ahead.unused(performance.now()))
+      })
 
       return Limiter.of({
         enter: (rules, tokens) => {
-          if (!store.isAway()) return ask(rules, tokens)
+          if (!store.isAway()) return fromAhead(rules, tokens) ?? ask(rules, tokens)
           last += 1
           const id = `${replicas.id}:${last.toString(36)}`
           return byItself(rules, tokens, { id, rules, since: performance.now(), letIn: "yes", used: undefined })

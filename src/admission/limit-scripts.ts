@@ -1,12 +1,33 @@
 /**
- * The limits of replicas in the shared store: all of a request in one script, by the store's own clock. Each rule has a bucket for
- * requests and one for tokens, and where they are bounded the requests under way as leases, which run out by themselves where nobody renews them.
+ * The limits of replicas in the shared store: all of a request in one script, and many requests in one, by the store's own clock.
+ * Each rule has a bucket for requests and one for tokens, and where they are bounded the requests under way as leases, which run out
+ * by themselves where nobody renews them.
  */
 import * as Redis from "effect/persistence/Redis"
 import type { LimitRule, RateLimits } from "../domain/rate-limits.ts"
 
 /** How long a lease lasts that nobody renews, in milliseconds: the places of a replica that was killed come back then. */
 export const leaseMs = 6000
+
+/** What is asked for under one rule beside the request: that this process has so much for requests to come, as parts. */
+export interface WantedAhead {
+  /** Of the limit, and of what is left of it. */
+  readonly ofLimit: number
+  readonly ofLeft: number
+  /** What it has already. */
+  readonly requests: number
+  readonly tokens: number
+}
+
+/** A request that wants to be let in, or none where only something for requests to come is asked for. */
+export interface Entering {
+  readonly id: string
+  readonly rules: ReadonlyArray<LimitRule>
+  readonly isOne: boolean
+  readonly tokens: number
+  /** For each rule; undefined where nothing is wanted for requests to come. */
+  readonly ahead: ReadonlyArray<WantedAhead | undefined>
+}
 
 /** What the store knows of one rule, with what speaks against a request; times in milliseconds. */
 interface RuleAnswer {
@@ -15,6 +36,8 @@ interface RuleAnswer {
   readonly isFull: boolean
   readonly requests: number
   readonly tokens: number
+  /** What was taken for requests to come. */
+  readonly ahead: { readonly requests: number; readonly tokens: number }
 }
 
 /** What the store says to a request. */
@@ -36,7 +59,8 @@ type KeyOf = (name: string) => string
 const keysOf = (key: KeyOf, rules: ReadonlyArray<LimitRule>): ReadonlyArray<string> =>
   rules.flatMap(({ id }) => [key(`limit ${id}`), key(`held ${id}`)])
 
-const twoKeysEach = (_: KeyOf, rules: ReadonlyArray<LimitRule>): number => 2 * rules.length
+const twoKeysEach = (_: KeyOf, all: ReadonlyArray<{ readonly rules: ReadonlyArray<LimitRule> }>): number =>
+  all.reduce((sum, { rules }) => sum + 2 * rules.length, 0)
 
 // Filled evenly, and never above its rim; `save` keeps it until it would be full again.
 const buckets = `
@@ -63,63 +87,93 @@ local function save(key, rpm, tpm, r, k)
 end
 `
 
-/** Lets a request in under all of its rules, or none. */
+const figuresEach = 7
+
+/** Lets each of these requests in under all of its rules, or takes nothing of any. */
 export const enterScript = Redis.script(
-  (key: KeyOf, rules: ReadonlyArray<LimitRule>, id: string, tokens: number) => [
-    ...keysOf(key, rules),
-    id,
-    tokens,
-    ...rules.flatMap(({ limits }) => bounds(limits))
+  (key: KeyOf, all: ReadonlyArray<Entering>) => [
+    ...all.flatMap(({ rules }) => keysOf(key, rules)),
+    ...all.flatMap(({ ahead, id, isOne, rules, tokens }) => [
+      rules.length,
+      id,
+      isOne ? 1 : 0,
+      tokens,
+      ...rules.flatMap(({ limits }, at) => {
+        const { ofLeft = 0, ofLimit = 0, requests = 0, tokens: has = 0 } = ahead[at] ?? {}
+        return [...bounds(limits), ofLimit, ofLeft, requests, has]
+      })
+    ])
   ],
   {
     numberOfKeys: twoKeysEach,
     lua: `${buckets}
-local tokens = tonumber(ARGV[2])
-local isIn, out, all = 1, {0}, {}
-for i = 1, #KEYS / 2 do
-  local rpm, tpm, most = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]), tonumber(ARGV[3 * i + 2])
-  local r, k = filled(KEYS[2 * i - 1], rpm, tpm)
-  if most > 0 then redis.call("ZREMRANGEBYSCORE", KEYS[2 * i], "-inf", now) end
-  local waitR, waitT, full = 0, 0, 0
-  if rpm > 0 and r < 1 - 1e-6 then waitR = (1 - r) * 60000 / rpm end
-  if tpm > 0 and math.min(tokens, tpm) - k > 1e-6 then waitT = (math.min(tokens, tpm) - k) * 60000 / tpm end
-  if most > 0 and redis.call("ZCARD", KEYS[2 * i]) >= most then full = 1 end
-  if waitR > 0 or waitT > 0 or full == 1 then isIn = 0 end
-  all[i] = {rpm, tpm, r, k, math.ceil(waitR), math.ceil(waitT), full, most}
-end
-for i = 1, #all do
-  local rpm, tpm, r, k, waitR, waitT, full, most = unpack(all[i])
-  if isIn == 1 then
-    r, k = r - 1, k - tokens
-    save(KEYS[2 * i - 1], rpm, tpm, r, k)
-    if most > 0 then
-      redis.call("ZADD", KEYS[2 * i], now + ${leaseMs}, ARGV[1])
-      redis.call("PEXPIRE", KEYS[2 * i], ${2 * leaseMs})
+local out, k0, a = {}, 0, 0
+while a < #ARGV do
+  local rules, id, one, tokens = tonumber(ARGV[a + 1]), ARGV[a + 2], tonumber(ARGV[a + 3]), tonumber(ARGV[a + 4])
+  a = a + 4
+  local isIn, all = 1, {}
+  for i = 1, rules do
+    local limit, held, at = KEYS[k0 + 2 * i - 1], KEYS[k0 + 2 * i], a + ${figuresEach} * (i - 1)
+    local rpm, tpm, most = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+    local r, k = filled(limit, rpm, tpm)
+    if most > 0 then redis.call("ZREMRANGEBYSCORE", held, "-inf", now) end
+    local waitR, waitT, full = 0, 0, 0
+    if one == 1 then
+      if rpm > 0 and r < 1 - 1e-6 then waitR = (1 - r) * 60000 / rpm end
+      if tpm > 0 and math.min(tokens, tpm) - k > 1e-6 then waitT = (math.min(tokens, tpm) - k) * 60000 / tpm end
+      if most > 0 and redis.call("ZCARD", held) >= most then full = 1 end
+      if waitR > 0 or waitT > 0 or full == 1 then isIn = 0 end
+    end
+    all[i] = {limit, held, at, rpm, tpm, most, r, k, waitR, waitT, full}
+  end
+  out[#out + 1] = isIn
+  for i = 1, rules do
+    local limit, held, at, rpm, tpm, most, r, k, waitR, waitT, full = unpack(all[i])
+    local moreR, moreT = 0, 0
+    if isIn == 1 then
+      r, k = r - one, k - one * tokens
+      local ofLimit, ofLeft = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
+      if ofLimit > 0 then
+        if rpm > 0 then moreR = math.floor(math.min(rpm * ofLimit - tonumber(ARGV[at + 6]), r * ofLeft)) end
+        if tpm > 0 then moreT = math.floor(math.min(tpm * ofLimit - tonumber(ARGV[at + 7]), k * ofLeft)) end
+        if (rpm > 0 and moreR < 1) or (tpm > 0 and moreT < math.max(1, tokens)) then moreR, moreT = 0, 0 end
+      end
+      r, k = r - moreR, k - moreT
+      if one == 1 or moreR > 0 or moreT > 0 then save(limit, rpm, tpm, r, k) end
+      if most > 0 and one == 1 then
+        redis.call("ZADD", held, now + ${leaseMs}, id)
+        redis.call("PEXPIRE", held, ${2 * leaseMs})
+      end
+    end
+    for _, each in ipairs({math.ceil(waitR), math.ceil(waitT), full, math.floor(r * 1000), math.floor(k * 1000), moreR, moreT}) do
+      out[#out + 1] = each
     end
   end
-  for _, each in ipairs({waitR, waitT, full, math.floor(r * 1000), math.floor(k * 1000)}) do out[#out + 1] = each end
+  k0, a = k0 + 2 * rules, a + ${figuresEach} * rules
 end
-out[1] = isIn
 return out`
   }
 ).withReturnType<ReadonlyArray<number>>()
 
-const figures = 5
-
-/** The answer of {@link enterScript}. */
-export const enterAnswerOf = (said: ReadonlyArray<number>): EnterAnswer => ({
-  isIn: said[0] === 1,
-  rules: Array.from({ length: (said.length - 1) / figures }, (_, at) => {
-    const of = (place: number): number => said[1 + at * figures + place] ?? 0
-    return {
-      waitForRequests: of(0),
-      waitForTokens: of(1),
-      isFull: of(2) === 1,
-      requests: of(3) / 1000,
-      tokens: of(4) / 1000
-    }
-  })
-})
+/** The answers of {@link enterScript} to these. */
+export const enterAnswersOf = (
+  all: ReadonlyArray<Entering>,
+  said: ReadonlyArray<number>
+): ReadonlyArray<EnterAnswer> => {
+  let at = 0
+  const next = (): number => said[at++] ?? 0
+  return all.map(({ rules }) => ({
+    isIn: next() === 1,
+    rules: rules.map(() => ({
+      waitForRequests: next(),
+      waitForTokens: next(),
+      isFull: next() === 1,
+      requests: next() / 1000,
+      tokens: next() / 1000,
+      ahead: { requests: next(), tokens: next() }
+    }))
+  }))
+}
 
 /** Whether a request is known to have been let in by the store: it was, it was not, or nobody knows, and the store looks. */
 export type LetIn = "yes" | "no" | "unknown"
@@ -127,37 +181,50 @@ export type LetIn = "yes" | "no" | "unknown"
 /** What a request has come to: it counts for so many requests and tokens, and had reserved so many if it was let in. */
 export interface Settled {
   readonly id: string
+  readonly rules: ReadonlyArray<LimitRule>
   readonly letIn: LetIn
   readonly requests: number
   readonly reserved: number
   readonly used: number
 }
 
-/** Ends a request: its leases go, and what it took in the end is what its buckets have lost. */
+/** Ends each of these requests: its leases go, and what it took in the end is what its buckets have lost. */
 export const settleScript = Redis.script(
-  (key: KeyOf, rules: ReadonlyArray<LimitRule>, { id, letIn, requests, reserved, used }: Settled) => [
-    ...keysOf(key, rules),
-    id,
-    letIn,
-    requests,
-    reserved,
-    used,
-    ...rules.flatMap(({ limits }) => bounds(limits).slice(0, 2))
+  (key: KeyOf, all: ReadonlyArray<Settled>) => [
+    ...all.flatMap(({ rules }) => keysOf(key, rules)),
+    ...all.flatMap(({ id, letIn, requests, reserved, rules, used }) => [
+      rules.length,
+      id,
+      letIn,
+      requests,
+      reserved,
+      used,
+      ...rules.flatMap(({ limits }) => bounds(limits).slice(0, 2))
+    ])
   ],
   {
     numberOfKeys: twoKeysEach,
     lua: `${buckets}
-local isIn = ARGV[2] == "yes"
-for i = 1, #KEYS / 2 do
-  if redis.call("ZREM", KEYS[2 * i], ARGV[1]) == 1 and ARGV[2] == "unknown" then isIn = true end
-end
-local requests, tokens = tonumber(ARGV[3]), tonumber(ARGV[5])
-if isIn then requests = requests - 1; tokens = tokens - tonumber(ARGV[4]) end
-if requests == 0 and tokens == 0 then return end
-for i = 1, #KEYS / 2 do
-  local rpm, tpm = tonumber(ARGV[4 + 2 * i]), tonumber(ARGV[5 + 2 * i])
-  local r, k = filled(KEYS[2 * i - 1], rpm, tpm)
-  save(KEYS[2 * i - 1], rpm, tpm, math.min(rpm, r - requests), math.min(tpm, k - tokens))
+local k0, a = 0, 0
+while a < #ARGV do
+  local rules, id, letIn = tonumber(ARGV[a + 1]), ARGV[a + 2], ARGV[a + 3]
+  local requests, reserved, tokens = tonumber(ARGV[a + 4]), tonumber(ARGV[a + 5]), tonumber(ARGV[a + 6])
+  a = a + 6
+  local isIn = letIn == "yes"
+  if id ~= "" then
+    for i = 1, rules do
+      if redis.call("ZREM", KEYS[k0 + 2 * i], id) == 1 and letIn == "unknown" then isIn = true end
+    end
+  end
+  if isIn then requests = requests - 1; tokens = tokens - reserved end
+  if requests ~= 0 or tokens ~= 0 then
+    for i = 1, rules do
+      local rpm, tpm = tonumber(ARGV[a + 2 * i - 1]), tonumber(ARGV[a + 2 * i])
+      local r, k = filled(KEYS[k0 + 2 * i - 1], rpm, tpm)
+      save(KEYS[k0 + 2 * i - 1], rpm, tpm, math.min(rpm, r - requests), math.min(tpm, k - tokens))
+    end
+  end
+  k0, a = k0 + 2 * rules, a + 2 * rules
 end`
   }
 )

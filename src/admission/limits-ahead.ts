@@ -1,0 +1,160 @@
+/**
+ * What a process has taken of shared limits for requests to come: so little that limits hold, and so much that few have to ask.
+ */
+import type { AmountLeft, LimitRule, LimitsLeft } from "../domain/rate-limits.ts"
+import { least } from "./Limiter.ts"
+import type { EnterAnswer, Entering, WantedAhead } from "./limit-scripts.ts"
+import { TokenBucket } from "./token-bucket.ts"
+
+// What all processes together take of a limit, and of what is left of it.
+const ofLimit = 0.005
+const ofLeft = 0.1
+
+// What is not used for so long is given back.
+const unusedMs = 1000
+
+/** What was taken of one rule. */
+interface Taken {
+  readonly rule: LimitRule
+  requests: number
+  tokens: number
+  usedAt: number
+  isAsked: boolean
+  /** Below these it is little. */
+  lowRequests: number
+  lowTokens: number
+  /** What is left for all, as far as this process knows. */
+  readonly leftRequests: TokenBucket
+  readonly leftTokens: TokenBucket
+}
+
+const isSame = ({ limits: a }: LimitRule, { limits: b }: LimitRule): boolean =>
+  a === b || (a.requestsPerMinute === b.requestsPerMinute && a.tokensPerMinute === b.tokensPerMinute)
+
+/** What was taken of all rules; monotonic milliseconds. */
+export class Ahead {
+  private readonly taken = new Map<string, Taken>()
+  private readonly processes: () => number
+
+  constructor(processes: () => number) {
+    this.processes = processes
+  }
+
+  /** Takes a request of it, and says what is left then; undefined where it is not enough. */
+  take(rules: ReadonlyArray<LimitRule>, tokens: number, now: number, wallNow: () => number): LimitsLeft | undefined {
+    for (const rule of rules) if (!this.isEnough(rule, tokens)) return undefined
+    let requests: AmountLeft | undefined
+    let ofTokens: AmountLeft | undefined
+    for (const { id, limits } of rules) {
+      const taken = this.taken.get(id)
+      if (taken === undefined) continue
+      taken.usedAt = now
+      const { requestsPerMinute, tokensPerMinute } = limits
+      if (requestsPerMinute !== undefined) {
+        taken.requests -= 1
+        taken.leftRequests.take(requestsPerMinute, 1, now)
+        requests = least(requests, taken.leftRequests.left(requestsPerMinute, now))
+      }
+      if (tokensPerMinute !== undefined) {
+        taken.tokens -= tokens
+        taken.leftTokens.take(tokensPerMinute, tokens, now)
+        ofTokens = least(ofTokens, taken.leftTokens.left(tokensPerMinute, now))
+      }
+    }
+    return {
+      at: wallNow(),
+      ...(requests === undefined ? {} : { requests }),
+      ...(ofTokens === undefined ? {} : { tokens: ofTokens })
+    }
+  }
+
+  private isEnough(rule: LimitRule, tokens: number): boolean {
+    const { limits } = rule
+    // A place among those at a time is taken by each request itself.
+    if (limits.maxConcurrent !== undefined) return false
+    const taken = this.taken.get(rule.id)
+    return (
+      taken !== undefined &&
+      isSame(taken.rule, rule) &&
+      (limits.requestsPerMinute === undefined || taken.requests >= 1) &&
+      (limits.tokensPerMinute === undefined || taken.tokens >= tokens)
+    )
+  }
+
+  /** Whether there is so little of one of them that it is time to ask for more. */
+  isLow(rules: ReadonlyArray<LimitRule>, tokens: number): boolean {
+    for (const { id, limits } of rules) {
+      const taken = this.taken.get(id)
+      if (taken === undefined || taken.isAsked) continue
+      if (limits.requestsPerMinute !== undefined && taken.requests <= taken.lowRequests) return true
+      if (limits.tokensPerMinute !== undefined && taken.tokens <= taken.lowTokens + tokens) return true
+    }
+    return false
+  }
+
+  /** What is asked of the store for a request, or for more of what it takes; who is asked already is not asked for twice. */
+  entering(id: string, rules: ReadonlyArray<LimitRule>, tokens: number, isOne: boolean): Entering {
+    const processes = this.processes()
+    // What one rule gives is of no use where another one has to be asked.
+    const isOfUse = !rules.some(({ limits }) => limits.maxConcurrent !== undefined)
+    const ahead = rules.map((rule): WantedAhead | undefined => {
+      const taken = this.takenOf(rule)
+      if (!isOfUse || taken.isAsked) return undefined
+      taken.isAsked = true
+      return {
+        ofLimit: ofLimit / processes,
+        ofLeft: ofLeft / processes,
+        requests: taken.requests,
+        tokens: taken.tokens
+      }
+    })
+    return { id, rules, isOne, tokens, ahead }
+  }
+
+  /** What the store has given of it; undefined where it has not answered. */
+  heard({ ahead, rules }: Entering, answer: EnterAnswer | undefined, now: number): void {
+    for (const [at, rule] of rules.entries()) {
+      const taken = this.taken.get(rule.id)
+      if (taken === undefined || ahead[at] === undefined) continue
+      taken.isAsked = false
+      const said = answer?.rules[at]
+      if (said === undefined) continue
+      taken.usedAt = now
+      taken.requests += said.ahead.requests
+      taken.tokens += said.ahead.tokens
+      taken.lowRequests = taken.requests / 4
+      taken.lowTokens = taken.tokens / 4
+      taken.leftRequests.set(said.requests + taken.requests, now)
+      taken.leftTokens.set(said.tokens + taken.tokens, now)
+    }
+  }
+
+  /** All that has not been used for a while, which is forgotten here. */
+  unused(now: number): ReadonlyArray<{ readonly rule: LimitRule; readonly requests: number; readonly tokens: number }> {
+    const gone: Array<Taken> = []
+    for (const [id, taken] of this.taken) {
+      if (taken.isAsked || now - taken.usedAt < unusedMs) continue
+      this.taken.delete(id)
+      if (taken.requests !== 0 || taken.tokens !== 0) gone.push(taken)
+    }
+    return gone
+  }
+
+  private takenOf(rule: LimitRule): Taken {
+    const known = this.taken.get(rule.id)
+    if (known !== undefined && isSame(known.rule, rule)) return known
+    const made = {
+      rule,
+      requests: 0,
+      tokens: 0,
+      usedAt: performance.now(),
+      isAsked: false,
+      lowRequests: 0,
+      lowTokens: 0,
+      leftRequests: new TokenBucket(0, 0),
+      leftTokens: new TokenBucket(0, 0)
+    }
+    this.taken.set(rule.id, made)
+    return made
+  }
+}
