@@ -153,7 +153,7 @@ export const failureTable: Table = {
     param: null,
     message: e.message,
     retryAfter: e.retryAfterSeconds,
-    headers: { ...neverRetry, "x-nexus-budget": e.budget }
+    headers: { ...(e.isUnknown === true ? {} : neverRetry), "x-nexus-budget": e.budget }
   }),
   PolicyBlocked: (e) => ({
     ...invalid(

@@ -81,9 +81,10 @@ export class ZoneNotAllowed extends Schema.TaggedError<ZoneNotAllowed>()("ZoneNo
   reasons: Schema.Array(AttemptFailure)
 }) {}
 
-/** A budget has no room for the request; `budget` is its name. */
+/** A budget has no room for the request, or nobody can say for the moment whether it has; `budget` is its name. */
 export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>()("BudgetExceeded", {
   budget: Schema.String,
+  isUnknown: Schema.optionalKey(Schema.Boolean),
   message: Schema.String,
   retryAfterSeconds: Schema.Number
 }) {}

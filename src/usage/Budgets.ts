@@ -9,7 +9,15 @@ import { BudgetExceeded } from "../domain/errors.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import { Transport } from "../upstream/Transport.ts"
-import { type Account, BudgetBook, type BudgetRule, periodEnd, type Reservation, type Spender } from "./budget.ts"
+import {
+  type Account,
+  BudgetBook,
+  type BudgetRule,
+  type NoRoom,
+  periodEnd,
+  type Reservation,
+  type Spender
+} from "./budget.ts"
 import { sharedAccounts } from "./shared-accounts.ts"
 import { UsageLedger } from "./UsageLedger.ts"
 
@@ -189,25 +197,31 @@ const makeBudgets = Effect.fnUntraced(function* (
     })
   }
 
-  const uncounted = (account: Account): BudgetExceeded =>
-    new BudgetExceeded({
+  const uncounted = (account: Account): BudgetExceeded => {
+    const why = store.isAway() ? 'is away ([cluster] when_away = "refuse")' : "does not say in time what is left"
+    return new BudgetExceeded({
       budget: account.rule.name,
-      message: `The budget '${whose(account)}' cannot be counted now: what replicas share is away ([cluster] when_away = "refuse")`,
+      isUnknown: true,
+      message: `The budget '${whose(account)}' cannot be counted now: what replicas share ${why}`,
       retryAfterSeconds: 1
     })
+  }
 
-  const decided = (made: Reservation | { readonly account: Account }): Reservation | BudgetExceeded =>
-    "account" in made ? exceeded(made.account) : made
+  const decided = (made: Reservation | NoRoom): Reservation | BudgetExceeded => {
+    if (!("account" in made)) return made
+    return made.isUnknown === true ? uncounted(made.account) : exceeded(made.account)
+  }
 
   const together = store.isOn
-    ? yield* sharedAccounts(
-        () => book,
+    ? yield* sharedAccounts({
+        bookNow: () => book,
         wallNow,
-        () => ledger.identity() ?? ownId,
-        () => {
+        ledgerId: () => ledger.identity() ?? ownId,
+        restated: () => {
           for (const account of book.standing(wallNow())) tell(account, true)
-        }
-      )
+        },
+        whenAway
+      })
     : undefined
 
   current()
@@ -233,15 +247,8 @@ const makeBudgets = Effect.fnUntraced(function* (
   return Budgets.of({
     isOn: () => !current().isEmpty,
     reserve: (spender, nanos) => {
-      const now = wallNow()
-      if (together === undefined) return decided(current().reserve(spender, nanos, now))
-      if (together.isAway() && whenAway() === "refuse") {
-        const bound = current()
-          .accountsOf(spender, now)
-          .find(({ rule }) => rule.hard !== undefined)
-        if (bound !== undefined) return uncounted(bound)
-      }
-      current()
+      const own = current()
+      if (together === undefined) return decided(own.reserve(spender, nanos, wallNow()))
       const made = together.reserve(spender, nanos)
       return Effect.isEffect(made) ? Effect.map(made, decided) : decided(made)
     },
@@ -254,7 +261,7 @@ const makeBudgets = Effect.fnUntraced(function* (
       const now = wallNow()
       const accounts = current().spend(spender, now, nanos, now)
       for (const account of accounts) tell(account, true)
-      together?.spend(accounts, nanos)
+      together?.spend(accounts)
     },
     note: (spender) => {
       const passed = current().passed(spender, wallNow())

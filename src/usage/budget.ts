@@ -75,14 +75,15 @@ export interface Account {
 export interface Reservation {
   readonly nanos: number
   readonly accounts: ReadonlyArray<Account>
-  /** What others know it by who count as well. */
-  readonly id?: string
 }
 
-/** The budget that has no room for a request. */
+/** The budget that has no room for a request, or of which nobody can say whether it has. */
 export interface NoRoom {
   readonly account: Account
+  readonly isUnknown?: boolean
 }
+
+const nameOf = (at: number, of: string): string => `${at}\n${of}`
 
 // Those of keys and models that come and go.
 const mostAccounts = 20_000
@@ -116,21 +117,27 @@ export class BudgetBook {
     return this.hold(own, nanos)
   }
 
-  /** Notes what somebody else has reserved for this process. */
+  /** Reserves what is known to have room. */
   hold(accounts: ReadonlyArray<Account>, nanos: number): Reservation {
     for (const account of accounts) account.reserved += nanos
     return { nanos, accounts }
   }
 
   /**
-   * Takes over what all have spent and reserved, so many processes together; of what is left this one has its share. `own` is
-   * what it had itself when that was counted: it may have more by now.
+   * Takes over what all have spent and what others hold, so many processes together; of what is left this one has its share.
+   * `own` is what it had spent and reserved when that was counted: it may have more by now.
    */
-  hear(account: Account, total: number, held: number, processes: number, own: number): void {
-    const { reserved, rule, spent } = account
+  hear(
+    account: Account,
+    { others, total }: { readonly total: number; readonly others: number },
+    processes: number,
+    own: Pick<Account, "reserved" | "spent">
+  ): void {
+    const { rule, spent } = account
     account.elsewhere = Math.max(0, total - spent)
-    account.heldElsewhere = Math.max(0, held - reserved)
-    account.ceiling = rule.hard === undefined ? undefined : own + Math.max(0, rule.hard - total - held) / processes
+    account.heldElsewhere = others
+    const left = Math.max(0, (rule.hard ?? 0) - total - others - own.reserved)
+    account.ceiling = rule.hard === undefined ? undefined : own.spent + own.reserved + left / processes
   }
 
   /** All accounts of this period, those that all have together even while nothing is spent. */
@@ -171,6 +178,11 @@ export class BudgetBook {
     for (const each of spent) this.spend(each, each.at, each.nanos, now)
   }
 
+  /** Whether it is one of these accounts. */
+  has(account: Account): boolean {
+    return this.accounts.get(nameOf(this.rules.indexOf(account.rule), account.of)) === account
+  }
+
   /** Whether there is any budget. */
   get isEmpty(): boolean {
     return this.rules.length === 0
@@ -184,7 +196,7 @@ export class BudgetBook {
   }
 
   private account(rule: BudgetRule, at: number, of: string, now: number): Account {
-    const name = `${at}\n${of}`
+    const name = nameOf(at, of)
     let account = this.accounts.get(name)
     if (account === undefined) {
       account = {

@@ -1,126 +1,273 @@
 /**
- * What is spent and reserved of budgets by all replicas together.
+ * What is spent and reserved of budgets by all replicas together. Each process tells the store how it stands, and holds a little of
+ * what is left for requests to come: those that it is enough for ask nobody. Others wait {@link usualWaitMs} at most for the store to
+ * say that there is room.
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { patience, usualWaitMs } from "../replicas/patience.ts"
 import { Replicas } from "../replicas/Replicas.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
-import { commandMs } from "../replicas/store-client.ts"
-import { type Account, type BudgetBook, periodEnd, type Reservation, type Spender } from "./budget.ts"
-import { holdMs, keepScript, releaseScript, reserveScript, restateScript, type StoreAccount } from "./budget-scripts.ts"
+import { type Account, type BudgetBook, type NoRoom, periodEnd, type Reservation, type Spender } from "./budget.ts"
+import { holdMs, saidOf, type AccountStatement, stateScript } from "./budget-scripts.ts"
 
-// What is let in on a guess is spent: under a hard limit the answer is waited for, which comes or fails within this.
-const patienceMs = commandMs + 10
+// The part of what is left that all processes together hold for requests to come, and how long after the last request.
+const aheadPart = 0.01
+const aheadMs = 1000
 
-// How often it is asked what all have spent, and of how many accounts at most; of more of them every two seconds.
+// Of what its share has beyond what it holds, the part that is given away while the store is late: others may take of it as well.
+const guessedPart = 0.25
+
+// How long it is gathered what is told.
+const togetherMs = 50
+
+// How often it is asked what all have spent, and of how many accounts at a time; of all of more of them every two seconds.
 const hearMs = 250
-const mostHeard = 200
+const mostTold = 200
 
-/** What was reserved or the account that has no room for it. */
-type Reserved = Reservation | { readonly account: Account }
+// Whoever holds something may not be sure of it any more a while before it is free for others.
+const sureMs = holdMs / 2
 
-const ownOf = (accounts: ReadonlyArray<Account>): ReadonlyArray<number> =>
-  accounts.map(({ reserved, spent }) => spent + reserved)
+type Reserved = Reservation | NoRoom
 
-const stored = ({ from, of, rule }: Account): StoreAccount => ({
-  id: `${rule.name} ${rule.per} ${from} ${of}`,
-  hard: rule.hard,
-  ends: periodEnd(rule.per, from)
-})
+const idOf = ({ from, of, rule }: Account): string => `${rule.name} ${rule.per} ${from} ${of}`
 
-/**
- * The accounts in the shared store. `ledgerId` is what this gateway's ledger is called, and `restated` is called when the accounts of
- * the book have been told what all have spent.
- */
-export const sharedAccounts = Effect.fnUntraced(function* (
-  bookNow: () => BudgetBook,
-  wallNow: () => number,
-  ledgerId: () => string,
-  restated: () => void
-) {
+/** What this process holds of an account. */
+interface Grant {
+  /** What it may have spent and reserved of it without asking, in a period and up to a moment. */
+  enough: number
+  from: number
+  until: number
+  held: number
+  /** What came last, and when. */
+  least: number
+  usedAt: number
+  /** Whether one was let in that it was not enough for, since the store was last heard. */
+  guessed: boolean
+}
+
+/** A request that waits to be let in. */
+interface Waiting {
+  readonly accounts: ReadonlyArray<Account>
+  readonly nanos: number
+  readonly decide: (reserved: Reserved) => void
+}
+
+const ownOf = ({ reserved, spent }: Account): number => reserved + spent
+
+const isBound = ({ rule }: Account): boolean => rule.hard !== undefined
+
+/** What the accounts in the shared store are of. */
+interface SharedAccountsOptions {
+  readonly bookNow: () => BudgetBook
+  readonly wallNow: () => number
+  /** What this gateway's ledger is called. */
+  readonly ledgerId: () => string
+  /** Called when the accounts of the book have been told what all have spent. */
+  readonly restated: () => void
+  readonly whenAway: () => "count_locally" | "refuse"
+  readonly waitMs?: number
+}
+
+/** The accounts in the shared store. */
+export const sharedAccounts = Effect.fnUntraced(function* ({
+  bookNow,
+  ledgerId,
+  restated,
+  waitMs = usualWaitMs,
+  wallNow,
+  whenAway
+}: SharedAccountsOptions) {
   const store = yield* SharedStore
   const replicas = yield* Replicas
   const fork = Effect.runForkWith(yield* Effect.context<never>())
-  const held = new Map<string, Reservation>()
-  let last = 0
-  // Whether one was let in while the store was there and did not say so, since it was last heard.
-  let unsure = false
+  // What is told and heard comes in one order.
+  const line = yield* Semaphore.make(1)
+  const waitAtMost = patience(waitMs, fork)
+  const grants = new WeakMap<Account, Grant>()
+  let waiting: Array<Waiting> = []
+  let telling = new Set<Account>()
+  let isAsking = false
+  let isGathering = false
 
-  const hear = (accounts: ReadonlyArray<Account>, said: ReadonlyArray<number>, own: ReadonlyArray<number>): void => {
-    unsure = false
-    for (const [at, account] of accounts.entries())
-      bookNow().hear(account, said[2 * at] ?? 0, said[2 * at + 1] ?? 0, replicas.processes(), own[at] ?? 0)
+  const grantOf = (account: Account): Grant => {
+    let grant = grants.get(account)
+    if (grant === undefined || grant.from !== account.from) {
+      grant = { enough: 0, from: account.from, until: 0, held: 0, usedAt: 0, least: 0, guessed: false }
+      grants.set(account, grant)
+    }
+    return grant
   }
 
-  const give = (accounts: ReadonlyArray<Account>, id: string, nanos: number): void => {
-    held.delete(id)
-    // What is not given back is not held for long.
-    if (!store.isAway()) fork(Effect.ignore(store.run(releaseScript)(store.key, accounts.map(stored), id, nanos)))
+  const isEnough = (account: Account, nanos: number, now: number): boolean => {
+    if (!isBound(account)) return true
+    const { enough, until } = grantOf(account)
+    return now < until && ownOf(account) + nanos <= enough
   }
 
-  /** Where the store is away, or nothing has an end, it is decided here. */
-  const needsStore = (accounts: ReadonlyArray<Account>): boolean =>
-    !store.isAway() && accounts.some(({ rule }) => rule.hard !== undefined)
-
-  const reserve = (spender: Spender, nanos: number): Reserved | Effect.Effect<Reserved> => {
+  /** Reserves of what this process has its share of. */
+  const alone = (accounts: ReadonlyArray<Account>, nanos: number): Reserved => {
     const book = bookNow()
-    const accounts = book.accountsOf(spender, wallNow())
-    const alone = (): Reserved => {
+    for (const account of accounts) {
+      const { ceiling, elsewhere, heldElsewhere, spent } = account
       // Of what nobody has told yet what is left of it, this process has its share as well.
-      for (const account of accounts) {
-        const { ceiling, elsewhere, heldElsewhere, reserved, spent } = account
-        const own = spent + reserved
-        if (ceiling === undefined)
-          book.hear(account, spent + elsewhere, reserved + heldElsewhere, replicas.processes(), own)
-      }
-      return book.reserve(spender, nanos, wallNow())
+      if (ceiling === undefined && isBound(account))
+        book.hear(account, { total: spent + elsewhere, others: heldElsewhere }, replicas.processes(), account)
     }
-    if (!needsStore(accounts)) return alone()
-    last += 1
-    const id = `${replicas.id}:${last.toString(36)}`
-    const reserved = (of: Reserved): Reserved => {
-      if ("account" in of) return of
-      const reservation = { ...of, id }
-      held.set(id, reservation)
-      return reservation
-    }
-    return Effect.suspend(() => {
-      const sums = accounts.map(({ spent }) => spent)
-      const own = ownOf(accounts)
-      const asked = fork(store.run(reserveScript)(store.key, accounts.map(stored), id, nanos, ledgerId(), sums))
-      return Effect.map(Effect.timeoutOption(Fiber.await(asked), patienceMs), (exit): Reserved => {
-        if (Option.isSome(exit) && Exit.isSuccess(exit.value)) {
-          const [full = 0, ...said] = exit.value.value
-          const short = accounts[full - 1]
-          const of = short === undefined ? book.hold(accounts, nanos) : { account: short }
-          hear(accounts, said, short === undefined ? own.map((each) => each + nanos) : own)
-          return reserved(of)
-        }
-        // No more than one, as long as nobody knows what is left: others may have taken all of it.
-        const bound = accounts.find(({ rule }) => rule.hard !== undefined)
-        const guessed = unsure && bound !== undefined && !store.isAway() ? { account: bound } : alone()
-        unsure = true
-        const decided = reserved(guessed)
-        asked.addObserver((late) => {
-          if (Exit.isSuccess(late)) hear(accounts, late.value.slice(1), own)
-          if ("account" in decided) give(accounts, id, nanos)
+    const full = accounts.find((each) => each.ceiling !== undefined && ownOf(each) + nanos > each.ceiling)
+    return full === undefined ? book.hold(accounts, nanos) : { account: full }
+  }
+
+  /** What becomes of a request of which the store does not say in time whether there is room for it. */
+  const withoutStore = (accounts: ReadonlyArray<Account>, nanos: number): Reserved => {
+    const bound = accounts.find(isBound)
+    if (bound === undefined) return bookNow().hold(accounts, nanos)
+    if (whenAway() === "refuse") return { account: bound, isUnknown: true }
+    if (store.isAway()) return alone(accounts, nanos)
+    const now = performance.now()
+    // Others may take what is left meanwhile: no more than one is let in, or a little of this process's share.
+    const doubtful = accounts.find((account) => {
+      const { enough, guessed, until } = grantOf(account)
+      const little = enough + ((account.ceiling ?? 0) - enough) * guessedPart
+      return isBound(account) && guessed && (now > until || ownOf(account) + nanos > little)
+    })
+    if (doubtful !== undefined) return { account: doubtful, isUnknown: true }
+    const reserved = alone(accounts, nanos)
+    if (!("account" in reserved)) for (const account of accounts) grantOf(account).guessed = true
+    return reserved
+  }
+
+  /** Lets in who has room by what was heard, and refuses whom there is no room for; others wait on. */
+  const decide = (): void => {
+    const now = performance.now()
+    const all = waiting
+    waiting = []
+    for (const each of all) {
+      const { accounts, nanos } = each
+      if (accounts.every((account) => isEnough(account, nanos, now))) each.decide(bookNow().hold(accounts, nanos))
+      else {
+        const full = accounts.find((account) => {
+          const { elsewhere, heldElsewhere, rule } = account
+          return rule.hard !== undefined && ownOf(account) + elsewhere + heldElsewhere + nanos > rule.hard
         })
-        return decided
+        if (full === undefined) waiting.push(each)
+        else each.decide({ account: full })
+      }
+    }
+  }
+
+  const stated = (account: Account, now: number, processes: number): AccountStatement => {
+    const { from, reserved, rule, spent } = account
+    const { least, usedAt } = grantOf(account)
+    return {
+      id: idOf(account),
+      hard: rule.hard,
+      ends: periodEnd(rule.per, from),
+      spent,
+      reserved,
+      needed: waiting.reduce((sum, { accounts, nanos }) => (accounts.includes(account) ? sum + nanos : sum), 0),
+      part: now - usedAt < aheadMs ? aheadPart / processes : 0,
+      least
+    }
+  }
+
+  const tellSome = (accounts: ReadonlyArray<Account>) =>
+    Effect.suspend(() => {
+      const now = performance.now()
+      const processes = replicas.processes()
+      // Those of settings that are no more do not count for those that are.
+      const all = accounts
+        .filter((account) => bookNow().has(account))
+        .map((account) => ({ account, from: account.from, told: stated(account, now, processes) }))
+      const statements = all.map(({ told }) => told)
+      return Effect.map(store.run(stateScript)(store.key, replicas.id, ledgerId(), statements), (answer) => {
+        for (const [place, { account, from, told }] of all.entries()) {
+          // A period that has ended meanwhile.
+          if (account.from !== from) continue
+          const said = saidOf(answer, place)
+          const grant = grantOf(account)
+          grant.until = now + sureMs
+          grant.held = said.held
+          grant.enough = told.spent + said.held
+          grant.guessed = false
+          bookNow().hear(account, said, processes, told)
+        }
       })
     })
+
+  /** Tells how accounts stand here, and hears what all have spent and what is held for this process. */
+  const tell = (accounts: ReadonlyArray<Account>) =>
+    Effect.forEach(Arr.chunksOf(accounts, mostTold), (some) => line.withPermits(1)(tellSome(some)), { discard: true })
+
+  /** Tells of what has changed and of what somebody waits for, again and again as long as there is any of it. */
+  const ask = (): void => {
+    if (isAsking || (telling.size === 0 && waiting.length === 0)) return
+    isAsking = true
+    const accounts = new Set([...telling, ...waiting.flatMap((each) => each.accounts)])
+    telling = new Set()
+    fork(
+      Effect.map(Effect.exit(tell([...accounts])), (exit) => {
+        isAsking = false
+        if (Exit.isSuccess(exit)) decide()
+        else {
+          const all = waiting
+          waiting = []
+          for (const { accounts: of, decide: decided, nanos } of all) decided(withoutStore(of, nanos))
+        }
+        if (waiting.length > 0) ask()
+      })
+    )
   }
 
-  // Told as a sum, and not as what is added to it: it may be told twice, and what did not come there comes with the next one.
-  const tell = (accounts: ReadonlyArray<Account>) => {
-    const sums = accounts.map(({ spent }) => spent)
-    const own = ownOf(accounts)
-    return Effect.map(store.run(restateScript)(store.key, accounts.map(stored), ledgerId(), sums), (said) =>
-      hear(accounts, said, own)
+  const tellSoon = (accounts: ReadonlyArray<Account>): void => {
+    if (accounts.length === 0 || store.isAway()) return
+    for (const account of accounts) telling.add(account)
+    if (isGathering) return
+    isGathering = true
+    fork(
+      Effect.andThen(
+        Effect.sleep(togetherMs),
+        Effect.sync(() => {
+          isGathering = false
+          ask()
+        })
+      )
     )
+  }
+
+  const reserve = (spender: Spender, nanos: number): Reserved | Effect.Effect<Reserved> => {
+    const accounts = bookNow().accountsOf(spender, wallNow())
+    if (store.isAway() || !accounts.some(isBound)) return withoutStore(accounts, nanos)
+    const now = performance.now()
+    for (const account of accounts) {
+      const grant = grantOf(account)
+      grant.usedAt = now
+      grant.least = nanos
+    }
+    if (accounts.every((account) => isEnough(account, nanos, now))) {
+      const reserved = bookNow().hold(accounts, nanos)
+      const low = accounts.filter((account) => !isEnough(account, 3 * nanos, now))
+      for (const account of low) telling.add(account)
+      if (low.length > 0) ask()
+      return reserved
+    }
+    return Effect.callback<Reserved>((resume) => {
+      const own: Waiting = { accounts, nanos, decide: (made) => resume(Effect.succeed(made)) }
+      waiting.push(own)
+      waitAtMost({
+        since: now,
+        isOver: () => !waiting.includes(own),
+        giveUp: () => {
+          waiting = waiting.filter((each) => each !== own)
+          own.decide(withoutStore(accounts, nanos))
+        }
+      })
+      ask()
+    })
   }
 
   /** Tells what is spent here of all accounts, and hears what all have spent. */
@@ -129,38 +276,33 @@ export const sharedAccounts = Effect.fnUntraced(function* (
     return accounts.length === 0 ? Effect.void : Effect.andThen(tell(accounts), Effect.sync(restated))
   }).pipe(Effect.ignore)
 
-  const keep = Effect.suspend(() =>
-    Effect.forEach(
-      [...held],
-      ([id, { accounts, nanos }]) => Effect.ignore(store.run(keepScript)(store.key, accounts.map(stored), id, nanos)),
-      { discard: true, concurrency: 16 }
-    )
-  )
-  yield* Effect.forkScoped(Effect.repeat(keep, Schedule.spaced(holdMs / 3)))
-  // What is left is known here not much later than others take of it, so that it is not shared out twice when the store goes.
-  const listened = Effect.suspend(() => (bookNow().all(wallNow()).length > mostHeard ? Effect.void : restate))
+  // What is left is known here not much later than others take of it, and what is held is renewed.
+  const listened = Effect.suspend(() => {
+    const accounts = bookNow().all(wallNow())
+    if (accounts.length <= mostTold) return restate
+    const own = accounts.filter((account) => account.reserved > 0 || grantOf(account).held > 0)
+    return own.length === 0 ? Effect.void : Effect.ignore(tell(own))
+  })
   yield* Effect.forkScoped(Effect.repeat(listened, Schedule.spaced(hearMs)))
-  // Scripts are loaded before a request has to wait for it.
-  const loaded = Effect.ignore(store.run(reserveScript)(store.key, [], "", 0, "", []))
-  const returned = Effect.andThen(restate, Effect.andThen(loaded, keep))
+  // One that was restarted knows of nothing that was held.
+  const returned = Effect.andThen(
+    Effect.sync(() => {
+      for (const account of bookNow().all(wallNow())) grantOf(account).until = 0
+    }),
+    // The script is loaded before a request has to wait for it.
+    Effect.andThen(Effect.ignore(store.run(stateScript)(store.key, "", "", [])), restate)
+  )
   yield* Effect.forkScoped(Stream.runForEach(store.returns, () => returned))
 
   return {
-    isAway: store.isAway,
     reserve,
     restate,
-    release: ({ accounts, id, nanos }: Reservation): void => {
-      if (id !== undefined) give(accounts, id, nanos)
-    },
-    spend: (accounts: ReadonlyArray<Account>, nanos: number): void => {
-      if (nanos === 0 || accounts.length === 0 || store.isAway()) return
-      fork(Effect.ignore(Effect.suspend(() => tell(accounts))))
-    },
+    release: ({ accounts }: Reservation): void => tellSoon(accounts),
+    spend: tellSoon,
     /** Whether this replica is the one that tells of something, which one of them does. */
     tells: (account: Account, level: string): Effect.Effect<boolean> => {
-      const { ends, id } = stored(account)
-      const name = store.key(`told ${level} ${id}`)
-      const left = String(Math.max(1000, ends - wallNow()))
+      const name = store.key(`told ${level} ${idOf(account)}`)
+      const left = String(Math.max(1000, periodEnd(account.rule.per, account.from) - wallNow()))
       return store.send<string | null>("SET", name, replicas.id, "NX", "PX", left).pipe(
         Effect.map((answer) => answer !== null),
         Effect.orElseSucceed(() => true)

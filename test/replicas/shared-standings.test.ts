@@ -146,8 +146,8 @@ describe.skipIf(storePath === undefined)("replicas with a real store", () => {
     b.rewrite(settings("b", { routing: { max_retries: 7 } }))
     await fetch(`${a.url}/admin/v1/config/reload`, { method: "POST" })
     const differing = async () =>
-      ((await (await fetch(`${a.url}/health`)).json()) as { cluster: { config_differs: ReadonlyArray<string> } }).cluster
-        .config_differs
+      ((await (await fetch(`${a.url}/health`)).json()) as { cluster: { config_differs: ReadonlyArray<string> } })
+        .cluster.config_differs
     // Only the file of one has changed.
     await eventually(differing, (names) => names.length === 1 && names[0] === "b")
   }, 60_000)
