@@ -42,7 +42,7 @@ export interface Listening {
     owner: SocketOwner,
     headers: Readonly<Record<string, string>>
   ) => Response | undefined
-  /** Sets what is to be called when the client of this request leaves before its answer is whole. */
+  /** Sets what is to be called when the client of this request leaves before its answer is whole; at once when it has. */
   readonly onGone: (request: Request, left: () => void) => void
   /** An answer to a request of this server; nothing of it is to be looked at but its status and headers. */
   readonly reply: (
@@ -169,7 +169,7 @@ export const listenOnBun = (options: ListenOptions): Effect.Effect<Listening, Li
           peer: (request) => (socket === undefined ? server.requestIP(request)?.address : "127.0.0.1"),
           upgrade: (request, data, headers) =>
             server.upgrade(request, { data, headers: { ...headers } }) ? upgradedAnswer() : undefined,
-          onGone: (request, left) => request.signal.addEventListener("abort", left),
+          onGone: ({ signal }, left) => (signal.aborted ? left() : signal.addEventListener("abort", left)),
           reply: (body, head) => new Response(body instanceof Uint8Array ? body : new ReadableStream(body), head),
           pending: () => server.pendingRequests,
           closeIdle: () => void server.closeIdleConnections(),

@@ -136,8 +136,9 @@ export class ServerExchange implements AnswerOutput {
     return this.phase === "flowing" && this.inChunks
   }
 
-  /** Adds what is to be called when the client leaves before the answer is whole. */
+  /** Adds what is to be called when the client leaves before the answer is whole; at once when it has. */
   onGone(left: () => void): void {
+    if (this.isGone) return left()
     const { left: before } = this
     this.left =
       before === undefined

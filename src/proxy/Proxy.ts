@@ -323,10 +323,8 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
         if (trace?.isTold === false && !current.isSocket) response.headers.set("traceresponse", trace.response)
         resolve(drain.parting(response))
       })
+      record.clock.lasting = current
       begin(current)
-      server.onGone(request, () => {
-        if (!current.isSocket) current.interrupt("client")
-      })
     })
   }
 

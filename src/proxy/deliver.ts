@@ -225,7 +225,7 @@ class FlowDelivery implements AnswerFlow, AnswerProgress {
     const outcome = outcomeOf(end)
     if (end._tag === "Broken" && outcome === "truncated") record.fails(this.failed(end.error))
     const { name } = attempt.candidate.state.backend
-    const status = this.delivery.interruption === "client" ? clientClosedStatus : answer.head.status
+    const status = outcome === "client_closed" ? clientClosedStatus : answer.head.status
     record.ends({ outcome, status, backend: name, bytes, cutPrompt }, now)
     this.ticket.saw({ tokens: usage, written: this.pieces, whole: watch === undefined })
     this.ticket.settle(evidenceOf(end), now)

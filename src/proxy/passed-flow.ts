@@ -89,7 +89,7 @@ export class PassedFlow implements AnswerFlow, AnswerProgress {
     if (end._tag === "Broken" && interruption === undefined) {
       record.fails({ backend: this.backend, model: "", reason: failureReason(end.error) })
     }
-    const status = interruption === "client" ? clientClosedStatus : this.status
+    const status = outcome === "client_closed" ? clientClosedStatus : this.status
     record.ends({ outcome, status, backend: this.backend, bytes, cutPrompt: undefined }, performance.now())
   }
 

@@ -18,6 +18,8 @@ export interface Deadline extends SetMember {
   readonly shift: (before: number, byMs: number) => void
   /** Called once for a limit that has passed; both are switched off before. */
   readonly expire: (limit: "phase" | "total") => void
+  /** Called at each sweep before its limits are looked at: what is short-lived is never asked. */
+  readonly lasts?: () => void
 }
 
 /**
@@ -33,6 +35,7 @@ export const sweepMs = (limitsMs: Iterable<number>): number => {
 /** Ends the watches whose time has passed at `now`. */
 const sweep = (watches: IntrusiveSet<Deadline>, now: number): void =>
   watches.each((watch) => {
+    watch.lasts?.()
     if (now < watch.at && now < watch.totalAt) return
     const limit = now >= watch.totalAt ? "total" : "phase"
     watch.at = Infinity

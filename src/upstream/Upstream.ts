@@ -35,6 +35,8 @@ export class RequestClock implements Deadline {
   limit: LimitName = "upload"
   /** When the call under way was connected; 0 before. */
   connectedAt = 0
+  /** Who is told, once, that the request has lasted until a sweep; of those that are over sooner nothing is watched. */
+  lasting: { readonly lasts: () => void } | undefined
   private length = 0
   private end: (error: UpstreamError) => void = () => undefined
   // Why the running limit was drawn in.
@@ -94,6 +96,12 @@ export class RequestClock implements Deadline {
     if (this.totalAt - this.totalMs >= before) return
     this.shiftedMs += byMs
     this.totalAt += byMs
+  }
+
+  lasts(): void {
+    const { lasting } = this
+    this.lasting = undefined
+    lasting?.lasts()
   }
 
   /** Called by the sweep. */

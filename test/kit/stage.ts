@@ -199,7 +199,11 @@ export const makeStage = async (
     Layer.provideMerge(
       Layer.mergeAll(
         Layer.succeed(Deadlines, {
-          add: (watch) => void watches.add(watch),
+          add: (watch) => {
+            watches.add(watch)
+            // There is no sweep here: whoever leaves is noticed from the beginning on.
+            watch.lasts?.()
+          },
           remove: (watch) => void watches.delete(watch)
         }),
         Drain.layer,

@@ -50,19 +50,15 @@ const usageOf = (text: string): Usage | undefined => {
   const written = completion.exec(text)
   const whole = read === null && written === null ? total.exec(text) : read
   if (whole === null && written === null) return undefined
-  return {
-    prompt: numberOf(whole),
-    cached: numberOf(cached.exec(text)),
-    completion: numberOf(written),
-    ...rarer(numberOf(cachedWrite.exec(text)), numberOf(reasoning.exec(text)))
-  }
+  const common = { prompt: numberOf(whole), cached: numberOf(cached.exec(text)), completion: numberOf(written) }
+  return withRarer(common, numberOf(cachedWrite.exec(text)), numberOf(reasoning.exec(text)))
 }
 
-// Most answers have neither.
-const rarer = (cachedWrite: number, reasoning: number): Pick<Usage, "cachedWrite" | "reasoning"> => ({
-  ...(cachedWrite > 0 ? { cachedWrite } : {}),
-  ...(reasoning > 0 ? { reasoning } : {})
-})
+// Most answers have neither, and are not copied for it.
+const withRarer = (common: Usage, cachedWrite: number, reasoning: number): Usage => {
+  if (cachedWrite === 0 && reasoning === 0) return common
+  return { ...common, ...(cachedWrite > 0 ? { cachedWrite } : {}), ...(reasoning > 0 ? { reasoning } : {}) }
+}
 
 const timedOf = (text: string): Usage | undefined => {
   const read = reading.exec(text)
@@ -81,14 +77,22 @@ export const usageFrom = (bytes: Uint8Array): Usage | undefined => {
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && Number(value) >= 0
 
-// Servers that know them write them by the side of what they are a part of, or in some object there.
-const partIn = (usage: Readonly<Record<PropertyKey, unknown>>, part: string): number => {
-  const own = usage[part]
-  if (isCount(own)) return own
+type Places = ReadonlyArray<Readonly<Record<PropertyKey, unknown>>>
+
+// Servers that know parts write them by the side of what they are a part of, or in some object there.
+const placesIn = (usage: Readonly<Record<PropertyKey, unknown>>): Places => {
+  const places = [usage]
   for (const name in usage) {
     const details = usage[name]
-    const within = Predicate.isObject(details) ? details[part] : undefined
-    if (isCount(within)) return within
+    if (Predicate.isObject(details)) places.push(details)
+  }
+  return places
+}
+
+const partIn = (places: Places, part: string): number => {
+  for (const place of places) {
+    const count = place[part]
+    if (isCount(count)) return count
   }
   return 0
 }
@@ -101,15 +105,12 @@ export const usageOfJson = (json: unknown): Usage | undefined => {
   const read = asked === undefined && told === undefined ? usage["total_tokens"] : asked
   const written = told ?? 0
   if (!isCount(read) || !isCount(written)) return undefined
-  return {
-    prompt: read,
-    cached: partIn(usage, "cached_tokens"),
-    completion: written,
-    ...rarer(
-      partIn(usage, "cache_write_tokens") || partIn(usage, "cache_creation_tokens"),
-      partIn(usage, "reasoning_tokens")
-    )
-  }
+  const places = placesIn(usage)
+  return withRarer(
+    { prompt: read, cached: partIn(places, "cached_tokens"), completion: written },
+    partIn(places, "cache_write_tokens") || partIn(places, "cache_creation_tokens"),
+    partIn(places, "reasoning_tokens")
+  )
 }
 
 /** The last usage in the bytes of a whole answer; undefined when there is none. */
