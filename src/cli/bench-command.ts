@@ -8,7 +8,7 @@ import { Argument, CliError, Command, Flag } from "effect/cli"
 import type { Backend } from "../backend/backend.ts"
 import type { DialectList } from "../dialect/all.ts"
 import { printable } from "../domain/printable.ts"
-import type { BenchPlan, BenchRow, BenchTarget } from "../load/bench.ts"
+import type { BenchPlan, BenchRow, BenchRun, BenchTarget } from "../load/bench.ts"
 import type { ConfigInvalid } from "../config/NexusConfig.ts"
 import type { SurveyOptions } from "../remote/target.ts"
 import type { Transport } from "../upstream/Transport.ts"
@@ -269,7 +269,7 @@ export const benchCommand = Command.make(
           `Asks ${who}: ${count(cost.requests)} requests, about ${count(cost.promptTokens)} tokens of prompts and at most ${count(cost.maxTokens)} of answers. Ctrl-C ends it.`
         )
       )
-      const rows: Array<ReadonlyArray<BenchRow>> = []
+      const runs: Array<BenchRun> = []
       const faults: Array<string> = []
       const bounded: ReadonlyArray<BenchTarget> =
         zones === undefined
@@ -282,21 +282,15 @@ export const benchCommand = Command.make(
                 return { ...call, headers: { ...call.headers, "x-nexus-zones": zones } }
               }
             }))
-      let at = -1
       const asking = runBench(transport, bounded, plan, {
         warmed: (target, answer) => {
           const fault = benchFault(answer)
           if (fault !== undefined) faults.push(`${target.model} at ${target.name} is left out: ${fault}`)
         },
-        began: () => {
-          at += 1
-        },
-        answered: (run) => {
-          rows[at] = benchRows(run)
-        }
+        began: (run) => void runs.push(run)
       })
       const isWhole = yield* Effect.raceFirst(Effect.as(asking, true), Effect.as(endRequested, false))
-      return { rows: rows.flat(), faults, isWhole }
+      return { rows: runs.flatMap(benchRows), faults, isWhole }
     })
     const { faults, isWhole, rows } = yield* withTransport(work)
     if (given.json) yield* Console.log(jsonText({ whole: isWhole, plan, rows, faults }))

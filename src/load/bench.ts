@@ -56,8 +56,8 @@ const asked = (transport: Transport["Service"], target: BenchTarget, plan: Bench
 export interface BenchWatch {
   /** A target is asked once beforehand: a model may have to be loaded, and whoever does not answer is asked no more. */
   readonly warmed: (target: BenchTarget, answer: TimedAnswer) => void
+  /** Its answers come into it one after the other. */
   readonly began: (run: BenchRun) => void
-  readonly answered: (run: BenchRun) => void
 }
 
 /** Asks all targets, one after the other. What has been measured when it is interrupted has been told. */
@@ -81,7 +81,6 @@ export const runBench = (
           const one = Effect.map(asked(transport, target, plan), (answer) => {
             run.answers.push(answer)
             run.ms = performance.now() - began
-            watch.answered(run)
           })
           const count = Math.max(level, plan.requests)
           yield* Effect.forEach(

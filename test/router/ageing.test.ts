@@ -3,8 +3,7 @@ import { Effect, Layer, Random, Result } from "effect"
 import fc from "fast-check"
 import type { RoutingSettings } from "../../src/domain/routing.ts"
 import { settledSamples, staleMs, Ticket } from "../../src/registry/live-state.ts"
-import { explainPlan } from "../../src/router/decision.ts"
-import { planAll } from "../../src/router/decision.ts"
+import { explainPlan, planAll } from "../../src/router/decision.ts"
 import { Router } from "../../src/router/Router.ts"
 import {
   ableStandings,
