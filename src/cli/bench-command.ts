@@ -14,19 +14,8 @@ import type { SurveyOptions } from "../remote/target.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { jsonText, milliseconds, tableText } from "./output.ts"
+import { figure, jsonText, milliseconds, tableText, thousands } from "./output.ts"
 import { endRequested } from "./screen.ts"
-
-const bounded = (name: string, most: number, description: string, usual: number) =>
-  Flag.Int(name).pipe(
-    Flag.withMetavar("N"),
-    Flag.filter(
-      (value) => value >= 1 && value <= most,
-      (value) => `Expected 1 to ${most}, got ${value}`
-    ),
-    Flag.withDescription(description),
-    Flag.withDefault(usual)
-  )
 
 /** The levels of a flag such as 1,4,16; undefined when it names none. */
 const levelsOf = (text: string): ReadonlyArray<number> | undefined => {
@@ -60,9 +49,9 @@ const input = {
     Flag.withDescription("Requests at a time, one level after the other"),
     Flag.withDefault("1")
   ),
-  requests: bounded("requests", 100_000, "Requests of each level", 10),
-  promptTokens: bounded("prompt-tokens", 1_000_000, "About how long a prompt is", 200),
-  maxTokens: bounded("max-tokens", 100_000, "How long an answer is at most", 128),
+  requests: flags.bounded("requests", 100_000, "Requests of each level", 10),
+  promptTokens: flags.bounded("prompt-tokens", 1_000_000, "About how long a prompt is", 200),
+  maxTokens: flags.bounded("max-tokens", 100_000, "How long an answer is at most", 128),
   keyEnv: flags.keyEnv,
   yes: flags.yes,
   json: flags.json,
@@ -70,8 +59,6 @@ const input = {
   host: flags.host,
   port: flags.port
 }
-
-const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ",")
 
 /** Who is asked, and who is not. */
 interface Chosen {
@@ -187,9 +174,6 @@ const atBackends = Effect.fnUntraced(function* (
   return chosen
 })
 
-const whole = (value: number | null): string =>
-  value === null ? "-" : value < 10 ? value.toFixed(1) : String(Math.round(value))
-
 const benchTable = (rows: ReadonlyArray<BenchRow>): string =>
   tableText(
     ["Backend", "Model", "At a time", "Answers", "Failed", "First token", "p95", "Tokens/s", "p5", "All together"],
@@ -201,9 +185,9 @@ const benchTable = (rows: ReadonlyArray<BenchRow>): string =>
       String(row.failed),
       milliseconds(row.first_token_ms.median),
       milliseconds(row.first_token_ms.p95),
-      `${whole(row.tokens_per_second.median)}${row.counted_by_pieces ? "~" : ""}`,
-      whole(row.tokens_per_second.p5),
-      whole(row.total_tokens_per_second)
+      `${figure(row.tokens_per_second.median)}${row.counted_by_pieces ? "~" : ""}`,
+      figure(row.tokens_per_second.p5),
+      figure(row.total_tokens_per_second)
     ])
   )
 
@@ -225,7 +209,7 @@ const benchChart = (rows: ReadonlyArray<BenchRow>, columns: number): ReadonlyArr
     const most = Math.max(...values.map((value) => value ?? 0))
     if (most <= 0) return []
     const lines = values.map((value, at) => {
-      const words = value === null ? "-" : `${bar((value / most) * room)} ${whole(value)}${unit}`
+      const words = value === null ? "-" : `${bar((value / most) * room)} ${figure(value)}${unit}`
       return `  ${(names[at] ?? "").padEnd(widest)}  ${words}`
     })
     return ["", title, ...lines]
@@ -266,7 +250,7 @@ export const benchCommand = Command.make(
       const who = targets.map(({ model, name }) => `${model} at ${name}`).join(", ")
       yield* Console.error(
         printable(
-          `Asks ${who}: ${count(cost.requests)} requests, about ${count(cost.promptTokens)} tokens of prompts and at most ${count(cost.maxTokens)} of answers. Ctrl-C ends it.`
+          `Asks ${who}: ${thousands(cost.requests)} requests, about ${thousands(cost.promptTokens)} tokens of prompts and at most ${thousands(cost.maxTokens)} of answers. Ctrl-C ends it.`
         )
       )
       const runs: Array<BenchRun> = []

@@ -54,6 +54,18 @@ export const keyEnv = Flag.String("key-env").pipe(
   Flag.optional
 )
 
+/** A number from 1 up to a bound. */
+export const bounded = (name: string, most: number, description: string, usual: number) =>
+  Flag.Int(name).pipe(
+    Flag.withMetavar("N"),
+    Flag.filter(
+      (value) => value >= 1 && value <= most,
+      (value) => `Expected 1 to ${most}, got ${value}`
+    ),
+    Flag.withDescription(description),
+    Flag.withDefault(usual)
+  )
+
 /** Which gateway a command is for. */
 export interface GatewayFlags {
   readonly config: Option.Option<string>

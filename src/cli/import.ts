@@ -8,6 +8,7 @@ import * as Option from "effect/Option"
 import { Argument, Command, Flag } from "effect/cli"
 import { importFormats } from "../config/import/import-formats.ts"
 import { CliFailure } from "./exit-failure.ts"
+import { textOfFile } from "./read-file.ts"
 
 const file = Argument.String("FILE").pipe(Argument.withDescription("Settings of another gateway"))
 
@@ -22,16 +23,6 @@ const output = Flag.String("output").pipe(
   Flag.withDescription("File to write; standard output when absent"),
   Flag.optional
 )
-
-const load = Effect.fnUntraced(function* (path: string) {
-  const fs = yield* FileSystem.FileSystem
-  return yield* fs.readFileString(path).pipe(
-    Effect.mapError(({ reason }) => {
-      const why = reason._tag === "NotFound" ? "there is no such file" : "it cannot be read"
-      return new CliFailure({ message: `${path}: ${why}` })
-    })
-  )
-})
 
 const reasons: Readonly<Record<string, string>> = {
   AlreadyExists: "is there already; --force writes over it",
@@ -61,7 +52,7 @@ export const importCommand = (force: Flag.Flag<boolean>) =>
     "import",
     { file, from, output, force },
     Effect.fnUntraced(function* (input) {
-      const text = yield* load(input.file)
+      const text = yield* textOfFile(input.file)
       const { convertSettings } = yield* Effect.promise(() => import("../config/import/convert.ts"))
       const result = convertSettings(input.file, text, Option.getOrUndefined(input.from))
       const { toml, left, todo } = yield* Effect.fromResult(result).pipe(

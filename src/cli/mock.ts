@@ -3,7 +3,6 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
@@ -13,6 +12,7 @@ import { curl } from "../connect/settings.ts"
 import { printable } from "../domain/printable.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
+import { textOfFile } from "./read-file.ts"
 import { endRequested, writeLine } from "./screen.ts"
 
 const several = (name: string, metavar: string, description: string) =>
@@ -126,17 +126,8 @@ const fromFlags = Effect.fnUntraced(function* (given: Given, hasModels: boolean)
 })
 
 const fromFile = Effect.fnUntraced(function* (path: string) {
-  const fs = yield* FileSystem.FileSystem
   const { readScript } = yield* Effect.promise(() => import("../mock/read-script.ts"))
-  const text = yield* fs.readFileString(path).pipe(
-    Effect.mapError(
-      ({ reason }) =>
-        new CliFailure({
-          message: `${path}: ${reason._tag === "NotFound" ? "there is no such file" : "it cannot be read"}`
-        })
-    )
-  )
-  const script = readScript(path, text)
+  const script = readScript(path, yield* textOfFile(path))
   return Result.isFailure(script) ? yield* new CliFailure({ message: script.failure.join("\n") }) : script.success
 })
 

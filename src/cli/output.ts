@@ -23,6 +23,13 @@ export const jsonText = (value: unknown): string => JSON.stringify(value, null, 
 /** Milliseconds in words; `-` when unknown. */
 export const milliseconds = (value: number | null): string => (value === null ? "-" : `${Math.round(value)} ms`)
 
+/** A whole number with a comma before each three digits. */
+export const thousands = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ",")
+
+/** A measured number, as fine as it is worth while; `-` when unknown. */
+export const figure = (value: number | null): string =>
+  value === null ? "-" : value < 10 ? value.toFixed(1) : String(Math.round(value))
+
 /** Seconds in words, such as `2d 3h`, `4m 5s` or `6s`. */
 export const duration = (seconds: number): string => {
   const parts = [

@@ -24,17 +24,6 @@ const megabyte = 1024 * 1024
 /** An exchange that is larger is not recorded, in bytes. */
 const mostOfOne = 32 * megabyte
 
-const bounded = (name: string, most: number, description: string, usual: number) =>
-  Flag.Int(name).pipe(
-    Flag.withMetavar("N"),
-    Flag.filter(
-      (value) => value >= 1 && value <= most,
-      (value) => `Expected 1 to ${most}, got ${value}`
-    ),
-    Flag.withDescription(description),
-    Flag.withDefault(usual)
-  )
-
 const input = {
   out: Flag.String("out").pipe(
     Flag.withAlias("o"),
@@ -63,8 +52,8 @@ const input = {
     Flag.withDescription("Port of this machine that programs are to ask; a free one for 0"),
     Flag.withDefault(8700)
   ),
-  requests: bounded("requests", 1_000_000, "End after so many exchanges", 10_000),
-  megabytes: bounded("megabytes", 65_536, "End when the file is so large", 256),
+  requests: flags.bounded("requests", 1_000_000, "End after so many exchanges", 10_000),
+  megabytes: flags.bounded("megabytes", 65_536, "End when the file is so large", 256),
   time: Flag.String("for").pipe(
     Flag.withMetavar("TIME"),
     Flag.filter(

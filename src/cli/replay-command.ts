@@ -3,7 +3,7 @@
  */
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -13,7 +13,8 @@ import type { Recording } from "../recording/recording-format.ts"
 import type { ReplayRow, SentAgain } from "../recording/recording-sender.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { jsonText, tableText } from "./output.ts"
+import { figure, jsonText, tableText, thousands } from "./output.ts"
+import { textOfFile } from "./read-file.ts"
 import { endRequested, writeLine } from "./screen.ts"
 
 /** The speed of a flag such as 2 or max; undefined when it is none. */
@@ -46,14 +47,11 @@ const input = {
     Flag.withDescription("How many times as fast as it was; max waits for nothing"),
     Flag.withDefault("1")
   ),
-  concurrency: Flag.Int("concurrency").pipe(
-    Flag.withMetavar("N"),
-    Flag.filter(
-      (value) => value >= 1 && value <= 10_000,
-      (value) => `Expected 1 to 10000, got ${value}`
-    ),
-    Flag.withDescription("With --to: requests that are under way at a time; further ones are late"),
-    Flag.withDefault(64)
+  concurrency: flags.bounded(
+    "concurrency",
+    10_000,
+    "With --to: requests that are under way at a time; further ones are late",
+    64
   ),
   keyEnv: flags.keyEnv,
   yes: flags.yes,
@@ -66,17 +64,8 @@ const usualPort = 8800
 const readFile = Effect.fnUntraced(function* (
   path: string
 ): Effect.fn.Return<Recording, CliFailure, FileSystem.FileSystem> {
-  const fs = yield* FileSystem.FileSystem
   const { readRecording } = yield* Effect.promise(() => import("../recording/recording-format.ts"))
-  const text = yield* fs.readFileString(path).pipe(
-    Effect.mapError(
-      ({ reason }) =>
-        new CliFailure({
-          message: `${path}: ${reason._tag === "NotFound" ? "there is no such file" : "it cannot be read"}`
-        })
-    )
-  )
-  const recording = readRecording(text)
+  const recording = readRecording(yield* textOfFile(path))
   if (Result.isFailure(recording)) return yield* new CliFailure({ message: `${path}: ${recording.failure}` })
   if (recording.success.torn) yield* Console.error(`warning: ${path}: its last line is not whole, and is left out`)
   if (recording.success.exchanges.length === 0)
@@ -118,16 +107,10 @@ const serveFile = Effect.fnUntraced(function* ({ exchanges }: Recording, speed: 
   yield* endRequested
 }, Effect.scoped)
 
-const thousands = (count: number): string => String(count).replace(/\B(?=(\d{3})+$)/g, ",")
-
 const change = (
   { before, now }: { readonly before: number | null; readonly now: number | null },
   unit: string
-): string => {
-  const words = (value: number | null): string =>
-    value === null ? "-" : `${value < 10 ? value.toFixed(1) : Math.round(value)}`
-  return before === null && now === null ? "-" : `${words(before)} -> ${words(now)}${unit}`
-}
+): string => (before === null && now === null ? "-" : `${figure(before)} -> ${figure(now)}${unit}`)
 
 const replayTable = (rows: ReadonlyArray<ReplayRow>): string =>
   tableText(

@@ -9,9 +9,7 @@ import type { UsageReport } from "../api/usage-api.ts"
 import { printable } from "../domain/printable.ts"
 import { type FigureSums, reportGroups, summedFigures } from "../domain/usage-words.ts"
 import * as flags from "./flags.ts"
-import { jsonText, tableText } from "./output.ts"
-
-const count = (value: number): string => String(value).replace(/\B(?=(\d{3})+$)/g, ",")
+import { jsonText, tableText, thousands } from "./output.ts"
 
 /** Billionths of a dollar in dollars, without a float in between. */
 const dollars = (nanos: number, decimals: number): string => {
@@ -29,12 +27,12 @@ const moneyOf = ({ cost_nanos: nanos, fresh, output, unpriced }: FigureSums): st
 }
 
 const cells = (sums: FigureSums): ReadonlyArray<string> => [
-  count(sums.requests),
-  count(sums.completed),
-  count(sums.fresh),
-  count(sums.cache_read),
-  count(sums.cache_write),
-  `${count(sums.output)}${sums.estimated > 0 ? "~" : ""}`,
+  thousands(sums.requests),
+  thousands(sums.completed),
+  thousands(sums.fresh),
+  thousands(sums.cache_read),
+  thousands(sums.cache_write),
+  `${thousands(sums.output)}${sums.estimated > 0 ? "~" : ""}`,
   moneyOf(sums)
 ]
 
@@ -45,24 +43,26 @@ const capital = (word: string): string => word.slice(0, 1).toUpperCase() + word.
 const notes = ({ ledger, replicas, total }: UsageReport): ReadonlyArray<string> => [
   ...(replicas === undefined || replicas.answered === 0
     ? []
-    : [`With what ${count(replicas.answered)} other ${replicas.answered === 1 ? "replica" : "replicas"} wrote down.`]),
+    : [
+        `With what ${thousands(replicas.answered)} other ${replicas.answered === 1 ? "replica" : "replicas"} wrote down.`
+      ]),
   ...(replicas === undefined || replicas.silent === 0
     ? []
     : [
-        `${count(replicas.silent)} other ${replicas.silent === 1 ? "replica" : "replicas"} did not answer: what they wrote down is missing.`
+        `${thousands(replicas.silent)} other ${replicas.silent === 1 ? "replica" : "replicas"} did not answer: what they wrote down is missing.`
       ]),
   ...(total.estimated > 0
     ? [
-        `~ with ${count(total.estimated)} ${total.estimated === 1 ? "request" : "requests"} whose tokens were estimated, in part at least.`
+        `~ with ${thousands(total.estimated)} ${total.estimated === 1 ? "request" : "requests"} whose tokens were estimated, in part at least.`
       ]
     : []),
-  ...(total.unpriced > 0 ? [`+ without ${count(total.unpriced)} whose price is not known.`] : []),
+  ...(total.unpriced > 0 ? [`+ without ${thousands(total.unpriced)} whose price is not known.`] : []),
   ...(ledger.failure === null
     ? []
-    : [`The ledger cannot be written now: ${ledger.failure}. ${count(ledger.waiting)} wait in memory.`]),
+    : [`The ledger cannot be written now: ${ledger.failure}. ${thousands(ledger.waiting)} wait in memory.`]),
   ...(ledger.dropped === 0
     ? []
-    : [`${count(ledger.dropped)} records were lost since the start: too many waited to be written.`])
+    : [`${thousands(ledger.dropped)} records were lost since the start: too many waited to be written.`])
 ]
 
 const when = (ms: number): string => new Date(ms).toISOString().replace("T", " ").slice(0, 16)
