@@ -212,6 +212,27 @@ const textsOf = (
   }
 }
 
+// No key is longer, in characters.
+const longestKey = 4096
+
+/** The same with no key cut: it goes with its end, as a letter does. */
+const withWholeKeys = (
+  texts: ReadonlyArray<readonly [number, string]>,
+  redact: Redact
+): ReadonlyArray<readonly [number, string]> => {
+  const all = texts.map(([, text]) => text).join("")
+  if (redact(all) === all) return texts
+  let [from, to] = [0, 0]
+  return texts.map(([ms, text]) => {
+    to += text.length
+    const [before, after] = [all.slice(Math.max(from, to - longestKey), to), all.slice(to, to + longestKey)]
+    if (redact(before + after) !== redact(before) + redact(after)) return [ms, ""]
+    const whole = all.slice(from, to)
+    from = to
+    return [ms, whole]
+  })
+}
+
 /** The path as it is kept: without a key in its query. */
 const keptPath = (path: string, keyParameters: ReadonlyArray<string>, redact: Redact): string => {
   const [before = "", query] = path.split("?")
@@ -232,7 +253,8 @@ export const keptExchange = (
   const { answer, body, headers, path } = passed
   const redact = redactorFor(headers, new URLSearchParams(path.split("?")[1] ?? ""), keyParameters)
   const text = textOf(body)
-  const texts = answer === undefined ? undefined : textsOf(answer.pieces)
+  const said = answer === undefined ? undefined : textsOf(answer.pieces)
+  const texts = said === undefined ? undefined : withWholeKeys(said, redact)
   return {
     at: rounded(passed.at),
     path: keptPath(path, keyParameters, redact),
@@ -253,7 +275,7 @@ export const keptExchange = (
             head_ms: rounded(answer.headMs),
             ...(texts === undefined ? { base64: true } : {}),
             pieces:
-              texts?.map(([ms, said]) => [ms, redacted(said, redact)] as const) ??
+              texts?.map(([ms, each]) => [ms, redacted(each, redact)] as const) ??
               answer.pieces.map(([ms, bytes]) => [rounded(ms), Buffer.from(bytes).toString("base64")] as const)
           }
         }),

@@ -235,12 +235,14 @@ describe("the format of a recording", () => {
       })
     ))
 
-  test("never holds a key that came with the request, wherever else it stood", () =>
+  test("never holds a key that came with the request, wherever else it stood, and wherever it was cut", () =>
     fc.assert(
       fc.property(
         fc.stringMatching(/^[A-Za-z0-9]{12,40}$/),
         fc.constantFrom("authorization", "x-api-key", "api-key", "x-goog-api-key"),
-        (key, name) => {
+        fc.array(fc.nat(60), { maxLength: 12 }),
+        (key, name, cuts) => {
+          const said = new TextEncoder().encode(`no such key: ${key}, ${key}`)
           const value = name === "authorization" ? `Bearer ${key}` : key
           const kept = keptExchange(
             {
@@ -256,7 +258,7 @@ describe("the format of a recording", () => {
                 status: 401,
                 headers: [["x-request-id", key]],
                 headMs: 1,
-                pieces: [[1, new TextEncoder().encode(`no such key: ${key}`)]]
+                pieces: cutAt(said, cuts)
               },
               ended: "whole",
               ms: 1
@@ -264,6 +266,8 @@ describe("the format of a recording", () => {
             rules
           )
           expect(exchangeLine(kept)).not.toContain(key)
+          const told = piecesIn(kept).map(([, each]) => Buffer.from(each).toString())
+          expect(told.join("")).toBe("no such key: [redacted], [redacted]")
         }
       )
     ))
