@@ -26,9 +26,11 @@ export interface TimedAnswer extends Measured {
   readonly said: string | undefined
 }
 
-const connectMs = 10_000
+/** How long a connection may take to come about. */
+export const connectMs = 10_000
 
-const wordsOf = (thrown: unknown): string => {
+/** Why there is no answer, in words. */
+export const whyUnanswered = (thrown: unknown): string => {
   const error = toUpstreamError(thrown, false)
   return "reason" in error ? error.reason : error._tag === "TimedOut" ? "no answer in time" : "no good answer"
 }
@@ -55,7 +57,7 @@ export const timedCall = (
     const began = performance.now()
     const sinceThen = (): number => performance.now() - began
     const lost = (thrown: unknown): void =>
-      resume(Effect.succeed({ ...unanswered(wordsOf(thrown), sinceThen()), backend: undefined, said: undefined }))
+      resume(Effect.succeed({ ...unanswered(whyUnanswered(thrown), sinceThen()), backend: undefined, said: undefined }))
     const read = ({ body: answer, header, status }: ReceivedAnswer): void => {
       const meter = new AnswerMeter(status, header("content-type") ?? "", route.dialect, route.operation)
       const decoder = new TextDecoder()

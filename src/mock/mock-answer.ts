@@ -11,7 +11,7 @@ import type { Failure } from "../dialect/failures.ts"
 import { requestIdHeaders } from "../dialect/refuse.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import type { MockFault, MockModel } from "./mock-script.ts"
-import type { MockText } from "./mock-text.ts"
+import { isPiece, type MockText } from "./mock-text.ts"
 
 /** Who is answered, in which dialect. */
 export interface Answering {
@@ -38,19 +38,18 @@ interface Step {
 }
 
 /** What ends an answer early. */
-const broken = new Error("the mock cuts its answer")
+const broken = new Error("the answer is cut here")
 
 // A connection that is cut takes along what has not arrived.
 const arrivalMs = 100
 
-const parted = Stream.fromEffect(Effect.andThen(Effect.sleep(arrivalMs), Effect.fail(broken)))
+/** The end of an answer whose connection is cut. */
+export const parted = Stream.fromEffect(Effect.andThen(Effect.sleep(arrivalMs), Effect.fail(broken)))
 
 const errorWords = "The mock fails here, as it was told to"
 
 // No text in any encoding, no JSON, no event.
 const garbage = Uint8Array.of(0x00, 0xff, 0xfe, 0x3c, 0x7b, 0x22, 0x00, 0xc3, 0x28, 0x0a, 0x0a)
-
-const isPiece = ({ type }: ChatEvent): boolean => type === "text" || type === "reasoning" || type === "arguments"
 
 const faultOf = (status: number): Failure["fault"] => {
   if (status === 401 || status === 403) return "key"
@@ -138,7 +137,8 @@ const dueMs = ({ model, said }: Writing, pieces: number): number => {
   return read + (speed === undefined ? 0 : (pieces * 1000) / speed)
 }
 
-const sleepUntil = (at: number): Effect.Effect<void> =>
+/** Waits for a time by the monotonic clock. */
+export const sleepUntil = (at: number): Effect.Effect<void> =>
   Effect.flatMap(monotonicMs, (now) => (at <= now ? Effect.void : Effect.sleep(at - now)))
 
 /** Takes a slot for as long as a stream goes on. */
@@ -164,16 +164,12 @@ const wholeOf = (writing: Writing): Effect.Effect<Response> => {
   const body = answers.whole([...said.pieces, ...said.rest], context)
   if (Result.isFailure(body) || fault?.error_at_piece !== undefined) return Effect.succeed(failed(writing, 500))
   const count = said.pieces.filter(isPiece).length
-  const parts = Stream.concat(
-    Stream.make(fault?.cut_at_piece === undefined ? body.success : half(body.success)),
-    endOf(writing)
-  )
-  const isWhole = fault?.cut_at_piece === undefined && fault?.stall_at_piece === undefined
-  const bytes = new Uint8Array(body.success)
+  const cut = Stream.concat(Stream.make(half(body.success)), parted)
   return Effect.gen(function* () {
     yield* sleepUntil((yield* monotonicMs) + dueMs(writing, count))
     if (fault?.stall_at_piece !== undefined) return yield* Effect.never
-    return answerOf(writing, isWhole ? bytes : Stream.toReadableStream(parts), dialect.types.whole)
+    const bytes = fault?.cut_at_piece === undefined ? new Uint8Array(body.success) : Stream.toReadableStream(cut)
+    return answerOf(writing, bytes, dialect.types.whole)
   }).pipe(writing.slots === undefined ? (self) => self : writing.slots.withPermits(1))
 }
 

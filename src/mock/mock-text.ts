@@ -57,7 +57,8 @@ const calledPieces = (calls: NonNullable<MockAnswer["calls"]>): ReadonlyArray<Ch
     ...piecesOf(JSON.stringify(given)).map((text) => ({ type: "arguments", call, text }) as const)
   ])
 
-const isPiece = ({ type }: ChatEvent): boolean => type === "text" || type === "reasoning" || type === "arguments"
+/** Whether an event holds tokens. */
+export const isPiece = ({ type }: ChatEvent): boolean => type === "text" || type === "reasoning" || type === "arguments"
 
 /** What is said by whom nobody has told anything. */
 const madeUp = (server: string, { json, last, model }: MockRequest): ReadonlyArray<string> => {

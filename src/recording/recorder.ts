@@ -7,11 +7,12 @@ import * as Effect from "effect/Effect"
 import type { DialectList } from "../dialect/all.ts"
 import type { DialectRoute } from "../dialect/Dialect.ts"
 import { refuse } from "../dialect/refuse.ts"
-import { type AttemptFailure, BadGateway } from "../domain/errors.ts"
+import { BadGateway } from "../domain/errors.ts"
 import { matchesAny } from "../domain/glob.ts"
-import type { UpstreamError } from "../domain/upstream-errors.ts"
 import type { Listening } from "../http/BunServer.ts"
+import { connectMs, whyUnanswered } from "../load/timed-call.ts"
 import { isOperation, type ModelHandler, readOperation, routeFinder } from "../mock/model-server.ts"
+import { ofConnection } from "../upstream/passage-headers.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { Abort } from "../wire/abort.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
@@ -35,14 +36,10 @@ export interface RecorderOptions {
 }
 
 // What belongs to one connection, and what the client of this process says itself.
-const ofConnection = new Set(
-  "connection keep-alive proxy-connection te trailer transfer-encoding upgrade host content-length accept-encoding expect".split(
-    " "
-  )
-)
+const unpassed: ReadonlySet<string> = new Set([...ofConnection, "accept-encoding"])
 
 const passedOn = (headers: Iterable<readonly [string, string]>): Record<string, string> =>
-  Object.fromEntries([...headers].filter(([name]) => !ofConnection.has(name)))
+  Object.fromEntries([...headers].filter(([name]) => !unpassed.has(name)))
 
 const headersOf = ({ header, names }: ReceivedAnswer): ReadonlyArray<readonly [string, string]> =>
   [...new Set(names())].map((name) => [name, header(name) ?? ""] as const)
@@ -127,14 +124,6 @@ const passedBody = (arrival: ReceivedAnswer, noting: Noting | undefined): Readab
   )
 }
 
-const wordsOf = (error: UpstreamError): AttemptFailure => ({
-  backend: "target",
-  model: "",
-  reason: "reason" in error ? error.reason : "no answer in time"
-})
-
-const connectMs = 10_000
-
 /** What answers the requests of a recording proxy. */
 export const makeRecorder = (options: RecorderOptions): Effect.Effect<ModelHandler> =>
   Effect.map(Effect.context<never>(), (context) => {
@@ -191,10 +180,10 @@ export const makeRecorder = (options: RecorderOptions): Effect.Effect<ModelHandl
         return new Response(passedBody(arrival, noting), { status: arrival.status, headers })
       } catch (error) {
         noting?.end("unanswered")
-        const failure = error as UpstreamError // reason: the transport rejects with nothing else, but for the client who left
         if (request.signal.aborted) return new Response(null, { status: 499 })
         const dialect = route?.dialect ?? dialects[0]
-        return refuse(dialect, new BadGateway({ model: "", failures: [wordsOf(failure)] }), crypto.randomUUID())
+        const failure = { backend: "target", model: "", reason: whyUnanswered(error) }
+        return refuse(dialect, new BadGateway({ model: "", failures: [failure] }), crypto.randomUUID())
       }
     }
   })

@@ -3,9 +3,12 @@
  * added to it later may be passed over by those who know this version.
  */
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { DialectList } from "../dialect/all.ts"
+import { canonicalRequest } from "../dialect/canonical-request.ts"
+import { parseBoundedJson } from "../domain/bounded-json.ts"
 import { type Redact, redacted, redactorOf } from "../domain/redact.ts"
 
 /** The version that is written, and read. */
@@ -284,22 +287,9 @@ export const keptExchange = (
   }
 }
 
-const ordered = (value: unknown): unknown => {
-  if (Array.isArray(value)) return value.map(ordered)
-  if (typeof value !== "object" || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value)
-      .toSorted(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, each]) => [name, ordered(each)])
-  )
-}
-
 const canonical = (text: string): string => {
-  try {
-    return JSON.stringify(ordered(JSON.parse(text)))
-  } catch {
-    return text
-  }
+  const json = parseBoundedJson(text)
+  return (Predicate.isObjectOrArray(json) ? canonicalRequest(json) : undefined) ?? text
 }
 
 /** By what a request is known again: its path and its body, whatever the order of its fields. */

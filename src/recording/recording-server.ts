@@ -6,6 +6,7 @@ import * as Stream from "effect/Stream"
 import type { DialectList } from "../dialect/all.ts"
 import { NotImplemented } from "../domain/errors.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
+import { parted, sleepUntil } from "../mock/mock-answer.ts"
 import { type ModelHandler, type ModelRequest, serveModels, unknownModel } from "../mock/model-server.ts"
 import { keepingRules, keptExchange, piecesIn, type RecordedExchange, requestKey } from "./recording-format.ts"
 
@@ -52,30 +53,15 @@ export const isServable = ({ answer, ended }: RecordedExchange): boolean =>
 const kindOf = ({ model, operation, stream }: Pick<RecordedExchange, "model" | "operation" | "stream">): string =>
   JSON.stringify([operation, model, stream])
 
-// A connection that is cut takes along what has not arrived.
-const arrivalMs = 100
-
-const broken = new Error("the recorded answer broke here")
-
-const bodyOf = (exchange: RecordedExchange, speed: number): Stream.Stream<Uint8Array, Error> => {
-  const end: Stream.Stream<never, Error> =
-    exchange.ended === "cut"
-      ? Stream.fromEffect(Effect.andThen(Effect.sleep(arrivalMs), Effect.fail(broken)))
-      : Stream.empty
-  return Stream.unwrap(
+const bodyOf = (exchange: RecordedExchange, speed: number): Stream.Stream<Uint8Array, Error> =>
+  Stream.unwrap(
     Effect.map(monotonicMs, (began) =>
       Stream.fromIterable(piecesIn(exchange)).pipe(
-        Stream.mapEffect(([ms, bytes]) =>
-          Effect.flatMap(monotonicMs, (now) => {
-            const due = began + ms / speed
-            return due <= now ? Effect.succeed(bytes) : Effect.as(Effect.sleep(due - now), bytes)
-          })
-        ),
-        Stream.concat(end)
+        Stream.mapEffect(([ms, bytes]) => Effect.as(sleepUntil(began + ms / speed), bytes)),
+        Stream.concat(exchange.ended === "cut" ? parted : Stream.empty)
       )
     )
   )
-}
 
 /** What answers the requests. */
 export const serveRecording = (options: RecordingServer): Effect.Effect<ModelHandler> => {

@@ -6,18 +6,22 @@ import type { Backend } from "../backend/backend.ts"
 import type { ReceivedAnswer } from "../wire/received-answer.ts"
 import { callHeaders, prepareBackend } from "./endpoint.ts"
 
-const ofConnection =
-  "connection keep-alive proxy-connection te trailer trailers transfer-encoding upgrade expect content-length host http2-settings"
+/** Headers of one connection, which are nobody else's. */
+export const ofConnection =
+  "connection keep-alive proxy-connection te trailer trailers transfer-encoding upgrade expect content-length host http2-settings".split(
+    " "
+  )
 const ofKeys =
   "authorization proxy-authorization proxy-authenticate proxy-authentication-info authentication-info www-authenticate x-api-key api-key x-goog-api-key cookie cookie2 set-cookie set-cookie2"
 const ofClients = "origin referer forwarded via user-agent accept-encoding x-real-ip true-client-ip x-request-id"
 const ofServers =
   "server date alt-svc strict-transport-security x-powered-by nel report-to reporting-endpoints location via x-request-id"
 
-const words = (...all: ReadonlyArray<string>): ReadonlySet<string> => new Set(all.join(" ").split(" "))
+const words = (...all: ReadonlyArray<string>): ReadonlySet<string> =>
+  new Set([...ofConnection, ...all.join(" ").split(" ")])
 
-const keptFromServers = words(ofConnection, ofKeys, ofClients)
-const keptFromClients = words(ofConnection, ofKeys, ofServers)
+const keptFromServers = words(ofKeys, ofClients)
+const keptFromClients = words(ofKeys, ofServers)
 
 const prefixes = /^(?:x-forwarded-|x-nexus-|sec-|access-control-|cf-|proxy-)/
 
