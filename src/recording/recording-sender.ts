@@ -8,6 +8,7 @@ import type { DialectList } from "../dialect/all.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
 import { AnswerMeter, type Measured, percentile, tokensPerSecond, unanswered } from "../load/answer-meter.ts"
 import { timedCall } from "../load/timed-call.ts"
+import { sleepUntil } from "../mock/mock-answer.ts"
 import { routeFinder } from "../mock/model-server.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { bodyOf, piecesIn, type RecordedExchange } from "./recording-format.ts"
@@ -48,11 +49,6 @@ export const sendRecording = (options: RecordingSender): Effect.Effect<void> =>
       for (const exchange of exchanges.toSorted((a, b) => a.at - b.at)) {
         const route = routeOf("POST", exchange.path.split("?")[0] ?? "")
         if (route === undefined) continue
-        const due = began + exchange.at / speed
-        const early = due - (yield* monotonicMs)
-        if (early > 0) yield* Effect.sleep(early)
-        yield* places.take(1)
-        const lateMs = Math.max(0, (yield* monotonicMs) - due)
         const call = {
           url: target + exchange.path,
           headers: { ...exchange.request.headers, "accept-encoding": "identity", ...headers },
@@ -69,6 +65,10 @@ export const sendRecording = (options: RecordingSender): Effect.Effect<void> =>
         for (const [ms, bytes] of piecesIn(exchange)) meter.piece(ms, bytes)
         const before =
           answer === undefined ? unanswered("nobody answered", exchange.ms) : meter.end(exchange.ended === "whole")
+        const due = began + exchange.at / speed
+        yield* sleepUntil(due)
+        yield* places.take(1)
+        const lateMs = Math.max(0, (yield* monotonicMs) - due)
         // Whose client had left is given up at the same moment, and nothing is to be compared then.
         const patience = exchange.ended === "left" ? exchange.ms / speed : Number.POSITIVE_INFINITY
         yield* FiberSet.run(
