@@ -7,7 +7,7 @@ import { Argument, Command, Flag } from "effect/cli"
 import type { CaptureList } from "../api/captures-api.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
-import { jsonText, tableText } from "./output.ts"
+import { jsonText, printableLines, tableText } from "./output.ts"
 
 const options = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
@@ -43,7 +43,7 @@ const show = Command.make(
     const { showCapture } = yield* Effect.promise(() => import("../remote/survey.ts"))
     const found = yield* showCapture(places(input), input.id)
     const { answer, request } = found
-    yield* Console.log(input.json ? jsonText(found) : `Request:\n${request}\n\nAnswer:\n${answer}`)
+    yield* Console.log(input.json ? jsonText(found) : printableLines(`Request:\n${request}\n\nAnswer:\n${answer}`))
   })
 ).pipe(
   Command.withDescription("Show one, with its texts"),

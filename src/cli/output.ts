@@ -17,8 +17,11 @@ export const tableText = (heading: ReadonlyArray<string>, rows: ReadonlyArray<Re
     .join("\n")
 }
 
+/** A text of several lines, safe to show on a terminal. */
+export const printableLines = (text: string): string => text.split("\n").map(printable).join("\n")
+
 /** JSON for programs: indented, and safe to show on a terminal. */
-export const jsonText = (value: unknown): string => JSON.stringify(value, null, 2).split("\n").map(printable).join("\n")
+export const jsonText = (value: unknown): string => printableLines(JSON.stringify(value, null, 2))
 
 /** Milliseconds in words; `-` when unknown. */
 export const milliseconds = (value: number | null): string => (value === null ? "-" : `${Math.round(value)} ms`)

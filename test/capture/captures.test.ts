@@ -9,6 +9,7 @@ import { chatEvents, completion, json } from "../kit/answers.ts"
 import { modelOf, startUpstream, streamed, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
 import { ask } from "../kit/rawClient.ts"
+import { makeShell } from "../kit/shell.ts"
 import { reading } from "../config/reading.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-captures-"))
@@ -121,6 +122,21 @@ describe("captures", () => {
       const text = readFileSync(join(folder, name), "latin1")
       for (const word of [prompt, answer]) expect([name, text.includes(word)]).toEqual([name, false])
     }
+  })
+
+  test("are shown without what steers a terminal, and as they are in JSON", async () => {
+    await using all = await startCapturing("shown.sqlite", { models: ["m"] })
+    const user = "\u009b2J\u202e"
+    await all.post("m", { user })
+    const [stored] = await all.stored(1)
+    const shell = makeShell()
+    const show = ["captures", "show", String(stored.id), "-p", String(all.gateway.port)]
+    const [shown, told] = await Promise.all([shell.nexus(...show), shell.nexus(...show, "--json")])
+    await shell.close()
+    expect(shown.stdout).toContain(prompt)
+    expect(shown.stdout).toContain("\\u009b2J\\u202e")
+    expect(shown.stdout).not.toMatch(/[\u009b\u202e]/)
+    expect(JSON.parse(JSON.parse(told.stdout).request).user).toBe(user)
   })
 
   test("are read with the key that they were sealed with, and another one says so", async () => {
