@@ -18,7 +18,6 @@ import {
   ServiceUnavailable,
   ZoneNotAllowed
 } from "../domain/errors.ts"
-import { allowsBackend } from "../domain/grant.ts"
 import type { OperationFacts, RoutingNeeds } from "../domain/request.ts"
 import type { PromptChain } from "../fleet/prompt-chain.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
@@ -42,7 +41,7 @@ import { type DecisionBasis, Plan } from "./plan.ts"
 import { leastContext, sideTargets, targetsFor } from "./rule-targets.ts"
 import { type RuledRequest, ruledSettings, rulingFor, unitOf } from "./route-table.ts"
 import { modelNotAllowed, modelNotFound } from "./model-not-found.ts"
-import { mayAskFor } from "./scope.ts"
+import { allowsNamed, mayAskFor } from "./scope.ts"
 import { type KeyBounds, requestLimits, targetFor, zonedTargets } from "./zoned-targets.ts"
 
 /** Why no candidate can be asked. */
@@ -105,8 +104,7 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
     if (forbidden?.why._tag === "Forbidden") return modelNotAllowed(model, forbidden.why.by, settings, snapshot, scope)
     if (!mayAskFor(model, scope, settings)) return modelNotAllowed(model, "models", settings, snapshot, scope)
     const known = plan.models.some((name) => isKnownModel(name, snapshot))
-    const isOurs = ({ backend: name }: AttemptFailure): boolean =>
-      allowsBackend(scope, snapshot.backends.get(name)?.backend ?? { name })
+    const isOurs = ({ backend }: AttemptFailure): boolean => allowsNamed(scope, backend, snapshot)
     const silent = neverListed(model, snapshot).filter(isOurs)
     // While nobody has told of any model, any of them may have it.
     if (silent.length > 0 && silent.length === snapshot.backends.size) {

@@ -3,14 +3,13 @@
  */
 import { nearestOf } from "../config/nearest.ts"
 import { ModelNotAllowed, ModelNotFound } from "../domain/errors.ts"
-import { allowsBackend } from "../domain/grant.ts"
 import type { Scope } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { isListedAs } from "../registry/candidates.ts"
 import { inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { neverListed } from "./filter.ts"
 import { lookUpName } from "./names.ts"
-import { inScope, mayAskFor } from "./scope.ts"
+import { allowsNamed, inScope, mayAskFor } from "./scope.ts"
 
 /** Names listed in "Available: …" at most. */
 const namesListed = 20
@@ -102,9 +101,7 @@ export const modelNotFound = (
 ): ModelNotAllowed | ModelNotFound => {
   if (!mayAskFor(name, scope, settings)) return modelNotAllowed(name, "models", settings, snapshot, scope)
   const served = servedNames(snapshot, settings, scope)
-  const silent = neverListed(name, snapshot).filter(({ backend: name }) =>
-    allowsBackend(scope, snapshot.backends.get(name)?.backend ?? { name })
-  )
+  const silent = neverListed(name, snapshot).filter(({ backend }) => allowsNamed(scope, backend, snapshot))
   const end = lookUpName(name, settings, snapshot).name
   const led = ledWords(name, end, settings)
   const usable = [...settings.aliases.keys(), ...settings.groups.keys()].filter(
