@@ -7,7 +7,6 @@
  *     bun run soak --queue [--minutes N] [--clients N] [--seed N] [--source]      few slots and all that waits for them
  */
 import { parseArgs } from "node:util"
-import { slope } from "./figures.ts"
 import { startNexus } from "./legs.ts"
 import { hasBinary, once, ready, type Running } from "./processes.ts"
 import { rssOf } from "./procfs.ts"
@@ -16,6 +15,7 @@ import { chaos } from "./soak/chaos.ts"
 import { queueSoak } from "./soak/queue.ts"
 import { drainUnderLoad } from "./soak/drain.ts"
 import { Ledger, startFaulty } from "./soak/faulty.ts"
+import { growthOf } from "./soak/growth.ts"
 import { Books, client } from "./soak/traffic.ts"
 import { get } from "./wire.ts"
 
@@ -33,13 +33,19 @@ const minutes = Number(values.minutes)
 const seed = Number(values.seed ?? Date.now() % 1_000_000)
 const from = hasBinary() && !values.source ? "binary" : "nexus"
 
-if (values.queue) {
-  const failed = await queueSoak({ from, minutes, clients: Number(values.clients), seed })
-  for (const failure of failed.slice(0, 40)) console.log(`FAIL  ${failure}`)
+/** Tells what was found, and ends. */
+const finish = (findings: ReadonlyArray<string>, output: string): never => {
+  for (const finding of findings.slice(0, 40)) console.log(`FAIL  ${finding}`)
+  if (findings.length > 0) console.log(`\n${output.slice(-3000)}`)
   console.log(
-    failed.length === 0 ? "soak passed" : `soak failed: ${String(failed.length)} findings, seed ${String(seed)}`
+    findings.length === 0 ? "soak passed" : `soak failed: ${String(findings.length)} findings, seed ${String(seed)}`
   )
-  process.exit(failed.length === 0 ? 0 : 1)
+  process.exit(findings.length === 0 ? 0 : 1)
+}
+
+if (values.queue) {
+  const { failures, output } = await queueSoak({ from, minutes, clients: Number(values.clients), seed })
+  finish(failures, output)
 }
 
 const ledger = new Ledger()
@@ -118,14 +124,8 @@ for (const [id, times] of ledger.begun)
   if (times > 1) failures.push(`${id} was answered by backends ${String(times)} times`)
 failures.push(...books.wrongs)
 
-const settled = memory.filter(([at]) => at > Math.min(2, minutes / 3))
-const growth = slope(settled)
-const [first, last] = [settled[0]?.[1] ?? 0, settled.at(-1)?.[1] ?? 0]
-// A short run is all warm-up: only a run of ten minutes or more can tell growth from it.
-const allowed = minutes >= 10 ? 0.5 : 20
-if (settled.length > 5 && growth > allowed && last > first * 1.1) {
-  failures.push(`memory grows by ${growth.toFixed(2)} MB a minute (from ${first.toFixed(0)} to ${last.toFixed(0)} MB)`)
-}
+const growth = growthOf(memory, minutes, 6)
+if (growth.failure !== undefined) failures.push(growth.failure)
 
 for (const backend of backends) backend.calm()
 await Bun.sleep(2500)
@@ -141,10 +141,5 @@ console.log(
 for (const [outcome, count] of Object.entries(books.outcomes).sort())
   console.log(`  ${outcome.padEnd(24)} ${String(count)}`)
 console.log(`faults        ${faults.join(", ")}`)
-console.log(`memory        ${first.toFixed(0)} to ${last.toFixed(0)} MB, slope ${growth.toFixed(2)} MB a minute`)
-for (const failure of failures.slice(0, 40)) console.log(`FAIL  ${failure}`)
-if (failures.length > 0) console.log(`\n${gateway.output().slice(-3000)}`)
-console.log(
-  failures.length === 0 ? "soak passed" : `soak failed: ${String(failures.length)} findings, seed ${String(seed)}`
-)
-process.exit(failures.length === 0 ? 0 : 1)
+console.log(`memory        ${growth.words}`)
+finish(failures, gateway.output())

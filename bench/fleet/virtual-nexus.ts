@@ -99,8 +99,7 @@ interface Request {
 
 /** A gateway in front of machines. */
 export class VirtualNexus {
-  /** Requests that were given to a second machine, and those that had to wait for a slot. */
-  hedges = 0
+  /** Requests that had to wait for a slot. */
   waited = 0
   readonly #clock: VirtualClock
   readonly #effectClock: Clock.Clock
@@ -251,7 +250,6 @@ export class VirtualNexus {
         const spare = plan.spare(target, performance.now(), ({ model }) => model.loaded !== false)
         if (spare === undefined) return undefined
         share.takes()
-        this.hedges += 1
         return spare
       },
       ask: (attempt, beside, ends) =>

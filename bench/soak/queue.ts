@@ -4,13 +4,13 @@
  * In the end each request has had one outcome, nothing waits, nothing is held, and the metrics say what the clients saw.
  */
 import { createHash } from "node:crypto"
-import { slope } from "../figures.ts"
 import { type RunningNexus, type Setup, startNexus } from "../legs.ts"
 import { freePort, once, proxyCore, ready } from "../processes.ts"
 import { rssOf } from "../procfs.ts"
 import { get } from "../wire.ts"
 import { between, type Chance, chanceOf, pick } from "./chance.ts"
 import { type Faulty, Ledger, startFaulty } from "./faulty.ts"
+import { growthOf } from "./growth.ts"
 import { Books, client } from "./traffic.ts"
 
 /** What is run, and from what. */
@@ -170,8 +170,14 @@ const cancelling = async (gateway: RunningNexus, chance: Chance, books: Books, g
   }
 }
 
-/** Runs it; gives what went wrong. */
-export const queueSoak = async ({ clients, from, minutes, seed }: QueueSoakOptions): Promise<ReadonlyArray<string>> => {
+/** What went wrong, and what the gateway said. */
+interface QueueSoakFindings {
+  readonly failures: ReadonlyArray<string>
+  readonly output: string
+}
+
+/** Runs it. */
+export const queueSoak = async ({ clients, from, minutes, seed }: QueueSoakOptions): Promise<QueueSoakFindings> => {
   const ledger = new Ledger()
   const backends = slots.map((_, at) => startFaulty(ledger, chanceOf(seed + at + 1)))
   const gateway = startNexus(from, setupOf(backends, 32), freePort(), proxyCore)
@@ -239,13 +245,8 @@ export const queueSoak = async ({ clients, from, minutes, seed }: QueueSoakOptio
     if (busiest() > 2 * (slots[at] ?? 1)) failures.push(`q${String(at)} was given ${String(busiest())} at a time`)
   }
   if (most < 5) failures.push(`no more than ${String(most)} waited at a time`)
-  const settled = memory.filter(([at]) => at > Math.min(2, minutes / 3))
-  const growth = slope(settled)
-  const [first, last] = [settled[0]?.[1] ?? 0, settled.at(-1)?.[1] ?? 0]
-  if (settled.length > 20 && growth > (minutes >= 10 ? 0.5 : 20) && last > first * 1.1)
-    failures.push(
-      `memory grows by ${growth.toFixed(2)} MB a minute (from ${first.toFixed(0)} to ${last.toFixed(0)} MB)`
-    )
+  const growth = growthOf(memory, minutes, 21)
+  if (growth.failure !== undefined) failures.push(growth.failure)
   await gateway.stop("SIGTERM")
   const listed = (counts: Readonly<Record<string, number>>): string =>
     Object.entries(counts)
@@ -262,9 +263,8 @@ export const queueSoak = async ({ clients, from, minutes, seed }: QueueSoakOptio
       `  hedges      ${listed(sumsBy(metrics, "nexus_hedges_total", "outcome"))}`,
       `  faults      ${listed(ledger.faults)}`,
       `  events      ${listed(happened)}`,
-      `  memory      ${first.toFixed(0)} to ${last.toFixed(0)} MB, slope ${growth.toFixed(2)} MB a minute`
+      `  memory      ${growth.words}`
     ].join("\n")
   )
-  if (failures.length > 0) console.log(gateway.output().slice(-3000))
-  return failures
+  return { failures, output: gateway.output() }
 }
