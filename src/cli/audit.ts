@@ -47,7 +47,7 @@ export const auditCommand = Command.make(
   { json: flags.json, config: flags.config, host: flags.host, port: flags.port },
   Effect.fnUntraced(function* (input) {
     const { auditHosts } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const audit = yield* auditHosts({ config: input.config, overrides: flags.addressOverrides(input) })
+    const audit = yield* auditHosts(flags.places(input))
     yield* Console.log(input.json ? jsonText(audit) : auditText(audit))
   })
 ).pipe(

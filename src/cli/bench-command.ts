@@ -241,7 +241,7 @@ export const benchCommand = Command.make(
     const work = Effect.gen(function* () {
       const transport = yield* Transport
       const dialects = yield* Dialects
-      const options = { config: given.config, overrides: flags.addressOverrides(given) }
+      const options = flags.places(given)
       const { left, targets, zones } = isUrl
         ? yield* atUrl(given.target, dialects, given)
         : yield* atBackends(given.target, dialects, options, given)

@@ -10,8 +10,6 @@ import { jsonText } from "./output.ts"
 
 const options = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
-const places = (input: flags.GatewayFlags) => ({ config: input.config, overrides: flags.addressOverrides(input) })
-
 const amount = ({ bytes, entries }: CacheState): string =>
   `${entries} ${entries === 1 ? "answer" : "answers"}, ${Math.round(bytes / 1024)} KB`
 
@@ -22,7 +20,7 @@ const clear = Command.make(
   options,
   Effect.fnUntraced(function* (input) {
     const { clearCache } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const dropped = yield* clearCache(places(input))
+    const dropped = yield* clearCache(flags.places(input))
     yield* Console.log(input.json ? jsonText(dropped) : `Dropped ${amount(dropped)}.${late(dropped)}`)
   })
 ).pipe(
@@ -36,7 +34,7 @@ export const cacheCommand = Command.make(
   options,
   Effect.fnUntraced(function* (input) {
     const { keptAnswers } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const kept = yield* keptAnswers(places(input))
+    const kept = yield* keptAnswers(flags.places(input))
     yield* Console.log(input.json ? jsonText(kept) : `${amount(kept)} kept.${late(kept)}`)
   })
 ).pipe(

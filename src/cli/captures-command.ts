@@ -11,8 +11,6 @@ import { jsonText, printableLines, tableText } from "./output.ts"
 
 const options = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
-const places = (input: flags.GatewayFlags) => ({ config: input.config, overrides: flags.addressOverrides(input) })
-
 const id = Argument.Int("id").pipe(Argument.withDescription("Its number, as the list shows it"))
 
 const rowOf = ({ at, bytes, facts, id }: CaptureList["captures"][number]): ReadonlyArray<string> => [
@@ -29,7 +27,7 @@ const list = Command.make(
   options,
   Effect.fnUntraced(function* (input) {
     const { listCaptures } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const found = yield* listCaptures(places(input))
+    const found = yield* listCaptures(flags.places(input))
     if (input.json) return yield* Console.log(jsonText(found))
     if (found.captures.length === 0) return yield* Console.log("Nothing is stored.")
     yield* Console.log(tableText(["Capture", "At", "Model", "Key", "Outcome", "Size"], found.captures.map(rowOf)))
@@ -41,7 +39,7 @@ const show = Command.make(
   { id, ...options },
   Effect.fnUntraced(function* (input) {
     const { showCapture } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const found = yield* showCapture(places(input), input.id)
+    const found = yield* showCapture(flags.places(input), input.id)
     const { answer, request } = found
     yield* Console.log(input.json ? jsonText(found) : printableLines(`Request:\n${request}\n\nAnswer:\n${answer}`))
   })
@@ -65,7 +63,7 @@ const remove = Command.make(
     const { deleteCaptures } = yield* Effect.promise(() => import("../remote/survey.ts"))
     const one = input.id._tag === "Some" ? input.id.value : undefined
     if ((one === undefined) !== input.all) return yield* new CliFailure({ message: "Give the number of one, or --all" })
-    const found = yield* deleteCaptures(places(input), one)
+    const found = yield* deleteCaptures(flags.places(input), one)
     yield* Console.log(input.json ? jsonText(found) : `Deleted ${found.deleted}.`)
   })
 ).pipe(

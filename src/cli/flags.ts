@@ -20,14 +20,19 @@ export const host = Flag.String("host").pipe(
   Flag.optional
 )
 
+/** The number of a port. */
+export const portCalled = (name: string) =>
+  Flag.Int(name).pipe(
+    Flag.withMetavar("PORT"),
+    Flag.filter(
+      (value) => value >= 0 && value <= 65_535,
+      (value) => `Expected a port from 0 to 65535, got ${value}`
+    )
+  )
+
 /** `-p PORT`: where the gateway listens. */
-export const port = Flag.Int("port").pipe(
+export const port = portCalled("port").pipe(
   Flag.withAlias("p"),
-  Flag.withMetavar("PORT"),
-  Flag.filter(
-    (value) => value >= 0 && value <= 65_535,
-    (value) => `Expected a port from 0 to 65535, got ${value}`
-  ),
   Flag.withDescription("Port the gateway listens on"),
   Flag.optional
 )
@@ -81,6 +86,9 @@ export const addressOverrides = (given: Pick<GatewayFlags, "host" | "port">): Re
   }
   return Object.keys(server).length === 0 ? {} : { server }
 }
+
+/** The gateway that a command is for. */
+export const places = (input: GatewayFlags) => ({ config: input.config, overrides: addressOverrides(input) })
 
 const units: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 

@@ -35,8 +35,6 @@ export const requestRows = (requests: ReadonlyArray<RequestUnderWay>) => ({
 
 const options = { json: flags.json, config: flags.config, host: flags.host, port: flags.port }
 
-const places = (input: flags.GatewayFlags) => ({ config: input.config, overrides: flags.addressOverrides(input) })
-
 const cancel = Command.make(
   "cancel",
   {
@@ -45,7 +43,7 @@ const cancel = Command.make(
   },
   Effect.fnUntraced(function* (input) {
     const { cancelRequest } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const ended = yield* cancelRequest(places(input), input.request)
+    const ended = yield* cancelRequest(flags.places(input), input.request)
     if (input.json) return yield* Console.log(jsonText(ended))
     for (const { backend, bytes, id, model, phase } of ended.requests) {
       const where = backend === "" ? "" : ` at ${backend}`
@@ -64,7 +62,7 @@ export const requestsCommand = Command.make(
   options,
   Effect.fnUntraced(function* (input) {
     const { requestsUnderWay } = yield* Effect.promise(() => import("../remote/survey.ts"))
-    const found = yield* requestsUnderWay(places(input))
+    const found = yield* requestsUnderWay(flags.places(input))
     if (input.json) return yield* Console.log(jsonText(found))
     if (found.requests.length === 0) return yield* Console.error("No request is under way.")
     const { heading, rows } = requestRows(found.requests)
