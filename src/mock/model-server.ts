@@ -156,6 +156,6 @@ export const serveModels = (served: ModelServer): Effect.Effect<ModelHandler> =>
       return run(
         Effect.catch(answer, (error) => Effect.succeed(refuse(speaker, error, id))),
         { signal: request.signal }
-      ).catch(() => new Response(null, { status: 499 }))
+      ).catch(() => new Response(null, { status: request.signal.aborted ? 499 : 500 }))
     }
   })

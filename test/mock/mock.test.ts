@@ -205,6 +205,14 @@ effect("never writes faster than its model, and works on no more at a time than 
   })
 )
 
+test("a mistake of its own is told as that, and not as one of the client", async () => {
+  const script = { models: [{ name: "m" }], answers: [], faults: [] }
+  const onAnswer = () => Effect.die(new Error("a mistake"))
+  const dialects = Dialects.defaultValue()
+  const handler = await Effect.runPromise(makeMock({ name: "test", owner: "test", dialects, script, onAnswer }))
+  expect((await handler(asking(false), server)).status).toBe(500)
+})
+
 test("an answer that fails at piece n has exactly n pieces, or all that there are", () =>
   fc.assert(
     fc.asyncProperty(fc.nat(24), async (n) => {
