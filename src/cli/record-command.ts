@@ -43,15 +43,12 @@ const input = {
     Flag.withDescription("Where everything is passed on to; the gateway of the config when absent"),
     Flag.optional
   ),
-  listen: Flag.Int("listen").pipe(
-    Flag.withMetavar("PORT"),
-    Flag.filter(
-      (value) => value >= 0 && value <= 65_535,
-      (value) => `Expected a port from 0 to 65535, got ${value}`
+  listen: flags
+    .portCalled("listen")
+    .pipe(
+      Flag.withDescription("Port of this machine that programs are to ask; a free one for 0"),
+      Flag.withDefault(8700)
     ),
-    Flag.withDescription("Port of this machine that programs are to ask; a free one for 0"),
-    Flag.withDefault(8700)
-  ),
   requests: flags.bounded("requests", 1_000_000, "End after so many exchanges", 10_000),
   megabytes: flags.bounded("megabytes", 65_536, "End when the file is so large", 256),
   time: Flag.String("for").pipe(
@@ -83,6 +80,9 @@ const opened = Effect.fnUntraced(function* (path: string) {
   )
 })
 
+const fileFailed = (path: string) => () =>
+  new CliFailure({ message: `${path} can be written no further: the system refuses` })
+
 const words = { requests: "so many exchanges", megabytes: "the file is so large", time: "so long" } as const
 
 /** The command. */
@@ -101,7 +101,7 @@ export const recordCommand = Command.make(
     const { listen } = yield* Effect.promise(() => import("../http/listen.ts"))
     const target = Option.isSome(given.to)
       ? askedBase(given.to.value)
-      : (yield* targetGateway({ config: given.config, overrides: flags.addressOverrides(given) }, "silent")).url
+      : (yield* targetGateway(flags.places(given), "silent")).url
     if (target === undefined)
       return yield* new CliFailure({ message: "--to takes a URL that begins with http:// or https://", code: 2 })
 
@@ -109,35 +109,15 @@ export const recordCommand = Command.make(
       const transport = yield* Transport
       const dialects = yield* Dialects
       const rules = keepingRules(dialects)
-      const file = yield* opened(given.out)
-      const encoder = new TextEncoder()
-      const head = headLine({ recorded_at: DateTime.formatIso(yield* DateTime.now), nexus: version, target })
-      yield* file.writeAll(encoder.encode(head))
       const passed = yield* Queue.unbounded<PassedExchange, Cause.Done>()
       const full = yield* Deferred.make<keyof typeof words>()
       let kept = 0
       let tooLarge = 0
-      let bytes = head.length
       let isOpen = true
       const close = (why: keyof typeof words): Effect.Effect<unknown> => {
         isOpen = false
         return Deferred.succeed(full, why)
       }
-      const writer = yield* Effect.forkScoped(
-        Stream.fromQueue(passed).pipe(
-          Stream.runForEach((exchange) =>
-            Effect.suspend(() => {
-              const line = encoder.encode(exchangeLine(keptExchange(exchange, rules)))
-              // The bound holds for the file, so what would go beyond it is left out.
-              if (bytes + line.byteLength > given.megabytes * megabyte) return close("megabytes")
-              bytes += line.byteLength
-              kept += 1
-              return file.writeAll(line)
-            })
-          )
-        ),
-        { startImmediately: true }
-      )
       let came = 0
       const fetch = yield* makeRecorder({
         transport,
@@ -163,19 +143,39 @@ export const recordCommand = Command.make(
           )
         )
       )
+      const file = yield* opened(given.out)
+      const encoder = new TextEncoder()
+      const head = headLine({ recorded_at: DateTime.formatIso(yield* DateTime.now), nexus: version, target })
+      yield* Effect.mapError(file.writeAll(encoder.encode(head)), fileFailed(given.out))
+      let bytes = head.length
+      const writer = yield* Effect.forkScoped(
+        Stream.fromQueue(passed).pipe(
+          Stream.runForEach((exchange) =>
+            Effect.suspend(() => {
+              const line = encoder.encode(exchangeLine(keptExchange(exchange, rules)))
+              // The bound holds for the file, so what would go beyond it is left out.
+              if (bytes + line.byteLength > given.megabytes * megabyte) return close("megabytes")
+              bytes += line.byteLength
+              kept += 1
+              return Effect.mapError(file.writeAll(line), fileFailed(given.out))
+            })
+          )
+        ),
+        { startImmediately: true }
+      )
       const meant = given.model.length === 0 ? "all models" : given.model.join(", ")
       yield* writeLine(
         printable(
           `Recording ${meant} to ${given.out}. Programs ask http://127.0.0.1:${listening.port} in place of ${target}; Ctrl-C ends it.`
         )
       )
-      const why = yield* Effect.raceFirst(
+      const why = yield* Effect.raceAllFirst([
         Effect.as(endRequested, undefined),
-        Effect.raceFirst(
-          Deferred.await(full),
-          Effect.as(Effect.sleep(flags.durationMs(given.time) ?? 0), "time" as const)
-        )
-      )
+        Deferred.await(full),
+        Effect.as(Effect.sleep(flags.durationMs(given.time) ?? 0), "time" as const),
+        // It fails where the file can be written no more.
+        Effect.as(Fiber.await(writer), undefined)
+      ])
       isOpen = false
       if (why !== undefined) yield* Console.error(`The recording ends: after ${words[why]} it was to.`)
       if (listening.pending() > 0) {

@@ -19,8 +19,12 @@ export const lines = (text: string): ReadonlyArray<string> => text.trimEnd().spl
 export const makeShell = () => {
   const cwd = mkdtempSync(join(tmpdir(), "nexus-cli-"))
   const running = new Set<Bun.Subprocess>()
-  const startWith = (env: Readonly<Record<string, string>>, args: ReadonlyArray<string>) => {
-    const child = Bun.spawn([process.execPath, main, ...args], {
+  const startWith = (
+    env: Readonly<Record<string, string>>,
+    args: ReadonlyArray<string>,
+    by: ReadonlyArray<string> = []
+  ) => {
+    const child = Bun.spawn([...by, process.execPath, main, ...args], {
       cwd,
       env: { ...environment(), ...env },
       stdin: "ignore",
@@ -38,8 +42,7 @@ export const makeShell = () => {
     const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
     return { code: await child.exited, stdout, stderr }
   }
-  const startUntil = async (pattern: RegExp, ...args: ReadonlyArray<string>) => {
-    const child = startWith({}, args)
+  const saying = async (child: ReturnType<typeof start>, pattern: RegExp) => {
     const decoder = new TextDecoder()
     const reader = child.stdout.getReader()
     let text = ""
@@ -72,7 +75,10 @@ export const makeShell = () => {
     /** Starts a command. */
     start,
     /** Starts a command; resolves once what it says matches, with what the pattern captures first. */
-    startUntil,
+    startUntil: (pattern: RegExp, ...args: ReadonlyArray<string>) => saying(start(...args), pattern),
+    /** The same, where no file may become larger than so many times 512 bytes. */
+    startLimited: (blocks: number, pattern: RegExp, ...args: ReadonlyArray<string>) =>
+      saying(startWith({}, args, ["sh", "-c", `ulimit -f ${blocks}; exec "$@"`, "sh"]), pattern),
     /** Runs a command to its end. */
     nexus: (...args: ReadonlyArray<string>) => ended(start(...args)),
     /** Runs a command to its end, with these variables. */

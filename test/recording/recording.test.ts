@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
-import { readFileSync, statSync } from "node:fs"
+import { existsSync, readFileSync, statSync } from "node:fs"
 import { join } from "node:path"
 import { Result } from "effect"
 import fc from "fast-check"
@@ -20,7 +20,7 @@ import { makeShell } from "../kit/shell.ts"
 // Commands are processes, and a busy machine starts them slowly.
 setDefaultTimeout(60_000)
 
-const { close, cwd, nexus, startUntil } = makeShell()
+const { close, cwd, nexus, startLimited, startUntil } = makeShell()
 afterAll(close)
 
 const linesIn = (file: string): ReadonlyArray<string> => readFileSync(join(cwd, file), "utf8").trimEnd().split("\n")
@@ -151,6 +151,17 @@ describe("nexus record and nexus replay", () => {
     expect([compared.code, compared.stderr]).toEqual([1, expect.stringContaining("2 of 3 got another status")])
   })
 
+  test("end with the reason where the file can be written no further, and leave what was written", async () => {
+    const mock = await startUntil(/listens on (http:\S+\d)/, "mock", "-p", "0", "--model", "m")
+    const asked = ["record", "--listen", "0", "--to", mock.found, "-o", "full.jsonl"]
+    const recorder = await startLimited(16, /ask (http:\S+\d) in place/, ...asked)
+    // Ten of them are more than fit, and those that come late find nobody.
+    for (let each = 0; each < 10; each += 1) await ask(recorder.found, "m", false).then((one) => one.text(), String)
+    expect(await recorder.child.exited).toBe(1)
+    expect(await new Response(recorder.child.stderr).text()).toContain("full.jsonl can be written no further")
+    expect(recordedIn("full.jsonl").length).toBeGreaterThan(0)
+  })
+
   test("end as they are asked to, and say what is wrong with a file or an address", async () => {
     const recorder = await startUntil(
       /ask (http:\S+\d) in place/,
@@ -164,6 +175,10 @@ describe("nexus record and nexus replay", () => {
     )
     const unreachable = await ask(recorder.found, "m", false)
     expect([unreachable.status, await unreachable.json()]).toMatchObject([502, { type: "error" }])
+    const taken = await nexus("record", "--listen", new URL(recorder.found).port, "-o", "taken.jsonl")
+    expect([taken.code, taken.stderr]).toEqual([1, expect.stringContaining("--listen names another one")])
+    // What could not begin leaves nothing that would be in its own way.
+    expect(existsSync(join(cwd, "taken.jsonl"))).toBe(false)
     recorder.child.kill("SIGINT")
     expect(await recorder.child.exited).toBe(0)
     expect(recordedIn("none.jsonl").map(({ answer, ended }) => [answer, ended])).toEqual([[undefined, "unanswered"]])
