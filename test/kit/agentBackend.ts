@@ -2,6 +2,7 @@
  * A chat-only backend as an agent meets it: it has the agent's own tools read two files, at once and with mixed pieces, and
  * then says what stood in them.
  */
+import { basename } from "node:path"
 import { chunk, completion, delta, done, event, json, lastChunk, streamHead } from "./answers.ts"
 import { modelOf, wantsStream } from "./FakeUpstream.ts"
 import type { Script, Seen, Step } from "./rawServer.ts"
@@ -142,15 +143,23 @@ export const answered = (request: Seen, said: ReadonlyArray<ToolCall> | string):
 export interface ReadingTask {
   readonly paths: ReadonlyArray<string>
   readonly secrets: ReadonlyArray<string>
+  /** Whether the agent has no tools, and is asked in words for what is in the files. */
+  readonly toolless: boolean
 }
 
 /** Whether a request is one of the agent's own turns, and not a title or a summary that it makes beside. */
 export const isTurn = (request: Seen): boolean => offered(request).length > 0
 
 /** Answers each turn of an agent: calls first, and what they gave once it is there. */
-export const agentScript = ({ paths, secrets }: ReadingTask): Script => {
+export const agentScript = ({ paths, secrets, toolless }: ReadingTask): Script => {
   let salt = 0
   return (request) => {
+    if (toolless) {
+      const said = turnsOf(request).map(({ text }) => text)
+      const seen = secrets.filter((secret) => said.some((text) => text.includes(secret)))
+      const files = paths.map((path) => basename(path)).join(" and ")
+      return answered(request, seen.length === secrets.length ? `They say ${seen.join(" and ")}.` : `Show me ${files}.`)
+    }
     if (!isTurn(request)) {
       const wantsJson = JSON.stringify(fieldsOf(request)["response_format"] ?? "").includes("title")
       return answered(request, wantsJson ? '{"title":"Two words"}' : "Two words")

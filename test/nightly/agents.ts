@@ -2,6 +2,7 @@
  * The agents that are run for real: what is installed, how `nexus connect` sets each up, and how it is asked something.
  */
 import type { ClientName } from "../../src/connect/clients.ts"
+import type { Source } from "./installed.ts"
 
 /** Where an agent runs. */
 interface Desk {
@@ -12,19 +13,19 @@ interface Desk {
 }
 
 /** An agent as it is run. */
-export interface Agent {
+export interface Agent extends Source {
   readonly name: string
   /** By which name `nexus connect` knows it. */
   readonly client: ClientName
   /** `--write` puts it where it belongs, or what is printed goes into a shell, or to a file below the home directory. */
   readonly setUp: "write" | "shell" | "both" | { readonly into: string }
-  readonly npm?: string
-  readonly pip?: string
   readonly program: string
   readonly env?: (url: string) => Readonly<Record<string, string>>
   readonly args: (prompt: string, desk: Desk) => ReadonlyArray<string>
   /** Sends no key, so that a gateway with keys is none for it. */
   readonly keyless?: true
+  /** Has no tools: it looks for names of files in what is said, and tells what is in them. */
+  readonly toolless?: true
 }
 
 const copilotArgs: Agent["args"] = (prompt) => ["-p", prompt, "--allow-all-tools", "--no-color"]

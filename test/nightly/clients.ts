@@ -16,7 +16,7 @@ import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
 import type { Script } from "../kit/rawServer.ts"
 import { type Agent, agents, programs } from "./agents.ts"
-import { bare, install, type Outcome, runProgram } from "./installed.ts"
+import { bare, install, type Outcome, runProgram, type Source } from "./installed.ts"
 
 const { values } = parseArgs({
   options: {
@@ -41,7 +41,7 @@ const wantedPrograms = programs.filter(([client]) => chosen(client))
 
 interface Case {
   readonly name: string
-  readonly script?: (good: Script) => Script
+  readonly script?: (good: Script, toolless: boolean) => Script
   readonly keyed?: true
   readonly gone?: true
   /** The user must be told so. */
@@ -51,9 +51,9 @@ interface Case {
 /** Fails what the agent itself asks, and answers what it asks beside. */
 const failing =
   (script: Script) =>
-  (good: Script): Script =>
+  (good: Script, toolless: boolean): Script =>
   (request) =>
-    isTurn(request) ? script(request) : good(request)
+    toolless || isTurn(request) ? script(request) : good(request)
 
 const refusing = (status: number, message: string, headers: ReadonlyArray<string> = []) =>
   failing(() => [json({ error: { message, type: "server_error", param: null, code: null } }, status, headers)])
@@ -137,9 +137,10 @@ interface Result {
   readonly asked: number
 }
 
-const withScript = async (upstream: FakeUpstream | undefined, of: Case): Promise<() => number> => {
-  const good = agentScript({ paths: ["a.txt", "b.txt"].map((file) => join(folder, "desk", file)), secrets })
-  upstream?.script(of.script?.(good) ?? good)
+const withScript = (upstream: FakeUpstream | undefined, of: Case, toolless = false): (() => number) => {
+  const paths = ["a.txt", "b.txt"].map((file) => join(folder, "desk", file))
+  const good = agentScript({ paths, secrets, toolless })
+  upstream?.script(of.script?.(good, toolless) ?? good)
   const before = upstream?.calls().length ?? 0
   return () => (upstream?.calls().length ?? 0) - before
 }
@@ -154,11 +155,20 @@ const note = (result: Result) => {
   )
 }
 
-const bins = await install(
-  values.installed ?? join(folder, "installed"),
-  [...new Set(wanted.flatMap(({ npm }) => npm ?? []))],
-  [...new Set([...wanted.flatMap(({ pip }) => pip ?? []), ...wantedPrograms.map(([, pip]) => pip)])]
-)
+const installed = values.installed ?? join(folder, "installed")
+const skipped: Array<string> = []
+
+/** The folders of its programs; undefined where it is not to be had, which is told. */
+const programsOf = async (name: string, source: Source): Promise<ReadonlyArray<string> | undefined> => {
+  try {
+    return await install(installed, source)
+  } catch (error) {
+    skipped.push(name)
+    console.log(`skip ${name}: ${error instanceof Error ? error.message : String(error)}`)
+    return undefined
+  }
+}
+
 mkdirSync(join(folder, "desk"), { recursive: true })
 for (const [at, file] of ["a.txt", "b.txt"].entries()) writeFileSync(join(folder, "desk", file), `${secrets[at]}\n`)
 writeFileSync(
@@ -181,12 +191,13 @@ const gatewayFor = (of: Case): Promise<Gateway> =>
     : startGateway(settings)
 
 for (const agent of wanted) {
-  for (const of of cases) {
+  const bins = await programsOf(agent.name, agent)
+  for (const of of bins === undefined ? [] : cases) {
     if (of.keyed === true && agent.keyless === true) continue
     await using gateway = await gatewayFor(of)
     const home = mkdtempSync(join(folder, "home-"))
-    const asked = await withScript(upstream, of)
-    const outcome = await prepare(agent, gateway, home, bins, of).then(
+    const asked = withScript(upstream, of, agent.toolless)
+    const outcome = await prepare(agent, gateway, home, bins ?? [], of).then(
       ({ command, env }) =>
         runProgram(command, { cwd: join(folder, "desk"), env, limitMs: of.good === true ? 120_000 : 45_000 }),
       (error: unknown): Outcome => ({ code: 1, output: String(error), seconds: 0 })
@@ -198,11 +209,12 @@ for (const agent of wanted) {
   }
 }
 
-for (const [client] of wantedPrograms) {
-  for (const of of cases.filter(({ good }) => good === true)) {
+for (const [client, pip] of wantedPrograms) {
+  const bins = await programsOf(client, { pip })
+  for (const of of bins === undefined ? [] : cases.filter(({ good }) => good === true)) {
     await using gateway = await gatewayFor(of)
     const home = mkdtempSync(join(folder, "home-"))
-    const asked = await withScript(upstream, of)
+    const asked = withScript(upstream, of)
     const env = { ...bare(home, bins), ...(of.keyed === true ? { NEXUS_KEY: key } : {}) }
     const file = join(home, "program.py")
     writeFileSync(file, await printed(client, gateway, env))
@@ -230,5 +242,6 @@ for (const agent of new Set(results.map((each) => each.agent))) {
   console.log(`| ${agent} | ${columns.map((of) => cell(agent, of).replaceAll("|", "\\|")).join(" | ")} |`)
 }
 const failed = results.filter(({ passed }) => passed === false).length
-console.log(`\n${results.filter(({ passed }) => passed === true).length} passed, ${failed} failed`)
+const missing = skipped.length === 0 ? "" : `, ${skipped.length} skipped (${skipped.join(", ")})`
+console.log(`\n${results.filter(({ passed }) => passed === true).length} passed, ${failed} failed${missing}`)
 process.exit(failed === 0 ? 0 : 1)

@@ -2,7 +2,7 @@
  * Clients installed into a folder of their own, and run with nothing of this machine's settings.
  */
 import { spawn } from "node:child_process"
-import { existsSync, mkdirSync } from "node:fs"
+import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
 /** How a program went. */
@@ -66,27 +66,70 @@ export const bare = (home: string, bins: ReadonlyArray<string> = []): Record<str
 
 const minutes = 60_000
 
-/** Installs packages of npm and of Python below a folder, unless they are there, and gives the folders of their programs. */
-export const install = async (
-  folder: string,
-  npm: ReadonlyArray<string>,
-  pip: ReadonlyArray<string>
-): Promise<ReadonlyArray<string>> => {
-  const bins = [join(folder, "npm/node_modules/.bin"), join(folder, "venv/bin")]
-  const step = async (command: ReadonlyArray<string>, limitMs: number) => {
-    // As this machine's installers are set up.
-    const env = Object.fromEntries(Object.entries(process.env).map(([name, value]) => [name, value ?? ""]))
-    const { code, output } = await runProgram(command, { cwd: folder, env, limitMs })
-    if (code !== 0) throw new Error(`${command.join(" ")}: ${output.slice(-2000)}`)
+/** What a client comes from: packages of npm, of Python or of Go, and a newer Node where it wants one. */
+export interface Source {
+  readonly npm?: string
+  readonly pip?: string
+  readonly go?: string
+  readonly node?: string
+}
+
+interface Recipe {
+  readonly steps: ReadonlyArray<readonly [command: ReadonlyArray<string>, limitMs: number]>
+  readonly programs: string
+  readonly env?: Readonly<Record<string, string>>
+}
+
+const recipeOf = (kind: keyof Source, name: string, home: string): Recipe => {
+  if (kind === "pip") {
+    const pip = join(home, "bin/pip")
+    return {
+      // Nothing is built here: what has no wheel is not to be had.
+      steps: [
+        [["python3", "-m", "venv", home], 2 * minutes],
+        [[pip, "install", "-q", "--only-binary", ":all:", name], 10 * minutes]
+      ],
+      programs: join(home, "bin")
+    }
   }
-  if (npm.length > 0 && !existsSync(join(folder, "npm"))) {
-    mkdirSync(join(folder, "npm"), { recursive: true })
-    await step(["npm", "install", "--no-audit", "--no-fund", "--prefix", join(folder, "npm"), ...npm], 10 * minutes)
+  if (kind === "go") {
+    const env = { GOBIN: join(home, "bin"), GOFLAGS: "-buildvcs=false" }
+    return { steps: [[["go", "install", name], 12 * minutes]], programs: join(home, "bin"), env }
   }
-  if (pip.length > 0 && !existsSync(join(folder, "venv"))) {
-    await step(["python3", "-m", "venv", join(folder, "venv")], 2 * minutes)
-    // Nothing is built here: what has no wheel is not to be had.
-    await step([join(folder, "venv/bin/pip"), "install", "-q", "--only-binary", ":all:", ...pip], 10 * minutes)
+  const install = ["npm", "install", "--no-audit", "--no-fund", "--prefix", home, name]
+  return { steps: [[install, 10 * minutes]], programs: join(home, "node_modules/.bin") }
+}
+
+const failures = new Map<string, string>()
+
+const installOne = async (folder: string, kind: keyof Source, name: string): Promise<string> => {
+  const home = join(folder, `${kind}-${name.replaceAll(/[^\w.@-]/g, "_")}`)
+  const { env, programs, steps } = recipeOf(kind, name, home)
+  const ready = join(home, ".ready")
+  if (existsSync(ready)) return programs
+  const before = failures.get(home)
+  if (before !== undefined) throw new Error(before)
+  mkdirSync(home, { recursive: true })
+  // As this machine's installers are set up.
+  const all = Object.fromEntries(Object.entries(process.env).map(([key, value]) => [key, value ?? ""]))
+  for (const [command, limitMs] of steps) {
+    const { code, output } = await runProgram(command, { cwd: home, env: { ...all, ...env }, limitMs })
+    if (code === 0) continue
+    const why = `${command.join(" ")}: ${code === "killed" ? "took too long" : output.trim().slice(-500)}`
+    failures.set(home, why)
+    throw new Error(why)
   }
-  return bins
+  writeFileSync(ready, "")
+  return programs
+}
+
+/** Installs a client below a folder, unless it is there; the folders of its programs. Fails where it is not to be had. */
+export const install = async (folder: string, source: Source): Promise<ReadonlyArray<string>> => {
+  const programs: Array<string> = []
+  for (const kind of ["npm", "pip", "go"] as const) {
+    const name = source[kind]
+    if (name !== undefined) programs.push(await installOne(folder, kind, name))
+  }
+  if (source.node !== undefined) programs.push(await installOne(folder, "npm", `node@${source.node}`))
+  return programs
 }
