@@ -25,7 +25,7 @@ const codecsOf = async ({ body, path }: Voice) => {
   const { answers, chat } = Result.getOrThrow(
     client.decode(encoder.encode(body("bench", ["Hello"], true)), asked?.model)
   )
-  const traits = { original: false, files: false, namedTool: true, newerBound: false, word: String }
+  const traits = { original: false, files: false, namedTool: true, newerBound: false, several: true, word: String }
   const encoded = Result.getOrThrow(server.encode(chat, "bench", traits))
   const context = { model: "bench", id: "bench", now: 0, callIds: new Set<string>() }
   return through(encoded.answers.stream, answers.stream(context))

@@ -108,6 +108,8 @@ export interface Kind {
     readonly namedTool: boolean
     /** Whether it knows `max_completion_tokens`. */
     readonly newerBound: boolean
+    /** Whether it gives as many answers to one request as `n` has it. */
+    readonly several: boolean
   }
   /** What all spellings of a model's name have in common for it; absent where a name is taken to the letter. */
   readonly spelling?: (name: string) => string

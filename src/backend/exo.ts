@@ -15,7 +15,7 @@ const models = Effect.fnUntraced(function* (talk: Talk) {
 /** exo. */
 export const exo: Kind = {
   ...openAiLike,
-  takes: { namedTool: true, newerBound: false },
+  takes: { namedTool: true, newerBound: false, several: false },
   label: "exo",
   speaks: speaking("openai", {
     responses: untried("its sources", "/v1/responses"),

@@ -237,7 +237,7 @@ const speaks: Speaking = speaking(
 /** llama.cpp's llama-server, and what is built around it. */
 export const llamacpp: Kind = {
   ...openAiLike,
-  takes: { namedTool: false, newerBound: true },
+  takes: { namedTool: false, newerBound: true, several: true },
   label: "llama.cpp",
   alsoCalled: ["llamaserver", "llama", "llamafile", "koboldcpp", "ggml", "gguf"],
   ports: [8080, 9931],

@@ -24,7 +24,7 @@ const servers = "its servers, of which it tells nothing"
 export const llamaswap: Kind = {
   ...openAiLike,
   // Most of them are llama-servers.
-  takes: { namedTool: false, newerBound: true },
+  takes: { namedTool: false, newerBound: true, several: true },
   label: "llama-swap",
   alsoCalled: [],
   command: /\bllama-swap\b/i,

@@ -100,7 +100,7 @@ const models = Effect.fnUntraced(function* (talk: Talk) {
 /** LM Studio. */
 export const lmstudio: Kind = {
   ...openAiLike,
-  takes: { namedTool: false, newerBound: false },
+  takes: { namedTool: false, newerBound: false, several: false },
   label: "LM Studio",
   // Asked for what it has not, it answers well and with an error: nothing shows what is there.
   speaks: speaking("openai", {

@@ -265,7 +265,7 @@ const fuller: Kind["fuller"] = {
 /** Ollama. */
 export const ollama: Kind = {
   ...openAiLike,
-  takes: { namedTool: false, newerBound: false },
+  takes: { namedTool: false, newerBound: false, several: false },
   label: "Ollama",
   ports: [11434],
   announcedAs: "_ollama._tcp",

@@ -131,7 +131,7 @@ export const openAiLike = {
   loadsOnDemand: false,
   slotsAtFirst: 32,
   jsonByGrammar: false,
-  takes: { namedTool: true, newerBound: true },
+  takes: { namedTool: true, newerBound: true, several: true },
   url: (server, path, apiPath) => joinUrl(server, apiPathBelow(path, apiPath)),
   // Deployments of Azure's take the key under a name of their own.
   authHeaders: (key, { url }) =>

@@ -154,6 +154,8 @@ export type ChatStop =
  */
 export type ChatEvent =
   | { readonly type: "start" }
+  /** What follows is of this one of several answers, up to the next of these; before the first it is of number 0. */
+  | { readonly type: "choice"; readonly choice: number }
   /** `logprobs` as OpenAI writes them. */
   | { readonly type: "text"; readonly text: string; readonly logprobs?: ReadonlyArray<unknown> }
   | { readonly type: "refusal"; readonly text: string }
@@ -252,6 +254,8 @@ export interface ServerTraits {
   readonly namedTool: boolean
   /** Whether it knows the newer word for the bound on tokens. */
   readonly newerBound: boolean
+  /** Whether it gives several answers to one request that asks for them. */
+  readonly several: boolean
   /** The most tokens that an answer of the model may have; undefined where nobody says. */
   readonly mostTokens?: number
   /** How the model is told how much to think, where its dialect has several words for that; undefined where nobody says. */

@@ -49,7 +49,7 @@ const voices: ReadonlyArray<Voice> = [
   },
   {
     name: "Gemini",
-    decoder: geminiAnswerReader,
+    decoder: geminiAnswerReader(),
     begin: event({ candidates: [{ content: { parts: [{ text: "half" }] } }] }),
     end: event({ candidates: [{ content: { parts: [{ text: "" }] }, finishReason: "STOP" }] }),
     line: (text) => `data: ${text}\n\n`

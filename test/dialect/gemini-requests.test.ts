@@ -281,7 +281,6 @@ describe("a request of the hub in Google's words", () => {
       return Result.isFailure(result) ? result.failure.param : undefined
     }
     expect(refused({ stop: ["a", "b", "c", "d", "e", "f"] })).toBe("my stop")
-    expect(refused({ choices: 2 })).toBe("my choices")
     expect(refused({ messages: [{ role: "user", parts: [{ type: "image", url: "https://x/y.png" }] }] })).toBe(
       "my messages"
     )

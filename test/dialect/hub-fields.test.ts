@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test"
 import { Result } from "effect"
-import type { Chat, ServerTraits } from "../../src/dialect/chat.ts"
+import type { Chat, ChatField, ServerTraits } from "../../src/dialect/chat.ts"
 import { openai } from "../../src/dialect/openai/openai.ts"
 import { anyServer, answersFrom } from "../kit/codecs.ts"
 
@@ -71,8 +71,9 @@ test("OpenAI itself is not sent what another has signed", () => {
   expect(dropped).toEqual(["signature"])
 })
 
-test("several answers at once are refused by the name of the field, and never cut to one", () => {
-  const refused = server.encode({ ...chat, choices: 2 }, "m", { ...anyServer, word: (field) => `my ${field}` })
+test("several answers of a server that gives one are refused by the name of the field, and never cut to one", () => {
+  const traits = { ...anyServer, several: false, word: (field: ChatField) => `my ${field}` }
+  const refused = server.encode({ ...chat, choices: 2 }, "m", traits)
   expect(Result.isFailure(refused) && refused.failure.param).toBe("my choices")
 })
 

@@ -203,7 +203,7 @@ describe("a refusal of what a server cannot be told", () => {
     const { words } = clientOf(gemini)
     const word = (field: ChatField) => words[field] ?? field
     for (const [server, request, field] of requests) {
-      const told = serverOf(server).encode(read(gemini, request).chat, "m", { ...anyServer, word })
+      const told = serverOf(server).encode(read(gemini, request).chat, "m", { ...anyServer, several: false, word })
       const failure = Result.isFailure(told) ? told.failure : undefined
       expect(failure?.param).toBe(word(field))
       expect(failure?.message).toStartWith(`'${word(field)}' `)

@@ -359,7 +359,6 @@ describe("a client of Google's API is told, in Google's shape,", () => {
       "generationConfig.responseModalities"
     ],
     ["what is kept at Google", { cachedContent: "cachedContents/1" }, "cachedContent"],
-    ["several answers", { generationConfig: { candidateCount: 2 } }, "one"],
     ["a role of no kind", { contents: [{ role: "assistant", parts: [text("x")] }] }, "contents[0].role"],
     ["a limit of no kind", { generationConfig: { maxOutputTokens: "many" } }, "generationConfig.maxOutputTokens"],
     ["nothing that is said", { contents: [] }, "contents"]

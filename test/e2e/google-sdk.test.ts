@@ -280,7 +280,7 @@ describe("the @google/genai package besides", () => {
       [
         400,
         "INVALID_ARGUMENT",
-        () => thrown(sdk.models.generateContent({ model: "m", contents: "x", config: { candidateCount: 2 } }))
+        () => thrown(sdk.models.generateContent({ model: "m", contents: "x", config: { cachedContent: "kept" } }))
       ],
       [400, "INVALID_ARGUMENT", refused(400)],
       [422, "INVALID_ARGUMENT", refused(422)],

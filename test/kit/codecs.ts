@@ -14,6 +14,7 @@ export const anyServer: ServerTraits = {
   files: false,
   namedTool: true,
   newerBound: true,
+  several: true,
   word: String
 }
 

@@ -176,6 +176,7 @@ class StreamWriting {
       case "done":
         return this.finish()
       case "start":
+      case "choice":
         return undefined
     }
   }

@@ -8,6 +8,7 @@ import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } fro
 import { exactJson } from "../exact-json.ts"
 import { GrowingText } from "../growing-text.ts"
 import { CallIds } from "../fitted-chat.ts"
+import { SeveralWriting } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
 import { sealedForGoogle } from "./gemini-seals.ts"
 import { geminiError } from "./gemini-error.ts"
@@ -90,11 +91,26 @@ const argsOf = (text: string): Readonly<Record<string, unknown>> | undefined => 
   }
 }
 
+/** The status of an answer that broke. */
+const brokenStatus = 502
+
+type GeminiError = ReturnType<typeof geminiError>
+
+/** What is written: one of the answers to a request. */
+interface Written {
+  readonly context: AnswerContext
+  readonly ids: CallIds
+  readonly index: number
+  /** Whether texts are sent as they come. */
+  readonly streaming: boolean
+  readonly thoughts: boolean
+}
+
 class Writing {
   private readonly context: AnswerContext
   private readonly thoughts: boolean
-  // Whether texts are sent as they come.
   private readonly streaming: boolean
+  private readonly index: number
   private readonly held: Array<Held> = []
   private readonly ids: CallIds
   private readonly sources: Array<CitationSource> = []
@@ -103,16 +119,21 @@ class Writing {
   private stop: ChatStop | undefined
   private usage: ChatUsage | undefined
   /** What may be sent. */
-  readonly ready: Array<GeminiAnswer> = []
-  /** Why there is no answer, once that is known. */
-  failure: string | undefined
-  over = false
+  private ready: Array<GeminiAnswer | GeminiError> = []
+  private over = false
 
-  constructor(context: AnswerContext, thoughts: boolean, streaming: boolean) {
+  constructor({ context, ids, index, streaming, thoughts }: Written) {
     this.context = context
-    this.ids = new CallIds(context, { fits: /./, prefix: "call_" })
+    this.ids = ids
+    this.index = index
     this.thoughts = thoughts
     this.streaming = streaming
+  }
+
+  take(): ReadonlyArray<GeminiAnswer | GeminiError> {
+    const { ready } = this
+    this.ready = []
+    return ready
   }
 
   event(event: ChatEvent): void {
@@ -156,8 +177,10 @@ class Writing {
       case "error":
         return this.fail(event.message)
       case "done":
-        return this.finish()
+        this.finish()
+        return undefined
       case "start":
+      case "choice":
         return undefined
     }
   }
@@ -185,7 +208,7 @@ class Writing {
     return args === undefined ? undefined : { functionCall: { id, name, args }, ...signed }
   }
 
-  private finish(): void {
+  finish(): boolean {
     this.over = true
     const parts: Array<AnswerPart> = []
     for (const each of this.held) {
@@ -193,16 +216,21 @@ class Writing {
       if (part !== undefined) parts.push(part)
       // A call that the limit has cut is none, and nobody is to make it.
       else if (this.stop?.reason !== "length") {
-        return this.fail(`The backend called '${each.name}' with arguments that are no JSON object`)
+        this.fail(`The backend called '${each.name}' with arguments that are no JSON object`)
+        return false
       }
     }
     const finishReason = reasonOf(this.stop, this.refused)
     this.ready.push(this.answer(parts.length === 0 ? [{ text: "" }] : parts, finishReason))
+    return true
   }
+
+  // Nothing stands beside its candidates.
+  end(): void {}
 
   private fail(message: string): void {
     this.over = true
-    this.failure = message
+    this.ready.push(geminiError(brokenStatus, message))
   }
 
   private answer(parts: ReadonlyArray<AnswerPart>, finishReason?: FinishReason): GeminiAnswer {
@@ -211,7 +239,7 @@ class Writing {
     const ends = finishReason === undefined ? {} : { finishReason, ...cited }
     const used = finishReason === undefined || this.usage === undefined ? {} : { usageMetadata: usageOf(this.usage) }
     return {
-      candidates: [{ content: { role: "model", parts }, index: 0, ...ends }],
+      candidates: [{ content: { role: "model", parts }, index: this.index, ...ends }],
       modelVersion: model,
       responseId: id,
       ...used
@@ -222,21 +250,29 @@ class Writing {
 // Clients lose an event that anything else stands beside, such as its name.
 const eventOf = (data: unknown): string => `data: ${JSON.stringify(data)}\n\n`
 
-/** The status of an answer that broke. */
-const brokenStatus = 502
+/** What its client wants of an answer. */
+interface AnswerWishes {
+  readonly thoughts: boolean
+  /** Whether it has asked for more candidates than one. */
+  readonly several: boolean
+}
+
+const writingOf = (context: AnswerContext, { several, thoughts }: AnswerWishes, streaming: boolean) => {
+  const ids = new CallIds(context, { fits: /./, prefix: "call_" })
+  const begin = (index: number) => new Writing({ context, ids, index, streaming, thoughts })
+  return several ? new SeveralWriting(begin) : begin(0)
+}
 
 const streamEncoder =
-  (thoughts: boolean) =>
+  (wishes: AnswerWishes) =>
   (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
     start: () => {
-      const writing = new Writing(context, thoughts, true)
+      const writing = writingOf(context, wishes, true)
       return {
         push: (event) => {
-          if (writing.over) return []
           writing.event(event)
           let text = ""
-          for (const answer of writing.ready.splice(0)) text += eventOf(answer)
-          if (writing.failure !== undefined) text += eventOf(geminiError(brokenStatus, writing.failure))
+          for (const answer of writing.take()) text += eventOf(answer)
           return text === "" ? [] : [encoder.encode(text)]
         },
         end: () => []
@@ -244,16 +280,19 @@ const streamEncoder =
     }
   })
 
-/** Answers to a request; `thoughts` unless its client wants to see none. */
-export const geminiAnswers = ({ thoughts }: { readonly thoughts: boolean }): AnswerEncoder => ({
-  stream: streamEncoder(thoughts),
+/** How answers are told to a client that has these wishes. */
+export const geminiAnswers = (wishes: AnswerWishes): AnswerEncoder => ({
+  stream: streamEncoder(wishes),
   whole: (events, context) => {
-    const writing = new Writing(context, thoughts, false)
+    const writing = writingOf(context, wishes, false)
     for (const event of events) writing.event(event)
-    const [answer] = writing.ready
-    if (answer !== undefined && writing.failure === undefined) {
-      return Result.succeed(encoder.encode(JSON.stringify(answer)))
-    }
-    return Result.fail(writing.failure ?? "nothing that ended")
+    const all = writing.take()
+    for (const each of all) if ("error" in each) return Result.fail(each.error.message)
+    const answers = all.flatMap((each) => ("error" in each ? [] : [each]))
+    // The last one has what they took.
+    const last = answers.at(-1)
+    if (last === undefined) return Result.fail("nothing that ended")
+    const candidates = answers.flatMap((each) => each.candidates).toSorted((a, b) => a.index - b.index)
+    return Result.succeed(encoder.encode(JSON.stringify({ ...last, candidates })))
   }
 })

@@ -193,7 +193,8 @@ export const decodeGeminiRequest =
     try {
       const { exact, json } = builtOf(body, parsed)
       const chat = read(fieldsOf(json), fieldsOf(exact()), stream, notes)
-      const answers = geminiAnswers({ thoughts: chat.showThoughts !== false })
+      const { choices = 1, showThoughts = true } = chat
+      const answers = geminiAnswers({ thoughts: showThoughts, several: choices > 1 })
       return Result.succeed({ chat, dropped: notes.all(), answers })
     } catch (error) {
       return Result.fail(error instanceof BadRequest ? error : tooDeep(error))

@@ -5,15 +5,20 @@ import type { StreamEnding } from "../Dialect.ts"
 import { EventByEventWatch, inOneLine } from "../event-by-event-watch.ts"
 import type { ReadEvent } from "../event-reader.ts"
 import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
-import { parsedJson } from "../read-json.ts"
+import { countIn, parsedJson } from "../read-json.ts"
 
 const encoder = new TextEncoder()
 
 const blank = "\n\n"
 
+/** Most candidates of one answer that are told apart. */
+const mostCandidates = 1024
+
 /** Watches one stream. */
 export class GeminiWatch extends EventByEventWatch {
-  private finished = false
+  private blocked = false
+  // Whether each candidate that has begun has ended.
+  private readonly ends = new Map<number, boolean>()
   // Whether it has ended inside of an event.
   private torn = false
 
@@ -29,7 +34,9 @@ export class GeminiWatch extends EventByEventWatch {
     }
     // An error is the last word of this dialect.
     if (this.erring) return "failed and done"
-    return !this.finished ? "cut" : this.torn ? "finished" : "done"
+    const { blocked, ends } = this
+    const finished = ends.size === 0 ? blocked : [...ends.values()].every((ended) => ended)
+    return !finished ? "cut" : this.torn ? "finished" : "done"
   }
 
   last(): Uint8Array {
@@ -44,13 +51,21 @@ export class GeminiWatch extends EventByEventWatch {
     const json = parsedJson(data)
     if (name === "error" || errorIn(json) !== undefined) this.erring = true
     const candidates = candidatesOf(json)
-    const blocked = candidates.length === 0 && blockOf(json) !== ""
-    if (blocked || candidates.some((candidate) => finishOf(candidate) !== "")) this.finished = true
+    if (candidates.length === 0 && blockOf(json) !== "") this.blocked = true
+    for (const candidate of candidates) this.note(candidate)
     this.usage = geminiUsage(json) ?? this.usage
-    if (candidates.length > 0 || blocked) this.begun = true
+    if (candidates.length > 0 || this.blocked) this.begun = true
     if (this.opening !== "waiting") return true
     if (this.erring) this.opening = "error"
     else if (this.begun) this.opening = "good"
     return true
+  }
+
+  private note(candidate: Readonly<Record<PropertyKey, unknown>>): void {
+    const index = countIn(candidate["index"])
+    const ended = finishOf(candidate) !== ""
+    // What is no longer told apart never ends.
+    if (this.ends.size >= mostCandidates && !this.ends.has(index)) this.ends.set(-1, false)
+    else if (ended || !this.ends.has(index)) this.ends.set(index, ended)
   }
 }

@@ -7,9 +7,10 @@ import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
 import { exactJson } from "../exact-json.ts"
+import { SeveralReading } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
 import { blockOf, candidatesOf, errorIn, finishOf, geminiUsage } from "./gemini-read.ts"
-import { brokenEvent, isBrokenObject, parsedJson } from "../read-json.ts"
+import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
 
@@ -20,42 +21,27 @@ const filtered =
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "")
 
-class Reading {
+/** Reads one candidate. */
+class CandidateReading {
   private events: Array<ChatEvent> = []
   private calls = 0
   private stop: ChatStop | undefined
-  private usage: ChatUsage | undefined
   private over = false
   // Something came that has no place in an answer of the hub.
   private odd = ""
   private said = false
   private readonly cited = new Set<string>()
 
-  /** Everything that has been read since it was last taken. */
   take(): ReadonlyArray<ChatEvent> {
     return this.events.splice(0)
   }
 
-  /** Takes an answer, or a piece of one. */
-  answer(json: unknown, source: string, name = ""): void {
-    if (this.over) return
-    if (json === undefined && isBrokenObject(source)) return this.fail(brokenEvent)
-    if (name === "error" || errorIn(json) !== undefined) {
-      return this.fail(readErrorText(source).sentence ?? "The backend failed in the middle of its answer")
-    }
-    const candidates = candidatesOf(json)
-    for (const candidate of candidates) {
-      // There is no word for further ones.
-      if (candidate["index"] === undefined || candidate["index"] === 0) this.candidate(candidate)
-    }
-    if (candidates.length === 0 && blockOf(json) !== "") this.stop = { reason: "filter" }
-    const usage = geminiUsage(json)
-    if (usage === undefined) return
-    const { cached, completion, prompt, reasoning } = usage
-    this.usage = { prompt, cachedRead: cached, cachedWrite: 0, completion, reasoning }
+  /** The prompt was refused. */
+  blocks(): void {
+    this.stop = { reason: "filter" }
   }
 
-  end(): void {
+  ends(): void {
     if (this.over) return
     this.over = true
     if (this.stop === undefined) return this.fail("The backend ended the stream before it finished")
@@ -63,7 +49,6 @@ class Reading {
     const { reason } = this.stop
     // There is one word for both.
     this.events.push({ type: "stop", stop: reason === "end" && this.calls > 0 ? { reason: "calls" } : this.stop })
-    if (this.usage !== undefined) this.events.push({ type: "usage", usage: this.usage })
     this.events.push({ type: "done" })
   }
 
@@ -72,7 +57,9 @@ class Reading {
     this.events.push({ type: "error", message })
   }
 
-  private candidate(candidate: Json): void {
+  /** Takes a piece of it. */
+  reads(candidate: Json): void {
+    if (this.over) return
     const { content } = candidate
     const parts = Predicate.isObject(content) ? content["parts"] : undefined
     for (const part of Array.isArray(parts) ? parts : []) if (Predicate.isObject(part)) this.part(part)
@@ -129,16 +116,43 @@ class Reading {
   }
 }
 
+class Reading extends SeveralReading<CandidateReading> {
+  private usage: ChatUsage | undefined
+
+  constructor(most: number) {
+    super(most, () => new CandidateReading())
+  }
+
+  /** Takes an answer, or a piece of one. */
+  answer(json: unknown, source: string, name = ""): void {
+    if (json === undefined && isBrokenObject(source)) return this.fails(brokenEvent)
+    if (name === "error" || errorIn(json) !== undefined) {
+      return this.fails(readErrorText(source).sentence ?? "The backend failed in the middle of its answer")
+    }
+    const candidates = candidatesOf(json)
+    for (const candidate of candidates) this.of(countIn(candidate["index"]), (reading) => reading.reads(candidate))
+    if (candidates.length === 0 && blockOf(json) !== "") this.of(0, (reading) => reading.blocks())
+    const usage = geminiUsage(json)
+    if (usage === undefined) return
+    const { cached, completion, prompt, reasoning } = usage
+    this.usage = { prompt, cachedRead: cached, cachedWrite: 0, completion, reasoning }
+  }
+
+  override ends(): void {
+    super.ends(this.usage)
+  }
+}
+
 // Only the arguments of a call are written again as JSON.
 const exactly = (source: string): unknown => {
   const plain = parsedJson(source)
   return plain !== undefined && source.includes('"functionCall"') ? exactJson(source, plain) : plain
 }
 
-const streamDecoder: Transducer<Uint8Array, ChatEvent> = {
+const streamDecoder = (candidates: number): Transducer<Uint8Array, ChatEvent> => ({
   start: () => {
     const reader = new EventReader()
-    const reading = new Reading()
+    const reading = new Reading(candidates)
     let begun = false
     const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
       const all: Array<ChatEvent> = []
@@ -155,23 +169,23 @@ const streamDecoder: Transducer<Uint8Array, ChatEvent> = {
       push: (piece) => take(reader.push(piece)),
       end: () => {
         const last = take(reader.end())
-        reading.end()
+        reading.ends()
         return [...last, ...reading.take()]
       }
     }
   }
-}
+})
 
-/** How answers are read, whatever was asked. */
-export const geminiAnswerReader: AnswerDecoder = {
-  stream: streamDecoder,
+/** How answers to a request for so many candidates are read. */
+export const geminiAnswerReader = (candidates = 1): AnswerDecoder => ({
+  stream: streamDecoder(candidates),
   whole: (body) => {
     const source = decoder.decode(body)
-    const reading = new Reading()
+    const reading = new Reading(candidates)
     reading.answer(exactly(source), source)
-    reading.end()
+    reading.ends()
     const events = reading.take()
     for (const event of events) if (event.type === "error") return Result.fail(event.message)
     return Result.succeed([{ type: "start" }, ...events])
   }
-}
+})

@@ -50,6 +50,7 @@ interface RequestConfig extends FormConfig {
   readonly seed?: number
   readonly presencePenalty?: number
   readonly frequencyPenalty?: number
+  readonly candidateCount?: number
   readonly maxOutputTokens?: number
   readonly stopSequences?: ReadonlyArray<string>
   readonly thinkingConfig?: Thinking
@@ -250,7 +251,7 @@ const formatOf = ({ format }: Chat): FormConfig => {
 const isEmpty = (fields: object): boolean => Object.keys(fields).length === 0
 
 const configOf = (chat: Chat, model: string): RequestConfig => {
-  const { frequencyPenalty, maxTokens, presencePenalty, seed, stop = [], temperature, topK, topP } = chat
+  const { choices, frequencyPenalty, maxTokens, presencePenalty, seed, stop = [], temperature, topK, topP } = chat
   const thinkingConfig = thinkingOf(chat, model)
   return {
     ...(temperature === undefined ? {} : { temperature }),
@@ -259,6 +260,7 @@ const configOf = (chat: Chat, model: string): RequestConfig => {
     ...(typeof seed === "number" ? { seed } : {}),
     ...(presencePenalty === undefined ? {} : { presencePenalty }),
     ...(frequencyPenalty === undefined ? {} : { frequencyPenalty }),
+    ...(choices === undefined ? {} : { candidateCount: choices }),
     ...(maxTokens === undefined ? {} : { maxOutputTokens: maxTokens }),
     ...(stop.length === 0 ? {} : { stopSequences: stop }),
     ...formatOf(chat),
@@ -288,7 +290,6 @@ export const encodeGeminiRequest = (
     if (stop.length > mostStops) {
       throw new Unsayable("stop", `has more than the ${mostStops} stop sequences that the backend of this model takes`)
     }
-    if (choices > 1) throw new Unsayable("choices", "must be 1: of an answer that is translated there is only one")
     const signs = !signsNothing.test(model)
     const { chat: fit, restoring } = fittedChat(chat, limits)
     const generationConfig = configOf(fit, model)
@@ -298,7 +299,7 @@ export const encodeGeminiRequest = (
       ...(isEmpty(generationConfig) ? {} : { generationConfig })
     }
     const body = encoder.encode(JSON.stringify(request))
-    return Result.succeed({ body, dropped: droppedOf(chat), answers: restoring(geminiAnswerReader) })
+    return Result.succeed({ body, dropped: droppedOf(chat), answers: restoring(geminiAnswerReader(choices)) })
   } catch (error) {
     return Result.fail(refusalOf(error, traits))
   }

@@ -6,6 +6,7 @@ import * as Result from "effect/Result"
 import { readErrorText } from "../../domain/error-text.ts"
 import type { AnswerDecoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { EventReader, type ReadEvent } from "../event-reader.ts"
+import { SeveralReading } from "../several-answers.ts"
 import { type SaidText, TextTemplate } from "../text-template.ts"
 import type { Transducer } from "../Transducer.ts"
 import { brokenEvent, countIn, isBrokenObject, parsedJson } from "../read-json.ts"
@@ -97,6 +98,9 @@ const signatureIn = ({ extra_content: extra }: Json): string => {
   return Predicate.isObject(google) ? said(google["thought_signature"]) : ""
 }
 
+const choicesIn = ({ choices }: Json): ReadonlyArray<Json> =>
+  Array.isArray(choices) ? choices.filter(Predicate.isObject) : []
+
 class AnswerReading {
   private readonly calls: Array<OpenCall> = []
   private events: Array<ChatEvent> = []
@@ -111,13 +115,20 @@ class AnswerReading {
 
   /** Takes what a chunk says. */
   reads(json: Json): void {
-    const { choices } = json
-    for (const choice of Array.isArray(choices) ? choices : []) {
-      if (!Predicate.isObject(choice) || countIn(choice["index"]) > 0) continue
-      if (Predicate.isObject(choice["delta"])) this.says(choice["delta"], choice["logprobs"])
-      this.stops(choice)
-    }
+    for (const choice of choicesIn(json)) if (countIn(choice["index"]) === 0) this.chooses(choice)
     this.used(json)
+  }
+
+  /** Takes what a chunk says of this answer. */
+  chooses(choice: Json): void {
+    if (Predicate.isObject(choice["delta"])) this.says(choice["delta"], choice["logprobs"])
+    this.stops(choice)
+  }
+
+  /** Takes an answer that came whole. */
+  chosen(choice: Json): void {
+    if (Predicate.isObject(choice["message"])) this.says(choice["message"], choice["logprobs"])
+    this.stops({ ...choice, finish_reason: said(choice["finish_reason"]) || "stop" })
   }
 
   /** Takes what is known without a look at its chunk. */
@@ -200,6 +211,29 @@ class AnswerReading {
   }
 }
 
+/** Answers that come in one, as so many are asked for. */
+class ChoicesReading extends SeveralReading<AnswerReading> {
+  constructor(most: number) {
+    super(most, () => new AnswerReading())
+  }
+
+  reads(json: Json): void {
+    for (const choice of choicesIn(json)) this.of(countIn(choice["index"]), (reading) => reading.chooses(choice))
+    this.used(json)
+  }
+
+  /** Takes answers that came whole. */
+  tellsAll(json: Json): void {
+    for (const choice of choicesIn(json)) this.of(countIn(choice["index"]), (reading) => reading.chosen(choice))
+    this.used(json)
+  }
+
+  private used(json: Json): void {
+    const usage = usageOf(json)
+    if (usage !== undefined) this.tells({ type: "usage", usage })
+  }
+}
+
 const isReal = (value: unknown): boolean => value !== undefined && value !== null && value !== false && value !== ""
 
 const errorIn = ({ data, name }: ReadEvent, json: unknown): string | undefined => {
@@ -220,17 +254,18 @@ const soleText = (data: string): SaidText | undefined => {
 }
 
 /** A stream of chunks as events. */
-const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
+const streamDecoder = (reads: () => AnswerReading | ChoicesReading): Transducer<Uint8Array, ChatEvent> => ({
   start: () => {
     const reader = new EventReader()
-    const reading = new AnswerReading()
+    const reading = reads()
+    const one = reading instanceof AnswerReading ? reading : undefined
     const template = new TextTemplate(soleText)
     let begun = false
     let over = false
     const event = (read: ReadEvent): void => {
       if (over) return
-      const known = read.name === "" ? template.read(read.data) : undefined
-      if (known !== undefined) return reading.knows(known)
+      const known = one !== undefined && read.name === "" ? template.read(read.data) : undefined
+      if (known !== undefined) return one?.knows(known)
       if (read.data.trim() === "[DONE]") {
         over = true
         return reading.ends()
@@ -247,7 +282,7 @@ const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
       }
       if (!Predicate.isObject(json)) return
       reading.reads(json)
-      template.learn(read.data)
+      if (one !== undefined) template.learn(read.data)
     }
     const take = (events: ReadonlyArray<ReadEvent>): ReadonlyArray<ChatEvent> => {
       if (events.length === 0) return []
@@ -268,23 +303,41 @@ const chatStreamDecoder: Transducer<Uint8Array, ChatEvent> = {
       }
     }
   }
-}
+})
 
 /** A whole answer as events. */
 const decodeChatAnswer = (body: Uint8Array): Result.Result<ReadonlyArray<ChatEvent>, string> => {
   const json = parsedJson(decoder.decode(body))
-  const choices = Predicate.isObject(json) ? json["choices"] : undefined
-  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined
-  if (!Predicate.isObject(json) || !Predicate.isObject(choice) || !Predicate.isObject(choice["message"])) {
+  const [choice] = Predicate.isObject(json) ? choicesIn(json) : []
+  if (!Predicate.isObject(json) || !Predicate.isObject(choice?.["message"])) {
     return Result.fail("JSON without a message")
   }
   const reading = new AnswerReading()
-  reading.says(choice["message"], choice["logprobs"])
-  reading.stops({ ...choice, finish_reason: said(choice["finish_reason"]) || "stop" })
+  reading.chosen(choice)
   reading.used(json)
   reading.ends()
   return Result.succeed([{ type: "start" }, ...reading.take()])
 }
 
+const decodeSeveral =
+  (most: number): AnswerDecoder["whole"] =>
+  (body) => {
+    const json = parsedJson(decoder.decode(body))
+    const choices = Predicate.isObject(json) ? choicesIn(json) : []
+    if (!Predicate.isObject(json) || !choices.some(({ message }) => Predicate.isObject(message))) {
+      return Result.fail("JSON without a message")
+    }
+    const reading = new ChoicesReading(most)
+    reading.tellsAll(json)
+    reading.ends()
+    return Result.succeed([{ type: "start" }, ...reading.take()])
+  }
+
 /** How answers of chat completions are read, whatever was asked. */
-export const chatAnswers: AnswerDecoder = { stream: chatStreamDecoder, whole: decodeChatAnswer }
+export const chatAnswers: AnswerDecoder = { stream: streamDecoder(() => new AnswerReading()), whole: decodeChatAnswer }
+
+/** The same of a request for so many answers. */
+export const chatAnswersOf = (choices = 1): AnswerDecoder =>
+  choices > 1
+    ? { stream: streamDecoder(() => new ChoicesReading(choices)), whole: decodeSeveral(choices) }
+    : chatAnswers

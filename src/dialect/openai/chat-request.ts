@@ -8,7 +8,7 @@ import { type ChatLimits, fittedChat } from "../fitted-chat.ts"
 import { unheld } from "../held-fields.ts"
 import { unsaid } from "../refused-fields.ts"
 import { refusalOf, Unsayable } from "../unsayable.ts"
-import { chatAnswers } from "./chat-answer.ts"
+import { chatAnswersOf } from "./chat-answer.ts"
 
 const encoder = new TextEncoder()
 
@@ -158,7 +158,7 @@ const told = [
   "cacheKey"
 ] as const
 
-const refusedOf = (chat: Chat, { files, original }: ServerTraits): Unsayable | undefined => {
+const refusedOf = (chat: Chat, { files, original, several }: ServerTraits): Unsayable | undefined => {
   const { choices = 1, stop = [] } = chat
   if (hasFile(chat) && !files) {
     return new Unsayable("file", "is a file, and the backend of this model takes none; send the text of the document")
@@ -166,8 +166,11 @@ const refusedOf = (chat: Chat, { files, original }: ServerTraits): Unsayable | u
   if (original && stop.length > mostStops) {
     return new Unsayable("stop", `has more than the ${mostStops} stop sequences that the backend of this model takes`)
   }
-  if (choices <= 1) return undefined
-  return new Unsayable("choices", "must be 1: of an answer that is translated there is only one; ask several times")
+  if (choices <= 1 || several) return undefined
+  return new Unsayable(
+    "choices",
+    "must be 1: the backend of this model gives one answer to a request, however many are asked for; ask several times"
+  )
 }
 
 /** The body of a request to `model`. */
@@ -209,5 +212,6 @@ export const encodeChatRequest = (
     ...(cacheKey === undefined ? {} : { prompt_cache_key: cacheKey }),
     ...(tier === undefined || !traits.original ? {} : { service_tier: tier })
   }
-  return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers: restoring(chatAnswers) })
+  const answers = restoring(chatAnswersOf(choices))
+  return Result.succeed({ body: encoder.encode(JSON.stringify(fields)), dropped, answers })
 }

@@ -5,6 +5,7 @@ import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type { AnswerContext, AnswerEncoder, ChatEvent, ChatStop, ChatUsage } from "../chat.ts"
 import { type CallIdForm, CallIds } from "../fitted-chat.ts"
+import { eventsByChoice, SeveralWriting } from "../several-answers.ts"
 import type { Transducer } from "../Transducer.ts"
 
 const encoder = new TextEncoder()
@@ -21,6 +22,8 @@ export interface AnswerWishes {
   readonly free: ReadonlySet<string>
   /** Whether it knows functions as they were before there were tools. */
   readonly older: boolean
+  /** Whether it has asked for more answers than one. */
+  readonly several: boolean
 }
 
 type Fields = Record<string, unknown>
@@ -123,11 +126,11 @@ class ChunkWriting {
   private stop: ChatStop | undefined
   private usage: ChatUsage | undefined
 
-  constructor(context: AnswerContext, wishes: AnswerWishes) {
+  constructor(context: AnswerContext, wishes: AnswerWishes, ids: CallIds, index: number) {
     this.wishes = wishes
-    this.ids = new CallIds(context, idForm)
+    this.ids = ids
     this.frame = answerHead(context, "chat.completion.chunk")
-    this.head = `data: ${JSON.stringify(this.frame).slice(0, -1)},"choices":[{"index":0,"delta":`
+    this.head = `data: ${JSON.stringify(this.frame).slice(0, -1)},"choices":[{"index":${index},"delta":`
   }
 
   take(): ReadonlyArray<Uint8Array> {
@@ -169,7 +172,10 @@ class ChunkWriting {
       case "error":
         return this.fail(event.message, event.code)
       case "done":
-        return this.finish()
+        this.finish()
+        return this.end()
+      case "choice":
+        return
     }
   }
 
@@ -210,7 +216,8 @@ class ChunkWriting {
     else this.write({ tool_calls: [{ index: call, function: { arguments: piece } }] })
   }
 
-  private finish(): void {
+  /** Tells why this answer has ended. */
+  finish(): boolean {
     for (const [call, { args, id, name }] of this.calls) {
       if (this.wishes.free.has(name)) {
         const custom = { name, input: inputOf(args) }
@@ -221,6 +228,11 @@ class ChunkWriting {
     this.over = true
     const reason = reasonOf(this.stop, this.calls.size > 0, this.wishes)
     this.text += `${this.head}{},"finish_reason":"${reason}"}]}\n\n`
+    return true
+  }
+
+  /** Tells what there is to tell of all answers. */
+  end(): void {
     if (this.wishes.usage && this.usage !== undefined) {
       this.text += `data: ${JSON.stringify({ ...this.frame, choices: [], usage: usageOf(this.usage), ...tierOf(this.usage) })}\n\n`
     }
@@ -245,7 +257,9 @@ const streamEncoder =
   (wishes: AnswerWishes) =>
   (context: AnswerContext): Transducer<ChatEvent, Uint8Array> => ({
     start: () => {
-      const writing = new ChunkWriting(context, wishes)
+      const ids = new CallIds(context, idForm)
+      const begin = (index: number) => new ChunkWriting(context, wishes, ids, index)
+      const writing = wishes.several ? new SeveralWriting(begin) : begin(0)
       return {
         push: (event) => {
           writing.event(event)
@@ -268,16 +282,14 @@ class Whole {
   // Each thought with what it is signed with.
   readonly details: Array<{ text: string; signature?: string }> = []
   stop: ChatStop | undefined
-  usage: ChatUsage | undefined
-  failure: string | undefined
 
-  constructor(context: AnswerContext) {
-    this.ids = new CallIds(context, idForm)
+  constructor(ids: CallIds, events: ReadonlyArray<ChatEvent>) {
+    this.ids = ids
+    for (const event of events) this.event(event)
   }
 
-  event(event: ChatEvent): void {
-    if (event.type === "error") this.failure = event.message
-    else if (event.type === "text") {
+  private event(event: ChatEvent): void {
+    if (event.type === "text") {
       this.content += event.text
       for (const each of event.logprobs ?? []) this.logprobs.push(each)
     } else if (event.type === "refusal") this.refusal += event.text
@@ -296,7 +308,6 @@ class Whole {
       const made = this.calls.get(event.call)
       if (made !== undefined) made.args += event.text
     } else if (event.type === "stop") this.stop = event.stop
-    else if (event.type === "usage") this.usage = event.usage
   }
 
   private thinks(text: string): void {
@@ -323,36 +334,43 @@ const callsOf = (calls: ReadonlyArray<Fields>, { older }: AnswerWishes): Fields 
   return older ? { function_call: first["function"] } : { tool_calls: calls }
 }
 
+const choiceOf = (all: Whole, index: number, wishes: AnswerWishes): Fields => {
+  const { annotations, content, details, logprobs, refusal, stop, thoughts } = all
+  const calls = [...all.calls.values()].map((call) => callOf(call, wishes, stop?.reason === "length"))
+  const tellsThoughts = wishes.thoughts && details.length > 0
+  const message = {
+    role: "assistant",
+    content: content === "" && (calls.length > 0 || refusal !== "") ? null : content,
+    ...(refusal === "" ? {} : { refusal }),
+    ...(annotations.length === 0 ? {} : { annotations }),
+    ...(tellsThoughts && thoughts !== "" ? { reasoning_content: thoughts } : {}),
+    ...(tellsThoughts && wishes.signatures
+      ? { reasoning_details: details.map((each, index) => detailOf(index, each)) }
+      : {}),
+    ...callsOf(calls, wishes)
+  }
+  return {
+    index,
+    message,
+    ...(logprobs.length === 0 ? {} : { logprobs: { content: logprobs, refusal: null } }),
+    finish_reason: reasonOf(stop, calls.length > 0, wishes)
+  }
+}
+
 const wholeEncoder =
   (wishes: AnswerWishes) =>
   (events: ReadonlyArray<ChatEvent>, context: AnswerContext): Result.Result<Uint8Array, string> => {
-    const all = new Whole(context)
-    for (const event of events) all.event(event)
-    if (all.failure !== undefined) return Result.fail(all.failure)
-    const { annotations, content, details, logprobs, refusal, stop, thoughts, usage } = all
-    const calls = [...all.calls.values()].map((call) => callOf(call, wishes, stop?.reason === "length"))
-    if (wishes.older && calls.length > 1) return Result.fail(oneCall)
-    const tellsThoughts = wishes.thoughts && details.length > 0
-    const message = {
-      role: "assistant",
-      content: content === "" && (calls.length > 0 || refusal !== "") ? null : content,
-      ...(refusal === "" ? {} : { refusal }),
-      ...(annotations.length === 0 ? {} : { annotations }),
-      ...(tellsThoughts && thoughts !== "" ? { reasoning_content: thoughts } : {}),
-      ...(tellsThoughts && wishes.signatures
-        ? { reasoning_details: details.map((each, index) => detailOf(index, each)) }
-        : {}),
-      ...callsOf(calls, wishes)
+    const ids = new CallIds(context, idForm)
+    let usage: ChatUsage | undefined
+    for (const event of events) {
+      if (event.type === "error") return Result.fail(event.message)
+      if (event.type === "usage") ({ usage } = event)
     }
-    const choice = {
-      index: 0,
-      message,
-      ...(logprobs.length === 0 ? {} : { logprobs: { content: logprobs, refusal: null } }),
-      finish_reason: reasonOf(stop, calls.length > 0, wishes)
-    }
+    const all = [...eventsByChoice(events)].map(([index, some]) => [index, new Whole(ids, some)] as const)
+    if (wishes.older && all.some(([, { calls }]) => calls.size > 1)) return Result.fail(oneCall)
     const answer = {
       ...answerHead(context, "chat.completion"),
-      choices: [choice],
+      choices: all.map(([index, each]) => choiceOf(each, index, wishes)),
       ...(usage === undefined ? {} : { usage: usageOf(usage), ...tierOf(usage) })
     }
     return Result.succeed(encoder.encode(JSON.stringify(answer)))

@@ -258,7 +258,8 @@ const wishesOf = (json: JsonObject, notes: Notes): AnswerWishes => {
     signatures: Predicate.isObject(reasoning) || json["include_reasoning"] === true,
     thoughts: exclude !== true && json["include_reasoning"] !== false,
     free: new Set(free),
-    older: Array.isArray(json["functions"])
+    older: Array.isArray(json["functions"]),
+    several: typeof json["n"] === "number" && json["n"] > 1
   }
 }
 

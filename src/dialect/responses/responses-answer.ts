@@ -100,6 +100,7 @@ class ResponseWriting {
       case "done":
         return this.finish()
       case "start":
+      case "choice":
         return undefined
     }
   }

@@ -1,0 +1,103 @@
+import { expect, test } from "bun:test"
+import fc from "fast-check"
+import type { AnswerContext, ChatEvent } from "../../src/dialect/chat.ts"
+import { gemini } from "../../src/dialect/gemini/gemini.ts"
+import { openai } from "../../src/dialect/openai/openai.ts"
+import { transduce, through } from "../../src/dialect/Transducer.ts"
+import { answersFrom, answersTo } from "../kit/codecs.ts"
+import { holdsUnderAnyCutting } from "../kit/cutting.ts"
+import { asking, eventOf } from "../kit/gemini.ts"
+
+const [, stream] = gemini.operations
+const [chat] = openai.operations
+const context: AnswerContext = { model: "m", id: "1", now: 0, callIds: new Set() }
+const encoder = new TextEncoder()
+const asked = { stream: true, messages: [{ role: "user" as const, parts: [] }], tools: [], choices: 3, extra: {} }
+
+const toGoogle = answersTo(stream!.client!, JSON.parse(asking({ generationConfig: { candidateCount: 3 } })), "m")
+const toOpenAi = answersTo(chat.client!, { messages: [{ role: "user", content: "go" }], n: 3, stream: true }, "m")
+const ofGoogle = answersFrom(stream!.server!, asked)
+const ofOpenAi = answersFrom(chat.server!, asked)
+
+/** Pieces of text of three answers, in any order. */
+const said = fc.array(fc.tuple(fc.nat(2), fc.string({ minLength: 1, maxLength: 6 })), { maxLength: 12 })
+
+type Said = ReadonlyArray<readonly [choice: number, text: string]>
+
+const asOpenAis = (pieces: Said): Uint8Array => {
+  const choices = [
+    ...pieces.map(([index, content]) => ({ index, delta: { content }, finish_reason: null })),
+    ...[2, 0, 1].map((index) => ({ index, delta: {}, finish_reason: "stop" }))
+  ]
+  return encoder.encode(`${choices.map((choice) => eventOf({ choices: [choice] })).join("")}data: [DONE]\n\n`)
+}
+
+const asGoogles = (pieces: Said, ends: ReadonlyArray<number> = [2, 0, 1]): Uint8Array => {
+  const content = (text: string) => ({ role: "model", parts: [{ text }] })
+  const candidates = [
+    ...pieces.map(([index, text]) => ({ index, content: content(text) })),
+    ...ends.map((index) => ({ index, finishReason: "STOP" }))
+  ]
+  return encoder.encode(candidates.map((each) => eventOf({ candidates: [each] })).join(""))
+}
+
+/** What each answer says, and whether all is whole. */
+const heard = (events: ReadonlyArray<ChatEvent>) => {
+  const texts = ["", "", ""]
+  let choice = 0
+  for (const event of events) {
+    if (event.type === "choice") ({ choice } = event)
+    if (event.type === "text") texts[choice] += event.text
+  }
+  return { texts, end: events.at(-1)?.type }
+}
+
+const textsOf = (pieces: Said) =>
+  [0, 1, 2].map((choice) => pieces.flatMap(([of, text]) => (of === choice ? [text] : [])).join(""))
+
+test("several answers keep what each one says, to the other dialect and back", () =>
+  fc.assert(
+    fc.property(said, (pieces) => {
+      const wanted: ReturnType<typeof heard> = { texts: textsOf(pieces), end: "done" }
+      for (const [bytes, from, to, back] of [
+        [asOpenAis(pieces), ofOpenAi, toGoogle, ofGoogle],
+        [asGoogles(pieces), ofGoogle, toOpenAi, ofOpenAi]
+      ] as const) {
+        const events = transduce(from.stream, [bytes])
+        expect(heard(events)).toEqual(wanted)
+        const told = transduce(through(from.stream, to.stream(context)), [bytes])
+        expect(heard(transduce(back.stream, told))).toEqual(wanted)
+      }
+    })
+  ))
+
+test("several answers are the same however their stream is cut", async () => {
+  const joined = (all: ReadonlyArray<Uint8Array>) => Buffer.concat([...all]).toString()
+  await holdsUnderAnyCutting(through(ofOpenAi.stream, toGoogle.stream(context)), said.map(asOpenAis), joined, 50)
+  await holdsUnderAnyCutting(
+    through(ofGoogle.stream, toOpenAi.stream(context)),
+    said.map((pieces) => asGoogles(pieces)),
+    joined,
+    50
+  )
+})
+
+test("several answers of which one has not ended are not whole, to the watch nor to who translates them", () => {
+  const pieces = [
+    [0, "a"],
+    [1, "b"]
+  ] as const
+  const ending = (ends: ReadonlyArray<number>) => {
+    const watch = gemini.watch()
+    watch.push(asGoogles(pieces, ends))
+    return [watch.ending(true), heard(transduce(ofGoogle.stream, [asGoogles(pieces, ends)])).end]
+  }
+  expect(ending([0])).toEqual(["cut", "error"])
+  expect(ending([1])).toEqual(["cut", "error"])
+  expect(ending([1, 0])).toEqual(["done", "done"])
+})
+
+test("what a server says beyond the answers that were asked for is not told", () => {
+  const events = transduce(ofGoogle.stream, [asGoogles([[7, "more"]], [0, 7])])
+  expect(heard(events)).toEqual({ texts: ["", "", ""], end: "done" })
+})
