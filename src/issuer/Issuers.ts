@@ -206,7 +206,11 @@ const makeIssuers = Effect.fnUntraced(function* (configured: () => ReadonlyArray
     yield* Effect.sleep(Math.min(Math.max(next, leastLookMs), soonestMs))
   })
   issuers()
-  yield* look.pipe(Effect.forever, Effect.forkScoped)
+  // A defect of ours is no reason to ask never again.
+  const looking = Effect.catchDefect(look, (defect) =>
+    Effect.andThen(Effect.logError("the keys of issuers could not be looked after", defect), Effect.sleep(soonestMs))
+  )
+  yield* looking.pipe(Effect.forever, Effect.forkScoped)
 
   const unavailable = ({ issuer }: Known): TokenRefusal => ({
     refused: new IssuerUnavailable({

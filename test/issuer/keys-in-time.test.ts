@@ -32,11 +32,12 @@ const started = Effect.acquireRelease(
   (issuer) => Effect.promise(() => issuer[Symbol.asyncDispose]())
 )
 
-/** Asks for real, at once by the clock of the test; `up` says whether the issuer is there. */
+/** Asks for real, at once by the clock of the test; `up` says whether the issuer is there, `broken` whether asking itself fails. */
 const asking = () => {
-  const line = { up: true, asked: 0 }
+  const line = { up: true, broken: false, asked: 0 }
   const transport = Transport.layerOf({
     ask: ({ url }) => {
+      if (line.broken) return Effect.die(new Error("a defect of ours"))
       if (url.endsWith("/jwks")) line.asked += 1
       if (!line.up) {
         if (!url.endsWith("/jwks")) line.asked += 1
@@ -52,6 +53,35 @@ const asking = () => {
   return { line, transport }
 }
 
+/** An issuer that is the only one of the settings, until others are put in their place. */
+interface World {
+  readonly issuer: OidcIssuer
+  readonly line: ReturnType<typeof asking>["line"]
+  readonly put: (settings: ReadonlyArray<TokenIssuer>) => void
+  readonly tokens: Issuers["Service"]["tokens"]
+}
+
+const withIssuer = (
+  use: (world: World) => Effect.Effect<void>,
+  more: (issuer: OidcIssuer) => Partial<TokenIssuer> = () => ({})
+) =>
+  Effect.gen(function* () {
+    const issuer = yield* started
+    const { line, transport } = asking()
+    let settings: ReadonlyArray<TokenIssuer> = [entry(issuer, more(issuer))]
+    const put = (others: ReadonlyArray<TokenIssuer>): void => {
+      settings = others
+    }
+    yield* Effect.flatMap(Issuers, ({ tokens }) => use({ issuer, line, put, tokens })).pipe(
+      Effect.provide(
+        Layer.provide(
+          Issuers.layer(() => settings),
+          transport
+        )
+      )
+    )
+  })
+
 const outcome = (found: Grant | TokenRefusal | undefined): string =>
   found === undefined ? "unchecked" : "name" in found ? found.name : found.refused._tag
 
@@ -65,12 +95,8 @@ const later = 4_000_000_000
 
 describe("the keys of an issuer", () => {
   effect("count on while it is away, for as long as is said and no longer, and are there again soon after it is", () =>
-    Effect.gen(function* () {
-      const issuer = yield* started
-      const { line, transport } = asking()
-      const settings = [entry(issuer)]
-      yield* Effect.gen(function* () {
-        const { tokens } = yield* Issuers
+    withIssuer(({ issuer, line, tokens }) =>
+      Effect.gen(function* () {
         const token = (nth: number) => Effect.promise(() => issuer.signed({ exp: later, nth }))
         expect(yield* checked(tokens(), yield* token(1))).toBe("corp:somebody")
         line.up = false
@@ -83,24 +109,13 @@ describe("the keys of an issuer", () => {
         line.up = true
         yield* TestClock.adjust("11 seconds")
         expect(yield* checked(tokens(), first)).toBe("corp:somebody")
-      }).pipe(
-        Effect.provide(
-          Layer.provide(
-            Issuers.layer(() => settings),
-            transport
-          )
-        )
-      )
-    })
+      })
+    )
   )
 
   effect("are asked for once in ten seconds at most, however many strangers come with keys of their own", () =>
-    Effect.gen(function* () {
-      const issuer = yield* started
-      const { line, transport } = asking()
-      const settings = [entry(issuer)]
-      yield* Effect.gen(function* () {
-        const { tokens } = yield* Issuers
+    withIssuer(({ issuer, line, tokens }) =>
+      Effect.gen(function* () {
         const good = yield* Effect.promise(() => issuer.signed({ exp: later }))
         expect(yield* checked(tokens(), good)).toBe("corp:somebody")
         yield* TestClock.adjust("11 seconds")
@@ -128,24 +143,13 @@ describe("the keys of an issuer", () => {
         yield* come(1200)
         expect(line.asked - before).toBe(3)
         expect(yield* checked(tokens(), good)).toBe("corp:somebody")
-      }).pipe(
-        Effect.provide(
-          Layer.provide(
-            Issuers.layer(() => settings),
-            transport
-          )
-        )
-      )
-    })
+      })
+    )
   )
 
   effect("are got anew by schedule, and tokens of those that are gone count no more, used before or not", () =>
-    Effect.gen(function* () {
-      const issuer = yield* started
-      const { transport } = asking()
-      const settings = [entry(issuer)]
-      yield* Effect.gen(function* () {
-        const { tokens } = yield* Issuers
+    withIssuer(({ issuer, tokens }) =>
+      Effect.gen(function* () {
         const token = yield* Effect.promise(() => issuer.signed({ exp: later }))
         expect(yield* checked(tokens(), token)).toBe("corp:somebody")
         expect(outcome(tokens()?.known(token, 0))).toBe("corp:somebody")
@@ -156,70 +160,59 @@ describe("the keys of an issuer", () => {
         while (outcome(tokens()?.known(token, 0)) !== "unchecked" && performance.now() < end)
           yield* Effect.promise(() => Bun.sleep(1))
         expect(yield* checked(tokens(), token)).toBe("Unauthorized")
-      }).pipe(
-        Effect.provide(
-          Layer.provide(
-            Issuers.layer(() => settings),
-            transport
-          )
-        )
-      )
-    })
+      })
+    )
+  )
+
+  effect("are got anew by schedule after a defect too", () =>
+    withIssuer(
+      ({ issuer, line, tokens }) =>
+        Effect.gen(function* () {
+          yield* checked(tokens(), yield* Effect.promise(() => issuer.signed({ exp: later })))
+          line.broken = true
+          yield* TestClock.adjust("301 seconds")
+          line.broken = false
+          const before = line.asked
+          yield* TestClock.adjust("311 seconds")
+          expect(line.asked).toBeGreaterThan(before)
+        }),
+      (issuer) => ({ jwksUrl: `${issuer.url}/jwks` })
+    )
   )
 
   effect("that are given are enough, and it is never asked", () =>
-    Effect.gen(function* () {
-      const issuer = yield* started
-      const { line, transport } = asking()
-      const settings = [entry(issuer, { jwks: JSON.stringify(issuer.jwks()) })]
-      yield* Effect.gen(function* () {
-        const { tokens } = yield* Issuers
-        const token = yield* Effect.promise(() => issuer.signed({ exp: later }))
-        expect(yield* checked(tokens(), token)).toBe("corp:somebody")
-        yield* TestClock.adjust("5 hours")
-        expect(yield* checked(tokens(), yield* Effect.promise(() => issuer.signed({ exp: later, nth: 2 })))).toBe(
-          "corp:somebody"
-        )
-        yield* checked(tokens(), yield* Effect.promise(() => issuer.signed({ exp: later }, { kid: "other" })))
-        expect(line.asked).toBe(0)
-      }).pipe(
-        Effect.provide(
-          Layer.provide(
-            Issuers.layer(() => settings),
-            transport
+    withIssuer(
+      ({ issuer, line, tokens }) =>
+        Effect.gen(function* () {
+          const token = yield* Effect.promise(() => issuer.signed({ exp: later }))
+          expect(yield* checked(tokens(), token)).toBe("corp:somebody")
+          yield* TestClock.adjust("5 hours")
+          expect(yield* checked(tokens(), yield* Effect.promise(() => issuer.signed({ exp: later, nth: 2 })))).toBe(
+            "corp:somebody"
           )
-        )
-      )
-    })
+          yield* checked(tokens(), yield* Effect.promise(() => issuer.signed({ exp: later }, { kid: "other" })))
+          expect(line.asked).toBe(0)
+        }),
+      (issuer) => ({ jwks: JSON.stringify(issuer.jwks()) })
+    )
   )
 })
 
 effect("what a token lets do follows from the settings of the moment, also of one that was good before", () =>
-  Effect.gen(function* () {
-    const issuer = yield* started
-    const { line, transport } = asking()
-    let settings = [entry(issuer)]
-    yield* Effect.gen(function* () {
-      const { tokens } = yield* Issuers
+  withIssuer(({ issuer, line, put, tokens }) =>
+    Effect.gen(function* () {
       const token = yield* Effect.promise(() => issuer.signed({ exp: later, groups: ["a"] }))
       expect(yield* checked(tokens(), token)).toBe("corp:somebody")
       const { asked } = line
-      settings = [entry(issuer, { required: { groups: ["b"] } })]
+      put([entry(issuer, { required: { groups: ["b"] } })])
       expect(outcome(tokens()?.known(token, 0))).toBe("unchecked")
       expect(yield* checked(tokens(), token)).toBe("Forbidden")
       // The keys are the same ones.
       expect(line.asked).toBe(asked)
-      settings = []
+      put([])
       expect(tokens()).toBeUndefined()
-    }).pipe(
-      Effect.provide(
-        Layer.provide(
-          Issuers.layer(() => settings),
-          transport
-        )
-      )
-    )
-  })
+    })
+  )
 )
 
 test("an issuer that says it is another, or sends on to an address that is not encrypted, gives no keys", async () => {
