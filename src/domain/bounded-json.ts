@@ -22,3 +22,9 @@ export const parseBoundedJson = (text: string): unknown => {
 /** What stands at a path of a value that may be anything; undefined where there is nothing. */
 export const jsonAt = (value: unknown, ...path: ReadonlyArray<string | number>): unknown =>
   path.reduce<unknown>((at, key) => (typeof at === "object" && at !== null ? Reflect.get(at, key) : undefined), value)
+
+/** The text that stands at a path; undefined where there is none. */
+export const jsonTextAt = (value: unknown, ...path: ReadonlyArray<string | number>): string | undefined => {
+  const found = jsonAt(value, ...path)
+  return typeof found === "string" ? found : undefined
+}

@@ -2,7 +2,7 @@
  * The public keys of an issuer, got from where it says they are: within a time and a size, and with no redirect.
  */
 import * as Effect from "effect/Effect"
-import { parseBoundedJson } from "../domain/bounded-json.ts"
+import { jsonTextAt, parseBoundedJson } from "../domain/bounded-json.ts"
 import type { TokenIssuer } from "../domain/token-issuer.ts"
 import type { UpstreamError } from "../domain/upstream-errors.ts"
 import { version } from "../domain/version.ts"
@@ -33,11 +33,6 @@ const why = (error: UpstreamError): string => {
 export const discoveryUrl = ({ issuer }: Pick<TokenIssuer, "issuer">): string =>
   `${issuer.replace(/\/+$/, "")}/.well-known/openid-configuration`
 
-const textAt = (json: unknown, key: string): string | undefined => {
-  const value: unknown = typeof json === "object" && json !== null ? Reflect.get(json, key) : undefined
-  return typeof value === "string" ? value : undefined
-}
-
 /** Gets the keys; fails with why there are none, in words for a person. */
 export const fetchKeys = (
   { ask }: Pick<Transport["Service"], "ask">,
@@ -65,7 +60,7 @@ export const fetchKeys = (
   const discovered = Effect.gen(function* () {
     const url = discoveryUrl(issuer)
     const json = parseBoundedJson((yield* got(url)).text)
-    const says = textAt(json, "issuer")
+    const says = jsonTextAt(json, "issuer")
     if (says !== issuer.issuer) {
       return yield* Effect.fail(
         says === undefined
@@ -73,7 +68,7 @@ export const fetchKeys = (
           : `${url}: it is of issuer '${says.slice(0, 300)}', which is another text than '${issuer.issuer}'`
       )
     }
-    const at = textAt(json, "jwks_uri")
+    const at = jsonTextAt(json, "jwks_uri")
     if (at === undefined || !URL.canParse(at)) return yield* Effect.fail(`${url}: it names no jwks_uri`)
     if (!/^https?:/.test(at) || (url.startsWith("https:") && !at.startsWith("https:")))
       return yield* Effect.fail(`${url}: its jwks_uri is not encrypted (https)`)

@@ -2,7 +2,7 @@
  * Public keys of an issuer, and the check of its tokens against them.
  */
 import { createLocalJWKSet, errors, type JWK, jwtVerify } from "jose"
-import { jsonAt, parseBoundedJson } from "../domain/bounded-json.ts"
+import { jsonAt, jsonTextAt, parseBoundedJson } from "../domain/bounded-json.ts"
 import type { TokenIssuer } from "../domain/token-issuer.ts"
 import type { Claims } from "./token-grant.ts"
 
@@ -24,23 +24,22 @@ const publicParts: Readonly<Record<string, ReadonlyArray<string>>> = {
   OKP: ["crv", "x"]
 }
 
-const textIn = (key: unknown, name: string): string | undefined => {
-  const value = jsonAt(key, name)
-  return typeof value === "string" ? value : undefined
-}
-
 const publicKey = (key: unknown): ReadonlyArray<JWK> => {
-  const kind = textIn(key, "kty") ?? ""
+  const kind = jsonTextAt(key, "kty") ?? ""
   const parts = Object.hasOwn(publicParts, kind) ? publicParts[kind] : undefined
-  if (parts === undefined || textIn(key, "use") === "enc" || textIn(key, "alg")?.startsWith("RSA-OAEP") === true)
+  if (
+    parts === undefined ||
+    jsonTextAt(key, "use") === "enc" ||
+    jsonTextAt(key, "alg")?.startsWith("RSA-OAEP") === true
+  )
     return []
   // A key of the one curve goes by two names, and its header by either.
   const names = ["kid", "use", ...(kind === "OKP" ? [] : ["alg"]), ...parts]
   const told = names.flatMap((name) => {
-    const value = textIn(key, name)
+    const value = jsonTextAt(key, name)
     return value === undefined ? [] : [[name, value] as const]
   })
-  return parts.every((part) => textIn(key, part) !== undefined) ? [{ kty: kind, ...Object.fromEntries(told) }] : []
+  return parts.every((part) => jsonTextAt(key, part) !== undefined) ? [{ kty: kind, ...Object.fromEntries(told) }] : []
 }
 
 /** The keys that a text holds, a JWKS in JSON; why there are none, in words for a person. */
