@@ -88,7 +88,8 @@ export const tokenGrant = (issuer: TokenIssuer, claims: Claims): Result.Result<G
   const role = issuer.roles.find((each) => lackedClaim(claims, each.claims) === undefined)
   const terms: TokenTerms = { ...issuer.terms, ...role?.terms }
   const models = modelsClaim === undefined ? [] : modelsIn(claims, modelsClaim)
-  if (modelsClaim !== undefined && models.length === 0 && terms.models === undefined && terms.admin !== true) {
+  const asks = terms.admin !== true && terms.metrics !== true
+  if (modelsClaim !== undefined && models.length === 0 && terms.models === undefined && asks) {
     return forbidden(`${whose} names no model that it may use (claim '${modelsClaim}')`)
   }
   const owner = ownerClaim === undefined ? undefined : nameIn(claims, ownerClaim)

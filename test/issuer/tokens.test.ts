@@ -148,6 +148,10 @@ describe("a token of an issuer", () => {
       403,
       "The token of issuer 'corp' names no model that it may use (claim 'may_ask')"
     ])
+    const watchers = { name: "watchers", claims: { scope: ["watch"] }, metrics: true }
+    await using watched = await started([corp({ models_claim: "may_ask", roles: [watchers] })])
+    const watcher = await issuer.signed({ exp: later(60), scope: "watch" })
+    expect((await ask(watcher, "/metrics", undefined, watched)).status).toBe(200)
     await using named = await started([corp({ name_claim: "email" })])
     expect(await refusal(await issuer.token(), named)).toEqual([
       401,
