@@ -142,7 +142,7 @@ const grantsIn = function* (
     if (key !== undefined) yield key.fault(visitor.now(), () => visitor.peer()) ?? key.grant
     else {
       const token = knownToken?.(given, visitor.now())
-      if (token === undefined || "name" in token) yield token ?? { tried: given }
+      if (token === undefined || isGrant(token)) yield token ?? { tried: given }
       else yield token.isGuess ? { tried: given, refused: token.refused } : { refused: token.refused }
     }
   }
