@@ -7,7 +7,7 @@ import * as Layer from "effect/Layer"
 
 /** An answer as its client got it; times in monotonic milliseconds. */
 export interface KeptAnswer {
-  readonly body: Uint8Array
+  readonly body: Uint8Array<ArrayBuffer>
   readonly type: string
   readonly keptAt: number
   readonly until: number
@@ -26,8 +26,8 @@ export class AnswerCache extends Context.Service<
     /** The answer to a request, where there is one that may still be given. */
     readonly find: (key: string, now: number) => Effect.Effect<KeptAnswer | undefined>
     readonly keep: (key: string, answer: KeptAnswer) => void
-    /** Drops all; gives how many there were. */
-    readonly clear: Effect.Effect<number>
+    /** Drops all; gives what that was. */
+    readonly clear: Effect.Effect<CacheStanding>
     readonly standing: () => CacheStanding
   }
 >()("nexus/cache/AnswerCache") {
@@ -44,6 +44,7 @@ const inMemory = (mostBytes: () => number): AnswerCache["Service"] => {
   // In the order in which they were asked for last.
   const kept = new Map<string, KeptAnswer>()
   let bytes = 0
+  const standing = (): CacheStanding => ({ entries: kept.size, bytes })
   const drop = (key: string, answer: KeptAnswer): void => {
     kept.delete(key)
     bytes -= sizeOf(answer)
@@ -74,15 +75,11 @@ const inMemory = (mostBytes: () => number): AnswerCache["Service"] => {
       }
     },
     clear: Effect.sync(() => {
-      const { size } = kept
+      const dropped = standing()
       kept.clear()
       bytes = 0
-      return size
+      return dropped
     }),
-    standing: () => ({ entries: kept.size, bytes })
+    standing
   }
 }
-
-/** Drops all that a process keeps; gives what that was. */
-export const clearedCache = ({ clear, standing }: AnswerCache["Service"]): Effect.Effect<CacheStanding> =>
-  Effect.suspend(() => Effect.as(clear, standing()))

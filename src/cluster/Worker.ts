@@ -2,7 +2,7 @@
  * One of several processes that share a port: answers requests, is told of the backends by its supervisor, and tells it
  * what requests show of them.
  */
-import { AnswerCache, clearedCache } from "../cache/AnswerCache.ts"
+import { AnswerCache } from "../cache/AnswerCache.ts"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Latch from "effect/Latch"
@@ -115,7 +115,7 @@ const answering = (
   ),
   handling(contractOf(siblingQuestions.contacts), () => Effect.sync(() => contactedHosts(contacts, performance.now()))),
   handling(contractOf(siblingQuestions.cached), () => Effect.sync(() => [cache.standing()])),
-  handling(contractOf(siblingQuestions.clearCache), () => Effect.map(clearedCache(cache), (dropped) => [dropped])),
+  handling(contractOf(siblingQuestions.clearCache), () => Effect.map(cache.clear, (dropped) => [dropped])),
   handling(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
 ]
 

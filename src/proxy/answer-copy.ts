@@ -51,7 +51,7 @@ export class AnswerCopy {
   }
 
   /** All that was sent, up to the size, be it the beginning of an answer that broke. */
-  get bytes(): Uint8Array {
+  get bytes(): Uint8Array<ArrayBuffer> {
     return Buffer.concat(this.pieces)
   }
 

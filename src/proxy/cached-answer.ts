@@ -119,7 +119,7 @@ const keptResponse = ({ body, keptAt, type }: KeptAnswer, record: RequestRecord,
     age: String(Math.floor((now - keptAt) / 1000)),
     ...(left === undefined ? {} : limitHeaders(route.dialect, left))
   }
-  return new Response(new Uint8Array(body), { headers })
+  return new Response(body, { headers })
 }
 
 /** Answers a request with what was kept. */

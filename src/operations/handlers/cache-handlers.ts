@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import { HttpApiBuilder } from "effect/http-api"
 import type { CacheState } from "../../api/cache-api.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
-import { AnswerCache, type CacheStanding, clearedCache } from "../../cache/AnswerCache.ts"
+import { AnswerCache, type CacheStanding } from "../../cache/AnswerCache.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 
 // Of all processes together.
@@ -34,7 +34,7 @@ export const cacheHandlers = HttpApiBuilder.group(
       // Each process keeps its own, and is asked for it.
       kept: () => Effect.map(siblings.ask(siblingQuestions.cached, {}), (others) => together(cache.standing(), others)),
       // All of them drop theirs at once: nobody is to be given what has been cleared elsewhere.
-      clear: () => Effect.zipWith(clearedCache(cache), siblings.ask(siblingQuestions.clearCache, {}), together)
+      clear: () => Effect.zipWith(cache.clear, siblings.ask(siblingQuestions.clearCache, {}), together)
     })
   })
 )
