@@ -95,7 +95,16 @@ const migrations: Migrations = {
       id integer primary key autoincrement, at integer not null, mark text not null,
       facts blob not null, texts blob not null, bytes integer not null
     );
-    create index captures_at on captures (at);`
+    create index captures_at on captures (at);`,
+    // How much there is, for all processes that write: to sum it up anew would read the whole file.
+    `create table captured (bytes integer not null);
+    insert into captured select coalesce(sum(bytes), 0) from captures;
+    create trigger captures_come after insert on captures begin
+      update captured set bytes = bytes + new.bytes;
+    end;
+    create trigger captures_go after delete on captures begin
+      update captured set bytes = bytes - old.bytes;
+    end;`
   ]
 }
 
@@ -108,10 +117,13 @@ const pruneMs = 60_000
 interface Row {
   readonly id: number
   readonly at: number
-  readonly mark: string
   readonly facts: Uint8Array
-  readonly texts: Uint8Array
   readonly bytes: number
+}
+
+interface WholeRow extends Row {
+  readonly mark: string
+  readonly texts: Uint8Array
 }
 
 const encoder = new TextEncoder()
@@ -143,12 +155,9 @@ const makeCaptures = Effect.fnUntraced(function* (settings: CaptureSettings) {
     const file = opened()
     file.run("delete from captures where at < ?", [clock.currentTimeMillisUnsafe() - keptMs])
     // The newest that have room stay.
-    file.run(
-      `delete from captures where id in (
-        select id from (select id, sum(bytes) over (order by id desc) until from captures) where until > ?)`,
-      [mostBytes]
-    )
-    file.run("pragma incremental_vacuum")
+    const stored = file.query<{ bytes: number }, []>("select bytes from captured")
+    const dropOldest = file.query("delete from captures where id = (select min(id) from captures)")
+    while ((stored.get()?.bytes ?? 0) > mostBytes) if (dropOldest.run().changes === 0) return
   }
 
   const failed = (error: unknown): void => {
@@ -185,10 +194,17 @@ const makeCaptures = Effect.fnUntraced(function* (settings: CaptureSettings) {
     return { id, at, bytes, facts: head === undefined ? null : parsed<CaptureFacts>(head) }
   }
 
-  yield* Effect.addFinalizer(() => Effect.sync(() => database?.close()))
+  // What has come is stored first.
+  yield* Effect.addFinalizer(() =>
+    Effect.andThen(
+      Effect.promise(() => inOrder),
+      Effect.sync(() => database?.close())
+    )
+  )
   const pruning = Effect.sync(() => {
     try {
       prune()
+      opened().run("pragma incremental_vacuum")
     } catch (error) {
       failed(error)
     }
@@ -217,12 +233,14 @@ const makeCaptures = Effect.fnUntraced(function* (settings: CaptureSettings) {
     },
     list: (most) =>
       readable(() => {
-        const rows = opened().query<Row, [number]>("select * from captures order by id desc limit ?").all(most)
+        const rows = opened()
+          .query<Row, [number]>("select id, at, facts, bytes from captures order by id desc limit ?")
+          .all(most)
         return Promise.all(rows.map(told))
       }),
     show: (id) =>
       readable(async () => {
-        const row = opened().query<Row, [number]>("select * from captures where id = ?").get(id)
+        const row = opened().query<WholeRow, [number]>("select * from captures where id = ?").get(id)
         if (row === null) throw new CaptureUnreadable({ message: `There is no capture ${id}` })
         const body = await seal.open(row.texts, `texts ${row.at}`)
         if (body !== undefined) return { ...(await told(row)), ...parsed<CapturedTexts>(body) }

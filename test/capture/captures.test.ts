@@ -2,9 +2,12 @@ import { afterAll, describe, expect, test } from "bun:test"
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { Effect, Layer } from "effect"
 import fc from "fast-check"
+import { Captures, type CaptureUnreadable } from "../../src/capture/Captures.ts"
 import { sealOf } from "../../src/capture/sealing.ts"
 import { secretIn } from "../../src/domain/key-terms.ts"
+import { RequestLog } from "../../src/telemetry/logging.ts"
 import { chatEvents, completion, json } from "../kit/answers.ts"
 import { modelOf, startUpstream, streamed, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
@@ -165,6 +168,47 @@ describe("captures", () => {
     expect((await all.get(`/${left[0].id}`)).status).toBe(409)
     await all.get("", "DELETE")
     expect((await all.get("")).json.captures).toEqual([])
+  })
+
+  test("that have come are stored before the gateway ends", async () => {
+    const settings = {
+      keys: [],
+      models: ["*"],
+      path: join(folder, "end.sqlite"),
+      secret: Buffer.alloc(32, 1),
+      mostBytes: 1_048_576,
+      keptMs: 60_000
+    }
+    const nothing = () => undefined
+    const quiet = Layer.succeed(RequestLog, {
+      debugEnabled: () => false,
+      accessShare: nothing,
+      accessTemplate: nothing,
+      writeLine: nothing,
+      write: nothing
+    })
+    const within = <A>(use: (captures: Captures["Service"]) => Effect.Effect<A, CaptureUnreadable>): Promise<A> =>
+      Effect.runPromise(
+        Effect.flatMap(Captures, use).pipe(Effect.provide(Layer.provide(Captures.layer(settings), quiet)))
+      )
+    const facts = {
+      key: null,
+      endpoint: "e",
+      dialect: "d",
+      backend: "b",
+      outcome: "completed",
+      status: 200,
+      stream: false
+    }
+    await within((captures) =>
+      Effect.sync(() => {
+        for (const model of ["a", "b", "c"]) {
+          captures.store({ ...facts, request_id: model, model }, { request: "", answer: "" })
+        }
+      })
+    )
+    const found = await within(({ list }) => list(10))
+    expect(found.map((each) => each.facts?.model)).toEqual(["c", "b", "a"])
   })
 
   test("are refused by the config without a key that can seal them", () => {
