@@ -2,6 +2,7 @@
  * What tells two configs apart, key by key and without a secret.
  */
 import * as Equal from "effect/Equal"
+import * as Redacted from "effect/Redacted"
 import type { LoadedConfig } from "./compile.ts"
 import { isTable, type KeyPath, showPath, type Table, valueAt } from "./path.ts"
 import type { ReadConfig } from "./read.ts"
@@ -29,8 +30,9 @@ const fixed: ReadonlySet<string> = new Set([
   "usage.prices_file"
 ])
 
-// The link to what replicas share is made once.
-const isFixed = (key: string): boolean => fixed.has(key) || (key.startsWith("cluster.") && key !== "cluster.when_away")
+// The link to what replicas share is made once, and so is the file of what is captured.
+const isFixed = (key: string): boolean =>
+  fixed.has(key) || key.startsWith("capture.") || (key.startsWith("cluster.") && key !== "cluster.when_away")
 
 const hidden = "(hidden)"
 
@@ -77,9 +79,12 @@ const differing = (before: unknown, after: unknown, place: Place): ReadonlyArray
   return isTable(whole) ? leafPaths(whole, []).map((path) => path.reduce(below, place)) : [place]
 }
 
-/** Keys of backends and clients, by what tells them apart; never to be shown. */
-const secretsOf = ({ backends, authKeys, issuers, store }: LoadedConfig): ReadonlyMap<string, unknown> =>
-  new Map<string, unknown>([
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex")
+
+/** Keys of all that has one, by what tells them apart; never to be shown. */
+const secretsOf = (loaded: LoadedConfig): ReadonlyMap<string, unknown> => {
+  const { authKeys, backends, captureSecret, hooks, issuers, store } = loaded
+  return new Map<string, unknown>([
     ...backends.flatMap(({ name, apiKey }) =>
       apiKey === undefined ? [] : [[`backends.${name}.key`, apiKey] as const]
     ),
@@ -94,8 +99,11 @@ const secretsOf = ({ backends, authKeys, issuers, store }: LoadedConfig): Readon
     ...issuers.flatMap(({ jwks, name, tls }) =>
       jwks === undefined && tls === undefined ? [] : [[`auth.issuers.${name}.files`, [jwks, tls?.ca]] as const]
     ),
-    ...authKeys.map(({ name, digest }) => [`auth.keys.${name}.key`, Buffer.from(digest).toString("hex")] as const)
+    ...hooks.flatMap(({ key, name }) => (key === undefined ? [] : [[`hooks.${name}.key`, key] as const])),
+    ...(captureSecret === undefined ? [] : [["capture.key", hex(Redacted.value(captureSecret))] as const]),
+    ...authKeys.map(({ name, digest }) => [`auth.keys.${name}.key`, hex(digest)] as const)
   ])
+}
 
 const secretChanges = (before: LoadedConfig, after: LoadedConfig): ReadonlyArray<Difference> => {
   const was = secretsOf(before)
@@ -142,12 +150,15 @@ export const difference = (before: ReadConfig, after: ReadConfig): ReadonlyArray
   return [...reordered(before.loaded, after.loaded), ...told, ...secretChanges(before.loaded, after.loaded)]
 }
 
-/** What differs, in few words: a backend, a client or a rule counts once, whatever differs of it. */
+/** What differs, in few words: a backend, a client, a rule or a hook counts once, whatever differs of it. */
 export const changedParts = (changes: ReadonlyArray<Difference>): string =>
   [
     ...new Set(
       changes.map(({ key }) =>
-        key.replace(/^(backends|auth\.keys|auth\.issuers|models|routes)\.("(?:[^"\\]|\\.)*"|[^.[]+)[.[].*$/, "$1.$2")
+        key.replace(
+          /^(backends|auth\.keys|auth\.issuers|models|routes|hooks)\.("(?:[^"\\]|\\.)*"|[^.[]+)[.[].*$/,
+          "$1.$2"
+        )
       )
     )
   ].join(", ")

@@ -47,6 +47,23 @@ test("a changed secret is told, and not shown", () => {
   expect(changes).toEqual([{ key: "backends.one.key", before: "(hidden)", after: "(hidden)", restart: false }])
 })
 
+test("a changed key of a hook or of captures is told, and not shown", () => {
+  const text = `[[hooks]]\nname = "h"\nurl = "http://h:1"\napi_key_env = "HOOK_KEY"\n[capture]\nmodels = ["m"]\nkey_env = "SEAL"`
+  const at = (hook: string, fill: number) =>
+    read(text, { HOOK_KEY: hook, SEAL: Buffer.alloc(32, fill).toString("hex") })
+  expect(difference(at("old", 1), at("new", 2))).toEqual([
+    { key: "hooks.h.key", before: "(hidden)", after: "(hidden)", restart: false },
+    { key: "capture.key", before: "(hidden)", after: "(hidden)", restart: true }
+  ])
+})
+
+test("what is captured waits for the next start", () => {
+  const text = (models: string) => `[capture]\nmodels = [${models}]\nkey_env = "SEAL"`
+  const env = { SEAL: "0".repeat(64) }
+  const changes = difference(read(text('"a", "b"'), env), read(text('"a"'), env))
+  expect(changes.map(({ key, restart }) => [key, restart])).toEqual([["capture.models", true]])
+})
+
 test("host, port, workers and what speaks HTTP wait for the next start", () => {
   const before = read("")
   const after = read(`[server]\nport = 9000\nworkers = 3\nwire = "own"\nmax_body_mb = 1`)
