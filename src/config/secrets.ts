@@ -42,28 +42,23 @@ export interface ResolvedSecrets {
   readonly names: ReadonlySet<string>
 }
 
+const filesOf = (table: unknown, keys: ReadonlyArray<string>): ReadonlyArray<string> =>
+  keys.flatMap((key) => {
+    const file = valueAt(table, [key])
+    return typeof file === "string" && file !== "" ? [file] : []
+  })
+
 const filesIn = (tree: Table, list: KeyPath, keys: ReadonlyArray<string>): ReadonlyArray<string> =>
-  tablesAt(tree, list).flatMap(({ table }) =>
-    keys.flatMap((key) => {
-      const file = table[key]
-      return typeof file === "string" && file !== "" ? [file] : []
-    })
-  )
+  tablesAt(tree, list).flatMap(({ table }) => filesOf(table, keys))
 
 /** Names of all files that hold keys or certificates. */
 export const keyFilesOf = (tree: Table): ReadonlyArray<string> => [
   ...filesIn(tree, ["backends"], ["api_key_file", ...tlsFileKeys]),
   ...filesIn(tree, ["auth", "keys"], ["key_file"]),
   ...filesIn(tree, ["auth", "issuers"], ["jwks_file", "ca_file"]),
-  ...storeFileKeys.flatMap((key) => {
-    const file = valueAt(tree, ["cluster", key])
-    return typeof file === "string" && file !== "" ? [file] : []
-  }),
+  ...filesOf(tree["cluster"], storeFileKeys),
   ...filesIn(tree, ["hooks"], ["api_key_file"]),
-  ...["key_file"].flatMap((key) => {
-    const file = valueAt(tree, ["capture", key])
-    return typeof file === "string" && file !== "" ? [file] : []
-  })
+  ...filesOf(tree["capture"], ["key_file"])
 ]
 
 const storeFileKeys = ["password_file", ...tlsFileKeys] as const
@@ -177,24 +172,25 @@ export const resolveSecrets = (tree: Table, env: Environment, files: KeyFiles, d
     if (key !== undefined) hookKeys.set(nameOf(table), key)
   }
 
-  const capture = tree["capture"]
-  const isCapturing =
-    isTable(capture) && ["keys", "models"].some((key) => Array.isArray(capture[key]) && capture[key].length > 0)
-  const captureKey =
-    isTable(capture) && isCapturing
-      ? (fromVariable(capture, "key_env", ["capture"], "capture") ??
-        fromFile(capture, "key_file", ["capture"], "capture"))
-      : undefined
-  if (isTable(capture) && isCapturing) {
+  const keyOfCapture = (capture: unknown): string | undefined => {
+    if (!isTable(capture)) return undefined
+    const isOn = ["keys", "models"].some((key) => Array.isArray(capture[key]) && capture[key].length > 0)
+    if (!isOn) return undefined
+    const at = ["capture"]
     const named = ["key_env", "key_file"].find((key) => typeof capture[key] === "string")
     if (named === undefined) {
       const reason = "capture needs key_env or key_file: the key that all that is stored is sealed with"
-      mistakes.push({ path: ["capture"], reason })
-    } else if (captureKey !== undefined && secretIn(captureKey) === undefined) {
-      const reason = "it does not hold 32 bytes in base64 or hexadecimal, such as `openssl rand -base64 32` prints"
-      mistakes.push({ path: ["capture", named], value: capture[named], reason })
+      mistakes.push({ path: at, reason })
+      return undefined
     }
+    const key = fromVariable(capture, "key_env", at, "capture") ?? fromFile(capture, "key_file", at, "capture")
+    if (key !== undefined && secretIn(key) === undefined) {
+      const reason = "it does not hold 32 bytes in base64 or hexadecimal, such as `openssl rand -base64 32` prints"
+      mistakes.push({ path: [...at, named], value: capture[named], reason })
+    }
+    return key
   }
+  const captureKey = keyOfCapture(tree["capture"])
 
   const authKeys: Array<ConfiguredKey> = []
   const seen = new Map<string, KeyPath>()
