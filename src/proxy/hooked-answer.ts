@@ -320,7 +320,7 @@ class HookedFlow implements AnswerBody, BodySink {
       if (this.ended && this.window.isEmpty) return this.last
       return Effect.andThen(this.turn, next)
     })
-    return Effect.catchDefect(next, (defect) => Effect.sync(() => this.refuse(toUpstreamError(defect, true))))
+    return Effect.catchDefect(next, (defect) => this.refuse(toUpstreamError(defect, true)))
   }
 
   /** One window, from when it is worth while to when the client can take more. */
@@ -333,7 +333,7 @@ class HookedFlow implements AnswerBody, BodySink {
       )
     })
     const shown = Effect.matchEffect(this.judged, {
-      onFailure: (refusal) => Effect.sync(() => this.refuse(refusal)),
+      onFailure: (refusal) => this.refuse(refusal),
       onSuccess: (text) => Effect.sync(() => this.goes(text))
     })
     return this.when(() => this.isFull || this.window.isWorthIt).pipe(
@@ -379,28 +379,35 @@ class HookedFlow implements AnswerBody, BodySink {
     return Effect.suspend(() => {
       const { error } = this
       // What broke before anything of it was let go may come of somebody else.
-      if (!this.begun && error !== undefined) return Effect.sync(() => this.refuse(error))
+      if (!this.begun && error !== undefined) return this.refuse(error)
       if (!this.begun) this.begin()
-      return Effect.map(
-        this.when(() => this.sink !== undefined),
-        () => {
-          this.flush()
-          if (error === undefined) this.sink?.end()
-          else this.sink?.fail(error)
-        }
-      )
+      return this.concludes((sink) => {
+        if (error === undefined) sink.end()
+        else sink.fail(error)
+      })
     })
   }
 
-  private refuse(why: GuardRefusal | UpstreamError): void {
-    const { answer, sink } = this
-    this.isOver = true
-    if (sink === undefined) {
-      answer.head.body.abort()
-      answer.taken()
-      return this.begins(why)
-    }
-    sink.fail(isGuardRefusal(why) ? endedFor(why) : why)
+  private refuse(why: GuardRefusal | UpstreamError): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.isOver = true
+      if (this.begun) return this.concludes((sink) => sink.fail(isGuardRefusal(why) ? endedFor(why) : why))
+      this.answer.head.body.abort()
+      this.answer.taken()
+      this.begins(why)
+      return Effect.void
+    })
+  }
+
+  // An answer that has begun may have nobody yet who takes it.
+  private concludes(say: (sink: BodySink) => void): Effect.Effect<void> {
+    return Effect.map(
+      this.when(() => this.sink !== undefined),
+      () => {
+        this.flush()
+        if (this.sink !== undefined) say(this.sink)
+      }
+    )
   }
 }
 
