@@ -4,7 +4,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { textsOfRequest, objectIn } from "../dialect/shown-texts.ts"
+import { objectIn, type ShownText, textsOfRequest } from "../dialect/shown-texts.ts"
 import type { ReadRequest } from "../dialect/Dialect.ts"
 import { type BodyReading, buildBody, type ParsedBody } from "../dialect/parsed-body.ts"
 import type { EventLoopTurns } from "../domain/EventLoopTurns.ts"
@@ -188,6 +188,18 @@ export const unseenRefusal = (
   what: string
 ): PolicyBlocked | undefined => guardFor(needs, record, plan)?.unseen(undefined, what)
 
+/** Puts the texts into their places that are others now; tells whether there were any. */
+export const putOthers = (texts: ReadonlyArray<ShownText>, others: ReadonlyArray<string>): boolean => {
+  let changed = false
+  for (const [at, { put, text }] of texts.entries()) {
+    const other = others[at]
+    if (other === undefined || other === text) continue
+    changed = true
+    put(other)
+  }
+  return changed
+}
+
 /** A request that has been judged: its body, and whether other words stand in it. */
 export interface GuardedBody {
   readonly body: Uint8Array
@@ -208,13 +220,7 @@ export const guardedBody = (
     const json: Record<PropertyKey, unknown> = { ...exact() }
     const { media, texts } = textsOfRequest(json)
     return Effect.map(guard.judged("request", texts, { media, window: 0, last: true }), (others) => {
-      let changed = false
-      for (const [at, { put, text }] of texts.entries()) {
-        const other = others[at]
-        if (other === undefined || other === text) continue
-        changed = true
-        put(other)
-      }
+      const changed = putOthers(texts, others)
       return { body: encoder.encode(JSON.stringify(json)), changed }
     })
   }

@@ -19,7 +19,7 @@ import type { RequestClock } from "../upstream/Upstream.ts"
 import type { AnswerBody, BodySink } from "../wire/received-answer.ts"
 import { toUpstreamError } from "../wire/to-upstream-error.ts"
 import { endedFor } from "./final-failure.ts"
-import { type Guard, type GuardRefusal, isGuardRefusal } from "./guard.ts"
+import { type Guard, type GuardRefusal, isGuardRefusal, putOthers } from "./guard.ts"
 import type { RequestRecord } from "./record.ts"
 import { translatedHead } from "./translated-flow.ts"
 
@@ -76,14 +76,7 @@ const shownWhole = (
   }
   const { media, texts } = textsOfAnswer(json)
   return Effect.map(guard.judged("answer", texts, { ...whole, media }), (others) => {
-    let changed = false
-    for (const [at, { put, text }] of texts.entries()) {
-      const other = others[at]
-      if (other === undefined || other === text) continue
-      changed = true
-      put(other)
-    }
-    if (!changed) return answer
+    if (!putOthers(texts, others)) return answer
     withoutEchoes(json)
     return goes(encoder.encode(JSON.stringify(json)))
   })
