@@ -61,12 +61,14 @@ const shownWhole = (
   const type = head.header("content-type") ?? ""
   if (mediaTypes.test(type) || answer.body.byteLength === 0) return Effect.succeed(answer)
   const body = isCoded(head) ? decompress(head.header("content-encoding"), answer.body, mostReadBytes) : answer.body
+  // One that cannot be read comes back as it was, and of one that is too large nothing does.
+  const isRead = !isCoded(head) || (body !== answer.body && body.byteLength > 0)
   const text = decoder.decode(body)
   const json = objectIn(text)
   const goes = (bytes: Uint8Array): CommittedAnswer => ({ ...answer, head: translatedHead(head, type), body: bytes })
   if (json === undefined) {
-    if (!/^text\//i.test(type)) {
-      const refusal = guard.unseen("answer", "an answer that is no JSON")
+    if (!isRead || !/^text\//i.test(type)) {
+      const refusal = guard.unseen("answer", isRead ? "an answer that is no JSON" : "an answer that is coded")
       return refusal === undefined ? Effect.succeed(answer) : Effect.fail(refusal)
     }
     const shown = { role: "assistant", kind: "text", message: undefined, name: undefined, text, isJson: false } as const

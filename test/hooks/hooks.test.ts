@@ -337,6 +337,18 @@ describe("an answer with a hook", () => {
     await world.gateway.quiet()
   })
 
+  test("that comes in a coding nobody can read is refused where hooks fail closed, be it a text", async () => {
+    await using hook = await startHook()
+    await using world = await withHook(hook, { phases: ["answer"] })
+    world.upstream.script(() => [whole(200, "pay 4111-1111", "text/plain", ["Content-Encoding: compress"])])
+    const form = new FormData()
+    form.set("model", "m")
+    form.set("file", new Blob(["RIFF"]), "a.wav")
+    const answer = await fetch(`${world.gateway.url}/v1/audio/transcriptions`, { method: "POST", body: form })
+    expect([answer.status, codeOf(await answer.text())]).toEqual([400, "content_policy_violation"])
+    expect(hook.questions).toEqual([])
+  })
+
   test("is counted with its hooks, and passes compressed or unread only where hooks may fail open", async () => {
     await using hook = await startHook()
     await using world = await withHook(hook, { phases: ["answer"] })
