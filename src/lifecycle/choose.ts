@@ -13,7 +13,7 @@ import { type BackendState, type Candidate, inRotation, type Snapshot } from "..
 import { modelNotAllowed, modelNotFound } from "../router/model-not-found.ts"
 import { lookUpName } from "../router/names.ts"
 import { mayAskFor } from "../router/scope.ts"
-import { type KeyBounds, limitOn, targetFor, zoneRefusal, zonesOfKey } from "../router/zoned-targets.ts"
+import { backendsWithin, boundsOf, type KeyBounds, limitOn, targetFor, zoneRefusal } from "../router/zoned-targets.ts"
 
 /** What somebody wants done; the backend may stand behind the model as well, as in `qwen3:8b@lab`. */
 export interface ModelWish {
@@ -82,17 +82,20 @@ export const choose = (
 ): Result.Result<Meant, GatewayError> => {
   const { backend, model } = split(wish, names, snapshot)
   const scope = key?.scope
-  const limitFor = ({ backend: one }: BackendState) => limitOn(one, zonesOfKey(key), names)
+  const bounds = boundsOf(key)
+  const limitFor = ({ backend: one }: BackendState) => limitOn(one, bounds.zones, names)
   // Those that a key is not for are to it as if they were not there.
   const all = [...snapshot.backends.values()].filter((state) => allowsBackend(scope, state.backend))
   const able = all.filter((state) => can(state, action) && limitFor(state) === undefined)
   const { beyond = [], candidates } = targetFor(key, lookUpName(model, names, snapshot), model, names, snapshot)
   if ((action === "pull" || candidates.length === 0) && !mayAskFor(model, scope, names))
-    return Result.fail(modelNotAllowed(model, "models", names, snapshot, scope))
+    return Result.fail(modelNotAllowed(model, "models", names, snapshot, bounds))
   if (backend !== undefined) {
     const state = all.find((each) => each.backend.name === backend)
     if (state === undefined)
-      return Result.fail(new BackendNotFound({ name: backend, known: all.map((each) => each.backend.name) }))
+      return Result.fail(
+        new BackendNotFound({ name: backend, known: [...backendsWithin(bounds, names, snapshot).keys()] })
+      )
     const limit = limitFor(state)
     if (limit !== undefined) {
       const reason = beyondWords(zoneOf(state.backend), limit)
@@ -113,7 +116,7 @@ export const choose = (
   }
   const [first] = candidates
   if (first === undefined)
-    return Result.fail(beyond.length === 0 ? modelNotFound(model, names, snapshot, scope) : zoneRefusal(model, beyond))
+    return Result.fail(beyond.length === 0 ? modelNotFound(model, names, snapshot, bounds) : zoneRefusal(model, beyond))
   const [one, ...more] = concerned(
     action,
     candidates.filter(({ state }) => can(state, action))

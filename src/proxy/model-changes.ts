@@ -8,14 +8,14 @@ import { exactJson } from "../dialect/exact-json.ts"
 import { modelFault, parseBody } from "../dialect/json-body.ts"
 import type { PageAnswer } from "../dialect/pages.ts"
 import { BadRequest, type GatewayError, MethodNotAllowed, NotImplemented } from "../domain/errors.ts"
-import { allowsBackend, allowsModel } from "../domain/grant.ts"
+import { allowsModel } from "../domain/grant.ts"
 import type { Scope } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import { type BackendState, inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { modelNotAllowed } from "../router/model-not-found.ts"
 import { lookUpName } from "../router/names.ts"
-import { type KeyBounds, limitOn, targetFor, zonesOfKey } from "../router/zoned-targets.ts"
-import { backendHeader, backendNamed, backendOf, forbiddenBackend, namesOf, unavailable } from "./passed-on.ts"
+import { backendsWithin, boundsOf, type KeyBounds, targetFor } from "../router/zoned-targets.ts"
+import { backendHeader, backendNamed, forbiddenBackend, namesOf, noBackend, unavailable } from "./passed-on.ts"
 
 /** What it is decided by. */
 export interface ChangeRequest {
@@ -51,17 +51,16 @@ export const changedBackend = (
   named: string | null = backendNamed(passage, headers)
 ): BackendState | GatewayError => {
   const all = [...snapshot.backends.values()].filter((state) => changesIn(dialect.id, state))
-  const within = all.filter(
-    ({ backend }) => allowsBackend(key?.scope, backend) && limitOn(backend, zonesOfKey(key), settings) === undefined
-  )
+  const open = backendsWithin(boundsOf(key), settings, snapshot)
+  const within = all.filter(({ backend }) => open.has(backend.name))
   // Where none is, one says why.
   const keepers = within.length === 0 ? all.slice(0, 1) : within
   const names = namesOf(keepers).join(", ")
   if (named !== null) {
-    const state = backendOf(named, snapshot)
-    if (!("live" in state)) return state
+    const state = snapshot.backends.get(named)
+    if (state === undefined) return noBackend(named, open.values())
     if (all.includes(state)) return unavailable(state) ?? state
-    const others = names === "" ? "" : `; those of ${names} can be`
+    const others = within.length === 0 ? "" : `; those of ${names} can be`
     const message = `The models of backend '${named}', which is of type ${state.backend.type}, cannot be changed${others}`
     return new BadRequest({ message, param: backendHeader })
   }
@@ -123,7 +122,8 @@ export const decideChange = (
   const named = header ?? prefix ?? null
   // Whatever backend is named before it: what a key is not for it can neither have nor lose.
   const forbidden = fields.map((field) => json[field]).find((name) => isForbidden(name, scope, snapshot))
-  if (forbidden !== undefined) return refused(modelNotAllowed(String(forbidden), "models", names, snapshot, scope))
+  if (forbidden !== undefined)
+    return refused(modelNotAllowed(String(forbidden), "models", names, snapshot, boundsOf(key)))
   const { candidates } = targetFor(key, lookUpName(String(model), names, snapshot), String(model), names, snapshot)
   const isThere = candidates.some(({ state }) => inRotation(state))
   if (change.present !== undefined && isThere && (named === null || passage.refused !== undefined))

@@ -10,6 +10,7 @@ import { requestIdHeaders } from "../dialect/refuse.ts"
 import { apiPathBelow, apiPaths, joinUrl } from "../domain/base-url.ts"
 import { allowsBackend } from "../domain/grant.ts"
 import type { Scope } from "../domain/request.ts"
+import type { RoutingSettings } from "../domain/routing.ts"
 import {
   BackendNotFound,
   BadRequest,
@@ -27,7 +28,7 @@ import { keepAliveSeconds } from "../http/BunServer.ts"
 import { Ticket } from "../registry/live-state.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"
 import { availabilityExclusion, modeWords } from "../router/filter.ts"
-import { limitOn } from "../router/zoned-targets.ts"
+import { backendsWithin, boundsOf, type KeyBounds, limitOn } from "../router/zoned-targets.ts"
 import type { Attempt } from "../router/choice.ts"
 import { passedAnswerHeaders, passedHeaders } from "../upstream/passage-headers.ts"
 import { redactorFor } from "../upstream/endpoint.ts"
@@ -53,28 +54,29 @@ export const namesOf = (states: Iterable<BackendState>): ReadonlyArray<string> =
 export const backendNamed = ({ backend }: Passage, headers: Headers): string | null =>
   backend ?? headers.get(backendHeader)
 
-const noBackend = (name: string, there: Iterable<BackendState>): BackendNotFound =>
+/** The refusal of a name that no backend has; `there` are those of which may be told. */
+export const noBackend = (name: string, there: Iterable<BackendState>): BackendNotFound =>
   new BackendNotFound({ name: name.slice(0, 200), known: namesOf(there) })
-
-/** The backend that is named. */
-export const backendOf = (name: string, { backends }: Snapshot): BackendState | BackendNotFound =>
-  backends.get(name) ?? noBackend(name, backends.values())
 
 /** The backend that is meant: the one that is named, or the only one it can be. */
 const meant = (
   passage: Passage,
   headers: Headers,
   snapshot: Snapshot,
-  scope: Scope | undefined
+  names: RoutingSettings,
+  key: KeyBounds | undefined
 ): BackendState | GatewayError => {
   const name = backendNamed(passage, headers)
-  const backends = [...snapshot.backends.values()].filter(({ backend }) => allowsBackend(scope, backend))
+  const backends = [...snapshot.backends.values()].filter(({ backend }) => allowsBackend(key?.scope, backend))
+  const open = [...backendsWithin(boundsOf(key), names, snapshot).values()]
   if (name !== null) {
     // One that the key is not for is to it as one that is not there.
-    return backends.find(({ backend }) => backend.name === name) ?? noBackend(name, backends)
+    return backends.find(({ backend }) => backend.name === name) ?? noBackend(name, open)
   }
-  const keepers = backends.filter((state) => kindNamed(state.backend.type).keepsFiles === true)
-  const possible = keepers.length > 0 ? keepers : backends
+  // Where all are in other zones, one says so.
+  const told = open.length === 0 ? backends.slice(0, 1) : open
+  const keepers = told.filter((state) => kindNamed(state.backend.type).keepsFiles === true)
+  const possible = keepers.length > 0 ? keepers : told
   const [only, ...others] = possible
   if (only !== undefined && others.length === 0) return only
   const which =
@@ -110,7 +112,7 @@ export const forbiddenBackend = (
 
 /** Why a request is not passed on, before anything of its body is read; else to whom. */
 export const passedTo = (
-  { registry }: Forwarding,
+  { registry, router }: Forwarding,
   { limits, record }: RequestRun,
   passage: Passage
 ): BackendState | GatewayError => {
@@ -122,14 +124,13 @@ export const passedTo = (
   }
   if (!passedMethods.includes(method))
     return new MethodNotAllowed({ method, path: passage.path, allowed: passedMethods })
-  const scope = record.grant?.scope
-  if (scope?.models !== undefined) {
+  if (record.grant?.scope?.models !== undefined) {
     return new Forbidden({
       message:
         "This API key is for certain models, and nothing is passed on for it that may name any: Nexus does not read it"
     })
   }
-  const state = meant(passage, headers, registry.snapshot(), scope)
+  const state = meant(passage, headers, registry.snapshot(), router.names(), record.grant)
   return "live" in state ? (unavailable(state) ?? state) : state
 }
 

@@ -8,7 +8,6 @@ import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import {
-  type AttemptFailure,
   BadGateway,
   ContextLengthExceeded,
   ModelCapabilityMismatch,
@@ -41,8 +40,8 @@ import { type DecisionBasis, Plan } from "./plan.ts"
 import { leastContext, sideTargets, targetsFor } from "./rule-targets.ts"
 import { type RuledRequest, ruledSettings, rulingFor, unitOf } from "./route-table.ts"
 import { modelNotAllowed, modelNotFound } from "./model-not-found.ts"
-import { allowsNamed, mayAskFor } from "./scope.ts"
-import { type KeyBounds, requestLimits, targetFor, zonedTargets } from "./zoned-targets.ts"
+import { mayAskFor } from "./scope.ts"
+import { backendsWithin, eachOnce, type KeyBounds, requestLimits, targetFor, zonedTargets } from "./zoned-targets.ts"
 
 /** Why no candidate can be asked. */
 export type RoutingRefusal =
@@ -86,37 +85,41 @@ const refusalOf = (plan: Plan, snapshot: Snapshot, now: number, random: () => nu
   const wait = (seconds: number): number => jitteredWait(seconds, random)
   const model = plan.requested
   const { settings } = plan
-  const { scope } = plan.needs
+  const bounds = plan.needs
+  const { scope } = bounds
   const [forbidden] = scope === undefined ? [] : plan.forbidden()
   // Nothing is told of those that the key is not for.
   const excluded = plan.excluded(now).filter(({ why }) => why._tag !== "Forbidden")
-  const reasons: ReadonlyArray<AttemptFailure> = excluded.map(({ candidate, why }) => ({
-    backend: candidate.state.backend.name,
-    model: candidate.model.id,
-    reason: reasonWords(why, now)
-  }))
+  // Where it leads beyond its zones is not told: of those there, only that they are.
+  const reasons = eachOnce(
+    excluded.map(({ candidate, why }) => ({
+      backend: candidate.state.backend.name,
+      model: why._tag === "BeyondZones" ? model : candidate.model.id,
+      reason: reasonWords(why, now)
+    }))
+  )
   const within = excluded.filter(({ why }) => why._tag !== "BeyondZones")
   if (within.length < excluded.length && within.every(({ why }) => why._tag === "RuledOut")) {
     return new ZoneNotAllowed({ model, reasons })
   }
   const [first] = within
   if (first === undefined) {
-    if (forbidden?.why._tag === "Forbidden") return modelNotAllowed(model, forbidden.why.by, settings, snapshot, scope)
-    if (!mayAskFor(model, scope, settings)) return modelNotAllowed(model, "models", settings, snapshot, scope)
+    if (forbidden?.why._tag === "Forbidden") return modelNotAllowed(model, forbidden.why.by, settings, snapshot, bounds)
+    if (!mayAskFor(model, scope, settings)) return modelNotAllowed(model, "models", settings, snapshot, bounds)
     const known = plan.models.some((name) => isKnownModel(name, snapshot))
-    const isOurs = ({ backend }: AttemptFailure): boolean => allowsNamed(scope, backend, snapshot)
-    const silent = neverListed(model, snapshot).filter(isOurs)
+    const backends = backendsWithin(bounds, settings, snapshot)
+    const silent = neverListed(model, { backends })
     // While nobody has told of any model, any of them may have it.
-    if (silent.length > 0 && silent.length === snapshot.backends.size) {
+    if (silent.length > 0 && silent.length === backends.size) {
       return new ServiceUnavailable({ model, reasons: silent, retryAfterSeconds: wait(usualWait) })
     }
     return known
       ? new ServiceUnavailable({
           model,
-          reasons: notServing(model, snapshot).filter(isOurs),
+          reasons: notServing(model, { backends }),
           retryAfterSeconds: wait(usualWait)
         })
-      : modelNotFound(model, settings, snapshot, scope)
+      : modelNotFound(model, settings, snapshot, bounds)
   }
   const cooling = within.flatMap(({ why }) => (why._tag === "Cooling" ? [why] : []))
   const full = within.some(({ why }) => why._tag === "Full")

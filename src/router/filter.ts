@@ -184,9 +184,9 @@ export const isKnownModel = (model: string, { known }: Snapshot): boolean =>
   known.has(model) || spellingsOf(model).some((spelling) => known.has(spelling))
 
 /** Why each backend does not serve a model that none of them lists. */
-export const notServing = (model: string, { backends }: Snapshot): ReadonlyArray<AttemptFailure> =>
+export const notServing = (model: string, { backends }: Pick<Snapshot, "backends">): ReadonlyArray<AttemptFailure> =>
   [...backends.values()].map((state) => ({ backend: state.backend.name, model, reason: wordsWithout(state) }))
 
 /** The same of those alone that have never listed their models: any of them may have it. */
-export const neverListed = (model: string, snapshot: Snapshot): ReadonlyArray<AttemptFailure> =>
-  notServing(model, snapshot).filter(({ backend }) => snapshot.backends.get(backend)?.listed === false)
+export const neverListed = (model: string, of: Pick<Snapshot, "backends">): ReadonlyArray<AttemptFailure> =>
+  notServing(model, of).filter(({ backend }) => of.backends.get(backend)?.listed === false)

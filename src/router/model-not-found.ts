@@ -3,13 +3,14 @@
  */
 import { nearestOf } from "../config/nearest.ts"
 import { ModelNotAllowed, ModelNotFound } from "../domain/errors.ts"
-import type { Scope } from "../domain/request.ts"
-import type { RoutingSettings } from "../domain/routing.ts"
+import { allowsModel } from "../domain/grant.ts"
+import { type RoutingSettings, splitModelAt } from "../domain/routing.ts"
 import { isListedAs } from "../registry/candidates.ts"
 import { inRotation, type Snapshot } from "../registry/snapshot.ts"
 import { neverListed } from "./filter.ts"
 import { lookUpName } from "./names.ts"
-import { allowsNamed, inScope, mayAskFor } from "./scope.ts"
+import { mayAskFor } from "./scope.ts"
+import { backendsWithin, type Bounds, targetWithin } from "./zoned-targets.ts"
 
 /** Names listed in "Available: …" at most. */
 const namesListed = 20
@@ -26,31 +27,33 @@ const mostWrong = 4
 /** Names that are held against the one that came, at most: whoever asks for nonsense is to cost little. */
 const namesCompared = 500
 
-/** The models that can be asked for now, sorted. */
-const servedNames = (snapshot: Snapshot, settings: RoutingSettings, scope: Scope | undefined): ReadonlyArray<string> =>
+/** The models that can be asked for now within some bounds, sorted. */
+const servedNames = (snapshot: Snapshot, settings: RoutingSettings, bounds: Bounds): ReadonlyArray<string> =>
   [...snapshot.candidates]
     .filter(([model, candidates]) => {
       if (!isListedAs(model, candidates)) return false
       const listed = { name: model, candidates, suffix: "", understood: false, entry: model }
-      return inScope(listed, scope, settings).candidates.some(({ state }) => inRotation(state))
+      return targetWithin(bounds, listed, model, settings, snapshot).candidates.some(({ state }) => inRotation(state))
     })
     .map(([model]) => model)
     .sort()
 
-const isServed = (name: string, settings: RoutingSettings, snapshot: Snapshot, scope: Scope | undefined): boolean =>
-  inScope(lookUpName(name, settings, snapshot), scope, settings).candidates.some(({ state }) => inRotation(state))
+const isServed = (name: string, settings: RoutingSettings, snapshot: Snapshot, bounds: Bounds): boolean =>
+  targetWithin(bounds, lookUpName(name, settings, snapshot), name, settings, snapshot).candidates.some(({ state }) =>
+    inRotation(state)
+  )
 
-/** The refusal of a name that a key is not for; no other name is told than those that it is for. */
+/** The refusal of a name that a key is not for; no other name is told than those that its requests may go by. */
 export const modelNotAllowed = (
   model: string,
   by: ModelNotAllowed["by"],
   settings: RoutingSettings,
   snapshot: Snapshot,
-  scope: Scope | undefined
+  bounds: Bounds
 ): ModelNotAllowed => {
   const names = [...settings.aliases.keys(), ...settings.groups.keys()]
-  const usable = settings.listAliases ? names.filter((name) => isServed(name, settings, snapshot, scope)) : []
-  const available = [...new Set([...usable, ...servedNames(snapshot, settings, scope)])].slice(0, namesListed)
+  const usable = settings.listAliases ? names.filter((name) => isServed(name, settings, snapshot, bounds)) : []
+  const available = [...new Set([...usable, ...servedNames(snapshot, settings, bounds)])].slice(0, namesListed)
   return new ModelNotAllowed({ model, by, available })
 }
 
@@ -83,13 +86,21 @@ const meantBy = (name: string, known: ReadonlyArray<string>): ReadonlyArray<stri
   ]
 }
 
-// Where an alias or a group that is nobody's led to.
-const ledWords = (name: string, end: string, { aliases, groups }: RoutingSettings): string | undefined => {
+// Where an alias or a group that is nobody's led to, in names that `mayName` lets be told.
+const ledWords = (
+  name: string,
+  end: string,
+  { aliases, groups }: RoutingSettings,
+  mayName: (name: string) => boolean
+): string | undefined => {
   const entries = groups.get(end)
-  const alias = aliases.has(name) ? `the alias leads to '${end}', ` : ""
-  if (entries !== undefined)
-    return `${alias}${alias === "" ? "the" : "a"} group of models that no backend lists: ${entries.join(", ")}`
-  return alias === "" ? undefined : `${alias}which no backend lists`
+  const isAlias = aliases.has(name)
+  if (isAlias && !mayName(end)) return "the alias leads to nothing that a backend lists"
+  const alias = isAlias ? `the alias leads to '${end}', ` : ""
+  if (entries === undefined) return isAlias ? `${alias}which no backend lists` : undefined
+  const told = entries.filter(mayName)
+  const list = told.length === 0 ? "" : `: ${told.join(", ")}`
+  return `${alias}${isAlias ? "a" : "the"} group of models that no backend lists${list}`
 }
 
 /** The refusal of a name that leads to no model that anybody has ever listed. */
@@ -97,15 +108,22 @@ export const modelNotFound = (
   name: string,
   settings: RoutingSettings,
   snapshot: Snapshot,
-  scope?: Scope
+  bounds: Bounds = {}
 ): ModelNotAllowed | ModelNotFound => {
-  if (!mayAskFor(name, scope, settings)) return modelNotAllowed(name, "models", settings, snapshot, scope)
-  const served = servedNames(snapshot, settings, scope)
-  const silent = neverListed(name, snapshot).filter(({ backend }) => allowsNamed(scope, backend, snapshot))
+  const { scope } = bounds
+  if (!mayAskFor(name, scope, settings)) return modelNotAllowed(name, "models", settings, snapshot, bounds)
+  const served = servedNames(snapshot, settings, bounds)
+  const backends = backendsWithin(bounds, settings, snapshot)
+  const silent = neverListed(name, { backends })
   const end = lookUpName(name, settings, snapshot).name
-  const led = ledWords(name, end, settings)
+  const mayName = (each: string): boolean => {
+    const { backend, model } = each.includes("@") ? splitModelAt(each) : { backend: "", model: each }
+    const isHidden = snapshot.backends.has(backend) && !backends.has(backend)
+    return !isHidden && (allowsModel(scope, each) || allowsModel(scope, model))
+  }
+  const led = ledWords(name, end, settings, mayName)
   const usable = [...settings.aliases.keys(), ...settings.groups.keys()].filter(
-    (each) => each !== name && isServed(each, settings, snapshot, scope)
+    (each) => each !== name && isServed(each, settings, snapshot, bounds)
   )
   const meant = meantBy(settings.groups.has(end) ? name : end, [...new Set([...usable, ...served])]).slice(
     0,

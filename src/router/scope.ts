@@ -5,7 +5,7 @@ import { spelledAlike } from "../backend/spelling.ts"
 import { allowsBackend, allowsModel } from "../domain/grant.ts"
 import type { Scope } from "../domain/request.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
-import type { Candidate, Snapshot } from "../registry/snapshot.ts"
+import type { Candidate } from "../registry/snapshot.ts"
 import { aliasChain } from "./alias-chains.ts"
 import type { Excluded } from "./filter.ts"
 import type { NameTarget } from "./names.ts"
@@ -32,10 +32,6 @@ const forbids = ({ model, state }: Candidate, scope: Scope, named: boolean): "mo
   if (named || allowsModel(scope, model.id)) return undefined
   return scope.models?.some((glob) => spelledAlike(state.backend.type, glob, model.id)) === true ? undefined : "models"
 }
-
-/** Whether a key may use the backend of this name. */
-export const allowsNamed = (scope: Scope | undefined, name: string, { backends }: Snapshot): boolean =>
-  allowsBackend(scope, backends.get(name)?.backend ?? { name })
 
 const allowedOf = (candidates: ReadonlyArray<Candidate>, scope: Scope, named: boolean): Allowed => {
   let of = lists.get(candidates)

@@ -2,8 +2,8 @@
  * Who may answer a request by the zones that it may go to: what its key, its header, its rule and the names of its model say.
  */
 import { zoneOf } from "../backend/zone.ts"
-import { BadRequest, ZoneNotAllowed } from "../domain/errors.ts"
-import type { Grant } from "../domain/grant.ts"
+import { type AttemptFailure, BadRequest, ZoneNotAllowed } from "../domain/errors.ts"
+import { allowsBackend, type Grant } from "../domain/grant.ts"
 import { matchesGlob } from "../domain/glob.ts"
 import type { RoutingNeeds } from "../domain/request.ts"
 import { type RoutingSettings, type Rule, splitModelAt } from "../domain/routing.ts"
@@ -163,8 +163,33 @@ export const zonedTargets = (
 export type KeyBounds = Pick<Grant, "scope" | "zones">
 
 /** The zones of a key, as they bound a request. */
-export const zonesOfKey = (key: KeyBounds | undefined): ZoneLimits | undefined =>
+const zonesOfKey = (key: KeyBounds | undefined): ZoneLimits | undefined =>
   key?.zones === undefined ? undefined : [key.zones]
+
+/** What bounds a request: what its key is for, and where it may go. */
+export type Bounds = Pick<RoutingNeeds, "scope" | "zones">
+
+/** The bounds of all requests of a key. */
+export const boundsOf = (key: KeyBounds | undefined): Bounds => {
+  const zones = zonesOfKey(key)
+  return {
+    ...(key?.scope === undefined ? {} : { scope: key.scope }),
+    ...(zones === undefined ? {} : { zones })
+  }
+}
+
+/** A target without those that are beyond some bounds, and beyond those of the name. */
+export const targetWithin = (
+  { scope, zones }: Bounds,
+  target: NameTarget,
+  model: string,
+  settings: RoutingSettings,
+  snapshot: Snapshot
+): NameTarget => {
+  const allowed = inScope(target, scope, settings)
+  const needs = zones === undefined ? { model } : { model, zones }
+  return zonedTargets([allowed], needs, undefined, settings, snapshot)[0] ?? allowed
+}
 
 /** A target without those that a key has no business with: by its models, its backends and its zones, and those of the name. */
 export const targetFor = (
@@ -173,20 +198,35 @@ export const targetFor = (
   model: string,
   settings: RoutingSettings,
   snapshot: Snapshot
-): NameTarget => {
-  const allowed = inScope(target, key?.scope, settings)
-  const zones = zonesOfKey(key)
-  const needs = zones === undefined ? { model } : { model, zones }
-  return zonedTargets([allowed], needs, undefined, settings, snapshot)[0] ?? allowed
-}
+): NameTarget => targetWithin(boundsOf(key), target, model, settings, snapshot)
+
+/** The backends of a snapshot of which something may be told within some bounds. */
+export const backendsWithin = (
+  { scope, zones }: Bounds,
+  settings: RoutingSettings,
+  { backends }: Pick<Snapshot, "backends">
+): Snapshot["backends"] =>
+  new Map(
+    [...backends].filter(
+      ([, { backend }]) => allowsBackend(scope, backend) && limitOn(backend, zones, settings) === undefined
+    )
+  )
+
+/** The same reasons, each of them once. */
+export const eachOnce = (reasons: ReadonlyArray<AttemptFailure>): ReadonlyArray<AttemptFailure> => [
+  ...new Map(reasons.map((each) => [JSON.stringify([each.backend, each.model, each.reason]), each])).values()
+]
 
 /** Why nobody may be asked of those who are in other zones. */
 export const zoneRefusal = (model: string, beyond: ReadonlyArray<BeyondZones>): ZoneNotAllowed =>
   new ZoneNotAllowed({
     model,
-    reasons: beyond.map(({ candidate, limit, zone }) => ({
-      backend: candidate.state.backend.name,
-      model: candidate.model.id,
-      reason: beyondWords(zone, limit)
-    }))
+    // By the name that was asked for: where it leads beyond the bounds is not told.
+    reasons: eachOnce(
+      beyond.map(({ candidate, limit, zone }) => ({
+        backend: candidate.state.backend.name,
+        model,
+        reason: beyondWords(zone, limit)
+      }))
+    )
   })

@@ -12,7 +12,7 @@ import { isListedAs, isLoaded } from "../../registry/candidates.ts"
 import { modelNotAllowed, modelNotFound } from "../../router/model-not-found.ts"
 import { lookUpName, type NameTarget } from "../../router/names.ts"
 import { forbiddenBy } from "../../router/scope.ts"
-import { type KeyBounds, targetFor, zoneRefusal } from "../../router/zoned-targets.ts"
+import { boundsOf, type KeyBounds, targetFor, zoneRefusal } from "../../router/zoned-targets.ts"
 import type { ModelEntry } from "../../api/gateway-api.ts"
 
 const servingOf = (candidates: ReadonlyArray<Candidate>): ReadonlyArray<Candidate> =>
@@ -135,11 +135,11 @@ export const unlistedModel = (
   listing: Listing
 ): ModelNotAllowed | ModelNotFound | ZoneNotAllowed => {
   const { key, names } = listing
-  const scope = key?.scope
+  const bounds = boundsOf(key)
   const { beyond = [], forbidden = [] } = targetOf(name, lookUpName(name, names, snapshot), listing, snapshot)
   const [first] = forbidden
-  if (first !== undefined) return modelNotAllowed(name, forbiddenBy(first, scope), names, snapshot, scope)
-  return beyond.length === 0 ? modelNotFound(name, names, snapshot, scope) : zoneRefusal(name, beyond)
+  if (first !== undefined) return modelNotAllowed(name, forbiddenBy(first, key?.scope), names, snapshot, bounds)
+  return beyond.length === 0 ? modelNotFound(name, names, snapshot, bounds) : zoneRefusal(name, beyond)
 }
 
 const listedOf =
