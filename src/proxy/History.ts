@@ -86,7 +86,9 @@ const nothing: OperationFacts = {
 /** A ring of requests. */
 class Ring {
   private readonly numbers = new Float64Array(rememberedRequests * width)
-  private readonly figures = new Float64Array(rememberedRequests * mostFigures)
+  // As wide as the widest decision so far: room for the most from the start would be 1.5 MB.
+  private figuresWidth = 0
+  private figures = new Float64Array(0)
   private readonly texts = Array.from({ length: rememberedRequests }, (): Texts => ({
     id: "",
     operation: nothing,
@@ -134,7 +136,7 @@ class Ring {
     numbers[column++] = asked?.clock.connectedAt ?? 0
     numbers[column++] = asked?.isBeside === true ? 1 : 0
     numbers[column] = record.seen?.figures.length ?? 0
-    this.keep(record.seen?.figures ?? none, at * mostFigures)
+    this.keep(record.seen?.figures ?? none, at)
     const texts = this.texts[at]
     if (texts === undefined) return
     texts.id = record.id
@@ -158,8 +160,20 @@ class Ring {
     this.size = Math.min(this.size + 1, rememberedRequests)
   }
 
-  private keep(figures: ReadonlyArray<number>, from: number): void {
-    for (let at = 0; at < figures.length; at += 1) this.figures[from + at] = figures[at] ?? 0
+  private keep(figures: ReadonlyArray<number>, at: number): void {
+    if (figures.length > this.figuresWidth) this.widen(figures.length)
+    const from = at * this.figuresWidth
+    for (let number = 0; number < figures.length; number += 1) this.figures[from + number] = figures[number] ?? 0
+  }
+
+  private widen(needed: number): void {
+    const before = this.figuresWidth
+    const to = Math.min(mostFigures, Math.max(needed, before * 2))
+    const wider = new Float64Array(rememberedRequests * to)
+    for (let at = 0; at < rememberedRequests; at += 1)
+      wider.set(this.figures.subarray(at * before, (at + 1) * before), at * to)
+    this.figures = wider
+    this.figuresWidth = to
   }
 
   /** Places, the newest first. */
@@ -235,7 +249,7 @@ class Ring {
     const { settings, snapshot, operation, model, held, drawn, ruling } = this.text(at)
     if (settings === undefined || snapshot === undefined) return undefined
     const mask = this.number(at, "abilities")
-    const from = at * mostFigures
+    const from = at * this.figuresWidth
     return {
       needs: {
         operation,
