@@ -3,8 +3,8 @@
  * With `--target`, for another machine.
  */
 import { spawnSync } from "node:child_process"
-import { mkdirSync } from "node:fs"
-import { dirname, join, relative } from "node:path"
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs"
+import { basename, dirname, join, relative } from "node:path"
 import { bundleUi, embeddedName } from "../src/operations/pages/live-page.ts"
 import { parseBuild, type Build, usage } from "./targets.ts"
 
@@ -34,6 +34,8 @@ export const buildArguments = (
   "--compile",
   ...(target === undefined ? [] : [`--target=bun-${target}-v${Bun.version}`]),
   ...(runtime === undefined ? [] : [`--compile-executable-path=${runtime}`]),
+  // What is imported when it is needed stays apart, so that a start does not take up all of it.
+  "--splitting",
   "--minify",
   "--bytecode",
   "--format=esm",
@@ -58,10 +60,21 @@ const advice = ({ target, outfile }: Build): string =>
   ].join("\n")
 
 const build = (wanted: Build, pageFiles: ReadonlyArray<string>): boolean => {
-  const { status } = spawnSync(process.execPath, buildArguments(wanted, pageFiles), { cwd: root, stdio: "inherit" })
-  if (status === 0) console.log(`Built ${relative(root, wanted.outfile)}`)
-  else if (wanted.target !== undefined) console.error(advice(wanted))
-  return status === 0
+  const { outfile } = wanted
+  // Bun leaves a source map of each part beside what it builds, and has put all of them into it as well.
+  const scratch = mkdtempSync(join(dirname(outfile), ".build-"))
+  try {
+    const made = join(scratch, basename(outfile))
+    const args = buildArguments({ ...wanted, outfile: made }, pageFiles)
+    const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit" })
+    if (status === 0) {
+      renameSync(made, outfile)
+      console.log(`Built ${relative(root, outfile)}`)
+    } else if (wanted.target !== undefined) console.error(advice(wanted))
+    return status === 0
+  } finally {
+    rmSync(scratch, { recursive: true, force: true })
+  }
 }
 
 if (import.meta.main) {
