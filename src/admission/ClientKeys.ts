@@ -12,8 +12,7 @@ import type { AuthKey } from "../domain/grant.ts"
 import { momentFault, rangeFault, termsOf, type WrittenTerms } from "../domain/key-terms.ts"
 import { type MadeKey, newKey } from "./new-key.ts"
 import { KeyRing } from "./key-ring.ts"
-import { authKeyOf, KeyStore, type StoredKey } from "./key-store.ts"
-import { sharedKeys } from "./shared-keys.ts"
+import type { KeyStore, StoredKey } from "./key-store.ts"
 
 /** A key as it is told of: nothing of it is said by which it could be used. */
 export interface ListedKey {
@@ -85,9 +84,18 @@ export class ClientKeys extends Context.Service<
     )
 }
 
+const authKeyOf = ({ digest, previous, written }: StoredKey): AuthKey => ({
+  ...termsOf(written),
+  digest,
+  ...(previous === undefined ? {} : { previous })
+})
+
 const opened = (path: string) =>
   Effect.acquireRelease(
-    Effect.try({ try: () => new KeyStore(path), catch: (thrown) => unopened(path, thrown) }),
+    Effect.flatMap(
+      Effect.promise(() => import("./key-store.ts")),
+      ({ KeyStore }) => Effect.try({ try: () => new KeyStore(path), catch: (thrown) => unopened(path, thrown) })
+    ),
     (store) => Effect.sync(() => store.close())
   )
 
@@ -134,7 +142,10 @@ const makeKeys = Effect.fnUntraced(function* (
   }
 
   // What is changed here counts here at once, and there as soon as it is told.
-  const tell = store === undefined ? Effect.void : yield* sharedKeys(store, refresh)
+  const tell =
+    store === undefined
+      ? Effect.void
+      : yield* (yield* Effect.promise(() => import("./shared-keys.ts"))).sharedKeys(store, refresh)
 
   if (store !== undefined) {
     const looked = Effect.try({ try: () => store.version !== version, catch: unwritten }).pipe(

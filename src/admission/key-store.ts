@@ -3,7 +3,7 @@
  * changed nothing.
  */
 import type { AuthKey } from "../domain/grant.ts"
-import { termsOf, type WrittenTerms } from "../domain/key-terms.ts"
+import type { WrittenTerms } from "../domain/key-terms.ts"
 import { type Database, openDatabase } from "../store/Database.ts"
 
 /** A key as it is kept; times in milliseconds since 1970. */
@@ -171,10 +171,3 @@ export class KeyStore {
     this.database.close()
   }
 }
-
-/** A stored key as requests are let in by it. */
-export const authKeyOf = ({ digest, previous, written }: StoredKey): AuthKey => ({
-  ...termsOf(written),
-  digest,
-  ...(previous === undefined ? {} : { previous })
-})

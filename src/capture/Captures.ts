@@ -7,7 +7,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { matchesAny } from "../domain/glob.ts"
-import { type Database, type Migrations, openDatabase } from "../store/Database.ts"
+import type { Database, Migrations } from "../store/Database.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import { secretMark, type Seal, sealOf } from "./sealing.ts"
 
@@ -137,6 +137,7 @@ const parsed = <A>(bytes: Uint8Array): A => {
 }
 
 const makeCaptures = Effect.fnUntraced(function* (settings: CaptureSettings) {
+  const { openDatabase } = yield* Effect.promise(() => import("../store/Database.ts"))
   const { keptMs, keys, models, mostBytes, path, secret } = settings
   const clock = yield* Clock.Clock
   const log = yield* RequestLog

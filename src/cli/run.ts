@@ -17,7 +17,6 @@ import * as Runtime from "effect/Runtime"
 import { CliConfig, CliError, CliOutput, Command, GlobalFlag, TerminalCapabilities } from "effect/cli"
 import { ConfigInvalid } from "../config/NexusConfig.ts"
 import { version } from "../domain/version.ts"
-import { nexus } from "./command.ts"
 import { type ResultOutput, resultOutputOn } from "./result-output.ts"
 import { CliFailure } from "./exit-failure.ts"
 
@@ -133,11 +132,23 @@ const plainly = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
   return first === "version" && rest.length === 0 ? ["--version"] : args
 }
 
+/** Runs the command that the arguments name; a gateway is started without all that the other ones are made of. */
+const runCommand = Effect.fnUntraced(function* (args: ReadonlyArray<string>) {
+  if (args[0] === "serve") {
+    const { serveCommand } = yield* Effect.promise(() => import("./serve.ts"))
+    return yield* Command.runWith(Command.make("nexus").pipe(Command.withSubcommands([serveCommand])), { version })(
+      args
+    )
+  }
+  const { nexus } = yield* Effect.promise(() => import("./command.ts"))
+  yield* Command.runWith(nexus, { version })(args)
+})
+
 /** Runs `nexus` with these arguments, and ends the process with its exit code. */
 export const run = (args: ReadonlyArray<string>): void => {
   const results = resultOutputOn(process, globalThis.console)
   forgetDotenv(process)
-  Command.runWith(nexus, { version })(plainly(args)).pipe(
+  runCommand(plainly(args)).pipe(
     Effect.as(0),
     Effect.catchCause(report),
     // @effect-diagnostics-next-line strictEffectProvide:off -- reason: this is the entry point

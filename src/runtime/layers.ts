@@ -19,7 +19,6 @@ import { type AdmissionRules, makeAdmission } from "../admission/access.ts"
 import { Drain } from "../admission/Drain.ts"
 import type { KeyRing } from "../admission/key-ring.ts"
 import { Limiter } from "../admission/Limiter.ts"
-import { sharedLimiter } from "../admission/SharedLimiter.ts"
 import { ClientKeys } from "../admission/ClientKeys.ts"
 import { Issuers } from "../issuer/Issuers.ts"
 import { Gateway, type OwnPlaces } from "./Gateway.ts"
@@ -274,7 +273,14 @@ const replicas = ({ current }: Config, part: ProcessPart | undefined) =>
   })
 
 const limiter = ({ current }: Config, processes: number) =>
-  current().store === undefined ? Limiter.layer(processes) : sharedLimiter(() => current().settings.cluster.when_away)
+  current().store === undefined
+    ? Limiter.layer(processes)
+    : Layer.unwrap(
+        Effect.map(
+          Effect.promise(() => import("../admission/SharedLimiter.ts")),
+          ({ sharedLimiter }) => sharedLimiter(() => current().settings.cluster.when_away)
+        )
+      )
 
 const base = (config: Config, part: ProcessPart | undefined) => {
   const { current } = config

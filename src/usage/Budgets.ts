@@ -18,7 +18,6 @@ import {
   type Reservation,
   type Spender
 } from "./budget.ts"
-import { sharedAccounts } from "./shared-accounts.ts"
 import { UsageLedger } from "./UsageLedger.ts"
 
 /** What was spent of one budget; money in billionths of a dollar, times in milliseconds since 1970. */
@@ -213,7 +212,7 @@ const makeBudgets = Effect.fnUntraced(function* (
   }
 
   const together = store.isOn
-    ? yield* sharedAccounts({
+    ? yield* (yield* Effect.promise(() => import("./shared-accounts.ts"))).sharedAccounts({
         bookNow: () => book,
         wallNow,
         ledgerId: () => ledger.identity() ?? ownId,

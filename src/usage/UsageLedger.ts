@@ -7,10 +7,9 @@ import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { openDatabase } from "../store/Database.ts"
 import { RequestLog } from "../telemetry/logging.ts"
 import type { UsageRecord } from "./usage-record.ts"
-import { type ReportQuery, type Spending, usageMigrations, UsageStore } from "./usage-store.ts"
+import type { ReportQuery, Spending, UsageStore } from "./usage-store.ts"
 import type { UsageSums } from "./usage-sums.ts"
 
 /** What the config says of the ledger; times in milliseconds. */
@@ -97,6 +96,8 @@ const isBusy = (error: unknown): boolean =>
   error instanceof Error && "code" in error && String(error.code).startsWith("SQLITE_BUSY")
 
 const makeLedger = Effect.fnUntraced(function* ({ path, prunes, recordsMs, sumsMs }: LedgerSettings) {
+  const { openDatabase } = yield* Effect.promise(() => import("../store/Database.ts"))
+  const { UsageStore, usageMigrations } = yield* Effect.promise(() => import("./usage-store.ts"))
   const clock = yield* Clock.Clock
   const log = yield* RequestLog
   let queue: Array<UsageRecord> = []
