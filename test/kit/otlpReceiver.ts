@@ -1,6 +1,7 @@
 /**
  * A receiver of OTLP over HTTP: takes what is sent to it as JSON and gives it as plain objects, or keeps the bytes.
  */
+import { join } from "node:path"
 import { json, whole } from "./answers.ts"
 import { type RawServer, type Seen, startRaw, type Step } from "./rawServer.ts"
 
@@ -81,6 +82,24 @@ export const startOtlpReceiver = async (port = 0): Promise<OtlpReceiver> => {
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]()
   }
+}
+
+const python = process.env["PYTHON_WITH_SDKS"] ?? ""
+
+/** Whether there is a Python that has the official schema. */
+export const canDecodeOtlp = python !== ""
+
+/** Decodes what was sent as protobuf by the official schema. */
+export const decodeOtlp = async (kind: "traces" | "metrics", bytes: Uint8Array): Promise<unknown> => {
+  const child = Bun.spawn([python, join(import.meta.dir, "../telemetry/otlp_decode.py"), kind], {
+    stdin: new Uint8Array(bytes),
+    stdout: "pipe",
+    stderr: "pipe",
+    timeout: 60_000
+  })
+  const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
+  if ((await child.exited) !== 0) throw new Error(stderr)
+  return JSON.parse(stdout)
 }
 
 /** A refusal with this status. */

@@ -1,26 +1,12 @@
 import { describe, expect, test } from "bun:test"
-import { join } from "node:path"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway } from "../kit/gateway.ts"
-import { startOtlpReceiver } from "../kit/otlpReceiver.ts"
+import { canDecodeOtlp, decodeOtlp, startOtlpReceiver } from "../kit/otlpReceiver.ts"
 import { ask } from "../kit/rawClient.ts"
 
-const python = process.env["PYTHON_WITH_SDKS"] ?? ""
-const missing = python === "" ? " (skipped: PYTHON_WITH_SDKS names no Python that has opentelemetry-proto)" : ""
+const missing = canDecodeOtlp ? "" : " (skipped: PYTHON_WITH_SDKS names no Python that has opentelemetry-proto)"
 
-const decoded = async (kind: "traces" | "metrics", bytes: Uint8Array): Promise<unknown> => {
-  const child = Bun.spawn([python, join(import.meta.dir, "otlp_decode.py"), kind], {
-    stdin: new Uint8Array(bytes),
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: 60_000
-  })
-  const [stdout, stderr] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()])
-  if ((await child.exited) !== 0) throw new Error(stderr)
-  return JSON.parse(stdout)
-}
-
-describe.skipIf(python === "")(`the official schema of OTLP${missing}`, () => {
+describe.skipIf(!canDecodeOtlp)(`the official schema of OTLP${missing}`, () => {
   test("reads the traces and the metrics that are sent as protobuf, and knows every field of them", async () => {
     await using receiver = await startOtlpReceiver()
     await using upstream = await startUpstream({ models: ["m"] })
@@ -43,7 +29,7 @@ describe.skipIf(python === "")(`the official schema of OTLP${missing}`, () => {
     expect(traces?.header("content-type")).toBe("application/x-protobuf")
     const base64 = (hex: string) => Buffer.from(hex, "hex").toString("base64")
     const service = { key: "service.name", value: { stringValue: "my-gateway" } }
-    expect(await decoded("traces", traces?.body ?? new Uint8Array())).toMatchObject({
+    expect(await decodeOtlp("traces", traces?.body ?? new Uint8Array())).toMatchObject({
       unknown: 0,
       message: {
         resourceSpans: [
@@ -69,7 +55,7 @@ describe.skipIf(python === "")(`the official schema of OTLP${missing}`, () => {
         ]
       }
     })
-    const told = JSON.stringify(await decoded("metrics", metrics?.body ?? new Uint8Array()))
+    const told = JSON.stringify(await decodeOtlp("metrics", metrics?.body ?? new Uint8Array()))
     expect(told).toStartWith('{"unknown":0')
     expect(told).toContain('"name":"nexus_requests_total"')
     expect(told).toContain('"aggregationTemporality":"AGGREGATION_TEMPORALITY_CUMULATIVE"')
