@@ -206,7 +206,7 @@ describe("the feed of what changes", () => {
       figures: statsOf(all, turn)
     })
     feed.take(moment(0))
-    for (let turn = 1; turn < 100; turn += 1) {
+    for (let turn = 1; turn < 5; turn += 1) {
       const from = feed.latest
       feed.take(moment(turn))
       expect(feed.after(from).map(({ event }) => event)).toEqual([

@@ -11,6 +11,7 @@ import * as SubscriptionRef from "effect/SubscriptionRef"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { Drain } from "../../admission/Drain.ts"
+import type { BackendEntry } from "../../api/backend-entry.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
 import { type GatewayError, Overloaded } from "../../domain/errors.ts"
 import { History } from "../../proxy/History.ts"
@@ -24,6 +25,9 @@ import { statsOf } from "./stats.ts"
 
 /** From one look at what has changed to the next, in milliseconds. */
 const everyMs = 500
+
+/** Backends that are told of before others are let work. */
+const backendsAtOnce = 20
 
 /** Who follow at a time. */
 const mostFollowers = 64
@@ -60,8 +64,14 @@ export const eventHandlers = (
         const { uptimeSeconds, whole } = yield* figures
         const snapshot = registry.snapshot()
         const now = performance.now()
+        const backends: Array<BackendEntry> = []
+        for (const state of snapshot.backends.values()) {
+          backends.push(backendEntry(state, now))
+          // What is under way does not wait until all of a large fleet has been told of.
+          if (backends.length % backendsAtOnce === 0) yield* Effect.yieldNow
+        }
         const found: FeedMoment = {
-          backends: [...snapshot.backends.values()].map((state) => backendEntry(state, now)),
+          backends,
           config: control.status(),
           underWay: [...recent.underWay.list(), ...(underWay ?? [])].toSorted((a, b) => a.at - b.at),
           ended: [...recent.list(since), ...(ended ?? [])].slice(0, since === undefined ? mostEnded : undefined),
