@@ -4,6 +4,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
+import { modelName } from "./mock.ts"
 import {
   binaryPath,
   bun,
@@ -54,7 +55,7 @@ const write = (name: string, text: string): string => {
 }
 
 /** The last of the models that a mock lists. */
-export const lastModel = (models: number): string => (models === 1 ? "bench" : `bench-${String(models - 1)}`)
+export const lastModel = (models: number): string => modelName(models - 1)
 
 const backendLines = ({ mockPort, models = 1, backends = 1 }: Setup): ReadonlyArray<string> =>
   Array.from({ length: backends }, (_, at) => [

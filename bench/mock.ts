@@ -6,7 +6,8 @@
  *
  * A request says what it wants in a `bench` object at the very start of its body, see {@link Order}, or in the text of its
  * first message, see `voices.ts`. The number in a path
- * like `/models-100/v1/models` is the length of the list; any other prefix is ignored, so one mock can be many backends.
+ * like `/models-100/v1/models` is the length of the list, and in one like `/models-10-from-20/v1/models` the second is where it
+ * begins; any other prefix is ignored, so one mock can be many backends.
  */
 import type { Socket } from "bun"
 import { microseconds } from "./clock.ts"
@@ -49,9 +50,12 @@ const completion = (pad: string): string =>
 
 const small = Buffer.from(answerHead("application/json", completion("").length) + completion(""))
 
+/** The model of this number. */
+export const modelName = (number: number): string => (number === 0 ? "bench" : `bench-${String(number)}`)
+
 const models = (path: string): string => {
-  const count = Number(/models-(\d+)/.exec(path)?.[1] ?? 1)
-  const ids = Array.from({ length: count }, (_, at) => (at === 0 ? "bench" : `bench-${String(at)}`))
+  const [, count = 1, from = 0] = /models-(\d+)(?:-from-(\d+))?/.exec(path) ?? []
+  const ids = Array.from({ length: Number(count) }, (_, at) => modelName(Number(from) + at))
   return JSON.stringify({
     object: "list",
     data: ids.map((id) => ({ id, object: "model", created: 1, owned_by: "mock" }))

@@ -9,6 +9,7 @@ import { fleet } from "./fleet/main.ts"
 import { realLlama } from "./fleet/real-llama.ts"
 import { availableLegs } from "./legs.ts"
 import type { Context, Row } from "./measure.ts"
+import { page } from "./page.ts"
 import { pinSelf } from "./processes.ts"
 import { fingerprint, judge, tableOf } from "./report.ts"
 import { bodies } from "./rows/bodies.ts"
@@ -44,7 +45,11 @@ const rows: ReadonlyArray<Row> = [
 ]
 
 // Their columns are other ones, and so are their options.
-const others: Readonly<Record<string, (args: ReadonlyArray<string>) => Promise<void>>> = { fleet, llama: realLlama }
+const others: Readonly<Record<string, (args: ReadonlyArray<string>) => Promise<void>>> = {
+  fleet,
+  llama: realLlama,
+  page
+}
 const other = others[process.argv[2] ?? ""]
 if (other !== undefined) {
   if (other === fleet) pinSelf()
@@ -69,7 +74,7 @@ const { values, positionals } = parseArgs({
 })
 
 const usage = `bun run bench [row…] [--quick] [--trials N] [--seconds S] [--legs floor,nexus] [--json FILE] [--litellm PROGRAM]
-rows: ${rows.map(({ name }) => name).join(", ")}; and \`bun run bench fleet --help\`, \`bun run bench llama --help\``
+rows: ${rows.map(({ name }) => name).join(", ")}; \`page\`, and \`bun run bench fleet --help\`, \`bun run bench llama --help\``
 
 const unknown = positionals.filter((name) => rows.every((row) => row.name !== name))
 if (values.help || unknown.length > 0) {

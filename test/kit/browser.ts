@@ -1,14 +1,9 @@
 /**
- * A real browser for tests, where there is one: the program that CHROMIUM names, else one in its usual places.
+ * A real browser for tests, where there is one.
  */
 import { afterAll, beforeAll } from "bun:test"
-import { existsSync } from "node:fs"
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core"
-
-const places = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"]
-
-/** The program; undefined where there is none. */
-export const browserPath = [process.env["CHROMIUM"] ?? "", ...places].find((path) => path !== "" && existsSync(path))
+import { browserPath } from "./browserPath.ts"
 
 if (browserPath === undefined)
   console.warn("Skipped: the live page in a browser; no Chromium is here (CHROMIUM names one)")

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test"
-import { browserOfFile, browserPath } from "../kit/browser.ts"
+import { browserOfFile } from "../kit/browser.ts"
+import { browserPath } from "../kit/browserPath.ts"
 import { json } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, startProcess } from "../kit/gateway.ts"

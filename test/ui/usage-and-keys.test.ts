@@ -3,7 +3,8 @@ import { createHash } from "node:crypto"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { browserOfFile, browserPath } from "../kit/browser.ts"
+import { browserOfFile } from "../kit/browser.ts"
+import { browserPath } from "../kit/browserPath.ts"
 import { chat, open, signIn, started } from "../kit/livePage.ts"
 
 const inBrowser = browserOfFile()
