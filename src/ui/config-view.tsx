@@ -148,10 +148,11 @@ const Replayed = ({ replay: { notes, requests } }: { readonly replay: ReplayAnsw
 type Setting = SettingsInForce["settings"][number]
 
 const columns: ReadonlyArray<Column<Setting>> = [
-  { title: "Key", width: "minmax(14rem, 1fr)", cell: ({ key }) => <code>{key}</code> },
+  { title: "Key", width: "minmax(14rem, 1fr)", narrow: "minmax(0, 1.4fr)", cell: ({ key }) => <code>{key}</code> },
   {
     title: "Value",
     width: "minmax(10rem, 1.4fr)",
+    narrow: "minmax(0, 1fr)",
     cell: ({ value }) => <span title={shown(value)}>{shown(value)}</span>
   },
   { title: "From", width: "minmax(8rem, 0.6fr)", cell: ({ origin }) => origin }

@@ -14,9 +14,13 @@ interface Node {
 // Of each column those with the most under way.
 const mostNodes = 12
 const gap = 34
-const columns = [0, 330, 660] as const
-const boxWidth = 200
 const boxHeight = 26
+
+// Where its columns are, how wide what stands in them is, and how many letters of it are seen.
+const wide = { columns: [0, 330, 660], boxWidth: 200, letters: 26 } as const
+const narrow = { columns: [0, 126, 252], boxWidth: 106, letters: 13 } as const
+
+const isNarrow = window.matchMedia("(max-width: 600px)")
 
 const counted = (names: ReadonlyArray<string>): Map<string, number> => {
   const counts = new Map<string, number>()
@@ -30,10 +34,12 @@ const most = (counts: ReadonlyMap<string, number>): ReadonlyArray<string> =>
     .slice(0, mostNodes)
     .map(([name]) => name)
 
-const short = (text: string): string => (text.length > 26 ? `${text.slice(0, 25)}…` : text)
+const short = (text: string, letters: number): string =>
+  text.length > letters ? `${text.slice(0, letters - 1)}…` : text
 
 /** The map: keys (or all clients), the models that were asked for, the backends. */
 export const FlowMap = ({ fleet: { backends, underWay, ended } }: { readonly fleet: Fleet }): JSX.Element => {
+  const { boxWidth, columns, letters } = isNarrow.matches ? narrow : wide
   // What was asked a moment ago shows where things go when nothing is under way.
   const flowOf = ({ backend, key, model }: RequestUnderWay | RecentRequest, live: boolean) => ({
     client: key ?? "clients",
@@ -116,7 +122,7 @@ export const FlowMap = ({ fleet: { backends, underWay, ended } }: { readonly fle
               <title>{name}</title>
               <rect width={boxWidth} height={boxHeight} rx="5" />
               <text x="9" y="17">
-                {short(name)}
+                {short(name, weight === 0 ? letters : letters - 4)}
               </text>
               {weight === 0 ? null : (
                 <text x={boxWidth - 9} y="17" text-anchor="end" class="weight">

@@ -241,8 +241,8 @@ const Confirm = ({ onDone, onLeave, wish: { action, name } }: ConfirmProps): JSX
 }
 
 const facts: ReadonlyArray<Column<ClientKeyEntry>> = [
-  { title: "Name", width: "minmax(7rem, 1fr)", cell: ({ name }) => name },
-  { title: "Owner", width: "minmax(5rem, 0.7fr)", cell: ({ owner }) => owner ?? "–" },
+  { title: "Name", width: "minmax(7rem, 1fr)", narrow: "minmax(0, 1fr)", cell: ({ name }) => name },
+  { title: "Owner", width: "minmax(5rem, 0.7fr)", narrow: "minmax(0, 1fr)", cell: ({ owner }) => owner ?? "–" },
   { title: "For", width: "minmax(10rem, 2.5fr)", cell: (key) => <span title={purposeOf(key)}>{purposeOf(key)}</span> },
   { title: "Counts", width: "minmax(10rem, 1.4fr)", cell: timeOf },
   { title: "Made", width: "11rem", cell: ({ made_at: made }) => (made === null ? "–" : dateOf(made)) }
@@ -277,6 +277,7 @@ export const KeysView = (): JSX.Element => {
   const actions: Column<ClientKeyEntry> = {
     title: "Change",
     width: "11rem",
+    narrow: "9.5rem",
     cell: ({ from, name }) =>
       from === "config" ? (
         <span class="dim">in the config file</span>

@@ -55,8 +55,8 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
     void act(action, row, (words) => tell(row, words)).catch(() => tell(row, "the gateway does not answer"))
   }
   const facts: ReadonlyArray<Column<Row>> = [
-    { title: "Model", width: "minmax(10rem, 2fr)", cell: ({ id }) => id },
-    { title: "Backend", width: "minmax(8rem, 1.2fr)", cell: ({ backend }) => backend },
+    { title: "Model", width: "minmax(10rem, 2fr)", narrow: "minmax(0, 1.4fr)", cell: ({ id }) => id },
+    { title: "Backend", width: "minmax(8rem, 1.2fr)", narrow: "minmax(0, 1fr)", cell: ({ backend }) => backend },
     { title: "State", width: "7rem", cell: ({ status }) => <span class={status}>{status}</span> },
     { title: "In memory", width: "6rem", cell: ({ loaded }) => loadedWords(loaded) },
     {
@@ -82,6 +82,7 @@ export const ModelsView = ({ fleet }: { readonly fleet: Fleet }): JSX.Element =>
   const actions: Column<Row> = {
     title: "Memory",
     width: "minmax(10rem, 1.5fr)",
+    narrow: "5.5rem",
     cell: (row) => {
       const words = said.get(keyOf(row))
       if (row.loaded === undefined) return <span class="dim">its server cannot be told</span>

@@ -35,11 +35,15 @@ const isView = (name: string): name is View => Object.hasOwn(views, name)
 interface Place {
   readonly view: View
   readonly rest: string
+  /** Whose requests are looked for, empty for all. */
+  readonly of: string
 }
 
 const placeNow = (): Place => {
-  const [, name = "", ...rest] = window.location.hash.split("/")
-  return { view: isView(name) ? name : "fleet", rest: decodeURIComponent(rest.join("/")) }
+  const [path = "", query = ""] = window.location.hash.split("?")
+  const [, name = "", ...rest] = path.split("/")
+  const of = new URLSearchParams(query).get("of") ?? ""
+  return { view: isView(name) ? name : "fleet", rest: decodeURIComponent(rest.join("/")), of }
 }
 
 const usePlace = (): Place => {
@@ -61,7 +65,7 @@ const linkWords: Readonly<Record<Live["link"], string>> = {
 
 const ViewOf = ({
   live: { fleet },
-  place: { rest, view }
+  place: { of, rest, view }
 }: {
   readonly live: Live
   readonly place: Place
@@ -71,7 +75,7 @@ const ViewOf = ({
     case "fleet":
       return <FleetView fleet={fleet} />
     case "requests":
-      return <RequestsView fleet={fleet} chosen={rest} />
+      return <RequestsView fleet={fleet} chosen={rest} of={of} />
     case "models":
       return <ModelsView fleet={fleet} />
     case "playground":

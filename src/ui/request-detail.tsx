@@ -12,54 +12,73 @@ import { dateOf, number, span } from "./words.ts"
 
 type Told = Explained | ExplainedUnderWay
 
+type Candidate = DecisionEntry["candidates"][number]
+
+const expectations: ReadonlyArray<{ readonly title: string; readonly of: (candidate: Candidate) => string }> = [
+  { title: "Expected", of: ({ expected_ms: expected }) => (expected === undefined ? "–" : span(expected)) },
+  { title: "Wait", of: ({ parts }) => (parts === undefined ? "–" : span(parts.wait_ms)) },
+  { title: "Load", of: ({ parts }) => (parts === undefined ? "–" : span(parts.load_ms)) },
+  { title: "Read", of: ({ parts }) => (parts === undefined ? "–" : span(parts.read_ms)) },
+  { title: "Write", of: ({ parts }) => (parts === undefined ? "–" : span(parts.write_ms)) },
+  { title: "Cached", of: ({ parts }) => (parts === undefined ? "–" : number(parts.cached_tokens)) }
+]
+
 const Candidates = ({ decision }: { readonly decision: DecisionEntry }): JSX.Element => {
-  const { candidates, excluded, order } = decision
-  const place = (backend: string, model: string): number =>
+  const { excluded, order, strategy } = decision
+  const placeOf = ({ backend, model }: Candidate): number =>
     order.findIndex((each) => each.backend === backend && each.model === model)
+  // Those that were not to be asked stand last.
+  const candidates = decision.candidates
+    .map((each) => ({ ...each, place: placeOf(each) }))
+    .toSorted((a, b) => (a.place < 0 ? 1 : b.place < 0 ? -1 : a.place - b.place))
+  const isExpected = candidates.some(
+    ({ expected_ms: expected, parts }) => expected !== undefined || parts !== undefined
+  )
   return (
     <>
-      <h3>Who could answer, and when its end was expected ({decision.strategy})</h3>
+      <h3>
+        Who could answer{isExpected ? ", and when its end was expected" : ""} ({strategy})
+      </h3>
       <div class="wide" tabIndex={0}>
         <table>
           <thead>
             <tr>
               <th scope="col">Asked</th>
               <th scope="col">Backend</th>
-              <th scope="col">Expected</th>
-              <th scope="col">Wait</th>
-              <th scope="col">Load</th>
-              <th scope="col">Read</th>
-              <th scope="col">Write</th>
-              <th scope="col">Cached</th>
+              {isExpected
+                ? expectations.map(({ title }) => (
+                    <th key={title} scope="col">
+                      {title}
+                    </th>
+                  ))
+                : null}
               <th scope="col">In flight</th>
             </tr>
           </thead>
           <tbody>
-            {candidates.map(({ backend, expected_ms: expected, in_flight: busy, model, parts, priority }) => (
-              <tr key={`${backend} ${model}`} class={place(backend, model) === 0 ? "first" : ""}>
-                <td>{place(backend, model) < 0 ? "–" : place(backend, model) + 1}</td>
-                <td>
-                  {backend}{" "}
-                  <span class="dim">
-                    {model}, priority {priority}
-                  </span>
-                </td>
-                <td>{expected === undefined ? "–" : span(expected)}</td>
-                <td>{parts === undefined ? "–" : span(parts.wait_ms)}</td>
-                <td>{parts === undefined ? "–" : span(parts.load_ms)}</td>
-                <td>{parts === undefined ? "–" : span(parts.read_ms)}</td>
-                <td>{parts === undefined ? "–" : span(parts.write_ms)}</td>
-                <td>{parts === undefined ? "–" : number(parts.cached_tokens)}</td>
-                <td>{busy}</td>
-              </tr>
-            ))}
+            {candidates.map((candidate) => {
+              const { backend, in_flight: busy, model, place, priority } = candidate
+              return (
+                <tr key={`${backend} ${model}`} class={place === 0 ? "first" : ""}>
+                  <td>{place < 0 ? "–" : place + 1}</td>
+                  <td>
+                    {backend}{" "}
+                    <span class="dim">
+                      {model}, priority {priority}
+                    </span>
+                  </td>
+                  {isExpected ? expectations.map(({ of, title }) => <td key={title}>{of(candidate)}</td>) : null}
+                  <td>{busy}</td>
+                </tr>
+              )
+            })}
             {excluded.map(({ backend, model, reason }) => (
               <tr key={`${backend} ${model} out`} class="out">
                 <td>–</td>
                 <td>
                   {backend} <span class="dim">{model}</span>
                 </td>
-                <td colSpan={7}>left out: {reason}</td>
+                <td colSpan={isExpected ? expectations.length + 1 : 1}>left out: {reason}</td>
               </tr>
             ))}
           </tbody>

@@ -37,9 +37,10 @@ const columns: ReadonlyArray<Column<Row>> = [
   {
     title: "State",
     width: "minmax(8.5rem, 1fr)",
+    narrow: "8rem",
     cell: (row) => <span class={isUnderWay(row) ? "live" : row.outcome}>{stateOf(row)}</span>
   },
-  { title: "Model", width: "minmax(8rem, 2fr)", cell: ({ model }) => model },
+  { title: "Model", width: "minmax(8rem, 2fr)", narrow: "minmax(0, 1fr)", cell: ({ model }) => model },
   { title: "Backend", width: "minmax(7rem, 1.5fr)", cell: ({ backend }) => backend },
   { title: "Endpoint", width: "minmax(7rem, 1.2fr)", cell: ({ endpoint }) => endpoint },
   { title: "Tries", width: "4rem", align: "end", cell: ({ attempts }) => attempts },
@@ -49,12 +50,20 @@ const columns: ReadonlyArray<Column<Row>> = [
     align: "end",
     cell: ({ first_byte_ms: first }) => (first === null ? "–" : span(first))
   },
-  { title: "Lasted", width: "6rem", align: "end", cell: (row) => span(lasts(row)) }
+  { title: "Lasted", width: "6rem", narrow: "4.5rem", align: "end", cell: (row) => span(lasts(row)) }
 ]
 
-/** The view; `chosen` is the id of the request that is open, empty for none. */
-export const RequestsView = ({ chosen, fleet }: { readonly fleet: Fleet; readonly chosen: string }): JSX.Element => {
-  const [wanted, setWanted] = useState("")
+interface RequestsProps {
+  readonly fleet: Fleet
+  /** The id of the request that is open, empty for none. */
+  readonly chosen: string
+  /** What is looked for at first. */
+  readonly of: string
+}
+
+/** The view. */
+export const RequestsView = ({ chosen, fleet, of }: RequestsProps): JSX.Element => {
+  const [wanted, setWanted] = useState(of)
   const [state, setState] = useState<State>("all")
   const text = wanted.trim().toLowerCase()
   const all: ReadonlyArray<Row> = [...fleet.underWay.toReversed(), ...fleet.ended]

@@ -8,6 +8,8 @@ import { useEffect, useRef, useState } from "preact/hooks"
 export interface Column<Row> {
   readonly title: string
   readonly width: string
+  /** Its width where there is little room; it is not shown there when absent. */
+  readonly narrow?: string
   readonly cell: (row: Row) => ComponentChildren
   readonly align?: "end"
 }
@@ -24,26 +26,34 @@ interface ListProps<Row> {
 
 const rowHeight = 34
 
+// Up to this width, in pixels, there is little room.
+const narrowest = 600
+
 // Rows beyond those that are seen, so that scrolling shows no gap.
 const spare = 8
 
 /** The table; rows are chosen by a click, or by the arrows and Enter. */
 export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
-  const { chosen, columns, empty, keyOf, label, onChoose, rows } = props
+  const { chosen, empty, keyOf, label, onChoose, rows } = props
   const frame = useRef<HTMLDivElement>(null)
   const [top, setTop] = useState(0)
   const [height, setHeight] = useState(600)
+  const [isNarrow, setNarrow] = useState(window.innerWidth <= narrowest)
   const [at, setAt] = useState(0)
   useEffect(() => {
     const element = frame.current
     if (element === null) return undefined
-    const watcher = new ResizeObserver(() => setHeight(element.clientHeight))
+    const watcher = new ResizeObserver(() => {
+      setHeight(element.clientHeight)
+      setNarrow(element.clientWidth <= narrowest)
+    })
     watcher.observe(element)
     return () => watcher.disconnect()
   }, [])
   const first = Math.max(0, Math.floor(top / rowHeight) - spare)
   const last = Math.min(rows.length, Math.ceil((top + height) / rowHeight) + spare)
-  const tracks = columns.map(({ width }) => width).join(" ")
+  const columns = isNarrow ? props.columns.filter(({ narrow }) => narrow !== undefined) : props.columns
+  const tracks = columns.map(({ narrow, width }) => (isNarrow ? narrow : width)).join(" ")
   const goTo = (place: number): void => {
     const next = Math.max(0, Math.min(rows.length - 1, place))
     setAt(next)
@@ -72,7 +82,7 @@ export const VirtualList = <Row,>(props: ListProps<Row>): JSX.Element => {
   }
   return (
     <div
-      class="list"
+      class={isNarrow ? "list narrow" : "list"}
       role="table"
       aria-label={label}
       aria-rowcount={rows.length + 1}
