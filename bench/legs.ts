@@ -134,16 +134,24 @@ export interface RunningNexus extends Running {
   readonly rewrite: (setup: Setup) => void
 }
 
+/** How the gateway is started; with `heapPort` it tells there what its heap holds (from source alone). */
+interface StartOptions {
+  readonly port?: number
+  readonly core?: number | string
+  readonly heapPort?: number
+}
+
 /** Starts the gateway from source or as a binary, without waiting for its first answer. */
 export const startNexus = (
   from: "nexus" | "binary",
   setup: Setup,
-  port = freePort(),
-  core: number | string = proxyCore
+  { port = freePort(), core = proxyCore, heapPort }: StartOptions = {}
 ): RunningNexus => {
   const config = write("nexus.toml", nexusToml(port, setup))
-  const program = from === "binary" ? [binaryPath] : [bun, resolve(root, "src/main.ts")]
-  const running = start([...program, "serve", "-c", config], port, core)
+  const looked = heapPort === undefined ? [] : ["--preload", resolve(root, "bench/heap.ts")]
+  const program = from === "binary" ? [binaryPath] : [bun, ...looked, resolve(root, "src/main.ts")]
+  const environment: Record<string, string> = heapPort === undefined ? {} : { HEAP_PORT: String(heapPort) }
+  const running = start([...program, "serve", "-c", config], port, core, environment)
   return { ...running, rewrite: (next) => writeFileSync(config, nexusToml(port, next)) }
 }
 
@@ -158,7 +166,7 @@ const launch = (name: LegName, setup: Setup): Running | Promise<Running> => {
     }
     case "nexus":
     case "binary":
-      return startNexus(name, setup, port)
+      return startNexus(name, setup, { port })
     case "nginx":
       return start(
         ["nginx", "-p", scratch, "-c", write("nginx.conf", nginxConfig(port, setup.mockPort))],

@@ -14,6 +14,7 @@ import { pinSelf } from "./processes.ts"
 import { fingerprint, judge, tableOf } from "./report.ts"
 import { bodies } from "./rows/bodies.ts"
 import { dialects } from "./rows/dialects.ts"
+import { kept } from "./rows/kept.ts"
 import { memory } from "./rows/memory.ts"
 import { client, skeleton } from "./rows/parts.ts"
 import { latency, requests } from "./rows/requests.ts"
@@ -30,6 +31,7 @@ const rows: ReadonlyArray<Row> = [
   tokens,
   frames,
   memoryOfStreams,
+  kept,
   memory,
   bodies,
   models,

@@ -4,7 +4,7 @@
 import { isNexus, smallRequest, startNexus } from "../legs.ts"
 import { closedLoop } from "../load.ts"
 import { type Context, type Outcome, Readings, type Row } from "../measure.ts"
-import { everyCore, freePort, ready, startMockProcess } from "../processes.ts"
+import { everyCore, ready, startMockProcess } from "../processes.ts"
 import { cpuOf, cpuOfFamily } from "../procfs.ts"
 
 /** Throughput with one and with two workers, and how many cores each side used. */
@@ -19,7 +19,7 @@ export const workers: Row = {
       const from = leg === "binary" ? "binary" : "nexus"
       for (const count of [1, 2]) {
         const setup = { mockPort: mock.port, server: [`workers = ${String(count)}`] }
-        const gateway = startNexus(from, setup, freePort(), everyCore)
+        const gateway = startNexus(from, setup, { core: everyCore })
         await ready(gateway, request)
         await closedLoop(gateway.port, request, 64, context.seconds)
         for (let trial = 0; trial < context.trials; trial += 1) {

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs"
 import { type RunningNexus, type Setup, startNexus } from "../legs.ts"
-import { everyCore, freePort, ready } from "../processes.ts"
+import { everyCore, ready } from "../processes.ts"
 import { get } from "../wire.ts"
 import { chanceOf } from "./chance.ts"
 import { Ledger, startFaulty } from "./faulty.ts"
@@ -57,7 +57,7 @@ export const chaos = async ({ from, requests, clients, seed }: ChaosOptions): Pr
   // Two fail by what is between them and the gateway alone; the third has bad days of its own besides.
   moving.calm()
   mute.calm()
-  const gateway = startNexus(from, setupOf(networks.map(({ port }) => port)), freePort(), everyCore)
+  const gateway = startNexus(from, setupOf(networks.map(({ port }) => port)), { core: everyCore })
   await ready(gateway, get("/readyz"))
   const books = new Books()
   const failures: Array<string> = []

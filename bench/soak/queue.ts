@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto"
 import { type RunningNexus, type Setup, startNexus } from "../legs.ts"
-import { freePort, once, proxyCore, ready } from "../processes.ts"
+import { once, ready } from "../processes.ts"
 import { rssOf } from "../procfs.ts"
 import { get } from "../wire.ts"
 import { between, type Chance, chanceOf, pick } from "./chance.ts"
@@ -180,7 +180,7 @@ interface QueueSoakFindings {
 export const queueSoak = async ({ clients, from, minutes, seed }: QueueSoakOptions): Promise<QueueSoakFindings> => {
   const ledger = new Ledger()
   const backends = slots.map((_, at) => startFaulty(ledger, chanceOf(seed + at + 1)))
-  const gateway = startNexus(from, setupOf(backends, 32), freePort(), proxyCore)
+  const gateway = startNexus(from, setupOf(backends, 32))
   await ready(gateway, get("/readyz"))
   const books = new Books()
   const happened: Record<string, number> = {}
