@@ -4,9 +4,11 @@
 import { type AdmissionRules, admit, changeRefusal, makeAdmission } from "../src/admission/access.ts"
 import { KeyRing } from "../src/admission/key-ring.ts"
 import { areas, areaOf } from "../src/admission/permissions.ts"
+import { Unauthorized } from "../src/domain/errors.ts"
 import type { AuthKey } from "../src/domain/grant.ts"
 import type { KnownToken, TokenIssuer } from "../src/domain/token-issuer.ts"
-import { type Claims, tokenGrant } from "../src/issuer/token-grant.ts"
+import { RevokedTokens } from "../src/domain/revoked-tokens.ts"
+import { type Claims, tokenFacts, tokenGrant } from "../src/issuer/token-grant.ts"
 import { Result } from "effect"
 import { createHash } from "node:crypto"
 
@@ -46,15 +48,20 @@ const tokens: ReadonlyMap<string, { readonly who: string; readonly claims: Claim
   [
     { who: "a token of an issuer", claims: { groups: ["llm"] } },
     { who: "a token without the claims that are required", claims: {} },
+    { who: "a token that was revoked", claims: { groups: ["llm"], role: "chief", jti: "gone" } },
     { who: "a token whose role has `models` or `backends`", claims: { groups: ["llm"], role: "some" } },
     { who: "a token whose role has `metrics = true`", claims: { groups: ["llm"], role: "scrape" } },
     { who: "a token whose role has `admin = true`", claims: { groups: ["llm"], role: "chief" } }
   ].map(({ claims, who }) => [who.replaceAll(" ", "_"), { who, claims: { sub: "somebody", ...claims } }])
 )
 
+const revoked = new RevokedTokens([{ id: "1", issuer: issuer.issuer, by: "token_id", of: "gone", made: 0 }])
+
 const knownToken: KnownToken = (given) => {
   const token = tokens.get(given)
   if (token === undefined) return undefined
+  if (revoked.has(tokenFacts(issuer, token.claims, "")))
+    return { refused: new Unauthorized({ message: "The token has been revoked" }), isGuess: false }
   const granted = tokenGrant(issuer, token.claims)
   return Result.isSuccess(granted) ? granted.success : { refused: granted.failure, isGuess: false }
 }

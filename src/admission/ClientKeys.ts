@@ -1,18 +1,23 @@
 /**
- * The keys that count at this moment: those of the settings, and those of the store, which change while the gateway runs.
+ * The keys that count at this moment: those of the settings, and those of the store, which change while the gateway runs; and
+ * which tokens of issuers count no more.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import { BadRequest, Conflict } from "../domain/errors.ts"
 import type { AuthKey } from "../domain/grant.ts"
 import { momentFault, rangeFault, termsOf, type WrittenTerms } from "../domain/key-terms.ts"
+import { printable } from "../domain/printable.ts"
+import { noneRevoked, RevokedTokens, type TokenRevocation } from "../domain/revoked-tokens.ts"
 import { type MadeKey, newKey } from "./new-key.ts"
 import { KeyRing } from "./key-ring.ts"
 import type { KeyStore, StoredKey } from "./key-store.ts"
+import type { RevocableIssuer, WrittenRevocation } from "./token-revocations.ts"
 
 /** A key as it is told of: nothing of it is said by which it could be used. */
 export interface ListedKey {
@@ -61,25 +66,35 @@ export class ClientKeys extends Context.Service<
     readonly isStored: boolean
     /** Makes a key, and keeps its digest; it is never to be had again. */
     readonly add: (written: WrittenTerms) => Effect.Effect<MadeKey, NotChanged>
+    /** Revokes a key, or all tokens of a name that an issuer gives, such as `corp:alice`. */
     readonly revoke: (name: string) => Effect.Effect<void, NotChanged>
     /** Makes another key in the place of one, which counts for so long. */
     readonly rotate: (name: string, overlapMs: number) => Effect.Effect<MadeKey, NotChanged>
+    /** The tokens of issuers that count no more; a plain read for the request path, and the same one while nothing changes. */
+    readonly revokedTokens: () => RevokedTokens
+    readonly revocations: () => ReadonlyArray<TokenRevocation>
+    /** Has tokens of issuers count no more. */
+    readonly revokeTokens: (written: WrittenRevocation) => Effect.Effect<TokenRevocation, NotChanged>
+    /** Has tokens count again, by the id of their revocation; gives that. */
+    readonly lift: (id: string) => Effect.Effect<TokenRevocation, NotChanged>
+    /** What the settings call an issuer; what it calls itself where they do not. */
+    readonly issuerName: (issuer: string) => string
   }
 >()("nexus/admission/ClientKeys") {
   /** The keys of the settings of the moment. */
   static readonly layer = (configured: () => ReadonlyArray<AuthKey>) =>
     Layer.effect(ClientKeys, makeKeys(configured, undefined))
 
-  /** The same, and those of a file, where one is named; `alsoNeeded` says that everybody needs one even while there is none. */
+  /** The same, and those of a file, where one is named; `issuers` are those whose tokens are taken beside them. */
   static readonly layerWith = (
     configured: () => ReadonlyArray<AuthKey>,
     path: string | undefined,
-    alsoNeeded: () => boolean = () => false
+    issuers: () => ReadonlyArray<RevocableIssuer>
   ) =>
     Layer.effect(
       ClientKeys,
       Effect.flatMap(path === undefined ? Effect.undefined : opened(path), (store) =>
-        makeKeys(configured, store, alsoNeeded)
+        makeKeys(configured, store, issuers)
       )
     )
 }
@@ -107,6 +122,11 @@ const noStore = new Conflict({
     "Keys stand in the config file alone: give them a file of their own (auth.store) to make and change them here"
 })
 
+const noPlace = new Conflict({
+  message:
+    "What is revoked of tokens is kept in the file of keys: say where that stands (auth.store) to revoke any here"
+})
+
 const wordsOf = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown))
 
 /** The file of keys cannot be used. */
@@ -126,18 +146,27 @@ const tries = { times: 20, schedule: Schedule.spaced("50 millis") }
 const makeKeys = Effect.fnUntraced(function* (
   configured: () => ReadonlyArray<AuthKey>,
   store: KeyStore | undefined,
-  alsoNeeded: () => boolean = () => false
+  issuers: () => ReadonlyArray<RevocableIssuer> = () => []
 ) {
   const clock = yield* Clock.Clock
   let of: ReadonlyArray<AuthKey> | undefined
   let stored: ReadonlyArray<StoredKey> = store?.list() ?? []
   let ring = new KeyRing([])
   let version = store?.version
+  let revocations: ReadonlyArray<TokenRevocation> = []
+  let revoked = noneRevoked
+
+  const refreshTokens = (from: KeyStore): void => {
+    revocations = from.revocationNews().flatMap(({ revocation }) => revocation ?? [])
+    revoked = revocations.length === 0 ? noneRevoked : new RevokedTokens(revocations)
+  }
+  if (store !== undefined) refreshTokens(store)
 
   const refresh = (): void => {
     if (store === undefined) return
     version = store.version
     stored = store.list()
+    refreshTokens(store)
     of = undefined
   }
 
@@ -145,7 +174,11 @@ const makeKeys = Effect.fnUntraced(function* (
   const tell =
     store === undefined
       ? Effect.void
-      : yield* (yield* Effect.promise(() => import("./shared-keys.ts"))).sharedKeys(store, refresh)
+      : yield* (yield* Effect.promise(() => import("./shared-keys.ts"))).sharedKeys(
+          store,
+          () => clock.currentTimeMillisUnsafe(),
+          refresh
+        )
 
   if (store !== undefined) {
     const looked = Effect.try({ try: () => store.version !== version, catch: unwritten }).pipe(
@@ -161,9 +194,9 @@ const makeKeys = Effect.fnUntraced(function* (
 
   const isConfigured = (name: string): boolean => configured().some((key) => key.name === name)
 
-  const changed = <A>(change: (into: KeyStore) => A): Effect.Effect<A, Conflict> =>
+  const changed = <A>(change: (into: KeyStore) => A, without = noStore): Effect.Effect<A, Conflict> =>
     store === undefined
-      ? Effect.fail(noStore)
+      ? Effect.fail(without)
       : Effect.try({ try: () => change(store), catch: unwritten }).pipe(
           Effect.retry(tries),
           Effect.tap(() => Effect.sync(refresh)),
@@ -180,6 +213,23 @@ const makeKeys = Effect.fnUntraced(function* (
   }
 
   const logged = (what: string, name: string) => Effect.annotateLogs(Effect.logInfo(what), { key: name })
+  const loggedTokens = (what: string, { by, id, issuer }: TokenRevocation) =>
+    Effect.annotateLogs(Effect.logInfo(what), { issuer, by, id })
+
+  const revokeTokens = Effect.fnUntraced(function* (written: WrittenRevocation) {
+    if (store === undefined) return yield* noPlace
+    const { furthest, revocationOf } = yield* Effect.promise(() => import("./token-revocations.ts"))
+    const now = clock.currentTimeMillisUnsafe()
+    const meant = revocationOf(written, issuers(), now)
+    if (Result.isFailure(meant)) return yield* meant.failure
+    const { success: next } = meant
+    const revocation = yield* changed(
+      (into) => into.revokeTokens(next.id, (before) => furthest(next, before), now),
+      noPlace
+    )
+    yield* loggedTokens("tokens revoked", revocation)
+    return revocation
+  })
 
   return ClientKeys.of({
     isStored: store !== undefined,
@@ -189,7 +239,7 @@ const makeKeys = Effect.fnUntraced(function* (
         of = keys
         const names = new Set(keys.map(({ name }) => name))
         const others = stored.map(authKeyOf).filter(({ name }) => !names.has(name))
-        ring = new KeyRing([...keys, ...others], store !== undefined || alsoNeeded())
+        ring = new KeyRing([...keys, ...others], store !== undefined || issuers().length > 0)
       }
       return ring
     },
@@ -219,7 +269,22 @@ const makeKeys = Effect.fnUntraced(function* (
       yield* logged("key made", written.name)
       return made
     }),
+    revokedTokens: () => revoked,
+    revocations: () => revocations,
+    issuerName: (issuer) => issuers().find((each) => each.issuer === issuer)?.name ?? issuer,
+    revokeTokens,
+    lift: Effect.fnUntraced(function* (id) {
+      const before = yield* changed((into) => into.lift(id, clock.currentTimeMillisUnsafe()), noPlace)
+      if (before === undefined) {
+        const message = `Nothing is revoked under the id '${printable(id.slice(0, 100))}'`
+        return yield* new BadRequest({ message, param: "id" })
+      }
+      yield* loggedTokens("revocation of tokens lifted", before)
+      return before
+    }),
     revoke: Effect.fnUntraced(function* (name) {
+      // Names of keys that are kept have no colon.
+      if (name.includes(":") && !isConfigured(name)) return void (yield* revokeTokens({ name }))
       yield* found(name, yield* changed((into) => into.revoke(name, clock.currentTimeMillisUnsafe())))
       yield* logged("key revoked", name)
     }),

@@ -4,6 +4,7 @@
  */
 import type { AuthKey } from "../domain/grant.ts"
 import type { WrittenTerms } from "../domain/key-terms.ts"
+import type { TokenRevocation } from "../domain/revoked-tokens.ts"
 import { type Database, openDatabase } from "../store/Database.ts"
 
 /** A key as it is kept; times in milliseconds since 1970. */
@@ -23,6 +24,15 @@ export interface KeyNews {
   readonly key: StoredKey | undefined
 }
 
+/** A revocation of tokens, or that it was lifted, as replicas tell each other; the latest of an id counts. */
+export interface RevocationNews {
+  readonly id: string
+  /** When it was so changed, in milliseconds since 1970. */
+  readonly changed: number
+  /** Undefined where it was lifted. */
+  readonly revocation: TokenRevocation | undefined
+}
+
 interface Row {
   readonly digest: Uint8Array
   readonly terms: string
@@ -39,13 +49,28 @@ const migrations = {
       previous blob, previous_until integer
     ) without rowid`,
     `alter table keys add column changed integer not null default 0;
-    create table revoked_keys (name text primary key, changed integer not null) without rowid`
+    create table revoked_keys (name text primary key, changed integer not null) without rowid`,
+    `create table revoked_tokens (
+      id text primary key, revocation text, until integer, changed integer not null
+    ) without rowid`
   ]
 }
 
 interface DatedRow extends Row {
   readonly changed: number
 }
+
+interface RevocationRow {
+  readonly id: string
+  readonly revocation: string | null
+  readonly changed: number
+}
+
+const newsOf = ({ changed, id, revocation }: RevocationRow): RevocationNews => ({
+  id,
+  changed,
+  revocation: revocation === null ? undefined : (JSON.parse(revocation) as TokenRevocation) // reason: nobody else writes there
+})
 
 const keyOf = ({ digest, made, previous, previous_until: until, terms }: Row): StoredKey => ({
   written: JSON.parse(terms) as WrittenTerms, // reason: nobody else writes there, and what is written has been checked
@@ -160,6 +185,74 @@ export class KeyStore {
       [until, digest, this.later(name, now), name]
     )
     return changes > 0
+  }
+
+  /** All that was ever revoked of tokens, and lifted, but for those tokens that have ended by themselves. */
+  revocationNews(): ReadonlyArray<RevocationNews> {
+    return this.database
+      .query<RevocationRow, []>("select id, revocation, changed from revoked_tokens order by changed, id")
+      .all()
+      .map(newsOf)
+  }
+
+  /** Takes over what others have revoked and lifted later than it was here; whether there was any of it. */
+  mergeRevocations(news: ReadonlyArray<RevocationNews>, now: number): boolean {
+    const own = new Map(this.revocationNews().map(({ changed, id }) => [id, changed]))
+    const later = news.filter(
+      ({ changed, id, revocation }) => changed > (own.get(id) ?? -1) && (revocation?.until ?? Infinity) > now
+    )
+    if (later.length === 0) return false
+    this.database
+      .transaction(() => {
+        for (const each of later) this.keepRevocation(each)
+      })
+      .immediate()
+    return true
+  }
+
+  private keepRevocation({ changed, id, revocation }: RevocationNews): void {
+    this.database.run("insert or replace into revoked_tokens (id, revocation, until, changed) values (?, ?, ?, ?)", [
+      id,
+      revocation === undefined ? null : JSON.stringify(revocation),
+      revocation?.until ?? null,
+      changed
+    ])
+  }
+
+  private revocation(id: string): RevocationNews | undefined {
+    const found = this.database
+      .query<RevocationRow, [string]>("select id, revocation, changed from revoked_tokens where id = ?")
+      .get(id)
+    return found === null ? undefined : newsOf(found)
+  }
+
+  /** Keeps what is made of a revocation and the one of its id that was there before; gives it. */
+  revokeTokens(
+    id: string,
+    make: (before: TokenRevocation | undefined) => TokenRevocation,
+    now: number
+  ): TokenRevocation {
+    return this.database
+      .transaction(() => {
+        const before = this.revocation(id)
+        const revocation = make(before?.revocation)
+        this.database.run("delete from revoked_tokens where until < ?", [now])
+        this.keepRevocation({ id, revocation, changed: Math.max(now, (before?.changed ?? 0) + 1) })
+        return revocation
+      })
+      .immediate()
+  }
+
+  /** Has revoked tokens count again; gives what had revoked them, where there was such a one. */
+  lift(id: string, now: number): TokenRevocation | undefined {
+    return this.database
+      .transaction(() => {
+        const before = this.revocation(id)
+        if (before?.revocation === undefined) return undefined
+        this.keepRevocation({ id, revocation: undefined, changed: Math.max(now, before.changed + 1) })
+        return before.revocation
+      })
+      .immediate()
   }
 
   /** Is another number when another process has changed something. */

@@ -67,9 +67,37 @@ const ClientKeyList = Schema.Struct({
 /** Type of all keys of clients. */
 export type ClientKeyList = typeof ClientKeyList.Type
 
+/** Tokens of an issuer to revoke: all of a name, one by what its issuer calls it, or one by itself. */
+export const NewRevocation = Schema.Struct({
+  name: Schema.optionalKey(Schema.NonEmptyString),
+  token_id: Schema.optionalKey(Schema.NonEmptyString),
+  token: Schema.optionalKey(Schema.NonEmptyString),
+  issued_before: Schema.optionalKey(Schema.NonEmptyString)
+})
+
+/** Type of {@link NewRevocation}. */
+export type NewRevocation = typeof NewRevocation.Type
+
+/** Tokens that were revoked; times in milliseconds since 1970, null where there is none. */
+export const RevocationEntry = Schema.Struct({
+  id: Schema.String,
+  /** As keys are named: `corp:alice`, `corp:*` for everybody, `corp` where it is one token. */
+  name: Schema.String,
+  issuer: Schema.String,
+  token_id: Schema.NullOr(Schema.String),
+  issued_before: Schema.NullOr(Schema.Finite),
+  revoked_at: Schema.Finite,
+  /** When they have all ended, and the entry goes by itself. */
+  until: Schema.NullOr(Schema.Finite)
+})
+
+/** Type of {@link RevocationEntry}. */
+export type RevocationEntry = typeof RevocationEntry.Type
+
 const refusals = [Refusal.pipe(HttpApiSchema.status(400)), Refusal.pipe(HttpApiSchema.status(409))] as const
 
 const name = { name: Schema.String }
+const id = { id: Schema.String }
 
 /** All endpoints of keys. */
 export const KeysGroup = HttpApiGroup.make("keys").add(
@@ -99,5 +127,18 @@ export const KeysGroup = HttpApiGroup.make("keys").add(
     },
     success: MadeClientKey,
     error: refusals
-  }).annotate(OpenApi.Summary, "Make another key in the place of one, which counts for `overlap_seconds` (86400) more")
+  }).annotate(OpenApi.Summary, "Make another key in the place of one, which counts for `overlap_seconds` (86400) more"),
+  HttpApiEndpoint.get("revocations", "/admin/v1/revocations", {
+    success: Schema.Struct({ revoked: Schema.Array(RevocationEntry) })
+  }).annotate(OpenApi.Summary, "The tokens of issuers that were revoked before their end"),
+  HttpApiEndpoint.post("revokeTokens", "/admin/v1/revocations", {
+    payload: NewRevocation,
+    success: RevocationEntry,
+    error: refusals
+  }).annotate(OpenApi.Summary, "Revoke tokens of an issuer: they let nobody in from now on"),
+  HttpApiEndpoint.delete("lift", "/admin/v1/revocations/:id", {
+    params: id,
+    success: RevocationEntry,
+    error: refusals
+  }).annotate(OpenApi.Summary, "Let tokens count again that were revoked")
 )

@@ -5,12 +5,14 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { Argument, Command, Flag } from "effect/cli"
-import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
+import type { ClientKeyEntry, MadeClientKey, NewClientKey, NewRevocation, RevocationEntry } from "../api/keys-api.ts"
 import { momentFault, rangeFault } from "../domain/key-terms.ts"
 import { newKey } from "../admission/new-key.ts"
+import { printable } from "../domain/printable.ts"
 import { priorityClasses } from "../domain/request.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
+import { readToken, tokenFile } from "./given-token.ts"
 import { jsonText, tableText } from "./output.ts"
 
 /** What is printed for a key that stands in nexus.toml: the key once, its digest, and what to put there. */
@@ -194,18 +196,93 @@ const listCommand = Command.make(
   })
 ).pipe(Command.withDescription("List the keys and what they are for; nothing by which they could be used"))
 
+/** Which tokens a revocation means. */
+const tokensText = ({ issued_before: before, name, token_id: id }: RevocationEntry): string => {
+  const whose = name.includes(":") ? `tokens of ${name}` : `a token of ${name}${id === null ? "" : ` (${id})`}`
+  return printable(before === null ? whose : `${whose} issued before ${moment(before)}`)
+}
+
+const noNames = new CliFailure({ message: "say what is to be revoked: the name of a key, or --token-file" })
+
 const revokeCommand = Command.make(
   "revoke",
-  { ...address, json, name: given },
+  {
+    ...address,
+    json,
+    name: Argument.String("name").pipe(
+      Argument.withDescription("Name of a key, or of one that tokens make, such as corp:alice; corp:* is everybody's"),
+      Argument.optional
+    ),
+    issuedBefore: text(
+      "issued-before",
+      "TIME",
+      "Of tokens: those alone that were issued before this, such as now or 2027-01-31T18:00:00Z; all, and those to come, without it"
+    ),
+    tokenId: text("token-id", "ID", "Of tokens: the one of this id (jti) of the issuer that is named"),
+    tokenFile
+  },
   Effect.fnUntraced(function* (input) {
+    const [name, issuedBefore, tokenId] = [input.name, input.issuedBefore, input.tokenId].map(Option.getOrUndefined)
+    const token = Option.isSome(input.tokenFile) ? yield* readToken(input.tokenFile.value) : undefined
     const { keys } = yield* keptKeys(input)
     if (keys === undefined) return yield* inConfigAlone
-    const { name } = yield* keys.revoke(input.name)
+    const bounds = { issued_before: issuedBefore, token, token_id: tokenId }
+    const isOfTokens = Object.values(bounds).some((each) => each !== undefined) || name?.includes(":") === true
+    if (isOfTokens) {
+      const revoked = yield* keys.revokeTokens(compact<NewRevocation>({ name, ...bounds }))
+      const { id } = revoked
+      const told = `Revoked: ${tokensText(revoked)}. From now on nobody is let in by them; \`nexus keys lift ${id}\` takes that back.`
+      return yield* Console.log(input.json ? jsonText(revoked) : told)
+    }
+    if (name === undefined) return yield* noNames
+    yield* keys.revoke(name)
     return yield* Console.log(input.json ? jsonText({ name }) : `${name} is revoked: it lets nobody in from now on.`)
   })
 ).pipe(
-  Command.withDescription("Revoke a key that is kept where auth.store says"),
-  Command.withExamples([{ command: "nexus keys revoke laptop" }])
+  Command.withDescription("Revoke a key that is kept where auth.store says, or tokens of an issuer before their end"),
+  Command.withExamples([
+    { command: "nexus keys revoke laptop" },
+    { command: "nexus keys revoke corp:alice" },
+    { command: "nexus keys revoke 'corp:*' --issued-before now" },
+    { command: "nexus keys revoke corp --token-id 9f1c2a" },
+    { command: "nexus keys revoke --token-file leaked.jwt" }
+  ])
+)
+
+const revokedCommand = Command.make(
+  "revoked",
+  { ...address, json },
+  Effect.fnUntraced(function* (input) {
+    const { keys } = yield* keptKeys(input)
+    if (keys === undefined) return yield* inConfigAlone
+    const revoked = yield* keys.revocations
+    if (input.json) return yield* Console.log(jsonText({ revoked }))
+    if (revoked.length === 0) return yield* Console.log("No tokens are revoked.")
+    return yield* Console.log(
+      tableText(
+        ["Id", "Tokens", "Revoked", "Ended by"],
+        revoked.map((each) => [each.id, tokensText(each), moment(each.revoked_at), moment(each.until)])
+      )
+    )
+  })
+).pipe(Command.withDescription("List the tokens of issuers that were revoked before their end"))
+
+const liftCommand = Command.make(
+  "lift",
+  {
+    ...address,
+    json,
+    id: Argument.String("id").pipe(Argument.withDescription("Id of the revocation, as `nexus keys revoked` lists it"))
+  },
+  Effect.fnUntraced(function* (input) {
+    const { keys } = yield* keptKeys(input)
+    if (keys === undefined) return yield* inConfigAlone
+    const lifted = yield* keys.lift(input.id)
+    return yield* Console.log(input.json ? jsonText(lifted) : `No longer revoked: ${tokensText(lifted)}.`)
+  })
+).pipe(
+  Command.withDescription("Let tokens count again that were revoked"),
+  Command.withExamples([{ command: "nexus keys lift 4be7e0a31c6d5f20" }])
 )
 
 const rotateCommand = Command.make(
@@ -238,5 +315,5 @@ const rotateCommand = Command.make(
 /** The command. */
 export const keysCommand = Command.make("keys").pipe(
   Command.withDescription("Keys for the clients of the gateway"),
-  Command.withSubcommands([newCommand, listCommand, revokeCommand, rotateCommand])
+  Command.withSubcommands([newCommand, listCommand, revokeCommand, revokedCommand, liftCommand, rotateCommand])
 )

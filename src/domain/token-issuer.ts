@@ -71,3 +71,6 @@ const tokenForm = /^[\w-]{4,}\.[\w-]+\.[\w-]*$/
 
 /** Whether a text has the form of a signed token, a JWT: three parts in base64url, the first of which is JSON. */
 export const isTokenForm = (text: string): boolean => text.startsWith("ey") && tokenForm.test(text)
+
+/** What of a token is signed: all but its signature, which may be written in more than one way. */
+export const signedPart = (token: string): string => token.slice(0, token.lastIndexOf("."))

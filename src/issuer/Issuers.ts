@@ -11,14 +11,15 @@ import * as Layer from "effect/Layer"
 import * as Result from "effect/Result"
 import * as Semaphore from "effect/Semaphore"
 import { jsonAt, parseBoundedJson } from "../domain/bounded-json.ts"
-import { IssuerUnavailable, Unauthorized } from "../domain/errors.ts"
+import { type GatewayError, IssuerUnavailable, Unauthorized } from "../domain/errors.ts"
 import type { Grant } from "../domain/grant.ts"
 import { monotonicMs } from "../domain/monotonic.ts"
-import type { IssuedTokens, TokenIssuer, TokenRefusal } from "../domain/token-issuer.ts"
+import { noneRevoked, type RevokedTokens, type TokenFacts } from "../domain/revoked-tokens.ts"
+import { type IssuedTokens, signedPart, type TokenIssuer, type TokenRefusal } from "../domain/token-issuer.ts"
 import { Transport } from "../upstream/Transport.ts"
 import { fetchKeys } from "./fetch-keys.ts"
 import type { KeySet, Verified } from "./key-set.ts"
-import { tokenGrant } from "./token-grant.ts"
+import { type Claims, tokenFacts, tokenGrant } from "./token-grant.ts"
 
 /** Time between two questions that tokens give rise to, and between two tries while an issuer is away, in milliseconds. */
 const soonestMs = 10_000
@@ -54,6 +55,10 @@ interface GoodToken {
   readonly until: number
   readonly of: Known
   readonly version: number
+  readonly facts: TokenFacts
+  /** The revocations that it was held against last, and whether it is among them. */
+  heldAgainst: RevokedTokens
+  isRevoked: boolean
 }
 
 const soonest = ({ refreshMs }: TokenIssuer): number => Math.min(soonestMs, refreshMs)
@@ -62,6 +67,11 @@ const unauthorized = (message: string, isGuess: boolean): TokenRefusal => ({
   refused: new Unauthorized({ message }),
   isGuess
 })
+
+const idOf = (token: string): string => hash("sha256", token, "hex")
+
+const revokedRefusal = ({ name }: TokenIssuer): TokenRefusal =>
+  unauthorized(`The token of issuer '${name}' has been revoked`, false)
 
 const issuerOf = (token: string): unknown => {
   const [, claims = ""] = token.split(".", 2)
@@ -82,14 +92,24 @@ export class Issuers extends Context.Service<
   {
     /** Undefined while there is no issuer. */
     readonly tokens: () => IssuedTokens | undefined
+    /** What a token lets do, whatever was known of it before; fails with why it lets nobody in. */
+    readonly explain: (token: string) => Effect.Effect<Grant, GatewayError>
+    /** What a token of this name would, such as `corp:alice`, if it said this; undefined where no issuer gives such names. */
+    readonly imagined: (name: string, claims: Claims) => Result.Result<Grant, GatewayError> | undefined
   }
 >()("nexus/issuer/Issuers") {
   /** Those of the settings of the moment; the same list while nothing of it changes. */
-  static readonly layer = (configured: () => ReadonlyArray<TokenIssuer>) =>
-    Layer.effect(Issuers, makeIssuers(configured))
+  static readonly layer = (
+    configured: () => ReadonlyArray<TokenIssuer>,
+    /** The same while nothing of it changes. */
+    revoked: () => RevokedTokens = () => noneRevoked
+  ) => Layer.effect(Issuers, makeIssuers(configured, revoked))
 }
 
-const makeIssuers = Effect.fnUntraced(function* (configured: () => ReadonlyArray<TokenIssuer>) {
+const makeIssuers = Effect.fnUntraced(function* (
+  configured: () => ReadonlyArray<TokenIssuer>,
+  revoked: () => RevokedTokens
+) {
   const transport = yield* Transport
   const clock = yield* Clock.Clock
   const run = Effect.runPromiseWith(yield* Effect.context<never>())
@@ -221,6 +241,16 @@ const makeIssuers = Effect.fnUntraced(function* (configured: () => ReadonlyArray
     isGuess: false
   })
 
+  /** What a token that is good lets do, unless it was revoked. */
+  const granted = (token: GoodToken): Grant | TokenRefusal => {
+    const all = revoked()
+    if (token.heldAgainst !== all) {
+      token.heldAgainst = all
+      token.isRevoked = all.has(token.facts)
+    }
+    return token.isRevoked ? revokedRefusal(token.of.issuer) : token.grant
+  }
+
   const remember = (id: string, token: GoodToken): void => {
     // The settings may be others by now.
     if (issuers().get(token.of.issuer.issuer) !== token.of) return
@@ -250,10 +280,20 @@ const makeIssuers = Effect.fnUntraced(function* (configured: () => ReadonlyArray
     if (verified._tag === "Bad") {
       return unauthorized(`The token of issuer '${known.issuer.name}' ${verified.told}`, verified.by !== "claims")
     }
-    const granted = tokenGrant(known.issuer, verified.claims)
-    if (Result.isFailure(granted)) return { refused: granted.failure, isGuess: false }
-    remember(id, { grant: granted.success, until: verified.until, of: known, version })
-    return granted.success
+    const { claims, until } = verified
+    const grant = tokenGrant(known.issuer, claims)
+    if (Result.isFailure(grant)) return { refused: grant.failure, isGuess: false }
+    const good: GoodToken = {
+      grant: grant.success,
+      until,
+      of: known,
+      version,
+      facts: tokenFacts(known.issuer, claims, idOf(signedPart(token))),
+      heldAgainst: noneRevoked,
+      isRevoked: false
+    }
+    remember(id, good)
+    return granted(good)
   })
 
   const told = (check: Effect.Effect<Grant | TokenRefusal>) =>
@@ -264,15 +304,13 @@ const makeIssuers = Effect.fnUntraced(function* (configured: () => ReadonlyArray
       )
     )
 
-  const idOf = (token: string): string => hash("sha256", token, "hex")
-
   const tokens: IssuedTokens = {
     known: (token, now) => {
       const id = idOf(token)
       const found = good.get(id)
       if (found === undefined) return undefined
-      const { grant, of: known, until, version } = found
-      if (now < until && known.version === version) return grant
+      const { of: known, until, version } = found
+      if (now < until && known.version === version) return granted(found)
       good.delete(id)
       return undefined
     },
@@ -289,5 +327,25 @@ const makeIssuers = Effect.fnUntraced(function* (configured: () => ReadonlyArray
     }
   }
 
-  return Issuers.of({ tokens: () => (issuers().size === 0 ? undefined : tokens) })
+  return Issuers.of({
+    tokens: () => (issuers().size === 0 ? undefined : tokens),
+    explain: (token) =>
+      Effect.flatMap(told(checked(token, idOf(token))), (found) =>
+        "refused" in found ? Effect.fail(found.refused) : Effect.succeed(found)
+      ),
+    imagined: (name, claims) => {
+      const colon = name.indexOf(":")
+      const known = [...issuers().values()].find(({ issuer }) => issuer.name === name.slice(0, colon))
+      if (known === undefined) return undefined
+      const { issuer } = known
+      const says = {
+        iat: clock.currentTimeMillisUnsafe() / 1000,
+        ...claims,
+        [issuer.claims.name]: name.slice(colon + 1)
+      }
+      return revoked().has(tokenFacts(issuer, says, ""))
+        ? Result.fail(revokedRefusal(issuer).refused)
+        : tokenGrant(issuer, says)
+    }
+  })
 })

@@ -6,6 +6,7 @@ import { Forbidden, type GatewayError, Unauthorized } from "../domain/errors.ts"
 import { matchesAny } from "../domain/glob.ts"
 import { type Grant, grantOf } from "../domain/grant.ts"
 import { printable } from "../domain/printable.ts"
+import type { TokenFacts } from "../domain/revoked-tokens.ts"
 import type { TokenIssuer, TokenTerms, WantedClaims } from "../domain/token-issuer.ts"
 
 /** The claims of a token. */
@@ -71,6 +72,29 @@ const labelsIn = (claims: Claims, labels: Readonly<Record<string, string>>): Rea
       return texts.length === 0 ? [] : [[label, shortText(texts.join(","))]]
     })
   )
+
+const numberIn = (claims: Claims, claim: string): number | undefined => {
+  const value = claims[claim]
+  return typeof value === "number" && Number.isFinite(value) ? value : undefined
+}
+
+/** What of a token it can be revoked by; `digest` is that of what of it is signed. */
+export const tokenFacts = (
+  { claims: { name: nameClaim }, issuer }: TokenIssuer,
+  claims: Claims,
+  digest: string
+): TokenFacts => {
+  const { jti, sub } = claims
+  const names = [nameIn(claims, nameClaim), typeof sub === "string" ? sub : undefined]
+  const issuedAt = numberIn(claims, "iat")
+  return {
+    issuer,
+    subjects: [...new Set(names.flatMap((name) => name ?? []))],
+    id: typeof jti === "string" ? jti : undefined,
+    issuedAt: issuedAt === undefined ? undefined : issuedAt * 1000,
+    digest
+  }
+}
 
 /** What a token with these claims lets do, or why it lets nobody in. */
 export const tokenGrant = (issuer: TokenIssuer, claims: Claims): Result.Result<Grant, GatewayError> => {

@@ -121,6 +121,7 @@ export const servedPathsOf = (dialects: DialectList): ReadonlyMap<string, Readon
 // Names of backends, and of keys that are kept, are plain.
 const ofBackend = /^\/admin\/v1\/backends\/[^/]+(\/[^/]+)?$/
 const ofKey = /^\/admin\/v1\/keys\/[^/]+(\/rotate)?$/
+const ofRevocation = /^\/admin\/v1\/revocations\/[^/]+$/
 
 const RequestId = Context.Reference<string>("nexus/operations/Operations/RequestId", { defaultValue: () => "" })
 
@@ -374,6 +375,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (ofOne !== null) path = `/admin/v1/backends/:name${ofOne[1] === undefined ? "" : "/:action"}`
     const ofKeys = ofKey.exec(path)
     if (ofKeys !== null) path = `/admin/v1/keys/:name${ofKeys[1] ?? ""}`
+    if (ofRevocation.test(path)) path = "/admin/v1/revocations/:id"
     if (isUi(path) && reads.includes(method)) {
       const answer = await uiAnswer(request, path)
       if (answer !== undefined) return answer

@@ -194,6 +194,8 @@ const own: ReadonlyMap<string, ReadonlyArray<ErrorTag>> = new Map<string, Readon
   ["keys.make", ["Conflict"]],
   ["keys.revoke", ["Conflict"]],
   ["keys.rotate", ["Conflict"]],
+  ["keys.revokeTokens", ["Conflict"]],
+  ["keys.lift", ["Conflict"]],
   ...modelActions.map((action): readonly [string, ReadonlyArray<ErrorTag>] => [
     `lifecycle.${action}`,
     ["ModelNotFound", "ModelNotAllowed", "ZoneNotAllowed", "BackendNotFound", "NotImplemented", "ModelActionFailed"]

@@ -1,22 +1,36 @@
 /**
- * Keys made, listed, revoked and rotated: by the gateway that runs, or in its file of keys where none does.
+ * Keys made, listed, revoked and rotated, and tokens revoked: by the gateway that runs, or in its file of keys where none does.
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { LoadedConfig } from "../config/NexusConfig.ts"
 import { ClientKeys, type ListedKey } from "../admission/ClientKeys.ts"
-import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
-import { keyEntryOf, madeKeyOf } from "../operations/handlers/key-handlers.ts"
+import type { ClientKeyEntry, MadeClientKey, NewClientKey, NewRevocation, RevocationEntry } from "../api/keys-api.ts"
+import { keyEntryOf, madeKeyOf, revocationTeller } from "../operations/handlers/key-handlers.ts"
 import { SharedStore } from "../replicas/SharedStore.ts"
 import type { Transport } from "../upstream/Transport.ts"
 import { type TargetGateway, withTransport } from "./target.ts"
-import { askKeys, askNewKey, askRevokeKey, askRotateKey, type NotDone, Unanswerable } from "./gateway-client.ts"
+import {
+  askKeys,
+  askLift,
+  askNewKey,
+  askRevocations,
+  askRevokeKey,
+  askRevokeTokens,
+  askRotateKey,
+  type NotDone,
+  Unanswerable
+} from "./gateway-client.ts"
 
 type Keys = ClientKeys["Service"]
 
 // What others are to know of it they are told by the gateway, when it runs.
 const keysIn = (loaded: LoadedConfig, path: string) =>
-  ClientKeys.layerWith(() => loaded.authKeys, path).pipe(Layer.provide(SharedStore.none))
+  ClientKeys.layerWith(
+    () => loaded.authKeys,
+    path,
+    () => loaded.issuers
+  ).pipe(Layer.provide(SharedStore.none))
 
 const inFile = <A>(
   loaded: LoadedConfig,
@@ -56,6 +70,15 @@ export const keptKeysAt = (address: TargetGateway, loaded: LoadedConfig, path: s
       ),
     revoke: (name: string) =>
       either<{ readonly name: string }>(askRevokeKey(address, name), (keys) => Effect.as(keys.revoke(name), { name })),
+    revocations: either<ReadonlyArray<RevocationEntry>>(askRevocations(address), (keys) =>
+      Effect.sync(() => keys.revocations().map(revocationTeller(keys)))
+    ),
+    revokeTokens: (written: NewRevocation) =>
+      either<RevocationEntry>(askRevokeTokens(address, written), (keys) =>
+        Effect.map(keys.revokeTokens(written), revocationTeller(keys))
+      ),
+    lift: (id: string) =>
+      either<RevocationEntry>(askLift(address, id), (keys) => Effect.map(keys.lift(id), revocationTeller(keys))),
     rotate: (name: string, overlapSeconds: number) =>
       either<MadeClientKey>(askRotateKey(address, name, overlapSeconds), (keys) =>
         Effect.map(keys.rotate(name, overlapSeconds * 1000), (made) => madeKeyOf(name, made))

@@ -20,7 +20,7 @@ import type {
 import type { AliasList } from "../api/catalogue-api.ts"
 import { Api, type BackendList, type Health, type Unhealthy } from "../api/gateway-api.ts"
 import type { modeActions, BackendChange, ReloadChanges, ConfigStatus, NewBackend } from "../api/control-api.ts"
-import type { ClientKeyEntry, MadeClientKey, NewClientKey } from "../api/keys-api.ts"
+import type { ClientKeyEntry, MadeClientKey, NewClientKey, NewRevocation, RevocationEntry } from "../api/keys-api.ts"
 import type { Stats } from "../api/stats-api.ts"
 import type { CaptureList, DeletedCaptures, WholeCapture } from "../api/captures-api.ts"
 import type { CacheState } from "../api/cache-api.ts"
@@ -387,6 +387,28 @@ export const askRevokeKey = (
   byName(
     name,
     asked(address, ({ keys }) => keys.revoke({ params: { name } }))
+  )
+
+/** The tokens of issuers that were revoked at the gateway of this address. */
+export const askRevocations = (
+  address: GatewayAddress
+): Effect.Effect<ReadonlyArray<RevocationEntry>, NotDone, Transport> =>
+  Effect.map(
+    asked(address, ({ keys }) => keys.revocations()),
+    ({ revoked }) => revoked
+  )
+
+/** Has the gateway at this address revoke tokens. */
+export const askRevokeTokens = (
+  address: GatewayAddress,
+  payload: NewRevocation
+): Effect.Effect<RevocationEntry, NotDone, Transport> => asked(address, ({ keys }) => keys.revokeTokens({ payload }))
+
+/** Has it let revoked tokens count again. */
+export const askLift = (address: GatewayAddress, id: string): Effect.Effect<RevocationEntry, NotDone, Transport> =>
+  byName(
+    id,
+    asked(address, ({ keys }) => keys.lift({ params: { id } }))
   )
 
 /** Has the gateway at this address make another key in the place of one, which counts for so many seconds more. */

@@ -149,12 +149,18 @@ const clientKeys = ({ current }: Config) =>
   ClientKeys.layerWith(
     () => current().authKeys,
     keysFileOf(current()),
-    () => current().issuers.length > 0
+    () => current().issuers
   ).pipe(
     Layer.catchTag("KeysUnavailable", ({ message }) =>
       Layer.effect(ClientKeys, new ConfigInvalid({ path: current().path ?? "", message }))
     )
   )
+
+// Tokens of issuers count until the one or the other says that they do not.
+const issuers = (config: Config) =>
+  Layer.unwrap(
+    Effect.map(ClientKeys, ({ revokedTokens }) => Issuers.layer(() => config.current().issuers, revokedTokens))
+  ).pipe(Layer.provideMerge(clientKeys(config)))
 
 const routingOf = ({ routing }: LoadedConfig) => routing
 
@@ -357,14 +363,7 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
     Layer.provideMerge(Layer.provide(operations, Layer.merge(outlook, doctor))),
     Layer.provideMerge(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded))))),
     Layer.provideMerge(services(config, part)),
-    Layer.provideMerge(
-      Layer.mergeAll(
-        clientKeys(config),
-        Issuers.layer(() => current().issuers),
-        limiter(config, processes),
-        ReplicaStandings.layer
-      )
-    ),
+    Layer.provideMerge(Layer.mergeAll(issuers(config), limiter(config, processes), ReplicaStandings.layer)),
     Layer.provideMerge(replicas(config, part))
   )
 }

@@ -64,6 +64,7 @@ const bodies: Readonly<Record<string, unknown>> = {
   "/admin/v1/route": chat,
   "/admin/v1/replay": { settings: {}, since_ms: 1000 },
   "/admin/v1/keys": { name: "new" },
+  "/admin/v1/revocations": { name: "corp:somebody" },
   "/admin/v1/backends": { url: "http://127.0.0.1:9", name: "new", type: "generic" }
 }
 
@@ -197,10 +198,9 @@ describe("every endpoint of the document", () => {
       const body = method === "post" ? { body: JSON.stringify(bodies[path] ?? {}) } : {}
       // No backend here can do that.
       const isUnable = path === "/v1/responses/compact" || path.startsWith("/admin/v1/models/")
-      // No file keeps keys, usage or captures here.
       const isCapture = method === "get" && path.startsWith("/admin/v1/captures/")
-      const isUnkept =
-        isCapture || (method !== "get" && path.startsWith("/admin/v1/keys")) || path === "/admin/v1/usage"
+      const isKey = method !== "get" && /^\/admin\/v1\/(?:keys|revocations)/.test(path)
+      const isUnkept = isCapture || isKey || path === "/admin/v1/usage"
       const status = isUnable ? 501 : isUnkept ? 409 : 200
       await expectTold(await ask(at, { method: method.toUpperCase(), ...body }, mine), method, path, status)
       if (method === "get" && !isUnkept) {

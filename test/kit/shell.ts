@@ -22,12 +22,13 @@ export const makeShell = () => {
   const startWith = (
     env: Readonly<Record<string, string>>,
     args: ReadonlyArray<string>,
-    by: ReadonlyArray<string> = []
+    by: ReadonlyArray<string> = [],
+    stdin: "ignore" | Blob = "ignore"
   ) => {
     const child = Bun.spawn([...by, process.execPath, main, ...args], {
       cwd,
       env: { ...environment(), ...env },
-      stdin: "ignore",
+      stdin,
       stdout: "pipe",
       stderr: "pipe",
       // A gateway serves all tests of a file, and a busy machine takes its time.
@@ -83,6 +84,8 @@ export const makeShell = () => {
     nexus: (...args: ReadonlyArray<string>) => ended(start(...args)),
     /** Runs a command to its end, with these variables. */
     nexusWith: (env: Readonly<Record<string, string>>, ...args: ReadonlyArray<string>) => ended(startWith(env, args)),
+    /** Runs a command to its end that is fed this. */
+    fed: (input: string, ...args: ReadonlyArray<string>) => ended(startWith({}, args, [], new Blob([input]))),
     /** Runs a command whose standard output is this file. */
     onto: async (file: string, ...args: ReadonlyArray<string>) => {
       const child = Bun.spawn([process.execPath, main, ...args], {

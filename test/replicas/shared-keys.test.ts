@@ -8,6 +8,7 @@ import { sharedKeys } from "../../src/admission/shared-keys.ts"
 import { SharedStore } from "../../src/replicas/SharedStore.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, startGateway, until } from "../kit/gateway.ts"
+import { audience, startIssuer } from "../kit/oidc-issuer.ts"
 import { startStore, storePath } from "../kit/sharedStore.ts"
 
 const folder = mkdtempSync(join(tmpdir(), "nexus-shared-keys-"))
@@ -83,7 +84,7 @@ test("keys of others are taken over after the file could not be read once", asyn
   await Effect.gen(function* () {
     const messages = yield* Queue.unbounded<string>()
     const none = yield* SharedStore
-    yield* sharedKeys(file, () => undefined).pipe(
+    yield* sharedKeys(file, Date.now, () => undefined).pipe(
       Effect.provideService(SharedStore, {
         ...none,
         isOn: true,
@@ -155,5 +156,47 @@ describe.skipIf(storePath === undefined)("keys of replicas", () => {
     expect(await ask(b.url, other)).toBe(200)
     await store.revive()
     await eventually(b.url, other, 401)
+  }, 60_000)
+
+  test("have tokens of issuers revoked for all of them, also those revoked while the store was away", async () => {
+    await using store = await startStore()
+    await using upstream = await startUpstream({ models: ["m"] })
+    await using issuer = await startIssuer()
+    const settings = (name: string) => ({
+      cluster: { url: store.url },
+      auth: {
+        store: join(folder, `${name}.sqlite`),
+        issuers: [{ name: "corp", issuer: issuer.url, audience: [audience] }]
+      },
+      backends: [backendFor("b", upstream)]
+    })
+    await using a = await startGateway(settings("of-tokens-a"), secrets)
+    await using b = await startGateway(settings("of-tokens-b"), secrets)
+    const exp = Math.floor(Date.now() / 1000) + 3600
+    const [alice, bob] = [await issuer.signed({ sub: "alice", exp }), await issuer.signed({ sub: "bob", exp })]
+    const revoke = async (name: string) => {
+      const answer = await fetch(`${a.url}/admin/v1/revocations`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${admin}`, "content-type": "application/json" },
+        body: JSON.stringify({ name })
+      })
+      expect(answer.status).toBe(200)
+      return ((await answer.json()) as { id: string }).id
+    }
+    for (const token of [alice, bob]) expect(await ask(b.url, token)).toBe(200)
+    const id = await revoke("corp:alice")
+    await eventually(b.url, alice, 401)
+    expect(await ask(b.url, bob)).toBe(200)
+    const lifted = await fetch(`${b.url}/admin/v1/revocations/${id}`, {
+      method: "DELETE",
+      headers: { authorization: `Bearer ${admin}` }
+    })
+    expect(lifted.status).toBe(200)
+    await eventually(a.url, alice, 200)
+    await store.kill()
+    await revoke("corp:bob")
+    expect([await ask(a.url, bob), await ask(b.url, bob)]).toEqual([401, 200])
+    await store.revive()
+    await eventually(b.url, bob, 401)
   }, 60_000)
 })

@@ -6,9 +6,10 @@ import type { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
 import { ClientKeys, type ListedKey } from "../../admission/ClientKeys.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
-import type { ClientKeyEntry } from "../../api/keys-api.ts"
+import type { ClientKeyEntry, RevocationEntry } from "../../api/keys-api.ts"
 import type { GatewayError } from "../../domain/errors.ts"
 import type { RateLimits } from "../../domain/rate-limits.ts"
+import type { TokenRevocation } from "../../domain/revoked-tokens.ts"
 import type { MadeKey } from "../../admission/new-key.ts"
 
 /** A key as the endpoints tell of it. */
@@ -67,6 +68,22 @@ export const madeKeyOf = (name: string, { digest, key }: MadeKey) => ({
   sha256: Buffer.from(digest).toString("hex")
 })
 
+/** How the endpoints tell of revoked tokens. */
+export const revocationTeller =
+  ({ issuerName }: Pick<ClientKeys["Service"], "issuerName">) =>
+  ({ by, id, issuedBefore, issuer, made, of, until }: TokenRevocation): RevocationEntry => {
+    const name = issuerName(issuer)
+    return {
+      id,
+      name: by === "subject" ? `${name}:${of}` : by === "everybody" ? `${name}:*` : name,
+      issuer,
+      token_id: by === "token_id" ? of : null,
+      issued_before: issuedBefore ?? null,
+      revoked_at: made,
+      until: until ?? null
+    }
+  }
+
 /** The handlers of the group; `refuse` answers in OpenAI's shape. */
 export const keyHandlers = (refuse: (error: GatewayError) => Effect.Effect<HttpServerResponse.HttpServerResponse>) =>
   HttpApiBuilder.group(
@@ -74,6 +91,7 @@ export const keyHandlers = (refuse: (error: GatewayError) => Effect.Effect<HttpS
     "keys",
     Effect.fnUntraced(function* (handlers) {
       const keys = yield* ClientKeys
+      const told = revocationTeller(keys)
       return handlers.handleAll({
         list: () => Effect.sync(() => ({ keys: keys.list().map(keyEntryOf), store: keys.isStored })),
         make: ({ payload }) =>
@@ -81,6 +99,9 @@ export const keyHandlers = (refuse: (error: GatewayError) => Effect.Effect<HttpS
             Effect.map(keys.add(payload), (made) => madeKeyOf(payload.name, made)),
             refuse
           ),
+        revocations: () => Effect.sync(() => ({ revoked: keys.revocations().map(told) })),
+        revokeTokens: ({ payload }) => Effect.catch(Effect.map(keys.revokeTokens(payload), told), refuse),
+        lift: ({ params: { id } }) => Effect.catch(Effect.map(keys.lift(id), told), refuse),
         revoke: ({ params: { name } }) => Effect.catch(Effect.as(keys.revoke(name), { name }), refuse),
         rotate: ({ params: { name }, query }) =>
           Effect.catch(
