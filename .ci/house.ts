@@ -67,7 +67,7 @@ export const house: Readonly<Record<string, Room>> = {
   connect: room("settings of client programs, printed and put into their files", "domain backend config router api"),
   operations: room(
     "what is not forwarded: health, models, statistics, administration, pages",
-    "domain backend config telemetry replicas usage admission dialect registry router upstream capture cache lifecycle proxy connect api"
+    "domain backend config telemetry replicas usage admission dialect registry router upstream capture cache issuer lifecycle proxy connect api"
   ),
   remote: room(
     "what commands ask of a running gateway",

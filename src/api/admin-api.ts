@@ -4,7 +4,7 @@
 import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
 import { hookActions, hookPhases } from "../domain/hook-rules.ts"
-import { outcomes, phases } from "../domain/request.ts"
+import { outcomes, phases, priorityClasses } from "../domain/request.ts"
 import { strategies } from "../domain/routing.ts"
 import { Refusal } from "./refusal.ts"
 
@@ -69,10 +69,24 @@ const QueuePlaceEntry = Schema.Struct({ position: Schema.Finite, seconds: Schema
 /** Type of {@link QueuePlaceEntry}. */
 export type QueuePlaceEntry = typeof QueuePlaceEntry.Type
 
-/** What would become of a request; `refusal` is what the client would get when nobody can be asked, `queue` is there where it would wait. */
+/** What a token lets do with which a request is asked about; what is absent is not bounded. */
+const TokenGrantEntry = Schema.Struct({
+  name: Schema.String,
+  owner: Schema.optionalKey(Schema.String),
+  labels: Schema.optionalKey(Schema.Record(Schema.String, Schema.String)),
+  models: Schema.optionalKey(Schema.Array(Schema.String)),
+  backends: Schema.optionalKey(Schema.Array(Schema.String)),
+  zones: Schema.optionalKey(Schema.Array(Schema.String)),
+  priority: Schema.optionalKey(Schema.Literals(priorityClasses)),
+  admin: Schema.optionalKey(Schema.Boolean),
+  metrics: Schema.optionalKey(Schema.Boolean)
+})
+
+/** What would become of a request; `key` is what its token makes of it, `refusal` is what the client would get when nobody can be asked, `queue` is there where it would wait. */
 export const Route = Schema.Struct({
   decision: DecisionEntry,
   max_retries: Schema.Finite,
+  key: Schema.optionalKey(TokenGrantEntry),
   queue: Schema.optionalKey(QueuePlaceEntry),
   refusal: Schema.NullOr(Schema.Struct({ status: Schema.Finite, code: Schema.String, message: Schema.String }))
 })
@@ -267,9 +281,13 @@ const RouteQuery = Schema.StructWithRest(
 /** Type of a chat request as it is asked about. */
 export type RouteQuery = typeof RouteQuery.Type
 
-/** From whom a request comes that is asked about, for rules: the name of its key, lines of headers, and when, in milliseconds since 1970. */
+/**
+ * From whom a request comes that is asked about: the name of its key, what its token says in JSON where that is one of an issuer, lines
+ * of headers, and when, in milliseconds since 1970.
+ */
 const routeOrigin = {
   key: Schema.optionalKey(Schema.String),
+  claims: Schema.optionalKey(Schema.String),
   headers: Schema.optionalKey(Schema.String),
   at: Schema.optionalKey(Schema.FiniteFromString)
 }
@@ -277,9 +295,13 @@ const routeOrigin = {
 /** Type of what is told of where a request comes from. */
 export interface RouteOrigin {
   readonly key?: string
+  readonly claims?: string
   readonly headers?: string
   readonly at?: number
 }
+
+/** The header that holds a token with which a request is asked about: what stands in a URL ends up in logs. */
+export const explainedToken = "x-nexus-explain-token"
 
 // It is not there, or it is not known in time.
 const notFound = [Refusal, Refusal.pipe(HttpApiSchema.status(409))] as const
@@ -291,6 +313,7 @@ export const AdminGroup = HttpApiGroup.make("admin").add(
       endpoint: Schema.optionalKey(Endpoint),
       ...routeOrigin
     },
+    headers: { [explainedToken]: Schema.optionalKey(Schema.String) },
     payload: RouteQuery,
     success: Route,
     error: Refusal.pipe(HttpApiSchema.status(400))

@@ -6,9 +6,12 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { CliError, Command, Flag } from "effect/cli"
 import type { DecisionEntry, Explained, ExplainedUnderWay, Route } from "../api/admin-api.ts"
+import { parseBoundedJson } from "../domain/bounded-json.ts"
 import type { HookNote } from "../domain/hook-rules.ts"
+import { printable } from "../domain/printable.ts"
 import { CliFailure } from "./exit-failure.ts"
 import * as flags from "./flags.ts"
+import { readToken, tokenFile } from "./given-token.ts"
 import { replayText } from "./replay-text.ts"
 import { placeText } from "./requests.ts"
 import { jsonText, milliseconds, tableText } from "./output.ts"
@@ -42,8 +45,14 @@ const tokens = Flag.Int("tokens").pipe(
 
 const key = Flag.String("key").pipe(
   Flag.withMetavar("NAME"),
-  Flag.withDescription("It comes with the key of this name, for rules that look at it"),
+  Flag.withDescription("It comes with the key of this name, or with a token by this name, such as corp:alice"),
   Flag.optional
+)
+
+const claim = Flag.String("claim").pipe(
+  Flag.withMetavar("NAME=VALUE"),
+  Flag.withDescription("What that token says as well, in JSON or as a text; a claim that is given again is a list"),
+  Flag.atLeast(0)
 )
 
 const header = Flag.String("header").pipe(
@@ -175,9 +184,45 @@ const decisionText = (
   return lines.join("\n")
 }
 
+/** Claims as they are given one by one, in JSON; undefined where there are none. */
+export const claimsText = (given: ReadonlyArray<string>): string | undefined => {
+  const claims = new Map<string, ReadonlyArray<unknown>>()
+  for (const each of given) {
+    const at = each.indexOf("=")
+    const [name, text] = [each.slice(0, at), each.slice(at + 1)]
+    claims.set(name, [...(claims.get(name) ?? []), parseBoundedJson(text) ?? text])
+  }
+  if (claims.size === 0) return undefined
+  return JSON.stringify(Object.fromEntries([...claims].map(([name, all]) => [name, all.length === 1 ? all[0] : all])))
+}
+
+const keyText = ({
+  admin,
+  backends,
+  labels,
+  metrics,
+  models,
+  name,
+  owner,
+  priority,
+  zones
+}: NonNullable<Route["key"]>) => {
+  const lists = { models, backends, zones }
+  const texts = [
+    ...(owner === undefined ? [] : [`owner ${owner}`]),
+    ...Object.entries(labels ?? {}).map(([label, value]) => `${label} ${value}`),
+    ...Object.entries(lists).flatMap(([what, all]) => (all === undefined ? [] : [`${what} ${all.join(" ")}`])),
+    ...(priority === undefined ? [] : [`priority ${priority}`]),
+    ...(admin === true ? ["admin"] : []),
+    ...(metrics === true ? ["metrics"] : [])
+  ]
+  return printable(`Key: ${name}${texts.length === 0 ? "" : `: ${texts.join(", ")}`}`)
+}
+
 /** What would become of a request, for a person. */
-export const routeText = ({ decision, max_retries, queue, refusal }: Route): string =>
+export const routeText = ({ decision, key: of, max_retries, queue, refusal }: Route): string =>
   [
+    ...(of === undefined ? [] : [keyText(of), ""]),
     decisionText(decision, 1 + max_retries),
     ...(queue === undefined ? [] : ["", `It would wait for a slot: ${placeText(queue)}`]),
     ...(refusal === null ? [] : ["", `Refused: ${refusal.status} ${refusal.code}: ${refusal.message}`])
@@ -277,6 +322,8 @@ export const explainCommand = Command.make(
     jsonMode: wants("json-mode", "It asks for JSON"),
     tokens,
     key,
+    claim,
+    tokenFile,
     header,
     at,
     json: flags.json,
@@ -300,11 +347,17 @@ export const explainCommand = Command.make(
       return yield* Console.log(input.json ? jsonText(explained) : requestText(explained))
     }
     const wanted = { ...input, model: Option.getOrElse(input.model, () => "") }
-    const route = yield* explainRoute(options, bodyFor(wanted), {
+    const wrong = input.claim.find((each) => each.indexOf("=") < 1)
+    if (wrong !== undefined) return yield* new CliFailure({ message: `--claim ${wrong}: expected NAME=VALUE` })
+    const claims = claimsText(input.claim)
+    const from = {
       ...(Option.isSome(input.key) ? { key: input.key.value } : {}),
+      ...(claims === undefined ? {} : { claims }),
       ...(input.header.length > 0 ? { headers: input.header.join("\n") } : {}),
       ...(Option.isSome(input.at) ? { at: input.at.value.getTime() } : {})
-    })
+    }
+    const shown = Option.isSome(input.tokenFile) ? [yield* readToken(input.tokenFile.value)] : []
+    const route = yield* explainRoute(options, bodyFor(wanted), from, ...shown)
     yield* Console.log(input.json ? jsonText(route) : routeText(route))
     const { refusal } = route
     if (refusal !== null) {
@@ -318,6 +371,8 @@ export const explainCommand = Command.make(
   Command.withExamples([
     { command: "nexus explain -m gpt-4 --tools --tokens 20000" },
     { command: "nexus explain -m gpt-4 --key ci --header 'x-team: red' --at 2026-12-24T23:00" },
+    { command: "nexus explain -m gpt-4 --key corp:alice --claim groups=llm-users" },
+    { command: "nexus explain -m gpt-4 --token-file token.jwt" },
     { command: "nexus explain --replay --config changed.toml --since 30m" },
     { command: "nexus explain --request 68e95496-5d54-4ec4-b0e0-b39928b055ac" }
   ])

@@ -13,6 +13,7 @@ import { type GatewayError, Internal, MethodNotAllowed, NotFound, BadRequest } f
 import { version } from "../domain/version.ts"
 import { Drain } from "../admission/Drain.ts"
 import type { ClientKeys } from "../admission/ClientKeys.ts"
+import type { Issuers } from "../issuer/Issuers.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
 import type { Lifecycle } from "../lifecycle/Lifecycle.ts"
@@ -24,6 +25,7 @@ import { docsPath, frontPath } from "../admission/access.ts"
 import { isUi } from "../admission/own-page.ts"
 import type { KeyBounds } from "../router/zoned-targets.ts"
 import { type IncomingRequest, KeyOfRequest, publicOrigin } from "./incoming-request.ts"
+import { explainedToken } from "../api/admin-api.ts"
 import { Api, ContractApi } from "../api/gateway-api.ts"
 import { type BodyLimits, type BodyCounter, readBody } from "../proxy/request-body.ts"
 import { makeChanges } from "./handlers/changes.ts"
@@ -237,6 +239,7 @@ const jsonBody = { "content-type": "application/json" }
 export type ContractServices =
   | Drain
   | ClientKeys
+  | Issuers
   | Registry
   | Router
   | History
@@ -404,7 +407,10 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     if (body !== undefined && !(body instanceof Uint8Array)) return refusal(body, requestId)
     // Everything has one form but the metrics, which have two.
     const accepted = path === "/metrics" ? { headers: { accept: request.headers.get("accept") ?? "" } } : {}
-    const sent = body === undefined ? accepted : { body: new Uint8Array(body), headers: jsonBody }
+    // A request that is asked about may come with a token.
+    const token = path === "/admin/v1/route" ? request.headers.get(explainedToken) : null
+    const told = token === null ? jsonBody : { ...jsonBody, [explainedToken]: token }
+    const sent = body === undefined ? accepted : { body: new Uint8Array(body), headers: told }
     const response = await web.handler(
       new Request(url.href, { method, signal: request.signal, ...sent }),
       Context.add(Context.make(RequestId, requestId), KeyOfRequest, asked.key) as Context.Context<never> // reason: a reference is never required

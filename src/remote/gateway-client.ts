@@ -7,6 +7,7 @@ import * as Redacted from "effect/Redacted"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApiClient } from "effect/http-api"
 import type { KeyToSend } from "../config/NexusConfig.ts"
+import { explainedToken } from "../api/admin-api.ts"
 import type {
   Explained,
   ExplainedUnderWay,
@@ -273,12 +274,16 @@ export const askSetMode = (
     asked(address, ({ control }) => control.act({ params: { name, action } }))
   )
 
-/** What would become of a chat request at the gateway of this address. */
+/** What would become of a chat request at the gateway of this address; `token` is what it would come with. */
 export const askRoute = (
   address: GatewayAddress,
   payload: RouteQuery,
-  query: RouteOrigin
-): Effect.Effect<Route, NotDone, Transport> => asked(address, ({ admin }) => admin.route({ payload, query }))
+  query: RouteOrigin,
+  token?: string
+): Effect.Effect<Route, NotDone, Transport> =>
+  asked(address, ({ admin }) =>
+    admin.route({ payload, query, headers: token === undefined ? {} : { [explainedToken]: token } })
+  )
 
 /** What would have become of the last requests at the gateway of this address under another config. */
 export const askReplay = (

@@ -144,8 +144,12 @@ export const inspectGateway = (
   )
 
 /** What would become of a chat request at the gateway of the config. */
-export const explainRoute = (options: SurveyOptions, body: RouteQuery, from: RouteOrigin): Answer<Route> =>
-  atGateway(options, (address) => askRoute(address, body, from))
+export const explainRoute = (
+  options: SurveyOptions,
+  body: RouteQuery,
+  from: RouteOrigin,
+  token?: string
+): Answer<Route> => atGateway(options, (address) => askRoute(address, body, from, token))
 
 /** What would have become of the last requests at the gateway of the config, were it to go by that config. */
 export const replayRequests = (options: SurveyOptions, sinceMs: number): Answer<ReplayAnswer> =>

@@ -29,7 +29,7 @@ import { gatewayUrl } from "../../src/http/address.ts"
 import { Transport } from "../../src/upstream/Transport.ts"
 import type { ShortCall, TextAnswer } from "../../src/upstream/ask.ts"
 import { plainSettings } from "../kit/generators.ts"
-import { noControl, noDoctor, noLifecycle } from "../kit/control.ts"
+import { noControl, noDoctor, noLifecycle, noIssuers } from "../kit/control.ts"
 
 const transport = (ask: (question: ShortCall) => Effect.Effect<TextAnswer, Unreachable>) =>
   Transport.layerOf({ ask, send: () => Promise.reject(new Error("not a question")) })
@@ -70,6 +70,7 @@ const gateway = Layer.effect(
       noControl,
       noDoctor,
       ClientKeys.layer(() => []),
+      noIssuers,
       noLifecycle
     )
   ),

@@ -4,6 +4,7 @@
 import { Effect, Layer, Option } from "effect"
 import type { LoadedConfig } from "../../src/config/compile.ts"
 import { Conflict } from "../../src/domain/errors.ts"
+import { Issuers } from "../../src/issuer/Issuers.ts"
 import { Lifecycle } from "../../src/lifecycle/Lifecycle.ts"
 import { Doctor } from "../../src/operations/DoctorService.ts"
 import { Control } from "../../src/operations/Control.ts"
@@ -32,6 +33,13 @@ export const noControl = Layer.succeed(Control, {
 
 /** Nobody looks for what is wrong. */
 export const noDoctor = Layer.succeed(Doctor, { look: () => Effect.void })
+
+/** Nobody whose tokens are taken. */
+export const noIssuers = Layer.succeed(Issuers, {
+  tokens: () => undefined,
+  explain: () => refuse,
+  imagined: () => undefined
+})
 
 /** Models that nobody loads. */
 export const noLifecycle = Layer.succeed(Lifecycle, { begin: () => refuse })

@@ -21,7 +21,7 @@ import { Replicas } from "../../src/replicas/Replicas.ts"
 import { UsageLedger } from "../../src/usage/UsageLedger.ts"
 import { Router } from "../../src/router/Router.ts"
 import { plainSettings } from "../kit/generators.ts"
-import { noControl, noDoctor, noLifecycle } from "../kit/control.ts"
+import { noControl, noDoctor, noLifecycle, noIssuers } from "../kit/control.ts"
 
 const backend = (name: string, extra: Partial<Backend> = {}): Backend => ({
   name,
@@ -55,6 +55,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
         noControl,
         doctor,
         ClientKeys.layer(() => []),
+        noIssuers,
         noLifecycle,
         Layer.succeed(Siblings, siblings)
       )

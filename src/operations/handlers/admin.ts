@@ -2,11 +2,23 @@
  * What the administrative endpoints answer.
  */
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { HttpServerResponse } from "effect/http"
 import { HttpApiBuilder } from "effect/http-api"
-import { BadRequest, Conflict, RequestNotKept, RequestNotUnderWay, type GatewayError } from "../../domain/errors.ts"
+import {
+  BadRequest,
+  Conflict,
+  Forbidden,
+  RequestNotKept,
+  RequestNotUnderWay,
+  type GatewayError
+} from "../../domain/errors.ts"
+import { parseBoundedJson } from "../../domain/bounded-json.ts"
+import type { Grant } from "../../domain/grant.ts"
 import { ClientKeys } from "../../admission/ClientKeys.ts"
+import { areaRefusal } from "../../admission/permissions.ts"
+import { Issuers } from "../../issuer/Issuers.ts"
 import { Registry } from "../../registry/Registry.ts"
 import { explainPlan } from "../../router/decision.ts"
 import { replayUnder } from "../replay-config.ts"
@@ -21,7 +33,7 @@ import { QueueOutlook } from "../../proxy/queue-outlook.ts"
 import { placeEntry } from "../../proxy/under-way.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
 import { printable } from "../../domain/printable.ts"
-import type { ReplayQuery, RequestUnderWay } from "../../api/admin-api.ts"
+import { explainedToken, type ReplayQuery, type RequestUnderWay, type Route } from "../../api/admin-api.ts"
 import { Control } from "../Control.ts"
 import { EventLoopTurns } from "../../domain/EventLoopTurns.ts"
 
@@ -51,6 +63,40 @@ const unless = (others: ReadonlyArray<unknown> | undefined, missing: GatewayErro
 const badSettings = (message: string) =>
   new BadRequest({ message: `'settings' is not what is expected: ${printable(message)}`, param: "settings" })
 
+const badClaims = new BadRequest({
+  message: "'claims' in the query is not what is expected: an object in JSON, beside a 'key' such as corp:alice",
+  param: "claims"
+})
+
+// Not a refusal of the question itself: whoever asks may ask.
+const lettingNobodyIn = (error: GatewayError): BadRequest =>
+  new BadRequest({ message: `A request with it is refused: ${failureFor(error).message}`, param: "key" })
+
+const claimsIn = (text: string): Readonly<Record<string, unknown>> | undefined => {
+  const value = parseBoundedJson(text)
+  return Predicate.isObject(value) && !Array.isArray(value) ? { ...value } : undefined
+}
+
+const grantEntry = ({
+  admin,
+  labels,
+  metrics,
+  name,
+  owner,
+  priority,
+  scope,
+  zones
+}: Grant): NonNullable<Route["key"]> => ({
+  name,
+  ...(owner === undefined ? {} : { owner }),
+  ...(labels === undefined ? {} : { labels }),
+  ...scope,
+  ...(zones === undefined ? {} : { zones: zones.zones }),
+  ...(priority === undefined ? {} : { priority }),
+  ...(admin === undefined ? {} : { admin }),
+  ...(metrics === undefined ? {} : { metrics })
+})
+
 const unknownEndpoint = (endpoint: string, known: Iterable<string>) =>
   new BadRequest({
     message: `'endpoint' in the query is not what is expected: ${printable(endpoint.slice(0, 100))}, and not one of ${[...known].join(", ")}`,
@@ -76,6 +122,7 @@ export const adminHandlers = (
       const recent = yield* History
       const siblings = yield* Siblings
       const keys = yield* ClientKeys
+      const issuers = yield* Issuers
       const outlook = yield* QueueOutlook
       const turns = new EventLoopTurns()
       const operations = new Map(
@@ -97,13 +144,28 @@ export const adminHandlers = (
           ]
         }
       })
+      // By the token that is shown, else by the name of a key, or of one that a token with these claims would be.
+      const grantFor = Effect.fnUntraced(function* (
+        key: string | undefined,
+        written: string | undefined,
+        token: string | undefined
+      ) {
+        const ofToken = (grant: Grant) => ({ grant, told: grantEntry(grant) })
+        if (token !== undefined) return ofToken(yield* Effect.mapError(issuers.explain(token), lettingNobodyIn))
+        const claims = written === undefined ? {} : claimsIn(written)
+        if (claims === undefined) return yield* badClaims
+        const grant = key === undefined ? undefined : keys.ring().named(key)
+        const imagined = key === undefined || grant !== undefined ? undefined : issuers.imagined(key, claims)
+        if (imagined === undefined) return written === undefined ? { grant, told: undefined } : yield* badClaims
+        return Result.isFailure(imagined) ? yield* lettingNobodyIn(imagined.failure) : ofToken(imagined.success)
+      })
       const decide = Effect.fnUntraced(function* (
         { dialect, operation }: { readonly dialect: string; readonly operation: Operation },
         body: Uint8Array,
-        asked: RuledRequest & { readonly at: number | undefined }
+        asked: RuledRequest & { readonly at: number | undefined },
+        { grant, told }: { readonly grant: Grant | undefined; readonly told: Route["key"] }
       ) {
         const snapshot = registry.snapshot()
-        const grant = asked.key === undefined ? undefined : keys.ring().named(asked.key)
         const standIn = (usual: string | undefined) => router.standIn(usual, snapshot, grant)
         const read = yield* Effect.promise(async () => operation.needs(body, { turns, standIn }))
         if (Result.isFailure(read)) return yield* refuse(read.failure)
@@ -119,11 +181,13 @@ export const adminHandlers = (
         }
         const { plan, refusal } = router.consider(needs, snapshot, now, router.rule(needs, snapshot, asked, asked.at))
         const decision = explainPlan(plan, plan.liveFigures(now))
-        const refused = refusalOf(refusal)
+        const unopened = grant === undefined ? undefined : areaRefusal(grant, "models", true)
+        const refused = refusalOf(unopened === undefined ? refusal : new Forbidden({ message: unopened }))
         const place = refused === null ? outlook(plan, { grant, request: asked.request }) : undefined
         return HttpServerResponse.jsonUnsafe({
           decision,
           max_retries: maxRetries(),
+          ...(told === undefined ? {} : { key: told }),
           ...(place === undefined ? {} : { queue: placeEntry(place) }),
           refusal: refused
         })
@@ -133,17 +197,22 @@ export const adminHandlers = (
           const operation = operations.get(query.endpoint ?? dialects[0].operations[0].name)
           if (operation === undefined) return refuse(unknownEndpoint(query.endpoint ?? "", operations.keys()))
           return request.arrayBuffer.pipe(
+            Effect.mapError(() => new BadRequest({ message: "The request body did not come whole", param: null })),
             Effect.flatMap((body) => {
               const own = new Map(Object.entries(request.headers))
+              own.delete(explainedToken)
               for (const line of (query.headers ?? "").split("\n")) {
                 const colon = line.indexOf(":")
                 if (colon > 0) own.set(line.slice(0, colon).trim().toLowerCase(), line.slice(colon + 1).trim())
               }
               const headers = { get: (name: string) => own.get(name) ?? null }
-              const asked = { id: crypto.randomUUID(), key: query.key, at: query.at, request: { headers } }
-              return decide(operation, new Uint8Array(body), asked)
+              return Effect.flatMap(grantFor(query.key, query.claims, request.headers[explainedToken]), (by) => {
+                const key = by.grant?.name ?? query.key
+                const asked = { id: crypto.randomUUID(), key, at: query.at, request: { headers } }
+                return decide(operation, new Uint8Array(body), asked, by)
+              })
             }),
-            Effect.catch(() => refuse(new BadRequest({ message: "The request body did not come whole", param: null })))
+            Effect.catch(refuse)
           )
         })
         .handle("replay", ({ payload }) => replayed(payload))
