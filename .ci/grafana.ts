@@ -243,6 +243,33 @@ const dashboard = (): unknown =>
         ["histogram_quantile(0.99, sum by (le) (rate(nexus_gateway_overhead_seconds_bucket[$__rate_interval])))", "p99"]
       )
     )
+    .withRow(new RowBuilder("Keys, kept answers and captures"))
+    .withPanel(
+      lines(
+        "Guessed keys",
+        "reqps",
+        "Wrong keys, and requests that waited since their address had tried such",
+        ["sum(rate(nexus_failed_tries_total[$__rate_interval]))", "wrong keys"],
+        ["sum(rate(nexus_slowed_requests_total[$__rate_interval]))", "slowed requests"]
+      )
+    )
+    .withPanel(
+      lines(
+        "Answers given again",
+        "percentunit",
+        "Part of the requests for models with cache_seconds that were answered by what was kept",
+        [
+          `sum by (name) (rate(nexus_cache_lookups_total{cache="hit"}[$__rate_interval])) / sum by (name) (rate(nexus_cache_lookups_total[$__rate_interval]))`,
+          "{{name}}"
+        ]
+      )
+    )
+    .withPanel(
+      lines("Captures", "reqps", "Prompts and answers that were stored for [capture], or were to be and could not", [
+        "sum by (outcome) (rate(nexus_captures_total[$__rate_interval]))",
+        "{{outcome}}"
+      ])
+    )
     .build()
 
 /** An alert: when it is due, for how long that must hold, and what it says. */

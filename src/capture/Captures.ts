@@ -50,6 +50,8 @@ export interface CaptureSettings {
   readonly secret: Uint8Array
   readonly mostBytes: number
   readonly keptMs: number
+  /** Counts one that was stored, by how much that was, or was not. */
+  readonly counts?: (outcome: "stored" | "refused", bytes: number) => void
 }
 
 /** What is stored of prompts and answers. */
@@ -138,7 +140,7 @@ const parsed = <A>(bytes: Uint8Array): A => {
 
 const makeCaptures = Effect.fnUntraced(function* (settings: CaptureSettings) {
   const { openDatabase } = yield* Effect.promise(() => import("../store/Database.ts"))
-  const { keptMs, keys, models, mostBytes, path, secret } = settings
+  const { counts = () => undefined, keptMs, keys, models, mostBytes, path, secret } = settings
   const clock = yield* Clock.Clock
   const log = yield* RequestLog
   const seal: Seal = sealOf(secret)
@@ -166,13 +168,18 @@ const makeCaptures = Effect.fnUntraced(function* (settings: CaptureSettings) {
     isFailing = true
   }
 
+  const refused = (error: unknown): void => {
+    counts("refused", 0)
+    failed(error)
+  }
+
   const written = async (at: number, facts: CaptureFacts, texts: CapturedTexts): Promise<void> => {
     const [head, body] = await Promise.all([
       seal.close(encoder.encode(JSON.stringify(facts)), `facts ${at}`),
       seal.close(encoder.encode(JSON.stringify(texts)), `texts ${at}`)
     ])
     const bytes = head.byteLength + body.byteLength
-    if (bytes > mostBytes) return
+    if (bytes > mostBytes) return counts("refused", 0)
     opened().run("insert into captures (at, mark, facts, texts, bytes) values (?, ?, ?, ?, ?)", [
       at,
       mark,
@@ -182,6 +189,7 @@ const makeCaptures = Effect.fnUntraced(function* (settings: CaptureSettings) {
     ])
     prune()
     isFailing = false
+    counts("stored", bytes)
   }
 
   const readable = <A>(read: () => Promise<A>): Effect.Effect<A, CaptureUnreadable> =>
@@ -220,14 +228,14 @@ const makeCaptures = Effect.fnUntraced(function* (settings: CaptureSettings) {
       return false
     },
     store: (facts, texts) => {
-      if (waiting >= mostWaiting) return failed("too many wait to be stored")
+      if (waiting >= mostWaiting) return refused("too many wait to be stored")
       waiting += 1
       const at = clock.currentTimeMillisUnsafe()
       const mine = inOrder.then(() => written(at, facts, texts))
       inOrder = mine.catch(() => undefined)
       run(
         readable(() => mine).pipe(
-          Effect.catch(({ message }) => Effect.sync(() => failed(message))),
+          Effect.catch(({ message }) => Effect.sync(() => refused(message))),
           Effect.andThen(Effect.sync(() => (waiting -= 1)))
         )
       )

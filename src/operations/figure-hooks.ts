@@ -112,6 +112,10 @@ const ofRules = [
   [metrics.cost, "cost"],
   [metrics.usageLost, "usageLost"],
   [metrics.cacheLookups, "cache"],
+  [metrics.captures, "captures"],
+  [metrics.capturedBytes, "capturedBytes"],
+  [metrics.failedTries, "failedTries"],
+  [metrics.slowedRequests, "slowed"],
   [metrics.hookCalls, "hooks"],
   [metrics.hookSeconds, "hookSeconds"]
 ] as const

@@ -344,7 +344,7 @@ const afforded = (going: Going): Forwarded => {
   return Effect.flatMap(caching.cache.find(place.key, now), (kept): Forwarded => {
     const isHit = kept !== undefined && mayGive(kept, place, now)
     record.caches(isHit ? "hit" : "miss")
-    forwarding.accounting.rules.add("cache", [isHit ? "hit" : "miss"])
+    forwarding.accounting.rules.add("cache", [plan.targets[0]?.entry ?? "", isHit ? "hit" : "miss"])
     if (isHit) {
       run.captured?.answer.took(kept.body)
       return Effect.sync(() => giveKept({ record, respond: (response) => run.respond(response) }, kept, now))

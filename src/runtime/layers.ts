@@ -214,14 +214,20 @@ const capturing = ({ current }: Config) => {
   const { captureSecret, path, settings } = current()
   const { keys, max_mb: most, models, path: file, retention_days: days } = settings.capture
   if (captureSecret === undefined) return Captures.none
-  return Captures.layer({
-    keys,
-    models,
-    path: resolve(dirname(path ?? "."), file),
-    secret: Redacted.value(captureSecret),
-    mostBytes: bytes(most),
-    keptMs: days * dayMs
-  })
+  const stored = (rules: Meters["Service"]["ledger"]["rules"]) =>
+    Captures.layer({
+      keys,
+      models,
+      path: resolve(dirname(path ?? "."), file),
+      secret: Redacted.value(captureSecret),
+      mostBytes: bytes(most),
+      keptMs: days * dayMs,
+      counts: (outcome, size) => {
+        rules.add("captures", [outcome])
+        if (size > 0) rules.add("capturedBytes", [], size)
+      }
+    })
+  return Layer.unwrap(Effect.map(Meters, ({ ledger }) => stored(ledger.rules)))
 }
 
 const pricing = ({ current }: Config) => {

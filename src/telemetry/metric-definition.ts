@@ -18,6 +18,7 @@ export const labels = {
   side: "`usual` or `canary` of a rule's requests; `real` or `shadow` of a request that was copied",
   part: "`status` or `finish` of an answer; `first_byte` or `whole` of its time",
   cache: "`hit` or `miss`",
+  name: "the alias, the group or the listed model by which a request was understood",
   hook: "the name of a hook in the config",
   phase: "`request` or `answer`",
   signal: "`traces` or `metrics`",
@@ -54,3 +55,11 @@ export const counter = (
   of: ReadonlyArray<Label>,
   meaning: string
 ): MetricDefinition => ({ name, kind: "counter", unit, labels: of, meaning })
+
+/** A metric that tells how something stands. */
+export const gauge = (
+  name: MetricDefinition["name"],
+  unit: string,
+  of: ReadonlyArray<Label>,
+  meaning: string
+): MetricDefinition => ({ name, kind: "gauge", unit, labels: of, meaning })

@@ -1,7 +1,7 @@
 /**
  * Every metric that `/metrics` tells: its name with the unit in it, its labels, which are closed sets, and what it means.
  */
-import { counter, type HistogramDefinition, type MetricDefinition } from "./metric-definition.ts"
+import { counter, gauge, type HistogramDefinition, type MetricDefinition } from "./metric-definition.ts"
 
 /** Requests to the forwarded endpoints that have ended. */
 export const requests = counter(
@@ -95,40 +95,31 @@ export const overheadSeconds: HistogramDefinition = {
 }
 
 /** Requests under way. */
-export const inFlight: MetricDefinition = {
-  name: "nexus_requests_in_flight",
-  kind: "gauge",
-  unit: "requests",
-  labels: [],
-  meaning: "Requests to the forwarded endpoints that are under way"
-}
+export const inFlight = gauge(
+  "nexus_requests_in_flight",
+  "requests",
+  [],
+  "Requests to the forwarded endpoints that are under way"
+)
 
 /** Requests under way at one backend. */
-export const backendInFlight: MetricDefinition = {
-  name: "nexus_backend_requests_in_flight",
-  kind: "gauge",
-  unit: "requests",
-  labels: ["backend"],
-  meaning: "Requests that are under way at a backend"
-}
+export const backendInFlight = gauge(
+  "nexus_backend_requests_in_flight",
+  "requests",
+  ["backend"],
+  "Requests that are under way at a backend"
+)
 
 /** Streams under way. */
-export const openStreams: MetricDefinition = {
-  name: "nexus_open_streams",
-  kind: "gauge",
-  unit: "streams",
-  labels: [],
-  meaning: "Event streams that have begun and not ended"
-}
+export const openStreams = gauge("nexus_open_streams", "streams", [], "Event streams that have begun and not ended")
 
 /** Requests that wait for a slot. */
-export const queued: MetricDefinition = {
-  name: "nexus_queued_requests",
-  kind: "gauge",
-  unit: "requests",
-  labels: ["model", "class"],
-  meaning: "Requests that wait in Nexus for a slot of a backend"
-}
+export const queued = gauge(
+  "nexus_queued_requests",
+  "requests",
+  ["model", "class"],
+  "Requests that wait in Nexus for a slot of a backend"
+)
 
 /** How long they waited. */
 export const queueSeconds: HistogramDefinition = {
@@ -142,59 +133,47 @@ export const queueSeconds: HistogramDefinition = {
 }
 
 /** How backends stand. */
-export const backendState: MetricDefinition = {
-  name: "nexus_backend_state",
-  kind: "gauge",
-  unit: "1 or 0",
-  labels: ["backend", "state"],
-  meaning: "1 for the state a backend is in, 0 for the others"
-}
+export const backendState = gauge(
+  "nexus_backend_state",
+  "1 or 0",
+  ["backend", "state"],
+  "1 for the state a backend is in, 0 for the others"
+)
 
 /** Models with open circuits. */
-export const openCircuits: MetricDefinition = {
-  name: "nexus_backend_open_circuits",
-  kind: "gauge",
-  unit: "models",
-  labels: ["backend"],
-  meaning: "Models of a backend that are left out because its last answers for them failed"
-}
+export const openCircuits = gauge(
+  "nexus_backend_open_circuits",
+  "models",
+  ["backend"],
+  "Models of a backend that are left out because its last answers for them failed"
+)
 
 /** Models that backends list. */
-export const backendModels: MetricDefinition = {
-  name: "nexus_backend_models",
-  kind: "gauge",
-  unit: "models",
-  labels: ["backend"],
-  meaning: "Models that a backend lists"
-}
+export const backendModels = gauge("nexus_backend_models", "models", ["backend"], "Models that a backend lists")
 
 /** What backends work on at once. */
-export const backendSlots: MetricDefinition = {
-  name: "nexus_backend_slots",
-  kind: "gauge",
-  unit: "requests",
-  labels: ["backend", "model"],
-  meaning:
-    "Requests that a backend works on at once for a model, as the config, the backend or what it does tells; absent where nothing does"
-}
+export const backendSlots = gauge(
+  "nexus_backend_slots",
+  "requests",
+  ["backend", "model"],
+  "Requests that a backend works on at once for a model, as the config, the backend or what it does tells; absent where nothing does"
+)
 
 /** How long probes take. */
-export const probeSeconds: MetricDefinition = {
-  name: "nexus_backend_probe_latency_seconds",
-  kind: "gauge",
-  unit: "seconds",
-  labels: ["backend"],
-  meaning: "How long the last good probe of a backend took; absent before the first one"
-}
+export const probeSeconds = gauge(
+  "nexus_backend_probe_latency_seconds",
+  "seconds",
+  ["backend"],
+  "How long the last good probe of a backend took; absent before the first one"
+)
 
 /** Memory of each process. */
-export const memory: MetricDefinition = {
-  name: "nexus_process_resident_memory_bytes",
-  kind: "gauge",
-  unit: "bytes",
-  labels: ["worker"],
-  meaning: "Memory of a process that answers requests"
-}
+export const memory = gauge(
+  "nexus_process_resident_memory_bytes",
+  "bytes",
+  ["worker"],
+  "Memory of a process that answers requests"
+)
 
 /** Processor time of each process. */
 export const cpuSeconds = counter(
@@ -205,13 +184,12 @@ export const cpuSeconds = counter(
 )
 
 /** Whether the store of replicas answers. */
-export const storeConnected: MetricDefinition = {
-  name: "nexus_shared_store_connected",
-  kind: "gauge",
-  unit: "1",
-  labels: [],
-  meaning: "1 while the Valkey or Redis that replicas share answers, else 0; absent without `[cluster]`"
-}
+export const storeConnected = gauge(
+  "nexus_shared_store_connected",
+  "1",
+  [],
+  "1 while the Valkey or Redis that replicas share answers, else 0; absent without `[cluster]`"
+)
 
 /** How often it did not. */
 export const storeLosses = counter(
@@ -222,31 +200,18 @@ export const storeLosses = counter(
 )
 
 /** How many gateways act as one. */
-export const replicas: MetricDefinition = {
-  name: "nexus_replicas",
-  kind: "gauge",
-  unit: "gateways",
-  labels: [],
-  meaning: "Gateways that act as one now, this one among them, as it knows of them; absent without `[cluster]`"
-}
+export const replicas = gauge(
+  "nexus_replicas",
+  "gateways",
+  [],
+  "Gateways that act as one now, this one among them, as it knows of them; absent without `[cluster]`"
+)
 
 /** Age of the gateway. */
-export const uptimeSeconds: MetricDefinition = {
-  name: "nexus_uptime_seconds",
-  kind: "gauge",
-  unit: "seconds",
-  labels: [],
-  meaning: "Time since the gateway began"
-}
+export const uptimeSeconds = gauge("nexus_uptime_seconds", "seconds", [], "Time since the gateway began")
 
 /** What is running. */
-export const build: MetricDefinition = {
-  name: "nexus_build_info",
-  kind: "gauge",
-  unit: "1",
-  labels: ["version"],
-  meaning: "Always 1; its label says what is running"
-}
+export const build = gauge("nexus_build_info", "1", ["version"], "Always 1; its label says what is running")
 
 /** Requests by rules. */
 export const ruleRequests = counter(
@@ -324,8 +289,40 @@ export const usageLost = counter(
 export const cacheLookups = counter(
   "nexus_cache_lookups_total",
   "requests",
-  ["cache"],
+  ["name", "cache"],
   "Requests for models with `cache_seconds`: answered by what was kept, or not"
+)
+
+/** Prompts and answers that were to be stored. */
+export const captures = counter(
+  "nexus_captures_total",
+  "requests",
+  ["outcome"],
+  "Requests for `[capture]`: `stored`, or `refused` since too many waited to be stored, one was too large, or the file could not be written"
+)
+
+/** How much of them was stored. */
+export const capturedBytes = counter(
+  "nexus_captured_bytes_total",
+  "bytes",
+  [],
+  "What was stored of prompts and answers, sealed; what has made room since is not taken off"
+)
+
+/** Keys that are nobody's. */
+export const failedTries = counter(
+  "nexus_failed_tries_total",
+  "tries",
+  [],
+  "Wrong keys and tokens that nobody has signed; one that an address sends again and again counts once"
+)
+
+/** Requests that are held up for them. */
+export const slowedRequests = counter(
+  "nexus_slowed_requests_total",
+  "requests",
+  [],
+  "Requests that waited since their address had tried wrong keys, good ones among them"
 )
 
 /** Calls of hooks. */
@@ -345,41 +342,36 @@ export const hookSeconds = counter(
 )
 
 /** What the ledger has not written yet. */
-export const usageWaiting: MetricDefinition = {
-  name: "nexus_usage_waiting_records",
-  kind: "gauge",
-  unit: "records",
-  labels: ["worker"],
-  meaning: "Records of usage that wait to be written; absent without `[usage]`"
-}
+export const usageWaiting = gauge(
+  "nexus_usage_waiting_records",
+  "records",
+  ["worker"],
+  "Records of usage that wait to be written; absent without `[usage]`"
+)
 
 /** Whether it cannot write. */
-export const usageFailing: MetricDefinition = {
-  name: "nexus_usage_failing",
-  kind: "gauge",
-  unit: "1 or 0",
-  labels: ["worker"],
-  meaning: "1 while the file of usage cannot be written; absent without `[usage]`"
-}
+export const usageFailing = gauge(
+  "nexus_usage_failing",
+  "1 or 0",
+  ["worker"],
+  "1 while the file of usage cannot be written; absent without `[usage]`"
+)
 
 /** What was spent. */
-export const budgetSpent: MetricDefinition = {
-  name: "nexus_budget_spent_dollars",
-  kind: "gauge",
-  unit: "dollars",
-  labels: ["budget", "of"],
-  meaning:
-    "Dollars that were spent of a budget in the period that runs, as the ledger has it; it begins anew with each period"
-}
+export const budgetSpent = gauge(
+  "nexus_budget_spent_dollars",
+  "dollars",
+  ["budget", "of"],
+  "Dollars that were spent of a budget in the period that runs, as the ledger has it; it begins anew with each period"
+)
 
 /** What may be. */
-export const budgetLimit: MetricDefinition = {
-  name: "nexus_budget_limit_dollars",
-  kind: "gauge",
-  unit: "dollars",
-  labels: ["budget", "limit"],
-  meaning: "Dollars that may be spent of a budget in a period, by each who has a part of their own"
-}
+export const budgetLimit = gauge(
+  "nexus_budget_limit_dollars",
+  "dollars",
+  ["budget", "limit"],
+  "Dollars that may be spent of a budget in a period, by each who has a part of their own"
+)
 
 /** All metrics, in the order in which they are told. */
 export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
@@ -399,6 +391,10 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   cost,
   usageLost,
   cacheLookups,
+  captures,
+  capturedBytes,
+  failedTries,
+  slowedRequests,
   hookCalls,
   hookSeconds,
   usageWaiting,

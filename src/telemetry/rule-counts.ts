@@ -13,7 +13,11 @@ export const ruleFigures = {
   dropped: ["signal"],
   cost: ["backend", "model"],
   usageLost: [],
-  cache: ["cache"],
+  cache: ["name", "cache"],
+  captures: ["outcome"],
+  capturedBytes: [],
+  failedTries: [],
+  slowed: [],
   hooks: ["hook", "phase", "outcome"],
   hookSeconds: ["hook", "phase"]
 } as const

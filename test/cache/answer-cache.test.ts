@@ -197,7 +197,7 @@ describe("a model with cache_seconds", () => {
     const { port } = all.gateway
     const [last] = JSON.parse((await ask(port, "GET", "/admin/v1/decisions")).text).requests
     expect([last.cache, last.backend, last.attempts]).toEqual(["hit", "", 0])
-    expect((await ask(port, "GET", "/metrics")).text).toContain('nexus_cache_lookups_total{cache="hit"} 1')
+    expect((await ask(port, "GET", "/metrics")).text).toContain('nexus_cache_lookups_total{name="m",cache="hit"} 1')
     const { rows } = JSON.parse((await ask(port, "GET", "/admin/v1/usage?by=backend")).text)
     const kept = rows.find(({ of }: { of: ReadonlyArray<string> }) => of[0] === "(cache)")
     expect(kept).toMatchObject({ requests: 1, fresh: 0, output: 0, cost_nanos: 0, estimated: 0 })
@@ -207,6 +207,9 @@ describe("a model with cache_seconds", () => {
       complete: true
     })
     expect(await all.found(chat("hi"))).toBe("miss")
+    // By the name of the settings that was meant, however it was written.
+    await all.post({ ...chat("hi"), model: "openai/m" })
+    expect((await ask(port, "GET", "/metrics")).text).toContain('nexus_cache_lookups_total{name="m",cache="miss"} 3')
   })
 
   test("keeps no more than it may", async () => {

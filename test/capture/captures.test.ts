@@ -11,6 +11,7 @@ import { RequestLog } from "../../src/telemetry/logging.ts"
 import { chatEvents, completion, json } from "../kit/answers.ts"
 import { modelOf, startUpstream, streamed, wantsStream } from "../kit/FakeUpstream.ts"
 import { backendFor, type SettingsTree, startGateway, until } from "../kit/gateway.ts"
+import { scrape, total } from "../kit/metrics.ts"
 import { ask } from "../kit/rawClient.ts"
 import { makeShell } from "../kit/shell.ts"
 import { reading } from "../config/reading.ts"
@@ -168,6 +169,18 @@ describe("captures", () => {
     expect((await all.get(`/${left[0].id}`)).status).toBe(409)
     await all.get("", "DELETE")
     expect((await all.get("")).json.captures).toEqual([])
+  })
+
+  test("are told by metrics: those that were stored, how much that was, and those that were too large", async () => {
+    await using all = await startCapturing("counted.sqlite", { models: ["*"], max_mb: 0.01 })
+    for (let nth = 0; nth < 2; nth += 1) await all.post("m")
+    const stored = await all.stored(2)
+    await all.post("m", { user: "u".repeat(20_000) })
+    const seen = async (outcome: string) => total(await scrape(all.gateway.port), "nexus_captures_total", { outcome })
+    while ((await seen("refused")) === 0) await Bun.sleep(5)
+    expect([await seen("stored"), await seen("refused")]).toEqual([2, 1])
+    const bytes = stored.reduce((sum: number, each: { bytes: number }) => sum + each.bytes, 0)
+    expect(total(await scrape(all.gateway.port), "nexus_captured_bytes_total")).toBe(bytes)
   })
 
   test("that have come are stored before the gateway ends", async () => {
