@@ -18,6 +18,12 @@ export const mostWaitMs = 2000
 const mostAddresses = 10_000
 const mostKeys = 16
 
+/** A wrong key: whose it was, by his address, and by what it is known again. */
+export interface Try {
+  readonly who: string
+  readonly mark: number
+}
+
 interface Tries {
   /** How many there have been, less those that are forgotten, at `at`. */
   level: number
@@ -54,16 +60,21 @@ export class FailedTries {
     return this.byAddress.size
   }
 
-  /** Notes a wrong key. */
-  failed(address: string | undefined, key: string, now: number): void {
-    const who = known(address ?? "")
+  /** Notes a wrong key; undefined where it has been noted of this address before. */
+  failed(address: string | undefined, key: string, now: number): Try | undefined {
+    const tried = { who: known(address ?? ""), mark: crc32(key) }
+    return this.note(tried, now) ? tried : undefined
+  }
+
+  /** Notes a wrong key that somebody else has seen; whether it was none that is known. */
+  note({ mark, who }: Try, now: number): boolean {
     const before = this.byAddress.get(who)
-    const mark = crc32(key)
-    if (before?.keys.includes(mark) === true) return
+    if (before?.keys.includes(mark) === true) return false
     const keys = [mark, ...(before?.keys ?? [])].slice(0, mostKeys)
     this.byAddress.delete(who)
     if (this.byAddress.size >= mostAddresses) this.forgetOldest()
     this.byAddress.set(who, { level: (before === undefined ? 0 : levelAt(before, now)) + 1, at: now, keys })
+    return true
   }
 
   /** How long a request with a key waits that comes from there now. */

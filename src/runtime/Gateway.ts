@@ -34,6 +34,7 @@ import { Drain } from "../admission/Drain.ts"
 import { Operations } from "../operations/Operations.ts"
 import { passedMethods } from "../proxy/passed-on.ts"
 import { Proxy } from "../proxy/Proxy.ts"
+import { SharedStore } from "../replicas/SharedStore.ts"
 import { publicOrigin } from "../operations/incoming-request.ts"
 import { whyAmbiguous } from "../http/raw-target.ts"
 
@@ -155,6 +156,9 @@ export class Gateway extends Context.Service<
         const clock = yield* Clock.Clock
         const now = () => clock.currentTimeMillisUnsafe()
         const tries = new FailedTries()
+        const tell = (yield* SharedStore).isOn
+          ? yield* (yield* Effect.promise(() => import("../admission/shared-tries.ts"))).sharedTries(tries)
+          : undefined
         const run = Effect.runPromiseWith(yield* Effect.context<never>())
         const sleep = (ms: number) => run(Effect.sleep(ms))
         const forwarded = new Routes(dialects)
@@ -225,14 +229,21 @@ export class Gateway extends Context.Service<
           })
         }
 
+        const noteTry = (address: string | undefined, key: string): void => {
+          const tried = tries.failed(address, key, performance.now())
+          if (tried === undefined) return
+          accounting.rules.add("failedTries", [])
+          tell?.(tried)
+        }
+
         const settled = (asked: Asked, path: string, admission: Admission): Promise<Response> | Response => {
           const { grant, refusal, tried } = admission
-          if (tried !== undefined) tries.failed(asked.peer(), tried, performance.now())
+          if (tried !== undefined) noteTry(asked.peer(), tried)
           if (tries.none || (grant === undefined && refusal === undefined)) return admitted(asked, path, admission)
           const waitMs = tries.waitMs(asked.peer(), performance.now())
-          return waitMs === 0
-            ? admitted(asked, path, admission)
-            : sleep(waitMs).then(() => admitted(asked, path, admission))
+          if (waitMs === 0) return admitted(asked, path, admission)
+          accounting.rules.add("slowed", [])
+          return sleep(waitMs).then(() => admitted(asked, path, admission))
         }
 
         const handler =

@@ -63,6 +63,8 @@ describe("a start of the gateway loads", () => {
       "src/admission/SharedLimiter.ts",
       "src/admission/key-store.ts",
       "src/admission/shared-keys.ts",
+      "src/admission/shared-tries.ts",
+      "src/admission/token-revocations.ts",
       "src/issuer/key-set.ts",
       "src/operations/endpoints.ts",
       "src/operations/openapi.ts",

@@ -3,6 +3,7 @@ import type { FakeUpstream } from "../kit/FakeUpstream.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway } from "../kit/gateway.ts"
 import { askAs, startKeyed } from "../kit/clientKeys.ts"
+import { samplesOf, total } from "../kit/metrics.ts"
 
 const messages = [{ role: "user", content: "hi" }]
 
@@ -188,6 +189,8 @@ test("whoever guesses keys is slowed, and a good key from there is held up no lo
   const sixth = await timed("guess-6")
   expect(sixth.status).toBe(401)
   expect(sixth.ms).toBeGreaterThanOrEqual(195)
+  const told = async (name: string) => total(samplesOf((await askAs(guessed, "good", "/metrics")).text), name)
+  expect([await told("nexus_failed_tries_total"), (await told("nexus_slowed_requests_total")) >= 1]).toEqual([6, true])
   const good = await timed("good")
   expect(good.status).toBe(200)
   expect(good.ms).toBeGreaterThanOrEqual(195)
