@@ -187,6 +187,34 @@ describe("GET /admin/v1/decisions", () => {
     })
   })
 
+  test("keeps what was seen of few candidates when a later decision is made among more", async () => {
+    await using both = await startUpstream({ models: ["few", "many"] })
+    await using other = await startUpstream({ models: ["many"] })
+    await using gateway = await startGateway({
+      backends: [backendFor("a", both), ...["b", "c", "d"].map((name) => backendFor(name, other))]
+    })
+    const { port } = gateway
+    const live = gateway.running.snapshot().backends.get("a")?.live
+    if (live === undefined) throw new Error("no backend")
+    const asked = async (model: string, inFlight: number) => {
+      live.inFlight += inFlight
+      const { id } = await post(port, "/v1/chat/completions", { ...chat, model })
+      await until(() => live.inFlight === inFlight, "the answer has ended")
+      live.inFlight -= inFlight
+      return id
+    }
+    const ids = [await asked("few", 3), await asked("many", 2), await asked("few", 1)]
+    const seen = await Promise.all(ids.map((id) => get(port, `/admin/v1/decisions/${id}`)))
+    const busy = seen.map(({ json }) =>
+      json.decision.candidates.map(({ backend, in_flight }: { backend: string; in_flight: number }) => [
+        backend,
+        in_flight
+      ])
+    )
+    const others = ["b", "c", "d"].map((name) => [name, 0])
+    expect(busy).toEqual([[["a", 3]], [["a", 2], ...others], [["a", 1]]])
+  })
+
   test("keeps failed attempts, and requests that were refused", async () => {
     await using broken = await startUpstream({
       models: ["m"],
