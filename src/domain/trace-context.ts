@@ -57,6 +57,6 @@ export class TraceIds {
     const id = this.hex.slice(this.at, this.at + digits)
     this.at += digits
     // Zeros alone are no id.
-    return /^0+$/.test(id) ? this.take(digits) : id
+    return id.startsWith("0") && /^0+$/.test(id) ? this.take(digits) : id
   }
 }

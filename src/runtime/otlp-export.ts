@@ -188,7 +188,8 @@ const sendTraces = Effect.fnUntraced(function* (
     const body = { bytes: encoding.body({ resource, scope }, batch.bytes), type: encoding.contentType }
     const sent = yield* Effect.onInterrupt(sending.send(body), () => Effect.sync(() => queue.putBack(batch)))
     if (sent === "later") queue.putBack(batch)
-    else if (sent === "refused") dropped(batch.count)
+    else queue.release(batch)
+    if (sent === "refused") dropped(batch.count)
     return sent
   })
   yield* Effect.addFinalizer(() =>

@@ -22,6 +22,9 @@ const slack = 128
 
 /** How many bytes a number takes as a varint. */
 export const varintSize = (value: number): number => {
+  // Most are small.
+  if (value < 128) return 1
+  if (value < 16_384) return 2
   let size = 1
   for (let rest = value; rest >= 128; rest = Math.floor(rest / 128)) size += 1
   return size
@@ -39,18 +42,25 @@ export const isAscii = (text: string): boolean => {
 /** A buffer that grows. */
 export class ByteWriter {
   private bytes = new Uint8Array(slack)
+  private spare: Uint8Array<ArrayBuffer> | undefined
   private expected = least
   /** How many have been written. */
   at = 0
 
   /** All that was written since the last time; what comes next goes into a new buffer. */
-  take(): Uint8Array {
+  take(): Uint8Array<ArrayBuffer> {
     const taken = this.bytes.subarray(0, this.at)
     // The next ones will be about as many.
     this.expected = Math.max(least, Math.ceil(this.at * 1.125))
-    this.bytes = new Uint8Array(slack)
+    this.bytes = this.spare ?? new Uint8Array(slack)
+    this.spare = undefined
     this.at = 0
     return taken
+  }
+
+  /** Writes over what {@link take} gave, which nobody reads any more: fresh memory costs more than what is put into it. */
+  reuse(taken: Uint8Array<ArrayBuffer>): void {
+    this.spare = new Uint8Array(taken.buffer)
   }
 
   /** One byte; like all numbers it goes into the room that the last longer thing has left. */
@@ -97,7 +107,7 @@ export class ByteWriter {
     let rest = value
     while (rest >= 128) {
       this.bytes[this.at++] = (rest % 128) | 128
-      rest = Math.floor(rest / 128)
+      rest = rest < wrap ? rest >>> 7 : Math.floor(rest / 128)
     }
     this.bytes[this.at++] = rest
   }

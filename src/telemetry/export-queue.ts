@@ -6,7 +6,7 @@ import { ByteWriter } from "./byte-writer.ts"
 
 /** Things that are sent together. */
 export interface ExportBatch {
-  readonly bytes: Uint8Array
+  readonly bytes: Uint8Array<ArrayBuffer>
   /** How many there are. */
   readonly count: number
 }
@@ -62,6 +62,11 @@ export class ExportQueue {
     this.whole.unshift(batch)
     this.wholes += batch.count
     this.bound()
+  }
+
+  /** A batch is over: it was sent, or is not to be; its bytes are written over. */
+  release(batch: ExportBatch): void {
+    this.out.reuse(batch.bytes)
   }
 
   /** Calls `wake` once there is something, or once there is a whole batch; gives what takes that back. */

@@ -4,6 +4,7 @@
  */
 import { histogramSize, observe } from "./histogram.ts"
 import type { Usage } from "./meter.ts"
+import { Recurring } from "./recurring.ts"
 
 /** A metric of the conventions. */
 export interface GenAiMetric {
@@ -82,24 +83,34 @@ export interface GenAiRequest {
 /** The counts of a process. */
 export class GenAiCounts {
   private readonly series = new Map<string, Float64Array>()
+  private readonly numbersOf = new Recurring((...labels: ReadonlyArray<string>) => this.of(JSON.stringify(labels)))
 
   /** Counts a request that has ended. */
   ended({ error, firstMs, model, operation, provider, tookMs, usage }: GenAiRequest): void {
-    const key = JSON.stringify([operation, provider, model, error])
-    const numbers = this.series.get(key) ?? this.add(key)
+    const numbers = this.numbersOf.of(operation, provider, model, error)
     if (numbers === undefined) return
     observe(numbers, 0, seconds, tookMs / 1000)
     if (firstMs !== undefined) observe(numbers, size, seconds, firstMs / 1000)
     if (usage === undefined) return
-    const told = [usage.prompt, usage.completion, usage.cached, usage.cachedWrite ?? 0, usage.reasoning ?? 0]
-    for (const [at, count] of told.entries()) numbers[2 * size + at] = (numbers[2 * size + at] ?? 0) + count
+    let at = 2 * size
+    const add = (count: number): void => {
+      numbers[at] = (numbers[at] ?? 0) + count
+      at += 1
+    }
+    add(usage.prompt)
+    add(usage.completion)
+    add(usage.cached)
+    add(usage.cachedWrite ?? 0)
+    add(usage.reasoning ?? 0)
   }
 
   all(): ReadonlyArray<GenAiSeries> {
     return [...this.series].map(([key, numbers]): GenAiSeries => [JSON.parse(key), [...numbers]])
   }
 
-  private add(key: string): Float64Array | undefined {
+  private of(key: string): Float64Array | undefined {
+    const known = this.series.get(key)
+    if (known !== undefined) return known
     if (this.series.size >= mostSeries) return undefined
     const numbers = new Float64Array(width)
     this.series.set(key, numbers)

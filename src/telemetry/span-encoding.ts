@@ -36,7 +36,7 @@ export interface SpanEncoding {
   readonly key: (name: string) => Uint8Array
   readonly event: (name: string) => Uint8Array
   readonly writer: (out: ByteWriter) => SpanWriter
-  /** Spans as they are sent. */
+  /** Spans as they are sent, in bytes of their own. */
   readonly body: (source: SpanSource, spans: Uint8Array) => Uint8Array
 }
 

@@ -40,8 +40,10 @@ test("what is sent, what waits and what was dropped are all that came, in order,
           expect(words).toHaveLength(batch.count)
           expect(batch.count).toBeLessThanOrEqual(8)
           expect(batch.bytes.length).toBeLessThan(20)
-          if (step === "take") sent.push(...words)
-          else queue.putBack(batch)
+          if (step === "take") {
+            sent.push(...words)
+            queue.release(batch)
+          } else queue.putBack(batch)
         }
         expect(queue.size).toBeLessThanOrEqual(27)
         expect(sent.length + queue.size + dropped).toBe(came)
