@@ -37,7 +37,7 @@ export const house: Readonly<Record<string, Room>> = {
   router: room("from a model's name to backends in order", "domain backend config fleet registry"),
   upstream: room("one attempt at one backend, its time limits, the commit", "domain backend wire dialect"),
   capture: room("prompts and answers that are stored, sealed", "domain store telemetry"),
-  cache: room("answers that are given again to the very same request", ""),
+  cache: room("answers that are given again to the very same request", "domain replicas capture"),
   hooks: room(
     "who judges requests and answers outside of the gateway, and what they are shown of a stream",
     "domain telemetry dialect upstream"

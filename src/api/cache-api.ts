@@ -2,7 +2,8 @@
  * The endpoints of the answers that are kept to be given again.
  */
 import * as Schema from "effect/Schema"
-import { HttpApiEndpoint, HttpApiGroup, OpenApi } from "effect/http-api"
+import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { Refusal } from "./refusal.ts"
 
 /** How many answers there are, and their bytes. */
 export const CacheFigures = Schema.Struct({ entries: Schema.Finite, bytes: Schema.Finite })
@@ -13,13 +14,16 @@ export const CacheState = Schema.Struct({ ...CacheFigures.fields, complete: Sche
 /** Type of {@link CacheState}. */
 export type CacheState = typeof CacheState.Type
 
+// The store that has them does not answer.
+const away = Refusal.pipe(HttpApiSchema.status(409))
+
 /** All of them. */
 export const CacheGroup = HttpApiGroup.make("cache").add(
-  HttpApiEndpoint.get("kept", "/admin/v1/cache", { success: CacheState }).annotate(
+  HttpApiEndpoint.get("kept", "/admin/v1/cache", { success: CacheState, error: away }).annotate(
     OpenApi.Summary,
     "How many answers are kept to be given again"
   ),
-  HttpApiEndpoint.delete("clear", "/admin/v1/cache", { success: CacheState }).annotate(
+  HttpApiEndpoint.delete("clear", "/admin/v1/cache", { success: CacheState, error: away }).annotate(
     OpenApi.Summary,
     "Drop all of them; tells how many there were"
   )

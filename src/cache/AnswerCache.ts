@@ -4,6 +4,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { Conflict } from "../domain/errors.ts"
 
 /** An answer as its client got it; times in monotonic milliseconds. */
 export interface KeptAnswer {
@@ -26,9 +27,11 @@ export class AnswerCache extends Context.Service<
     /** The answer to a request, where there is one that may still be given. */
     readonly find: (key: string, now: number) => Effect.Effect<KeptAnswer | undefined>
     readonly keep: (key: string, answer: KeptAnswer) => void
+    /** Whether other processes find the same ones. */
+    readonly isShared: boolean
     /** Drops all; gives what that was. */
-    readonly clear: Effect.Effect<CacheStanding>
-    readonly standing: () => CacheStanding
+    readonly clear: Effect.Effect<CacheStanding, Conflict>
+    readonly standing: Effect.Effect<CacheStanding, Conflict>
   }
 >()("nexus/cache/AnswerCache") {
   /** In memory, so many bytes of them at most; those that were not asked for longest go first. */
@@ -38,7 +41,8 @@ export class AnswerCache extends Context.Service<
 // What an entry takes beside its body.
 const overheadBytes = 500
 
-const sizeOf = ({ body }: KeptAnswer): number => body.byteLength + overheadBytes
+/** What an answer takes where it is kept, in bytes. */
+export const sizeOf = ({ body }: Pick<KeptAnswer, "body">): number => body.byteLength + overheadBytes
 
 const inMemory = (mostBytes: () => number): AnswerCache["Service"] => {
   // In the order in which they were asked for last.
@@ -50,6 +54,7 @@ const inMemory = (mostBytes: () => number): AnswerCache["Service"] => {
     bytes -= sizeOf(answer)
   }
   return {
+    isShared: false,
     find: (key, now) =>
       Effect.sync(() => {
         const found = kept.get(key)
@@ -80,6 +85,6 @@ const inMemory = (mostBytes: () => number): AnswerCache["Service"] => {
       bytes = 0
       return dropped
     }),
-    standing
+    standing: Effect.sync(standing)
   }
 }

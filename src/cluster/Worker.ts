@@ -93,6 +93,10 @@ const inbox = Effect.fnUntraced(function* (
 const supervisor = "supervisor"
 
 /** What a worker answers that its siblings ask of it. */
+// Of answers that all processes have, the one that is asked tells.
+const ofOne = (kept: AnswerCache["Service"]["standing"]) =>
+  Effect.match(kept, { onFailure: () => [], onSuccess: (standing) => [standing] })
+
 const answering = (
   recent: History["Service"],
   meters: Meters["Service"],
@@ -114,8 +118,8 @@ const answering = (
     })
   ),
   handling(contractOf(siblingQuestions.contacts), () => Effect.sync(() => contactedHosts(contacts, performance.now()))),
-  handling(contractOf(siblingQuestions.cached), () => Effect.sync(() => [cache.standing()])),
-  handling(contractOf(siblingQuestions.clearCache), () => Effect.map(cache.clear, (dropped) => [dropped])),
+  handling(contractOf(siblingQuestions.cached), () => ofOne(cache.standing)),
+  handling(contractOf(siblingQuestions.clearCache), () => ofOne(cache.clear)),
   handling(contractOf(siblingQuestions.measures), () => Effect.sync(() => [meters.measures()]))
 ]
 

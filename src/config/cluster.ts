@@ -91,13 +91,17 @@ const hostOf = (text: string): string => (URL.parse(text)?.hostname ?? "").repla
 /** What is wrong with the section beyond its Schema. */
 export const clusterMistakes = (tree: Table): ReadonlyArray<Mistake> => {
   const section = tree["cluster"]
-  if (!isTable(section)) return []
+  const shares = valueAt(tree, ["cache", "store"]) === "shared" && valueAt(section, ["url"]) === undefined
+  const unshared: ReadonlyArray<Mistake> = shares
+    ? [{ path: ["cache", "store"], value: "shared", reason: `it needs cluster.url, ${example}` }]
+    : []
+  if (!isTable(section)) return unshared
   const { password_env: variable, password_file: file, url } = section
   const at = (key: string): KeyPath => ["cluster", key]
   if (url === undefined) {
     const first = Object.keys(section).find((key) => section[key] !== false)
     return first === undefined
-      ? []
+      ? unshared
       : [{ path: at(first), value: section[first], reason: `it is of no use without cluster.url, ${example}` }]
   }
   if (typeof url !== "string" || url === "") return []

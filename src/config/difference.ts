@@ -27,6 +27,7 @@ const fixed: ReadonlySet<string> = new Set([
   "usage.enabled",
   "usage.path",
   "auth.store",
+  "cache.store",
   "usage.prices_file"
 ])
 

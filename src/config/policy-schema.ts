@@ -79,7 +79,12 @@ export const Cache = Schema.Struct({
     64,
     "Answers kept at a time, in MB; those that were not asked for longest go first"
   ),
-  max_answer_mb: or(seconds(0.001, 1024), 1, "Largest answer that is kept, in MB")
+  max_answer_mb: or(seconds(0.001, 1024), 1, "Largest answer that is kept, in MB"),
+  store: or(
+    Schema.Literals(["memory", "shared"]),
+    "memory",
+    "Where answers are kept: memory of each process, or shared, the store of [cluster], where all replicas find them"
+  )
 })
 
 /** Prompts and answers that are stored. */

@@ -301,7 +301,7 @@ export const makeContract = (services: Context.Context<ContractServices>, option
     Layer.provide(doctorHandlers(refusing)),
     Layer.provide(eventHandlers(refusing, started)),
     Layer.provide(auditHandlers),
-    Layer.provide(cacheHandlers),
+    Layer.provide(cacheHandlers(refusing)),
     Layer.provide(captureHandlers(refusing)),
     Layer.provide(HttpServer.layerServices),
     Layer.provide(Layer.succeedContext(services))

@@ -240,10 +240,23 @@ const pricing = ({ current }: Config) => {
   )
 }
 
+// The link is made once, and so is what is kept by it.
+const keptAnswers = ({ current }: Config, part: ProcessPart | undefined) => {
+  const most = () => bytes(current().settings.cache.max_mb)
+  return current().settings.cache.store === "memory"
+    ? AnswerCache.layer(() => most() / (part?.of ?? 1))
+    : Layer.unwrap(
+        Effect.map(
+          Effect.promise(() => import("../cache/SharedAnswers.ts")),
+          ({ sharedAnswers }) => sharedAnswers(most)
+        )
+      )
+}
+
 const services = (config: Config, part: ProcessPart | undefined) =>
   Layer.mergeAll(
     capturing(config),
-    AnswerCache.layer(() => bytes(config.current().settings.cache.max_mb) / (part?.of ?? 1)),
+    keptAnswers(config, part),
     Hooks.layer(() => config.current().hooks),
     Upstream.layer(() => bytes(config.current().settings.server.max_answer_mb)),
     Accounting.layer,

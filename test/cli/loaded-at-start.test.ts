@@ -65,6 +65,7 @@ describe("a start of the gateway loads", () => {
       "src/admission/shared-keys.ts",
       "src/admission/shared-tries.ts",
       "src/admission/token-revocations.ts",
+      "src/cache/SharedAnswers.ts",
       "src/issuer/key-set.ts",
       "src/operations/endpoints.ts",
       "src/operations/openapi.ts",
