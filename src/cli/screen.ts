@@ -15,11 +15,14 @@ const leave = `${escape}?7h${escape}?25h${escape}?1049l`
 const frame = (lines: ReadonlyArray<string>): string =>
   `${escape}H${lines.map((line) => `${line}${escape}K`).join("\r\n")}${escape}J`
 
-/** Only the lines that are others than before, shown at once where the terminal can do that. */
-const frameChanges = (before: ReadonlyArray<string>, lines: ReadonlyArray<string>): string => {
+/** Only the lines that are others than before, shown at once where the terminal can do that; all of them where what was there is not known. */
+export const frameChanges = (known: ReadonlyArray<string> | undefined, lines: ReadonlyArray<string>): string => {
+  const before = known ?? []
+  // What was there goes in the same moment, so that nobody sees an empty screen.
+  const clear = known === undefined ? `${escape}2J` : ""
   const changed = lines.flatMap((line, at) => (line === before[at] ? [] : [`${escape}${at + 1};1H${line}${escape}K`]))
   const rest = lines.length < before.length ? `${escape}${lines.length + 1};1H${escape}J` : ""
-  return changed.length === 0 && rest === "" ? "" : `${escape}?2026h${changed.join("")}${rest}${escape}?2026l`
+  return changed.length === 0 && rest === "" ? "" : `${escape}?2026h${clear}${changed.join("")}${rest}${escape}?2026l`
 }
 
 /** The terminal; undefined when the output is none. */
@@ -44,7 +47,7 @@ export const takeScreen = (resized: () => void): Effect.Effect<Screen, never, Sc
           process.stdout.write(frame(lines))
         },
         change: (lines, everything) => {
-          process.stdout.write(everything ? `${escape}2J${frameChanges([], lines)}` : frameChanges(last, lines))
+          process.stdout.write(frameChanges(everything ? undefined : last, lines))
           last = lines
         }
       }

@@ -2,7 +2,7 @@ import { afterAll, describe, expect, setDefaultTimeout, test } from "bun:test"
 import fc from "fast-check"
 import type { RequestUnderWay } from "../../src/api/admin-api.ts"
 import type { Figures, Stats } from "../../src/api/stats-api.ts"
-import { keysIn } from "../../src/cli/screen.ts"
+import { frameChanges, keysIn } from "../../src/cli/screen.ts"
 import { press, topLines, type TopState, topState, withLook } from "../../src/cli/top/top-view.ts"
 import { chatEvents, chunk, streamHead } from "../kit/answers.ts"
 import { startUpstream } from "../kit/FakeUpstream.ts"
@@ -121,6 +121,24 @@ describe("the view of nexus top", () => {
     expect(withLook(same, same.stats, ["0", "1", "9"].map(requestOf)).request).toBe("9")
     expect(withLook(same, same.stats, []).request).toBeUndefined()
   })
+})
+
+test("of 200 backends only the lines that changed are written, and nothing is wiped but in the moment in which it is written anew", () => {
+  const names = Array.from({ length: 200 }, (_, at) => `server-${at}`)
+  const size = { columns: 120, rows: 50 }
+  const first = topLines(topState(statsOf(names), [requestOf("one")]), "http://127.0.0.1:1", size, true)
+  const next = topLines(
+    topState({ ...statsOf(names), uptime_seconds: 6 }, [requestOf("one")]),
+    "http://127.0.0.1:1",
+    size,
+    true
+  )
+  expect(first).toHaveLength(50)
+  const written = [frameChanges(undefined, first), frameChanges(first, next), frameChanges(next, next)]
+  // oxlint-disable-next-line no-control-regex -- reason: that is what a terminal is told
+  for (const text of written.slice(0, 2)) expect(text).toMatch(/^\u001b\[\?2026h[^]*\u001b\[\?2026l$/)
+  expect(written.map((text) => text.split("\u001b[K").length - 1)).toEqual([50, 1, 0])
+  expect(written.map((text) => text.includes("[2J"))).toEqual([true, false, false])
 })
 
 test("keys are read one by one from whatever comes at once", () =>
