@@ -26,6 +26,9 @@ const colorOf = (name: string): string => getComputedStyle(document.documentElem
 
 const axis = { stroke: () => colorOf("--dim"), grid: { stroke: () => colorOf("--line"), width: 1 } }
 
+// Half of the last time under it has room to its right; the other sides are as wide as what stands there.
+const sides: uPlot.Padding = [null, 44, null, null]
+
 type Shape = Pick<uPlot.Options, "axes" | "scales" | "series">
 
 /** The place of a plot as wide as itself, made when `of` is another and drawn anew when `changed` is; `data` has the times first. */
@@ -41,7 +44,7 @@ const usePlot = (
   useEffect(() => {
     const element = place.current
     if (element === null) return undefined
-    const still = { legend: { show: false }, cursor: { show: false } }
+    const still = { legend: { show: false }, cursor: { show: false }, padding: sides }
     const made = new uPlot({ width: element.clientWidth, height: chartHeight, ...still, ...shape }, data(), element)
     plot.current = made
     const watcher = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: chartHeight }))
@@ -143,7 +146,7 @@ export const Bars = ({ at, label, step, values, words }: BarsProps): JSX.Element
         ...axis,
         values: (_, seconds) => seconds.map(nameOf),
         space: 90,
-        incrs: [1, 2, 6, 7].map((each) => each * stepSeconds)
+        incrs: [1, 2, 6, 7, 12, 14, 24].map((each) => each * stepSeconds)
       },
       { ...axis, size: 70, values: (_, all) => all.map(words) }
     ],

@@ -27,7 +27,10 @@ const Totals = ({ figures: { totals, uptime_seconds: uptime } }: Fleet): JSX.Ele
 const mostCards = 240
 const firstCards = 12
 
-const trouble = ({ mode, status }: BackendEntry): number => (mode !== "enabled" ? 1 : status === "healthy" ? 2 : 0)
+const trouble = ({ circuits, mode, status }: BackendEntry): number => {
+  if (mode !== "enabled") return 1
+  return status === "healthy" && circuits.every(({ state }) => state === "closed") ? 2 : 0
+}
 
 interface Known {
   readonly backend: BackendEntry
