@@ -3,6 +3,7 @@ import { askAs, startKeyed } from "../kit/clientKeys.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway } from "../kit/gateway.ts"
 import { startModelOllama } from "../kit/modelServers.ts"
+import { ask } from "../kit/rawClient.ts"
 
 const messages = [{ role: "user", content: "hi" }]
 
@@ -116,6 +117,34 @@ test("a form names nothing that is beyond a key", async () => {
     expect([key, answer.status >= 400]).toEqual([key, true])
     expect(text).not.toMatch(/secret|smally|smaller|hidden/)
   }
+})
+
+test("a session that is spoken in names nothing that is beyond a key", async () => {
+  for (const key of ["models", "backends", "zones"]) {
+    for (const model of ["smalll", "secret"]) {
+      const { status, text } = await ask(gateway.port, "GET", `/v1/realtime?model=${model}`, undefined, [
+        `Authorization: Bearer nx-${key}`,
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+      ])
+      expect([key, model, status >= 400]).toEqual([key, model, true])
+      expect(text.replaceAll(model, "MODEL")).not.toMatch(/secret|smally|smaller/)
+    }
+  }
+})
+
+test("what is passed on unread names no backend that a key is not for, or that is where its requests may not go", async () => {
+  for (const key of ["backends", "zones"]) {
+    const named = await askAs(gateway, key, "/v1/files", undefined, { "x-nexus-backend": "nobody" })
+    expect([key, named.status, named.json().error.message]).toEqual([key, 404, "No backend 'nobody'. There are: home"])
+    const path = await askAs(gateway, key, "/backend/nobody/v1/models")
+    expect([key, path.json().error.message]).toEqual([key, "No backend 'nobody'. There are: home"])
+    // The only one that it can be.
+    expect([key, (await askAs(gateway, key, "/v1/files")).text.includes("hidden")]).toEqual([key, false])
+  }
+  expect((await askAs(gateway, "chief", "/v1/files")).json().error.message).toContain("hidden-far")
 })
 
 describe("a model in another zone", () => {
