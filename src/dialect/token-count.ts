@@ -9,6 +9,9 @@ import { parsedJson } from "./read-json.ts"
 
 const decoder = new TextDecoder()
 
+/** What is told where nobody counts: that a request makes no token at all would be wrong for each one. */
+export const estimatedCount = ({ promptTokens }: { readonly promptTokens: number }): number => Math.max(1, promptTokens)
+
 /** Judges an answer whose field of this name is the number of tokens. */
 export const wholeCount =
   (field: string) =>

@@ -21,7 +21,7 @@ import { messagesPages } from "./messages-pages.ts"
 import { decodeMessagesRequest } from "./messages-request.ts"
 import { withoutSeals } from "./messages-seals.ts"
 import { MessagesWatch, usageOfMessages } from "./messages-watch.ts"
-import { wholeCount } from "../token-count.ts"
+import { estimatedCount, wholeCount } from "../token-count.ts"
 import { parsedJson } from "../read-json.ts"
 
 const decoder = new TextDecoder()
@@ -77,7 +77,7 @@ const countTokens: Operation = {
   generates: false,
   needs: (body, reading) => readChatNeeds(countTokens, body, reading, lookAtMessages, true),
   whole: wholeCount("input_tokens"),
-  estimate: ({ promptTokens }) => ({ field: "input_tokens", body: JSON.stringify({ input_tokens: promptTokens }) })
+  estimate: (needs) => ({ field: "input_tokens", body: JSON.stringify({ input_tokens: estimatedCount(needs) }) })
 }
 
 // Clients that are given a base URL with a version add one of their own.

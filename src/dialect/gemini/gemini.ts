@@ -21,7 +21,7 @@ import { decodeGeminiRequest } from "./gemini-request.ts"
 import { withoutForeignThoughts } from "./gemini-seals.ts"
 import { GeminiWatch } from "./gemini-watch.ts"
 import { encodeGeminiRequest } from "./server-request.ts"
-import { wholeCount } from "../token-count.ts"
+import { estimatedCount, wholeCount } from "../token-count.ts"
 
 const decoder = new TextDecoder()
 const encoder = new TextEncoder()
@@ -119,7 +119,7 @@ const countTokens: Operation = {
   generates: false,
   needs: (body, reading) => readCountingNeeds(countTokens, body, reading),
   whole: wholeCount("totalTokens"),
-  estimate: ({ promptTokens }) => ({ field: "totalTokens", body: JSON.stringify({ totalTokens: promptTokens }) })
+  estimate: (needs) => ({ field: "totalTokens", body: JSON.stringify({ totalTokens: estimatedCount(needs) }) })
 }
 
 const embedding = (name: string, text: string, embeds: EmbedCodec): Operation => {

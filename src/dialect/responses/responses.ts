@@ -17,7 +17,7 @@ import { withoutSealedReasoning } from "./reasoning-seal.ts"
 import { lookAtResponses } from "./responses-needs.ts"
 import { decodeResponsesRequest } from "./responses-request.ts"
 import { eventType, isFailure, responseIn, ResponsesWatch, usageOfResponse } from "./responses-watch.ts"
-import { wholeCount } from "../token-count.ts"
+import { estimatedCount, wholeCount } from "../token-count.ts"
 import { parsedJson } from "../read-json.ts"
 import { wordIn } from "../word-table.ts"
 
@@ -112,9 +112,9 @@ const inputTokens: Operation = {
   generates: false,
   needs: (body, reading) => readChatNeeds(inputTokens, body, reading, lookAtResponses, true),
   whole: wholeCount("input_tokens"),
-  estimate: ({ promptTokens }) => ({
+  estimate: (needs) => ({
     field: "input_tokens",
-    body: JSON.stringify({ object: "response.input_tokens", input_tokens: promptTokens })
+    body: JSON.stringify({ object: "response.input_tokens", input_tokens: estimatedCount(needs) })
   })
 }
 
