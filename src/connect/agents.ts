@@ -184,6 +184,13 @@ export const goose = (setup: ClientSetup): string =>
     "goose session"
   )
 
+/** Shell lines that tell Cline in a terminal, once, and start it. */
+export const clineCli = (setup: ClientSetup): string =>
+  joinLines(
+    `cline auth -p openai-compatible -b ${shellWord(setup.baseUrl)} -k ${keyInShell(setup)} -m ${shellWord(setup.model.id)}`,
+    "cline"
+  )
+
 /** What is put into the form of Cursor. */
 export const cursor = (setup: ClientSetup): string =>
   joinLines(

@@ -4,6 +4,7 @@
 import {
   claudeCode,
   claudeCodeFile,
+  clineCli,
   codexFile,
   codexOss,
   copilot,
@@ -102,6 +103,12 @@ export const clients = {
     format: "form",
     paste: "Put this into the settings of Cline; what follows the Model ID is under Model Configuration",
     settings: cline
+  },
+  "cline-cli": {
+    title: "Cline in a terminal",
+    format: "shell",
+    paste: "Run this in the repository to be worked on; Cline keeps what the first line says, the key as well",
+    settings: clineCli
   },
   zed: {
     title: "Zed",

@@ -112,6 +112,42 @@ export const agents: ReadonlyArray<Agent> = [
     args: copilotArgs
   },
   {
+    name: "continue",
+    client: "continue",
+    setUp: { into: ".continue/config.yaml" },
+    npm: "@continuedev/cli@1.5.47",
+    node: "26.10.0",
+    program: "cn",
+    args: (prompt) => ["-p", prompt, "--auto"]
+  },
+  {
+    name: "cline",
+    client: "cline-cli",
+    setUp: "shell",
+    npm: "cline@3.0.65",
+    node: "26.10.0",
+    program: "cline",
+    args: (prompt) => [prompt]
+  },
+  {
+    name: "aider",
+    client: "aider",
+    setUp: "shell",
+    pip: "aider-chat==0.86.2",
+    program: "aider",
+    args: (prompt, { model }) => [
+      "--model",
+      `openai/${model}`,
+      "--no-analytics",
+      "--yes-always",
+      "--no-check-update",
+      "--no-show-model-warnings",
+      "--message",
+      prompt
+    ],
+    toolless: true
+  },
+  {
     name: "llm",
     client: "llm",
     setUp: { into: ".config/io.datasette.llm/extra-openai-models.yaml" },
@@ -130,3 +166,6 @@ export const programs: ReadonlyArray<readonly [client: ClientName, pip: string]>
   ["openai-agents", "openai-agents==0.24.0"],
   ["pydantic-ai", "pydantic-ai-slim[openai]==2.62.0"]
 ]
+
+/** Open WebUI, with all that it takes along, for its server does not start without. */
+export const openWebUi = { pip: "open-webui==0.12.4", program: "open-webui" } as const

@@ -3,10 +3,10 @@
  * tool and a second turn, over a scripted backend that speaks chat completions alone; then the same with failures. What its
  * user sees is printed as a table. Takes the network and some minutes, so that it is no part of the tests.
  *
- *     bun run clients [--only NAME,NAME] [--installed FOLDER] [--backend URL --model NAME]
+ *     bun run clients [--only NAME,NAME] [--case CASE,CASE] [--installed FOLDER] [--backend URL --model NAME]
  */
 import { createHash } from "node:crypto"
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { parseArgs } from "node:util"
@@ -15,12 +15,14 @@ import { json } from "../kit/answers.ts"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
 import { backendFor, type Gateway, startGateway } from "../kit/gateway.ts"
 import type { Script } from "../kit/rawServer.ts"
-import { type Agent, agents, programs } from "./agents.ts"
+import { type Agent, agents, openWebUi, programs } from "./agents.ts"
+import { askOpenWebUi } from "./open-webui.ts"
 import { bare, install, type Outcome, runProgram, type Source } from "./installed.ts"
 
 const { values } = parseArgs({
   options: {
     only: { type: "string" },
+    case: { type: "string" },
     installed: { type: "string" },
     backend: { type: "string" },
     model: { type: "string", default: "scripted-1" }
@@ -37,6 +39,7 @@ const main = join(import.meta.dir, "../../src/main.ts")
 const folder = mkdtempSync(join(tmpdir(), "nexus-clients-"))
 const chosen = (name: string) => values.only === undefined || values.only.split(",").includes(name)
 const wanted = agents.filter(({ name }) => chosen(name))
+const wantedServers = (["open-webui", "open-webui-ollama"] as const).filter(chosen)
 const wantedPrograms = programs.filter(([client]) => chosen(client))
 
 interface Case {
@@ -58,18 +61,20 @@ const failing =
 const refusing = (status: number, message: string, headers: ReadonlyArray<string> = []) =>
   failing(() => [json({ error: { message, type: "server_error", param: null, code: null } }, status, headers)])
 
-const cases: ReadonlyArray<Case> = [
+const allCases: ReadonlyArray<Case> = [
   { name: "task", good: true },
   { name: "with a key", keyed: true, good: true },
   ...(values.backend === undefined
     ? ([
-        { name: "429", script: refusing(429, "the queue is full", ["Retry-After: 2"]) },
+        { name: "429", script: refusing(429, "the quota of this key is spent", ["Retry-After: 2"]) },
         { name: "503", script: refusing(503, "the model is being loaded") },
         { name: "broken stream", script: failing(breaking) },
         { name: "unknown model", gone: true }
       ] as const)
     : [])
 ]
+
+const cases = allCases.filter(({ name }) => values.case === undefined || values.case.split(",").includes(name))
 
 const nexus = (args: ReadonlyArray<string>, env: Record<string, string>): Promise<Outcome> =>
   runProgram([process.execPath, "--no-env-file", main, ...args], { cwd: folder, env, limitMs: 60_000 })
@@ -111,9 +116,10 @@ const prepare = async (agent: Agent, gateway: Gateway, home: string, bins: Reado
   }
   const own = agent.env?.(gateway.url) ?? {}
   if (agent.setUp !== "shell" && agent.setUp !== "both") return { command, env: { ...env, ...own } }
-  const exports = (await printed(agent.client, gateway, env)).split("\n").filter((line) => line.startsWith("export "))
+  // The last line starts it.
+  const lines = (await printed(agent.client, gateway, env)).split("\n").slice(0, -1)
   const after = Object.entries(own).map(([name, value]) => `export ${name}='${value}'`)
-  const script = [...exports, ...after, `exec "$@"`].join("\n").replaceAll(model, named)
+  const script = [...lines, ...after, `exec "$@"`].join("\n").replaceAll(model, named)
   return { command: ["sh", "-c", script, "sh", ...command], env }
 }
 
@@ -171,6 +177,9 @@ const programsOf = async (name: string, source: Source): Promise<ReadonlyArray<s
 
 mkdirSync(join(folder, "desk"), { recursive: true })
 for (const [at, file] of ["a.txt", "b.txt"].entries()) writeFileSync(join(folder, "desk", file), `${secrets[at]}\n`)
+await runProgram(["git", "init", "-q", "repository"], { cwd: folder, env: bare(folder), limitMs: 60_000 })
+cpSync(join(folder, "desk"), join(folder, "repository"), { recursive: true })
+await runProgram(["git", "add", "."], { cwd: join(folder, "repository"), env: bare(folder), limitMs: 60_000 })
 writeFileSync(
   join(folder, "tools.py"),
   'def read_file(path: str) -> str:\n    "Reads a file"\n    return open(path).read()\n'
@@ -199,7 +208,11 @@ for (const agent of wanted) {
     const asked = withScript(upstream, of, agent.toolless)
     const outcome = await prepare(agent, gateway, home, bins ?? [], of).then(
       ({ command, env }) =>
-        runProgram(command, { cwd: join(folder, "desk"), env, limitMs: of.good === true ? 120_000 : 45_000 }),
+        runProgram(command, {
+          cwd: join(folder, agent.toolless === true ? "repository" : "desk"),
+          env,
+          limitMs: of.good === true ? 120_000 : 45_000
+        }),
       (error: unknown): Outcome => ({ code: 1, output: String(error), seconds: 0 })
     )
     const told = secrets.every((secret) => outcome.output.includes(secret))
@@ -222,6 +235,23 @@ for (const [client, pip] of wantedPrograms) {
     const passed =
       outcome.code === 0 && outcome.output.trim() === (upstream === undefined ? outcome.output.trim() : "Two words")
     note({ agent: client, of: of.name, passed, outcome, asked: asked() })
+  }
+}
+
+for (const client of wantedServers) {
+  const bins = await programsOf(client, openWebUi)
+  for (const of of bins === undefined ? [] : cases) {
+    // No variable has a key for an Ollama.
+    if ((of.keyed === true && client === "open-webui-ollama") || of.gone === true) continue
+    await using gateway = await gatewayFor(of)
+    const home = mkdtempSync(join(folder, "home-"))
+    const asked = withScript(upstream, of)
+    const env = { ...bare(home, bins), ...(of.keyed === true ? { NEXUS_KEY: key } : {}) }
+    const settings = (await printed(client, gateway, env)).replace("YOUR_NEXUS_KEY", key)
+    const outcome = await askOpenWebUi({ env, home, settings, model, prompt, limitMs: 240_000 })
+    const told = secrets.every((secret) => outcome.output.includes(secret))
+    const right = upstream === undefined ? outcome.code === 0 : told
+    note({ agent: client, of: of.name, passed: of.good === true ? right : undefined, outcome, asked: asked() })
   }
 }
 
