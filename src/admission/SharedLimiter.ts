@@ -86,6 +86,10 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
       const waitAtMost = patience(waitMs, fork)
       let last = 0
       const wallNow = yield* wallClock
+      const nextId = (): string => {
+        last += 1
+        return `${replicas.id}:${last.toString(36)}`
+      }
 
       /** Does the first at once, and together what comes up after it in the same turn. */
       const inTurn = <A>(act: (all: ReadonlyArray<A>) => Effect.Effect<unknown>): ((one: A) => void) => {
@@ -222,10 +226,9 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
 
       const ask = (rules: ReadonlyArray<LimitRule>, tokens: number): Effect.Effect<LimitDecision> =>
         Effect.callback<LimitDecision>((resume) => {
-          last += 1
           const since = performance.now()
           const of: Held = {
-            id: `${replicas.id}:${last.toString(36)}`,
+            id: nextId(),
             rules,
             since,
             letIn: "pending",
@@ -260,34 +263,41 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
           })
         })
 
+      const giveBack = (all: ReturnType<typeof ahead.unused>): void => {
+        for (const { places, requests, rule, tokens } of all) {
+          const rules = [rule]
+          for (const id of places) settle({ id, rules, letIn: "yes", requests: 1, reserved: 0, used: 0 })
+          if (requests !== 0 || tokens !== 0)
+            settle({ id: "", rules, letIn: "no", requests: -requests, reserved: 0, used: -tokens })
+        }
+      }
+
       /** Lets one in that what was taken for requests to come is enough for. */
       const fromAhead = (rules: ReadonlyArray<LimitRule>, tokens: number): LimitPass | undefined => {
         const now = performance.now()
-        const left = ahead.take(rules, tokens, now, wallNow)
-        if (left === undefined) return undefined
+        const taken = ahead.take(rules, tokens, now, wallNow)
+        if (taken === undefined) return undefined
         if (ahead.isLow(rules, tokens))
-          asking({ entering: ahead.entering("", rules, tokens, false), answer: () => undefined })
+          asking({ entering: ahead.entering(nextId(), rules, tokens, false), answer: () => undefined })
+        const { left, places } = taken
+        // How many are under way has to be known when the store is away.
+        const counted = places.length === 0 ? undefined : local.hold(rules, tokens, left, now)
         let isOver = false
         return {
           left,
-          end: (used) => {
+          end: (used, at) => {
             if (isOver) return
             isOver = true
+            counted?.end(used, at)
             settleLater(rules, used - tokens)
+            if (places.length > 0) giveBack(ahead.leave(places))
           }
         }
       }
 
-      const giveBack = (
-        all: ReadonlyArray<{ readonly rule: LimitRule; readonly requests: number; readonly tokens: number }>
-      ) => {
-        for (const { requests, rule, tokens } of all)
-          settle({ id: "", rules: [rule], letIn: "no", requests: -requests, reserved: 0, used: -tokens })
-      }
-
       const renew = (all: boolean): void => {
         const now = performance.now()
-        const byRule = new Map<string, Array<string>>()
+        const byRule = new Map(ahead.places().map(([rule, ids]) => [rule, [...ids]]))
         for (const { id, rules, since } of held) {
           if (!all && now - since < renewMs) continue
           for (const rule of rules) {
@@ -343,9 +353,13 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
       return Limiter.of({
         enter: (rules, tokens) => {
           if (!store.isAway()) return fromAhead(rules, tokens) ?? ask(rules, tokens)
-          last += 1
-          const id = `${replicas.id}:${last.toString(36)}`
-          return byItself(rules, tokens, { id, rules, since: performance.now(), letIn: "yes", used: undefined })
+          return byItself(rules, tokens, {
+            id: nextId(),
+            rules,
+            since: performance.now(),
+            letIn: "yes",
+            used: undefined
+          })
         }
       })
     })

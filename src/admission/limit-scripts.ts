@@ -17,6 +17,7 @@ export interface WantedAhead {
   /** What it has already. */
   readonly requests: number
   readonly tokens: number
+  readonly places: number
 }
 
 /** A request that wants to be let in, or none where only something for requests to come is asked for. */
@@ -37,7 +38,7 @@ interface RuleAnswer {
   readonly requests: number
   readonly tokens: number
   /** What was taken for requests to come. */
-  readonly ahead: { readonly requests: number; readonly tokens: number }
+  readonly ahead: { readonly requests: number; readonly tokens: number; readonly places: number }
 }
 
 /** What the store says to a request. */
@@ -87,7 +88,11 @@ local function save(key, rpm, tpm, r, k)
 end
 `
 
-const figuresEach = 7
+/** What the places of requests to come are called that were taken with an id. */
+export const sparePlaces = (id: string, count: number): ReadonlyArray<string> =>
+  Array.from({ length: count }, (_, at) => `${id}.${at + 1}`)
+
+const figuresEach = 8
 
 /** Lets each of these requests in under all of its rules, or takes nothing of any. */
 export const enterScript = Redis.script(
@@ -99,8 +104,8 @@ export const enterScript = Redis.script(
       isOne ? 1 : 0,
       tokens,
       ...rules.flatMap(({ limits }, at) => {
-        const { ofLeft = 0, ofLimit = 0, requests = 0, tokens: has = 0 } = ahead[at] ?? {}
-        return [...bounds(limits), ofLimit, ofLeft, requests, has]
+        const { ofLeft = 0, ofLimit = 0, places = 0, requests = 0, tokens: has = 0 } = ahead[at] ?? {}
+        return [...bounds(limits), ofLimit, ofLeft, requests, has, places]
       })
     ])
   ],
@@ -116,36 +121,44 @@ while a < #ARGV do
     local limit, held, at = KEYS[k0 + 2 * i - 1], KEYS[k0 + 2 * i], a + ${figuresEach} * (i - 1)
     local rpm, tpm, most = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
     local r, k = filled(limit, rpm, tpm)
-    if most > 0 then redis.call("ZREMRANGEBYSCORE", held, "-inf", now) end
+    local busy = 0
+    if most > 0 then
+      redis.call("ZREMRANGEBYSCORE", held, "-inf", now)
+      busy = redis.call("ZCARD", held)
+    end
     local waitR, waitT, full = 0, 0, 0
     if one == 1 then
       if rpm > 0 and r < 1 - 1e-6 then waitR = (1 - r) * 60000 / rpm end
       if tpm > 0 and math.min(tokens, tpm) - k > 1e-6 then waitT = (math.min(tokens, tpm) - k) * 60000 / tpm end
-      if most > 0 and redis.call("ZCARD", held) >= most then full = 1 end
+      if most > 0 and busy >= most then full = 1 end
       if waitR > 0 or waitT > 0 or full == 1 then isIn = 0 end
     end
-    all[i] = {limit, held, at, rpm, tpm, most, r, k, waitR, waitT, full}
+    all[i] = {limit, held, at, rpm, tpm, most, r, k, waitR, waitT, full, busy}
   end
   out[#out + 1] = isIn
   for i = 1, rules do
-    local limit, held, at, rpm, tpm, most, r, k, waitR, waitT, full = unpack(all[i])
-    local moreR, moreT = 0, 0
+    local limit, held, at, rpm, tpm, most, r, k, waitR, waitT, full, busy = unpack(all[i])
+    local moreR, moreT, moreP = 0, 0, 0
     if isIn == 1 then
       r, k = r - one, k - one * tokens
       local ofLimit, ofLeft = tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5])
       if ofLimit > 0 then
         if rpm > 0 then moreR = math.floor(math.min(rpm * ofLimit - tonumber(ARGV[at + 6]), r * ofLeft)) end
         if tpm > 0 then moreT = math.floor(math.min(tpm * ofLimit - tonumber(ARGV[at + 7]), k * ofLeft)) end
-        if (rpm > 0 and moreR < 1) or (tpm > 0 and moreT < math.max(1, tokens)) then moreR, moreT = 0, 0 end
+        if most > 0 then moreP = math.floor(math.min(most * ofLimit - tonumber(ARGV[at + 8]), (most - busy - one) * ofLeft)) end
+        if (rpm > 0 and moreR < 1) or (tpm > 0 and moreT < math.max(1, tokens)) or (most > 0 and moreP < 0) then
+          moreR, moreT, moreP = 0, 0, 0
+        end
       end
       r, k = r - moreR, k - moreT
       if one == 1 or moreR > 0 or moreT > 0 then save(limit, rpm, tpm, r, k) end
-      if most > 0 and one == 1 then
-        redis.call("ZADD", held, now + ${leaseMs}, id)
+      if most > 0 then
+        if one == 1 then redis.call("ZADD", held, now + ${leaseMs}, id) end
+        for p = 1, moreP do redis.call("ZADD", held, now + ${leaseMs}, id .. "." .. p) end
         redis.call("PEXPIRE", held, ${2 * leaseMs})
       end
     end
-    for _, each in ipairs({math.ceil(waitR), math.ceil(waitT), full, math.floor(r * 1000), math.floor(k * 1000), moreR, moreT}) do
+    for _, each in ipairs({math.ceil(waitR), math.ceil(waitT), full, math.floor(r * 1000), math.floor(k * 1000), moreR, moreT, moreP}) do
       out[#out + 1] = each
     end
   end
@@ -170,7 +183,7 @@ export const enterAnswersOf = (
       isFull: next() === 1,
       requests: next() / 1000,
       tokens: next() / 1000,
-      ahead: { requests: next(), tokens: next() }
+      ahead: { requests: next(), tokens: next(), places: next() }
     }))
   }))
 }

@@ -3,7 +3,7 @@
  */
 import type { AmountLeft, LimitRule, LimitsLeft } from "../domain/rate-limits.ts"
 import { least } from "./Limiter.ts"
-import type { EnterAnswer, Entering, WantedAhead } from "./limit-scripts.ts"
+import { type EnterAnswer, type Entering, sparePlaces, type WantedAhead } from "./limit-scripts.ts"
 import { TokenBucket } from "./token-bucket.ts"
 
 // What all processes together take of a limit, and of what is left of it.
@@ -15,9 +15,12 @@ const unusedMs = 1000
 
 /** What was taken of one rule. */
 interface Taken {
-  readonly rule: LimitRule
+  rule: LimitRule
   requests: number
   tokens: number
+  /** Places among those at a time: those that are free, and those that requests have. */
+  readonly free: Array<string>
+  readonly busy: Set<string>
   usedAt: number
   isAsked: boolean
   /** Below these it is little. */
@@ -28,8 +31,27 @@ interface Taken {
   readonly leftTokens: TokenBucket
 }
 
+/** A place among those at a time that a request has. */
+interface Place {
+  readonly taken: Taken
+  readonly id: string
+}
+
+/** What is given back of a rule. */
+interface Unused {
+  readonly rule: LimitRule
+  readonly requests: number
+  readonly tokens: number
+  readonly places: ReadonlyArray<string>
+}
+
+const noPlaces: ReadonlyArray<Place> = []
+
 const isSame = ({ limits: a }: LimitRule, { limits: b }: LimitRule): boolean =>
-  a === b || (a.requestsPerMinute === b.requestsPerMinute && a.tokensPerMinute === b.tokensPerMinute)
+  a === b ||
+  (a.requestsPerMinute === b.requestsPerMinute &&
+    a.tokensPerMinute === b.tokensPerMinute &&
+    a.maxConcurrent === b.maxConcurrent)
 
 /** What was taken of all rules; monotonic milliseconds. */
 export class Ahead {
@@ -40,16 +62,28 @@ export class Ahead {
     this.processes = processes
   }
 
-  /** Takes a request of it, and says what is left then; undefined where it is not enough. */
-  take(rules: ReadonlyArray<LimitRule>, tokens: number, now: number, wallNow: () => number): LimitsLeft | undefined {
+  /** Takes a request of it, and says what is left then and which places it has; undefined where it is not enough. */
+  take(
+    rules: ReadonlyArray<LimitRule>,
+    tokens: number,
+    now: number,
+    wallNow: () => number
+  ): { readonly left: LimitsLeft; readonly places: ReadonlyArray<Place> } | undefined {
     for (const rule of rules) if (!this.isEnough(rule, tokens)) return undefined
     let requests: AmountLeft | undefined
     let ofTokens: AmountLeft | undefined
+    let places: Array<Place> | undefined
     for (const { id, limits } of rules) {
       const taken = this.taken.get(id)
       if (taken === undefined) continue
       taken.usedAt = now
-      const { requestsPerMinute, tokensPerMinute } = limits
+      const { maxConcurrent, requestsPerMinute, tokensPerMinute } = limits
+      const place = maxConcurrent === undefined ? undefined : taken.free.pop()
+      if (place !== undefined) {
+        taken.busy.add(place)
+        places ??= []
+        places.push({ taken, id: place })
+      }
       if (requestsPerMinute !== undefined) {
         taken.requests -= 1
         taken.leftRequests.take(requestsPerMinute, 1, now)
@@ -61,24 +95,47 @@ export class Ahead {
         ofTokens = least(ofTokens, taken.leftTokens.left(tokensPerMinute, now))
       }
     }
-    return {
+    const left = {
       at: wallNow(),
       ...(requests === undefined ? {} : { requests }),
       ...(ofTokens === undefined ? {} : { tokens: ofTokens })
     }
+    return { left, places: places ?? noPlaces }
   }
 
   private isEnough(rule: LimitRule, tokens: number): boolean {
     const { limits } = rule
-    // A place among those at a time is taken by each request itself.
-    if (limits.maxConcurrent !== undefined) return false
     const taken = this.taken.get(rule.id)
     return (
       taken !== undefined &&
       isSame(taken.rule, rule) &&
       (limits.requestsPerMinute === undefined || taken.requests >= 1) &&
-      (limits.tokensPerMinute === undefined || taken.tokens >= tokens)
+      (limits.tokensPerMinute === undefined || taken.tokens >= tokens) &&
+      (limits.maxConcurrent === undefined || taken.free.length > 0)
     )
+  }
+
+  /** Keeps the places of a request that has ended for those to come; gives those that are too many. */
+  leave(places: ReadonlyArray<Place>): ReadonlyArray<Unused> {
+    const gone: Array<Unused> = []
+    for (const { id, taken } of places) {
+      const { busy, free, rule } = taken
+      busy.delete(id)
+      if (this.taken.get(rule.id) === taken && free.length + busy.size < this.mostPlaces(rule)) free.push(id)
+      else gone.push({ rule, requests: 0, tokens: 0, places: [id] })
+    }
+    return gone
+  }
+
+  /** All places that this process has, by the rule that they are of. */
+  places(): ReadonlyArray<readonly [rule: string, ids: ReadonlyArray<string>]> {
+    return [...this.taken].flatMap(([rule, { busy, free }]) =>
+      busy.size + free.length === 0 ? [] : [[rule, [...busy, ...free]] as const]
+    )
+  }
+
+  private mostPlaces({ limits: { maxConcurrent = 0 } }: LimitRule): number {
+    return Math.floor((maxConcurrent * ofLimit) / this.processes())
   }
 
   /** Whether there is so little of one of them that it is time to ask for more. */
@@ -96,23 +153,20 @@ export class Ahead {
   entering(id: string, rules: ReadonlyArray<LimitRule>, tokens: number, isOne: boolean): Entering {
     const processes = this.processes()
     // What one rule gives is of no use where another one has to be asked.
-    const isOfUse = !rules.some(({ limits }) => limits.maxConcurrent !== undefined)
+    const isOfUse = rules.every((rule) => rule.limits.maxConcurrent === undefined || this.mostPlaces(rule) > 0)
     const ahead = rules.map((rule): WantedAhead | undefined => {
       const taken = this.takenOf(rule)
       if (!isOfUse || taken.isAsked) return undefined
       taken.isAsked = true
-      return {
-        ofLimit: ofLimit / processes,
-        ofLeft: ofLeft / processes,
-        requests: taken.requests,
-        tokens: taken.tokens
-      }
+      const { busy, free, requests, tokens: has } = taken
+      const places = busy.size + free.length
+      return { ofLimit: ofLimit / processes, ofLeft: ofLeft / processes, requests, tokens: has, places }
     })
     return { id, rules, isOne, tokens, ahead }
   }
 
   /** What the store has given of it; undefined where it has not answered. */
-  heard({ ahead, rules }: Entering, answer: EnterAnswer | undefined, now: number): void {
+  heard({ ahead, id, rules }: Entering, answer: EnterAnswer | undefined, now: number): void {
     for (const [at, rule] of rules.entries()) {
       const taken = this.taken.get(rule.id)
       if (taken === undefined || ahead[at] === undefined) continue
@@ -122,6 +176,7 @@ export class Ahead {
       taken.usedAt = now
       taken.requests += said.ahead.requests
       taken.tokens += said.ahead.tokens
+      taken.free.push(...sparePlaces(id, said.ahead.places))
       taken.lowRequests = taken.requests / 4
       taken.lowTokens = taken.tokens / 4
       taken.leftRequests.set(said.requests + taken.requests, now)
@@ -130,23 +185,32 @@ export class Ahead {
   }
 
   /** All that has not been used for a while, which is forgotten here. */
-  unused(now: number): ReadonlyArray<{ readonly rule: LimitRule; readonly requests: number; readonly tokens: number }> {
-    const gone: Array<Taken> = []
+  unused(now: number): ReadonlyArray<Unused> {
+    const gone: Array<Unused> = []
     for (const [id, taken] of this.taken) {
-      if (taken.isAsked || now - taken.usedAt < unusedMs) continue
-      this.taken.delete(id)
-      if (taken.requests !== 0 || taken.tokens !== 0) gone.push(taken)
+      const { busy, free, isAsked, requests, rule, tokens, usedAt } = taken
+      if (isAsked || now - usedAt < unusedMs) continue
+      if (requests !== 0 || tokens !== 0 || free.length > 0) gone.push({ rule, requests, tokens, places: [...free] })
+      taken.requests = 0
+      taken.tokens = 0
+      free.length = 0
+      if (busy.size === 0) this.taken.delete(id)
     }
     return gone
   }
 
   private takenOf(rule: LimitRule): Taken {
     const known = this.taken.get(rule.id)
-    if (known !== undefined && isSame(known.rule, rule)) return known
+    if (known !== undefined) {
+      known.rule = rule
+      return known
+    }
     const made = {
       rule,
       requests: 0,
       tokens: 0,
+      free: [],
+      busy: new Set<string>(),
       usedAt: performance.now(),
       isAsked: false,
       lowRequests: 0,

@@ -148,6 +148,34 @@ describe.skipIf(storePath === undefined)("limits of replicas", () => {
     expect(after).toBeInstanceOf(RateLimited)
   }, 60_000)
 
+  test("on requests at a time that are many are asked of the store for few of them, and hold for both", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    await using b = await startReplica(store)
+    await until(() => a.processes() === 2 && b.processes() === 2, "both know of both")
+    const limits = { maxConcurrent: 1000 }
+    const under: Array<LimitDecision> = []
+    for (let nth = 0; nth < 1100; nth += 1) under.push(await (nth % 2 === 0 ? a : b).enter(limits))
+    const inside = under.filter(isIn)
+    // What one has for requests to come is no place for the other.
+    expect(inside.length).toBeWithin(995, 1001)
+    const held = async (): Promise<number> => store.client.zcard("{nexus}:held key a")
+    expect(await held()).toBeLessThanOrEqual(1000)
+    for (const each of inside) end(each)
+    let left = 1
+    for (let tries = 0; tries < 400 && left > 0; tries += 1) {
+      await Bun.sleep(10)
+      left = await held()
+    }
+    expect(left).toBe(0)
+    end(await a.enter(limits))
+    const scripts = async (): Promise<number> =>
+      Number(/cmdstat_evalsha:calls=(\d+)/.exec(await store.client.info("commandstats"))?.[1] ?? 0)
+    const before = await scripts()
+    for (let nth = 0; nth < 500; nth += 1) end(await a.enter(limits))
+    expect((await scripts()) - before).toBeLessThan(100)
+  }, 60_000)
+
   test("on requests at a time hold for both, and a place is free again when its request has ended", async () => {
     await using store = await startStore()
     await using a = await startReplica(store)
