@@ -211,6 +211,7 @@ const makeBudgets = Effect.fnUntraced(function* (
     return made.isUnknown === true ? uncounted(made.account) : exceeded(made.account)
   }
 
+  current()
   const together = store.isOn
     ? yield* (yield* Effect.promise(() => import("./shared-accounts.ts"))).sharedAccounts({
         bookNow: () => book,
@@ -223,7 +224,6 @@ const makeBudgets = Effect.fnUntraced(function* (
       })
     : undefined
 
-  current()
   const looking = Effect.andThen(
     Effect.sleep(lookMs),
     Effect.sync(() => {

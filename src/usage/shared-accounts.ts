@@ -29,6 +29,9 @@ const togetherMs = 50
 const hearMs = 250
 const mostTold = 200
 
+// How long the start of the gateway waits for the store.
+const firstMs = 1000
+
 // Whoever holds something may not be sure of it any more a while before it is free for others.
 const sureMs = holdMs / 2
 
@@ -43,6 +46,8 @@ interface Grant {
   from: number
   until: number
   held: number
+  /** What was spent and reserved of it when it was last known what is left. */
+  had: number
   /** What came last, and when. */
   least: number
   usedAt: number
@@ -97,7 +102,7 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
   const grantOf = (account: Account): Grant => {
     let grant = grants.get(account)
     if (grant === undefined || grant.from !== account.from) {
-      grant = { enough: 0, from: account.from, until: 0, held: 0, usedAt: 0, least: 0, guessed: false }
+      grant = { enough: 0, from: account.from, until: 0, held: 0, had: 0, usedAt: 0, least: 0, guessed: false }
       grants.set(account, grant)
     }
     return grant
@@ -109,36 +114,33 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
     return now < until && ownOf(account) + nanos <= enough
   }
 
-  /** Reserves of what this process has its share of. */
-  const alone = (accounts: ReadonlyArray<Account>, nanos: number): Reserved => {
-    const book = bookNow()
-    for (const account of accounts) {
-      const { ceiling, elsewhere, heldElsewhere, spent } = account
-      // Of what nobody has told yet what is left of it, this process has its share as well.
-      if (ceiling === undefined && isBound(account))
-        book.hear(account, { total: spent + elsewhere, others: heldElsewhere }, replicas.processes(), account)
+  /** Of what nobody has told yet what is left of it, this process has its share as well. */
+  const ceilingOf = (account: Account): number => {
+    const { elsewhere, heldElsewhere, spent } = account
+    if (account.ceiling === undefined) {
+      bookNow().hear(account, { total: spent + elsewhere, others: heldElsewhere }, replicas.processes(), account)
+      grantOf(account).had = ownOf(account)
     }
-    const full = accounts.find((each) => each.ceiling !== undefined && ownOf(each) + nanos > each.ceiling)
-    return full === undefined ? book.hold(accounts, nanos) : { account: full }
+    return account.ceiling ?? Infinity
   }
 
   /** What becomes of a request of which the store does not say in time whether there is room for it. */
   const withoutStore = (accounts: ReadonlyArray<Account>, nanos: number): Reserved => {
-    const bound = accounts.find(isBound)
-    if (bound === undefined) return bookNow().hold(accounts, nanos)
-    if (whenAway() === "refuse") return { account: bound, isUnknown: true }
-    if (store.isAway()) return alone(accounts, nanos)
-    const now = performance.now()
+    const bound = accounts.filter(isBound)
+    const [first] = bound
+    if (first === undefined) return bookNow().hold(accounts, nanos)
+    if (whenAway() === "refuse") return { account: first, isUnknown: true }
+    const full = bound.find((account) => ownOf(account) + nanos > ceilingOf(account))
+    if (full !== undefined) return { account: full }
+    if (store.isAway()) return bookNow().hold(accounts, nanos)
     // Others may take what is left meanwhile: no more than one is let in, or a little of this process's share.
-    const doubtful = accounts.find((account) => {
-      const { enough, guessed, until } = grantOf(account)
-      const little = enough + ((account.ceiling ?? 0) - enough) * guessedPart
-      return isBound(account) && guessed && (now > until || ownOf(account) + nanos > little)
+    const doubtful = bound.find((account) => {
+      const { guessed, had } = grantOf(account)
+      return guessed && ownOf(account) + nanos > had + (ceilingOf(account) - had) * guessedPart
     })
     if (doubtful !== undefined) return { account: doubtful, isUnknown: true }
-    const reserved = alone(accounts, nanos)
-    if (!("account" in reserved)) for (const account of accounts) grantOf(account).guessed = true
-    return reserved
+    for (const account of bound) grantOf(account).guessed = true
+    return bookNow().hold(accounts, nanos)
   }
 
   /** Lets in who has room by what was heard, and refuses whom there is no room for; others wait on. */
@@ -192,6 +194,7 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
           const grant = grantOf(account)
           grant.until = now + sureMs
           grant.held = said.held
+          grant.had = told.spent + told.reserved
           grant.enough = told.spent + said.held
           grant.guessed = false
           bookNow().hear(account, said, processes, told)
@@ -283,6 +286,8 @@ export const sharedAccounts = Effect.fnUntraced(function* ({
     const own = accounts.filter((account) => account.reserved > 0 || grantOf(account).held > 0)
     return own.length === 0 ? Effect.void : Effect.ignore(tell(own))
   })
+  // What all have spent is known before the first request comes, where the store is there.
+  yield* Effect.timeoutOption(Effect.ignore(Effect.suspend(() => tell(bookNow().all(wallNow())))), firstMs)
   yield* Effect.forkScoped(Effect.repeat(listened, Schedule.spaced(hearMs)))
   // One that was restarted knows of nothing that was held.
   const returned = Effect.andThen(

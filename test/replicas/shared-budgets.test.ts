@@ -127,9 +127,9 @@ describe("a request under a hard budget", () => {
   test("is refused after another one was let in on a guess, where the store has never said what is left", async () => {
     const [one, other] = await withStore(
       () => Effect.fail(new StoreFailed({ message: "Command timed out", answered: false })),
-      async (reserve) => [await made(reserve(1)), await made(reserve(1))]
+      async (reserve) => [await made(reserve(60)), await made(reserve(30))]
     )
-    expect(one).toMatchObject({ nanos: 1 })
+    expect(one).toMatchObject({ nanos: 60 })
     expect(other).toMatchObject({ isUnknown: true })
   })
 
