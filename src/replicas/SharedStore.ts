@@ -91,6 +91,9 @@ const blinkMs = 400
 // How soon it is tried again to listen where that came to nothing.
 const listenMs = 200
 
+const sentinelWords =
+  "it is a Sentinel, which keeps nothing for others: give the address of the master, or a name that leads to it"
+
 // What is handed on when a channel begins to be listened to, which is no message of it.
 const begin: Redis.RedisMessage = { channel: "", message: "" }
 
@@ -117,6 +120,8 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
   let told = false
   let losses = 0
   let checking = false
+  // Kinds of what it refuses that have been told.
+  const refusals = new Set<string>()
 
   const away = (why: string): void => {
     reason = why
@@ -130,6 +135,7 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
     reason = undefined
     lastError = undefined
     if (SubscriptionRef.getUnsafe(isThere)) return
+    refusals.clear()
     since = performance.now()
     if (told) log.write("info", "the shared store is there again", { store: place })
     told = false
@@ -165,7 +171,13 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
   const failed = ({ cause }: Redis.RedisError): StoreFailed => {
     const answered = isAnswer(cause)
     if (!answered) check(cause)
-    return new StoreFailed({ message: wordsOf(cause), answered })
+    const reason = wordsOf(cause)
+    const [kind = ""] = reason.split(" ", 1)
+    if (answered && kind !== "MOVED" && !refusals.has(kind)) {
+      refusals.add(kind)
+      log.write("warn", "the shared store refuses what this replica asks of it", { store: place, reason })
+    }
+    return new StoreFailed({ message: reason, answered })
   }
 
   const absent = Effect.suspend(() =>
@@ -216,10 +228,31 @@ const makeStore = Effect.fnUntraced(function* (settings: StoreSettings, findAddr
     )
   })
 
-  const ping = Effect.match(raw("PING"), {
+  // What it is is asked of each connection once; who may not ask, or asks what cannot tell, goes by its answers.
+  let isGreeted = false
+  client.on("close", () => {
+    isGreeted = false
+  })
+  const greet = Effect.match(raw<ReadonlyArray<unknown>>("HELLO"), {
+    onFailure: ({ cause }) => {
+      isGreeted = isAnswer(cause)
+      return true
+    },
+    onSuccess: (said) => {
+      const isSentinel = said[said.indexOf("mode") + 1] === "sentinel"
+      isGreeted = !isSentinel
+      if (isSentinel) away(sentinelWords)
+      return !isSentinel
+    }
+  })
+  const pinged = Effect.match(raw("PING"), {
     onFailure: ({ cause }) => (isAnswer(cause) ? away(wordsOf(cause)) : check(cause)),
     onSuccess: back
   })
+  const ping = Effect.flatMap(
+    Effect.suspend(() => (isGreeted ? Effect.succeed(true) : greet)),
+    (isFit) => (isFit ? pinged : Effect.void)
+  )
   // Each link by itself: one may be lost without a word while the other is not.
   const listening = Effect.ignore(sendOver(listener)("PING"))
   const looking = Effect.gen(function* () {

@@ -34,7 +34,10 @@ const tlsOf = ({ host, tls }: StoreSettings) =>
         rejectUnauthorized: tls.insecure !== true
       }
 
-const optionsOf = (settings: StoreSettings): RedisOptions => ({
+// All keys are in one slot of a Cluster: whichever node is asked says where they are.
+const movedTo = /^MOVED \d+ (.*):(\d+)$/
+
+const optionsOf = (settings: StoreSettings, isElsewhere: (message: string) => boolean): RedisOptions => ({
   host: settings.host,
   port: settings.port,
   db: settings.db,
@@ -55,14 +58,14 @@ const optionsOf = (settings: StoreSettings): RedisOptions => ({
   disconnectTimeout: silentMs,
   retryStrategy: () => retryMs,
   // A server that has become a replica of another one: the name may lead to its master by now.
-  reconnectOnError: ({ message }) => message.startsWith("READONLY")
+  reconnectOnError: ({ message }) => message.startsWith("READONLY") || isElsewhere(message)
 })
 
 /** Opens the client, which connects by itself again and again. */
 export const openClient = async (settings: StoreSettings, findAddress: FindAddress): Promise<Client> => {
   const [{ AbstractConnector, Redis }, { createConnection, Socket: PlainSocket }, { connect: connectTls }] =
     await Promise.all([import("ioredis"), import("node:net"), import("node:tls")])
-  const tls = tlsOf(settings)
+  let moved: Pick<StoreSettings, "host" | "port"> | undefined
   class Connector extends AbstractConnector {
     constructor() {
       super(silentMs)
@@ -79,7 +82,11 @@ export const openClient = async (settings: StoreSettings, findAddress: FindAddre
 
     // Whoever fails here is not asked again, while a socket that comes to nothing is looked for again.
     private async dial(): Promise<Socket> {
-      const { host: name, port } = settings
+      const target = { ...settings, ...moved }
+      // Where that is lost, the one of the settings is asked again.
+      moved = undefined
+      const { host: name, port } = target
+      const tls = tlsOf(target)
       try {
         const host = await findAddress(name, port)
         if (this.connecting)
@@ -90,8 +97,15 @@ export const openClient = async (settings: StoreSettings, findAddress: FindAddre
       return new PlainSocket().destroy()
     }
   }
+  const isElsewhere = (message: string): boolean => {
+    const [, host, port] = movedTo.exec(message) ?? []
+    if (port === undefined) return false
+    moved = { host: host || settings.host, port: Number(port) }
+    return true
+  }
+  const tls = tlsOf(settings)
   return new Redis({
-    ...optionsOf(settings),
+    ...optionsOf(settings, isElsewhere),
     replyMapping: "legacy",
     Connector,
     ...(tls === undefined ? {} : { tls })

@@ -33,7 +33,8 @@ export interface TestStore extends AsyncDisposable {
   readonly client: Redis
 }
 
-const freePort = (): Promise<number> =>
+/** A port that nobody listens on. */
+export const freePort = (): Promise<number> =>
   new Promise((resolve, reject) => {
     const server = createServer().on("error", reject)
     server.listen(0, "127.0.0.1", () => {
