@@ -5,6 +5,7 @@
  *
  *     bun run soak [--minutes N] [--clients N] [--chaos N] [--seed N] [--source]
  *     bun run soak --queue [--minutes N] [--clients N] [--seed N] [--source]      few slots and all that waits for them
+ *     bun run soak --cluster [--minutes N] [--clients N] [--seed N] [--source]    three replicas and the store that they share
  */
 import { parseArgs } from "node:util"
 import { startNexus } from "./legs.ts"
@@ -12,6 +13,7 @@ import { hasBinary, once, ready, type Running } from "./processes.ts"
 import { rssOf } from "./procfs.ts"
 import { chanceOf } from "./soak/chance.ts"
 import { chaos } from "./soak/chaos.ts"
+import { clusterSoak } from "./soak/cluster.ts"
 import { queueSoak } from "./soak/queue.ts"
 import { drainUnderLoad } from "./soak/drain.ts"
 import { Ledger, startFaulty } from "./soak/faulty.ts"
@@ -26,7 +28,8 @@ const { values } = parseArgs({
     chaos: { type: "string", default: "10000" },
     seed: { type: "string" },
     source: { type: "boolean", default: false },
-    queue: { type: "boolean", default: false }
+    queue: { type: "boolean", default: false },
+    cluster: { type: "boolean", default: false }
   }
 })
 const minutes = Number(values.minutes)
@@ -43,8 +46,9 @@ const finish = (findings: ReadonlyArray<string>, output: string): never => {
   process.exit(findings.length === 0 ? 0 : 1)
 }
 
-if (values.queue) {
-  const { failures, output } = await queueSoak({ from, minutes, clients: Number(values.clients), seed })
+if (values.queue || values.cluster) {
+  const soak = values.cluster ? clusterSoak : queueSoak
+  const { failures, output } = await soak({ from, minutes, clients: Number(values.clients), seed })
   finish(failures, output)
 }
 

@@ -14,7 +14,7 @@ import { growthOf } from "./growth.ts"
 import { Books, client } from "./traffic.ts"
 
 /** What is run, and from what. */
-export interface QueueSoakOptions {
+export interface SoakOptions {
   readonly from: "nexus" | "binary"
   readonly minutes: number
   readonly clients: number
@@ -171,13 +171,13 @@ const cancelling = async (gateway: RunningNexus, chance: Chance, books: Books, g
 }
 
 /** What went wrong, and what the gateway said. */
-interface QueueSoakFindings {
+export interface SoakFindings {
   readonly failures: ReadonlyArray<string>
   readonly output: string
 }
 
 /** Runs it. */
-export const queueSoak = async ({ clients, from, minutes, seed }: QueueSoakOptions): Promise<QueueSoakFindings> => {
+export const queueSoak = async ({ clients, from, minutes, seed }: SoakOptions): Promise<SoakFindings> => {
   const ledger = new Ledger()
   const backends = slots.map((_, at) => startFaulty(ledger, chanceOf(seed + at + 1)))
   const gateway = startNexus(from, setupOf(backends, 32))
