@@ -15,6 +15,7 @@ import { fingerprint, judge, tableOf } from "./report.ts"
 import { bodies } from "./rows/bodies.ts"
 import { dialects } from "./rows/dialects.ts"
 import { kept } from "./rows/kept.ts"
+import { limits } from "./rows/limits.ts"
 import { memory } from "./rows/memory.ts"
 import { client, skeleton } from "./rows/parts.ts"
 import { latency, requests } from "./rows/requests.ts"
@@ -43,7 +44,8 @@ const rows: ReadonlyArray<Row> = [
   client,
   skeleton,
   dialects,
-  watch
+  watch,
+  limits
 ]
 
 // Their columns are other ones, and so are their options.

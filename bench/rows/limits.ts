@@ -1,0 +1,130 @@
+/**
+ * What limits, budgets and a record of usage cost: counted in the process alone, and by replicas through a store on the same machine.
+ */
+import { createHash } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { startStore, storePath } from "../../test/kit/sharedStore.ts"
+import { smallRequest, startNexus } from "../legs.ts"
+import { closedLoop, openLoop } from "../load.ts"
+import { atMost, below, type Mark, Readings, type Row } from "../measure.ts"
+import { ready, startMockProcess } from "../processes.ts"
+import { cpuOf } from "../procfs.ts"
+
+interface Variant {
+  readonly name: string
+  readonly limits: ReadonlyArray<string>
+  readonly tables: ReadonlyArray<string>
+  readonly isShared: boolean
+  readonly mark?: Mark
+}
+
+const rates = ["requests_per_minute = 1_000_000_000", "tokens_per_minute = 1_000_000_000"]
+const places = ["max_concurrent = 60_000"]
+const budget = [
+  "[[prices]]",
+  'model = "*"',
+  "request_usd = 0.000_001",
+  "[[budgets]]",
+  'name = "all"',
+  "hard_usd = 1_000_000"
+]
+
+const variants: ReadonlyArray<Variant> = [
+  { name: "limits, alone", limits: rates, tables: [], isShared: false, mark: atMost(1.1) },
+  { name: "limits, shared", limits: rates, tables: [], isShared: true, mark: atMost(1.35) },
+  { name: "limits and a hard budget, shared", limits: rates, tables: budget, isShared: true, mark: atMost(1.35) },
+  { name: "limits and places, shared", limits: [...rates, ...places], tables: [], isShared: true, mark: atMost(1.35) }
+]
+
+const levels = [8, 32]
+const perSecond = 500
+
+/** CPU of a small request and how long it takes, without keys as floor, with them as nexus. */
+export const limits: Row = {
+  name: "limits",
+  title: "Limits of a key and a record of usage (as nexus) against no keys and no record (as floor)",
+  run: async ({ seconds, trials }) => {
+    const readings = new Readings()
+    const folder = mkdtempSync(join(tmpdir(), "nexus-bench-limits-"))
+    const request = smallRequest()
+    const mock = await startMockProcess()
+    const store = storePath === undefined ? undefined : await startStore()
+    const measured = variants.filter(({ isShared }) => !isShared || store !== undefined)
+    let failed = 0
+    const started = await Promise.all(
+      measured.map(async (variant, at) => {
+        const gateway = startNexus("nexus", {
+          mockPort: mock.port,
+          tables: [
+            "[usage]",
+            `path = ${JSON.stringify(join(folder, `${String(at)}.sqlite`))}`,
+            "[[auth.keys]]",
+            'name = "bench"',
+            `sha256 = "${createHash("sha256").update("sk-bench").digest("hex")}"`,
+            ...variant.limits,
+            ...variant.tables,
+            ...(variant.isShared ? ["[cluster]", `url = "${store?.url ?? ""}"`, `name = "bench-${String(at)}"`] : [])
+          ]
+        })
+        await ready(gateway, request)
+        return { variant, gateway }
+      })
+    )
+    const plain = startNexus("nexus", { mockPort: mock.port, tables: ["[usage]", "enabled = false"] })
+    await ready(plain, request)
+    type Leg = "floor" | "nexus"
+    const read = async (what: string, leg: Leg, { pid, port }: { readonly pid: number; readonly port: number }) => {
+      for (const level of levels) {
+        const before = cpuOf(pid)
+        const load = await closedLoop(port, request, level, seconds)
+        failed += load.failed
+        readings.add(`${what}, c=${String(level)}`, leg, (cpuOf(pid) - before) / load.done)
+      }
+    }
+    const wait = async (what: string, leg: Leg, port: number): Promise<number> => {
+      const load = await openLoop(port, request, perSecond, seconds)
+      failed += load.failed
+      readings.add(`${what}, p50`, leg, load.latency.p50)
+      return load.latency.p99
+    }
+    try {
+      for (const { port } of [plain, ...started.map(({ gateway }) => gateway)])
+        for (const level of levels) await closedLoop(port, request, level, seconds)
+      for (let trial = 0; trial < trials; trial += 1) {
+        for (const { gateway, variant } of started) {
+          const legs = [
+            ["floor", plain],
+            ["nexus", gateway]
+          ] as const
+          const p99: Partial<Record<Leg, number>> = {}
+          for (const [leg, running] of trial % 2 === 0 ? legs : legs.toReversed()) {
+            await read(variant.name, leg, running)
+            p99[leg] = await wait(variant.name, leg, running.port)
+          }
+          readings.add(`${variant.name}, added p99`, "nexus", (p99.nexus ?? 0) - (p99.floor ?? 0))
+        }
+      }
+    } finally {
+      for (const { gateway } of started) await gateway.stop()
+      await plain.stop()
+      await mock.stop()
+      await store?.[Symbol.asyncDispose]()
+      rmSync(folder, { recursive: true, force: true })
+    }
+    return {
+      measures: [
+        ...measured.flatMap(({ mark, name }) =>
+          levels.map((level) => readings.measure(`${name}, c=${String(level)}`, "µs/request", 1, mark))
+        ),
+        ...measured.map(({ name }) => readings.measure(`${name}, p50`, "µs", 0)),
+        ...measured.map(({ name }) => readings.measure(`${name}, added p99`, "µs", 0, below(1000, "µs")))
+      ],
+      notes: [
+        `${String(failed)} requests failed`,
+        ...(store === undefined ? ["no Valkey or Redis is here: what is shared was not measured"] : [])
+      ]
+    }
+  }
+}
