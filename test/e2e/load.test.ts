@@ -72,6 +72,8 @@ describe("killing a backend under load", () => {
     await using two = await startUpstream({ models: ["m"], script: slowly })
     await using gateway = await startGateway({
       backends: [backendFor("one", one), backendFor("two", two)],
+      // Both are to be asked all the time, however long each took to answer.
+      routing: { strategy: "round_robin" },
       health_check: { interval_seconds: 0.1, failure_threshold: 2, recovery_threshold: 1 }
     })
     const outcomes: Array<string> = []

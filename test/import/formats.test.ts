@@ -147,7 +147,7 @@ test("YAML is read by nothing that is loaded before an import is asked for", () 
     }
   }
   visit(join(import.meta.dir, "../../src/main.ts"))
-  expect([...reached].filter((file) => file.endsWith("src/cli/import.ts"))).toHaveLength(1)
+  expect([...reached].filter((file) => file.endsWith("src/cli/run.ts"))).toHaveLength(1)
   expect([...reached].filter((file) => /src\/import\/(document|convert)\.ts$/.test(file))).toEqual([])
 })
 
