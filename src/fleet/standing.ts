@@ -15,6 +15,8 @@ export interface ExpectedEnd {
   load: number
   /** To read what is not cached, what others have it read before, and what is pushed out of its cache. */
   read: number
+  /** How much of that is for what of its own prompt is not cached. */
+  anew: number
   /** To write the answer. */
   write: number
   /** Tokens of the prompt that are likely to be cached there. */

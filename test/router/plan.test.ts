@@ -310,8 +310,8 @@ test("a request that goes past a full server which would be done sooner says so;
       { ...one, priority: 1 }
     ])
     const ends = [
-      { wait: 60_000, load: 0, read, write: 0, cached: 0 },
-      { wait: 0, load: 0, read: 2000, write: 0, cached: 0 }
+      { wait: 60_000, load: 0, read, anew: 0, write: 0, cached: 0 },
+      { wait: 0, load: 0, read: 2000, anew: 0, write: 0, cached: 0 }
     ]
     for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
       const end = ends[at]
@@ -322,6 +322,30 @@ test("a request that goes past a full server which would be done sooner says so;
   }
   expect(reasonWhere(500)).toEqual(["b1", "capacity-overflow"])
   expect(reasonWhere(2000)).toEqual(["b1", "capability-match"])
+})
+
+test("a conversation leaves its server only for one where it is done sooner by more than twice the time to read it anew", () => {
+  const [one] = fc.sample(ableStandings, { numRuns: 1, seed: 1 })[0] ?? []
+  if (one === undefined) throw new Error("no backend")
+  return fc.assert(
+    fc.property(fc.integer({ min: 1000, max: 60_000 }), fc.double({ min: 0, max: 4, noNaN: true }), (anew, sooner) => {
+      fc.pre(Math.abs(sooner - 2) > 0.5)
+      const snapshot = snapshotOf([
+        { ...one, priority: 1 },
+        { ...one, priority: 1 }
+      ])
+      const ends = [
+        { wait: 0, load: 0, read: anew * (1 + sooner), anew: 0, write: 0, cached: 0 },
+        { wait: 0, load: 0, read: anew, anew, write: 0, cached: 0 }
+      ]
+      for (const [at, { state }] of (snapshot.candidates.get("a") ?? []).entries()) {
+        const end = ends[at]
+        if (end !== undefined) standingOf(state.live, "a").recalled = { end, baseMs: 0, isFull: false, places: 9 }
+      }
+      const attempt = planOf(anyNeeds("a"), smart, snapshot).next(now)
+      expect(attempt?.candidate.state.backend.name).toBe(sooner > 2 ? "b1" : "b0")
+    })
+  )
 })
 
 test("priority_only asks the lowest number first, the least busy one among equals", () =>
