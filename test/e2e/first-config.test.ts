@@ -80,7 +80,13 @@ describe.concurrent("a gateway without a config file that has found a server", (
     const { nexus, port, url, close, name, file } = await withoutFile()
     const { code, stdout, stderr } = await nexus("backends", "add", cloud.url, "--save", "-p", port)
     expect([code, stdout]).toEqual([1, ""])
-    for (const words of ["without a config file", "nexus.toml", `${name} will still be there`, "--yes"]) {
+    for (const words of [
+      "without a config file",
+      "nexus.toml",
+      `Discovery stays on: ${name}`,
+      "will still be there",
+      "--yes"
+    ]) {
       expect(stderr).toContain(words)
     }
     expect(existsSync(file)).toBe(false)
