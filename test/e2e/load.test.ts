@@ -91,7 +91,8 @@ describe("killing a backend under load", () => {
       left -= 1
     }
     const workers = many(20, worker)
-    await until(() => outcomes.length > 100 && one.busy() > 2, "the load runs")
+    // How much a server is given at once is learned, and may be little on a busy machine.
+    await until(() => outcomes.length > 100 && one.busy() > 0, "the load runs")
     await one.server.kill()
     const killed = outcomes.length
     await until(() => gateway.backend("one").status === "unhealthy", "the probe sees it")
