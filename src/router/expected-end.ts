@@ -223,8 +223,8 @@ const share = (weights: Weights, part: keyof Weights): number => {
 const common = 100
 
 // What a server reads anew keeps all waiting that it works on, and takes room in its cache: by so much more it counts than the
-// time that its own request waits for it. On simulated agents (bench/fleet, A and G) the slowest twentieth of the first tokens
-// came in about half the time; half as much brought less, more brought nothing more.
+// time that its own request waits for it. On simulated agents (bench/fleet --virtual, A and G) the slowest twentieth of the
+// first tokens came in about half the time; half as much brought less, more brought nothing more.
 const hindrance = 2
 
 /** An expected end as one number, in milliseconds, with the parts as the weights have them. */
