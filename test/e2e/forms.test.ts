@@ -273,7 +273,8 @@ describe("a form is refused", () => {
       [`POST ${path} HTTP/1.1`, "Host: 127.0.0.1", type, "Transfer-Encoding: chunked", "", ""].join("\r\n")
     )
     await untold.send(chunk(formOf([model("whisper"), file(100)]).subarray(0, -10)))
-    for (let sent = 0; sent < 21; sent += 1) void untold.send(chunk(new Uint8Array(1_048_576)))
+    // Little more than is taken: what is on its way when the connection ends may cost the client the answer.
+    for (let sent = 0; sent < 20; sent += 1) void untold.send(chunk(new Uint8Array(1_048_576)))
     expect((await untold.answer()).status).toBe(413)
     await gateway.quiet()
   })
