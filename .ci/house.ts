@@ -93,7 +93,7 @@ export const house: Readonly<Record<string, Room>> = {
   ),
   cluster: room(
     "several processes as one gateway: supervisor, workers, what they tell each other",
-    "domain backend config telemetry registry upstream cache http api proxy operations runtime"
+    "domain backend config telemetry admission registry upstream cache http api proxy operations runtime"
   ),
   serve: room(
     "from settings to a running gateway, and the first run",

@@ -3,7 +3,7 @@
  *
  *     bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--nexus DIR]
  *         [--before DIR] [--json FILE]
- *     bun run bench fleet --virtual [--workload A,G] [--speed 20] [--seed 1,2,3]
+ *     bun run bench fleet --virtual [--workload A,G] [--speed 20] [--seed 1,2,3] [--replicas 2 [--apart]]
  */
 import { writeFileSync } from "node:fs"
 import { parseArgs } from "node:util"
@@ -31,7 +31,7 @@ const workloads: ReadonlyArray<Workload> = [
 ]
 
 const usage = `bun run bench fleet [--workload A,G] [--placers nexus,oracle] [--speed 20] [--seed 1] [--nexus DIR] [--before DIR] [--json FILE]
-bun run bench fleet --virtual [--workload A,G] [--speed 20] [--seed 1,2,3]
+bun run bench fleet --virtual [--workload A,G] [--speed 20] [--seed 1,2,3] [--replicas 2 [--apart]]
 ${workloads.map(({ letter, title }) => `${letter}  ${title}`).join("\n")}`
 
 /** Those of a list that are named, all without names. */
@@ -55,6 +55,8 @@ export const fleet = async (args: ReadonlyArray<string>): Promise<void> => {
       before: { type: "string" },
       json: { type: "string" },
       virtual: { type: "boolean", default: false },
+      replicas: { type: "string", default: "1" },
+      apart: { type: "boolean", default: false },
       help: { type: "boolean", short: "h", default: false }
     }
   })
@@ -69,14 +71,20 @@ export const fleet = async (args: ReadonlyArray<string>): Promise<void> => {
   const told = values.speed === undefined ? undefined : Number(values.speed)
   if ((told !== undefined && !(told > 0)) || !seeds.every(Number.isSafeInteger))
     throw new Error("--speed is above 0, and --seed a whole number")
+  const count = Number(values.replicas)
+  if (!(Number.isSafeInteger(count) && count > 0)) throw new Error("--replicas is a whole number above 0")
   if (values.virtual) {
     for (const workload of chosen) {
       const speed = told ?? workload.speed
-      const rows = await virtualTable(workload, speed, seeds)
+      const rows = await virtualTable(workload, speed, seeds, {
+        count,
+        tells: values.apart ? "standings" : "all"
+      })
       console.log(`\n### ${workload.letter}: ${workload.title} (${String(speed)} times as fast)\n\n${rows}`)
     }
     return
   }
+  if (count > 1) throw new Error("several replicas are for --virtual")
   if (seeds.length > 1) throw new Error("several seeds are for --virtual")
   const machine = fingerprint()
   console.log(`${machine.cpu}, commit ${machine.commit}, seed ${String(seed)}`)

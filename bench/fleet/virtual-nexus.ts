@@ -107,7 +107,8 @@ export class VirtualNexus {
   readonly #workload: Workload
   readonly #settings: RoutingSettings
   readonly #deadlines: Deadlines["Service"]
-  readonly #queue: SlotQueue
+  /** Where requests wait. */
+  readonly queue: SlotQueue
   readonly #hedging = new Hedging()
   readonly #conversations = new Conversations()
   readonly #random: Chance
@@ -126,7 +127,7 @@ export class VirtualNexus {
     this.#random = chanceOf(seed + 77)
     this.#stuck = machines.map((_, at) => chanceOf(seed + at))
     this.#deadlines = new Sweeps(clock)
-    this.#queue = new SlotQueue(
+    this.queue = new SlotQueue(
       this.#deadlines,
       () => this.#snapshot,
       () => ({ maxQueue: 1000, queueMs: 0, severalKeys: workload.keys.length > 1 }),
@@ -138,6 +139,11 @@ export class VirtualNexus {
     }
     this.#probe()
     this.#look()
+  }
+
+  /** What it knows of the machines. */
+  get snapshot(): Snapshot {
+    return this.#snapshot
   }
 
   /** The slots that it has found of each machine for each of its models; 0 where it has not. */
@@ -184,7 +190,7 @@ export class VirtualNexus {
     const { body, key } = question
     const priority = this.#workload.batchKeys.includes(key) ? "batch" : "normal"
     const bytes = Buffer.from(JSON.stringify({ ...body, stream: true, stream_options: { include_usage: true } }))
-    const leaves = this.#queue.leaves(priority, key, now)
+    const leaves = this.queue.leaves(priority, key, now)
     const needs: RoutingNeeds = {
       operation: endpointFacts["chat/completions"],
       dialect: "openai",
@@ -204,7 +210,7 @@ export class VirtualNexus {
     const plan = new Plan(needs, this.#settings, this.#snapshot, by, now, undefined, undefined, () => chain)
     const request = { question, prompt: promptOf(templated(body)), answer: answerTo(body) }
     const goes = (attempt: Attempt, plan: Plan): void => this.#goes({ ...request, plan }, attempt, done)
-    const chosen = this.#queue.choose(plan, now)
+    const chosen = this.queue.choose(plan, now)
     if (chosen === undefined) throw new Error("nobody can be asked")
     if (chosen !== "wait") return goes(chosen, plan)
     this.waited += 1
@@ -217,7 +223,7 @@ export class VirtualNexus {
       goes,
       isOver: () => done(undefined)
     }
-    if (this.#queue.enter(seeker, now) instanceof Error) done(undefined)
+    if (this.queue.enter(seeker, now) instanceof Error) done(undefined)
   }
 
   #goes(request: Request, attempt: Attempt, done: (end: Ended | undefined) => void): void {
@@ -289,7 +295,7 @@ export class VirtualNexus {
         slots === 0
           ? undefined
           : { slots, continues: question.body.messages.some(({ role }) => role === "assistant"), names: true },
-      freed: () => this.#queue.changed()
+      freed: () => this.queue.changed()
     })
     const asking = new VirtualAsking(attempt, ticket, leads)
     const unlessClosed = (call: () => void): void =>

@@ -6,7 +6,7 @@ import { chanceOf } from "../soak/chance.ts"
 import type { Told } from "./client.ts"
 import { machineOf } from "./machine.ts"
 import { VirtualClock } from "./virtual-clock.ts"
-import { VirtualNexus } from "./virtual-nexus.ts"
+import { type ReplicaSetup, VirtualReplicas } from "./virtual-replicas.ts"
 import type { Result, Workload } from "./workload.ts"
 
 /** How a run went, and what the gateway found out. */
@@ -18,14 +18,19 @@ interface VirtualResult extends Result {
 }
 
 /** Runs a workload once. */
-const runVirtual = async (workload: Workload, speed: number, seed: number): Promise<VirtualResult> => {
+export const runVirtual = async (
+  workload: Workload,
+  speed: number,
+  seed: number,
+  replicas: ReplicaSetup = { count: 1, tells: "all" }
+): Promise<VirtualResult> => {
   const clock = new VirtualClock(speed)
   const real = performance.now
   // What is measured has no other clock.
   performance.now = () => (clock.now() * 1000) / speed
   try {
     const machines = workload.fleet.map((spec) => machineOf(spec, clock))
-    const nexus = new VirtualNexus(clock, machines, workload, seed)
+    const nexus = new VirtualReplicas(clock, machines, workload, seed, replicas)
     const answers: Array<Told> = []
     const from = clock.now()
     let isOver = false
@@ -65,11 +70,12 @@ const foundText = (slots: ReadonlyArray<number>): string =>
 export const virtualTable = async (
   workload: Workload,
   speed: number,
-  seeds: ReadonlyArray<number>
+  seeds: ReadonlyArray<number>,
+  replicas: ReplicaSetup
 ): Promise<string> => {
   const { figures } = workload
   const results = []
-  for (const seed of seeds) results.push(await runVirtual(workload, speed, seed))
+  for (const seed of seeds) results.push(await runVirtual(workload, speed, seed, replicas))
   return table([
     ["seed", ...figures.map(({ what }) => what), "waited", "slots found"],
     ...results.map((result) =>

@@ -55,6 +55,13 @@ class Service {
     this.set(who, before + seconds)
   }
 
+  /** It was served elsewhere, where nobody knows who waits here: whoever is new here comes before none of those. */
+  addsElsewhere(who: string | number, seconds: number, waits: boolean, least: number | undefined): void {
+    const before = waits ? this.of(who) : this.onReturn(who, least)
+    this.floor = Math.max(this.floor, Math.min(before, least ?? before))
+    this.set(who, before + seconds)
+  }
+
   private set(who: string | number, seconds: number): void {
     if (this.had.size >= mostKnown && !this.had.has(who)) {
       const [oldest] = this.had.keys()
@@ -91,7 +98,8 @@ const placeIn = (waiting: ReadonlyArray<Entry<Waiter>>, waiter: unknown): number
   return at < 0 ? waiting.length : at
 }
 
-const rankOf = ({ priority }: Pick<Waiter, "priority">): number => priorityClasses.indexOf(priority)
+/** The place of a class among all, the first one first. */
+export const rankOf = ({ priority }: Pick<Waiter, "priority">): number => priorityClasses.indexOf(priority)
 
 /** All that wait. */
 export class Schedule<W extends Waiter> {
@@ -99,8 +107,16 @@ export class Schedule<W extends Waiter> {
   private readonly keys = new Service()
   private readonly sessions = new Map<string, Service>()
   private readonly sizes = new Map<string, number>()
+  // Keys that wait at other processes.
+  private elsewhere: ReadonlySet<string> = new Set()
+  private readonly served: (key: string, seconds: number) => void
   private serials = 0
   private count = 0
+
+  /** `served` is called with all service that a key has here. */
+  constructor(served: (key: string, seconds: number) => void = () => undefined) {
+    this.served = served
+  }
 
   /** How many wait. */
   get size(): number {
@@ -122,13 +138,13 @@ export class Schedule<W extends Waiter> {
     const { cost, group, key, session } = waiter
     if (inVain) {
       this.keys.adds(key, -cost)
+      this.served(key, -cost)
       this.serviceIn(key).adds(session, -cost)
     }
     const rank = rankOf(waiter)
     let lane = this.lanes.find((each) => each.key === key && each.rank === rank && each.group === group)
     if (lane === undefined) {
-      const isBack = !this.lanes.some((each) => each.key === key)
-      if (isBack) this.keys.returns(key, this.least())
+      if (!this.isThere(key)) this.keys.returns(key, this.least())
       const line = this.lanes.find((each) => each.rank === rank && each.group === group)?.line ?? { passed: 0 }
       lane = { key, rank, group, line, sessions: new Map() }
       this.lanes.push(lane)
@@ -185,8 +201,7 @@ export class Schedule<W extends Waiter> {
   /** How many of its group are served before one that waits, or would if it came now, as things stand. */
   placeOf(waiter: Omit<Waiter, "cost">): number {
     const mine = rankOf(waiter)
-    const isThere = this.lanes.some(({ key }) => key === waiter.key)
-    const service = isThere ? this.keys.of(waiter.key) : this.keys.onReturn(waiter.key, this.least())
+    const service = this.serviceOf(waiter.key)
     const own = this.serialOf(waiter)
     let before = 0
     for (const { group, key, rank, sessions } of this.lanes) {
@@ -199,6 +214,32 @@ export class Schedule<W extends Waiter> {
       }
     }
     return before
+  }
+
+  /** The keys that wait for a group, each with the rank of its best class. */
+  keysOf(group: string): ReadonlyMap<string, number> {
+    const keys = new Map<string, number>()
+    for (const { group: its, key, rank } of this.lanes)
+      if (its === group) keys.set(key, Math.min(rank, keys.get(key) ?? rank))
+    return keys
+  }
+
+  /** Service that a key has had, in seconds, as it would count if it came now. */
+  serviceOf(key: string): number {
+    return this.isThere(key) ? this.keys.of(key) : this.keys.onReturn(key, this.least())
+  }
+
+  /** These wait elsewhere: for as long as they do they are owed what others are given here. */
+  waitElsewhere(keys: ReadonlySet<string>): void {
+    const least = this.least()
+    for (const key of keys) if (!this.isThere(key)) this.keys.returns(key, least)
+    this.elsewhere = keys
+  }
+
+  /** Keys have been served elsewhere, in seconds. */
+  servedElsewhere(seconds: ReadonlyMap<string, number>): void {
+    const least = this.least()
+    for (const [key, had] of seconds) this.keys.addsElsewhere(key, had, this.isThere(key), least)
   }
 
   private isBefore(key: string, [first]: ReadonlyArray<Entry<W>>, service: number, serial: number): boolean {
@@ -250,6 +291,7 @@ export class Schedule<W extends Waiter> {
     }
     lane.line.passed = 0
     this.keys.adds(waiter.key, waiter.cost)
+    this.served(waiter.key, waiter.cost)
     this.serviceIn(waiter.key).adds(waiter.session, waiter.cost)
   }
 
@@ -261,6 +303,10 @@ export class Schedule<W extends Waiter> {
     if (waiting.length > 0) return
     lane.sessions.delete(session)
     if (lane.sessions.size === 0) this.lanes.splice(this.lanes.indexOf(lane), 1)
+  }
+
+  private isThere(key: string): boolean {
+    return this.elsewhere.has(key) || this.lanes.some((lane) => lane.key === key)
   }
 
   private least(): number | undefined {

@@ -82,6 +82,8 @@ const onUp = (registry: Registry["Service"], slot: WorkerSlot, message: ToSuperv
     case "Figures": {
       const now = performance.now()
       slot.standings = message.backends
+      slot.queue = message.queue
+      if (message.prompts !== undefined) slot.prompts = [...slot.prompts, ...message.prompts]
       if (message.urgent === true) urgent()
       for (const { name, aliveAgoMs, failedAgoMs, in_flight } of message.backends) {
         const live = registry.snapshot().backends.get(name)?.live
@@ -142,6 +144,8 @@ export const supervise = (
       listens: false,
       said: 0,
       standings: [],
+      queue: undefined,
+      prompts: [],
       told: new Map(),
       config: undefined,
       status: ""
@@ -189,6 +193,7 @@ export const supervise = (
           slot.child = undefined
           slot.listens = false
           slot.standings = []
+          slot.queue = undefined
           questions.lost(child)
           resume(Effect.succeed(reason === "" ? how : reason))
         }

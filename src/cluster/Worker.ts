@@ -34,6 +34,7 @@ import type { ConfigStatus } from "../api/control-api.ts"
 import { siblingQuestions, Siblings } from "../operations/Siblings.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { BackendState } from "../registry/snapshot.ts"
+import { ComputedPrompts, takePrompts } from "../registry/told-prompts.ts"
 import { contactedHosts, HostContacts } from "../upstream/perimeter.ts"
 import { OpenFiles } from "../upstream/OpenFiles.ts"
 import { listenForAdmin } from "../runtime/admin-listener.ts"
@@ -49,6 +50,9 @@ import { contractOf, siblingsOver } from "./sibling-questions.ts"
 
 /** Time between two tellings of figures, in milliseconds. */
 const figuresEveryMs = 250
+
+// The same while anybody waits for a place, here or at another worker.
+const contendedMs = 50
 
 // Places that are scarce are told of so soon, all together that were taken and freed meanwhile.
 const urgentMs = 10
@@ -281,6 +285,11 @@ export const runWorker = (
         case "Others":
           noteSiblings(registry.snapshot(), message.backends, performance.now())
           noteToldWork(registry.snapshot(), message.told ?? [], performance.now())
+          for (const { name, prompts } of message.prompts ?? []) {
+            const state = registry.snapshot().backends.get(name)
+            if (state !== undefined) takePrompts(state, prompts)
+          }
+          proxy.queues.hears("workers", message.queues ?? [])
           proxy.stir()
           return false
         case "Call":
@@ -323,17 +332,25 @@ export const runWorker = (
     yield* send({ _tag: "Listening", port: listening.port })
     yield* Context.get(services, Operations).warm
 
+    const computed = new ComputedPrompts()
     const report = (urgent: boolean) => {
       const now = performance.now()
-      const states = [...registry.snapshot().backends.values()]
+      const snapshot = registry.snapshot()
+      const states = [...snapshot.backends.values()]
+      computed.follows(snapshot)
+      const prompts = [...computed.take()].map(([name, prompts]) => ({ name, prompts }))
+      const queue = proxy.queues.tells(now)
       return send({
         _tag: "Figures",
-        ...(urgent ? { urgent } : {}),
-        backends: states.map((state) => figuresOf(state, now))
+        ...(urgent || proxy.queues.isContended ? { urgent: true } : {}),
+        backends: states.map((state) => figuresOf(state, now)),
+        ...(queue === undefined ? {} : { queue }),
+        ...(prompts.length === 0 ? {} : { prompts })
       })
     }
+    const pause = Effect.suspend(() => Effect.sleep(proxy.queues.isContended ? contendedMs : figuresEveryMs))
     const next = Effect.raceFirst(
-      Effect.as(Effect.sleep(figuresEveryMs), false),
+      Effect.as(pause, false),
       Effect.as(Effect.andThen(scarce.await, Effect.sleep(urgentMs)), true)
     )
     yield* next.pipe(

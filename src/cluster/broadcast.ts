@@ -6,8 +6,9 @@ import * as Redacted from "effect/Redacted"
 import type { ReadConfig } from "../config/read.ts"
 import type { Backend } from "../backend/backend.ts"
 import type { BackendState, Snapshot } from "../registry/snapshot.ts"
+import type { ToldQueue } from "../admission/queues-elsewhere.ts"
 import { noteSiblings, toldOf } from "./sibling-standings.ts"
-import type { ToWorker, BackendPut, SharedStanding } from "./messages.ts"
+import type { ToWorker, BackendPut, ServerPrompts, SharedStanding } from "./messages.ts"
 import type { Reloader } from "../runtime/Reloader.ts"
 
 /** One worker as its supervisor knows it. */
@@ -19,6 +20,9 @@ export interface WorkerSlot {
   /** Messages of this place so far. */
   said: number
   standings: ReadonlyArray<SharedStanding>
+  /** What its queue told last, and what has been computed for it since the others were told. */
+  queue: ToldQueue | undefined
+  prompts: ReadonlyArray<ServerPrompts>
   /** What the worker has been told: of each backend, of the config, and how that stands. */
   readonly told: Map<string, BackendState>
   config: ReadConfig | undefined
@@ -129,7 +133,19 @@ export const sendStandings = (slots: ReadonlyArray<WorkerSlot>, snapshot: Snapsh
   noteSiblings(snapshot, together(slots.map(({ standings }) => standings)), now)
   const told = toldOf(snapshot, now)
   for (const slot of slots) {
-    const backends = together(slots.filter((other) => other !== slot).map(({ standings }) => standings))
-    send(slot.child, { _tag: "Others", backends, ...(told.length === 0 ? {} : { told }) })
+    const others = slots.filter((other) => other !== slot)
+    const backends = together(others.map(({ standings }) => standings))
+    const queues = others.flatMap(({ child, number, queue }) =>
+      queue === undefined ? [] : [{ from: `${number} ${child?.pid}`, told: queue }]
+    )
+    const prompts = others.flatMap((other) => other.prompts)
+    send(slot.child, {
+      _tag: "Others",
+      backends,
+      ...(queues.length === 0 ? {} : { queues }),
+      ...(prompts.length === 0 ? {} : { prompts }),
+      ...(told.length === 0 ? {} : { told })
+    })
   }
+  for (const slot of slots) slot.prompts = []
 }

@@ -2,11 +2,13 @@
  * What the supervisor and its workers tell each other, one JSON value a message; questions and their answers are calls.
  */
 import * as Schema from "effect/Schema"
+import { ToldQueue } from "../admission/queues-elsewhere.ts"
 import { backendTypes } from "../backend/all.ts"
 import { healthStatuses } from "../domain/backend-health.ts"
 import { ModelShape, ServedShape } from "../domain/model-shapes.ts"
 import { modes } from "../domain/server.ts"
 import { apiPaths } from "../domain/base-url.ts"
+import { ToldPrompt } from "../registry/told-prompts.ts"
 import { ConfigStatus } from "../api/control-api.ts"
 import { CallMessage, type CallContract, ReplyMessage } from "./calls.ts"
 
@@ -76,9 +78,18 @@ const ToldBackend = Schema.Struct({
 /** Type of {@link ToldBackend}. */
 export type ToldBackend = typeof ToldBackend.Type
 
+/** What a server has computed since that was last told. */
+const ServerPrompts = Schema.Struct({ name: Schema.String, prompts: Schema.Array(ToldPrompt) })
+
+/** Type of {@link ServerPrompts}. */
+export type ServerPrompts = typeof ServerPrompts.Type
+
 /** How the other workers stand with each backend. */
 const Others = Schema.TaggedStruct("Others", {
   backends: Schema.Array(SharedStanding),
+  /** What they tell of their queues, and what has been computed for them. */
+  queues: Schema.optionalKey(Schema.Array(Schema.Struct({ from: Schema.String, told: ToldQueue }))),
+  prompts: Schema.optionalKey(Schema.Array(ServerPrompts)),
   /** What servers told of their work lately. */
   told: Schema.optionalKey(Schema.Array(ToldBackend))
 })
@@ -139,7 +150,10 @@ const Figures = Schema.TaggedStruct("Figures", {
   urgent: Schema.optionalKey(Schema.Boolean),
   backends: Schema.Array(
     Schema.Struct({ ...SharedStanding.fields, aliveAgoMs: Schema.Number, failedAgoMs: Schema.Number })
-  )
+  ),
+  /** What its queue tells, where that is anything. */
+  queue: Schema.optionalKey(ToldQueue),
+  prompts: Schema.optionalKey(Schema.Array(ServerPrompts))
 })
 
 /** From a worker to the supervisor. */

@@ -75,8 +75,7 @@ export class PromptCache {
   }
 
   /** Notes that a prompt has been computed; `perByte` is tokens for each byte of its chain. */
-  holds(chain: PromptChain, perByte: number): void {
-    const { ends, hashes } = chain
+  holds({ ends, hashes }: Pick<PromptChain, "ends" | "hashes">, perByte: number): void {
     this.uses += 1
     // From its end, so that the end is forgotten first.
     for (let at = hashes.length - 1; at >= 0; at -= 1) {

@@ -112,6 +112,16 @@ export const promptChain = (body: Uint8Array, session = 0): PromptChain => {
   return { hashes, ends, bytes: body.length, root }
 }
 
+/** Where the blocks of a chain end that has so many, in bytes from its start. */
+export const endsOf = (count: number): ReadonlyArray<number> => {
+  const ends: Array<number> = []
+  let at = 0
+  for (const [to, block] of grid) {
+    for (; ends.length < count && at + block <= to; at += block) ends.push(at + block)
+  }
+  return ends
+}
+
 /**
  * How much a conversation is drawn to a server, by its root: the same in every process, so that whoever begins it there is
  * followed by those who know nothing of that.

@@ -129,6 +129,8 @@ export class SlotPins {
   private strays = 0
   // Conversations whose last turn was left to the server to place.
   private readonly strayed = new Set<number>()
+  // Conversations whose last turn another process gave to the server.
+  private readonly elsewhere = new Set<number>()
   private trying = false
   private epoch = 0
 
@@ -197,7 +199,10 @@ export class SlotPins {
     const trial = untried && this.ended > slot.idleSince && !this.trying
     const named = untried && !trial ? undefined : place.slot
     if (trial) this.trying = true
-    if (chain !== undefined) this.strayed.delete(chain.root)
+    if (chain !== undefined) {
+      this.strayed.delete(chain.root)
+      this.elsewhere.delete(chain.root)
+    }
     slot.busy += 1
     slot.givenAt = now
     if (!place.own) slot.contested = place.lost > 0
@@ -269,6 +274,18 @@ export class SlotPins {
     for (const slot of this.slots) Object.assign(slot, { chain: undefined, tokens: 0, sure: false, solid: false })
   }
 
+  /** Another process has given it a turn of a conversation: nobody here knows in which slot. */
+  isGivenElsewhere(root: number): void {
+    if (this.elsewhere.size >= mostStrayed) this.elsewhere.clear()
+    this.elsewhere.add(root)
+    this.doubts()
+  }
+
+  /** Whether the last turn of a conversation was given to it by another process. */
+  isElsewhere({ root }: PromptChain): boolean {
+    return this.elsewhere.has(root)
+  }
+
   private retries(): void {
     this.keeping = "untried"
     this.trying = false
@@ -292,7 +309,7 @@ export class SlotPins {
 
   // Of what has begun where nobody here saw it, or was left to the server to place.
   private mayBeAnywhere(chain: PromptChain | undefined, { continues }: Pinning): boolean {
-    return continues && (chain?.known !== true || this.strayed.has(chain.root))
+    return continues && (chain?.known !== true || this.strayed.has(chain.root) || this.isElsewhere(chain))
   }
 
   // It may be in any slot that was idle.
@@ -301,9 +318,14 @@ export class SlotPins {
     if (chain !== undefined) {
       if (this.strayed.size >= mostStrayed) this.strayed.clear()
       this.strayed.add(chain.root)
+      this.elsewhere.delete(chain.root)
     }
-    for (const slot of this.slots) if (slot.busy === 0) slot.sure = false
+    this.doubts()
     return { ...nowhere, chain, shows: false, trial: false, epoch: this.epoch, nth: this.given }
+  }
+
+  private doubts(): void {
+    for (const slot of this.slots) if (slot.busy === 0) slot.sure = false
   }
 
   private leaves({ epoch, nth, slot, trial }: Pinned, doubtUntil: number): void {

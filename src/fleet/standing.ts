@@ -150,7 +150,7 @@ export class Standing {
   placeOf(work: Work, now: number): SlotPlace | undefined {
     const { pins } = this
     const { chain } = work
-    if (pins === undefined || chain === undefined || !pins.tells) return undefined
+    if (pins === undefined || chain === undefined || !pins.tells || pins.isElsewhere(chain)) return undefined
     const place = pins.look(chain, this.perByte(work, chain), now)
     return place.slot === undefined ? undefined : place
   }
@@ -304,6 +304,12 @@ export class Standing {
     if (pins.ends(pinned, told, seen?.whole ?? false, now)) this.cache.clear()
   }
 
+  /** Another process had it compute a prompt; `perByte` is tokens for each byte of its chain. */
+  hears(chain: Pick<PromptChain, "ends" | "hashes" | "root">, perByte: number): void {
+    this.cache.holds(chain, perByte)
+    this.pins?.isGivenElsewhere(chain.root)
+  }
+
   /** Forgets what is gone when a server has been away. */
   restarts(): void {
     this.cache.clear()
@@ -378,7 +384,8 @@ export class Standing {
     return writeMs === undefined ? undefined : first + output * writeMs
   }
 
-  private perByte(work: Work, { bytes }: PromptChain): number {
+  /** Tokens for each byte of a chain. */
+  perByte(work: Work, { bytes }: PromptChain): number {
     return bytes === 0 ? 0 : this.promptTokens(work) / bytes
   }
 }

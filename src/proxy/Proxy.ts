@@ -101,6 +101,8 @@ export class Proxy extends Context.Service<
     readonly outlook: QueueLook
     /** Looks at those that wait for a slot: one may have become free that another process had. */
     readonly stir: () => void
+    /** What the queues of several processes tell each other. */
+    readonly queues: Pick<SlotQueue, "tells" | "hears" | "isContended">
     /** Requests under way. */
     readonly active: () => number
     /** Waits until there is none. */
@@ -340,6 +342,7 @@ const makeProxy = Effect.fnUntraced(function* (limitsNow: () => ProxyLimits) {
     handle,
     outlook,
     stir: () => queue.changed(),
+    queues: queue,
     active: () => underWay.size,
     idle: underWay.none,
     endAll

@@ -1,12 +1,20 @@
 /**
  * Where requests wait for a slot: who goes next is the schedule's to say, where to is the plan's.
  */
-import { Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
+import {
+  type HeardQueue,
+  partFor,
+  QueuesElsewhere,
+  ServedLately,
+  type ToldQueue,
+  toldWaiting
+} from "../admission/queues-elsewhere.ts"
+import { rankOf, Schedule, type Turn, type Waiter } from "../admission/schedule.ts"
 import { Overloaded } from "../domain/errors.ts"
 import type { PriorityClass } from "../domain/request.ts"
 import { jitteredWait } from "../domain/retry-after.ts"
 import type { Standing } from "../fleet/standing.ts"
-import { standingOf } from "../registry/live-state.ts"
+import { type SiblingOf, standingOf } from "../registry/live-state.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
 import type { Attempt } from "../router/choice.ts"
 import { type Capacity, capacityOf, placesAt } from "../router/expected-end.ts"
@@ -76,12 +84,21 @@ const sharedMs = 60_000
 // What a token takes, in milliseconds, while nothing was measured.
 const usual = { readMs: 1, writeMs: 20 } as const
 
+// A key that waits elsewhere goes first when it has had so much less, in seconds: what others had is known a little later.
+const leastOwed = 1
+
 /** All that wait for a slot. */
 export class SlotQueue implements Deadline {
   place = -1
   at = Infinity
   totalAt = Infinity
-  private readonly schedule = new Schedule<Waiting>()
+  private readonly schedule = new Schedule<Waiting>((key, seconds) =>
+    this.served?.adds(key, seconds, performance.now())
+  )
+  // There once somebody asks for what is to be told.
+  private served: ServedLately | undefined
+  private readonly elsewhere = new QueuesElsewhere()
+  private readonly heard = new Map<SiblingOf, ReadonlyArray<HeardQueue>>()
   private readonly deadlines: Deadlines["Service"]
   private readonly snapshot: () => Snapshot
   private readonly limits: () => QueueLimits
@@ -126,6 +143,8 @@ export class SlotQueue implements Deadline {
     if (this.schedule.size > 0) return "wait"
     const choice = plan.choose(now)
     if (choice === undefined) return undefined
+    // Beside those who wait at other processes it goes in their order.
+    if (this.elsewhere.waitingFor(plan.requested) !== undefined) return "wait"
     return choice._tag === "Wait" ? "wait" : plan.takes(choice.attempt)
   }
 
@@ -191,6 +210,32 @@ export class SlotQueue implements Deadline {
     )
   }
 
+  /** What other processes are to know of it; undefined where that is nothing. */
+  tells(now: number): ToldQueue | undefined {
+    this.served ??= new ServedLately()
+    const served = this.served.told(now)
+    const { schedule } = this
+    if (served.length === 0 && schedule.size === 0) return undefined
+    const groups = [...schedule.groups.keys()].map((group) => [group, schedule.keysOf(group)] as const)
+    return { served, waiting: toldWaiting(groups) }
+  }
+
+  /** Takes over what all others of a sort told last. */
+  hears(of: SiblingOf, all: ReadonlyArray<HeardQueue>): void {
+    if (all.length === 0 && !this.heard.has(of)) return
+    this.heard.set(of, all)
+    const { elsewhere, schedule } = this
+    const had = elsewhere.hears([...this.heard.values()].flat())
+    schedule.waitElsewhere(elsewhere.waitingKeys)
+    schedule.servedElsewhere(had)
+    this.changed()
+  }
+
+  /** Whether anybody waits, here or at another process: then all are to hear of each other soon. */
+  get isContended(): boolean {
+    return this.schedule.size > 0 || this.elsewhere.waitingKeys.size > 0
+  }
+
   /** Something has changed that may have freed a slot; looked at once for all that happens in a turn. */
   changed(): void {
     if (this.isDue || this.schedule.size === 0) return
@@ -245,6 +290,7 @@ export class SlotQueue implements Deadline {
       return "goes"
     }
     if (choice._tag === "Ask") {
+      if (this.isForOthers(waiting, now)) return isShared ? "key stays" : "all stay"
       this.left(waiting, now)
       waiting.goes(plan.takes(choice.attempt), plan)
       return "goes"
@@ -255,6 +301,31 @@ export class SlotQueue implements Deadline {
     this.ahead.set(standing, (this.ahead.get(standing) ?? 0) + 1)
     if (!choice.all) return "stays"
     return isShared ? "key stays" : "all stay"
+  }
+
+  /** Whether the place that one could have is left to a key that waits at another process. */
+  private isForOthers(waiting: Waiting, now: number): boolean {
+    const { group, key, plan } = waiting
+    const elsewhere = this.elsewhere.waitingFor(group)
+    if (elsewhere === undefined) return false
+    const candidates = plan.targets[0]?.candidates ?? []
+    const { places } = capacityOf(candidates, plan.needs)
+    if (places === Infinity) return false
+    let own = 0
+    let taken = 0
+    for (const { model, state } of candidates) {
+      own += standingOf(state.live, model.id).running.length
+      taken += state.live.siblings.inFlight
+    }
+    const { schedule } = this
+    const rank = rankOf(waiting)
+    const part = places * partFor(schedule.keysOf(group), elsewhere, rank)
+    if (own < Math.floor(part)) return false
+    const had = schedule.serviceOf(key) - leastOwed
+    const isFirst = ([other, { rank: its }]: readonly [string, { readonly rank: number }]): boolean =>
+      its < rank || (its === rank && other !== key && schedule.serviceOf(other) < had)
+    if (own < Math.ceil(part) && ![...elsewhere].some(isFirst)) return false
+    return this.elsewhere.mayTake(group, taken, now)
   }
 
   /** Gives all that somebody waits for more at a time, where they are given all that they may be. */

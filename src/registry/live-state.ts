@@ -5,6 +5,7 @@ import type { AskedContext } from "../backend/tuning.ts"
 import type { KnownSlots, Model, ToldLoads } from "../domain/server.ts"
 import type { Pinning } from "../fleet/slot-pins.ts"
 import { Residency } from "../fleet/residency.ts"
+import type { PromptChain } from "../fleet/prompt-chain.ts"
 import { type Running, type Seen, Standing, type Work } from "../fleet/standing.ts"
 import { abandonTrial, circuitAllows, beginTrial, closedCircuit, failCircuit, type Circuit } from "../domain/circuit.ts"
 
@@ -85,9 +86,13 @@ export interface LiveState {
   turns: (() => void) | undefined
   /** Called when a request takes a place, for what is there only as long as nobody else is. */
   yields: (() => void) | undefined
+  /** Called with each prompt that it has computed, and the tokens for each byte of that; for whoever tells other processes. */
+  computes: ReadonlyArray<(model: string, chain: PromptChain, perByte: number) => void>
   /** Whether anything is cooling or has a circuit: who chooses among many looks at this alone. */
   marked: boolean
 }
+
+const nobody: LiveState["computes"] = []
 
 /** Figures of a backend that has seen nothing yet. */
 export const newLiveState = (): LiveState => ({
@@ -114,6 +119,7 @@ export const newLiveState = (): LiveState => ({
   heard: { workers: noSiblings, replicas: noSiblings },
   turns: undefined,
   yields: undefined,
+  computes: nobody,
   marked: false
 })
 
@@ -305,6 +311,7 @@ export class Ticket {
     if (whole) return
     const beyond = this.standing.answers(this.running, now, this.cold, this.live.siblings.inFlight)
     if (this.cold) this.live.residency.hasLoaded(this.model, beyond, now)
+    if (this.live.computes !== nobody) this.hasComputed()
     this.freed()
   }
 
@@ -377,6 +384,7 @@ export class Ticket {
       live.durationMs = smooth(live.durationMs, now - this.started)
       live.aliveAt = now
       if (live.marked) this.clear(now)
+      if (live.computes !== nobody && this.seen?.whole === true) this.hasComputed()
       if (circuit === undefined) return
       if (circuit.openUntil !== 0) this.turned({ _tag: "Closed" })
     } else if (evidence === "bad") {
@@ -391,6 +399,14 @@ export class Ticket {
     } else if (circuit !== undefined) {
       live.circuits.set(model, abandonTrial(circuit))
     }
+  }
+
+  // Its prompt is in the cache there from now on.
+  private hasComputed(): void {
+    const { work } = this.running
+    if (work.chain === undefined || work.chain.hashes.length === 0) return
+    const perByte = this.standing.perByte(work, work.chain)
+    for (const each of this.live.computes) each(this.model, work.chain, perByte)
   }
 
   // There is a slot again.

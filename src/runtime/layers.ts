@@ -380,9 +380,10 @@ const answering = (config: Config, part: ProcessPart | undefined, ports: OwnPort
   )
   return gateway.pipe(
     Layer.provideMerge(Layer.provide(operations, Layer.merge(outlook, doctor))),
+    Layer.provideMerge(ReplicaStandings.layer),
     Layer.provideMerge(Proxy.layer(derived(current, (loaded) => share(proxyLimits(loaded))))),
     Layer.provideMerge(services(config, part)),
-    Layer.provideMerge(Layer.mergeAll(issuers(config), limiter(config, processes), ReplicaStandings.layer)),
+    Layer.provideMerge(Layer.mergeAll(issuers(config), limiter(config, processes))),
     Layer.provideMerge(replicas(config, part))
   )
 }

@@ -30,6 +30,8 @@ export const makePlace = (number: number): Place => {
     listens: true,
     said: 0,
     standings: [],
+    queue: undefined,
+    prompts: [],
     told: new Map(),
     config: undefined,
     status: ""
