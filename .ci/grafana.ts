@@ -255,6 +255,14 @@ const dashboard = (): unknown =>
     )
     .withPanel(
       lines(
+        "Nearest to their limits",
+        "percentunit",
+        "Part that is taken of the limits of keys, owners and models; more is refused at 100 %",
+        ["topk(10, max by (scope, of, quota) (nexus_limit_taken / nexus_limit_allowed))", "{{scope}} {{of}} {{quota}}"]
+      )
+    )
+    .withPanel(
+      lines(
         "Answers given again",
         "percentunit",
         "Part of the requests for models with cache_seconds that were answered by what was kept",
@@ -352,6 +360,16 @@ const alerts: ReadonlyArray<{
     severity: "warning",
     summary: "Requests are turned away with 429",
     description: "More come at a time than server.max_concurrent_requests lets in."
+  },
+  {
+    alert: "NexusLimitNear",
+    expr: `max by (scope, of, quota) (nexus_limit_taken / nexus_limit_allowed) > 0.9`,
+    for: "5m",
+    severity: "warning",
+    summary:
+      "The {{ $labels.scope }} {{ $labels.of }} has taken {{ $value | humanizePercentage }} of its {{ $labels.quota }}",
+    description:
+      "Requests beyond a limit are refused with 429; [limits], [[auth.keys]] and [[models]] say how much there is."
   },
   {
     alert: "NexusTelemetryDropped",

@@ -77,6 +77,8 @@ export class ClientKeys extends Context.Service<
     readonly revokeTokens: (written: WrittenRevocation) => Effect.Effect<TokenRevocation, NotChanged>
     /** Has tokens count again, by the id of their revocation; gives that. */
     readonly lift: (id: string) => Effect.Effect<TokenRevocation, NotChanged>
+    /** What the settings call the issuers whose tokens are taken. */
+    readonly issuers: () => ReadonlyArray<string>
     /** What the settings call an issuer; what it calls itself where they do not. */
     readonly issuerName: (issuer: string) => string
   }
@@ -271,6 +273,7 @@ const makeKeys = Effect.fnUntraced(function* (
     }),
     revokedTokens: () => revoked,
     revocations: () => revocations,
+    issuers: () => issuers().map(({ name }) => name),
     issuerName: (issuer) => issuers().find((each) => each.issuer === issuer)?.name ?? issuer,
     revokeTokens,
     lift: Effect.fnUntraced(function* (id) {

@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { RateLimited } from "../domain/errors.ts"
+import { type LimitUse, nearestLimits, usesOf } from "../domain/limit-use.ts"
 import { type AmountLeft, type LimitRule, type LimitsLeft, type RateLimits } from "../domain/rate-limits.ts"
 import { amountLeft, TokenBucket } from "./token-bucket.ts"
 
@@ -34,6 +35,10 @@ export class Limiter extends Context.Service<
   {
     /** Lets a request in that is likely to take so many tokens, under all of its rules or none; at once where nobody else counts. */
     readonly enter: (rules: ReadonlyArray<LimitRule>, tokens: number) => LimitDecision | Effect.Effect<LimitDecision>
+    /** What this process counts as taken, of those who are nearest to their limits; its siblings count the rest. */
+    readonly counted: () => ReadonlyArray<LimitUse>
+    /** What is taken under these rules by the requests of everybody; undefined where {@link counted} of all siblings says it. */
+    readonly takenByAll: (rules: ReadonlyArray<LimitRule>) => Effect.Effect<ReadonlyArray<LimitUse> | undefined>
   }
 >()("nexus/admission/Limiter") {
   /** Counts for this process alone, one of so many that share the limits. */
@@ -42,7 +47,11 @@ export class Limiter extends Context.Service<
       Limiter,
       Effect.map(wallClock, (wallNow) => {
         const counts = new LimitCounts(processes)
-        return Limiter.of({ enter: (rules, tokens) => counts.enter(rules, tokens, performance.now(), wallNow()) })
+        return Limiter.of({
+          enter: (rules, tokens) => counts.enter(rules, tokens, performance.now(), wallNow()),
+          counted: () => counts.uses(performance.now()),
+          takenByAll: () => Effect.undefined
+        })
       })
     )
 }
@@ -94,6 +103,7 @@ export const refusalBy = (
   }, undefined)
 
 interface Counted {
+  rule: LimitRule
   limits: RateLimits
   readonly requests: TokenBucket
   readonly tokens: TokenBucket
@@ -102,6 +112,9 @@ interface Counted {
 
 // Those that are counted before some are looked for of which nothing need be known.
 const sweptAt = 1000
+
+// Of so many at most it is told what they have taken.
+const mostUses = 200
 
 /** That of which the smaller part is left. */
 export const least = (a: AmountLeft | undefined, b: AmountLeft): AmountLeft =>
@@ -175,6 +188,25 @@ export class LimitCounts {
     return this.holding(all, tokens, left)
   }
 
+  /** What was taken of those who are nearest to their limits; who has all that is his is left out. */
+  uses(now: number): ReadonlyArray<LimitUse> {
+    const uses: Array<LimitUse> = []
+    for (const { limits, requests, rule, tokens, underWay } of this.counted.values()) {
+      const { requestsPerMinute, tokensPerMinute } = limits
+      // One that has no limit yet is not touched: it would be empty when it gets one.
+      const ofRequests = requestsPerMinute === undefined ? 0 : requests.missing(requestsPerMinute, now)
+      const ofTokens = tokensPerMinute === undefined ? 0 : tokens.missing(tokensPerMinute, now)
+      if (underWay > 0 || ofRequests > 0 || ofTokens > 0)
+        uses.push(...usesOf(rule, ofRequests, ofTokens, underWay, limits))
+    }
+    return nearestLimits(uses, mostUses)
+  }
+
+  /** The rules that there are counts of. */
+  rules(): ReadonlyArray<LimitRule> {
+    return Array.from(this.counted.values(), ({ rule }) => rule)
+  }
+
   private holding(all: ReadonlyArray<{ readonly counts: Counted }>, tokens: number, left: LimitsLeft): LimitPass {
     for (const { counts } of all) counts.underWay += 1
     let isOver = false
@@ -201,14 +233,17 @@ export class LimitCounts {
     }
   }
 
-  private countsOf({ id, limits: whole }: LimitRule, now: number): Counted {
+  private countsOf(rule: LimitRule, now: number): Counted {
+    const { id, limits: whole } = rule
     const limits = this.processes() === 1 ? whole : this.shareOf(whole)
     const known = this.counted.get(id)
     if (known !== undefined) {
+      known.rule = rule
       known.limits = limits
       return known
     }
     const made = {
+      rule,
       limits,
       requests: new TokenBucket(limits.requestsPerMinute ?? 0, now),
       tokens: new TokenBucket(limits.tokensPerMinute ?? 0, now),

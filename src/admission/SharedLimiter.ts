@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { RateLimited } from "../domain/errors.ts"
+import type { LimitUse } from "../domain/limit-use.ts"
 import type { LimitRule } from "../domain/rate-limits.ts"
 import { patience, usualWaitMs } from "../replicas/patience.ts"
 import { Replicas } from "../replicas/Replicas.ts"
@@ -23,7 +24,9 @@ import {
   type LetIn,
   renewScript,
   type Settled,
-  settleScript
+  settleScript,
+  takenScript,
+  usesIn
 } from "./limit-scripts.ts"
 import { Ahead } from "./limits-ahead.ts"
 import { TokenBucket } from "./token-bucket.ts"
@@ -34,6 +37,9 @@ const minuteMs = 60_000
 // How long differences are gathered, and how many requests are asked for or settled in one script.
 const togetherMs = 50
 const mostTogether = 64
+
+// Of so many rules at most it is asked what is taken under them.
+const mostAskedOf = 1000
 
 const isBounded = ({ limits }: LimitRule): boolean => limits.maxConcurrent !== undefined
 
@@ -350,7 +356,18 @@ export const sharedLimiter = (whenAway: () => "count_locally" | "refuse", waitMs
         if (!store.isAway()) giveBack(ahead.unused(performance.now()))
       })
 
+      const takenByAll = (rules: ReadonlyArray<LimitRule>): Effect.Effect<ReadonlyArray<LimitUse>> => {
+        const all = new Map([...local.rules(), ...rules].map((rule) => [rule.id, rule]))
+        const parts = Arr.chunksOf([...all.values()].slice(0, mostAskedOf), mostTogether)
+        const asked = Effect.forEach(parts, (part) =>
+          Effect.map(store.run(takenScript)(store.key, part), (said) => usesIn(part, said))
+        )
+        return Effect.catch(Effect.map(asked, Arr.flatten), () => Effect.succeed([]))
+      }
+
       return Limiter.of({
+        counted: () => [],
+        takenByAll: (rules) => (store.isAway() ? Effect.succeed([]) : takenByAll(rules)),
         enter: (rules, tokens) => {
           if (!store.isAway()) return fromAhead(rules, tokens) ?? ask(rules, tokens)
           return byItself(rules, tokens, {

@@ -4,6 +4,7 @@
  * by themselves where nobody renews them.
  */
 import * as Redis from "effect/persistence/Redis"
+import { type LimitUse, usesOf } from "../domain/limit-use.ts"
 import type { LimitRule, RateLimits } from "../domain/rate-limits.ts"
 
 /** How long a lease lasts that nobody renews, in milliseconds: the places of a replica that was killed come back then. */
@@ -241,6 +242,36 @@ while a < #ARGV do
 end`
   }
 )
+
+/** What is taken under each of these rules: requests and tokens of a minute that have not come back yet, and places. */
+export const takenScript = Redis.script(
+  (key: KeyOf, rules: ReadonlyArray<LimitRule>) => [
+    ...keysOf(key, rules),
+    ...rules.flatMap(({ limits }) => bounds(limits))
+  ],
+  {
+    numberOfKeys: (_: KeyOf, rules: ReadonlyArray<LimitRule>) => 2 * rules.length,
+    lua: `${buckets}
+local out = {}
+for i = 1, #KEYS / 2 do
+  local rpm, tpm, most = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
+  local r, k = filled(KEYS[2 * i - 1], rpm, tpm)
+  local busy = 0
+  if most > 0 then busy = redis.call("ZCOUNT", KEYS[2 * i], string.format("(%.3f", now), "+inf") end
+  out[#out + 1] = rpm > 0 and math.ceil((rpm - r) * 1000) or 0
+  out[#out + 1] = tpm > 0 and math.ceil((tpm - k) * 1000) or 0
+  out[#out + 1] = busy
+end
+return out`
+  }
+).withReturnType<ReadonlyArray<number>>()
+
+/** The answers of {@link takenScript} to these. */
+export const usesIn = (rules: ReadonlyArray<LimitRule>, said: ReadonlyArray<number>): ReadonlyArray<LimitUse> =>
+  rules.flatMap((rule, at) => {
+    const [requests = 0, tokens = 0, busy = 0] = said.slice(3 * at, 3 * at + 3)
+    return usesOf(rule, requests / 1000, tokens / 1000, busy)
+  })
 
 /** Renews the leases of a rule. */
 export const renewScript = Redis.script(

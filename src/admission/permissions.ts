@@ -10,7 +10,7 @@ export const areas = {
   metrics: "`/metrics`",
   state: "what tells of all backends (`/nexus/…`)",
   administration: "`/admin/v1/…`, and signing in at `/ui`",
-  keys: "`/admin/v1/keys`, `/admin/v1/revocations`"
+  keys: "`/admin/v1/keys`, `/admin/v1/limits`, `/admin/v1/revocations`"
 } as const
 
 /** One of {@link areas}. */
@@ -22,7 +22,7 @@ export const adminPrefix = "/admin/"
 /** Administrative endpoints that are asked by POST and change nothing. */
 export const looksOnly: ReadonlySet<string> = new Set(["/admin/v1/doctor", "/admin/v1/replay", "/admin/v1/route"])
 
-const keysPath = /^\/admin\/v1\/(?:keys|revocations)(?:\/|$)/
+const keysPath = /^\/admin\/v1\/(?:keys|limits|revocations)(?:\/|$)/
 
 /** The area that a path is in. */
 export const areaOf = (path: string): Area => {

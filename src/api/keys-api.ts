@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { HttpApiEndpoint, HttpApiGroup, HttpApiSchema, OpenApi } from "effect/http-api"
+import { LimitUse } from "../domain/limit-use.ts"
 import { priorityClasses } from "../domain/request.ts"
 import { zoneName } from "../domain/zones.ts"
 import { Refusal } from "./refusal.ts"
@@ -67,6 +68,12 @@ const ClientKeyList = Schema.Struct({
 /** Type of all keys of clients. */
 export type ClientKeyList = typeof ClientKeyList.Type
 
+/** How near keys, owners and models are to their limits, of those 100 that are nearest, nearest first. */
+const LimitUses = Schema.Struct({ limits: Schema.Array(LimitUse) })
+
+/** Type of the limits and what is taken of them. */
+export type LimitUses = typeof LimitUses.Type
+
 /** Tokens of an issuer to revoke: all of a name, one by what its issuer calls it, or one by itself. */
 export const NewRevocation = Schema.Struct({
   name: Schema.optionalKey(Schema.NonEmptyString),
@@ -93,6 +100,16 @@ export const RevocationEntry = Schema.Struct({
 
 /** Type of {@link RevocationEntry}. */
 export type RevocationEntry = typeof RevocationEntry.Type
+
+/** All that is revoked, and the names of the issuers whose tokens are taken. */
+const RevocationList = Schema.Struct({
+  revoked: Schema.Array(RevocationEntry),
+  // A gateway of an earlier version does not tell.
+  issuers: Schema.optionalKey(Schema.Array(Schema.String))
+})
+
+/** Type of all that is revoked. */
+export type RevocationList = typeof RevocationList.Type
 
 const refusals = [Refusal.pipe(HttpApiSchema.status(400)), Refusal.pipe(HttpApiSchema.status(409))] as const
 
@@ -128,8 +145,12 @@ export const KeysGroup = HttpApiGroup.make("keys").add(
     success: MadeClientKey,
     error: refusals
   }).annotate(OpenApi.Summary, "Make another key in the place of one, which counts for `overlap_seconds` (86400) more"),
+  HttpApiEndpoint.get("limits", "/admin/v1/limits", { success: LimitUses }).annotate(
+    OpenApi.Summary,
+    "How near keys, owners and models are to their limits: what is taken of the requests and tokens of a minute and of the requests at a time"
+  ),
   HttpApiEndpoint.get("revocations", "/admin/v1/revocations", {
-    success: Schema.Struct({ revoked: Schema.Array(RevocationEntry) })
+    success: RevocationList
   }).annotate(OpenApi.Summary, "The tokens of issuers that were revoked before their end"),
   HttpApiEndpoint.post("revokeTokens", "/admin/v1/revocations", {
     payload: NewRevocation,

@@ -11,10 +11,16 @@ export interface RateLimits {
   readonly maxConcurrent?: number
 }
 
+/** Whose limits there are. */
+export const limitScopes = ["key", "owner", "model"] as const
+
 /** Limits of one that is counted by itself. */
 export interface LimitRule {
   /** What is counted together. */
   readonly id: string
+  readonly scope: (typeof limitScopes)[number]
+  /** Of which key, owner or model they are. */
+  readonly name: string
   /** The same in words, such as `the key 'laptop'`. */
   readonly of: string
   readonly limits: RateLimits
@@ -33,9 +39,16 @@ export interface LimitSettings {
   readonly models: LimitsByName
 }
 
+/** Whose key it is that a request comes with. */
+interface LimitedKey {
+  readonly name: string
+  readonly owner?: string
+  readonly limits?: RateLimits
+}
+
 /** Of whom it is. */
 interface Limited {
-  readonly grant: { readonly name: string; readonly owner?: string; readonly limits?: RateLimits } | undefined
+  readonly grant: LimitedKey | undefined
   readonly model: string
 }
 
@@ -47,21 +60,29 @@ const none: ReadonlyArray<LimitRule> = []
 const named = (all: LimitsByName, name: string): RateLimits | undefined =>
   all.find((each) => matchesGlob(each.name, name))?.limits
 
+/** The rules that all requests with a key are under. */
+export const keyRules = (
+  { keys, owners }: LimitSettings,
+  { limits: own, name, owner }: LimitedKey
+): Array<LimitRule> => {
+  const rules: Array<LimitRule> = []
+  const limits = { ...keys, ...own }
+  if (isSome(limits)) rules.push({ id: `key ${name}`, scope: "key", name, of: `the key '${name}'`, limits })
+  const ofOwner = owner === undefined ? undefined : named(owners, owner)
+  if (owner !== undefined && ofOwner !== undefined) {
+    rules.push({ id: `owner ${owner}`, scope: "owner", name: owner, of: `the owner '${owner}'`, limits: ofOwner })
+  }
+  return rules
+}
+
 /** The rules that a request is under. */
 export const limitRules = (settings: LimitSettings, { grant, model }: Limited): ReadonlyArray<LimitRule> => {
   const { keys, models, owners } = settings
   if (grant?.limits === undefined && models.length === 0 && owners.length === 0 && !isSome(keys)) return none
-  const rules: Array<LimitRule> = []
-  if (grant !== undefined) {
-    const limits = { ...keys, ...grant.limits }
-    if (isSome(limits)) rules.push({ id: `key ${grant.name}`, of: `the key '${grant.name}'`, limits })
-    const { owner } = grant
-    const ofOwner = owner === undefined ? undefined : named(owners, owner)
-    if (owner !== undefined && ofOwner !== undefined)
-      rules.push({ id: `owner ${owner}`, of: `the owner '${owner}'`, limits: ofOwner })
-  }
+  const rules = grant === undefined ? [] : keyRules(settings, grant)
   for (const { limits, name } of models) {
-    if (matchesGlob(name, model)) rules.push({ id: `model ${name} ${model}`, of: `the model '${model}'`, limits })
+    if (!matchesGlob(name, model)) continue
+    rules.push({ id: `model ${name} ${model}`, scope: "model", name: model, of: `the model '${model}'`, limits })
   }
   return rules
 }

@@ -13,6 +13,7 @@ import { type GatewayError, Internal, MethodNotAllowed, NotFound, BadRequest } f
 import { version } from "../domain/version.ts"
 import { Drain } from "../admission/Drain.ts"
 import type { ClientKeys } from "../admission/ClientKeys.ts"
+import type { Limiter } from "../admission/Limiter.ts"
 import type { Issuers } from "../issuer/Issuers.ts"
 import { Registry } from "../registry/Registry.ts"
 import type { RoutingSettings } from "../domain/routing.ts"
@@ -239,6 +240,7 @@ const jsonBody = { "content-type": "application/json" }
 export type ContractServices =
   | Drain
   | ClientKeys
+  | Limiter
   | Issuers
   | Registry
   | Router

@@ -4,6 +4,7 @@
 import type { ClusterStatus } from "../api/cluster-api.ts"
 import type { Exemplar } from "../telemetry/exemplars.ts"
 import { healthStatuses } from "../domain/backend-health.ts"
+import type { LimitUse } from "../domain/limit-use.ts"
 import { version } from "../domain/version.ts"
 import { slotsOf } from "../registry/live-state.ts"
 import type { Snapshot } from "../registry/snapshot.ts"
@@ -30,6 +31,8 @@ export interface FiguresNow {
     readonly rules: ReturnType<Budgets["Service"]["rules"]>
     readonly standing: ReadonlyArray<BudgetStanding>
   }
+  /** Those that are nearest to one. */
+  readonly limits: ReadonlyArray<LimitUse>
   readonly uptimeSeconds: number
   /** How replicas stand; undefined for a gateway that is alone. */
   readonly cluster: ClusterStatus | undefined
@@ -145,6 +148,9 @@ const limitSeries = ({ budgets }: FiguresNow): ReadonlyArray<Series<number>> =>
     })
   )
 
+const limitUseSeries = ({ limits }: FiguresNow, value: (use: LimitUse) => number): ReadonlyArray<Series<number>> =>
+  limits.map((use) => [{ scope: use.scope, of: use.name, quota: use.quota }, value(use)])
+
 const usageSeries = (
   { whole }: FiguresNow,
   value: (usage: NonNullable<ProcessFigures["processes"][number]["usage"]>) => number
@@ -196,6 +202,8 @@ export const hooks: ReadonlyArray<Hook> = [
   { metric: metrics.usageFailing, read: (figures) => usageSeries(figures, ({ failing }) => (failing ? 1 : 0)) },
   { metric: metrics.budgetSpent, read: spentSeries },
   { metric: metrics.budgetLimit, read: limitSeries },
+  { metric: metrics.limitAllowed, read: (figures) => limitUseSeries(figures, ({ allowed }) => allowed) },
+  { metric: metrics.limitTaken, read: (figures) => limitUseSeries(figures, ({ taken }) => taken) },
   spread(metrics.requestSeconds, counterPlaces.requestSeconds),
   spread(metrics.firstTokenSeconds, counterPlaces.firstTokenSeconds),
   spread(metrics.gapSeconds, counterPlaces.gapSeconds),

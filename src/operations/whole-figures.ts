@@ -2,38 +2,76 @@
  * The figures of the whole gateway, those of its other processes among them.
  */
 import * as Effect from "effect/Effect"
+import { ClientKeys } from "../admission/ClientKeys.ts"
+import { Limiter } from "../admission/Limiter.ts"
+import { NexusConfig } from "../config/NexusConfig.ts"
+import { nearestLimits, usesOf } from "../domain/limit-use.ts"
+import { keyRules, type LimitRule, limitRules, type LimitSettings } from "../domain/rate-limits.ts"
 import { Meters } from "../proxy/Meters.ts"
 import { Registry } from "../registry/Registry.ts"
-import { type ProcessFigures, sumFigures } from "../telemetry/process-figures.ts"
+import { type ProcessFigures, sumFigures, type TotalFigures } from "../telemetry/process-figures.ts"
 import { Budgets } from "../usage/Budgets.ts"
 import { clusterStatus } from "./cluster-status.ts"
 import type { FiguresNow } from "./figure-hooks.ts"
 import { wholeStanding } from "./handlers/health-pages.ts"
 import { siblingQuestions, Siblings } from "./Siblings.ts"
 
-/** What asks for them; `started` is when the gateway began, in monotonic milliseconds. */
-export const figuresNow = Effect.fnUntraced(function* (started: number) {
-  const registry = yield* Registry
+/** What asks for what all processes have counted. */
+export const totalNow = Effect.gen(function* () {
   const meters = yield* Meters
   const siblings = yield* Siblings
+  let last: ReadonlyArray<ProcessFigures> = []
+  // Others that do not answer in time are counted as they last did: counters never go back.
+  const now: Effect.Effect<TotalFigures> = Effect.gen(function* () {
+    const own = meters.measures()
+    const answer = yield* siblings.ask(siblingQuestions.measures, { own })
+    if (answer !== undefined) last = answer
+    return sumFigures([own, ...last])
+  })
+  return now
+})
+
+// Keys may be many.
+const mostLimited = 100
+
+/** What asks how near those are to their limits that are nearest: all who have taken something, known keys and listed models. */
+export const limitsNow = Effect.gen(function* () {
+  const { current } = yield* NexusConfig
+  const keys = yield* ClientKeys
+  const limiter = yield* Limiter
+  const registry = yield* Registry
+  const modelRules = (rates: LimitSettings): ReadonlyArray<LimitRule> =>
+    rates.models.length === 0
+      ? []
+      : [...registry.snapshot().candidates.keys()].flatMap((model) => limitRules(rates, { grant: undefined, model }))
+  return Effect.fnUntraced(function* ({ limits }: Pick<TotalFigures, "limits">) {
+    const { rates } = current()
+    const known = [...keys.list().flatMap(({ key }) => keyRules(rates, key)), ...modelRules(rates)]
+    const taken = (yield* limiter.takenByAll(known)) ?? [...limits, ...known.flatMap((rule) => usesOf(rule, 0, 0, 0))]
+    return nearestLimits(taken, mostLimited)
+  })
+})
+
+/** What asks for all that is told of the gateway; `started` is when it began, in monotonic milliseconds. */
+export const figuresNow = Effect.fnUntraced(function* (started: number) {
+  const registry = yield* Registry
   const budgets = yield* Budgets
   const cluster = yield* clusterStatus
-  let last: ReadonlyArray<ProcessFigures> = []
+  const total = yield* totalNow
+  const limitsOf = yield* limitsNow
   const openCircuits = (name: string): number => {
     const live = registry.snapshot().backends.get(name)?.live
     if (live === undefined) return 0
     return wholeStanding(live, performance.now()).circuits.filter(({ state }) => state === "open").length
   }
-  // Others that do not answer in time are counted as they last did: counters never go back.
   const now: Effect.Effect<FiguresNow> = Effect.gen(function* () {
-    const own = meters.measures()
-    const answer = yield* siblings.ask(siblingQuestions.measures, { own })
-    if (answer !== undefined) last = answer
+    const whole = yield* total
     return {
-      whole: sumFigures([own, ...last]),
+      whole,
       snapshot: registry.snapshot(),
       openCircuits,
       budgets: { rules: budgets.rules(), standing: budgets.standing() },
+      limits: yield* limitsOf(whole),
       cluster: cluster(),
       uptimeSeconds: (performance.now() - started) / 1000
     }

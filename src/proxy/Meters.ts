@@ -4,6 +4,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { Limiter } from "../admission/Limiter.ts"
 import { Dialects } from "../dialect/all.ts"
 import { backendOperation } from "../dialect/passage.ts"
 import { Registry } from "../registry/Registry.ts"
@@ -24,7 +25,7 @@ export class Meters extends Context.Service<
   static readonly layer = (worker: number) =>
     Layer.effect(
       Meters,
-      Effect.map(Effect.all([Registry, Dialects, UsageLedger]), ([registry, dialects, usage]) => {
+      Effect.map(Effect.all([Registry, Dialects, UsageLedger, Limiter]), ([registry, dialects, usage, limiter]) => {
         const endpoints = [
           ...dialects.flatMap(({ operations, passages = [], sockets = [] }) =>
             [...operations, ...passages, ...sockets].map(({ name }) => name)
@@ -40,7 +41,10 @@ export class Meters extends Context.Service<
           const { failure, waiting } = usage.standing()
           return { waiting, failing: failure !== undefined }
         }
-        return Meters.of({ ledger, measures: () => processFigures(ledger, worker, performance.now(), usageNow()) })
+        return Meters.of({
+          ledger,
+          measures: () => processFigures(ledger, worker, performance.now(), usageNow(), limiter.counted())
+        })
       })
     )
 }

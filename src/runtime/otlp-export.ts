@@ -9,6 +9,9 @@ import * as Layer from "effect/Layer"
 import { type OtlpResource, OtlpSerialization } from "effect/observability"
 import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
+import type { ClientKeys } from "../admission/ClientKeys.ts"
+import type { Limiter } from "../admission/Limiter.ts"
+import type { NexusConfig } from "../config/NexusConfig.ts"
 import type { OtlpSettings, OtlpSignal, OtlpSignalName } from "../config/otlp.ts"
 import { version } from "../domain/version.ts"
 import { Accounting } from "../proxy/Accounting.ts"
@@ -52,7 +55,17 @@ const again = { leastMs: 1000, mostMs: 60_000 } as const
 /** What is left gets so long at the end, in milliseconds. */
 const flushMs = 2000
 
-type Services = Accounting | Budgets | Meters | Registry | Replicas | SharedStore | Transport
+type Services =
+  | Accounting
+  | Budgets
+  | ClientKeys
+  | Limiter
+  | Meters
+  | NexusConfig
+  | Registry
+  | Replicas
+  | SharedStore
+  | Transport
 
 type Sent = "taken" | "later" | "refused"
 

@@ -23,7 +23,9 @@ export const labels = {
   phase: "`request` or `answer`",
   signal: "`traces` or `metrics`",
   budget: "the name of a budget in the config",
-  of: "whose part of it: a key, an owner or a model, where each has its own; empty where all share it, `other` beyond the 100 that have spent most",
+  of: "whose: a key, an owner or a model. Of a budget where each has a part of their own; empty where all share it, `other` beyond the 100 that have spent most. Of limits the 100 that are nearest to one",
+  scope: "`key`, `owner` or `model`: what a limit is of",
+  quota: "`requests_per_minute`, `tokens_per_minute` or `max_concurrent`",
   limit: "`soft` or `hard`",
   worker: "number of the process, from 1",
   version: "version of Nexus"

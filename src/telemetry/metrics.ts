@@ -373,6 +373,22 @@ export const budgetLimit = gauge(
   "Dollars that may be spent of a budget in a period, by each who has a part of their own"
 )
 
+/** What limits are. */
+export const limitAllowed = gauge(
+  "nexus_limit_allowed",
+  "requests or tokens",
+  ["scope", "of", "quota"],
+  "What a limit of a key, an owner or a model allows: requests or tokens in a minute, or requests at a time"
+)
+
+/** What is taken of them. */
+export const limitTaken = gauge(
+  "nexus_limit_taken",
+  "requests or tokens",
+  ["scope", "of", "quota"],
+  "What is taken of a limit now: of a minute's requests or tokens what has not come back yet (it comes back evenly), or the requests under way. More is refused where it reaches what is allowed. Of workers, each of which has a part of the limit, as the fullest of them has it; of `[cluster]` that of all replicas, absent while their store is away"
+)
+
 /** All metrics, in the order in which they are told. */
 export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   requests,
@@ -401,6 +417,8 @@ export const metrics: ReadonlyArray<MetricDefinition | HistogramDefinition> = [
   usageFailing,
   budgetSpent,
   budgetLimit,
+  limitAllowed,
+  limitTaken,
   requestSeconds,
   firstTokenSeconds,
   gapSeconds,

@@ -2,6 +2,7 @@
  * The figures of processes as they are told to each other, and what they come to together.
  */
 import * as Schema from "effect/Schema"
+import { LimitUse } from "../domain/limit-use.ts"
 import { priorityClasses } from "../domain/request.ts"
 import { addExemplars, type Exemplar } from "./exemplars.ts"
 import { type GenAiSeries, sumGenAi } from "./gen-ai-counts.ts"
@@ -56,6 +57,8 @@ export const ProcessFigures = Schema.Struct({
   rules: Schema.Array(Schema.Tuple([Schema.String, Schema.Array(Schema.String), Schema.Finite])),
   /** What is counted by the conventions for GenAI, where somebody takes that. */
   genAi: Schema.optionalKey(Schema.Array(Schema.Tuple([Schema.Array(Schema.String), Numbers]))),
+  /** What is taken of limits, where it is counted by the processes. */
+  limits: Schema.optionalKey(Schema.Array(LimitUse)),
   /** What waits for slots. */
   queues: Schema.Array(
     Schema.Struct({
@@ -99,7 +102,8 @@ export const processFigures = (
   ledger: MeterTable,
   worker: number,
   now: number,
-  usage?: NonNullable<(typeof ProcessShape.Type)["usage"]>
+  usage?: NonNullable<(typeof ProcessShape.Type)["usage"]>,
+  limits: ReadonlyArray<LimitUse> = []
 ): ProcessFigures => {
   const { user, system } = process.cpuUsage()
   return {
@@ -126,6 +130,7 @@ export const processFigures = (
     })),
     rules: ledger.rules.all(),
     queues: ledger.queues.figures(now),
+    ...(limits.length === 0 ? {} : { limits }),
     ...(ledger.genAi === undefined ? {} : { genAi: ledger.genAi.all() })
   }
 }
@@ -160,6 +165,7 @@ export interface TotalFigures {
   readonly tallies: ReadonlyArray<Tally>
   readonly rules: ReadonlyArray<RuleCount>
   readonly queues: ReadonlyArray<QueueFigures>
+  readonly limits: ReadonlyArray<LimitUse>
   readonly genAi: ReadonlyArray<GenAiSeries>
 }
 
@@ -196,6 +202,7 @@ export const sumFigures = (all: ReadonlyArray<ProcessFigures>): TotalFigures => 
     tallies: [...byBackend.values()].flatMap((models) => models.values().toArray()),
     rules: sumRuleCounts(all.map(({ rules }) => rules)),
     queues: sumQueues(all.map(({ queues }) => queues)),
+    limits: all.flatMap(({ limits = [] }) => limits),
     genAi: sumGenAi(all.map(({ genAi = [] }) => genAi))
   }
 }

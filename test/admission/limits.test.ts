@@ -3,9 +3,13 @@ import fc from "fast-check"
 import { LimitCounts, type LimitPass } from "../../src/admission/Limiter.ts"
 import { TokenBucket } from "../../src/admission/token-bucket.ts"
 import { RateLimited } from "../../src/domain/errors.ts"
-import { limitRules, type RateLimits } from "../../src/domain/rate-limits.ts"
+import { type LimitUse, nearestLimits } from "../../src/domain/limit-use.ts"
+import { type LimitRule, limitRules, type RateLimits } from "../../src/domain/rate-limits.ts"
 
-const rule = (limits: RateLimits, id = "key a") => ({ id, of: `the ${id}`, limits })
+const rule = (limits: RateLimits, id = "key a"): LimitRule => {
+  const [scope, name = ""] = id.split(" ")
+  return { id, scope: scope === "owner" ? "owner" : "key", name, of: `the ${id}`, limits }
+}
 
 const isIn = (decision: LimitPass | RateLimited): decision is LimitPass => !(decision instanceof RateLimited)
 
@@ -117,6 +121,58 @@ describe("limits", () => {
       counts.hold(rules, 0, left, now).end(0, now)
     }
     expect(counts.size).toBeLessThan(1100)
+  })
+
+  test("tell how near they are: what has not come back yet, and what is under way", () => {
+    const counts = new LimitCounts()
+    const tight = rule({ requestsPerMinute: 60, maxConcurrent: 2 }, "key tight")
+    const wide = rule({ tokensPerMinute: 1000 }, "owner wide")
+    const pass = entered(counts, [tight, wide], 100)
+    const told = (now: number) => counts.uses(now).map(({ name, quota, taken }) => [name, quota, taken])
+    expect(told(0)).toEqual([
+      ["tight", "requests_per_minute", 1],
+      ["tight", "max_concurrent", 1],
+      ["wide", "tokens_per_minute", 100]
+    ])
+    pass.end(700, 0)
+    expect(told(0)).toEqual([
+      ["wide", "tokens_per_minute", 700],
+      ["tight", "requests_per_minute", 1],
+      ["tight", "max_concurrent", 0]
+    ])
+    expect(told(30_000)).toEqual([["wide", "tokens_per_minute", 200]])
+    expect(told(60_000)).toEqual([])
+  })
+
+  test("of a part of them say of the whole what is taken of that part, where more is refused", () => {
+    const counts = new LimitCounts(4)
+    const rules = [rule({ requestsPerMinute: 40, maxConcurrent: 4 })]
+    for (let time = 0; time < 5; time += 1) entered(counts, rules).end(0, 0)
+    expect(counts.uses(0)).toEqual([
+      { scope: "key", name: "a", quota: "requests_per_minute", allowed: 40, taken: 20 },
+      { scope: "key", name: "a", quota: "max_concurrent", allowed: 4, taken: 0 }
+    ])
+  })
+
+  test("that are told of before they are set do not begin empty", () => {
+    const counts = new LimitCounts()
+    entered(counts, [rule({ maxConcurrent: 5 })])
+    counts.uses(1000)
+    expect(entered(counts, [rule({ requestsPerMinute: 60, maxConcurrent: 5 })], 0, 60_000).left.requests?.left).toBe(59)
+  })
+
+  test("are told of those who are nearest to theirs, each once and as near as it is", () => {
+    const use = (name: string, taken: number, allowed = 10): LimitUse => ({
+      scope: "model",
+      name,
+      quota: "requests_per_minute",
+      allowed,
+      taken
+    })
+    expect(nearestLimits([use("a", 1), use("b", 9), use("c", 5), use("a", 8, 80), use("a", 6)], 2)).toEqual([
+      use("b", 9),
+      use("a", 6)
+    ])
   })
 
   test("are those of the key, else of all keys, beside those of its owner and of the model", () => {

@@ -7,6 +7,7 @@ import { Drain } from "../../src/admission/Drain.ts"
 import { Captures } from "../../src/capture/Captures.ts"
 import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { ClientKeys } from "../../src/admission/ClientKeys.ts"
+import { Limiter } from "../../src/admission/Limiter.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { Meters } from "../../src/proxy/Meters.ts"
 import { History } from "../../src/proxy/History.ts"
@@ -64,6 +65,7 @@ const gateway = Layer.effect(
       History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
       Meters.layer(1).pipe(
         Layer.provide(UsageLedger.none),
+        Layer.provideMerge(Limiter.layer()),
         Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))
       ),
       Drain.layer,

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test"
 import { type FakeUpstream, startUpstream } from "../kit/FakeUpstream.ts"
+import type { LimitUse } from "../../src/domain/limit-use.ts"
 import { json } from "../kit/answers.ts"
+import { samplesOf } from "../kit/metrics.ts"
 import { backendFor, type Gateway } from "../kit/gateway.ts"
 import { askAs, startKeyed } from "../kit/clientKeys.ts"
 
@@ -17,7 +19,8 @@ beforeEach(async () => {
       words: { tokens_per_minute: 100 },
       ada: { owner: "ada" },
       eve: { owner: "ada" },
-      free: { requests_per_minute: 1000 }
+      free: { requests_per_minute: 1000 },
+      boss: { admin: true }
     },
     {
       backends: [backendFor("one", upstream)],
@@ -35,6 +38,38 @@ afterEach(async () => {
 
 const chat = (key: string, model = "small", more: Readonly<Record<string, unknown>> = {}) =>
   askAs(gateway, key, "/v1/chat/completions", { model, messages, ...more })
+
+describe("how near keys are to their limits", () => {
+  const taken = async () => {
+    const answer = await askAs(gateway, "boss", "/metrics")
+    const samples = samplesOf(answer.text)
+    const told = samples.filter(({ name }) => name === "nexus_limit_taken")
+    const allowed = samples.filter(({ name }) => name === "nexus_limit_allowed")
+    expect(allowed.map(({ labels }) => labels)).toEqual(told.map(({ labels }) => labels))
+    return new Map(told.map(({ labels, value }) => [`${labels["scope"]} ${labels["of"]} ${labels["quota"]}`, value]))
+  }
+
+  test("is among the metrics, and at /admin/v1/limits for who may administer keys", async () => {
+    expect((await taken()).get("key few requests_per_minute")).toBe(0)
+    await chat("few")
+    await chat("ada", "large")
+    const near = await taken()
+    for (const name of ["key few", "owner ada", "model large"]) {
+      expect(near.get(`${name} requests_per_minute`)).toBeGreaterThan(0)
+      expect(near.get(`${name} requests_per_minute`)).toBeLessThanOrEqual(1)
+    }
+    expect(near.get("key words tokens_per_minute")).toBe(0)
+    const { limits } = (await askAs(gateway, "boss", "/admin/v1/limits")).json()
+    expect(limits[0]).toMatchObject({ quota: "requests_per_minute", allowed: 1 })
+    expect(
+      limits
+        .map(({ scope, name }: LimitUse) => `${scope} ${name}`)
+        .slice(0, 3)
+        .toSorted()
+    ).toEqual(["key few", "model large", "owner ada"])
+    expect((await askAs(gateway, "free", "/admin/v1/limits")).status).toBe(403)
+  })
+})
 
 describe("a limit that is reached", () => {
   test("of requests is told in OpenAI's headers, with each answer and with the refusal", async () => {

@@ -215,7 +215,7 @@ export const makeStage = async (
     Layer.provideMerge(
       Layer.mergeAll(
         History.layer,
-        Meters.layer(1),
+        Meters.layer(1).pipe(Layer.provide(Limiter.layer())),
         Prices.none,
         Budgets.none,
         Hooks.none,

@@ -10,6 +10,7 @@ import { Drain } from "../../src/admission/Drain.ts"
 import { Captures } from "../../src/capture/Captures.ts"
 import { AnswerCache } from "../../src/cache/AnswerCache.ts"
 import { ClientKeys } from "../../src/admission/ClientKeys.ts"
+import { Limiter } from "../../src/admission/Limiter.ts"
 import { Doctor } from "../../src/operations/DoctorService.ts"
 import { Operations } from "../../src/operations/Operations.ts"
 import { Siblings } from "../../src/operations/Siblings.ts"
@@ -49,6 +50,7 @@ const world = (siblings: typeof Siblings.Service = { ask: () => Effect.succeed([
         History.layer.pipe(Layer.provideMerge(Router.layer(() => plainSettings))),
         Meters.layer(1).pipe(
           Layer.provide(UsageLedger.none),
+          Layer.provideMerge(Limiter.layer()),
           Layer.provideMerge(Registry.layer(() => ({ failures: 1, recoveries: 1 })))
         ),
         Drain.layer,

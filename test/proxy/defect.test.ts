@@ -86,7 +86,7 @@ test("a defect of the gateway is a 500 with the request id alone; the log has it
   )
   const registry = Registry.layer(() => ({ failures: 1, recoveries: 1 }))
   const recent = History.layer.pipe(Layer.provide(broken))
-  const meters = Meters.layer(1).pipe(Layer.provide([registry, UsageLedger.none]))
+  const meters = Meters.layer(1).pipe(Layer.provide([registry, UsageLedger.none, Limiter.layer()]))
   const base = Layer.mergeAll(
     broken,
     registry,

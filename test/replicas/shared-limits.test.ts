@@ -18,6 +18,8 @@ const patienceMs = 2000
 
 interface Replica extends AsyncDisposable {
   readonly enter: (limits: RateLimits, tokens?: number) => Promise<LimitDecision>
+  /** What is taken of all, and what this replica counts by itself. */
+  readonly taken: (limits: RateLimits) => Promise<ReadonlyArray<number>>
   readonly isAway: () => boolean
   readonly processes: () => number
 }
@@ -43,10 +45,15 @@ const startReplica = async (
   )
   const services = await Effect.runPromise(Layer.buildWithScope(layer, scope))
   const limiter = Context.get(services, Limiter)
+  const rule = (limits: RateLimits) => ({ id: "key a", scope: "key", name: "a", of: "the key 'a'", limits }) as const
   return {
     enter: async (limits, tokens = 0) => {
-      const decision = limiter.enter([{ id: "key a", of: "the key 'a'", limits }], tokens)
+      const decision = limiter.enter([rule(limits)], tokens)
       return isDeciding(decision) ? Effect.runPromise(decision) : decision
+    },
+    taken: async (limits) => {
+      const uses = await Effect.runPromise(limiter.takenByAll([rule(limits)]))
+      return (uses ?? []).map(({ taken }) => taken)
     },
     isAway: Context.get(services, SharedStore).isAway,
     processes: Context.get(services, Replicas).processes,
@@ -175,6 +182,28 @@ describe.skipIf(storePath === undefined)("limits of replicas", () => {
     for (let nth = 0; nth < 500; nth += 1) end(await a.enter(limits))
     expect((await scripts()) - before).toBeLessThan(100)
   }, 60_000)
+
+  test("tell each of them how near all are to it, whoever was asked; nothing while the store is away", async () => {
+    await using store = await startStore()
+    await using a = await startReplica(store)
+    await using b = await startReplica(store)
+    const limits = { requestsPerMinute: 60, tokensPerMinute: 6000, maxConcurrent: 5 }
+    expect(await b.taken(limits)).toEqual([0, 0, 0])
+    const one = await a.enter(limits, 3000)
+    const two = await b.enter(limits, 2000)
+    for (const each of [a, b]) {
+      const [requests = -1, tokens = -1, underWay] = await each.taken(limits)
+      expect(underWay).toBe(2)
+      // Some may have come back meanwhile.
+      expect([requests >= 0, requests <= 2, tokens >= 0, tokens <= 5000]).toEqual([true, true, true, true])
+    }
+    end(one, 3000)
+    end(two, 2000)
+    for (let underWay = 2; underWay !== 0;) underWay = (await a.taken(limits)).at(2) ?? 0
+    await store.kill()
+    await until(a.isAway, "it has noticed")
+    expect(await a.taken(limits)).toEqual([])
+  })
 
   test("on requests at a time hold for both, and a place is free again when its request has ended", async () => {
     await using store = await startStore()

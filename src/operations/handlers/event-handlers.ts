@@ -19,7 +19,7 @@ import { Registry } from "../../registry/Registry.ts"
 import { Control } from "../Control.ts"
 import { LiveFeed, mostEnded, type SentEvent, type FeedMoment } from "../live-feed.ts"
 import { siblingQuestions, Siblings } from "../Siblings.ts"
-import { figuresNow } from "../whole-figures.ts"
+import { totalNow } from "../whole-figures.ts"
 import { backendEntry } from "./health-pages.ts"
 import { statsOf } from "./stats.ts"
 
@@ -53,7 +53,7 @@ export const eventHandlers = (
       const recent = yield* History
       const control = yield* Control
       const siblings = yield* Siblings
-      const figures = yield* figuresNow(started)
+      const total = yield* totalNow
       const { begun } = yield* Drain
       let followers = 0
 
@@ -61,7 +61,7 @@ export const eventHandlers = (
         const asked = since === undefined ? {} : { since }
         const ended = yield* siblings.ask(siblingQuestions.requests, asked)
         const underWay = yield* siblings.ask(siblingQuestions.underWay, {})
-        const { uptimeSeconds, whole } = yield* figures
+        const whole = yield* total
         const snapshot = registry.snapshot()
         const now = performance.now()
         const backends: Array<BackendEntry> = []
@@ -75,7 +75,7 @@ export const eventHandlers = (
           config: control.status(),
           underWay: [...recent.underWay.list(), ...(underWay ?? [])].toSorted((a, b) => a.at - b.at),
           ended: [...recent.list(since), ...(ended ?? [])].slice(0, since === undefined ? mostEnded : undefined),
-          figures: statsOf(whole, snapshot, uptimeSeconds)
+          figures: statsOf(whole, snapshot, (now - started) / 1000)
         }
         return found
       })

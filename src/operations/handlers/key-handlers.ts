@@ -11,6 +11,7 @@ import type { GatewayError } from "../../domain/errors.ts"
 import type { RateLimits } from "../../domain/rate-limits.ts"
 import type { TokenRevocation } from "../../domain/revoked-tokens.ts"
 import type { MadeKey } from "../../admission/new-key.ts"
+import { limitsNow, totalNow } from "../whole-figures.ts"
 
 /** A key as the endpoints tell of it. */
 export const keyEntryOf = ({ from, key, made, previousUntil }: ListedKey): ClientKeyEntry => {
@@ -92,6 +93,8 @@ export const keyHandlers = (refuse: (error: GatewayError) => Effect.Effect<HttpS
     Effect.fnUntraced(function* (handlers) {
       const keys = yield* ClientKeys
       const told = revocationTeller(keys)
+      const total = yield* totalNow
+      const limitsOf = yield* limitsNow
       return handlers.handleAll({
         list: () => Effect.sync(() => ({ keys: keys.list().map(keyEntryOf), store: keys.isStored })),
         make: ({ payload }) =>
@@ -99,7 +102,8 @@ export const keyHandlers = (refuse: (error: GatewayError) => Effect.Effect<HttpS
             Effect.map(keys.add(payload), (made) => madeKeyOf(payload.name, made)),
             refuse
           ),
-        revocations: () => Effect.sync(() => ({ revoked: keys.revocations().map(told) })),
+        limits: () => Effect.map(Effect.flatMap(total, limitsOf), (limits) => ({ limits })),
+        revocations: () => Effect.sync(() => ({ revoked: keys.revocations().map(told), issuers: keys.issuers() })),
         revokeTokens: ({ payload }) => Effect.catch(Effect.map(keys.revokeTokens(payload), told), refuse),
         lift: ({ params: { id } }) => Effect.catch(Effect.map(keys.lift(id), told), refuse),
         revoke: ({ params: { name } }) => Effect.catch(Effect.as(keys.revoke(name), { name }), refuse),

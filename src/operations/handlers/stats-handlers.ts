@@ -9,7 +9,8 @@ import { Registry } from "../../registry/Registry.ts"
 import { ContractApi } from "../../api/gateway-api.ts"
 import { openMetrics, openMetricsContentType, prefersOpenMetrics } from "../open-metrics.ts"
 import { prometheusContentType, exposition } from "../prometheus.ts"
-import { figuresNow } from "../whole-figures.ts"
+import { clusterStatus } from "../cluster-status.ts"
+import { figuresNow, totalNow } from "../whole-figures.ts"
 import { statsOf } from "./stats.ts"
 
 /** The handlers of the group; `started` is when the gateway began, in monotonic milliseconds. */
@@ -20,6 +21,8 @@ export const statsHandlers = (started: number) =>
     Effect.fnUntraced(function* (handlers) {
       const registry = yield* Registry
       const figures = yield* figuresNow(started)
+      const total = yield* totalNow
+      const clusterNow = yield* clusterStatus
       const metrics = Effect.fnUntraced(function* (accept: string | undefined) {
         const isOpen = prefersOpenMetrics(accept)
         const read = yield* figures
@@ -35,10 +38,13 @@ export const statsHandlers = (started: number) =>
       return handlers.handleAll({
         metrics: ({ request }) => metrics(request.headers["accept"]),
         stats: () =>
-          Effect.map(figures, ({ cluster, uptimeSeconds, whole }) => ({
-            ...statsOf(whole, registry.snapshot(), uptimeSeconds),
-            ...(cluster === undefined ? {} : { cluster })
-          }))
+          Effect.map(total, (whole) => {
+            const cluster = clusterNow()
+            return {
+              ...statsOf(whole, registry.snapshot(), (performance.now() - started) / 1000),
+              ...(cluster === undefined ? {} : { cluster })
+            }
+          })
       })
     })
   )
